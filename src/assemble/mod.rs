@@ -1,0 +1,1 @@
+//! Assembling an image without executing anything (the pure part of the embedded engine).

@@ -1,0 +1,33 @@
+//! What a command is given: output, events, and the process's surroundings, read once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::GlobalArgs;
+use crate::event::Events;
+use crate::report::Out;
+
+/// The surroundings of a command. Tests make one by hand.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where output goes.
+    pub out: Out,
+    /// Where events go.
+    pub events: Events,
+    /// The environment, as it was at the start.
+    pub env: BTreeMap<String, String>,
+    /// The directory that golden was started in.
+    pub cwd: PathBuf,
+    /// Seconds since 1970 at the start.
+    pub now: i64,
+    /// The global options.
+    pub globals: GlobalArgs,
+}
+
+impl Context {
+    /// A variable of the environment; an empty one counts as not set.
+    #[must_use]
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}

@@ -1,0 +1,229 @@
+//! The command line: arguments, dispatch, and one file a command.
+
+pub mod context;
+pub mod error;
+pub mod exit;
+pub mod init;
+pub mod check;
+pub mod render;
+pub mod plan;
+pub mod build;
+pub mod push;
+pub mod tags;
+pub mod verify;
+pub mod audit;
+pub mod ls;
+pub mod inspect;
+pub mod delete;
+pub mod promote;
+pub mod rollback;
+pub mod outdated;
+pub mod update;
+pub mod graph;
+pub mod matrix;
+pub mod prune;
+pub mod schema;
+pub mod completions;
+pub mod man;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use context::Context;
+pub use error::Failure;
+pub use exit::Exit;
+
+/// Builds, tags and publishes golden images.
+#[derive(Debug, Parser)]
+#[command(name = "golden", version, about, long_about = None, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub globals: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes; they may stand anywhere.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct GlobalArgs {
+    /// The workspace; found from the current directory upwards without.
+    #[arg(short, long, global = true, value_name = "DIR")]
+    pub workspace: Option<PathBuf>,
+    /// The form of the output; each command lists its own.
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// A destination: the name of a [[registry]], or HOST[:PORT][/NAMESPACE].
+    #[arg(long, global = true, value_name = "REGISTRY")]
+    pub registry: Vec<String>,
+    /// Every [[registry]] of the workspace.
+    #[arg(long, global = true, conflicts_with = "registry")]
+    pub all_registries: bool,
+    /// Errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// More detail; twice for every request.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Colour.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+    /// No progress display.
+    #[arg(long, global = true)]
+    pub no_progress: bool,
+}
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ColorChoice {
+    /// On terminals, unless `NO_COLOR` says otherwise.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented workspace that builds as it is.
+    Init(init::Args),
+    /// Parse and validate the specs, and apply the policy to them.
+    Check(check::Args),
+    /// Render the Dockerfiles.
+    Render(render::Args),
+    /// Show what `build --push` would do.
+    Plan(plan::Args),
+    /// Build, tag locally, and with --push publish.
+    Build(build::Args),
+    /// Publish what was built.
+    Push(push::Args),
+    /// Compute the tags of a version, and which of them may move.
+    Tags(tags::Args),
+    /// Check that every tag is there and names what it should.
+    Verify(verify::Args),
+    /// Apply the policy to published images, whoever built them.
+    Audit(audit::Args),
+    /// List the repositories of a registry, or the tags of a repository.
+    Ls(ls::Args),
+    /// Show manifest, config, labels, layers, and the other tags of the same digest.
+    Inspect(inspect::Args),
+    /// Delete by digest, and verify that it is gone.
+    Delete(delete::Args),
+    /// Copy by digest between repositories or registries.
+    Promote(promote::Args),
+    /// Put the moving tags back on an older version.
+    Rollback(rollback::Args),
+    /// List bases that moved since golden.lock (exit 5 when there are any).
+    Outdated(outdated::Args),
+    /// Refresh golden.lock.
+    Update(update::Args),
+    /// Show which image is built on which.
+    Graph(graph::Args),
+    /// The build as waves of CI jobs.
+    Matrix(matrix::Args),
+    /// Delete old versions from the registry by rules of retention.
+    Prune(prune::Args),
+    /// Print the JSON Schema of image.toml or golden.toml.
+    Schema(schema::Args),
+    /// Print completions for a shell.
+    Completions(completions::Args),
+    /// Print the manual page.
+    Man(man::Args),
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Init(args) => init::run(args, context).await,
+        Command::Check(args) => check::run(args, context).await,
+        Command::Render(args) => render::run(args, context).await,
+        Command::Plan(args) => plan::run(args, context).await,
+        Command::Build(args) => build::run(args, context).await,
+        Command::Push(args) => push::run(args, context).await,
+        Command::Tags(args) => tags::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
+        Command::Audit(args) => audit::run(args, context).await,
+        Command::Ls(args) => ls::run(args, context).await,
+        Command::Inspect(args) => inspect::run(args, context).await,
+        Command::Delete(args) => delete::run(args, context).await,
+        Command::Promote(args) => promote::run(args, context).await,
+        Command::Rollback(args) => rollback::run(args, context).await,
+        Command::Outdated(args) => outdated::run(args, context).await,
+        Command::Update(args) => update::run(args, context).await,
+        Command::Graph(args) => graph::run(args, context).await,
+        Command::Matrix(args) => matrix::run(args, context).await,
+        Command::Prune(args) => prune::run(args, context).await,
+        Command::Schema(args) => schema::run(args, context).await,
+        Command::Completions(args) => completions::run(args, context).await,
+        Command::Man(args) => man::run(args, context).await,
+    }
+}
+
+/// Parses `args`, runs the command, and says how the process ends.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // Nobody is left to tell when this cannot be printed.
+            let _ = error.print();
+            return ExitCode::from(exit.code());
+        }
+    };
+    let Ok(context) = surroundings(cli.globals) else {
+        return ExitCode::from(Exit::Failed.code());
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(&context, Err(Failure::new(Exit::Failed, error))),
+    };
+    let result = runtime.block_on(dispatch(cli.command, &context));
+    end(&context, result)
+}
+
+/// Reads the process's surroundings, the one place that does.
+#[expect(clippy::disallowed_methods, reason = "this is where they are read")]
+fn surroundings(globals: GlobalArgs) -> std::io::Result<Context> {
+    let env: std::collections::BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+    let color = match globals.color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => std::io::IsTerminal::is_terminal(&std::io::stderr()) && !set("NO_COLOR"),
+    };
+    let progress = !globals.no_progress && !globals.quiet && !set("CI");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(Context {
+        out: crate::report::Out::process(color, progress),
+        events: crate::event::Events::silent(),
+        cwd: std::env::current_dir()?,
+        now: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+        env,
+        globals,
+    })
+}
+
+/// Shows a failure and turns the result into the process's exit code.
+fn end(context: &Context, result: Result<Exit, Failure>) -> ExitCode {
+    let exit = match result {
+        Ok(exit) => exit,
+        Err(failure) => {
+            if let Some(error) = &failure.error {
+                context.out.message(&format!("error: {error:#}"));
+            }
+            for hint in &failure.hints {
+                context.out.message(&format!("  help: {hint}"));
+            }
+            failure.exit
+        }
+    };
+    ExitCode::from(exit.code())
+}

@@ -1,0 +1,137 @@
+//! Engines: what turns a [`Recipe`] into an image. Two of them, one interface.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Events;
+use crate::oci::{Bytes, Descriptor, ImageConfig, RawManifest};
+use crate::platform::Platform;
+use crate::reference::{Digest, Reference, Repository};
+use crate::render::Recipe;
+use crate::secret::Secret;
+
+/// Which engine.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// The cheapest one that can reach the destination.
+    Auto,
+    /// The Docker Engine over its API.
+    Docker,
+    /// golden itself, without a daemon.
+    Embedded,
+}
+
+/// What a build may be told beyond its recipe.
+#[derive(Debug, Clone, Default)]
+pub struct BuildOptions {
+    /// Every local reference that the image gets (the whole fan-out, most specific first).
+    pub local_tags: Vec<Reference>,
+    /// Secrets by name, for steps that ask for them.
+    pub secrets: BTreeMap<String, Secret<Vec<u8>>>,
+    /// Build steps anew even if the engine remembers them.
+    pub no_cache: bool,
+    /// Docker's predefined proxy build arguments (7-rules 17).
+    pub proxy_args: BTreeMap<String, String>,
+}
+
+/// What an engine made.
+#[derive(Debug, Clone)]
+pub struct BuiltImage {
+    /// The image's inputs, as in its recipe.
+    pub inputs: Digest,
+    /// Who made it.
+    pub engine: EngineKind,
+    /// For which platforms.
+    pub platforms: Vec<Platform>,
+    /// The image's config (of the first platform), to audit what was really built.
+    pub config: ImageConfig,
+    /// Where it is.
+    pub artifact: Artifact,
+}
+
+/// Where a built image is.
+#[derive(Debug, Clone)]
+pub enum Artifact {
+    /// In a Docker Engine, under this image ID (the digest of its config).
+    Docker {
+        /// The image ID.
+        id: Digest,
+    },
+    /// Assembled by golden: nothing is stored anywhere until it is published or written.
+    Assembled(Assembled),
+}
+
+/// An assembled image or index.
+#[derive(Debug, Clone)]
+pub struct Assembled {
+    /// What the tags will name: the image's manifest, or the index.
+    pub top: RawManifest,
+    /// The images, one a platform; when there is no index, one whose manifest is `top`.
+    pub images: Vec<AssembledImage>,
+}
+
+/// One assembled image.
+#[derive(Debug, Clone)]
+pub struct AssembledImage {
+    /// Its platform.
+    pub platform: Platform,
+    /// Its manifest.
+    pub manifest: RawManifest,
+    /// The bytes of its config.
+    pub config: Bytes,
+    /// Its layers, bottom first.
+    pub layers: Vec<Layer>,
+}
+
+/// A layer of an assembled image.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// Its descriptor in the manifest.
+    pub descriptor: Descriptor,
+    /// Where its bytes are.
+    pub source: LayerSource,
+}
+
+/// Where the bytes of a layer are.
+#[derive(Debug, Clone)]
+pub enum LayerSource {
+    /// In memory.
+    Inline(Bytes),
+    /// In a file (a layer that is too large to be held, or one of an OCI layout).
+    File(std::path::PathBuf),
+    /// In a repository of a registry: to be mounted there, or streamed from there.
+    Registry(Repository),
+}
+
+/// An engine.
+#[async_trait::async_trait]
+pub trait Engine: Send + Sync {
+    /// Which one.
+    fn kind(&self) -> EngineKind;
+
+    /// Builds an image. What happens meanwhile is told to `events`. Dropping the future cancels the build.
+    async fn build(
+        &self,
+        recipe: &Recipe,
+        options: &BuildOptions,
+        events: &Events,
+    ) -> Result<BuiltImage, Error>;
+}
+
+/// Why an engine could not do what it was asked to. Each variant is one problem that a user can tell apart.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No engine answers.
+    #[error("no Docker Engine answers at {address}")]
+    Unreachable {
+        /// The address that was tried.
+        address: String,
+        /// What the connection said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

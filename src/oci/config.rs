@@ -1,0 +1,77 @@
+//! The image config, lossless: keys that golden does not know survive, and what is written has one canonical
+//! key order, so that the same config always has the same digest.
+
+use serde_json::{Map, Value};
+
+use crate::platform::Platform;
+
+/// Why bytes are not an image config.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not JSON.
+    #[error("the image config cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    /// JSON, but not an object.
+    #[error("the image config is not a JSON object")]
+    NotAnObject,
+}
+
+/// An image config (OCI image spec, config.md; Docker's has the same shape with more keys).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageConfig(Map<String, Value>);
+
+impl ImageConfig {
+    /// Reads a config.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        match serde_json::from_slice(bytes)? {
+            Value::Object(map) => Ok(Self(map)),
+            _ => Err(Error::NotAnObject),
+        }
+    }
+
+    /// The platform that the config names; `linux/amd64` where it names none, as Docker reads it.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        let text = |key: &str| self.0.get(key).and_then(Value::as_str).filter(|t| !t.is_empty());
+        Platform::new(text("os").unwrap_or("linux"), text("architecture").unwrap_or("amd64"), text("variant"))
+    }
+
+    /// The runtime part, `config`.
+    #[must_use]
+    pub fn runtime(&self) -> Option<&Map<String, Value>> {
+        self.0.get("config").and_then(Value::as_object)
+    }
+
+    /// The value of a label.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.runtime()?.get("Labels")?.get(key)?.as_str()
+    }
+
+    /// All labels, sorted.
+    #[must_use]
+    pub fn labels(&self) -> std::collections::BTreeMap<String, String> {
+        let labels = self.runtime().and_then(|runtime| runtime.get("Labels")).and_then(Value::as_object);
+        let pairs = labels.into_iter().flatten();
+        pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    }
+
+    /// The environment in its order, as `KEY=VALUE`.
+    #[must_use]
+    pub fn env(&self) -> Vec<String> {
+        let env = self.runtime().and_then(|runtime| runtime.get("Env")).and_then(Value::as_array);
+        env.into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    }
+
+    /// The user, empty when none is set.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.runtime().and_then(|runtime| runtime.get("User")).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The whole object.
+    #[must_use]
+    pub const fn as_object(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}

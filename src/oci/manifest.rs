@@ -1,0 +1,127 @@
+//! Manifests: [`RawManifest`] is what has a digest and is sent again as it came; [`Manifest`] is a view of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::content::Bytes;
+use super::descriptor::Descriptor;
+use super::media;
+use crate::reference::Digest;
+
+/// Why bytes are not a manifest that golden can work with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not JSON, or a field is missing.
+    #[error("the manifest cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Schema 1 has no digests of its layers' content and is dead.
+    #[error(
+        "the image is in Docker's schema 1 format, which is not supported; push it again with a current Docker"
+    )]
+    Schema1,
+    /// A media type that is not an image or an index.
+    #[error("media type `{0}` is neither an image manifest nor an index")]
+    MediaType(String),
+}
+
+/// The bytes of a manifest, with what the registry said that they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawManifest {
+    /// The media type, without parameters.
+    pub media_type: String,
+    /// Exactly the bytes that the digest is of.
+    pub bytes: Bytes,
+    /// The digest of the bytes, computed here.
+    pub digest: Digest,
+}
+
+impl RawManifest {
+    /// Wraps bytes and computes their digest.
+    pub fn new(media_type: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self { media_type: media_type.into(), digest: Digest::of(&bytes), bytes }
+    }
+
+    /// The descriptor of this manifest.
+    #[must_use]
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::new(&self.media_type, self.digest.clone(), self.bytes.len() as u64)
+    }
+
+    /// Reads the manifest.
+    pub fn parse(&self) -> Result<Manifest, Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Probe {
+            schema_version: Option<u32>,
+        }
+        match self.media_type.as_str() {
+            media::OCI_MANIFEST | media::DOCKER_MANIFEST => {
+                Ok(Manifest::Image(serde_json::from_slice(&self.bytes)?))
+            }
+            media::OCI_INDEX | media::DOCKER_LIST => {
+                Ok(Manifest::Index(serde_json::from_slice(&self.bytes)?))
+            }
+            other => {
+                let probe: Probe = serde_json::from_slice(&self.bytes)?;
+                if probe.schema_version == Some(1) || other == media::DOCKER_SCHEMA1 {
+                    return Err(Error::Schema1);
+                }
+                Err(Error::MediaType(other.to_owned()))
+            }
+        }
+    }
+}
+
+/// A manifest as read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Manifest {
+    /// One image.
+    Image(ImageManifest),
+    /// Several, by platform.
+    Index(Index),
+}
+
+/// One image: a config and layers, bottom first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageManifest {
+    /// Always 2.
+    pub schema_version: u32,
+    /// The manifest's own media type; OCI manifests may omit it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// What kind of artifact this is, when it is not an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// The image config.
+    pub config: Descriptor,
+    /// The layers, bottom first.
+    pub layers: Vec<Descriptor>,
+    /// The manifest that this one refers to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
+    /// Free text pairs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Several images, one a platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Index {
+    /// Always 2.
+    pub schema_version: u32,
+    /// The index's own media type; OCI indexes may omit it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// The images.
+    pub manifests: Vec<Descriptor>,
+    /// The manifest that this one refers to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
+    /// Free text pairs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}

@@ -1,0 +1,1 @@
+//! Policy: rules as data, checked on specs and on what was really built.

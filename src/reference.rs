@@ -1,0 +1,570 @@
+//! Names of images: [`Host`], [`Repository`], [`Tag`], [`Digest`] and [`Reference`].
+//!
+//! The grammar is the one of the `distribution/reference` package, with Docker's normalisation: no host
+//! means `docker.io`, a single-segment path there means `library/…`. A value of any of these types is valid;
+//! everything downstream relies on it.
+//!
+//! What this is not: a registry client. Which address `docker.io` is spoken to at is asked here
+//! ([`Host::api_authority`]), because it is part of the name's meaning; nothing is looked up.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// The longest repository path that the grammar admits, in bytes (`RepositoryNameTotalLengthMax`).
+pub const MAX_PATH: usize = 255;
+/// The longest tag that the grammar admits, in bytes.
+pub const MAX_TAG: usize = 128;
+
+/// Why a text is not a reference, or not a part of one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Nothing was given.
+    #[error("a reference cannot be empty")]
+    Empty,
+    /// The part before the first `/` is not a host.
+    #[error("`{0}` is not a registry host (expected name[:port], an IPv4 address, or [IPv6])")]
+    Host(String),
+    /// The path has upper-case letters.
+    #[error("repository `{0}` must be lower case")]
+    UpperCase(String),
+    /// The path breaks the grammar in another way.
+    #[error(
+        "`{0}` is not a repository path (lower-case letters and digits, separated by `.`, `_`, `__` or `-`, in segments of `/`)"
+    )]
+    Path(String),
+    /// The path is longer than [`MAX_PATH`].
+    #[error("repository path of {0} characters: {MAX_PATH} are allowed")]
+    TooLong(usize),
+    /// The tag breaks `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`.
+    #[error(
+        "`{0}` is not a tag (letters, digits, `_`, `.` and `-`, not starting with `.` or `-`, at most {MAX_TAG})"
+    )]
+    Tag(String),
+    /// The digest is not `sha256:` with 64, `sha384:` with 96 or `sha512:` with 128 lower-case hex digits.
+    #[error("`{0}` is not a digest (expected sha256: and 64 lower-case hex digits)")]
+    Digest(String),
+    /// 64 hex digits alone mean an image ID to Docker, so no repository may be called so.
+    #[error("`{0}` is an image ID, not a repository name")]
+    Identifier(String),
+}
+
+/// A registry's host, with its port if one was given: `docker.io`, `localhost:5000`, `[::1]:5000`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Host(String);
+
+impl Host {
+    /// The name of Docker Hub.
+    pub const HUB: &'static str = "docker.io";
+
+    /// Docker Hub, what a reference without a host means.
+    #[must_use]
+    pub fn hub() -> Self {
+        Self(Self::HUB.to_owned())
+    }
+
+    /// The host as written (Docker Hub's aliases are folded into `docker.io`).
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is Docker Hub.
+    #[must_use]
+    pub fn is_hub(&self) -> bool {
+        self.0 == Self::HUB
+    }
+
+    /// The authority that answers `/v2/`: `registry-1.docker.io` for Docker Hub, else the host itself.
+    #[must_use]
+    pub fn api_authority(&self) -> &str {
+        if self.is_hub() { "registry-1.docker.io" } else { &self.0 }
+    }
+
+    /// The host without its port, and without the brackets of an IPv6 address.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        if let Some(rest) = self.0.strip_prefix('[') {
+            return rest.split(']').next().unwrap_or(rest);
+        }
+        self.0.split(':').next().unwrap_or(&self.0)
+    }
+
+    /// The port, if one was given.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        let after = self.0.rsplit_once(']').map_or(self.0.as_str(), |(_, rest)| rest);
+        after.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
+    }
+
+    /// Whether the host can only be this machine, so that plain HTTP is acceptable: `localhost`,
+    /// `*.localhost`, `127.0.0.0/8` and `::1`. Private ranges are *not* meant.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let name = self.name().to_ascii_lowercase();
+        name == "localhost"
+            || name.ends_with(".localhost")
+            || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+impl FromStr for Host {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let refuse = || Error::Host(text.to_owned());
+        let (name, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (address, after) = rest.split_once(']').ok_or_else(refuse)?;
+                if address.is_empty() || !address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':') {
+                    return Err(refuse());
+                }
+                match after {
+                    "" => (None, None),
+                    _ => (None, Some(after.strip_prefix(':').ok_or_else(refuse)?)),
+                }
+            }
+            None => match text.split_once(':') {
+                Some((name, port)) => (Some(name), Some(port)),
+                None => (Some(text), None),
+            },
+        };
+        if let Some(name) = name {
+            let component = |part: &str| {
+                !part.is_empty()
+                    && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                    && !part.starts_with('-')
+                    && !part.ends_with('-')
+            };
+            if !name.split('.').all(component) {
+                return Err(refuse());
+            }
+        }
+        // The grammar takes any run of digits; a port beyond 65535 could never be connected to.
+        if port.is_some_and(|port| !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err())
+        {
+            return Err(refuse());
+        }
+        Ok(match text {
+            "index.docker.io" | "registry-1.docker.io" => Self::hub(),
+            _ => Self(text.to_owned()),
+        })
+    }
+}
+
+/// The path of a repository below its host: `library/debian`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RepositoryPath(String);
+
+impl RepositoryPath {
+    /// The path as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// This path below `namespace`; an empty namespace changes nothing.
+    pub fn below(&self, namespace: &str) -> Result<Self, Error> {
+        if namespace.is_empty() { Ok(self.clone()) } else { format!("{namespace}/{}", self.0).parse() }
+    }
+}
+
+impl FromStr for RepositoryPath {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text.is_empty() {
+            return Err(Error::Empty);
+        }
+        if text.len() > MAX_PATH {
+            return Err(Error::TooLong(text.len()));
+        }
+        if text.split('/').all(is_path_component) {
+            return Ok(Self(text.to_owned()));
+        }
+        let lower = text.to_ascii_lowercase();
+        if lower != text && lower.split('/').all(is_path_component) {
+            return Err(Error::UpperCase(text.to_owned()));
+        }
+        Err(Error::Path(text.to_owned()))
+    }
+}
+
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
+fn is_path_component(text: &str) -> bool {
+    let mut separator = String::new();
+    let mut seen = false;
+    for c in text.chars() {
+        match c {
+            'a'..='z' | '0'..='9' => {
+                let allowed = matches!(separator.as_str(), "" | "." | "_" | "__")
+                    || separator.bytes().all(|b| b == b'-');
+                if !allowed {
+                    return false;
+                }
+                separator.clear();
+                seen = true;
+            }
+            '.' | '_' | '-' if seen => separator.push(c),
+            _ => return false,
+        }
+    }
+    seen && separator.is_empty()
+}
+
+/// A repository: a host and a path, `docker.io/library/debian`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Repository {
+    /// The registry.
+    pub host: Host,
+    /// The path below it.
+    pub path: RepositoryPath,
+}
+
+impl FromStr for Repository {
+    type Err = Error;
+
+    /// Parses a name without tag and digest, with Docker's normalisation.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text.is_empty() {
+            return Err(Error::Empty);
+        }
+        if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()) {
+            return Err(Error::Identifier(text.to_owned()));
+        }
+        let (host, path) = match text.split_once('/') {
+            Some((first, rest)) if is_host_segment(first) => (first.parse()?, rest),
+            _ => (Host::hub(), text),
+        };
+        let path: RepositoryPath = path.parse()?;
+        let path = if host.is_hub() && !path.as_str().contains('/') { path.below("library")? } else { path };
+        Ok(Self { host, path })
+    }
+}
+
+/// Docker's rule: a first segment is a host when it has a `.` or `:`, is `localhost`, or has upper case
+/// (which no path may have).
+fn is_host_segment(segment: &str) -> bool {
+    segment.contains(['.', ':']) || segment == "localhost" || segment.bytes().any(|b| b.is_ascii_uppercase())
+}
+
+/// A tag, `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Tag(String);
+
+impl Tag {
+    /// The tag as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `latest`.
+    #[must_use]
+    pub fn latest() -> Self {
+        Self("latest".to_owned())
+    }
+}
+
+impl FromStr for Tag {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let fits = text.len() <= MAX_TAG
+            && text.bytes().next().is_some_and(word)
+            && text.bytes().all(|b| word(b) || b == b'.' || b == b'-');
+        if fits { Ok(Self(text.to_owned())) } else { Err(Error::Tag(text.to_owned())) }
+    }
+}
+
+/// A content digest, `algorithm:hex`. Only `sha256`, `sha384` and `sha512` are known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(String);
+
+impl Digest {
+    /// The sha256 digest of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::from_sha256(&Sha256::digest(bytes))
+    }
+
+    /// The digest of a finished sha256 state, for content that was streamed.
+    #[must_use]
+    pub fn from_sha256(hash: &[u8]) -> Self {
+        use fmt::Write as _;
+        let mut text = String::with_capacity(7 + hash.len() * 2);
+        text.push_str("sha256:");
+        for byte in hash {
+            // Writing into a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text)
+    }
+
+    /// The whole digest as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `sha256`, `sha384` or `sha512`.
+    #[must_use]
+    pub fn algorithm(&self) -> &str {
+        self.0.split(':').next().unwrap_or_default()
+    }
+
+    /// The hex digits after the colon.
+    #[must_use]
+    pub fn hex(&self) -> &str {
+        self.0.split(':').nth(1).unwrap_or_default()
+    }
+
+    /// Algorithm and the first twelve digits, for people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        format!("{}:{}", self.algorithm(), &self.hex()[..12])
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let refuse = || Error::Digest(text.to_owned());
+        let (algorithm, hex) = text.split_once(':').ok_or_else(refuse)?;
+        let length = match algorithm {
+            "sha256" => 64,
+            "sha384" => 96,
+            "sha512" => 128,
+            _ => return Err(refuse()),
+        };
+        let lower_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if hex.len() == length && hex.bytes().all(lower_hex) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(refuse())
+        }
+    }
+}
+
+/// A reference to an image: a repository with a tag, a digest, both or neither.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Reference {
+    /// Where the image is.
+    pub repository: Repository,
+    /// The tag that was written.
+    pub tag: Option<Tag>,
+    /// The digest that was written. When there is one, it decides; the tag is a comment.
+    pub digest: Option<Digest>,
+}
+
+impl Reference {
+    /// What a registry is asked for: the digest if there is one, else the tag, else `latest`.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => Target::Digest(digest.clone()),
+            (None, Some(tag)) => Target::Tag(tag.clone()),
+            (None, None) => Target::Tag(Tag::latest()),
+        }
+    }
+
+    /// The same repository at `digest`, without a tag.
+    #[must_use]
+    pub fn at(&self, digest: Digest) -> Self {
+        Self { repository: self.repository.clone(), tag: None, digest: Some(digest) }
+    }
+}
+
+impl FromStr for Reference {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest.parse()?)),
+            None => (text, None),
+        };
+        // A colon after the last slash starts a tag; one before it belongs to the host's port.
+        let name_end = rest.rfind('/').map_or(0, |slash| slash + 1);
+        let (name, tag) = match rest[name_end..].find(':') {
+            Some(colon) => {
+                let (name, tag) = rest.split_at(name_end + colon);
+                (name, Some(tag[1..].parse()?))
+            }
+            None => (rest, None),
+        };
+        Ok(Self { repository: name.parse()?, tag, digest })
+    }
+}
+
+/// What names a manifest within a repository: a tag or a digest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// By tag; what it names may change.
+    Tag(Tag),
+    /// By digest; what it names cannot change.
+    Digest(Digest),
+}
+
+impl From<&Tag> for Target {
+    fn from(tag: &Tag) -> Self {
+        Self::Tag(tag.clone())
+    }
+}
+
+impl From<&Digest> for Target {
+    fn from(digest: &Digest) -> Self {
+        Self::Digest(digest.clone())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(f),
+            Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.host, self.path)
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.repository.fmt(f)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+macro_rules! text_newtype {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+text_newtype!(Host, RepositoryPath, Tag, Digest);
+
+macro_rules! text_conversions {
+    ($($name:ident),*) => {$(
+        impl TryFrom<String> for $name {
+            type Error = Error;
+
+            fn try_from(text: String) -> Result<Self, Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.to_string()
+            }
+        }
+    )*};
+}
+text_conversions!(Host, RepositoryPath, Repository, Tag, Digest, Reference);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn normalises_as_docker_does() {
+        for (written, canonical) in [
+            ("debian", "docker.io/library/debian"),
+            ("debian:12", "docker.io/library/debian:12"),
+            ("team/app", "docker.io/team/app"),
+            ("index.docker.io/debian", "docker.io/library/debian"),
+            ("localhost/app", "localhost/app"),
+            ("localhost:5000/app:1.2", "localhost:5000/app:1.2"),
+            ("[::1]:5000/app", "[::1]:5000/app"),
+            ("[2001:db8::1]/a/b", "[2001:db8::1]/a/b"),
+            ("Registry/app", "Registry/app"),
+            ("registry.example.com/a__b/c---d/e.f", "registry.example.com/a__b/c---d/e.f"),
+        ] {
+            assert_eq!(
+                written.parse::<Reference>().map(|r| r.to_string()),
+                Ok(canonical.to_owned()),
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_distribution_refuses() {
+        for bad in [
+            "",
+            ":1",
+            "@sha256:",
+            "Debian",
+            "a/B",
+            "a//b",
+            "-a",
+            "a-",
+            "a___b",
+            "a..b",
+            "a/",
+            "/a",
+            "a:",
+            "a:.x",
+            "a b",
+            "-host.com/a",
+            "host:port/a",
+            "host:70000/a",
+            "[::1/a",
+            "[]/a",
+            "a@sha256:abc",
+            "http://a/b",
+            HEX,
+        ] {
+            assert!(bad.parse::<Reference>().is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn both_tag_and_digest_are_kept_and_the_digest_decides() {
+        let reference: Reference = format!("a/b:1@sha256:{HEX}").parse().unwrap();
+        assert_eq!(reference.tag.as_ref().unwrap().as_str(), "1");
+        assert_eq!(reference.target().to_string(), format!("sha256:{HEX}"));
+    }
+
+    #[test]
+    fn loopback_is_this_machine_alone() {
+        for (host, loopback) in [
+            ("localhost", true),
+            ("localhost:5000", true),
+            ("a.localhost", true),
+            ("127.0.0.1:1", true),
+            ("127.9.9.9", true),
+            ("[::1]:5000", true),
+            ("10.0.0.1", false),
+            ("192.168.1.1:5000", false),
+            ("localhost.example.com", false),
+        ] {
+            assert_eq!(host.parse::<Host>().unwrap().is_loopback(), loopback, "{host}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Rendering: a [`ResolvedImage`] becomes a Dockerfile and a build context. Pure, offline and stable: the same
+//! image gives the same bytes everywhere.
+
+use std::collections::BTreeMap;
+
+use crate::oci::tar::Entry;
+use crate::reference::{Digest, Reference};
+use crate::resolve::ResolvedImage;
+
+/// What rendering makes; needs no network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The Dockerfile.
+    pub dockerfile: String,
+    /// The entries of the build context, sorted by path, without the Dockerfile.
+    pub context: Vec<Entry>,
+    /// Build arguments with values that the Dockerfile cannot hold (env with line breaks or beyond 60 kB).
+    pub build_args: BTreeMap<String, String>,
+    /// Labels whose text a Dockerfile cannot hold; they travel as the API's `labels` parameter.
+    pub api_labels: BTreeMap<String, String>,
+}
+
+/// What an image's base is, as far as the image's identity is concerned (7-rules 1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PinnedBase {
+    /// Nothing.
+    Scratch,
+    /// A registry's image.
+    Registry {
+        /// The reference as it was written or locked.
+        reference: Reference,
+        /// Its digest: of the index, when it is one.
+        digest: Digest,
+    },
+    /// An image that only the engine has.
+    Local {
+        /// The reference as it was written.
+        reference: Reference,
+        /// The engine's image ID.
+        id: Digest,
+    },
+    /// An image of this workspace.
+    Workspace {
+        /// Its display name.
+        parent: String,
+        /// The parent's own inputs.
+        inputs: Digest,
+    },
+}
+
+/// All that an engine needs to build an image, and the fingerprint of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// The image.
+    pub image: ResolvedImage,
+    /// Its base.
+    pub base: PinnedBase,
+    /// Its Dockerfile and context.
+    pub rendered: Rendered,
+    /// `dev.golden.inputs`: the digest of all that went into the image (7-rules 1).
+    pub inputs: Digest,
+}

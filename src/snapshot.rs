@@ -1,0 +1,57 @@
+//! What was read from the world, as values: pure code decides from these, and tests write them by hand.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::platform::Platform;
+use crate::reference::{Digest, Reference, Repository, Tag};
+
+/// What was asked of registries and engines before a plan is made. It is serde, so that a plan can be replayed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Observed {
+    /// External bases, by the reference as it is written or locked.
+    pub bases: BTreeMap<Reference, ObservedBase>,
+    /// Destination repositories.
+    pub repositories: BTreeMap<Repository, ObservedRepository>,
+}
+
+/// What is known of an external base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObservedBase {
+    /// A registry has it.
+    Registry {
+        /// The digest of what the reference names: of the index, when it is one.
+        digest: Digest,
+        /// The platforms that it has; empty when it is a single image whose config was not read.
+        platforms: Vec<Platform>,
+    },
+    /// No registry could be asked, or none has it, but the engine has an image of that name.
+    Local {
+        /// The engine's image ID.
+        id: Digest,
+        /// Why the registry did not tell.
+        because: String,
+    },
+}
+
+/// What a destination repository has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ObservedRepository {
+    /// Every tag, sorted.
+    pub tags: Vec<Tag>,
+    /// What was read about the tags that matter to the plan.
+    pub published: BTreeMap<Tag, Published>,
+}
+
+/// What a tag names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The manifest's digest.
+    pub digest: Digest,
+    /// The label `dev.golden.inputs` of its config, when that was read and has one.
+    pub inputs: Option<Digest>,
+    /// All labels of its config, when that was read.
+    pub labels: BTreeMap<String, String>,
+}

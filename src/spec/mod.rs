@@ -1,0 +1,1 @@
+//! What the user wrote: `golden.toml` and `image.toml`, parsed and validated, every error with its place.

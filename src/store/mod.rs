@@ -1,0 +1,1 @@
+//! Destinations that are not a registry: the OCI layout directory and the docker archive.

@@ -1,0 +1,28 @@
+//! "Did you mean": the nearest of a few known words.
+
+/// The candidate nearest to `word`, if one is near enough to be what was meant.
+#[must_use]
+pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate)
+        })
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_words_only() {
+        let known = ["labels", "env", "config", "version"];
+        assert_eq!(closest("lables", known), Some("labels"));
+        assert_eq!(closest("Version", known), Some("version"));
+        assert_eq!(closest("healthcheck", known), None);
+    }
+}

@@ -1,0 +1,143 @@
+//! Tags: the semver fan-out of a version, and which of those tags may move (2-tags). Pure.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A tag suffix, `[a-z][a-z0-9]*([._-][a-z0-9]+)*`, not `latest` (7-rules 11).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Variant(String);
+
+impl Variant {
+    /// The suffix without its dash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a text is not a variant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VariantError {
+    /// `latest` is the name of another tag.
+    #[error("a variant cannot be called `latest`")]
+    Latest,
+    /// The grammar is broken.
+    #[error(
+        "`{0}` is not a variant (lower-case letters and digits, starting with a letter, parts joined by `.`, `_` or `-`)"
+    )]
+    Grammar(String),
+}
+
+impl FromStr for Variant {
+    type Err = VariantError;
+
+    fn from_str(text: &str) -> Result<Self, VariantError> {
+        if text == "latest" {
+            return Err(VariantError::Latest);
+        }
+        let part = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let starts = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
+        if starts && text.split(['.', '_', '-']).all(part) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(VariantError::Grammar(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Variant {
+    type Error = VariantError;
+
+    fn try_from(text: String) -> Result<Self, VariantError> {
+        text.parse()
+    }
+}
+
+impl From<Variant> for String {
+    fn from(variant: Variant) -> Self {
+        variant.0
+    }
+}
+
+/// When `latest` (or the bare variant tag) moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Latest {
+    /// When no stable version is higher.
+    #[default]
+    Auto,
+    /// With every stable release.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// A kind of tag in the fan-out.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// `1.2.3`; always part of the fan-out.
+    Full,
+    /// `1.2`.
+    Minor,
+    /// `1`.
+    Major,
+    /// `latest`, or the bare variant.
+    Latest,
+}
+
+/// What happens to new content for a published version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Rebuild {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It goes out as `1.2.3_r1`, `1.2.3_r2`, …
+    Revise,
+}
+
+/// `[tags]` of an image, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagRules {
+    /// When `latest` moves.
+    pub latest: Latest,
+    /// Whether 0.x versions get the tag `0`.
+    pub zero_major: bool,
+    /// Which kinds of tags are made; `Full` is always in it.
+    pub fan_out: BTreeSet<Level>,
+    /// Whether a full version may never change its digest.
+    pub immutable: bool,
+    /// Other moving tags, without the variant suffix.
+    pub extra: Vec<String>,
+    /// What happens to new content for a published version.
+    pub rebuild: Rebuild,
+    /// Versions that are neither compared with nor published.
+    pub withdrawn: Vec<semver::Version>,
+}
+
+impl Default for TagRules {
+    fn default() -> Self {
+        Self {
+            latest: Latest::Auto,
+            zero_major: false,
+            fan_out: BTreeSet::from([Level::Full, Level::Minor, Level::Major, Level::Latest]),
+            immutable: true,
+            extra: Vec::new(),
+            rebuild: Rebuild::Refuse,
+            withdrawn: Vec::new(),
+        }
+    }
+}

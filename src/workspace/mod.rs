@@ -1,0 +1,1 @@
+//! The workspace on disk: finding it, reading it, hashing what its specs name.

@@ -1,0 +1,5 @@
+//! The one integration test binary: one module a promise.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+mod support;
+mod cli;
