@@ -81,7 +81,7 @@ impl Events {
     /// Sends one event.
     pub fn send(&self, event: Event) {
         // A closed channel means that the reporter is gone, and with it the wish to know.
-        let _ = self.0.send(event);
+        drop(self.0.send(event));
     }
 
     /// Sends a [`Event::Note`].

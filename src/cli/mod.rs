@@ -172,7 +172,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             // Nobody is left to tell when this cannot be printed.
-            let _ = error.print();
+            drop(error.print());
             return ExitCode::from(exit.code());
         }
     };
