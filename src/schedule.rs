@@ -1,1 +1,184 @@
-//! Running a graph of images: waves, `--jobs`, failures that stop only what depends on them.
+//! Running a graph of images: side by side up to `--jobs`, parents first; a failure stops only what depends on it.
+//!
+//! The work runs as futures of the caller's own task: dropping the returned future drops all work in flight,
+//! which is how an interrupt cancels builds.
+
+use std::num::NonZeroUsize;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+/// How the work on one node ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<T, E> {
+    /// It was done, with this result.
+    Done(T),
+    /// It failed.
+    Failed(E),
+    /// It was not begun, because this node, which it depends on, did not get done.
+    Blocked {
+        /// The position of the node that failed first on the way down.
+        by: usize,
+    },
+}
+
+impl<T, E> Outcome<T, E> {
+    /// The result, when there is one.
+    pub const fn done(&self) -> Option<&T> {
+        match self {
+            Self::Done(value) => Some(value),
+            Self::Failed(_) | Self::Blocked { .. } => None,
+        }
+    }
+}
+
+/// Runs `work` for every node of a graph. `parents[n]` are the positions of the nodes that node `n` depends on;
+/// `work` gets a node's position and its parents' results, in the order of `parents[n]`. Nodes that are ready
+/// start in the order of their positions. The outcomes come back by position.
+///
+/// A cycle is the caller's mistake: its nodes come back as blocked by themselves, so that nothing hangs.
+pub async fn run<T, E, F, W>(parents: &[Vec<usize>], jobs: NonZeroUsize, work: F) -> Vec<Outcome<T, E>>
+where
+    T: Clone,
+    F: Fn(usize, Vec<T>) -> W,
+    W: Future<Output = Result<T, E>>,
+{
+    let mut outcomes: Vec<Option<Outcome<T, E>>> = parents.iter().map(|_| None).collect();
+    let mut waiting: Vec<usize> = parents.iter().map(Vec::len).collect();
+    let mut children: Vec<Vec<usize>> = parents.iter().map(|_| Vec::new()).collect();
+    for (node, above) in parents.iter().enumerate() {
+        for parent in above {
+            children[*parent].push(node);
+        }
+    }
+    let mut ready: std::collections::BTreeSet<usize> =
+        (0..parents.len()).filter(|n| waiting[*n] == 0).collect();
+    let mut running = FuturesUnordered::new();
+    loop {
+        while running.len() < jobs.get()
+            && let Some(node) = ready.pop_first()
+        {
+            let blocked =
+                parents[node].iter().find_map(|parent| blocker(*parent, outcomes[*parent].as_ref()));
+            if let Some(by) = blocked {
+                outcomes[node] = Some(Outcome::Blocked { by });
+                release(node, &children, &mut waiting, &mut ready);
+                continue;
+            }
+            let results =
+                parents[node].iter().filter_map(|p| outcomes[*p].as_ref()?.done().cloned()).collect();
+            let future = work(node, results);
+            running.push(async move { (node, future.await) });
+        }
+        let Some((node, result)) = running.next().await else { break };
+        outcomes[node] = Some(match result {
+            Ok(value) => Outcome::Done(value),
+            Err(error) => Outcome::Failed(error),
+        });
+        release(node, &children, &mut waiting, &mut ready);
+    }
+    outcomes.into_iter().enumerate().map(|(node, o)| o.unwrap_or(Outcome::Blocked { by: node })).collect()
+}
+
+/// The node to blame when a parent ended like this; none when it was done.
+fn blocker<T, E>(parent: usize, outcome: Option<&Outcome<T, E>>) -> Option<usize> {
+    match outcome {
+        Some(Outcome::Done(_)) => None,
+        Some(Outcome::Blocked { by }) => Some(*by),
+        Some(Outcome::Failed(_)) | None => Some(parent),
+    }
+}
+
+/// Tells the children of a node that ended; those that wait for nothing else become ready.
+fn release(
+    node: usize,
+    children: &[Vec<usize>],
+    waiting: &mut [usize],
+    ready: &mut std::collections::BTreeSet<usize>,
+) {
+    for child in &children[node] {
+        waiting[*child] -= 1;
+        if waiting[*child] == 0 {
+            ready.insert(*child);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    fn jobs(n: usize) -> NonZeroUsize {
+        NonZeroUsize::new(n).unwrap()
+    }
+
+    #[tokio::test]
+    async fn parents_come_first_and_hand_down_their_results() {
+        // 0 ← 1 ← 3, 0 ← 2 ← 3
+        let graph = [vec![], vec![0], vec![0], vec![1, 2]];
+        let outcomes = run(&graph, jobs(8), |node, above: Vec<String>| async move {
+            Ok::<_, ()>(format!("{node}({})", above.join(",")))
+        })
+        .await;
+        assert_eq!(outcomes[3], Outcome::Done("3(1(0()),2(0()))".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_failure_stops_its_descendants_alone() {
+        let graph = [vec![], vec![0], vec![1], vec![], vec![3]];
+        let outcomes =
+            run(
+                &graph,
+                jobs(2),
+                |node, _: Vec<()>| async move { if node == 0 { Err("no") } else { Ok(()) } },
+            )
+            .await;
+        assert_eq!(
+            outcomes,
+            [
+                Outcome::Failed("no"),
+                Outcome::Blocked { by: 0 },
+                Outcome::Blocked { by: 0 },
+                Outcome::Done(()),
+                Outcome::Done(())
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn no_more_run_at_once_than_jobs_says() {
+        let (now, most) = (Cell::new(0), Cell::new(0));
+        let graph = vec![vec![]; 10];
+        let (now_ref, most_ref) = (&now, &most);
+        run(&graph, jobs(3), |_, _: Vec<()>| async move {
+            now_ref.set(now_ref.get() + 1);
+            most_ref.set(most_ref.get().max(now_ref.get()));
+            tokio::task::yield_now().await;
+            now_ref.set(now_ref.get() - 1);
+            Ok::<_, ()>(())
+        })
+        .await;
+        assert_eq!(most.get(), 3);
+    }
+
+    #[tokio::test]
+    async fn one_job_goes_in_order() {
+        let order = RefCell::new(Vec::new());
+        let graph = [vec![2], vec![], vec![], vec![]];
+        let order_ref = &order;
+        run(&graph, jobs(1), |node, _: Vec<()>| async move {
+            order_ref.borrow_mut().push(node);
+            Ok::<_, ()>(())
+        })
+        .await;
+        assert_eq!(order.into_inner(), [1, 2, 0, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_cycle_does_not_hang() {
+        let outcomes = run(&[vec![1], vec![0]], jobs(1), |_, _: Vec<()>| async { Ok::<_, ()>(()) }).await;
+        assert_eq!(outcomes, [Outcome::Blocked { by: 0 }, Outcome::Blocked { by: 1 }]);
+    }
+}
