@@ -1,13 +1,19 @@
 //! Engines: what turns a [`Recipe`] into an image. Two of them, one interface.
 
+pub mod docker;
+mod error;
+
 use std::collections::BTreeMap;
+
+pub use self::docker::Docker;
+pub use self::error::Error;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Events;
 use crate::oci::{Bytes, Descriptor, ImageConfig, RawManifest};
 use crate::platform::Platform;
-use crate::reference::{Digest, Reference, Repository};
+use crate::reference::{Digest, Host, Reference, Repository};
 use crate::render::Recipe;
 use crate::secret::Secret;
 
@@ -36,6 +42,27 @@ pub struct BuildOptions {
     pub no_cache: bool,
     /// Docker's predefined proxy build arguments (7-rules 17).
     pub proxy_args: BTreeMap<String, String>,
+    /// Where the base is by now, when it is an image of this workspace: the parent's most specific local tag, or
+    /// `repository@digest` when the parent was not built in this run. Not looked at for other bases.
+    pub parent: Option<Reference>,
+    /// Logins for the registries that the engine pulls the base from.
+    pub logins: BTreeMap<Host, Login>,
+}
+
+/// What an engine is given to log in at a registry. It talks to the registry itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Login {
+    /// A user and a password.
+    Password {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Secret<String>,
+    },
+    /// An OAuth refresh token (`identitytoken` in Docker's config.json).
+    IdentityToken(Secret<String>),
+    /// A ready bearer token (`registrytoken` in Docker's config.json).
+    RegistryToken(Secret<String>),
 }
 
 /// What an engine made.
@@ -120,18 +147,4 @@ pub trait Engine: Send + Sync {
         options: &BuildOptions,
         events: &Events,
     ) -> Result<BuiltImage, Error>;
-}
-
-/// Why an engine could not do what it was asked to. Each variant is one problem that a user can tell apart.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No engine answers.
-    #[error("no Docker Engine answers at {address}")]
-    Unreachable {
-        /// The address that was tried.
-        address: String,
-        /// What the connection said.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
 }
