@@ -43,6 +43,7 @@ pub mod observe;
 pub mod publish;
 pub mod verify;
 pub mod schedule;
+pub mod pipeline;
 
 // Level 4: the face.
 pub mod report;
