@@ -1,19 +1,22 @@
 //! Engines: what turns a [`Recipe`] into an image. Two of them, one interface.
 
 pub mod docker;
+pub mod embedded;
 mod error;
 
 use std::collections::BTreeMap;
 
 pub use self::docker::Docker;
+pub use self::embedded::Embedded;
 pub use self::error::Error;
+pub use crate::assemble::{Assembled, AssembledImage, Layer, LayerSource};
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Events;
-use crate::oci::{Bytes, Descriptor, ImageConfig, RawManifest};
+use crate::oci::ImageConfig;
 use crate::platform::Platform;
-use crate::reference::{Digest, Host, Reference, Repository};
+use crate::reference::{Digest, Host, Reference};
 use crate::render::Recipe;
 use crate::secret::Secret;
 
@@ -90,48 +93,6 @@ pub enum Artifact {
     },
     /// Assembled by golden: nothing is stored anywhere until it is published or written.
     Assembled(Assembled),
-}
-
-/// An assembled image or index.
-#[derive(Debug, Clone)]
-pub struct Assembled {
-    /// What the tags will name: the image's manifest, or the index.
-    pub top: RawManifest,
-    /// The images, one a platform; when there is no index, one whose manifest is `top`.
-    pub images: Vec<AssembledImage>,
-}
-
-/// One assembled image.
-#[derive(Debug, Clone)]
-pub struct AssembledImage {
-    /// Its platform.
-    pub platform: Platform,
-    /// Its manifest.
-    pub manifest: RawManifest,
-    /// The bytes of its config.
-    pub config: Bytes,
-    /// Its layers, bottom first.
-    pub layers: Vec<Layer>,
-}
-
-/// A layer of an assembled image.
-#[derive(Debug, Clone)]
-pub struct Layer {
-    /// Its descriptor in the manifest.
-    pub descriptor: Descriptor,
-    /// Where its bytes are.
-    pub source: LayerSource,
-}
-
-/// Where the bytes of a layer are.
-#[derive(Debug, Clone)]
-pub enum LayerSource {
-    /// In memory.
-    Inline(Bytes),
-    /// In a file (a layer that is too large to be held, or one of an OCI layout).
-    File(std::path::PathBuf),
-    /// In a repository of a registry: to be mounted there, or streamed from there.
-    Registry(Repository),
 }
 
 /// An engine.

@@ -1,0 +1,58 @@
+//! Why an image could not be written or read.
+
+use std::path::PathBuf;
+
+/// Why a local destination failed. Each variant is one problem that a user can tell apart.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `--to` names no destination that golden knows.
+    #[error("`{0}` is not a destination (expected oci:DIR or docker-archive:FILE)")]
+    Destination(String),
+    /// A file or folder could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The folder has something else in it.
+    #[error("{} is not an OCI layout: {what}", path.display())]
+    Layout {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A docker archive holds images for one platform each.
+    #[error("{image} has several platforms, which a docker archive cannot hold")]
+    SeveralPlatforms {
+        /// The image.
+        image: String,
+    },
+    /// A layer could not be read from where it is.
+    #[error("layer {digest} cannot be read: {source}")]
+    Layer {
+        /// Its digest.
+        digest: String,
+        /// What was wrong.
+        source: std::io::Error,
+    },
+    /// A registry failed.
+    #[error(transparent)]
+    Registry(#[from] crate::registry::Error),
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::SeveralPlatforms { .. } => {
+                vec!["write it with --to oci:DIR, or build one platform".to_owned()]
+            }
+            Self::Layout { .. } => vec!["name a folder that is new, empty, or an OCI layout".to_owned()],
+            _ => Vec::new(),
+        }
+    }
+}
