@@ -1,3 +1,4 @@
 //! What the tests are written with.
 
+pub(crate) mod services;
 pub(crate) mod workspace;

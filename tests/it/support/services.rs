@@ -1,0 +1,77 @@
+//! The addresses of the services that `tests/services up` started for this checkout.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// The value of a key of target/services/env. Tests never skip: without the services they fail, saying how to start them.
+#[track_caller]
+fn value(key: &str) -> &'static str {
+    static ENV: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    let env = ENV.get_or_init(|| {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/target/services/env");
+        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}; run `tests/services up`"));
+        text.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    });
+    env.get(key).unwrap_or_else(|| panic!("target/services/env has no {key}; run `tests/services down` and `tests/services up`"))
+}
+
+macro_rules! services {
+    ($($(#[doc = $doc:literal])* $name:ident = $key:literal;)*) => {
+        $($(#[doc = $doc])* #[track_caller] pub(crate) fn $name() -> &'static str { value($key) })*
+    };
+}
+
+services! {
+    /// `unix://…` of the first engine (BuildKit and classic, steps have a network).
+    docker_host = "DOCKER_HOST";
+    /// `tcp://…` of the first engine, plain.
+    docker_tcp = "DOCKER_TCP";
+    /// `unix://…` of the second engine, whose steps have no network.
+    docker_second = "DOCKER_SECOND";
+    /// `tcp://…` of the second engine; it wants a client certificate, see `docker_cert_path`.
+    docker_tls = "DOCKER_TLS";
+    /// The folder with ca.pem, cert.pem and key.pem, as DOCKER_CERT_PATH wants it.
+    docker_cert_path = "DOCKER_CERT_PATH";
+    /// HOST:PORT of the plain registry, with deletion. The bases are in it.
+    registry = "REGISTRY";
+    /// HOST:PORT of a plain registry with deletion disabled.
+    registry_nodelete = "REGISTRY_NODELETE";
+    /// HOST:PORT of the registry with Basic authentication.
+    registry_htpasswd = "REGISTRY_HTPASSWD";
+    /// Its user.
+    htpasswd_user = "HTPASSWD_USER";
+    /// And the password.
+    htpasswd_password = "HTPASSWD_PASSWORD";
+    /// HOST:PORT of the registry with Bearer authentication; the tests start the token server themselves.
+    registry_token = "REGISTRY_TOKEN";
+    /// The port on 127.0.0.1 where that registry says the token server is (path `/token`, service and issuer `golden-tests`).
+    token_port = "TOKEN_PORT";
+    /// localhost:PORT of the registry with TLS.
+    registry_tls = "REGISTRY_TLS";
+    /// The busybox base in the plain registry (also `busybox:1.36` in the first engine).
+    base_busybox = "BASE_BUSYBOX";
+    /// Debian 12 with ca-certificates, openssl and curl, in the plain registry; `tests/services debian` makes it.
+    base_debian = "BASE_DEBIAN";
+    /// Debian 12 without them.
+    base_debian_slim = "BASE_DEBIAN_SLIM";
+}
+
+/// The PEM file of the CA that signed the TLS registry's and the TLS engine's certificates.
+#[track_caller]
+pub(crate) fn tls_ca() -> PathBuf {
+    value("TLS_CA").into()
+}
+
+/// The PEM file of the RSA key that tokens are signed with.
+#[track_caller]
+pub(crate) fn token_key() -> PathBuf {
+    value("TOKEN_KEY").into()
+}
+
+/// The PEM file of its certificate, which the registry trusts.
+#[track_caller]
+pub(crate) fn token_cert() -> PathBuf {
+    value("TOKEN_CERT").into()
+}
