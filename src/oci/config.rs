@@ -1,9 +1,14 @@
 //! The image config, lossless: keys that golden does not know survive, and what is written has one canonical
 //! key order, so that the same config always has the same digest.
 
+mod edit;
+
 use serde_json::{Map, Value};
 
 use crate::platform::Platform;
+use crate::reference::Digest;
+
+pub use edit::{Healthcheck, History};
 
 /// Why bytes are not an image config.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +72,26 @@ impl ImageConfig {
     #[must_use]
     pub fn user(&self) -> &str {
         self.runtime().and_then(|runtime| runtime.get("User")).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Digests of the uncompressed layers, bottom first. None when the config has none that can be read.
+    #[must_use]
+    pub fn diff_ids(&self) -> Option<Vec<Digest>> {
+        let ids = self.0.get("rootfs")?.get("diff_ids")?.as_array()?;
+        ids.iter().map(|id| id.as_str()?.parse().ok()).collect()
+    }
+
+    /// A list of words in the runtime part, such as `Cmd`; empty when it has none.
+    #[must_use]
+    pub fn words(&self, key: &str) -> Vec<String> {
+        let list = self.runtime().and_then(|runtime| runtime.get(key)).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    }
+
+    /// A text of the runtime part, such as `WorkingDir`; empty when it has none.
+    #[must_use]
+    pub fn text(&self, key: &str) -> &str {
+        self.runtime().and_then(|runtime| runtime.get(key)).and_then(Value::as_str).unwrap_or_default()
     }
 
     /// The whole object.
