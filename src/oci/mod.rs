@@ -4,6 +4,7 @@
 pub mod config;
 pub mod content;
 pub mod descriptor;
+pub mod layer;
 pub mod manifest;
 pub mod tar;
 

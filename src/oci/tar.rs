@@ -1,6 +1,13 @@
-//! Deterministic tar and gzip: the same entries give the same bytes on every machine.
+//! Deterministic tar: the same entries give the same bytes on every machine. Headers are ustar; a PAX record
+//! stands before an entry only where ustar cannot hold its path, its link, its owner or its size (POSIX.1-2017, pax).
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
 
 use super::Content;
+use crate::reference::Digest;
 
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,4 +33,249 @@ pub enum EntryKind {
     Directory,
     /// A symbolic link to this target.
     Symlink(String),
+}
+
+/// The block size of the format.
+const BLOCK: usize = 512;
+/// The largest number that an 8-digit octal field holds.
+const OCTAL_7: u64 = 0o777_7777;
+/// The largest number that a 12-digit octal field holds.
+const OCTAL_11: u64 = 0o777_7777_7777;
+
+/// Writes an archive of `entries`, in their order, every one with the time `mtime` (seconds since 1970). Files on
+/// disk are opened with `open`; one that is not the file that was hashed, in length or digest, is an error.
+pub fn write<W: Write, R: Read>(
+    entries: &[Entry],
+    mtime: u64,
+    mut out: W,
+    mut open: impl FnMut(&Path) -> io::Result<R>,
+) -> io::Result<W> {
+    for entry in entries {
+        write_header(&mut out, entry, mtime)?;
+        match &entry.kind {
+            EntryKind::File(Content::Inline(bytes)) => out.write_all(bytes)?,
+            EntryKind::File(Content::File { path, len, digest }) => {
+                copy_exactly(path, open(path)?, &mut out, *len, digest)?;
+            }
+            EntryKind::Directory | EntryKind::Symlink(_) => {}
+        }
+        pad(&mut out, size_of_entry(entry))?;
+    }
+    out.write_all(&[0; 2 * BLOCK])?;
+    Ok(out)
+}
+
+/// The length of an entry's content.
+fn size_of_entry(entry: &Entry) -> u64 {
+    match &entry.kind {
+        EntryKind::File(content) => content.len(),
+        EntryKind::Directory | EntryKind::Symlink(_) => 0,
+    }
+}
+
+/// Zeros up to the next block.
+fn pad(out: &mut impl Write, size: u64) -> io::Result<()> {
+    let rest = usize::try_from(size % BLOCK as u64).unwrap_or_default();
+    if rest == 0 { Ok(()) } else { out.write_all(&[0; BLOCK][rest..]) }
+}
+
+/// Copies a file that must have this length and digest.
+fn copy_exactly(
+    path: &Path,
+    mut file: impl Read,
+    out: &mut impl Write,
+    len: u64,
+    digest: &Digest,
+) -> io::Result<()> {
+    let changed = || io::Error::other(format!("{} changed while it was read", path.display()));
+    let (mut left, mut hash, mut buffer) = (len, Sha256::new(), vec![0; 64 * 1024]);
+    loop {
+        let read = match file.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            result => result?,
+        };
+        if read == 0 {
+            break;
+        }
+        // Longer than it was: stop before the archive is broken.
+        left = left.checked_sub(read as u64).ok_or_else(changed)?;
+        hash.update(&buffer[..read]);
+        out.write_all(&buffer[..read])?;
+    }
+    if left == 0 && Digest::from_sha256(&hash.finalize()) == *digest { Ok(()) } else { Err(changed()) }
+}
+
+/// The header of an entry, with the PAX record before it where one is needed.
+fn write_header(out: &mut impl Write, entry: &Entry, mtime: u64) -> io::Result<()> {
+    let mut path = entry.path.clone();
+    let (flag, link) = match &entry.kind {
+        EntryKind::File(_) => (b'0', ""),
+        EntryKind::Directory => (b'5', ""),
+        EntryKind::Symlink(target) => (b'2', target.as_str()),
+    };
+    if flag == b'5' {
+        path.push('/');
+    }
+    let (size, uid, gid) = (size_of_entry(entry), u64::from(entry.uid), u64::from(entry.gid));
+    let place = split_path(&path);
+    let mut records = Vec::new();
+    let mut need = |holds: bool, key: &str, value: &str| {
+        if !holds {
+            records.extend(pax_record(key, value));
+        }
+    };
+    need(gid <= OCTAL_7, "gid", &gid.to_string());
+    need(link.len() <= 100 && link.is_ascii(), "linkpath", link);
+    need(place.is_some(), "path", &path);
+    need(size <= OCTAL_11, "size", &size.to_string());
+    need(uid <= OCTAL_7, "uid", &uid.to_string());
+    if !records.is_empty() {
+        let header = Header {
+            name: "PaxHeaders",
+            flag: b'x',
+            size: records.len() as u64,
+            mtime,
+            mode: 0o644,
+            ..Header::default()
+        };
+        out.write_all(&header.bytes())?;
+        out.write_all(&records)?;
+        pad(out, records.len() as u64)?;
+    }
+    let fits = |number: u64, limit: u64| if number <= limit { number } else { 0 };
+    // What a PAX record says does not count here; a prefix of it helps old readers.
+    let (prefix, name) = place.unwrap_or(("", ascii_start(&path)));
+    let (uid, gid, size) = (fits(uid, OCTAL_7), fits(gid, OCTAL_7), fits(size, OCTAL_11));
+    let mode = entry.mode & 0o7777;
+    let header = Header { prefix, name, link: ascii_start(link), flag, size, mtime, mode, uid, gid };
+    out.write_all(&header.bytes())
+}
+
+/// How a path stands in ustar's prefix and name. None where it does not fit or is not ASCII.
+fn split_path(path: &str) -> Option<(&str, &str)> {
+    if !path.is_ascii() {
+        return None;
+    }
+    if path.len() <= 100 {
+        return Some(("", path));
+    }
+    let slashes = path.match_indices('/').map(|(at, _)| at);
+    let at = slashes
+        .filter(|at| *at <= 155 && *at > 0 && *at + 1 < path.len())
+        .find(|at| path.len() - at - 1 <= 100)?;
+    Some((&path[..at], &path[at + 1..]))
+}
+
+/// As much of a text as fits a field of 100 bytes, up to the first character that is not ASCII.
+fn ascii_start(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_ascii()).unwrap_or(text.len()).min(100);
+    &text[..end]
+}
+
+/// `LENGTH KEY=VALUE\n`, where LENGTH counts the whole record, its own digits too.
+fn pax_record(key: &str, value: &str) -> Vec<u8> {
+    let body = format!(" {key}={value}\n");
+    let mut length = body.len();
+    while length != body.len() + length.to_string().len() {
+        length = body.len() + length.to_string().len();
+    }
+    format!("{length}{body}").into_bytes()
+}
+
+/// The fields of a ustar header; every value fits its field.
+#[derive(Default)]
+struct Header<'a> {
+    prefix: &'a str,
+    name: &'a str,
+    link: &'a str,
+    flag: u8,
+    size: u64,
+    mtime: u64,
+    mode: u32,
+    uid: u64,
+    gid: u64,
+}
+
+impl Header<'_> {
+    /// The block.
+    fn bytes(&self) -> [u8; BLOCK] {
+        let mut block = [0; BLOCK];
+        let mut put = |at: usize, text: &[u8]| block[at..at + text.len()].copy_from_slice(text);
+        put(0, self.name.as_bytes());
+        put(100, format!("{:07o}", self.mode).as_bytes());
+        put(108, format!("{:07o}", self.uid).as_bytes());
+        put(116, format!("{:07o}", self.gid).as_bytes());
+        put(124, format!("{:011o}", self.size).as_bytes());
+        put(136, format!("{:011o}", self.mtime.min(OCTAL_11)).as_bytes());
+        put(148, b"        ");
+        put(156, &[self.flag]);
+        put(157, self.link.as_bytes());
+        put(257, b"ustar\x0000");
+        put(345, self.prefix.as_bytes());
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, kind: EntryKind) -> Entry {
+        Entry { path: path.to_owned(), mode: 0o1755, uid: 0, gid: 3_000_000, kind }
+    }
+
+    #[test]
+    fn another_reader_sees_what_was_written() {
+        let long = format!("{}/{}", "d".repeat(150), "f".repeat(90));
+        let longer = format!("{}/{}", "é".repeat(150), "f".repeat(190));
+        let target = "t".repeat(120);
+        let entries = [
+            entry("etc", EntryKind::Directory),
+            entry(&long, EntryKind::File(Content::inline(*b"hello"))),
+            entry(&longer, EntryKind::Directory),
+            entry("link", EntryKind::Symlink(target.clone())),
+        ];
+        let bytes = write(&entries, 7, Vec::new(), |_| Ok(io::empty())).unwrap();
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let read: Vec<_> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let mut entry = entry.unwrap();
+                let mut text = String::new();
+                entry.read_to_string(&mut text).unwrap();
+                let path = String::from_utf8(entry.path_bytes().to_vec()).unwrap();
+                let link = entry.link_name_bytes().map(|l| String::from_utf8(l.to_vec()).unwrap());
+                assert_eq!(entry.header().mode().unwrap(), 0o1755);
+                assert_eq!(entry.header().mtime().unwrap(), 7);
+                (path, link, text)
+            })
+            .collect();
+        let expected = [
+            ("etc/".to_owned(), None, String::new()),
+            (long, None, "hello".to_owned()),
+            (format!("{longer}/"), None, String::new()),
+            ("link".to_owned(), Some(target), String::new()),
+        ];
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn a_file_that_changed_is_an_error() {
+        let content = Content::File { path: "/x".into(), len: 3, digest: Digest::of(b"abc") };
+        let entries = [entry("x", EntryKind::File(content))];
+        for (now, good) in [("abc", true), ("abd", false), ("abcd", false), ("ab", false)] {
+            let result = write(&entries, 0, Vec::new(), |_| Ok(now.as_bytes()));
+            assert_eq!(result.is_ok(), good, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_pax_record_counts_itself() {
+        assert_eq!(pax_record("path", &"x".repeat(90)).len(), 99);
+        assert!(pax_record("path", &"x".repeat(90)).starts_with(b"99 path="));
+        assert!(pax_record("path", &"x".repeat(91)).starts_with(b"101 path="));
+    }
 }

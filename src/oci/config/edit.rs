@@ -197,8 +197,10 @@ mod tests {
 
     #[test]
     fn unknown_keys_survive_and_the_order_is_one() {
-        let one = ImageConfig::parse(br#"{"z":{"b":1,"a":[{"d":0,"c":null}]},"architecture":"amd64"}"#).unwrap();
-        let two = ImageConfig::parse(br#"{"architecture":"amd64","z":{"a":[{"c":null,"d":0}],"b":1}}"#).unwrap();
+        let one =
+            ImageConfig::parse(br#"{"z":{"b":1,"a":[{"d":0,"c":null}]},"architecture":"amd64"}"#).unwrap();
+        let two =
+            ImageConfig::parse(br#"{"architecture":"amd64","z":{"a":[{"c":null,"d":0}],"b":1}}"#).unwrap();
         assert_eq!(text(&one), r#"{"architecture":"amd64","z":{"a":[{"c":null,"d":0}],"b":1}}"#);
         assert_eq!(one.to_bytes(), two.to_bytes());
     }
