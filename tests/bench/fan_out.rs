@@ -1,0 +1,85 @@
+//! One image under 1, 4 and 16 tags. Goal: 16 tags cost less than 1.2 × one.
+
+use std::path::Path;
+
+use super::machine::{docker, golden, noise, service, unique, write};
+use super::measure::{Cost, repeat, run};
+use super::table;
+
+const RUNS: usize = 5;
+const COUNTS: [usize; 3] = [1, 4, 16];
+
+fn tags(count: usize) -> String {
+    match count {
+        1 => "fan_out = [\"full\"]".to_owned(),
+        count => format!(
+            "extra = [{}]",
+            (4..count).map(|number| format!("\"channel-{number}\"")).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+/// A workspace with an image of 50 MB on busybox.
+fn workspace(folder: &Path, namespace: &str, count: usize) {
+    let (registry, base) = (service("REGISTRY"), service("BASE_BUSYBOX"));
+    write(
+        &folder.join("golden.toml"),
+        format!("[[registry]]\nname = \"bench\"\nhost = \"{registry}\"\nnamespace = \"{namespace}\"\n"),
+    );
+    write(
+        &folder.join("image.toml"),
+        format!(
+            "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"{base}\"\n[labels]\nrun = \"{namespace}\"\n[[files]]\nsource = \"data\"\ntarget = \"/data\"\n[tags]\n{}\n",
+            tags(count)
+        ),
+    );
+    write(&folder.join("data"), noise(50 << 20, 7));
+}
+
+fn with_golden(engine: &str, count: usize) -> Cost {
+    repeat(RUNS, |_| {
+        let folder = tempfile::tempdir().unwrap();
+        workspace(folder.path(), &unique(), count);
+        if engine == "docker" {
+            run(&mut golden(folder.path(), &["build", "--engine", "docker"]));
+            run(&mut golden(folder.path(), &["push"]))
+        } else {
+            run(&mut golden(folder.path(), &["build", "--push", "--engine", "embedded"]))
+        }
+    })
+}
+
+fn with_docker(count: usize) -> Cost {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("data"), noise(50 << 20, 7));
+    repeat(RUNS, |_| {
+        let repository = format!("{}/{}/app", service("REGISTRY"), unique());
+        write(
+            &folder.path().join("Dockerfile"),
+            format!("FROM {}\nLABEL run={repository}\nCOPY data /data\n", service("BASE_BUSYBOX")),
+        );
+        run(&mut docker(
+            false,
+            &["build", "-q", "-t", &format!("{repository}:0"), folder.path().to_str().unwrap()],
+        ));
+        for tag in 1..count {
+            run(&mut docker(false, &["tag", &format!("{repository}:0"), &format!("{repository}:{tag}")]));
+        }
+        run(&mut docker(false, &["push", "-q", "-a", &repository]))
+    })
+}
+
+/// Prints the table.
+pub(crate) fn run_bench() {
+    table::head(&["publisher", "1 tag", "4 tags", "16 tags", "16 against 1"]);
+    let row = |name: &str, cost: &dyn Fn(usize) -> Cost| {
+        let costs = COUNTS.map(cost);
+        let mut cells = vec![name.to_owned()];
+        cells.extend(costs.iter().map(|cost| table::time(cost.time)));
+        cells.push(table::ratio(costs[2], costs[0]));
+        table::row(&cells);
+    };
+    row("golden build --push, embedded", &|count| with_golden("embedded", count));
+    row("golden push, docker engine", &|count| with_golden("docker", count));
+    row("docker push -a", &with_docker);
+}

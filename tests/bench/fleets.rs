@@ -1,0 +1,131 @@
+//! Generated fleets, four images deep: `check`, `plan` with everything up to date, and `plan` with one base moved.
+
+use std::path::Path;
+
+use super::machine::{Registry, golden, service, unique, write};
+use super::measure::{Cost, repeat, run};
+use super::proxy::Proxy;
+use super::table;
+
+const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
+const DEPTH: usize = 4;
+
+/// Writes a fleet: a quarter of the images stand on an external base, each of the others on one of the layer before.
+fn fleet(folder: &Path, host: &str, base: &str, size: usize) {
+    write(
+        &folder.join("golden.toml"),
+        format!(
+            "[[registry]]\nname = \"bench\"\nhost = \"{host}\"\nnamespace = \"fleet\"\n[defaults.labels]\nowner = \"team@example.com\"\n"
+        ),
+    );
+    let width = size.div_ceil(DEPTH);
+    for number in 0..size {
+        let on = if number < width {
+            format!("\"{base}\"")
+        } else {
+            format!("{{ image = \"app{}\" }}", number - width)
+        };
+        write(
+            &folder.join(format!("app{number}/image.toml")),
+            format!(
+                "[image]\nname = \"app{number}\"\nversion = \"1.0.0\"\ndescription = \"Image {number}\"\nbase = {on}\n[env]\nNUMBER = \"{number}\"\n"
+            ),
+        );
+    }
+}
+
+fn accepts(exit: i32, workspace: &Path, arguments: &[&str]) -> Cost {
+    // A plan of moved bases is a refusal, which is what is to be measured there.
+    if exit == 0 {
+        return run(&mut golden(workspace, arguments));
+    }
+    let mut shell = std::process::Command::new("sh");
+    let script = format!("\"$0\" \"$@\" >/dev/null 2>&1; test $? -eq {exit}");
+    let command = golden(workspace, arguments);
+    shell.current_dir(workspace).args(["-c", &script]).arg(command.get_program()).args(command.get_args());
+    shell.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    run(&mut shell)
+}
+
+/// Prints the table.
+pub(crate) fn run_bench() {
+    table::head(&[
+        "images",
+        "check",
+        "build --push",
+        "plan, cold",
+        "plan, cached",
+        "plan, one base moved",
+        "peak memory",
+        "requests an image, cold",
+        "cached",
+    ]);
+    for size in SIZES {
+        let registry = Registry::start();
+        let base = format!("{}/base/moving:1", registry.host);
+        let copy = |source: &str| {
+            run(std::process::Command::new("skopeo")
+                .args(["copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false"])
+                .args([format!("docker://{source}"), format!("docker://{base}")]))
+        };
+        copy(service("BASE_BUSYBOX"));
+        let folder = tempfile::tempdir().unwrap();
+        fleet(folder.path(), &registry.host, &base, size);
+        let runs = if size > 1_000 { 3 } else { 5 };
+        let check = repeat(runs, |_| run(&mut golden(folder.path(), &["check"])));
+        let build = run(&mut golden(folder.path(), &["build", "--push", "--engine", "embedded"]));
+        let cold = repeat(runs, |_| {
+            forget(folder.path());
+            run(&mut golden(folder.path(), &["plan"]))
+        });
+        let cached = repeat(runs, |_| run(&mut golden(folder.path(), &["plan"])));
+
+        let proxy = Proxy::start(&registry.host);
+        let through = format!("{}/fleet", proxy.host);
+        let requests = |forgetting: bool| {
+            if forgetting {
+                forget(folder.path());
+            }
+            proxy.take();
+            run(&mut golden(folder.path(), &["--registry", &through, "plan"]));
+            #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+            let each = proxy.take().requests as f64 / size as f64;
+            format!("{each:.2}")
+        };
+        let (requests_cold, requests_cached) = (requests(true), requests(false));
+
+        // A label more, and the base is another one.
+        let moved = tempfile::tempdir().unwrap();
+        write(
+            &moved.path().join("golden.toml"),
+            format!("[[registry]]\nname = \"bench\"\nhost = \"{}\"\n", registry.host),
+        );
+        write(
+            &moved.path().join("image.toml"),
+            format!(
+                "[image]\nname = \"base/next\"\nversion = \"1.0.0\"\nbase = \"{}\"\n[labels]\nrun = \"{}\"\n",
+                service("BASE_BUSYBOX"),
+                unique()
+            ),
+        );
+        run(&mut golden(moved.path(), &["build", "--push", "--engine", "embedded"]));
+        copy(&format!("{}/base/next:1.0.0", registry.host));
+        let one_moved = repeat(runs, |_| accepts(4, folder.path(), &["plan"]));
+        table::row(&[
+            size.to_string(),
+            table::time(check.time),
+            table::time(build.time),
+            table::time(cold.time),
+            table::time(cached.time),
+            table::time(one_moved.time),
+            table::size(check.peak.max(cold.peak).max(cached.peak)),
+            requests_cold,
+            requests_cached,
+        ]);
+    }
+}
+
+/// Loses everything that golden remembers of a workspace but the lock.
+fn forget(workspace: &Path) {
+    drop(std::fs::remove_dir_all(workspace.join(".golden")));
+}

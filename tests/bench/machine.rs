@@ -1,0 +1,134 @@
+//! What a bench runs on: the tests' engine and registries, registries of its own, and the programs under test.
+
+use std::collections::BTreeMap;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// The project's root.
+pub(crate) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A value of target/services/env; the services are started when they are not.
+pub(crate) fn service(key: &str) -> &'static str {
+    static ENV: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    let env = ENV.get_or_init(|| {
+        let status = Command::new(format!("{ROOT}/tests/services")).arg("debian").status().unwrap();
+        assert!(status.success(), "tests/services debian: {status}");
+        #[expect(clippy::disallowed_methods, reason = "a bench's own file")]
+        let text = std::fs::read_to_string(format!("{ROOT}/target/services/env")).unwrap();
+        text.lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
+    });
+    &env[key]
+}
+
+/// `golden` in a workspace, with an environment of its own.
+pub(crate) fn golden(workspace: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_golden"));
+    command.current_dir(workspace).args(arguments).env("CI", "true").env("DOCKER_CONFIG", workspace);
+    command.env("DOCKER_HOST", service("DOCKER_HOST"));
+    command
+}
+
+/// Docker's client, Debian's where it stands, since a newer one brings a builder of its own.
+pub(crate) fn docker(buildkit: bool, arguments: &[&str]) -> Command {
+    let mut command =
+        Command::new(if Path::new("/usr/bin/docker").exists() { "/usr/bin/docker" } else { "docker" });
+    command
+        .args(arguments)
+        .env("DOCKER_HOST", service("DOCKER_HOST"))
+        .env("DOCKER_BUILDKIT", if buildkit { "1" } else { "0" });
+    command.env("DOCKER_CONFIG", format!("{ROOT}/target/services/docker-config"));
+    command
+}
+
+/// Writes a file with the folders above it.
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a bench's own file")]
+    std::fs::write(path, content).unwrap();
+}
+
+/// A name that no run before has used.
+pub(crate) fn unique() -> String {
+    format!("b{}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos())
+}
+
+/// A docker-registry of a bench's own, empty at the start, removed at the end.
+pub(crate) struct Registry {
+    process: Child,
+    /// HOST:PORT.
+    pub(crate) host: String,
+    _storage: tempfile::TempDir,
+}
+
+impl Registry {
+    /// Starts one on a free port.
+    pub(crate) fn start() -> Self {
+        let storage = tempfile::tempdir_in(format!("{ROOT}/target")).unwrap();
+        let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let config = storage.path().join("config.yml");
+        let log = "log: { level: error, accesslog: { disabled: true } }";
+        let folder = storage.path().join("data");
+        write(
+            &config,
+            format!(
+                "version: 0.1\n{log}\nstorage: {{ filesystem: {{ rootdirectory: \"{}\", maxthreads: 1000 }}, delete: {{ enabled: true }} }}\nhttp: {{ addr: \"{host}\" }}\n",
+                folder.display()
+            ),
+        );
+        let process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while TcpStream::connect(&host).is_err() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { process, host, _storage: storage }
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// A base of about 500 MB with a trust store, pushed to `host` as `base/big:1` and present in the engine.
+pub(crate) fn big_base(host: &str) -> String {
+    let folder = tempfile::tempdir_in(format!("{ROOT}/target")).unwrap();
+    let mut dockerfile = "FROM debian:12\n".to_owned();
+    for number in 0..4_u8 {
+        write(&folder.path().join(format!("data{number}")), noise(95 << 20, number));
+        dockerfile.extend(["COPY data", &number.to_string(), " /opt/\n"]);
+    }
+    write(&folder.path().join("Dockerfile"), dockerfile);
+    let name = format!("{host}/base/big:1");
+    super::measure::run(&mut docker(false, &["build", "-q", "-t", &name, folder.path().to_str().unwrap()]));
+    super::measure::run(&mut docker(false, &["push", "-q", &name]));
+    name
+}
+
+/// Bytes that do not compress, the same at every run.
+pub(crate) fn noise(length: usize, seed: u8) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(u64::from(seed) + 1);
+    let mut bytes = vec![0; length];
+    random.fill(&mut bytes);
+    bytes
+}
+
+/// A certificate for the images to trust.
+pub(crate) fn certificate(path: &Path) {
+    write(
+        path,
+        std::process::Command::new("cat").arg(PathBuf::from(service("TLS_CA"))).output().unwrap().stdout,
+    );
+}

@@ -1,0 +1,40 @@
+//! Rows of a table in Markdown.
+
+use std::time::Duration;
+
+use super::measure::Cost;
+
+/// Prints a head and its rule.
+pub(crate) fn head(columns: &[&str]) {
+    println!("| {} |", columns.join(" | "));
+    println!("|{}", " --- |".repeat(columns.len()));
+}
+
+/// Prints a row.
+pub(crate) fn row(cells: &[String]) {
+    println!("| {} |", cells.join(" | "));
+}
+
+/// A duration for people.
+pub(crate) fn time(time: Duration) -> String {
+    match time.as_secs_f64() {
+        seconds if seconds < 1.0 => format!("{:.0} ms", seconds * 1000.0),
+        seconds => format!("{seconds:.2} s"),
+    }
+}
+
+/// How many times longer `other` took.
+pub(crate) fn ratio(other: Cost, golden: Cost) -> String {
+    format!("{:.1} ×", other.time.as_secs_f64() / golden.time.as_secs_f64())
+}
+
+/// Bytes for people.
+pub(crate) fn size(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let bytes = bytes as f64;
+    if bytes < 1024.0 * 1024.0 {
+        format!("{:.1} KiB", bytes / 1024.0)
+    } else {
+        format!("{:.1} MiB", bytes / 1024.0 / 1024.0)
+    }
+}

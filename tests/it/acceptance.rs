@@ -1,0 +1,157 @@
+//! The main job against a real engine and a real registry, checked as an HTTP client alone would.
+
+use crate::support::curl::{curl, digest, labels, tags};
+use crate::support::services;
+use crate::support::workspace::Golden;
+
+/// A workspace with one image, to be published below a namespace of the test's own.
+fn workspace(namespace: &str, version: &str) -> Golden {
+    Golden::new()
+        .env("DOCKER_HOST", services::docker_host())
+        .workspace(&format!("[[registry]]\nname = \"team\"\nhost = \"{}\"\nnamespace = \"{namespace}\"\n", services::registry()))
+        .image("app", &image(version))
+}
+
+fn image(version: &str) -> String {
+    format!(
+        r#"
+[image]
+name = "app"
+version = "{version}"
+description = "An application's base"
+base = "{}"
+
+[labels]
+owner = "golden-images@example.com"
+
+[env]
+GREETING = "hello"
+"#,
+        services::base_busybox()
+    )
+}
+
+/// A namespace that no other test, and no run before, has used.
+fn namespace(test: &str, engine: &str) -> String {
+    let unique = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    format!("acceptance/{test}-{engine}-{unique}")
+}
+
+/// Publishes an image with its four tags, reads them, and deletes them.
+fn publish_read_delete(engine: &str) {
+    let namespace = namespace("whole", engine);
+    let repository = format!("{namespace}/app");
+    let golden = workspace(&namespace, "1.2.3");
+    golden.run(&["build", "--push", "--engine", engine]).exit(0);
+
+    let catalog = curl("GET", services::registry(), "_catalog?n=1000").json();
+    assert!(catalog["repositories"].as_array().unwrap().iter().any(|name| *name == repository.as_str()), "{catalog}");
+    assert_eq!(tags(&repository), ["1", "1.2", "1.2.3", "latest"]);
+    let first = digest(&repository, "1.2.3");
+    assert!(first.is_some());
+    for tag in ["1.2", "1", "latest"] {
+        assert_eq!(digest(&repository, tag), first, "{tag}");
+    }
+    let labels = labels(&repository, "latest");
+    assert_eq!(labels["owner"], "golden-images@example.com");
+    assert_eq!(labels["version"], "1.2.3");
+    assert_eq!(labels["description"], "An application's base");
+    golden.run(&["verify"]).exit(0);
+    golden.run(&["verify", "--deep"]).exit(0);
+
+    let reference = format!("{}/{repository}:1.2.3", services::registry());
+    golden.run(&["delete", &reference, "--yes"]).exit(4);
+    assert_eq!(tags(&repository).len(), 4, "a shared digest was deleted");
+    golden.run(&["delete", &reference, "--all-tags", "--yes"]).exit(0);
+    let list = curl("GET", services::registry(), &format!("{repository}/tags/list"));
+    assert!(list.json()["tags"].is_null(), "{}", list.body);
+    for tag in ["1.2.3", "1.2", "1", "latest"] {
+        assert_eq!(curl("HEAD", services::registry(), &format!("{repository}/manifests/{tag}")).status, 404, "{tag}");
+    }
+}
+
+/// The same command again, on an engine that has never seen the image and without `.golden`.
+fn again_elsewhere(engine: &str) {
+    let namespace = namespace("again", engine);
+    let repository = format!("{namespace}/app");
+    workspace(&namespace, "1.2.3").run(&["build", "--push", "--engine", engine]).exit(0);
+    let before = digest(&repository, "1.2.3");
+
+    let elsewhere = workspace(&namespace, "1.2.3").env("DOCKER_HOST", services::docker_second());
+    elsewhere.run(&["plan", "--engine", engine]).exit(0);
+    elsewhere.run(&["build", "--push", "--engine", engine]).exit(0);
+    assert_eq!(tags(&repository), ["1", "1.2", "1.2.3", "latest"]);
+    for tag in ["1.2.3", "1.2", "1", "latest"] {
+        assert_eq!(digest(&repository, tag), before, "{tag}");
+    }
+    let images = std::process::Command::new("docker")
+        .args(["-H", services::docker_second(), "images", "-q", &format!("{}/{repository}", services::registry())])
+        .output()
+        .unwrap();
+    assert!(images.stdout.is_empty(), "it was built again");
+}
+
+/// A release of an older line moves only that line's tags; a pre-release moves nothing.
+fn backport_and_pre_release(engine: &str) {
+    let namespace = namespace("moves", engine);
+    let repository = format!("{namespace}/app");
+    let build = |version: &str| workspace(&namespace, version).run(&["build", "--push", "--engine", engine]).exit(0);
+    build("1.2.3");
+    build("2.0.0");
+    let (one, two) = (digest(&repository, "1.2.3"), digest(&repository, "2.0.0"));
+    assert_ne!(one, two);
+    for (tag, expected) in [("1.2", &one), ("1", &one), ("2.0", &two), ("2", &two), ("latest", &two)] {
+        assert_eq!(&digest(&repository, tag), expected, "{tag}");
+    }
+    let run = build("1.2.4");
+    let backport = digest(&repository, "1.2.4");
+    assert_ne!(backport, one);
+    for (tag, expected) in [("1.2.3", &one), ("1.2", &backport), ("1", &backport), ("2", &two), ("latest", &two)] {
+        assert_eq!(&digest(&repository, tag), expected, "{tag}\n{}", run.stderr);
+    }
+    let before = tags(&repository);
+    build("2.1.0-rc.1");
+    let mut after = before.clone();
+    after.push("2.1.0-rc.1".to_owned());
+    after.sort();
+    assert_eq!(tags(&repository), after);
+    assert_eq!(digest(&repository, "latest"), two);
+}
+
+/// Other content under a published version is refused before anything is built, and says what changed.
+fn changed_version(engine: &str) {
+    let namespace = namespace("changed", engine);
+    let repository = format!("{namespace}/app");
+    workspace(&namespace, "1.2.3").run(&["build", "--push", "--engine", engine]).exit(0);
+    let before = digest(&repository, "1.2.3");
+    let changed = workspace(&namespace, "1.2.3").image("app", &image("1.2.3").replace("hello", "good evening"));
+    let run = changed.run(&["build", "--push", "--engine", engine]).exit(4);
+    assert!(run.stderr.contains("1.2.3"), "{}", run.stderr);
+    changed.run(&["plan", "--engine", engine]).exit(4);
+    assert_eq!(digest(&repository, "1.2.3"), before);
+    assert_eq!(tags(&repository), ["1", "1.2", "1.2.3", "latest"]);
+}
+
+/// An interrupted publish is finished by the same command: missing and lagging moving tags are put right.
+fn finishes(engine: &str) {
+    let namespace = namespace("finishes", engine);
+    let repository = format!("{namespace}/app");
+    workspace(&namespace, "1.2.3").run(&["build", "--push", "--engine", engine]).exit(0);
+    let before = digest(&repository, "1.2.3");
+    let reference = format!("{}/{repository}:1", services::registry());
+    workspace(&namespace, "1.2.3").run(&["delete", &reference, "--untag", "--yes"]).exit(0);
+    assert_eq!(tags(&repository), ["1.2", "1.2.3", "latest"]);
+    workspace(&namespace, "1.2.3").run(&["verify"]).exit(5);
+    workspace(&namespace, "1.2.3").run(&["build", "--push", "--engine", engine]).exit(0);
+    assert_eq!(tags(&repository), ["1", "1.2", "1.2.3", "latest"]);
+    assert_eq!(digest(&repository, "1"), before);
+}
+
+macro_rules! on_both_engines {
+    ($($name:ident),*) => {
+        mod docker { $(#[test] fn $name() { super::$name("docker"); })* }
+        mod embedded { $(#[test] fn $name() { super::$name("embedded"); })* }
+    };
+}
+
+on_both_engines!(publish_read_delete, again_elsewhere, backport_and_pre_release, changed_version, finishes);
