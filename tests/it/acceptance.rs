@@ -8,7 +8,10 @@ use crate::support::workspace::Golden;
 fn workspace(namespace: &str, version: &str) -> Golden {
     Golden::new()
         .env("DOCKER_HOST", services::docker_host())
-        .workspace(&format!("[[registry]]\nname = \"team\"\nhost = \"{}\"\nnamespace = \"{namespace}\"\n", services::registry()))
+        .workspace(&format!(
+            "[[registry]]\nname = \"team\"\nhost = \"{}\"\nnamespace = \"{namespace}\"\n",
+            services::registry()
+        ))
         .image("app", &image(version))
 }
 
@@ -45,7 +48,10 @@ fn publish_read_delete(engine: &str) {
     golden.run(&["build", "--push", "--engine", engine]).exit(0);
 
     let catalog = curl("GET", services::registry(), "_catalog?n=1000").json();
-    assert!(catalog["repositories"].as_array().unwrap().iter().any(|name| *name == repository.as_str()), "{catalog}");
+    assert!(
+        catalog["repositories"].as_array().unwrap().iter().any(|name| *name == repository.as_str()),
+        "{catalog}"
+    );
     assert_eq!(tags(&repository), ["1", "1.2", "1.2.3", "latest"]);
     let first = digest(&repository, "1.2.3");
     assert!(first.is_some());
@@ -66,7 +72,11 @@ fn publish_read_delete(engine: &str) {
     let list = curl("GET", services::registry(), &format!("{repository}/tags/list"));
     assert!(list.json()["tags"].is_null(), "{}", list.body);
     for tag in ["1.2.3", "1.2", "1", "latest"] {
-        assert_eq!(curl("HEAD", services::registry(), &format!("{repository}/manifests/{tag}")).status, 404, "{tag}");
+        assert_eq!(
+            curl("HEAD", services::registry(), &format!("{repository}/manifests/{tag}")).status,
+            404,
+            "{tag}"
+        );
     }
 }
 
@@ -85,7 +95,13 @@ fn again_elsewhere(engine: &str) {
         assert_eq!(digest(&repository, tag), before, "{tag}");
     }
     let images = std::process::Command::new("docker")
-        .args(["-H", services::docker_second(), "images", "-q", &format!("{}/{repository}", services::registry())])
+        .args([
+            "-H",
+            services::docker_second(),
+            "images",
+            "-q",
+            &format!("{}/{repository}", services::registry()),
+        ])
         .output()
         .unwrap();
     assert!(images.stdout.is_empty(), "it was built again");
@@ -95,7 +111,8 @@ fn again_elsewhere(engine: &str) {
 fn backport_and_pre_release(engine: &str) {
     let namespace = namespace("moves", engine);
     let repository = format!("{namespace}/app");
-    let build = |version: &str| workspace(&namespace, version).run(&["build", "--push", "--engine", engine]).exit(0);
+    let build =
+        |version: &str| workspace(&namespace, version).run(&["build", "--push", "--engine", engine]).exit(0);
     build("1.2.3");
     build("2.0.0");
     let (one, two) = (digest(&repository, "1.2.3"), digest(&repository, "2.0.0"));
@@ -106,7 +123,9 @@ fn backport_and_pre_release(engine: &str) {
     let run = build("1.2.4");
     let backport = digest(&repository, "1.2.4");
     assert_ne!(backport, one);
-    for (tag, expected) in [("1.2.3", &one), ("1.2", &backport), ("1", &backport), ("2", &two), ("latest", &two)] {
+    for (tag, expected) in
+        [("1.2.3", &one), ("1.2", &backport), ("1", &backport), ("2", &two), ("latest", &two)]
+    {
         assert_eq!(&digest(&repository, tag), expected, "{tag}\n{}", run.stderr);
     }
     let before = tags(&repository);
@@ -124,7 +143,8 @@ fn changed_version(engine: &str) {
     let repository = format!("{namespace}/app");
     workspace(&namespace, "1.2.3").run(&["build", "--push", "--engine", engine]).exit(0);
     let before = digest(&repository, "1.2.3");
-    let changed = workspace(&namespace, "1.2.3").image("app", &image("1.2.3").replace("hello", "good evening"));
+    let changed =
+        workspace(&namespace, "1.2.3").image("app", &image("1.2.3").replace("hello", "good evening"));
     let run = changed.run(&["build", "--push", "--engine", engine]).exit(4);
     assert!(run.stderr.contains("1.2.3"), "{}", run.stderr);
     changed.run(&["plan", "--engine", engine]).exit(4);

@@ -20,13 +20,19 @@ fn every_service_listens() {
         TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
     }
     for address in [services::docker_host(), services::docker_second()] {
-        UnixStream::connect(address.trim_start_matches("unix://")).unwrap_or_else(|error| panic!("{address}: {error}"));
+        UnixStream::connect(address.trim_start_matches("unix://"))
+            .unwrap_or_else(|error| panic!("{address}: {error}"));
     }
 }
 
 #[test]
 fn every_file_is_there() {
-    for file in [services::tls_ca(), services::token_key(), services::token_cert(), format!("{}/key.pem", services::docker_cert_path()).into()] {
+    for file in [
+        services::tls_ca(),
+        services::token_key(),
+        services::token_cert(),
+        format!("{}/key.pem", services::docker_cert_path()).into(),
+    ] {
         assert!(file.is_file(), "{}", file.display());
     }
     assert!(services::token_port().parse::<u16>().is_ok());
@@ -36,8 +42,13 @@ fn every_file_is_there() {
 fn the_bases_are_in_the_registry() {
     for base in [services::base_busybox(), services::base_debian(), services::base_debian_slim()] {
         let reference = format!("docker://{base}");
-        let output = Command::new("skopeo").args(["inspect", "--tls-verify=false", &reference]).output().unwrap();
-        assert!(output.status.success(), "{base}: {}; run `tests/services debian`", String::from_utf8_lossy(&output.stderr));
+        let output =
+            Command::new("skopeo").args(["inspect", "--tls-verify=false", &reference]).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{base}: {}; run `tests/services debian`",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
@@ -45,7 +56,10 @@ fn the_bases_are_in_the_registry() {
 fn the_password_protects_its_registry() {
     let status = |credentials: &str| {
         let url = format!("http://{}/v2/", services::registry_htpasswd());
-        let output = Command::new("curl").args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-u", credentials, &url]).output().unwrap();
+        let output = Command::new("curl")
+            .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-u", credentials, &url])
+            .output()
+            .unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(status(&format!("{}:{}", services::htpasswd_user(), services::htpasswd_password())), "200");

@@ -41,10 +41,15 @@ pub(crate) fn curl(method: &str, host: &str, path: &str) -> Answer {
     }
     let output = command.arg(format!("http://{host}/v2/{path}")).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer from {host}: {text:?}"));
+    let (head, body) =
+        text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer from {host}: {text:?}"));
     let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok()).unwrap();
-    let headers = lines.filter_map(|line| line.split_once(": ")).map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned())).collect();
+    let status =
+        lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok()).unwrap();
+    let headers = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
     Answer { status, headers, body: body.to_owned() }
 }
 
@@ -76,5 +81,6 @@ pub(crate) fn digest(repository: &str, tag: &str) -> Option<String> {
 pub(crate) fn labels(repository: &str, tag: &str) -> serde_json::Value {
     let manifest = curl("GET", services::registry(), &format!("{repository}/manifests/{tag}")).json();
     let config = manifest["config"]["digest"].as_str().unwrap();
-    curl("GET", services::registry(), &format!("{repository}/blobs/{config}")).json()["config"]["Labels"].clone()
+    curl("GET", services::registry(), &format!("{repository}/blobs/{config}")).json()["config"]["Labels"]
+        .clone()
 }

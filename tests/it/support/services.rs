@@ -11,10 +11,16 @@ fn value(key: &str) -> &'static str {
     let env = ENV.get_or_init(|| {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/target/services/env");
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
-        let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}; run `tests/services up`"));
-        text.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+        let text = std::fs::read_to_string(file)
+            .unwrap_or_else(|error| panic!("{file}: {error}; run `tests/services up`"));
+        text.lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
     });
-    env.get(key).unwrap_or_else(|| panic!("target/services/env has no {key}; run `tests/services down` and `tests/services up`"))
+    env.get(key).unwrap_or_else(|| {
+        panic!("target/services/env has no {key}; run `tests/services down` and `tests/services up`")
+    })
 }
 
 macro_rules! services {
@@ -24,7 +30,7 @@ macro_rules! services {
 }
 
 services! {
-    /// `unix://…` of the first engine (BuildKit and classic, steps have a network).
+    /// `unix://…` of the first engine (`BuildKit` and classic, steps have a network).
     docker_host = "DOCKER_HOST";
     /// `tcp://…` of the first engine, plain.
     docker_tcp = "DOCKER_TCP";
@@ -32,7 +38,7 @@ services! {
     docker_second = "DOCKER_SECOND";
     /// `tcp://…` of the second engine; it wants a client certificate, see `docker_cert_path`.
     docker_tls = "DOCKER_TLS";
-    /// The folder with ca.pem, cert.pem and key.pem, as DOCKER_CERT_PATH wants it.
+    /// The folder with ca.pem, cert.pem and key.pem, as `DOCKER_CERT_PATH` wants it.
     docker_cert_path = "DOCKER_CERT_PATH";
     /// HOST:PORT of the plain registry, with deletion. The bases are in it.
     registry = "REGISTRY";
