@@ -3,6 +3,7 @@
 pub mod context;
 pub mod error;
 pub mod exit;
+pub mod session;
 pub mod init;
 pub mod check;
 pub mod render;

@@ -1,0 +1,209 @@
+//! `[config]`: the OCI image config, as it is written.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::{self, SeqAccess, Visitor};
+
+use super::values::Interval;
+
+/// `[config]`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigTable {
+    /// Ports: `80`, `"443/tcp"`, `"8000-8010"`.
+    pub expose: Option<Vec<Exposed>>,
+    /// The user, `user[:group]`, names or numbers.
+    pub user: Option<String>,
+    /// The working directory, absolute.
+    pub workdir: Option<String>,
+    /// The entrypoint: a list is executed as it is, a string by the shell.
+    pub entrypoint: Option<Words>,
+    /// The command: a list is executed as it is, a string by the shell.
+    pub cmd: Option<Words>,
+    /// Volumes: absolute paths.
+    pub volumes: Option<Vec<String>>,
+    /// The signal that stops the container, such as `SIGTERM` or `15`.
+    pub stop_signal: Option<String>,
+    /// The shell for shell-form entrypoint and cmd.
+    pub shell: Option<Vec<String>>,
+    /// The health check.
+    pub healthcheck: Option<HealthcheckTable>,
+}
+
+/// `config.healthcheck`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthcheckTable {
+    /// `["CMD", …]`, `["CMD-SHELL", "…"]`, `["NONE"]`; a string is run by the shell.
+    #[schemars(required)]
+    pub test: Option<Words>,
+    /// Time between two checks, such as `30s`.
+    #[schemars(with = "Option<String>")]
+    pub interval: Option<Interval>,
+    /// Time after which a check has failed.
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Interval>,
+    /// Time in which failures do not count.
+    #[schemars(with = "Option<String>")]
+    pub start_period: Option<Interval>,
+    /// Failures in a row that make the container unhealthy.
+    pub retries: Option<u32>,
+}
+
+/// A list of words, or a line for the shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Words {
+    /// Executed as it is.
+    List(Vec<String>),
+    /// Given to a shell.
+    Line(String),
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsWords;
+        impl<'de> Visitor<'de> for AsWords {
+            type Value = Words;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of strings (exec form) or a string (shell form)")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Words, E> {
+                Ok(Words::Line(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Words, A::Error> {
+                let mut words = Vec::new();
+                while let Some(word) = list.next_element()? {
+                    words.push(word);
+                }
+                Ok(Words::List(words))
+            }
+        }
+        deserializer.deserialize_any(AsWords)
+    }
+}
+
+impl JsonSchema for Words {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Words".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }]
+        })
+    }
+}
+
+/// A port or a range of ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exposed {
+    /// The first port, 1 to 65535.
+    pub first: u16,
+    /// The last port, not below the first.
+    pub last: u16,
+    /// The protocol.
+    pub protocol: Transport,
+}
+
+/// A transport protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl std::str::FromStr for Exposed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let protocol = match protocol {
+            "tcp" => Transport::Tcp,
+            "udp" => Transport::Udp,
+            "sctp" => Transport::Sctp,
+            _ => return Err(format!("`{protocol}` is not a protocol (tcp, udp or sctp)")),
+        };
+        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+        let (first, last) = (port(first)?, port(last)?);
+        if first > last {
+            return Err(format!("the range {first}-{last} ends before it begins"));
+        }
+        Ok(Self { first, last, protocol })
+    }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse::<u16>() {
+        Ok(port) if digits && port > 0 => Ok(port),
+        _ if digits => Err(format!("port {text} does not exist: ports are 1 to 65535")),
+        _ => Err(format!("`{text}` is not a port (expected such as 80, \"443/tcp\" or \"8000-8010/udp\")")),
+    }
+}
+
+impl<'de> Deserialize<'de> for Exposed {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsPort;
+        impl Visitor<'_> for AsPort {
+            type Value = Exposed;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a port such as 80, \"443/tcp\" or \"8000-8010\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Exposed, E> {
+                text.parse().map_err(E::custom)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Exposed, E> {
+                match u16::try_from(number) {
+                    Ok(port) if port > 0 => Ok(Exposed { first: port, last: port, protocol: Transport::Tcp }),
+                    _ => Err(E::custom(format!("port {number} does not exist: ports are 1 to 65535"))),
+                }
+            }
+        }
+        deserializer.deserialize_any(AsPort)
+    }
+}
+
+impl JsonSchema for Exposed {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Exposed".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "type": "string" }]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_and_ranges() {
+        for (text, first, last, protocol) in [
+            ("80", 80, 80, Transport::Tcp),
+            ("443/tcp", 443, 443, Transport::Tcp),
+            ("53/udp", 53, 53, Transport::Udp),
+            ("8000-8010", 8000, 8010, Transport::Tcp),
+            ("1-65535/sctp", 1, 65535, Transport::Sctp),
+        ] {
+            assert_eq!(text.parse(), Ok(Exposed { first, last, protocol }), "{text}");
+        }
+        for bad in ["", "0", "70000", "80/", "80/TCP", "a", "-", "80-", "90-80", "+80", "80-70000", "8080:80"] {
+            assert!(bad.parse::<Exposed>().is_err(), "{bad:?} was taken");
+        }
+    }
+}

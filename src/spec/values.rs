@@ -1,0 +1,299 @@
+//! Values of image.toml that are written in a form of their own: string or `false`, octal modes, durations.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::{self, MapAccess, Visitor};
+
+/// A version, semver 2.0.0.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Version(pub semver::Version);
+
+impl TryFrom<String> for Version {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let tell = |error| format!("`{text}` is not a version of semver 2.0.0, such as 1.2.3: {error}");
+        semver::Version::parse(&text).map(Self).map_err(tell)
+    }
+}
+
+/// A Cargo-style requirement on a version.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Requirement(pub semver::VersionReq);
+
+impl TryFrom<String> for Requirement {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let tell = |error| format!("`{text}` is not a requirement such as 12, ~1.2 or >=1.2, <2: {error}");
+        semver::VersionReq::parse(&text).map(Self).map_err(tell)
+    }
+}
+
+/// The family of the base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// apt.
+    Debian,
+    /// apk.
+    Alpine,
+    /// dnf, microdnf, yum.
+    Rhel,
+    /// No package manager, no shell.
+    Static,
+}
+
+/// The value of a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LabelSpec {
+    /// This text.
+    Set(String),
+    /// `false`: not even when the defaults have it or it would be filled in.
+    Dropped,
+}
+
+/// The value of an environment variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnvSpec {
+    /// This text.
+    Set(String),
+    /// `false`: not even when the defaults have it.
+    Dropped,
+    /// The base's value with text before and after it.
+    Extend {
+        /// Put before it.
+        prepend: String,
+        /// Put after it.
+        append: String,
+    },
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Extension {
+    prepend: Option<String>,
+    append: Option<String>,
+}
+
+/// Reads all three forms; what a label cannot be is refused by its caller.
+struct AsValue {
+    extensible: bool,
+}
+
+impl<'de> Visitor<'de> for AsValue {
+    type Value = EnvSpec;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.extensible {
+            "a string, false, { prepend = … } or { append = … }"
+        } else {
+            "a string or false"
+        })
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<EnvSpec, E> {
+        Ok(EnvSpec::Set(text.to_owned()))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<EnvSpec, E> {
+        if value { Err(E::invalid_type(de::Unexpected::Bool(true), &self)) } else { Ok(EnvSpec::Dropped) }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<EnvSpec, A::Error> {
+        if !self.extensible {
+            return Err(de::Error::invalid_type(de::Unexpected::Map, &self));
+        }
+        let extension = Extension::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        if extension.prepend.is_none() && extension.append.is_none() {
+            return Err(de::Error::custom("a table here has `prepend`, `append` or both"));
+        }
+        Ok(EnvSpec::Extend {
+            prepend: extension.prepend.unwrap_or_default(),
+            append: extension.append.unwrap_or_default(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for EnvSpec {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AsValue { extensible: true })
+    }
+}
+
+impl<'de> Deserialize<'de> for LabelSpec {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.deserialize_any(AsValue { extensible: false })? {
+            EnvSpec::Set(text) => Ok(Self::Set(text)),
+            EnvSpec::Dropped | EnvSpec::Extend { .. } => Ok(Self::Dropped),
+        }
+    }
+}
+
+impl JsonSchema for LabelSpec {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LabelValue".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [{ "type": "string" }, { "const": false }] })
+    }
+}
+
+impl JsonSchema for EnvSpec {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "EnvValue".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "anyOf": [
+                { "type": "string" },
+                { "const": false },
+                {
+                    "type": "object",
+                    "properties": { "prepend": { "type": "string" }, "append": { "type": "string" } },
+                    "minProperties": 1,
+                    "additionalProperties": false
+                }
+            ]
+        })
+    }
+}
+
+/// Permission bits with set-id and sticky.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Mode(pub u32);
+
+impl TryFrom<String> for Mode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let octal = (3..=5).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+        match u32::from_str_radix(&text, 8) {
+            Ok(mode) if octal && mode <= 0o7777 => Ok(Self(mode)),
+            _ => Err(format!("`{text}` is not a mode (three or four octal digits, such as \"0644\")")),
+        }
+    }
+}
+
+/// The owner of files, as written.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct OwnerSpec {
+    /// User.
+    pub user: String,
+    /// Group.
+    pub group: Option<String>,
+}
+
+impl TryFrom<String> for OwnerSpec {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let name = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with('-')
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'$'))
+                && (!part.bytes().all(|b| b.is_ascii_digit()) || part.parse::<u32>().is_ok())
+        };
+        let (user, group) = match text.split_once(':') {
+            Some((user, group)) => (user, Some(group)),
+            None => (text.as_str(), None),
+        };
+        if name(user) && group.is_none_or(name) {
+            Ok(Self { user: user.to_owned(), group: group.map(str::to_owned) })
+        } else {
+            Err(format!("`{text}` is not an owner (expected user:group, such as \"0:0\" or \"app:app\")"))
+        }
+    }
+}
+
+/// A duration: `30s`, `1m30s`, `500ms`, as Go and Docker write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Interval(pub Duration);
+
+impl TryFrom<String> for Interval {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl FromStr for Interval {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("`{text}` is not a duration (expected such as 30s, 1m30s or 500ms)");
+        let mut rest = text;
+        let mut nanoseconds: u64 = 0;
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(refuse)?;
+            let number: u64 = rest[..digits].parse().map_err(|_| refuse())?;
+            let after = &rest[digits..];
+            let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+            let unit: u64 = match &after[..end] {
+                "ns" => 1,
+                "us" | "µs" => 1_000,
+                "ms" => 1_000_000,
+                "s" => 1_000_000_000,
+                "m" => 60 * 1_000_000_000,
+                "h" => 3_600 * 1_000_000_000,
+                _ => return Err(refuse()),
+            };
+            let part = number.checked_mul(unit).ok_or_else(refuse)?;
+            nanoseconds = nanoseconds.checked_add(part).ok_or_else(refuse)?;
+            rest = &after[end..];
+        }
+        if text.is_empty() || nanoseconds > i64::MAX.unsigned_abs() {
+            return Err(refuse());
+        }
+        // The engine refuses what lies between nothing and a millisecond.
+        if (1..1_000_000).contains(&nanoseconds) {
+            return Err(format!("`{text}` is shorter than a millisecond, which Docker refuses"));
+        }
+        Ok(Self(Duration::from_nanos(nanoseconds)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_those_of_go() {
+        for (text, milliseconds) in [("30s", 30_000), ("1m30s", 90_000), ("500ms", 500), ("2h", 7_200_000), ("0s", 0)]
+        {
+            assert_eq!(text.parse(), Ok(Interval(Duration::from_millis(milliseconds))), "{text}");
+        }
+        for bad in ["", "30", "s", "30 s", "-1s", "1d", "1us", "99999999999999h", "18446744073709551615s"] {
+            assert!(bad.parse::<Interval>().is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn modes_and_owners() {
+        let mode = |text: &str| Mode::try_from(text.to_owned()).ok().map(|mode| mode.0);
+        assert_eq!(mode("0644"), Some(0o644));
+        assert_eq!(mode("1777"), Some(0o1777));
+        assert_eq!(mode("644"), Some(0o644));
+        for bad in ["", "64", "0o644", "888", "77777", "rw-"] {
+            assert_eq!(mode(bad), None, "{bad:?}");
+        }
+        let owner = |text: &str| OwnerSpec::try_from(text.to_owned()).ok().map(|o| (o.user, o.group));
+        assert_eq!(owner("0:0"), Some(("0".to_owned(), Some("0".to_owned()))));
+        assert_eq!(owner("app"), Some(("app".to_owned(), None)));
+        for bad in ["", ":", "a:", ":a", "a b", "-a", "99999999999:0", "a:b:c"] {
+            assert_eq!(owner(bad), None, "{bad:?}");
+        }
+    }
+}

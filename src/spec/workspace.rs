@@ -1,0 +1,100 @@
+//! The shape of golden.toml. No logic but defaults.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::config::ConfigTable;
+use super::image::{CertsTable, FileTable, PackagesTable, RunTable, TagsTable};
+use super::policy::Policy;
+use super::values::{EnvSpec, LabelSpec};
+use crate::platform::Platform;
+use crate::reference::Host;
+
+/// A workspace: golden.toml.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "golden.toml")]
+pub struct WorkspaceSpec {
+    /// Where images and templates are.
+    pub workspace: WorkspaceTable,
+    /// `{{ vars.NAME }}` in any string.
+    pub vars: IndexMap<String, String>,
+    /// Destinations.
+    pub registry: Vec<RegistryTable>,
+    /// Engines to build with.
+    pub engine: Vec<EngineTable>,
+    /// Tables of image.toml that are merged under each image's.
+    pub defaults: DefaultsTable,
+    /// What images must look like.
+    pub policy: Policy,
+}
+
+/// `[workspace]`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkspaceTable {
+    /// Globs of image files; `**/image.toml` without.
+    pub images: Option<Vec<String>>,
+    /// Folders that are searched for templates before the built-in ones.
+    pub templates: Vec<String>,
+}
+
+/// A `[[registry]]` entry.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistryTable {
+    /// What `--registry` calls it.
+    #[schemars(required)]
+    pub name: Option<String>,
+    /// `host[:port]`.
+    #[schemars(required, with = "String")]
+    pub host: Option<Host>,
+    /// Prefix of every repository; may be empty.
+    pub namespace: Option<String>,
+    /// Published to unless `--registry` names another.
+    pub default: bool,
+    /// An extra root for TLS, a PEM file.
+    pub ca: Option<String>,
+    /// Plain HTTP.
+    pub http: bool,
+}
+
+/// An `[[engine]]` entry: a Docker Engine to build with.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineTable {
+    /// What people call it.
+    #[schemars(required)]
+    pub name: Option<String>,
+    /// Its address, as in `DOCKER_HOST`: `unix:///…`, `tcp://…`, `ssh://…`.
+    #[schemars(required)]
+    pub host: Option<String>,
+    /// Platforms that it builds; its own without.
+    #[schemars(with = "Vec<String>")]
+    pub platforms: Vec<Platform>,
+    /// A folder with ca.pem, cert.pem and key.pem for TLS, as in `DOCKER_CERT_PATH`.
+    pub certs: Option<String>,
+}
+
+/// `[defaults]`: any table of image.toml but `[image]` and `[matrix]`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DefaultsTable {
+    /// Labels.
+    pub labels: IndexMap<String, LabelSpec>,
+    /// Environment.
+    pub env: IndexMap<String, EnvSpec>,
+    /// The OCI image config.
+    pub config: ConfigTable,
+    /// Certificates, before each image's own.
+    pub certs: CertsTable,
+    /// Packages, before each image's own.
+    pub packages: PackagesTable,
+    /// Files, before each image's own.
+    pub files: Vec<FileTable>,
+    /// Steps, before each image's own.
+    pub run: Vec<RunTable>,
+    /// Rules for tags.
+    pub tags: TagsTable,
+}

@@ -1,0 +1,52 @@
+//! Files whose errors name their path, and writes that are whole or not at all.
+
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use super::state::Error;
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error { action, path, source }
+}
+
+/// Reads a file.
+#[expect(clippy::disallowed_methods, reason = "this is the place that names the path")]
+pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(failed("read", path))
+}
+
+/// Reads a file; none when it is not there.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.source.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file beside its place and then renames it, so that nobody sees half of it; makes the folders above it.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed("create", folder))?;
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix(".golden-").tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        share(file.as_file())?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)
+    };
+    write().map(drop).map_err(failed("write", path))
+}
+
+/// Temporary files are for their owner alone; what is left behind is for all who may read the folder.
+#[cfg(unix)]
+fn share(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn share(_: &std::fs::File) -> std::io::Result<()> {
+    Ok(())
+}
