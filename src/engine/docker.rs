@@ -1,9 +1,27 @@
 //! The Docker Engine over its API, with bollard.
 //!
-//! What this is not: an idea of what to build. A [`Recipe`](crate::render::Recipe) says that; here it is handed to an engine, and what the
+//! What this is not: an idea of what to build. A [`Recipe`] says that; here it is handed to an engine, and what the
 //! engine says is turned into events and errors.
 
+mod address;
+mod build;
+mod context;
+mod dial;
+mod endpoint;
 mod environment;
+mod failure;
+mod images;
+mod progress;
+mod push;
+mod session;
+mod tls;
+mod transport;
+mod version;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bollard::errors::Error as BollardError;
 
 use crate::event::Events;
 use crate::oci::ImageConfig;
@@ -11,12 +29,25 @@ use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::render::Recipe;
 
+use self::endpoint::Endpoint;
 pub use self::environment::DockerEnv;
-use super::{BuildOptions, BuiltImage, Engine, EngineKind, Error, Login};
+use self::transport::Transport;
+pub use self::version::Builder;
+use super::{BuildOptions, BuiltImage, Engine, EngineKind, Error};
+
+/// How long an engine may take to answer a question, in seconds.
+const ANSWER: u64 = 60;
+/// How long it may take to say the first word of a build, a push or a load: until the context has been read.
+const PATIENCE: Duration = Duration::from_hours(24);
 
 /// A connection to a Docker Engine (or to Podman, whose socket speaks the same API). Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Docker {}
+pub struct Docker {
+    api: bollard::Docker,
+    transport: Arc<Transport>,
+    builder: Builder,
+    platform: Platform,
+}
 
 /// An image that an engine has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,50 +64,67 @@ pub struct LocalImage {
 
 impl Docker {
     /// Connects to the engine that the surroundings name, asks it for its version, and agrees on one of the API.
-    pub async fn connect(_environment: &DockerEnv) -> Result<Self, Error> {
-        todo!()
+    pub async fn connect(environment: &DockerEnv) -> Result<Self, Error> {
+        let endpoint = Endpoint::find(environment).await?;
+        let tls = match &endpoint.tls {
+            Some(settings) => Some(tls::Client::read(settings).await?),
+            None => None,
+        };
+        let transport = Arc::new(Transport { endpoint, tls, version: OnceLock::new() });
+        let sender = Arc::clone(&transport);
+        let api = bollard::Docker::connect_with_custom_transport(
+            move |request: hyper::Request<context::Body>| {
+                let sender = Arc::clone(&sender);
+                async move { sender.send(request).await }
+            },
+            Some("http://docker"),
+            ANSWER,
+            bollard::API_DEFAULT_VERSION,
+        );
+        let address = transport.endpoint.address.to_string();
+        let api = api.map_err(|error| failed("prepare the connection", error, &address))?;
+        let version = api.version().await.map_err(|error| failed("tell its version", error, &address))?;
+        let agreed = version::agree(&version, environment.api_version.as_deref(), environment.buildkit)?;
+        transport.version.get_or_init(|| agreed.api.to_string());
+        let text = |value: &Option<String>, otherwise: &str| value.as_deref().unwrap_or(otherwise).to_owned();
+        let platform = Platform::new(&text(&version.os, "linux"), &text(&version.arch, "amd64"), None);
+        tracing::debug!(address, api = %agreed.api, builder = ?agreed.builder, "connected to the engine");
+        Ok(Self { api, transport, builder: agreed.builder, platform })
     }
 
-    /// The image that a reference names in this engine, if it has it.
-    pub async fn image(&self, _reference: &Reference) -> Result<Option<LocalImage>, Error> {
-        todo!()
-    }
-
-    /// The image with this ID, if the engine has it.
-    pub async fn image_by_id(&self, _id: &Digest) -> Result<Option<LocalImage>, Error> {
-        todo!()
-    }
-
-    /// Gives an image another name in this engine.
-    pub async fn tag(&self, _id: &Digest, _reference: &Reference) -> Result<(), Error> {
-        todo!()
-    }
-
-    /// Takes a name away from an image in this engine, and removes the image with its last name.
-    pub async fn remove(&self, _reference: &Reference) -> Result<(), Error> {
-        todo!()
-    }
-
-    /// Pushes a tag through the engine, with the engine's TLS settings and its own view of `localhost`. `image` is
-    /// the display name that events carry.
-    pub async fn push(
-        &self,
-        _reference: &Reference,
-        _login: Option<&Login>,
-        _image: &str,
-        _events: &Events,
-    ) -> Result<(), Error> {
-        todo!()
-    }
-
-    /// Loads a docker archive (or, where the engine takes it, an OCI layout) from a stream of tar.
-    pub async fn load(&self, _archive: impl tokio::io::AsyncRead + Send + 'static) -> Result<(), Error> {
-        todo!()
+    /// Where the engine is, for people.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.transport.endpoint.address.to_string()
     }
 
     /// The platform that the engine builds for when nobody names one.
-    pub async fn platform(&self) -> Result<Platform, Error> {
-        todo!()
+    #[must_use]
+    pub const fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Who executes Dockerfiles here.
+    #[must_use]
+    pub const fn builder(&self) -> Builder {
+        self.builder
+    }
+
+    /// bollard, with time enough for requests that are answered when their work is done.
+    fn patient(&self) -> bollard::Docker {
+        self.api.clone().with_timeout(PATIENCE)
+    }
+
+    /// The error of a request that failed; `what` is a verb and its object.
+    fn failed(&self, what: &str, error: BollardError) -> Error {
+        failed(what, error, &self.address())
+    }
+}
+
+fn failed(what: &str, error: BollardError, address: &str) -> Error {
+    match failure::connection(error, address) {
+        Ok(error) => error,
+        Err(error) => Error::Request { what: what.to_owned(), message: failure::message(&error) },
     }
 }
 
@@ -88,10 +136,11 @@ impl Engine for Docker {
 
     async fn build(
         &self,
-        _recipe: &Recipe,
-        _options: &BuildOptions,
-        _events: &Events,
+        recipe: &Recipe,
+        options: &BuildOptions,
+        events: &Events,
     ) -> Result<BuiltImage, Error> {
-        todo!()
+        let image = recipe.image.display();
+        build::Job { docker: self, recipe, options, events, image: &image }.run().await
     }
 }

@@ -66,6 +66,12 @@ pub enum Error {
         /// The engine that was asked.
         engine: EngineKind,
     },
+    /// A step asks for a secret that nobody gave.
+    #[error("a step needs the secret `{name}`, and it was not given")]
+    MissingSecret {
+        /// The secret.
+        name: String,
+    },
     /// A tag could not be applied in the engine.
     #[error("the image {id} was built, and could not be tagged {reference}: {message}")]
     Tag {
@@ -95,4 +101,81 @@ pub enum Error {
     /// A file of the build context could not be read, or changed while it was read.
     #[error("the build context could not be read")]
     Context(#[source] std::io::Error),
+}
+
+impl Error {
+    /// What to do next, one line each.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Address { .. } => vec!["DOCKER_HOST, DOCKER_CONTEXT and the current docker context say which engine".into()],
+            Self::Unreachable { address, .. } => unreachable_hints(address),
+            Self::PermissionDenied { .. } => vec![
+                "add yourself to the group that owns the socket (`sudo usermod -aG docker $USER`, then log in again)".into(),
+                "or name an engine of your own with DOCKER_HOST (a rootless one listens at unix://$XDG_RUNTIME_DIR/docker.sock)".into(),
+            ],
+            Self::Step { message, tail, .. } => step_hints(message, tail),
+            Self::Unsupported { what, .. } if what.contains("secret") => {
+                vec!["unset DOCKER_BUILDKIT, or use an engine that has BuildKit".into()]
+            }
+            Self::MissingSecret { name } => {
+                vec![format!("pass it with --secret id={name},src=FILE or --secret id={name},env=VARIABLE")]
+            }
+            Self::Base { message, .. } | Self::Push { message, .. } => transfer_hints(message),
+            Self::Context(_) => vec!["run the command again when the files do not change any more".into()],
+            Self::Build { .. } | Self::Unsupported { .. } | Self::Tag { .. } | Self::Request { .. } => Vec::new(),
+        }
+    }
+}
+
+/// How to get an engine that answers.
+fn unreachable_hints(address: &str) -> Vec<String> {
+    let first = if address.starts_with("unix://") {
+        "start it: `sudo systemctl start docker`, `dockerd`, or Docker Desktop".to_owned()
+    } else if let Some(machine) = address.strip_prefix("ssh://") {
+        format!("see whether `ssh {machine} docker version` answers")
+    } else {
+        format!(
+            "see whether the engine listens there (`dockerd -H {address}`), and whether it wants TLS (DOCKER_TLS_VERIFY, DOCKER_CERT_PATH)"
+        )
+    };
+    vec![
+        first,
+        "or name another one: DOCKER_HOST=unix:///PATH, tcp://HOST:PORT or ssh://HOST, or `docker context use NAME`".into(),
+        "or build without one: --engine embedded does all that needs no packages and no [[run]] steps".into(),
+    ]
+}
+
+/// What a failing step may be told from.
+fn step_hints(message: &str, tail: &[String]) -> Vec<String> {
+    let says = |words: &str| message.contains(words) || tail.iter().any(|line| line.contains(words));
+    if says("exec format error") {
+        vec!["the engine cannot execute programs of this platform: name an engine that can in [[engine]], or install emulation (binfmt)".into()]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Why an engine and a registry do not come together.
+fn transfer_hints(message: &str) -> Vec<String> {
+    let mut hints = Vec::new();
+    if message.contains("server gave HTTP response to HTTPS client") {
+        hints.push("the registry speaks plain HTTP: list it under `insecure-registries` in the engine's /etc/docker/daemon.json".to_owned());
+    }
+    if message.contains("x509:") || message.contains("certificate") {
+        hints.push("the engine does not trust the registry: put its CA in the engine's /etc/docker/certs.d/HOST:PORT/ca.crt".to_owned());
+    }
+    if ["unauthorized", "no basic auth", "denied", "authentication required"]
+        .iter()
+        .any(|word| message.contains(word))
+    {
+        hints.push(
+            "log in: `docker login HOST`, or GOLDEN_REGISTRY_USER and GOLDEN_REGISTRY_PASSWORD".to_owned(),
+        );
+    }
+    hints.push(
+        "the engine speaks to the registry itself, with its own TLS settings and its own view of `localhost`"
+            .to_owned(),
+    );
+    hints
 }

@@ -60,3 +60,11 @@ pub struct Recipe {
     /// `dev.golden.inputs`: the digest of all that went into the image (7-rules 1).
     pub inputs: Digest,
 }
+
+/// The labels that are not in the Dockerfile and travel as the engine API's `labels` parameter (7-rules 12).
+#[must_use]
+pub fn late_labels(recipe: &Recipe) -> BTreeMap<String, String> {
+    let mut labels = recipe.rendered.api_labels.clone();
+    labels.insert("dev.golden.inputs".to_owned(), recipe.inputs.to_string());
+    labels
+}

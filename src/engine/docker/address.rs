@@ -1,0 +1,173 @@
+//! Where an engine is: the addresses that `DOCKER_HOST` and docker contexts are written in.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The address of an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Address {
+    /// A socket of this machine.
+    Unix(PathBuf),
+    /// TCP, with TLS or without: that is settled elsewhere.
+    Tcp {
+        /// A name, or an address without brackets.
+        host: String,
+        /// The port; Docker's own when none was written.
+        port: Option<u16>,
+    },
+    /// A shell on another machine that reaches the engine there.
+    Ssh {
+        /// The user; ssh's own choice when none was written.
+        user: Option<String>,
+        /// The machine, or its name in ssh's config.
+        host: String,
+        /// The port; ssh's own choice when none was written.
+        port: Option<u16>,
+        /// The engine's socket there; its default when none was written.
+        socket: Option<String>,
+    },
+}
+
+impl Address {
+    /// Where an engine listens when nobody says otherwise.
+    pub(super) fn default_socket() -> Self {
+        Self::Unix("/var/run/docker.sock".into())
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    /// Parses `unix://PATH`, `tcp://HOST[:PORT]` or `ssh://[USER@]HOST[:PORT][/SOCKET]`. The error is a sentence.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = |why: &str| Err(format!("`{text}` is no address of a Docker Engine: {why}"));
+        let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
+        match scheme {
+            "unix" if rest.starts_with('/') => Ok(Self::Unix(rest.into())),
+            "unix" => refuse("a socket is an absolute path, unix:///var/run/docker.sock"),
+            "tcp" | "http" | "https" => {
+                if rest.starts_with('/') {
+                    return refuse("a socket is written unix:///PATH");
+                }
+                let authority = rest.trim_end_matches('/');
+                if authority.contains(['/', '@']) {
+                    return refuse("tcp://HOST[:PORT] is all that there can be");
+                }
+                let Some((host, port)) = host_and_port(authority) else {
+                    return refuse("expected tcp://HOST[:PORT]");
+                };
+                let host = if host.is_empty() { "127.0.0.1".to_owned() } else { host };
+                Ok(Self::Tcp { host, port })
+            }
+            "ssh" => {
+                let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+                let (user, machine) = match authority.rsplit_once('@') {
+                    Some((user, machine)) => (Some(user), machine),
+                    None => (None, authority),
+                };
+                if user.is_some_and(|user| user.contains(':')) {
+                    return refuse("ssh takes no password here; use a key");
+                }
+                // A leading dash would be an option to ssh.
+                match host_and_port(machine) {
+                    Some((host, port)) if !host.is_empty() && !host.starts_with('-') => Ok(Self::Ssh {
+                        user: user.filter(|user| !user.is_empty()).map(str::to_owned),
+                        host,
+                        port,
+                        socket: (!path.is_empty()).then(|| format!("/{path}")),
+                    }),
+                    _ => refuse("expected ssh://[USER@]HOST[:PORT]"),
+                }
+            }
+            _ => refuse("expected unix://, tcp:// or ssh://"),
+        }
+    }
+}
+
+/// Splits `host[:port]` and `[ipv6][:port]`.
+fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']')?;
+            (host, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let port = port.map(str::parse).transpose().ok()?;
+    Some((host.to_owned(), port))
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let authority = |f: &mut fmt::Formatter<'_>, host: &str, port: Option<u16>| {
+            if host.contains(':') {
+                write!(f, "[{host}]")?
+            } else {
+                f.write_str(host)?
+            }
+            port.map_or(Ok(()), |port| write!(f, ":{port}"))
+        };
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Tcp { host, port } => {
+                f.write_str("tcp://")?;
+                authority(f, host, *port)
+            }
+            Self::Ssh { user, host, port, socket } => {
+                f.write_str("ssh://")?;
+                user.as_ref().map_or(Ok(()), |user| write!(f, "{user}@"))?;
+                authority(f, host, *port)?;
+                f.write_str(socket.as_deref().unwrap_or_default())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_docker_reads_them() {
+        for (written, canonical) in [
+            ("unix:///run/user/1000/docker.sock", "unix:///run/user/1000/docker.sock"),
+            ("tcp://127.0.0.1:2375", "tcp://127.0.0.1:2375"),
+            ("tcp://build.example.com", "tcp://build.example.com"),
+            ("tcp://[::1]:2376/", "tcp://[::1]:2376"),
+            ("tcp://:2375", "tcp://127.0.0.1:2375"),
+            ("build.example.com:2375", "tcp://build.example.com:2375"),
+            ("ssh://me@build.example.com:22", "ssh://me@build.example.com:22"),
+            ("ssh://build", "ssh://build"),
+            ("ssh://build/run/podman/podman.sock", "ssh://build/run/podman/podman.sock"),
+        ] {
+            assert_eq!(
+                written.parse::<Address>().map(|address| address.to_string()),
+                Ok(canonical.to_owned()),
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_the_reason() {
+        for (written, reason) in [
+            ("unix://relative.sock", "absolute path"),
+            ("/var/run/docker.sock", "unix:///PATH"),
+            ("tcp://host:99999", "expected tcp://"),
+            ("tcp://host/path", "all that there can be"),
+            ("tcp://user:password@host", "all that there can be"),
+            ("ssh://me:password@host", "no password"),
+            ("ssh://-oProxyCommand=x", "expected ssh://"),
+            ("ssh://", "expected ssh://"),
+            ("npipe:////./pipe/docker_engine", "expected unix://"),
+            ("fd://", "expected unix://"),
+        ] {
+            let refused = written.parse::<Address>().unwrap_err();
+            assert!(refused.contains(reason), "{written}: {refused}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! One build: the base is fetched and looked at, the context sent, the story told, the image named.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::models::BuildInfo;
+use bollard::query_parameters::BuildImageOptions;
+use futures_util::{Stream, TryStreamExt as _};
+
+use super::super::{Artifact, BuildOptions, BuiltImage, EngineKind, Error};
+use super::progress::Progress;
+use super::session::Session;
+use super::version::Builder;
+use super::{Docker, LocalImage, context, failure};
+use crate::event::Events;
+use crate::platform::Platform;
+use crate::reference::{Digest, Reference};
+use crate::render::{self, PinnedBase, Recipe};
+
+/// The largest secret that BuildKit takes, in bytes.
+const MAX_SECRET: usize = 500 * 1024;
+
+/// A build that is asked for.
+pub(super) struct Job<'a> {
+    pub(super) docker: &'a Docker,
+    pub(super) recipe: &'a Recipe,
+    pub(super) options: &'a BuildOptions,
+    pub(super) events: &'a Events,
+    /// The image's display name.
+    pub(super) image: &'a str,
+}
+
+impl Job<'_> {
+    /// Builds, and names the result.
+    pub(super) async fn run(&self) -> Result<BuiltImage, Error> {
+        self.refuse_what_cannot_be()?;
+        let platform = self.recipe.image.platforms.first();
+        let base = self.base(platform).await?;
+        let id = self.execute(self.request(platform, base.as_ref())).await?;
+        for reference in &self.options.local_tags {
+            self.docker.tag(&id, reference).await?;
+        }
+        let lost =
+            || Error::Build { message: format!("the image {} is gone right after it was built", id.short()) };
+        let image = self.docker.image_by_id(&id).await?.ok_or_else(lost)?;
+        Ok(BuiltImage {
+            inputs: self.recipe.inputs.clone(),
+            engine: EngineKind::Docker,
+            platforms: vec![image.platform],
+            config: image.config,
+            artifact: Artifact::Docker { id: image.id },
+        })
+    }
+
+    /// Says before anything is sent what this engine, or this builder, cannot do.
+    fn refuse_what_cannot_be(&self) -> Result<(), Error> {
+        let unsupported = |what| Err(Error::Unsupported { what, engine: EngineKind::Docker });
+        if self.recipe.image.platforms.len() > 1 {
+            return unsupported("one Docker Engine builds for one platform at a time".to_owned());
+        }
+        for step in &self.recipe.image.run {
+            for name in &step.secrets {
+                if self.docker.builder == Builder::Classic {
+                    return unsupported(format!(
+                        "a step needs the secret `{name}`, and only BuildKit keeps secrets out of the image"
+                    ));
+                }
+                let secret = self.options.secrets.get(name);
+                let secret = secret.ok_or_else(|| Error::MissingSecret { name: name.clone() })?;
+                if secret.expose().len() > MAX_SECRET {
+                    return unsupported(format!(
+                        "the secret `{name}` is larger than {} kB",
+                        MAX_SECRET / 1024
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The base as the engine has it, and the name to build on; none for scratch.
+    async fn base(&self, platform: Option<&Platform>) -> Result<Option<(String, LocalImage)>, Error> {
+        let reference = match (&self.recipe.base, &self.options.parent) {
+            (PinnedBase::Scratch, _) => return Ok(None),
+            (PinnedBase::Registry { reference, digest }, _) => reference.at(digest.clone()),
+            (PinnedBase::Local { reference, .. }, _) => reference.clone(),
+            (PinnedBase::Workspace { .. }, Some(parent)) => parent.clone(),
+            (PinnedBase::Workspace { parent, .. }, None) => {
+                return Err(self.no_base(parent, "it was neither built nor published".to_owned()));
+            }
+        };
+        let image = match self.docker.image(&reference).await? {
+            Some(image) if platform.is_none_or(|platform| *platform == image.platform) => image,
+            _ => self.pull(&reference, platform).await?,
+        };
+        if let PinnedBase::Local { id, .. } = &self.recipe.base
+            && image.id != *id
+        {
+            let why = format!("it was {} and is {} by now", id.short(), image.id.short());
+            return Err(self.no_base(&reference.to_string(), why));
+        }
+        Ok(Some((reference.to_string(), image)))
+    }
+
+    async fn pull(&self, reference: &Reference, platform: Option<&Platform>) -> Result<LocalImage, Error> {
+        let login = self.options.logins.get(&reference.repository.host);
+        self.docker.pull(reference, platform, login, self.image, self.events).await?;
+        let image = self.docker.image(reference).await?;
+        image.ok_or_else(|| self.no_base(&reference.to_string(), "it is not there after the pull".to_owned()))
+    }
+
+    fn no_base(&self, reference: &str, message: String) -> Error {
+        Error::Base { reference: reference.to_owned(), message }
+    }
+
+    /// The parameters of the build.
+    fn request(&self, platform: Option<&Platform>, base: Option<&(String, LocalImage)>) -> BuildImageOptions {
+        let mut build_args: BTreeMap<String, String> = self.options.proxy_args.clone();
+        build_args.extend(self.recipe.rendered.build_args.clone());
+        if let Some((reference, image)) = base {
+            let user = Some(image.config.user()).filter(|user| !user.is_empty()).unwrap_or("0");
+            build_args.insert("GOLDEN_BASE".to_owned(), reference.clone());
+            build_args.insert("GOLDEN_BASE_USER".to_owned(), user.to_owned());
+        }
+        BuildImageOptions {
+            dockerfile: "Dockerfile".to_owned(),
+            nocache: self.options.no_cache,
+            rm: true,
+            forcerm: true,
+            buildargs: Some(unordered(build_args)),
+            labels: Some(unordered(render::late_labels(self.recipe))),
+            platform: platform.map(Platform::to_string).unwrap_or_default(),
+            ..Default::default()
+        }
+    }
+
+    /// Sends the build and follows it to its end. Dropping this hangs up, and the engine stops.
+    async fn execute(&self, mut request: BuildImageOptions) -> Result<Digest, Error> {
+        let docker = self.docker;
+        let _session = match docker.builder {
+            Builder::Classic => None,
+            Builder::BuildKit => {
+                let opened = Session::open(&docker.transport, self.options).await;
+                let session = opened.map_err(|error| docker.failed("open a build session", error))?;
+                request.session = Some(session.id().to_owned());
+                Some(session)
+            }
+        };
+        let context = context::stream(self.recipe);
+        let api = docker.patient();
+        let said = api.build_image(request, None, Some(context.body));
+        let mut progress = Progress::new(self.image, self.events);
+        match follow(said, &mut progress).await {
+            Ok(()) => {}
+            Err(error) => {
+                let mut reason = context.failure;
+                if let Ok(error) = reason.try_recv() {
+                    return Err(Error::Context(error));
+                }
+                return Err(match failure::connection(error, &docker.address()) {
+                    Ok(error) => error,
+                    Err(error) => progress.failure(failure::message(&error)),
+                });
+            }
+        }
+        progress.finish();
+        let silent = || Error::Build { message: "it ended without naming an image".to_owned() };
+        progress.image_id().cloned().ok_or_else(silent)
+    }
+}
+
+/// Takes everything that a build says.
+async fn follow(
+    said: impl Stream<Item = Result<BuildInfo, bollard::errors::Error>>,
+    progress: &mut Progress<'_>,
+) -> Result<(), bollard::errors::Error> {
+    let mut said = std::pin::pin!(said);
+    while let Some(info) = said.try_next().await? {
+        progress.take(info);
+    }
+    Ok(())
+}
+
+/// The same map as bollard takes it; JSON objects have no order.
+#[expect(clippy::disallowed_types, reason = "bollard's API asks for it")]
+fn unordered(map: BTreeMap<String, String>) -> HashMap<String, String> {
+    map.into_iter().collect()
+}

@@ -1,0 +1,142 @@
+//! A stream of bytes to an engine, over whatever leads there.
+
+use std::io;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::address::Address;
+use super::tls;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// Both directions of a connection.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// Connects to an engine.
+pub(super) async fn dial(address: &Address, tls: Option<&tls::Client>) -> io::Result<Box<dyn Duplex>> {
+    let connecting = async {
+        Ok::<Box<dyn Duplex>, io::Error>(match address {
+            Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
+            Address::Tcp { host, port } => {
+                let port = port.unwrap_or(if tls.is_some() { 2376 } else { 2375 });
+                let stream = TcpStream::connect((host.as_str(), port)).await?;
+                stream.set_nodelay(true)?;
+                match tls {
+                    Some(client) => Box::new(client.connect(host, stream).await?),
+                    None => Box::new(stream),
+                }
+            }
+            Address::Ssh { user, host, port, socket } => {
+                Box::new(SshStream::open(user.as_deref(), host, *port, socket.as_deref())?)
+            }
+        })
+    };
+    tokio::time::timeout(CONNECT, connecting).await?
+}
+
+/// `ssh HOST docker system dial-stdio`, which joins its standard streams with the engine's socket: the way of
+/// Docker's own client, so that what works for it (keys, agents, jump hosts) works here.
+struct SshStream {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    state: State,
+}
+
+/// Whether ssh has said anything yet. When it ends without a word, its standard error is the explanation.
+enum State {
+    Silent,
+    Spoken,
+    Ended(Pin<Box<dyn Future<Output = String> + Send>>),
+}
+
+impl SshStream {
+    fn open(user: Option<&str>, host: &str, port: Option<u16>, socket: Option<&str>) -> io::Result<Self> {
+        let mut command = Command::new("ssh");
+        command.args(["-o", &format!("ConnectTimeout={}", CONNECT.as_secs()), "-T"]);
+        if let Some(user) = user {
+            command.args(["-l", user]);
+        }
+        if let Some(port) = port {
+            command.args(["-p", &port.to_string()]);
+        }
+        command.args(["--", host, "docker"]);
+        if let Some(socket) = socket {
+            command.arg(format!("--host=unix://{socket}"));
+        }
+        command.args(["system", "dial-stdio"]);
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| io::Error::new(error.kind(), format!("`ssh` cannot be started: {error}")))?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        Ok(Self { child, stdin, stdout, state: State::Silent })
+    }
+
+    /// All that ssh said on standard error.
+    fn complaint(&mut self) -> Pin<Box<dyn Future<Output = String> + Send>> {
+        let stderr = self.child.stderr.take();
+        Box::pin(async move {
+            let mut text = Vec::new();
+            if let Some(stderr) = stderr {
+                // What could be read is told; that the rest could not be is no news.
+                drop(stderr.take(64 * 1024).read_to_end(&mut text).await);
+            }
+            String::from_utf8_lossy(&text).trim().to_owned()
+        })
+    }
+}
+
+impl AsyncRead for SshStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if let State::Ended(complaint) = &mut self.state {
+                let complaint = ready!(complaint.as_mut().poll(context));
+                return Poll::Ready(Err(io::Error::other(format!("ssh ended: {complaint}"))));
+            }
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.stdout).poll_read(context, buffer))?;
+            if buffer.filled().len() > before {
+                self.state = State::Spoken;
+            } else if matches!(self.state, State::Silent) && buffer.remaining() > 0 {
+                self.state = State::Ended(self.complaint());
+                continue;
+            }
+            return Poll::Ready(Ok(()));
+        }
+    }
+}
+
+impl AsyncWrite for SshStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stdin).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stdin).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stdin).poll_shutdown(context)
+    }
+}

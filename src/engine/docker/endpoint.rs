@@ -1,0 +1,203 @@
+//! From the surroundings to one engine: `DOCKER_HOST`, else the current docker context, else the default socket.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::super::Error;
+use super::address::Address;
+use super::environment::DockerEnv;
+use crate::reference::Digest;
+
+/// An engine to speak to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    /// Where it is.
+    pub(super) address: Address,
+    /// TLS, for an address of TCP.
+    pub(super) tls: Option<Tls>,
+}
+
+/// How TLS is spoken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tls {
+    /// A folder with ca.pem, cert.pem and key.pem; each may be missing.
+    pub(super) folder: Option<PathBuf>,
+    /// Whether the engine's certificate must be good.
+    pub(super) verify: bool,
+}
+
+/// `meta.json` of a docker context.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Meta {
+    #[serde(default)]
+    endpoints: std::collections::BTreeMap<String, MetaEndpoint>,
+}
+
+/// An endpoint in `meta.json`.
+#[derive(Debug, Deserialize)]
+struct MetaEndpoint {
+    #[serde(rename = "Host", default)]
+    host: String,
+    #[serde(rename = "SkipTLSVerify", default)]
+    skip_tls_verify: bool,
+}
+
+/// What golden reads of config.json here.
+#[derive(Debug, Default, Deserialize)]
+struct ConfigFile {
+    #[serde(rename = "currentContext", default)]
+    current_context: String,
+}
+
+impl Endpoint {
+    /// The engine that the surroundings name.
+    pub(super) async fn find(environment: &DockerEnv) -> Result<Self, Error> {
+        if let Some(host) = &environment.host {
+            return Self::of_host(host, environment);
+        }
+        let context = match (&environment.context, &environment.config_dir) {
+            (Some(name), _) => Some(name.clone()),
+            (None, Some(folder)) => current_context(folder).await?,
+            (None, None) => None,
+        };
+        match (context.as_deref(), &environment.config_dir) {
+            (None | Some("" | "default"), _) => Ok(Self { address: Address::default_socket(), tls: None }),
+            (Some(name), Some(folder)) => Self::of_context(name, folder).await,
+            (Some(name), None) => Err(no_context(name)),
+        }
+    }
+
+    /// The engine of `DOCKER_HOST`.
+    fn of_host(host: &str, environment: &DockerEnv) -> Result<Self, Error> {
+        let address: Address = host.parse().map_err(|what| Error::Address { what })?;
+        let wanted = environment.tls_verify || environment.tls || host.starts_with("https://");
+        let tls = (wanted && matches!(address, Address::Tcp { .. })).then(|| Tls {
+            folder: environment.cert_path.clone().or_else(|| environment.config_dir.clone()),
+            verify: environment.tls_verify || !environment.tls,
+        });
+        Ok(Self { address, tls })
+    }
+
+    /// The engine of a docker context. Contexts are kept in folders named by the sha256 of their names.
+    async fn of_context(name: &str, config_folder: &Path) -> Result<Self, Error> {
+        let hash = Digest::of(name.as_bytes());
+        let meta = config_folder.join("contexts/meta").join(hash.hex()).join("meta.json");
+        let Some(meta) = read_json::<Meta>(&meta).await? else { return Err(no_context(name)) };
+        let Some(endpoint) = meta.endpoints.get("docker").filter(|endpoint| !endpoint.host.is_empty()) else {
+            return Err(Error::Address {
+                what: format!("the docker context `{name}` names no Docker Engine"),
+            });
+        };
+        let address: Address = endpoint.host.parse().map_err(|what| Error::Address { what })?;
+        let folder = config_folder.join("contexts/tls").join(hash.hex()).join("docker");
+        let has_tls = tokio::fs::try_exists(&folder).await.unwrap_or(false);
+        let wanted = has_tls || endpoint.skip_tls_verify || endpoint.host.starts_with("https://");
+        let tls = (wanted && matches!(address, Address::Tcp { .. }))
+            .then(|| Tls { folder: has_tls.then_some(folder), verify: !endpoint.skip_tls_verify });
+        Ok(Self { address, tls })
+    }
+}
+
+/// `currentContext` of config.json, when there is one.
+async fn current_context(config_folder: &Path) -> Result<Option<String>, Error> {
+    let config = read_json::<ConfigFile>(&config_folder.join("config.json")).await?.unwrap_or_default();
+    Ok(Some(config.current_context).filter(|name| !name.is_empty()))
+}
+
+/// Reads a JSON file; none when there is no such file.
+async fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    let unreadable = |error: &dyn std::fmt::Display| Error::Address {
+        what: format!("{} cannot be read: {error}", path.display()),
+    };
+    match tokio::fs::read(path).await {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| unreadable(&error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(&error)),
+    }
+}
+
+fn no_context(name: &str) -> Error {
+    Error::Address { what: format!("there is no docker context `{name}` (`docker context ls` lists them)") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A config folder with a current context `remote` and a context `secure` that has TLS files.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: String, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("config.json".into(), r#"{"currentContext": "remote", "auths": {}}"#);
+        for (name, host) in [("remote", "ssh://me@build"), ("secure", "tcp://build:2376")] {
+            let hash = Digest::of(name.as_bytes());
+            write(
+                format!("contexts/meta/{}/meta.json", hash.hex()),
+                &format!(
+                    r#"{{"Name":"{name}","Metadata":{{}},"Endpoints":{{"docker":{{"Host":"{host}","SkipTLSVerify":false}}}}}}"#
+                ),
+            );
+        }
+        write(format!("contexts/tls/{}/docker/ca.pem", Digest::of(b"secure").hex()), "");
+        folder
+    }
+
+    async fn find(environment: DockerEnv) -> String {
+        match Endpoint::find(&environment).await {
+            Ok(Endpoint { address, tls }) => {
+                let tls = tls.map(|tls| if tls.verify { " verified" } else { " unverified" });
+                format!("{address}{}", tls.unwrap_or_default())
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[tokio::test]
+    async fn host_then_context_then_default() {
+        let folder = folder();
+        let config_dir = Some(folder.path().to_path_buf());
+        let host = |host: &str| Some(host.to_owned());
+        for (environment, found) in [
+            (DockerEnv::default(), "unix:///var/run/docker.sock"),
+            (DockerEnv { config_dir: config_dir.clone(), ..Default::default() }, "ssh://me@build"),
+            (
+                DockerEnv { config_dir: config_dir.clone(), context: host("secure"), ..Default::default() },
+                "tcp://build:2376 verified",
+            ),
+            (
+                DockerEnv { config_dir: config_dir.clone(), context: host("default"), ..Default::default() },
+                "unix:///var/run/docker.sock",
+            ),
+            (
+                DockerEnv { config_dir: config_dir.clone(), context: host("none"), ..Default::default() },
+                "there is no docker context `none` (`docker context ls` lists them)",
+            ),
+            (
+                DockerEnv { config_dir: config_dir.clone(), host: host("tcp://a:1"), ..Default::default() },
+                "tcp://a:1",
+            ),
+            (
+                DockerEnv { host: host("tcp://a:1"), tls_verify: true, ..Default::default() },
+                "tcp://a:1 verified",
+            ),
+            (DockerEnv { host: host("tcp://a:1"), tls: true, ..Default::default() }, "tcp://a:1 unverified"),
+            (DockerEnv { host: host("unix:///s"), tls_verify: true, ..Default::default() }, "unix:///s"),
+        ] {
+            assert_eq!(find(environment.clone()).await, found, "{environment:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_config_is_told_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), "{").unwrap();
+        let error = find(DockerEnv { config_dir: Some(folder.path().into()), ..Default::default() }).await;
+        assert!(error.contains("config.json cannot be read"), "{error}");
+    }
+}

@@ -1,0 +1,50 @@
+//! bollard's errors, sorted into ours.
+
+use std::io::ErrorKind;
+
+use bollard::errors::Error as BollardError;
+
+use super::super::Error;
+
+/// What the engine said, without bollard's own words around it.
+pub(super) fn message(error: &BollardError) -> String {
+    match error {
+        BollardError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        BollardError::DockerStreamError { error } => error.trim().to_owned(),
+        BollardError::RequestTimeoutError => "it did not answer in time".to_owned(),
+        other => {
+            // hyper and its kin put what happened into the source of the error.
+            let mut text = other.to_string();
+            let mut source = std::error::Error::source(other);
+            while let Some(error) = source {
+                let words = error.to_string();
+                if !text.contains(&words) {
+                    text = format!("{text}: {words}");
+                }
+                source = error.source();
+            }
+            text
+        }
+    }
+}
+
+/// Whether the engine knows no such thing.
+pub(super) const fn is_not_found(error: &BollardError) -> bool {
+    matches!(error, BollardError::DockerResponseServerError { status_code: 404, .. })
+}
+
+/// The error of a connection that failed, if it is one.
+pub(super) fn connection(error: BollardError, address: &str) -> Result<Error, BollardError> {
+    let address = address.to_owned();
+    match error {
+        BollardError::IOError { err } if err.kind() == ErrorKind::PermissionDenied => {
+            Ok(Error::PermissionDenied { address, source: err.into() })
+        }
+        BollardError::IOError { err } => Ok(Error::Unreachable { address, source: err.into() }),
+        BollardError::HyperResponseError { err } => Ok(Error::Unreachable { address, source: err.into() }),
+        BollardError::RequestTimeoutError => {
+            Ok(Error::Unreachable { address, source: "it did not answer in time".into() })
+        }
+        other => Err(other),
+    }
+}

@@ -1,0 +1,148 @@
+//! The images that an engine has: looked at, named, removed, loaded.
+
+use bollard::models::ImageInspect;
+use bollard::query_parameters::{ImportImageOptions, RemoveImageOptions, TagImageOptionsBuilder};
+use futures_util::TryStreamExt as _;
+use serde_json::{Map, Value};
+use time::format_description::well_known::Rfc3339;
+use tokio_util::io::ReaderStream;
+
+use super::super::Error;
+use super::{Docker, LocalImage, failure};
+use crate::oci::ImageConfig;
+use crate::reference::{Digest, Reference, Tag};
+
+impl Docker {
+    /// The image that a reference names in this engine, if it has it.
+    pub async fn image(&self, reference: &Reference) -> Result<Option<LocalImage>, Error> {
+        self.inspect(&reference.to_string()).await
+    }
+
+    /// The image with this ID, if the engine has it.
+    pub async fn image_by_id(&self, id: &Digest) -> Result<Option<LocalImage>, Error> {
+        self.inspect(id.as_str()).await
+    }
+
+    async fn inspect(&self, name: &str) -> Result<Option<LocalImage>, Error> {
+        match self.api.inspect_image(name).await {
+            Ok(inspected) => local_image(inspected)
+                .map(Some)
+                .map_err(|message| Error::Request { what: format!("tell about the image {name}"), message }),
+            Err(error) if failure::is_not_found(&error) => Ok(None),
+            Err(error) => Err(self.failed(&format!("look at the image {name}"), error)),
+        }
+    }
+
+    /// Gives an image another name in this engine.
+    pub async fn tag(&self, id: &Digest, reference: &Reference) -> Result<(), Error> {
+        let tag = reference.tag.as_ref().map_or_else(|| Tag::latest().to_string(), Tag::to_string);
+        let options = TagImageOptionsBuilder::new().repo(&reference.repository.to_string()).tag(&tag).build();
+        self.api.tag_image(id.as_str(), Some(options)).await.map_err(|error| {
+            match failure::connection(error, &self.address()) {
+                Ok(error) => error,
+                Err(error) => Error::Tag {
+                    id: id.short(),
+                    reference: reference.to_string(),
+                    message: failure::message(&error),
+                },
+            }
+        })
+    }
+
+    /// Takes a name away from an image in this engine, and removes the image with its last name. A name that is not
+    /// there is fine.
+    pub async fn remove(&self, reference: &Reference) -> Result<(), Error> {
+        let name = reference.to_string();
+        match self.api.remove_image(&name, None::<RemoveImageOptions>, None).await {
+            Ok(_) => Ok(()),
+            Err(error) if failure::is_not_found(&error) => Ok(()),
+            Err(error) => Err(self.failed(&format!("remove the image {name}"), error)),
+        }
+    }
+
+    /// Loads a docker archive from a stream of tar (an OCI layout, where the engine takes one). Returns what the
+    /// engine says it loaded: names, or an ID where the archive has none.
+    pub async fn load(
+        &self,
+        archive: impl tokio::io::AsyncRead + Send + 'static,
+    ) -> Result<Vec<String>, Error> {
+        let body = bollard::body_try_stream(ReaderStream::new(archive));
+        let options = ImportImageOptions { quiet: true, ..Default::default() };
+        let failed = |error| self.failed("load the image", error);
+        let mut said = Box::pin(self.patient().import_image(options, body, None));
+        let mut loaded = Vec::new();
+        while let Some(info) = said.try_next().await.map_err(failed)? {
+            let text = info.stream.unwrap_or_default();
+            let names = text.lines().filter_map(|line| line.strip_prefix("Loaded image"));
+            loaded.extend(names.filter_map(|rest| Some(rest.split_once(": ")?.1.trim().to_owned())));
+        }
+        Ok(loaded)
+    }
+}
+
+/// What the API tells of an image, as far as golden needs it. The error is a sentence.
+fn local_image(inspected: ImageInspect) -> Result<LocalImage, String> {
+    let id = inspected.id.as_deref().unwrap_or_default();
+    let id: Digest = id.parse().map_err(|error| format!("its ID `{id}` is unusable: {error}"))?;
+    let digests = inspected.repo_digests.iter().flatten();
+    let repo_digests = digests.filter_map(|digest| digest.parse().ok()).collect();
+    let config = image_config(inspected).map_err(|error| error.to_string())?;
+    Ok(LocalImage { id, platform: config.platform(), config, repo_digests })
+}
+
+/// The image config again, out of what the API took apart. History is not in it: the API does not tell it exactly.
+fn image_config(inspected: ImageInspect) -> Result<ImageConfig, Box<dyn std::error::Error>> {
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Option<String>| {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            object.insert(key.to_owned(), Value::String(value));
+        }
+    };
+    put("architecture", inspected.architecture);
+    put("os", inspected.os);
+    put("variant", inspected.variant);
+    put("os.version", inspected.os_version);
+    put("author", inspected.author);
+    put("created", inspected.created.map(|time| time.format(&Rfc3339)).transpose()?);
+    if let Some(runtime) = inspected.config {
+        let mut runtime = serde_json::to_value(runtime)?;
+        // bollard writes sets that are absent as empty ones.
+        if let Some(runtime) = runtime.as_object_mut() {
+            for key in ["ExposedPorts", "Volumes"] {
+                if runtime.get(key).and_then(Value::as_object).is_some_and(Map::is_empty) {
+                    runtime.remove(key);
+                }
+            }
+        }
+        object.insert("config".to_owned(), runtime);
+    }
+    if let Some(rootfs) = inspected.root_fs {
+        let layers = rootfs.layers.unwrap_or_default();
+        object.insert("rootfs".to_owned(), serde_json::json!({"type": rootfs.typ, "diff_ids": layers}));
+    }
+    Ok(ImageConfig::parse(&serde_json::to_vec(&object)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_is_put_together_again() {
+        let id = Digest::of(b"config");
+        let inspected: ImageInspect = serde_json::from_value(serde_json::json!({
+            "Id": id, "RepoDigests": [format!("localhost:5000/a@{id}"), "<none>@<none>"],
+            "Architecture": "arm64", "Variant": "v8", "Os": "linux", "Created": "1970-01-01T00:00:00Z",
+            "Config": {"User": "1000", "Env": ["PATH=/bin", "A="], "Labels": {"a": "b"}, "ExposedPorts": {"80/tcp": {}}},
+            "RootFS": {"Type": "layers", "Layers": [id]},
+        }))
+        .unwrap();
+        let image = local_image(inspected).unwrap();
+        assert_eq!(image.platform.to_string(), "linux/arm64");
+        assert_eq!(image.repo_digests.len(), 1);
+        assert_eq!((image.config.user(), image.config.label("a")), ("1000", Some("b")));
+        assert_eq!(image.config.env(), ["PATH=/bin", "A="]);
+        let runtime = image.config.runtime().unwrap();
+        assert!(runtime["ExposedPorts"].get("80/tcp").is_some() && !runtime.contains_key("Volumes"));
+    }
+}

@@ -1,0 +1,130 @@
+use bollard::moby::buildkit::v1::VertexLog;
+use bollard::models::ImageId;
+
+use super::*;
+
+/// What a build says, and how it ends: the events as text, and the error if `message` is one.
+fn story(infos: Vec<BuildInfo>, message: Option<&str>) -> (Vec<String>, Option<Error>, Option<Digest>) {
+    let (events, mut receiver) = Events::channel();
+    let mut progress = Progress::new("app:1.0.0", &events);
+    infos.into_iter().for_each(|info| progress.take(info));
+    let id = progress.image_id().cloned();
+    let error = message.map(|message| progress.failure(message.to_owned()));
+    let mut told = Vec::new();
+    while let Ok(event) = receiver.try_recv() {
+        told.push(match event {
+            Event::Step { text, .. } => format!("step {text}"),
+            Event::Log { line, .. } => format!("log {line}"),
+            Event::Bytes { what, done, total, .. } => {
+                format!("bytes {what} {done}/{}", total.unwrap_or_default())
+            }
+            other => format!("{other:?}"),
+        });
+    }
+    (told, error, id)
+}
+
+fn stream(text: &str) -> BuildInfo {
+    BuildInfo { stream: Some(text.to_owned()), ..Default::default() }
+}
+
+fn status(vertexes: Vec<Vertex>, logs: &[(&str, &str)]) -> BuildInfo {
+    let log = |(vertex, text): &(&str, &str)| VertexLog {
+        vertex: (*vertex).to_owned(),
+        msg: text.as_bytes().to_vec(),
+        ..Default::default()
+    };
+    let response = StatusResponse { vertexes, logs: logs.iter().map(log).collect(), ..Default::default() };
+    BuildInfo { aux: Some(BuildInfoAux::BuildKit(response)), ..Default::default() }
+}
+
+fn vertex(digest: &str, name: &str, error: &str) -> Vertex {
+    Vertex {
+        digest: digest.to_owned(),
+        name: name.to_owned(),
+        started: Some(bollard_timestamp()),
+        error: error.to_owned(),
+        ..Default::default()
+    }
+}
+
+fn bollard_timestamp<T: Default>() -> T {
+    T::default()
+}
+
+#[test]
+fn the_classic_builder_is_heard_step_by_step() {
+    let (told, error, _) = story(
+        vec![
+            stream("Step 1/2 : FROM ${GOLDEN_BASE}"),
+            stream("\n"),
+            stream(" ---> c9785a1919fb\n"),
+            stream("Step 2/2 : RUN [\"/bin/sh\",\"-ec\",\"make\"]"),
+            stream("\n"),
+            stream(" ---> Running in 5cfe1a843d9d\n"),
+            stream("compi"),
+            stream("ling\nno rule"),
+        ],
+        Some("The command '/bin/sh -ec make' returned a non-zero code: 2"),
+    );
+    assert_eq!(
+        told,
+        [
+            "step [1/2] FROM ${GOLDEN_BASE}",
+            "step [2/2] RUN [\"/bin/sh\",\"-ec\",\"make\"]",
+            "log compiling",
+            "log no rule"
+        ]
+    );
+    let Some(Error::Step { step, exit_code, tail, .. }) = error else { panic!("{error:?}") };
+    assert_eq!((step.as_str(), exit_code), ("[2/2] RUN [\"/bin/sh\",\"-ec\",\"make\"]", Some(2)));
+    assert_eq!(tail, ["compiling", "no rule"]);
+}
+
+#[test]
+fn buildkit_is_heard_and_the_failing_step_is_told_from_the_cancelled() {
+    let (told, error, _) = story(
+        vec![
+            status(vec![vertex("a", "[internal] load build definition", "")], &[]),
+            status(
+                vec![vertex("b", "[1/2] RUN one", ""), vertex("c", "[2/2] RUN two", "")],
+                &[("c", "x\ny\n")],
+            ),
+            status(vec![vertex("b", "[1/2] RUN one", "context canceled")], &[]),
+            status(vec![vertex("c", "[2/2] RUN two", "executor failed")], &[]),
+        ],
+        Some("executor failed running [/bin/sh -ec exit 7]: exit code: 7"),
+    );
+    assert_eq!(told, ["step [1/2] RUN one", "step [2/2] RUN two", "log x", "log y"]);
+    let Some(Error::Step { step, exit_code, tail, .. }) = error else { panic!("{error:?}") };
+    assert_eq!((step.as_str(), exit_code), ("[2/2] RUN two", Some(7)));
+    assert_eq!(tail, ["x", "y"]);
+}
+
+#[test]
+fn only_the_last_twenty_lines_are_kept() {
+    let output: String = (0..100).map(|n| format!("{n}\n")).collect();
+    let (_, error, _) = story(vec![stream("Step 1/1 : RUN x"), stream(&output)], Some("code"));
+    let Some(Error::Step { tail, .. }) = error else { panic!("{error:?}") };
+    assert_eq!((tail.len(), tail[0].as_str(), tail[19].as_str()), (20, "80", "99"));
+}
+
+#[test]
+fn a_failure_before_any_step_is_the_engines_own() {
+    let (_, error, _) = story(vec![], Some("dockerfile parse error"));
+    assert_eq!(error.unwrap().to_string(), "the engine could not build the image: dockerfile parse error");
+}
+
+#[test]
+fn the_last_image_id_counts() {
+    let digest = Digest::of(b"image");
+    let aux = BuildInfoAux::Default(ImageId { id: Some(digest.to_string()) });
+    let (_, _, id) = story(vec![BuildInfo { aux: Some(aux), ..Default::default() }], None);
+    assert_eq!(id, Some(digest));
+}
+
+#[test]
+fn a_step_is_one_line_of_bearable_length() {
+    assert_eq!(shorten("a\nb"), "a");
+    assert_eq!(shorten(&"é".repeat(500)).chars().count(), STEP + 1);
+}

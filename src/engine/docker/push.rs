@@ -1,0 +1,84 @@
+//! Pushing and pulling through the engine: with its TLS settings, and with its own view of `localhost`.
+
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuilder};
+use futures_util::TryStreamExt as _;
+
+use super::super::{Error, Login};
+use super::{Docker, failure, progress};
+use crate::event::Events;
+use crate::platform::Platform;
+use crate::reference::{Reference, Tag};
+
+impl Docker {
+    /// Pushes a tag through the engine. `image` is the display name that events carry.
+    pub async fn push(
+        &self,
+        reference: &Reference,
+        login: Option<&Login>,
+        image: &str,
+        events: &Events,
+    ) -> Result<(), Error> {
+        let tag = reference.tag.as_ref().map_or_else(|| Tag::latest().to_string(), Tag::to_string);
+        let options = PushImageOptionsBuilder::new().tag(&tag).build();
+        let name = reference.repository.to_string();
+        let api = self.patient();
+        let mut said = Box::pin(api.push_image(&name, Some(options), login.map(credentials)));
+        let failed = |error| match failure::connection(error, &self.address()) {
+            Ok(error) => error,
+            Err(error) => Error::Push { reference: reference.to_string(), message: failure::message(&error) },
+        };
+        events.step(image, format!("push {reference} through the engine"));
+        while let Some(info) = said.try_next().await.map_err(failed)? {
+            if let Some(detail) = &info.progress_detail {
+                progress::bytes(events, image, "push".to_owned(), detail);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the engine pull an image.
+    pub(super) async fn pull(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        login: Option<&Login>,
+        image: &str,
+        events: &Events,
+    ) -> Result<(), Error> {
+        let name = reference.to_string();
+        let platform = platform.map(Platform::to_string).unwrap_or_default();
+        let options = CreateImageOptionsBuilder::new().from_image(&name).platform(&platform).build();
+        let api = self.patient();
+        let mut said = Box::pin(api.create_image(Some(options), None, login.map(credentials)));
+        let failed = |error| match failure::connection(error, &self.address()) {
+            Ok(error) => error,
+            Err(error) => Error::Base { reference: name.clone(), message: failure::message(&error) },
+        };
+        events.step(image, format!("pull {name}"));
+        while let Some(info) = said.try_next().await.map_err(failed)? {
+            if let (Some(what), Some(detail)) = (info.id, info.progress_detail) {
+                progress::bytes(events, image, what, &detail);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A login as the API takes it.
+fn credentials(login: &Login) -> DockerCredentials {
+    let nothing = DockerCredentials::default();
+    match login {
+        Login::Password { user, password } => DockerCredentials {
+            username: Some(user.clone()),
+            password: Some(password.expose().clone()),
+            ..nothing
+        },
+        Login::IdentityToken(token) => {
+            DockerCredentials { identitytoken: Some(token.expose().clone()), ..nothing }
+        }
+        Login::RegistryToken(token) => {
+            DockerCredentials { registrytoken: Some(token.expose().clone()), ..nothing }
+        }
+    }
+}

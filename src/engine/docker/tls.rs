@@ -1,0 +1,139 @@
+//! TLS to an engine, with the three files that Docker keeps: ca.pem, cert.pem and key.pem.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::super::Error;
+use super::endpoint::Tls;
+
+/// Settings that have been read and hold together.
+#[derive(Clone)]
+pub(super) struct Client(Arc<ClientConfig>);
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Client {
+    /// Reads the files.
+    pub(super) async fn read(settings: &Tls) -> Result<Self, Error> {
+        let read = async |name: &str| match &settings.folder {
+            Some(folder) => read_optional(&folder.join(name)).await,
+            None => Ok(None),
+        };
+        let (ca, certificate, key) = (read("ca.pem").await?, read("cert.pem").await?, read("key.pem").await?);
+        let place = settings.folder.as_deref().unwrap_or(Path::new(".")).display().to_string();
+        let wrong =
+            |what: String| Error::Address { what: format!("TLS to the Docker Engine: {what} (in {place})") };
+
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier: Arc<dyn ServerCertVerifier> = match (settings.verify, ca) {
+            (false, _) => Arc::new(Anyone(Arc::clone(&provider))),
+            (true, None) => return Err(wrong("ca.pem is missing, so that no engine can be trusted".into())),
+            (true, Some(pem)) => {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(
+                    certificates(&pem).map_err(|e| wrong(format!("ca.pem: {e}")))?,
+                );
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                    .build()
+                    .map_err(|error| wrong(format!("ca.pem: {error}")))?
+            }
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| wrong(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let config = match (certificate, key) {
+            (Some(certificate), Some(key)) => {
+                let chain =
+                    certificates(&certificate).map_err(|error| wrong(format!("cert.pem: {error}")))?;
+                let key = PrivateKeyDer::from_pem_slice(&key)
+                    .map_err(|error| wrong(format!("key.pem: {error}")))?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| wrong(error.to_string()))?
+            }
+            (None, None) => builder.with_no_client_auth(),
+            (Some(_), None) => return Err(wrong("there is a cert.pem without its key.pem".into())),
+            (None, Some(_)) => return Err(wrong("there is a key.pem without its cert.pem".into())),
+        };
+        Ok(Self(Arc::new(config)))
+    }
+
+    /// Speaks TLS over a connection to `host`.
+    pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match found {
+        Ok(list) if list.is_empty() => Err("no certificate in it".to_owned()),
+        Ok(list) => Ok(list),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match tokio::fs::read(path).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::Address { what: format!("{} cannot be read: {error}", path.display()) }),
+    }
+}
+
+/// Takes any certificate, as `DOCKER_TLS` without `DOCKER_TLS_VERIFY` and `SkipTLSVerify` of a context ask for.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

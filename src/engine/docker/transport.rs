@@ -1,0 +1,134 @@
+//! Requests to an engine: one connection each, so that dropping a request hangs up, which is how a build is
+//! cancelled.
+//!
+//! bollard makes the requests; sending them here makes up for what it does not do: it drops the API version out of
+//! the path, it encodes logins in standard base64 where engines read base64url, and for a BuildKit build it insists
+//! on a session of its own, so that it is told of a classic one and the builder is put in here.
+
+use std::sync::OnceLock;
+
+use bollard::errors::Error as BollardError;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{HOST, HeaderValue};
+use hyper::{Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+
+use super::dial::{Duplex, dial};
+use super::endpoint::Endpoint;
+use super::tls;
+
+/// The header that carries a login.
+const LOGIN: &str = "x-registry-auth";
+
+/// The way to one engine.
+#[derive(Debug)]
+pub(super) struct Transport {
+    pub(super) endpoint: Endpoint,
+    pub(super) tls: Option<tls::Client>,
+    /// The version of the API that was agreed on; requests before that go without.
+    pub(super) version: OnceLock<String>,
+}
+
+impl Transport {
+    /// Sends a request and waits for the head of the answer.
+    pub(super) async fn send<B>(&self, request: Request<B>) -> Result<Response<Incoming>, BollardError>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
+    {
+        let stream = dial(&self.endpoint.address, self.tls.as_ref()).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        // The connection ends with its request; what went wrong on it reaches the request or its answer.
+        tokio::spawn(connection.with_upgrades());
+        Ok(sender.send_request(self.prepare(request)?).await?)
+    }
+
+    /// Sends a request that turns its connection into a raw stream.
+    pub(super) async fn upgrade<B>(&self, request: Request<B>) -> Result<impl Duplex + use<B>, BollardError>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
+    {
+        let response = self.send(request).await?;
+        if response.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
+            let status_code = response.status().as_u16();
+            return Err(BollardError::DockerResponseServerError {
+                status_code,
+                message: "the engine would not open a session".to_owned(),
+            });
+        }
+        Ok(TokioIo::new(hyper::upgrade::on(response).await?))
+    }
+
+    /// Gives a request the path, the host and the headers that an engine wants.
+    fn prepare<B>(&self, mut request: Request<B>) -> Result<Request<B>, BollardError> {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let path = with_builder(path);
+        let path = match self.version.get() {
+            Some(version) if !path.starts_with("/v1.") => format!("/v{version}{path}"),
+            _ => path,
+        };
+        *request.uri_mut() = path.parse::<Uri>()?;
+        request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
+        if let Some(value) = request.headers_mut().get_mut(LOGIN) {
+            *value = base64url(value)?;
+        }
+        Ok(request)
+    }
+}
+
+/// The path of a build that has a session, with the builder that has sessions.
+fn with_builder(path: &str) -> String {
+    match path.split_once('?') {
+        Some(("/build", query)) if query.split('&').any(|pair| pair.starts_with("session=")) => {
+            let pairs = query.split('&').map(|pair| if pair == "version=1" { "version=2" } else { pair });
+            format!("/build?{}", pairs.collect::<Vec<_>>().join("&"))
+        }
+        _ => path.to_owned(),
+    }
+}
+
+/// The same bytes in base64url, as moby's API has it: `+` and `/` are what it refuses.
+fn base64url(value: &HeaderValue) -> Result<HeaderValue, BollardError> {
+    let bytes = value.as_bytes().iter().map(|byte| match byte {
+        b'+' => b'-',
+        b'/' => b'_',
+        other => *other,
+    });
+    let mut value = HeaderValue::from_bytes(&bytes.collect::<Vec<u8>>()).map_err(hyper::http::Error::from)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::docker::address::Address;
+
+    #[test]
+    fn requests_get_the_version_and_a_login_that_engines_can_read() {
+        let endpoint = Endpoint { address: Address::default_socket(), tls: None };
+        let transport = Transport { endpoint, tls: None, version: OnceLock::new() };
+        let request = || {
+            Request::post("http://docker/images/a/push?tag=1")
+                .header("X-Registry-Auth", "a+b/c==")
+                .body(())
+                .unwrap()
+        };
+        assert_eq!(transport.prepare(request()).unwrap().uri(), "/images/a/push?tag=1");
+        transport.version.set("1.41".to_owned()).unwrap();
+        let request = transport.prepare(request()).unwrap();
+        assert_eq!(request.uri(), "/v1.41/images/a/push?tag=1");
+        assert_eq!(request.headers()["x-registry-auth"], "a-b_c==");
+        assert_eq!(request.headers()["host"], "docker");
+    }
+
+    #[test]
+    fn a_build_with_a_session_is_one_for_buildkit() {
+        for (path, sent) in [
+            ("/build?q=false&version=1&session=abc", "/build?q=false&version=2&session=abc"),
+            ("/build?q=false&version=1", "/build?q=false&version=1"),
+            ("/images/a/json", "/images/a/json"),
+        ] {
+            assert_eq!(with_builder(path), sent);
+        }
+    }
+}
