@@ -12,6 +12,9 @@ use crate::reference::{Digest, Reference, Repository, Tag};
 pub struct Observed {
     /// External bases, by the reference as it is written or locked.
     pub bases: BTreeMap<Reference, ObservedBase>,
+    /// The reference that a version requirement on a base means, by repository and requirement as written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requirements: BTreeMap<Repository, BTreeMap<String, Reference>>,
     /// Destination repositories.
     pub repositories: BTreeMap<Repository, ObservedRepository>,
 }

@@ -1,17 +1,22 @@
 //! `golden tags`: compute the tags of a version, and which of them may move.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
 
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use crate::reference::Tag;
+use crate::tags::{self, Action, Existing, FanOut, Latest, Move, Standing, TagRules, Variant};
 
 /// Compute the tags of a version, and which of them may move.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The version, semver; one leading `v` is dropped.
+    #[arg(allow_hyphen_values = true)]
     pub version: String,
-    /// The tag suffix.
+    /// The tag suffix; empty means none.
     #[arg(long, value_name = "VARIANT")]
     pub variant: Option<String>,
     /// The tags that exist, one a line; `-` is standard input.
@@ -42,8 +47,111 @@ pub enum LatestArg {
     Never,
 }
 
+impl From<LatestArg> for Latest {
+    fn from(arg: LatestArg) -> Self {
+        match arg {
+            LatestArg::Auto => Self::Auto,
+            LatestArg::Always => Self::Always,
+            LatestArg::Never => Self::Never,
+        }
+    }
+}
+
+/// The document of `--format json`.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    schema: u32,
+    version: String,
+    tags: Vec<Row<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    tag: &'a Tag,
+    action: &'static str,
+    because: &'a str,
+}
+
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden tags` is not there yet"))
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let json = match context.globals.format.as_deref() {
+        None | Some("text") => false,
+        Some("json") => true,
+        Some(other) => {
+            return Err(Failure::usage(format!(
+                "`golden tags` has no format `{other}`; it has text and json"
+            )));
+        }
+    };
+    let usage = |error: &dyn std::fmt::Display| Failure::usage(error);
+    let version = tags::version_argument(&args.version).map_err(|error| usage(&error))?;
+    let variant = args.variant.as_deref().filter(|text| !text.is_empty());
+    let variant: Option<Variant> = variant.map(str::parse).transpose().map_err(|error| usage(&error))?;
+    let existing = existing_tags(args.existing.as_deref(), context).await?;
+    let existing = Existing::new(&existing, variant.as_ref(), &[]);
+    for extra in &args.extra {
+        let own = existing.has_variant(extra).then_some(extra.as_str());
+        tags::check_extra(extra, variant.as_ref(), own).map_err(|error| usage(&error))?;
+    }
+    let rules = TagRules {
+        latest: args.latest.into(),
+        zero_major: args.zero_major,
+        extra: args.extra,
+        ..TagRules::default()
+    };
+    let out = tags::fan_out(&version, variant.as_ref(), &rules).map_err(|error| usage(&error))?;
+    let standing = if args.republish { Standing::Same } else { Standing::Different };
+    let moves = tags::decide(&out, &existing, &rules, standing);
+    if json {
+        print_json(&out, &moves, context)
+    } else {
+        print_text(&moves, context)
+    }
+    Ok(if moves.iter().any(Move::is_refusal) { Exit::Refused } else { Exit::Done })
+}
+
+fn row(decided: &Move) -> Row<'_> {
+    let action = match decided.action {
+        Action::Create => "create",
+        Action::Move => "move",
+        Action::Keep { .. } => "keep",
+        Action::Refuse => "refuse",
+    };
+    Row { tag: &decided.tag, action, because: &decided.because }
+}
+
+fn print_json(out: &FanOut, moves: &[Move], context: &Context) {
+    let document =
+        Document { schema: 1, version: out.version.to_string(), tags: moves.iter().map(row).collect() };
+    context.out.data(&format!("{:#}\n", serde_json::json!(document)));
+}
+
+fn print_text(moves: &[Move], context: &Context) {
+    if !moves.iter().any(Move::is_refusal) {
+        let pushed = moves.iter().filter(|decided| decided.is_push());
+        context.out.data(&pushed.map(|decided| format!("{}\n", decided.tag)).collect::<String>());
+    }
+    for Move { tag, action, because, .. } in moves {
+        match action {
+            Action::Keep { .. } => context.out.message(&format!("kept {tag}: {because}")),
+            Action::Refuse => context.out.message(&format!("refused {tag}: {because}")),
+            Action::Create | Action::Move => {}
+        }
+    }
+}
+
+/// The tags of `--existing`; what is no tag is passed over (7-rules 23).
+async fn existing_tags(path: Option<&Path>, context: &Context) -> Result<Vec<Tag>, Failure> {
+    use std::io::Read as _;
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().read_to_end(&mut bytes).map(drop)
+    } else {
+        tokio::fs::read(context.cwd.join(path)).await.map(|read| bytes = read)
+    };
+    read.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{}: not UTF-8", path.display())))?;
+    Ok(text.trim_start_matches('\u{feff}').lines().filter_map(|line| line.trim().parse().ok()).collect())
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::oci::tar::Entry;
-use crate::reference::{Digest, Reference};
+use crate::reference::Digest;
+pub use crate::resolve::PinnedBase;
 use crate::resolve::ResolvedImage;
 
 /// What rendering makes; needs no network.
@@ -18,34 +19,6 @@ pub struct Rendered {
     pub build_args: BTreeMap<String, String>,
     /// Labels whose text a Dockerfile cannot hold; they travel as the API's `labels` parameter.
     pub api_labels: BTreeMap<String, String>,
-}
-
-/// What an image's base is, as far as the image's identity is concerned (7-rules 1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PinnedBase {
-    /// Nothing.
-    Scratch,
-    /// A registry's image.
-    Registry {
-        /// The reference as it was written or locked.
-        reference: Reference,
-        /// Its digest: of the index, when it is one.
-        digest: Digest,
-    },
-    /// An image that only the engine has.
-    Local {
-        /// The reference as it was written.
-        reference: Reference,
-        /// The engine's image ID.
-        id: Digest,
-    },
-    /// An image of this workspace.
-    Workspace {
-        /// Its display name.
-        parent: String,
-        /// The parent's own inputs.
-        inputs: Digest,
-    },
 }
 
 /// All that an engine needs to build an image, and the fingerprint of it.

@@ -2,6 +2,8 @@
 
 pub mod destination;
 pub mod image;
+pub mod pin;
 
 pub use destination::Destination;
 pub use image::ResolvedImage;
+pub use pin::PinnedBase;

@@ -1,5 +1,19 @@
 //! Tags: the semver fan-out of a version, and which of those tags may move (2-tags). Pure.
 
+mod decide;
+mod existing;
+mod extra;
+mod fan_out;
+mod order;
+mod version;
+
+pub use decide::{Action, Move, Standing, decide};
+pub use existing::{Existing, Held};
+pub use extra::{ExtraError, check_extra};
+pub use fan_out::{FanOut, PlannedTag, Role, TagError, fan_out, revision};
+pub use order::precedence;
+pub use version::{VersionError, is_revision, version, version_argument};
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;

@@ -1,0 +1,213 @@
+//! Pinning: the base of an image becomes a digest, an image ID, or the inputs of its parent (7-rules 1).
+
+use std::collections::BTreeMap;
+
+use semver::{Version, VersionReq};
+
+use super::image::{Base, ResolvedImage};
+use crate::reference::{Digest, Reference, RepositoryPath, Tag};
+use crate::snapshot::{Observed, ObservedBase};
+
+/// What an image's base is, as far as the image's identity is concerned (7-rules 1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PinnedBase {
+    /// Nothing.
+    Scratch,
+    /// A registry's image.
+    Registry {
+        /// The reference as it was written or locked.
+        reference: Reference,
+        /// Its digest: of the index, when it is one.
+        digest: Digest,
+    },
+    /// An image that only the engine has.
+    Local {
+        /// The reference as it was written.
+        reference: Reference,
+        /// The engine's image ID.
+        id: Digest,
+    },
+    /// An image of this workspace.
+    Workspace {
+        /// Its display name.
+        parent: String,
+        /// The parent's own inputs.
+        inputs: Digest,
+    },
+}
+
+impl PinnedBase {
+    /// What a label and people call it; none for scratch.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        match self {
+            Self::Scratch => None,
+            Self::Registry { reference, .. } | Self::Local { reference, .. } => Some(reference.to_string()),
+            Self::Workspace { parent, .. } => Some(parent.clone()),
+        }
+    }
+
+    /// The digest that a registry knows it by.
+    #[must_use]
+    pub const fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Registry { digest, .. } => Some(digest),
+            Self::Scratch | Self::Local { .. } | Self::Workspace { .. } => None,
+        }
+    }
+}
+
+/// Why a base could not be pinned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Nobody was asked about this base, or nobody has it.
+    #[error("{image}: nothing is known of its base {base}")]
+    Unknown {
+        /// The image.
+        image: String,
+        /// The base as written.
+        base: String,
+    },
+    /// The workspace has no such image.
+    #[error("{image}: no image of this workspace is its base {base}")]
+    NoParent {
+        /// The image.
+        image: String,
+        /// The name of the base.
+        base: RepositoryPath,
+    },
+}
+
+/// The images of a workspace by name, to find the parent of an image.
+#[derive(Debug, Clone, Default)]
+pub struct Parents<'a>(BTreeMap<&'a RepositoryPath, Vec<(usize, &'a ResolvedImage)>>);
+
+impl<'a> Parents<'a> {
+    /// Indexes the images of a workspace.
+    pub fn new(images: impl IntoIterator<Item = &'a ResolvedImage>) -> Self {
+        let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (position, image) in images.into_iter().enumerate() {
+            by_name.entry(&image.name).or_default().push((position, image));
+        }
+        Self(by_name)
+    }
+
+    /// The position of the image that `image` is built on: of those with the name, the variant and an admitted
+    /// version, the one with the highest version. None when the base is no image of the workspace, or there is none.
+    #[must_use]
+    pub fn of(&self, image: &ResolvedImage) -> Option<usize> {
+        let Base::Workspace { name, requirement, variant } = &image.base else { return None };
+        let fits = |(_, candidate): &&(usize, &ResolvedImage)| {
+            candidate.variant == *variant
+                && requirement.as_ref().is_none_or(|wanted| wanted.matches(&candidate.version))
+        };
+        let candidates = self.0.get(name)?.iter().filter(fits);
+        let highest = candidates.max_by(|(_, a), (_, b)| crate::tags::precedence(&a.version, &b.version));
+        highest.map(|(position, _)| *position)
+    }
+}
+
+/// The base of `image`, pinned. `parent` is the display name and the inputs of the image that it is built on, when
+/// that is one of the workspace.
+pub fn pin(
+    image: &ResolvedImage,
+    observed: &Observed,
+    parent: Option<(String, Digest)>,
+) -> Result<PinnedBase, Error> {
+    let unknown = |base: String| Error::Unknown { image: image.display(), base };
+    match &image.base {
+        Base::Scratch => Ok(PinnedBase::Scratch),
+        Base::Reference(reference) => {
+            pin_reference(reference, observed).ok_or_else(|| unknown(reference.to_string()))
+        }
+        Base::Requirement { repository, requirement } => {
+            let meant = observed.requirements.get(repository).and_then(|of| of.get(&requirement.to_string()));
+            let pinned = meant.and_then(|reference| pin_reference(reference, observed));
+            pinned.ok_or_else(|| unknown(format!("{repository} {requirement}")))
+        }
+        Base::Workspace { name, .. } => match parent {
+            Some((parent, inputs)) => Ok(PinnedBase::Workspace { parent, inputs }),
+            None => Err(Error::NoParent { image: image.display(), base: name.clone() }),
+        },
+    }
+}
+
+fn pin_reference(reference: &Reference, observed: &Observed) -> Option<PinnedBase> {
+    let reference = reference.clone();
+    match observed.bases.get(&reference) {
+        Some(ObservedBase::Registry { digest, .. }) => {
+            Some(PinnedBase::Registry { digest: digest.clone(), reference })
+        }
+        Some(ObservedBase::Local { id, .. }) => Some(PinnedBase::Local { id: id.clone(), reference }),
+        None => {
+            let digest = reference.digest.clone()?;
+            Some(PinnedBase::Registry { reference, digest })
+        }
+    }
+}
+
+/// The highest tag that a Cargo-style requirement admits. Tags with fewer numbers count (`12`, `12.5`), because many
+/// distributions have no others; pre-releases count only when the requirement names one.
+#[must_use]
+pub fn highest_admitted<'a>(tags: &'a [Tag], requirement: &VersionReq) -> Option<&'a Tag> {
+    let admitted = tags.iter().filter_map(|tag| {
+        let version = lenient(tag.as_str())?;
+        requirement.matches(&version).then_some((version, tag))
+    });
+    let order = |(a, tag_a): &(Version, &Tag), (b, tag_b): &(Version, &Tag)| {
+        // `12.0.0` says more than `12`, and a plain `12` is preferred to `v12`.
+        let specific = |tag: &Tag| tag.as_str().matches('.').count();
+        let by_form = specific(tag_a).cmp(&specific(tag_b)).then_with(|| tag_b.cmp(tag_a));
+        crate::tags::precedence(a, b).then(by_form)
+    };
+    admitted.max_by(order).map(|(_, tag)| tag)
+}
+
+fn lenient(tag: &str) -> Option<Version> {
+    let text = tag.strip_prefix('v').unwrap_or(tag);
+    if let Ok(version) = Version::parse(text) {
+        return Some(version);
+    }
+    let numbers: Vec<u64> = text.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    match numbers.as_slice() {
+        [major] => Some(Version::new(*major, 0, 0)),
+        [major, minor] => Some(Version::new(*major, *minor, 0)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_requirement_means_the_highest_tag() {
+        let tags: Vec<Tag> = [
+            "12",
+            "12.5",
+            "12.10",
+            "12.10-slim",
+            "13",
+            "bookworm",
+            "latest",
+            "3.20.1",
+            "3.20.2",
+            "3.21.0-rc.1",
+            "20240101",
+        ]
+        .iter()
+        .map(|tag| tag.parse().unwrap())
+        .collect();
+        for (requirement, expected) in [
+            ("12", Some("12.10")),
+            ("~12.5", Some("12.5")),
+            ("3.20", Some("3.20.2")),
+            (">=12, <14", Some("13")),
+            ("14", None),
+            ("=13.0.0", Some("13")),
+        ] {
+            let found = highest_admitted(&tags, &requirement.parse().unwrap());
+            assert_eq!(found.map(Tag::as_str), expected, "{requirement}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Which tags of a fan-out may move (2-tags). A pure function of names; what is known of the content comes in as a
+//! [`Standing`].
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::existing::is_withdrawn;
+use super::{Existing, FanOut, Held, Latest, PlannedTag, Role, TagRules};
+use crate::reference::Tag;
+
+/// What is known of the content that the immutable tag names already, if it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is the content that is to be published (same inputs, or same digest).
+    Same,
+    /// It is something else, or nobody knows.
+    Different,
+}
+
+/// What happens to a tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
+pub enum Action {
+    /// It does not exist yet.
+    Create,
+    /// It exists and may name this version.
+    Move,
+    /// It stays where it is.
+    Keep {
+        /// The version that holds it.
+        holder: Version,
+        /// The tag of that version.
+        tag: Tag,
+    },
+    /// It may not be touched, and so nothing is published.
+    Refuse,
+}
+
+/// The decision about one tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The tag.
+    pub tag: Tag,
+    /// What it stands for.
+    pub role: Role,
+    /// What happens to it.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Why, for people.
+    pub because: String,
+}
+
+impl Move {
+    /// Whether the tag is to be written.
+    #[must_use]
+    pub const fn is_push(&self) -> bool {
+        matches!(self.action, Action::Create | Action::Move)
+    }
+
+    /// Whether the tag stops the publishing.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self.action, Action::Refuse)
+    }
+}
+
+/// Decides for every tag of a fan-out, in its order. The same tags in another order give the same decisions.
+#[must_use]
+pub fn decide(fan_out: &FanOut, existing: &Existing, rules: &TagRules, standing: Standing) -> Vec<Move> {
+    let ours = &fan_out.version;
+    let decide_one = |planned: &PlannedTag| {
+        let (action, because) = match planned.role {
+            Role::Full => full(&planned.tag, fan_out, existing, rules, standing),
+            Role::Patch => moving(planned, ours, existing, |v| v.cmp_precedence(ours).is_eq()),
+            Role::Minor => {
+                moving(planned, ours, existing, |v| v.major == ours.major && v.minor == ours.minor)
+            }
+            Role::Major => moving(planned, ours, existing, |v| v.major == ours.major),
+            Role::Latest if rules.latest == Latest::Always => {
+                present(planned, existing, "`latest` is `always`")
+            }
+            Role::Latest => moving(planned, ours, existing, |_| true),
+            Role::Extra => present(planned, existing, "an extra tag always moves"),
+        };
+        Move { tag: planned.tag.clone(), role: planned.role, action, because }
+    };
+    fan_out.tags.iter().map(decide_one).collect()
+}
+
+/// The immutable tag.
+fn full(
+    tag: &Tag,
+    out: &FanOut,
+    existing: &Existing,
+    rules: &TagRules,
+    standing: Standing,
+) -> (Action, String) {
+    let ours = &out.version;
+    if is_withdrawn(ours, &rules.withdrawn) {
+        return (Action::Refuse, format!("{ours} is withdrawn"));
+    }
+    let exists = existing.has(tag);
+    // A plain version shares its tag with the moving form of the same version with build metadata.
+    let later = existing.highest(|v| v.cmp_precedence(ours).is_eq() && !v.build.is_empty());
+    if ours.build.is_empty()
+        && ours.pre.is_empty()
+        && let Some(later) = later
+    {
+        return match (exists, standing) {
+            (true, Standing::Same) => keep(later),
+            (true, Standing::Different) => {
+                (Action::Refuse, format!("{ours} is published, and {} after it", later.tag))
+            }
+            (false, _) => (Action::Refuse, format!("{} is published without it", later.tag)),
+        };
+    }
+    match (exists, standing) {
+        (false, _) => (Action::Create, "does not exist yet".to_owned()),
+        (true, Standing::Same) => (Action::Move, "published again".to_owned()),
+        (true, Standing::Different) if !rules.immutable => (Action::Move, "`immutable` is false".to_owned()),
+        (true, Standing::Different) => {
+            (Action::Refuse, format!("{tag} is published already, and a version is immutable"))
+        }
+    }
+}
+
+/// A tag that moves to the highest stable version of its scope.
+fn moving(
+    planned: &PlannedTag,
+    ours: &Version,
+    existing: &Existing,
+    scope: impl Fn(&Version) -> bool,
+) -> (Action, String) {
+    match existing.highest(scope) {
+        Some(held) if super::precedence(&held.version, ours).is_gt() => keep(held),
+        Some(held) if held.version != *ours => present(planned, existing, &format!("{} is lower", held.tag)),
+        _ => present(planned, existing, "no stable version is higher"),
+    }
+}
+
+fn present(planned: &PlannedTag, existing: &Existing, because: &str) -> (Action, String) {
+    if existing.has(&planned.tag) {
+        (Action::Move, because.to_owned())
+    } else {
+        (Action::Create, "does not exist yet".to_owned())
+    }
+}
+
+fn keep(held: &Held) -> (Action, String) {
+    let Held { version, tag } = held;
+    (Action::Keep { holder: version.clone(), tag: tag.clone() }, format!("{tag} is higher"))
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -1,0 +1,174 @@
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::tags::{TagRules, Variant, fan_out, precedence};
+
+/// `1.2.3` published where `existing` is: one `tag action` a line.
+fn decisions(version: &str, variant: &str, existing: &str, rules: &TagRules, standing: Standing) -> String {
+    let variant: Option<Variant> = (!variant.is_empty()).then(|| variant.parse().unwrap());
+    let tags: Vec<Tag> = existing.split_whitespace().map(|tag| tag.parse().unwrap()).collect();
+    let existing = Existing::new(&tags, variant.as_ref(), &rules.withdrawn);
+    let out = fan_out(&version.parse().unwrap(), variant.as_ref(), rules).unwrap();
+    let mut text = String::new();
+    for decided in decide(&out, &existing, rules, standing) {
+        let action = match &decided.action {
+            Action::Create => "create".to_owned(),
+            Action::Move => "move".to_owned(),
+            Action::Keep { tag, .. } => format!("keep({tag})"),
+            Action::Refuse => "refuse".to_owned(),
+        };
+        write!(text, "{} {action}, ", decided.tag).unwrap();
+    }
+    text.trim_end_matches(", ").to_owned()
+}
+
+#[test]
+fn names_decide() {
+    let rules = TagRules::default();
+    for (version, variant, existing, expected) in [
+        ("1.2.3", "", "", "1.2.3 create, 1.2 create, 1 create, latest create"),
+        ("1.2.3", "", "1.2.2 1.2 1 latest", "1.2.3 create, 1.2 move, 1 move, latest move"),
+        ("1.2.9", "", "2.0.0 1.2.8 1.2 1 2 2.0 latest", "1.2.9 create, 1.2 move, 1 move, latest keep(2.0.0)"),
+        ("1.2.9", "", "2.0.0 1.3.0 1.2 1", "1.2.9 create, 1.2 move, 1 keep(1.3.0), latest keep(2.0.0)"),
+        ("1.2.3", "", "1.2.10", "1.2.3 create, 1.2 keep(1.2.10), 1 keep(1.2.10), latest keep(1.2.10)"),
+        ("1.2.3", "", "2.0.0-rc.1 2 3.1", "1.2.3 create, 1.2 create, 1 create, latest create"),
+        ("1.2.3", "", "v2.0.0", "1.2.3 create, 1.2 create, 1 create, latest keep(v2.0.0)"),
+        ("1.2.3", "", "1.2.3 1.2 1 latest", "1.2.3 refuse, 1.2 move, 1 move, latest move"),
+        ("1.2.3-rc.1", "", "1.2.2 latest", "1.2.3-rc.1 create"),
+        ("1.2.3-rc.1", "", "1.2.3-rc.1", "1.2.3-rc.1 refuse"),
+        (
+            "1.2.3",
+            "alpine",
+            "2.0.0 2.0.0-alpine3.20 1.2.2-alpine alpine",
+            "1.2.3-alpine create, 1.2-alpine create, 1-alpine create, alpine move",
+        ),
+        ("1.2.3", "", "2.0.0-alpine alpine", "1.2.3 create, 1.2 create, 1 create, latest create"),
+        (
+            "1.2.3",
+            "",
+            "1.2.3_build.5",
+            "1.2.3 refuse, 1.2 keep(1.2.3_build.5), 1 keep(1.2.3_build.5), latest keep(1.2.3_build.5)",
+        ),
+        (
+            "1.2.3+build.5",
+            "",
+            "1.2.3 1.2 1 latest",
+            "1.2.3_build.5 create, 1.2.3 move, 1.2 move, 1 move, latest move",
+        ),
+        (
+            "1.2.3+build.5",
+            "",
+            "1.2.3 1.2.3_build.6",
+            "1.2.3_build.5 create, 1.2.3 keep(1.2.3_build.6), 1.2 keep(1.2.3_build.6), 1 keep(1.2.3_build.6), latest keep(1.2.3_build.6)",
+        ),
+        (
+            "1.2.3+build.5",
+            "",
+            "1.2.3_build.5",
+            "1.2.3_build.5 refuse, 1.2.3 create, 1.2 create, 1 create, latest create",
+        ),
+    ] {
+        assert_eq!(
+            decisions(version, variant, existing, &rules, Standing::Different),
+            expected,
+            "{version} after {existing}"
+        );
+    }
+}
+
+#[test]
+fn the_same_content_again_is_not_refused() {
+    let rules = TagRules::default();
+    let same = |existing| decisions("1.2.3", "", existing, &rules, Standing::Same);
+    assert_eq!(same("1.2.3 1.2 latest"), "1.2.3 move, 1.2 move, 1 create, latest move");
+    assert_eq!(
+        same("1.2.3 1.2.3_r1"),
+        "1.2.3 keep(1.2.3_r1), 1.2 keep(1.2.3_r1), 1 keep(1.2.3_r1), latest keep(1.2.3_r1)"
+    );
+    assert!(same("1.2.3_r1").starts_with("1.2.3 refuse"));
+}
+
+#[test]
+fn rules_change_what_may_move() {
+    let always = TagRules { latest: Latest::Always, ..TagRules::default() };
+    assert_eq!(
+        decisions("1.2.3", "", "2.0.0 latest", &always, Standing::Different),
+        "1.2.3 create, 1.2 create, 1 create, latest move"
+    );
+    assert_eq!(decisions("1.2.3-rc.1", "", "", &always, Standing::Different), "1.2.3-rc.1 create");
+    let mutable = TagRules { immutable: false, ..TagRules::default() };
+    assert_eq!(
+        decisions("1.2.3", "", "1.2.3 latest", &mutable, Standing::Different),
+        "1.2.3 move, 1.2 create, 1 create, latest move"
+    );
+    let withdrawn = TagRules { withdrawn: vec![Version::new(1, 2, 3)], ..TagRules::default() };
+    assert_eq!(
+        decisions("1.2.2", "", "1.2.3 1.2.2 1.2 1 latest", &withdrawn, Standing::Same),
+        "1.2.2 move, 1.2 move, 1 move, latest move"
+    );
+    assert!(decisions("1.2.3", "", "", &withdrawn, Standing::Different).starts_with("1.2.3 refuse"));
+    let extra = TagRules { extra: vec!["edge".into()], ..TagRules::default() };
+    assert!(decisions("1.2.3", "", "2.0.0 edge", &extra, Standing::Different).ends_with("edge move"));
+}
+
+prop_compose! {
+    fn any_version()(numbers in prop::array::uniform3(0_u64..4), pre in prop::option::weighted(0.2, "rc\\.[0-3]"), build in prop::option::weighted(0.3, "(r[1-9]|b\\.[0-9])")) -> Version {
+        let [major, minor, patch] = numbers;
+        let text = format!("{major}.{minor}.{patch}{}{}", pre.map(|p| format!("-{p}")).unwrap_or_default(), build.map(|b| format!("+{b}")).unwrap_or_default());
+        text.parse().unwrap()
+    }
+}
+
+/// A registry that takes every decision: what each tag names.
+fn publish(registry: &mut std::collections::BTreeMap<Tag, Version>, version: &Version) -> Vec<Move> {
+    let rules = TagRules::default();
+    let out = fan_out(version, None, &rules).unwrap();
+    let standing =
+        if registry.get(out.full()) == Some(version) { Standing::Same } else { Standing::Different };
+    let moves = decide(&out, &Existing::new(registry.keys(), None, &[]), &rules, standing);
+    if !moves.iter().any(Move::is_refusal) {
+        for pushed in moves.iter().filter(|decided| decided.is_push()) {
+            registry.insert(pushed.tag.clone(), version.clone());
+        }
+    }
+    moves
+}
+
+proptest! {
+    #[test]
+    fn a_moving_tag_never_moves_back(versions in prop::collection::vec(any_version(), 1..12)) {
+        let mut registry = std::collections::BTreeMap::new();
+        for version in &versions {
+            let before: std::collections::BTreeMap<Tag, Version> = registry.clone();
+            publish(&mut registry, version);
+            for (tag, was) in before {
+                prop_assert!(precedence(&registry[&tag], &was).is_ge(), "{tag} went from {was} to {}", registry[&tag]);
+            }
+        }
+        let stable = registry.values().filter(|version| version.pre.is_empty()).max_by(|a, b| precedence(a, b));
+        prop_assert_eq!(registry.get(&Tag::latest()), stable);
+    }
+
+    #[test]
+    fn publishing_again_changes_nothing(versions in prop::collection::vec(any_version(), 1..8)) {
+        let mut registry = std::collections::BTreeMap::new();
+        for version in &versions {
+            publish(&mut registry, version);
+            let once = registry.clone();
+            publish(&mut registry, version);
+            prop_assert_eq!(&registry, &once);
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_tags_means_nothing(version in any_version(), tags in prop::collection::vec(any_version(), 0..10).prop_shuffle()) {
+        let rules = TagRules::default();
+        let out = fan_out(&version, None, &rules).unwrap();
+        let tags: Vec<Tag> = tags.iter().map(|v| fan_out(v, None, &rules).unwrap().full().clone()).collect();
+        let forwards = decide(&out, &Existing::new(&tags, None, &[]), &rules, Standing::Different);
+        let backwards = decide(&out, &Existing::new(tags.iter().rev(), None, &[]), &rules, Standing::Different);
+        prop_assert_eq!(forwards, backwards);
+    }
+}

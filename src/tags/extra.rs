@@ -1,0 +1,96 @@
+//! Extra tags: what they may not be called (7-rules 24).
+
+use semver::Version;
+
+use super::Variant;
+use super::fan_out::suffixed;
+use crate::reference::{Error as ReferenceError, Tag};
+
+/// Why a text cannot be an extra tag.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExtraError {
+    /// `1`, `1.2`, `v1`: golden's own moving tags look so.
+    #[error("extra tag `{0}` looks like a version or a part of one; only the version itself makes such tags")]
+    Version(String),
+    /// Contains `latest`.
+    #[error("extra tag `{0}` contains `latest`; only `latest` itself may be called so")]
+    Latest(String),
+    /// Is a variant of the repository.
+    #[error("extra tag `{0}` is the name of a variant")]
+    Variant(String),
+    /// Breaks the grammar of tags.
+    #[error("extra tag: {0}")]
+    Grammar(ReferenceError),
+}
+
+/// Checks an extra tag before the suffix of the variant is added. `variants` are the variants of the repository.
+pub fn check_extra<'a>(
+    extra: &str,
+    variant: Option<&'a Variant>,
+    variants: impl IntoIterator<Item = &'a str>,
+) -> Result<(), ExtraError> {
+    if extra.to_ascii_lowercase().contains("latest") {
+        return Err(ExtraError::Latest(extra.to_owned()));
+    }
+    if looks_like_version(extra) {
+        return Err(ExtraError::Version(extra.to_owned()));
+    }
+    for name in variants.into_iter().chain(variant.map(Variant::as_str)) {
+        if extra == name {
+            return Err(ExtraError::Variant(extra.to_owned()));
+        }
+        if extra.strip_suffix(name).and_then(|rest| rest.strip_suffix('-')).is_some_and(looks_like_version) {
+            return Err(ExtraError::Version(extra.to_owned()));
+        }
+    }
+    extra.parse::<Tag>().map_err(ExtraError::Grammar)?;
+    suffixed(extra, variant).parse::<Tag>().map_err(ExtraError::Grammar)?;
+    Ok(())
+}
+
+/// `M`, `M.m`, `M.m.p` and whatever parses as a version, with or without a `v`.
+fn looks_like_version(text: &str) -> bool {
+    let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let numbers = text.split('.').count() <= 3 && text.split('.').all(number);
+    numbers || Version::parse(&text.replacen('_', "+", 1)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_belong_to_others_are_refused() {
+        for bad in [
+            "1",
+            "v1",
+            "1.2",
+            "v1.2",
+            "1.2.3",
+            "v1.2.3",
+            "1.2.3-rc.1",
+            "1.2.3_b",
+            "01",
+            "latest",
+            "latest-dev",
+            "my.Latest",
+            "alpine",
+            "slim",
+            "1.2-slim",
+            "",
+            ".x",
+            "a b",
+            "a+b",
+        ] {
+            let alpine: Variant = "alpine".parse().unwrap();
+            assert!(check_extra(bad, Some(&alpine), ["slim"]).is_err(), "{bad:?} was taken");
+        }
+        for good in ["edge", "abc1234", "2024-11-25", "v", "version-1", "nightly_1"] {
+            assert_eq!(check_extra(good, None, ["slim"]), Ok(()), "{good}");
+        }
+        let long = "a".repeat(128);
+        assert_eq!(check_extra(&long, None, []), Ok(()));
+        assert!(check_extra(&long, Some(&"alpine".parse().unwrap()), []).is_err());
+    }
+}

@@ -1,0 +1,176 @@
+//! The fan-out: which tags a version gets, from the most specific to the least (2-tags).
+
+use semver::{BuildMetadata, Version};
+use serde::{Deserialize, Serialize};
+
+use super::{Latest, Level, TagRules, Variant};
+use crate::reference::{Error as ReferenceError, Tag};
+
+/// What a tag stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The version itself, immutable: `1.2.3`, `1.2.3-rc.1`, `1.2.3_build.5`.
+    Full,
+    /// `1.2.3` beside `1.2.3_build.5`: it moves.
+    Patch,
+    /// `1.2`.
+    Minor,
+    /// `1`.
+    Major,
+    /// `latest`, or the bare variant.
+    Latest,
+    /// A tag that the spec names, such as a channel.
+    Extra,
+}
+
+/// A tag of the fan-out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedTag {
+    /// The tag.
+    pub tag: Tag,
+    /// What it stands for.
+    pub role: Role,
+}
+
+/// The tags of a version, in the order that they are pushed, and what they were computed from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FanOut {
+    /// The version.
+    pub version: Version,
+    /// The variant.
+    pub variant: Option<Variant>,
+    /// The tags; the first one is the version itself.
+    pub tags: Vec<PlannedTag>,
+}
+
+impl FanOut {
+    /// The immutable tag.
+    #[must_use]
+    pub fn full(&self) -> &Tag {
+        &self.tags[0].tag
+    }
+}
+
+/// Why a version has no tags.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TagError {
+    /// A tag of the version breaks the grammar of tags; the most common reason is its length.
+    #[error("version {version} cannot be published: {error}")]
+    Grammar {
+        /// The version.
+        version: Version,
+        /// What is wrong, with the tag.
+        error: ReferenceError,
+    },
+}
+
+/// The tags of `version`, from the most specific to the least, extras last.
+pub fn fan_out(version: &Version, variant: Option<&Variant>, rules: &TagRules) -> Result<FanOut, TagError> {
+    let Version { major, minor, patch, pre, build } = version;
+    let stable = pre.is_empty();
+    let wanted = |level| stable && rules.fan_out.contains(&level);
+    let core =
+        if stable { format!("{major}.{minor}.{patch}") } else { format!("{major}.{minor}.{patch}-{pre}") };
+    let mut names = Vec::new();
+    if build.is_empty() {
+        names.push((core, Role::Full));
+    } else {
+        names.push((format!("{core}_{build}"), Role::Full));
+        if stable {
+            names.push((core, Role::Patch));
+        }
+    }
+    if wanted(Level::Minor) {
+        names.push((format!("{major}.{minor}"), Role::Minor));
+    }
+    if wanted(Level::Major) && (*major > 0 || rules.zero_major) {
+        names.push((major.to_string(), Role::Major));
+    }
+    let mut names: Vec<(String, Role)> =
+        names.into_iter().map(|(name, role)| (suffixed(&name, variant), role)).collect();
+    if wanted(Level::Latest) && rules.latest != Latest::Never {
+        names.push((variant.map_or("latest", Variant::as_str).to_owned(), Role::Latest));
+    }
+    names.extend(rules.extra.iter().map(|extra| (suffixed(extra, variant), Role::Extra)));
+    let mut tags: Vec<PlannedTag> = Vec::with_capacity(names.len());
+    for (name, role) in names {
+        let tag: Tag = name.parse().map_err(|error| TagError::Grammar { version: version.clone(), error })?;
+        if tags.iter().all(|planned| planned.tag != tag) {
+            tags.push(PlannedTag { tag, role });
+        }
+    }
+    Ok(FanOut { version: version.clone(), variant: variant.cloned(), tags })
+}
+
+/// Revision `number` of a version: `1.2.3` becomes `1.2.3_r1`.
+#[must_use]
+pub fn revision(version: &Version, number: u64) -> Version {
+    // Letters and digits are always build metadata.
+    let build = BuildMetadata::new(&format!("r{number}")).unwrap_or(BuildMetadata::EMPTY);
+    Version { build, ..version.clone() }
+}
+
+pub(super) fn suffixed(name: &str, variant: Option<&Variant>) -> String {
+    variant.map_or_else(|| name.to_owned(), |variant| format!("{name}-{variant}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn tags(version: &str, variant: &str, rules: &TagRules) -> String {
+        let variant = (!variant.is_empty()).then(|| variant.parse().unwrap());
+        let out = fan_out(&version.parse().unwrap(), variant.as_ref(), rules).unwrap();
+        out.tags.iter().map(|planned| planned.tag.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_table_of_the_contract() {
+        let rules = TagRules::default();
+        for (version, variant, expected) in [
+            ("1.2.3", "", "1.2.3 1.2 1 latest"),
+            ("1.2.3", "alpine", "1.2.3-alpine 1.2-alpine 1-alpine alpine"),
+            ("0.4.2", "", "0.4.2 0.4 latest"),
+            ("0.0.1", "slim", "0.0.1-slim 0.0-slim slim"),
+            ("1.2.3-rc.1", "", "1.2.3-rc.1"),
+            ("1.2.3-rc.1", "alpine", "1.2.3-rc.1-alpine"),
+            ("1.2.3+build.5", "", "1.2.3_build.5 1.2.3 1.2 1 latest"),
+            ("1.2.3+build.5", "alpine", "1.2.3_build.5-alpine 1.2.3-alpine 1.2-alpine 1-alpine alpine"),
+            ("1.2.3-rc.1+build.5", "", "1.2.3-rc.1_build.5"),
+            ("1.2.3+r1", "alpine", "1.2.3_r1-alpine 1.2.3-alpine 1.2-alpine 1-alpine alpine"),
+        ] {
+            assert_eq!(tags(version, variant, &rules), expected, "{version} {variant}");
+        }
+    }
+
+    #[test]
+    fn rules_choose_among_them() {
+        let zero = TagRules { zero_major: true, ..TagRules::default() };
+        assert_eq!(tags("0.4.2", "", &zero), "0.4.2 0.4 0 latest");
+        let never = TagRules { latest: Latest::Never, ..TagRules::default() };
+        assert_eq!(tags("1.2.3", "", &never), "1.2.3 1.2 1");
+        assert_eq!(tags("1.2.3", "alpine", &never), "1.2.3-alpine 1.2-alpine 1-alpine");
+        let some = TagRules { fan_out: BTreeSet::from([Level::Major]), ..TagRules::default() };
+        assert_eq!(tags("1.2.3", "", &some), "1.2.3 1");
+        assert_eq!(tags("1.2.3+b", "", &some), "1.2.3_b 1.2.3 1");
+        let extra =
+            TagRules { extra: vec!["edge".into(), "abc1234".into(), "edge".into()], ..TagRules::default() };
+        assert_eq!(
+            tags("1.2.3", "alpine", &extra),
+            "1.2.3-alpine 1.2-alpine 1-alpine alpine edge-alpine abc1234-alpine"
+        );
+        assert_eq!(tags("1.2.3-rc.1", "", &extra), "1.2.3-rc.1 edge abc1234");
+    }
+
+    #[test]
+    fn a_tag_that_is_too_long_is_named() {
+        let version: Version = format!("1.2.3-{}", "a".repeat(123)).parse().unwrap();
+        let message = fan_out(&version, None, &TagRules::default()).unwrap_err().to_string();
+        assert!(message.contains(&format!("`{version}` is not a tag")), "{message}");
+        let fits: Version = format!("1.2.3-{}", "a".repeat(122)).parse().unwrap();
+        assert!(fan_out(&fits, None, &TagRules::default()).is_ok());
+    }
+}

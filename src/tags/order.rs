@@ -1,0 +1,62 @@
+//! The order of versions, revisions and build metadata included (7-rules 22).
+
+use std::cmp::Ordering;
+
+use semver::{BuildMetadata, Version};
+
+use super::version::is_revision;
+
+/// Semver's precedence; among equals plain comes first, then build metadata by its own order, then golden's own
+/// revisions by number. It is a total order, so that a maximum does not depend on the order of what is compared.
+#[must_use]
+pub fn precedence(a: &Version, b: &Version) -> Ordering {
+    a.cmp_precedence(b).then_with(|| builds(&a.build, &b.build))
+}
+
+fn builds(a: &BuildMetadata, b: &BuildMetadata) -> Ordering {
+    match (is_revision(a), is_revision(b)) {
+        (true, true) => numbers(a.as_str(), b.as_str()).then_with(|| a.cmp(b)),
+        (false, true) => Ordering::Less,
+        (true, false) => Ordering::Greater,
+        (false, false) => a.cmp(b),
+    }
+}
+
+/// Compares `r7` and `r12` by number, whatever their length.
+fn numbers(a: &str, b: &str) -> Ordering {
+    let digits = |text: &'_ str| text.trim_start_matches('r').trim_start_matches('0').to_owned();
+    let (a, b) = (digits(a), digits(b));
+    a.len().cmp(&b.len()).then_with(|| a.cmp(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_lowest_to_highest() {
+        let sorted = [
+            "0.9.9",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-rc.2",
+            "1.0.0-rc.10",
+            "1.0.0",
+            "1.0.0+1",
+            "1.0.0+9",
+            "1.0.0+10",
+            "1.0.0+build.5",
+            "1.0.0+r2a",
+            "1.0.0+r1",
+            "1.0.0+r2",
+            "1.0.0+r10",
+            "1.0.1",
+        ];
+        let sorted: Vec<Version> = sorted.iter().map(|text| text.parse().unwrap()).collect();
+        for (i, a) in sorted.iter().enumerate() {
+            for (j, b) in sorted.iter().enumerate() {
+                assert_eq!(precedence(a, b), i.cmp(&j), "{a} {b}");
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Versions as people write them: semver 2.0.0, strictly, with errors that say what is wrong.
+
+use semver::{BuildMetadata, Version};
+
+/// Why a text is not a version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VersionError {
+    /// Nothing was given.
+    #[error("the version is empty; a version is MAJOR.MINOR.PATCH, such as 1.2.3")]
+    Empty,
+    /// White space around or inside it.
+    #[error("version `{0}` contains white space")]
+    Space(String),
+    /// Another number of numbers than three.
+    #[error("version `{text}` has {count}; a version is MAJOR.MINOR.PATCH, such as {example}")]
+    Count {
+        /// The text.
+        text: String,
+        /// How many numbers it has, in words.
+        count: &'static str,
+        /// What may have been meant.
+        example: String,
+    },
+    /// A number that starts with a zero.
+    #[error("version `{text}` has a leading zero in `{part}`; write `{fixed}`")]
+    LeadingZero {
+        /// The text.
+        text: String,
+        /// The number.
+        part: String,
+        /// The same number without the zeros.
+        fixed: String,
+    },
+    /// A leading `v` where only the version itself may stand.
+    #[error("version `{text}` starts with `v`; write `{fixed}`")]
+    LeadingV {
+        /// The text.
+        text: String,
+        /// The same without it.
+        fixed: String,
+    },
+    /// Build metadata that golden uses itself.
+    #[error("version `{0}`: build metadata `r` and a number is reserved for the revisions that golden makes")]
+    Reserved(String),
+    /// Anything else.
+    #[error("version `{text}` is not semver: {why}")]
+    Other {
+        /// The text.
+        text: String,
+        /// What the grammar says.
+        why: String,
+    },
+}
+
+/// Reads a version of a spec.
+pub fn version(text: &str) -> Result<Version, VersionError> {
+    match Version::parse(text) {
+        Ok(version) if is_revision(&version.build) => Err(VersionError::Reserved(text.to_owned())),
+        Ok(version) => Ok(version),
+        Err(error) => Err(explain(text, &error)),
+    }
+}
+
+/// Reads a version of the command line: one leading `v` is dropped.
+pub fn version_argument(text: &str) -> Result<Version, VersionError> {
+    version(text.strip_prefix('v').unwrap_or(text))
+}
+
+/// Whether build metadata is one of golden's own revisions, `r[0-9]+` (7-rules 22).
+#[must_use]
+pub fn is_revision(build: &BuildMetadata) -> bool {
+    let digits = build.as_str().strip_prefix('r');
+    digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn explain(text: &str, error: &semver::Error) -> VersionError {
+    let owned = || text.to_owned();
+    if text.is_empty() {
+        return VersionError::Empty;
+    }
+    if text.contains(char::is_whitespace) {
+        return VersionError::Space(owned());
+    }
+    let after_v = text.strip_prefix(['v', 'V']).filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    if let Some(fixed) = after_v {
+        return VersionError::LeadingV { text: owned(), fixed: fixed.to_owned() };
+    }
+    let core = text.split(['-', '+']).next().unwrap_or(text);
+    let parts: Vec<&str> = core.split('.').collect();
+    let number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if parts.iter().all(number) {
+        if let Some(part) = parts.iter().find(|part| part.len() > 1 && part.starts_with('0')) {
+            let fixed = part.trim_start_matches('0');
+            let fixed = if fixed.is_empty() { "0" } else { fixed };
+            let (part, fixed) = ((*part).to_owned(), fixed.to_owned());
+            return VersionError::LeadingZero { text: owned(), part, fixed };
+        }
+        let count = match parts.len() {
+            1 => "only one number",
+            2 => "only two numbers",
+            4 => "four numbers",
+            _ => "too many numbers",
+        };
+        if parts.len() != 3 {
+            let example = parts.iter().copied().chain(["0", "0"]).take(3).collect::<Vec<_>>().join(".");
+            return VersionError::Count { text: owned(), count, example };
+        }
+    }
+    VersionError::Other { text: owned(), why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_says_what_is_wrong() {
+        for (text, message) in [
+            ("", "the version is empty; a version is MAJOR.MINOR.PATCH, such as 1.2.3"),
+            ("1", "version `1` has only one number; a version is MAJOR.MINOR.PATCH, such as 1.0.0"),
+            ("1.2", "version `1.2` has only two numbers; a version is MAJOR.MINOR.PATCH, such as 1.2.0"),
+            (
+                "1.2-rc.1",
+                "version `1.2-rc.1` has only two numbers; a version is MAJOR.MINOR.PATCH, such as 1.2.0",
+            ),
+            ("1.2.3.4", "version `1.2.3.4` has four numbers; a version is MAJOR.MINOR.PATCH, such as 1.2.3"),
+            ("01.2.3", "version `01.2.3` has a leading zero in `01`; write `1`"),
+            ("1.00.3", "version `1.00.3` has a leading zero in `00`; write `0`"),
+            ("1.2.3 ", "version `1.2.3 ` contains white space"),
+            ("v1.2.3", "version `v1.2.3` starts with `v`; write `1.2.3`"),
+            (
+                "1.2.3+r1",
+                "version `1.2.3+r1`: build metadata `r` and a number is reserved for the revisions that golden makes",
+            ),
+        ] {
+            assert_eq!(version(text).map_err(|error| error.to_string()), Err(message.to_owned()));
+        }
+        for bad in
+            ["1.2.x", "latest", "1.2.3-", "1.2.3+", "1.2.3-01", "1..3", "99999999999999999999.0.0", "-1.0.0"]
+        {
+            let message = version(bad).map_err(|error| error.to_string()).unwrap_err();
+            assert!(message.starts_with(&format!("version `{bad}` is not semver: ")), "{message}");
+        }
+    }
+
+    #[test]
+    fn one_leading_v_is_dropped_on_the_command_line() {
+        assert_eq!(version_argument("v1.2.3"), Ok(Version::new(1, 2, 3)));
+        assert_eq!(version_argument("1.2.3"), Ok(Version::new(1, 2, 3)));
+        for bad in ["vv1.2.3", "V1.2.3", "v", "v1.2"] {
+            assert!(version_argument(bad).is_err(), "{bad} was taken");
+        }
+    }
+}
