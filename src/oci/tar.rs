@@ -33,6 +33,8 @@ pub enum EntryKind {
     Directory,
     /// A symbolic link to this target.
     Symlink(String),
+    /// A regular file that is itself an archive of these entries, with the same time.
+    Archive(Vec<Entry>),
 }
 
 /// The block size of the format.
@@ -50,31 +52,56 @@ pub fn write<W: Write, R: Read>(
     mut out: W,
     mut open: impl FnMut(&Path) -> io::Result<R>,
 ) -> io::Result<W> {
-    for entry in entries {
-        write_header(&mut out, entry, mtime)?;
-        match &entry.kind {
-            EntryKind::File(Content::Inline(bytes)) => out.write_all(bytes)?,
-            EntryKind::File(Content::File { path, len, digest }) => {
-                copy_exactly(path, open(path)?, &mut out, *len, digest)?;
-            }
-            EntryKind::Directory | EntryKind::Symlink(_) => {}
-        }
-        pad(&mut out, size_of_entry(entry))?;
-    }
-    out.write_all(&[0; 2 * BLOCK])?;
+    write_all(entries, mtime, &mut out, &mut open)?;
     Ok(out)
 }
 
+/// The same without type parameters that grow with each archive in an archive.
+fn write_all<R: Read>(
+    entries: &[Entry],
+    mtime: u64,
+    out: &mut dyn Write,
+    open: &mut dyn FnMut(&Path) -> io::Result<R>,
+) -> io::Result<()> {
+    for entry in entries {
+        let size = size_of_entry(entry, mtime)?;
+        write_header(out, entry, size, mtime)?;
+        match &entry.kind {
+            EntryKind::File(Content::Inline(bytes)) => out.write_all(bytes)?,
+            EntryKind::File(Content::File { path, len, digest }) => {
+                copy_exactly(path, open(path)?, out, *len, digest)?;
+            }
+            EntryKind::Archive(inner) => write_all(inner, mtime, out, open)?,
+            EntryKind::Directory | EntryKind::Symlink(_) => {}
+        }
+        pad(out, size)?;
+    }
+    out.write_all(&[0; 2 * BLOCK])
+}
+
 /// The length of an entry's content.
-fn size_of_entry(entry: &Entry) -> u64 {
+fn size_of_entry(entry: &Entry, mtime: u64) -> io::Result<u64> {
     match &entry.kind {
-        EntryKind::File(content) => content.len(),
-        EntryKind::Directory | EntryKind::Symlink(_) => 0,
+        EntryKind::File(content) => Ok(content.len()),
+        EntryKind::Archive(entries) => size_of_archive(entries, mtime),
+        EntryKind::Directory | EntryKind::Symlink(_) => Ok(0),
     }
 }
 
+/// The length of an archive, known before a file of it is opened.
+fn size_of_archive(entries: &[Entry], mtime: u64) -> io::Result<u64> {
+    let mut total = 2 * BLOCK as u64;
+    for entry in entries {
+        let size = size_of_entry(entry, mtime)?;
+        let mut headers = Vec::new();
+        write_header(&mut headers, entry, size, mtime)?;
+        total += headers.len() as u64 + size.next_multiple_of(BLOCK as u64);
+    }
+    Ok(total)
+}
+
 /// Zeros up to the next block.
-fn pad(out: &mut impl Write, size: u64) -> io::Result<()> {
+fn pad(out: &mut dyn Write, size: u64) -> io::Result<()> {
     let rest = usize::try_from(size % BLOCK as u64).unwrap_or_default();
     if rest == 0 { Ok(()) } else { out.write_all(&[0; BLOCK][rest..]) }
 }
@@ -83,7 +110,7 @@ fn pad(out: &mut impl Write, size: u64) -> io::Result<()> {
 fn copy_exactly(
     path: &Path,
     mut file: impl Read,
-    out: &mut impl Write,
+    out: &mut dyn Write,
     len: u64,
     digest: &Digest,
 ) -> io::Result<()> {
@@ -106,17 +133,17 @@ fn copy_exactly(
 }
 
 /// The header of an entry, with the PAX record before it where one is needed.
-fn write_header(out: &mut impl Write, entry: &Entry, mtime: u64) -> io::Result<()> {
+fn write_header(out: &mut dyn Write, entry: &Entry, size: u64, mtime: u64) -> io::Result<()> {
     let mut path = entry.path.clone();
     let (flag, link) = match &entry.kind {
-        EntryKind::File(_) => (b'0', ""),
+        EntryKind::File(_) | EntryKind::Archive(_) => (b'0', ""),
         EntryKind::Directory => (b'5', ""),
         EntryKind::Symlink(target) => (b'2', target.as_str()),
     };
     if flag == b'5' {
         path.push('/');
     }
-    let (size, uid, gid) = (size_of_entry(entry), u64::from(entry.uid), u64::from(entry.gid));
+    let (uid, gid) = (u64::from(entry.uid), u64::from(entry.gid));
     let place = split_path(&path);
     let mut records = Vec::new();
     let mut need = |holds: bool, key: &str, value: &str| {

@@ -1,12 +1,22 @@
 //! Rendering: a [`ResolvedImage`] becomes a Dockerfile and a build context. Pure, offline and stable: the same
 //! image gives the same bytes everywhere.
 
+pub mod context;
+mod fingerprint;
+mod labels;
+mod templates;
+
+pub use self::fingerprint::fingerprint;
+pub use self::labels::late_labels;
+pub use self::templates::Templates;
+
 use std::collections::BTreeMap;
 
 use crate::oci::tar::Entry;
 use crate::reference::Digest;
 pub use crate::resolve::PinnedBase;
 use crate::resolve::ResolvedImage;
+use crate::resolve::image::{Base, Family};
 
 /// What rendering makes; needs no network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +44,50 @@ pub struct Recipe {
     pub inputs: Digest,
 }
 
-/// The labels that are not in the Dockerfile and travel as the engine API's `labels` parameter (7-rules 12).
+/// Why an image cannot be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No template has this name.
+    #[error("{image}: there is no template {template:?}")]
+    NoTemplate {
+        /// The image.
+        image: String,
+        /// The name that it asks for.
+        template: String,
+        /// All names that there are.
+        known: Vec<String>,
+    },
+    /// A template is not right.
+    #[error("{image}: the template {template:?} cannot be rendered: {source}")]
+    Template {
+        /// The image.
+        image: String,
+        /// The template.
+        template: String,
+        /// What minijinja says, with the line.
+        #[source]
+        source: minijinja::Error,
+    },
+    /// `prepend` or `append` for a variable that a Dockerfile cannot refer to.
+    #[error("{image}: env.{key} cannot be extended: a Dockerfile refers only to names of letters, digits and _")]
+    Extend {
+        /// The image.
+        image: String,
+        /// The variable.
+        key: String,
+    },
+}
+
+/// Renders an image: its Dockerfile and build context.
+pub fn render(_image: &ResolvedImage, _templates: &Templates) -> Result<Rendered, Error> {
+    todo!()
+}
+
+/// Why no Docker Engine can build an image, if so: certificates on a base without a shell can only be placed by
+/// the embedded engine, which reads the base's trust store (7-rules 16).
 #[must_use]
-pub fn late_labels(recipe: &Recipe) -> BTreeMap<String, String> {
-    let mut labels = recipe.rendered.api_labels.clone();
-    labels.insert("dev.golden.inputs".to_owned(), recipe.inputs.to_string());
-    labels
+pub fn needs_embedded(image: &ResolvedImage) -> Option<String> {
+    let foreign = !matches!(image.base, Base::Scratch);
+    (image.family == Family::Static && foreign && !image.certificates.is_empty())
+        .then(|| "[certs] on a base of the family \"static\"".to_owned())
 }
