@@ -1,0 +1,117 @@
+//! Debian's `update-ca-certificates`: the bundle is written anew from `/etc/ca-certificates.conf` and the local
+//! certificates, every one gets a link by name, and `openssl rehash` those by subject hash.
+
+use super::super::overlay::Overlay;
+use super::super::tree::Node;
+use super::super::{Error, Stop};
+use super::{file, link, needs, rehash};
+use crate::resolve::ResolvedImage;
+
+const TOOL: &str = "usr/sbin/update-ca-certificates";
+const CONF: &str = "etc/ca-certificates.conf";
+const SHARED: &str = "usr/share/ca-certificates";
+const LOCAL: &str = "usr/local/share/ca-certificates";
+const STORE: &str = "etc/ssl/certs";
+const HOOKS: &str = "etc/ca-certificates/update.d";
+
+/// Places the certificates and does what the tool would do.
+pub(super) fn place(image: &ResolvedImage, overlay: &mut Overlay<'_>) -> Result<(), Stop> {
+    check_tool(overlay)?;
+    let conf = overlay.read(CONF)?.ok_or_else(|| needs("the base has no /etc/ca-certificates.conf"))?;
+    for certificate in &image.certificates {
+        overlay
+            .place(file(&format!("{LOCAL}/{}", certificate.name), certificate.pem.clone().into_bytes()))?;
+    }
+    let (mut bundle, mut changed) = (Vec::new(), false);
+    let conf = String::from_utf8_lossy(&conf).into_owned();
+    for name in conf.lines().filter_map(|line| line.strip_prefix('!')) {
+        changed |= remove(overlay, name)?;
+    }
+    for name in conf.lines().filter(|line| !line.is_empty() && !line.starts_with(['#', '!'])) {
+        let path = format!("{SHARED}/{name}");
+        if overlay.is_file(&path)? {
+            changed |= add(overlay, &path, &mut bundle)?;
+        }
+    }
+    for path in local(overlay, LOCAL, 0)? {
+        changed |= add(overlay, &path, &mut bundle)?;
+    }
+    if changed {
+        rehash::rehash(overlay, STORE)?;
+    }
+    overlay.place(file(&format!("{STORE}/ca-certificates.crt"), bundle))
+}
+
+/// Refuses what only the real tool can do: no tool, one that links in another way, hooks.
+fn check_tool(overlay: &Overlay<'_>) -> Result<(), Stop> {
+    let Some(tool) = overlay.read(TOOL)? else {
+        return Err(needs("the base has no update-ca-certificates (package ca-certificates)").into());
+    };
+    let tool = String::from_utf8_lossy(&tool);
+    if tool.contains("c_rehash") || !tool.contains("LOCALCERTSDIR") {
+        return Err(needs("the base's update-ca-certificates is not one that golden knows").into());
+    }
+    if !overlay.is_file("usr/bin/openssl")? {
+        return Err(needs("the base has no openssl, which update-ca-certificates calls").into());
+    }
+    for name in overlay.list(HOOKS)? {
+        let path = overlay.resolve(&format!("{HOOKS}/{name}"))?;
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let executable =
+            |node: &Node| matches!(node, Node::File { attributes, .. } if attributes.mode & 0o111 != 0);
+        if plain && overlay.entry(&path)?.is_some_and(executable) {
+            return Err(needs(&format!("the base's hook /{HOOKS}/{name}")).into());
+        }
+    }
+    Ok(())
+}
+
+/// The local certificates below a folder, links followed, as `find -L | sort` lists them.
+fn local(overlay: &Overlay<'_>, folder: &str, depth: u32) -> Result<Vec<String>, Stop> {
+    if depth > 32 {
+        return Err(Error::LinkLoop(format!("/{folder}")).into());
+    }
+    let mut found = Vec::new();
+    for name in overlay.list(folder)? {
+        let path = format!("{folder}/{name}");
+        match overlay.entry(&overlay.resolve(&path)?)? {
+            Some(Node::Directory(_) | Node::Implied) => found.extend(local(overlay, &path, depth + 1)?),
+            Some(Node::File { .. }) if name.ends_with(".crt") => found.push(path),
+            _ => {}
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The tool's `add`: the link by name, and the certificate at the end of the bundle. Whether the link is new.
+fn add(overlay: &mut Overlay<'_>, path: &str, bundle: &mut Vec<u8>) -> Result<bool, Stop> {
+    let name = base_name(path).replace(' ', "_").replace(['(', ')'], "=").replace(',', "_");
+    let (pem, target) = (format!("{STORE}/{name}.pem"), format!("/{path}"));
+    let same = matches!(overlay.entry(&pem)?, Some(Node::Symlink(there)) if *there == target);
+    if !same {
+        overlay.place(link(&pem, &target))?;
+    }
+    let content = overlay.read(path)?.unwrap_or_else(|| Vec::new().into());
+    bundle.extend_from_slice(&content);
+    if content.last().is_some_and(|byte| *byte != b'\n') {
+        bundle.push(b'\n');
+    }
+    Ok(!same)
+}
+
+/// The tool's `remove`. Whether there was a link.
+fn remove(overlay: &mut Overlay<'_>, name: &str) -> Result<bool, Stop> {
+    let pem = format!("{STORE}/{}.pem", base_name(name));
+    let there = matches!(overlay.entry(&pem)?, Some(Node::Symlink(_)));
+    if there {
+        overlay.remove(&pem)?;
+    }
+    Ok(there)
+}
+
+/// `basename PATH .crt`.
+fn base_name(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    name.strip_suffix(".crt").filter(|stem| !stem.is_empty()).unwrap_or(name)
+}

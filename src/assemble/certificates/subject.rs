@@ -1,0 +1,97 @@
+//! OpenSSL's hash of a certificate's subject (`X509_NAME_hash`): the first four bytes, the lowest first, of SHA-1 over
+//! the name's canonical encoding, in which text is UTF-8, in lower case, its white space collapsed.
+
+use sha1::{Digest as _, Sha1};
+use x509_parser::asn1_rs::{FromDer as _, Header, Tag, ToDer as _};
+use x509_parser::der_parser::Oid;
+use x509_parser::prelude::X509Certificate;
+
+/// The hash of the subject of a certificate in DER. None when it cannot be read.
+pub(super) fn hash(der: &[u8]) -> Option<u32> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let (_, header) = Header::from_der(certificate.subject.as_raw()).ok()?;
+    drop(header);
+    let digest = Sha1::digest(canonical(certificate.subject.as_raw())?);
+    Some(u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]))
+}
+
+/// The canonical encoding: the sets one after the other, without the sequence around them.
+fn canonical(name: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut sets = contents(name)?.1;
+    while !sets.is_empty() {
+        let (rest, mut pairs) = contents(sets)?;
+        sets = rest;
+        let mut encoded = Vec::new();
+        while !pairs.is_empty() {
+            let (rest, pair) = contents(pairs)?;
+            pairs = rest;
+            encoded.push(canonical_pair(pair)?);
+        }
+        // A set in DER is sorted by its members' encodings.
+        encoded.sort();
+        wrap(0x31, &encoded.concat(), &mut out);
+    }
+    Some(out)
+}
+
+/// What follows the first element, and what is in it.
+fn contents(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (rest, header) = Header::from_der(bytes).ok()?;
+    let length = header.length().definite().ok()?;
+    (length <= rest.len()).then(|| (&rest[length..], &rest[..length]))
+}
+
+/// A type and its value, the value in canonical form.
+fn canonical_pair(pair: &[u8]) -> Option<Vec<u8>> {
+    let (value, oid) = Oid::from_der(pair).ok()?;
+    let (_, header) = Header::from_der(value).ok()?;
+    let text = text(header.tag(), contents(value)?.1);
+    let mut inner = oid.to_der_vec().ok()?;
+    match text {
+        Some(text) => wrap(0x0c, collapse(&text).as_bytes(), &mut inner),
+        None => inner.extend_from_slice(value),
+    }
+    let mut out = Vec::new();
+    wrap(0x30, &inner, &mut out);
+    Some(out)
+}
+
+/// The text of a string type that has a canonical form; None for all others, which stay as they are.
+fn text(tag: Tag, bytes: &[u8]) -> Option<String> {
+    match tag {
+        Tag::Utf8String => String::from_utf8(bytes.to_vec()).ok(),
+        Tag::PrintableString | Tag::T61String | Tag::Ia5String | Tag::VisibleString => {
+            Some(bytes.iter().map(|byte| char::from(*byte)).collect())
+        }
+        Tag::BmpString => {
+            let units = bytes.chunks(2).map(|pair| u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
+            String::from_utf16(&units.collect::<Vec<_>>()).ok()
+        }
+        Tag::UniversalString => {
+            bytes.chunks(4).map(|four| char::from_u32(u32::from_be_bytes(four.try_into().ok()?))).collect()
+        }
+        _ => None,
+    }
+}
+
+/// ASCII in lower case, no white space at the ends, one space for each run of it within.
+fn collapse(text: &str) -> String {
+    let space = |c: char| matches!(c, ' ' | '\t' | '\n' | '\u{b}' | '\u{c}' | '\r');
+    let words: Vec<&str> = text.split(space).filter(|word| !word.is_empty()).collect();
+    words.join(" ").to_ascii_lowercase()
+}
+
+/// An element with its tag and length.
+fn wrap(tag: u8, content: &[u8], out: &mut Vec<u8>) {
+    out.push(tag);
+    let length = content.len();
+    if length < 0x80 {
+        out.extend(u8::try_from(length));
+    } else {
+        let bytes: Vec<u8> = length.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
+        out.extend(u8::try_from(bytes.len()).map(|count| 0x80 | count));
+        out.extend(bytes);
+    }
+    out.extend_from_slice(content);
+}

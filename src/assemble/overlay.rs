@@ -1,0 +1,165 @@
+//! The tree that a layer is being written onto: the base, and above it what was placed so far.
+
+use std::collections::BTreeMap;
+
+use super::tree::{Attributes, Node, Tree, Unread, ancestors, resolve};
+use super::{Error, Stop};
+use crate::oci::tar::{Entry, EntryKind};
+use crate::oci::{Bytes, Content};
+
+/// Folders that are 0755 and root's in every distribution. For these alone a base is not read only to learn what
+/// they are like; when its layers are read anyway, what they say counts.
+const CONVENTIONAL: &[&str] =
+    &["etc", "home", "media", "mnt", "opt", "srv", "usr", "usr/local", "usr/share", "var", "var/lib"];
+
+/// What one of them is like.
+const CONVENTIONAL_FOLDER: Node = Node::Directory(Attributes::FOLDER);
+
+/// A base with layers on it that are being made.
+#[derive(Debug)]
+pub struct Overlay<'a> {
+    base: Tree<'a>,
+    /// Everything that was placed, as the tree sees it.
+    placed: BTreeMap<String, Node>,
+    /// The entries of the layer in the making, by path.
+    layer: BTreeMap<String, Entry>,
+}
+
+impl<'a> Overlay<'a> {
+    /// Nothing placed yet.
+    #[must_use]
+    pub const fn new(base: Tree<'a>) -> Self {
+        Self { base, placed: BTreeMap::new(), layer: BTreeMap::new() }
+    }
+
+    /// What is at `path`; links are not followed.
+    pub fn entry(&self, path: &str) -> Result<Option<&Node>, Stop> {
+        if let Some(node) = self.placed.get(path) {
+            return Ok(Some(node));
+        }
+        let hidden =
+            |above: &str| self.placed.get(above).is_some_and(|node| !matches!(node, Node::Directory(_)));
+        if ancestors(path).any(hidden) {
+            return Ok(None);
+        }
+        match self.base.entry(path) {
+            Err(Unread::Layer) if CONVENTIONAL.contains(&path) => Ok(Some(&CONVENTIONAL_FOLDER)),
+            found => Ok(found?),
+        }
+    }
+
+    /// Where a path leads, every link followed.
+    pub fn resolve(&self, path: &str) -> Result<String, Stop> {
+        resolve(path, true, |path| self.entry(path))
+    }
+
+    /// The bytes of a file, links followed; none when there is no such file.
+    pub fn read(&self, path: &str) -> Result<Option<Bytes>, Stop> {
+        let path = self.resolve(path)?;
+        match self.entry(&path)? {
+            Some(Node::File { content: Some(content), .. }) => Ok(Some(content.clone())),
+            Some(Node::File { content: None, .. }) => Err(Unread::Content(path).into()),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether there is a regular file, links followed.
+    pub fn is_file(&self, path: &str) -> Result<bool, Stop> {
+        Ok(matches!(self.entry(&self.resolve(path)?)?, Some(Node::File { .. })))
+    }
+
+    /// The names in a folder, links to it followed.
+    pub fn list(&self, path: &str) -> Result<Vec<String>, Stop> {
+        let path = self.resolve(path)?;
+        let mut names: std::collections::BTreeSet<String> =
+            self.base.list(&path)?.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let prefix = format!("{path}/");
+        let placed = self.placed.range(prefix.clone()..).take_while(|(full, _)| full.starts_with(&prefix));
+        for (full, node) in placed {
+            let name = &full[prefix.len()..];
+            if !name.contains('/') && !matches!(node, Node::Other) {
+                names.insert(name.to_owned());
+            } else if !name.contains('/') {
+                names.remove(name);
+            }
+        }
+        Ok(names.into_iter().collect())
+    }
+
+    /// Places an entry as unpacking it would: links above it are followed, the last name is not.
+    pub fn place(&mut self, mut entry: Entry) -> Result<(), Stop> {
+        let asked = entry.path.clone();
+        if let Some((above, name)) = asked.rsplit_once('/') {
+            let above = self.resolve(above)?;
+            self.folder(&above, &asked)?;
+            entry.path = if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") };
+        }
+        let attributes = Attributes { mode: entry.mode, uid: entry.uid, gid: entry.gid };
+        let node = match &entry.kind {
+            EntryKind::Archive(_) => Node::Other,
+            EntryKind::Directory => Node::Directory(attributes),
+            EntryKind::Symlink(target) => Node::Symlink(target.clone()),
+            EntryKind::File(Content::Inline(bytes)) => {
+                Node::File { attributes, content: Some(bytes.clone()) }
+            }
+            EntryKind::File(Content::File { .. }) => Node::File { attributes, content: None },
+        };
+        if !matches!(node, Node::Directory(_)) {
+            let below = format!("{}/", entry.path);
+            self.layer.retain(|path, _| !path.starts_with(&below));
+            self.placed.retain(|path, _| !path.starts_with(&below));
+        }
+        self.layer.remove(&whiteout_of(&entry.path));
+        self.placed.insert(entry.path.clone(), node);
+        self.layer.insert(entry.path.clone(), entry);
+        Ok(())
+    }
+
+    /// Takes a path away.
+    pub fn remove(&mut self, path: &str) -> Result<(), Stop> {
+        let whiteout = whiteout_of(path);
+        self.folder(path.rsplit_once('/').map_or("", |(above, _)| above), path)?;
+        self.layer.remove(path);
+        self.placed.insert(path.to_owned(), Node::Other);
+        let kind = EntryKind::File(Content::inline(Vec::new()));
+        self.layer.insert(whiteout.clone(), Entry { path: whiteout, mode: 0, uid: 0, gid: 0, kind });
+        Ok(())
+    }
+
+    /// Makes sure that there is a folder, and that the layer says what it is like: as it is in the base, or 0755 and
+    /// root's where it is new. A layer that left it out would leave that to whoever unpacks it.
+    pub fn folder(&mut self, path: &str, wanted_by: &str) -> Result<(), Stop> {
+        let above: Vec<&str> = ancestors(path).collect();
+        for path in above.into_iter().rev().chain([path]).filter(|path| !path.is_empty()) {
+            if self.layer.contains_key(path) {
+                continue;
+            }
+            let attributes = match self.entry(path)? {
+                Some(Node::Directory(attributes)) => *attributes,
+                None | Some(Node::Implied) => Attributes::FOLDER,
+                Some(_) => {
+                    let (path, above) = (format!("/{wanted_by}"), format!("/{path}"));
+                    return Err(Error::NotAFolder { path, above }.into());
+                }
+            };
+            let Attributes { mode, uid, gid } = attributes;
+            let entry = Entry { path: path.to_owned(), mode, uid, gid, kind: EntryKind::Directory };
+            self.placed.insert(path.to_owned(), Node::Directory(attributes));
+            self.layer.insert(path.to_owned(), entry);
+        }
+        Ok(())
+    }
+
+    /// Ends a layer: its entries, sorted by path.
+    pub fn finish_layer(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.layer).into_values().collect()
+    }
+}
+
+/// The entry that takes a path away from the layers below.
+fn whiteout_of(path: &str) -> String {
+    match path.rsplit_once('/') {
+        Some((above, name)) => format!("{above}/.wh.{name}"),
+        None => format!(".wh.{path}"),
+    }
+}

@@ -1,0 +1,50 @@
+//! Owners by name, looked up in the base's own `/etc/passwd` and `/etc/group`.
+
+use super::overlay::Overlay;
+use super::tree::Tree;
+use super::{Error, Stop};
+use crate::resolve::image::Owner;
+
+/// The numbers of an owner. `path` is the file that it should own, for the error.
+pub fn resolve(owner: &Owner, base: Tree<'_>, path: &str) -> Result<(u32, u32), Stop> {
+    let (user, group) = match owner {
+        Owner::Numeric { uid, gid } => return Ok((*uid, *gid)),
+        Owner::Named { user, group } => (user, group.as_deref()),
+    };
+    let unknown =
+        |file, kind, name: &str| Error::Owner { file, kind, name: name.to_owned(), path: path.to_owned() };
+    let (uid, own_group) = match user.parse() {
+        // A number without a group means the group of the same number, as with Docker's --chown.
+        Ok(uid) => (uid, uid),
+        Err(_) => {
+            let line = find(base, "etc/passwd", user)?;
+            let numbers = line.as_deref().and_then(|line| Some((field(line, 2)?, field(line, 3)?)));
+            numbers.ok_or_else(|| unknown("/etc/passwd", "user", user))?
+        }
+    };
+    let gid = match group {
+        None => own_group,
+        Some(group) => match group.parse() {
+            Ok(gid) => gid,
+            Err(_) => {
+                let line = find(base, "etc/group", group)?;
+                line.as_deref()
+                    .and_then(|line| field(line, 2))
+                    .ok_or_else(|| unknown("/etc/group", "group", group))?
+            }
+        },
+    };
+    Ok((uid, gid))
+}
+
+/// The line that begins with a name.
+fn find(base: Tree<'_>, file: &str, name: &str) -> Result<Option<String>, Stop> {
+    let content = Overlay::new(base).read(file)?.unwrap_or_else(|| Vec::new().into());
+    let text = String::from_utf8_lossy(&content);
+    Ok(text.lines().find(|line| line.split(':').next() == Some(name)).map(str::to_owned))
+}
+
+/// A number of a line.
+fn field(line: &str, number: usize) -> Option<u32> {
+    line.split(':').nth(number)?.trim().parse().ok()
+}

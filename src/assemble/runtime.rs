@@ -1,0 +1,91 @@
+//! The config of the new image, from the base's and the spec's: what Docker's builders would have made of it.
+
+use std::collections::BTreeMap;
+
+use crate::oci::ImageConfig;
+use crate::oci::config::Healthcheck;
+use crate::resolve::ResolvedImage;
+use crate::resolve::image::{EnvValue, Invocation};
+
+/// What both of Docker's builders set where a base has no PATH.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How the classic builder describes the container that made the base; no longer true of the new image.
+const OF_THE_BASE_ALONE: &[&str] = &["container", "container_config", "docker_version", "id", "parent"];
+
+/// Applies the spec to the base's config. `late` are labels that stand in no Dockerfile.
+pub fn apply(image: &ResolvedImage, late: &BTreeMap<String, String>, config: &mut ImageConfig) {
+    for key in OF_THE_BASE_ALONE {
+        config.remove(key);
+    }
+    environment(image, config);
+    for (key, value) in image.labels.iter().chain(late) {
+        config.set_label(key, value);
+    }
+    for port in &image.config.expose {
+        config.expose(&port.to_string());
+    }
+    for volume in &image.config.volumes {
+        config.add_volume(volume);
+    }
+    let texts = [
+        ("User", &image.config.user),
+        ("WorkingDir", &image.config.workdir),
+        ("StopSignal", &image.config.stop_signal),
+    ];
+    for (key, value) in texts {
+        if let Some(value) = value {
+            config.set_text(key, value);
+        }
+    }
+    invocations(image, config);
+    if let Some(check) = &image.config.healthcheck {
+        config.set_healthcheck(&Healthcheck {
+            test: check.test.clone(),
+            interval: check.interval,
+            timeout: check.timeout,
+            start_period: check.start_period,
+            retries: check.retries,
+        });
+    }
+}
+
+/// The environment: the base's, in its order, each variable of the spec in its place or at the end.
+fn environment(image: &ResolvedImage, config: &mut ImageConfig) {
+    if config.env_value("PATH").is_none() && config.platform().os != "windows" {
+        config.set_env("PATH", DEFAULT_PATH);
+    }
+    for (key, value) in &image.env {
+        match value {
+            EnvValue::Set(value) => config.set_env(key, value),
+            EnvValue::Extend { prepend, append } => {
+                let old = config.env_value(key).unwrap_or_default();
+                config.set_env(key, &format!("{prepend}{old}{append}"));
+            }
+        }
+    }
+}
+
+/// Shell, entrypoint and cmd. A new entrypoint clears an inherited cmd.
+fn invocations(image: &ResolvedImage, config: &mut ImageConfig) {
+    if let Some(shell) = &image.config.shell {
+        config.set_words("Shell", shell.clone());
+    }
+    let words = |invocation: &Invocation, config: &ImageConfig| match invocation {
+        Invocation::Exec(words) => words.clone(),
+        Invocation::Shell(text) => {
+            let mut words = config.words("Shell");
+            if words.is_empty() {
+                words = vec!["/bin/sh".to_owned(), "-c".to_owned()];
+            }
+            words.push(text.clone());
+            words
+        }
+    };
+    if let Some(entrypoint) = &image.config.entrypoint {
+        config.set_words("Entrypoint", words(entrypoint, config));
+        config.set_words("Cmd", Vec::new());
+    }
+    if let Some(cmd) = &image.config.cmd {
+        config.set_words("Cmd", words(cmd, config));
+    }
+}

@@ -1,0 +1,265 @@
+//! What is known of a base's file tree: one index a layer, looked at from the top down (OCI image spec, layer.md:
+//! whiteouts, opaque whiteouts). Layers that were not read yet are asked for only when the answer depends on them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Error, Stop};
+use crate::oci::Bytes;
+
+/// What must be read of the base before an answer is possible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    /// The next layer below those that are known.
+    Layer,
+    /// The content of this file, which no index keeps as a rule.
+    Content(String),
+}
+
+/// Who a file belongs to and what may be done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// Permission bits with set-id and sticky.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+impl Attributes {
+    /// What Docker gives a folder that it makes on the way: 0755, root's.
+    pub const FOLDER: Self = Self { mode: 0o755, uid: 0, gid: 0 };
+}
+
+/// One entry of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// A folder that the layer says all about.
+    Directory(Attributes),
+    /// A folder that the layer only has something in; what it is like, a layer below tells.
+    Implied,
+    /// A regular file.
+    File {
+        /// Owner and mode.
+        attributes: Attributes,
+        /// Its bytes, where the index keeps them.
+        content: Option<Bytes>,
+    },
+    /// A symbolic link.
+    Symlink(String),
+    /// A device, a pipe: nothing that golden looks into.
+    Other,
+}
+
+/// What one layer does to the tree. Paths are relative, without `.` and `..`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LayerIndex {
+    /// What it has.
+    pub entries: BTreeMap<String, Node>,
+    /// What it takes away from the layers below.
+    pub whiteouts: BTreeSet<String>,
+    /// Folders of which nothing of the layers below shows through.
+    pub opaque: BTreeSet<String>,
+}
+
+impl LayerIndex {
+    /// Whether what layers below have at `path` does not show.
+    fn hides(&self, path: &str) -> bool {
+        let buried = |above: &str| {
+            self.whiteouts.contains(above)
+                || self.opaque.contains(above)
+                || self
+                    .entries
+                    .get(above)
+                    .is_some_and(|node| !matches!(node, Node::Directory(_) | Node::Implied))
+        };
+        self.whiteouts.contains(path) || self.opaque.contains("") || ancestors(path).any(buried)
+    }
+}
+
+/// The folders above a path, the deepest first, without the root.
+pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    path.rmatch_indices('/').map(|(at, _)| &path[..at])
+}
+
+/// A base's file tree, as far as it was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Tree<'a> {
+    /// The layers that were read, the top one first.
+    pub layers: &'a [Arc<LayerIndex>],
+    /// Whether there is no other layer below.
+    pub complete: bool,
+}
+
+impl<'a> Tree<'a> {
+    /// What is at `path`; links are not followed.
+    pub fn entry(&self, path: &str) -> Result<Option<&'a Node>, Unread> {
+        let mut implied = None;
+        for layer in self.layers {
+            match layer.entries.get(path) {
+                Some(node @ Node::Implied) => implied = Some(node),
+                // A folder below a folder that is only implied; anything else below it does not show.
+                Some(node) if implied.is_none() || matches!(node, Node::Directory(_)) => {
+                    return Ok(Some(node));
+                }
+                Some(_) => return Ok(implied),
+                None => {}
+            }
+            if layer.hides(path) || (layer.opaque.contains(path) && implied.is_some()) {
+                return Ok(implied);
+            }
+        }
+        if self.complete { Ok(implied) } else { Err(Unread::Layer) }
+    }
+
+    /// The names in a folder, sorted; none when there is no such folder.
+    pub fn list(&self, path: &str) -> Result<BTreeSet<&'a str>, Unread> {
+        let (mut names, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let name_of = |full: &'a str| full[prefix.len()..].split('/').next().unwrap_or_default();
+        for layer in self.layers {
+            let below = layer.entries.range(prefix.clone()..).map(|(path, _)| path.as_str());
+            for full in below.take_while(|full| full.starts_with(&prefix)) {
+                let name = name_of(full);
+                if !gone.contains(name) {
+                    names.insert(name);
+                }
+            }
+            let taken = layer.whiteouts.range(prefix.clone()..).map(String::as_str);
+            gone.extend(taken.take_while(|full| full.starts_with(&prefix)).map(name_of_whole(&prefix)));
+            let other =
+                layer.entries.get(path).is_some_and(|n| !matches!(n, Node::Directory(_) | Node::Implied));
+            if layer.opaque.contains(path) || layer.hides(path) || other {
+                return Ok(names);
+            }
+        }
+        if self.complete { Ok(names) } else { Err(Unread::Layer) }
+    }
+}
+
+/// The name of a whiteout right below `prefix`; one deeper down takes no name of this folder away.
+fn name_of_whole<'a>(prefix: &str) -> impl Fn(&'a str) -> &'a str {
+    let length = prefix.len();
+    move |full| if full[length..].contains('/') { "" } else { &full[length..] }
+}
+
+/// Where a path leads when every link on its way is followed, the last one too when `last` says so. What does not
+/// exist leads to itself.
+pub fn resolve<'n>(
+    path: &str,
+    last: bool,
+    entry: impl Fn(&str) -> Result<Option<&'n Node>, Stop>,
+) -> Result<String, Stop> {
+    let mut todo: Vec<String> = path.split('/').rev().filter(|p| !p.is_empty()).map(str::to_owned).collect();
+    let (mut done, mut links) = (Vec::<String>::new(), 0);
+    while let Some(part) = todo.pop() {
+        match part.as_str() {
+            "." => continue,
+            ".." => {
+                done.pop();
+                continue;
+            }
+            _ => done.push(part),
+        }
+        let here = done.join("/");
+        if todo.is_empty() && !last {
+            break;
+        }
+        if let Some(Node::Symlink(target)) = entry(&here)? {
+            links += 1;
+            if links > 40 {
+                return Err(Error::LinkLoop(format!("/{path}")).into());
+            }
+            done.pop();
+            if target.starts_with('/') {
+                done.clear();
+            }
+            todo.extend(target.split('/').rev().filter(|p| !p.is_empty()).map(str::to_owned));
+        }
+    }
+    Ok(done.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(lines: &[&str]) -> Arc<LayerIndex> {
+        let mut index = LayerIndex::default();
+        for line in lines {
+            match line.split_once(' ') {
+                Some(("d", path)) => {
+                    drop(index.entries.insert(path.to_owned(), Node::Directory(Attributes::FOLDER)))
+                }
+                Some(("f", path)) => {
+                    let node = Node::File { attributes: Attributes::FOLDER, content: None };
+                    index.entries.insert(path.to_owned(), node);
+                }
+                Some(("i", path)) => drop(index.entries.insert(path.to_owned(), Node::Implied)),
+                Some(("w", path)) => drop(index.whiteouts.insert(path.to_owned())),
+                Some(("o", path)) => drop(index.opaque.insert(path.to_owned())),
+                Some((link, path)) => {
+                    drop(index.entries.insert(path.to_owned(), Node::Symlink(link.to_owned())))
+                }
+                None => unreachable!("a line of the test has two words"),
+            }
+        }
+        Arc::new(index)
+    }
+
+    #[test]
+    fn upper_layers_win_and_hide() {
+        let layers = [
+            layer(&["f a/new", "i a", "w b", "o c", "d c", "f c/mine", "f d"]),
+            layer(&["d a", "f a/old", "d b", "f b/x", "d c", "f c/theirs", "d d", "f d/x", "w e"]),
+            layer(&["f e", "f g"]),
+        ];
+        let all = Tree { layers: &layers, complete: true };
+        for (path, there) in [
+            ("a/new", true),
+            ("a/old", true),
+            ("b", false),
+            ("b/x", false),
+            ("c/mine", true),
+            ("c/theirs", false),
+            ("d", true),
+            ("d/x", false),
+            ("e", false),
+            ("g", true),
+            ("h", false),
+        ] {
+            assert_eq!(all.entry(path).unwrap().is_some(), there, "{path}");
+        }
+        assert_eq!(all.entry("a").unwrap(), Some(&Node::Directory(Attributes::FOLDER)));
+        assert_eq!(all.list("a").unwrap(), BTreeSet::from(["new", "old"]));
+        assert_eq!(all.list("c").unwrap(), BTreeSet::from(["mine"]));
+        assert_eq!(all.list("").unwrap(), BTreeSet::from(["a", "c", "d", "g"]));
+        let top = Tree { layers: &layers[..1], complete: false };
+        assert_eq!(top.entry("g"), Err(Unread::Layer));
+        assert_eq!(top.entry("b/x"), Ok(None));
+        assert!(top.entry("a/new").unwrap().is_some());
+        assert!(top.list("a").is_err());
+        assert_eq!(top.list("c").unwrap(), BTreeSet::from(["mine"]));
+    }
+
+    #[test]
+    fn links_are_followed_within_the_root() {
+        let layers =
+            [layer(&["usr/bin bin", "/x/../y abs", "../../up usr/up", "loop loop", "d usr", "d usr/bin"])];
+        let tree = Tree { layers: &layers, complete: true };
+        let lead = |path: &str, last| resolve(path, last, |p| Ok(tree.entry(p)?));
+        for (from, last, to) in [
+            ("bin/sh", true, "usr/bin/sh"),
+            ("bin", false, "bin"),
+            ("bin", true, "usr/bin"),
+            ("abs/z", true, "y/z"),
+            ("usr/up", true, "up"),
+            ("new/../a", true, "a"),
+            ("../..", true, ""),
+        ] {
+            assert_eq!(lead(from, last).unwrap(), to);
+        }
+        assert!(matches!(lead("loop/a", true), Err(Stop::Refused(Error::LinkLoop(_)))));
+    }
+}
