@@ -56,6 +56,8 @@ pub struct Diagnostic {
     pub labels: Vec<Label>,
     /// What to do next.
     pub help: Option<String>,
+    /// Parts of files that must not be shown, in this finding or in any other: what looks like a credential.
+    pub hidden: Vec<(PathBuf, Range<usize>)>,
 }
 
 impl Diagnostic {
@@ -69,6 +71,7 @@ impl Diagnostic {
             image: None,
             labels: Vec::new(),
             help: None,
+            hidden: Vec::new(),
         }
     }
 
@@ -95,6 +98,13 @@ impl Diagnostic {
     #[must_use]
     pub fn about(mut self, image: impl Into<String>) -> Self {
         self.image = Some(image.into());
+        self
+    }
+
+    /// Names bytes of a file that no report may show.
+    #[must_use]
+    pub fn hiding(mut self, file: impl Into<PathBuf>, span: Range<usize>) -> Self {
+        self.hidden.push((file.into(), span));
         self
     }
 
@@ -190,9 +200,35 @@ impl<T> Checked<T> {
     }
 }
 
+/// Where the keys of the user's files stand, for those who judge values long after parsing. A path names keys from
+/// the top of the file; items of an array go by their decimal index: `["run", "0", "script"]`.
+pub trait Places {
+    /// The bytes of a key, or of a table's header. None when the file has no such key.
+    fn key(&self, file: &Path, path: &[&str]) -> Option<Range<usize>>;
+    /// The bytes of a key's value. None when the file has no such key.
+    fn value(&self, file: &Path, path: &[&str]) -> Option<Range<usize>>;
+}
+
+/// No file is at hand, so nothing has a place.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nowhere;
+
+impl Places for Nowhere {
+    fn key(&self, _: &Path, _: &[&str]) -> Option<Range<usize>> {
+        None
+    }
+
+    fn value(&self, _: &Path, _: &[&str]) -> Option<Range<usize>> {
+        None
+    }
+}
+
 /// The text of every file that a diagnostic can point into, by its path relative to the workspace.
 #[derive(Debug, Clone, Default)]
-pub struct SourceMap(BTreeMap<PathBuf, Arc<str>>);
+pub struct SourceMap {
+    texts: BTreeMap<PathBuf, Arc<str>>,
+    prefix: PathBuf,
+}
 
 /// A place for people: both counted from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -206,13 +242,24 @@ pub struct Position {
 impl SourceMap {
     /// Adds a file.
     pub fn insert(&mut self, file: impl Into<PathBuf>, text: impl Into<Arc<str>>) {
-        self.0.insert(file.into(), text.into());
+        self.texts.insert(file.into(), text.into());
+    }
+
+    /// Says how to get from where people are to the workspace, so that they are shown paths that they can open.
+    pub fn set_prefix(&mut self, prefix: impl Into<PathBuf>) {
+        self.prefix = prefix.into();
+    }
+
+    /// A file's path as people are shown it.
+    #[must_use]
+    pub fn shown(&self, file: &Path) -> PathBuf {
+        self.prefix.join(file)
     }
 
     /// The text of a file.
     #[must_use]
     pub fn text(&self, file: &Path) -> Option<&str> {
-        self.0.get(file).map(|text| &**text)
+        self.texts.get(file).map(|text| &**text)
     }
 
     /// Line and column of byte `offset` of `file`.

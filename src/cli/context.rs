@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::GlobalArgs;
 use crate::event::Events;
-use crate::report::Out;
+use crate::report::{Format, Out};
 
 /// The surroundings of a command. Tests make one by hand.
 #[derive(Debug, Clone)]
@@ -18,6 +18,10 @@ pub struct Context {
     pub env: BTreeMap<String, String>,
     /// The directory that golden was started in.
     pub cwd: PathBuf,
+    /// The form of output, one of those that the command has.
+    pub format: Format,
+    /// Whether somebody is there to answer a question.
+    pub terminal: bool,
     /// Seconds since 1970 at the start.
     pub now: i64,
     /// The global options.

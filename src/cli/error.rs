@@ -30,6 +30,12 @@ impl Failure {
         Self { exit, error: None, hints: Vec::new() }
     }
 
+    /// The end of a command that a signal stopped (exit 130).
+    #[must_use]
+    pub fn interrupted() -> Self {
+        Self::new(Exit::Interrupted, anyhow::anyhow!("interrupted"))
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -4,6 +4,12 @@ pub mod context;
 pub mod error;
 pub mod exit;
 pub mod session;
+pub(crate) mod confirm;
+pub(crate) mod format;
+mod logs;
+mod panic;
+mod run;
+mod surroundings;
 pub mod init;
 pub mod check;
 pub mod render;
@@ -139,6 +145,37 @@ pub enum Command {
     Man(man::Args),
 }
 
+impl Command {
+    /// The name that it is called by.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Check(_) => "check",
+            Self::Render(_) => "render",
+            Self::Plan(_) => "plan",
+            Self::Build(_) => "build",
+            Self::Push(_) => "push",
+            Self::Tags(_) => "tags",
+            Self::Verify(_) => "verify",
+            Self::Audit(_) => "audit",
+            Self::Ls(_) => "ls",
+            Self::Inspect(_) => "inspect",
+            Self::Delete(_) => "delete",
+            Self::Promote(_) => "promote",
+            Self::Rollback(_) => "rollback",
+            Self::Outdated(_) => "outdated",
+            Self::Update(_) => "update",
+            Self::Graph(_) => "graph",
+            Self::Matrix(_) => "matrix",
+            Self::Prune(_) => "prune",
+            Self::Schema(_) => "schema",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
+    }
+}
+
 async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Init(args) => init::run(args, context).await,
@@ -177,54 +214,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
-    let Ok(context) = surroundings(cli.globals) else {
+    let Ok(mut context) = surroundings::read(cli.globals) else {
         return ExitCode::from(Exit::Failed.code());
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return end(&context, Err(Failure::new(Exit::Failed, error))),
-    };
-    let result = runtime.block_on(dispatch(cli.command, &context));
-    end(&context, result)
-}
-
-/// Reads the process's surroundings, the one place that does.
-#[expect(clippy::disallowed_methods, reason = "this is where they are read")]
-fn surroundings(globals: GlobalArgs) -> std::io::Result<Context> {
-    let env: std::collections::BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
-    let color = match globals.color {
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-        ColorChoice::Auto => std::io::IsTerminal::is_terminal(&std::io::stderr()) && !set("NO_COLOR"),
-    };
-    let progress = !globals.no_progress && !globals.quiet && !set("CI");
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Ok(Context {
-        out: crate::report::Out::process(color, progress),
-        events: crate::event::Events::silent(),
-        cwd: std::env::current_dir()?,
-        now: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
-        env,
-        globals,
-    })
-}
-
-/// Shows a failure and turns the result into the process's exit code.
-fn end(context: &Context, result: Result<Exit, Failure>) -> ExitCode {
-    let exit = match result {
-        Ok(exit) => exit,
-        Err(failure) => {
-            if let Some(error) = &failure.error {
-                context.out.message(&format!("error: {error:#}"));
-            }
-            for hint in &failure.hints {
-                context.out.message(&format!("  help: {hint}"));
-            }
-            failure.exit
-        }
-    };
-    ExitCode::from(exit.code())
+    panic::install(context.out.clone());
+    logs::install(&context);
+    match format::choose(&cli.command, context.globals.format.as_deref()) {
+        Ok(format) => context.format = format,
+        Err(failure) => return run::end(&context, Err(failure)),
+    }
+    run::to_end(context, |context| async move { dispatch(cli.command, &context).await })
 }

@@ -1,5 +1,33 @@
 //! The only writer: events, diagnostics and results become text, JSON, GitHub annotations or SARIF.
 
+mod failure;
+pub mod format;
+mod github;
+mod json;
 pub mod out;
+mod place;
+pub mod progress;
+mod sarif;
+mod source;
+pub mod table;
+pub mod text;
 
+use crate::diagnostic::{Diagnostics, SourceMap};
+
+pub use failure::failure;
+pub use format::Format;
 pub use out::Out;
+pub use progress::{Reporting, spawn};
+
+/// Shows findings in one of the forms of `check` and `audit`: text goes to stderr, all others are data for stdout.
+/// Other forms of output count as text.
+pub fn diagnostics(out: &Out, format: Format, found: &Diagnostics, sources: &SourceMap) {
+    match format {
+        Format::Json => out.data(&json::document(found, sources)),
+        Format::Github => out.data(&github::annotations(found, sources)),
+        Format::Sarif => out.data(&sarif::log(found, sources)),
+        Format::Text | Format::Gitlab | Format::Mermaid | Format::Dot | Format::Svg => {
+            source::draw(out, found, sources);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The process's surroundings: environment, clock, folder, terminal. The one place that reads them.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+
+use super::{ColorChoice, Context, GlobalArgs};
+use crate::event::Events;
+use crate::report::out::Style;
+use crate::report::{Format, Out};
+
+/// Reads the surroundings.
+#[expect(clippy::disallowed_methods, reason = "this is where they are read")]
+pub(super) fn read(globals: GlobalArgs) -> std::io::Result<Context> {
+    let env: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(Context {
+        out: Out::process(style(&globals, &env)),
+        events: Events::silent(),
+        cwd: std::env::current_dir()?,
+        now: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+        format: Format::Text,
+        terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+        env,
+        globals,
+    })
+}
+
+/// How the streams are used: `NO_COLOR`, `CI` and what is no terminal are honoured.
+fn style(globals: &GlobalArgs, env: &BTreeMap<String, String>) -> Style {
+    let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+    let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
+    let terminal = std::io::stderr().is_terminal();
+    let color = match globals.color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => terminal && !dumb && !set("NO_COLOR"),
+    };
+    let in_ci = env.get("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    let silent = globals.no_progress || globals.quiet || in_ci || set("NO_COLOR") || dumb;
+    let columns = env.get("COLUMNS").and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
+    let width = console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
+    Style {
+        color,
+        interactive: terminal && !silent,
+        quiet: globals.quiet,
+        width: columns.or(width).unwrap_or(120).max(40),
+    }
+}

@@ -1,0 +1,48 @@
+//! `base.allow`.
+
+use super::{Rule, base_repository};
+use crate::diagnostic::Severity;
+use crate::policy::compile::Compiled;
+use crate::policy::finding::Finding;
+use crate::policy::subject::Subject;
+use crate::resolve::image::Base;
+
+pub(super) static RULE: Rule = Rule {
+    id: "base.allow",
+    severity: Severity::Error,
+    fixed: false,
+    summary: "the base is one that the policy allows",
+    docs: "\
+`[policy.base] allow` lists globs over the base in full, with its registry: `debian` is `docker.io/library/debian`.
+`*` stays within one part of the path, `**` does not. A glob may name the repository alone, or go on with the tag
+(`docker.io/library/debian:12*`) or digest. `scratch` is always allowed, and so is another image of the workspace,
+whose own base is judged.
+",
+    check: Some(check),
+};
+
+fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let (Some(allow), Some(base)) = (&compiled.allow, subject.base) else { return };
+    let Some(repository) = base_repository(base) else { return };
+    let mut names = vec![repository.to_string()];
+    if let Base::Reference(reference) = base {
+        names.push(reference.to_string());
+        names.extend(reference.tag.as_ref().map(|tag| format!("{repository}:{tag}")));
+        names.extend(reference.digest.as_ref().map(|digest| format!("{repository}@{digest}")));
+    }
+    if names.iter().any(|name| allow.iter().any(|glob| glob.is_match(name))) {
+        return;
+    }
+    let globs = compiled.policy.base.allow.as_deref().unwrap_or_default();
+    let help = if globs.is_empty() {
+        "the policy allows only scratch and images of this workspace".to_owned()
+    } else {
+        format!("the policy allows {}", globs.join(", "))
+    };
+    found.push(
+        Finding::new(format!("the base `{}` is not allowed", names.get(1).unwrap_or(&names[0])))
+            .key(&["image", "base"], "not allowed")
+            .asked_by(&["base", "allow"])
+            .help(help),
+    );
+}

@@ -1,0 +1,48 @@
+//! `certs.min_days_left`.
+
+use super::Rule;
+use crate::diagnostic::Severity;
+use crate::policy::compile::Compiled;
+use crate::policy::finding::Finding;
+use crate::policy::subject::Subject;
+
+pub(super) static RULE: Rule = Rule {
+    id: "certs.min_days_left",
+    severity: Severity::Error,
+    fixed: false,
+    summary: "every certificate is valid for long enough",
+    docs: "\
+`[policy.certs] min_days_left = 30` asks that each certificate in `[certs] trust` is valid for at least so many days from
+now. An image outlives the day it was built on, and with an expired root everything that trusts it stops.
+
+Put the authority's newer certificate beside the old one, and rebuild.
+",
+    check: Some(check),
+};
+
+const DAY: i64 = 24 * 60 * 60;
+
+fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let Some(days) = compiled.policy.certs.min_days_left else { return };
+    for certificate in subject.certificates {
+        let left = certificate.not_after.saturating_sub(subject.now);
+        if left >= i64::from(days) * DAY {
+            continue;
+        }
+        let when = match left.div_euclid(DAY) {
+            _ if left < 0 => format!("expired {} ago", in_days((-left) / DAY)),
+            left => format!("expires in {}", in_days(left)),
+        };
+        let (subject, file) = (&certificate.subject, certificate.file.display());
+        found.push(
+            Finding::new(format!("the certificate `{subject}` of {file} {when}; the policy asks for {days}"))
+                .key(&["certs", "trust"], "")
+                .asked_by(&["certs", "min_days_left"])
+                .help("put the authority's newer certificate beside it"),
+        );
+    }
+}
+
+fn in_days(days: i64) -> String {
+    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
+}

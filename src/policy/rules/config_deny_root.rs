@@ -1,0 +1,61 @@
+//! `config.deny_root`.
+
+use super::Rule;
+use crate::diagnostic::Severity;
+use crate::policy::compile::Compiled;
+use crate::policy::finding::Finding;
+use crate::policy::subject::Subject;
+
+pub(super) static RULE: Rule = Rule {
+    id: "config.deny_root",
+    severity: Severity::Error,
+    fixed: false,
+    summary: "the image does not run as root",
+    docs: "\
+`[policy.config] deny_root = true` asks that the image's effective user is not root: neither `root` nor 0, and not
+empty, which means root. A spec that sets no user has the base's, which is known once the image is built; it is
+judged then, before anything is pushed.
+
+Set `user` in [config], best as numbers: user = \"10001:10001\".
+",
+    check: Some(check),
+};
+
+fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let Some(user) = subject.user.as_deref().filter(|_| compiled.policy.config.deny_root) else { return };
+    if !is_root(user) {
+        return;
+    }
+    let message = if user.is_empty() {
+        "the image runs as root, since no user is set".to_owned()
+    } else {
+        format!("the image runs as root (user `{user}`)")
+    };
+    found.push(
+        Finding::new(message)
+            .key(&["config", "user"], "this is root")
+            .asked_by(&["config", "deny_root"])
+            .help("set another user in [config], best as numbers: user = \"10001:10001\""),
+    );
+}
+
+/// Whether `USER[:GROUP]` is root. Engines read numbers with signs and leading zeros.
+fn is_root(user: &str) -> bool {
+    let name = user.split(':').next().unwrap_or_default().trim();
+    name.is_empty() || name == "root" || name.parse::<i64>() == Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_in_all_its_forms() {
+        for user in ["", "0", "root", "0:0", "root:app", "00", "+0", "0:1000", ":1000"] {
+            assert!(is_root(user), "{user:?}");
+        }
+        for user in ["10001", "10001:0", "app", "nonroot:nonroot", "rooty"] {
+            assert!(!is_root(user), "{user:?}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `env.deny_secrets`.
+
+use std::sync::LazyLock;
+
+use regex::RegexSet;
+
+use super::Rule;
+use crate::diagnostic::Severity;
+use crate::policy::compile::Compiled;
+use crate::policy::finding::Finding;
+use crate::policy::subject::Subject;
+
+pub(super) static RULE: Rule = Rule {
+    id: "env.deny_secrets",
+    severity: Severity::Error,
+    fixed: false,
+    summary: "no variable of the environment looks like a credential",
+    docs: "\
+`[policy.env] deny_secrets = true` refuses variables whose name says that they hold a credential (DB_PASSWORD, API_TOKEN,
+AWS_SECRET_ACCESS_KEY, …) and values that have the shape of one (keys of cloud providers, tokens of forges, private
+keys, JSON web tokens, URLs with a password). Everyone who can pull the image can read its environment. Empty values
+and plain yes or no pass. The value is never shown.
+
+Give secrets to containers when they run, and to build steps by [[run]] secrets = […].
+",
+    check: Some(check),
+};
+
+/// Ends of names, in lower case and without separators, that say “a credential”.
+const NAMES: [&str; 20] = [
+    "password", "passwd", "passphrase", "secret", "secrets", "token", "apikey", "accesskey", "secretkey", "privatekey",
+    "signingkey", "encryptionkey", "authkey", "sharedkey", "credential", "credentials", "clientsecret", "dbpass",
+    "bearer", "accountkey",
+];
+
+/// Words that say so only when they stand alone after a separator: `DB_PWD`, but not `PWD`.
+const WORDS: [&str; 3] = ["pwd", "pass", "pw"];
+
+/// Shapes of well-known credentials.
+#[expect(clippy::unwrap_used, reason = "constant patterns; a test compiles them")]
+static VALUES: LazyLock<RegexSet> = LazyLock::new(|| {
+    RegexSet::new([
+        r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----",
+        r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+        r"\bgh[pousr]_[A-Za-z0-9]{36,}",
+        r"\bgithub_pat_[A-Za-z0-9_]{22,}",
+        r"\bgl(?:pat|ptt|dt|rt|cbt)-[A-Za-z0-9_-]{20,}",
+        r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+        r"\bnpm_[A-Za-z0-9]{36}",
+        r"\bpypi-[A-Za-z0-9_-]{50,}",
+        r"\bdckr_pat_[A-Za-z0-9_-]{20,}",
+        r"\b(?:sk|rk)_live_[A-Za-z0-9]{16,}",
+        r"\bsk-[A-Za-z0-9_-]{32,}",
+        r"\bAIza[A-Za-z0-9_-]{35}",
+        r"\bhv[sb]\.[A-Za-z0-9_-]{24,}",
+        r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
+        r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+",
+        r"(?i)\b(?:bearer|basic) [a-z0-9._~+/-]{16,}=*",
+        r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@",
+        r"(?i)\b(?:password|pwd|accountkey|sharedaccesskey)=[^;\s]+",
+    ])
+    .unwrap()
+});
+
+fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    if !compiled.policy.env.deny_secrets {
+        return;
+    }
+    for (name, values) in &subject.env {
+        let why = if values.iter().any(|value| VALUES.is_match(value)) {
+            "its value has the shape of a credential"
+        } else if names_a_credential(name) && values.iter().any(|value| !says_nothing(value)) {
+            "its name says that it holds a credential"
+        } else {
+            continue;
+        };
+        found.push(
+            Finding::new(format!("the variable `{name}` looks like a secret: {why}"))
+                .key(&["env", name], "the value is not shown")
+                .hiding_value()
+                .asked_by(&["env", "deny_secrets"])
+                .help("give secrets to containers when they run, and to build steps by [[run]] secrets = […]"),
+        );
+    }
+}
+
+/// Whether a name says that it holds a credential.
+fn names_a_credential(name: &str) -> bool {
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_').to_ascii_lowercase();
+    let joined: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let mut words = name.rsplit(['_', '-', '.']);
+    let last = words.next().unwrap_or_default();
+    NAMES.iter().any(|end| joined.ends_with(end)) || (words.next().is_some() && WORDS.contains(&last))
+}
+
+/// Whether a value is too plain to be a credential.
+fn says_nothing(value: &str) -> bool {
+    const PLAIN: [&str; 8] = ["", "0", "1", "true", "false", "yes", "no", "none"];
+    PLAIN.contains(&value.trim().to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_say_so() {
+        for name in [
+            "DB_PASSWORD", "PGPASSWORD", "API_TOKEN", "AWS_SECRET_ACCESS_KEY", "dbPassword", "GITHUB_TOKEN", "TOKEN",
+            "MY_API_KEY", "APIKEY", "DB_PWD", "SSH_PRIVATE_KEY", "CLIENT_SECRET", "client-secret", "TOKEN_2", "SMTP_PASS",
+        ] {
+            assert!(names_a_credential(name), "{name}");
+        }
+        for name in [
+            "PATH", "PWD", "OLDPWD", "TOKEN_URL", "PASSWORD_FILE", "SSH_AUTH_SOCK", "GPG_KEY", "SECRET_NAME", "COMPASS",
+            "JAVA_HOME", "DOTNET_CLI_TELEMETRY_OPTOUT", "KEYMAP", "BYPASS", "TOKENIZER",
+        ] {
+            assert!(!names_a_credential(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_that_look_so() {
+        let token = format!("ghp_{}", "a1B2".repeat(9));
+        for value in [
+            token.as_str(),
+            "AKIAIOSFODNN7EXAMPLE",
+            "-----BEGIN RSA PRIVATE KEY-----\nx",
+            "postgres://user:hunter2@db/app",
+            "Server=db;Password=hunter2;",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc",
+        ] {
+            assert!(VALUES.is_match(value), "{value}");
+        }
+        for value in ["https://example.com:8080/a@b", "1.2.3", "/usr/bin:/bin", "user@host", "http://host/x:y@z", ""] {
+            assert!(!VALUES.is_match(value), "{value}");
+        }
+        assert!(says_nothing("Yes") && says_nothing("") && !says_nothing("hunter2"));
+    }
+}

@@ -1,0 +1,127 @@
+//! `labels.format`.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Rule, known_label};
+use crate::diagnostic::Severity;
+use crate::policy::compile::Compiled;
+use crate::policy::finding::Finding;
+use crate::policy::subject::Subject;
+use crate::reference::Digest;
+use crate::spec::policy::Format;
+
+pub(super) static RULE: Rule = Rule {
+    id: "labels.format",
+    severity: Severity::Error,
+    fixed: false,
+    summary: "a label's value has the format that the policy names",
+    docs: "\
+`[policy.labels] KEY = { format = \"…\" }` asks that the value of the label KEY is a url (absolute, with a host), semver
+(2.0.0, without a leading v), email, rfc3339 (date and time), spdx (a licence expression such as `MIT OR Apache-2.0`)
+or digest (sha256:…). An image without the label passes; `required_labels` asks for its presence.
+",
+    check: Some(check),
+};
+
+fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    for (label, rule) in &compiled.policy.labels {
+        let (Some(format), Some(value)) = (rule.format, known_label(subject, label)) else { continue };
+        if holds(format, value) {
+            continue;
+        }
+        let (name, example) = described(format);
+        found.push(
+            Finding::new(format!("label `{label}`: `{value}` is not {name}"))
+                .key(&["labels", label], &format!("not {name}"))
+                .asked_by(&["labels", label, "format"])
+                .help(format!("such as {example}")),
+        );
+    }
+}
+
+/// What a format is called, and an example.
+const fn described(format: Format) -> (&'static str, &'static str) {
+    match format {
+        Format::Url => ("a URL", "https://example.com/team/project"),
+        Format::Semver => ("a version of semver 2.0.0", "1.2.3"),
+        Format::Email => ("an e-mail address", "team@example.com"),
+        Format::Rfc3339 => ("a date and time of RFC 3339", "2024-05-06T07:08:09Z"),
+        Format::Spdx => ("an SPDX licence expression", "MIT OR Apache-2.0"),
+        Format::Digest => ("a digest", "sha256: and 64 hexadecimal digits"),
+    }
+}
+
+/// Whether a value has a format.
+fn holds(format: Format, value: &str) -> bool {
+    match format {
+        Format::Url => is_url(value),
+        Format::Semver => semver::Version::parse(value).is_ok(),
+        Format::Email => is_email(value),
+        Format::Rfc3339 => OffsetDateTime::parse(value, &Rfc3339).is_ok(),
+        Format::Spdx => spdx::Expression::parse(value).is_ok(),
+        Format::Digest => value.parse::<Digest>().is_ok(),
+    }
+}
+
+/// The URL parser trims and repairs what it is given; a label is taken as it is.
+fn is_url(value: &str) -> bool {
+    !value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\')
+        && value.contains("://")
+        && url::Url::parse(value).is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
+}
+
+/// The address of RFC 5322 as people write it (dot-atom), without comments, quotes and folding.
+fn is_email(value: &str) -> bool {
+    let Some((local, domain)) = value.rsplit_once('@') else { return false };
+    let atom = |text: &str, more: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || more.contains(c))
+    };
+    let label = |text: &str| atom(text, "-") && !text.starts_with('-') && !text.ends_with('-') && text.len() <= 63;
+    local.len() <= 64
+        && local.split('.').all(|part| atom(part, "!#$%&'*+/=?^_`{|}~-"))
+        && domain.contains('.')
+        && domain.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_take_what_they_should() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let table: &[(Format, &[&str], &[&str])] = &[
+            (
+                Format::Url,
+                &["https://example.com", "ssh://git@host/path", "http://[::1]:80/x?y#z"],
+                &["example.com", "https://", "mailto:a@b.c", " https://a.b", "https://a b", "", "https:/a.b"],
+            ),
+            (Format::Semver, &["1.2.3", "1.2.3-rc.1+b"], &["v1.2.3", "1.2", "01.2.3", "1.2.3 ", ""]),
+            (
+                Format::Email,
+                &["a@b.cd", "first.last+tag@sub.example.com", "grün@exämple.com"],
+                &["a@b", "@b.cd", "a@", "a b@c.de", "a@b..cd", ".a@b.cd", "a@-b.cd", "A <a@b.cd>", ""],
+            ),
+            (
+                Format::Rfc3339,
+                &["2024-05-06T07:08:09Z", "2024-05-06T07:08:09.5+02:00"],
+                &["2024-05-06", "2024-13-06T07:08:09Z", "2024-05-06T07:08:09", ""],
+            ),
+            (
+                Format::Spdx,
+                &["MIT", "MIT OR Apache-2.0", "GPL-2.0-or-later WITH Classpath-exception-2.0"],
+                &["MIT/Apache", "my own", "mit", ""],
+            ),
+            (Format::Digest, &[digest.as_str()], &["sha256:abc", "latest", ""]),
+        ];
+        for (format, good, bad) in table {
+            for value in *good {
+                assert!(holds(*format, value), "{format:?} should take {value:?}");
+            }
+            for value in *bad {
+                assert!(!holds(*format, value), "{format:?} should not take {value:?}");
+            }
+        }
+    }
+}

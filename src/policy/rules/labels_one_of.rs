@@ -1,0 +1,44 @@
+//! `labels.one_of`.
+
+use super::{Rule, known_label};
+use crate::diagnostic::Severity;
+use crate::policy::compile::Compiled;
+use crate::policy::finding::Finding;
+use crate::policy::subject::Subject;
+use crate::suggest::closest;
+
+pub(super) static RULE: Rule = Rule {
+    id: "labels.one_of",
+    severity: Severity::Error,
+    fixed: false,
+    summary: "a label has one of the values that the policy allows",
+    docs: "\
+`[policy.labels] KEY = { one_of = [\"a\", \"b\"] }` asks that the label KEY has one of the listed values, exactly as
+written. An image without the label passes; `required_labels` asks for its presence.
+",
+    check: Some(check),
+};
+
+fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    for (label, rule) in &compiled.policy.labels {
+        let (Some(allowed), Some(value)) = (&rule.one_of, known_label(subject, label)) else { continue };
+        if allowed.iter().any(|one| one == value) {
+            continue;
+        }
+        let help = closest(value, allowed.iter().map(String::as_str)).map_or_else(
+            || format!("the allowed values are {}", quoted(allowed)),
+            |near| format!("did you mean \"{near}\"? The allowed values are {}", quoted(allowed)),
+        );
+        found.push(
+            Finding::new(format!("label `{label}`: `{value}` is not one of the allowed values"))
+                .key(&["labels", label], "not allowed")
+                .asked_by(&["labels", label, "one_of"])
+                .help(help),
+        );
+    }
+}
+
+fn quoted(values: &[String]) -> String {
+    let values: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
+    values.join(", ")
+}

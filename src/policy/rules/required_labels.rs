@@ -1,0 +1,39 @@
+//! `required_labels`.
+
+use super::Rule;
+use crate::diagnostic::Severity;
+use crate::policy::compile::Compiled;
+use crate::policy::finding::Finding;
+use crate::policy::subject::{LabelValue, Subject};
+
+pub(super) static RULE: Rule = Rule {
+    id: "required_labels",
+    severity: Severity::Error,
+    fixed: false,
+    summary: "an image has every label that the policy requires",
+    docs: "\
+Every label that `[policy] required_labels` lists must be there with a value that is not empty. The image's own
+labels and those that golden fills in count; labels inherited from the base do not, since they describe the base.
+
+Add the label to [labels] in image.toml, or to [defaults.labels] in golden.toml for all images.
+",
+    check: Some(check),
+};
+
+fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    for (index, label) in compiled.policy.required_labels.iter().enumerate() {
+        let (message, note) = match subject.labels.get(label.as_str()) {
+            Some(LabelValue::Known(value)) if value.is_empty() => {
+                (format!("the required label `{label}` is empty"), "must not be empty")
+            }
+            Some(_) => continue,
+            None => (format!("the required label `{label}` is missing"), ""),
+        };
+        found.push(
+            Finding::new(message)
+                .key(&["labels", label], note)
+                .asked_by(&["required_labels", &index.to_string()])
+                .help(format!("add it to [labels]: {} = \"…\"", super::toml_key(label))),
+        );
+    }
+}

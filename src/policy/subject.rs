@@ -1,0 +1,155 @@
+//! What a rule looks at: an image as its spec says, or as its config is.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{Built, SpecFacts};
+use crate::resolve::ResolvedImage;
+use crate::resolve::image::{Base, Certificate, EnvValue};
+
+/// A label's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LabelValue<'a> {
+    /// Known.
+    Known(Cow<'a, str>),
+    /// Filled in when the image is built.
+    Later,
+}
+
+/// An image under judgement.
+#[derive(Debug, Clone)]
+pub struct Subject<'a> {
+    /// What people call it.
+    pub(super) name: String,
+    /// Its `image.toml`, when its spec is judged.
+    pub(super) file: Option<&'a Path>,
+    /// Own and filled-in labels; of a built image all that it has.
+    pub(super) labels: BTreeMap<&'a str, LabelValue<'a>>,
+    /// Labels that came from the base, of a built image whose spec is known.
+    pub(super) inherited: Vec<(&'a str, &'a str)>,
+    /// The effective user; None while only the base knows it.
+    pub(super) user: Option<Cow<'a, str>>,
+    /// Exposed ports, as ranges of numbers with their text.
+    pub(super) ports: Vec<(u32, u32, String)>,
+    /// The environment: names, and every text that goes into the value.
+    pub(super) env: Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>,
+    /// The base, when the spec is judged.
+    pub(super) base: Option<&'a Base>,
+    /// Whether golden.lock has the base's digest.
+    pub(super) locked: bool,
+    /// Certificates, when the spec is judged.
+    pub(super) certificates: &'a [Certificate],
+    /// Seconds since 1970.
+    pub(super) now: i64,
+}
+
+impl<'a> Subject<'a> {
+    /// An image as its spec says.
+    pub(super) fn of_spec(image: &'a ResolvedImage, all: &'a [ResolvedImage], facts: &SpecFacts<'_>) -> Self {
+        Self {
+            name: image.display(),
+            file: Some(&image.source),
+            labels: spec_labels(image),
+            inherited: Vec::new(),
+            user: effective_user(image, all),
+            ports: image.config.expose.iter().map(|p| (p.number.into(), p.number.into(), p.to_string())).collect(),
+            env: image.env.iter().map(|(key, value)| (Cow::Borrowed(key.as_str()), texts(value))).collect(),
+            base: Some(&image.base),
+            locked: (facts.is_locked)(&image.base),
+            certificates: &image.certificates,
+            now: facts.now,
+        }
+    }
+
+    /// An image as its config is.
+    pub(super) fn of_config(built: &Built<'a>) -> Self {
+        let runtime = built.config.runtime();
+        let table = |key: &str| runtime.and_then(|r| r.get(key)).and_then(serde_json::Value::as_object);
+        let labels: BTreeMap<&str, &str> = table("Labels")
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+            .collect();
+        let own = built.image.map(spec_labels);
+        let inherited = own.map_or_else(Vec::new, |own| {
+            labels.iter().filter(|(key, _)| !own.contains_key(*key)).map(|(key, value)| (*key, *value)).collect()
+        });
+        Self {
+            name: built.name.to_owned(),
+            file: None,
+            labels: labels.into_iter().map(|(k, v)| (k, LabelValue::Known(v.into()))).collect(),
+            inherited,
+            user: Some(built.config.user().into()),
+            ports: table("ExposedPorts").into_iter().flatten().filter_map(|(text, _)| port_range(text)).collect(),
+            env: built.config.env().into_iter().map(split_variable).collect(),
+            base: None,
+            locked: false,
+            certificates: &[],
+            now: 0,
+        }
+    }
+}
+
+/// Own and filled-in labels of a spec, those of the build itself included.
+fn spec_labels(image: &ResolvedImage) -> BTreeMap<&str, LabelValue<'_>> {
+    let known = |text: &'_ str| LabelValue::Known(text.to_owned().into());
+    let mut labels = BTreeMap::from([
+        ("org.opencontainers.image.created", LabelValue::Later),
+        ("dev.golden.inputs", LabelValue::Later),
+    ]);
+    if let Some(revision) = &image.provenance.revision {
+        labels.insert("org.opencontainers.image.revision", known(revision));
+    }
+    if let Some(source) = &image.provenance.source {
+        labels.insert("org.opencontainers.image.source", known(source));
+    }
+    if image.base != Base::Scratch {
+        labels.insert("org.opencontainers.image.base.name", LabelValue::Later);
+        labels.insert("org.opencontainers.image.base.digest", LabelValue::Later);
+    }
+    labels.retain(|key, _| !image.suppressed_labels.contains(*key));
+    labels.extend(image.labels.iter().map(|(key, value)| (key.as_str(), known(value))));
+    labels
+}
+
+/// The user that the image will run as: its own, its workspace parent's, root on scratch; else the base's, unknown.
+fn effective_user<'a>(image: &'a ResolvedImage, all: &'a [ResolvedImage]) -> Option<Cow<'a, str>> {
+    let mut image = image;
+    // A cycle is an error of the graph; here it only must not hang.
+    for _ in 0..=all.len() {
+        match (&image.config.user, &image.base) {
+            (Some(user), _) => return Some(user.as_str().into()),
+            (None, Base::Scratch) => return Some("".into()),
+            (None, Base::Workspace { name, variant, .. }) => {
+                let of_name = || all.iter().filter(|candidate| candidate.name == *name);
+                image = of_name()
+                    .find(|candidate| variant.is_none() || candidate.variant == *variant)
+                    .filter(|_| of_name().count() == 1 || variant.is_some())?;
+            }
+            (None, Base::Reference(_) | Base::Requirement { .. }) => return None,
+        }
+    }
+    None
+}
+
+fn texts(value: &EnvValue) -> Vec<Cow<'_, str>> {
+    match value {
+        EnvValue::Set(value) => vec![value.as_str().into()],
+        EnvValue::Extend { prepend, append } => vec![prepend.as_str().into(), append.as_str().into()],
+    }
+}
+
+fn split_variable(variable: String) -> (Cow<'static, str>, Vec<Cow<'static, str>>) {
+    match variable.split_once('=') {
+        Some((key, value)) => (key.to_owned().into(), vec![value.to_owned().into()]),
+        None => (variable.into(), Vec::new()),
+    }
+}
+
+/// `80/tcp`, `80`, `8000-8010/udp`; what is none of these is no port.
+fn port_range(text: &str) -> Option<(u32, u32, String)> {
+    let numbers = text.split('/').next()?;
+    let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
+    Some((first.parse().ok()?, last.parse().ok()?, text.to_owned()))
+}

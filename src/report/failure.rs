@@ -1,0 +1,37 @@
+//! An error that ended a command: what happened, why, and what to do next.
+
+use std::error::Error;
+
+use super::out::Out;
+use super::text::visible;
+
+/// Writes an error with all of its sources, and the hints below it.
+pub fn failure(out: &Out, error: &(dyn Error + Send + Sync + 'static), hints: &[String]) {
+    let (red, blue) = (anstyle::AnsiColor::Red.on_default().bold(), anstyle::AnsiColor::Cyan.on_default().bold());
+    let head = |word: &str, style: anstyle::Style| {
+        if out.color { format!("{style}{word}{style:#}") } else { word.to_owned() }
+    };
+    out.error(&format!("{}: {}", head("error", red), indented(&chain(error))));
+    for hint in hints {
+        out.error(&format!("  {}: {}", head("help", blue), indented(hint)));
+    }
+}
+
+/// An error and its sources, joined by `: `. A source that the message above has in it already is not repeated.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !cause_text.is_empty() && !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Lines after the first stand below it.
+fn indented(text: &str) -> String {
+    visible(text.trim_end()).replace('\n', "\n  ")
+}

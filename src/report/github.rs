@@ -1,0 +1,94 @@
+//! Annotations of GitHub Actions: `::error file=…,line=…,col=…::message`.
+
+use std::fmt::Write;
+
+use super::place::Place;
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceMap};
+
+/// One workflow command a finding.
+pub(super) fn annotations(found: &Diagnostics, sources: &SourceMap) -> String {
+    found.iter().map(|diagnostic| annotation(diagnostic, sources)).collect()
+}
+
+fn annotation(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
+    let mut line = match diagnostic.severity {
+        Severity::Error => "::error ".to_owned(),
+        Severity::Warning => "::warning ".to_owned(),
+    };
+    let mut property = |name: &str, value: &str| {
+        let comma = if line.ends_with(' ') { "" } else { "," };
+        // Writing to a String cannot fail.
+        let _ = write!(line, "{comma}{name}={}", escape_property(value));
+    };
+    if let Some(place) = Place::main(diagnostic, sources) {
+        property("file", &place.file);
+        if let (Some(start), Some(end)) = (place.start, place.end) {
+            property("line", &start.line.to_string());
+            property("endLine", &end.line.to_string());
+            property("col", &start.column.to_string());
+            // GitHub knows columns of one line only.
+            if end.line == start.line {
+                property("endColumn", &end.column.to_string());
+            }
+        }
+    }
+    property("title", &diagnostic.rule);
+    let mut message = diagnostic.message.clone();
+    if let Some(image) = &diagnostic.image {
+        message = format!("{image}: {message}");
+    }
+    if let Some(help) = &diagnostic.help {
+        message = format!("{message}\nhelp: {help}");
+    }
+    format!("{line}::{}\n", escape_data(&message))
+}
+
+/// The escaping of a command's message (actions/toolkit, command.ts `escapeData`).
+fn escape_data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// The escaping of a command's property (`escapeProperty`).
+fn escape_property(text: &str) -> String {
+    escape_data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Reads a command as the runner does.
+    fn read(line: &str) -> (String, Vec<(String, String)>, String) {
+        let rest = line.strip_prefix("::").unwrap();
+        let (head, message) = rest.split_once("::").unwrap();
+        let (command, properties) = head.split_once(' ').unwrap_or((head, ""));
+        let undo = |text: &str| {
+            text.replace("%0D", "\r").replace("%0A", "\n").replace("%3A", ":").replace("%2C", ",").replace("%25", "%")
+        };
+        let properties = properties.split(',').map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap();
+            (name.to_owned(), undo(value))
+        });
+        let message = message.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%");
+        (command.to_owned(), properties.collect(), message)
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_and_stays_one_line(file in "[^/\0]{1,12}", message in any::<String>()) {
+            let mut sources = SourceMap::default();
+            sources.insert(&file, "a = 1\n");
+            let diagnostic = Diagnostic::error("a.b", message.clone()).at(&file, 0..1, "");
+            let text = annotation(&diagnostic, &sources);
+            prop_assert_eq!(text.matches('\n').count(), 1);
+            let (command, properties, data) = read(text.trim_end_matches('\n'));
+            prop_assert_eq!(command, "error");
+            prop_assert_eq!(data, message);
+            if file != "." {
+                prop_assert_eq!(&properties[0], &("file".to_owned(), file));
+            }
+        }
+    }
+}

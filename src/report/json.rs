@@ -1,0 +1,47 @@
+//! JSON: one document, `"schema": 1` first.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::place::Place;
+use crate::diagnostic::{Diagnostics, Severity, SourceMap};
+
+/// A value as a document with its schema number, ending in a newline.
+pub(super) fn with_schema(value: &impl Serialize) -> String {
+    let mut document = Map::from_iter([("schema".to_owned(), Value::from(1))]);
+    match serde_json::to_value(value) {
+        Ok(Value::Object(fields)) => {
+            document.extend(fields.into_iter().filter(|(key, _)| key != "schema"));
+        }
+        Ok(other) => drop(document.insert("items".to_owned(), other)),
+        Err(error) => unreachable!("results have string keys and finite numbers: {error}"),
+    }
+    format!("{:#}\n", Value::Object(document))
+}
+
+/// All findings as a document.
+pub(super) fn document(found: &Diagnostics, sources: &SourceMap) -> String {
+    let diagnostics: Vec<Value> = found
+        .iter()
+        .map(|diagnostic| {
+            let place = Place::main(diagnostic, sources);
+            let start = place.as_ref().and_then(|place| place.start);
+            json!({
+                "rule": diagnostic.rule,
+                "severity": diagnostic.severity,
+                "file": place.map(|place| place.file),
+                "line": start.map(|start| start.line),
+                "column": start.map(|start| start.column),
+                "message": diagnostic.message,
+                "help": diagnostic.help,
+                "image": diagnostic.image,
+            })
+        })
+        .collect();
+    let of = |severity| found.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    with_schema(&json!({
+        "errors": of(Severity::Error),
+        "warnings": of(Severity::Warning),
+        "diagnostics": diagnostics,
+    }))
+}

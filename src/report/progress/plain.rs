@@ -1,0 +1,51 @@
+//! Events as lines, for logs: one line an event, with the image in front.
+
+use super::Reporter;
+use crate::event::Event;
+use crate::report::out::Out;
+use crate::report::text::{bytes, one_line};
+
+/// Writes one line an event.
+pub(super) struct Plain {
+    out: Out,
+}
+
+impl Plain {
+    /// A reporter that writes to `out`.
+    pub(super) const fn new(out: Out) -> Self {
+        Self { out }
+    }
+}
+
+impl Reporter for Plain {
+    fn consume(&mut self, event: &Event) {
+        match line(event) {
+            Some(line) if must_be_seen(event) => self.out.error(&line),
+            Some(line) => self.out.message(&line),
+            None => {}
+        }
+    }
+}
+
+/// Whether an event is told even when only errors are.
+pub(super) const fn must_be_seen(event: &Event) -> bool {
+    matches!(event, Event::Finished { ok: false, .. })
+}
+
+/// The line of an event; none for progress on the way.
+pub(super) fn line(event: &Event) -> Option<String> {
+    let of = |image: Option<&str>| image.map_or_else(String::new, |image| format!("{}: ", one_line(image)));
+    Some(match event {
+        Event::Started { image } => format!("{}started", of(Some(image))),
+        Event::Step { image, text } => format!("{}{}", of(Some(image)), one_line(text)),
+        Event::Log { image, line } => format!("{}| {}", of(Some(image)), one_line(line)),
+        Event::Bytes { image, what, done, total } if *total == Some(*done) => {
+            format!("{}{} {}", of(Some(image)), one_line(what), bytes(*done))
+        }
+        Event::Bytes { .. } => return None,
+        Event::Note { image, text } => format!("{}{}", of(image.as_deref()), one_line(text)),
+        Event::Warning { image, text } => format!("warning: {}{}", of(image.as_deref()), one_line(text)),
+        Event::Finished { image, text, ok: true } => format!("{}{}", of(Some(image)), one_line(text)),
+        Event::Finished { image, text, ok: false } => format!("error: {}{}", of(Some(image)), one_line(text)),
+    })
+}

@@ -1,0 +1,129 @@
+//! Events on a terminal: what is lasting as lines, what is going on as one live line an image.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::Reporter;
+use super::plain;
+use crate::event::Event;
+use crate::report::out::Out;
+use crate::report::text::{bytes, one_line};
+
+/// Nothing is drawn for work that is done sooner.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Lines for the images in work, and lasting lines above them.
+pub(super) struct Terminal {
+    out: Out,
+    bars: MultiProgress,
+    every_line: bool,
+    images: BTreeMap<String, Image>,
+}
+
+/// An image in work.
+struct Image {
+    since: Instant,
+    bar: Option<ProgressBar>,
+    step: String,
+    detail: String,
+    transfers: BTreeMap<String, (u64, Option<u64>)>,
+}
+
+impl Image {
+    fn new() -> Self {
+        Self { since: Instant::now(), bar: None, step: String::new(), detail: String::new(), transfers: BTreeMap::new() }
+    }
+
+    /// What is going on, in one line.
+    fn line(&self, name: &str) -> String {
+        let (done, total) = self.transfers.values().fold((0, 0), |(done, total), (of_one, in_all)| {
+            (done + of_one, total + in_all.unwrap_or(*of_one))
+        });
+        let moved = if total > 0 { format!("  {}/{}", bytes(done), bytes(total)) } else { String::new() };
+        let detail = if self.detail.is_empty() { String::new() } else { format!("  {}", self.detail) };
+        format!("{name}  {}{moved}{detail}", self.step)
+    }
+}
+
+impl Terminal {
+    /// A reporter that draws on `bars`; with `every_line`, what steps print is kept above.
+    pub(super) fn new(out: Out, bars: MultiProgress, every_line: bool) -> Self {
+        Self { out, bars, every_line, images: BTreeMap::new() }
+    }
+
+    /// Changes what is known of an image; it is drawn at the next tick.
+    fn image(&mut self, name: &str, change: impl FnOnce(&mut Image)) {
+        change(self.images.entry(name.to_owned()).or_insert_with(Image::new));
+    }
+
+    fn write(&self, event: &Event) {
+        let Some(line) = plain::line(event) else { return };
+        let line = if self.out.color { colored(event, &line) } else { line };
+        self.out.message(&line);
+    }
+}
+
+/// A warning and a failure stand out.
+fn colored(event: &Event, line: &str) -> String {
+    let (head, style) = match event {
+        Event::Warning { .. } => ("warning", anstyle::AnsiColor::Yellow),
+        Event::Finished { ok: false, .. } => ("error", anstyle::AnsiColor::Red),
+        _ => return line.to_owned(),
+    };
+    let style = style.on_default().bold();
+    line.strip_prefix(head).map_or_else(|| line.to_owned(), |rest| format!("{style}{head}{style:#}{rest}"))
+}
+
+impl Reporter for Terminal {
+    fn consume(&mut self, event: &Event) {
+        match event {
+            Event::Started { image } => self.image(image, |_| ()),
+            Event::Step { image, text } => self.image(image, |state| {
+                state.step = one_line(text).into_owned();
+                state.detail.clear();
+                state.transfers.clear();
+            }),
+            Event::Log { image, line } => {
+                self.image(image, |state| one_line(line).trim().clone_into(&mut state.detail));
+                if self.every_line {
+                    self.write(event);
+                }
+            }
+            Event::Bytes { image, what, done, total } => self.image(image, |state| {
+                state.transfers.insert(what.clone(), (*done, *total));
+            }),
+            Event::Finished { image, .. } => {
+                if let Some(bar) = self.images.remove(image).and_then(|state| state.bar) {
+                    bar.finish_and_clear();
+                }
+                self.write(event);
+            }
+            Event::Note { .. } | Event::Warning { .. } => self.write(event),
+        }
+    }
+
+    fn tick(&mut self) {
+        for (name, state) in &mut self.images {
+            if state.bar.is_none() && state.since.elapsed() >= PATIENCE {
+                let style = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}");
+                let bar = self.bars.add(ProgressBar::new_spinner());
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+                state.bar = Some(bar);
+            }
+            if let Some(bar) = &state.bar {
+                bar.set_message(state.line(name));
+                bar.tick();
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        for state in std::mem::take(&mut self.images).into_values() {
+            if let Some(bar) = state.bar {
+                bar.finish_and_clear();
+            }
+        }
+    }
+}

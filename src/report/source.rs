@@ -1,0 +1,198 @@
+//! Findings for people: the message, the source line with the place marked, and what to do.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use super::out::Out;
+use super::place::{Place, files};
+use super::text::{count, visible};
+use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity, SourceMap};
+
+/// Lines longer than this, in bytes, are not drawn: only their place is told.
+const LONGEST_LINE: usize = 4096;
+
+/// Lines that one finding may show of a file.
+const MOST_LINES: usize = 40;
+
+/// Draws findings, and a line that sums them up.
+pub(super) fn draw(out: &Out, found: &Diagnostics, sources: &SourceMap) {
+    let masked = mask(found, sources);
+    let renderer = if out.color { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(out.width);
+    let shown = || found.iter().filter(|d| !out.quiet || d.severity == Severity::Error);
+    for (diagnostic, images) in grouped(shown()) {
+        let group = group(diagnostic, &images, &masked, sources);
+        out.error(&format!("{}\n", renderer.render(&[group])));
+    }
+    if let Some(line) = summary(shown()) {
+        out.error(&line);
+    }
+}
+
+/// Findings that differ only in the image that they are about, as rows of a matrix do, become one.
+fn grouped<'d>(found: impl Iterator<Item = &'d Diagnostic>) -> Vec<(&'d Diagnostic, Vec<&'d str>)> {
+    let mut groups: Vec<(&Diagnostic, Vec<&str>)> = Vec::new();
+    let mut seen: BTreeMap<_, usize> = BTreeMap::new();
+    for diagnostic in found {
+        let places: Vec<_> = diagnostic.labels.iter().map(|l| (&l.file, l.span.start, l.span.end)).collect();
+        let key = (places.clone(), &diagnostic.rule, &diagnostic.message);
+        let image = diagnostic.image.as_deref();
+        match seen.get(&key) {
+            Some(index) if !places.is_empty() => groups[*index].1.extend(image),
+            _ => {
+                seen.insert(key, groups.len());
+                groups.push((diagnostic, image.into_iter().collect()));
+            }
+        }
+    }
+    groups
+}
+
+/// `error: 3 errors, 1 warning in 2 files`.
+fn summary<'d>(found: impl Iterator<Item = &'d Diagnostic>) -> Option<String> {
+    let found: Vec<&Diagnostic> = found.collect();
+    let errors = found.iter().filter(|d| d.severity == Severity::Error).count();
+    let warnings = found.len() - errors;
+    let head = if errors > 0 { "error" } else { "warning" };
+    let counts = [(errors, "error"), (warnings, "warning")];
+    let counts: Vec<String> = counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, noun)| count(n, noun)).collect();
+    let files = files(found.iter().copied());
+    let within = if files > 0 { format!(" in {}", count(files, "file")) } else { String::new() };
+    (!counts.is_empty()).then(|| format!("{head}: {}{within}", counts.join(", ")))
+}
+
+/// One finding as annotate-snippets draws it.
+fn group<'a>(
+    diagnostic: &'a Diagnostic,
+    images: &[&'a str],
+    masked: &'a BTreeMap<PathBuf, String>,
+    sources: &'a SourceMap,
+) -> Group<'a> {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level.primary_title(visible(&diagnostic.message)).id(visible(&diagnostic.rule));
+    let mut group = Group::with_title(title);
+    for (file, labels) in by_file(&diagnostic.labels) {
+        let text = masked.get(file).map(String::as_str).or_else(|| sources.text(file));
+        group = match text.and_then(|text| snippet(diagnostic, &labels, text, sources)) {
+            Some(snippet) => group.element(snippet),
+            None => group.element(origin(labels[0], sources)),
+        };
+    }
+    if !images.is_empty() {
+        group = group.element(Level::NOTE.message(image_note(images)));
+    }
+    match &diagnostic.help {
+        Some(help) => group.element(Level::HELP.message(visible(help))),
+        None => group,
+    }
+}
+
+fn image_note(images: &[&str]) -> String {
+    const MOST: usize = 4;
+    match images {
+        [one] => format!("image {one}"),
+        few if few.len() <= MOST => format!("images {}", few.join(", ")),
+        many => format!("images {} and {} more", many[..MOST - 1].join(", "), many.len() - (MOST - 1)),
+    }
+}
+
+/// Labels by file, in the order in which files are first named.
+fn by_file(labels: &[Label]) -> Vec<(&Path, Vec<&Label>)> {
+    let mut files: Vec<(&Path, Vec<&Label>)> = Vec::new();
+    for label in labels {
+        match files.iter_mut().find(|(file, _)| *file == label.file) {
+            Some((_, labels)) => labels.push(label),
+            None => files.push((&label.file, vec![label])),
+        }
+    }
+    files
+}
+
+/// A place without its text.
+fn origin<'a>(label: &Label, sources: &SourceMap) -> Origin<'a> {
+    let place = Place::of(label, sources);
+    let origin = Origin::path(visible(&place.file).into_owned());
+    match place.start {
+        Some(start) => origin.line(start.line).char_column(start.column),
+        None => origin,
+    }
+}
+
+/// The lines around the labels of one file, marked. None when they are too long or too many to be drawn.
+fn snippet<'a>(
+    diagnostic: &Diagnostic,
+    labels: &[&'a Label],
+    text: &'a str,
+    sources: &SourceMap,
+) -> Option<Snippet<'a, Annotation<'a>>> {
+    let spans: Vec<Range<usize>> = labels.iter().map(|label| within(&label.span, text)).collect();
+    let start = spans.iter().map(|span| span.start).min()?;
+    let end = spans.iter().map(|span| span.end).max()?;
+    let from = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let to = text[end..].find('\n').map_or(text.len(), |newline| end + newline);
+    let window = &text[from..to];
+    if window.lines().any(|line| line.len() > LONGEST_LINE) || window.len() > LONGEST_LINE * MOST_LINES {
+        return None;
+    }
+    let annotations = labels.iter().zip(&spans).map(|(label, span)| {
+        let main = diagnostic.labels.first().is_some_and(|first| std::ptr::eq(first, *label));
+        let kind = if main { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let span = one_line_of(window, span.start - from..span.end - from);
+        kind.span(span).label((!label.text.is_empty()).then(|| visible(&label.text)))
+    });
+    let path = visible(&Place::of(labels[0], sources).file).into_owned();
+    let line = text[..from].bytes().filter(|byte| *byte == b'\n').count() + 1;
+    Some(Snippet::source(window).line_start(line).path(path).annotations(annotations.collect::<Vec<_>>()))
+}
+
+/// A span within the text and between its characters.
+fn within(span: &Range<usize>, text: &str) -> Range<usize> {
+    let start = floor(text, span.start);
+    start..floor(text, span.end).max(start)
+}
+
+fn floor(text: &str, index: usize) -> usize {
+    let mut index = index.min(text.len());
+    while !text.is_char_boundary(index) {
+        index -= 1;
+    }
+    index
+}
+
+/// A long span (a whole script) is marked on its first line alone.
+fn one_line_of(window: &str, span: Range<usize>) -> Range<usize> {
+    match window[span.clone()].match_indices('\n').nth(3) {
+        Some(_) => {
+            let first = window[span.clone()].find('\n').unwrap_or_default();
+            span.start..span.start + first
+        }
+        None => span,
+    }
+}
+
+/// The texts in which something must not be shown, with that replaced by `***` and spaces: offsets stay.
+fn mask(found: &Diagnostics, sources: &SourceMap) -> BTreeMap<PathBuf, String> {
+    let mut masked: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
+    for (file, span) in found.iter().flat_map(|diagnostic| &diagnostic.hidden) {
+        let Some(text) = sources.text(file) else { continue };
+        let bytes = masked.entry(file.clone()).or_insert_with(|| text.as_bytes().to_vec());
+        for (index, byte) in bytes[within(span, text)].iter_mut().enumerate() {
+            if *byte != b'\n' {
+                *byte = if index < 3 { b'*' } else { b' ' };
+            }
+        }
+    }
+    let text = |bytes: Vec<u8>| match String::from_utf8_lossy(&bytes) {
+        Cow::Borrowed(text) => text.to_owned(),
+        Cow::Owned(text) => text,
+    };
+    masked.into_iter().map(|(file, bytes)| (file, text(bytes))).collect()
+}

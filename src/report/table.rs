@@ -1,0 +1,64 @@
+//! Aligned columns.
+
+use std::fmt;
+
+use super::text::one_line;
+
+/// Rows whose columns are aligned by what a terminal shows: wide characters count as two.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with a row of headings.
+    pub fn new(headings: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let mut table = Self::default();
+        table.row(headings);
+        table
+    }
+
+    /// Adds a row. Rows may be of different lengths.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) -> &mut Self {
+        self.rows.push(cells.into_iter().map(|cell| one_line(&cell.into()).into_owned()).collect());
+        self
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut widths = Vec::new();
+        for row in &self.rows {
+            widths.resize(row.len().max(widths.len()), 0);
+            for (cell, width) in row.iter().zip(&mut widths) {
+                *width = console::measure_text_width(cell).max(*width);
+            }
+        }
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                let padding = width + 2 - console::measure_text_width(cell);
+                line.extend([cell.as_str(), &" ".repeat(padding)]);
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_lines_end_where_the_text_does() {
+        let mut table = Table::new(["TAG", "DIGEST", "CREATED"]);
+        table.row(["1.2.3-alpine", "sha256:12ab", ""]).row(["漢字", "sha256:34cd", "2024-05-06"]).row(["a\nb"]);
+        insta::assert_snapshot!(table.to_string(), @r"
+        TAG           DIGEST       CREATED
+        1.2.3-alpine  sha256:12ab
+        漢字          sha256:34cd  2024-05-06
+        a\nb
+        ");
+    }
+}
