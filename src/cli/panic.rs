@@ -9,8 +9,10 @@ pub(super) fn install(out: crate::report::Out) {
 
 /// Text that was put together while running is left out: only a literal of the source is certain to hold no secret.
 fn text(info: &PanicHookInfo<'_>) -> String {
-    let place = info.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
-    let what = info.payload().downcast_ref::<&'static str>().map_or_else(String::new, |what| format!(": {what}"));
+    let place =
+        info.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+    let what =
+        info.payload().downcast_ref::<&'static str>().map_or_else(String::new, |what| format!(": {what}"));
     format!(
         "error: golden has a bug and stops{place}{what}\n  help: please report it with this line and the command that you ran \
          (golden {} on {}-{}); nothing of your files is in it",

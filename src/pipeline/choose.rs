@@ -2,7 +2,6 @@
 
 use crate::engine::EngineKind;
 use crate::resolve::ResolvedImage;
-use crate::resolve::image::{Base, Family};
 
 /// What is to become of what is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,47 +15,40 @@ pub enum Goal {
 }
 
 /// The engine for an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
     /// Docker or embedded, never auto.
     pub engine: EngineKind,
     /// Why, in half a sentence.
-    pub because: &'static str,
+    pub because: String,
 }
 
 /// Chooses the engine for an image. `answers` says whether a Docker Engine does; it is asked only where it matters.
-pub fn choose(
+pub async fn choose(
     wanted: EngineKind,
     goal: Goal,
     image: &ResolvedImage,
-    answers: impl FnOnce() -> bool,
+    answers: impl AsyncFnOnce() -> bool,
 ) -> Choice {
-    let embedded = |because| Choice { engine: EngineKind::Embedded, because };
-    let docker = |because| Choice { engine: EngineKind::Docker, because };
-    match wanted {
-        EngineKind::Docker => docker("it was asked for"),
-        EngineKind::Embedded => embedded("it was asked for"),
-        EngineKind::Auto if image.needs_execution() => docker("packages or steps have to be run"),
-        EngineKind::Auto if named_owners(image) => docker("owners are given by name"),
-        EngineKind::Auto if needs_assembling(image) => embedded("the base has no tools for its certificates"),
-        EngineKind::Auto => match goal {
-            Goal::Publish => embedded("nothing has to be run"),
-            Goal::Write => embedded("the image is to be written"),
-            Goal::Local if answers() => docker("a Docker Engine answers"),
-            Goal::Local => embedded("nothing has to be run, and no Docker Engine answers"),
-        },
+    let choice = |engine, because: &str| Choice { engine, because: because.to_owned() };
+    let needs_embedded = crate::render::needs_embedded(image);
+    match (wanted, goal) {
+        (EngineKind::Docker, _) => choice(EngineKind::Docker, "it was asked for"),
+        (EngineKind::Embedded, _) => choice(EngineKind::Embedded, "it was asked for"),
+        (EngineKind::Auto, _) if image.needs_execution() => {
+            choice(EngineKind::Docker, "packages or steps have to be run")
+        }
+        (EngineKind::Auto, _) if needs_embedded.is_some() => {
+            let what = needs_embedded.unwrap_or_default();
+            Choice { engine: EngineKind::Embedded, because: format!("nothing could be run for {what}") }
+        }
+        (EngineKind::Auto, Goal::Publish) => choice(EngineKind::Embedded, "nothing has to be run"),
+        (EngineKind::Auto, Goal::Write) => choice(EngineKind::Embedded, "the image is to be written"),
+        (EngineKind::Auto, Goal::Local) if answers().await => {
+            choice(EngineKind::Docker, "a Docker Engine answers")
+        }
+        (EngineKind::Auto, Goal::Local) => {
+            choice(EngineKind::Embedded, "nothing has to be run, and no Docker Engine answers")
+        }
     }
-}
-
-/// Owners by name have to be looked up in the base, which the engine does by itself (1-spec, `[[files]]`).
-fn named_owners(image: &ResolvedImage) -> bool {
-    let named = |file: &crate::resolve::image::FileEntry| {
-        matches!(file.owner, crate::resolve::image::Owner::Named { .. })
-    };
-    image.files.iter().any(named)
-}
-
-/// Certificates on a static base other than scratch (7-rules 16).
-fn needs_assembling(image: &ResolvedImage) -> bool {
-    image.family == Family::Static && image.base != Base::Scratch && !image.certificates.is_empty()
 }

@@ -64,7 +64,11 @@ impl Finding {
 }
 
 /// Applies every rule that is on.
-pub(super) fn judge(compiled: &Compiled<'_>, subject: &Subject<'_>, places: Option<&dyn Places>) -> Diagnostics {
+pub(super) fn judge(
+    compiled: &Compiled<'_>,
+    subject: &Subject<'_>,
+    places: Option<&dyn Places>,
+) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     for rule in RULES {
         let severity = match compiled.policy.severity.get(rule.id) {
@@ -120,5 +124,8 @@ fn locate(diagnostic: &mut Diagnostic, finding: &Finding, file: &Path, places: &
 
 /// The place of the nearest table that is there, `[image]` at last, where a key would have to be added.
 fn nearest(file: &Path, key: &[&str], places: &dyn Places) -> Option<std::ops::Range<usize>> {
-    (1..key.len()).rev().find_map(|length| places.key(file, &key[..length])).or_else(|| places.key(file, &["image"]))
+    (1..key.len())
+        .rev()
+        .find_map(|length| places.key(file, &key[..length]))
+        .or_else(|| places.key(file, &["image"]))
 }

@@ -53,7 +53,12 @@ impl<'a> Subject<'a> {
             labels: spec_labels(image),
             inherited: Vec::new(),
             user: effective_user(image, all),
-            ports: image.config.expose.iter().map(|p| (p.number.into(), p.number.into(), p.to_string())).collect(),
+            ports: image
+                .config
+                .expose
+                .iter()
+                .map(|p| (p.number.into(), p.number.into(), p.to_string()))
+                .collect(),
             env: image.env.iter().map(|(key, value)| (Cow::Borrowed(key.as_str()), texts(value))).collect(),
             base: Some(&image.base),
             locked: (facts.is_locked)(&image.base),
@@ -73,7 +78,11 @@ impl<'a> Subject<'a> {
             .collect();
         let own = built.image.map(spec_labels);
         let inherited = own.map_or_else(Vec::new, |own| {
-            labels.iter().filter(|(key, _)| !own.contains_key(*key)).map(|(key, value)| (*key, *value)).collect()
+            labels
+                .iter()
+                .filter(|(key, _)| !own.contains_key(*key))
+                .map(|(key, value)| (*key, *value))
+                .collect()
         });
         Self {
             name: built.name.to_owned(),
@@ -81,7 +90,11 @@ impl<'a> Subject<'a> {
             labels: labels.into_iter().map(|(k, v)| (k, LabelValue::Known(v.into()))).collect(),
             inherited,
             user: Some(built.config.user().into()),
-            ports: table("ExposedPorts").into_iter().flatten().filter_map(|(text, _)| port_range(text)).collect(),
+            ports: table("ExposedPorts")
+                .into_iter()
+                .flatten()
+                .filter_map(|(text, _)| port_range(text))
+                .collect(),
             env: built.config.env().into_iter().map(split_variable).collect(),
             base: None,
             locked: false,

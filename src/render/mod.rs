@@ -69,7 +69,9 @@ pub enum Error {
         source: minijinja::Error,
     },
     /// `prepend` or `append` for a variable that a Dockerfile cannot refer to.
-    #[error("{image}: env.{key} cannot be extended: a Dockerfile refers only to names of letters, digits and _")]
+    #[error(
+        "{image}: env.{key} cannot be extended: a Dockerfile refers only to names of letters, digits and _"
+    )]
     Extend {
         /// The image.
         image: String,

@@ -7,7 +7,8 @@ use super::text::visible;
 
 /// Writes an error with all of its sources, and the hints below it.
 pub fn failure(out: &Out, error: &(dyn Error + Send + Sync + 'static), hints: &[String]) {
-    let (red, blue) = (anstyle::AnsiColor::Red.on_default().bold(), anstyle::AnsiColor::Cyan.on_default().bold());
+    let (red, blue) =
+        (anstyle::AnsiColor::Red.on_default().bold(), anstyle::AnsiColor::Cyan.on_default().bold());
     let head = |word: &str, style: anstyle::Style| {
         if out.color { format!("{style}{word}{style:#}") } else { word.to_owned() }
     };

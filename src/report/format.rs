@@ -23,8 +23,16 @@ pub enum Format {
 
 impl Format {
     /// Every form.
-    pub const ALL: [Self; 8] =
-        [Self::Text, Self::Json, Self::Github, Self::Sarif, Self::Gitlab, Self::Mermaid, Self::Dot, Self::Svg];
+    pub const ALL: [Self; 8] = [
+        Self::Text,
+        Self::Json,
+        Self::Github,
+        Self::Sarif,
+        Self::Gitlab,
+        Self::Mermaid,
+        Self::Dot,
+        Self::Svg,
+    ];
 
     /// The name that `--format` takes.
     #[must_use]

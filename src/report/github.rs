@@ -65,7 +65,11 @@ mod tests {
         let (head, message) = rest.split_once("::").unwrap();
         let (command, properties) = head.split_once(' ').unwrap_or((head, ""));
         let undo = |text: &str| {
-            text.replace("%0D", "\r").replace("%0A", "\n").replace("%3A", ":").replace("%2C", ",").replace("%25", "%")
+            text.replace("%0D", "\r")
+                .replace("%0A", "\n")
+                .replace("%3A", ":")
+                .replace("%2C", ",")
+                .replace("%25", "%")
         };
         let properties = properties.split(',').map(|pair| {
             let (name, value) = pair.split_once('=').unwrap();

@@ -40,5 +40,9 @@ pub(super) fn slashes(path: &Path) -> String {
 
 /// The files that findings name, each once.
 pub(super) fn files<'d>(found: impl Iterator<Item = &'d Diagnostic>) -> usize {
-    found.filter_map(|d| d.labels.first()).map(|label| &label.file).collect::<std::collections::BTreeSet<&PathBuf>>().len()
+    found
+        .filter_map(|d| d.labels.first())
+        .map(|label| &label.file)
+        .collect::<std::collections::BTreeSet<&PathBuf>>()
+        .len()
 }

@@ -48,7 +48,9 @@ fn described(id: &str) -> Value {
             "help": { "text": rule.docs.trim_end() },
             "defaultConfiguration": { "level": level(rule.severity) },
         }),
-        None => json!({ "id": id, "shortDescription": { "text": "the spec is well-formed and means something" } }),
+        None => {
+            json!({ "id": id, "shortDescription": { "text": "the spec is well-formed and means something" } })
+        }
     }
 }
 
@@ -63,8 +65,7 @@ fn result(diagnostic: &Diagnostic, ids: &[&str], sources: &SourceMap) -> Value {
         "level": level(diagnostic.severity),
         "message": { "text": text },
     });
-    let mut locations: Vec<Value> =
-        diagnostic.labels.iter().map(|label| location(label, sources)).collect();
+    let mut locations: Vec<Value> = diagnostic.labels.iter().map(|label| location(label, sources)).collect();
     if locations.is_empty() && diagnostic.image.is_some() {
         locations.push(json!({}));
     }

@@ -60,7 +60,8 @@ fn summary<'d>(found: impl Iterator<Item = &'d Diagnostic>) -> Option<String> {
     let warnings = found.len() - errors;
     let head = if errors > 0 { "error" } else { "warning" };
     let counts = [(errors, "error"), (warnings, "warning")];
-    let counts: Vec<String> = counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, noun)| count(n, noun)).collect();
+    let counts: Vec<String> =
+        counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, noun)| count(n, noun)).collect();
     let files = files(found.iter().copied());
     let within = if files > 0 { format!(" in {}", count(files, "file")) } else { String::new() };
     (!counts.is_empty()).then(|| format!("{head}: {}{within}", counts.join(", ")))

@@ -53,7 +53,10 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_lines_end_where_the_text_does() {
         let mut table = Table::new(["TAG", "DIGEST", "CREATED"]);
-        table.row(["1.2.3-alpine", "sha256:12ab", ""]).row(["漢字", "sha256:34cd", "2024-05-06"]).row(["a\nb"]);
+        table
+            .row(["1.2.3-alpine", "sha256:12ab", ""])
+            .row(["漢字", "sha256:34cd", "2024-05-06"])
+            .row(["a\nb"]);
         insta::assert_snapshot!(table.to_string(), @r"
         TAG           DIGEST       CREATED
         1.2.3-alpine  sha256:12ab

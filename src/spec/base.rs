@@ -49,7 +49,9 @@ impl BaseTable {
     fn into_spec(self) -> Result<BaseSpec, String> {
         match (self.image, self.r#ref) {
             (Some(_), Some(_)) => Err("a base has either `image` or `ref`, not both".to_owned()),
-            (None, None) => Err("a base needs `image` (of this workspace) or `ref` (of a registry)".to_owned()),
+            (None, None) => {
+                Err("a base needs `image` (of this workspace) or `ref` (of a registry)".to_owned())
+            }
             (Some(image), None) => Ok(BaseSpec::Workspace {
                 image,
                 version: self.version,

@@ -202,7 +202,8 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(Exposed { first, last, protocol }), "{text}");
         }
-        for bad in ["", "0", "70000", "80/", "80/TCP", "a", "-", "80-", "90-80", "+80", "80-70000", "8080:80"] {
+        for bad in ["", "0", "70000", "80/", "80/TCP", "a", "-", "80-", "90-80", "+80", "80-70000", "8080:80"]
+        {
             assert!(bad.parse::<Exposed>().is_err(), "{bad:?} was taken");
         }
     }

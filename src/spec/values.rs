@@ -271,7 +271,8 @@ mod tests {
 
     #[test]
     fn durations_are_those_of_go() {
-        for (text, milliseconds) in [("30s", 30_000), ("1m30s", 90_000), ("500ms", 500), ("2h", 7_200_000), ("0s", 0)]
+        for (text, milliseconds) in
+            [("30s", 30_000), ("1m30s", 90_000), ("500ms", 500), ("2h", 7_200_000), ("0s", 0)]
         {
             assert_eq!(text.parse(), Ok(Interval(Duration::from_millis(milliseconds))), "{text}");
         }

@@ -41,5 +41,9 @@ fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding
 
 /// A range of thousands of ports should not fill the screen.
 fn shortened(ports: &[&str]) -> String {
-    if ports.len() <= 6 { ports.join(", ") } else { format!("{}, … {}", ports[..4].join(", "), ports[ports.len() - 1]) }
+    if ports.len() <= 6 {
+        ports.join(", ")
+    } else {
+        format!("{}, … {}", ports[..4].join(", "), ports[ports.len() - 1])
+    }
 }

@@ -28,9 +28,26 @@ Give secrets to containers when they run, and to build steps by [[run]] secrets 
 
 /// Ends of names, in lower case and without separators, that say “a credential”.
 const NAMES: [&str; 20] = [
-    "password", "passwd", "passphrase", "secret", "secrets", "token", "apikey", "accesskey", "secretkey", "privatekey",
-    "signingkey", "encryptionkey", "authkey", "sharedkey", "credential", "credentials", "clientsecret", "dbpass",
-    "bearer", "accountkey",
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "secrets",
+    "token",
+    "apikey",
+    "accesskey",
+    "secretkey",
+    "privatekey",
+    "signingkey",
+    "encryptionkey",
+    "authkey",
+    "sharedkey",
+    "credential",
+    "credentials",
+    "clientsecret",
+    "dbpass",
+    "bearer",
+    "accountkey",
 ];
 
 /// Words that say so only when they stand alone after a separator: `DB_PWD`, but not `PWD`.
@@ -79,7 +96,9 @@ fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding
                 .key(&["env", name], "the value is not shown")
                 .hiding_value()
                 .asked_by(&["env", "deny_secrets"])
-                .help("give secrets to containers when they run, and to build steps by [[run]] secrets = […]"),
+                .help(
+                    "give secrets to containers when they run, and to build steps by [[run]] secrets = […]",
+                ),
         );
     }
 }
@@ -106,14 +125,39 @@ mod tests {
     #[test]
     fn names_that_say_so() {
         for name in [
-            "DB_PASSWORD", "PGPASSWORD", "API_TOKEN", "AWS_SECRET_ACCESS_KEY", "dbPassword", "GITHUB_TOKEN", "TOKEN",
-            "MY_API_KEY", "APIKEY", "DB_PWD", "SSH_PRIVATE_KEY", "CLIENT_SECRET", "client-secret", "TOKEN_2", "SMTP_PASS",
+            "DB_PASSWORD",
+            "PGPASSWORD",
+            "API_TOKEN",
+            "AWS_SECRET_ACCESS_KEY",
+            "dbPassword",
+            "GITHUB_TOKEN",
+            "TOKEN",
+            "MY_API_KEY",
+            "APIKEY",
+            "DB_PWD",
+            "SSH_PRIVATE_KEY",
+            "CLIENT_SECRET",
+            "client-secret",
+            "TOKEN_2",
+            "SMTP_PASS",
         ] {
             assert!(names_a_credential(name), "{name}");
         }
         for name in [
-            "PATH", "PWD", "OLDPWD", "TOKEN_URL", "PASSWORD_FILE", "SSH_AUTH_SOCK", "GPG_KEY", "SECRET_NAME", "COMPASS",
-            "JAVA_HOME", "DOTNET_CLI_TELEMETRY_OPTOUT", "KEYMAP", "BYPASS", "TOKENIZER",
+            "PATH",
+            "PWD",
+            "OLDPWD",
+            "TOKEN_URL",
+            "PASSWORD_FILE",
+            "SSH_AUTH_SOCK",
+            "GPG_KEY",
+            "SECRET_NAME",
+            "COMPASS",
+            "JAVA_HOME",
+            "DOTNET_CLI_TELEMETRY_OPTOUT",
+            "KEYMAP",
+            "BYPASS",
+            "TOKENIZER",
         ] {
             assert!(!names_a_credential(name), "{name}");
         }
@@ -132,7 +176,9 @@ mod tests {
         ] {
             assert!(VALUES.is_match(value), "{value}");
         }
-        for value in ["https://example.com:8080/a@b", "1.2.3", "/usr/bin:/bin", "user@host", "http://host/x:y@z", ""] {
+        for value in
+            ["https://example.com:8080/a@b", "1.2.3", "/usr/bin:/bin", "user@host", "http://host/x:y@z", ""]
+        {
             assert!(!VALUES.is_match(value), "{value}");
         }
         assert!(says_nothing("Yes") && says_nothing("") && !says_nothing("hunter2"));

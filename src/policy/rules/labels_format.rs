@@ -77,7 +77,8 @@ fn is_email(value: &str) -> bool {
     let atom = |text: &str, more: &str| {
         !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || more.contains(c))
     };
-    let label = |text: &str| atom(text, "-") && !text.starts_with('-') && !text.ends_with('-') && text.len() <= 63;
+    let label =
+        |text: &str| atom(text, "-") && !text.starts_with('-') && !text.ends_with('-') && text.len() <= 63;
     local.len() <= 64
         && local.split('.').all(|part| atom(part, "!#$%&'*+/=?^_`{|}~-"))
         && domain.contains('.')

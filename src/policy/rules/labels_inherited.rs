@@ -77,10 +77,18 @@ mod tests {
 
     #[test]
     fn identity_is_told_from_the_rest() {
-        for key in ["maintainer", "version", "org.opencontainers.image.url", "io.k8s.display-name", "com.redhat.component"] {
+        for key in [
+            "maintainer",
+            "version",
+            "org.opencontainers.image.url",
+            "io.k8s.display-name",
+            "com.redhat.component",
+        ] {
             assert!(is_identity(key), "{key}");
         }
-        for key in ["framework", "licenses", "org.example.version", "io.k8sx.name", "org.opencontainers.image.extra"] {
+        for key in
+            ["framework", "licenses", "org.example.version", "io.k8sx.name", "org.opencontainers.image.extra"]
+        {
             assert!(!is_identity(key), "{key}");
         }
     }

@@ -26,10 +26,13 @@ fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding
         }
         let wanted = compiled.policy.labels.get(*label).and_then(|rule| rule.pattern.as_deref());
         found.push(
-            Finding::new(format!("label `{label}`: `{value}` does not match `{}`", wanted.unwrap_or_default()))
-                .key(&["labels", label], "does not match")
-                .asked_by(&["labels", label, "pattern"])
-                .help("the whole value must match the pattern"),
+            Finding::new(format!(
+                "label `{label}`: `{value}` does not match `{}`",
+                wanted.unwrap_or_default()
+            ))
+            .key(&["labels", label], "does not match")
+            .asked_by(&["labels", label, "pattern"])
+            .help("the whole value must match the pattern"),
         );
     }
 }

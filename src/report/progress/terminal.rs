@@ -33,7 +33,13 @@ struct Image {
 
 impl Image {
     fn new() -> Self {
-        Self { since: Instant::now(), bar: None, step: String::new(), detail: String::new(), transfers: BTreeMap::new() }
+        Self {
+            since: Instant::now(),
+            bar: None,
+            step: String::new(),
+            detail: String::new(),
+            transfers: BTreeMap::new(),
+        }
     }
 
     /// What is going on, in one line.

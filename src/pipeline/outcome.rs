@@ -1,0 +1,53 @@
+//! What a run did with each image: shown as the summary, printed as JSON, written by `--metadata-file`.
+
+use serde::Serialize;
+
+use crate::engine::EngineKind;
+use crate::publish::receipt::Receipt;
+use crate::reference::{Digest, Reference};
+
+/// What became of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// It was built and stays on this machine.
+    Built,
+    /// It was published.
+    Published,
+    /// It is published already, with the same inputs.
+    Unchanged,
+    /// Something failed.
+    Failed,
+    /// What it is built on did not get done.
+    Blocked,
+}
+
+/// What a run did with one image.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The image's name in the workspace.
+    pub image: String,
+    /// The version that went out.
+    pub version: semver::Version,
+    /// The variant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// What became of it.
+    pub outcome: Fate,
+    /// Why it was built, skipped or refused, or what failed.
+    pub because: String,
+    /// The engine that built it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineKind>,
+    /// `dev.golden.inputs`.
+    pub inputs: Digest,
+    /// The engine's image ID, or the digest of what was assembled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Its names in the Docker Engine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub local: Vec<Reference>,
+    /// What was published where.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<Receipt>,
+}
