@@ -6,7 +6,7 @@ mod error;
 
 use std::collections::BTreeMap;
 
-pub use self::docker::Docker;
+pub use self::docker::{Docker, DockerEnv};
 pub use self::embedded::Embedded;
 pub use self::error::Error;
 pub use crate::assemble::{Assembled, AssembledImage, Layer, LayerSource};

@@ -105,9 +105,9 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let authority = |f: &mut fmt::Formatter<'_>, host: &str, port: Option<u16>| {
             if host.contains(':') {
-                write!(f, "[{host}]")?
+                write!(f, "[{host}]")?;
             } else {
-                f.write_str(host)?
+                f.write_str(host)?;
             }
             port.map_or(Ok(()), |port| write!(f, ":{port}"))
         };

@@ -1,6 +1,6 @@
 //! One build: the base is fetched and looked at, the context sent, the story told, the image named.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use bollard::models::BuildInfo;
 use bollard::query_parameters::BuildImageOptions;
@@ -16,6 +16,8 @@ use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::render::{self, PinnedBase, Recipe};
 
+/// The build argument with the base's own user, to be restored after steps of root (7-rules 14).
+const BASE_USER: &str = "GOLDEN_BASE_USER";
 /// The largest secret that BuildKit takes, in bytes.
 const MAX_SECRET: usize = 500 * 1024;
 
@@ -85,7 +87,7 @@ impl Job<'_> {
             (PinnedBase::Local { reference, .. }, _) => reference.clone(),
             (PinnedBase::Workspace { .. }, Some(parent)) => parent.clone(),
             (PinnedBase::Workspace { parent, .. }, None) => {
-                return Err(self.no_base(parent, "it was neither built nor published".to_owned()));
+                return Err(no_base(parent, "it was neither built nor published".to_owned()));
             }
         };
         let image = match self.docker.image(&reference).await? {
@@ -96,7 +98,7 @@ impl Job<'_> {
             && image.id != *id
         {
             let why = format!("it was {} and is {} by now", id.short(), image.id.short());
-            return Err(self.no_base(&reference.to_string(), why));
+            return Err(no_base(&reference.to_string(), why));
         }
         Ok(Some((reference.to_string(), image)))
     }
@@ -105,11 +107,7 @@ impl Job<'_> {
         let login = self.options.logins.get(&reference.repository.host);
         self.docker.pull(reference, platform, login, self.image, self.events).await?;
         let image = self.docker.image(reference).await?;
-        image.ok_or_else(|| self.no_base(&reference.to_string(), "it is not there after the pull".to_owned()))
-    }
-
-    fn no_base(&self, reference: &str, message: String) -> Error {
-        Error::Base { reference: reference.to_owned(), message }
+        image.ok_or_else(|| no_base(&reference.to_string(), "it is not there after the pull".to_owned()))
     }
 
     /// The parameters of the build.
@@ -119,15 +117,18 @@ impl Job<'_> {
         if let Some((reference, image)) = base {
             let user = Some(image.config.user()).filter(|user| !user.is_empty()).unwrap_or("0");
             build_args.insert("GOLDEN_BASE".to_owned(), reference.clone());
-            build_args.insert("GOLDEN_BASE_USER".to_owned(), user.to_owned());
+            // An argument that no instruction declares is something to warn of, for the classic builder.
+            if self.recipe.rendered.dockerfile.contains(BASE_USER) {
+                build_args.insert(BASE_USER.to_owned(), user.to_owned());
+            }
         }
         BuildImageOptions {
             dockerfile: "Dockerfile".to_owned(),
             nocache: self.options.no_cache,
             rm: true,
             forcerm: true,
-            buildargs: Some(unordered(build_args)),
-            labels: Some(unordered(render::late_labels(self.recipe))),
+            buildargs: Some(build_args.into_iter().collect()),
+            labels: Some(render::late_labels(self.recipe).into_iter().collect()),
             platform: platform.map(Platform::to_string).unwrap_or_default(),
             ..Default::default()
         }
@@ -180,8 +181,6 @@ async fn follow(
     Ok(())
 }
 
-/// The same map as bollard takes it; JSON objects have no order.
-#[expect(clippy::disallowed_types, reason = "bollard's API asks for it")]
-fn unordered(map: BTreeMap<String, String>) -> HashMap<String, String> {
-    map.into_iter().collect()
+fn no_base(reference: &str, message: String) -> Error {
+    Error::Base { reference: reference.to_owned(), message }
 }

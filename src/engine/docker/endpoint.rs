@@ -126,25 +126,30 @@ fn no_context(name: &str) -> Error {
 mod tests {
     use super::*;
 
+    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    fn write(path: &Path, text: &str) {
+        std::fs::write(path, text).unwrap();
+    }
+
     /// A config folder with a current context `remote` and a context `secure` that has TLS files.
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let write = |path: String, text: &str| {
+        let put = |path: String, text: &str| {
             let path = folder.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
+            write(&path, text);
         };
-        write("config.json".into(), r#"{"currentContext": "remote", "auths": {}}"#);
+        put("config.json".into(), r#"{"currentContext": "remote", "auths": {}}"#);
         for (name, host) in [("remote", "ssh://me@build"), ("secure", "tcp://build:2376")] {
             let hash = Digest::of(name.as_bytes());
-            write(
+            put(
                 format!("contexts/meta/{}/meta.json", hash.hex()),
                 &format!(
                     r#"{{"Name":"{name}","Metadata":{{}},"Endpoints":{{"docker":{{"Host":"{host}","SkipTLSVerify":false}}}}}}"#
                 ),
             );
         }
-        write(format!("contexts/tls/{}/docker/ca.pem", Digest::of(b"secure").hex()), "");
+        put(format!("contexts/tls/{}/docker/ca.pem", Digest::of(b"secure").hex()), "");
         folder
     }
 
@@ -196,7 +201,7 @@ mod tests {
     #[tokio::test]
     async fn a_broken_config_is_told_with_its_path() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.json"), "{").unwrap();
+        write(&folder.path().join("config.json"), "{");
         let error = find(DockerEnv { config_dir: Some(folder.path().into()), ..Default::default() }).await;
         assert!(error.contains("config.json cannot be read"), "{error}");
     }

@@ -44,11 +44,12 @@ impl Step {
         let mut lines = Vec::new();
         while let Some(end) = self.rest.find('\n') {
             let line: String = self.rest.drain(..=end).collect();
-            let line = line.trim_end_matches(['\n', '\r']);
-            lines.push(line.rsplit('\r').next().unwrap_or(line).to_owned());
-        }
-        for line in &lines {
-            self.keep(line.clone());
+            let line = without_escapes(line.trim_end_matches(['\n', '\r']));
+            let line = line.rsplit('\r').next().unwrap_or_default().to_owned();
+            if !is_remark(&line) {
+                self.keep(line.clone());
+                lines.push(line);
+            }
         }
         lines
     }
@@ -77,7 +78,7 @@ impl<'a> Progress<'a> {
         match info.aux {
             Some(BuildInfoAux::BuildKit(status)) => self.take_status(status),
             Some(BuildInfoAux::Default(image)) => {
-                self.id = image.id.and_then(|id| id.parse().ok()).or(self.id.take())
+                self.id = image.id.and_then(|id| id.parse().ok()).or(self.id.take());
             }
             None => {}
         }
@@ -99,9 +100,7 @@ impl<'a> Progress<'a> {
             return;
         }
         let lines = self.steps.entry(String::new()).or_default().lines(text);
-        for line in lines.into_iter().filter(|line| !is_remark(line)) {
-            self.log(line);
-        }
+        self.log(lines);
     }
 
     /// A message of BuildKit: steps that began or ended, and output.
@@ -122,7 +121,7 @@ impl<'a> Progress<'a> {
         }
         for log in status.logs {
             let lines = self.steps.entry(log.vertex).or_default().lines(&String::from_utf8_lossy(&log.msg));
-            lines.into_iter().for_each(|line| self.log(line));
+            self.log(lines);
         }
     }
 
@@ -130,7 +129,7 @@ impl<'a> Progress<'a> {
         let step = self.steps.entry(vertex.digest.clone()).or_default();
         step.text = shorten(&vertex.name);
         // BuildKit prepares things in steps of its own, of which nobody has written a line.
-        let internal = vertex.name.starts_with("[internal]");
+        let internal = vertex.name.starts_with("[internal]") || vertex.name == "copy /context /";
         if !step.told && !internal && (vertex.started.is_some() || vertex.cached) {
             step.told = true;
             let cached = if vertex.cached { "CACHED " } else { "" };
@@ -142,16 +141,16 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn log(&self, line: String) {
-        self.events.send(Event::Log { image: self.image.to_owned(), line });
+    fn log(&self, lines: Vec<String>) {
+        for line in lines {
+            self.events.send(Event::Log { image: self.image.to_owned(), line });
+        }
     }
 
     /// Tells what steps left without a line break.
     fn finish_lines(&mut self) {
         for step in self.steps.values_mut().filter(|step| !step.rest.is_empty()) {
-            let line = std::mem::take(&mut step.rest);
-            step.keep(line.clone());
-            if !is_remark(&line) {
+            for line in step.lines("\n") {
                 self.events.send(Event::Log { image: self.image.to_owned(), line });
             }
         }
@@ -162,12 +161,9 @@ impl<'a> Progress<'a> {
         self.finish_lines();
         let failed = self.failed.as_deref().unwrap_or_default();
         match (self.steps.remove(failed), exit_code(&message)) {
-            (Some(step), exit_code) if !step.text.is_empty() => Error::Step {
-                step: step.text,
-                exit_code,
-                message,
-                tail: step.tail.into_iter().filter(|line| !is_remark(line)).collect(),
-            },
+            (Some(step), exit_code) if !step.text.is_empty() => {
+                Error::Step { step: step.text, exit_code, message, tail: step.tail.into() }
+            }
             _ => Error::Build { message },
         }
     }
@@ -204,6 +200,23 @@ fn is_remark(line: &str) -> bool {
         || [" ---> ", " ---> Running in ", "Removing intermediate container ", "Successfully built "]
             .into_iter()
             .any(after)
+}
+
+/// A line without escape sequences: the classic builder colours what steps write to standard error, and a terminal
+/// must not be steered by what a build prints.
+fn without_escapes(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line.chars();
+    while let Some(c) = rest.next() {
+        if c != '\u{1b}' {
+            text.push(c);
+        } else if rest.clone().next() == Some('[') {
+            // A control sequence ends with its first character from @ to ~ after the bracket.
+            rest.next();
+            rest.find(|c| ('@'..='~').contains(c));
+        }
+    }
+    text
 }
 
 /// The exit code in an engine's message: `… returned a non-zero code: 3`, `… exit code: 3`.

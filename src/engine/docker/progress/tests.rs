@@ -7,7 +7,9 @@ use super::*;
 fn story(infos: Vec<BuildInfo>, message: Option<&str>) -> (Vec<String>, Option<Error>, Option<Digest>) {
     let (events, mut receiver) = Events::channel();
     let mut progress = Progress::new("app:1.0.0", &events);
-    infos.into_iter().for_each(|info| progress.take(info));
+    for info in infos {
+        progress.take(info);
+    }
     let id = progress.image_id().cloned();
     let error = message.map(|message| progress.failure(message.to_owned()));
     let mut told = Vec::new();
@@ -42,14 +44,10 @@ fn vertex(digest: &str, name: &str, error: &str) -> Vertex {
     Vertex {
         digest: digest.to_owned(),
         name: name.to_owned(),
-        started: Some(bollard_timestamp()),
+        started: Some(Default::default()),
         error: error.to_owned(),
         ..Default::default()
     }
-}
-
-fn bollard_timestamp<T: Default>() -> T {
-    T::default()
 }
 
 #[test]
@@ -103,7 +101,8 @@ fn buildkit_is_heard_and_the_failing_step_is_told_from_the_cancelled() {
 
 #[test]
 fn only_the_last_twenty_lines_are_kept() {
-    let output: String = (0..100).map(|n| format!("{n}\n")).collect();
+    let lines: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    let output = format!("{}\n", lines.join("\n"));
     let (_, error, _) = story(vec![stream("Step 1/1 : RUN x"), stream(&output)], Some("code"));
     let Some(Error::Step { tail, .. }) = error else { panic!("{error:?}") };
     assert_eq!((tail.len(), tail[0].as_str(), tail[19].as_str()), (20, "80", "99"));
@@ -127,4 +126,19 @@ fn the_last_image_id_counts() {
 fn a_step_is_one_line_of_bearable_length() {
     assert_eq!(shorten("a\nb"), "a");
     assert_eq!(shorten(&"é".repeat(500)).chars().count(), STEP + 1);
+}
+
+#[test]
+fn escape_sequences_do_not_reach_the_terminal() {
+    assert_eq!(without_escapes("\u{1b}[91merr\u{1b}[0m or \u{1b}[1;31mcolour"), "err or colour");
+    assert_eq!(without_escapes("\u{1b}cx\u{1b}[2"), "cx");
+    let (told, ..) = story(
+        vec![
+            stream("Step 1/1 : RUN x"),
+            stream("\u{1b}[91mwarned\n\u{1b}[0m"),
+            stream("Removing intermediate container 0123456789ab\n"),
+        ],
+        None,
+    );
+    assert_eq!(told, ["step [1/1] RUN x", "log warned"]);
 }

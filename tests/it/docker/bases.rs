@@ -1,0 +1,108 @@
+//! What an image is built on: a registry's digest, the engine's own image, a parent of the same run.
+
+use golden::engine::docker::Builder;
+use golden::engine::{BuildOptions, Docker, Error, Login};
+use golden::reference::{Digest, Reference};
+use golden::render::PinnedBase;
+use golden::secret::Secret;
+
+use super::recipe::{BUILDERS, build, docker, environment, local_base, on_busybox, recipe, unique};
+use crate::support::services;
+
+const LINES: &str = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nARG GOLDEN_BASE_USER=\nUSER root\nRUN [\"/bin/sh\",\"-ec\",\"id -u\"]\nUSER ${GOLDEN_BASE_USER}\n";
+
+/// For the second engine, whose steps have no network that BuildKit could give them.
+const NO_STEPS: &str = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nLABEL built=yes\n";
+
+/// The digest under which the second engine, or any other, gets the busybox of the registry.
+async fn published() -> (Reference, Digest) {
+    let docker = docker(Builder::Classic).await;
+    let reference: Reference = services::base_busybox().parse().unwrap();
+    let image = match docker.image(&reference).await.unwrap() {
+        Some(image) => image,
+        None => panic!("the services push the base from the first engine"),
+    };
+    let known = image.repo_digests.iter().find(|known| known.repository == reference.repository);
+    (reference, known.unwrap().digest.clone().unwrap())
+}
+
+#[tokio::test]
+async fn a_registrys_digest_is_pulled_by_an_engine_that_lacks_it() {
+    let (reference, digest) = published().await;
+    for builder in BUILDERS {
+        let second = Docker::connect(&environment(services::docker_second(), builder)).await.unwrap();
+        second.remove(&reference.at(digest.clone())).await.unwrap();
+        let base = PinnedBase::Registry { reference: reference.clone(), digest: digest.clone() };
+        let outcome = build(&second, &recipe(base, NO_STEPS), &BuildOptions::default()).await;
+        outcome.built();
+        assert!(outcome.steps()[0].starts_with("pull 127.0.0.1:"), "{:?}", outcome.steps());
+    }
+}
+
+#[tokio::test]
+async fn a_login_reaches_the_registry_of_the_base() {
+    let docker = docker(Builder::BuildKit).await;
+    let host = services::registry_htpasswd();
+    let reference: Reference = format!("{host}/{}:1", unique()).parse().unwrap();
+    let id = docker.image(&local_base()).await.unwrap().unwrap().id;
+    docker.tag(&id, &reference).await.unwrap();
+    let login = Login::Password {
+        user: services::htpasswd_user().into(),
+        password: Secret::new(services::htpasswd_password().into()),
+    };
+    docker.push(&reference, Some(&login), "base", &golden::event::Events::silent()).await.unwrap();
+    let image = docker.image(&reference).await.unwrap().unwrap();
+    let digest = image
+        .repo_digests
+        .iter()
+        .find(|known| known.repository == reference.repository)
+        .unwrap()
+        .digest
+        .clone()
+        .unwrap();
+    docker.remove(&reference).await.unwrap();
+
+    let second = Docker::connect(&environment(services::docker_second(), Builder::BuildKit)).await.unwrap();
+    let base = PinnedBase::Registry { reference: reference.clone(), digest };
+    let recipe = recipe(base, NO_STEPS);
+    let refused = build(&second, &recipe, &BuildOptions::default()).await.result.unwrap_err();
+    assert!(matches!(refused, Error::Base { .. }), "{refused:?}");
+    assert!(refused.hints().iter().any(|hint| hint.contains("docker login")), "{:?}", refused.hints());
+    let logins = [(reference.repository.host.clone(), login)].into();
+    build(&second, &recipe, &BuildOptions { logins, ..Default::default() }).await.built();
+}
+
+#[tokio::test]
+async fn the_user_of_the_base_survives_steps_of_root() {
+    for builder in BUILDERS {
+        let docker = docker(builder).await;
+        let parent: Reference = format!("localhost/{}:1", unique()).parse().unwrap();
+        let options = BuildOptions { local_tags: vec![parent.clone()], ..Default::default() };
+        build(&docker, &on_busybox(&docker, "USER 1234:99").await, &options).await.built();
+
+        let base = PinnedBase::Workspace { parent: "parent:1.0.0".into(), inputs: Digest::of(b"") };
+        let child = recipe(base, LINES);
+        let options = BuildOptions { parent: Some(parent.clone()), no_cache: true, ..Default::default() };
+        let outcome = build(&docker, &child, &options).await;
+        assert_eq!(outcome.built().0.config.user(), "1234:99", "{builder:?}");
+        assert_eq!(outcome.logs(), ["0"], "{builder:?}");
+        docker.remove(&parent).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_local_base_must_still_be_the_one_that_was_looked_at() {
+    let docker = docker(Builder::Classic).await;
+    let base = PinnedBase::Local { reference: local_base(), id: Digest::of(b"another image") };
+    let error = build(&docker, &recipe(base, LINES), &BuildOptions::default()).await.result.unwrap_err();
+    assert!(matches!(&error, Error::Base { message, .. } if message.contains("by now")), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_base_that_is_nowhere_is_named() {
+    let docker = docker(Builder::Classic).await;
+    let reference: Reference = format!("{}/no/such:1", services::registry()).parse().unwrap();
+    let base = PinnedBase::Registry { reference, digest: Digest::of(b"nothing") };
+    let error = build(&docker, &recipe(base, LINES), &BuildOptions::default()).await.result.unwrap_err();
+    assert!(error.to_string().contains("/no/such@sha256:"), "{error}");
+}

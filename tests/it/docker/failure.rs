@@ -1,0 +1,41 @@
+//! A failing step is shown with its last lines.
+
+use golden::engine::{BuildOptions, Error};
+
+use super::recipe::{BUILDERS, build, docker, on_busybox, unique};
+
+#[tokio::test]
+async fn the_step_its_exit_code_and_its_last_lines() {
+    for builder in BUILDERS {
+        let docker = docker(builder).await;
+        let lines = "RUN [\"/bin/sh\",\"-ec\",\"for n in $(seq 50); do echo line $n; done; exit 7\"]";
+        let tag = format!("localhost/{}:1", unique()).parse().unwrap();
+        let options = BuildOptions { local_tags: vec![tag], ..Default::default() };
+        let outcome = build(&docker, &on_busybox(&docker, lines).await, &options).await;
+        let Err(Error::Step { step, exit_code, tail, .. }) = &outcome.result else {
+            panic!("{:?}", outcome.result)
+        };
+        assert!(step.contains("RUN") && step.contains("seq 50"), "{builder:?}: {step}");
+        assert_eq!(*exit_code, Some(7), "{builder:?}");
+        assert_eq!(
+            (tail.len(), tail[0].as_str(), tail[19].as_str()),
+            (20, "line 31", "line 50"),
+            "{builder:?}"
+        );
+        assert_eq!(docker.image(&options.local_tags[0]).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn what_no_step_explains_is_the_engines_own_word() {
+    for builder in BUILDERS {
+        let docker = docker(builder).await;
+        let outcome =
+            build(&docker, &on_busybox(&docker, "NONSENSE here").await, &BuildOptions::default()).await;
+        let error = outcome.result.unwrap_err();
+        assert!(
+            matches!(&error, Error::Build { message } if message.contains("NONSENSE")),
+            "{builder:?}: {error:?}"
+        );
+    }
+}

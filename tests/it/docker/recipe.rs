@@ -1,0 +1,139 @@
+//! Recipes written by hand, so that the engine is tested apart from what renders for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use golden::engine::docker::Builder;
+use golden::engine::{Artifact, BuildOptions, BuiltImage, Docker, Engine as _, Error};
+use golden::event::{Event, Events};
+use golden::oci::Content;
+use golden::oci::tar::{Entry, EntryKind};
+use golden::reference::{Digest, Reference};
+use golden::render::{PinnedBase, Recipe, Rendered};
+use golden::resolve::ResolvedImage;
+use golden::resolve::image::{Base, Family, Packages, Provenance};
+use golden::tags::TagRules;
+
+use crate::support::services;
+
+/// The environment of an engine of the tests, with one builder.
+pub(crate) fn environment(host: &str, builder: Builder) -> golden::engine::DockerEnv {
+    golden::engine::DockerEnv {
+        host: Some(host.to_owned()),
+        buildkit: Some(builder == Builder::BuildKit),
+        ..Default::default()
+    }
+}
+
+/// The first engine, with one builder.
+pub(crate) async fn docker(builder: Builder) -> Docker {
+    Docker::connect(&environment(services::docker_host(), builder)).await.unwrap()
+}
+
+/// A text that no other test has.
+pub(crate) fn unique() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The busybox that the first engine has under this name.
+pub(crate) fn local_base() -> Reference {
+    "busybox:1.36".parse().unwrap()
+}
+
+/// A recipe on the engine's own busybox. `lines` come after FROM.
+pub(crate) async fn on_busybox(docker: &Docker, lines: &str) -> Recipe {
+    let reference = local_base();
+    let id = docker.image(&reference).await.unwrap().unwrap().id;
+    let dockerfile = format!("ARG GOLDEN_BASE=busybox\nFROM ${{GOLDEN_BASE}}\n{lines}\n");
+    recipe(PinnedBase::Local { reference, id }, &dockerfile)
+}
+
+/// A recipe of a Dockerfile.
+pub(crate) fn recipe(base: PinnedBase, dockerfile: &str) -> Recipe {
+    let rendered = Rendered {
+        dockerfile: dockerfile.to_owned(),
+        context: Vec::new(),
+        build_args: BTreeMap::new(),
+        api_labels: BTreeMap::new(),
+    };
+    Recipe { image: image(), base, rendered, inputs: Digest::of(unique().as_bytes()) }
+}
+
+/// A regular file of a context.
+pub(crate) fn file(path: &str, text: &str) -> Entry {
+    let kind = EntryKind::File(Content::inline(text.as_bytes()));
+    Entry { path: path.to_owned(), mode: 0o644, uid: 0, gid: 0, kind }
+}
+
+fn image() -> ResolvedImage {
+    ResolvedImage {
+        name: unique().parse().unwrap(),
+        source: "image.toml".into(),
+        row: BTreeMap::new(),
+        version: semver::Version::new(1, 0, 0),
+        variant: None,
+        description: None,
+        base: Base::Scratch,
+        family: Family::Static,
+        template: "static".to_owned(),
+        platforms: Vec::new(),
+        labels: BTreeMap::new(),
+        suppressed_labels: BTreeSet::new(),
+        env: Vec::new(),
+        config: golden::resolve::image::Config::default(),
+        certificates: Vec::new(),
+        packages: Packages::default(),
+        files: Vec::new(),
+        run: Vec::new(),
+        tags: TagRules::default(),
+        provenance: Provenance::default(),
+    }
+}
+
+/// What a build gave, and what it told.
+pub(crate) struct Outcome {
+    pub(crate) result: Result<BuiltImage, Error>,
+    pub(crate) told: Vec<Event>,
+}
+
+impl Outcome {
+    /// The output of the steps.
+    pub(crate) fn logs(&self) -> Vec<&str> {
+        let line = |event| if let &Event::Log { ref line, .. } = event { Some(line.as_str()) } else { None };
+        self.told.iter().filter_map(line).collect()
+    }
+
+    /// The steps.
+    pub(crate) fn steps(&self) -> Vec<&str> {
+        let text = |event| if let &Event::Step { ref text, .. } = event { Some(text.as_str()) } else { None };
+        self.told.iter().filter_map(text).collect()
+    }
+
+    /// The image, and its ID.
+    #[track_caller]
+    pub(crate) fn built(&self) -> (&BuiltImage, &Digest) {
+        match &self.result {
+            Ok(built) => match &built.artifact {
+                Artifact::Docker { id } => (built, id),
+                Artifact::Assembled(_) => panic!("the Docker engine assembled something"),
+            },
+            Err(error) => panic!("{error:?}\n{:?}", self.told),
+        }
+    }
+}
+
+/// Builds.
+pub(crate) async fn build(docker: &Docker, recipe: &Recipe, options: &BuildOptions) -> Outcome {
+    let (events, mut receiver) = Events::channel();
+    let result = docker.build(recipe, options, &events).await;
+    drop(events);
+    let mut told = Vec::new();
+    while let Some(event) = receiver.recv().await {
+        told.push(event);
+    }
+    Outcome { result, told }
+}
+
+/// Both builders, for tests that hold for each.
+pub(crate) const BUILDERS: [Builder; 2] = [Builder::BuildKit, Builder::Classic];
