@@ -46,7 +46,8 @@ impl Failure {
 
 impl From<crate::registry::Error> for Failure {
     fn from(error: crate::registry::Error) -> Self {
-        Self::new(Exit::Failed, error)
+        let hints = error.hints();
+        Self { hints, ..Self::new(Exit::Failed, error) }
     }
 }
 

@@ -1,15 +1,39 @@
 //! The registry client (OCI distribution spec 1.1, Docker registry v2): one client, used by every command.
 //!
-//! A [`Registry`] is a handle on one host: cheap to clone, sharing connections, credentials and tokens.
+//! A [`Registry`] is a handle on one host: cheap to clone, sharing connections, credentials and tokens. A call goes
+//! through `exchange` (retries, credentials, redirects) and `http` (one request); `manifest`, `blob`, `upload`,
+//! `list` and `referrers` are the nouns of the API.
 
-use std::path::PathBuf;
-
-use crate::oci::{Bytes, Descriptor, RawManifest};
-use crate::reference::{Digest, Host, Repository, RepositoryPath, Tag, Target};
-
+mod auth;
+mod blob;
+mod body;
+mod credentials;
+pub mod env;
 pub mod error;
+mod exchange;
+mod hash;
+mod http;
+mod list;
+mod manifest;
+mod referrers;
+mod retry;
+mod token;
+mod upload;
 
-pub use error::Error;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reqwest::Url;
+
+use crate::reference::{Host, Repository};
+
+pub use self::blob::RemoteBlob;
+pub use self::credentials::Credential;
+pub use self::env::{Patience, RegistryEnv};
+pub use self::error::{Error, Kind};
+pub use self::manifest::Untag;
 
 /// How a registry is reached: from a `[[registry]]` table, or from a bare host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +48,35 @@ pub struct Endpoint {
     pub destination: bool,
 }
 
+impl Endpoint {
+    /// A host with the defaults, not a destination.
+    #[must_use]
+    pub const fn of(host: Host) -> Self {
+        Self { host, ca: None, http: false, destination: false }
+    }
+}
+
 /// A handle on one registry.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     host: Host,
+    http: http::Http,
+    auth: auth::Auth,
+    env: Arc<RegistryEnv>,
+    /// Requests at once.
+    limiter: tokio::sync::Semaphore,
+    /// Set once the registry was seen not to speak the fan-out of tags in one request.
+    no_fan_out: AtomicBool,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Registry").field(&self.inner.host).finish()
+    }
 }
 
 /// What became of an attempt to mount a blob.
@@ -44,6 +93,8 @@ pub enum Mount {
 pub enum Upload {
     /// The registry had it already; nothing was sent.
     Present,
+    /// The registry took it from another of its repositories; nothing was sent.
+    Mounted,
     /// So many bytes were sent.
     Sent(u64),
 }
@@ -55,103 +106,89 @@ pub trait BlobSource: Send + Sync {
     async fn open(&self, offset: u64) -> std::io::Result<Box<dyn tokio::io::AsyncRead + Send + Unpin>>;
 }
 
+#[async_trait::async_trait]
+impl BlobSource for crate::oci::Bytes {
+    async fn open(&self, offset: u64) -> std::io::Result<Box<dyn tokio::io::AsyncRead + Send + Unpin>> {
+        let mut cursor = std::io::Cursor::new(self.clone());
+        cursor.set_position(offset);
+        Ok(Box::new(cursor))
+    }
+}
+
 impl Registry {
     /// The host that this is a handle on.
     #[must_use]
-    pub const fn host(&self) -> &Host {
-        &self.host
+    pub fn host(&self) -> &Host {
+        &self.inner.host
     }
 
-    /// `GET /v2/`: whether the registry answers and takes the credentials.
-    pub async fn ping(&self) -> Result<(), Error> {
-        todo!()
-    }
-
-    /// Every repository, sorted, all pages.
-    pub async fn catalog(&self) -> Result<Vec<RepositoryPath>, Error> {
-        todo!()
-    }
-
-    /// Every tag of a repository, sorted, all pages. A repository that does not exist has none.
-    pub async fn tags(&self, _repository: &RepositoryPath) -> Result<Vec<Tag>, Error> {
-        todo!()
-    }
-
-    /// Digest, size and media type of a manifest by HEAD: good for polling, no proof. None when there is none.
-    pub async fn head_manifest(&self, _: &RepositoryPath, _: &Target) -> Result<Option<Descriptor>, Error> {
-        todo!()
-    }
-
-    /// A manifest by GET; its bytes are hashed and compared with what was asked for and with what the registry
-    /// claims. None when the registry says, in its own words, that there is none.
-    pub async fn get_manifest(&self, _: &RepositoryPath, _: &Target) -> Result<Option<RawManifest>, Error> {
-        todo!()
-    }
-
-    /// Puts a manifest under a tag or its digest.
-    pub async fn put_manifest(&self, _: &RepositoryPath, _: &Target, _: &RawManifest) -> Result<(), Error> {
-        todo!()
-    }
-
-    /// Puts one manifest under several tags: in one request where the registry speaks it (`?tag=…`, believed as
-    /// far as `OCI-Tag` goes), one after the other, in this order, where it does not.
-    pub async fn put_tags(&self, _: &RepositoryPath, _: &[Tag], _: &RawManifest) -> Result<(), Error> {
-        todo!()
-    }
-
-    /// Deletes a manifest by digest. False when it was not there.
-    pub async fn delete_manifest(&self, _: &RepositoryPath, _: &Digest) -> Result<bool, Error> {
-        todo!()
-    }
-
-    /// Whether a repository has a blob, by HEAD.
-    pub async fn has_blob(&self, _: &RepositoryPath, _: &Digest) -> Result<bool, Error> {
-        todo!()
-    }
-
-    /// A small blob (a config) in memory, hashed; refused when larger than `limit` bytes.
-    pub async fn get_blob(&self, _: &RepositoryPath, _: &Descriptor, _limit: u64) -> Result<Bytes, Error> {
-        todo!()
-    }
-
-    /// A blob as a stream that fails at its end when digest or size are not the descriptor's.
-    pub async fn read_blob(
-        &self,
-        _: &RepositoryPath,
-        _: &Descriptor,
-    ) -> Result<Box<dyn tokio::io::AsyncRead + Send + Unpin>, Error> {
-        todo!()
-    }
-
-    /// Asks the registry to take a blob from another of its repositories.
-    pub async fn mount_blob(
-        &self,
-        _: &RepositoryPath,
-        _: &Digest,
-        _from: &RepositoryPath,
-    ) -> Result<Mount, Error> {
-        todo!()
-    }
-
-    /// Uploads a blob unless the repository has it: streamed, resumed after a break, memory flat.
-    pub async fn push_blob(
-        &self,
-        _: &RepositoryPath,
-        _: &Descriptor,
-        _: &dyn BlobSource,
-    ) -> Result<Upload, Error> {
-        todo!()
+    fn url(&self, path: &str) -> Result<Url, Error> {
+        self.inner.http.url(path)
     }
 }
 
 /// All registries of a run: one [`Registry`] a host, made when it is first asked for.
-#[derive(Debug, Clone)]
-pub struct Registries {}
+#[derive(Clone)]
+pub struct Registries {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    endpoints: Vec<Endpoint>,
+    env: Arc<RegistryEnv>,
+    credentials: Arc<credentials::Credentials>,
+    made: Mutex<BTreeMap<Host, Registry>>,
+}
+
+impl std::fmt::Debug for Registries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registries").field("endpoints", &self.shared.endpoints).finish_non_exhaustive()
+    }
+}
 
 impl Registries {
-    /// The handle for the registry of a repository. Endpoints that the workspace names are used with their
-    /// settings; any other host with the defaults.
-    pub fn of(&self, _repository: &Repository) -> Result<Registry, Error> {
-        todo!()
+    /// Registries with the settings of `endpoints`; any other host has the defaults.
+    #[must_use]
+    pub fn new(endpoints: Vec<Endpoint>, env: RegistryEnv) -> Self {
+        let env = Arc::new(env);
+        let credentials = Arc::new(credentials::Credentials::new(env.clone()));
+        Self { shared: Arc::new(Shared { endpoints, env, credentials, made: Mutex::default() }) }
+    }
+
+    /// The handle for the registry of a repository.
+    pub fn of(&self, repository: &Repository) -> Result<Registry, Error> {
+        Ok(self.at(&repository.host))
+    }
+
+    /// The handle for a host.
+    #[must_use]
+    pub fn at(&self, host: &Host) -> Registry {
+        let shared = &self.shared;
+        let mut made = shared.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let endpoint = self.endpoint(host);
+            let credentials = shared.credentials.clone();
+            Registry {
+                inner: Arc::new(Inner {
+                    host: host.clone(),
+                    auth: auth::Auth::new(host.clone(), endpoint.destination, credentials),
+                    http: http::Http::new(endpoint, shared.env.clone()),
+                    env: shared.env.clone(),
+                    limiter: tokio::sync::Semaphore::new(8),
+                    no_fan_out: AtomicBool::new(false),
+                }),
+            }
+        };
+        made.entry(host.clone()).or_insert_with(make).clone()
+    }
+
+    /// The login for a host, for an engine that talks to it on its own.
+    pub async fn credential(&self, host: &Host) -> Result<Option<Credential>, Error> {
+        self.shared.credentials.find(host, None, self.endpoint(host).destination).await
+    }
+
+    fn endpoint(&self, host: &Host) -> Endpoint {
+        let named = self.shared.endpoints.iter().find(|endpoint| endpoint.host == *host);
+        named.cloned().unwrap_or_else(|| Endpoint::of(host.clone()))
     }
 }

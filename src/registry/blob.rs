@@ -1,0 +1,239 @@
+//! Blobs: asked for, read with proof, mounted from another repository.
+
+use std::io;
+
+use futures_util::stream;
+use reqwest::header::RANGE;
+use reqwest::{Method, Response, StatusCode};
+use tokio::io::AsyncRead;
+use tokio_util::io::StreamReader;
+
+use super::auth::Need;
+use super::error::{Error, Kind};
+use super::exchange::Call;
+use super::hash::Hasher;
+use super::retry::Attempts;
+use super::{BlobSource, Mount, Registry, http};
+use crate::oci::{Bytes, Descriptor};
+use crate::reference::{Digest, RepositoryPath};
+use crate::secret::redact_url;
+
+impl Registry {
+    /// Whether a repository has a blob, by HEAD.
+    pub async fn has_blob(&self, repository: &RepositoryPath, digest: &Digest) -> Result<bool, Error> {
+        let call = self.blob_call(Method::HEAD, repository, digest)?;
+        let response = self.call(&call).await?;
+        match response.status() {
+            status if status.is_success() => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(call.refuse(response).await),
+        }
+    }
+
+    /// A small blob (a config) in memory, hashed; refused when larger than `limit` bytes.
+    pub async fn get_blob(
+        &self,
+        repository: &RepositoryPath,
+        descriptor: &Descriptor,
+        limit: u64,
+    ) -> Result<Bytes, Error> {
+        let call = self.blob_call(Method::GET, repository, &descriptor.digest)?;
+        let error = |kind, message: String| Error::new(kind, "GET", &redact_url(&call.url), message);
+        if descriptor.size > limit {
+            let message = format!("{} bytes, where at most {limit} are expected", descriptor.size);
+            return Err(error(Kind::TooLarge, message));
+        }
+        let mut attempts = Attempts::new(self.inner.env.patience);
+        loop {
+            let fetched = self.fetch(&call, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
+            if Hasher::check(&descriptor.digest, &fetched.body) {
+                return Ok(fetched.body.into());
+            }
+            let mut wrong = error(Kind::Broken, format!("the content does not have the digest {}", descriptor.digest));
+            // What was changed on its way may come whole the next time; what is stored wrong never does.
+            if let Err(last) = attempts.again(wrong).await {
+                wrong = last;
+                wrong.kind = Kind::Digest;
+                return Err(wrong);
+            }
+        }
+    }
+
+    /// A blob as a stream that fails at its end when digest or size are not the descriptor's. A connection that
+    /// breaks on the way is made again, and the stream goes on where it stood.
+    pub async fn read_blob(
+        &self,
+        repository: &RepositoryPath,
+        descriptor: &Descriptor,
+    ) -> Result<Box<dyn AsyncRead + Send + Unpin>, Error> {
+        self.read_blob_from(repository, descriptor, 0).await
+    }
+
+    /// As [`Self::read_blob`], from `offset`. What starts in the middle cannot be hashed: whoever puts the
+    /// pieces together checks the whole.
+    pub async fn read_blob_from(
+        &self,
+        repository: &RepositoryPath,
+        descriptor: &Descriptor,
+        offset: u64,
+    ) -> Result<Box<dyn AsyncRead + Send + Unpin>, Error> {
+        let mut reading = Reading {
+            registry: self.clone(),
+            call: self.blob_call(Method::GET, repository, &descriptor.digest)?,
+            descriptor: descriptor.clone(),
+            offset,
+            response: None,
+            hasher: (offset == 0).then(|| Hasher::of(&descriptor.digest)),
+            attempts: Attempts::new(self.inner.env.patience),
+        };
+        reading.connect().await?;
+        let pieces = stream::try_unfold(reading, |mut reading| async move {
+            let piece = reading.next().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>(piece.map(|piece| (piece, reading)))
+        });
+        Ok(Box::new(StreamReader::new(Box::pin(pieces))))
+    }
+
+    /// Asks the registry to take a blob from another of its repositories.
+    pub async fn mount_blob(
+        &self,
+        repository: &RepositoryPath,
+        digest: &Digest,
+        from: &RepositoryPath,
+    ) -> Result<Mount, Error> {
+        match self.start_mount(repository, digest, from).await? {
+            None => Ok(Mount::Done),
+            Some(session) => {
+                session.cancel().await;
+                Ok(Mount::Refused)
+            }
+        }
+    }
+
+    pub(super) fn blob_call<'a>(
+        &self,
+        method: Method,
+        repository: &RepositoryPath,
+        digest: &Digest,
+    ) -> Result<Call<'a>, Error> {
+        let url = self.url(&format!("/v2/{repository}/blobs/{digest}"))?;
+        Ok(Call::new(method, url, Need::repository(repository, "pull")))
+    }
+}
+
+/// A blob on its way here.
+struct Reading {
+    registry: Registry,
+    call: Call<'static>,
+    descriptor: Descriptor,
+    offset: u64,
+    response: Option<Response>,
+    hasher: Option<Hasher>,
+    attempts: Attempts,
+}
+
+impl Reading {
+    /// Asks for what is still missing.
+    async fn connect(&mut self) -> Result<(), Error> {
+        let mut call = self.call.clone();
+        if self.offset > 0 {
+            call = call.header(RANGE, &format!("bytes={}-", self.offset));
+        }
+        let response = self.registry.call(&call).await?;
+        self.response = match response.status().as_u16() {
+            206 if self.offset > 0 => Some(response),
+            200 => {
+                self.response = Some(response);
+                return self.skip().await;
+            }
+            _ => return Err(call.refuse(response).await),
+        };
+        Ok(())
+    }
+
+    /// Drops what was had before, for a server that does not know ranges.
+    async fn skip(&mut self) -> Result<(), Error> {
+        let mut left = self.offset;
+        while left > 0 {
+            let Some(piece) = self.chunk().await? else {
+                return Err(self.error(Kind::Broken, "the content ends too early".to_owned()));
+            };
+            let length = piece.len() as u64;
+            if length > left {
+                return Err(self.error(Kind::Broken, "the server does not know ranges".to_owned()));
+            }
+            left -= length;
+        }
+        Ok(())
+    }
+
+    /// The next piece, reconnecting when the connection breaks; none at the proven end.
+    async fn next(&mut self) -> Result<Option<bytes::Bytes>, Error> {
+        loop {
+            match self.chunk().await {
+                Ok(Some(piece)) => {
+                    self.offset += piece.len() as u64;
+                    if self.offset > self.descriptor.size {
+                        let text = format!("the content is longer than {} bytes", self.descriptor.size);
+                        return Err(self.error(Kind::Digest, text));
+                    }
+                    if let Some(hasher) = &mut self.hasher {
+                        hasher.update(&piece);
+                    }
+                    self.attempts.progressed();
+                    return Ok(Some(piece));
+                }
+                Ok(None) if self.offset == self.descriptor.size => return self.finish().map(|()| None),
+                Ok(None) => self.again(self.error(Kind::Broken, "the content ends too early".to_owned())).await?,
+                Err(error) => self.again(error).await?,
+            }
+        }
+    }
+
+    async fn again(&mut self, error: Error) -> Result<(), Error> {
+        self.response = None;
+        self.attempts.again(error).await?;
+        self.connect().await
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        if self.hasher.take().is_none_or(|hasher| hasher.matches(&self.descriptor.digest)) {
+            return Ok(());
+        }
+        let text = format!("the content does not have the digest {}", self.descriptor.digest);
+        Err(self.error(Kind::Digest, text))
+    }
+
+    async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Error> {
+        let Some(response) = &mut self.response else { return Ok(None) };
+        let url = redact_url(response.url());
+        match tokio::time::timeout(self.registry.inner.http.stall(), response.chunk()).await {
+            Err(_) => Err(Error::new(Kind::Timeout, "GET", &url, "the content stopped in the middle")),
+            Ok(Err(error)) => Err(http::explain(&Method::GET, &url, &error)),
+            Ok(Ok(piece)) => Ok(piece),
+        }
+    }
+
+    fn error(&self, kind: Kind, message: String) -> Error {
+        Error::new(kind, "GET", &redact_url(&self.call.url), message)
+    }
+}
+
+/// A blob of a registry as something to upload to another one.
+#[derive(Debug, Clone)]
+pub struct RemoteBlob {
+    /// The registry that has it.
+    pub registry: Registry,
+    /// The repository there.
+    pub repository: RepositoryPath,
+    /// What it is.
+    pub descriptor: Descriptor,
+}
+
+#[async_trait::async_trait]
+impl BlobSource for RemoteBlob {
+    async fn open(&self, offset: u64) -> io::Result<Box<dyn AsyncRead + Send + Unpin>> {
+        let reader = self.registry.read_blob_from(&self.repository, &self.descriptor, offset).await;
+        reader.map_err(io::Error::other)
+    }
+}

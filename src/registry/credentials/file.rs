@@ -1,0 +1,193 @@
+//! Docker's config.json, and the auth.json of containers-auth.json(5), which has the same shape.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::Deserialize;
+
+use super::Credential;
+use crate::reference::{Host, RepositoryPath};
+use crate::registry::error::Error;
+use crate::secret::Secret;
+
+/// Docker Hub's key: the address of its long-gone first index.
+const HUB: &str = "https://index.docker.io/v1/";
+
+/// A file with logins.
+pub(super) struct AuthFile {
+    name: String,
+    shape: Shape,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Shape {
+    auths: BTreeMap<String, Entry>,
+    cred_helpers: BTreeMap<String, String>,
+    creds_store: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    auth: String,
+    username: String,
+    password: String,
+    identitytoken: String,
+    registrytoken: String,
+}
+
+/// What a file says about a host.
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub(super) enum Found {
+    /// The login itself.
+    Credential(Credential),
+    /// Who knows it, and what to ask.
+    Helper { name: String, server: String },
+    /// Nothing.
+    Nothing,
+}
+
+impl AuthFile {
+    /// Reads a file. Its text is secret, so an error says where it is wrong, never what stands there.
+    pub(super) fn parse(name: &str, text: &[u8]) -> Result<Self, Error> {
+        let text = if text.trim_ascii().is_empty() { b"{}" } else { text };
+        let shape = serde_json::from_slice(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            Error::local(format!("{name}:{line}:{column}: the file with the logins cannot be read"))
+        })?;
+        Ok(Self { name: name.to_owned(), shape })
+    }
+
+    /// credHelpers, then auths, then credsStore.
+    pub(super) fn find(&self, host: &Host, repository: Option<&RepositoryPath>) -> Result<Found, Error> {
+        let server = if host.is_hub() { HUB.to_owned() } else { host.to_string() };
+        if let Some((_, name)) = best(&self.shape.cred_helpers, host, None) {
+            return Ok(Found::Helper { name: name.clone(), server });
+        }
+        if let Some((key, entry)) = best(&self.shape.auths, host, repository)
+            && let Some(credential) = entry.credential(&self.name, key)?
+        {
+            return Ok(Found::Credential(credential));
+        }
+        match self.shape.creds_store.as_str() {
+            "" => Ok(Found::Nothing),
+            name => Ok(Found::Helper { name: name.to_owned(), server }),
+        }
+    }
+}
+
+/// The entry for a host: the longest key that is the repository or a folder above it, else the host's own.
+fn best<'m, V>(
+    map: &'m BTreeMap<String, V>,
+    host: &Host,
+    repository: Option<&RepositoryPath>,
+) -> Option<(&'m str, &'m V)> {
+    let matching = map.iter().filter_map(|(key, value)| {
+        let (name, path) = split_key(key);
+        if name.parse::<Host>().ok()? != *host {
+            return None;
+        }
+        let fits = path.is_empty() || repository.is_some_and(|repository| is_below(repository.as_str(), path));
+        fits.then_some((path.len(), key.as_str(), value))
+    });
+    matching.max_by_key(|(length, ..)| *length).map(|(_, key, value)| (key, value))
+}
+
+fn is_below(repository: &str, folder: &str) -> bool {
+    repository.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Host and path of a key. A scheme goes, and so do the paths that name an API and no repository.
+fn split_key(key: &str) -> (&str, &str) {
+    let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    let (host, path) = key.split_once('/').unwrap_or((key, ""));
+    match path.trim_end_matches('/') {
+        "v1" | "v2" => (host, ""),
+        path => (host, path),
+    }
+}
+
+impl Entry {
+    /// The login, if the entry has one: Docker leaves an empty entry where a store has the login.
+    fn credential(&self, file: &str, key: &str) -> Result<Option<Credential>, Error> {
+        let some = |text: &str| (!text.is_empty()).then(|| Secret::new(text.to_owned()));
+        if let Some(token) = some(&self.registrytoken) {
+            return Ok(Some(Credential::RegistryToken(token)));
+        }
+        if let Some(token) = some(&self.identitytoken) {
+            return Ok(Some(Credential::IdentityToken(token)));
+        }
+        if !self.auth.is_empty() {
+            let (user, password) = decode(&self.auth).ok_or_else(|| {
+                Error::local(format!("{file}: `auth` of {key} is not the base64 of user:password"))
+            })?;
+            return Ok(Some(Credential::Password { user, password: Secret::new(password) }));
+        }
+        let password = some(&self.password).filter(|_| !self.username.is_empty());
+        Ok(password.map(|password| Credential::Password { user: self.username.clone(), password }))
+    }
+}
+
+/// User and password; the padding may be missing, the password may hold colons and end in NULs that old clients added.
+fn decode(auth: &str) -> Option<(String, String)> {
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let lenient = GeneralPurpose::new(&base64::alphabet::STANDARD, config);
+    let text = String::from_utf8(lenient.decode(auth.trim()).ok()?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_owned(), password.trim_end_matches('\0').to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(json: &str, host: &str, repository: &str) -> Found {
+        let file = AuthFile::parse("f", json.as_bytes()).unwrap();
+        file.find(&host.parse().unwrap(), Some(&repository.parse().unwrap())).unwrap()
+    }
+
+    fn login(user: &str, password: &str) -> Found {
+        Found::Credential(Credential::Password { user: user.to_owned(), password: Secret::new(password.to_owned()) })
+    }
+
+    fn helper(name: &str, server: &str) -> Found {
+        Found::Helper { name: name.to_owned(), server: server.to_owned() }
+    }
+
+    #[test]
+    fn logins_are_found_as_docker_and_podman_find_them() {
+        let hub = r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpwOnE="}}}"#;
+        for (json, host, repository, expected) in [
+            (hub, "docker.io", "library/a", login("u", "p:q")),
+            (hub, "ghcr.io", "a", Found::Nothing),
+            (r#"{"auths":{"h:5000":{"auth":"dTpw"}}}"#, "h:5000", "a", login("u", "p")),
+            (r#"{"auths":{"h:5000":{"auth":"dTpw"}}}"#, "h", "a", Found::Nothing),
+            (r#"{"auths":{"https://h/v2/":{"username":"u","password":"ü"}}}"#, "h", "a", login("u", "ü")),
+            (r#"{"auths":{"h":{"auth":"dTpwOnE"}}}"#, "h", "a", login("u", "p:q")),
+            (r#"{"auths":{"h":{}},"credsStore":"s"}"#, "h", "a", helper("s", "h")),
+            (r#"{"auths":{},"credsStore":"s"}"#, "docker.io", "library/a", helper("s", HUB)),
+            (r#"{"auths":{"h":{"auth":"dTpw"}},"credHelpers":{"h":"x"}}"#, "h", "a", helper("x", "h")),
+            (
+                r#"{"auths":{"h":{"auth":"dTpw"},"h/team":{"auth":"dDpx"}}}"#,
+                "h",
+                "team/app",
+                login("t", "q"),
+            ),
+            (r#"{"auths":{"h":{"auth":"dTpw"},"h/team":{"auth":"dDpx"}}}"#, "h", "teams/app", login("u", "p")),
+            ("", "h", "a", Found::Nothing),
+        ] {
+            assert_eq!(find(json, host, repository), expected, "{json} {host} {repository}");
+        }
+    }
+
+    #[test]
+    fn a_broken_file_is_named_and_not_quoted() {
+        let error = AuthFile::parse("/c.json", br#"{"auths":{"h":"s3cret"}}"#).err().unwrap().to_string();
+        assert!(error.contains("/c.json:1:") && !error.contains("s3cret"), "{error}");
+        let file = AuthFile::parse("/c.json", br#"{"auths":{"h":{"auth":"s3cret"}}}"#).unwrap();
+        let error = file.find(&"h".parse().unwrap(), None).err().unwrap().to_string();
+        assert!(error.contains("/c.json") && !error.contains("s3cret"), "{error}");
+    }
+}

@@ -1,0 +1,117 @@
+//! Where logins come from: the variables for CI, Docker's and Podman's files, and credential helpers.
+
+mod file;
+mod helper;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use self::file::{AuthFile, Found};
+use super::env::RegistryEnv;
+use super::error::Error;
+use crate::reference::{Host, RepositoryPath};
+use crate::secret::Secret;
+
+/// A login at a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A user and a password.
+    Password {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Secret<String>,
+    },
+    /// An OAuth 2 refresh token (`identitytoken` in Docker's config.json).
+    IdentityToken(Secret<String>),
+    /// A ready Bearer token (`registrytoken` in Docker's config.json).
+    RegistryToken(Secret<String>),
+}
+
+/// All sources of logins of a run. Nothing is read before a registry asks.
+pub(super) struct Credentials {
+    env: Arc<RegistryEnv>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    files: Option<Vec<AuthFile>>,
+    helped: BTreeMap<(String, String), Option<Credential>>,
+}
+
+impl Credentials {
+    pub(super) fn new(env: Arc<RegistryEnv>) -> Self {
+        Self { env, state: Mutex::default() }
+    }
+
+    /// The login for a repository of `host`. The variables belong to destinations, and win over the files.
+    pub(super) async fn find(
+        &self,
+        host: &Host,
+        repository: Option<&RepositoryPath>,
+        destination: bool,
+    ) -> Result<Option<Credential>, Error> {
+        if let (true, Some(user), Some(password)) = (destination, &self.env.user, &self.env.password) {
+            return Ok(Some(Credential::Password { user: user.clone(), password: password.clone() }));
+        }
+        let mut state = self.state.lock().await;
+        if state.files.is_none() {
+            state.files = Some(self.read_files().await?);
+        }
+        let State { files, helped } = &mut *state;
+        for file in files.iter().flatten() {
+            let (helper, server) = match file.find(host, repository)? {
+                Found::Credential(credential) => return Ok(Some(credential)),
+                Found::Helper { name, server } => (name, server),
+                Found::Nothing => continue,
+            };
+            let key = (helper.clone(), server.clone());
+            let credential = match helped.get(&key) {
+                Some(known) => known.clone(),
+                None => {
+                    let asked = helper::get(&helper, &server).await?;
+                    helped.insert(key, asked.clone());
+                    asked
+                }
+            };
+            if credential.is_some() {
+                return Ok(credential);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn read_files(&self) -> Result<Vec<AuthFile>, Error> {
+        let mut files = Vec::new();
+        if let Some(text) = &self.env.docker_auth_config {
+            files.push(AuthFile::parse("DOCKER_AUTH_CONFIG", text.expose().as_bytes())?);
+        }
+        for path in self.paths() {
+            match tokio::fs::read(&path).await {
+                Ok(text) => files.push(AuthFile::parse(&path.display().to_string(), &text)?),
+                Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {}
+                Err(error) => return Err(Error::local(format!("{}: {error}", path.display()))),
+            }
+        }
+        Ok(files)
+    }
+
+    /// The files in the order in which they are asked.
+    fn paths(&self) -> Vec<PathBuf> {
+        let env = &self.env;
+        let in_home = |path: &str| env.home.as_ref().map(|home| home.join(path));
+        let docker = env.docker_config.clone().or_else(|| in_home(".docker"));
+        let config = env.xdg_config_home.clone().or_else(|| in_home(".config"));
+        let candidates = [
+            docker.map(|folder| folder.join("config.json")),
+            env.registry_auth_file.clone(),
+            env.xdg_runtime_dir.as_ref().map(|folder| folder.join("containers/auth.json")),
+            config.map(|folder| folder.join("containers/auth.json")),
+        ];
+        candidates.into_iter().flatten().collect()
+    }
+}

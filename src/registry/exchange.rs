@@ -1,0 +1,229 @@
+//! A call of the API: one request with its credentials, its redirects and its retries.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, Response, Url};
+
+use super::Registry;
+use super::auth::Need;
+use super::body::Payload;
+use super::error::{Error, Kind};
+use super::retry::{Attempts, retry_after};
+use crate::secret::redact_url;
+
+/// Error bodies are read this far.
+const ERROR_BODY: usize = 64 * 1024;
+/// Redirects are followed this often.
+const REDIRECTS: usize = 5;
+
+/// One call.
+#[derive(Clone)]
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Payload<'a>,
+    pub(super) need: Need,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(method: Method, url: Url, need: Need) -> Self {
+        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, need }
+    }
+
+    /// Adds a header; the value comes from parsed names and numbers, never from outside.
+    pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    pub(super) const fn payload(mut self, payload: Payload<'a>) -> Self {
+        self.payload = payload;
+        self
+    }
+
+    /// The error of an answer that is not what was wanted.
+    pub(super) async fn refuse(&self, response: Response) -> Error {
+        let after = retry_after(response.headers());
+        let (status, shown) = (response.status().as_u16(), redact_url(response.url()));
+        let body = read_some(response, ERROR_BODY).await;
+        let mut error = Error::answered(self.method.as_str(), &shown, status, &body);
+        error.retry_after = after;
+        error
+    }
+
+    /// An answer that makes no sense.
+    pub(super) fn malformed(&self, message: impl Into<String>) -> Error {
+        Error::new(Kind::Malformed, self.method.as_str(), &redact_url(&self.url), message)
+    }
+}
+
+impl Registry {
+    /// A call that may safely be made again: it is, while what goes wrong is transient. Any answer that is not
+    /// transient is given back, errors too.
+    pub(super) async fn call(&self, call: &Call<'_>) -> Result<Response, Error> {
+        let mut attempts = Attempts::new(self.inner.env.patience);
+        loop {
+            let error = match self.call_once(call).await {
+                Ok(response) => match self.transient(call, response).await {
+                    Ok(response) => return Ok(response),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            attempts.again(error).await?;
+        }
+    }
+
+    /// Sorts an answer: an error when it is one that passes.
+    pub(super) async fn transient(&self, call: &Call<'_>, response: Response) -> Result<Response, Error> {
+        match response.status().as_u16() {
+            408 | 429 | 500 | 502 | 503 | 504 => Err(call.refuse(response).await),
+            403 if response.headers().contains_key(reqwest::header::RETRY_AFTER) => {
+                Err(call.refuse(response).await)
+            }
+            _ => Ok(response),
+        }
+    }
+
+    /// The call with credentials: those that are held already, and once more after a challenge.
+    pub(super) async fn call_once(&self, call: &Call<'_>) -> Result<Response, Error> {
+        let inner = &self.inner;
+        let ours = self.is_ours(&call.url)?;
+        let held = if ours { inner.auth.held(&inner.http, &call.need).await? } else { None };
+        let response = self.follow(call, held.as_deref()).await?;
+        if response.status() != 401 || !ours || !self.is_ours(response.url())? {
+            return Ok(response);
+        }
+        let headers = response.headers().clone();
+        let refused = call.refuse(response).await;
+        let secret = inner.auth.challenged(&inner.http, &call.need, &headers, held.as_deref(), refused).await?;
+        self.follow(call, Some(&secret)).await
+    }
+
+    /// Follows redirects by hand. The credential goes only to the registry itself, never to where it points.
+    async fn follow(&self, call: &Call<'_>, secret: Option<&str>) -> Result<Response, Error> {
+        let mut url = call.url.clone();
+        let _permit = self.inner.limiter.acquire().await;
+        for _ in 0..=REDIRECTS {
+            let secret = if self.is_ours(&url)? { secret } else { None };
+            let response =
+                self.inner.http.send(&call.method, &url, &call.headers, secret, &call.payload).await?;
+            let read = call.method == Method::GET || call.method == Method::HEAD;
+            let followed = match response.status().as_u16() {
+                301..=303 => read,
+                307 | 308 => true,
+                _ => return Ok(response),
+            };
+            let next = location(&response);
+            match next {
+                Some(next) if followed => {
+                    if url.scheme() == "https" && next.scheme() != "https" {
+                        return Err(call.malformed("a redirect from https to plain http is not followed"));
+                    }
+                    url = next;
+                }
+                _ => return Err(call.malformed(format!("redirected to {}", shown(next.as_ref())))),
+            }
+        }
+        Err(call.malformed("redirected too often"))
+    }
+
+    /// Whether an address belongs to this registry, so that its credential may be sent there.
+    pub(super) fn is_ours(&self, url: &Url) -> Result<bool, Error> {
+        let own = self.inner.http.url("/")?;
+        let secure_enough = url.scheme() == own.scheme() || url.scheme() == "https";
+        Ok(secure_enough
+            && url.host_str() == own.host_str()
+            && url.port_or_known_default() == own.port_or_known_default())
+    }
+}
+
+fn shown(url: Option<&Url>) -> String {
+    url.map_or_else(|| "nowhere".to_owned(), redact_url)
+}
+
+/// `Location`, absolute or relative to the request.
+pub(super) fn location(response: &Response) -> Option<Url> {
+    let text = response.headers().get(LOCATION)?.to_str().ok()?;
+    response.url().join(text).ok()
+}
+
+/// A body as far as `most` bytes; what is beyond, or breaks, is not worth an error of its own.
+pub(super) async fn read_some(mut response: Response, most: usize) -> Vec<u8> {
+    let mut body = Vec::new();
+    let read = async {
+        while let Ok(Some(piece)) = response.chunk().await {
+            body.extend_from_slice(&piece[..piece.len().min(most - body.len())]);
+            if body.len() >= most {
+                break;
+            }
+        }
+    };
+    // The part that came in time is enough for a message.
+    drop(tokio::time::timeout(std::time::Duration::from_secs(10), read).await);
+    body
+}
+
+impl Registry {
+    /// The whole body of an answer, refused beyond `most` bytes before more is read.
+    pub(super) async fn read_all(
+        &self,
+        call: &Call<'_>,
+        mut response: Response,
+        most: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let url = redact_url(response.url());
+        let method = call.method.as_str();
+        let error = |kind, message: String| Error::new(kind, method, &url, message);
+        let too_large = || error(Kind::TooLarge, format!("the answer is larger than {} KiB", most / 1024));
+        if response.content_length().is_some_and(|length| length > most as u64) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        loop {
+            let piece = match tokio::time::timeout(self.inner.http.stall(), response.chunk()).await {
+                Err(_) => return Err(error(Kind::Timeout, "the answer stopped in the middle".to_owned())),
+                Ok(Err(broken)) => return Err(super::http::explain(&call.method, &url, &broken)),
+                Ok(Ok(None)) => return Ok(body),
+                Ok(Ok(Some(piece))) => piece,
+            };
+            if body.len() + piece.len() > most {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&piece);
+        }
+    }
+
+    /// Makes a call and reads its whole answer; both again when the answer breaks off. Gives the answer's
+    /// final address, status and headers as well. Errors of the registry become errors here.
+    pub(super) async fn fetch(&self, call: &Call<'_>, most: usize) -> Result<Fetched, Error> {
+        let mut attempts = Attempts::new(self.inner.env.patience);
+        loop {
+            let response = self.call(call).await?;
+            if !response.status().is_success() {
+                return Err(call.refuse(response).await);
+            }
+            let (url, headers) = (response.url().clone(), response.headers().clone());
+            match self.read_all(call, response, most).await {
+                Ok(body) => return Ok(Fetched { url, headers, body }),
+                Err(error) => attempts.again(error).await?,
+            }
+        }
+    }
+}
+
+/// A successful answer, read to its end.
+pub(super) struct Fetched {
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Fetched {
+    /// A header as text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

@@ -1,0 +1,155 @@
+//! Getting a Bearer token from the server that a challenge names.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
+use reqwest::{Method, Url};
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
+
+use super::auth::{Bearer, basic_header};
+use super::body::Payload;
+use super::credentials::Credential;
+use super::env::Patience;
+use super::error::{Error, Kind};
+use super::exchange::read_some;
+use super::http::Http;
+use super::retry::{Attempts, retry_after};
+use crate::secret::{Secret, redact_url};
+
+/// What a token lives when its server does not say, and at least.
+const LIFETIME: u64 = 60;
+/// A token is renewed this long before its end, so that it does not end on its way.
+const MARGIN: Duration = Duration::from_secs(10);
+/// Token answers are read this far.
+const ANSWER: usize = 1024 * 1024;
+
+/// A Bearer token.
+pub(super) struct Token {
+    value: Secret<String>,
+    until: Instant,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<f64>,
+    issued_at: Option<String>,
+}
+
+impl Token {
+    pub(super) fn header(&self) -> String {
+        format!("Bearer {}", self.value.expose())
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        Instant::now() + MARGIN < self.until
+    }
+}
+
+/// Asks the realm for a token: with a refresh token by POST, else by GET with or without a user and a password.
+pub(super) async fn fetch(
+    http: &Http,
+    bearer: &Bearer,
+    scopes: &BTreeSet<String>,
+    credential: Option<&Credential>,
+) -> Result<Token, Error> {
+    if let Some(Credential::IdentityToken(refresh)) = credential {
+        let form = refresh_form(bearer, scopes, refresh);
+        match request(http, &Method::POST, &bearer.realm, None, Some(&form)).await {
+            // Servers without OAuth 2 know only the GET.
+            Err(error) if matches!(error.status, Some(404 | 405)) => {}
+            other => return other,
+        }
+    }
+    let header = match credential {
+        Some(Credential::Password { user, password }) => Some(basic_header(user, password)),
+        Some(Credential::IdentityToken(token)) => Some(basic_header("<token>", token)),
+        Some(Credential::RegistryToken(_)) | None => None,
+    };
+    let mut url = bearer.realm.clone();
+    {
+        let mut query = url.query_pairs_mut();
+        query.extend_pairs(bearer.service.iter().map(|service| ("service", service)));
+        query.extend_pairs(scopes.iter().map(|scope| ("scope", scope)));
+    }
+    request(http, &Method::GET, &url, header.as_deref(), None).await
+}
+
+fn refresh_form(bearer: &Bearer, scopes: &BTreeSet<String>, refresh: &Secret<String>) -> String {
+    let scope = scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("service", bearer.service.as_deref().unwrap_or_default())
+        .append_pair("client_id", "golden")
+        .append_pair("scope", &scope)
+        .append_pair("refresh_token", refresh.expose())
+        .finish()
+}
+
+async fn request(
+    http: &Http,
+    method: &Method,
+    url: &Url,
+    secret: Option<&str>,
+    form: Option<&str>,
+) -> Result<Token, Error> {
+    let mut headers = HeaderMap::new();
+    if form.is_some() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    }
+    let payload = form.map_or(Payload::Empty, |form| Payload::Bytes(form.as_bytes()));
+    let shown = redact_url(url);
+    let mut attempts = Attempts::new(Patience::default());
+    loop {
+        let asked = Instant::now();
+        let error = match http.send(method, url, &headers, secret, &payload).await {
+            Ok(response) if response.status().is_success() => {
+                let headers = response.headers().clone();
+                let body = read_some(response, ANSWER).await;
+                return read(&body, &headers, asked).map_err(|message| {
+                    Error::new(Kind::Malformed, method.as_str(), &shown, message)
+                });
+            }
+            Ok(response) => {
+                let (status, after) = (response.status().as_u16(), retry_after(response.headers()));
+                let body = read_some(response, ANSWER).await;
+                let mut error = Error::answered(method.as_str(), &shown, status, &body);
+                if matches!(status, 300..=399) {
+                    error.message = "redirected; a login is not sent along a redirect".to_owned();
+                } else if status == 400 && secret.is_some() {
+                    error.kind = Kind::Unauthorized;
+                }
+                error.retry_after = after;
+                error
+            }
+            Err(error) => error,
+        };
+        attempts.again(error).await?;
+    }
+}
+
+fn read(body: &[u8], headers: &HeaderMap, asked: Instant) -> Result<Token, String> {
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|_| "the token server's answer is not JSON".to_owned())?;
+    let value = [answer.token, answer.access_token].into_iter().flatten().find(|token| !token.is_empty());
+    let value = value.ok_or("the token server's answer has no token")?;
+    if !value.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("the token server's answer is no token".to_owned());
+    }
+    let seconds = answer.expires_in.filter(|seconds| seconds.is_finite()).unwrap_or_default();
+    let lifetime = Duration::from_secs_f64(seconds.clamp(0.0, 1e8)).max(Duration::from_secs(LIFETIME));
+    // A token from the server's cache is older than this answer; both times are the server's, so clocks may differ.
+    let age = age(answer.issued_at.as_deref(), headers).unwrap_or_default();
+    Ok(Token { value: Secret::new(value), until: asked + lifetime.saturating_sub(age) })
+}
+
+fn age(issued: Option<&str>, headers: &HeaderMap) -> Option<Duration> {
+    let issued: SystemTime = OffsetDateTime::parse(issued?, &Rfc3339).ok()?.into();
+    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    date.duration_since(issued).ok()
+}
