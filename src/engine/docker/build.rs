@@ -59,6 +59,9 @@ impl Job<'_> {
         if self.recipe.image.platforms.len() > 1 {
             return unsupported("one Docker Engine builds for one platform at a time".to_owned());
         }
+        if let Some(what) = render::needs_embedded(&self.recipe.image) {
+            return unsupported(format!("{what}, which needs the embedded engine"));
+        }
         for step in &self.recipe.image.run {
             for name in &step.secrets {
                 if self.docker.builder == Builder::Classic {
@@ -115,11 +118,10 @@ impl Job<'_> {
         let mut build_args: BTreeMap<String, String> = self.options.proxy_args.clone();
         build_args.extend(self.recipe.rendered.build_args.clone());
         if let Some((reference, image)) = base {
-            let user = Some(image.config.user()).filter(|user| !user.is_empty()).unwrap_or("0");
             build_args.insert("GOLDEN_BASE".to_owned(), reference.clone());
             // An argument that no instruction declares is something to warn of, for the classic builder.
             if self.recipe.rendered.dockerfile.contains(BASE_USER) {
-                build_args.insert(BASE_USER.to_owned(), user.to_owned());
+                build_args.insert(BASE_USER.to_owned(), image.config.user().to_owned());
             }
         }
         BuildImageOptions {

@@ -9,9 +9,8 @@ use hyper::body::{Bytes, Frame};
 use tokio::sync::oneshot;
 use tokio_util::io::{ReaderStream, SyncIoBridge};
 
-use crate::oci::Content;
-use crate::oci::tar::{self, Entry, EntryKind};
-use crate::render::Recipe;
+use crate::oci::tar;
+use crate::render::{self, Recipe};
 
 /// Bytes that may wait to be sent.
 const BUFFER: usize = 256 * 1024;
@@ -30,15 +29,7 @@ pub(super) struct Context {
 
 /// The context of a recipe: its Dockerfile and its entries.
 pub(super) fn stream(recipe: &Recipe) -> Context {
-    let mut entries = recipe.rendered.context.clone();
-    entries.push(Entry {
-        path: "Dockerfile".to_owned(),
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        kind: EntryKind::File(Content::inline(recipe.rendered.dockerfile.as_bytes())),
-    });
-    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    let entries = render::context::entries(recipe);
     let mtime = u64::try_from(recipe.image.provenance.created).unwrap_or_default();
 
     let (near, far) = tokio::io::duplex(BUFFER);

@@ -99,6 +99,12 @@ impl<'a> Progress<'a> {
             self.steps.insert(String::new(), Step { text, told: true, ..Step::default() });
             return;
         }
+        // A remark comes as one message, behind output that may lack its line break.
+        let message = without_escapes(text.trim_end());
+        if !message.is_empty() && is_remark(&message) {
+            self.finish_lines();
+            return;
+        }
         let lines = self.steps.entry(String::new()).or_default().lines(text);
         self.log(lines);
     }

@@ -87,6 +87,14 @@ async fn the_user_of_the_base_survives_steps_of_root() {
         assert_eq!(outcome.built().0.config.user(), "1234:99", "{builder:?}");
         assert_eq!(outcome.logs(), ["0"], "{builder:?}");
         docker.remove(&parent).await.unwrap();
+
+        // A base without a user is left without one.
+        let reference = local_base();
+        let id = docker.image(&reference).await.unwrap().unwrap().id;
+        let outcome =
+            build(&docker, &recipe(PinnedBase::Local { reference, id }, LINES), &BuildOptions::default())
+                .await;
+        assert_eq!(outcome.built().0.config.user(), "", "{builder:?}");
     }
 }
 

@@ -62,6 +62,7 @@ fn the_classic_builder_is_heard_step_by_step() {
             stream(" ---> Running in 5cfe1a843d9d\n"),
             stream("compi"),
             stream("ling\nno rule"),
+            stream("Removing intermediate container 5cfe1a843d9d\n"),
         ],
         Some("The command '/bin/sh -ec make' returned a non-zero code: 2"),
     );
