@@ -15,15 +15,13 @@ pub struct BaseImage {
     pub layers: Vec<Layer>,
     /// Whether it is Docker's schema 2, which stays what it is; OCI otherwise.
     pub docker: bool,
-    /// The reference and the digest for the labels; none on scratch.
-    pub name: Option<(String, String)>,
 }
 
 impl BaseImage {
     /// Nothing: no layers, an empty config.
     #[must_use]
     pub fn scratch(platform: &Platform) -> Self {
-        Self { config: ImageConfig::scratch(platform), layers: Vec::new(), docker: false, name: None }
+        Self { config: ImageConfig::scratch(platform), layers: Vec::new(), docker: false }
     }
 
     /// A base as a manifest and a config describe it. What golden could not pass on unharmed is refused.
@@ -54,7 +52,7 @@ impl BaseImage {
         let layer =
             |descriptor: &Descriptor| Layer { descriptor: descriptor.clone(), source: source(descriptor) };
         let layers = manifest.layers.iter().map(layer).collect();
-        Ok(Self { config, layers, docker: media_type == media::DOCKER_MANIFEST, name: None })
+        Ok(Self { config, layers, docker: media_type == media::DOCKER_MANIFEST })
     }
 }
 

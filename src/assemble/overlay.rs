@@ -55,10 +55,19 @@ impl<'a> Overlay<'a> {
 
     /// The bytes of a file, links followed; none when there is no such file.
     pub fn read(&self, path: &str) -> Result<Option<Bytes>, Stop> {
+        self.read_through(path, 0)
+    }
+
+    /// The same, after so many hard links.
+    fn read_through(&self, path: &str, links: u32) -> Result<Option<Bytes>, Stop> {
         let path = self.resolve(path)?;
         match self.entry(&path)? {
             Some(Node::File { content: Some(content), .. }) => Ok(Some(content.clone())),
-            Some(Node::File { content: None, .. }) => Err(Unread::Content(path).into()),
+            Some(Node::File { content: None, .. }) => match self.base.hard_link(&path) {
+                Some(_) if links > 40 => Err(Error::LinkLoop(format!("/{path}")).into()),
+                Some(target) => self.read_through(target, links + 1),
+                None => Err(Unread::Content(path).into()),
+            },
             _ => Ok(None),
         }
     }

@@ -68,14 +68,14 @@ pub fn assemble(
 }
 
 impl Assembly {
-    /// Puts the written layers, in the order of `layers`, into config and manifest.
+    /// Puts the written layers, bottom first and each with what the history says of it, into config and manifest.
     #[must_use]
-    pub fn finish(mut self, written: Vec<(WrittenLayer, LayerSource)>) -> AssembledImage {
+    pub fn finish(mut self, written: Vec<(WrittenLayer, LayerSource, &str)>) -> AssembledImage {
         let layer_type = if self.docker { media::DOCKER_LAYER_GZIP } else { media::OCI_LAYER_GZIP };
         let mut layers = self.base;
-        for (new, (layer, source)) in self.layers.iter().zip(written) {
+        for (layer, source, created_by) in written {
             self.config.push_diff_id(&layer.diff_id);
-            let (created, created_by) = (self.created.clone(), new.created_by.to_owned());
+            let (created, created_by) = (self.created.clone(), created_by.to_owned());
             self.config.push_history(&History { created, created_by, empty_layer: false });
             let descriptor = Descriptor::new(layer_type, layer.digest, layer.size);
             layers.push(Layer { descriptor, source });

@@ -61,6 +61,8 @@ pub struct LayerIndex {
     pub whiteouts: BTreeSet<String>,
     /// Folders of which nothing of the layers below shows through.
     pub opaque: BTreeSet<String>,
+    /// Hard links to files whose content was not kept: the file that each one is.
+    pub links: BTreeMap<String, String>,
 }
 
 impl LayerIndex {
@@ -93,6 +95,13 @@ pub struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
+    /// Of a hard link without content, the file whose content is wanted in its place.
+    #[must_use]
+    pub fn hard_link(&self, path: &str) -> Option<&'a str> {
+        let layer = self.layers.iter().find(|layer| layer.entries.contains_key(path))?;
+        layer.links.get(path).map(String::as_str)
+    }
+
     /// What is at `path`; links are not followed.
     pub fn entry(&self, path: &str) -> Result<Option<&'a Node>, Unread> {
         let mut implied = None;

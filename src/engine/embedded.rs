@@ -2,27 +2,187 @@
 //! config (and, where certificates or folders ask for it, the layers that it must), and leaves the rest to
 //! [`assemble`](crate::assemble).
 
-use std::path::PathBuf;
+mod base;
+mod error;
+mod layers;
+mod memo;
+mod scan;
+mod write;
 
-use super::{BuildOptions, BuiltImage, Engine, EngineKind, Error};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use self::error::Error;
+
+use self::memo::Memo;
+use super::{Artifact, BuildOptions, BuiltImage, Engine, EngineKind};
+use crate::assemble::plan::to_json;
+use crate::assemble::tree::{LayerIndex, Tree, Unread};
+use crate::assemble::{
+    Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Stop, assemble, can_assemble,
+};
 use crate::event::Events;
+use crate::oci::layer::WrittenLayer;
+use crate::oci::{ImageConfig, Index, RawManifest, media};
+use crate::platform::Platform;
+use crate::reference::Digest;
 use crate::registry::Registries;
-use crate::render::Recipe;
+use crate::render::{PinnedBase, Recipe, late_labels};
+use crate::store::Blobs;
+use crate::workspace::fs;
 
 /// The embedded engine. Cheap to clone; clones share what they have read.
 #[derive(Debug, Clone)]
 pub struct Embedded {
-    #[expect(dead_code, reason = "the engine is being written")]
     registries: Registries,
-    #[expect(dead_code, reason = "the engine is being written")]
+    blobs: Blobs,
     cache: PathBuf,
+    shared: Arc<Shared>,
+}
+
+/// What is read and made once a run.
+#[derive(Debug, Default)]
+struct Shared {
+    bases: Memo<BaseImage>,
+    indexes: Memo<Arc<LayerIndex>>,
+    written: Memo<(WrittenLayer, LayerSource)>,
+    /// Images of this run by their inputs, for those that are built on them.
+    assembled: Mutex<BTreeMap<Digest, Arc<Assembled>>>,
 }
 
 impl Embedded {
     /// An engine that reads bases from `registries` and keeps what it has read under `cache` (`.golden/cache`).
     #[must_use]
-    pub const fn new(registries: Registries, cache: PathBuf) -> Self {
-        Self { registries, cache }
+    pub fn new(registries: Registries, cache: PathBuf) -> Self {
+        let blobs = Blobs::new(registries.clone());
+        Self { registries, blobs, cache, shared: Arc::default() }
+    }
+
+    /// Something small in the cache. What is there is a copy: whoever uses it compares its digest.
+    fn kept(&self, kind: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        Ok(fs::read_if_there(&self.cache.join(kind).join(digest.hex()))?)
+    }
+
+    fn keep(&self, kind: &str, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
+        Ok(fs::write_atomic(&self.cache.join(kind).join(digest.hex()), bytes)?)
+    }
+
+    /// Assembles an image for each of its platforms.
+    async fn assemble(
+        &self,
+        recipe: &Recipe,
+        options: &BuildOptions,
+        events: &Events,
+    ) -> Result<Assembled, Error> {
+        can_assemble(&recipe.image).map_err(crate::assemble::Error::from)?;
+        let platforms = match recipe.image.platforms.as_slice() {
+            [] => vec![host_platform()],
+            platforms => platforms.to_vec(),
+        };
+        let one = |platform: Platform| async move {
+            let base = self.base_of(recipe, options, &platform).await?;
+            self.assemble_on(recipe, &base, events).await
+        };
+        let mut images = futures_util::future::try_join_all(platforms.into_iter().map(one)).await?;
+        let top = match images.as_mut_slice() {
+            [image] => image.manifest.clone(),
+            images => index_of(images),
+        };
+        Ok(Assembled { top, images })
+    }
+
+    /// The base for one platform.
+    async fn base_of(
+        &self,
+        recipe: &Recipe,
+        options: &BuildOptions,
+        platform: &Platform,
+    ) -> Result<BaseImage, Error> {
+        match &recipe.base {
+            PinnedBase::Scratch => Ok(BaseImage::scratch(platform)),
+            PinnedBase::Registry { reference, digest } => self.base(reference, digest, platform).await,
+            PinnedBase::Local { reference, .. } => Err(Error::LocalBase { reference: reference.to_string() }),
+            PinnedBase::Workspace { parent, inputs } => {
+                if let Some(assembled) = self.assembled(inputs) {
+                    return of_platform(&assembled, parent, platform);
+                }
+                let published = options.parent.as_ref();
+                match published.and_then(|parent| Some((parent, parent.digest.as_ref()?))) {
+                    Some((reference, digest)) => self.base(reference, digest, platform).await,
+                    None => Err(Error::ParentMissing { parent: parent.clone() }),
+                }
+            }
+        }
+    }
+
+    /// An image of this run.
+    fn assembled(&self, inputs: &Digest) -> Option<Arc<Assembled>> {
+        self.shared.assembled.lock().unwrap_or_else(PoisonError::into_inner).get(inputs).cloned()
+    }
+
+    /// Assembles on one base, reading of it what turns out to be needed: one layer more at a time, from the top.
+    async fn assemble_on(
+        &self,
+        recipe: &Recipe,
+        base: &BaseImage,
+        events: &Events,
+    ) -> Result<AssembledImage, Error> {
+        let (name, late) = (recipe.image.display(), late_labels(recipe));
+        let (mut indexes, mut wanted) = (Vec::<Arc<LayerIndex>>::new(), BTreeSet::new());
+        let mut assembly = loop {
+            let tree = Tree { layers: &indexes, complete: indexes.len() == base.layers.len() };
+            match assemble(&recipe.image, &late, base, tree) {
+                Ok(assembly) => break assembly,
+                Err(Stop::Refused(error)) => return Err(error.into()),
+                Err(Stop::Unread(Unread::Layer)) => {
+                    let next = &base.layers[base.layers.len() - 1 - indexes.len()];
+                    indexes.push(self.index(next, &wanted, &name, events).await?);
+                }
+                Err(Stop::Unread(Unread::Content(path))) => {
+                    self.want(path, &mut wanted, base, &mut indexes, &name, events).await?;
+                }
+            }
+        };
+        let layers = std::mem::take(&mut assembly.layers);
+        self.write(assembly, layers).await
+    }
+
+    /// Reads the layers that are known once more, to keep the content of one more file.
+    async fn want(
+        &self,
+        path: String,
+        wanted: &mut BTreeSet<String>,
+        base: &BaseImage,
+        indexes: &mut [Arc<LayerIndex>],
+        image: &str,
+        events: &Events,
+    ) -> Result<(), Error> {
+        if !wanted.insert(path.clone()) {
+            let what = format!("/{path} is too large to be part of a trust store");
+            return Err(crate::assemble::Error::Base(what).into());
+        }
+        for (index, layer) in indexes.iter_mut().zip(base.layers.iter().rev()) {
+            if index.entries.contains_key(&path) {
+                *index = self.index(layer, wanted, image, events).await?;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the new layers, and with them the image.
+    async fn write(
+        &self,
+        assembly: Assembly,
+        layers: Vec<crate::assemble::NewLayer>,
+    ) -> Result<AssembledImage, Error> {
+        let mut written = Vec::new();
+        for layer in layers {
+            let (layer_written, source) = self.layer(layer.entries, assembly.mtime).await?;
+            written.push((layer_written, source, layer.created_by));
+        }
+        Ok(assembly.finish(written))
     }
 }
 
@@ -32,7 +192,66 @@ impl Engine for Embedded {
         EngineKind::Embedded
     }
 
-    async fn build(&self, _: &Recipe, _: &BuildOptions, _: &Events) -> Result<BuiltImage, Error> {
-        todo!()
+    async fn build(
+        &self,
+        recipe: &Recipe,
+        options: &BuildOptions,
+        events: &Events,
+    ) -> Result<BuiltImage, super::Error> {
+        let assembled = self.assemble(recipe, options, events).await?;
+        let config = ImageConfig::parse(&assembled.images[0].config)
+            .unwrap_or_else(|error| unreachable!("golden wrote this config: {error}"));
+        let remembered = Arc::new(assembled.clone());
+        let mut all = self.shared.assembled.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(recipe.inputs.clone(), remembered);
+        Ok(BuiltImage {
+            inputs: recipe.inputs.clone(),
+            engine: EngineKind::Embedded,
+            platforms: assembled.images.iter().map(|image| image.platform.clone()).collect(),
+            config,
+            artifact: Artifact::Assembled(assembled),
+        })
+    }
+}
+
+/// An image of this run as a base for a platform.
+fn of_platform(assembled: &Assembled, parent: &str, platform: &Platform) -> Result<BaseImage, Error> {
+    match assembled.images.iter().find(|image| image.platform == *platform) {
+        Some(image) => base::of_assembled(image),
+        None => {
+            let has: Vec<String> = assembled.images.iter().map(|image| image.platform.to_string()).collect();
+            let (reference, has) = (parent.to_owned(), has.join(", "));
+            Err(Error::Platform { reference, wanted: platform.clone(), has })
+        }
+    }
+}
+
+/// Linux on this machine's architecture: what an engine on it would build for.
+fn host_platform() -> Platform {
+    Platform::new("linux", std::env::consts::ARCH, None)
+}
+
+/// The index of several images. Docker's list where all of them are Docker's.
+fn index_of(images: &[AssembledImage]) -> RawManifest {
+    let docker = images.iter().all(|image| image.manifest.media_type == media::DOCKER_MANIFEST);
+    let media_type = if docker { media::DOCKER_LIST } else { media::OCI_INDEX };
+    let manifests = images.iter().map(|image| {
+        let mut descriptor = image.manifest.descriptor();
+        descriptor.platform = Some((&image.platform).into());
+        descriptor
+    });
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(media_type.to_owned()),
+        manifests: manifests.collect(),
+        subject: None,
+        annotations: BTreeMap::new(),
+    };
+    RawManifest::new(media_type, to_json(&index))
+}
+
+impl From<Error> for super::Error {
+    fn from(error: Error) -> Self {
+        Self::Embedded(error)
     }
 }

@@ -101,6 +101,9 @@ pub enum Error {
     /// A file of the build context could not be read, or changed while it was read.
     #[error("the build context could not be read")]
     Context(#[source] std::io::Error),
+    /// The embedded engine could not assemble the image.
+    #[error(transparent)]
+    Embedded(super::embedded::Error),
 }
 
 impl Error {
@@ -108,6 +111,7 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
+            Self::Embedded(error) => error.hints(),
             Self::Address { .. } => vec!["DOCKER_HOST, DOCKER_CONTEXT and the current docker context say which engine".into()],
             Self::Unreachable { address, .. } => unreachable_hints(address),
             Self::PermissionDenied { .. } => vec![

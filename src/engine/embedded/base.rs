@@ -1,0 +1,128 @@
+//! The base: manifest and config by digest, from the cache or the registry, for one platform.
+
+use super::{Embedded, Error};
+use crate::assemble::{AssembledImage, BaseImage, LayerSource};
+use crate::oci::{Bytes, Descriptor, ImageConfig, ImageManifest, Index, Manifest, RawManifest};
+use crate::platform::Platform;
+use crate::reference::{Digest, Reference, Target};
+
+/// Manifests and configs above this size are refused: registries take no manifest above 4 MiB.
+const METADATA: u64 = 8 << 20;
+
+impl Embedded {
+    /// A registry's image for a platform, read once a run.
+    pub(super) async fn base(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+        platform: &Platform,
+    ) -> Result<BaseImage, Error> {
+        let key = format!("{}@{digest} {platform}", reference.repository);
+        self.shared.bases.get(key, self.read_base(reference, digest, platform)).await
+    }
+
+    async fn read_base(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+        platform: &Platform,
+    ) -> Result<BaseImage, Error> {
+        let mut raw = self.manifest(reference, digest).await?;
+        let mut manifest = parse(&raw, reference)?;
+        if let Manifest::Index(index) = &manifest {
+            let child = choose(index, platform).ok_or_else(|| Error::Platform {
+                reference: reference.to_string(),
+                wanted: platform.clone(),
+                has: platforms_of(index),
+            })?;
+            raw = self.manifest(reference, &child.digest).await?;
+            manifest = parse(&raw, reference)?;
+        }
+        let Manifest::Image(manifest) = manifest else {
+            let what = "its index names another index".to_owned();
+            return Err(crate::assemble::Error::Base(what).into());
+        };
+        let config = self.config(reference, &manifest.config).await?;
+        let config = ImageConfig::parse(&config)
+            .map_err(|source| Error::Config { reference: reference.to_string(), source })?;
+        if config.platform() != *platform {
+            let (reference, has) = (reference.to_string(), config.platform().to_string());
+            return Err(Error::Platform { reference, wanted: platform.clone(), has });
+        }
+        let source = |_: &Descriptor| LayerSource::Registry(reference.repository.clone());
+        Ok(BaseImage::new(&manifest, &raw.media_type, config, source)?)
+    }
+
+    /// A manifest by digest.
+    async fn manifest(&self, reference: &Reference, digest: &Digest) -> Result<RawManifest, Error> {
+        if let Some(raw) = self.cached_manifest(digest)? {
+            return Ok(raw);
+        }
+        let registry = self.registries.of(&reference.repository)?;
+        let target = Target::Digest(digest.clone());
+        let missing = || Error::BaseMissing { reference: reference.at(digest.clone()).to_string() };
+        let raw = registry.get_manifest(&reference.repository.path, &target).await?.ok_or_else(missing)?;
+        let mut kept = format!("{}\n", raw.media_type).into_bytes();
+        kept.extend_from_slice(&raw.bytes);
+        self.keep("manifests", digest, &kept)?;
+        Ok(raw)
+    }
+
+    /// A manifest that was read before: its media type in a line, then its bytes.
+    fn cached_manifest(&self, digest: &Digest) -> Result<Option<RawManifest>, Error> {
+        let Some(kept) = self.kept("manifests", digest)? else { return Ok(None) };
+        let Some(end) = kept.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+        let raw = RawManifest::new(String::from_utf8_lossy(&kept[..end]), kept[end + 1..].to_vec());
+        Ok((raw.digest == *digest).then_some(raw))
+    }
+
+    /// A config by digest.
+    async fn config(&self, reference: &Reference, descriptor: &Descriptor) -> Result<Bytes, Error> {
+        if let Some(kept) =
+            self.kept("configs", &descriptor.digest)?.filter(|b| Digest::of(b) == descriptor.digest)
+        {
+            return Ok(kept.into());
+        }
+        let registry = self.registries.of(&reference.repository)?;
+        let bytes = registry.get_blob(&reference.repository.path, descriptor, METADATA).await?;
+        self.keep("configs", &descriptor.digest, &bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// An image that was assembled before, as a base.
+pub(super) fn of_assembled(image: &AssembledImage) -> Result<BaseImage, Error> {
+    let name = || "an image of this workspace".to_owned();
+    let manifest: ImageManifest = match image.manifest.parse() {
+        Ok(Manifest::Image(manifest)) => manifest,
+        Ok(Manifest::Index(_)) => unreachable!("an assembled image is no index"),
+        Err(source) => return Err(Error::Manifest { reference: name(), source }),
+    };
+    let config =
+        ImageConfig::parse(&image.config).map_err(|source| Error::Config { reference: name(), source })?;
+    let source = |descriptor: &Descriptor| {
+        let layer = image.layers.iter().find(|layer| layer.descriptor.digest == descriptor.digest);
+        layer.map_or(LayerSource::Inline(Vec::new().into()), |layer| layer.source.clone())
+    };
+    Ok(BaseImage::new(&manifest, &image.manifest.media_type, config, source)?)
+}
+
+fn parse(raw: &RawManifest, reference: &Reference) -> Result<Manifest, Error> {
+    raw.parse().map_err(|source| Error::Manifest { reference: reference.to_string(), source })
+}
+
+/// The image of an index for a platform: exactly this one, else one that names no variant.
+fn choose<'a>(index: &'a Index, platform: &Platform) -> Option<&'a Descriptor> {
+    let named = |wanted: &Platform| {
+        let is = |child: &&Descriptor| child.platform.as_ref().is_some_and(|p| Platform::from(p) == *wanted);
+        index.manifests.iter().find(is)
+    };
+    named(platform).or_else(|| named(&Platform { variant: None, ..platform.clone() }))
+}
+
+/// The platforms of an index, for people. Attestations call themselves `unknown/unknown`.
+fn platforms_of(index: &Index) -> String {
+    let platforms = index.manifests.iter().filter_map(|child| child.platform.as_ref()).map(Platform::from);
+    let names: Vec<String> = platforms.filter(|p| p.os != "unknown").map(|p| p.to_string()).collect();
+    names.join(", ")
+}

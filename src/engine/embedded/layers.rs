@@ -1,0 +1,129 @@
+//! Indexes of the base's layers: each layer is read once, ever, and its index kept under its digest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use tokio_util::io::SyncIoBridge;
+
+use super::{Embedded, Error, scan};
+use crate::assemble::Layer;
+use crate::assemble::tree::{Attributes, LayerIndex, Node};
+use crate::event::Events;
+use crate::registry::BlobSource as _;
+
+/// An index as the cache holds it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// Version of this format, and of what is kept at all.
+    schema: u32,
+    /// Files whose content was asked for by name.
+    wanted: BTreeSet<String>,
+    entries: BTreeMap<String, KeptNode>,
+    whiteouts: BTreeSet<String>,
+    opaque: BTreeSet<String>,
+    links: BTreeMap<String, String>,
+}
+
+/// The version that this code writes and reads.
+const SCHEMA: u32 = 1;
+
+/// A node in few letters: layers have tens of thousands.
+#[derive(Serialize, Deserialize)]
+enum KeptNode {
+    D(u32, u32, u32),
+    I,
+    F(u32, u32, u32, Option<String>),
+    L(String),
+    O,
+}
+
+impl Embedded {
+    /// The index of a layer, with the content of the files that are wanted by name.
+    pub(super) async fn index(
+        &self,
+        layer: &Layer,
+        wanted: &BTreeSet<String>,
+        image: &str,
+        events: &Events,
+    ) -> Result<Arc<LayerIndex>, Error> {
+        let key =
+            format!("{} {}", layer.descriptor.digest, wanted.iter().cloned().collect::<Vec<_>>().join("\n"));
+        self.shared.indexes.get(key, self.read_index(layer, wanted, image, events)).await
+    }
+
+    async fn read_index(
+        &self,
+        layer: &Layer,
+        wanted: &BTreeSet<String>,
+        image: &str,
+        events: &Events,
+    ) -> Result<Arc<LayerIndex>, Error> {
+        let digest = &layer.descriptor.digest;
+        if let Some(index) = self.kept("layers", digest)?.and_then(|bytes| read(&bytes, wanted)) {
+            return Ok(Arc::new(index));
+        }
+        let (size, failed) = (layer.descriptor.size, |what: std::io::Error| Error::Layer {
+            digest: digest.to_string(),
+            what: what.to_string(),
+        });
+        events.step(image, format!("read layer {} of the base ({size} bytes)", digest.short()));
+        let reader = self.blobs.source(layer).open(0).await.map_err(failed)?;
+        let names = wanted.clone();
+        let bridge = SyncIoBridge::new(reader);
+        let scanned = tokio::task::spawn_blocking(move || scan::scan(bridge, size, &names)).await;
+        let index = match scanned {
+            Ok(result) => result.map_err(failed)?,
+            Err(stopped) => return Err(failed(std::io::Error::other(stopped))),
+        };
+        self.keep("layers", digest, &write(&index, wanted))?;
+        Ok(Arc::new(index))
+    }
+}
+
+/// Reads a kept index. None when it is of another version, or lacks a file that is wanted now.
+fn read(bytes: &[u8], wanted: &BTreeSet<String>) -> Option<LayerIndex> {
+    let kept: Kept = serde_json::from_slice(bytes).ok()?;
+    if kept.schema != SCHEMA || !kept.wanted.is_superset(wanted) {
+        return None;
+    }
+    let node = |node| {
+        Some(match node {
+            KeptNode::D(mode, uid, gid) => Node::Directory(Attributes { mode, uid, gid }),
+            KeptNode::I => Node::Implied,
+            KeptNode::F(mode, uid, gid, content) => Node::File {
+                attributes: Attributes { mode, uid, gid },
+                content: content.map(|text| STANDARD.decode(text).map(Into::into)).transpose().ok()?,
+            },
+            KeptNode::L(target) => Node::Symlink(target),
+            KeptNode::O => Node::Other,
+        })
+    };
+    let entries =
+        kept.entries.into_iter().map(|(path, kept)| Some((path, node(kept)?))).collect::<Option<_>>()?;
+    Some(LayerIndex { entries, whiteouts: kept.whiteouts, opaque: kept.opaque, links: kept.links })
+}
+
+/// Writes an index for the cache.
+fn write(index: &LayerIndex, wanted: &BTreeSet<String>) -> Vec<u8> {
+    let node = |node: &Node| match node {
+        Node::Directory(Attributes { mode, uid, gid }) => KeptNode::D(*mode, *uid, *gid),
+        Node::Implied => KeptNode::I,
+        Node::File { attributes: Attributes { mode, uid, gid }, content } => {
+            KeptNode::F(*mode, *uid, *gid, content.as_ref().map(|bytes| STANDARD.encode(bytes)))
+        }
+        Node::Symlink(target) => KeptNode::L(target.clone()),
+        Node::Other => KeptNode::O,
+    };
+    let kept = Kept {
+        schema: SCHEMA,
+        wanted: wanted.clone(),
+        entries: index.entries.iter().map(|(path, entry)| (path.clone(), node(entry))).collect(),
+        whiteouts: index.whiteouts.clone(),
+        opaque: index.opaque.clone(),
+        links: index.links.clone(),
+    };
+    serde_json::to_vec(&kept).unwrap_or_else(|error| unreachable!("an index has text keys only: {error}"))
+}

@@ -1,0 +1,328 @@
+//! Reading a layer's archive into an index. Layers come from elsewhere and are not trusted: names that lead out of
+//! the root are refused, and how much may be unpacked and kept is bounded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+
+use flate2::read::MultiGzDecoder;
+
+use crate::assemble::tree::{Attributes, LayerIndex, Node, ancestors};
+
+/// A layer may unpack to this many bytes, or to [`RATIO`] times its size, whichever is more.
+const UNPACKED: u64 = 1 << 30;
+/// How much larger than its compressed bytes a layer may be. Real ones stay below 20; deflate reaches 1032.
+const RATIO: u64 = 100;
+/// Files above this size are not kept.
+const CONTENT: u64 = 4 << 20;
+/// What is kept of one layer in all, names and content.
+const KEPT: u64 = 32 << 20;
+
+/// Where trust stores and the names of owners are; the content of files below is kept.
+const KEPT_BELOW: &[&str] =
+    &["etc/ssl/", "etc/ca-certificates/", "usr/local/share/ca-certificates/", "usr/share/ca-certificates/"];
+/// Single files that are kept.
+const KEPT_FILES: &[&str] =
+    &["etc/passwd", "etc/group", "etc/ca-certificates.conf", "usr/sbin/update-ca-certificates"];
+
+/// Whether the content of a file is kept. Keys never are.
+fn is_kept(path: &str, wanted: &BTreeSet<String>) -> bool {
+    let private = path.contains("/private/") || path.to_ascii_lowercase().ends_with(".key");
+    wanted.contains(path)
+        || KEPT_FILES.contains(&path)
+        || (!private && KEPT_BELOW.iter().any(|folder| path.starts_with(folder)))
+}
+
+/// Reads a whole layer of `size` compressed bytes. `wanted` are files whose content is to be kept as well.
+pub(super) fn scan(layer: impl Read, size: u64, wanted: &BTreeSet<String>) -> io::Result<LayerIndex> {
+    let limit = UNPACKED.max(size.saturating_mul(RATIO));
+    let mut plain = Bounded { inner: unpack(layer)?, left: limit };
+    let mut scan = Scan { index: LayerIndex::default(), kept: 0, wanted, links: BTreeMap::new() };
+    let mut archive = tar::Archive::new(&mut plain);
+    for entry in archive.entries()? {
+        scan.entry(entry?)?;
+    }
+    // The digest is checked at the end of the stream, so it is read to its end.
+    io::copy(&mut plain, &mut io::sink())?;
+    io::copy(&mut plain.inner.into_inner(), &mut io::sink())?;
+    Ok(scan.finish())
+}
+
+/// A layer as it is stored. What it is, its first bytes say: media types are wrong often enough.
+enum Unpacked<R: Read> {
+    Plain(Peeked<R>),
+    Gzip(Box<MultiGzDecoder<Peeked<R>>>),
+    Zstd(zstd::stream::read::Decoder<'static, io::BufReader<Peeked<R>>>),
+}
+
+/// The first bytes of a stream, and the rest of it.
+type Peeked<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
+
+/// Undoes the compression.
+fn unpack<R: Read>(mut layer: R) -> io::Result<Unpacked<R>> {
+    let mut magic = Vec::new();
+    layer.by_ref().take(4).read_to_end(&mut magic)?;
+    let (gzip, zstd) = (magic.starts_with(&[0x1f, 0x8b]), magic == [0x28, 0xb5, 0x2f, 0xfd]);
+    let peeked = io::Cursor::new(magic).chain(layer);
+    Ok(if gzip {
+        Unpacked::Gzip(Box::new(MultiGzDecoder::new(peeked)))
+    } else if zstd {
+        Unpacked::Zstd(zstd::stream::read::Decoder::new(peeked)?)
+    } else {
+        Unpacked::Plain(peeked)
+    })
+}
+
+impl<R: Read> Unpacked<R> {
+    /// What was not read of the compressed stream.
+    fn into_inner(self) -> Peeked<R> {
+        match self {
+            Self::Plain(inner) => inner,
+            Self::Gzip(decoder) => decoder.into_inner(),
+            Self::Zstd(decoder) => decoder.finish().into_inner(),
+        }
+    }
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(inner) => inner.read(buffer),
+            Self::Gzip(decoder) => decoder.read(buffer),
+            Self::Zstd(decoder) => decoder.read(buffer),
+        }
+    }
+}
+
+/// A reader that fails once too much has come out of it.
+struct Bounded<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        let left = self.left.checked_sub(read as u64);
+        self.left =
+            left.ok_or_else(|| invalid("it unpacks to far more than its size: a decompression bomb?"))?;
+        Ok(read)
+    }
+}
+
+/// A layer that is not what it should be.
+fn invalid(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.into())
+}
+
+/// An index in the making.
+struct Scan<'a> {
+    index: LayerIndex,
+    kept: u64,
+    wanted: &'a BTreeSet<String>,
+    /// Hard links whose target's content is not known, by path.
+    links: BTreeMap<String, String>,
+}
+
+impl Scan<'_> {
+    /// Takes an entry in.
+    fn entry<R: Read>(&mut self, mut entry: tar::Entry<'_, R>) -> io::Result<()> {
+        let path = clean(&entry.path_bytes())?;
+        self.keep(path.len() as u64 + 64)?;
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        if name == ".wh..wh..opq" {
+            self.index.opaque.insert(above.to_owned());
+            return Ok(());
+        }
+        if let Some(gone) = name.strip_prefix(".wh.") {
+            // Other names of AUFS, such as `.wh..wh.plnk`, mean nothing here.
+            if !gone.starts_with(".wh.") && !gone.is_empty() {
+                self.index.whiteouts.insert(if above.is_empty() {
+                    gone.to_owned()
+                } else {
+                    format!("{above}/{gone}")
+                });
+            }
+            return Ok(());
+        }
+        if path.is_empty() {
+            return Ok(());
+        }
+        let node = self.node(&mut entry, &path)?;
+        self.index.entries.insert(path, node);
+        Ok(())
+    }
+
+    /// What an entry is.
+    fn node<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, path: &str) -> io::Result<Node> {
+        let header = entry.header();
+        let number = |value: u64| {
+            u32::try_from(value).map_err(|_| invalid(format!("{path} has an owner out of range")))
+        };
+        let attributes = Attributes {
+            mode: header.mode()? & 0o7777,
+            uid: number(header.uid()?)?,
+            gid: number(header.gid()?)?,
+        };
+        let kind = header.entry_type();
+        Ok(match kind {
+            tar::EntryType::Directory => Node::Directory(attributes),
+            tar::EntryType::Symlink => Node::Symlink(link_text(entry, path)?),
+            tar::EntryType::Link => {
+                let target = clean(link_text(entry, path)?.as_bytes())?;
+                match self.index.entries.get(&target) {
+                    Some(node @ Node::File { content: Some(_), .. }) => node.clone(),
+                    found => {
+                        let found = found.cloned();
+                        self.links.insert(path.to_owned(), target);
+                        found.unwrap_or(Node::File { attributes, content: None })
+                    }
+                }
+            }
+            tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
+                let size = entry.size();
+                if is_kept(path, self.wanted) && size <= CONTENT {
+                    self.keep(size)?;
+                    let mut bytes = Vec::new();
+                    entry.read_to_end(&mut bytes)?;
+                    Node::File { attributes, content: Some(bytes.into()) }
+                } else {
+                    Node::File { attributes, content: None }
+                }
+            }
+            _ => Node::Other,
+        })
+    }
+
+    /// Counts what is kept.
+    fn keep(&mut self, bytes: u64) -> io::Result<()> {
+        self.kept += bytes;
+        if self.kept <= KEPT {
+            Ok(())
+        } else {
+            Err(invalid("it has more names and certificates than can be held"))
+        }
+    }
+
+    /// Names the folders that have something in them and no entry of their own.
+    fn finish(mut self) -> LayerIndex {
+        let mut implied = BTreeSet::new();
+        for path in self.index.entries.keys() {
+            let new = ancestors(path).take_while(|above| !self.index.entries.contains_key(*above));
+            implied.extend(new.map(str::to_owned));
+        }
+        self.index.entries.extend(implied.into_iter().map(|path| (path, Node::Implied)));
+        // A link to a file that came before it, or in a layer below, is that file.
+        self.index.links = std::mem::take(&mut self.links);
+        self.index
+    }
+}
+
+/// The target of a link.
+fn link_text<R: Read>(entry: &tar::Entry<'_, R>, path: &str) -> io::Result<String> {
+    let target = entry.link_name_bytes().ok_or_else(|| invalid(format!("{path} is a link to nothing")))?;
+    Ok(String::from_utf8_lossy(&target).into_owned())
+}
+
+/// A path below the root: `./` and a leading `/` mean the root, as for every engine; `..` is refused.
+fn clean(path: &[u8]) -> io::Result<String> {
+    let path = String::from_utf8_lossy(path);
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if parts.contains(&"..") {
+        return Err(invalid(format!("the entry {path:?} leads out of the image's root")));
+    }
+    Ok(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn tar_of(entries: &[(&str, char, &str)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (path, kind, text) in entries {
+            let mut header = tar::Header::new_ustar();
+            header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+            header.set_mode(0o640);
+            header.set_uid(1);
+            header.set_gid(2);
+            header.set_mtime(0);
+            match kind {
+                'f' => header.set_size(text.len() as u64),
+                _ => {
+                    header.set_size(0);
+                    header.as_mut_bytes()[157..157 + text.len()].copy_from_slice(text.as_bytes());
+                }
+            }
+            header.set_entry_type(match kind {
+                'f' => tar::EntryType::Regular,
+                'd' => tar::EntryType::Directory,
+                'l' => tar::EntryType::Link,
+                _ => tar::EntryType::Symlink,
+            });
+            header.set_cksum();
+            builder.append(&header, if *kind == 'f' { text.as_bytes() } else { b"" }).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(9));
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn index(bytes: &[u8]) -> io::Result<LayerIndex> {
+        scan(bytes, bytes.len() as u64, &BTreeSet::new())
+    }
+
+    #[test]
+    fn a_layer_is_indexed_whatever_its_compression() {
+        let plain = tar_of(&[
+            ("./etc/passwd", 'f', "root:x:0:0"),
+            ("etc/shadow", 'f', "secret"),
+            ("/usr/bin/", 'd', ""),
+            ("bin", 's', "usr/bin"),
+            ("etc/group", 'l', "/etc/passwd"),
+            ("etc/.wh.gone", 'f', ""),
+            ("var/.wh..wh..opq", 'f', ""),
+        ]);
+        let zstd = zstd::encode_all(plain.as_slice(), 3).unwrap();
+        let expected = index(&plain).unwrap();
+        assert_eq!(index(&gzip(&plain)).unwrap(), expected);
+        assert_eq!(index(&zstd).unwrap(), expected);
+        let attributes = Attributes { mode: 0o640, uid: 1, gid: 2 };
+        let passwd = Node::File { attributes, content: Some((*b"root:x:0:0").into()) };
+        assert_eq!(expected.entries["etc/passwd"], passwd);
+        assert_eq!(expected.entries["etc/group"], passwd);
+        assert_eq!(expected.entries["etc/shadow"], Node::File { attributes, content: None });
+        assert_eq!(expected.entries["usr"], Node::Implied);
+        assert_eq!(expected.entries["bin"], Node::Symlink("usr/bin".to_owned()));
+        assert!(expected.whiteouts.contains("etc/gone") && expected.opaque.contains("var"));
+    }
+
+    #[test]
+    fn what_leads_out_of_the_root_is_refused() {
+        for (path, kind, text) in [("../x", 'f', ""), ("a/../../x", 'd', ""), ("x", 'l', "../../etc/shadow")]
+        {
+            let error = index(&tar_of(&[(path, kind, text)])).unwrap_err();
+            assert!(error.to_string().contains("leads out of the image's root"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_and_a_torn_layer_are_refused() {
+        let bomb = gzip(&vec![0; 64 << 20]);
+        let mut plain = Bounded { inner: unpack(bomb.as_slice()).unwrap(), left: 1 << 20 };
+        let error = io::copy(&mut plain, &mut io::sink()).unwrap_err();
+        assert!(error.to_string().contains("bomb"), "{error}");
+        let whole = tar_of(&[("etc/passwd", 'f', &"x".repeat(4000))]);
+        assert!(index(&whole[..2000]).is_err());
+        let packed = gzip(&whole);
+        assert!(index(&packed[..packed.len() - 9]).is_err());
+        assert!(
+            index(b"hello, this is no archive at all, but long enough to be taken for one ....").is_err()
+        );
+    }
+}
