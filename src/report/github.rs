@@ -1,7 +1,5 @@
 //! Annotations of GitHub Actions: `::error file=…,line=…,col=…::message`.
 
-use std::fmt::Write;
-
 use super::place::Place;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceMap};
 
@@ -11,28 +9,13 @@ pub(super) fn annotations(found: &Diagnostics, sources: &SourceMap) -> String {
 }
 
 fn annotation(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
-    let mut line = match diagnostic.severity {
-        Severity::Error => "::error ".to_owned(),
-        Severity::Warning => "::warning ".to_owned(),
+    let command = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
     };
-    let mut property = |name: &str, value: &str| {
-        let comma = if line.ends_with(' ') { "" } else { "," };
-        // Writing to a String cannot fail.
-        let _ = write!(line, "{comma}{name}={}", escape_property(value));
-    };
-    if let Some(place) = Place::main(diagnostic, sources) {
-        property("file", &place.file);
-        if let (Some(start), Some(end)) = (place.start, place.end) {
-            property("line", &start.line.to_string());
-            property("endLine", &end.line.to_string());
-            property("col", &start.column.to_string());
-            // GitHub knows columns of one line only.
-            if end.line == start.line {
-                property("endColumn", &end.column.to_string());
-            }
-        }
-    }
-    property("title", &diagnostic.rule);
+    let properties = properties(diagnostic, sources);
+    let properties: Vec<String> =
+        properties.iter().map(|(name, value)| format!("{name}={}", escape_property(value))).collect();
     let mut message = diagnostic.message.clone();
     if let Some(image) = &diagnostic.image {
         message = format!("{image}: {message}");
@@ -40,7 +23,26 @@ fn annotation(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
     if let Some(help) = &diagnostic.help {
         message = format!("{message}\nhelp: {help}");
     }
-    format!("{line}::{}\n", escape_data(&message))
+    format!("::{command} {}::{}\n", properties.join(","), escape_data(&message))
+}
+
+/// Where it is, and the rule as a title.
+fn properties(diagnostic: &Diagnostic, sources: &SourceMap) -> Vec<(&'static str, String)> {
+    let mut properties = Vec::new();
+    if let Some(place) = Place::main(diagnostic, sources) {
+        properties.push(("file", place.file));
+        if let (Some(start), Some(end)) = (place.start, place.end) {
+            properties.push(("line", start.line.to_string()));
+            properties.push(("endLine", end.line.to_string()));
+            properties.push(("col", start.column.to_string()));
+            // GitHub knows an end column within one line only.
+            if end.line == start.line {
+                properties.push(("endColumn", end.column.to_string()));
+            }
+        }
+    }
+    properties.push(("title", diagnostic.rule.to_string()));
+    properties
 }
 
 /// The escaping of a command's message (actions/toolkit, command.ts `escapeData`).

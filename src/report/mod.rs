@@ -31,3 +31,6 @@ pub fn diagnostics(out: &Out, format: Format, found: &Diagnostics, sources: &Sou
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

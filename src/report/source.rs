@@ -25,11 +25,12 @@ pub(super) fn draw(out: &Out, found: &Diagnostics, sources: &SourceMap) {
     let renderer = if out.color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(out.width);
     let shown = || found.iter().filter(|d| !out.quiet || d.severity == Severity::Error);
-    for (diagnostic, images) in grouped(shown()) {
-        let group = group(diagnostic, &images, &masked, sources);
+    let groups = grouped(shown());
+    for (diagnostic, images) in &groups {
+        let group = group(diagnostic, images, &masked, sources);
         out.error(&format!("{}\n", renderer.render(&[group])));
     }
-    if let Some(line) = summary(shown()) {
+    if let Some(line) = summary(groups.iter().map(|(diagnostic, _)| *diagnostic)) {
         out.error(&line);
     }
 }
