@@ -19,6 +19,9 @@ pub struct Args {
 
 /// Runs the command.
 #[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    if let Some(rule) = &args.explain {
+        return super::explain::explain(rule, context);
+    }
     Err(Failure::usage("`golden check` is not there yet"))
 }

@@ -1,5 +1,7 @@
 //! `golden completions`: print completions for a shell.
 
+use clap::CommandFactory;
+
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -8,11 +10,15 @@ use super::exit::Exit;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The shell.
+    #[arg(value_enum)]
     pub shell: clap_complete::Shell,
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden completions` is not there yet"))
+#[expect(clippy::unused_async, reason = "every command is called in the same way")]
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "golden", &mut script);
+    context.out.data(&String::from_utf8_lossy(&script));
+    Ok(Exit::Done)
 }

@@ -44,6 +44,30 @@ impl Failure {
     }
 }
 
+/// Errors that end the command in the same way whatever their variant.
+macro_rules! ends_with {
+    ($($exit:ident: $($error:ty),+;)+) => {$($(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new(Exit::$exit, error)
+            }
+        }
+    )+)+};
+}
+
+ends_with! {
+    Usage: crate::reference::Error,
+        crate::platform::Error,
+        crate::tags::VariantError,
+        crate::tags::VersionError,
+        crate::tags::ExtraError,
+        crate::tags::TagError,
+        crate::pipeline::secrets::Error;
+    Failed: crate::workspace::state::Error,
+        crate::oci::config::Error,
+        crate::oci::manifest::Error;
+}
+
 impl From<crate::registry::Error> for Failure {
     fn from(error: crate::registry::Error) -> Self {
         let hints = error.hints();
@@ -53,6 +77,55 @@ impl From<crate::registry::Error> for Failure {
 
 impl From<crate::engine::Error> for Failure {
     fn from(error: crate::engine::Error) -> Self {
-        Self::new(Exit::Failed, error)
+        use crate::engine::Error as Engine;
+        let exit = match &error {
+            Engine::Unsupported { .. } => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        let hints = error.hints();
+        Self { hints, ..Self::new(exit, error) }
+    }
+}
+
+impl From<crate::store::Error> for Failure {
+    fn from(error: crate::store::Error) -> Self {
+        use crate::store::Error as Store;
+        let exit = match &error {
+            Store::Destination(_) | Store::SeveralPlatforms { .. } => Exit::Usage,
+            Store::File { .. } | Store::Layout { .. } | Store::Layer { .. } | Store::Registry(_) => {
+                Exit::Failed
+            }
+        };
+        let hints = error.hints();
+        Self { hints, ..Self::new(exit, error) }
+    }
+}
+
+impl From<crate::assemble::Error> for Failure {
+    fn from(error: crate::assemble::Error) -> Self {
+        use crate::assemble::Error as Assemble;
+        let exit = match &error {
+            Assemble::NeedsExecution(_) => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        let hints = error.hints();
+        Self { hints, ..Self::new(exit, error) }
+    }
+}
+
+impl From<crate::render::Error> for Failure {
+    fn from(error: crate::render::Error) -> Self {
+        use crate::render::Error as Render;
+        let hint = match &error {
+            Render::NoTemplate { template, known, .. } => {
+                let near = crate::suggest::closest(template, known.iter().map(String::as_str));
+                Some(near.map_or_else(
+                    || format!("the templates are {}", known.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                ))
+            }
+            _ => None,
+        };
+        Self { hints: hint.into_iter().collect(), ..Self::new(Exit::Usage, error) }
     }
 }

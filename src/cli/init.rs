@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use crate::report::Format;
+use crate::workspace::fs::{read_if_there, write_atomic};
 
 /// Write a commented workspace that builds as it is.
 #[derive(Debug, clap::Args)]
@@ -14,8 +16,38 @@ pub struct Args {
     pub dir: PathBuf,
 }
 
+/// What is written.
+const FILES: [(&str, &str); 2] = [
+    ("golden.toml", include_str!("init/golden.toml")),
+    ("example/image.toml", include_str!("init/image.toml")),
+];
+
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden init` is not there yet"))
+#[expect(clippy::unused_async, reason = "every command is called in the same way")]
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let root = context.cwd.join(&args.dir);
+    let here = args.dir.as_os_str() == ".";
+    let shown = |name: &str| if here { PathBuf::from(name) } else { args.dir.join(name) };
+    for (name, _) in FILES {
+        if read_if_there(&root.join(name))?.is_some() {
+            return Err(Failure::usage(format!(
+                "{} is there already; nothing was written",
+                shown(name).display()
+            ))
+            .hint("name another folder: golden init DIR"));
+        }
+    }
+    for (name, text) in FILES {
+        write_atomic(&root.join(name), text.as_bytes())?;
+    }
+    if context.format == Format::Json {
+        context.out.json(&serde_json::json!({ "files": FILES.map(|(name, _)| shown(name)) }));
+    } else {
+        for (name, _) in FILES {
+            context.out.message(&format!("wrote {}", shown(name).display()));
+        }
+        let option = if here { String::new() } else { format!(" -w {}", args.dir.display()) };
+        context.out.message(&format!("next: golden{option} check, then golden{option} build"));
+    }
+    Ok(Exit::Done)
 }

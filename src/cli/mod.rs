@@ -5,6 +5,7 @@ pub mod error;
 pub mod exit;
 pub mod session;
 pub(crate) mod confirm;
+mod explain;
 pub(crate) mod format;
 mod logs;
 mod panic;

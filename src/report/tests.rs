@@ -39,11 +39,14 @@ fn found() -> Diagnostics {
         );
     }
     found.push(
-        Diagnostic::error("env.deny_secrets", "the variable `DB_PASSWORD` looks like a secret: its name says so")
-            .of_policy()
-            .at("a/image.toml", at("DB_PASSWORD"), "the value is not shown")
-            .hiding("a/image.toml", at("\"hunter2\""))
-            .about("a:1.0.0"),
+        Diagnostic::error(
+            "env.deny_secrets",
+            "the variable `DB_PASSWORD` looks like a secret: its name says so",
+        )
+        .of_policy()
+        .at("a/image.toml", at("DB_PASSWORD"), "the value is not shown")
+        .hiding("a/image.toml", at("\"hunter2\""))
+        .about("a:1.0.0"),
     );
     found.push(Diagnostic::warning("x.wide", "wide: 漢\u{1b}[31m").at("a/image.toml", at("\"ü\""), "ü"));
     found.push(Diagnostic::warning("x.nowhere", "this has no place").about("a:1.0.0"));

@@ -1,4 +1,4 @@
-//! The command line as a whole: help, usage errors, exit codes.
+//! The command line as a whole: help, usage errors, exit codes, formats.
 
 use crate::support::workspace::Golden;
 
@@ -7,4 +7,103 @@ fn an_unknown_command_is_a_usage_error() {
     let run = Golden::new().run(&["bulid"]).exit(2);
     assert!(run.stderr.contains("build"), "{}", run.stderr);
     assert!(run.stdout.is_empty());
+}
+
+#[test]
+fn a_command_lists_its_own_formats() {
+    let run = Golden::new().run(&["ls", "--format", "sarif"]).exit(2);
+    insta::assert_snapshot!(run.stderr, @"error: `golden ls` has no format `sarif` (it has: text, json)");
+    let run = Golden::new().run(&["--format", "jsn", "check"]).exit(2);
+    insta::assert_snapshot!(run.stderr, @r"
+    error: `golden check` has no format `jsn` (it has: text, json, github, sarif)
+      help: did you mean --format json?
+    ");
+    Golden::new().run(&["completions", "bash", "--format", "json"]).exit(2);
+}
+
+#[test]
+fn global_options_may_stand_anywhere() {
+    for args in [
+        ["--format", "json", "check", "--explain", "env.deny_secrets"],
+        ["check", "--explain", "env.deny_secrets", "--format", "json"],
+        ["check", "--format", "json", "--explain", "env.deny_secrets"],
+    ] {
+        let run = Golden::new().run(&args).exit(0);
+        let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(document["schema"], 1);
+        assert_eq!(document["rule"], "env.deny_secrets");
+    }
+}
+
+#[test]
+fn a_rule_is_explained() {
+    let run = Golden::new().run(&["check", "--explain", "base.deny_tags"]).exit(0);
+    insta::assert_snapshot!(run.stdout);
+    let run = Golden::new().run(&["check", "--explain", "base.denytags"]).exit(2);
+    assert!(run.stderr.contains("did you mean `base.deny_tags`?"), "{}", run.stderr);
+}
+
+#[test]
+fn init_refuses_to_overwrite() {
+    let golden = Golden::new();
+    let run = golden.run(&["init"]).exit(0);
+    insta::assert_snapshot!(run.stderr, @r"
+    wrote golden.toml
+    wrote example/image.toml
+    next: golden check, then golden build
+    ");
+    assert_eq!(run.stdout, "");
+    golden.write("example/image.toml", "mine");
+    let run = golden.run(&["init"]).exit(2);
+    insta::assert_snapshot!(run.stderr, @r"
+    error: golden.toml is there already; nothing was written
+      help: name another folder: golden init DIR
+    ");
+    let other = golden.run(&["init", "other", "--format", "json"]).exit(0);
+    let document: serde_json::Value = serde_json::from_str(&other.stdout).unwrap();
+    assert_eq!(document["files"], serde_json::json!(["other/golden.toml", "other/example/image.toml"]));
+}
+
+#[test]
+fn completions_and_manual_pages() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let run = Golden::new().run(&["completions", shell]).exit(0);
+        assert!(run.stdout.contains("golden") && run.stderr.is_empty(), "{shell}: {}", run.stderr);
+    }
+    let run = Golden::new().run(&["man"]).exit(0);
+    assert!(run.stdout.contains(".SH \"EXIT STATUS\"") && run.stdout.starts_with(".ie"), "{}", run.stdout);
+    let run = Golden::new().run(&["man", "build"]).exit(0);
+    assert!(run.stdout.contains("push"), "{}", run.stdout);
+    Golden::new().run(&["man", "bild"]).exit(2);
+}
+
+#[test]
+fn help_tells_every_command() {
+    let run = Golden::new().run(&["--help"]).exit(0);
+    for command in [
+        "init",
+        "check",
+        "render",
+        "plan",
+        "build",
+        "push",
+        "tags",
+        "verify",
+        "audit",
+        "ls",
+        "inspect",
+        "delete",
+        "promote",
+        "rollback",
+        "outdated",
+        "update",
+        "graph",
+        "matrix",
+        "prune",
+        "schema",
+        "completions",
+        "man",
+    ] {
+        assert!(run.stdout.contains(&format!("\n  {command} ")), "{command}: {}", run.stdout);
+    }
 }

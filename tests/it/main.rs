@@ -4,4 +4,5 @@
 mod support;
 mod docker;
 mod cli;
+mod layers;
 mod services;

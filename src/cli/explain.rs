@@ -1,0 +1,45 @@
+//! `golden check --explain RULE`: what a rule means.
+
+use super::context::Context;
+use super::error::Failure;
+use super::exit::Exit;
+use crate::diagnostic::Severity;
+use crate::policy::{RULES, rule};
+use crate::report::Format;
+use crate::suggest::closest;
+
+/// Prints the documentation of a rule.
+pub(super) fn explain(id: &str, context: &Context) -> Result<Exit, Failure> {
+    let Some(rule) = rule(id) else {
+        let known = || RULES.iter().map(|rule| rule.id);
+        let failure = Failure::usage(format!("there is no rule `{id}`"))
+            .hint(format!("the rules are {}", known().collect::<Vec<_>>().join(", ")));
+        return Err(match closest(id, known()) {
+            Some(near) => failure.hint(format!("did you mean `{near}`?")),
+            None => failure,
+        });
+    };
+    if context.format == Format::Json {
+        context.out.json(&serde_json::json!({
+            "rule": rule.id,
+            "severity": rule.severity,
+            "fixed": rule.fixed,
+            "summary": rule.summary,
+            "docs": rule.docs,
+        }));
+        return Ok(Exit::Done);
+    }
+    let severity = match rule.severity {
+        Severity::Error => "an error",
+        Severity::Warning => "a warning",
+    };
+    let change = if rule.fixed {
+        "no policy can change that".to_owned()
+    } else {
+        format!("[policy.severity] \"{}\" = \"error\", \"warn\" or \"off\" changes that", rule.id)
+    };
+    context
+        .out
+        .data(&format!("{}: {}\n\n{}\nBy default {severity}; {change}.\n", rule.id, rule.summary, rule.docs));
+    Ok(Exit::Done)
+}

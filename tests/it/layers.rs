@@ -1,0 +1,162 @@
+//! The house keeps its order: a module uses only modules above it in the list of src/lib.rs, and levels 0 to 2 are
+//! pure.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The modules of src/lib.rs in their order, each with its level.
+fn rooms() -> Vec<(String, u8)> {
+    let mut level = 0;
+    let mut rooms = Vec::new();
+    for line in text(&source().join("lib.rs")).lines() {
+        if let Some(rest) = line.strip_prefix("// Level ") {
+            level = rest[..1].parse().unwrap();
+        }
+        if let Some(name) = line.strip_prefix("pub mod ").and_then(|rest| rest.strip_suffix(';')) {
+            rooms.push((name.to_owned(), level));
+        }
+    }
+    rooms
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test reads the sources")]
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Every source file of a room, by the path people know it by.
+fn files(room: &str) -> BTreeMap<String, String> {
+    let under = walkdir::WalkDir::new(source().join(room)).into_iter().filter_map(Result::ok);
+    let mut paths: Vec<PathBuf> = under.map(|entry| entry.path().to_owned()).collect();
+    paths.push(source().join(format!("{room}.rs")));
+    paths
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs") && path.is_file())
+        .map(|path| (path.strip_prefix(source()).unwrap().display().to_string(), text(&path)))
+        .collect()
+}
+
+/// The code of a file: comments gone, and what stands below its tests, which may reach anywhere.
+fn code(text: &str) -> String {
+    let without_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let lines = without_tests.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The rooms that code names as `crate::room` or within `use crate::{a, b::c}`.
+fn named(code: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (at, found) in code.match_indices("crate::") {
+        let rest = &code[at + found.len()..];
+        let word = |text: &str| -> String {
+            text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+        };
+        match rest.strip_prefix('{') {
+            None => names.push(word(rest)),
+            Some(group) => {
+                let mut depth = 0;
+                let mut start = true;
+                for (index, character) in group.char_indices() {
+                    match character {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => start = true,
+                        c if start && !c.is_whitespace() => {
+                            names.push(word(&group[index..]));
+                            start = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn a_module_uses_only_modules_above_it() {
+    let rooms = rooms();
+    let mut wrong = Vec::new();
+    for (index, (room, _)) in rooms.iter().enumerate() {
+        for (file, text) in files(room) {
+            for name in named(&code(&text)) {
+                let place = rooms.iter().position(|(other, _)| *other == name);
+                if place.is_some_and(|place| place > index) {
+                    wrong.push(format!("src/{file} uses crate::{name}, which stands below {room}"));
+                }
+            }
+        }
+    }
+    wrong.dedup();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn levels_0_to_2_are_pure() {
+    const IMPURE: [&str; 9] = [
+        "std::fs",
+        "std::env",
+        "SystemTime",
+        "Instant::now",
+        "println!",
+        "std::process",
+        "TcpStream",
+        ".await",
+        "tokio::fs",
+    ];
+    let mut wrong = Vec::new();
+    for (room, _) in rooms().into_iter().filter(|(_, level)| *level <= 2) {
+        for (file, text) in files(&room) {
+            if file.ends_with("tests.rs") {
+                continue;
+            }
+            let code = code(&text);
+            for word in IMPURE.iter().filter(|word| code.contains(**word)) {
+                wrong.push(format!("src/{file} has {word}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_report_prints_and_only_cli_reads_the_environment() {
+    let mut wrong = Vec::new();
+    for (room, _) in rooms() {
+        for (file, text) in files(&room) {
+            let code = code(&text);
+            let mut deny = |words: &[&str]| {
+                for word in words.iter().filter(|word| code.contains(**word)) {
+                    wrong.push(format!("src/{file} has {word}"));
+                }
+            };
+            if room != "report" {
+                deny(&["io::stdout", "io::stderr()", "println!", "eprintln!", "indicatif"]);
+            }
+            if room != "cli" {
+                deny(&["std::env::", "env::var", "process::exit"]);
+            }
+        }
+    }
+    wrong.retain(|line| !line.starts_with("src/cli/surroundings.rs"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_room_is_on_the_list() {
+    let rooms: Vec<String> = rooms().into_iter().map(|(name, _)| name).collect();
+    for entry in walkdir::WalkDir::new(source()).min_depth(1).max_depth(1) {
+        let path = entry.unwrap().into_path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(
+            rooms.contains(&name) || ["lib", "main"].contains(&name.as_str()),
+            "{name} is not in src/lib.rs"
+        );
+    }
+}
