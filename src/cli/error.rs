@@ -129,3 +129,29 @@ impl From<crate::render::Error> for Failure {
         Self { hints: hint.into_iter().collect(), ..Self::new(Exit::Usage, error) }
     }
 }
+
+impl From<crate::observe::Error> for Failure {
+    fn from(error: crate::observe::Error) -> Self {
+        let hints = error.hints();
+        Self { hints, ..Self::new(Exit::Failed, error) }
+    }
+}
+
+impl From<crate::plan::Error> for Failure {
+    fn from(error: crate::plan::Error) -> Self {
+        use crate::plan::Error;
+        let exit = match &error {
+            Error::Pin(_) => Exit::Failed,
+            Error::Render(_) | Error::Tags { .. } | Error::Repository { .. } => Exit::Usage,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<crate::publish::Error> for Failure {
+    fn from(error: crate::publish::Error) -> Self {
+        let hints = error.hints();
+        let exit = if error.is_refusal() { Exit::Refused } else { Exit::Failed };
+        Self { hints, ..Self::new(exit, error) }
+    }
+}

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use crate::reference::Tag;
+use crate::report::Format;
 use crate::tags::{self, Action, Existing, FanOut, Latest, Move, Standing, TagRules, Variant};
 
 /// Compute the tags of a version, and which of them may move.
@@ -60,7 +61,6 @@ impl From<LatestArg> for Latest {
 /// The document of `--format json`.
 #[derive(Debug, Serialize)]
 struct Document<'a> {
-    schema: u32,
     version: String,
     tags: Vec<Row<'a>>,
 }
@@ -74,15 +74,6 @@ struct Row<'a> {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let json = match context.globals.format.as_deref() {
-        None | Some("text") => false,
-        Some("json") => true,
-        Some(other) => {
-            return Err(Failure::usage(format!(
-                "`golden tags` has no format `{other}`; it has text and json"
-            )));
-        }
-    };
     let usage = |error: &dyn std::fmt::Display| Failure::usage(error);
     let version = tags::version_argument(&args.version).map_err(|error| usage(&error))?;
     let variant = args.variant.as_deref().filter(|text| !text.is_empty());
@@ -102,7 +93,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let out = tags::fan_out(&version, variant.as_ref(), &rules).map_err(|error| usage(&error))?;
     let standing = if args.republish { Standing::Same } else { Standing::Different };
     let moves = tags::decide(&out, &existing, &rules, standing);
-    if json {
+    if context.format == Format::Json {
         print_json(&out, &moves, context)
     } else {
         print_text(&moves, context)
@@ -121,9 +112,8 @@ fn row(decided: &Move) -> Row<'_> {
 }
 
 fn print_json(out: &FanOut, moves: &[Move], context: &Context) {
-    let document =
-        Document { schema: 1, version: out.version.to_string(), tags: moves.iter().map(row).collect() };
-    context.out.data(&format!("{:#}\n", serde_json::json!(document)));
+    let document = Document { version: out.version.to_string(), tags: moves.iter().map(row).collect() };
+    context.out.json(&document);
 }
 
 fn print_text(moves: &[Move], context: &Context) {
@@ -134,7 +124,7 @@ fn print_text(moves: &[Move], context: &Context) {
     for Move { tag, action, because, .. } in moves {
         match action {
             Action::Keep { .. } => context.out.message(&format!("kept {tag}: {because}")),
-            Action::Refuse => context.out.message(&format!("refused {tag}: {because}")),
+            Action::Refuse => context.out.error(&format!("refused {tag}: {because}")),
             Action::Create | Action::Move => {}
         }
     }

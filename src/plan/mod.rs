@@ -1,1 +1,332 @@
 //! The plan: what `build --push` would do, as a value. A pure function of recipes and of what was observed.
+
+mod destination;
+mod reasons;
+mod recipes;
+
+pub use destination::{Content, PlannedAction, PlannedDestination, PlannedMove, current};
+pub use recipes::recipes;
+
+use std::collections::BTreeSet;
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::reference::{Digest, Repository, RepositoryPath};
+use crate::render::{PinnedBase, Recipe};
+use crate::resolve::Destination;
+use crate::snapshot::{Observed, Published};
+use crate::tags::{self, Rebuild, TagError, Variant};
+
+/// What would be done, image by image, parents first. This is what `plan --format json` prints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The images.
+    pub images: Vec<PlannedImage>,
+}
+
+impl Plan {
+    /// Whether an image is refused.
+    #[must_use]
+    pub fn has_refusals(&self) -> bool {
+        self.images.iter().any(|image| image.step.is_refusal())
+    }
+}
+
+/// What would be done with one image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedImage {
+    /// What people call it: `dotnet/aspnet:3.0.1-alpine`.
+    pub image: String,
+    /// Its name.
+    pub name: RepositoryPath,
+    /// The version of the spec.
+    pub version: Version,
+    /// The version that is published: the next revision, where the spec's rules ask for one.
+    pub publish: Version,
+    /// Its variant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
+    /// Its inputs.
+    pub inputs: Digest,
+    /// What it is built on; none for scratch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<PlannedBase>,
+    /// The engine that would build it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+    /// Build, skip, copy or refuse.
+    #[serde(flatten)]
+    pub step: Step,
+    /// What would happen in each registry.
+    pub destinations: Vec<PlannedDestination>,
+}
+
+/// A base in a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedBase {
+    /// The reference, or the parent's display name.
+    pub name: String,
+    /// Its digest, when a registry has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+}
+
+/// What is done to have the image's content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "lowercase")]
+pub enum Step {
+    /// It is built.
+    Build {
+        /// Why.
+        because: Vec<String>,
+    },
+    /// Every registry has it.
+    Skip {
+        /// Why.
+        because: Vec<String>,
+    },
+    /// One registry has it; the others get it from there.
+    Copy {
+        /// Where it is.
+        from: Repository,
+        /// Its digest.
+        digest: Digest,
+        /// Why.
+        because: Vec<String>,
+    },
+    /// Nothing is done.
+    Refuse {
+        /// Why.
+        because: Vec<String>,
+    },
+}
+
+impl Step {
+    /// Why.
+    #[must_use]
+    pub fn because(&self) -> &[String] {
+        let (Self::Build { because }
+        | Self::Skip { because }
+        | Self::Copy { because, .. }
+        | Self::Refuse { because }) = self;
+        because
+    }
+
+    /// Whether nothing may be done.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refuse { .. })
+    }
+
+    /// Whether the image is built.
+    #[must_use]
+    pub const fn is_build(&self) -> bool {
+        matches!(self, Self::Build { .. })
+    }
+}
+
+/// What a plan is told beyond recipes and observations.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// Where images are published; none means that they are only built.
+    pub destinations: Vec<Destination>,
+    /// Build in spite of equal inputs.
+    pub force: bool,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A base could not be pinned.
+    #[error(transparent)]
+    Pin(#[from] crate::resolve::pin::Error),
+    /// An image could not be rendered.
+    #[error(transparent)]
+    Render(#[from] crate::render::Error),
+    /// A version makes no tags.
+    #[error("{image}: {source}")]
+    Tags {
+        /// The image.
+        image: String,
+        /// Why.
+        source: TagError,
+    },
+    /// A repository's name is too long.
+    #[error("{image}: {source}")]
+    Repository {
+        /// The image.
+        image: String,
+        /// Why.
+        source: crate::reference::Error,
+    },
+}
+
+/// Plans every image. `recipes` has parents before their children.
+pub fn plan(recipes: &[Recipe], observed: &Observed, options: &PlanOptions) -> Result<Plan, Error> {
+    let mut built = BTreeSet::new();
+    let mut images = Vec::with_capacity(recipes.len());
+    for recipe in recipes {
+        let planned = plan_image(recipe, observed, options, &built)?;
+        if planned.step.is_build() {
+            built.insert(planned.image.clone());
+        }
+        images.push(planned);
+    }
+    Ok(Plan { images })
+}
+
+fn plan_image(
+    recipe: &Recipe,
+    observed: &Observed,
+    options: &PlanOptions,
+    built: &BTreeSet<String>,
+) -> Result<PlannedImage, Error> {
+    let image = &recipe.image;
+    let repositories: Vec<(String, Repository)> = options
+        .destinations
+        .iter()
+        .map(|destination| Ok((destination.name.clone(), destination.repository(&image.name)?)))
+        .collect::<Result<_, _>>()
+        .map_err(|source| Error::Repository { image: image.display(), source })?;
+    let states: Vec<State<'_>> =
+        repositories.iter().map(|(_, repository)| State::of(recipe, observed, repository)).collect();
+    let (publish, mut step) = choose(recipe, &states, options.force, built);
+    let mut destinations = Vec::with_capacity(states.len());
+    for ((registry, _), state) in repositories.into_iter().zip(&states) {
+        let planned = destination::plan(recipe, &publish, registry, state, &step, options.force)
+            .map_err(|source| Error::Tags { image: image.display(), source })?;
+        destinations.push(planned);
+    }
+    if destinations.is_empty() {
+        // Nothing is published, but a version whose tags break the grammar is told now.
+        tags::fan_out(&publish, image.variant.as_ref(), &image.tags)
+            .map_err(|source| Error::Tags { image: image.display(), source })?;
+    }
+    let refusals: Vec<String> = destinations.iter().flat_map(PlannedDestination::refusals).collect();
+    if !refusals.is_empty() && !step.is_refusal() {
+        step = Step::Refuse { because: refusals };
+    }
+    let name = recipe.base.name();
+    let digest = recipe.base.digest().cloned();
+    Ok(PlannedImage {
+        image: image.display(),
+        name: image.name.clone(),
+        version: image.version.clone(),
+        publish,
+        variant: image.variant.clone(),
+        inputs: recipe.inputs.clone(),
+        base: name.map(|name| PlannedBase { name, digest }),
+        engine: None,
+        step,
+        destinations,
+    })
+}
+
+/// What a repository has of an image.
+#[derive(Debug)]
+pub(crate) struct State<'a> {
+    pub(crate) repository: Repository,
+    pub(crate) existing: tags::Existing,
+    /// The number of the last revision, withdrawn ones included.
+    pub(crate) revisions: u64,
+    pub(crate) published: &'a std::collections::BTreeMap<crate::reference::Tag, Published>,
+    pub(crate) standing: Standing<'a>,
+}
+
+/// How what is published compares with what the recipe makes.
+#[derive(Debug)]
+pub(crate) enum Standing<'a> {
+    /// This version is not there.
+    Absent,
+    /// It is there with equal inputs, as this version (a revision, perhaps).
+    Same(Version, &'a Published),
+    /// It is there with others.
+    Changed(Version, Option<&'a Published>),
+}
+
+impl<'a> State<'a> {
+    fn of(recipe: &Recipe, observed: &'a Observed, repository: &Repository) -> Self {
+        static NOTHING: std::collections::BTreeMap<crate::reference::Tag, Published> =
+            std::collections::BTreeMap::new();
+        let image = &recipe.image;
+        let seen = observed.repositories.get(repository);
+        let tags = seen.map_or(&[][..], |seen| &seen.tags);
+        let published = seen.map_or(&NOTHING, |seen| &seen.published);
+        // What is withdrawn is still there: it is only not compared with.
+        let all = tags::Existing::new(tags, image.variant.as_ref(), &[]);
+        let standing = match current(&image.version, &all) {
+            None => Standing::Absent,
+            Some(held) => match published.get(&held.tag) {
+                Some(found) if found.inputs.as_ref() == Some(&recipe.inputs) => {
+                    Standing::Same(held.version.clone(), found)
+                }
+                found => Standing::Changed(held.version.clone(), found),
+            },
+        };
+        let revisions = all.revisions(&image.version);
+        let existing = tags::Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
+        Self { repository: repository.clone(), existing, revisions, published, standing }
+    }
+}
+
+/// Build, skip, copy or refuse, and the version to publish.
+fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, built: &BTreeSet<String>) -> (Version, Step) {
+    let image = &recipe.image;
+    let version = &image.version;
+    let best = states.iter().filter_map(|state| match &state.standing {
+        Standing::Same(version, published) => Some((version, *published, state)),
+        _ => None,
+    });
+    let best = best.max_by(|a, b| tags::precedence(a.0, b.0));
+    let revises = image.tags.rebuild == Rebuild::Revise && version.build.is_empty();
+    let behind =
+        |of: &Version| best.as_ref().is_some_and(|(best, ..)| revises && tags::precedence(of, best).is_lt());
+    let changed: Vec<(&Version, Option<&Published>)> = states
+        .iter()
+        .filter_map(|state| match &state.standing {
+            Standing::Changed(version, published) if !behind(version) => Some((version, *published)),
+            _ => None,
+        })
+        .collect();
+    if let Some((was, published)) = changed.first() {
+        let mut because = reasons::changed(recipe, *published, built);
+        if revises {
+            let last = states.iter().map(|state| state.revisions).max().unwrap_or(0);
+            return (tags::revision(version, last + 1), Step::Build { because });
+        }
+        if !image.tags.immutable {
+            return (version.clone(), Step::Build { because });
+        }
+        because.insert(0, format!("{was} is published with other inputs, and a version is immutable"));
+        return ((*was).clone(), Step::Refuse { because });
+    }
+    match best {
+        Some((version, ..)) if force => {
+            (version.clone(), Step::Build { because: vec!["--force".to_owned()] })
+        }
+        Some((version, published, state)) => {
+            let because = vec![format!("{version} is published with the same inputs")];
+            let everywhere =
+                states.iter().all(|state| matches!(&state.standing, Standing::Same(v, _) if v == version));
+            let (from, digest) = (state.repository.clone(), published.digest.clone());
+            let step = if everywhere { Step::Skip { because } } else { Step::Copy { from, digest, because } };
+            (version.clone(), step)
+        }
+        None if states.is_empty() => (version.clone(), Step::Build { because: vec!["asked for".to_owned()] }),
+        None => (version.clone(), Step::Build { because: vec![format!("{version} is not published yet")] }),
+    }
+}
+
+/// The base in one line.
+#[must_use]
+pub fn base_line(base: &PinnedBase) -> String {
+    match (base.name(), base.digest()) {
+        (None, _) => "scratch".to_owned(),
+        (Some(name), None) => name,
+        (Some(name), Some(digest)) => format!("{name} ({})", digest.short()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,67 @@
 //! Publishing: one upload, one manifest, and every tag put as the same bytes (2-tags).
+//!
+//! Three steps, so that a run can hold all images before any moving tag moves: [`prepare`] reads fresh tag lists and
+//! decides for every registry, [`upload`] sends the content and puts the immutable tag, [`release`] moves the rest
+//! and verifies. Each can be interrupted anywhere; the same command again finishes.
 
 pub mod receipt;
+pub mod records;
+mod error;
+mod prepare;
+mod release;
+mod settle;
+mod upload;
+
+use std::collections::BTreeMap;
+
+pub use error::Error;
+pub use prepare::{Prepared, prepare};
+pub use receipt::Receipt;
+pub use records::BuildRecord;
+pub use release::release;
+pub use settle::{Settled, settle};
+pub use upload::{Uploaded, upload};
+
+use crate::engine::{BuiltImage, Docker, Login};
+use crate::event::Events;
+use crate::plan::PlannedImage;
+use crate::reference::Host;
+use crate::registry::Registries;
+use crate::render::Recipe;
+use crate::workspace::state::State;
+
+/// An image to publish, with all that is needed for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// What it was made from.
+    pub recipe: &'a Recipe,
+    /// What the plan says about it.
+    pub planned: &'a PlannedImage,
+    /// What was built; none when the plan says skip or copy.
+    pub built: Option<&'a BuiltImage>,
+    /// The registries.
+    pub registries: &'a Registries,
+    /// The engine that holds the image, when one does.
+    pub docker: Option<&'a Docker>,
+    /// What the engine logs in with, by host.
+    pub logins: &'a BTreeMap<Host, Login>,
+    /// Where receipts go.
+    pub state: &'a State,
+    /// Seconds since 1970, for the receipt.
+    pub now: i64,
+    /// Milliseconds that earlier phases took, such as `build`.
+    pub durations: &'a BTreeMap<String, u64>,
+    /// Where events go.
+    pub events: &'a Events,
+}
+
+impl Job<'_> {
+    fn image(&self) -> &str {
+        &self.planned.image
+    }
+}
+
+/// Publishes one image to all its registries. The receipts are those of the registries in which something was written.
+pub async fn publish(job: Job<'_>) -> Result<Vec<Receipt>, Error> {
+    release(upload(prepare(job).await?).await?).await
+}

@@ -1,10 +1,12 @@
 //! The receipt: what a publish did, kept under `.golden/receipts/REGISTRY/NAME/TAG.json`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::reference::{Digest, Repository, Tag};
+use crate::reference::{Digest, Repository, RepositoryPath, Tag};
+use crate::workspace::state::{Error, State};
 
 /// What was published, where, and what each tag named before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,40 @@ pub struct Receipt {
     pub durations: BTreeMap<String, u64>,
     /// When it was published, RFC 3339.
     pub published: String,
+}
+
+impl Receipt {
+    /// Where the receipt of an image lies in `.golden`. A name of a registry with slashes is one folder all the same.
+    #[must_use]
+    pub fn file(registry: &str, name: &RepositoryPath, full: &Tag) -> PathBuf {
+        let registry = registry.replace('/', "_");
+        PathBuf::from("receipts").join(registry).join(name.as_str()).join(format!("{full}.json"))
+    }
+
+    /// Reads a receipt; none when there is none, or when it cannot be read any more.
+    pub fn read(
+        state: &State,
+        registry: &str,
+        name: &RepositoryPath,
+        full: &Tag,
+    ) -> Result<Option<Self>, Error> {
+        let bytes = state.read(Self::file(registry, name, full))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Writes the receipt, as a whole or not at all.
+    pub fn write(
+        &self,
+        state: &State,
+        registry: &str,
+        name: &RepositoryPath,
+        full: &Tag,
+    ) -> Result<(), Error> {
+        // Every key is text and every value is plain, so that this is always JSON.
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        state.write(Self::file(registry, name, full), &bytes)
+    }
 }
 
 /// What happened to one tag.

@@ -1,1 +1,0 @@
-//! Asking before deciding: base digests, published tags and inputs, all read-only and side by side.

@@ -1,0 +1,75 @@
+//! Asking before deciding: base digests, published tags and inputs, all read-only and side by side.
+
+mod bases;
+mod cache;
+mod repositories;
+
+pub use bases::{bases, from_lock};
+pub use cache::LabelCache;
+pub use repositories::{labels_of, repositories};
+
+use crate::reference::{Reference, Repository};
+
+/// How many requests wait for an answer at once.
+const CONCURRENT: usize = 64;
+
+/// Why something could not be observed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A base that nobody has.
+    #[error("base {reference} is neither in its registry nor in an engine: {because}")]
+    NoBase {
+        /// The base.
+        reference: Reference,
+        /// What the registry said.
+        because: String,
+    },
+    /// No tag of a base fits its requirement.
+    #[error("no tag of {repository} fits the version requirement `{requirement}`")]
+    NoTag {
+        /// The base's repository.
+        repository: Repository,
+        /// The requirement.
+        requirement: String,
+    },
+    /// A registry did not answer as it should.
+    #[error(transparent)]
+    Registry(#[from] crate::registry::Error),
+    /// What is published is not an image.
+    #[error("{repository}: {source}")]
+    Manifest {
+        /// The repository.
+        repository: Repository,
+        /// What is wrong.
+        source: crate::oci::manifest::Error,
+    },
+    /// What is published has a config that cannot be read.
+    #[error("{repository}: {source}")]
+    Config {
+        /// The repository.
+        repository: Repository,
+        /// What is wrong.
+        source: crate::oci::config::Error,
+    },
+    /// The cache could not be written.
+    #[error(transparent)]
+    State(#[from] crate::workspace::state::Error),
+}
+
+impl Error {
+    /// What to do next.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NoBase { reference, .. } => {
+                vec![format!(
+                    "check the name, log in to {}, or pull the image first",
+                    reference.repository.host
+                )]
+            }
+            Self::NoTag { repository, .. } => vec![format!("`golden ls {repository}` lists its tags")],
+            Self::Registry(error) => error.hints(),
+            Self::Manifest { .. } | Self::Config { .. } | Self::State(_) => Vec::new(),
+        }
+    }
+}

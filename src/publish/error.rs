@@ -1,0 +1,107 @@
+//! Why an image was not published.
+
+use crate::reference::{Digest, Reference, Repository, Tag};
+
+/// Why an image was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A tag may not be touched. Nothing was written.
+    #[error("{image} is refused: {}", because.join("; "))]
+    Refused {
+        /// The image.
+        image: String,
+        /// Why, one line a tag.
+        because: Vec<String>,
+    },
+    /// The registry changed between the plan and the first write, so that something would happen that was not
+    /// planned. Nothing was written.
+    #[error("{repository}:{tag} changed since the plan was made: {what}")]
+    Raced {
+        /// The repository.
+        repository: Repository,
+        /// The tag.
+        tag: Tag,
+        /// What changed.
+        what: String,
+    },
+    /// What was pushed through the engine is not what was built.
+    #[error("{reference} holds the config {found}, but the image in the engine is {expected}")]
+    OtherContent {
+        /// What was pushed.
+        reference: String,
+        /// The config that the registry has.
+        found: Digest,
+        /// The image ID.
+        expected: Digest,
+    },
+    /// What was just put is not there.
+    #[error("{0} is not there after it was pushed")]
+    Vanished(Reference),
+    /// A tag that will not stay where it is put.
+    #[error("{repository}:{tag} names {} instead of {expected}, however often it is put", found.as_ref().map_or("nothing", Digest::as_str))]
+    Unsettled {
+        /// The repository.
+        repository: Repository,
+        /// The tag.
+        tag: Tag,
+        /// What it should name.
+        expected: Digest,
+        /// What it names.
+        found: Option<Digest>,
+    },
+    /// There is nothing to upload: neither was the image built, nor has a registry it.
+    #[error("{0} was not built, so there is nothing to upload")]
+    NotBuilt(String),
+    /// A registry did not answer as it should.
+    #[error(transparent)]
+    Registry(#[from] crate::registry::Error),
+    /// The engine did not push.
+    #[error(transparent)]
+    Engine(#[from] crate::engine::Error),
+    /// What is published cannot be read.
+    #[error(transparent)]
+    Observe(#[from] crate::observe::Error),
+    /// A manifest is not one.
+    #[error("{repository}: {source}")]
+    Manifest {
+        /// The repository.
+        repository: Repository,
+        /// What is wrong.
+        source: crate::oci::manifest::Error,
+    },
+    /// A version makes no tags.
+    #[error(transparent)]
+    Tags(#[from] crate::tags::TagError),
+    /// A receipt or a record could not be written.
+    #[error(transparent)]
+    State(#[from] crate::workspace::state::Error),
+}
+
+impl Error {
+    /// What to do next.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Refused { .. } => {
+                "give the image a new version, or set `rebuild = \"revise\"` under [tags] to publish a revision"
+            }
+            Self::Raced { .. } => "run the same command again: it plans anew",
+            Self::Unsettled { .. } => "another publisher may be at work: run the same command again",
+            Self::OtherContent { .. } => {
+                "another publisher may have pushed the same version: `golden inspect` shows it"
+            }
+            Self::NotBuilt(_) => "`golden build` makes it",
+            Self::Observe(error) => return error.hints(),
+            Self::Registry(error) => return error.hints(),
+            Self::Engine(error) => return error.hints(),
+            Self::Vanished(_) | Self::Manifest { .. } | Self::Tags(_) | Self::State(_) => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
+
+    /// Whether a rule forbade it (exit 4), in difference to a failure.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+}
