@@ -79,7 +79,7 @@ impl From<crate::engine::Error> for Failure {
     fn from(error: crate::engine::Error) -> Self {
         use crate::engine::Error as Engine;
         let exit = match &error {
-            Engine::Unsupported { .. } => Exit::Usage,
+            Engine::Unsupported { .. } | Engine::MissingSecret { .. } => Exit::Usage,
             _ => Exit::Failed,
         };
         let hints = error.hints();

@@ -17,6 +17,7 @@ use crate::event::Events;
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::{Digest, Host, Reference};
+use crate::registry::Credential;
 use crate::render::Recipe;
 use crate::secret::Secret;
 
@@ -49,23 +50,7 @@ pub struct BuildOptions {
     /// `repository@digest` when the parent was not built in this run. Not looked at for other bases.
     pub parent: Option<Reference>,
     /// Logins for the registries that the engine pulls the base from.
-    pub logins: BTreeMap<Host, Login>,
-}
-
-/// What an engine is given to log in at a registry. It talks to the registry itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Login {
-    /// A user and a password.
-    Password {
-        /// The user.
-        user: String,
-        /// The password.
-        password: Secret<String>,
-    },
-    /// An OAuth refresh token (`identitytoken` in Docker's config.json).
-    IdentityToken(Secret<String>),
-    /// A ready bearer token (`registrytoken` in Docker's config.json).
-    RegistryToken(Secret<String>),
+    pub logins: BTreeMap<Host, Credential>,
 }
 
 /// What an engine made.

@@ -22,10 +22,11 @@ pub use release::release;
 pub use settle::{Settled, settle};
 pub use upload::{Uploaded, upload};
 
-use crate::engine::{BuiltImage, Docker, Login};
+use crate::engine::{BuiltImage, Docker};
 use crate::event::Events;
 use crate::plan::PlannedImage;
 use crate::reference::Host;
+use crate::registry::Credential;
 use crate::registry::Registries;
 use crate::render::Recipe;
 use crate::workspace::state::State;
@@ -44,7 +45,7 @@ pub struct Job<'a> {
     /// The engine that holds the image, when one does.
     pub docker: Option<&'a Docker>,
     /// What the engine logs in with, by host.
-    pub logins: &'a BTreeMap<Host, Login>,
+    pub logins: &'a BTreeMap<Host, Credential>,
     /// Where receipts go.
     pub state: &'a State,
     /// Seconds since 1970, for the receipt.

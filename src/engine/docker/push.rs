@@ -4,18 +4,19 @@ use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuilder};
 use futures_util::TryStreamExt as _;
 
-use super::super::{Error, Login};
+use super::super::Error;
 use super::{Docker, failure, progress};
 use crate::event::Events;
 use crate::platform::Platform;
 use crate::reference::{Reference, Tag};
+use crate::registry::Credential;
 
 impl Docker {
     /// Pushes a tag through the engine. `image` is the display name that events carry.
     pub async fn push(
         &self,
         reference: &Reference,
-        login: Option<&Login>,
+        login: Option<&Credential>,
         image: &str,
         events: &Events,
     ) -> Result<(), Error> {
@@ -42,7 +43,7 @@ impl Docker {
         &self,
         reference: &Reference,
         platform: Option<&Platform>,
-        login: Option<&Login>,
+        login: Option<&Credential>,
         image: &str,
         events: &Events,
     ) -> Result<(), Error> {
@@ -66,18 +67,18 @@ impl Docker {
 }
 
 /// A login as the API takes it.
-fn credentials(login: &Login) -> DockerCredentials {
+fn credentials(login: &Credential) -> DockerCredentials {
     let nothing = DockerCredentials::default();
     match login {
-        Login::Password { user, password } => DockerCredentials {
+        Credential::Password { user, password } => DockerCredentials {
             username: Some(user.clone()),
             password: Some(password.expose().clone()),
             ..nothing
         },
-        Login::IdentityToken(token) => {
+        Credential::IdentityToken(token) => {
             DockerCredentials { identitytoken: Some(token.expose().clone()), ..nothing }
         }
-        Login::RegistryToken(token) => {
+        Credential::RegistryToken(token) => {
             DockerCredentials { registrytoken: Some(token.expose().clone()), ..nothing }
         }
     }

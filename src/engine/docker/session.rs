@@ -22,9 +22,10 @@ use hyper::Request;
 use hyper::body::Bytes;
 use tonic::{Response, Status};
 
-use super::super::{BuildOptions, Login};
+use super::super::BuildOptions;
 use super::transport::Transport;
 use crate::reference::Host;
+use crate::registry::Credential;
 use crate::secret::Secret;
 
 /// What the engine may call, as the session announces it.
@@ -88,7 +89,7 @@ impl Drop for Session {
 #[derive(Debug)]
 struct Answers {
     secrets: BTreeMap<String, Secret<Vec<u8>>>,
-    logins: BTreeMap<Host, Login>,
+    logins: BTreeMap<Host, Credential>,
 }
 
 impl Answers {
@@ -96,9 +97,9 @@ impl Answers {
     fn login(&self, host: &str) -> (String, String) {
         let host = if host == "https://index.docker.io/v1/" { Host::HUB } else { host };
         match host.parse::<Host>().ok().and_then(|host| self.logins.get(&host)) {
-            Some(Login::Password { user, password }) => (user.clone(), password.expose().clone()),
-            Some(Login::IdentityToken(token)) => (String::new(), token.expose().clone()),
-            Some(Login::RegistryToken(_)) | None => (String::new(), String::new()),
+            Some(Credential::Password { user, password }) => (user.clone(), password.expose().clone()),
+            Some(Credential::IdentityToken(token)) => (String::new(), token.expose().clone()),
+            Some(Credential::RegistryToken(_)) | None => (String::new(), String::new()),
         }
     }
 }
@@ -185,13 +186,15 @@ mod tests {
 
     #[test]
     fn logins_are_found_by_the_names_that_engines_use() {
-        let password =
-            |user: &str| Login::Password { user: user.into(), password: Secret::new("p@ss>word".into()) };
+        let password = |user: &str| Credential::Password {
+            user: user.into(),
+            password: Secret::new("p@ss>word".into()),
+        };
         let host = |host: &str| host.parse::<Host>().unwrap();
         let logins = BTreeMap::from([
             (Host::hub(), password("hub")),
             (host("localhost:5000"), password("local")),
-            (host("token.example.com"), Login::IdentityToken(Secret::new("refresh".into()))),
+            (host("token.example.com"), Credential::IdentityToken(Secret::new("refresh".into()))),
         ]);
         let answers = Answers { secrets: BTreeMap::new(), logins };
         for (asked, user, secret) in [

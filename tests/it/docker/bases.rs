@@ -1,8 +1,9 @@
 //! What an image is built on: a registry's digest, the engine's own image, a parent of the same run.
 
 use golden::engine::docker::Builder;
-use golden::engine::{BuildOptions, Docker, Error, Login};
+use golden::engine::{BuildOptions, Docker, Error};
 use golden::reference::{Digest, Reference};
+use golden::registry::Credential;
 use golden::render::PinnedBase;
 use golden::secret::Secret;
 
@@ -46,7 +47,7 @@ async fn a_login_reaches_the_registry_of_the_base() {
     let reference: Reference = format!("{host}/{}:1", unique()).parse().unwrap();
     let id = docker.image(&local_base()).await.unwrap().unwrap().id;
     docker.tag(&id, &reference).await.unwrap();
-    let login = Login::Password {
+    let login = Credential::Password {
         user: services::htpasswd_user().into(),
         password: Secret::new(services::htpasswd_password().into()),
     };

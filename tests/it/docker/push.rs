@@ -1,9 +1,10 @@
 //! Pushing through the engine, with its own view of the registry.
 
 use golden::engine::docker::Builder;
-use golden::engine::{Docker, Error, Login};
+use golden::engine::{Docker, Error};
 use golden::event::Events;
 use golden::reference::Reference;
+use golden::registry::Credential;
 use golden::secret::Secret;
 
 use super::recipe::{docker, local_base, unique};
@@ -20,7 +21,7 @@ async fn tagged(docker: &Docker, host: &str) -> Reference {
 async fn a_password_whose_base64_needs_the_url_alphabet() {
     let docker = docker(Builder::Classic).await;
     let reference = tagged(&docker, services::registry_htpasswd()).await;
-    let login = |password: &str| Login::Password {
+    let login = |password: &str| Credential::Password {
         user: services::htpasswd_user().into(),
         password: Secret::new(password.into()),
     };
