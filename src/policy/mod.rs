@@ -58,3 +58,6 @@ pub fn check_built(policy: &Policy, built: &Built<'_>) -> Diagnostics {
     let (compiled, _) = Compiled::new(policy, &crate::diagnostic::Nowhere);
     finding::judge(&compiled, &Subject::of_config(built), None).sorted()
 }
+
+#[cfg(test)]
+mod tests;

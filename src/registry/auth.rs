@@ -151,7 +151,12 @@ impl Auth {
                 let message = "the registry wants a user and a password, and only an identity token is known";
                 return Err(Error { message: message.to_owned(), ..refused });
             }
-            None => return Err(Error { message: format!("{} (no credential is known)", refused.message), ..refused }),
+            None => {
+                return Err(Error {
+                    message: format!("{} (no credential is known)", refused.message),
+                    ..refused
+                });
+            }
         };
         if sent == Some(header.as_str()) {
             return Err(refused);
@@ -214,7 +219,8 @@ fn read_bearer(challenge: &http_auth::ChallengeRef<'_>) -> Result<Bearer, String
         found.map(|(_, value)| value.to_unescaped())
     };
     let realm = parameter("realm").ok_or("a Bearer challenge without a realm")?;
-    let realm = Url::parse(&realm).map_err(|error| format!("a Bearer challenge with a bad realm: {error}"))?;
+    let realm =
+        Url::parse(&realm).map_err(|error| format!("a Bearer challenge with a bad realm: {error}"))?;
     let scopes = parameter("scope").unwrap_or_default();
     let scopes = scopes.split_whitespace().map(str::to_owned).collect();
     Ok(Bearer { realm, service: parameter("service"), scopes })
@@ -293,7 +299,8 @@ mod tests {
 
     #[test]
     fn scopes_of_one_resource_become_one() {
-        let merged = merge(set(&["repository:a:pull", "repository:a:push,pull", "repository:h:5000/b:pull"]).iter());
+        let merged =
+            merge(set(&["repository:a:pull", "repository:a:push,pull", "repository:h:5000/b:pull"]).iter());
         assert_eq!(merged, set(&["repository:a:pull,push", "repository:h:5000/b:pull"]));
         assert!(covers(&merged, &set(&["repository:a:push"])));
         assert!(!covers(&merged, &set(&["repository:a:delete"])));
@@ -304,7 +311,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(WWW_AUTHENTICATE, "Negotiate, basic realm=\"x\"".parse().unwrap());
         assert!(matches!(read_challenges(&headers), Ok(Challenge::Basic)));
-        let text = r#"BEARER realm="https://auth/token",service="s",scope="repository:a:pull repository:b:pull""#;
+        let text =
+            r#"BEARER realm="https://auth/token",service="s",scope="repository:a:pull repository:b:pull""#;
         headers.append(WWW_AUTHENTICATE, text.parse().unwrap());
         let Ok(Challenge::Bearer(bearer)) = read_challenges(&headers) else { panic!("no bearer") };
         assert_eq!(bearer.service.as_deref(), Some("s"));

@@ -49,7 +49,8 @@ impl Registry {
             if Hasher::check(&descriptor.digest, &fetched.body) {
                 return Ok(fetched.body.into());
             }
-            let mut wrong = error(Kind::Broken, format!("the content does not have the digest {}", descriptor.digest));
+            let mut wrong =
+                error(Kind::Broken, format!("the content does not have the digest {}", descriptor.digest));
             // What was changed on its way may come whole the next time; what is stored wrong never does.
             if let Err(last) = attempts.again(wrong).await {
                 wrong = last;
@@ -184,7 +185,9 @@ impl Reading {
                     return Ok(Some(piece));
                 }
                 Ok(None) if self.offset == self.descriptor.size => return self.finish().map(|()| None),
-                Ok(None) => self.again(self.error(Kind::Broken, "the content ends too early".to_owned())).await?,
+                Ok(None) => {
+                    self.again(self.error(Kind::Broken, "the content ends too early".to_owned())).await?
+                }
                 Err(error) => self.again(error).await?,
             }
         }

@@ -96,7 +96,12 @@ impl Progress {
     /// The error of the body's own source, which the client shows as a broken connection.
     pub(super) fn failed(&self, method: &Method, shown: &str) -> Option<Error> {
         let failure = self.state().failure.take()?;
-        Some(Error::new(Kind::Broken, method.as_str(), shown, format!("the content cannot be read: {failure}")))
+        Some(Error::new(
+            Kind::Broken,
+            method.as_str(),
+            shown,
+            format!("the content cannot be read: {failure}"),
+        ))
     }
 
     /// The result of `work`, or none when nothing moved for too long.

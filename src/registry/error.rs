@@ -217,7 +217,11 @@ fn read_body(body: &[u8]) -> (Option<String>, String) {
     };
     let code = envelope.errors.first().map(|item| text(&item.code)).filter(|code| !code.is_empty());
     let messages = envelope.errors.iter().enumerate().map(|(at, item)| {
-        let mut said = if at == 0 { text(&item.message) } else { format!("{}: {}", text(&item.code), text(&item.message)) };
+        let mut said = if at == 0 {
+            text(&item.message)
+        } else {
+            format!("{}: {}", text(&item.code), text(&item.message))
+        };
         let detail = text(&item.detail);
         if !detail.is_empty() && detail != "{}" {
             said.push_str(&format!(" ({detail})"));
@@ -264,7 +268,9 @@ mod tests {
 
     #[test]
     fn kinds_come_from_status_and_words() {
-        let kind = |method, status, body: &str| Error::answered(method, "http://h/v2/", status, body.as_bytes()).kind;
+        let kind = |method, status, body: &str| {
+            Error::answered(method, "http://h/v2/", status, body.as_bytes()).kind
+        };
         assert_eq!(kind("DELETE", 405, ""), Kind::DeletionDisabled);
         assert_eq!(kind("GET", 429, ""), Kind::RateLimited);
         assert_eq!(kind("GET", 429, "You have reached your pull rate limit."), Kind::Quota);

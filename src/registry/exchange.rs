@@ -98,7 +98,8 @@ impl Registry {
         }
         let headers = response.headers().clone();
         let refused = call.refuse(response).await;
-        let secret = inner.auth.challenged(&inner.http, &call.need, &headers, held.as_deref(), refused).await?;
+        let secret =
+            inner.auth.challenged(&inner.http, &call.need, &headers, held.as_deref(), refused).await?;
         self.follow(call, Some(&secret)).await
     }
 

@@ -10,10 +10,10 @@ use reqwest::header::HeaderMap;
 use reqwest::{Certificate, Client, Method, NoProxy, Proxy, Response, Url, redirect};
 use tokio::sync::OnceCell;
 
+use super::Endpoint;
 use super::body::Payload;
 use super::env::RegistryEnv;
 use super::error::{Error, Kind};
-use super::Endpoint;
 use crate::secret::redact_url;
 
 /// The connection to one host.
@@ -112,7 +112,8 @@ impl Http {
                 Ok(response)
             }
             Some(Err(error)) => {
-                let error = progress.failed(method, &shown).unwrap_or_else(|| explain(method, &shown, &error));
+                let error =
+                    progress.failed(method, &shown).unwrap_or_else(|| explain(method, &shown, &error));
                 tracing::debug!(%method, url = shown, error = error.message, ms, "request");
                 Err(error)
             }
@@ -183,7 +184,8 @@ impl Http {
             exceptions = format!("{exceptions},{list}");
         }
         let mut proxies = Vec::new();
-        for (name, address) in [("HTTP_PROXY", &self.env.http_proxy), ("HTTPS_PROXY", &self.env.https_proxy)] {
+        for (name, address) in [("HTTP_PROXY", &self.env.http_proxy), ("HTTPS_PROXY", &self.env.https_proxy)]
+        {
             let Some(address) = address else { continue };
             let made = match name {
                 "HTTP_PROXY" => Proxy::http(address.expose()),
@@ -238,13 +240,17 @@ pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> E
                 Bad::UnknownIssuer => "it is signed by an authority that is not trusted".to_owned(),
                 Bad::Expired | Bad::ExpiredContext { .. } => "it has expired".to_owned(),
                 Bad::NotValidYet | Bad::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => "it is for another name".to_owned(),
+                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+                    "it is for another name".to_owned()
+                }
                 other => format!("{other:?}"),
             };
             (Kind::Tls, format!("the server's certificate is not accepted: {why}"))
         }
         Some(other) => (Kind::Tls, format!("TLS failed: {other}")),
-        None if error.is_timeout() && error.is_connect() => (Kind::Connect, "no connection in time".to_owned()),
+        None if error.is_timeout() && error.is_connect() => {
+            (Kind::Connect, "no connection in time".to_owned())
+        }
         None if error.is_timeout() => (Kind::Timeout, "no answer in time".to_owned()),
         None if error.is_connect() => (Kind::Connect, format!("cannot connect: {}", deepest(error))),
         None => (Kind::Broken, format!("the connection broke: {}", deepest(error))),

@@ -104,7 +104,11 @@ impl Registry {
 fn read<P: DeserializeOwned>(call: &Call<'_>, fetched: &Fetched) -> Result<P, Error> {
     serde_json::from_slice(&fetched.body).map_err(|error| {
         let page = fetched.body.trim_ascii_start().starts_with(b"<");
-        call.malformed(if page { "the answer is a web page, not a list".to_owned() } else { format!("the answer is not the JSON of a list: {error}") })
+        call.malformed(if page {
+            "the answer is a web page, not a list".to_owned()
+        } else {
+            format!("the answer is not the JSON of a list: {error}")
+        })
     })
 }
 
@@ -126,7 +130,10 @@ fn next_page(headers: &HeaderMap, base: &Url) -> Option<Url> {
 /// Addresses and parameters of a Link header. A comma may stand within an address.
 fn split_links(text: &str) -> Vec<(&str, &str)> {
     let parts = text.split('<').skip(1);
-    parts.filter_map(|part| part.split_once('>')).map(|(url, rest)| (url.trim(), rest.trim_end_matches([',', ' ']))).collect()
+    parts
+        .filter_map(|part| part.split_once('>'))
+        .map(|(url, rest)| (url.trim(), rest.trim_end_matches([',', ' '])))
+        .collect()
 }
 
 #[cfg(test)]
@@ -146,7 +153,11 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(LINK, header.parse().unwrap());
-            assert_eq!(next_page(&headers, &base).map(|url| url.to_string()).as_deref(), expected, "{header}");
+            assert_eq!(
+                next_page(&headers, &base).map(|url| url.to_string()).as_deref(),
+                expected,
+                "{header}"
+            );
         }
     }
 }

@@ -228,16 +228,25 @@ fn read(call: &Call<'_>, fetched: &Fetched, target: &Target) -> Result<RawManife
     let media_type = content_type(&fetched.headers);
     let probe: Probe = serde_json::from_slice(&fetched.body).map_err(|json| {
         let page = media_type == "text/html" || fetched.body.trim_ascii_start().starts_with(b"<");
-        let message = if page { "the answer is a web page, not a manifest".to_owned() } else { format!("the manifest is not JSON: {json}") };
+        let message = if page {
+            "the answer is a web page, not a manifest".to_owned()
+        } else {
+            format!("the manifest is not JSON: {json}")
+        };
         error(Kind::Malformed, message)
     })?;
-    if probe.schema_version == Some(1) || media_type.starts_with("application/vnd.docker.distribution.manifest.v1+") {
+    if probe.schema_version == Some(1)
+        || media_type.starts_with("application/vnd.docker.distribution.manifest.v1+")
+    {
         let message = crate::oci::manifest::Error::Schema1.to_string();
         return Err(error(Kind::Unsupported, message));
     }
     for expected in [asked(target), claimed(&fetched.headers)].into_iter().flatten() {
         if !Hasher::check(&expected, &fetched.body) {
-            let message = format!("the manifest does not have the digest {expected}: it is {}", Digest::of(&fetched.body));
+            let message = format!(
+                "the manifest does not have the digest {expected}: it is {}",
+                Digest::of(&fetched.body)
+            );
             return Err(error(Kind::Digest, message));
         }
     }

@@ -15,9 +15,14 @@ const MOST: usize = 4 * 1024 * 1024;
 
 impl Registry {
     /// The manifests that name `digest` as their subject.
-    pub async fn referrers(&self, repository: &RepositoryPath, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
+    pub async fn referrers(
+        &self,
+        repository: &RepositoryPath,
+        digest: &Digest,
+    ) -> Result<Vec<Descriptor>, Error> {
         let url = self.url(&format!("/v2/{repository}/referrers/{digest}"))?;
-        let call = Call::new(Method::GET, url, Need::repository(repository, "pull")).header(ACCEPT, media::OCI_INDEX);
+        let call = Call::new(Method::GET, url, Need::repository(repository, "pull"))
+            .header(ACCEPT, media::OCI_INDEX);
         let body = match self.fetch(&call, MOST).await {
             Ok(fetched) => fetched.body,
             // Registries before 1.1 do not know the address; clients keep the list under a tag there.

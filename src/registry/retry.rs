@@ -31,13 +31,15 @@ impl Attempts {
     pub(super) async fn again(&mut self, mut error: Error) -> Result<(), Error> {
         self.made += 1;
         // A name or a port that nobody answers at rarely changes within seconds.
-        let most = if error.kind == Kind::Connect { self.patience.attempts.min(4) } else { self.patience.attempts };
+        let most =
+            if error.kind == Kind::Connect { self.patience.attempts.min(4) } else { self.patience.attempts };
         if !error.is_transient() || self.made >= most {
             return Err(error);
         }
         let pause = match error.retry_after {
             Some(wanted) if wanted > self.patience.longest_pause => {
-                error.message = format!("{}; the registry asks to wait {} s", error.message, wanted.as_secs());
+                error.message =
+                    format!("{}; the registry asks to wait {} s", error.message, wanted.as_secs());
                 return Err(error);
             }
             Some(wanted) => wanted,
@@ -73,7 +75,10 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a server that tells no date leaves only this clock; a pause is all that depends on it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a server that tells no date leaves only this clock; a pause is all that depends on it"
+)]
 fn here() -> SystemTime {
     SystemTime::now()
 }

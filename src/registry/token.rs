@@ -111,9 +111,8 @@ async fn request(
             Ok(response) if response.status().is_success() => {
                 let headers = response.headers().clone();
                 let body = read_some(response, ANSWER).await;
-                return read(&body, &headers, asked).map_err(|message| {
-                    Error::new(Kind::Malformed, method.as_str(), &shown, message)
-                });
+                return read(&body, &headers, asked)
+                    .map_err(|message| Error::new(Kind::Malformed, method.as_str(), &shown, message));
             }
             Ok(response) => {
                 let (status, after) = (response.status().as_u16(), retry_after(response.headers()));

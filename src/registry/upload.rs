@@ -87,7 +87,9 @@ impl Registry {
         let call = Call::new(Method::POST, url, need.clone()).header(CONTENT_LENGTH, "0");
         match self.call(&call).await {
             Ok(response) if response.status() == 201 => Ok(None),
-            Ok(response) if response.status() == 202 => Session::opened(self, need, &call, &response).map(Some),
+            Ok(response) if response.status() == 202 => {
+                Session::opened(self, need, &call, &response).map(Some)
+            }
             // Whatever else it says about mounting: an ordinary upload tells whether something is wrong.
             Ok(_) => self.start(repository).await.map(Some),
             Err(error) if matches!(error.status, Some(401 | 403)) => self.start(repository).await.map(Some),
@@ -101,7 +103,8 @@ impl Registry {
 
     async fn start(&self, repository: &RepositoryPath) -> Result<Session, Error> {
         let need = Need::repository(repository, "pull,push");
-        let call = Call::new(Method::POST, self.uploads(repository)?, need.clone()).header(CONTENT_LENGTH, "0");
+        let call =
+            Call::new(Method::POST, self.uploads(repository)?, need.clone()).header(CONTENT_LENGTH, "0");
         let response = self.call(&call).await?;
         if response.status() != 202 {
             return Err(call.refuse(response).await);
@@ -183,7 +186,12 @@ impl Session {
     }
 
     /// Sends what is missing and closes the upload.
-    async fn send(&mut self, descriptor: &Descriptor, source: &dyn BlobSource, chunk: u64) -> Result<(), Setback> {
+    async fn send(
+        &mut self,
+        descriptor: &Descriptor,
+        source: &dyn BlobSource,
+        chunk: u64,
+    ) -> Result<(), Setback> {
         let size = descriptor.size;
         let chunk = chunk.max(self.least);
         if self.offset == 0 && size <= chunk {
@@ -226,7 +234,8 @@ impl Session {
             return Err(Setback::of(call.refuse(response).await));
         }
         self.open = false;
-        let claimed = header(response.headers(), "docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
+        let claimed =
+            header(response.headers(), "docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
         match claimed {
             Some(claimed)
                 if claimed.algorithm() == descriptor.digest.algorithm() && claimed != descriptor.digest =>

@@ -89,7 +89,8 @@ fn best<'m, V>(
         if name.parse::<Host>().ok()? != *host {
             return None;
         }
-        let fits = path.is_empty() || repository.is_some_and(|repository| is_below(repository.as_str(), path));
+        let fits =
+            path.is_empty() || repository.is_some_and(|repository| is_below(repository.as_str(), path));
         fits.then_some((path.len(), key.as_str(), value))
     });
     matching.max_by_key(|(length, ..)| *length).map(|(_, key, value)| (key, value))
@@ -149,7 +150,10 @@ mod tests {
     }
 
     fn login(user: &str, password: &str) -> Found {
-        Found::Credential(Credential::Password { user: user.to_owned(), password: Secret::new(password.to_owned()) })
+        Found::Credential(Credential::Password {
+            user: user.to_owned(),
+            password: Secret::new(password.to_owned()),
+        })
     }
 
     fn helper(name: &str, server: &str) -> Found {
@@ -169,13 +173,13 @@ mod tests {
             (r#"{"auths":{"h":{}},"credsStore":"s"}"#, "h", "a", helper("s", "h")),
             (r#"{"auths":{},"credsStore":"s"}"#, "docker.io", "library/a", helper("s", HUB)),
             (r#"{"auths":{"h":{"auth":"dTpw"}},"credHelpers":{"h":"x"}}"#, "h", "a", helper("x", "h")),
+            (r#"{"auths":{"h":{"auth":"dTpw"},"h/team":{"auth":"dDpx"}}}"#, "h", "team/app", login("t", "q")),
             (
                 r#"{"auths":{"h":{"auth":"dTpw"},"h/team":{"auth":"dDpx"}}}"#,
                 "h",
-                "team/app",
-                login("t", "q"),
+                "teams/app",
+                login("u", "p"),
             ),
-            (r#"{"auths":{"h":{"auth":"dTpw"},"h/team":{"auth":"dDpx"}}}"#, "h", "teams/app", login("u", "p")),
             ("", "h", "a", Found::Nothing),
         ] {
             assert_eq!(find(json, host, repository), expected, "{json} {host} {repository}");

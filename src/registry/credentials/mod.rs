@@ -93,7 +93,11 @@ impl Credentials {
         for path in self.paths() {
             match tokio::fs::read(&path).await {
                 Ok(text) => files.push(AuthFile::parse(&path.display().to_string(), &text)?),
-                Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                    ) => {}
                 Err(error) => return Err(Error::local(format!("{}: {error}", path.display()))),
             }
         }

@@ -1,0 +1,400 @@
+//! Every rule, on specs and on configs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
+
+use super::*;
+use crate::diagnostic::{Class, Nowhere, Severity};
+use crate::resolve::image::{Certificate, Config, EnvValue, Family, Packages, Port, Protocol, Provenance};
+use crate::tags::TagRules;
+
+const NOW: i64 = 1_700_000_000;
+const DAY: i64 = 86_400;
+
+fn policy(text: &str) -> Policy {
+    toml::from_str(text).unwrap()
+}
+
+/// An image on `base` that keeps most policies.
+fn image(base: Base) -> ResolvedImage {
+    ResolvedImage {
+        name: "team/app".parse().unwrap(),
+        source: "app/image.toml".into(),
+        row: BTreeMap::new(),
+        version: semver::Version::new(1, 2, 3),
+        variant: None,
+        description: None,
+        base,
+        family: Family::Static,
+        template: "static".to_owned(),
+        platforms: Vec::new(),
+        labels: BTreeMap::from([("version".to_owned(), "1.2.3".to_owned())]),
+        suppressed_labels: BTreeSet::new(),
+        env: Vec::new(),
+        config: Config::default(),
+        certificates: Vec::new(),
+        packages: Packages::default(),
+        files: Vec::new(),
+        run: Vec::new(),
+        tags: TagRules::default(),
+        provenance: Provenance::default(),
+    }
+}
+
+fn on(reference: &str) -> ResolvedImage {
+    image(Base::Reference(reference.parse().unwrap()))
+}
+
+fn with(mut image: ResolvedImage, change: impl FnOnce(&mut ResolvedImage)) -> ResolvedImage {
+    change(&mut image);
+    image
+}
+
+fn label(key: &str, value: &str) -> ResolvedImage {
+    with(image(Base::Scratch), |image| drop(image.labels.insert(key.to_owned(), value.to_owned())))
+}
+
+/// The findings on one image, as `rule: message`.
+fn findings(text: &str, image: ResolvedImage) -> Vec<String> {
+    findings_of(&policy(text), &[image], false)
+}
+
+fn findings_of(policy: &Policy, images: &[ResolvedImage], locked: bool) -> Vec<String> {
+    let facts = SpecFacts { places: &Nowhere, now: NOW, is_locked: &|_| locked };
+    let found = check_specs(policy, images, &facts);
+    found.iter().map(|found| format!("{}: {}", found.rule, found.message)).collect()
+}
+
+/// What a config with these runtime keys breaks.
+fn built(text: &str, runtime: &serde_json::Value, image: Option<&ResolvedImage>) -> Vec<String> {
+    let config = serde_json::json!({ "os": "linux", "config": runtime });
+    let config = ImageConfig::parse(config.to_string().as_bytes()).unwrap();
+    let found = check_built(&policy(text), &Built { name: "host/app:1.2.3", config: &config, image });
+    found.iter().map(|found| format!("{}: {}", found.rule, found.message)).collect()
+}
+
+#[test]
+fn no_policy_asks_for_nothing() {
+    assert_eq!(findings("", on("debian")), Vec::<String>::new());
+}
+
+#[test]
+fn required_labels() {
+    let text = r#"required_labels = ["owner", "version", "org.opencontainers.image.created"]"#;
+    assert_eq!(findings(text, label("owner", "me")), Vec::<String>::new());
+    assert_eq!(findings(text, label("owner", "")), ["required_labels: the required label `owner` is empty"]);
+    let suppressed = with(label("owner", "me"), |image| {
+        image.suppressed_labels.insert("org.opencontainers.image.created".to_owned());
+    });
+    assert_eq!(
+        findings(text, suppressed),
+        ["required_labels: the required label `org.opencontainers.image.created` is missing"]
+    );
+    let labels = serde_json::json!({ "Labels": { "owner": "me", "version": "" } });
+    assert_eq!(
+        built(text, &labels, None),
+        [
+            "required_labels: the required label `org.opencontainers.image.created` is missing",
+            "required_labels: the required label `version` is empty",
+        ]
+    );
+}
+
+#[test]
+fn label_values() {
+    let text = r#"
+        [labels]
+        owner = { pattern = '[a-z.-]+@example\.com' }
+        framework = { one_of = ["dotnet", "java"] }
+        url = { format = "url" }
+        both = { pattern = "a|ab", one_of = ["ab", "x"] }
+    "#;
+    for (key, value, expected) in [
+        ("owner", "team@example.com", None),
+        ("owner", "x team@example.com", Some("labels.pattern")),
+        ("owner", "team@example.com\n", Some("labels.pattern")),
+        ("owner", "", Some("labels.pattern")),
+        ("framework", "java", None),
+        ("framework", "Java", Some("labels.one_of")),
+        ("url", "https://example.com", None),
+        ("url", "example.com", Some("labels.format")),
+        ("both", "ab", None),
+        ("both", "x", Some("labels.pattern")),
+        ("both", "a", Some("labels.one_of")),
+        ("other", "anything", None),
+    ] {
+        let rules = |found: Vec<String>| -> Vec<String> {
+            found.iter().map(|line| line.split(": ").next().unwrap().to_owned()).collect()
+        };
+        let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
+        assert_eq!(rules(findings(text, label(key, value))), expected, "{key} = {value:?}");
+        let runtime = serde_json::json!({ "Labels": { key: value } });
+        assert_eq!(rules(built(text, &runtime, None)), expected, "{key} = {value:?} in a config");
+    }
+}
+
+#[test]
+fn a_pattern_cannot_escape_its_group() {
+    let broken = policy("[labels]\nowner = { pattern = 'a)|(.*' }");
+    let found = check_specs(
+        &broken,
+        &[label("owner", "zzz")],
+        &SpecFacts { places: &Nowhere, now: NOW, is_locked: &|_| false },
+    );
+    assert_eq!(found.worst(), Some(Class::Spec));
+    assert_eq!(
+        findings("[labels]\nowner = { pattern = '(?x) a b # ab' }", label("owner", "ab")),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn bases_that_are_allowed() {
+    let text = r#"base = { allow = ["mcr.microsoft.com/**", "docker.io/library/debian", "r.example.com:5000/*/x:1.*"] }"#;
+    for base in [
+        "debian:12",
+        "docker.io/library/debian",
+        "mcr.microsoft.com/dotnet/core/aspnet:3.0",
+        "r.example.com:5000/team/x:1.2",
+    ] {
+        assert_eq!(findings(text, on(base)), Vec::<String>::new(), "{base}");
+    }
+    assert_eq!(findings(text, image(Base::Scratch)), Vec::<String>::new());
+    for base in [
+        "alpine:3",
+        "debian-evil/debian",
+        "evil.com/library/debian",
+        "docker.io/library/debian-slim",
+        "r.example.com:5000/a/b/x:1.2",
+        "r.example.com:5000/team/x:2",
+    ] {
+        assert_eq!(findings(text, on(base)).len(), 1, "{base}");
+    }
+    assert_eq!(
+        findings(text, on("alpine:3")),
+        ["base.allow: the base `docker.io/library/alpine:3` is not allowed"]
+    );
+    assert_eq!(findings("base = { allow = [] }", on("debian")).len(), 1);
+}
+
+#[test]
+fn bases_that_are_pinned() {
+    let text = "base = { require_digest = true }";
+    let digest = format!("debian:12@sha256:{}", "a".repeat(64));
+    assert_eq!(findings(text, on(&digest)), Vec::<String>::new());
+    assert_eq!(findings(text, image(Base::Scratch)), Vec::<String>::new());
+    assert_eq!(
+        findings(text, on("debian:12")),
+        ["base.require_digest: the base `docker.io/library/debian` is not pinned by digest"]
+    );
+    assert_eq!(findings_of(&policy(text), &[on("debian:12")], true), Vec::<String>::new());
+}
+
+#[test]
+fn tags_that_are_denied() {
+    let text = r#"base = { deny_tags = ["latest", "*-rc*"] }"#;
+    let pinned = format!("debian@sha256:{}", "a".repeat(64));
+    for (base, denied) in [
+        ("debian:12", false),
+        ("debian:latest", true),
+        ("debian", true),
+        (pinned.as_str(), false),
+        ("x:1-rc1", true),
+    ] {
+        assert_eq!(findings(text, on(base)).len(), usize::from(denied), "{base}");
+    }
+}
+
+#[test]
+fn root_is_denied() {
+    let text = "config = { deny_root = true }";
+    let user = |base: Base, user: Option<&str>| {
+        with(image(base), |image| image.config.user = user.map(str::to_owned))
+    };
+    assert_eq!(findings(text, user(Base::Scratch, None)).len(), 1);
+    assert_eq!(findings(text, user(Base::Scratch, Some("10001"))), Vec::<String>::new());
+    assert_eq!(findings(text, on("debian")), Vec::<String>::new(), "only the base knows");
+    assert_eq!(findings(text, user(on("debian").base, Some("root"))).len(), 1);
+    let child =
+        |name: &str| Base::Workspace { name: name.parse().unwrap(), requirement: None, variant: None };
+    let parent = with(user(Base::Scratch, Some("0")), |image| image.name = "parent".parse().unwrap());
+    let found = findings_of(&policy(text), &[parent, user(child("parent"), None)], false);
+    assert_eq!(found.len(), 2, "the child runs as its parent does: {found:?}");
+    assert_eq!(built(text, &serde_json::json!({}), None).len(), 1);
+    assert_eq!(built(text, &serde_json::json!({ "User": "1000" }), None), Vec::<String>::new());
+}
+
+#[test]
+fn ports_within_a_range() {
+    let text = "config = { ports = { min = 1024 } }";
+    let exposes = |ports: &[u16]| {
+        with(image(Base::Scratch), |image| {
+            image.config.expose =
+                ports.iter().map(|number| Port { number: *number, protocol: Protocol::Tcp }).collect();
+        })
+    };
+    assert_eq!(findings(text, exposes(&[1024, 65535])), Vec::<String>::new());
+    assert_eq!(
+        findings(text, exposes(&[80, 443, 8080])),
+        ["config.ports: ports 80/tcp, 443/tcp are outside of 1024 to 65535"]
+    );
+    let runtime = serde_json::json!({ "ExposedPorts": { "80/tcp": {}, "9000-9010/udp": {} } });
+    assert_eq!(built(text, &runtime, None), ["config.ports: port 80/tcp is outside of 1024 to 65535"]);
+}
+
+#[test]
+fn secrets_are_denied_and_never_printed() {
+    let text = "env = { deny_secrets = true }";
+    let secret = with(image(Base::Scratch), |image| {
+        image.env = vec![
+            ("DB_PASSWORD".to_owned(), EnvValue::Set("hunter2".to_owned())),
+            ("PATH".to_owned(), EnvValue::Extend { prepend: "/opt:".to_owned(), append: String::new() }),
+            ("CONFIG".to_owned(), EnvValue::Set("postgres://app:hunter2@db/app".to_owned())),
+            ("EMPTY_TOKEN".to_owned(), EnvValue::Set(String::new())),
+        ];
+    });
+    let expected = [
+        "env.deny_secrets: the variable `CONFIG` looks like a secret: its value has the shape of a credential",
+        "env.deny_secrets: the variable `DB_PASSWORD` looks like a secret: its name says that it holds a credential",
+    ];
+    assert_eq!(findings(text, secret), expected);
+    let env =
+        serde_json::json!({ "Env": ["DB_PASSWORD=hunter2", "CONFIG=postgres://app:hunter2@db/app", "A=b"] });
+    assert_eq!(built(text, &env, None), expected);
+}
+
+#[test]
+fn certificates_that_end_soon() {
+    let ends = |days: i64| {
+        with(image(Base::Scratch), |image| {
+            image.certificates = vec![Certificate {
+                file: "certs/ca.crt".into(),
+                name: "ca.crt".to_owned(),
+                pem: String::new(),
+                der: Vec::new(),
+                not_after: NOW + days * DAY,
+                subject: "CN=Root".to_owned(),
+            }];
+        })
+    };
+    let text = "certs = { min_days_left = 30 }";
+    assert_eq!(findings(text, ends(30)), Vec::<String>::new());
+    assert_eq!(
+        findings(text, ends(29)),
+        [
+            "certs.min_days_left: the certificate `CN=Root` of certs/ca.crt expires in 29 days; the policy asks for 30"
+        ]
+    );
+    assert_eq!(
+        findings(text, ends(-1)),
+        [
+            "certs.min_days_left: the certificate `CN=Root` of certs/ca.crt expired 1 day ago; the policy asks for 30"
+        ]
+    );
+}
+
+#[test]
+fn labels_that_describe_the_base() {
+    let runtime = serde_json::json!({ "Labels": {
+        "version": "1.2.3", "maintainer": "Base Team", "framework": "base's", "io.k8s.description": "the base", "url": "",
+    } });
+    let own = image(Base::Scratch);
+    assert_eq!(
+        built("", &runtime, Some(&own)),
+        [
+            "labels.inherited: label `io.k8s.description` is inherited from the base and describes that: `the base`",
+            "labels.inherited: label `maintainer` is inherited from the base and describes that: `Base Team`",
+        ]
+    );
+    assert_eq!(
+        built("[severity]\n\"labels.inherited\" = \"off\"", &runtime, Some(&own)),
+        Vec::<String>::new()
+    );
+    let found = check_built(
+        &Policy::default(),
+        &Built {
+            name: "x",
+            config: &ImageConfig::parse(serde_json::json!({ "config": runtime }).to_string().as_bytes())
+                .unwrap(),
+            image: Some(&own),
+        },
+    );
+    assert!(found.iter().all(|found| found.severity == Severity::Warning) && !found.has_errors());
+}
+
+#[test]
+fn severities_are_the_policys() {
+    let of = |level: &str| {
+        let text = format!("required_labels = [\"x\"]\n[severity]\nrequired_labels = \"{level}\"");
+        let facts = SpecFacts { places: &Nowhere, now: NOW, is_locked: &|_| false };
+        check_specs(&policy(&text), &[image(Base::Scratch)], &facts)
+    };
+    assert_eq!(of("error").worst(), Some(Class::Policy));
+    assert!(!of("warn").has_errors() && !of("warn").is_empty());
+    assert!(of("off").is_empty());
+}
+
+#[test]
+fn a_broken_policy_is_an_error_of_the_spec() {
+    for (text, message) in [
+        ("[labels]\na = { pattern = '(' }", "`(` is not a regular expression: unclosed group"),
+        ("[labels]\na = {}", "the rule for label `a` asks for nothing"),
+        (
+            "base = { allow = ['a{b'] }",
+            "`a{b` is not a glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)",
+        ),
+        ("config = { ports = { min = 5, max = 4 } }", "the ports 5 to 4 are none at all"),
+        ("[severity]\n'base.alow' = 'off'", "there is no rule `base.alow`"),
+        (
+            "[severity]\n'certs.private_key' = 'off'",
+            "the rule `certs.private_key` is built in and cannot be changed",
+        ),
+    ] {
+        let facts = SpecFacts { places: &Nowhere, now: NOW, is_locked: &|_| false };
+        let found = check_specs(&policy(text), &[], &facts);
+        assert_eq!(found.worst(), Some(Class::Spec), "{text}");
+        assert_eq!(found.iter().next().unwrap().message, message, "{text}");
+    }
+}
+
+/// Knows a few keys of two files.
+struct Some3;
+
+impl Places for Some3 {
+    fn key(&self, file: &Path, path: &[&str]) -> Option<Range<usize>> {
+        match (file.to_str()?, path) {
+            ("app/image.toml", ["image"]) => Some(1..6),
+            ("app/image.toml", ["env"]) => Some(20..23),
+            ("golden.toml", ["defaults", "env", "DB_PASSWORD"]) => Some(40..51),
+            ("golden.toml", ["policy", "env", "deny_secrets"]) => Some(70..82),
+            _ => None,
+        }
+    }
+
+    fn value(&self, file: &Path, path: &[&str]) -> Option<Range<usize>> {
+        self.key(file, path).filter(|span| span.start >= 40).map(|span| span.end + 3..span.end + 9)
+    }
+}
+
+#[test]
+fn places_lead_to_defaults_and_to_the_policy() {
+    let facts = SpecFacts { places: &Some3, now: NOW, is_locked: &|_| false };
+    let secret = with(image(Base::Scratch), |image| {
+        image.env = vec![("DB_PASSWORD".to_owned(), EnvValue::Set("hunter2".to_owned()))];
+    });
+    let text = "env = { deny_secrets = true }\nrequired_labels = ['owner']";
+    let found = check_specs(&policy(text), &[secret], &facts);
+    let places: Vec<_> = found
+        .iter()
+        .map(|found| {
+            found.labels.iter().map(|l| (l.file.to_str().unwrap(), l.span.clone())).collect::<Vec<_>>()
+        })
+        .collect();
+    // The label is missing, so the image's table is shown; the variable stands in the defaults, and its value is hidden.
+    assert_eq!(
+        places,
+        [vec![("app/image.toml", 1..6)], vec![("golden.toml", 40..51), ("golden.toml", 85..91)]]
+    );
+    assert_eq!(found.iter().nth(1).unwrap().hidden, [("golden.toml".into(), 54..60)]);
+}
