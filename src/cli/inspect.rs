@@ -1,8 +1,21 @@
 //! `golden inspect`: show manifest, config, labels, layers, and the other tags of the same digest.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::Value;
+
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::{registries, session};
+use crate::oci::Descriptor;
+use crate::platform::Platform;
+use crate::reference::{Digest, Host, Reference, Tag};
+use crate::registry::{Described, Inventory};
+use crate::report::text::{bytes, one_line};
+use crate::report::{Format, Table};
 
 /// Show manifest, config, labels, layers, and the other tags of the same digest.
 #[derive(Debug, clap::Args)]
@@ -12,8 +25,111 @@ pub struct Args {
     pub reference: String,
 }
 
+/// The JSON output.
+#[derive(Serialize)]
+struct Output {
+    reference: Reference,
+    digest: Digest,
+    media_type: String,
+    size: u64,
+    created: Option<String>,
+    /// Every tag that names this digest, the one that was asked for too.
+    tags: Vec<Tag>,
+    manifest: Value,
+    images: Vec<Image>,
+}
+
+/// One image; an index has several.
+#[derive(Serialize)]
+struct Image {
+    platform: Platform,
+    digest: Digest,
+    config: Value,
+    labels: BTreeMap<String, String>,
+    layers: Vec<Descriptor>,
+}
+
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden inspect` is not there yet"))
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let reference: Reference = args.reference.parse().map_err(Failure::usage)?;
+    let destinations = session::destinations(context).await?;
+    let host = &reference.repository.host;
+    let named: &[&Host] = if destinations.is_empty() && !host.is_hub() { &[host] } else { &[] };
+    let registry = registries::open(context, &destinations, named).at(host);
+    let path = &reference.repository.path;
+    let found = registry.describe(path, &reference.target()).await?;
+    let described = found.ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there")))?;
+    let tags = Inventory::tags(&registry, path).await?;
+    let same = tags.into_iter().filter(|(_, found)| found.digest == described.raw.digest);
+    let output = output(reference, &described, same.map(|(tag, _)| tag).collect());
+    match context.format {
+        Format::Json => context.out.json(&output),
+        _ => context.out.data(&text(&output)),
+    }
+    Ok(Exit::Done)
+}
+
+fn output(reference: Reference, described: &Described, tags: Vec<Tag>) -> Output {
+    let images = described.images.iter().map(|image| Image {
+        platform: image.platform.clone(),
+        digest: image.digest.clone(),
+        config: Value::Object(image.config.as_object().clone()),
+        labels: image.config.labels(),
+        layers: image.manifest.layers.clone(),
+    });
+    Output {
+        reference,
+        digest: described.raw.digest.clone(),
+        media_type: described.raw.media_type.clone(),
+        size: described.size(),
+        created: described.created().map(str::to_owned),
+        tags,
+        manifest: serde_json::from_slice(&described.raw.bytes).unwrap_or_default(),
+        images: images.collect(),
+    }
+}
+
+fn text(output: &Output) -> String {
+    let tags = output.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut text = format!(
+        "{}\n  digest      {}\n  media type  {}\n  size        {}\n  tags        {tags}\n",
+        output.reference,
+        output.digest,
+        one_line(&output.media_type),
+        bytes(output.size),
+    );
+    for image in &output.images {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "\n{}  {}\n", image.platform, image.digest);
+        let runtime = image.config.get("config").cloned().unwrap_or_default();
+        let mut table = Table::default();
+        for key in ["User", "WorkingDir", "Entrypoint", "Cmd", "Env", "ExposedPorts", "Volumes", "StopSignal", "Healthcheck"] {
+            if let Some(value) = runtime.get(key).filter(|value| !is_empty(value)) {
+                let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                table.row(["  ".to_owned() + key, shown]);
+            }
+        }
+        let _ = write!(text, "{table}");
+        let mut table = Table::default();
+        for (key, value) in &image.labels {
+            table.row([format!("  {key}"), value.clone()]);
+        }
+        let _ = write!(text, "\n  labels\n{table}\n  layers\n");
+        let mut table = Table::default();
+        for layer in &image.layers {
+            table.row([format!("  {}", layer.digest), bytes(layer.size), layer.media_type.clone()]);
+        }
+        let _ = write!(text, "{table}");
+    }
+    text
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
 }

@@ -8,11 +8,13 @@ mod auth;
 mod blob;
 mod body;
 mod credentials;
+pub mod describe;
 pub mod env;
 pub mod error;
 mod exchange;
 mod hash;
 mod http;
+pub mod inventory;
 mod list;
 mod manifest;
 mod referrers;
@@ -31,8 +33,10 @@ use crate::reference::{Host, Repository};
 
 pub use self::blob::RemoteBlob;
 pub use self::credentials::Credential;
+pub use self::describe::{Described, DescribedImage};
 pub use self::env::{Patience, RegistryEnv};
 pub use self::error::{Error, Kind};
+pub use self::inventory::Inventory;
 pub use self::manifest::Untag;
 
 /// How a registry is reached: from a `[[registry]]` table, or from a bare host.

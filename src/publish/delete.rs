@@ -1,0 +1,244 @@
+//! Deletion by digest, with proof: what shares the digest is known before, and that it is gone after.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::oci::RawManifest;
+use crate::reference::{Digest, Reference, Repository, Tag, Target};
+use crate::registry::{self, Inventory, Registry};
+
+/// Registries that store elsewhere need a moment until a deletion shows.
+const SETTLING: Duration = Duration::from_secs(30);
+
+/// Why something was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The registry could not be asked, or refused.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// There is nothing of that name.
+    #[error("{0} is not there")]
+    Missing(Reference),
+    /// Other tags name the same digest.
+    #[error("{reference} is {digest}, and so {} {}", if tags.len() == 1 { "is" } else { "are" }, list(tags))]
+    Shared {
+        /// What was to be deleted.
+        reference: Reference,
+        /// Its digest.
+        digest: Digest,
+        /// The other tags.
+        tags: Vec<Tag>,
+    },
+    /// An index that stays needs it.
+    #[error("{reference} is part of the index that {} {}", list(tags), if tags.len() == 1 { "names" } else { "name" })]
+    Part {
+        /// What was to be deleted.
+        reference: Reference,
+        /// The tags of the index.
+        tags: Vec<Tag>,
+    },
+    /// Only a tag can be removed as a tag.
+    #[error("{0} names no tag; --untag removes a tag")]
+    NoTag(Reference),
+    /// Somebody else moved the tag after it was looked at.
+    #[error("{0} was moved by somebody else meanwhile; nothing was deleted")]
+    Moved(Reference),
+    /// The registry said yes, and it is still there.
+    #[error("{0} is still there, although the registry accepted its deletion")]
+    Still(Reference),
+    /// A tag went that should have stayed.
+    #[error("the registry removed {} as well; {}", list(tags), if *restored { "they were put back" } else { "they could not be put back" })]
+    Collateral {
+        /// The tags.
+        tags: Vec<Tag>,
+        /// Whether they are there again.
+        restored: bool,
+    },
+    /// The second step of removing a tag failed.
+    #[error("{reference} could not be removed: {source}; {}", if *restored { "it was put back on its digest" } else { "it names an empty stand-in now, and could not be put back" })]
+    HalfWay {
+        /// The tag.
+        reference: Reference,
+        /// Whether it names what it named before.
+        restored: bool,
+        /// What failed.
+        source: registry::Error,
+    },
+}
+
+fn list(tags: &[Tag]) -> String {
+    tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl Error {
+    /// Whether golden refused, as against failed.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Shared { .. } | Self::Part { .. })
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Registry(error) | Self::HalfWay { source: error, .. } => error.hints(),
+            Self::Shared { .. } => vec![
+                "--all-tags deletes the digest with every tag that names it".to_owned(),
+                "--untag removes only the tag and leaves the digest and its other tags".to_owned(),
+            ],
+            Self::Part { .. } => vec!["delete the index; its images go with it".to_owned()],
+            Self::Collateral { restored: false, .. } => vec!["`golden rollback` or `golden promote` puts tags back".to_owned()],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A digest that is to be deleted, with all that depends on it.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// What was asked for.
+    pub reference: Reference,
+    /// The manifest.
+    pub raw: RawManifest,
+    /// The tags that were named for it.
+    pub named: BTreeSet<Tag>,
+    /// Every tag that names it.
+    pub tags: Vec<Tag>,
+    /// The manifests that only it needs.
+    pub children: Vec<Digest>,
+    needing: Vec<Tag>,
+}
+
+/// What was deleted.
+#[derive(Debug, Clone, Serialize)]
+pub struct Deleted {
+    /// The repository.
+    pub repository: Repository,
+    /// The digest that is gone; with `untagged` it is still there.
+    pub digest: Digest,
+    /// The tags that are gone.
+    pub tags: Vec<Tag>,
+    /// The images of an index that are gone with it.
+    pub children: Vec<Digest>,
+    /// Whether only the tag was removed.
+    pub untagged: bool,
+}
+
+/// Looks at what is to be deleted in one repository. Nothing is changed.
+pub async fn examine(registry: &Registry, references: &[Reference]) -> Result<Vec<Subject>, Error> {
+    let Some(first) = references.first() else { return Ok(Vec::new()) };
+    let path = &first.repository.path;
+    let mut subjects: BTreeMap<Digest, Subject> = BTreeMap::new();
+    for reference in references {
+        let target = reference.target();
+        let raw = registry.get_manifest(path, &target).await?;
+        let raw = raw.ok_or_else(|| Error::Missing(reference.clone()))?;
+        let subject = subjects.entry(raw.digest.clone()).or_insert_with(|| Subject {
+            reference: reference.clone(),
+            raw,
+            named: BTreeSet::new(),
+            tags: Vec::new(),
+            children: Vec::new(),
+            needing: Vec::new(),
+        });
+        if let Target::Tag(tag) = target {
+            subject.named.insert(tag);
+        }
+    }
+    let inventory = Inventory::read(registry, path).await?;
+    let going: BTreeSet<Digest> = subjects.keys().cloned().collect();
+    for (digest, subject) in &mut subjects {
+        subject.tags = inventory.naming(digest);
+        let stays = |tag: &Tag| inventory.tags.get(tag).is_some_and(|found| !going.contains(&found.digest));
+        subject.needing = inventory.needing(digest).into_iter().filter(stays).collect();
+        let below = match inventory.children.get(digest) {
+            Some(children) => children.clone(),
+            None => registry::inventory::children(&subject.raw).into_iter().map(|child| child.digest).collect(),
+        };
+        let unused = |child: &Digest| {
+            let tagged = inventory.naming(child);
+            tagged.is_empty() && !inventory.needing(child).iter().any(stays)
+        };
+        subject.children = below.into_iter().filter(unused).collect();
+    }
+    Ok(subjects.into_values().collect())
+}
+
+/// Refuses what would take more with it than was named.
+pub fn check(subject: &Subject, all_tags: bool) -> Result<(), Error> {
+    let Subject { reference, raw, named, tags, needing, .. } = subject;
+    if !needing.is_empty() {
+        return Err(Error::Part { reference: reference.clone(), tags: needing.clone() });
+    }
+    let others: Vec<Tag> = tags.iter().filter(|tag| !named.contains(*tag)).cloned().collect();
+    if all_tags || others.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Shared { reference: reference.clone(), digest: raw.digest.clone(), tags: others })
+}
+
+/// Deletes a digest with every tag that names it, then the images that only it needed, and proves that all are gone.
+pub async fn delete(registry: &Registry, subject: &Subject) -> Result<Deleted, Error> {
+    let repository = &subject.reference.repository;
+    let (path, digest) = (&repository.path, &subject.raw.digest);
+    for tag in &subject.tags {
+        let now = registry.head_manifest(path, &Target::from(tag)).await?;
+        if now.is_some_and(|now| now.digest != *digest) {
+            return Err(Error::Moved(tagged(repository, tag)));
+        }
+    }
+    registry.delete_manifest(path, digest).await?;
+    for tag in &subject.tags {
+        remove_leftover(registry, repository, tag).await?;
+    }
+    prove_gone(registry, &subject.reference.at(digest.clone())).await?;
+    let mut children = Vec::new();
+    for child in &subject.children {
+        if registry.delete_manifest(path, child).await? {
+            prove_gone(registry, &subject.reference.at(child.clone())).await?;
+            children.push(child.clone());
+        }
+    }
+    let (repository, digest, tags) = (repository.clone(), digest.clone(), subject.tags.clone());
+    Ok(Deleted { repository, digest, tags, children, untagged: false })
+}
+
+/// Some registries keep a tag whose digest was deleted.
+async fn remove_leftover(registry: &Registry, repository: &Repository, tag: &Tag) -> Result<(), Error> {
+    if registry.get_manifest(&repository.path, &Target::from(tag)).await?.is_none()
+        && registry.tags(&repository.path).await?.contains(tag)
+    {
+        registry.delete_tag(&repository.path, tag).await?;
+    }
+    prove_gone(registry, &tagged(repository, tag)).await
+}
+
+/// The reference of a tag.
+pub(super) fn tagged(repository: &Repository, tag: &Tag) -> Reference {
+    Reference { repository: repository.clone(), tag: Some(tag.clone()), digest: None }
+}
+
+/// Proof is a GET with every media type that the registry answers, in its own words, with "unknown"; for a tag, also
+/// its absence from the list. A bare 404 is none. What the registry does later is waited for.
+pub(super) async fn prove_gone(registry: &Registry, reference: &Reference) -> Result<(), Error> {
+    let path = &reference.repository.path;
+    let deadline = Instant::now() + SETTLING;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let mut gone = registry.get_manifest(path, &reference.target()).await?.is_none();
+        if let (true, Target::Tag(tag)) = (gone, reference.target()) {
+            gone = !registry.tags(path).await?.contains(&tag);
+        }
+        if gone {
+            return Ok(());
+        }
+        if Instant::now() + pause > deadline {
+            return Err(Error::Still(reference.clone()));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(4));
+    }
+}

@@ -1,0 +1,127 @@
+//! Removing one tag and nothing else: by its name where the registry can, else through a stand-in.
+//!
+//! distribution 2.8 deletes only by digest, and with the digest every tag that names it. So the tag is first put on
+//! a manifest of its own, the stand-in, and that one's digest is deleted.
+
+use serde_json::{Value, json};
+
+use super::delete::{Deleted, Error, Subject, prove_gone, tagged};
+use crate::oci::RawManifest;
+use crate::reference::{Repository, Tag, Target};
+use crate::registry::{Registry, Untag};
+
+/// Removes `tag` from a digest that stays, and proves that it is gone and that the others are not.
+pub async fn untag(registry: &Registry, subject: &Subject, tag: &Tag) -> Result<Deleted, Error> {
+    let repository = &subject.reference.repository;
+    let path = &repository.path;
+    // Nothing is touched before it is known that the registry deletes at all.
+    registry.probe_deletion(path).await?;
+    if registry.delete_tag(path, tag).await? == Untag::Unsupported {
+        through_stand_in(registry, repository, subject, tag).await?;
+    }
+    prove_gone(registry, &tagged(repository, tag)).await?;
+    keep_others(registry, subject, tag).await?;
+    Ok(Deleted {
+        repository: repository.clone(),
+        digest: subject.raw.digest.clone(),
+        tags: vec![tag.clone()],
+        children: Vec::new(),
+        untagged: true,
+    })
+}
+
+async fn through_stand_in(
+    registry: &Registry,
+    repository: &Repository,
+    subject: &Subject,
+    tag: &Tag,
+) -> Result<(), Error> {
+    let target = Target::from(tag);
+    let reference = tagged(repository, tag);
+    let now = registry.head_manifest(&repository.path, &target).await?;
+    if now.is_none_or(|now| now.digest != subject.raw.digest) {
+        return Err(Error::Moved(reference));
+    }
+    let stand_in = stand_in(&subject.raw, fastrand::u64(..));
+    let mut guard = Guard { registry: registry.clone(), repository: repository.clone(), tag: tag.clone(), raw: Some(subject.raw.clone()) };
+    let swapped = registry.put_manifest(&repository.path, &target, &stand_in).await;
+    let deleted = match swapped {
+        Ok(()) => registry.delete_manifest(&repository.path, &stand_in.digest).await.map(drop),
+        Err(error) => Err(error),
+    };
+    match deleted {
+        Ok(()) => {
+            guard.raw = None;
+            Ok(())
+        }
+        Err(source) => Err(Error::HalfWay { reference, restored: guard.restore().await, source }),
+    }
+}
+
+/// Puts the tag back when the work stops between its two steps, whether it failed or was interrupted.
+struct Guard {
+    registry: Registry,
+    repository: Repository,
+    tag: Tag,
+    raw: Option<RawManifest>,
+}
+
+impl Guard {
+    async fn restore(&mut self) -> bool {
+        let Some(raw) = self.raw.take() else { return true };
+        self.registry.put_manifest(&self.repository.path, &Target::from(&self.tag), &raw).await.is_ok()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let Some(raw) = self.raw.take() else { return };
+        let (registry, path, tag) = (self.registry.clone(), self.repository.path.clone(), self.tag.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let restore = async move { drop(registry.put_manifest(&path, &Target::from(&tag), &raw).await) };
+            drop(runtime.spawn(restore));
+        }
+    }
+}
+
+/// A manifest of the same kind that names the same, existing content, with bytes that no other manifest has. It
+/// refers to nothing, so that no list of referrers changes.
+fn stand_in(raw: &RawManifest, unique: u64) -> RawManifest {
+    let mut value: Value = serde_json::from_slice(&raw.bytes).unwrap_or_default();
+    if let Some(object) = value.as_object_mut() {
+        object.remove("subject");
+        object.insert("annotations".to_owned(), json!({ "dev.golden.untag": format!("{unique:016x}") }));
+    }
+    RawManifest::new(raw.media_type.clone(), value.to_string().into_bytes())
+}
+
+/// A registry that takes more than the tag gets the other tags back.
+async fn keep_others(registry: &Registry, subject: &Subject, tag: &Tag) -> Result<(), Error> {
+    let path = &subject.reference.repository.path;
+    let mut lost = Vec::new();
+    for other in subject.tags.iter().filter(|other| *other != tag) {
+        if registry.get_manifest(path, &Target::from(other)).await?.is_none() {
+            lost.push(other.clone());
+        }
+    }
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let restored = registry.put_tags(path, &lost, &subject.raw).await.is_ok();
+    Err(Error::Collateral { tags: lost, restored })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::media;
+
+    #[test]
+    fn a_stand_in_is_of_the_same_kind_and_unique() {
+        let raw = RawManifest::new(media::OCI_MANIFEST, br#"{"schemaVersion":2,"subject":{"a":1},"layers":[]}"#.to_vec());
+        let (one, two) = (stand_in(&raw, 1), stand_in(&raw, 2));
+        assert_eq!(one.media_type, raw.media_type);
+        assert!(one.digest != two.digest && one.digest != raw.digest);
+        assert!(!String::from_utf8(one.bytes.to_vec()).unwrap().contains("subject"));
+    }
+}
