@@ -8,7 +8,7 @@ use super::confirm::confirm;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::{registries, session};
+use super::registries;
 use crate::publish::delete::{self, Deleted, Error, Subject};
 use crate::publish::untag::untag;
 use crate::reference::{Reference, Repository, Target};
@@ -52,7 +52,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
         repositories.entry(reference.repository.clone()).or_default().push(reference);
     }
-    let destinations = session::destinations(context).await?;
+    let destinations = registries::destinations(context).await?;
     let hosts: Vec<_> = repositories.keys().map(|repository| &repository.host).collect();
     let registries = registries::open(context, &destinations, &hosts);
 

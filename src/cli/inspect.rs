@@ -9,13 +9,14 @@ use serde_json::Value;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::{registries, session};
+use super::registries;
 use crate::oci::Descriptor;
 use crate::platform::Platform;
 use crate::reference::{Digest, Host, Reference, Tag};
 use crate::registry::{Described, Inventory};
 use crate::report::text::{bytes, one_line};
-use crate::report::{Format, Table};
+use crate::report::Format;
+use crate::report::table::Table;
 
 /// Show manifest, config, labels, layers, and the other tags of the same digest.
 #[derive(Debug, clap::Args)]
@@ -52,7 +53,7 @@ struct Image {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let reference: Reference = args.reference.parse().map_err(Failure::usage)?;
-    let destinations = session::destinations(context).await?;
+    let destinations = registries::destinations(context).await?;
     let host = &reference.repository.host;
     let named: &[&Host] = if destinations.is_empty() && !host.is_hub() { &[host] } else { &[] };
     let registry = registries::open(context, &destinations, named).at(host);

@@ -8,11 +8,12 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::{registries, session};
+use super::registries;
 use crate::reference::{Digest, Host, Reference, Repository, RepositoryPath, Tag, Target};
 use crate::registry::{Described, Error, Inventory, Registry};
 use crate::report::text::bytes;
-use crate::report::{Format, Table};
+use crate::report::Format;
+use crate::report::table::Table;
 
 /// List the repositories of a registry, or the tags of a repository.
 #[derive(Debug, clap::Args)]
@@ -54,7 +55,7 @@ enum Place {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let destinations = session::destinations(context).await?;
+    let destinations = registries::destinations(context).await?;
     let place = match &args.place {
         Some(text) => read_place(text)?,
         None => match destinations.first() {

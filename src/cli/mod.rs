@@ -7,6 +7,7 @@ pub mod session;
 pub(crate) mod confirm;
 mod explain;
 pub(crate) mod format;
+pub(crate) mod registries;
 mod logs;
 mod panic;
 mod run;

@@ -1,6 +1,7 @@
 //! The registries of a command that needs no images: with the settings of the workspace, if there is one.
 
 use super::context::Context;
+use super::error::Failure;
 use crate::reference::Host;
 use crate::registry::{Endpoint, Registries, RegistryEnv};
 use crate::resolve::Destination;
@@ -26,4 +27,11 @@ pub(crate) fn open(context: &Context, destinations: &[Destination], written: &[&
         }
     }
     Registries::new(endpoints, RegistryEnv::from_vars(&context.env))
+}
+
+/// The destinations that the command line or `GOLDEN_REGISTRY` names.
+pub(crate) async fn destinations(context: &Context) -> Result<Vec<Destination>, Failure> {
+    let named = context.globals.registry.iter().map(String::as_str);
+    let fallback = context.var("GOLDEN_REGISTRY").filter(|_| context.globals.registry.is_empty());
+    named.chain(fallback).map(|text| text.parse().map_err(Failure::usage)).collect()
 }

@@ -4,7 +4,9 @@
 //! decides for every registry, [`upload`] sends the content and puts the immutable tag, [`release`] moves the rest
 //! and verifies. Each can be interrupted anywhere; the same command again finishes.
 
+pub mod delete;
 pub mod receipt;
+pub mod untag;
 pub mod records;
 mod error;
 mod prepare;
