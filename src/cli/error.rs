@@ -80,6 +80,7 @@ impl From<crate::engine::Error> for Failure {
         use crate::engine::Error as Engine;
         let exit = match &error {
             Engine::Unsupported { .. } | Engine::MissingSecret { .. } => Exit::Usage,
+            Engine::Embedded(embedded) if embedded.needs_execution() => Exit::Usage,
             _ => Exit::Failed,
         };
         let hints = error.hints();
@@ -92,9 +93,12 @@ impl From<crate::store::Error> for Failure {
         use crate::store::Error as Store;
         let exit = match &error {
             Store::Destination(_) | Store::SeveralPlatforms { .. } => Exit::Usage,
-            Store::File { .. } | Store::Layout { .. } | Store::Layer { .. } | Store::Registry(_) => {
-                Exit::Failed
-            }
+            Store::File { .. }
+            | Store::Layout { .. }
+            | Store::Layer { .. }
+            | Store::Stream(_)
+            | Store::Workspace(_)
+            | Store::Registry(_) => Exit::Failed,
         };
         let hints = error.hints();
         Self { hints, ..Self::new(exit, error) }

@@ -1,22 +1,141 @@
-//! The docker archive: what `docker load` reads.
+//! The docker archive: what `docker load`, `podman load` and skopeo's `docker-archive:` read.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use tokio::io::AsyncWrite;
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::destination::{Named, Written};
 use super::{Blobs, Error};
+use crate::assemble::{AssembledImage, Layer};
+use crate::oci::media;
+use crate::reference::Digest;
+use crate::registry::BlobSource as _;
+
+/// An image of the archive, as `manifest.json` lists it.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Line {
+    config: String,
+    repo_tags: Vec<String>,
+    layers: Vec<String>,
+}
 
 /// Writes an archive file, whole or not at all.
-pub async fn write_file(_file: &Path, _images: &[Named<'_>], _blobs: &Blobs) -> Result<Written, Error> {
-    todo!()
+pub async fn write_file(file: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Written, Error> {
+    let failed = |source| Error::File { path: file.to_owned(), source };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let temporary = tempfile::Builder::new().prefix(".golden-").tempfile_in(folder).map_err(failed)?;
+    let (handle, place) = temporary.into_parts();
+    let mut out = tokio::io::BufWriter::with_capacity(128 << 10, tokio::fs::File::from_std(handle));
+    write(&mut out, images, blobs).await.map_err(|error| match error {
+        Error::Stream(source) => failed(source),
+        other => other,
+    })?;
+    super::share(&place).map_err(failed)?;
+    place.persist(file).map_err(|error| failed(error.error))?;
+    let place = format!("docker-archive:{}", file.display());
+    Ok(Written { places: vec![place], look: vec![format!("docker load -i {}", file.display())] })
 }
 
 /// Writes an archive into a stream, such as an engine's `load`.
 pub async fn write<W: AsyncWrite + Send + Unpin>(
-    _out: &mut W,
-    _images: &[Named<'_>],
-    _blobs: &Blobs,
+    out: &mut W,
+    images: &[Named<'_>],
+    blobs: &Blobs,
 ) -> Result<(), Error> {
-    todo!()
+    let (mut lines, mut done) = (Vec::new(), BTreeSet::new());
+    for named in images {
+        let [image] = named.image.images.as_slice() else {
+            let image = named.references.first().map(ToString::to_string).unwrap_or_default();
+            return Err(Error::SeveralPlatforms { image });
+        };
+        for layer in &image.layers {
+            if done.insert(layer_name(layer)) {
+                write_layer(out, layer, blobs).await?;
+            }
+        }
+        let config = format!("{}.json", Digest::of(&image.config).hex());
+        if done.insert(config.clone()) {
+            entry(out, &config, image.config.len() as u64, image.config.as_ref())
+                .await
+                .map_err(Error::Stream)?;
+        }
+        lines.push(line(named, image, config));
+    }
+    let lines = serde_json::to_vec(&lines).unwrap_or_else(|error| unreachable!("the list is JSON: {error}"));
+    entry(out, "manifest.json", lines.len() as u64, lines.as_slice()).await.map_err(Error::Stream)?;
+    out.write_all(&[0; 1024]).await.map_err(Error::Stream)?;
+    out.flush().await.map_err(Error::Stream)
+}
+
+/// The line of an image.
+fn line(named: &Named<'_>, image: &AssembledImage, config: String) -> Line {
+    let tagged = named.references.iter().filter(|reference| reference.tag.is_some());
+    let repo_tags = tagged.map(ToString::to_string).collect();
+    Line { config, repo_tags, layers: image.layers.iter().map(layer_name).collect() }
+}
+
+/// Where a layer is in the archive.
+fn layer_name(layer: &Layer) -> String {
+    format!("{}.tar", layer.descriptor.digest.hex())
+}
+
+/// Writes a layer as it is; readers see by its first bytes how it is compressed. zstd alone is undone: engines before
+/// Docker 23 do not know it.
+async fn write_layer<W: AsyncWrite + Send + Unpin>(
+    out: &mut W,
+    layer: &Layer,
+    blobs: &Blobs,
+) -> Result<(), Error> {
+    let failed = |source| Error::Layer { digest: layer.descriptor.digest.to_string(), source };
+    let reader = blobs.source(layer).open(0).await.map_err(failed)?;
+    if layer.descriptor.media_type == media::OCI_LAYER_ZSTD {
+        let (size, plain) = decompress(reader).await.map_err(failed)?;
+        return entry(out, &layer_name(layer), size, plain).await.map_err(failed);
+    }
+    entry(out, &layer_name(layer), layer.descriptor.size, reader).await.map_err(failed)
+}
+
+/// The plain bytes of a zstd stream, in a file that nobody else sees: their number must be known first.
+async fn decompress(
+    reader: impl AsyncRead + Send + Unpin + 'static,
+) -> std::io::Result<(u64, tokio::fs::File)> {
+    let bridge = tokio_util::io::SyncIoBridge::new(reader);
+    let work = move || {
+        let mut file = tempfile::tempfile()?;
+        let size = std::io::copy(&mut zstd::stream::read::Decoder::new(bridge)?, &mut file)?;
+        Ok::<_, std::io::Error>((size, file))
+    };
+    let (size, file) = tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)??;
+    let mut file = tokio::fs::File::from_std(file);
+    file.rewind().await?;
+    Ok((size, file))
+}
+
+/// Writes a file of the archive.
+async fn entry<W: AsyncWrite + Send + Unpin>(
+    out: &mut W,
+    path: &str,
+    size: u64,
+    mut content: impl AsyncRead + Send + Unpin,
+) -> std::io::Result<()> {
+    let mut header = tar::Header::new_ustar();
+    header.set_path(path)?;
+    header.set_mode(0o644);
+    header.set_size(size);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_cksum();
+    out.write_all(header.as_bytes()).await?;
+    let copied = tokio::io::copy(&mut (&mut content).take(size), out).await?;
+    // A registry's stream is compared with its digest at its end, which must therefore be met.
+    if copied != size || content.read(&mut [0]).await? != 0 {
+        return Err(std::io::Error::other("it does not have the size that its manifest says"));
+    }
+    let rest = usize::try_from(size % 512).unwrap_or_default();
+    if rest == 0 { Ok(()) } else { out.write_all(&[0; 512][rest..]).await }
 }

@@ -1,9 +1,8 @@
 //! The bytes of layers, wherever they are.
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::io::{AsyncRead, AsyncSeekExt as _};
 
 use crate::assemble::{Layer, LayerSource};
-use crate::reference::Repository;
 use crate::registry::{BlobSource, Registries};
 
 /// Opens layers: from memory, from a file, or streamed from the registry that has them.
@@ -23,12 +22,6 @@ impl Blobs {
     #[must_use]
     pub fn source<'a>(&'a self, layer: &'a Layer) -> LayerBlob<'a> {
         LayerBlob { blobs: self, layer }
-    }
-
-    /// A layer's bytes as they come out of a registry, checked against digest and size at their end.
-    async fn from_registry(&self, repository: &Repository, layer: &Layer) -> std::io::Result<Reader> {
-        let registry = self.registries.of(repository).map_err(std::io::Error::other)?;
-        registry.read_blob(&repository.path, &layer.descriptor).await.map_err(std::io::Error::other)
     }
 }
 
@@ -57,9 +50,9 @@ impl BlobSource for LayerBlob<'_> {
                 Ok(Box::new(file))
             }
             LayerSource::Registry(repository) => {
-                let mut reader = self.blobs.from_registry(repository, self.layer).await?;
-                tokio::io::copy(&mut (&mut reader).take(offset), &mut tokio::io::sink()).await?;
-                Ok(reader)
+                let registry = self.blobs.registries.of(repository).map_err(std::io::Error::other)?;
+                let reader = registry.read_blob_from(&repository.path, &self.layer.descriptor, offset).await;
+                reader.map_err(std::io::Error::other)
             }
         }
     }

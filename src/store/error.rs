@@ -38,6 +38,12 @@ pub enum Error {
         /// What was wrong.
         source: std::io::Error,
     },
+    /// The other end of a stream, such as an engine that loads, stopped reading.
+    #[error("the archive could not be written: {0}")]
+    Stream(#[source] std::io::Error),
+    /// A file of the layout could not be read or written.
+    #[error(transparent)]
+    Workspace(#[from] crate::workspace::state::Error),
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
