@@ -1,13 +1,18 @@
-//! The build context: what a Docker Engine is given to build from.
+//! The build context: what a Docker Engine is given to build from. The same recipe gives the same bytes everywhere.
 
 use super::Recipe;
-use crate::oci::tar::Entry;
+use crate::oci::Content;
+use crate::oci::tar::{Entry, EntryKind};
 
 /// The Dockerfile's name in the context.
 pub const DOCKERFILE: &str = "Dockerfile";
 
 /// All entries of the context, the Dockerfile among them, sorted by path.
 #[must_use]
-pub fn entries(_recipe: &Recipe) -> Vec<Entry> {
-    todo!()
+pub fn entries(recipe: &Recipe) -> Vec<Entry> {
+    let mut entries = recipe.rendered.context.clone();
+    let kind = EntryKind::File(Content::inline(recipe.rendered.dockerfile.as_bytes()));
+    entries.push(Entry { path: DOCKERFILE.to_owned(), mode: 0o644, uid: 0, gid: 0, kind });
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    entries
 }

@@ -1,11 +1,77 @@
 //! What makes an image the same (7-rules 1).
 
+use serde_json::{Value, json};
+
+use super::labels::INPUTS;
 use super::{PinnedBase, Rendered};
 use crate::reference::Digest;
 use crate::resolve::ResolvedImage;
+use crate::resolve::image::{Base, FileEntry, FileKind};
 
-/// `dev.golden.inputs`: the digest of all that goes into an image.
+/// `dev.golden.inputs`: the digest of canonical JSON (sorted keys, no white space) over the resolved spec without
+/// its tags and provenance, the Dockerfile, every file and certificate, the base and the platforms. Where the spec
+/// lies, which engine builds it and which golden reads it do not count.
 #[must_use]
-pub fn fingerprint(_image: &ResolvedImage, _rendered: &Rendered, _base: &PinnedBase) -> Digest {
-    todo!()
+pub fn fingerprint(image: &ResolvedImage, rendered: &Rendered, base: &PinnedBase) -> Digest {
+    let certificates = image.certificates.iter();
+    let mut inputs = json!({
+        "spec": spec(image),
+        "dockerfile": rendered.dockerfile,
+        "files": image.files.iter().map(file).collect::<Vec<_>>(),
+        "certificates": certificates
+            .map(|certificate| json!([certificate.name, Digest::of(certificate.pem.as_bytes()).as_str()]))
+            .collect::<Vec<_>>(),
+        "base": match base {
+            PinnedBase::Scratch => Value::Null,
+            PinnedBase::Registry { digest, .. } => digest.as_str().into(),
+            PinnedBase::Local { id, .. } => id.as_str().into(),
+            PinnedBase::Workspace { inputs, .. } => inputs.as_str().into(),
+        },
+        "platforms": image.platforms.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    });
+    inputs.sort_all_objects();
+    Digest::of(inputs.to_string().as_bytes())
+}
+
+fn spec(image: &ResolvedImage) -> Value {
+    let labels = image.labels.iter().filter(|(key, _)| key.as_str() != INPUTS);
+    json!({
+        "name": image.name.to_string(),
+        "version": image.version.to_string(),
+        "variant": image.variant.as_ref().map(ToString::to_string),
+        "description": image.description,
+        "base": base(&image.base),
+        "family": image.family,
+        "template": image.template,
+        "labels": labels.collect::<std::collections::BTreeMap<_, _>>(),
+        "suppressed_labels": image.suppressed_labels,
+        "env": image.env,
+        "config": image.config,
+        "packages": image.packages,
+        "run": image.run,
+    })
+}
+
+fn base(base: &Base) -> Value {
+    match base {
+        Base::Scratch => "scratch".into(),
+        Base::Reference(reference) => reference.to_string().into(),
+        Base::Requirement { repository, requirement } => {
+            json!({ "ref": repository.to_string(), "version": requirement.to_string() })
+        }
+        Base::Workspace { name, requirement, variant } => json!({
+            "image": name.to_string(),
+            "version": requirement.as_ref().map(ToString::to_string),
+            "variant": variant.as_ref().map(ToString::to_string),
+        }),
+    }
+}
+
+fn file(file: &FileEntry) -> Value {
+    let content = match &file.kind {
+        FileKind::File(content) => json!({ "file": content.digest().as_str() }),
+        FileKind::Directory => json!("directory"),
+        FileKind::Symlink(target) => json!({ "symlink": target }),
+    };
+    json!({ "path": file.path, "mode": file.mode, "owner": file.owner, "content": content })
 }

@@ -2,12 +2,58 @@
 
 use std::collections::BTreeMap;
 
-use super::Recipe;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-/// Labels that travel as the API's `labels` parameter: those whose value is known only when the base is pinned or
-/// that are no part of the image's identity (created, revision, source, base.name, base.digest,
-/// `dev.golden.inputs`), and those whose text a Dockerfile cannot hold.
+use super::{PinnedBase, Recipe};
+
+/// The label with the digest of all that went into an image.
+pub const INPUTS: &str = "dev.golden.inputs";
+
+/// Labels that travel as the API's `labels` parameter (7-rules 12): those whose value is known only when the base is
+/// pinned or that are no part of the image's identity, and those whose text a Dockerfile cannot hold. What the spec
+/// gives itself, or drops, is not filled in.
 #[must_use]
-pub fn late_labels(_recipe: &Recipe) -> BTreeMap<String, String> {
-    todo!()
+pub fn late_labels(recipe: &Recipe) -> BTreeMap<String, String> {
+    let image = &recipe.image;
+    let provenance = &image.provenance;
+    let (name, digest) = base(&recipe.base);
+    let filled = [
+        ("created", Some(rfc3339(provenance.created))),
+        ("revision", provenance.revision.clone()),
+        ("source", provenance.source.clone()),
+        ("base.name", name),
+        ("base.digest", digest),
+    ];
+    let mut labels = recipe.rendered.api_labels.clone();
+    for (key, value) in filled {
+        let key = format!("org.opencontainers.image.{key}");
+        if let Some(value) = value
+            && !image.labels.contains_key(&key)
+            && !image.suppressed_labels.contains(&key)
+        {
+            labels.insert(key, value);
+        }
+    }
+    labels.insert(INPUTS.to_owned(), recipe.inputs.to_string());
+    labels
+}
+
+/// The base's name and digest. A base without a registry has no digest that anybody could look up; the empty text
+/// then stands in place of the one that the base itself may bring, which would name the base's base.
+fn base(base: &PinnedBase) -> (Option<String>, Option<String>) {
+    match base {
+        PinnedBase::Scratch => (None, None),
+        PinnedBase::Registry { reference, digest } => {
+            (Some(reference.to_string()), Some(digest.to_string()))
+        }
+        PinnedBase::Local { reference, .. } => (Some(reference.to_string()), Some(String::new())),
+        PinnedBase::Workspace { parent, .. } => (Some(parent.clone()), Some(String::new())),
+    }
+}
+
+/// Seconds since 1970 as RFC 3339; what no calendar holds counts as the beginning.
+fn rfc3339(seconds: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    time.format(&Rfc3339).unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
 }

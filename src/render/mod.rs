@@ -2,12 +2,15 @@
 //! image gives the same bytes everywhere.
 
 pub mod context;
+mod files;
 mod fingerprint;
+mod instruction;
 mod labels;
+mod sections;
 mod templates;
 
 pub use self::fingerprint::fingerprint;
-pub use self::labels::late_labels;
+pub use self::labels::{INPUTS, late_labels};
 pub use self::templates::Templates;
 
 use std::collections::BTreeMap;
@@ -81,8 +84,39 @@ pub enum Error {
 }
 
 /// Renders an image: its Dockerfile and build context.
-pub fn render(_image: &ResolvedImage, _templates: &Templates) -> Result<Rendered, Error> {
-    todo!()
+pub fn render(image: &ResolvedImage, templates: &Templates) -> Result<Rendered, Error> {
+    let placed = files::Placed::of(image);
+    let (sections, beside) = sections::Sections::of(image, &placed)?;
+    let template = image.template.clone();
+    let dockerfile = match templates.render(&template, &sections) {
+        Some(Ok(dockerfile)) => dockerfile,
+        Some(Err(source)) => return Err(Error::Template { image: image.display(), template, source }),
+        None => return Err(Error::NoTemplate { image: image.display(), template, known: templates.names() }),
+    };
+    Ok(Rendered {
+        dockerfile,
+        context: placed.context(image),
+        build_args: beside.build_args,
+        api_labels: beside.api_labels,
+    })
+}
+
+impl Error {
+    /// What to do next.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NoTemplate { template, known, .. } => vec![format!(
+                "there are {}; an own one is the file {template}{} in a folder of `templates` of golden.toml",
+                known.join(", "),
+                Templates::SUFFIX
+            )],
+            Self::Template { .. } => {
+                vec!["the comment at the top of each built-in template lists the names it may use".to_owned()]
+            }
+            Self::Extend { .. } => vec!["write its whole value".to_owned()],
+        }
+    }
 }
 
 /// Why no Docker Engine can build an image, if so: certificates on a base without a shell can only be placed by

@@ -1,8 +1,25 @@
-//! The Dockerfile templates: the built-in ones, and the workspace's own.
+//! The Dockerfile templates: the built-in ones, and the workspace's own. They give the order and the steps; values
+//! come in as instructions that are escaped already, so no template can break that.
 
 use std::collections::BTreeMap;
 
-/// Templates by name. A workspace's own one goes before the built-in one of the same name.
+use minijinja::value::{Serde, Value, ValueKind};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+use serde::Serialize;
+
+use super::instruction::Instruction;
+
+/// The templates that are compiled in, by name.
+const BUILT_IN: [(&str, &str); 4] = [
+    ("alpine", include_str!("../../templates/alpine.Dockerfile.j2")),
+    ("debian", include_str!("../../templates/debian.Dockerfile.j2")),
+    ("rhel", include_str!("../../templates/rhel.Dockerfile.j2")),
+    ("static", include_str!("../../templates/static.Dockerfile.j2")),
+];
+
+/// Templates by name. A workspace's own one goes before the built-in one of the same name, which it can still
+/// include as `builtin/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Templates {
     own: BTreeMap<String, String>,
@@ -18,15 +35,87 @@ impl Templates {
         Self::default()
     }
 
-    /// Adds a workspace's own template (the text of `NAME.Dockerfile.j2`). The first one of a name stays.
-    pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) {
-        self.own.entry(name.into()).or_insert_with(|| text.into());
+    /// All names, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let names = self.own.keys().map(String::as_str).chain(BUILT_IN.iter().map(|(name, _)| *name));
+        names.collect::<std::collections::BTreeSet<_>>().into_iter().map(str::to_owned).collect()
+    }
+
+    /// Renders a template. None when there is no such template.
+    pub(super) fn render(&self, name: &str, sections: &impl Serialize) -> Option<Result<String, minijinja::Error>> {
+        let known = self.own.contains_key(name) || BUILT_IN.iter().any(|(built_in, _)| *built_in == name);
+        known.then(|| {
+            let text = self.environment()?.get_template(name)?.render(Value::from(Serde(sections)))?;
+            Ok(tidy(&text))
+        })
+    }
+
+    fn environment(&self) -> Result<Environment<'_>, minijinja::Error> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        environment.add_filter("run", run);
+        environment.add_filter("sh", sh);
+        for (name, text) in BUILT_IN {
+            environment.add_template(name, text)?;
+        }
+        for (name, text) in BUILT_IN_BY_PATH.iter().zip(BUILT_IN).map(|(path, (_, text))| (*path, text)) {
+            environment.add_template(name, text)?;
+        }
+        for (name, text) in &self.own {
+            environment.add_template(name, text)?;
+        }
+        Ok(environment)
     }
 }
+
+/// The names by which own templates reach the built-in ones, in the order of [`BUILT_IN`].
+const BUILT_IN_BY_PATH: [&str; 4] = ["builtin/alpine", "builtin/debian", "builtin/rhel", "builtin/static"];
 
 impl From<BTreeMap<String, String>> for Templates {
     /// A workspace's own templates, name to text, before the built-in ones.
     fn from(own: BTreeMap<String, String>) -> Self {
         Self { own }
     }
+}
+
+/// The filter `run`: a script as a RUN instruction.
+fn run(script: &str) -> String {
+    let script = script.trim_matches('\n').to_owned();
+    Instruction::Run { secrets: Vec::new(), readable: false, script }.to_string()
+}
+
+/// The filter `sh`: a text, or each text of a list, as words of a shell.
+fn sh(value: &Value) -> Result<String, minijinja::Error> {
+    let texts = match value.kind() {
+        ValueKind::Seq => value.try_iter()?.collect(),
+        _ => vec![value.clone()],
+    };
+    let word = |value: Value| {
+        let text = value.as_str().map(str::to_owned);
+        let text = text.ok_or_else(|| {
+            minijinja::Error::new(ErrorKind::InvalidOperation, "the filter `sh` takes text, or a list of texts")
+        })?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+        let bare = !text.is_empty() && text.chars().all(plain);
+        Ok(if bare { text } else { format!("'{}'", text.replace('\'', r"'\''")) })
+    };
+    let words: Result<Vec<String>, minijinja::Error> = texts.into_iter().map(word).collect();
+    Ok(words?.join(" "))
+}
+
+/// No more than one blank line in a row, none at the ends, and one newline at the end.
+fn tidy(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines().map(|line| if line.trim().is_empty() { "" } else { line }) {
+        if !(line.is_empty() && (out.is_empty() || out.ends_with("\n\n"))) {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out.truncate(out.trim_end_matches('\n').len());
+    out.push('\n');
+    out
 }

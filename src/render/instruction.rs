@@ -1,0 +1,185 @@
+//! The instructions of a Dockerfile. Their `Display` is the only place that escapes: what is put in here comes out
+//! of both builders as it went in.
+
+mod text;
+
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+use self::text::{argument, json_words, key, quoted, verbatim, word};
+use crate::resolve::image::{Healthcheck, Invocation, Port};
+
+/// A part of a value that a Dockerfile puts together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Literal text.
+    Text(String),
+    /// What a variable or a build argument holds.
+    Variable(String),
+}
+
+/// An instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Instruction {
+    /// A comment of one line.
+    Comment(String),
+    Arg {
+        name: String,
+        default: Option<String>,
+    },
+    /// `FROM scratch`.
+    FromScratch,
+    /// `FROM ${NAME}`.
+    From(String),
+    Env {
+        key: String,
+        value: Vec<Piece>,
+    },
+    Label {
+        key: String,
+        value: String,
+    },
+    /// A tar of the context, unpacked.
+    Add {
+        source: String,
+        target: String,
+    },
+    /// The content of a folder of the context, owned by names that the base knows.
+    Copy {
+        owner: String,
+        source: String,
+        target: String,
+    },
+    Run {
+        /// Secrets to mount, and whether somebody else than root reads them.
+        secrets: Vec<String>,
+        readable: bool,
+        script: String,
+    },
+    User(Vec<Piece>),
+    Workdir(Vec<Piece>),
+    Expose(Vec<Port>),
+    Volume(Vec<String>),
+    StopSignal(Vec<Piece>),
+    Shell(Vec<String>),
+    Healthcheck {
+        check: Healthcheck,
+        /// What runs a test in shell form that a Dockerfile cannot hold.
+        shell: Vec<String>,
+    },
+    Entrypoint(Invocation, Vec<String>),
+    Cmd(Invocation, Vec<String>),
+}
+
+impl Instruction {
+    /// A value without variables.
+    pub(super) fn literal(text: &str) -> Vec<Piece> {
+        vec![Piece::Text(text.to_owned())]
+    }
+
+    /// Whether a Dockerfile can hold this text in a label or a variable: an instruction is one line, and the
+    /// parsers read lines of up to 64 kB.
+    pub(super) fn holds(text: &str) -> bool {
+        !text.contains(['\r', '\n']) && quoted(text).len() <= text::LONGEST_LINE
+    }
+
+    /// Whether a Dockerfile can hold this label. The parsers look for the first `=` without looking for quotes.
+    pub(super) fn holds_label(key: &str, value: &str) -> bool {
+        !key.contains('=') && Self::holds(key) && Self::holds(value)
+    }
+}
+
+impl Display for Instruction {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Comment(text) => write!(f, "# {}", text.replace(char::is_control, " ").trim()),
+            Self::Arg { name, default: None } => write!(f, "ARG {name}"),
+            Self::Arg { name, default: Some(value) } => write!(f, "ARG {name}={}", word(value)),
+            Self::FromScratch => f.write_str("FROM scratch"),
+            Self::From(name) => write!(f, "FROM ${{{name}}}"),
+            Self::Env { key: name, value } => write!(f, "ENV {}={}", key(name), text::value(value)),
+            Self::Label { key: name, value } => write!(f, "LABEL {}={}", key(name), quoted(value)),
+            Self::Add { source, target } => write!(f, "ADD {source} {target}"),
+            Self::Copy { owner, source, target } => {
+                write!(f, "COPY --chown={owner} {}", json_words(&[word(source), word(target)]))
+            }
+            Self::Run { secrets, readable, script } => {
+                f.write_str("RUN ")?;
+                let mode = if *readable { ",mode=0444" } else { "" };
+                for name in secrets {
+                    write!(f, "--mount=type=secret,id={name},target=/run/secrets/{name},required=true{mode} ")?;
+                }
+                f.write_str(&json_words(&["/bin/sh", "-ec", script]))
+            }
+            Self::User(user) => write!(f, "USER {}", argument(user)),
+            Self::Workdir(path) => write!(f, "WORKDIR {}", argument(path)),
+            Self::Expose(ports) => {
+                f.write_str("EXPOSE")?;
+                ports.iter().try_for_each(|port| write!(f, " {port}"))
+            }
+            Self::Volume(paths) => {
+                // The words of the list are expanded like those of other instructions.
+                let words: Vec<String> = paths.iter().map(|path| word(path)).collect();
+                write!(f, "VOLUME {}", json_words(&words))
+            }
+            Self::StopSignal(signal) => write!(f, "STOPSIGNAL {}", argument(signal)),
+            Self::Shell(words) => write!(f, "SHELL {}", json_words(words)),
+            Self::Healthcheck { check, shell } => healthcheck(f, check, shell),
+            Self::Entrypoint(invocation, shell) => write!(f, "ENTRYPOINT {}", invoke(invocation, shell)),
+            Self::Cmd(invocation, shell) => write!(f, "CMD {}", invoke(invocation, shell)),
+        }
+    }
+}
+
+/// An invocation. A text that the shell form cannot hold is given to the shell outright, which is what the shell
+/// form means.
+fn invoke(invocation: &Invocation, shell: &[String]) -> String {
+    match invocation {
+        Invocation::Exec(words) => json_words(words),
+        Invocation::Shell(text) if verbatim(text) && !text.starts_with("--") => text.clone(),
+        Invocation::Shell(text) => in_shell(shell, text),
+    }
+}
+
+/// The exec form of a text for a shell.
+fn in_shell(shell: &[String], text: &str) -> String {
+    let words: Vec<&str> = shell.iter().map(String::as_str).chain([text]).collect();
+    json_words(&words)
+}
+
+fn healthcheck(f: &mut Formatter<'_>, check: &Healthcheck, shell: &[String]) -> fmt::Result {
+    f.write_str("HEALTHCHECK")?;
+    let (kind, words) = check.test.split_first().map_or(("NONE", [].as_slice()), |(k, w)| (k.as_str(), w));
+    if kind == "NONE" {
+        return f.write_str(" NONE");
+    }
+    let times =
+        [("interval", check.interval), ("timeout", check.timeout), ("start-period", check.start_period)];
+    for (flag, time) in times {
+        // Zero means the engine's default, as leaving it out does.
+        if let Some(time) = time.filter(|time| !time.is_zero()) {
+            write!(f, " --{flag}={}", duration(time))?;
+        }
+    }
+    if let Some(retries) = check.retries.filter(|retries| *retries > 0) {
+        write!(f, " --retries={retries}")?;
+    }
+    match words {
+        [text] if kind == "CMD-SHELL" && verbatim(text) => write!(f, " CMD {text}"),
+        [text] if kind == "CMD-SHELL" => write!(f, " CMD {}", in_shell(shell, text)),
+        words => write!(f, " CMD {}", json_words(words)),
+    }
+}
+
+/// A duration as Go reads it, in the largest unit that divides it.
+fn duration(time: Duration) -> String {
+    let nanoseconds = time.as_nanos();
+    let units = [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000)];
+    match units.iter().find(|(_, unit)| nanoseconds % unit == 0) {
+        Some((name, unit)) => format!("{}{name}", nanoseconds / unit),
+        None => format!("{nanoseconds}ns"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+use super::*;
+
+fn label(value: &str) -> String {
+    Instruction::Label { key: "k".to_owned(), value: value.to_owned() }.to_string()
+}
+
+#[test]
+fn labels_are_quoted() {
+    let table = [
+        ("", r#"LABEL k="""#),
+        ("plain text", r#"LABEL k="plain text""#),
+        (r#"a "b" 'c'"#, r#"LABEL k="a \"b\" 'c'""#),
+        ("$HOME ${HOME} $$", r#"LABEL k="\$HOME \${HOME} \$\$""#),
+        (r"C:\dir\", r#"LABEL k="C:\\dir\\""#),
+        ("# {{ x }} 🦀 ", r##"LABEL k="# {{ x }} 🦀 ""##),
+    ];
+    for (value, expected) in table {
+        assert_eq!(label(value), expected);
+        assert!(Instruction::holds(value));
+    }
+}
+
+#[test]
+fn what_one_line_cannot_hold_is_told() {
+    assert!(!Instruction::holds("a\nb"));
+    assert!(!Instruction::holds("a\rb"));
+    assert!(!Instruction::holds(&"x".repeat(60_000)));
+    assert!(!Instruction::holds(&"$".repeat(30_000)));
+    assert!(!Instruction::holds_label("a=b", ""));
+    assert!(Instruction::holds_label("a b", "="));
+}
+
+#[test]
+fn keys_that_could_be_something_else_are_quoted() {
+    for (name, expected) in [("a.b/c-d", "a.b/c-d"), ("--a", "\"--a\""), ("a b", "\"a b\""), ("$a", "\"\\$a\"")] {
+        let label = Instruction::Label { key: name.to_owned(), value: "v".to_owned() };
+        assert_eq!(label.to_string(), format!("LABEL {expected}=\"v\""));
+    }
+}
+
+#[test]
+fn shell_forms_that_would_be_read_differently_become_exec_forms() {
+    let shell = ["/bin/sh".to_owned(), "-c".to_owned()];
+    let cmd = |text: &str| Instruction::Cmd(Invocation::Shell(text.to_owned()), shell.to_vec()).to_string();
+    assert_eq!(cmd(r#"echo "$HOME"  'x' # y"#), r#"CMD echo "$HOME"  'x' # y"#);
+    assert_eq!(cmd("a\nb"), r#"CMD ["/bin/sh","-c","a\nb"]"#);
+    assert_eq!(cmd(" a"), r#"CMD ["/bin/sh","-c"," a"]"#);
+    assert_eq!(cmd("[ -e /x ]"), r#"CMD ["/bin/sh","-c","[ -e /x ]"]"#);
+    assert_eq!(cmd("--help"), r#"CMD ["/bin/sh","-c","--help"]"#);
+    assert_eq!(cmd("a \\"), r#"CMD ["/bin/sh","-c","a \\"]"#);
+}
+
+#[test]
+fn words_of_volume_are_expanded_by_the_builder() {
+    let paths = vec!["/data".to_owned(), "/a b/$c\"d".to_owned()];
+    assert_eq!(Instruction::Volume(paths).to_string(), r#"VOLUME ["/data","\"/a b/\\$c\\\"d\""]"#);
+}
+
+#[test]
+fn durations_are_in_the_largest_unit() {
+    let table = [(3_600_000, "1h"), (90_000, "90s"), (120_000, "2m"), (1_500, "1500ms")];
+    for (milliseconds, expected) in table {
+        assert_eq!(duration(Duration::from_millis(milliseconds)), expected);
+    }
+    assert_eq!(duration(Duration::from_nanos(1_000_001)), "1000001ns");
+}
+
+#[test]
+fn steps_are_exec_forms_with_their_secrets() {
+    let run = Instruction::Run {
+        secrets: vec!["npm".to_owned()],
+        readable: true,
+        script: "set -x\necho \"$A\"\tb".to_owned(),
+    };
+    assert_eq!(
+        run.to_string(),
+        r#"RUN --mount=type=secret,id=npm,target=/run/secrets/npm,required=true,mode=0444 ["/bin/sh","-ec","set -x\necho \"$A\"\tb"]"#
+    );
+}
+
+/// Joins continued lines as the parsers do: comments between them are dropped, and so are blank lines.
+fn joined(text: &str) -> String {
+    let mut lines = text.split('\n');
+    let mut out = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        assert!(!line.trim_start().starts_with('#') && !line.trim().is_empty(), "{line:.20}");
+        assert!(out.ends_with('\\') && !out.ends_with("\\\\"));
+        out.pop();
+        out.push_str(line);
+    }
+    out
+}
+
+#[test]
+fn long_lists_are_folded_and_come_back() {
+    for sample in ["x", "#", " ", "\\", "\n", "🦀", "é\"", "\u{1}"] {
+        let text = sample.repeat(200_000 / sample.len());
+        let line = Instruction::Entrypoint(Invocation::Exec(vec![text.clone()]), Vec::new()).to_string();
+        assert!(line.split('\n').all(|line| line.len() < 64_000), "{sample:?}");
+        let joined = joined(&line);
+        let words: Vec<String> = serde_json::from_str(joined.strip_prefix("ENTRYPOINT ").unwrap()).unwrap();
+        assert_eq!(words, [text]);
+    }
+}
+
+/// Reads `LABEL k="…"` back as the builders do: their word parser, then their expansion.
+fn read_back(line: &str) -> String {
+    let quoted = line.strip_prefix("LABEL k=\"").and_then(|rest| rest.strip_suffix('"')).unwrap();
+    let (mut out, mut chars) = (String::new(), quoted.chars());
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next().unwrap() {
+                c @ ('"' | '$' | '\\') => out.push(c),
+                c => out.extend(['\\', c]),
+            },
+            '"' | '$' => panic!("a bare {c} in {line}"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_line_survives(value in "[^\\x00\\r\\n]{0,200}") {
+        proptest::prop_assert_eq!(read_back(&label(&value)), value);
+    }
+
+    #[test]
+    fn any_list_survives(words in proptest::collection::vec("\\PC{0,50}|[\\x01-\\x7f]{0,50}", 0..5)) {
+        let line = Instruction::Shell(words.clone()).to_string();
+        proptest::prop_assert!(!line.contains('\n'));
+        let read: Vec<String> = serde_json::from_str(line.strip_prefix("SHELL ").unwrap()).unwrap();
+        proptest::prop_assert_eq!(read, words);
+    }
+}

@@ -1,0 +1,293 @@
+//! The parts of a Dockerfile, each as text that is already escaped: what a template puts in order.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Error;
+use super::files::Placed;
+use super::instruction::{Instruction, Piece};
+use crate::resolve::ResolvedImage;
+use crate::resolve::image::{Base, EnvValue, Family, Invocation, Packages};
+
+/// What a template may use. The names are documented at the top of each built-in template.
+#[derive(Debug, Serialize)]
+pub(super) struct Sections {
+    image: Facts,
+    header: String,
+    from: String,
+    root: String,
+    env: String,
+    add_certificates: String,
+    certificates: Vec<String>,
+    packages: Packages,
+    files: String,
+    workdir: String,
+    steps: String,
+    labels: String,
+    late_env: String,
+    config: String,
+    restore_user: String,
+}
+
+/// What a template may ask about the image.
+#[derive(Debug, Serialize)]
+struct Facts {
+    name: String,
+    version: String,
+    variant: Option<String>,
+    description: Option<String>,
+    family: &'static str,
+    scratch: bool,
+}
+
+/// What does not fit into the Dockerfile.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// Values of build arguments.
+    pub(super) build_args: BTreeMap<String, String>,
+    /// Labels for the API.
+    pub(super) api_labels: BTreeMap<String, String>,
+}
+
+/// The build argument that names the base.
+const BASE: &str = "GOLDEN_BASE";
+/// The build argument with the base's own user.
+const BASE_USER: &str = "GOLDEN_BASE_USER";
+
+impl Sections {
+    /// The sections of an image, and what goes beside them.
+    pub(super) fn of(image: &ResolvedImage, placed: &Placed) -> Result<(Self, Beside), Error> {
+        let mut beside = Beside::default();
+        let scratch = matches!(image.base, Base::Scratch);
+        let root = root(image, scratch);
+        let (env, late_env) = env(image, &mut beside)?;
+        let workdir = image.config.workdir.iter();
+        let workdir = lines(
+            workdir
+                .flat_map(|path| beside.argument(path, "GOLDEN_WORKDIR", Instruction::Workdir))
+                .collect::<Vec<_>>(),
+        );
+        let restore = if scratch { Vec::new() } else { restore_user() };
+        let sections = Self {
+            image: facts(image, scratch),
+            header: Instruction::Comment(format!("{}. Rendered by golden: change its image.toml instead.", image.display()))
+                .to_string(),
+            from: from(image),
+            env,
+            add_certificates: add_certificates(image, scratch),
+            certificates: super::files::certificate_paths(image),
+            packages: image.packages.clone(),
+            files: files(placed),
+            workdir,
+            steps: steps(image, root.is_some()),
+            labels: labels(image, &mut beside),
+            late_env,
+            config: config(image, root.is_some(), &restore, &mut beside),
+            restore_user: lines(restore),
+            root: lines(root),
+        };
+        Ok((sections, beside))
+    }
+}
+
+impl Beside {
+    /// An instruction with one argument, which comes in as a build argument where a line cannot hold it.
+    fn argument(&mut self, text: &str, name: &str, make: fn(Vec<Piece>) -> Instruction) -> Vec<Instruction> {
+        if Instruction::holds(text) {
+            return vec![make(Instruction::literal(text))];
+        }
+        self.build_args.insert(name.to_owned(), text.to_owned());
+        let arg = Instruction::Arg { name: name.to_owned(), default: None };
+        vec![arg, make(vec![Piece::Variable(name.to_owned())])]
+    }
+}
+
+/// Instructions, one a line.
+fn lines(instructions: impl IntoIterator<Item = Instruction>) -> String {
+    instructions.into_iter().map(|instruction| instruction.to_string()).collect::<Vec<_>>().join("\n")
+}
+
+fn facts(image: &ResolvedImage, scratch: bool) -> Facts {
+    Facts {
+        name: image.name.to_string(),
+        version: image.version.to_string(),
+        variant: image.variant.as_ref().map(ToString::to_string),
+        description: image.description.clone(),
+        family: image.family.as_str(),
+        scratch,
+    }
+}
+
+/// The base, by the reference as it is written or locked; a build passes what it was pinned to.
+fn from(image: &ResolvedImage) -> String {
+    let (note, default) = match &image.base {
+        Base::Scratch => return Instruction::FromScratch.to_string(),
+        Base::Reference(reference) => (None, reference.to_string()),
+        Base::Requirement { repository, requirement } => {
+            (Some(format!("the highest tag that {requirement} admits")), repository.to_string())
+        }
+        Base::Workspace { name, variant, .. } => {
+            let tag = variant.as_ref().map_or_else(|| "latest".to_owned(), ToString::to_string);
+            (Some(format!("{name} of this workspace")), format!("localhost/{name}:{tag}"))
+        }
+    };
+    let arg = Instruction::Arg { name: BASE.to_owned(), default: Some(default) };
+    lines(note.map(Instruction::Comment).into_iter().chain([arg, Instruction::From(BASE.to_owned())]))
+}
+
+/// Who must be root before the first step. Where nothing is executed the number does, which needs no /etc/passwd.
+fn root(image: &ResolvedImage, scratch: bool) -> Option<Instruction> {
+    let executes = image.needs_execution() || (!image.certificates.is_empty() && image.family != Family::Static);
+    let user = if executes { "root" } else { "0:0" };
+    let needed = !scratch && (executes || image.config.workdir.is_some());
+    needed.then(|| Instruction::User(Instruction::literal(user)))
+}
+
+/// The base's own user, as the engine reads it before the build. Empty stays empty.
+fn restore_user() -> Vec<Instruction> {
+    vec![
+        Instruction::Arg { name: BASE_USER.to_owned(), default: None },
+        Instruction::User(vec![Piece::Variable(BASE_USER.to_owned())]),
+    ]
+}
+
+/// The environment before the steps, and what of it comes after the last one: a value that needs a build argument
+/// would otherwise be in every step's history. An empty value keeps its place meanwhile.
+fn env(image: &ResolvedImage, beside: &mut Beside) -> Result<(String, String), Error> {
+    let (mut early, mut late) = (Vec::new(), Vec::new());
+    for (position, (key, value)) in image.env.iter().enumerate() {
+        let pieces = env_pieces(image, key, value)?;
+        let variable = |value| Instruction::Env { key: key.clone(), value };
+        if pieces.iter().all(|piece| !matches!(piece, Piece::Text(text) if !Instruction::holds(text))) {
+            early.push(variable(pieces));
+            continue;
+        }
+        let mut through = Vec::new();
+        for (part, piece) in pieces.into_iter().enumerate() {
+            through.push(match piece {
+                Piece::Text(text) if !text.is_empty() => {
+                    let name = format!("GOLDEN_ENV_{position}_{part}");
+                    late.push(Instruction::Arg { name: name.clone(), default: None });
+                    beside.build_args.insert(name.clone(), text);
+                    Piece::Variable(name)
+                }
+                piece => piece,
+            });
+        }
+        late.push(variable(through));
+        if matches!(value, EnvValue::Set(_)) {
+            early.push(variable(Instruction::literal("")));
+        }
+    }
+    Ok((lines(early), lines(late)))
+}
+
+fn env_pieces(image: &ResolvedImage, key: &str, value: &EnvValue) -> Result<Vec<Piece>, Error> {
+    let (prepend, append) = match value {
+        EnvValue::Set(text) => return Ok(Instruction::literal(text)),
+        EnvValue::Extend { prepend, append } => (prepend, append),
+    };
+    let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !key.chars().all(name) || key.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(Error::Extend { image: image.display(), key: key.to_owned() });
+    }
+    Ok(vec![
+        Piece::Text(prepend.clone()),
+        Piece::Variable(key.to_owned()),
+        Piece::Text(append.clone()),
+    ])
+}
+
+fn add_certificates(image: &ResolvedImage, scratch: bool) -> String {
+    if image.certificates.is_empty() {
+        return String::new();
+    }
+    let add = |source: &str| Instruction::Add { source: source.to_owned(), target: "/".to_owned() };
+    if image.family == Family::Static && !scratch {
+        // Without a shell only the embedded engine can; should an engine be given this all the same, it fails here.
+        let why = "certificates: only golden's embedded engine can append them to this base's trust store";
+        return lines([Instruction::Comment(why.to_owned()), add("certificates.need-the-embedded-engine")]);
+    }
+    add(super::files::CERTIFICATES).to_string()
+}
+
+fn files(placed: &Placed) -> String {
+    let add = Instruction::Add { source: super::files::FILES.to_owned(), target: "/".to_owned() };
+    let add = (!placed.archive.is_empty()).then_some(add);
+    let copies = placed.named.iter().map(|group| Instruction::Copy {
+        owner: group.owner.clone(),
+        source: format!("{}/", group.folder),
+        target: group.target.clone(),
+    });
+    lines(add.into_iter().chain(copies))
+}
+
+/// The steps; each is run by its own user, else by root.
+fn steps(image: &ResolvedImage, root: bool) -> String {
+    let mut out = Vec::new();
+    let mut current = if root { "root" } else { "" };
+    for (number, step) in image.run.iter().enumerate() {
+        let user = step.user.as_deref().unwrap_or("root");
+        let name = step.name.clone().unwrap_or_default();
+        out.push(Instruction::Comment(format!("step {}: {name}", number + 1).trim_end_matches([':', ' ']).to_owned()));
+        if user != current {
+            out.push(Instruction::User(Instruction::literal(user)));
+            current = user;
+        }
+        out.push(Instruction::Run {
+            secrets: step.secrets.clone(),
+            readable: !matches!(user, "root" | "0" | "0:0"),
+            script: step.script.clone(),
+        });
+    }
+    lines(out)
+}
+
+fn labels(image: &ResolvedImage, beside: &mut Beside) -> String {
+    let mut held = Vec::new();
+    for (key, value) in &image.labels {
+        if Instruction::holds_label(key, value) {
+            held.push(Instruction::Label { key: key.clone(), value: value.clone() });
+        } else {
+            beside.api_labels.insert(key.clone(), value.clone());
+        }
+    }
+    lines(held)
+}
+
+/// What stands last, so that no step sees it.
+fn config(image: &ResolvedImage, root: bool, restore: &[Instruction], beside: &mut Beside) -> String {
+    let config = &image.config;
+    let shell = config.shell.clone().unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()]);
+    // With a shell of its own the exec form says the same, and says it for every text.
+    let invocation = |invocation: &Invocation| match invocation {
+        Invocation::Shell(text) if config.shell.is_some() => {
+            Invocation::Exec(shell.iter().cloned().chain([text.clone()]).collect())
+        }
+        other => other.clone(),
+    };
+    let mut out = Vec::new();
+    if !config.expose.is_empty() {
+        out.push(Instruction::Expose(config.expose.clone()));
+    }
+    if let Some(signal) = &config.stop_signal {
+        out.extend(beside.argument(signal, "GOLDEN_STOP_SIGNAL", Instruction::StopSignal));
+    }
+    out.extend(config.shell.clone().map(Instruction::Shell));
+    if !config.volumes.is_empty() {
+        out.push(Instruction::Volume(config.volumes.clone()));
+    }
+    match &config.user {
+        Some(user) => out.extend(beside.argument(user, "GOLDEN_USER", Instruction::User)),
+        None if root => out.extend_from_slice(restore),
+        None => {}
+    }
+    let check = config.healthcheck.clone();
+    out.extend(check.map(|check| Instruction::Healthcheck { check, shell: shell.clone() }));
+    let entrypoint = config.entrypoint.as_ref().map(invocation);
+    out.extend(entrypoint.map(|entrypoint| Instruction::Entrypoint(entrypoint, shell.clone())));
+    let cmd = config.cmd.as_ref().map(invocation);
+    out.extend(cmd.map(|cmd| Instruction::Cmd(cmd, shell.clone())));
+    lines(out)
+}
