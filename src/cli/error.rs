@@ -119,18 +119,8 @@ impl From<crate::assemble::Error> for Failure {
 
 impl From<crate::render::Error> for Failure {
     fn from(error: crate::render::Error) -> Self {
-        use crate::render::Error as Render;
-        let hint = match &error {
-            Render::NoTemplate { template, known, .. } => {
-                let near = crate::suggest::closest(template, known.iter().map(String::as_str));
-                Some(near.map_or_else(
-                    || format!("the templates are {}", known.join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                ))
-            }
-            _ => None,
-        };
-        Self { hints: hint.into_iter().collect(), ..Self::new(Exit::Usage, error) }
+        let hints = error.hints();
+        Self { hints, ..Self::new(Exit::Usage, error) }
     }
 }
 

@@ -75,7 +75,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     let stale = |image: &RenderedImage| matches!(image.state, Some(State::Stale | State::Missing));
-    let exit = if images.iter().any(stale) { Exit::Difference } else { Exit::Success };
+    let exit = if images.iter().any(stale) { Exit::Difference } else { Exit::Done };
     show(context, Report { images });
     Ok(exit)
 }
@@ -83,7 +83,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 /// Where an image's Dockerfile goes below `--out`. Names have no capitals, so no image's folder is called so.
 fn file(image: &ResolvedImage) -> String {
     let version = (!image.row.is_empty()).then(|| image.version.to_string());
-    let suffix: Vec<String> = version.into_iter().chain(image.variant.as_ref().map(ToString::to_string)).collect();
+    let suffix: Vec<String> =
+        version.into_iter().chain(image.variant.as_ref().map(ToString::to_string)).collect();
     match suffix.as_slice() {
         [] => format!("{}/Dockerfile", image.name),
         suffix => format!("{}/Dockerfile.{}", image.name, suffix.join("-")),

@@ -45,10 +45,17 @@ impl Placed {
             match &file.owner {
                 Owner::Numeric { uid, gid } => {
                     let path = file.path.trim_start_matches('/').to_owned();
-                    placed.archive.push(Entry { path, mode: file.mode, uid: *uid, gid: *gid, kind: kind(file) });
+                    placed.archive.push(Entry {
+                        path,
+                        mode: file.mode,
+                        uid: *uid,
+                        gid: *gid,
+                        kind: kind(file),
+                    });
                 }
                 Owner::Named { user, group } => {
-                    let owner = group.as_ref().map_or_else(|| user.clone(), |group| format!("{user}:{group}"));
+                    let owner =
+                        group.as_ref().map_or_else(|| user.clone(), |group| format!("{user}:{group}"));
                     placed.push_named(file, owner);
                 }
             }
@@ -65,7 +72,9 @@ impl Placed {
             inside.is_some() && folder.is_none_or(|folder| group.has_folder(folder))
         };
         let group = self.named.iter_mut().rev().find(|group| group.owner == owner && below(group));
-        let group = if let Some(group) = group { group } else {
+        let group = if let Some(group) = group {
+            group
+        } else {
             let folder = format!("named/{:03}", self.named.len());
             self.named.push(Group { owner, folder, target: format!("{parent}/"), entries: Vec::new() });
             let last = self.named.len() - 1;
@@ -79,8 +88,13 @@ impl Placed {
     pub(super) fn context(self, image: &ResolvedImage) -> Vec<Entry> {
         let archive = |path: &str, entries: Vec<Entry>| {
             let kind = EntryKind::Archive(entries);
-            (!matches!(&kind, EntryKind::Archive(entries) if entries.is_empty()))
-                .then(|| Entry { path: path.to_owned(), mode: 0o644, uid: 0, gid: 0, kind })
+            (!matches!(&kind, EntryKind::Archive(entries) if entries.is_empty())).then(|| Entry {
+                path: path.to_owned(),
+                mode: 0o644,
+                uid: 0,
+                gid: 0,
+                kind,
+            })
         };
         let mut context: Vec<Entry> = Vec::new();
         context.extend(archive(CERTIFICATES, certificates(image)));
@@ -132,7 +146,8 @@ fn certificates(image: &ResolvedImage) -> Vec<Entry> {
     match image.family {
         Family::Static if image.certificates.is_empty() || !matches!(image.base, Base::Scratch) => Vec::new(),
         Family::Static => {
-            let bundle: String = image.certificates.iter().map(|certificate| certificate.pem.as_str()).collect();
+            let bundle: String =
+                image.certificates.iter().map(|certificate| certificate.pem.as_str()).collect();
             vec![file("/etc/ssl/certs/ca-certificates.crt", &bundle)]
         }
         _ => {

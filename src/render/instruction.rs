@@ -107,7 +107,10 @@ impl Display for Instruction {
                 f.write_str("RUN ")?;
                 let mode = if *readable { ",mode=0444" } else { "" };
                 for name in secrets {
-                    write!(f, "--mount=type=secret,id={name},target=/run/secrets/{name},required=true{mode} ")?;
+                    write!(
+                        f,
+                        "--mount=type=secret,id={name},target=/run/secrets/{name},required=true{mode} "
+                    )?;
                 }
                 f.write_str(&json_words(&["/bin/sh", "-ec", script]))
             }

@@ -44,9 +44,7 @@ pub fn late_labels(recipe: &Recipe) -> BTreeMap<String, String> {
 fn base(base: &PinnedBase) -> (Option<String>, Option<String>) {
     match base {
         PinnedBase::Scratch => (None, None),
-        PinnedBase::Registry { reference, digest } => {
-            (Some(reference.to_string()), Some(digest.to_string()))
-        }
+        PinnedBase::Registry { reference, digest } => (Some(reference.to_string()), Some(digest.to_string())),
         PinnedBase::Local { reference, .. } => (Some(reference.to_string()), Some(String::new())),
         PinnedBase::Workspace { parent, .. } => (Some(parent.clone()), Some(String::new())),
     }

@@ -106,11 +106,13 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoTemplate { template, known, .. } => vec![format!(
-                "there are {}; an own one is the file {template}{} in a folder of `templates` of golden.toml",
-                known.join(", "),
-                Templates::SUFFIX
-            )],
+            Self::NoTemplate { template, known, .. } => {
+                let near = crate::suggest::closest(template, known.iter().map(String::as_str));
+                vec![match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the templates are {}", known.join(", ")),
+                }]
+            }
             Self::Template { .. } => {
                 vec!["the comment at the top of each built-in template lists the names it may use".to_owned()]
             }
@@ -127,3 +129,6 @@ pub fn needs_embedded(image: &ResolvedImage) -> Option<String> {
     (image.family == Family::Static && foreign && !image.certificates.is_empty())
         .then(|| "[certs] on a base of the family \"static\"".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,8 +71,11 @@ impl Sections {
         let restore = if scratch { Vec::new() } else { restore_user() };
         let sections = Self {
             image: facts(image, scratch),
-            header: Instruction::Comment(format!("{}. Rendered by golden: change its image.toml instead.", image.display()))
-                .to_string(),
+            header: Instruction::Comment(format!(
+                "{}. Rendered by golden: change its image.toml instead.",
+                image.display()
+            ))
+            .to_string(),
             from: from(image),
             env,
             add_certificates: add_certificates(image, scratch),
@@ -138,7 +141,8 @@ fn from(image: &ResolvedImage) -> String {
 
 /// Who must be root before the first step. Where nothing is executed the number does, which needs no /etc/passwd.
 fn root(image: &ResolvedImage, scratch: bool) -> Option<Instruction> {
-    let executes = image.needs_execution() || (!image.certificates.is_empty() && image.family != Family::Static);
+    let executes =
+        image.needs_execution() || (!image.certificates.is_empty() && image.family != Family::Static);
     let user = if executes { "root" } else { "0:0" };
     let needed = !scratch && (executes || image.config.workdir.is_some());
     needed.then(|| Instruction::User(Instruction::literal(user)))
@@ -192,11 +196,7 @@ fn env_pieces(image: &ResolvedImage, key: &str, value: &EnvValue) -> Result<Vec<
     if !key.chars().all(name) || key.starts_with(|c: char| c.is_ascii_digit()) {
         return Err(Error::Extend { image: image.display(), key: key.to_owned() });
     }
-    Ok(vec![
-        Piece::Text(prepend.clone()),
-        Piece::Variable(key.to_owned()),
-        Piece::Text(append.clone()),
-    ])
+    Ok(vec![Piece::Text(prepend.clone()), Piece::Variable(key.to_owned()), Piece::Text(append.clone())])
 }
 
 fn add_certificates(image: &ResolvedImage, scratch: bool) -> String {
@@ -230,7 +230,9 @@ fn steps(image: &ResolvedImage, root: bool) -> String {
     for (number, step) in image.run.iter().enumerate() {
         let user = step.user.as_deref().unwrap_or("root");
         let name = step.name.clone().unwrap_or_default();
-        out.push(Instruction::Comment(format!("step {}: {name}", number + 1).trim_end_matches([':', ' ']).to_owned()));
+        out.push(Instruction::Comment(
+            format!("step {}: {name}", number + 1).trim_end_matches([':', ' ']).to_owned(),
+        ));
         if user != current {
             out.push(Instruction::User(Instruction::literal(user)));
             current = user;

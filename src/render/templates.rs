@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
@@ -43,7 +43,11 @@ impl Templates {
     }
 
     /// Renders a template. None when there is no such template.
-    pub(super) fn render(&self, name: &str, sections: &impl Serialize) -> Option<Result<String, minijinja::Error>> {
+    pub(super) fn render(
+        &self,
+        name: &str,
+        sections: &impl Serialize,
+    ) -> Option<Result<String, minijinja::Error>> {
         let known = self.own.contains_key(name) || BUILT_IN.iter().any(|(built_in, _)| *built_in == name);
         known.then(|| {
             let text = self.environment()?.get_template(name)?.render(Value::from(Serde(sections)))?;
@@ -96,7 +100,10 @@ fn sh(value: &Value) -> Result<String, minijinja::Error> {
     let word = |value: Value| {
         let text = value.as_str().map(str::to_owned);
         let text = text.ok_or_else(|| {
-            minijinja::Error::new(ErrorKind::InvalidOperation, "the filter `sh` takes text, or a list of texts")
+            minijinja::Error::new(
+                ErrorKind::InvalidOperation,
+                "the filter `sh` takes text, or a list of texts",
+            )
         })?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
         let bare = !text.is_empty() && text.chars().all(plain);

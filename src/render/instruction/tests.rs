@@ -32,7 +32,9 @@ fn what_one_line_cannot_hold_is_told() {
 
 #[test]
 fn keys_that_could_be_something_else_are_quoted() {
-    for (name, expected) in [("a.b/c-d", "a.b/c-d"), ("--a", "\"--a\""), ("a b", "\"a b\""), ("$a", "\"\\$a\"")] {
+    for (name, expected) in
+        [("a.b/c-d", "a.b/c-d"), ("--a", "\"--a\""), ("a b", "\"a b\""), ("$a", "\"\\$a\"")]
+    {
         let label = Instruction::Label { key: name.to_owned(), value: "v".to_owned() };
         assert_eq!(label.to_string(), format!("LABEL {expected}=\"v\""));
     }

@@ -1,0 +1,351 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::oci::Content;
+use crate::oci::tar::EntryKind;
+use crate::resolve::image::*;
+
+/// An image with nothing in it.
+fn empty(family: Family, base: Base) -> ResolvedImage {
+    ResolvedImage {
+        name: "team/app".parse().unwrap(),
+        source: "app/image.toml".into(),
+        row: BTreeMap::new(),
+        version: semver::Version::new(1, 2, 3),
+        variant: None,
+        description: None,
+        base,
+        family,
+        template: family.as_str().to_owned(),
+        platforms: Vec::new(),
+        labels: BTreeMap::new(),
+        suppressed_labels: std::collections::BTreeSet::new(),
+        env: Vec::new(),
+        config: Config::default(),
+        certificates: Vec::new(),
+        packages: Packages::default(),
+        files: Vec::new(),
+        run: Vec::new(),
+        tags: crate::tags::TagRules::default(),
+        provenance: Provenance::default(),
+    }
+}
+
+fn reference(text: &str) -> Base {
+    Base::Reference(text.parse().unwrap())
+}
+
+fn file(path: &str, mode: u32, owner: Owner) -> FileEntry {
+    FileEntry { path: path.to_owned(), mode, owner, kind: FileKind::File(Content::inline(*b"text")) }
+}
+
+fn folder(path: &str, mode: u32, owner: Owner) -> FileEntry {
+    FileEntry { path: path.to_owned(), mode, owner, kind: FileKind::Directory }
+}
+
+fn named(user: &str, group: Option<&str>) -> Owner {
+    Owner::Named { user: user.to_owned(), group: group.map(str::to_owned) }
+}
+
+/// An image with everything in it.
+fn full(family: Family, base: Base) -> ResolvedImage {
+    let set = |key: &str, value: &str| (key.to_owned(), EnvValue::Set(value.to_owned()));
+    let step = |name: Option<&str>, script: &str, user: Option<&str>, secrets: &[&str]| RunStep {
+        name: name.map(str::to_owned),
+        script: script.to_owned(),
+        user: user.map(str::to_owned),
+        secrets: secrets.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let labels =
+        [("framework", "dotnet"), ("quoted", "a \"b\" $HOME \\ # ' "), ("lines", "a\nb"), ("a=b", "c")];
+    ResolvedImage {
+        labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        env: vec![
+            set("A", "1 $X"),
+            set("LINES", "a\r\nb"),
+            ("PATH".to_owned(), EnvValue::Extend { prepend: "/opt/bin:".to_owned(), append: String::new() }),
+            set("EMPTY", ""),
+        ],
+        config: Config {
+            expose: vec![
+                Port { number: 80, protocol: Protocol::Tcp },
+                Port { number: 53, protocol: Protocol::Udp },
+            ],
+            user: None,
+            workdir: Some("/app".to_owned()),
+            entrypoint: Some(Invocation::Exec(words(&["/usr/bin/tini", "--"]))),
+            cmd: Some(Invocation::Shell("exec app \"$@\"".to_owned())),
+            volumes: words(&["/data", "/a b"]),
+            stop_signal: Some("SIGTERM".to_owned()),
+            shell: Some(words(&["/bin/bash", "-c"])),
+            healthcheck: Some(Healthcheck {
+                test: words(&["CMD-SHELL", "curl -f http://localhost/ || exit 1"]),
+                interval: Some(Duration::from_secs(30)),
+                timeout: Some(Duration::from_millis(1500)),
+                start_period: None,
+                retries: Some(3),
+            }),
+        },
+        certificates: vec![Certificate {
+            file: "certs/ca.crt".into(),
+            name: "ca.crt".to_owned(),
+            pem: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n".to_owned(),
+            der: vec![0],
+            not_after: 0,
+            subject: "CN=ca".to_owned(),
+        }],
+        packages: Packages { install: words(&["tini", "curl=7.88.*"]), remove: words(&["vim"]) },
+        files: vec![
+            file("/etc/motd", 0o644, Owner::ROOT),
+            folder("/tmp", 0o1777, Owner::ROOT),
+            folder("/srv/app", 0o750, named("app", Some("app"))),
+            file("/srv/app/config", 0o600, named("app", Some("app"))),
+            file("/srv/other", 0o644, named("app", None)),
+        ],
+        run: vec![
+            step(Some("create the user"), "adduser --system app\necho done", None, &[]),
+            step(None, "npm ci", Some("app"), &["npm_token"]),
+        ],
+        ..empty(family, base)
+    }
+}
+
+fn dockerfile(image: &ResolvedImage) -> String {
+    render(image, &Templates::builtin()).unwrap().dockerfile
+}
+
+#[test]
+fn a_full_image_of_each_family() {
+    for family in [Family::Debian, Family::Alpine, Family::Rhel, Family::Static] {
+        let image = full(family, reference("registry.example.com/base:1"));
+        insta::assert_snapshot!(format!("full_{}", family.as_str()), dockerfile(&image));
+    }
+}
+
+#[test]
+fn an_empty_image_of_each_family() {
+    for family in [Family::Debian, Family::Alpine, Family::Rhel, Family::Static] {
+        let text = dockerfile(&empty(family, reference("registry.example.com/base:1")));
+        assert_eq!(
+            text,
+            "# team/app:1.2.3. Rendered by golden: change its image.toml instead.\n\
+             ARG GOLDEN_BASE=registry.example.com/base:1\nFROM ${GOLDEN_BASE}\n"
+        );
+    }
+    let text = dockerfile(&empty(Family::Static, Base::Scratch));
+    assert!(text.ends_with("instead.\nFROM scratch\n"), "{text}");
+}
+
+#[test]
+fn what_does_not_fit_comes_beside() {
+    let rendered = render(&full(Family::Debian, reference("a/b")), &Templates::builtin()).unwrap();
+    let args: Vec<_> = rendered.build_args.iter().collect();
+    insta::assert_debug_snapshot!(args, @r#"
+    [
+        (
+            "GOLDEN_ENV_1_0",
+            "a\r\nb",
+        ),
+    ]
+    "#);
+    let keys: Vec<_> = rendered.api_labels.into_iter().collect();
+    insta::assert_debug_snapshot!(keys, @r#"
+    [
+        (
+            "a=b",
+            "c",
+        ),
+        (
+            "lines",
+            "a\nb",
+        ),
+    ]
+    "#);
+}
+
+#[test]
+fn the_context_holds_only_what_the_spec_names() {
+    let rendered = render(&full(Family::Debian, reference("a/b")), &Templates::builtin()).unwrap();
+    let mut lines = Vec::new();
+    for entry in &rendered.context {
+        lines.push(format!("{} {:o}", entry.path, entry.mode));
+        if let EntryKind::Archive(inner) = &entry.kind {
+            lines.extend(
+                inner
+                    .iter()
+                    .map(|entry| format!("  {} {:o} {}:{}", entry.path, entry.mode, entry.uid, entry.gid)),
+            );
+        }
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    certificates.tar 644
+      usr/local/share/ca-certificates/ca.crt 644 0:0
+    files.tar 644
+      etc/motd 644 0:0
+      tmp 1777 0:0
+    named/000/app 750
+    named/000/app/config 600
+    named/001/other 644
+    ");
+}
+
+#[test]
+fn the_later_of_two_files_counts_and_the_root_is_left_out() {
+    let mut image = empty(Family::Static, Base::Scratch);
+    image.files = vec![
+        folder("/", 0o700, Owner::ROOT),
+        file("/b", 0o600, Owner::ROOT),
+        file("/a", 0o600, Owner::ROOT),
+        file("/b", 0o640, Owner::ROOT),
+    ];
+    let rendered = render(&image, &Templates::builtin()).unwrap();
+    let [Entry { kind: EntryKind::Archive(entries), .. }] = rendered.context.as_slice() else { panic!() };
+    let seen: Vec<_> = entries.iter().map(|entry| (entry.path.as_str(), entry.mode)).collect();
+    assert_eq!(seen, [("a", 0o600), ("b", 0o640)]);
+}
+
+#[test]
+fn static_on_scratch_gets_exactly_the_bundle() {
+    let mut image = empty(Family::Static, Base::Scratch);
+    image.certificates = full(Family::Static, Base::Scratch).certificates;
+    let rendered = render(&image, &Templates::builtin()).unwrap();
+    assert!(
+        rendered.dockerfile.ends_with("FROM scratch\n\nADD certificates.tar /\n"),
+        "{}",
+        rendered.dockerfile
+    );
+    assert_eq!(needs_embedded(&image), None);
+    image.base = reference("a/b");
+    assert!(needs_embedded(&image).is_some());
+}
+
+#[test]
+fn the_user_of_the_spec_comes_back_after_the_steps() {
+    let mut image = empty(Family::Debian, reference("a/b"));
+    image.config.user = Some("10001:10001".to_owned());
+    assert!(!dockerfile(&image).contains("USER root"));
+    image.packages.install = vec!["curl".to_owned()];
+    let text = dockerfile(&image);
+    let users: Vec<&str> = text.lines().filter(|line| line.starts_with("USER")).collect();
+    assert_eq!(users, ["USER root", "USER 10001:10001"]);
+}
+
+#[test]
+fn an_own_template_goes_first_and_may_build_on_the_built_in_one() {
+    let own = "{% include \"builtin/debian\" %}\n{{ \"echo '$HOME'\" | run }}\n{{ [\"a b\", \"c\"] | sh }}";
+    let own = [("debian", own), ("odd", "{{ nothing }}")];
+    let own: BTreeMap<String, String> = own.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+    let templates = Templates::from(own);
+    let image = empty(Family::Debian, reference("a/b"));
+    let text = render(&image, &templates).unwrap().dockerfile;
+    assert!(text.ends_with("RUN [\"/bin/sh\",\"-ec\",\"echo '$HOME'\"]\n'a b' c\n"), "{text}");
+
+    let error =
+        render(&ResolvedImage { template: "odd".to_owned(), ..image.clone() }, &templates).unwrap_err();
+    assert!(matches!(error, Error::Template { .. }), "{error}");
+    let error = render(&ResolvedImage { template: "debain".to_owned(), ..image }, &templates).unwrap_err();
+    assert_eq!(error.hints(), ["did you mean `debian`?"]);
+}
+
+fn inputs(image: &ResolvedImage) -> Digest {
+    let base = PinnedBase::Registry { reference: "a/b".parse().unwrap(), digest: Digest::of(b"base") };
+    fingerprint(image, &render(image, &Templates::builtin()).unwrap(), &base)
+}
+
+#[test]
+fn every_input_changes_the_fingerprint() {
+    let image = full(Family::Debian, reference("a/b"));
+    let first = inputs(&image);
+    let changes: [fn(&mut ResolvedImage); 22] = [
+        |i| i.name = "other".parse().unwrap(),
+        |i| i.version.patch = 4,
+        |i| i.variant = Some("slim".parse().unwrap()),
+        |i| i.description = Some(String::new()),
+        |i| i.base = reference("a/c"),
+        |i| i.platforms.push("linux/arm64".parse().unwrap()),
+        |i| drop(i.labels.insert("framework".to_owned(), "java".to_owned())),
+        |i| drop(i.labels.insert("lines".to_owned(), "a\nc".to_owned())),
+        |i| i.suppressed_labels.extend(["version".to_owned()]),
+        |i| i.env[0].1 = EnvValue::Set("2".to_owned()),
+        |i| i.env[1].1 = EnvValue::Set("a\r\nc".to_owned()),
+        |i| i.env.swap(0, 3),
+        |i| i.config.stop_signal = None,
+        |i| i.certificates[0].pem.push('\n'),
+        |i| i.certificates[0].name = "b.crt".to_owned(),
+        |i| i.packages.remove.clear(),
+        |i| i.files[0].mode = 0o600,
+        |i| i.files[0].owner = Owner::Numeric { uid: 1, gid: 0 },
+        |i| i.files[0].path.push('2'),
+        |i| i.files[0].kind = FileKind::File(Content::inline(*b"other")),
+        |i| i.run[0].script.push(' '),
+        |i| i.run[1].secrets.clear(),
+    ];
+    let mut seen = std::collections::BTreeSet::from([first]);
+    for (number, change) in changes.iter().enumerate() {
+        let mut image = image.clone();
+        change(&mut image);
+        assert!(seen.insert(inputs(&image)), "change {number}");
+    }
+    let rendered = render(&image, &Templates::builtin()).unwrap();
+    assert!(seen.insert(fingerprint(&image, &rendered, &PinnedBase::Scratch)));
+    let other = Rendered { dockerfile: rendered.dockerfile.clone() + "\n", ..rendered };
+    assert!(seen.insert(fingerprint(&image, &other, &PinnedBase::Scratch)));
+}
+
+#[test]
+fn what_is_no_input_does_not_change_it() {
+    let image = full(Family::Debian, reference("a/b"));
+    let first = inputs(&image);
+    let changes: [fn(&mut ResolvedImage); 5] = [
+        |i| i.provenance.created = 7,
+        |i| i.provenance.revision = Some("abc".to_owned()),
+        |i| i.provenance.source = Some("https://example.com".to_owned()),
+        |i| i.source = "elsewhere/image.toml".into(),
+        |i| i.certificates[0].file = "elsewhere.crt".into(),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let mut image = image.clone();
+        change(&mut image);
+        assert_eq!(inputs(&image), first, "change {number}");
+    }
+}
+
+/// Published images carry these digests: changing how they are computed rebuilds everybody's images.
+#[test]
+fn the_fingerprint_is_this_one_on_every_machine() {
+    insta::assert_snapshot!(inputs(&empty(Family::Static, reference("a/b"))), @"sha256:3b539eef1919359e5db1d7924e2cfb259b08c24ae192b63c5dd4ed61bcf5706e");
+}
+
+#[test]
+fn late_labels_leave_alone_what_the_spec_says() {
+    let mut image = empty(Family::Static, reference("a/b"));
+    image.provenance = Provenance { created: 86400, revision: Some("abc".to_owned()), source: None };
+    image.labels.insert("org.opencontainers.image.revision".to_owned(), "mine".to_owned());
+    image.suppressed_labels.insert("org.opencontainers.image.base.name".to_owned());
+    let rendered = render(&image, &Templates::builtin()).unwrap();
+    let base = PinnedBase::Registry { reference: "a/b".parse().unwrap(), digest: Digest::of(b"") };
+    let recipe = Recipe { image, base, rendered, inputs: Digest::of(b"x") };
+    let labels: Vec<String> =
+        late_labels(&recipe).iter().map(|(key, value)| format!("{key}={value:.20}")).collect();
+    insta::assert_snapshot!(labels.join("\n"), @r"
+    dev.golden.inputs=sha256:2d711642b726b
+    org.opencontainers.image.base.digest=sha256:e3b0c44298fc1
+    org.opencontainers.image.created=1970-01-02T00:00:00Z
+    ");
+}
+
+proptest! {
+    #[test]
+    fn any_label_and_variable_goes_one_way(value in "[^\\x00]{0,100}") {
+        let mut image = empty(Family::Static, Base::Scratch);
+        image.labels.insert("k".to_owned(), value.clone());
+        image.env.push(("K".to_owned(), EnvValue::Set(value.clone())));
+        let rendered = render(&image, &Templates::builtin()).unwrap();
+        let beside = value.contains(['\r', '\n']);
+        prop_assert_eq!(rendered.api_labels.get("k"), beside.then_some(&value));
+        prop_assert_eq!(rendered.build_args.values().next(), beside.then_some(&value));
+    }
+}
