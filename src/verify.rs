@@ -1,1 +1,279 @@
 //! Verifying: every tag is there, and what it names is what it should be.
+//!
+//! What this is not: a judgement of the content. `audit` applies the policy.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Serialize;
+
+use crate::observe;
+use crate::oci::{Descriptor, Manifest, RawManifest};
+use crate::plan::current;
+use crate::publish::Error;
+use crate::reference::{Digest, Repository, Tag, Target};
+use crate::registry::Registry;
+use crate::tags::{self, Action, Existing, Role, Standing, TagRules, Variant};
+
+/// How many tags or blobs are read at once.
+const CONCURRENT: usize = 8;
+/// The label that tells an image's version.
+const VERSION: &str = "org.opencontainers.image.version";
+
+/// What is verified.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The repository.
+    pub repository: Repository,
+    /// The version of the spec.
+    pub version: semver::Version,
+    /// The variant.
+    pub variant: Option<Variant>,
+    /// Rules for tags.
+    pub rules: TagRules,
+    /// Labels that the image must have.
+    pub labels: BTreeMap<String, String>,
+    /// The digest of the receipt, when there is one.
+    pub receipt: Option<Digest>,
+    /// Whether a moving tag of the fan-out that is not there is a difference.
+    pub complete: bool,
+}
+
+/// What was found about one tag or digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The repository.
+    pub repository: Repository,
+    /// The tag or the digest.
+    pub target: String,
+    /// What it names; none when it is not there.
+    pub digest: Option<Digest>,
+    /// What is wrong; empty when nothing is.
+    pub differences: Vec<Difference>,
+}
+
+/// A difference between what is and what should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Difference {
+    /// The tag is not there.
+    #[error("is not there")]
+    Missing,
+    /// The tag names another image.
+    #[error("should name {expected}, as {} does", like)]
+    Digest {
+        /// What it should name.
+        expected: Digest,
+        /// Which tag or receipt says so.
+        like: String,
+    },
+    /// A label has another value.
+    #[error("label {key} is {} instead of {expected:?}", found.as_ref().map_or_else(|| "missing".to_owned(), |found| format!("{found:?}")))]
+    Label {
+        /// The key.
+        key: String,
+        /// What the spec says.
+        expected: String,
+        /// What the image has.
+        found: Option<String>,
+    },
+    /// Something below the manifest is missing or damaged.
+    #[error("{digest}: {problem}")]
+    Content {
+        /// The digest of the blob or manifest.
+        digest: Digest,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Verifies an image: its version's own tag against the receipt and the spec's labels, and every other tag against
+/// the version that should hold it. `deep` reads and hashes configs and layers too.
+pub async fn image(registry: &Registry, subject: &Subject, deep: bool) -> Result<Vec<Finding>, Error> {
+    let Subject { repository, rules, .. } = subject;
+    let list = registry.tags(&repository.path).await?;
+    let variant = subject.variant.as_ref();
+    let all = Existing::new(&list, variant, &[]);
+    let version =
+        current(&subject.version, &all).map_or_else(|| subject.version.clone(), |held| held.version.clone());
+    let out = tags::fan_out(&version, variant, rules)?;
+    let counted = Existing::new(&list, variant, &rules.withdrawn);
+    let moves = tags::decide(&out, &counted, rules, Standing::Same);
+    let wanted = moves
+        .iter()
+        .filter(|decided| subject.complete || decided.role == Role::Full || all.has(&decided.tag));
+    let read = stream::iter(wanted).map(async |decided| {
+        Ok::<_, Error>((decided, registry.get_manifest(&repository.path, &Target::from(&decided.tag)).await?))
+    });
+    let read: Vec<_> = read.buffered(CONCURRENT).try_collect().await?;
+    let full = read.first().and_then(|(_, raw)| raw.clone());
+    let mut findings = Vec::new();
+    for (decided, raw) in read {
+        let mut differences = Vec::new();
+        let digest = raw.as_ref().map(|raw| raw.digest.clone());
+        let expected = match (&decided.action, decided.role) {
+            (_, Role::Full) => subject.receipt.clone().map(|digest| (digest, "the receipt".to_owned())),
+            (Action::Keep { tag, .. }, _) => {
+                let held = registry.head_manifest(&repository.path, &Target::from(tag)).await?;
+                held.map(|descriptor| (descriptor.digest, tag.to_string()))
+            }
+            _ => full.as_ref().map(|full| (full.digest.clone(), out.full().to_string())),
+        };
+        match (&digest, expected) {
+            (None, _) => differences.push(Difference::Missing),
+            (Some(found), Some((expected, like))) if *found != expected => {
+                differences.push(Difference::Digest { expected, like });
+            }
+            _ => {}
+        }
+        if let (Role::Full, Some(raw)) = (decided.role, &raw) {
+            differences.extend(content(registry, subject, raw, deep).await?);
+        }
+        findings.push(Finding {
+            repository: repository.clone(),
+            target: decided.tag.to_string(),
+            digest,
+            differences,
+        });
+    }
+    Ok(findings)
+}
+
+/// Verifies what a reference names. A tag that says in its labels which version it is must name the same image as
+/// that version's own tag; a version's own tag brings the moving tags that exist with it.
+pub async fn reference(
+    registry: &Registry,
+    repository: &Repository,
+    target: &Target,
+    deep: bool,
+) -> Result<Vec<Finding>, Error> {
+    let found = registry.get_manifest(&repository.path, target).await?;
+    let mut finding = Finding {
+        repository: repository.clone(),
+        target: target.to_string(),
+        digest: found.as_ref().map(|raw| raw.digest.clone()),
+        differences: Vec::new(),
+    };
+    let Some(raw) = found else {
+        finding.differences.push(Difference::Missing);
+        return Ok(vec![finding]);
+    };
+    if deep {
+        finding.differences.extend(deep_content(registry, repository, &raw).await?);
+    }
+    let Target::Tag(tag) = target else { return Ok(vec![finding]) };
+    let labels = observe::labels_of(registry, repository, &raw).await?;
+    let list = registry.tags(&repository.path).await?;
+    let Some((version, variant)) = labels.get(VERSION).and_then(|text| release_of(tag, text, &list)) else {
+        return Ok(vec![finding]);
+    };
+    let existing = Existing::new(&list, variant.as_ref(), &[]);
+    let Some(held) = current(&version, &existing) else { return Ok(vec![finding]) };
+    if held.tag == *tag {
+        let rules = TagRules::default();
+        let subject = Subject {
+            repository: repository.clone(),
+            version,
+            variant,
+            rules,
+            labels: BTreeMap::new(),
+            receipt: None,
+            complete: false,
+        };
+        let mut findings = image(registry, &subject, false).await?;
+        if let Some(first) = findings.first_mut() {
+            first.differences.extend(finding.differences);
+        }
+        return Ok(findings);
+    }
+    let own = registry.head_manifest(&repository.path, &Target::from(&held.tag)).await?;
+    if let Some(own) = own.filter(|own| own.digest != raw.digest) {
+        finding.differences.push(Difference::Digest { expected: own.digest, like: held.tag.to_string() });
+    }
+    Ok(vec![finding])
+}
+
+/// The version and the variant that a tag is of: the label tells the version, and the tag or its siblings the variant.
+fn release_of(tag: &Tag, label: &str, list: &[Tag]) -> Option<(semver::Version, Option<Variant>)> {
+    let version = semver::Version::parse(label).ok()?;
+    let plain = tag.as_str() == "latest"
+        || !tag.as_str().contains('-') && tag.as_str().starts_with(|c: char| c.is_ascii_digit());
+    if plain || !version.pre.is_empty() {
+        return Some((version, None));
+    }
+    let core = format!("{}.{}.{}", version.major, version.minor, version.patch);
+    let variant = match tag.as_str().split_once('-') {
+        Some((_, variant)) if tag.as_str().starts_with(|c: char| c.is_ascii_digit()) => variant,
+        _ => tag.as_str(),
+    };
+    let variant: Variant = variant.parse().ok()?;
+    let own: Tag = format!("{core}-{variant}").parse().ok()?;
+    list.contains(&own).then_some((version, Some(variant)))
+}
+
+async fn content(
+    registry: &Registry,
+    subject: &Subject,
+    raw: &RawManifest,
+    deep: bool,
+) -> Result<Vec<Difference>, Error> {
+    let mut differences = Vec::new();
+    if !subject.labels.is_empty() {
+        let found = observe::labels_of(registry, &subject.repository, raw).await?;
+        for (key, expected) in &subject.labels {
+            if found.get(key) != Some(expected) {
+                let (key, expected, found) = (key.clone(), expected.clone(), found.get(key).cloned());
+                differences.push(Difference::Label { key, expected, found });
+            }
+        }
+    }
+    if deep {
+        differences.extend(deep_content(registry, &subject.repository, raw).await?);
+    }
+    Ok(differences)
+}
+
+/// Reads and hashes all that a manifest names.
+async fn deep_content(
+    registry: &Registry,
+    repository: &Repository,
+    raw: &RawManifest,
+) -> Result<Vec<Difference>, Error> {
+    let damaged = |digest: &Digest, problem: String| Difference::Content { digest: digest.clone(), problem };
+    let parse = |raw: &RawManifest| {
+        raw.parse().map_err(|source| Error::Manifest { repository: repository.clone(), source })
+    };
+    let mut differences = Vec::new();
+    let mut blobs: Vec<Descriptor> = Vec::new();
+    match parse(raw)? {
+        Manifest::Image(image) => blobs.extend(image.layers.into_iter().chain([image.config])),
+        Manifest::Index(index) => {
+            for child in index.manifests {
+                match registry.get_manifest(&repository.path, &Target::from(&child.digest)).await? {
+                    None => differences
+                        .push(damaged(&child.digest, "the image of the index is not there".to_owned())),
+                    Some(found) => {
+                        if let Manifest::Image(image) = parse(&found)? {
+                            blobs.extend(image.layers.into_iter().chain([image.config]));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    blobs.retain(|blob| blob.urls.is_empty());
+    blobs.sort_by(|a, b| a.digest.cmp(&b.digest));
+    blobs.dedup_by(|a, b| a.digest == b.digest);
+    let read = stream::iter(&blobs).map(async |blob| {
+        read_through(registry, repository, blob).await.err().map(|problem| damaged(&blob.digest, problem))
+    });
+    let found: Vec<Option<Difference>> = read.buffered(CONCURRENT).collect().await;
+    differences.extend(found.into_iter().flatten());
+    Ok(differences)
+}
+
+async fn read_through(registry: &Registry, repository: &Repository, blob: &Descriptor) -> Result<(), String> {
+    let mut reader = registry.read_blob(&repository.path, blob).await.map_err(|error| error.to_string())?;
+    let copied = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await;
+    copied.map(drop).map_err(|error| error.to_string())
+}

@@ -4,6 +4,7 @@ pub mod context;
 pub mod error;
 pub mod exit;
 pub mod session;
+pub mod survey;
 pub(crate) mod confirm;
 mod explain;
 pub(crate) mod format;

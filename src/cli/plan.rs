@@ -1,9 +1,20 @@
 //! `golden plan`: show what `build --push` would do.
 
+use std::fmt::Write as _;
+
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::session::{Session, SessionOptions};
+use super::survey::{registries, survey};
 use crate::engine::EngineKind;
+use crate::engine::docker::DockerEnv;
+use crate::engine::embedded::Embedded;
+use crate::pipeline::{Engines, Goal, choose};
+use crate::plan::{Plan, PlanOptions, PlannedAction, PlannedImage, PlannedMove, Step};
+use crate::report::Format;
+use crate::report::table::Table;
+use crate::workspace::state::State;
 
 /// Show what `build --push` would do.
 #[derive(Debug, clap::Args)]
@@ -31,7 +42,96 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden plan` is not there yet"))
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let Args { images, set, changed, with_dependants, .. } = args;
+    let session = Session::open(context, &SessionOptions { images, set, changed, with_dependants }).await?;
+    let registries = registries(context, &session.destinations);
+    let cache = State::of(&session.workspace.root).path("cache");
+    let engines = Engines::new(DockerEnv::from_vars(&context.env), Embedded::new(registries.clone(), cache));
+    let options = PlanOptions { destinations: session.destinations.clone(), force: args.force };
+    let mut found = survey(&session, &registries, &engines, &options).await?;
+    let goal = if options.destinations.is_empty() { Goal::Local } else { Goal::Publish };
+    for (planned, image) in found.plan.images.iter_mut().zip(&session.images) {
+        if planned.step.is_build() {
+            let wanted = args.engine.unwrap_or(EngineKind::Auto);
+            let choice = choose(wanted, goal, image, async || engines.docker_answers().await).await;
+            planned.engine =
+                Some(if choice.engine == EngineKind::Docker { "docker" } else { "embedded" }.to_owned());
+        }
+    }
+    match context.format {
+        Format::Json => context.out.json(&found.plan),
+        _ => context.out.data(&text(&found.plan)),
+    }
+    Ok(if found.plan.has_refusals() { Exit::Refused } else { Exit::Done })
+}
+
+fn text(plan: &Plan) -> String {
+    let mut text = String::new();
+    for image in &plan.images {
+        // Writing into a String cannot fail.
+        let _ = write_image(&mut text, image);
+    }
+    text
+}
+
+fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
+    let step = match &image.step {
+        Step::Build { .. } => "build",
+        Step::Skip { .. } => "skip",
+        Step::Copy { .. } => "copy",
+        Step::Refuse { .. } => "refuse",
+    };
+    writeln!(text, "{}  {step}: {}", image.image, image.step.because().join("; "))?;
+    if image.publish != image.version {
+        writeln!(text, "  as {}", image.publish)?;
+    }
+    match &image.base {
+        Some(base) => match &base.digest {
+            Some(digest) => writeln!(text, "  base {}@{digest}", base.name)?,
+            None => writeln!(text, "  base {}", base.name)?,
+        },
+        None => writeln!(text, "  base scratch")?,
+    }
+    if let Some(engine) = &image.engine {
+        writeln!(text, "  engine {engine}")?;
+    }
+    if let Step::Copy { from, digest, .. } = &image.step {
+        writeln!(text, "  from {from}@{digest}")?;
+    }
+    for destination in &image.destinations {
+        writeln!(text, "  {}", destination.repository)?;
+        let mut table = Table::default();
+        for planned in &destination.tags {
+            table.row([
+                String::new(),
+                String::new(),
+                word(planned.action).to_owned(),
+                planned.tag.to_string(),
+                moved(planned),
+            ]);
+        }
+        write!(text, "{table}")?;
+    }
+    Ok(())
+}
+
+const fn word(action: PlannedAction) -> &'static str {
+    match action {
+        PlannedAction::Create => "create",
+        PlannedAction::Move => "move",
+        PlannedAction::Same => "same",
+        PlannedAction::Keep => "keep",
+        PlannedAction::Refuse => "refuse",
+    }
+}
+
+fn moved(planned: &PlannedMove) -> String {
+    match (planned.action, &planned.from, &planned.to) {
+        (PlannedAction::Move, Some(from), Some(to)) => format!("{from} → {to}"),
+        (PlannedAction::Create | PlannedAction::Same | PlannedAction::Move, _, to) => {
+            to.clone().unwrap_or_default()
+        }
+        (PlannedAction::Keep | PlannedAction::Refuse, ..) => planned.because.clone(),
+    }
 }

@@ -94,9 +94,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let standing = if args.republish { Standing::Same } else { Standing::Different };
     let moves = tags::decide(&out, &existing, &rules, standing);
     if context.format == Format::Json {
-        print_json(&out, &moves, context)
+        print_json(&out, &moves, context);
     } else {
-        print_text(&moves, context)
+        print_text(&moves, context);
     }
     Ok(if moves.iter().any(Move::is_refusal) { Exit::Refused } else { Exit::Done })
 }
@@ -119,7 +119,8 @@ fn print_json(out: &FanOut, moves: &[Move], context: &Context) {
 fn print_text(moves: &[Move], context: &Context) {
     if !moves.iter().any(Move::is_refusal) {
         let pushed = moves.iter().filter(|decided| decided.is_push());
-        context.out.data(&pushed.map(|decided| format!("{}\n", decided.tag)).collect::<String>());
+        let lines: Vec<&str> = pushed.flat_map(|decided| [decided.tag.as_str(), "\n"]).collect();
+        context.out.data(&lines.concat());
     }
     for Move { tag, action, because, .. } in moves {
         match action {

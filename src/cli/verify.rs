@@ -1,8 +1,20 @@
 //! `golden verify`: check that every tag is there and names what it should.
 
+use serde::Serialize;
+
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::session::{Session, SessionOptions};
+use super::survey::registries;
+use crate::publish::Receipt;
+use crate::reference::{Digest, Reference};
+use crate::report::Format;
+use crate::report::table::Table;
+use crate::resolve::{Destination, ResolvedImage};
+use crate::tags;
+use crate::verify::{self, Finding, Subject};
+use crate::workspace::state::State;
 
 /// Check that every tag is there and names what it should.
 #[derive(Debug, clap::Args)]
@@ -17,8 +29,111 @@ pub struct Args {
     pub set: Vec<String>,
 }
 
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    findings: &'a [Finding],
+    differences: usize,
+}
+
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden verify` is not there yet"))
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let (references, images): (Vec<String>, Vec<String>) =
+        args.subjects.iter().cloned().partition(|text| is_reference(text));
+    let mut findings = Vec::new();
+    if !images.is_empty() || references.is_empty() {
+        findings.extend(workspace_images(images, args.set, args.deep, context).await?);
+    }
+    findings.extend(named_references(&references, args.deep, context).await?);
+    let differences = findings.iter().map(|finding| finding.differences.len()).sum();
+    match context.format {
+        Format::Json => context.out.json(&Document { findings: &findings, differences }),
+        _ => show(&findings, context),
+    }
+    Ok(if differences == 0 { Exit::Done } else { Exit::Difference })
+}
+
+/// Names of images have no tag, no digest and no host.
+fn is_reference(text: &str) -> bool {
+    let host = |first: &str| first == "localhost" || first.contains('.');
+    text.contains([':', '@']) || text.split_once('/').is_some_and(|(first, _)| host(first))
+}
+
+async fn workspace_images(
+    images: Vec<String>,
+    set: Vec<String>,
+    deep: bool,
+    context: &Context,
+) -> Result<Vec<Finding>, Failure> {
+    let session =
+        Session::open(context, &SessionOptions { images, set, ..SessionOptions::default() }).await?;
+    if session.destinations.is_empty() {
+        return Err(Failure::usage("no registry is named")
+            .hint("add a [[registry]] to golden.toml, or give --registry"));
+    }
+    let registries = registries(context, &session.destinations);
+    let state = State::of(&session.workspace.root);
+    let mut findings = Vec::new();
+    for destination in &session.destinations {
+        for image in &session.images {
+            let subject = subject(destination, image, &state)?;
+            let registry = registries.of(&subject.repository)?;
+            findings.extend(verify::image(&registry, &subject, deep).await?);
+        }
+    }
+    Ok(findings)
+}
+
+fn subject(destination: &Destination, image: &ResolvedImage, state: &State) -> Result<Subject, Failure> {
+    let repository = destination.repository(&image.name).map_err(Failure::usage)?;
+    let out = tags::fan_out(&image.version, image.variant.as_ref(), &image.tags).map_err(Failure::usage)?;
+    let receipt = Receipt::read(state, &destination.name, &image.name, out.full())
+        .map_err(|error| Failure::new(Exit::Failed, error))?;
+    // A receipt of another registry that once had the same name says nothing.
+    let receipt =
+        receipt.filter(|receipt| receipt.repository == repository && receipt.version == image.version);
+    Ok(Subject {
+        repository,
+        version: image.version.clone(),
+        variant: image.variant.clone(),
+        rules: image.tags.clone(),
+        labels: image.labels.clone(),
+        receipt: receipt.map(|receipt| receipt.digest),
+        complete: true,
+    })
+}
+
+async fn named_references(
+    references: &[String],
+    deep: bool,
+    context: &Context,
+) -> Result<Vec<Finding>, Failure> {
+    if references.is_empty() {
+        return Ok(Vec::new());
+    }
+    let registries = registries(context, &[]);
+    let mut findings = Vec::new();
+    for text in references {
+        let reference: Reference = text.parse().map_err(Failure::usage)?;
+        let registry = registries.of(&reference.repository)?;
+        findings
+            .extend(verify::reference(&registry, &reference.repository, &reference.target(), deep).await?);
+    }
+    Ok(findings)
+}
+
+fn show(findings: &[Finding], context: &Context) {
+    let mut table = Table::default();
+    for finding in findings {
+        let name = format!("{}:{}", finding.repository, finding.target);
+        let word = if finding.differences.is_empty() { "ok" } else { "differs" };
+        table.row([
+            word.to_owned(),
+            name,
+            finding.digest.as_ref().map_or_else(String::new, Digest::to_string),
+        ]);
+        for difference in &finding.differences {
+            table.row([String::new(), format!("  {difference}")]);
+        }
+    }
+    context.out.data(&table.to_string());
 }

@@ -57,10 +57,10 @@ pub enum Error {
     Registry(#[from] crate::registry::Error),
     /// The engine did not push.
     #[error(transparent)]
-    Engine(#[from] crate::engine::Error),
+    Engine(Box<crate::engine::Error>),
     /// What is published cannot be read.
     #[error(transparent)]
-    Observe(#[from] crate::observe::Error),
+    Observe(Box<crate::observe::Error>),
     /// A manifest is not one.
     #[error("{repository}: {source}")]
     Manifest {
@@ -103,5 +103,17 @@ impl Error {
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. })
+    }
+}
+
+impl From<crate::engine::Error> for Error {
+    fn from(error: crate::engine::Error) -> Self {
+        Self::Engine(Box::new(error))
+    }
+}
+
+impl From<crate::observe::Error> for Error {
+    fn from(error: crate::observe::Error) -> Self {
+        Self::Observe(Box::new(error))
     }
 }

@@ -8,6 +8,7 @@ pub mod delete;
 pub mod receipt;
 pub mod untag;
 pub mod records;
+pub mod rollback;
 mod error;
 mod prepare;
 mod release;

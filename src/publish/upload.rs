@@ -25,6 +25,19 @@ pub struct Uploaded<'a> {
     pub(super) milliseconds: u64,
 }
 
+impl Uploaded<'_> {
+    /// Where the content is, as `repository@digest`, one a registry in which something is to be done.
+    #[must_use]
+    pub fn references(&self) -> Vec<Reference> {
+        let reference = |(place, raw): &(Place<'_>, RawManifest)| Reference {
+            repository: place.planned.repository.clone(),
+            tag: None,
+            digest: Some(raw.digest.clone()),
+        };
+        self.places.iter().map(reference).collect()
+    }
+}
+
 /// Sends the content to every registry that lacks it, one registry after the other.
 pub async fn upload(prepared: Prepared<'_>) -> Result<Uploaded<'_>, Error> {
     let Prepared { job, places } = prepared;

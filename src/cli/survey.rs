@@ -1,0 +1,59 @@
+//! What `plan`, `build` and `push` begin with: bases and registries are asked, and everything is decided.
+
+use super::context::Context;
+use super::error::Failure;
+use super::session::Session;
+use crate::observe::{self, LabelCache};
+use crate::pipeline::Engines;
+use crate::plan::{self, Plan, PlanOptions};
+use crate::registry::{Endpoint, Registries, RegistryEnv};
+use crate::render::{Recipe, Templates};
+use crate::resolve::Destination;
+use crate::snapshot::Observed;
+use crate::workspace::state::State;
+
+/// What is known before anything is done.
+#[derive(Debug)]
+pub struct Survey {
+    /// What was asked.
+    pub observed: Observed,
+    /// One for each image of the session, in its order.
+    pub recipes: Vec<Recipe>,
+    /// One image for each recipe, in the same order.
+    pub plan: Plan,
+}
+
+/// The registries of a run, with the settings of its destinations.
+#[must_use]
+pub fn registries(context: &Context, destinations: &[Destination]) -> Registries {
+    let endpoint = |destination: &Destination| Endpoint {
+        host: destination.host.clone(),
+        ca: destination.ca.clone(),
+        http: destination.http,
+        destination: true,
+    };
+    let endpoints = destinations.iter().map(endpoint).collect();
+    Registries::new(endpoints, RegistryEnv::from_vars(&context.env))
+}
+
+/// Asks and plans. An engine is asked only for a base that no registry tells.
+pub async fn survey(
+    session: &Session,
+    registries: &Registries,
+    engines: &Engines,
+    options: &PlanOptions,
+) -> Result<Survey, Failure> {
+    let mut observed = Observed::default();
+    observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
+    if let Err(error) = observe::bases(&session.images, registries, None, &mut observed).await {
+        let observe::Error::NoBase { .. } = &error else { return Err(error.into()) };
+        let Ok(docker) = engines.docker().await else { return Err(error.into()) };
+        observe::bases(&session.images, registries, Some(docker), &mut observed).await?;
+    }
+    let templates = Templates::from(session.templates.clone());
+    let recipes = plan::recipes(&session.images, &observed, &templates)?;
+    let cache = LabelCache::of(State::of(&session.workspace.root));
+    observe::repositories(&recipes, &options.destinations, registries, &cache, &mut observed).await?;
+    let plan = plan::plan(&recipes, &observed, options)?;
+    Ok(Survey { observed, recipes, plan })
+}

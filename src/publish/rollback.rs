@@ -1,0 +1,148 @@
+//! Rolling back: the moving tags of a version are put back on it.
+
+use semver::Version;
+use serde::Serialize;
+
+use super::Error;
+use crate::oci::RawManifest;
+use crate::plan::current;
+use crate::reference::{Digest, Repository, Tag, Target};
+use crate::registry::Registry;
+use crate::tags::{self, Existing, Held, Role, TagError, TagRules, Variant};
+
+/// What a rollback would do. Pure, from the names of the tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollback {
+    /// The version, with its tag.
+    pub to: Held,
+    /// The tags that are put on it, from the most specific to the least.
+    pub tags: Vec<Tag>,
+    /// What has to be withdrawn, or the next run moves the tags forward again: sorted, with what is withdrawn already.
+    pub withdrawn: Vec<Version>,
+}
+
+/// What a rollback did in one registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RolledBack {
+    /// The repository.
+    pub repository: Repository,
+    /// The version that the tags are on now.
+    pub version: Version,
+    /// Its digest.
+    pub digest: Digest,
+    /// Every tag, with what it named before.
+    pub tags: Vec<(Tag, Option<Digest>)>,
+    /// What has to be withdrawn.
+    pub withdrawn: Vec<Version>,
+}
+
+/// Decides a rollback; none when the repository has no such version.
+pub fn decide(
+    tags: &[Tag],
+    version: &Version,
+    variant: Option<&Variant>,
+    rules: &TagRules,
+) -> Result<Option<Rollback>, TagError> {
+    let existing = Existing::new(tags, variant, &[]);
+    let Some(to) = current(version, &existing) else { return Ok(None) };
+    let rules = TagRules { extra: Vec::new(), ..rules.clone() };
+    let out = tags::fan_out(&to.version, variant, &rules)?;
+    let mut moving: Vec<Tag> = out.tags.iter().skip(1).map(|planned| planned.tag.clone()).collect();
+    // After a revision the plain tag of the version is a moving one, too.
+    if to.tag != *out.full() {
+        moving.retain(|tag| *tag != to.tag);
+    }
+    let scope = |v: &Version| {
+        out.tags.iter().any(|planned| match planned.role {
+            Role::Latest => true,
+            Role::Major => v.major == to.version.major,
+            Role::Minor => v.major == to.version.major && v.minor == to.version.minor,
+            Role::Patch => v.cmp_precedence(&to.version).is_eq(),
+            Role::Full | Role::Extra => false,
+        })
+    };
+    let higher = existing
+        .versions()
+        .iter()
+        .map(|held| &held.version)
+        .filter(|v| v.pre.is_empty() && scope(v) && tags::precedence(v, &to.version).is_gt());
+    let whole = |v: &Version| if v.cmp_precedence(&to.version).is_eq() { v.clone() } else { plain(v) };
+    let mut withdrawn: Vec<Version> = rules.withdrawn.iter().cloned().chain(higher.map(whole)).collect();
+    withdrawn.sort_by(tags::precedence);
+    withdrawn.dedup();
+    Ok(Some(Rollback { to: to.clone(), tags: moving, withdrawn }))
+}
+
+fn plain(version: &Version) -> Version {
+    Version { build: semver::BuildMetadata::EMPTY, ..version.clone() }
+}
+
+/// Puts the tags on the version, and reads each back.
+pub async fn roll_back(
+    registry: &Registry,
+    repository: &Repository,
+    rollback: &Rollback,
+) -> Result<RolledBack, Error> {
+    let path = &repository.path;
+    let raw = get(registry, repository, &rollback.to.tag).await?;
+    let mut before = Vec::with_capacity(rollback.tags.len());
+    for tag in &rollback.tags {
+        let found = registry.head_manifest(path, &Target::from(tag)).await?;
+        before.push((tag.clone(), found.map(|descriptor| descriptor.digest)));
+    }
+    let behind = |(_, named): &&(Tag, Option<Digest>)| named.as_ref() != Some(&raw.digest);
+    let wanted: Vec<Tag> = before.iter().filter(behind).map(|(tag, _)| tag.clone()).collect();
+    registry.put_tags(path, &wanted, &raw).await?;
+    for tag in wanted {
+        let found = registry.get_manifest(path, &Target::from(&tag)).await?.map(|found| found.digest);
+        if found.as_ref() != Some(&raw.digest) {
+            return Err(Error::Unsettled {
+                repository: repository.clone(),
+                tag,
+                expected: raw.digest,
+                found,
+            });
+        }
+    }
+    let (version, withdrawn) = (rollback.to.version.clone(), rollback.withdrawn.clone());
+    Ok(RolledBack { repository: repository.clone(), version, digest: raw.digest, tags: before, withdrawn })
+}
+
+async fn get(registry: &Registry, repository: &Repository, tag: &Tag) -> Result<RawManifest, Error> {
+    let found = registry.get_manifest(&repository.path, &Target::from(tag)).await?;
+    found.ok_or_else(|| {
+        let reference = crate::reference::Reference {
+            repository: repository.clone(),
+            tag: Some(tag.clone()),
+            digest: None,
+        };
+        Error::Vanished(reference)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rolled(tags: &str, to: &str) -> (String, String) {
+        let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
+        let found = decide(&tags, &to.parse().unwrap(), None, &TagRules::default()).unwrap().unwrap();
+        let join = |parts: Vec<String>| parts.join(" ");
+        (
+            join(found.tags.iter().map(ToString::to_string).collect()),
+            join(found.withdrawn.iter().map(ToString::to_string).collect()),
+        )
+    }
+
+    #[test]
+    fn moving_tags_and_what_is_withdrawn() {
+        let all = "1.2.2 1.2.3 1.2.3_r1 1.3.0 2.0.0 3.0.0-rc.1 1 1.2 latest";
+        assert_eq!(rolled(all, "1.2.2"), ("1.2 1 latest".into(), "1.2.3 1.3.0 2.0.0".into()));
+        assert_eq!(
+            rolled("1.2.3 1.2.3_r1 1.2.3_r2", "1.2.3+r1"),
+            ("1.2.3 1.2 1 latest".into(), "1.2.3+r2".into())
+        );
+        let none = decide(&[], &Version::new(1, 0, 0), None, &TagRules::default());
+        assert_eq!(none, Ok(None));
+    }
+}
