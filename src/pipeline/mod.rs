@@ -2,11 +2,16 @@
 
 pub mod choose;
 pub mod engines;
+pub mod failed;
+mod load;
 pub mod local;
 pub mod outcome;
 pub mod proxies;
+pub mod run;
 pub mod secrets;
 
 pub use choose::{Choice, Goal, choose};
 pub use engines::Engines;
+pub use failed::Failed;
 pub use outcome::{Fate, Report};
+pub use run::{Ended, Options, Run};

@@ -22,6 +22,20 @@ pub enum Fate {
     Blocked,
 }
 
+impl Fate {
+    /// The word for people.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Built => "built",
+            Self::Published => "published",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+            Self::Blocked => "not begun",
+        }
+    }
+}
+
 /// What a run did with one image.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {

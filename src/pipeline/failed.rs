@@ -1,0 +1,66 @@
+//! Why an image did not get done.
+
+use std::sync::Arc;
+
+use crate::diagnostic::Diagnostics;
+
+/// Why an image did not get done.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] crate::engine::Error),
+    /// The Docker Engine, which the whole run asked once.
+    #[error(transparent)]
+    Docker(#[from] Arc<crate::engine::Error>),
+    /// What was built breaks the policy.
+    #[error("what was built breaks the policy")]
+    Policy {
+        /// The image.
+        image: String,
+        /// The findings.
+        found: Diagnostics,
+    },
+    /// There is nothing to push.
+    #[error("{image} has not been built from what the workspace says now, or the image is gone")]
+    NotBuilt {
+        /// The image.
+        image: String,
+    },
+    /// Publishing.
+    #[error(transparent)]
+    Publish(#[from] crate::publish::Error),
+    /// A tag breaks the grammar.
+    #[error(transparent)]
+    Tags(#[from] crate::tags::TagError),
+    /// Loading into the Docker Engine.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// A file of `.golden`.
+    #[error(transparent)]
+    State(#[from] crate::workspace::state::Error),
+}
+
+impl Failed {
+    /// What to do next.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Engine(error) => error.hints(),
+            Self::Docker(error) => error.hints(),
+            Self::Publish(error) => error.hints(),
+            Self::Store(error) => error.hints(),
+            Self::NotBuilt { image } => {
+                let name = image.split(':').next().unwrap_or(image);
+                vec![format!("build it first: golden build {name}")]
+            }
+            Self::Policy { .. } | Self::Tags(_) | Self::State(_) => Vec::new(),
+        }
+    }
+
+    /// Whether publishing was refused (exit 4) rather than failed.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Publish(crate::publish::Error::Refused { .. }))
+    }
+}

@@ -1,0 +1,425 @@
+//! One run of `build` or `push`: images go through the schedule, each is built by its engine, judged, named, and
+//! handed over to `publish`.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use tokio::sync::Mutex;
+
+use super::choose::Choice;
+use super::engines::Engines;
+use super::failed::Failed;
+use super::local;
+use super::outcome::{Fate, Report};
+use crate::engine::{Artifact, BuildOptions, BuiltImage, Engine as _, EngineKind, Login};
+use crate::event::{Event, Events};
+use crate::plan::{Content, Plan, PlannedImage, Step};
+use crate::policy::{self, Built};
+use crate::publish::{self, BuildRecord, Receipt, Uploaded};
+use crate::reference::{Digest, Host, Reference, Repository, Tag};
+use crate::registry::Registries;
+use crate::render::Recipe;
+use crate::resolve::pin::Parents;
+use crate::schedule::{self, Outcome};
+use crate::secret::Secret;
+use crate::spec::policy::Policy;
+use crate::tags;
+use crate::workspace::state::State;
+
+/// What is done with the images.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Images are published.
+    pub push: bool,
+    /// No moving tag moves before all images are uploaded.
+    pub atomic: bool,
+    /// Nothing is built: what was built before is published.
+    pub only_push: bool,
+    /// What was built before is built again.
+    pub again: bool,
+    /// How many images at once.
+    pub jobs: NonZeroUsize,
+    /// Secrets for steps.
+    pub secrets: BTreeMap<String, Secret<Vec<u8>>>,
+    /// Build steps anew even if the engine remembers them.
+    pub no_cache: bool,
+    /// Assembled images are loaded into the Docker Engine.
+    pub load: bool,
+    /// Docker's predefined proxy build arguments.
+    pub proxy_args: BTreeMap<String, String>,
+    /// What engines log in with, by host.
+    pub logins: BTreeMap<Host, Login>,
+}
+
+/// All that a run works with. `recipes`, `choices`, `names` and the plan's images stand side by side, parents first.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// What the images are made from.
+    pub recipes: &'a [Recipe],
+    /// Which engine builds each.
+    pub choices: &'a [Choice],
+    /// The repository of each in the Docker Engine.
+    pub names: &'a [Repository],
+    /// What is to be done.
+    pub plan: &'a Plan,
+    /// The engines.
+    pub engines: &'a Engines,
+    /// The registries.
+    pub registries: &'a Registries,
+    /// The workspace's policy.
+    pub policy: &'a Policy,
+    /// Where records and receipts go.
+    pub state: &'a State,
+    /// How it is done.
+    pub options: &'a Options,
+    /// Where events go.
+    pub events: &'a Events,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// What outlives the work on one image.
+#[derive(Debug, Default)]
+struct Slot {
+    built: OnceLock<BuiltImage>,
+    durations: OnceLock<BTreeMap<String, u64>>,
+}
+
+/// What was done about one image; its children are built on this.
+#[derive(Debug, Clone, Default)]
+struct Done {
+    /// The most specific name in the Docker Engine, when it is there.
+    local: Option<Reference>,
+    /// Where it is published, by digest.
+    published: Option<Reference>,
+    /// The receipts of the registries in which something was written.
+    receipts: Vec<Receipt>,
+}
+
+/// How a run ended: a report and, where there is one, a failure for each image; and what was assembled and stays here.
+#[derive(Debug)]
+pub struct Ended {
+    /// The reports, in the order of the images.
+    pub reports: Vec<Report>,
+    /// What failed, with the position of its image.
+    pub failures: Vec<(usize, Failed)>,
+    /// What was built, by position.
+    pub built: BTreeMap<usize, BuiltImage>,
+}
+
+impl Run<'_> {
+    /// Runs to the end. A failure stops only what depends on it; with `atomic`, it stops every moving tag.
+    pub async fn to_end(&self) -> Ended {
+        let images: Vec<_> = self.recipes.iter().map(|recipe| recipe.image.clone()).collect();
+        let parents = Parents::new(&images);
+        let graph: Vec<Vec<usize>> = images.iter().map(|image| parents.of(image).into_iter().collect()).collect();
+        let slots: Vec<Slot> = images.iter().map(|_| Slot::default()).collect();
+        let held = Mutex::new(BTreeMap::new());
+        let work = |position: usize, above: Vec<Done>| self.one(position, above, &slots[position], &held);
+        let outcomes = schedule::run(&graph, self.options.jobs, work).await;
+        let held = held.into_inner();
+        let mut outcomes: Vec<Outcome<Done, Failed>> = outcomes;
+        if self.options.atomic {
+            self.release(held, &mut outcomes).await;
+        }
+        self.ended(outcomes, slots)
+    }
+
+    /// Works on one image.
+    async fn one<'s>(
+        &'s self,
+        position: usize,
+        above: Vec<Done>,
+        slot: &'s Slot,
+        held: &Mutex<BTreeMap<usize, Uploaded<'s>>>,
+    ) -> Result<Done, Failed> {
+        let planned = &self.plan.images[position];
+        self.events.send(Event::Started { image: planned.image.clone() });
+        let result = self.build_and_publish(position, above, slot, held).await;
+        let (text, ok) = match &result {
+            Ok(_) => (self.fate(planned, true).verb().to_owned(), true),
+            Err(error) => (error.to_string(), false),
+        };
+        self.events.send(Event::Finished { image: planned.image.clone(), text, ok });
+        result
+    }
+
+    async fn build_and_publish<'s>(
+        &'s self,
+        position: usize,
+        above: Vec<Done>,
+        slot: &'s Slot,
+        held: &Mutex<BTreeMap<usize, Uploaded<'s>>>,
+    ) -> Result<Done, Failed> {
+        let planned = &self.plan.images[position];
+        let mut done = Done::default();
+        if planned.step.is_build() {
+            let start = Instant::now();
+            let built = match self.recorded(position).await? {
+                Some(built) => built,
+                None if self.options.only_push => return Err(Failed::NotBuilt { image: planned.image.clone() }),
+                None => self.build(position, above.first()).await?,
+            };
+            self.judge(position, &built)?;
+            done.local = self.name(position, &built).await?;
+            self.record(position, &built)?;
+            let spent = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            // Each slot is filled once, by the only work on its image.
+            slot.durations.get_or_init(|| BTreeMap::from([("build".to_owned(), spent)]));
+            slot.built.get_or_init(|| built);
+        }
+        if !self.options.push {
+            return Ok(done);
+        }
+        let job = self.job(position, slot).await;
+        let prepared = publish::prepare(job).await?;
+        let uploaded = publish::upload(prepared).await?;
+        done.published = uploaded.references().into_iter().next().or_else(|| published(planned));
+        if self.options.atomic {
+            held.lock().await.insert(position, uploaded);
+        } else {
+            done.receipts = publish::release(uploaded).await?;
+        }
+        Ok(done)
+    }
+
+    async fn job<'s>(&'s self, position: usize, slot: &'s Slot) -> publish::Job<'s> {
+        static NOTHING: BTreeMap<String, u64> = BTreeMap::new();
+        let built = slot.built.get();
+        let in_docker = built.is_some_and(|built| matches!(built.artifact, Artifact::Docker { .. }));
+        publish::Job {
+            recipe: &self.recipes[position],
+            planned: &self.plan.images[position],
+            built,
+            registries: self.registries,
+            docker: if in_docker { self.engines.docker().await.ok() } else { None },
+            logins: &self.options.logins,
+            state: self.state,
+            now: self.now,
+            durations: slot.durations.get().unwrap_or(&NOTHING),
+            events: self.events,
+        }
+    }
+
+    /// What an earlier `build` made, when its record fits the inputs and it is still there (7-rules 19).
+    async fn recorded(&self, position: usize) -> Result<Option<BuiltImage>, Failed> {
+        if !self.options.push || self.options.again {
+            return Ok(None);
+        }
+        let recipe = &self.recipes[position];
+        let tag = self.full_tag(position)?;
+        let record = BuildRecord::read(self.state, &recipe.image.name, &tag)?;
+        let Some(record) = record.filter(|record| record.inputs == recipe.inputs) else { return Ok(None) };
+        if record.engine != EngineKind::Docker {
+            // What golden assembles comes out the same again: that is cheaper than keeping it.
+            return Ok(if self.options.only_push { Some(self.assemble(position, None).await?) } else { None });
+        }
+        if self.choices[position].engine != EngineKind::Docker && !self.options.only_push {
+            return Ok(None);
+        }
+        let docker = self.engines.docker().await?;
+        let Some(image) = docker.image_by_id(&record.id).await? else { return Ok(None) };
+        Ok(Some(BuiltImage {
+            inputs: record.inputs,
+            engine: EngineKind::Docker,
+            platforms: record.platforms,
+            config: image.config,
+            artifact: Artifact::Docker { id: record.id },
+        }))
+    }
+
+    async fn build(&self, position: usize, parent: Option<&Done>) -> Result<BuiltImage, Failed> {
+        let choice = &self.choices[position];
+        let display = &self.plan.images[position].image;
+        self.events.note(Some(display), format!("engine: {} ({})", choice.engine.as_str(), choice.because));
+        if choice.engine == EngineKind::Embedded {
+            return self.assemble(position, parent).await;
+        }
+        let docker = self.engines.docker().await?;
+        let options = self.build_options(parent.and_then(|done| done.local.clone().or(done.published.clone())));
+        Ok(docker.build(&self.recipes[position], &options, self.events).await?)
+    }
+
+    async fn assemble(&self, position: usize, parent: Option<&Done>) -> Result<BuiltImage, Failed> {
+        let options = self.build_options(parent.and_then(|done| done.published.clone()));
+        Ok(self.engines.embedded.build(&self.recipes[position], &options, self.events).await?)
+    }
+
+    fn build_options(&self, parent: Option<Reference>) -> BuildOptions {
+        BuildOptions {
+            // Names are given after the policy has seen what was built.
+            local_tags: Vec::new(),
+            secrets: self.options.secrets.clone(),
+            no_cache: self.options.no_cache,
+            proxy_args: self.options.proxy_args.clone(),
+            parent,
+            logins: self.options.logins.clone(),
+        }
+    }
+
+    /// Policy on what was really built.
+    fn judge(&self, position: usize, built: &BuiltImage) -> Result<(), Failed> {
+        let image = &self.recipes[position].image;
+        let display = image.display();
+        let found =
+            policy::check_built(self.policy, &Built { name: &display, config: &built.config, image: Some(image) });
+        if found.has_errors() {
+            return Err(Failed::Policy { image: display, found });
+        }
+        for warning in found {
+            self.events.warn(Some(&display), warning.message);
+        }
+        Ok(())
+    }
+
+    /// Gives an image in the Docker Engine all its names; loads an assembled one first when that was asked for.
+    async fn name(&self, position: usize, built: &BuiltImage) -> Result<Option<Reference>, Failed> {
+        let names = self.local_names(position)?;
+        match &built.artifact {
+            Artifact::Docker { id } => {
+                let docker = self.engines.docker().await?;
+                for name in &names {
+                    docker.tag(id, name).await?;
+                }
+            }
+            Artifact::Assembled(assembled) if self.options.load => {
+                let docker = self.engines.docker().await?;
+                super::load::load(docker, assembled, &names, self.registries).await?;
+            }
+            Artifact::Assembled(_) => return Ok(None),
+        }
+        Ok(names.into_iter().next())
+    }
+
+    /// All names of an image in the Docker Engine: the whole fan-out.
+    fn local_names(&self, position: usize) -> Result<Vec<Reference>, Failed> {
+        let image = &self.recipes[position].image;
+        let fan = tags::fan_out(&self.plan.images[position].publish, image.variant.as_ref(), &image.tags)?;
+        let tags: Vec<Tag> = fan.tags.into_iter().map(|planned| planned.tag).collect();
+        Ok(local::references(&self.names[position], &tags))
+    }
+
+    fn full_tag(&self, position: usize) -> Result<Tag, Failed> {
+        let image = &self.recipes[position].image;
+        let fan = tags::fan_out(&image.version, image.variant.as_ref(), &image.tags)?;
+        Ok(fan.full().clone())
+    }
+
+    fn record(&self, position: usize, built: &BuiltImage) -> Result<(), Failed> {
+        let record = BuildRecord {
+            schema: 1,
+            image: self.recipes[position].image.name.clone(),
+            tag: self.full_tag(position)?,
+            inputs: built.inputs.clone(),
+            engine: built.engine,
+            id: id_of(built),
+            platforms: built.platforms.clone(),
+        };
+        Ok(record.write(self.state)?)
+    }
+
+    /// Moves the tags of all images that were uploaded, unless one of the images failed.
+    async fn release(&self, held: BTreeMap<usize, Uploaded<'_>>, outcomes: &mut [Outcome<Done, Failed>]) {
+        if outcomes.iter().any(|outcome| outcome.done().is_none()) {
+            self.events.warn(None, "--atomic: no moving tag was moved, because not every image could be uploaded");
+            return;
+        }
+        for (position, uploaded) in held {
+            match publish::release(uploaded).await {
+                Ok(receipts) => {
+                    if let Outcome::Done(done) = &mut outcomes[position] {
+                        done.receipts = receipts;
+                    }
+                }
+                Err(error) => outcomes[position] = Outcome::Failed(error.into()),
+            }
+        }
+    }
+
+    fn ended(&self, outcomes: Vec<Outcome<Done, Failed>>, slots: Vec<Slot>) -> Ended {
+        let mut ended = Ended { reports: Vec::new(), failures: Vec::new(), built: BTreeMap::new() };
+        let all_done = outcomes.iter().all(|outcome| outcome.done().is_some());
+        for (position, (outcome, slot)) in outcomes.into_iter().zip(slots).enumerate() {
+            let built = slot.built.into_inner();
+            let planned = &self.plan.images[position];
+            let mut report = self.report(position, built.as_ref());
+            match outcome {
+                Outcome::Done(done) => {
+                    if self.options.atomic && !all_done {
+                        report.because = "uploaded; its tags were not moved (--atomic)".to_owned();
+                        report.outcome = Fate::Failed;
+                    }
+                    report.local =
+                        if done.local.is_some() { self.local_names(position).unwrap_or_default() } else { Vec::new() };
+                    report.digest = done.published.and_then(|reference| reference.digest).or(report.digest);
+                    report.receipts = done.receipts;
+                }
+                Outcome::Failed(failed) => {
+                    report.outcome = Fate::Failed;
+                    report.because = failed.to_string();
+                    ended.failures.push((position, failed));
+                }
+                Outcome::Blocked { by } => {
+                    report.outcome = Fate::Blocked;
+                    report.because = format!("{} did not get done", self.plan.images[by].image);
+                    let event = Event::Finished {
+                        image: planned.image.clone(),
+                        text: format!("not begun: {}", report.because),
+                        ok: false,
+                    };
+                    self.events.send(event);
+                }
+            }
+            ended.reports.push(report);
+            if let Some(built) = built {
+                ended.built.insert(position, built);
+            }
+        }
+        ended
+    }
+
+    fn fate(&self, planned: &PlannedImage, done: bool) -> Fate {
+        match (&planned.step, self.options.push) {
+            _ if !done => Fate::Failed,
+            (Step::Skip { .. }, _) => Fate::Unchanged,
+            (_, true) => Fate::Published,
+            (_, false) => Fate::Built,
+        }
+    }
+
+    fn report(&self, position: usize, built: Option<&BuiltImage>) -> Report {
+        let planned = &self.plan.images[position];
+        Report {
+            image: planned.name.to_string(),
+            version: planned.publish.clone(),
+            variant: planned.variant.as_ref().map(ToString::to_string),
+            outcome: self.fate(planned, true),
+            because: planned.step.because().join(", "),
+            engine: built.map(|built| built.engine),
+            inputs: planned.inputs.clone(),
+            digest: built.map(id_of),
+            local: Vec::new(),
+            receipts: Vec::new(),
+        }
+    }
+}
+
+/// Where the plan found an image published, by digest.
+fn published(planned: &PlannedImage) -> Option<Reference> {
+    planned.destinations.iter().find_map(|destination| match &destination.content {
+        Content::Published { digest } => {
+            Some(Reference { repository: destination.repository.clone(), tag: None, digest: Some(digest.clone()) })
+        }
+        Content::Upload => None,
+    })
+}
+
+/// The image ID in the engine, or the digest of what was assembled.
+fn id_of(built: &BuiltImage) -> Digest {
+    match &built.artifact {
+        Artifact::Docker { id } => id.clone(),
+        Artifact::Assembled(assembled) => assembled.top.digest.clone(),
+    }
+}
