@@ -35,6 +35,18 @@ pub enum EngineKind {
     Embedded,
 }
 
+impl EngineKind {
+    /// The name as command lines and files write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Docker => "docker",
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
 /// What a build may be told beyond its recipe.
 #[derive(Debug, Clone, Default)]
 pub struct BuildOptions {

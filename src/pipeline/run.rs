@@ -114,7 +114,8 @@ impl Run<'_> {
     pub async fn to_end(&self) -> Ended {
         let images: Vec<_> = self.recipes.iter().map(|recipe| recipe.image.clone()).collect();
         let parents = Parents::new(&images);
-        let graph: Vec<Vec<usize>> = images.iter().map(|image| parents.of(image).into_iter().collect()).collect();
+        let graph: Vec<Vec<usize>> =
+            images.iter().map(|image| parents.of(image).into_iter().collect()).collect();
         let slots: Vec<Slot> = images.iter().map(|_| Slot::default()).collect();
         let held = Mutex::new(BTreeMap::new());
         let work = |position: usize, above: Vec<Done>| self.one(position, above, &slots[position], &held);
@@ -159,7 +160,9 @@ impl Run<'_> {
             let start = Instant::now();
             let built = match self.recorded(position).await? {
                 Some(built) => built,
-                None if self.options.only_push => return Err(Failed::NotBuilt { image: planned.image.clone() }),
+                None if self.options.only_push => {
+                    return Err(Failed::NotBuilt { image: planned.image.clone() });
+                }
                 None => self.build(position, above.first()).await?,
             };
             self.judge(position, &built)?;
@@ -214,7 +217,11 @@ impl Run<'_> {
         let Some(record) = record.filter(|record| record.inputs == recipe.inputs) else { return Ok(None) };
         if record.engine != EngineKind::Docker {
             // What golden assembles comes out the same again: that is cheaper than keeping it.
-            return Ok(if self.options.only_push { Some(self.assemble(position, None).await?) } else { None });
+            return Ok(if self.options.only_push {
+                Some(self.assemble(position, None).await?)
+            } else {
+                None
+            });
         }
         if self.choices[position].engine != EngineKind::Docker && !self.options.only_push {
             return Ok(None);
@@ -238,7 +245,8 @@ impl Run<'_> {
             return self.assemble(position, parent).await;
         }
         let docker = self.engines.docker().await?;
-        let options = self.build_options(parent.and_then(|done| done.local.clone().or(done.published.clone())));
+        let options =
+            self.build_options(parent.and_then(|done| done.local.clone().or(done.published.clone())));
         Ok(docker.build(&self.recipes[position], &options, self.events).await?)
     }
 
@@ -263,8 +271,10 @@ impl Run<'_> {
     fn judge(&self, position: usize, built: &BuiltImage) -> Result<(), Failed> {
         let image = &self.recipes[position].image;
         let display = image.display();
-        let found =
-            policy::check_built(self.policy, &Built { name: &display, config: &built.config, image: Some(image) });
+        let found = policy::check_built(
+            self.policy,
+            &Built { name: &display, config: &built.config, image: Some(image) },
+        );
         if found.has_errors() {
             return Err(Failed::Policy { image: display, found });
         }
@@ -323,7 +333,8 @@ impl Run<'_> {
     /// Moves the tags of all images that were uploaded, unless one of the images failed.
     async fn release(&self, held: BTreeMap<usize, Uploaded<'_>>, outcomes: &mut [Outcome<Done, Failed>]) {
         if outcomes.iter().any(|outcome| outcome.done().is_none()) {
-            self.events.warn(None, "--atomic: no moving tag was moved, because not every image could be uploaded");
+            self.events
+                .warn(None, "--atomic: no moving tag was moved, because not every image could be uploaded");
             return;
         }
         for (position, uploaded) in held {
@@ -351,8 +362,11 @@ impl Run<'_> {
                         report.because = "uploaded; its tags were not moved (--atomic)".to_owned();
                         report.outcome = Fate::Failed;
                     }
-                    report.local =
-                        if done.local.is_some() { self.local_names(position).unwrap_or_default() } else { Vec::new() };
+                    report.local = if done.local.is_some() {
+                        self.local_names(position).unwrap_or_default()
+                    } else {
+                        Vec::new()
+                    };
                     report.digest = done.published.and_then(|reference| reference.digest).or(report.digest);
                     report.receipts = done.receipts;
                 }
@@ -409,9 +423,11 @@ impl Run<'_> {
 /// Where the plan found an image published, by digest.
 fn published(planned: &PlannedImage) -> Option<Reference> {
     planned.destinations.iter().find_map(|destination| match &destination.content {
-        Content::Published { digest } => {
-            Some(Reference { repository: destination.repository.clone(), tag: None, digest: Some(digest.clone()) })
-        }
+        Content::Published { digest } => Some(Reference {
+            repository: destination.repository.clone(),
+            tag: None,
+            digest: Some(digest.clone()),
+        }),
         Content::Upload => None,
     })
 }
