@@ -1,11 +1,20 @@
 //! `golden build`: build, tag locally, and with --push publish.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use crate::engine::EngineKind;
+use super::finish::{Summary, finish};
+use super::prepared::{Prepared, Wanted, logins, prepare};
+use super::session::SessionOptions;
+use crate::engine::{Artifact, EngineKind};
+use crate::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
+use crate::report::Format;
+use crate::store::destination::Named;
+use crate::store::{Blobs, Destination};
+use crate::workspace;
 
 /// Build, tag locally, and with --push publish.
 #[derive(Debug, clap::Args)]
@@ -20,7 +29,7 @@ pub struct Args {
     pub atomic: bool,
     /// How many images at once; the number of cores without.
     #[arg(long, short, value_name = "N")]
-    pub jobs: Option<std::num::NonZeroUsize>,
+    pub jobs: Option<NonZeroUsize>,
     /// Which engine builds.
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineKind>,
@@ -57,7 +66,174 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden build` is not there yet"))
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let to = args.to.as_deref().map(str::parse::<Destination>).transpose()?;
+    let secrets = secrets::read(&args.secret, &context.env, &context.cwd)?;
+    let session = SessionOptions {
+        images: args.images.clone(),
+        set: args.set.clone(),
+        changed: args.changed.clone(),
+        with_dependants: args.with_dependants,
+    };
+    let goal = match () {
+        () if args.push => Goal::Publish,
+        () if to.is_some() || args.load => Goal::Write,
+        () => Goal::Local,
+    };
+    let wanted = Wanted { engine: args.engine, goal, force: args.force, locked: args.locked };
+    let prepared = prepare(context, &session, &wanted).await?;
+    refuse(&prepared)?;
+    need_secrets(&prepared, &secrets)?;
+    let options = Options {
+        push: args.push,
+        atomic: args.atomic,
+        only_push: false,
+        again: args.force || args.no_cache,
+        jobs: jobs(args.jobs),
+        secrets,
+        no_cache: args.no_cache,
+        load: args.load,
+        proxy_args: proxies::build_args(&context.env, docker_config(context).as_ref()),
+        logins: logins(&prepared).await?,
+    };
+    let mut ended = execute(context, &prepared, &options).await;
+    let places = write(context, &prepared, &ended, to, &args).await?;
+    if let Some(file) = &args.metadata_file {
+        let summary = Summary { images: &ended.reports, places: &places };
+        workspace::fs::write_atomic(
+            &context.cwd.join(file),
+            crate::report::json::with_schema(&summary).as_bytes(),
+        )?;
+    }
+    let exit = finish(context, &mut ended, &places);
+    if exit == Exit::Done && !args.push {
+        next_steps(context, &ended);
+    }
+    Ok(exit)
+}
+
+/// Runs what is prepared.
+pub(super) async fn execute(context: &Context, prepared: &Prepared, options: &Options) -> Ended {
+    let run = Run {
+        recipes: &prepared.recipes,
+        choices: &prepared.choices,
+        names: &prepared.names,
+        plan: &prepared.plan,
+        engines: &prepared.engines,
+        registries: &prepared.registries,
+        policy: &prepared.session.workspace.spec.policy,
+        state: &prepared.state,
+        options,
+        events: &context.events,
+        now: context.now,
+    };
+    run.to_end().await
+}
+
+/// How many images at once: as asked, else the number of cores.
+pub(super) fn jobs(asked: Option<NonZeroUsize>) -> NonZeroUsize {
+    asked.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Stops before anything is built when the plan contains a refusal.
+pub(super) fn refuse(prepared: &Prepared) -> Result<(), Failure> {
+    let refused = prepared.plan.images.iter().filter(|image| image.step.is_refusal());
+    let lines: Vec<String> = refused
+        .map(|image| format!("{} is refused: {}", image.image, image.step.because().join("; ")))
+        .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Refused, anyhow::anyhow!(lines.join("\n")))
+        .hint("raise the version; or set rebuild = \"revise\" under [tags] to publish it as a revision"))
+}
+
+/// Every secret that a step asks for must be given.
+fn need_secrets(
+    prepared: &Prepared,
+    given: &std::collections::BTreeMap<String, crate::secret::Secret<Vec<u8>>>,
+) -> Result<(), Failure> {
+    for (recipe, planned) in prepared.recipes.iter().zip(&prepared.plan.images) {
+        let asked = recipe.image.run.iter().flat_map(|step| &step.secrets);
+        if let Some(name) =
+            asked.into_iter().find(|name| planned.step.is_build() && !given.contains_key(*name))
+        {
+            return Err(secrets::Error::Missing { image: recipe.image.display(), name: name.clone() }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Docker's config.json, for its proxies. One that cannot be read says nothing.
+fn docker_config(context: &Context) -> Option<serde_json::Value> {
+    let folder = context.var("DOCKER_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| context.var("HOME").map(|home| PathBuf::from(home).join(".docker")))?;
+    let bytes = workspace::fs::read_if_there(&folder.join("config.json")).ok()??;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// Writes what was assembled and stays here: where `--to` says, else to `.golden/oci`.
+async fn write(
+    context: &Context,
+    prepared: &Prepared,
+    ended: &Ended,
+    to: Option<Destination>,
+    args: &Args,
+) -> Result<Vec<String>, Failure> {
+    let wanted = to.is_some();
+    if !wanted && (args.push || args.load) {
+        return Ok(Vec::new());
+    }
+    let destination = match to {
+        Some(Destination::Layout(path)) => Destination::Layout(context.cwd.join(path)),
+        Some(Destination::Archive(path)) => Destination::Archive(context.cwd.join(path)),
+        None => Destination::Layout(prepared.state.path("oci")),
+    };
+    let assembled = ended.built.iter().filter_map(|(position, built)| match &built.artifact {
+        Artifact::Assembled(image) => Some((*position, image)),
+        Artifact::Docker { .. } => None,
+    });
+    let mut named = Vec::new();
+    for (position, image) in assembled {
+        let spec = &prepared.recipes[position].image;
+        let fan =
+            crate::tags::fan_out(&prepared.plan.images[position].publish, spec.variant.as_ref(), &spec.tags)?;
+        let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
+        named.push(Named {
+            image,
+            references: crate::pipeline::local::references(&prepared.names[position], &tags),
+        });
+    }
+    if named.is_empty() {
+        return if wanted && ended.failures.is_empty() {
+            Err(Failure::usage("--to writes images that golden assembles, and none of these was")
+                .hint("images in a Docker Engine are written by `docker save`"))
+        } else {
+            Ok(Vec::new())
+        };
+    }
+    if !wanted {
+        prepared.state.make()?;
+    }
+    let written = destination.write(&named, &Blobs::new(prepared.registries.clone())).await?;
+    for place in &written.places {
+        context.events.note(None, format!("written to {place}"));
+    }
+    for look in &written.look {
+        context.events.note(None, format!("look at it: {look}"));
+    }
+    Ok(written.places)
+}
+
+/// Says what to do next with what was built.
+fn next_steps(context: &Context, ended: &Ended) {
+    if context.format != Format::Text || context.globals.quiet {
+        return;
+    }
+    if let Some(name) = ended.reports.iter().find_map(|report| report.local.first()) {
+        context.events.note(None, format!("next: docker image inspect {name}"));
+    }
+    if ended.reports.iter().any(|report| report.outcome == crate::pipeline::Fate::Built) {
+        context.events.note(None, "publish it: golden build --push --registry HOST[:PORT][/NAMESPACE]");
+    }
 }

@@ -83,7 +83,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn question(work: &[(Registry, Subject)], untag: bool) -> String {
-    let tags = |subject: &Subject| subject.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let tags =
+        |subject: &Subject| subject.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let one = |(_, subject): &(Registry, Subject)| {
         let repository = &subject.reference.repository;
         if untag {
@@ -111,7 +112,9 @@ fn show(context: &Context, deleted: Vec<Deleted>, untag: bool) {
             (true, ..) => format!("removed {repository}:{tags}; {digest} stays"),
             (false, true, 0) => format!("deleted {repository}@{digest}"),
             (false, false, 0) => format!("deleted {repository}@{digest} ({tags})"),
-            (false, _, n) => format!("deleted {repository}@{digest} ({tags}) and {} of it", count(n, "image")),
+            (false, _, n) => {
+                format!("deleted {repository}@{digest} ({tags}) and {} of it", count(n, "image"))
+            }
         };
         context.out.data(&format!("{line}\n"));
     }

@@ -14,9 +14,9 @@ use crate::oci::Descriptor;
 use crate::platform::Platform;
 use crate::reference::{Digest, Host, Reference, Tag};
 use crate::registry::{Described, Inventory};
-use crate::report::text::{bytes, one_line};
 use crate::report::Format;
 use crate::report::table::Table;
+use crate::report::text::{bytes, one_line};
 
 /// Show manifest, config, labels, layers, and the other tags of the same digest.
 #[derive(Debug, clap::Args)]
@@ -59,7 +59,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let registry = registries::open(context, &destinations, named).at(host);
     let path = &reference.repository.path;
     let found = registry.describe(path, &reference.target()).await?;
-    let described = found.ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there")))?;
+    let described =
+        found.ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there")))?;
     let tags = Inventory::tags(&registry, path).await?;
     let same = tags.into_iter().filter(|(_, found)| found.digest == described.raw.digest);
     let output = output(reference, &described, same.map(|(tag, _)| tag).collect());
@@ -104,7 +105,17 @@ fn text(output: &Output) -> String {
         let _ = write!(text, "\n{}  {}\n", image.platform, image.digest);
         let runtime = image.config.get("config").cloned().unwrap_or_default();
         let mut table = Table::default();
-        for key in ["User", "WorkingDir", "Entrypoint", "Cmd", "Env", "ExposedPorts", "Volumes", "StopSignal", "Healthcheck"] {
+        for key in [
+            "User",
+            "WorkingDir",
+            "Entrypoint",
+            "Cmd",
+            "Env",
+            "ExposedPorts",
+            "Volumes",
+            "StopSignal",
+            "Healthcheck",
+        ] {
             if let Some(value) = runtime.get(key).filter(|value| !is_empty(value)) {
                 let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 table.row(["  ".to_owned() + key, shown]);

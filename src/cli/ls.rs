@@ -11,9 +11,9 @@ use super::exit::Exit;
 use super::registries;
 use crate::reference::{Digest, Host, Reference, Repository, RepositoryPath, Tag, Target};
 use crate::registry::{Described, Error, Inventory, Registry};
-use crate::report::text::bytes;
 use crate::report::Format;
 use crate::report::table::Table;
+use crate::report::text::bytes;
 
 /// List the repositories of a registry, or the tags of a repository.
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Some(text) => read_place(text)?,
         None => match destinations.first() {
             Some(destination) => Place::Registry(destination.host.clone()),
-            None => return Err(Failure::usage("no registry is named").hint("golden ls HOST[:PORT], or a workspace with a [[registry]]")),
+            None => {
+                return Err(Failure::usage("no registry is named")
+                    .hint("golden ls HOST[:PORT], or a workspace with a [[registry]]"));
+            }
         },
     };
     let host = match &place {
@@ -85,7 +88,8 @@ fn read_place(text: &str) -> Result<Place, Failure> {
     }
     match text.parse::<Reference>().map_err(Failure::usage)? {
         Reference { repository, tag: None, digest: None } => Ok(Place::Repository(repository)),
-        _ => Err(Failure::usage(format!("`{text}` is an image, not a repository")).hint(format!("golden inspect {text}"))),
+        _ => Err(Failure::usage(format!("`{text}` is an image, not a repository"))
+            .hint(format!("golden inspect {text}"))),
     }
 }
 
@@ -99,7 +103,11 @@ async fn show_registry(context: &Context, host: Host, registry: &Registry) -> Re
     Ok(Exit::Done)
 }
 
-async fn show_repository(context: &Context, repository: Repository, registry: &Registry) -> Result<Exit, Failure> {
+async fn show_repository(
+    context: &Context,
+    repository: Repository,
+    registry: &Registry,
+) -> Result<Exit, Failure> {
     let tags = Inventory::tags(registry, &repository.path).await?;
     let digests: BTreeMap<Digest, ()> = tags.values().map(|found| (found.digest.clone(), ())).collect();
     let path = &repository.path;

@@ -3,6 +3,8 @@
 pub mod context;
 pub mod error;
 pub mod exit;
+mod finish;
+mod prepared;
 pub mod session;
 pub mod survey;
 pub(crate) mod confirm;

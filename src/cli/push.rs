@@ -1,8 +1,13 @@
 //! `golden push`: publish what was built.
 
+use super::build::{execute, jobs, refuse};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::finish::finish;
+use super::prepared::{Wanted, logins, prepare};
+use super::session::SessionOptions;
+use crate::pipeline::{Goal, Options};
 
 /// Publish what was built.
 #[derive(Debug, clap::Args)]
@@ -18,7 +23,23 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden push` is not there yet"))
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let session = SessionOptions { images: args.images, set: args.set, ..SessionOptions::default() };
+    let wanted = Wanted { engine: None, goal: Goal::Publish, force: false, locked: false };
+    let prepared = prepare(context, &session, &wanted).await?;
+    refuse(&prepared)?;
+    let options = Options {
+        push: true,
+        atomic: args.atomic,
+        only_push: true,
+        again: false,
+        jobs: jobs(None),
+        secrets: std::collections::BTreeMap::new(),
+        no_cache: false,
+        load: false,
+        proxy_args: std::collections::BTreeMap::new(),
+        logins: logins(&prepared).await?,
+    };
+    let mut ended = execute(context, &prepared, &options).await;
+    Ok(finish(context, &mut ended, &[]))
 }

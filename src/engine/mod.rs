@@ -35,6 +35,17 @@ pub enum EngineKind {
     Embedded,
 }
 
+impl From<crate::spec::workspace::EngineName> for EngineKind {
+    fn from(name: crate::spec::workspace::EngineName) -> Self {
+        use crate::spec::workspace::EngineName;
+        match name {
+            EngineName::Auto => Self::Auto,
+            EngineName::Docker => Self::Docker,
+            EngineName::Embedded => Self::Embedded,
+        }
+    }
+}
+
 impl EngineKind {
     /// The name as command lines and files write it.
     #[must_use]

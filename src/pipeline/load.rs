@@ -13,7 +13,7 @@ use super::failed::Failed;
 const PIPE: usize = 256 * 1024;
 
 /// Streams the image, as a docker archive that names it `names`, into the engine.
-pub async fn load(
+pub(super) async fn load(
     docker: &Docker,
     assembled: &Assembled,
     names: &[Reference],

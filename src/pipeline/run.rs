@@ -13,13 +13,13 @@ use super::engines::Engines;
 use super::failed::Failed;
 use super::local;
 use super::outcome::{Fate, Report};
-use crate::engine::{Artifact, BuildOptions, BuiltImage, Engine as _, EngineKind, Login};
+use crate::engine::{Artifact, BuildOptions, BuiltImage, Engine as _, EngineKind};
 use crate::event::{Event, Events};
 use crate::plan::{Content, Plan, PlannedImage, Step};
 use crate::policy::{self, Built};
 use crate::publish::{self, BuildRecord, Receipt, Uploaded};
 use crate::reference::{Digest, Host, Reference, Repository, Tag};
-use crate::registry::Registries;
+use crate::registry::{Credential, Registries};
 use crate::render::Recipe;
 use crate::resolve::pin::Parents;
 use crate::schedule::{self, Outcome};
@@ -50,7 +50,7 @@ pub struct Options {
     /// Docker's predefined proxy build arguments.
     pub proxy_args: BTreeMap<String, String>,
     /// What engines log in with, by host.
-    pub logins: BTreeMap<Host, Login>,
+    pub logins: BTreeMap<Host, Credential>,
 }
 
 /// All that a run works with. `recipes`, `choices`, `names` and the plan's images stand side by side, parents first.

@@ -90,7 +90,9 @@ impl Error {
                 "--untag removes only the tag and leaves the digest and its other tags".to_owned(),
             ],
             Self::Part { .. } => vec!["delete the index; its images go with it".to_owned()],
-            Self::Collateral { restored: false, .. } => vec!["`golden rollback` or `golden promote` puts tags back".to_owned()],
+            Self::Collateral { restored: false, .. } => {
+                vec!["`golden rollback` or `golden promote` puts tags back".to_owned()]
+            }
             _ => Vec::new(),
         }
     }
@@ -156,7 +158,9 @@ pub async fn examine(registry: &Registry, references: &[Reference]) -> Result<Ve
         subject.needing = inventory.needing(digest).into_iter().filter(stays).collect();
         let below = match inventory.children.get(digest) {
             Some(children) => children.clone(),
-            None => registry::inventory::children(&subject.raw).into_iter().map(|child| child.digest).collect(),
+            None => {
+                registry::inventory::children(&subject.raw).into_iter().map(|child| child.digest).collect()
+            }
         };
         let unused = |child: &Digest| {
             let tagged = inventory.naming(child);

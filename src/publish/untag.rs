@@ -43,7 +43,12 @@ async fn through_stand_in(
         return Err(Error::Moved(reference));
     }
     let stand_in = stand_in(&subject.raw, fastrand::u64(..));
-    let mut guard = Guard { registry: registry.clone(), repository: repository.clone(), tag: tag.clone(), raw: Some(subject.raw.clone()) };
+    let mut guard = Guard {
+        registry: registry.clone(),
+        repository: repository.clone(),
+        tag: tag.clone(),
+        raw: Some(subject.raw.clone()),
+    };
     let swapped = registry.put_manifest(&repository.path, &target, &stand_in).await;
     let deleted = match swapped {
         Ok(()) => registry.delete_manifest(&repository.path, &stand_in.digest).await.map(drop),
@@ -118,7 +123,10 @@ mod tests {
 
     #[test]
     fn a_stand_in_is_of_the_same_kind_and_unique() {
-        let raw = RawManifest::new(media::OCI_MANIFEST, br#"{"schemaVersion":2,"subject":{"a":1},"layers":[]}"#.to_vec());
+        let raw = RawManifest::new(
+            media::OCI_MANIFEST,
+            br#"{"schemaVersion":2,"subject":{"a":1},"layers":[]}"#.to_vec(),
+        );
         let (one, two) = (stand_in(&raw, 1), stand_in(&raw, 2));
         assert_eq!(one.media_type, raw.media_type);
         assert!(one.digest != two.digest && one.digest != raw.digest);

@@ -37,7 +37,8 @@ impl Described {
     /// Bytes of everything that the image consists of, each counted once.
     #[must_use]
     pub fn size(&self) -> u64 {
-        let blobs = self.images.iter().flat_map(|image| image.manifest.layers.iter().chain([&image.manifest.config]));
+        let blobs =
+            self.images.iter().flat_map(|image| image.manifest.layers.iter().chain([&image.manifest.config]));
         let blobs: BTreeMap<&Digest, u64> = blobs.map(|blob| (&blob.digest, blob.size)).collect();
         blobs.values().sum::<u64>() + self.raw.bytes.len() as u64
     }
@@ -59,7 +60,11 @@ impl Described {
 
 impl Registry {
     /// Reads an image with its config; of an index, every image. None when there is none.
-    pub async fn describe(&self, repository: &RepositoryPath, target: &Target) -> Result<Option<Described>, Error> {
+    pub async fn describe(
+        &self,
+        repository: &RepositoryPath,
+        target: &Target,
+    ) -> Result<Option<Described>, Error> {
         let Some(raw) = self.get_manifest(repository, target).await? else { return Ok(None) };
         let mut images = Vec::new();
         let mut open = vec![raw.clone()];

@@ -71,7 +71,11 @@ pub fn is_index(media_type: &str) -> bool {
 }
 
 /// All manifests below an index that the repository has; an index may hold others.
-async fn below(registry: &Registry, repository: &RepositoryPath, index: &Digest) -> Result<BTreeSet<Digest>, Error> {
+async fn below(
+    registry: &Registry,
+    repository: &RepositoryPath,
+    index: &Digest,
+) -> Result<BTreeSet<Digest>, Error> {
     let mut found = BTreeSet::new();
     let mut open = vec![index.clone()];
     while let Some(digest) = open.pop() {

@@ -7,7 +7,7 @@ use super::place::Place;
 use crate::diagnostic::{Diagnostics, Severity, SourceMap};
 
 /// A value as a document with its schema number, ending in a newline.
-pub(super) fn with_schema(value: &impl Serialize) -> String {
+pub(crate) fn with_schema(value: &impl Serialize) -> String {
     let mut document = Map::from_iter([("schema".to_owned(), Value::from(1))]);
     match serde_json::to_value(value) {
         Ok(Value::Object(fields)) => {

@@ -3,7 +3,7 @@
 mod failure;
 pub mod format;
 mod github;
-mod json;
+pub(crate) mod json;
 pub mod out;
 mod place;
 pub mod progress;

@@ -38,6 +38,20 @@ pub struct WorkspaceTable {
     pub images: Option<Vec<String>>,
     /// Folders that are searched for templates before the built-in ones.
     pub templates: Vec<String>,
+    /// Which engine builds, unless `--engine` says.
+    pub engine: Option<EngineName>,
+}
+
+/// An engine, as `[workspace] engine` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// The cheapest one that can reach the destination.
+    Auto,
+    /// The Docker Engine.
+    Docker,
+    /// golden itself.
+    Embedded,
 }
 
 /// A `[[registry]]` entry.

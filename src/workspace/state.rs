@@ -39,12 +39,15 @@ impl State {
         super::fs::read_if_there(&self.path(file))
     }
 
+    /// Makes the folder, with a `.gitignore` of `*` in it.
+    pub fn make(&self) -> Result<(), Error> {
+        let ignore = self.folder.join(".gitignore");
+        if ignore.exists() { Ok(()) } else { super::fs::write_atomic(&ignore, b"*\n") }
+    }
+
     /// Writes a file as a whole or not at all, and makes the folders above it.
     pub fn write(&self, file: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
-        let ignore = self.folder.join(".gitignore");
-        if !ignore.exists() {
-            super::fs::write_atomic(&ignore, b"*\n")?;
-        }
+        self.make()?;
         super::fs::write_atomic(&self.path(file), bytes)
     }
 }

@@ -1,0 +1,91 @@
+//! The end of `build` and `push`: failures explained, the summary, and the exit code of several images.
+
+use serde::Serialize;
+
+use super::context::Context;
+use super::exit::Exit;
+use crate::diagnostic::SourceMap;
+use crate::pipeline::{Ended, Failed, Report};
+use crate::report::table::Table;
+use crate::report::{self, Format};
+
+/// What `--format json` and `--metadata-file` hold.
+#[derive(Serialize)]
+pub(crate) struct Summary<'a> {
+    /// What was done with each image.
+    pub(crate) images: &'a [Report],
+    /// Where assembled images were written.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub(crate) places: &'a [String],
+}
+
+/// Shows what failed and what was done; returns how the process ends (7-rules 30).
+pub(crate) fn finish(context: &Context, ended: &mut Ended, places: &[String]) -> Exit {
+    let exit = exit(ended);
+    for (position, failed) in std::mem::take(&mut ended.failures) {
+        explain(context, &ended.reports[position], failed);
+    }
+    if context.format == Format::Json {
+        context.out.json(&Summary { images: &ended.reports, places });
+    } else if !context.globals.quiet {
+        context.out.data(&table(&ended.reports));
+    }
+    exit
+}
+
+fn explain(context: &Context, report: &Report, failed: Failed) {
+    let image = format!("{}:{}", report.image, report.version);
+    if let Failed::Policy { found, .. } = &failed {
+        report::diagnostics(&context.out, Format::Text, found, &SourceMap::default());
+    }
+    let hints = failed.hints();
+    report::failure(&context.out, &Named { image, failed }, &hints);
+}
+
+/// A failure with the image that it is about.
+#[derive(Debug)]
+struct Named {
+    image: String,
+    failed: Failed,
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.image, self.failed)
+    }
+}
+
+impl std::error::Error for Named {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.failed)
+    }
+}
+
+fn table(reports: &[Report]) -> String {
+    let mut table = Table::new(["IMAGE", "OUTCOME", "DIGEST", "WHY"]);
+    for report in reports {
+        let variant = report.variant.as_ref().map(|variant| format!("-{variant}")).unwrap_or_default();
+        table.row([
+            format!("{}:{}{variant}", report.image, report.version),
+            report.outcome.verb().to_owned(),
+            report.digest.as_ref().map_or_else(|| "-".to_owned(), crate::reference::Digest::short),
+            report.because.clone(),
+        ]);
+    }
+    table.to_string()
+}
+
+/// 1 when something failed, else 4 when something was refused, else 3 for policy; 0 when all is done.
+fn exit(ended: &Ended) -> Exit {
+    let failures = || ended.failures.iter().map(|(_, failed)| failed);
+    let of_policy = |failed: &Failed| matches!(failed, Failed::Policy { .. });
+    if failures().any(|failed| !failed.is_refusal() && !of_policy(failed)) {
+        Exit::Failed
+    } else if failures().any(Failed::is_refusal) {
+        Exit::Refused
+    } else if failures().any(of_policy) {
+        Exit::Policy
+    } else {
+        Exit::Done
+    }
+}

@@ -1,0 +1,200 @@
+//! What `plan`, `build` and `push` have in common: the workspace opened, the world asked, and everything decided.
+
+use std::collections::BTreeMap;
+
+use super::context::Context;
+use super::error::Failure;
+use super::exit::Exit;
+use super::session::{Session, SessionOptions};
+use crate::engine::EngineKind;
+use crate::engine::docker::DockerEnv;
+use crate::engine::embedded::Embedded;
+use crate::observe::{self, LabelCache};
+use crate::pipeline::{Choice, Engines, Goal, choose, local};
+use crate::plan::{self, Plan, PlanOptions};
+use crate::reference::{Host, Reference, Repository};
+use crate::registry::{Credential, Endpoint, Registries, RegistryEnv};
+use crate::render::{Recipe, Templates};
+use crate::resolve::ResolvedImage;
+use crate::resolve::image::Base;
+use crate::snapshot::Observed;
+use crate::workspace::lock::key;
+use crate::workspace::state::State;
+
+/// What a command wants to know and do.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// `--engine`.
+    pub(crate) engine: Option<EngineKind>,
+    /// What becomes of the images.
+    pub(crate) goal: Goal,
+    /// `--force`.
+    pub(crate) force: bool,
+    /// `--locked`.
+    pub(crate) locked: bool,
+}
+
+/// A workspace about which everything is decided and nothing is done.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The workspace and the selected images.
+    pub(crate) session: Session,
+    /// The registries of the run.
+    pub(crate) registries: Registries,
+    /// The engines of the run.
+    pub(crate) engines: Engines,
+    /// `.golden`.
+    pub(crate) state: State,
+    /// What the images are made from, parents first.
+    pub(crate) recipes: Vec<Recipe>,
+    /// What is to be done.
+    pub(crate) plan: Plan,
+    /// Which engine builds each image.
+    pub(crate) choices: Vec<Choice>,
+    /// The repository of each image in the Docker Engine.
+    pub(crate) names: Vec<Repository>,
+}
+
+/// Opens the workspace and decides. Nothing is written anywhere.
+pub(crate) async fn prepare(
+    context: &Context,
+    options: &SessionOptions,
+    wanted: &Wanted,
+) -> Result<Prepared, Failure> {
+    let session = Session::open(context, options).await?;
+    if wanted.goal == Goal::Publish && session.destinations.is_empty() {
+        return Err(Failure::usage("there is no registry to publish to").hint(
+            "add a [[registry]] to golden.toml, or give --registry HOST[:PORT][/NAMESPACE] or GOLDEN_REGISTRY",
+        ));
+    }
+    let state = State::of(&session.workspace.root);
+    let registries = registries(context, &session);
+    let embedded = Embedded::new(registries.clone(), state.path("cache"));
+    let engines = Engines::new(DockerEnv::from_vars(&context.env), embedded);
+    let names = local_names(&session)?;
+    let mut observed = Observed::default();
+    observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
+    require_locked(&session, wanted.locked)?;
+    let asks = session.images.iter().any(|image| matches!(image.base, Base::Reference(_)));
+    let docker = if asks { engines.docker().await.ok() } else { None };
+    observe::bases(&session.images, &registries, docker, &mut observed).await?;
+    let templates = Templates::from(session.templates.clone());
+    let recipes = plan::recipes(&session.images, &observed, &templates)?;
+    let destinations = if wanted.goal == Goal::Publish { session.destinations.clone() } else { Vec::new() };
+    let cache = LabelCache::of(state.clone());
+    observe::repositories(&recipes, &destinations, &registries, &cache, &mut observed).await?;
+    let mut plan = plan::plan(&recipes, &observed, &PlanOptions { destinations, force: wanted.force })?;
+    let choices = choices(&session, &engines, &recipes, wanted).await?;
+    for (planned, choice) in plan.images.iter_mut().zip(&choices) {
+        planned.engine = planned.step.is_build().then(|| choice.engine.as_str().to_owned());
+    }
+    Ok(Prepared { session, registries, engines, state, recipes, plan, choices, names })
+}
+
+/// The registries of a run: destinations with their settings, all others as they are found.
+pub(crate) fn registries(context: &Context, session: &Session) -> Registries {
+    let endpoint = |destination: &crate::resolve::Destination| Endpoint {
+        host: destination.host.clone(),
+        ca: destination.ca.clone(),
+        http: destination.http,
+        destination: true,
+    };
+    let endpoints = session.destinations.iter().map(endpoint).collect();
+    Registries::new(endpoints, RegistryEnv::from_vars(&context.env))
+}
+
+/// The names of the images in the Docker Engine; refused when tagging one would change somebody's base (7-rules 18).
+fn local_names(session: &Session) -> Result<Vec<Repository>, Failure> {
+    let base = |image: &ResolvedImage| match &image.base {
+        Base::Reference(reference) => Some(reference.clone()),
+        Base::Scratch | Base::Requirement { .. } | Base::Workspace { .. } => None,
+    };
+    let bases: Vec<Reference> = session.images.iter().filter_map(base).collect();
+    let mut names = Vec::with_capacity(session.images.len());
+    for image in &session.images {
+        let first = session.destinations.first().map(|to| to.repository(&image.name)).transpose()?;
+        let name = local::repository(&image.name, first.as_ref())?;
+        let fan = crate::tags::fan_out(&image.version, image.variant.as_ref(), &image.tags)?;
+        let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
+        if let Some(shadowed) = local::shadowed(&local::references(&name, &tags), &bases) {
+            let what = format!(
+                "{} would be tagged {shadowed}, which an image of this workspace is built on",
+                image.display()
+            );
+            return Err(Failure::usage(what)
+                .hint("give the image another name, or the base its full reference with a digest"));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// With `--locked`, every external base must be in golden.lock already.
+fn require_locked(session: &Session, locked: bool) -> Result<(), Failure> {
+    if !locked {
+        return Ok(());
+    }
+    let pinned = |image: &&ResolvedImage| match &image.base {
+        Base::Reference(reference) if reference.digest.is_some() => true,
+        base => key(base).is_none_or(|key| session.workspace.lock.bases.contains_key(&key)),
+    };
+    match session.images.iter().find(|image| !pinned(image)) {
+        None => Ok(()),
+        Some(image) => {
+            let base = key(&image.base).unwrap_or_default();
+            let what = format!(
+                "golden.lock has no digest for {base}, the base of {}, and --locked refuses to change it",
+                image.display()
+            );
+            Err(Failure::new(Exit::Failed, anyhow::anyhow!(what))
+                .hint("run `golden update` and commit golden.lock"))
+        }
+    }
+}
+
+/// Which engine builds each image; what it cannot do is refused before anything starts.
+async fn choices(
+    session: &Session,
+    engines: &Engines,
+    recipes: &[Recipe],
+    wanted: &Wanted,
+) -> Result<Vec<Choice>, Failure> {
+    let engine =
+        wanted.engine.or(session.workspace.spec.workspace.engine.map(Into::into)).unwrap_or(EngineKind::Auto);
+    let mut choices = Vec::with_capacity(recipes.len());
+    for recipe in recipes {
+        let image = &recipe.image;
+        let choice = choose(engine, wanted.goal, image, async || engines.docker_answers().await).await;
+        if choice.engine == EngineKind::Embedded {
+            crate::assemble::can_assemble(image).map_err(|error| {
+                let hints = error.hints();
+                let failure = Failure::new(Exit::Usage, anyhow::Error::new(error).context(image.display()));
+                hints.into_iter().fold(failure, Failure::hint)
+            })?;
+        } else if let Some(what) = crate::render::needs_embedded(image) {
+            return Err(Failure::usage(format!("{}: {what} needs the embedded engine", image.display()))
+                .hint("leave --engine away, or give --engine embedded"));
+        }
+        choices.push(choice);
+    }
+    Ok(choices)
+}
+
+/// What engines log in with: the credentials of every registry that bases come from or images go to.
+pub(crate) async fn logins(prepared: &Prepared) -> Result<BTreeMap<Host, Credential>, Failure> {
+    let mut hosts: Vec<Host> = prepared.session.destinations.iter().map(|to| to.host.clone()).collect();
+    for recipe in &prepared.recipes {
+        if let crate::render::PinnedBase::Registry { reference, .. } = &recipe.base {
+            hosts.push(reference.repository.host.clone());
+        }
+    }
+    hosts.sort();
+    hosts.dedup();
+    let mut logins = BTreeMap::new();
+    for host in hosts {
+        if let Some(credential) = prepared.registries.credential(&host).await? {
+            logins.insert(host, credential);
+        }
+    }
+    Ok(logins)
+}
