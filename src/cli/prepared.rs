@@ -6,18 +6,17 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::session::{Session, SessionOptions};
+use super::survey::{Survey, registries, survey};
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
-use crate::observe::{self, LabelCache};
 use crate::pipeline::{Choice, Engines, Goal, choose, local};
-use crate::plan::{self, Plan, PlanOptions};
+use crate::plan::{Plan, PlanOptions};
 use crate::reference::{Host, Reference, Repository};
-use crate::registry::{Credential, Endpoint, Registries, RegistryEnv};
-use crate::render::{Recipe, Templates};
+use crate::registry::{Credential, Registries};
+use crate::render::Recipe;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
-use crate::snapshot::Observed;
 use crate::workspace::lock::key;
 use crate::workspace::state::State;
 
@@ -68,39 +67,19 @@ pub(crate) async fn prepare(
         ));
     }
     let state = State::of(&session.workspace.root);
-    let registries = registries(context, &session);
+    let registries = registries(context, &session.destinations);
     let embedded = Embedded::new(registries.clone(), state.path("cache"));
     let engines = Engines::new(DockerEnv::from_vars(&context.env), embedded);
     let names = local_names(&session)?;
-    let mut observed = Observed::default();
-    observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
     require_locked(&session, wanted.locked)?;
-    let asks = session.images.iter().any(|image| matches!(image.base, Base::Reference(_)));
-    let docker = if asks { engines.docker().await.ok() } else { None };
-    observe::bases(&session.images, &registries, docker, &mut observed).await?;
-    let templates = Templates::from(session.templates.clone());
-    let recipes = plan::recipes(&session.images, &observed, &templates)?;
     let destinations = if wanted.goal == Goal::Publish { session.destinations.clone() } else { Vec::new() };
-    let cache = LabelCache::of(state.clone());
-    observe::repositories(&recipes, &destinations, &registries, &cache, &mut observed).await?;
-    let mut plan = plan::plan(&recipes, &observed, &PlanOptions { destinations, force: wanted.force })?;
+    let options = PlanOptions { destinations, force: wanted.force };
+    let Survey { recipes, mut plan, .. } = survey(&session, &registries, &engines, &options).await?;
     let choices = choices(&session, &engines, &recipes, wanted).await?;
     for (planned, choice) in plan.images.iter_mut().zip(&choices) {
         planned.engine = planned.step.is_build().then(|| choice.engine.as_str().to_owned());
     }
     Ok(Prepared { session, registries, engines, state, recipes, plan, choices, names })
-}
-
-/// The registries of a run: destinations with their settings, all others as they are found.
-pub(crate) fn registries(context: &Context, session: &Session) -> Registries {
-    let endpoint = |destination: &crate::resolve::Destination| Endpoint {
-        host: destination.host.clone(),
-        ca: destination.ca.clone(),
-        http: destination.http,
-        destination: true,
-    };
-    let endpoints = session.destinations.iter().map(endpoint).collect();
-    Registries::new(endpoints, RegistryEnv::from_vars(&context.env))
 }
 
 /// The names of the images in the Docker Engine; refused when tagging one would change somebody's base (7-rules 18).
