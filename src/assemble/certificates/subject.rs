@@ -9,8 +9,6 @@ use x509_parser::prelude::X509Certificate;
 /// The hash of the subject of a certificate in DER. None when it cannot be read.
 pub(super) fn hash(der: &[u8]) -> Option<u32> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let (_, header) = Header::from_der(certificate.subject.as_raw()).ok()?;
-    drop(header);
     let digest = Sha1::digest(canonical(certificate.subject.as_raw())?);
     Some(u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]))
 }
@@ -94,4 +92,38 @@ fn wrap(tag: u8, content: &[u8], out: &mut Vec<u8>) {
         out.extend(bytes);
     }
     out.extend_from_slice(content);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C = DE, O = "  Ünï  Corp ", OU = Multi + CN = "Weird   ROOT", emailAddress = A@B.example; openssl says
+    /// d38c07b3 of it.
+    const WEIRD: &[u8] = b"-----BEGIN CERTIFICATE-----\n\
+        MIICJTCCAcugAwIBAgIUfrvpOSAdSzpiZVL7BO84zR0mlVIwCgYIKoZIzj0EAwIw\n\
+        ZzELMAkGA1UEBhMCREUxFzAVBgNVBAoMDiAgw5xuw68gIENvcnAgMSMwDAYDVQQL\n\
+        DAVNdWx0aTATBgNVBAMMDFdlaXJkICAgUk9PVDEaMBgGCSqGSIb3DQEJARYLQUBC\n\
+        LmV4YW1wbGUwIBcNMjYxMTI1MDIxMzQwWhgPMjEyNjExMDEwMjEzNDBaMGcxCzAJ\n\
+        BgNVBAYTAkRFMRcwFQYDVQQKDA4gIMOcbsOvICBDb3JwIDEjMAwGA1UECwwFTXVs\n\
+        dGkwEwYDVQQDDAxXZWlyZCAgIFJPT1QxGjAYBgkqhkiG9w0BCQEWC0FAQi5leGFt\n\
+        cGxlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAES+QcQ7+5t455yKc/gKqkYlfz\n\
+        +B7a4LDKUPFmok/z0bGY7YaWRThodqFEIlh2aHMRNrjGP0UYuq8kVMS8TqbVu6NT\n\
+        MFEwHQYDVR0OBBYEFMTc8fC1+D1UqM32nUqkBPqHQvdfMB8GA1UdIwQYMBaAFMTc\n\
+        8fC1+D1UqM32nUqkBPqHQvdfMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwID\n\
+        SAAwRQIgQzc8JcNnV99gD6nKtIv16sKoOe37z5OKm/WTO1pgSr8CIQCzVovmC4dl\n\
+        V5SmhO/SOhkEgxKrwoIFERisRQqc5tdOyA==\n\
+        -----END CERTIFICATE-----\n";
+
+    #[test]
+    fn the_hash_is_openssls() {
+        let (_, pem) = x509_parser::pem::parse_x509_pem(WEIRD).unwrap();
+        assert_eq!(format!("{:08x}", hash(&pem.contents).unwrap()), "d38c07b3");
+        assert_eq!(hash(b"no certificate"), None);
+    }
+
+    #[test]
+    fn white_space_is_collapsed_and_ascii_lowered() {
+        assert_eq!(collapse("  ÜNÏ \t Corp "), "ÜnÏ corp");
+    }
 }
