@@ -359,7 +359,7 @@ impl Run<'_> {
             match outcome {
                 Outcome::Done(done) => {
                     if self.options.atomic && !all_done {
-                        report.because = "uploaded; its tags were not moved (--atomic)".to_owned();
+                        "uploaded; its tags were not moved (--atomic)".clone_into(&mut report.because);
                         report.outcome = Fate::Failed;
                     }
                     report.local = if done.local.is_some() {
