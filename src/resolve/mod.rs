@@ -1,9 +1,220 @@
 //! From what the user wrote to what it means: defaults merged, the matrix unrolled, templates filled in.
 
+mod build;
+mod claims;
 pub mod destination;
+pub mod draft;
+pub mod family;
+pub mod graph;
 pub mod image;
+mod inherit;
+pub mod labels;
+mod matrix;
 pub mod pin;
+pub mod select;
+mod strings;
+pub mod target;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeValue;
 
 pub use destination::Destination;
+pub use draft::Draft;
 pub use image::ResolvedImage;
 pub use pin::PinnedBase;
+pub use strings::Names;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::spec::document::{Files, Table, entry};
+use crate::spec::{ImageSpec, WorkspaceSpec, keyed, typed::typed};
+use strings::Strings;
+
+/// golden.toml as it is to be used.
+#[derive(Debug)]
+pub struct WorkspaceFile<'t> {
+    /// The file, relative to the workspace.
+    pub file: PathBuf,
+    /// What it says.
+    pub spec: WorkspaceSpec,
+    /// `[defaults]`, still with its templates.
+    pub defaults: Table<'t>,
+    /// The names that templates of images see, but for `matrix` and `image`.
+    pub names: Names,
+}
+
+/// An image.toml, parsed.
+#[derive(Debug)]
+pub struct ImageFile<'t> {
+    /// The file, relative to the workspace.
+    pub file: PathBuf,
+    /// What it says.
+    pub table: Table<'t>,
+}
+
+/// Reads golden.toml. `names` has what templates see beside `vars`; `set` overrides variables.
+pub fn workspace<'t>(
+    file: &Path,
+    mut table: Table<'t>,
+    names: Names,
+    set: &BTreeMap<String, String>,
+    found: &mut Diagnostics,
+) -> WorkspaceFile<'t> {
+    let files = Files { workspace: file.to_owned(), image: file.to_owned() };
+    let defaults = take_defaults(&mut table, &files, found);
+    keyed::check(&mut table, &files, found);
+    let mut vars = BTreeMap::new();
+    if let Some(DeValue::Table(entries)) = table.get("vars").map(toml::Spanned::get_ref) {
+        let text = |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &crate::spec::document::Value<'_>)| {
+            Some((key.get_ref().clone().into_owned(), value.get_ref().as_str()?.to_owned()))
+        };
+        vars.extend(entries.iter().filter_map(text));
+    }
+    vars.extend(set.clone());
+    let names = names.with("vars", vars);
+    let kept = table.remove("vars");
+    let mut own = Diagnostics::new();
+    let failed = Strings::default().fill(&mut table, &names, true, &files, &mut own);
+    if let Some(vars) = kept {
+        table.insert(toml::Spanned::new(vars.span(), "vars".into()), vars);
+    }
+    let spec = typed(table, &files, &mut own);
+    settle(own, &failed, &files, found);
+    WorkspaceFile { file: file.to_owned(), spec, defaults, names }
+}
+
+fn take_defaults<'t>(table: &mut Table<'t>, files: &Files, found: &mut Diagnostics) -> Table<'t> {
+    let Some(value) = table.get("defaults") else { return Table::new() };
+    let DeValue::Table(mut defaults) = value.get_ref().clone() else { return Table::new() };
+    table.remove("defaults");
+    for key in ["image", "matrix"] {
+        if let Some((span, _)) = entry(&defaults, &[key]) {
+            let message = format!("[{key}] cannot have defaults: it is each image's own");
+            found.push(files.at(Diagnostic::error("spec.unknown-key", message), &span, ""));
+            defaults.remove(key);
+        }
+    }
+    defaults
+}
+
+/// Keeps what was found, but for what follows from a template that could not be filled in.
+fn settle(own: Diagnostics, failed: &[std::ops::Range<usize>], files: &Files, found: &mut Diagnostics) {
+    let follows = |diagnostic: &Diagnostic| {
+        diagnostic.rule != "spec.template"
+            && diagnostic.labels.first().is_some_and(|label| {
+                failed.iter().any(|span| label.file == files.file(span) && label.span == Files::local(span))
+            })
+    };
+    for diagnostic in own {
+        if !follows(&diagnostic) {
+            found.push(diagnostic);
+        }
+    }
+}
+
+/// Drafts of all images, parents first. `complete`: whether every image file could be parsed.
+#[must_use]
+pub fn drafts(
+    workspace: &WorkspaceFile<'_>,
+    images: &[ImageFile<'_>],
+    complete: bool,
+    found: &mut Diagnostics,
+) -> Vec<Draft> {
+    let strings = Strings::default();
+    let mut drafts = Vec::new();
+    let mut complete = complete;
+    for image in images {
+        let before = drafts.len();
+        let rows = rows_of(workspace, image, &strings, &mut drafts, found);
+        complete &= drafts.len() - before == rows;
+    }
+    claims::check(&drafts, found);
+    graph::ordered(drafts, complete, found)
+}
+
+/// Adds the drafts of one image file; returns how many there should be.
+fn rows_of(
+    workspace: &WorkspaceFile<'_>,
+    image: &ImageFile<'_>,
+    strings: &Strings,
+    drafts: &mut Vec<Draft>,
+    found: &mut Diagnostics,
+) -> usize {
+    let files = Files { workspace: workspace.file.clone(), image: image.file.clone() };
+    let mut own = image.table.clone();
+    let mut axes = Table::new();
+    if let Some((key, value)) = own.remove_entry("matrix") {
+        axes.insert(key, value);
+    }
+    let at = entry(&axes, &["matrix"]).map_or(0..0, |(key, _)| key);
+    let mut early = Diagnostics::new();
+    let failed = strings.fill(&mut axes, &workspace.names, false, &files, &mut early);
+    let matrix = typed::<ImageSpec>(axes, &files, &mut early).matrix;
+    settle(early, &failed, &files, found);
+    let rows = match matrix::rows(&matrix) {
+        Ok((rows, idle)) => {
+            for number in idle {
+                let message = format!("entry {} of `exclude` leaves out nothing", number + 1);
+                found.push(files.at(Diagnostic::warning("matrix.exclude", message), &at, ""));
+            }
+            rows
+        }
+        Err(error) => {
+            found.push(files.at(Diagnostic::error("spec.matrix", error.to_string()), &at, ""));
+            return 1;
+        }
+    };
+    for row in &rows {
+        let mut table = inherit::merged(&workspace.defaults, &own);
+        let mut found_here = Diagnostics::new();
+        let names = workspace.names.clone().with("matrix", row.clone());
+        let failed = fill_image(strings, &mut table, names, &files, &mut found_here);
+        keyed::check(&mut table, &files, &mut found_here);
+        let spec: ImageSpec = typed(table.clone(), &files, &mut found_here);
+        let draft = build::draft(spec, &table, row, &files, &mut found_here);
+        settle(found_here, &failed, &files, found);
+        drafts.extend(draft);
+    }
+    rows.len()
+}
+
+/// Fills in `[image]` first, entry by entry, so that the rest of the file sees it.
+fn fill_image(
+    strings: &Strings,
+    table: &mut Table<'_>,
+    mut names: Names,
+    files: &Files,
+    found: &mut Diagnostics,
+) -> Vec<std::ops::Range<usize>> {
+    let mut failed = Vec::new();
+    names = names.with("image", BTreeMap::new());
+    if let Some(DeValue::Table(image)) = table.get_mut("image").map(toml::Spanned::get_mut) {
+        let mut order: Vec<String> = image.keys().map(|key| key.get_ref().clone().into_owned()).collect();
+        order.sort_by_key(|key| match key.as_str() {
+            "name" => 0,
+            "version" => 1,
+            "variant" => 2,
+            _ => 3,
+        });
+        for key in order {
+            let Some((name, value)) = image.get_key_value(&*key).map(|(n, v)| (n.clone(), v.clone())) else { continue };
+            let mut one = Table::new();
+            one.insert(name, value);
+            failed.extend(strings.fill(&mut one, &names, false, files, found));
+            for (name, value) in one {
+                if let Some(text) = value.get_ref().as_str() {
+                    names.set("image", &key, text);
+                }
+                image.insert(name, value);
+            }
+        }
+    }
+    // What is left of [image] has no template any more, unless a value has braces of its own: those stay.
+    let image = table.remove_entry("image");
+    failed.extend(strings.fill(table, &names, false, files, found));
+    if let Some((key, value)) = image {
+        table.insert(key, value);
+    }
+    failed
+}

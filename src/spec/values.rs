@@ -17,8 +17,7 @@ impl TryFrom<String> for Version {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let tell = |error| format!("`{text}` is not a version of semver 2.0.0, such as 1.2.3: {error}");
-        semver::Version::parse(&text).map(Self).map_err(tell)
+        crate::tags::version(&text).map(Self).map_err(|error| error.to_string())
     }
 }
 

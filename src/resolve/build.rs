@@ -1,0 +1,424 @@
+//! From the shape of image.toml to a [`Draft`]: what serde cannot say is checked here, each at its place.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::draft::{Draft, FileWish, Place, TrustWish, Wanted};
+use super::image::{
+    Base, Config, EnvValue, Family, Healthcheck, Invocation, Owner, Packages, Port, Protocol, Provenance,
+    ResolvedImage, RunStep,
+};
+use super::labels::{INPUTS, labels};
+use super::matrix::Row;
+use super::{family, target};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::spec::ImageSpec;
+use crate::spec::base::BaseSpec;
+use crate::spec::config::{ConfigTable, HealthcheckTable, Transport, Words};
+use crate::spec::document::{Files, Table, entry};
+use crate::spec::image::{FileTable, ImageTable, TagsTable};
+use crate::spec::values::{EnvSpec, OwnerSpec};
+use crate::tags::{Level, TagRules};
+
+/// Makes a draft of what was read. None when the image has no name, version or base to go on with.
+pub fn draft(
+    spec: ImageSpec,
+    table: &Table<'_>,
+    row: &Row,
+    files: &Files,
+    found: &mut Diagnostics,
+) -> Option<Draft> {
+    let mut maker = Maker { table, files, found };
+    maker.required(&spec);
+    let image = spec.image.unwrap_or_default();
+    maker.image(&image);
+    if spec.labels.contains_key(INPUTS) {
+        maker.error(&["labels", INPUTS], "labels.inputs", format!("golden alone sets `{INPUTS}`"));
+    }
+    let config = maker.config(spec.config);
+    let packages = maker.packages(spec.packages.install, spec.packages.remove);
+    let wishes: Vec<_> =
+        spec.files.into_iter().enumerate().filter_map(|(n, file)| maker.file(n, file)).collect();
+    let trust = spec.certs.trust.into_iter().enumerate().map(|(n, pattern)| maker.trust(n, pattern)).collect();
+    let run = maker.run(spec.run);
+    let extra_places = (0..spec.tags.extra.len())
+        .map(|n| maker.place(&["tags", "extra", &n.to_string()]))
+        .collect();
+
+    let (name, version) = (image.name?, image.version?.0);
+    let (base, base_variant) = base(image.base?);
+    let (labels, suppressed_labels) =
+        labels(&spec.labels, name.as_str(), &version.to_string(), image.description.as_deref());
+    let told = match &base {
+        Base::Scratch => Some(Family::Static),
+        Base::Reference(reference) => family::of(reference),
+        Base::Requirement { repository, .. } => family::of(&crate::reference::Reference {
+            repository: repository.clone(),
+            tag: None,
+            digest: None,
+        }),
+        Base::Workspace { .. } => None,
+    };
+    let mut platforms = image.platforms.unwrap_or_default();
+    let mut seen = std::collections::BTreeSet::new();
+    platforms.retain(|platform| seen.insert(platform.clone()));
+    Some(Draft {
+        family: image.family.map(written_family).or(told),
+        template: image.template,
+        base_variant,
+        files: wishes,
+        trust,
+        place: maker.place(&["image", "name"]),
+        base_place: maker.place(&["image", "base"]),
+        packages_place: maker.place(&["packages"]),
+        extra_places,
+        image: ResolvedImage {
+            name,
+            source: files.image.clone(),
+            row: row.clone(),
+            version,
+            variant: image.variant.and_then(|variant| variant.0),
+            description: image.description,
+            base,
+            family: Family::Static,
+            template: String::new(),
+            platforms,
+            labels,
+            suppressed_labels,
+            env: environment(spec.env),
+            config,
+            certificates: Vec::new(),
+            packages,
+            files: Vec::new(),
+            run,
+            tags: rules(spec.tags),
+            provenance: Provenance::default(),
+        },
+    })
+}
+
+const fn written_family(family: crate::spec::values::Family) -> Family {
+    use crate::spec::values::Family as Written;
+    match family {
+        Written::Debian => Family::Debian,
+        Written::Alpine => Family::Alpine,
+        Written::Rhel => Family::Rhel,
+        Written::Static => Family::Static,
+    }
+}
+
+fn base(spec: BaseSpec) -> (Base, Option<Option<crate::tags::Variant>>) {
+    match spec {
+        BaseSpec::Scratch => (Base::Scratch, None),
+        BaseSpec::Reference(reference) => (Base::Reference(reference), None),
+        BaseSpec::Requirement { repository, version } => {
+            (Base::Requirement { repository, requirement: version.0 }, None)
+        }
+        BaseSpec::Workspace { image, version, variant } => {
+            let base = Base::Workspace {
+                name: image,
+                requirement: version.map(|version| version.0),
+                variant: variant.clone().flatten(),
+            };
+            (base, variant)
+        }
+    }
+}
+
+fn environment(spec: indexmap::IndexMap<String, EnvSpec>) -> Vec<(String, EnvValue)> {
+    let value = |value| match value {
+        EnvSpec::Set(text) => Some(EnvValue::Set(text)),
+        EnvSpec::Dropped => None,
+        EnvSpec::Extend { prepend, append } => Some(EnvValue::Extend { prepend, append }),
+    };
+    spec.into_iter().filter_map(|(key, spec)| Some((key, value(spec)?))).collect()
+}
+
+fn rules(spec: TagsTable) -> TagRules {
+    let default = TagRules::default();
+    let mut fan_out = spec.fan_out.map_or(default.fan_out, |levels| levels.into_iter().collect());
+    fan_out.insert(Level::Full);
+    TagRules {
+        latest: spec.latest.unwrap_or(default.latest),
+        zero_major: spec.zero_major.unwrap_or(default.zero_major),
+        fan_out,
+        immutable: spec.immutable.unwrap_or(default.immutable),
+        extra: spec.extra,
+        rebuild: spec.rebuild.unwrap_or(default.rebuild),
+        withdrawn: spec.withdrawn.into_iter().map(|version| version.0).collect(),
+    }
+}
+
+struct Maker<'a, 't> {
+    table: &'a Table<'t>,
+    files: &'a Files,
+    found: &'a mut Diagnostics,
+}
+
+impl Maker<'_, '_> {
+    /// Where `path` is written; where what contains it is, when it is not.
+    fn span(&self, path: &[&str]) -> Range<usize> {
+        (1..=path.len())
+            .rev()
+            .find_map(|length| entry(self.table, &path[..length]))
+            .map_or(0..0, |(key, value)| if value.span().is_empty() { key } else { value.span() })
+    }
+
+    fn place(&self, path: &[&str]) -> Place {
+        let span = self.span(path);
+        Place { file: self.files.file(&span).to_owned(), span: Files::local(&span) }
+    }
+
+    fn report(&mut self, path: &[&str], diagnostic: Diagnostic) {
+        let span = self.span(path);
+        let diagnostic = self.files.at(diagnostic, &span, "");
+        self.found.push(diagnostic);
+    }
+
+    fn error(&mut self, path: &[&str], rule: &'static str, message: impl Into<String>) {
+        self.report(path, Diagnostic::error(rule, message));
+    }
+
+    /// The folder of the file that `path` is written in, relative to the workspace.
+    fn folder(&self, path: &[&str]) -> PathBuf {
+        let span = self.span(path);
+        self.files.file(&span).parent().unwrap_or(Path::new("")).to_owned()
+    }
+
+    fn required(&mut self, spec: &ImageSpec) {
+        let has = |path: &[&str]| entry(self.table, path).is_some();
+        let mut missing = Vec::new();
+        if !has(&["image"]) {
+            missing.push((&["image"][..], "the table [image] is missing", "it needs name, version and base"));
+        } else if spec.image.is_some() {
+            for (key, message, help) in [
+                (&["image", "name"], "`name` is missing in [image]", "write name = \"…\", the repository path"),
+                (&["image", "version"], "`version` is missing in [image]", "write version = \"1.0.0\""),
+                (&["image", "base"], "`base` is missing in [image]", "write base = \"scratch\", or a reference"),
+            ] {
+                if !has(key) {
+                    missing.push((&key[..], message, help));
+                }
+            }
+        }
+        for (path, message, help) in missing {
+            self.report(path, Diagnostic::error("spec.missing", message).help(help));
+        }
+    }
+
+    fn image(&mut self, image: &ImageTable) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if let Some(template) = &image.template {
+            if template.is_empty() || template.starts_with('.') || !template.chars().all(plain) {
+                self.error(&["image", "template"], "spec.value", format!("`{template}` is not a template's name"));
+            }
+        }
+    }
+
+    fn config(&mut self, spec: ConfigTable) -> Config {
+        if let Some(user) = spec.user.as_deref() {
+            self.user(&["config", "user"], user);
+        }
+        if let Some(workdir) = spec.workdir.as_deref().filter(|path| !path.starts_with('/')) {
+            let message = format!("the working directory `{workdir}` is not an absolute path");
+            self.error(&["config", "workdir"], "spec.value", message);
+        }
+        for (n, volume) in spec.volumes.iter().flatten().enumerate() {
+            if !volume.starts_with('/') {
+                let message = format!("the volume `{volume}` is not an absolute path");
+                self.error(&["config", "volumes", &n.to_string()], "spec.value", message);
+            }
+        }
+        if let Some(signal) = spec.stop_signal.as_deref().filter(|signal| !is_signal(signal)) {
+            let message = format!("`{signal}` is not a signal, such as SIGTERM or 15");
+            self.error(&["config", "stop_signal"], "spec.value", message);
+        }
+        if spec.shell.as_ref().is_some_and(Vec::is_empty) {
+            self.error(&["config", "shell"], "spec.value", "a shell needs at least its program");
+        }
+        let healthcheck = spec.healthcheck.and_then(|check| self.healthcheck(check));
+        Config {
+            expose: ports(spec.expose.unwrap_or_default()),
+            user: spec.user,
+            workdir: spec.workdir,
+            entrypoint: spec.entrypoint.map(invocation),
+            cmd: spec.cmd.map(invocation),
+            volumes: spec.volumes.unwrap_or_default(),
+            stop_signal: spec.stop_signal,
+            shell: spec.shell,
+            healthcheck,
+        }
+    }
+
+    fn user(&mut self, path: &[&str], user: &str) {
+        if let Err(message) = OwnerSpec::try_from(user.to_owned()) {
+            self.error(path, "spec.value", message.replace("an owner", "a user").replace("0:0", "10001:10001"));
+        }
+    }
+
+    fn healthcheck(&mut self, spec: HealthcheckTable) -> Option<Healthcheck> {
+        let path = ["config", "healthcheck", "test"];
+        let test = match spec.test {
+            Some(Words::Line(line)) => vec!["CMD-SHELL".to_owned(), line],
+            Some(Words::List(words)) => words,
+            None if entry(self.table, &path).is_some() => return None,
+            None => {
+                self.error(&path, "spec.missing", "`test` is missing in config.healthcheck");
+                return None;
+            }
+        };
+        let fits = match test.first().map(String::as_str) {
+            Some("NONE") => test.len() == 1,
+            Some("CMD") => test.len() > 1,
+            Some("CMD-SHELL") => test.len() == 2,
+            _ => false,
+        };
+        if !fits {
+            let message = "a test is [\"CMD\", program, …], [\"CMD-SHELL\", line] or [\"NONE\"]";
+            self.error(&path, "spec.value", message);
+        }
+        Some(Healthcheck {
+            test,
+            interval: spec.interval.map(|interval| interval.0),
+            timeout: spec.timeout.map(|timeout| timeout.0),
+            start_period: spec.start_period.map(|period| period.0),
+            retries: spec.retries,
+        })
+    }
+
+    fn packages(&mut self, install: Vec<String>, remove: Vec<String>) -> Packages {
+        for (key, list) in [("install", &install), ("remove", &remove)] {
+            for (n, package) in list.iter().enumerate() {
+                let odd = |c: char| c.is_whitespace() || c.is_control();
+                if package.is_empty() || package.starts_with('-') || package.contains(odd) {
+                    let message = format!("`{package}` is not the name of a package");
+                    self.error(&["packages", key, &n.to_string()], "spec.value", message);
+                }
+            }
+        }
+        Packages { install, remove }
+    }
+
+    fn trust(&mut self, number: usize, pattern: String) -> TrustWish {
+        let path = ["certs", "trust", &number.to_string()];
+        TrustWish { folder: self.folder(&path), place: self.place(&path), pattern }
+    }
+
+    fn file(&mut self, number: usize, spec: FileTable) -> Option<FileWish> {
+        let number = number.to_string();
+        let at = ["files", number.as_str()];
+        let key = |key: &'static str| ["files", number.as_str(), key];
+        let Some(written) = spec.target else {
+            if entry(self.table, &key("target")).is_none() {
+                self.error(&at, "spec.missing", "`target` is missing in [[files]]");
+            }
+            return None;
+        };
+        let (target, into) = match target::normalised(&written) {
+            Ok(normal) => normal,
+            Err(message) => {
+                self.error(&key("target"), "spec.value", message);
+                return None;
+            }
+        };
+        let (what, place) = match (spec.source, spec.content) {
+            (Some(_), Some(_)) => {
+                self.error(&at, "spec.value", "a [[files]] entry has either `source` or `content`, not both");
+                return None;
+            }
+            (Some(pattern), None) => {
+                let folder = self.folder(&key("source"));
+                (Wanted::Source { folder, pattern }, self.place(&key("source")))
+            }
+            (None, Some(_)) if into => {
+                let message = format!("`{written}` names a folder; `content` needs the name of a file");
+                self.error(&key("target"), "spec.value", message);
+                return None;
+            }
+            (None, Some(content)) => (Wanted::Content(content), self.place(&key("content"))),
+            (None, None) if into => (Wanted::Folder, self.place(&key("target"))),
+            (None, None) => {
+                let diagnostic = Diagnostic::error("spec.missing", "a [[files]] entry needs `source` or `content`");
+                self.report(&at, diagnostic.help("a target that ends in `/` alone makes an empty folder"));
+                return None;
+            }
+        };
+        let owner = spec.owner.map_or(Owner::ROOT, owner);
+        Some(FileWish { what, target, into, mode: spec.mode.map(|mode| mode.0), owner, place })
+    }
+
+    fn run(&mut self, steps: Vec<crate::spec::image::RunTable>) -> Vec<RunStep> {
+        let mut all = Vec::new();
+        for (n, step) in steps.into_iter().enumerate() {
+            let n = n.to_string();
+            if let Some(user) = &step.user {
+                self.user(&["run", &n, "user"], user);
+            }
+            for (m, secret) in step.secrets.iter().enumerate() {
+                let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+                if secret.is_empty() || secret.starts_with('.') || !secret.bytes().all(plain) {
+                    let message = format!("`{secret}` is not the name of a secret (letters, digits, `_`, `-`, `.`)");
+                    self.error(&["run", &n, "secrets", &m.to_string()], "spec.value", message);
+                }
+            }
+            match step.script {
+                Some(script) if script.trim().is_empty() => {
+                    self.error(&["run", &n, "script"], "spec.value", "a script cannot be empty");
+                }
+                Some(script) => {
+                    all.push(RunStep { name: step.name, script, user: step.user, secrets: step.secrets });
+                }
+                None if entry(self.table, &["run", &n, "script"]).is_none() => {
+                    self.error(&["run", &n], "spec.missing", "`script` is missing in [[run]]");
+                }
+                None => {}
+            }
+        }
+        all
+    }
+}
+
+fn is_signal(text: &str) -> bool {
+    let number = text.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number));
+    let name = text.strip_prefix("SIG").is_some_and(|name| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"+-".contains(&b))
+    });
+    number && text.bytes().all(|b| b.is_ascii_digit()) || name
+}
+
+fn ports(exposed: Vec<crate::spec::config::Exposed>) -> Vec<Port> {
+    let mut seen = BTreeMap::new();
+    let mut ports = Vec::new();
+    for range in exposed {
+        let protocol = match range.protocol {
+            Transport::Tcp => Protocol::Tcp,
+            Transport::Udp => Protocol::Udp,
+            Transport::Sctp => Protocol::Sctp,
+        };
+        for number in range.first..=range.last {
+            let port = Port { number, protocol };
+            if seen.insert(port, ()).is_none() {
+                ports.push(port);
+            }
+        }
+    }
+    ports
+}
+
+fn invocation(words: Words) -> Invocation {
+    match words {
+        Words::List(words) => Invocation::Exec(words),
+        Words::Line(line) => Invocation::Shell(line),
+    }
+}
+
+fn owner(spec: OwnerSpec) -> Owner {
+    let number = |text: &str| text.parse::<u32>().ok();
+    match (number(&spec.user), spec.group.as_deref().map(number)) {
+        (Some(uid), Some(Some(gid))) => Owner::Numeric { uid, gid },
+        // As Docker's --chown has it: one number stands for both.
+        (Some(uid), None) => Owner::Numeric { uid, gid: uid },
+        _ => Owner::Named { user: spec.user, group: spec.group },
+    }
+}

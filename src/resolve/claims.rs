@@ -1,0 +1,97 @@
+//! Two images that claim the same tag are refused before anything starts (2-tags), with both places shown.
+
+use std::collections::BTreeMap;
+
+use super::draft::{Draft, Place};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::reference::{RepositoryPath, Tag};
+use crate::tags::{Latest, Role, check_extra, fan_out, precedence};
+
+/// Checks the tags of all images against one another.
+pub fn check(drafts: &[Draft], found: &mut Diagnostics) {
+    let mut repositories: BTreeMap<&RepositoryPath, Vec<&Draft>> = BTreeMap::new();
+    for draft in drafts {
+        repositories.entry(&draft.image.name).or_default().push(draft);
+    }
+    for (name, drafts) in repositories {
+        extras(&drafts, found);
+        collisions(name, &drafts, found);
+    }
+}
+
+fn at(diagnostic: Diagnostic, place: &Place, text: impl Into<String>) -> Diagnostic {
+    diagnostic.at(&place.file, place.span.clone(), text)
+}
+
+fn extras(drafts: &[&Draft], found: &mut Diagnostics) {
+    let variants: Vec<&str> =
+        drafts.iter().filter_map(|draft| draft.image.variant.as_ref()).map(|v| v.as_str()).collect();
+    for draft in drafts {
+        let variant = draft.image.variant.as_ref();
+        for (extra, place) in draft.image.tags.extra.iter().zip(&draft.extra_places) {
+            if let Err(error) = check_extra(extra, variant, variants.iter().copied()) {
+                found.push(at(Diagnostic::error("tags.extra", error.to_string()), place, ""));
+            }
+        }
+    }
+}
+
+/// A claim of a tag. Of images of one variant only the highest version claims a tag that moves by comparison.
+struct Claim<'a> {
+    draft: &'a Draft,
+    /// Whether the tag goes to whichever version is the highest.
+    compared: bool,
+}
+
+fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics) {
+    let mut claims: BTreeMap<Tag, Vec<Claim<'_>>> = BTreeMap::new();
+    for draft in drafts {
+        let rules = &draft.image.tags;
+        let fan_out = match fan_out(&draft.image.version, draft.image.variant.as_ref(), rules) {
+            Ok(fan_out) => fan_out,
+            Err(error) => {
+                found.push(at(Diagnostic::error("tags.grammar", error.to_string()), &draft.place, ""));
+                continue;
+            }
+        };
+        for planned in fan_out.tags {
+            let compared = match planned.role {
+                Role::Full | Role::Extra => false,
+                Role::Latest => rules.latest != Latest::Always,
+                Role::Patch | Role::Minor | Role::Major => true,
+            };
+            claims.entry(planned.tag).or_default().push(Claim { draft, compared });
+        }
+    }
+    let mut told: Vec<(*const Draft, *const Draft)> = Vec::new();
+    for (tag, claims) in &claims {
+        for (n, first) in claims.iter().enumerate() {
+            for second in &claims[n + 1..] {
+                if peaceful(first, second) {
+                    continue;
+                }
+                let pair = (std::ptr::from_ref(first.draft), std::ptr::from_ref(second.draft));
+                if !told.contains(&pair) {
+                    told.push(pair);
+                    found.push(collision(name, tag, first.draft, second.draft));
+                }
+            }
+        }
+    }
+}
+
+/// Whether two claims can live together: versions of one variant, of which the higher takes the tag.
+fn peaceful(first: &Claim<'_>, second: &Claim<'_>) -> bool {
+    let (a, b) = (&first.draft.image, &second.draft.image);
+    first.compared && second.compared && a.variant == b.variant && precedence(&a.version, &b.version).is_ne()
+}
+
+fn collision(name: &RepositoryPath, tag: &Tag, first: &Draft, second: &Draft) -> Diagnostic {
+    let who = |draft: &Draft| {
+        let row: Vec<String> = draft.image.row.iter().map(|(axis, value)| format!("{axis} = {value}")).collect();
+        if row.is_empty() { "this one".to_owned() } else { format!("with {}", row.join(", ")) }
+    };
+    let message = format!("two images claim the tag `{name}:{tag}`");
+    let diagnostic = at(Diagnostic::error("tags.collision", message), &first.place, who(first));
+    at(diagnostic, &second.place, who(second)).help("give them different names, versions or variants")
+}

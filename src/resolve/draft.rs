@@ -1,0 +1,84 @@
+//! A [`Draft`]: an image whose files and certificates are named, but not yet read.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::image::{Family, Owner, ResolvedImage};
+
+/// An image that still lacks what only the disk and git know.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The image, without files, certificates and provenance.
+    pub image: ResolvedImage,
+    /// The family as it was written or told from the base; none when it is neither, or the parent's to tell.
+    pub family: Option<Family>,
+    /// The template, when one was written.
+    pub template: Option<String>,
+    /// The variant of a workspace base: whether one was written, and which.
+    pub base_variant: Option<Option<crate::tags::Variant>>,
+    /// The files that it wants.
+    pub files: Vec<FileWish>,
+    /// The certificates that it wants.
+    pub trust: Vec<TrustWish>,
+    /// Where its name is written.
+    pub place: Place,
+    /// Where its base is written.
+    pub base_place: Place,
+    /// Where its packages are written.
+    pub packages_place: Place,
+    /// Where its extra tags are written, one for each.
+    pub extra_places: Vec<Place>,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, relative to the workspace.
+    pub file: PathBuf,
+    /// The bytes.
+    pub span: Range<usize>,
+}
+
+/// A `[[files]]` entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileWish {
+    /// What is wanted.
+    pub what: Wanted,
+    /// Where it goes: absolute, normalised.
+    pub target: String,
+    /// Whether it goes into the target instead of being it.
+    pub into: bool,
+    /// The permission bits, when written.
+    pub mode: Option<u32>,
+    /// The owner.
+    pub owner: Owner,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// What a `[[files]]` entry places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// A file, folder or glob.
+    Source {
+        /// The folder that it is relative to, relative to the workspace.
+        folder: PathBuf,
+        /// The path or glob.
+        pattern: String,
+    },
+    /// This text.
+    Content(String),
+    /// An empty folder: the target itself.
+    Folder,
+}
+
+/// An entry of `certs.trust`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustWish {
+    /// The folder that it is relative to, relative to the workspace.
+    pub folder: PathBuf,
+    /// A path or a glob.
+    pub pattern: String,
+    /// Where it is written.
+    pub place: Place,
+}

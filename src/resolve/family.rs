@@ -1,0 +1,69 @@
+//! The family of a base, told from a published table of repository names (7-rules 17).
+
+use super::image::Family;
+use crate::reference::Reference;
+
+/// Last components of repository paths, wherever they are mirrored, and their family. A tag with `alpine` in it
+/// makes every one of them Alpine.
+pub const NAMES: &[(Family, &[&str])] = &[
+    (
+        Family::Debian,
+        &[
+            "debian", "ubuntu", "buildpack-deps", "python", "node", "golang", "ruby", "rust", "php", "perl", "openjdk",
+            "eclipse-temurin", "maven", "gradle", "tomcat", "nginx", "httpd", "postgres", "redis", "mariadb", "haproxy",
+        ],
+    ),
+    (Family::Alpine, &["alpine", "wolfi-base"]),
+    (
+        Family::Rhel,
+        &[
+            "fedora", "fedora-minimal", "centos", "rockylinux", "almalinux", "oraclelinux", "amazonlinux", "ubi", "ubi-minimal",
+            "ubi-init",
+        ],
+    ),
+    (Family::Static, &["scratch", "busybox", "static", "static-debian11", "static-debian12"]),
+];
+
+/// Prefixes of whole repository names, and their family.
+pub const PREFIXES: &[(Family, &str)] = &[
+    (Family::Debian, "mcr.microsoft.com/dotnet/"),
+    (Family::Rhel, "registry.access.redhat.com/"),
+    (Family::Rhel, "registry.redhat.io/"),
+    (Family::Static, "gcr.io/distroless/"),
+];
+
+/// The family of a base; none when the table does not know it.
+#[must_use]
+pub fn of(reference: &Reference) -> Option<Family> {
+    let name = reference.repository.to_string();
+    let last = name.rsplit('/').next().unwrap_or_default();
+    let tag = reference.tag.as_ref().map_or("", |tag| tag.as_str());
+    let plain = last.split("-slim").next().unwrap_or(last);
+    let by_name = NAMES.iter().find(|(_, names)| names.contains(&last) || names.contains(&plain));
+    let by_prefix = PREFIXES.iter().find(|(_, prefix)| name.starts_with(prefix));
+    let family = by_prefix.map(|(family, _)| *family).or(by_name.map(|(family, _)| *family))?;
+    if family == Family::Debian && tag.contains("alpine") { Some(Family::Alpine) } else { Some(family) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_repositories() {
+        for (base, family) in [
+            ("debian:12", Some(Family::Debian)),
+            ("registry.example.com:5000/base/debian-slim:12", Some(Family::Debian)),
+            ("mcr.microsoft.com/dotnet/core/aspnet:3.0", Some(Family::Debian)),
+            ("mcr.microsoft.com/dotnet/aspnet:8.0-alpine", Some(Family::Alpine)),
+            ("python:3.12-alpine3.20", Some(Family::Alpine)),
+            ("alpine", Some(Family::Alpine)),
+            ("registry.access.redhat.com/ubi9/ubi-minimal", Some(Family::Rhel)),
+            ("gcr.io/distroless/base-debian12", Some(Family::Static)),
+            ("busybox:1.36", Some(Family::Static)),
+            ("example.com/team/thing:1", None),
+        ] {
+            assert_eq!(of(&base.parse().unwrap()), family, "{base}");
+        }
+    }
+}

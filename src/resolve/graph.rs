@@ -1,0 +1,210 @@
+//! Which image is built on which: parents found, cycles refused, images put in build order.
+
+use std::collections::BTreeMap;
+
+use super::draft::Draft;
+use super::image::{Base, Family};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::suggest::closest;
+use crate::tags::{Variant, precedence};
+
+/// Finds each image's parent, gives what a parent tells (family, variant), and returns the images with parents
+/// first. `complete`: whether every file could be read, so that a missing parent is really missing.
+#[must_use]
+pub fn ordered(mut drafts: Vec<Draft>, complete: bool, found: &mut Diagnostics) -> Vec<Draft> {
+    let parents: Vec<Option<usize>> =
+        (0..drafts.len()).map(|child| parent(&drafts, child, complete, found)).collect();
+    let order = order(&parents);
+    if order.len() < drafts.len() {
+        report_cycles(&drafts, &parents, found);
+        return drafts;
+    }
+    for child in &order {
+        let inherited = parents[*child].map(|parent| {
+            let parent = &drafts[parent].image;
+            (parent.family, parent.variant.clone())
+        });
+        settle(&mut drafts[*child], inherited, complete, found);
+    }
+    let mut slots: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|position| slots[position].take()).collect()
+}
+
+/// What depends on the parent: the family, the template, the variant of the base.
+fn settle(
+    draft: &mut Draft,
+    parent: Option<(Family, Option<Variant>)>,
+    complete: bool,
+    found: &mut Diagnostics,
+) {
+    if let (Some((_, parents)), Base::Workspace { variant, .. }) = (&parent, &mut draft.image.base) {
+        variant.clone_from(parents);
+    }
+    let family = draft.family.or(parent.as_ref().map(|(family, _)| *family));
+    let packages = &draft.image.packages;
+    let wanted = !packages.install.is_empty() || !packages.remove.is_empty();
+    let knowable = complete || !matches!(draft.image.base, Base::Workspace { .. });
+    if wanted && family.is_none() && knowable {
+        let message = "packages need to know the family of the base, and its name does not tell";
+        found.push(
+            Diagnostic::error("spec.family", message)
+                .at(&draft.packages_place.file, draft.packages_place.span.clone(), "")
+                .help("write family = \"debian\", \"alpine\" or \"rhel\" in [image]"),
+        );
+    } else if wanted && family == Some(Family::Static) {
+        let message = "a base of the family static has no package manager";
+        found.push(
+            Diagnostic::error("spec.family", message)
+                .at(&draft.packages_place.file, draft.packages_place.span.clone(), "")
+                .help("take another base, or write its family in [image]"),
+        );
+    }
+    draft.image.family = family.unwrap_or(Family::Static);
+    draft.image.template =
+        draft.template.clone().unwrap_or_else(|| draft.image.family.as_str().to_owned());
+}
+
+/// The position of the image that `child` is built on.
+fn parent(drafts: &[Draft], child: usize, complete: bool, found: &mut Diagnostics) -> Option<usize> {
+    let draft = &drafts[child];
+    let Base::Workspace { name, requirement, .. } = &draft.image.base else { return None };
+    let named: Vec<usize> = (0..drafts.len()).filter(|n| drafts[*n].image.name == *name).collect();
+    let admitted = |n: &&usize| {
+        requirement.as_ref().is_none_or(|requirement| requirement.matches(&drafts[**n].image.version))
+    };
+    let fitting: Vec<usize> = named.iter().filter(admitted).copied().collect();
+    let of = |variant: Option<&Variant>| {
+        let same = fitting.iter().filter(|n| drafts[**n].image.variant.as_ref() == variant);
+        same.copied().max_by(|a, b| precedence(&drafts[*a].image.version, &drafts[*b].image.version))
+    };
+    let chosen = match &draft.base_variant {
+        Some(variant) => of(variant.as_ref()),
+        None => of(draft.image.variant.as_ref()).or_else(|| of(None)).or_else(|| {
+            let only = drafts[*fitting.first()?].image.variant.as_ref();
+            fitting.iter().all(|n| drafts[*n].image.variant.as_ref() == only).then(|| of(only))?
+        }),
+    };
+    if chosen.is_none() && complete {
+        found.push(no_parent(drafts, draft, &named, &fitting));
+    }
+    chosen
+}
+
+fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], fitting: &[usize]) -> Diagnostic {
+    let Base::Workspace { name, requirement, .. } = &draft.image.base else {
+        unreachable!("only a workspace base has a parent")
+    };
+    let requirement = requirement.as_ref().map(ToString::to_string).unwrap_or_default();
+    let (message, help) = if named.is_empty() {
+        let near = closest(name.as_str(), drafts.iter().map(|draft| draft.image.name.as_str()));
+        let help = near.map(|near| format!("did you mean `{near}`?"));
+        (format!("no image of this workspace is called `{name}`"), help)
+    } else {
+        let shown: Vec<String> = named.iter().map(|n| drafts[*n].image.display()).collect();
+        let what = if fitting.is_empty() {
+            format!("no version of `{name}` satisfies `{requirement}`")
+        } else {
+            format!("which variant of `{name}` is meant is not clear")
+        };
+        (what, Some(format!("there is {}", shown.join(", "))))
+    };
+    let place = &draft.base_place;
+    let mut diagnostic =
+        Diagnostic::error("spec.base", message).at(&place.file, place.span.clone(), "");
+    diagnostic.help = help;
+    diagnostic
+}
+
+/// Positions with parents first, else in their own order. Shorter than the input when there are cycles.
+fn order(parents: &[Option<usize>]) -> Vec<usize> {
+    let mut depth: Vec<Option<usize>> = vec![None; parents.len()];
+    for start in 0..parents.len() {
+        let mut chain = Vec::new();
+        let mut at = Some(start);
+        while let Some(node) = at.filter(|node| depth[*node].is_none() && chain.len() <= parents.len()) {
+            chain.push(node);
+            at = parents[node];
+        }
+        if chain.len() > parents.len() {
+            continue;
+        }
+        let mut level = at.and_then(|node| depth[node]).map_or(0, |above| above + 1);
+        for node in chain.into_iter().rev() {
+            depth[node] = Some(level);
+            level += 1;
+        }
+    }
+    let mut order: Vec<usize> = (0..parents.len()).filter(|n| depth[*n].is_some()).collect();
+    order.sort_by_key(|n| (depth[*n], *n));
+    order
+}
+
+fn report_cycles(drafts: &[Draft], parents: &[Option<usize>], found: &mut Diagnostics) {
+    let mut seen = vec![false; parents.len()];
+    for start in 0..parents.len() {
+        let mut chain = Vec::new();
+        let mut at = Some(start);
+        while let Some(node) = at.filter(|node| !seen[*node]) {
+            seen[node] = true;
+            chain.push(node);
+            at = parents[node];
+        }
+        let Some(cycle) = at.and_then(|node| chain.iter().position(|n| *n == node)).map(|from| &chain[from..])
+        else {
+            continue;
+        };
+        let mut names: Vec<String> = cycle.iter().map(|n| drafts[*n].image.display()).collect();
+        names.push(names[0].clone());
+        let message = format!("images are built on one another in a circle: {}", names.join(" → "));
+        let mut diagnostic = Diagnostic::error("spec.cycle", message);
+        for node in cycle {
+            let place = &drafts[*node].base_place;
+            diagnostic = diagnostic.at(&place.file, place.span.clone(), "");
+        }
+        found.push(diagnostic.help("build one of them on an image of a registry, or on scratch"));
+    }
+}
+
+/// The images in waves: those of a wave are built on images of earlier waves alone. `parents[n]` is the position
+/// that `n` is built on, and lies before it.
+#[must_use]
+pub fn waves(parents: &[Option<usize>]) -> Vec<Vec<usize>> {
+    let mut depths: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut waves: Vec<Vec<usize>> = Vec::new();
+    for (node, parent) in parents.iter().enumerate() {
+        let depth = parent.and_then(|parent| depths.get(&parent)).map_or(0, |above| above + 1);
+        depths.insert(node, depth);
+        if waves.len() <= depth {
+            waves.resize_with(depth + 1, Vec::new);
+        }
+        waves[depth].push(node);
+    }
+    waves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_come_first() {
+        assert_eq!(order(&[Some(1), Some(2), None, None]), [2, 3, 1, 0]);
+        assert_eq!(order(&[Some(1), Some(0), None]), [2]);
+        assert_eq!(order(&[Some(0)]), [0_usize; 0]);
+        assert_eq!(waves(&[None, None, Some(0), Some(2), Some(1)]), [vec![0, 1], vec![2, 4], vec![3]]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_acyclic_graph_is_ordered(above in proptest::collection::vec(0_usize..20, 1..20)) {
+            let parents: Vec<Option<usize>> =
+                above.iter().enumerate().map(|(n, p)| (*p < n).then_some(*p)).collect();
+            let order = order(&parents);
+            proptest::prop_assert_eq!(order.len(), parents.len());
+            let position = |n: usize| order.iter().position(|m| *m == n);
+            for (node, parent) in parents.iter().enumerate() {
+                proptest::prop_assert!(parent.is_none_or(|parent| position(parent) < position(node)));
+            }
+        }
+    }
+}

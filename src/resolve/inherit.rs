@@ -1,0 +1,54 @@
+//! `[defaults]` merged under an image: tables key by key, the image winning; arrays replaced, but for four that
+//! are appended to, defaults first (1-spec).
+
+use toml::Spanned;
+use toml::de::{DeArray, DeValue};
+
+use crate::spec::document::{Table, Value};
+
+/// Arrays that are appended.
+const APPENDED: [&[&str]; 4] = [&["files"], &["run"], &["certs", "trust"], &["packages", "install"]];
+
+/// Tables whose entries are values, and not merged any deeper.
+const FLAT: [&str; 2] = ["labels", "env"];
+
+/// `image` over `defaults`.
+#[must_use]
+pub fn merged<'t>(defaults: &Table<'t>, image: &Table<'t>) -> Table<'t> {
+    let mut result = defaults.clone();
+    overlay(&mut result, image, &mut Vec::new());
+    result
+}
+
+fn overlay<'t>(under: &mut Table<'t>, over: &Table<'t>, path: &mut Vec<String>) {
+    for (key, value) in over {
+        path.push(key.get_ref().clone().into_owned());
+        match under.get_mut(&**key.get_ref()) {
+            Some(below) => *below = joined(std::mem::replace(below, nothing()), value, path),
+            None => {
+                under.insert(key.clone(), value.clone());
+            }
+        }
+        path.pop();
+    }
+}
+
+fn nothing() -> Value<'static> {
+    Spanned::new(0..0, DeValue::Boolean(false))
+}
+
+fn joined<'t>(below: Value<'t>, value: &Value<'t>, path: &mut Vec<String>) -> Value<'t> {
+    let flat = path.len() > 1 && FLAT.contains(&path[0].as_str());
+    let appended = APPENDED.iter().any(|appended| path.iter().map(String::as_str).eq(appended.iter().copied()));
+    match (below.into_inner(), value.get_ref()) {
+        (DeValue::Table(mut table), DeValue::Table(over)) if !flat => {
+            overlay(&mut table, over, path);
+            Spanned::new(value.span(), DeValue::Table(table))
+        }
+        (DeValue::Array(items), DeValue::Array(more)) if appended => {
+            let all: DeArray<'t> = items.into_iter().chain(more.iter().cloned()).collect();
+            Spanned::new(value.span(), DeValue::Array(all))
+        }
+        _ => value.clone(),
+    }
+}

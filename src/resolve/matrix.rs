@@ -1,0 +1,115 @@
+//! `[matrix]`: one image a combination. `exclude` leaves out those that have all its values; `include` adds its
+//! values to the combinations that it does not contradict, or a combination of its own, as GitHub Actions does.
+
+use std::collections::BTreeMap;
+
+use crate::spec::matrix::{MatrixTable, Scalar};
+
+/// One combination: axis to value.
+pub type Row = BTreeMap<String, String>;
+
+/// More combinations than this are a mistake.
+pub const MAX_ROWS: usize = 10_000;
+
+/// Why a matrix has no combinations.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// An axis without values.
+    #[error("the axis `{0}` has no values")]
+    EmptyAxis(String),
+    /// Too many.
+    #[error("the matrix has more than {MAX_ROWS} combinations")]
+    TooMany,
+    /// Everything was excluded.
+    #[error("the matrix has no combination left")]
+    NoneLeft,
+}
+
+/// The combinations, in the order of the axes and their values; one empty row without a matrix. Also the numbers of
+/// the `exclude` entries that leave out nothing.
+pub fn rows(matrix: &MatrixTable) -> Result<(Vec<Row>, Vec<usize>), Error> {
+    if matrix.axes.is_empty() && matrix.include.is_empty() {
+        return Ok((vec![Row::new()], Vec::new()));
+    }
+    let mut rows = product(matrix)?;
+    let mut idle = Vec::new();
+    for (number, excluded) in matrix.exclude.iter().enumerate() {
+        let before = rows.len();
+        rows.retain(|row| !excluded.iter().all(|(axis, value)| row.get(axis) == Some(&value.0)));
+        if rows.len() == before {
+            idle.push(number);
+        }
+    }
+    for included in &matrix.include {
+        include(&mut rows, included, matrix);
+    }
+    if rows.is_empty() { Err(Error::NoneLeft) } else { Ok((rows, idle)) }
+}
+
+fn product(matrix: &MatrixTable) -> Result<Vec<Row>, Error> {
+    if matrix.axes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut rows = vec![Row::new()];
+    for (axis, values) in &matrix.axes {
+        if values.is_empty() {
+            return Err(Error::EmptyAxis(axis.clone()));
+        }
+        if rows.len().saturating_mul(values.len()) > MAX_ROWS {
+            return Err(Error::TooMany);
+        }
+        let with = |row: &Row, value: &Scalar| {
+            let mut row = row.clone();
+            row.insert(axis.clone(), value.0.clone());
+            row
+        };
+        rows = rows.iter().flat_map(|row| values.iter().map(move |value| with(row, value))).collect();
+    }
+    Ok(rows)
+}
+
+fn include(rows: &mut Vec<Row>, included: &BTreeMap<String, Scalar>, matrix: &MatrixTable) {
+    let agrees = |row: &Row| {
+        let axes = included.iter().filter(|(axis, _)| matrix.axes.contains_key(*axis));
+        axes.into_iter().all(|(axis, value)| row.get(axis) == Some(&value.0))
+    };
+    let extends = included.keys().any(|key| !matrix.axes.contains_key(key));
+    let mut met = false;
+    for row in rows.iter_mut().filter(|row| agrees(row)) {
+        met = true;
+        if extends {
+            row.extend(included.iter().map(|(key, value)| (key.clone(), value.0.clone())));
+        }
+    }
+    if !met {
+        rows.push(included.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(text: &str) -> Result<Vec<String>, Error> {
+        let table: MatrixTable = toml::from_str(text).unwrap();
+        let show = |row: Row| row.into_iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" ");
+        rows(&table).map(|(rows, _)| rows.into_iter().map(show).collect())
+    }
+
+    #[test]
+    fn combinations() {
+        for (text, expected) in [
+            ("", vec![""]),
+            ("a = ['1', '2']\nb = ['x', 'y']", vec!["a=1 b=x", "a=1 b=y", "a=2 b=x", "a=2 b=y"]),
+            ("a = [1, 2]\nexclude = [{ a = 2 }]", vec!["a=1"]),
+            ("a = ['1', '2']\nexclude = [{ a = '2', arch = 's390x' }]", vec!["a=1", "a=2"]),
+            ("a = ['1']\ninclude = [{ a = '3' }]", vec!["a=1", "a=3"]),
+            ("a = ['1', '2']\ninclude = [{ a = '2', extra = 'x' }]", vec!["a=1", "a=2 extra=x"]),
+            ("include = [{ a = '1' }, { a = '2' }]", vec!["a=1", "a=2"]),
+        ] {
+            assert_eq!(matrix(text), Ok(expected.into_iter().map(str::to_owned).collect()), "{text}");
+        }
+        assert_eq!(matrix("a = []"), Err(Error::EmptyAxis("a".to_owned())));
+        assert_eq!(matrix("a = ['1']\nexclude = [{ a = '1' }]"), Err(Error::NoneLeft));
+    }
+}

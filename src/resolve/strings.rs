@@ -1,0 +1,304 @@
+//! `{{ … }}` in strings (7-rules 5): strict, without a second expansion, and nothing else is special.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
+use toml::de::DeValue;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::spec::document::{self, Files, Table};
+use crate::suggest::closest;
+
+/// What templates see. Nothing else of the environment leaks in.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// By root: `vars`, `matrix`, `image`, `git`; each a table of strings.
+    tables: BTreeMap<&'static str, BTreeMap<String, String>>,
+    /// The time of the run.
+    now: String,
+}
+
+impl Names {
+    /// Only the time.
+    #[must_use]
+    pub fn new(now: impl Into<String>) -> Self {
+        Self { tables: BTreeMap::new(), now: now.into() }
+    }
+
+    /// The same names and a table more.
+    #[must_use]
+    pub fn with(mut self, root: &'static str, table: BTreeMap<String, String>) -> Self {
+        self.tables.insert(root, table);
+        self
+    }
+
+    /// Adds one entry of a table.
+    pub fn set(&mut self, root: &'static str, key: &str, value: &str) {
+        self.tables.entry(root).or_default().insert(key.to_owned(), value.to_owned());
+    }
+
+    fn value(&self) -> Value {
+        let tables = self.tables.iter().map(|(root, table)| (*root, table.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))).collect::<Value>()));
+        tables.chain([("now", Value::from(self.now.clone()))]).collect()
+    }
+
+    /// Why `variable`, such as `vars.teem`, is not there, and what may have been meant.
+    fn explain(&self, variable: &str) -> (String, Option<String>) {
+        let (root, key) = variable.split_once('.').map_or((variable, None), |(root, key)| (root, Some(key)));
+        let Some(table) = self.tables.get(root) else {
+            let known = self.tables.keys().copied().chain(["now"]);
+            let near = closest(root, known).map(|near| format!("did you mean `{near}`?"));
+            let all = "templates see vars, matrix, image, git and now".to_owned();
+            return (format!("`{root}` is not defined"), Some(near.unwrap_or(all)));
+        };
+        let key = key.unwrap_or_default();
+        let help = match closest(key, table.keys().map(String::as_str)) {
+            Some(near) => Some(format!("did you mean `{root}.{near}`?")),
+            None if table.is_empty() => Some(format!("`{root}` has nothing here")),
+            None => {
+                let known: Vec<_> = table.keys().map(|key| format!("{root}.{key}")).collect();
+                Some(format!("there is {}", known.join(", ")))
+            }
+        };
+        (format!("`{root}.{key}` is not defined"), help)
+    }
+}
+
+/// Fills in templates.
+#[derive(Debug)]
+pub struct Strings {
+    environment: Environment<'static>,
+}
+
+/// What filling in one string found.
+#[derive(Debug, Default)]
+struct Seen {
+    volatile: Vec<String>,
+}
+
+impl Default for Strings {
+    fn default() -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        Self { environment }
+    }
+}
+
+impl Strings {
+    /// Fills in every string of `table`. Returns the spans of those that could not be, so that nothing more is said
+    /// about them. `volatile_is_fine`: whether `now` and `git` may be used (in `[tags]`).
+    pub fn fill(
+        &self,
+        table: &mut Table<'_>,
+        names: &Names,
+        volatile_is_fine: bool,
+        files: &Files,
+        found: &mut Diagnostics,
+    ) -> Vec<Range<usize>> {
+        let mut filling = Filling { strings: self, context: None, names, files, found, failed: Vec::new() };
+        filling.table(table, volatile_is_fine);
+        filling.failed
+    }
+
+    /// The text with its templates filled in.
+    fn text(&self, text: &str, context: &Value, names: &Names, seen: &mut Seen) -> Result<String, Problem> {
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(open) = rest.find("{{") {
+            filled.push_str(&rest[..open]);
+            let inside = &rest[open + 2..];
+            let close = end_of(inside).ok_or_else(|| Problem {
+                message: "`{{` without `}}`".to_owned(),
+                help: Some("a literal `{{` is written {{ '{{' }}".to_owned()),
+            })?;
+            filled.push_str(&self.expression(inside[..close].trim(), context, names, seen)?);
+            rest = &inside[close + 2..];
+        }
+        filled.push_str(rest);
+        Ok(filled)
+    }
+
+    fn expression(
+        &self,
+        source: &str,
+        context: &Value,
+        names: &Names,
+        seen: &mut Seen,
+    ) -> Result<String, Problem> {
+        let problem = |error: &minijinja::Error| Problem {
+            message: format!("`{{{{ {source} }}}}`: {}", describe(error)),
+            help: None,
+        };
+        let compiled = self.environment.compile_expression(source).map_err(|error| problem(&error))?;
+        let mut variables: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
+        variables.sort();
+        let root = |variable: &String| variable.split('.').next().unwrap_or_default().to_owned();
+        seen.volatile.extend(variables.iter().filter(|v| matches!(root(v).as_str(), "now" | "git")).cloned());
+        let undefined = || {
+            let missing = variables.iter().find(|v| !names.has(v)).or(variables.first());
+            missing.map_or_else(
+                || Problem { message: format!("`{{{{ {source} }}}}` has no value"), help: None },
+                |variable| {
+                    let (message, help) = names.explain(variable);
+                    Problem { message, help }
+                },
+            )
+        };
+        match compiled.eval(context.clone()) {
+            Ok(value) if value.is_undefined() => Err(undefined()),
+            Ok(value) => Ok(value.to_string()),
+            Err(error) if error.kind() == ErrorKind::UndefinedError => Err(undefined()),
+            Err(error) => Err(problem(&error)),
+        }
+    }
+}
+
+impl Names {
+    fn has(&self, variable: &str) -> bool {
+        match variable.split_once('.') {
+            None => variable == "now" || self.tables.contains_key(variable),
+            Some((root, key)) => self.tables.get(root).is_some_and(|table| table.contains_key(key)),
+        }
+    }
+}
+
+fn describe(error: &minijinja::Error) -> String {
+    match error.detail() {
+        Some(detail) => detail.to_owned(),
+        None => error.kind().to_string(),
+    }
+}
+
+struct Problem {
+    message: String,
+    help: Option<String>,
+}
+
+/// Where the `}}` is that ends an expression: not within quotes, not closing a `{` of the expression itself.
+fn end_of(text: &str) -> Option<usize> {
+    let mut quote = None;
+    let mut open = 0_usize;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(q), c) if c == q => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '{') => open += 1,
+            (None, '}') if open > 0 => open -= 1,
+            (None, '}') if text[at..].starts_with("}}") => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+struct Filling<'a> {
+    strings: &'a Strings,
+    context: Option<Value>,
+    names: &'a Names,
+    files: &'a Files,
+    found: &'a mut Diagnostics,
+    failed: Vec<Range<usize>>,
+}
+
+impl Filling<'_> {
+    fn table(&mut self, table: &mut Table<'_>, volatile_is_fine: bool) {
+        for (key, value) in table.iter_mut() {
+            self.value(value, volatile_is_fine || key.get_ref() == "tags");
+        }
+    }
+
+    fn value(&mut self, value: &mut document::Value<'_>, volatile_is_fine: bool) {
+        let span = value.span();
+        match value.get_mut() {
+            DeValue::String(text) if text.contains("{{") => {
+                if let Some(filled) = self.string(text, &span, volatile_is_fine) {
+                    *text = Cow::Owned(filled);
+                }
+            }
+            DeValue::Array(items) => items.iter_mut().for_each(|item| self.value(item, volatile_is_fine)),
+            DeValue::Table(table) => table.iter_mut().for_each(|(_, v)| self.value(v, volatile_is_fine)),
+            _ => {}
+        }
+    }
+
+    fn string(&mut self, text: &str, span: &Range<usize>, volatile_is_fine: bool) -> Option<String> {
+        let context = self.context.get_or_insert_with(|| self.names.value()).clone();
+        let mut seen = Seen::default();
+        let result = self.strings.text(text, &context, self.names, &mut seen);
+        if let (false, Some(name)) = (volatile_is_fine, seen.volatile.first()) {
+            let message = format!("`{name}` changes the image with every commit or run, so that it is never skipped");
+            let warning = Diagnostic::warning("spec.volatile", message);
+            self.found.push(self.files.at(warning, span, "").help("use it in [tags] alone"));
+        }
+        match result {
+            Ok(filled) => Some(filled),
+            Err(problem) => {
+                let mut diagnostic =
+                    self.files.at(Diagnostic::error("spec.template", problem.message), span, "");
+                diagnostic.help = problem.help;
+                self.found.push(diagnostic);
+                self.failed.push(span.clone());
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(text: &str) -> Result<String, String> {
+        let vars = BTreeMap::from([("team".to_owned(), "platform".to_owned()), ("odd".to_owned(), "{{ x }}".to_owned())]);
+        let names = Names::new("2026-01-01T00:00:00Z").with("vars", vars);
+        let strings = Strings::default();
+        let context = names.value();
+        strings.text(text, &context, &names, &mut Seen::default()).map_err(|problem| problem.message)
+    }
+
+    #[test]
+    fn only_double_braces_are_special() {
+        for (text, expected) in [
+            ("", ""),
+            ("{% if x %} {# no #}\n", "{% if x %} {# no #}\n"),
+            ("a {{ vars.team }} b", "a platform b"),
+            ("{{vars.team}}{{ vars.team | upper }}", "platformPLATFORM"),
+            ("{{ '{{' }} {{ '}}' }}", "{{ }}"),
+            ("{{ vars.odd }}", "{{ x }}"),
+            ("{{ {'a': {'b': 'c'}}.a.b }}", "c"),
+            ("{{ '<&>' }}", "<&>"),
+            ("{{ vars.none | default('x') }}", "x"),
+            ("}} { }", "}} { }"),
+            ("${HOME} $(x)", "${HOME} $(x)"),
+        ] {
+            assert_eq!(filled(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_defined_is_an_error() {
+        insta::assert_debug_snapshot!(
+            ["{{ vars.teem }}", "{{ env.HOME }}", "{{ vars.team.x }}", "{{", "{{ }}", "{{ 1 + }}", "{{ vars.team | nope }}"]
+                .map(|text| filled(text).unwrap_err()),
+            @r#""#
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in ".*") {
+            drop(filled(&text));
+            drop(filled(&format!("{{{{ {text} }}}}")));
+        }
+
+        #[test]
+        fn text_without_double_braces_is_kept(text in "[^{]*") {
+            proptest::prop_assert_eq!(filled(&text), Ok(text));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A file as a tree of values that know where they stand.
+//!
+//! The trees of golden.toml and of an image.toml are merged, so a span must also tell its file: those of
+//! golden.toml are moved up by [`ABOVE`], which no image file is long enough to reach.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+
+/// The longest file that is read, in bytes. A spec is written by hand; what is longer is a mistake.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// How far the spans of golden.toml are moved up.
+const ABOVE: usize = 1 << 24;
+
+/// A table whose entries know where they stand. It borrows from the text of its file.
+pub type Table<'t> = DeTable<'t>;
+/// A value that knows where it stands.
+pub type Value<'t> = Spanned<DeValue<'t>>;
+
+/// The two files that a value of an image can come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// golden.toml, relative to the workspace.
+    pub workspace: PathBuf,
+    /// image.toml, relative to the workspace.
+    pub image: PathBuf,
+}
+
+impl Files {
+    /// The file that a span belongs to.
+    #[must_use]
+    pub fn file(&self, span: &Range<usize>) -> &Path {
+        if span.start >= ABOVE { &self.workspace } else { &self.image }
+    }
+
+    /// The span within its file.
+    #[must_use]
+    pub fn local(span: &Range<usize>) -> Range<usize> {
+        let below = |at: usize| if span.start >= ABOVE { at.saturating_sub(ABOVE) } else { at };
+        below(span.start)..below(span.end)
+    }
+
+    /// Points a finding at a span.
+    #[must_use]
+    pub fn at(&self, diagnostic: Diagnostic, span: &Range<usize>, text: impl Into<String>) -> Diagnostic {
+        diagnostic.at(self.file(span), Self::local(span), text)
+    }
+}
+
+/// Which of the two kinds of files a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// golden.toml.
+    Workspace,
+    /// image.toml.
+    Image,
+}
+
+/// Parses `text`. What is not TOML is reported, all of it; then there is no table.
+pub fn parse<'t>(file: &Path, kind: Kind, text: &'t str, found: &mut Diagnostics) -> Option<Table<'t>> {
+    if text.len() > MAX_BYTES {
+        let size = text.len() / (1 << 20);
+        found.push(
+            Diagnostic::error("spec.too-long", format!("the file has {size} MiB; at most 1 MiB is read"))
+                .at(file, 0..0, "")
+                .help("put large content into a file of its own, and name it by `source`"),
+        );
+        return None;
+    }
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        let mut table = root.into_inner();
+        if kind == Kind::Workspace {
+            table = raised(table);
+        }
+        let files = Files { workspace: file.to_owned(), image: file.to_owned() };
+        refuse_nul(&table, &files, found);
+        return Some(table);
+    }
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        found.push(Diagnostic::error("spec.syntax", error.message().to_owned()).at(file, span, ""));
+    }
+    None
+}
+
+fn up(span: &Range<usize>) -> Range<usize> {
+    span.start + ABOVE..span.end + ABOVE
+}
+
+fn raised(table: Table<'_>) -> Table<'_> {
+    table
+        .into_iter()
+        .map(|(key, value)| (Spanned::new(up(&key.span()), key.into_inner()), raised_value(value)))
+        .collect()
+}
+
+fn raised_value(value: Value<'_>) -> Value<'_> {
+    let span = up(&value.span());
+    let inner = match value.into_inner() {
+        DeValue::Table(table) => DeValue::Table(raised(table)),
+        DeValue::Array(array) => DeValue::Array(array.into_iter().map(raised_value).collect()),
+        other => other,
+    };
+    Spanned::new(span, inner)
+}
+
+/// A string, for values that are made here.
+#[must_use]
+pub fn string(span: Range<usize>, text: String) -> Value<'static> {
+    Spanned::new(span, DeValue::String(Cow::Owned(text)))
+}
+
+fn refuse_nul(table: &Table<'_>, files: &Files, found: &mut Diagnostics) {
+    let tell = |span: &Range<usize>| {
+        files.at(Diagnostic::error("spec.nul", "no text may contain the character NUL"), span, "")
+    };
+    for (key, value) in table {
+        if key.get_ref().contains('\0') {
+            found.push(tell(&key.span()));
+        }
+        each_string(value, &mut |text, span| {
+            if text.contains('\0') {
+                found.push(tell(span));
+            }
+        });
+        each_table(value, &mut |table| refuse_nul_keys(table, files, found));
+    }
+}
+
+fn refuse_nul_keys(table: &Table<'_>, files: &Files, found: &mut Diagnostics) {
+    for (key, _) in table.iter().filter(|(key, _)| key.get_ref().contains('\0')) {
+        let nul = Diagnostic::error("spec.nul", "no key may contain the character NUL");
+        found.push(files.at(nul, &key.span(), ""));
+    }
+}
+
+/// Calls `see` with every string below `value`.
+pub fn each_string(value: &Value<'_>, see: &mut impl FnMut(&str, &Range<usize>)) {
+    match value.get_ref() {
+        DeValue::String(text) => see(text, &value.span()),
+        DeValue::Array(array) => array.iter().for_each(|value| each_string(value, see)),
+        DeValue::Table(table) => table.iter().for_each(|(_, value)| each_string(value, see)),
+        _ => {}
+    }
+}
+
+fn each_table(value: &Value<'_>, see: &mut impl FnMut(&Table<'_>)) {
+    match value.get_ref() {
+        DeValue::Array(array) => array.iter().for_each(|value| each_table(value, see)),
+        DeValue::Table(table) => {
+            see(table);
+            table.iter().for_each(|(_, value)| each_table(value, see));
+        }
+        _ => {}
+    }
+}
+
+/// The entry at `path`, in which array items are named by their number.
+#[must_use]
+pub fn entry<'a, 't>(table: &'a Table<'t>, path: &[&str]) -> Option<(Range<usize>, &'a Value<'t>)> {
+    let (first, rest) = path.split_first()?;
+    let (key, value) = table.get_key_value(*first)?;
+    below(key.span(), value, rest)
+}
+
+fn below<'a, 't>(
+    key: Range<usize>,
+    value: &'a Value<'t>,
+    path: &[&str],
+) -> Option<(Range<usize>, &'a Value<'t>)> {
+    let Some((first, rest)) = path.split_first() else {
+        return Some((key, value));
+    };
+    match value.get_ref() {
+        DeValue::Table(table) => entry(table, path),
+        DeValue::Array(array) => {
+            let item = array.get(first.parse::<usize>().ok()?)?;
+            below(item.span(), item, rest)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,139 @@
+//! The tables whose keys are the user's own: labels, env and vars. What their values may be is told before serde
+//! sees them, because the message names the key and shows it as it should be written (7-rules 6).
+
+use std::ops::Range;
+
+use toml::de::DeValue;
+
+use super::document::{Files, Table, Value};
+use super::typed::{as_text, bare_or_quoted, quoted};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+
+/// Checks `[labels]`, `[env]` and `[vars]` of a file, and takes out what is wrong.
+pub fn check(table: &mut Table<'_>, files: &Files, found: &mut Diagnostics) {
+    for name in ["labels", "env", "vars"] {
+        let Some(DeValue::Table(entries)) = table.get_mut(name).map(toml::Spanned::get_mut) else { continue };
+        let judge = |(key, value): (&toml::Spanned<_>, &Value<'_>)| {
+            let key: &toml::Spanned<std::borrow::Cow<'_, str>> = key;
+            Some((key.clone(), wrong(name, key.get_ref(), &key.span(), value, files)?))
+        };
+        let judged: Vec<_> = entries.iter().filter_map(judge).collect();
+        for (key, diagnostic) in judged {
+            entries.remove(&key);
+            found.push(diagnostic);
+        }
+    }
+}
+
+fn wrong(
+    table: &str,
+    key: &str,
+    at: &Range<usize>,
+    value: &Value<'_>,
+    files: &Files,
+) -> Option<Diagnostic> {
+    if key.is_empty() {
+        let empty = Diagnostic::error("spec.empty-key", format!("a key of [{table}] cannot be empty"));
+        return Some(files.at(empty, at, ""));
+    }
+    if table == "env" {
+        if let Some(diagnostic) = wrong_env(key, at, value, files) {
+            return Some(diagnostic);
+        }
+    }
+    match value.get_ref() {
+        DeValue::String(_) => None,
+        DeValue::Boolean(false) if table != "vars" => None,
+        DeValue::Table(_) if table == "env" => None,
+        DeValue::Table(nested) => Some(nested_table(table, key, at, nested, files)),
+        _ => Some(not_a_string(table, key, value, files)),
+    }
+}
+
+fn nested_table(table: &str, key: &str, at: &Range<usize>, nested: &Table<'_>, files: &Files) -> Diagnostic {
+    let (path, value) = first_leaf(key, nested);
+    let text = match value.map(|value| (value.get_ref(), as_text(value))) {
+        Some((DeValue::String(text), _)) => quoted(text),
+        Some((_, Some(text))) => quoted(&text),
+        _ => "…".to_owned(),
+    };
+    let nested = Diagnostic::error("spec.nested-table", format!("`{key}` is a table, and [{table}] has only strings"));
+    files.at(nested, at, "").help(format!("write {} = {text}", quoted(&path)))
+}
+
+fn first_leaf<'a, 't>(path: &str, table: &'a Table<'t>) -> (String, Option<&'a Value<'t>>) {
+    match table.iter().next() {
+        None => (path.to_owned(), None),
+        Some((key, value)) => {
+            let path = format!("{path}.{}", key.get_ref());
+            match value.get_ref() {
+                DeValue::Table(inner) => first_leaf(&path, inner),
+                _ => (path, Some(value)),
+            }
+        }
+    }
+}
+
+fn not_a_string(table: &str, key: &str, value: &Value<'_>, files: &Files) -> Diagnostic {
+    let kind = value.get_ref().type_str();
+    let expected = if table == "vars" { "a string" } else { "a string or `false`" };
+    let message = format!("the value of `{key}` is of type {kind}; [{table}] takes {expected}");
+    let diagnostic = files.at(Diagnostic::error("spec.not-a-string", message), &value.span(), "");
+    match as_text(value) {
+        Some(text) => diagnostic.help(format!("write {} = {}", bare_or_quoted(key), quoted(&text))),
+        None => diagnostic,
+    }
+}
+
+fn wrong_env(key: &str, at: &Range<usize>, value: &Value<'_>, files: &Files) -> Option<Diagnostic> {
+    if key.contains('=') || key.contains(char::is_whitespace) {
+        let message = format!("`{key}` cannot be the name of a variable: no `=` and no white space");
+        return Some(files.at(Diagnostic::error("env.key", message), at, ""));
+    }
+    let DeValue::String(text) = value.get_ref() else { return None };
+    let mention = own_name(key, text)?;
+    let (before, after) = text.split_at(mention.start);
+    let after = &after[mention.len()..];
+    let form = match (before, after) {
+        (_, "") => format!("{{ prepend = {} }}", quoted(before)),
+        ("", _) => format!("{{ append = {} }}", quoted(after)),
+        _ => format!("{{ prepend = {}, append = {} }}", quoted(before), quoted(after)),
+    };
+    let message = format!("the value of `{key}` names `{key}` itself, but `$` is literal here");
+    let diagnostic = Diagnostic::error("env.own-name", message);
+    let help = format!("to extend the base's value, write {} = {form}", bare_or_quoted(key));
+    Some(files.at(diagnostic, &value.span(), "").help(help))
+}
+
+/// Where `text` names the variable `key`: `$KEY` or `${KEY…}`.
+fn own_name(key: &str, text: &str) -> Option<Range<usize>> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.match_indices('$').find_map(|(at, _)| {
+        let rest = &text[at + 1..];
+        if let Some(rest) = rest.strip_prefix('{') {
+            let after = rest.strip_prefix(key)?;
+            return after.starts_with('}').then(|| at..at + key.len() + 3);
+        }
+        let after = rest.strip_prefix(key)?;
+        (!after.starts_with(word)).then(|| at..at + key.len() + 1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_names_itself() {
+        for (key, text, expected) in [
+            ("PATH", "/opt/bin:$PATH", Some(9..14)),
+            ("PATH", "${PATH}:/opt/bin", Some(0..7)),
+            ("PATH", "$PATHS", None),
+            ("PATH", "$HOME/bin", None),
+            ("A", "$", None),
+            ("A", "$$A", Some(1..3)),
+        ] {
+            assert_eq!(own_name(key, text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! JSON Schema of the two files, from the same shapes that they are read with.
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::{ImageSpec, WorkspaceSpec};
+
+/// The schema of image.toml.
+#[must_use]
+pub fn image() -> Value {
+    finished::<ImageSpec>()
+}
+
+/// The schema of golden.toml.
+#[must_use]
+pub fn workspace() -> Value {
+    finished::<WorkspaceSpec>()
+}
+
+fn finished<T: schemars::JsonSchema>() -> Value {
+    let schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>();
+    let mut schema = schema.to_value();
+    tidy(&mut schema);
+    schema
+}
+
+/// TOML has no null; the defaults say nothing that the README does not; and wherever a word of a list is wanted,
+/// a template may stand for it.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Object(object) => {
+            object.remove("default");
+            object.remove("format");
+            without_null(object);
+            object.values_mut().for_each(tidy);
+            templated(object);
+        }
+        _ => {}
+    }
+}
+
+fn without_null(object: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            object.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(choices)) = object.get_mut("enum") {
+        choices.retain(|choice| !choice.is_null());
+    }
+    let Some(Value::Array(choices)) = object.get_mut("anyOf") else { return };
+    choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+    if let [only] = choices.as_mut_slice() {
+        let only = std::mem::take(only);
+        object.remove("anyOf");
+        if let Value::Object(only) = only {
+            object.extend(only);
+        }
+    }
+}
+
+fn templated(object: &mut Map<String, Value>) {
+    let words = object.get("enum").is_some_and(|words| words.as_array().is_some_and(|w| w.iter().all(Value::is_string)));
+    let constants = object.get("oneOf").is_some_and(|choices| {
+        choices.as_array().is_some_and(|c| c.iter().all(|c| c.get("const").is_some_and(Value::is_string) || c.get("enum").is_some()))
+    });
+    let template = json!({ "type": "string", "pattern": r"\{\{" });
+    let keep = |key: &str| key == "description" || key == "title" || key == "definitions" || key == "$schema";
+    if words {
+        let mut closed = Map::new();
+        for key in object.keys().filter(|key| !keep(key)).cloned().collect::<Vec<_>>() {
+            closed.extend(object.remove_entry(&key));
+        }
+        object.insert("anyOf".to_owned(), json!([Value::Object(closed), template]));
+    } else if constants {
+        let choices = object.remove("oneOf").unwrap_or_default();
+        object.insert("anyOf".to_owned(), json!([{ "oneOf": choices }, template]));
+    }
+}

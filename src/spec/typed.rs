@@ -1,0 +1,172 @@
+//! From a tree to a type: everything that does not fit is found, not only the first.
+//!
+//! serde stops at the first error. So the value that it complains about is taken out of the tree and reading
+//! starts again, until it goes through; every field of the shapes has a default. Which keys had to go is told, so
+//! that nothing is called missing that is merely wrong.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
+
+use super::document::{Files, Table, Value};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::suggest::closest;
+
+/// More errors than this in one file are no help.
+const MAX_ERRORS: usize = 100;
+
+/// Reads `table` as a `T`.
+pub fn typed<T>(table: Table<'_>, files: &Files, found: &mut Diagnostics) -> T
+where
+    T: Default + for<'de> Deserialize<'de>,
+{
+    let mut table = table;
+    for _ in 0..MAX_ERRORS {
+        let root: Spanned<DeTable<'_>> = Spanned::new(0..0, table.clone());
+        let error = match T::deserialize(Deserializer::from(root)) {
+            Ok(value) => return value,
+            Err(error) => error,
+        };
+        let span = error.span().unwrap_or(0..0);
+        let mut path = Vec::new();
+        let taken = take(&mut table, &span, &mut path);
+        found.push(explain(error.message(), &span, &path, taken.as_ref(), files));
+        if taken.is_none() {
+            break;
+        }
+    }
+    T::default()
+}
+
+/// Takes out the innermost entry that `span` lies in. Tables with a header do not cover what they contain, so every
+/// table is looked into.
+fn take<'t>(table: &mut Table<'t>, span: &Range<usize>, path: &mut Vec<String>) -> Option<Value<'t>> {
+    let keys: Vec<_> = table.keys().cloned().collect();
+    for key in keys {
+        let name = key.get_ref().clone();
+        path.push(name.clone().into_owned());
+        let value = table.get_mut(&*name)?;
+        if let Some(taken) = take_below(value, span, path) {
+            return Some(taken);
+        }
+        if holds(&key.span(), span) || holds(&value.span(), span) {
+            return table.remove(&*name);
+        }
+        path.pop();
+    }
+    None
+}
+
+fn take_below<'t>(value: &mut Value<'t>, span: &Range<usize>, path: &mut Vec<String>) -> Option<Value<'t>> {
+    match value.get_mut() {
+        DeValue::Table(table) => take(table, span, path),
+        DeValue::Array(array) => {
+            let mut hit = None;
+            for (number, item) in array.iter_mut().enumerate() {
+                path.push(number.to_string());
+                if let Some(taken) = take_below(item, span, path) {
+                    return Some(taken);
+                }
+                if holds(&item.span(), span) {
+                    hit = Some(number);
+                    break;
+                }
+                path.pop();
+            }
+            let number = hit?;
+            let items = std::mem::replace(array, toml::de::DeArray::new()).into_iter().enumerate();
+            let (mut kept, mut taken) = (toml::de::DeArray::new(), None);
+            for (at, item) in items {
+                if at == number {
+                    taken = Some(item);
+                } else {
+                    kept.push(item);
+                }
+            }
+            *array = kept;
+            taken
+        }
+        _ => None,
+    }
+}
+
+fn holds(outer: &Range<usize>, inner: &Range<usize>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end && !outer.is_empty()
+}
+
+fn explain(
+    message: &str,
+    span: &Range<usize>,
+    path: &[String],
+    value: Option<&Value<'_>>,
+    files: &Files,
+) -> Diagnostic {
+    if let Some((key, known)) = unknown(message) {
+        return unknown_key(key, &known, span, path, files);
+    }
+    let key = path.last().filter(|key| key.parse::<usize>().is_err());
+    let diagnostic = Diagnostic::error("spec.value", message.to_owned());
+    let diagnostic = files.at(diagnostic, span, "");
+    match value.and_then(as_text) {
+        Some(text) if message.contains("expected a string") => {
+            let quoted = quoted(&text);
+            diagnostic.help(match key {
+                Some(key) => format!("write {} = {quoted}", bare_or_quoted(key)),
+                None => format!("write {quoted}"),
+            })
+        }
+        _ => diagnostic,
+    }
+}
+
+/// The words of serde's message about an unknown field (or variant of an enum).
+fn unknown(message: &str) -> Option<(&str, Vec<&str>)> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (key, rest) = rest.split_once("`, ")?;
+    let known = rest.split('`').skip(1).step_by(2).collect();
+    Some((key, known))
+}
+
+fn unknown_key(
+    key: &str,
+    known: &[&str],
+    span: &Range<usize>,
+    path: &[String],
+    files: &Files,
+) -> Diagnostic {
+    let above: Vec<&str> = path.iter().rev().skip(1).rev().map(String::as_str).collect();
+    let place = if above.is_empty() { String::new() } else { format!(" in `{}`", above.join(".")) };
+    let diagnostic = Diagnostic::error("spec.unknown-key", format!("unknown key `{key}`{place}"));
+    let help = match closest(key, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the keys here are {}", known.join(", ")),
+    };
+    files.at(diagnostic, span, "").help(help)
+}
+
+/// The text of a value that is not a string but could have been meant as one.
+#[must_use]
+pub fn as_text(value: &Value<'_>) -> Option<String> {
+    match value.get_ref() {
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        DeValue::Boolean(truth) => Some(truth.to_string()),
+        DeValue::Datetime(time) => Some(time.to_string()),
+        _ => None,
+    }
+}
+
+/// A TOML string.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// A key as TOML wants it.
+#[must_use]
+pub fn bare_or_quoted(key: &str) -> String {
+    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if bare { key.to_owned() } else { quoted(key) }
+}
