@@ -68,6 +68,22 @@ ends_with! {
         crate::oci::manifest::Error;
 }
 
+/// Errors that end the command in the same way, and say what to do next.
+macro_rules! ends_with_hints {
+    ($($exit:ident: $($error:ty),+;)+) => {$($(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                let hints = error.hints();
+                Self { hints, ..Self::new(Exit::$exit, error) }
+            }
+        }
+    )+)+};
+}
+
+ends_with_hints! {
+    Usage: crate::workspace::discover::Error, crate::workspace::lock::Error, crate::resolve::select::Error;
+}
+
 impl From<crate::registry::Error> for Failure {
     fn from(error: crate::registry::Error) -> Self {
         let hints = error.hints();

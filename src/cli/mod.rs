@@ -5,6 +5,7 @@ pub mod error;
 pub mod exit;
 mod finish;
 mod prepared;
+pub mod destinations;
 pub mod session;
 pub mod survey;
 pub(crate) mod confirm;

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use crate::spec::schema;
 
 /// Print the JSON Schema of image.toml or golden.toml.
 #[derive(Debug, clap::Args)]
@@ -22,7 +23,13 @@ pub enum SchemaFile {
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden schema` is not there yet"))
+#[expect(clippy::unused_async, reason = "every command is run in the same way")]
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let schema = match args.file {
+        SchemaFile::Image => schema::image(),
+        SchemaFile::Workspace => schema::workspace(),
+    };
+    // A schema is a document of its own form: it has no `schema` number of ours.
+    context.out.data(&format!("{schema:#}\n"));
+    Ok(Exit::Done)
 }

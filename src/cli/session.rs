@@ -1,11 +1,21 @@
 //! What most commands begin with: find the workspace, read it, show what is wrong, select images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use super::context::Context;
+use super::destinations;
 use super::error::Failure;
-use crate::resolve::{Destination, ResolvedImage};
-use crate::workspace::Workspace;
+use super::exit::Exit;
+use crate::diagnostic::{Class, Diagnostic, Diagnostics, SourceMap};
+use crate::policy::{self, SpecFacts};
+use crate::report::{self, Format};
+use crate::resolve::draft::{Draft, Wanted};
+use crate::resolve::image::Base;
+use crate::resolve::{Destination, ResolvedImage, select};
+use crate::spec::places::Parsed;
+use crate::workspace::load::{self, Loaded, Surroundings};
+use crate::workspace::{Workspace, assets::Assets, git, lock::Lock};
 
 /// What a command wants of the workspace.
 #[derive(Debug, Clone, Default)]
@@ -29,14 +39,255 @@ pub struct Session {
     pub images: Vec<ResolvedImage>,
     /// Where to publish: after --registry, --all-registries and `GOLDEN_REGISTRY`; empty when nothing is named.
     pub destinations: Vec<Destination>,
+    /// Every `[[registry]]` of golden.toml.
+    pub registries: Vec<Destination>,
     /// The workspace's own templates, name to text; these come before the built-in ones.
     pub templates: BTreeMap<String, String>,
 }
 
+/// A session with what was found, before anybody is told.
+#[derive(Debug)]
+pub struct Checked {
+    /// The session; none when an error made it impossible.
+    pub session: Option<Session>,
+    /// What was found.
+    pub found: Diagnostics,
+    /// The texts that it points into.
+    pub sources: SourceMap,
+}
+
 impl Session {
     /// Opens the workspace of `context`. Findings are shown; errors among them end the command with 2 or 3.
-    #[expect(clippy::unused_async, reason = "git will be waited for")]
-    pub async fn open(_context: &Context, _options: &SessionOptions) -> Result<Self, Failure> {
-        Err(Failure::usage("opening a workspace is not there yet"))
+    pub async fn open(context: &Context, options: &SessionOptions) -> Result<Self, Failure> {
+        let checked = check(context, options).await?;
+        show(context, &checked.found, &checked.sources)?;
+        checked.session.ok_or(Failure::shown(Exit::Usage))
     }
+}
+
+/// Shows findings as text; errors among them are a failure.
+pub fn show(context: &Context, found: &Diagnostics, sources: &SourceMap) -> Result<(), Failure> {
+    if !found.is_empty() {
+        report::diagnostics(&context.out, Format::Text, found, sources);
+    }
+    exit_of(found).map_or(Ok(()), |exit| Err(Failure::shown(exit)))
+}
+
+/// How a command ends that found this; none without errors.
+#[must_use]
+pub fn exit_of(found: &Diagnostics) -> Option<Exit> {
+    found.worst().map(|class| match class {
+        Class::Spec => Exit::Usage,
+        Class::Policy => Exit::Policy,
+    })
+}
+
+/// Where and how to look for the workspace.
+pub fn surroundings(context: &Context, set: &[String]) -> Result<Surroundings, Failure> {
+    let mut variables = BTreeMap::new();
+    for assignment in set {
+        match assignment.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                variables.insert(name.to_owned(), value.to_owned());
+            }
+            _ => return Err(Failure::usage(format!("--set takes NAME=VALUE, not `{assignment}`"))),
+        }
+    }
+    let seconds = epoch(context)?.unwrap_or(context.now);
+    let now = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let now = now.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let named = context.globals.workspace.clone();
+    Ok(Surroundings { start: context.cwd.clone(), named, set: variables, now })
+}
+
+fn epoch(context: &Context) -> Result<Option<i64>, Failure> {
+    let Some(text) = context.var("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let seconds = text.parse::<i64>().ok().filter(|seconds| (0..=253_402_300_799).contains(seconds));
+    let tell = || Failure::usage(format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970"));
+    seconds.map(Some).ok_or_else(tell)
+}
+
+/// Opens the workspace and says what was found instead of showing it.
+pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checked, Failure> {
+    let mut loaded = load::load(&surroundings(context, &options.set)?).await?;
+    let templates = load::templates(&mut loaded);
+    check_templates(&templates, &mut loaded);
+    let mut found = std::mem::take(&mut loaded.found);
+    let selected = match select(&loaded, options).await {
+        // What is wrong with the files may be why an image is not there.
+        Err(_) if found.has_errors() => None,
+        Err(failure) => return Err(failure),
+        Ok(selected) => Some(selected),
+    };
+    let mut assets = Assets::new(&loaded.root);
+    let mut drafts: Vec<Draft> = Vec::new();
+    for (n, draft) in loaded.drafts.into_iter().enumerate() {
+        if selected.as_ref().is_none_or(|selected| selected.contains(&n)) {
+            drafts.push(draft);
+        }
+    }
+    for draft in &mut drafts {
+        assets.fill(draft, &mut found);
+    }
+    if found.worst() == Some(Class::Spec) {
+        return Ok(Checked { session: None, found: found.sorted(), sources: loaded.sources });
+    }
+    trace(context, &loaded.root, &mut drafts).await?;
+    let images: Vec<ResolvedImage> = drafts.iter().map(|draft| draft.image.clone()).collect();
+    let lock = Lock::read(&loaded.root)?;
+    let destinations = destinations::chosen(context, &loaded.root, &loaded.spec)?;
+    shadowed(&drafts, &destinations, &mut found);
+    let is_locked = |base: &Base| lock.get(base).is_some();
+    let places = Parsed(&loaded.sources);
+    let facts = SpecFacts { places: &places, now: context.now, is_locked: &is_locked };
+    found.extend(policy::check_specs(&loaded.spec.policy, &images, &facts));
+    let registries = destinations::registries(&loaded.root, &loaded.spec);
+    let workspace = Workspace { root: loaded.root, spec: loaded.spec, lock };
+    let session = Session { workspace, images, destinations, registries, templates };
+    Ok(Checked { session: Some(session), found: found.sorted(), sources: loaded.sources })
+}
+
+/// A template that neither the workspace nor golden has.
+fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut Loaded) {
+    let builtin = ["debian", "alpine", "rhel", "static"];
+    for draft in &loaded.drafts {
+        let Some(name) = draft.template.as_deref() else { continue };
+        let known: BTreeSet<&str> = templates.keys().map(String::as_str).chain(builtin).collect();
+        if known.contains(name) {
+            continue;
+        }
+        let at = crate::diagnostic::Places::value(&Parsed(&loaded.sources), &draft.image.source, &["image", "template"]);
+        let diagnostic = Diagnostic::error("spec.template-name", format!("there is no template `{name}`"))
+            .at(&draft.image.source, at.unwrap_or_else(|| draft.place.span.clone()), "");
+        loaded.found.push(match crate::suggest::closest(name, known.iter().copied()) {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+            None => diagnostic.help(format!("there is {}", known.into_iter().collect::<Vec<_>>().join(", "))),
+        });
+    }
+}
+
+/// A local tag that is also the reference of a base would be built on itself the next time (7-rules 18).
+fn shadowed(drafts: &[Draft], destinations: &[Destination], found: &mut Diagnostics) {
+    let mut bases: BTreeMap<String, &Draft> = BTreeMap::new();
+    for draft in drafts {
+        if let Base::Reference(reference) = &draft.image.base {
+            if reference.digest.is_none() {
+                let tag = reference.tag.as_ref().map_or("latest", |tag| tag.as_str());
+                bases.insert(format!("{}:{tag}", reference.repository), draft);
+            }
+        }
+    }
+    for draft in drafts {
+        let image = &draft.image;
+        let Ok(fan_out) = crate::tags::fan_out(&image.version, image.variant.as_ref(), &image.tags) else { continue };
+        let mut repositories: Vec<String> =
+            destinations.iter().filter_map(|d| d.repository(&image.name).ok()).map(|r| r.to_string()).collect();
+        if repositories.is_empty() {
+            repositories.push(format!("localhost/{}", image.name));
+        }
+        for repository in repositories {
+            for planned in &fan_out.tags {
+                let name = format!("{repository}:{}", planned.tag);
+                let Some(child) = bases.get(&name) else { continue };
+                let message = format!("`{name}` is the base of an image and a tag of `{}` too", image.name);
+                let diagnostic = Diagnostic::error("tags.base", message)
+                    .at(&child.base_place.file, child.base_place.span.clone(), "the base")
+                    .at(&draft.place.file, draft.place.span.clone(), "the image that gets this tag");
+                found.push(diagnostic.help(format!("write base = {{ image = \"{}\" }}", image.name)));
+            }
+        }
+    }
+}
+
+async fn select(loaded: &Loaded, options: &SessionOptions) -> Result<BTreeSet<usize>, Failure> {
+    let images: Vec<ResolvedImage> = loaded.drafts.iter().map(|draft| draft.image.clone()).collect();
+    let parents = select::parents(&images);
+    let mut selected = select::named(&images, &options.images)?;
+    if let Some(since) = &options.changed {
+        let files = git::changed_since(&loaded.root, since).await.ok_or_else(|| {
+            Failure::usage(format!("git knows no commit `{since}` here"))
+                .hint("in a shallow clone, fetch more of the history first")
+        })?;
+        let touched = changed(loaded, &files)?;
+        selected.retain(|n| touched.contains(n));
+    }
+    if options.with_dependants {
+        select::add_dependants(&mut selected, &parents);
+    }
+    select::add_ancestors(&mut selected, &parents);
+    Ok(selected)
+}
+
+/// The images that changed files belong to. golden.toml belongs to all.
+fn changed(loaded: &Loaded, files: &[PathBuf]) -> Result<BTreeSet<usize>, Failure> {
+    let all = || (0..loaded.drafts.len()).collect();
+    if files.contains(&loaded.file) {
+        return Ok(all());
+    }
+    let relative = |folder: &String| files.iter().any(|file| file.starts_with(folder));
+    if loaded.spec.workspace.templates.iter().any(relative) {
+        return Ok(all());
+    }
+    let locked = files.iter().any(|file| file == Path::new(crate::workspace::lock::FILE));
+    let touches = |draft: &Draft| {
+        let paths = inputs(draft);
+        let external = locked && crate::workspace::lock::key(&draft.image.base).is_some();
+        external || files.iter().any(|file| paths.iter().any(|path| path.as_os_str().is_empty() || file.starts_with(path)))
+    };
+    Ok((0..loaded.drafts.len()).filter(|n| touches(&loaded.drafts[*n])).collect())
+}
+
+/// The paths that an image is made of: its folder, and what it names elsewhere; relative to the workspace.
+fn inputs(draft: &Draft) -> Vec<PathBuf> {
+    let folder = draft.image.source.parent().unwrap_or(Path::new("")).to_owned();
+    let mut paths = vec![folder];
+    let mut add = |base: &Path, pattern: &str| {
+        let prefix = if crate::workspace::discover::is_glob(pattern) {
+            crate::workspace::discover::literal_prefix(pattern)
+        } else {
+            PathBuf::from(pattern)
+        };
+        let path = lexical(&base.join(prefix));
+        if !paths.iter().any(|known| path.starts_with(known)) {
+            paths.push(path);
+        }
+    };
+    for wish in &draft.files {
+        if let Wanted::Source { folder, pattern } = &wish.what {
+            add(folder, pattern);
+        }
+    }
+    for wish in &draft.trust {
+        add(&wish.folder, &wish.pattern);
+    }
+    paths
+}
+
+fn lexical(path: &Path) -> PathBuf {
+    let mut parts = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                parts.pop();
+            }
+            std::path::Component::Normal(name) => parts.push(name),
+            _ => {}
+        }
+    }
+    parts
+}
+
+/// Gives the images their provenance.
+async fn trace(context: &Context, root: &Path, drafts: &mut [Draft]) -> Result<(), Failure> {
+    let epoch = epoch(context)?;
+    let paths: Vec<Vec<PathBuf>> = drafts.iter().map(inputs).collect();
+    let history = git::history(root, &paths).await;
+    if history.shallow && epoch.is_none() {
+        context.events.warn(None, "the clone is shallow: times and revisions of images may be those of its oldest commit");
+    }
+    for (n, draft) in drafts.iter_mut().enumerate() {
+        let touched = history.touched.get(n).cloned().unwrap_or_default();
+        draft.image.provenance = git::provenance(&history, &touched, epoch);
+    }
+    Ok(())
 }

@@ -22,7 +22,7 @@ use crate::spec::values::{EnvSpec, OwnerSpec};
 use crate::tags::{Level, TagRules};
 
 /// Makes a draft of what was read. None when the image has no name, version or base to go on with.
-pub fn draft(
+pub(super) fn draft(
     spec: ImageSpec,
     table: &Table<'_>,
     row: &Row,

@@ -8,7 +8,7 @@ use crate::reference::{RepositoryPath, Tag};
 use crate::tags::{Latest, Role, check_extra, fan_out, precedence};
 
 /// Checks the tags of all images against one another.
-pub fn check(drafts: &[Draft], found: &mut Diagnostics) {
+pub(super) fn check(drafts: &[Draft], found: &mut Diagnostics) {
     let mut repositories: BTreeMap<&RepositoryPath, Vec<&Draft>> = BTreeMap::new();
     for draft in drafts {
         repositories.entry(&draft.image.name).or_default().push(draft);

@@ -14,7 +14,7 @@ const FLAT: [&str; 2] = ["labels", "env"];
 
 /// `image` over `defaults`.
 #[must_use]
-pub fn merged<'t>(defaults: &Table<'t>, image: &Table<'t>) -> Table<'t> {
+pub(super) fn merged<'t>(defaults: &Table<'t>, image: &Table<'t>) -> Table<'t> {
     let mut result = defaults.clone();
     overlay(&mut result, image, &mut Vec::new());
     result

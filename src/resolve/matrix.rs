@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use crate::spec::matrix::{MatrixTable, Scalar};
 
 /// One combination: axis to value.
-pub type Row = BTreeMap<String, String>;
+pub(super) type Row = BTreeMap<String, String>;
 
 /// More combinations than this are a mistake.
-pub const MAX_ROWS: usize = 10_000;
+pub(super) const MAX_ROWS: usize = 10_000;
 
 /// Why a matrix has no combinations.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(super) enum Error {
     /// An axis without values.
     #[error("the axis `{0}` has no values")]
     EmptyAxis(String),
@@ -27,7 +27,7 @@ pub enum Error {
 
 /// The combinations, in the order of the axes and their values; one empty row without a matrix. Also the numbers of
 /// the `exclude` entries that leave out nothing.
-pub fn rows(matrix: &MatrixTable) -> Result<(Vec<Row>, Vec<usize>), Error> {
+pub(super) fn rows(matrix: &MatrixTable) -> Result<(Vec<Row>, Vec<usize>), Error> {
     if matrix.axes.is_empty() && matrix.include.is_empty() {
         return Ok((vec![Row::new()], Vec::new()));
     }

@@ -68,7 +68,7 @@ impl Names {
 
 /// Fills in templates.
 #[derive(Debug)]
-pub struct Strings {
+pub(super) struct Strings {
     environment: Environment<'static>,
 }
 
@@ -89,7 +89,7 @@ impl Default for Strings {
 impl Strings {
     /// Fills in every string of `table`. Returns the spans of those that could not be, so that nothing more is said
     /// about them. `volatile_is_fine`: whether `now` and `git` may be used (in `[tags]`).
-    pub fn fill(
+    pub(super) fn fill(
         &self,
         table: &mut Table<'_>,
         names: &Names,

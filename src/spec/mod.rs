@@ -10,6 +10,7 @@ pub mod document;
 pub mod image;
 pub mod keyed;
 pub mod matrix;
+pub mod places;
 pub mod policy;
 pub mod schema;
 pub mod typed;

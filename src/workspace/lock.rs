@@ -1,11 +1,32 @@
-//! golden.lock: every external base as a digest.
+//! golden.lock: every external base as a digest, so that a build today and one next week start from the same bytes.
+//!
+//! ```toml
+//! version = 1
+//!
+//! [[base]]
+//! base = "docker.io/library/debian ^12"
+//! reference = "docker.io/library/debian:12.8"
+//! digest = "sha256:…"
+//!
+//! [base.platforms]
+//! "linux/amd64" = "sha256:…"
+//! ```
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::fs;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
+use crate::resolve::image::Base;
+
+/// The name of the file, which lies beside golden.toml.
+pub const FILE: &str = "golden.lock";
+
+/// The form of the file that is written and read.
+const VERSION: u32 = 1;
 
 /// The lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,19 +45,130 @@ pub struct LockedBase {
     pub reference: Reference,
     /// Its digest: of the index, when it is one.
     pub digest: Digest,
+    /// When it was made, RFC 3339; for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
     /// The digest of each platform, when it is an index.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub platforms: BTreeMap<Platform, Digest>,
 }
 
-/// What a base is called in the lock: `docker.io/library/debian:12`, or `docker.io/library/debian@^12` for a
-/// requirement. None for what is not external.
+/// The file as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    #[serde(default)]
+    base: Vec<LockedBase>,
+}
+
+/// Why golden.lock cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read or written.
+    #[error(transparent)]
+    File(#[from] super::state::Error),
+    /// It is not what this program writes.
+    #[error("golden.lock does not parse: {0}")]
+    Parse(String),
+    /// A later program wrote it.
+    #[error("golden.lock is of version {0}, and this program reads version {VERSION}")]
+    Version(u32),
+}
+
+impl Error {
+    /// What to do next.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::File(_) => Vec::new(),
+            Self::Parse(_) => {
+                vec!["restore it from version control, or delete it and run `golden update`".to_owned()]
+            }
+            Self::Version(_) => vec!["use a newer golden".to_owned()],
+        }
+    }
+}
+
+impl Lock {
+    /// Parses the text of the file.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let file: File = toml::from_str(text).map_err(|error| Error::Parse(error.to_string()))?;
+        if file.version != VERSION {
+            return Err(Error::Version(file.version));
+        }
+        Ok(Self { bases: file.base.into_iter().map(|base| (base.base.clone(), base)).collect() })
+    }
+
+    /// The text of the file, sorted, so that two machines write the same.
+    pub fn text(&self) -> Result<String, Error> {
+        let file = File { version: VERSION, base: self.bases.values().cloned().collect() };
+        let body = toml::to_string(&file).map_err(|error| Error::Parse(error.to_string()))?;
+        Ok(format!("# Written by `golden update`; commit it.\n{body}"))
+    }
+
+    /// Reads the lock of the workspace at `root`; an empty one when there is none.
+    pub fn read(root: &Path) -> Result<Self, Error> {
+        match fs::read_if_there(&root.join(FILE))? {
+            None => Ok(Self::default()),
+            Some(bytes) => {
+                let text = String::from_utf8(bytes).map_err(|error| Error::Parse(error.to_string()))?;
+                Self::parse(&text)
+            }
+        }
+    }
+
+    /// Writes the lock of the workspace at `root`, when it says something else than before.
+    pub fn write(&self, root: &Path) -> Result<(), Error> {
+        let (path, text) = (root.join(FILE), self.text()?);
+        if fs::read_if_there(&path)?.as_deref() != Some(text.as_bytes()) {
+            fs::write_atomic(&path, text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// What is locked for a base.
+    #[must_use]
+    pub fn get(&self, base: &Base) -> Option<&LockedBase> {
+        self.bases.get(&key(base)?)
+    }
+}
+
+/// What a base is called in the lock: `docker.io/library/debian:12`, or `docker.io/library/debian ^12` for a
+/// requirement. None for what is not external, and for what is written with its digest.
 #[must_use]
-pub fn key(base: &crate::resolve::image::Base) -> Option<String> {
-    use crate::resolve::image::Base;
+pub fn key(base: &Base) -> Option<String> {
     match base {
         Base::Scratch | Base::Workspace { .. } => None,
+        Base::Reference(reference) if reference.digest.is_some() => None,
         Base::Reference(reference) => Some(reference.to_string()),
         Base::Requirement { repository, requirement } => Some(format!("{repository} {requirement}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn locked(base: &str, reference: &str) -> LockedBase {
+        let digest = Digest::of(base.as_bytes());
+        LockedBase {
+            base: base.to_owned(),
+            reference: reference.parse().unwrap(),
+            platforms: BTreeMap::from([("linux/amd64".parse().unwrap(), digest.clone())]),
+            created: Some("2026-11-01T00:00:00Z".to_owned()),
+            digest,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let bases = [locked("docker.io/library/debian ^12", "debian:12.8"), locked("a.example/b:1", "a.example/b:1")];
+        let lock = Lock { bases: bases.into_iter().map(|base| (base.base.clone(), base)).collect() };
+        let text = lock.text().unwrap();
+        assert_eq!(Lock::parse(&text).unwrap(), lock);
+        insta::assert_snapshot!(text);
+        assert!(matches!(Lock::parse("version = 2"), Err(Error::Version(2))));
+        assert!(matches!(Lock::parse("hello"), Err(Error::Parse(_))));
     }
 }

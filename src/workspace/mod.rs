@@ -1,6 +1,11 @@
 //! The folder that the user works in: found, read, hashed. The only place that opens the user's files.
 
+pub mod assets;
+pub mod certificates;
+pub mod discover;
 pub mod fs;
+pub mod git;
+pub mod load;
 pub mod lock;
 pub mod state;
 

@@ -1,0 +1,29 @@
+//! Where keys stand: files are parsed again when somebody asks, which only findings do.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::document::{self, Kind};
+use crate::diagnostic::{Diagnostics, Places, SourceMap};
+
+/// The places of the keys of some files.
+#[derive(Debug, Clone, Copy)]
+pub struct Parsed<'a>(pub &'a SourceMap);
+
+impl Parsed<'_> {
+    fn find(&self, file: &Path, path: &[&str]) -> Option<(Range<usize>, Range<usize>)> {
+        let table = document::parse(file, Kind::Image, self.0.text(file)?, &mut Diagnostics::new())?;
+        let (key, value) = document::entry(&table, path)?;
+        Some((key, value.span()))
+    }
+}
+
+impl Places for Parsed<'_> {
+    fn key(&self, file: &Path, path: &[&str]) -> Option<Range<usize>> {
+        self.find(file, path).map(|(key, _)| key)
+    }
+
+    fn value(&self, file: &Path, path: &[&str]) -> Option<Range<usize>> {
+        self.find(file, path).map(|(_, value)| value)
+    }
+}

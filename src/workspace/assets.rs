@@ -1,0 +1,325 @@
+//! Files and certificates that specs name: found, checked to lie in the workspace, and hashed (7-rules 10).
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use walkdir::WalkDir;
+
+use super::{certificates, discover};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::oci::Content;
+use crate::reference::Digest;
+use crate::resolve::draft::{Draft, FileWish, Place, TrustWish, Wanted};
+use crate::resolve::image::{Certificate, FileEntry, FileKind};
+use crate::resolve::target;
+
+/// The longest file that certificates are read from, in bytes.
+const MAX_CERTIFICATES: u64 = 8 << 20;
+
+/// What was found, once for all images that name it.
+#[derive(Debug)]
+pub struct Assets<'a> {
+    root: &'a Path,
+    hashed: BTreeMap<PathBuf, Hashed>,
+    parsed: BTreeMap<PathBuf, Result<Vec<Certificate>, Diagnostic>>,
+}
+
+/// A file as it was read.
+#[derive(Debug, Clone)]
+struct Hashed {
+    content: Content,
+    executable: bool,
+}
+
+impl<'a> Assets<'a> {
+    /// Assets of the workspace at `root`, which is canonical.
+    #[must_use]
+    pub const fn new(root: &'a Path) -> Self {
+        Self { root, hashed: BTreeMap::new(), parsed: BTreeMap::new() }
+    }
+
+    /// Gives an image its files and certificates.
+    pub fn fill(&mut self, draft: &mut Draft, found: &mut Diagnostics) {
+        let mut files = Vec::new();
+        for wish in &draft.files {
+            match self.file(wish) {
+                Ok(entries) => files.extend(entries),
+                Err(message) => found.push(at(Diagnostic::error("spec.file", message), &wish.place)),
+            }
+        }
+        draft.image.files = last_wins(files);
+        let mut certificates = Vec::new();
+        for wish in &draft.trust {
+            certificates.extend(self.trust(wish, found));
+        }
+        draft.image.certificates = certificates::collected(certificates);
+    }
+
+    fn file(&mut self, wish: &FileWish) -> Result<Vec<FileEntry>, String> {
+        let entry = |path: String, mode: u32, kind| FileEntry { path, mode, owner: wish.owner.clone(), kind };
+        match &wish.what {
+            Wanted::Content(text) => {
+                let content = Content::inline(text.as_bytes());
+                Ok(vec![entry(wish.target.clone(), wish.mode.unwrap_or(0o644), FileKind::File(content))])
+            }
+            Wanted::Folder => {
+                Ok(vec![entry(wish.target.clone(), wish.mode.unwrap_or(0o755), FileKind::Directory)])
+            }
+            Wanted::Source { folder, pattern } => self.source(wish, folder, pattern),
+        }
+    }
+
+    fn source(&mut self, wish: &FileWish, folder: &Path, pattern: &str) -> Result<Vec<FileEntry>, String> {
+        let mut entries = Vec::new();
+        let literal = inside(self.root, folder, pattern)?;
+        if discover::is_glob(pattern) && !literal.exists() {
+            let hits = self.glob(folder, pattern)?;
+            if hits.is_empty() {
+                return Err(format!("no file fits `{pattern}`"));
+            }
+            for hit in hits {
+                let name = text(hit.file_name().unwrap_or_default().as_ref())?;
+                self.place(wish, &hit, target::below(&wish.target, &name), &mut entries)?;
+            }
+            return Ok(entries);
+        }
+        let real = self.real(&literal, pattern)?;
+        if real.is_dir() {
+            self.folder(wish, &real, &wish.target, &mut entries)?;
+        } else if wish.into {
+            let name = text(literal.file_name().unwrap_or_default().as_ref())?;
+            self.place(wish, &literal, target::below(&wish.target, &name), &mut entries)?;
+        } else {
+            self.place(wish, &literal, wish.target.clone(), &mut entries)?;
+        }
+        Ok(entries)
+    }
+
+    fn glob(&self, folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
+        let base = self.root.join(folder);
+        let hits = discover::entries(&base, pattern.trim_start_matches("./"))
+            .map_err(|error| format!("`{pattern}` is not a glob: {}", error.kind()))?;
+        Ok(hits.into_iter().map(|hit| base.join(hit)).collect())
+    }
+
+    /// The path without symbolic links, which must exist and lie in the workspace.
+    fn real(&self, path: &Path, shown: &str) -> Result<PathBuf, String> {
+        let real = std::fs::canonicalize(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => format!("`{shown}` does not exist"),
+            _ => format!("`{shown}` cannot be read: {error}"),
+        })?;
+        if real.starts_with(self.root) {
+            Ok(real)
+        } else {
+            Err(format!("`{shown}` leads out of the workspace by a symbolic link"))
+        }
+    }
+
+    /// One file or folder that was named itself: a symbolic link is followed.
+    fn place(
+        &mut self,
+        wish: &FileWish,
+        path: &Path,
+        target: String,
+        entries: &mut Vec<FileEntry>,
+    ) -> Result<(), String> {
+        let real = self.real(path, &self.shown(path))?;
+        if real.is_dir() {
+            return self.folder(wish, &real, &target, entries);
+        }
+        let hashed = self.hashed(&real)?;
+        let mode = wish.mode.unwrap_or(if hashed.executable { 0o755 } else { 0o644 });
+        let kind = FileKind::File(hashed.content);
+        entries.push(FileEntry { path: target, mode, owner: wish.owner.clone(), kind });
+        Ok(())
+    }
+
+    /// What is in a folder, and the folder itself. Symbolic links in it stay what they are.
+    fn folder(
+        &mut self,
+        wish: &FileWish,
+        folder: &Path,
+        target: &str,
+        entries: &mut Vec<FileEntry>,
+    ) -> Result<(), String> {
+        let folder_mode = wish.mode.map_or(0o755, enterable);
+        let mut push = |path: String, mode: u32, kind| {
+            entries.push(FileEntry { path, mode, owner: wish.owner.clone(), kind });
+        };
+        if target != "/" {
+            push(target.to_owned(), folder_mode, FileKind::Directory);
+        }
+        for item in WalkDir::new(folder).min_depth(1).sort_by_file_name() {
+            let item = item.map_err(|error| format!("`{}` cannot be read: {error}", self.shown(folder)))?;
+            let below = item.path().strip_prefix(folder).unwrap_or(item.path());
+            let path = target::below(target, &text(below)?);
+            let kind = item.file_type();
+            if kind.is_dir() {
+                push(path, folder_mode, FileKind::Directory);
+            } else if kind.is_symlink() {
+                push(path, 0o777, FileKind::Symlink(self.link(item.path())?));
+            } else {
+                let hashed = self.hashed(item.path())?;
+                let mode = wish.mode.unwrap_or(if hashed.executable { 0o755 } else { 0o644 });
+                push(path, mode, FileKind::File(hashed.content));
+            }
+        }
+        Ok(())
+    }
+
+    /// The target of a symbolic link within a folder. An absolute one is a path of the image; a relative one must
+    /// not climb out of the workspace.
+    fn link(&self, path: &Path) -> Result<String, String> {
+        let shown = self.shown(path);
+        let target = std::fs::read_link(path).map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
+        let folder = path.parent().and_then(|folder| folder.strip_prefix(self.root).ok()).unwrap_or(Path::new(""));
+        if target.is_relative() && !discover::stays_inside(&folder.join(&target)) {
+            return Err(format!("the symbolic link `{shown}` leads out of the workspace"));
+        }
+        text(&target)
+    }
+
+    fn hashed(&mut self, path: &Path) -> Result<Hashed, String> {
+        if let Some(hashed) = self.hashed.get(path) {
+            return Ok(hashed.clone());
+        }
+        let hashed =
+            hash(path).map_err(|error| format!("`{}` cannot be read: {error}", self.shown(path)))?;
+        self.hashed.insert(path.to_owned(), hashed.clone());
+        Ok(hashed)
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(self.root).unwrap_or(path).display().to_string()
+    }
+
+    fn trust(&mut self, wish: &TrustWish, found: &mut Diagnostics) -> Vec<Certificate> {
+        let paths = match self.trusted(wish) {
+            Ok(paths) => paths,
+            Err(message) => {
+                found.push(at(Diagnostic::error("spec.file", message), &wish.place));
+                return Vec::new();
+            }
+        };
+        let mut all = Vec::new();
+        for path in paths {
+            match self.certificates(&path) {
+                Ok(certificates) => all.extend(certificates),
+                Err(diagnostic) => found.push(at(diagnostic, &wish.place)),
+            }
+        }
+        all
+    }
+
+    fn trusted(&self, wish: &TrustWish) -> Result<Vec<PathBuf>, String> {
+        let literal = inside(self.root, &wish.folder, &wish.pattern)?;
+        let paths = if discover::is_glob(&wish.pattern) && !literal.exists() {
+            let mut hits = self.glob(&wish.folder, &wish.pattern)?;
+            hits.retain(|hit| !hit.is_dir());
+            if hits.is_empty() {
+                return Err(format!("no file fits `{}`", wish.pattern));
+            }
+            hits
+        } else {
+            vec![literal]
+        };
+        for path in &paths {
+            let real = self.real(path, &wish.pattern)?;
+            if real.is_dir() {
+                return Err(format!("`{}` is a folder; a PEM file is expected", wish.pattern));
+            }
+        }
+        Ok(paths)
+    }
+
+    fn certificates(&mut self, path: &Path) -> Result<Vec<Certificate>, Diagnostic> {
+        if let Some(parsed) = self.parsed.get(path) {
+            return parsed.clone();
+        }
+        let parsed = self.read_certificates(path);
+        self.parsed.insert(path.to_owned(), parsed.clone());
+        parsed
+    }
+
+    fn read_certificates(&self, path: &Path) -> Result<Vec<Certificate>, Diagnostic> {
+        let shown = self.shown(path);
+        let unreadable = |why: String| Diagnostic::error("spec.file", format!("`{shown}` cannot be read: {why}"));
+        let length = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
+        if length > MAX_CERTIFICATES {
+            return Err(unreadable("it is longer than 8 MiB".to_owned()));
+        }
+        let bytes = super::fs::read(path).map_err(|error| unreadable(error.source.to_string()))?;
+        let relative = path.strip_prefix(self.root).unwrap_or(path);
+        certificates::parse(relative, &bytes).map_err(|error| {
+            Diagnostic::error(error.rule(), format!("`{shown}`: {error}")).of_policy().help(error.hint())
+        })
+    }
+}
+
+fn at(diagnostic: Diagnostic, place: &Place) -> Diagnostic {
+    diagnostic.at(&place.file, place.span.clone(), "")
+}
+
+/// A path of a spec, which may not leave the workspace.
+fn inside(root: &Path, folder: &Path, written: &str) -> Result<PathBuf, String> {
+    if written.is_empty() {
+        return Err("the path is empty".to_owned());
+    }
+    if Path::new(written).is_absolute() || !discover::stays_inside(&folder.join(written)) {
+        return Err(format!("`{written}` leaves the workspace"));
+    }
+    Ok(root.join(folder).join(written))
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let lossy = || format!("the name `{}` is not UTF-8", path.display());
+    path.to_str().map(str::to_owned).ok_or_else(lossy)
+}
+
+/// A folder of the same readers can be entered by them: 0644 becomes 0755.
+const fn enterable(mode: u32) -> u32 {
+    mode | (mode & 0o444) >> 2
+}
+
+fn hash(path: &Path) -> std::io::Result<Hashed> {
+    let mut file = std::fs::File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(std::io::Error::other("it is neither a file nor a folder nor a symbolic link"));
+    }
+    let mut state = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    let mut len = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        state.update(&buffer[..read]);
+        len += read as u64;
+    }
+    let digest = Digest::from_sha256(&state.finalize());
+    Ok(Hashed { content: Content::File { path: path.to_owned(), len, digest }, executable: executable(&metadata) })
+}
+
+#[cfg(unix)]
+fn executable(metadata: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+fn executable(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+/// Of entries for one path the last one counts, at its place.
+fn last_wins(entries: Vec<FileEntry>) -> Vec<FileEntry> {
+    let mut last: BTreeMap<String, usize> = BTreeMap::new();
+    for (n, entry) in entries.iter().enumerate() {
+        last.insert(entry.path.clone(), n);
+    }
+    entries.into_iter().enumerate().filter(|(n, entry)| last.get(&entry.path) == Some(n)).map(|(_, e)| e).collect()
+}
+

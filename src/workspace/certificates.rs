@@ -1,0 +1,176 @@
+//! PEM files of `certs.trust`: one entry a certificate, bundles split. A private key is never taken.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use x509_parser::pem::Pem;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::resolve::image::Certificate;
+
+/// Why a file is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A private key.
+    #[error("the file contains a private key, which would be readable by everybody who has the image")]
+    PrivateKey,
+    /// No PEM block at all.
+    #[error("the file is not PEM: it has no `-----BEGIN CERTIFICATE-----`")]
+    NotPem,
+    /// A block that is broken.
+    #[error("the PEM block number {0} is broken: {1}")]
+    Broken(usize, String),
+    /// A block of another kind.
+    #[error("the PEM block number {0} is a {1}, not a CERTIFICATE")]
+    Other(usize, String),
+    /// DER that is no certificate.
+    #[error("the certificate number {0} cannot be read: {1}")]
+    Unreadable(usize, String),
+}
+
+impl Error {
+    /// The id of the rule that was broken; no policy can switch it off.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::PrivateKey => "certs.private_key",
+            _ => "certs.unreadable",
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::PrivateKey => "trust the certificate alone, and treat the key as disclosed if it was committed",
+            Self::NotPem => "a DER file becomes PEM by `openssl x509 -inform der -in FILE`",
+            _ => "`openssl x509 -noout -text -in FILE` shows what is in it",
+        }
+    }
+}
+
+/// The certificates of a file, in its order.
+pub fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<Certificate>, Error> {
+    // Looked for in the raw text too: a key must not slip through because its block is broken.
+    let marker = b"PRIVATE KEY-----";
+    if bytes.windows(marker.len()).any(|window| window == marker) {
+        return Err(Error::PrivateKey);
+    }
+    let mut certificates = Vec::new();
+    for (n, block) in Pem::iter_from_buffer(bytes).enumerate() {
+        let block = block.map_err(|error| Error::Broken(n + 1, error.to_string()))?;
+        if !matches!(block.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE") {
+            return Err(Error::Other(n + 1, block.label));
+        }
+        certificates.push(certificate(file, n, block.contents)?);
+    }
+    if certificates.is_empty() { Err(Error::NotPem) } else { Ok(certificates) }
+}
+
+fn certificate(file: &Path, number: usize, der: Vec<u8>) -> Result<Certificate, Error> {
+    let unreadable = |why: String| Error::Unreadable(number + 1, why);
+    let (rest, parsed) = X509Certificate::from_der(&der).map_err(|error| unreadable(error.to_string()))?;
+    if !rest.is_empty() {
+        return Err(unreadable("there are bytes behind it".to_owned()));
+    }
+    let (subject, not_after) = (parsed.subject().to_string(), parsed.validity().not_after.timestamp());
+    Ok(Certificate {
+        file: file.to_owned(),
+        name: name(file, number),
+        pem: pem(&der),
+        der,
+        not_after,
+        subject,
+    })
+}
+
+/// A name for the trust store, from the file's own.
+fn name(file: &Path, number: usize) -> String {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+    let stem: String = stem.chars().map(plain).collect();
+    let stem = stem.trim_matches(['.', '-']);
+    let stem = if stem.is_empty() { "certificate" } else { stem };
+    if number == 0 { format!("{stem}.crt") } else { format!("{stem}-{}.crt", number + 1) }
+}
+
+fn pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in text.as_bytes().chunks(64) {
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
+}
+
+/// Sorts by file and position, drops what is there twice, and makes the names unique.
+#[must_use]
+pub fn collected(mut all: Vec<Certificate>) -> Vec<Certificate> {
+    let mut ders = std::collections::BTreeSet::new();
+    let mut names = std::collections::BTreeSet::new();
+    all.sort_by(|a, b| a.file.cmp(&b.file));
+    all.retain(|certificate| ders.insert(certificate.der.clone()));
+    for certificate in &mut all {
+        let stem = certificate.name.trim_end_matches(".crt").to_owned();
+        let mut number = 2;
+        while !names.insert(certificate.name.clone()) {
+            certificate.name = format!("{stem}.{number}.crt");
+            number += 1;
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(name: &str) -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap().pem()
+    }
+
+    #[test]
+    fn bundles_are_split_and_names_are_unique() {
+        let bundle = format!("# first\n{}\n# second\r\n{}", made("a"), made("b"));
+        let all = parse(Path::new("certs/My CA.PEM"), bundle.as_bytes()).unwrap();
+        let names: Vec<_> = all.iter().map(|certificate| certificate.name.clone()).collect();
+        assert_eq!(names, ["my-ca.crt", "my-ca-2.crt"]);
+        assert!(all[0].pem.starts_with("-----BEGIN CERTIFICATE-----\n") && all[0].pem.ends_with("-----\n"));
+        let twice = parse(Path::new("other/my-ca.pem"), made("c").as_bytes()).unwrap();
+        let all = collected([all.clone(), twice, all].concat());
+        let names: Vec<_> = all.iter().map(|certificate| certificate.name.as_str()).collect();
+        assert_eq!(names, ["my-ca.crt", "my-ca-2.crt", "my-ca.2.crt"]);
+    }
+
+    #[test]
+    fn what_is_not_a_certificate_is_refused() {
+        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let block = |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
+        for (bytes, expected) in [
+            (key.clone(), Error::PrivateKey),
+            (format!("{}{key}", made("a")), Error::PrivateKey),
+            (String::new(), Error::NotPem),
+            ("hello".to_owned(), Error::NotPem),
+            (block("X509 CRL", "AAAA"), Error::Other(1, "X509 CRL".to_owned())),
+        ] {
+            assert_eq!(parse(Path::new("x"), bytes.as_bytes()).unwrap_err(), expected);
+        }
+        for broken in [block("CERTIFICATE", "AAAA"), block("CERTIFICATE", "!"), "-----BEGIN CERTIFICATE-----\nAAAA".to_owned()] {
+            assert_eq!(parse(Path::new("x"), broken.as_bytes()).unwrap_err().rule(), "certs.unreadable");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            drop(parse(Path::new("x"), &bytes));
+            let body = STANDARD.encode(&bytes);
+            let text = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+            drop(parse(Path::new("x"), text.as_bytes()));
+        }
+    }
+}

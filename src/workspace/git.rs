@@ -1,0 +1,215 @@
+//! What git knows, by asking the `git` program (7-rules 3). Where there is no git, nothing is known and that is fine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::resolve::image::Provenance;
+
+/// What is known of a repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    /// The remote, without anything secret.
+    pub source: Option<String>,
+    /// Whether older commits are missing.
+    pub shallow: bool,
+    /// The commit that is checked out; none without git or without a commit.
+    pub head: Option<String>,
+    /// The last commit of each list of paths that was asked about, and whether they differ from it.
+    pub touched: Vec<Touched>,
+}
+
+/// The last commit that touched some paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// The commit and its time in seconds since 1970.
+    pub commit: Option<(String, i64)>,
+    /// Whether something of it is changed or new.
+    pub dirty: bool,
+}
+
+fn git(root: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    // A repository's own configuration must not make git run programs, nor another locale change its words.
+    command.args(["-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", "log.showSignature=false"]);
+    command.args(args).current_dir(root).env("GIT_OPTIONAL_LOCKS", "0").env("LC_ALL", "C");
+    command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+async fn ask(root: &Path, args: &[&str]) -> Option<String> {
+    let output = git(root, args).output().await.ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// `git.sha`, `.short`, `.branch` and `.tag` for templates; those that there are.
+pub async fn names(root: &Path) -> BTreeMap<String, String> {
+    let Some(answer) = ask(root, &["log", "-1", "--format=%H%n%h%n%D", "--decorate=full"]).await else {
+        return BTreeMap::new();
+    };
+    let mut lines = answer.lines();
+    let mut names = BTreeMap::new();
+    for key in ["sha", "short"] {
+        if let Some(value) = lines.next() {
+            names.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    for decoration in lines.next().unwrap_or_default().split(", ") {
+        if let Some(branch) = decoration.strip_prefix("HEAD -> refs/heads/") {
+            names.insert("branch".to_owned(), branch.to_owned());
+        }
+        if let Some(tag) = decoration.strip_prefix("tag: refs/tags/") {
+            let highest = names.get("tag").is_none_or(|known| known.as_str() < tag);
+            if highest {
+                names.insert("tag".to_owned(), tag.to_owned());
+            }
+        }
+    }
+    names
+}
+
+/// The history of lists of paths, each relative to `root`.
+pub async fn history(root: &Path, paths: &[Vec<PathBuf>]) -> History {
+    let Some(facts) = ask(root, &["rev-parse", "--is-shallow-repository", "--show-prefix", "HEAD"]).await else {
+        return History::default();
+    };
+    let mut lines = facts.lines();
+    let shallow = lines.next() == Some("true");
+    let prefix = lines.next().unwrap_or_default().to_owned();
+    let head = lines.next().map(str::to_owned);
+    let (source, dirty, commits) =
+        tokio::join!(remote(root), changed(root, &prefix), last_commits(root, &prefix, paths));
+    let touched = paths.iter().zip(commits).map(|(paths, commit)| Touched {
+        commit,
+        dirty: dirty.iter().any(|file| paths.iter().any(|path| covers(path, file))),
+    });
+    History { source, shallow, head, touched: touched.collect() }
+}
+
+/// Whether `file` is `path` or lies below it.
+fn covers(path: &Path, file: &Path) -> bool {
+    path.as_os_str().is_empty() || file.starts_with(path)
+}
+
+async fn remote(root: &Path) -> Option<String> {
+    if let Some(url) = ask(root, &["config", "--get", "remote.origin.url"]).await {
+        return sanitised(url.trim_end());
+    }
+    let names = ask(root, &["remote"]).await?;
+    let key = format!("remote.{}.url", names.lines().next()?);
+    sanitised(ask(root, &["config", "--get", &key]).await?.trim_end())
+}
+
+/// A remote that may be shown: without user information, query and fragment; `git@host:path` as `https://host/path`;
+/// none for a local path.
+#[must_use]
+pub fn sanitised(remote: &str) -> Option<String> {
+    if let Ok(url) = url::Url::parse(remote) {
+        let host = url.host_str()?;
+        if url.scheme() == "file" || host.is_empty() {
+            return None;
+        }
+        let mut clean = url.clone();
+        clean.set_query(None);
+        clean.set_fragment(None);
+        clean.set_username("").ok()?;
+        clean.set_password(None).ok()?;
+        if matches!(url.scheme(), "ssh" | "git+ssh" | "ssh+git") {
+            return Some(format!("https://{host}{}", url.path()));
+        }
+        return Some(clean.to_string());
+    }
+    // scp's form: [user@]host:path. A single letter before the colon is a Windows drive.
+    let (place, path) = remote.split_once(':')?;
+    let host = place.rsplit('@').next()?;
+    if host.len() < 2 || host.contains('/') || path.is_empty() {
+        return None;
+    }
+    let path = path.split(['?', '#']).next().unwrap_or(path).trim_start_matches('/');
+    Some(format!("https://{host}/{path}"))
+}
+
+/// Files that differ from HEAD or are new, relative to the workspace.
+async fn changed(root: &Path, prefix: &str) -> Vec<PathBuf> {
+    let args = ["status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", "."];
+    let answer = ask(root, &args).await.unwrap_or_default();
+    let paths = answer.split('\0').filter_map(|entry| entry.get(3..));
+    paths.map(|path| PathBuf::from(path.strip_prefix(prefix).unwrap_or(path))).collect()
+}
+
+/// The last commit of each list of paths. One walk through the history serves all, and ends when all are found.
+async fn last_commits(root: &Path, prefix: &str, paths: &[Vec<PathBuf>]) -> Vec<Option<(String, i64)>> {
+    let mut found = vec![None; paths.len()];
+    let mut left = paths.len();
+    let args = ["log", "--format=%x01%H %ct", "--name-only", "--no-renames", "--", "."];
+    let Ok(mut child) = git(root, &args).spawn() else { return found };
+    let Some(stdout) = child.stdout.take() else { return found };
+    let mut lines = BufReader::new(stdout).lines();
+    let mut commit: Option<(String, i64)> = None;
+    while left > 0 {
+        let Ok(Some(line)) = lines.next_line().await else { break };
+        if let Some(header) = line.strip_prefix('\u{1}') {
+            commit = header.split_once(' ').and_then(|(sha, time)| Some((sha.to_owned(), time.parse().ok()?)));
+        } else if !line.is_empty() {
+            let file = Path::new(line.strip_prefix(prefix).unwrap_or(&line));
+            for (slot, paths) in found.iter_mut().zip(paths) {
+                if slot.is_none() && paths.iter().any(|path| covers(path, file)) {
+                    slot.clone_from(&commit);
+                    left -= 1;
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Files that differ between `since` and the working tree, new ones too, relative to the workspace. None when git
+/// does not know `since`.
+pub async fn changed_since(root: &Path, since: &str) -> Option<Vec<PathBuf>> {
+    let commit = format!("{since}^{{commit}}");
+    ask(root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]).await?;
+    let args = ["diff", "--name-only", "-z", "--no-renames", "--relative", "--end-of-options", since, "--", "."];
+    let differing = ask(root, &args).await?;
+    let new = ask(root, &["ls-files", "--others", "--exclude-standard", "-z", "--", "."]).await?;
+    let paths = differing.split('\0').chain(new.split('\0')).filter(|path| !path.is_empty());
+    Some(paths.map(PathBuf::from).collect())
+}
+
+/// Provenance of an image (7-rules 3). `epoch` is `SOURCE_DATE_EPOCH`.
+#[must_use]
+pub fn provenance(history: &History, touched: &Touched, epoch: Option<i64>) -> Provenance {
+    let commit = touched.commit.as_ref();
+    let revision = commit.map(|(sha, _)| sha).or(history.head.as_ref());
+    let dirty = if touched.dirty { "-dirty" } else { "" };
+    Provenance {
+        created: epoch.or(commit.map(|(_, time)| *time)).unwrap_or(0),
+        revision: revision.map(|sha| format!("{sha}{dirty}")),
+        source: history.source.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remotes_lose_what_is_secret() {
+        for (remote, shown) in [
+            ("https://user:token@example.com/team/images.git", Some("https://example.com/team/images.git")),
+            ("https://example.com/a?token=x#y", Some("https://example.com/a")),
+            ("git@example.com:team/images.git", Some("https://example.com/team/images.git")),
+            ("example.com:team/images", Some("https://example.com/team/images")),
+            ("ssh://git@example.com:2222/team/images.git", Some("https://example.com/team/images.git")),
+            ("file:///srv/git/images", None),
+            ("/srv/git/images", None),
+            ("../images", None),
+            ("C:\\images", None),
+            ("", None),
+        ] {
+            assert_eq!(sanitised(remote).as_deref(), shown, "{remote}");
+        }
+    }
+}

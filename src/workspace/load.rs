@@ -1,0 +1,274 @@
+//! Reading a workspace: golden.toml, then all image files, then what they say together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::{discover, git};
+use crate::diagnostic::{Diagnostic, Diagnostics, Places, SourceMap};
+use crate::resolve::{self, Draft, ImageFile, Names, WorkspaceFile};
+use crate::spec::WorkspaceSpec;
+use crate::spec::document::{self, Kind, MAX_BYTES, Table};
+use crate::spec::places::Parsed;
+
+/// What reading needs from outside.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Where to look for the workspace.
+    pub start: PathBuf,
+    /// `-w`.
+    pub named: Option<PathBuf>,
+    /// `--set`.
+    pub set: BTreeMap<String, String>,
+    /// The time that templates see, RFC 3339.
+    pub now: String,
+}
+
+/// A workspace as it was read; what is wrong with it is in `found`.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The folder that holds golden.toml, canonical.
+    pub root: PathBuf,
+    /// The name of the file, `golden.toml`.
+    pub file: PathBuf,
+    /// The texts.
+    pub sources: SourceMap,
+    /// golden.toml.
+    pub spec: WorkspaceSpec,
+    /// The images, parents first; as many as could be made.
+    pub drafts: Vec<Draft>,
+    /// What was found.
+    pub found: Diagnostics,
+}
+
+/// Reads golden.toml alone.
+pub async fn spec(surroundings: &Surroundings) -> Result<Loaded, discover::Error> {
+    read(surroundings, false).await
+}
+
+/// Reads the whole workspace.
+pub async fn load(surroundings: &Surroundings) -> Result<Loaded, discover::Error> {
+    read(surroundings, true).await
+}
+
+async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, discover::Error> {
+    let path = discover::workspace(&surroundings.start, surroundings.named.as_deref())?;
+    let root = path.parent().unwrap_or(Path::new("/")).to_owned();
+    let file = PathBuf::from(path.file_name().unwrap_or_default());
+    let mut found = Diagnostics::new();
+    let mut sources = SourceMap::default();
+    add(&root, &file, &mut sources, &mut found);
+    let mut names = Names::new(surroundings.now.clone());
+    let mut asked = false;
+    if mentions_git(&sources, &file) {
+        names = names.with("git", git::names(&root).await);
+        asked = true;
+    }
+    // Read once for its globs; once more when the images want to know git.
+    let first = workspace_file(&sources, &file, names.clone(), surroundings, &mut Diagnostics::new());
+    let globs = first.spec.workspace.images.clone();
+    drop(first);
+    let mut files = BTreeSet::new();
+    if images {
+        files = image_files(&root, &file, globs.as_deref(), &sources, &mut found);
+        for image in &files {
+            add(&root, image, &mut sources, &mut found);
+        }
+        if !asked && files.iter().any(|image| mentions_git(&sources, image)) {
+            names = names.with("git", git::names(&root).await);
+        }
+    }
+    let workspace = workspace_file(&sources, &file, names, surroundings, &mut found);
+    check_registries(&root, &workspace.spec, &file, &sources, &mut found);
+    let drafts = drafts(&workspace, &files, &sources, &mut found);
+    let spec = workspace.spec;
+    Ok(Loaded { root, file, sources, spec, drafts, found })
+}
+
+fn mentions_git(sources: &SourceMap, file: &Path) -> bool {
+    sources.text(file).is_some_and(|text| text.contains("{{") && text.contains("git"))
+}
+
+/// Reads a file into `sources`.
+fn add(root: &Path, file: &Path, sources: &mut SourceMap, found: &mut Diagnostics) {
+    let path = root.join(file);
+    let refuse = |rule, message: String| Diagnostic::error(rule, message).at(file, 0..0, "");
+    let real = std::fs::canonicalize(&path);
+    if real.is_ok_and(|real| !real.starts_with(root)) {
+        sources.insert(file, "");
+        found.push(refuse("spec.file", "the file leads out of the workspace by a symbolic link".to_owned()));
+        return;
+    }
+    let length = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+    if length > MAX_BYTES as u64 {
+        sources.insert(file, "");
+        let message = format!("the file has {} MiB; at most 1 MiB is read", length >> 20);
+        let help = "put large content into a file of its own, and name it by `source`";
+        found.push(refuse("spec.too-long", message).help(help));
+        return;
+    }
+    match super::fs::read(&path).map(String::from_utf8) {
+        Ok(Ok(text)) => sources.insert(file, text),
+        Ok(Err(error)) => {
+            let at = error.utf8_error().valid_up_to();
+            sources.insert(file, String::from_utf8_lossy(error.as_bytes()).into_owned());
+            let bad = Diagnostic::error("spec.utf8", "the file is not UTF-8");
+            found.push(bad.at(file, at..at + '\u{fffd}'.len_utf8(), "").help("save it as UTF-8"));
+        }
+        Err(error) => {
+            sources.insert(file, "");
+            found.push(refuse("spec.file", format!("the file cannot be read: {}", error.source)));
+        }
+    }
+}
+
+/// The table of a file; none when something was found already that makes it useless.
+fn table<'t>(file: &Path, kind: Kind, sources: &'t SourceMap, found: &mut Diagnostics) -> Option<Table<'t>> {
+    let text = sources.text(file)?;
+    let unusable = |d: &Diagnostic| {
+        matches!(&*d.rule, "spec.utf8" | "spec.too-long" | "spec.file") && d.labels.iter().any(|l| l.file == file)
+    };
+    if found.iter().any(unusable) {
+        return None;
+    }
+    document::parse(file, kind, text, found)
+}
+
+fn workspace_file<'t>(
+    sources: &'t SourceMap,
+    file: &Path,
+    names: Names,
+    surroundings: &Surroundings,
+    found: &mut Diagnostics,
+) -> WorkspaceFile<'t> {
+    let table = table(file, Kind::Workspace, sources, found).unwrap_or_default();
+    resolve::workspace(file, table, names, &surroundings.set, found)
+}
+
+fn drafts(
+    workspace: &WorkspaceFile<'_>,
+    files: &BTreeSet<PathBuf>,
+    sources: &SourceMap,
+    found: &mut Diagnostics,
+) -> Vec<Draft> {
+    let parse = |file: &PathBuf| {
+        table(file, Kind::Image, sources, found).map(|table| ImageFile { file: file.clone(), table })
+    };
+    let images: Vec<ImageFile<'_>> = files.iter().filter_map(parse).collect();
+    let complete = images.len() == files.len();
+    resolve::drafts(workspace, &images, complete, found)
+}
+
+fn image_files(
+    root: &Path,
+    file: &Path,
+    globs: Option<&[String]>,
+    sources: &SourceMap,
+    found: &mut Diagnostics,
+) -> BTreeSet<PathBuf> {
+    let standard = ["**/image.toml".to_owned()];
+    let mut files = BTreeSet::new();
+    let mut broken = false;
+    for (n, glob) in globs.unwrap_or(&standard).iter().enumerate() {
+        let place = Parsed(sources).value(file, &["workspace", "images", &n.to_string()]).unwrap_or(0..0);
+        let mut refuse = |message: String| {
+            broken = true;
+            found.push(Diagnostic::error("spec.file", message).at(file, place.clone(), ""));
+        };
+        if !discover::stays_inside(Path::new(glob)) {
+            refuse(format!("`{glob}` leaves the workspace"));
+        } else if discover::is_glob(glob) {
+            match discover::files(root, glob.trim_start_matches("./")) {
+                Ok(hits) => files.extend(hits),
+                Err(error) => refuse(format!("`{glob}` is not a glob: {}", error.kind())),
+            }
+        } else if root.join(glob).is_file() {
+            files.insert(PathBuf::from(glob.trim_start_matches("./")));
+        } else if root.join(glob).is_dir() {
+            refuse(format!("`{glob}` is a folder; an image file is expected"));
+        } else {
+            refuse(format!("`{glob}` does not exist"));
+        }
+    }
+    files.remove(file);
+    if files.is_empty() && !broken {
+        let place = Parsed(sources).value(file, &["workspace", "images"]).unwrap_or(0..0);
+        let message = "this workspace has no images: no file fits its globs";
+        let help = "write an image.toml in a folder below golden.toml; `golden init DIR` shows one";
+        found.push(Diagnostic::error("spec.no-images", message).at(file, place, "").help(help));
+    }
+    files
+}
+
+/// What serde cannot say of `[[registry]]`.
+fn check_registries(
+    root: &Path,
+    spec: &WorkspaceSpec,
+    file: &Path,
+    sources: &SourceMap,
+    found: &mut Diagnostics,
+) {
+    let mut names = BTreeSet::new();
+    for (n, registry) in spec.registry.iter().enumerate() {
+        let n = n.to_string();
+        let mut refuse = |key: &str, rule: &'static str, message: String| {
+            let places = Parsed(sources);
+            let at = places.value(file, &["registry", &n, key]).or_else(|| places.key(file, &["registry", &n]));
+            found.push(Diagnostic::error(rule, message).at(file, at.unwrap_or(0..0), ""));
+        };
+        let written = |key: &str| Parsed(sources).key(file, &["registry", &n, key]).is_some();
+        for (key, missing) in [("name", registry.name.is_none()), ("host", registry.host.is_none())] {
+            if missing && !written(key) {
+                refuse(key, "spec.missing", format!("`{key}` is missing in [[registry]]"));
+            }
+        }
+        if let Some(name) = &registry.name {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+            if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
+                refuse("name", "spec.value", format!("`{name}` is not a name (letters, digits, `_`, `-`, `.`)"));
+            } else if !names.insert(name) {
+                refuse("name", "spec.value", format!("two registries are called `{name}`"));
+            }
+        }
+        if let Some(namespace) = registry.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
+            if let Err(error) = namespace.parse::<crate::reference::RepositoryPath>() {
+                refuse("namespace", "spec.value", error.to_string());
+            }
+        }
+        if let Some(ca) = &registry.ca {
+            let path = root.join(ca);
+            if Path::new(ca).is_absolute() || !discover::stays_inside(Path::new(ca)) {
+                refuse("ca", "spec.file", format!("`{ca}` leaves the workspace"));
+            } else if path.is_dir() {
+                refuse("ca", "spec.file", format!("`{ca}` is a folder; a PEM file is expected"));
+            } else if !path.exists() {
+                refuse("ca", "spec.file", format!("`{ca}` does not exist"));
+            }
+        }
+    }
+}
+
+/// The workspace's own templates, name to text; the folders are searched in their order.
+pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
+    let mut templates = BTreeMap::new();
+    for (n, folder) in loaded.spec.workspace.templates.iter().enumerate() {
+        let path = loaded.root.join(folder);
+        let Ok(listing) = std::fs::read_dir(&path) else {
+            let place = Parsed(&loaded.sources).value(&loaded.file, &["workspace", "templates", &n.to_string()]);
+            let message = format!("the folder `{folder}` does not exist, or cannot be read");
+            let diagnostic = Diagnostic::error("spec.file", message);
+            loaded.found.push(diagnostic.at(&loaded.file, place.unwrap_or(0..0), ""));
+            continue;
+        };
+        for entry in listing.flatten() {
+            let file = entry.file_name();
+            let Some(name) = file.to_str().and_then(|file| file.strip_suffix(crate::render::Templates::SUFFIX)) else {
+                continue;
+            };
+            let text = super::fs::read(&entry.path()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            if let Some(text) = text {
+                templates.entry(name.to_owned()).or_insert(text);
+            }
+        }
+    }
+    templates
+}
