@@ -41,7 +41,9 @@ pub fn chosen(context: &Context, root: &Path, spec: &WorkspaceSpec) -> Result<Ve
         let marked: Vec<Destination> = known
             .iter()
             .filter(|destination| {
-                spec.registry.iter().any(|table| table.default && table.name.as_ref() == Some(&destination.name))
+                spec.registry
+                    .iter()
+                    .any(|table| table.default && table.name.as_ref() == Some(&destination.name))
             })
             .cloned()
             .collect();

@@ -103,7 +103,8 @@ pub fn surroundings(context: &Context, set: &[String]) -> Result<Surroundings, F
 fn epoch(context: &Context) -> Result<Option<i64>, Failure> {
     let Some(text) = context.var("SOURCE_DATE_EPOCH") else { return Ok(None) };
     let seconds = text.parse::<i64>().ok().filter(|seconds| (0..=253_402_300_799).contains(seconds));
-    let tell = || Failure::usage(format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970"));
+    let tell =
+        || Failure::usage(format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970"));
     seconds.map(Some).ok_or_else(tell)
 }
 
@@ -156,7 +157,11 @@ fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut Loaded) {
         if known.contains(name) {
             continue;
         }
-        let at = crate::diagnostic::Places::value(&Parsed(&loaded.sources), &draft.image.source, &["image", "template"]);
+        let at = crate::diagnostic::Places::value(
+            &Parsed(&loaded.sources),
+            &draft.image.source,
+            &["image", "template"],
+        );
         let diagnostic = Diagnostic::error("spec.template-name", format!("there is no template `{name}`"))
             .at(&draft.image.source, at.unwrap_or_else(|| draft.place.span.clone()), "");
         loaded.found.push(match crate::suggest::closest(name, known.iter().copied()) {
@@ -179,9 +184,14 @@ fn shadowed(drafts: &[Draft], destinations: &[Destination], found: &mut Diagnost
     }
     for draft in drafts {
         let image = &draft.image;
-        let Ok(fan_out) = crate::tags::fan_out(&image.version, image.variant.as_ref(), &image.tags) else { continue };
-        let mut repositories: Vec<String> =
-            destinations.iter().filter_map(|d| d.repository(&image.name).ok()).map(|r| r.to_string()).collect();
+        let Ok(fan_out) = crate::tags::fan_out(&image.version, image.variant.as_ref(), &image.tags) else {
+            continue;
+        };
+        let mut repositories: Vec<String> = destinations
+            .iter()
+            .filter_map(|d| d.repository(&image.name).ok())
+            .map(|r| r.to_string())
+            .collect();
         if repositories.is_empty() {
             repositories.push(format!("localhost/{}", image.name));
         }
@@ -232,7 +242,10 @@ fn changed(loaded: &Loaded, files: &[PathBuf]) -> Result<BTreeSet<usize>, Failur
     let touches = |draft: &Draft| {
         let paths = inputs(draft);
         let external = locked && crate::workspace::lock::key(&draft.image.base).is_some();
-        external || files.iter().any(|file| paths.iter().any(|path| path.as_os_str().is_empty() || file.starts_with(path)))
+        external
+            || files
+                .iter()
+                .any(|file| paths.iter().any(|path| path.as_os_str().is_empty() || file.starts_with(path)))
     };
     Ok((0..loaded.drafts.len()).filter(|n| touches(&loaded.drafts[*n])).collect())
 }
@@ -283,7 +296,10 @@ async fn trace(context: &Context, root: &Path, drafts: &mut [Draft]) -> Result<(
     let paths: Vec<Vec<PathBuf>> = drafts.iter().map(inputs).collect();
     let history = git::history(root, &paths).await;
     if history.shallow && epoch.is_none() {
-        context.events.warn(None, "the clone is shallow: times and revisions of images may be those of its oldest commit");
+        context.events.warn(
+            None,
+            "the clone is shallow: times and revisions of images may be those of its oldest commit",
+        );
     }
     for (n, draft) in drafts.iter_mut().enumerate() {
         let touched = history.touched.get(n).cloned().unwrap_or_default();

@@ -21,7 +21,8 @@ use crate::spec::image::{FileTable, ImageTable, TagsTable};
 use crate::spec::values::{EnvSpec, OwnerSpec};
 use crate::tags::{Level, TagRules};
 
-/// Makes a draft of what was read. None when the image has no name, version or base to go on with.
+/// Makes a draft of what was read; a broken one when it has no name, version or base to go on with. None when not
+/// even a stand-in can be made.
 pub(super) fn draft(
     spec: ImageSpec,
     table: &Table<'_>,
@@ -40,14 +41,16 @@ pub(super) fn draft(
     let packages = maker.packages(spec.packages.install, spec.packages.remove);
     let wishes: Vec<_> =
         spec.files.into_iter().enumerate().filter_map(|(n, file)| maker.file(n, file)).collect();
-    let trust = spec.certs.trust.into_iter().enumerate().map(|(n, pattern)| maker.trust(n, pattern)).collect();
+    let trust =
+        spec.certs.trust.into_iter().enumerate().map(|(n, pattern)| maker.trust(n, pattern)).collect();
     let run = maker.run(spec.run);
-    let extra_places = (0..spec.tags.extra.len())
-        .map(|n| maker.place(&["tags", "extra", &n.to_string()]))
-        .collect();
+    let extra_places =
+        (0..spec.tags.extra.len()).map(|n| maker.place(&["tags", "extra", &n.to_string()])).collect();
 
-    let (name, version) = (image.name?, image.version?.0);
-    let (base, base_variant) = base(image.base?);
+    let broken = image.name.is_none() || image.version.is_none() || image.base.is_none();
+    let name = image.name.or_else(|| "broken".parse().ok())?;
+    let version = image.version.map_or(semver::Version::new(0, 0, 0), |version| version.0);
+    let (base, base_variant) = base(image.base.unwrap_or(BaseSpec::Scratch));
     let (labels, suppressed_labels) =
         labels(&spec.labels, name.as_str(), &version.to_string(), image.description.as_deref());
     let told = match &base {
@@ -64,6 +67,7 @@ pub(super) fn draft(
     let mut seen = std::collections::BTreeSet::new();
     platforms.retain(|platform| seen.insert(platform.clone()));
     Some(Draft {
+        broken,
         family: image.family.map(written_family).or(told),
         template: image.template,
         base_variant,
@@ -193,9 +197,17 @@ impl Maker<'_, '_> {
             missing.push((&["image"][..], "the table [image] is missing", "it needs name, version and base"));
         } else if spec.image.is_some() {
             for (key, message, help) in [
-                (&["image", "name"], "`name` is missing in [image]", "write name = \"…\", the repository path"),
+                (
+                    &["image", "name"],
+                    "`name` is missing in [image]",
+                    "write name = \"…\", the repository path",
+                ),
                 (&["image", "version"], "`version` is missing in [image]", "write version = \"1.0.0\""),
-                (&["image", "base"], "`base` is missing in [image]", "write base = \"scratch\", or a reference"),
+                (
+                    &["image", "base"],
+                    "`base` is missing in [image]",
+                    "write base = \"scratch\", or a reference",
+                ),
             ] {
                 if !has(key) {
                     missing.push((&key[..], message, help));
@@ -211,7 +223,11 @@ impl Maker<'_, '_> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if let Some(template) = &image.template {
             if template.is_empty() || template.starts_with('.') || !template.chars().all(plain) {
-                self.error(&["image", "template"], "spec.value", format!("`{template}` is not a template's name"));
+                self.error(
+                    &["image", "template"],
+                    "spec.value",
+                    format!("`{template}` is not a template's name"),
+                );
             }
         }
     }
@@ -253,7 +269,11 @@ impl Maker<'_, '_> {
 
     fn user(&mut self, path: &[&str], user: &str) {
         if let Err(message) = OwnerSpec::try_from(user.to_owned()) {
-            self.error(path, "spec.value", message.replace("an owner", "a user").replace("0:0", "10001:10001"));
+            self.error(
+                path,
+                "spec.value",
+                message.replace("an owner", "a user").replace("0:0", "10001:10001"),
+            );
         }
     }
 
@@ -339,7 +359,8 @@ impl Maker<'_, '_> {
             (None, Some(content)) => (Wanted::Content(content), self.place(&key("content"))),
             (None, None) if into => (Wanted::Folder, self.place(&key("target"))),
             (None, None) => {
-                let diagnostic = Diagnostic::error("spec.missing", "a [[files]] entry needs `source` or `content`");
+                let diagnostic =
+                    Diagnostic::error("spec.missing", "a [[files]] entry needs `source` or `content`");
                 self.report(&at, diagnostic.help("a target that ends in `/` alone makes an empty folder"));
                 return None;
             }
@@ -358,7 +379,8 @@ impl Maker<'_, '_> {
             for (m, secret) in step.secrets.iter().enumerate() {
                 let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
                 if secret.is_empty() || secret.starts_with('.') || !secret.bytes().all(plain) {
-                    let message = format!("`{secret}` is not the name of a secret (letters, digits, `_`, `-`, `.`)");
+                    let message =
+                        format!("`{secret}` is not the name of a secret (letters, digits, `_`, `-`, `.`)");
                     self.error(&["run", &n, "secrets", &m.to_string()], "spec.value", message);
                 }
             }
@@ -382,7 +404,8 @@ impl Maker<'_, '_> {
 fn is_signal(text: &str) -> bool {
     let number = text.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number));
     let name = text.strip_prefix("SIG").is_some_and(|name| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"+-".contains(&b))
+        !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"+-".contains(&b))
     });
     number && text.bytes().all(|b| b.is_ascii_digit()) || name
 }

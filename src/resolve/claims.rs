@@ -88,7 +88,8 @@ fn peaceful(first: &Claim<'_>, second: &Claim<'_>) -> bool {
 
 fn collision(name: &RepositoryPath, tag: &Tag, first: &Draft, second: &Draft) -> Diagnostic {
     let who = |draft: &Draft| {
-        let row: Vec<String> = draft.image.row.iter().map(|(axis, value)| format!("{axis} = {value}")).collect();
+        let row: Vec<String> =
+            draft.image.row.iter().map(|(axis, value)| format!("{axis} = {value}")).collect();
         if row.is_empty() { "this one".to_owned() } else { format!("with {}", row.join(", ")) }
     };
     let message = format!("two images claim the tag `{name}:{tag}`");

@@ -10,6 +10,8 @@ use super::image::{Family, Owner, ResolvedImage};
 pub struct Draft {
     /// The image, without files, certificates and provenance.
     pub image: ResolvedImage,
+    /// Whether it lacks its name, version or base, so that only what it names elsewhere can be checked.
+    pub broken: bool,
     /// The family as it was written or told from the base; none when it is neither, or the parent's to tell.
     pub family: Option<Family>,
     /// The template, when one was written.

@@ -60,8 +60,7 @@ fn settle(
         );
     }
     draft.image.family = family.unwrap_or(Family::Static);
-    draft.image.template =
-        draft.template.clone().unwrap_or_else(|| draft.image.family.as_str().to_owned());
+    draft.image.template = draft.template.clone().unwrap_or_else(|| draft.image.family.as_str().to_owned());
 }
 
 /// The position of the image that `child` is built on.
@@ -109,8 +108,7 @@ fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], fitting: &[usize]
         (what, Some(format!("there is {}", shown.join(", "))))
     };
     let place = &draft.base_place;
-    let mut diagnostic =
-        Diagnostic::error("spec.base", message).at(&place.file, place.span.clone(), "");
+    let mut diagnostic = Diagnostic::error("spec.base", message).at(&place.file, place.span.clone(), "");
     diagnostic.help = help;
     diagnostic
 }
@@ -149,7 +147,8 @@ fn report_cycles(drafts: &[Draft], parents: &[Option<usize>], found: &mut Diagno
             chain.push(node);
             at = parents[node];
         }
-        let Some(cycle) = at.and_then(|node| chain.iter().position(|n| *n == node)).map(|from| &chain[from..])
+        let Some(cycle) =
+            at.and_then(|node| chain.iter().position(|n| *n == node)).map(|from| &chain[from..])
         else {
             continue;
         };

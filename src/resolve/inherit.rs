@@ -39,7 +39,8 @@ fn nothing() -> Value<'static> {
 
 fn joined<'t>(below: Value<'t>, value: &Value<'t>, path: &mut Vec<String>) -> Value<'t> {
     let flat = path.len() > 1 && FLAT.contains(&path[0].as_str());
-    let appended = APPENDED.iter().any(|appended| path.iter().map(String::as_str).eq(appended.iter().copied()));
+    let appended =
+        APPENDED.iter().any(|appended| path.iter().map(String::as_str).eq(appended.iter().copied()));
     match (below.into_inner(), value.get_ref()) {
         (DeValue::Table(mut table), DeValue::Table(over)) if !flat => {
             overlay(&mut table, over, path);

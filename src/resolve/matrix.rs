@@ -40,8 +40,9 @@ pub(super) fn rows(matrix: &MatrixTable) -> Result<(Vec<Row>, Vec<usize>), Error
             idle.push(number);
         }
     }
+    let original = rows.len();
     for included in &matrix.include {
-        include(&mut rows, included, matrix);
+        include(&mut rows, original, included, matrix);
     }
     if rows.is_empty() { Err(Error::NoneLeft) } else { Ok((rows, idle)) }
 }
@@ -68,14 +69,14 @@ fn product(matrix: &MatrixTable) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
-fn include(rows: &mut Vec<Row>, included: &BTreeMap<String, Scalar>, matrix: &MatrixTable) {
+fn include(rows: &mut Vec<Row>, original: usize, included: &BTreeMap<String, Scalar>, matrix: &MatrixTable) {
     let agrees = |row: &Row| {
         let axes = included.iter().filter(|(axis, _)| matrix.axes.contains_key(*axis));
         axes.into_iter().all(|(axis, value)| row.get(axis) == Some(&value.0))
     };
     let extends = included.keys().any(|key| !matrix.axes.contains_key(key));
     let mut met = false;
-    for row in rows.iter_mut().filter(|row| agrees(row)) {
+    for row in rows[..original].iter_mut().filter(|row| agrees(row)) {
         met = true;
         if extends {
             row.extend(included.iter().map(|(key, value)| (key.clone(), value.0.clone())));

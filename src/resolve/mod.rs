@@ -66,9 +66,10 @@ pub fn workspace<'t>(
     keyed::check(&mut table, &files, found);
     let mut vars = BTreeMap::new();
     if let Some(DeValue::Table(entries)) = table.get("vars").map(toml::Spanned::get_ref) {
-        let text = |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &crate::spec::document::Value<'_>)| {
-            Some((key.get_ref().clone().into_owned(), value.get_ref().as_str()?.to_owned()))
-        };
+        let text =
+            |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &crate::spec::document::Value<'_>)| {
+                Some((key.get_ref().clone().into_owned(), value.get_ref().as_str()?.to_owned()))
+            };
         vars.extend(entries.iter().filter_map(text));
     }
     vars.extend(set.clone());
@@ -123,24 +124,26 @@ pub fn drafts(
 ) -> Vec<Draft> {
     let strings = Strings::default();
     let mut drafts = Vec::new();
-    let mut complete = complete;
     for image in images {
-        let before = drafts.len();
-        let rows = rows_of(workspace, image, &strings, &mut drafts, found);
-        complete &= drafts.len() - before == rows;
+        rows_of(workspace, image, &strings, &mut drafts, found);
     }
-    claims::check(&drafts, found);
-    graph::ordered(drafts, complete, found)
+    let (broken, usable): (Vec<Draft>, Vec<Draft>) = drafts.into_iter().partition(|draft| draft.broken);
+    // A matrix or a draft that could not be made was told of; what refers to it is not to blame.
+    let complete = complete && !found.has_errors();
+    claims::check(&usable, found);
+    let mut drafts = graph::ordered(usable, complete, found);
+    drafts.extend(broken);
+    drafts
 }
 
-/// Adds the drafts of one image file; returns how many there should be.
+/// Adds the drafts of one image file.
 fn rows_of(
     workspace: &WorkspaceFile<'_>,
     image: &ImageFile<'_>,
     strings: &Strings,
     drafts: &mut Vec<Draft>,
     found: &mut Diagnostics,
-) -> usize {
+) {
     let files = Files { workspace: workspace.file.clone(), image: image.file.clone() };
     let mut own = image.table.clone();
     let mut axes = Table::new();
@@ -162,7 +165,7 @@ fn rows_of(
         }
         Err(error) => {
             found.push(files.at(Diagnostic::error("spec.matrix", error.to_string()), &at, ""));
-            return 1;
+            return;
         }
     };
     for row in &rows {
@@ -176,7 +179,6 @@ fn rows_of(
         settle(found_here, &failed, &files, found);
         drafts.extend(draft);
     }
-    rows.len()
 }
 
 /// Fills in `[image]` first, entry by entry, so that the rest of the file sees it.
@@ -198,7 +200,9 @@ fn fill_image(
             _ => 3,
         });
         for key in order {
-            let Some((name, value)) = image.get_key_value(&*key).map(|(n, v)| (n.clone(), v.clone())) else { continue };
+            let Some((name, value)) = image.get_key_value(&*key).map(|(n, v)| (n.clone(), v.clone())) else {
+                continue;
+            };
             let mut one = Table::new();
             one.insert(name, value);
             failed.extend(strings.fill(&mut one, &names, false, files, found));

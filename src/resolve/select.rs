@@ -32,7 +32,9 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Unknown { near: Some(near), .. } => vec![format!("did you mean `{near}`?")],
-            Self::Unknown { names, .. } if names.is_empty() => vec!["this workspace has no images".to_owned()],
+            Self::Unknown { names, .. } if names.is_empty() => {
+                vec!["this workspace has no images".to_owned()]
+            }
             Self::Unknown { names, .. } => vec![format!("there is {}", names.join(", "))],
             Self::Glob(_) => Vec::new(),
         }

@@ -40,8 +40,11 @@ impl Names {
     }
 
     fn value(&self) -> Value {
-        let tables = self.tables.iter().map(|(root, table)| (*root, table.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))).collect::<Value>()));
-        tables.chain([("now", Value::from(self.now.clone()))]).collect()
+        let text = |(key, text): (&String, &String)| (key.clone(), Value::from(text.clone()));
+        let tables = self.tables.iter();
+        let tables =
+            tables.map(|(root, table)| ((*root).to_owned(), Value::from_pairs(table.iter().map(text))));
+        Value::from_pairs(tables.chain([("now".to_owned(), Value::from(self.now.clone()))]))
     }
 
     /// Why `variable`, such as `vars.teem`, is not there, and what may have been meant.
@@ -231,7 +234,8 @@ impl Filling<'_> {
         let mut seen = Seen::default();
         let result = self.strings.text(text, &context, self.names, &mut seen);
         if let (false, Some(name)) = (volatile_is_fine, seen.volatile.first()) {
-            let message = format!("`{name}` changes the image with every commit or run, so that it is never skipped");
+            let message =
+                format!("`{name}` changes the image with every commit or run, so that it is never skipped");
             let warning = Diagnostic::warning("spec.volatile", message);
             self.found.push(self.files.at(warning, span, "").help("use it in [tags] alone"));
         }
@@ -254,7 +258,10 @@ mod tests {
     use super::*;
 
     fn filled(text: &str) -> Result<String, String> {
-        let vars = BTreeMap::from([("team".to_owned(), "platform".to_owned()), ("odd".to_owned(), "{{ x }}".to_owned())]);
+        let vars = BTreeMap::from([
+            ("team".to_owned(), "platform".to_owned()),
+            ("odd".to_owned(), "{{ x }}".to_owned()),
+        ]);
         let names = Names::new("2026-01-01T00:00:00Z").with("vars", vars);
         let strings = Strings::default();
         let context = names.value();
@@ -285,7 +292,17 @@ mod tests {
         insta::assert_debug_snapshot!(
             ["{{ vars.teem }}", "{{ env.HOME }}", "{{ vars.team.x }}", "{{", "{{ }}", "{{ 1 + }}", "{{ vars.team | nope }}"]
                 .map(|text| filled(text).unwrap_err()),
-            @r#""#
+            @r#"
+        [
+            "`vars.teem` is not defined",
+            "`env` is not defined",
+            "`vars.team.x` is not defined",
+            "`{{` without `}}`",
+            "`{{  }}`: unexpected end of input, expected expression",
+            "`{{ 1 + }}`: unexpected end of input, expected expression",
+            "`{{ vars.team | nope }}`: filter nope is unknown",
+        ]
+        "#
         );
     }
 

@@ -84,7 +84,10 @@ impl<'de> Deserialize<'de> for BaseSpec {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<BaseSpec, E> {
                 match text {
                     "scratch" => Ok(BaseSpec::Scratch),
-                    _ => text.parse().map(BaseSpec::Reference).map_err(E::custom),
+                    _ => text
+                        .parse()
+                        .map(BaseSpec::Reference)
+                        .map_err(|error| E::custom(format!("the base `{text}` is not a reference: {error}"))),
                 }
             }
 

@@ -25,13 +25,7 @@ pub fn check(table: &mut Table<'_>, files: &Files, found: &mut Diagnostics) {
     }
 }
 
-fn wrong(
-    table: &str,
-    key: &str,
-    at: &Range<usize>,
-    value: &Value<'_>,
-    files: &Files,
-) -> Option<Diagnostic> {
+fn wrong(table: &str, key: &str, at: &Range<usize>, value: &Value<'_>, files: &Files) -> Option<Diagnostic> {
     if key.is_empty() {
         let empty = Diagnostic::error("spec.empty-key", format!("a key of [{table}] cannot be empty"));
         return Some(files.at(empty, at, ""));
@@ -57,7 +51,8 @@ fn nested_table(table: &str, key: &str, at: &Range<usize>, nested: &Table<'_>, f
         Some((_, Some(text))) => quoted(&text),
         _ => "…".to_owned(),
     };
-    let nested = Diagnostic::error("spec.nested-table", format!("`{key}` is a table, and [{table}] has only strings"));
+    let nested =
+        Diagnostic::error("spec.nested-table", format!("`{key}` is a table, and [{table}] has only strings"));
     files.at(nested, at, "").help(format!("write {} = {text}", quoted(&path)))
 }
 

@@ -63,9 +63,13 @@ fn without_null(object: &mut Map<String, Value>) {
 }
 
 fn templated(object: &mut Map<String, Value>) {
-    let words = object.get("enum").is_some_and(|words| words.as_array().is_some_and(|w| w.iter().all(Value::is_string)));
+    let words = object
+        .get("enum")
+        .is_some_and(|words| words.as_array().is_some_and(|w| w.iter().all(Value::is_string)));
     let constants = object.get("oneOf").is_some_and(|choices| {
-        choices.as_array().is_some_and(|c| c.iter().all(|c| c.get("const").is_some_and(Value::is_string) || c.get("enum").is_some()))
+        choices.as_array().is_some_and(|c| {
+            c.iter().all(|c| c.get("const").is_some_and(Value::is_string) || c.get("enum").is_some())
+        })
     });
     let template = json!({ "type": "string", "pattern": r"\{\{" });
     let keep = |key: &str| key == "description" || key == "title" || key == "definitions" || key == "$schema";

@@ -106,6 +106,15 @@ fn explain(
     if let Some((key, known)) = unknown(message) {
         return unknown_key(key, &known, span, path, files);
     }
+    if let Some((word, known)) = words_after(message, "unknown variant `") {
+        let expected: Vec<String> = known.iter().map(|word| quoted(word)).collect();
+        let message = format!("{} is not one of {}", quoted(word), expected.join(", "));
+        let diagnostic = files.at(Diagnostic::error("spec.value", message), span, "");
+        return match closest(word, known) {
+            Some(near) => diagnostic.help(format!("did you mean {}?", quoted(near))),
+            None => diagnostic,
+        };
+    }
     let key = path.last().filter(|key| key.parse::<usize>().is_err());
     let diagnostic = Diagnostic::error("spec.value", message.to_owned());
     let diagnostic = files.at(diagnostic, span, "");
@@ -121,21 +130,20 @@ fn explain(
     }
 }
 
-/// The words of serde's message about an unknown field (or variant of an enum).
+/// The words of serde's message about an unknown field.
 fn unknown(message: &str) -> Option<(&str, Vec<&str>)> {
-    let rest = message.strip_prefix("unknown field `")?;
+    words_after(message, "unknown field `")
+}
+
+/// The unknown word and the known ones of a message that begins with `start`.
+fn words_after<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<&'m str>)> {
+    let rest = message.strip_prefix(start)?;
     let (key, rest) = rest.split_once("`, ")?;
     let known = rest.split('`').skip(1).step_by(2).collect();
     Some((key, known))
 }
 
-fn unknown_key(
-    key: &str,
-    known: &[&str],
-    span: &Range<usize>,
-    path: &[String],
-    files: &Files,
-) -> Diagnostic {
+fn unknown_key(key: &str, known: &[&str], span: &Range<usize>, path: &[String], files: &Files) -> Diagnostic {
     let above: Vec<&str> = path.iter().rev().skip(1).rev().map(String::as_str).collect();
     let place = if above.is_empty() { String::new() } else { format!(" in `{}`", above.join(".")) };
     let diagnostic = Diagnostic::error("spec.unknown-key", format!("unknown key `{key}`{place}"));

@@ -173,8 +173,10 @@ impl<'a> Assets<'a> {
     /// not climb out of the workspace.
     fn link(&self, path: &Path) -> Result<String, String> {
         let shown = self.shown(path);
-        let target = std::fs::read_link(path).map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
-        let folder = path.parent().and_then(|folder| folder.strip_prefix(self.root).ok()).unwrap_or(Path::new(""));
+        let target =
+            std::fs::read_link(path).map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
+        let folder =
+            path.parent().and_then(|folder| folder.strip_prefix(self.root).ok()).unwrap_or(Path::new(""));
         if target.is_relative() && !discover::stays_inside(&folder.join(&target)) {
             return Err(format!("the symbolic link `{shown}` leads out of the workspace"));
         }
@@ -185,8 +187,7 @@ impl<'a> Assets<'a> {
         if let Some(hashed) = self.hashed.get(path) {
             return Ok(hashed.clone());
         }
-        let hashed =
-            hash(path).map_err(|error| format!("`{}` cannot be read: {error}", self.shown(path)))?;
+        let hashed = hash(path).map_err(|error| format!("`{}` cannot be read: {error}", self.shown(path)))?;
         self.hashed.insert(path.to_owned(), hashed.clone());
         Ok(hashed)
     }
@@ -245,7 +246,8 @@ impl<'a> Assets<'a> {
 
     fn read_certificates(&self, path: &Path) -> Result<Vec<Certificate>, Diagnostic> {
         let shown = self.shown(path);
-        let unreadable = |why: String| Diagnostic::error("spec.file", format!("`{shown}` cannot be read: {why}"));
+        let unreadable =
+            |why: String| Diagnostic::error("spec.file", format!("`{shown}` cannot be read: {why}"));
         let length = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
         if length > MAX_CERTIFICATES {
             return Err(unreadable("it is longer than 8 MiB".to_owned()));
@@ -301,7 +303,10 @@ fn hash(path: &Path) -> std::io::Result<Hashed> {
         len += read as u64;
     }
     let digest = Digest::from_sha256(&state.finalize());
-    Ok(Hashed { content: Content::File { path: path.to_owned(), len, digest }, executable: executable(&metadata) })
+    Ok(Hashed {
+        content: Content::File { path: path.to_owned(), len, digest },
+        executable: executable(&metadata),
+    })
 }
 
 #[cfg(unix)]
@@ -320,6 +325,10 @@ fn last_wins(entries: Vec<FileEntry>) -> Vec<FileEntry> {
     for (n, entry) in entries.iter().enumerate() {
         last.insert(entry.path.clone(), n);
     }
-    entries.into_iter().enumerate().filter(|(n, entry)| last.get(&entry.path) == Some(n)).map(|(_, e)| e).collect()
+    entries
+        .into_iter()
+        .enumerate()
+        .filter(|(n, entry)| last.get(&entry.path) == Some(n))
+        .map(|(_, e)| e)
+        .collect()
 }
-

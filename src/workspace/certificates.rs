@@ -43,7 +43,9 @@ impl Error {
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::PrivateKey => "trust the certificate alone, and treat the key as disclosed if it was committed",
+            Self::PrivateKey => {
+                "trust the certificate alone, and treat the key as disclosed if it was committed"
+            }
             Self::NotPem => "a DER file becomes PEM by `openssl x509 -inform der -in FILE`",
             _ => "`openssl x509 -noout -text -in FILE` shows what is in it",
         }
@@ -149,7 +151,8 @@ mod tests {
     #[test]
     fn what_is_not_a_certificate_is_refused() {
         let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
-        let block = |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
+        let block =
+            |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
         for (bytes, expected) in [
             (key.clone(), Error::PrivateKey),
             (format!("{}{key}", made("a")), Error::PrivateKey),
@@ -159,7 +162,11 @@ mod tests {
         ] {
             assert_eq!(parse(Path::new("x"), bytes.as_bytes()).unwrap_err(), expected);
         }
-        for broken in [block("CERTIFICATE", "AAAA"), block("CERTIFICATE", "!"), "-----BEGIN CERTIFICATE-----\nAAAA".to_owned()] {
+        for broken in [
+            block("CERTIFICATE", "AAAA"),
+            block("CERTIFICATE", "!"),
+            "-----BEGIN CERTIFICATE-----\nAAAA".to_owned(),
+        ] {
             assert_eq!(parse(Path::new("x"), broken.as_bytes()).unwrap_err().rule(), "certs.unreadable");
         }
     }

@@ -46,13 +46,14 @@ pub fn workspace(start: &Path, named: Option<&Path>) -> Result<PathBuf, Error> {
         }
         None => start.ancestors().find_map(there).ok_or_else(|| Error::NotFound(start.to_owned()))?,
     };
-    let canonical = |file: PathBuf| {
-        let folder = file.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
-        let name = file.file_name().unwrap_or_default().to_owned();
-        std::fs::canonicalize(&folder)
-            .map(|folder| folder.join(name))
-            .map_err(|source| super::state::Error { action: "find", path: folder, source })
-    };
+    let canonical =
+        |file: PathBuf| {
+            let folder = file.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
+            let name = file.file_name().unwrap_or_default().to_owned();
+            std::fs::canonicalize(&folder)
+                .map(|folder| folder.join(name))
+                .map_err(|source| super::state::Error { action: "find", path: folder, source })
+        };
     Ok(canonical(found)?)
 }
 
@@ -106,7 +107,8 @@ fn matching(root: &Path, pattern: &str, folders: bool) -> Result<BTreeSet<PathBu
     let set = glob(pattern)?;
     let dotted = pattern.split('/').any(|part| part.starts_with('.') && is_glob(part));
     let mut found = BTreeSet::new();
-    let mut walk = WalkDir::new(root.join(literal_prefix(pattern))).min_depth(1).sort_by_file_name().into_iter();
+    let mut walk =
+        WalkDir::new(root.join(literal_prefix(pattern))).min_depth(1).sort_by_file_name().into_iter();
     while let Some(entry) = walk.next() {
         let Ok(entry) = entry else { continue };
         let is_folder = entry.file_type().is_dir();

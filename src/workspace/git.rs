@@ -34,7 +34,14 @@ pub struct Touched {
 fn git(root: &Path, args: &[&str]) -> Command {
     let mut command = Command::new("git");
     // A repository's own configuration must not make git run programs, nor another locale change its words.
-    command.args(["-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", "log.showSignature=false"]);
+    command.args([
+        "-c",
+        "core.fsmonitor=false",
+        "-c",
+        "core.quotePath=false",
+        "-c",
+        "log.showSignature=false",
+    ]);
     command.args(args).current_dir(root).env("GIT_OPTIONAL_LOCKS", "0").env("LC_ALL", "C");
     command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     command
@@ -73,7 +80,8 @@ pub async fn names(root: &Path) -> BTreeMap<String, String> {
 
 /// The history of lists of paths, each relative to `root`.
 pub async fn history(root: &Path, paths: &[Vec<PathBuf>]) -> History {
-    let Some(facts) = ask(root, &["rev-parse", "--is-shallow-repository", "--show-prefix", "HEAD"]).await else {
+    let Some(facts) = ask(root, &["rev-parse", "--is-shallow-repository", "--show-prefix", "HEAD"]).await
+    else {
         return History::default();
     };
     let mut lines = facts.lines();
@@ -107,7 +115,7 @@ async fn remote(root: &Path) -> Option<String> {
 /// none for a local path.
 #[must_use]
 pub fn sanitised(remote: &str) -> Option<String> {
-    if let Ok(url) = url::Url::parse(remote) {
+    if let Some(url) = url::Url::parse(remote).ok().filter(|_| remote.contains("://")) {
         let host = url.host_str()?;
         if url.scheme() == "file" || host.is_empty() {
             return None;
@@ -152,7 +160,8 @@ async fn last_commits(root: &Path, prefix: &str, paths: &[Vec<PathBuf>]) -> Vec<
     while left > 0 {
         let Ok(Some(line)) = lines.next_line().await else { break };
         if let Some(header) = line.strip_prefix('\u{1}') {
-            commit = header.split_once(' ').and_then(|(sha, time)| Some((sha.to_owned(), time.parse().ok()?)));
+            commit =
+                header.split_once(' ').and_then(|(sha, time)| Some((sha.to_owned(), time.parse().ok()?)));
         } else if !line.is_empty() {
             let file = Path::new(line.strip_prefix(prefix).unwrap_or(&line));
             for (slot, paths) in found.iter_mut().zip(paths) {
@@ -171,7 +180,8 @@ async fn last_commits(root: &Path, prefix: &str, paths: &[Vec<PathBuf>]) -> Vec<
 pub async fn changed_since(root: &Path, since: &str) -> Option<Vec<PathBuf>> {
     let commit = format!("{since}^{{commit}}");
     ask(root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]).await?;
-    let args = ["diff", "--name-only", "-z", "--no-renames", "--relative", "--end-of-options", since, "--", "."];
+    let args =
+        ["diff", "--name-only", "-z", "--no-renames", "--relative", "--end-of-options", since, "--", "."];
     let differing = ask(root, &args).await?;
     let new = ask(root, &["ls-files", "--others", "--exclude-standard", "-z", "--", "."]).await?;
     let paths = differing.split('\0').chain(new.split('\0')).filter(|path| !path.is_empty());

@@ -125,7 +125,8 @@ fn add(root: &Path, file: &Path, sources: &mut SourceMap, found: &mut Diagnostic
 fn table<'t>(file: &Path, kind: Kind, sources: &'t SourceMap, found: &mut Diagnostics) -> Option<Table<'t>> {
     let text = sources.text(file)?;
     let unusable = |d: &Diagnostic| {
-        matches!(&*d.rule, "spec.utf8" | "spec.too-long" | "spec.file") && d.labels.iter().any(|l| l.file == file)
+        matches!(&*d.rule, "spec.utf8" | "spec.too-long" | "spec.file")
+            && d.labels.iter().any(|l| l.file == file)
     };
     if found.iter().any(unusable) {
         return None;
@@ -212,7 +213,8 @@ fn check_registries(
         let n = n.to_string();
         let mut refuse = |key: &str, rule: &'static str, message: String| {
             let places = Parsed(sources);
-            let at = places.value(file, &["registry", &n, key]).or_else(|| places.key(file, &["registry", &n]));
+            let at =
+                places.value(file, &["registry", &n, key]).or_else(|| places.key(file, &["registry", &n]));
             found.push(Diagnostic::error(rule, message).at(file, at.unwrap_or(0..0), ""));
         };
         let written = |key: &str| Parsed(sources).key(file, &["registry", &n, key]).is_some();
@@ -224,7 +226,11 @@ fn check_registries(
         if let Some(name) = &registry.name {
             let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
             if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
-                refuse("name", "spec.value", format!("`{name}` is not a name (letters, digits, `_`, `-`, `.`)"));
+                refuse(
+                    "name",
+                    "spec.value",
+                    format!("`{name}` is not a name (letters, digits, `_`, `-`, `.`)"),
+                );
             } else if !names.insert(name) {
                 refuse("name", "spec.value", format!("two registries are called `{name}`"));
             }
@@ -253,7 +259,8 @@ pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
     for (n, folder) in loaded.spec.workspace.templates.iter().enumerate() {
         let path = loaded.root.join(folder);
         let Ok(listing) = std::fs::read_dir(&path) else {
-            let place = Parsed(&loaded.sources).value(&loaded.file, &["workspace", "templates", &n.to_string()]);
+            let place =
+                Parsed(&loaded.sources).value(&loaded.file, &["workspace", "templates", &n.to_string()]);
             let message = format!("the folder `{folder}` does not exist, or cannot be read");
             let diagnostic = Diagnostic::error("spec.file", message);
             loaded.found.push(diagnostic.at(&loaded.file, place.unwrap_or(0..0), ""));
@@ -261,7 +268,9 @@ pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
         };
         for entry in listing.flatten() {
             let file = entry.file_name();
-            let Some(name) = file.to_str().and_then(|file| file.strip_suffix(crate::render::Templates::SUFFIX)) else {
+            let Some(name) =
+                file.to_str().and_then(|file| file.strip_suffix(crate::render::Templates::SUFFIX))
+            else {
                 continue;
             };
             let text = super::fs::read(&entry.path()).ok().and_then(|bytes| String::from_utf8(bytes).ok());

@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let bases = [locked("docker.io/library/debian ^12", "debian:12.8"), locked("a.example/b:1", "a.example/b:1")];
+        let bases =
+            [locked("docker.io/library/debian ^12", "debian:12.8"), locked("a.example/b:1", "a.example/b:1")];
         let lock = Lock { bases: bases.into_iter().map(|base| (base.base.clone(), base)).collect() };
         let text = lock.text().unwrap();
         assert_eq!(Lock::parse(&text).unwrap(), lock);
