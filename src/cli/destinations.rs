@@ -4,11 +4,9 @@ use std::path::Path;
 
 use super::context::Context;
 use super::error::Failure;
-use super::session::surroundings;
 use crate::resolve::Destination;
 use crate::spec::WorkspaceSpec;
 use crate::suggest::closest;
-use crate::workspace::{discover, load};
 
 /// Every `[[registry]]` of golden.toml.
 #[must_use]
@@ -91,17 +89,12 @@ pub struct Destinations {
 
 /// The destinations of a command that needs no images. A workspace need not be there; a broken one fails as usual.
 pub async fn destinations(context: &Context) -> Result<Destinations, Failure> {
-    let loaded = match load::spec(&surroundings(context, &[])?).await {
-        Ok(loaded) => loaded,
-        Err(discover::Error::NotFound(_)) => {
-            let chosen = chosen(context, Path::new("/"), &WorkspaceSpec::default())?;
-            return Ok(Destinations { chosen, registries: Vec::new() });
-        }
-        Err(error) => return Err(error.into()),
+    let Some(workspace) = super::session::workspace(context).await? else {
+        let chosen = chosen(context, Path::new("/"), &WorkspaceSpec::default())?;
+        return Ok(Destinations { chosen, registries: Vec::new() });
     };
-    super::session::show(context, &loaded.found, &loaded.sources)?;
     Ok(Destinations {
-        chosen: chosen(context, &loaded.root, &loaded.spec)?,
-        registries: registries(&loaded.root, &loaded.spec),
+        chosen: chosen(context, &workspace.root, &workspace.spec)?,
+        registries: registries(&workspace.root, &workspace.spec),
     })
 }

@@ -65,6 +65,19 @@ impl Session {
     }
 }
 
+/// The workspace without its images, for commands that need golden.toml alone. None when there is none; a broken
+/// one is shown, and ends the command.
+pub async fn workspace(context: &Context) -> Result<Option<Workspace>, Failure> {
+    let loaded = match load::spec(&surroundings(context, &[])?).await {
+        Ok(loaded) => loaded,
+        Err(crate::workspace::discover::Error::NotFound(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    show(context, &loaded.found, &loaded.sources)?;
+    let lock = Lock::read(&loaded.root)?;
+    Ok(Some(Workspace { root: loaded.root, spec: loaded.spec, lock }))
+}
+
 /// Shows findings as text; errors among them are a failure.
 pub fn show(context: &Context, found: &Diagnostics, sources: &SourceMap) -> Result<(), Failure> {
     if !found.is_empty() {

@@ -150,5 +150,5 @@ pub struct TagsTable {
     pub rebuild: Option<Rebuild>,
     /// Versions that are neither compared with nor published.
     #[schemars(with = "Vec<String>")]
-    pub withdrawn: Vec<super::values::Version>,
+    pub withdrawn: Vec<super::values::AnyVersion>,
 }

@@ -21,6 +21,20 @@ impl TryFrom<String> for Version {
     }
 }
 
+/// A version that may be one of golden's own revisions, `1.2.3+r2`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct AnyVersion(pub semver::Version);
+
+impl TryFrom<String> for AnyVersion {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let tell = |error| format!("`{text}` is not a version of semver 2.0.0: {error}");
+        semver::Version::parse(&text).map(Self).map_err(tell)
+    }
+}
+
 /// A Cargo-style requirement on a version.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
