@@ -36,20 +36,26 @@ impl Payload<'_> {
     ) -> std::io::Result<(RequestBuilder, Progress)> {
         use reqwest::header::CONTENT_LENGTH;
         match self {
-            Self::Empty => Ok((request, Progress::new(stall, stall))),
+            Self::Empty => Ok((request, Progress::new(stall))),
             Self::Bytes(bytes) => {
                 let request = request.header(CONTENT_LENGTH, bytes.len()).body(bytes.to_vec());
-                Ok((request, Progress::new(stall, stall * 2)))
+                Ok((request, Progress::new(stall)))
             }
             Self::Part { source, offset, length } => {
-                let progress = Progress::new(stall, stall * 4);
+                let progress = Progress::new(stall);
                 let reader = source.open(*offset).await?.take(*length);
                 let mark = progress.clone();
+                let mut left = *length;
                 let stream = ReaderStream::with_capacity(reader, PIECE).map(move |piece| {
-                    if let Err(error) = &piece {
-                        mark.fail(error);
+                    match &piece {
+                        Ok(piece) => left -= piece.len() as u64,
+                        Err(error) => mark.fail(error),
                     }
                     mark.moved();
+                    if left == 0 {
+                        // Registries need time to store a finished upload before they answer.
+                        mark.wait_longer(stall * 4);
+                    }
                     piece
                 });
                 let body = reqwest::Body::wrap_stream(stream);
@@ -66,13 +72,12 @@ pub(super) struct Progress(Arc<Mutex<State>>);
 struct State {
     last: Instant,
     limit: Duration,
-    final_limit: Duration,
     failure: Option<String>,
 }
 
 impl Progress {
-    fn new(limit: Duration, final_limit: Duration) -> Self {
-        Self(Arc::new(Mutex::new(State { last: Instant::now(), limit, final_limit, failure: None })))
+    fn new(limit: Duration) -> Self {
+        Self(Arc::new(Mutex::new(State { last: Instant::now(), limit, failure: None })))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -83,14 +88,23 @@ impl Progress {
         self.state().last = Instant::now();
     }
 
+    fn wait_longer(&self, limit: Duration) {
+        self.state().limit = limit;
+    }
+
     fn fail(&self, error: &std::io::Error) {
         self.state().failure = Some(error.to_string());
     }
 
-    /// How long nothing may move. Registries need time to store a finished upload before they answer.
+    /// How long nothing may move.
     pub(super) fn limit(&self) -> Duration {
+        self.state().limit
+    }
+
+    /// When it has been too long.
+    fn deadline(&self) -> Instant {
         let state = self.state();
-        state.limit.max(state.final_limit)
+        state.last + state.limit
     }
 
     /// The error of the body's own source, which the client shows as a broken connection.
@@ -108,12 +122,11 @@ impl Progress {
     pub(super) async fn watch<F: Future>(&self, work: F) -> Option<F::Output> {
         tokio::pin!(work);
         loop {
-            let deadline = self.state().last + self.limit();
             tokio::select! {
                 result = &mut work => return Some(result),
-                () = tokio::time::sleep_until(deadline) => {}
+                () = tokio::time::sleep_until(self.deadline()) => {}
             }
-            if self.state().last + self.limit() <= Instant::now() {
+            if self.deadline() <= Instant::now() {
                 return None;
             }
         }
