@@ -173,3 +173,11 @@ impl From<crate::publish::delete::Error> for Failure {
         Self { hints, ..Self::new(exit, error) }
     }
 }
+
+impl From<crate::publish::promote::Error> for Failure {
+    fn from(error: crate::publish::promote::Error) -> Self {
+        let hints = error.hints();
+        let exit = if error.is_refusal() { Exit::Refused } else { Exit::Failed };
+        Self { hints, ..Self::new(exit, error) }
+    }
+}

@@ -1,10 +1,21 @@
 //! `golden promote`: copy by digest between repositories or registries.
 
+use serde::Serialize;
+
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::registries;
+use crate::publish::promote::{self, Copied, End, Error};
+use crate::reference::{Digest, Reference, Tag, Target};
+use crate::report::Format;
+use crate::report::text::{bytes, count};
+use crate::tags::Move;
 
 /// Copy by digest between repositories or registries.
+///
+/// Within a registry blobs are mounted; between registries they are streamed. The manifest's bytes stay as they are, so
+/// the digest does. A version that the destination has with other content is refused (exit 4).
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The image.
@@ -21,8 +32,93 @@ pub struct Args {
     pub referrers: bool,
 }
 
+/// The JSON output.
+#[derive(Serialize)]
+struct Output<'a> {
+    source: &'a Reference,
+    destination: String,
+    digest: &'a Digest,
+    tags: &'a [Move],
+    blobs: &'a Copied,
+    referrers: &'a [Digest],
+}
+
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden promote` is not there yet"))
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let source: Reference = args.source.parse().map_err(Failure::usage)?;
+    let destination: Reference = args.destination.parse().map_err(Failure::usage)?;
+    if destination.digest.is_some() {
+        return Err(Failure::usage("the destination is a repository or a tag; its digest is the source's"));
+    }
+    let destinations = registries::destinations(context).await?;
+    let registries = registries::open(context, &destinations, &[&destination.repository.host]);
+    let from = End { registry: registries.of(&source.repository)?, repository: source.repository.clone() };
+    let to = End { registry: registries.of(&destination.repository)?, repository: destination.repository.clone() };
+
+    let found = from.registry.get_manifest(&source.repository.path, &source.target()).await?;
+    let raw = found.ok_or_else(|| Error::Missing(source.clone()))?;
+    let wanted = wanted(&args, &source, &destination, &from, &raw.digest).await?;
+    let moves = promote::decide_tags(&to, &raw.digest, &wanted).await?;
+    let copied = promote::copy(&from, &to, &raw, &context.events).await?;
+    promote::put(&to, &raw, &moves).await?;
+    let mut referrers = Vec::new();
+    if args.referrers {
+        promote::copy_referrers(&from, &to, &raw.digest, &context.events, &mut referrers).await?;
+    }
+    let output = Output {
+        source: &source,
+        destination: to.repository.to_string(),
+        digest: &raw.digest,
+        tags: &moves,
+        blobs: &copied,
+        referrers: &referrers,
+    };
+    show(context, &output);
+    Ok(Exit::Done)
+}
+
+/// The tags that the destination is to get.
+async fn wanted(
+    args: &Args,
+    source: &Reference,
+    destination: &Reference,
+    from: &End,
+    digest: &Digest,
+) -> Result<Vec<Tag>, Failure> {
+    let mut wanted: Vec<Tag> = destination.tag.iter().cloned().collect();
+    if let (true, Target::Tag(tag)) = (wanted.is_empty(), source.target()) {
+        wanted.push(tag);
+    }
+    if args.tags {
+        for tag in promote::tags_of(from, digest).await? {
+            if !wanted.contains(&tag) {
+                wanted.push(tag);
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+fn show(context: &Context, output: &Output<'_>) {
+    if context.format == Format::Json {
+        context.out.json(output);
+        return;
+    }
+    let Output { destination, digest, tags, blobs, referrers, .. } = output;
+    let put = tags.iter().filter(|decision| decision.is_push());
+    let put = put.map(|decision| decision.tag.to_string()).collect::<Vec<_>>().join(", ");
+    let tags_text = if put.is_empty() { String::new() } else { format!(" ({put})") };
+    context.out.data(&format!("{destination}@{digest}{tags_text}\n"));
+    let Copied { present, mounted, sent, bytes: total } = blobs;
+    context.out.message(&format!(
+        "{} there already, {mounted} mounted, {sent} copied ({})",
+        count(*present, "blob"),
+        bytes(*total)
+    ));
+    if !referrers.is_empty() {
+        context.out.message(&format!("{} copied with it", count(referrers.len(), "referrer")));
+    }
+    for kept in tags.iter().filter(|decision| !decision.is_push()) {
+        context.out.message(&format!("kept {}: {}", kept.tag, kept.because));
+    }
 }

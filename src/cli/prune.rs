@@ -1,10 +1,23 @@
 //! `golden prune`: delete old versions from the registry by rules of retention.
 
+use serde::Serialize;
+
+use super::confirm::confirm;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::registries;
+use super::session::{Session, SessionOptions};
+use crate::publish::delete::Deleted;
+use crate::publish::prune::{self, Pruning, Rules};
+use crate::reference::{Reference, Repository};
+use crate::report::Format;
+use crate::report::text::count;
 
 /// Delete old versions from the registry by rules of retention.
+///
+/// What a moving tag names is never deleted, nor a digest that a kept version shares. A pre-release goes once enough
+/// stable versions are higher.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Images of the workspace or repositories; all images without.
@@ -26,8 +39,131 @@ pub struct Args {
     pub set: Vec<String>,
 }
 
+/// The JSON output.
+#[derive(Serialize)]
+struct Output<'a> {
+    dry_run: bool,
+    repositories: &'a [Pruning],
+    deleted: &'a [Deleted],
+}
+
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden prune` is not there yet"))
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    if args.keep.is_none() && args.older_than.is_none() {
+        return Err(Failure::usage("what may go is not said").hint("--keep N, --older-than AGE, or both"));
+    }
+    let age = args.older_than.as_deref().map(age).transpose()?;
+    let rules = Rules { keep: args.keep.unwrap_or(0), newer_than: age.map(|age| context.now - age) };
+    let (repositories, destinations) = repositories(&args, context).await?;
+    let hosts: Vec<_> = repositories.iter().map(|repository| &repository.host).collect();
+    let registries = registries::open(context, &destinations, &hosts);
+
+    let mut prunings = Vec::new();
+    for repository in &repositories {
+        prunings.push(prune::examine(&registries.of(repository)?, repository, rules).await?);
+    }
+    let number: usize = prunings.iter().map(|pruning| pruning.going().len()).sum();
+    let mut deleted = Vec::new();
+    if !args.dry_run && number > 0 {
+        confirm(context, args.yes, &format!("delete {}: {}", count(number, "digest"), named(&prunings))).await?;
+        for pruning in &prunings {
+            deleted.extend(prune::prune(&registries.of(&pruning.repository)?, pruning).await?);
+        }
+    }
+    show(context, &Output { dry_run: args.dry_run, repositories: &prunings, deleted: &deleted });
+    Ok(Exit::Done)
+}
+
+/// Repositories are named with their host; anything else is an image of the workspace.
+async fn repositories(
+    args: &Args,
+    context: &Context,
+) -> Result<(Vec<Repository>, Vec<crate::resolve::Destination>), Failure> {
+    let is_repository =
+        |text: &str| text.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
+    let (named, images): (Vec<_>, Vec<_>) = args.subjects.iter().cloned().partition(|text| is_repository(text));
+    let mut repositories = Vec::new();
+    for text in &named {
+        match text.parse::<Reference>().map_err(Failure::usage)? {
+            Reference { repository, tag: None, digest: None } => repositories.push(repository),
+            _ => return Err(Failure::usage(format!("`{text}` is an image, not a repository"))),
+        }
+    }
+    if images.is_empty() && !named.is_empty() {
+        return Ok((repositories, registries::destinations(context).await?));
+    }
+    let options = SessionOptions { images: images.clone(), set: args.set.clone(), ..SessionOptions::default() };
+    let session = Session::open(context, &options).await?;
+    if session.destinations.is_empty() {
+        return Err(Failure::usage("no registry is named").hint("--registry HOST[:PORT][/NAMESPACE]"));
+    }
+    let patterns: Vec<_> = images.iter().filter_map(|text| globset::Glob::new(text).ok()).collect();
+    // The images that the selected ones are built on come with a selection; retention is not for them.
+    let selected = |name: &str| patterns.is_empty() || patterns.iter().any(|glob| glob.compile_matcher().is_match(name));
+    for image in session.images.iter().filter(|image| selected(image.name.as_str())) {
+        for destination in &session.destinations {
+            let repository = destination.repository(&image.name).map_err(Failure::usage)?;
+            if !repositories.contains(&repository) {
+                repositories.push(repository);
+            }
+        }
+    }
+    Ok((repositories, session.destinations))
+}
+
+/// Seconds of `90m`, `12h`, `30d`, `8w`.
+fn age(text: &str) -> Result<i64, Failure> {
+    let refuse = || Failure::usage(format!("`{text}` is not an age")).hint("a number and m, h, d or w: 30d");
+    let unit = match text.chars().last() {
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some('d') => 86_400,
+        Some('w') => 7 * 86_400,
+        _ => return Err(refuse()),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| refuse())?;
+    Ok(i64::from(number) * unit)
+}
+
+fn named(prunings: &[Pruning]) -> String {
+    let one = |pruning: &Pruning| {
+        let tags = pruning.going().into_values().flatten();
+        tags.map(|tag| format!("{}:{tag}", pruning.repository)).collect::<Vec<_>>()
+    };
+    prunings.iter().flat_map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn show(context: &Context, output: &Output<'_>) {
+    if context.format == Format::Json {
+        context.out.json(output);
+        return;
+    }
+    for pruning in output.repositories {
+        for verdict in &pruning.versions {
+            let name = format!("{}:{}", pruning.repository, verdict.tag);
+            match (verdict.prune, output.dry_run) {
+                (true, true) => context.out.data(&format!("would delete {name}: {}\n", verdict.because)),
+                (true, false) => context.out.data(&format!("deleted {name}: {}\n", verdict.because)),
+                (false, _) => context.out.message(&format!("kept {name}: {}", verdict.because)),
+            }
+        }
+    }
+    if !output.deleted.is_empty() {
+        context.out.message("the space is freed when the registry next collects garbage (restart it afterwards, or stop it meanwhile)");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_a_unit() {
+        for (text, seconds) in [("90m", 5400), ("12h", 43_200), ("30d", 2_592_000), ("8w", 4_838_400)] {
+            assert_eq!(age(text).ok(), Some(seconds));
+        }
+        for bad in ["", "30", "d", "-1d", "1.5d", "30y", "3ä"] {
+            assert!(age(bad).is_err(), "{bad} was taken");
+        }
+    }
 }

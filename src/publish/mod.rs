@@ -5,6 +5,8 @@
 //! and verifies. Each can be interrupted anywhere; the same command again finishes.
 
 pub mod delete;
+pub mod promote;
+pub mod prune;
 pub mod receipt;
 pub mod untag;
 pub mod records;

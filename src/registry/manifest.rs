@@ -135,7 +135,7 @@ impl Registry {
         Ok(done)
     }
 
-    async fn put(
+    pub(super) async fn put(
         &self,
         repository: &RepositoryPath,
         url: reqwest::Url,
