@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::confirm::confirm;
 use super::context::Context;
+use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
@@ -52,7 +53,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
         repositories.entry(reference.repository.clone()).or_default().push(reference);
     }
-    let destinations = registries::destinations(context).await?;
+    let destinations = destinations(context).await?;
     let hosts: Vec<_> = repositories.keys().map(|repository| &repository.host).collect();
     let registries = registries::open(context, &destinations, &hosts);
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::context::Context;
+use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
@@ -53,9 +54,9 @@ struct Image {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let reference: Reference = args.reference.parse().map_err(Failure::usage)?;
-    let destinations = registries::destinations(context).await?;
+    let destinations = destinations(context).await?;
     let host = &reference.repository.host;
-    let named: &[&Host] = if destinations.is_empty() && !host.is_hub() { &[host] } else { &[] };
+    let named: &[&Host] = if destinations.chosen.is_empty() && !host.is_hub() { &[host] } else { &[] };
     let registry = registries::open(context, &destinations, named).at(host);
     let path = &reference.repository.path;
     let found = registry.describe(path, &reference.target()).await?;

@@ -6,6 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
 use super::context::Context;
+use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
@@ -55,10 +56,10 @@ enum Place {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let destinations = registries::destinations(context).await?;
+    let destinations = destinations(context).await?;
     let place = match &args.place {
         Some(text) => read_place(text)?,
-        None => match destinations.first() {
+        None => match destinations.chosen.first() {
             Some(destination) => Place::Registry(destination.host.clone()),
             None => {
                 return Err(Failure::usage("no registry is named")
@@ -71,7 +72,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Place::Repository(repository) => &repository.host,
     };
     // Where nothing else is a destination, the registry that is asked for is the one that the variables mean.
-    let named: &[&Host] = if destinations.is_empty() && !host.is_hub() { &[host] } else { &[] };
+    let named: &[&Host] = if destinations.chosen.is_empty() && !host.is_hub() { &[host] } else { &[] };
     let registry = registries::open(context, &destinations, named).at(host);
     match place {
         Place::Registry(host) => show_registry(context, host, &registry).await,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::context::Context;
+use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
@@ -50,7 +51,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if destination.digest.is_some() {
         return Err(Failure::usage("the destination is a repository or a tag; its digest is the source's"));
     }
-    let destinations = registries::destinations(context).await?;
+    let destinations = destinations(context).await?;
     let registries = registries::open(context, &destinations, &[&destination.repository.host]);
     let from = End { registry: registries.of(&source.repository)?, repository: source.repository.clone() };
     let to = End { registry: registries.of(&destination.repository)?, repository: destination.repository.clone() };

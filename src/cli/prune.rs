@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::confirm::confirm;
 use super::context::Context;
+use super::destinations::{Destinations, destinations};
 use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
@@ -78,7 +79,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 async fn repositories(
     args: &Args,
     context: &Context,
-) -> Result<(Vec<Repository>, Vec<crate::resolve::Destination>), Failure> {
+) -> Result<(Vec<Repository>, Destinations), Failure> {
     let is_repository =
         |text: &str| text.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
     let (named, images): (Vec<_>, Vec<_>) = args.subjects.iter().cloned().partition(|text| is_repository(text));
@@ -90,7 +91,7 @@ async fn repositories(
         }
     }
     if images.is_empty() && !named.is_empty() {
-        return Ok((repositories, registries::destinations(context).await?));
+        return Ok((repositories, destinations(context).await?));
     }
     let options = SessionOptions { images: images.clone(), set: args.set.clone(), ..SessionOptions::default() };
     let session = Session::open(context, &options).await?;
@@ -108,7 +109,7 @@ async fn repositories(
             }
         }
     }
-    Ok((repositories, session.destinations))
+    Ok((repositories, Destinations { chosen: session.destinations, registries: Vec::new() }))
 }
 
 /// Seconds of `90m`, `12h`, `30d`, `8w`.

@@ -1,24 +1,30 @@
-//! The registries of a command that needs no images: with the settings of the workspace, if there is one.
+//! The registries of a command, with the settings that the workspace has for them, if there is one.
 
 use super::context::Context;
-use super::error::Failure;
+use super::destinations::Destinations;
 use crate::reference::Host;
 use crate::registry::{Endpoint, Registries, RegistryEnv};
-use crate::resolve::Destination;
 
-/// Makes the registries of a run. `written` are hosts that the command line names as the place to work on: they are
-/// destinations too, so that the GOLDEN_ variables reach them.
-pub(crate) fn open(context: &Context, destinations: &[Destination], written: &[&Host]) -> Registries {
+/// Makes the registries of a run. The GOLDEN_ variables reach those that are chosen as destinations, and the hosts in
+/// `written`, which the command line names as the place to work on.
+pub(crate) fn open(context: &Context, destinations: &Destinations, written: &[&Host]) -> Registries {
+    let Destinations { chosen, registries } = destinations;
     let mut endpoints: Vec<Endpoint> = Vec::new();
-    for Destination { host, ca, http, .. } in destinations {
-        let endpoint = Endpoint { host: host.clone(), ca: ca.clone(), http: *http, destination: true };
+    for destination in chosen.iter().chain(registries) {
+        let host = &destination.host;
+        let is_destination = written.contains(&host) || chosen.iter().any(|chosen| chosen.host == *host);
+        // One host may stand in several tables; what one of them says of it holds.
         match endpoints.iter_mut().find(|known| known.host == *host) {
-            // One host may stand in several tables; what one of them says of it holds.
             Some(known) => {
-                known.ca = known.ca.take().or(endpoint.ca);
-                known.http |= endpoint.http;
+                known.ca = known.ca.take().or_else(|| destination.ca.clone());
+                known.http |= destination.http;
             }
-            None => endpoints.push(endpoint),
+            None => endpoints.push(Endpoint {
+                host: host.clone(),
+                ca: destination.ca.clone(),
+                http: destination.http,
+                destination: is_destination,
+            }),
         }
     }
     for host in written {
@@ -27,11 +33,4 @@ pub(crate) fn open(context: &Context, destinations: &[Destination], written: &[&
         }
     }
     Registries::new(endpoints, RegistryEnv::from_vars(&context.env))
-}
-
-/// The destinations that the command line or `GOLDEN_REGISTRY` names.
-pub(crate) async fn destinations(context: &Context) -> Result<Vec<Destination>, Failure> {
-    let named = context.globals.registry.iter().map(String::as_str);
-    let fallback = context.var("GOLDEN_REGISTRY").filter(|_| context.globals.registry.is_empty());
-    named.chain(fallback).map(|text| text.parse().map_err(Failure::usage)).collect()
 }
