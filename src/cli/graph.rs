@@ -1,8 +1,16 @@
 //! `golden graph`: show which image is built on which.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::bases::{self, Change};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::session::{Session, SessionOptions, check, show};
+use crate::report::Format;
+use crate::report::graph::{Edge, Graph, Kind, Node, State, dot, mermaid, svg};
+use crate::resolve::select;
+use crate::workspace::lock::key;
 
 /// Show which image is built on which.
 #[derive(Debug, clap::Args)]
@@ -15,7 +23,78 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden graph` is not there yet"))
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let options = SessionOptions { images: args.images, set: args.set, ..SessionOptions::default() };
+    let checked = check(context, &options).await?;
+    let Some(session) = checked.session else {
+        show(context, &checked.found, &checked.sources)?;
+        return Ok(Exit::Usage);
+    };
+    let moved = moved(context, &session).await;
+    let graph = graph(&session, &moved);
+    match context.format {
+        Format::Json => context.out.json(&graph),
+        Format::Dot => context.out.data(&dot(&graph)),
+        Format::Svg => context.out.data(&svg(&graph)),
+        _ => context.out.data(&mermaid(&graph)),
+    }
+    Ok(Exit::Done)
+}
+
+/// Of the bases that are locked, which moved. Nothing is asked without a lock; a registry that does not answer
+/// leaves them unknown, because a picture is better than none.
+async fn moved(context: &Context, session: &Session) -> BTreeMap<String, bool> {
+    let external = bases::external(session);
+    let locked: Vec<String> =
+        external.keys().filter(|key| session.workspace.lock.bases.contains_key(*key)).cloned().collect();
+    let mut moved = BTreeMap::new();
+    if locked.is_empty() {
+        return moved;
+    }
+    match bases::compare(context, session, &locked).await {
+        Ok(compared) => {
+            moved.extend(compared.into_iter().map(|base| (base.base, base.change != Change::Unchanged)));
+        }
+        Err(failure) => {
+            let why = failure.error.map(|error| error.to_string()).unwrap_or_default();
+            context.events.warn(None, format!("which bases moved is not known: {why}"));
+        }
+    }
+    moved
+}
+
+fn graph(session: &Session, moved: &BTreeMap<String, bool>) -> Graph {
+    let mut graph = Graph::default();
+    let mut bases: BTreeMap<String, usize> = BTreeMap::new();
+    let names: BTreeSet<String> = session.images.iter().filter_map(|image| base_name(&image.base)).collect();
+    for name in names {
+        let state = match (name.contains('@'), moved.get(&name)) {
+            (true, _) | (_, Some(false)) => State::Current,
+            (_, Some(true)) => State::Stale,
+            (_, None) => State::Unknown,
+        };
+        bases.insert(name.clone(), graph.nodes.len());
+        graph.nodes.push(Node { name, kind: Kind::Base, state });
+    }
+    let first = graph.nodes.len();
+    let parents = select::parents(&session.images);
+    for (n, image) in session.images.iter().enumerate() {
+        let below =
+            parents[n].map(|parent| first + parent).or_else(|| bases.get(&base_name(&image.base)?).copied());
+        let state = below.map_or(State::Current, |below| graph.nodes[below].state);
+        if let Some(from) = below {
+            graph.edges.push(Edge { from, to: first + n });
+        }
+        graph.nodes.push(Node { name: image.display(), kind: Kind::Image, state });
+    }
+    graph
+}
+
+/// What an external base is called; with a digest it cannot move.
+fn base_name(base: &crate::resolve::image::Base) -> Option<String> {
+    use crate::resolve::image::Base;
+    match base {
+        Base::Reference(reference) => Some(reference.to_string()),
+        other => key(other),
+    }
 }

@@ -6,6 +6,7 @@ pub mod exit;
 mod finish;
 mod prepared;
 pub mod destinations;
+pub mod bases;
 pub mod session;
 pub mod survey;
 pub(crate) mod confirm;

@@ -54,7 +54,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let destinations = destinations(context).await?;
     let registries = registries::open(context, &destinations, &[&destination.repository.host]);
     let from = End { registry: registries.of(&source.repository)?, repository: source.repository.clone() };
-    let to = End { registry: registries.of(&destination.repository)?, repository: destination.repository.clone() };
+    let to =
+        End { registry: registries.of(&destination.repository)?, repository: destination.repository.clone() };
 
     let found = from.registry.get_manifest(&source.repository.path, &source.target()).await?;
     let raw = found.ok_or_else(|| Error::Missing(source.clone()))?;

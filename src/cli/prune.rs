@@ -66,7 +66,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let number: usize = prunings.iter().map(|pruning| pruning.going().len()).sum();
     let mut deleted = Vec::new();
     if !args.dry_run && number > 0 {
-        confirm(context, args.yes, &format!("delete {}: {}", count(number, "digest"), named(&prunings))).await?;
+        confirm(context, args.yes, &format!("delete {}: {}", count(number, "digest"), named(&prunings)))
+            .await?;
         for pruning in &prunings {
             deleted.extend(prune::prune(&registries.of(&pruning.repository)?, pruning).await?);
         }
@@ -76,13 +77,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Repositories are named with their host; anything else is an image of the workspace.
-async fn repositories(
-    args: &Args,
-    context: &Context,
-) -> Result<(Vec<Repository>, Destinations), Failure> {
-    let is_repository =
-        |text: &str| text.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
-    let (named, images): (Vec<_>, Vec<_>) = args.subjects.iter().cloned().partition(|text| is_repository(text));
+async fn repositories(args: &Args, context: &Context) -> Result<(Vec<Repository>, Destinations), Failure> {
+    let is_repository = |text: &str| {
+        text.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost")
+    };
+    let (named, images): (Vec<_>, Vec<_>) =
+        args.subjects.iter().cloned().partition(|text| is_repository(text));
     let mut repositories = Vec::new();
     for text in &named {
         match text.parse::<Reference>().map_err(Failure::usage)? {
@@ -93,14 +93,16 @@ async fn repositories(
     if images.is_empty() && !named.is_empty() {
         return Ok((repositories, destinations(context).await?));
     }
-    let options = SessionOptions { images: images.clone(), set: args.set.clone(), ..SessionOptions::default() };
+    let options =
+        SessionOptions { images: images.clone(), set: args.set.clone(), ..SessionOptions::default() };
     let session = Session::open(context, &options).await?;
     if session.destinations.is_empty() {
         return Err(Failure::usage("no registry is named").hint("--registry HOST[:PORT][/NAMESPACE]"));
     }
     let patterns: Vec<_> = images.iter().filter_map(|text| globset::Glob::new(text).ok()).collect();
     // The images that the selected ones are built on come with a selection; retention is not for them.
-    let selected = |name: &str| patterns.is_empty() || patterns.iter().any(|glob| glob.compile_matcher().is_match(name));
+    let selected =
+        |name: &str| patterns.is_empty() || patterns.iter().any(|glob| glob.compile_matcher().is_match(name));
     for image in session.images.iter().filter(|image| selected(image.name.as_str())) {
         for destination in &session.destinations {
             let repository = destination.repository(&image.name).map_err(Failure::usage)?;

@@ -37,6 +37,8 @@ pub struct Session {
     pub workspace: Workspace,
     /// The selected images and the workspace images that they are built on, parents first.
     pub images: Vec<ResolvedImage>,
+    /// The positions of those that were selected themselves; the others are what these are built on.
+    pub selected: BTreeSet<usize>,
     /// Where to publish: after --registry, --all-registries and `GOLDEN_REGISTRY`; empty when nothing is named.
     pub destinations: Vec<Destination>,
     /// Every `[[registry]]` of golden.toml.
@@ -127,16 +129,20 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
     let templates = load::templates(&mut loaded);
     check_templates(&templates, &mut loaded);
     let mut found = std::mem::take(&mut loaded.found);
-    let selected = match select(&loaded, options).await {
+    let selection = match select(&loaded, options).await {
         // What is wrong with the files may be why an image is not there.
         Err(_) if found.has_errors() => None,
         Err(failure) => return Err(failure),
-        Ok(selected) => Some(selected),
+        Ok(selection) => Some(selection),
     };
     let mut assets = Assets::new(&loaded.root);
     let mut drafts: Vec<Draft> = Vec::new();
+    let mut selected = BTreeSet::new();
     for (n, draft) in loaded.drafts.into_iter().enumerate() {
-        if selected.as_ref().is_none_or(|selected| selected.contains(&n)) {
+        if selection.as_ref().is_some_and(|selection| selection.named.contains(&n)) {
+            selected.insert(drafts.len());
+        }
+        if selection.as_ref().is_none_or(|selection| selection.all.contains(&n)) {
             drafts.push(draft);
         }
     }
@@ -157,7 +163,7 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
     found.extend(policy::check_specs(&loaded.spec.policy, &images, &facts));
     let registries = destinations::registries(&loaded.root, &loaded.spec);
     let workspace = Workspace { root: loaded.root, spec: loaded.spec, lock };
-    let session = Session { workspace, images, destinations, registries, templates };
+    let session = Session { workspace, images, selected, destinations, registries, templates };
     Ok(Checked { session: Some(session), found: found.sorted(), sources: loaded.sources })
 }
 
@@ -222,7 +228,15 @@ fn shadowed(drafts: &[Draft], destinations: &[Destination], found: &mut Diagnost
     }
 }
 
-async fn select(loaded: &Loaded, options: &SessionOptions) -> Result<BTreeSet<usize>, Failure> {
+/// Positions of drafts.
+struct Selection {
+    /// Those that were asked for.
+    named: BTreeSet<usize>,
+    /// Those, and what they are built on.
+    all: BTreeSet<usize>,
+}
+
+async fn select(loaded: &Loaded, options: &SessionOptions) -> Result<Selection, Failure> {
     let images: Vec<ResolvedImage> = loaded.drafts.iter().map(|draft| draft.image.clone()).collect();
     let parents = select::parents(&images);
     let mut selected = select::named(&images, &options.images)?;
@@ -237,8 +251,9 @@ async fn select(loaded: &Loaded, options: &SessionOptions) -> Result<BTreeSet<us
     if options.with_dependants {
         select::add_dependants(&mut selected, &parents);
     }
-    select::add_ancestors(&mut selected, &parents);
-    Ok(selected)
+    let mut all = selected.clone();
+    select::add_ancestors(&mut all, &parents);
+    Ok(Selection { named: selected, all })
 }
 
 /// The images that changed files belong to. golden.toml belongs to all.

@@ -1,8 +1,14 @@
 //! `golden update`: refresh golden.lock.
 
+use serde::Serialize;
+
+use super::bases::{self, Change, Compared};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use crate::report::Format;
+use crate::report::table::Table;
+use crate::workspace::lock::FILE;
 
 /// Refresh golden.lock.
 #[derive(Debug, clap::Args)]
@@ -14,8 +20,48 @@ pub struct Args {
     pub set: Vec<String>,
 }
 
+#[derive(Serialize)]
+struct Report {
+    bases: Vec<Compared>,
+    /// Bases that no image is built on any more.
+    removed: Vec<String>,
+}
+
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "not yet")]
-pub async fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("`golden update` is not there yet"))
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let session = bases::open(context, args.set).await?;
+    let compared = bases::compare(context, &session, &args.bases).await?;
+    let mut lock = session.workspace.lock.clone();
+    let used = bases::external(&session);
+    let removed: Vec<String> = lock.bases.keys().filter(|key| !used.contains_key(*key)).cloned().collect();
+    lock.bases.retain(|key, _| used.contains_key(key));
+    for base in &compared {
+        // The date alone is no reason to touch the file.
+        if base.change != Change::Unchanged {
+            lock.bases.insert(base.base.clone(), base.current.clone());
+        }
+    }
+    lock.write(&session.workspace.root)?;
+    show(context, compared, removed);
+    Ok(Exit::Done)
+}
+
+fn show(context: &Context, compared: Vec<Compared>, removed: Vec<String>) {
+    if context.format == Format::Json {
+        context.out.json(&Report { bases: compared, removed });
+        return;
+    }
+    let mut table = Table::default();
+    for base in compared.iter().filter(|base| base.change != Change::Unchanged) {
+        table.row([base.base.clone(), base.line()]);
+    }
+    for base in &removed {
+        table.row([base.as_str(), "no longer used"]);
+    }
+    context.out.data(&table.to_string());
+    let unchanged = compared.iter().filter(|base| base.change == Change::Unchanged).count();
+    let changed = compared.len() - unchanged;
+    context
+        .out
+        .message(&format!("{FILE}: {changed} changed, {unchanged} unchanged, {} removed", removed.len()));
 }

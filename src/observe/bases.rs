@@ -86,7 +86,7 @@ fn references(images: &[ResolvedImage], observed: &Observed) -> BTreeSet<Referen
     images.iter().filter_map(meant).filter(unknown).collect()
 }
 
-async fn choose_tag(
+pub(super) async fn choose_tag(
     repository: &Repository,
     requirement: &VersionReq,
     registries: &Registries,

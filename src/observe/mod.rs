@@ -3,10 +3,12 @@
 mod bases;
 mod cache;
 mod repositories;
+mod upstream;
 
 pub use bases::{bases, from_lock};
 pub use cache::LabelCache;
 pub use repositories::{labels_of, repositories};
+pub use upstream::upstream;
 
 use crate::reference::{Reference, Repository};
 

@@ -119,9 +119,11 @@ pub async fn decide_tags(to: &End, digest: &Digest, wanted: &[Tag]) -> Result<Ve
         moves.push(other(to, digest, tag, &there).await?);
     }
     match moves.iter().find(|decision| decision.is_refusal()) {
-        Some(Move { tag, because, .. }) => {
-            Err(Error::Refused { repository: to.repository.clone(), tag: tag.clone(), because: because.clone() })
-        }
+        Some(Move { tag, because, .. }) => Err(Error::Refused {
+            repository: to.repository.clone(),
+            tag: tag.clone(),
+            because: because.clone(),
+        }),
         None => Ok(moves),
     }
 }
@@ -150,9 +152,8 @@ async fn standing(to: &End, digest: &Digest, tag: &Tag) -> Result<Standing, Erro
 /// The variant and the highest version that a set of tags speaks of: `alpine` beside `1.2.3-alpine` is a variant.
 fn read(tags: &[Tag]) -> (Option<Variant>, Option<semver::Version>) {
     let variants = tags.iter().filter_map(|tag| tag.as_str().parse::<Variant>().ok());
-    let variant = variants.into_iter().find(|variant| {
-        !Existing::new(tags, Some(variant), &[]).versions().is_empty()
-    });
+    let variant =
+        variants.into_iter().find(|variant| !Existing::new(tags, Some(variant), &[]).versions().is_empty());
     let existing = Existing::new(tags, variant.as_ref(), &[]);
     let version = existing.versions().last().map(|held| held.version.clone());
     (variant, version)
@@ -176,7 +177,13 @@ pub async fn copy(from: &End, to: &End, raw: &RawManifest, events: &Events) -> R
         for child in children(&parent) {
             let target = Target::from(&child.digest);
             let found = from.registry.get_manifest(&from.repository.path, &target).await?;
-            let missing = || Error::Missing(Reference { repository: from.repository.clone(), tag: None, digest: Some(child.digest.clone()) });
+            let missing = || {
+                Error::Missing(Reference {
+                    repository: from.repository.clone(),
+                    tag: None,
+                    digest: Some(child.digest.clone()),
+                })
+            };
             manifests.push(found.ok_or_else(missing)?);
         }
     }
@@ -223,7 +230,8 @@ async fn copy_blob(from: &End, to: &End, blob: Descriptor, events: &Events) -> R
 /// Puts the manifest under its tags, the most specific first, and checks every one; without tags, by digest alone.
 pub async fn put(to: &End, raw: &RawManifest, moves: &[Move]) -> Result<(), Error> {
     let path = &to.repository.path;
-    let tags: Vec<Tag> = moves.iter().filter(|decision| decision.is_push()).map(|decision| decision.tag.clone()).collect();
+    let tags: Vec<Tag> =
+        moves.iter().filter(|decision| decision.is_push()).map(|decision| decision.tag.clone()).collect();
     match tags.split_first() {
         None => to.registry.put_manifest(path, &Target::from(&raw.digest), raw).await?,
         Some((first, rest)) => {
@@ -234,7 +242,8 @@ pub async fn put(to: &End, raw: &RawManifest, moves: &[Move]) -> Result<(), Erro
     for tag in &tags {
         let found = to.registry.get_manifest(path, &Target::from(tag)).await?;
         if found.is_none_or(|found| found.digest != raw.digest) {
-            let reference = Reference { repository: to.repository.clone(), tag: Some(tag.clone()), digest: None };
+            let reference =
+                Reference { repository: to.repository.clone(), tag: Some(tag.clone()), digest: None };
             return Err(Error::Unverified { reference, digest: raw.digest.clone() });
         }
     }

@@ -63,7 +63,11 @@ impl Pruning {
 }
 
 /// Reads a repository and decides. Nothing is deleted.
-pub async fn examine(registry: &Registry, repository: &Repository, rules: Rules) -> Result<Pruning, delete::Error> {
+pub async fn examine(
+    registry: &Registry,
+    repository: &Repository,
+    rules: Rules,
+) -> Result<Pruning, delete::Error> {
     let inventory = Inventory::read(registry, &repository.path).await?;
     let mut created = BTreeMap::new();
     if rules.newer_than.is_some() {
@@ -71,7 +75,10 @@ pub async fn examine(registry: &Registry, repository: &Repository, rules: Rules)
             let digest = &descriptor.digest;
             if !created.contains_key(digest) {
                 let found = registry.describe(&repository.path, &Target::from(digest)).await?;
-                created.insert(digest.clone(), found.as_ref().and_then(|found| found.created()).and_then(seconds));
+                created.insert(
+                    digest.clone(),
+                    found.as_ref().and_then(|found| found.created()).and_then(seconds),
+                );
             }
         }
     }

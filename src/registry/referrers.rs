@@ -44,11 +44,16 @@ impl Registry {
 impl Registry {
     /// Puts a manifest that refers to another one. Where the registry does not keep the list of referrers itself (its
     /// answer lacks `OCI-Subject`), the client has to, under the fallback tag.
-    pub async fn put_referrer(&self, repository: &RepositoryPath, manifest: &RawManifest) -> Result<(), Error> {
+    pub async fn put_referrer(
+        &self,
+        repository: &RepositoryPath,
+        manifest: &RawManifest,
+    ) -> Result<(), Error> {
         let url = self.url(&format!("/v2/{repository}/manifests/{}", manifest.digest))?;
         let response = self.put(repository, url, manifest).await?;
         let Ok(value) = serde_json::from_slice::<Value>(&manifest.bytes) else { return Ok(()) };
-        let subject = value.pointer("/subject/digest").and_then(Value::as_str).and_then(|text| text.parse().ok());
+        let subject =
+            value.pointer("/subject/digest").and_then(Value::as_str).and_then(|text| text.parse().ok());
         let Some(subject) = subject.filter(|_| !response.headers().contains_key("oci-subject")) else {
             return Ok(());
         };

@@ -3,6 +3,7 @@
 mod failure;
 pub mod format;
 mod github;
+pub mod graph;
 pub(crate) mod json;
 pub mod out;
 mod place;

@@ -1,0 +1,162 @@
+//! The external bases of a workspace, for `outdated`, `update` and `graph`.
+
+use std::collections::BTreeMap;
+
+use globset::Glob;
+use serde::Serialize;
+
+use super::context::Context;
+use super::error::Failure;
+use super::session::{self, Session, SessionOptions};
+use super::survey;
+use crate::observe;
+use crate::reference::Reference;
+use crate::resolve::image::Base;
+use crate::suggest::closest;
+use crate::workspace::lock::{LockedBase, key};
+
+/// What happened to a base since golden.lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// golden.lock does not have it.
+    New,
+    /// It names another digest now.
+    Moved,
+    /// As it is locked.
+    Unchanged,
+}
+
+/// A base as it is locked and as it is now.
+#[derive(Debug, Clone, Serialize)]
+pub struct Compared {
+    /// What the spec asks for.
+    pub base: String,
+    /// What happened.
+    pub change: Change,
+    /// As it is locked.
+    pub locked: Option<LockedBase>,
+    /// As the registry has it.
+    pub current: LockedBase,
+    /// The images that are built on it.
+    pub images: Vec<String>,
+}
+
+impl Compared {
+    /// Old and new in one line, with the dates of creation.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let show = |locked: &LockedBase, other: Option<&LockedBase>| {
+            let date = locked.created.as_deref().and_then(|time| time.get(..10));
+            let tag = locked
+                .reference
+                .tag
+                .as_ref()
+                .filter(|_| other.is_some_and(|other| other.reference.tag != locked.reference.tag));
+            let tag = tag.map(|tag| format!("{tag} ")).unwrap_or_default();
+            match date {
+                Some(date) => format!("{tag}{} ({date})", locked.digest.short()),
+                None => format!("{tag}{}", locked.digest.short()),
+            }
+        };
+        match &self.locked {
+            None => format!("not locked → {}", show(&self.current, None)),
+            Some(locked) if self.change == Change::Unchanged => show(locked, None),
+            Some(locked) => {
+                format!("{} → {}", show(locked, Some(&self.current)), show(&self.current, Some(locked)))
+            }
+        }
+    }
+}
+
+/// The session of a command that is about bases. What breaks the policy does not matter to it: that a base is not
+/// locked may be just why.
+pub async fn open(context: &Context, set: Vec<String>) -> Result<Session, Failure> {
+    let options = SessionOptions { set, ..SessionOptions::default() };
+    let checked = session::check(context, &options).await?;
+    match checked.session {
+        Some(session) => Ok(session),
+        None => {
+            session::show(context, &checked.found, &checked.sources)?;
+            unreachable!("without a session there is an error to show")
+        }
+    }
+}
+
+/// The external bases, by their key in golden.lock, with the images built on them.
+#[must_use]
+pub fn external(session: &Session) -> BTreeMap<String, (Base, Vec<String>)> {
+    let mut bases: BTreeMap<String, (Base, Vec<String>)> = BTreeMap::new();
+    for image in &session.images {
+        if let Some(key) = key(&image.base) {
+            let entry = bases.entry(key).or_insert_with(|| (image.base.clone(), Vec::new()));
+            entry.1.push(image.display());
+        }
+    }
+    bases
+}
+
+/// Asks the registries about the bases that `patterns` name (all without), and compares with golden.lock.
+pub async fn compare(
+    context: &Context,
+    session: &Session,
+    patterns: &[String],
+) -> Result<Vec<Compared>, Failure> {
+    let external = external(session);
+    let keys = named(patterns, external.keys().map(String::as_str))?;
+    let asked: Vec<Base> =
+        keys.iter().filter_map(|key| external.get(*key)).map(|(base, _)| base.clone()).collect();
+    let registries = survey::registries(context, &session.registries);
+    let current = observe::upstream(&asked, &registries).await?;
+    let compared = current.into_iter().map(|current| {
+        let locked = session.workspace.lock.bases.get(&current.base).cloned();
+        let change = match &locked {
+            None => Change::New,
+            Some(locked) if locked.digest == current.digest && locked.reference == current.reference => {
+                Change::Unchanged
+            }
+            Some(_) => Change::Moved,
+        };
+        let images = external.get(&current.base).map(|(_, images)| images.clone()).unwrap_or_default();
+        Compared { base: current.base.clone(), change, locked, current, images }
+    });
+    Ok(compared.collect())
+}
+
+/// The keys that one of `patterns` names: as written, as a reference in any form, as a repository, or as a glob.
+fn named<'a>(patterns: &[String], keys: impl Iterator<Item = &'a str>) -> Result<Vec<&'a str>, Failure> {
+    let keys: Vec<&str> = keys.collect();
+    if patterns.is_empty() {
+        return Ok(keys);
+    }
+    let mut hits: Vec<&str> = Vec::new();
+    for pattern in patterns {
+        let canonical = pattern.parse::<Reference>().map(|reference| reference.to_string()).ok();
+        let glob = Glob::new(pattern).map_err(|_| Failure::usage(format!("`{pattern}` is not a glob")))?;
+        let glob = glob.compile_matcher();
+        let fits = |key: &&&str| {
+            let repository = key.split_once(' ').map_or_else(
+                || key.rsplit_once(':').map_or(**key, |(repository, _)| repository),
+                |(repository, _)| repository,
+            );
+            let canonical = canonical.as_deref();
+            **key == pattern
+                || canonical == Some(**key)
+                || canonical == Some(repository)
+                || glob.is_match(**key)
+        };
+        let found: Vec<&str> = keys.iter().filter(fits).copied().collect();
+        if found.is_empty() {
+            let failure = Failure::usage(format!("no image of this workspace is built on `{pattern}`"));
+            return Err(match closest(canonical.as_deref().unwrap_or(pattern), keys.iter().copied()) {
+                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None if keys.is_empty() => failure.hint("no image has a base in a registry"),
+                None => failure.hint(format!("there is {}", keys.join(", "))),
+            });
+        }
+        hits.extend(found);
+    }
+    hits.sort_unstable();
+    hits.dedup();
+    Ok(hits)
+}

@@ -1,0 +1,82 @@
+//! What golden.lock would say of a base today.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::bases::choose_tag;
+use super::{CONCURRENT, Error};
+use crate::oci::manifest::{Manifest, RawManifest};
+use crate::platform::Platform;
+use crate::reference::{Reference, RepositoryPath, Target};
+use crate::registry::{Registries, Registry};
+use crate::resolve::image::Base;
+use crate::workspace::lock::{LockedBase, key};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+/// A config longer than this is none.
+const MAX_CONFIG: u64 = 4 << 20;
+
+/// Asks for every base of `bases`: its tag where a requirement chooses one, its digest, those of its platforms, and
+/// when it was made. Bases that are not external are left out.
+pub async fn upstream(bases: &[Base], registries: &Registries) -> Result<Vec<LockedBase>, Error> {
+    let external = bases.iter().filter_map(|base| Some((key(base)?, base)));
+    stream::iter(external)
+        .map(|(key, base)| async move {
+            let reference = match base {
+                Base::Requirement { repository, requirement } => {
+                    choose_tag(repository, requirement, registries).await?
+                }
+                Base::Reference(reference) => reference.clone(),
+                Base::Scratch | Base::Workspace { .. } => unreachable!("only external bases have a key"),
+            };
+            ask(key, reference, registries).await
+        })
+        .buffered(CONCURRENT)
+        .try_collect()
+        .await
+}
+
+async fn ask(base: String, reference: Reference, registries: &Registries) -> Result<LockedBase, Error> {
+    let registry = registries.of(&reference.repository)?;
+    let path = &reference.repository.path;
+    let Some(raw) = registry.get_manifest(path, &reference.target()).await? else {
+        return Err(Error::NoBase { reference, because: "the registry has no such image".to_owned() });
+    };
+    let manifest_error = |source| Error::Manifest { repository: reference.repository.clone(), source };
+    let mut platforms = BTreeMap::new();
+    let image = match raw.parse().map_err(manifest_error)? {
+        Manifest::Image(_) => Some(raw.clone()),
+        Manifest::Index(index) => {
+            for child in &index.manifests {
+                // Attestations stand in indexes as images of an unknown platform.
+                let platform = child.platform.as_ref().map(Platform::from);
+                if let Some(platform) = platform.filter(|platform| platform.os != "unknown") {
+                    platforms.entry(platform).or_insert_with(|| child.digest.clone());
+                }
+            }
+            match platforms.values().next() {
+                Some(digest) => registry.get_manifest(path, &Target::Digest(digest.clone())).await?,
+                None => None,
+            }
+        }
+    };
+    let created = match image {
+        Some(image) => created(&registry, path, &image).await,
+        None => None,
+    };
+    Ok(LockedBase { base, reference: reference.clone(), digest: raw.digest, created, platforms })
+}
+
+#[derive(Deserialize)]
+struct Created {
+    created: Option<String>,
+}
+
+/// When an image was made. It is for people alone, so that nothing is wrong when it cannot be told.
+async fn created(registry: &Registry, path: &RepositoryPath, image: &RawManifest) -> Option<String> {
+    let Ok(Manifest::Image(manifest)) = image.parse() else { return None };
+    let config = registry.get_blob(path, &manifest.config, MAX_CONFIG).await.ok()?;
+    serde_json::from_slice::<Created>(&config).ok()?.created
+}

@@ -1,0 +1,49 @@
+//! Mermaid, which GitHub and GitLab draw in Markdown.
+
+use std::fmt::Write as _;
+
+use super::{Graph, Kind, State};
+
+/// A flowchart from left to right.
+#[must_use]
+pub fn mermaid(graph: &Graph) -> String {
+    let mut text = String::from("flowchart LR\n");
+    for (n, node) in graph.nodes.iter().enumerate() {
+        let name = escaped(&node.name);
+        let class = class(node.state);
+        // Writing into a String cannot fail.
+        let _ = match node.kind {
+            Kind::Image => writeln!(text, "  n{n}[\"{name}\"]:::{class}"),
+            Kind::Base => writeln!(text, "  n{n}([\"{name}\"]):::{class}"),
+        };
+    }
+    for edge in &graph.edges {
+        let _ = writeln!(text, "  n{} --> n{}", edge.from, edge.to);
+    }
+    for state in [State::Current, State::Stale, State::Unknown] {
+        let _ =
+            writeln!(text, "  classDef {} fill:{},stroke:#495057,color:#212529", class(state), state.color());
+    }
+    text
+}
+
+const fn class(state: State) -> &'static str {
+    match state {
+        State::Current => "current",
+        State::Stale => "stale",
+        State::Unknown => "unknown",
+    }
+}
+
+/// Mermaid reads entities by number or name, opened by `#`.
+fn escaped(name: &str) -> String {
+    name.chars()
+        .map(|c| {
+            if matches!(c, '"' | '<' | '>' | '&' | '#') {
+                format!("#{};", u32::from(c))
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
+}
