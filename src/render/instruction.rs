@@ -6,7 +6,7 @@ mod text;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use self::text::{argument, json_words, key, quoted, verbatim, word};
+use self::text::{argument, json_words, key, verbatim, word};
 use crate::resolve::image::{Healthcheck, Invocation, Port};
 
 /// A part of a value that a Dockerfile puts together.
@@ -37,7 +37,7 @@ pub(super) enum Instruction {
     },
     Label {
         key: String,
-        value: String,
+        value: Vec<Piece>,
     },
     /// A tar of the context, unpacked.
     Add {
@@ -71,21 +71,47 @@ pub(super) enum Instruction {
     Cmd(Invocation, Vec<String>),
 }
 
+/// The build argument that holds a line feed.
+const LINE_FEED: &str = "GOLDEN_LF";
+/// The build argument that holds a carriage return.
+const CARRIAGE_RETURN: &str = "GOLDEN_CR";
+
+impl Piece {
+    /// A text as pieces: line breaks, which no line can hold, come in as build arguments.
+    pub(super) fn of(text: &str) -> Vec<Self> {
+        let mut pieces = Vec::new();
+        for part in text.split_inclusive(['\r', '\n']) {
+            let (line, end) = match part.as_bytes().last() {
+                Some(b'\n') => (&part[..part.len() - 1], Some(LINE_FEED)),
+                Some(b'\r') => (&part[..part.len() - 1], Some(CARRIAGE_RETURN)),
+                _ => (part, None),
+            };
+            pieces.push(Self::Text(line.to_owned()));
+            pieces.extend(end.map(|name| Self::Variable(name.to_owned())));
+        }
+        pieces
+    }
+
+    /// The build arguments that [`Piece::of`] needs for these texts, with their values.
+    pub(super) fn line_breaks<'a>(
+        texts: impl Iterator<Item = &'a str> + Clone,
+    ) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let breaks = [(LINE_FEED, "\n"), (CARRIAGE_RETURN, "\r")];
+        breaks.into_iter().filter(move |(_, character)| texts.clone().any(|text| text.contains(character)))
+    }
+}
+
 impl Instruction {
-    /// A value without variables.
-    pub(super) fn literal(text: &str) -> Vec<Piece> {
-        vec![Piece::Text(text.to_owned())]
-    }
-
-    /// Whether a Dockerfile can hold this text in a label or a variable: an instruction is one line, and the
-    /// parsers read lines of up to 64 kB.
+    /// Whether a text may stand before the steps: what has line breaks needs build arguments, which would be in
+    /// the history of each step, and what is longer than a program's argument may be would break them.
     pub(super) fn holds(text: &str) -> bool {
-        !text.contains(['\r', '\n']) && quoted(text).len() <= text::LONGEST_LINE
+        !text.contains(['\r', '\n']) && text.len() <= text::LONGEST
     }
 
-    /// Whether a Dockerfile can hold this label. The parsers look for the first `=` without looking for quotes.
-    pub(super) fn holds_label(key: &str, value: &str) -> bool {
-        !key.contains('=') && Self::holds(key) && Self::holds(value)
+    /// Whether a Dockerfile can hold a label of this name. The parsers look for the first `=` without looking for
+    /// quotes.
+    pub(super) fn holds_key(key: &str) -> bool {
+        !key.contains('=') && Self::holds(key)
     }
 }
 
@@ -98,7 +124,7 @@ impl Display for Instruction {
             Self::FromScratch => f.write_str("FROM scratch"),
             Self::From(name) => write!(f, "FROM ${{{name}}}"),
             Self::Env { key: name, value } => write!(f, "ENV {}={}", key(name), text::value(value)),
-            Self::Label { key: name, value } => write!(f, "LABEL {}={}", key(name), quoted(value)),
+            Self::Label { key: name, value } => write!(f, "LABEL {}={}", key(name), text::value(value)),
             Self::Add { source, target } => write!(f, "ADD {source} {target}"),
             Self::Copy { owner, source, target } => {
                 write!(f, "COPY --chown={owner} {}", json_words(&[word(source), word(target)]))

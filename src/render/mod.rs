@@ -28,9 +28,9 @@ pub struct Rendered {
     pub dockerfile: String,
     /// The entries of the build context, sorted by path, without the Dockerfile.
     pub context: Vec<Entry>,
-    /// Build arguments with values that the Dockerfile cannot hold (env with line breaks or beyond 60 kB).
+    /// Build arguments: the line breaks, which the Dockerfile cannot hold.
     pub build_args: BTreeMap<String, String>,
-    /// Labels whose text a Dockerfile cannot hold; they travel as the API's `labels` parameter.
+    /// Labels whose key a Dockerfile cannot hold; they travel as the API's `labels` parameter.
     pub api_labels: BTreeMap<String, String>,
 }
 

@@ -63,11 +63,8 @@ impl Sections {
         let root = root(image, scratch);
         let (env, late_env) = env(image, &mut beside)?;
         let workdir = image.config.workdir.iter();
-        let workdir = lines(
-            workdir
-                .flat_map(|path| beside.argument(path, "GOLDEN_WORKDIR", Instruction::Workdir))
-                .collect::<Vec<_>>(),
-        );
+        let workdir =
+            lines(workdir.flat_map(|path| beside.argument(path, Instruction::Workdir)).collect::<Vec<_>>());
         let restore = if scratch { Vec::new() } else { restore_user() };
         let sections = Self {
             image: facts(image, scratch),
@@ -95,15 +92,27 @@ impl Sections {
 }
 
 impl Beside {
-    /// An instruction with one argument, which comes in as a build argument where a line cannot hold it.
-    fn argument(&mut self, text: &str, name: &str, make: fn(Vec<Piece>) -> Instruction) -> Vec<Instruction> {
-        if Instruction::holds(text) {
-            return vec![make(Instruction::literal(text))];
+    /// The declarations of the line breaks in these texts, which are build arguments.
+    fn line_breaks<'a>(&mut self, texts: impl Iterator<Item = &'a str> + Clone) -> Vec<Instruction> {
+        let mut declared = Vec::new();
+        for (name, value) in Piece::line_breaks(texts) {
+            self.build_args.insert(name.to_owned(), value.to_owned());
+            declared.push(Instruction::Arg { name: name.to_owned(), default: None });
         }
-        self.build_args.insert(name.to_owned(), text.to_owned());
-        let arg = Instruction::Arg { name: name.to_owned(), default: None };
-        vec![arg, make(vec![Piece::Variable(name.to_owned())])]
+        declared
     }
+
+    /// An instruction with one argument.
+    fn argument(&mut self, text: &str, make: fn(Vec<Piece>) -> Instruction) -> Vec<Instruction> {
+        let mut lines = self.line_breaks(std::iter::once(text));
+        lines.push(make(Piece::of(text)));
+        lines
+    }
+}
+
+/// A value without line breaks.
+fn literal(text: &str) -> Vec<Piece> {
+    vec![Piece::Text(text.to_owned())]
 }
 
 /// Instructions, one a line.
@@ -145,7 +154,7 @@ fn root(image: &ResolvedImage, scratch: bool) -> Option<Instruction> {
         image.needs_execution() || (!image.certificates.is_empty() && image.family != Family::Static);
     let user = if executes { "root" } else { "0:0" };
     let needed = !scratch && (executes || image.config.workdir.is_some());
-    needed.then(|| Instruction::User(Instruction::literal(user)))
+    needed.then(|| Instruction::User(literal(user)))
 }
 
 /// The base's own user, as the engine reads it before the build. Empty stays empty.
@@ -156,47 +165,42 @@ fn restore_user() -> Vec<Instruction> {
     ]
 }
 
-/// The environment before the steps, and what of it comes after the last one: a value that needs a build argument
-/// would otherwise be in every step's history. An empty value keeps its place meanwhile.
+/// The environment before the steps, and what of it comes after the last one; an empty value keeps its place
+/// meanwhile.
 fn env(image: &ResolvedImage, beside: &mut Beside) -> Result<(String, String), Error> {
     let (mut early, mut late) = (Vec::new(), Vec::new());
-    for (position, (key, value)) in image.env.iter().enumerate() {
-        let pieces = env_pieces(image, key, value)?;
-        let variable = |value| Instruction::Env { key: key.clone(), value };
-        if pieces.iter().all(|piece| !matches!(piece, Piece::Text(text) if !Instruction::holds(text))) {
-            early.push(variable(pieces));
+    let mut late_texts = Vec::new();
+    for (key, value) in &image.env {
+        let texts = match value {
+            EnvValue::Set(text) => vec![text.as_str()],
+            EnvValue::Extend { prepend, append } => vec![prepend.as_str(), append.as_str()],
+        };
+        let holds = texts.iter().all(|text| Instruction::holds(text));
+        let variable = Instruction::Env { key: key.clone(), value: env_pieces(image, key, value)? };
+        if holds {
+            early.push(variable);
             continue;
         }
-        let mut through = Vec::new();
-        for (part, piece) in pieces.into_iter().enumerate() {
-            through.push(match piece {
-                Piece::Text(text) if !text.is_empty() => {
-                    let name = format!("GOLDEN_ENV_{position}_{part}");
-                    late.push(Instruction::Arg { name: name.clone(), default: None });
-                    beside.build_args.insert(name.clone(), text);
-                    Piece::Variable(name)
-                }
-                piece => piece,
-            });
-        }
-        late.push(variable(through));
+        late.push(variable);
+        late_texts.extend(texts);
         if matches!(value, EnvValue::Set(_)) {
-            early.push(variable(Instruction::literal("")));
+            early.push(Instruction::Env { key: key.clone(), value: literal("") });
         }
     }
-    Ok((lines(early), lines(late)))
+    let declared = beside.line_breaks(late_texts.into_iter());
+    Ok((lines(early), lines(declared.into_iter().chain(late))))
 }
 
 fn env_pieces(image: &ResolvedImage, key: &str, value: &EnvValue) -> Result<Vec<Piece>, Error> {
     let (prepend, append) = match value {
-        EnvValue::Set(text) => return Ok(Instruction::literal(text)),
+        EnvValue::Set(text) => return Ok(Piece::of(text)),
         EnvValue::Extend { prepend, append } => (prepend, append),
     };
     let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !key.chars().all(name) || key.starts_with(|c: char| c.is_ascii_digit()) {
         return Err(Error::Extend { image: image.display(), key: key.to_owned() });
     }
-    Ok(vec![Piece::Text(prepend.clone()), Piece::Variable(key.to_owned()), Piece::Text(append.clone())])
+    Ok([Piece::of(prepend), vec![Piece::Variable(key.to_owned())], Piece::of(append)].concat())
 }
 
 fn add_certificates(image: &ResolvedImage, scratch: bool) -> String {
@@ -234,7 +238,7 @@ fn steps(image: &ResolvedImage, root: bool) -> String {
             format!("step {}: {name}", number + 1).trim_end_matches([':', ' ']).to_owned(),
         ));
         if user != current {
-            out.push(Instruction::User(Instruction::literal(user)));
+            out.push(Instruction::User(literal(user)));
             current = user;
         }
         out.push(Instruction::Run {
@@ -247,15 +251,13 @@ fn steps(image: &ResolvedImage, root: bool) -> String {
 }
 
 fn labels(image: &ResolvedImage, beside: &mut Beside) -> String {
-    let mut held = Vec::new();
-    for (key, value) in &image.labels {
-        if Instruction::holds_label(key, value) {
-            held.push(Instruction::Label { key: key.clone(), value: value.clone() });
-        } else {
-            beside.api_labels.insert(key.clone(), value.clone());
-        }
-    }
-    lines(held)
+    let (held, others): (Vec<_>, Vec<_>) =
+        image.labels.iter().partition(|(key, _)| Instruction::holds_key(key));
+    beside.api_labels.extend(others.into_iter().map(|(key, value)| (key.clone(), value.clone())));
+    let declared = beside.line_breaks(held.iter().map(|(_, value)| value.as_str()));
+    let label =
+        |(key, value): (&String, &String)| Instruction::Label { key: key.clone(), value: Piece::of(value) };
+    lines(declared.into_iter().chain(held.into_iter().map(label)))
 }
 
 /// What stands last, so that no step sees it.
@@ -274,14 +276,14 @@ fn config(image: &ResolvedImage, root: bool, restore: &[Instruction], beside: &m
         out.push(Instruction::Expose(config.expose.clone()));
     }
     if let Some(signal) = &config.stop_signal {
-        out.extend(beside.argument(signal, "GOLDEN_STOP_SIGNAL", Instruction::StopSignal));
+        out.extend(beside.argument(signal, Instruction::StopSignal));
     }
     out.extend(config.shell.clone().map(Instruction::Shell));
     if !config.volumes.is_empty() {
         out.push(Instruction::Volume(config.volumes.clone()));
     }
     match &config.user {
-        Some(user) => out.extend(beside.argument(user, "GOLDEN_USER", Instruction::User)),
+        Some(user) => out.extend(beside.argument(user, Instruction::User)),
         None if root => out.extend_from_slice(restore),
         None => {}
     }

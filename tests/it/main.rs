@@ -3,6 +3,7 @@
 
 mod support;
 mod docker;
+mod escaping;
 mod cli;
 mod layers;
 mod services;

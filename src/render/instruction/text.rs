@@ -3,34 +3,39 @@
 
 use super::Piece;
 
-/// A line that every parser reads; the oldest stop at 64 KiB.
-pub(super) const LONGEST_LINE: usize = 60_000;
-/// Where a long list of words is continued on the next line.
+/// The longest text that an instruction holds on one line: the oldest parsers stop at lines of 64 KiB.
+pub(super) const LONGEST: usize = 60_000;
+/// Where a long line is continued on the next one.
 const FOLD: usize = 50_000;
 
 /// A text in double quotes. `"`, `$` and `\` are the only characters that mean something in there.
-pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", escaped(text))
+fn quoted(text: &str) -> String {
+    value(&[Piece::Text(text.to_owned())])
 }
 
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '"' | '$' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
-
-/// A value put together, in double quotes.
+/// A value put together, in double quotes; on more than one line, in more than one pair of quotes, when it is long.
 pub(super) fn value(pieces: &[Piece]) -> String {
-    let parts = pieces.iter().map(|piece| match piece {
-        Piece::Text(text) => escaped(text),
-        Piece::Variable(name) => format!("${{{name}}}"),
-    });
-    format!("\"{}\"", parts.collect::<String>())
+    let mut out = Folding::default();
+    out.push("\"");
+    for piece in pieces {
+        match piece {
+            Piece::Variable(name) => {
+                out.fold_quotes();
+                out.push(&format!("${{{name}}}"));
+            }
+            Piece::Text(text) => {
+                for c in text.chars() {
+                    out.fold_quotes();
+                    if matches!(c, '"' | '$' | '\\') {
+                        out.text.push('\\');
+                    }
+                    out.text.push(c);
+                }
+            }
+        }
+    }
+    out.push("\"");
+    out.text
 }
 
 /// The only argument of an instruction: bare where it can be.
@@ -59,7 +64,7 @@ pub(super) fn key(text: &str) -> String {
 /// Whether the shell form holds a text as it is: one line, not a list, nothing that is trimmed or continued.
 pub(super) fn verbatim(text: &str) -> bool {
     let kept = !text.is_empty() && text.trim() == text && !text.contains(['\r', '\n']);
-    kept && !text.starts_with('[') && !text.ends_with('\\') && text.len() <= LONGEST_LINE
+    kept && !text.starts_with('[') && !text.ends_with('\\') && text.len() <= LONGEST
 }
 
 /// Words as a JSON list, on more than one line when it is long. Both sides of a fold are written as `\uXXXX`, so
@@ -92,6 +97,15 @@ impl Folding {
     fn push(&mut self, text: &str) {
         self.text.push_str(text);
         self.fresh = false;
+    }
+
+    /// Ends a long line between two quoted parts of one word.
+    fn fold_quotes(&mut self) {
+        if self.text.len() - self.line > FOLD {
+            self.text.push_str("\"\\\n");
+            self.line = self.text.len();
+            self.text.push('"');
+        }
     }
 
     fn push_json(&mut self, c: char) {

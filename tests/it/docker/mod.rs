@@ -6,5 +6,5 @@ mod cancel;
 mod connect;
 mod failure;
 mod push;
-mod recipe;
+pub(crate) mod recipe;
 mod secrets;

@@ -1,4 +1,6 @@
 //! What the tests are written with.
 
+pub(crate) mod built;
+pub(crate) mod images;
 pub(crate) mod services;
 pub(crate) mod workspace;

@@ -1,0 +1,79 @@
+//! Who runs the steps, and who is left when they are done.
+
+use golden::engine::docker::Builder;
+use golden::reference::Reference;
+use golden::resolve::image::{Base, Family, Invocation};
+use serde_json::json;
+
+use crate::docker::recipe::{BUILDERS, docker, unique};
+use crate::support::built::{built, outcome};
+use crate::support::images::{base, image, set, step, words};
+
+/// A base with a user of its own.
+async fn base_of(builder: Builder, user: &str) -> Reference {
+    let reference: Reference = format!("localhost/{}:1", unique()).parse().unwrap();
+    let mut image = image(Family::Alpine, base("busybox:1.36"));
+    image.config.user = Some(user.to_owned());
+    outcome(builder, &image, std::slice::from_ref(&reference)).await.built();
+    reference
+}
+
+#[tokio::test]
+async fn steps_have_their_users_and_the_bases_own_survives() {
+    for builder in BUILDERS {
+        let reference = base_of(builder, "1234:5678").await;
+        let mut image = image(Family::Alpine, Base::Reference(reference.clone()));
+        image.run = vec![
+            step("id -u; id -g", None),
+            step("id -u; id -g", Some("nobody")),
+            step("id -u; id -g", Some("77:88")),
+            step(
+                "id -u\nprintf '%s\\n' \"$SEEN\" 'it'\"'\"'s \\ \"x\" # y'\n# a comment\nfalse || echo on",
+                None,
+            ),
+        ];
+        image.env = vec![set("SEEN", "a $b \"c\" \\")];
+        let told = outcome(builder, &image, &[]).await;
+        let (_, id) = told.built();
+        let expected =
+            ["0", "0", "65534", "65534", "77", "88", "0", "a $b \"c\" \\", "it's \\ \"x\" # y", "on"];
+        assert_eq!(told.logs(), expected, "{builder:?}");
+        let config = crate::support::built::Built::named(id.as_str()).config();
+        assert_eq!(config["User"], json!("1234:5678"), "{builder:?}");
+
+        // Without a step that needs root nothing about users is said; WORKDIR alone makes its folder as root.
+        image.run.clear();
+        assert_eq!(built(builder, &image).await.config()["User"], json!("1234:5678"), "{builder:?}");
+        image.config.workdir = Some("/work/dir".to_owned());
+        let image = built(builder, &image).await;
+        assert_eq!(image.config()["User"], json!("1234:5678"), "{builder:?}");
+        let folder = &image.files()["work/dir"];
+        assert_eq!((folder.kind, folder.mode, folder.owner), ('d', 0o755, (0, 0)), "{builder:?}");
+        docker(builder).await.remove(&reference).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_base_without_a_user_stays_without_one() {
+    for builder in BUILDERS {
+        let mut image = image(Family::Alpine, base("busybox:1.36"));
+        image.run = vec![step("true", None)];
+        image.config.workdir = Some("/work".to_owned());
+        assert_eq!(built(builder, &image).await.config()["User"], json!(""), "{builder:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_users_environment_of_a_step_and_a_step_that_fails() {
+    for builder in BUILDERS {
+        let mut image = image(Family::Alpine, base("busybox:1.36"));
+        // The shell of the image is for its entrypoint and cmd; steps are /bin/sh's.
+        image.config.shell = Some(words(&["/bin/none", "-c"]));
+        image.config.cmd = Some(Invocation::Shell("exec x".to_owned()));
+        image.env = vec![set("LONG", &"y".repeat(100_000)), set("LINES", "a\nb")];
+        image.run = vec![step("echo ok; false; echo never", None)];
+        let told = outcome(builder, &image, &[]).await;
+        let error = told.result.as_ref().unwrap_err();
+        assert_eq!(told.logs(), ["ok"], "{builder:?}: {error:?}");
+    }
+}

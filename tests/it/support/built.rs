@@ -1,0 +1,124 @@
+//! Images that were really built, read back by Docker's own client, which is not golden.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::process::Command;
+
+use golden::engine::docker::Builder;
+use golden::engine::{BuildOptions, Docker};
+use golden::reference::Reference;
+use golden::render::{PinnedBase, Recipe, Templates, fingerprint, render};
+use golden::resolve::ResolvedImage;
+use golden::resolve::image::Base;
+use serde_json::Value;
+
+use crate::docker::recipe::{Outcome, build};
+use crate::support::services;
+
+/// An image that an engine built.
+pub(crate) struct Built {
+    id: String,
+}
+
+/// A file of an image: everything that must be the same on both builders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct File {
+    /// `f`, `d` or `l`.
+    pub(crate) kind: char,
+    /// With set-id and sticky bits.
+    pub(crate) mode: u32,
+    pub(crate) owner: (u64, u64),
+    /// The target of a link, or the content.
+    pub(crate) content: Vec<u8>,
+}
+
+/// The recipe of an image, on the base that the engine has under the name that the image gives.
+pub(crate) async fn recipe(docker: &Docker, image: &ResolvedImage) -> Recipe {
+    let base = match &image.base {
+        Base::Scratch => PinnedBase::Scratch,
+        Base::Reference(reference) => {
+            let id = docker.image(reference).await.unwrap().unwrap().id;
+            PinnedBase::Local { reference: reference.clone(), id }
+        }
+        other => panic!("{other:?}"),
+    };
+    let rendered = render(image, &Templates::builtin()).unwrap();
+    let inputs = fingerprint(image, &rendered, &base);
+    Recipe { image: image.clone(), base, rendered, inputs }
+}
+
+/// Builds an image with one builder, without the engine's cache.
+pub(crate) async fn outcome(builder: Builder, image: &ResolvedImage, tags: &[Reference]) -> Outcome {
+    let docker = crate::docker::recipe::docker(builder).await;
+    let recipe = recipe(&docker, image).await;
+    let options = BuildOptions { local_tags: tags.to_vec(), no_cache: true, ..Default::default() };
+    build(&docker, &recipe, &options).await
+}
+
+/// Builds an image, which must succeed.
+pub(crate) async fn built(builder: Builder, image: &ResolvedImage) -> Built {
+    let outcome = outcome(builder, image, &[]).await;
+    let (_, id) = outcome.built();
+    Built { id: id.to_string() }
+}
+
+/// Runs Docker's client against the first engine.
+pub(crate) fn client(args: &[&str]) -> Vec<u8> {
+    let output = Command::new("docker").args(["-H", services::docker_host()]).args(args).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+impl Built {
+    /// An image that the engine has.
+    pub(crate) fn named(id: &str) -> Self {
+        Self { id: id.to_owned() }
+    }
+
+    /// The runtime part of the config.
+    pub(crate) fn config(&self) -> Value {
+        let text = client(&["image", "inspect", &self.id]);
+        serde_json::from_slice::<Value>(&text).unwrap()[0]["Config"].clone()
+    }
+
+    /// The output of a command in a container of it.
+    pub(crate) fn run(&self, words: &[&str]) -> String {
+        let head = ["run", "--rm", "--entrypoint", words[0], &self.id];
+        let output = client(&[&head[..], &words[1..]].concat());
+        String::from_utf8(output).unwrap()
+    }
+
+    /// Every file, by its path, but those that a container of it gets from the engine.
+    pub(crate) fn files(&self) -> BTreeMap<String, File> {
+        let container = String::from_utf8(client(&["create", "--entrypoint", "/none", &self.id])).unwrap();
+        let tar = client(&["export", container.trim()]);
+        client(&["rm", container.trim()]);
+        let mut files = BTreeMap::new();
+        for entry in tar::Archive::new(tar.as_slice()).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
+            let path = path.trim_end_matches('/').to_owned();
+            let header = entry.header();
+            let (mode, owner) =
+                (header.mode().unwrap() & 0o7777, (header.uid().unwrap(), header.gid().unwrap()));
+            let kind = match header.entry_type() {
+                tar::EntryType::Directory => 'd',
+                tar::EntryType::Symlink => 'l',
+                _ => 'f',
+            };
+            let mut content = entry.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default();
+            entry.read_to_end(&mut content).unwrap();
+            if !from_the_engine(&path) {
+                files.insert(path, File { kind, mode, owner, content });
+            }
+        }
+        files
+    }
+}
+
+/// What every container has, whatever its image.
+fn from_the_engine(path: &str) -> bool {
+    let files =
+        [".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/mtab", "dev", "proc", "sys"];
+    files.contains(&path) || ["dev/", "proc/", "sys/"].iter().any(|folder| path.starts_with(folder))
+}

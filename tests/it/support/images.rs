@@ -1,0 +1,76 @@
+//! Resolved images written by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use golden::oci::Content;
+use golden::resolve::ResolvedImage;
+use golden::resolve::image::{
+    Base, Config, EnvValue, Family, FileEntry, FileKind, Owner, Packages, Provenance, RunStep,
+};
+use golden::tags::TagRules;
+
+/// An image with nothing in it.
+pub(crate) fn image(family: Family, base: Base) -> ResolvedImage {
+    ResolvedImage {
+        name: crate::docker::recipe::unique().parse().unwrap(),
+        source: "image.toml".into(),
+        row: BTreeMap::new(),
+        version: semver::Version::new(1, 0, 0),
+        variant: None,
+        description: None,
+        base,
+        family,
+        template: family.as_str().to_owned(),
+        platforms: Vec::new(),
+        labels: BTreeMap::new(),
+        suppressed_labels: BTreeSet::new(),
+        env: Vec::new(),
+        config: Config::default(),
+        certificates: Vec::new(),
+        packages: Packages::default(),
+        files: Vec::new(),
+        run: Vec::new(),
+        tags: TagRules::default(),
+        provenance: Provenance::default(),
+    }
+}
+
+/// A base by its name.
+pub(crate) fn base(reference: &str) -> Base {
+    Base::Reference(reference.parse().unwrap())
+}
+
+/// A variable with a value.
+pub(crate) fn set(key: &str, value: &str) -> (String, EnvValue) {
+    (key.to_owned(), EnvValue::Set(value.to_owned()))
+}
+
+/// A file, folder or link.
+pub(crate) fn entry(path: &str, mode: u32, owner: Owner, kind: FileKind) -> FileEntry {
+    FileEntry { path: path.to_owned(), mode, owner, kind }
+}
+
+/// A regular file's content.
+pub(crate) fn text(content: &str) -> FileKind {
+    FileKind::File(Content::inline(content.as_bytes()))
+}
+
+/// Owners by number.
+pub(crate) const fn numeric(uid: u32, gid: u32) -> Owner {
+    Owner::Numeric { uid, gid }
+}
+
+/// Owners by name.
+pub(crate) fn named(user: &str, group: &str) -> Owner {
+    Owner::Named { user: user.to_owned(), group: Some(group.to_owned()) }
+}
+
+/// A step of a user, or of nobody in particular.
+pub(crate) fn step(script: &str, user: Option<&str>) -> RunStep {
+    RunStep { name: None, script: script.to_owned(), user: user.map(str::to_owned), secrets: Vec::new() }
+}
+
+/// Words.
+pub(crate) fn words(list: &[&str]) -> Vec<String> {
+    list.iter().map(|word| (*word).to_owned()).collect()
+}
