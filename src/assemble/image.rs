@@ -1,8 +1,10 @@
 //! What assembling makes: manifests, configs, and layers that say where their bytes are.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::oci::{Bytes, Descriptor, RawManifest};
+use super::plan::to_json;
+use crate::oci::{Bytes, Descriptor, ImageManifest, Index, RawManifest, media};
 use crate::platform::Platform;
 use crate::reference::Repository;
 
@@ -13,6 +15,37 @@ pub struct Assembled {
     pub top: RawManifest,
     /// The images, one a platform; when there is no index, one whose manifest is `top`.
     pub images: Vec<AssembledImage>,
+}
+
+impl Assembled {
+    /// One image as it is, several under an index: Docker's list where all of them are Docker's, else OCI's.
+    #[must_use]
+    pub fn new(images: Vec<AssembledImage>) -> Self {
+        let top = match images.as_slice() {
+            [image] => image.manifest.clone(),
+            images => index_of(images),
+        };
+        Self { top, images }
+    }
+}
+
+/// The index of several images.
+fn index_of(images: &[AssembledImage]) -> RawManifest {
+    let docker = images.iter().all(|image| image.manifest.media_type == media::DOCKER_MANIFEST);
+    let media_type = if docker { media::DOCKER_LIST } else { media::OCI_INDEX };
+    let manifests = images.iter().map(|image| {
+        let mut descriptor = image.manifest.descriptor();
+        descriptor.platform = Some((&image.platform).into());
+        descriptor
+    });
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(media_type.to_owned()),
+        manifests: manifests.collect(),
+        subject: None,
+        annotations: BTreeMap::new(),
+    };
+    RawManifest::new(media_type, to_json(&index))
 }
 
 /// One assembled image.
@@ -26,6 +59,29 @@ pub struct AssembledImage {
     pub config: Bytes,
     /// Its layers, bottom first.
     pub layers: Vec<Layer>,
+}
+
+impl AssembledImage {
+    /// An image of a config and layers, with the manifest that names them: Docker's schema 2, or OCI's.
+    #[must_use]
+    pub fn new(platform: Platform, config: Bytes, layers: Vec<Layer>, docker: bool) -> Self {
+        let (config_type, manifest_type) = if docker {
+            (media::DOCKER_CONFIG, media::DOCKER_MANIFEST)
+        } else {
+            (media::OCI_CONFIG, media::OCI_MANIFEST)
+        };
+        let manifest = ImageManifest {
+            schema_version: 2,
+            media_type: Some(manifest_type.to_owned()),
+            artifact_type: None,
+            config: Descriptor::of(config_type, &config),
+            layers: layers.iter().map(|layer| layer.descriptor.clone()).collect(),
+            subject: None,
+            annotations: BTreeMap::new(),
+        };
+        let manifest = RawManifest::new(manifest_type, to_json(&manifest));
+        Self { platform, manifest, config, layers }
+    }
 }
 
 /// A layer of an assembled image.

@@ -13,7 +13,7 @@ use super::{Stop, can_assemble, certificates, files, runtime};
 use crate::oci::config::History;
 use crate::oci::layer::WrittenLayer;
 use crate::oci::tar::Entry;
-use crate::oci::{Descriptor, ImageConfig, ImageManifest, RawManifest, media};
+use crate::oci::{Descriptor, ImageConfig, media};
 use crate::resolve::ResolvedImage;
 
 /// A layer to be written.
@@ -83,22 +83,7 @@ impl Assembly {
         let created_by = "golden: config".to_owned();
         self.config.push_history(&History { created: self.created, created_by, empty_layer: true });
         let config = self.config.to_bytes();
-        let (config_type, manifest_type) = if self.docker {
-            (media::DOCKER_CONFIG, media::DOCKER_MANIFEST)
-        } else {
-            (media::OCI_CONFIG, media::OCI_MANIFEST)
-        };
-        let manifest = ImageManifest {
-            schema_version: 2,
-            media_type: Some(manifest_type.to_owned()),
-            artifact_type: None,
-            config: Descriptor::of(config_type, &config),
-            layers: layers.iter().map(|layer| layer.descriptor.clone()).collect(),
-            subject: None,
-            annotations: BTreeMap::new(),
-        };
-        let manifest = RawManifest::new(manifest_type, to_json(&manifest));
-        AssembledImage { platform: self.config.platform(), manifest, config, layers }
+        AssembledImage::new(self.config.platform(), config, layers, self.docker)
     }
 }
 

@@ -17,14 +17,13 @@ pub use self::error::Error;
 
 use self::memo::Memo;
 use super::{Artifact, BuildOptions, BuiltImage, Engine, EngineKind};
-use crate::assemble::plan::to_json;
 use crate::assemble::tree::{LayerIndex, Tree, Unread};
 use crate::assemble::{
     Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Stop, assemble, can_assemble,
 };
 use crate::event::Events;
+use crate::oci::ImageConfig;
 use crate::oci::layer::WrittenLayer;
-use crate::oci::{ImageConfig, Index, RawManifest, media};
 use crate::platform::Platform;
 use crate::reference::Digest;
 use crate::registry::Registries;
@@ -84,16 +83,11 @@ impl Embedded {
             let base = self.base_of(recipe, options, &platform).await?;
             self.assemble_on(recipe, &base, events).await
         };
-        let mut images = futures_util::future::try_join_all(platforms.into_iter().map(one)).await?;
-        let top = match images.as_mut_slice() {
-            [image] => image.manifest.clone(),
-            images => index_of(images),
-        };
-        Ok(Assembled { top, images })
+        Ok(Assembled::new(futures_util::future::try_join_all(platforms.into_iter().map(one)).await?))
     }
 
     /// The base for one platform.
-    async fn base_of(
+    pub(super) async fn base_of(
         &self,
         recipe: &Recipe,
         options: &BuildOptions,
@@ -114,6 +108,12 @@ impl Embedded {
                 }
             }
         }
+    }
+
+    /// Keeps an image of this run for those that are built on it.
+    pub(super) fn remember(&self, recipe: &Recipe, assembled: &Assembled) {
+        let mut all = self.shared.assembled.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(recipe.inputs.clone(), Arc::new(assembled.clone()));
     }
 
     /// An image of this run.
@@ -201,9 +201,7 @@ impl Engine for Embedded {
         let assembled = self.assemble(recipe, options, events).await?;
         let config = ImageConfig::parse(&assembled.images[0].config)
             .unwrap_or_else(|error| unreachable!("golden wrote this config: {error}"));
-        let remembered = Arc::new(assembled.clone());
-        let mut all = self.shared.assembled.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(recipe.inputs.clone(), remembered);
+        self.remember(recipe, &assembled);
         Ok(BuiltImage {
             inputs: recipe.inputs.clone(),
             engine: EngineKind::Embedded,
@@ -229,25 +227,6 @@ fn of_platform(assembled: &Assembled, parent: &str, platform: &Platform) -> Resu
 /// Linux on this machine's architecture: what an engine on it would build for.
 fn host_platform() -> Platform {
     Platform::new("linux", std::env::consts::ARCH, None)
-}
-
-/// The index of several images. Docker's list where all of them are Docker's.
-fn index_of(images: &[AssembledImage]) -> RawManifest {
-    let docker = images.iter().all(|image| image.manifest.media_type == media::DOCKER_MANIFEST);
-    let media_type = if docker { media::DOCKER_LIST } else { media::OCI_INDEX };
-    let manifests = images.iter().map(|image| {
-        let mut descriptor = image.manifest.descriptor();
-        descriptor.platform = Some((&image.platform).into());
-        descriptor
-    });
-    let index = Index {
-        schema_version: 2,
-        media_type: Some(media_type.to_owned()),
-        manifests: manifests.collect(),
-        subject: None,
-        annotations: BTreeMap::new(),
-    };
-    RawManifest::new(media_type, to_json(&index))
 }
 
 impl From<Error> for super::Error {

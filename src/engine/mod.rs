@@ -2,6 +2,7 @@
 
 pub mod docker;
 pub mod embedded;
+pub mod fleet;
 mod error;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 pub use self::docker::{Docker, DockerEnv};
 pub use self::embedded::Embedded;
 pub use self::error::Error;
+pub use self::fleet::Fleet;
 pub use crate::assemble::{Assembled, AssembledImage, Layer, LayerSource};
 
 use serde::{Deserialize, Serialize};

@@ -29,11 +29,26 @@ pub fn write<W: Write, R: Read>(
     out: W,
     open: impl FnMut(&Path) -> io::Result<R>,
 ) -> io::Result<(WrittenLayer, W)> {
-    let compressed = Hashing::new(out);
-    let gzip: GzEncoder<_> =
-        GzBuilder::new().mtime(0).operating_system(255).write(compressed, Compression::new(6));
-    let plain = tar::write(entries, mtime, Hashing::new(gzip), open)?;
-    let (diff_id, _, gzip) = plain.finish();
+    finish(tar::write(entries, mtime, compressed(out), open)?)
+}
+
+/// Compresses a tar that somebody else wrote into a layer.
+pub fn compress<W: Write>(mut plain: impl Read, out: W) -> io::Result<(WrittenLayer, W)> {
+    let mut layer = compressed(out);
+    io::copy(&mut plain, &mut layer)?;
+    finish(layer)
+}
+
+/// Takes a plain tar, and hashes it before and after compression.
+type Compressed<W> = Hashing<GzEncoder<Hashing<W>>>;
+
+fn compressed<W: Write>(out: W) -> Compressed<W> {
+    let gzip = GzBuilder::new().mtime(0).operating_system(255);
+    Hashing::new(gzip.write(Hashing::new(out), Compression::new(6)))
+}
+
+fn finish<W: Write>(layer: Compressed<W>) -> io::Result<(WrittenLayer, W)> {
+    let (diff_id, _, gzip) = layer.finish();
     let (digest, size, out) = gzip.finish()?.finish();
     Ok((WrittenLayer { diff_id, digest, size }, out))
 }

@@ -5,7 +5,7 @@ use bollard::query_parameters::{ImportImageOptions, RemoveImageOptions, TagImage
 use futures_util::TryStreamExt as _;
 use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
-use tokio_util::io::ReaderStream;
+use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::super::Error;
 use super::{Docker, LocalImage, failure};
@@ -77,6 +77,12 @@ impl Docker {
             loaded.extend(names.filter_map(|rest| Some(rest.split_once(": ")?.1.trim().to_owned())));
         }
         Ok(loaded)
+    }
+
+    /// The docker archive of an image, as a stream of tar.
+    pub(in crate::engine) fn save(&self, id: &Digest) -> impl tokio::io::AsyncRead + Send + Unpin + use<> {
+        let archive = self.patient().export_image(id.as_str());
+        Box::pin(StreamReader::new(archive.map_err(std::io::Error::other)))
     }
 }
 

@@ -1,0 +1,156 @@
+//! Several Docker Engines as one (`[[engine]]`): every platform of an image is built by an engine that builds it
+//! for real, and what they made becomes one image under an index.
+//!
+//! The results are taken out of the engines and published by golden like anything assembled. So no tags but the
+//! fan-out reach the registry, and the base's layers stay the blobs that the registry has.
+
+mod export;
+
+use std::path::PathBuf;
+
+use futures_util::future::try_join_all;
+use tokio::sync::OnceCell;
+
+use super::{Artifact, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, Engine, EngineKind, Error};
+use crate::assemble::{Assembled, AssembledImage, BaseImage};
+use crate::event::Events;
+use crate::oci::ImageConfig;
+use crate::platform::Platform;
+use crate::render::Recipe;
+
+/// One engine of a fleet. It is connected when it is first needed, once.
+#[derive(Debug)]
+pub struct Member {
+    name: String,
+    environment: DockerEnv,
+    platforms: Vec<Platform>,
+    docker: OnceCell<Docker>,
+}
+
+impl Member {
+    /// An engine that builds for `platforms`; for its own when none is named.
+    #[must_use]
+    pub fn new(name: impl Into<String>, environment: DockerEnv, platforms: Vec<Platform>) -> Self {
+        Self { name: name.into(), environment, platforms, docker: OnceCell::new() }
+    }
+
+    async fn docker(&self) -> Result<&Docker, Error> {
+        self.docker.get_or_try_init(|| Docker::connect(&self.environment)).await
+    }
+
+    /// Whether this engine builds for a platform. One that names none is asked for its own.
+    async fn builds(&self, platform: &Platform) -> Result<bool, Error> {
+        if self.platforms.is_empty() {
+            return Ok(self.docker().await?.platform() == platform);
+        }
+        Ok(self.platforms.contains(platform))
+    }
+}
+
+/// Several engines.
+#[derive(Debug)]
+pub struct Fleet {
+    members: Vec<Member>,
+    embedded: Embedded,
+    spool: PathBuf,
+}
+
+impl Fleet {
+    /// A fleet. `embedded` reads the bases, and learns of what is made, for images that are built on it; layers are
+    /// kept under `spool` until they are published or written.
+    #[must_use]
+    pub const fn new(members: Vec<Member>, embedded: Embedded, spool: PathBuf) -> Self {
+        Self { members, embedded, spool }
+    }
+
+    /// The first engine that builds for a platform.
+    async fn member(&self, platform: &Platform) -> Result<&Member, Error> {
+        for member in &self.members {
+            if member.builds(platform).await? {
+                return Ok(member);
+            }
+        }
+        let names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
+        Err(Error::Unsupported {
+            what: format!("no [[engine]] builds for {platform} (there are: {})", names.join(", ")),
+            engine: EngineKind::Docker,
+        })
+    }
+
+    /// Builds for one platform, and takes the result out of its engine.
+    async fn build_one(
+        &self,
+        recipe: &Recipe,
+        platform: &Platform,
+        options: &BuildOptions,
+        events: &Events,
+    ) -> Result<AssembledImage, Error> {
+        let member = self.member(platform).await?;
+        let image = recipe.image.display();
+        events.step(&image, format!("{platform} on the engine {}", member.name));
+        let mut recipe = recipe.clone();
+        recipe.image.platforms = vec![platform.clone()];
+        let docker = member.docker().await?;
+        let built = docker.build(&recipe, options, events).await?;
+        let Artifact::Docker { id } = &built.artifact else {
+            unreachable!("a Docker Engine keeps what it built")
+        };
+        let base = self.known_base(&recipe, platform, options, events).await;
+        events.step(&image, format!("take {platform} out of the engine {}", member.name));
+        export::export(docker, id, platform, base, &self.spool).await
+    }
+
+    /// The base as its registry has it, so that its layers need not be sent again. Without, they are.
+    async fn known_base(
+        &self,
+        recipe: &Recipe,
+        platform: &Platform,
+        options: &BuildOptions,
+        events: &Events,
+    ) -> BaseImage {
+        match self.embedded.base_of(recipe, options, platform).await {
+            Ok(base) => base,
+            Err(error) => {
+                let note = format!(
+                    "the base's layers are sent along, since its manifest could not be read: {error}"
+                );
+                events.note(Some(&recipe.image.display()), note);
+                BaseImage::scratch(platform)
+            }
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Engine for Fleet {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Docker
+    }
+
+    async fn build(
+        &self,
+        recipe: &Recipe,
+        options: &BuildOptions,
+        events: &Events,
+    ) -> Result<BuiltImage, Error> {
+        // Who lacks an engine hears of it before any build begins.
+        try_join_all(recipe.image.platforms.iter().map(|platform| self.member(platform))).await?;
+        let one = |platform| self.build_one(recipe, platform, options, events);
+        let images = try_join_all(recipe.image.platforms.iter().map(one)).await?;
+        let [first, ..] = images.as_slice() else {
+            let what = "several engines build images that name their platforms".to_owned();
+            return Err(Error::Unsupported { what, engine: EngineKind::Docker });
+        };
+        let config =
+            ImageConfig::parse(&first.config).map_err(|error| Error::Build { message: error.to_string() })?;
+        let assembled = Assembled::new(images);
+        self.embedded.remember(recipe, &assembled);
+        Ok(BuiltImage {
+            inputs: recipe.inputs.clone(),
+            engine: EngineKind::Docker,
+            platforms: recipe.image.platforms.clone(),
+            config,
+            artifact: Artifact::Assembled(assembled),
+        })
+    }
+}

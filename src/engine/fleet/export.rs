@@ -1,0 +1,261 @@
+//! Taking an image out of a Docker Engine: its archive is read as it comes, and its layers are kept as files.
+
+use std::collections::BTreeMap;
+use std::io::{self, Chain, Cursor, Read, Seek as _, Write as _};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+use tokio_util::io::SyncIoBridge;
+
+use super::super::{Docker, Error};
+use crate::assemble::{AssembledImage, BaseImage, Layer, LayerSource};
+use crate::oci::layer::compress;
+use crate::oci::{Descriptor, ImageConfig, media};
+use crate::platform::Platform;
+use crate::reference::Digest;
+
+/// The largest manifest or config that an archive may have.
+const METADATA: u64 = 8 << 20;
+/// How much of a file tells what it is.
+const HEAD: u64 = 4;
+/// The first bytes of what gzip wrote.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// The first bytes of what zstd wrote.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// The archive's table of contents, manifest.json.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Contents {
+    config: String,
+    layers: Vec<String>,
+}
+
+/// A file of the archive.
+enum Member {
+    /// JSON.
+    Small(Vec<u8>),
+    /// A layer as a plain tar.
+    Layer { diff_id: Digest, plain: NamedTempFile },
+    /// Another name of a file: equal layers stand in an archive once.
+    Link(String),
+}
+
+/// The files of an archive by path.
+type Members = BTreeMap<String, Member>;
+
+/// An image as an engine has it. Layers that the base has too are the base's own, from wherever it has them.
+pub(super) async fn export(
+    docker: &Docker,
+    id: &Digest,
+    platform: &Platform,
+    base: BaseImage,
+    spool: &Path,
+) -> Result<AssembledImage, Error> {
+    let reader = SyncIoBridge::new(docker.save(id));
+    let (folder, platform) = (spool.to_owned(), platform.clone());
+    let taking = tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(&folder)?;
+        let mut members = unpack(reader, &folder)?;
+        compose(&mut members, platform, &base, &folder)
+    });
+    let taken = taking.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
+    taken.map_err(|error| Error::Request {
+        what: format!("hand over the image {}", id.short()),
+        message: error.to_string(),
+    })
+}
+
+/// Reads an archive. Layers become files in `folder`, the rest stays in memory.
+fn unpack(reader: impl Read, folder: &Path) -> io::Result<Members> {
+    let mut members = Members::new();
+    for entry in tar::Archive::new(reader).entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
+        let kind = entry.header().entry_type();
+        if kind.is_symlink() || kind.is_hard_link() {
+            if let Some(target) = entry.link_name()? {
+                let target = target.to_string_lossy().into_owned();
+                members.insert(path.clone(), Member::Link(resolve(&path, &target, kind.is_symlink())));
+            }
+        } else if kind.is_file() {
+            let size = entry.size();
+            let mut head = Vec::new();
+            entry.by_ref().take(HEAD).read_to_end(&mut head)?;
+            members.insert(path, read(head, entry, size, folder)?);
+        }
+    }
+    Ok(members)
+}
+
+/// Reads a file of the archive whose first bytes have been read.
+fn read(head: Vec<u8>, rest: impl Read, size: u64, folder: &Path) -> io::Result<Member> {
+    let json = head.starts_with(b"{") || head.starts_with(b"[");
+    let (gzip, zstd) = (head.starts_with(&GZIP), head.starts_with(&ZSTD));
+    let mut whole: Chain<_, _> = Cursor::new(head).chain(rest);
+    if json && size <= METADATA {
+        let mut bytes = Vec::new();
+        whole.read_to_end(&mut bytes)?;
+        Ok(Member::Small(bytes))
+    } else if gzip {
+        layer(MultiGzDecoder::new(whole), folder)
+    } else if zstd {
+        layer(zstd::Decoder::new(whole)?, folder)
+    } else {
+        layer(whole, folder)
+    }
+}
+
+/// Keeps a plain tar in a file that ends with its last user.
+fn layer(mut tar: impl Read, folder: &Path) -> io::Result<Member> {
+    let mut plain = NamedTempFile::new_in(folder)?;
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);
+    loop {
+        let read = tar.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&buffer[..read]);
+        plain.write_all(&buffer[..read])?;
+    }
+    Ok(Member::Layer { diff_id: Digest::from_sha256(&hash.finalize()), plain })
+}
+
+/// What a link at `path` points to. Symbolic links count from the folder that they stand in.
+fn resolve(path: &str, target: &str, symbolic: bool) -> String {
+    if !symbolic {
+        return target.to_owned();
+    }
+    let mut parts: Vec<&str> = path.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            name => parts.push(name),
+        }
+    }
+    parts.join("/")
+}
+
+/// Puts an image together from its archive.
+fn compose(
+    members: &mut Members,
+    platform: Platform,
+    base: &BaseImage,
+    folder: &Path,
+) -> io::Result<AssembledImage> {
+    let missing = |what: &str| io::Error::other(format!("its archive has no {what}"));
+    let json = |members: &Members, path: &str| match members.get(path) {
+        Some(Member::Small(bytes)) => Ok(bytes.clone()),
+        _ => Err(missing(path)),
+    };
+    let images: Vec<Contents> = serde_json::from_slice(&json(members, "manifest.json")?)?;
+    let [contents] = images.as_slice() else { return Err(missing("single image")) };
+    let config = json(members, &contents.config)?;
+    let of_base = base.config.diff_ids().unwrap_or_default();
+    let mut layers = Vec::new();
+    for (at, path) in contents.layers.iter().enumerate() {
+        let (diff_id, plain) = find(members, path).ok_or_else(|| missing(path))?;
+        match (of_base.get(at), base.layers.get(at)) {
+            (Some(known), Some(layer)) if *known == *diff_id => layers.push(layer.clone()),
+            _ => layers.push(keep(plain, base.docker, folder)?),
+        }
+    }
+    let named = ImageConfig::parse(&config).map_err(io::Error::other)?.diff_ids().unwrap_or_default();
+    if named.len() != layers.len() {
+        return Err(io::Error::other("its archive does not have the layers that its config names"));
+    }
+    Ok(AssembledImage::new(platform, config.into(), layers, base.docker))
+}
+
+/// A layer of the archive, links followed.
+fn find<'a>(members: &'a mut Members, path: &str) -> Option<(&'a Digest, &'a mut NamedTempFile)> {
+    let path = match members.get(path)? {
+        Member::Link(target) => target.clone(),
+        _ => path.to_owned(),
+    };
+    match members.get_mut(&path)? {
+        Member::Layer { diff_id, plain } => Some((diff_id, plain)),
+        Member::Small(_) | Member::Link(_) => None,
+    }
+}
+
+/// Compresses a layer into a file that is called like its digest.
+fn keep(plain: &mut NamedTempFile, docker: bool, folder: &Path) -> io::Result<Layer> {
+    plain.rewind()?;
+    let (written, file) = compress(plain, NamedTempFile::new_in(folder)?)?;
+    let path = folder.join(written.digest.hex());
+    file.persist(&path).map_err(|error| error.error)?;
+    let media_type = if docker { media::DOCKER_LAYER_GZIP } else { media::OCI_LAYER_GZIP };
+    let descriptor = Descriptor::new(media_type, written.digest, written.size);
+    Ok(Layer { descriptor, source: LayerSource::File(path) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_followed_from_where_they_stand() {
+        for (path, target, symbolic, found) in [
+            ("a/layer.tar", "../b/layer.tar", true, "b/layer.tar"),
+            ("a/layer.tar", "b/layer.tar", false, "b/layer.tar"),
+            ("layer.tar", "./x", true, "x"),
+        ] {
+            assert_eq!(resolve(path, target, symbolic), found);
+        }
+    }
+
+    /// An archive as engine 20.10 writes it: a layer, a link to it, a config.
+    fn archive(layer: &[u8], diff_ids: usize) -> Vec<u8> {
+        let ids: Vec<String> = std::iter::repeat_n(Digest::of(layer).to_string(), diff_ids).collect();
+        let config = serde_json::json!({"architecture": "arm64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ids}});
+        let contents = r#"[{"Config": "c.json", "Layers": ["a/layer.tar", "b/layer.tar"]}]"#;
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut put = |path: &str, bytes: &[u8]| {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, path, bytes).unwrap();
+        };
+        put("a/layer.tar", layer);
+        put("c.json", config.to_string().as_bytes());
+        put("manifest.json", contents.as_bytes());
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        tar.append_link(&mut header, "b/layer.tar", "../a/layer.tar").unwrap();
+        tar.into_inner().unwrap()
+    }
+
+    fn taken(archive: &[u8]) -> io::Result<AssembledImage> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut members = unpack(archive, folder.path())?;
+        let platform: Platform = "linux/arm64".parse().unwrap();
+        let base = BaseImage::scratch(&platform);
+        compose(&mut members, platform, &base, folder.path())
+    }
+
+    #[test]
+    fn an_archive_becomes_an_image_compressed_or_not() {
+        let plain = [0; 1024];
+        let image = taken(&archive(&plain, 2)).unwrap();
+        assert_eq!(image.layers.len(), 2);
+        assert_eq!(image.layers[0].descriptor, image.layers[1].descriptor);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&plain).unwrap();
+        let compressed = taken(&archive(&gzip.finish().unwrap(), 2)).unwrap();
+        assert_eq!(compressed.layers[0].descriptor, image.layers[0].descriptor);
+    }
+
+    #[test]
+    fn an_archive_that_does_not_hold_together_is_refused() {
+        assert!(taken(&archive(&[0; 1024], 1)).unwrap_err().to_string().contains("does not have the layers"));
+        assert!(taken(&[0; 1024]).unwrap_err().to_string().contains("no manifest.json"));
+        assert!(taken(b"nonsense".repeat(100).as_slice()).is_err());
+    }
+}
