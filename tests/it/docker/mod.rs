@@ -5,6 +5,7 @@ mod build;
 mod cancel;
 mod connect;
 mod failure;
+mod fleet;
 mod push;
 pub(crate) mod recipe;
 mod secrets;

@@ -1,0 +1,159 @@
+//! Several engines make one image: each its platform, the index put together by golden.
+
+use std::collections::BTreeMap;
+
+use golden::assemble::{Assembled, LayerSource};
+use golden::engine::docker::Builder;
+use golden::engine::fleet::Member;
+use golden::engine::{Artifact, BuildOptions, Embedded, Engine as _, Error, Fleet};
+use golden::event::Events;
+use golden::oci::{Bytes, ImageConfig};
+use golden::platform::Platform;
+use golden::reference::{Reference, RepositoryPath, Tag, Target};
+use golden::registry::{Registries, RegistryEnv};
+use golden::render::{PinnedBase, Recipe};
+use golden::store::Blobs;
+
+use super::recipe::{BUILDERS, docker, environment, file, recipe, unique};
+use crate::support::services;
+
+fn platform(text: &str) -> Platform {
+    text.parse().unwrap()
+}
+
+fn registries() -> Registries {
+    Registries::new(Vec::new(), RegistryEnv::from_vars(&BTreeMap::new()))
+}
+
+/// The first engine for its own platform, the second one for arm64: an engine of another architecture can do there
+/// whatever executes nothing.
+fn fleet(folder: &tempfile::TempDir, builder: Builder) -> Fleet {
+    let members = vec![
+        Member::new("here", environment(services::docker_host(), builder), Vec::new()),
+        Member::new("there", environment(services::docker_second(), builder), vec![platform("linux/arm64")]),
+    ];
+    let embedded = Embedded::new(registries(), folder.path().join("cache"));
+    Fleet::new(members, embedded, folder.path().join("spool"))
+}
+
+fn on_both(base: PinnedBase, dockerfile: &str, content: &str) -> Recipe {
+    let mut recipe = recipe(base, dockerfile);
+    recipe.image.platforms = vec![platform("linux/amd64"), platform("linux/arm64")];
+    recipe.rendered.context = vec![file("file", content)];
+    recipe
+}
+
+async fn build(fleet: &Fleet, recipe: &Recipe) -> Assembled {
+    let built = fleet.build(recipe, &BuildOptions::default(), &Events::silent()).await.unwrap();
+    assert_eq!(built.platforms, recipe.image.platforms);
+    match built.artifact {
+        Artifact::Assembled(assembled) => assembled,
+        Artifact::Docker { .. } => panic!("a fleet's image is in no single engine"),
+    }
+}
+
+/// Puts an image with all that it needs into the plain registry.
+async fn push(assembled: &Assembled, path: &RepositoryPath, tag: &str) {
+    let registries = registries();
+    let registry = registries.at(&services::registry().parse().unwrap());
+    let blobs = Blobs::new(registries.clone());
+    for image in &assembled.images {
+        for layer in &image.layers {
+            registry.push_blob(path, &layer.descriptor, &blobs.source(layer)).await.unwrap();
+        }
+        let golden::oci::Manifest::Image(manifest) = image.manifest.parse().unwrap() else {
+            panic!("an image")
+        };
+        let config: Bytes = image.config.clone();
+        registry.push_blob(path, &manifest.config, &config).await.unwrap();
+        let target = Target::Digest(image.manifest.digest.clone());
+        registry.put_manifest(path, &target, &image.manifest).await.unwrap();
+    }
+    let tag: Tag = tag.parse().unwrap();
+    registry.put_manifest(path, &Target::Tag(tag), &assembled.top).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_index_of_what_two_engines_built_and_a_child_on_it() {
+    for builder in BUILDERS {
+        let folder = tempfile::tempdir().unwrap();
+        let fleet = fleet(&folder, builder);
+        let parent = on_both(PinnedBase::Scratch, "FROM scratch\nCOPY file /parent\nUSER 7\n", "parent\n");
+        let assembled = build(&fleet, &parent).await;
+        let platforms: Vec<String> =
+            assembled.images.iter().map(|image| image.platform.to_string()).collect();
+        assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
+        for image in &assembled.images {
+            let config = ImageConfig::parse(&image.config).unwrap();
+            assert_eq!(config.platform(), image.platform, "{builder:?}");
+            assert_eq!(config.label("dev.golden.inputs"), Some(parent.inputs.as_str()));
+        }
+
+        let path: RepositoryPath = unique().parse().unwrap();
+        push(&assembled, &path, "1.0.0").await;
+        let reference: Reference = format!("{}/{path}:1.0.0", services::registry()).parse().unwrap();
+        let base =
+            PinnedBase::Registry { reference: reference.clone(), digest: assembled.top.digest.clone() };
+        let lines = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nCOPY file /child\n";
+        let child = build(&fleet, &on_both(base, lines, "child\n")).await;
+        for (child, parent) in child.images.iter().zip(&assembled.images) {
+            assert_eq!(child.platform, parent.platform);
+            assert_eq!(child.layers[0].descriptor, parent.layers[0].descriptor, "{builder:?}");
+            assert!(
+                matches!(&child.layers[0].source, LayerSource::Registry(from) if *from == reference.repository)
+            );
+            assert!(matches!(child.layers[1].source, LayerSource::File(_)));
+            assert_eq!(ImageConfig::parse(&child.config).unwrap().user(), "7");
+        }
+        push(&child, &path, "2.0.0").await;
+
+        // Another client and another engine read it.
+        for architecture in ["amd64", "arm64"] {
+            let output = std::process::Command::new("skopeo")
+                .args(["--override-arch", architecture, "inspect", "--tls-verify=false"])
+                .arg(format!("docker://{}/{path}:2.0.0", services::registry()))
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let read: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(read["Architecture"], architecture);
+            assert_eq!(read["Layers"].as_array().unwrap().len(), 2);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_platform_that_nobody_builds_is_told_before_any_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let fleet = fleet(&folder, Builder::Classic);
+    let mut recipe = on_both(PinnedBase::Scratch, "FROM scratch\nCOPY file /f\n", "x");
+    recipe.image.platforms.push(platform("linux/s390x"));
+    let (events, mut receiver) = Events::channel();
+    let error = fleet.build(&recipe, &BuildOptions::default(), &events).await.unwrap_err();
+    assert_eq!(error.to_string(), "no [[engine]] builds for linux/s390x (there are: here, there)");
+    assert!(matches!(error, Error::Unsupported { .. }));
+    assert!(receiver.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn an_archive_is_loaded_as_docker_reads_it() {
+    let engine = docker(Builder::Classic).await;
+    let tag: Reference = format!("localhost/{}:1", unique()).parse().unwrap();
+    let id = engine.image(&super::recipe::local_base()).await.unwrap().unwrap().id;
+    engine.tag(&id, &tag).await.unwrap();
+    let saved = std::process::Command::new("docker")
+        .args(["-H", services::docker_host(), "save", &tag.to_string()])
+        .output()
+        .unwrap();
+    engine.remove(&tag).await.unwrap();
+    let second = golden::engine::Docker::connect(&environment(services::docker_second(), Builder::Classic))
+        .await
+        .unwrap();
+    let loaded = second.load(std::io::Cursor::new(saved.stdout)).await.unwrap();
+    assert_eq!(loaded, [tag.to_string()]);
+    assert_eq!(second.image(&tag).await.unwrap().unwrap().id, id);
+    second.remove(&tag).await.unwrap();
+
+    let error = second.load(std::io::Cursor::new(b"nonsense".to_vec())).await.unwrap_err();
+    assert!(error.to_string().contains("load the image"), "{error}");
+}
