@@ -7,3 +7,4 @@ mod escaping;
 mod cli;
 mod layers;
 mod services;
+mod publish;

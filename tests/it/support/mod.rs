@@ -4,3 +4,4 @@ pub(crate) mod built;
 pub(crate) mod images;
 pub(crate) mod services;
 pub(crate) mod workspace;
+pub(crate) mod publisher;

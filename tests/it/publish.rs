@@ -1,0 +1,188 @@
+//! Publishing to a real registry: the fan-out, what may move, the same again, and several registries.
+
+use golden::tags::{Latest, Rebuild, TagRules};
+
+use crate::support::publisher::{Image, Publisher, fresh_name};
+use crate::support::services;
+
+fn publisher() -> Publisher {
+    Publisher::new(&[services::registry()], 3)
+}
+
+/// `tag=version …`, as far as the images tell.
+async fn shown(publisher: &Publisher, name: &str, images: &[&Image]) -> String {
+    let tags = publisher.tags(name).await;
+    let of = |digest: &golden::reference::Digest| {
+        images.iter().find(|image| image.digest() == *digest).map_or("?", |image| image.content.as_str())
+    };
+    tags.iter().map(|(tag, digest)| format!("{tag}={}", of(digest))).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn four_tags_and_one_digest() {
+    let (publisher, name) = (publisher(), fresh_name("four"));
+    let image = Image::new(&name, "1.2.3");
+    let receipts = publisher.publish(&image).await.receipts();
+    assert_eq!(shown(&publisher, &name, &[&image]).await, "1=1.2.3 1.2=1.2.3 1.2.3=1.2.3 latest=1.2.3");
+    assert_eq!(receipts.len(), 1);
+    assert_eq!(receipts[0].digest, image.digest());
+    let done: Vec<String> =
+        receipts[0].tags.iter().map(|tag| format!("{} {}", tag.action, tag.tag)).collect();
+    assert_eq!(done, ["create 1.2.3", "create 1.2", "create 1", "create latest"]);
+    let path = publisher.state().path(format!("receipts/{}_golden/{name}/1.2.3.json", services::registry()));
+    assert!(path.exists(), "{}", path.display());
+}
+
+#[tokio::test]
+async fn the_same_again_writes_nothing_even_without_memory() {
+    let name = fresh_name("again");
+    let image = Image::new(&name, "1.2.3");
+    publisher().publish(&image).await.receipts();
+    let second = publisher();
+    let done = second.publish(&image).await;
+    assert_eq!(done.step(), "skip");
+    assert!(done.receipts().is_empty());
+}
+
+#[tokio::test]
+async fn backports_and_prereleases_move_what_they_may() {
+    let (publisher, name) = (publisher(), fresh_name("moves"));
+    let images: Vec<Image> =
+        ["1.2.8", "2.0.0", "1.2.9", "3.0.0-rc.1"].map(|version| Image::new(&name, version)).into();
+    for image in &images {
+        publisher.publish(image).await.receipts();
+    }
+    let all: Vec<&Image> = images.iter().collect();
+    assert_eq!(
+        shown(&publisher, &name, &all).await,
+        "1=1.2.9 1.2=1.2.9 1.2.8=1.2.8 1.2.9=1.2.9 2=2.0.0 2.0=2.0.0 2.0.0=2.0.0 3.0.0-rc.1=3.0.0-rc.1 latest=2.0.0"
+    );
+}
+
+#[tokio::test]
+async fn a_changed_version_is_refused_and_says_what_changed() {
+    let (publisher, name) = (publisher(), fresh_name("changed"));
+    let image = Image::new(&name, "1.2.3");
+    publisher.publish(&image).await.receipts();
+    let changed = image.clone().content("other");
+    let done = publisher.publish(&changed).await;
+    assert_eq!(done.step(), "refuse");
+    let message = done.result.unwrap_err().to_string();
+    assert!(message.contains("labels.content changed"), "{message}");
+    assert_eq!(shown(&publisher, &name, &[&image]).await, "1=1.2.3 1.2=1.2.3 1.2.3=1.2.3 latest=1.2.3");
+}
+
+#[tokio::test]
+async fn revisions_follow_each_other() {
+    let (publisher, name) = (publisher(), fresh_name("revise"));
+    let rules = TagRules { rebuild: Rebuild::Revise, ..TagRules::default() };
+    let images =
+        ["a", "b", "c"].map(|content| Image::new(&name, "1.2.3").content(content).rules(rules.clone()));
+    for image in &images {
+        publisher.publish(image).await.receipts();
+        assert_eq!(publisher.publish(image).await.step(), "skip");
+    }
+    let all: Vec<&Image> = images.iter().collect();
+    assert_eq!(shown(&publisher, &name, &all).await, "1=c 1.2=c 1.2.3=c 1.2.3_r1=b 1.2.3_r2=c latest=c");
+}
+
+#[tokio::test]
+async fn variants_and_extras_have_their_own_tags() {
+    let (publisher, name) = (publisher(), fresh_name("variants"));
+    let plain = Image::new(&name, "1.2.3");
+    let rules = TagRules { extra: vec!["edge".into()], ..TagRules::default() };
+    let alpine = Image::new(&name, "1.3.0").variant("alpine").rules(rules).content("alpine");
+    publisher.publish(&plain).await.receipts();
+    publisher.publish(&alpine).await.receipts();
+    assert_eq!(
+        shown(&publisher, &name, &[&plain, &alpine]).await,
+        "1=1.2.3 1-alpine=alpine 1.2=1.2.3 1.2.3=1.2.3 1.3-alpine=alpine 1.3.0-alpine=alpine alpine=alpine edge-alpine=alpine latest=1.2.3"
+    );
+}
+
+#[tokio::test]
+async fn what_is_missing_or_behind_is_put_right() {
+    let (publisher, name) = (publisher(), fresh_name("behind"));
+    let (old, new) = (Image::new(&name, "1.2.2"), Image::new(&name, "1.2.3"));
+    publisher.publish(&old).await.receipts();
+    publisher.publish(&new).await.receipts();
+    publisher.retag(&name, "1.2.2", "latest").await;
+    publisher.retag(&name, "1.2.2", "1").await;
+    let done = publisher.publish(&new).await;
+    assert_eq!(done.step(), "skip");
+    done.receipts();
+    assert_eq!(
+        shown(&publisher, &name, &[&old, &new]).await,
+        "1=1.2.3 1.2=1.2.3 1.2.2=1.2.2 1.2.3=1.2.3 latest=1.2.3"
+    );
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_does_not_hold_tags_back() {
+    let (publisher, name) = (publisher(), fresh_name("withdrawn"));
+    let bad = Image::new(&name, "1.3.0");
+    publisher.publish(&bad).await.receipts();
+    let rules = TagRules { withdrawn: vec!["1.3.0".parse().unwrap()], ..TagRules::default() };
+    let fixed = Image::new(&name, "1.2.4").rules(rules.clone());
+    publisher.publish(&fixed).await.receipts();
+    assert_eq!(
+        shown(&publisher, &name, &[&bad, &fixed]).await,
+        "1=1.2.4 1.2=1.2.4 1.2.4=1.2.4 1.3=1.3.0 1.3.0=1.3.0 latest=1.2.4"
+    );
+    assert_eq!(publisher.publish(&bad.rules(rules)).await.step(), "refuse");
+}
+
+#[tokio::test]
+async fn latest_always_and_force() {
+    let (mut publisher, name) = (publisher(), fresh_name("always"));
+    let rules = TagRules { latest: Latest::Always, ..TagRules::default() };
+    let (two, one) = (Image::new(&name, "2.0.0"), Image::new(&name, "1.0.0").rules(rules));
+    publisher.publish(&two).await.receipts();
+    publisher.publish(&one).await.receipts();
+    let expected = "1=1.0.0 1.0=1.0.0 1.0.0=1.0.0 2=2.0.0 2.0=2.0.0 2.0.0=2.0.0 latest=1.0.0";
+    assert_eq!(shown(&publisher, &name, &[&two, &one]).await, expected);
+    publisher.force = true;
+    let done = publisher.publish(&one).await;
+    assert_eq!(done.step(), "build");
+    done.receipts();
+    assert_eq!(shown(&publisher, &name, &[&two, &one]).await, expected);
+}
+
+#[tokio::test]
+async fn several_registries_are_all_or_nothing_and_copy_from_each_other() {
+    let hosts = [services::registry(), services::registry_nodelete()];
+    let (both, name) = (Publisher::new(&hosts, 3), fresh_name("both"));
+    let first = Publisher::new(&hosts[..1], 3);
+    let image = Image::new(&name, "1.2.3");
+    first.publish(&image).await.receipts();
+    let done = both.publish(&image).await;
+    assert_eq!(done.step(), "copy");
+    let receipts = done.receipts();
+    assert_eq!(receipts.len(), 1);
+    assert_eq!(receipts[0].digest, image.digest());
+    let second = Publisher::new(&hosts[1..], 3);
+    assert_eq!(shown(&second, &name, &[&image]).await, "1=1.2.3 1.2=1.2.3 1.2.3=1.2.3 latest=1.2.3");
+
+    let other = Image::new(&name, "1.2.4");
+    first.publish(&other).await.receipts();
+    let changed = other.clone().content("other");
+    assert_eq!(both.publish(&changed).await.step(), "refuse");
+    assert!(!second.tags(&name).await.contains_key("1.2.4"));
+}
+
+#[tokio::test]
+async fn revisions_are_numbered_over_all_registries() {
+    let hosts = [services::registry(), services::registry_nodelete()];
+    let name = fresh_name("revise-both");
+    let rules = TagRules { rebuild: Rebuild::Revise, ..TagRules::default() };
+    let [a, b, c] =
+        ["a", "b", "c"].map(|content| Image::new(&name, "1.0.0").content(content).rules(rules.clone()));
+    let first = Publisher::new(&hosts[..1], 3);
+    first.publish(&a).await.receipts();
+    first.publish(&b).await.receipts();
+    let both = Publisher::new(&hosts, 3);
+    both.publish(&c).await.receipts();
+    let second = Publisher::new(&hosts[1..], 3);
+    assert_eq!(shown(&second, &name, &[&a, &b, &c]).await, "1=c 1.0=c 1.0.0=c 1.0.0_r2=c latest=c");
+    assert!(first.tags(&name).await.contains_key("1.0.0_r2"));
+}

@@ -1,0 +1,280 @@
+//! Publishing without an engine: hand-made images that differ in one file, published through the library.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use golden::assemble::{Assembled, AssembledImage, Layer, LayerSource};
+use golden::engine::{Artifact, BuiltImage, EngineKind};
+use golden::event::Events;
+use golden::observe::{self, LabelCache};
+use golden::oci::{Descriptor, ImageConfig, RawManifest, media};
+use golden::plan::{self, Plan, PlanOptions};
+use golden::platform::Platform;
+use golden::publish::{self, Job, Receipt};
+use golden::reference::{Digest, Repository, Tag, Target};
+use golden::registry::{Endpoint, Patience, Registries, RegistryEnv};
+use golden::render::{Recipe, Rendered};
+use golden::resolve::image::{Base, Config, Family, Packages, Provenance};
+use golden::resolve::{Destination, PinnedBase, ResolvedImage};
+use golden::snapshot::Observed;
+use golden::tags::TagRules;
+use golden::workspace::state::State;
+
+/// A publisher: a workspace folder of its own, and one registry or more.
+pub(crate) struct Publisher {
+    folder: tempfile::TempDir,
+    registries: Registries,
+    destinations: Vec<Destination>,
+    /// Build in spite of equal inputs.
+    pub(crate) force: bool,
+}
+
+/// What one run did.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// What was planned.
+    pub(crate) plan: Plan,
+    /// The receipts, or why there are none.
+    pub(crate) result: Result<Vec<Receipt>, publish::Error>,
+}
+
+impl Publisher {
+    /// A publisher to `hosts`, which gives up after `attempts` tries of a request.
+    pub(crate) fn new(hosts: &[&str], attempts: u32) -> Self {
+        let mut env = RegistryEnv::from_vars(&BTreeMap::new());
+        let short = std::time::Duration::from_millis(5);
+        env.patience = Patience { attempts, pause: short, longest_pause: short, ..env.patience };
+        let destinations: Vec<Destination> =
+            hosts.iter().map(|host| format!("{host}/golden").parse().unwrap()).collect();
+        let endpoints =
+            destinations.iter().map(|destination| Endpoint::of(destination.host.clone())).collect();
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, registries: Registries::new(endpoints, env), destinations, force: false }
+    }
+
+    /// The state folder.
+    pub(crate) fn state(&self) -> State {
+        State::of(self.folder.path())
+    }
+
+    /// The registries.
+    pub(crate) fn registries(&self) -> &Registries {
+        &self.registries
+    }
+
+    /// The repository of an image in the first registry.
+    pub(crate) fn repository(&self, name: &str) -> Repository {
+        self.destinations[0].repository(&name.parse().unwrap()).unwrap()
+    }
+
+    /// Asks and plans.
+    pub(crate) async fn plan(&self, images: &[&Image]) -> Result<(Vec<Recipe>, Plan), observe::Error> {
+        let recipes: Vec<Recipe> = images.iter().map(|image| image.recipe()).collect();
+        let mut observed = Observed::default();
+        let cache = LabelCache::of(self.state());
+        observe::repositories(&recipes, &self.destinations, &self.registries, &cache, &mut observed).await?;
+        let options = PlanOptions { destinations: self.destinations.clone(), force: self.force };
+        let plan = plan::plan(&recipes, &observed, &options).unwrap();
+        Ok((recipes, plan))
+    }
+
+    /// What `build --push` does with an image, but for the building.
+    pub(crate) async fn publish(&self, image: &Image) -> Done {
+        let (recipes, plan) = match self.plan(&[image]).await {
+            Ok(planned) => planned,
+            Err(error) => return Done { plan: Plan { images: Vec::new() }, result: Err(error.into()) },
+        };
+        let built = plan.images[0].step.is_build().then(|| image.built());
+        let job = Job {
+            recipe: &recipes[0],
+            planned: &plan.images[0],
+            built: built.as_ref(),
+            registries: &self.registries,
+            docker: None,
+            logins: &BTreeMap::new(),
+            state: &self.state(),
+            now: 1_700_000_000,
+            durations: &BTreeMap::new(),
+            events: &Events::silent(),
+        };
+        let result = publish::publish(job).await;
+        Done { plan, result }
+    }
+
+    /// Every tag of an image in the first registry, with the content that it names.
+    pub(crate) async fn tags(&self, name: &str) -> BTreeMap<String, Digest> {
+        self.tags_in(&self.repository(name)).await
+    }
+
+    /// Every tag of a repository, with the digest that it names.
+    pub(crate) async fn tags_in(&self, repository: &Repository) -> BTreeMap<String, Digest> {
+        let registry = self.registries.of(repository).unwrap();
+        let mut found = BTreeMap::new();
+        for tag in registry.tags(&repository.path).await.unwrap() {
+            let manifest =
+                registry.get_manifest(&repository.path, &Target::from(&tag)).await.unwrap().unwrap();
+            found.insert(tag.to_string(), manifest.digest);
+        }
+        found
+    }
+
+    /// Puts `tag` on what `from` names, as somebody with another tool would.
+    pub(crate) async fn retag(&self, name: &str, from: &str, tag: &str) {
+        let repository = self.repository(name);
+        let registry = self.registries.of(&repository).unwrap();
+        let (from, tag): (Tag, Tag) = (from.parse().unwrap(), tag.parse().unwrap());
+        let raw = registry.get_manifest(&repository.path, &Target::from(&from)).await.unwrap().unwrap();
+        registry.put_manifest(&repository.path, &Target::from(&tag), &raw).await.unwrap();
+    }
+}
+
+impl Done {
+    /// The one word for what was planned.
+    pub(crate) fn step(&self) -> &'static str {
+        match self.plan.images.first().map(|image| &image.step) {
+            Some(plan::Step::Build { .. }) => "build",
+            Some(plan::Step::Skip { .. }) => "skip",
+            Some(plan::Step::Copy { .. }) => "copy",
+            Some(plan::Step::Refuse { .. }) => "refuse",
+            None => "none",
+        }
+    }
+
+    /// The receipts of a run that succeeded.
+    #[track_caller]
+    pub(crate) fn receipts(self) -> Vec<Receipt> {
+        self.result.unwrap()
+    }
+}
+
+/// A name that no other test uses.
+pub(crate) fn fresh_name(prefix: &str) -> String {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let nanos = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    format!("{prefix}-{nanos:x}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// An image of scratch with one layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Image {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// Its variant; may be empty.
+    pub(crate) variant: String,
+    /// What is in it: other content means other inputs.
+    pub(crate) content: String,
+    /// Rules for its tags.
+    pub(crate) rules: TagRules,
+}
+
+impl Image {
+    /// An image whose content is its version.
+    pub(crate) fn new(name: &str, version: &str) -> Self {
+        let (name, version, variant) = (name.to_owned(), version.to_owned(), String::new());
+        Self { name, content: version.clone(), version, variant, rules: TagRules::default() }
+    }
+
+    /// The same with other content.
+    pub(crate) fn content(mut self, content: &str) -> Self {
+        content.clone_into(&mut self.content);
+        self
+    }
+
+    /// The same with a variant.
+    pub(crate) fn variant(mut self, variant: &str) -> Self {
+        variant.clone_into(&mut self.variant);
+        self
+    }
+
+    /// The same with other rules.
+    pub(crate) fn rules(mut self, rules: TagRules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    fn inputs(&self) -> Digest {
+        Digest::of(format!("{} {} {}", self.version, self.variant, self.content).as_bytes())
+    }
+
+    fn labels(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            ("org.opencontainers.image.version".to_owned(), self.version.clone()),
+            ("content".to_owned(), self.content.clone()),
+        ])
+    }
+
+    /// The recipe.
+    pub(crate) fn recipe(&self) -> Recipe {
+        let image = ResolvedImage {
+            name: self.name.parse().unwrap(),
+            source: "image.toml".into(),
+            row: BTreeMap::new(),
+            version: self.version.parse().unwrap(),
+            variant: (!self.variant.is_empty()).then(|| self.variant.parse().unwrap()),
+            description: None,
+            base: Base::Scratch,
+            family: Family::Static,
+            template: "static".to_owned(),
+            platforms: Vec::new(),
+            labels: self.labels(),
+            suppressed_labels: BTreeSet::new(),
+            env: Vec::new(),
+            config: Config::default(),
+            certificates: Vec::new(),
+            packages: Packages::default(),
+            files: Vec::new(),
+            run: Vec::new(),
+            tags: self.rules.clone(),
+            provenance: Provenance::default(),
+        };
+        let rendered = Rendered {
+            dockerfile: String::new(),
+            context: Vec::new(),
+            build_args: BTreeMap::new(),
+            api_labels: BTreeMap::new(),
+        };
+        Recipe { image, base: PinnedBase::Scratch, rendered, inputs: self.inputs() }
+    }
+
+    /// The image as the embedded engine hands it over.
+    pub(crate) fn built(&self) -> BuiltImage {
+        let mut labels = self.labels();
+        labels.insert("dev.golden.inputs".to_owned(), self.inputs().to_string());
+        let layer = self.content.repeat(100).into_bytes();
+        let config = serde_json::json!({
+            "architecture": "amd64", "os": "linux", "config": {"Labels": labels},
+            "rootfs": {"type": "layers", "diff_ids": [Digest::of(&layer)]},
+        });
+        let config = serde_json::to_vec(&config).unwrap();
+        let descriptor = Descriptor::of(media::OCI_LAYER, &layer);
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": media::OCI_MANIFEST,
+            "config": Descriptor::of(media::OCI_CONFIG, &config), "layers": [&descriptor],
+        });
+        let manifest = RawManifest::new(media::OCI_MANIFEST, serde_json::to_vec(&manifest).unwrap());
+        let platform: Platform = "linux/amd64".parse().unwrap();
+        let image = AssembledImage {
+            platform: platform.clone(),
+            manifest: manifest.clone(),
+            config: config.clone().into(),
+            layers: vec![Layer { descriptor, source: LayerSource::Inline(layer.into()) }],
+        };
+        BuiltImage {
+            inputs: self.inputs(),
+            engine: EngineKind::Embedded,
+            platforms: vec![platform],
+            config: ImageConfig::parse(&config).unwrap(),
+            artifact: Artifact::Assembled(Assembled { top: manifest, images: vec![image] }),
+        }
+    }
+
+    /// The digest of [`Self::built`].
+    pub(crate) fn digest(&self) -> Digest {
+        match self.built().artifact {
+            Artifact::Assembled(assembled) => assembled.top.digest,
+            Artifact::Docker { id } => id,
+        }
+    }
+}
