@@ -10,6 +10,7 @@ use super::survey::{Survey, registries, survey};
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
+use crate::engine::fleet::{Fleet, Member};
 use crate::pipeline::{Choice, Engines, Goal, choose, local};
 use crate::plan::{Plan, PlanOptions};
 use crate::reference::{Host, Reference, Repository};
@@ -69,7 +70,9 @@ pub(crate) async fn prepare(
     let state = State::of(&session.workspace.root);
     let registries = registries(context, &session.destinations);
     let embedded = Embedded::new(registries.clone(), state.path("cache"));
-    let engines = Engines::new(DockerEnv::from_vars(&context.env), embedded);
+    let environment = DockerEnv::from_vars(&context.env);
+    let fleet = fleet(&session, &environment, &embedded, &state)?;
+    let engines = Engines::new(environment, embedded).with_fleet(fleet);
     let names = local_names(&session)?;
     require_locked(&session, wanted.locked)?;
     let destinations = if wanted.goal == Goal::Publish { session.destinations.clone() } else { Vec::new() };
@@ -150,6 +153,11 @@ async fn choices(
                 let failure = Failure::new(Exit::Usage, anyhow::Error::new(error).context(image.display()));
                 hints.into_iter().fold(failure, Failure::hint)
             })?;
+        } else if image.platforms.len() > 1 && engines.fleet(image).is_none() {
+            let what = format!("{}: one Docker Engine builds for one platform at a time", image.display());
+            return Err(
+                Failure::usage(what).hint("name an engine for each platform in [[engine]] of golden.toml")
+            );
         } else if let Some(what) = crate::render::needs_embedded(image) {
             return Err(Failure::usage(format!("{}: {what} needs the embedded engine", image.display()))
                 .hint("leave --engine away, or give --engine embedded"));
@@ -157,6 +165,35 @@ async fn choices(
         choices.push(choice);
     }
     Ok(choices)
+}
+
+/// The engines of `[[engine]]`, and behind them the one of the surroundings; none without such a table.
+fn fleet(
+    session: &Session,
+    environment: &DockerEnv,
+    embedded: &Embedded,
+    state: &State,
+) -> Result<Option<Fleet>, Failure> {
+    let tables = &session.workspace.spec.engine;
+    if tables.is_empty() {
+        return Ok(None);
+    }
+    let mut members = Vec::with_capacity(tables.len() + 1);
+    for table in tables {
+        let Some(host) = &table.host else { return Err(Failure::usage("an [[engine]] needs a `host`")) };
+        let cert_path = table.certs.as_ref().map(|certs| session.workspace.root.join(certs));
+        let of_table = DockerEnv {
+            host: Some(host.clone()),
+            tls_verify: cert_path.is_some(),
+            cert_path,
+            tls: false,
+            ..environment.clone()
+        };
+        let name = table.name.clone().unwrap_or_else(|| host.clone());
+        members.push(Member::new(name, of_table, table.platforms.clone()));
+    }
+    members.push(Member::fallback(environment.clone()));
+    Ok(Some(Fleet::new(members, embedded.clone(), state.path("cache/engines"))))
 }
 
 /// What engines log in with: the credentials of every registry that bases come from or images go to.

@@ -6,7 +6,9 @@
 
 mod export;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::try_join_all;
 use tokio::sync::OnceCell;
@@ -16,6 +18,7 @@ use crate::assemble::{Assembled, AssembledImage, BaseImage};
 use crate::event::Events;
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
+use crate::reference::{Digest, Reference};
 use crate::render::Recipe;
 
 /// One engine of a fleet. It is connected when it is first needed, once.
@@ -24,6 +27,8 @@ pub struct Member {
     name: String,
     environment: DockerEnv,
     platforms: Vec<Platform>,
+    /// It is passed over when it does not answer.
+    optional: bool,
     docker: OnceCell<Docker>,
 }
 
@@ -31,7 +36,13 @@ impl Member {
     /// An engine that builds for `platforms`; for its own when none is named.
     #[must_use]
     pub fn new(name: impl Into<String>, environment: DockerEnv, platforms: Vec<Platform>) -> Self {
-        Self { name: name.into(), environment, platforms, docker: OnceCell::new() }
+        Self { name: name.into(), environment, platforms, optional: false, docker: OnceCell::new() }
+    }
+
+    /// The engine of the surroundings: it builds for its own platform, if it answers.
+    #[must_use]
+    pub fn fallback(environment: DockerEnv) -> Self {
+        Self { optional: true, ..Self::new("default", environment, Vec::new()) }
     }
 
     async fn docker(&self) -> Result<&Docker, Error> {
@@ -40,10 +51,13 @@ impl Member {
 
     /// Whether this engine builds for a platform. One that names none is asked for its own.
     async fn builds(&self, platform: &Platform) -> Result<bool, Error> {
-        if self.platforms.is_empty() {
-            return Ok(self.docker().await?.platform() == platform);
+        if !self.platforms.is_empty() {
+            return Ok(self.platforms.contains(platform));
         }
-        Ok(self.platforms.contains(platform))
+        match self.docker().await {
+            Err(_) if self.optional => Ok(false),
+            docker => Ok(docker?.platform() == platform),
+        }
     }
 }
 
@@ -53,6 +67,8 @@ pub struct Fleet {
     members: Vec<Member>,
     embedded: Embedded,
     spool: PathBuf,
+    /// What was built, by inputs: which member has it under which image ID.
+    made: Mutex<BTreeMap<Digest, Vec<(usize, Digest)>>>,
 }
 
 impl Fleet {
@@ -60,14 +76,26 @@ impl Fleet {
     /// kept under `spool` until they are published or written.
     #[must_use]
     pub const fn new(members: Vec<Member>, embedded: Embedded, spool: PathBuf) -> Self {
-        Self { members, embedded, spool }
+        Self { members, embedded, spool, made: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Gives an image that was built here its names, in every engine that has a part of it.
+    pub async fn tag(&self, inputs: &Digest, names: &[Reference]) -> Result<(), Error> {
+        let parts = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(inputs).cloned();
+        for (member, id) in parts.unwrap_or_default() {
+            let docker = self.members[member].docker().await?;
+            for name in names {
+                docker.tag(&id, name).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The first engine that builds for a platform.
-    async fn member(&self, platform: &Platform) -> Result<&Member, Error> {
-        for member in &self.members {
+    async fn member(&self, platform: &Platform) -> Result<usize, Error> {
+        for (at, member) in self.members.iter().enumerate() {
             if member.builds(platform).await? {
-                return Ok(member);
+                return Ok(at);
             }
         }
         let names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
@@ -85,7 +113,8 @@ impl Fleet {
         options: &BuildOptions,
         events: &Events,
     ) -> Result<AssembledImage, Error> {
-        let member = self.member(platform).await?;
+        let at = self.member(platform).await?;
+        let member = &self.members[at];
         let image = recipe.image.display();
         events.step(&image, format!("{platform} on the engine {}", member.name));
         let mut recipe = recipe.clone();
@@ -95,9 +124,15 @@ impl Fleet {
         let Artifact::Docker { id } = &built.artifact else {
             unreachable!("a Docker Engine keeps what it built")
         };
+        self.keep(&recipe.inputs, at, id);
         let base = self.known_base(&recipe, platform, options, events).await;
         events.step(&image, format!("take {platform} out of the engine {}", member.name));
         export::export(docker, id, platform, base, &self.spool).await
+    }
+
+    fn keep(&self, inputs: &Digest, member: usize, id: &Digest) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.entry(inputs.clone()).or_default().push((member, id.clone()));
     }
 
     /// The base as its registry has it, so that its layers need not be sent again. Without, they are.

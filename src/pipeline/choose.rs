@@ -42,6 +42,9 @@ pub async fn choose(
             let what = needs_embedded.unwrap_or_default();
             Choice { engine: EngineKind::Embedded, because: format!("nothing could be run for {what}") }
         }
+        (EngineKind::Auto, Goal::Local) if image.platforms.len() > 1 => {
+            choice(EngineKind::Embedded, "nothing has to be run for any of the platforms")
+        }
         (EngineKind::Auto, Goal::Publish) => choice(EngineKind::Embedded, "nothing has to be run"),
         (EngineKind::Auto, Goal::Write) => choice(EngineKind::Embedded, "the image is to be written"),
         (EngineKind::Auto, Goal::Local) if answers().await => {

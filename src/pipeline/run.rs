@@ -244,9 +244,13 @@ impl Run<'_> {
         if choice.engine == EngineKind::Embedded {
             return self.assemble(position, parent).await;
         }
-        let docker = self.engines.docker().await?;
         let options =
             self.build_options(parent.and_then(|done| done.local.clone().or(done.published.clone())));
+        let recipe = &self.recipes[position];
+        if let Some(fleet) = self.engines.fleet(&recipe.image) {
+            return Ok(fleet.build(recipe, &options, self.events).await?);
+        }
+        let docker = self.engines.docker().await?;
         Ok(docker.build(&self.recipes[position], &options, self.events).await?)
     }
 
@@ -298,7 +302,10 @@ impl Run<'_> {
                 let docker = self.engines.docker().await?;
                 super::load::load(docker, assembled, &names, self.registries).await?;
             }
-            Artifact::Assembled(_) => return Ok(None),
+            Artifact::Assembled(_) => match self.engines.fleet(&self.recipes[position].image) {
+                Some(fleet) if built.engine == EngineKind::Docker => fleet.tag(&built.inputs, &names).await?,
+                _ => return Ok(None),
+            },
         }
         Ok(names.into_iter().next())
     }
