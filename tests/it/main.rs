@@ -4,6 +4,8 @@
 mod support;
 mod docker;
 mod escaping;
+mod images;
+mod render;
 mod cli;
 mod layers;
 mod services;

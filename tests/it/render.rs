@@ -1,0 +1,100 @@
+//! `golden render`: the same workspace gives the same Dockerfiles, and a check tells when they are stale.
+
+use crate::support::workspace::Golden;
+
+/// One folder a case below tests/cases/render, with an image.toml and the Dockerfile that it must give.
+#[test]
+fn each_case_gives_its_dockerfile() {
+    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/render");
+    let mut folders: Vec<_> = std::fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(folders.len() >= 6);
+    for folder in folders {
+        let golden = Golden::new();
+        copy(&folder, golden.path());
+        let run = golden.run(&["render"]).exit(0);
+        insta::with_settings!({ snapshot_path => &folder, prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!("Dockerfile", run.stdout);
+        });
+    }
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn workspace() -> Golden {
+    Golden::new()
+        .workspace("")
+        .image("app", "[image]\nname = \"team/app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n")
+        .image("slim", "[image]\nname = \"team/app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\nvariant = \"slim\"\n")
+        .image(
+            "rows",
+            "[image]\nname = \"rows\"\nversion = \"{{ matrix.v }}\"\nbase = \"scratch\"\n[matrix]\nv = [\"1.0.0\", \"2.0.0\"]\n",
+        )
+}
+
+#[test]
+fn dockerfiles_are_written_checked_and_found_stale() {
+    let golden = workspace();
+    let check = ["render", "--out", "out", "--check"];
+    let run = golden.run(&check).exit(5);
+    let files =
+        ["rows/Dockerfile.1.0.0", "rows/Dockerfile.2.0.0", "team/app/Dockerfile", "team/app/Dockerfile.slim"];
+    let mut missing: Vec<String> = files.iter().map(|file| format!("{file}: missing")).collect();
+    missing.sort();
+    let mut seen: Vec<&str> = run.stdout.lines().collect();
+    seen.sort_unstable();
+    assert_eq!(seen, missing);
+    assert!(!golden.path().join("out").exists(), "a check writes nothing");
+
+    assert_eq!(golden.run(&["render", "--out", "out"]).exit(0).stdout, "");
+    for file in files {
+        assert!(golden.path().join("out").join(file).is_file(), "{file}");
+    }
+    assert_eq!(golden.run(&check).exit(0).stdout, "");
+
+    golden.write("out/team/app/Dockerfile", "FROM other\n");
+    assert_eq!(golden.run(&check).exit(5).stdout, "team/app/Dockerfile: stale\n");
+    golden.run(&["render", "--out", "out", "--check", "rows"]).exit(0);
+    let json =
+        golden.run(&["render", "--out", "out", "--check", "--format", "json", "team/app"]).exit(5).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["schema"], 1);
+    let states: Vec<_> =
+        json["images"].as_array().unwrap().iter().map(|image| image["state"].clone()).collect();
+    assert!(states.contains(&"stale".into()) && states.contains(&"current".into()), "{states:?}");
+}
+
+#[test]
+fn an_unknown_template_is_an_error_of_the_spec() {
+    let golden = Golden::new().workspace("").image(
+        "app",
+        "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\ntemplate = \"debain\"\n",
+    );
+    let run = golden.run(&["render"]).exit(2);
+    assert!(run.stderr.contains("debain") && run.stderr.contains("did you mean `debian`?"), "{}", run.stderr);
+}
+
+#[test]
+fn an_own_template_goes_before_the_built_in_one() {
+    let golden = Golden::new()
+        .workspace("[workspace]\ntemplates = [\"own\"]\n")
+        .file("own/static.Dockerfile.j2", "{{ from }}\n{{ labels }}\n{{ config }}\n# mine\n")
+        .image(
+            "app",
+            "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n[config]\ncmd = [\"/x\"]\n",
+        );
+    let run = golden.run(&["render"]).exit(0);
+    assert!(run.stdout.starts_with("FROM scratch\n"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("CMD [\"/x\"]\n# mine\n"), "{}", run.stdout);
+}
