@@ -10,3 +10,4 @@ mod cli;
 mod layers;
 mod services;
 mod publish;
+mod acceptance;

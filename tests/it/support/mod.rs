@@ -2,6 +2,8 @@
 
 pub(crate) mod built;
 pub(crate) mod images;
+pub(crate) mod curl;
 pub(crate) mod services;
+pub(crate) mod snapshot;
 pub(crate) mod workspace;
 pub(crate) mod publisher;
