@@ -3,7 +3,12 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Arc;
+#[cfg(unix)]
+use std::task::Poll;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::{Context, Exit, Failure};
 use crate::event::Events;
@@ -37,8 +42,9 @@ where
 }
 
 /// Runs `command` unless a signal comes first. Dropping it cancels all that it does; what that leaves to be cleaned up
-/// elsewhere (a build on an engine) gets a moment, or until a second signal.
+/// elsewhere (a build on an engine) gets a moment.
 async fn until_interrupted(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let interrupted = listen();
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     {
@@ -46,7 +52,7 @@ async fn until_interrupted(command: impl Future<Output = Result<Exit, Failure>>)
         tokio::select! {
             biased;
             result = command => return result,
-            () = signal() => {}
+            () = interrupted.notified() => {}
         }
     }
     let idle = async {
@@ -54,32 +60,62 @@ async fn until_interrupted(command: impl Future<Output = Result<Exit, Failure>>)
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::select! {
-        _ = tokio::time::timeout(CLEANUP, idle) => {}
-        () = signal() => {}
-    }
+    // Whether it was clean or time ran out: the end is the same.
+    drop(tokio::time::timeout(CLEANUP, idle).await);
     Err(Failure::interrupted())
 }
 
-/// Waits for ^C or SIGTERM. Where a signal cannot be listened to, it ends the process as it always does.
-async fn signal() {
-    let interrupt = async {
+/// Listens for ^C and SIGTERM in a task of its own, so that they are heard while a command computes. The second one
+/// ends the process at once.
+#[expect(clippy::exit, reason = "a second signal must end the process whatever it is busy with")]
+fn listen() -> Arc<Notify> {
+    let first = Arc::new(Notify::new());
+    let told = Arc::clone(&first);
+    let mut signals = Signals::new();
+    drop(tokio::spawn(async move {
+        signals.next().await;
+        told.notify_one();
+        signals.next().await;
+        std::process::exit(Exit::Interrupted.code().into());
+    }));
+    first
+}
+
+/// The signals that ask a process to end. One that cannot be listened to ends the process as it always does.
+struct Signals {
+    #[cfg(unix)]
+    listening: Vec<tokio::signal::unix::Signal>,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        Self { listening: kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect() }
+    }
+
+    #[cfg(not(unix))]
+    const fn new() -> Self {
+        Self {}
+    }
+
+    /// The next of them.
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        std::future::poll_fn(|context| {
+            let mut ready = self.listening.iter_mut().map(|signal| signal.poll_recv(context).is_ready());
+            if ready.any(|is_ready| is_ready) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// The next of them.
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
     }
 }
 

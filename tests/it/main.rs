@@ -7,6 +7,7 @@ mod escaping;
 mod images;
 mod render;
 mod cli;
+mod interrupt;
 mod layers;
 mod services;
 mod publish;
