@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// `[policy]`: rules that every image of the workspace must keep. Absent keys ask for nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// Labels that every image must have, with a value that is not empty.
     pub required_labels: Vec<String>,
@@ -27,7 +27,7 @@ pub struct Policy {
 
 /// What a label's value must look like: all that is given must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct LabelPolicy {
     /// A regular expression for the whole value.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ pub enum Format {
 
 /// Which bases are allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct BasePolicy {
     /// Globs over the base in full, such as `docker.io/library/*`; absent allows every base.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +73,7 @@ pub struct BasePolicy {
 
 /// Limits on the runtime config.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct ConfigPolicy {
     /// The image may not run as root.
     pub deny_root: bool,
@@ -84,7 +84,7 @@ pub struct ConfigPolicy {
 
 /// A range of ports, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct PortRange {
     /// The lowest.
     pub min: u16,
@@ -100,7 +100,7 @@ impl Default for PortRange {
 
 /// Limits on the environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct EnvPolicy {
     /// No variable may look like a credential.
     pub deny_secrets: bool,
@@ -108,7 +108,7 @@ pub struct EnvPolicy {
 
 /// Limits on certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct CertsPolicy {
     /// Every certificate must be valid for so many days more.
     #[serde(skip_serializing_if = "Option::is_none")]
