@@ -1,6 +1,6 @@
 //! `golden ls`: list the repositories of a registry, or the tags of a repository.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
@@ -99,7 +99,9 @@ async fn show_registry(context: &Context, host: Host, registry: &Registry) -> Re
     if context.format == Format::Json {
         context.out.json(&Repositories { registry: host, repositories });
     } else {
-        context.out.data(&repositories.iter().map(|path| format!("{path}\n")).collect::<String>());
+        for path in repositories {
+            context.out.data(&format!("{path}\n"));
+        }
     }
     Ok(Exit::Done)
 }
@@ -110,9 +112,9 @@ async fn show_repository(
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let tags = Inventory::tags(registry, &repository.path).await?;
-    let digests: BTreeMap<Digest, ()> = tags.values().map(|found| (found.digest.clone(), ())).collect();
+    let digests: BTreeSet<Digest> = tags.values().map(|found| found.digest.clone()).collect();
     let path = &repository.path;
-    let described: BTreeMap<Digest, Described> = stream::iter(digests.into_keys())
+    let described: BTreeMap<Digest, Described> = stream::iter(digests)
         .map(|digest| async move {
             let found = registry.describe(path, &Target::from(&digest)).await?;
             Ok::<_, Error>(found.map(|described| (digest, described)))

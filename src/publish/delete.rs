@@ -11,7 +11,7 @@ use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::{self, Inventory, Registry};
 
 /// Registries that store elsewhere need a moment until a deletion shows.
-const SETTLING: Duration = Duration::from_secs(30);
+const SETTLING: Duration = Duration::from_secs(15);
 
 /// Why something was not deleted.
 #[derive(Debug, thiserror::Error)]

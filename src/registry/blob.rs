@@ -186,7 +186,7 @@ impl Reading {
                 }
                 Ok(None) if self.offset == self.descriptor.size => return self.finish().map(|()| None),
                 Ok(None) => {
-                    self.again(self.error(Kind::Broken, "the content ends too early".to_owned())).await?
+                    self.again(self.error(Kind::Broken, "the content ends too early".to_owned())).await?;
                 }
                 Err(error) => self.again(error).await?,
             }

@@ -59,7 +59,7 @@ impl Default for Patience {
             stall: Duration::from_secs(30),
             attempts: 6,
             pause: Duration::from_millis(300),
-            longest_pause: Duration::from_secs(60),
+            longest_pause: Duration::from_mins(1),
         }
     }
 }

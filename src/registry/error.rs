@@ -224,7 +224,7 @@ fn read_body(body: &[u8]) -> (Option<String>, String) {
         };
         let detail = text(&item.detail);
         if !detail.is_empty() && detail != "{}" {
-            said.push_str(&format!(" ({detail})"));
+            said = format!("{said} ({detail})");
         }
         said
     });

@@ -119,7 +119,7 @@ async fn request(
                 let body = read_some(response, ANSWER).await;
                 let mut error = Error::answered(method.as_str(), &shown, status, &body);
                 if matches!(status, 300..=399) {
-                    error.message = "redirected; a login is not sent along a redirect".to_owned();
+                    error.message = String::from("redirected; a login is not sent along a redirect");
                 } else if status == 400 && secret.is_some() {
                     error.kind = Kind::Unauthorized;
                 }

@@ -70,13 +70,12 @@ impl Credentials {
                 Found::Nothing => continue,
             };
             let key = (helper.clone(), server.clone());
-            let credential = match helped.get(&key) {
-                Some(known) => known.clone(),
-                None => {
-                    let asked = helper::get(&helper, &server).await?;
-                    helped.insert(key, asked.clone());
-                    asked
-                }
+            let credential = if let Some(known) = helped.get(&key) {
+                known.clone()
+            } else {
+                let asked = helper::get(&helper, &server).await?;
+                helped.insert(key, asked.clone());
+                asked
             };
             if credential.is_some() {
                 return Ok(credential);

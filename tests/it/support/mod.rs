@@ -7,3 +7,6 @@ pub(crate) mod services;
 pub(crate) mod snapshot;
 pub(crate) mod workspace;
 pub(crate) mod publisher;
+pub(crate) mod proxy;
+pub(crate) mod registry;
+pub(crate) mod server;

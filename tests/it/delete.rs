@@ -1,0 +1,137 @@
+//! `golden delete`: nothing that was not named goes, and what goes is proven gone.
+
+use std::sync::Arc;
+
+use crate::support::registry::{Behaviour, FakeRegistry, refuse};
+use crate::support::workspace::Golden;
+
+const FOUR: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
+
+fn reference(registry: &FakeRegistry, name: &str) -> String {
+    format!("{}/{name}", registry.host())
+}
+
+#[test]
+fn a_shared_digest_is_refused_with_the_list() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    registry.image("team/app", "a", &FOUR);
+    let run = Golden::new().run(&["delete", &reference(&registry, "team/app:1.2.3"), "--yes"]).exit(4);
+    assert!(run.stderr.contains("and so are 1, 1.2, latest"), "{}", run.stderr);
+    assert!(run.stderr.contains("--all-tags") && run.stderr.contains("--untag"), "{}", run.stderr);
+    assert_eq!(registry.tags("team/app").len(), 4);
+    assert!(registry.requests().iter().all(|line| !line.starts_with("DELETE")));
+}
+
+#[test]
+fn all_tags_take_the_digest_with_them() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let digest = registry.image("team/app", "a", &FOUR);
+    let other = registry.image("team/app", "b", &["2.0.0"]);
+    let run = Golden::new()
+        .run(&["delete", &reference(&registry, "team/app:1.2.3"), "--all-tags", "--yes"])
+        .exit(0);
+    assert_eq!(
+        run.stdout,
+        format!("deleted {}/team/app@{digest} (1, 1.2, 1.2.3, latest)\n", registry.host())
+    );
+    assert!(!registry.has("team/app", &digest) && registry.has("team/app", &other));
+    assert_eq!(registry.tags("team/app").into_keys().collect::<Vec<_>>(), ["2.0.0"]);
+}
+
+#[test]
+fn naming_every_tag_is_as_good_as_all_tags() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    registry.image("app", "a", &["1", "2"]);
+    let names = [reference(&registry, "app:1"), reference(&registry, "app:2")];
+    Golden::new().run(&["delete", &names[0], &names[1], "--yes"]).exit(0);
+    assert!(registry.tags("app").is_empty());
+}
+
+#[test]
+fn without_a_terminal_nothing_happens_unless_yes_is_said() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    registry.image("app", "a", &["1"]);
+    Golden::new().run(&["delete", &reference(&registry, "app:1")]).exit(2);
+    assert_eq!(registry.tags("app").len(), 1);
+}
+
+#[test]
+fn untag_removes_one_tag_and_nothing_else() {
+    for deletes_tags in [true, false] {
+        let registry = FakeRegistry::start(Behaviour { deletes_tags, ..Behaviour::default() });
+        let digest = registry.image("app", "a", &FOUR);
+        let run =
+            Golden::new().run(&["delete", &reference(&registry, "app:latest"), "--untag", "--yes"]).exit(0);
+        assert_eq!(run.stdout, format!("removed {}/app:latest; {digest} stays\n", registry.host()));
+        assert_eq!(registry.tags("app").into_keys().collect::<Vec<_>>(), ["1", "1.2", "1.2.3"]);
+        assert!(registry.has("app", &digest));
+    }
+}
+
+#[test]
+fn untag_touches_nothing_where_deletion_is_off() {
+    let registry = FakeRegistry::start(Behaviour { no_deletion: true, ..Behaviour::default() });
+    registry.image("app", "a", &FOUR);
+    for flag in ["--untag", "--all-tags"] {
+        let run = Golden::new().run(&["delete", &reference(&registry, "app:latest"), flag, "--yes"]).exit(1);
+        assert!(run.stderr.contains("storage.delete.enabled"), "{}", run.stderr);
+    }
+    assert_eq!(registry.tags("app").len(), 4);
+    assert!(registry.requests().iter().all(|line| !line.starts_with("PUT")));
+}
+
+#[test]
+fn a_tag_is_put_back_when_the_second_step_fails() {
+    let unknown = golden::reference::Digest::of(b"golden asks whether deletion is enabled").to_string();
+    let instead = move |seen: &crate::support::server::Seen| {
+        let second =
+            seen.method == "DELETE" && seen.path.contains("sha256:") && !seen.path.contains(&unknown);
+        second.then(|| refuse(403, "DENIED", "not you"))
+    };
+    let registry =
+        FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
+    let digest = registry.image("app", "a", &FOUR);
+    let run = Golden::new().run(&["delete", &reference(&registry, "app:latest"), "--untag", "--yes"]).exit(1);
+    assert!(run.stderr.contains("it was put back on its digest"), "{}", run.stderr);
+    assert_eq!(registry.tags("app")["latest"], digest);
+}
+
+#[test]
+fn a_yes_that_changes_nothing_is_no_deletion() {
+    let instead = |seen: &crate::support::server::Seen| {
+        (seen.method == "DELETE").then(|| crate::support::server::Answer::new(202, ""))
+    };
+    let registry =
+        FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
+    registry.image("app", "a", &["1"]);
+    let run = Golden::new().run(&["delete", &reference(&registry, "app:1"), "--yes"]).exit(1);
+    assert!(run.stderr.contains("is still there"), "{}", run.stderr);
+}
+
+#[test]
+fn an_index_goes_with_the_images_that_no_other_index_needs() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let (a, b, c) = (
+        registry.image("app", "a", &[]),
+        registry.image("app", "b", &[]),
+        registry.image("app", "c", &["c"]),
+    );
+    registry.index("app", &[&a, &b, &c], &["1"]);
+    registry.index("app", &[&b], &["2"]);
+    let part = Golden::new().run(&["delete", &format!("{}/app@{b}", registry.host()), "--yes"]).exit(4);
+    assert!(part.stderr.contains("is part of the index that 1, 2 name"), "{}", part.stderr);
+    let run =
+        Golden::new().run(&["delete", &reference(&registry, "app:1"), "--yes", "--format", "json"]).exit(0);
+    let output: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(output["deleted"][0]["children"], serde_json::json!([a]));
+    assert!(!registry.has("app", &a) && registry.has("app", &b) && registry.has("app", &c));
+}
+
+#[test]
+fn what_is_not_there_is_said() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    registry.image("app", "a", &["1"]);
+    let run = Golden::new().run(&["delete", &reference(&registry, "app:9"), "--yes"]).exit(1);
+    assert!(run.stderr.contains("app:9 is not there"), "{}", run.stderr);
+    Golden::new().run(&["delete", "localhost:1/Upper/case:1", "--yes"]).exit(2);
+}

@@ -1,0 +1,290 @@
+//! The registry client: lists, bad answers, retries, uploads that resume, the fan-out in one request.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use golden::oci::{Bytes, Descriptor, RawManifest, media};
+use golden::reference::{Digest, Host, RepositoryPath, Target};
+use golden::registry::{Kind, Registries, Registry, RegistryEnv, Upload};
+use serde_json::json;
+
+use crate::support::proxy::{Fault, fault_proxy};
+use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::server::{Answer, Seen};
+use crate::support::services;
+use crate::support::workspace::Golden;
+
+/// A client for a host, patient for a second.
+fn client(host: &str) -> Registry {
+    let vars = BTreeMap::from([("GOLDEN_REGISTRY_TIMEOUT".to_owned(), "1".to_owned())]);
+    let mut env = RegistryEnv::from_vars(&vars);
+    env.patience.pause = std::time::Duration::from_millis(20);
+    Registries::new(Vec::new(), env).at(&host.parse::<Host>().unwrap())
+}
+
+fn path(text: &str) -> RepositoryPath {
+    text.parse().unwrap()
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// A registry that answers some requests in a way of its own.
+fn odd(instead: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static) -> FakeRegistry {
+    FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() })
+}
+
+#[test]
+fn lists_follow_their_pages() {
+    let registry = FakeRegistry::start(Behaviour { page: Some(2), ..Behaviour::default() });
+    registry.image("team/app", "a", &["1", "1.2", "1.2.3", "latest", "edge"]);
+    let tags = run(client(&registry.host()).tags(&path("team/app"))).unwrap();
+    assert_eq!(
+        tags.iter().map(golden::reference::Tag::as_str).collect::<Vec<_>>(),
+        ["1", "1.2", "1.2.3", "edge", "latest"]
+    );
+    assert_eq!(registry.requests().len(), 3);
+}
+
+#[test]
+fn a_hundred_thousand_tags_are_a_list() {
+    let registry = odd(|seen| {
+        let from: usize = seen.query("last").pop().map_or(0, |last| last.parse().unwrap());
+        let tags: Vec<String> = (from..from + 1000).map(|n| format!("t{n}")).collect();
+        let answer = Answer::new(200, json!({ "tags": tags }).to_string());
+        let next = from + 1000;
+        Some(if next < 100_000 {
+            answer.header("link", format!("<?last={next}>; rel=\"next\""))
+        } else {
+            answer
+        })
+    });
+    assert_eq!(run(client(&registry.host()).tags(&path("a"))).unwrap().len(), 100_000);
+}
+
+#[test]
+fn a_page_that_links_to_itself_ends_the_list() {
+    let registry = odd(|seen| {
+        Some(
+            Answer::new(200, r#"{"tags":["b","a","b"]}"#)
+                .header("link", format!("<{}>; rel=\"next\"", seen.path)),
+        )
+    });
+    assert_eq!(run(client(&registry.host()).tags(&path("a"))).unwrap().len(), 2);
+    assert_eq!(registry.requests().len(), 1);
+}
+
+#[test]
+fn a_link_to_another_host_is_refused() {
+    let registry = odd(|_| {
+        Some(Answer::new(200, r#"{"tags":["a"]}"#).header("link", "<http://127.0.0.2:1/x>; rel=\"next\""))
+    });
+    let error = run(client(&registry.host()).tags(&path("a"))).unwrap_err();
+    assert!(error.to_string().contains("on another host"), "{error}");
+}
+
+#[test]
+fn no_tags_and_no_repository_are_both_none() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    registry.image("empty", "a", &[]);
+    for name in ["empty", "unknown"] {
+        assert!(run(client(&registry.host()).tags(&path(name))).unwrap().is_empty());
+    }
+    let portal = odd(|_| Some(Answer::new(404, "404 page not found\n")));
+    let error = run(client(&portal.host()).tags(&path("a"))).unwrap_err();
+    assert_eq!(error.kind, Kind::NotFound, "a bare 404 says nothing: {error}");
+}
+
+#[test]
+fn bad_manifests_are_clear_errors() {
+    let manifest = json!({ "schemaVersion": 2, "config": {}, "layers": [] }).to_string();
+    let other = Digest::of(b"other").to_string();
+    let with = move |answer: Answer| odd(move |_| Some(answer.clone()));
+    let ok = |body: &str| Answer::new(200, body).header("content-type", media::OCI_MANIFEST);
+    let html = Answer::new(200, "<html>please log in").header("content-type", "text/html");
+    let huge = Answer::Half { status: 200, headers: Vec::new(), body: b"{}".to_vec() }
+        .header("content-length", 100_000_000);
+    for (answer, target, kind, words) in [
+        (ok(&manifest), Some(&other), Kind::Digest, "does not have the digest"),
+        (
+            ok(&manifest).header("docker-content-digest", &other),
+            None,
+            Kind::Digest,
+            "does not have the digest",
+        ),
+        (ok("{nonsense"), None, Kind::Malformed, "the manifest is not JSON"),
+        (html, None, Kind::Malformed, "the answer is a web page, not a manifest"),
+        (
+            Answer::new(200, r#"{"schemaVersion":1}"#).header("content-type", media::DOCKER_SCHEMA1),
+            None,
+            Kind::Unsupported,
+            "schema 1",
+        ),
+        (huge, None, Kind::TooLarge, "larger than 4096 KiB"),
+    ] {
+        let registry = with(answer);
+        let target = match target {
+            Some(digest) => Target::Digest(digest.parse().unwrap()),
+            None => Target::Tag("1".parse().unwrap()),
+        };
+        let error = run(client(&registry.host()).get_manifest(&path("a"), &target)).unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(error.to_string().starts_with("GET http://127.0.0.1"), "{error}");
+    }
+}
+
+#[test]
+fn a_list_that_is_a_web_page_is_no_list() {
+    let registry = odd(|_| Some(Answer::new(200, "<!DOCTYPE html><p>log in")));
+    let run = Golden::new().run(&["ls", &registry.host()]).exit(1);
+    assert!(run.stderr.contains("the answer is a web page"), "{}", run.stderr);
+    let run = Golden::new().run(&["ls", &format!("{}/a", registry.host())]).exit(1);
+    assert!(run.stderr.contains("captive portal"), "{}", run.stderr);
+}
+
+#[test]
+fn what_passes_is_tried_again() {
+    for status in [429, 500, 502, 503, 504] {
+        let count = AtomicUsize::new(0);
+        let registry = odd(move |_| {
+            (count.fetch_add(1, Ordering::SeqCst) < 2)
+                .then(|| Answer::new(status, "not now").header("retry-after", 0))
+        });
+        run(client(&registry.host()).ping()).unwrap();
+        assert_eq!(registry.requests().len(), 3, "{status}");
+    }
+}
+
+#[test]
+fn a_quota_is_not_waited_for() {
+    let registry = odd(|_| Some(Answer::new(429, "toomanyrequests: You have reached your pull rate limit.")));
+    let error = run(client(&registry.host()).ping()).unwrap_err();
+    assert_eq!((error.kind, registry.requests().len()), (Kind::Quota, 1), "{error}");
+    let registry = odd(|_| Some(Answer::new(429, "later").header("retry-after", 21600)));
+    let error = run(client(&registry.host()).ping()).unwrap_err();
+    assert!(error.to_string().contains("asks to wait 21600 s"), "{error}");
+    assert_eq!(registry.requests().len(), 1);
+}
+
+#[test]
+fn a_stall_ends() {
+    let count = AtomicUsize::new(0);
+    let registry = odd(move |_| (count.fetch_add(1, Ordering::SeqCst) == 0).then_some(Answer::Stall));
+    run(client(&registry.host()).ping()).unwrap();
+    assert_eq!(registry.requests().len(), 2);
+}
+
+#[test]
+fn tags_go_out_in_one_request_where_the_registry_says_so() {
+    let tags: Vec<_> = ["1.2.3", "1.2", "1", "latest"].map(|tag| tag.parse().unwrap()).to_vec();
+    for (fan_out, puts) in [(true, 1), (false, 5)] {
+        let registry = FakeRegistry::start(Behaviour { fan_out, ..Behaviour::default() });
+        let digest = registry.image("a", "x", &[]);
+        let client = client(&registry.host());
+        let target = Target::Digest(digest.parse().unwrap());
+        let raw = run(client.get_manifest(&path("a"), &target)).unwrap().unwrap();
+        run(client.put_tags(&path("a"), &tags, &raw)).unwrap();
+        assert_eq!(registry.tags("a").into_values().collect::<Vec<_>>(), vec![digest; 4]);
+        assert_eq!(registry.requests().iter().filter(|line| line.starts_with("PUT")).count(), puts);
+    }
+}
+
+fn blob(size: usize) -> (Bytes, Descriptor) {
+    let content: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    let descriptor = Descriptor::of(media::OCI_LAYER, &content);
+    (content.into(), descriptor)
+}
+
+#[test]
+fn a_blob_is_sent_once_and_mounted_where_it_can_be() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let (content, descriptor) = blob(100_000);
+    let client = client(&registry.host());
+    run(async {
+        let sent = client.push_blob(&path("a"), &descriptor, &content).await.unwrap();
+        assert_eq!(sent, Upload::Sent(100_000));
+        assert_eq!(client.push_blob(&path("a"), &descriptor, &content).await.unwrap(), Upload::Present);
+        let mounted = client.push_blob_or_mount(&path("b"), &descriptor, &path("a"), &content).await.unwrap();
+        assert_eq!(mounted, Upload::Mounted);
+        let read = client.get_blob(&path("b"), &descriptor, 1_000_000).await.unwrap();
+        assert_eq!(read, content);
+    });
+    assert_eq!(registry.open_uploads(), 0);
+}
+
+/// Every fault at every request of an upload, against a registry: the upload goes through in spite of it.
+fn survives_every_fault(upstream: &str, repository: &str) {
+    let (content, descriptor) = blob(300_000);
+    let upload = |host: String, name: String| {
+        run(async {
+            let client = client(&host);
+            let repository = path(&name);
+            client.push_blob(&repository, &descriptor, &content).await?;
+            let config = Descriptor::of(media::OCI_CONFIG, b"{}");
+            client.push_blob(&repository, &config, &Bytes::from(b"{}".as_slice())).await?;
+            let manifest = json!({ "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": config, "layers": [descriptor] });
+            let manifest = RawManifest::new(media::OCI_MANIFEST, manifest.to_string().into_bytes());
+            client.put_manifest(&repository, &Target::Tag("1".parse().unwrap()), &manifest).await?;
+            client.get_manifest(&repository, &Target::Tag("1".parse().unwrap())).await
+        })
+    };
+    let clean = fault_proxy(upstream, None);
+    upload(clean.host(), format!("{repository}/clean")).unwrap();
+    let requests = clean.seen().len();
+    for fault in Fault::ALL {
+        for index in 0..requests {
+            let name = format!("{repository}/{index}-{}", format!("{fault:?}").to_lowercase());
+            let proxy = fault_proxy(upstream, Some((index, fault)));
+            let first = upload(proxy.host(), name.clone());
+            // A manifest that is changed on its way is told, not hidden; the same again is whole.
+            if let Err(error) = first {
+                assert!(
+                    matches!(fault, Fault::CorruptAnswer | Fault::CorruptRequest),
+                    "{fault:?} {index}: {error}"
+                );
+                upload(proxy.host(), name).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn uploads_survive_every_fault_at_the_fake() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    survives_every_fault(&registry.host(), "faults");
+}
+
+#[test]
+fn uploads_survive_every_fault_at_a_real_registry() {
+    survives_every_fault(services::registry(), &format!("faults/t{}", std::process::id()));
+}
+
+#[test]
+fn a_blob_that_breaks_off_is_read_on() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let (content, descriptor) = blob(200_000);
+    run(client(&registry.host()).push_blob(&path("a"), &descriptor, &content)).unwrap();
+    let proxy = fault_proxy(&registry.host(), Some((0, Fault::CutAnswer)));
+    let read = run(async {
+        let mut reader = client(&proxy.host()).read_blob(&path("a"), &descriptor).await.unwrap();
+        let mut all = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut all).await.map(|_| all)
+    });
+    assert_eq!(read.unwrap(), content.to_vec());
+    assert_eq!(proxy.seen().len(), 2);
+    assert!(proxy.seen()[1].header("range").is_some());
+}
+
+#[test]
+fn a_blob_that_is_not_its_digest_fails_at_its_end() {
+    let registry = odd(|seen| seen.path.contains("/blobs/").then(|| Answer::new(200, "wrong")));
+    let descriptor = Descriptor::of(media::OCI_LAYER, b"right");
+    let error = run(async {
+        let mut reader = client(&registry.host()).read_blob(&path("a"), &descriptor).await.unwrap();
+        tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut Vec::new()).await.unwrap_err()
+    });
+    assert!(error.to_string().contains("does not have the digest"), "{error}");
+}

@@ -1,0 +1,383 @@
+//! A registry in the test's own process: strict, and able to do what no registry that we can install does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use golden::reference::Digest;
+use serde_json::{Value, json};
+
+use super::server::{Answer, Seen, Server, handler};
+
+/// A function that answers some requests.
+pub(crate) type Instead = Arc<dyn Fn(&Seen) -> Option<Answer> + Send + Sync>;
+
+/// How the registry behaves where registries differ.
+#[derive(Clone, Default)]
+pub(crate) struct Behaviour {
+    /// It takes `?tag=…&tag=…`, and says so with `OCI-Tag`.
+    pub(crate) fan_out: bool,
+    /// It deletes a tag by its name, as distribution 3 does.
+    pub(crate) deletes_tags: bool,
+    /// Deletion is switched off.
+    pub(crate) no_deletion: bool,
+    /// It gives lists in pages of so many.
+    pub(crate) page: Option<usize>,
+    /// It keeps lists of referrers.
+    pub(crate) referrers: bool,
+    /// It wants this Authorization header, and this challenge is given to those who lack it.
+    pub(crate) authorization: Option<(String, String)>,
+    /// Asked first; what it answers is the answer.
+    pub(crate) instead: Option<Instead>,
+}
+
+/// The content of a repository.
+#[derive(Default)]
+struct Repository {
+    blobs: BTreeMap<String, Vec<u8>>,
+    manifests: BTreeMap<String, (String, Vec<u8>)>,
+    tags: BTreeMap<String, String>,
+}
+
+#[derive(Default)]
+struct State {
+    repositories: BTreeMap<String, Repository>,
+    uploads: BTreeMap<String, Vec<u8>>,
+    next: usize,
+}
+
+/// The registry.
+pub(crate) struct FakeRegistry {
+    /// The server, with its requests.
+    pub(crate) server: Server,
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeRegistry {
+    /// Starts one.
+    pub(crate) fn start(behaviour: Behaviour) -> Self {
+        Self::with_tls(behaviour, None)
+    }
+
+    /// Starts one that speaks TLS.
+    pub(crate) fn with_tls(behaviour: Behaviour, tls: Option<tokio_rustls::rustls::ServerConfig>) -> Self {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let shared = state.clone();
+        let server = Server::on(
+            0,
+            tls,
+            handler(move |seen| {
+                if let Some(answer) = behaviour.instead.as_ref().and_then(|instead| instead(seen)) {
+                    return answer;
+                }
+                if let Some((wanted, challenge)) = &behaviour.authorization
+                    && seen.header("authorization") != Some(wanted)
+                {
+                    return refuse(401, "UNAUTHORIZED", "authentication required")
+                        .header("www-authenticate", challenge);
+                }
+                answer(&mut lock(&shared), seen, &behaviour)
+            }),
+        );
+        Self { server, state }
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub(crate) fn host(&self) -> String {
+        self.server.host()
+    }
+
+    /// Puts an image into a repository by hand, under these tags. Gives its digest.
+    pub(crate) fn image(&self, repository: &str, content: &str, tags: &[&str]) -> String {
+        let mut state = lock(&self.state);
+        let repository = state.repositories.entry(repository.to_owned()).or_default();
+        let mut blob = |bytes: Vec<u8>| {
+            let (digest, size) = (Digest::of(&bytes).to_string(), bytes.len());
+            repository.blobs.insert(digest.clone(), bytes);
+            (digest, size)
+        };
+        let config = json!({ "architecture": "amd64", "os": "linux", "created": "2024-05-06T07:08:09Z",
+            "config": { "Labels": { "content": content, "org.opencontainers.image.version": "1.2.3" } },
+            "rootfs": { "type": "layers", "diff_ids": [] } });
+        let (config, config_size) = blob(config.to_string().into_bytes());
+        let (layer, layer_size) = blob(content.as_bytes().to_vec());
+        let media_type = golden::oci::media::OCI_MANIFEST;
+        let manifest = json!({ "schemaVersion": 2, "mediaType": media_type,
+            "config": { "mediaType": golden::oci::media::OCI_CONFIG, "digest": config, "size": config_size },
+            "layers": [{ "mediaType": golden::oci::media::OCI_LAYER, "digest": layer, "size": layer_size }] });
+        put(repository, media_type, manifest.to_string().into_bytes(), tags)
+    }
+
+    /// Puts an index of these manifests into a repository. Gives its digest.
+    pub(crate) fn index(&self, repository: &str, children: &[&str], tags: &[&str]) -> String {
+        let mut state = lock(&self.state);
+        let repository = state.repositories.entry(repository.to_owned()).or_default();
+        let entries = children.iter().map(|child| {
+            let (media_type, bytes) = &repository.manifests[*child];
+            json!({ "mediaType": media_type, "digest": child, "size": bytes.len() })
+        });
+        let media_type = golden::oci::media::OCI_INDEX;
+        let index =
+            json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries.collect::<Vec<_>>() });
+        put(repository, media_type, index.to_string().into_bytes(), tags)
+    }
+
+    /// The tags of a repository, with what they name.
+    pub(crate) fn tags(&self, repository: &str) -> BTreeMap<String, String> {
+        lock(&self.state).repositories.get(repository).map(|found| found.tags.clone()).unwrap_or_default()
+    }
+
+    /// Whether a repository has a manifest.
+    pub(crate) fn has(&self, repository: &str, digest: &str) -> bool {
+        lock(&self.state)
+            .repositories
+            .get(repository)
+            .is_some_and(|found| found.manifests.contains_key(digest))
+    }
+
+    /// Uploads that were begun and neither finished nor cancelled.
+    pub(crate) fn open_uploads(&self) -> usize {
+        lock(&self.state).uploads.len()
+    }
+
+    /// `METHOD path` of every request so far.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.server.seen().iter().map(|seen| format!("{} {}", seen.method, seen.path)).collect()
+    }
+}
+
+fn lock(state: &Arc<Mutex<State>>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn put(repository: &mut Repository, media_type: &str, bytes: Vec<u8>, tags: &[&str]) -> String {
+    let digest = Digest::of(&bytes).to_string();
+    repository.manifests.insert(digest.clone(), (media_type.to_owned(), bytes));
+    for tag in tags {
+        repository.tags.insert((*tag).to_owned(), digest.clone());
+    }
+    digest
+}
+
+/// An error in the registry's own form.
+pub(crate) fn refuse(status: u16, code: &str, message: &str) -> Answer {
+    let body = json!({ "errors": [{ "code": code, "message": message, "detail": null }] });
+    Answer::new(status, body.to_string()).header("content-type", "application/json")
+}
+
+fn json_answer(value: &Value) -> Answer {
+    Answer::new(200, value.to_string()).header("content-type", "application/json")
+}
+
+fn answer(state: &mut State, seen: &Seen, behaviour: &Behaviour) -> Answer {
+    let route = seen.route().to_owned();
+    let Some(rest) = route.strip_prefix("/v2/") else { return Answer::new(404, "404 page not found\n") };
+    if rest.is_empty() {
+        return json_answer(&json!({}));
+    }
+    if rest == "_catalog" {
+        let names = state.repositories.keys().cloned().collect();
+        return list(seen, behaviour, "repositories", names, &json!({}));
+    }
+    for (noun, act) in [
+        ("/tags/list", tags as fn(&mut State, &Seen, &Behaviour, &str, &str) -> Answer),
+        ("/blobs/uploads/", uploads),
+        ("/blobs/", blobs),
+        ("/manifests/", manifests),
+        ("/referrers/", referrers),
+    ] {
+        if let Some((name, last)) = rest.rsplit_once(noun) {
+            return act(state, seen, behaviour, name, last);
+        }
+    }
+    Answer::new(404, "404 page not found\n")
+}
+
+fn list(seen: &Seen, behaviour: &Behaviour, key: &str, names: Vec<String>, base: &Value) -> Answer {
+    let last = seen.query("last").pop();
+    let rest: Vec<String> =
+        names.into_iter().filter(|name| last.as_ref().is_none_or(|last| name > last)).collect();
+    let page = behaviour.page.unwrap_or(usize::MAX).min(rest.len());
+    let mut value = base.clone();
+    value[key] = json!(rest[..page]);
+    let answer = json_answer(&value);
+    if page < rest.len() {
+        return answer.header("link", format!("<{}?last={}>; rel=\"next\"", seen.route(), rest[page - 1]));
+    }
+    answer
+}
+
+fn tags(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, _: &str) -> Answer {
+    let Some(repository) = state.repositories.get(name) else {
+        return refuse(404, "NAME_UNKNOWN", "repository name not known to registry");
+    };
+    if repository.tags.is_empty() {
+        return json_answer(&json!({ "name": name, "tags": null }));
+    }
+    list(seen, behaviour, "tags", repository.tags.keys().cloned().collect(), &json!({ "name": name }))
+}
+
+fn blobs(state: &mut State, seen: &Seen, _: &Behaviour, name: &str, digest: &str) -> Answer {
+    let found = state.repositories.get(name).and_then(|repository| repository.blobs.get(digest));
+    let Some(bytes) = found else { return refuse(404, "BLOB_UNKNOWN", "blob unknown to registry") };
+    let from =
+        seen.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    match from {
+        Some(from) => {
+            let from: usize = from;
+            Answer::new(206, &bytes[from..])
+                .header("content-range", format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len()))
+        }
+        None => Answer::new(200, bytes.clone()).header("docker-content-digest", digest),
+    }
+}
+
+fn uploads(state: &mut State, seen: &Seen, _: &Behaviour, name: &str, session: &str) -> Answer {
+    let location =
+        |session: &str, offset: usize| format!("/v2/{name}/blobs/uploads/{session}?_state={offset}");
+    if seen.method == "POST" {
+        if let (Some(digest), Some(from)) = (seen.query("mount").pop(), seen.query("from").pop())
+            && let Some(bytes) =
+                state.repositories.get(&from).and_then(|other| other.blobs.get(&digest)).cloned()
+        {
+            state.repositories.entry(name.to_owned()).or_default().blobs.insert(digest, bytes);
+            return Answer::new(201, "");
+        }
+        state.next += 1;
+        let session = format!("session-{}", state.next);
+        state.uploads.insert(session.clone(), Vec::new());
+        return Answer::new(202, "").header("location", location(&session, 0)).header("range", "0-0");
+    }
+    let Some(received) = state.uploads.get_mut(session) else {
+        return refuse(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
+    };
+    if seen.query("_state").pop() != Some(received.len().to_string())
+        && seen.method != "GET"
+        && seen.method != "DELETE"
+    {
+        return refuse(404, "BLOB_UPLOAD_INVALID", "an old Location was used");
+    }
+    match seen.method.as_str() {
+        "GET" => {
+            let end = received.len().saturating_sub(1);
+            let length = received.len();
+            Answer::new(204, "")
+                .header("location", location(session, length))
+                .header("range", format!("0-{end}"))
+        }
+        "DELETE" => {
+            state.uploads.remove(session);
+            Answer::new(204, "")
+        }
+        "PATCH" => {
+            let from = seen.header("content-range").and_then(|range| range.split('-').next()?.parse().ok());
+            if from != Some(received.len()) {
+                return refuse(416, "BLOB_UPLOAD_INVALID", "out of order");
+            }
+            received.extend_from_slice(&seen.body);
+            let length = received.len();
+            Answer::new(202, "")
+                .header("location", location(session, length))
+                .header("range", format!("0-{}", length - 1))
+        }
+        "PUT" => {
+            let whole = [received.as_slice(), &seen.body].concat();
+            let wanted = seen.query("digest").pop().unwrap_or_default();
+            if Digest::of(&whole).to_string() != wanted {
+                state.uploads.remove(session);
+                return refuse(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+            }
+            state.uploads.remove(session);
+            state.repositories.entry(name.to_owned()).or_default().blobs.insert(wanted.clone(), whole);
+            Answer::new(201, "").header("docker-content-digest", wanted)
+        }
+        _ => refuse(405, "UNSUPPORTED", "method"),
+    }
+}
+
+fn manifests(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, target: &str) -> Answer {
+    let unknown = || refuse(404, "MANIFEST_UNKNOWN", "manifest unknown");
+    if seen.method == "PUT" {
+        return put_manifest(state.repositories.entry(name.to_owned()).or_default(), seen, behaviour, target);
+    }
+    let Some(repository) = state.repositories.get_mut(name) else {
+        return refuse(404, "NAME_UNKNOWN", "repository name not known to registry");
+    };
+    let is_digest = target.contains(':');
+    let digest = if is_digest { Some(target.to_owned()) } else { repository.tags.get(target).cloned() };
+    let digest = digest.filter(|digest| repository.manifests.contains_key(digest));
+    if seen.method == "DELETE" {
+        if behaviour.no_deletion {
+            return refuse(405, "UNSUPPORTED", "The operation is unsupported.");
+        }
+        if !is_digest && !behaviour.deletes_tags {
+            return refuse(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+        }
+        let Some(digest) = digest else { return unknown() };
+        if is_digest {
+            repository.manifests.remove(&digest);
+            repository.tags.retain(|_, named| *named != digest);
+        } else {
+            repository.tags.remove(target);
+        }
+        return Answer::new(202, "");
+    }
+    let Some(digest) = digest else { return unknown() };
+    let (media_type, bytes) = &repository.manifests[&digest];
+    // As distribution 2.8: with less than all types, what is there is not found.
+    if !seen.header("accept").is_some_and(|accept| accept.contains(media_type.as_str())) {
+        return unknown();
+    }
+    Answer::new(200, bytes.clone())
+        .header("content-type", media_type)
+        .header("docker-content-digest", &digest)
+}
+
+fn put_manifest(repository: &mut Repository, seen: &Seen, behaviour: &Behaviour, target: &str) -> Answer {
+    let digest = Digest::of(&seen.body).to_string();
+    let invalid = |message: &str| refuse(400, "MANIFEST_INVALID", message);
+    let Ok(value) = serde_json::from_slice::<Value>(&seen.body) else { return invalid("not JSON") };
+    let kind = seen.header("content-type").unwrap_or_default().to_owned();
+    if value["mediaType"].as_str().is_some_and(|own| own != kind) {
+        return invalid("Content-Type is not mediaType");
+    }
+    if target.contains(':') && target != digest {
+        return refuse(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+    }
+    let list = |key: &str| value[key].as_array().cloned().unwrap_or_default();
+    let text = |entry: &Value| entry["digest"].as_str().unwrap_or_default().to_owned();
+    let blobs: BTreeSet<String> = list("layers").iter().chain(value.get("config")).map(text).collect();
+    let missing = blobs.iter().find(|blob| !repository.blobs.contains_key(*blob));
+    let missing = missing.cloned().or_else(|| {
+        list("manifests").iter().map(text).find(|child| !repository.manifests.contains_key(child))
+    });
+    if let Some(missing) = missing {
+        return refuse(400, "MANIFEST_BLOB_UNKNOWN", &missing);
+    }
+    let mut tags: Vec<String> = if target.contains(':') { Vec::new() } else { vec![target.to_owned()] };
+    let mut answer = Answer::new(201, "").header("docker-content-digest", &digest);
+    if behaviour.fan_out {
+        for tag in seen.query("tag") {
+            answer = answer.header("oci-tag", &tag);
+            tags.push(tag);
+        }
+    }
+    if behaviour.referrers && value.get("subject").is_some() {
+        answer = answer.header("oci-subject", value["subject"]["digest"].as_str().unwrap_or_default());
+    }
+    put(repository, &kind, seen.body.clone(), &tags.iter().map(String::as_str).collect::<Vec<_>>());
+    answer
+}
+
+fn referrers(state: &mut State, _: &Seen, behaviour: &Behaviour, name: &str, digest: &str) -> Answer {
+    if !behaviour.referrers {
+        return Answer::new(404, "404 page not found\n");
+    }
+    let found =
+        state.repositories.get(name).map(|repository| repository.manifests.iter()).into_iter().flatten();
+    let entries = found.filter_map(|(own, (media_type, bytes))| {
+        let value: Value = serde_json::from_slice(bytes).ok()?;
+        (value["subject"]["digest"] == digest)
+            .then(|| json!({ "mediaType": media_type, "digest": own, "size": bytes.len() }))
+    });
+    json_answer(&json!({ "schemaVersion": 2, "manifests": entries.collect::<Vec<_>>() }))
+}

@@ -1,0 +1,210 @@
+//! A small HTTP server in the test's own process: a function from request to answer, every request remembered.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A request as the server saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// The method.
+    pub(crate) method: String,
+    /// Path and query.
+    pub(crate) path: String,
+    /// Headers, names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The body; cut short when the client went away.
+    pub(crate) body: Vec<u8>,
+    /// The number of the request, from 0.
+    pub(crate) index: usize,
+}
+
+impl Seen {
+    /// A header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The path without its query.
+    pub(crate) fn route(&self) -> &str {
+        self.path.split('?').next().unwrap_or_default()
+    }
+
+    /// The values of a key of the query.
+    pub(crate) fn query(&self, key: &str) -> Vec<String> {
+        let query = self.path.split_once('?').map_or("", |(_, query)| query);
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        pairs.filter(|(name, _)| name == key).map(|(_, value)| value.into_owned()).collect()
+    }
+}
+
+/// What the server does.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// An answer.
+    Full { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
+    /// The head and half of the body, then a broken connection.
+    Half { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
+    /// The connection is closed without an answer.
+    Close,
+    /// Nothing, for a long time.
+    Stall,
+}
+
+impl Answer {
+    /// An answer with a body and no headers.
+    pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self::Full { status, headers: Vec::new(), body: body.into() }
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        if let Self::Full { headers, .. } | Self::Half { headers, .. } = &mut self {
+            headers.push((name.to_owned(), value.to_string()));
+        }
+        self
+    }
+}
+
+/// The function that answers.
+pub(crate) type Handler = Arc<dyn Fn(Seen) -> futures_util::future::BoxFuture<'static, Answer> + Send + Sync>;
+
+/// A handler from a function that need not wait.
+pub(crate) fn handler(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Handler {
+    Arc::new(move |seen| {
+        let answer = answer(&seen);
+        Box::pin(async move { answer })
+    })
+}
+
+/// A server that runs until it is dropped.
+pub(crate) struct Server {
+    /// Its port on 127.0.0.1.
+    pub(crate) port: u16,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Server {
+    /// Starts on a free port.
+    pub(crate) fn start(handler: Handler) -> Self {
+        Self::on(0, None, handler)
+    }
+
+    /// Starts on `port` (0: a free one), with TLS if a configuration is given.
+    pub(crate) fn on(port: u16, tls: Option<tokio_rustls::rustls::ServerConfig>, handler: Handler) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", port))).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let log = seen.clone();
+        let tls = tls.map(|config| tokio_rustls::TlsAcceptor::from(Arc::new(config)));
+        drop(runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (handler, log, tls) = (handler.clone(), log.clone(), tls.clone());
+                drop(tokio::spawn(async move {
+                    match tls {
+                        None => serve(stream, handler, log).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, handler, log).await;
+                            }
+                        }
+                    }
+                }));
+            }
+        }));
+        Self { port, seen, _runtime: runtime }
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Every request so far.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    handler: Handler,
+    log: Arc<Mutex<Vec<Seen>>>,
+) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (handler, log) = (handler.clone(), log.clone());
+        async move { one(request, handler, log).await }
+    });
+    // A connection that breaks is what many tests are about.
+    drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+}
+
+type Body = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
+
+async fn one(
+    request: Request<Incoming>,
+    handler: Handler,
+    log: Arc<Mutex<Vec<Seen>>>,
+) -> Result<Response<Body>, std::io::Error> {
+    let (head, mut incoming) = request.into_parts();
+    let mut body = Vec::new();
+    while let Some(Ok(frame)) = incoming.frame().await {
+        if let Some(piece) = frame.data_ref() {
+            body.extend_from_slice(piece);
+        }
+    }
+    let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let seen = {
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = Seen {
+            method: head.method.to_string(),
+            path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            headers: head.headers.iter().map(|(key, value)| (key.to_string(), text(value))).collect(),
+            body,
+            index: log.len(),
+        };
+        log.push(seen.clone());
+        seen
+    };
+    let is_head = seen.method == "HEAD";
+    let (status, headers, body, half) = match handler(seen).await {
+        Answer::Full { status, headers, body } => (status, headers, body, false),
+        Answer::Half { status, headers, body } => (status, headers, body, true),
+        Answer::Close => return Err(std::io::Error::other("closed by the test")),
+        Answer::Stall => {
+            tokio::time::sleep(std::time::Duration::from_mins(10)).await;
+            return Err(std::io::Error::other("stalled by the test"));
+        }
+    };
+    let mut response = Response::builder().status(status);
+    let length = headers.iter().any(|(key, _)| key.eq_ignore_ascii_case("content-length"));
+    for (key, value) in headers {
+        response = response.header(key, value);
+    }
+    if !length {
+        response = response.header("content-length", body.len());
+    }
+    let body = if is_head { Vec::new() } else { body };
+    let body: Body = if half {
+        let piece = Bytes::copy_from_slice(&body[..body.len() / 2]);
+        let cut = async {
+            // What was written before is on its way by now.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            Err(std::io::Error::other("cut by the test"))
+        };
+        let first = futures_util::stream::iter([Ok(Frame::data(piece))]);
+        StreamBody::new(futures_util::StreamExt::chain(first, futures_util::stream::once(cut))).boxed()
+    } else {
+        Full::new(Bytes::from(body)).map_err(|never: Infallible| match never {}).boxed()
+    };
+    response.body(body).map_err(std::io::Error::other)
+}
