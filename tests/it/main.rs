@@ -7,6 +7,7 @@ mod escaping;
 mod images;
 mod render;
 mod auth;
+mod embedded;
 mod cli;
 mod interrupt;
 mod delete;

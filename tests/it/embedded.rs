@@ -1,0 +1,149 @@
+//! What the embedded engine makes is what Docker would have made, and what it cannot make so it refuses.
+
+use std::collections::BTreeMap;
+
+use golden::engine::embedded::Error;
+use golden::render::PinnedBase;
+use golden::resolve::image::{Family, FileEntry, FileKind, Owner};
+
+use crate::support::assembling::{
+    assemble, base, certificate, differences, docker, engine, file, image, load, tree,
+};
+use crate::support::services;
+
+/// A multi-threaded runtime: layers are scanned on threads beside the one that reads them.
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(future)
+}
+
+#[test]
+fn certificates_on_debian_are_what_its_tool_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = [
+        ("b-one", "/C=DE/O=Example/CN=Root"),
+        ("a-two", "/C=de/O=  EXAMPLE/CN=root"),
+        ("weird", "/O=Ünï  Corp /CN=Weird   ROOT+OU=Multi/emailAddress=A@B.example"),
+    ];
+    let mut golden = image("trust/debian");
+    golden.family = Family::Debian;
+    for (name, subject) in subjects {
+        golden.certificates.push(certificate(folder.path(), name, subject));
+    }
+    let mut dockerfile = format!("FROM {}\n", services::base_debian());
+    for certificate in &golden.certificates {
+        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        std::fs::write(folder.path().join(&certificate.name), &certificate.pem).unwrap();
+        dockerfile += &format!("COPY {} /usr/local/share/ca-certificates/\n", certificate.name);
+    }
+    dockerfile += "RUN update-ca-certificates\n";
+    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
+    docker(&["build", "-q", "-t", "golden-test/trust-docker", folder.path().to_str().unwrap()]);
+
+    run(async {
+        let (embedded, blobs) = engine(folder.path());
+        let assembled = assemble(&embedded, &golden, base(services::base_debian()).await).await.unwrap();
+        load(folder.path(), &assembled, "golden-test/trust-embedded:1", &blobs).await;
+    });
+    let found = differences(&tree("golden-test/trust-docker"), &tree("golden-test/trust-embedded:1"));
+    assert_eq!(found, Vec::<String>::new());
+    for name in ["b-one", "a-two", "weird"] {
+        let path = format!("/usr/local/share/ca-certificates/{name}.crt");
+        let verify = ["run", "--rm", "golden-test/trust-embedded:1", "openssl", "verify", "-CApath", "/etc/ssl/certs", &path];
+        assert_eq!(docker(&verify), format!("{path}: OK"));
+    }
+}
+
+#[test]
+fn files_leave_the_tree_that_copy_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut golden = image("files/debian");
+    golden.config.workdir = Some("/srv/new/work".to_owned());
+    let named = Owner::Named { user: "www-data".to_owned(), group: Some("adm".to_owned()) };
+    golden.files = vec![
+        file("/etc/motd", "hello\n"),
+        FileEntry { mode: 0o4755, ..file("/bin/tool", "x") },
+        FileEntry { mode: 0o600, ..file("/root/.secret", "x") },
+        FileEntry { mode: 0o1777, owner: Owner::ROOT, ..FileEntry { kind: FileKind::Directory, ..file("/scratch", "") } },
+        file("/tmp/in-tmp", "x"),
+        FileEntry { owner: named, ..file("/opt/a/b/c", "x") },
+        FileEntry { kind: FileKind::Symlink("../etc/motd".to_owned()), ..file("/usr/motd", "") },
+    ];
+    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("motd", "hello\n");
+    write("x", "x");
+    write(
+        "Dockerfile",
+        &format!(
+            "FROM {}\nRUN printf 'hello\\n' > /etc/motd && chmod 644 /etc/motd && printf x > /bin/tool && chmod 4755 /bin/tool \
+             && printf x > /root/.secret && chmod 600 /root/.secret && mkdir -m 1777 /scratch && printf x > /tmp/in-tmp \
+             && mkdir -p /opt/a/b && printf x > /opt/a/b/c && chown www-data:adm /opt/a/b/c && ln -s ../etc/motd /usr/motd\n\
+             WORKDIR /srv/new/work\n",
+            services::base_debian()
+        ),
+    );
+    docker(&["build", "-q", "-t", "golden-test/files-docker", folder.path().to_str().unwrap()]);
+    run(async {
+        let (embedded, blobs) = engine(folder.path());
+        let assembled = assemble(&embedded, &golden, base(services::base_debian()).await).await.unwrap();
+        load(folder.path(), &assembled, "golden-test/files-embedded:1", &blobs).await;
+    });
+    let found = differences(&tree("golden-test/files-docker"), &tree("golden-test/files-embedded:1"));
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn what_must_be_executed_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (embedded, _) = engine(folder.path());
+        let mut golden = image("refused");
+        golden.packages.install = vec!["tini".to_owned()];
+        let error = assemble(&embedded, &golden, PinnedBase::Scratch).await.unwrap_err();
+        assert!(error.needs_execution());
+        insta::assert_snapshot!(error, @r#"[packages] install = ["tini"] must be executed, which only the docker engine can do"#);
+
+        let mut golden = image("refused");
+        golden.family = Family::Debian;
+        golden.certificates.push(certificate(folder.path(), "ca", "/CN=ca"));
+        let error = assemble(&embedded, &golden, base(services::base_debian_slim()).await).await.unwrap_err();
+        assert!(error.needs_execution());
+        insta::assert_snapshot!(error, @"[certs] trust: the base has no update-ca-certificates (package ca-certificates) must be executed, which only the docker engine can do");
+    });
+}
+
+#[test]
+fn a_base_that_cannot_be_built_on_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (embedded, _) = engine(folder.path());
+        let mut golden = image("refused");
+        golden.platforms = vec!["linux/s390x".parse().unwrap()];
+        let error = assemble(&embedded, &golden, base(services::base_busybox()).await).await.unwrap_err();
+        assert!(matches!(&error, Error::Platform { .. }), "{error}");
+        let PinnedBase::Registry { reference, .. } = base(services::base_busybox()).await else { unreachable!() };
+        let digest = golden::reference::Digest::of(b"nothing");
+        let gone = PinnedBase::Registry { reference, digest };
+        let error = assemble(&embedded, &image("refused"), gone).await.unwrap_err();
+        assert!(matches!(&error, Error::BaseMissing { .. }), "{error}");
+    });
+}
+
+#[test]
+fn metadata_reads_no_layer_and_an_index_has_every_platform() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (embedded, _) = engine(folder.path());
+        let mut golden = image("metadata");
+        golden.labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let assembled = assemble(&embedded, &golden, base(services::base_busybox()).await).await.unwrap();
+        assert!(!folder.path().join("cache/layers").exists(), "a layer was read");
+        assert!(assembled.images[0].layers.len() == 1, "a layer was made");
+
+        golden.platforms = vec!["linux/amd64".parse().unwrap(), "linux/arm64".parse().unwrap()];
+        let assembled = assemble(&embedded, &golden, PinnedBase::Scratch).await.unwrap();
+        let golden::oci::Manifest::Index(index) = assembled.top.parse().unwrap() else { panic!("no index") };
+        assert_eq!(index.manifests.len(), 2);
+    });
+}
