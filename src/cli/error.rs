@@ -36,6 +36,13 @@ impl Failure {
         Self::new(Exit::Interrupted, anyhow::anyhow!("interrupted"))
     }
 
+    /// Shows what happened and what to do next.
+    pub fn show(&self, context: &super::Context) {
+        if let Some(error) = &self.error {
+            crate::report::failure(&context.out, error.as_ref(), &self.hints);
+        }
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -124,9 +124,7 @@ pub(super) fn end(context: &Context, result: Result<Exit, Failure>) -> ExitCode 
     let exit = match result {
         Ok(exit) => exit,
         Err(failure) => {
-            if let Some(error) = &failure.error {
-                report::failure(&context.out, error.as_ref(), &failure.hints);
-            }
+            failure.show(context);
             failure.exit
         }
     };

@@ -70,14 +70,24 @@ impl Session {
 /// The workspace without its images, for commands that need golden.toml alone. None when there is none; a broken
 /// one is shown, and ends the command.
 pub async fn workspace(context: &Context) -> Result<Option<Workspace>, Failure> {
-    let loaded = match load::spec(&surroundings(context, &[])?).await {
+    let mut loaded = match load::spec(&surroundings(context, &[])?).await {
         Ok(loaded) => loaded,
         Err(crate::workspace::discover::Error::NotFound(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    loaded.sources.set_prefix(prefix(&context.cwd, &loaded.root));
     show(context, &loaded.found, &loaded.sources)?;
     let lock = Lock::read(&loaded.root)?;
     Ok(Some(Workspace { root: loaded.root, spec: loaded.spec, lock }))
+}
+
+/// The way from where people are to the workspace, so that they can open what is shown.
+fn prefix(from: &Path, root: &Path) -> PathBuf {
+    match (root.strip_prefix(from), from.strip_prefix(root)) {
+        (Ok(below), _) => below.to_owned(),
+        (_, Ok(above)) => above.components().map(|_| "..").collect(),
+        _ => root.to_owned(),
+    }
 }
 
 /// Shows findings as text; errors among them are a failure.
@@ -126,6 +136,7 @@ fn epoch(context: &Context) -> Result<Option<i64>, Failure> {
 /// Opens the workspace and says what was found instead of showing it.
 pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checked, Failure> {
     let mut loaded = load::load(&surroundings(context, &options.set)?).await?;
+    loaded.sources.set_prefix(prefix(&context.cwd, &loaded.root));
     let templates = load::templates(&mut loaded);
     check_templates(&templates, &mut loaded);
     let mut found = std::mem::take(&mut loaded.found);
