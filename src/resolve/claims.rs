@@ -23,7 +23,8 @@ fn at(diagnostic: Diagnostic, place: &Place, text: impl Into<String>) -> Diagnos
     diagnostic.at(&place.file, place.span.clone(), text)
 }
 
-fn extras(drafts: &[&Draft], found: &mut Diagnostics) {
+/// Checks the extra tags of one repository.
+pub(super) fn extras(drafts: &[&Draft], found: &mut Diagnostics) {
     let variants: Vec<&str> =
         drafts.iter().filter_map(|draft| draft.image.variant.as_ref()).map(|v| v.as_str()).collect();
     for draft in drafts {
@@ -64,6 +65,9 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
         }
     }
     let mut told: Vec<(*const Draft, *const Draft)> = Vec::new();
+    // The tag that tells most comes first: a version, then what it moves.
+    let mut claims: Vec<_> = claims.into_iter().collect();
+    claims.sort_by_key(|(_, claims)| claims.iter().all(|claim| claim.compared));
     for (tag, claims) in &claims {
         for (n, first) in claims.iter().enumerate() {
             for second in &claims[n + 1..] {

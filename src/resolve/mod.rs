@@ -131,6 +131,9 @@ pub fn drafts(
     // A matrix or a draft that could not be made was told of; what refers to it is not to blame.
     let complete = complete && !found.has_errors();
     claims::check(&usable, found);
+    for draft in &broken {
+        claims::extras(&[draft], found);
+    }
     let mut drafts = graph::ordered(usable, complete, found);
     drafts.extend(broken);
     drafts

@@ -33,7 +33,15 @@ fn tidy(value: &mut Value) {
             object.remove("default");
             object.remove("format");
             without_null(object);
-            object.values_mut().for_each(tidy);
+            for (key, below) in object.iter_mut() {
+                match below {
+                    // The keys of these are names, not words of the schema.
+                    Value::Object(named) if key == "properties" || key == "definitions" => {
+                        named.values_mut().for_each(tidy);
+                    }
+                    _ => tidy(below),
+                }
+            }
             templated(object);
         }
         _ => {}

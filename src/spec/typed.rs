@@ -116,11 +116,13 @@ fn explain(
         };
     }
     let key = path.last().filter(|key| key.parse::<usize>().is_err());
-    let diagnostic = Diagnostic::error("spec.value", message.to_owned());
+    let diagnostic = Diagnostic::error("spec.value", in_toml(message));
     let diagnostic = files.at(diagnostic, span, "");
     match value.and_then(as_text) {
         Some(text) if message.contains("expected a string") => {
-            let quoted = quoted(&text);
+            // A mode of three digits is meant to be octal all the same.
+            let octal = key.is_some_and(|key| key == "mode") && text.len() == 3;
+            let quoted = if octal { quoted(&format!("0{text}")) } else { quoted(&text) };
             diagnostic.help(match key {
                 Some(key) => format!("write {} = {quoted}", bare_or_quoted(key)),
                 None => format!("write {quoted}"),
@@ -128,6 +130,20 @@ fn explain(
         }
         _ => diagnostic,
     }
+}
+
+/// serde's words for types in those of TOML.
+fn in_toml(message: &str) -> String {
+    let Some((found, expected)) = message.split_once(", expected ") else { return message.to_owned() };
+    let found = found.replace("sequence", "list").replace("map", "table").replace("floating point", "float");
+    let expected = match expected {
+        "a map" => "a table",
+        "a sequence" => "a list",
+        "u32" => "a number from 0 to 4294967295",
+        structure if structure.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 /// The words of serde's message about an unknown field.
@@ -144,7 +160,9 @@ fn words_after<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<&'m st
 }
 
 fn unknown_key(key: &str, known: &[&str], span: &Range<usize>, path: &[String], files: &Files) -> Diagnostic {
-    let above: Vec<&str> = path.iter().rev().skip(1).rev().map(String::as_str).collect();
+    let above = &path[..path.len().saturating_sub(1)];
+    let above: Vec<&str> =
+        above.iter().map(String::as_str).filter(|part| part.parse::<usize>().is_err()).collect();
     let place = if above.is_empty() { String::new() } else { format!(" in `{}`", above.join(".")) };
     let diagnostic = Diagnostic::error("spec.unknown-key", format!("unknown key `{key}`{place}"));
     let help = match closest(key, known.iter().copied()) {

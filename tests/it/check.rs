@@ -1,0 +1,198 @@
+//! `golden check`: everything that is wrong in the user's files is told at once, at its place, and nothing panics.
+
+use std::path::Path;
+
+use crate::support::workspace::Golden;
+
+const FINE: &str = "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
+
+/// Every file of tests/cases/bad is an image.toml; the whole message stands beside it.
+#[test]
+fn each_bad_file_has_its_message() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/bad");
+    let mut names: Vec<_> = std::fs::read_dir(&cases).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    names.sort();
+    assert!(names.len() > 15);
+    insta::with_settings!({ snapshot_path => &cases, prepend_module_to_snapshot => false, omit_expression => true }, {
+        for path in names {
+            #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+            let text = std::fs::read(&path).unwrap();
+            let run = Golden::new().workspace("").image("a", &String::from_utf8(text).unwrap()).run(&["check"]);
+            assert_eq!(run.code, 2, "{}:\n{}", path.display(), run.stderr);
+            assert!(run.stdout.is_empty(), "{}", run.stdout);
+            insta::assert_snapshot!(path.file_stem().unwrap().to_str().unwrap(), run.stderr);
+        }
+    });
+}
+
+#[test]
+fn the_files_of_a_workspace_are_told_of_together() {
+    let run = Golden::new()
+        .workspace("[workspce]\n[[registry]]\nname = \"team\"\nhots = \"x\"\n[defaults.image]\nname = \"x\"\n[defaults.config]\nexpose = [0]\n")
+        .image("a", "[image\n")
+        .image("b", "[image]\nname = \"b\"\nversion = \"1\"\nbase = { image = \"c\" }\n")
+        .run(&["check"])
+        .exit(2);
+    insta::assert_snapshot!(run.stderr);
+}
+
+#[test]
+fn json_and_annotations_are_data() {
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", "[image]\nname = \"A\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n");
+    let json: serde_json::Value =
+        serde_json::from_str(&golden.run(&["check", "--format", "json"]).exit(2).stdout).unwrap();
+    assert_eq!(json["schema"], 1);
+    let annotations = golden.run(&["check", "--format", "github"]).exit(2).stdout;
+    assert!(annotations.starts_with("::error file=a/image.toml,line=2,"), "{annotations}");
+    let fine = Golden::new().workspace("").image("a", FINE).run(&["check", "--format", "json"]).exit(0);
+    assert!(serde_json::from_str::<serde_json::Value>(&fine.stdout).is_ok());
+}
+
+#[test]
+fn odd_files_are_refused() {
+    let long = format!("{FINE}[labels]\nlong = \"{}\"\n", "x".repeat(10 << 20));
+    let not_utf8 = [FINE.as_bytes(), b"# \xff\xfe\n"].concat();
+    for (what, bytes) in [
+        ("1 MiB", long.as_bytes()),
+        ("not UTF-8", &not_utf8),
+        ("", b"\0"),
+        ("", b"[image]\nname = \"\0\""),
+        ("", "[".repeat(100_000).as_bytes()),
+        ("", format!("a = {}", "[".repeat(100_000)).as_bytes()),
+    ] {
+        let golden = Golden::new().workspace("").file("a/image.toml", bytes);
+        let run = golden.run(&["check"]).exit(2);
+        assert!(run.stderr.contains("a/image.toml:") && run.stderr.contains(what), "{}", run.stderr);
+        assert!(run.stderr.len() < 10_000, "{}", run.stderr.len());
+    }
+}
+
+#[test]
+fn workspaces_are_found_as_cargo_finds_them() {
+    let golden = Golden::new().file("images/golden.toml", "").file("images/a/image.toml", FINE);
+    let deep = golden.write("images/a/deep/er/x", "");
+    let mut command = golden.command(&["check"]);
+    assert!(command.output().unwrap().status.success());
+    assert!(command.current_dir(deep.parent().unwrap()).output().unwrap().status.success());
+    golden.run(&["check", "-w", "images"]).exit(0);
+    golden.run(&["-w", ".", "check"]).exit(0);
+    golden.run(&["check", "-w", "images/a"]).exit(2);
+    let none = Golden::new().run(&["check"]).exit(2);
+    assert!(none.stderr.contains("golden init"), "{}", none.stderr);
+    let empty = Golden::new().workspace("").run(&["check"]).exit(2);
+    assert!(empty.stderr.contains("no images"), "{}", empty.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn discovery_enters_neither_dot_folders_nor_links() {
+    let golden = Golden::new().workspace("").image("a", FINE).file(".git/image.toml", "broken");
+    golden.write("a/.cache/image.toml", "broken");
+    let outside = Golden::new().image("b", "broken");
+    std::os::unix::fs::symlink(outside.path(), golden.path().join("link")).unwrap();
+    golden.run(&["check"]).exit(0);
+    // A file that leads out is an error of its own.
+    std::os::unix::fs::symlink(outside.path().join("b/image.toml"), golden.path().join("a/x.toml")).unwrap();
+    golden.write("golden.toml", "[workspace]\nimages = [\"**/*.toml\"]\n");
+    let run = golden.run(&["check"]).exit(2);
+    assert!(run.stderr.contains("leads out of the workspace"), "{}", run.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn files_stay_in_the_workspace() {
+    let outside = Golden::new().file("secret", "x");
+    let golden = Golden::new().workspace("").file("a/files/inside", "x");
+    let link = |target: &Path, name: &str| {
+        std::os::unix::fs::symlink(target, golden.path().join("a").join(name)).unwrap();
+    };
+    link(&outside.path().join("secret"), "out");
+    link(outside.path(), "outdir");
+    link(Path::new("files/inside"), "in");
+    link(Path::new("../../../../../../../../etc/passwd"), "files/climbing");
+    for (source, expected) in [
+        ("out", Some("leads out of the workspace")),
+        ("outdir/secret", Some("leads out of the workspace")),
+        ("outdir", Some("leads out of the workspace")),
+        ("../../x", Some("leaves the workspace")),
+        ("/etc/passwd", Some("leaves the workspace")),
+        ("files", Some("leads out of the workspace")),
+        ("*.none", Some("no file fits")),
+        ("in", None),
+        ("files/inside", None),
+        ("../a/files/inside", None),
+    ] {
+        golden.write("a/image.toml", format!("{FINE}[[files]]\nsource = \"{source}\"\ntarget = \"/x/\"\n"));
+        let run = golden.run(&["check"]);
+        match expected {
+            Some(expected) => {
+                assert!(run.code == 2 && run.stderr.contains(expected), "{source}: {}", run.stderr)
+            }
+            None => assert_eq!(run.code, 0, "{source}: {}", run.stderr),
+        }
+    }
+}
+
+#[test]
+fn certificates_are_checked_and_keys_are_never_taken() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(vec!["ca".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+    let image = format!("{FINE}[certs]\ntrust = [\"x.pem\"]\n");
+    for (bytes, code, expected) in [
+        (certificate.clone(), 0, ""),
+        (format!("{certificate}{certificate}"), 0, ""),
+        (key.serialize_pem(), 3, "private key"),
+        (format!("{certificate}\n{}", key.serialize_pem()), 3, "private key"),
+        ("hello".to_owned(), 3, "not PEM"),
+        (certificate.replace("MII", "AAA"), 3, ""),
+    ] {
+        let golden = Golden::new().workspace("").image("a", &image).file("a/x.pem", &bytes);
+        let run = golden.run(&["check"]);
+        assert!(run.code == code && run.stderr.contains(expected), "{code} {expected}: {}", run.stderr);
+    }
+    let folder = Golden::new().workspace("").image("a", &image).file("a/x.pem/y", "");
+    let run = folder.run(&["check"]).exit(2);
+    assert!(run.stderr.contains("is a folder"), "{}", run.stderr);
+}
+
+#[test]
+fn images_are_selected_by_name_or_glob() {
+    let image =
+        |name: &str, base: &str| format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n");
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", &image("dotnet/runtime", "\"scratch\""))
+        .image("b", &image("dotnet/aspnet", "{ image = \"dotnet/runtime\" }"))
+        .image("c", &image("java", "\"scratch\""));
+    for (images, count) in [
+        (&["dotnet/*"][..], 2),
+        (&["dotnet/aspnet"], 2),
+        (&["java"], 1),
+        (&["java:1.0.0"], 1),
+        (&["*"], 1),
+        (&["**"], 3),
+        (&["java", "dotnet/runtime"], 2),
+    ] {
+        let run = golden.run(&[&["check"], images].concat()).exit(0);
+        let plural = if count == 1 { "1 image is" } else { &format!("{count} images are") };
+        assert!(run.stderr.contains(plural), "{images:?}: {}", run.stderr);
+    }
+    let run = golden.run(&["check", "dotnet/aspnt"]).exit(2);
+    assert!(run.stderr.contains("did you mean `dotnet/aspnet`?"), "{}", run.stderr);
+    golden.run(&["check", "nothing/*"]).exit(2);
+}
+
+#[test]
+fn variables_are_overridden() {
+    let golden = Golden::new()
+        .workspace("[vars]\nversion = \"1.0.0\"\n")
+        .image("a", &FINE.replace("1.0.0", "{{ vars.version }}"));
+    golden.run(&["check"]).exit(0);
+    assert!(golden.run(&["render", "--set", "version=2.0.0"]).exit(0).stdout.contains("2.0.0"));
+    golden.run(&["check", "--set", "version=2"]).exit(2);
+    golden.run(&["check", "--set", "version"]).exit(2);
+}

@@ -1,0 +1,334 @@
+//! What specs mean: merge, templates, matrix, files and labels, seen through what is rendered; and the schema.
+
+use serde_json::Value;
+
+use crate::support::workspace::Golden;
+
+const FINE: &str = "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
+
+#[test]
+fn defaults_are_merged_under_images() {
+    let golden = Golden::new()
+        .workspace(
+            r#"
+[vars]
+team = "platform"
+[defaults.labels]
+vendor = "Example"
+gone = "x"
+team = "{{ vars.team }}/{{ image.name }}"
+[defaults.env]
+FIRST = "1"
+LAST = "default"
+GONE = "x"
+[defaults.config]
+user = "10001:10001"
+expose = [80]
+[[defaults.files]]
+content = "default"
+target = "/etc/default"
+"#,
+        )
+        .image(
+            "a",
+            &format!(
+                "{FINE}{}",
+                r#"
+[labels]
+gone = false
+vendor = "Own"
+"org.opencontainers.image.title" = false
+[env]
+LAST = "own"
+GONE = false
+NEW = "{% not special %}"
+[config]
+expose = [8080]
+[[files]]
+content = "own"
+target = "/etc/own"
+"#
+            ),
+        );
+    insta::assert_snapshot!(golden.run(&["render"]).exit(0).stdout);
+}
+
+#[test]
+fn a_matrix_makes_one_image_a_combination() {
+    let golden = Golden::new().workspace("").image(
+        "a",
+        r#"
+[image]
+name = "a"
+version = "1.0.0"
+base = "registry.example.com/{{ matrix.distro }}:1"
+variant = "{{ matrix.distro }}"
+[labels]
+arch = "{{ matrix.arch }}"
+[matrix]
+distro = ["debian", "alpine"]
+arch = ["amd64"]
+include = [{ distro = "ubuntu", arch = "arm64" }]
+exclude = [{ distro = "alpine" }]
+"#,
+    );
+    let json = golden.run(&["matrix", "--format", "json"]).exit(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let images: Vec<&str> =
+        json["waves"][0].as_array().unwrap().iter().map(|job| job["image"].as_str().unwrap()).collect();
+    assert_eq!(images, ["a:1.0.0-debian", "a:1.0.0-ubuntu"]);
+}
+
+#[test]
+fn git_and_the_time_belong_to_tags() {
+    let golden = Golden::new().workspace("").image(
+        "a",
+        &format!(
+            "{FINE}[labels]\nbuilt = \"{{{{ now }}}}\"\n[tags]\nextra = [\"t{{{{ now | length }}}}\"]\n"
+        ),
+    );
+    let run = golden.run(&["check"]).exit(0);
+    assert!(run.stderr.contains("spec.volatile") && run.stderr.contains(":6:"), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("spec.volatile").count(), 1, "{}", run.stderr);
+    golden.write("a/image.toml", format!("{FINE}[labels]\nsha = \"{{{{ git.sha }}}}\"\n"));
+    let run = golden.run(&["check"]).exit(2);
+    assert!(run.stderr.contains("`git.sha` is not defined"), "{}", run.stderr);
+}
+
+#[test]
+fn no_template_sees_the_environment() {
+    let golden = Golden::new().workspace("").env("SECRET", "hunter2");
+    for expression in ["env.SECRET", "SECRET", "environ", "self", "context", "debug()", "range(3).__class__"]
+    {
+        golden.write("a/image.toml", format!("{FINE}[labels]\nx = \"{{{{ {expression} }}}}\"\n"));
+        let run = golden.run(&["render"]);
+        assert!(!format!("{}{}", run.stdout, run.stderr).contains("hunter2"), "{expression}");
+    }
+}
+
+#[test]
+fn schemas_and_the_parser_agree() {
+    for (file, text) in [("image", example("image")), ("workspace", example("workspace"))] {
+        let schema: serde_json::Value =
+            serde_json::from_str(&Golden::new().run(&["schema", file]).exit(0).stdout).unwrap();
+        let value: toml::Table = toml::from_str(&text).unwrap();
+        let value = serde_json::to_value(&value).unwrap();
+        assert_eq!(fits(&schema, &schema, &value), Ok(()), "{file}");
+        // What the parser refuses as unknown the schema refuses too, in every table of the example.
+        for path in tables(&value) {
+            let mut wrong = value.clone();
+            let table = wrong.pointer_mut(&path).unwrap().as_object_mut().unwrap();
+            table.insert("no_such_key".to_owned(), serde_json::json!({ "x": [[]] }));
+            assert!(fits(&schema, &schema, &wrong).is_err(), "{file}: {path} takes unknown keys");
+        }
+    }
+}
+
+/// Whether `value` is as `schema` wants it: the words of JSON Schema that ours use. An unknown word fails the test.
+fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
+    let Value::Object(words) = schema else {
+        return if *schema == Value::Bool(true) { Ok(()) } else { Err(format!("{value} is not allowed")) };
+    };
+    let all =
+        |schemas: &Value| schemas.as_array().unwrap().iter().filter(|s| fits(root, s, value).is_ok()).count();
+    let no = |word: &str| Err(format!("{value}: {word}"));
+    for (word, wanted) in words {
+        match word.as_str() {
+            "$schema" | "title" | "description" | "definitions" | "format" => {}
+            "$ref" => {
+                let path = wanted.as_str().unwrap().strip_prefix('#').unwrap();
+                fits(root, root.pointer(path).unwrap(), value)?;
+            }
+            "type" => {
+                let is = |kind: &Value| match kind.as_str().unwrap() {
+                    "string" => value.is_string(),
+                    "object" => value.is_object(),
+                    "array" => value.is_array(),
+                    "boolean" => value.is_boolean(),
+                    "integer" => value.is_i64(),
+                    other => panic!("type {other}"),
+                };
+                if !wanted.as_array().map_or_else(|| is(wanted), |kinds| kinds.iter().any(is)) {
+                    return no("type");
+                }
+            }
+            "anyOf" if all(wanted) == 0 => return no("anyOf"),
+            "oneOf" if all(wanted) != 1 => return no("oneOf"),
+            "allOf" if all(wanted) != wanted.as_array().unwrap().len() => return no("allOf"),
+            "anyOf" | "oneOf" | "allOf" => {}
+            "enum" if !wanted.as_array().unwrap().contains(value) => return no("enum"),
+            "const" if wanted != value => return no("const"),
+            "enum" | "const" => {}
+            "pattern" => {
+                assert_eq!(wanted, r"\{\{", "the one pattern that is known");
+                if !value.as_str().is_some_and(|text| text.contains("{{")) {
+                    return no("pattern");
+                }
+            }
+            "minimum" if value.as_i64() < wanted.as_i64() => return no("minimum"),
+            "maximum" if value.as_i64() > wanted.as_i64() => return no("maximum"),
+            "minProperties" if value.as_object().is_some_and(serde_json::Map::is_empty) => return no(word),
+            "minimum" | "maximum" | "minProperties" | "properties" => {}
+            "items" => {
+                value.as_array().into_iter().flatten().try_for_each(|item| fits(root, wanted, item))?
+            }
+            "required" => {
+                if wanted.as_array().unwrap().iter().any(|key| value.get(key.as_str().unwrap()).is_none()) {
+                    return no("required");
+                }
+            }
+            "additionalProperties" => {
+                for (key, below) in value.as_object().into_iter().flatten() {
+                    if words.get("properties").is_none_or(|known| known.get(key).is_none()) {
+                        fits(root, wanted, below).map_err(|error| format!("{key}: {error}"))?;
+                    }
+                }
+            }
+            other => panic!("the schema uses `{other}`, which this test does not know"),
+        }
+    }
+    for (key, wanted) in words.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        if let Some(below) = value.get(key) {
+            fits(root, wanted, below).map_err(|error| format!("{key}: {error}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// JSON pointers of every table.
+fn tables(value: &serde_json::Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let children: Vec<(String, &serde_json::Value)> = match value {
+        serde_json::Value::Object(table) => {
+            found.push(String::new());
+            table.iter().map(|(key, value)| (key.replace('~', "~0").replace('/', "~1"), value)).collect()
+        }
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().map(|(n, value)| (n.to_string(), value)).collect()
+        }
+        _ => Vec::new(),
+    };
+    for (key, value) in children {
+        found.extend(tables(value).into_iter().map(|below| format!("/{key}{below}")));
+    }
+    found
+}
+
+/// The example of the README's guide, all tables of it.
+fn example(file: &str) -> String {
+    match file {
+        "image" => IMAGE.to_owned(),
+        _ => WORKSPACE.to_owned(),
+    }
+}
+
+const WORKSPACE: &str = r#"
+[workspace]
+images = ["**/image.toml"]
+templates = []
+
+[vars]
+team = "platform"
+
+[[registry]]
+name = "team"
+host = "registry.example.com:5000"
+namespace = "golden"
+default = true
+
+[defaults.labels]
+vendor = "Example"
+
+[policy]
+required_labels = ["framework", "version", "description", "owner"]
+
+[policy.labels]
+owner = { pattern = '[a-z.-]+@example\.com' }
+framework = { one_of = ["dotnet", "java", "node"] }
+"org.opencontainers.image.source" = { format = "url" }
+
+[policy.base]
+allow = ["mcr.microsoft.com/**", "docker.io/library/debian"]
+require_digest = false
+deny_tags = ["latest"]
+
+[policy.config]
+deny_root = true
+ports = { min = 80, max = 65535 }
+
+[policy.env]
+deny_secrets = true
+
+[policy.certs]
+min_days_left = 30
+
+[policy.severity]
+"base.deny_tags" = "warn"
+"#;
+
+const IMAGE: &str = r#"
+[image]
+name = "dotnet/aspnet"
+version = "3.0.1"
+description = ".NET 3.0 runtime"
+base = "mcr.microsoft.com/dotnet/core/aspnet:3.0"
+family = "debian"
+template = "debian"
+platforms = ["linux/amd64"]
+variant = "alpine"
+
+[labels]
+framework = "dotnet"
+owner = "golden-images@example.com"
+
+[env]
+DOTNET_CLI_TELEMETRY_OPTOUT = "1"
+
+[config]
+expose = [80, "443/tcp", "53/udp", "8000-8010"]
+user = "10001:10001"
+workdir = "/app"
+entrypoint = ["/usr/bin/tini", "--"]
+cmd = ["/bin/sh"]
+volumes = ["/data"]
+stop_signal = "SIGTERM"
+shell = ["/bin/bash", "-c"]
+healthcheck = { test = ["CMD", "/bin/check"], interval = "30s", timeout = "5s", start_period = "10s", retries = 3 }
+
+[packages]
+install = ["tini", "curl=7.88.*"]
+remove = []
+
+[[files]]
+content = "hello"
+target = "/etc/motd"
+mode = "0644"
+owner = "0:0"
+
+[[run]]
+name = "create the app user"
+script = "adduser --system app"
+user = "root"
+secrets = ["npm_token"]
+
+[tags]
+latest = "auto"
+extra = ["{{ matrix.distro }}-edge"]
+
+[matrix]
+distro = ["bookworm", "alpine3.20"]
+exclude = [{ distro = "alpine3.20", arch = "s390x" }]
+include = [{ distro = "trixie" }]
+"#;
+
+#[test]
+fn the_whole_example_parses() {
+    let image = IMAGE.replace("variant = \"alpine\"", "variant = \"{{ matrix.distro }}\"");
+    let golden = Golden::new()
+        .workspace(
+            &WORKSPACE.replace("ports = { min = 80, max = 65535 }", "ports = { min = 53, max = 65535 }"),
+        )
+        .image("a", &image);
+    let run = golden.run(&["check"]).exit(0);
+    assert!(run.stderr.contains("3 images are in order"), "{}", run.stderr);
+}
