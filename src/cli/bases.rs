@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::error::Failure;
+use super::exit::Exit;
 use super::session::{self, Session, SessionOptions};
 use super::survey;
 use crate::observe;
@@ -74,13 +75,11 @@ impl Compared {
 pub async fn open(context: &Context, set: Vec<String>) -> Result<Session, Failure> {
     let options = SessionOptions { set, ..SessionOptions::default() };
     let checked = session::check(context, &options).await?;
-    match checked.session {
-        Some(session) => Ok(session),
-        None => {
-            session::show(context, &checked.found, &checked.sources)?;
-            unreachable!("without a session there is an error to show")
-        }
+    if let Some(session) = checked.session {
+        return Ok(session);
     }
+    session::show(context, &checked.found, &checked.sources)?;
+    Err(Failure::shown(Exit::Usage))
 }
 
 /// The external bases, by their key in golden.lock, with the images built on them.

@@ -205,11 +205,11 @@ fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut Loaded) {
 fn shadowed(drafts: &[Draft], destinations: &[Destination], found: &mut Diagnostics) {
     let mut bases: BTreeMap<String, &Draft> = BTreeMap::new();
     for draft in drafts {
-        if let Base::Reference(reference) = &draft.image.base {
-            if reference.digest.is_none() {
-                let tag = reference.tag.as_ref().map_or("latest", |tag| tag.as_str());
-                bases.insert(format!("{}:{tag}", reference.repository), draft);
-            }
+        if let Base::Reference(reference) = &draft.image.base
+            && reference.digest.is_none()
+        {
+            let tag = reference.tag.as_ref().map_or("latest", |tag| tag.as_str());
+            bases.insert(format!("{}:{tag}", reference.repository), draft);
         }
     }
     for draft in drafts {
@@ -256,7 +256,7 @@ async fn select(loaded: &Loaded, options: &SessionOptions) -> Result<Selection, 
             Failure::usage(format!("git knows no commit `{since}` here"))
                 .hint("in a shallow clone, fetch more of the history first")
         })?;
-        let touched = changed(loaded, &files)?;
+        let touched = changed(loaded, &files);
         selected.retain(|n| touched.contains(n));
     }
     if options.with_dependants {
@@ -268,14 +268,14 @@ async fn select(loaded: &Loaded, options: &SessionOptions) -> Result<Selection, 
 }
 
 /// The images that changed files belong to. golden.toml belongs to all.
-fn changed(loaded: &Loaded, files: &[PathBuf]) -> Result<BTreeSet<usize>, Failure> {
+fn changed(loaded: &Loaded, files: &[PathBuf]) -> BTreeSet<usize> {
     let all = || (0..loaded.drafts.len()).collect();
     if files.contains(&loaded.file) {
-        return Ok(all());
+        return all();
     }
     let relative = |folder: &String| files.iter().any(|file| file.starts_with(folder));
     if loaded.spec.workspace.templates.iter().any(relative) {
-        return Ok(all());
+        return all();
     }
     let locked = files.iter().any(|file| file == Path::new(crate::workspace::lock::FILE));
     let touches = |draft: &Draft| {
@@ -286,7 +286,7 @@ fn changed(loaded: &Loaded, files: &[PathBuf]) -> Result<BTreeSet<usize>, Failur
                 .iter()
                 .any(|file| paths.iter().any(|path| path.as_os_str().is_empty() || file.starts_with(path)))
     };
-    Ok((0..loaded.drafts.len()).filter(|n| touches(&loaded.drafts[*n])).collect())
+    (0..loaded.drafts.len()).filter(|n| touches(&loaded.drafts[*n])).collect()
 }
 
 /// The paths that an image is made of: its folder, and what it names elsewhere; relative to the workspace.

@@ -1,6 +1,6 @@
 //! From the shape of image.toml to a [`Draft`]: what serde cannot say is checked here, each at its place.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::spec::ImageSpec;
 use crate::spec::base::BaseSpec;
 use crate::spec::config::{ConfigTable, HealthcheckTable, Transport, Words};
 use crate::spec::document::{Files, Table, entry};
-use crate::spec::image::{FileTable, ImageTable, TagsTable};
+use crate::spec::image::{FileTable, ImageTable, OptionalVariant, TagsTable};
 use crate::spec::values::{EnvSpec, OwnerSpec};
 use crate::tags::{Level, TagRules};
 
@@ -64,7 +64,7 @@ pub(super) fn draft(
         Base::Workspace { .. } => None,
     };
     let mut platforms = image.platforms.unwrap_or_default();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     platforms.retain(|platform| seen.insert(platform.clone()));
     Some(Draft {
         broken,
@@ -112,7 +112,7 @@ const fn written_family(family: crate::spec::values::Family) -> Family {
     }
 }
 
-fn base(spec: BaseSpec) -> (Base, Option<Option<crate::tags::Variant>>) {
+fn base(spec: BaseSpec) -> (Base, Option<OptionalVariant>) {
     match spec {
         BaseSpec::Scratch => (Base::Scratch, None),
         BaseSpec::Reference(reference) => (Base::Reference(reference), None),
@@ -123,7 +123,7 @@ fn base(spec: BaseSpec) -> (Base, Option<Option<crate::tags::Variant>>) {
             let base = Base::Workspace {
                 name: image,
                 requirement: version.map(|version| version.0),
-                variant: variant.clone().flatten(),
+                variant: variant.clone().and_then(|variant| variant.0),
             };
             (base, variant)
         }
@@ -221,14 +221,14 @@ impl Maker<'_, '_> {
 
     fn image(&mut self, image: &ImageTable) {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if let Some(template) = &image.template {
-            if template.is_empty() || template.starts_with('.') || !template.chars().all(plain) {
-                self.error(
-                    &["image", "template"],
-                    "spec.value",
-                    format!("`{template}` is not a template's name"),
-                );
-            }
+        if let Some(template) = &image.template
+            && (template.is_empty() || template.starts_with('.') || !template.chars().all(plain))
+        {
+            self.error(
+                &["image", "template"],
+                "spec.value",
+                format!("`{template}` is not a template's name"),
+            );
         }
     }
 
@@ -411,7 +411,7 @@ fn is_signal(text: &str) -> bool {
 }
 
 fn ports(exposed: Vec<crate::spec::config::Exposed>) -> Vec<Port> {
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     let mut ports = Vec::new();
     for range in exposed {
         let protocol = match range.protocol {
@@ -421,7 +421,7 @@ fn ports(exposed: Vec<crate::spec::config::Exposed>) -> Vec<Port> {
         };
         for number in range.first..=range.last {
             let port = Port { number, protocol };
-            if seen.insert(port, ()).is_none() {
+            if seen.insert(port) {
                 ports.push(port);
             }
         }

@@ -25,8 +25,11 @@ fn at(diagnostic: Diagnostic, place: &Place, text: impl Into<String>) -> Diagnos
 
 /// Checks the extra tags of one repository.
 pub(super) fn extras(drafts: &[&Draft], found: &mut Diagnostics) {
-    let variants: Vec<&str> =
-        drafts.iter().filter_map(|draft| draft.image.variant.as_ref()).map(|v| v.as_str()).collect();
+    let variants: Vec<&str> = drafts
+        .iter()
+        .filter_map(|draft| draft.image.variant.as_ref())
+        .map(crate::tags::Variant::as_str)
+        .collect();
     for draft in drafts {
         let variant = draft.image.variant.as_ref();
         for (extra, place) in draft.image.tags.extra.iter().zip(&draft.extra_places) {

@@ -17,7 +17,7 @@ pub struct Draft {
     /// The template, when one was written.
     pub template: Option<String>,
     /// The variant of a workspace base: whether one was written, and which.
-    pub base_variant: Option<Option<crate::tags::Variant>>,
+    pub base_variant: Option<crate::spec::image::OptionalVariant>,
     /// The files that it wants.
     pub files: Vec<FileWish>,
     /// The certificates that it wants.

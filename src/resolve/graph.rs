@@ -24,7 +24,7 @@ pub fn ordered(mut drafts: Vec<Draft>, complete: bool, found: &mut Diagnostics) 
             let parent = &drafts[parent].image;
             (parent.family, parent.variant.clone())
         });
-        settle(&mut drafts[*child], inherited, complete, found);
+        settle(&mut drafts[*child], inherited.as_ref(), complete, found);
     }
     let mut slots: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
     order.into_iter().filter_map(|position| slots[position].take()).collect()
@@ -33,14 +33,14 @@ pub fn ordered(mut drafts: Vec<Draft>, complete: bool, found: &mut Diagnostics) 
 /// What depends on the parent: the family, the template, the variant of the base.
 fn settle(
     draft: &mut Draft,
-    parent: Option<(Family, Option<Variant>)>,
+    parent: Option<&(Family, Option<Variant>)>,
     complete: bool,
     found: &mut Diagnostics,
 ) {
-    if let (Some((_, parents)), Base::Workspace { variant, .. }) = (&parent, &mut draft.image.base) {
+    if let (Some((_, parents)), Base::Workspace { variant, .. }) = (parent, &mut draft.image.base) {
         variant.clone_from(parents);
     }
-    let family = draft.family.or(parent.as_ref().map(|(family, _)| *family));
+    let family = draft.family.or(parent.map(|(family, _)| *family));
     let packages = &draft.image.packages;
     let wanted = !packages.install.is_empty() || !packages.remove.is_empty();
     let knowable = complete || !matches!(draft.image.base, Base::Workspace { .. });
@@ -77,7 +77,7 @@ fn parent(drafts: &[Draft], child: usize, complete: bool, found: &mut Diagnostic
         same.copied().max_by(|a, b| precedence(&drafts[*a].image.version, &drafts[*b].image.version))
     };
     let chosen = match &draft.base_variant {
-        Some(variant) => of(variant.as_ref()),
+        Some(variant) => of(variant.0.as_ref()),
         None => of(draft.image.variant.as_ref()).or_else(|| of(None)).or_else(|| {
             let only = drafts[*fitting.first()?].image.variant.as_ref();
             fitting.iter().all(|n| drafts[*n].image.variant.as_ref() == only).then(|| of(only))?
@@ -126,10 +126,9 @@ fn order(parents: &[Option<usize>]) -> Vec<usize> {
         if chain.len() > parents.len() {
             continue;
         }
-        let mut level = at.and_then(|node| depth[node]).map_or(0, |above| above + 1);
-        for node in chain.into_iter().rev() {
+        let first = at.and_then(|node| depth[node]).map_or(0, |above| above + 1);
+        for (level, node) in (first..).zip(chain.into_iter().rev()) {
             depth[node] = Some(level);
-            level += 1;
         }
     }
     let mut order: Vec<usize> = (0..parents.len()).filter(|n| depth[*n].is_some()).collect();

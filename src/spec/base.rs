@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 
+use super::image::OptionalVariant;
 use super::values::Requirement;
 use crate::reference::{Reference, Repository, RepositoryPath};
-use crate::tags::Variant;
 
 /// What an image is built on, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum BaseSpec {
         /// A requirement on its version.
         version: Option<Requirement>,
         /// Its variant; the empty string means the one without.
-        variant: Option<Option<Variant>>,
+        variant: Option<OptionalVariant>,
     },
 }
 
@@ -42,7 +42,7 @@ struct BaseTable {
     image: Option<RepositoryPath>,
     r#ref: Option<Reference>,
     version: Option<Requirement>,
-    variant: Option<super::image::OptionalVariant>,
+    variant: Option<OptionalVariant>,
 }
 
 impl BaseTable {
@@ -52,11 +52,9 @@ impl BaseTable {
             (None, None) => {
                 Err("a base needs `image` (of this workspace) or `ref` (of a registry)".to_owned())
             }
-            (Some(image), None) => Ok(BaseSpec::Workspace {
-                image,
-                version: self.version,
-                variant: self.variant.map(|variant| variant.0),
-            }),
+            (Some(image), None) => {
+                Ok(BaseSpec::Workspace { image, version: self.version, variant: self.variant })
+            }
             (None, Some(_)) if self.variant.is_some() => {
                 Err("`variant` belongs to a base of this workspace, with `image`".to_owned())
             }

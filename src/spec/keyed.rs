@@ -30,10 +30,10 @@ fn wrong(table: &str, key: &str, at: &Range<usize>, value: &Value<'_>, files: &F
         let empty = Diagnostic::error("spec.empty-key", format!("a key of [{table}] cannot be empty"));
         return Some(files.at(empty, at, ""));
     }
-    if table == "env" {
-        if let Some(diagnostic) = wrong_env(key, at, value, files) {
-            return Some(diagnostic);
-        }
+    if table == "env"
+        && let Some(diagnostic) = wrong_env(key, at, value, files)
+    {
+        return Some(diagnostic);
     }
     match value.get_ref() {
         DeValue::String(_) => None,

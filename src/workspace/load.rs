@@ -235,10 +235,10 @@ fn check_registries(
                 refuse("name", "spec.value", format!("two registries are called `{name}`"));
             }
         }
-        if let Some(namespace) = registry.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
-            if let Err(error) = namespace.parse::<crate::reference::RepositoryPath>() {
-                refuse("namespace", "spec.value", error.to_string());
-            }
+        if let Some(namespace) = registry.namespace.as_deref().filter(|namespace| !namespace.is_empty())
+            && let Err(error) = namespace.parse::<crate::reference::RepositoryPath>()
+        {
+            refuse("namespace", "spec.value", error.to_string());
         }
         if let Some(ca) = &registry.ca {
             let path = root.join(ca);

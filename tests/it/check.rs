@@ -129,7 +129,7 @@ fn files_stay_in_the_workspace() {
         let run = golden.run(&["check"]);
         match expected {
             Some(expected) => {
-                assert!(run.code == 2 && run.stderr.contains(expected), "{source}: {}", run.stderr)
+                assert!(run.code == 2 && run.stderr.contains(expected), "{source}: {}", run.stderr);
             }
             None => assert_eq!(run.code, 0, "{source}: {}", run.stderr),
         }

@@ -134,7 +134,6 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     let no = |word: &str| Err(format!("{value}: {word}"));
     for (word, wanted) in words {
         match word.as_str() {
-            "$schema" | "title" | "description" | "definitions" | "format" => {}
             "$ref" => {
                 let path = wanted.as_str().unwrap().strip_prefix('#').unwrap();
                 fits(root, root.pointer(path).unwrap(), value)?;
@@ -155,10 +154,8 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
             "anyOf" if all(wanted) == 0 => return no("anyOf"),
             "oneOf" if all(wanted) != 1 => return no("oneOf"),
             "allOf" if all(wanted) != wanted.as_array().unwrap().len() => return no("allOf"),
-            "anyOf" | "oneOf" | "allOf" => {}
             "enum" if !wanted.as_array().unwrap().contains(value) => return no("enum"),
             "const" if wanted != value => return no("const"),
-            "enum" | "const" => {}
             "pattern" => {
                 assert_eq!(wanted, r"\{\{", "the one pattern that is known");
                 if !value.as_str().is_some_and(|text| text.contains("{{")) {
@@ -168,9 +165,10 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
             "minimum" if value.as_i64() < wanted.as_i64() => return no("minimum"),
             "maximum" if value.as_i64() > wanted.as_i64() => return no("maximum"),
             "minProperties" if value.as_object().is_some_and(serde_json::Map::is_empty) => return no(word),
-            "minimum" | "maximum" | "minProperties" | "properties" => {}
+            "$schema" | "title" | "description" | "definitions" | "anyOf" | "oneOf" | "allOf" | "enum"
+            | "const" | "minimum" | "maximum" | "minProperties" | "properties" => {}
             "items" => {
-                value.as_array().into_iter().flatten().try_for_each(|item| fits(root, wanted, item))?
+                value.as_array().into_iter().flatten().try_for_each(|item| fits(root, wanted, item))?;
             }
             "required" => {
                 if wanted.as_array().unwrap().iter().any(|key| value.get(key.as_str().unwrap()).is_none()) {
