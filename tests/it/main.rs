@@ -14,7 +14,6 @@ mod delete;
 mod promote;
 mod registry;
 mod check;
-mod cli;
 mod fleet;
 mod spec;
 mod layers;
