@@ -76,7 +76,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let stale = |image: &RenderedImage| matches!(image.state, Some(State::Stale | State::Missing));
     let exit = if images.iter().any(stale) { Exit::Difference } else { Exit::Done };
-    show(context, Report { images });
+    show(context, &Report { images });
     Ok(exit)
 }
 
@@ -106,9 +106,9 @@ fn settle(path: &std::path::Path, dockerfile: &str, check: bool) -> Result<State
     })
 }
 
-fn show(context: &Context, report: Report) {
+fn show(context: &Context, report: &Report) {
     if context.format == Format::Json {
-        context.out.json(&report);
+        context.out.json(report);
         return;
     }
     for (position, image) in report.images.iter().enumerate() {

@@ -204,7 +204,7 @@ fn healthcheck(f: &mut Formatter<'_>, check: &Healthcheck, shell: &[String]) -> 
 fn duration(time: Duration) -> String {
     let nanoseconds = time.as_nanos();
     let units = [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000)];
-    match units.iter().find(|(_, unit)| nanoseconds % unit == 0) {
+    match units.iter().find(|(_, unit)| nanoseconds.is_multiple_of(*unit)) {
         Some((name, unit)) => format!("{}{name}", nanoseconds / unit),
         None => format!("{nanoseconds}ns"),
     }

@@ -165,7 +165,7 @@ async fn every_construct_of_config_is_what_the_spec_says() {
             test: list(&["CMD"]),
             interval: Some(Duration::from_millis(1_500)),
             timeout: Some(Duration::from_secs(90)),
-            start_period: Some(Duration::from_secs(7200)),
+            start_period: Some(Duration::from_hours(2)),
             retries: Some(4),
         });
         let config = built(builder, &image).await.config();
@@ -199,8 +199,10 @@ async fn every_construct_of_config_is_what_the_spec_says() {
 async fn shell_forms_are_given_to_the_shell_of_the_image() {
     let odd: Vec<String> = values().into_iter().filter(|value| !value.is_empty()).collect();
     let bash = words(&["/bin/bash", "-o", "pipe\"fail", "-c"]);
-    for (builder, shell) in BUILDERS.into_iter().flat_map(|b| [(b, None), (b, Some(bash.clone()))]) {
-        for three in odd.chunks(3) {
+    // With a shell of its own it is the exec form, which the test above reads back: three values are enough.
+    let ways = [(BUILDERS[0], None, odd.len()), (BUILDERS[1], None, odd.len()), (ONE, Some(bash), 3)];
+    for (builder, shell, count) in ways {
+        for three in odd[..count].chunks(3) {
             let value = |number: usize| three[number % three.len()].clone();
             let mut image = image(Family::Static, Base::Scratch);
             image.config.shell = shell.clone();

@@ -3,6 +3,7 @@
 
 mod support;
 mod docker;
+mod equality;
 mod escaping;
 mod images;
 mod render;

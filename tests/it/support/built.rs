@@ -106,7 +106,7 @@ impl Built {
                 tar::EntryType::Symlink => 'l',
                 _ => 'f',
             };
-            let mut content = entry.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default();
+            let mut content = entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
             entry.read_to_end(&mut content).unwrap();
             if !from_the_engine(&path) {
                 files.insert(path, File { kind, mode, owner, content });
