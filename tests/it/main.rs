@@ -21,3 +21,6 @@ mod layers;
 mod services;
 mod publish;
 mod acceptance;
+mod faults;
+mod races;
+mod tags;

@@ -11,3 +11,4 @@ pub(crate) mod publisher;
 pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod server;
+pub(crate) mod breaker;
