@@ -131,8 +131,10 @@ fn show(findings: &[Finding], context: &Context) {
             name,
             finding.digest.as_ref().map_or_else(String::new, Digest::to_string),
         ]);
+    }
+    for finding in findings {
         for difference in &finding.differences {
-            table.row([String::new(), format!("  {difference}")]);
+            context.out.error(&format!("{}:{}: {difference}", finding.repository, finding.target));
         }
     }
     context.out.data(&table.to_string());

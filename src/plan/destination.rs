@@ -78,6 +78,18 @@ impl PlannedMove {
     }
 }
 
+impl PlannedMove {
+    /// The same tag of an image that is refused: it stays where it is.
+    fn stopped(self) -> Self {
+        let because = "the image is refused".to_owned();
+        match self.action {
+            PlannedAction::Create => Self { action: PlannedAction::Refuse, to: None, because, ..self },
+            PlannedAction::Move => Self { action: PlannedAction::Keep, to: None, because, ..self },
+            PlannedAction::Same | PlannedAction::Keep | PlannedAction::Refuse => self,
+        }
+    }
+}
+
 impl PlannedDestination {
     /// Whether anything would be written.
     #[must_use]
@@ -85,9 +97,16 @@ impl PlannedDestination {
         matches!(self.content, Content::Published { .. }) && !self.tags.iter().any(PlannedMove::is_push)
     }
 
+    /// The same of an image that is refused somewhere: nothing happens anywhere.
+    pub(super) fn stopped(self) -> Self {
+        Self { tags: self.tags.into_iter().map(PlannedMove::stopped).collect(), ..self }
+    }
+
     pub(super) fn refusals(&self) -> impl Iterator<Item = String> + '_ {
         let refused = self.tags.iter().filter(|planned| planned.action == PlannedAction::Refuse);
-        refused.map(|planned| format!("{}:{}: {}", self.repository, planned.tag, planned.because))
+        refused
+            .filter(|planned| planned.role == Role::Full)
+            .map(|planned| format!("{}:{}: {}", self.repository, planned.tag, planned.because))
     }
 }
 

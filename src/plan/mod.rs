@@ -207,6 +207,9 @@ fn plan_image(
     if !refusals.is_empty() && !step.is_refusal() {
         step = Step::Refuse { because: refusals };
     }
+    if step.is_refusal() {
+        destinations = destinations.into_iter().map(PlannedDestination::stopped).collect();
+    }
     let name = recipe.base.name();
     let digest = recipe.base.digest().cloned();
     Ok(PlannedImage {

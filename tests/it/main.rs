@@ -24,3 +24,4 @@ mod acceptance;
 mod faults;
 mod races;
 mod tags;
+mod rollback;

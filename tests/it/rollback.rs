@@ -1,0 +1,119 @@
+//! From a spec to tags and back, with the real binary and a real registry: plan, build --push, verify, rollback.
+
+use crate::support::publisher::fresh_name;
+use crate::support::services;
+use crate::support::workspace::{Golden, Run};
+
+struct App {
+    golden: Golden,
+    name: String,
+}
+
+impl App {
+    fn new() -> Self {
+        let name = fresh_name("app");
+        let registry = format!(
+            "[[registry]]\nname = \"team\"\nhost = \"{}\"\nnamespace = \"e2e\"\n",
+            services::registry()
+        );
+        Self { golden: Golden::new().workspace(&registry).env("SOURCE_DATE_EPOCH", "0"), name }
+    }
+
+    /// Writes the image in a version, with more under `[tags]`.
+    fn version(&self, version: &str, owner: &str, tags: &str) -> &Self {
+        let name = &self.name;
+        let text = format!(
+            "[image]\nname = \"{name}\"\nversion = \"{version}\"\nbase = \"scratch\"\n[labels]\nowner = \"{owner}\"\n[tags]\n{tags}\n"
+        );
+        self.golden.write("app/image.toml", text);
+        self
+    }
+
+    #[track_caller]
+    fn run(&self, args: &[&str], code: i32) -> Run {
+        self.golden.run(args).exit(code)
+    }
+
+    /// stdout without what differs from run to run.
+    fn shown(&self, run: &Run) -> String {
+        let host = format!("{}/e2e/{}", services::registry(), self.name);
+        run.stdout.replace(&host, "REPOSITORY").replace(&self.name, "app")
+    }
+}
+
+#[test]
+fn a_rollback_holds_when_its_line_is_taken_over() {
+    let app = App::new();
+    app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
+    app.version("1.2.3", "me", "").run(&["build", "--push"], 0);
+    app.run(&["verify", "--deep"], 0);
+    let run = app.run(&["rollback", &app.name, "--to", "1.2.2"], 0);
+    assert_eq!(run.stdout, "withdrawn = [\"1.2.3\"]\n");
+
+    // Without the line the next run moves the tags forward again, and the plan shows so.
+    let plan = app.run(&["plan"], 0);
+    assert!(plan.stdout.contains("skip: 1.2.3 is published with the same inputs"), "{}", plan.stdout);
+    assert!(app.shown(&plan).contains("move  latest"), "{}", plan.stdout);
+    let verify = app.run(&["verify"], 5);
+    assert!(verify.stderr.contains("should name sha256:"), "{}", verify.stderr);
+
+    // With it, 1.2.3 is not published any more, and 1.2.4 takes the tags.
+    app.version("1.2.3", "me", run.stdout.trim()).run(&["build", "--push"], 4);
+    app.version("1.2.2", "me", run.stdout.trim()).run(&["build", "--push"], 0);
+    app.run(&["verify"], 0);
+    app.version("1.2.4", "me", run.stdout.trim()).run(&["build", "--push"], 0);
+    app.run(&["verify"], 0);
+}
+
+#[test]
+fn a_changed_version_is_refused_everywhere() {
+    let app = App::new();
+    app.version("1.2.3", "me", "").run(&["build", "--push"], 0);
+    app.version("1.2.3", "you", "");
+    let plan = app.run(&["plan"], 4);
+    assert!(plan.stdout.contains("labels.owner changed"), "{}", plan.stdout);
+    let push = app.run(&["build", "--push"], 4);
+    assert!(push.stderr.contains("labels.owner changed"), "{}", push.stderr);
+    let verify = app.run(&["verify"], 5);
+    assert!(verify.stderr.contains("label owner is \"me\" instead of \"you\""), "{}", verify.stderr);
+    let run = app.version("1.2.3", "you", "rebuild = \"revise\"").run(&["build", "--push"], 0);
+    assert!(run.stderr.contains("1.2.3_r1"), "{}", run.stderr);
+    app.run(&["verify"], 0);
+}
+
+#[test]
+fn plan_shows_what_would_be_done() {
+    let app = App::new();
+    app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
+    app.version("1.2.3", "me", "extra = [\"edge\"]");
+    let plan = app.run(&["plan"], 0);
+    insta::assert_snapshot!(app.shown(&plan), @"");
+}
+
+#[test]
+fn killed_anywhere_the_same_command_finishes() {
+    for round in 0..12 {
+        let app = App::new();
+        app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
+        app.version("1.2.3", "me", "");
+        let mut child = app.golden.command(&["build", "--push", "-q"]).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(round * 12));
+        // It may have finished before.
+        drop(child.kill());
+        child.wait().unwrap();
+        app.run(&["build", "--push"], 0);
+        app.run(&["verify"], 0);
+    }
+}
+
+#[test]
+fn references_are_verified_without_a_workspace() {
+    let app = App::new();
+    app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
+    let reference = format!("{}/e2e/{}", services::registry(), app.name);
+    let elsewhere = Golden::new();
+    elsewhere.run(&["verify", &format!("{reference}:1.2.2"), "--deep"]).exit(0);
+    elsewhere.run(&["verify", &format!("{reference}:latest")]).exit(0);
+    let missing = elsewhere.run(&["verify", &format!("{reference}:9.9.9")]).exit(5);
+    assert!(missing.stderr.contains("is not there"), "{}", missing.stderr);
+}
