@@ -33,8 +33,6 @@ pub struct Subject {
     pub rules: TagRules,
     /// Labels that the image must have.
     pub labels: BTreeMap<String, String>,
-    /// The digest of the receipt, when there is one.
-    pub receipt: Option<Digest>,
     /// Whether a moving tag of the fan-out that is not there is a difference.
     pub complete: bool,
 }
@@ -88,8 +86,13 @@ pub enum Difference {
 }
 
 /// Verifies an image: its version's own tag against the receipt and the spec's labels, and every other tag against
-/// the version that should hold it. `deep` reads and hashes configs and layers too.
-pub async fn image(registry: &Registry, subject: &Subject, deep: bool) -> Result<Vec<Finding>, Error> {
+/// the version that should hold it. `receipt` tells the digest of a tag's receipt, when there is one. `deep` reads and hashes configs and layers too.
+pub async fn image(
+    registry: &Registry,
+    subject: &Subject,
+    receipt: impl Fn(&Tag) -> Option<Digest>,
+    deep: bool,
+) -> Result<Vec<Finding>, Error> {
     let Subject { repository, rules, .. } = subject;
     let list = registry.tags(&repository.path).await?;
     let variant = subject.variant.as_ref();
@@ -112,7 +115,7 @@ pub async fn image(registry: &Registry, subject: &Subject, deep: bool) -> Result
         let mut differences = Vec::new();
         let digest = raw.as_ref().map(|raw| raw.digest.clone());
         let expected = match (&decided.action, decided.role) {
-            (_, Role::Full) => subject.receipt.clone().map(|digest| (digest, "the receipt".to_owned())),
+            (_, Role::Full) => receipt(&decided.tag).map(|digest| (digest, "the receipt".to_owned())),
             (Action::Keep { tag, .. }, _) => {
                 let held = registry.head_manifest(&repository.path, &Target::from(tag)).await?;
                 held.map(|descriptor| (descriptor.digest, tag.to_string()))
@@ -177,10 +180,9 @@ pub async fn reference(
             variant,
             rules,
             labels: BTreeMap::new(),
-            receipt: None,
             complete: false,
         };
-        let mut findings = image(registry, &subject, false).await?;
+        let mut findings = image(registry, &subject, |_| None, false).await?;
         if let Some(first) = findings.first_mut() {
             first.differences.extend(finding.differences);
         }

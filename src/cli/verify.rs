@@ -8,11 +8,10 @@ use super::exit::Exit;
 use super::session::{Session, SessionOptions};
 use super::survey::registries;
 use crate::publish::Receipt;
-use crate::reference::{Digest, Reference};
+use crate::reference::{Digest, Reference, Tag};
 use crate::report::Format;
 use crate::report::table::Table;
 use crate::resolve::{Destination, ResolvedImage};
-use crate::tags;
 use crate::verify::{self, Finding, Subject};
 use crate::workspace::state::State;
 
@@ -75,29 +74,27 @@ async fn workspace_images(
     let mut findings = Vec::new();
     for destination in &session.destinations {
         for image in &session.images {
-            let subject = subject(destination, image, &state)?;
+            let subject = subject(destination, image)?;
             let registry = registries.of(&subject.repository)?;
-            findings.extend(verify::image(&registry, &subject, deep).await?);
+            // A receipt of another registry that once had the same name says nothing; nor does one that is broken.
+            let receipt = |tag: &Tag| {
+                let receipt = Receipt::read(&state, &destination.name, &image.name, tag).ok()??;
+                (receipt.repository == subject.repository).then_some(receipt.digest)
+            };
+            findings.extend(verify::image(&registry, &subject, receipt, deep).await?);
         }
     }
     Ok(findings)
 }
 
-fn subject(destination: &Destination, image: &ResolvedImage, state: &State) -> Result<Subject, Failure> {
+fn subject(destination: &Destination, image: &ResolvedImage) -> Result<Subject, Failure> {
     let repository = destination.repository(&image.name).map_err(Failure::usage)?;
-    let out = tags::fan_out(&image.version, image.variant.as_ref(), &image.tags).map_err(Failure::usage)?;
-    let receipt = Receipt::read(state, &destination.name, &image.name, out.full())
-        .map_err(|error| Failure::new(Exit::Failed, error))?;
-    // A receipt of another registry that once had the same name says nothing.
-    let receipt =
-        receipt.filter(|receipt| receipt.repository == repository && receipt.version == image.version);
     Ok(Subject {
         repository,
         version: image.version.clone(),
         variant: image.variant.clone(),
         rules: image.tags.clone(),
         labels: image.labels.clone(),
-        receipt: receipt.map(|receipt| receipt.digest),
         complete: true,
     })
 }

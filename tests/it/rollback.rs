@@ -87,7 +87,17 @@ fn plan_shows_what_would_be_done() {
     app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
     app.version("1.2.3", "me", "extra = [\"edge\"]");
     let plan = app.run(&["plan"], 0);
-    insta::assert_snapshot!(app.shown(&plan), @"");
+    insta::assert_snapshot!(app.shown(&plan), @r"
+    app:1.2.3  build: 1.2.3 is not published yet
+      base scratch
+      engine embedded
+      REPOSITORY
+        create  1.2.3   1.2.3
+        move    1.2     1.2.2 → 1.2.3
+        move    1       1.2.2 → 1.2.3
+        move    latest  1.2.2 → 1.2.3
+        create  edge    1.2.3
+    ");
 }
 
 #[test]
