@@ -39,10 +39,9 @@ pub enum Error {
         step: String,
         /// What its command ended with, when it was a command.
         exit_code: Option<i64>,
-        /// What the engine said.
-        message: String,
-        /// The last lines that the step printed.
-        tail: Vec<String>,
+        /// What explains it.
+        #[source]
+        output: StepOutput,
     },
     /// The engine refused a build, or broke off in a way that no step explains.
     #[error("the engine could not build the image: {message}")]
@@ -106,6 +105,26 @@ pub enum Error {
     Embedded(super::embedded::Error),
 }
 
+/// What explains a failing step.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.explanation())]
+pub struct StepOutput {
+    /// What the engine said.
+    pub message: String,
+    /// The last lines that the step printed.
+    pub tail: Vec<String>,
+}
+
+impl StepOutput {
+    /// The last lines, which are better than the engine's word for it; that word when there are none.
+    fn explanation(&self) -> String {
+        if self.tail.is_empty() {
+            return self.message.clone();
+        }
+        format!("its last lines:\n  {}", self.tail.join("\n  "))
+    }
+}
+
 impl Error {
     /// What to do next, one line each.
     #[must_use]
@@ -118,7 +137,7 @@ impl Error {
                 "add yourself to the group that owns the socket (`sudo usermod -aG docker $USER`, then log in again)".into(),
                 "or name an engine of your own with DOCKER_HOST (a rootless one listens at unix://$XDG_RUNTIME_DIR/docker.sock)".into(),
             ],
-            Self::Step { message, tail, .. } => step_hints(message, tail),
+            Self::Step { output, .. } => step_hints(output),
             Self::Unsupported { what, .. } if what.contains("secret") => {
                 vec!["unset DOCKER_BUILDKIT, or use an engine that has BuildKit".into()]
             }
@@ -151,8 +170,9 @@ fn unreachable_hints(address: &str) -> Vec<String> {
 }
 
 /// What a failing step may be told from.
-fn step_hints(message: &str, tail: &[String]) -> Vec<String> {
-    let says = |words: &str| message.contains(words) || tail.iter().any(|line| line.contains(words));
+fn step_hints(output: &StepOutput) -> Vec<String> {
+    let says =
+        |words: &str| output.message.contains(words) || output.tail.iter().any(|line| line.contains(words));
     if says("exec format error") {
         vec!["the engine cannot execute programs of this platform: name an engine that can in [[engine]], or install emulation (binfmt)".into()]
     } else {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 pub use self::docker::{Docker, DockerEnv};
 pub use self::embedded::Embedded;
-pub use self::error::Error;
+pub use self::error::{Error, StepOutput};
 pub use self::fleet::Fleet;
 pub use crate::assemble::{Assembled, AssembledImage, Layer, LayerSource};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
 use bollard::models::{BuildInfo, BuildInfoAux, ProgressDetail};
 
-use super::super::Error;
+use super::super::error::{Error, StepOutput};
 use crate::event::{Event, Events};
 use crate::reference::Digest;
 
@@ -167,9 +167,11 @@ impl<'a> Progress<'a> {
         self.finish_lines();
         let failed = self.failed.as_deref().unwrap_or_default();
         match (self.steps.remove(failed), exit_code(&message)) {
-            (Some(step), exit_code) if !step.text.is_empty() => {
-                Error::Step { step: step.text, exit_code, message, tail: step.tail.into() }
-            }
+            (Some(step), exit_code) if !step.text.is_empty() => Error::Step {
+                step: step.text,
+                exit_code,
+                output: StepOutput { message, tail: step.tail.into() },
+            },
             _ => Error::Build { message },
         }
     }

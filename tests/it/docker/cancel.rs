@@ -19,6 +19,17 @@ fn runs(argument: &str) -> bool {
     })
 }
 
+/// Waits until such a process runs, or does not run any more. False when that takes more than 15 s.
+pub(super) fn appears(argument: &str, wanted: bool) -> bool {
+    (0..300).any(|_| {
+        let is = runs(argument) == wanted;
+        if !is {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        is
+    })
+}
+
 async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     for _ in 0..300 {
         if condition() {

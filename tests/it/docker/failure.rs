@@ -12,13 +12,13 @@ async fn the_step_its_exit_code_and_its_last_lines() {
         let tag = format!("localhost/{}:1", unique()).parse().unwrap();
         let options = BuildOptions { local_tags: vec![tag], ..Default::default() };
         let outcome = build(&docker, &on_busybox(&docker, lines).await, &options).await;
-        let Err(Error::Step { step, exit_code, tail, .. }) = &outcome.result else {
+        let Err(Error::Step { step, exit_code, output }) = &outcome.result else {
             panic!("{:?}", outcome.result)
         };
         assert!(step.contains("RUN") && step.contains("seq 50"), "{builder:?}: {step}");
         assert_eq!(*exit_code, Some(7), "{builder:?}");
         assert_eq!(
-            (tail.len(), tail[0].as_str(), tail[19].as_str()),
+            (output.tail.len(), output.tail[0].as_str(), output.tail[19].as_str()),
             (20, "line 31", "line 50"),
             "{builder:?}"
         );

@@ -3,6 +3,7 @@
 mod bases;
 mod build;
 mod cancel;
+mod command;
 mod connect;
 mod failure;
 mod fleet;

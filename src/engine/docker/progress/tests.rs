@@ -75,7 +75,9 @@ fn the_classic_builder_is_heard_step_by_step() {
             "log no rule"
         ]
     );
-    let Some(Error::Step { step, exit_code, tail, .. }) = error else { panic!("{error:?}") };
+    let Some(Error::Step { step, exit_code, output: StepOutput { tail, .. } }) = error else {
+        panic!("{error:?}")
+    };
     assert_eq!((step.as_str(), exit_code), ("[2/2] RUN [\"/bin/sh\",\"-ec\",\"make\"]", Some(2)));
     assert_eq!(tail, ["compiling", "no rule"]);
 }
@@ -95,7 +97,9 @@ fn buildkit_is_heard_and_the_failing_step_is_told_from_the_cancelled() {
         Some("executor failed running [/bin/sh -ec exit 7]: exit code: 7"),
     );
     assert_eq!(told, ["step [1/2] RUN one", "step [2/2] RUN two", "log x", "log y"]);
-    let Some(Error::Step { step, exit_code, tail, .. }) = error else { panic!("{error:?}") };
+    let Some(Error::Step { step, exit_code, output: StepOutput { tail, .. } }) = error else {
+        panic!("{error:?}")
+    };
     assert_eq!((step.as_str(), exit_code), ("[2/2] RUN two", Some(7)));
     assert_eq!(tail, ["x", "y"]);
 }
@@ -105,7 +109,7 @@ fn only_the_last_twenty_lines_are_kept() {
     let lines: Vec<String> = (0..100).map(|n| n.to_string()).collect();
     let output = format!("{}\n", lines.join("\n"));
     let (_, error, _) = story(vec![stream("Step 1/1 : RUN x"), stream(&output)], Some("code"));
-    let Some(Error::Step { tail, .. }) = error else { panic!("{error:?}") };
+    let Some(Error::Step { output: StepOutput { tail, .. }, .. }) = error else { panic!("{error:?}") };
     assert_eq!((tail.len(), tail[0].as_str(), tail[19].as_str()), (20, "80", "99"));
 }
 

@@ -1,0 +1,206 @@
+//! What people see of the Docker engine: the binary, run against real engines.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use super::recipe::unique;
+use crate::support::services;
+use crate::support::workspace::{Golden, Run};
+
+/// A workspace with one image on the registry's busybox, and one step.
+fn with_step(name: &str, run: &str) -> Golden {
+    Golden::new().workspace("").image(
+        "app",
+        &format!(
+            "[image]\nname = \"{name}\"\nversion = \"1.2.3\"\ndescription = \"x\"\nbase = \"{}\"\nfamily = \"static\"\n\n[[run]]\n{run}\n",
+            services::base_busybox()
+        ),
+    )
+}
+
+fn executable(golden: &Golden, path: &str, text: &str) -> std::path::PathBuf {
+    let path = golden.write(path, text);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn no_engine_is_exit_1_and_says_how_to_start_one() {
+    let golden = with_step(&unique(), "script = \"true\"").env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let run = golden.run(&["build"]).exit(1);
+    for words in
+        ["no Docker Engine answers at unix:///nowhere/docker.sock", "systemctl start docker", "DOCKER_HOST"]
+    {
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_socket_that_may_not_be_used_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let open =
+        |path: &std::path::Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+    open(folder.path(), 0o755).unwrap();
+    open(&socket, 0o600).unwrap();
+    let golden =
+        with_step(&unique(), "script = \"true\"").env("DOCKER_HOST", &format!("unix://{}", socket.display()));
+    open(golden.path(), 0o777).unwrap();
+    let command = golden.command(&["build", "--engine", "docker"]);
+    // A copy that anybody may run, wherever this checkout lies.
+    let binary = golden.path().join("golden");
+    std::fs::copy(command.get_program(), &binary).unwrap();
+    let mut anybody = std::process::Command::new("setpriv");
+    anybody
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(&binary)
+        .args(command.get_args());
+    anybody.current_dir(golden.path()).env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    anybody.env("HOME", golden.path()).env("CI", "true");
+    let run = Run::of(anybody.output().unwrap()).exit(1);
+    assert!(run.stderr.contains("no permission to use the Docker Engine"), "{}", run.stderr);
+    assert!(run.stderr.contains("usermod -aG docker"), "{}", run.stderr);
+}
+
+#[test]
+fn a_failing_step_is_shown_with_its_last_lines() {
+    for buildkit in ["1", "0"] {
+        let name = unique();
+        let golden = with_step(&name, "script = \"for n in $(seq 99); do echo line $n; done; exit 7\"")
+            .env("DOCKER_HOST", services::docker_host())
+            .env("DOCKER_BUILDKIT", buildkit);
+        let run = golden.run(&["build", "-q"]).exit(1);
+        assert!(run.stderr.contains("exit code 7"), "{}", run.stderr);
+        assert!(run.stderr.contains("line 99") && run.stderr.contains("line 80"), "{}", run.stderr);
+        assert!(!run.stderr.contains("line 79"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn an_interrupt_stops_the_step_on_the_engine() {
+    for (buildkit, seconds) in [("1", 300_011), ("0", 300_012)] {
+        let argument = format!("{seconds}.{}", std::process::id());
+        let golden = with_step(&unique(), &format!("script = \"echo begun; sleep {argument}\""))
+            .env("DOCKER_HOST", services::docker_host())
+            .env("DOCKER_BUILDKIT", buildkit);
+        let mut child =
+            golden.command(&["build"]).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let said: Vec<String> =
+            lines.map_while(Result::ok).take_while(|line| !line.ends_with("begun")).collect();
+        assert!(super::cancel::appears(&argument, true), "{said:#?}");
+        let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(interrupted.unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{said:#?}");
+        assert!(super::cancel::appears(&argument, false), "builder {buildkit}: the step goes on");
+    }
+}
+
+#[test]
+fn ssh_reaches_an_engine_as_dockers_own_client_does() {
+    let golden = with_step(&unique(), "script = \"echo built over ssh\"");
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >>{}/called\nexec docker -H {} system dial-stdio\n",
+        golden.path().display(),
+        services::docker_host()
+    );
+    executable(&golden, "bin/ssh", &script);
+    let path =
+        format!("{}/bin:{}", golden.path().display(), std::env::var_os("PATH").unwrap().to_str().unwrap());
+    let golden = golden.env("DOCKER_HOST", "ssh://me@build.example.com:2222").env("PATH", &path);
+    let run = golden.run(&["build", "--no-cache"]).exit(0);
+    assert!(run.stderr.contains("built over ssh"), "{}", run.stderr);
+    let mut called = String::new();
+    std::io::Read::read_to_string(
+        &mut std::fs::File::open(golden.path().join("called")).unwrap(),
+        &mut called,
+    )
+    .unwrap();
+    let wanted = "-o ConnectTimeout=30 -T -l me -p 2222 -- build.example.com docker system dial-stdio";
+    assert_eq!(called.lines().next(), Some(wanted));
+
+    executable(
+        &golden,
+        "bin/ssh",
+        "#!/bin/sh\necho 'me@build.example.com: Permission denied (publickey).' >&2\nexit 255\n",
+    );
+    let run = golden.run(&["build"]).exit(1);
+    assert!(run.stderr.contains("Permission denied (publickey)"), "{}", run.stderr);
+    assert!(run.stderr.contains("docker version"), "{}", run.stderr);
+}
+
+#[test]
+fn a_secret_of_the_command_line_reaches_its_step_and_no_output() {
+    let run =
+        "script = \"wc -c </run/secrets/token; cat /run/secrets/token | sha256sum\"\nsecrets = [\"token\"]";
+    let golden = with_step(&unique(), run)
+        .env("DOCKER_HOST", services::docker_host())
+        .env("TOKEN", "a-secret-that-nobody-may-see");
+    let run = golden.run(&["build", "-vv", "--no-cache", "--secret", "id=token,env=TOKEN"]).exit(0);
+    assert!(run.stderr.contains("28"), "{}", run.stderr);
+    assert!(
+        !run.stderr.contains("nobody-may-see") && !run.stdout.contains("nobody-may-see"),
+        "{}",
+        run.stderr
+    );
+    golden.run(&["build", "--no-cache"]).exit(2);
+}
+
+#[test]
+fn engines_of_the_workspace_make_one_index_with_a_child() {
+    let registry = services::registry();
+    let (parent, child) = (unique(), unique());
+    let image = |name: &str, version: &str, base: &str| {
+        format!(
+            "[image]\nname = \"{name}\"\nversion = \"{version}\"\ndescription = \"x\"\nbase = {base}\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n\n[[files]]\ncontent = \"{name}\"\ntarget = \"/{name}\"\n"
+        )
+    };
+    let golden = Golden::new()
+        .workspace(&format!(
+            "[[registry]]\nname = \"local\"\nhost = \"{registry}\"\n\n[[engine]]\nname = \"here\"\nhost = \"{}\"\nplatforms = [\"linux/amd64\"]\n\n[[engine]]\nname = \"there\"\nhost = \"{}\"\nplatforms = [\"linux/arm64\"]\n",
+            services::docker_host(),
+            services::docker_second()
+        ))
+        .image("parent", &image(&parent, "1.2.3", "\"scratch\""))
+        .image("child", &image(&child, "2.0.0", &format!("{{ image = \"{parent}\" }}")))
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    golden.run(&["build", "--engine", "docker", "--push"]).exit(0);
+    for (name, tags) in
+        [(&parent, ["1", "1.2", "1.2.3", "latest"]), (&child, ["2", "2.0", "2.0.0", "latest"])]
+    {
+        let list: serde_json::Value = curl_json(&format!("http://{registry}/v2/{name}/tags/list"));
+        let mut found: Vec<&str> =
+            list["tags"].as_array().unwrap().iter().filter_map(|tag| tag.as_str()).collect();
+        found.sort_unstable();
+        assert_eq!(found, tags);
+        let index = curl_json(&format!("http://{registry}/v2/{name}/manifests/latest"));
+        let platforms: Vec<&str> = index["manifests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|m| m["platform"]["architecture"].as_str())
+            .collect();
+        assert_eq!(platforms, ["amd64", "arm64"]);
+    }
+    let again = golden.run(&["build", "--engine", "docker", "--push"]).exit(0);
+    assert!(again.stdout.contains("unchanged"), "{}", again.stdout);
+    golden.run(&["verify"]).exit(0);
+}
+
+fn curl_json(url: &str) -> serde_json::Value {
+    let accept = "Accept: application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json";
+    let output = std::process::Command::new("curl").args(["-sf", "-H", accept, url]).output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn several_platforms_without_engines_for_them_are_refused_by_docker() {
+    let golden = Golden::new()
+        .workspace("")
+        .image("app", "[image]\nname = \"app\"\nversion = \"1.0.0\"\ndescription = \"x\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n")
+        .env("DOCKER_HOST", services::docker_host());
+    let run = golden.run(&["build", "--engine", "docker"]).exit(2);
+    assert!(run.stderr.contains("[[engine]]"), "{}", run.stderr);
+}
