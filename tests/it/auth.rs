@@ -246,3 +246,76 @@ fn an_expired_certificate_is_named() {
     let run = Golden::new().workspace(&text).file("ca.crt", cert.pem()).run(&["ls", &host]).exit(1);
     assert!(run.stderr.contains("it has expired"), "{}", run.stderr);
 }
+
+#[test]
+fn plain_http_elsewhere_is_refused_unless_it_is_wanted() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    registry.image("app", "a", &["1"]);
+    // An address of this machine that is not a loopback address by its name.
+    let host = format!("0.0.0.0:{}", registry.server.port);
+    let run = Golden::new().run(&["ls", &host]).exit(1);
+    assert!(
+        run.stderr.contains("does not speak TLS") && run.stderr.contains("http = true"),
+        "{}",
+        run.stderr
+    );
+    assert!(registry.server.seen().is_empty());
+    let text = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nhttp = true\n");
+    assert_eq!(Golden::new().workspace(&text).run(&["ls", &host]).exit(0).stdout, "app\n");
+}
+
+/// A token as distribution wants it: a JWT, signed by the key whose certificate the registry trusts.
+fn signed_token(scopes: &[String]) -> String {
+    let url_safe = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    let pem = std::fs::read_to_string(services::token_cert()).unwrap();
+    let der: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let access = scopes.iter().map(|scope| {
+        let (resource, actions) = scope.rsplit_once(':').unwrap();
+        let (kind, name) = resource.split_once(':').unwrap();
+        serde_json::json!({ "type": kind, "name": name, "actions": actions.split(',').collect::<Vec<_>>() })
+    });
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let header = serde_json::json!({ "typ": "JWT", "alg": "RS256", "x5c": [der] });
+    let claims = serde_json::json!({ "iss": "golden-tests", "aud": "golden-tests", "sub": "robot", "jti": "1",
+        "iat": now - 10, "nbf": now - 10, "exp": now + 300, "access": access.collect::<Vec<_>>() });
+    let text = format!("{}.{}", url_safe.encode(header.to_string()), url_safe.encode(claims.to_string()));
+    let mut openssl = std::process::Command::new("openssl")
+        .args(["dgst", "-sha256", "-sign"])
+        .arg(services::token_key())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut openssl.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    let signature = openssl.wait_with_output().unwrap().stdout;
+    format!("{text}.{}", url_safe.encode(signature))
+}
+
+#[test]
+fn a_real_registry_with_tokens() {
+    let port = services::token_port().parse().unwrap();
+    let tokens = Server::on(
+        port,
+        None,
+        handler(|seen| {
+            if seen.header("authorization") != Some(&basic("robot", SECRET)) {
+                return Answer::new(401, "who are you?");
+            }
+            let token = signed_token(&seen.query("scope"));
+            Answer::new(200, serde_json::json!({ "token": token, "expires_in": 300 }).to_string())
+        }),
+    );
+    let source = FakeRegistry::start(Behaviour::default());
+    source.image("app", "token", &["1.2.3", "1.2", "1", "latest"]);
+    let golden = Golden::new().env("GOLDEN_REGISTRY_USER", "robot").env("GOLDEN_REGISTRY_PASSWORD", SECRET);
+    let name = format!("{}/token/t{}", services::registry_token(), std::process::id());
+    let run =
+        golden.run(&["-vv", "promote", &format!("{}/app:1.2.3", source.host()), &name, "--tags"]).exit(0);
+    silent(&run);
+    let run = golden.run(&["-vv", "ls", services::registry_token()]).exit(0);
+    assert!(run.stdout.contains("token/t"), "{}", run.stdout);
+    silent(&run);
+    silent(&golden.run(&["-vv", "delete", &format!("{name}:1"), "--all-tags", "--yes"]).exit(0));
+    assert!(tokens.seen().iter().all(|seen| seen.query("service") == ["golden-tests"]));
+}
