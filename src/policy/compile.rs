@@ -64,11 +64,21 @@ struct Problems<'p> {
 }
 
 impl Problems<'_> {
-    fn push(&mut self, diagnostic: Diagnostic, path: &[&str], text: &str) {
+    /// Adds a finding about the value at `path`.
+    fn push(&mut self, diagnostic: Diagnostic, path: &[&str]) {
         let file = Path::new(WORKSPACE_FILE);
         let span = self.places.value(file, path).or_else(|| self.places.key(file, path));
         self.found.push(match span {
-            Some(span) => diagnostic.at(file, span, text),
+            Some(span) => diagnostic.at(file, span, ""),
+            None => diagnostic,
+        });
+    }
+
+    /// Adds a finding about the key at `path`.
+    fn push_key(&mut self, diagnostic: Diagnostic, path: &[&str]) {
+        let file = Path::new(WORKSPACE_FILE);
+        self.found.push(match self.places.key(file, path) {
+            Some(span) => diagnostic.at(file, span, ""),
             None => diagnostic,
         });
     }
@@ -77,7 +87,7 @@ impl Problems<'_> {
         let message = format!("the rule for label `{label}` asks for nothing");
         let help = "say what it must be: pattern = '…', one_of = […] or format = \"…\"";
         let diagnostic = Diagnostic::error("spec.policy", message).help(help);
-        self.push(diagnostic, &["policy", "labels", label], "");
+        self.push(diagnostic, &["policy", "labels", label]);
     }
 
     fn pattern(&mut self, label: &str, pattern: &str, error: &regex::Error) {
@@ -85,7 +95,7 @@ impl Problems<'_> {
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
         let message = format!("`{pattern}` is not a regular expression: {reason}");
         let path = ["policy", "labels", label, "pattern"];
-        self.push(Diagnostic::error("spec.policy", message), &path, "");
+        self.push(Diagnostic::error("spec.policy", message), &path);
     }
 
     /// Compiles globs in which `*` stays within one part of a path and `**` does not.
@@ -97,7 +107,7 @@ impl Problems<'_> {
                 Err(error) => {
                     let message = format!("`{glob}` is not a glob: {}", error.kind());
                     let path = ["policy", "base", key, &index.to_string()];
-                    self.push(Diagnostic::error("spec.policy", message), &path, "");
+                    self.push(Diagnostic::error("spec.policy", message), &path);
                 }
             }
         }
@@ -108,7 +118,7 @@ impl Problems<'_> {
         if let Some(ports) = policy.config.ports.filter(|ports| ports.min > ports.max) {
             let message = format!("the ports {} to {} are none at all", ports.min, ports.max);
             let diagnostic = Diagnostic::error("spec.policy", message).help("min must not be above max");
-            self.push(diagnostic, &["policy", "config", "ports"], "");
+            self.push(diagnostic, &["policy", "config", "ports"]);
         }
     }
 
@@ -118,7 +128,7 @@ impl Problems<'_> {
             match rule(id) {
                 Some(rule) if rule.fixed => {
                     let message = format!("the rule `{id}` is built in and cannot be changed");
-                    self.push(Diagnostic::error("spec.policy", message), &path, "");
+                    self.push_key(Diagnostic::error("spec.policy", message), &path);
                 }
                 Some(_) => {}
                 None => {
@@ -128,7 +138,7 @@ impl Problems<'_> {
                         |near| format!("did you mean \"{near}\"?"),
                     );
                     let message = format!("there is no rule `{id}`");
-                    self.push(Diagnostic::error("spec.policy", message).help(help), &path, "");
+                    self.push_key(Diagnostic::error("spec.policy", message).help(help), &path);
                 }
             }
         }

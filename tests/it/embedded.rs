@@ -49,7 +49,16 @@ fn certificates_on_debian_are_what_its_tool_leaves() {
     assert_eq!(found, Vec::<String>::new());
     for name in ["b-one", "a-two", "weird"] {
         let path = format!("/usr/local/share/ca-certificates/{name}.crt");
-        let verify = ["run", "--rm", "golden-test/trust-embedded:1", "openssl", "verify", "-CApath", "/etc/ssl/certs", &path];
+        let verify = [
+            "run",
+            "--rm",
+            "golden-test/trust-embedded:1",
+            "openssl",
+            "verify",
+            "-CApath",
+            "/etc/ssl/certs",
+            &path,
+        ];
         assert_eq!(docker(&verify), format!("{path}: OK"));
     }
 }
@@ -64,7 +73,11 @@ fn files_leave_the_tree_that_copy_leaves() {
         file("/etc/motd", "hello\n"),
         FileEntry { mode: 0o4755, ..file("/bin/tool", "x") },
         FileEntry { mode: 0o600, ..file("/root/.secret", "x") },
-        FileEntry { mode: 0o1777, owner: Owner::ROOT, ..FileEntry { kind: FileKind::Directory, ..file("/scratch", "") } },
+        FileEntry {
+            mode: 0o1777,
+            owner: Owner::ROOT,
+            ..FileEntry { kind: FileKind::Directory, ..file("/scratch", "") }
+        },
         file("/tmp/in-tmp", "x"),
         FileEntry { owner: named, ..file("/opt/a/b/c", "x") },
         FileEntry { kind: FileKind::Symlink("../etc/motd".to_owned()), ..file("/usr/motd", "") },
@@ -122,7 +135,9 @@ fn a_base_that_cannot_be_built_on_is_refused() {
         golden.platforms = vec!["linux/s390x".parse().unwrap()];
         let error = assemble(&embedded, &golden, base(services::base_busybox()).await).await.unwrap_err();
         assert!(matches!(&error, Error::Platform { .. }), "{error}");
-        let PinnedBase::Registry { reference, .. } = base(services::base_busybox()).await else { unreachable!() };
+        let PinnedBase::Registry { reference, .. } = base(services::base_busybox()).await else {
+            unreachable!()
+        };
         let digest = golden::reference::Digest::of(b"nothing");
         let gone = PinnedBase::Registry { reference, digest };
         let error = assemble(&embedded, &image("refused"), gone).await.unwrap_err();

@@ -18,6 +18,8 @@ mod check;
 mod fleet;
 mod spec;
 mod layers;
+mod policy;
+mod audit;
 mod services;
 mod publish;
 mod acceptance;

@@ -12,7 +12,9 @@ use golden::reference::{Digest, Reference};
 use golden::registry::{Registries, RegistryEnv};
 use golden::render::{PinnedBase, Recipe, Rendered};
 use golden::resolve::ResolvedImage;
-use golden::resolve::image::{Base, Certificate, Config, Family, FileEntry, FileKind, Owner, Packages, Provenance};
+use golden::resolve::image::{
+    Base, Certificate, Config, Family, FileEntry, FileKind, Owner, Packages, Provenance,
+};
 use golden::store::{Blobs, Destination, Named};
 
 use super::services;
@@ -53,7 +55,17 @@ pub(crate) fn file(path: &str, text: &str) -> FileEntry {
 pub(crate) fn certificate(folder: &Path, name: &str, subject: &str) -> Certificate {
     let (key, pem) = (folder.join(format!("{name}.key")), folder.join(format!("{name}.pem")));
     let output = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-utf8", "-multivalue-rdn"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-utf8",
+            "-multivalue-rdn",
+        ])
         .args(["-days", "3650", "-subj", subject, "-keyout"])
         .arg(&key)
         .arg("-out")
@@ -84,7 +96,8 @@ pub(crate) async fn base(reference: &str) -> PinnedBase {
     let reference: Reference = reference.parse().unwrap();
     let registries = Registries::new(Vec::new(), RegistryEnv::from_vars(&BTreeMap::new()));
     let registry = registries.of(&reference.repository).unwrap();
-    let manifest = registry.get_manifest(&reference.repository.path, &reference.target()).await.unwrap().unwrap();
+    let manifest =
+        registry.get_manifest(&reference.repository.path, &reference.target()).await.unwrap().unwrap();
     PinnedBase::Registry { digest: manifest.digest, reference }
 }
 
@@ -149,7 +162,8 @@ pub(crate) fn tree(name: &str) -> BTreeMap<String, String> {
         let header = entry.header();
         let (kind, mode) = (header.entry_type().as_byte() as char, header.mode().unwrap() & 0o7777);
         let (uid, gid) = (header.uid().unwrap(), header.gid().unwrap());
-        let what = link.unwrap_or_else(|| if kind == '0' { Digest::of(&bytes).short() } else { String::new() });
+        let what =
+            link.unwrap_or_else(|| if kind == '0' { Digest::of(&bytes).short() } else { String::new() });
         tree.insert(path, format!("{kind} {mode:04o} {uid}:{gid} {what}"));
     }
     tree

@@ -1,0 +1,157 @@
+//! The policy on the specs, with the real binary: places, severities, exit codes, and nothing secret shown.
+
+use crate::support::workspace::Golden;
+
+const POLICY: &str = r#"
+[defaults.labels]
+framework = "dotnet"
+
+[policy]
+required_labels = ["framework", "version", "owner"]
+
+[policy.labels]
+owner = { pattern = '[a-z.-]+@example\.com' }
+framework = { one_of = ["dotnet", "java", "node"] }
+
+[policy.base]
+allow = ["docker.io/library/debian"]
+deny_tags = ["latest"]
+
+[policy.config]
+deny_root = true
+ports = { min = 1024 }
+
+[policy.env]
+deny_secrets = true
+
+[policy.severity]
+"config.ports" = "warn"
+"#;
+
+const BROKEN: &str = r#"
+[image]
+name = "app"
+version = "1.2.3"
+base = "alpine:latest"
+
+[labels]
+owner = "Team <team@example.com>"
+framework = "dotnt"
+
+[env]
+DB_PASSWORD = "hunter2hunter2" # nobody sees this
+CONNECTION = """
+postgres://app:s3cr3tvalue@db/app
+"""
+
+[config]
+expose = [80]
+user = "root"
+"#;
+
+const KEPT: &str = r#"
+[image]
+name = "app"
+version = "1.2.3"
+base = "scratch"
+
+[labels]
+owner = "team@example.com"
+
+[config]
+user = "10001"
+"#;
+
+fn broken() -> Golden {
+    Golden::new().workspace(POLICY).image("app", BROKEN)
+}
+
+#[test]
+fn every_violation_has_its_place() {
+    let run = broken().run(&["check"]).exit(3);
+    assert_eq!(run.stdout, "");
+    insta::assert_snapshot!(run.stderr);
+}
+
+#[test]
+fn a_policy_that_is_kept() {
+    let golden = Golden::new().workspace(POLICY).image("app", KEPT);
+    let run = golden.run(&["check"]).exit(0);
+    assert!(!run.stderr.contains("error") && !run.stderr.contains("warning"), "{}", run.stderr);
+    let run = golden.run(&["check", "--format", "json"]).exit(0);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document, serde_json::json!({ "schema": 1, "errors": 0, "warnings": 0, "diagnostics": [] }));
+}
+
+#[test]
+fn no_form_of_output_shows_a_secret() {
+    for format in ["text", "json", "github", "sarif"] {
+        for more in [&[][..], &["-vv"], &["-q"], &["--color", "always"]] {
+            let run = broken().run(&[&["check", "--format", format], more].concat()).exit(3);
+            let all = run.stdout + &run.stderr;
+            assert!(!all.contains("hunter2") && !all.contains("s3cr3tvalue"), "{format} {more:?}: {all}");
+        }
+    }
+}
+
+#[test]
+fn annotations_name_file_line_and_column() {
+    let run = broken().run(&["check", "--format", "github"]).exit(3);
+    insta::assert_snapshot!(run.stdout);
+}
+
+#[test]
+fn paths_lead_from_where_one_is() {
+    let golden = Golden::new().file("images/golden.toml", POLICY).image("images/app", BROKEN);
+    let run = golden.run(&["check", "--format", "github"]).exit(3);
+    assert!(run.stdout.contains("file=images/app/image.toml,line="), "{}", run.stdout);
+    let run = golden.run(&["-w", "images", "check"]).exit(3);
+    assert!(run.stderr.contains("--> images/app/image.toml:"), "{}", run.stderr);
+}
+
+#[test]
+fn severities_and_a_broken_policy() {
+    let golden = Golden::new()
+        .workspace(
+            "[policy]\nrequired_labels = [\"nobody\"]\n[policy.severity]\nrequired_labels = \"warn\"\n",
+        )
+        .image("app", KEPT);
+    let run = golden.run(&["check"]).exit(0);
+    assert!(run.stderr.contains("warning[required_labels]"), "{}", run.stderr);
+    let golden = Golden::new()
+        .workspace("[policy.labels]\nowner = { pattern = '(' }\n[policy.severity]\n'base.alow' = \"off\"\n")
+        .image("app", KEPT);
+    insta::assert_snapshot!(golden.run(&["check"]).exit(2).stderr);
+}
+
+#[test]
+fn nothing_is_built_that_breaks_the_policy() {
+    // Nothing could be built here at all: the policy stops the run before an engine is looked for.
+    let golden = broken().env("DOCKER_HOST", "unix:///nowhere.sock");
+    for command in [
+        &["build"][..],
+        &["build", "--push", "--registry", "127.0.0.1:9"],
+        &["plan", "--registry", "127.0.0.1:9"],
+    ] {
+        let run = golden.run(command).exit(3);
+        assert_eq!(run.stdout, "", "{command:?}");
+    }
+}
+
+#[test]
+fn audit_needs_a_policy() {
+    let run = Golden::new().run(&["audit", "127.0.0.1:9/app:1"]).exit(2);
+    assert!(run.stderr.contains("no golden.toml"), "{}", run.stderr);
+    let run = Golden::new().workspace(POLICY).run(&["audit", "127.0.0.1:9/app:1"]).exit(1);
+    assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
+    Golden::new().workspace(POLICY).run(&["audit", "team/App:1"]).exit(2);
+}
+
+#[test]
+fn what_init_writes_keeps_its_policy() {
+    let golden = Golden::new();
+    golden.run(&["init"]).exit(0);
+    let run = golden.run(&["check"]).exit(0);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", "1 image is in order\n"));
+    golden.run(&["build", "--engine", "embedded"]).exit(0);
+}
