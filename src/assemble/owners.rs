@@ -13,28 +13,27 @@ pub fn resolve(owner: &Owner, base: Tree<'_>, path: &str) -> Result<(u32, u32), 
     };
     let unknown =
         |file, kind, name: &str| Error::Owner { file, kind, name: name.to_owned(), path: path.to_owned() };
-    let (uid, own_group) = match user.parse() {
+    let (uid, own_group) = if let Ok(uid) = user.parse() {
         // A number without a group means the group of the same number, as with Docker's --chown.
-        Ok(uid) => (uid, uid),
-        Err(_) => {
-            let line = find(base, "etc/passwd", user)?;
-            let numbers = line.as_deref().and_then(|line| Some((field(line, 2)?, field(line, 3)?)));
-            numbers.ok_or_else(|| unknown("/etc/passwd", "user", user))?
-        }
+        (uid, uid)
+    } else {
+        let line = find(base, "etc/passwd", user)?;
+        let numbers = line.as_deref().and_then(|line| Some((field(line, 2)?, field(line, 3)?)));
+        numbers.ok_or_else(|| unknown("/etc/passwd", "user", user))?
     };
     let gid = match group {
         None => own_group,
-        Some(group) => match group.parse() {
-            Ok(gid) => gid,
-            Err(_) => {
-                let line = find(base, "etc/group", group)?;
-                line.as_deref()
-                    .and_then(|line| field(line, 2))
-                    .ok_or_else(|| unknown("/etc/group", "group", group))?
-            }
-        },
+        Some(group) => number_of_group(group, base)?.ok_or_else(|| unknown("/etc/group", "group", group))?,
     };
     Ok((uid, gid))
+}
+
+/// The number of a group, which may be a number already.
+fn number_of_group(group: &str, base: Tree<'_>) -> Result<Option<u32>, Stop> {
+    if let Ok(gid) = group.parse() {
+        return Ok(Some(gid));
+    }
+    Ok(find(base, "etc/group", group)?.as_deref().and_then(|line| field(line, 2)))
 }
 
 /// The line that begins with a name.

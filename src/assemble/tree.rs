@@ -199,7 +199,7 @@ mod tests {
         for line in lines {
             match line.split_once(' ') {
                 Some(("d", path)) => {
-                    drop(index.entries.insert(path.to_owned(), Node::Directory(Attributes::FOLDER)))
+                    drop(index.entries.insert(path.to_owned(), Node::Directory(Attributes::FOLDER)));
                 }
                 Some(("f", path)) => {
                     let node = Node::File { attributes: Attributes::FOLDER, content: None };
@@ -209,7 +209,7 @@ mod tests {
                 Some(("w", path)) => drop(index.whiteouts.insert(path.to_owned())),
                 Some(("o", path)) => drop(index.opaque.insert(path.to_owned())),
                 Some((link, path)) => {
-                    drop(index.entries.insert(path.to_owned(), Node::Symlink(link.to_owned())))
+                    drop(index.entries.insert(path.to_owned(), Node::Symlink(link.to_owned())));
                 }
                 None => unreachable!("a line of the test has two words"),
             }

@@ -214,14 +214,12 @@ impl Engine for Embedded {
 
 /// An image of this run as a base for a platform.
 fn of_platform(assembled: &Assembled, parent: &str, platform: &Platform) -> Result<BaseImage, Error> {
-    match assembled.images.iter().find(|image| image.platform == *platform) {
-        Some(image) => base::of_assembled(image),
-        None => {
-            let has: Vec<String> = assembled.images.iter().map(|image| image.platform.to_string()).collect();
-            let (reference, has) = (parent.to_owned(), has.join(", "));
-            Err(Error::Platform { reference, wanted: platform.clone(), has })
-        }
+    if let Some(image) = assembled.images.iter().find(|image| image.platform == *platform) {
+        return base::of_assembled(image);
     }
+    let has: Vec<String> = assembled.images.iter().map(|image| image.platform.to_string()).collect();
+    let (reference, has) = (parent.to_owned(), has.join(", "));
+    Err(Error::Platform { reference, wanted: platform.clone(), has })
 }
 
 /// Linux on this machine's architecture: what an engine on it would build for.

@@ -33,7 +33,7 @@ fn certificates_on_debian_are_what_its_tool_leaves() {
     for certificate in &golden.certificates {
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
         std::fs::write(folder.path().join(&certificate.name), &certificate.pem).unwrap();
-        dockerfile += &format!("COPY {} /usr/local/share/ca-certificates/\n", certificate.name);
+        dockerfile.push_str(&["COPY ", &certificate.name, " /usr/local/share/ca-certificates/\n"].concat());
     }
     dockerfile += "RUN update-ca-certificates\n";
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]

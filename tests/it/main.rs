@@ -9,6 +9,7 @@ mod images;
 mod render;
 mod auth;
 mod embedded;
+mod reproducible;
 mod cli;
 mod interrupt;
 mod delete;

@@ -76,7 +76,7 @@ fn local(overlay: &Overlay<'_>, folder: &str, depth: u32) -> Result<Vec<String>,
         let path = format!("{folder}/{name}");
         match overlay.entry(&overlay.resolve(&path)?)? {
             Some(Node::Directory(_) | Node::Implied) => found.extend(local(overlay, &path, depth + 1)?),
-            Some(Node::File { .. }) if name.ends_with(".crt") => found.push(path),
+            Some(Node::File { .. }) if name.strip_suffix(".crt").is_some() => found.push(path),
             _ => {}
         }
     }

@@ -41,7 +41,7 @@ pub(super) fn rehash(overlay: &mut Overlay<'_>, folder: &str) -> Result<(), Stop
         }
         match (target, hash_link(&name)) {
             (Some(target), Some((hash, number))) => {
-                buckets.entry(hash).or_default().existing(&target, number)
+                buckets.entry(hash).or_default().existing(&target, number);
             }
             _ => {
                 if let Some((hash, fingerprint)) = certificate(overlay, &path, &name)? {
@@ -120,7 +120,8 @@ impl Bucket {
         let mut taken: Vec<usize> = self.claims.iter().filter_map(stays).collect();
         for claim in self.claims.iter().filter(|claim| stays(claim).is_none()) {
             if claim.fingerprint.is_some() {
-                let free = (0..).find(|number| !taken.contains(number)).unwrap_or_default();
+                // One of the first numbers is free: there are more of them than are taken.
+                let free = (0..=taken.len()).find(|number| !taken.contains(number)).unwrap_or_default();
                 write(free, Some(&claim.file))?;
                 taken.push(free);
             } else if let Some(number) = claim.number.filter(|number| !taken.contains(number)) {

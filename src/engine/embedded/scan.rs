@@ -248,12 +248,9 @@ mod tests {
             header.set_uid(1);
             header.set_gid(2);
             header.set_mtime(0);
-            match kind {
-                'f' => header.set_size(text.len() as u64),
-                _ => {
-                    header.set_size(0);
-                    header.as_mut_bytes()[157..157 + text.len()].copy_from_slice(text.as_bytes());
-                }
+            header.set_size(if *kind == 'f' { text.len() as u64 } else { 0 });
+            if *kind != 'f' {
+                header.as_mut_bytes()[157..157 + text.len()].copy_from_slice(text.as_bytes());
             }
             header.set_entry_type(match kind {
                 'f' => tar::EntryType::Regular,

@@ -176,5 +176,5 @@ pub(crate) fn differences(one: &BTreeMap<String, String>, other: &BTreeMap<Strin
         let (left, right) = (one.get(*path), other.get(*path));
         (left != right).then(|| format!("{path}: {left:?} {right:?}"))
     };
-    paths.iter().filter_map(|path| line(path)).collect()
+    paths.iter().filter_map(line).collect()
 }
