@@ -120,6 +120,7 @@ impl From<crate::store::Error> for Failure {
             | Store::Layout { .. }
             | Store::Layer { .. }
             | Store::Stream(_)
+            | Store::Manifest(_)
             | Store::Workspace(_)
             | Store::Registry(_) => Exit::Failed,
         };

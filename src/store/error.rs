@@ -41,6 +41,9 @@ pub enum Error {
     /// The other end of a stream, such as an engine that loads, stopped reading.
     #[error("the archive could not be written: {0}")]
     Stream(#[source] std::io::Error),
+    /// The image's own manifest cannot be read.
+    #[error("{0}")]
+    Manifest(String),
     /// A file of the layout could not be read or written.
     #[error(transparent)]
     Workspace(#[from] crate::workspace::state::Error),

@@ -1,5 +1,7 @@
 //! The OCI image layout: a directory of blobs by digest (OCI image spec, image-layout.md).
 
+mod oci;
+
 use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -21,7 +23,8 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const PARALLEL: usize = 4;
 
 /// Writes images into a layout, which is made when there is none. Each image is one entry of `index.json`, named
-/// `NAME:TAG` by its most specific tag; an entry of that name is replaced. Blobs come first, so that nothing is named
+/// `NAME:TAG` by its most specific tag; an entry of that name is replaced. Docker's manifests become OCI's here, with a
+/// digest of their own. Blobs come first, so that nothing is named
 /// that is not there.
 pub async fn write(directory: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Written, Error> {
     let mut index = read_index(directory)?;
@@ -31,6 +34,7 @@ pub async fn write(directory: &Path, images: &[Named<'_>], blobs: &Blobs) -> Res
         let layers = image.images.iter().flat_map(|image| &image.layers);
         let transfers = stream::iter(layers).map(|layer| transfer(&folder, layer, blobs));
         transfers.buffer_unordered(PARALLEL).try_collect::<()>().await?;
+        let image = oci::image(image)?;
         for one in &image.images {
             keep(&folder, &Digest::of(&one.config), &one.config)?;
             keep(&folder, &one.manifest.digest, &one.manifest.bytes)?;

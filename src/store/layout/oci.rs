@@ -1,0 +1,60 @@
+//! Docker's manifests as OCI's: a layout is OCI, and its readers pass over anything else. Layers and configs keep their
+//! bytes and digests; only what the manifests call them changes.
+
+use std::borrow::Cow;
+
+use super::super::Error;
+use crate::assemble::plan::to_json;
+use crate::assemble::{Assembled, AssembledImage};
+use crate::oci::{Manifest, RawManifest, media};
+
+/// An image whose manifests are OCI's.
+pub(super) fn image(image: &Assembled) -> Result<Cow<'_, Assembled>, Error> {
+    let docker =
+        |raw: &RawManifest| matches!(raw.media_type.as_str(), media::DOCKER_MANIFEST | media::DOCKER_LIST);
+    if !docker(&image.top) && !image.images.iter().any(|image| docker(&image.manifest)) {
+        return Ok(Cow::Borrowed(image));
+    }
+    let mut images = Vec::new();
+    for one in &image.images {
+        images.push(AssembledImage { manifest: manifest(&one.manifest)?, ..one.clone() });
+    }
+    let top = match parse(&image.top)? {
+        Manifest::Image(_) => manifest(&image.top)?,
+        Manifest::Index(mut index) => {
+            for line in &mut index.manifests {
+                let old = image.images.iter().position(|one| one.manifest.digest == line.digest);
+                if let Some(new) = old.map(|at| images[at].manifest.descriptor()) {
+                    (line.media_type, line.digest, line.size) = (new.media_type, new.digest, new.size);
+                }
+            }
+            index.media_type = Some(media::OCI_INDEX.to_owned());
+            RawManifest::new(media::OCI_INDEX, to_json(&index))
+        }
+    };
+    Ok(Cow::Owned(Assembled { top, images }))
+}
+
+/// One image's manifest.
+fn manifest(raw: &RawManifest) -> Result<RawManifest, Error> {
+    let Manifest::Image(mut manifest) = parse(raw)? else { return Ok(raw.clone()) };
+    if raw.media_type != media::DOCKER_MANIFEST {
+        return Ok(raw.clone());
+    }
+    manifest.media_type = Some(media::OCI_MANIFEST.to_owned());
+    for part in manifest.layers.iter_mut().chain([&mut manifest.config]) {
+        let name = match part.media_type.as_str() {
+            media::DOCKER_CONFIG => media::OCI_CONFIG,
+            media::DOCKER_LAYER => media::OCI_LAYER,
+            media::DOCKER_LAYER_GZIP => media::OCI_LAYER_GZIP,
+            other => other,
+        };
+        part.media_type = name.to_owned();
+    }
+    Ok(RawManifest::new(media::OCI_MANIFEST, to_json(&manifest)))
+}
+
+fn parse(raw: &RawManifest) -> Result<Manifest, Error> {
+    let wrong = |error: crate::oci::manifest::Error| Error::Manifest(error.to_string());
+    raw.parse().map_err(wrong)
+}
