@@ -49,7 +49,13 @@ impl Image {
         });
         let moved = if total > 0 { format!("  {}/{}", bytes(done), bytes(total)) } else { String::new() };
         let detail = if self.detail.is_empty() { String::new() } else { format!("  {}", self.detail) };
-        format!("{name}  {}{moved}{detail}", self.step)
+        // What the step prints must have room beside a long script.
+        let step = if detail.is_empty() {
+            self.step.as_str().into()
+        } else {
+            console::truncate_str(&self.step, 40, "…")
+        };
+        format!("{name}  {step}{moved}{detail}")
     }
 }
 
