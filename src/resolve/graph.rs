@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::draft::Draft;
 use super::image::{Base, Family};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::reference::RepositoryPath;
 use crate::suggest::closest;
 use crate::tags::{Variant, precedence};
 
@@ -12,8 +13,12 @@ use crate::tags::{Variant, precedence};
 /// first. `complete`: whether every file could be read, so that a missing parent is really missing.
 #[must_use]
 pub fn ordered(mut drafts: Vec<Draft>, complete: bool, found: &mut Diagnostics) -> Vec<Draft> {
+    let mut by_name: BTreeMap<&RepositoryPath, Vec<usize>> = BTreeMap::new();
+    for (n, draft) in drafts.iter().enumerate() {
+        by_name.entry(&draft.image.name).or_default().push(n);
+    }
     let parents: Vec<Option<usize>> =
-        (0..drafts.len()).map(|child| parent(&drafts, child, complete, found)).collect();
+        (0..drafts.len()).map(|child| parent(&drafts, &by_name, child, complete, found)).collect();
     let order = order(&parents);
     if order.len() < drafts.len() {
         report_cycles(&drafts, &parents, found);
@@ -64,10 +69,16 @@ fn settle(
 }
 
 /// The position of the image that `child` is built on.
-fn parent(drafts: &[Draft], child: usize, complete: bool, found: &mut Diagnostics) -> Option<usize> {
+fn parent(
+    drafts: &[Draft],
+    by_name: &BTreeMap<&RepositoryPath, Vec<usize>>,
+    child: usize,
+    complete: bool,
+    found: &mut Diagnostics,
+) -> Option<usize> {
     let draft = &drafts[child];
     let Base::Workspace { name, requirement, .. } = &draft.image.base else { return None };
-    let named: Vec<usize> = (0..drafts.len()).filter(|n| drafts[*n].image.name == *name).collect();
+    let named = by_name.get(name).map(Vec::as_slice).unwrap_or_default();
     let admitted = |n: &&usize| {
         requirement.as_ref().is_none_or(|requirement| requirement.matches(&drafts[**n].image.version))
     };
@@ -84,7 +95,7 @@ fn parent(drafts: &[Draft], child: usize, complete: bool, found: &mut Diagnostic
         }),
     };
     if chosen.is_none() && complete {
-        found.push(no_parent(drafts, draft, &named, &fitting));
+        found.push(no_parent(drafts, draft, named, &fitting));
     }
     chosen
 }

@@ -1,6 +1,6 @@
 //! What git knows, by asking the `git` program (7-rules 3). Where there is no git, nothing is known and that is fine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -88,18 +88,33 @@ pub async fn history(root: &Path, paths: &[Vec<PathBuf>]) -> History {
     let shallow = lines.next() == Some("true");
     let prefix = lines.next().unwrap_or_default().to_owned();
     let head = lines.next().map(str::to_owned);
-    let (source, dirty, commits) =
-        tokio::join!(remote(root), changed(root, &prefix), last_commits(root, &prefix, paths));
-    let touched = paths.iter().zip(commits).map(|(paths, commit)| Touched {
-        commit,
-        dirty: dirty.iter().any(|file| paths.iter().any(|path| covers(path, file))),
-    });
-    History { source, shallow, head, touched: touched.collect() }
+    let owners = Owners::of(paths);
+    let (source, changed, commits) =
+        tokio::join!(remote(root), changed(root, &prefix), last_commits(root, &prefix, &owners, paths.len()));
+    let dirty: BTreeSet<usize> = changed.iter().flat_map(|file| owners.find(file)).collect();
+    let touched = commits.into_iter().enumerate();
+    let touched = touched.map(|(n, commit)| Touched { commit, dirty: dirty.contains(&n) }).collect();
+    History { source, shallow, head, touched }
 }
 
-/// Whether `file` is `path` or lies below it.
-fn covers(path: &Path, file: &Path) -> bool {
-    path.as_os_str().is_empty() || file.starts_with(path)
+/// Which lists have a path, so that a file finds its lists without a look at all of them.
+struct Owners<'a>(BTreeMap<&'a Path, Vec<usize>>);
+
+impl<'a> Owners<'a> {
+    fn of(paths: &'a [Vec<PathBuf>]) -> Self {
+        let mut owners: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();
+        for (n, list) in paths.iter().enumerate() {
+            for path in list {
+                owners.entry(path).or_default().push(n);
+            }
+        }
+        Self(owners)
+    }
+
+    /// The numbers of the lists that have `file` or a folder above it.
+    fn find(&self, file: &Path) -> Vec<usize> {
+        file.ancestors().filter_map(|path| self.0.get(path)).flatten().copied().collect()
+    }
 }
 
 async fn remote(root: &Path) -> Option<String> {
@@ -149,9 +164,14 @@ async fn changed(root: &Path, prefix: &str) -> Vec<PathBuf> {
 }
 
 /// The last commit of each list of paths. One walk through the history serves all, and ends when all are found.
-async fn last_commits(root: &Path, prefix: &str, paths: &[Vec<PathBuf>]) -> Vec<Option<(String, i64)>> {
-    let mut found = vec![None; paths.len()];
-    let mut left = paths.len();
+async fn last_commits(
+    root: &Path,
+    prefix: &str,
+    owners: &Owners<'_>,
+    count: usize,
+) -> Vec<Option<(String, i64)>> {
+    let mut found = vec![None; count];
+    let mut left = count;
     let args = ["log", "--format=%x01%H %ct", "--name-only", "--no-renames", "--", "."];
     let Ok(mut child) = git(root, &args).spawn() else { return found };
     let Some(stdout) = child.stdout.take() else { return found };
@@ -164,9 +184,9 @@ async fn last_commits(root: &Path, prefix: &str, paths: &[Vec<PathBuf>]) -> Vec<
                 header.split_once(' ').and_then(|(sha, time)| Some((sha.to_owned(), time.parse().ok()?)));
         } else if !line.is_empty() {
             let file = Path::new(line.strip_prefix(prefix).unwrap_or(&line));
-            for (slot, paths) in found.iter_mut().zip(paths) {
-                if slot.is_none() && paths.iter().any(|path| covers(path, file)) {
-                    slot.clone_from(&commit);
+            for slot in owners.find(file) {
+                if found[slot].is_none() {
+                    found[slot].clone_from(&commit);
                     left -= 1;
                 }
             }
@@ -204,6 +224,43 @@ pub fn provenance(history: &History, touched: &Touched, epoch: Option<i64>) -> P
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn commits_belong_to_the_paths_that_they_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(folder.path()).unwrap();
+        let run = async |args: &[&str], time: &str| {
+            let mut command = git(&root, &["-c", "user.name=t", "-c", "user.email=t@example.com"]);
+            let status = command.args(args).env("GIT_COMMITTER_DATE", time).status().await.unwrap();
+            assert!(status.success(), "{args:?}");
+        };
+        let write =
+            |path: &str, text: &str| super::super::fs::write_atomic(&root.join(path), text.as_bytes());
+        let paths = ["a", "b", "new", ""].map(|path| vec![PathBuf::from(path)]);
+        assert_eq!(history(&root, &paths).await, History::default());
+        run(&["init", "-q"], "").await;
+        write("a/x", "1").unwrap();
+        write("b/x", "1").unwrap();
+        run(&["add", "-A"], "").await;
+        run(&["commit", "-qm", "one"], "2026-01-01T00:00:00Z").await;
+        write("b/x", "2").unwrap();
+        run(&["commit", "-qam", "two"], "2026-01-02T00:00:00Z").await;
+        run(&["remote", "add", "origin", "https://user:secret@example.com/a.git"], "").await;
+        write("a/y z", "untracked").unwrap();
+        write("new/x", "untracked").unwrap();
+        let history = history(&root, &paths).await;
+        assert_eq!(history.source.as_deref(), Some("https://example.com/a.git"));
+        let seen: Vec<_> =
+            history.touched.iter().map(|t| (t.commit.as_ref().map(|(_, time)| *time), t.dirty)).collect();
+        let (one, two) = (1_767_225_600, 1_767_312_000);
+        assert_eq!(seen, [(Some(one), true), (Some(two), false), (None, true), (Some(two), true)]);
+        let origin = provenance(&history, &history.touched[2], None);
+        assert_eq!(
+            (origin.created, origin.revision),
+            (0, history.head.as_ref().map(|sha| format!("{sha}-dirty")))
+        );
+        assert_eq!(provenance(&history, &history.touched[0], Some(5)).created, 5);
+    }
 
     #[test]
     fn remotes_lose_what_is_secret() {
