@@ -41,13 +41,14 @@ fn status(vertexes: Vec<Vertex>, logs: &[(&str, &str)]) -> BuildInfo {
 }
 
 fn vertex(digest: &str, name: &str, error: &str) -> Vertex {
-    Vertex {
+    let mut vertex = Vertex {
         digest: digest.to_owned(),
         name: name.to_owned(),
-        started: Some(Default::default()),
         error: error.to_owned(),
         ..Default::default()
-    }
+    };
+    vertex.started.get_or_insert_default();
+    vertex
 }
 
 #[test]
