@@ -96,7 +96,8 @@ impl Publisher {
             durations: &BTreeMap::new(),
             events: &Events::silent(),
         };
-        let result = publish::publish(job).await;
+        let limit = std::time::Duration::from_mins(1);
+        let result = tokio::time::timeout(limit, publish::publish(job)).await.unwrap();
         Done { plan, result }
     }
 
