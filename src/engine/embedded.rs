@@ -81,7 +81,7 @@ impl Embedded {
         };
         let one = |platform: Platform| async move {
             let base = self.base_of(recipe, options, &platform).await?;
-            self.assemble_on(recipe, &base, events).await
+            self.assemble_on(recipe, options.parent_digest.as_ref(), &base, events).await
         };
         Ok(Assembled::new(futures_util::future::try_join_all(platforms.into_iter().map(one)).await?))
     }
@@ -125,10 +125,11 @@ impl Embedded {
     async fn assemble_on(
         &self,
         recipe: &Recipe,
+        parent: Option<&Digest>,
         base: &BaseImage,
         events: &Events,
     ) -> Result<AssembledImage, Error> {
-        let (name, late) = (recipe.image.display(), late_labels(recipe));
+        let (name, late) = (recipe.image.display(), late_labels(recipe, parent));
         let (mut indexes, mut wanted) = (Vec::<Arc<LayerIndex>>::new(), BTreeSet::new());
         let mut assembly = loop {
             let tree = Tree { layers: &indexes, complete: indexes.len() == base.layers.len() };

@@ -74,6 +74,8 @@ pub struct BuildOptions {
     /// Where the base is by now, when it is an image of this workspace: the parent's most specific local tag, or
     /// `repository@digest` when the parent was not built in this run. Not looked at for other bases.
     pub parent: Option<Reference>,
+    /// The digest under which that parent is published, for the label that names it.
+    pub parent_digest: Option<Digest>,
     /// Logins for the registries that the engine pulls the base from.
     pub logins: BTreeMap<Host, Credential>,
 }

@@ -244,8 +244,7 @@ impl Run<'_> {
         if choice.engine == EngineKind::Embedded {
             return self.assemble(position, parent).await;
         }
-        let options =
-            self.build_options(parent.and_then(|done| done.local.clone().or(done.published.clone())));
+        let options = self.build_options(parent, |done| done.local.clone().or(done.published.clone()));
         let recipe = &self.recipes[position];
         if let Some(fleet) = self.engines.fleet(&recipe.image) {
             return Ok(fleet.build(recipe, &options, self.events).await?);
@@ -255,18 +254,19 @@ impl Run<'_> {
     }
 
     async fn assemble(&self, position: usize, parent: Option<&Done>) -> Result<BuiltImage, Failed> {
-        let options = self.build_options(parent.and_then(|done| done.published.clone()));
+        let options = self.build_options(parent, |done| done.published.clone());
         Ok(self.engines.embedded.build(&self.recipes[position], &options, self.events).await?)
     }
 
-    fn build_options(&self, parent: Option<Reference>) -> BuildOptions {
+    fn build_options(&self, parent: Option<&Done>, place: fn(&Done) -> Option<Reference>) -> BuildOptions {
         BuildOptions {
             // Names are given after the policy has seen what was built.
             local_tags: Vec::new(),
             secrets: self.options.secrets.clone(),
             no_cache: self.options.no_cache,
             proxy_args: self.options.proxy_args.clone(),
-            parent,
+            parent: parent.and_then(place),
+            parent_digest: parent.and_then(|done| done.published.as_ref()?.digest.clone()),
             logins: self.options.logins.clone(),
         }
     }

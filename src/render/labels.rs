@@ -6,18 +6,20 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{PinnedBase, Recipe};
+use crate::reference::Digest;
 
 /// The label with the digest of all that went into an image.
 pub const INPUTS: &str = "dev.golden.inputs";
 
 /// Labels that travel as the API's `labels` parameter (7-rules 12): those whose value is known only when the base is
 /// pinned or that are no part of the image's identity, and those whose text a Dockerfile cannot hold. What the spec
-/// gives itself, or drops, is not filled in.
+/// gives itself, or drops, is not filled in. `parent` is the digest under which a base of the same workspace is
+/// published, when it is.
 #[must_use]
-pub fn late_labels(recipe: &Recipe) -> BTreeMap<String, String> {
+pub fn late_labels(recipe: &Recipe, parent: Option<&Digest>) -> BTreeMap<String, String> {
     let image = &recipe.image;
     let provenance = &image.provenance;
-    let (name, digest) = base(&recipe.base);
+    let (name, digest) = base(&recipe.base, parent);
     let filled = [
         ("created", Some(rfc3339(provenance.created))),
         ("revision", provenance.revision.clone()),
@@ -41,12 +43,14 @@ pub fn late_labels(recipe: &Recipe) -> BTreeMap<String, String> {
 
 /// The base's name and digest. A base without a registry has no digest that anybody could look up; the empty text
 /// then stands in place of the one that the base itself may bring, which would name the base's base.
-fn base(base: &PinnedBase) -> (Option<String>, Option<String>) {
+fn base(base: &PinnedBase, published: Option<&Digest>) -> (Option<String>, Option<String>) {
     match base {
         PinnedBase::Scratch => (None, None),
         PinnedBase::Registry { reference, digest } => (Some(reference.to_string()), Some(digest.to_string())),
         PinnedBase::Local { reference, .. } => (Some(reference.to_string()), Some(String::new())),
-        PinnedBase::Workspace { parent, .. } => (Some(parent.clone()), Some(String::new())),
+        PinnedBase::Workspace { parent, .. } => {
+            (Some(parent.clone()), Some(published.map(Digest::to_string).unwrap_or_default()))
+        }
     }
 }
 

@@ -310,7 +310,7 @@ fn late_labels_leave_alone_what_the_spec_says() {
     let base = PinnedBase::Registry { reference: "a/b".parse().unwrap(), digest: Digest::of(b"") };
     let recipe = Recipe { image, base, rendered, inputs: Digest::of(b"x") };
     let labels: Vec<String> =
-        late_labels(&recipe).iter().map(|(key, value)| format!("{key}={value:.20}")).collect();
+        late_labels(&recipe, None).iter().map(|(key, value)| format!("{key}={value:.20}")).collect();
     insta::assert_snapshot!(labels.join("\n"), @r"
     dev.golden.inputs=sha256:2d711642b726b
     org.opencontainers.image.base.digest=sha256:e3b0c44298fc1

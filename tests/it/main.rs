@@ -28,3 +28,6 @@ mod faults;
 mod races;
 mod tags;
 mod rollback;
+mod fleet_end_to_end;
+mod readme;
+mod waves;

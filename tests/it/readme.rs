@@ -47,8 +47,8 @@ fn workspace() -> Golden {
     let golden = Golden::new()
         .env("DOCKER_HOST", services::docker_host())
         .env("SOURCE_DATE_EPOCH", "0")
-        .workspace(&local(&files[0]))
-        .image("app", &local(&images[0]).replace("base/busybox:1.36", services::base_busybox().split_once('/').unwrap().1))
+        .file("work/golden.toml", local(&files[0]))
+        .image("work/app", &local(&images[0]).replace("base/busybox:1.36", services::base_busybox().split_once('/').unwrap().1))
         .file("broken/golden.toml", "")
         .file("broken/image.toml", "[image]\nname = \"app\"\nversion = \"1.2\"\nbase = \"debian:12\"\n\n[lables]\nowner = \"me\"\n\n[config]\nexpose = [70000]\n");
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("images"), &golden.path().join("images"));
@@ -63,11 +63,13 @@ fn copy(from: &Path, to: &Path) {
 fn run(golden: &Golden, line: &str) -> String {
     let directory = Path::new(env!("CARGO_BIN_EXE_golden")).parent().unwrap().to_str().unwrap().to_owned();
     // The program that cargo would run is the one under test, and it stands in the clone.
-    let command = line
-        .replace("cargo run --release --", "golden -w images")
-        .replace("localhost:5000", services::registry());
+    let command =
+        line.replace("cargo run --release --", "golden").replace("localhost:5000", services::registry());
     let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("{{ {command}\n}} 2>&1")]).current_dir(golden.path());
+    // What names a folder is run beside the workspaces, the rest in the page's own.
+    let beside = ["cargo run", "golden init", " -w "].iter().any(|part| line.contains(part));
+    shell.args(["-c", &format!("{{ {command}\n}} 2>&1")]);
+    shell.current_dir(if beside { golden.path().to_owned() } else { golden.path().join("work") });
     shell.envs(golden.command(&[]).get_envs().filter_map(|(key, value)| Some((key, value?))));
     shell.env("PATH", format!("{directory}:{}", std::env::var_os("PATH").unwrap().to_str().unwrap()));
     let output = String::from_utf8(shell.output().unwrap().stdout).unwrap();

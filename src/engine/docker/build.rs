@@ -130,7 +130,9 @@ impl Job<'_> {
             rm: true,
             forcerm: true,
             buildargs: Some(build_args.into_iter().collect()),
-            labels: Some(render::late_labels(self.recipe).into_iter().collect()),
+            labels: Some(
+                render::late_labels(self.recipe, self.options.parent_digest.as_ref()).into_iter().collect(),
+            ),
             platform: platform.map(Platform::to_string).unwrap_or_default(),
             ..Default::default()
         }
