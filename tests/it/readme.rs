@@ -59,7 +59,7 @@ fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-R").arg(from).arg(to).status().unwrap().success());
 }
 
-/// What a person would see: a command's output, its two streams in the order that they were written.
+/// What a command says: what it tells people (stderr), then its data (stdout).
 fn run(golden: &Golden, line: &str) -> String {
     let directory = Path::new(env!("CARGO_BIN_EXE_golden")).parent().unwrap().to_str().unwrap().to_owned();
     // The program that cargo would run is the one under test, and it stands in the clone.
@@ -68,11 +68,12 @@ fn run(golden: &Golden, line: &str) -> String {
     let mut shell = Command::new("sh");
     // What names a folder is run beside the workspaces, the rest in the page's own.
     let beside = ["cargo run", "golden init", " -w "].iter().any(|part| line.contains(part));
-    shell.args(["-c", &format!("{{ {command}\n}} 2>&1")]);
+    shell.args(["-c", &command]);
     shell.current_dir(if beside { golden.path().to_owned() } else { golden.path().join("work") });
     shell.envs(golden.command(&[]).get_envs().filter_map(|(key, value)| Some((key, value?))));
     shell.env("PATH", format!("{directory}:{}", std::env::var_os("PATH").unwrap().to_str().unwrap()));
-    let output = String::from_utf8(shell.output().unwrap().stdout).unwrap();
+    let output = shell.output().unwrap();
+    let output = String::from_utf8([output.stderr, output.stdout].concat()).unwrap();
     output
         .replace(services::registry(), "localhost:5000")
         .replace(golden.path().to_str().unwrap(), "/home/me")
