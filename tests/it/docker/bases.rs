@@ -19,9 +19,8 @@ const NO_STEPS: &str = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nLABEL built=y
 async fn published() -> (Reference, Digest) {
     let docker = docker(Builder::Classic).await;
     let reference: Reference = services::base_busybox().parse().unwrap();
-    let image = match docker.image(&reference).await.unwrap() {
-        Some(image) => image,
-        None => panic!("the services push the base from the first engine"),
+    let Some(image) = docker.image(&reference).await.unwrap() else {
+        panic!("the services push the base from the first engine");
     };
     let known = image.repo_digests.iter().find(|known| known.repository == reference.repository);
     (reference, known.unwrap().digest.clone().unwrap())

@@ -100,14 +100,24 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// The output of the steps.
     pub(crate) fn logs(&self) -> Vec<&str> {
-        let line = |event| if let &Event::Log { ref line, .. } = event { Some(line.as_str()) } else { None };
-        self.told.iter().filter_map(line).collect()
+        let mut lines = Vec::new();
+        for event in &self.told {
+            if let Event::Log { line, .. } = event {
+                lines.push(line.as_str());
+            }
+        }
+        lines
     }
 
     /// The steps.
     pub(crate) fn steps(&self) -> Vec<&str> {
-        let text = |event| if let &Event::Step { ref text, .. } = event { Some(text.as_str()) } else { None };
-        self.told.iter().filter_map(text).collect()
+        let mut texts = Vec::new();
+        for event in &self.told {
+            if let Event::Step { text, .. } = event {
+                texts.push(text.as_str());
+            }
+        }
+        texts
     }
 
     /// The image, and its ID.
