@@ -567,4 +567,22 @@ mod tests {
             assert_eq!(host.parse::<Host>().unwrap().is_loopback(), loopback, "{host}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".*") {
+            drop(text.parse::<Reference>());
+            drop(text.parse::<Host>());
+            drop(text.parse::<Digest>());
+        }
+
+        #[test]
+        fn what_parses_is_written_and_read_back_the_same(
+            text in "(([a-zA-Z0-9.-]{1,8}|\\[[a-f0-9:]{2,8}\\])(:[0-9]{1,5})?/)?[a-z0-9._-]{1,8}(/[a-z0-9_]{1,6}){0,3}(:[A-Za-z0-9._-]{1,12})?(@sha256:[a-f0-9]{64})?"
+        ) {
+            if let Ok(reference) = text.parse::<Reference>() {
+                proptest::prop_assert_eq!(reference.to_string().parse::<Reference>(), Ok(reference));
+            }
+        }
+    }
 }

@@ -19,3 +19,43 @@ pub mod workspace;
 
 pub use image::ImageSpec;
 pub use workspace::WorkspaceSpec;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::document::{Files, Kind, parse};
+    use super::typed::typed;
+    use super::{ImageSpec, WorkspaceSpec};
+    use crate::diagnostic::Diagnostics;
+
+    fn read(text: &str) -> Diagnostics {
+        let files = Files { workspace: "golden.toml".into(), image: "image.toml".into() };
+        let mut found = Diagnostics::new();
+        if let Some(table) = parse(Path::new("image.toml"), Kind::Image, text, &mut found) {
+            drop::<ImageSpec>(typed(table, &files, &mut found));
+        }
+        if let Some(table) = parse(Path::new("golden.toml"), Kind::Workspace, text, &mut found) {
+            drop::<WorkspaceSpec>(typed(table, &files, &mut found));
+        }
+        found
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in ".*") {
+            drop(read(&text));
+        }
+
+        #[test]
+        fn no_value_at_any_key_makes_it_panic(
+            table in "image|labels|env|config|certs|packages|tags|matrix|registry|policy|defaults|workspace|x",
+            key in "name|version|base|expose|entrypoint|healthcheck|trust|install|extra|host|a|\"\"",
+            value in "0|-1|1e400|true|\"\"|\"x\"|\\[\\]|\\[1, \"a\"\\]|\\{\\}|\\{ image = 1 \\}|1979-05-27|nan",
+            list in proptest::bool::ANY,
+        ) {
+            let header = if list { format!("[[{table}]]") } else { format!("[{table}]") };
+            drop(read(&format!("{header}\n{key} = {value}\n")));
+        }
+    }
+}
