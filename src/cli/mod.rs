@@ -71,10 +71,10 @@ pub struct GlobalArgs {
     /// The form of the output; each command lists its own.
     #[arg(long, global = true, value_name = "FORMAT")]
     pub format: Option<String>,
-    /// A destination: the name of a [[registry]], or HOST[:PORT][/NAMESPACE].
+    /// A destination: the name of a `[[registry]]`, or `HOST[:PORT][/NAMESPACE]`.
     #[arg(long, global = true, value_name = "REGISTRY")]
     pub registry: Vec<String>,
-    /// Every [[registry]] of the workspace.
+    /// Every `[[registry]]` of the workspace.
     #[arg(long, global = true, conflicts_with = "registry")]
     pub all_registries: bool,
     /// Errors only.

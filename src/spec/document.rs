@@ -1,7 +1,7 @@
 //! A file as a tree of values that know where they stand.
 //!
 //! The trees of golden.toml and of an image.toml are merged, so a span must also tell its file: those of
-//! golden.toml are moved up by [`ABOVE`], which no image file is long enough to reach.
+//! golden.toml are moved up by `ABOVE`, which no image file is long enough to reach.
 
 use std::borrow::Cow;
 use std::ops::Range;
