@@ -90,6 +90,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         only_push: false,
         again: args.force || args.no_cache,
         jobs: jobs(args.jobs),
+        at_once: at_once(args.jobs),
         secrets,
         no_cache: args.no_cache,
         load: args.load,
@@ -133,6 +134,11 @@ pub(super) async fn execute(context: &Context, prepared: &Prepared, options: &Op
 /// How many images at once: as asked, else the number of cores.
 pub(super) fn jobs(asked: Option<NonZeroUsize>) -> NonZeroUsize {
     asked.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// How many images are worked on at once: no more than were asked for; without, many, since publishing is waiting.
+pub(super) fn at_once(asked: Option<NonZeroUsize>) -> NonZeroUsize {
+    asked.unwrap_or_else(|| jobs(None).max(NonZeroUsize::MIN.saturating_add(31)))
 }
 
 /// Stops before anything is built when the plan contains a refusal.

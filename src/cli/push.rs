@@ -1,6 +1,6 @@
 //! `golden push`: publish what was built.
 
-use super::build::{execute, jobs, refuse};
+use super::build::{at_once, execute, jobs, refuse};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -34,6 +34,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         only_push: true,
         again: false,
         jobs: jobs(None),
+        at_once: at_once(None),
         secrets: std::collections::BTreeMap::new(),
         no_cache: false,
         load: false,

@@ -64,7 +64,7 @@ impl Embedded {
     }
 
     fn keep(&self, kind: &str, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
-        Ok(fs::write_atomic(&self.cache.join(kind).join(digest.hex()), bytes)?)
+        Ok(fs::write_memory(&self.cache.join(kind).join(digest.hex()), bytes)?)
     }
 
     /// Assembles an image for each of its platforms.

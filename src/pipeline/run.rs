@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::choose::Choice;
 use super::engines::Engines;
@@ -39,8 +39,10 @@ pub struct Options {
     pub only_push: bool,
     /// What was built before is built again.
     pub again: bool,
-    /// How many images at once.
+    /// How many images are built at once.
     pub jobs: NonZeroUsize,
+    /// How many images are worked on at once: those that are being published, which is mostly waiting, too.
+    pub at_once: NonZeroUsize,
     /// Secrets for steps.
     pub secrets: BTreeMap<String, Secret<Vec<u8>>>,
     /// Build steps anew even if the engine remembers them.
@@ -87,6 +89,15 @@ struct Slot {
     durations: OnceLock<BTreeMap<String, u64>>,
 }
 
+/// What the images of a run share.
+#[derive(Debug)]
+struct Shared<'s> {
+    /// Images that are uploaded and wait for the others (`--atomic`), by position.
+    held: Mutex<BTreeMap<usize, Uploaded<'s>>>,
+    /// A permit for each image that may be built at once.
+    builders: Semaphore,
+}
+
 /// What was done about one image; its children are built on this.
 #[derive(Debug, Clone, Default)]
 struct Done {
@@ -117,10 +128,10 @@ impl Run<'_> {
         let graph: Vec<Vec<usize>> =
             images.iter().map(|image| parents.of(image).into_iter().collect()).collect();
         let slots: Vec<Slot> = images.iter().map(|_| Slot::default()).collect();
-        let held = Mutex::new(BTreeMap::new());
-        let work = |position: usize, above: Vec<Done>| self.one(position, above, &slots[position], &held);
-        let outcomes = schedule::run(&graph, self.options.jobs, work).await;
-        let held = held.into_inner();
+        let shared = Shared { held: Mutex::default(), builders: Semaphore::new(self.options.jobs.get()) };
+        let work = |position: usize, above: Vec<Done>| self.one(position, above, &slots[position], &shared);
+        let outcomes = schedule::run(&graph, self.options.at_once, work).await;
+        let held = shared.held.into_inner();
         let mut outcomes: Vec<Outcome<Done, Failed>> = outcomes;
         if self.options.atomic {
             self.release(held, &mut outcomes).await;
@@ -134,11 +145,11 @@ impl Run<'_> {
         position: usize,
         above: Vec<Done>,
         slot: &'s Slot,
-        held: &Mutex<BTreeMap<usize, Uploaded<'s>>>,
+        shared: &Shared<'s>,
     ) -> Result<Done, Failed> {
         let planned = &self.plan.images[position];
         self.events.send(Event::Started { image: planned.image.clone() });
-        let result = self.build_and_publish(position, above, slot, held).await;
+        let result = self.build_and_publish(position, above, slot, shared).await;
         let (text, ok) = match &result {
             Ok(_) => (self.fate(planned, true).verb().to_owned(), true),
             Err(error) => (error.to_string(), false),
@@ -152,11 +163,14 @@ impl Run<'_> {
         position: usize,
         above: Vec<Done>,
         slot: &'s Slot,
-        held: &Mutex<BTreeMap<usize, Uploaded<'s>>>,
+        shared: &Shared<'s>,
     ) -> Result<Done, Failed> {
         let planned = &self.plan.images[position];
         let mut done = Done::default();
+        // What an engine has to push keeps its permit to the end.
+        let mut permit = None;
         if planned.step.is_build() {
+            permit = shared.builders.acquire().await.ok();
             let start = Instant::now();
             let built = match self.recorded(position).await? {
                 Some(built) => built,
@@ -171,20 +185,23 @@ impl Run<'_> {
             let spent = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
             // Each slot is filled once, by the only work on its image.
             slot.durations.get_or_init(|| BTreeMap::from([("build".to_owned(), spent)]));
+            if let Artifact::Assembled(_) = built.artifact {
+                permit = None;
+            }
             slot.built.get_or_init(|| built);
         }
         if !self.options.push {
             return Ok(done);
         }
         let job = self.job(position, slot).await;
-        let prepared = publish::prepare(job).await?;
-        let uploaded = publish::upload(prepared).await?;
+        let uploaded = publish::upload(job).await?;
         done.published = uploaded.references().into_iter().next().or_else(|| published(planned));
         if self.options.atomic {
-            held.lock().await.insert(position, uploaded);
+            shared.held.lock().await.insert(position, uploaded);
         } else {
             done.receipts = publish::release(uploaded).await?;
         }
+        drop(permit);
         Ok(done)
     }
 
@@ -345,7 +362,9 @@ impl Run<'_> {
             return;
         }
         for (position, uploaded) in held {
-            match publish::release(uploaded).await {
+            // The first was uploaded long before the last.
+            let released = async { publish::release(uploaded.refreshed().await?).await };
+            match released.await {
                 Ok(receipts) => {
                     if let Outcome::Done(done) = &mut outcomes[position] {
                         done.receipts = receipts;
