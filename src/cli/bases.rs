@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::registries;
 use super::session::{self, Session, SessionOptions};
-use super::survey;
 use crate::observe;
 use crate::reference::Reference;
 use crate::resolve::image::Base;
@@ -105,7 +105,7 @@ pub async fn compare(
     let keys = named(patterns, external.keys().map(String::as_str))?;
     let asked: Vec<Base> =
         keys.iter().filter_map(|key| external.get(*key)).map(|(base, _)| base.clone()).collect();
-    let registries = survey::registries(context, &session.registries);
+    let registries = registries::of_session(context, session);
     let current = observe::upstream(&asked, &registries).await?;
     let compared = current.into_iter().map(|current| {
         let locked = session.workspace.lock.bases.get(&current.base).cloned();

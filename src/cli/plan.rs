@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::registries;
 use super::session::{Session, SessionOptions};
-use super::survey::{registries, survey};
+use super::survey::survey;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
@@ -45,7 +46,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let Args { images, set, changed, with_dependants, .. } = args;
     let session = Session::open(context, &SessionOptions { images, set, changed, with_dependants }).await?;
-    let registries = registries(context, &session.destinations);
+    let registries = registries::of_session(context, &session);
     let cache = State::of(&session.workspace.root).path("cache");
     let engines = Engines::new(DockerEnv::from_vars(&context.env), Embedded::new(registries.clone(), cache));
     let options = PlanOptions { destinations: session.destinations.clone(), force: args.force };

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::registries;
 use super::session::{Session, SessionOptions};
-use super::survey::{Survey, registries, survey};
+use super::survey::{Survey, survey};
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
@@ -68,7 +69,7 @@ pub(crate) async fn prepare(
         ));
     }
     let state = State::of(&session.workspace.root);
-    let registries = registries(context, &session.destinations);
+    let registries = registries::of_session(context, &session);
     let embedded = Embedded::new(registries.clone(), state.path("cache"));
     let environment = DockerEnv::from_vars(&context.env);
     let fleet = fleet(&session, &environment, &embedded, &state)?;

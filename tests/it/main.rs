@@ -8,6 +8,7 @@ mod escaping;
 mod images;
 mod render;
 mod auth;
+mod logins;
 mod embedded;
 mod reproducible;
 mod cli;
