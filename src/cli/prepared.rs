@@ -7,6 +7,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::session::{Session, SessionOptions};
 use super::survey::{Survey, registries, survey};
+use crate::assemble::Output;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
@@ -69,7 +70,9 @@ pub(crate) async fn prepare(
     }
     let state = State::of(&session.workspace.root);
     let registries = registries(context, &session.destinations);
-    let embedded = Embedded::new(registries.clone(), state.path("cache"));
+    let table = &session.workspace.spec.workspace;
+    let output = Output { compression: table.compression, format: table.format };
+    let embedded = Embedded::new(registries.clone(), state.path("cache")).with_output(output);
     let environment = DockerEnv::from_vars(&context.env);
     let fleet = fleet(&session, &environment, &embedded, &state)?;
     let engines = Engines::new(environment, embedded).with_fleet(fleet);
@@ -89,7 +92,7 @@ pub(crate) async fn prepare(
 fn local_names(session: &Session) -> Result<Vec<Repository>, Failure> {
     let base = |image: &ResolvedImage| match &image.base {
         Base::Reference(reference) => Some(reference.clone()),
-        Base::Scratch | Base::Requirement { .. } | Base::Workspace { .. } => None,
+        Base::Scratch | Base::Layout(_) | Base::Requirement { .. } | Base::Workspace { .. } => None,
     };
     let bases: Vec<Reference> = session.images.iter().filter_map(base).collect();
     let mut names = Vec::with_capacity(session.images.len());

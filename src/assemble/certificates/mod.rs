@@ -30,7 +30,11 @@ pub fn place(image: &ResolvedImage, overlay: &mut Overlay<'_>) -> Result<(), Sto
         Family::Static => bundle::place(image, overlay),
         Family::Debian => debian::place(image, overlay),
         Family::Alpine => alpine::place(image, overlay),
-        Family::Rhel => Err(needs("update-ca-trust, which writes a Java key store").into()),
+        Family::Rhel => Err(needs(
+            "update-ca-trust, which orders its bundles as p11-kit's memory has them and writes the time of its run \
+             into /etc/pki/ca-trust/extracted/java/cacerts, so that nobody knows before what it will leave,",
+        )
+        .into()),
     }
 }
 
