@@ -95,6 +95,7 @@ fn base_name(base: &crate::resolve::image::Base) -> Option<String> {
     use crate::resolve::image::Base;
     match base {
         Base::Reference(reference) => Some(reference.to_string()),
+        Base::Layout(layout) => Some(layout.written.clone()),
         other => key(other),
     }
 }

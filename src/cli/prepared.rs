@@ -8,6 +8,7 @@ use super::exit::Exit;
 use super::registries;
 use super::session::{Session, SessionOptions};
 use super::survey::{Survey, survey};
+use crate::assemble::Output;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
@@ -70,7 +71,9 @@ pub(crate) async fn prepare(
     }
     let state = State::of(&session.workspace.root);
     let registries = registries::of_session(context, &session);
-    let embedded = Embedded::new(registries.clone(), state.path("cache"));
+    let table = &session.workspace.spec.workspace;
+    let output = Output { compression: table.compression, format: table.format };
+    let embedded = Embedded::new(registries.clone(), state.path("cache")).with_output(output);
     let environment = DockerEnv::from_vars(&context.env);
     let fleet = fleet(&session, &environment, &embedded, &state)?;
     let engines = Engines::new(environment, embedded).with_fleet(fleet);
@@ -90,7 +93,7 @@ pub(crate) async fn prepare(
 fn local_names(session: &Session) -> Result<Vec<Repository>, Failure> {
     let base = |image: &ResolvedImage| match &image.base {
         Base::Reference(reference) => Some(reference.clone()),
-        Base::Scratch | Base::Requirement { .. } | Base::Workspace { .. } => None,
+        Base::Scratch | Base::Layout(_) | Base::Requirement { .. } | Base::Workspace { .. } => None,
     };
     let bases: Vec<Reference> = session.images.iter().filter_map(base).collect();
     let mut names = Vec::with_capacity(session.images.len());

@@ -304,6 +304,9 @@ fn inputs(draft: &Draft) -> Vec<PathBuf> {
             paths.push(path);
         }
     };
+    if let Some(wish) = &draft.layout {
+        add(&wish.folder, &wish.layout.directory);
+    }
     for wish in &draft.files {
         if let Wanted::Source { folder, pattern } = &wish.what {
             add(folder, pattern);

@@ -29,7 +29,9 @@ pub async fn upstream(bases: &[Base], registries: &Registries) -> Result<Vec<Loc
                     choose_tag(repository, requirement, registries).await?
                 }
                 Base::Reference(reference) => reference.clone(),
-                Base::Scratch | Base::Workspace { .. } => unreachable!("only external bases have a key"),
+                Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => {
+                    unreachable!("only external bases have a key")
+                }
             };
             ask(key, reference, registries).await
         })

@@ -38,13 +38,14 @@ fn base(recipe: &Recipe, published: &Published, built: &BTreeSet<String>) -> Opt
         PinnedBase::Workspace { parent, .. } => {
             built.contains(parent).then(|| format!("its base {parent} is built anew"))
         }
-        PinnedBase::Registry { reference, digest } => match (label(BASE_NAME), label(BASE_DIGEST)) {
-            (Some(name), _) if name != reference.to_string() => {
-                Some(format!("base changed {name} → {reference}"))
+        PinnedBase::Registry { .. } | PinnedBase::Layout(_) => {
+            let (name, digest) = (recipe.base.name()?, recipe.base.digest()?);
+            match (label(BASE_NAME), label(BASE_DIGEST)) {
+                (Some(was), _) if was != name => Some(format!("base changed {was} → {name}")),
+                (_, Some(was)) if was != digest.as_str() => Some(format!("base moved {was} → {digest}")),
+                _ => None,
             }
-            (_, Some(was)) if was != digest.as_str() => Some(format!("base moved {was} → {digest}")),
-            _ => None,
-        },
+        }
         PinnedBase::Scratch | PinnedBase::Local { .. } => None,
     }
 }

@@ -140,7 +140,7 @@ fn effective_user<'a>(image: &'a ResolvedImage, all: &'a [ResolvedImage]) -> Opt
                     .find(|candidate| variant.is_none() || candidate.variant == *variant)
                     .filter(|_| of_name().count() == 1 || variant.is_some())?;
             }
-            (None, Base::Reference(_) | Base::Requirement { .. }) => return None,
+            (None, Base::Reference(_) | Base::Layout(_) | Base::Requirement { .. }) => return None,
         }
     }
     None

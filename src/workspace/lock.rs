@@ -139,7 +139,7 @@ impl Lock {
 #[must_use]
 pub fn key(base: &Base) -> Option<String> {
     match base {
-        Base::Scratch | Base::Workspace { .. } => None,
+        Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
         Base::Reference(reference) if reference.digest.is_some() => None,
         Base::Reference(reference) => Some(reference.to_string()),
         Base::Requirement { repository, requirement } => Some(format!("{repository} {requirement}")),
