@@ -19,6 +19,7 @@ mod check;
 mod fleet;
 mod spec;
 mod layers;
+mod lock;
 mod policy;
 mod audit;
 mod services;
