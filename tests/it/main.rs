@@ -29,6 +29,7 @@ mod faults;
 mod races;
 mod tags;
 mod rollback;
+mod revise;
 mod fleet_end_to_end;
 mod readme;
 mod waves;
