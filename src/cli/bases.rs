@@ -47,25 +47,20 @@ impl Compared {
     /// Old and new in one line, with the dates of creation.
     #[must_use]
     pub fn line(&self) -> String {
-        let show = |locked: &LockedBase, other: Option<&LockedBase>| {
-            let date = locked.created.as_deref().and_then(|time| time.get(..10));
-            let tag = locked
-                .reference
-                .tag
-                .as_ref()
-                .filter(|_| other.is_some_and(|other| other.reference.tag != locked.reference.tag));
+        let show = |locked: &LockedBase, with_tag: bool| {
+            let tag = locked.reference.tag.as_ref().filter(|_| with_tag);
             let tag = tag.map(|tag| format!("{tag} ")).unwrap_or_default();
-            match date {
+            match locked.created.as_deref().and_then(|time| time.get(..10)) {
                 Some(date) => format!("{tag}{} ({date})", locked.digest.short()),
                 None => format!("{tag}{}", locked.digest.short()),
             }
         };
+        // What is asked for names the tag, unless a requirement chose it.
+        let chosen = self.current.reference.to_string() != self.base;
         match &self.locked {
-            None => format!("not locked → {}", show(&self.current, None)),
-            Some(locked) if self.change == Change::Unchanged => show(locked, None),
-            Some(locked) => {
-                format!("{} → {}", show(locked, Some(&self.current)), show(&self.current, Some(locked)))
-            }
+            None => format!("not locked → {}", show(&self.current, chosen)),
+            Some(locked) if self.change == Change::Unchanged => show(locked, chosen),
+            Some(locked) => format!("{} → {}", show(locked, chosen), show(&self.current, chosen)),
         }
     }
 }

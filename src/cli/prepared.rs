@@ -1,6 +1,6 @@
 //! What `plan`, `build` and `push` have in common: the workspace opened, the world asked, and everything decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
 use super::error::Failure;
@@ -116,7 +116,7 @@ fn local_names(session: &Session) -> Result<Vec<Repository>, Failure> {
 }
 
 /// With `--locked`, every external base must be in golden.lock already.
-fn require_locked(session: &Session, locked: bool) -> Result<(), Failure> {
+pub(super) fn require_locked(session: &Session, locked: bool) -> Result<(), Failure> {
     if !locked {
         return Ok(());
     }
@@ -138,6 +138,11 @@ fn require_locked(session: &Session, locked: bool) -> Result<(), Failure> {
     }
 }
 
+/// Which engine was asked for: by the command line, else by golden.toml.
+pub(super) fn asked_engine(session: &Session, asked: Option<EngineKind>) -> EngineKind {
+    asked.or(session.workspace.spec.workspace.engine.map(Into::into)).unwrap_or(EngineKind::Auto)
+}
+
 /// Which engine builds each image; what it cannot do is refused before anything starts.
 async fn choices(
     session: &Session,
@@ -145,8 +150,7 @@ async fn choices(
     recipes: &[Recipe],
     wanted: &Wanted,
 ) -> Result<Vec<Choice>, Failure> {
-    let engine =
-        wanted.engine.or(session.workspace.spec.workspace.engine.map(Into::into)).unwrap_or(EngineKind::Auto);
+    let engine = asked_engine(session, wanted.engine);
     let mut choices = Vec::with_capacity(recipes.len());
     for recipe in recipes {
         let image = &recipe.image;
@@ -182,7 +186,8 @@ fn fleet(
     if tables.is_empty() {
         return Ok(None);
     }
-    let mut members = Vec::with_capacity(tables.len() + 1);
+    let mut members: Vec<Member> = Vec::with_capacity(tables.len() + 1);
+    let mut names = BTreeSet::new();
     for table in tables {
         let Some(host) = &table.host else { return Err(Failure::usage("an [[engine]] needs a `host`")) };
         let cert_path = table.certs.as_ref().map(|certs| session.workspace.root.join(certs));
@@ -194,6 +199,10 @@ fn fleet(
             ..environment.clone()
         };
         let name = table.name.clone().unwrap_or_else(|| host.clone());
+        if !names.insert(name.clone()) {
+            return Err(Failure::usage(format!("two [[engine]] tables are called `{name}`"))
+                .hint("a build is found again by the name of its engine"));
+        }
         members.push(Member::new(name, of_table, table.platforms.clone()));
     }
     members.push(Member::fallback(environment.clone()));

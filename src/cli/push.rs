@@ -12,21 +12,18 @@ use crate::pipeline::{Goal, Options};
 /// Publish what was built.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images to publish, by name or glob; all without.
-    pub images: Vec<String>,
+    /// What is published.
+    #[command(flatten)]
+    pub selection: SessionOptions,
     /// Move no tag before all images are uploaded.
     #[arg(long)]
     pub atomic: bool,
-    /// Set a variable of the workspace.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let session = SessionOptions { images: args.images, set: args.set, ..SessionOptions::default() };
     let wanted = Wanted { engine: None, goal: Goal::Publish, force: false, locked: false };
-    let prepared = prepare(context, &session, &wanted).await?;
+    let prepared = prepare(context, &args.selection, &wanted).await?;
     refuse(&prepared)?;
     let options = Options {
         push: true,

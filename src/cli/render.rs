@@ -8,7 +8,7 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::session::{Session, SessionOptions};
-use crate::render::{Templates, render};
+use crate::render::{Renderer, Templates};
 use crate::report::Format;
 use crate::resolve::ResolvedImage;
 use crate::workspace::fs;
@@ -16,17 +16,15 @@ use crate::workspace::fs;
 /// Render the Dockerfiles.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images to render, by name or glob; all without.
-    pub images: Vec<String>,
+    /// What is rendered.
+    #[command(flatten)]
+    pub selection: SessionOptions,
     /// Write them into this directory, one file an image: NAME/Dockerfile, with .VARIANT or, in a matrix, .VERSION-VARIANT.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Fail (exit 5) when those in the directory are stale; write nothing.
     #[arg(long, requires = "out")]
     pub check: bool,
-    /// Set a variable of the workspace.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
 }
 
 /// What was rendered of all images.
@@ -59,12 +57,12 @@ enum State {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let options = SessionOptions { images: args.images, set: args.set, ..SessionOptions::default() };
-    let session = Session::open(context, &options).await?;
+    let session = Session::open(context, &args.selection).await?;
     let templates = Templates::from(session.templates);
+    let renderer = Renderer::new(&templates);
     let mut images = Vec::new();
     for image in &session.images {
-        let dockerfile = render(image, &templates)?.dockerfile;
+        let dockerfile = renderer.render(image)?.dockerfile;
         let (image, file) = (image.display(), file(image));
         images.push(RenderedImage { image, file, dockerfile, state: None });
     }

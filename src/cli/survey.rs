@@ -2,7 +2,7 @@
 
 use super::error::Failure;
 use super::session::Session;
-use crate::observe::{self, LabelCache};
+use crate::observe::{self, ConfigCache};
 use crate::pipeline::Engines;
 use crate::plan::{self, Plan, PlanOptions};
 use crate::registry::Registries;
@@ -37,7 +37,7 @@ pub async fn survey(
     }
     let templates = Templates::from(session.templates.clone());
     let recipes = plan::recipes(&session.images, &observed, &templates)?;
-    let cache = LabelCache::of(State::of(&session.workspace.root));
+    let cache = ConfigCache::of(State::of(&session.workspace.root));
     observe::repositories(&recipes, &options.destinations, registries, &cache, &mut observed).await?;
     let plan = plan::plan(&recipes, &observed, options)?;
     Ok(Survey { observed, recipes, plan })

@@ -72,7 +72,7 @@ impl Embedded {
     }
 
     fn keep(&self, kind: &str, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
-        Ok(fs::write_memory(&self.cache.join(kind).join(digest.hex()), bytes)?)
+        Ok(fs::write_cached(&self.cache.join(kind).join(digest.hex()), bytes)?)
     }
 
     /// Assembles an image for each of its platforms.

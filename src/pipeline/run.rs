@@ -172,7 +172,7 @@ impl Run<'_> {
         if planned.step.is_build() {
             permit = shared.builders.acquire().await.ok();
             let start = Instant::now();
-            let built = match self.recorded(position).await? {
+            let built = match self.recorded(position, above.first()).await? {
                 Some(built) => built,
                 None if self.options.only_push => {
                     return Err(Failed::NotBuilt { image: planned.image.clone() });
@@ -224,7 +224,7 @@ impl Run<'_> {
     }
 
     /// What an earlier `build` made, when its record fits the inputs and it is still there (7-rules 19).
-    async fn recorded(&self, position: usize) -> Result<Option<BuiltImage>, Failed> {
+    async fn recorded(&self, position: usize, parent: Option<&Done>) -> Result<Option<BuiltImage>, Failed> {
         if !self.options.push || self.options.again {
             return Ok(None);
         }
@@ -235,13 +235,18 @@ impl Run<'_> {
         if record.engine != EngineKind::Docker {
             // What golden assembles comes out the same again: that is cheaper than keeping it.
             return Ok(if self.options.only_push {
-                Some(self.assemble(position, None).await?)
+                Some(self.assemble(position, parent).await?)
             } else {
                 None
             });
         }
         if self.choices[position].engine != EngineKind::Docker && !self.options.only_push {
             return Ok(None);
+        }
+        if !record.parts.is_empty() {
+            let Some(fleet) = self.engines.fleet(&recipe.image) else { return Ok(None) };
+            let options = self.build_options(parent, |done| done.published.clone());
+            return Ok(fleet.built_before(recipe, &record.parts, &options, self.events).await?);
         }
         let docker = self.engines.docker().await?;
         let Some(image) = docker.image_by_id(&record.id).await? else { return Ok(None) };
@@ -347,6 +352,10 @@ impl Run<'_> {
     }
 
     fn record(&self, position: usize, built: &BuiltImage) -> Result<(), Failed> {
+        let of_fleet = match (&built.artifact, built.engine) {
+            (Artifact::Assembled(_), EngineKind::Docker) => self.engines.fleet(&self.recipes[position].image),
+            _ => None,
+        };
         let record = BuildRecord {
             schema: 1,
             image: self.recipes[position].image.name.clone(),
@@ -355,6 +364,7 @@ impl Run<'_> {
             engine: built.engine,
             id: id_of(built),
             platforms: built.platforms.clone(),
+            parts: of_fleet.map(|fleet| fleet.parts(&built.inputs)).unwrap_or_default(),
         };
         Ok(record.write(self.state)?)
     }

@@ -85,20 +85,42 @@ pub enum Error {
 
 /// Renders an image: its Dockerfile and build context.
 pub fn render(image: &ResolvedImage, templates: &Templates) -> Result<Rendered, Error> {
-    let placed = files::Placed::of(image);
-    let (sections, beside) = sections::Sections::of(image, &placed)?;
-    let template = image.template.clone();
-    let dockerfile = match templates.render(&template, &sections) {
-        Some(Ok(dockerfile)) => dockerfile,
-        Some(Err(source)) => return Err(Error::Template { image: image.display(), template, source }),
-        None => return Err(Error::NoTemplate { image: image.display(), template, known: templates.names() }),
-    };
-    Ok(Rendered {
-        dockerfile,
-        context: placed.context(image),
-        build_args: beside.build_args,
-        api_labels: beside.api_labels,
-    })
+    Renderer::new(templates).render(image)
+}
+
+/// Renders many images with the same templates, which are compiled once.
+#[derive(Debug)]
+pub struct Renderer<'t> {
+    templates: templates::Compiled<'t>,
+}
+
+impl<'t> Renderer<'t> {
+    /// A renderer with these templates.
+    #[must_use]
+    pub const fn new(templates: &'t Templates) -> Self {
+        Self { templates: templates::Compiled::new(templates) }
+    }
+
+    /// Renders an image.
+    pub fn render(&self, image: &ResolvedImage) -> Result<Rendered, Error> {
+        let placed = files::Placed::of(image);
+        let (sections, beside) = sections::Sections::of(image, &placed)?;
+        let template = image.template.clone();
+        let dockerfile = match self.templates.render(&template, &sections) {
+            Some(Ok(dockerfile)) => dockerfile,
+            Some(Err(source)) => return Err(Error::Template { image: image.display(), template, source }),
+            None => {
+                let known = self.templates.names();
+                return Err(Error::NoTemplate { image: image.display(), template, known });
+            }
+        };
+        Ok(Rendered {
+            dockerfile,
+            context: placed.context(image),
+            build_args: beside.build_args,
+            api_labels: beside.api_labels,
+        })
+    }
 }
 
 impl Error {
