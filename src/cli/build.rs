@@ -82,7 +82,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let wanted = Wanted { engine: args.engine, goal, force: args.force, locked: args.locked };
     let prepared = prepare(context, &session, &wanted).await?;
-    refuse(&prepared)?;
     need_secrets(&prepared, &secrets)?;
     let options = Options {
         push: args.push,
@@ -133,19 +132,6 @@ pub(super) async fn execute(context: &Context, prepared: &Prepared, options: &Op
 /// How many images at once: as asked, else the number of cores.
 pub(super) fn jobs(asked: Option<NonZeroUsize>) -> NonZeroUsize {
     asked.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
-}
-
-/// Stops before anything is built when the plan contains a refusal.
-pub(super) fn refuse(prepared: &Prepared) -> Result<(), Failure> {
-    let refused = prepared.plan.images.iter().filter(|image| image.step.is_refusal());
-    let lines: Vec<String> = refused
-        .map(|image| format!("{} is refused: {}", image.image, image.step.because().join("; ")))
-        .collect();
-    if lines.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Refused, anyhow::anyhow!(lines.join("\n")))
-        .hint("raise the version; or set rebuild = \"revise\" under [tags] to publish it as a revision"))
 }
 
 /// Every secret that a step asks for must be given.

@@ -1,6 +1,6 @@
 //! `golden push`: publish what was built.
 
-use super::build::{execute, jobs, refuse};
+use super::build::{execute, jobs};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -27,7 +27,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = SessionOptions { images: args.images, set: args.set, ..SessionOptions::default() };
     let wanted = Wanted { engine: None, goal: Goal::Publish, force: false, locked: false };
     let prepared = prepare(context, &session, &wanted).await?;
-    refuse(&prepared)?;
     let options = Options {
         push: true,
         atomic: args.atomic,
