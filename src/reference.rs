@@ -24,6 +24,9 @@ pub enum Error {
     /// Nothing was given.
     #[error("a reference cannot be empty")]
     Empty,
+    /// It is written as a URL. What stands behind the scheme may be secret and is not shown.
+    #[error("a reference has no scheme: leave `{0}://` out")]
+    Scheme(String),
     /// The part before the first `/` is not a host.
     #[error("`{0}` is not a registry host (expected name[:port], an IPv4 address, or [IPv6])")]
     Host(String),
@@ -49,6 +52,16 @@ pub enum Error {
     /// 64 hex digits alone mean an image ID to Docker, so no repository may be called so.
     #[error("`{0}` is an image ID, not a repository name")]
     Identifier(String),
+}
+
+/// Refuses a URL where a reference, or a part of one, is wanted.
+pub(crate) fn without_scheme(text: &str) -> Result<(), Error> {
+    match text.split_once("://") {
+        Some((scheme, _)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+') => {
+            Err(Error::Scheme(scheme.to_owned()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A registry's host, with its port if one was given: `docker.io`, `localhost:5000`, `[::1]:5000`.
@@ -389,6 +402,7 @@ impl FromStr for Reference {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
+        without_scheme(text)?;
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest.parse()?)),
             None => (text, None),
@@ -541,6 +555,10 @@ mod tests {
             HEX,
         ] {
             assert!(bad.parse::<Reference>().is_err(), "{bad:?} was taken");
+        }
+        for url in ["https://example.com/a:1", "http://user:secret@example.com/a", "docker://busybox"] {
+            let message = url.parse::<Reference>().unwrap_err().to_string();
+            assert!(message.contains("has no scheme") && !message.contains("secret"), "{url}: {message}");
         }
     }
 

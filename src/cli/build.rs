@@ -68,7 +68,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let wanted = Wanted { engine: args.engine, goal, force: args.force, locked: args.locked };
     let prepared = prepare(context, &args.selection, &wanted).await?;
-    refuse(&prepared)?;
     need_secrets(&prepared, &secrets)?;
     let options = Options {
         push: args.push,
@@ -125,19 +124,6 @@ pub(super) fn jobs(asked: Option<NonZeroUsize>) -> NonZeroUsize {
 /// How many images are worked on at once: no more than were asked for; without, many, since publishing is waiting.
 pub(super) fn at_once(asked: Option<NonZeroUsize>) -> NonZeroUsize {
     asked.unwrap_or_else(|| jobs(None).max(NonZeroUsize::MIN.saturating_add(31)))
-}
-
-/// Stops before anything is built when the plan contains a refusal.
-pub(super) fn refuse(prepared: &Prepared) -> Result<(), Failure> {
-    let refused = prepared.plan.images.iter().filter(|image| image.step.is_refusal());
-    let lines: Vec<String> = refused
-        .map(|image| format!("{} is refused: {}", image.image, image.step.because().join("; ")))
-        .collect();
-    if lines.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Refused, anyhow::anyhow!(lines.join("\n")))
-        .hint("raise the version; or set rebuild = \"revise\" under [tags] to publish it as a revision"))
 }
 
 /// Every secret that a step asks for must be given.

@@ -51,7 +51,7 @@ struct Named {
 
 impl std::fmt::Display for Named {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.image, self.failed)
+        write!(f, "{}: {}", self.image, self.failed.reason())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `golden push`: publish what was built.
 
-use super::build::{at_once, execute, jobs, refuse};
+use super::build::{at_once, execute, jobs};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -24,7 +24,6 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let wanted = Wanted { engine: None, goal: Goal::Publish, force: false, locked: false };
     let prepared = prepare(context, &args.selection, &wanted).await?;
-    refuse(&prepared)?;
     let options = Options {
         push: true,
         atomic: args.atomic,

@@ -1,6 +1,7 @@
 //! `golden render`: render the Dockerfiles.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -8,7 +9,8 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::session::{Session, SessionOptions};
-use crate::render::{Renderer, Templates};
+use crate::reference::Reference;
+use crate::render::{MARK, Renderer, Templates};
 use crate::report::Format;
 use crate::resolve::ResolvedImage;
 use crate::workspace::fs;
@@ -22,7 +24,7 @@ pub struct Args {
     /// Write them into this directory, one file an image: NAME/Dockerfile, with .VARIANT or, in a matrix, .VERSION-VARIANT.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Fail (exit 5) when those in the directory are stale; write nothing.
+    /// Fail (exit 5) when those in the directory are stale, or when one is there that no image renders to; write nothing.
     #[arg(long, requires = "out")]
     pub check: bool,
 }
@@ -31,6 +33,9 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 struct Report {
     images: Vec<RenderedImage>,
+    /// Rendered once, by an image that is not there any more; below `--out`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left: Vec<String>,
 }
 
 /// What was rendered of an image.
@@ -57,25 +62,53 @@ enum State {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let all = args.selection.images.is_empty() && args.selection.changed.is_none();
     let session = Session::open(context, &args.selection).await?;
     let templates = Templates::from(session.templates);
     let renderer = Renderer::new(&templates);
     let mut images = Vec::new();
-    for image in &session.images {
-        let dockerfile = renderer.render(image)?.dockerfile;
+    for (image, written) in session.images.iter().zip(&session.bases) {
+        let locked = session.workspace.lock.get(&image.base).map(|locked| {
+            Reference { digest: Some(locked.digest.clone()), ..locked.reference.clone() }.to_string()
+        });
+        let base = locked.as_deref().or(written.as_deref());
+        let dockerfile = renderer.dockerfile(image, base)?;
         let (image, file) = (image.display(), file(image));
         images.push(RenderedImage { image, file, dockerfile, state: None });
     }
+    let mut left = Vec::new();
     if let Some(out) = &args.out {
+        let out = context.cwd.join(out);
         for image in &mut images {
-            let state = settle(&context.cwd.join(out).join(&image.file), &image.dockerfile, args.check)?;
-            image.state = Some(state);
+            image.state = Some(settle(&out.join(&image.file), &image.dockerfile, args.check)?);
+        }
+        // What a selection leaves out is not left over.
+        if all {
+            left = left_over(&out, &images.iter().map(|image| image.file.as_str()).collect());
         }
     }
     let stale = |image: &RenderedImage| matches!(image.state, Some(State::Stale | State::Missing));
-    let exit = if images.iter().any(stale) { Exit::Difference } else { Exit::Done };
-    show(context, &Report { images });
+    let differs = images.iter().any(stale) || (args.check && !left.is_empty());
+    let exit = if differs { Exit::Difference } else { Exit::Done };
+    show(context, &Report { images, left }, args.check);
     Ok(exit)
+}
+
+/// Dockerfiles below `out` that golden rendered and that are none of `files`. What people put there is theirs.
+fn left_over(out: &Path, files: &BTreeSet<&str>) -> Vec<String> {
+    let entries = walkdir::WalkDir::new(out).sort_by_file_name().into_iter().flatten();
+    let rendered = entries.filter(|entry| entry.file_type().is_file()).filter_map(|entry| {
+        let name = entry.file_name().to_str()?;
+        let path = entry.path().strip_prefix(out).ok()?.to_str()?.replace('\\', "/");
+        let ours = name == "Dockerfile" || name.starts_with("Dockerfile.");
+        if !ours || files.contains(path.as_str()) {
+            return None;
+        }
+        let text = fs::read(entry.path()).ok()?;
+        let first = text.split(|byte| *byte == b'\n').next()?;
+        first.ends_with(MARK.as_bytes()).then_some(path)
+    });
+    rendered.collect()
 }
 
 /// Where an image's Dockerfile goes below `--out`. Names have no capitals, so no image's folder is called so.
@@ -104,7 +137,7 @@ fn settle(path: &std::path::Path, dockerfile: &str, check: bool) -> Result<State
     })
 }
 
-fn show(context: &Context, report: &Report) {
+fn show(context: &Context, report: &Report, check: bool) {
     if context.format == Format::Json {
         context.out.json(report);
         return;
@@ -120,6 +153,13 @@ fn show(context: &Context, report: &Report) {
             Some(State::Written) => say("written"),
             Some(State::Stale) => context.out.data(&format!("{}: stale\n", image.file)),
             Some(State::Missing) => context.out.data(&format!("{}: missing\n", image.file)),
+        }
+    }
+    for file in &report.left {
+        if check {
+            context.out.data(&format!("{file}: left over\n"));
+        } else {
+            context.out.message(&format!("{file}: left over from an image that is gone; delete it"));
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct Session {
     pub workspace: Workspace,
     /// The selected images and the workspace images that they are built on, parents first.
     pub images: Vec<ResolvedImage>,
+    /// For each of these, the reference of its base as it is written.
+    pub bases: Vec<Option<String>>,
     /// The positions of those that were selected themselves; the others are what these are built on.
     pub selected: BTreeSet<usize>,
     /// Where to publish: after --registry, --all-registries and `GOLDEN_REGISTRY`; empty when nothing is named.
@@ -168,6 +170,7 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
     }
     trace(context, &loaded.root, &mut drafts).await?;
     let images: Vec<ResolvedImage> = drafts.iter().map(|draft| draft.image.clone()).collect();
+    let bases = drafts.iter().map(|draft| draft.base_written.clone()).collect();
     let lock = Lock::read(&loaded.root)?;
     let destinations = destinations::chosen(context, &loaded.root, &loaded.spec)?;
     shadowed(&drafts, &destinations, &mut found);
@@ -177,7 +180,7 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
     found.extend(policy::check_specs(&loaded.spec.policy, &images, &facts));
     let registries = destinations::registries(&loaded.root, &loaded.spec);
     let workspace = Workspace { root: loaded.root, spec: loaded.spec, lock };
-    let session = Session { workspace, images, selected, destinations, registries, templates };
+    let session = Session { workspace, images, bases, selected, destinations, registries, templates };
     Ok(Checked { session: Some(session), found: found.sorted(), sources: loaded.sources })
 }
 

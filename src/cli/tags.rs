@@ -141,8 +141,11 @@ async fn existing_tags(path: Option<&Path>, context: &Context) -> Result<Vec<Tag
     } else {
         tokio::fs::read(context.cwd.join(path)).await.map(|read| bytes = read)
     };
-    read.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{}: not UTF-8", path.display())))?;
+    let named = if path == Path::new("-") { "standard input".into() } else { path.to_string_lossy() };
+    let failed = |what: &dyn std::fmt::Display| {
+        Failure::usage(format!("the tags of --existing cannot be read from {named}: {what}"))
+    };
+    read.map_err(|error| failed(&error))?;
+    let text = String::from_utf8(bytes).map_err(|_| failed(&"it is not UTF-8"))?;
     Ok(text.trim_start_matches('\u{feff}').lines().filter_map(|line| line.trim().parse().ok()).collect())
 }

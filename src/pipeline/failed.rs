@@ -42,6 +42,20 @@ pub enum Failed {
 }
 
 impl Failed {
+    /// What happened, for a place that names the image itself.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Publish(crate::publish::Error::Refused { because, .. }) => {
+                format!("refused: {}", because.join("; "))
+            }
+            Self::NotBuilt { .. } => {
+                "has not been built from what the workspace says now, or the image is gone".to_owned()
+            }
+            _ => self.to_string(),
+        }
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {

@@ -152,7 +152,7 @@ impl Run<'_> {
         let result = self.build_and_publish(position, above, slot, shared).await;
         let (text, ok) = match &result {
             Ok(_) => (self.fate(planned, true).verb().to_owned(), true),
-            Err(error) => (error.to_string(), false),
+            Err(error) => (error.reason(), false),
         };
         self.events.send(Event::Finished { image: planned.image.clone(), text, ok });
         result
@@ -413,7 +413,7 @@ impl Run<'_> {
                 }
                 Outcome::Failed(failed) => {
                     report.outcome = Fate::Failed;
-                    report.because = failed.to_string();
+                    report.because = failed.reason();
                     ended.failures.push((position, failed));
                 }
                 Outcome::Blocked { by } => {

@@ -21,6 +21,9 @@ pub use crate::resolve::PinnedBase;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Family};
 
+/// What the first line of a rendered Dockerfile ends with, unless a template of the workspace leaves it away.
+pub const MARK: &str = "Rendered by golden: change its image.toml instead.";
+
 /// What rendering makes; needs no network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
@@ -104,22 +107,32 @@ impl<'t> Renderer<'t> {
     /// Renders an image.
     pub fn render(&self, image: &ResolvedImage) -> Result<Rendered, Error> {
         let placed = files::Placed::of(image);
-        let (sections, beside) = sections::Sections::of(image, &placed)?;
-        let template = image.template.clone();
-        let dockerfile = match self.templates.render(&template, &sections) {
-            Some(Ok(dockerfile)) => dockerfile,
-            Some(Err(source)) => return Err(Error::Template { image: image.display(), template, source }),
-            None => {
-                let known = self.templates.names();
-                return Err(Error::NoTemplate { image: image.display(), template, known });
-            }
-        };
+        let (sections, beside) = sections::Sections::of(image, &placed, None)?;
         Ok(Rendered {
-            dockerfile,
+            dockerfile: self.fill(image, &sections)?,
             context: placed.context(image),
             build_args: beside.build_args,
             api_labels: beside.api_labels,
         })
+    }
+
+    /// The Dockerfile for people: it names the base by `base`, the reference as it is written or locked (7-rules 12). A
+    /// build passes the base as an argument, so that how it is written is no part of what is built.
+    pub fn dockerfile(&self, image: &ResolvedImage, base: Option<&str>) -> Result<String, Error> {
+        let (sections, _) = sections::Sections::of(image, &files::Placed::of(image), base)?;
+        self.fill(image, &sections)
+    }
+
+    fn fill(&self, image: &ResolvedImage, sections: &sections::Sections) -> Result<String, Error> {
+        let template = image.template.clone();
+        match self.templates.render(&template, sections) {
+            Some(Ok(dockerfile)) => Ok(dockerfile),
+            Some(Err(source)) => Err(Error::Template { image: image.display(), template, source }),
+            None => {
+                let known = self.templates.names();
+                Err(Error::NoTemplate { image: image.display(), template, known })
+            }
+        }
     }
 }
 

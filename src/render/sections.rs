@@ -57,7 +57,11 @@ const BASE_USER: &str = "GOLDEN_BASE_USER";
 
 impl Sections {
     /// The sections of an image, and what goes beside them.
-    pub(super) fn of(image: &ResolvedImage, placed: &Placed) -> Result<(Self, Beside), Error> {
+    pub(super) fn of(
+        image: &ResolvedImage,
+        placed: &Placed,
+        base: Option<&str>,
+    ) -> Result<(Self, Beside), Error> {
         let mut beside = Beside::default();
         let scratch = matches!(image.base, Base::Scratch);
         let root = root(image, scratch);
@@ -68,12 +72,8 @@ impl Sections {
         let restore = if scratch { Vec::new() } else { restore_user() };
         let sections = Self {
             image: facts(image, scratch),
-            header: Instruction::Comment(format!(
-                "{}. Rendered by golden: change its image.toml instead.",
-                image.display()
-            ))
-            .to_string(),
-            from: from(image),
+            header: Instruction::Comment(format!("{}. {}", image.display(), super::MARK)).to_string(),
+            from: from(image, base),
             env,
             add_certificates: add_certificates(image, scratch),
             certificates: super::files::certificate_paths(image),
@@ -131,8 +131,8 @@ fn facts(image: &ResolvedImage, scratch: bool) -> Facts {
     }
 }
 
-/// The base, by the reference as it is written or locked; a build passes what it was pinned to.
-fn from(image: &ResolvedImage) -> String {
+/// The base: by `shown`, or else by its normal name. A build passes what it was pinned to.
+fn from(image: &ResolvedImage, shown: Option<&str>) -> String {
     let (note, default) = match &image.base {
         Base::Scratch => return Instruction::FromScratch.to_string(),
         Base::Reference(reference) => (None, reference.to_string()),
@@ -147,6 +147,7 @@ fn from(image: &ResolvedImage) -> String {
             (Some(format!("{name} of this workspace")), format!("localhost/{name}:{tag}"))
         }
     };
+    let default = shown.map_or(default, str::to_owned);
     let arg = Instruction::Arg { name: BASE.to_owned(), default: Some(default) };
     lines(note.map(Instruction::Comment).into_iter().chain([arg, Instruction::From(BASE.to_owned())]))
 }

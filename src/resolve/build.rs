@@ -85,6 +85,7 @@ pub(super) fn draft(
         trust,
         place: maker.place(&["image", "name"]),
         base_place: maker.place(&["image", "base"]),
+        base_written: written_base(table),
         packages_place: maker.place(&["packages"]),
         extra_places,
         image: ResolvedImage {
@@ -139,6 +140,15 @@ fn base(spec: BaseSpec) -> (Base, Option<OptionalVariant>) {
             (base, variant)
         }
     }
+}
+
+/// The reference of a base as it stands in the spec.
+fn written_base(table: &Table<'_>) -> Option<String> {
+    let string = |path: &[&str]| match entry(table, path)?.1.get_ref() {
+        toml::de::DeValue::String(text) => Some(text.clone().into_owned()),
+        _ => None,
+    };
+    string(&["image", "base"]).or_else(|| string(&["image", "base", "ref"]))
 }
 
 fn environment(spec: indexmap::IndexMap<String, EnvSpec>) -> Vec<(String, EnvValue)> {

@@ -31,6 +31,7 @@ impl std::str::FromStr for Destination {
 
     /// Parses `HOST[:PORT][/NAMESPACE]`.
     fn from_str(text: &str) -> Result<Self, Error> {
+        crate::reference::without_scheme(text)?;
         let (host, namespace) = text.split_once('/').unwrap_or((text, ""));
         let namespace = namespace.trim_end_matches('/');
         if !namespace.is_empty() {

@@ -37,7 +37,6 @@ pub struct ConfigTable {
 #[serde(deny_unknown_fields, default)]
 pub struct HealthcheckTable {
     /// `["CMD", …]`, `["CMD-SHELL", "…"]`, `["NONE"]`; a string is run by the shell.
-    #[schemars(required)]
     pub test: Option<Words>,
     /// Time between two checks, such as `30s`.
     #[schemars(with = "Option<String>")]

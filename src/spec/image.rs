@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::base::BaseSpec;
 use super::config::ConfigTable;
 use super::matrix::MatrixTable;
+use super::schema::pattern;
 use super::values::{EnvSpec, LabelSpec};
 use crate::platform::Platform;
 use crate::reference::RepositoryPath;
@@ -15,10 +16,9 @@ use crate::tags::{Latest, Level, Rebuild, Variant};
 /// An image: image.toml.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(title = "image.toml")]
+#[schemars(title = "image.toml", extend("required" = ["image"]))]
 pub struct ImageSpec {
     /// What it is, and what it is built on.
-    #[schemars(required)]
     pub image: Option<ImageTable>,
     /// Labels; `false` drops one that comes from the defaults or would be filled in.
     pub labels: IndexMap<String, LabelSpec>,
@@ -43,17 +43,17 @@ pub struct ImageSpec {
 /// `[image]`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["name", "version", "base"]))]
 pub struct ImageTable {
     /// Repository path below the registry's namespace.
-    #[schemars(required, with = "String")]
+    #[schemars(with = "String", extend("pattern" = pattern::NAME))]
     pub name: Option<RepositoryPath>,
     /// The version: semver 2.0.0, strictly.
-    #[schemars(required, with = "String")]
+    #[schemars(with = "String", extend("pattern" = pattern::VERSION))]
     pub version: Option<super::values::Version>,
     /// What it is for.
     pub description: Option<String>,
     /// What it is built on.
-    #[schemars(required)]
     pub base: Option<BaseSpec>,
     /// The base's family; told from the base without.
     pub family: Option<super::values::Family>,
@@ -63,7 +63,7 @@ pub struct ImageTable {
     #[schemars(with = "Option<Vec<String>>")]
     pub platforms: Option<Vec<Platform>>,
     /// A tag suffix.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("pattern" = pattern::VARIANT))]
     pub variant: Option<OptionalVariant>,
 }
 
@@ -101,30 +101,42 @@ pub struct PackagesTable {
 /// A `[[files]]` entry.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["target"], "oneOf" = one_of_source_and_content()))]
 pub struct FileTable {
     /// A file, folder or glob, relative to this file.
     pub source: Option<String>,
     /// The content, in place of `source`.
     pub content: Option<String>,
     /// Where it goes: an absolute path; one that ends in `/` means into that folder.
-    #[schemars(required)]
     pub target: Option<String>,
     /// Permission bits, octal, such as "0644".
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("pattern" = pattern::MODE))]
     pub mode: Option<super::values::Mode>,
     /// `uid:gid`, or names that the base knows.
     #[schemars(with = "Option<String>")]
     pub owner: Option<super::values::OwnerSpec>,
 }
 
+/// For the schema: an entry has a source or a content, and an empty folder neither.
+fn one_of_source_and_content() -> serde_json::Value {
+    serde_json::json!([
+        { "required": ["source"] },
+        { "required": ["content"] },
+        {
+            "not": { "anyOf": [{ "required": ["source"] }, { "required": ["content"] }] },
+            "properties": { "target": { "pattern": r"/$|\{\{" } }
+        }
+    ])
+}
+
 /// A `[[run]]` entry.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["script"]))]
 pub struct RunTable {
     /// What it does, for people.
     pub name: Option<String>,
     /// The script, given to `/bin/sh -ec`.
-    #[schemars(required)]
     pub script: Option<String>,
     /// The user that runs it; root without.
     pub user: Option<String>,

@@ -28,6 +28,7 @@ pub struct Policy {
 /// What a label's value must look like: all that is given must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("minProperties" = 1))]
 pub struct LabelPolicy {
     /// A regular expression for the whole value.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,20 @@ use serde_json::{Map, Value, json};
 
 use super::{ImageSpec, WorkspaceSpec};
 
+/// What strings must look like that are read into a type of their own. A template may stand for each of them: only what
+/// it gives can be judged, and that is not the schema's to know.
+pub(super) mod pattern {
+    /// A version, as semver.org gives its expression.
+    pub(in crate::spec) const VERSION: &str = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-((0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*))?(\+([0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*))?$|\{\{";
+    /// The path of a repository.
+    pub(in crate::spec) const NAME: &str =
+        r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$|\{\{";
+    /// A variant, or none.
+    pub(in crate::spec) const VARIANT: &str = r"^([a-z][a-z0-9]*([._-][a-z0-9]+)*)?$|\{\{";
+    /// Permission bits.
+    pub(in crate::spec) const MODE: &str = r"^0?[0-7]{3,4}$|\{\{";
+}
+
 /// The schema of image.toml.
 #[must_use]
 pub fn image() -> Value {

@@ -47,11 +47,15 @@ fn take<'t>(table: &mut Table<'t>, span: &Range<usize>, path: &mut Vec<String>) 
     for key in keys {
         let name = key.get_ref().clone();
         path.push(name.clone().into_owned());
+        // The key before what is below it: of `[[runs]]` the header holds the key and the first entry alike.
+        if holds(&key.span(), span) {
+            return table.remove(&*name);
+        }
         let value = table.get_mut(&*name)?;
         if let Some(taken) = take_below(value, span, path) {
             return Some(taken);
         }
-        if holds(&key.span(), span) || holds(&value.span(), span) {
+        if holds(&value.span(), span) {
             return table.remove(&*name);
         }
         path.pop();
@@ -122,7 +126,14 @@ fn explain(
         Some(text) if message.contains("expected a string") => {
             // A mode of three digits is meant to be octal all the same.
             let octal = key.is_some_and(|key| key == "mode") && text.len() == 3;
-            let quoted = if octal { quoted(&format!("0{text}")) } else { quoted(&text) };
+            // A bare number is meant in seconds, as in every tool that takes one.
+            let seconds =
+                key.is_some_and(|key| ["interval", "timeout", "start_period"].contains(&key.as_str()));
+            let quoted = match () {
+                () if octal => quoted(&format!("0{text}")),
+                () if seconds => quoted(&format!("{text}s")),
+                () => quoted(&text),
+            };
             diagnostic.help(match key {
                 Some(key) => format!("write {} = {quoted}", bare_or_quoted(key)),
                 None => format!("write {quoted}"),
@@ -139,6 +150,7 @@ fn in_toml(message: &str) -> String {
     let expected = match expected {
         "a map" => "a table",
         "a sequence" => "a list",
+        "u16" => "a number from 0 to 65535",
         "u32" => "a number from 0 to 4294967295",
         structure if structure.starts_with("struct ") => "a table",
         other => other,

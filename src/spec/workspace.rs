@@ -73,12 +73,12 @@ pub enum EngineName {
 /// A `[[registry]]` entry.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["name", "host"]))]
 pub struct RegistryTable {
     /// What `--registry` calls it.
-    #[schemars(required)]
     pub name: Option<String>,
     /// `host[:port]`.
-    #[schemars(required, with = "String")]
+    #[schemars(with = "String")]
     pub host: Option<Host>,
     /// Prefix of every repository; may be empty.
     pub namespace: Option<String>,
@@ -93,12 +93,11 @@ pub struct RegistryTable {
 /// An `[[engine]]` entry: a Docker Engine to build with.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["host"]))]
 pub struct EngineTable {
     /// What people call it.
-    #[schemars(required)]
     pub name: Option<String>,
     /// Its address, as in `DOCKER_HOST`: `unix:///…`, `tcp://…`, `ssh://…`.
-    #[schemars(required)]
     pub host: Option<String>,
     /// Platforms that it builds; its own without.
     #[schemars(with = "Vec<String>")]

@@ -85,6 +85,10 @@ fn explain(text: &str, error: &semver::Error) -> VersionError {
     if let Some(fixed) = after_v {
         return VersionError::LeadingV { text: owned(), fixed: fixed.to_owned() };
     }
+    if let Some(c) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '+')) {
+        let why = format!("`{c}` is not allowed; it has letters, digits, `.`, `-` and `+`");
+        return VersionError::Other { text: owned(), why };
+    }
     let core = text.split(['-', '+']).next().unwrap_or(text);
     let parts: Vec<&str> = core.split('.').collect();
     let number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
@@ -135,9 +139,18 @@ mod tests {
         ] {
             assert_eq!(version(text).map_err(|error| error.to_string()), Err(message.to_owned()));
         }
-        for bad in
-            ["1.2.x", "latest", "1.2.3-", "1.2.3+", "1.2.3-01", "1..3", "99999999999999999999.0.0", "-1.0.0"]
-        {
+        for bad in [
+            "1.2.x",
+            "1.2.3-\u{e9}",
+            "1.2.3+a_b",
+            "latest",
+            "1.2.3-",
+            "1.2.3+",
+            "1.2.3-01",
+            "1..3",
+            "99999999999999999999.0.0",
+            "-1.0.0",
+        ] {
             let message = version(bad).map_err(|error| error.to_string()).unwrap_err();
             assert!(message.starts_with(&format!("version `{bad}` is not semver: ")), "{message}");
         }

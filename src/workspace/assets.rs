@@ -19,6 +19,9 @@ use crate::spec::base::LayoutSpec;
 /// The longest file that certificates are read from, in bytes.
 const MAX_CERTIFICATES: u64 = 8 << 20;
 
+/// Why a pipe, a socket or a device is not read.
+const NO_FILE: &str = "it is neither a file nor a folder nor a symbolic link";
+
 /// What was found, once for all images that name it.
 #[derive(Debug)]
 pub struct Assets<'a> {
@@ -288,8 +291,11 @@ impl<'a> Assets<'a> {
         let shown = self.shown(path);
         let unreadable =
             |why: String| Diagnostic::error("spec.file", format!("`{shown}` cannot be read: {why}"));
-        let length = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
-        if length > MAX_CERTIFICATES {
+        let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+        if !metadata.is_file() {
+            return Err(unreadable(NO_FILE.to_owned()));
+        }
+        if metadata.len() > MAX_CERTIFICATES {
             return Err(unreadable("it is longer than 8 MiB".to_owned()));
         }
         let bytes = super::fs::read(path).map_err(|error| unreadable(error.source.to_string()))?;
@@ -326,11 +332,12 @@ const fn enterable(mode: u32) -> u32 {
 }
 
 fn hash(path: &Path) -> std::io::Result<Hashed> {
-    let mut file = std::fs::File::open(path)?;
-    let metadata = file.metadata()?;
+    // Asked before it is opened: opening a pipe waits for somebody to write into it.
+    let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
-        return Err(std::io::Error::other("it is neither a file nor a folder nor a symbolic link"));
+        return Err(std::io::Error::other(NO_FILE));
     }
+    let mut file = std::fs::File::open(path)?;
     let mut state = Sha256::new();
     let mut buffer = vec![0; 64 << 10];
     let mut len = 0;

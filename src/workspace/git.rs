@@ -149,10 +149,17 @@ pub fn sanitised(remote: &str) -> Option<String> {
         }
         return Some(clean.to_string());
     }
+    if remote.contains("://") {
+        return None;
+    }
     // scp's form: [user@]host:path. A single letter before the colon is a Windows drive.
     let (place, path) = remote.split_once(':')?;
     let host = place.rsplit('@').next()?;
     if host.len() < 2 || host.contains('/') || path.is_empty() {
+        return None;
+    }
+    // `user:token@host:path` is no form of git's, but people write it; what stands before the second `@` is secret.
+    if path.contains('@') {
         return None;
     }
     let path = path.split(['?', '#']).next().unwrap_or(path).trim_start_matches('/');
@@ -289,6 +296,8 @@ mod tests {
             ("git@example.com:team/images.git", Some("https://example.com/team/images.git")),
             ("example.com:team/images", Some("https://example.com/team/images")),
             ("ssh://git@example.com:2222/team/images.git", Some("https://example.com/team/images.git")),
+            ("https://user:token@example.com:port/team/images.git", None),
+            ("oauth2:token@example.com:team/images.git", None),
             ("file:///srv/git/images", None),
             ("/srv/git/images", None),
             ("../images", None),

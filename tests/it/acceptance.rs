@@ -167,6 +167,27 @@ fn finishes(engine: &str) {
     assert_eq!(digest(&repository, "1"), before);
 }
 
+/// A refused image stops itself and what is built on it; the others are published, and the summary names each.
+#[test]
+fn a_refusal_stops_its_image_and_those_on_it_alone() {
+    let namespace = namespace("refusal", "embedded");
+    workspace(&namespace, "1.2.3").run(&["build", "--push", "--engine", "embedded"]).exit(0);
+    let named =
+        |name: &str, base: &str| format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n");
+    let golden = workspace(&namespace, "1.2.3")
+        .image("app", &image("1.2.3").replace("hello", "good evening"))
+        .image("child", &named("child", "{ image = \"app\" }"))
+        .image("other", &named("other", "\"scratch\""));
+    let run = golden.run(&["build", "--push", "--engine", "embedded"]).exit(4);
+    assert!(run.stderr.contains("error: app:1.2.3: refused: 1.2.3 is published"), "{}", run.stderr);
+    for outcome in ["app:1.2.3    failed", "child:1.0.0  not begun", "other:1.0.0  published"] {
+        assert!(run.stdout.contains(outcome), "{}", run.stdout);
+    }
+    assert_eq!(tags(&format!("{namespace}/other")), ["1", "1.0", "1.0.0", "latest"]);
+    let child = curl("GET", services::registry(), &format!("{namespace}/child/tags/list"));
+    assert!(child.json().to_string().contains("NAME_UNKNOWN"), "{}", child.json());
+}
+
 macro_rules! on_both_engines {
     ($($name:ident),*) => {
         mod docker { $(#[test] fn $name() { super::$name("docker"); })* }

@@ -136,6 +136,24 @@ fn files_stay_in_the_workspace() {
     }
 }
 
+/// Opening a pipe waits for somebody to write into it, so it must not be opened.
+#[cfg(unix)]
+#[test]
+fn pipes_are_no_files() {
+    let golden = Golden::new().workspace("").file("a/files/inside", "x");
+    let made = std::process::Command::new("mkfifo").arg(golden.path().join("a/files/pipe")).status().unwrap();
+    assert!(made.success());
+    for asks in [
+        "[[files]]\nsource = \"files\"\ntarget = \"/x/\"\n",
+        "[[files]]\nsource = \"files/pipe\"\ntarget = \"/x\"\n",
+        "[certs]\ntrust = [\"files/pipe\"]\n",
+    ] {
+        golden.write("a/image.toml", format!("{FINE}{asks}"));
+        let run = golden.run(&["check"]).exit(2);
+        assert!(run.stderr.contains("`a/files/pipe` cannot be read: it is neither a file"), "{}", run.stderr);
+    }
+}
+
 #[test]
 fn certificates_are_checked_and_keys_are_never_taken() {
     let key = rcgen::KeyPair::generate().unwrap();

@@ -63,6 +63,16 @@ fn dockerfiles_are_written_checked_and_found_stale() {
     }
     assert_eq!(golden.run(&check).exit(0).stdout, "");
 
+    // What a gone image left is found; what people put there is theirs.
+    let gone = std::fs::read_to_string(golden.path().join("out/team/app/Dockerfile")).unwrap();
+    golden.write("out/gone/Dockerfile.v1", gone);
+    golden.write("out/own/Dockerfile", "FROM scratch\n");
+    assert_eq!(golden.run(&check).exit(5).stdout, "gone/Dockerfile.v1: left over\n");
+    golden.run(&["render", "--out", "out", "--check", "rows"]).exit(0);
+    let run = golden.run(&["render", "--out", "out"]).exit(0);
+    assert!(run.stderr.contains("gone/Dockerfile.v1: left over") && run.stdout.is_empty(), "{}", run.stderr);
+    std::fs::remove_file(golden.path().join("out/gone/Dockerfile.v1")).unwrap();
+
     golden.write("out/team/app/Dockerfile", "FROM other\n");
     assert_eq!(golden.run(&check).exit(5).stdout, "team/app/Dockerfile: stale\n");
     golden.run(&["render", "--out", "out", "--check", "rows"]).exit(0);
@@ -73,6 +83,34 @@ fn dockerfiles_are_written_checked_and_found_stale() {
     let states: Vec<_> =
         json["images"].as_array().unwrap().iter().map(|image| image["state"].clone()).collect();
     assert!(states.contains(&"stale".into()) && states.contains(&"current".into()), "{states:?}");
+}
+
+#[test]
+fn a_base_is_named_as_it_is_written_or_locked() {
+    let image = |base: &str| format!("[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = {base}\n");
+    let golden = Golden::new().workspace("[vars]\nline = \"12\"\n");
+    let digest = format!("sha256:{}", "a".repeat(64));
+    for (base, shown) in [
+        ("\"debian\"", "debian"),
+        ("\"debian:{{ vars.line }}\"", "debian:12"),
+        ("{ ref = \"index.docker.io/debian:12\" }", "index.docker.io/debian:12"),
+        ("{ ref = \"debian\", version = \"12\" }", "debian"),
+        (&format!("\"debian:12@{digest}\""), &format!("debian:12@{digest}")),
+    ] {
+        golden.write("a/image.toml", image(base));
+        let run = golden.run(&["render"]).exit(0);
+        assert!(run.stdout.contains(&format!("\nARG GOLDEN_BASE={shown}\n")), "{base}: {}", run.stdout);
+    }
+    golden.write(
+        "golden.lock",
+        format!(
+            "version = 1\n[[base]]\nbase = \"docker.io/library/debian ^12\"\nreference = \"docker.io/library/debian:12.8\"\ndigest = \"{digest}\"\n"
+        ),
+    );
+    golden.write("a/image.toml", image("{ ref = \"debian\", version = \"12\" }"));
+    let run = golden.run(&["render"]).exit(0);
+    let locked = format!("ARG GOLDEN_BASE=docker.io/library/debian:12.8@{digest}\n");
+    assert!(run.stdout.contains(&locked), "{}", run.stdout);
 }
 
 #[test]

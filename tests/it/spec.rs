@@ -124,6 +124,63 @@ fn schemas_and_the_parser_agree() {
     }
 }
 
+#[test]
+fn the_schemas_refuse_what_the_parser_refuses() {
+    let refuse = |file: &str, text: &str| {
+        let schema: serde_json::Value =
+            serde_json::from_str(&Golden::new().run(&["schema", file]).exit(0).stdout).unwrap();
+        let value = serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap();
+        let golden = match file {
+            "image" => Golden::new().workspace("").image("a", text),
+            _ => Golden::new().workspace(text).image("a", FINE),
+        };
+        let parser = golden.run(&["check"]).code == 2;
+        assert_eq!((fits(&schema, &schema, &value).is_err(), parser), (true, true), "{file}:\n{text}");
+    };
+    refuse("image", "[labels]\na = \"b\"\n");
+    for image in [
+        "version = \"1.0.0\"\nbase = \"scratch\"",
+        "name = \"a\"\nbase = \"scratch\"",
+        "name = \"a\"\nversion = \"1.0.0\"",
+        "name = \"A\"\nversion = \"1.0.0\"\nbase = \"scratch\"",
+        "name = \"a\"\nversion = \"1.0\"\nbase = \"scratch\"",
+        "name = \"a\"\nversion = \"v1.0.0\"\nbase = \"scratch\"",
+        "name = \"a\"\nversion = \"1.0.0\"\nbase = \"scratch\"\nvariant = \"X\"",
+    ] {
+        refuse("image", &format!("[image]\n{image}\n"));
+    }
+    for more in [
+        "[[files]]\ncontent = \"x\"",
+        "[[files]]\ntarget = \"/x\"",
+        "[[files]]\ncontent = \"x\"\nsource = \"x\"\ntarget = \"/x\"",
+        "[[files]]\ncontent = \"x\"\ntarget = \"/x\"\nmode = \"rw\"",
+        "[[run]]\nname = \"x\"",
+    ] {
+        refuse("image", &format!("{FINE}{more}\n"));
+    }
+    for text in [
+        "[[registry]]\nname = \"team\"",
+        "[[registry]]\nhost = \"h\"",
+        "[policy.labels]\nx = {}",
+        "[[defaults.files]]\ncontent = \"x\"",
+    ] {
+        refuse("workspace", &format!("{text}\n"));
+    }
+}
+
+#[test]
+fn the_schemas_take_templates_and_folders() {
+    let schema: serde_json::Value =
+        serde_json::from_str(&Golden::new().run(&["schema", "image"]).exit(0).stdout).unwrap();
+    for text in [
+        "[image]\nname = \"{{ vars.x }}\"\nversion = \"{{ matrix.v }}\"\nbase = \"scratch\"\nvariant = \"\"",
+        "[image]\nname = \"a/b--c\"\nversion = \"1.0.0-rc.1+b\"\nbase = \"scratch\"\nvariant = \"x-3.20\"\n[[files]]\ntarget = \"/x/\"\nmode = \"1777\"",
+    ] {
+        let value = serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap();
+        assert_eq!(fits(&schema, &schema, &value), Ok(()), "{text}");
+    }
+}
+
 /// Whether `value` is as `schema` wants it: the words of JSON Schema that ours use. An unknown word fails the test.
 fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     let Value::Object(words) = schema else {
@@ -152,21 +209,22 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                 }
             }
             "anyOf" if all(wanted) == 0 => return no("anyOf"),
+            "not" if fits(root, wanted, value).is_ok() => return no("not"),
             "oneOf" if all(wanted) != 1 => return no("oneOf"),
             "allOf" if all(wanted) != wanted.as_array().unwrap().len() => return no("allOf"),
             "enum" if !wanted.as_array().unwrap().contains(value) => return no("enum"),
             "const" if wanted != value => return no("const"),
             "pattern" => {
-                assert_eq!(wanted, r"\{\{", "the one pattern that is known");
-                if !value.as_str().is_some_and(|text| text.contains("{{")) {
+                let pattern = regex::Regex::new(wanted.as_str().unwrap()).unwrap();
+                if !value.as_str().is_none_or(|text| pattern.is_match(text)) {
                     return no("pattern");
                 }
             }
             "minimum" if value.as_i64() < wanted.as_i64() => return no("minimum"),
             "maximum" if value.as_i64() > wanted.as_i64() => return no("maximum"),
             "minProperties" if value.as_object().is_some_and(serde_json::Map::is_empty) => return no(word),
-            "$schema" | "title" | "description" | "definitions" | "anyOf" | "oneOf" | "allOf" | "enum"
-            | "const" | "minimum" | "maximum" | "minProperties" | "properties" => {}
+            "$schema" | "title" | "description" | "definitions" | "not" | "anyOf" | "oneOf" | "allOf"
+            | "enum" | "const" | "minimum" | "maximum" | "minProperties" | "properties" => {}
             "items" => {
                 value.as_array().into_iter().flatten().try_for_each(|item| fits(root, wanted, item))?;
             }
