@@ -21,8 +21,6 @@ pub(crate) struct Seen {
     pub(crate) headers: Vec<(String, String)>,
     /// The body; cut short when the client went away.
     pub(crate) body: Vec<u8>,
-    /// The number of the request, from 0.
-    pub(crate) index: usize,
 }
 
 impl Seen {
@@ -88,7 +86,17 @@ pub(crate) struct Server {
     /// Its port on 127.0.0.1.
     pub(crate) port: u16,
     seen: Arc<Mutex<Vec<Seen>>>,
-    _runtime: tokio::runtime::Runtime,
+    /// Taken when the server is dropped.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Waiting for its end is not allowed within another runtime, where many tests are.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Server {
@@ -101,7 +109,7 @@ impl Server {
     pub(crate) fn on(port: u16, tls: Option<tokio_rustls::rustls::ServerConfig>, handler: Handler) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", port))).unwrap();
+        let listener = listen(&runtime, port);
         let port = listener.local_addr().unwrap().port();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let log = seen.clone();
@@ -121,7 +129,7 @@ impl Server {
                 }));
             }
         }));
-        Self { port, seen, _runtime: runtime }
+        Self { port, seen, runtime: Some(runtime) }
     }
 
     /// `127.0.0.1:PORT`.
@@ -133,6 +141,14 @@ impl Server {
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Listens on a port of 127.0.0.1, for a runtime that need not be the caller's.
+pub(crate) fn listen(runtime: &tokio::runtime::Runtime, port: u16) -> tokio::net::TcpListener {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let _within = runtime.enter();
+    tokio::net::TcpListener::from_std(listener).unwrap()
 }
 
 async fn serve(
@@ -170,7 +186,6 @@ async fn one(
             path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
             headers: head.headers.iter().map(|(key, value)| (key.to_string(), text(value))).collect(),
             body,
-            index: log.len(),
         };
         log.push(seen.clone());
         seen
