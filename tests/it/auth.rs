@@ -228,7 +228,7 @@ fn an_expired_certificate_is_named() {
     let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
     parameters.not_before = rcgen::date_time_ymd(2019, 1, 1);
-    let (config, pem) = crate::support::tls::of(parameters);
+    let (config, pem) = crate::support::tls::of(&parameters);
     let registry = FakeRegistry::with_tls(Behaviour::default(), Some(config));
     let host = format!("localhost:{}", registry.server.port);
     let text = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nca = \"ca.crt\"\n");
@@ -238,19 +238,23 @@ fn an_expired_certificate_is_named() {
 
 #[test]
 fn plain_http_elsewhere_is_refused_unless_it_is_wanted() {
-    let registry = FakeRegistry::start(Behaviour::default());
-    registry.image("app", "a", &["1"]);
-    // An address of this machine that is not a loopback address by its name.
-    let host = format!("0.0.0.0:{}", registry.server.port);
-    let run = Golden::new().run(&["ls", &host]).exit(1);
-    assert!(
-        run.stderr.contains("does not speak TLS") && run.stderr.contains("http = true"),
-        "{}",
-        run.stderr
-    );
-    assert!(registry.server.seen().is_empty());
-    let text = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nhttp = true\n");
-    assert_eq!(Golden::new().workspace(&text).run(&["ls", &host]).exit(0).stdout, "app\n");
+    for address in [services::bridge_address(), "0.0.0.0"] {
+        let authorization = Some((basic("robot", SECRET), "Basic realm=\"r\"".to_owned()));
+        let registry = FakeRegistry::at(address, Behaviour { authorization, ..Behaviour::default() }, None);
+        registry.image("app", "a", &["1"]);
+        let host = registry.host();
+        let golden =
+            || Golden::new().env("GOLDEN_REGISTRY_USER", "robot").env("GOLDEN_REGISTRY_PASSWORD", SECRET);
+        let run = golden().run(&["ls", &host]).exit(1);
+        assert!(
+            run.stderr.contains("does not speak TLS") && run.stderr.contains("http = true"),
+            "{}",
+            run.stderr
+        );
+        assert!(registry.server.seen().is_empty());
+        let text = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nhttp = true\n");
+        assert_eq!(golden().workspace(&text).run(&["ls", &host]).exit(0).stdout, "app\n");
+    }
 }
 
 /// A token as distribution wants it: a JWT, signed by the key whose certificate the registry trusts.

@@ -82,7 +82,7 @@ fn stores_and_helpers_are_asked_in_dockers_order() {
     let registry = with_basic();
     let host = registry.host();
     for config in [
-        format!(r#"{{"credsStore":"golden-good"}}"#),
+        r#"{"credsStore":"golden-good"}"#.to_owned(),
         format!(r#"{{"auths":{{"{host}":{{}}}},"credsStore":"golden-good"}}"#),
         format!(r#"{{"auths":{{"{host}":{{"auth":"YTpi"}}}},"credHelpers":{{"{host}":"golden-good"}}}}"#),
         format!(r#"{{"credHelpers":{{"{host}":"golden-good"}},"credsStore":"golden-missing"}}"#),

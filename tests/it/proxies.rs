@@ -1,4 +1,4 @@
-//! HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+//! The variables that name a proxy: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
 
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::tunnel::Tunnel;

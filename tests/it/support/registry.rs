@@ -64,9 +64,19 @@ impl FakeRegistry {
 
     /// Starts one that speaks TLS.
     pub(crate) fn with_tls(behaviour: Behaviour, tls: Option<tokio_rustls::rustls::ServerConfig>) -> Self {
+        Self::at("127.0.0.1", behaviour, tls)
+    }
+
+    /// Starts one on an address of this machine.
+    pub(crate) fn at(
+        address: &str,
+        behaviour: Behaviour,
+        tls: Option<tokio_rustls::rustls::ServerConfig>,
+    ) -> Self {
         let state: Arc<Mutex<State>> = Arc::default();
         let shared = state.clone();
-        let server = Server::on(
+        let server = Server::at(
+            address,
             0,
             tls,
             handler(move |seen| {
@@ -85,7 +95,7 @@ impl FakeRegistry {
         Self { server, state }
     }
 
-    /// `127.0.0.1:PORT`.
+    /// `ADDRESS:PORT`.
     pub(crate) fn host(&self) -> String {
         self.server.host()
     }

@@ -83,8 +83,9 @@ pub(crate) fn handler(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) 
 
 /// A server that runs until it is dropped.
 pub(crate) struct Server {
-    /// Its port on 127.0.0.1.
+    /// Its port.
     pub(crate) port: u16,
+    address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
     /// Taken when the server is dropped.
     runtime: Option<tokio::runtime::Runtime>,
@@ -105,11 +106,21 @@ impl Server {
         Self::on(0, None, handler)
     }
 
-    /// Starts on `port` (0: a free one), with TLS if a configuration is given.
+    /// Starts on `port` of 127.0.0.1 (0: a free one), with TLS if a configuration is given.
     pub(crate) fn on(port: u16, tls: Option<tokio_rustls::rustls::ServerConfig>, handler: Handler) -> Self {
+        Self::at("127.0.0.1", port, tls, handler)
+    }
+
+    /// Starts on `port` of an address of this machine.
+    pub(crate) fn at(
+        address: &str,
+        port: u16,
+        tls: Option<tokio_rustls::rustls::ServerConfig>,
+        handler: Handler,
+    ) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = listen(&runtime, port);
+        let listener = listen(&runtime, address, port);
         let port = listener.local_addr().unwrap().port();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let log = seen.clone();
@@ -129,12 +140,12 @@ impl Server {
                 }));
             }
         }));
-        Self { port, seen, runtime: Some(runtime) }
+        Self { port, address: address.to_owned(), seen, runtime: Some(runtime) }
     }
 
-    /// `127.0.0.1:PORT`.
+    /// `ADDRESS:PORT`.
     pub(crate) fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.address, self.port)
     }
 
     /// Every request so far.
@@ -143,9 +154,9 @@ impl Server {
     }
 }
 
-/// Listens on a port of 127.0.0.1, for a runtime that need not be the caller's.
-pub(crate) fn listen(runtime: &tokio::runtime::Runtime, port: u16) -> tokio::net::TcpListener {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+/// Listens for a runtime that need not be the caller's.
+pub(crate) fn listen(runtime: &tokio::runtime::Runtime, address: &str, port: u16) -> tokio::net::TcpListener {
+    let listener = std::net::TcpListener::bind((address, port)).unwrap();
     listener.set_nonblocking(true).unwrap();
     let _within = runtime.enter();
     tokio::net::TcpListener::from_std(listener).unwrap()

@@ -9,11 +9,11 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 /// A server's settings with a certificate that signs itself, and that certificate as PEM, to be trusted as a CA.
 pub(crate) fn server(names: &[&str]) -> (ServerConfig, String) {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    of(rcgen::CertificateParams::new(names).unwrap())
+    of(&rcgen::CertificateParams::new(names).unwrap())
 }
 
 /// As [`server`], with parameters of the caller's own.
-pub(crate) fn of(parameters: rcgen::CertificateParams) -> (ServerConfig, String) {
+pub(crate) fn of(parameters: &rcgen::CertificateParams) -> (ServerConfig, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = parameters.self_signed(&key).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))

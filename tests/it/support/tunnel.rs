@@ -40,7 +40,7 @@ impl Tunnel {
     pub(crate) fn cutting(target: u16, cut: usize) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = super::server::listen(&runtime, 0);
+        let listener = super::server::listen(&runtime, "127.0.0.1", 0);
         let port = listener.local_addr().unwrap().port();
         let (sent, cut) = (AtomicUsize::new(0), AtomicUsize::new(cut));
         let shared = Arc::new(Shared { heads: Mutex::default(), sent, cut });
