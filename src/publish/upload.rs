@@ -160,8 +160,26 @@ async fn put(job: &Job<'_>, place: &Place<'_>, parcel: &Parcel) -> Result<RawMan
     for child in &parcel.children {
         place.registry.put_manifest(path, &Target::from(&child.digest), child).await?;
     }
+    still_free(place, &parcel.top).await?;
     place.registry.put_manifest(path, &Target::from(place.out.full()), &parcel.top).await?;
     Ok(parcel.top.clone())
+}
+
+/// The upload took its time: a version that somebody else published meanwhile is left alone.
+async fn still_free(place: &Place<'_>, raw: &RawManifest) -> Result<(), Error> {
+    let full = place.out.full();
+    let Repository { path, .. } = &place.planned.repository;
+    if place.existing.has(full) {
+        return Ok(());
+    }
+    match place.registry.head_manifest(path, &Target::from(full)).await? {
+        Some(found) if found.digest != raw.digest => Err(Error::Raced {
+            repository: place.planned.repository.clone(),
+            tag: full.clone(),
+            what: format!("somebody else published it as {} meanwhile", found.digest),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Mounts a blob where the registry has it in another repository; else uploads it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::curl;
 use crate::support::publisher::{Image, Publisher, fresh_name};
 use crate::support::services;
-use crate::support::workspace::Golden;
+use crate::support::workspace::{Golden, Run};
 
 #[tokio::test]
 async fn the_higher_version_has_latest_in_the_end() {
@@ -30,31 +30,37 @@ async fn the_higher_version_has_latest_in_the_end() {
     }
 }
 
-/// Two processes at once, each with a workspace of its own, as two CI jobs are.
+/// A workspace with one image; its owner makes the content differ.
+fn publisher(name: &str, version: &str, owner: &str) -> Golden {
+    let host = services::registry();
+    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"race\"\n");
+    let text = format!(
+        "[image]\nname = \"{name}\"\nversion = \"{version}\"\nbase = \"scratch\"\n[labels]\nowner = \"{owner}\"\n"
+    );
+    Golden::new().workspace(&table).image("app", &text)
+}
+
+/// Runs `build --push` in all of them at once, each a process of its own as two CI jobs are.
+fn at_once(publishers: &[Golden; 2]) -> [Run; 2] {
+    let start = |golden: &Golden| {
+        // Sometimes one is a little ahead, sometimes the other, mostly they are in the middle of each other.
+        std::thread::sleep(Duration::from_millis(fastrand::u64(0..15)));
+        let mut command = golden.command(&["build", "--push"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    publishers.each_ref().map(start).map(|child| Run::of(child.wait_with_output().unwrap()))
+}
+
 #[test]
 fn two_processes_leave_latest_on_the_higher_version() {
     for round in 0..20 {
         let name = fresh_name("processes");
-        let table = format!(
-            "[[registry]]\nname = \"t\"\nhost = \"{}\"\nnamespace = \"race\"\n",
-            services::registry()
-        );
-        let publishers = ["1.2.3", "1.3.0"].map(|version| {
-            let text = format!("[image]\nname = \"{name}\"\nversion = \"{version}\"\nbase = \"scratch\"\n");
-            Golden::new().workspace(&table).image("app", &text)
-        });
-        let mut children = publishers.each_ref().map(|golden| {
-            // Sometimes one is a little ahead, sometimes the other, mostly they are in the middle of each other.
-            std::thread::sleep(Duration::from_millis(fastrand::u64(0..15)));
-            let mut command = golden.command(&["build", "--push"]);
-            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-        });
+        let mut versions = ["1.2.3", "1.3.0"];
         if round % 2 == 1 {
-            children.reverse();
+            versions.reverse();
         }
-        for child in children {
-            let output = child.wait_with_output().unwrap();
-            assert!(output.status.success(), "round {round}: {}", String::from_utf8_lossy(&output.stderr));
+        for run in at_once(&versions.map(|version| publisher(&name, version, "me"))) {
+            run.exit(0);
         }
         let digest = |tag: &str| curl::digest(&format!("race/{name}"), tag).unwrap();
         let (low, high) = (digest("1.2.3"), digest("1.3.0"));
@@ -63,4 +69,26 @@ fn two_processes_leave_latest_on_the_higher_version() {
             assert_eq!(digest(tag), *expected, "round {round}: {tag}");
         }
     }
+}
+
+/// One of them has the version, with all its tags; the other one is told.
+#[test]
+fn two_processes_with_other_content_for_one_version() {
+    let mut told = 0;
+    for round in 0..20 {
+        let name = fresh_name("same");
+        let runs = at_once(&["me", "you"].map(|owner| publisher(&name, "1.2.3", owner)));
+        assert!(runs.iter().any(|run| run.code == 0), "round {round}: {} {}", runs[0].stderr, runs[1].stderr);
+        for run in runs.iter().filter(|run| run.code != 0) {
+            told += 1;
+            let words = ["somebody else published", "labels.owner changed", "is published already"];
+            assert!(words.iter().any(|words| run.stderr.contains(words)), "round {round}: {}", run.stderr);
+        }
+        let repository = format!("race/{name}");
+        let digest = curl::digest(&repository, "1.2.3");
+        for tag in ["1.2", "1", "latest"] {
+            assert_eq!(curl::digest(&repository, tag), digest, "round {round}: {tag}");
+        }
+    }
+    assert!(told > 15, "only {told} were told");
 }
