@@ -288,8 +288,11 @@ impl<'a> Assets<'a> {
         let shown = self.shown(path);
         let unreadable =
             |why: String| Diagnostic::error("spec.file", format!("`{shown}` cannot be read: {why}"));
-        let length = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
-        if length > MAX_CERTIFICATES {
+        let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+        if !metadata.is_file() {
+            return Err(unreadable("it is not a file".to_owned()));
+        }
+        if metadata.len() > MAX_CERTIFICATES {
             return Err(unreadable("it is longer than 8 MiB".to_owned()));
         }
         let bytes = super::fs::read(path).map_err(|error| unreadable(error.source.to_string()))?;
@@ -326,11 +329,14 @@ const fn enterable(mode: u32) -> u32 {
 }
 
 fn hash(path: &Path) -> std::io::Result<Hashed> {
+    let what_it_is = |metadata: std::fs::Metadata| {
+        let other = || std::io::Error::other("it is neither a file nor a folder nor a symbolic link");
+        metadata.is_file().then_some(metadata).ok_or_else(other)
+    };
+    // To open a pipe would wait for somebody who writes into it.
+    what_it_is(std::fs::metadata(path)?)?;
     let mut file = std::fs::File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(std::io::Error::other("it is neither a file nor a folder nor a symbolic link"));
-    }
+    let metadata = what_it_is(file.metadata()?)?;
     let mut state = Sha256::new();
     let mut buffer = vec![0; 64 << 10];
     let mut len = 0;

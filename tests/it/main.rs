@@ -31,3 +31,8 @@ mod rollback;
 mod fleet_end_to_end;
 mod readme;
 mod waves;
+mod layouts;
+mod bad_bases;
+mod trust;
+mod compression;
+mod destinations;

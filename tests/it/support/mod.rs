@@ -12,3 +12,4 @@ pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod server;
 pub(crate) mod breaker;
+pub(crate) mod layout;
