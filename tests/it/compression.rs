@@ -127,7 +127,9 @@ fn schema_2_has_no_zstd_and_becomes_oci_where_that_is_said() {
         let found = inspect(&golden, &name);
         assert_eq!(types(&found), (media::OCI_MANIFEST, vec![media::OCI_LAYER_GZIP, layer]));
         golden.run(&["verify", "--deep", "--registry", &registry]).exit(0);
-        assert!(skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{name}")]).contains(layer));
+        assert!(
+            skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{name}")]).contains(layer)
+        );
         // This engine is older than zstd: what is loaded into it is plain.
         golden.run(&["build", "--engine", "embedded", "--load", "--force"]).exit(0);
         let said = crate::support::assembling::docker(&["run", "--rm", "localhost/packed:1.0.0"]);

@@ -36,6 +36,23 @@ fn an_archive_is_loaded_by_docker() {
     assert_eq!(docker(&["run", "--rm", "localhost/at-hand:1.2.3"]), "hello");
 }
 
+#[test]
+fn several_platforms_are_no_archive() {
+    let golden = Golden::new().workspace("").image(
+        "image",
+        "[image]\nname = \"many\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n\
+         platforms = [\"linux/amd64\", \"linux/arm64\"]\n",
+    );
+    let run = golden.run(&["build", "--to", "docker-archive:many.tar"]).exit(2);
+    assert!(
+        run.stderr.contains("has several platforms, which a docker archive cannot hold"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("write it with --to oci:DIR"), "{}", run.stderr);
+    assert!(!golden.path().join("many.tar").exists());
+}
+
 /// The first command of the README, on a machine with nothing: no engine, no network, no home.
 #[test]
 fn nothing_is_needed_and_the_result_can_be_looked_at() {

@@ -60,6 +60,24 @@ fn an_image_of_a_layout_is_built_on() {
     assert_ne!(before, after["images"][0]["inputs"]);
 }
 
+/// A base's layers are read from the top down, no more of them than it takes, and each one once for all builds.
+#[test]
+fn only_the_layers_that_tell_are_read_and_only_once() {
+    let golden = workspace("oci:../base");
+    let base = Base::here()
+        .layer(&[("large", 'f', "never read")])
+        .layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")])
+        .layer(&[("top", 'f', "tells nothing")]);
+    base.write(&golden.path().join("base"), "any");
+    let reads = |run: &crate::support::workspace::Run| run.stderr.matches("read layer").count();
+    assert_eq!(reads(&golden.run(&["build", "--engine", "embedded"]).exit(0)), 2);
+    assert_eq!(reads(&golden.run(&["build", "--engine", "embedded", "--force"]).exit(0)), 0);
+    // Where only the config changes, nothing of the base is read.
+    golden.write("image/image.toml", image("oci:../base", "").split("[[files]]").next().unwrap());
+    std::fs::remove_dir_all(golden.path().join(".golden")).unwrap();
+    assert_eq!(reads(&golden.run(&["build", "--engine", "embedded"]).exit(0)), 0);
+}
+
 #[test]
 fn its_layers_go_to_the_registry_with_the_image() {
     let golden = workspace("oci:../base");
