@@ -4,6 +4,7 @@
 
 mod base;
 mod error;
+mod extended;
 mod layers;
 mod layout;
 mod memo;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::error::Error;
+pub(super) use self::layout::layout_image;
 
 use self::memo::Memo;
 use super::{Artifact, BuildOptions, BuiltImage, Engine, EngineKind};
@@ -104,7 +106,7 @@ impl Embedded {
         match &recipe.base {
             PinnedBase::Scratch => Ok(BaseImage::scratch(platform)),
             PinnedBase::Registry { reference, digest } => self.base(reference, digest, platform).await,
-            PinnedBase::Layout(layout) => base::of_assembled(&layout::image(layout, platform)?),
+            PinnedBase::Layout(layout) => base::of_assembled(&layout_image(layout, platform)?),
             PinnedBase::Local { reference, .. } => Err(Error::LocalBase { reference: reference.to_string() }),
             PinnedBase::Workspace { parent, inputs } => {
                 if let Some(assembled) = self.assembled(inputs) {

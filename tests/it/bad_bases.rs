@@ -86,6 +86,25 @@ fn a_bomb_is_stopped() {
     assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
 }
 
+/// Names are held in memory: one of a gigabyte is not.
+#[test]
+fn a_bomb_in_a_name_is_stopped() {
+    for kind in ['L', 'K', 'x'] {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("name").unwrap();
+        header.set_entry_type(tar::EntryType::new(u8::try_from(kind).unwrap()));
+        header.set_size(900 << 20);
+        header.set_cksum();
+        let mut bomb = gzip(header.as_bytes());
+        let zeros = gzip(&vec![0; 100 << 20]);
+        for _ in 0..9 {
+            bomb.write_all(&zeros).unwrap();
+        }
+        let base = sound().layer_as(media::OCI_LAYER_GZIP, bomb, Digest::of(b"never reached"));
+        refused(&base, "of the base cannot be read: it has a name of 943718400 bytes");
+    }
+}
+
 #[test]
 fn a_torn_layer_is_named() {
     let plain = tar(&[("etc/passwd", 'f', &"app:x:7:8::/:\n".repeat(1000))]);

@@ -195,6 +195,24 @@ fn a_base_that_has_everything_already() {
 }
 
 #[test]
+fn shell_forms_run_in_the_shell_that_is_set() {
+    let base = format!("{:?}", services::base_busybox());
+    for (name, rest) in [
+        (
+            "shell-entrypoint",
+            "[config]\nentrypoint = \"exec top -b $X\"\nshell = [\"/bin/ash\", \"-o\", \"pipefail\", \"-c\"]\n",
+        ),
+        ("shell-both", "[config]\nentrypoint = \"it's\"\ncmd = \"a\\nb\"\n"),
+        (
+            "shell-health",
+            "[config]\nhealthcheck = { test = [\"CMD-SHELL\", \"true || exit 1\"], start_period = \"3s\" }\nuser = \"root:nogroup\"\n",
+        ),
+    ] {
+        equal(name, &workspace().image("subject", &image(name, &base, rest)));
+    }
+}
+
+#[test]
 fn certificates_on_a_real_debian() {
     let base = format!("{:?}", services::base_debian());
     let text = "family = \"debian\"\n[certs]\ntrust = [\"*.crt\"]\n";

@@ -9,6 +9,9 @@ use crate::support::layout::{self, Base};
 use crate::support::services;
 use crate::support::workspace::Golden;
 
+/// What a case of a table does before it is tried.
+type Prepare<'a, T> = &'a dyn Fn(&T);
+
 /// An image of a base, with a file whose owner only the base's layers tell.
 fn image(base: &str, rest: &str) -> String {
     format!(
@@ -97,7 +100,7 @@ fn its_layers_go_to_the_registry_with_the_image() {
 fn a_layout_that_cannot_be_meant_is_shown_at_its_place() {
     let one = |golden: &Golden| drop(passwd().write(&golden.path().join("base"), "team/base:1.0"));
     let digest = golden::reference::Digest::of(b"another");
-    let table: [(&str, &dyn Fn(&Golden), &str); 9] = [
+    let table: [(&str, Prepare<'_, Golden>, &str); 9] = [
         ("oci:../base", &|_| (), "`../base` does not exist"),
         ("oci:../image", &one, "`../image` is not an OCI layout: it has no file oci-layout"),
         ("oci:../../base", &one, "`../../base` leaves the workspace"),
@@ -156,7 +159,7 @@ fn what_a_layout_lacks_or_has_wrong_is_named() {
     let layer = golden::reference::Digest::of(&packed);
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]
     let write = |path: &Path, bytes: &[u8]| std::fs::write(path, bytes).unwrap();
-    let table: [(&dyn Fn(&Path), String); 3] = [
+    let table: [(Prepare<'_, Path>, String); 3] = [
         (
             &|base| std::fs::remove_file(layout::blob_path(base, &layer)).unwrap(),
             format!("its blob {layer} is missing"),

@@ -1,23 +1,15 @@
 //! A base that is an image of an OCI layout: its manifest and config are read from files, its layers stay there.
 
+use super::Error;
 use super::base::{choose, parse, platforms_of};
-use super::{Embedded, Error};
-use crate::assemble::{Assembled, AssembledImage, LayerSource};
+use crate::assemble::{AssembledImage, LayerSource};
 use crate::oci::{Descriptor, ImageConfig, Manifest};
 use crate::platform::Platform;
 use crate::resolve::image::Layout;
 use crate::store::layout::LayoutReader;
 
-impl Embedded {
-    /// The image of a layout for a platform, for this machine's when none is named.
-    pub fn layout(&self, layout: &Layout, platform: Option<&Platform>) -> Result<Assembled, Error> {
-        let host = super::host_platform();
-        Ok(Assembled::new(vec![image(layout, platform.unwrap_or(&host))?]))
-    }
-}
-
 /// The image of a layout for a platform.
-pub(super) fn image(layout: &Layout, platform: &Platform) -> Result<AssembledImage, Error> {
+pub(in crate::engine) fn layout_image(layout: &Layout, platform: &Platform) -> Result<AssembledImage, Error> {
     let (name, reader) = (&layout.written, LayoutReader::open(&layout.directory)?);
     let other = |has: String| Error::Platform { reference: name.clone(), wanted: platform.clone(), has };
     let mut raw = reader.manifest(&layout.media_type, &layout.digest)?;

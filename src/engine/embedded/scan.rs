@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
+use super::extended::Watched;
 use crate::assemble::tree::{Attributes, LayerIndex, Node, ancestors};
 use crate::reference::Digest;
 
@@ -44,7 +45,7 @@ pub(super) fn scan(
     let limit = UNPACKED.max(size.saturating_mul(RATIO));
     let mut plain = Bounded { inner: unpack(layer)?, left: limit, hash: Sha256::new() };
     let mut scan = Scan { index: LayerIndex::default(), kept: 0, wanted, links: BTreeMap::new() };
-    let mut archive = tar::Archive::new(&mut plain);
+    let mut archive = tar::Archive::new(Watched::new(&mut plain));
     for entry in archive.entries()? {
         scan.entry(entry?)?;
     }
@@ -119,7 +120,7 @@ impl<R: Read> Read for Bounded<R> {
 }
 
 /// A layer that is not what it should be.
-fn invalid(what: impl Into<String>) -> io::Error {
+pub(super) fn invalid(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
