@@ -33,9 +33,6 @@ pub enum Failed {
     /// A tag breaks the grammar.
     #[error(transparent)]
     Tags(#[from] crate::tags::TagError),
-    /// Loading into the Docker Engine.
-    #[error(transparent)]
-    Store(#[from] crate::store::Error),
     /// A file of `.golden`.
     #[error(transparent)]
     State(#[from] crate::workspace::state::Error),
@@ -63,7 +60,6 @@ impl Failed {
             Self::Engine(error) => error.hints(),
             Self::Docker(error) => error.hints(),
             Self::Publish(error) => error.hints(),
-            Self::Store(error) => error.hints(),
             Self::NotBuilt { image } => {
                 let name = image.split(':').next().unwrap_or(image);
                 vec![format!("build it first: golden build {name}")]

@@ -41,3 +41,8 @@ mod revise;
 mod fleet_end_to_end;
 mod readme;
 mod waves;
+mod layouts;
+mod bad_bases;
+mod trust;
+mod compression;
+mod destinations;

@@ -13,3 +13,4 @@ pub(crate) mod registry;
 pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod tunnel;
+pub(crate) mod layout;
