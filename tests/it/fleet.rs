@@ -85,6 +85,8 @@ fn what_changed_and_what_is_built_on_it() {
     golden.write("golden.toml", "[vars]\nx = \"1\"\n");
     assert_eq!(jobs(&golden, &["--changed", "HEAD"]), [vec!["a", "d"], vec!["b"], vec!["c"]]);
     golden.run(&["matrix", "--changed", "nonsense"]).exit(2);
+    // A branch that has no commit before it, as CI says it.
+    assert_eq!(jobs(&golden, &["--changed", &"0".repeat(40)]), [vec!["a", "d"], vec!["b"], vec!["c"]]);
     golden.run(&["matrix", "--changed", "--output=x"]).exit(2);
 }
 
