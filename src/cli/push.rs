@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::finish::finish;
 use super::prepared::{Wanted, logins, prepare};
 use super::session::SessionOptions;
+use super::unready;
 use crate::pipeline::{Goal, Options};
 
 /// Publish what was built.
@@ -26,7 +27,10 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = SessionOptions { images: args.images, set: args.set, ..SessionOptions::default() };
     let wanted = Wanted { engine: None, goal: Goal::Publish, force: false, locked: false };
-    let prepared = prepare(context, &session, &wanted).await?;
+    let mut prepared = prepare(context, &session, &wanted).await?;
+    if args.atomic {
+        unready::refuse_any(&prepared.unready)?;
+    }
     let options = Options {
         push: true,
         atomic: args.atomic,
@@ -39,6 +43,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         proxy_args: std::collections::BTreeMap::new(),
         logins: logins(&prepared).await?,
     };
-    let mut ended = execute(context, &prepared, &options).await;
+    let mut ended = execute(context, &mut prepared, &options).await;
     Ok(finish(context, &mut ended, &[]))
 }
