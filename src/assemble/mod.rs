@@ -19,4 +19,5 @@ pub use base::BaseImage;
 pub use error::{Error, Stop};
 pub use execution::{NeedsExecution, can_assemble};
 pub use image::{Assembled, AssembledImage, Layer, LayerSource};
-pub use plan::{Assembly, NewLayer, Output, assemble};
+pub use overlay::Trust;
+pub use plan::{Assembly, NewLayer, Output, assemble, trust};

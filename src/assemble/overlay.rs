@@ -15,6 +15,14 @@ const CONVENTIONAL: &[&str] =
 /// What one of them is like.
 const CONVENTIONAL_FOLDER: Node = Node::Directory(Attributes::FOLDER);
 
+/// The layer of trusted certificates: the same for every image on a base that trusts the same.
+#[derive(Debug)]
+pub struct Trust {
+    /// Its entries, sorted by path.
+    pub entries: Vec<Entry>,
+    placed: BTreeMap<String, Node>,
+}
+
 /// A base with layers on it that are being made.
 #[derive(Debug)]
 pub struct Overlay<'a> {
@@ -30,6 +38,18 @@ impl<'a> Overlay<'a> {
     #[must_use]
     pub const fn new(base: Tree<'a>) -> Self {
         Self { base, placed: BTreeMap::new(), layer: BTreeMap::new() }
+    }
+
+    /// On a base onto which the trusted certificates were placed before.
+    #[must_use]
+    pub fn above(base: Tree<'a>, trust: &Trust) -> Self {
+        Self { base, placed: trust.placed.clone(), layer: BTreeMap::new() }
+    }
+
+    /// What was placed, as one layer that others can be put above.
+    #[must_use]
+    pub fn into_trust(self) -> Trust {
+        Trust { entries: self.layer.into_values().collect(), placed: self.placed }
     }
 
     /// What is at `path`; links are not followed.
@@ -115,8 +135,8 @@ impl<'a> Overlay<'a> {
         };
         if !matches!(node, Node::Directory(_)) {
             let below = format!("{}/", entry.path);
-            self.layer.retain(|path, _| !path.starts_with(&below));
-            self.placed.retain(|path, _| !path.starts_with(&below));
+            remove_below(&mut self.layer, &below);
+            remove_below(&mut self.placed, &below);
         }
         self.layer.remove(&whiteout_of(&entry.path));
         self.placed.insert(entry.path.clone(), node);
@@ -162,6 +182,14 @@ impl<'a> Overlay<'a> {
     /// Ends a layer: its entries, sorted by path.
     pub fn finish_layer(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.layer).into_values().collect()
+    }
+}
+
+/// Removes every key that starts with `below`.
+fn remove_below<T>(map: &mut BTreeMap<String, T>, below: &str) {
+    let gone = map.range(below.to_owned()..).map(|(path, _)| path).take_while(|path| path.starts_with(below));
+    for path in gone.cloned().collect::<Vec<_>>() {
+        map.remove(&path);
     }
 }
 

@@ -7,7 +7,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::base::BaseImage;
 use super::image::{AssembledImage, Layer, LayerSource};
-use super::overlay::Overlay;
+use super::overlay::{Overlay, Trust};
 use super::tree::Tree;
 use super::{Error, Stop, can_assemble, certificates, files, runtime};
 use crate::oci::config::History;
@@ -15,6 +15,7 @@ use crate::oci::layer::{Compression, WrittenLayer};
 use crate::oci::tar::Entry;
 use crate::oci::{Descriptor, ImageConfig, media};
 use crate::resolve::ResolvedImage;
+use crate::resolve::image::{Certificate, Family};
 use crate::spec::workspace::Format;
 
 /// A layer to be written.
@@ -61,21 +62,29 @@ impl Output {
     }
 }
 
-/// Assembles an image on a base, of whose file tree `tree` is known. `late` are the labels that no Dockerfile holds.
+/// The layer of trusted certificates for a family, on a base of whose file tree `tree` is known.
+pub fn trust(family: Family, trusted: &[Certificate], tree: Tree<'_>) -> Result<Trust, Stop> {
+    let mut overlay = Overlay::new(tree);
+    certificates::place(family, trusted, &mut overlay)?;
+    Ok(overlay.into_trust())
+}
+
+/// Assembles an image on a base, of whose file tree `tree` is known, above the layer of its certificates if it has
+/// some. `late` are the labels that no Dockerfile holds.
 pub fn assemble(
     image: &ResolvedImage,
     late: &BTreeMap<String, String>,
     base: &BaseImage,
     tree: Tree<'_>,
+    trust: Option<&Trust>,
     output: Output,
 ) -> Result<Assembly, Stop> {
     can_assemble(image)?;
     let (docker, layer_type) = output.of(base.docker)?;
-    let mut overlay = Overlay::new(tree);
+    let mut overlay = trust.map_or_else(|| Overlay::new(tree), |trust| Overlay::above(tree, trust));
     let mut layers = Vec::new();
-    if !image.certificates.is_empty() {
-        certificates::place(image, &mut overlay)?;
-        layers.push(NewLayer { entries: overlay.finish_layer(), created_by: "golden: certificates" });
+    if let Some(Trust { entries, .. }) = trust {
+        layers.push(NewLayer { entries: entries.clone(), created_by: "golden: certificates" });
     }
     files::place(image, tree, &mut overlay)?;
     files::workdir(image, base.config.text("WorkingDir"), &mut overlay)?;

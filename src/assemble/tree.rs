@@ -12,6 +12,8 @@ use crate::oci::Bytes;
 pub enum Unread {
     /// The next layer below those that are known.
     Layer,
+    /// All layers below those that are known: any of them may add to a folder.
+    Layers,
     /// The content of this file, which no index keeps as a rule.
     Content(String),
 }
@@ -143,7 +145,7 @@ impl<'a> Tree<'a> {
                 return Ok(names);
             }
         }
-        if self.complete { Ok(names) } else { Err(Unread::Layer) }
+        if self.complete { Ok(names) } else { Err(Unread::Layers) }
     }
 }
 
@@ -248,7 +250,7 @@ mod tests {
         assert_eq!(top.entry("g"), Err(Unread::Layer));
         assert_eq!(top.entry("b/x"), Ok(None));
         assert!(top.entry("a/new").unwrap().is_some());
-        assert!(top.list("a").is_err());
+        assert_eq!(top.list("a"), Err(Unread::Layers));
         assert_eq!(top.list("c").unwrap(), BTreeSet::from(["mine"]));
     }
 

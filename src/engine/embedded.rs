@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 pub use self::error::Error;
 pub(super) use self::layout::layout_image;
 
@@ -22,7 +24,8 @@ use self::memo::Memo;
 use super::{Artifact, BuildOptions, BuiltImage, Engine, EngineKind};
 use crate::assemble::tree::{LayerIndex, Tree, Unread};
 use crate::assemble::{
-    Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Stop, assemble, can_assemble,
+    Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Stop, Trust, assemble, can_assemble,
+    trust,
 };
 use crate::event::Events;
 use crate::oci::ImageConfig;
@@ -31,8 +34,12 @@ use crate::platform::Platform;
 use crate::reference::Digest;
 use crate::registry::Registries;
 use crate::render::{PinnedBase, Recipe, late_labels};
+use crate::resolve::image::{Certificate, Family};
 use crate::store::Blobs;
 use crate::workspace::fs;
+
+/// How many layers of a base are read at once.
+const LAYERS_AT_ONCE: usize = 4;
 
 /// The embedded engine. Cheap to clone; clones share what they have read.
 #[derive(Debug, Clone)]
@@ -44,11 +51,15 @@ pub struct Embedded {
     shared: Arc<Shared>,
 }
 
+/// The layer of certificates, and the layers of the base that were read for it.
+type Placed = (Option<Arc<Trust>>, Vec<Arc<LayerIndex>>);
+
 /// What is read and made once a run.
 #[derive(Debug, Default)]
 struct Shared {
     bases: Memo<BaseImage>,
     indexes: Memo<(Arc<LayerIndex>, Digest)>,
+    trust: Memo<Placed>,
     written: Memo<(WrittenLayer, LayerSource)>,
     /// Images of this run by their inputs, for those that are built on them.
     assembled: Mutex<BTreeMap<Digest, Arc<Assembled>>>,
@@ -132,7 +143,7 @@ impl Embedded {
         self.shared.assembled.lock().unwrap_or_else(PoisonError::into_inner).get(inputs).cloned()
     }
 
-    /// Assembles on one base, reading of it what turns out to be needed: one layer more at a time, from the top.
+    /// Assembles on one base.
     async fn assemble_on(
         &self,
         recipe: &Recipe,
@@ -140,26 +151,69 @@ impl Embedded {
         base: &BaseImage,
         events: &Events,
     ) -> Result<AssembledImage, Error> {
-        let (name, late) = (recipe.image.display(), late_labels(recipe, parent));
-        let diff_ids = base.config.diff_ids().unwrap_or_default();
-        let (mut indexes, mut wanted) = (Vec::<Arc<LayerIndex>>::new(), BTreeSet::new());
-        let mut assembly = loop {
-            let tree = Tree { layers: &indexes, complete: indexes.len() == base.layers.len() };
-            match assemble(&recipe.image, &late, base, tree, self.output) {
-                Ok(assembly) => break assembly,
-                Err(Stop::Refused(error)) => return Err(error.into()),
-                Err(Stop::Unread(Unread::Layer)) => {
-                    let next = base.layers.len() - 1 - indexes.len();
-                    let index = self.index(&base.layers[next], &diff_ids[next], &wanted, &name, events);
-                    indexes.push(index.await?);
-                }
-                Err(Stop::Unread(Unread::Content(path))) => {
-                    self.want(path, &mut wanted, base, &mut indexes, &name, events).await?;
-                }
-            }
+        let (image, late) = (&recipe.image, late_labels(recipe, parent));
+        let name = image.display();
+        let (trust, mut indexes) = if image.certificates.is_empty() {
+            (None, Vec::new())
+        } else {
+            self.trust(image.family, &image.certificates, base, &name, events).await?
         };
+        let work = |tree: Tree<'_>| assemble(image, &late, base, tree, trust.as_deref(), self.output);
+        let mut assembly = self.read_for(base, &mut indexes, &name, events, work).await?;
         let layers = std::mem::take(&mut assembly.layers);
         self.write(assembly, layers).await
+    }
+
+    /// The layer of an image's certificates, and what had to be read of the base for it: made once a run for all images
+    /// on a base that trust the same.
+    async fn trust(
+        &self,
+        family: Family,
+        certificates: &[Certificate],
+        base: &BaseImage,
+        name: &str,
+        events: &Events,
+    ) -> Result<Placed, Error> {
+        let layers = base.layers.iter().map(|layer| layer.descriptor.digest.to_string());
+        let trusted = certificates.iter().map(|one| format!("{} {}", one.name, one.pem));
+        let key: Vec<String> = layers.chain([family.as_str().to_owned()]).chain(trusted).collect();
+        let work = async {
+            let mut indexes = Vec::new();
+            let work = |tree: Tree<'_>| trust(family, certificates, tree);
+            let trust = self.read_for(base, &mut indexes, name, events, work).await?;
+            Ok::<_, Error>((Some(Arc::new(trust)), indexes))
+        };
+        self.shared.trust.get(key.join("\n"), work).await
+    }
+
+    /// Does `work`, reading of the base what turns out to be needed: from the top, no more layers than it asks for.
+    async fn read_for<T>(
+        &self,
+        base: &BaseImage,
+        indexes: &mut Vec<Arc<LayerIndex>>,
+        name: &str,
+        events: &Events,
+        work: impl Fn(Tree<'_>) -> Result<T, Stop>,
+    ) -> Result<T, Error> {
+        let diff_ids = base.config.diff_ids().unwrap_or_default();
+        let mut wanted = BTreeSet::new();
+        loop {
+            let left = base.layers.len() - indexes.len();
+            let needed = match work(Tree { layers: indexes, complete: left == 0 }) {
+                Ok(done) => return Ok(done),
+                Err(Stop::Refused(error)) => return Err(error.into()),
+                Err(Stop::Unread(Unread::Layer)) => 1,
+                Err(Stop::Unread(Unread::Layers)) => left,
+                Err(Stop::Unread(Unread::Content(path))) => {
+                    self.want(path, &mut wanted, base, indexes, name, events).await?;
+                    continue;
+                }
+            };
+            let next = base.layers[..left].iter().zip(&diff_ids).rev().take(needed);
+            let read: Vec<_> = next.map(|(layer, id)| self.index(layer, id, &wanted, name, events)).collect();
+            let read = stream::iter(read);
+            indexes.extend(read.buffered(LAYERS_AT_ONCE).try_collect::<Vec<_>>().await?);
+        }
     }
 
     /// Reads the layers that are known once more, to keep the content of one more file.

@@ -14,8 +14,7 @@ pub(crate) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 pub(crate) fn service(key: &str) -> &'static str {
     static ENV: OnceLock<BTreeMap<String, String>> = OnceLock::new();
     let env = ENV.get_or_init(|| {
-        let status = Command::new(format!("{ROOT}/tests/services")).arg("debian").status().unwrap();
-        assert!(status.success(), "tests/services debian: {status}");
+        make_bases();
         #[expect(clippy::disallowed_methods, reason = "a bench's own file")]
         let text = std::fs::read_to_string(format!("{ROOT}/target/services/env")).unwrap();
         text.lines()
@@ -24,6 +23,12 @@ pub(crate) fn service(key: &str) -> &'static str {
             .collect()
     });
     &env[key]
+}
+
+/// Starts the services that are not running, and makes the bases that are not there.
+pub(crate) fn make_bases() {
+    let status = Command::new(format!("{ROOT}/tests/services")).arg("peers").status().unwrap();
+    assert!(status.success(), "tests/services peers: {status}");
 }
 
 /// `golden` in a workspace, with an environment of its own.

@@ -12,7 +12,7 @@ use super::super::overlay::Overlay;
 use super::super::tree::Node;
 use super::rehash::{Rehash, rehash};
 use super::{CONF, HOOKS, LOCAL, SHARED, STORE, TOOL, file, hooks, link, needs};
-use crate::resolve::ResolvedImage;
+use crate::resolve::image::Certificate;
 
 const REHASH: &str = "usr/bin/c_rehash";
 /// What every version of the program has in it.
@@ -20,13 +20,15 @@ const WORDS: &[&str] =
     &["ca-cert-", "/usr/local/share/ca-certificates/", "/etc/ca-certificates/update.d/", "run-parts"];
 
 /// Places the certificates and does what the tool would do.
-pub(super) fn place(image: &ResolvedImage, overlay: &mut Overlay<'_>) -> Result<(), Stop> {
+pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> Result<(), Stop> {
+    // Any layer may have some of its own, so all are read; asked for first, they are read side by side.
+    overlay.list(LOCAL)?;
     check_tool(overlay)?;
     let rehashed = check_hooks(overlay)?;
     let shared = shared(overlay)?;
     let store = overlay.resolve(STORE)?;
     let separator = separator(overlay, &shared)?;
-    for certificate in &image.certificates {
+    for certificate in certificates {
         overlay
             .place(file(&format!("{LOCAL}/{}", certificate.name), certificate.pem.clone().into_bytes()))?;
     }

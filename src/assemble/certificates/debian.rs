@@ -6,13 +6,15 @@ use super::super::tree::Node;
 use super::super::{Error, Stop};
 use super::rehash::{Rehash, rehash};
 use super::{CONF, HOOKS, LOCAL, SHARED, STORE, TOOL, file, hooks, link, needs};
-use crate::resolve::ResolvedImage;
+use crate::resolve::image::Certificate;
 
 /// Places the certificates and does what the tool would do.
-pub(super) fn place(image: &ResolvedImage, overlay: &mut Overlay<'_>) -> Result<(), Stop> {
+pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> Result<(), Stop> {
+    // Any layer may have some of its own, so all are read; asked for first, they are read side by side.
+    overlay.list(LOCAL)?;
     check_tool(overlay)?;
     let conf = overlay.read(CONF)?.ok_or_else(|| needs("the base has no /etc/ca-certificates.conf"))?;
-    for certificate in &image.certificates {
+    for certificate in certificates {
         overlay
             .place(file(&format!("{LOCAL}/{}", certificate.name), certificate.pem.clone().into_bytes()))?;
     }

@@ -13,8 +13,7 @@ use super::tree::Node;
 use super::{Error, Stop};
 use crate::oci::Content;
 use crate::oci::tar::{Entry, EntryKind};
-use crate::resolve::ResolvedImage;
-use crate::resolve::image::Family;
+use crate::resolve::image::{Certificate, Family};
 
 // Where Debian's and Alpine's tools have everything; the same places, though the tools are not the same.
 const TOOL: &str = "usr/sbin/update-ca-certificates";
@@ -24,12 +23,12 @@ const LOCAL: &str = "usr/local/share/ca-certificates";
 const STORE: &str = "etc/ssl/certs";
 const HOOKS: &str = "etc/ca-certificates/update.d";
 
-/// Places the certificates of an image, which has some.
-pub fn place(image: &ResolvedImage, overlay: &mut Overlay<'_>) -> Result<(), Stop> {
-    match image.family {
-        Family::Static => bundle::place(image, overlay),
-        Family::Debian => debian::place(image, overlay),
-        Family::Alpine => alpine::place(image, overlay),
+/// Places certificates as the tool of a family would.
+pub fn place(family: Family, certificates: &[Certificate], overlay: &mut Overlay<'_>) -> Result<(), Stop> {
+    match family {
+        Family::Static => bundle::place(certificates, overlay),
+        Family::Debian => debian::place(certificates, overlay),
+        Family::Alpine => alpine::place(certificates, overlay),
         Family::Rhel => Err(needs(
             "update-ca-trust, which orders its bundles as p11-kit's memory has them and writes the time of its run \
              into /etc/pki/ca-trust/extracted/java/cacerts, so that nobody knows before what it will leave,",
