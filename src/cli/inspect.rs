@@ -92,7 +92,10 @@ fn output(reference: Reference, described: &Described, tags: Vec<Tag>) -> Output
 }
 
 fn text(output: &Output) -> String {
-    let tags = output.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let tags = match output.tags.as_slice() {
+        [] => "none".to_owned(),
+        tags => tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
     let mut text = format!(
         "{}\n  digest      {}\n  media type  {}\n  size        {}\n  tags        {tags}\n",
         output.reference,
