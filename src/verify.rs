@@ -221,11 +221,22 @@ async fn content(
 ) -> Result<Vec<Difference>, Error> {
     let mut differences = Vec::new();
     if !subject.labels.is_empty() {
-        let found = observe::labels_of(registry, &subject.repository, raw).await?;
-        for (key, expected) in &subject.labels {
-            if found.get(key) != Some(expected) {
+        // Every image of an index has to have them; what is no image has none.
+        let described = registry.describe(&subject.repository.path, &Target::from(&raw.digest)).await?;
+        let images = described.map(|described| described.images).unwrap_or_default();
+        let mut all: Vec<_> = images.iter().map(|image| image.config.labels()).collect();
+        if all.is_empty() {
+            all.push(BTreeMap::new());
+        }
+        for found in all {
+            for (key, expected) in
+                subject.labels.iter().filter(|(key, expected)| found.get(*key) != Some(*expected))
+            {
                 let (key, expected, found) = (key.clone(), expected.clone(), found.get(key).cloned());
-                differences.push(Difference::Label { key, expected, found });
+                let difference = Difference::Label { key, expected, found };
+                if !differences.contains(&difference) {
+                    differences.push(difference);
+                }
             }
         }
     }

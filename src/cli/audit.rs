@@ -74,6 +74,10 @@ async fn judge(
     let described = registry.describe(&reference.repository.path, &reference.target()).await?;
     let described =
         described.ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there")))?;
+    if described.images.is_empty() {
+        let message = format!("{reference} is no image: it has no image config that could be judged");
+        return Err(Failure::new(Exit::Failed, anyhow::anyhow!(message)));
+    }
     let mut found = Diagnostics::new();
     for image in &described.images {
         let name = if described.images.len() > 1 {

@@ -111,7 +111,7 @@ fn output(reference: String, described: &Described, tags: Vec<String>) -> Output
 }
 
 fn text(output: &Output) -> String {
-    let tags = output.tags.join(", ");
+    let tags = if output.tags.is_empty() { "none".to_owned() } else { output.tags.join(", ") };
     let mut text = format!(
         "{}\n  digest      {}\n  media type  {}\n  size        {}\n  tags        {tags}\n",
         output.reference,

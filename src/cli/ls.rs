@@ -11,7 +11,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
 use crate::reference::{Digest, Host, Reference, Repository, RepositoryPath, Tag, Target};
-use crate::registry::{Described, Error, Inventory, Registry};
+use crate::registry::{Described, Inventory, Registry};
 use crate::report::Format;
 use crate::report::table::Table;
 use crate::report::text::bytes;
@@ -114,8 +114,15 @@ async fn show_repository(
     let path = &repository.path;
     let described: BTreeMap<Digest, Described> = stream::iter(digests)
         .map(|digest| async move {
-            let found = registry.describe(path, &Target::from(&digest)).await?;
-            Ok::<_, Error>(found.map(|described| (digest, described)))
+            match registry.describe(path, &Target::from(&digest)).await {
+                Ok(found) => Ok(found.map(|described| (digest, described))),
+                // One damaged or ancient image does not hide the others.
+                Err(error) if error.is_about_content() => {
+                    context.events.warn(None, error.to_string());
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            }
         })
         .buffer_unordered(4)
         .try_filter_map(async |found| Ok(found))

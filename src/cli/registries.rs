@@ -30,8 +30,15 @@ pub(crate) fn open(context: &Context, destinations: &Destinations, named: &[&Hos
     make(context, destinations, &owners)
 }
 
-/// The registries of a command that writes to one host only, whatever else is chosen or read.
+/// The registries of a command whose destination is written on the command line: it owns the GOLDEN_ variables, unless
+/// `--registry` or `GOLDEN_REGISTRY` says whose they are. The default of golden.toml may be where it copies from.
 pub(crate) fn open_to(context: &Context, destinations: &Destinations, destination: &Host) -> Registries {
+    let globals = &context.globals;
+    let is_said =
+        globals.all_registries || !globals.registry.is_empty() || context.var("GOLDEN_REGISTRY").is_some();
+    if is_said {
+        return open(context, destinations, &[destination]);
+    }
     make(context, destinations, &BTreeSet::from([destination]))
 }
 

@@ -130,6 +130,15 @@ impl Error {
         }
     }
 
+    /// Whether something is wrong with what is stored, and not with the way there: other content may well be read.
+    #[must_use]
+    pub const fn is_about_content(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::NotFound | Kind::TooLarge | Kind::Digest | Kind::Malformed | Kind::Unsupported
+        )
+    }
+
     /// Whether the registry's own words say that the manifest or the repository is not there. A bare 404 does
     /// not: proxies and misspelt paths give that too.
     #[must_use]

@@ -229,6 +229,10 @@ impl Registry {
             if let Some(mut open) = session.take() {
                 session = if open.ask().await { Some(open) } else { None };
             }
+            // A session that is gone may have been closed by the request whose answer was lost.
+            if session.is_none() && self.has_blob(repository, &descriptor.digest).await? {
+                return Ok(Upload::Sent(descriptor.size));
+            }
         }
     }
 }

@@ -311,6 +311,10 @@ fn a_real_registry_with_tokens() {
     let run =
         golden.run(&["-vv", "promote", &format!("{}/app:1.2.3", source.host()), &name, "--tags"]).exit(0);
     silent(&run);
+    // A mount needs the right to read its source in the same token.
+    let run = golden.run(&["-vv", "promote", &format!("{name}:1.2.3"), &format!("{name}-copy")]).exit(0);
+    assert!(run.stderr.contains("0 blobs there already, 2 mounted, 0 copied"), "{}", run.stderr);
+    silent(&run);
     let run = golden.run(&["-vv", "ls", services::registry_token()]).exit(0);
     assert!(run.stdout.contains("token/t"), "{}", run.stdout);
     silent(&run);

@@ -6,8 +6,11 @@ use golden::oci::media;
 use golden::reference::Digest;
 use serde_json::json;
 
-use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::curl::curl;
+use crate::support::publisher::fresh_name;
+use crate::support::registry::{Behaviour, FakeRegistry, refuse};
 use crate::support::server::{Answer, Seen, Server, handler};
+use crate::support::services;
 use crate::support::workspace::Golden;
 
 const FOUR: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
@@ -242,5 +245,68 @@ fn content_that_is_not_there() {
         golden.run(&["verify", &reference]).exit(0);
         let run = golden.run(&["verify", "--deep", &reference]).exit(5);
         assert!(run.stderr.contains(words), "{}", run.stderr);
+    }
+}
+
+/// An image that cannot be read does not hide the others of its repository.
+#[test]
+fn one_damaged_image_does_not_hide_the_others() {
+    let other = Digest::of(b"b").to_string();
+    let lost = other.clone();
+    let registry = odd(move |seen| {
+        let config = seen.method == "GET" && seen.path.contains("/blobs/") && !seen.path.ends_with(&lost);
+        config.then(|| refuse(404, "BLOB_UNKNOWN", "blob unknown to registry"))
+    });
+    let run = Golden::new().run(&["ls", &format!("{}/app", registry.host())]).exit(0);
+    assert_eq!(run.stdout.lines().count(), 5, "{}", run.stdout);
+    assert!(run.stderr.contains("warning: ") && run.stderr.contains("404 BLOB_UNKNOWN"), "{}", run.stderr);
+}
+
+/// What has no image config cannot be judged, and is not said to keep the policy.
+#[test]
+fn an_artifact_is_no_image() {
+    let registry = FakeRegistry::start(Behaviour { referrers: true, ..Behaviour::default() });
+    let image = registry.image("app", "a", &FOUR);
+    let signature = registry.referrer("app", &image, "signature");
+    registry.index("empty", &[], &["1.0.0"]);
+    let golden = Golden::new().workspace("");
+    for name in [format!("app@{signature}"), "empty:1.0.0".to_owned()] {
+        let reference = format!("{}/{name}", registry.host());
+        let run = golden.run(&["audit", &reference]).exit(1);
+        assert!(run.stderr.contains(&format!("{reference} is no image")), "{}", run.stderr);
+        golden.run(&["inspect", &reference]).exit(0);
+        golden.run(&["verify", "--deep", &reference]).exit(0);
+    }
+}
+
+/// A registry whose storage lost or damaged a blob still says yes to a HEAD: only reading it shows.
+#[test]
+fn a_real_registry_with_damaged_storage() {
+    let name = fresh_name("damaged");
+    let host = services::registry();
+    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"damaged\"\n");
+    let image = format!(
+        "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n[[files]]\ncontent = \"{name}\"\ntarget = \"/name\"\n"
+    );
+    let golden = Golden::new().workspace(&table).image("app", &image);
+    golden.run(&["build", "--push", "--engine", "embedded"]).exit(0);
+    golden.run(&["verify", "--deep"]).exit(0);
+    let manifest = curl("GET", host, &format!("damaged/{name}/manifests/1.0.0")).json();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+    let hex = layer.strip_prefix("sha256:").unwrap();
+    let blob = services::folder()
+        .join(format!("registry-plain/docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]));
+    #[expect(clippy::disallowed_methods, reason = "the registry's own file")]
+    let content = std::fs::read(&blob).unwrap();
+    let mut changed = content.clone();
+    changed[20] ^= 1;
+    for damage in [changed, content[..10].to_vec(), Vec::new()] {
+        #[expect(clippy::disallowed_methods, reason = "the registry's own file")]
+        std::fs::write(&blob, damage).unwrap();
+        assert_eq!(curl("HEAD", host, &format!("damaged/{name}/blobs/{layer}")).status, 200);
+        golden.run(&["verify"]).exit(0);
+        let golden = Golden::new().workspace(&table).image("app", &image).env("GOLDEN_REGISTRY_TIMEOUT", "1");
+        let run = golden.run(&["verify", "--deep"]).exit(5);
+        assert!(run.stderr.contains(&format!("{name}:1.0.0: {layer}: ")), "{}", run.stderr);
     }
 }

@@ -154,6 +154,13 @@ fn a_promotion_gives_it_to_its_destination_alone() {
     golden.write(".docker/config.json", format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, team.host()));
     run(&golden, &command, "").exit(0);
     assert_eq!(mirror.tags("copy").len(), 1);
+    // Whose it is can be said, and then it goes nowhere else.
+    let again = locked("Basic realm=\"r\"");
+    let command = format!("promote {}/golden/app:1.2.2 {}/copy", team.host(), again.host());
+    let golden = golden.env("GOLDEN_REGISTRY", &team.host());
+    run(&golden, &command, "").exit(1);
+    saw_no_login(&again.server.seen(), "the destination that GOLDEN_REGISTRY does not name");
+    run(&golden, &format!("{command} --registry {}", again.host()), "").exit(0);
 }
 
 /// Where the chosen registry sends people elsewhere, the login stays behind; also when elsewhere asks for one.

@@ -1,6 +1,7 @@
 //! From a spec to tags and back, with the real binary and a real registry: plan, build --push, verify, rollback.
 
 use crate::support::publisher::fresh_name;
+use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::services;
 use crate::support::workspace::{Golden, Run};
 
@@ -121,4 +122,23 @@ fn references_are_verified_without_a_workspace() {
     let digest = crate::support::curl::digest(&format!("e2e/{}", app.name), "1.2.2").unwrap();
     let run = elsewhere.run(&["verify", &format!("{reference}@{digest}"), "--deep"]).exit(0);
     assert_eq!(run.stdout, format!("ok  {reference}@{digest}  {digest}\n"));
+}
+
+#[test]
+fn every_image_of_an_index_is_verified() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let children = ["me", "you"].map(|content| registry.image("app", content, &[]));
+    registry.index("app", &[&children[0], &children[1]], &["1.2.3", "1.2", "1", "latest"]);
+    let golden = Golden::new()
+        .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{}\"\n", registry.host()))
+        .image(
+            "app",
+            "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n[labels]\ncontent = \"me\"\n",
+        );
+    let run = golden.run(&["verify"]).exit(5);
+    assert!(run.stderr.contains("label content is \"you\" instead of \"me\""), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("label content").count(), 1, "{}", run.stderr);
+    // An image of an index has no tag of its own.
+    let run = golden.run(&["inspect", &format!("{}/app@{}", registry.host(), children[1])]).exit(0);
+    assert!(run.stdout.contains("  tags        none\n"), "{}", run.stdout);
 }

@@ -140,3 +140,33 @@ fn the_tag_comes_back_when_it_is_interrupted_between_the_steps() {
     Run::of(child.wait_with_output().unwrap()).exit(130);
     assert_eq!(curl::digest(&repository, "latest"), digest);
 }
+
+/// What a proxy or a misspelt path says after the deletion proves nothing; nor does a registry's own word while the tag
+/// is still listed.
+#[test]
+fn a_bare_404_is_no_proof_of_deletion() {
+    let unknown = || refuse(404, "MANIFEST_UNKNOWN", "manifest unknown");
+    for (answer, words) in [
+        (Answer::new(404, "404 page not found\n"), "404: 404 page not found"),
+        (Answer::new(200, "<html>"), "the answer is a web page"),
+        (unknown(), "is still there, although the registry accepted its deletion"),
+    ] {
+        let repository = published();
+        let accepted = Arc::new(AtomicBool::new(false));
+        let state = accepted.clone();
+        // The registry only says that it deleted; everything stays, behind answers that look like a success.
+        let proxy = answering(services::registry(), move |seen| {
+            if seen.method == "DELETE" {
+                state.store(true, Ordering::SeqCst);
+                return Some(Answer::new(202, ""));
+            }
+            let asked = state.load(Ordering::SeqCst) && seen.path.contains("/manifests/");
+            asked.then(|| answer.clone())
+        });
+        let run = delete(&proxy.host(), &repository, "1.2.3", &["--all-tags"]).exit(1);
+        assert!(accepted.load(Ordering::SeqCst));
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+        assert_eq!(run.stdout, "");
+        assert_eq!(curl::tags(&repository).len(), 4);
+    }
+}

@@ -8,7 +8,7 @@ use golden::reference::{Host, RepositoryPath};
 use golden::registry::{Endpoint, Registries, Registry, RegistryEnv, Upload};
 
 use crate::auth::{Bearer, SECRET, with_bearer};
-use crate::support::proxy::fault_proxy;
+use crate::support::proxy::{Fault, fault_proxy};
 use crate::support::publisher::fresh_name;
 use crate::support::registry::{Behaviour, FakeRegistry, refuse};
 use crate::support::server::Seen;
@@ -125,6 +125,20 @@ async fn what_broke_off_goes_on_where_the_registry_stands() {
     assert!(from > 2 * MIB, "resumed at {from}");
     assert!(tunnel.sent() < 9 * MIB, "{} bytes were sent", tunnel.sent());
     has_whole(&client(&registry.host()), &path("a"), &descriptor).await;
+}
+
+/// Only the answer was lost: what has arrived is not sent a second time.
+#[tokio::test]
+async fn a_lost_answer_costs_no_second_upload() {
+    for fault in [Fault::CutAfter, Fault::Failed] {
+        let (content, descriptor) = blob(MIB);
+        // HEAD, POST, and then the PUT that closes the upload.
+        let proxy = fault_proxy(services::registry(), Some((2, fault)));
+        let repository = path(&fresh_name("lost"));
+        client(&proxy.host()).push_blob(&repository, &descriptor, &content).await.unwrap();
+        assert_eq!(pieces(&proxy.seen()), [("PUT".to_owned(), MIB)], "{fault:?}");
+        has_whole(&client(services::registry()), &repository, &descriptor).await;
+    }
 }
 
 /// distribution 2.8 does not know its own session any more when a request broke off within it: then all is sent again.

@@ -66,6 +66,12 @@ services! {
     base_debian_slim = "BASE_DEBIAN_SLIM";
 }
 
+/// The folder of the services: their storage, their logs.
+#[track_caller]
+pub(crate) fn folder() -> PathBuf {
+    value("SERVICES").into()
+}
+
 /// The PEM file of the CA that signed the TLS registry's and the TLS engine's certificates.
 #[track_caller]
 pub(crate) fn tls_ca() -> PathBuf {
