@@ -7,7 +7,7 @@ mod debian;
 mod rehash;
 mod subject;
 
-use super::execution::NeedsExecution;
+use super::execution::{NeedsExecution, UPDATE_CA_TRUST};
 use super::overlay::Overlay;
 use super::tree::Node;
 use super::{Error, Stop};
@@ -30,11 +30,7 @@ pub fn place(image: &ResolvedImage, overlay: &mut Overlay<'_>) -> Result<(), Sto
         Family::Static => bundle::place(image, overlay),
         Family::Debian => debian::place(image, overlay),
         Family::Alpine => alpine::place(image, overlay),
-        Family::Rhel => Err(needs(
-            "update-ca-trust, which orders its bundles as p11-kit's memory has them and writes the time of its run \
-             into /etc/pki/ca-trust/extracted/java/cacerts, so that nobody knows before what it will leave,",
-        )
-        .into()),
+        Family::Rhel => Err(needs(UPDATE_CA_TRUST).into()),
     }
 }
 
