@@ -9,6 +9,7 @@ use super::exit::Exit;
 use super::finish::{Summary, finish};
 use super::prepared::{Prepared, Wanted, logins, prepare};
 use super::session::SessionOptions;
+use super::unready;
 use crate::engine::{Artifact, EngineKind};
 use crate::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
 use crate::report::Format;
@@ -67,7 +68,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         () => Goal::Local,
     };
     let wanted = Wanted { engine: args.engine, goal, force: args.force, locked: args.locked };
-    let prepared = prepare(context, &args.selection, &wanted).await?;
+    let mut prepared = prepare(context, &args.selection, &wanted).await?;
+    if args.atomic {
+        unready::refuse_any(&prepared.unready)?;
+    }
     need_secrets(&prepared, &secrets)?;
     let options = Options {
         push: args.push,
@@ -82,7 +86,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         proxy_args: proxies::build_args(&context.env, docker_config(context).as_ref()),
         logins: logins(&prepared).await?,
     };
-    let mut ended = execute(context, &prepared, &options).await;
+    let mut ended = execute(context, &mut prepared, &options).await;
     let places = write(context, &prepared, &ended, to, &args).await?;
     if let Some(file) = &args.metadata_file {
         let summary = Summary { images: &ended.reports, places: &places };
@@ -99,7 +103,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Runs what is prepared.
-pub(super) async fn execute(context: &Context, prepared: &Prepared, options: &Options) -> Ended {
+pub(super) async fn execute(context: &Context, prepared: &mut Prepared, options: &Options) -> Ended {
+    let unready = std::mem::take(&mut prepared.unready);
     let run = Run {
         recipes: &prepared.recipes,
         choices: &prepared.choices,
@@ -113,7 +118,9 @@ pub(super) async fn execute(context: &Context, prepared: &Prepared, options: &Op
         events: &context.events,
         now: context.now,
     };
-    run.to_end().await
+    let mut ended = run.to_end().await;
+    unready::put_back(unready, &mut ended);
+    ended
 }
 
 /// How many images at once: as asked, else the number of cores.

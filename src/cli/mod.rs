@@ -32,6 +32,7 @@ pub mod delete;
 pub mod promote;
 pub mod rollback;
 pub mod outdated;
+mod unready;
 pub mod update;
 pub mod graph;
 pub mod matrix;

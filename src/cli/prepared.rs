@@ -8,6 +8,7 @@ use super::exit::Exit;
 use super::registries;
 use super::session::{Session, SessionOptions};
 use super::survey::{Survey, survey};
+use super::unready::{self, Unready};
 use crate::assemble::Output;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
@@ -55,6 +56,8 @@ pub(crate) struct Prepared {
     pub(crate) choices: Vec<Choice>,
     /// The repository of each image in the Docker Engine.
     pub(crate) names: Vec<Repository>,
+    /// Images that are not begun, because their base is not to be had.
+    pub(crate) unready: Vec<Unready>,
 }
 
 /// Opens the workspace and decides. Nothing is written anywhere.
@@ -63,7 +66,7 @@ pub(crate) async fn prepare(
     options: &SessionOptions,
     wanted: &Wanted,
 ) -> Result<Prepared, Failure> {
-    let session = Session::open(context, options).await?;
+    let mut session = Session::open(context, options).await?;
     if wanted.goal == Goal::Publish && session.destinations.is_empty() {
         return Err(Failure::usage("there is no registry to publish to").hint(
             "add a [[registry]] to golden.toml, or give --registry HOST[:PORT][/NAMESPACE] or GOLDEN_REGISTRY",
@@ -77,16 +80,29 @@ pub(crate) async fn prepare(
     let environment = DockerEnv::from_vars(&context.env);
     let fleet = fleet(&session, &environment, &embedded, &state)?;
     let engines = Engines::new(environment, embedded).with_fleet(fleet);
-    let names = local_names(&session)?;
+    let mut names = local_names(&session)?;
     require_locked(&session, wanted.locked)?;
     let destinations = if wanted.goal == Goal::Publish { session.destinations.clone() } else { Vec::new() };
     let options = PlanOptions { destinations, force: wanted.force };
-    let Survey { recipes, mut plan, .. } = survey(&session, &registries, &engines, &options).await?;
+    let mut unready = Vec::new();
+    let surveyed = match survey(&session, &registries, &engines, &options).await {
+        Ok(surveyed) => surveyed,
+        Err(failure) => {
+            unready = unready::take_out(&mut session, &registries, &engines).await;
+            // When it was not a base, or nothing is left, the failure is that of the whole run.
+            if unready.is_empty() || session.images.is_empty() {
+                return Err(failure);
+            }
+            names = local_names(&session)?;
+            survey(&session, &registries, &engines, &options).await?
+        }
+    };
+    let Survey { recipes, mut plan, .. } = surveyed;
     let choices = choices(&session, &engines, &recipes, wanted).await?;
     for (planned, choice) in plan.images.iter_mut().zip(&choices) {
         planned.engine = planned.step.is_build().then(|| choice.engine.as_str().to_owned());
     }
-    Ok(Prepared { session, registries, engines, state, recipes, plan, choices, names })
+    Ok(Prepared { session, registries, engines, state, recipes, plan, choices, names, unready })
 }
 
 /// The names of the images in the Docker Engine; refused when tagging one would change somebody's base (7-rules 18).

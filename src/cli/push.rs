@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::finish::finish;
 use super::prepared::{Wanted, logins, prepare};
 use super::session::SessionOptions;
+use super::unready;
 use crate::pipeline::{Goal, Options};
 
 /// Publish what was built.
@@ -23,7 +24,10 @@ pub struct Args {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let wanted = Wanted { engine: None, goal: Goal::Publish, force: false, locked: false };
-    let prepared = prepare(context, &args.selection, &wanted).await?;
+    let mut prepared = prepare(context, &args.selection, &wanted).await?;
+    if args.atomic {
+        unready::refuse_any(&prepared.unready)?;
+    }
     let options = Options {
         push: true,
         atomic: args.atomic,
@@ -37,6 +41,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         proxy_args: std::collections::BTreeMap::new(),
         logins: logins(&prepared).await?,
     };
-    let mut ended = execute(context, &prepared, &options).await;
+    let mut ended = execute(context, &mut prepared, &options).await;
     Ok(finish(context, &mut ended, &[]))
 }

@@ -27,6 +27,9 @@ pub enum Failed {
         /// The image.
         image: String,
     },
+    /// The base is not to be had.
+    #[error(transparent)]
+    Base(#[from] crate::observe::Error),
     /// Publishing.
     #[error(transparent)]
     Publish(#[from] crate::publish::Error),
@@ -59,6 +62,7 @@ impl Failed {
         match self {
             Self::Engine(error) => error.hints(),
             Self::Docker(error) => error.hints(),
+            Self::Base(error) => error.hints(),
             Self::Publish(error) => error.hints(),
             Self::NotBuilt { image } => {
                 let name = image.split(':').next().unwrap_or(image);

@@ -54,7 +54,8 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineKind>,
     /// `dev.golden.inputs`.
-    pub inputs: Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Digest>,
     /// The engine's image ID, or the digest of what was assembled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,

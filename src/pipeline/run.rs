@@ -462,7 +462,7 @@ impl Run<'_> {
             outcome: self.fate(planned, true),
             because: planned.step.because().join(", "),
             engine: built.map(|built| built.engine),
-            inputs: planned.inputs.clone(),
+            inputs: Some(planned.inputs.clone()),
             digest: built.map(id_of),
             local: Vec::new(),
             receipts: Vec::new(),

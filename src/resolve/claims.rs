@@ -50,8 +50,11 @@ struct Claim<'a> {
 fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics) {
     let mut claims: BTreeMap<Tag, Vec<Claim<'_>>> = BTreeMap::new();
     for draft in drafts {
-        let rules = &draft.image.tags;
-        let fan_out = match fan_out(&draft.image.version, draft.image.variant.as_ref(), rules) {
+        let mut rules = draft.image.tags.clone();
+        let variant = draft.image.variant.as_ref();
+        // A wrong extra tag is told at its own place.
+        rules.extra.retain(|extra| check_extra(extra, variant, []).is_ok());
+        let fan_out = match fan_out(&draft.image.version, variant, &rules) {
             Ok(fan_out) => fan_out,
             Err(error) => {
                 found.push(at(Diagnostic::error("tags.grammar", error.to_string()), &draft.place, ""));

@@ -60,6 +60,7 @@ pub struct ImageTable {
     /// The Dockerfile template; the family's without.
     pub template: Option<String>,
     /// Platforms such as `linux/amd64`; the engine's own without.
+    #[serde(deserialize_with = "super::values::some_list")]
     #[schemars(with = "Option<Vec<String>>")]
     pub platforms: Option<Vec<Platform>>,
     /// A tag suffix.
@@ -161,6 +162,7 @@ pub struct TagsTable {
     /// What happens to new content for a published version.
     pub rebuild: Option<Rebuild>,
     /// Versions that are neither compared with nor published.
+    #[serde(deserialize_with = "super::values::list")]
     #[schemars(with = "Vec<String>")]
     pub withdrawn: Vec<super::values::AnyVersion>,
 }

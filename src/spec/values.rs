@@ -8,6 +8,47 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 
+/// Reads a list of what is written as strings. A text that is wrong is told at its own place: what is refused after the string
+/// has been read, as by `try_from`, has only the place of the whole list.
+pub(super) fn list<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: TryFrom<String, Error: fmt::Display>,
+    D: de::Deserializer<'de>,
+{
+    let texts = Vec::<Text<T>>::deserialize(deserializer)?;
+    Ok(texts.into_iter().map(|Text(value)| value).collect())
+}
+
+/// As [`list`], for a list that may be absent.
+pub(super) fn some_list<'de, T, D>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    T: TryFrom<String, Error: fmt::Display>,
+    D: de::Deserializer<'de>,
+{
+    list(deserializer).map(Some)
+}
+
+/// A value that is written as a string, refused while the string is read.
+struct Text<T>(T);
+
+impl<'de, T: TryFrom<String, Error: fmt::Display>> Deserialize<'de> for Text<T> {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsText<T>(std::marker::PhantomData<T>);
+        impl<T: TryFrom<String, Error: fmt::Display>> Visitor<'_> for AsText<T> {
+            type Value = Text<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<T>, E> {
+                T::try_from(text.to_owned()).map(Text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(AsText(std::marker::PhantomData))
+    }
+}
+
 /// A version, semver 2.0.0.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

@@ -100,6 +100,7 @@ pub struct EngineTable {
     /// Its address, as in `DOCKER_HOST`: `unix:///…`, `tcp://…`, `ssh://…`.
     pub host: Option<String>,
     /// Platforms that it builds; its own without.
+    #[serde(deserialize_with = "super::values::list")]
     #[schemars(with = "Vec<String>")]
     pub platforms: Vec<Platform>,
     /// A folder with ca.pem, cert.pem and key.pem for TLS, as in `DOCKER_CERT_PATH`.

@@ -1,6 +1,6 @@
 //! Files and certificates that specs name: found, checked to lie in the workspace, and hashed (7-rules 10).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +58,14 @@ impl<'a> Assets<'a> {
             match self.layout(wish) {
                 Ok(layout) => draft.image.base = Base::Layout(layout),
                 Err(message) => found.push(at(Diagnostic::error("spec.base", message), &draft.base_place)),
+            }
+        }
+        if let Some((outer, inner)) = below_a_file(&draft.image.files) {
+            let message = format!("`{inner}` cannot lie in `{outer}`, which is a file");
+            let wish =
+                draft.files.iter().rev().find(|wish| inner.starts_with(wish.target.trim_end_matches('/')));
+            if let Some(wish) = wish {
+                found.push(at(Diagnostic::error("spec.file", message), &wish.place));
             }
         }
         let mut certificates = Vec::new();
@@ -366,6 +374,16 @@ fn executable(metadata: &std::fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn executable(_: &std::fs::Metadata) -> bool {
     false
+}
+
+/// An entry that is a file, and one that would lie in it.
+fn below_a_file(entries: &[FileEntry]) -> Option<(String, String)> {
+    let is_file = |entry: &&FileEntry| matches!(entry.kind, FileKind::File(_));
+    let files: BTreeSet<&str> = entries.iter().filter(is_file).map(|entry| entry.path.as_str()).collect();
+    entries.iter().find_map(|entry| {
+        let mut above = entry.path.match_indices('/').map(|(at, _)| &entry.path[..at]);
+        above.find(|path| files.contains(path)).map(|path| (path.to_owned(), entry.path.clone()))
+    })
 }
 
 /// Of entries for one path the last one counts, at its place.

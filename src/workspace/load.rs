@@ -248,6 +248,8 @@ fn check_registries(
                 refuse("ca", "spec.file", format!("`{ca}` is a folder; a PEM file is expected"));
             } else if !path.exists() {
                 refuse("ca", "spec.file", format!("`{ca}` does not exist"));
+            } else if !std::fs::canonicalize(&path).is_ok_and(|real| real.starts_with(root)) {
+                refuse("ca", "spec.file", format!("`{ca}` leads out of the workspace by a symbolic link"));
             }
         }
     }

@@ -267,6 +267,39 @@ fn a_refusal_stops_its_image_and_those_on_it_alone() {
     assert!(child.json().to_string().contains("NAME_UNKNOWN"), "{}", child.json());
 }
 
+/// An image whose base is not to be had stops itself and what is built on it; with `--atomic`, everything.
+#[test]
+fn a_missing_base_stops_its_image_and_those_on_it_alone() {
+    let namespace = namespace("base", "embedded");
+    let named =
+        |name: &str, base: &str| format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n");
+    let nowhere = format!("\"{}/{namespace}/nowhere:1\"", services::registry());
+    let golden = workspace(&namespace, "1.2.3")
+        .image("adrift", &named("adrift", &nowhere))
+        .image("child", &named("child", "{ image = \"adrift\" }"));
+    let args = ["build", "--push", "--engine", "embedded", "--format", "json"];
+    let run = golden.run(&[&args[..], &["--atomic"]].concat()).exit(1);
+    assert!(run.stderr.contains("nowhere:1") && run.stderr.contains("--atomic"), "{}", run.stderr);
+    let run = golden.run(&args).exit(1);
+    assert!(
+        run.stderr.contains("error: adrift:1.0.0: base") && run.stderr.contains("help:"),
+        "{}",
+        run.stderr
+    );
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let outcomes: Vec<String> = json["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| format!("{} {}", image["image"].as_str().unwrap(), image["outcome"].as_str().unwrap()))
+        .collect();
+    assert_eq!(outcomes, ["app published", "adrift failed", "child blocked"]);
+    assert_eq!(tags(&format!("{namespace}/app")), ["1", "1.2", "1.2.3", "latest"]);
+    // Alone it is the failure of the whole run.
+    let run = golden.run(&["build", "child"]).exit(1);
+    assert!(run.stderr.starts_with("error: base") && run.stdout.is_empty(), "{}", run.stderr);
+}
+
 macro_rules! on_both_engines {
     ($($name:ident),*) => {
         mod docker { $(#[test] fn $name() { super::$name("docker"); })* }

@@ -136,6 +136,45 @@ fn files_stay_in_the_workspace() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_registrys_root_stays_in_the_workspace() {
+    let outside = Golden::new().file("ca.crt", "x");
+    let golden = Golden::new().image("a", FINE).file("certs/real.crt", "x");
+    std::os::unix::fs::symlink(outside.path().join("ca.crt"), golden.path().join("out.crt")).unwrap();
+    std::os::unix::fs::symlink("certs/real.crt", golden.path().join("in.crt")).unwrap();
+    for (ca, expected) in [
+        ("out.crt", Some("leads out of the workspace")),
+        ("../ca.crt", Some("leaves the workspace")),
+        ("/ca.crt", Some("leaves the workspace")),
+        ("none.crt", Some("does not exist")),
+        ("certs", Some("is a folder")),
+        ("in.crt", None),
+        ("certs/real.crt", None),
+    ] {
+        golden.write("golden.toml", format!("[[registry]]\nname = \"a\"\nhost = \"h.x\"\nca = \"{ca}\"\n"));
+        let run = golden.run(&["check"]);
+        assert_eq!(run.code, if expected.is_some() { 2 } else { 0 }, "{ca}: {}", run.stderr);
+        assert!(run.stderr.contains(expected.unwrap_or_default()), "{ca}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn nothing_lies_in_a_file() {
+    let entry = |target: &str| format!("[[files]]\ncontent = \"x\"\ntarget = \"{target}\"\n");
+    let check =
+        |files: &str| Golden::new().workspace("").image("a", &format!("{FINE}{files}")).run(&["check"]);
+    for order in [["/etc/app", "/etc/app/rules"], ["/etc/app/rules", "/etc/app"]] {
+        let run = check(&order.map(entry).concat()).exit(2);
+        assert!(
+            run.stderr.contains("`/etc/app/rules` cannot lie in `/etc/app`, which is a file"),
+            "{}",
+            run.stderr
+        );
+    }
+    check(&["/etc/app", "/etc/app.d/x", "/etc/application"].map(entry).concat()).exit(0);
+}
+
 /// Opening a pipe waits for somebody to write into it, so it must not be opened.
 #[cfg(unix)]
 #[test]

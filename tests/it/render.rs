@@ -64,14 +64,15 @@ fn dockerfiles_are_written_checked_and_found_stale() {
     assert_eq!(golden.run(&check).exit(0).stdout, "");
 
     // What a gone image left is found; what people put there is theirs.
-    let gone = std::fs::read_to_string(golden.path().join("out/team/app/Dockerfile")).unwrap();
-    golden.write("out/gone/Dockerfile.v1", gone);
+    std::fs::create_dir(golden.path().join("out/gone")).unwrap();
+    let gone = golden.path().join("out/gone/Dockerfile.v1");
+    std::fs::copy(golden.path().join("out/team/app/Dockerfile"), &gone).unwrap();
     golden.write("out/own/Dockerfile", "FROM scratch\n");
     assert_eq!(golden.run(&check).exit(5).stdout, "gone/Dockerfile.v1: left over\n");
     golden.run(&["render", "--out", "out", "--check", "rows"]).exit(0);
     let run = golden.run(&["render", "--out", "out"]).exit(0);
     assert!(run.stderr.contains("gone/Dockerfile.v1: left over") && run.stdout.is_empty(), "{}", run.stderr);
-    std::fs::remove_file(golden.path().join("out/gone/Dockerfile.v1")).unwrap();
+    std::fs::remove_file(gone).unwrap();
 
     golden.write("out/team/app/Dockerfile", "FROM other\n");
     assert_eq!(golden.run(&check).exit(5).stdout, "team/app/Dockerfile: stale\n");

@@ -1,0 +1,108 @@
+//! Images whose base is not to be had. One failure stops what depends on it, not the rest: they are taken out of a run,
+//! and its summary names them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::Failure;
+use super::exit::Exit;
+use super::session::Session;
+use crate::observe;
+use crate::pipeline::{Ended, Engines, Failed, Fate, Report};
+use crate::registry::Registries;
+use crate::resolve::ResolvedImage;
+use crate::resolve::pin::Parents;
+use crate::snapshot::Observed;
+
+/// An image that is not begun.
+#[derive(Debug)]
+pub(crate) struct Unready {
+    image: ResolvedImage,
+    why: Why,
+}
+
+#[derive(Debug)]
+enum Why {
+    /// Its base is not to be had.
+    Base(observe::Error),
+    /// The image that it is built on, as people call it, is not ready either.
+    Parent(String),
+}
+
+/// Asks for every base by itself, and takes out of `session` the images that have none, with what is built on them.
+pub(crate) async fn take_out(
+    session: &mut Session,
+    registries: &Registries,
+    engines: &Engines,
+) -> Vec<Unready> {
+    let mut observed = Observed::default();
+    observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
+    let mut lost = BTreeMap::new();
+    let parents = Parents::new(&session.images);
+    for (position, image) in session.images.iter().enumerate() {
+        let parent = parents.of(image).filter(|parent| lost.contains_key(parent));
+        if let Some(parent) = parent {
+            lost.insert(position, Why::Parent(session.images[parent].display()));
+            continue;
+        }
+        let alone = std::slice::from_ref(image);
+        let docker = match observe::bases(alone, registries, None, &mut observed).await {
+            Ok(()) => continue,
+            Err(observe::Error::NoBase { .. }) => engines.docker().await.ok(),
+            Err(_) => None,
+        };
+        if let Err(error) = observe::bases(alone, registries, docker, &mut observed).await {
+            lost.insert(position, Why::Base(error));
+        }
+    }
+    let kept: Vec<usize> = (0..session.images.len()).filter(|n| !lost.contains_key(n)).collect();
+    let selected = kept.iter().enumerate().filter(|(_, was)| session.selected.contains(was));
+    let selected: BTreeSet<usize> = selected.map(|(now, _)| now).collect();
+    session.selected = selected;
+    session.bases = kept.iter().map(|n| session.bases[*n].clone()).collect();
+    let all = std::mem::take(&mut session.images).into_iter().enumerate();
+    let mut unready = Vec::new();
+    for (position, image) in all {
+        match lost.remove(&position) {
+            Some(why) => unready.push(Unready { image, why }),
+            None => session.images.push(image),
+        }
+    }
+    unready
+}
+
+/// Stops a run of which every image must be there before a tag moves (`--atomic`).
+pub(crate) fn refuse_any(unready: &[Unready]) -> Result<(), Failure> {
+    let error = unready.iter().find_map(|unready| match &unready.why {
+        Why::Base(error) => Some(error),
+        Why::Parent(_) => None,
+    });
+    error.map_or(Ok(()), |error| {
+        let failure = Failure::new(Exit::Failed, anyhow::anyhow!("{error}; with --atomic nothing is begun"));
+        Err(error.hints().into_iter().fold(failure, Failure::hint))
+    })
+}
+
+/// Adds what was taken out to the summary of a run.
+pub(crate) fn put_back(unready: Vec<Unready>, ended: &mut Ended) {
+    for Unready { image, why } in unready {
+        let (outcome, because, failed) = match why {
+            Why::Base(error) => (Fate::Failed, error.to_string(), Some(Failed::Base(error))),
+            Why::Parent(parent) => (Fate::Blocked, format!("{parent} did not get done"), None),
+        };
+        if let Some(failed) = failed {
+            ended.failures.push((ended.reports.len(), failed));
+        }
+        ended.reports.push(Report {
+            image: image.name.to_string(),
+            version: image.version,
+            variant: image.variant.map(|variant| variant.to_string()),
+            outcome,
+            because,
+            engine: None,
+            inputs: None,
+            digest: None,
+            local: Vec::new(),
+            receipts: Vec::new(),
+        });
+    }
+}
