@@ -1,6 +1,7 @@
 //! What needs a container, and so cannot be assembled.
 
 use crate::resolve::ResolvedImage;
+use crate::resolve::image::Family;
 
 /// A part of an image that must be executed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +19,10 @@ impl NeedsExecution {
     }
 }
 
+/// Red Hat's tool, and why only running it tells what it leaves.
+pub(super) const UPDATE_CA_TRUST: &str = "update-ca-trust, which orders its bundles as p11-kit's memory has them and writes the time of its run \
+     into /etc/pki/ca-trust/extracted/java/cacerts, so that nobody knows before what it will leave,";
+
 /// Whether the embedded engine can make the image, as far as its spec tells. Certificates may still turn out to
 /// need execution when the base is read: on a base without the tools of its family.
 pub fn can_assemble(image: &ResolvedImage) -> Result<(), NeedsExecution> {
@@ -33,6 +38,8 @@ pub fn can_assemble(image: &ResolvedImage) -> Result<(), NeedsExecution> {
             Some(name) => format!("[[run]] {name:?}"),
             None => format!("[[run]] number {} ({})", position + 1, first_line(&step.script)),
         }
+    } else if image.family == Family::Rhel && !image.certificates.is_empty() {
+        format!("[certs] trust: {UPDATE_CA_TRUST}")
     } else {
         return Ok(());
     };

@@ -13,7 +13,7 @@ use super::engines::Engines;
 use super::failed::Failed;
 use super::local;
 use super::outcome::{Fate, Report};
-use crate::engine::{Artifact, BuildOptions, BuiltImage, Engine as _, EngineKind};
+use crate::engine::{self, Artifact, BuildOptions, BuiltImage, Engine as _, EngineKind};
 use crate::event::{Event, Events};
 use crate::plan::{Content, Plan, PlannedImage, Step};
 use crate::policy::{self, Built};
@@ -263,16 +263,30 @@ impl Run<'_> {
         let choice = &self.choices[position];
         let display = &self.plan.images[position].image;
         self.events.note(Some(display), format!("engine: {} ({})", choice.engine.as_str(), choice.because));
+        let recipe = &self.recipes[position];
         if choice.engine == EngineKind::Embedded {
-            return self.assemble(position, parent).await;
+            match self.assemble(position, parent).await {
+                Err(Failed::Engine(engine::Error::Embedded(error)))
+                    if choice.docker_may && error.needs_execution() && self.docker_can(recipe).await =>
+                {
+                    self.events.note(Some(display), format!("engine: docker ({error})"));
+                }
+                assembled => return assembled,
+            }
         }
         let options = self.build_options(parent, |done| done.local.clone().or(done.published.clone()));
-        let recipe = &self.recipes[position];
         if let Some(fleet) = self.engines.fleet(&recipe.image) {
             return Ok(fleet.build(recipe, &options, self.events).await?);
         }
         let docker = self.engines.docker().await?;
-        Ok(docker.build(&self.recipes[position], &options, self.events).await?)
+        Ok(docker.build(recipe, &options, self.events).await?)
+    }
+
+    /// Whether Docker Engines can build for all platforms of an image.
+    async fn docker_can(&self, recipe: &Recipe) -> bool {
+        let image = &recipe.image;
+        self.engines.fleet(image).is_some()
+            || (image.platforms.len() < 2 && self.engines.docker_answers().await)
     }
 
     async fn assemble(&self, position: usize, parent: Option<&Done>) -> Result<BuiltImage, Failed> {

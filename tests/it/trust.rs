@@ -178,6 +178,56 @@ fn the_tool_before_2020_put_no_line_between_certificates() {
     trusted("trust-alpine-old", &alpine("old", change), "alpine");
 }
 
+/// Whether something has to be run, only the base tells: `auto` then takes the engine that can.
+#[test]
+fn auto_leaves_to_docker_what_turns_out_to_need_it() {
+    let base = alpine("auto", "RUN cp /bin/true /etc/ca-certificates/update.d/java");
+    let registry = format!("{}/auto-{}", services::registry(), std::process::id());
+    let golden = Golden::new()
+        .workspace("")
+        .image(
+            "subject",
+            &format!(
+                "[image]\nname = \"auto\"\nversion = \"1.0.0\"\nbase = \"{base}\"\nfamily = \"alpine\"\n\
+                 [certs]\ntrust = [\"ca.crt\"]\n"
+            ),
+        )
+        .file("subject/ca.crt", authority("Auto").root)
+        .env("DOCKER_HOST", services::docker_host());
+    let push = ["build", "--push", "--registry", registry.as_str()];
+    let run = golden.run(&push).exit(0);
+    let note =
+        "engine: docker ([certs] trust: the base's hook /etc/ca-certificates/update.d/java must be executed";
+    assert!(run.stderr.contains(note), "{}", run.stderr);
+    golden.run(&["verify", "--deep", "--registry", &registry]).exit(0);
+    assert!(golden.run(&push).exit(0).stdout.contains("unchanged"));
+    // Nobody else is asked where the engine was named, or where no other answers.
+    golden.run(&["build", "--force", "--engine", "embedded"]).exit(1);
+    let alone = golden.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let run = alone.run(&["build", "--push", "--force", "--registry", &registry]).exit(1);
+    assert!(run.stderr.contains("must be executed, which only the docker engine can do"), "{}", run.stderr);
+}
+
+/// Of Red Hat's tool this is known before anything is read.
+#[test]
+fn red_hats_tool_is_left_to_docker_at_once() {
+    let golden = Golden::new()
+        .workspace("")
+        .image(
+            "subject",
+            &format!(
+                "[image]\nname = \"rhel\"\nversion = \"1.0.0\"\nbase = \"{}\"\nfamily = \"rhel\"\n\
+                 [certs]\ntrust = [\"ca.crt\"]\n",
+                services::base_busybox()
+            ),
+        )
+        .file("subject/ca.crt", authority("Red").root);
+    let run = golden.run(&["build", "--engine", "embedded"]).exit(2);
+    assert!(run.stderr.contains("update-ca-trust"), "{}", run.stderr);
+    let plan = golden.run(&["plan", "--registry", services::registry()]).exit(0);
+    assert!(plan.stdout.contains("engine docker"), "{}", plan.stdout);
+}
+
 #[test]
 fn what_only_alpines_tool_knows_is_left_to_it() {
     let table = [

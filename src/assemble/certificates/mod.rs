@@ -7,7 +7,7 @@ mod debian;
 mod rehash;
 mod subject;
 
-use super::execution::NeedsExecution;
+use super::execution::{NeedsExecution, UPDATE_CA_TRUST};
 use super::overlay::Overlay;
 use super::tree::Node;
 use super::{Error, Stop};
@@ -29,11 +29,7 @@ pub fn place(family: Family, certificates: &[Certificate], overlay: &mut Overlay
         Family::Static => bundle::place(certificates, overlay),
         Family::Debian => debian::place(certificates, overlay),
         Family::Alpine => alpine::place(certificates, overlay),
-        Family::Rhel => Err(needs(
-            "update-ca-trust, which orders its bundles as p11-kit's memory has them and writes the time of its run \
-             into /etc/pki/ca-trust/extracted/java/cacerts, so that nobody knows before what it will leave,",
-        )
-        .into()),
+        Family::Rhel => Err(needs(UPDATE_CA_TRUST).into()),
     }
 }
 

@@ -69,7 +69,9 @@ type Peeked<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
 fn unpack<R: Read>(mut layer: R) -> io::Result<Unpacked<R>> {
     let mut magic = Vec::new();
     layer.by_ref().take(4).read_to_end(&mut magic)?;
-    let (gzip, zstd) = (magic.starts_with(&[0x1f, 0x8b]), magic == [0x28, 0xb5, 0x2f, 0xfd]);
+    let gzip = magic.starts_with(&[0x1f, 0x8b]);
+    // The second is that of a frame to be skipped, with which some writers begin.
+    let zstd = magic == [0x28, 0xb5, 0x2f, 0xfd] || matches!(*magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18]);
     let peeked = io::Cursor::new(magic).chain(layer);
     Ok(if gzip {
         Unpacked::Gzip(Box::new(MultiGzDecoder::new(peeked)))
@@ -299,6 +301,8 @@ mod tests {
         let expected = index(&plain).unwrap();
         assert_eq!(index(&gzip(&plain)).unwrap(), expected);
         assert_eq!(index(&zstd).unwrap(), expected);
+        let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 7], zstd.as_slice()].concat();
+        assert_eq!(index(&skipped).unwrap(), expected);
         let attributes = Attributes { mode: 0o640, uid: 1, gid: 2 };
         let passwd = Node::File { attributes, content: Some((*b"root:x:0:0").into()) };
         assert_eq!(expected.entries["etc/passwd"], passwd);

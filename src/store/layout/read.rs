@@ -77,7 +77,12 @@ impl LayoutReader {
         let images = match self.parse(&raw)? {
             Manifest::Image(_) => vec![self.described(&raw)?],
             Manifest::Index(index) => {
-                let there = index.manifests.iter().filter(|child| self.place(&child.digest).is_ok());
+                // Attestations stand in indexes as images of an unknown platform.
+                let image = |child: &&Descriptor| {
+                    child.platform.as_ref().is_none_or(|platform| platform.os != "unknown")
+                };
+                let all = index.manifests.iter().filter(image);
+                let there = all.filter(|child| self.place(&child.digest).is_ok());
                 let image =
                     |child: &Descriptor| self.described(&self.manifest(&child.media_type, &child.digest)?);
                 there.map(image).collect::<Result<_, _>>()?
