@@ -249,3 +249,35 @@ fn a_broken_lock_is_told() {
         assert!(run.stderr.contains("golden.lock"), "{}", run.stderr);
     }
 }
+
+#[test]
+fn a_plan_names_the_engine_that_the_workspace_asks_for() {
+    let golden = Golden::new()
+        .workspace("[workspace]\nengine = \"docker\"\n")
+        .image("a", &image("a", "\"scratch\""))
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let engine = |args: &[&str]| {
+        let run = golden.run(&[&["plan", "--format", "json"], args].concat()).exit(0);
+        let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        json["images"][0]["engine"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(engine(&[]), "docker");
+    assert_eq!(engine(&["--engine", "embedded"]), "embedded");
+}
+
+#[test]
+fn engines_are_told_apart_by_name_and_are_docker_engines() {
+    let with = |engines: &str| {
+        Golden::new()
+            .workspace(engines)
+            .image("a", &(image("a", "\"scratch\"") + "platforms = [\"linux/amd64\", \"linux/arm64\"]\n"))
+            .run(&["build", "--engine", "docker"])
+    };
+    let engine = "[[engine]]\nname = \"one\"\nhost = \"unix:///nowhere/docker.sock\"\n";
+    let twice = with(&engine.repeat(2)).exit(2);
+    assert!(twice.stderr.contains("two [[engine]] tables are called `one`"), "{}", twice.stderr);
+    let buildkit = with("[[engine]]\nname = \"one\"\nhost = \"buildkit://10.0.0.1:1234\"\n").exit(1);
+    let words =
+        "`buildkit://10.0.0.1:1234` is no address of a Docker Engine: expected unix://, tcp:// or ssh://";
+    assert!(buildkit.stderr.contains(words), "{}", buildkit.stderr);
+}

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::process::Stdio;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
@@ -50,6 +50,11 @@ struct SshStream {
     stdin: ChildStdin,
     stdout: ChildStdout,
     state: State,
+    /// Whether anything was asked. That ssh ended is told as the answer to a question: whoever holds a connection
+    /// that breaks before only knows that it was not ready.
+    asked: bool,
+    /// Who waits for that.
+    waiting: Option<Waker>,
 }
 
 /// Whether ssh has said anything yet. When it ends without a word, its standard error is the explanation.
@@ -57,6 +62,7 @@ enum State {
     Silent,
     Spoken,
     Ended(Pin<Box<dyn Future<Output = String> + Send>>),
+    Told(String),
 }
 
 impl SshStream {
@@ -82,7 +88,23 @@ impl SshStream {
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        Ok(Self { child, stdin, stdout, state: State::Silent })
+        Ok(Self { child, stdin, stdout, state: State::Silent, asked: false, waiting: None })
+    }
+
+    /// The error of a connection whose ssh ended without a word.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            match &mut self.state {
+                State::Ended(complaint) => {
+                    let complaint = ready!(complaint.as_mut().poll(context));
+                    self.state = State::Told(complaint);
+                }
+                State::Told(complaint) => {
+                    return Poll::Ready(io::Error::other(format!("ssh ended: {complaint}")));
+                }
+                State::Silent | State::Spoken => self.state = State::Ended(self.complaint()),
+            }
+        }
     }
 
     /// All that ssh said on standard error.
@@ -105,21 +127,21 @@ impl AsyncRead for SshStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            if let State::Ended(complaint) = &mut self.state {
-                let complaint = ready!(complaint.as_mut().poll(context));
-                return Poll::Ready(Err(io::Error::other(format!("ssh ended: {complaint}"))));
-            }
-            let before = buffer.filled().len();
-            ready!(Pin::new(&mut self.stdout).poll_read(context, buffer))?;
-            if buffer.filled().len() > before {
-                self.state = State::Spoken;
-            } else if matches!(self.state, State::Silent) && buffer.remaining() > 0 {
-                self.state = State::Ended(self.complaint());
-                continue;
-            }
-            return Poll::Ready(Ok(()));
+        if matches!(self.state, State::Ended(_) | State::Told(_)) {
+            return self.poll_end(context).map(Err);
         }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stdout).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.state = State::Spoken;
+        } else if matches!(self.state, State::Silent) && buffer.remaining() > 0 {
+            if self.asked {
+                return self.poll_end(context).map(Err);
+            }
+            self.waiting = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -129,7 +151,19 @@ impl AsyncWrite for SshStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stdin).poll_write(context, bytes)
+        self.asked = true;
+        if let Some(waiting) = self.waiting.take() {
+            waiting.wake();
+        }
+        let written = ready!(Pin::new(&mut self.stdin).poll_write(context, bytes));
+        match written {
+            Err(error)
+                if error.kind() == io::ErrorKind::BrokenPipe && !matches!(self.state, State::Spoken) =>
+            {
+                self.poll_end(context).map(Err)
+            }
+            written => Poll::Ready(written),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
