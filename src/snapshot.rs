@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference, Repository, Tag};
 
@@ -57,4 +58,7 @@ pub struct Published {
     pub inputs: Option<Digest>,
     /// All labels of its config, when that was read.
     pub labels: BTreeMap<String, String>,
+    /// The rest of its config's runtime part, when that was read.
+    #[serde(default)]
+    pub runtime: ImageConfig,
 }

@@ -66,6 +66,9 @@ pub enum Error {
     /// Symbolic links of the base lead in a circle.
     #[error("{0} leads through too many symbolic links in the base")]
     LinkLoop(String),
+    /// Schema 2 has no media type for zstd.
+    #[error("the base is in Docker's schema 2 format, which has no layers compressed with zstd")]
+    ZstdInSchema2,
     /// A certificate could not be read.
     #[error("the certificate {0} cannot be read")]
     Certificate(String),
@@ -78,6 +81,10 @@ impl Error {
         match self {
             Self::NeedsExecution(needs) => needs.hints(),
             Self::Owner { .. } => vec!["write numbers, such as owner = \"10001:10001\"".to_owned()],
+            Self::ZstdInSchema2 => vec![
+                "write format = \"oci\" under [workspace], so that the image becomes an OCI image".to_owned(),
+                "or leave compression at \"gzip\"".to_owned(),
+            ],
             _ => Vec::new(),
         }
     }

@@ -19,4 +19,4 @@ pub use base::BaseImage;
 pub use error::{Error, Stop};
 pub use execution::{NeedsExecution, can_assemble};
 pub use image::{Assembled, AssembledImage, Layer, LayerSource};
-pub use plan::{Assembly, NewLayer, assemble};
+pub use plan::{Assembly, NewLayer, Output, assemble};

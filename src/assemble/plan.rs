@@ -9,12 +9,13 @@ use super::base::BaseImage;
 use super::image::{AssembledImage, Layer, LayerSource};
 use super::overlay::Overlay;
 use super::tree::Tree;
-use super::{Stop, can_assemble, certificates, files, runtime};
+use super::{Error, Stop, can_assemble, certificates, files, runtime};
 use crate::oci::config::History;
-use crate::oci::layer::WrittenLayer;
+use crate::oci::layer::{Compression, WrittenLayer};
 use crate::oci::tar::Entry;
 use crate::oci::{Descriptor, ImageConfig, media};
 use crate::resolve::ResolvedImage;
+use crate::spec::workspace::Format;
 
 /// A layer to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,29 @@ pub struct Assembly {
     config: ImageConfig,
     base: Vec<Layer>,
     docker: bool,
+    layer_type: &'static str,
     created: String,
+}
+
+/// How the new image is written down. Neither counts for what it is (7-rules 1): its files are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Output {
+    /// How its new layers are compressed.
+    pub compression: Compression,
+    /// The format of its manifest.
+    pub format: Format,
+}
+
+impl Output {
+    /// Whether an image on a base of this kind is Docker's schema 2, and the media type of its new layers.
+    fn of(self, docker: bool) -> Result<(bool, &'static str), Error> {
+        match (docker && self.format == Format::Base, self.compression) {
+            (true, Compression::Gzip) => Ok((true, media::DOCKER_LAYER_GZIP)),
+            (true, Compression::Zstd) => Err(Error::ZstdInSchema2),
+            (false, Compression::Gzip) => Ok((false, media::OCI_LAYER_GZIP)),
+            (false, Compression::Zstd) => Ok((false, media::OCI_LAYER_ZSTD)),
+        }
+    }
 }
 
 /// Assembles an image on a base, of whose file tree `tree` is known. `late` are the labels that no Dockerfile holds.
@@ -44,8 +67,10 @@ pub fn assemble(
     late: &BTreeMap<String, String>,
     base: &BaseImage,
     tree: Tree<'_>,
+    output: Output,
 ) -> Result<Assembly, Stop> {
     can_assemble(image)?;
+    let (docker, layer_type) = output.of(base.docker)?;
     let mut overlay = Overlay::new(tree);
     let mut layers = Vec::new();
     if !image.certificates.is_empty() {
@@ -63,21 +88,25 @@ pub fn assemble(
     let mut config = base.config.clone();
     runtime::apply(image, late, &mut config);
     config.set_created(&created);
-    let (base, docker, mtime) = (base.layers.clone(), base.docker, seconds.unsigned_abs());
-    Ok(Assembly { layers, mtime, config, base, docker, created })
+    let (mut base, mtime) = (base.layers.clone(), seconds.unsigned_abs());
+    if !docker {
+        for layer in &mut base {
+            layer.descriptor.media_type = media::as_oci(&layer.descriptor.media_type).to_owned();
+        }
+    }
+    Ok(Assembly { layers, mtime, config, base, docker, layer_type, created })
 }
 
 impl Assembly {
     /// Puts the written layers, bottom first and each with what the history says of it, into config and manifest.
     #[must_use]
     pub fn finish(mut self, written: Vec<(WrittenLayer, LayerSource, &str)>) -> AssembledImage {
-        let layer_type = if self.docker { media::DOCKER_LAYER_GZIP } else { media::OCI_LAYER_GZIP };
         let mut layers = self.base;
         for (layer, source, created_by) in written {
             self.config.push_diff_id(&layer.diff_id);
             let (created, created_by) = (self.created.clone(), created_by.to_owned());
             self.config.push_history(&History { created, created_by, empty_layer: false });
-            let descriptor = Descriptor::new(layer_type, layer.digest, layer.size);
+            let descriptor = Descriptor::new(self.layer_type, layer.digest, layer.size);
             layers.push(Layer { descriptor, source });
         }
         let created_by = "golden: config".to_owned();

@@ -36,8 +36,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let destinations = destinations(context).await?;
     let hosts: Vec<&Host> = references.iter().map(|reference| &reference.repository.host).collect();
-    let named: Vec<&Host> = hosts.into_iter().filter(|_| destinations.chosen.is_empty()).collect();
-    let registries = registries::open(context, &destinations, &named);
+    let registries = registries::open(context, &destinations, &hosts);
     let policy = &workspace.spec.policy;
     let judged: Vec<Result<Diagnostics, Failure>> = stream::iter(&references)
         .map(|reference| judge(reference, &registries, policy))

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::registries;
 use super::session::{self, Session, SessionOptions};
-use super::survey;
 use crate::observe;
 use crate::reference::Reference;
 use crate::resolve::image::Base;
@@ -47,25 +47,20 @@ impl Compared {
     /// Old and new in one line, with the dates of creation.
     #[must_use]
     pub fn line(&self) -> String {
-        let show = |locked: &LockedBase, other: Option<&LockedBase>| {
-            let date = locked.created.as_deref().and_then(|time| time.get(..10));
-            let tag = locked
-                .reference
-                .tag
-                .as_ref()
-                .filter(|_| other.is_some_and(|other| other.reference.tag != locked.reference.tag));
+        let show = |locked: &LockedBase, with_tag: bool| {
+            let tag = locked.reference.tag.as_ref().filter(|_| with_tag);
             let tag = tag.map(|tag| format!("{tag} ")).unwrap_or_default();
-            match date {
+            match locked.created.as_deref().and_then(|time| time.get(..10)) {
                 Some(date) => format!("{tag}{} ({date})", locked.digest.short()),
                 None => format!("{tag}{}", locked.digest.short()),
             }
         };
+        // What is asked for names the tag, unless a requirement chose it.
+        let chosen = self.current.reference.to_string() != self.base;
         match &self.locked {
-            None => format!("not locked → {}", show(&self.current, None)),
-            Some(locked) if self.change == Change::Unchanged => show(locked, None),
-            Some(locked) => {
-                format!("{} → {}", show(locked, Some(&self.current)), show(&self.current, Some(locked)))
-            }
+            None => format!("not locked → {}", show(&self.current, chosen)),
+            Some(locked) if self.change == Change::Unchanged => show(locked, chosen),
+            Some(locked) => format!("{} → {}", show(locked, chosen), show(&self.current, chosen)),
         }
     }
 }
@@ -105,7 +100,7 @@ pub async fn compare(
     let keys = named(patterns, external.keys().map(String::as_str))?;
     let asked: Vec<Base> =
         keys.iter().filter_map(|key| external.get(*key)).map(|(base, _)| base.clone()).collect();
-    let registries = survey::registries(context, &session.registries);
+    let registries = registries::of_session(context, session);
     let current = observe::upstream(&asked, &registries).await?;
     let compared = current.into_iter().map(|current| {
         let locked = session.workspace.lock.bases.get(&current.base).cloned();

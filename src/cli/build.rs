@@ -20,8 +20,9 @@ use crate::workspace;
 /// Build, tag locally, and with --push publish.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images to build, by name or glob; all without.
-    pub images: Vec<String>,
+    /// What is built.
+    #[command(flatten)]
+    pub selection: SessionOptions,
     /// Publish to the registry.
     #[arg(long)]
     pub push: bool,
@@ -43,9 +44,6 @@ pub struct Args {
     /// A secret for steps: id=NAME,src=FILE or id=NAME,env=VAR.
     #[arg(long, value_name = "SECRET")]
     pub secret: Vec<String>,
-    /// Set a variable of the workspace.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
     /// Build steps anew even if the engine remembers them.
     #[arg(long)]
     pub no_cache: bool,
@@ -58,31 +56,19 @@ pub struct Args {
     /// Write what was built, as JSON, to this file.
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
-    /// Only images that changed since this commit.
-    #[arg(long, value_name = "SINCE")]
-    pub changed: Option<String>,
-    /// Also the images that are built on the selected ones.
-    #[arg(long)]
-    pub with_dependants: bool,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let to = args.to.as_deref().map(str::parse::<Destination>).transpose()?;
     let secrets = secrets::read(&args.secret, &context.env, &context.cwd)?;
-    let session = SessionOptions {
-        images: args.images.clone(),
-        set: args.set.clone(),
-        changed: args.changed.clone(),
-        with_dependants: args.with_dependants,
-    };
     let goal = match () {
         () if args.push => Goal::Publish,
         () if to.is_some() || args.load => Goal::Write,
         () => Goal::Local,
     };
     let wanted = Wanted { engine: args.engine, goal, force: args.force, locked: args.locked };
-    let mut prepared = prepare(context, &session, &wanted).await?;
+    let mut prepared = prepare(context, &args.selection, &wanted).await?;
     if args.atomic {
         unready::refuse_any(&prepared.unready)?;
     }
@@ -93,6 +79,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         only_push: false,
         again: args.force || args.no_cache,
         jobs: jobs(args.jobs),
+        at_once: at_once(args.jobs),
         secrets,
         no_cache: args.no_cache,
         load: args.load,
@@ -139,6 +126,11 @@ pub(super) async fn execute(context: &Context, prepared: &mut Prepared, options:
 /// How many images at once: as asked, else the number of cores.
 pub(super) fn jobs(asked: Option<NonZeroUsize>) -> NonZeroUsize {
     asked.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// How many images are worked on at once: no more than were asked for; without, many, since publishing is waiting.
+pub(super) fn at_once(asked: Option<NonZeroUsize>) -> NonZeroUsize {
+    asked.unwrap_or_else(|| jobs(None).max(NonZeroUsize::MIN.saturating_add(31)))
 }
 
 /// Every secret that a step asks for must be given.

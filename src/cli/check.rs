@@ -9,14 +9,12 @@ use crate::report::{self, Format};
 /// Parse and validate the specs, and apply the policy to them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images to check, by name or glob; all without.
-    pub images: Vec<String>,
+    /// What is checked.
+    #[command(flatten)]
+    pub selection: SessionOptions,
     /// Explain a rule and stop.
     #[arg(long, value_name = "RULE")]
     pub explain: Option<String>,
-    /// Set a variable of the workspace.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
 }
 
 /// Runs the command.
@@ -24,8 +22,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if let Some(rule) = &args.explain {
         return super::explain::explain(rule, context);
     }
-    let options = SessionOptions { images: args.images, set: args.set, ..SessionOptions::default() };
-    let checked = session::check(context, &options).await?;
+    let checked = session::check(context, &args.selection).await?;
     if context.format != Format::Text || !checked.found.is_empty() {
         report::diagnostics(&context.out, context.format, &checked.found, &checked.sources);
     }

@@ -15,17 +15,14 @@ use crate::workspace::lock::key;
 /// Show which image is built on which.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images, by name or glob; all without.
-    pub images: Vec<String>,
-    /// Set a variable of the workspace.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
+    /// What is drawn, with what it is built on.
+    #[command(flatten)]
+    pub selection: SessionOptions,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let options = SessionOptions { images: args.images, set: args.set, ..SessionOptions::default() };
-    let checked = check(context, &options).await?;
+    let checked = check(context, &args.selection).await?;
     let Some(session) = checked.session else {
         show(context, &checked.found, &checked.sources)?;
         return Ok(Exit::Usage);
@@ -95,6 +92,7 @@ fn base_name(base: &crate::resolve::image::Base) -> Option<String> {
     use crate::resolve::image::Base;
     match base {
         Base::Reference(reference) => Some(reference.to_string()),
+        Base::Layout(layout) => Some(layout.written.clone()),
         other => key(other),
     }
 }

@@ -13,7 +13,7 @@ use super::exit::Exit;
 use super::registries;
 use crate::oci::Descriptor;
 use crate::platform::Platform;
-use crate::reference::{Digest, Host, Reference, Tag};
+use crate::reference::{Digest, Reference, Tag};
 use crate::registry::{Described, Inventory};
 use crate::report::Format;
 use crate::report::table::Table;
@@ -56,8 +56,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let reference: Reference = args.reference.parse().map_err(Failure::usage)?;
     let destinations = destinations(context).await?;
     let host = &reference.repository.host;
-    let named: &[&Host] = if destinations.chosen.is_empty() && !host.is_hub() { &[host] } else { &[] };
-    let registry = registries::open(context, &destinations, named).at(host);
+    let registry = registries::open(context, &destinations, &[host]).at(host);
     let path = &reference.repository.path;
     let found = registry.describe(path, &reference.target()).await?;
     let described =

@@ -71,9 +71,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Place::Registry(host) => host,
         Place::Repository(repository) => &repository.host,
     };
-    // Where nothing else is a destination, the registry that is asked for is the one that the variables mean.
-    let named: &[&Host] = if destinations.chosen.is_empty() && !host.is_hub() { &[host] } else { &[] };
-    let registry = registries::open(context, &destinations, named).at(host);
+    let registry = registries::open(context, &destinations, &[host]).at(host);
     match place {
         Place::Registry(host) => show_registry(context, host, &registry).await,
         Place::Repository(repository) => show_repository(context, repository, &registry).await,

@@ -16,15 +16,13 @@ use crate::resolve::{ResolvedImage, graph, select};
 /// The build as waves of CI jobs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images, by name or glob; all without.
-    pub images: Vec<String>,
-    /// Only images that changed since this commit, and what is built on them.
-    #[arg(long, value_name = "SINCE")]
-    pub changed: Option<String>,
-    /// Set a variable of the workspace.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
+    /// What becomes jobs; with --changed, what is built on it does too.
+    #[command(flatten)]
+    pub selection: SessionOptions,
 }
+
+/// GitHub makes no more jobs than this of one matrix.
+const GITHUB_JOBS: usize = 256;
 
 /// One job: one image.
 #[derive(Debug, Clone, Serialize)]
@@ -47,12 +45,8 @@ struct Waves {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let options = SessionOptions {
-        images: args.images,
-        set: args.set,
-        with_dependants: args.changed.is_some(),
-        changed: args.changed,
-    };
+    let mut options = args.selection;
+    options.with_dependants |= options.changed.is_some();
     let session = Session::open(context, &options).await?;
     let waves = waves(&session, options.changed.is_some());
     match context.format {
@@ -96,31 +90,36 @@ fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<Job>> {
     graph::waves(&parents).into_iter().map(|wave| wave.into_iter().map(job).collect()).collect()
 }
 
-/// Lines for `$GITHUB_OUTPUT`: the number of waves, and for each the value of `strategy.matrix`.
+/// Lines for `$GITHUB_OUTPUT`: the number of waves, and for each the value of `strategy.matrix`. Where a wave has more
+/// images than a matrix may have jobs, a job gets several, with spaces between them.
 fn github(waves: &[Vec<Job>]) -> String {
     let mut text = format!("waves={}\n", waves.len());
     for (n, wave) in waves.iter().enumerate() {
-        let include: Vec<_> = wave.iter().map(|job| json!({ "image": job.image })).collect();
+        let together = wave.len().div_ceil(GITHUB_JOBS).max(1);
+        let names = |jobs: &[Job]| jobs.iter().map(|job| job.image.as_str()).collect::<Vec<_>>().join(" ");
+        let include: Vec<_> = wave.chunks(together).map(|jobs| json!({ "image": names(jobs) })).collect();
         // Writing into a String cannot fail.
         let _ = writeln!(text, "wave_{}={}", n + 1, json!({ "include": include }));
     }
     text
 }
 
-/// A child pipeline: a stage for each wave, and jobs that wait only for what they are built on.
+/// A child pipeline: a stage for each wave, and jobs that wait only for what they are built on. A job is called by
+/// more than the image's name, which may be a word that GitLab keeps for itself, such as `cache`.
 fn gitlab(waves: &[Vec<Job>]) -> String {
     if waves.is_empty() {
         // GitLab refuses a pipeline without jobs.
         return "nothing-to-build:\n  script:\n    - \"true\"\n".to_owned();
     }
+    let called = |image: &str| json!(format!("build {image}")).to_string();
     let mut text = String::from("stages:\n");
     for n in 1..=waves.len() {
         let _ = writeln!(text, "  - wave-{n}");
     }
     for (n, wave) in waves.iter().enumerate() {
         for job in wave {
-            let _ = writeln!(text, "\n{}:\n  stage: wave-{}", json!(job.image), n + 1);
-            let needs: Vec<_> = job.needs.iter().map(|need| json!(need).to_string()).collect();
+            let _ = writeln!(text, "\n{}:\n  stage: wave-{}", called(&job.image), n + 1);
+            let needs: Vec<_> = job.needs.iter().map(|need| called(need)).collect();
             let _ = writeln!(text, "  needs: [{}]", needs.join(", "));
             let _ = writeln!(text, "  script:\n    - golden build --push {}", job.image);
         }
@@ -156,24 +155,37 @@ mod tests {
           - wave-1
           - wave-2
 
-        "debian":
+        "build debian":
           stage: wave-1
           needs: []
           script:
             - golden build --push debian
 
-        "static":
+        "build static":
           stage: wave-1
           needs: []
           script:
             - golden build --push static
 
-        "java":
+        "build java":
           stage: wave-2
-          needs: ["debian"]
+          needs: ["build debian"]
           script:
             - golden build --push java
         "#);
         assert_eq!(github(&[]), "waves=0\n");
+    }
+
+    #[test]
+    fn a_wave_larger_than_a_matrix_gives_its_jobs_several_images() {
+        let images: Vec<String> = (0..600).map(|n| format!("app{n}")).collect();
+        let wave: Vec<Job> = images.iter().map(|image| job(image, &[])).collect();
+        let text = github(&[wave]);
+        let (_, matrix) = text.lines().nth(1).unwrap().split_once('=').unwrap();
+        let matrix: serde_json::Value = serde_json::from_str(matrix).unwrap();
+        let jobs = matrix["include"].as_array().unwrap();
+        assert_eq!(jobs.len(), 200);
+        let named = jobs.iter().flat_map(|job| job["image"].as_str().unwrap().split(' '));
+        assert_eq!(named.collect::<Vec<_>>(), images);
     }
 }

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::prepared::{asked_engine, require_locked};
+use super::registries;
 use super::session::{Session, SessionOptions};
-use super::survey::{registries, survey};
+use super::survey::survey;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
@@ -19,11 +21,9 @@ use crate::workspace::state::State;
 /// Show what `build --push` would do.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images to plan, by name or glob; all without.
-    pub images: Vec<String>,
-    /// Set a variable of the workspace.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
+    /// What is planned.
+    #[command(flatten)]
+    pub selection: SessionOptions,
     /// Which engine would build.
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineKind>,
@@ -33,19 +33,13 @@ pub struct Args {
     /// Refuse to change golden.lock.
     #[arg(long)]
     pub locked: bool,
-    /// Only images that changed since this commit.
-    #[arg(long, value_name = "SINCE")]
-    pub changed: Option<String>,
-    /// Also the images that are built on the selected ones.
-    #[arg(long)]
-    pub with_dependants: bool,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let Args { images, set, changed, with_dependants, .. } = args;
-    let session = Session::open(context, &SessionOptions { images, set, changed, with_dependants }).await?;
-    let registries = registries(context, &session.destinations);
+    let session = Session::open(context, &args.selection).await?;
+    require_locked(&session, args.locked)?;
+    let registries = registries::of_session(context, &session);
     let cache = State::of(&session.workspace.root).path("cache");
     let engines = Engines::new(DockerEnv::from_vars(&context.env), Embedded::new(registries.clone(), cache));
     let options = PlanOptions { destinations: session.destinations.clone(), force: args.force };
@@ -53,7 +47,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let goal = if options.destinations.is_empty() { Goal::Local } else { Goal::Publish };
     for (planned, image) in found.plan.images.iter_mut().zip(&session.images) {
         if planned.step.is_build() {
-            let wanted = args.engine.unwrap_or(EngineKind::Auto);
+            let wanted = asked_engine(&session, args.engine);
             let choice = choose(wanted, goal, image, async || engines.docker_answers().await).await;
             planned.engine =
                 Some(if choice.engine == EngineKind::Docker { "docker" } else { "embedded" }.to_owned());

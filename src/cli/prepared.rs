@@ -1,13 +1,15 @@
 //! What `plan`, `build` and `push` have in common: the workspace opened, the world asked, and everything decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::registries;
 use super::session::{Session, SessionOptions};
-use super::survey::{Survey, registries, survey};
+use super::survey::{Survey, survey};
 use super::unready::{self, Unready};
+use crate::assemble::Output;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
@@ -71,8 +73,10 @@ pub(crate) async fn prepare(
         ));
     }
     let state = State::of(&session.workspace.root);
-    let registries = registries(context, &session.destinations);
-    let embedded = Embedded::new(registries.clone(), state.path("cache"));
+    let registries = registries::of_session(context, &session);
+    let table = &session.workspace.spec.workspace;
+    let output = Output { compression: table.compression, format: table.format };
+    let embedded = Embedded::new(registries.clone(), state.path("cache")).with_output(output);
     let environment = DockerEnv::from_vars(&context.env);
     let fleet = fleet(&session, &environment, &embedded, &state)?;
     let engines = Engines::new(environment, embedded).with_fleet(fleet);
@@ -105,7 +109,7 @@ pub(crate) async fn prepare(
 fn local_names(session: &Session) -> Result<Vec<Repository>, Failure> {
     let base = |image: &ResolvedImage| match &image.base {
         Base::Reference(reference) => Some(reference.clone()),
-        Base::Scratch | Base::Requirement { .. } | Base::Workspace { .. } => None,
+        Base::Scratch | Base::Layout(_) | Base::Requirement { .. } | Base::Workspace { .. } => None,
     };
     let bases: Vec<Reference> = session.images.iter().filter_map(base).collect();
     let mut names = Vec::with_capacity(session.images.len());
@@ -128,7 +132,7 @@ fn local_names(session: &Session) -> Result<Vec<Repository>, Failure> {
 }
 
 /// With `--locked`, every external base must be in golden.lock already.
-fn require_locked(session: &Session, locked: bool) -> Result<(), Failure> {
+pub(super) fn require_locked(session: &Session, locked: bool) -> Result<(), Failure> {
     if !locked {
         return Ok(());
     }
@@ -150,6 +154,11 @@ fn require_locked(session: &Session, locked: bool) -> Result<(), Failure> {
     }
 }
 
+/// Which engine was asked for: by the command line, else by golden.toml.
+pub(super) fn asked_engine(session: &Session, asked: Option<EngineKind>) -> EngineKind {
+    asked.or(session.workspace.spec.workspace.engine.map(Into::into)).unwrap_or(EngineKind::Auto)
+}
+
 /// Which engine builds each image; what it cannot do is refused before anything starts.
 async fn choices(
     session: &Session,
@@ -157,8 +166,7 @@ async fn choices(
     recipes: &[Recipe],
     wanted: &Wanted,
 ) -> Result<Vec<Choice>, Failure> {
-    let engine =
-        wanted.engine.or(session.workspace.spec.workspace.engine.map(Into::into)).unwrap_or(EngineKind::Auto);
+    let engine = asked_engine(session, wanted.engine);
     let mut choices = Vec::with_capacity(recipes.len());
     for recipe in recipes {
         let image = &recipe.image;
@@ -194,7 +202,8 @@ fn fleet(
     if tables.is_empty() {
         return Ok(None);
     }
-    let mut members = Vec::with_capacity(tables.len() + 1);
+    let mut members: Vec<Member> = Vec::with_capacity(tables.len() + 1);
+    let mut names = BTreeSet::new();
     for table in tables {
         let Some(host) = &table.host else { return Err(Failure::usage("an [[engine]] needs a `host`")) };
         let cert_path = table.certs.as_ref().map(|certs| session.workspace.root.join(certs));
@@ -206,6 +215,10 @@ fn fleet(
             ..environment.clone()
         };
         let name = table.name.clone().unwrap_or_else(|| host.clone());
+        if !names.insert(name.clone()) {
+            return Err(Failure::usage(format!("two [[engine]] tables are called `{name}`"))
+                .hint("a build is found again by the name of its engine"));
+        }
         members.push(Member::new(name, of_table, table.platforms.clone()));
     }
     members.push(Member::fallback(environment.clone()));

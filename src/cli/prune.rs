@@ -111,7 +111,7 @@ async fn repositories(args: &Args, context: &Context) -> Result<(Vec<Repository>
             }
         }
     }
-    Ok((repositories, Destinations { chosen: session.destinations, registries: Vec::new() }))
+    Ok((repositories, Destinations { chosen: session.destinations, registries: session.registries }))
 }
 
 /// Seconds of `90m`, `12h`, `30d`, `8w`.

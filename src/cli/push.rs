@@ -1,6 +1,6 @@
 //! `golden push`: publish what was built.
 
-use super::build::{execute, jobs};
+use super::build::{at_once, execute, jobs};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -13,21 +13,18 @@ use crate::pipeline::{Goal, Options};
 /// Publish what was built.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images to publish, by name or glob; all without.
-    pub images: Vec<String>,
+    /// What is published.
+    #[command(flatten)]
+    pub selection: SessionOptions,
     /// Move no tag before all images are uploaded.
     #[arg(long)]
     pub atomic: bool,
-    /// Set a variable of the workspace.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let session = SessionOptions { images: args.images, set: args.set, ..SessionOptions::default() };
     let wanted = Wanted { engine: None, goal: Goal::Publish, force: false, locked: false };
-    let mut prepared = prepare(context, &session, &wanted).await?;
+    let mut prepared = prepare(context, &args.selection, &wanted).await?;
     if args.atomic {
         unready::refuse_any(&prepared.unready)?;
     }
@@ -37,6 +34,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         only_push: true,
         again: false,
         jobs: jobs(None),
+        at_once: at_once(None),
         secrets: std::collections::BTreeMap::new(),
         no_cache: false,
         load: false,

@@ -10,7 +10,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::session::{Session, SessionOptions};
 use crate::reference::Reference;
-use crate::render::{MARK, Templates, dockerfile};
+use crate::render::{MARK, Renderer, Templates};
 use crate::report::Format;
 use crate::resolve::ResolvedImage;
 use crate::workspace::fs;
@@ -18,17 +18,15 @@ use crate::workspace::fs;
 /// Render the Dockerfiles.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images to render, by name or glob; all without.
-    pub images: Vec<String>,
+    /// What is rendered.
+    #[command(flatten)]
+    pub selection: SessionOptions,
     /// Write them into this directory, one file an image: NAME/Dockerfile, with .VARIANT or, in a matrix, .VERSION-VARIANT.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Fail (exit 5) when those in the directory are stale, or when one is there that no image renders to; write nothing.
     #[arg(long, requires = "out")]
     pub check: bool,
-    /// Set a variable of the workspace.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
 }
 
 /// What was rendered of all images.
@@ -64,17 +62,17 @@ enum State {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let all = args.images.is_empty();
-    let options = SessionOptions { images: args.images, set: args.set, ..SessionOptions::default() };
-    let session = Session::open(context, &options).await?;
+    let all = args.selection.images.is_empty() && args.selection.changed.is_none();
+    let session = Session::open(context, &args.selection).await?;
     let templates = Templates::from(session.templates);
+    let renderer = Renderer::new(&templates);
     let mut images = Vec::new();
     for (image, written) in session.images.iter().zip(&session.bases) {
         let locked = session.workspace.lock.get(&image.base).map(|locked| {
             Reference { digest: Some(locked.digest.clone()), ..locked.reference.clone() }.to_string()
         });
         let base = locked.as_deref().or(written.as_deref());
-        let dockerfile = dockerfile(image, &templates, base)?;
+        let dockerfile = renderer.dockerfile(image, base)?;
         let (image, file) = (image.display(), file(image));
         images.push(RenderedImage { image, file, dockerfile, state: None });
     }

@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::registries;
 use super::session::{Session, SessionOptions};
-use super::survey::registries;
 use crate::publish::receipt::{Receipt, TagReceipt};
 use crate::publish::rollback::{RolledBack, decide, roll_back};
 use crate::reference::Digest;
@@ -52,7 +52,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = Session::open(context, &options).await?;
     let pattern =
         globset::Glob::new(&args.image).map_err(|error| Failure::usage(error.to_string()))?.compile_matcher();
-    let registries = registries(context, &session.destinations);
+    let registries = registries::of_session(context, &session);
     let state = State::of(&session.workspace.root);
     let mut images: Vec<&ResolvedImage> =
         session.images.iter().filter(|image| pattern.is_match(image.name.as_str())).collect();

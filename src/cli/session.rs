@@ -17,17 +17,20 @@ use crate::spec::places::Parsed;
 use crate::workspace::load::{self, Loaded, Surroundings};
 use crate::workspace::{Workspace, assets::Assets, git, lock::Lock};
 
-/// What a command wants of the workspace.
-#[derive(Debug, Clone, Default)]
+/// What a command wants of the workspace; the options of every command that is about images.
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct SessionOptions {
-    /// Images, by name or glob; all when empty.
+    /// Images, by name or glob; all without.
     pub images: Vec<String>,
-    /// `--set NAME=VALUE`.
-    pub set: Vec<String>,
-    /// `--changed SINCE`: only images whose inputs differ from this commit.
+    /// Only images that changed since this commit.
+    #[arg(long, value_name = "SINCE")]
     pub changed: Option<String>,
-    /// `--with-dependants`: also what is built on the selected images.
+    /// Also the images that are built on the selected ones.
+    #[arg(long)]
     pub with_dependants: bool,
+    /// Set a variable of the workspace.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// A workspace that is in order, and the images that were asked for.
@@ -255,11 +258,7 @@ async fn select(loaded: &Loaded, options: &SessionOptions) -> Result<Selection, 
     let parents = select::parents(&images);
     let mut selected = select::named(&images, &options.images)?;
     if let Some(since) = &options.changed {
-        let files = git::changed_since(&loaded.root, since).await.ok_or_else(|| {
-            Failure::usage(format!("git knows no commit `{since}` here"))
-                .hint("in a shallow clone, fetch more of the history first")
-        })?;
-        let touched = changed(loaded, &files);
+        let touched = changed(loaded, since).await?;
         selected.retain(|n| touched.contains(n));
     }
     if options.with_dependants {
@@ -270,26 +269,45 @@ async fn select(loaded: &Loaded, options: &SessionOptions) -> Result<Selection, 
     Ok(Selection { named: selected, all })
 }
 
-/// The images that changed files belong to. golden.toml belongs to all.
-fn changed(loaded: &Loaded, files: &[PathBuf]) -> BTreeSet<usize> {
-    let all = || (0..loaded.drafts.len()).collect();
-    if files.contains(&loaded.file) {
-        return all();
+/// The images that differ from a commit. golden.toml and the templates belong to all; golden.lock to those whose
+/// base has another entry in it.
+async fn changed(loaded: &Loaded, since: &str) -> Result<BTreeSet<usize>, Failure> {
+    let folders: Vec<PathBuf> =
+        loaded.spec.workspace.templates.iter().map(|folder| loaded.root.join(folder)).collect();
+    let folders: Vec<PathBuf> = folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect();
+    let files = git::changed_since(&loaded.root, since, &folders).await.ok_or_else(|| {
+        Failure::usage(format!("git knows no commit `{since}` here"))
+            .hint("in a shallow clone, fetch more of the history first")
+    })?;
+    let own = loaded.root.join(&loaded.file);
+    let of_all = |file: &PathBuf| *file == own || folders.iter().any(|folder| file.starts_with(folder));
+    if files.iter().any(of_all) {
+        return Ok((0..loaded.drafts.len()).collect());
     }
-    let relative = |folder: &String| files.iter().any(|file| file.starts_with(folder));
-    if loaded.spec.workspace.templates.iter().any(relative) {
-        return all();
-    }
-    let locked = files.iter().any(|file| file == Path::new(crate::workspace::lock::FILE));
+    let lock = loaded.root.join(crate::workspace::lock::FILE);
+    let relocked = if files.contains(&lock) { relocked(loaded, since).await? } else { BTreeSet::new() };
+    let files: BTreeSet<&Path> =
+        files.iter().filter_map(|file| file.strip_prefix(&loaded.root).ok()).collect();
+    // What lies below a path comes right after it.
+    let below = |path: &PathBuf| files.range(path.as_path()..).next().is_some_and(|f| f.starts_with(path));
     let touches = |draft: &Draft| {
-        let paths = inputs(draft);
-        let external = locked && crate::workspace::lock::key(&draft.image.base).is_some();
-        external
-            || files
-                .iter()
-                .any(|file| paths.iter().any(|path| path.as_os_str().is_empty() || file.starts_with(path)))
+        let base = crate::workspace::lock::key(&draft.image.base);
+        base.is_some_and(|key| relocked.contains(&key)) || inputs(draft).iter().any(below)
     };
-    (0..loaded.drafts.len()).filter(|n| touches(&loaded.drafts[*n])).collect()
+    Ok((0..loaded.drafts.len()).filter(|n| touches(&loaded.drafts[*n])).collect())
+}
+
+/// The bases that golden.lock has another entry for than it had at a commit.
+async fn relocked(loaded: &Loaded, since: &str) -> Result<BTreeSet<String>, Failure> {
+    let file = crate::workspace::lock::FILE;
+    let then = match git::file_at(&loaded.root, since, file).await {
+        // One that cannot be read any more has nothing in common with today's.
+        Some(text) => Lock::parse(&text).unwrap_or_default(),
+        None => Lock::default(),
+    };
+    let now = Lock::read(&loaded.root)?;
+    let keys = then.bases.keys().chain(now.bases.keys());
+    Ok(keys.filter(|key| then.bases.get(*key) != now.bases.get(*key)).cloned().collect())
 }
 
 /// The paths that an image is made of: its folder, and what it names elsewhere; relative to the workspace.
@@ -307,6 +325,9 @@ fn inputs(draft: &Draft) -> Vec<PathBuf> {
             paths.push(path);
         }
     };
+    if let Some(wish) = &draft.layout {
+        add(&wish.folder, &wish.layout.directory);
+    }
     for wish in &draft.files {
         if let Wanted::Source { folder, pattern } = &wish.what {
             add(folder, pattern);

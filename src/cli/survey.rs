@@ -1,14 +1,12 @@
 //! What `plan`, `build` and `push` begin with: bases and registries are asked, and everything is decided.
 
-use super::context::Context;
 use super::error::Failure;
 use super::session::Session;
-use crate::observe::{self, LabelCache};
+use crate::observe::{self, ConfigCache};
 use crate::pipeline::Engines;
 use crate::plan::{self, Plan, PlanOptions};
-use crate::registry::{Endpoint, Registries, RegistryEnv};
+use crate::registry::Registries;
 use crate::render::{Recipe, Templates};
-use crate::resolve::Destination;
 use crate::snapshot::Observed;
 use crate::workspace::state::State;
 
@@ -21,19 +19,6 @@ pub struct Survey {
     pub recipes: Vec<Recipe>,
     /// One image for each recipe, in the same order.
     pub plan: Plan,
-}
-
-/// The registries of a run, with the settings of its destinations.
-#[must_use]
-pub fn registries(context: &Context, destinations: &[Destination]) -> Registries {
-    let endpoint = |destination: &Destination| Endpoint {
-        host: destination.host.clone(),
-        ca: destination.ca.clone(),
-        http: destination.http,
-        destination: true,
-    };
-    let endpoints = destinations.iter().map(endpoint).collect();
-    Registries::new(endpoints, RegistryEnv::from_vars(&context.env))
 }
 
 /// Asks and plans. An engine is asked only for a base that no registry tells.
@@ -52,7 +37,7 @@ pub async fn survey(
     }
     let templates = Templates::from(session.templates.clone());
     let recipes = plan::recipes(&session.images, &observed, &templates)?;
-    let cache = LabelCache::of(State::of(&session.workspace.root));
+    let cache = ConfigCache::of(State::of(&session.workspace.root));
     observe::repositories(&recipes, &options.destinations, registries, &cache, &mut observed).await?;
     let plan = plan::plan(&recipes, &observed, options)?;
     Ok(Survey { observed, recipes, plan })

@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use super::context::Context;
+use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
+use super::registries;
 use super::session::{Session, SessionOptions};
-use super::survey::registries;
 use crate::publish::Receipt;
 use crate::reference::{Digest, Reference, Tag};
 use crate::report::Format;
@@ -69,7 +70,7 @@ async fn workspace_images(
         return Err(Failure::usage("no registry is named")
             .hint("add a [[registry]] to golden.toml, or give --registry"));
     }
-    let registries = registries(context, &session.destinations);
+    let registries = registries::of_session(context, &session);
     let state = State::of(&session.workspace.root);
     let mut findings = Vec::new();
     for destination in &session.destinations {
@@ -107,10 +108,12 @@ async fn named_references(
     if references.is_empty() {
         return Ok(Vec::new());
     }
-    let registries = registries(context, &[]);
+    let references: Vec<Reference> =
+        references.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(Failure::usage)?;
+    let hosts: Vec<_> = references.iter().map(|reference| &reference.repository.host).collect();
+    let registries = registries::open(context, &destinations(context).await?, &hosts);
     let mut findings = Vec::new();
-    for text in references {
-        let reference: Reference = text.parse().map_err(Failure::usage)?;
+    for reference in &references {
         let registry = registries.of(&reference.repository)?;
         findings
             .extend(verify::reference(&registry, &reference.repository, &reference.target(), deep).await?);

@@ -5,6 +5,7 @@
 mod base;
 mod error;
 mod layers;
+mod layout;
 mod memo;
 mod scan;
 mod write;
@@ -19,7 +20,7 @@ use self::memo::Memo;
 use super::{Artifact, BuildOptions, BuiltImage, Engine, EngineKind};
 use crate::assemble::tree::{LayerIndex, Tree, Unread};
 use crate::assemble::{
-    Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Stop, assemble, can_assemble,
+    Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Stop, assemble, can_assemble,
 };
 use crate::event::Events;
 use crate::oci::ImageConfig;
@@ -37,6 +38,7 @@ pub struct Embedded {
     registries: Registries,
     blobs: Blobs,
     cache: PathBuf,
+    output: Output,
     shared: Arc<Shared>,
 }
 
@@ -55,7 +57,13 @@ impl Embedded {
     #[must_use]
     pub fn new(registries: Registries, cache: PathBuf) -> Self {
         let blobs = Blobs::new(registries.clone());
-        Self { registries, blobs, cache, shared: Arc::default() }
+        Self { registries, blobs, cache, output: Output::default(), shared: Arc::default() }
+    }
+
+    /// The same engine, writing images down in another way.
+    #[must_use]
+    pub fn with_output(self, output: Output) -> Self {
+        Self { output, ..self }
     }
 
     /// Something small in the cache. What is there is a copy: whoever uses it compares its digest.
@@ -64,7 +72,7 @@ impl Embedded {
     }
 
     fn keep(&self, kind: &str, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
-        Ok(fs::write_atomic(&self.cache.join(kind).join(digest.hex()), bytes)?)
+        Ok(fs::write_cached(&self.cache.join(kind).join(digest.hex()), bytes)?)
     }
 
     /// Assembles an image for each of its platforms.
@@ -96,6 +104,7 @@ impl Embedded {
         match &recipe.base {
             PinnedBase::Scratch => Ok(BaseImage::scratch(platform)),
             PinnedBase::Registry { reference, digest } => self.base(reference, digest, platform).await,
+            PinnedBase::Layout(layout) => base::of_assembled(&layout::image(layout, platform)?),
             PinnedBase::Local { reference, .. } => Err(Error::LocalBase { reference: reference.to_string() }),
             PinnedBase::Workspace { parent, inputs } => {
                 if let Some(assembled) = self.assembled(inputs) {
@@ -133,7 +142,7 @@ impl Embedded {
         let (mut indexes, mut wanted) = (Vec::<Arc<LayerIndex>>::new(), BTreeSet::new());
         let mut assembly = loop {
             let tree = Tree { layers: &indexes, complete: indexes.len() == base.layers.len() };
-            match assemble(&recipe.image, &late, base, tree) {
+            match assemble(&recipe.image, &late, base, tree, self.output) {
                 Ok(assembly) => break assembly,
                 Err(Stop::Refused(error)) => return Err(error.into()),
                 Err(Stop::Unread(Unread::Layer)) => {

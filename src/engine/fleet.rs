@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use super::{Artifact, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, Engine, EngineKind, Error};
@@ -61,14 +62,25 @@ impl Member {
     }
 }
 
+/// What one engine made of an image: its part for one platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The engine's name.
+    pub engine: String,
+    /// The platform.
+    pub platform: Platform,
+    /// The image ID in that engine.
+    pub id: Digest,
+}
+
 /// Several engines.
 #[derive(Debug)]
 pub struct Fleet {
     members: Vec<Member>,
     embedded: Embedded,
     spool: PathBuf,
-    /// What was built, by inputs: which member has it under which image ID.
-    made: Mutex<BTreeMap<Digest, Vec<(usize, Digest)>>>,
+    /// What was built, by inputs.
+    made: Mutex<BTreeMap<Digest, Vec<Part>>>,
 }
 
 impl Fleet {
@@ -81,21 +93,57 @@ impl Fleet {
 
     /// Gives an image that was built here its names, in every engine that has a part of it.
     pub async fn tag(&self, inputs: &Digest, names: &[Reference]) -> Result<(), Error> {
-        let parts = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(inputs).cloned();
-        for (member, id) in parts.unwrap_or_default() {
-            let docker = self.members[member].docker().await?;
+        for part in self.parts(inputs) {
+            let Some(member) = self.named(&part.engine) else { continue };
+            let docker = member.docker().await?;
             for name in names {
-                docker.tag(&id, name).await?;
+                docker.tag(&part.id, name).await?;
             }
         }
         Ok(())
     }
 
+    /// Where the parts of an image are that was built here, for a later run to find them.
+    #[must_use]
+    pub fn parts(&self, inputs: &Digest) -> Vec<Part> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.get(inputs).cloned().unwrap_or_default()
+    }
+
+    /// What an earlier run built, taken out of its engines once more. None when one of them is not in the workspace
+    /// any more, or has lost its part.
+    pub async fn built_before(
+        &self,
+        recipe: &Recipe,
+        parts: &[Part],
+        options: &BuildOptions,
+        events: &Events,
+    ) -> Result<Option<BuiltImage>, Error> {
+        // Parts stand in the order in which they were done, an index in that of the spec.
+        let take = async |platform: &Platform| {
+            let of_platform = parts.iter().find(|part| part.platform == *platform);
+            let known = of_platform.and_then(|part| Some((part, self.named(&part.engine)?)));
+            let Some((part, member)) = known else { return Ok(None) };
+            if member.docker().await?.image_by_id(&part.id).await?.is_none() {
+                return Ok(None);
+            }
+            self.keep(&recipe.inputs, part.clone());
+            self.take_out(member, recipe, part, options, events).await.map(Some)
+        };
+        let images: Option<Vec<AssembledImage>> =
+            try_join_all(recipe.image.platforms.iter().map(take)).await?.into_iter().collect();
+        images.map(|images| self.together(recipe, images)).transpose()
+    }
+
+    fn named(&self, engine: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == engine)
+    }
+
     /// The first engine that builds for a platform.
-    async fn member(&self, platform: &Platform) -> Result<usize, Error> {
-        for (at, member) in self.members.iter().enumerate() {
+    async fn member(&self, platform: &Platform) -> Result<&Member, Error> {
+        for member in &self.members {
             if member.builds(platform).await? {
-                return Ok(at);
+                return Ok(member);
             }
         }
         let names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
@@ -113,26 +161,57 @@ impl Fleet {
         options: &BuildOptions,
         events: &Events,
     ) -> Result<AssembledImage, Error> {
-        let at = self.member(platform).await?;
-        let member = &self.members[at];
-        let image = recipe.image.display();
-        events.step(&image, format!("{platform} on the engine {}", member.name));
+        let member = self.member(platform).await?;
+        events.step(&recipe.image.display(), format!("{platform} on the engine {}", member.name));
         let mut recipe = recipe.clone();
         recipe.image.platforms = vec![platform.clone()];
         let docker = member.docker().await?;
         let built = docker.build(&recipe, options, events).await?;
-        let Artifact::Docker { id } = &built.artifact else {
+        let Artifact::Docker { id } = built.artifact else {
             unreachable!("a Docker Engine keeps what it built")
         };
-        self.keep(&recipe.inputs, at, id);
-        let base = self.known_base(&recipe, platform, options, events).await;
-        events.step(&image, format!("take {platform} out of the engine {}", member.name));
-        export::export(docker, id, platform, base, &self.spool).await
+        let part = Part { engine: member.name.clone(), platform: platform.clone(), id };
+        self.keep(&recipe.inputs, part.clone());
+        self.take_out(member, &recipe, &part, options, events).await
     }
 
-    fn keep(&self, inputs: &Digest, member: usize, id: &Digest) {
+    /// Takes a part out of its engine.
+    async fn take_out(
+        &self,
+        member: &Member,
+        recipe: &Recipe,
+        part: &Part,
+        options: &BuildOptions,
+        events: &Events,
+    ) -> Result<AssembledImage, Error> {
+        let Part { engine, platform, id } = part;
+        let base = self.known_base(recipe, platform, options, events).await;
+        events.step(&recipe.image.display(), format!("take {platform} out of the engine {engine}"));
+        export::export(member.docker().await?, id, platform, base, &self.spool).await
+    }
+
+    fn keep(&self, inputs: &Digest, part: Part) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.entry(inputs.clone()).or_default().push((member, id.clone()));
+        made.entry(inputs.clone()).or_default().push(part);
+    }
+
+    /// One image of the parts for its platforms.
+    fn together(&self, recipe: &Recipe, images: Vec<AssembledImage>) -> Result<BuiltImage, Error> {
+        let [first, ..] = images.as_slice() else {
+            let what = "several engines build images that name their platforms".to_owned();
+            return Err(Error::Unsupported { what, engine: EngineKind::Docker });
+        };
+        let config =
+            ImageConfig::parse(&first.config).map_err(|error| Error::Build { message: error.to_string() })?;
+        let assembled = Assembled::new(images);
+        self.embedded.remember(recipe, &assembled);
+        Ok(BuiltImage {
+            inputs: recipe.inputs.clone(),
+            engine: EngineKind::Docker,
+            platforms: recipe.image.platforms.clone(),
+            config,
+            artifact: Artifact::Assembled(assembled),
+        })
     }
 
     /// The base as its registry has it, so that its layers need not be sent again. Without, they are.
@@ -172,20 +251,6 @@ impl Engine for Fleet {
         try_join_all(recipe.image.platforms.iter().map(|platform| self.member(platform))).await?;
         let one = |platform| self.build_one(recipe, platform, options, events);
         let images = try_join_all(recipe.image.platforms.iter().map(one)).await?;
-        let [first, ..] = images.as_slice() else {
-            let what = "several engines build images that name their platforms".to_owned();
-            return Err(Error::Unsupported { what, engine: EngineKind::Docker });
-        };
-        let config =
-            ImageConfig::parse(&first.config).map_err(|error| Error::Build { message: error.to_string() })?;
-        let assembled = Assembled::new(images);
-        self.embedded.remember(recipe, &assembled);
-        Ok(BuiltImage {
-            inputs: recipe.inputs.clone(),
-            engine: EngineKind::Docker,
-            platforms: recipe.image.platforms.clone(),
-            config,
-            artifact: Artifact::Assembled(assembled),
-        })
+        self.together(recipe, images)
     }
 }

@@ -79,7 +79,7 @@ fn references(images: &[ResolvedImage], observed: &Observed) -> BTreeSet<Referen
         Base::Requirement { repository, requirement } => {
             observed.requirements.get(repository)?.get(&requirement.to_string()).cloned()
         }
-        Base::Scratch | Base::Workspace { .. } => None,
+        Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
     };
     let unknown =
         |reference: &Reference| reference.digest.is_none() && !observed.bases.contains_key(reference);

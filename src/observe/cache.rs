@@ -1,16 +1,20 @@
 //! What a manifest's config says, remembered by the manifest's digest: content with a digest never changes.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde_json::{Map, Value};
+
+use crate::oci::ImageConfig;
 use crate::reference::Digest;
+use crate::workspace::fs;
 use crate::workspace::state::{Error, State};
 
-/// The labels of images by the digest of their manifest, under `.golden/cache/labels`. Losing it costs requests.
+/// The runtime part of images' configs by the digest of their manifest, under `.golden/cache/published`. Losing it
+/// costs requests.
 #[derive(Debug, Clone)]
-pub struct LabelCache(Option<State>);
+pub struct ConfigCache(Option<State>);
 
-impl LabelCache {
+impl ConfigCache {
     /// The cache of a workspace.
     #[must_use]
     pub const fn of(state: State) -> Self {
@@ -23,22 +27,23 @@ impl LabelCache {
         Self(None)
     }
 
-    /// The labels of a manifest; none when it is not remembered, or not readable any more.
+    /// The config of a manifest, as far as it was kept; none when it is not remembered, or not readable any more.
     #[must_use]
-    pub fn get(&self, manifest: &Digest) -> Option<BTreeMap<String, String>> {
+    pub fn get(&self, manifest: &Digest) -> Option<ImageConfig> {
         let bytes = self.0.as_ref()?.read(file(manifest)).ok()??;
-        serde_json::from_slice(&bytes).ok()
+        ImageConfig::parse(&bytes).ok()
     }
 
-    /// Remembers the labels of a manifest.
-    pub fn put(&self, manifest: &Digest, labels: &BTreeMap<String, String>) -> Result<(), Error> {
+    /// Remembers the config of a manifest, but for its history and the names of its layers.
+    pub fn put(&self, manifest: &Digest, config: &ImageConfig) -> Result<(), Error> {
         let Some(state) = &self.0 else { return Ok(()) };
-        // Text to text is always JSON.
-        let bytes = serde_json::to_vec(labels).unwrap_or_default();
-        state.write(file(manifest), &bytes)
+        state.make()?;
+        let runtime = Value::Object(config.runtime().cloned().unwrap_or_default());
+        let kept = Value::Object(Map::from_iter([("config".to_owned(), runtime)]));
+        fs::write_cached(&state.path(file(manifest)), kept.to_string().as_bytes())
     }
 }
 
 fn file(manifest: &Digest) -> PathBuf {
-    PathBuf::from("cache/labels").join(format!("{}-{}.json", manifest.algorithm(), manifest.hex()))
+    PathBuf::from("cache/published").join(format!("{}-{}.json", manifest.algorithm(), manifest.hex()))
 }

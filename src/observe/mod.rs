@@ -6,7 +6,7 @@ mod repositories;
 mod upstream;
 
 pub use bases::{bases, from_lock};
-pub use cache::LabelCache;
+pub use cache::ConfigCache;
 pub use repositories::{labels_of, repositories};
 pub use upstream::upstream;
 

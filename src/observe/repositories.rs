@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{CONCURRENT, Error, LabelCache};
+use super::{CONCURRENT, ConfigCache, Error};
 use crate::oci::{ImageConfig, Manifest, RawManifest};
 use crate::plan;
 use crate::reference::{Digest, Repository, Tag, Target};
@@ -28,7 +28,7 @@ pub async fn repositories(
     recipes: &[Recipe],
     destinations: &[Destination],
     registries: &Registries,
-    cache: &LabelCache,
+    cache: &ConfigCache,
     observed: &mut Observed,
 ) -> Result<(), Error> {
     let mut by_repository: BTreeMap<Repository, Vec<&Recipe>> = BTreeMap::new();
@@ -55,7 +55,7 @@ async fn read_repository(
     repository: &Repository,
     recipes: &[&Recipe],
     registries: &Registries,
-    cache: &LabelCache,
+    cache: &ConfigCache,
 ) -> Result<ObservedRepository, Error> {
     let registry = registries.of(repository)?;
     let reader = Reader { registry: &registry, repository, cache };
@@ -71,7 +71,7 @@ async fn read_repository(
 struct Reader<'a> {
     registry: &'a Registry,
     repository: &'a Repository,
-    cache: &'a LabelCache,
+    cache: &'a ConfigCache,
 }
 
 impl Reader<'_> {
@@ -118,18 +118,20 @@ impl Reader<'_> {
     async fn read_tag(&self, tag: &Tag) -> Result<Option<Published>, Error> {
         let path = &self.repository.path;
         let Some(raw) = self.registry.get_manifest(path, &Target::from(tag)).await? else { return Ok(None) };
-        if let Some(labels) = self.cache.get(&raw.digest) {
-            return Ok(Some(published(raw.digest, labels)));
+        if let Some(config) = self.cache.get(&raw.digest) {
+            return Ok(Some(published(raw.digest, &config)));
         }
-        let labels = labels_of(self.registry, self.repository, &raw).await?;
-        self.cache.put(&raw.digest, &labels)?;
-        Ok(Some(published(raw.digest, labels)))
+        let config = config_of(self.registry, self.repository, &raw).await?.unwrap_or_default();
+        self.cache.put(&raw.digest, &config)?;
+        Ok(Some(published(raw.digest, &config)))
     }
 
     async fn read_digests(&self, tags: impl Iterator<Item = &Tag>) -> Result<Vec<(Tag, Published)>, Error> {
         let digest = |tag: Tag| async move {
             let found = self.registry.head_manifest(&self.repository.path, &Target::from(&tag)).await?;
-            Ok::<_, Error>(found.map(|descriptor| (tag, published(descriptor.digest, BTreeMap::new()))))
+            Ok::<_, Error>(
+                found.map(|descriptor| (tag, published(descriptor.digest, &ImageConfig::default()))),
+            )
         };
         let tags: Vec<Tag> = tags.cloned().collect();
         let found: Vec<_> = stream::iter(tags).map(digest).buffered(CONCURRENT).try_collect().await?;
@@ -137,8 +139,9 @@ impl Reader<'_> {
     }
 }
 
-fn published(digest: Digest, labels: BTreeMap<String, String>) -> Published {
-    Published { digest, inputs: labels.get(INPUTS).and_then(|text| text.parse().ok()), labels }
+fn published(digest: Digest, config: &ImageConfig) -> Published {
+    let inputs = config.label(INPUTS).and_then(|text| text.parse().ok());
+    Published { digest, inputs, labels: config.labels(), runtime: config.without_labels() }
 }
 
 /// The labels of a manifest's config; of an index, those of its first image.
@@ -147,25 +150,35 @@ pub async fn labels_of(
     repository: &Repository,
     raw: &RawManifest,
 ) -> Result<BTreeMap<String, String>, Error> {
+    let config = config_of(registry, repository, raw).await?;
+    Ok(config.map(|config| config.labels()).unwrap_or_default())
+}
+
+/// The config of a manifest; of an index, that of its first image. None when there is no image below it.
+async fn config_of(
+    registry: &Registry,
+    repository: &Repository,
+    raw: &RawManifest,
+) -> Result<Option<ImageConfig>, Error> {
     let parsed = |raw: &RawManifest| {
         raw.parse().map_err(|source| Error::Manifest { repository: repository.clone(), source })
     };
     let config = match parsed(raw)? {
         Manifest::Image(image) => image.config,
         Manifest::Index(index) => {
-            let Some(first) = index.manifests.first() else { return Ok(BTreeMap::new()) };
+            let Some(first) = index.manifests.first() else { return Ok(None) };
             let target = Target::from(&first.digest);
             let Some(child) = registry.get_manifest(&repository.path, &target).await? else {
-                return Ok(BTreeMap::new());
+                return Ok(None);
             };
             match parsed(&child)? {
                 Manifest::Image(image) => image.config,
-                Manifest::Index(_) => return Ok(BTreeMap::new()),
+                Manifest::Index(_) => return Ok(None),
             }
         }
     };
     let bytes = registry.get_blob(&repository.path, &config, CONFIG_LIMIT).await?;
     let config = ImageConfig::parse(&bytes)
         .map_err(|source| Error::Config { repository: repository.clone(), source })?;
-    Ok(config.labels())
+    Ok(Some(config))
 }

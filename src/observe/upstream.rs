@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use super::bases::choose_tag;
 use super::{CONCURRENT, Error};
+use crate::oci::ImageConfig;
 use crate::oci::manifest::{Manifest, RawManifest};
 use crate::platform::Platform;
 use crate::reference::{Reference, RepositoryPath, Target};
@@ -29,7 +28,9 @@ pub async fn upstream(bases: &[Base], registries: &Registries) -> Result<Vec<Loc
                     choose_tag(repository, requirement, registries).await?
                 }
                 Base::Reference(reference) => reference.clone(),
-                Base::Scratch | Base::Workspace { .. } => unreachable!("only external bases have a key"),
+                Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => {
+                    unreachable!("only external bases have a key")
+                }
             };
             ask(key, reference, registries).await
         })
@@ -62,21 +63,21 @@ async fn ask(base: String, reference: Reference, registries: &Registries) -> Res
             }
         }
     };
-    let created = match image {
-        Some(image) => created(&registry, path, &image).await,
+    let config = match image {
+        Some(image) => config(&registry, path, &image).await,
         None => None,
     };
+    if let (true, Some(config)) = (platforms.is_empty(), &config) {
+        platforms.insert(config.platform(), raw.digest.clone());
+    }
+    let created = config.as_ref().and_then(|config| config.as_object().get("created"));
+    let created = created.and_then(|created| created.as_str()).map(str::to_owned);
     Ok(LockedBase { base, reference: reference.clone(), digest: raw.digest, created, platforms })
 }
 
-#[derive(Deserialize)]
-struct Created {
-    created: Option<String>,
-}
-
-/// When an image was made. It is for people alone, so that nothing is wrong when it cannot be told.
-async fn created(registry: &Registry, path: &RepositoryPath, image: &RawManifest) -> Option<String> {
+/// The config of an image. It tells people more, and nothing is wrong when it cannot be read.
+async fn config(registry: &Registry, path: &RepositoryPath, image: &RawManifest) -> Option<ImageConfig> {
     let Ok(Manifest::Image(manifest)) = image.parse() else { return None };
     let config = registry.get_blob(path, &manifest.config, MAX_CONFIG).await.ok()?;
-    serde_json::from_slice::<Created>(&config).ok()?.created
+    ImageConfig::parse(&config).ok()
 }

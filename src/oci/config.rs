@@ -3,6 +3,7 @@
 
 mod edit;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::platform::Platform;
@@ -22,7 +23,8 @@ pub enum Error {
 }
 
 /// An image config (OCI image spec, config.md; Docker's has the same shape with more keys).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ImageConfig(Map<String, Value>);
 
 impl ImageConfig {
@@ -59,6 +61,16 @@ impl ImageConfig {
         let labels = self.runtime().and_then(|runtime| runtime.get("Labels")).and_then(Value::as_object);
         let pairs = labels.into_iter().flatten();
         pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    }
+
+    /// The runtime part alone, without its labels.
+    #[must_use]
+    pub fn without_labels(&self) -> Self {
+        let runtime = self.runtime().map(|runtime| {
+            let others = runtime.iter().filter(|(key, _)| *key != "Labels");
+            Value::Object(others.map(|(key, value)| (key.clone(), value.clone())).collect())
+        });
+        Self(runtime.map(|runtime| ("config".to_owned(), runtime)).into_iter().collect())
     }
 
     /// The environment in its order, as `KEY=VALUE`.

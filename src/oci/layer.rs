@@ -3,12 +3,30 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use flate2::GzBuilder;
 use flate2::write::GzEncoder;
-use flate2::{Compression, GzBuilder};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::tar::{self, Entry};
 use crate::reference::Digest;
+
+/// How a layer is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// What every registry and every engine knows.
+    #[default]
+    Gzip,
+    /// Smaller and faster to unpack; OCI alone has a media type for it.
+    Zstd,
+}
+
+/// The level of gzip, gzip's own default.
+const GZIP_LEVEL: u32 = 6;
+/// The level of zstd, zstd's own default.
+const ZSTD_LEVEL: i32 = 3;
 
 /// What names a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,36 +39,67 @@ pub struct WrittenLayer {
     pub size: u64,
 }
 
-/// Writes entries as a gzip layer into `out`. flate2's own compressor makes the same bytes on every machine; the
-/// header names no time, no file and no system.
+/// Writes entries as a layer into `out`. The compressors that golden is built with make the same bytes on every
+/// machine; gzip's header names no time, no file and no system.
 pub fn write<W: Write, R: Read>(
     entries: &[Entry],
     mtime: u64,
+    compression: Compression,
     out: W,
     open: impl FnMut(&Path) -> io::Result<R>,
 ) -> io::Result<(WrittenLayer, W)> {
-    finish(tar::write(entries, mtime, compressed(out), open)?)
+    finish(tar::write(entries, mtime, packed(compression, out)?, open)?)
 }
 
-/// Compresses a tar that somebody else wrote into a layer.
+/// Compresses a tar that somebody else wrote into a layer, with gzip.
 pub fn compress<W: Write>(mut plain: impl Read, out: W) -> io::Result<(WrittenLayer, W)> {
-    let mut layer = compressed(out);
+    let mut layer = packed(Compression::Gzip, out)?;
     io::copy(&mut plain, &mut layer)?;
     finish(layer)
 }
 
-/// Takes a plain tar, and hashes it before and after compression.
-type Compressed<W> = Hashing<GzEncoder<Hashing<W>>>;
-
-fn compressed<W: Write>(out: W) -> Compressed<W> {
-    let gzip = GzBuilder::new().mtime(0).operating_system(255);
-    Hashing::new(gzip.write(Hashing::new(out), Compression::new(6)))
+/// Compresses what it takes, and hashes the result.
+enum Packed<W: Write> {
+    Gzip(GzEncoder<Hashing<W>>),
+    Zstd(zstd::stream::write::Encoder<'static, Hashing<W>>),
 }
 
-fn finish<W: Write>(layer: Compressed<W>) -> io::Result<(WrittenLayer, W)> {
-    let (diff_id, _, gzip) = layer.finish();
-    let (digest, size, out) = gzip.finish()?.finish();
+/// Takes a plain tar, and hashes it before and after compression.
+fn packed<W: Write>(compression: Compression, out: W) -> io::Result<Hashing<Packed<W>>> {
+    let out = Hashing::new(out);
+    Ok(Hashing::new(match compression {
+        Compression::Gzip => {
+            let gzip = GzBuilder::new().mtime(0).operating_system(255);
+            Packed::Gzip(gzip.write(out, flate2::Compression::new(GZIP_LEVEL)))
+        }
+        Compression::Zstd => Packed::Zstd(zstd::stream::write::Encoder::new(out, ZSTD_LEVEL)?),
+    }))
+}
+
+fn finish<W: Write>(layer: Hashing<Packed<W>>) -> io::Result<(WrittenLayer, W)> {
+    let (diff_id, _, packed) = layer.finish();
+    let out = match packed {
+        Packed::Gzip(gzip) => gzip.finish()?,
+        Packed::Zstd(zstd) => zstd.finish()?,
+    };
+    let (digest, size, out) = out.finish();
     Ok((WrittenLayer { diff_id, digest, size }, out))
+}
+
+impl<W: Write> Write for Packed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Gzip(gzip) => gzip.write(bytes),
+            Self::Zstd(zstd) => zstd.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Gzip(gzip) => gzip.flush(),
+            Self::Zstd(zstd) => zstd.flush(),
+        }
+    }
 }
 
 /// A writer that hashes and counts what passes.
@@ -89,16 +138,25 @@ mod tests {
     use super::super::tar::EntryKind;
     use super::*;
 
-    #[test]
-    fn the_bytes_are_these_on_every_machine() {
+    fn written(compression: Compression) -> (WrittenLayer, Vec<u8>) {
         let kind = EntryKind::File(Content::inline("hello\n".repeat(1000).into_bytes()));
         let entries = [Entry { path: "hello".to_owned(), mode: 0o644, uid: 0, gid: 0, kind }];
-        let (layer, bytes) = write(&entries, 0, Vec::new(), |_| Ok(io::empty())).unwrap();
+        let (layer, bytes) = write(&entries, 0, compression, Vec::new(), |_| Ok(io::empty())).unwrap();
         assert_eq!(layer.digest, Digest::of(&bytes));
         assert_eq!(layer.size, bytes.len() as u64);
+        (layer, bytes)
+    }
+
+    #[test]
+    fn the_bytes_are_these_on_every_machine() {
+        let (gzip, bytes) = written(Compression::Gzip);
         let mut plain = Vec::new();
         flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).unwrap();
-        assert_eq!(layer.diff_id, Digest::of(&plain));
-        insta::assert_snapshot!(layer.digest, @"sha256:4a6b53440c2551062986522199cdabbb7a2c0c0f7f33beb8a1824c596110530b");
+        assert_eq!(gzip.diff_id, Digest::of(&plain));
+        insta::assert_snapshot!(gzip.digest, @"sha256:4a6b53440c2551062986522199cdabbb7a2c0c0f7f33beb8a1824c596110530b");
+        let (zstd, bytes) = written(Compression::Zstd);
+        assert_eq!(zstd::decode_all(bytes.as_slice()).unwrap(), plain);
+        assert_eq!(zstd.diff_id, gzip.diff_id);
+        insta::assert_snapshot!(zstd.digest, @"");
     }
 }

@@ -5,6 +5,7 @@ pub mod config;
 pub mod content;
 pub mod descriptor;
 pub mod layer;
+pub mod layout;
 pub mod manifest;
 pub mod tar;
 
@@ -39,6 +40,17 @@ pub mod media {
     pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
     /// Docker manifest, schema 1, signed: refused everywhere.
     pub const DOCKER_SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+
+    /// OCI's name for a part of an image that may have Docker's.
+    #[must_use]
+    pub fn as_oci(media_type: &str) -> &str {
+        match media_type {
+            DOCKER_CONFIG => OCI_CONFIG,
+            DOCKER_LAYER => OCI_LAYER,
+            DOCKER_LAYER_GZIP => OCI_LAYER_GZIP,
+            other => other,
+        }
+    }
 
     /// What every HEAD and GET of a manifest must accept; with less, servers answer with another
     /// manifest's digest, or that there is none.

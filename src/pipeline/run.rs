@@ -6,21 +6,21 @@ use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::choose::Choice;
 use super::engines::Engines;
 use super::failed::Failed;
 use super::local;
 use super::outcome::{Fate, Report};
-use crate::engine::{Artifact, BuildOptions, BuiltImage, Engine as _, EngineKind};
+use crate::engine::{self, Artifact, BuildOptions, BuiltImage, Engine as _, EngineKind};
 use crate::event::{Event, Events};
 use crate::plan::{Content, Plan, PlannedImage, Step};
 use crate::policy::{self, Built};
 use crate::publish::{self, BuildRecord, Receipt, Uploaded};
 use crate::reference::{Digest, Host, Reference, Repository, Tag};
 use crate::registry::{Credential, Registries};
-use crate::render::Recipe;
+use crate::render::{PinnedBase, Recipe};
 use crate::resolve::pin::Parents;
 use crate::schedule::{self, Outcome};
 use crate::secret::Secret;
@@ -39,8 +39,10 @@ pub struct Options {
     pub only_push: bool,
     /// What was built before is built again.
     pub again: bool,
-    /// How many images at once.
+    /// How many images are built at once.
     pub jobs: NonZeroUsize,
+    /// How many images are worked on at once: those that are being published, which is mostly waiting, too.
+    pub at_once: NonZeroUsize,
     /// Secrets for steps.
     pub secrets: BTreeMap<String, Secret<Vec<u8>>>,
     /// Build steps anew even if the engine remembers them.
@@ -87,6 +89,15 @@ struct Slot {
     durations: OnceLock<BTreeMap<String, u64>>,
 }
 
+/// What the images of a run share.
+#[derive(Debug)]
+struct Shared<'s> {
+    /// Images that are uploaded and wait for the others (`--atomic`), by position.
+    held: Mutex<BTreeMap<usize, Uploaded<'s>>>,
+    /// A permit for each image that may be built at once.
+    builders: Semaphore,
+}
+
 /// What was done about one image; its children are built on this.
 #[derive(Debug, Clone, Default)]
 struct Done {
@@ -117,10 +128,10 @@ impl Run<'_> {
         let graph: Vec<Vec<usize>> =
             images.iter().map(|image| parents.of(image).into_iter().collect()).collect();
         let slots: Vec<Slot> = images.iter().map(|_| Slot::default()).collect();
-        let held = Mutex::new(BTreeMap::new());
-        let work = |position: usize, above: Vec<Done>| self.one(position, above, &slots[position], &held);
-        let outcomes = schedule::run(&graph, self.options.jobs, work).await;
-        let held = held.into_inner();
+        let shared = Shared { held: Mutex::default(), builders: Semaphore::new(self.options.jobs.get()) };
+        let work = |position: usize, above: Vec<Done>| self.one(position, above, &slots[position], &shared);
+        let outcomes = schedule::run(&graph, self.options.at_once, work).await;
+        let held = shared.held.into_inner();
         let mut outcomes: Vec<Outcome<Done, Failed>> = outcomes;
         if self.options.atomic {
             self.release(held, &mut outcomes).await;
@@ -134,11 +145,11 @@ impl Run<'_> {
         position: usize,
         above: Vec<Done>,
         slot: &'s Slot,
-        held: &Mutex<BTreeMap<usize, Uploaded<'s>>>,
+        shared: &Shared<'s>,
     ) -> Result<Done, Failed> {
         let planned = &self.plan.images[position];
         self.events.send(Event::Started { image: planned.image.clone() });
-        let result = self.build_and_publish(position, above, slot, held).await;
+        let result = self.build_and_publish(position, above, slot, shared).await;
         let (text, ok) = match &result {
             Ok(_) => (self.fate(planned, true).verb().to_owned(), true),
             Err(error) => (error.reason(), false),
@@ -152,13 +163,16 @@ impl Run<'_> {
         position: usize,
         above: Vec<Done>,
         slot: &'s Slot,
-        held: &Mutex<BTreeMap<usize, Uploaded<'s>>>,
+        shared: &Shared<'s>,
     ) -> Result<Done, Failed> {
         let planned = &self.plan.images[position];
         let mut done = Done::default();
+        // What an engine has to push keeps its permit to the end.
+        let mut permit = None;
         if planned.step.is_build() {
+            permit = shared.builders.acquire().await.ok();
             let start = Instant::now();
-            let built = match self.recorded(position).await? {
+            let built = match self.recorded(position, above.first()).await? {
                 Some(built) => built,
                 None if self.options.only_push => {
                     return Err(Failed::NotBuilt { image: planned.image.clone() });
@@ -171,20 +185,23 @@ impl Run<'_> {
             let spent = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
             // Each slot is filled once, by the only work on its image.
             slot.durations.get_or_init(|| BTreeMap::from([("build".to_owned(), spent)]));
+            if let Artifact::Assembled(_) = built.artifact {
+                permit = None;
+            }
             slot.built.get_or_init(|| built);
         }
         if !self.options.push {
             return Ok(done);
         }
         let job = self.job(position, slot).await;
-        let prepared = publish::prepare(job).await?;
-        let uploaded = publish::upload(prepared).await?;
+        let uploaded = publish::upload(job).await?;
         done.published = uploaded.references().into_iter().next().or_else(|| published(planned));
         if self.options.atomic {
-            held.lock().await.insert(position, uploaded);
+            shared.held.lock().await.insert(position, uploaded);
         } else {
             done.receipts = publish::release(uploaded).await?;
         }
+        drop(permit);
         Ok(done)
     }
 
@@ -207,7 +224,7 @@ impl Run<'_> {
     }
 
     /// What an earlier `build` made, when its record fits the inputs and it is still there (7-rules 19).
-    async fn recorded(&self, position: usize) -> Result<Option<BuiltImage>, Failed> {
+    async fn recorded(&self, position: usize, parent: Option<&Done>) -> Result<Option<BuiltImage>, Failed> {
         if !self.options.push || self.options.again {
             return Ok(None);
         }
@@ -218,13 +235,18 @@ impl Run<'_> {
         if record.engine != EngineKind::Docker {
             // What golden assembles comes out the same again: that is cheaper than keeping it.
             return Ok(if self.options.only_push {
-                Some(self.assemble(position, None).await?)
+                Some(self.assemble(position, parent).await?)
             } else {
                 None
             });
         }
         if self.choices[position].engine != EngineKind::Docker && !self.options.only_push {
             return Ok(None);
+        }
+        if !record.parts.is_empty() {
+            let Some(fleet) = self.engines.fleet(&recipe.image) else { return Ok(None) };
+            let options = self.build_options(parent, |done| done.published.clone());
+            return Ok(fleet.built_before(recipe, &record.parts, &options, self.events).await?);
         }
         let docker = self.engines.docker().await?;
         let Some(image) = docker.image_by_id(&record.id).await? else { return Ok(None) };
@@ -244,13 +266,18 @@ impl Run<'_> {
         if choice.engine == EngineKind::Embedded {
             return self.assemble(position, parent).await;
         }
-        let options = self.build_options(parent, |done| done.local.clone().or(done.published.clone()));
+        let mut options = self.build_options(parent, |done| done.local.clone().or(done.published.clone()));
         let recipe = &self.recipes[position];
         if let Some(fleet) = self.engines.fleet(&recipe.image) {
             return Ok(fleet.build(recipe, &options, self.events).await?);
         }
         let docker = self.engines.docker().await?;
-        Ok(docker.build(&self.recipes[position], &options, self.events).await?)
+        if let PinnedBase::Layout(layout) = &recipe.base {
+            let platform = recipe.image.platforms.first();
+            let base = self.engines.embedded.layout(layout, platform).map_err(engine::Error::from)?;
+            options.parent = Some(super::load::base(docker, layout, &base, self.registries).await?);
+        }
+        Ok(docker.build(recipe, &options, self.events).await?)
     }
 
     async fn assemble(&self, position: usize, parent: Option<&Done>) -> Result<BuiltImage, Failed> {
@@ -325,6 +352,10 @@ impl Run<'_> {
     }
 
     fn record(&self, position: usize, built: &BuiltImage) -> Result<(), Failed> {
+        let of_fleet = match (&built.artifact, built.engine) {
+            (Artifact::Assembled(_), EngineKind::Docker) => self.engines.fleet(&self.recipes[position].image),
+            _ => None,
+        };
         let record = BuildRecord {
             schema: 1,
             image: self.recipes[position].image.name.clone(),
@@ -333,6 +364,7 @@ impl Run<'_> {
             engine: built.engine,
             id: id_of(built),
             platforms: built.platforms.clone(),
+            parts: of_fleet.map(|fleet| fleet.parts(&built.inputs)).unwrap_or_default(),
         };
         Ok(record.write(self.state)?)
     }
@@ -345,7 +377,9 @@ impl Run<'_> {
             return;
         }
         for (position, uploaded) in held {
-            match publish::release(uploaded).await {
+            // The first was uploaded long before the last.
+            let released = async { publish::release(uploaded.refreshed().await?).await };
+            match released.await {
                 Ok(receipts) => {
                     if let Outcome::Done(done) = &mut outcomes[position] {
                         done.receipts = receipts;

@@ -7,7 +7,7 @@ mod recipes;
 pub use destination::{Content, PlannedAction, PlannedDestination, PlannedMove, current};
 pub use recipes::recipes;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -164,23 +164,35 @@ pub enum Error {
 
 /// Plans every image. `recipes` has parents before their children.
 pub fn plan(recipes: &[Recipe], observed: &Observed, options: &PlanOptions) -> Result<Plan, Error> {
-    let mut built = BTreeSet::new();
+    let mut parents = Parents::new();
     let mut images = Vec::with_capacity(recipes.len());
     for recipe in recipes {
-        let planned = plan_image(recipe, observed, options, &built)?;
-        if planned.step.is_build() {
-            built.insert(planned.image.clone());
-        }
+        let planned = plan_image(recipe, observed, options, &parents)?;
+        parents.insert(planned.image.clone(), planned.published().cloned());
         images.push(planned);
     }
     Ok(Plan { images })
+}
+
+/// What was planned of the images so far, by display name: the digest under which they are published, or none for
+/// those that are built anew.
+pub(crate) type Parents = BTreeMap<String, Option<Digest>>;
+
+impl PlannedImage {
+    /// The digest under which the image is published already; none when it is to be built.
+    fn published(&self) -> Option<&Digest> {
+        self.destinations.iter().find_map(|destination| match &destination.content {
+            Content::Published { digest } if !self.step.is_build() => Some(digest),
+            _ => None,
+        })
+    }
 }
 
 fn plan_image(
     recipe: &Recipe,
     observed: &Observed,
     options: &PlanOptions,
-    built: &BTreeSet<String>,
+    parents: &Parents,
 ) -> Result<PlannedImage, Error> {
     let image = &recipe.image;
     let repositories: Vec<(String, Repository)> = options
@@ -191,7 +203,7 @@ fn plan_image(
         .map_err(|source| Error::Repository { image: image.display(), source })?;
     let states: Vec<State<'_>> =
         repositories.iter().map(|(_, repository)| State::of(recipe, observed, repository)).collect();
-    let (publish, mut step) = choose(recipe, &states, options.force, built);
+    let (publish, mut step) = choose(recipe, &states, options.force, parents);
     let mut destinations = Vec::with_capacity(states.len());
     for ((registry, _), state) in repositories.into_iter().zip(&states) {
         let planned = destination::plan(recipe, &publish, registry, state, &step, options.force)
@@ -233,7 +245,7 @@ pub(crate) struct State<'a> {
     pub(crate) existing: tags::Existing,
     /// The number of the last revision, withdrawn ones included.
     pub(crate) revisions: u64,
-    pub(crate) published: &'a std::collections::BTreeMap<crate::reference::Tag, Published>,
+    pub(crate) published: &'a BTreeMap<crate::reference::Tag, Published>,
     pub(crate) standing: Standing<'a>,
 }
 
@@ -250,8 +262,7 @@ pub(crate) enum Standing<'a> {
 
 impl<'a> State<'a> {
     fn of(recipe: &Recipe, observed: &'a Observed, repository: &Repository) -> Self {
-        static NOTHING: std::collections::BTreeMap<crate::reference::Tag, Published> =
-            std::collections::BTreeMap::new();
+        static NOTHING: BTreeMap<crate::reference::Tag, Published> = BTreeMap::new();
         let image = &recipe.image;
         let seen = observed.repositories.get(repository);
         let tags = seen.map_or(&[][..], |seen| &seen.tags);
@@ -274,7 +285,7 @@ impl<'a> State<'a> {
 }
 
 /// Build, skip, copy or refuse, and the version to publish.
-fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, built: &BTreeSet<String>) -> (Version, Step) {
+fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, parents: &Parents) -> (Version, Step) {
     let image = &recipe.image;
     let version = &image.version;
     let best = states.iter().filter_map(|state| match &state.standing {
@@ -293,7 +304,7 @@ fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, built: &BTreeSet<S
         })
         .collect();
     if let Some((was, published)) = changed.first() {
-        let mut because = reasons::changed(recipe, *published, built);
+        let mut because = reasons::changed(recipe, *published, parents);
         if revises {
             let last = states.iter().map(|state| state.revisions).max().unwrap_or(0);
             return (tags::revision(version, last + 1), Step::Build { because });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Error;
 use crate::reference::Digest;
-use crate::render::{self, Recipe, Templates};
+use crate::render::{self, Recipe, Renderer, Templates};
 use crate::resolve::ResolvedImage;
 use crate::resolve::pin::{self, Parents};
 use crate::snapshot::Observed;
@@ -16,13 +16,14 @@ pub fn recipes(
     templates: &Templates,
 ) -> Result<Vec<Recipe>, Error> {
     let parents = Parents::new(images);
+    let renderer = Renderer::new(templates);
     let mut made: BTreeMap<usize, Digest> = BTreeMap::new();
     let mut recipes = Vec::with_capacity(images.len());
     for (position, image) in images.iter().enumerate() {
         let above =
             parents.of(image).and_then(|parent| Some((images[parent].display(), made.get(&parent)?.clone())));
         let base = pin::pin(image, observed, above)?;
-        let rendered = render::render(image, templates)?;
+        let rendered = renderer.render(image)?;
         let inputs = render::fingerprint(image, &rendered, &base);
         made.insert(position, inputs.clone());
         recipes.push(Recipe { image: image.clone(), base, rendered, inputs });

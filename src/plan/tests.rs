@@ -1,6 +1,7 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::*;
+use crate::oci::ImageConfig;
 use crate::reference::Tag;
 use crate::render::Rendered;
 use crate::resolve::ResolvedImage;
@@ -50,7 +51,8 @@ fn repository(text: &str) -> ObservedRepository {
             let labels = BTreeMap::from([("content".to_owned(), content.to_owned())]);
             let digest = Digest::of(format!("manifest {content}").as_bytes());
             let inputs = Some(Digest::of(content.as_bytes()));
-            seen.published.insert(tag.clone(), Published { digest, inputs, labels });
+            seen.published
+                .insert(tag.clone(), Published { digest, inputs, labels, runtime: ImageConfig::default() });
         }
         seen.tags.push(tag);
     }
@@ -99,6 +101,99 @@ fn inputs_decide_whether_an_image_is_built() {
     assert_eq!(planned(&image, &[], false), "build 1.2.3");
     let forced = planned(&image, &["1.2.3=a 1.2 1 latest=a"], true);
     assert_eq!(forced, "build 1.2.3 | move 1.2.3, move 1.2, move 1, move latest");
+}
+
+/// Why an image is refused that was published with this config.
+fn reasons(recipe: &Recipe, config: &serde_json::Value, parents: &Parents) -> Vec<String> {
+    let config = ImageConfig::parse(serde_json::json!({ "config": config }).to_string().as_bytes()).unwrap();
+    let published = Published {
+        digest: Digest::of(b"manifest"),
+        inputs: Some(Digest::of(b"others")),
+        labels: config.labels(),
+        runtime: config.without_labels(),
+    };
+    reasons::changed(recipe, Some(&published), parents)
+}
+
+#[test]
+fn a_config_tells_what_changed() {
+    use crate::resolve::image::{EnvValue, Invocation, Port, Protocol};
+    let mut image = recipe("1.2.3", "a", TagRules::default());
+    image.image.env = vec![
+        ("A".to_owned(), EnvValue::Set("1".to_owned())),
+        ("PATH".to_owned(), EnvValue::Extend { prepend: "/opt:".to_owned(), append: String::new() }),
+    ];
+    image.image.config = Config {
+        user: Some("7".to_owned()),
+        workdir: Some("/app/".to_owned()),
+        entrypoint: Some(Invocation::Exec(vec!["/x".to_owned()])),
+        expose: vec![Port { number: 80, protocol: Protocol::Tcp }],
+        ..Config::default()
+    };
+    let as_published = serde_json::json!({
+        "Labels": {"content": "a", "dev.golden.inputs": "x", "org.opencontainers.image.created": "x"},
+        "Env": ["PATH=/opt:/bin", "A=1"], "User": "7", "WorkingDir": "/app", "Entrypoint": ["/x"],
+        "ExposedPorts": {"80/tcp": {}},
+    });
+    let with = |key: &str, value: serde_json::Value| {
+        let mut config = as_published.clone();
+        config[key] = value;
+        reasons(&image, &config, &Parents::new())
+    };
+    let nothing = reasons(&image, &as_published, &Parents::new());
+    assert_eq!(nothing, ["what no config shows changed: the Dockerfile"]);
+    for (key, value, expected) in [
+        ("Labels", serde_json::json!({"content": "b"}), "labels.content changed"),
+        ("Labels", serde_json::json!({"content": "a", "owner": "x"}), "labels.owner removed"),
+        ("Env", serde_json::json!(["PATH=/opt:/bin", "A=2"]), "env.A changed"),
+        ("Env", serde_json::json!(["PATH=/bin", "A=1"]), "env.PATH changed"),
+        ("Env", serde_json::json!(["PATH=/opt:/bin", "A=1", "B=1"]), "env.B removed"),
+        ("User", serde_json::json!("8"), "config.user changed"),
+        ("WorkingDir", serde_json::json!(""), "config.workdir changed"),
+        ("Entrypoint", serde_json::json!(["/y"]), "config.entrypoint changed"),
+        ("Cmd", serde_json::json!(["y"]), "config.cmd changed"),
+        ("ExposedPorts", serde_json::json!({}), "config.expose changed"),
+    ] {
+        assert_eq!(with(key, value), [expected], "{key}");
+    }
+    image.image.run.push(crate::resolve::image::RunStep {
+        name: None,
+        script: "true".to_owned(),
+        user: None,
+        secrets: Vec::new(),
+    });
+    let hidden = reasons(&image, &as_published, &Parents::new());
+    assert_eq!(hidden, ["what no config shows changed: the Dockerfile or a step"]);
+}
+
+#[test]
+fn a_base_that_moved_is_told_with_both_digests() {
+    let (was, now) = (Digest::of(b"was"), Digest::of(b"now"));
+    let labels = |name: &str| {
+        serde_json::json!({"Labels": {
+            "content": "a",
+            "org.opencontainers.image.base.name": name,
+            "org.opencontainers.image.base.digest": was.as_str(),
+        }})
+    };
+    let on = |base: PinnedBase| Recipe { base, ..recipe("1.2.3", "a", TagRules::default()) };
+    let external =
+        on(PinnedBase::Registry { reference: "a.example/b:1".parse().unwrap(), digest: now.clone() });
+    let told = |recipe: &Recipe, name: &str, parents: &Parents| reasons(recipe, &labels(name), parents);
+    assert_eq!(told(&external, "a.example/b:1", &Parents::new()), [format!("base moved {was} → {now}")]);
+    assert_eq!(
+        told(&external, "a.example/b:0", &Parents::new()),
+        ["base changed a.example/b:0 → a.example/b:1"]
+    );
+
+    let parent = "base:1.0.0";
+    let child = on(PinnedBase::Workspace { parent: parent.to_owned(), inputs: Digest::of(b"p") });
+    let anew = Parents::from([(parent.to_owned(), None)]);
+    assert_eq!(told(&child, parent, &anew), ["its base base:1.0.0 is built anew"]);
+    // The parent went out in an earlier run, without this child.
+    let moved = Parents::from([(parent.to_owned(), Some(now.clone()))]);
+    assert_eq!(told(&child, parent, &moved), [format!("base moved {was} → {now}")]);
+    assert_eq!(told(&child, "base:0.9.0", &moved), ["base changed base:0.9.0 → base:1.0.0"]);
 }
 
 #[test]

@@ -44,8 +44,9 @@ pub struct Built<'a> {
 #[must_use]
 pub fn check_specs(policy: &Policy, images: &[ResolvedImage], facts: &SpecFacts<'_>) -> Diagnostics {
     let (compiled, mut found) = Compiled::new(policy, facts.places);
+    let fleet = subject::Fleet::of(images);
     for image in images {
-        let subject = Subject::of_spec(image, images, facts);
+        let subject = Subject::of_spec(image, &fleet, facts);
         found.extend(finding::judge(&compiled, &subject, Some(facts.places)));
     }
     found.sorted()

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{Built, SpecFacts};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Certificate, EnvValue};
+use crate::resolve::pin::Parents;
 
 /// A label's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// An image as its spec says.
-    pub(super) fn of_spec(image: &'a ResolvedImage, all: &'a [ResolvedImage], facts: &SpecFacts<'_>) -> Self {
+    pub(super) fn of_spec(image: &'a ResolvedImage, all: &Fleet<'a>, facts: &SpecFacts<'_>) -> Self {
         Self {
             name: image.display(),
             file: Some(&image.source),
@@ -104,6 +105,19 @@ impl<'a> Subject<'a> {
     }
 }
 
+/// The images of a workspace, each of which finds the one that it is built on.
+pub(super) struct Fleet<'a> {
+    images: &'a [ResolvedImage],
+    parents: Parents<'a>,
+}
+
+impl<'a> Fleet<'a> {
+    /// Indexes the images of a workspace.
+    pub(super) fn of(images: &'a [ResolvedImage]) -> Self {
+        Self { images, parents: Parents::new(images) }
+    }
+}
+
 /// Own and filled-in labels of a spec, those of the build itself included.
 fn spec_labels(image: &ResolvedImage) -> BTreeMap<&str, LabelValue<'_>> {
     let known = |text: &'_ str| LabelValue::Known(text.to_owned().into());
@@ -127,20 +141,15 @@ fn spec_labels(image: &ResolvedImage) -> BTreeMap<&str, LabelValue<'_>> {
 }
 
 /// The user that the image will run as: its own, its workspace parent's, root on scratch; else the base's, unknown.
-fn effective_user<'a>(image: &'a ResolvedImage, all: &'a [ResolvedImage]) -> Option<Cow<'a, str>> {
+fn effective_user<'a>(image: &'a ResolvedImage, all: &Fleet<'a>) -> Option<Cow<'a, str>> {
     let mut image = image;
     // A cycle is an error of the graph; here it only must not hang.
-    for _ in 0..=all.len() {
+    for _ in 0..=all.images.len() {
         match (&image.config.user, &image.base) {
             (Some(user), _) => return Some(user.as_str().into()),
             (None, Base::Scratch) => return Some("".into()),
-            (None, Base::Workspace { name, variant, .. }) => {
-                let of_name = || all.iter().filter(|candidate| candidate.name == *name);
-                image = of_name()
-                    .find(|candidate| variant.is_none() || candidate.variant == *variant)
-                    .filter(|_| of_name().count() == 1 || variant.is_some())?;
-            }
-            (None, Base::Reference(_) | Base::Requirement { .. }) => return None,
+            (None, Base::Workspace { .. }) => image = &all.images[all.parents.of(image)?],
+            (None, Base::Reference(_) | Base::Layout(_) | Base::Requirement { .. }) => return None,
         }
     }
     None

@@ -1,8 +1,8 @@
 //! Publishing: one upload, one manifest, and every tag put as the same bytes (2-tags).
 //!
-//! Three steps, so that a run can hold all images before any moving tag moves: [`prepare`] reads fresh tag lists and
-//! decides for every registry, [`upload`] sends the content and puts the immutable tag, [`release`] moves the rest
-//! and verifies. Each can be interrupted anywhere; the same command again finishes.
+//! Two steps, so that a run can hold all images before any moving tag moves: [`upload`] sends the content, reads fresh
+//! tag lists, decides for every registry and puts the immutable tag; [`release`] moves the rest and verifies. Each
+//! can be interrupted anywhere; the same command again finishes.
 
 pub mod delete;
 pub mod promote;
@@ -11,8 +11,8 @@ pub mod receipt;
 pub mod untag;
 pub mod records;
 pub mod rollback;
+mod decide;
 mod error;
-mod prepare;
 mod release;
 mod settle;
 mod upload;
@@ -20,7 +20,6 @@ mod upload;
 use std::collections::BTreeMap;
 
 pub use error::Error;
-pub use prepare::{Prepared, prepare};
 pub use receipt::Receipt;
 pub use records::BuildRecord;
 pub use release::release;
@@ -29,7 +28,7 @@ pub use upload::{Uploaded, upload};
 
 use crate::engine::{BuiltImage, Docker};
 use crate::event::Events;
-use crate::plan::PlannedImage;
+use crate::plan::{PlannedDestination, PlannedImage};
 use crate::reference::Host;
 use crate::registry::Credential;
 use crate::registry::Registries;
@@ -67,7 +66,14 @@ impl Job<'_> {
     }
 }
 
+impl<'a> Job<'a> {
+    /// The registries in which something is to be done.
+    fn busy(&self) -> impl Iterator<Item = &'a PlannedDestination> {
+        self.planned.destinations.iter().filter(|planned| !planned.is_quiet())
+    }
+}
+
 /// Publishes one image to all its registries. The receipts are those of the registries in which something was written.
 pub async fn publish(job: Job<'_>) -> Result<Vec<Receipt>, Error> {
-    release(upload(prepare(job).await?).await?).await
+    release(upload(job).await?).await
 }

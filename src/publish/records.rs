@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineKind;
+use crate::engine::fleet::Part;
 use crate::platform::Platform;
 use crate::reference::{Digest, RepositoryPath, Tag};
 use crate::workspace::state::{Error, State};
@@ -26,6 +27,9 @@ pub struct BuildRecord {
     pub id: Digest,
     /// For which platforms.
     pub platforms: Vec<Platform>,
+    /// The parts in the engines of `[[engine]]`, when those built it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
 }
 
 impl BuildRecord {

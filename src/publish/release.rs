@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::prepare::Place;
+use super::decide::Place;
 use super::receipt::{BaseReceipt, Receipt, TagReceipt};
 use super::settle::{Settled, settle};
 use super::upload::Uploaded;
@@ -15,7 +15,7 @@ use super::{Error, Job};
 use crate::engine::EngineKind;
 use crate::oci::{Manifest, RawManifest};
 use crate::reference::{Digest, Tag, Target};
-use crate::tags::{self, Action, Existing, Move, Standing};
+use crate::tags::{Action, Move};
 
 /// How many tags are read at once.
 const CONCURRENT: usize = 8;
@@ -43,12 +43,8 @@ async fn release_one(
     let start = Instant::now();
     let rules = &job.recipe.image.tags;
     let path = &place.planned.repository.path;
-    let before = place.existing.clone();
-    // The upload took its time: what came in meanwhile is seen before anything moves.
-    let list = place.registry.tags(path).await?;
-    let existing = Existing::new(&list, place.out.variant.as_ref(), &rules.withdrawn);
-    let moves = tags::decide(&place.out, &existing, rules, Standing::Same);
-    let previous = named(&place, &moves, &existing).await?;
+    let moves = &place.moves;
+    let previous = named(&place).await?;
     let full = place.out.full();
     let behind = |decided: &&Move| {
         decided.is_push() && decided.tag != *full && previous.get(&decided.tag) != Some(&raw.digest)
@@ -75,38 +71,33 @@ async fn release_one(
         ("tags".to_owned(), moving),
         ("verify".to_owned(), milliseconds(start)),
     ]);
-    let tags = moves.iter().map(|decided| tag_receipt(decided, &before, &previous, raw, &settled)).collect();
+    let tags = moves.iter().map(|decided| tag_receipt(decided, &previous, raw, &settled)).collect();
     let receipt = receipt(job, &place, raw, tags, durations);
     receipt.write(job.state, &place.planned.registry, &job.recipe.image.name, full)?;
     Ok(receipt)
 }
 
-/// What the tags that exist name before they are moved.
-async fn named(
-    place: &Place<'_>,
-    moves: &[Move],
-    existing: &Existing,
-) -> Result<BTreeMap<Tag, Digest>, Error> {
-    let path = &place.planned.repository.path;
+/// What the tags that exist named before they are moved.
+async fn named(place: &Place<'_>) -> Result<BTreeMap<Tag, Digest>, Error> {
+    let (path, full) = (&place.planned.repository.path, place.out.full());
     let ask = |tag: Tag| async move {
         let found = place.registry.head_manifest(path, &Target::from(&tag)).await?;
         Ok::<_, Error>(found.map(|descriptor| (tag, descriptor.digest)))
     };
-    let there: Vec<Tag> = moves.iter().map(|m| m.tag.clone()).filter(|tag| existing.has(tag)).collect();
+    let tags = place.moves.iter().map(|decided| &decided.tag);
+    let there: Vec<Tag> = tags.filter(|tag| *tag != full && place.existing.has(tag)).cloned().collect();
     let found: Vec<_> = stream::iter(there).map(ask).buffered(CONCURRENT).try_collect().await?;
-    Ok(found.into_iter().flatten().collect())
+    Ok(found.into_iter().flatten().chain(place.was.clone().map(|was| (full.clone(), was))).collect())
 }
 
 fn tag_receipt(
     decided: &Move,
-    before: &Existing,
     previous: &BTreeMap<Tag, Digest>,
     raw: &RawManifest,
     settled: &[Settled],
 ) -> TagReceipt {
     let tag = decided.tag.clone();
-    // The immutable tag was just put; what it named before is the same, or nothing.
-    let was = if before.has(&tag) { previous.get(&tag).cloned() } else { None };
+    let was = previous.get(&tag).cloned();
     let now = settled.iter().find(|settled| settled.tag == tag);
     let (action, digest) = match (&decided.action, now) {
         (Action::Keep { .. } | Action::Refuse, _) => ("keep", was.clone()),

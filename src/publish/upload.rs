@@ -1,21 +1,21 @@
-//! The upload: blobs and manifests once, under the immutable tag.
+//! The upload: blobs by digest, then, decided on fresh lists, the manifest under the immutable tag.
 
 use std::time::Instant;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::prepare::{Place, Prepared, config_of};
+use super::decide::{Place, config_of, decide};
 use super::{Error, Job};
 use crate::assemble::{Assembled, Layer, LayerSource};
 use crate::engine::Artifact;
 use crate::oci::{Descriptor, ImageManifest, Manifest, RawManifest};
-use crate::plan::Step;
+use crate::plan::{Content, PlannedAction, PlannedDestination, Step};
 use crate::reference::{Digest, Reference, Repository, Target};
-use crate::registry::{Mount, Registry};
+use crate::registry::Registry;
 use crate::store::blobs::Blobs;
 
 /// How many blobs of an image travel at once.
-const CONCURRENT: usize = 4;
+const CONCURRENT: usize = 8;
 
 /// An image whose content every registry has, under the immutable tag.
 #[derive(Debug)]
@@ -36,35 +36,64 @@ impl Uploaded<'_> {
         };
         self.places.iter().map(reference).collect()
     }
+
+    /// The same, decided once more on fresh lists: for images that were held while others were uploaded.
+    pub async fn refreshed(mut self) -> Result<Self, Error> {
+        for (place, _) in &mut self.places {
+            place.refresh(&self.job).await?;
+        }
+        Ok(self)
+    }
 }
 
-/// Sends the content to every registry that lacks it, one registry after the other.
-pub async fn upload(prepared: Prepared<'_>) -> Result<Uploaded<'_>, Error> {
-    let Prepared { job, places } = prepared;
+/// Brings the content of an image to every registry that lacks it, and names it by its immutable tag.
+///
+/// Blobs travel first: they have no name that anybody could be misled by. Then the lists of tags are read and
+/// everything is decided, in every registry, before the first tag is written anywhere, however long the blobs took.
+pub async fn upload(job: Job<'_>) -> Result<Uploaded<'_>, Error> {
+    if let Step::Refuse { because } = &job.planned.step {
+        return Err(Error::Refused { image: job.image().to_owned(), because: because.clone() });
+    }
     let start = Instant::now();
-    let mut done = Vec::with_capacity(places.len());
-    for mut place in places {
+    let parcel = Parcel::of(&job).await?;
+    for planned in job.busy().filter(|planned| is_new(planned)) {
+        job.events.step(job.image(), format!("push {}:{}", planned.repository, planned.tags[0].tag));
+        if let Some(parcel) = &parcel {
+            send(&job, planned, parcel).await?;
+        }
+    }
+    let mut done = Vec::new();
+    for mut place in decide(&job).await? {
         let raw = match place.there.take() {
             Some(raw) => raw,
-            None => send(&job, &place).await?,
+            None => name(&job, &place, parcel.as_ref()).await?,
         };
         done.push((place, raw));
     }
     Ok(Uploaded { job, places: done, milliseconds: super::release::milliseconds(start) })
 }
 
-async fn send(job: &Job<'_>, place: &Place<'_>) -> Result<RawManifest, Error> {
-    let repository = &place.planned.repository;
-    job.events.step(job.image(), format!("push {repository}:{}", place.out.full()));
-    match (job.built.map(|built| &built.artifact), &job.planned.step) {
-        (Some(Artifact::Docker { id }), _) => through_engine(job, place, id).await,
-        (Some(Artifact::Assembled(assembled)), _) => put(job, place, &Parcel::of(assembled)).await,
-        (None, Step::Copy { from, digest, .. }) => {
-            let parcel = Parcel::published(job, from, digest).await?;
-            put(job, place, &parcel).await
-        }
-        (None, _) => Err(Error::NotBuilt(job.image().to_owned())),
+/// Whether the plan found nothing under the immutable tag, so that its content has to come for certain.
+fn is_new(planned: &PlannedDestination) -> bool {
+    planned.content == Content::Upload
+        && planned.tags.first().is_some_and(|full| full.action == PlannedAction::Create)
+}
+
+/// Puts the content under the immutable tag, and nothing else.
+async fn name(job: &Job<'_>, place: &Place<'_>, parcel: Option<&Parcel>) -> Result<RawManifest, Error> {
+    let Some(parcel) = parcel else {
+        return match job.built.map(|built| &built.artifact) {
+            Some(Artifact::Docker { id }) => through_engine(job, place, id).await,
+            _ => Err(Error::NotBuilt(job.image().to_owned())),
+        };
+    };
+    if !is_new(place.planned) {
+        job.events.step(job.image(), format!("push {}:{}", place.planned.repository, place.out.full()));
+        send(job, place.planned, parcel).await?;
     }
+    let path = &place.planned.repository.path;
+    place.registry.put_manifest(path, &Target::from(place.out.full()), &parcel.top).await?;
+    Ok(parcel.top.clone())
 }
 
 /// Lets the engine push the immutable tag, and proves that what arrived is what the engine has.
@@ -93,7 +122,16 @@ struct Parcel {
 }
 
 impl Parcel {
-    fn of(assembled: &Assembled) -> Self {
+    /// What is to be sent; none when the engine sends it, or when nothing is known to send.
+    async fn of(job: &Job<'_>) -> Result<Option<Self>, Error> {
+        match (job.built.map(|built| &built.artifact), &job.planned.step) {
+            (Some(Artifact::Assembled(assembled)), _) => Ok(Some(Self::assembled(assembled))),
+            (None, Step::Copy { from, digest, .. }) => Self::published(job, from, digest).await.map(Some),
+            (Some(Artifact::Docker { .. }) | None, _) => Ok(None),
+        }
+    }
+
+    fn assembled(assembled: &Assembled) -> Self {
         let mut blobs = Vec::new();
         let mut children = Vec::new();
         for image in &assembled.images {
@@ -152,28 +190,25 @@ async fn fetch(registry: &Registry, repository: &Repository, digest: &Digest) ->
     found.ok_or_else(|| Error::Vanished(reference()))
 }
 
-async fn put(job: &Job<'_>, place: &Place<'_>, parcel: &Parcel) -> Result<RawManifest, Error> {
+/// Sends the blobs and what an index names: all that has no tag.
+async fn send(job: &Job<'_>, planned: &PlannedDestination, parcel: &Parcel) -> Result<(), Error> {
     let blobs = Blobs::new(job.registries.clone());
-    let sent = stream::iter(&parcel.blobs).map(|blob| send_blob(&blobs, place, blob));
+    let registry = job.registries.of(&planned.repository)?;
+    let sent =
+        stream::iter(&parcel.blobs).map(|blob| send_blob(&blobs, &registry, &planned.repository, blob));
     sent.buffer_unordered(CONCURRENT).try_collect::<Vec<()>>().await?;
-    let path = &place.planned.repository.path;
     for child in &parcel.children {
-        place.registry.put_manifest(path, &Target::from(&child.digest), child).await?;
+        registry.put_manifest(&planned.repository.path, &Target::from(&child.digest), child).await?;
     }
-    place.registry.put_manifest(path, &Target::from(place.out.full()), &parcel.top).await?;
-    Ok(parcel.top.clone())
+    Ok(())
 }
 
 /// Mounts a blob where the registry has it in another repository; else uploads it.
-async fn send_blob(blobs: &Blobs, place: &Place<'_>, blob: &Layer) -> Result<(), Error> {
-    let Repository { host, path } = &place.planned.repository;
-    if let LayerSource::Registry(from) = &blob.source
-        && from.host == *host
-        && (from.path == *path
-            || place.registry.mount_blob(path, &blob.descriptor.digest, &from.path).await? == Mount::Done)
-    {
-        return Ok(());
-    }
-    place.registry.push_blob(path, &blob.descriptor, &blobs.source(blob)).await?;
+async fn send_blob(blobs: &Blobs, registry: &Registry, to: &Repository, blob: &Layer) -> Result<(), Error> {
+    let from = match &blob.source {
+        LayerSource::Registry(from) if from.host == to.host => Some(&from.path),
+        _ => None,
+    };
+    registry.bring_blob(&to.path, &blob.descriptor, from, &blobs.source(blob)).await?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::error::{Error, Kind};
 use super::exchange::Call;
 use super::hash::Hasher;
 use super::retry::Attempts;
-use super::{BlobSource, Mount, Registry, http};
+use super::{BlobSource, Registry, http};
 use crate::oci::{Bytes, Descriptor};
 use crate::reference::{Digest, RepositoryPath};
 use crate::secret::redact_url;
@@ -93,22 +93,6 @@ impl Registry {
             Ok::<_, io::Error>(piece.map(|piece| (piece, reading)))
         });
         Ok(Box::new(StreamReader::new(Box::pin(pieces))))
-    }
-
-    /// Asks the registry to take a blob from another of its repositories.
-    pub async fn mount_blob(
-        &self,
-        repository: &RepositoryPath,
-        digest: &Digest,
-        from: &RepositoryPath,
-    ) -> Result<Mount, Error> {
-        match self.start_mount(repository, digest, from).await? {
-            None => Ok(Mount::Done),
-            Some(session) => {
-                session.cancel().await;
-                Ok(Mount::Refused)
-            }
-        }
     }
 
     pub(super) fn blob_call<'a>(

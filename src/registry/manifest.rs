@@ -1,7 +1,7 @@
 //! Manifests: read with proof, written as they came, deleted by digest.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response};
@@ -31,6 +31,35 @@ pub enum Untag {
     Absent,
     /// The registry cannot delete a tag by name (distribution 2.8).
     Unsupported,
+}
+
+/// Whether a registry speaks the fan-out of tags in one request.
+#[derive(Debug, Default)]
+pub(super) struct FanOut(AtomicU8);
+
+impl FanOut {
+    /// Nobody has asked.
+    const UNKNOWN: u8 = 0;
+    /// The first request that would use it is on its way.
+    const ASKING: u8 = 1;
+    const SPOKEN: u8 = 2;
+    const UNHEARD: u8 = 3;
+
+    /// Whether to try: until the first answer is there, others go tag by tag.
+    fn may_try(&self) -> bool {
+        let order = Ordering::Relaxed;
+        self.0.compare_exchange(Self::UNKNOWN, Self::ASKING, order, order).is_ok()
+            || self.0.load(order) == Self::SPOKEN
+    }
+
+    fn learned(&self, spoken: bool) {
+        self.0.store(if spoken { Self::SPOKEN } else { Self::UNHEARD }, Ordering::Relaxed);
+    }
+
+    /// The request told nothing.
+    fn forget(&self) {
+        self.0.store(Self::UNKNOWN, Ordering::Relaxed);
+    }
 }
 
 #[derive(Deserialize)]
@@ -114,8 +143,8 @@ impl Registry {
         tags: &[Tag],
         manifest: &RawManifest,
     ) -> Result<BTreeSet<Tag>, Error> {
-        let unknown = &self.inner.no_fan_out;
-        if tags.len() < 2 || unknown.load(Ordering::Relaxed) {
+        let known = &self.inner.fan_out;
+        if tags.len() < 2 || !known.may_try() {
             return Ok(BTreeSet::new());
         }
         let mut url = self.url(&format!("/v2/{repository}/manifests/{}", manifest.digest))?;
@@ -124,14 +153,15 @@ impl Registry {
             Ok(response) => response.headers().clone(),
             // Too long an address, or a query that the registry does not like; tag by tag tells what is wrong.
             Err(error) if matches!(error.status, Some(400 | 404 | 405 | 414 | 431)) => HeaderMap::new(),
-            Err(error) => return Err(error),
+            Err(error) => {
+                known.forget();
+                return Err(error);
+            }
         };
         let named = headers.get_all("oci-tag").iter().filter_map(|value| value.to_str().ok());
         let done: BTreeSet<Tag> =
             named.flat_map(|list| list.split(',')).filter_map(|tag| tag.trim().parse().ok()).collect();
-        if done.is_empty() {
-            unknown.store(true, Ordering::Relaxed);
-        }
+        known.learned(!done.is_empty());
         Ok(done)
     }
 

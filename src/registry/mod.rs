@@ -24,12 +24,11 @@ mod upload;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Url;
 
-use crate::reference::{Host, Repository};
+use crate::reference::{Digest, Host, Repository, RepositoryPath};
 
 pub use self::blob::RemoteBlob;
 pub use self::credentials::Credential;
@@ -73,23 +72,22 @@ struct Inner {
     env: Arc<RegistryEnv>,
     /// Requests at once.
     limiter: tokio::sync::Semaphore,
-    /// Set once the registry was seen not to speak the fan-out of tags in one request.
-    no_fan_out: AtomicBool,
+    /// Whether the registry speaks the fan-out of tags in one request.
+    fan_out: manifest::FanOut,
+    /// Where this run has brought which blob.
+    brought: Mutex<BTreeMap<Digest, Place>>,
 }
+
+/// The repository that has a blob; locked while it is on its way there.
+type Place = Arc<tokio::sync::Mutex<Option<RepositoryPath>>>;
+
+/// Requests to one registry at once. Most of a request's time is waiting: for the network, or for the registry's disk.
+const AT_ONCE: usize = 32;
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Registry").field(&self.inner.host).finish()
     }
-}
-
-/// What became of an attempt to mount a blob.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mount {
-    /// The repository has the blob now.
-    Done,
-    /// The registry would not; the blob must be uploaded.
-    Refused,
 }
 
 /// What an upload did.
@@ -178,8 +176,9 @@ impl Registries {
                     auth: auth::Auth::new(host.clone(), endpoint.destination, credentials),
                     http: http::Http::new(endpoint, shared.env.clone()),
                     env: shared.env.clone(),
-                    limiter: tokio::sync::Semaphore::new(8),
-                    no_fan_out: AtomicBool::new(false),
+                    limiter: tokio::sync::Semaphore::new(AT_ONCE),
+                    fan_out: manifest::FanOut::default(),
+                    brought: Mutex::default(),
                 }),
             }
         };

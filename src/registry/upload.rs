@@ -1,6 +1,8 @@
 //! Uploads: nothing when the blob is there, a mount where it can be had next door, else streamed, resumed after a
 //! break from where the registry says it stands, and cancelled when given up.
 
+use std::sync::{Arc, PoisonError};
+
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response, Url};
 
@@ -9,7 +11,7 @@ use super::body::Payload;
 use super::error::{Error, Kind};
 use super::exchange::{Call, location};
 use super::retry::Attempts;
-use super::{BlobSource, Registry, Upload};
+use super::{BlobSource, Place, Registry, Upload};
 use crate::oci::Descriptor;
 use crate::reference::{Digest, RepositoryPath};
 use crate::secret::redact_url;
@@ -72,6 +74,61 @@ impl Registry {
             None => Ok(Upload::Mounted),
             Some(session) => self.upload(repository, descriptor, source, Some(session)).await,
         }
+    }
+
+    /// Brings a blob to a repository at the least cost: taken from `near`, a repository of this registry that has it,
+    /// or from the one that this run has brought it to; else uploaded. What many images want at the same time
+    /// travels once: the others wait for it, and take it from there.
+    pub async fn bring_blob(
+        &self,
+        repository: &RepositoryPath,
+        descriptor: &Descriptor,
+        near: Option<&RepositoryPath>,
+        source: &dyn BlobSource,
+    ) -> Result<Upload, Error> {
+        let digest = &descriptor.digest;
+        if let Some(near) = near
+            && let Some(done) = self.take_from(repository, digest, near).await?
+        {
+            return Ok(done);
+        }
+        let place = self.place_of(digest);
+        let mut held = place.lock().await;
+        let Some(there) = held.clone() else {
+            let done = self.push_blob(repository, descriptor, source).await?;
+            *held = Some(repository.clone());
+            return Ok(done);
+        };
+        drop(held);
+        match self.take_from(repository, digest, &there).await? {
+            Some(done) => Ok(done),
+            None => self.push_blob(repository, descriptor, source).await,
+        }
+    }
+
+    /// Takes a blob from a repository that has it. None when the registry would not.
+    async fn take_from(
+        &self,
+        repository: &RepositoryPath,
+        digest: &Digest,
+        from: &RepositoryPath,
+    ) -> Result<Option<Upload>, Error> {
+        if from == repository {
+            return Ok(Some(Upload::Present));
+        }
+        match self.start_mount(repository, digest, from).await? {
+            None => Ok(Some(Upload::Mounted)),
+            Some(session) => {
+                session.cancel().await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The repository that this run has brought a blob to, under a lock that is held while it is on its way.
+    fn place_of(&self, digest: &Digest) -> Place {
+        let mut brought = self.inner.brought.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(brought.entry(digest.clone()).or_default())
     }
 
     /// Asks for a mount. None when it is done; else the upload that the registry opened in its place.

@@ -24,6 +24,7 @@ pub fn fingerprint(image: &ResolvedImage, rendered: &Rendered, base: &PinnedBase
         "base": match base {
             PinnedBase::Scratch => Value::Null,
             PinnedBase::Registry { digest, .. } => digest.as_str().into(),
+            PinnedBase::Layout(layout) => layout.digest.as_str().into(),
             PinnedBase::Local { id, .. } => id.as_str().into(),
             PinnedBase::Workspace { inputs, .. } => inputs.as_str().into(),
         },
@@ -56,6 +57,7 @@ fn base(base: &Base) -> Value {
     match base {
         Base::Scratch => "scratch".into(),
         Base::Reference(reference) => reference.to_string().into(),
+        Base::Layout(layout) => json!({ "layout": layout.written }),
         Base::Requirement { repository, requirement } => {
             json!({ "ref": repository.to_string(), "version": requirement.to_string() })
         }

@@ -47,6 +47,7 @@ fn base(base: &PinnedBase, published: Option<&Digest>) -> (Option<String>, Optio
     match base {
         PinnedBase::Scratch => (None, None),
         PinnedBase::Registry { reference, digest } => (Some(reference.to_string()), Some(digest.to_string())),
+        PinnedBase::Layout(layout) => (Some(layout.written.clone()), Some(layout.digest.to_string())),
         PinnedBase::Local { reference, .. } => (Some(reference.to_string()), Some(String::new())),
         PinnedBase::Workspace { parent, .. } => {
             (Some(parent.clone()), Some(published.map(Digest::to_string).unwrap_or_default()))

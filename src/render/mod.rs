@@ -88,33 +88,51 @@ pub enum Error {
 
 /// Renders an image: its Dockerfile and build context.
 pub fn render(image: &ResolvedImage, templates: &Templates) -> Result<Rendered, Error> {
-    let placed = files::Placed::of(image);
-    let (sections, beside) = sections::Sections::of(image, &placed, None)?;
-    Ok(Rendered {
-        dockerfile: fill(image, &sections, templates)?,
-        context: placed.context(image),
-        build_args: beside.build_args,
-        api_labels: beside.api_labels,
-    })
+    Renderer::new(templates).render(image)
 }
 
-/// The Dockerfile for people: it names the base by `base`, the reference as it is written or locked (7-rules 12). A build
-/// passes the base as an argument, so that how it is written is no part of what is built.
-pub fn dockerfile(image: &ResolvedImage, templates: &Templates, base: Option<&str>) -> Result<String, Error> {
-    let (sections, _) = sections::Sections::of(image, &files::Placed::of(image), base)?;
-    fill(image, &sections, templates)
+/// Renders many images with the same templates, which are compiled once.
+#[derive(Debug)]
+pub struct Renderer<'t> {
+    templates: templates::Compiled<'t>,
 }
 
-fn fill(
-    image: &ResolvedImage,
-    sections: &sections::Sections,
-    templates: &Templates,
-) -> Result<String, Error> {
-    let template = image.template.clone();
-    match templates.render(&template, sections) {
-        Some(Ok(dockerfile)) => Ok(dockerfile),
-        Some(Err(source)) => Err(Error::Template { image: image.display(), template, source }),
-        None => Err(Error::NoTemplate { image: image.display(), template, known: templates.names() }),
+impl<'t> Renderer<'t> {
+    /// A renderer with these templates.
+    #[must_use]
+    pub const fn new(templates: &'t Templates) -> Self {
+        Self { templates: templates::Compiled::new(templates) }
+    }
+
+    /// Renders an image.
+    pub fn render(&self, image: &ResolvedImage) -> Result<Rendered, Error> {
+        let placed = files::Placed::of(image);
+        let (sections, beside) = sections::Sections::of(image, &placed, None)?;
+        Ok(Rendered {
+            dockerfile: self.fill(image, &sections)?,
+            context: placed.context(image),
+            build_args: beside.build_args,
+            api_labels: beside.api_labels,
+        })
+    }
+
+    /// The Dockerfile for people: it names the base by `base`, the reference as it is written or locked (7-rules 12). A
+    /// build passes the base as an argument, so that how it is written is no part of what is built.
+    pub fn dockerfile(&self, image: &ResolvedImage, base: Option<&str>) -> Result<String, Error> {
+        let (sections, _) = sections::Sections::of(image, &files::Placed::of(image), base)?;
+        self.fill(image, &sections)
+    }
+
+    fn fill(&self, image: &ResolvedImage, sections: &sections::Sections) -> Result<String, Error> {
+        let template = image.template.clone();
+        match self.templates.render(&template, sections) {
+            Some(Ok(dockerfile)) => Ok(dockerfile),
+            Some(Err(source)) => Err(Error::Template { image: image.display(), template, source }),
+            None => {
+                let known = self.templates.names();
+                Err(Error::NoTemplate { image: image.display(), template, known })
+            }
+        }
     }
 }
 

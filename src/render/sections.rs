@@ -136,6 +136,9 @@ fn from(image: &ResolvedImage, shown: Option<&str>) -> String {
     let (note, default) = match &image.base {
         Base::Scratch => return Instruction::FromScratch.to_string(),
         Base::Reference(reference) => (None, reference.to_string()),
+        Base::Layout(layout) => {
+            (Some(format!("{}, as golden loads it", layout.written)), layout.local_name())
+        }
         Base::Requirement { repository, requirement } => {
             (Some(format!("the highest tag that {requirement} admits")), repository.to_string())
         }

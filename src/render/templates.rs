@@ -1,6 +1,7 @@
 //! The Dockerfile templates: the built-in ones, and the workspace's own. They give the order and the steps; values
 //! come in as instructions that are escaped already, so no template can break that.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use minijinja::syntax::SyntaxConfig;
@@ -42,17 +43,8 @@ impl Templates {
         names.collect::<std::collections::BTreeSet<_>>().into_iter().map(str::to_owned).collect()
     }
 
-    /// Renders a template. None when there is no such template.
-    pub(super) fn render(
-        &self,
-        name: &str,
-        sections: &impl Serialize,
-    ) -> Option<Result<String, minijinja::Error>> {
-        let known = self.own.contains_key(name) || BUILT_IN.iter().any(|(built_in, _)| *built_in == name);
-        known.then(|| {
-            let text = self.environment()?.get_template(name)?.render(Value::from(Serde(sections)))?;
-            Ok(tidy(&text))
-        })
+    fn has(&self, name: &str) -> bool {
+        self.own.contains_key(name) || BUILT_IN.iter().any(|(built_in, _)| *built_in == name)
     }
 
     fn environment(&self) -> Result<Environment<'_>, minijinja::Error> {
@@ -72,6 +64,45 @@ impl Templates {
             environment.add_template(name, text)?;
         }
         Ok(environment)
+    }
+}
+
+/// Templates that are compiled, once for all images that are rendered with them.
+#[derive(Debug)]
+pub(super) struct Compiled<'t> {
+    templates: &'t Templates,
+    environment: OnceCell<Environment<'t>>,
+}
+
+impl<'t> Compiled<'t> {
+    /// Templates that are compiled when the first one is needed.
+    pub(super) const fn new(templates: &'t Templates) -> Self {
+        Self { templates, environment: OnceCell::new() }
+    }
+
+    /// Renders a template. None when there is no such template.
+    pub(super) fn render(
+        &self,
+        name: &str,
+        sections: &impl Serialize,
+    ) -> Option<Result<String, minijinja::Error>> {
+        self.templates.has(name).then(|| {
+            let text = self.environment()?.get_template(name)?.render(Value::from(Serde(sections)))?;
+            Ok(tidy(&text))
+        })
+    }
+
+    /// All names, sorted.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.templates.names()
+    }
+
+    fn environment(&self) -> Result<&Environment<'t>, minijinja::Error> {
+        if let Some(environment) = self.environment.get() {
+            return Ok(environment);
+        }
+        let environment = self.templates.environment()?;
+        Ok(self.environment.get_or_init(|| environment))
     }
 }
 

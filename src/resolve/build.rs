@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::draft::{Draft, FileWish, Place, TrustWish, Wanted};
+use super::draft::{Draft, FileWish, LayoutWish, Place, TrustWish, Wanted};
 use super::image::{
     Base, Config, EnvValue, Family, Healthcheck, Invocation, Owner, Packages, Port, Protocol, Provenance,
     ResolvedImage, RunStep,
@@ -50,11 +50,20 @@ pub(super) fn draft(
     let broken = image.name.is_none() || image.version.is_none() || image.base.is_none();
     let name = image.name.or_else(|| "broken".parse().ok())?;
     let version = image.version.map_or(semver::Version::new(0, 0, 0), |version| version.0);
+    let layout = match &image.base {
+        Some(BaseSpec::Layout(layout)) => {
+            Some(LayoutWish { folder: maker.folder(&["image", "base"]), layout: layout.clone() })
+        }
+        _ => None,
+    };
     let (base, base_variant) = base(image.base.unwrap_or(BaseSpec::Scratch));
     let (labels, suppressed_labels) =
         labels(&spec.labels, name.as_str(), &version.to_string(), image.description.as_deref());
     let told = match &base {
-        Base::Scratch => Some(Family::Static),
+        Base::Scratch | Base::Layout(_) => {
+            let named = layout.as_ref().and_then(|wish| wish.layout.name.as_ref()?.parse().ok());
+            named.and_then(|name| family::of(&name)).or(Some(Family::Static))
+        }
         Base::Reference(reference) => family::of(reference),
         Base::Requirement { repository, .. } => family::of(&crate::reference::Reference {
             repository: repository.clone(),
@@ -71,11 +80,15 @@ pub(super) fn draft(
         family: image.family.map(written_family).or(told),
         template: image.template,
         base_variant,
+        layout,
         files: wishes,
         trust,
         place: maker.place(&["image", "name"]),
         base_place: maker.place(&["image", "base"]),
-        base_written: written_base(table),
+        base_written: match &base {
+            Base::Reference(_) | Base::Requirement { .. } => written_base(table),
+            Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
+        },
         packages_place: maker.place(&["packages"]),
         extra_places,
         image: ResolvedImage {
@@ -115,7 +128,8 @@ const fn written_family(family: crate::spec::values::Family) -> Family {
 
 fn base(spec: BaseSpec) -> (Base, Option<OptionalVariant>) {
     match spec {
-        BaseSpec::Scratch => (Base::Scratch, None),
+        // The layout is read with the other files.
+        BaseSpec::Scratch | BaseSpec::Layout(_) => (Base::Scratch, None),
         BaseSpec::Reference(reference) => (Base::Reference(reference), None),
         BaseSpec::Requirement { repository, version } => {
             (Base::Requirement { repository, requirement: version.0 }, None)
@@ -131,7 +145,7 @@ fn base(spec: BaseSpec) -> (Base, Option<OptionalVariant>) {
     }
 }
 
-/// The reference of a base as it stands in the spec.
+/// The reference of a base of a registry, as it stands in the spec.
 fn written_base(table: &Table<'_>) -> Option<String> {
     let string = |path: &[&str]| match entry(table, path)?.1.get_ref() {
         toml::de::DeValue::String(text) => Some(text.clone().into_owned()),

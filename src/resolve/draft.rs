@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::image::{Family, Owner, ResolvedImage};
+use crate::spec::base::LayoutSpec;
 
 /// An image that still lacks what only the disk and git know.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// The image, without files, certificates and provenance.
+    /// The image, without files, certificates, provenance and a base of a layout.
     pub image: ResolvedImage,
     /// Whether it lacks its name, version or base, so that only what it names elsewhere can be checked.
     pub broken: bool,
@@ -18,6 +19,8 @@ pub struct Draft {
     pub template: Option<String>,
     /// The variant of a workspace base: whether one was written, and which.
     pub base_variant: Option<crate::spec::image::OptionalVariant>,
+    /// Its base, when that is an image of a layout; until then it stands on scratch.
+    pub layout: Option<LayoutWish>,
     /// The files that it wants.
     pub files: Vec<FileWish>,
     /// The certificates that it wants.
@@ -26,7 +29,7 @@ pub struct Draft {
     pub place: Place,
     /// Where its base is written.
     pub base_place: Place,
-    /// The reference of its base as it is written; none for scratch's and the workspace's own.
+    /// The reference of its base as it is written; none for other bases than those of registries.
     pub base_written: Option<String>,
     /// Where its packages are written.
     pub packages_place: Place,
@@ -41,6 +44,15 @@ pub struct Place {
     pub file: PathBuf,
     /// The bytes.
     pub span: Range<usize>,
+}
+
+/// A base that is an image of an OCI layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayoutWish {
+    /// The folder that its path is relative to, relative to the workspace.
+    pub folder: PathBuf,
+    /// What is wanted.
+    pub layout: LayoutSpec,
 }
 
 /// A `[[files]]` entry.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::oci::Content;
 use crate::platform::Platform;
-use crate::reference::{Reference, RepositoryPath};
+use crate::reference::{Digest, Reference, RepositoryPath};
 use crate::tags::{TagRules, Variant};
 
 /// An image to be built.
@@ -81,6 +81,8 @@ pub enum Base {
     Scratch,
     /// An image of a registry (or, when it has none, of the engine).
     Reference(Reference),
+    /// An image of an OCI layout of the workspace.
+    Layout(Layout),
     /// The highest tag of a repository that a requirement admits (golden.lock, or the registry, tells which).
     Requirement {
         /// The repository, without tag and digest.
@@ -97,6 +99,31 @@ pub enum Base {
         /// The variant to take; the same one as the child's row or none.
         variant: Option<Variant>,
     },
+}
+
+/// An image of an OCI layout, found in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The base as it is written.
+    pub written: String,
+    /// The image's name in the layout, when one is written.
+    pub name: Option<String>,
+    /// The layout's absolute path.
+    pub directory: PathBuf,
+    /// What `digest` is of: a manifest's or an index's media type.
+    pub media_type: String,
+    /// The digest of the manifest or index.
+    pub digest: Digest,
+    /// Whether that digest is written.
+    pub pinned: bool,
+}
+
+impl Layout {
+    /// What the image is called in a Docker Engine, which can build on no other than its own.
+    #[must_use]
+    pub fn local_name(&self) -> String {
+        format!("localhost/golden/base:{}", self.digest.hex())
+    }
 }
 
 /// The family of a distribution.

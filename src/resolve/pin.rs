@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use semver::{Version, VersionReq};
 
-use super::image::{Base, ResolvedImage};
+use super::image::{Base, Layout, ResolvedImage};
 use crate::reference::{Digest, Reference, RepositoryPath, Tag};
 use crate::snapshot::{Observed, ObservedBase};
 
@@ -20,6 +20,8 @@ pub enum PinnedBase {
         /// Its digest: of the index, when it is one.
         digest: Digest,
     },
+    /// An image of an OCI layout.
+    Layout(Layout),
     /// An image that only the engine has.
     Local {
         /// The reference as it was written.
@@ -43,15 +45,16 @@ impl PinnedBase {
         match self {
             Self::Scratch => None,
             Self::Registry { reference, .. } | Self::Local { reference, .. } => Some(reference.to_string()),
+            Self::Layout(layout) => Some(layout.written.clone()),
             Self::Workspace { parent, .. } => Some(parent.clone()),
         }
     }
 
-    /// The digest that a registry knows it by.
+    /// The digest that a registry, or a layout, knows it by.
     #[must_use]
     pub const fn digest(&self) -> Option<&Digest> {
         match self {
-            Self::Registry { digest, .. } => Some(digest),
+            Self::Registry { digest, .. } | Self::Layout(Layout { digest, .. }) => Some(digest),
             Self::Scratch | Self::Local { .. } | Self::Workspace { .. } => None,
         }
     }
@@ -117,6 +120,7 @@ pub fn pin(
     let unknown = |base: String| Error::Unknown { image: image.display(), base };
     match &image.base {
         Base::Scratch => Ok(PinnedBase::Scratch),
+        Base::Layout(layout) => Ok(PinnedBase::Layout(layout.clone())),
         Base::Reference(reference) => {
             pin_reference(reference, observed).ok_or_else(|| unknown(reference.to_string()))
         }

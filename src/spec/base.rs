@@ -1,6 +1,7 @@
 //! `image.base`: a string, or a table that names an image of the workspace or a repository with a requirement.
 
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use serde::de::{self, MapAccess, Visitor};
 
 use super::image::OptionalVariant;
 use super::values::Requirement;
-use crate::reference::{Reference, Repository, RepositoryPath};
+use crate::reference::{Digest, Reference, Repository, RepositoryPath};
 
 /// What an image is built on, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum BaseSpec {
     Scratch,
     /// An image of a registry.
     Reference(Reference),
+    /// An image of an OCI layout.
+    Layout(LayoutSpec),
     /// The highest tag of a repository that a requirement admits.
     Requirement {
         /// The repository.
@@ -33,6 +36,58 @@ pub enum BaseSpec {
         /// Its variant; the empty string means the one without.
         variant: Option<OptionalVariant>,
     },
+}
+
+/// `oci:DIR[:NAME][@DIGEST]`, as skopeo and buildah name an image of a layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayoutSpec {
+    /// The folder, relative to the file.
+    pub directory: String,
+    /// The image's name in the layout, the annotation `org.opencontainers.image.ref.name`.
+    pub name: Option<String>,
+    /// The digest of its manifest or index.
+    pub digest: Option<Digest>,
+}
+
+/// What an image of a layout begins with.
+const LAYOUT: &str = "oci:";
+
+impl FromStr for LayoutSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let place = text.strip_prefix(LAYOUT).unwrap_or(text);
+        let (place, digest) = match place.rsplit_once('@') {
+            Some((place, digest)) if digest.starts_with("sha256:") => {
+                let digest = digest.parse().map_err(|error| format!("the base `{text}`: {error}"))?;
+                (place, Some(digest))
+            }
+            _ => (place, None),
+        };
+        let (directory, name) = match place.split_once(':') {
+            Some((directory, name)) => (directory, Some(name)),
+            None => (place, None),
+        };
+        if directory.is_empty() || name.is_some_and(str::is_empty) {
+            return Err(format!(
+                "the base `{text}` is not an image of a layout: write oci:DIR or oci:DIR:NAME"
+            ));
+        }
+        Ok(Self { directory: directory.to_owned(), name: name.map(str::to_owned), digest })
+    }
+}
+
+impl fmt::Display for LayoutSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{LAYOUT}{}", self.directory)?;
+        if let Some(name) = &self.name {
+            write!(f, ":{name}")?;
+        }
+        match &self.digest {
+            Some(digest) => write!(f, "@{digest}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The table forms in one shape.
@@ -76,12 +131,15 @@ impl<'de> Deserialize<'de> for BaseSpec {
             type Value = BaseSpec;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a reference, \"scratch\", { image = … } or { ref = …, version = … }")
+                f.write_str(
+                    "a reference, \"scratch\", \"oci:DIR\", { image = … } or { ref = …, version = … }",
+                )
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<BaseSpec, E> {
                 match text {
                     "scratch" => Ok(BaseSpec::Scratch),
+                    _ if text.starts_with(LAYOUT) => text.parse().map(BaseSpec::Layout).map_err(E::custom),
                     _ => text
                         .parse()
                         .map(BaseSpec::Reference)
@@ -105,7 +163,7 @@ impl JsonSchema for BaseSpec {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "A reference, \"scratch\", an image of this workspace, or a repository with a requirement",
+            "description": "A reference, \"scratch\", \"oci:DIR:NAME\" for an image of an OCI layout, an image of this workspace, or a repository with a requirement",
             "anyOf": [
                 { "type": "string" },
                 {
@@ -129,5 +187,29 @@ impl JsonSchema for BaseSpec {
                 }
             ]
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_of_a_layout() {
+        let digest = Digest::of(b"x");
+        for (text, directory, name, pinned) in [
+            ("oci:base", "base", None, false),
+            ("oci:../shared/base:team/app:1.0", "../shared/base", Some("team/app:1.0"), false),
+            (&format!("oci:base@{digest}"), "base", None, true),
+            (&format!("oci:ba@se:1@{digest}"), "ba@se", Some("1"), true),
+        ] {
+            let layout: LayoutSpec = text.parse().unwrap();
+            assert_eq!((layout.directory.as_str(), layout.name.as_deref()), (directory, name), "{text}");
+            assert_eq!(layout.digest.is_some(), pinned, "{text}");
+            assert_eq!(layout.to_string(), text);
+        }
+        for text in ["oci:", "oci::1", "oci:base:", "oci:base@sha256:12"] {
+            assert!(text.parse::<LayoutSpec>().is_err(), "{text}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::config::ConfigTable;
 use super::image::{CertsTable, FileTable, PackagesTable, RunTable, TagsTable};
 use super::policy::Policy;
 use super::values::{EnvSpec, LabelSpec};
+use crate::oci::layer::Compression;
 use crate::platform::Platform;
 use crate::reference::Host;
 
@@ -40,6 +41,21 @@ pub struct WorkspaceTable {
     pub templates: Vec<String>,
     /// Which engine builds, unless `--engine` says.
     pub engine: Option<EngineName>,
+    /// How the embedded engine compresses the layers that it makes.
+    pub compression: Compression,
+    /// The format of the manifests that the embedded engine makes.
+    pub format: Format,
+}
+
+/// The format of manifests, as `[workspace] format` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// The base's: Docker's schema 2 stays what it is, OCI too.
+    #[default]
+    Base,
+    /// OCI's, on every base.
+    Oci,
 }
 
 /// An engine, as `[workspace] engine` names it.

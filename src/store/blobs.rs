@@ -1,8 +1,13 @@
 //! The bytes of layers, wherever they are.
 
-use tokio::io::{AsyncRead, AsyncSeekExt as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncRead, AsyncSeekExt as _, ReadBuf};
 
 use crate::assemble::{Layer, LayerSource};
+use crate::reference::Digest;
 use crate::registry::{BlobSource, Registries};
 
 /// Opens layers: from memory, from a file, or streamed from the registry that has them.
@@ -45,7 +50,14 @@ impl BlobSource for LayerBlob<'_> {
                 Ok(Box::new(cursor))
             }
             LayerSource::File(path) => {
-                let mut file = tokio::fs::File::open(path).await?;
+                let named = |error: std::io::Error| {
+                    std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+                };
+                let mut file = tokio::fs::File::open(path).await.map_err(named)?;
+                let digest = &self.layer.descriptor.digest;
+                if offset == 0 && digest.algorithm() == "sha256" {
+                    return Ok(Box::new(Checked { file, hash: Sha256::new(), digest: digest.clone() }));
+                }
                 file.seek(std::io::SeekFrom::Start(offset)).await?;
                 Ok(Box::new(file))
             }
@@ -55,5 +67,31 @@ impl BlobSource for LayerBlob<'_> {
                 reader.map_err(std::io::Error::other)
             }
         }
+    }
+}
+
+/// A file that is compared with its digest at its end, as what comes from a registry is.
+struct Checked {
+    file: tokio::fs::File,
+    hash: Sha256,
+    digest: Digest,
+}
+
+impl AsyncRead for Checked {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.file).poll_read(context, buffer))?;
+        let new = &buffer.filled()[before..];
+        if !new.is_empty() {
+            self.hash.update(new);
+        } else if Digest::from_sha256(&self.hash.clone().finalize()) != self.digest && buffer.remaining() > 0
+        {
+            return Poll::Ready(Err(std::io::Error::other("it is not what its digest says")));
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -12,13 +12,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::destination::{Named, Written};
 use super::{Blobs, Error};
 use crate::assemble::Layer;
+use crate::oci::layout::REF_NAME;
 use crate::oci::{RawManifest, media};
 use crate::reference::{Digest, Reference};
 use crate::registry::BlobSource as _;
 use crate::workspace::fs;
 
-/// The annotation that names an image within a layout.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// How many layers are fetched at a time.
 const PARALLEL: usize = 4;
 

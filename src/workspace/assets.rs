@@ -9,11 +9,12 @@ use walkdir::WalkDir;
 
 use super::{certificates, discover};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::oci::Content;
+use crate::oci::{Content, layout};
 use crate::reference::Digest;
-use crate::resolve::draft::{Draft, FileWish, Place, TrustWish, Wanted};
-use crate::resolve::image::{Certificate, FileEntry, FileKind};
+use crate::resolve::draft::{Draft, FileWish, LayoutWish, Place, TrustWish, Wanted};
+use crate::resolve::image::{Base, Certificate, FileEntry, FileKind, Layout};
 use crate::resolve::target;
+use crate::spec::base::LayoutSpec;
 
 /// The longest file that certificates are read from, in bytes.
 const MAX_CERTIFICATES: u64 = 8 << 20;
@@ -59,6 +60,12 @@ impl<'a> Assets<'a> {
                 draft.files.iter().rev().find(|wish| inner.starts_with(wish.target.trim_end_matches('/')));
             if let Some(wish) = wish {
                 found.push(at(Diagnostic::error("spec.file", message), &wish.place));
+            }
+        }
+        if let Some(wish) = &draft.layout {
+            match self.layout(wish) {
+                Ok(layout) => draft.image.base = Base::Layout(layout),
+                Err(message) => found.push(at(Diagnostic::error("spec.base", message), &draft.base_place)),
             }
         }
         let mut certificates = Vec::new();
@@ -205,6 +212,39 @@ impl<'a> Assets<'a> {
 
     fn shown(&self, path: &Path) -> String {
         path.strip_prefix(self.root).unwrap_or(path).display().to_string()
+    }
+
+    /// The image of a layout that is a base, and that its manifest is there.
+    fn layout(&self, wish: &LayoutWish) -> Result<Layout, String> {
+        let LayoutSpec { directory, name, digest } = &wish.layout;
+        let shown = directory.as_str();
+        let folder = self.real(&inside(self.root, &wish.folder, directory)?, directory)?;
+        let not_one = |what: String| format!("`{shown}` is not an OCI layout: {what}");
+        if !folder.join("oci-layout").is_file() {
+            return Err(not_one("it has no file oci-layout".to_owned()));
+        }
+        let read = |path: &Path| {
+            let path = self.real(path, &self.shown(path))?;
+            super::fs::read(&path)
+                .map_err(|error| format!("`{}` cannot be read: {}", self.shown(&path), error.source))
+        };
+        let index = read(&folder.join("index.json"))?;
+        let found = layout::find(&index, name.as_deref(), digest.as_ref()).map_err(|error| match error {
+            layout::Error::Json(_) => not_one(error.to_string()),
+            _ => format!("the layout `{shown}`: {error}"),
+        })?;
+        let blob = folder.join("blobs").join(found.digest.algorithm()).join(found.digest.hex());
+        if found.digest.algorithm() == "sha256" && Digest::of(&read(&blob)?) != found.digest {
+            return Err(format!("`{}` is not what its name says", self.shown(&blob)));
+        }
+        Ok(Layout {
+            written: wish.layout.to_string(),
+            name: name.clone(),
+            directory: folder,
+            media_type: found.media_type,
+            digest: found.digest,
+            pinned: digest.is_some(),
+        })
     }
 
     fn trust(&mut self, wish: &TrustWish, found: &mut Diagnostics) -> Vec<Certificate> {

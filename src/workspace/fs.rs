@@ -26,14 +26,27 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 }
 
 /// Writes a file beside its place and then renames it, so that nobody sees half of it; makes the folders above it.
+/// When it returns, the content is on the disk.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_whole(path, bytes, true)
+}
+
+/// As [`write_atomic`], for what can be had again: it does not wait for the disk. After a crash of the machine the
+/// file may be empty, so that readers must notice what is not whole.
+pub fn write_cached(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_whole(path, bytes, false)
+}
+
+fn write_whole(path: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed("create", folder))?;
     let write = || {
         let mut file = tempfile::Builder::new().prefix(".golden-").tempfile_in(folder)?;
         file.write_all(bytes)?;
         share(file.as_file())?;
-        file.as_file().sync_all()?;
+        if durable {
+            file.as_file().sync_all()?;
+        }
         file.persist(path).map_err(|error| error.error)
     };
     write().map(drop).map_err(failed("write", path))

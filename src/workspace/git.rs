@@ -48,7 +48,11 @@ fn git(root: &Path, args: &[&str]) -> Command {
 }
 
 async fn ask(root: &Path, args: &[&str]) -> Option<String> {
-    let output = git(root, args).output().await.ok()?;
+    answer(git(root, args)).await
+}
+
+async fn answer(mut command: Command) -> Option<String> {
+    let output = command.output().await.ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -202,17 +206,32 @@ async fn last_commits(
     found
 }
 
-/// Files that differ between `since` and the working tree, new ones too, relative to the workspace. None when git
-/// does not know `since`.
-pub async fn changed_since(root: &Path, since: &str) -> Option<Vec<PathBuf>> {
+/// Files below the workspace, and below `folders` as far as they lie in the same repository, that differ between
+/// `since` and the working tree: changed, new or gone. All paths are absolute and without symbolic links. None when
+/// git does not know `since`.
+pub async fn changed_since(root: &Path, since: &str, folders: &[PathBuf]) -> Option<Vec<PathBuf>> {
     let commit = format!("{since}^{{commit}}");
     ask(root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]).await?;
-    let args =
-        ["diff", "--name-only", "-z", "--no-renames", "--relative", "--end-of-options", since, "--", "."];
-    let differing = ask(root, &args).await?;
-    let new = ask(root, &["ls-files", "--others", "--exclude-standard", "-z", "--", "."]).await?;
+    let top = PathBuf::from(ask(root, &["rev-parse", "--show-toplevel"]).await?.trim_end_matches('\n'));
+    let beside = folders.iter().filter(|folder| folder.starts_with(&top) && !folder.starts_with(root));
+    // Names of folders are not patterns.
+    let literal = |folder: &PathBuf| Some(format!(":(literal){}", folder.to_str()?));
+    let beside: Vec<String> = beside.filter_map(literal).collect();
+    let below = |args: &[&str]| {
+        let args: Vec<&str> =
+            args.iter().copied().chain(["--", "."]).chain(beside.iter().map(String::as_str)).collect();
+        let command = git(root, &args);
+        async { answer(command).await }
+    };
+    let differing = below(&["diff", "--name-only", "-z", "--no-renames", "--end-of-options", since]).await?;
+    let new = below(&["ls-files", "--others", "--exclude-standard", "--full-name", "-z"]).await?;
     let paths = differing.split('\0').chain(new.split('\0')).filter(|path| !path.is_empty());
-    Some(paths.map(PathBuf::from).collect())
+    Some(paths.map(|path| top.join(path)).collect())
+}
+
+/// The text of a file of the workspace as it was at a commit; none when there was none.
+pub async fn file_at(root: &Path, commit: &str, file: &str) -> Option<String> {
+    ask(root, &["show", "--end-of-options", &format!("{commit}:./{file}")]).await
 }
 
 /// Provenance of an image (7-rules 3). `epoch` is `SOURCE_DATE_EPOCH`.

@@ -48,9 +48,27 @@ pub struct LockedBase {
     /// When it was made, RFC 3339; for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// The digest of each platform, when it is an index.
+    /// The digest of each platform; of a single image, its own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub platforms: BTreeMap<Platform, Digest>,
+}
+
+impl LockedBase {
+    /// Whether the reference is what was asked for: the same, or a tag of the repository that has the requirement.
+    fn stands_for_itself(&self) -> bool {
+        match self.base.split_once(' ') {
+            Some((repository, _)) => {
+                self.reference.repository.to_string() == repository && self.reference.tag.is_some()
+            }
+            None => self.reference.to_string() == self.base,
+        }
+    }
+}
+
+/// The line of the entry with this number, counted from 0.
+fn line_of(text: &str, number: usize) -> usize {
+    let headers = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("[[base]]"));
+    headers.map(|(line, _)| line + 1).nth(number).unwrap_or(1)
 }
 
 /// The file as it is written.
@@ -71,6 +89,14 @@ pub enum Error {
     /// It is not what this program writes.
     #[error("golden.lock does not parse: {0}")]
     Parse(String),
+    /// It parses, and yet an entry cannot be right: somebody edited or merged it.
+    #[error("golden.lock:{line}: {what}")]
+    Entry {
+        /// The line of the entry's header.
+        line: usize,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A later program wrote it.
     #[error("golden.lock is of version {0}, and this program reads version {VERSION}")]
     Version(u32),
@@ -82,7 +108,7 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::File(_) => Vec::new(),
-            Self::Parse(_) => {
+            Self::Parse(_) | Self::Entry { .. } => {
                 vec!["restore it from version control, or delete it and run `golden update`".to_owned()]
             }
             Self::Version(_) => vec!["use a newer golden".to_owned()],
@@ -97,7 +123,19 @@ impl Lock {
         if file.version != VERSION {
             return Err(Error::Version(file.version));
         }
-        Ok(Self { bases: file.base.into_iter().map(|base| (base.base.clone(), base)).collect() })
+        let mut bases = BTreeMap::new();
+        for (number, base) in file.base.into_iter().enumerate() {
+            let refuse = |what| Err(Error::Entry { line: line_of(text, number), what });
+            if !base.stands_for_itself() {
+                let what = format!("`{}` is locked as {}, which is another image", base.base, base.reference);
+                return refuse(what);
+            }
+            if bases.contains_key(&base.base) {
+                return refuse(format!("`{}` is locked twice", base.base));
+            }
+            bases.insert(base.base.clone(), base);
+        }
+        Ok(Self { bases })
     }
 
     /// The text of the file, sorted, so that two machines write the same.
@@ -139,7 +177,7 @@ impl Lock {
 #[must_use]
 pub fn key(base: &Base) -> Option<String> {
     match base {
-        Base::Scratch | Base::Workspace { .. } => None,
+        Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
         Base::Reference(reference) if reference.digest.is_some() => None,
         Base::Reference(reference) => Some(reference.to_string()),
         Base::Requirement { repository, requirement } => Some(format!("{repository} {requirement}")),
@@ -171,5 +209,29 @@ mod tests {
         insta::assert_snapshot!(text);
         assert!(matches!(Lock::parse("version = 2"), Err(Error::Version(2))));
         assert!(matches!(Lock::parse("hello"), Err(Error::Parse(_))));
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_right_is_told_with_its_line() {
+        let entry = |base: &str, reference: &str| {
+            let digest = Digest::of(b"x");
+            format!("[[base]]\nbase = \"{base}\"\nreference = \"{reference}\"\ndigest = \"{digest}\"\n")
+        };
+        let told = |entries: &[String]| {
+            Lock::parse(&format!("version = 1\n{}", entries.concat())).unwrap_err().to_string()
+        };
+        let right = entry("a.example/b:1", "a.example/b:1");
+        assert_eq!(told(&[right.clone(), right.clone()]), "golden.lock:6: `a.example/b:1` is locked twice");
+        assert_eq!(
+            told(&[right, entry("a.example/c:1", "evil.example/c:1")]),
+            "golden.lock:6: `a.example/c:1` is locked as evil.example/c:1, which is another image"
+        );
+        assert_eq!(
+            told(&[entry("a.example/c ^1", "a.example/d:1")]),
+            "golden.lock:2: `a.example/c ^1` is locked as a.example/d:1, which is another image"
+        );
+        let broken = "version = 1\n[[base]]\nbase = \"a.example/b:1\"\nreference = \"a.example/b:1\"\ndigest = \"sha256:12\"\n";
+        let message = Lock::parse(broken).unwrap_err().to_string();
+        assert!(message.contains("line 5"), "{message}");
     }
 }

@@ -42,12 +42,12 @@ impl State {
     /// Makes the folder, with a `.gitignore` of `*` in it.
     pub fn make(&self) -> Result<(), Error> {
         let ignore = self.folder.join(".gitignore");
-        if ignore.exists() { Ok(()) } else { super::fs::write_atomic(&ignore, b"*\n") }
+        if ignore.exists() { Ok(()) } else { super::fs::write_cached(&ignore, b"*\n") }
     }
 
     /// Writes a file as a whole or not at all, and makes the folders above it.
     pub fn write(&self, file: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
         self.make()?;
-        super::fs::write_atomic(&self.path(file), bytes)
+        super::fs::write_cached(&self.path(file), bytes)
     }
 }

@@ -88,6 +88,133 @@ fn what_changed_and_what_is_built_on_it() {
     golden.run(&["matrix", "--changed", "--output=x"]).exit(2);
 }
 
+fn commit(golden: &Golden) {
+    git(golden, &["add", "-A"]);
+    git(golden, &["commit", "-qm", "more"]);
+}
+
+/// What changed since the last commit, and what that is built on.
+fn changed(golden: &Golden, workspace: &str) -> Vec<String> {
+    let run = golden.run(&["-w", workspace, "render", "--changed", "HEAD", "--format", "json"]).exit(0);
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let name = |image: &serde_json::Value| image["image"].as_str().unwrap().replace(":1.0.0", "");
+    json["images"].as_array().unwrap().iter().map(name).collect()
+}
+
+#[test]
+fn an_image_changes_with_all_that_it_is_made_of() {
+    let golden = Golden::new()
+        .file("fleet/golden.toml", "[workspace]\ntemplates = [\"../templates\"]\n")
+        .file(
+            "fleet/files/image.toml",
+            image("files", "\"scratch\"") + "[[files]]\nsource = \"../shared/*.conf\"\ntarget = \"/etc/\"\n",
+        )
+        .file(
+            "fleet/certs/image.toml",
+            image("certs", "\"scratch\"") + "[certs]\ntrust = [\"../ca/*.crt\"]\n",
+        )
+        .file("fleet/plain/image.toml", image("plain", "\"scratch\""))
+        .file("fleet/locked/image.toml", image("locked", "\"registry.example.com/a:1\""))
+        .file("fleet/other/image.toml", image("other", "\"registry.example.com/b:1\""))
+        .file("fleet/shared/one.conf", "1")
+        .file("fleet/shared/two.conf", "2")
+        .file("templates/README", "none yet")
+        .file("unrelated", "x");
+    let certificate = rcgen::generate_simple_self_signed(vec!["ca".to_owned()]).unwrap().cert.pem();
+    golden.write("fleet/ca/one.crt", &certificate);
+    git(&golden, &["init", "-q"]);
+    commit(&golden);
+    let names = || changed(&golden, "fleet");
+    assert_eq!(names(), [""; 0]);
+
+    // Files and certificates beside the image's folder: another one, one that is gone, one that is called otherwise.
+    golden.write("fleet/shared/three.conf", "3");
+    assert_eq!(names(), ["files"]);
+    commit(&golden);
+    git(&golden, &["mv", "fleet/shared/three.conf", "fleet/shared/four.conf"]);
+    assert_eq!(names(), ["files"]);
+    commit(&golden);
+    std::fs::remove_file(golden.path().join("fleet/shared/four.conf")).unwrap();
+    assert_eq!(names(), ["files"]);
+    commit(&golden);
+    golden.write("fleet/ca/two.crt", &certificate);
+    assert_eq!(names(), ["certs"]);
+    commit(&golden);
+
+    // An image that moved to another folder, and one that went.
+    git(&golden, &["mv", "fleet/plain", "fleet/simple"]);
+    assert_eq!(names(), ["plain"]);
+    commit(&golden);
+
+    // The lock belongs to the images whose base has another entry.
+    let entry = |base: &str, digest: char| {
+        let digest = digest.to_string().repeat(64);
+        format!(
+            "[[base]]\nbase = \"registry.example.com/{base}\"\nreference = \"registry.example.com/{base}\"\ndigest = \"sha256:{digest}\"\n"
+        )
+    };
+    golden.write("fleet/golden.lock", format!("version = 1\n{}{}", entry("a:1", '0'), entry("b:1", '0')));
+    assert_eq!(names(), ["locked", "other"]);
+    commit(&golden);
+    golden.write("fleet/golden.lock", format!("version = 1\n{}{}", entry("a:1", '1'), entry("b:1", '0')));
+    assert_eq!(names(), ["locked"]);
+    commit(&golden);
+
+    // Templates belong to all, wherever in the repository they lie; what lies beside does not count.
+    golden.write("unrelated", "y");
+    assert_eq!(names(), [""; 0]);
+    golden.write("templates/debian.Dockerfile.j2", "{{ base }}\n");
+    assert_eq!(names(), ["certs", "files", "locked", "other", "plain"]);
+}
+
+#[test]
+fn every_command_about_images_selects_by_what_changed() {
+    let golden = three();
+    git(&golden, &["init", "-q"]);
+    commit(&golden);
+    golden.write("b/new-file", "x");
+    assert_eq!(changed(&golden, "."), ["a", "b"], "with what it is built on");
+    for command in ["check", "render", "plan", "graph", "matrix"] {
+        let run = golden.run(&[command, "--changed", "HEAD", "--with-dependants"]).exit(0);
+        let all = run.stdout.clone() + &run.stderr;
+        if command == "check" {
+            assert!(all.contains("3 images are in order"), "{all}");
+        } else {
+            assert!(all.contains('c') && !all.contains("d:1.0.0"), "{command}: {all}");
+        }
+    }
+    assert_eq!(jobs(&golden, &["a", "--with-dependants"]), [["a"], ["b"], ["c"]]);
+    golden.run(&["build", "--changed", "HEAD", "--engine", "embedded"]).exit(0);
+    let built = |name: &str| golden.path().join(".golden/builds").join(name).exists();
+    assert_eq!([built("a"), built("b"), built("c"), built("d")], [true, true, false, false]);
+}
+
+#[test]
+fn a_failure_stops_only_what_depends_on_it() {
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", &(image("a", "\"scratch\"") + "[[run]]\nscript = \"true\"\n"))
+        .image("b", &image("b", "{ image = \"a\" }"))
+        .image("c", &image("c", "{ image = \"b\" }"))
+        .image("d", &image("d", "\"scratch\""))
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let run = golden.run(&["build"]).exit(1);
+    let rows: Vec<Vec<&str>> = run
+        .stdout
+        .lines()
+        .skip(1)
+        .map(|line| line.split("  ").filter(|cell| !cell.is_empty()).collect())
+        .collect();
+    let outcome = |name: &str| {
+        let row = rows.iter().find(|row| row[0].starts_with(name)).unwrap();
+        (row[1].trim().to_owned(), row.last().unwrap().trim().to_owned())
+    };
+    assert_eq!(outcome("a:").0, "failed");
+    let blocked = ("not begun".to_owned(), "a:1.0.0 did not get done".to_owned());
+    assert_eq!([outcome("b:"), outcome("c:")], [blocked.clone(), blocked]);
+    assert_eq!(outcome("d:").0, "built");
+}
+
 #[test]
 fn the_graph_of_a_fleet() {
     let golden = three();

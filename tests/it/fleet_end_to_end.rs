@@ -56,8 +56,8 @@ fn image(name: &str, base: &str, rest: &str) -> String {
     )
 }
 
-/// The services, whose version the test edits.
-fn service(version: &str) -> String {
+/// The services, whose version the tests edit.
+pub(crate) fn service(version: &str) -> String {
     image(
         "service/{{ matrix.language }}{{ matrix.line }}-{{ matrix.kind }}",
         "{ image = \"runtime/{{ matrix.language }}{{ matrix.line }}\" }",
@@ -160,6 +160,35 @@ pub(crate) fn assert_tags(image: &str, found: &BTreeMap<String, String>, expecte
     }
 }
 
+/// What a plan says of each image: what is done with it, and why.
+fn plan(golden: &Golden) -> BTreeMap<String, (String, String)> {
+    let run = golden.run(&["plan", "--format", "json"]).exit(0);
+    let plan: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let because = |image: &serde_json::Value| {
+        image["because"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join("; ")
+    };
+    let images = plan["images"].as_array().unwrap().iter();
+    images.map(|image| (text(&image["name"]), (text(&image["step"]), because(image)))).collect()
+}
+
+/// Asserts that these images are to be built and that all others are left alone; gives the reasons of the former.
+#[track_caller]
+fn assert_builds(golden: &Golden, mut expected: Vec<String>) -> BTreeMap<String, String> {
+    let plan = plan(golden);
+    assert_eq!(plan.len(), fleet().len());
+    let mut reasons = BTreeMap::new();
+    for (image, (step, because)) in plan {
+        match step.as_str() {
+            "build" => drop(reasons.insert(image, because)),
+            step => assert_eq!(step, "skip", "{image}: {because}"),
+        }
+    }
+    expected.sort();
+    assert_eq!(reasons.keys().cloned().collect::<Vec<_>>(), expected);
+    reasons
+}
+
 #[test]
 fn a_fleet_lives() {
     assert_eq!(fleet().len(), 47);
@@ -168,9 +197,15 @@ fn a_fleet_lives() {
 
     // Everything is new.
     golden.run(&["check"]).exit(0);
-    golden.run(&["plan"]).exit(0);
+    assert_builds(&golden, fleet());
     assert!(contents(&namespace).values().all(BTreeMap::is_empty), "a plan wrote to the registry");
-    golden.run(&["build", "--push"]).exit(0);
+    let built = golden.run(&["build", "--push", "--format", "json"]).exit(0);
+    let built: serde_json::Value = serde_json::from_str(&built.stdout).unwrap();
+    let by = |engine: &str| {
+        built["images"].as_array().unwrap().iter().filter(|image| image["engine"] == engine).count()
+    };
+    // What executes something is Docker's, and the rest needs no daemon.
+    assert_eq!((by("docker"), by("embedded")), (1 + LANGUAGES.len(), fleet().len() - 1 - LANGUAGES.len()));
     let first = contents(&namespace);
     for (image, tags) in &first {
         assert_tags(image, tags, &FIRST, &FIRST);
@@ -183,7 +218,9 @@ fn a_fleet_lives() {
 
     // An edit: the services get a new version, the rest stays.
     golden.write("service/image.toml", service("1.1.0"));
-    golden.run(&["plan"]).exit(0);
+    for because in assert_builds(&golden, services()).values() {
+        assert_eq!(because, "1.1.0 is not published yet");
+    }
     assert_eq!(contents(&namespace), first, "a plan wrote to the registry");
     golden.run(&["build", "--push"]).exit(0);
     let edited = contents(&namespace);
@@ -214,7 +251,10 @@ fn a_fleet_lives() {
     // The lock is refreshed: all that stands on it goes out as a revision, in one run.
     golden.run(&["update"]).exit(0);
     golden.run(&["outdated"]).exit(0);
-    golden.run(&["plan"]).exit(0);
+    for (image, because) in assert_builds(&golden, on_upstream()) {
+        let expected = if image == "platform/busybox" { "base moved sha256:" } else { "is built anew" };
+        assert!(because.contains(expected), "{image}: {because}");
+    }
     golden.run(&["build", "--push"]).exit(0);
     let revised = contents(&namespace);
     for (image, tags) in &revised {

@@ -1,7 +1,10 @@
 //! Publishing to a real registry: the fan-out, what may move, the same again, and several registries.
 
+use std::collections::BTreeSet;
+
 use golden::tags::{Latest, Rebuild, TagRules};
 
+use crate::support::breaker::Proxy;
 use crate::support::publisher::{Image, Publisher, fresh_name};
 use crate::support::services;
 
@@ -185,4 +188,79 @@ async fn revisions_are_numbered_over_all_registries() {
     let second = Publisher::new(&hosts[1..], 3);
     assert_eq!(shown(&second, &name, &[&a, &b, &c]).await, "1=c 1.0=c 1.0.0=c 1.0.0_r2=c latest=c");
     assert!(first.tags(&name).await.contains_key("1.0.0_r2"));
+}
+
+/// The requests of a run: method and path, without the repository, and without what is random in it.
+fn asked(proxy: &Proxy, name: &str) -> Vec<String> {
+    let short = |request: String| {
+        let request = request.replace(&format!("/v2/golden/{name}/"), "");
+        match request.split_once("blobs/uploads/") {
+            Some((method, _)) => format!("{method}blobs/uploads"),
+            None => request,
+        }
+    };
+    proxy.requests().into_iter().map(short).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tags_are_read_once_more_just_before_the_first_is_written() {
+    let proxy = Proxy::start(services::registry()).await;
+    let image = Image::new(&fresh_name("order"), "1.2.3");
+    Publisher::new(&[&proxy.host], 3).publish(&image).await.receipts();
+    let requests = asked(&proxy, &image.name);
+    let upload = ["POST blobs/uploads", "PUT blobs/uploads"];
+    let is_blob = |request: &&String| request.contains("blobs/");
+    let (blobs, others): (Vec<_>, Vec<_>) = requests.iter().partition(is_blob);
+    assert_eq!(blobs.iter().filter(|request| upload.contains(&request.as_str())).count(), 4, "{blobs:?}");
+    assert_eq!(blobs.len(), 6, "{blobs:?}");
+    let digest = image.digest();
+    let expected = [
+        "GET tags/list",
+        "GET tags/list",
+        "PUT manifests/1.2.3",
+        &format!("PUT manifests/{digest}"),
+        "PUT manifests/1.2",
+        "PUT manifests/1",
+        "PUT manifests/latest",
+    ];
+    assert_eq!(others[..expected.len()], expected, "{requests:?}");
+    let verified: BTreeSet<&str> =
+        others[expected.len()..others.len() - 1].iter().map(|r| r.as_str()).collect();
+    let tags = ["1", "1.2", "1.2.3", "latest"].map(|tag| format!("GET manifests/{tag}"));
+    assert_eq!(verified, tags.iter().map(String::as_str).collect(), "{requests:?}");
+    assert_eq!(others.last().unwrap().as_str(), "GET tags/list");
+    let last_blob = requests.iter().rposition(|request| request.contains("blobs/")).unwrap();
+    let decided = requests.iter().position(|request| request.starts_with("PUT manifests")).unwrap();
+    assert_eq!((requests[last_blob + 1].as_str(), decided), ("GET tags/list", last_blob + 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_two_images_share_travels_once() {
+    let proxy = Proxy::start(services::registry()).await;
+    let publisher = Publisher::new(&[&proxy.host], 3);
+    let names = [fresh_name("share"), fresh_name("share")];
+    let images = names.each_ref().map(|name| Image::new(name, "1.2.3").content("shared"));
+    // Their configs are equal too: two blobs in all.
+    let (first, second) = tokio::join!(publisher.publish(&images[0]), publisher.publish(&images[1]));
+    first.receipts();
+    second.receipts();
+    let requests = proxy.requests();
+    let count = |method: &str| {
+        requests.iter().filter(|r| r.starts_with(method) && r.contains("/blobs/uploads/")).count()
+    };
+    assert_eq!((count("PUT"), count("POST")), (2, 4), "{requests:?}");
+    for name in &names {
+        assert_eq!(publisher.tags(name).await["latest"], images[0].digest());
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_may_move_tells_what_it_named_before() {
+    let (publisher, name) = (publisher(), fresh_name("mutable"));
+    let rules = TagRules { immutable: false, ..TagRules::default() };
+    let (old, new) = (Image::new(&name, "1.2.3").content("old"), Image::new(&name, "1.2.3").content("new"));
+    publisher.publish(&old.clone().rules(rules.clone())).await.receipts();
+    let receipt = publisher.publish(&new.clone().rules(rules)).await.receipts().remove(0);
+    let told: Vec<_> = receipt.tags.iter().map(|tag| (tag.action.as_str(), tag.previous.clone())).collect();
+    assert_eq!(told, vec![("move", Some(old.digest())); 4]);
 }

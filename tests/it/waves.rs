@@ -1,41 +1,108 @@
 //! The waves of `golden matrix`, run as CI would: separate processes, separate workspaces, the registry alone in common.
 
-use std::process::Stdio;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use crate::fleet_end_to_end::{assert_tags, contents, fleet, namespace, workspace};
+use serde_json::Value;
+
+use crate::fleet_end_to_end::{assert_tags, contents, fleet, namespace, service, workspace};
+use crate::support::workspace::{Golden, Run};
+
+/// How many machines a CI has at once.
+const MACHINES: usize = 4;
+
+/// Runs the jobs of a wave, each a line of shell on a machine of its own that has nothing but the workspace.
+fn run_wave(lines: &[String], machine: impl Fn() -> Golden) {
+    let folder = Path::new(env!("CARGO_BIN_EXE_golden")).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var_os("PATH").unwrap().to_str().unwrap());
+    for together in lines.chunks(MACHINES) {
+        let running: Vec<_> = together
+            .iter()
+            .map(|line| {
+                let machine = machine();
+                assert!(!machine.path().join(".golden").exists());
+                let as_golden = machine.command(&[]);
+                let mut shell = Command::new("sh");
+                shell.args(["-ec", line]).current_dir(machine.path()).env_clear();
+                shell.envs(as_golden.get_envs().filter_map(|(key, value)| Some((key, value?))));
+                shell.env("PATH", &path).stdout(Stdio::piped()).stderr(Stdio::piped());
+                (line, shell.spawn().unwrap(), machine)
+            })
+            .collect();
+        for (line, child, _machine) in running {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+/// The waves as GitHub Actions reads them: lines of `$GITHUB_OUTPUT`, `fromJSON` of each wave, a job an entry.
+fn github(output: &str) -> Vec<Vec<String>> {
+    let outputs: BTreeMap<&str, &str> = output.lines().map(|line| line.split_once('=').unwrap()).collect();
+    let waves: usize = outputs["waves"].parse().unwrap();
+    assert_eq!(outputs.len(), waves + 1);
+    let wave = |number: usize| -> Vec<String> {
+        let matrix: Value = serde_json::from_str(outputs[format!("wave_{number}").as_str()]).unwrap();
+        let jobs = matrix["include"].as_array().unwrap();
+        jobs.iter().map(|job| job["image"].as_str().unwrap().to_owned()).collect()
+    };
+    (1..=waves).map(wave).collect()
+}
+
+/// The jobs of a GitLab pipeline by stage, as a YAML parser that is not ours reads them. What a job needs stands in
+/// an earlier stage.
+fn gitlab(output: &str) -> Vec<Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pipeline.yml");
+    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    std::fs::write(&file, output).unwrap();
+    let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
+    let read = Run::of(Command::new("python3").args(["-c", script]).arg(&file).output().unwrap()).exit(0);
+    let pipeline: Value = serde_json::from_str(&read.stdout).unwrap();
+    let words = |value: &Value| -> Vec<String> {
+        value.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    };
+    let mut done: BTreeSet<String> = BTreeSet::new();
+    let mut waves = Vec::new();
+    for stage in words(&pipeline["stages"]) {
+        let jobs = pipeline.as_object().unwrap().iter();
+        let jobs: Vec<_> = jobs.filter(|(_, job)| job["stage"].as_str() == Some(&stage)).collect();
+        assert!(!jobs.is_empty(), "{stage} has no job");
+        for (name, job) in &jobs {
+            let needs = words(&job["needs"]);
+            assert!(needs.iter().all(|need| done.contains(need)), "{name} comes before {needs:?}");
+        }
+        done.extend(jobs.iter().map(|(name, _)| (*name).clone()));
+        waves.push(jobs.iter().map(|(_, job)| words(&job["script"]).join("\n")).collect());
+    }
+    assert_eq!(pipeline.as_object().unwrap().len(), done.len() + 1, "a job without a stage");
+    waves
+}
+
+fn git(golden: &Golden, args: &[&str]) {
+    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"];
+    let status = Command::new("git").args(identity).args(args).current_dir(golden.path()).status().unwrap();
+    assert!(status.success(), "{args:?}");
+}
 
 #[test]
 fn waves_share_a_fleet_through_the_registry_alone() {
     let namespace = namespace();
     let planner = workspace(&namespace);
-    let matrix: serde_json::Value =
+    let waves = github(&planner.run(&["matrix", "--format", "github"]).exit(0).stdout);
+    assert_eq!(waves.len(), 3, "{waves:?}");
+    let json: Value =
         serde_json::from_str(&planner.run(&["matrix", "--format", "json"]).exit(0).stdout).unwrap();
-    let waves = matrix["waves"].as_array().unwrap();
-    assert_eq!(waves.len(), 3, "{matrix}");
+    let in_json = |wave: &Value| -> Vec<String> {
+        wave.as_array().unwrap().iter().map(|job| job["image"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(json["waves"].as_array().unwrap().iter().map(in_json).collect::<Vec<_>>(), waves);
+
     let mut built = Vec::new();
-    for wave in waves {
-        let images: Vec<String> =
-            wave.as_array().unwrap().iter().map(|job| job["image"].as_str().unwrap().to_owned()).collect();
-        // A few machines at once, as a CI has; each begins with nothing but the workspace.
-        for together in images.chunks(4) {
-            let machines: Vec<_> = together
-                .iter()
-                .map(|image| {
-                    let machine = workspace(&namespace);
-                    let child = machine
-                        .command(&["build", "--push", image])
-                        .stdout(Stdio::piped())
-                        .stderr(Stdio::piped())
-                        .spawn()
-                        .unwrap();
-                    (image, machine, child)
-                })
-                .collect();
-            for (image, _machine, child) in machines {
-                let output = child.wait_with_output().unwrap();
-                assert!(output.status.success(), "{image}: {}", String::from_utf8_lossy(&output.stderr));
-            }
-        }
+    for images in waves {
+        let lines: Vec<String> = images.iter().map(|image| format!("golden build --push {image}")).collect();
+        run_wave(&lines, || workspace(&namespace));
         built.extend(images);
         let published = contents(&namespace).values().filter(|tags| !tags.is_empty()).count();
         assert_eq!(published, built.len(), "a wave published what is not its own");
@@ -49,8 +116,60 @@ fn waves_share_a_fleet_through_the_registry_alone() {
         assert_tags(&image, &tags, &first, &first);
     }
 
-    // Nothing changed: no wave has a job.
+    // Nothing changed: there is nothing to do, for one process as for CI.
     let published = contents(&namespace);
     planner.run(&["build", "--push"]).exit(0);
     assert_eq!(contents(&namespace), published);
+    git(&planner, &["init", "-q"]);
+    git(&planner, &["add", "-A"]);
+    git(&planner, &["commit", "-qm", "published"]);
+    assert_eq!(planner.run(&["matrix", "--changed", "HEAD"]).exit(0).stdout, "waves=0\n");
+    let nothing = planner.run(&["matrix", "--format", "gitlab", "--changed", "HEAD"]).exit(0);
+    assert!(nothing.stdout.contains("nothing-to-build"), "{}", nothing.stdout);
+
+    // An edit: only what changed becomes jobs, and only that is published.
+    planner.write("service/image.toml", service("1.1.0"));
+    let pipeline = planner.run(&["matrix", "--format", "gitlab", "--changed", "HEAD"]).exit(0).stdout;
+    let waves = gitlab(&pipeline);
+    assert_eq!(waves.iter().map(Vec::len).collect::<Vec<_>>(), [24], "{pipeline}");
+    for lines in &waves {
+        run_wave(lines, || workspace(&namespace).image("service", &service("1.1.0")));
+    }
+    for (image, tags) in contents(&namespace) {
+        if image.starts_with("service/") {
+            assert_eq!(tags["latest"], tags["1.1.0"], "{image}");
+            assert_eq!(tags["1.0.0"], published[&image]["1.0.0"], "{image}");
+        } else {
+            assert_eq!(tags, published[&image], "{image}");
+        }
+    }
+}
+
+#[test]
+fn a_pipeline_of_a_whole_fleet_is_yaml_whatever_its_images_are_called() {
+    let image = |name: &str, base: &str| {
+        format!("[image]\nname = \"{name}\"\nversion = \"1.0.0+x\"\ndescription = \"x\"\nbase = {base}\n")
+    };
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", &image("cache", "\"scratch\""))
+        .image("b", &image("default", "{ image = \"cache\" }"))
+        .image(
+            "c",
+            &(image("true", "{ image = \"default\" }")
+                + "variant = \"{{ matrix.v }}\"\n[matrix]\nv = [\"slim\", \"fat\"]\n"),
+        );
+    let waves = gitlab(&golden.run(&["matrix", "--format", "gitlab"]).exit(0).stdout);
+    assert_eq!(
+        waves,
+        [
+            vec!["golden build --push cache"],
+            vec!["golden build --push default"],
+            vec!["golden build --push true:1.0.0+x-slim", "golden build --push true:1.0.0+x-fat"],
+        ]
+    );
+    for line in waves.concat() {
+        let pattern = line.rsplit(' ').next().unwrap();
+        golden.run(&["check", pattern]).exit(0);
+    }
 }

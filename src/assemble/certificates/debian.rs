@@ -4,15 +4,9 @@
 use super::super::overlay::Overlay;
 use super::super::tree::Node;
 use super::super::{Error, Stop};
-use super::{file, link, needs, rehash};
+use super::rehash::{Rehash, rehash};
+use super::{CONF, HOOKS, LOCAL, SHARED, STORE, TOOL, file, hooks, link, needs};
 use crate::resolve::ResolvedImage;
-
-const TOOL: &str = "usr/sbin/update-ca-certificates";
-const CONF: &str = "etc/ca-certificates.conf";
-const SHARED: &str = "usr/share/ca-certificates";
-const LOCAL: &str = "usr/local/share/ca-certificates";
-const STORE: &str = "etc/ssl/certs";
-const HOOKS: &str = "etc/ca-certificates/update.d";
 
 /// Places the certificates and does what the tool would do.
 pub(super) fn place(image: &ResolvedImage, overlay: &mut Overlay<'_>) -> Result<(), Stop> {
@@ -22,24 +16,25 @@ pub(super) fn place(image: &ResolvedImage, overlay: &mut Overlay<'_>) -> Result<
         overlay
             .place(file(&format!("{LOCAL}/{}", certificate.name), certificate.pem.clone().into_bytes()))?;
     }
+    let store = overlay.resolve(STORE)?;
     let (mut bundle, mut changed) = (Vec::new(), false);
     let conf = String::from_utf8_lossy(&conf).into_owned();
     for name in conf.lines().filter_map(|line| line.strip_prefix('!')) {
-        changed |= remove(overlay, name)?;
+        changed |= remove(overlay, &store, name)?;
     }
     for name in conf.lines().filter(|line| !line.is_empty() && !line.starts_with(['#', '!'])) {
         let path = format!("{SHARED}/{name}");
         if overlay.is_file(&path)? {
-            changed |= add(overlay, &path, &mut bundle)?;
+            changed |= add(overlay, &store, &path, &mut bundle)?;
         }
     }
     for path in local(overlay, LOCAL, 0)? {
-        changed |= add(overlay, &path, &mut bundle)?;
+        changed |= add(overlay, &store, &path, &mut bundle)?;
     }
     if changed {
-        rehash::rehash(overlay, STORE)?;
+        rehash(overlay, &store, Rehash::OpenSsl)?;
     }
-    overlay.place(file(&format!("{STORE}/ca-certificates.crt"), bundle))
+    overlay.place(file(&format!("{store}/ca-certificates.crt"), bundle))
 }
 
 /// Refuses what only the real tool can do: no tool, one that links in another way, hooks.
@@ -54,16 +49,10 @@ fn check_tool(overlay: &Overlay<'_>) -> Result<(), Stop> {
     if !overlay.is_file("usr/bin/openssl")? {
         return Err(needs("the base has no openssl, which update-ca-certificates calls").into());
     }
-    for name in overlay.list(HOOKS)? {
-        let path = overlay.resolve(&format!("{HOOKS}/{name}"))?;
-        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        let executable =
-            |node: &Node| matches!(node, Node::File { attributes, .. } if attributes.mode & 0o111 != 0);
-        if plain && overlay.entry(&path)?.is_some_and(executable) {
-            return Err(needs(&format!("the base's hook /{HOOKS}/{name}")).into());
-        }
+    match hooks(overlay)?.first() {
+        Some(name) => Err(needs(&format!("the base's hook /{HOOKS}/{name}")).into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The local certificates below a folder, links followed, as `find -L | sort` lists them.
@@ -85,9 +74,9 @@ fn local(overlay: &Overlay<'_>, folder: &str, depth: u32) -> Result<Vec<String>,
 }
 
 /// The tool's `add`: the link by name, and the certificate at the end of the bundle. Whether the link is new.
-fn add(overlay: &mut Overlay<'_>, path: &str, bundle: &mut Vec<u8>) -> Result<bool, Stop> {
+fn add(overlay: &mut Overlay<'_>, store: &str, path: &str, bundle: &mut Vec<u8>) -> Result<bool, Stop> {
     let name = base_name(path).replace(' ', "_").replace(['(', ')'], "=").replace(',', "_");
-    let (pem, target) = (format!("{STORE}/{name}.pem"), format!("/{path}"));
+    let (pem, target) = (format!("{store}/{name}.pem"), format!("/{path}"));
     let same = matches!(overlay.entry(&pem)?, Some(Node::Symlink(there)) if *there == target);
     if !same {
         overlay.place(link(&pem, &target))?;
@@ -101,8 +90,8 @@ fn add(overlay: &mut Overlay<'_>, path: &str, bundle: &mut Vec<u8>) -> Result<bo
 }
 
 /// The tool's `remove`. Whether there was a link.
-fn remove(overlay: &mut Overlay<'_>, name: &str) -> Result<bool, Stop> {
-    let pem = format!("{STORE}/{}.pem", base_name(name));
+fn remove(overlay: &mut Overlay<'_>, store: &str, name: &str) -> Result<bool, Stop> {
+    let pem = format!("{store}/{}.pem", base_name(name));
     let there = matches!(overlay.entry(&pem)?, Some(Node::Symlink(_)));
     if there {
         overlay.remove(&pem)?;

@@ -1,5 +1,6 @@
-//! `openssl rehash`: a link HASH.N for every file of a folder that holds exactly one certificate, where HASH is the
-//! subject's and N tells apart those that share it. The order of the links is openssl's own (apps/rehash.c).
+//! `openssl rehash`, and Alpine's `c_rehash`, from which it comes: a link HASH.N for every file of a folder that holds
+//! exactly one certificate, where HASH is the subject's and N tells apart those that share it. The order of the links
+//! is the program's own (OpenSSL's apps/rehash.c).
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use sha1::{Digest as _, Sha1};
 use super::super::overlay::Overlay;
 use super::super::tree::Node;
 use super::super::{Error, Stop};
-use super::{link, subject};
+use super::{link, needs, subject};
 
 /// What one file or link says about a hash.
 struct Claim {
@@ -25,8 +26,18 @@ struct Bucket {
     needed: usize,
 }
 
+/// Whose links they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rehash {
+    /// Debian's tool, which takes away links that lead nowhere, and `openssl rehash`.
+    OpenSsl,
+    /// `c_rehash`. It gives all new links of one hash the same number, so that the last of them is left; the next run
+    /// finds a number for another one.
+    Alpine,
+}
+
 /// Brings the links of a folder up to date.
-pub(super) fn rehash(overlay: &mut Overlay<'_>, folder: &str) -> Result<(), Stop> {
+pub(super) fn rehash(overlay: &mut Overlay<'_>, folder: &str, tool: Rehash) -> Result<(), Stop> {
     let mut buckets = BTreeMap::<u32, Bucket>::new();
     for name in overlay.list(folder)? {
         let path = format!("{folder}/{name}");
@@ -34,8 +45,7 @@ pub(super) fn rehash(overlay: &mut Overlay<'_>, folder: &str) -> Result<(), Stop
             Some(Node::Symlink(target)) => Some(target.clone()),
             _ => None,
         };
-        // The tool has removed links that lead nowhere before it calls openssl.
-        if target.is_some() && overlay.entry(&overlay.resolve(&path)?)?.is_none() {
+        if tool == Rehash::OpenSsl && target.is_some() && overlay.entry(&overlay.resolve(&path)?)?.is_none() {
             overlay.remove(&path)?;
             continue;
         }
@@ -51,7 +61,7 @@ pub(super) fn rehash(overlay: &mut Overlay<'_>, folder: &str) -> Result<(), Stop
         }
     }
     for (hash, bucket) in buckets {
-        bucket.settle(|number, file| {
+        bucket.settle(tool, |number, file| {
             let path = format!("{folder}/{hash:08x}.{number}");
             match file {
                 Some(file) => overlay.place(link(&path, file)),
@@ -77,12 +87,24 @@ fn certificate(overlay: &Overlay<'_>, path: &str, name: &str) -> Result<Option<(
     }
     let Some(bytes) = overlay.read(path)? else { return Ok(None) };
     let mut blocks = x509_parser::pem::Pem::iter_from_buffer(&bytes);
-    let (Some(Ok(block)), None) = (blocks.next(), blocks.next()) else { return Ok(None) };
-    if !matches!(block.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE") {
+    let (first, second) = (blocks.next(), blocks.next());
+    // A list of revoked ones gets links of another form, and a key beside its certificate counts with it as one.
+    let others = [&first, &second].into_iter().flatten().flatten();
+    let others = others.map(|block| block.label.as_str()).find(|label| !is_certificate(label));
+    if let Some(label) = others.filter(|label| label.contains("CRL") || label.contains("KEY")) {
+        return Err(needs(&format!("/{path} of the base has a {label}")).into());
+    }
+    let (Some(Ok(block)), None) = (first, second) else { return Ok(None) };
+    if !is_certificate(&block.label) {
         return Ok(None);
     }
     let hash = subject::hash(&block.contents).ok_or_else(|| Error::Certificate(format!("/{path}")))?;
     Ok(Some((hash, Sha1::digest(&block.contents).into())))
+}
+
+/// Whether a PEM block is a plain certificate.
+fn is_certificate(label: &str) -> bool {
+    matches!(label, "CERTIFICATE" | "X509 CERTIFICATE")
 }
 
 impl Bucket {
@@ -115,7 +137,11 @@ impl Bucket {
     }
 
     /// Gives out the numbers: links whose number is low enough stay, the rest are made or taken away.
-    fn settle(&self, mut write: impl FnMut(usize, Option<&str>) -> Result<(), Stop>) -> Result<(), Stop> {
+    fn settle(
+        &self,
+        tool: Rehash,
+        mut write: impl FnMut(usize, Option<&str>) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
         let stays = |claim: &Claim| claim.number.filter(|number| *number < self.needed);
         let mut taken: Vec<usize> = self.claims.iter().filter_map(stays).collect();
         for claim in self.claims.iter().filter(|claim| stays(claim).is_none()) {
@@ -123,7 +149,9 @@ impl Bucket {
                 // One of the first numbers is free: there are more of them than are taken.
                 let free = (0..=taken.len()).find(|number| !taken.contains(number)).unwrap_or_default();
                 write(free, Some(&claim.file))?;
-                taken.push(free);
+                if tool == Rehash::OpenSsl {
+                    taken.push(free);
+                }
             } else if let Some(number) = claim.number.filter(|number| !taken.contains(number)) {
                 write(number, None)?;
             }

@@ -28,7 +28,7 @@ impl Embedded {
         platform: &Platform,
     ) -> Result<BaseImage, Error> {
         let mut raw = self.manifest(reference, digest).await?;
-        let mut manifest = parse(&raw, reference)?;
+        let mut manifest = parse(&raw, &reference.to_string())?;
         if let Manifest::Index(index) = &manifest {
             let child = choose(index, platform).ok_or_else(|| Error::Platform {
                 reference: reference.to_string(),
@@ -36,7 +36,7 @@ impl Embedded {
                 has: platforms_of(index),
             })?;
             raw = self.manifest(reference, &child.digest).await?;
-            manifest = parse(&raw, reference)?;
+            manifest = parse(&raw, &reference.to_string())?;
         }
         let Manifest::Image(manifest) = manifest else {
             let what = "its index names another index".to_owned();
@@ -107,12 +107,13 @@ pub(super) fn of_assembled(image: &AssembledImage) -> Result<BaseImage, Error> {
     Ok(BaseImage::new(&manifest, &image.manifest.media_type, config, source)?)
 }
 
-fn parse(raw: &RawManifest, reference: &Reference) -> Result<Manifest, Error> {
-    raw.parse().map_err(|source| Error::Manifest { reference: reference.to_string(), source })
+/// Reads the manifest of a base of this name.
+pub(super) fn parse(raw: &RawManifest, reference: &str) -> Result<Manifest, Error> {
+    raw.parse().map_err(|source| Error::Manifest { reference: reference.to_owned(), source })
 }
 
 /// The image of an index for a platform: exactly this one, else one that names no variant.
-fn choose<'a>(index: &'a Index, platform: &Platform) -> Option<&'a Descriptor> {
+pub(super) fn choose<'a>(index: &'a Index, platform: &Platform) -> Option<&'a Descriptor> {
     let named = |wanted: &Platform| {
         let is = |child: &&Descriptor| child.platform.as_ref().is_some_and(|p| Platform::from(p) == *wanted);
         index.manifests.iter().find(is)
@@ -121,7 +122,7 @@ fn choose<'a>(index: &'a Index, platform: &Platform) -> Option<&'a Descriptor> {
 }
 
 /// The platforms of an index, for people. Attestations call themselves `unknown/unknown`.
-fn platforms_of(index: &Index) -> String {
+pub(super) fn platforms_of(index: &Index) -> String {
     let platforms = index.manifests.iter().filter_map(|child| child.platform.as_ref()).map(Platform::from);
     let names: Vec<String> = platforms.filter(|p| p.os != "unknown").map(|p| p.to_string()).collect();
     names.join(", ")

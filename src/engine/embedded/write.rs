@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Embedded, Error};
 use crate::assemble::LayerSource;
 use crate::oci::Content;
-use crate::oci::layer::{self, WrittenLayer};
+use crate::oci::layer::{self, Compression, WrittenLayer};
 use crate::oci::tar::{Entry, EntryKind};
 use crate::reference::Digest;
 
@@ -23,9 +23,9 @@ impl Embedded {
         mtime: u64,
     ) -> Result<(WrittenLayer, LayerSource), Error> {
         let key = key(&entries, mtime);
-        let folder = self.cache.join("blobs");
+        let (folder, compression) = (self.cache.join("blobs"), self.output.compression);
         let work = async {
-            let write = move || write(&entries, mtime, &folder);
+            let write = move || write(&entries, mtime, compression, &folder);
             match tokio::task::spawn_blocking(write).await {
                 Ok(result) => result,
                 Err(stopped) => Err(at(&self.cache)(std::io::Error::other(stopped))),
@@ -42,17 +42,23 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
 }
 
 /// Writes a layer into a file of the cache; a small one is read back and the file dropped.
-fn write(entries: &[Entry], mtime: u64, folder: &Path) -> Result<(WrittenLayer, LayerSource), Error> {
+fn write(
+    entries: &[Entry],
+    mtime: u64,
+    compression: Compression,
+    folder: &Path,
+) -> Result<(WrittenLayer, LayerSource), Error> {
     let content: u64 = entries.iter().map(size).sum();
     let open = |path: &Path| File::open(path).map_err(|error| named(path, &error));
     if content <= SMALL {
-        let (layer, bytes) = layer::write(entries, mtime, Vec::new(), open).map_err(at(folder))?;
+        let (layer, bytes) =
+            layer::write(entries, mtime, compression, Vec::new(), open).map_err(at(folder))?;
         return Ok((layer, LayerSource::Inline(bytes.into())));
     }
     std::fs::create_dir_all(folder).map_err(at(folder))?;
     let file = tempfile::Builder::new().prefix(".golden-").tempfile_in(folder).map_err(at(folder))?;
     let out = std::io::BufWriter::with_capacity(64 << 10, file);
-    let (layer, out) = layer::write(entries, mtime, out, open).map_err(at(folder))?;
+    let (layer, out) = layer::write(entries, mtime, compression, out, open).map_err(at(folder))?;
     let file = out.into_inner().map_err(|error| at(folder)(error.into_error()))?;
     let place = folder.join(layer.digest.hex());
     file.persist(&place).map_err(|error| at(&place)(error.error))?;

@@ -16,16 +16,20 @@ pub(super) static RULE: Rule = Rule {
 `[policy.base] allow` lists globs over the base in full, with its registry: `debian` is `docker.io/library/debian`.
 `*` stays within one part of the path, `**` does not. A glob may name the repository alone, or go on with the tag
 (`docker.io/library/debian:12*`) or digest. `scratch` is always allowed, and so is another image of the workspace,
-whose own base is judged.
+whose own base is judged. An image of an OCI layout is judged as it is written, so that `oci:**` allows all of them.
 ",
     check: Some(check),
 };
 
 fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let (Some(allow), Some(base)) = (&compiled.allow, subject.base) else { return };
-    let Some(repository) = base_repository(base) else { return };
-    let mut names = vec![repository.to_string()];
+    let mut names = match (base, base_repository(base)) {
+        (Base::Layout(layout), _) => vec![layout.written.clone()],
+        (_, Some(repository)) => vec![repository.to_string()],
+        (_, None) => return,
+    };
     if let Base::Reference(reference) = base {
+        let repository = &reference.repository;
         names.push(reference.to_string());
         names.extend(reference.tag.as_ref().map(|tag| format!("{repository}:{tag}")));
         names.extend(reference.digest.as_ref().map(|digest| format!("{repository}@{digest}")));

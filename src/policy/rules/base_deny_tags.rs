@@ -22,16 +22,22 @@ Name a version, or pin the base by digest alone.
 };
 
 fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let Some(Base::Reference(reference)) = subject.base else { return };
-    let tag = match (&reference.tag, &reference.digest) {
-        (Some(tag), _) => tag.as_str(),
-        (None, Some(_)) => return,
-        (None, None) => "latest",
+    let (tag, implied) = match subject.base {
+        Some(Base::Reference(reference)) => match (&reference.tag, &reference.digest) {
+            (Some(tag), _) => (tag.as_str(), ""),
+            (None, Some(_)) => return,
+            (None, None) => ("latest", ", which is meant where none is written"),
+        },
+        // What a layout calls an image need not be a reference; what follows the last colon is the tag of one that is.
+        Some(Base::Layout(layout)) => match layout.name.as_deref() {
+            Some(name) => (name.rsplit(':').next().unwrap_or(name), ""),
+            None => return,
+        },
+        _ => return,
     };
     if !compiled.deny_tags.iter().any(|glob| glob.is_match(tag)) {
         return;
     }
-    let implied = if reference.tag.is_none() { ", which is meant where none is written" } else { "" };
     found.push(
         Finding::new(format!("the base has the tag `{tag}`{implied}; the policy denies it"))
             .key(&["image", "base"], "tag is denied")

@@ -14,7 +14,7 @@ pub(super) static RULE: Rule = Rule {
     summary: "the base is pinned by digest",
     docs: "\
 `[policy.base] require_digest = true` asks that every base from a registry is pinned: by the reference itself
-(`NAME:TAG@sha256:…`) or by golden.lock. Only then does the same spec give the same image tomorrow.
+(`NAME:TAG@sha256:…`) or by golden.lock; an image of an OCI layout by `oci:DIR:NAME@sha256:…`. Only then does the same spec give the same image tomorrow.
 
 `golden update` writes golden.lock.
 ",
@@ -23,15 +23,23 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let Some(base) = subject.base.filter(|_| compiled.policy.base.require_digest) else { return };
-    let Some(repository) = base_repository(base) else { return };
-    let pinned = matches!(base, Base::Reference(reference) if reference.digest.is_some());
-    if pinned || subject.locked {
-        return;
-    }
+    let (name, help) = match base {
+        Base::Reference(reference) if reference.digest.is_some() => return,
+        Base::Layout(layout) if layout.pinned => return,
+        Base::Layout(layout) => {
+            (layout.written.clone(), format!("write {}@{}", layout.written, layout.digest))
+        }
+        _ if subject.locked => return,
+        _ => {
+            let Some(repository) = base_repository(base) else { return };
+            let help = "run `golden update` to write its digest into golden.lock, or write NAME:TAG@sha256:…";
+            (repository.to_string(), help.to_owned())
+        }
+    };
     found.push(
-        Finding::new(format!("the base `{repository}` is not pinned by digest"))
+        Finding::new(format!("the base `{name}` is not pinned by digest"))
             .key(&["image", "base"], "no digest")
             .asked_by(&["base", "require_digest"])
-            .help("run `golden update` to write its digest into golden.lock, or write NAME:TAG@sha256:…"),
+            .help(help),
     );
 }

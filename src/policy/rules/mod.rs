@@ -79,7 +79,7 @@ const fn base_repository(base: &Base) -> Option<&Repository> {
     match base {
         Base::Reference(reference) => Some(&reference.repository),
         Base::Requirement { repository, .. } => Some(repository),
-        Base::Scratch | Base::Workspace { .. } => None,
+        Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
     }
 }
 

@@ -43,13 +43,7 @@ fn manifest(raw: &RawManifest) -> Result<RawManifest, Error> {
     }
     manifest.media_type = Some(media::OCI_MANIFEST.to_owned());
     for part in manifest.layers.iter_mut().chain([&mut manifest.config]) {
-        let name = match part.media_type.as_str() {
-            media::DOCKER_CONFIG => media::OCI_CONFIG,
-            media::DOCKER_LAYER => media::OCI_LAYER,
-            media::DOCKER_LAYER_GZIP => media::OCI_LAYER_GZIP,
-            other => other,
-        };
-        part.media_type = name.to_owned();
+        part.media_type = media::as_oci(&part.media_type).to_owned();
     }
     Ok(RawManifest::new(media::OCI_MANIFEST, to_json(&manifest)))
 }

@@ -148,27 +148,29 @@ fn a_secret_of_the_command_line_reaches_its_step_and_no_output() {
     golden.run(&["build", "--no-cache"]).exit(2);
 }
 
-#[test]
-fn engines_of_the_workspace_make_one_index_with_a_child() {
+/// A parent and a child for two platforms, and an engine for each.
+fn on_two_engines(parent: &str, child: &str) -> Golden {
     let registry = services::registry();
-    let (parent, child) = (unique(), unique());
     let image = |name: &str, version: &str, base: &str| {
         format!(
             "[image]\nname = \"{name}\"\nversion = \"{version}\"\ndescription = \"x\"\nbase = {base}\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n\n[[files]]\ncontent = \"{name}\"\ntarget = \"/{name}\"\n"
         )
     };
-    let golden = Golden::new()
+    Golden::new()
         .workspace(&format!(
             "[[registry]]\nname = \"local\"\nhost = \"{registry}\"\n\n[[engine]]\nname = \"here\"\nhost = \"{}\"\nplatforms = [\"linux/amd64\"]\n\n[[engine]]\nname = \"there\"\nhost = \"{}\"\nplatforms = [\"linux/arm64\"]\n",
             services::docker_host(),
             services::docker_second()
         ))
-        .image("parent", &image(&parent, "1.2.3", "\"scratch\""))
-        .image("child", &image(&child, "2.0.0", &format!("{{ image = \"{parent}\" }}")))
-        .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
-    golden.run(&["build", "--engine", "docker", "--push"]).exit(0);
-    for (name, tags) in
-        [(&parent, ["1", "1.2", "1.2.3", "latest"]), (&child, ["2", "2.0", "2.0.0", "latest"])]
+        .image("parent", &image(parent, "1.2.3", "\"scratch\""))
+        .image("child", &image(child, "2.0.0", &format!("{{ image = \"{parent}\" }}")))
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+}
+
+/// Both images are in the registry with all their tags, each an index of both platforms.
+fn assert_indexes(parent: &str, child: &str) {
+    let registry = services::registry();
+    for (name, tags) in [(parent, ["1", "1.2", "1.2.3", "latest"]), (child, ["2", "2.0", "2.0.0", "latest"])]
     {
         let list: serde_json::Value = curl_json(&format!("http://{registry}/v2/{name}/tags/list"));
         let mut found: Vec<&str> =
@@ -184,9 +186,51 @@ fn engines_of_the_workspace_make_one_index_with_a_child() {
             .collect();
         assert_eq!(platforms, ["amd64", "arm64"]);
     }
+}
+
+#[test]
+fn engines_of_the_workspace_make_one_index_with_a_child() {
+    let (parent, child) = (unique(), unique());
+    let golden = on_two_engines(&parent, &child);
+    golden.run(&["build", "--engine", "docker", "--push"]).exit(0);
+    assert_indexes(&parent, &child);
     let again = golden.run(&["build", "--engine", "docker", "--push"]).exit(0);
     assert!(again.stdout.contains("unchanged"), "{}", again.stdout);
     golden.run(&["verify"]).exit(0);
+}
+
+#[test]
+fn what_several_engines_built_is_pushed_later() {
+    let (parent, child) = (unique(), unique());
+    let golden = on_two_engines(&parent, &child);
+    golden.run(&["build", "--engine", "docker"]).exit(0);
+    let record = golden.path().join(format!(".golden/builds/{child}/2.0.0.json"));
+    let record: serde_json::Value = serde_json::from_reader(std::fs::File::open(record).unwrap()).unwrap();
+    let names: Vec<&str> =
+        record["parts"].as_array().unwrap().iter().filter_map(|part| part["engine"].as_str()).collect();
+    assert_eq!(names.len(), 2);
+    assert!(names.contains(&"here") && names.contains(&"there"), "{names:?}");
+
+    let pushed = golden.run(&["push"]).exit(0);
+    assert!(!pushed.stderr.contains("on the engine"), "it was built again: {}", pushed.stderr);
+    assert_indexes(&parent, &child);
+    golden.run(&["verify"]).exit(0);
+}
+
+#[test]
+fn a_part_that_an_engine_lost_cannot_be_pushed() {
+    let (parent, child) = (unique(), unique());
+    let golden = on_two_engines(&parent, &child);
+    golden.run(&["build", "--engine", "docker", &parent]).exit(0);
+    let removed = std::process::Command::new("docker")
+        .args(["-H", services::docker_second(), "rmi", "--force"])
+        .args(["1.2.3", "1.2", "1", "latest"].map(|tag| format!("{}/{parent}:{tag}", services::registry())))
+        .output()
+        .unwrap();
+    assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+    let run = golden.run(&["push", &parent]).exit(1);
+    assert!(run.stderr.contains("has not been built"), "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("golden build {parent}")), "{}", run.stderr);
 }
 
 fn curl_json(url: &str) -> serde_json::Value {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use golden::assemble::{Assembled, AssembledImage, Layer, LayerSource};
 use golden::engine::{Artifact, BuiltImage, EngineKind};
 use golden::event::Events;
-use golden::observe::{self, LabelCache};
+use golden::observe::{self, ConfigCache};
 use golden::oci::{Descriptor, ImageConfig, RawManifest, media};
 use golden::plan::{self, Plan, PlanOptions};
 use golden::platform::Platform;
@@ -70,7 +70,7 @@ impl Publisher {
     pub(crate) async fn plan(&self, images: &[&Image]) -> Result<(Vec<Recipe>, Plan), observe::Error> {
         let recipes: Vec<Recipe> = images.iter().map(|image| image.recipe()).collect();
         let mut observed = Observed::default();
-        let cache = LabelCache::of(self.state());
+        let cache = ConfigCache::of(self.state());
         observe::repositories(&recipes, &self.destinations, &self.registries, &cache, &mut observed).await?;
         let options = PlanOptions { destinations: self.destinations.clone(), force: self.force };
         let plan = plan::plan(&recipes, &observed, &options).unwrap();

@@ -95,11 +95,11 @@ impl FakeRegistry {
             repository.blobs.insert(digest.clone(), bytes);
             (digest, size)
         };
+        let (layer, layer_size) = blob(content.as_bytes().to_vec());
         let config = json!({ "architecture": "amd64", "os": "linux", "created": "2024-05-06T07:08:09Z",
             "config": { "Labels": { "content": content, "org.opencontainers.image.version": "1.2.3" } },
-            "rootfs": { "type": "layers", "diff_ids": [] } });
+            "rootfs": { "type": "layers", "diff_ids": [&layer] } });
         let (config, config_size) = blob(config.to_string().into_bytes());
-        let (layer, layer_size) = blob(content.as_bytes().to_vec());
         let media_type = golden::oci::media::OCI_MANIFEST;
         let manifest = json!({ "schemaVersion": 2, "mediaType": media_type,
             "config": { "mediaType": golden::oci::media::OCI_CONFIG, "digest": config, "size": config_size },

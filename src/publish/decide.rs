@@ -1,4 +1,4 @@
-//! The second decision: fresh tag lists, real digests, every registry, before anything is written.
+//! The second decision: fresh tag lists, real digests, every registry, just before the first tag is written.
 
 use futures_util::future::try_join_all;
 
@@ -7,18 +7,11 @@ use crate::engine::Artifact;
 use crate::observe;
 use crate::oci::{Manifest, RawManifest};
 use crate::plan::{Content, PlannedAction, PlannedDestination, Step};
-use crate::reference::{Digest, Target};
+use crate::reference::{Digest, Tag, Target};
 use crate::registry::Registry;
 use crate::tags::{self, Existing, FanOut, Move, Standing};
 
-/// An image about which everything is decided and nothing is written yet.
-#[derive(Debug)]
-pub struct Prepared<'a> {
-    pub(super) job: Job<'a>,
-    pub(super) places: Vec<Place<'a>>,
-}
-
-/// One registry in which something is to be done.
+/// One registry in which something is to be done, and what is to be done there.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     pub(super) registry: Registry,
@@ -28,21 +21,31 @@ pub(super) struct Place<'a> {
     pub(super) moves: Vec<Move>,
     /// The manifest, when the registry has it already.
     pub(super) there: Option<RawManifest>,
+    /// What the immutable tag names before it is put.
+    pub(super) was: Option<Digest>,
 }
 
 /// Reads every destination's tags anew and decides. A refusal anywhere, or a registry that cannot be read, stops the
 /// image everywhere (7-rules 25).
-pub async fn prepare(job: Job<'_>) -> Result<Prepared<'_>, Error> {
-    if let Step::Refuse { because } = &job.planned.step {
-        return Err(Error::Refused { image: job.image().to_owned(), because: because.clone() });
-    }
-    let busy = job.planned.destinations.iter().filter(|planned| !planned.is_quiet());
-    let places = try_join_all(busy.map(|planned| place(&job, planned))).await?;
+pub(super) async fn decide<'a>(job: &Job<'a>) -> Result<Vec<Place<'a>>, Error> {
+    let places = try_join_all(job.busy().map(|planned| place(job, planned))).await?;
     let because: Vec<String> = places.iter().flat_map(refusals).collect();
-    if !because.is_empty() {
-        return Err(Error::Refused { image: job.image().to_owned(), because });
+    if because.is_empty() {
+        return Ok(places);
     }
-    Ok(Prepared { job, places })
+    Err(Error::Refused { image: job.image().to_owned(), because })
+}
+
+impl Place<'_> {
+    /// Reads the tags once more, for a release that comes long after the decision. The content is there by now, and
+    /// only moving tags are still to be decided.
+    pub(super) async fn refresh(&mut self, job: &Job<'_>) -> Result<(), Error> {
+        let rules = &job.recipe.image.tags;
+        let list = self.registry.tags(&self.planned.repository.path).await?;
+        self.existing = Existing::new(&list, self.out.variant.as_ref(), &rules.withdrawn);
+        self.moves = tags::decide(&self.out, &self.existing, rules, Standing::Same);
+        Ok(())
+    }
 }
 
 fn refusals<'a>(place: &'a Place<'_>) -> impl Iterator<Item = String> + 'a {
@@ -56,7 +59,13 @@ async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Pla
     let out = tags::fan_out(&job.planned.publish, image.variant.as_ref(), &image.tags)?;
     let list = registry.tags(&planned.repository.path).await?;
     let existing = Existing::new(&list, image.variant.as_ref(), &image.tags.withdrawn);
-    let there = already_there(job, planned, &registry, &out, &existing).await?;
+    let full = out.full();
+    let found = match existing.has(full) {
+        true => registry.get_manifest(&planned.repository.path, &Target::from(full)).await?,
+        false => None,
+    };
+    let was = found.as_ref().map(|found| found.digest.clone());
+    let there = already_there(job, planned, &registry, full, found).await?;
     let standing = if there.is_some() { Standing::Same } else { Standing::Different };
     let moves = tags::decide(&out, &existing, &image.tags, standing);
     if let Some((decided, planned_move)) = moves
@@ -68,7 +77,7 @@ async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Pla
             format!("it was to stay on {}", planned_move.from.as_deref().unwrap_or("a higher version"));
         return Err(Error::Raced { repository: planned.repository.clone(), tag: decided.tag.clone(), what });
     }
-    Ok(Place { registry, planned, out, existing, moves, there })
+    Ok(Place { registry, planned, out, existing, moves, there, was })
 }
 
 /// The manifest under the immutable tag, when it is the content that is to be published.
@@ -76,13 +85,9 @@ async fn already_there(
     job: &Job<'_>,
     planned: &PlannedDestination,
     registry: &Registry,
-    out: &FanOut,
-    existing: &Existing,
+    full: &Tag,
+    found: Option<RawManifest>,
 ) -> Result<Option<RawManifest>, Error> {
-    let full = out.full();
-    let path = &planned.repository.path;
-    let found =
-        if existing.has(full) { registry.get_manifest(path, &Target::from(full)).await? } else { None };
     let raced =
         |what: String| Error::Raced { repository: planned.repository.clone(), tag: full.clone(), what };
     match (&planned.content, found) {

@@ -1,0 +1,234 @@
+//! The login of the GOLDEN_ variables reaches the registry that was chosen as the destination, and nobody else.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::server::{Answer, Seen, Server, handler};
+use crate::support::workspace::{Golden, Run};
+
+const USER: &str = "robot";
+const PASSWORD: &str = "s3cret~of-the>team";
+
+fn login() -> String {
+    format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")))
+}
+
+/// A registry that wants the team's login and gives `challenge` to those who lack it.
+fn locked(challenge: &str) -> FakeRegistry {
+    let authorization = Some((login(), challenge.to_owned()));
+    let registry = FakeRegistry::start(Behaviour { authorization, ..Behaviour::default() });
+    registry.image("golden/app", "a", &["1.2.2", "1.2", "1", "latest"]);
+    registry.image("base/app", "b", &["1.2.3"]);
+    registry
+}
+
+/// No request of these carries a login of any kind.
+#[track_caller]
+fn saw_no_login(requests: &[Seen], what: &str) {
+    for seen in requests {
+        assert_eq!(seen.header("authorization"), None, "{what}: {} {}", seen.method, seen.path);
+    }
+}
+
+/// A workspace with two registries, the first of which is the default; its image is built on the second.
+fn workspace(team: &str, mirror: &str) -> Golden {
+    let table = |name: &str, host: &str| {
+        format!("[[registry]]\nname = \"{name}\"\nhost = \"{host}\"\nnamespace = \"golden\"\n")
+    };
+    Golden::new()
+        .workspace(&(table("team", team) + &table("mirror", mirror)))
+        .image(
+            "app",
+            &format!("[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"{mirror}/base/app:1.2.3\"\n"),
+        )
+        .file(
+            "golden.lock",
+            format!(
+                "version = 1\n\n[[base]]\nbase = \"{mirror}/base/app:1.2.3\"\nreference = \"{mirror}/base/app:1.2.3\"\ndigest = \"sha256:{}\"\n",
+                "0".repeat(64)
+            ),
+        )
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .env("GOLDEN_REGISTRY_USER", USER)
+        .env("GOLDEN_REGISTRY_PASSWORD", PASSWORD)
+}
+
+/// Every command that asks a registry, as somebody in that workspace writes it. `{mirror}` is the second registry.
+const COMMANDS: [&str; 18] = [
+    "outdated",
+    "update",
+    "graph",
+    "plan",
+    "build",
+    "build --push",
+    "push",
+    "verify",
+    "verify --deep {mirror}/golden/app:1.2.2",
+    "rollback app --to 1.2.2 --yes",
+    "ls {mirror}",
+    "ls {mirror}/golden/app",
+    "inspect {mirror}/golden/app:1.2.2",
+    "audit {mirror}/golden/app:1.2.2",
+    "prune app --keep 1 --dry-run",
+    "prune {mirror}/golden/app --keep 1 --yes",
+    "delete {mirror}/golden/app:1.2.2 --all-tags --yes",
+    "delete {mirror}/golden/app:1.2.2 --untag --yes",
+];
+
+fn run(golden: &Golden, command: &str, mirror: &str) -> Run {
+    let command = command.replace("{mirror}", mirror);
+    golden.run(&command.split(' ').collect::<Vec<_>>())
+}
+
+#[test]
+fn a_registry_that_was_not_chosen_never_sees_it() {
+    let tokens = Server::start(handler(|_| Answer::new(200, r#"{"token":"anonymous"}"#)));
+    let bearer = format!("Bearer realm=\"http://{}/token\",service=\"s\"", tokens.host());
+    for challenge in ["Basic realm=\"r\"", &bearer] {
+        for command in COMMANDS {
+            let (team, mirror) = (locked("Basic realm=\"r\""), locked(challenge));
+            let run = run(&workspace(&team.host(), &mirror.host()), command, &mirror.host());
+            let seen = mirror.server.seen();
+            for seen in &seen {
+                let sent = seen.header("authorization");
+                assert!(
+                    sent.is_none_or(|sent| sent == "Bearer anonymous"),
+                    "{command}: {} {}: {sent:?}\n{}",
+                    seen.method,
+                    seen.path,
+                    run.stderr
+                );
+            }
+            let about_the_mirror = command.contains("{mirror}") || command == "outdated";
+            assert!(!about_the_mirror || !seen.is_empty(), "{command} asked nothing: {}", run.stderr);
+        }
+    }
+    assert!(!tokens.seen().is_empty());
+    saw_no_login(&tokens.seen(), "the token server");
+}
+
+#[test]
+fn the_chosen_one_gets_it_however_it_was_chosen() {
+    let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
+    let golden = workspace(&team.host(), &mirror.host());
+    let inspect = |registry: &FakeRegistry| format!("inspect {}/golden/app:1.2.2", registry.host());
+    run(&golden, &inspect(&team), "").exit(0);
+    run(&golden, &inspect(&mirror), "").exit(1);
+    run(&golden, &format!("{} --registry mirror", inspect(&mirror)), "").exit(0);
+    run(&golden, &format!("{} --registry mirror", inspect(&team)), "").exit(1);
+    run(&golden, &format!("{} --all-registries", inspect(&mirror)), "").exit(0);
+    run(&golden, "verify --registry mirror app", "").exit(5);
+    run(&golden, "rollback app --to 1.2.2 --yes", "").exit(0);
+    let elsewhere = Golden::new().env("GOLDEN_REGISTRY_USER", USER).env("GOLDEN_REGISTRY_PASSWORD", PASSWORD);
+    run(&elsewhere, &inspect(&mirror), "").exit(0);
+    let elsewhere = elsewhere.env("GOLDEN_REGISTRY", &team.host());
+    run(&elsewhere, &inspect(&mirror), "").exit(1);
+    let delete = format!("delete {}/golden/app:1.2.2 --all-tags --yes", mirror.host());
+    run(&elsewhere, &delete, "").exit(1);
+    assert_eq!(mirror.tags("golden/app").len(), 4);
+}
+
+#[test]
+fn of_several_registries_that_are_named_none_gets_it() {
+    let (one, two) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
+    let golden = Golden::new().env("GOLDEN_REGISTRY_USER", USER).env("GOLDEN_REGISTRY_PASSWORD", PASSWORD);
+    let command =
+        format!("delete {}/golden/app:1.2.2 {}/golden/app:1.2.2 --all-tags --yes", one.host(), two.host());
+    run(&golden, &command, "").exit(1);
+    saw_no_login(&one.server.seen(), "the first");
+    saw_no_login(&two.server.seen(), "the second");
+}
+
+#[test]
+fn a_promotion_gives_it_to_its_destination_alone() {
+    let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
+    let golden = workspace(&team.host(), &mirror.host());
+    let command = format!("promote {}/golden/app:1.2.2 {}/copy", team.host(), mirror.host());
+    run(&golden, &command, "").exit(1);
+    saw_no_login(&team.server.seen(), "the source");
+    // The source's own login comes from where logins are kept.
+    let auth = STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    golden.write(".docker/config.json", format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, team.host()));
+    run(&golden, &command, "").exit(0);
+    assert_eq!(mirror.tags("copy").len(), 1);
+}
+
+/// Where the chosen registry sends people elsewhere, the login stays behind; also when elsewhere asks for one.
+#[test]
+fn it_does_not_follow_a_redirect_nor_an_upload_elsewhere() {
+    let elsewhere = Server::start(handler(|seen| match seen.method.as_str() {
+        "PUT" => Answer::new(201, ""),
+        _ => Answer::new(401, "who are you?").header("www-authenticate", "Basic realm=\"elsewhere\""),
+    }));
+    let target = format!("http://{}", elsewhere.host());
+    let instead = move |seen: &Seen| {
+        let known = seen.header("authorization") == Some(&login());
+        match (known, seen.method.as_str()) {
+            (true, "GET") if seen.path.contains("/blobs/") => {
+                Some(Answer::new(307, "").header("location", format!("{target}{}", seen.path)))
+            }
+            (true, "POST") => {
+                Some(Answer::new(202, "").header("location", format!("{target}/upload?state=1")))
+            }
+            _ => None,
+        }
+    };
+    let team = FakeRegistry::start(Behaviour {
+        authorization: Some((login(), "Basic realm=\"r\"".to_owned())),
+        instead: Some(Arc::new(instead)),
+        ..Behaviour::default()
+    });
+    team.image("golden/app", "a", &["1.2.2"]);
+    let golden = workspace(&team.host(), "mirror.example.com");
+    run(&golden, &format!("inspect {}/golden/app:1.2.2", team.host()), "").exit(1);
+    let source = FakeRegistry::start(Behaviour::default());
+    source.image("app", "other", &["1.2.3"]);
+    let promoted = format!("promote {}/app:1.2.3 {}/golden/app", source.host(), team.host());
+    run(&golden, &promoted, "").exit(1);
+    let methods: Vec<String> = elsewhere.seen().iter().map(|seen| seen.method.clone()).collect();
+    assert!(methods.contains(&"GET".to_owned()) && methods.contains(&"PUT".to_owned()), "{methods:?}");
+    saw_no_login(&elsewhere.seen(), "elsewhere");
+}
+
+/// A registry's CA and scheme hold for the bases that it has, whether it is a destination or not.
+#[test]
+fn a_base_is_read_with_the_settings_of_its_registry() {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = tokio_rustls::rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![key.cert.der().clone()],
+            tokio_rustls::rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der())
+                .unwrap(),
+        )
+        .unwrap();
+    let mirror = FakeRegistry::with_tls(Behaviour::default(), Some(config));
+    mirror.image("base/app", "b", &["1.2.3"]);
+    let host = format!("localhost:{}", mirror.server.port);
+    let plain = FakeRegistry::start(Behaviour::default());
+    plain.image("base/app", "p", &["1.2.3"]);
+    // An address of this machine that is no loopback address by its name.
+    let other = format!("0.0.0.0:{}", plain.server.port);
+    let team = FakeRegistry::start(Behaviour::default());
+    let golden = Golden::new()
+        .workspace(&format!(
+            "[[registry]]\nname = \"team\"\nhost = \"{}\"\n[[registry]]\nname = \"mirror\"\nhost = \"{host}\"\nca = \"ca.crt\"\n\
+             [[registry]]\nname = \"plain\"\nhost = \"{other}\"\nhttp = true\n",
+            team.host()
+        ))
+        .file("ca.crt", key.cert.pem())
+        .image("one", &format!("[image]\nname = \"one\"\nversion = \"1.0.0\"\nbase = \"{host}/base/app:1.2.3\"\n"))
+        .image("two", &format!("[image]\nname = \"two\"\nversion = \"1.0.0\"\nbase = \"{other}/base/app:1.2.3\"\n"));
+    for command in ["plan", "outdated", "build --push", "verify", "graph"] {
+        let run = run(&golden, command, "");
+        let expected = if command == "outdated" { 5 } else { 0 };
+        run.exit(expected);
+    }
+    run(&golden, &format!("verify {host}/base/app:1.2.3"), "").exit(0);
+}
