@@ -60,9 +60,10 @@ async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Pla
     let list = registry.tags(&planned.repository.path).await?;
     let existing = Existing::new(&list, image.variant.as_ref(), &image.tags.withdrawn);
     let full = out.full();
-    let found = match existing.has(full) {
-        true => registry.get_manifest(&planned.repository.path, &Target::from(full)).await?,
-        false => None,
+    let found = if existing.has(full) {
+        registry.get_manifest(&planned.repository.path, &Target::from(full)).await?
+    } else {
+        None
     };
     let was = found.as_ref().map(|found| found.digest.clone());
     let there = already_there(job, planned, &registry, full, found).await?;
