@@ -94,6 +94,11 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
+            Self::Refused { because, .. }
+                if because.iter().any(|why| why.ends_with(crate::tags::WITHDRAWN)) =>
+            {
+                "give the image a new version, or take this one out of `withdrawn` under [tags]"
+            }
             Self::Refused { .. } => {
                 "give the image a new version, or set `rebuild = \"revise\"` under [tags] to publish a revision"
             }

@@ -85,7 +85,10 @@ pub(super) fn draft(
         trust,
         place: maker.place(&["image", "name"]),
         base_place: maker.place(&["image", "base"]),
-        base_written: written_base(table),
+        base_written: match &base {
+            Base::Reference(_) | Base::Requirement { .. } => written_base(table),
+            Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
+        },
         packages_place: maker.place(&["packages"]),
         extra_places,
         image: ResolvedImage {
@@ -142,7 +145,7 @@ fn base(spec: BaseSpec) -> (Base, Option<OptionalVariant>) {
     }
 }
 
-/// The reference of a base as it stands in the spec.
+/// The reference of a base of a registry, as it stands in the spec.
 fn written_base(table: &Table<'_>) -> Option<String> {
     let string = |path: &[&str]| match entry(table, path)?.1.get_ref() {
         toml::de::DeValue::String(text) => Some(text.clone().into_owned()),

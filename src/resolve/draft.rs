@@ -29,7 +29,7 @@ pub struct Draft {
     pub place: Place,
     /// Where its base is written.
     pub base_place: Place,
-    /// The reference of its base as it is written; none for scratch's and the workspace's own.
+    /// The reference of its base as it is written; none for other bases than those of registries.
     pub base_written: Option<String>,
     /// Where its packages are written.
     pub packages_place: Place,

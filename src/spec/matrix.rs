@@ -86,7 +86,7 @@ impl JsonSchema for MatrixTable {
         schemars::json_schema!({
             "type": "object",
             "properties": { "exclude": rows.clone(), "include": rows },
-            "additionalProperties": { "type": "array", "items": { "type": ["string", "integer"] } }
+            "additionalProperties": { "type": "array", "minItems": 1, "items": { "type": ["string", "integer"] } }
         })
     }
 }

@@ -8,6 +8,9 @@ use super::existing::is_withdrawn;
 use super::{Existing, FanOut, Held, Latest, PlannedTag, Role, TagRules};
 use crate::reference::Tag;
 
+/// What a refusal says of a version that `withdrawn` names.
+pub const WITHDRAWN: &str = "is withdrawn";
+
 /// What is known of the content that the immutable tag names already, if it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -97,7 +100,7 @@ fn full(
 ) -> (Action, String) {
     let ours = &out.version;
     if is_withdrawn(ours, &rules.withdrawn) {
-        return (Action::Refuse, format!("{ours} is withdrawn"));
+        return (Action::Refuse, format!("{ours} {WITHDRAWN}"));
     }
     let exists = existing.has(tag);
     // A plain version shares its tag with the moving form of the same version with build metadata.

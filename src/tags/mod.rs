@@ -7,7 +7,7 @@ mod fan_out;
 mod order;
 mod version;
 
-pub use decide::{Action, Move, Standing, decide};
+pub use decide::{Action, Move, Standing, WITHDRAWN, decide};
 pub use existing::{Existing, Held};
 pub use extra::{ExtraError, check_extra};
 pub use fan_out::{FanOut, PlannedTag, Role, TagError, fan_out, revision};

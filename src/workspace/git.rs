@@ -63,10 +63,9 @@ pub async fn names(root: &Path) -> BTreeMap<String, String> {
     };
     let mut lines = answer.lines();
     let mut names = BTreeMap::new();
-    for key in ["sha", "short"] {
-        if let Some(value) = lines.next() {
-            names.insert(key.to_owned(), value.to_owned());
-        }
+    if let (Some(sha), Some(abbreviated)) = (lines.next(), lines.next()) {
+        names.insert("short".to_owned(), with_a_letter(sha, abbreviated).to_owned());
+        names.insert("sha".to_owned(), sha.to_owned());
     }
     for decoration in lines.next().unwrap_or_default().split(", ") {
         if let Some(branch) = decoration.strip_prefix("HEAD -> refs/heads/") {
@@ -80,6 +79,13 @@ pub async fn names(root: &Path) -> BTreeMap<String, String> {
         }
     }
     names
+}
+
+/// `abbreviated`, or a longer beginning of `sha` when it has only digits. As a tag such a commit (one in thirty) would look
+/// like a major version, which no extra tag may (7-rules 24).
+fn with_a_letter<'s>(sha: &'s str, abbreviated: &str) -> &'s str {
+    let letter = sha.find(|c: char| c.is_ascii_alphabetic()).map_or(sha.len(), |at| at + 1);
+    sha.get(..abbreviated.len().max(letter)).unwrap_or(sha)
 }
 
 /// The history of lists of paths, each relative to `root`.
@@ -286,6 +292,18 @@ mod tests {
             (0, history.head.as_ref().map(|sha| format!("{sha}-dirty")))
         );
         assert_eq!(provenance(&history, &history.touched[0], Some(5)).created, 5);
+    }
+
+    #[test]
+    fn a_short_commit_does_not_look_like_a_version() {
+        for (sha, abbreviated, short) in [
+            ("a1b2c3d4e5f6", "a1b2c3d", "a1b2c3d"),
+            ("1234567890ab", "1234567", "1234567890a"),
+            ("1234567a90ab", "1234567", "1234567a"),
+            ("123456789012", "1234567", "123456789012"),
+        ] {
+            assert_eq!(with_a_letter(sha, abbreviated), short);
+        }
     }
 
     #[test]

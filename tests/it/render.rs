@@ -125,6 +125,24 @@ fn an_unknown_template_is_an_error_of_the_spec() {
 }
 
 #[test]
+fn a_check_renders() {
+    let image =
+        |more: &str| format!("[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n{more}\n");
+    let golden = Golden::new()
+        .workspace("[workspace]\ntemplates = [\"own\"]\n")
+        .file("own/broken.Dockerfile.j2", "{{ from }}\n{% if %}\n");
+    for (more, expected) in [
+        ("template = \"broken\"", "a/image.toml:5:12"),
+        ("[env]\n\"A-B\" = { append = \"x\" }", "env.A-B cannot be extended"),
+    ] {
+        golden.write("a/image.toml", image(more));
+        let run = golden.run(&["check"]).exit(2);
+        assert!(run.stderr.contains("spec.render") && run.stderr.contains(expected), "{}", run.stderr);
+        golden.run(&["render"]).exit(2);
+    }
+}
+
+#[test]
 fn an_own_template_goes_before_the_built_in_one() {
     let golden = Golden::new()
         .workspace("[workspace]\ntemplates = [\"own\"]\n")

@@ -67,7 +67,8 @@ fn a_rollback_holds_when_its_line_is_taken_over() {
     assert!(verify.stderr.contains("should name sha256:"), "{}", verify.stderr);
 
     // With it, 1.2.3 is not published any more, and 1.2.4 takes the tags.
-    app.version("1.2.3", "me", run.stdout.trim()).run(&["build", "--push"], 4);
+    let refused = app.version("1.2.3", "me", run.stdout.trim()).run(&["build", "--push"], 4);
+    assert!(refused.stderr.contains("out of `withdrawn`"), "{}", refused.stderr);
     app.version("1.2.2", "me", run.stdout.trim()).run(&["build", "--push"], 0);
     app.run(&["verify"], 0);
     app.version("1.2.4", "me", run.stdout.trim()).run(&["build", "--push"], 0);

@@ -155,6 +155,7 @@ fn the_schemas_refuse_what_the_parser_refuses() {
         "[[files]]\ncontent = \"x\"\nsource = \"x\"\ntarget = \"/x\"",
         "[[files]]\ncontent = \"x\"\ntarget = \"/x\"\nmode = \"rw\"",
         "[[run]]\nname = \"x\"",
+        "[matrix]\ndistro = []",
     ] {
         refuse("image", &format!("{FINE}{more}\n"));
     }
@@ -220,11 +221,12 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                     return no("pattern");
                 }
             }
+            "minItems" if value.as_array().is_some_and(Vec::is_empty) => return no(word),
             "minimum" if value.as_i64() < wanted.as_i64() => return no("minimum"),
             "maximum" if value.as_i64() > wanted.as_i64() => return no("maximum"),
             "minProperties" if value.as_object().is_some_and(serde_json::Map::is_empty) => return no(word),
             "$schema" | "title" | "description" | "definitions" | "not" | "anyOf" | "oneOf" | "allOf"
-            | "enum" | "const" | "minimum" | "maximum" | "minProperties" | "properties" => {}
+            | "enum" | "const" | "minimum" | "maximum" | "minItems" | "minProperties" | "properties" => {}
             "items" => {
                 value.as_array().into_iter().flatten().try_for_each(|item| fits(root, wanted, item))?;
             }
