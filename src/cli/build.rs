@@ -200,14 +200,26 @@ async fn write(
     if !wanted {
         prepared.state.make()?;
     }
-    let written = destination.write(&named, &Blobs::new(prepared.registries.clone())).await?;
-    for place in &written.places {
+    let places = destination.write(&named, &Blobs::new(prepared.registries.clone())).await?;
+    for place in &places {
         context.events.note(None, format!("written to {place}"));
+        context.events.note(None, format!("look at it: {}", look(context, place)));
     }
-    for look in &written.look {
-        context.events.note(None, format!("look at it: {look}"));
+    Ok(places)
+}
+
+/// A command that shows what was written, and needs nothing that may not be there.
+fn look(context: &Context, place: &str) -> String {
+    match place.strip_prefix("docker-archive:") {
+        Some(file) => format!("docker load -i {}", word(file)),
+        None => format!("{} inspect {}", word(&context.program), word(place)),
     }
-    Ok(written.places)
+}
+
+/// A word of a shell.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,=%".contains(c);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// Says what to do next with what was built.

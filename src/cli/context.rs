@@ -16,6 +16,8 @@ pub struct Context {
     pub events: Events,
     /// The environment, as it was at the start.
     pub env: BTreeMap<String, String>,
+    /// What golden was called as, for commands that can be pasted.
+    pub program: String,
     /// The directory that golden was started in.
     pub cwd: PathBuf,
     /// The form of output, one of those that the command has.

@@ -118,6 +118,8 @@ impl From<crate::store::Error> for Failure {
             Store::Destination(_) | Store::SeveralPlatforms { .. } => Exit::Usage,
             Store::File { .. }
             | Store::Layout { .. }
+            | Store::NoImage { .. }
+            | Store::Blob { .. }
             | Store::Layer { .. }
             | Store::Stream(_)
             | Store::Manifest(_)

@@ -13,16 +13,18 @@ use super::exit::Exit;
 use super::registries;
 use crate::oci::Descriptor;
 use crate::platform::Platform;
-use crate::reference::{Digest, Reference, Tag};
+use crate::reference::{Digest, Reference};
 use crate::registry::{Described, Inventory};
 use crate::report::Format;
 use crate::report::table::Table;
 use crate::report::text::{bytes, one_line};
+use crate::spec::base::LayoutSpec;
+use crate::store::layout::LayoutReader;
 
 /// Show manifest, config, labels, layers, and the other tags of the same digest.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The image.
+    /// The image; `oci:DIR[:NAME][@DIGEST]` for one of an OCI layout.
     #[arg(value_name = "REF")]
     pub reference: String,
 }
@@ -30,13 +32,13 @@ pub struct Args {
 /// The JSON output.
 #[derive(Serialize)]
 struct Output {
-    reference: Reference,
+    reference: String,
     digest: Digest,
     media_type: String,
     size: u64,
     created: Option<String>,
-    /// Every tag that names this digest, the one that was asked for too.
-    tags: Vec<Tag>,
+    /// Every tag that names this digest, the one that was asked for too; in a layout every name.
+    tags: Vec<String>,
     manifest: Value,
     images: Vec<Image>,
 }
@@ -53,7 +55,29 @@ struct Image {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let reference: Reference = args.reference.parse().map_err(Failure::usage)?;
+    let output = if args.reference.starts_with("oci:") {
+        of_layout(args.reference, context)?
+    } else {
+        of_registry(&args.reference, context).await?
+    };
+    match context.format {
+        Format::Json => context.out.json(&output),
+        _ => context.out.data(&text(&output)),
+    }
+    Ok(Exit::Done)
+}
+
+/// An image of an OCI layout.
+fn of_layout(written: String, context: &Context) -> Result<Output, Failure> {
+    let LayoutSpec { directory, name, digest } = written.parse().map_err(Failure::usage)?;
+    let layout = LayoutReader::open(&context.cwd.join(directory))?;
+    let (top, names) = layout.find(name.as_deref(), digest.as_ref())?;
+    Ok(output(written, &layout.describe(&top)?, names))
+}
+
+/// An image of a registry.
+async fn of_registry(written: &str, context: &Context) -> Result<Output, Failure> {
+    let reference: Reference = written.parse().map_err(Failure::usage)?;
     let destinations = destinations(context).await?;
     let host = &reference.repository.host;
     let registry = registries::open(context, &destinations, &[host]).at(host);
@@ -63,15 +87,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         found.ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there")))?;
     let tags = Inventory::tags(&registry, path).await?;
     let same = tags.into_iter().filter(|(_, found)| found.digest == described.raw.digest);
-    let output = output(reference, &described, same.map(|(tag, _)| tag).collect());
-    match context.format {
-        Format::Json => context.out.json(&output),
-        _ => context.out.data(&text(&output)),
-    }
-    Ok(Exit::Done)
+    Ok(output(reference.to_string(), &described, same.map(|(tag, _)| tag.to_string()).collect()))
 }
 
-fn output(reference: Reference, described: &Described, tags: Vec<Tag>) -> Output {
+fn output(reference: String, described: &Described, tags: Vec<String>) -> Output {
     let images = described.images.iter().map(|image| Image {
         platform: image.platform.clone(),
         digest: image.digest.clone(),
@@ -92,7 +111,7 @@ fn output(reference: Reference, described: &Described, tags: Vec<Tag>) -> Output
 }
 
 fn text(output: &Output) -> String {
-    let tags = output.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let tags = output.tags.join(", ");
     let mut text = format!(
         "{}\n  digest      {}\n  media type  {}\n  size        {}\n  tags        {tags}\n",
         output.reference,

@@ -213,6 +213,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
 
 /// Parses `args`, runs the command, and says how the process ends.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let program = args.first().map_or_else(|| "golden".into(), |name| name.to_string_lossy().into_owned());
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -222,7 +224,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
-    let Ok(mut context) = surroundings::read(cli.globals) else {
+    let Ok(mut context) = surroundings::read(cli.globals, program) else {
         return ExitCode::from(Exit::Failed.code());
     };
     panic::install(context.out.clone());

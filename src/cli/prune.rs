@@ -142,6 +142,9 @@ fn show(context: &Context, output: &Output<'_>) {
         return;
     }
     for pruning in output.repositories {
+        if pruning.versions.is_empty() {
+            context.out.message(&format!("{} has no versions", pruning.repository));
+        }
         for verdict in &pruning.versions {
             let name = format!("{}:{}", pruning.repository, verdict.tag);
             match (verdict.prune, output.dry_run) {

@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::registries;
 use super::session::{Session, SessionOptions};
 use crate::publish::receipt::{Receipt, TagReceipt};
-use crate::publish::rollback::{RolledBack, decide, roll_back};
+use crate::publish::rollback::{Returned, RolledBack, decide, roll_back};
 use crate::reference::Digest;
 use crate::report::Format;
 use crate::report::table::Table;
@@ -109,13 +109,17 @@ fn target(text: &str) -> Result<Version, Failure> {
 }
 
 fn updated(receipt: Receipt, done: &RolledBack) -> Receipt {
-    let moved = done.tags.iter().map(|(tag, previous)| {
+    let moved = done.tags.iter().map(|Returned { tag, previous }| {
         let action = if previous.as_ref() == Some(&done.digest) { "same" } else { "move" };
         let (action, digest) = (action.to_owned(), Some(done.digest.clone()));
         TagReceipt { tag: tag.clone(), action, previous: previous.clone(), digest }
     });
-    let kept: Vec<TagReceipt> =
-        receipt.tags.iter().filter(|old| done.tags.iter().all(|(tag, _)| *tag != old.tag)).cloned().collect();
+    let kept: Vec<TagReceipt> = receipt
+        .tags
+        .iter()
+        .filter(|old| done.tags.iter().all(|returned| returned.tag != old.tag))
+        .cloned()
+        .collect();
     Receipt { tags: kept.into_iter().chain(moved).collect(), ..receipt }
 }
 
@@ -123,7 +127,7 @@ fn show(rows: &[Row], context: &Context) {
     let mut withdrawn: Vec<&Version> = Vec::new();
     for Row { done, .. } in rows {
         let mut table = Table::default();
-        for (tag, previous) in &done.tags {
+        for Returned { tag, previous } in &done.tags {
             let was = previous.as_ref().map_or_else(|| "nothing".to_owned(), Digest::short);
             let what = if previous.as_ref() == Some(&done.digest) { "same" } else { "moved" };
             table.row([

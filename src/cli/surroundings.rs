@@ -10,7 +10,7 @@ use crate::report::{Format, Out};
 
 /// Reads the surroundings.
 #[expect(clippy::disallowed_methods, reason = "this is where they are read")]
-pub(super) fn read(globals: GlobalArgs) -> std::io::Result<Context> {
+pub(super) fn read(globals: GlobalArgs, program: String) -> std::io::Result<Context> {
     let env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -18,6 +18,7 @@ pub(super) fn read(globals: GlobalArgs) -> std::io::Result<Context> {
     Ok(Context {
         out: Out::process(style(&globals, &env)),
         events: Events::silent(),
+        program,
         cwd: std::env::current_dir()?,
         now: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
         format: Format::Text,

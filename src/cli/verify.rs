@@ -123,18 +123,22 @@ async fn named_references(
 
 fn show(findings: &[Finding], context: &Context) {
     let mut table = Table::default();
+    // A tag has no colon, a digest has one.
+    let name = |finding: &Finding| {
+        let mark = if finding.target.contains(':') { '@' } else { ':' };
+        format!("{}{mark}{}", finding.repository, finding.target)
+    };
     for finding in findings {
-        let name = format!("{}:{}", finding.repository, finding.target);
         let word = if finding.differences.is_empty() { "ok" } else { "differs" };
         table.row([
             word.to_owned(),
-            name,
+            name(finding),
             finding.digest.as_ref().map_or_else(String::new, Digest::to_string),
         ]);
     }
     for finding in findings {
         for difference in &finding.differences {
-            context.out.error(&format!("{}:{}: {difference}", finding.repository, finding.target));
+            context.out.error(&format!("{}: {difference}", name(finding)));
         }
     }
     context.out.data(&table.to_string());

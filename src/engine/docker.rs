@@ -11,6 +11,7 @@ mod endpoint;
 mod environment;
 mod failure;
 mod images;
+mod load;
 mod progress;
 mod push;
 mod session;

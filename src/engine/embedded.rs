@@ -4,6 +4,7 @@
 
 mod base;
 mod error;
+mod extended;
 mod layers;
 mod layout;
 mod memo;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::error::Error;
+pub(super) use self::layout::layout_image;
 
 use self::memo::Memo;
 use super::{Artifact, BuildOptions, BuiltImage, Engine, EngineKind};
@@ -46,7 +48,7 @@ pub struct Embedded {
 #[derive(Debug, Default)]
 struct Shared {
     bases: Memo<BaseImage>,
-    indexes: Memo<Arc<LayerIndex>>,
+    indexes: Memo<(Arc<LayerIndex>, Digest)>,
     written: Memo<(WrittenLayer, LayerSource)>,
     /// Images of this run by their inputs, for those that are built on them.
     assembled: Mutex<BTreeMap<Digest, Arc<Assembled>>>,
@@ -104,7 +106,7 @@ impl Embedded {
         match &recipe.base {
             PinnedBase::Scratch => Ok(BaseImage::scratch(platform)),
             PinnedBase::Registry { reference, digest } => self.base(reference, digest, platform).await,
-            PinnedBase::Layout(layout) => base::of_assembled(&layout::image(layout, platform)?),
+            PinnedBase::Layout(layout) => base::of_assembled(&layout_image(layout, platform)?),
             PinnedBase::Local { reference, .. } => Err(Error::LocalBase { reference: reference.to_string() }),
             PinnedBase::Workspace { parent, inputs } => {
                 if let Some(assembled) = self.assembled(inputs) {
@@ -139,6 +141,7 @@ impl Embedded {
         events: &Events,
     ) -> Result<AssembledImage, Error> {
         let (name, late) = (recipe.image.display(), late_labels(recipe, parent));
+        let diff_ids = base.config.diff_ids().unwrap_or_default();
         let (mut indexes, mut wanted) = (Vec::<Arc<LayerIndex>>::new(), BTreeSet::new());
         let mut assembly = loop {
             let tree = Tree { layers: &indexes, complete: indexes.len() == base.layers.len() };
@@ -146,8 +149,9 @@ impl Embedded {
                 Ok(assembly) => break assembly,
                 Err(Stop::Refused(error)) => return Err(error.into()),
                 Err(Stop::Unread(Unread::Layer)) => {
-                    let next = &base.layers[base.layers.len() - 1 - indexes.len()];
-                    indexes.push(self.index(next, &wanted, &name, events).await?);
+                    let next = base.layers.len() - 1 - indexes.len();
+                    let index = self.index(&base.layers[next], &diff_ids[next], &wanted, &name, events);
+                    indexes.push(index.await?);
                 }
                 Err(Stop::Unread(Unread::Content(path))) => {
                     self.want(path, &mut wanted, base, &mut indexes, &name, events).await?;
@@ -172,9 +176,10 @@ impl Embedded {
             let what = format!("/{path} is too large to be part of a trust store");
             return Err(crate::assemble::Error::Base(what).into());
         }
-        for (index, layer) in indexes.iter_mut().zip(base.layers.iter().rev()) {
+        let diff_ids = base.config.diff_ids().unwrap_or_default();
+        for (index, (layer, diff_id)) in indexes.iter_mut().zip(base.layers.iter().zip(&diff_ids).rev()) {
             if index.entries.contains_key(&path) {
-                *index = self.index(layer, wanted, image, events).await?;
+                *index = self.index(layer, diff_id, wanted, image, events).await?;
                 return Ok(());
             }
         }

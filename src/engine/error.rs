@@ -100,6 +100,9 @@ pub enum Error {
     /// A file of the build context could not be read, or changed while it was read.
     #[error("the build context could not be read")]
     Context(#[source] std::io::Error),
+    /// What was to be loaded into the engine could not be read, or not be written for it.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
     /// The embedded engine could not assemble the image.
     #[error(transparent)]
     Embedded(super::embedded::Error),
@@ -131,6 +134,7 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Embedded(error) => error.hints(),
+            Self::Store(error) => error.hints(),
             Self::Address { .. } => vec!["DOCKER_HOST, DOCKER_CONTEXT and the current docker context say which engine".into()],
             Self::Unreachable { address, .. } => unreachable_hints(address),
             Self::PermissionDenied { .. } => vec![

@@ -72,8 +72,7 @@ pub struct BuildOptions {
     /// Docker's predefined proxy build arguments (7-rules 17).
     pub proxy_args: BTreeMap<String, String>,
     /// Where the base is by now, when it is an image of this workspace: the parent's most specific local tag, or
-    /// `repository@digest` when the parent was not built in this run; or of an OCI layout: what the engine that
-    /// loaded it calls it. Not looked at for other bases.
+    /// `repository@digest` when the parent was not built in this run. Not looked at for other bases.
     pub parent: Option<Reference>,
     /// The digest under which that parent is published, for the label that names it.
     pub parent_digest: Option<Digest>,

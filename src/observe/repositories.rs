@@ -91,8 +91,12 @@ impl Reader<'_> {
         let last =
             moves.iter().rev().map(|m: &Move| &m.tag).find(|tag| held.contains(tag)).unwrap_or(&current.tag);
         let is_ours = |found: &Published| found.inputs.as_ref() == Some(&recipe.inputs);
-        if let Some(found) = self.read_tag(last).await? {
+        if let Some(mut found) = self.read_tag(last).await? {
             let done = is_ours(&found);
+            if done {
+                // Only what differs has to be explained; a fleet need not be held in memory for nothing.
+                found.runtime = ImageConfig::default();
+            }
             read.insert(last.clone(), found.clone());
             if done {
                 read.insert(current.tag.clone(), found);

@@ -157,6 +157,6 @@ mod tests {
         let (zstd, bytes) = written(Compression::Zstd);
         assert_eq!(zstd::decode_all(bytes.as_slice()).unwrap(), plain);
         assert_eq!(zstd.diff_id, gzip.diff_id);
-        insta::assert_snapshot!(zstd.digest, @"");
+        insta::assert_snapshot!(zstd.digest, @"sha256:e01b4310ac5d1f46d6ac60bb9621ee66f2d7f0c05404ebf8dbf892d303b7a9ad");
     }
 }

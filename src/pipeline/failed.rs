@@ -36,9 +36,6 @@ pub enum Failed {
     /// A tag breaks the grammar.
     #[error(transparent)]
     Tags(#[from] crate::tags::TagError),
-    /// Loading into the Docker Engine.
-    #[error(transparent)]
-    Store(#[from] crate::store::Error),
     /// A file of `.golden`.
     #[error(transparent)]
     State(#[from] crate::workspace::state::Error),
@@ -67,7 +64,6 @@ impl Failed {
             Self::Docker(error) => error.hints(),
             Self::Base(error) => error.hints(),
             Self::Publish(error) => error.hints(),
-            Self::Store(error) => error.hints(),
             Self::NotBuilt { image } => {
                 let name = image.split(':').next().unwrap_or(image);
                 vec![format!("build it first: golden build {name}")]

@@ -13,14 +13,14 @@ use super::engines::Engines;
 use super::failed::Failed;
 use super::local;
 use super::outcome::{Fate, Report};
-use crate::engine::{self, Artifact, BuildOptions, BuiltImage, Engine as _, EngineKind};
+use crate::engine::{Artifact, BuildOptions, BuiltImage, Engine as _, EngineKind};
 use crate::event::{Event, Events};
 use crate::plan::{Content, Plan, PlannedImage, Step};
 use crate::policy::{self, Built};
 use crate::publish::{self, BuildRecord, Receipt, Uploaded};
 use crate::reference::{Digest, Host, Reference, Repository, Tag};
 use crate::registry::{Credential, Registries};
-use crate::render::{PinnedBase, Recipe};
+use crate::render::Recipe;
 use crate::resolve::pin::Parents;
 use crate::schedule::{self, Outcome};
 use crate::secret::Secret;
@@ -266,18 +266,13 @@ impl Run<'_> {
         if choice.engine == EngineKind::Embedded {
             return self.assemble(position, parent).await;
         }
-        let mut options = self.build_options(parent, |done| done.local.clone().or(done.published.clone()));
+        let options = self.build_options(parent, |done| done.local.clone().or(done.published.clone()));
         let recipe = &self.recipes[position];
         if let Some(fleet) = self.engines.fleet(&recipe.image) {
             return Ok(fleet.build(recipe, &options, self.events).await?);
         }
         let docker = self.engines.docker().await?;
-        if let PinnedBase::Layout(layout) = &recipe.base {
-            let platform = recipe.image.platforms.first();
-            let base = self.engines.embedded.layout(layout, platform).map_err(engine::Error::from)?;
-            options.parent = Some(super::load::base(docker, layout, &base, self.registries).await?);
-        }
-        Ok(docker.build(recipe, &options, self.events).await?)
+        Ok(docker.build(&self.recipes[position], &options, self.events).await?)
     }
 
     async fn assemble(&self, position: usize, parent: Option<&Done>) -> Result<BuiltImage, Failed> {

@@ -23,7 +23,7 @@ pub enum Error {
     #[error("{0} is not there")]
     Missing(Reference),
     /// Other tags name the same digest.
-    #[error("{reference} is {digest}, and so {} {}", if tags.len() == 1 { "is" } else { "are" }, list(tags))]
+    #[error("{}", shared(reference, digest, tags))]
     Shared {
         /// What was to be deleted.
         reference: Reference,
@@ -67,6 +67,16 @@ pub enum Error {
         /// What failed.
         source: registry::Error,
     },
+}
+
+fn shared(reference: &Reference, digest: &Digest, tags: &[Tag]) -> String {
+    match reference.target() {
+        Target::Digest(_) => format!("{reference} has tags: {}", list(tags)),
+        Target::Tag(_) => {
+            let verb = if tags.len() == 1 { "is" } else { "are" };
+            format!("{reference} is {digest}, and so {verb} {}", list(tags))
+        }
+    }
 }
 
 fn list(tags: &[Tag]) -> String {

@@ -49,6 +49,18 @@ pub enum Error {
         /// What it names.
         found: Option<Digest>,
     },
+    /// Somebody else published other content as the same version at the same time. Moving tags are on theirs.
+    #[error(
+        "{repository}:{tag} is {found}: somebody else published other content as this version at the same time"
+    )]
+    Overtaken {
+        /// The repository.
+        repository: Repository,
+        /// The immutable tag.
+        tag: Tag,
+        /// What it names.
+        found: Digest,
+    },
     /// There is nothing to upload: neither was the image built, nor has a registry it.
     #[error("{0} was not built, so there is nothing to upload")]
     NotBuilt(String),
@@ -92,6 +104,9 @@ impl Error {
             }
             Self::Raced { .. } => "run the same command again: it plans anew",
             Self::Unsettled { .. } => "another publisher may be at work: run the same command again",
+            Self::Overtaken { .. } => {
+                "`golden inspect` shows what they published; publish this under a new version"
+            }
             Self::OtherContent { .. } => {
                 "another publisher may have pushed the same version: `golden inspect` shows it"
             }

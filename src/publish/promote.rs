@@ -250,7 +250,8 @@ pub async fn put(to: &End, raw: &RawManifest, moves: &[Move]) -> Result<(), Erro
     Ok(())
 }
 
-/// Copies what refers to `digest`: through the referrers API or its fallback tag, and the tags that cosign makes.
+/// Copies what refers to `digest`, and what refers to that, such as the signature of an SBOM: through the referrers API
+/// or its fallback tag, and the tags that cosign makes.
 pub async fn copy_referrers(
     from: &End,
     to: &End,
@@ -258,14 +259,33 @@ pub async fn copy_referrers(
     events: &Events,
     copied: &mut Vec<Digest>,
 ) -> Result<(), Error> {
-    for referrer in from.registry.referrers(&from.repository.path, digest).await? {
-        let target = Target::from(&referrer.digest);
-        if let Some(raw) = from.registry.get_manifest(&from.repository.path, &target).await? {
-            copy(from, to, &raw, events).await?;
-            to.registry.put_referrer(&to.repository.path, &raw).await?;
-            copied.push(raw.digest);
+    let mut open = vec![digest.clone()];
+    while let Some(subject) = open.pop() {
+        for referrer in from.registry.referrers(&from.repository.path, &subject).await? {
+            let target = Target::from(&referrer.digest);
+            if copied.contains(&referrer.digest) {
+                continue;
+            }
+            if let Some(raw) = from.registry.get_manifest(&from.repository.path, &target).await? {
+                copy(from, to, &raw, events).await?;
+                to.registry.put_referrer(&to.repository.path, &raw).await?;
+                open.push(raw.digest.clone());
+                copied.push(raw.digest);
+            }
         }
+        copy_signature_tags(from, to, &subject, events, copied).await?;
     }
+    Ok(())
+}
+
+/// Copies what cosign keeps under tags that are made of the digest.
+async fn copy_signature_tags(
+    from: &End,
+    to: &End,
+    digest: &Digest,
+    events: &Events,
+    copied: &mut Vec<Digest>,
+) -> Result<(), Error> {
     for suffix in ["sig", "att", "sbom"] {
         let tag = format!("{}-{}.{suffix}", digest.algorithm(), digest.hex());
         let Ok(tag) = tag.parse::<Tag>() else { continue };

@@ -157,12 +157,13 @@ fn one_variant(
         let is_stable = held.version.pre.is_empty();
         let (prune, because) = match rules.newer_than {
             // A pre-release counts for nothing; it goes once enough stable versions stand above it.
-            _ if stable < rules.keep => (false, format!("one of the {} highest versions", rules.keep)),
+            _ if stable < rules.keep => (false, kept(rules.keep)),
             Some(limit) => match version.created {
                 Some(made) if made < limit => (true, "it is old enough".to_owned()),
                 Some(_) => (false, "it is too new".to_owned()),
                 None => (false, "nobody knows how old it is".to_owned()),
             },
+            None if rules.keep == 1 => (true, "a stable version is higher".to_owned()),
             None => (true, format!("{} stable versions are higher", rules.keep)),
         };
         stable += usize::from(is_stable);
@@ -170,6 +171,13 @@ fn one_variant(
         decided.push((version, verdict));
     }
     decided
+}
+
+fn kept(keep: usize) -> String {
+    match keep {
+        1 => "no stable version is higher".to_owned(),
+        keep => format!("one of the {keep} highest versions"),
+    }
 }
 
 #[cfg(test)]

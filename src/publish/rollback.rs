@@ -30,10 +30,19 @@ pub struct RolledBack {
     pub version: Version,
     /// Its digest.
     pub digest: Digest,
-    /// Every tag, with what it named before.
-    pub tags: Vec<(Tag, Option<Digest>)>,
+    /// Every tag that is on it now.
+    pub tags: Vec<Returned>,
     /// What has to be withdrawn.
     pub withdrawn: Vec<Version>,
+}
+
+/// A tag that was put on an older version, or was there already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Returned {
+    /// The tag.
+    pub tag: Tag,
+    /// What it named before.
+    pub previous: Option<Digest>,
 }
 
 /// Decides a rollback; none when the repository has no such version.
@@ -88,10 +97,10 @@ pub async fn roll_back(
     let mut before = Vec::with_capacity(rollback.tags.len());
     for tag in &rollback.tags {
         let found = registry.head_manifest(path, &Target::from(tag)).await?;
-        before.push((tag.clone(), found.map(|descriptor| descriptor.digest)));
+        before.push(Returned { tag: tag.clone(), previous: found.map(|descriptor| descriptor.digest) });
     }
-    let behind = |(_, named): &&(Tag, Option<Digest>)| named.as_ref() != Some(&raw.digest);
-    let wanted: Vec<Tag> = before.iter().filter(behind).map(|(tag, _)| tag.clone()).collect();
+    let behind = |returned: &&Returned| returned.previous.as_ref() != Some(&raw.digest);
+    let wanted: Vec<Tag> = before.iter().filter(behind).map(|returned| returned.tag.clone()).collect();
     registry.put_tags(path, &wanted, &raw).await?;
     for tag in wanted {
         let found = registry.get_manifest(path, &Target::from(&tag)).await?.map(|found| found.digest);

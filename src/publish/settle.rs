@@ -28,7 +28,8 @@ pub struct Settled {
 
 /// Reads every tag of `out` (GET and hash) and then the list of tags, and puts right what is not: a tag that a
 /// higher version claims goes to that one, any other to `raw`. Ends when one whole round had nothing to do. With
-/// several publishers, each does so after its last write, and so the last one to finish leaves everything right.
+/// several publishers, each does so after its last write, and so the last one to finish leaves everything right. A
+/// version that somebody else put on other content is theirs: moving tags that are on `raw` go to it, and that is told.
 pub async fn settle(
     registry: &Registry,
     repository: &Repository,
@@ -42,6 +43,9 @@ pub async fn settle(
         let named = read(registry, repository, out).await?;
         let list = registry.tags(&repository.path).await?;
         let existing = Existing::new(&list, out.variant.as_ref(), &rules.withdrawn);
+        if let Some(theirs) = named.get(out.full()).filter(|found| **found != raw.digest) {
+            return Err(yield_to(registry, repository, out, raw, theirs, &named).await?);
+        }
         let mut settled = Vec::new();
         wrong = None;
         for decided in tags::decide(out, &existing, rules, Standing::Same) {
@@ -80,6 +84,24 @@ pub async fn settle(
         }
         None => Ok(Vec::new()),
     }
+}
+
+/// Puts the moving tags that are on `raw` on what the version's own tag names.
+async fn yield_to(
+    registry: &Registry,
+    repository: &Repository,
+    out: &FanOut,
+    raw: &RawManifest,
+    theirs: &Digest,
+    named: &BTreeMap<Tag, Digest>,
+) -> Result<Error, Error> {
+    let full = out.full();
+    if let Some(found) = registry.get_manifest(&repository.path, &Target::from(theirs)).await? {
+        for planned in out.tags.iter().filter(|planned| named.get(&planned.tag) == Some(&raw.digest)) {
+            registry.put_manifest(&repository.path, &Target::from(&planned.tag), &found).await?;
+        }
+    }
+    Ok(Error::Overtaken { repository: repository.clone(), tag: full.clone(), found: theirs.clone() })
 }
 
 async fn read(

@@ -175,17 +175,22 @@ impl Registry {
         let call = Call::new(Method::PUT, url, need)
             .header(CONTENT_TYPE, &manifest.media_type)
             .payload(Payload::Bytes(&manifest.bytes));
-        let response = self.call(&call).await?;
-        if !response.status().is_success() {
-            return Err(call.refuse(response).await);
+        let mut again = true;
+        loop {
+            let response = self.call(&call).await?;
+            if !response.status().is_success() {
+                return Err(call.refuse(response).await);
+            }
+            match claimed(response.headers()).filter(|stored| !Hasher::check(stored, &manifest.bytes)) {
+                None => return Ok(response),
+                // A tag names something else now. What was changed on its way is put right at once.
+                Some(_) if again => again = false,
+                Some(stored) => {
+                    let message = format!("the registry stored {stored} where {} was sent", manifest.digest);
+                    return Err(Error::new(Kind::Digest, "PUT", &redact_url(&call.url), message));
+                }
+            }
         }
-        if let Some(stored) = claimed(response.headers())
-            && !Hasher::check(&stored, &manifest.bytes)
-        {
-            let message = format!("the registry stored {stored} where {} was sent", manifest.digest);
-            return Err(Error::new(Kind::Digest, "PUT", &redact_url(&call.url), message));
-        }
-        Ok(response)
     }
 
     /// Deletes a manifest by digest. False when it was not there.

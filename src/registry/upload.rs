@@ -203,7 +203,7 @@ impl Registry {
                     return Err(error);
                 }
                 Setback::Smaller(_) => {
-                    chunk /= 4;
+                    chunk = chunk.min(descriptor.size).div_ceil(4).max(SMALLEST_CHUNK);
                     current.cancel().await;
                     continue;
                 }

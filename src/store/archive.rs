@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::destination::{Named, Written};
+use super::destination::Named;
 use super::{Blobs, Error};
 use crate::assemble::{AssembledImage, Layer};
 use crate::oci::media;
@@ -23,7 +23,7 @@ struct Line {
 }
 
 /// Writes an archive file, whole or not at all.
-pub async fn write_file(file: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Written, Error> {
+pub async fn write_file(file: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Vec<String>, Error> {
     let failed = |source| Error::File { path: file.to_owned(), source };
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;
@@ -36,8 +36,7 @@ pub async fn write_file(file: &Path, images: &[Named<'_>], blobs: &Blobs) -> Res
     })?;
     super::share(&place).map_err(failed)?;
     place.persist(file).map_err(|error| failed(error.error))?;
-    let place = format!("docker-archive:{}", file.display());
-    Ok(Written { places: vec![place], look: vec![format!("docker load -i {}", file.display())] })
+    Ok(vec![format!("docker-archive:{}", file.display())])
 }
 
 /// Writes an archive into a stream, such as an engine's `load`.

@@ -37,18 +37,10 @@ pub struct Named<'a> {
     pub references: Vec<Reference>,
 }
 
-/// What was written, for people and for `--format json`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    /// Where each image is, as skopeo and buildah name it: `oci:.golden/oci:static:1.0.0`.
-    pub places: Vec<String>,
-    /// Commands that show what was written.
-    pub look: Vec<String>,
-}
-
 impl Destination {
-    /// Writes images. What is there already is not written again.
-    pub async fn write(&self, images: &[Named<'_>], blobs: &Blobs) -> Result<Written, Error> {
+    /// Writes images; what is there already is not written again. Where each is, as skopeo and buildah name it:
+    /// `oci:.golden/oci:static:1.0.0`.
+    pub async fn write(&self, images: &[Named<'_>], blobs: &Blobs) -> Result<Vec<String>, Error> {
         match self {
             Self::Layout(directory) => layout::write(directory, images, blobs).await,
             Self::Archive(file) => archive::write_file(file, images, blobs).await,

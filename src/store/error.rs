@@ -24,6 +24,24 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A layout has no such image.
+    #[error("{}: {what}", path.display())]
+    NoImage {
+        /// The folder.
+        path: PathBuf,
+        /// What was asked for, and what there is.
+        what: String,
+    },
+    /// A blob of a layout is not there, or not what it should be.
+    #[error("{}: its blob {digest} {what}", path.display())]
+    Blob {
+        /// The folder.
+        path: PathBuf,
+        /// The blob.
+        digest: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// A docker archive holds images for one platform each.
     #[error("{image} has several platforms, which a docker archive cannot hold")]
     SeveralPlatforms {
@@ -59,6 +77,9 @@ impl Error {
         match self {
             Self::SeveralPlatforms { .. } => {
                 vec!["write it with --to oci:DIR, or build one platform".to_owned()]
+            }
+            Self::Blob { .. } => {
+                vec!["write the layout again, whole: such as with `skopeo copy --all`".to_owned()]
             }
             Self::Layout { .. } => vec!["name a folder that is new, empty, or an OCI layout".to_owned()],
             _ => Vec::new(),

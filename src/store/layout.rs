@@ -1,6 +1,9 @@
 //! The OCI image layout: a directory of blobs by digest (OCI image spec, image-layout.md).
 
 mod oci;
+mod read;
+
+pub use read::LayoutReader;
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::destination::{Named, Written};
+use super::destination::Named;
 use super::{Blobs, Error};
 use crate::assemble::Layer;
 use crate::oci::layout::REF_NAME;
@@ -25,10 +28,10 @@ const PARALLEL: usize = 4;
 /// `NAME:TAG` by its most specific tag; an entry of that name is replaced. Docker's manifests become OCI's here, with a
 /// digest of their own. Blobs come first, so that nothing is named
 /// that is not there.
-pub async fn write(directory: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Written, Error> {
+pub async fn write(directory: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Vec<String>, Error> {
     let mut index = read_index(directory)?;
     let folder = directory.join("blobs/sha256");
-    let mut written = Written { places: Vec::new(), look: Vec::new() };
+    let mut written = Vec::new();
     for Named { image, references } in images {
         let layers = image.images.iter().flat_map(|image| &image.layers);
         let transfers = stream::iter(layers).map(|layer| transfer(&folder, layer, blobs));
@@ -43,9 +46,7 @@ pub async fn write(directory: &Path, images: &[Named<'_>], blobs: &Blobs) -> Res
             let name = name_of(reference);
             let entry = entry(&image.top, &name, reference);
             enter(&mut index, &name, entry);
-            let place = format!("oci:{}:{name}", directory.display());
-            written.look.push(format!("skopeo inspect {place}"));
-            written.places.push(place);
+            written.push(format!("oci:{}:{name}", directory.display()));
         }
     }
     fs::write_atomic(&directory.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;

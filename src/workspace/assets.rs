@@ -54,18 +54,18 @@ impl<'a> Assets<'a> {
             }
         }
         draft.image.files = last_wins(files);
+        if let Some(wish) = &draft.layout {
+            match self.layout(wish) {
+                Ok(layout) => draft.image.base = Base::Layout(layout),
+                Err(message) => found.push(at(Diagnostic::error("spec.base", message), &draft.base_place)),
+            }
+        }
         if let Some((outer, inner)) = below_a_file(&draft.image.files) {
             let message = format!("`{inner}` cannot lie in `{outer}`, which is a file");
             let wish =
                 draft.files.iter().rev().find(|wish| inner.starts_with(wish.target.trim_end_matches('/')));
             if let Some(wish) = wish {
                 found.push(at(Diagnostic::error("spec.file", message), &wish.place));
-            }
-        }
-        if let Some(wish) = &draft.layout {
-            match self.layout(wish) {
-                Ok(layout) => draft.image.base = Base::Layout(layout),
-                Err(message) => found.push(at(Diagnostic::error("spec.base", message), &draft.base_place)),
             }
         }
         let mut certificates = Vec::new();
@@ -340,12 +340,14 @@ const fn enterable(mode: u32) -> u32 {
 }
 
 fn hash(path: &Path) -> std::io::Result<Hashed> {
-    // Asked before it is opened: opening a pipe waits for somebody to write into it.
-    let metadata = std::fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(std::io::Error::other(NO_FILE));
-    }
+    let what_it_is = |metadata: std::fs::Metadata| {
+        let other = || std::io::Error::other(NO_FILE);
+        metadata.is_file().then_some(metadata).ok_or_else(other)
+    };
+    // To open a pipe would wait for somebody who writes into it.
+    what_it_is(std::fs::metadata(path)?)?;
     let mut file = std::fs::File::open(path)?;
+    let metadata = what_it_is(file.metadata()?)?;
     let mut state = Sha256::new();
     let mut buffer = vec![0; 64 << 10];
     let mut len = 0;

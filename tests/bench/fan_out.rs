@@ -1,9 +1,10 @@
 //! One image under 1, 4 and 16 tags. Goal: 16 tags cost less than 1.2 × one.
 
 use std::path::Path;
+use std::process::Command;
 
-use super::machine::{docker, golden, noise, service, unique, write};
-use super::measure::{Cost, repeat, run};
+use super::machine::{docker, golden, mebibytes, noise, service, unique, write};
+use super::measure::{Cost, repeat, run, sequence};
 use super::table;
 
 const RUNS: usize = 5;
@@ -33,7 +34,7 @@ fn workspace(folder: &Path, namespace: &str, count: usize) {
             tags(count)
         ),
     );
-    write(&folder.join("data"), noise(50 << 20, 7));
+    write(&folder.join("data"), noise(mebibytes(50), 7));
 }
 
 fn with_golden(engine: &str, count: usize) -> Cost {
@@ -51,7 +52,7 @@ fn with_golden(engine: &str, count: usize) -> Cost {
 
 fn with_docker(count: usize) -> Cost {
     let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join("data"), noise(50 << 20, 7));
+    write(&folder.path().join("data"), noise(mebibytes(50), 7));
     repeat(RUNS, |_| {
         let repository = format!("{}/{}/app", service("REGISTRY"), unique());
         write(
@@ -69,6 +70,25 @@ fn with_docker(count: usize) -> Cost {
     })
 }
 
+/// The same image from a folder, once a tag: skopeo knows no other way.
+fn with_skopeo(count: usize) -> Cost {
+    let (folder, namespace) = (tempfile::tempdir().unwrap(), unique());
+    workspace(folder.path(), &namespace, 1);
+    let layout = format!("oci:{}", folder.path().join("layout").display());
+    run(&mut golden(folder.path(), &["build", "--engine", "embedded", "--to", &layout]));
+    let source = format!("{layout}:{namespace}/app:1.2.3");
+    repeat(RUNS, |_| {
+        let repository = format!("{}/{}/app", service("REGISTRY"), unique());
+        let copy = |tag: usize| {
+            let mut command = Command::new("skopeo");
+            command.args(["copy", "--quiet", "--dest-tls-verify=false", &source]);
+            command.arg(format!("docker://{repository}:{tag}"));
+            command
+        };
+        sequence((0..count).map(copy))
+    })
+}
+
 /// Prints the table.
 pub(crate) fn run_bench() {
     table::head(&["publisher", "1 tag", "4 tags", "16 tags", "16 against 1"]);
@@ -82,4 +102,5 @@ pub(crate) fn run_bench() {
     row("golden build --push, embedded", &|count| with_golden("embedded", count));
     row("golden push, docker engine", &|count| with_golden("docker", count));
     row("docker push -a", &with_docker);
+    row("skopeo copy, once a tag", &with_skopeo);
 }

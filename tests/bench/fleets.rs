@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::bare;
 use super::machine::{Registry, golden, service, unique, write};
 use super::measure::{Cost, repeat, run};
 use super::proxy::Proxy;
@@ -55,6 +56,7 @@ pub(crate) fn run_bench() {
         "build --push",
         "plan, cold",
         "plan, cached",
+        "its requests alone",
         "plan, one base moved",
         "peak memory",
         "requests an image, cold",
@@ -79,6 +81,15 @@ pub(crate) fn run_bench() {
             run(&mut golden(folder.path(), &["plan"]))
         });
         let cached = repeat(runs, |_| run(&mut golden(folder.path(), &["plan"])));
+
+        // What is left when golden does nothing: the registry's own time for the same requests.
+        let paths: Vec<String> = (0..size)
+            .flat_map(|number| {
+                ["tags/list?n=1000", "manifests/latest"].map(|what| format!("/v2/fleet/app{number}/{what}"))
+            })
+            .collect();
+        let mut alone: Vec<_> = (0..runs).map(|_| bare::requests(&registry.host, &paths)).collect();
+        alone.sort();
 
         let proxy = Proxy::start(&registry.host);
         let through = format!("{}/fleet", proxy.host);
@@ -117,6 +128,7 @@ pub(crate) fn run_bench() {
             table::time(build.time),
             table::time(cold.time),
             table::time(cached.time),
+            table::time(alone[runs / 2]),
             table::time(one_moved.time),
             table::size(check.peak.max(cold.peak).max(cached.peak)),
             requests_cold,

@@ -107,7 +107,7 @@ pub(crate) fn big_base(host: &str) -> String {
     let folder = tempfile::tempdir_in(format!("{ROOT}/target")).unwrap();
     let mut dockerfile = "FROM debian:12\n".to_owned();
     for number in 0..4_u8 {
-        write(&folder.path().join(format!("data{number}")), noise(95 << 20, number));
+        write(&folder.path().join(format!("data{number}")), noise(mebibytes(95), number));
         dockerfile.extend(["COPY data", &number.to_string(), " /opt/\n"]);
     }
     write(&folder.path().join("Dockerfile"), dockerfile);
@@ -115,6 +115,14 @@ pub(crate) fn big_base(host: &str) -> String {
     super::measure::run(&mut docker(false, &["build", "-q", "-t", &name, folder.path().to_str().unwrap()]));
     super::measure::run(&mut docker(false, &["push", "-q", &name]));
     name
+}
+
+/// So many MiB in bytes, or the part of it that `GOLDEN_BENCH_PERCENT` asks for: to try a bench out, not to measure.
+pub(crate) fn mebibytes(full: usize) -> usize {
+    #[expect(clippy::disallowed_methods, reason = "a bench's own setting")]
+    let percent =
+        std::env::var("GOLDEN_BENCH_PERCENT").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
+    full * percent * (1 << 20) / 100
 }
 
 /// Bytes that do not compress, the same at every run.

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on fails here")]
 #![expect(clippy::print_stdout, reason = "the tables are the output")]
 
+mod bare;
 mod copy;
 mod fan_out;
 mod fleets;

@@ -1,6 +1,6 @@
 //! Peak memory with a layer of 1 GiB. Goal: below 64 MiB.
 
-use super::machine::{Registry, golden, noise, service, unique, write};
+use super::machine::{Registry, golden, mebibytes, noise, service, unique, write};
 use super::measure::run;
 use super::table;
 
@@ -19,7 +19,7 @@ pub(crate) fn run_bench() {
             "[image]\nname = \"large\"\nversion = \"1.0.0\"\nbase = \"{base}\"\n[[files]]\nsource = \"data\"\ntarget = \"/data\"\n"
         ),
     );
-    write(&folder.path().join("data"), noise(1 << 30, 9));
+    write(&folder.path().join("data"), noise(mebibytes(1024), 9));
     let build = run(&mut golden(folder.path(), &["build", "--push", "--engine", "embedded"]));
     let source = format!("{}/large:1.0.0", home.host);
     let promote = run(&mut golden(

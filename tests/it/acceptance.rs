@@ -1,6 +1,7 @@
 //! The main job against a real engine and a real registry, checked as an HTTP client alone would.
 
-use crate::support::curl::{curl, digest, labels, tags};
+use crate::auth::{SECRET, signed_token, token_server};
+use crate::support::curl::{curl, curl_with, digest, labels, tags};
 use crate::support::services;
 use crate::support::workspace::Golden;
 
@@ -38,6 +39,84 @@ GREETING = "hello"
 fn namespace(test: &str, engine: &str) -> String {
     let unique = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     format!("acceptance/{test}-{engine}-{unique}")
+}
+
+/// Publishes an image at a registry with a login or with TLS, reads its tags and deletes them; curl, with the login or the CA
+/// in `options`, is asked what is there. `table` has more for `[[registry]]`.
+fn publish_read_delete_at(
+    address: &str,
+    table: &str,
+    login: (&str, &str),
+    options: &[&str],
+    namespace: &str,
+) {
+    let host = address.split_once("://").unwrap().1;
+    let golden = Golden::new()
+        .workspace(&format!(
+            "[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"{namespace}\"\n{table}"
+        ))
+        .image("app", &image("1.2.3"))
+        .env("GOLDEN_REGISTRY_USER", login.0)
+        .env("GOLDEN_REGISTRY_PASSWORD", login.1);
+    std::fs::copy(services::tls_ca(), golden.path().join("ca.crt")).unwrap();
+    golden.run(&["build", "--push", "--engine", "embedded"]).exit(0);
+    let ask = |method: &str, path: &str| curl_with(options, method, &format!("{address}/v2/{path}"));
+    let repository = format!("{namespace}/app");
+    let catalog = ask("GET", "_catalog?n=1000").json();
+    let names = catalog["repositories"].as_array().unwrap();
+    assert!(names.iter().any(|name| *name == repository.as_str()), "{catalog}");
+    let list = ask("GET", &format!("{repository}/tags/list")).json();
+    let mut found: Vec<String> = serde_json::from_value(list["tags"].clone()).unwrap();
+    found.sort();
+    assert_eq!(found, ["1", "1.2", "1.2.3", "latest"]);
+    let head = |tag: &str| {
+        let answer = ask("HEAD", &format!("{repository}/manifests/{tag}"));
+        (answer.status, answer.header("docker-content-digest").map(str::to_owned))
+    };
+    let first = head("1.2.3");
+    assert!(first.0 == 200 && first.1.is_some(), "{first:?}");
+    for tag in ["1.2", "1", "latest"] {
+        assert_eq!(head(tag), first, "{tag}");
+    }
+    golden.run(&["verify", "--deep"]).exit(0);
+    golden.run(&["delete", &format!("{host}/{repository}:1.2.3"), "--all-tags", "--yes"]).exit(0);
+    let list = ask("GET", &format!("{repository}/tags/list"));
+    assert!(list.json()["tags"].is_null(), "{}", list.body);
+    for tag in ["1.2.3", "1.2", "1", "latest"] {
+        assert_eq!(head(tag).0, 404, "{tag}");
+    }
+}
+
+#[test]
+fn at_a_registry_with_passwords() {
+    let (user, password) = (services::htpasswd_user(), services::htpasswd_password());
+    let address = format!("http://{}", services::registry_htpasswd());
+    let login = format!("{user}:{password}");
+    let namespace = namespace("at", "htpasswd");
+    publish_read_delete_at(&address, "", (user, password), &["-u", &login], &namespace);
+}
+
+#[test]
+fn at_a_registry_with_tokens() {
+    let namespace = namespace("at", "tokens");
+    let scopes = [format!("repository:{namespace}/app:pull"), "registry:catalog:*".to_owned()];
+    let header = format!("Authorization: Bearer {}", signed_token(&scopes));
+    token_server();
+    let address = format!("http://{}", services::registry_token());
+    publish_read_delete_at(&address, "", ("robot", SECRET), &["-H", &header], &namespace);
+}
+
+#[test]
+fn at_a_registry_with_tls() {
+    let address = format!("https://{}", services::registry_tls());
+    let (ca, namespace) = (services::tls_ca(), namespace("at", "tls"));
+    publish_read_delete_at(
+        &address,
+        "ca = \"ca.crt\"\n",
+        ("", ""),
+        &["--cacert", ca.to_str().unwrap()],
+        &namespace,
+    );
 }
 
 /// Publishes an image with its four tags, reads them, and deletes them.

@@ -1,7 +1,7 @@
 //! Logins: where they come from, where they go, and where they never go.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,13 +11,13 @@ use crate::support::server::{Answer, Server, handler};
 use crate::support::services;
 use crate::support::workspace::{Golden, Run};
 
-const SECRET: &str = "s3cret:p~ss>w\u{f6}rd";
+pub(crate) const SECRET: &str = "s3cret:p~ss>w\u{f6}rd";
 
-fn basic(user: &str, password: &str) -> String {
+pub(crate) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-fn with_basic() -> FakeRegistry {
+pub(crate) fn with_basic() -> FakeRegistry {
     let authorization = Some((basic("robot", SECRET), "Basic realm=\"r\"".to_owned()));
     let registry = FakeRegistry::start(Behaviour { authorization, ..Behaviour::default() });
     registry.image("app", "a", &["1.2.3"]);
@@ -26,7 +26,7 @@ fn with_basic() -> FakeRegistry {
 
 /// No output may hold the secret, in no form.
 #[track_caller]
-fn silent(run: &Run) {
+pub(crate) fn silent(run: &Run) {
     let encoded = STANDARD.encode(format!("robot:{SECRET}"));
     for text in [&run.stdout, &run.stderr] {
         assert!(!text.contains(SECRET) && !text.contains(&encoded) && !text.contains("tok3n"), "{text}");
@@ -99,12 +99,12 @@ fn a_helper_is_asked() {
 }
 
 /// A token server for a fake registry: every token is good for as many requests as `uses` says.
-struct Bearer {
-    registry: FakeRegistry,
-    tokens: Server,
+pub(crate) struct Bearer {
+    pub(crate) registry: FakeRegistry,
+    pub(crate) tokens: Server,
 }
 
-fn with_bearer(uses: usize) -> Bearer {
+pub(crate) fn with_bearer(uses: usize) -> Bearer {
     let good: Arc<Mutex<(String, usize)>> = Arc::default();
     let issued = AtomicUsize::new(0);
     let issue = good.clone();
@@ -228,44 +228,37 @@ fn an_expired_certificate_is_named() {
     let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
     parameters.not_before = rcgen::date_time_ymd(2019, 1, 1);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let cert = parameters.self_signed(&key).unwrap();
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = tokio_rustls::rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![cert.der().clone()],
-            tokio_rustls::rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
+    let (config, pem) = crate::support::tls::of(&parameters);
     let registry = FakeRegistry::with_tls(Behaviour::default(), Some(config));
     let host = format!("localhost:{}", registry.server.port);
     let text = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nca = \"ca.crt\"\n");
-    let run = Golden::new().workspace(&text).file("ca.crt", cert.pem()).run(&["ls", &host]).exit(1);
+    let run = Golden::new().workspace(&text).file("ca.crt", pem).run(&["ls", &host]).exit(1);
     assert!(run.stderr.contains("it has expired"), "{}", run.stderr);
 }
 
 #[test]
 fn plain_http_elsewhere_is_refused_unless_it_is_wanted() {
-    let registry = FakeRegistry::start(Behaviour::default());
-    registry.image("app", "a", &["1"]);
-    // An address of this machine that is not a loopback address by its name.
-    let host = format!("0.0.0.0:{}", registry.server.port);
-    let run = Golden::new().run(&["ls", &host]).exit(1);
-    assert!(
-        run.stderr.contains("does not speak TLS") && run.stderr.contains("http = true"),
-        "{}",
-        run.stderr
-    );
-    assert!(registry.server.seen().is_empty());
-    let text = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nhttp = true\n");
-    assert_eq!(Golden::new().workspace(&text).run(&["ls", &host]).exit(0).stdout, "app\n");
+    for address in [services::bridge_address(), "0.0.0.0"] {
+        let authorization = Some((basic("robot", SECRET), "Basic realm=\"r\"".to_owned()));
+        let registry = FakeRegistry::at(address, Behaviour { authorization, ..Behaviour::default() }, None);
+        registry.image("app", "a", &["1"]);
+        let host = registry.host();
+        let golden =
+            || Golden::new().env("GOLDEN_REGISTRY_USER", "robot").env("GOLDEN_REGISTRY_PASSWORD", SECRET);
+        let run = golden().run(&["ls", &host]).exit(1);
+        assert!(
+            run.stderr.contains("does not speak TLS") && run.stderr.contains("http = true"),
+            "{}",
+            run.stderr
+        );
+        assert!(registry.server.seen().is_empty());
+        let text = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nhttp = true\n");
+        assert_eq!(golden().workspace(&text).run(&["ls", &host]).exit(0).stdout, "app\n");
+    }
 }
 
 /// A token as distribution wants it: a JWT, signed by the key whose certificate the registry trusts.
-fn signed_token(scopes: &[String]) -> String {
+pub(crate) fn signed_token(scopes: &[String]) -> String {
     let url_safe = base64::engine::general_purpose::URL_SAFE_NO_PAD;
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]
     let pem = std::fs::read_to_string(services::token_cert()).unwrap();
@@ -292,20 +285,25 @@ fn signed_token(scopes: &[String]) -> String {
     format!("{text}.{}", url_safe.encode(signature))
 }
 
-#[test]
-fn a_real_registry_with_tokens() {
-    let port = services::token_port().parse().unwrap();
-    let tokens = Server::on(
-        port,
-        None,
-        handler(|seen| {
+/// The server that the real registry sends people to for tokens; its port is fixed, so that all tests share it.
+pub(crate) fn token_server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let port = services::token_port().parse().unwrap();
+        let answer = handler(|seen| {
             if seen.header("authorization") != Some(&basic("robot", SECRET)) {
                 return Answer::new(401, "who are you?");
             }
             let token = signed_token(&seen.query("scope"));
             Answer::new(200, serde_json::json!({ "token": token, "expires_in": 300 }).to_string())
-        }),
-    );
+        });
+        Server::on(port, None, answer)
+    })
+}
+
+#[test]
+fn a_real_registry_with_tokens() {
+    let tokens = token_server();
     let source = FakeRegistry::start(Behaviour::default());
     source.image("app", "token", &["1.2.3", "1.2", "1", "latest"]);
     let golden = Golden::new().env("GOLDEN_REGISTRY_USER", "robot").env("GOLDEN_REGISTRY_PASSWORD", SECRET);

@@ -123,7 +123,40 @@ fn what_must_be_executed_is_refused_by_name() {
         let error = assemble(&embedded, &golden, base(services::base_debian_slim()).await).await.unwrap_err();
         assert!(error.needs_execution());
         insta::assert_snapshot!(error, @"[certs] trust: the base has no update-ca-certificates (package ca-certificates) must be executed, which only the docker engine can do");
+
+        golden.family = Family::Rhel;
+        let error = assemble(&embedded, &golden, PinnedBase::Scratch).await.unwrap_err();
+        assert!(error.needs_execution());
+        insta::assert_snapshot!(error, @"[certs] trust: update-ca-trust, which orders its bundles as p11-kit's memory has them and writes the time of its run into /etc/pki/ca-trust/extracted/java/cacerts, so that nobody knows before what it will leave, must be executed, which only the docker engine can do");
     });
+}
+
+/// Small ones are held in memory and large ones written to the cache: neither is left behind when it is not what it was.
+#[test]
+fn a_file_that_changes_while_it_is_read_stops_the_image() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, before, now) in [
+        ("longer", "short".to_owned(), "shorter".to_owned()),
+        ("shorter", "longer".to_owned(), "long".to_owned()),
+        ("other", "same".to_owned(), "emas".to_owned()),
+        ("large", "a".repeat(100_000), "b".repeat(100_000)),
+    ] {
+        let path = folder.path().join(name);
+        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        std::fs::write(&path, now).unwrap();
+        let digest = golden::reference::Digest::of(before.as_bytes());
+        let content = golden::oci::Content::File { path: path.clone(), len: before.len() as u64, digest };
+        let mut golden = image("changed");
+        golden.files = vec![FileEntry { kind: FileKind::File(content), ..file("/x", "") }];
+        run(async {
+            let (embedded, _) = engine(folder.path());
+            let error = assemble(&embedded, &golden, PinnedBase::Scratch).await.unwrap_err();
+            let message = format!("{} changed while it was read", path.display());
+            assert!(error.to_string().contains(&message), "{error}");
+        });
+        let left = folder.path().join("cache/blobs").read_dir().into_iter().flatten().count();
+        assert_eq!(left, 0, "{name}");
+    }
 }
 
 #[test]

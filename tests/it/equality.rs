@@ -74,7 +74,7 @@ fn seen(golden: &Golden, name: &str, way: &str) -> Seen {
 
 /// Builds an image in all three ways and compares.
 #[track_caller]
-fn equal(name: &str, golden: &Golden) {
+pub(crate) fn equal(name: &str, golden: &Golden) {
     let embedded = seen(golden, name, "embedded");
     for way in ["buildkit", "classic"] {
         let docker = seen(golden, name, way);
@@ -195,12 +195,129 @@ fn a_base_that_has_everything_already() {
 }
 
 #[test]
+fn shell_forms_run_in_the_shell_that_is_set() {
+    let base = format!("{:?}", services::base_busybox());
+    for (name, rest) in [
+        (
+            "shell-entrypoint",
+            "[config]\nentrypoint = \"exec top -b $X\"\nshell = [\"/bin/ash\", \"-o\", \"pipefail\", \"-c\"]\n",
+        ),
+        ("shell-both", "[config]\nentrypoint = \"it's\"\ncmd = \"a\\nb\"\n"),
+        (
+            "shell-health",
+            "[config]\nhealthcheck = { test = [\"CMD-SHELL\", \"true || exit 1\"], start_period = \"3s\" }\nuser = \"root:nogroup\"\n",
+        ),
+    ] {
+        equal(name, &workspace().image("subject", &image(name, &base, rest)));
+    }
+}
+
+#[test]
 fn certificates_on_a_real_debian() {
     let base = format!("{:?}", services::base_debian());
     let text = "family = \"debian\"\n[certs]\ntrust = [\"*.crt\"]\n";
     let golden = workspace().image("subject", &image("with-certificates", &base, text));
     let golden = golden.file("subject/one.crt", root("One")).file("subject/two.crt", root("Two"));
     equal("with-certificates", &golden);
+}
+
+#[test]
+fn on_a_layout() {
+    let golden = workspace().image("subject", &image("on-a-layout", "\"oci:../base:any\"", EVERYTHING));
+    let base = crate::support::layout::Base::here()
+        .layer(&[
+            ("etc", 'd', ""),
+            ("etc/passwd", 'f', "root:x:0:0::/:\n"),
+            ("etc/group", 'f', "root:x:0:\n"),
+        ])
+        .layer(&[("opt", 'd', ""), ("opt/there", 's', "../etc"), ("etc/motd", 'f', "of the base\n")]);
+    base.write(&golden.path().join("base"), "any");
+    equal("on-a-layout", &golden);
+}
+
+/// What a base has in the way of what is placed.
+#[test]
+fn what_is_placed_meets_what_is_there() {
+    let base = format!("{:?}", services::base_busybox());
+    let parent = image(
+        "meeting-parent",
+        &base,
+        "[config]\nworkdir = \"/home/of/parent\"\nuser = \"nobody\"\nvolumes = [\"/data\"]\n\
+         [env]\nLD = \"/lib\"\n[[files]]\nsource = \"tree\"\ntarget = \"/\"\n",
+    );
+    let child = image(
+        "meeting-child",
+        "{ image = \"meeting-parent\" }",
+        r#"
+[env]
+LD = { append = ":/more" }
+NEW = { prepend = "a", append = "b" }
+
+[config]
+workdir = "/link-to-folder/new"
+expose = ["9/sctp", "7000-7002/udp"]
+cmd = "echo $HOME"
+stop_signal = "15"
+volumes = ["/data", "/opt"]
+healthcheck = { test = "test -e /x", interval = "1m", retries = 1 }
+
+[[files]]
+content = "through a link"
+target = "/link-to-folder/through"
+
+[[files]]
+content = "over a file"
+target = "/folder/file"
+mode = "0600"
+
+[[files]]
+content = "over a link"
+target = "/folder/link"
+
+[[files]]
+content = "in a volume"
+target = "/data/in"
+
+[[files]]
+target = "/folder/sticky/"
+mode = "3777"
+owner = "nobody:nogroup"
+
+[[files]]
+source = "odd"
+target = "/odd"
+owner = "nobody:nogroup"
+
+[[files]]
+source = "odd/*.conf"
+target = "/globbed/"
+mode = "0440"
+
+[[files]]
+source = "odd/script"
+target = "/usr/local/bin/"
+"#,
+    );
+    let golden = workspace()
+        .image("parent", &parent)
+        .file("parent/tree/folder/file", "old")
+        .image("subject", &child)
+        .file("subject/odd/.hidden", "h")
+        .file("subject/odd/a name with spaces.conf", "1")
+        .file("subject/odd/ü.conf", "2")
+        .file("subject/odd/deep/.keep", "")
+        .file("subject/odd/script", "#!/bin/sh\n");
+    let make = |target: &str, path: &str| {
+        std::os::unix::fs::symlink(target, golden.path().join(path)).unwrap();
+    };
+    make("folder", "parent/tree/link-to-folder");
+    make("file", "parent/tree/folder/link");
+    make("deep/.keep", "subject/odd/inner");
+    make("/etc/motd", "subject/odd/absolute");
+    make("nowhere", "subject/odd/dangling");
+    let script = golden.path().join("subject/odd/script");
+    std::fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+    equal("meeting-child", &golden);
 }
 
 /// A root, as PEM.

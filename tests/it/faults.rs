@@ -1,122 +1,309 @@
 //! Interrupted anywhere, the same command finishes; and with one publisher no moving tag is ever wrong on the way.
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use golden::reference::{Digest, Repository, Target};
+use golden::engine::docker::Builder;
+use golden::reference::{Digest, Repository, Tag, Target};
 use golden::registry::Registries;
+use semver::Version;
 
-use crate::support::breaker::{Fault, Proxy, Watcher};
+use crate::support::proxy::{Fault, FaultProxy, Watcher, fault_proxy};
 use crate::support::publisher::{Image, Publisher, fresh_name};
 use crate::support::services;
-
-const FAULTS: [Fault; 6] =
-    [Fault::CutBefore, Fault::CutAfter, Fault::Unavailable, Fault::Failed, Fault::Corrupt, Fault::Slow];
+use crate::support::workspace::Golden;
 
 /// Looks at a repository after each change and remembers what was wrong.
 struct Watch {
     repository: Repository,
     registries: Registries,
-    versions: Vec<(Digest, String)>,
-    highest: Mutex<BTreeMap<String, String>>,
+    /// What each version's own tag names; it never changes.
+    versions: Mutex<BTreeMap<Version, Digest>>,
+    /// The highest version that each moving tag was seen on.
+    highest: Mutex<BTreeMap<Tag, Version>>,
     wrong: Mutex<Vec<String>>,
 }
 
 impl Watch {
-    async fn look(&self) {
+    /// Looks at the repository by itself, past any proxy.
+    fn over(name: &str, namespace: &str) -> Arc<Self> {
+        let direct = Publisher::new(&[services::registry()], 3);
+        let mut repository = direct.repository(name);
+        repository.path = format!("{namespace}/{name}").parse().unwrap();
+        Arc::new(Self {
+            repository,
+            registries: direct.registries().clone(),
+            versions: Mutex::default(),
+            highest: Mutex::default(),
+            wrong: Mutex::default(),
+        })
+    }
+
+    /// What a proxy calls after each change.
+    fn watcher(self: &Arc<Self>) -> Watcher {
+        let watch = Arc::clone(self);
+        Arc::new(move || {
+            let watch = Arc::clone(&watch);
+            Box::pin(async move { drop(watch.look().await) })
+        })
+    }
+
+    /// Judges every moving tag; gives the version that each one is on.
+    async fn look(&self) -> BTreeMap<String, Version> {
         let registry = self.registries.of(&self.repository).unwrap();
         let path = &self.repository.path;
         let tags = registry.tags(path).await.unwrap();
-        for tag in &tags {
-            let Some(found) = registry.head_manifest(path, &Target::from(tag)).await.unwrap() else {
-                continue;
-            };
-            let version = self.versions.iter().find(|(digest, _)| *digest == found.digest);
-            let Some((_, version)) = version else {
-                self.wrong.lock().unwrap().push(format!("{tag} names something unknown"));
-                continue;
-            };
-            if !tags.iter().any(|tag| tag.as_str() == version) {
-                self.wrong.lock().unwrap().push(format!("{tag} is on {version}, which has no tag"));
+        let head = async |tag: &Tag| registry.head_manifest(path, &Target::from(tag)).await.unwrap();
+        let (versions, moving): (Vec<Tag>, Vec<Tag>) =
+            tags.into_iter().partition(|tag| tag.as_str().parse::<Version>().is_ok());
+        for tag in versions {
+            let version = tag.as_str().parse().unwrap();
+            if !self.versions.lock().unwrap().contains_key(&version)
+                && let Some(found) = head(&tag).await
+            {
+                self.versions.lock().unwrap().insert(version, found.digest);
             }
-            let mut highest = self.highest.lock().unwrap();
-            let before = highest.insert(tag.to_string(), version.clone());
-            if before.is_some_and(|before| before > *version) {
+        }
+        let mut on = BTreeMap::new();
+        for tag in moving {
+            let Some(found) = head(&tag).await else { continue };
+            let version = {
+                let versions = self.versions.lock().unwrap();
+                versions
+                    .iter()
+                    .find(|(_, digest)| **digest == found.digest)
+                    .map(|(version, _)| version.clone())
+            };
+            let Some(version) = version else {
+                self.wrong.lock().unwrap().push(format!("{tag} is on an image without a version's tag"));
+                continue;
+            };
+            let before = self.highest.lock().unwrap().insert(tag.clone(), version.clone());
+            if before.is_some_and(|before| before > version) {
                 self.wrong.lock().unwrap().push(format!("{tag} went back to {version}"));
             }
+            on.insert(tag.to_string(), version);
+        }
+        on
+    }
+
+    /// Nothing was ever wrong, and all three moving tags are on `version`.
+    async fn assert_finished(&self, version: &Version, what: &str) {
+        let on = self.look().await;
+        let expected = ["1", "1.2", "latest"].map(|tag| (tag.to_owned(), version.clone()));
+        assert_eq!(on, BTreeMap::from(expected), "{what}");
+        assert_eq!(*self.wrong.lock().unwrap(), Vec::<String>::new(), "{what}");
+    }
+}
+
+/// Who publishes: golden by itself, or golden through a Docker Engine that pushes the first tag.
+async fn publisher(host: &str, attempts: u32, through_engine: bool) -> Publisher {
+    let publisher = Publisher::new(&[host], attempts);
+    if through_engine {
+        publisher.through(crate::docker::recipe::docker(Builder::Classic).await)
+    } else {
+        publisher
+    }
+}
+
+/// Spoils request 0, 1, 2, … of a publish of one version over another, until a whole publish needs fewer; after each,
+/// the same again must finish. With `on`, all that follow are spoilt too, as when a network is gone. Gives the number of
+/// requests.
+async fn matrix(fault: Fault, on: bool, through_engine: bool) -> usize {
+    let proxy = fault_proxy(services::registry(), None);
+    if through_engine {
+        proxy.spare_engines();
+    }
+    let name = fresh_name("faults");
+    let watch = Watch::over(&name, "golden");
+    proxy.watch(watch.watcher());
+    let version = |patch| Version::new(1, 2, patch);
+    let image = |patch| Image::new(&name, &version(patch).to_string());
+    publisher(&proxy.host(), 3, through_engine).await.publish(&image(0)).await.receipts();
+    for at in 0..200 {
+        let what = format!("{fault:?} at {at}, on: {on}");
+        let new = image(at as u64 + 1);
+        proxy.break_at(at, fault, on);
+        let attempts = if on { 1 } else { 3 };
+        let first = publisher(&proxy.host(), attempts, through_engine).await.publish(&new).await;
+        let reached = proxy.requests().len() > at;
+        if !on && !fault.corrupts() {
+            assert!(first.result.is_ok(), "{what}: {:?}", first.result);
+        }
+        proxy.heal();
+        let again = publisher(&proxy.host(), 3, through_engine).await.publish(&new).await;
+        assert!(again.result.is_ok(), "{what}: {:?}", again.result);
+        watch.assert_finished(&version(at as u64 + 1), &what).await;
+        if !reached {
+            return at;
+        }
+    }
+    panic!("a publish never takes that many requests")
+}
+
+/// One of each kind: cut before and after, slow, refused, failed, and changed both ways. What else can break within a
+/// body is tried on every request of an upload, in `registry`.
+const KINDS: [Fault; 7] = [
+    Fault::CutBefore,
+    Fault::CutAfter,
+    Fault::Late,
+    Fault::Unavailable,
+    Fault::Failed,
+    Fault::CorruptRequest,
+    Fault::CorruptAnswer,
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_spoilt_request() {
+    for fault in KINDS {
+        let requests = matrix(fault, false, false).await;
+        assert!(requests > 15, "{fault:?}: only {requests} requests were spoilt");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spoilt_from_a_request_on() {
+    for fault in [Fault::CutBefore, Fault::CutAfter, Fault::Failed] {
+        let requests = matrix(fault, true, false).await;
+        assert!(requests > 15, "{fault:?}: only {requests} requests were spoilt");
+    }
+}
+
+/// What golden asks itself when an engine pushes the first tag.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spoilt_while_an_engine_pushes() {
+    for (fault, on) in [(Fault::Failed, false), (Fault::CutAfter, true)] {
+        let requests = matrix(fault, on, true).await;
+        assert!(requests > 10, "{fault:?}: only {requests} requests were spoilt");
+    }
+}
+
+/// The real binary in a workspace whose registry is behind a proxy.
+struct Command {
+    golden: Golden,
+    name: String,
+    watch: Arc<Watch>,
+    proxy: FaultProxy,
+}
+
+impl Command {
+    fn new() -> Self {
+        let proxy = fault_proxy(services::registry(), None);
+        let name = fresh_name("killed");
+        let watch = Watch::over(&name, "killed");
+        proxy.watch(watch.watcher());
+        let table =
+            format!("[[registry]]\nname = \"t\"\nhost = \"{}\"\nnamespace = \"killed\"\n", proxy.host());
+        Self { golden: Golden::new().workspace(&table).env("SOURCE_DATE_EPOCH", "0"), name, watch, proxy }
+    }
+
+    fn version(&self, version: &Version) {
+        let text =
+            format!("[image]\nname = \"{}\"\nversion = \"{version}\"\nbase = \"scratch\"\n", self.name);
+        self.golden.write("app/image.toml", text);
+    }
+
+    /// `build --push`, killed when `until` says so; it may have finished before.
+    fn killed(&self, until: impl FnOnce()) {
+        let mut command = self.golden.command(&["build", "--push", "-q"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        until();
+        drop(child.kill());
+        child.wait().unwrap();
+    }
+
+    /// The same again finishes, and all is as it should be.
+    async fn finishes(&self, version: &Version, what: &str) {
+        drop(self.watch.look().await);
+        self.golden.run(&["build", "--push"]).exit(0);
+        self.watch.assert_finished(version, what).await;
+        self.golden.run(&["verify"]).exit(0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_every_request() {
+    let command = Command::new();
+    let version = |patch| Version::new(1, 2, patch);
+    command.version(&version(0));
+    command.golden.run(&["build", "--push"]).exit(0);
+    for at in 0..100 {
+        command.version(&version(at as u64 + 1));
+        // The registry has done it, and the answer is on its way: the worst moment.
+        command.proxy.break_at(at, Fault::Held, true);
+        let started = Instant::now();
+        let arrived = || command.proxy.requests().len() > at;
+        command.killed(|| {
+            while !arrived() && started.elapsed() < Duration::from_secs(3) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        let reached = arrived();
+        command.proxy.heal();
+        command.finishes(&version(at as u64 + 1), &format!("killed at request {at}")).await;
+        if !reached {
+            assert!(at > 15, "only {at} requests");
+            return;
+        }
+    }
+    panic!("a publish never takes that many requests");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_moment() {
+    let command = Command::new();
+    let mut whole = Duration::ZERO;
+    for patch in 0..16 {
+        let version = Version::new(1, 2, patch);
+        command.version(&version);
+        if patch == 0 {
+            let started = Instant::now();
+            command.golden.run(&["build", "--push"]).exit(0);
+            whole = started.elapsed();
+        } else {
+            let after = whole.mul_f64(fastrand::f64() * 1.1);
+            command.killed(|| std::thread::sleep(after));
+            command.finishes(&version, &format!("killed after {after:?}")).await;
         }
     }
 }
 
-/// One publish of 1.2.3 over 1.2.2 through a proxy that is broken as `fault` says, and then the same again.
-async fn interrupted(proxy: &Proxy, at: usize, fault: Fault, on: bool) -> bool {
-    let name = fresh_name("faults");
-    let direct = Publisher::new(&[services::registry()], 3);
-    let (old, new) = (Image::new(&name, "1.2.2"), Image::new(&name, "1.2.3"));
-    direct.publish(&old).await.receipts();
-    let watch = Arc::new(Watch {
-        repository: direct.repository(&name),
-        registries: direct.registries().clone(),
-        versions: vec![(old.digest(), "1.2.2".into()), (new.digest(), "1.2.3".into())],
-        highest: Mutex::default(),
-        wrong: Mutex::default(),
-    });
-    let seen = Arc::clone(&watch);
-    let watcher: Watcher = Arc::new(move || {
-        let seen = Arc::clone(&seen);
-        Box::pin(async move { seen.look().await })
-    });
-    proxy.watch(watcher);
-    proxy.break_at(at, fault, on);
-    let first = Publisher::new(&[&proxy.host], if on { 1 } else { 3 }).publish(&new).await;
-    let reached = proxy.requests().len() > at;
-    if !on && !matches!(fault, Fault::Corrupt) {
-        assert!(first.result.is_ok(), "{fault:?} at {at}: {:?}", first.result);
-    }
-    proxy.heal();
-    let again = Publisher::new(&[&proxy.host], 3).publish(&new).await;
-    assert!(again.result.is_ok(), "{fault:?} at {at}: {:?}", again.result);
-    let tags = direct.tags(&name).await;
-    let newest: Vec<&str> =
-        tags.iter().filter(|(_, digest)| **digest == new.digest()).map(|(tag, _)| tag.as_str()).collect();
-    assert_eq!(newest, ["1", "1.2", "1.2.3", "latest"], "{fault:?} at {at}");
-    assert_eq!(*watch.wrong.lock().unwrap(), Vec::<String>::new(), "{fault:?} at {at}");
-    reached
-}
-
-/// Breaks request 0, 1, 2, … until a whole publish needs fewer.
-async fn matrix(fault: Fault, on: bool) -> usize {
-    let proxy = Proxy::start(services::registry()).await;
-    let mut at = 0;
-    while interrupted(&proxy, at, fault, on).await {
-        at += 1;
-        assert!(at < 200, "a publish never takes that many requests");
-    }
-    at
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_broken_request() {
-    for fault in FAULTS {
-        let requests = matrix(fault, false).await;
-        assert!(requests > 15, "{fault:?}: only {requests} requests were broken");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn broken_from_a_request_on() {
-    for fault in [Fault::CutBefore, Fault::CutAfter, Fault::Failed] {
-        let requests = matrix(fault, true).await;
-        assert!(requests > 15, "{fault:?}: only {requests} requests were broken");
+/// A changed byte that leaves a manifest what it is, so that the registry takes it: golden sees it in the answer and puts
+/// the right one at once.
+#[tokio::test]
+async fn a_manifest_that_was_changed_on_its_way_is_put_again() {
+    let name = fresh_name("changed");
+    let image = Image::new(&name, "1.2.3");
+    for nth in 0..4 {
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        let upstream = services::registry();
+        let changed = image.clone().content(&nth.to_string());
+        let proxy = crate::support::proxy::rewriting(upstream, move |seen| {
+            let is_manifest = seen.method == "PUT" && seen.path.contains("/manifests/");
+            if is_manifest && count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == nth {
+                // The last digit stands in the size of the layer, which nobody compares.
+                if let Some(digit) = seen.body.iter_mut().rev().find(|byte| byte.is_ascii_digit()) {
+                    *digit ^= 1;
+                }
+            }
+        });
+        let publisher = Publisher::new(&[&proxy.host()], 3);
+        let repeated = Image { name: format!("{name}-{nth}"), ..changed };
+        publisher.publish(&repeated).await.receipts();
+        let tags = publisher.tags(&repeated.name).await;
+        assert_eq!(tags.len(), 4);
+        assert!(tags.values().all(|digest| *digest == repeated.digest()), "{nth}: {tags:?}");
     }
 }
 
 #[tokio::test]
 async fn an_image_that_is_up_to_date_costs_three_requests_and_two_with_the_cache() {
-    let proxy = Proxy::start(services::registry()).await;
+    let proxy = fault_proxy(services::registry(), None);
     let image = Image::new(&fresh_name("economy"), "1.2.3");
     Publisher::new(&[services::registry()], 3).publish(&image).await.receipts();
-    let publisher = Publisher::new(&[&proxy.host], 3);
+    let publisher = Publisher::new(&[&proxy.host()], 3);
     for expected in [3, 2] {
         proxy.heal();
         assert_eq!(publisher.publish(&image).await.step(), "skip");

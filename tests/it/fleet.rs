@@ -60,6 +60,19 @@ fn collisions_show_both_places() {
         .run(&["check"])
         .exit(2);
     insta::assert_snapshot!(run.stderr);
+    // Rows of a matrix too, which differ in nothing that a tag is made of, or in an extra tag alone.
+    let rows = "[matrix]\nn = [\"1\", \"2\"]\n";
+    let extra =
+        image("tool", "\"scratch\"").replace("1.0.0", "1.{{ matrix.n }}.0") + "[tags]\nextra = [\"edge\"]\n";
+    let run = Golden::new()
+        .workspace("")
+        .image("a", &(image("app", "\"scratch\"") + rows))
+        .image("b", &(extra + rows))
+        .run(&["check"])
+        .exit(2);
+    for words in ["`app:1.0.0`", "`tool:edge`", "with n = 1", "with n = 2"] {
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+    }
     // Several versions of one image share the moving tags: the highest has them.
     Golden::new()
         .workspace("")
@@ -85,6 +98,8 @@ fn what_changed_and_what_is_built_on_it() {
     golden.write("golden.toml", "[vars]\nx = \"1\"\n");
     assert_eq!(jobs(&golden, &["--changed", "HEAD"]), [vec!["a", "d"], vec!["b"], vec!["c"]]);
     golden.run(&["matrix", "--changed", "nonsense"]).exit(2);
+    // A branch that has no commit before it, as CI says it.
+    assert_eq!(jobs(&golden, &["--changed", &"0".repeat(40)]), [vec!["a", "d"], vec!["b"], vec!["c"]]);
     golden.run(&["matrix", "--changed", "--output=x"]).exit(2);
 }
 

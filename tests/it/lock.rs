@@ -55,6 +55,15 @@ fn locked(golden: &Golden, base: &str) -> toml::Table {
     entries.clone().find(|entry| entry["base"].as_str().unwrap().contains(base)).unwrap().clone()
 }
 
+/// How the graph shows alpine, debian, app and tool.
+fn states(golden: &Golden) -> Vec<&'static str> {
+    let graph: Value =
+        serde_json::from_str(&golden.run(&["graph", "--format", "json"]).exit(0).stdout).unwrap();
+    let known = ["current", "stale", "unknown"];
+    let state = |node: &Value| known.into_iter().find(|word| node["state"] == *word).unwrap();
+    graph["nodes"].as_array().unwrap().iter().map(state).collect()
+}
+
 #[test]
 fn a_lock_is_made_followed_and_refreshed() {
     let namespace = namespace();
@@ -82,6 +91,8 @@ fn a_lock_is_made_followed_and_refreshed() {
     golden.run(&["outdated"]).exit(0);
     golden.run(&["build", "--push", "--locked"]).exit(0);
 
+    assert_eq!(states(&golden), ["current", "current", "current", "current"]);
+
     // Both bases move; the lock is kept until somebody says so.
     publish(&namespace, "debian", "12.5.0", 2);
     publish(&namespace, "alpine", "3.21.0", 2);
@@ -103,6 +114,8 @@ fn a_lock_is_made_followed_and_refreshed() {
     assert_eq!(base["locked"]["digest"].as_str(), debian["digest"].as_str());
     assert_ne!(base["current"]["digest"], base["locked"]["digest"]);
 
+    assert_eq!(states(&golden), ["stale", "stale", "stale", "stale"]);
+
     // One base alone is refreshed: by name, by glob, by a reference that is written in another way.
     let update = golden.run(&["update", "**/debian*"]).exit(0);
     assert!(
@@ -114,6 +127,10 @@ fn a_lock_is_made_followed_and_refreshed() {
         locked(&golden, "debian")["reference"].as_str().unwrap(),
         format!("{registry}/{namespace}/debian:12.5.0")
     );
+    let svg = golden.run(&["graph", "--format", "svg"]).exit(0).stdout;
+    // Two bases and the images on them, and the legend's three.
+    let colours = ["#d3f9d8", "#ffe3e3", "#f1f3f5"].map(|colour| svg.matches(colour).count());
+    assert_eq!((states(&golden), colours), (vec!["stale", "current", "current", "stale"], [3, 3, 1]));
     let rest = golden.run(&["outdated"]).exit(5);
     assert!(rest.stdout.contains("alpine") && !rest.stdout.contains("debian"), "{}", rest.stdout);
     let unknown = golden.run(&["update", "debain"]).exit(2);

@@ -196,18 +196,7 @@ fn it_does_not_follow_a_redirect_nor_an_upload_elsewhere() {
 /// A registry's CA and scheme hold for the bases that it has, whether it is a destination or not.
 #[test]
 fn a_base_is_read_with_the_settings_of_its_registry() {
-    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = tokio_rustls::rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![key.cert.der().clone()],
-            tokio_rustls::rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der())
-                .unwrap(),
-        )
-        .unwrap();
+    let (config, pem) = crate::support::tls::server(&["localhost"]);
     let mirror = FakeRegistry::with_tls(Behaviour::default(), Some(config));
     mirror.image("base/app", "b", &["1.2.3"]);
     let host = format!("localhost:{}", mirror.server.port);
@@ -222,7 +211,7 @@ fn a_base_is_read_with_the_settings_of_its_registry() {
              [[registry]]\nname = \"plain\"\nhost = \"{other}\"\nhttp = true\n",
             team.host()
         ))
-        .file("ca.crt", key.cert.pem())
+        .file("ca.crt", &pem)
         .image("one", &format!("[image]\nname = \"one\"\nversion = \"1.0.0\"\nbase = \"{host}/base/app:1.2.3\"\n"))
         .image("two", &format!("[image]\nname = \"two\"\nversion = \"1.0.0\"\nbase = \"{other}/base/app:1.2.3\"\n"));
     for command in ["plan", "outdated", "build --push", "verify", "graph"] {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use golden::tags::{Latest, Rebuild, TagRules};
 
-use crate::support::breaker::Proxy;
+use crate::support::proxy::{FaultProxy, fault_proxy};
 use crate::support::publisher::{Image, Publisher, fresh_name};
 use crate::support::services;
 
@@ -191,7 +191,7 @@ async fn revisions_are_numbered_over_all_registries() {
 }
 
 /// The requests of a run: method and path, without the repository, and without what is random in it.
-fn asked(proxy: &Proxy, name: &str) -> Vec<String> {
+fn asked(proxy: &FaultProxy, name: &str) -> Vec<String> {
     let short = |request: String| {
         let request = request.replace(&format!("/v2/golden/{name}/"), "");
         match request.split_once("blobs/uploads/") {
@@ -204,9 +204,9 @@ fn asked(proxy: &Proxy, name: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tags_are_read_once_more_just_before_the_first_is_written() {
-    let proxy = Proxy::start(services::registry()).await;
+    let proxy = fault_proxy(services::registry(), None);
     let image = Image::new(&fresh_name("order"), "1.2.3");
-    Publisher::new(&[&proxy.host], 3).publish(&image).await.receipts();
+    Publisher::new(&[&proxy.host()], 3).publish(&image).await.receipts();
     let requests = asked(&proxy, &image.name);
     let upload = ["POST blobs/uploads", "PUT blobs/uploads"];
     let is_blob = |request: &&String| request.contains("blobs/");
@@ -236,8 +236,8 @@ async fn tags_are_read_once_more_just_before_the_first_is_written() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_two_images_share_travels_once() {
-    let proxy = Proxy::start(services::registry()).await;
-    let publisher = Publisher::new(&[&proxy.host], 3);
+    let proxy = fault_proxy(services::registry(), None);
+    let publisher = Publisher::new(&[&proxy.host()], 3);
     let names = [fresh_name("share"), fresh_name("share")];
     let images = names.each_ref().map(|name| Image::new(name, "1.2.3").content("shared"));
     // Their configs are equal too: two blobs in all.

@@ -1,7 +1,12 @@
 //! Two publishers at once: when both have finished, every moving tag is on the highest version.
 
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::curl;
 use crate::support::publisher::{Image, Publisher, fresh_name};
 use crate::support::services;
+use crate::support::workspace::{Golden, Run};
 
 #[tokio::test]
 async fn the_higher_version_has_latest_in_the_end() {
@@ -23,4 +28,67 @@ async fn the_higher_version_has_latest_in_the_end() {
         let found = ["1", "1.2", "1.2.3", "1.3", "1.3.0", "latest"].map(on);
         assert_eq!(found, ["1.3.0", "1.2.3", "1.2.3", "1.3.0", "1.3.0", "1.3.0"], "round {round}");
     }
+}
+
+/// A workspace with one image; its owner makes the content differ.
+fn publisher(name: &str, version: &str, owner: &str) -> Golden {
+    let host = services::registry();
+    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"race\"\n");
+    let text = format!(
+        "[image]\nname = \"{name}\"\nversion = \"{version}\"\nbase = \"scratch\"\n[labels]\nowner = \"{owner}\"\n"
+    );
+    Golden::new().workspace(&table).image("app", &text)
+}
+
+/// Runs `build --push` in all of them at once, each a process of its own as two CI jobs are.
+fn at_once(publishers: &[Golden; 2]) -> [Run; 2] {
+    let start = |golden: &Golden| {
+        // Sometimes one is a little ahead, sometimes the other, mostly they are in the middle of each other.
+        std::thread::sleep(Duration::from_millis(fastrand::u64(0..15)));
+        let mut command = golden.command(&["build", "--push"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    publishers.each_ref().map(start).map(|child| Run::of(child.wait_with_output().unwrap()))
+}
+
+#[test]
+fn two_processes_leave_latest_on_the_higher_version() {
+    for round in 0..20 {
+        let name = fresh_name("processes");
+        let mut versions = ["1.2.3", "1.3.0"];
+        if round % 2 == 1 {
+            versions.reverse();
+        }
+        for run in at_once(&versions.map(|version| publisher(&name, version, "me"))) {
+            run.exit(0);
+        }
+        let digest = |tag: &str| curl::digest(&format!("race/{name}"), tag).unwrap();
+        let (low, high) = (digest("1.2.3"), digest("1.3.0"));
+        assert_ne!(low, high);
+        for (tag, expected) in [("latest", &high), ("1", &high), ("1.3", &high), ("1.2", &low)] {
+            assert_eq!(digest(tag), *expected, "round {round}: {tag}");
+        }
+    }
+}
+
+/// One of them has the version, with all its tags; the other one is told.
+#[test]
+fn two_processes_with_other_content_for_one_version() {
+    let mut told = 0;
+    for round in 0..20 {
+        let name = fresh_name("same");
+        let runs = at_once(&["me", "you"].map(|owner| publisher(&name, "1.2.3", owner)));
+        assert!(runs.iter().any(|run| run.code == 0), "round {round}: {} {}", runs[0].stderr, runs[1].stderr);
+        for run in runs.iter().filter(|run| run.code != 0) {
+            told += 1;
+            let words = ["somebody else published", "labels.owner changed", "is published already"];
+            assert!(words.iter().any(|words| run.stderr.contains(words)), "round {round}: {}", run.stderr);
+        }
+        let repository = format!("race/{name}");
+        let digest = curl::digest(&repository, "1.2.3");
+        for tag in ["1.2", "1", "latest"] {
+            assert_eq!(curl::digest(&repository, tag), digest, "round {round}: {tag}");
+        }
+    }
+    assert!(told > 15, "only {told} were told");
 }

@@ -20,7 +20,7 @@ fn readme() -> String {
 }
 
 /// The blocks of the page whose fence says `info`.
-fn blocks(info: &str) -> Vec<String> {
+pub(crate) fn blocks(info: &str) -> Vec<String> {
     let page = readme();
     let (mut blocks, mut open) = (Vec::new(), None::<Vec<&str>>);
     for line in page.lines() {

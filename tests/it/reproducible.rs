@@ -58,6 +58,67 @@ fn builds_are_equal_wherever_and_however_they_run() {
     assert_eq!(found, digests(&two), "a second build with a warm cache differs");
 }
 
+/// Another user, who may neither read what is root's nor write what is not his, builds the same.
+#[test]
+fn whoever_builds_builds_the_same() {
+    use std::os::unix::process::CommandExt as _;
+    let (one, two) = (workspace(), workspace());
+    one.run(&["build", "--engine", "embedded"]).exit(0);
+    let program = two.path().join("golden");
+    std::fs::copy(env!("CARGO_BIN_EXE_golden"), &program).unwrap();
+    let owned = Command::new("chown").args(["-R", "65534:65534"]).arg(two.path()).status().unwrap();
+    assert!(owned.success());
+    let wanted = two.command(&["build", "--engine", "embedded"]);
+    let mut command = Command::new(program);
+    command.args(wanted.get_args()).uid(65534).gid(65534).current_dir(two.path()).env_clear();
+    command.envs(wanted.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("HOME", two.path());
+    Run::of(command.output().unwrap()).exit(0);
+    assert_eq!(digests(&one), digests(&two));
+}
+
+/// Without `SOURCE_DATE_EPOCH` the time is that of the last commit that touched the image, wherever the clone is.
+#[test]
+fn the_time_is_the_commits() {
+    let built = |at: &str, epoch: Option<&str>| {
+        let golden = Golden::new().workspace("").image(
+            "one",
+            "[image]\nname = \"timed\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n\
+             [[files]]\ncontent = \"x\"\ntarget = \"/x\"\n",
+        );
+        let golden = match epoch {
+            Some(epoch) => golden.env("SOURCE_DATE_EPOCH", epoch),
+            None => golden,
+        };
+        let git = |args: &[&str]| {
+            let mut command = Command::new("git");
+            command.arg("-C").arg(golden.path()).args(args);
+            for (key, value) in [
+                ("GIT_AUTHOR_DATE", at),
+                ("GIT_COMMITTER_DATE", at),
+                ("GIT_AUTHOR_NAME", "a"),
+                ("GIT_AUTHOR_EMAIL", "a@example.com"),
+                ("GIT_COMMITTER_NAME", "a"),
+                ("GIT_COMMITTER_EMAIL", "a@example.com"),
+            ] {
+                command.env(key, value);
+            }
+            assert!(command.output().unwrap().status.success(), "{args:?}");
+        };
+        git(&["init", "-q"]);
+        git(&["add", "."]);
+        git(&["commit", "-q", "-m", "one"]);
+        golden.run(&["build", "--engine", "embedded"]).exit(0);
+        let shown = golden.run(&["inspect", "oci:.golden/oci:timed:1.0.0", "--format", "json"]).exit(0);
+        let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+        (shown["created"].as_str().unwrap().to_owned(), digests(&golden))
+    };
+    let first = built("2021-02-03T04:05:06Z", None);
+    assert_eq!(first.0, "2021-02-03T04:05:06Z");
+    assert_eq!(first, built("2021-02-03T04:05:06Z", None));
+    assert_ne!(first.1, built("2022-02-03T04:05:06Z", None).1);
+    assert_eq!(built("2021-02-03T04:05:06Z", Some("0")).0, "1970-01-01T00:00:00Z");
+}
+
 #[test]
 fn skopeo_and_umoci_read_the_layout() {
     let golden = workspace();

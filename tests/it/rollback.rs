@@ -49,6 +49,14 @@ fn a_rollback_holds_when_its_line_is_taken_over() {
     app.run(&["verify", "--deep"], 0);
     let run = app.run(&["rollback", &app.name, "--to", "1.2.2"], 0);
     assert_eq!(run.stdout, "withdrawn = [\"1.2.3\"]\n");
+    let again = app.run(&["rollback", &app.name, "--to", "1.2.2", "--format", "json"], 0);
+    let output: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+    let done = &output["images"][0];
+    assert_eq!((&done["version"], &done["withdrawn"]), (&"1.2.2".into(), &serde_json::json!(["1.2.3"])));
+    let tags: Vec<_> =
+        done["tags"].as_array().unwrap().iter().map(|returned| returned["tag"].as_str()).collect();
+    assert_eq!(tags, [Some("1.2"), Some("1"), Some("latest")]);
+    assert_eq!(done["tags"][2]["previous"], done["digest"]);
 
     // Without the line the next run moves the tags forward again, and the plan shows so.
     let plan = app.run(&["plan"], 0);
@@ -102,22 +110,6 @@ fn plan_shows_what_would_be_done() {
 }
 
 #[test]
-fn killed_anywhere_the_same_command_finishes() {
-    for round in 0..12 {
-        let app = App::new();
-        app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
-        app.version("1.2.3", "me", "");
-        let mut child = app.golden.command(&["build", "--push", "-q"]).spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(round * 12));
-        // It may have finished before.
-        drop(child.kill());
-        child.wait().unwrap();
-        app.run(&["build", "--push"], 0);
-        app.run(&["verify"], 0);
-    }
-}
-
-#[test]
 fn references_are_verified_without_a_workspace() {
     let app = App::new();
     app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
@@ -127,4 +119,7 @@ fn references_are_verified_without_a_workspace() {
     elsewhere.run(&["verify", &format!("{reference}:latest")]).exit(0);
     let missing = elsewhere.run(&["verify", &format!("{reference}:9.9.9")]).exit(5);
     assert!(missing.stderr.contains("is not there"), "{}", missing.stderr);
+    let digest = crate::support::curl::digest(&format!("e2e/{}", app.name), "1.2.2").unwrap();
+    let run = elsewhere.run(&["verify", &format!("{reference}@{digest}"), "--deep"]).exit(0);
+    assert_eq!(run.stdout, format!("ok  {reference}@{digest}  {digest}\n"));
 }

@@ -50,19 +50,20 @@ fn github(output: &str) -> Vec<Vec<String>> {
     (1..=waves).map(wave).collect()
 }
 
-/// The jobs of a GitLab pipeline by stage, as a YAML parser that is not ours reads them. What a job needs stands in
-/// an earlier stage.
+/// YAML as a parser reads it that is not ours.
+fn yaml(text: &str) -> Value {
+    let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.argv[1])))";
+    let read = Run::of(Command::new("python3").args(["-c", script, text]).output().unwrap()).exit(0);
+    serde_json::from_str(&read.stdout).unwrap()
+}
+
+fn words(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+}
+
+/// The jobs of a GitLab pipeline by stage. What a job needs stands in an earlier stage.
 fn gitlab(output: &str) -> Vec<Vec<String>> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("pipeline.yml");
-    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
-    std::fs::write(&file, output).unwrap();
-    let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
-    let read = Run::of(Command::new("python3").args(["-c", script]).arg(&file).output().unwrap()).exit(0);
-    let pipeline: Value = serde_json::from_str(&read.stdout).unwrap();
-    let words = |value: &Value| -> Vec<String> {
-        value.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
-    };
+    let pipeline = yaml(output);
     let mut done: BTreeSet<String> = BTreeSet::new();
     let mut waves = Vec::new();
     for stage in words(&pipeline["stages"]) {
@@ -172,4 +173,41 @@ fn a_pipeline_of_a_whole_fleet_is_yaml_whatever_its_images_are_called() {
         let pattern = line.rsplit(' ').next().unwrap();
         golden.run(&["check", pattern]).exit(0);
     }
+}
+
+#[test]
+fn the_workflows_of_the_page_use_what_is_printed() {
+    let pages: Vec<Value> = crate::readme::blocks("yaml").iter().map(|block| yaml(block)).collect();
+    let [github_page, gitlab_page, child] = pages.as_slice() else { panic!("{} workflows", pages.len()) };
+    let image = |name: &str, base: &str| {
+        format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\ndescription = \"x\"\nbase = {base}\n")
+    };
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", &image("a", "\"scratch\""))
+        .image("b", &image("b", "{ image = \"a\" }"))
+        .image("c", &image("c", "{ image = \"b\" }"));
+    let printed = golden.run(&["matrix", "--format", "github"]).exit(0).stdout;
+    let names: BTreeSet<&str> = printed.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+
+    let jobs = github_page["jobs"].as_object().unwrap();
+    let outputs = jobs["plan"]["outputs"].as_object().unwrap();
+    assert_eq!(outputs.keys().map(String::as_str).collect::<BTreeSet<_>>(), names);
+    for (name, value) in outputs {
+        assert_eq!(*value, format!("${{{{ steps.matrix.outputs.{name} }}}}"));
+    }
+    for wave in 1..names.len() {
+        let job = &jobs[&format!("wave-{wave}")];
+        assert_eq!(job["strategy"]["matrix"], format!("${{{{ fromJSON(needs.plan.outputs.wave_{wave}) }}}}"));
+        assert_eq!(job["if"], format!("fromJSON(needs.plan.outputs.waves) >= {wave}"));
+        let last = job["steps"].as_array().unwrap().last().unwrap();
+        assert_eq!(last["run"], "golden build --push --locked ${{ matrix.image }}");
+    }
+    assert_eq!(jobs.len(), names.len(), "a job that is no wave");
+
+    let file = gitlab_page["build"]["trigger"]["include"][0]["artifact"].as_str().unwrap();
+    assert_eq!(words(&gitlab_page["plan"]["artifacts"]["paths"]), [file]);
+    let script = words(&gitlab_page["plan"]["script"]);
+    assert!(script.last().unwrap().ends_with(&format!(" > {file}")), "{script:?}");
+    assert!(child["variables"]["GOLDEN_REGISTRY_USER"].is_string());
 }

@@ -88,12 +88,10 @@ impl Job<'_> {
             (PinnedBase::Scratch, _) => return Ok(None),
             (PinnedBase::Registry { reference, digest }, _) => reference.at(digest.clone()),
             (PinnedBase::Local { reference, .. }, _) => reference.clone(),
-            (PinnedBase::Workspace { .. } | PinnedBase::Layout(_), Some(parent)) => parent.clone(),
-            (PinnedBase::Layout(layout), None) => {
-                let what =
-                    format!("the base {} cannot be given to the engines of [[engine]]", layout.written);
-                return Err(Error::Unsupported { what, engine: EngineKind::Docker });
+            (PinnedBase::Layout(layout), _) => {
+                return self.docker.layout_base(layout, platform).await.map(Some);
             }
+            (PinnedBase::Workspace { .. }, Some(parent)) => parent.clone(),
             (PinnedBase::Workspace { parent, .. }, None) => {
                 return Err(no_base(parent, "it was neither built nor published".to_owned()));
             }

@@ -55,16 +55,9 @@ pub enum Error {
         /// What is wrong.
         source: oci::config::Error,
     },
-    /// The layout that the base is in is broken.
-    #[error("the base {base}: its blob {digest} {what}")]
-    Blob {
-        /// The base.
-        base: String,
-        /// The blob.
-        digest: String,
-        /// What is wrong with it.
-        what: &'static str,
-    },
+    /// The layout that the base is in cannot be read.
+    #[error(transparent)]
+    Layout(#[from] crate::store::Error),
     /// A layer of the base cannot be read.
     #[error("layer {digest} of the base cannot be read: {what}")]
     Layer {
@@ -101,9 +94,7 @@ impl Error {
             Self::Platform { .. } => {
                 vec!["say which one is wanted with `platforms = [\"…\"]` under [image]".to_owned()]
             }
-            Self::Blob { base, .. } => {
-                vec![format!("write the layout of {base} again, such as with skopeo copy --all")]
-            }
+            Self::Layout(error) => error.hints(),
             Self::LocalBase { .. } => vec!["push it to a registry, or build with --engine docker".to_owned()],
             Self::ParentMissing { .. } => vec!["build it in the same run, or push it first".to_owned()],
             _ => Vec::new(),

@@ -12,6 +12,7 @@ use super::{Embedded, Error, scan};
 use crate::assemble::Layer;
 use crate::assemble::tree::{Attributes, LayerIndex, Node};
 use crate::event::Events;
+use crate::reference::Digest;
 use crate::registry::BlobSource as _;
 
 /// An index as the cache holds it.
@@ -19,6 +20,8 @@ use crate::registry::BlobSource as _;
 struct Kept {
     /// Version of this format, and of what is kept at all.
     schema: u32,
+    /// The digest of the layer's plain bytes.
+    diff_id: Digest,
     /// Files whose content was asked for by name.
     wanted: BTreeSet<String>,
     entries: BTreeMap<String, KeptNode>,
@@ -28,7 +31,7 @@ struct Kept {
 }
 
 /// The version that this code writes and reads.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// A node in few letters: layers have tens of thousands.
 #[derive(Serialize, Deserialize)]
@@ -41,17 +44,25 @@ enum KeptNode {
 }
 
 impl Embedded {
-    /// The index of a layer, with the content of the files that are wanted by name.
+    /// The index of a layer, with the content of the files that are wanted by name. Its plain bytes must have the
+    /// digest that the base's config gives them.
     pub(super) async fn index(
         &self,
         layer: &Layer,
+        diff_id: &Digest,
         wanted: &BTreeSet<String>,
         image: &str,
         events: &Events,
     ) -> Result<Arc<LayerIndex>, Error> {
-        let key =
-            format!("{} {}", layer.descriptor.digest, wanted.iter().cloned().collect::<Vec<_>>().join("\n"));
-        self.shared.indexes.get(key, self.read_index(layer, wanted, image, events)).await
+        let digest = &layer.descriptor.digest;
+        let key = format!("{digest} {}", wanted.iter().cloned().collect::<Vec<_>>().join("\n"));
+        let read = self.read_index(layer, wanted, image, events);
+        let (index, found) = self.shared.indexes.get(key, read).await?;
+        if found != *diff_id && diff_id.algorithm() == "sha256" {
+            let what = format!("its content is {found}, and the base's config says {diff_id}");
+            return Err(Error::Layer { digest: digest.to_string(), what });
+        }
+        Ok(index)
     }
 
     async fn read_index(
@@ -60,10 +71,10 @@ impl Embedded {
         wanted: &BTreeSet<String>,
         image: &str,
         events: &Events,
-    ) -> Result<Arc<LayerIndex>, Error> {
+    ) -> Result<(Arc<LayerIndex>, Digest), Error> {
         let digest = &layer.descriptor.digest;
-        if let Some(index) = self.kept("layers", digest)?.and_then(|bytes| read(&bytes, wanted)) {
-            return Ok(Arc::new(index));
+        if let Some((index, diff_id)) = self.kept("layers", digest)?.and_then(|bytes| read(&bytes, wanted)) {
+            return Ok((Arc::new(index), diff_id));
         }
         let (size, failed) = (layer.descriptor.size, |what: std::io::Error| Error::Layer {
             digest: digest.to_string(),
@@ -74,17 +85,17 @@ impl Embedded {
         let names = wanted.clone();
         let bridge = SyncIoBridge::new(reader);
         let scanned = tokio::task::spawn_blocking(move || scan::scan(bridge, size, &names)).await;
-        let index = match scanned {
+        let (index, diff_id) = match scanned {
             Ok(result) => result.map_err(failed)?,
             Err(stopped) => return Err(failed(std::io::Error::other(stopped))),
         };
-        self.keep("layers", digest, &write(&index, wanted))?;
-        Ok(Arc::new(index))
+        self.keep("layers", digest, &write(&index, &diff_id, wanted))?;
+        Ok((Arc::new(index), diff_id))
     }
 }
 
 /// Reads a kept index. None when it is of another version, or lacks a file that is wanted now.
-fn read(bytes: &[u8], wanted: &BTreeSet<String>) -> Option<LayerIndex> {
+fn read(bytes: &[u8], wanted: &BTreeSet<String>) -> Option<(LayerIndex, Digest)> {
     let kept: Kept = serde_json::from_slice(bytes).ok()?;
     if kept.schema != SCHEMA || !kept.wanted.is_superset(wanted) {
         return None;
@@ -103,11 +114,12 @@ fn read(bytes: &[u8], wanted: &BTreeSet<String>) -> Option<LayerIndex> {
     };
     let entries =
         kept.entries.into_iter().map(|(path, kept)| Some((path, node(kept)?))).collect::<Option<_>>()?;
-    Some(LayerIndex { entries, whiteouts: kept.whiteouts, opaque: kept.opaque, links: kept.links })
+    let index = LayerIndex { entries, whiteouts: kept.whiteouts, opaque: kept.opaque, links: kept.links };
+    Some((index, kept.diff_id))
 }
 
 /// Writes an index for the cache.
-fn write(index: &LayerIndex, wanted: &BTreeSet<String>) -> Vec<u8> {
+fn write(index: &LayerIndex, diff_id: &Digest, wanted: &BTreeSet<String>) -> Vec<u8> {
     let node = |node: &Node| match node {
         Node::Directory(Attributes { mode, uid, gid }) => KeptNode::D(*mode, *uid, *gid),
         Node::Implied => KeptNode::I,
@@ -119,6 +131,7 @@ fn write(index: &LayerIndex, wanted: &BTreeSet<String>) -> Vec<u8> {
     };
     let kept = Kept {
         schema: SCHEMA,
+        diff_id: diff_id.clone(),
         wanted: wanted.clone(),
         entries: index.entries.iter().map(|(path, entry)| (path.clone(), node(entry))).collect(),
         whiteouts: index.whiteouts.clone(),

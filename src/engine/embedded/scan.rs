@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
+use sha2::{Digest as _, Sha256};
 
+use super::extended::Watched;
 use crate::assemble::tree::{Attributes, LayerIndex, Node, ancestors};
+use crate::reference::Digest;
 
 /// A layer may unpack to this many bytes, or to [`RATIO`] times its size, whichever is more.
 const UNPACKED: u64 = 1 << 30;
@@ -32,19 +35,24 @@ fn is_kept(path: &str, wanted: &BTreeSet<String>) -> bool {
         || (!private && KEPT_BELOW.iter().any(|folder| path.starts_with(folder)))
 }
 
-/// Reads a whole layer of `size` compressed bytes. `wanted` are files whose content is to be kept as well.
-pub(super) fn scan(layer: impl Read, size: u64, wanted: &BTreeSet<String>) -> io::Result<LayerIndex> {
+/// Reads a whole layer of `size` compressed bytes. `wanted` are files whose content is to be kept as well. The digest
+/// is that of the plain bytes, the layer's diff id.
+pub(super) fn scan(
+    layer: impl Read,
+    size: u64,
+    wanted: &BTreeSet<String>,
+) -> io::Result<(LayerIndex, Digest)> {
     let limit = UNPACKED.max(size.saturating_mul(RATIO));
-    let mut plain = Bounded { inner: unpack(layer)?, left: limit };
+    let mut plain = Bounded { inner: unpack(layer)?, left: limit, hash: Sha256::new() };
     let mut scan = Scan { index: LayerIndex::default(), kept: 0, wanted, links: BTreeMap::new() };
-    let mut archive = tar::Archive::new(&mut plain);
+    let mut archive = tar::Archive::new(Watched::new(&mut plain));
     for entry in archive.entries()? {
         scan.entry(entry?)?;
     }
     // The digest is checked at the end of the stream, so it is read to its end.
     io::copy(&mut plain, &mut io::sink())?;
     io::copy(&mut plain.inner.into_inner(), &mut io::sink())?;
-    Ok(scan.finish())
+    Ok((scan.finish(), Digest::from_sha256(&plain.hash.finalize())))
 }
 
 /// A layer as it is stored. What it is, its first bytes say: media types are wrong often enough.
@@ -93,10 +101,11 @@ impl<R: Read> Read for Unpacked<R> {
     }
 }
 
-/// A reader that fails once too much has come out of it.
+/// A reader that hashes what comes out of it, and fails once that is too much.
 struct Bounded<R> {
     inner: R,
     left: u64,
+    hash: Sha256,
 }
 
 impl<R: Read> Read for Bounded<R> {
@@ -105,12 +114,13 @@ impl<R: Read> Read for Bounded<R> {
         let left = self.left.checked_sub(read as u64);
         self.left =
             left.ok_or_else(|| invalid("it unpacks to far more than its size: a decompression bomb?"))?;
+        self.hash.update(&buffer[..read]);
         Ok(read)
     }
 }
 
 /// A layer that is not what it should be.
-fn invalid(what: impl Into<String>) -> io::Error {
+pub(super) fn invalid(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
@@ -271,7 +281,7 @@ mod tests {
     }
 
     fn index(bytes: &[u8]) -> io::Result<LayerIndex> {
-        scan(bytes, bytes.len() as u64, &BTreeSet::new())
+        scan(bytes, bytes.len() as u64, &BTreeSet::new()).map(|(index, _)| index)
     }
 
     #[test]
@@ -311,7 +321,8 @@ mod tests {
     #[test]
     fn a_bomb_and_a_torn_layer_are_refused() {
         let bomb = gzip(&vec![0; 64 << 20]);
-        let mut plain = Bounded { inner: unpack(bomb.as_slice()).unwrap(), left: 1 << 20 };
+        let inner = unpack(bomb.as_slice()).unwrap();
+        let mut plain = Bounded { inner, left: 1 << 20, hash: Sha256::new() };
         let error = io::copy(&mut plain, &mut io::sink()).unwrap_err();
         assert!(error.to_string().contains("bomb"), "{error}");
         let whole = tar_of(&[("etc/passwd", 'f', &"x".repeat(4000))]);

@@ -11,9 +11,6 @@ use super::Credential;
 use crate::registry::error::Error;
 use crate::secret::Secret;
 
-/// A helper may ask its user something, but not forever.
-const LIMIT: Duration = Duration::from_secs(30);
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
@@ -22,8 +19,9 @@ struct Answer {
     secret: String,
 }
 
-/// Asks a helper. None when it knows nothing of the server.
-pub(super) async fn get(name: &str, server: &str) -> Result<Option<Credential>, Error> {
+/// Asks a helper. None when it knows nothing of the server. It may ask its user something, but for no longer than
+/// `limit`.
+pub(super) async fn get(name: &str, server: &str, limit: Duration) -> Result<Option<Credential>, Error> {
     let program = format!("docker-credential-{name}");
     if name.contains(['/', '\\']) {
         return Err(Error::local(format!("`{name}` is not the name of a credential helper")));
@@ -44,8 +42,8 @@ pub(super) async fn get(name: &str, server: &str) -> Result<Option<Credential>, 
         // A helper that does not read its input fails in its own words.
         drop(stdin.write_all(format!("{server}\n").as_bytes()).await);
     }
-    let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await;
-    let output = output.map_err(|_| failed(format!("no answer in {} s", LIMIT.as_secs())))?;
+    let output = tokio::time::timeout(limit, child.wait_with_output()).await;
+    let output = output.map_err(|_| failed(format!("no answer in {} s", limit.as_secs())))?;
     let output = output.map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
         // Helpers print this to stdout. Their other words may hold secrets and are not shown.

@@ -73,7 +73,7 @@ impl Credentials {
             let credential = if let Some(known) = helped.get(&key) {
                 known.clone()
             } else {
-                let asked = helper::get(&helper, &server).await?;
+                let asked = helper::get(&helper, &server, self.env.patience.stall).await?;
                 helped.insert(key, asked.clone());
                 asked
             };

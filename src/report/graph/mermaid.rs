@@ -10,7 +10,7 @@ pub fn mermaid(graph: &Graph) -> String {
     let mut text = String::from("flowchart LR\n");
     for (n, node) in graph.nodes.iter().enumerate() {
         let name = escaped(&node.name);
-        let class = class(node.state);
+        let class = node.state.word();
         // Writing into a String cannot fail.
         let _ = match node.kind {
             Kind::Image => writeln!(text, "  n{n}[\"{name}\"]:::{class}"),
@@ -22,17 +22,9 @@ pub fn mermaid(graph: &Graph) -> String {
     }
     for state in [State::Current, State::Stale, State::Unknown] {
         let _ =
-            writeln!(text, "  classDef {} fill:{},stroke:#495057,color:#212529", class(state), state.color());
+            writeln!(text, "  classDef {} fill:{},stroke:#495057,color:#212529", state.word(), state.color());
     }
     text
-}
-
-const fn class(state: State) -> &'static str {
-    match state {
-        State::Current => "current",
-        State::Stale => "stale",
-        State::Unknown => "unknown",
-    }
 }
 
 /// Mermaid reads entities by number or name, opened by `#`.

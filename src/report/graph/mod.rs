@@ -62,6 +62,16 @@ impl State {
             Self::Unknown => "#f1f3f5",
         }
     }
+
+    /// The word that stands for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Stale => "stale",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// From what is built on to what is built, by their numbers among the nodes.

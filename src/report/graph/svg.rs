@@ -2,12 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::{Graph, Kind};
+use super::{Graph, Kind, State};
 
 const ROW: usize = 44;
 const BOX: usize = 30;
 const GAP: usize = 60;
 const MARGIN: usize = 20;
+/// The side of a square of the legend, and the width of one entry of it.
+const SWATCH: usize = 12;
+const LEGEND: usize = 90;
 /// The width of a character of the font, in tenths of a pixel.
 const CHARACTER: usize = 72;
 
@@ -49,29 +52,56 @@ pub fn svg(graph: &Graph) -> String {
             "  <rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{BOX}\" rx=\"{round}\" fill=\"{color}\" stroke=\"#495057\"/>\n  <text x=\"{center}\" y=\"{line}\" text-anchor=\"middle\" fill=\"#212529\">{name}</text>"
         );
     }
+    legend(&mut text, height);
     text.push_str("</svg>\n");
     text
 }
 
+/// What the colours mean, in the lowest row.
+fn legend(text: &mut String, height: usize) {
+    let y = height - MARGIN - SWATCH;
+    for (n, state) in [State::Current, State::Stale, State::Unknown].into_iter().enumerate() {
+        let (x, line) = (MARGIN + n * LEGEND, y + SWATCH - 2);
+        let _ = writeln!(
+            text,
+            "  <rect x=\"{x}\" y=\"{y}\" width=\"{SWATCH}\" height=\"{SWATCH}\" fill=\"{}\" stroke=\"#495057\"/>\n  <text x=\"{}\" y=\"{line}\" fill=\"#868e96\">{}</text>",
+            state.color(),
+            x + SWATCH + 6,
+            state.word()
+        );
+    }
+}
+
+/// A column for each depth; in it, what is built on the same thing stands together, in the order of those things, so
+/// that few lines cross.
 fn layout(graph: &Graph) -> (Vec<Place>, usize, usize) {
     let mut depths = vec![0_usize; graph.nodes.len()];
+    let mut below: Vec<Option<usize>> = vec![None; graph.nodes.len()];
     for edge in &graph.edges {
         depths[edge.to] = depths[edge.from] + 1;
+        below[edge.to] = Some(edge.from);
     }
     let columns = depths.iter().max().map_or(0, |deepest| deepest + 1);
     let width = |n: usize| graph.nodes[n].name.chars().count() * CHARACTER / 10 + 24;
     let widths: Vec<usize> = (0..columns)
         .map(|column| (0..depths.len()).filter(|n| depths[*n] == column).map(width).max().unwrap_or(0))
         .collect();
-    let mut rows = vec![0_usize; columns];
-    let mut places = Vec::new();
-    for depth in &depths {
-        let x = MARGIN + widths[..*depth].iter().map(|width| width + GAP).sum::<usize>();
-        places.push(Place { x, y: MARGIN + rows[*depth] * ROW, width: widths[*depth] });
-        rows[*depth] += 1;
+    let mut rows = vec![0_usize; graph.nodes.len()];
+    let (mut x, mut most) = (MARGIN, 0);
+    let mut places = vec![Place { x, y: MARGIN, width: 0 }; graph.nodes.len()];
+    for (column, width) in widths.iter().enumerate() {
+        let mut nodes: Vec<usize> = (0..depths.len()).filter(|n| depths[*n] == column).collect();
+        nodes.sort_by_key(|n| below[*n].map(|below| rows[below]));
+        most = most.max(nodes.len());
+        for (row, node) in nodes.into_iter().enumerate() {
+            rows[node] = row;
+            places[node] = Place { x, y: MARGIN + row * ROW, width: *width };
+        }
+        x += width + GAP;
     }
     let all = widths.iter().sum::<usize>() + GAP * columns.saturating_sub(1);
-    (places, all + 2 * MARGIN, rows.iter().max().unwrap_or(&0) * ROW + 2 * MARGIN)
+    let width = all.max(3 * LEGEND) + 2 * MARGIN;
+    (places, width, most * ROW + SWATCH + 2 * MARGIN)
 }
 
 fn escaped(name: &str) -> String {

@@ -15,6 +15,7 @@ use golden::render::{PinnedBase, Recipe};
 use golden::store::Blobs;
 
 use super::recipe::{BUILDERS, docker, environment, file, recipe, unique};
+use crate::support::layout::{self, Base};
 use crate::support::services;
 
 fn platform(text: &str) -> Platform {
@@ -118,6 +119,35 @@ async fn an_index_of_what_two_engines_built_and_a_child_on_it() {
             let read: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
             assert_eq!(read["Architecture"], architecture);
             assert_eq!(read["Layers"].as_array().unwrap().len(), 2);
+        }
+    }
+}
+
+/// Each engine is given the image of its platform, and the layers stay those of the layout.
+#[tokio::test]
+async fn a_base_of_a_layout_is_loaded_into_every_engine() {
+    for builder in BUILDERS {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("base");
+        let of = |platform| Base::new(platform).layer(&[("base", 'f', platform)]);
+        let top = layout::index_of(&directory, &[&of("linux/amd64"), &of("linux/arm64")]);
+        layout::index(&directory, &[(&top, Some("multi"))]);
+        let base = PinnedBase::Layout(golden::resolve::image::Layout {
+            written: "oci:base".to_owned(),
+            name: None,
+            directory: directory.canonicalize().unwrap(),
+            media_type: top.media_type.clone(),
+            digest: top.digest.clone(),
+            pinned: false,
+        });
+        let lines = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nCOPY file /child\n";
+        let child = build(&fleet(&folder, builder), &on_both(base, lines, "child\n")).await;
+        for image in &child.images {
+            assert_eq!(image.layers.len(), 2, "{builder:?}");
+            let LayerSource::File(path) = &image.layers[0].source else {
+                panic!("the layout has its layers")
+            };
+            assert!(path.starts_with(directory.canonicalize().unwrap()), "{builder:?}: {}", path.display());
         }
     }
 }

@@ -34,15 +34,21 @@ impl Answer {
 /// Asks `http://HOST/v2/PATH`; `method` is GET or HEAD.
 #[track_caller]
 pub(crate) fn curl(method: &str, host: &str, path: &str) -> Answer {
+    curl_with(&[], method, &format!("http://{host}/v2/{path}"))
+}
+
+/// Asks an address, with more options of curl.
+#[track_caller]
+pub(crate) fn curl_with(options: &[&str], method: &str, url: &str) -> Answer {
     let mut command = Command::new("curl");
-    command.args(["-s", "-i", "-H", ACCEPT]);
+    command.args(["-s", "-i", "-H", ACCEPT]).args(options);
     if method == "HEAD" {
         command.arg("--head");
     }
-    let output = command.arg(format!("http://{host}/v2/{path}")).output().unwrap();
+    let output = command.arg(url).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let (head, body) =
-        text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer from {host}: {text:?}"));
+        text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer from {url}: {text:?}"));
     let mut lines = head.lines();
     let status =
         lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok()).unwrap();

@@ -11,4 +11,6 @@ pub(crate) mod publisher;
 pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod server;
-pub(crate) mod breaker;
+pub(crate) mod tls;
+pub(crate) mod tunnel;
+pub(crate) mod layout;

@@ -1,7 +1,12 @@
-//! A proxy that stands between golden and a registry, and spoils one request: the one of a given number.
+//! A proxy that stands between golden and a registry, spoils one request or all from one on, and shows every change to
+//! a watcher.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::registry::Instead;
 use super::server::{Answer, Handler, Seen, Server};
 
 /// What is spoilt.
@@ -19,50 +24,180 @@ pub(crate) enum Fault {
     Unavailable,
     /// 429 with `Retry-After: 0` in place of the registry.
     TooMany,
+    /// The registry does what it is asked to, and the answer is a 500.
+    Failed,
     /// The answer comes late, but comes.
     Late,
     /// A byte of the request's body is another one.
     CorruptRequest,
     /// A byte of the answer's body is another one.
     CorruptAnswer,
+    /// The registry does what it is asked to, and the answer never comes.
+    Held,
 }
 
 impl Fault {
-    /// All of them.
-    pub(crate) const ALL: [Self; 9] = [
+    /// All that pass.
+    pub(crate) const ALL: [Self; 10] = [
         Self::CutBefore,
         Self::CutAfter,
         Self::CutAnswer,
         Self::HalfBody,
         Self::Unavailable,
         Self::TooMany,
+        Self::Failed,
         Self::Late,
         Self::CorruptRequest,
         Self::CorruptAnswer,
     ];
+
+    /// Whether a byte is changed, which nobody can see in what has no digest.
+    pub(crate) const fn corrupts(self) -> bool {
+        matches!(self, Self::CorruptRequest | Self::CorruptAnswer)
+    }
+}
+
+/// Called after each change that the registry has seen, before its answer is given.
+pub(crate) type Watcher = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// The proxy.
+pub(crate) struct FaultProxy {
+    server: Server,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    log: Vec<String>,
+    /// The first request that is spoilt, how, and whether all after it are, too.
+    fault: Option<(usize, Fault, bool)>,
+    watcher: Option<Watcher>,
+    /// Whether requests of other programs pass untouched and uncounted.
+    only_golden: bool,
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts a proxy for the registry at `upstream` (HOST:PORT, plain HTTP). The request with the number that `fault`
-/// names is spoilt; `Server::seen` tells how many there were. Its `host()` is what golden is given as the registry.
-pub(crate) fn fault_proxy(upstream: &str, fault: Option<(usize, Fault)>) -> Server {
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let client =
-        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let upstream = upstream.to_owned();
-    let handler: Handler = std::sync::Arc::new(move |seen: Seen| {
-        let (client, upstream) = (client.clone(), upstream.clone());
-        let fault = fault.filter(|(index, _)| *index == seen.index).map(|(_, fault)| fault);
-        Box::pin(async move { forward(&client, &upstream, seen, fault).await })
+/// names is spoilt.
+pub(crate) fn fault_proxy(upstream: &str, fault: Option<(usize, Fault)>) -> FaultProxy {
+    let shared = Arc::new(Mutex::new(Shared::default()));
+    lock(&shared).fault = fault.map(|(index, fault)| (index, fault, false));
+    let (upstream, state, client) = (upstream.to_owned(), shared.clone(), client());
+    let handler: Handler = Arc::new(move |seen: Seen| {
+        let (client, upstream, state) = (client.clone(), upstream.clone(), state.clone());
+        let (fault, watcher) = lock(&state).next(&seen);
+        Box::pin(async move { spoilt(&client, &upstream, seen, fault, watcher).await })
     });
-    Server::start(handler)
+    FaultProxy { server: Server::start(handler), shared }
 }
 
-async fn forward(client: &reqwest::Client, upstream: &str, mut seen: Seen, fault: Option<Fault>) -> Answer {
+/// A proxy that answers some requests itself.
+pub(crate) fn answering(
+    upstream: &str,
+    instead: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static,
+) -> Server {
+    let (upstream, client, instead) = (upstream.to_owned(), client(), Arc::new(instead) as Instead);
+    Server::start(Arc::new(move |seen: Seen| {
+        let (client, upstream, instead) = (client.clone(), upstream.clone(), instead.clone());
+        Box::pin(async move {
+            match instead(&seen) {
+                Some(answer) => answer,
+                None => forward(&client, &upstream, seen).await,
+            }
+        })
+    }))
+}
+
+/// A proxy that changes some requests on their way.
+pub(crate) fn rewriting(upstream: &str, change: impl Fn(&mut Seen) + Send + Sync + 'static) -> Server {
+    let (upstream, client, change) = (upstream.to_owned(), client(), Arc::new(change));
+    Server::start(Arc::new(move |mut seen: Seen| {
+        change(&mut seen);
+        let (client, upstream) = (client.clone(), upstream.clone());
+        Box::pin(async move { forward(&client, &upstream, seen).await })
+    }))
+}
+
+fn client() -> reqwest::Client {
+    // Whoever installed it before did the same.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+impl Shared {
+    /// Counts a request, and tells what becomes of it.
+    fn next(&mut self, seen: &Seen) -> (Option<Fault>, Option<Watcher>) {
+        let watcher = self.watcher.clone().filter(|_| changes(seen));
+        if self.only_golden && !seen.header("user-agent").is_some_and(|agent| agent.starts_with("golden/")) {
+            return (None, watcher);
+        }
+        let index = self.log.len();
+        self.log.push(format!("{} {}", seen.method, seen.route()));
+        let hit = self.fault.filter(|(at, _, on)| index == *at || (*on && index > *at));
+        (hit.map(|(_, fault, _)| fault), watcher)
+    }
+}
+
+/// Whether a request may change what a tag names.
+fn changes(seen: &Seen) -> bool {
+    matches!(seen.method.as_str(), "PUT" | "DELETE") && seen.path.contains("/manifests/")
+}
+
+impl FaultProxy {
+    /// HOST:PORT; what golden is given as the registry.
+    pub(crate) fn host(&self) -> String {
+        self.server.host()
+    }
+
+    /// Every request so far.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.server.seen()
+    }
+
+    /// Spoils request `index` (from 0, counted from now), and all after it when `on`.
+    pub(crate) fn break_at(&self, index: usize, fault: Fault, on: bool) {
+        let mut shared = lock(&self.shared);
+        shared.log.clear();
+        shared.fault = Some((index, fault, on));
+    }
+
+    /// Spoils nothing any more, and counts from 0.
+    pub(crate) fn heal(&self) {
+        let mut shared = lock(&self.shared);
+        shared.log.clear();
+        shared.fault = None;
+    }
+
+    /// The requests since the last call of `break_at` or `heal`: method and path.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        lock(&self.shared).log.clone()
+    }
+
+    /// Calls `watcher` after each change that the registry has seen.
+    pub(crate) fn watch(&self, watcher: Watcher) {
+        lock(&self.shared).watcher = Some(watcher);
+    }
+
+    /// Spoils and counts only golden's own requests, not those of an engine that pushes for it.
+    pub(crate) fn spare_engines(&self) {
+        lock(&self.shared).only_golden = true;
+    }
+}
+
+async fn spoilt(
+    client: &reqwest::Client,
+    upstream: &str,
+    mut seen: Seen,
+    fault: Option<Fault>,
+    watcher: Option<Watcher>,
+) -> Answer {
     match fault {
         Some(Fault::CutBefore) => return Answer::Close,
         Some(Fault::Unavailable) => return Answer::new(503, "not now"),
         Some(Fault::TooMany) => return Answer::new(429, "slower").header("retry-after", 0),
-        Some(Fault::Late) => tokio::time::sleep(Duration::from_millis(400)).await,
         Some(Fault::CorruptRequest) => {
             if let Some(byte) = seen.body.last_mut() {
                 *byte ^= 1;
@@ -75,10 +210,38 @@ async fn forward(client: &reqwest::Client, upstream: &str, mut seen: Seen, fault
         }
         _ => {}
     }
+    let answer = forward(client, upstream, seen).await;
+    if let Some(watcher) = watcher {
+        watcher().await;
+    }
+    match (fault, answer) {
+        (Some(Fault::CutAfter | Fault::HalfBody), _) => Answer::Close,
+        (Some(Fault::Held), _) => Answer::Stall,
+        (Some(Fault::Failed), _) => Answer::new(500, "oops"),
+        (Some(Fault::CutAnswer), Answer::Full { status, headers, body }) => {
+            Answer::Half { status, headers, body }
+        }
+        (Some(Fault::CorruptAnswer), Answer::Full { status, headers, mut body }) => {
+            let at = body.len().saturating_sub(1).min(10);
+            if let Some(byte) = body.get_mut(at) {
+                *byte ^= 1;
+            }
+            Answer::Full { status, headers, body }
+        }
+        (Some(Fault::Late), answer) => {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            answer
+        }
+        (_, answer) => answer,
+    }
+}
+
+async fn forward(client: &reqwest::Client, upstream: &str, seen: Seen) -> Answer {
     let method = reqwest::Method::from_bytes(seen.method.as_bytes()).unwrap();
     let mut request = client.request(method, format!("http://{upstream}{}", seen.path));
+    // The host stays the proxy's: the registry makes its Locations from it, which have to lead back here.
     for (key, value) in &seen.headers {
-        if key != "content-length" && key != "connection" {
+        if key != "content-length" && key != "connection" && key != "transfer-encoding" {
             request = request.header(key, value);
         }
     }
@@ -94,16 +257,6 @@ async fn forward(client: &reqwest::Client, upstream: &str, mut seen: Seen, fault
     if let Some(length) = response.headers().get("content-length") {
         headers.push(("content-length".to_owned(), length.to_str().unwrap().to_owned()));
     }
-    let mut body = response.bytes().await.unwrap_or_default().to_vec();
-    match fault {
-        Some(Fault::CutAfter | Fault::HalfBody) => Answer::Close,
-        Some(Fault::CutAnswer) => Answer::Half { status, headers, body },
-        Some(Fault::CorruptAnswer) => {
-            if let Some(byte) = body.last_mut() {
-                *byte ^= 1;
-            }
-            Answer::Full { status, headers, body }
-        }
-        _ => Answer::Full { status, headers, body },
-    }
+    let body = response.bytes().await.unwrap_or_default().to_vec();
+    Answer::Full { status, headers, body }
 }

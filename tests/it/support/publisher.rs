@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use golden::assemble::{Assembled, AssembledImage, Layer, LayerSource};
-use golden::engine::{Artifact, BuiltImage, EngineKind};
+use golden::engine::{Artifact, BuiltImage, Docker, EngineKind};
 use golden::event::Events;
 use golden::observe::{self, ConfigCache};
 use golden::oci::{Descriptor, ImageConfig, RawManifest, media};
@@ -19,6 +19,8 @@ use golden::snapshot::Observed;
 use golden::tags::TagRules;
 use golden::workspace::state::State;
 
+use crate::support::services;
+
 /// A publisher: a workspace folder of its own, and one registry or more.
 pub(crate) struct Publisher {
     folder: tempfile::TempDir,
@@ -26,6 +28,7 @@ pub(crate) struct Publisher {
     destinations: Vec<Destination>,
     /// Build in spite of equal inputs.
     pub(crate) force: bool,
+    docker: Option<Docker>,
 }
 
 /// What one run did.
@@ -48,7 +51,13 @@ impl Publisher {
         let endpoints =
             destinations.iter().map(|destination| Endpoint::of(destination.host.clone())).collect();
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, registries: Registries::new(endpoints, env), destinations, force: false }
+        Self { folder, registries: Registries::new(endpoints, env), destinations, force: false, docker: None }
+    }
+
+    /// The same, with images that a Docker Engine has and pushes.
+    pub(crate) fn through(mut self, docker: Docker) -> Self {
+        self.docker = Some(docker);
+        self
     }
 
     /// The state folder.
@@ -83,13 +92,16 @@ impl Publisher {
             Ok(planned) => planned,
             Err(error) => return Done { plan: Plan { images: Vec::new() }, result: Err(error.into()) },
         };
-        let built = plan.images[0].step.is_build().then(|| image.built());
+        let built = plan.images[0].step.is_build().then(|| match self.docker {
+            Some(_) => image.built_by_the_engine(),
+            None => image.built(),
+        });
         let job = Job {
             recipe: &recipes[0],
             planned: &plan.images[0],
             built: built.as_ref(),
             registries: &self.registries,
-            docker: None,
+            docker: self.docker.as_ref(),
             logins: &BTreeMap::new(),
             state: &self.state(),
             now: 1_700_000_000,
@@ -269,6 +281,20 @@ impl Image {
             config: ImageConfig::parse(&config).unwrap(),
             artifact: Artifact::Assembled(Assembled { top: manifest, images: vec![image] }),
         }
+    }
+
+    /// The image in the first Docker Engine.
+    pub(crate) fn built_by_the_engine(&self) -> BuiltImage {
+        let mut labels = self.labels();
+        labels.insert("dev.golden.inputs".to_owned(), self.inputs().to_string());
+        let changes = labels.iter().map(|(key, value)| format!("--change 'LABEL {key}={value}'"));
+        let changes = changes.collect::<Vec<_>>().join(" ");
+        let import =
+            format!("tar -cf - -C / etc/hostname | docker -H {} import {changes} -", services::docker_host());
+        let output = std::process::Command::new("sh").args(["-c", &import]).output().unwrap();
+        assert!(output.status.success(), "{import}: {}", String::from_utf8_lossy(&output.stderr));
+        let id = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+        BuiltImage { engine: EngineKind::Docker, artifact: Artifact::Docker { id }, ..self.built() }
     }
 
     /// The digest of [`Self::built`].

@@ -20,6 +20,10 @@ pub(crate) struct Behaviour {
     pub(crate) deletes_tags: bool,
     /// Deletion is switched off.
     pub(crate) no_deletion: bool,
+    /// It takes no more than so many of them at once.
+    pub(crate) fan_out_most: Option<usize>,
+    /// It wants chunks of at least so many bytes, but for the last one.
+    pub(crate) least_chunk: Option<usize>,
     /// It gives lists in pages of so many.
     pub(crate) page: Option<usize>,
     /// It keeps lists of referrers.
@@ -60,9 +64,19 @@ impl FakeRegistry {
 
     /// Starts one that speaks TLS.
     pub(crate) fn with_tls(behaviour: Behaviour, tls: Option<tokio_rustls::rustls::ServerConfig>) -> Self {
+        Self::at("127.0.0.1", behaviour, tls)
+    }
+
+    /// Starts one on an address of this machine.
+    pub(crate) fn at(
+        address: &str,
+        behaviour: Behaviour,
+        tls: Option<tokio_rustls::rustls::ServerConfig>,
+    ) -> Self {
         let state: Arc<Mutex<State>> = Arc::default();
         let shared = state.clone();
-        let server = Server::on(
+        let server = Server::at(
+            address,
             0,
             tls,
             handler(move |seen| {
@@ -81,7 +95,7 @@ impl FakeRegistry {
         Self { server, state }
     }
 
-    /// `127.0.0.1:PORT`.
+    /// `ADDRESS:PORT`.
     pub(crate) fn host(&self) -> String {
         self.server.host()
     }
@@ -119,6 +133,24 @@ impl FakeRegistry {
         let index =
             json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries.collect::<Vec<_>>() });
         put(repository, media_type, index.to_string().into_bytes(), tags)
+    }
+
+    /// Puts a manifest that refers to another one into a repository. Gives its digest.
+    pub(crate) fn referrer(&self, repository: &str, subject: &str, content: &str) -> String {
+        let mut state = lock(&self.state);
+        let repository = state.repositories.entry(repository.to_owned()).or_default();
+        let (empty, layer) = (b"{}".to_vec(), content.as_bytes().to_vec());
+        let descriptor = |kind: &str, bytes: &[u8]| json!({ "mediaType": kind, "digest": Digest::of(bytes), "size": bytes.len() });
+        let media_type = golden::oci::media::OCI_MANIFEST;
+        let manifest = json!({ "schemaVersion": 2, "mediaType": media_type, "artifactType": "application/vnd.test.signature",
+            "config": descriptor("application/vnd.oci.empty.v1+json", &empty),
+            "layers": [descriptor("application/octet-stream", &layer)],
+            "subject": { "mediaType": media_type, "digest": subject, "size": 1 },
+            "annotations": { "content": content } });
+        for bytes in [empty, layer] {
+            repository.blobs.insert(Digest::of(&bytes).to_string(), bytes);
+        }
+        put(repository, media_type, manifest.to_string().into_bytes(), &[])
     }
 
     /// The tags of a repository, with what they name.
@@ -231,7 +263,7 @@ fn blobs(state: &mut State, seen: &Seen, _: &Behaviour, name: &str, digest: &str
     }
 }
 
-fn uploads(state: &mut State, seen: &Seen, _: &Behaviour, name: &str, session: &str) -> Answer {
+fn uploads(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, session: &str) -> Answer {
     let location =
         |session: &str, offset: usize| format!("/v2/{name}/blobs/uploads/{session}?_state={offset}");
     if seen.method == "POST" {
@@ -245,7 +277,11 @@ fn uploads(state: &mut State, seen: &Seen, _: &Behaviour, name: &str, session: &
         state.next += 1;
         let session = format!("session-{}", state.next);
         state.uploads.insert(session.clone(), Vec::new());
-        return Answer::new(202, "").header("location", location(&session, 0)).header("range", "0-0");
+        let answer = Answer::new(202, "").header("location", location(&session, 0)).header("range", "0-0");
+        return match behaviour.least_chunk {
+            Some(least) => answer.header("oci-chunk-min-length", least),
+            None => answer,
+        };
     }
     let Some(received) = state.uploads.get_mut(session) else {
         return refuse(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
@@ -255,6 +291,12 @@ fn uploads(state: &mut State, seen: &Seen, _: &Behaviour, name: &str, session: &
         && seen.method != "DELETE"
     {
         return refuse(404, "BLOB_UPLOAD_INVALID", "an old Location was used");
+    }
+    // A client that went away in the middle: what arrived is kept.
+    let announced = seen.header("content-length").and_then(|length| length.parse().ok());
+    if announced.is_some_and(|length: usize| length > seen.body.len()) {
+        received.extend_from_slice(&seen.body);
+        return Answer::Close;
     }
     match seen.method.as_str() {
         "GET" => {
@@ -269,8 +311,10 @@ fn uploads(state: &mut State, seen: &Seen, _: &Behaviour, name: &str, session: &
             Answer::new(204, "")
         }
         "PATCH" => {
-            let from = seen.header("content-range").and_then(|range| range.split('-').next()?.parse().ok());
-            if from != Some(received.len()) {
+            // Docker Engines stream without a Content-Range.
+            let from: Option<usize> =
+                seen.header("content-range").and_then(|range| range.split('-').next()?.parse().ok());
+            if from.is_some_and(|from| from != received.len()) {
                 return refuse(416, "BLOB_UPLOAD_INVALID", "out of order");
             }
             received.extend_from_slice(&seen.body);
@@ -324,7 +368,8 @@ fn manifests(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, 
     let Some(digest) = digest else { return unknown() };
     let (media_type, bytes) = &repository.manifests[&digest];
     // As distribution 2.8: with less than all types, what is there is not found.
-    if !seen.header("accept").is_some_and(|accept| accept.contains(media_type.as_str())) {
+    let mut accepted = seen.headers.iter().filter(|(key, _)| key == "accept");
+    if !accepted.any(|(_, accept)| accept.contains(media_type.as_str())) {
         return unknown();
     }
     Answer::new(200, bytes.clone())
@@ -356,7 +401,7 @@ fn put_manifest(repository: &mut Repository, seen: &Seen, behaviour: &Behaviour,
     let mut tags: Vec<String> = if target.contains(':') { Vec::new() } else { vec![target.to_owned()] };
     let mut answer = Answer::new(201, "").header("docker-content-digest", &digest);
     if behaviour.fan_out {
-        for tag in seen.query("tag") {
+        for tag in seen.query("tag").into_iter().take(behaviour.fan_out_most.unwrap_or(usize::MAX)) {
             answer = answer.header("oci-tag", &tag);
             tags.push(tag);
         }

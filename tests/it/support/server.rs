@@ -21,8 +21,6 @@ pub(crate) struct Seen {
     pub(crate) headers: Vec<(String, String)>,
     /// The body; cut short when the client went away.
     pub(crate) body: Vec<u8>,
-    /// The number of the request, from 0.
-    pub(crate) index: usize,
 }
 
 impl Seen {
@@ -85,10 +83,21 @@ pub(crate) fn handler(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) 
 
 /// A server that runs until it is dropped.
 pub(crate) struct Server {
-    /// Its port on 127.0.0.1.
+    /// Its port.
     pub(crate) port: u16,
+    address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
-    _runtime: tokio::runtime::Runtime,
+    /// Taken when the server is dropped.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Waiting for its end is not allowed within another runtime, where many tests are.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Server {
@@ -97,11 +106,21 @@ impl Server {
         Self::on(0, None, handler)
     }
 
-    /// Starts on `port` (0: a free one), with TLS if a configuration is given.
+    /// Starts on `port` of 127.0.0.1 (0: a free one), with TLS if a configuration is given.
     pub(crate) fn on(port: u16, tls: Option<tokio_rustls::rustls::ServerConfig>, handler: Handler) -> Self {
+        Self::at("127.0.0.1", port, tls, handler)
+    }
+
+    /// Starts on `port` of an address of this machine.
+    pub(crate) fn at(
+        address: &str,
+        port: u16,
+        tls: Option<tokio_rustls::rustls::ServerConfig>,
+        handler: Handler,
+    ) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", port))).unwrap();
+        let listener = listen(&runtime, address, port);
         let port = listener.local_addr().unwrap().port();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let log = seen.clone();
@@ -121,18 +140,26 @@ impl Server {
                 }));
             }
         }));
-        Self { port, seen, _runtime: runtime }
+        Self { port, address: address.to_owned(), seen, runtime: Some(runtime) }
     }
 
-    /// `127.0.0.1:PORT`.
+    /// `ADDRESS:PORT`.
     pub(crate) fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.address, self.port)
     }
 
     /// Every request so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Listens for a runtime that need not be the caller's.
+pub(crate) fn listen(runtime: &tokio::runtime::Runtime, address: &str, port: u16) -> tokio::net::TcpListener {
+    let listener = std::net::TcpListener::bind((address, port)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let _within = runtime.enter();
+    tokio::net::TcpListener::from_std(listener).unwrap()
 }
 
 async fn serve(
@@ -170,7 +197,6 @@ async fn one(
             path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
             headers: head.headers.iter().map(|(key, value)| (key.to_string(), text(value))).collect(),
             body,
-            index: log.len(),
         };
         log.push(seen.clone());
         seen

@@ -40,6 +40,8 @@ services! {
     docker_tls = "DOCKER_TLS";
     /// The folder with ca.pem, cert.pem and key.pem, as `DOCKER_CERT_PATH` wants it.
     docker_cert_path = "DOCKER_CERT_PATH";
+    /// An address of this machine that is no loopback address: that of the engine's bridge.
+    bridge_address = "BRIDGE_ADDRESS";
     /// HOST:PORT of the plain registry, with deletion. The bases are in it.
     registry = "REGISTRY";
     /// HOST:PORT of a plain registry with deletion disabled.

@@ -1,0 +1,184 @@
+//! A watch over the extended headers of an archive: what reads archives holds them in memory whole, however long they
+//! say they are.
+
+use std::io::{self, Read};
+
+use super::scan::invalid;
+
+/// The size of a header.
+const BLOCK: usize = 512;
+/// The longest extended header: names have at most 4 KiB, and few records stand beside them.
+const LONGEST: u64 = 1 << 20;
+/// The longest map of a sparse file, in blocks of 21 pieces.
+const SPARSE: u32 = 4096;
+
+/// Passes an archive on, and fails before an extended header that is too long.
+pub(super) struct Watched<R> {
+    inner: R,
+    /// What has come of the header that is being read.
+    header: Vec<u8>,
+    /// Bytes until the next header.
+    skip: u64,
+    /// The records that are being read, and how much of them is still to come.
+    records: Option<(Vec<u8>, u64)>,
+    /// The size of the next entry, where a record tells.
+    size: Option<u64>,
+    /// The size of a sparse file whose map is being read, and how long that map is so far.
+    sparse: Option<(u64, u32)>,
+}
+
+impl<R> Watched<R> {
+    pub(super) const fn new(inner: R) -> Self {
+        Self { inner, header: Vec::new(), skip: 0, records: None, size: None, sparse: None }
+    }
+
+    fn watch(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if self.skip > 0 {
+                let passed = bytes.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+                self.skip -= passed as u64;
+                self.record(&bytes[..passed]);
+                bytes = &bytes[passed..];
+            } else {
+                let passed = bytes.len().min(BLOCK - self.header.len());
+                self.header.extend_from_slice(&bytes[..passed]);
+                bytes = &bytes[passed..];
+                if self.header.len() == BLOCK {
+                    let block = std::mem::take(&mut self.header);
+                    self.block(&block)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what belongs to records, and reads them at their end.
+    fn record(&mut self, bytes: &[u8]) {
+        let Some((records, left)) = &mut self.records else { return };
+        let take = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+        records.extend_from_slice(&bytes[..take]);
+        *left -= take as u64;
+        if self.skip == 0 {
+            let found =
+                tar::PaxExtensions::new(records).flatten().find(|record| record.key_bytes() == b"size");
+            self.size = found.and_then(|record| record.value().ok()?.parse().ok());
+            self.records = None;
+        }
+    }
+
+    /// A header, or a piece of a sparse file's map.
+    fn block(&mut self, block: &[u8]) -> io::Result<()> {
+        if let Some((size, blocks)) = self.sparse.take() {
+            if blocks > SPARSE {
+                return Err(invalid("it has a sparse file in too many pieces"));
+            }
+            // The last field of the block says whether there is another.
+            if block[BLOCK - 8] == 1 {
+                self.sparse = Some((size, blocks + 1));
+            } else {
+                self.pass(size);
+            }
+            return Ok(());
+        }
+        let header = tar::Header::from_byte_slice(block);
+        // What is wrong with a header is for its reader to say.
+        let Ok(size) = header.entry_size() else { return Ok(()) };
+        let kind = header.entry_type();
+        if kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions() {
+            if size > LONGEST {
+                return Err(invalid(format!("it has a name of {size} bytes")));
+            }
+            if kind.is_pax_local_extensions() {
+                self.records = Some((Vec::new(), size));
+            }
+            self.pass(size);
+            return Ok(());
+        }
+        let size = self.size.take().unwrap_or(size);
+        match header.as_gnu() {
+            Some(gnu) if kind.is_gnu_sparse() && gnu.is_extended() => self.sparse = Some((size, 0)),
+            _ => self.pass(size),
+        }
+        Ok(())
+    }
+
+    /// Leaves out content, which is filled up to whole blocks.
+    const fn pass(&mut self, size: u64) {
+        self.skip = size.saturating_add(BLOCK as u64 - 1) / BLOCK as u64 * BLOCK as u64;
+    }
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.watch(&buffer[..read])?;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads an archive whole, some bytes at a time.
+    fn pass(archive: &[u8], step: usize) -> io::Result<u64> {
+        let mut watched = Watched::new(archive);
+        let (mut buffer, mut all) = (vec![0; step], 0);
+        loop {
+            match watched.read(&mut buffer)? {
+                0 => return Ok(all),
+                read => all += read as u64,
+            }
+        }
+    }
+
+    fn header(kind: tar::EntryType, size: u64) -> Vec<u8> {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(size);
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    }
+
+    #[test]
+    fn what_is_sound_passes() {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (path, content) in
+            [("a/".repeat(200) + "long", "x".repeat(5000)), ("b".to_owned(), String::new())]
+        {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, path, content.as_bytes()).unwrap();
+        }
+        let mut archive = builder.into_inner().unwrap();
+        // Content that looks like a hostile header, and whose length a record alone tells.
+        let hostile = header(tar::EntryType::GNULongName, LONGEST + 1);
+        let end = archive.split_off(archive.len() - 1024);
+        let record = b"12 size=512\n";
+        archive.extend(header(tar::EntryType::XHeader, record.len() as u64));
+        archive.extend(record.iter().chain(&[0; 500]));
+        archive.extend(header(tar::EntryType::Regular, 0));
+        archive.extend(&hostile);
+        archive.extend(end);
+        for step in [1, 100, 512, 4096] {
+            assert_eq!(pass(&archive, step).unwrap(), archive.len() as u64, "{step}");
+        }
+    }
+
+    #[test]
+    fn what_would_fill_memory_does_not() {
+        use tar::EntryType::{GNULongLink, GNULongName, XHeader};
+        for kind in [GNULongName, GNULongLink, XHeader] {
+            let error = pass(&header(kind, LONGEST + 1), 512).unwrap_err();
+            assert!(error.to_string().contains("it has a name of 1048577 bytes"), "{error}");
+            pass(&header(kind, LONGEST), 512).unwrap();
+        }
+        let mut sparse = header(tar::EntryType::GNUSparse, 0);
+        sparse[482] = 1;
+        let mut piece = [0; BLOCK];
+        piece[BLOCK - 8] = 1;
+        sparse.extend(piece.repeat(usize::try_from(SPARSE).unwrap() + 2));
+        let error = pass(&sparse, 512).unwrap_err();
+        assert!(error.to_string().contains("too many pieces"), "{error}");
+    }
+}

@@ -1,0 +1,246 @@
+//! What registries, proxies and captive portals may answer, and what golden says about it.
+
+use std::sync::Arc;
+
+use golden::oci::media;
+use golden::reference::Digest;
+use serde_json::json;
+
+use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::server::{Answer, Seen, Server, handler};
+use crate::support::workspace::Golden;
+
+const FOUR: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
+
+/// A registry with an image, some of whose answers are others.
+fn odd(instead: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static) -> FakeRegistry {
+    let registry =
+        FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
+    registry.image("app", "a", &FOUR);
+    registry
+}
+
+/// Runs a command, `{}` being the registry, and asserts that it fails in these words, naming the address.
+#[track_caller]
+fn fails(registry: &FakeRegistry, command: &str, words: &[&str]) {
+    fails_at(&registry.host(), command, words);
+}
+
+#[track_caller]
+fn fails_at(host: &str, command: &str, words: &[&str]) {
+    let command = command.replace("{}", host);
+    let golden = Golden::new().env("GOLDEN_REGISTRY_TIMEOUT", "2");
+    let run = golden.run(&command.split(' ').collect::<Vec<_>>()).exit(1);
+    for word in words.iter().chain([&host]) {
+        assert!(run.stderr.contains(word), "{command}: not {word:?} in\n{}", run.stderr);
+    }
+    assert_eq!(run.stdout, "", "{command}");
+    assert!(run.stderr.len() < 2000, "{command} says too much: {} bytes", run.stderr.len());
+}
+
+fn manifest(body: impl Into<Vec<u8>>, kind: &str) -> Answer {
+    Answer::new(200, body).header("content-type", kind)
+}
+
+/// Answers every GET of a manifest with this.
+fn with_manifest(answer: Answer) -> FakeRegistry {
+    odd(move |seen| (seen.method == "GET" && seen.path.contains("/manifests/")).then(|| answer.clone()))
+}
+
+#[test]
+fn a_digest_that_lies() {
+    let other = Digest::of(b"other").to_string();
+    let body = json!({ "schemaVersion": 2, "config": {}, "layers": [] }).to_string();
+    let lying = with_manifest(manifest(body, media::OCI_MANIFEST).header("docker-content-digest", &other));
+    for command in ["inspect {}/app:1.2.3", "verify {}/app:1.2.3", "promote {}/app:1.2.3 {}/copy"] {
+        fails(
+            &lying,
+            command,
+            &["GET http://", "the manifest does not have the digest", &other, "storage is damaged"],
+        );
+    }
+    fails(&lying, &format!("inspect {{}}/app@{other}"), &["the manifest does not have the digest"]);
+}
+
+/// A registry that says it stored something else than was sent: the same again, and then it is told.
+#[test]
+fn a_digest_that_lies_about_what_was_stored() {
+    let source = odd(|_| None);
+    let other = Digest::of(b"other").to_string();
+    for part in ["/manifests/", "/blobs/uploads/"] {
+        let claimed = other.clone();
+        let registry = odd(move |seen| {
+            let stored = seen.method == "PUT" && seen.path.contains(part);
+            stored.then(|| Answer::new(201, "").header("docker-content-digest", &claimed))
+        });
+        let command = format!("promote {}/app:1.2.3 {{}}/copy", source.host());
+        fails(&registry, &command, &["PUT http://", &format!("the registry stored {other} where sha256:")]);
+        let puts = registry
+            .server
+            .seen()
+            .iter()
+            .filter(|seen| seen.method == "PUT" && seen.path.contains(part))
+            .count();
+        assert!(puts <= 4, "{puts} times");
+    }
+}
+
+#[test]
+fn a_manifest_of_a_hundred_megabytes() {
+    let large = with_manifest(manifest(vec![b' '; 100_000_000], media::OCI_MANIFEST));
+    fails(&large, "inspect {}/app:1.2.3", &["the answer is larger than 4096 KiB"]);
+}
+
+#[test]
+fn json_that_is_no_manifest() {
+    for (body, words) in [
+        ("", "the manifest is not JSON: EOF"),
+        ("{\"schemaVersion\":2,", "the manifest is not JSON"),
+        ("null", "manifest"),
+        ("[]", "manifest"),
+        ("\"text\"", "manifest"),
+        ("{}", "manifest"),
+        ("{\"schemaVersion\":2}", "manifest"),
+        ("{\"schemaVersion\":3,\"config\":{},\"layers\":[]}", "manifest"),
+        ("{\"schemaVersion\":2,\"config\":7,\"layers\":{}}", "manifest"),
+        (
+            "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"x\",\"digest\":\"no\",\"size\":-1},\"layers\":[]}",
+            "manifest",
+        ),
+    ] {
+        let registry = with_manifest(manifest(body, media::OCI_MANIFEST));
+        fails(&registry, "inspect {}/app:1.2.3", &["GET ", words]);
+    }
+    let nest = "[".repeat(100_000) + &"]".repeat(100_000);
+    let deep = format!("{{\"schemaVersion\":2,\"layers\":{nest}}}");
+    fails(
+        &with_manifest(manifest(deep, media::OCI_MANIFEST)),
+        "inspect {}/app:1.2.3",
+        &["the manifest cannot be read"],
+    );
+}
+
+#[test]
+fn schema_1() {
+    for kind in [media::DOCKER_SCHEMA1, "application/json", media::OCI_MANIFEST] {
+        let body = json!({ "schemaVersion": 1, "name": "app", "tag": "1", "fsLayers": [], "history": [] });
+        let registry = with_manifest(manifest(body.to_string(), kind));
+        for command in ["inspect {}/app:1.2.3", "promote {}/app:1.2.3 {}/copy", "delete {}/app:1.2.3 --yes"] {
+            fails(&registry, command, &["schema 1"]);
+        }
+    }
+}
+
+/// A web page in place of an answer, at every step of every kind of command.
+#[test]
+fn a_captive_portal() {
+    let portal = Server::start(handler(|_| {
+        Answer::new(200, "<!DOCTYPE html><html><body>please log in</body></html>")
+            .header("content-type", "text/html")
+    }));
+    let source = odd(|_| None);
+    let promote = format!("promote {}/app:1.2.3 {{}}/copy", source.host());
+    for command in [
+        "ls {}",
+        "ls {}/app",
+        "inspect {}/app:1.2.3",
+        "verify {}/app:1.2.3",
+        "promote {}/app:1.2.3 {}/copy",
+        "delete {}/app:1.2.3 --yes",
+        "prune {}/app --keep 1 --yes",
+        &promote,
+    ] {
+        fails_at(&portal.host(), command, &["web page", "a captive portal"]);
+    }
+    let token = Answer::new(401, "")
+        .header("www-authenticate", format!("Bearer realm=\"http://{}/login\"", portal.host()));
+    let registry = odd(move |_| Some(token.clone()));
+    let run = Golden::new().run(&["ls", &registry.host()]).exit(1);
+    assert!(run.stderr.contains("the token server's answer is not JSON"), "{}", run.stderr);
+}
+
+#[test]
+fn lists_that_are_none() {
+    for (body, words) in [
+        ("", "the answer is not the JSON of a list"),
+        ("[]", "the answer is not the JSON of a list"),
+        ("{\"tags\":\"latest\"}", "the answer is not the JSON of a list"),
+        ("{\"tags\":[1,2]}", "the answer is not the JSON of a list"),
+    ] {
+        let registry = odd(move |seen| seen.path.contains("/tags/list").then(|| Answer::new(200, body)));
+        fails(&registry, "ls {}/app", &[words, "/v2/app/tags/list"]);
+    }
+    // Names that are no tags cannot be asked for, and are passed over.
+    let registry = odd(|seen| {
+        seen.path
+            .contains("/tags/list")
+            .then(|| Answer::new(200, r#"{"tags":["1.2.3","../../x","a b","","é"]}"#))
+    });
+    let run = Golden::new().run(&["ls", &format!("{}/app", registry.host())]).exit(0);
+    assert_eq!(run.stdout.lines().count(), 2, "{}", run.stdout);
+}
+
+#[test]
+fn uploads_that_lead_nowhere() {
+    let source = odd(|_| None);
+    let promote = format!("promote {}/app:1.2.3 {{}}/copy", source.host());
+    let registry = odd(|seen| (seen.method == "POST").then(|| Answer::new(202, "")));
+    fails(&registry, &promote, &["an upload was opened without a Location"]);
+    let registry = odd(|seen| {
+        let around = seen.method == "GET" && seen.path.contains("/blobs/");
+        around.then(|| Answer::new(307, "").header("location", &seen.path))
+    });
+    fails(&registry, "inspect {}/app:1.2.3", &["redirected too often"]);
+}
+
+/// An index is shown, copied and deleted as what it is; where one image is needed, and none fits, that is said.
+#[test]
+fn an_index_where_an_image_was_expected() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let child = registry.image("base", "a", &[]);
+    registry.index("base", &[&child], &["1.0.0"]);
+    let empty = registry.index("empty", &[], &["1.0.0"]);
+    let image = |base: &str, platform: &str| {
+        let text = format!(
+            "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"{}/{base}\"\nplatforms = [\"{platform}\"]\n",
+            registry.host()
+        );
+        Golden::new().workspace("").image("app", &text)
+    };
+    let build = ["build", "--engine", "embedded"];
+    let run = image("empty:1.0.0", "linux/amd64").run(&build).exit(1);
+    assert!(run.stderr.contains("empty") && run.stderr.contains("linux/amd64"), "{}", run.stderr);
+    let run = image("base:1.0.0", "linux/s390x").run(&build).exit(1);
+    assert!(run.stderr.contains("base") && run.stderr.contains("linux/s390x"), "{}", run.stderr);
+    let host = registry.host();
+    let run = Golden::new().run(&["inspect", &format!("{host}/empty:1.0.0")]).exit(0);
+    assert!(run.stdout.contains(&empty), "{}", run.stdout);
+    for command in ["verify --deep {}/base:1.0.0", "ls {}/empty", "promote {}/base:1.0.0 {}/copy"] {
+        let command = command.replace("{}", &host);
+        Golden::new().run(&command.split(' ').collect::<Vec<_>>()).exit(0);
+    }
+}
+
+/// An image whose config or layers are missing or damaged: `verify` sees the first only with --deep.
+#[test]
+fn content_that_is_not_there() {
+    for (answer, words) in [
+        (
+            Answer::new(404, r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#),
+            "BLOB_UNKNOWN",
+        ),
+        (Answer::new(200, ""), "the content ends too early"),
+        (Answer::new(200, "b"), "the content does not have the digest"),
+        (Answer::new(200, "ab"), "the content is longer than 1 bytes"),
+    ] {
+        // The layer of this image is the one byte `a`.
+        let layer = Digest::of(b"a").to_string();
+        let registry =
+            odd(move |seen| (seen.method == "GET" && seen.path.ends_with(&layer)).then(|| answer.clone()));
+        let reference = format!("{}/app:1.2.3", registry.host());
+        let golden = Golden::new().env("GOLDEN_REGISTRY_TIMEOUT", "1");
+        golden.run(&["verify", &reference]).exit(0);
+        let run = golden.run(&["verify", "--deep", &reference]).exit(5);
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+    }
+}

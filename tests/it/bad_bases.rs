@@ -1,0 +1,201 @@
+//! Bases that are broken, hostile or of no use: each refused with what is wrong, nothing written.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use golden::oci::media;
+use golden::reference::Digest;
+
+use crate::support::layout::{Base, gzip, tar};
+use crate::support::services;
+use crate::support::workspace::{Golden, Run};
+
+/// Builds an image that has to read the layers of its base, which are `base`'s.
+fn build_on(base: &Base) -> (Golden, Run) {
+    let golden = Golden::new().workspace("").image(
+        "image",
+        "[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"oci:../base\"\n\
+         [[files]]\ncontent = \"x\"\ntarget = \"/srv/x\"\nowner = \"app\"\n",
+    );
+    base.write(&golden.path().join("base"), "any");
+    let run = golden.run(&["build", "--engine", "embedded"]);
+    (golden, run)
+}
+
+/// Asserts that such a build fails with a message, and leaves nothing.
+#[track_caller]
+fn refused(base: &Base, message: &str) -> Run {
+    let (golden, run) = build_on(base);
+    let run = run.exit(1);
+    assert!(run.stderr.contains(message), "{message}:\n{}", run.stderr);
+    assert!(!golden.path().join(".golden/oci").exists(), "something was written");
+    run
+}
+
+fn sound() -> Base {
+    Base::here().layer(&[("etc/passwd", 'f', "app:x:7:8::/:\n")])
+}
+
+#[test]
+fn a_sound_one_is_built_on() {
+    build_on(&sound()).1.exit(0);
+}
+
+#[test]
+fn names_stay_below_the_root() {
+    let out = "leads out of the image's root";
+    for entry in [("../etc/passwd", 'f', "app:x:0:0::/:\n"), ("a/../../x", 'd', ""), ("..", 'd', "")] {
+        refused(&sound().layer(&[entry]), &format!("the entry {:?} {out}", entry.0));
+    }
+    refused(&sound().layer(&[("passwd", 'l', "../../etc/shadow")]), out);
+    // A symbolic link may say what it likes: it is followed within the root, as in a container.
+    let base =
+        Base::here().layer(&[("real/passwd", 'f', "app:x:7:8::/:\n"), ("etc", 's', "../../../../real")]);
+    build_on(&base).1.exit(0);
+    // An absolute name means the root of the image, for every engine.
+    build_on(&Base::here().layer(&[("/etc/passwd", 'f', "app:x:7:8::/:\n")])).1.exit(0);
+}
+
+#[test]
+fn links_that_lead_in_a_circle_end() {
+    refused(
+        &Base::here().layer(&[("etc", 's', "a"), ("a", 's', "etc")]),
+        "leads through too many symbolic links in the base",
+    );
+}
+
+#[test]
+fn a_bomb_is_stopped() {
+    // Twenty members of 64 MiB: 1.3 GB of zeros in as many kilobytes.
+    let mut header = tar::Header::new_ustar();
+    header.set_path("zeros").unwrap();
+    header.set_size(20 * (64 << 20));
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_cksum();
+    let zeros = gzip(&vec![0; 64 << 20]);
+    let mut bomb = gzip(header.as_bytes());
+    for _ in 0..20 {
+        bomb.write_all(&zeros).unwrap();
+    }
+    let base = sound().layer_as(media::OCI_LAYER_GZIP, bomb, Digest::of(b"never reached"));
+    let start = Instant::now();
+    refused(&base, "it unpacks to far more than its size: a decompression bomb?");
+    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
+}
+
+/// Names are held in memory: one of a gigabyte is not.
+#[test]
+fn a_bomb_in_a_name_is_stopped() {
+    for kind in ['L', 'K', 'x'] {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("name").unwrap();
+        header.set_entry_type(tar::EntryType::new(u8::try_from(kind).unwrap()));
+        header.set_size(900 << 20);
+        header.set_cksum();
+        let mut bomb = gzip(header.as_bytes());
+        let zeros = gzip(&vec![0; 100 << 20]);
+        for _ in 0..9 {
+            bomb.write_all(&zeros).unwrap();
+        }
+        let base = sound().layer_as(media::OCI_LAYER_GZIP, bomb, Digest::of(b"never reached"));
+        refused(&base, "of the base cannot be read: it has a name of 943718400 bytes");
+    }
+}
+
+#[test]
+fn a_torn_layer_is_named() {
+    let plain = tar(&[("etc/passwd", 'f', &"app:x:7:8::/:\n".repeat(1000))]);
+    let packed = gzip(&plain);
+    let torn = packed[..packed.len() - 20].to_vec();
+    let base = Base::here().layer_as(media::OCI_LAYER_GZIP, torn.clone(), Digest::of(&plain));
+    refused(&base, &format!("layer {} of the base cannot be read: ", Digest::of(&torn)));
+    let nothing = b"this is no archive at all, but long enough to be taken for one".repeat(20);
+    let base = Base::here().layer_as(media::OCI_LAYER_GZIP, gzip(&nothing), Digest::of(&nothing));
+    refused(&base, "of the base cannot be read: ");
+}
+
+#[test]
+fn content_that_is_not_what_the_config_says_is_refused() {
+    let plain = tar(&[("etc/passwd", 'f', "app:x:7:8::/:\n")]);
+    let (found, said) = (Digest::of(&plain), Digest::of(b"something else"));
+    let base = Base::here().layer_as(media::OCI_LAYER_GZIP, gzip(&plain), said.clone());
+    refused(&base, &format!("its content is {found}, and the base's config says {said}"));
+}
+
+#[test]
+fn layers_that_could_not_be_passed_on_are_refused() {
+    let plain = tar(&[("etc/passwd", 'f', "app:x:7:8::/:\n")]);
+    let of = |media_type: &str| Base::here().layer_as(media_type, gzip(&plain), Digest::of(&plain));
+    let table = [
+        (
+            of("application/vnd.example.layer"),
+            "the media type application/vnd.example.layer, which golden does not know",
+        ),
+        (
+            of("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
+            "a foreign layer: it lives at other addresses, and registries refuse it",
+        ),
+        (
+            of("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"),
+            "a foreign layer: it lives at other addresses, and registries refuse it",
+        ),
+        (
+            of(media::OCI_LAYER_GZIP).foreign(),
+            "a foreign layer: it lives at other addresses, and registries refuse it",
+        ),
+    ];
+    for (base, message) in table {
+        refused(&base, message);
+    }
+}
+
+#[test]
+fn a_base_for_another_platform_is_refused() {
+    let run = refused(&Base::new("linux/s390x"), "the base oci:../base is not for linux/");
+    assert!(run.stderr.contains("; it is for linux/s390x"), "{}", run.stderr);
+    assert!(run.stderr.contains("say which one is wanted with `platforms = "), "{}", run.stderr);
+}
+
+#[test]
+fn a_base_that_is_not_there_is_named() {
+    let base = format!("{}/nowhere/nothing:1", services::registry());
+    let text = format!("[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"{base}\"\n");
+    let golden = Golden::new().workspace("").image("image", &text).env("DOCKER_HOST", "unix:///nowhere");
+    let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
+    assert!(
+        run.stderr.contains(&base) && run.stderr.contains("the registry has no such image"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn what_is_neither_file_nor_folder_is_no_source() {
+    let golden = Golden::new().workspace("").image(
+        "image",
+        "[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n[[files]]\nsource = \"tree\"\ntarget = \"/tree\"\n",
+    );
+    golden.write("image/tree/file", "x");
+    let tree = golden.path().join("image/tree");
+    let make: [&dyn Fn(); 3] = [
+        &|| mknod(&tree.join("odd"), &["p"]),
+        &|| drop(std::os::unix::net::UnixListener::bind(tree.join("odd")).unwrap()),
+        &|| mknod(&tree.join("odd"), &["c", "1", "3"]),
+    ];
+    for make in make {
+        make();
+        let run = golden.run(&["build", "--engine", "embedded"]).exit(2);
+        let message =
+            "`image/tree/odd` cannot be read: it is neither a file nor a folder nor a symbolic link";
+        assert!(run.stderr.contains(message), "{}", run.stderr);
+        std::fs::remove_file(tree.join("odd")).unwrap();
+    }
+}
+
+fn mknod(path: &std::path::Path, kind: &[&str]) {
+    let status = std::process::Command::new("mknod").arg(path).args(kind).status().unwrap();
+    assert!(status.success());
+}

@@ -1,0 +1,231 @@
+//! Where logins are found: the files of Docker and Podman, helpers, tokens; each with the real binary.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::auth::{Bearer, SECRET, basic, silent, with_basic, with_bearer};
+use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::server::{Answer, Server, handler};
+use crate::support::services;
+use crate::support::tunnel::Tunnel;
+use crate::support::workspace::{Golden, Run};
+
+fn auth() -> String {
+    STANDARD.encode(format!("robot:{SECRET}"))
+}
+
+fn list(golden: &Golden, host: &str) -> Run {
+    let run = golden.run(&["-vv", "ls", &format!("{host}/app")]);
+    silent(&run);
+    run
+}
+
+/// Puts a helper `docker-credential-NAME` into PATH.
+fn with_helper(golden: Golden, name: &str, script: &str) -> Golden {
+    let program = golden.write(&format!("bin/docker-credential-{name}"), format!("#!/bin/sh\n{script}\n"));
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let old = std::env::var_os("PATH").unwrap();
+    let search = format!("{}:{}", program.parent().unwrap().display(), old.display());
+    golden.env("PATH", &search)
+}
+
+/// What a helper prints that knows the login.
+fn knows(server: &str) -> String {
+    format!(
+        "read -r server\n[ \"$1 $server\" = 'get {server}' ] || {{ echo 'credentials not found in native keychain'; exit 1; }}\n\
+         printf '{{\"ServerURL\":\"%s\",\"Username\":\"robot\",\"Secret\":\"{SECRET}\"}}' \"$server\""
+    )
+}
+
+#[test]
+fn every_file_that_docker_and_podman_use_is_read() {
+    let registry = with_basic();
+    let host = registry.host();
+    let config = format!(r#"{{"auths":{{"{host}":{{"auth":"{}"}}}}}}"#, auth());
+    for (file, variable, value) in [
+        ("docker/config.json", "DOCKER_CONFIG", "docker"),
+        ("home/.docker/config.json", "HOME", "home"),
+        ("auth.json", "REGISTRY_AUTH_FILE", "auth.json"),
+        ("run/containers/auth.json", "XDG_RUNTIME_DIR", "run"),
+        ("config/containers/auth.json", "XDG_CONFIG_HOME", "config"),
+        ("home/.config/containers/auth.json", "HOME", "home"),
+    ] {
+        let golden = Golden::new().env("DOCKER_CONFIG", "").file(file, &config);
+        let value = golden.path().join(value);
+        let golden = golden.env(variable, value.to_str().unwrap());
+        list(&golden, &host).exit(0);
+    }
+    list(&Golden::new().env("DOCKER_AUTH_CONFIG", &config), &host).exit(0);
+}
+
+#[test]
+fn every_form_of_an_entry_is_understood() {
+    let registry = with_basic();
+    let (host, auth) = (registry.host(), auth());
+    let unpadded = auth.trim_end_matches('=');
+    for config in [
+        format!(r#"{{"auths":{{"http://{host}/v2/":{{"auth":"{auth}"}}}}}}"#),
+        format!(r#"{{"auths":{{"https://{host}/v1/":{{"auth":"{auth}"}}}}}}"#),
+        format!(r#"{{"auths":{{"https://{host}":{{"auth":"{unpadded}"}}}}}}"#),
+        format!(r#"{{"auths":{{"{host}":{{"username":"robot","password":"{SECRET}"}}}}}}"#),
+        format!(r#"{{"auths":{{"{host}":{{"auth":"YTpi"}},"{host}/app":{{"auth":"{auth}"}}}}}}"#),
+        format!(r#"{{"HttpHeaders":{{"X":"y"}},"auths":{{"{host}":{{"auth":"{auth}","email":"a@b"}}}}}}"#),
+    ] {
+        list(&Golden::new().file(".docker/config.json", &config), &host).exit(0);
+    }
+}
+
+#[test]
+fn stores_and_helpers_are_asked_in_dockers_order() {
+    let registry = with_basic();
+    let host = registry.host();
+    for config in [
+        r#"{"credsStore":"golden-good"}"#.to_owned(),
+        format!(r#"{{"auths":{{"{host}":{{}}}},"credsStore":"golden-good"}}"#),
+        format!(r#"{{"auths":{{"{host}":{{"auth":"YTpi"}}}},"credHelpers":{{"{host}":"golden-good"}}}}"#),
+        format!(r#"{{"credHelpers":{{"{host}":"golden-good"}},"credsStore":"golden-missing"}}"#),
+    ] {
+        let golden = Golden::new().file(".docker/config.json", &config);
+        let golden = with_helper(golden, "golden-good", &knows(&host));
+        list(&golden, &host).exit(0);
+    }
+}
+
+#[test]
+fn a_helper_that_knows_nothing_is_no_error() {
+    let open = FakeRegistry::start(Behaviour::default());
+    open.image("app", "a", &["1.2.3"]);
+    let locked = with_basic();
+    let golden = with_helper(
+        Golden::new().file(".docker/config.json", r#"{"credsStore":"golden-empty"}"#),
+        "golden-empty",
+        "echo 'credentials not found in native keychain'; exit 1",
+    );
+    list(&golden, &open.host()).exit(0);
+    let run = list(&golden, &locked.host()).exit(1);
+    assert!(run.stderr.contains("no credential is known"), "{}", run.stderr);
+    // Where there is a second source, it is asked.
+    let second = format!(r#"{{"auths":{{"{}":{{"auth":"{}"}}}}}}"#, locked.host(), auth());
+    let file = golden.write("auth.json", second);
+    list(&golden.env("REGISTRY_AUTH_FILE", file.to_str().unwrap()), &locked.host()).exit(0);
+}
+
+#[test]
+fn a_helper_that_fails_is_named_and_its_words_are_not_shown() {
+    let registry = with_basic();
+    for (script, words) in [
+        (format!("echo 'tok3n is locked: {SECRET}' >&2; exit 2"), "it failed (exit status: 2)"),
+        (format!("echo 'no json, {SECRET}'"), "its answer is not JSON"),
+        ("exec sleep 60".to_owned(), "no answer in 1 s"),
+    ] {
+        let golden = Golden::new()
+            .file(".docker/config.json", r#"{"credsStore":"golden-bad"}"#)
+            .env("GOLDEN_REGISTRY_TIMEOUT", "1");
+        let golden = with_helper(golden, "golden-bad", &script);
+        let started = std::time::Instant::now();
+        let run = list(&golden, &registry.host()).exit(1);
+        let expected =
+            format!("credential helper `docker-credential-golden-bad` for {}: {words}", registry.host());
+        assert!(run.stderr.contains(&expected), "{}", run.stderr);
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_helpers_token_is_an_identity_token() {
+    let Bearer { registry, tokens } = with_bearer(100);
+    let script = r#"printf '{"ServerURL":"x","Username":"<token>","Secret":"tok3n-refresh"}'"#;
+    let golden = Golden::new().file(".docker/config.json", r#"{"credsStore":"golden-token"}"#);
+    list(&with_helper(golden, "golden-token", script), &registry.host()).exit(0);
+    assert_eq!(tokens.seen()[0].method, "POST");
+}
+
+/// Servers without OAuth 2 know only the GET; the refresh token goes there as a password.
+#[test]
+fn an_identity_token_falls_back_to_a_get() {
+    for status in [404, 405] {
+        let tokens = Server::start(handler(move |seen| match seen.method.as_str() {
+            "POST" => Answer::new(status, "not here"),
+            _ if seen.header("authorization") == Some(&basic("<token>", "tok3n-refresh")) => {
+                Answer::new(200, r#"{"token":"tok3n-short"}"#)
+            }
+            _ => Answer::new(401, "who are you?"),
+        }));
+        let challenge = format!("Bearer realm=\"http://{}/token\",service=\"s\"", tokens.host());
+        let authorization = Some(("Bearer tok3n-short".to_owned(), challenge));
+        let registry = FakeRegistry::start(Behaviour { authorization, ..Behaviour::default() });
+        registry.image("app", "a", &["1.2.3"]);
+        let config = format!(r#"{{"auths":{{"{}":{{"identitytoken":"tok3n-refresh"}}}}}}"#, registry.host());
+        list(&Golden::new().file(".docker/config.json", config), &registry.host()).exit(0);
+        let methods: Vec<String> = tokens.seen().into_iter().map(|seen| seen.method).collect();
+        assert_eq!(methods, ["POST", "GET"]);
+    }
+}
+
+#[test]
+fn a_registry_token_is_sent_as_it_is() {
+    let tokens = Server::start(handler(|_| Answer::new(500, "never asked")));
+    let challenge = format!("Bearer realm=\"http://{}/token\",service=\"s\"", tokens.host());
+    let authorization = Some(("Bearer tok3n-ready".to_owned(), challenge));
+    let registry = FakeRegistry::start(Behaviour { authorization, ..Behaviour::default() });
+    registry.image("app", "a", &["1.2.3"]);
+    let config = format!(r#"{{"auths":{{"{}":{{"registrytoken":"tok3n-ready"}}}}}}"#, registry.host());
+    list(&Golden::new().file(".docker/config.json", config), &registry.host()).exit(0);
+    assert!(tokens.seen().is_empty());
+}
+
+/// Docker Hub is reached through a proxy that leads to a registry of the test's own.
+#[test]
+fn docker_hub_has_a_key_of_its_own() {
+    let (config, pem) = crate::support::tls::server(&["registry-1.docker.io"]);
+    let authorization = Some((basic("robot", SECRET), "Basic realm=\"hub\"".to_owned()));
+    let hub = FakeRegistry::with_tls(Behaviour { authorization, ..Behaviour::default() }, Some(config));
+    hub.image("library/app", "a", &["1.2.3"]);
+    let tunnel = Tunnel::to(hub.server.port);
+    let key = "https://index.docker.io/v1/";
+    let golden = |docker: &str| {
+        Golden::new()
+            .workspace("[[registry]]\nname = \"hub\"\nhost = \"docker.io\"\nca = \"ca.crt\"\n")
+            .file("ca.crt", &pem)
+            .file(".docker/config.json", docker)
+            .env("HTTPS_PROXY", &format!("http://{}", tunnel.host()))
+    };
+    let file = golden(&format!(r#"{{"auths":{{"{key}":{{"auth":"{}"}}}}}}"#, auth()));
+    let store = with_helper(golden(r#"{"credsStore":"golden-hub"}"#), "golden-hub", &knows(key));
+    for golden in [file, store] {
+        let run = golden.run(&["-vv", "inspect", "app:1.2.3"]).exit(0);
+        assert!(run.stdout.starts_with("docker.io/library/app:1.2.3\n"), "{}", run.stdout);
+        silent(&run);
+    }
+    assert!(tunnel.heads().iter().all(|head| head.starts_with("CONNECT registry-1.docker.io:443 ")));
+    // The variables are for a team's registry: they are not tried at Docker Hub because nothing else is chosen.
+    let run = Golden::new()
+        .env("GOLDEN_REGISTRY_USER", "robot")
+        .env("GOLDEN_REGISTRY_PASSWORD", SECRET)
+        .env("HTTPS_PROXY", &format!("http://{}", tunnel.host()))
+        .env("SSL_CERT_FILE", golden("{}").path().join("ca.crt").to_str().unwrap())
+        .run(&["-vv", "inspect", "app:1.2.3"])
+        .exit(1);
+    silent(&run);
+}
+
+#[test]
+fn a_real_registry_takes_the_login_of_a_file_and_of_a_store() {
+    let host = services::registry_htpasswd();
+    let (user, password) = (services::htpasswd_user(), services::htpasswd_password());
+    let auth = STANDARD.encode(format!("{user}:{password}"));
+    let file =
+        Golden::new().file(".docker/config.json", format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}"}}}}}}"#));
+    let script = format!(r#"printf '{{"ServerURL":"x","Username":"{user}","Secret":"{password}"}}'"#);
+    let store = Golden::new()
+        .file(".docker/config.json", format!(r#"{{"auths":{{"{host}":{{}}}},"credsStore":"golden-real"}}"#));
+    for golden in [file, with_helper(store, "golden-real", &script)] {
+        let run = golden.run(&["-vv", "ls", host]).exit(0);
+        assert!(!run.stderr.contains(password) && !run.stderr.contains(&auth), "{}", run.stderr);
+    }
+    let wrong = Golden::new().env("GOLDEN_REGISTRY_USER", user).env("GOLDEN_REGISTRY_PASSWORD", "wrong");
+    let run = wrong.run(&["-vv", "ls", host]).exit(1);
+    assert!(run.stderr.contains("401 UNAUTHORIZED") && run.stderr.contains("docker login"), "{}", run.stderr);
+}

@@ -1,0 +1,91 @@
+//! What the embedded engine made is where it says, and others can use it.
+
+use std::process::Command;
+
+use crate::support::assembling::docker;
+use crate::support::services;
+use crate::support::workspace::{Golden, Run};
+
+fn workspace() -> Golden {
+    let text = format!(
+        "[image]\nname = \"at-hand\"\nversion = \"1.2.3\"\nbase = \"{}\"\n\
+         [[files]]\ncontent = \"hello\\n\"\ntarget = \"/srv/hello\"\n[config]\ncmd = [\"cat\", \"/srv/hello\"]\n",
+        services::base_busybox()
+    );
+    Golden::new().workspace("").image("image", &text).env("DOCKER_HOST", services::docker_host())
+}
+
+#[test]
+fn an_image_that_was_loaded_runs_under_every_name() {
+    workspace().run(&["build", "--engine", "embedded", "--load"]).exit(0);
+    for tag in ["1.2.3", "1.2", "1", "latest"] {
+        assert_eq!(docker(&["run", "--rm", &format!("localhost/at-hand:{tag}")]), "hello");
+    }
+}
+
+#[test]
+fn an_archive_is_loaded_by_docker() {
+    let golden = workspace();
+    let run = golden.run(&["build", "--to", "docker-archive:at-hand.tar"]).exit(0);
+    let look = run.stderr.lines().find_map(|line| line.split_once("look at it: ")).unwrap().1;
+    assert!(look.starts_with("docker load -i ") && look.ends_with("/at-hand.tar"), "{look}");
+    let loaded =
+        Command::new("sh").args(["-c", look]).env("DOCKER_HOST", services::docker_host()).output().unwrap();
+    let said = String::from_utf8(loaded.stdout).unwrap();
+    assert!(said.contains("Loaded image: localhost/at-hand:1.2.3"), "{said}");
+    assert_eq!(docker(&["run", "--rm", "localhost/at-hand:1.2.3"]), "hello");
+}
+
+#[test]
+fn several_platforms_are_no_archive() {
+    let golden = Golden::new().workspace("").image(
+        "image",
+        "[image]\nname = \"many\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n\
+         platforms = [\"linux/amd64\", \"linux/arm64\"]\n",
+    );
+    let run = golden.run(&["build", "--to", "docker-archive:many.tar"]).exit(2);
+    assert!(
+        run.stderr.contains("has several platforms, which a docker archive cannot hold"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("write it with --to oci:DIR"), "{}", run.stderr);
+    assert!(!golden.path().join("many.tar").exists());
+}
+
+/// The first command of the README, on a machine with nothing: no engine, no network, no home.
+#[test]
+fn nothing_is_needed_and_the_result_can_be_looked_at() {
+    let golden = Golden::new();
+    let images = concat!(env!("CARGO_MANIFEST_DIR"), "/images");
+    let copied = Command::new("cp").arg("-r").arg(images).arg(golden.path()).status().unwrap();
+    assert!(copied.success());
+    let home = tempfile::tempdir().unwrap();
+    let alone = |args: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.arg("-n").args(args).current_dir(golden.path()).env_clear();
+        command.env("HOME", home.path()).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+        command.env("PATH", "/usr/bin:/bin");
+        Run::of(command.output().unwrap())
+    };
+    let run = alone(&[env!("CARGO_BIN_EXE_golden"), "build", "static"]).exit(0);
+    assert!(
+        run.stderr.contains("engine: embedded (nothing has to be run, and no Docker Engine answers)"),
+        "{}",
+        run.stderr
+    );
+    let after = |text: &str| {
+        let line = run.stderr.lines().find_map(|line| line.split_once(text));
+        line.unwrap_or_else(|| panic!("{text}: {}", run.stderr)).1.to_owned()
+    };
+    let place = after("written to ");
+    assert!(place.ends_with("/images/.golden/oci:static:1.0.0"), "{place}");
+    let look = after("look at it: ");
+    let shown = alone(&["sh", "-c", &look]).exit(0);
+    assert!(
+        shown.stdout.contains("static:1.0.0") && shown.stdout.contains("linux/"),
+        "{look}: {}",
+        shown.stdout
+    );
+    assert!(shown.stdout.contains("65532:65532"), "{}", shown.stdout);
+}

@@ -1,0 +1,264 @@
+//! An OCI layout as a base: found and pinned before anything is built, read with its digests, the same in both engines.
+
+use std::path::Path;
+
+use golden::oci::media;
+use serde_json::Value;
+
+use crate::support::layout::{self, Base};
+use crate::support::services;
+use crate::support::workspace::Golden;
+
+/// What a case of a table does before it is tried.
+type Prepare<'a, T> = &'a dyn Fn(&T);
+
+/// An image of a base, with a file whose owner only the base's layers tell.
+fn image(base: &str, rest: &str) -> String {
+    format!(
+        "[image]\nname = \"on-layout\"\nversion = \"1.0.0\"\nbase = \"{base}\"\n{rest}\n\
+         [[files]]\ncontent = \"x\"\ntarget = \"/srv/x\"\nowner = \"app\"\n"
+    )
+}
+
+fn passwd() -> Base {
+    Base::here().layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:/bin/sh\n")])
+}
+
+/// A workspace whose image stands on a layout beside its folder.
+fn workspace(base: &str) -> Golden {
+    Golden::new().workspace("").image("image", &image(base, "")).env("SOURCE_DATE_EPOCH", "1700000000")
+}
+
+fn inspect(golden: &Golden, what: &str) -> Value {
+    serde_json::from_str(&golden.run(&["inspect", what, "--format", "json"]).exit(0).stdout).unwrap()
+}
+
+#[test]
+fn an_image_of_a_layout_is_built_on() {
+    let golden = workspace("oci:../base:team/base:1.0");
+    let digest = passwd().write(&golden.path().join("base"), "team/base:1.0");
+    golden.run(&["check"]).exit(0);
+    let run = golden.run(&["build", "--engine", "embedded"]).exit(0);
+    assert!(run.stderr.contains("read layer"), "{}", run.stderr);
+    let found = inspect(&golden, "oci:.golden/oci:on-layout:1.0.0");
+    let image = &found["images"][0];
+    assert_eq!(image["labels"]["org.opencontainers.image.base.name"], "oci:../base:team/base:1.0");
+    assert_eq!(image["labels"]["org.opencontainers.image.base.digest"], digest.to_string());
+    assert_eq!(image["layers"].as_array().unwrap().len(), 2);
+
+    // Everything that asks about bases knows that nobody has to be asked about this one.
+    let plan = golden.run(&["plan", "--format", "json"]).exit(0);
+    let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
+    assert_eq!(plan["images"][0]["base"]["digest"], digest.to_string());
+    golden.run(&["outdated"]).exit(0);
+    golden.run(&["update"]).exit(0);
+    golden.run(&["build", "--engine", "embedded", "--locked"]).exit(0);
+    assert!(golden.run(&["graph"]).exit(0).stdout.contains("oci:../base:team/base:1.0"));
+
+    // Another base is another image, wherever it is written the same.
+    let before = plan["images"][0]["inputs"].clone();
+    passwd().layer(&[("more", 'f', "")]).write(&golden.path().join("base"), "team/base:1.0");
+    let after: Value =
+        serde_json::from_str(&golden.run(&["plan", "--format", "json"]).exit(0).stdout).unwrap();
+    assert_ne!(before, after["images"][0]["inputs"]);
+}
+
+/// A base's layers are read from the top down, no more of them than it takes, and each one once for all builds.
+#[test]
+fn only_the_layers_that_tell_are_read_and_only_once() {
+    let golden = workspace("oci:../base");
+    let base = Base::here()
+        .layer(&[("large", 'f', "never read")])
+        .layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")])
+        .layer(&[("top", 'f', "tells nothing")]);
+    base.write(&golden.path().join("base"), "any");
+    let reads = |run: &crate::support::workspace::Run| run.stderr.matches("read layer").count();
+    assert_eq!(reads(&golden.run(&["build", "--engine", "embedded"]).exit(0)), 2);
+    assert_eq!(reads(&golden.run(&["build", "--engine", "embedded", "--force"]).exit(0)), 0);
+    // Where only the config changes, nothing of the base is read.
+    golden.write("image/image.toml", image("oci:../base", "").split("[[files]]").next().unwrap());
+    std::fs::remove_dir_all(golden.path().join(".golden")).unwrap();
+    assert_eq!(reads(&golden.run(&["build", "--engine", "embedded"]).exit(0)), 0);
+}
+
+#[test]
+fn its_layers_go_to_the_registry_with_the_image() {
+    let golden = workspace("oci:../base");
+    passwd().docker().write(&golden.path().join("base"), "any");
+    let registry = format!("{}/layouts-{}", services::registry(), std::process::id());
+    let push = ["build", "--push", "--engine", "embedded", "--registry", registry.as_str()];
+    golden.run(&push).exit(0);
+    let found = inspect(&golden, &format!("{registry}/on-layout:1.0.0"));
+    assert_eq!(found["media_type"], media::DOCKER_MANIFEST);
+    assert_eq!(found["images"][0]["layers"].as_array().unwrap().len(), 2);
+    golden.run(&["verify", "--deep", "--registry", &registry]).exit(0);
+    let again = golden.run(&push).exit(0);
+    assert!(again.stdout.contains("unchanged"), "{}", again.stdout);
+}
+
+#[test]
+fn a_layout_that_cannot_be_meant_is_shown_at_its_place() {
+    let one = |golden: &Golden| drop(passwd().write(&golden.path().join("base"), "team/base:1.0"));
+    let digest = golden::reference::Digest::of(b"another");
+    let table: [(&str, Prepare<'_, Golden>, &str); 9] = [
+        ("oci:../base", &|_| (), "`../base` does not exist"),
+        ("oci:../image", &one, "`../image` is not an OCI layout: it has no file oci-layout"),
+        ("oci:../../base", &one, "`../../base` leaves the workspace"),
+        ("oci:/base", &one, "`/base` leaves the workspace"),
+        ("oci:", &one, "the base `oci:` is not an image of a layout: write oci:DIR or oci:DIR:NAME"),
+        ("oci:../base:other", &one, "the layout `../base`: it has no image `other`; it has team/base:1.0"),
+        (&format!("oci:../base@{digest}"), &one, &format!("it has no image {digest}; it has team/base:1.0")),
+        (
+            "oci:../base",
+            &|golden| {
+                let (folder, base) = (golden.path().join("base"), passwd());
+                let (a, b) = (base.blobs(&folder), Base::here().blobs(&folder));
+                layout::index(&folder, &[(&a, Some("a:1")), (&b, Some("b:1"))]);
+            },
+            "it has several images, so that the base must name one: a:1, b:1",
+        ),
+        (
+            "oci:../base",
+            &|golden| {
+                one(golden);
+                drop(golden.write("base/index.json", "{"));
+            },
+            "`../base` is not an OCI layout: its index.json cannot be read: EOF",
+        ),
+    ];
+    for (base, prepare, message) in table {
+        let golden = workspace(base);
+        prepare(&golden);
+        let run = golden.run(&["check"]).exit(2);
+        assert!(run.stderr.contains(message), "{base}: {}", run.stderr);
+        assert!(run.stderr.contains("image/image.toml:4:"), "{}", run.stderr);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_does_not_lead_out_of_the_workspace() {
+    let outside = tempfile::tempdir().unwrap();
+    passwd().write(outside.path(), "x");
+    let golden = workspace("oci:../base");
+    std::os::unix::fs::symlink(outside.path(), golden.path().join("base")).unwrap();
+    let run = golden.run(&["check"]).exit(2);
+    assert!(run.stderr.contains("leads out of the workspace by a symbolic link"), "{}", run.stderr);
+}
+
+#[test]
+fn what_a_layout_lacks_or_has_wrong_is_named() {
+    let broken = |breaks: &dyn Fn(&Path)| {
+        let golden = workspace("oci:../base");
+        passwd().write(&golden.path().join("base"), "any");
+        breaks(&golden.path().join("base"));
+        golden
+    };
+    let plain = layout::tar(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:/bin/sh\n")]);
+    let packed = layout::gzip(&plain);
+    let layer = golden::reference::Digest::of(&packed);
+    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    let write = |path: &Path, bytes: &[u8]| std::fs::write(path, bytes).unwrap();
+    let table: [(Prepare<'_, Path>, String); 3] = [
+        (
+            &|base| std::fs::remove_file(layout::blob_path(base, &layer)).unwrap(),
+            format!("its blob {layer} is missing"),
+        ),
+        (
+            &|base| write(&layout::blob_path(base, &layer), &packed[1..]),
+            format!("its blob {layer} has not the length that the manifest says"),
+        ),
+        (
+            &|base| {
+                // The same length, and sound all through but for the times in it.
+                let mut other = packed.clone();
+                other[4..8].copy_from_slice(&[1, 2, 3, 4]);
+                write(&layout::blob_path(base, &layer), &other);
+            },
+            format!("layer {layer} of the base cannot be read: it is not what its digest says"),
+        ),
+    ];
+    for (breaks, message) in table {
+        let golden = broken(breaks);
+        let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
+        assert!(run.stderr.contains(&message), "{message}: {}", run.stderr);
+        assert!(!golden.path().join(".golden/oci").exists(), "something was written");
+    }
+}
+
+#[test]
+fn the_policy_judges_layouts() {
+    let digest = passwd().write(tempfile::tempdir().unwrap().path(), "x");
+    let table = [
+        ("require_digest = true", "oci:../base:a:latest", Some("write oci:../base:a:latest@sha256:")),
+        ("require_digest = true", &*format!("oci:../base:a:latest@{digest}"), None),
+        ("allow = [\"docker.io/**\"]", "oci:../base", Some("the base `oci:../base` is not allowed")),
+        ("allow = [\"oci:*\"]", "oci:../base", None),
+        ("deny_tags = [\"latest\"]", "oci:../base:a:latest", Some("the base has the tag `latest`")),
+        ("deny_tags = [\"latest\"]", "oci:../base", None),
+    ];
+    for (rule, base, message) in table {
+        let golden = workspace(base);
+        golden.write("golden.toml", format!("[policy.base]\n{rule}\n"));
+        passwd().write(&golden.path().join("base"), "a:latest");
+        let run = golden.run(&["check"]).exit(if message.is_some() { 3 } else { 0 });
+        assert!(message.is_none_or(|message| run.stderr.contains(message)), "{rule}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn an_index_gives_the_platforms_that_it_has() {
+    let golden = Golden::new().workspace("");
+    let of =
+        |platform| Base::new(platform).layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")]);
+    let (amd64, arm64, arm) = (of("linux/amd64"), of("linux/arm64"), of("linux/arm/v7"));
+    let folder = golden.path().join("base");
+    let top = layout::index_of(&folder, &[&amd64, &arm64, &arm]);
+    layout::index(&folder, &[(&top, Some("multi"))]);
+    let all = "platforms = [\"linux/amd64\", \"linux/arm64\", \"linux/arm/v7\"]";
+    golden.write("image/image.toml", image("oci:../base", all));
+    golden.run(&["build", "--engine", "embedded"]).exit(0);
+    let found = inspect(&golden, "oci:.golden/oci:on-layout:1.0.0");
+    assert_eq!(found["media_type"], media::OCI_INDEX);
+    let platforms: Vec<&str> =
+        found["images"].as_array().unwrap().iter().map(|image| image["platform"].as_str().unwrap()).collect();
+    assert_eq!(platforms, ["linux/amd64", "linux/arm64", "linux/arm/v7"]);
+
+    golden.write("image/image.toml", image("oci:../base", "platforms = [\"linux/amd64\", \"linux/s390x\"]"));
+    let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
+    let message =
+        "the base oci:../base is not for linux/s390x; it is for linux/amd64, linux/arm64, linux/arm/v7";
+    assert!(run.stderr.contains(message), "{}", run.stderr);
+}
+
+#[test]
+fn an_index_of_a_registry_gives_them_too_and_docker_stays_docker() {
+    let golden = Golden::new().workspace("");
+    let folder = golden.path().join("base");
+    let of =
+        |platform| Base::new(platform).layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")]);
+    let top = layout::index_of(&folder, &[&of("linux/amd64"), &of("linux/arm/v7")]);
+    layout::index(&folder, &[(&top, Some("multi"))]);
+    for (format, list) in [("oci", media::OCI_INDEX), ("v2s2", media::DOCKER_LIST)] {
+        let base = format!("{}/list-{format}-{}:1", services::registry(), std::process::id());
+        let copy = std::process::Command::new("skopeo")
+            .args(["copy", "--insecure-policy", "--all", "--dest-tls-verify=false", "--format", format])
+            .args([&format!("oci:{}:multi", folder.display()), &format!("docker://{base}")])
+            .output()
+            .unwrap();
+        assert!(copy.status.success(), "{}", String::from_utf8_lossy(&copy.stderr));
+        golden.write("image/image.toml", image(&base, "platforms = [\"linux/amd64\", \"linux/arm/v7\"]"));
+        let registry = format!("{}/from-{format}-{}", services::registry(), std::process::id());
+        golden.run(&["build", "--push", "--registry", &registry]).exit(0);
+        let found = inspect(&golden, &format!("{registry}/on-layout:1.0.0"));
+        assert_eq!(found["media_type"], list);
+        assert_eq!(found["images"].as_array().unwrap().len(), 2);
+        golden.write("image/image.toml", image(&base, "platforms = [\"linux/arm64\"]"));
+        let run = golden.run(&["build", "--engine", "embedded", "--force"]).exit(1);
+        assert!(
+            run.stderr.contains("is not for linux/arm64; it is for linux/amd64, linux/arm/v7"),
+            "{}",
+            run.stderr
+        );
+    }
+}

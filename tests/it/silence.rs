@@ -1,0 +1,179 @@
+//! Nothing that is secret is ever printed or kept: all output of every command that talks to a registry is searched, at -vv,
+//! when it works and when it fails.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+
+use crate::support::publisher::fresh_name;
+use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::server::{Answer, Server, handler};
+use crate::support::services;
+use crate::support::workspace::Golden;
+
+/// A workspace on one registry, and what must never be seen of its login.
+struct Silent {
+    golden: Golden,
+    host: String,
+    name: String,
+    secrets: Vec<String>,
+}
+
+impl Silent {
+    fn new(host: &str, user: &str, password: &str, more: &[&str]) -> Self {
+        let name = fresh_name("silent");
+        let pair = format!("{user}:{password}");
+        let mut secrets: Vec<String> = more.iter().map(|&text| text.to_owned()).collect();
+        secrets.push(password.to_owned());
+        secrets.extend(
+            [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|engine| engine.encode(&pair)),
+        );
+        secrets.extend([STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|engine| engine.encode(password)));
+        secrets.push(url::form_urlencoded::byte_serialize(password.as_bytes()).collect());
+        let golden = Golden::new()
+            .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"{name}\"\n"))
+            .env("SOURCE_DATE_EPOCH", "0")
+            .env("DOCKER_HOST", services::docker_host())
+            .env("GOLDEN_REGISTRY_USER", user)
+            .env("GOLDEN_REGISTRY_PASSWORD", password);
+        let silent = Self { golden, host: host.to_owned(), name, secrets };
+        silent.version("1.2.3");
+        silent
+    }
+
+    fn version(&self, version: &str) {
+        let text = format!(
+            "[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"{}/{}/base:1.36\"\n[labels]\nowner = \"me\"\n",
+            self.host, self.name
+        );
+        self.golden.write("app/image.toml", text);
+    }
+
+    /// Runs a command at -vv and searches what it says. `{}` is the workspace's part of the registry.
+    #[track_caller]
+    fn run(&self, command: &str, code: i32) {
+        let place = format!("{}/{}", self.host, self.name);
+        let command = format!("-vv {}", command.replace("{}", &place).replace("{host}", &self.host));
+        let run = self.golden.run(&command.split(' ').collect::<Vec<_>>()).exit(code);
+        for secret in &self.secrets {
+            for text in [&run.stdout, &run.stderr] {
+                assert!(!text.contains(secret.as_str()), "{command} shows {secret}:\n{text}");
+            }
+        }
+    }
+
+    /// Runs all commands. `{code}` in a run's place means that it cannot work with this login.
+    fn run_all(&self) {
+        self.run(&format!("promote {} {{}}/base:1.36", services::base_busybox()), 0);
+        self.run("outdated", 5);
+        self.run("update", 0);
+        self.run("outdated", 0);
+        self.run("graph", 0);
+        self.run("plan", 0);
+        self.run("build --push --engine embedded", 0);
+        self.run("build --push", 0);
+        self.run("verify", 0);
+        self.run("verify --deep {}/app:1.2.3", 0);
+        self.run("ls {host}", 0);
+        self.run("ls {}/app", 0);
+        self.run("--format json ls {}/app", 0);
+        self.run("inspect {}/app:1.2", 0);
+        self.run("--format json inspect {}/app:1.2", 0);
+        self.run("audit {}/app:1.2.3", 0);
+        self.run("promote {}/app:1.2.3 {}/production --tags --referrers", 0);
+        self.run("delete {}/production:1.2.3 --yes", 4);
+        self.run("delete {}/production:latest --untag --yes", 0);
+        self.run("delete {}/production:1.2.3 --all-tags --yes", 0);
+        self.version("1.3.0");
+        self.run("build --engine docker", 0);
+        self.run("push", 0);
+        self.run("rollback app --to 1.2.3 --yes", 0);
+        self.run("prune app --keep 1 --dry-run", 0);
+        self.run("prune {}/app --older-than 1d --keep 1 --yes", 0);
+        self.run("inspect {}/nothing:1", 1);
+    }
+
+    /// What was written on disk is searched as well.
+    fn search_files(&self) {
+        fn search(folder: &Path, secrets: &[String]) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    search(&path, secrets);
+                    continue;
+                }
+                #[expect(clippy::disallowed_methods, reason = "a test's own files")]
+                let content = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+                for secret in secrets {
+                    assert!(!content.contains(secret.as_str()), "{} holds {secret}", path.display());
+                }
+            }
+        }
+        search(self.golden.path(), &self.secrets);
+    }
+}
+
+#[test]
+fn with_a_password_at_a_real_registry() {
+    let (user, password) = (services::htpasswd_user(), services::htpasswd_password());
+    let silent = Silent::new(services::registry_htpasswd(), user, password, &[]);
+    silent.run_all();
+    silent.search_files();
+}
+
+#[test]
+fn with_a_wrong_password() {
+    let wrong = "wr0ng>pass~word";
+    let silent = Silent::new(services::registry_htpasswd(), "golden", wrong, &[]);
+    for command in [
+        "outdated",
+        "update",
+        "plan",
+        "build --push",
+        "verify",
+        "verify {}/app:1.2.3",
+        "ls {host}",
+        "ls {}/app",
+        "inspect {}/app:1.2",
+        "audit {}/app:1.2.3",
+        "promote {}/app:1.2.3 {}/production --tags",
+        "delete {}/app:1.2.3 --yes",
+        "delete {}/app:1.2.3 --untag --yes",
+        "rollback app --to 1.2.3 --yes",
+        "prune app --keep 1 --dry-run",
+    ] {
+        silent.run(command, 1);
+    }
+    silent.search_files();
+}
+
+/// Tokens are as secret as what they were given for, and so are the addresses that a registry redirects to.
+#[test]
+fn with_tokens_and_signed_addresses() {
+    let (password, token) = ("s3cret of the-robot", "eyJ0.t0ken-of-the.robot");
+    let tokens = Server::start(handler(move |_| Answer::new(200, format!(r#"{{"token":"{token}"}}"#))));
+    let realm = format!("Bearer realm=\"http://{}/token?account=1\",service=\"s\"", tokens.host());
+    let storage = FakeRegistry::start(Behaviour::default());
+    storage.image("golden/app", "a", &["1.2.3"]);
+    let signed = format!("http://{}", storage.host());
+    let instead = move |seen: &crate::support::server::Seen| {
+        let asked = seen.method == "GET" && seen.path.starts_with("/v2/signed/blobs/");
+        let path = seen.path.replace("/v2/signed/", "/v2/golden/app/");
+        asked.then(|| {
+            Answer::new(307, "").header("location", format!("{signed}{path}?X-Amz-Signature=s1gned"))
+        })
+    };
+    let registry = FakeRegistry::start(Behaviour {
+        authorization: Some((format!("Bearer {token}"), realm)),
+        instead: Some(std::sync::Arc::new(instead)),
+        ..Behaviour::default()
+    });
+    registry.image("signed", "a", &["1.2.3"]);
+    let silent = Silent::new(&registry.host(), "robot", password, &[token, "s1gned"]);
+    silent.run("inspect {host}/signed:1.2.3", 0);
+    silent.run("verify --deep {host}/signed:1.2.3", 0);
+    silent.run_all();
+    silent.search_files();
+    assert!(storage.requests().iter().any(|line| line.contains("s1gned")));
+}

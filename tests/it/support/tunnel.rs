@@ -1,0 +1,118 @@
+//! A proxy for whole connections: takes CONNECT and absolute addresses, leads everything to one server, and can cut once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// The proxy; it runs until it is dropped.
+pub(crate) struct Tunnel {
+    port: u16,
+    shared: Arc<Shared>,
+    /// Taken when the proxy is dropped.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+struct Shared {
+    heads: Mutex<Vec<String>>,
+    /// Bytes from clients to the server.
+    sent: AtomicUsize,
+    /// After so many of them the connection is cut, once.
+    cut: AtomicUsize,
+}
+
+impl Tunnel {
+    /// Leads to `port` on 127.0.0.1, whatever a client asks for.
+    pub(crate) fn to(port: u16) -> Self {
+        Self::cutting(port, usize::MAX)
+    }
+
+    /// Cuts the connection on which byte number `cut` goes out; what was before it arrives.
+    pub(crate) fn cutting(target: u16, cut: usize) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = super::server::listen(&runtime, "127.0.0.1", 0);
+        let port = listener.local_addr().unwrap().port();
+        let (sent, cut) = (AtomicUsize::new(0), AtomicUsize::new(cut));
+        let shared = Arc::new(Shared { heads: Mutex::default(), sent, cut });
+        let state = shared.clone();
+        drop(runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                drop(tokio::spawn(lead(stream, target, state.clone())));
+            }
+        }));
+        Self { port, shared, runtime: Some(runtime) }
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The first head of each connection.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.shared.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many bytes went from clients to the server.
+    pub(crate) fn sent(&self) -> usize {
+        self.shared.sent.load(Ordering::SeqCst)
+    }
+}
+
+async fn lead(mut client: TcpStream, target: u16, shared: Arc<Shared>) {
+    let mut head = Vec::new();
+    let mut piece = vec![0; 64 * 1024];
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        match client.read(&mut piece).await {
+            Ok(0) | Err(_) => return,
+            Ok(length) => head.extend_from_slice(&piece[..length]),
+        }
+    }
+    let text = String::from_utf8_lossy(&head).split("\r\n\r\n").next().unwrap_or_default().to_owned();
+    shared.heads.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+    let opened = if head.starts_with(b"CONNECT ") {
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await
+    } else {
+        shared.sent.fetch_add(head.len(), Ordering::SeqCst);
+        server.write_all(&head).await
+    };
+    let mut back = vec![0; 64 * 1024];
+    let mut alive = opened.is_ok();
+    while alive {
+        alive = tokio::select! {
+            length = client.read(&mut piece) => match length {
+                Ok(0) | Err(_) => false,
+                Ok(length) => pass(&mut server, &piece[..length], &shared).await,
+            },
+            length = server.read(&mut back) => match length {
+                Ok(0) | Err(_) => false,
+                Ok(length) => client.write_all(&back[..length]).await.is_ok(),
+            },
+        };
+    }
+}
+
+/// Passes bytes on; false when this is where the connection is cut.
+async fn pass(server: &mut TcpStream, bytes: &[u8], shared: &Shared) -> bool {
+    let before = shared.sent.fetch_add(bytes.len(), Ordering::SeqCst);
+    let cut = shared.cut.load(Ordering::SeqCst);
+    if before + bytes.len() <= cut {
+        return server.write_all(bytes).await.is_ok();
+    }
+    shared.cut.store(usize::MAX, Ordering::SeqCst);
+    drop(server.write_all(&bytes[..cut.saturating_sub(before)]).await);
+    // The server gets the time to read what arrived before it finds the connection gone.
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    false
+}

@@ -1,0 +1,227 @@
+//! Certificates that the embedded engine placed are trusted by programs that know nothing of golden.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+use crate::equality::equal;
+use crate::support::assembling::docker;
+use crate::support::services;
+use crate::support::workspace::Golden;
+
+/// A CA, and a server's certificate that it signed, all as PEM.
+struct Authority {
+    root: String,
+    leaf: String,
+    key: String,
+}
+
+fn authority(name: &str) -> Authority {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    let key = KeyPair::generate().unwrap();
+    let root = params.self_signed(&key).unwrap().pem().replace("\r\n", "\n");
+    let leaf_key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&leaf_key, &Issuer::new(params, key)).unwrap();
+    Authority { root, leaf: leaf.pem().replace("\r\n", "\n"), key: leaf_key.serialize_pem() }
+}
+
+/// A TLS server on this machine that says a little about itself to everybody.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(folder: &Path, authority: &Authority) -> Self {
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let (leaf, key) = (write("leaf.pem", &authority.leaf), write("leaf.key", &authority.key));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let process = Command::new("openssl")
+            .args(["s_server", "-quiet", "-www", "-accept", &format!("127.0.0.1:{port}"), "-cert"])
+            .arg(leaf)
+            .arg("-key")
+            .arg(key)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        Self { process, port }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// Runs a script in a container that sees this machine's network.
+fn script(image: &str, script: &str) -> Output {
+    let words = ["run", "--rm", "--network", "host", "--entrypoint", "/bin/sh", image, "-ec", script];
+    Command::new("docker").args(words).env("DOCKER_HOST", services::docker_host()).output().unwrap()
+}
+
+/// Builds in every way and compares; then the embedded engine's image must trust the server, and the base must not.
+fn trusted(name: &str, base: &str, family: &str) {
+    let (own, other) = (authority("Golden Trust One"), authority("Golden Trust Two"));
+    let text = format!(
+        "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"{base}\"\nfamily = \"{family}\"\n\
+         [certs]\ntrust = [\"*.crt\"]\n[[files]]\nsource = \"leaf.pem\"\ntarget = \"/leaf.pem\"\n"
+    );
+    let golden = Golden::new()
+        .workspace("")
+        .image("subject", &text)
+        .file("subject/own.crt", &own.root)
+        .file("subject/other.crt", &other.root)
+        .file("subject/leaf.pem", &own.leaf)
+        .env("DOCKER_HOST", services::docker_host())
+        .env("SOURCE_DATE_EPOCH", "1600000000");
+    equal(name, &golden);
+    golden.run(&["build", "--engine", "embedded", "--load", "--force"]).exit(0);
+    let image = format!("localhost/{name}:1.0.0");
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &own);
+    let curl = format!("curl -sS https://localhost:{}/", server.port);
+    let told = script(base, &curl);
+    assert_eq!(told.status.code(), Some(60), "the base trusts it: {}", String::from_utf8_lossy(&told.stderr));
+    // By the bundle, and by the folder with its links.
+    for check in [
+        curl,
+        format!(
+            "openssl s_client -connect localhost:{} -no-CAfile -CApath /etc/ssl/certs -verify_return_error </dev/null",
+            server.port
+        ),
+        "openssl verify -no-CApath -CAfile /etc/ssl/certs/ca-certificates.crt /leaf.pem".to_owned(),
+        "openssl verify -no-CAfile -CApath /etc/ssl/certs /leaf.pem".to_owned(),
+    ] {
+        let told = script(&image, &check);
+        assert!(told.status.success(), "{check}: {}", String::from_utf8_lossy(&told.stderr));
+    }
+    docker(&["image", "rm", "--force", &image]);
+}
+
+#[test]
+fn a_server_is_trusted_on_debian() {
+    trusted("trust-debian", services::base_debian(), "debian");
+}
+
+/// What Alpine's program leaves, when the names of a folder come in their order.
+const ALPINES_TOOL: &str = r#"#!/bin/sh -e
+store=/etc/ssl/certs
+{
+  grep -v '^[#!]' /etc/ca-certificates.conf | sed 's,^,/usr/share/ca-certificates/,'
+  for file in /usr/local/share/ca-certificates/*; do [ ! -e "$file" ] || echo "$file"; done
+} >/tmp/wanted
+while read -r path; do
+  cat "$path"
+  echo
+  ln -sfn "$path" "$store/ca-cert-$(basename "$path" .crt).pem"
+done </tmp/wanted >$store/bundle
+for link in $store/ca-cert-*.pem; do [ -e "$link" ] || rm "$link"; done
+rm /tmp/wanted
+mv $store/bundle $store/ca-certificates.crt
+exec run-parts /etc/ca-certificates/update.d/
+"#;
+
+/// A base that is laid out as Alpine's: no Alpine can be had where the tests run, so Debian's programs are put in its
+/// places. `change` are lines of a Dockerfile at its end.
+fn alpine(name: &str, change: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let hook = "#!/bin/sh\n# Alpine's own\nexec /usr/bin/c_rehash /etc/ssl/certs\n";
+    let dockerfile = format!(
+        "FROM {}\n\
+         RUN rm -rf /etc/ssl/certs/* /etc/ca-certificates/update.d/* && cd /usr/share/ca-certificates \
+          && ls mozilla/*.crt | head -n 12 > /etc/ca-certificates.conf && echo '!mozilla/gone.crt' >> /etc/ca-certificates.conf\n\
+         COPY update-ca-certificates /usr/sbin/\nCOPY c_rehash /usr/bin/\nCOPY certhash /etc/ca-certificates/update.d/\n\
+         RUN chmod 755 /usr/sbin/update-ca-certificates /usr/bin/c_rehash /etc/ca-certificates/update.d/certhash \
+          && update-ca-certificates\n{change}\n",
+        services::base_debian()
+    );
+    for (file, text) in [
+        ("Dockerfile", dockerfile.as_str()),
+        ("update-ca-certificates", ALPINES_TOOL),
+        ("c_rehash", "#!/bin/sh\nexec openssl rehash \"$1\"\n"),
+        ("certhash", hook),
+    ] {
+        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    let reference = format!("{}/alpine-like/{name}:1", services::registry());
+    docker(&["build", "-q", "-t", &reference, folder.path().to_str().unwrap()]);
+    docker(&["push", "-q", &reference]);
+    reference
+}
+
+#[test]
+fn a_server_is_trusted_on_alpine() {
+    trusted("trust-alpine", &alpine("plain", ""), "alpine");
+}
+
+#[test]
+fn the_tool_before_2020_put_no_line_between_certificates() {
+    let change = "RUN sed -i '/^  echo$/d' /usr/sbin/update-ca-certificates && update-ca-certificates";
+    trusted("trust-alpine-old", &alpine("old", change), "alpine");
+}
+
+#[test]
+fn what_only_alpines_tool_knows_is_left_to_it() {
+    let table = [
+        (
+            "hook",
+            "RUN cp /bin/true /etc/ca-certificates/update.d/java",
+            "[certs] trust: the base's hook /etc/ca-certificates/update.d/java must be executed",
+        ),
+        (
+            "bundle",
+            "RUN sed -i 1d /etc/ssl/certs/ca-certificates.crt",
+            "[certs] trust: the base's /etc/ssl/certs/ca-certificates.crt does not begin with the certificates of \
+             /etc/ca-certificates.conf, so that its update-ca-certificates did not write it must be executed",
+        ),
+        (
+            "other",
+            "RUN echo '#!/bin/sh' > /usr/sbin/update-ca-certificates",
+            "[certs] trust: the base's update-ca-certificates is not one that golden knows must be executed",
+        ),
+        (
+            "none",
+            "RUN rm /usr/sbin/update-ca-certificates",
+            "[certs] trust: the base has no update-ca-certificates (package ca-certificates) must be executed",
+        ),
+        (
+            "rehash",
+            "RUN rm /usr/bin/c_rehash",
+            "[certs] trust: the base has no c_rehash, which update-ca-certificates calls must be executed",
+        ),
+    ];
+    for (name, change, message) in table {
+        let base = alpine(name, change);
+        let golden = Golden::new()
+            .workspace("")
+            .image(
+                "subject",
+                &format!(
+                    "[image]\nname = \"refused\"\nversion = \"1.0.0\"\nbase = \"{base}\"\nfamily = \"alpine\"\n\
+                     [certs]\ntrust = [\"ca.crt\"]\n"
+                ),
+            )
+            .file("subject/ca.crt", authority("Refused").root);
+        let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
+        assert!(run.stderr.contains(message), "{name}: {}", run.stderr);
+        assert!(run.stderr.contains("build it with `--engine docker`"), "{}", run.stderr);
+    }
+}

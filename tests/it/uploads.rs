@@ -1,0 +1,169 @@
+//! Uploads of large blobs: in chunks where they must be, resumed where they broke, with a token that ends on the way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use golden::oci::{Bytes, Descriptor, media};
+use golden::reference::{Host, RepositoryPath};
+use golden::registry::{Endpoint, Registries, Registry, RegistryEnv, Upload};
+
+use crate::auth::{Bearer, SECRET, with_bearer};
+use crate::support::proxy::fault_proxy;
+use crate::support::publisher::fresh_name;
+use crate::support::registry::{Behaviour, FakeRegistry, refuse};
+use crate::support::server::Seen;
+use crate::support::services;
+use crate::support::tunnel::Tunnel;
+
+const MIB: usize = 1024 * 1024;
+
+/// A client that has the login of the GOLDEN_ variables, and little patience.
+fn client(host: &str) -> Registry {
+    let vars = [("GOLDEN_REGISTRY_USER", "robot"), ("GOLDEN_REGISTRY_PASSWORD", SECRET)];
+    let vars = vars.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let mut env = RegistryEnv::from_vars(&BTreeMap::from(vars));
+    env.patience.pause = std::time::Duration::from_millis(20);
+    let host: Host = host.parse().unwrap();
+    let endpoint = Endpoint { destination: true, ..Endpoint::of(host.clone()) };
+    Registries::new(vec![endpoint], env).at(&host)
+}
+
+fn path(text: &str) -> RepositoryPath {
+    text.parse().unwrap()
+}
+
+/// Pseudo-random content, so that a piece in the wrong place changes the digest.
+fn blob(size: usize) -> (Bytes, Descriptor) {
+    let mut content = vec![0; size];
+    fastrand::Rng::with_seed(size as u64).fill(&mut content);
+    let descriptor = Descriptor::of(media::OCI_LAYER, &content);
+    (content.into(), descriptor)
+}
+
+async fn has_whole(registry: &Registry, repository: &RepositoryPath, descriptor: &Descriptor) {
+    // Read to its end it is hashed, and fails if it is another.
+    let mut reader = registry.read_blob(repository, descriptor).await.unwrap();
+    let length = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await.unwrap();
+    assert_eq!(length, descriptor.size);
+}
+
+/// `METHOD` of the requests that carried data of an upload, with the sizes of their bodies.
+fn pieces(requests: &[Seen]) -> Vec<(String, usize)> {
+    let uploads = requests.iter().filter(|seen| seen.path.contains("/blobs/uploads/"));
+    let carrying = uploads.filter(|seen| ["PATCH", "PUT"].contains(&seen.method.as_str()));
+    carrying.map(|seen| (seen.method.clone(), seen.body.len())).collect()
+}
+
+#[tokio::test]
+async fn beyond_64_mib_a_real_registry_gets_chunks() {
+    let (content, descriptor) = blob(65 * MIB + 1);
+    let proxy = fault_proxy(services::registry(), None);
+    let (registry, repository) = (client(&proxy.host()), path(&fresh_name("chunks")));
+    let sent = registry.push_blob(&repository, &descriptor, &content).await.unwrap();
+    assert_eq!(sent, Upload::Sent(descriptor.size));
+    let expected = [("PATCH", 64 * MIB), ("PATCH", MIB + 1), ("PUT", 0)];
+    assert_eq!(pieces(&proxy.seen()), expected.map(|(method, size)| (method.to_owned(), size)));
+    has_whole(&client(services::registry()), &repository, &descriptor).await;
+}
+
+/// A registry, or a web server before it, that takes bodies only up to `most`, and chunks only from `least` on.
+fn narrow(most: usize, least: Option<usize>) -> FakeRegistry {
+    let instead = move |seen: &Seen| {
+        let refused = seen.body.len() > most && ["PATCH", "PUT"].contains(&seen.method.as_str());
+        refused.then(|| refuse(413, "SIZE_INVALID", "request entity too large"))
+    };
+    FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(instead)),
+        least_chunk: least,
+        ..Behaviour::default()
+    })
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_goes_in_smaller_chunks() {
+    let (content, descriptor) = blob(5 * MIB + 7);
+    let registry = narrow(2 * MIB, None);
+    client(&registry.host()).push_blob(&path("a"), &descriptor, &content).await.unwrap();
+    let pieces = pieces(&registry.server.seen());
+    // Once whole, which is refused; then in quarters of it.
+    assert_eq!(pieces[0], ("PUT".to_owned(), 5 * MIB + 7));
+    assert!(pieces[1..].iter().all(|(_, size)| *size <= 2 * MIB), "{pieces:?}");
+    assert_eq!(pieces.len(), 1 + 4 + 1, "{pieces:?}");
+    assert_eq!(registry.open_uploads(), 0);
+    has_whole(&client(&registry.host()), &path("a"), &descriptor).await;
+}
+
+#[tokio::test]
+async fn a_limit_below_one_mib_is_an_error_that_says_so() {
+    let (content, descriptor) = blob(3 * MIB);
+    let registry = narrow(100_000, None);
+    let error = client(&registry.host()).push_blob(&path("a"), &descriptor, &content).await.unwrap_err();
+    assert!(error.to_string().contains("413 SIZE_INVALID: request entity too large"), "{error}");
+    assert_eq!(registry.open_uploads(), 0);
+}
+
+#[tokio::test]
+async fn chunks_are_as_large_as_the_registry_wants_them_at_least() {
+    let (content, descriptor) = blob(5 * MIB + 7);
+    let registry = narrow(3 * MIB, Some(2 * MIB));
+    client(&registry.host()).push_blob(&path("a"), &descriptor, &content).await.unwrap();
+    let pieces = pieces(&registry.server.seen());
+    let expected =
+        [("PUT", 5 * MIB + 7), ("PATCH", 2 * MIB), ("PATCH", 2 * MIB), ("PATCH", MIB + 7), ("PUT", 0)];
+    assert_eq!(pieces, expected.map(|(method, size)| (method.to_owned(), size)));
+}
+
+#[tokio::test]
+async fn what_broke_off_goes_on_where_the_registry_stands() {
+    let (content, descriptor) = blob(8 * MIB);
+    let registry = FakeRegistry::start(Behaviour::default());
+    let tunnel = Tunnel::cutting(registry.server.port, 3 * MIB);
+    client(&tunnel.host()).push_blob(&path("a"), &descriptor, &content).await.unwrap();
+    let seen = registry.server.seen();
+    let resumed = seen.iter().find(|seen| seen.method == "PATCH").unwrap();
+    let from: usize = resumed.header("content-range").unwrap().split('-').next().unwrap().parse().unwrap();
+    assert!(from > 2 * MIB, "resumed at {from}");
+    assert!(tunnel.sent() < 9 * MIB, "{} bytes were sent", tunnel.sent());
+    has_whole(&client(&registry.host()), &path("a"), &descriptor).await;
+}
+
+/// distribution 2.8 does not know its own session any more when a request broke off within it: then all is sent again.
+#[tokio::test]
+async fn a_real_registry_has_it_whole_after_a_break() {
+    let port = services::registry().split_once(':').unwrap().1.parse().unwrap();
+    for (size, cut) in [(8 * MIB, 3 * MIB), (66 * MIB, 65 * MIB)] {
+        let (content, descriptor) = blob(size);
+        let tunnel = Tunnel::cutting(port, cut);
+        let repository = path(&fresh_name("broken"));
+        client(&tunnel.host()).push_blob(&repository, &descriptor, &content).await.unwrap();
+        assert!(tunnel.heads().len() > 1, "the connection was cut");
+        has_whole(&client(services::registry()), &repository, &descriptor).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_may_end_between_any_two_requests_of_an_upload() {
+    // Each token is good for one request: every one of the upload's has to get a new one.
+    let Bearer { registry, tokens } = with_bearer(1);
+    let (content, descriptor) = blob(65 * MIB);
+    let client = client(&registry.host());
+    assert_eq!(
+        client.push_blob(&path("app"), &descriptor, &content).await.unwrap(),
+        Upload::Sent(descriptor.size)
+    );
+    has_whole(&client, &path("app"), &descriptor).await;
+    assert!(tokens.seen().len() >= 6, "{}", tokens.seen().len());
+    assert_eq!(registry.open_uploads(), 0);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_given_up_is_cancelled() {
+    let instead =
+        |seen: &Seen| (seen.method == "PUT").then(|| refuse(403, "DENIED", "this repository is full"));
+    let registry =
+        FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
+    let (content, descriptor) = blob(1000);
+    let error = client(&registry.host()).push_blob(&path("a"), &descriptor, &content).await.unwrap_err();
+    assert!(error.to_string().contains("403 DENIED: this repository is full"), "{error}");
+    assert_eq!(registry.open_uploads(), 0);
+}
