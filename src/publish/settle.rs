@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream, try_join};
 
 use super::Error;
 use crate::oci::RawManifest;
@@ -26,7 +26,7 @@ pub struct Settled {
     pub put_back: bool,
 }
 
-/// Reads every tag of `out` (GET and hash) and then the list of tags, and puts right what is not: a tag that a
+/// Reads every tag of `out` (GET and hash) and the list of tags, and puts right what is not: a tag that a
 /// higher version claims goes to that one, any other to `raw`. Ends when one whole round had nothing to do. With
 /// several publishers, each does so after its last write, and so the last one to finish leaves everything right. A
 /// version that somebody else put on other content is theirs: moving tags that are on `raw` go to it, and that is told.
@@ -40,8 +40,8 @@ pub async fn settle(
     let mut wrong = None;
     let mut put_back = BTreeSet::new();
     for _ in 0..ROUNDS {
-        let named = read(registry, repository, out).await?;
-        let list = registry.tags(&repository.path).await?;
+        // Whoever writes after either of these was read settles after that write.
+        let (named, list) = try_join!(read(registry, repository, out), list(registry, repository))?;
         let existing = Existing::new(&list, out.variant.as_ref(), &rules.withdrawn);
         if let Some(theirs) = named.get(out.full()).filter(|found| **found != raw.digest) {
             return Err(yield_to(registry, repository, out, raw, theirs, &named).await?);
@@ -116,6 +116,10 @@ async fn read(
     let tags: Vec<Tag> = out.tags.iter().map(|planned| planned.tag.clone()).collect();
     let found: Vec<_> = stream::iter(tags).map(ask).buffered(CONCURRENT).try_collect().await?;
     Ok(found.into_iter().flatten().collect())
+}
+
+async fn list(registry: &Registry, repository: &Repository) -> Result<Vec<Tag>, Error> {
+    Ok(registry.tags(&repository.path).await?)
 }
 
 async fn holder(
