@@ -19,6 +19,8 @@ use crate::resolve::Destination;
 use crate::snapshot::{Observed, ObservedRepository, Published};
 use crate::tags::{self, Existing, Move, Standing};
 
+/// How long the writing of a tag takes at the most.
+const BEING_WRITTEN: std::time::Duration = std::time::Duration::from_millis(100);
 const INPUTS: &str = "dev.golden.inputs";
 /// The most that a config may weigh, in bytes.
 const CONFIG_LIMIT: u64 = 4 << 20;
@@ -120,8 +122,14 @@ impl Reader<'_> {
 
     /// The manifest that a tag names, with its labels; none when the tag has gone meanwhile.
     async fn read_tag(&self, tag: &Tag) -> Result<Option<Published>, Error> {
-        let path = &self.repository.path;
-        let Some(raw) = self.registry.get_manifest(path, &Target::from(tag)).await? else { return Ok(None) };
+        let (path, target) = (&self.repository.path, Target::from(tag));
+        let mut found = self.registry.get_manifest(path, &target).await?;
+        if found.is_none() {
+            // distribution lists a tag a moment before it can be read: another publisher is writing it.
+            tokio::time::sleep(BEING_WRITTEN).await;
+            found = self.registry.get_manifest(path, &target).await?;
+        }
+        let Some(raw) = found else { return Ok(None) };
         if let Some(config) = self.cache.get(&raw.digest) {
             return Ok(Some(published(raw.digest, &config)));
         }

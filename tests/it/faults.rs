@@ -10,6 +10,7 @@ use golden::reference::{Digest, Repository, Tag, Target};
 use golden::registry::Registries;
 use semver::Version;
 
+use crate::auth::{SECRET, token_server};
 use crate::support::proxy::{Fault, FaultProxy, Watcher, fault_proxy};
 use crate::support::publisher::{Image, Publisher, fresh_name};
 use crate::support::services;
@@ -27,9 +28,14 @@ struct Watch {
 }
 
 impl Watch {
-    /// Looks at the repository by itself, past any proxy.
+    /// Looks at a repository of the plain registry.
     fn over(name: &str, namespace: &str) -> Arc<Self> {
-        let direct = Publisher::new(&[services::registry()], 3);
+        Self::at(Place::Plain, name, namespace)
+    }
+
+    /// Looks at the repository by itself, past any proxy.
+    fn at(place: Place, name: &str, namespace: &str) -> Arc<Self> {
+        let direct = Publisher::with_login(&[place.registry()], 3, place.login());
         let mut repository = direct.repository(name);
         repository.path = format!("{namespace}/{name}").parse().unwrap();
         Arc::new(Self {
@@ -98,42 +104,75 @@ impl Watch {
     }
 }
 
-/// Who publishes: golden by itself, or golden through a Docker Engine that pushes the first tag.
-async fn publisher(host: &str, attempts: u32, through_engine: bool) -> Publisher {
-    let publisher = Publisher::new(&[host], attempts);
-    if through_engine {
-        publisher.through(crate::docker::recipe::docker(Builder::Classic).await)
-    } else {
-        publisher
+/// Where is published, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// To a registry that asks nobody who they are.
+    Plain,
+    /// To the same, through a Docker Engine that pushes the first tag.
+    Engine,
+    /// To a registry with passwords.
+    Passwords,
+    /// To a registry with tokens.
+    Tokens,
+}
+
+impl Place {
+    fn registry(self) -> &'static str {
+        match self {
+            Self::Plain | Self::Engine => services::registry(),
+            Self::Passwords => services::registry_htpasswd(),
+            Self::Tokens => {
+                token_server();
+                services::registry_token()
+            }
+        }
+    }
+
+    fn login(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Plain | Self::Engine => None,
+            Self::Passwords => Some((services::htpasswd_user(), services::htpasswd_password())),
+            Self::Tokens => Some(("robot", SECRET)),
+        }
+    }
+
+    async fn publisher(self, host: &str, attempts: u32) -> Publisher {
+        let publisher = Publisher::with_login(&[host], attempts, self.login());
+        if self == Self::Engine {
+            publisher.through(crate::docker::recipe::docker(Builder::Classic).await)
+        } else {
+            publisher
+        }
     }
 }
 
 /// Spoils request 0, 1, 2, … of a publish of one version over another, until a whole publish needs fewer; after each,
 /// the same again must finish. With `on`, all that follow are spoilt too, as when a network is gone. Gives the number of
 /// requests.
-async fn matrix(fault: Fault, on: bool, through_engine: bool) -> usize {
-    let proxy = fault_proxy(services::registry(), None);
-    if through_engine {
+async fn matrix(fault: Fault, on: bool, place: Place) -> usize {
+    let proxy = fault_proxy(place.registry(), None);
+    if place == Place::Engine {
         proxy.spare_engines();
     }
     let name = fresh_name("faults");
-    let watch = Watch::over(&name, "golden");
+    let watch = Watch::at(place, &name, "golden");
     proxy.watch(watch.watcher());
     let version = |patch| Version::new(1, 2, patch);
     let image = |patch| Image::new(&name, &version(patch).to_string());
-    publisher(&proxy.host(), 3, through_engine).await.publish(&image(0)).await.receipts();
+    place.publisher(&proxy.host(), 3).await.publish(&image(0)).await.receipts();
     for at in 0..200 {
-        let what = format!("{fault:?} at {at}, on: {on}");
+        let what = format!("{place:?}: {fault:?} at {at}, on: {on}");
         let new = image(at as u64 + 1);
         proxy.break_at(at, fault, on);
         let attempts = if on { 1 } else { 3 };
-        let first = publisher(&proxy.host(), attempts, through_engine).await.publish(&new).await;
+        let first = place.publisher(&proxy.host(), attempts).await.publish(&new).await;
         let reached = proxy.requests().len() > at;
         if !on && !fault.corrupts() {
             assert!(first.result.is_ok(), "{what}: {:?}", first.result);
         }
         proxy.heal();
-        let again = publisher(&proxy.host(), 3, through_engine).await.publish(&new).await;
+        let again = place.publisher(&proxy.host(), 3).await.publish(&new).await;
         assert!(again.result.is_ok(), "{what}: {:?}", again.result);
         watch.assert_finished(&version(at as u64 + 1), &what).await;
         if !reached {
@@ -158,7 +197,7 @@ const KINDS: [Fault; 7] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_spoilt_request() {
     for fault in KINDS {
-        let requests = matrix(fault, false, false).await;
+        let requests = matrix(fault, false, Place::Plain).await;
         assert!(requests > 15, "{fault:?}: only {requests} requests were spoilt");
     }
 }
@@ -166,7 +205,7 @@ async fn one_spoilt_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spoilt_from_a_request_on() {
     for fault in [Fault::CutBefore, Fault::CutAfter, Fault::Failed] {
-        let requests = matrix(fault, true, false).await;
+        let requests = matrix(fault, true, Place::Plain).await;
         assert!(requests > 15, "{fault:?}: only {requests} requests were spoilt");
     }
 }
@@ -175,8 +214,22 @@ async fn spoilt_from_a_request_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spoilt_while_an_engine_pushes() {
     for (fault, on) in [(Fault::Failed, false), (Fault::CutAfter, true)] {
-        let requests = matrix(fault, on, true).await;
+        let requests = matrix(fault, on, Place::Engine).await;
         assert!(requests > 10, "{fault:?}: only {requests} requests were spoilt");
+    }
+}
+
+/// What is asked with a login, and asked again after a challenge.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spoilt_where_a_login_is_asked_for() {
+    for (fault, place) in [
+        (Fault::CutAfter, Place::Passwords),
+        (Fault::Unavailable, Place::Passwords),
+        (Fault::CutAfter, Place::Tokens),
+        (Fault::Failed, Place::Tokens),
+    ] {
+        let requests = matrix(fault, false, place).await;
+        assert!(requests > 15, "{place:?}: {fault:?}: only {requests} requests were spoilt");
     }
 }
 

@@ -43,13 +43,21 @@ pub(crate) struct Done {
 impl Publisher {
     /// A publisher to `hosts`, which gives up after `attempts` tries of a request.
     pub(crate) fn new(hosts: &[&str], attempts: u32) -> Self {
-        let mut env = RegistryEnv::from_vars(&BTreeMap::new());
+        Self::with_login(hosts, attempts, None)
+    }
+
+    /// The same, with a user and a password for the GOLDEN_ variables.
+    pub(crate) fn with_login(hosts: &[&str], attempts: u32, login: Option<(&str, &str)>) -> Self {
+        let names = ["GOLDEN_REGISTRY_USER", "GOLDEN_REGISTRY_PASSWORD"].map(str::to_owned);
+        let login = login.map(|(user, password)| [user, password].map(str::to_owned));
+        let variables = login.map(|login| names.into_iter().zip(login).collect()).unwrap_or_default();
+        let mut env = RegistryEnv::from_vars(&variables);
         let short = std::time::Duration::from_millis(5);
         env.patience = Patience { attempts, pause: short, longest_pause: short, ..env.patience };
         let destinations: Vec<Destination> =
             hosts.iter().map(|host| format!("{host}/golden").parse().unwrap()).collect();
-        let endpoints =
-            destinations.iter().map(|destination| Endpoint::of(destination.host.clone())).collect();
+        let endpoint = |to: &Destination| Endpoint { destination: true, ..Endpoint::of(to.host.clone()) };
+        let endpoints = destinations.iter().map(endpoint).collect();
         let folder = tempfile::tempdir().unwrap();
         Self { folder, registries: Registries::new(endpoints, env), destinations, force: false, docker: None }
     }
