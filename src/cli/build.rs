@@ -29,7 +29,7 @@ pub struct Args {
     /// Move no tag before all images are uploaded.
     #[arg(long, requires = "push")]
     pub atomic: bool,
-    /// How many images at once; the number of cores without.
+    /// How many images at once; without, as many as there are cores are built at once, and more are published.
     #[arg(long, short, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
     /// Which engine builds.
@@ -123,7 +123,7 @@ pub(super) async fn execute(context: &Context, prepared: &mut Prepared, options:
     ended
 }
 
-/// How many images at once: as asked, else the number of cores.
+/// How many images are built at once: as asked, else the number of cores.
 pub(super) fn jobs(asked: Option<NonZeroUsize>) -> NonZeroUsize {
     asked.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
 }
