@@ -10,6 +10,7 @@ use super::session::{Session, SessionOptions};
 use super::survey::{Survey, survey};
 use super::unready::{self, Unready};
 use crate::assemble::Output;
+use crate::engine::BuildKit;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
@@ -207,19 +208,24 @@ fn fleet(
     for table in tables {
         let Some(host) = &table.host else { return Err(Failure::usage("an [[engine]] needs a `host`")) };
         let cert_path = table.certs.as_ref().map(|certs| session.workspace.root.join(certs));
-        let of_table = DockerEnv {
-            host: Some(host.clone()),
-            tls_verify: cert_path.is_some(),
-            cert_path,
-            tls: false,
-            ..environment.clone()
-        };
         let name = table.name.clone().unwrap_or_else(|| host.clone());
         if !names.insert(name.clone()) {
             return Err(Failure::usage(format!("two [[engine]] tables are called `{name}`"))
                 .hint("a build is found again by the name of its engine"));
         }
-        members.push(Member::new(name, of_table, table.platforms.clone()));
+        let platforms = table.platforms.clone();
+        members.push(if BuildKit::is_at(host) {
+            Member::buildkit(name, host.clone(), cert_path, platforms)
+        } else {
+            let of_table = DockerEnv {
+                host: Some(host.clone()),
+                tls_verify: cert_path.is_some(),
+                cert_path,
+                tls: false,
+                ..environment.clone()
+            };
+            Member::docker(name, of_table, platforms)
+        });
     }
     members.push(Member::fallback(environment.clone()));
     Ok(Some(Fleet::new(members, embedded.clone(), state.path("cache/engines"))))

@@ -3,26 +3,25 @@
 //! What this is not: an idea of what to build. A [`Recipe`] says that; here it is handed to an engine, and what the
 //! engine says is turned into events and errors.
 
-mod address;
 mod build;
-mod context;
-mod dial;
 mod endpoint;
 mod environment;
 mod failure;
 mod images;
 mod load;
-mod progress;
 mod push;
 mod session;
-mod tls;
 mod transport;
 mod version;
 
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
+use futures_util::Stream;
+use http_body_util::{Either, Full, StreamBody};
+use hyper::body::{Bytes, Frame};
 
 use crate::event::Events;
 use crate::oci::ImageConfig;
@@ -34,12 +33,17 @@ use self::endpoint::Endpoint;
 pub use self::environment::DockerEnv;
 use self::transport::Transport;
 pub use self::version::Builder;
+use super::daemon::tls;
 use super::{BuildOptions, BuiltImage, Engine, EngineKind, Error};
 
 /// How long an engine may take to answer a question, in seconds.
 const ANSWER: u64 = 60;
 /// How long it may take to say the first word of a build, a push or a load: until the context has been read.
 const PATIENCE: Duration = Duration::from_hours(24);
+
+/// The body that bollard takes; the type has no public name of its own.
+type Body =
+    Either<Full<Bytes>, StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, std::io::Error>> + Send>>>>;
 
 /// A connection to a Docker Engine (or to Podman, whose socket speaks the same API). Cheap to clone.
 #[derive(Debug, Clone)]
@@ -74,7 +78,7 @@ impl Docker {
         let transport = Arc::new(Transport { endpoint, tls, version: OnceLock::new() });
         let sender = Arc::clone(&transport);
         let api = bollard::Docker::connect_with_custom_transport(
-            move |request: hyper::Request<context::Body>| {
+            move |request: hyper::Request<Body>| {
                 let sender = Arc::clone(&sender);
                 async move { sender.send(request).await }
             },

@@ -102,7 +102,7 @@ impl Embedded {
         };
         let one = |platform: Platform| async move {
             let base = self.base_of(recipe, options, &platform).await?;
-            self.assemble_on(recipe, options.parent_digest.as_ref(), &base, events).await
+            self.assemble_on(recipe, options.parent_digest(), &base, events).await
         };
         Ok(Assembled::new(futures_util::future::try_join_all(platforms.into_iter().map(one)).await?))
     }
@@ -123,7 +123,7 @@ impl Embedded {
                 if let Some(assembled) = self.assembled(inputs) {
                     return of_platform(&assembled, parent, platform);
                 }
-                let published = options.parent.as_ref();
+                let published = options.published_parent.as_ref();
                 match published.and_then(|parent| Some((parent, parent.digest.as_ref()?))) {
                     Some((reference, digest)) => self.base(reference, digest, platform).await,
                     None => Err(Error::ParentMissing { parent: parent.clone() }),

@@ -1,6 +1,6 @@
 //! Why an engine could not do what it was asked to.
 
-use super::EngineKind;
+use super::{BuildKit, EngineKind};
 
 /// The error below, boxed: clients of engines fail in many types.
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -15,7 +15,7 @@ pub enum Error {
         what: String,
     },
     /// No engine answers.
-    #[error("no Docker Engine answers at {address}")]
+    #[error("no {} answers at {address}", daemon_at(address))]
     Unreachable {
         /// The address that was tried.
         address: String,
@@ -24,7 +24,7 @@ pub enum Error {
         source: Source,
     },
     /// The engine's socket is there, and this user may not use it.
-    #[error("no permission to use the Docker Engine at {address}")]
+    #[error("no permission to use the {} at {address}", daemon_at(address))]
     PermissionDenied {
         /// The address that was tried.
         address: String,
@@ -155,8 +155,32 @@ impl Error {
     }
 }
 
+/// What an error says, and what its sources add: hyper and its kin put there what happened.
+pub(super) fn with_sources(mut text: String, error: &dyn std::error::Error) -> String {
+    let mut source = error.source();
+    while let Some(error) = source {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// What was expected to answer at an address.
+fn daemon_at(address: &str) -> &'static str {
+    if BuildKit::is_at(address) { "BuildKit daemon" } else { "Docker Engine" }
+}
+
 /// How to get an engine that answers.
 fn unreachable_hints(address: &str) -> Vec<String> {
+    if BuildKit::is_at(address) {
+        return vec![
+            "see whether buildkitd listens there (its own --addr), and whether it wants TLS (`certs` of the [[engine]])".into(),
+            "or leave that [[engine]] away: the platforms of the others are built without it".into(),
+        ];
+    }
     let first = if address.starts_with("unix://") {
         "start it: `sudo systemctl start docker`, `dockerd`, or Docker Desktop".to_owned()
     } else if let Some(machine) = address.strip_prefix("ssh://") {

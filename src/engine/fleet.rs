@@ -1,20 +1,23 @@
-//! Several Docker Engines as one (`[[engine]]`): every platform of an image is built by an engine that builds it
+//! Several engines as one (`[[engine]]`): every platform of an image is built by an engine that builds it
 //! for real, and what they made becomes one image under an index.
 //!
 //! The results are taken out of the engines and published by golden like anything assembled. So no tags but the
 //! fan-out reach the registry, and the base's layers stay the blobs that the registry has.
 
-mod export;
-
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
+use tokio_util::io::SyncIoBridge;
 
-use super::{Artifact, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, Engine, EngineKind, Error};
+use super::daemon::archive;
+use super::{
+    Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, Engine, EngineKind, Error,
+};
 use crate::assemble::{Assembled, AssembledImage, BaseImage};
 use crate::event::Events;
 use crate::oci::ImageConfig;
@@ -26,28 +29,64 @@ use crate::render::Recipe;
 #[derive(Debug)]
 pub struct Member {
     name: String,
-    environment: DockerEnv,
     platforms: Vec<Platform>,
     /// It is passed over when it does not answer.
     optional: bool,
-    docker: OnceCell<Docker>,
+    daemon: Daemon,
+}
+
+/// Who executes Dockerfiles there.
+#[derive(Debug)]
+enum Daemon {
+    /// A Docker Engine.
+    Docker(DockerEnv, OnceCell<Docker>),
+    /// A BuildKit daemon at an address, with a folder of TLS files where it wants them.
+    BuildKit(String, Option<PathBuf>, OnceCell<BuildKit>),
+}
+
+/// A daemon that is connected.
+enum Connected<'a> {
+    Docker(&'a Docker),
+    BuildKit(&'a BuildKit),
 }
 
 impl Member {
-    /// An engine that builds for `platforms`; for its own when none is named.
+    /// A Docker Engine that builds for `platforms`; for its own when none is named.
     #[must_use]
-    pub fn new(name: impl Into<String>, environment: DockerEnv, platforms: Vec<Platform>) -> Self {
-        Self { name: name.into(), environment, platforms, optional: false, docker: OnceCell::new() }
+    pub fn docker(name: impl Into<String>, environment: DockerEnv, platforms: Vec<Platform>) -> Self {
+        let daemon = Daemon::Docker(environment, OnceCell::new());
+        Self { name: name.into(), platforms, optional: false, daemon }
+    }
+
+    /// A BuildKit daemon that builds for `platforms`; for its own when none is named. `certs` is a folder with ca.pem,
+    /// cert.pem and key.pem.
+    #[must_use]
+    pub fn buildkit(
+        name: impl Into<String>,
+        address: String,
+        certs: Option<PathBuf>,
+        platforms: Vec<Platform>,
+    ) -> Self {
+        let daemon = Daemon::BuildKit(address, certs, OnceCell::new());
+        Self { name: name.into(), platforms, optional: false, daemon }
     }
 
     /// The engine of the surroundings: it builds for its own platform, if it answers.
     #[must_use]
     pub fn fallback(environment: DockerEnv) -> Self {
-        Self { optional: true, ..Self::new("default", environment, Vec::new()) }
+        Self { optional: true, ..Self::docker("default", environment, Vec::new()) }
     }
 
-    async fn docker(&self) -> Result<&Docker, Error> {
-        self.docker.get_or_try_init(|| Docker::connect(&self.environment)).await
+    async fn connected(&self) -> Result<Connected<'_>, Error> {
+        match &self.daemon {
+            Daemon::Docker(environment, docker) => {
+                docker.get_or_try_init(|| Docker::connect(environment)).await.map(Connected::Docker)
+            }
+            Daemon::BuildKit(address, certs, daemon) => {
+                let connect = || BuildKit::connect(address, certs.as_deref());
+                daemon.get_or_try_init(connect).await.map(Connected::BuildKit)
+            }
+        }
     }
 
     /// Whether this engine builds for a platform. One that names none is asked for its own.
@@ -55,9 +94,11 @@ impl Member {
         if !self.platforms.is_empty() {
             return Ok(self.platforms.contains(platform));
         }
-        match self.docker().await {
+        match self.connected().await {
             Err(_) if self.optional => Ok(false),
-            docker => Ok(docker?.platform() == platform),
+            Err(error) => Err(error),
+            Ok(Connected::Docker(docker)) => Ok(docker.platform() == platform),
+            Ok(Connected::BuildKit(daemon)) => Ok(daemon.platform() == platform),
         }
     }
 }
@@ -69,7 +110,7 @@ pub struct Part {
     pub engine: String,
     /// The platform.
     pub platform: Platform,
-    /// The image ID in that engine.
+    /// The image ID in that engine; for a BuildKit daemon, which keeps no images, the digest of the manifest.
     pub id: Digest,
 }
 
@@ -91,16 +132,18 @@ impl Fleet {
         Self { members, embedded, spool, made: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Gives an image that was built here its names, in every engine that has a part of it.
-    pub async fn tag(&self, inputs: &Digest, names: &[Reference]) -> Result<(), Error> {
+    /// Gives an image that was built here its names, in every Docker Engine that has a part of it. Whether one has.
+    pub async fn tag(&self, inputs: &Digest, names: &[Reference]) -> Result<bool, Error> {
+        let mut named = false;
         for part in self.parts(inputs) {
             let Some(member) = self.named(&part.engine) else { continue };
-            let docker = member.docker().await?;
+            let Connected::Docker(docker) = member.connected().await? else { continue };
             for name in names {
                 docker.tag(&part.id, name).await?;
             }
+            named = true;
         }
-        Ok(())
+        Ok(named)
     }
 
     /// Where the parts of an image are that was built here, for a later run to find them.
@@ -124,11 +167,11 @@ impl Fleet {
             let of_platform = parts.iter().find(|part| part.platform == *platform);
             let known = of_platform.and_then(|part| Some((part, self.named(&part.engine)?)));
             let Some((part, member)) = known else { return Ok(None) };
-            if member.docker().await?.image_by_id(&part.id).await?.is_none() {
-                return Ok(None);
+            let image = self.take_out(member, recipe, part, options, events).await?;
+            if image.is_some() {
+                self.keep(&recipe.inputs, part.clone());
             }
-            self.keep(&recipe.inputs, part.clone());
-            self.take_out(member, recipe, part, options, events).await.map(Some)
+            Ok::<_, Error>(image)
         };
         let images: Option<Vec<AssembledImage>> =
             try_join_all(recipe.image.platforms.iter().map(take)).await?.into_iter().collect();
@@ -165,17 +208,30 @@ impl Fleet {
         events.step(&recipe.image.display(), format!("{platform} on the engine {}", member.name));
         let mut recipe = recipe.clone();
         recipe.image.platforms = vec![platform.clone()];
-        let docker = member.docker().await?;
+        let part = |id| Part { engine: member.name.clone(), platform: platform.clone(), id };
+        let docker = match member.connected().await? {
+            Connected::Docker(docker) => docker,
+            Connected::BuildKit(daemon) => {
+                let base = async || self.embedded.base_of(&recipe, options, platform).await;
+                let image = daemon.build(&recipe, base, options, events, &self.spool).await?;
+                self.keep(&recipe.inputs, part(image.manifest.digest.clone()));
+                return Ok(image);
+            }
+        };
         let built = docker.build(&recipe, options, events).await?;
         let Artifact::Docker { id } = built.artifact else {
             unreachable!("a Docker Engine keeps what it built")
         };
-        let part = Part { engine: member.name.clone(), platform: platform.clone(), id };
+        let part = part(id);
         self.keep(&recipe.inputs, part.clone());
-        self.take_out(member, &recipe, &part, options, events).await
+        let taken = self.take_out(member, &recipe, &part, options, events).await?;
+        taken.ok_or_else(|| Error::Request {
+            what: format!("hand over the image {}", part.id.short()),
+            message: "it is gone right after it was built".to_owned(),
+        })
     }
 
-    /// Takes a part out of its engine.
+    /// Takes a part out of its engine; none when it is not there any more.
     async fn take_out(
         &self,
         member: &Member,
@@ -183,11 +239,36 @@ impl Fleet {
         part: &Part,
         options: &BuildOptions,
         events: &Events,
-    ) -> Result<AssembledImage, Error> {
+    ) -> Result<Option<AssembledImage>, Error> {
         let Part { engine, platform, id } = part;
-        let base = self.known_base(recipe, platform, options, events).await;
-        events.step(&recipe.image.display(), format!("take {platform} out of the engine {engine}"));
-        export::export(member.docker().await?, id, platform, base, &self.spool).await
+        let base = async || self.known_base(recipe, platform, options, events).await;
+        match member.connected().await? {
+            Connected::BuildKit(_) => {
+                let image = archive::kept_image(id, platform, &base().await, &self.spool);
+                Ok(image.map_err(crate::store::Error::from)?)
+            }
+            Connected::Docker(docker) if docker.image_by_id(id).await?.is_some() => {
+                events.step(&recipe.image.display(), format!("take {platform} out of the engine {engine}"));
+                self.unpacked(docker, part, base().await).await.map(Some)
+            }
+            Connected::Docker(_) => Ok(None),
+        }
+    }
+
+    /// An image as a Docker Engine has it, read out of the archive that it saves.
+    async fn unpacked(&self, docker: &Docker, part: &Part, base: BaseImage) -> Result<AssembledImage, Error> {
+        let reader = SyncIoBridge::new(docker.save(&part.id));
+        let (folder, platform) = (self.spool.clone(), part.platform.clone());
+        let taking = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&folder)?;
+            let mut members = archive::unpack(reader, &folder)?;
+            archive::compose(&mut members, platform, &base, &folder)
+        });
+        let taken = taking.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
+        taken.map_err(|error| Error::Request {
+            what: format!("hand over the image {}", part.id.short()),
+            message: error.to_string(),
+        })
     }
 
     fn keep(&self, inputs: &Digest, part: Part) {

@@ -1,5 +1,7 @@
 //! Engines: what turns a [`Recipe`] into an image. Two of them, one interface.
 
+mod daemon;
+pub mod buildkit;
 pub mod docker;
 pub mod embedded;
 pub mod fleet;
@@ -7,6 +9,7 @@ mod error;
 
 use std::collections::BTreeMap;
 
+pub use self::buildkit::BuildKit;
 pub use self::docker::{Docker, DockerEnv};
 pub use self::embedded::Embedded;
 pub use self::error::{Error, StepOutput};
@@ -74,10 +77,18 @@ pub struct BuildOptions {
     /// Where the base is by now, when it is an image of this workspace: the parent's most specific local tag, or
     /// `repository@digest` when the parent was not built in this run. Not looked at for other bases.
     pub parent: Option<Reference>,
-    /// The digest under which that parent is published, for the label that names it.
-    pub parent_digest: Option<Digest>,
+    /// Where that parent is published, by digest: for the label that names it, and for who has no other way to it.
+    pub published_parent: Option<Reference>,
     /// Logins for the registries that the engine pulls the base from.
     pub logins: BTreeMap<Host, Credential>,
+}
+
+impl BuildOptions {
+    /// The digest under which the parent is published.
+    #[must_use]
+    pub fn parent_digest(&self) -> Option<&Digest> {
+        self.published_parent.as_ref()?.digest.as_ref()
+    }
 }
 
 /// What an engine made.

@@ -302,7 +302,7 @@ impl Run<'_> {
             no_cache: self.options.no_cache,
             proxy_args: self.options.proxy_args.clone(),
             parent: parent.and_then(place),
-            parent_digest: parent.and_then(|done| done.published.as_ref()?.digest.clone()),
+            published_parent: parent.and_then(|done| done.published.clone()),
             logins: self.options.logins.clone(),
         }
     }
@@ -339,7 +339,8 @@ impl Run<'_> {
                 super::load::load(docker, assembled, &names, self.registries).await?;
             }
             Artifact::Assembled(_) => match self.engines.fleet(&self.recipes[position].image) {
-                Some(fleet) if built.engine == EngineKind::Docker => fleet.tag(&built.inputs, &names).await?,
+                Some(fleet)
+                    if built.engine == EngineKind::Docker && fleet.tag(&built.inputs, &names).await? => {}
                 _ => return Ok(None),
             },
         }

@@ -1,25 +1,19 @@
 //! One build: the base is fetched and looked at, the context sent, the story told, the image named.
 
-use std::collections::BTreeMap;
-
 use bollard::models::BuildInfo;
 use bollard::query_parameters::BuildImageOptions;
 use futures_util::{Stream, TryStreamExt as _};
 
+use super::super::daemon::progress::Progress;
+use super::super::daemon::{arguments, context};
 use super::super::{Artifact, BuildOptions, BuiltImage, EngineKind, Error};
-use super::progress::Progress;
 use super::session::Session;
 use super::version::Builder;
-use super::{Docker, LocalImage, context, failure};
+use super::{Docker, LocalImage, failure};
 use crate::event::Events;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
-use crate::render::{self, PinnedBase, Recipe};
-
-/// The build argument with the base's own user, to be restored after steps of root (7-rules 14).
-const BASE_USER: &str = "GOLDEN_BASE_USER";
-/// The largest secret that BuildKit takes, in bytes.
-const MAX_SECRET: usize = 500 * 1024;
+use crate::render::{PinnedBase, Recipe};
 
 /// A build that is asked for.
 pub(super) struct Job<'a> {
@@ -59,27 +53,13 @@ impl Job<'_> {
         if self.recipe.image.platforms.len() > 1 {
             return unsupported("one Docker Engine builds for one platform at a time".to_owned());
         }
-        if let Some(what) = render::needs_embedded(&self.recipe.image) {
-            return unsupported(format!("{what}, which needs the embedded engine"));
+        let mut secrets = self.recipe.image.run.iter().flat_map(|step| &step.secrets);
+        if let (Builder::Classic, Some(name)) = (self.docker.builder, secrets.next()) {
+            return unsupported(format!(
+                "a step needs the secret `{name}`, and only BuildKit keeps secrets out of the image"
+            ));
         }
-        for step in &self.recipe.image.run {
-            for name in &step.secrets {
-                if self.docker.builder == Builder::Classic {
-                    return unsupported(format!(
-                        "a step needs the secret `{name}`, and only BuildKit keeps secrets out of the image"
-                    ));
-                }
-                let secret = self.options.secrets.get(name);
-                let secret = secret.ok_or_else(|| Error::MissingSecret { name: name.clone() })?;
-                if secret.expose().len() > MAX_SECRET {
-                    return unsupported(format!(
-                        "the secret `{name}` is larger than {} kB",
-                        MAX_SECRET / 1024
-                    ));
-                }
-            }
-        }
-        Ok(())
+        arguments::refuse_what_cannot_be(self.recipe, self.options)
     }
 
     /// The base as the engine has it, and the name to build on; none for scratch.
@@ -118,24 +98,15 @@ impl Job<'_> {
 
     /// The parameters of the build.
     fn request(&self, platform: Option<&Platform>, base: Option<&(String, LocalImage)>) -> BuildImageOptions {
-        let mut build_args: BTreeMap<String, String> = self.options.proxy_args.clone();
-        build_args.extend(self.recipe.rendered.build_args.clone());
-        if let Some((reference, image)) = base {
-            build_args.insert("GOLDEN_BASE".to_owned(), reference.clone());
-            // An argument that no instruction declares is something to warn of, for the classic builder.
-            if self.recipe.rendered.dockerfile.contains(BASE_USER) {
-                build_args.insert(BASE_USER.to_owned(), image.config.user().to_owned());
-            }
-        }
+        let base = base.map(|(reference, image)| (reference.as_str(), &image.config));
+        let build_args = arguments::build_args(self.recipe, self.options, base);
         BuildImageOptions {
             dockerfile: "Dockerfile".to_owned(),
             nocache: self.options.no_cache,
             rm: true,
             forcerm: true,
             buildargs: Some(build_args.into_iter().collect()),
-            labels: Some(
-                render::late_labels(self.recipe, self.options.parent_digest.as_ref()).into_iter().collect(),
-            ),
+            labels: Some(arguments::labels(self.recipe, self.options).into_iter().collect()),
             platform: platform.map(Platform::to_string).unwrap_or_default(),
             ..Default::default()
         }
@@ -155,7 +126,7 @@ impl Job<'_> {
         };
         let context = context::stream(self.recipe);
         let api = docker.patient();
-        let said = api.build_image(request, None, Some(context.body));
+        let said = api.build_image(request, None, Some(bollard::body_try_stream(context.bytes)));
         let mut progress = Progress::new(self.image, self.events);
         match follow(said, &mut progress).await {
             Ok(()) => {}

@@ -1,11 +1,12 @@
 //! From the surroundings to one engine: `DOCKER_HOST`, else the current docker context, else the default socket.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
 use super::super::Error;
-use super::address::Address;
+use super::super::daemon::address::Address;
+use super::super::daemon::tls::Settings;
 use super::environment::DockerEnv;
 use crate::reference::Digest;
 
@@ -15,16 +16,7 @@ pub(super) struct Endpoint {
     /// Where it is.
     pub(super) address: Address,
     /// TLS, for an address of TCP.
-    pub(super) tls: Option<Tls>,
-}
-
-/// How TLS is spoken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tls {
-    /// A folder with ca.pem, cert.pem and key.pem; each may be missing.
-    pub(super) folder: Option<PathBuf>,
-    /// Whether the engine's certificate must be good.
-    pub(super) verify: bool,
+    pub(super) tls: Option<Settings>,
 }
 
 /// `meta.json` of a docker context.
@@ -73,7 +65,7 @@ impl Endpoint {
     fn of_host(host: &str, environment: &DockerEnv) -> Result<Self, Error> {
         let address: Address = host.parse().map_err(|what| Error::Address { what })?;
         let wanted = environment.tls_verify || environment.tls || host.starts_with("https://");
-        let tls = (wanted && matches!(address, Address::Tcp { .. })).then(|| Tls {
+        let tls = (wanted && matches!(address, Address::Tcp { .. })).then(|| Settings {
             folder: environment.cert_path.clone().or_else(|| environment.config_dir.clone()),
             verify: environment.tls_verify || !environment.tls,
         });
@@ -95,7 +87,7 @@ impl Endpoint {
         let has_tls = tokio::fs::try_exists(&folder).await.unwrap_or(false);
         let wanted = has_tls || endpoint.skip_tls_verify || endpoint.host.starts_with("https://");
         let tls = (wanted && matches!(address, Address::Tcp { .. }))
-            .then(|| Tls { folder: has_tls.then_some(folder), verify: !endpoint.skip_tls_verify });
+            .then(|| Settings { folder: has_tls.then_some(folder), verify: !endpoint.skip_tls_verify });
         Ok(Self { address, tls })
     }
 }

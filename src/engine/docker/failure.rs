@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use bollard::errors::Error as BollardError;
 
 use super::super::Error;
+use super::super::error::with_sources;
 
 /// What the engine said, without bollard's own words around it.
 pub(super) fn message(error: &BollardError) -> String {
@@ -12,19 +13,7 @@ pub(super) fn message(error: &BollardError) -> String {
         BollardError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
         BollardError::DockerStreamError { error } => error.trim().to_owned(),
         BollardError::RequestTimeoutError => "it did not answer in time".to_owned(),
-        other => {
-            // hyper and its kin put what happened into the source of the error.
-            let mut text = other.to_string();
-            let mut source = std::error::Error::source(other);
-            while let Some(error) = source {
-                let words = error.to_string();
-                if !text.contains(&words) {
-                    text = format!("{text}: {words}");
-                }
-                source = error.source();
-            }
-            text
-        }
+        other => with_sources(other.to_string(), other),
     }
 }
 

@@ -5,7 +5,8 @@ use bollard::query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuild
 use futures_util::TryStreamExt as _;
 
 use super::super::Error;
-use super::{Docker, failure, progress};
+use super::super::daemon::progress;
+use super::{Docker, failure};
 use crate::event::Events;
 use crate::platform::Platform;
 use crate::reference::{Reference, Tag};

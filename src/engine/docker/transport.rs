@@ -13,9 +13,9 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 
-use super::dial::{Duplex, dial};
+use super::super::daemon::dial::{Duplex, dial};
+use super::super::daemon::tls;
 use super::endpoint::Endpoint;
-use super::tls;
 
 /// The header that carries a login.
 const LOGIN: &str = "x-registry-auth";
@@ -101,7 +101,7 @@ fn base64url(value: &HeaderValue) -> Result<HeaderValue, BollardError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::docker::address::Address;
+    use crate::engine::daemon::address::Address;
 
     #[test]
     fn requests_get_the_version_and_a_login_that_engines_can_read() {

@@ -30,8 +30,12 @@ fn registries() -> Registries {
 /// whatever executes nothing.
 fn fleet(folder: &tempfile::TempDir, builder: Builder) -> Fleet {
     let members = vec![
-        Member::new("here", environment(services::docker_host(), builder), Vec::new()),
-        Member::new("there", environment(services::docker_second(), builder), vec![platform("linux/arm64")]),
+        Member::docker("here", environment(services::docker_host(), builder), Vec::new()),
+        Member::docker(
+            "there",
+            environment(services::docker_second(), builder),
+            vec![platform("linux/arm64")],
+        ),
     ];
     let embedded = Embedded::new(registries(), folder.path().join("cache"));
     Fleet::new(members, embedded, folder.path().join("spool"))

@@ -1,4 +1,4 @@
-//! Taking an image out of a Docker Engine: its archive is read as it comes, and its layers are kept as files.
+//! Taking an image out of a daemon: its archive is read as it comes, and its layers are kept as files.
 
 use std::collections::BTreeMap;
 use std::io::{self, Chain, Cursor, Read, Seek as _, Write as _};
@@ -8,14 +8,13 @@ use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
-use tokio_util::io::SyncIoBridge;
 
-use super::super::{Docker, Error};
 use crate::assemble::{AssembledImage, BaseImage, Layer, LayerSource};
 use crate::oci::layer::compress;
-use crate::oci::{Descriptor, ImageConfig, media};
+use crate::oci::{Descriptor, ImageConfig, ImageManifest, RawManifest, media};
 use crate::platform::Platform;
 use crate::reference::Digest;
+use crate::workspace::{fs, state};
 
 /// The largest manifest or config that an archive may have.
 const METADATA: u64 = 8 << 20;
@@ -35,7 +34,8 @@ struct Contents {
 }
 
 /// A file of the archive.
-enum Member {
+#[derive(Debug)]
+pub(in crate::engine) enum Member {
     /// JSON.
     Small(Vec<u8>),
     /// A layer as a plain tar.
@@ -45,32 +45,10 @@ enum Member {
 }
 
 /// The files of an archive by path.
-type Members = BTreeMap<String, Member>;
-
-/// An image as an engine has it. Layers that the base has too are the base's own, from wherever it has them.
-pub(super) async fn export(
-    docker: &Docker,
-    id: &Digest,
-    platform: &Platform,
-    base: BaseImage,
-    spool: &Path,
-) -> Result<AssembledImage, Error> {
-    let reader = SyncIoBridge::new(docker.save(id));
-    let (folder, platform) = (spool.to_owned(), platform.clone());
-    let taking = tokio::task::spawn_blocking(move || {
-        std::fs::create_dir_all(&folder)?;
-        let mut members = unpack(reader, &folder)?;
-        compose(&mut members, platform, &base, &folder)
-    });
-    let taken = taking.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
-    taken.map_err(|error| Error::Request {
-        what: format!("hand over the image {}", id.short()),
-        message: error.to_string(),
-    })
-}
+pub(in crate::engine) type Members = BTreeMap<String, Member>;
 
 /// Reads an archive. Layers become files in `folder`, the rest stays in memory.
-fn unpack(reader: impl Read, folder: &Path) -> io::Result<Members> {
+pub(in crate::engine) fn unpack(reader: impl Read, folder: &Path) -> io::Result<Members> {
     let mut members = Members::new();
     for entry in tar::Archive::new(reader).entries()? {
         let mut entry = entry?;
@@ -141,8 +119,8 @@ fn resolve(path: &str, target: &str, symbolic: bool) -> String {
     parts.join("/")
 }
 
-/// Puts an image together from its archive.
-fn compose(
+/// Puts an image together from its archive. Layers that the base has too are the base's own, from wherever it has them.
+pub(in crate::engine) fn compose(
     members: &mut Members,
     platform: Platform,
     base: &BaseImage,
@@ -193,6 +171,45 @@ fn keep(plain: &mut NamedTempFile, docker: bool, folder: &Path) -> io::Result<La
     let media_type = if docker { media::DOCKER_LAYER_GZIP } else { media::OCI_LAYER_GZIP };
     let descriptor = Descriptor::new(media_type, written.digest, written.size);
     Ok(Layer { descriptor, source: LayerSource::File(path) })
+}
+
+/// Keeps the manifest and the config of an image beside its layers.
+pub(in crate::engine) fn keep_image(image: &AssembledImage, folder: &Path) -> Result<(), state::Error> {
+    fs::write_cached(&folder.join(Digest::of(&image.config).hex()), &image.config)?;
+    fs::write_cached(&folder.join(image.manifest.digest.hex()), &image.manifest.bytes)
+}
+
+/// An image that was kept; none when any part of it is not there any more, or is not what it was.
+pub(in crate::engine) fn kept_image(
+    manifest: &Digest,
+    platform: &Platform,
+    base: &BaseImage,
+    folder: &Path,
+) -> Result<Option<AssembledImage>, state::Error> {
+    let read = |digest: &Digest| {
+        let bytes = fs::read_if_there(&folder.join(digest.hex()))?;
+        Ok::<_, state::Error>(bytes.filter(|bytes| Digest::of(bytes) == *digest))
+    };
+    let Some(bytes) = read(manifest)? else { return Ok(None) };
+    let Ok(parsed) = serde_json::from_slice::<ImageManifest>(&bytes) else { return Ok(None) };
+    let Some(config) = read(&parsed.config.digest)? else { return Ok(None) };
+    let place = |descriptor: &Descriptor| {
+        let path = folder.join(descriptor.digest.hex());
+        let there = std::fs::metadata(&path).is_ok_and(|file| file.len() == descriptor.size);
+        let of_base =
+            || base.layers.iter().find(|layer| layer.descriptor.digest == descriptor.digest).cloned();
+        let own = Layer { descriptor: descriptor.clone(), source: LayerSource::File(path) };
+        if there { Some(own) } else { of_base() }
+    };
+    let layers: Option<Vec<Layer>> = parsed.layers.iter().map(place).collect();
+    let Some(layers) = layers else { return Ok(None) };
+    let media_type = parsed.media_type.as_deref().unwrap_or(media::OCI_MANIFEST);
+    Ok(Some(AssembledImage {
+        platform: platform.clone(),
+        manifest: RawManifest::new(media_type, bytes),
+        config: config.into(),
+        layers,
+    }))
 }
 
 #[cfg(test)]

@@ -17,12 +17,15 @@ use super::tls;
 const CONNECT: Duration = Duration::from_secs(30);
 
 /// Both directions of a connection.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in crate::engine) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Connects to an engine.
-pub(super) async fn dial(address: &Address, tls: Option<&tls::Client>) -> io::Result<Box<dyn Duplex>> {
+pub(in crate::engine) async fn dial(
+    address: &Address,
+    tls: Option<&tls::Client>,
+) -> io::Result<Box<dyn Duplex>> {
     let connecting = async {
         Ok::<Box<dyn Duplex>, io::Error>(match address {
             Address::Unix(path) => Box::new(UnixStream::connect(path).await?),

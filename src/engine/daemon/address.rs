@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// The address of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Address {
+pub(in crate::engine) enum Address {
     /// A socket of this machine.
     Unix(PathBuf),
     /// TCP, with TLS or without: that is settled elsewhere.
@@ -31,7 +31,7 @@ pub(super) enum Address {
 
 impl Address {
     /// Where an engine listens when nobody says otherwise.
-    pub(super) fn default_socket() -> Self {
+    pub(in crate::engine) fn default_socket() -> Self {
         Self::Unix("/var/run/docker.sock".into())
     }
 }

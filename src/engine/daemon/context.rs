@@ -4,8 +4,7 @@ use std::io;
 use std::pin::Pin;
 
 use futures_util::stream::{self, Stream, StreamExt as _};
-use http_body_util::{Either, Full, StreamBody};
-use hyper::body::{Bytes, Frame};
+use hyper::body::Bytes;
 use tokio::sync::oneshot;
 use tokio_util::io::{ReaderStream, SyncIoBridge};
 
@@ -15,20 +14,16 @@ use crate::render::{self, Recipe};
 /// Bytes that may wait to be sent.
 const BUFFER: usize = 256 * 1024;
 
-/// The body that bollard takes; the type has no public name of its own.
-pub(super) type Body =
-    Either<Full<Bytes>, StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, io::Error>> + Send>>>>;
-
 /// A context on its way.
-pub(super) struct Context {
-    /// The tar, as a body.
-    pub(super) body: Body,
+pub(in crate::engine) struct Context {
+    /// The tar. It ends with an error when it could not be made to its end: it must not look whole.
+    pub(in crate::engine) bytes: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>,
     /// Resolves to what went wrong while the tar was made; to nothing when it was made well.
-    pub(super) failure: oneshot::Receiver<io::Error>,
+    pub(in crate::engine) failure: oneshot::Receiver<io::Error>,
 }
 
 /// The context of a recipe: its Dockerfile and its entries.
-pub(super) fn stream(recipe: &Recipe) -> Context {
+pub(in crate::engine) fn stream(recipe: &Recipe) -> Context {
     let entries = render::context::entries(recipe);
     let mtime = u64::try_from(recipe.image.provenance.created).unwrap_or_default();
 
@@ -49,6 +44,6 @@ pub(super) fn stream(recipe: &Recipe) -> Context {
         drop(sender.send(error));
         Some(Err(told))
     });
-    let body = ReaderStream::with_capacity(far, BUFFER).chain(end.filter_map(std::future::ready));
-    Context { body: bollard::body_try_stream(body), failure }
+    let bytes = ReaderStream::with_capacity(far, BUFFER).chain(end.filter_map(std::future::ready));
+    Context { bytes: Box::pin(bytes), failure }
 }

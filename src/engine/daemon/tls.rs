@@ -1,7 +1,7 @@
 //! TLS to an engine, with the three files that Docker keeps: ca.pem, cert.pem and key.pem.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -15,11 +15,19 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::super::Error;
-use super::endpoint::Tls;
+
+/// How TLS is spoken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::engine) struct Settings {
+    /// A folder with ca.pem, cert.pem and key.pem; each may be missing.
+    pub(in crate::engine) folder: Option<PathBuf>,
+    /// Whether the engine's certificate must be good.
+    pub(in crate::engine) verify: bool,
+}
 
 /// Settings that have been read and hold together.
 #[derive(Clone)]
-pub(super) struct Client(Arc<ClientConfig>);
+pub(in crate::engine) struct Client(Arc<ClientConfig>);
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,15 +37,14 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     /// Reads the files.
-    pub(super) async fn read(settings: &Tls) -> Result<Self, Error> {
+    pub(in crate::engine) async fn read(settings: &Settings) -> Result<Self, Error> {
         let read = async |name: &str| match &settings.folder {
             Some(folder) => read_optional(&folder.join(name)).await,
             None => Ok(None),
         };
         let (ca, certificate, key) = (read("ca.pem").await?, read("cert.pem").await?, read("key.pem").await?);
         let place = settings.folder.as_deref().unwrap_or(Path::new(".")).display().to_string();
-        let wrong =
-            |what: String| Error::Address { what: format!("TLS to the Docker Engine: {what} (in {place})") };
+        let wrong = |what: String| Error::Address { what: format!("TLS to the engine: {what} (in {place})") };
 
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match (settings.verify, ca) {
@@ -73,8 +80,20 @@ impl Client {
         Ok(Self(Arc::new(config)))
     }
 
+    /// The same settings for HTTP/2, which a server wants to hear of while TLS is agreed on (RFC 9113, 3.2).
+    #[must_use]
+    pub(in crate::engine) fn for_http2(self) -> Self {
+        let mut config = ClientConfig::clone(&self.0);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Self(Arc::new(config))
+    }
+
     /// Speaks TLS over a connection to `host`.
-    pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(in crate::engine) async fn connect(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
     }

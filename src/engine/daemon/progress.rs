@@ -16,7 +16,7 @@ const STEP: usize = 200;
 
 /// The story of one build.
 #[derive(Debug)]
-pub(super) struct Progress<'a> {
+pub(in crate::engine) struct Progress<'a> {
     image: &'a str,
     events: &'a Events,
     /// The steps by BuildKit's digest of them; the classic builder has one at a time, under the empty key.
@@ -64,17 +64,17 @@ impl Step {
 
 impl<'a> Progress<'a> {
     /// The beginning of a build of `image`.
-    pub(super) const fn new(image: &'a str, events: &'a Events) -> Self {
+    pub(in crate::engine) const fn new(image: &'a str, events: &'a Events) -> Self {
         Self { image, events, steps: BTreeMap::new(), failed: None, id: None }
     }
 
     /// The image that the build made, if it got so far.
-    pub(super) fn image_id(&self) -> Option<&Digest> {
+    pub(in crate::engine) fn image_id(&self) -> Option<&Digest> {
         self.id.as_ref()
     }
 
     /// Takes what the engine said next.
-    pub(super) fn take(&mut self, info: BuildInfo) {
+    pub(in crate::engine) fn take(&mut self, info: BuildInfo) {
         match info.aux {
             Some(BuildInfoAux::BuildKit(status)) => self.take_status(status),
             Some(BuildInfoAux::Default(image)) => {
@@ -110,7 +110,7 @@ impl<'a> Progress<'a> {
     }
 
     /// A message of BuildKit: steps that began or ended, and output.
-    fn take_status(&mut self, status: StatusResponse) {
+    pub(in crate::engine) fn take_status(&mut self, status: StatusResponse) {
         for vertex in status.vertexes {
             self.take_vertex(vertex);
         }
@@ -163,7 +163,7 @@ impl<'a> Progress<'a> {
     }
 
     /// The error of a build that ended with `message`.
-    pub(super) fn failure(mut self, message: String) -> Error {
+    pub(in crate::engine) fn failure(mut self, message: String) -> Error {
         self.finish_lines();
         let failed = self.failed.as_deref().unwrap_or_default();
         match (self.steps.remove(failed), exit_code(&message)) {
@@ -177,13 +177,13 @@ impl<'a> Progress<'a> {
     }
 
     /// Tells what is left at the end of a build that went well.
-    pub(super) fn finish(&mut self) {
+    pub(in crate::engine) fn finish(&mut self) {
         self.finish_lines();
     }
 }
 
 /// Sends the progress of a download or an upload.
-pub(super) fn bytes(events: &Events, image: &str, what: String, detail: &ProgressDetail) {
+pub(in crate::engine) fn bytes(events: &Events, image: &str, what: String, detail: &ProgressDetail) {
     let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok());
     if let Some(done) = count(detail.current) {
         let total = count(detail.total).filter(|total| *total > 0);

@@ -1,0 +1,229 @@
+//! A BuildKit daemon over its own API: buildkitd, without a Docker Engine around it.
+//!
+//! The API is gRPC (buildkit `api/services/control/control.proto`): a session stays open, over which the daemon fetches
+//! the context, logins and secrets, and hands over the image as a docker archive; one call solves, another tells what
+//! goes on. bollard's types speak it; its drivers hold the whole context in memory and tell nothing of a build.
+
+mod connection;
+mod session;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::moby::buildkit::v1::control_client::ControlClient;
+use bollard::moby::buildkit::v1::{ListWorkersRequest, SolveRequest, SolveResponse, StatusRequest};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use super::daemon::progress::Progress;
+use super::daemon::{answers, archive, arguments};
+use super::error::with_sources;
+use super::{BuildOptions, EngineKind, Error, embedded};
+use crate::assemble::{AssembledImage, BaseImage};
+use crate::event::Events;
+use crate::platform::Platform;
+use crate::reference::Digest;
+use crate::render::{PinnedBase, Recipe};
+
+use self::session::Session;
+
+/// What an address begins with: `buildkit://HOST[:PORT]`, `buildkit:///PATH/OF/SOCKET`.
+const SCHEME: &str = "buildkit://";
+/// The largest message that either side takes: BuildKit's own bound.
+const MESSAGE: usize = 16 << 20;
+/// How long the last words of a build that has ended may take.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A connection to a BuildKit daemon. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct BuildKit {
+    control: ControlClient<Channel>,
+    address: String,
+    platform: Platform,
+}
+
+impl BuildKit {
+    /// Whether an address is one of a BuildKit daemon.
+    #[must_use]
+    pub fn is_at(address: &str) -> bool {
+        address.starts_with(SCHEME)
+    }
+
+    /// Connects to a daemon and asks for what it builds. `certs` is a folder with ca.pem, cert.pem and key.pem.
+    pub async fn connect(address: &str, certs: Option<&Path>) -> Result<Self, Error> {
+        let channel = connection::connect(address, certs).await?;
+        let mut control =
+            ControlClient::new(channel).max_decoding_message_size(MESSAGE).max_encoding_message_size(MESSAGE);
+        let failed = |status: Status| failed("tell what it builds", &status, address);
+        let workers = control.list_workers(ListWorkersRequest::default()).await.map_err(failed)?.into_inner();
+        // A worker names what it emulates behind what it is.
+        let native = workers.record.iter().find_map(|worker| worker.platforms.first());
+        let platform = native.map(|native| {
+            let variant = Some(native.variant.as_str()).filter(|variant| !variant.is_empty());
+            Platform::new(&native.os, &native.architecture, variant)
+        });
+        let none = || Error::Request { what: "build".to_owned(), message: "it has no worker".to_owned() };
+        let platform = platform.ok_or_else(none)?;
+        tracing::debug!(address, %platform, "connected to the BuildKit daemon");
+        Ok(Self { control, address: address.to_owned(), platform })
+    }
+
+    /// The platform that the daemon builds for without emulation.
+    #[must_use]
+    pub const fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Builds a recipe that names one platform. `base` reads the base, for its user and for the layers that need not be
+    /// sent on; layers of the image's own are kept in `folder`. Dropping the future cancels the build.
+    pub async fn build(
+        &self,
+        recipe: &Recipe,
+        base: impl AsyncFnOnce() -> Result<BaseImage, embedded::Error>,
+        options: &BuildOptions,
+        events: &Events,
+        folder: &Path,
+    ) -> Result<AssembledImage, Error> {
+        arguments::refuse_what_cannot_be(recipe, options)?;
+        let on = base_reference(recipe, options)?;
+        let base = base().await.map_err(Error::Embedded)?;
+        let platform = recipe.image.platforms.first().unwrap_or(&self.platform);
+        let named = on.as_deref().map(|reference| (reference, &base.config));
+        let build_args = arguments::build_args(recipe, options, named);
+
+        let opened = Session::open(self.control.clone(), recipe, options, folder).await;
+        let session = opened.map_err(|status| failed("open a build session", &status, &self.address))?;
+        let mut attributes = BTreeMap::from([
+            ("context".to_owned(), session.context()),
+            ("filename".to_owned(), "Dockerfile".to_owned()),
+            ("platform".to_owned(), platform.to_string()),
+        ]);
+        attributes.extend(build_args.into_iter().map(|(name, value)| (format!("build-arg:{name}"), value)));
+        let labels = arguments::labels(recipe, options);
+        attributes.extend(labels.into_iter().map(|(name, value)| (format!("label:{name}"), value)));
+        if options.no_cache {
+            attributes.insert("no-cache".to_owned(), String::new());
+        }
+        let solved = self.solve(attributes, &session, recipe, events).await?;
+
+        let broken = |message: String| Error::Request { what: "hand over the image".to_owned(), message };
+        let mut members = session.received().map_err(|error| broken(error.to_string()))?;
+        let (own, platform) = (folder.to_owned(), platform.clone());
+        let composing =
+            tokio::task::spawn_blocking(move || archive::compose(&mut members, platform, &base, &own));
+        let composed = composing.await.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
+        let image = composed.map_err(|error| broken(error.to_string()))?;
+        let config = Digest::of(&image.config);
+        match solved.exporter_response.get("containerimage.config.digest") {
+            Some(told) if *told != config.to_string() => {
+                return Err(broken(format!("its config is {config}, and it says that it is {told}")));
+            }
+            _ => {}
+        }
+        archive::keep_image(&image, folder).map_err(crate::store::Error::from)?;
+        Ok(image)
+    }
+
+    /// Has the Dockerfile executed, and tells what goes on.
+    async fn solve(
+        &self,
+        attributes: BTreeMap<String, String>,
+        session: &Session,
+        recipe: &Recipe,
+        events: &Events,
+    ) -> Result<SolveResponse, Error> {
+        let reference = answers::session_id();
+        let request = SolveRequest {
+            r#ref: reference.clone(),
+            session: session.id().to_owned(),
+            frontend: "dockerfile.v0".to_owned(),
+            frontend_attrs: attributes.into_iter().collect(),
+            exporter_deprecated: "docker".to_owned(),
+            cache: Some(bollard::moby::buildkit::v1::CacheOptions::default()),
+            ..Default::default()
+        };
+        let image = recipe.image.display();
+        let mut progress = Progress::new(&image, events);
+        let (mut solving, mut telling) = (self.control.clone(), self.control.clone());
+        let solved = {
+            let mut story = std::pin::pin!(async {
+                let mut said = telling.status(StatusRequest { r#ref: reference }).await?.into_inner();
+                while let Some(status) = said.message().await? {
+                    progress.take_status(status);
+                }
+                Ok::<_, Status>(())
+            });
+            let mut solve = std::pin::pin!(solving.solve(request));
+            // Who cannot be told of a build can have it all the same.
+            tokio::select! {
+                solved = &mut solve => {
+                    let told = tokio::time::timeout(LAST_WORDS, story).await;
+                    tracing::debug!(?told, "the build has ended");
+                    solved
+                }
+                told = &mut story => {
+                    tracing::debug!(?told, "the build tells no more");
+                    solve.await
+                }
+            }
+        };
+        match solved {
+            Ok(response) => {
+                progress.finish();
+                Ok(response.into_inner())
+            }
+            Err(status) => Err(match session.context_failure() {
+                Some(error) => Error::Context(error),
+                None if is_connection(&status) => unreachable(&self.address, &status),
+                None => progress.failure(message(&status)),
+            }),
+        }
+    }
+}
+
+/// The name that the daemon pulls the base by; none for scratch.
+fn base_reference(recipe: &Recipe, options: &BuildOptions) -> Result<Option<String>, Error> {
+    let unsupported = |what: String| Error::Unsupported {
+        what: format!("a BuildKit daemon gets its base from a registry, and {what}"),
+        engine: EngineKind::Docker,
+    };
+    match (&recipe.base, &options.published_parent) {
+        (PinnedBase::Scratch, _) => Ok(None),
+        (PinnedBase::Registry { reference, digest }, _) => Ok(Some(reference.at(digest.clone()).to_string())),
+        (PinnedBase::Workspace { .. }, Some(parent)) => Ok(Some(parent.to_string())),
+        (PinnedBase::Workspace { parent, .. }, None) => Err(unsupported(format!(
+            "{parent} is not published: `golden build --push` publishes parents before their children are built"
+        ))),
+        (PinnedBase::Local { reference, .. }, _) => {
+            Err(unsupported(format!("{reference} is only in a Docker Engine")))
+        }
+        (PinnedBase::Layout(_), _) => Err(unsupported("this one is an OCI layout".to_owned())),
+    }
+}
+
+/// What a daemon said when it refused something.
+fn message(status: &Status) -> String {
+    let text = status.message().trim();
+    if text.is_empty() { status.code().description().to_owned() } else { text.to_owned() }
+}
+
+/// Whether the connection failed, and not what was asked for.
+fn is_connection(status: &Status) -> bool {
+    let source = std::error::Error::source(status);
+    status.code() == Code::Unavailable || source.is_some_and(|error| error.is::<tonic::transport::Error>())
+}
+
+fn unreachable(address: &str, status: &Status) -> Error {
+    let words = with_sources(message(status), status);
+    Error::Unreachable { address: address.to_owned(), source: words.into() }
+}
+
+/// The error of a request that failed; `what` is a verb and its object.
+fn failed(what: &str, status: &Status, address: &str) -> Error {
+    if is_connection(status) {
+        unreachable(address, status)
+    } else {
+        Error::Request { what: what.to_owned(), message: message(status) }
+    }
+}

@@ -1,0 +1,105 @@
+//! The way to a BuildKit daemon: its address, and HTTP/2 over a stream to it.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::Uri;
+use hyper_util::rt::TokioIo;
+use tonic::codegen::Service;
+use tonic::transport::{Channel, Endpoint};
+
+use super::super::Error;
+use super::super::daemon::address::Address;
+use super::super::daemon::dial::{Duplex, dial};
+use super::super::daemon::tls;
+use super::SCHEME;
+
+/// The port of a daemon when none is written, as its own documentation has it.
+const PORT: u16 = 1234;
+/// How much may be on its way before the other side says that it has it: contexts and layers travel in both directions.
+const WINDOW: u32 = 4 << 20;
+
+/// Connects to the daemon at `address`; TLS with the files in `certs`.
+pub(super) async fn connect(address: &str, certs: Option<&Path>) -> Result<Channel, Error> {
+    let place = parse(address).map_err(|what| Error::Address { what })?;
+    let tls = match certs {
+        Some(folder) => {
+            let settings = tls::Settings { folder: Some(folder.to_owned()), verify: true };
+            Some(tls::Client::read(&settings).await?.for_http2())
+        }
+        None => None,
+    };
+    Endpoint::from_static("http://buildkit")
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .connect_with_connector(Connector { place, tls })
+        .await
+        .map_err(|error| Error::Unreachable { address: address.to_owned(), source: error.into() })
+}
+
+/// Reads `buildkit://HOST[:PORT]` or `buildkit:///SOCKET`. The error is a sentence.
+fn parse(address: &str) -> Result<Address, String> {
+    let refuse = || {
+        format!(
+            "`{address}` is no address of a BuildKit daemon: expected buildkit://HOST[:PORT] or buildkit:///PATH"
+        )
+    };
+    let rest = address.strip_prefix(SCHEME).ok_or_else(refuse)?;
+    if rest.starts_with('/') {
+        return Ok(Address::Unix(rest.into()));
+    }
+    match format!("tcp://{rest}").parse() {
+        Ok(Address::Tcp { host, port }) if !rest.is_empty() => {
+            Ok(Address::Tcp { host, port: Some(port.unwrap_or(PORT)) })
+        }
+        _ => Err(refuse()),
+    }
+}
+
+/// Makes connections as HTTP/2 needs them, also again when one is lost.
+#[derive(Clone)]
+struct Connector {
+    place: Address,
+    tls: Option<tls::Client>,
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Box<dyn Duplex>>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let Self { place, tls } = self.clone();
+        Box::pin(async move { dial(&place, tls.as_ref()).await.map(TokioIo::new) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_a_host_or_a_socket() {
+        for (written, read) in [
+            ("buildkit://build.example.com", Ok("tcp://build.example.com:1234")),
+            ("buildkit://[::1]:8372", Ok("tcp://[::1]:8372")),
+            ("buildkit:///run/buildkit/buildkitd.sock", Ok("unix:///run/buildkit/buildkitd.sock")),
+            ("buildkit://", Err("expected buildkit://HOST")),
+            ("buildkit://host/path", Err("expected buildkit://HOST")),
+            ("buildkit://me@host", Err("expected buildkit://HOST")),
+            ("buildkit://host:99999", Err("expected buildkit://HOST")),
+        ] {
+            match (parse(written), read) {
+                (Ok(address), Ok(read)) => assert_eq!(address.to_string(), read),
+                (Err(error), Err(words)) => assert!(error.contains(words), "{written}: {error}"),
+                (parsed, _) => panic!("{written}: {parsed:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What BuildKit is told when it asks back over a build's session: logins and secrets, from memory.
+//!
+//! bollard's own answers know no secrets and fetch registry tokens in their own way. These leave tokens to the engine.
+
+use std::collections::BTreeMap;
+
+use bollard::health::health_check_response::ServingStatus;
+use bollard::health::health_server::{Health, HealthServer};
+use bollard::health::{HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse};
+use bollard::moby::buildkit::secrets::v1::secrets_server::{Secrets, SecretsServer};
+use bollard::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
+use bollard::moby::filesync::v1::auth_server::{Auth, AuthServer};
+use bollard::moby::filesync::v1::{
+    CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
+    GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
+};
+use std::sync::Arc;
+
+use tonic::transport::server::Router;
+use tonic::{Response, Status};
+
+use super::super::BuildOptions;
+use crate::reference::Host;
+use crate::registry::Credential;
+use crate::secret::Secret;
+
+/// What the engine may call, as a session announces it.
+pub(in crate::engine) const METHODS: [&str; 2] =
+    ["/moby.filesync.v1.Auth/Credentials", "/moby.buildkit.secrets.v1.Secrets/GetSecret"];
+
+/// The services of a session that every build has.
+pub(in crate::engine) fn services(options: &BuildOptions) -> Router {
+    let answers = Arc::new(Answers { secrets: options.secrets.clone(), logins: options.logins.clone() });
+    tonic::transport::Server::builder()
+        .add_service(HealthServer::new(Healthy))
+        .add_service(AuthServer::from_arc(Arc::clone(&answers)))
+        .add_service(SecretsServer::from_arc(answers))
+}
+
+/// The name of a new session.
+pub(in crate::engine) fn session_id() -> String {
+    std::iter::repeat_with(|| fastrand::char('a'..='z')).take(25).collect()
+}
+
+/// What the engine is told when it asks.
+#[derive(Debug)]
+struct Answers {
+    secrets: BTreeMap<String, Secret<Vec<u8>>>,
+    logins: BTreeMap<Host, Credential>,
+}
+
+impl Answers {
+    /// User and secret for a host. BuildKit reads an empty user as: the secret is a refresh token.
+    fn login(&self, host: &str) -> (String, String) {
+        let host = if host == "https://index.docker.io/v1/" { Host::HUB } else { host };
+        match host.parse::<Host>().ok().and_then(|host| self.logins.get(&host)) {
+            Some(Credential::Password { user, password }) => (user.clone(), password.expose().clone()),
+            Some(Credential::IdentityToken(token)) => (String::new(), token.expose().clone()),
+            Some(Credential::RegistryToken(_)) | None => (String::new(), String::new()),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Secrets for Answers {
+    async fn get_secret(
+        &self,
+        request: tonic::Request<GetSecretRequest>,
+    ) -> Result<Response<GetSecretResponse>, Status> {
+        let id = request.into_inner().id;
+        let secret =
+            self.secrets.get(&id).ok_or_else(|| Status::not_found(format!("no secret `{id}` was given")))?;
+        Ok(Response::new(GetSecretResponse { data: secret.expose().clone() }))
+    }
+}
+
+#[tonic::async_trait]
+impl Auth for Answers {
+    async fn credentials(
+        &self,
+        request: tonic::Request<CredentialsRequest>,
+    ) -> Result<Response<CredentialsResponse>, Status> {
+        let (username, secret) = self.login(&request.into_inner().host);
+        Ok(Response::new(CredentialsResponse { username, secret }))
+    }
+
+    // The engine fetches tokens itself, with the login from above, when these say that nobody else does.
+    async fn fetch_token(
+        &self,
+        _: tonic::Request<FetchTokenRequest>,
+    ) -> Result<Response<FetchTokenResponse>, Status> {
+        Err(Status::unimplemented("tokens are the engine's to fetch"))
+    }
+
+    async fn get_token_authority(
+        &self,
+        _: tonic::Request<GetTokenAuthorityRequest>,
+    ) -> Result<Response<GetTokenAuthorityResponse>, Status> {
+        Err(Status::unimplemented("tokens are the engine's to fetch"))
+    }
+
+    async fn verify_token_authority(
+        &self,
+        _: tonic::Request<VerifyTokenAuthorityRequest>,
+    ) -> Result<Response<VerifyTokenAuthorityResponse>, Status> {
+        Err(Status::unimplemented("tokens are the engine's to fetch"))
+    }
+}
+
+/// The health check by which the engine notices that a session has gone.
+#[derive(Debug)]
+struct Healthy;
+
+#[tonic::async_trait]
+impl Health for Healthy {
+    type WatchStream = futures_util::stream::Empty<Result<HealthCheckResponse, Status>>;
+
+    async fn check(
+        &self,
+        _: tonic::Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() }))
+    }
+
+    async fn list(
+        &self,
+        _: tonic::Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Status> {
+        Err(Status::unimplemented("there is one service"))
+    }
+
+    async fn watch(
+        &self,
+        _: tonic::Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("ask again"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_are_found_by_the_names_that_engines_use() {
+        let password = |user: &str| Credential::Password {
+            user: user.into(),
+            password: Secret::new("p@ss>word".into()),
+        };
+        let host = |host: &str| host.parse::<Host>().unwrap();
+        let logins = BTreeMap::from([
+            (Host::hub(), password("hub")),
+            (host("localhost:5000"), password("local")),
+            (host("token.example.com"), Credential::IdentityToken(Secret::new("refresh".into()))),
+        ]);
+        let answers = Answers { secrets: BTreeMap::new(), logins };
+        for (asked, user, secret) in [
+            ("https://index.docker.io/v1/", "hub", "p@ss>word"),
+            ("registry-1.docker.io", "hub", "p@ss>word"),
+            ("localhost:5000", "local", "p@ss>word"),
+            ("token.example.com", "", "refresh"),
+            ("elsewhere.example.com", "", ""),
+        ] {
+            assert_eq!(answers.login(asked), (user.to_owned(), secret.to_owned()), "{asked}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What goes with a recipe to whoever executes its Dockerfile: build arguments, and secrets that are there.
+
+use std::collections::BTreeMap;
+
+use super::super::EngineKind;
+use super::super::{BuildOptions, Error};
+use crate::oci::ImageConfig;
+use crate::render::{self, Recipe};
+
+/// The build argument with the base's own user, to be restored after steps of root (7-rules 14).
+const BASE_USER: &str = "GOLDEN_BASE_USER";
+/// The largest secret that BuildKit takes, in bytes.
+const MAX_SECRET: usize = 500 * 1024;
+
+/// The build arguments. `base` is the name to build on with its config; none for scratch.
+pub(in crate::engine) fn build_args(
+    recipe: &Recipe,
+    options: &BuildOptions,
+    base: Option<(&str, &ImageConfig)>,
+) -> BTreeMap<String, String> {
+    let mut arguments = options.proxy_args.clone();
+    arguments.extend(recipe.rendered.build_args.clone());
+    if let Some((reference, config)) = base {
+        arguments.insert("GOLDEN_BASE".to_owned(), reference.to_owned());
+        // An argument that no instruction declares is something to warn of, for the classic builder.
+        if recipe.rendered.dockerfile.contains(BASE_USER) {
+            arguments.insert(BASE_USER.to_owned(), config.user().to_owned());
+        }
+    }
+    arguments
+}
+
+/// The labels that the Dockerfile does not hold.
+pub(in crate::engine) fn labels(recipe: &Recipe, options: &BuildOptions) -> BTreeMap<String, String> {
+    render::late_labels(recipe, options.parent_digest()).into_iter().collect()
+}
+
+/// Says before anything is sent what nobody who executes a Dockerfile can do with this recipe.
+pub(in crate::engine) fn refuse_what_cannot_be(recipe: &Recipe, options: &BuildOptions) -> Result<(), Error> {
+    let unsupported = |what| Err(Error::Unsupported { what, engine: EngineKind::Docker });
+    if let Some(what) = render::needs_embedded(&recipe.image) {
+        return unsupported(format!("{what}, which needs the embedded engine"));
+    }
+    for name in recipe.image.run.iter().flat_map(|step| &step.secrets) {
+        let secret = options.secrets.get(name).ok_or_else(|| Error::MissingSecret { name: name.clone() })?;
+        if secret.expose().len() > MAX_SECRET {
+            return unsupported(format!("the secret `{name}` is larger than {} kB", MAX_SECRET / 1024));
+        }
+    }
+    Ok(())
+}
