@@ -90,14 +90,15 @@ pub struct RegistryTable {
     pub http: bool,
 }
 
-/// An `[[engine]]` entry: a Docker Engine to build with.
+/// An `[[engine]]` entry: a Docker Engine, or a BuildKit daemon, to build with.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("required" = ["host"]))]
 pub struct EngineTable {
     /// What people call it.
     pub name: Option<String>,
-    /// Its address, as in `DOCKER_HOST`: `unix:///…`, `tcp://…`, `ssh://…`.
+    /// Its address, as in `DOCKER_HOST`: `unix:///…`, `tcp://…`, `ssh://…`; a BuildKit daemon's is
+    /// `buildkit://HOST[:PORT]` or `buildkit:///PATH`.
     pub host: Option<String>,
     /// Platforms that it builds; its own without.
     #[serde(deserialize_with = "super::values::list")]

@@ -266,7 +266,7 @@ fn a_plan_names_the_engine_that_the_workspace_asks_for() {
 }
 
 #[test]
-fn engines_are_told_apart_by_name_and_are_docker_engines() {
+fn engines_are_told_apart_by_name_and_by_what_they_are() {
     let with = |engines: &str| {
         Golden::new()
             .workspace(engines)
@@ -276,8 +276,12 @@ fn engines_are_told_apart_by_name_and_are_docker_engines() {
     let engine = "[[engine]]\nname = \"one\"\nhost = \"unix:///nowhere/docker.sock\"\n";
     let twice = with(&engine.repeat(2)).exit(2);
     assert!(twice.stderr.contains("two [[engine]] tables are called `one`"), "{}", twice.stderr);
-    let buildkit = with("[[engine]]\nname = \"one\"\nhost = \"buildkit://10.0.0.1:1234\"\n").exit(1);
-    let words =
-        "`buildkit://10.0.0.1:1234` is no address of a Docker Engine: expected unix://, tcp:// or ssh://";
-    assert!(buildkit.stderr.contains(words), "{}", buildkit.stderr);
+    for (host, words) in [
+        ("npipe:////./pipe/docker", "is no address of a Docker Engine: expected unix://, tcp:// or ssh://"),
+        ("buildkit://me@host", "is no address of a BuildKit daemon: expected buildkit://HOST[:PORT]"),
+        ("buildkit://127.0.0.1:1", "no BuildKit daemon answers at buildkit://127.0.0.1:1"),
+    ] {
+        let run = with(&format!("[[engine]]\nname = \"one\"\nhost = \"{host}\"\n")).exit(1);
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+    }
 }

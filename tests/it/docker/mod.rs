@@ -2,6 +2,7 @@
 
 mod bases;
 mod build;
+mod buildkit;
 mod cancel;
 mod command;
 mod connect;

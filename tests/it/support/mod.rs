@@ -1,5 +1,6 @@
 //! What the tests are written with.
 
+pub(crate) mod buildkit;
 pub(crate) mod built;
 pub(crate) mod images;
 pub(crate) mod curl;
