@@ -211,7 +211,8 @@ fn message(status: &Status) -> String {
 /// Whether the connection failed, and not what was asked for.
 fn is_connection(status: &Status) -> bool {
     let source = std::error::Error::source(status);
-    status.code() == Code::Unavailable || source.is_some_and(|error| error.is::<tonic::transport::Error>())
+    status.code() == Code::Unavailable
+        || source.is_some_and(<dyn std::error::Error>::is::<tonic::transport::Error>)
 }
 
 fn unreachable(address: &str, status: &Status) -> Error {
