@@ -83,6 +83,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         secrets,
         no_cache: args.no_cache,
         load: args.load,
+        hand_back: to.is_some() || stays(&args),
         proxy_args: proxies::build_args(&context.env, docker_config(context).as_ref()),
         logins: logins(&prepared).await?,
     };
@@ -157,6 +158,11 @@ fn docker_config(context: &Context) -> Option<serde_json::Value> {
     serde_json::from_slice(&bytes).ok()
 }
 
+/// Whether what is built goes nowhere else.
+const fn stays(args: &Args) -> bool {
+    !args.push && !args.load
+}
+
 /// Writes what was assembled and stays here: where `--to` says, else to `.golden/oci`.
 async fn write(
     context: &Context,
@@ -166,7 +172,7 @@ async fn write(
     args: &Args,
 ) -> Result<Vec<String>, Failure> {
     let wanted = to.is_some();
-    if !wanted && (args.push || args.load) {
+    if !wanted && !stays(args) {
         return Ok(Vec::new());
     }
     let destination = match to {

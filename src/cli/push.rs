@@ -38,6 +38,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         secrets: std::collections::BTreeMap::new(),
         no_cache: false,
         load: false,
+        hand_back: false,
         proxy_args: std::collections::BTreeMap::new(),
         logins: logins(&prepared).await?,
     };

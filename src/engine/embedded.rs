@@ -270,7 +270,9 @@ impl Engine for Embedded {
         let assembled = self.assemble(recipe, options, events).await?;
         let config = ImageConfig::parse(&assembled.images[0].config)
             .unwrap_or_else(|error| unreachable!("golden wrote this config: {error}"));
-        self.remember(recipe, &assembled);
+        if !options.childless {
+            self.remember(recipe, &assembled);
+        }
         Ok(BuiltImage {
             inputs: recipe.inputs.clone(),
             engine: EngineKind::Embedded,

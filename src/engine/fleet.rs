@@ -175,7 +175,7 @@ impl Fleet {
         };
         let images: Option<Vec<AssembledImage>> =
             try_join_all(recipe.image.platforms.iter().map(take)).await?.into_iter().collect();
-        images.map(|images| self.together(recipe, images)).transpose()
+        images.map(|images| self.together(recipe, options, images)).transpose()
     }
 
     fn named(&self, engine: &str) -> Option<&Member> {
@@ -277,7 +277,12 @@ impl Fleet {
     }
 
     /// One image of the parts for its platforms.
-    fn together(&self, recipe: &Recipe, images: Vec<AssembledImage>) -> Result<BuiltImage, Error> {
+    fn together(
+        &self,
+        recipe: &Recipe,
+        options: &BuildOptions,
+        images: Vec<AssembledImage>,
+    ) -> Result<BuiltImage, Error> {
         let [first, ..] = images.as_slice() else {
             let what = "several engines build images that name their platforms".to_owned();
             return Err(Error::Unsupported { what, engine: EngineKind::Docker });
@@ -285,7 +290,9 @@ impl Fleet {
         let config =
             ImageConfig::parse(&first.config).map_err(|error| Error::Build { message: error.to_string() })?;
         let assembled = Assembled::new(images);
-        self.embedded.remember(recipe, &assembled);
+        if !options.childless {
+            self.embedded.remember(recipe, &assembled);
+        }
         Ok(BuiltImage {
             inputs: recipe.inputs.clone(),
             engine: EngineKind::Docker,
@@ -332,6 +339,6 @@ impl Engine for Fleet {
         try_join_all(recipe.image.platforms.iter().map(|platform| self.member(platform))).await?;
         let one = |platform| self.build_one(recipe, platform, options, events);
         let images = try_join_all(recipe.image.platforms.iter().map(one)).await?;
-        self.together(recipe, images)
+        self.together(recipe, options, images)
     }
 }

@@ -79,6 +79,8 @@ pub struct BuildOptions {
     pub parent: Option<Reference>,
     /// Where that parent is published, by digest: for the label that names it, and for who has no other way to it.
     pub published_parent: Option<Reference>,
+    /// No other image will be built on it in this run, so that it need not be kept for that.
+    pub childless: bool,
     /// Logins for the registries that the engine pulls the base from.
     pub logins: BTreeMap<Host, Credential>,
 }

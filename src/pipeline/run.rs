@@ -1,7 +1,7 @@
 //! One run of `build` or `push`: images go through the schedule, each is built by its engine, judged, named, and
 //! handed over to `publish`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -49,6 +49,8 @@ pub struct Options {
     pub no_cache: bool,
     /// Assembled images are loaded into the Docker Engine.
     pub load: bool,
+    /// What was built is handed back at the end; without, it is gone as soon as it is published.
+    pub hand_back: bool,
     /// Docker's predefined proxy build arguments.
     pub proxy_args: BTreeMap<String, String>,
     /// What engines log in with, by host.
@@ -82,11 +84,15 @@ pub struct Run<'a> {
     pub now: i64,
 }
 
-/// What outlives the work on one image.
+/// What outlives the work on one image, each written once by the only work on it.
 #[derive(Debug, Default)]
 struct Slot {
-    built: OnceLock<BuiltImage>,
+    /// Who built it, and what it is called by.
+    made: OnceLock<(EngineKind, Digest)>,
+    /// Milliseconds by phase.
     durations: OnceLock<BTreeMap<String, u64>>,
+    /// What is still needed when the work is done: to be handed back, or to have its tags moved later.
+    built: OnceLock<BuiltImage>,
 }
 
 /// What the images of a run share.
@@ -96,6 +102,15 @@ struct Shared<'s> {
     held: Mutex<BTreeMap<usize, Uploaded<'s>>>,
     /// A permit for each image that may be built at once.
     builders: Semaphore,
+    /// The positions of images that others are built on.
+    bases: BTreeSet<usize>,
+}
+
+/// Where an image stands among the others: what was done about its parent, and whether it is one itself.
+#[derive(Debug, Clone, Copy)]
+struct Parent<'a> {
+    done: Option<&'a Done>,
+    childless: bool,
 }
 
 /// What was done about one image; its children are built on this.
@@ -128,7 +143,11 @@ impl Run<'_> {
         let graph: Vec<Vec<usize>> =
             images.iter().map(|image| parents.of(image).into_iter().collect()).collect();
         let slots: Vec<Slot> = images.iter().map(|_| Slot::default()).collect();
-        let shared = Shared { held: Mutex::default(), builders: Semaphore::new(self.options.jobs.get()) };
+        let shared = Shared {
+            held: Mutex::default(),
+            builders: Semaphore::new(self.options.jobs.get()),
+            bases: graph.iter().flatten().copied().collect(),
+        };
         let work = |position: usize, above: Vec<Done>| self.one(position, above, &slots[position], &shared);
         let outcomes = schedule::run(&graph, self.options.at_once, work).await;
         let held = shared.held.into_inner();
@@ -167,47 +186,59 @@ impl Run<'_> {
     ) -> Result<Done, Failed> {
         let planned = &self.plan.images[position];
         let mut done = Done::default();
+        let mut built = None;
         // What an engine has to push keeps its permit to the end.
         let mut permit = None;
         if planned.step.is_build() {
             permit = shared.builders.acquire().await.ok();
             let start = Instant::now();
-            let built = match self.recorded(position, above.first()).await? {
-                Some(built) => built,
+            let parent = Parent { done: above.first(), childless: !shared.bases.contains(&position) };
+            let image = match self.recorded(position, parent).await? {
+                Some(image) => image,
                 None if self.options.only_push => {
                     return Err(Failed::NotBuilt { image: planned.image.clone() });
                 }
-                None => self.build(position, above.first()).await?,
+                None => self.build(position, parent).await?,
             };
-            self.judge(position, &built)?;
-            done.local = self.name(position, &built).await?;
-            self.record(position, &built)?;
+            self.judge(position, &image)?;
+            done.local = self.name(position, &image).await?;
+            self.record(position, &image)?;
             let spent = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-            // Each slot is filled once, by the only work on its image.
             slot.durations.get_or_init(|| BTreeMap::from([("build".to_owned(), spent)]));
-            if let Artifact::Assembled(_) = built.artifact {
+            if let Artifact::Assembled(_) = image.artifact {
                 permit = None;
             }
-            slot.built.get_or_init(|| built);
+            slot.made.get_or_init(|| (image.engine, id_of(&image)));
+            if self.options.hand_back || self.options.atomic {
+                slot.built.get_or_init(|| image);
+            } else {
+                built = Some(image);
+            }
         }
         if !self.options.push {
             return Ok(done);
         }
-        let job = self.job(position, slot).await;
-        let uploaded = publish::upload(job).await?;
-        done.published = uploaded.references().into_iter().next().or_else(|| published(planned));
         if self.options.atomic {
+            let uploaded = publish::upload(self.job(position, slot.built.get(), slot).await).await?;
+            done.published = place_of(&uploaded, planned);
             shared.held.lock().await.insert(position, uploaded);
         } else {
+            let built = built.as_ref().or(slot.built.get());
+            let uploaded = publish::upload(self.job(position, built, slot).await).await?;
+            done.published = place_of(&uploaded, planned);
             done.receipts = publish::release(uploaded).await?;
         }
         drop(permit);
         Ok(done)
     }
 
-    async fn job<'s>(&'s self, position: usize, slot: &'s Slot) -> publish::Job<'s> {
+    async fn job<'j>(
+        &'j self,
+        position: usize,
+        built: Option<&'j BuiltImage>,
+        slot: &'j Slot,
+    ) -> publish::Job<'j> {
         static NOTHING: BTreeMap<String, u64> = BTreeMap::new();
-        let built = slot.built.get();
         let in_docker = built.is_some_and(|built| matches!(built.artifact, Artifact::Docker { .. }));
         publish::Job {
             recipe: &self.recipes[position],
@@ -224,7 +255,7 @@ impl Run<'_> {
     }
 
     /// What an earlier `build` made, when its record fits the inputs and it is still there (7-rules 19).
-    async fn recorded(&self, position: usize, parent: Option<&Done>) -> Result<Option<BuiltImage>, Failed> {
+    async fn recorded(&self, position: usize, parent: Parent<'_>) -> Result<Option<BuiltImage>, Failed> {
         if !self.options.push || self.options.again {
             return Ok(None);
         }
@@ -259,7 +290,7 @@ impl Run<'_> {
         }))
     }
 
-    async fn build(&self, position: usize, parent: Option<&Done>) -> Result<BuiltImage, Failed> {
+    async fn build(&self, position: usize, parent: Parent<'_>) -> Result<BuiltImage, Failed> {
         let choice = &self.choices[position];
         let display = &self.plan.images[position].image;
         self.events.note(Some(display), format!("engine: {} ({})", choice.engine.as_str(), choice.because));
@@ -289,20 +320,21 @@ impl Run<'_> {
             || (image.platforms.len() < 2 && self.engines.docker_answers().await)
     }
 
-    async fn assemble(&self, position: usize, parent: Option<&Done>) -> Result<BuiltImage, Failed> {
+    async fn assemble(&self, position: usize, parent: Parent<'_>) -> Result<BuiltImage, Failed> {
         let options = self.build_options(parent, |done| done.published.clone());
         Ok(self.engines.embedded.build(&self.recipes[position], &options, self.events).await?)
     }
 
-    fn build_options(&self, parent: Option<&Done>, place: fn(&Done) -> Option<Reference>) -> BuildOptions {
+    fn build_options(&self, parent: Parent<'_>, place: fn(&Done) -> Option<Reference>) -> BuildOptions {
         BuildOptions {
             // Names are given after the policy has seen what was built.
             local_tags: Vec::new(),
             secrets: self.options.secrets.clone(),
             no_cache: self.options.no_cache,
             proxy_args: self.options.proxy_args.clone(),
-            parent: parent.and_then(place),
-            published_parent: parent.and_then(|done| done.published.clone()),
+            parent: parent.done.and_then(place),
+            published_parent: parent.done.and_then(|done| done.published.clone()),
+            childless: parent.childless,
             logins: self.options.logins.clone(),
         }
     }
@@ -404,9 +436,8 @@ impl Run<'_> {
         let mut ended = Ended { reports: Vec::new(), failures: Vec::new(), built: BTreeMap::new() };
         let all_done = outcomes.iter().all(|outcome| outcome.done().is_some());
         for (position, (outcome, slot)) in outcomes.into_iter().zip(slots).enumerate() {
-            let built = slot.built.into_inner();
             let planned = &self.plan.images[position];
-            let mut report = self.report(position, built.as_ref());
+            let mut report = self.report(position, slot.made.into_inner());
             match outcome {
                 Outcome::Done(done) => {
                     if self.options.atomic && !all_done {
@@ -438,7 +469,7 @@ impl Run<'_> {
                 }
             }
             ended.reports.push(report);
-            if let Some(built) = built {
+            if let Some(built) = slot.built.into_inner() {
                 ended.built.insert(position, built);
             }
         }
@@ -454,21 +485,27 @@ impl Run<'_> {
         }
     }
 
-    fn report(&self, position: usize, built: Option<&BuiltImage>) -> Report {
+    fn report(&self, position: usize, made: Option<(EngineKind, Digest)>) -> Report {
         let planned = &self.plan.images[position];
+        let (engine, digest) = made.unzip();
         Report {
             image: planned.name.to_string(),
             version: planned.publish.clone(),
             variant: planned.variant.as_ref().map(ToString::to_string),
             outcome: self.fate(planned, true),
             because: planned.step.because().join(", "),
-            engine: built.map(|built| built.engine),
+            engine,
             inputs: Some(planned.inputs.clone()),
-            digest: built.map(id_of),
+            digest,
             local: Vec::new(),
             receipts: Vec::new(),
         }
     }
+}
+
+/// Where an image is by now: where it was uploaded to, else where the plan found it.
+fn place_of(uploaded: &Uploaded<'_>, planned: &PlannedImage) -> Option<Reference> {
+    uploaded.references().into_iter().next().or_else(|| published(planned))
 }
 
 /// Where the plan found an image published, by digest.
