@@ -230,7 +230,7 @@ fn tls_problem<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Er
 
 /// Turns the client's error into ours: its text would hold the whole address, with what is secret in it.
 pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> Error {
-    use rustls::{CertificateError as Bad, Error as Tls};
+    use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
     let (kind, message) = match tls_problem(error) {
         Some(Tls::InvalidMessage(_)) if error.is_connect() => {
             (Kind::PlainHttp, "the server does not speak TLS".to_owned())
@@ -247,6 +247,13 @@ pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> E
             };
             (Kind::Tls, format!("the server's certificate is not accepted: {why}"))
         }
+        // Bytes that became others on their way, after all was agreed on: seen here, or by the server.
+        Some(
+            other @ (Tls::DecryptError
+            | Tls::InvalidMessage(_)
+            | Tls::PeerSentOversizedRecord
+            | Tls::AlertReceived(Alert::BadRecordMac | Alert::RecordOverflow)),
+        ) if !error.is_connect() => (Kind::Broken, format!("the connection broke: {other}")),
         Some(other) => (Kind::Tls, format!("TLS failed: {other}")),
         None if error.is_timeout() && error.is_connect() => {
             (Kind::Connect, "no connection in time".to_owned())

@@ -1,6 +1,7 @@
 //! Interrupted anywhere, the same command finishes; and with one publisher no moving tag is ever wrong on the way.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use golden::registry::Registries;
 use semver::Version;
 
 use crate::auth::{SECRET, token_server};
-use crate::support::proxy::{Fault, FaultProxy, Watcher, fault_proxy};
+use crate::support::proxy::{Fault, FaultProxy, Watcher, fault_proxy, fault_proxy_with_tls};
 use crate::support::publisher::{Image, Publisher, fresh_name};
 use crate::support::services;
 use crate::support::workspace::Golden;
@@ -35,7 +36,7 @@ impl Watch {
 
     /// Looks at the repository by itself, past any proxy.
     fn at(place: Place, name: &str, namespace: &str) -> Arc<Self> {
-        let direct = Publisher::with_login(&[place.registry()], 3, place.login());
+        let direct = Publisher::with(&[place.registry()], 3, place.login(), place.ca());
         let mut repository = direct.repository(name);
         repository.path = format!("{namespace}/{name}").parse().unwrap();
         Arc::new(Self {
@@ -115,6 +116,8 @@ enum Place {
     Passwords,
     /// To a registry with tokens.
     Tokens,
+    /// To a registry with TLS.
+    Tls,
 }
 
 impl Place {
@@ -126,19 +129,32 @@ impl Place {
                 token_server();
                 services::registry_token()
             }
+            Self::Tls => services::registry_tls(),
         }
     }
 
     fn login(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Plain | Self::Engine => None,
+            Self::Plain | Self::Engine | Self::Tls => None,
             Self::Passwords => Some((services::htpasswd_user(), services::htpasswd_password())),
             Self::Tokens => Some(("robot", SECRET)),
         }
     }
 
+    fn ca(self) -> Option<PathBuf> {
+        (self == Self::Tls).then(services::tls_ca)
+    }
+
+    /// A proxy that speaks as the registry does.
+    fn proxy(self) -> FaultProxy {
+        match self {
+            Self::Tls => fault_proxy_with_tls(self.registry()),
+            _ => fault_proxy(self.registry(), None),
+        }
+    }
+
     async fn publisher(self, host: &str, attempts: u32) -> Publisher {
-        let publisher = Publisher::with_login(&[host], attempts, self.login());
+        let publisher = Publisher::with(&[host], attempts, self.login(), self.ca());
         if self == Self::Engine {
             publisher.through(crate::docker::recipe::docker(Builder::Classic).await)
         } else {
@@ -151,7 +167,7 @@ impl Place {
 /// the same again must finish. With `on`, all that follow are spoilt too, as when a network is gone. Gives the number of
 /// requests.
 async fn matrix(fault: Fault, on: bool, place: Place) -> usize {
-    let proxy = fault_proxy(place.registry(), None);
+    let proxy = place.proxy();
     if place == Place::Engine {
         proxy.spare_engines();
     }
@@ -230,6 +246,22 @@ async fn spoilt_where_a_login_is_asked_for() {
     ] {
         let requests = matrix(fault, false, place).await;
         assert!(requests > 15, "{place:?}: {fault:?}: only {requests} requests were spoilt");
+    }
+}
+
+/// What breaks within TLS, which the proxy speaks to golden as well as to the registry.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spoilt_within_tls() {
+    for (fault, on) in [
+        (Fault::CutAfter, false),
+        (Fault::Unavailable, false),
+        (Fault::Failed, false),
+        (Fault::CutAnswer, false),
+        (Fault::Garbled, false),
+        (Fault::CutBefore, true),
+    ] {
+        let requests = matrix(fault, on, Place::Tls).await;
+        assert!(requests > 15, "{fault:?}: only {requests} requests were spoilt");
     }
 }
 
