@@ -47,6 +47,18 @@ impl Http {
         Url::parse(&text).map_err(|error| Error::local(format!("`{text}` is not an address: {error}")))
     }
 
+    /// The address as it is to be asked now: one that was made before a loopback host was known to speak TLS says http.
+    pub(super) fn settled(&self, url: &Url) -> Result<Url, Error> {
+        let own = self.url("/")?;
+        let mut secure = url.clone();
+        let changed = self.endpoint.host.is_loopback()
+            && own.scheme() == "https"
+            && secure.set_scheme("https").is_ok()
+            && secure.host_str() == own.host_str()
+            && secure.port() == own.port();
+        Ok(if changed { secure } else { url.clone() })
+    }
+
     /// Sends one request and waits for the head of its answer. `secret` is the Authorization header.
     pub(super) async fn send(
         &self,
@@ -79,6 +91,11 @@ impl Http {
             Ok(response) => {
                 self.scheme.store(TLS, Ordering::Relaxed);
                 Ok(response)
+            }
+            // What broke after the connection was made was TLS until then.
+            Err(error) if error.kind == Kind::Broken => {
+                self.scheme.store(TLS, Ordering::Relaxed);
+                Err(error)
             }
             Err(error) if error.kind == Kind::Tls => Err(error),
             Err(_) => answer,
