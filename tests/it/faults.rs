@@ -36,7 +36,7 @@ impl Watch {
 
     /// Looks at the repository by itself, past any proxy.
     fn at(place: Place, name: &str, namespace: &str) -> Arc<Self> {
-        let direct = Publisher::with(&[place.registry()], 3, place.login(), place.ca());
+        let direct = Publisher::with(&[place.registry()], 3, place.login(), place.ca().as_deref());
         let mut repository = direct.repository(name);
         repository.path = format!("{namespace}/{name}").parse().unwrap();
         Arc::new(Self {
@@ -154,7 +154,7 @@ impl Place {
     }
 
     async fn publisher(self, host: &str, attempts: u32) -> Publisher {
-        let publisher = Publisher::with(&[host], attempts, self.login(), self.ca());
+        let publisher = Publisher::with(&[host], attempts, self.login(), self.ca().as_deref());
         if self == Self::Engine {
             publisher.through(crate::docker::recipe::docker(Builder::Classic).await)
         } else {

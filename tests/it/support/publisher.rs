@@ -1,7 +1,7 @@
 //! Publishing without an engine: hand-made images that differ in one file, published through the library.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 
 use golden::assemble::{Assembled, AssembledImage, Layer, LayerSource};
 use golden::engine::{Artifact, BuiltImage, Docker, EngineKind};
@@ -53,7 +53,7 @@ impl Publisher {
         hosts: &[&str],
         attempts: u32,
         login: Option<(&str, &str)>,
-        ca: Option<PathBuf>,
+        ca: Option<&Path>,
     ) -> Self {
         let names = ["GOLDEN_REGISTRY_USER", "GOLDEN_REGISTRY_PASSWORD"].map(str::to_owned);
         let login = login.map(|(user, password)| [user, password].map(str::to_owned));
@@ -65,7 +65,7 @@ impl Publisher {
             hosts.iter().map(|host| format!("{host}/golden").parse().unwrap()).collect();
         let endpoint = |to: &Destination| Endpoint {
             destination: true,
-            ca: ca.clone(),
+            ca: ca.map(Path::to_owned),
             ..Endpoint::of(to.host.clone())
         };
         let endpoints = destinations.iter().map(endpoint).collect();
