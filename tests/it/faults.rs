@@ -118,6 +118,8 @@ enum Place {
     Tokens,
     /// To a registry with TLS.
     Tls,
+    /// To the same, with HTTP/2.
+    Http2,
 }
 
 impl Place {
@@ -129,26 +131,26 @@ impl Place {
                 token_server();
                 services::registry_token()
             }
-            Self::Tls => services::registry_tls(),
+            Self::Tls | Self::Http2 => services::registry_tls(),
         }
     }
 
     fn login(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Plain | Self::Engine | Self::Tls => None,
+            Self::Plain | Self::Engine | Self::Tls | Self::Http2 => None,
             Self::Passwords => Some((services::htpasswd_user(), services::htpasswd_password())),
             Self::Tokens => Some(("robot", SECRET)),
         }
     }
 
     fn ca(self) -> Option<PathBuf> {
-        (self == Self::Tls).then(services::tls_ca)
+        matches!(self, Self::Tls | Self::Http2).then(services::tls_ca)
     }
 
     /// A proxy that speaks as the registry does.
     fn proxy(self) -> FaultProxy {
         match self {
-            Self::Tls => fault_proxy_with_tls(self.registry()),
+            Self::Tls | Self::Http2 => fault_proxy_with_tls(self.registry(), self == Self::Http2),
             _ => fault_proxy(self.registry(), None),
         }
     }
@@ -249,19 +251,21 @@ async fn spoilt_where_a_login_is_asked_for() {
     }
 }
 
-/// What breaks within TLS, which the proxy speaks to golden as well as to the registry.
+/// What breaks within TLS, which the proxy speaks to golden as well as to the registry. HTTP/2 is what golden speaks where it can.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spoilt_within_tls() {
-    for (fault, on) in [
-        (Fault::CutAfter, false),
-        (Fault::Unavailable, false),
-        (Fault::Failed, false),
-        (Fault::CutAnswer, false),
-        (Fault::Garbled, false),
-        (Fault::CutBefore, true),
+    for (fault, on, place) in [
+        (Fault::CutAfter, false, Place::Tls),
+        (Fault::Unavailable, false, Place::Tls),
+        (Fault::Failed, false, Place::Tls),
+        (Fault::CutAnswer, false, Place::Tls),
+        (Fault::Garbled, false, Place::Tls),
+        (Fault::CutBefore, true, Place::Tls),
+        (Fault::CutAfter, false, Place::Http2),
+        (Fault::Garbled, false, Place::Http2),
     ] {
-        let requests = matrix(fault, on, Place::Tls).await;
-        assert!(requests > 15, "{fault:?}: only {requests} requests were spoilt");
+        let requests = matrix(fault, on, place).await;
+        assert!(requests > 15, "{place:?}: {fault:?}: only {requests} requests were spoilt");
     }
 }
 

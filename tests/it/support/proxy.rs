@@ -93,9 +93,11 @@ pub(crate) fn fault_proxy(upstream: &str, fault: Option<(usize, Fault)>) -> Faul
 }
 
 /// Starts a proxy for the registry at `upstream`, which speaks TLS; so does the proxy, with a certificate of the same
-/// authority.
-pub(crate) fn fault_proxy_with_tls(upstream: &str) -> FaultProxy {
-    FaultProxy::start(Some(tls::of_the_services()), Upstream::with_tls(upstream))
+/// authority, and with HTTP/2 in it if that is wanted: there a request breaks by itself, not with its connection.
+pub(crate) fn fault_proxy_with_tls(upstream: &str, http2: bool) -> FaultProxy {
+    let mut config = tls::of_the_services();
+    config.alpn_protocols = if http2 { vec![b"h2".to_vec()] } else { Vec::new() };
+    FaultProxy::start(Some(config), Upstream::with_tls(upstream))
 }
 
 /// A proxy that answers some requests itself.

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A request as the server saw it.
@@ -138,15 +138,16 @@ impl Server {
                 let Ok((stream, wire)) = with_wire(stream) else { continue };
                 drop(tokio::spawn(async move {
                     match tls {
-                        None => serve(stream, wire, handler, log).await,
+                        None => serve(stream, false, wire, handler, log).await,
                         Some(_) if refuses && is_plain(&stream).await => {
                             let answer =
                                 self::handler(|_| Answer::new(400, "an HTTP request to an HTTPS server"));
-                            serve(stream, wire, answer, Arc::default()).await;
+                            serve(stream, false, wire, answer, Arc::default()).await;
                         }
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                serve(stream, wire, handler, log).await;
+                                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                                serve(stream, http2, wire, handler, log).await;
                             }
                         }
                     }
@@ -198,6 +199,7 @@ async fn is_plain(stream: &tokio::net::TcpStream) -> bool {
 
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    http2: bool,
     wire: Wire,
     handler: Handler,
     log: Arc<Mutex<Vec<Seen>>>,
@@ -206,8 +208,14 @@ async fn serve(
         let (wire, handler, log) = (wire.clone(), handler.clone(), log.clone());
         async move { one(request, &wire, handler, log).await }
     });
+    let stream = TokioIo::new(stream);
     // A connection that breaks is what many tests are about.
-    drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+    if http2 {
+        let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        drop(builder.serve_connection(stream, service).await);
+    } else {
+        drop(hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await);
+    }
 }
 
 type Body = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
@@ -228,10 +236,16 @@ async fn one(
     let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let seen = {
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut headers: Vec<(String, String)> =
+            head.headers.iter().map(|(key, value)| (key.to_string(), text(value))).collect();
+        // What HTTP/2 has in place of the Host.
+        if let Some(authority) = head.uri.authority().filter(|_| head.version == hyper::Version::HTTP_2) {
+            headers.push(("host".to_owned(), authority.to_string()));
+        }
         let seen = Seen {
             method: head.method.to_string(),
             path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-            headers: head.headers.iter().map(|(key, value)| (key.to_string(), text(value))).collect(),
+            headers,
             body,
         };
         log.push(seen.clone());
