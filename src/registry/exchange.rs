@@ -90,7 +90,7 @@ impl Registry {
     /// The call with credentials: those that are held already, and once more after a challenge.
     pub(super) async fn call_once(&self, call: &Call<'_>) -> Result<Response, Error> {
         let inner = &self.inner;
-        let ours = self.is_ours(&call.url)?;
+        let ours = self.is_ours(&inner.http.settled(&call.url)?)?;
         let held = if ours { inner.auth.held(&inner.http, &call.need).await? } else { None };
         let response = self.follow(call, held.as_deref()).await?;
         if response.status() != 401 || !ours || !self.is_ours(response.url())? {
@@ -105,8 +105,8 @@ impl Registry {
 
     /// Follows redirects by hand. The credential goes only to the registry itself, never to where it points.
     async fn follow(&self, call: &Call<'_>, secret: Option<&str>) -> Result<Response, Error> {
-        let mut url = call.url.clone();
         let _permit = self.inner.limiter.acquire().await;
+        let mut url = self.inner.http.settled(&call.url)?;
         for _ in 0..=REDIRECTS {
             let secret = if self.is_ours(&url)? { secret } else { None };
             let response =
@@ -120,7 +120,7 @@ impl Registry {
             let next = location(&response);
             match next {
                 Some(next) if followed => {
-                    if url.scheme() == "https" && next.scheme() != "https" {
+                    if response.url().scheme() == "https" && next.scheme() != "https" {
                         return Err(call.malformed("a redirect from https to plain http is not followed"));
                     }
                     url = next;

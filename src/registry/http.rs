@@ -47,6 +47,18 @@ impl Http {
         Url::parse(&text).map_err(|error| Error::local(format!("`{text}` is not an address: {error}")))
     }
 
+    /// The address as it is to be asked now: one that was made before a loopback host was known to speak TLS says http.
+    pub(super) fn settled(&self, url: &Url) -> Result<Url, Error> {
+        let own = self.url("/")?;
+        let mut secure = url.clone();
+        let changed = self.endpoint.host.is_loopback()
+            && own.scheme() == "https"
+            && secure.set_scheme("https").is_ok()
+            && secure.host_str() == own.host_str()
+            && secure.port() == own.port();
+        Ok(if changed { secure } else { url.clone() })
+    }
+
     /// Sends one request and waits for the head of its answer. `secret` is the Authorization header.
     pub(super) async fn send(
         &self,
@@ -79,6 +91,11 @@ impl Http {
             Ok(response) => {
                 self.scheme.store(TLS, Ordering::Relaxed);
                 Ok(response)
+            }
+            // What broke after the connection was made was TLS until then.
+            Err(error) if error.kind == Kind::Broken => {
+                self.scheme.store(TLS, Ordering::Relaxed);
+                Err(error)
             }
             Err(error) if error.kind == Kind::Tls => Err(error),
             Err(_) => answer,
@@ -230,7 +247,7 @@ fn tls_problem<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Er
 
 /// Turns the client's error into ours: its text would hold the whole address, with what is secret in it.
 pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> Error {
-    use rustls::{CertificateError as Bad, Error as Tls};
+    use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
     let (kind, message) = match tls_problem(error) {
         Some(Tls::InvalidMessage(_)) if error.is_connect() => {
             (Kind::PlainHttp, "the server does not speak TLS".to_owned())
@@ -247,6 +264,13 @@ pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> E
             };
             (Kind::Tls, format!("the server's certificate is not accepted: {why}"))
         }
+        // Bytes that became others on their way, after all was agreed on: seen here, or by the server.
+        Some(
+            other @ (Tls::DecryptError
+            | Tls::InvalidMessage(_)
+            | Tls::PeerSentOversizedRecord
+            | Tls::AlertReceived(Alert::BadRecordMac | Alert::RecordOverflow)),
+        ) if !error.is_connect() => (Kind::Broken, format!("the connection broke: {other}")),
         Some(other) => (Kind::Tls, format!("TLS failed: {other}")),
         None if error.is_timeout() && error.is_connect() => {
             (Kind::Connect, "no connection in time".to_owned())

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::support::registry::{Behaviour, FakeRegistry};
-use crate::support::server::{Answer, Server, handler};
+use crate::support::server::{Answer, Seen, Server, handler};
 use crate::support::services;
 use crate::support::workspace::{Golden, Run};
 
@@ -221,6 +221,38 @@ fn a_real_registry_with_tls() {
     let golden = Golden::new().workspace(&table("ca = \"ca.crt\"\n")).file("ca.crt", other.cert.pem());
     let run = golden.run(&["ls", host]).exit(1);
     assert!(run.stderr.contains("not trusted"), "{}", run.stderr);
+}
+
+/// A loopback host is asked over HTTP first. What is asked again, for whatever reason, is asked over TLS from then on.
+#[test]
+fn a_loopback_registry_with_tls_is_asked_again_over_tls() {
+    for refuses_plain in [false, true] {
+        let challenge = Answer::new(401, "who are you?").header("www-authenticate", "Basic realm=\"r\"");
+        for first in [Answer::new(503, "not now"), Answer::Close, challenge] {
+            let what = format!("refuses plain: {refuses_plain}, first: {first:?}");
+            let (config, pem) = crate::support::tls::server(&["localhost"]);
+            let count = AtomicUsize::new(0);
+            let instead = move |_: &Seen| (count.fetch_add(1, Ordering::SeqCst) == 0).then(|| first.clone());
+            let behaviour = Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() };
+            let registry = FakeRegistry::with_tls(behaviour, Some(config));
+            registry.image("app", "a", &["1.2.3"]);
+            if refuses_plain {
+                registry.server.refuse_plain();
+            }
+            let host = format!("localhost:{}", registry.server.port);
+            let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nca = \"ca.crt\"\n");
+            let golden = Golden::new()
+                .workspace(&table)
+                .file("ca.crt", pem)
+                .env("GOLDEN_REGISTRY_USER", "robot")
+                .env("GOLDEN_REGISTRY_PASSWORD", SECRET);
+            let run = golden.run(&["-vv", "inspect", &format!("{host}/app:1.2.3")]);
+            assert_eq!(run.code, 0, "{what}: {}", run.stderr);
+            silent(&run);
+            let plain = |line: &&str| line.contains(" request ") && line.contains("url=\"http:");
+            assert_eq!(run.stderr.lines().filter(plain).count(), 1, "{what}: {}", run.stderr);
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Interrupted anywhere, the same command finishes; and with one publisher no moving tag is ever wrong on the way.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use golden::registry::Registries;
 use semver::Version;
 
 use crate::auth::{SECRET, token_server};
-use crate::support::proxy::{Fault, FaultProxy, Watcher, fault_proxy};
+use crate::support::proxy::{Fault, FaultProxy, Watcher, fault_proxy, fault_proxy_with_tls};
 use crate::support::publisher::{Image, Publisher, fresh_name};
 use crate::support::services;
 use crate::support::workspace::Golden;
@@ -35,7 +36,7 @@ impl Watch {
 
     /// Looks at the repository by itself, past any proxy.
     fn at(place: Place, name: &str, namespace: &str) -> Arc<Self> {
-        let direct = Publisher::with_login(&[place.registry()], 3, place.login());
+        let direct = Publisher::with(&[place.registry()], 3, place.login(), place.ca().as_deref());
         let mut repository = direct.repository(name);
         repository.path = format!("{namespace}/{name}").parse().unwrap();
         Arc::new(Self {
@@ -115,6 +116,10 @@ enum Place {
     Passwords,
     /// To a registry with tokens.
     Tokens,
+    /// To a registry with TLS.
+    Tls,
+    /// To the same, with HTTP/2.
+    Http2,
 }
 
 impl Place {
@@ -126,19 +131,32 @@ impl Place {
                 token_server();
                 services::registry_token()
             }
+            Self::Tls | Self::Http2 => services::registry_tls(),
         }
     }
 
     fn login(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Plain | Self::Engine => None,
+            Self::Plain | Self::Engine | Self::Tls | Self::Http2 => None,
             Self::Passwords => Some((services::htpasswd_user(), services::htpasswd_password())),
             Self::Tokens => Some(("robot", SECRET)),
         }
     }
 
+    fn ca(self) -> Option<PathBuf> {
+        matches!(self, Self::Tls | Self::Http2).then(services::tls_ca)
+    }
+
+    /// A proxy that speaks as the registry does.
+    fn proxy(self) -> FaultProxy {
+        match self {
+            Self::Tls | Self::Http2 => fault_proxy_with_tls(self.registry(), self == Self::Http2),
+            _ => fault_proxy(self.registry(), None),
+        }
+    }
+
     async fn publisher(self, host: &str, attempts: u32) -> Publisher {
-        let publisher = Publisher::with_login(&[host], attempts, self.login());
+        let publisher = Publisher::with(&[host], attempts, self.login(), self.ca().as_deref());
         if self == Self::Engine {
             publisher.through(crate::docker::recipe::docker(Builder::Classic).await)
         } else {
@@ -151,7 +169,7 @@ impl Place {
 /// the same again must finish. With `on`, all that follow are spoilt too, as when a network is gone. Gives the number of
 /// requests.
 async fn matrix(fault: Fault, on: bool, place: Place) -> usize {
-    let proxy = fault_proxy(place.registry(), None);
+    let proxy = place.proxy();
     if place == Place::Engine {
         proxy.spare_engines();
     }
@@ -229,6 +247,24 @@ async fn spoilt_where_a_login_is_asked_for() {
         (Fault::Failed, Place::Tokens),
     ] {
         let requests = matrix(fault, false, place).await;
+        assert!(requests > 15, "{place:?}: {fault:?}: only {requests} requests were spoilt");
+    }
+}
+
+/// What breaks within TLS, which the proxy speaks to golden as well as to the registry. HTTP/2 is what golden speaks where it can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spoilt_within_tls() {
+    for (fault, on, place) in [
+        (Fault::CutAfter, false, Place::Tls),
+        (Fault::Unavailable, false, Place::Tls),
+        (Fault::Failed, false, Place::Tls),
+        (Fault::CutAnswer, false, Place::Tls),
+        (Fault::Garbled, false, Place::Tls),
+        (Fault::CutBefore, true, Place::Tls),
+        (Fault::CutAfter, false, Place::Http2),
+        (Fault::Garbled, false, Place::Http2),
+    ] {
+        let requests = matrix(fault, on, place).await;
         assert!(requests > 15, "{place:?}: {fault:?}: only {requests} requests were spoilt");
     }
 }

@@ -37,6 +37,28 @@ fn a_registry_beyond_a_proxy_is_reached_through_it() {
     assert!(run.stderr.contains("HTTPS_PROXY") && !run.stderr.contains("pr0xy"), "{}", run.stderr);
 }
 
+/// A byte that another one became on its way to the registry, which TLS sees: the registry breaks the connection off.
+#[test]
+fn a_byte_that_changes_within_tls_is_sent_again() {
+    let (config, pem) = crate::support::tls::server(&["registry.test"]);
+    let registry = FakeRegistry::with_tls(Behaviour::default(), Some(config));
+    registry.image("app", "a", &["1.2.3"]);
+    let list = |tunnel: &Tunnel| {
+        let golden = Golden::new()
+            .workspace("[[registry]]\nname = \"far\"\nhost = \"registry.test\"\nca = \"ca.crt\"\n")
+            .file("ca.crt", &pem)
+            .env("HTTPS_PROXY", &format!("http://{}", tunnel.host()));
+        golden.run(&["-v", "ls", "registry.test"]).exit(0)
+    };
+    let clean = Tunnel::to(registry.server.port);
+    list(&clean);
+    // Within the request, which is the last but for the farewell.
+    let tunnel = Tunnel::changing(registry.server.port, clean.sent() - 80);
+    let run = list(&tunnel);
+    assert_eq!(run.stdout, "app\n");
+    assert_eq!(tunnel.heads().len(), 2, "{}", run.stderr);
+}
+
 #[test]
 fn plain_http_goes_through_http_proxy_and_this_machine_through_none() {
     let registry = FakeRegistry::start(Behaviour::default());

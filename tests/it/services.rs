@@ -29,6 +29,8 @@ fn every_service_listens() {
 fn every_file_is_there() {
     for file in [
         services::tls_ca(),
+        services::tls_cert(),
+        services::tls_key(),
         services::token_key(),
         services::token_cert(),
         format!("{}/key.pem", services::docker_cert_path()).into(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::registry::Instead;
 use super::server::{Answer, Handler, Seen, Server};
+use super::{services, tls};
 
 /// What is spoilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) enum Fault {
     CutAfter,
     /// The answer breaks off in the middle of its body.
     CutAnswer,
+    /// The registry does what it is asked to, and its answer arrives as bytes that make no sense, not even as TLS.
+    Garbled,
     /// The registry gets half of the body, and no end of it.
     HalfBody,
     /// 503 in place of the registry.
@@ -38,10 +41,11 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// All that pass.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::CutBefore,
         Self::CutAfter,
         Self::CutAnswer,
+        Self::Garbled,
         Self::HalfBody,
         Self::Unavailable,
         Self::TooMany,
@@ -83,15 +87,17 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 /// Starts a proxy for the registry at `upstream` (HOST:PORT, plain HTTP). The request with the number that `fault`
 /// names is spoilt.
 pub(crate) fn fault_proxy(upstream: &str, fault: Option<(usize, Fault)>) -> FaultProxy {
-    let shared = Arc::new(Mutex::new(Shared::default()));
-    lock(&shared).fault = fault.map(|(index, fault)| (index, fault, false));
-    let (upstream, state, client) = (upstream.to_owned(), shared.clone(), client());
-    let handler: Handler = Arc::new(move |seen: Seen| {
-        let (client, upstream, state) = (client.clone(), upstream.clone(), state.clone());
-        let (fault, watcher) = lock(&state).next(&seen);
-        Box::pin(async move { spoilt(&client, &upstream, seen, fault, watcher).await })
-    });
-    FaultProxy { server: Server::start(handler), shared }
+    let proxy = FaultProxy::start(None, Upstream::plain(upstream));
+    lock(&proxy.shared).fault = fault.map(|(index, fault)| (index, fault, false));
+    proxy
+}
+
+/// Starts a proxy for the registry at `upstream`, which speaks TLS; so does the proxy, with a certificate of the same
+/// authority, and with HTTP/2 in it if that is wanted: there a request breaks by itself, not with its connection.
+pub(crate) fn fault_proxy_with_tls(upstream: &str, http2: bool) -> FaultProxy {
+    let mut config = tls::of_the_services();
+    config.alpn_protocols = if http2 { vec![b"h2".to_vec()] } else { Vec::new() };
+    FaultProxy::start(Some(config), Upstream::with_tls(upstream))
 }
 
 /// A proxy that answers some requests itself.
@@ -99,13 +105,13 @@ pub(crate) fn answering(
     upstream: &str,
     instead: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static,
 ) -> Server {
-    let (upstream, client, instead) = (upstream.to_owned(), client(), Arc::new(instead) as Instead);
+    let (upstream, instead) = (Upstream::plain(upstream), Arc::new(instead) as Instead);
     Server::start(Arc::new(move |seen: Seen| {
-        let (client, upstream, instead) = (client.clone(), upstream.clone(), instead.clone());
+        let (upstream, instead) = (upstream.clone(), instead.clone());
         Box::pin(async move {
             match instead(&seen) {
                 Some(answer) => answer,
-                None => forward(&client, &upstream, seen).await,
+                None => upstream.forward(seen).await,
             }
         })
     }))
@@ -113,18 +119,71 @@ pub(crate) fn answering(
 
 /// A proxy that changes some requests on their way.
 pub(crate) fn rewriting(upstream: &str, change: impl Fn(&mut Seen) + Send + Sync + 'static) -> Server {
-    let (upstream, client, change) = (upstream.to_owned(), client(), Arc::new(change));
+    let (upstream, change) = (Upstream::plain(upstream), Arc::new(change));
     Server::start(Arc::new(move |mut seen: Seen| {
         change(&mut seen);
-        let (client, upstream) = (client.clone(), upstream.clone());
-        Box::pin(async move { forward(&client, &upstream, seen).await })
+        let upstream = upstream.clone();
+        Box::pin(async move { upstream.forward(seen).await })
     }))
 }
 
-fn client() -> reqwest::Client {
-    // Whoever installed it before did the same.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+/// The registry behind a proxy.
+#[derive(Clone)]
+struct Upstream {
+    /// `SCHEME://HOST:PORT`.
+    address: String,
+    client: reqwest::Client,
+}
+
+impl Upstream {
+    fn plain(host: &str) -> Self {
+        Self::at(format!("http://{host}"), Self::client())
+    }
+
+    fn with_tls(host: &str) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        let ca = std::fs::read(services::tls_ca()).unwrap();
+        let ca = reqwest::Certificate::from_pem(&ca).unwrap();
+        // HTTP/2 has no Host that could be another than the registry's own.
+        Self::at(format!("https://{host}"), Self::client().tls_certs_only([ca]).http1_only())
+    }
+
+    fn at(address: String, client: reqwest::ClientBuilder) -> Self {
+        Self { address, client: client.build().unwrap() }
+    }
+
+    fn client() -> reqwest::ClientBuilder {
+        // Whoever installed it before did the same.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none())
+    }
+
+    async fn forward(&self, seen: Seen) -> Answer {
+        let method = reqwest::Method::from_bytes(seen.method.as_bytes()).unwrap();
+        let mut request = self.client.request(method, format!("{}{}", self.address, seen.path));
+        // The host stays the proxy's: the registry makes its Locations from it, which have to lead back here.
+        for (key, value) in &seen.headers {
+            if key != "content-length" && key != "connection" && key != "transfer-encoding" {
+                request = request.header(key, value);
+            }
+        }
+        let Ok(response) = request.header("content-length", seen.body.len()).body(seen.body).send().await
+        else {
+            return Answer::new(502, "the registry is not there");
+        };
+        let status = response.status().as_u16();
+        let headers = response.headers().iter();
+        let kept = headers.filter(|(key, _)| {
+            !["connection", "transfer-encoding", "content-length"].contains(&key.as_str())
+        });
+        let mut headers: Vec<(String, String)> =
+            kept.map(|(key, value)| (key.to_string(), value.to_str().unwrap().to_owned())).collect();
+        if let Some(length) = response.headers().get("content-length") {
+            headers.push(("content-length".to_owned(), length.to_str().unwrap().to_owned()));
+        }
+        let body = response.bytes().await.unwrap_or_default().to_vec();
+        Answer::Full { status, headers, body }
+    }
 }
 
 impl Shared {
@@ -147,6 +206,19 @@ fn changes(seen: &Seen) -> bool {
 }
 
 impl FaultProxy {
+    fn start(tls: Option<rustls::ServerConfig>, upstream: Upstream) -> Self {
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let state = shared.clone();
+        let handler: Handler = Arc::new(move |seen: Seen| {
+            let upstream = upstream.clone();
+            let (fault, watcher) = lock(&state).next(&seen);
+            Box::pin(async move { spoilt(&upstream, seen, fault, watcher).await })
+        });
+        let server = Server::on(0, tls, handler);
+        server.refuse_plain();
+        Self { server, shared }
+    }
+
     /// HOST:PORT; what golden is given as the registry.
     pub(crate) fn host(&self) -> String {
         self.server.host()
@@ -188,8 +260,7 @@ impl FaultProxy {
 }
 
 async fn spoilt(
-    client: &reqwest::Client,
-    upstream: &str,
+    upstream: &Upstream,
     mut seen: Seen,
     fault: Option<Fault>,
     watcher: Option<Watcher>,
@@ -210,12 +281,13 @@ async fn spoilt(
         }
         _ => {}
     }
-    let answer = forward(client, upstream, seen).await;
+    let answer = upstream.forward(seen).await;
     if let Some(watcher) = watcher {
         watcher().await;
     }
     match (fault, answer) {
         (Some(Fault::CutAfter | Fault::HalfBody), _) => Answer::Close,
+        (Some(Fault::Garbled), _) => Answer::Garbled,
         (Some(Fault::Held), _) => Answer::Stall,
         (Some(Fault::Failed), _) => Answer::new(500, "oops"),
         (Some(Fault::CutAnswer), Answer::Full { status, headers, body }) => {
@@ -234,29 +306,4 @@ async fn spoilt(
         }
         (_, answer) => answer,
     }
-}
-
-async fn forward(client: &reqwest::Client, upstream: &str, seen: Seen) -> Answer {
-    let method = reqwest::Method::from_bytes(seen.method.as_bytes()).unwrap();
-    let mut request = client.request(method, format!("http://{upstream}{}", seen.path));
-    // The host stays the proxy's: the registry makes its Locations from it, which have to lead back here.
-    for (key, value) in &seen.headers {
-        if key != "content-length" && key != "connection" && key != "transfer-encoding" {
-            request = request.header(key, value);
-        }
-    }
-    let Ok(response) = request.header("content-length", seen.body.len()).body(seen.body).send().await else {
-        return Answer::new(502, "the registry is not there");
-    };
-    let status = response.status().as_u16();
-    let headers = response.headers().iter();
-    let kept = headers
-        .filter(|(key, _)| !["connection", "transfer-encoding", "content-length"].contains(&key.as_str()));
-    let mut headers: Vec<(String, String)> =
-        kept.map(|(key, value)| (key.to_string(), value.to_str().unwrap().to_owned())).collect();
-    if let Some(length) = response.headers().get("content-length") {
-        headers.push(("content-length".to_owned(), length.to_str().unwrap().to_owned()));
-    }
-    let body = response.bytes().await.unwrap_or_default().to_vec();
-    Answer::Full { status, headers, body }
 }

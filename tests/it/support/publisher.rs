@@ -1,6 +1,7 @@
 //! Publishing without an engine: hand-made images that differ in one file, published through the library.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use golden::assemble::{Assembled, AssembledImage, Layer, LayerSource};
 use golden::engine::{Artifact, BuiltImage, Docker, EngineKind};
@@ -43,11 +44,17 @@ pub(crate) struct Done {
 impl Publisher {
     /// A publisher to `hosts`, which gives up after `attempts` tries of a request.
     pub(crate) fn new(hosts: &[&str], attempts: u32) -> Self {
-        Self::with_login(hosts, attempts, None)
+        Self::with(hosts, attempts, None, None)
     }
 
-    /// The same, with a user and a password for the GOLDEN_ variables.
-    pub(crate) fn with_login(hosts: &[&str], attempts: u32, login: Option<(&str, &str)>) -> Self {
+    /// The same, with a user and a password for the GOLDEN_ variables, and with a CA that the registries' certificates are
+    /// signed by.
+    pub(crate) fn with(
+        hosts: &[&str],
+        attempts: u32,
+        login: Option<(&str, &str)>,
+        ca: Option<&Path>,
+    ) -> Self {
         let names = ["GOLDEN_REGISTRY_USER", "GOLDEN_REGISTRY_PASSWORD"].map(str::to_owned);
         let login = login.map(|(user, password)| [user, password].map(str::to_owned));
         let variables = login.map(|login| names.into_iter().zip(login).collect()).unwrap_or_default();
@@ -56,7 +63,11 @@ impl Publisher {
         env.patience = Patience { attempts, pause: short, longest_pause: short, ..env.patience };
         let destinations: Vec<Destination> =
             hosts.iter().map(|host| format!("{host}/golden").parse().unwrap()).collect();
-        let endpoint = |to: &Destination| Endpoint { destination: true, ..Endpoint::of(to.host.clone()) };
+        let endpoint = |to: &Destination| Endpoint {
+            destination: true,
+            ca: ca.map(Path::to_owned),
+            ..Endpoint::of(to.host.clone())
+        };
         let endpoints = destinations.iter().map(endpoint).collect();
         let folder = tempfile::tempdir().unwrap();
         Self { folder, registries: Registries::new(endpoints, env), destinations, force: false, docker: None }

@@ -1,13 +1,14 @@
 //! A small HTTP server in the test's own process: a function from request to answer, every request remembered.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A request as the server saw it.
@@ -51,6 +52,8 @@ pub(crate) enum Answer {
     Half { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
     /// The connection is closed without an answer.
     Close,
+    /// Bytes that are neither TLS nor HTTP, then a closed connection.
+    Garbled,
     /// Nothing, for a long time.
     Stall,
 }
@@ -87,6 +90,7 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
+    refuses_plain: Arc<AtomicBool>,
     /// Taken when the server is dropped.
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -124,23 +128,38 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let log = seen.clone();
+        let refuses_plain = Arc::new(AtomicBool::new(false));
+        let refuses = refuses_plain.clone();
         let tls = tls.map(|config| tokio_rustls::TlsAcceptor::from(Arc::new(config)));
         drop(runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (handler, log, tls) = (handler.clone(), log.clone(), tls.clone());
+                let refuses = refuses.load(Ordering::SeqCst);
+                let Ok((stream, wire)) = with_wire(stream) else { continue };
                 drop(tokio::spawn(async move {
                     match tls {
-                        None => serve(stream, handler, log).await,
+                        None => serve(stream, false, wire, handler, log).await,
+                        Some(_) if refuses && is_plain(&stream).await => {
+                            let answer =
+                                self::handler(|_| Answer::new(400, "an HTTP request to an HTTPS server"));
+                            serve(stream, false, wire, answer, Arc::default()).await;
+                        }
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                serve(stream, handler, log).await;
+                                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                                serve(stream, http2, wire, handler, log).await;
                             }
                         }
                     }
                 }));
             }
         }));
-        Self { port, address: address.to_owned(), seen, runtime: Some(runtime) }
+        Self { port, address: address.to_owned(), seen, refuses_plain, runtime: Some(runtime) }
+    }
+
+    /// With TLS: answers a request that comes without it with a 400, as many do; else it is cut off. Neither is remembered.
+    pub(crate) fn refuse_plain(&self) {
+        self.refuses_plain.store(true, Ordering::SeqCst);
     }
 
     /// `ADDRESS:PORT`.
@@ -162,23 +181,48 @@ pub(crate) fn listen(runtime: &tokio::runtime::Runtime, address: &str, port: u16
     tokio::net::TcpListener::from_std(listener).unwrap()
 }
 
+/// A connection without the TLS that is spoken over it.
+type Wire = Arc<std::net::TcpStream>;
+
+/// Gives a connection back with a second handle on it.
+fn with_wire(stream: tokio::net::TcpStream) -> std::io::Result<(tokio::net::TcpStream, Wire)> {
+    let stream = stream.into_std()?;
+    let wire = Arc::new(stream.try_clone()?);
+    Ok((tokio::net::TcpStream::from_std(stream)?, wire))
+}
+
+/// Whether what comes is no TLS greeting.
+async fn is_plain(stream: &tokio::net::TcpStream) -> bool {
+    let mut first = [0];
+    stream.peek(&mut first).await.is_ok_and(|length| length == 1 && first[0] != 0x16)
+}
+
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    http2: bool,
+    wire: Wire,
     handler: Handler,
     log: Arc<Mutex<Vec<Seen>>>,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (handler, log) = (handler.clone(), log.clone());
-        async move { one(request, handler, log).await }
+        let (wire, handler, log) = (wire.clone(), handler.clone(), log.clone());
+        async move { one(request, &wire, handler, log).await }
     });
+    let stream = TokioIo::new(stream);
     // A connection that breaks is what many tests are about.
-    drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+    if http2 {
+        let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        drop(builder.serve_connection(stream, service).await);
+    } else {
+        drop(hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await);
+    }
 }
 
 type Body = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
 
 async fn one(
     request: Request<Incoming>,
+    wire: &std::net::TcpStream,
     handler: Handler,
     log: Arc<Mutex<Vec<Seen>>>,
 ) -> Result<Response<Body>, std::io::Error> {
@@ -192,10 +236,16 @@ async fn one(
     let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let seen = {
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut headers: Vec<(String, String)> =
+            head.headers.iter().map(|(key, value)| (key.to_string(), text(value))).collect();
+        // What HTTP/2 has in place of the Host.
+        if let Some(authority) = head.uri.authority().filter(|_| head.version == hyper::Version::HTTP_2) {
+            headers.push(("host".to_owned(), authority.to_string()));
+        }
         let seen = Seen {
             method: head.method.to_string(),
             path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-            headers: head.headers.iter().map(|(key, value)| (key.to_string(), text(value))).collect(),
+            headers,
             body,
         };
         log.push(seen.clone());
@@ -205,6 +255,13 @@ async fn one(
     let (status, headers, body, half) = match handler(seen).await {
         Answer::Full { status, headers, body } => (status, headers, body, false),
         Answer::Half { status, headers, body } => (status, headers, body, true),
+        Answer::Garbled => {
+            // The head of a TLS record, and what cannot be decrypted.
+            let mut record = vec![0x17, 3, 3, 0, 64];
+            record.resize(5 + 64, b'?');
+            std::io::Write::write_all(&mut &*wire, &record)?;
+            return Err(std::io::Error::other("garbled by the test"));
+        }
         Answer::Close => return Err(std::io::Error::other("closed by the test")),
         Answer::Stall => {
             tokio::time::sleep(std::time::Duration::from_mins(10)).await;

@@ -78,6 +78,18 @@ pub(crate) fn tls_ca() -> PathBuf {
     value("TLS_CA").into()
 }
 
+/// The PEM file of the certificate that both of them show, for localhost and its addresses.
+#[track_caller]
+pub(crate) fn tls_cert() -> PathBuf {
+    value("TLS_CERT").into()
+}
+
+/// The PEM file of its key.
+#[track_caller]
+pub(crate) fn tls_key() -> PathBuf {
+    value("TLS_KEY").into()
+}
+
 /// The PEM file of the RSA key that tokens are signed with.
 #[track_caller]
 pub(crate) fn token_key() -> PathBuf {

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::services;
 
 /// A server's settings with a certificate that signs itself, and that certificate as PEM, to be trusted as a CA.
 pub(crate) fn server(names: &[&str]) -> (ServerConfig, String) {
@@ -16,14 +19,21 @@ pub(crate) fn server(names: &[&str]) -> (ServerConfig, String) {
 pub(crate) fn of(parameters: &rcgen::CertificateParams) -> (ServerConfig, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = parameters.self_signed(&key).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+    let config = with(certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap());
+    (config, certificate.pem())
+}
+
+/// A server's settings with the certificate of the TLS registry, which [`services::tls_ca`] signed.
+pub(crate) fn of_the_services() -> ServerConfig {
+    let certificate = CertificateDer::from_pem_file(services::tls_cert()).unwrap();
+    with(certificate, PrivateKeyDer::from_pem_file(services::tls_key()).unwrap())
+}
+
+fn with(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> ServerConfig {
+    ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    (config, certificate.pem())
+        .with_single_cert(vec![certificate], key)
+        .unwrap()
 }

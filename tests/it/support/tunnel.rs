@@ -1,4 +1,4 @@
-//! A proxy for whole connections: takes CONNECT and absolute addresses, leads everything to one server, and can cut once.
+//! A proxy for whole connections: takes CONNECT and absolute addresses, leads everything to one server, and can cut or change once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +28,8 @@ struct Shared {
     sent: AtomicUsize,
     /// After so many of them the connection is cut, once.
     cut: AtomicUsize,
+    /// This one of them is changed, once.
+    changed: usize,
 }
 
 impl Tunnel {
@@ -36,14 +38,23 @@ impl Tunnel {
         Self::cutting(port, usize::MAX)
     }
 
+    /// Changes byte number `changed` on its way to the server.
+    pub(crate) fn changing(target: u16, changed: usize) -> Self {
+        Self::start(target, usize::MAX, changed)
+    }
+
     /// Cuts the connection on which byte number `cut` goes out; what was before it arrives.
     pub(crate) fn cutting(target: u16, cut: usize) -> Self {
+        Self::start(target, cut, usize::MAX)
+    }
+
+    fn start(target: u16, cut: usize, changed: usize) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = super::server::listen(&runtime, "127.0.0.1", 0);
         let port = listener.local_addr().unwrap().port();
         let (sent, cut) = (AtomicUsize::new(0), AtomicUsize::new(cut));
-        let shared = Arc::new(Shared { heads: Mutex::default(), sent, cut });
+        let shared = Arc::new(Shared { heads: Mutex::default(), sent, cut, changed });
         let state = shared.clone();
         drop(runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -93,7 +104,7 @@ async fn lead(mut client: TcpStream, target: u16, shared: Arc<Shared>) {
         alive = tokio::select! {
             length = client.read(&mut piece) => match length {
                 Ok(0) | Err(_) => false,
-                Ok(length) => pass(&mut server, &piece[..length], &shared).await,
+                Ok(length) => pass(&mut server, &mut piece[..length], &shared).await,
             },
             length = server.read(&mut back) => match length {
                 Ok(0) | Err(_) => false,
@@ -104,8 +115,11 @@ async fn lead(mut client: TcpStream, target: u16, shared: Arc<Shared>) {
 }
 
 /// Passes bytes on; false when this is where the connection is cut.
-async fn pass(server: &mut TcpStream, bytes: &[u8], shared: &Shared) -> bool {
+async fn pass(server: &mut TcpStream, bytes: &mut [u8], shared: &Shared) -> bool {
     let before = shared.sent.fetch_add(bytes.len(), Ordering::SeqCst);
+    if let Some(byte) = shared.changed.checked_sub(before).and_then(|at| bytes.get_mut(at)) {
+        *byte ^= 1;
+    }
     let cut = shared.cut.load(Ordering::SeqCst);
     if before + bytes.len() <= cut {
         return server.write_all(bytes).await.is_ok();
