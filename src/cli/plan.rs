@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::prepared::{asked_engine, require_locked};
+use super::prepared::{asked_engine, require_locked, survey_ready};
 use super::registries;
 use super::session::{Session, SessionOptions};
-use super::survey::survey;
+use super::unready;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
@@ -37,13 +37,13 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let session = Session::open(context, &args.selection).await?;
+    let mut session = Session::open(context, &args.selection).await?;
     require_locked(&session, args.locked)?;
     let registries = registries::of_session(context, &session);
     let cache = State::of(&session.workspace.root).path("cache");
     let engines = Engines::new(DockerEnv::from_vars(&context.env), Embedded::new(registries.clone(), cache));
     let options = PlanOptions { destinations: session.destinations.clone(), force: args.force };
-    let mut found = survey(&session, &registries, &engines, &options).await?;
+    let (mut found, unready) = survey_ready(&mut session, &registries, &engines, &options).await?;
     let goal = if options.destinations.is_empty() { Goal::Local } else { Goal::Publish };
     for (planned, image) in found.plan.images.iter_mut().zip(&session.images) {
         if planned.step.is_build() {
@@ -57,7 +57,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Format::Json => context.out.json(&found.plan),
         _ => context.out.data(&text(&found.plan)),
     }
-    Ok(if found.plan.has_refusals() { Exit::Refused } else { Exit::Done })
+    let missing = !unready.is_empty();
+    unready::show(unready, context);
+    Ok(match (missing, found.plan.has_refusals()) {
+        (true, _) => Exit::Failed,
+        (false, true) => Exit::Refused,
+        (false, false) => Exit::Done,
+    })
 }
 
 fn text(plan: &Plan) -> String {

@@ -85,25 +85,35 @@ pub(crate) async fn prepare(
     require_locked(&session, wanted.locked)?;
     let destinations = if wanted.goal == Goal::Publish { session.destinations.clone() } else { Vec::new() };
     let options = PlanOptions { destinations, force: wanted.force };
-    let mut unready = Vec::new();
-    let surveyed = match survey(&session, &registries, &engines, &options).await {
-        Ok(surveyed) => surveyed,
-        Err(failure) => {
-            unready = unready::take_out(&mut session, &registries, &engines).await;
-            // When it was not a base, or nothing is left, the failure is that of the whole run.
-            if unready.is_empty() || session.images.is_empty() {
-                return Err(failure);
-            }
-            names = local_names(&session)?;
-            survey(&session, &registries, &engines, &options).await?
-        }
-    };
+    let (surveyed, unready) = survey_ready(&mut session, &registries, &engines, &options).await?;
+    if !unready.is_empty() {
+        names = local_names(&session)?;
+    }
     let Survey { recipes, mut plan, .. } = surveyed;
     let choices = choices(&session, &engines, &recipes, wanted).await?;
     for (planned, choice) in plan.images.iter_mut().zip(&choices) {
         planned.engine = planned.step.is_build().then(|| choice.engine.as_str().to_owned());
     }
     Ok(Prepared { session, registries, engines, state, recipes, plan, choices, names, unready })
+}
+
+/// Asks and plans. Images whose base is not to be had are taken out of the session, with what is built on them; when
+/// nothing is left, or it was no base, the failure is that of the whole run.
+pub(super) async fn survey_ready(
+    session: &mut Session,
+    registries: &Registries,
+    engines: &Engines,
+    options: &PlanOptions,
+) -> Result<(Survey, Vec<Unready>), Failure> {
+    let failure = match survey(session, registries, engines, options).await {
+        Ok(surveyed) => return Ok((surveyed, Vec::new())),
+        Err(failure) => failure,
+    };
+    let unready = unready::take_out(session, registries, engines).await;
+    if unready.is_empty() || session.images.is_empty() {
+        return Err(failure);
+    }
+    Ok((survey(session, registries, engines, options).await?, unready))
 }
 
 /// The names of the images in the Docker Engine; refused when tagging one would change somebody's base (7-rules 18).

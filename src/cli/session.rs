@@ -173,12 +173,13 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
     let bases = drafts.iter().map(|draft| draft.base_written.clone()).collect();
     let lock = Lock::read(&loaded.root)?;
     let destinations = destinations::chosen(context, &loaded.root, &loaded.spec)?;
+    let registries = destinations::registries(&loaded.root, &loaded.spec);
+    impossible(&drafts, registries.iter().chain(&destinations), &mut found);
     shadowed(&drafts, &destinations, &mut found);
     let is_locked = |base: &Base| lock.get(base).is_some();
     let places = Parsed(&loaded.sources);
     let facts = SpecFacts { places: &places, now: context.now, is_locked: &is_locked };
     found.extend(policy::check_specs(&loaded.spec.policy, &images, &facts));
-    let registries = destinations::registries(&loaded.root, &loaded.spec);
     let workspace = Workspace { root: loaded.root, spec: loaded.spec, lock };
     let session = Session { workspace, images, bases, selected, destinations, registries, templates };
     Ok(Checked { session: Some(session), found: found.sorted(), sources: loaded.sources })
@@ -204,6 +205,26 @@ fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut Loaded) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None => diagnostic.help(format!("there is {}", known.into_iter().collect::<Vec<_>>().join(", "))),
         });
+    }
+}
+
+/// Names that make no repository below the namespace of a registry.
+fn impossible<'a>(
+    drafts: &[Draft],
+    destinations: impl Iterator<Item = &'a Destination> + Clone,
+    found: &mut Diagnostics,
+) {
+    for draft in drafts {
+        let name = &draft.image.name;
+        let refused = destinations.clone().find_map(|to| Some((to, to.repository(name).err()?)));
+        let Some((destination, error)) = refused else { continue };
+        let message = format!("the image has no repository in {}: {error}", destination.host);
+        let diagnostic = Diagnostic::error("tags.repository", message);
+        found.push(
+            diagnostic
+                .at(&draft.place.file, draft.place.span.clone(), "")
+                .help("shorten the name, or the namespace of the registry"),
+        );
     }
 }
 

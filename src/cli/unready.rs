@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::session::Session;
@@ -80,6 +81,23 @@ pub(crate) fn refuse_any(unready: &[Unready]) -> Result<(), Failure> {
         let failure = Failure::new(Exit::Failed, anyhow::anyhow!("{error}; with --atomic nothing is begun"));
         Err(error.hints().into_iter().fold(failure, Failure::hint))
     })
+}
+
+/// Says of each why it was left out of a plan.
+pub(crate) fn show(unready: Vec<Unready>, context: &Context) {
+    for Unready { image, why } in unready {
+        let (error, hints) = match why {
+            Why::Base(error) => {
+                let hints = error.hints();
+                (anyhow::Error::new(error).context(image.display()), hints)
+            }
+            Why::Parent(parent) => {
+                (anyhow::anyhow!("{}: {parent} cannot be planned", image.display()), Vec::new())
+            }
+        };
+        let failure = Failure::new(Exit::Failed, error);
+        hints.into_iter().fold(failure, Failure::hint).show(context);
+    }
 }
 
 /// Adds what was taken out to the summary of a run.

@@ -295,6 +295,14 @@ fn a_missing_base_stops_its_image_and_those_on_it_alone() {
         .collect();
     assert_eq!(outcomes, ["app published", "adrift failed", "child blocked"]);
     assert_eq!(tags(&format!("{namespace}/app")), ["1", "1.2", "1.2.3", "latest"]);
+    // A plan shows the others, too.
+    let run = golden.run(&["plan", "--engine", "embedded"]).exit(1);
+    assert!(run.stdout.starts_with("app:1.2.3  skip"), "{}", run.stdout);
+    assert!(!run.stdout.contains("adrift"), "{}", run.stdout);
+    for words in ["error: adrift:1.0.0: base", "error: child:1.0.0: adrift:1.0.0 cannot be planned", "help:"]
+    {
+        assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
+    }
     // Alone it is the failure of the whole run.
     let run = golden.run(&["build", "child"]).exit(1);
     assert!(run.stderr.starts_with("error: base") && run.stdout.is_empty(), "{}", run.stderr);

@@ -244,6 +244,21 @@ fn images_are_selected_by_name_or_glob() {
 }
 
 #[test]
+fn a_repository_that_no_registry_could_have_is_refused() {
+    let (namespace, name) = ("n".repeat(128), "a".repeat(127));
+    let golden = |namespace: &str| {
+        let registry =
+            format!("[[registry]]\nname = \"r\"\nhost = \"localhost:5000\"\nnamespace = \"{namespace}\"\n");
+        Golden::new().workspace(&registry).image("a", &FINE.replace("\"a\"", &format!("\"{name}\"")))
+    };
+    let run = golden(&namespace).run(&["check"]).exit(2);
+    for words in ["error[tags.repository]", "a/image.toml:2:8", "256", "localhost:5000"] {
+        assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
+    }
+    golden(&namespace[1..]).run(&["check"]).exit(0);
+}
+
+#[test]
 fn variables_are_overridden() {
     let golden = Golden::new()
         .workspace("[vars]\nversion = \"1.0.0\"\n")
