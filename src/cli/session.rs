@@ -174,7 +174,7 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
     let lock = Lock::read(&loaded.root)?;
     let destinations = destinations::chosen(context, &loaded.root, &loaded.spec)?;
     let registries = destinations::registries(&loaded.root, &loaded.spec);
-    impossible(&drafts, registries.iter().chain(&destinations), &mut found);
+    impossible(&drafts, &[&registries, &destinations], &mut found);
     shadowed(&drafts, &destinations, &mut found);
     let is_locked = |base: &Base| lock.get(base).is_some();
     let places = Parsed(&loaded.sources);
@@ -209,14 +209,11 @@ fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut Loaded) {
 }
 
 /// Names that make no repository below the namespace of a registry.
-fn impossible<'a>(
-    drafts: &[Draft],
-    destinations: impl Iterator<Item = &'a Destination> + Clone,
-    found: &mut Diagnostics,
-) {
+fn impossible(drafts: &[Draft], destinations: &[&[Destination]], found: &mut Diagnostics) {
     for draft in drafts {
         let name = &draft.image.name;
-        let refused = destinations.clone().find_map(|to| Some((to, to.repository(name).err()?)));
+        let mut all = destinations.iter().flat_map(|some| some.iter());
+        let refused = all.find_map(|to| Some((to, to.repository(name).err()?)));
         let Some((destination, error)) = refused else { continue };
         let message = format!("the image has no repository in {}: {error}", destination.host);
         let diagnostic = Diagnostic::error("tags.repository", message);
