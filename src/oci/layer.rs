@@ -3,12 +3,11 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use flate2::GzBuilder;
-use flate2::write::GzEncoder;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use super::gzip::Gzip;
 use super::tar::{self, Entry};
 use crate::reference::Digest;
 
@@ -23,8 +22,6 @@ pub enum Compression {
     Zstd,
 }
 
-/// The level of gzip, gzip's own default.
-const GZIP_LEVEL: u32 = 6;
 /// The level of zstd, zstd's own default.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -60,7 +57,7 @@ pub fn compress<W: Write>(mut plain: impl Read, out: W) -> io::Result<(WrittenLa
 
 /// Compresses what it takes, and hashes the result.
 enum Packed<W: Write> {
-    Gzip(GzEncoder<Hashing<W>>),
+    Gzip(Gzip<Hashing<W>>),
     Zstd(zstd::stream::write::Encoder<'static, Hashing<W>>),
 }
 
@@ -68,10 +65,7 @@ enum Packed<W: Write> {
 fn packed<W: Write>(compression: Compression, out: W) -> io::Result<Hashing<Packed<W>>> {
     let out = Hashing::new(out);
     Ok(Hashing::new(match compression {
-        Compression::Gzip => {
-            let gzip = GzBuilder::new().mtime(0).operating_system(255);
-            Packed::Gzip(gzip.write(out, flate2::Compression::new(GZIP_LEVEL)))
-        }
+        Compression::Gzip => Packed::Gzip(Gzip::new(out)?),
         Compression::Zstd => Packed::Zstd(zstd::stream::write::Encoder::new(out, ZSTD_LEVEL)?),
     }))
 }

@@ -4,6 +4,7 @@
 pub mod config;
 pub mod content;
 pub mod descriptor;
+mod gzip;
 pub mod layer;
 pub mod layout;
 pub mod manifest;
