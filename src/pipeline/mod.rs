@@ -5,6 +5,7 @@ pub mod engines;
 pub mod failed;
 mod load;
 pub mod local;
+mod make;
 pub mod outcome;
 pub mod proxies;
 pub mod run;

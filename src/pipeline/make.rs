@@ -1,0 +1,178 @@
+//! How one image of a run is made: found again or built by its engine, judged, named and recorded.
+
+use super::failed::Failed;
+use super::local;
+use super::run::{Done, Parent, Run, id_of};
+use crate::engine::{self, Artifact, BuildOptions, BuiltImage, Engine as _, EngineKind};
+use crate::policy::{self, Built};
+use crate::publish::BuildRecord;
+use crate::reference::{Reference, Tag};
+use crate::render::Recipe;
+use crate::tags;
+
+impl Run<'_> {
+    /// What an earlier `build` made, when its record fits the inputs and it is still there (7-rules 19).
+    pub(super) async fn recorded(
+        &self,
+        position: usize,
+        parent: Parent<'_>,
+    ) -> Result<Option<BuiltImage>, Failed> {
+        if !self.options.push || self.options.again {
+            return Ok(None);
+        }
+        let recipe = &self.recipes[position];
+        let tag = self.full_tag(position)?;
+        let record = BuildRecord::read(self.state, &recipe.image.name, &tag)?;
+        let Some(record) = record.filter(|record| record.inputs == recipe.inputs) else { return Ok(None) };
+        if record.engine != EngineKind::Docker {
+            // What golden assembles comes out the same again: that is cheaper than keeping it.
+            return Ok(if self.options.only_push {
+                Some(self.assemble(position, parent).await?)
+            } else {
+                None
+            });
+        }
+        if self.choices[position].engine != EngineKind::Docker && !self.options.only_push {
+            return Ok(None);
+        }
+        if !record.parts.is_empty() {
+            let Some(fleet) = self.engines.fleet(&recipe.image) else { return Ok(None) };
+            let options = self.build_options(parent, |done| done.published.clone());
+            return Ok(fleet.built_before(recipe, &record.parts, &options, self.events).await?);
+        }
+        let docker = self.engines.docker().await?;
+        let Some(image) = docker.image_by_id(&record.id).await? else { return Ok(None) };
+        Ok(Some(BuiltImage {
+            inputs: record.inputs,
+            engine: EngineKind::Docker,
+            platforms: record.platforms,
+            config: image.config,
+            artifact: Artifact::Docker { id: record.id },
+        }))
+    }
+
+    pub(super) async fn build(&self, position: usize, parent: Parent<'_>) -> Result<BuiltImage, Failed> {
+        let choice = &self.choices[position];
+        let display = &self.plan.images[position].image;
+        self.events.note(Some(display), format!("engine: {} ({})", choice.engine.as_str(), choice.because));
+        let recipe = &self.recipes[position];
+        if choice.engine == EngineKind::Embedded {
+            match self.assemble(position, parent).await {
+                Err(Failed::Engine(engine::Error::Embedded(error)))
+                    if choice.docker_may && error.needs_execution() && self.docker_can(recipe).await =>
+                {
+                    self.events.note(Some(display), format!("engine: docker ({error})"));
+                }
+                assembled => return assembled,
+            }
+        }
+        let options = self.build_options(parent, |done| done.local.clone().or(done.published.clone()));
+        if let Some(fleet) = self.engines.fleet(&recipe.image) {
+            return Ok(fleet.build(recipe, &options, self.events).await?);
+        }
+        let docker = self.engines.docker().await?;
+        Ok(docker.build(recipe, &options, self.events).await?)
+    }
+
+    /// Whether Docker Engines can build for all platforms of an image.
+    async fn docker_can(&self, recipe: &Recipe) -> bool {
+        let image = &recipe.image;
+        self.engines.fleet(image).is_some()
+            || (image.platforms.len() < 2 && self.engines.docker_answers().await)
+    }
+
+    async fn assemble(&self, position: usize, parent: Parent<'_>) -> Result<BuiltImage, Failed> {
+        let options = self.build_options(parent, |done| done.published.clone());
+        Ok(self.engines.embedded.build(&self.recipes[position], &options, self.events).await?)
+    }
+
+    fn build_options(&self, parent: Parent<'_>, place: fn(&Done) -> Option<Reference>) -> BuildOptions {
+        BuildOptions {
+            // Names are given after the policy has seen what was built.
+            local_tags: Vec::new(),
+            secrets: self.options.secrets.clone(),
+            no_cache: self.options.no_cache,
+            proxy_args: self.options.proxy_args.clone(),
+            parent: parent.done.and_then(place),
+            published_parent: parent.done.and_then(|done| done.published.clone()),
+            childless: parent.childless,
+            logins: self.options.logins.clone(),
+        }
+    }
+
+    /// Policy on what was really built.
+    pub(super) fn judge(&self, position: usize, built: &BuiltImage) -> Result<(), Failed> {
+        let image = &self.recipes[position].image;
+        let display = image.display();
+        let found = policy::check_built(
+            self.policy,
+            &Built { name: &display, config: &built.config, image: Some(image) },
+        );
+        if found.has_errors() {
+            return Err(Failed::Policy { image: display, found });
+        }
+        for warning in found {
+            self.events.warn(Some(&display), warning.message);
+        }
+        Ok(())
+    }
+
+    /// Gives an image in the Docker Engine all its names; loads an assembled one first when that was asked for.
+    pub(super) async fn name(
+        &self,
+        position: usize,
+        built: &BuiltImage,
+    ) -> Result<Option<Reference>, Failed> {
+        let names = self.local_names(position)?;
+        match &built.artifact {
+            Artifact::Docker { id } => {
+                let docker = self.engines.docker().await?;
+                for name in &names {
+                    docker.tag(id, name).await?;
+                }
+            }
+            Artifact::Assembled(assembled) if self.options.load => {
+                let docker = self.engines.docker().await?;
+                super::load::load(docker, assembled, &names, self.registries).await?;
+            }
+            Artifact::Assembled(_) => match self.engines.fleet(&self.recipes[position].image) {
+                Some(fleet)
+                    if built.engine == EngineKind::Docker && fleet.tag(&built.inputs, &names).await? => {}
+                _ => return Ok(None),
+            },
+        }
+        Ok(names.into_iter().next())
+    }
+
+    /// All names of an image in the Docker Engine: the whole fan-out.
+    pub(super) fn local_names(&self, position: usize) -> Result<Vec<Reference>, Failed> {
+        let image = &self.recipes[position].image;
+        let fan = tags::fan_out(&self.plan.images[position].publish, image.variant.as_ref(), &image.tags)?;
+        let tags: Vec<Tag> = fan.tags.into_iter().map(|planned| planned.tag).collect();
+        Ok(local::references(&self.names[position], &tags))
+    }
+
+    fn full_tag(&self, position: usize) -> Result<Tag, Failed> {
+        let image = &self.recipes[position].image;
+        let fan = tags::fan_out(&image.version, image.variant.as_ref(), &image.tags)?;
+        Ok(fan.full().clone())
+    }
+
+    pub(super) fn record(&self, position: usize, built: &BuiltImage) -> Result<(), Failed> {
+        let of_fleet = match (&built.artifact, built.engine) {
+            (Artifact::Assembled(_), EngineKind::Docker) => self.engines.fleet(&self.recipes[position].image),
+            _ => None,
+        };
+        let record = BuildRecord {
+            schema: 1,
+            image: self.recipes[position].image.name.clone(),
+            tag: self.full_tag(position)?,
+            inputs: built.inputs.clone(),
+            engine: built.engine,
+            id: id_of(built),
+            platforms: built.platforms.clone(),
+            parts: of_fleet.map(|fleet| fleet.parts(&built.inputs)).unwrap_or_default(),
+        };
+        Ok(record.write(self.state)?)
+    }
+}
