@@ -143,8 +143,11 @@ impl Display for Instruction {
             Self::User(user) => write!(f, "USER {}", argument(user)),
             Self::Workdir(path) => write!(f, "WORKDIR {}", argument(path)),
             Self::Expose(ports) => {
-                f.write_str("EXPOSE")?;
-                ports.iter().try_for_each(|port| write!(f, " {port}"))
+                // As many lines as it takes: a range of thousands is longer than one can be.
+                ports.chunks(text::PORTS).enumerate().try_for_each(|(line, ports)| {
+                    f.write_str(if line == 0 { "EXPOSE" } else { "\nEXPOSE" })?;
+                    ports.iter().try_for_each(|port| write!(f, " {port}"))
+                })
             }
             Self::Volume(paths) => {
                 // The words of the list are expanded like those of other instructions.

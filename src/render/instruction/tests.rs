@@ -31,6 +31,17 @@ fn what_one_line_cannot_hold_is_told() {
 }
 
 #[test]
+fn thousands_of_ports_take_several_lines() {
+    let port = |number| Port { number, protocol: crate::resolve::image::Protocol::Sctp };
+    let expose =
+        |ports: std::ops::RangeInclusive<u16>| Instruction::Expose(ports.map(port).collect()).to_string();
+    assert_eq!(expose(8000..=8001), "EXPOSE 8000/sctp 8001/sctp");
+    let all = expose(1..=u16::MAX);
+    assert!(all.lines().all(|line| line.starts_with("EXPOSE ") && line.len() <= 65_000));
+    assert_eq!(all.split(' ').filter(|word| word.contains("/sctp")).count(), 65_535);
+}
+
+#[test]
 fn keys_that_could_be_something_else_are_quoted() {
     for (name, expected) in
         [("a.b/c-d", "a.b/c-d"), ("--a", "\"--a\""), ("a b", "\"a b\""), ("$a", "\"\\$a\"")]
