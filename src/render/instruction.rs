@@ -111,14 +111,17 @@ impl Instruction {
     /// Whether a Dockerfile can hold a label of this name. The parsers look for the first `=` without looking for
     /// quotes.
     pub(super) fn holds_key(key: &str) -> bool {
-        !key.contains('=') && Self::holds(key)
+        !key.contains('=') && key.len() <= text::LONGEST_KEY && Self::holds(key)
     }
 }
 
 impl Display for Instruction {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Comment(text) => write!(f, "# {}", text.replace(char::is_control, " ").trim()),
+            Self::Comment(text) => {
+                let text: String = text.chars().take(text::LONGEST_COMMENT).collect();
+                write!(f, "# {}", text.replace(char::is_control, " ").trim())
+            }
             Self::Arg { name, default: None } => write!(f, "ARG {name}"),
             Self::Arg { name, default: Some(value) } => write!(f, "ARG {name}={}", word(value)),
             Self::FromScratch => f.write_str("FROM scratch"),
