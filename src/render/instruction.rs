@@ -111,14 +111,17 @@ impl Instruction {
     /// Whether a Dockerfile can hold a label of this name. The parsers look for the first `=` without looking for
     /// quotes.
     pub(super) fn holds_key(key: &str) -> bool {
-        !key.contains('=') && Self::holds(key)
+        !key.contains('=') && key.len() <= text::LONGEST_KEY && Self::holds(key)
     }
 }
 
 impl Display for Instruction {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Comment(text) => write!(f, "# {}", text.replace(char::is_control, " ").trim()),
+            Self::Comment(text) => {
+                let text: String = text.chars().take(text::LONGEST_COMMENT).collect();
+                write!(f, "# {}", text.replace(char::is_control, " ").trim())
+            }
             Self::Arg { name, default: None } => write!(f, "ARG {name}"),
             Self::Arg { name, default: Some(value) } => write!(f, "ARG {name}={}", word(value)),
             Self::FromScratch => f.write_str("FROM scratch"),
@@ -143,8 +146,11 @@ impl Display for Instruction {
             Self::User(user) => write!(f, "USER {}", argument(user)),
             Self::Workdir(path) => write!(f, "WORKDIR {}", argument(path)),
             Self::Expose(ports) => {
-                f.write_str("EXPOSE")?;
-                ports.iter().try_for_each(|port| write!(f, " {port}"))
+                // As many lines as it takes: a range of thousands is longer than one can be.
+                ports.chunks(text::PORTS).enumerate().try_for_each(|(line, ports)| {
+                    f.write_str(if line == 0 { "EXPOSE" } else { "\nEXPOSE" })?;
+                    ports.iter().try_for_each(|port| write!(f, " {port}"))
+                })
             }
             Self::Volume(paths) => {
                 // The words of the list are expanded like those of other instructions.

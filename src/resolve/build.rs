@@ -19,6 +19,7 @@ use crate::spec::config::{ConfigTable, HealthcheckTable, Transport, Words};
 use crate::spec::document::{Files, Table, entry};
 use crate::spec::image::{FileTable, ImageTable, OptionalVariant, TagsTable};
 use crate::spec::values::{EnvSpec, OwnerSpec};
+use crate::suggest::closest;
 use crate::tags::{Level, TagRules};
 
 /// Makes a draft of what was read; a broken one when it has no name, version or base to go on with. None when not
@@ -272,7 +273,13 @@ impl Maker<'_, '_> {
         }
         if let Some(signal) = spec.stop_signal.as_deref().filter(|signal| !is_signal(signal)) {
             let message = format!("`{signal}` is not a signal, such as SIGTERM or 15");
-            self.error(&["config", "stop_signal"], "spec.value", message);
+            let near = closest(signal.strip_prefix("SIG").unwrap_or(signal), SIGNALS.iter().copied());
+            let diagnostic = Diagnostic::error("spec.value", message);
+            let diagnostic = match near {
+                Some(near) => diagnostic.help(format!("did you mean `SIG{near}`?")),
+                None => diagnostic,
+            };
+            self.report(&["config", "stop_signal"], diagnostic);
         }
         if spec.shell.as_ref().is_some_and(Vec::is_empty) {
             self.error(&["config", "shell"], "spec.value", "a shell needs at least its program");
@@ -321,6 +328,16 @@ impl Maker<'_, '_> {
         if !fits {
             let message = "a test is [\"CMD\", program, …], [\"CMD-SHELL\", line] or [\"NONE\"]";
             self.error(&path, "spec.value", message);
+        }
+        if test == ["NONE"] {
+            // What the defaults say of a check is about none: the builders leave it out as well.
+            return Some(Healthcheck {
+                test,
+                interval: None,
+                timeout: None,
+                start_period: None,
+                retries: None,
+            });
         }
         Some(Healthcheck {
             test,
@@ -425,13 +442,22 @@ impl Maker<'_, '_> {
     }
 }
 
+/// The signals of Linux, without `SIG`, as Docker knows them: an engine refuses any other when it builds.
+const SIGNALS: [&str; 36] = [
+    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE",
+    "POLL", "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP",
+    "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ",
+];
+
+/// Whether Docker knows this signal: a number, a name, or a real-time one such as `SIGRTMIN+3`.
 fn is_signal(text: &str) -> bool {
-    let number = text.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number));
-    let name = text.strip_prefix("SIG").is_some_and(|name| {
-        !name.is_empty()
-            && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"+-".contains(&b))
-    });
-    number && text.bytes().all(|b| b.is_ascii_digit()) || name
+    let number = |text: &str, most: u8| {
+        let digits = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+        digits && text.parse::<u8>().is_ok_and(|number| (1..=most).contains(&number))
+    };
+    let Some(name) = text.strip_prefix("SIG") else { return number(text, 64) };
+    let above = |(start, most)| name.strip_prefix(start).is_some_and(|distance| number(distance, most));
+    SIGNALS.contains(&name) || [("RTMIN+", 15), ("RTMAX-", 14)].into_iter().any(above)
 }
 
 fn ports(exposed: Vec<crate::spec::config::Exposed>) -> Vec<Port> {

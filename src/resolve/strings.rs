@@ -8,7 +8,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use toml::de::DeValue;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::spec::document::{self, Files, Table};
+use crate::spec::document::{self, Files, NUL, Table};
 use crate::suggest::closest;
 
 /// What templates see. Nothing else of the environment leaks in.
@@ -151,7 +151,12 @@ impl Strings {
         };
         match compiled.eval(context.clone()) {
             Ok(value) if value.is_undefined() => Err(undefined()),
-            Ok(value) => Ok(value.to_string()),
+            Ok(value) => {
+                let text = value.to_string();
+                // An escape within the expression makes one that the file does not show.
+                let nul = || Problem { message: format!("`{{{{ {source} }}}}`: {NUL}"), help: None };
+                if text.contains('\0') { Err(nul()) } else { Ok(text) }
+            }
             Err(error) if error.kind() == ErrorKind::UndefinedError => Err(undefined()),
             Err(error) => Err(problem(&error)),
         }

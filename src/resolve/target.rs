@@ -13,6 +13,20 @@ pub fn normalised(written: &str) -> Result<(String, bool), String> {
     Ok((format!("/{}", parts.join("/")), into || parts.is_empty()))
 }
 
+/// Why nothing can be placed at a path, if so.
+#[must_use]
+pub fn refused(path: &str) -> Option<String> {
+    path.split('/').find_map(|name| match () {
+        () if name.starts_with(".wh.") => {
+            Some(format!("the target `{path}`: in an image a name that begins with `.wh.` takes a file away"))
+        }
+        () if name.len() > 255 => {
+            Some(format!("the target `{path}` has a name of {} bytes: 255 are possible", name.len()))
+        }
+        () => None,
+    })
+}
+
 /// `name` below `folder`.
 #[must_use]
 pub fn below(folder: &str, name: &str) -> String {
@@ -36,6 +50,19 @@ mod tests {
         }
         for bad in ["", "etc", "./etc", "/a/../b", "/.."] {
             assert!(normalised(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn names_that_no_image_holds_are_refused() {
+        for (path, refusal) in [
+            ("/etc/.wh.motd", true),
+            ("/.wh..wh..opq/x", true),
+            ("/etc/.whence", false),
+            (&format!("/{}", "n".repeat(255)), false),
+            (&format!("/a/{}/b", "é".repeat(128)), true),
+        ] {
+            assert_eq!(refused(path).is_some(), refusal, "{path}");
         }
     }
 }

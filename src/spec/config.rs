@@ -29,6 +29,7 @@ pub struct ConfigTable {
     /// The shell for shell-form entrypoint and cmd.
     pub shell: Option<Vec<String>>,
     /// The health check.
+    #[serde(deserialize_with = "super::table::some")]
     pub healthcheck: Option<HealthcheckTable>,
 }
 

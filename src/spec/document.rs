@@ -15,6 +15,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 /// The longest file that is read, in bytes. A spec is written by hand; what is longer is a mistake.
 pub const MAX_BYTES: usize = 1 << 20;
 
+/// What is said of a text with a NUL in it.
+pub const NUL: &str = "no text may contain the character NUL";
+
 /// How far the spans of golden.toml are moved up.
 const ABOVE: usize = 1 << 24;
 
@@ -118,9 +121,7 @@ pub fn string(span: Range<usize>, text: String) -> Value<'static> {
 }
 
 fn refuse_nul(table: &Table<'_>, files: &Files, found: &mut Diagnostics) {
-    let tell = |span: &Range<usize>| {
-        files.at(Diagnostic::error("spec.nul", "no text may contain the character NUL"), span, "")
-    };
+    let tell = |span: &Range<usize>| files.at(Diagnostic::error("spec.nul", NUL), span, "");
     for (key, value) in table {
         if key.get_ref().contains('\0') {
             found.push(tell(&key.span()));

@@ -19,22 +19,29 @@ use crate::tags::{Latest, Level, Rebuild, Variant};
 #[schemars(title = "image.toml", extend("required" = ["image"]))]
 pub struct ImageSpec {
     /// What it is, and what it is built on.
+    #[serde(deserialize_with = "super::table::some")]
     pub image: Option<ImageTable>,
     /// Labels; `false` drops one that comes from the defaults or would be filled in.
     pub labels: IndexMap<String, LabelSpec>,
     /// Environment, in this order.
     pub env: IndexMap<String, EnvSpec>,
     /// The OCI image config.
+    #[serde(deserialize_with = "super::table::one")]
     pub config: ConfigTable,
     /// Certificates.
+    #[serde(deserialize_with = "super::table::one")]
     pub certs: CertsTable,
     /// Packages of the family's manager.
+    #[serde(deserialize_with = "super::table::one")]
     pub packages: PackagesTable,
     /// Files to place into the image.
+    #[serde(deserialize_with = "super::table::list")]
     pub files: Vec<FileTable>,
     /// Steps to run, in order.
+    #[serde(deserialize_with = "super::table::list")]
     pub run: Vec<RunTable>,
     /// Rules for tags.
+    #[serde(deserialize_with = "super::table::one")]
     pub tags: TagsTable,
     /// One image for each combination of its axes.
     pub matrix: MatrixTable,

@@ -13,6 +13,7 @@ pub mod matrix;
 pub mod places;
 pub mod policy;
 pub mod schema;
+mod table;
 pub mod typed;
 pub mod values;
 pub mod workspace;

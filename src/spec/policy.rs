@@ -12,14 +12,19 @@ pub struct Policy {
     /// Labels that every image must have, with a value that is not empty.
     pub required_labels: Vec<String>,
     /// What the values of labels must look like.
+    #[serde(deserialize_with = "super::table::named")]
     pub labels: BTreeMap<String, LabelPolicy>,
     /// Which bases are allowed.
+    #[serde(deserialize_with = "super::table::one")]
     pub base: BasePolicy,
     /// Limits on the runtime config.
+    #[serde(deserialize_with = "super::table::one")]
     pub config: ConfigPolicy,
     /// Limits on the environment.
+    #[serde(deserialize_with = "super::table::one")]
     pub env: EnvPolicy,
     /// Limits on certificates.
+    #[serde(deserialize_with = "super::table::one")]
     pub certs: CertsPolicy,
     /// How bad a broken rule is, by the rule's id; each rule has its own default.
     pub severity: BTreeMap<String, Level>,
@@ -80,6 +85,7 @@ pub struct ConfigPolicy {
     pub deny_root: bool,
     /// The ports that may be exposed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::table::some")]
     pub ports: Option<PortRange>,
 }
 

@@ -145,6 +145,10 @@ fn explain(
 
 /// serde's words for types in those of TOML.
 fn in_toml(message: &str) -> String {
+    // What is said where one word of a few is expected.
+    if message == "wanted string or table" {
+        return "invalid type, expected a string".to_owned();
+    }
     let Some((found, expected)) = message.split_once(", expected ") else { return message.to_owned() };
     let found = found.replace("sequence", "list").replace("map", "table").replace("floating point", "float");
     let expected = match expected {

@@ -291,11 +291,18 @@ impl FromStr for Interval {
         let mut rest = text;
         let mut nanoseconds: u64 = 0;
         while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(refuse)?;
-            let number: u64 = rest[..digits].parse().map_err(|_| refuse())?;
+            let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(refuse)?;
+            let (whole, fraction) = rest[..digits].split_once('.').unwrap_or((&rest[..digits], ""));
+            if whole.is_empty() && fraction.is_empty() {
+                return Err(refuse());
+            }
+            // What is beyond a nanosecond of the largest unit counts as nothing.
+            let fraction = &fraction[..fraction.len().min(15)];
+            let scale = fraction.bytes().fold(1_u128, |scale, _| scale * 10);
+            let number: u128 = format!("{whole}{fraction}").parse().map_err(|_| refuse())?;
             let after = &rest[digits..];
             let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-            let unit: u64 = match &after[..end] {
+            let unit: u128 = match &after[..end] {
                 "ns" => 1,
                 "us" | "µs" => 1_000,
                 "ms" => 1_000_000,
@@ -304,7 +311,8 @@ impl FromStr for Interval {
                 "h" => 3_600 * 1_000_000_000,
                 _ => return Err(refuse()),
             };
-            let part = number.checked_mul(unit).ok_or_else(refuse)?;
+            let part = number.checked_mul(unit).ok_or_else(refuse)? / scale;
+            let part = u64::try_from(part).map_err(|_| refuse())?;
             nanoseconds = nanoseconds.checked_add(part).ok_or_else(refuse)?;
             rest = &after[end..];
         }
@@ -325,12 +333,32 @@ mod tests {
 
     #[test]
     fn durations_are_those_of_go() {
-        for (text, milliseconds) in
-            [("30s", 30_000), ("1m30s", 90_000), ("500ms", 500), ("2h", 7_200_000), ("0s", 0)]
-        {
+        for (text, milliseconds) in [
+            ("30s", 30_000),
+            ("1m30s", 90_000),
+            ("500ms", 500),
+            ("2h", 7_200_000),
+            ("0s", 0),
+            ("1.5s", 1_500),
+            (".5m1.s", 31_000),
+            ("0.25000000000000000000000h", 900_000),
+        ] {
             assert_eq!(text.parse(), Ok(Interval(Duration::from_millis(milliseconds))), "{text}");
         }
-        for bad in ["", "30", "s", "30 s", "-1s", "1d", "1us", "99999999999999h", "18446744073709551615s"] {
+        for bad in [
+            "",
+            "30",
+            "s",
+            ".s",
+            "1.2.3s",
+            "1.5",
+            "30 s",
+            "-1s",
+            "1d",
+            "1us",
+            "99999999999999h",
+            "18446744073709551615s",
+        ] {
             assert!(bad.parse::<Interval>().is_err(), "{bad:?} was taken");
         }
     }

@@ -18,16 +18,21 @@ use crate::reference::Host;
 #[schemars(title = "golden.toml")]
 pub struct WorkspaceSpec {
     /// Where images and templates are.
+    #[serde(deserialize_with = "super::table::one")]
     pub workspace: WorkspaceTable,
     /// `{{ vars.NAME }}` in any string.
     pub vars: IndexMap<String, String>,
     /// Destinations.
+    #[serde(deserialize_with = "super::table::list")]
     pub registry: Vec<RegistryTable>,
     /// Engines to build with.
+    #[serde(deserialize_with = "super::table::list")]
     pub engine: Vec<EngineTable>,
     /// Tables of image.toml that are merged under each image's.
+    #[serde(deserialize_with = "super::table::one")]
     pub defaults: DefaultsTable,
     /// What images must look like.
+    #[serde(deserialize_with = "super::table::one")]
     pub policy: Policy,
 }
 
@@ -117,15 +122,21 @@ pub struct DefaultsTable {
     /// Environment.
     pub env: IndexMap<String, EnvSpec>,
     /// The OCI image config.
+    #[serde(deserialize_with = "super::table::one")]
     pub config: ConfigTable,
     /// Certificates, before each image's own.
+    #[serde(deserialize_with = "super::table::one")]
     pub certs: CertsTable,
     /// Packages, before each image's own.
+    #[serde(deserialize_with = "super::table::one")]
     pub packages: PackagesTable,
     /// Files, before each image's own.
+    #[serde(deserialize_with = "super::table::list")]
     pub files: Vec<FileTable>,
     /// Steps, before each image's own.
+    #[serde(deserialize_with = "super::table::list")]
     pub run: Vec<RunTable>,
     /// Rules for tags.
+    #[serde(deserialize_with = "super::table::one")]
     pub tags: TagsTable,
 }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
+use super::state::State;
 use super::{certificates, discover};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::oci::{Content, layout};
 use crate::reference::Digest;
 use crate::resolve::draft::{Draft, FileWish, LayoutWish, Place, TrustWish, Wanted};
-use crate::resolve::image::{Base, Certificate, FileEntry, FileKind, Layout};
+use crate::resolve::image::{Base, Certificate, FileEntry, FileKind, Layout, Owner};
 use crate::resolve::target;
 use crate::spec::base::LayoutSpec;
 
@@ -48,7 +49,10 @@ impl<'a> Assets<'a> {
     pub fn fill(&mut self, draft: &mut Draft, found: &mut Diagnostics) {
         let mut files = Vec::new();
         for wish in &draft.files {
-            match self.file(wish) {
+            let placed = self.file(wish);
+            let refused =
+                |entries: &Vec<FileEntry>| entries.iter().find_map(|entry| target::refused(&entry.path));
+            match placed.and_then(|entries| refused(&entries).map_or(Ok(entries), Err)) {
                 Ok(entries) => files.extend(entries),
                 Err(message) => found.push(at(Diagnostic::error("spec.file", message), &wish.place)),
             }
@@ -166,16 +170,31 @@ impl<'a> Assets<'a> {
         let mut push = |path: String, mode: u32, kind| {
             entries.push(FileEntry { path, mode, owner: wish.owner.clone(), kind });
         };
-        if target != "/" {
+        // What golden and git remember differs from machine to machine, and git's remotes may hold a token.
+        let state = State::of(self.root).path("");
+        let remembered = |item: &walkdir::DirEntry| {
+            item.depth() > 0 && (item.file_name() == ".git" || item.path() == state)
+        };
+        let items = WalkDir::new(folder).min_depth(1).sort_by_file_name().into_iter();
+        let items: Vec<_> = items
+            .filter_entry(|item| !remembered(item))
+            .collect::<Result<_, _>>()
+            .map_err(|error| format!("`{}` cannot be read: {error}", self.shown(folder)))?;
+        // A folder that is made for what lies in it, as every folder is that is missing, is not placed itself: the one
+        // that the base has stays what it is, /tmp open to all and /bin a link to usr/bin.
+        let is_placed = |empty: bool| empty || folder_mode != 0o755 || wish.owner != Owner::ROOT;
+        if target != "/" && is_placed(items.is_empty()) {
             push(target.to_owned(), folder_mode, FileKind::Directory);
         }
-        for item in WalkDir::new(folder).min_depth(1).sort_by_file_name() {
-            let item = item.map_err(|error| format!("`{}` cannot be read: {error}", self.shown(folder)))?;
+        for (number, item) in items.iter().enumerate() {
             let below = item.path().strip_prefix(folder).unwrap_or(item.path());
             let path = target::below(target, &text(below)?);
             let kind = item.file_type();
             if kind.is_dir() {
-                push(path, folder_mode, FileKind::Directory);
+                let next = items.get(number + 1);
+                if is_placed(next.is_none_or(|next| !next.path().starts_with(item.path()))) {
+                    push(path, folder_mode, FileKind::Directory);
+                }
             } else if kind.is_symlink() {
                 push(path, 0o777, FileKind::Symlink(self.link(item.path())?));
             } else {

@@ -161,7 +161,8 @@ pub fn sanitised(remote: &str) -> Option<String> {
     // scp's form: [user@]host:path. A single letter before the colon is a Windows drive.
     let (place, path) = remote.split_once(':')?;
     let host = place.rsplit('@').next()?;
-    if host.len() < 2 || host.contains('/') || path.is_empty() {
+    // `helper::address` is told by a program of the user's own what to do.
+    if host.len() < 2 || host.contains('/') || path.is_empty() || path.starts_with(':') {
         return None;
     }
     // `user:token@host:path` is no form of git's, but people write it; what stands before the second `@` is secret.
@@ -314,6 +315,7 @@ mod tests {
             ("git@example.com:team/images.git", Some("https://example.com/team/images.git")),
             ("example.com:team/images", Some("https://example.com/team/images")),
             ("ssh://git@example.com:2222/team/images.git", Some("https://example.com/team/images.git")),
+            ("ext::sh -c touch% /x", None),
             ("https://user:token@example.com:port/team/images.git", None),
             ("oauth2:token@example.com:team/images.git", None),
             ("file:///srv/git/images", None),

@@ -107,7 +107,8 @@ fn add(root: &Path, file: &Path, sources: &mut SourceMap, found: &mut Diagnostic
         return;
     }
     match super::fs::read(&path).map(String::from_utf8) {
-        Ok(Ok(text)) => sources.insert(file, text),
+        // Columns are counted as editors show them, without the mark that some of them write first.
+        Ok(Ok(text)) => sources.insert(file, text.trim_start_matches('\u{feff}')),
         Ok(Err(error)) => {
             let at = error.utf8_error().valid_up_to();
             sources.insert(file, String::from_utf8_lossy(error.as_bytes()).into_owned());

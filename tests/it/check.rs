@@ -52,6 +52,15 @@ fn json_and_annotations_are_data() {
 }
 
 #[test]
+fn the_mark_that_some_editors_write_first_is_no_column() {
+    let golden = Golden::new().workspace("\u{feff}[vras]\n").image("a", &format!("\u{feff}{FINE}"));
+    let run = golden.run(&["check"]).exit(2);
+    assert!(run.stderr.contains(" --> golden.toml:1:2\n"), "{}", run.stderr);
+    golden.write("golden.toml", "\u{feff}");
+    golden.run(&["check"]).exit(0);
+}
+
+#[test]
 fn odd_files_are_refused() {
     let long = format!("{FINE}[labels]\nlong = \"{}\"\n", "x".repeat(10 << 20));
     let not_utf8 = [FINE.as_bytes(), b"# \xff\xfe\n"].concat();

@@ -320,6 +320,42 @@ target = "/usr/local/bin/"
     equal("meeting-child", &golden);
 }
 
+/// What lies in a folder goes into the folder that the base has, be it a link; only what is missing is made.
+#[test]
+fn folders_of_the_base_stay_what_they_are() {
+    let base = format!("{:?}", services::base_debian());
+    let rest = "[[files]]\nsource = \"tree\"\ntarget = \"/\"\n\
+                [[files]]\nsource = \"tools\"\ntarget = \"/lib/\"\nmode = \"0755\"\n\
+                [[files]]\nsource = \"tools\"\ntarget = \"/opt/\"\nowner = \"7:8\"\n";
+    let golden = workspace()
+        .image("subject", &image("into-folders", &base, rest))
+        .file("subject/tree/bin/in-bin", "")
+        .file("subject/tree/tmp/in-tmp", "")
+        .file("subject/tree/root/in-root", "")
+        .file("subject/tree/new/er/file", "")
+        .file("subject/tools/tool", "");
+    std::fs::create_dir_all(golden.path().join("subject/tree/new/empty")).unwrap();
+    equal("into-folders", &golden);
+    let files = seen(&golden, "into-folders", "embedded").files;
+    let look = |path: &str| {
+        let file = &files[path];
+        format!("{} {:o} {:?}", file.kind, file.mode, file.owner)
+    };
+    for (path, expected) in [
+        ("bin", "l 777 (0, 0)"),
+        ("usr/bin/in-bin", "f 644 (0, 0)"),
+        ("usr/lib/tool", "f 755 (0, 0)"),
+        ("tmp", "d 1777 (0, 0)"),
+        ("root", "d 700 (0, 0)"),
+        ("new", "d 755 (0, 0)"),
+        ("new/er", "d 755 (0, 0)"),
+        ("new/empty", "d 755 (0, 0)"),
+        ("opt", "d 755 (7, 8)"),
+    ] {
+        assert_eq!(look(path), expected, "{path}");
+    }
+}
+
 /// A root, as PEM.
 fn root(name: &str) -> String {
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();

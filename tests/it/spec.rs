@@ -96,6 +96,54 @@ fn git_and_the_time_belong_to_tags() {
 }
 
 #[test]
+fn a_check_that_is_switched_off_has_no_times() {
+    let inputs = |check: &str| {
+        let off = format!("{FINE}[config]\nhealthcheck = {{ {check} }}\n");
+        let golden = Golden::new().workspace("").image("a", &off).env("DOCKER_HOST", "unix:///nowhere");
+        let json: Value =
+            serde_json::from_str(&golden.run(&["plan", "--format", "json"]).exit(0).stdout).unwrap();
+        json["images"][0]["inputs"].as_str().unwrap().to_owned()
+    };
+    let off = inputs("test = [\"NONE\"]");
+    assert_eq!(inputs("test = [\"NONE\"], interval = \"3s\", timeout = \"1s\", retries = 2"), off);
+    assert_ne!(inputs("test = [\"CMD\", \"x\"]"), off);
+}
+
+#[test]
+fn what_golden_and_git_remember_is_no_file_of_an_image() {
+    let golden = Golden::new()
+        .workspace("")
+        .file("image.toml", format!("{FINE}[[files]]\nsource = \".\"\ntarget = \"/all\"\n"))
+        .file("app/main", "");
+    let inputs = || {
+        let json = golden.run(&["plan", "--engine", "embedded", "--format", "json"]).exit(0).stdout;
+        let json: Value = serde_json::from_str(&json).unwrap();
+        json["images"][0]["inputs"].as_str().unwrap().to_owned()
+    };
+    let before = inputs();
+    golden.run(&["build", "--engine", "embedded"]).exit(0);
+    assert_eq!(inputs(), before, "after a build");
+    golden.write(".git/config", "url = https://token@example.com/");
+    golden.write("app/.git", "gitdir: ../.git/modules/app");
+    assert_eq!(inputs(), before, "in a repository");
+    golden.write("app/other", "");
+    assert_ne!(inputs(), before);
+}
+
+#[test]
+fn names_that_no_image_holds_are_told_at_their_place() {
+    let long = "n".repeat(256);
+    for target in ["/etc/.wh.motd", &format!("/{long}/x")] {
+        let text = format!("{FINE}[[files]]\ncontent = \"x\"\ntarget = \"{target}\"\n");
+        let run = Golden::new().workspace("").image("a", &text).run(&["check"]).exit(2);
+        assert!(run.stderr.contains("a/image.toml:6:11"), "{}", run.stderr);
+    }
+    let text = format!("{FINE}[[files]]\nsource = \"tree\"\ntarget = \"/\"\n");
+    let golden = Golden::new().workspace("").image("a", &text).file("a/tree/.wh.etc", "");
+    assert!(golden.run(&["check"]).exit(2).stderr.contains("`/.wh.etc`"));
+}
+
+#[test]
 fn no_template_sees_the_environment() {
     let golden = Golden::new().workspace("").env("SECRET", "hunter2");
     for expression in ["env.SECRET", "SECRET", "environ", "self", "context", "debug()", "range(3).__class__"]
@@ -120,6 +168,19 @@ fn schemas_and_the_parser_agree() {
             let table = wrong.pointer_mut(&path).unwrap().as_object_mut().unwrap();
             table.insert("no_such_key".to_owned(), serde_json::json!({ "x": [[]] }));
             assert!(fits(&schema, &schema, &wrong).is_err(), "{file}: {path} takes unknown keys");
+        }
+        // A list is no table, not even one of what the table's keys would have.
+        for path in tables(&value).iter().filter(|path| !path.is_empty()) {
+            let mut wrong = value.clone();
+            *wrong.pointer_mut(path).unwrap() = serde_json::json!([]);
+            assert!(fits(&schema, &schema, &wrong).is_err(), "{file}: {path} takes a list");
+            let text = toml::to_string(&wrong).unwrap();
+            let golden = match file {
+                "image" => Golden::new().workspace("").image("a", &text),
+                _ => Golden::new().workspace(&text).image("a", FINE),
+            };
+            let run = golden.run(&["check"]).exit(2);
+            assert!(run.stderr.contains("invalid type: list, expected a "), "{file}: {path}: {}", run.stderr);
         }
     }
 }

@@ -86,6 +86,15 @@ impl Job<'_> {
             let why = format!("it was {} and is {} by now", id.short(), image.id.short());
             return Err(no_base(&reference.to_string(), why));
         }
+        // Builders take a base that is for one platform alone whatever is asked for; BuildKit calls the result what was
+        // wanted all the same.
+        let other = |wanted: &&Platform| {
+            (&wanted.os, &wanted.architecture) != (&image.platform.os, &image.platform.architecture)
+        };
+        if let Some(wanted) = platform.filter(other) {
+            let why = format!("it is not for {wanted}; it is for {}", image.platform);
+            return Err(no_base(&reference.to_string(), why));
+        }
         Ok(Some((reference.to_string(), image)))
     }
 

@@ -27,7 +27,30 @@ fn what_one_line_cannot_hold_is_told() {
     assert!(!Instruction::holds(&"x".repeat(60_001)));
     assert!(!Instruction::holds_key("a=b"));
     assert!(Instruction::holds_key("a b"));
+    assert!(!Instruction::holds_key(&"k".repeat(7_001)));
     assert_eq!(label("a\r\nb\n"), "LABEL k=\"a${GOLDEN_CR}${GOLDEN_LF}b${GOLDEN_LF}\"");
+}
+
+#[test]
+fn no_line_is_longer_than_a_builder_reads() {
+    let name = "\"".repeat(7_000);
+    assert!(Instruction::holds_key(&name));
+    let label = Instruction::Label { key: name, value: Piece::of(&"$".repeat(60_000)) }.to_string();
+    let comment = Instruction::Comment("é".repeat(100_000)).to_string();
+    for line in label.lines().chain(comment.lines()) {
+        assert!(line.len() < 65_535, "a line of {}", line.len());
+    }
+}
+
+#[test]
+fn thousands_of_ports_take_several_lines() {
+    let port = |number| Port { number, protocol: crate::resolve::image::Protocol::Sctp };
+    let expose =
+        |ports: std::ops::RangeInclusive<u16>| Instruction::Expose(ports.map(port).collect()).to_string();
+    assert_eq!(expose(8000..=8001), "EXPOSE 8000/sctp 8001/sctp");
+    let all = expose(1..=u16::MAX);
+    assert!(all.lines().all(|line| line.starts_with("EXPOSE ") && line.len() <= 65_000));
+    assert_eq!(all.split(' ').filter(|word| word.contains("/sctp")).count(), 65_535);
 }
 
 #[test]

@@ -5,6 +5,15 @@ use super::Piece;
 
 /// The longest text that an instruction holds on one line: the oldest parsers stop at lines of 64 KiB.
 pub(super) const LONGEST: usize = 60_000;
+/// The longest name of a label that stands before its value, with every character of it escaped.
+pub(super) const LONGEST_KEY: usize = 7_000;
+
+/// The longest comment, in characters.
+pub(super) const LONGEST_COMMENT: usize = 1_000;
+
+/// The most ports that one line holds, `65535/sctp` the longest of them.
+pub(super) const PORTS: usize = LONGEST / 11;
+
 /// Where a long line is continued on the next one.
 const FOLD: usize = 50_000;
 

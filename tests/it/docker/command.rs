@@ -65,6 +65,24 @@ fn a_socket_that_may_not_be_used_is_told_apart() {
 }
 
 #[test]
+fn a_base_for_another_platform_is_refused_by_both_builders() {
+    for buildkit in ["1", "0"] {
+        let text = format!(
+            "[image]\nname = \"{}\"\nversion = \"1.0.0\"\nbase = \"{}\"\nplatforms = [\"linux/arm64\"]\n",
+            unique(),
+            services::base_busybox()
+        );
+        let golden = Golden::new()
+            .workspace("")
+            .image("app", &text)
+            .env("DOCKER_HOST", services::docker_host())
+            .env("DOCKER_BUILDKIT", buildkit);
+        let run = golden.run(&["build", "--engine", "docker"]).exit(1);
+        assert!(run.stderr.contains("it is not for linux/arm64; it is for linux/amd64"), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn a_failing_step_is_shown_with_its_last_lines() {
     for buildkit in ["1", "0"] {
         let name = unique();
