@@ -72,6 +72,24 @@ impl Existing {
         self.held.iter().filter(of).filter_map(number).max().unwrap_or(0)
     }
 
+    /// The variants that the repository has, as far as its tags tell: beside `1.2.3-NAME` stands a bare `NAME`, or
+    /// `1.2-NAME` or `1-NAME`, which no pre-release has.
+    #[must_use]
+    pub fn variants(&self) -> BTreeSet<Variant> {
+        let has = |text: &str| self.tags.iter().any(|tag| tag.as_str() == text);
+        let mut variants = BTreeSet::new();
+        for text in self.tags.iter().map(Tag::as_str) {
+            for (at, _) in text.match_indices('-') {
+                let (Some(version), name) = (read(&text[..at]), &text[at + 1..]) else { continue };
+                let Version { major, minor, .. } = version;
+                if has(name) || has(&format!("{major}.{minor}-{name}")) || has(&format!("{major}-{name}")) {
+                    variants.extend(name.parse());
+                }
+            }
+        }
+        variants
+    }
+
     /// Whether the repository has a variant of this name, as far as its tags tell: `1.2.3-NAME` beside a bare `NAME`.
     #[must_use]
     pub fn has_variant(&self, name: &str) -> bool {
@@ -83,7 +101,8 @@ impl Existing {
 }
 
 /// A withdrawn `1.2.3` takes `1.2.3_x` with it; one with build metadata means only that.
-pub(super) fn is_withdrawn(version: &Version, withdrawn: &[Version]) -> bool {
+#[must_use]
+pub fn is_withdrawn(version: &Version, withdrawn: &[Version]) -> bool {
     withdrawn
         .iter()
         .any(|gone| gone == version || (gone.build.is_empty() && gone.cmp_precedence(version).is_eq()))
@@ -161,5 +180,13 @@ mod tests {
         let existing = Existing::new(&tags, None, &[]);
         assert!(existing.has_variant("alpine"));
         assert!(!existing.has_variant("slim"));
+        let all = |tags: &str| {
+            let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
+            let found = Existing::new(&tags, None, &[]).variants();
+            found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(all("1.2.3-alpine alpine 1.2.3-slim slimmer 1.2.3 1.2 1 latest"), "alpine");
+        assert_eq!(all("1.2.3-alpine3.20 1.2-alpine3.20 1.2.3_r1-slim-x 1-slim-x"), "alpine3.20 slim-x");
+        assert_eq!(all("1.2.3-rc.1 1.2.3-rc.2 1.2 edge"), "");
     }
 }
