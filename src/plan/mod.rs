@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::reference::{Digest, Repository, RepositoryPath};
 use crate::render::{PinnedBase, Recipe};
-use crate::resolve::Destination;
+use crate::resolve::{Destination, ResolvedImage};
 use crate::snapshot::{Observed, Published};
 use crate::tags::{self, Rebuild, TagError, Variant};
 
@@ -282,6 +282,12 @@ impl<'a> State<'a> {
         let existing = tags::Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
         Self { repository: repository.clone(), existing, revisions, published, standing }
     }
+
+    /// Whether it has the tag that golden gives a version: one that somebody called `v1.2.3` may have only that.
+    fn has_tag_of(&self, version: &Version, image: &ResolvedImage) -> bool {
+        let out = tags::fan_out(version, image.variant.as_ref(), &image.tags);
+        out.is_ok_and(|out| self.existing.has(out.full()))
+    }
 }
 
 /// Build, skip, copy or refuse, and the version to publish.
@@ -321,8 +327,10 @@ fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, parents: &Parents)
         }
         Some((version, published, state)) => {
             let because = vec![format!("{version} is published with the same inputs")];
-            let everywhere =
-                states.iter().all(|state| matches!(&state.standing, Standing::Same(v, _) if v == version));
+            let everywhere = states.iter().all(|state| {
+                matches!(&state.standing, Standing::Same(v, _) if v == version)
+                    && state.has_tag_of(version, image)
+            });
             let (from, digest) = (state.repository.clone(), published.digest.clone());
             let step = if everywhere { Step::Skip { because } } else { Step::Copy { from, digest, because } };
             (version.clone(), step)
