@@ -100,11 +100,18 @@ pub async fn image(
     let version =
         current(&subject.version, &all).map_or_else(|| subject.version.clone(), |held| held.version.clone());
     let out = tags::fan_out(&version, variant, rules)?;
+    let gone = tags::is_withdrawn(&version, &rules.withdrawn);
     let counted = Existing::new(&list, variant, &rules.withdrawn);
     let moves = tags::decide(&out, &counted, rules, Standing::Same);
     let wanted = moves
         .iter()
-        .filter(|decided| subject.complete || decided.role == Role::Full || all.has(&decided.tag));
+        .filter(|decided| {
+            // What stays with a higher version may never have been made.
+            let may_lack = !subject.complete || matches!(decided.action, Action::Keep { .. });
+            decided.role == Role::Full || !may_lack || all.has(&decided.tag)
+        })
+        // Extra tags follow whatever is published, and a withdrawn version is not.
+        .filter(|decided| decided.role != Role::Extra || !gone);
     let read = stream::iter(wanted).map(async |decided| {
         Ok::<_, Error>((decided, registry.get_manifest(&repository.path, &Target::from(&decided.tag)).await?))
     });
