@@ -69,9 +69,72 @@ fn a_rollback_holds_when_its_line_is_taken_over() {
     // With it, 1.2.3 is not published any more, and 1.2.4 takes the tags.
     let refused = app.version("1.2.3", "me", run.stdout.trim()).run(&["build", "--push"], 4);
     assert!(refused.stderr.contains("out of `withdrawn`"), "{}", refused.stderr);
+    app.run(&["verify"], 0);
+    let plan = app.run(&["plan"], 4);
+    assert!(plan.stdout.contains("keep    latest  1.2.3 is withdrawn"), "{}", plan.stdout);
+    let back = app.run(&["rollback", &app.name, "--to", "1.2.3"], 0);
+    assert_eq!(back.stdout, "withdrawn = []\n", "what the tags are on counts again");
+    app.run(&["rollback", &app.name, "--to", "1.2.2"], 0);
     app.version("1.2.2", "me", run.stdout.trim()).run(&["build", "--push"], 0);
     app.run(&["verify"], 0);
     app.version("1.2.4", "me", run.stdout.trim()).run(&["build", "--push"], 0);
+    app.run(&["verify"], 0);
+}
+
+#[test]
+fn extra_tags_are_rolled_back_with_the_rest() {
+    let app = App::new();
+    let tags = "extra = [\"edge\", \"next\"]";
+    app.version("1.2.2", "me", tags).run(&["build", "--push"], 0);
+    app.version("1.2.3", "me", "extra = [\"edge\"]").run(&["build", "--push"], 0);
+    app.version("2.0.0-rc.1", "me", "extra = [\"next\"]").run(&["build", "--push"], 0);
+    app.version("1.2.3", "me", tags).run(&["rollback", &app.name, "--to", "1.2.2"], 0);
+    let digest = |tag: &str| crate::support::curl::digest(&format!("e2e/{}", app.name), tag).unwrap();
+    assert_eq!(digest("edge"), digest("1.2.2"));
+    assert_eq!(digest("next"), digest("2.0.0-rc.1"), "a pre-release is not rolled back");
+    // An extra tag is the last that a publish moves, and so it tells the next run what is behind.
+    app.version("1.2.3", "me", "extra = [\"edge\"]");
+    let plan = app.run(&["plan"], 0);
+    assert!(app.shown(&plan).contains("move  latest"), "{}", plan.stdout);
+}
+
+#[test]
+fn a_rollback_names_the_registries_that_lack_the_version() {
+    let app = App::new();
+    let registry = |name: &str, namespace: &str| {
+        let host = services::registry();
+        format!("[[registry]]\nname = \"{name}\"\nhost = \"{host}\"\nnamespace = \"{namespace}\"\n")
+    };
+    app.golden.write("golden.toml", registry("team", "e2e") + &registry("behind", "e2e-behind"));
+    app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
+    app.version("1.2.3", "me", "").run(&["build", "--push", "--all-registries"], 0);
+    let run = app.run(&["rollback", &app.name, "--to", "1.2.2", "--all-registries"], 0);
+    let lacks = format!("e2e-behind/{} has no version 1.2.2; its tags stay where they are", app.name);
+    assert!(run.stderr.contains(&lacks), "{}", run.stderr);
+    app.run(&["rollback", &app.name, "--to", "1.2.1", "--all-registries"], 1);
+}
+
+#[test]
+fn a_tag_that_is_kept_and_was_never_made_is_no_difference() {
+    let app = App::new();
+    app.version("2.0.0", "me", "latest = \"never\"").run(&["build", "--push"], 0);
+    app.version("1.2.9", "me", "").run(&["build", "--push"], 0);
+    let verify = app.run(&["verify"], 0);
+    assert!(!verify.stdout.contains("latest"), "{}", verify.stdout);
+}
+
+#[test]
+fn a_version_that_only_a_tag_with_a_v_names_gets_its_own() {
+    let app = App::new();
+    app.version("1.2.3", "me", "").run(&["build", "--push"], 0);
+    let image = format!("{}/e2e/{}", services::registry(), app.name);
+    app.run(&["promote", &format!("{image}:1.2.3"), &format!("{image}:v1.2.3")], 0);
+    app.run(&["delete", &format!("{image}:1.2.3"), "--untag", "--yes"], 0);
+    let plan = app.run(&["plan"], 0);
+    assert!(app.shown(&plan).contains("create  1.2.3"), "{}", plan.stdout);
+    app.run(&["build", "--push"], 0);
+    let run = app.run(&["build", "--push"], 0);
+    assert!(run.stdout.contains("unchanged"), "{}", run.stdout);
     app.run(&["verify"], 0);
 }
 
