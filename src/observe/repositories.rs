@@ -134,7 +134,7 @@ impl Reader<'_> {
             return Ok(Some(published(raw.digest, &config)));
         }
         let config = config_of(self.registry, self.repository, &raw).await?.unwrap_or_default();
-        self.cache.put(&raw.digest, &config)?;
+        self.cache.put(&raw.digest, &config);
         Ok(Some(published(raw.digest, &config)))
     }
 
