@@ -93,7 +93,7 @@ async fn repositories(args: &Args, context: &Context) -> Result<(Vec<Known>, Des
     for text in &named {
         match text.parse::<Reference>().map_err(Failure::usage)? {
             Reference { repository, tag: None, digest: None } => {
-                repositories.push((repository, BTreeSet::new()))
+                repositories.push((repository, BTreeSet::new()));
             }
             _ => return Err(Failure::usage(format!("`{text}` is an image, not a repository"))),
         }

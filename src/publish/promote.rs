@@ -25,7 +25,7 @@ pub enum Error {
     #[error("{0} is not there")]
     Missing(Reference),
     /// The destination has that version with other content.
-    #[error("{repository}:{tag} {because}")]
+    #[error("{repository}:{tag}: {because}")]
     Refused {
         /// The destination.
         repository: Repository,
