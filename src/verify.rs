@@ -97,11 +97,11 @@ pub async fn image(
     let list = registry.tags(&repository.path).await?;
     let variant = subject.variant.as_ref();
     let all = Existing::new(&list, variant, &[]);
-    let version =
-        current(&subject.version, &all).map_or_else(|| subject.version.clone(), |held| held.version.clone());
+    let counted = Existing::new(&list, variant, &rules.withdrawn);
+    let held = current(&subject.version, &counted).or_else(|| current(&subject.version, &all));
+    let version = held.map_or_else(|| subject.version.clone(), |held| held.version.clone());
     let out = tags::fan_out(&version, variant, rules)?;
     let gone = tags::is_withdrawn(&version, &rules.withdrawn);
-    let counted = Existing::new(&list, variant, &rules.withdrawn);
     let moves = tags::decide(&out, &counted, rules, Standing::Same);
     let wanted = moves
         .iter()

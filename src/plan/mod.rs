@@ -269,17 +269,23 @@ impl<'a> State<'a> {
         let published = seen.map_or(&NOTHING, |seen| &seen.published);
         // What is withdrawn is still there: it is only not compared with.
         let all = tags::Existing::new(tags, image.variant.as_ref(), &[]);
-        let standing = match current(&image.version, &all) {
-            None => Standing::Absent,
-            Some(held) => match published.get(&held.tag) {
-                Some(found) if found.inputs.as_ref() == Some(&recipe.inputs) => {
-                    Standing::Same(held.version.clone(), found)
-                }
-                found => Standing::Changed(held.version.clone(), found),
+        let existing = tags::Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
+        let standing = |held: &tags::Held| match published.get(&held.tag) {
+            Some(found) if found.inputs.as_ref() == Some(&recipe.inputs) => {
+                Standing::Same(held.version.clone(), found)
+            }
+            found => Standing::Changed(held.version.clone(), found),
+        };
+        let standing = match (current(&image.version, &all), current(&image.version, &existing)) {
+            (None, _) => Standing::Absent,
+            // The content of a withdrawn revision stays withdrawn; other content is compared with what counts.
+            (Some(last), Some(counts)) if last != counts => match standing(last) {
+                same @ Standing::Same(..) => same,
+                _ => standing(counts),
             },
+            (Some(last), _) => standing(last),
         };
         let revisions = all.revisions(&image.version);
-        let existing = tags::Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
         Self { repository: repository.clone(), existing, revisions, published, standing }
     }
 

@@ -111,6 +111,29 @@ fn a_workspace_that_cannot_be_written_can_be_planned_and_needs_no_second_publish
 }
 
 #[test]
+fn behind_a_withdrawn_revision_stands_the_one_that_counts() {
+    let app = App::new();
+    let revise = "rebuild = \"revise\"";
+    for owner in ["a", "b", "c"] {
+        app.version("1.2.3", owner, revise).run(&["build", "--push"], 0);
+    }
+    let run = app.run(&["rollback", &app.name, "--to", "1.2.3_r1"], 0);
+    let tags = format!("{revise}\n{}", run.stdout);
+    // What is withdrawn is not published again, under no number.
+    let plan = app.version("1.2.3", "c", &tags).run(&["plan"], 4);
+    assert!(plan.stdout.contains("1.2.3+r2 is withdrawn"), "{}", plan.stdout);
+    // The spec that made the revision before is where the registry is.
+    let plan = app.version("1.2.3", "b", &tags).run(&["plan"], 0);
+    assert!(plan.stdout.contains("skip: 1.2.3+r1 is published with the same inputs"), "{}", plan.stdout);
+    app.run(&["build", "--push"], 0);
+    app.run(&["verify"], 0);
+    // New content gets a number that nothing ever had.
+    let run = app.version("1.2.3", "d", &tags).run(&["build", "--push"], 0);
+    assert!(run.stderr.contains("1.2.3_r3"), "{}", run.stderr);
+    app.run(&["verify"], 0);
+}
+
+#[test]
 fn a_rollback_names_the_registries_that_lack_the_version() {
     let app = App::new();
     let registry = |name: &str, namespace: &str| {
