@@ -1,5 +1,6 @@
 //! From a spec to tags and back, with the real binary and a real registry: plan, build --push, verify, rollback.
 
+use crate::support::curl;
 use crate::support::publisher::fresh_name;
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::services;
@@ -89,7 +90,7 @@ fn extra_tags_are_rolled_back_with_the_rest() {
     app.version("1.2.3", "me", "extra = [\"edge\"]").run(&["build", "--push"], 0);
     app.version("2.0.0-rc.1", "me", "extra = [\"next\"]").run(&["build", "--push"], 0);
     app.version("1.2.3", "me", tags).run(&["rollback", &app.name, "--to", "1.2.2"], 0);
-    let digest = |tag: &str| crate::support::curl::digest(&format!("e2e/{}", app.name), tag).unwrap();
+    let digest = |tag: &str| curl::digest(&format!("e2e/{}", app.name), tag).unwrap();
     assert_eq!(digest("edge"), digest("1.2.2"));
     assert_eq!(digest("next"), digest("2.0.0-rc.1"), "a pre-release is not rolled back");
     // An extra tag is the last that a publish moves, and so it tells the next run what is behind.
@@ -131,6 +132,33 @@ fn behind_a_withdrawn_revision_stands_the_one_that_counts() {
     let run = app.version("1.2.3", "d", &tags).run(&["build", "--push"], 0);
     assert!(run.stderr.contains("1.2.3_r3"), "{}", run.stderr);
     app.run(&["verify"], 0);
+}
+
+#[test]
+fn a_blob_that_is_gone_is_a_difference_and_a_forced_build_brings_it_back() {
+    let app = App::new();
+    let files = "[[files]]\ncontent = \"x\"\ntarget = \"/x\"\n";
+    app.version("1.2.3", &app.name, files).run(&["build", "--push"], 0);
+    let repository = format!("e2e/{}", app.name);
+    let image = format!("{}/{repository}:latest", services::registry());
+    let run = app.run(&["inspect", &image, "--format", "json"], 0);
+    let inspected: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let lose = |blob: &serde_json::Value| {
+        let blob = format!("{repository}/blobs/{}", blob["digest"].as_str().unwrap());
+        let url = format!("http://{}/v2/{blob}", services::registry());
+        assert_eq!(curl::curl_with(&["-X", "DELETE"], "DELETE", &url).status, 202);
+    };
+    lose(&inspected["manifest"]["layers"][0]);
+    app.run(&["verify"], 0);
+    app.run(&["verify", "--deep"], 5);
+    app.run(&["build", "--push", "--force"], 0);
+    app.run(&["verify", "--deep"], 0);
+
+    lose(&inspected["manifest"]["config"]);
+    for args in [&["verify"][..], &["verify", "--deep"], &["verify", &image], &["verify", "--deep", &image]] {
+        let run = app.run(args, 5);
+        assert_eq!(run.stderr.matches("BLOB_UNKNOWN").count(), 1, "{}", run.stderr);
+    }
 }
 
 #[test]
@@ -218,7 +246,7 @@ fn references_are_verified_without_a_workspace() {
     elsewhere.run(&["verify", &format!("{reference}:latest")]).exit(0);
     let missing = elsewhere.run(&["verify", &format!("{reference}:9.9.9")]).exit(5);
     assert!(missing.stderr.contains("is not there"), "{}", missing.stderr);
-    let digest = crate::support::curl::digest(&format!("e2e/{}", app.name), "1.2.2").unwrap();
+    let digest = curl::digest(&format!("e2e/{}", app.name), "1.2.2").unwrap();
     let run = elsewhere.run(&["verify", &format!("{reference}@{digest}"), "--deep"]).exit(0);
     assert_eq!(run.stdout, format!("ok  {reference}@{digest}  {digest}\n"));
 }
