@@ -174,7 +174,9 @@ impl From<crate::plan::Error> for Failure {
         use crate::plan::Error;
         let exit = match &error {
             Error::Pin(_) => Exit::Failed,
-            Error::Render(_) | Error::Tags { .. } | Error::Repository { .. } => Exit::Usage,
+            Error::Render(_) | Error::Tags { .. } | Error::Extra { .. } | Error::Repository { .. } => {
+                Exit::Usage
+            }
         };
         Self::new(exit, error)
     }

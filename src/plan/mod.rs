@@ -16,7 +16,7 @@ use crate::reference::{Digest, Repository, RepositoryPath};
 use crate::render::{PinnedBase, Recipe};
 use crate::resolve::{Destination, ResolvedImage};
 use crate::snapshot::{Observed, Published};
-use crate::tags::{self, Rebuild, TagError, Variant};
+use crate::tags::{self, ExtraError, Rebuild, TagError, Variant};
 
 /// What would be done, image by image, parents first. This is what `plan --format json` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +152,16 @@ pub enum Error {
         /// Why.
         source: TagError,
     },
+    /// An extra tag belongs to a variant that the repository has.
+    #[error("{image}: {repository}: {source}")]
+    Extra {
+        /// The image.
+        image: String,
+        /// The repository.
+        repository: Repository,
+        /// Why.
+        source: ExtraError,
+    },
     /// A repository's name is too long.
     #[error("{image}: {source}")]
     Repository {
@@ -203,6 +213,14 @@ fn plan_image(
         .map_err(|source| Error::Repository { image: image.display(), source })?;
     let states: Vec<State<'_>> =
         repositories.iter().map(|(_, repository)| State::of(recipe, observed, repository)).collect();
+    for state in states.iter().filter(|_| !image.tags.extra.is_empty()) {
+        let variants = state.existing.sure_variants();
+        for extra in &image.tags.extra {
+            tags::check_extra(extra, None, variants.iter().map(Variant::as_str)).map_err(|source| {
+                Error::Extra { image: image.display(), repository: state.repository.clone(), source }
+            })?;
+        }
+    }
     let (publish, mut step) = choose(recipe, &states, options.force, parents);
     let mut destinations = Vec::with_capacity(states.len());
     for ((registry, _), state) in repositories.into_iter().zip(&states) {

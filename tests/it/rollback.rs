@@ -162,6 +162,23 @@ fn a_blob_that_is_gone_is_a_difference_and_a_forced_build_brings_it_back() {
 }
 
 #[test]
+fn an_extra_tag_that_a_variant_of_the_repository_holds_is_refused() {
+    let app = App::new();
+    app.version("1.2.3\"\nvariant = \"alpine", "me", "").run(&["build", "--push"], 0);
+    for extra in ["alpine", "1.2-alpine"] {
+        app.version("1.2.3", "me", &format!("extra = [\"{extra}\"]"));
+        for args in [&["plan"][..], &["build", "--push"]] {
+            let run = app.run(args, 2);
+            assert!(run.stderr.contains(&format!("extra tag `{extra}`")), "{}", run.stderr);
+        }
+    }
+    // A pre-release may have a channel of its own name, again and again.
+    app.version("1.3.0-beta", "me", "extra = [\"beta\"]").run(&["build", "--push"], 0);
+    app.version("1.4.0-beta", "me", "extra = [\"beta\"]").run(&["build", "--push"], 0);
+    app.run(&["plan"], 0);
+}
+
+#[test]
 fn a_rollback_names_the_registries_that_lack_the_version() {
     let app = App::new();
     let registry = |name: &str, namespace: &str| {
