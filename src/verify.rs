@@ -97,14 +97,21 @@ pub async fn image(
     let list = registry.tags(&repository.path).await?;
     let variant = subject.variant.as_ref();
     let all = Existing::new(&list, variant, &[]);
-    let version =
-        current(&subject.version, &all).map_or_else(|| subject.version.clone(), |held| held.version.clone());
-    let out = tags::fan_out(&version, variant, rules)?;
     let counted = Existing::new(&list, variant, &rules.withdrawn);
+    let held = current(&subject.version, &counted).or_else(|| current(&subject.version, &all));
+    let version = held.map_or_else(|| subject.version.clone(), |held| held.version.clone());
+    let out = tags::fan_out(&version, variant, rules)?;
+    let gone = tags::is_withdrawn(&version, &rules.withdrawn);
     let moves = tags::decide(&out, &counted, rules, Standing::Same);
     let wanted = moves
         .iter()
-        .filter(|decided| subject.complete || decided.role == Role::Full || all.has(&decided.tag));
+        .filter(|decided| {
+            // What stays with a higher version may never have been made.
+            let may_lack = !subject.complete || matches!(decided.action, Action::Keep { .. });
+            decided.role == Role::Full || !may_lack || all.has(&decided.tag)
+        })
+        // Extra tags follow whatever is published, and a withdrawn version is not.
+        .filter(|decided| decided.role != Role::Extra || !gone);
     let read = stream::iter(wanted).map(async |decided| {
         Ok::<_, Error>((decided, registry.get_manifest(&repository.path, &Target::from(&decided.tag)).await?))
     });
@@ -165,7 +172,14 @@ pub async fn reference(
         finding.differences.extend(deep_content(registry, repository, &raw).await?);
     }
     let Target::Tag(tag) = target else { return Ok(vec![finding]) };
-    let labels = observe::labels_of(registry, repository, &raw).await?;
+    let labels = match observe::labels_of(registry, repository, &raw).await {
+        Ok(labels) => labels,
+        Err(observe::Error::Registry(error)) if error.is_about_content() => {
+            add_unreadable(&mut finding.differences, &raw, error.to_string());
+            return Ok(vec![finding]);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let list = registry.tags(&repository.path).await?;
     let Some((version, variant)) = labels.get(VERSION).and_then(|text| release_of(tag, text, &list)) else {
         return Ok(vec![finding]);
@@ -220,14 +234,21 @@ async fn content(
     deep: bool,
 ) -> Result<Vec<Difference>, Error> {
     let mut differences = Vec::new();
+    let mut unreadable = None;
     if !subject.labels.is_empty() {
         // Every image of an index has to have them; what is no image has none.
-        let described = registry.describe(&subject.repository.path, &Target::from(&raw.digest)).await?;
-        let images = described.map(|described| described.images).unwrap_or_default();
-        let mut all: Vec<_> = images.iter().map(|image| image.config.labels()).collect();
-        if all.is_empty() {
-            all.push(BTreeMap::new());
-        }
+        let all = match registry.describe(&subject.repository.path, &Target::from(&raw.digest)).await {
+            Ok(described) => {
+                let images = described.map(|described| described.images).unwrap_or_default();
+                let all: Vec<_> = images.iter().map(|image| image.config.labels()).collect();
+                if all.is_empty() { vec![BTreeMap::new()] } else { all }
+            }
+            Err(error) if error.is_about_content() => {
+                unreadable = Some(error.to_string());
+                Vec::new()
+            }
+            Err(error) => return Err(error.into()),
+        };
         for found in all {
             for (key, expected) in
                 subject.labels.iter().filter(|(key, expected)| found.get(*key) != Some(*expected))
@@ -243,7 +264,17 @@ async fn content(
     if deep {
         differences.extend(deep_content(registry, &subject.repository, raw).await?);
     }
+    if let Some(problem) = unreadable {
+        add_unreadable(&mut differences, raw, problem);
+    }
     Ok(differences)
+}
+
+/// Says that what is below a manifest cannot be read, unless what is wrong there has been found already.
+fn add_unreadable(differences: &mut Vec<Difference>, raw: &RawManifest, problem: String) {
+    if !differences.iter().any(|difference| matches!(difference, Difference::Content { .. })) {
+        differences.push(Difference::Content { digest: raw.digest.clone(), problem });
+    }
 }
 
 /// Reads and hashes all that a manifest names.

@@ -88,7 +88,19 @@ macro_rules! ends_with_hints {
 }
 
 ends_with_hints! {
-    Usage: crate::workspace::discover::Error, crate::workspace::lock::Error, crate::resolve::select::Error;
+    Usage: crate::workspace::discover::Error, crate::resolve::select::Error;
+}
+
+impl From<crate::workspace::lock::Error> for Failure {
+    fn from(error: crate::workspace::lock::Error) -> Self {
+        use crate::workspace::lock::Error as Lock;
+        let exit = match &error {
+            Lock::File(_) => Exit::Failed,
+            Lock::Parse(_) | Lock::Entry { .. } | Lock::Version(_) => Exit::Usage,
+        };
+        let hints = error.hints();
+        Self { hints, ..Self::new(exit, error) }
+    }
 }
 
 impl From<crate::registry::Error> for Failure {
@@ -162,7 +174,9 @@ impl From<crate::plan::Error> for Failure {
         use crate::plan::Error;
         let exit = match &error {
             Error::Pin(_) => Exit::Failed,
-            Error::Render(_) | Error::Tags { .. } | Error::Repository { .. } => Exit::Usage,
+            Error::Render(_) | Error::Tags { .. } | Error::Extra { .. } | Error::Repository { .. } => {
+                Exit::Usage
+            }
         };
         Self::new(exit, error)
     }

@@ -1,5 +1,7 @@
 //! `golden prune`: delete old versions from the registry by rules of retention.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::confirm::confirm;
@@ -14,6 +16,7 @@ use crate::publish::prune::{self, Pruning, Rules};
 use crate::reference::{Reference, Repository};
 use crate::report::Format;
 use crate::report::text::count;
+use crate::tags::Variant;
 
 /// Delete old versions from the registry by rules of retention.
 ///
@@ -56,12 +59,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let age = args.older_than.as_deref().map(age).transpose()?;
     let rules = Rules { keep: args.keep.unwrap_or(0), newer_than: age.map(|age| context.now - age) };
     let (repositories, destinations) = repositories(&args, context).await?;
-    let hosts: Vec<_> = repositories.iter().map(|repository| &repository.host).collect();
+    let hosts: Vec<_> = repositories.iter().map(|(repository, _)| &repository.host).collect();
     let registries = registries::open(context, &destinations, &hosts);
 
     let mut prunings = Vec::new();
-    for repository in &repositories {
-        prunings.push(prune::examine(&registries.of(repository)?, repository, rules).await?);
+    for (repository, variants) in &repositories {
+        prunings.push(prune::examine(&registries.of(repository)?, repository, variants, rules).await?);
     }
     let number: usize = prunings.iter().map(|pruning| pruning.going().len()).sum();
     let mut deleted = Vec::new();
@@ -76,17 +79,22 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// A repository, and the variants that the workspace says it has.
+type Known = (Repository, BTreeSet<Variant>);
+
 /// Repositories are named with their host; anything else is an image of the workspace.
-async fn repositories(args: &Args, context: &Context) -> Result<(Vec<Repository>, Destinations), Failure> {
+async fn repositories(args: &Args, context: &Context) -> Result<(Vec<Known>, Destinations), Failure> {
     let is_repository = |text: &str| {
         text.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost")
     };
     let (named, images): (Vec<_>, Vec<_>) =
         args.subjects.iter().cloned().partition(|text| is_repository(text));
-    let mut repositories = Vec::new();
+    let mut repositories: Vec<Known> = Vec::new();
     for text in &named {
         match text.parse::<Reference>().map_err(Failure::usage)? {
-            Reference { repository, tag: None, digest: None } => repositories.push(repository),
+            Reference { repository, tag: None, digest: None } => {
+                repositories.push((repository, BTreeSet::new()));
+            }
             _ => return Err(Failure::usage(format!("`{text}` is an image, not a repository"))),
         }
     }
@@ -106,9 +114,12 @@ async fn repositories(args: &Args, context: &Context) -> Result<(Vec<Repository>
     for image in session.images.iter().filter(|image| selected(image.name.as_str())) {
         for destination in &session.destinations {
             let repository = destination.repository(&image.name).map_err(Failure::usage)?;
-            if !repositories.contains(&repository) {
-                repositories.push(repository);
-            }
+            let at = repositories.iter().position(|(known, _)| *known == repository);
+            let at = at.unwrap_or_else(|| {
+                repositories.push((repository, BTreeSet::new()));
+                repositories.len() - 1
+            });
+            repositories[at].1.extend(image.variant.clone());
         }
     }
     Ok((repositories, Destinations { chosen: session.destinations, registries: session.registries }))

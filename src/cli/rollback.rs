@@ -1,5 +1,7 @@
 //! `golden rollback`: put the moving tags back on an older version.
 
+use std::collections::BTreeSet;
+
 use semver::Version;
 use serde::Serialize;
 
@@ -10,7 +12,7 @@ use super::registries;
 use super::session::{Session, SessionOptions};
 use crate::publish::receipt::{Receipt, TagReceipt};
 use crate::publish::rollback::{Returned, RolledBack, decide, roll_back};
-use crate::reference::Digest;
+use crate::reference::{Digest, Repository};
 use crate::report::Format;
 use crate::report::table::Table;
 use crate::resolve::ResolvedImage;
@@ -57,12 +59,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut images: Vec<&ResolvedImage> =
         session.images.iter().filter(|image| pattern.is_match(image.name.as_str())).collect();
     // Several versions of one image share their moving tags.
-    images.dedup_by(|a, b| a.name == b.name && a.variant == b.variant);
+    let mut seen = BTreeSet::new();
+    images.retain(|image| seen.insert((&image.name, &image.variant)));
     if session.destinations.is_empty() {
         return Err(Failure::usage("no registry is named")
             .hint("add a [[registry]] to golden.toml, or give --registry"));
     }
-    let mut rows = Vec::new();
+    // Everything is read and decided before the first tag moves.
+    let mut work = Vec::new();
+    let mut without = Vec::new();
     for destination in &session.destinations {
         for image in &images {
             let repository = destination.repository(&image.name).map_err(Failure::usage)?;
@@ -70,28 +75,47 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             let tags = registry.tags(&repository.path).await?;
             let decided =
                 decide(&tags, &version, image.variant.as_ref(), &image.tags).map_err(Failure::usage)?;
-            let Some(rollback) = decided else { continue };
+            let Some(rollback) = decided else {
+                without.push(named(&repository, image));
+                continue;
+            };
             let receipt = Receipt::read(&state, &destination.name, &image.name, &rollback.to.tag)
                 .map_err(|error| Failure::new(Exit::Failed, error))?;
-            let done = roll_back(&registry, &repository, &rollback).await?;
-            if let Some(receipt) = receipt.filter(|receipt| receipt.digest == done.digest) {
-                let receipt = updated(receipt, &done);
-                receipt
-                    .write(&state, &destination.name, &image.name, &rollback.to.tag)
-                    .map_err(|error| Failure::new(Exit::Failed, error))?;
-            }
-            rows.push(Row { image: image.name.to_string(), done });
+            work.push((registry, repository, destination, *image, rollback, receipt));
         }
     }
-    if rows.is_empty() {
+    if work.is_empty() {
         let message = anyhow::anyhow!("{} has no version {version} in any registry", args.image);
         return Err(Failure::new(Exit::Failed, message).hint("`golden ls` lists what is published"));
     }
+    for without in without {
+        context
+            .events
+            .warn(None, format!("{without} has no version {version}; its tags stay where they are"));
+    }
+    let listed = images.iter().any(|image| !image.tags.withdrawn.is_empty());
+    let mut rows = Vec::with_capacity(work.len());
+    for (registry, repository, destination, image, rollback, receipt) in work {
+        let done = roll_back(&registry, &repository, &rollback).await?;
+        if let Some(receipt) = receipt.filter(|receipt| receipt.digest == done.digest) {
+            let receipt = updated(receipt, &done);
+            receipt
+                .write(&state, &destination.name, &image.name, &rollback.to.tag)
+                .map_err(|error| Failure::new(Exit::Failed, error))?;
+        }
+        rows.push(Row { image: image.name.to_string(), done });
+    }
     match context.format {
         Format::Json => context.out.json(&Document { images: rows }),
-        _ => show(&rows, context),
+        _ => show(&rows, listed, context),
     }
     Ok(Exit::Done)
+}
+
+/// A repository, and of it a variant.
+fn named(repository: &Repository, image: &ResolvedImage) -> String {
+    let variant = image.variant.as_ref().map(|variant| format!(" ({variant})"));
+    format!("{repository}{}", variant.unwrap_or_default())
 }
 
 /// A stable version, or a revision of one.
@@ -123,7 +147,8 @@ fn updated(receipt: Receipt, done: &RolledBack) -> Receipt {
     Receipt { tags: kept.into_iter().chain(moved).collect(), ..receipt }
 }
 
-fn show(rows: &[Row], context: &Context) {
+/// `listed` says that the spec withdraws something already: then the line may also be to make it shorter.
+fn show(rows: &[Row], listed: bool, context: &Context) {
     let mut withdrawn: Vec<&Version> = Vec::new();
     for Row { done, .. } in rows {
         let mut table = Table::default();
@@ -141,7 +166,7 @@ fn show(rows: &[Row], context: &Context) {
     }
     withdrawn.sort_by(|a, b| crate::tags::precedence(a, b));
     withdrawn.dedup();
-    if withdrawn.is_empty() {
+    if withdrawn.is_empty() && !listed {
         return;
     }
     context.out.message("Put this under [tags] of the image, or the next run moves the tags forward again:");

@@ -128,5 +128,12 @@ pub(super) fn end(context: &Context, result: Result<Exit, Failure>) -> ExitCode 
             failure.exit
         }
     };
+    let exit = match context.out.lost() {
+        Some(error) => {
+            context.out.error(&format!("error: stdout cannot be written: {error}"));
+            if exit == Exit::Done { Exit::Failed } else { exit }
+        }
+        None => exit,
+    };
     ExitCode::from(exit.code())
 }

@@ -80,9 +80,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let variant: Option<Variant> = variant.map(str::parse).transpose().map_err(|error| usage(&error))?;
     let existing = existing_tags(args.existing.as_deref(), context).await?;
     let existing = Existing::new(&existing, variant.as_ref(), &[]);
+    let variants = existing.variants();
     for extra in &args.extra {
-        let own = existing.has_variant(extra).then_some(extra.as_str());
-        tags::check_extra(extra, variant.as_ref(), own).map_err(|error| usage(&error))?;
+        let names = variants.iter().map(Variant::as_str);
+        tags::check_extra(extra, variant.as_ref(), names).map_err(|error| usage(&error))?;
     }
     let rules = TagRules {
         latest: args.latest.into(),

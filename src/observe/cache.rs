@@ -34,14 +34,20 @@ impl ConfigCache {
         ImageConfig::parse(&bytes).ok()
     }
 
-    /// Remembers the config of a manifest, but for its history and the names of its layers.
-    pub fn put(&self, manifest: &Digest, config: &ImageConfig) -> Result<(), Error> {
-        let Some(state) = &self.0 else { return Ok(()) };
-        state.make()?;
-        let runtime = Value::Object(config.runtime().cloned().unwrap_or_default());
-        let kept = Value::Object(Map::from_iter([("config".to_owned(), runtime)]));
-        fs::write_cached(&state.path(file(manifest)), kept.to_string().as_bytes())
+    /// Remembers the config of a manifest, but for its history and the names of its layers. In a workspace that cannot
+    /// be written it does not, and what is only read goes on.
+    pub fn put(&self, manifest: &Digest, config: &ImageConfig) {
+        if let Some(Err(error)) = self.0.as_ref().map(|state| write(state, manifest, config)) {
+            tracing::debug!(%error, "not remembered");
+        }
     }
+}
+
+fn write(state: &State, manifest: &Digest, config: &ImageConfig) -> Result<(), Error> {
+    state.make()?;
+    let runtime = Value::Object(config.runtime().cloned().unwrap_or_default());
+    let kept = Value::Object(Map::from_iter([("config".to_owned(), runtime)]));
+    fs::write_cached(&state.path(file(manifest)), kept.to_string().as_bytes())
 }
 
 fn file(manifest: &Digest) -> PathBuf {

@@ -53,9 +53,6 @@ pub enum Error {
         /// What is wrong.
         source: crate::oci::config::Error,
     },
-    /// The cache could not be written.
-    #[error(transparent)]
-    State(#[from] crate::workspace::state::Error),
 }
 
 impl Error {
@@ -71,7 +68,7 @@ impl Error {
             }
             Self::NoTag { repository, .. } => vec![format!("`golden ls {repository}` lists its tags")],
             Self::Registry(error) => error.hints(),
-            Self::Manifest { .. } | Self::Config { .. } | Self::State(_) => Vec::new(),
+            Self::Manifest { .. } | Self::Config { .. } => Vec::new(),
         }
     }
 }

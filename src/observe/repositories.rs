@@ -17,7 +17,7 @@ use crate::registry::{Registries, Registry};
 use crate::render::Recipe;
 use crate::resolve::Destination;
 use crate::snapshot::{Observed, ObservedRepository, Published};
-use crate::tags::{self, Existing, Move, Standing};
+use crate::tags::{self, Existing, Held, Move, Standing};
 
 /// How long the writing of a tag takes at the most.
 const BEING_WRITTEN: std::time::Duration = std::time::Duration::from_millis(100);
@@ -78,16 +78,36 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn read_image(&self, recipe: &Recipe, tags: &[Tag]) -> Result<BTreeMap<Tag, Published>, Error> {
-        let mut read = BTreeMap::new();
         let image = &recipe.image;
         let existing = Existing::new(tags, image.variant.as_ref(), &[]);
-        let Some(current) = plan::current(&image.version, &existing) else { return Ok(read) };
+        let counted = Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
+        let Some(last) = plan::current(&image.version, &existing) else { return Ok(BTreeMap::new()) };
+        let mut read = self.read_version(recipe, last, &existing, &counted).await?;
+        let is_ours = read.get(&last.tag).is_some_and(|found| found.inputs.as_ref() == Some(&recipe.inputs));
+        // Behind a withdrawn revision stands the one that counts.
+        if let Some(counts) = plan::current(&image.version, &counted)
+            && counts != last
+            && !is_ours
+        {
+            read.extend(self.read_version(recipe, counts, &existing, &counted).await?);
+        }
+        Ok(read)
+    }
+
+    async fn read_version(
+        &self,
+        recipe: &Recipe,
+        current: &Held,
+        existing: &Existing,
+        counted: &Existing,
+    ) -> Result<BTreeMap<Tag, Published>, Error> {
+        let mut read = BTreeMap::new();
+        let image = &recipe.image;
         // A version whose tags break the grammar is told by the plan.
         let Ok(out) = tags::fan_out(&current.version, image.variant.as_ref(), &image.tags) else {
             return Ok(read);
         };
-        let counted = Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
-        let moves = tags::decide(&out, &counted, &image.tags, Standing::Same);
+        let moves = tags::decide(&out, counted, &image.tags, Standing::Same);
         let held: BTreeSet<&Tag> =
             moves.iter().filter(|m| m.is_push() && existing.has(&m.tag)).map(|m| &m.tag).collect();
         let last =
@@ -134,7 +154,7 @@ impl Reader<'_> {
             return Ok(Some(published(raw.digest, &config)));
         }
         let config = config_of(self.registry, self.repository, &raw).await?.unwrap_or_default();
-        self.cache.put(&raw.digest, &config)?;
+        self.cache.put(&raw.digest, &config);
         Ok(Some(published(raw.digest, &config)))
     }
 

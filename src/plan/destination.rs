@@ -139,7 +139,7 @@ pub(super) fn plan(
     let standing = if here.is_some() { tags::Standing::Same } else { tags::Standing::Different };
     let decided = tags::decide(&out, &state.existing, &image.tags, standing);
     let content = match here {
-        Some(published) if !force && !step.is_refusal() => {
+        Some(published) if !force && !step.is_refusal() && state.existing.has(out.full()) => {
             Content::Published { digest: published.digest.clone() }
         }
         _ => Content::Upload,

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::reference::{Digest, Repository, RepositoryPath};
 use crate::render::{PinnedBase, Recipe};
-use crate::resolve::Destination;
+use crate::resolve::{Destination, ResolvedImage};
 use crate::snapshot::{Observed, Published};
-use crate::tags::{self, Rebuild, TagError, Variant};
+use crate::tags::{self, ExtraError, Rebuild, TagError, Variant};
 
 /// What would be done, image by image, parents first. This is what `plan --format json` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +152,16 @@ pub enum Error {
         /// Why.
         source: TagError,
     },
+    /// An extra tag belongs to a variant that the repository has.
+    #[error("{image}: {repository}: {source}")]
+    Extra {
+        /// The image.
+        image: String,
+        /// The repository.
+        repository: Repository,
+        /// Why.
+        source: ExtraError,
+    },
     /// A repository's name is too long.
     #[error("{image}: {source}")]
     Repository {
@@ -203,6 +213,14 @@ fn plan_image(
         .map_err(|source| Error::Repository { image: image.display(), source })?;
     let states: Vec<State<'_>> =
         repositories.iter().map(|(_, repository)| State::of(recipe, observed, repository)).collect();
+    for state in states.iter().filter(|_| !image.tags.extra.is_empty()) {
+        let variants = state.existing.sure_variants();
+        for extra in &image.tags.extra {
+            tags::check_extra(extra, None, variants.iter().map(Variant::as_str)).map_err(|source| {
+                Error::Extra { image: image.display(), repository: state.repository.clone(), source }
+            })?;
+        }
+    }
     let (publish, mut step) = choose(recipe, &states, options.force, parents);
     let mut destinations = Vec::with_capacity(states.len());
     for ((registry, _), state) in repositories.into_iter().zip(&states) {
@@ -269,18 +287,30 @@ impl<'a> State<'a> {
         let published = seen.map_or(&NOTHING, |seen| &seen.published);
         // What is withdrawn is still there: it is only not compared with.
         let all = tags::Existing::new(tags, image.variant.as_ref(), &[]);
-        let standing = match current(&image.version, &all) {
-            None => Standing::Absent,
-            Some(held) => match published.get(&held.tag) {
-                Some(found) if found.inputs.as_ref() == Some(&recipe.inputs) => {
-                    Standing::Same(held.version.clone(), found)
-                }
-                found => Standing::Changed(held.version.clone(), found),
+        let existing = tags::Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
+        let standing = |held: &tags::Held| match published.get(&held.tag) {
+            Some(found) if found.inputs.as_ref() == Some(&recipe.inputs) => {
+                Standing::Same(held.version.clone(), found)
+            }
+            found => Standing::Changed(held.version.clone(), found),
+        };
+        let standing = match (current(&image.version, &all), current(&image.version, &existing)) {
+            (None, _) => Standing::Absent,
+            // The content of a withdrawn revision stays withdrawn; other content is compared with what counts.
+            (Some(last), Some(counts)) if last != counts => match standing(last) {
+                same @ Standing::Same(..) => same,
+                _ => standing(counts),
             },
+            (Some(last), _) => standing(last),
         };
         let revisions = all.revisions(&image.version);
-        let existing = tags::Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
         Self { repository: repository.clone(), existing, revisions, published, standing }
+    }
+
+    /// Whether it has the tag that golden gives a version: one that somebody called `v1.2.3` may have only that.
+    fn has_tag_of(&self, version: &Version, image: &ResolvedImage) -> bool {
+        let out = tags::fan_out(version, image.variant.as_ref(), &image.tags);
+        out.is_ok_and(|out| self.existing.has(out.full()))
     }
 }
 
@@ -321,8 +351,10 @@ fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, parents: &Parents)
         }
         Some((version, published, state)) => {
             let because = vec![format!("{version} is published with the same inputs")];
-            let everywhere =
-                states.iter().all(|state| matches!(&state.standing, Standing::Same(v, _) if v == version));
+            let everywhere = states.iter().all(|state| {
+                matches!(&state.standing, Standing::Same(v, _) if v == version)
+                    && state.has_tag_of(version, image)
+            });
             let (from, digest) = (state.repository.clone(), published.digest.clone());
             let step = if everywhere { Step::Skip { because } } else { Step::Copy { from, digest, because } };
             (version.clone(), step)

@@ -25,7 +25,7 @@ pub enum Error {
     #[error("{0} is not there")]
     Missing(Reference),
     /// The destination has that version with other content.
-    #[error("{repository}:{tag} {because}")]
+    #[error("{repository}:{tag}: {because}")]
     Refused {
         /// The destination.
         repository: Repository,
@@ -149,11 +149,9 @@ async fn standing(to: &End, digest: &Digest, tag: &Tag) -> Result<Standing, Erro
     Ok(if same { Standing::Same } else { Standing::Different })
 }
 
-/// The variant and the highest version that a set of tags speaks of: `alpine` beside `1.2.3-alpine` is a variant.
+/// The variant and the highest version that a set of tags speaks of.
 fn read(tags: &[Tag]) -> (Option<Variant>, Option<semver::Version>) {
-    let variants = tags.iter().filter_map(|tag| tag.as_str().parse::<Variant>().ok());
-    let variant =
-        variants.into_iter().find(|variant| !Existing::new(tags, Some(variant), &[]).versions().is_empty());
+    let variant = Existing::new(tags, None, &[]).variants().into_iter().next();
     let existing = Existing::new(tags, variant.as_ref(), &[]);
     let version = existing.versions().last().map(|held| held.version.clone());
     (variant, version)
@@ -315,6 +313,7 @@ mod tests {
         for (tags, variant, version) in [
             ("1.2.3 1.2 1 latest", "", "1.2.3"),
             ("1.2.3-alpine 1.2-alpine 1-alpine alpine", "alpine", "1.2.3"),
+            ("1.2.3-alpine 1.2-alpine", "alpine", "1.2.3"),
             ("1.2.3_r1 1.2.3 1.2", "", "1.2.3+r1"),
             ("1.2.3-rc.1", "", "1.2.3-rc.1"),
             ("edge", "", ""),

@@ -62,10 +62,11 @@ impl Pruning {
     }
 }
 
-/// Reads a repository and decides. Nothing is deleted.
+/// Reads a repository and decides. `known` are variants that it has, whatever its tags tell. Nothing is deleted.
 pub async fn examine(
     registry: &Registry,
     repository: &Repository,
+    known: &BTreeSet<Variant>,
     rules: Rules,
 ) -> Result<Pruning, delete::Error> {
     let inventory = Inventory::read(registry, &repository.path).await?;
@@ -82,7 +83,7 @@ pub async fn examine(
             }
         }
     }
-    let versions = decide(&inventory, &created, rules);
+    let versions = decide(&inventory, known, &created, rules);
     Ok(Pruning { repository: repository.clone(), versions })
 }
 
@@ -108,11 +109,17 @@ pub async fn prune(registry: &Registry, pruning: &Pruning) -> Result<Vec<Deleted
 }
 
 /// The rules. A version goes only when every tag of its digest is a version that goes.
-fn decide(inventory: &Inventory, created: &BTreeMap<Digest, Option<i64>>, rules: Rules) -> Vec<Verdict> {
+fn decide(
+    inventory: &Inventory,
+    known: &BTreeSet<Variant>,
+    created: &BTreeMap<Digest, Option<i64>>,
+    rules: Rules,
+) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     let mut versions_seen = BTreeSet::new();
-    for variant in variants(inventory) {
-        for (version, verdict) in one_variant(inventory, variant.as_ref(), created, rules) {
+    let told = Existing::new(inventory.tags.keys(), None, &[]).variants();
+    for variant in told.union(known).map(Some).chain([None]) {
+        for (version, verdict) in one_variant(inventory, variant, created, rules) {
             if versions_seen.insert(version.tag) {
                 verdicts.push(verdict);
             }
@@ -133,13 +140,6 @@ fn decide(inventory: &Inventory, created: &BTreeMap<Digest, Option<i64>>, rules:
         }
     }
     verdicts
-}
-
-/// The variants of a repository: `alpine` where `1.2.3-alpine` stands beside it, and none at all.
-fn variants(inventory: &Inventory) -> Vec<Option<Variant>> {
-    let all = Existing::new(inventory.tags.keys(), None, &[]);
-    let named = inventory.tags.keys().filter(|tag| all.has_variant(tag.as_str()));
-    named.filter_map(|tag| tag.as_str().parse().ok()).map(Some).chain([None]).collect()
 }
 
 fn one_variant(
@@ -187,6 +187,10 @@ mod tests {
 
     /// `tag=content` pairs, and what goes.
     fn going(tags: &str, keep: usize, newer_than: Option<i64>) -> String {
+        going_of(tags, &[], keep, newer_than)
+    }
+
+    fn going_of(tags: &str, known: &[&str], keep: usize, newer_than: Option<i64>) -> String {
         let mut inventory = Inventory::default();
         let mut created = BTreeMap::new();
         for pair in tags.split(' ') {
@@ -195,7 +199,8 @@ mod tests {
             created.insert(descriptor.digest.clone(), content.trim_matches(char::is_alphabetic).parse().ok());
             inventory.tags.insert(tag.parse().unwrap(), descriptor);
         }
-        let verdicts = decide(&inventory, &created, Rules { keep, newer_than });
+        let known = known.iter().map(|name| name.parse().unwrap()).collect();
+        let verdicts = decide(&inventory, &known, &created, Rules { keep, newer_than });
         let going = verdicts.iter().filter(|verdict| verdict.prune);
         going.map(|verdict| verdict.tag.to_string()).collect::<Vec<_>>().join(" ")
     }
@@ -219,6 +224,11 @@ mod tests {
     fn variants_count_for_themselves() {
         let tags = "1.0.0=a 1.1.0=b 1.0.0-alpine=c 1.1.0-alpine=d alpine=d";
         assert_eq!(going(tags, 1, None), "1.0.0-alpine 1.0.0");
+        // Without the bare tag, what only a variant has tells; else the workspace does.
+        let tags = "1.0.0=a 2.0.0=b 1.0.0-alpine=c 1.0-alpine=d 2.0.0-alpine=e";
+        assert_eq!(going(tags, 1, None), "1.0.0-alpine 1.0.0");
+        let tags = "1.0.0=a 2.0.0=b 1.0.0-alpine=c 2.0.0-alpine=e";
+        assert_eq!(going_of(tags, &["alpine"], 1, None), "1.0.0-alpine 1.0.0");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::oci::RawManifest;
 use crate::plan::current;
 use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::Registry;
-use crate::tags::{self, Existing, Held, Role, TagError, TagRules, Variant};
+use crate::tags::{self, Existing, Held, Role, TagError, TagRules, Variant, is_withdrawn};
 
 /// What a rollback would do. Pure, from the names of the tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,11 @@ pub struct Rollback {
     pub to: Held,
     /// The tags that are put on it, from the most specific to the least.
     pub tags: Vec<Tag>,
-    /// What has to be withdrawn, or the next run moves the tags forward again: sorted, with what is withdrawn already.
+    /// The extra tags that are there. Each goes along when it is where one of `tags` is: on what is rolled back, and
+    /// not on a pre-release, say.
+    pub extra: Vec<Tag>,
+    /// What has to be withdrawn, or the next run moves the tags forward again: sorted, with what is withdrawn already,
+    /// without what the tags are put on.
     pub withdrawn: Vec<Version>,
 }
 
@@ -54,9 +58,13 @@ pub fn decide(
 ) -> Result<Option<Rollback>, TagError> {
     let existing = Existing::new(tags, variant, &[]);
     let Some(to) = current(version, &existing) else { return Ok(None) };
-    let rules = TagRules { extra: Vec::new(), ..rules.clone() };
-    let out = tags::fan_out(&to.version, variant, &rules)?;
-    let mut moving: Vec<Tag> = out.tags.iter().skip(1).map(|planned| planned.tag.clone()).collect();
+    let out = tags::fan_out(&to.version, variant, rules)?;
+    let named = |is_extra: bool| {
+        let chosen = out.tags.iter().skip(1).filter(move |planned| (planned.role == Role::Extra) == is_extra);
+        chosen.map(|planned| planned.tag.clone())
+    };
+    let mut moving: Vec<Tag> = named(false).collect();
+    let extra = named(true).filter(|tag| existing.has(tag)).collect();
     // After a revision the plain tag of the version is a moving one, too.
     if to.tag != *out.full() {
         moving.retain(|tag| *tag != to.tag);
@@ -76,10 +84,12 @@ pub fn decide(
         .map(|held| &held.version)
         .filter(|v| v.pre.is_empty() && scope(v) && tags::precedence(v, &to.version).is_gt());
     let whole = |v: &Version| if v.cmp_precedence(&to.version).is_eq() { v.clone() } else { plain(v) };
-    let mut withdrawn: Vec<Version> = rules.withdrawn.iter().cloned().chain(higher.map(whole)).collect();
+    let counts = |gone: &&Version| !is_withdrawn(&to.version, std::slice::from_ref(*gone));
+    let before = rules.withdrawn.iter().filter(counts).cloned();
+    let mut withdrawn: Vec<Version> = before.chain(higher.map(whole)).collect();
     withdrawn.sort_by(tags::precedence);
     withdrawn.dedup();
-    Ok(Some(Rollback { to: to.clone(), tags: moving, withdrawn }))
+    Ok(Some(Rollback { to: to.clone(), tags: moving, extra, withdrawn }))
 }
 
 fn plain(version: &Version) -> Version {
@@ -94,10 +104,17 @@ pub async fn roll_back(
 ) -> Result<RolledBack, Error> {
     let path = &repository.path;
     let raw = get(registry, repository, &rollback.to.tag).await?;
-    let mut before = Vec::with_capacity(rollback.tags.len());
-    for tag in &rollback.tags {
+    let mut before: Vec<Returned> = Vec::with_capacity(rollback.tags.len());
+    for tag in rollback.tags.iter().chain(&rollback.extra) {
         let found = registry.head_manifest(path, &Target::from(tag)).await?;
-        before.push(Returned { tag: tag.clone(), previous: found.map(|descriptor| descriptor.digest) });
+        let previous = found.map(|descriptor| descriptor.digest);
+        let goes_along = || {
+            let is_there = |returned: &Returned| returned.previous == previous;
+            previous.as_ref() == Some(&raw.digest) || before.iter().take(rollback.tags.len()).any(is_there)
+        };
+        if !rollback.extra.contains(tag) || previous.is_some() && goes_along() {
+            before.push(Returned { tag: tag.clone(), previous });
+        }
     }
     let behind = |returned: &&Returned| returned.previous.as_ref() != Some(&raw.digest);
     let wanted: Vec<Tag> = before.iter().filter(behind).map(|returned| returned.tag.clone()).collect();
@@ -151,6 +168,18 @@ mod tests {
             rolled("1.2.3 1.2.3_r1 1.2.3_r2", "1.2.3+r1"),
             ("1.2.3 1.2 1 latest".into(), "1.2.3+r2".into())
         );
+        let rules = TagRules {
+            extra: vec!["edge".into(), "stable".into()],
+            withdrawn: vec![Version::new(1, 2, 3), Version::new(0, 1, 0)],
+            ..TagRules::default()
+        };
+        let tags: Vec<Tag> = all.split(' ').chain(["edge"]).map(|tag| tag.parse().unwrap()).collect();
+        let found = decide(&tags, &Version::new(1, 3, 0), None, &rules).unwrap().unwrap();
+        assert_eq!(found.extra, ["edge".parse().unwrap()]);
+        assert_eq!(found.withdrawn, [Version::new(0, 1, 0), Version::new(1, 2, 3), Version::new(2, 0, 0)]);
+        // What the tags are put on counts again.
+        let found = decide(&tags, &"1.2.3+r1".parse().unwrap(), None, &rules).unwrap().unwrap();
+        assert_eq!(found.withdrawn, [Version::new(0, 1, 0), Version::new(1, 3, 0), Version::new(2, 0, 0)]);
         let none = decide(&[], &Version::new(1, 0, 0), None, &TagRules::default());
         assert_eq!(none, Ok(None));
     }

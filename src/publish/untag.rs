@@ -100,11 +100,11 @@ fn stand_in(raw: &RawManifest, unique: u64) -> RawManifest {
     RawManifest::new(raw.media_type.clone(), value.to_string().into_bytes())
 }
 
-/// A registry that takes more than the tag gets the other tags back.
+/// A registry that takes more than the tag gets the other tags back, but for those that are to go as well.
 async fn keep_others(registry: &Registry, subject: &Subject, tag: &Tag) -> Result<(), Error> {
     let path = &subject.reference.repository.path;
     let mut lost = Vec::new();
-    for other in subject.tags.iter().filter(|other| *other != tag) {
+    for other in subject.tags.iter().filter(|other| *other != tag && !subject.named.contains(*other)) {
         if registry.get_manifest(path, &Target::from(other)).await?.is_none() {
             lost.push(other.clone());
         }

@@ -1,8 +1,8 @@
 //! Where output goes: data to stdout, all else to stderr. Made once, or in memory for tests.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
@@ -21,8 +21,16 @@ pub struct Out {
     pub width: usize,
     /// What is drawn on stderr, and has to make room for what is written there.
     bars: Option<MultiProgress>,
-    /// Set when a reader went away; writing then does nothing more.
-    broken: Arc<AtomicBool>,
+    broken: Arc<Broken>,
+}
+
+/// What became of the streams: one that cannot be written is left alone, and the other goes on.
+#[derive(Default)]
+struct Broken {
+    stdout: AtomicBool,
+    stderr: AtomicBool,
+    /// Why data did not arrive, though somebody waits for it.
+    lost: OnceLock<String>,
 }
 
 /// How the process's own streams are used.
@@ -107,7 +115,19 @@ impl Out {
 
     /// Writes data to stdout, exactly as given.
     pub fn data(&self, text: &str) {
-        self.put(&self.stdout, text);
+        let written = self.put(&self.stdout, &self.broken.stdout, text);
+        if let Err(error) = written
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            self.broken.lost.get_or_init(|| error.to_string());
+        }
+    }
+
+    /// Why data did not arrive on stdout, when some did not. A reader that has gone away (`golden ls | head`) has lost
+    /// nothing.
+    #[must_use]
+    pub fn lost(&self) -> Option<&str> {
+        self.broken.lost.get().map(String::as_str)
     }
 
     /// Writes one JSON document to stdout, with `"schema": 1` as its first key. `value` is an object; anything else
@@ -125,12 +145,12 @@ impl Out {
 
     /// Writes a line to stderr that must be seen.
     pub fn error(&self, line: &str) {
-        self.put(&self.stderr, &format!("{line}\n"));
+        self.put_err(&format!("{line}\n"));
     }
 
     /// Writes to stderr as it is, for a prompt.
     pub fn prompt(&self, text: &str) {
-        self.put(&self.stderr, text);
+        self.put_err(text);
     }
 
     /// What is drawn on stderr; None where nothing is.
@@ -138,18 +158,24 @@ impl Out {
         self.bars.as_ref()
     }
 
-    /// A reader that has gone away (`golden ls | head`) is not an error: the rest is dropped.
-    fn put(&self, sink: &Sink, text: &str) {
-        if self.broken.load(Ordering::Relaxed) {
-            return;
+    /// Nobody is left to tell that nothing can be told.
+    fn put_err(&self, text: &str) {
+        drop(self.put(&self.stderr, &self.broken.stderr, text));
+    }
+
+    /// Writes to a stream; once that failed, the rest is dropped.
+    fn put(&self, sink: &Sink, broken: &AtomicBool, text: &str) -> std::io::Result<()> {
+        if broken.load(Ordering::Relaxed) {
+            return Ok(());
         }
         let written = match &self.bars {
             Some(bars) => bars.suspend(|| sink.write(text)),
             None => sink.write(text),
         };
         if written.is_err() {
-            self.broken.store(true, Ordering::Relaxed);
+            broken.store(true, Ordering::Relaxed);
         }
+        written
     }
 }
 
@@ -157,7 +183,7 @@ impl Out {
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        self.put(&self.stderr, &super::text::visible(&text));
+        self.put_err(&super::text::visible(&text));
         Ok(bytes.len())
     }
 

@@ -71,18 +71,22 @@ impl Move {
 #[must_use]
 pub fn decide(fan_out: &FanOut, existing: &Existing, rules: &TagRules, standing: Standing) -> Vec<Move> {
     let ours = &fan_out.version;
+    let gone = is_withdrawn(ours, &rules.withdrawn);
+    let moving = |planned: &PlannedTag, scope: &dyn Fn(&Version) -> bool| match existing.highest(scope) {
+        // Whatever still counts stands before a version that does not.
+        Some(held) if gone => keep(held, format!("{ours} {WITHDRAWN}")),
+        highest => moving(planned, ours, existing, highest),
+    };
     let decide_one = |planned: &PlannedTag| {
         let (action, because) = match planned.role {
             Role::Full => full(&planned.tag, fan_out, existing, rules, standing),
-            Role::Patch => moving(planned, ours, existing, |v| v.cmp_precedence(ours).is_eq()),
-            Role::Minor => {
-                moving(planned, ours, existing, |v| v.major == ours.major && v.minor == ours.minor)
-            }
-            Role::Major => moving(planned, ours, existing, |v| v.major == ours.major),
-            Role::Latest if rules.latest == Latest::Always => {
+            Role::Patch => moving(planned, &|v| v.cmp_precedence(ours).is_eq()),
+            Role::Minor => moving(planned, &|v| v.major == ours.major && v.minor == ours.minor),
+            Role::Major => moving(planned, &|v| v.major == ours.major),
+            Role::Latest if rules.latest == Latest::Always && !gone => {
                 present(planned, existing, "`latest` is `always`")
             }
-            Role::Latest => moving(planned, ours, existing, |_| true),
+            Role::Latest => moving(planned, &|_| true),
             Role::Extra => present(planned, existing, "an extra tag always moves"),
         };
         Move { tag: planned.tag.clone(), role: planned.role, action, because }
@@ -110,7 +114,7 @@ fn full(
         && let Some(later) = later
     {
         return match (exists, standing) {
-            (true, Standing::Same) => keep(later),
+            (true, Standing::Same) => keep(later, higher(later)),
             (true, Standing::Different) => {
                 (Action::Refuse, format!("{ours} is published, and {} after it", later.tag))
             }
@@ -132,10 +136,10 @@ fn moving(
     planned: &PlannedTag,
     ours: &Version,
     existing: &Existing,
-    scope: impl Fn(&Version) -> bool,
+    highest: Option<&Held>,
 ) -> (Action, String) {
-    match existing.highest(scope) {
-        Some(held) if super::precedence(&held.version, ours).is_gt() => keep(held),
+    match highest {
+        Some(held) if super::precedence(&held.version, ours).is_gt() => keep(held, higher(held)),
         Some(held) if held.version != *ours => present(planned, existing, &format!("{} is lower", held.tag)),
         _ => present(planned, existing, "no stable version is higher"),
     }
@@ -149,9 +153,12 @@ fn present(planned: &PlannedTag, existing: &Existing, because: &str) -> (Action,
     }
 }
 
-fn keep(held: &Held) -> (Action, String) {
-    let Held { version, tag } = held;
-    (Action::Keep { holder: version.clone(), tag: tag.clone() }, format!("{tag} is higher"))
+fn keep(held: &Held, because: String) -> (Action, String) {
+    (Action::Keep { holder: held.version.clone(), tag: held.tag.clone() }, because)
+}
+
+fn higher(held: &Held) -> String {
+    format!("{} is higher", held.tag)
 }
 
 #[cfg(test)]

@@ -72,18 +72,44 @@ impl Existing {
         self.held.iter().filter(of).filter_map(number).max().unwrap_or(0)
     }
 
-    /// Whether the repository has a variant of this name, as far as its tags tell: `1.2.3-NAME` beside a bare `NAME`.
+    /// The variants that the repository has, as far as its tags tell: beside `1.2.3-NAME` stands a bare `NAME`, or
+    /// [what proves it](Self::sure_variants).
     #[must_use]
-    pub fn has_variant(&self, name: &str) -> bool {
-        let suffix = format!("-{name}");
-        let bare = self.tags.iter().any(|tag| tag.as_str() == name);
-        let full = |tag: &Tag| tag.as_str().strip_suffix(&suffix).is_some_and(|rest| read(rest).is_some());
-        bare && self.tags.iter().any(full)
+    pub fn variants(&self) -> BTreeSet<Variant> {
+        self.variants_beside(|_, name| vec![name.to_owned()])
+            .into_iter()
+            .chain(self.sure_variants())
+            .collect()
+    }
+
+    /// The variants that nothing else can be: beside `1.2.3-NAME` stands `1.2-NAME` or `1-NAME`. A pre-release may have
+    /// an extra tag of its own name, and none of these.
+    #[must_use]
+    pub fn sure_variants(&self) -> BTreeSet<Variant> {
+        self.variants_beside(|Version { major, minor, .. }, name| {
+            vec![format!("{major}.{minor}-{name}"), format!("{major}-{name}")]
+        })
+    }
+
+    /// The names of `VERSION-NAME` where one of what `beside` gives is a tag, too.
+    fn variants_beside(&self, beside: impl Fn(&Version, &str) -> Vec<String>) -> BTreeSet<Variant> {
+        let texts: BTreeSet<&str> = self.tags.iter().map(Tag::as_str).collect();
+        let mut variants = BTreeSet::new();
+        for text in &texts {
+            for (at, _) in text.match_indices('-') {
+                let (Some(version), name) = (read(&text[..at]), &text[at + 1..]) else { continue };
+                if beside(&version, name).iter().any(|tag| texts.contains(tag.as_str())) {
+                    variants.extend(name.parse());
+                }
+            }
+        }
+        variants
     }
 }
 
 /// A withdrawn `1.2.3` takes `1.2.3_x` with it; one with build metadata means only that.
-pub(super) fn is_withdrawn(version: &Version, withdrawn: &[Version]) -> bool {
+#[must_use]
+pub fn is_withdrawn(version: &Version, withdrawn: &[Version]) -> bool {
     withdrawn
         .iter()
         .any(|gone| gone == version || (gone.build.is_empty() && gone.cmp_precedence(version).is_eq()))
@@ -156,10 +182,16 @@ mod tests {
 
     #[test]
     fn variants_are_told_from_the_tags() {
-        let tags: Vec<Tag> =
-            ["1.2.3-alpine", "alpine", "slim"].iter().map(|tag| tag.parse().unwrap()).collect();
-        let existing = Existing::new(&tags, None, &[]);
-        assert!(existing.has_variant("alpine"));
-        assert!(!existing.has_variant("slim"));
+        let all = |tags: &str| {
+            let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
+            let found = Existing::new(&tags, None, &[]).variants();
+            found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(all("1.2.3-alpine alpine 1.2.3-slim slimmer 1.2.3 1.2 1 latest"), "alpine");
+        assert_eq!(all("1.2.3-alpine3.20 1.2-alpine3.20 1.2.3_r1-slim-x 1-slim-x"), "alpine3.20 slim-x");
+        assert_eq!(all("1.2.3-rc.1 1.2.3-rc.2 1.2 edge"), "");
+        let tags = ["1.2.3-beta", "beta", "1.2.3-slim", "1-slim"].map(|tag| tag.parse().unwrap());
+        let sure = Existing::new(&tags, None, &[]).sure_variants();
+        assert_eq!(sure.into_iter().map(|variant| variant.to_string()).collect::<Vec<_>>(), ["slim"]);
     }
 }

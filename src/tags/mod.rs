@@ -8,7 +8,7 @@ mod order;
 mod version;
 
 pub use decide::{Action, Move, Standing, WITHDRAWN, decide};
-pub use existing::{Existing, Held};
+pub use existing::{Existing, Held, is_withdrawn};
 pub use extra::{ExtraError, check_extra};
 pub use fan_out::{FanOut, PlannedTag, Role, TagError, fan_out, revision};
 pub use order::precedence;

@@ -107,3 +107,17 @@ fn help_tells_every_command() {
         assert!(run.stdout.contains(&format!("\n  {command} ")), "{command}: {}", run.stdout);
     }
 }
+
+#[test]
+fn a_stream_that_cannot_be_written_is_told_on_the_other() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let golden = Golden::new();
+    let run = golden.command(&["tags", "1.2.3"]).stdout(full()).output().unwrap();
+    let stderr = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(run.status.code(), Some(1), "{stderr}");
+    assert!(stderr.starts_with("error: stdout cannot be written: "), "{stderr}");
+    golden.write("existing", "2.0.0\n1.9.0\n");
+    let kept = ["tags", "1.2.3", "--existing", "existing"];
+    let run = golden.command(&kept).stderr(full()).output().unwrap();
+    assert_eq!((run.status.code(), run.stdout.as_slice()), (Some(0), &b"1.2.3\n1.2\n"[..]));
+}

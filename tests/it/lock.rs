@@ -168,6 +168,16 @@ fn a_single_image_is_locked_with_its_platform() {
 }
 
 #[test]
+fn a_lock_that_is_no_file_is_a_failure_and_no_matter_of_usage() {
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n");
+    golden.write("golden.lock/x", "");
+    let run = golden.run(&["update"]).exit(1);
+    assert!(run.stderr.contains("golden.lock"), "{}", run.stderr);
+}
+
+#[test]
 fn a_lock_that_was_merged_by_hand_is_told_with_its_line() {
     let golden = Golden::new().workspace("").image(
         "app",

@@ -1,5 +1,6 @@
 //! From a spec to tags and back, with the real binary and a real registry: plan, build --push, verify, rollback.
 
+use crate::support::curl;
 use crate::support::publisher::fresh_name;
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::services;
@@ -69,9 +70,151 @@ fn a_rollback_holds_when_its_line_is_taken_over() {
     // With it, 1.2.3 is not published any more, and 1.2.4 takes the tags.
     let refused = app.version("1.2.3", "me", run.stdout.trim()).run(&["build", "--push"], 4);
     assert!(refused.stderr.contains("out of `withdrawn`"), "{}", refused.stderr);
+    app.run(&["verify"], 0);
+    let plan = app.run(&["plan"], 4);
+    assert!(plan.stdout.contains("keep    latest  1.2.3 is withdrawn"), "{}", plan.stdout);
+    let back = app.run(&["rollback", &app.name, "--to", "1.2.3"], 0);
+    assert_eq!(back.stdout, "withdrawn = []\n", "what the tags are on counts again");
+    app.run(&["rollback", &app.name, "--to", "1.2.2"], 0);
     app.version("1.2.2", "me", run.stdout.trim()).run(&["build", "--push"], 0);
     app.run(&["verify"], 0);
     app.version("1.2.4", "me", run.stdout.trim()).run(&["build", "--push"], 0);
+    app.run(&["verify"], 0);
+}
+
+#[test]
+fn extra_tags_are_rolled_back_with_the_rest() {
+    let app = App::new();
+    let tags = "extra = [\"edge\", \"next\"]";
+    app.version("1.2.2", "me", tags).run(&["build", "--push"], 0);
+    app.version("1.2.3", "me", "extra = [\"edge\"]").run(&["build", "--push"], 0);
+    app.version("2.0.0-rc.1", "me", "extra = [\"next\"]").run(&["build", "--push"], 0);
+    app.version("1.2.3", "me", tags).run(&["rollback", &app.name, "--to", "1.2.2"], 0);
+    let digest = |tag: &str| curl::digest(&format!("e2e/{}", app.name), tag).unwrap();
+    assert_eq!(digest("edge"), digest("1.2.2"));
+    assert_eq!(digest("next"), digest("2.0.0-rc.1"), "a pre-release is not rolled back");
+    // An extra tag is the last that a publish moves, and so it tells the next run what is behind.
+    app.version("1.2.3", "me", "extra = [\"edge\"]");
+    let plan = app.run(&["plan"], 0);
+    assert!(app.shown(&plan).contains("move  latest"), "{}", plan.stdout);
+}
+
+#[test]
+fn a_workspace_that_cannot_be_written_can_be_planned_and_needs_no_second_publish() {
+    let app = App::new();
+    app.version("1.2.3", "me", "").run(&["build", "--push"], 0);
+    std::fs::remove_dir_all(app.golden.path().join(".golden")).unwrap();
+    app.golden.write(".golden", "where the folder would be");
+    let plan = app.run(&["plan"], 0);
+    assert!(plan.stdout.contains("skip: 1.2.3 is published"), "{}", plan.stdout);
+    app.run(&["build", "--push"], 0);
+    app.run(&["verify"], 0);
+}
+
+#[test]
+fn behind_a_withdrawn_revision_stands_the_one_that_counts() {
+    let app = App::new();
+    let revise = "rebuild = \"revise\"";
+    for owner in ["a", "b", "c"] {
+        app.version("1.2.3", owner, revise).run(&["build", "--push"], 0);
+    }
+    let run = app.run(&["rollback", &app.name, "--to", "1.2.3_r1"], 0);
+    let tags = format!("{revise}\n{}", run.stdout);
+    // What is withdrawn is not published again, under no number.
+    let plan = app.version("1.2.3", "c", &tags).run(&["plan"], 4);
+    assert!(plan.stdout.contains("1.2.3+r2 is withdrawn"), "{}", plan.stdout);
+    // The spec that made the revision before is where the registry is.
+    let plan = app.version("1.2.3", "b", &tags).run(&["plan"], 0);
+    assert!(plan.stdout.contains("skip: 1.2.3+r1 is published with the same inputs"), "{}", plan.stdout);
+    app.run(&["build", "--push"], 0);
+    app.run(&["verify"], 0);
+    // New content gets a number that nothing ever had.
+    let run = app.version("1.2.3", "d", &tags).run(&["build", "--push"], 0);
+    assert!(run.stderr.contains("1.2.3_r3"), "{}", run.stderr);
+    app.run(&["verify"], 0);
+}
+
+#[test]
+fn a_blob_that_is_gone_is_a_difference_and_a_forced_build_brings_it_back() {
+    let app = App::new();
+    let files = "[[files]]\ncontent = \"x\"\ntarget = \"/x\"\n";
+    app.version("1.2.3", &app.name, files).run(&["build", "--push"], 0);
+    let repository = format!("e2e/{}", app.name);
+    let image = format!("{}/{repository}:latest", services::registry());
+    let run = app.run(&["inspect", &image, "--format", "json"], 0);
+    let inspected: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let lose = |blob: &serde_json::Value| {
+        let blob = format!("{repository}/blobs/{}", blob["digest"].as_str().unwrap());
+        let url = format!("http://{}/v2/{blob}", services::registry());
+        assert_eq!(curl::curl_with(&["-X", "DELETE"], "DELETE", &url).status, 202);
+    };
+    lose(&inspected["manifest"]["layers"][0]);
+    app.run(&["verify"], 0);
+    app.run(&["verify", "--deep"], 5);
+    app.run(&["build", "--push", "--force"], 0);
+    app.run(&["verify", "--deep"], 0);
+
+    lose(&inspected["manifest"]["config"]);
+    for args in [&["verify"][..], &["verify", "--deep"], &["verify", &image], &["verify", "--deep", &image]] {
+        let run = app.run(args, 5);
+        assert_eq!(run.stderr.matches("BLOB_UNKNOWN").count(), 1, "{}", run.stderr);
+    }
+}
+
+#[test]
+fn an_extra_tag_that_a_variant_of_the_repository_holds_is_refused() {
+    let app = App::new();
+    app.version("1.2.3\"\nvariant = \"alpine", "me", "").run(&["build", "--push"], 0);
+    for extra in ["alpine", "1.2-alpine"] {
+        app.version("1.2.3", "me", &format!("extra = [\"{extra}\"]"));
+        for args in [&["plan"][..], &["build", "--push"]] {
+            let run = app.run(args, 2);
+            assert!(run.stderr.contains(&format!("extra tag `{extra}`")), "{}", run.stderr);
+        }
+    }
+    // A pre-release may have a channel of its own name, again and again.
+    app.version("1.3.0-beta", "me", "extra = [\"beta\"]").run(&["build", "--push"], 0);
+    app.version("1.4.0-beta", "me", "extra = [\"beta\"]").run(&["build", "--push"], 0);
+    app.run(&["plan"], 0);
+}
+
+#[test]
+fn a_rollback_names_the_registries_that_lack_the_version() {
+    let app = App::new();
+    let registry = |name: &str, namespace: &str| {
+        let host = services::registry();
+        format!("[[registry]]\nname = \"{name}\"\nhost = \"{host}\"\nnamespace = \"{namespace}\"\n")
+    };
+    app.golden.write("golden.toml", registry("team", "e2e") + &registry("behind", "e2e-behind"));
+    app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
+    app.version("1.2.3", "me", "").run(&["build", "--push", "--all-registries"], 0);
+    let run = app.run(&["rollback", &app.name, "--to", "1.2.2", "--all-registries"], 0);
+    let lacks = format!("e2e-behind/{} has no version 1.2.2; its tags stay where they are", app.name);
+    assert!(run.stderr.contains(&lacks), "{}", run.stderr);
+    app.run(&["rollback", &app.name, "--to", "1.2.1", "--all-registries"], 1);
+}
+
+#[test]
+fn a_tag_that_is_kept_and_was_never_made_is_no_difference() {
+    let app = App::new();
+    app.version("2.0.0", "me", "latest = \"never\"").run(&["build", "--push"], 0);
+    app.version("1.2.9", "me", "").run(&["build", "--push"], 0);
+    let verify = app.run(&["verify"], 0);
+    assert!(!verify.stdout.contains("latest"), "{}", verify.stdout);
+}
+
+#[test]
+fn a_version_that_only_a_tag_with_a_v_names_gets_its_own() {
+    let app = App::new();
+    app.version("1.2.3", "me", "").run(&["build", "--push"], 0);
+    let image = format!("{}/e2e/{}", services::registry(), app.name);
+    app.run(&["promote", &format!("{image}:1.2.3"), &format!("{image}:v1.2.3")], 0);
+    app.run(&["delete", &format!("{image}:1.2.3"), "--untag", "--yes"], 0);
+    let plan = app.run(&["plan"], 0);
+    assert!(app.shown(&plan).contains("create  1.2.3"), "{}", plan.stdout);
+    app.run(&["build", "--push"], 0);
+    let run = app.run(&["build", "--push"], 0);
+    assert!(run.stdout.contains("unchanged"), "{}", run.stdout);
     app.run(&["verify"], 0);
 }
 
@@ -120,7 +263,7 @@ fn references_are_verified_without_a_workspace() {
     elsewhere.run(&["verify", &format!("{reference}:latest")]).exit(0);
     let missing = elsewhere.run(&["verify", &format!("{reference}:9.9.9")]).exit(5);
     assert!(missing.stderr.contains("is not there"), "{}", missing.stderr);
-    let digest = crate::support::curl::digest(&format!("e2e/{}", app.name), "1.2.2").unwrap();
+    let digest = curl::digest(&format!("e2e/{}", app.name), "1.2.2").unwrap();
     let run = elsewhere.run(&["verify", &format!("{reference}@{digest}"), "--deep"]).exit(0);
     assert_eq!(run.stdout, format!("ok  {reference}@{digest}  {digest}\n"));
 }

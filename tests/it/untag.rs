@@ -29,6 +29,20 @@ fn delete(host: &str, repository: &str, tag: &str, flags: &[&str]) -> Run {
 }
 
 #[test]
+fn several_tags_of_a_digest_go_together() {
+    let (host, repository) = (services::registry(), published());
+    let reference = |tag: &str| format!("{host}/{repository}:{tag}");
+    let run = |tags: [&str; 2]| {
+        let [one, two] = tags.map(reference);
+        Golden::new().run(&["delete", "--untag", "--yes", &one, &two]).exit(0);
+    };
+    run(["1.2.3", "1.2"]);
+    assert_eq!(curl::tags(&repository), ["1", "latest"]);
+    run(["latest", "1"]);
+    assert!(curl::tags(&repository).is_empty());
+}
+
+#[test]
 fn a_shared_digest_is_refused_with_a_list_and_a_tag_goes_alone() {
     let (host, repository) = (services::registry(), published());
     let digest = curl::digest(&repository, "1.2.3").unwrap();
