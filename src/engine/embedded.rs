@@ -2,7 +2,6 @@
 //! config (and, where certificates or folders ask for it, the layers that it must), and leaves the rest to
 //! [`assemble`](crate::assemble).
 
-mod ahead;
 mod base;
 mod error;
 mod extended;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use tokio_util::io::SyncIoBridge;
 
-use super::ahead::read_ahead;
 use super::{Embedded, Error, scan};
 use crate::assemble::Layer;
 use crate::assemble::tree::{Attributes, LayerIndex, Node};
@@ -83,8 +83,8 @@ impl Embedded {
         events.step(image, format!("read layer {} of the base ({size} bytes)", digest.short()));
         let reader = self.blobs.source(layer).open(0).await.map_err(failed)?;
         let names = wanted.clone();
-        let ahead = read_ahead(reader);
-        let scanned = tokio::task::spawn_blocking(move || scan::scan(ahead, size, &names)).await;
+        let bridge = SyncIoBridge::new(reader);
+        let scanned = tokio::task::spawn_blocking(move || scan::scan(bridge, size, &names)).await;
         let (index, diff_id) = match scanned {
             Ok(result) => result.map_err(failed)?,
             Err(stopped) => return Err(failed(std::io::Error::other(stopped))),

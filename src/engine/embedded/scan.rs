@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use super::extended::Watched;
@@ -17,8 +17,6 @@ const UNPACKED: u64 = 1 << 30;
 const RATIO: u64 = 100;
 /// Files above this size are not kept.
 const CONTENT: u64 = 4 << 20;
-/// How much is asked for at once: each time may wake another thread.
-const BUFFER: usize = 128 << 10;
 /// What is kept of one layer in all, names and content.
 const KEPT: u64 = 32 << 20;
 
@@ -60,7 +58,7 @@ pub(super) fn scan(
 /// A layer as it is stored. What it is, its first bytes say: media types are wrong often enough.
 enum Unpacked<R: Read> {
     Plain(Peeked<R>),
-    Gzip(Box<MultiGzDecoder<io::BufReader<Peeked<R>>>>),
+    Gzip(Box<MultiGzDecoder<Peeked<R>>>),
     Zstd(zstd::stream::read::Decoder<'static, io::BufReader<Peeked<R>>>),
 }
 
@@ -76,11 +74,9 @@ fn unpack<R: Read>(mut layer: R) -> io::Result<Unpacked<R>> {
     let zstd = magic == [0x28, 0xb5, 0x2f, 0xfd] || matches!(*magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18]);
     let peeked = io::Cursor::new(magic).chain(layer);
     Ok(if gzip {
-        Unpacked::Gzip(Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(BUFFER, peeked))))
+        Unpacked::Gzip(Box::new(MultiGzDecoder::new(peeked)))
     } else if zstd {
-        Unpacked::Zstd(zstd::stream::read::Decoder::with_buffer(io::BufReader::with_capacity(
-            BUFFER, peeked,
-        ))?)
+        Unpacked::Zstd(zstd::stream::read::Decoder::new(peeked)?)
     } else {
         Unpacked::Plain(peeked)
     })
@@ -91,7 +87,7 @@ impl<R: Read> Unpacked<R> {
     fn into_inner(self) -> Peeked<R> {
         match self {
             Self::Plain(inner) => inner,
-            Self::Gzip(decoder) => decoder.into_inner().into_inner(),
+            Self::Gzip(decoder) => decoder.into_inner(),
             Self::Zstd(decoder) => decoder.finish().into_inner(),
         }
     }
