@@ -79,13 +79,19 @@ impl Member {
 
     async fn connected(&self) -> Result<Connected<'_>, Error> {
         match &self.daemon {
-            Daemon::Docker(environment, docker) => {
-                docker.get_or_try_init(|| Docker::connect(environment)).await.map(Connected::Docker)
-            }
+            Daemon::Docker(environment, docker) => once(environment, docker).await.map(Connected::Docker),
             Daemon::BuildKit(address, certs, daemon) => {
                 let connect = || BuildKit::connect(address, certs.as_deref());
                 daemon.get_or_try_init(connect).await.map(Connected::BuildKit)
             }
+        }
+    }
+
+    /// The Docker Engine, which keeps what it built. None for a BuildKit daemon, which keeps nothing and is not asked.
+    async fn keeper(&self) -> Result<Option<&Docker>, Error> {
+        match &self.daemon {
+            Daemon::Docker(environment, docker) => once(environment, docker).await.map(Some),
+            Daemon::BuildKit(..) => Ok(None),
         }
     }
 
@@ -101,6 +107,11 @@ impl Member {
             Ok(Connected::BuildKit(daemon)) => Ok(daemon.platform() == platform),
         }
     }
+}
+
+/// The engine of an environment, connected once.
+async fn once<'a>(environment: &DockerEnv, docker: &'a OnceCell<Docker>) -> Result<&'a Docker, Error> {
+    docker.get_or_try_init(|| Docker::connect(environment)).await
 }
 
 /// What one engine made of an image: its part for one platform.
@@ -137,7 +148,7 @@ impl Fleet {
         let mut named = false;
         for part in self.parts(inputs) {
             let Some(member) = self.named(&part.engine) else { continue };
-            let Connected::Docker(docker) = member.connected().await? else { continue };
+            let Some(docker) = member.keeper().await? else { continue };
             for name in names {
                 docker.tag(&part.id, name).await?;
             }
@@ -242,17 +253,15 @@ impl Fleet {
     ) -> Result<Option<AssembledImage>, Error> {
         let Part { engine, platform, id } = part;
         let base = async || self.known_base(recipe, platform, options, events).await;
-        match member.connected().await? {
-            Connected::BuildKit(_) => {
-                let image = archive::kept_image(id, platform, &base().await, &self.spool);
-                Ok(image.map_err(crate::store::Error::from)?)
-            }
-            Connected::Docker(docker) if docker.image_by_id(id).await?.is_some() => {
-                events.step(&recipe.image.display(), format!("take {platform} out of the engine {engine}"));
-                self.unpacked(docker, part, base().await).await.map(Some)
-            }
-            Connected::Docker(_) => Ok(None),
+        let Some(docker) = member.keeper().await? else {
+            let image = archive::kept_image(id, platform, &base().await, &self.spool);
+            return Ok(image.map_err(crate::store::Error::from)?);
+        };
+        if docker.image_by_id(id).await?.is_none() {
+            return Ok(None);
         }
+        events.step(&recipe.image.display(), format!("take {platform} out of the engine {engine}"));
+        self.unpacked(docker, part, base().await).await.map(Some)
     }
 
     /// An image as a Docker Engine has it, read out of the archive that it saves.

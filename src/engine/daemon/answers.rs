@@ -3,6 +3,7 @@
 //! bollard's own answers know no secrets and fetch registry tokens in their own way. These leave tokens to the engine.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bollard::health::health_check_response::ServingStatus;
 use bollard::health::health_server::{Health, HealthServer};
@@ -14,8 +15,6 @@ use bollard::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
     GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
 };
-use std::sync::Arc;
-
 use tonic::transport::server::Router;
 use tonic::{Response, Status};
 

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::EngineKind;
-use super::super::{BuildOptions, Error};
+use super::super::{BuildOptions, EngineKind, Error};
 use crate::oci::ImageConfig;
 use crate::render::{self, Recipe};
 
