@@ -1,4 +1,4 @@
-//! One run of `build` or `push`: images go through the schedule, each is made ([`make`](super::make)) and handed over to
+//! One run of `build` or `push`: images go through the schedule, each is made (`make`) and handed over to
 //! `publish`.
 
 use std::collections::{BTreeMap, BTreeSet};
