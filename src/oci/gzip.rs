@@ -139,6 +139,19 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_are_these_on_every_machine() {
+        let digest = |length| crate::reference::Digest::of(&packed(&bytes(length), 1 << 16)).to_string();
+        assert_eq!(
+            digest(100_000),
+            "sha256:f7d62ab32cc29e29d6ca3e6dfe0f03ecf6f73047d3ee887d7976d251368ea932"
+        );
+        assert_eq!(
+            digest(3 * BLOCK + 17),
+            "sha256:0cf323c94813f66ce0d8a7621a3bfee970e7b6e8a8ccc7d5fa22fe453625b264"
+        );
+    }
+
+    #[test]
     fn what_does_not_pack_grows_by_little() {
         let mut random = fastrand::Rng::with_seed(2);
         let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(2 * BLOCK + 5).collect();
