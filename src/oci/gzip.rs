@@ -1,17 +1,22 @@
 //! gzip (RFC 1952), packed side by side. The stream is cut into blocks of a fixed size, each of which is packed by
 //! itself; where one ends depends on nothing but the bytes, so that the result is the same on one core and on many.
+//! The packer is named here, not left to flate2, which takes what any crate of the build asks for: faster ones choose
+//! their way by the processor, and what they write differs from machine to machine.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use flate2::Crc;
+use miniz_oxide::deflate::core::CompressorOxide;
+use miniz_oxide::deflate::stream::deflate;
+use miniz_oxide::{DataFormat, MZFlush, MZStatus};
 
 /// What is packed by itself, in bytes. What a block cannot borrow from the one before it, some of the 32 KiB that
 /// deflate looks back, costs less than one in a hundred.
 const BLOCK: usize = 1 << 20;
 /// The level, gzip's own default.
-const LEVEL: u32 = 6;
+const LEVEL: u8 = 6;
 /// The header: deflate, no flags, no time, no extra, no system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
@@ -36,7 +41,7 @@ impl<W: Write> Gzip<W> {
         while let Some(packed) = self.packing.pop_front() {
             self.take(&packed)?;
         }
-        self.out.write_all(&pack(&self.block, FlushCompress::Finish)?)?;
+        self.out.write_all(&pack(&self.block, MZFlush::Finish)?)?;
         self.out.write_all(&self.checksum.sum().to_le_bytes())?;
         self.out.write_all(&self.checksum.amount().to_le_bytes())?;
         Ok(self.out)
@@ -54,7 +59,7 @@ impl<W: Write> Gzip<W> {
         let (sender, packed) = sync_channel(1);
         rayon::spawn(move || {
             // Nobody waits for it when the layer was given up.
-            drop(sender.send(pack(&block, FlushCompress::Sync)));
+            drop(sender.send(pack(&block, MZFlush::Sync)));
         });
         self.packing.push_back(packed);
         Ok(())
@@ -67,23 +72,26 @@ impl<W: Write> Gzip<W> {
 }
 
 /// Packs a block. A flush leaves it at a whole byte, for the next one to follow.
-fn pack(block: &[u8], flush: FlushCompress) -> io::Result<Vec<u8>> {
-    let mut packer = Compress::new(Compression::new(LEVEL), false);
-    let mut packed = Vec::with_capacity(block.len() / 2 + 64);
-    let mut taken = 0;
+fn pack(block: &[u8], flush: MZFlush) -> io::Result<Vec<u8>> {
+    let mut packer = Box::<CompressorOxide>::default();
+    packer.set_format_and_level(DataFormat::Raw, LEVEL);
+    let mut packed = vec![0; block.len() / 2 + 64];
+    let (mut taken, mut given) = (0, 0);
     loop {
-        let before = packer.total_in();
-        let status = packer.compress_vec(&block[taken..], &mut packed, flush)?;
-        taken += usize::try_from(packer.total_in() - before).map_err(io::Error::other)?;
+        let result = deflate(&mut packer, &block[taken..], &mut packed[given..], flush);
+        taken += result.bytes_consumed;
+        given += result.bytes_written;
+        let status = result.status.map_err(|error| io::Error::other(format!("deflate: {error:?}")))?;
         let ended = match flush {
-            FlushCompress::Finish => status == Status::StreamEnd,
+            MZFlush::Finish => status == MZStatus::StreamEnd,
             // Room that is left says that nothing is held back.
-            _ => taken == block.len() && packed.len() < packed.capacity(),
+            _ => taken == block.len() && given < packed.len(),
         };
         if ended {
+            packed.truncate(given);
             return Ok(packed);
         }
-        packed.reserve(block.len() / 2 + 64);
+        packed.resize(packed.len() + block.len() / 2 + 64, 0);
     }
 }
 
