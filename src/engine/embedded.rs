@@ -2,6 +2,7 @@
 //! config (and, where certificates or folders ask for it, the layers that it must), and leaves the rest to
 //! [`assemble`](crate::assemble).
 
+mod aside;
 mod base;
 mod error;
 mod extended;

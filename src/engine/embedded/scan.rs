@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
-use sha2::{Digest as _, Sha256};
 
+use super::aside::Aside;
 use super::extended::Watched;
 use crate::assemble::tree::{Attributes, LayerIndex, Node, ancestors};
 use crate::reference::Digest;
@@ -42,17 +42,20 @@ pub(super) fn scan(
     size: u64,
     wanted: &BTreeSet<String>,
 ) -> io::Result<(LayerIndex, Digest)> {
-    let limit = UNPACKED.max(size.saturating_mul(RATIO));
-    let mut plain = Bounded { inner: unpack(layer)?, left: limit, hash: Sha256::new() };
-    let mut scan = Scan { index: LayerIndex::default(), kept: 0, wanted, links: BTreeMap::new() };
-    let mut archive = tar::Archive::new(Watched::new(&mut plain));
-    for entry in archive.entries()? {
-        scan.entry(entry?)?;
-    }
-    // The digest is checked at the end of the stream, so it is read to its end.
-    io::copy(&mut plain, &mut io::sink())?;
-    io::copy(&mut plain.inner.into_inner(), &mut io::sink())?;
-    Ok((scan.finish(), Digest::from_sha256(&plain.hash.finalize())))
+    std::thread::scope(|scope| {
+        let limit = UNPACKED.max(size.saturating_mul(RATIO));
+        let mut plain = Aside::start(scope, Bounded { inner: unpack(layer)?, left: limit })?;
+        let mut scan = Scan { index: LayerIndex::default(), kept: 0, wanted, links: BTreeMap::new() };
+        let mut archive = tar::Archive::new(Watched::new(&mut plain));
+        for entry in archive.entries()? {
+            scan.entry(entry?)?;
+        }
+        // The digest is checked at the end of the stream, so it is read to its end.
+        io::copy(&mut plain, &mut io::sink())?;
+        let (rest, diff_id) = plain.finish()?;
+        io::copy(&mut rest.inner.into_inner(), &mut io::sink())?;
+        Ok((scan.finish(), diff_id))
+    })
 }
 
 /// A layer as it is stored. What it is, its first bytes say: media types are wrong often enough.
@@ -103,11 +106,10 @@ impl<R: Read> Read for Unpacked<R> {
     }
 }
 
-/// A reader that hashes what comes out of it, and fails once that is too much.
+/// A reader that fails once too much comes out of it.
 struct Bounded<R> {
     inner: R,
     left: u64,
-    hash: Sha256,
 }
 
 impl<R: Read> Read for Bounded<R> {
@@ -116,7 +118,6 @@ impl<R: Read> Read for Bounded<R> {
         let left = self.left.checked_sub(read as u64);
         self.left =
             left.ok_or_else(|| invalid("it unpacks to far more than its size: a decompression bomb?"))?;
-        self.hash.update(&buffer[..read]);
         Ok(read)
     }
 }
