@@ -263,6 +263,8 @@ async fn content(
     }
     if deep {
         differences.extend(deep_content(registry, &subject.repository, raw).await?);
+    } else if subject.complete {
+        differences.extend(lost_children(registry, &subject.repository, raw).await?);
     }
     if let Some(problem) = unreadable {
         add_unreadable(&mut differences, raw, problem);
@@ -275,6 +277,26 @@ fn add_unreadable(differences: &mut Vec<Difference>, raw: &RawManifest, problem:
     if !differences.iter().any(|difference| matches!(difference, Difference::Content { .. })) {
         differences.push(Difference::Content { digest: raw.digest.clone(), problem });
     }
+}
+
+/// The images of an index that are not there. Who publishes an index publishes all of it; of somebody else's, a mirror
+/// may hold a part.
+async fn lost_children(
+    registry: &Registry,
+    repository: &Repository,
+    raw: &RawManifest,
+) -> Result<Vec<Difference>, Error> {
+    let Ok(Manifest::Index(index)) = raw.parse() else { return Ok(Vec::new()) };
+    let asked = stream::iter(&index.manifests).map(async |child| {
+        let found = registry.head_manifest(&repository.path, &Target::from(&child.digest)).await?;
+        Ok::<_, Error>(found.is_none().then(|| lost_child(&child.digest)))
+    });
+    let lost: Vec<Option<Difference>> = asked.buffered(CONCURRENT).try_collect().await?;
+    Ok(lost.into_iter().flatten().collect())
+}
+
+fn lost_child(digest: &Digest) -> Difference {
+    Difference::Content { digest: digest.clone(), problem: "the image of the index is not there".to_owned() }
 }
 
 /// Reads and hashes all that a manifest names.
@@ -294,8 +316,7 @@ async fn deep_content(
         Manifest::Index(index) => {
             for child in index.manifests {
                 match registry.get_manifest(&repository.path, &Target::from(&child.digest)).await? {
-                    None => differences
-                        .push(damaged(&child.digest, "the image of the index is not there".to_owned())),
+                    None => differences.push(lost_child(&child.digest)),
                     Some(found) => {
                         if let Manifest::Image(image) = parse(&found)? {
                             blobs.extend(image.layers.into_iter().chain([image.config]));

@@ -90,20 +90,53 @@ pub fn external(session: &Session) -> BTreeMap<String, (Base, Vec<String>)> {
     bases
 }
 
-/// Asks the registries about the bases that `patterns` name (all without), and compares with golden.lock.
+/// A base that the registry does not have any more, or cannot be asked for.
+#[derive(Debug, Serialize)]
+pub struct Lost {
+    /// What the spec asks for.
+    pub base: String,
+    /// The images that are built on it.
+    pub images: Vec<String>,
+    /// Why.
+    #[serde(serialize_with = "text")]
+    pub error: observe::Error,
+}
+
+/// An error as its text.
+fn text<S: serde::Serializer>(error: &observe::Error, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(error)
+}
+
+/// Shows what is lost, and what to do next.
+pub fn show_lost(context: &Context, lost: Vec<Lost>) {
+    for lost in lost {
+        Failure::from(lost.error).hint(format!("built on it: {}", lost.images.join(", "))).show(context);
+    }
+}
+
+/// Asks the registries about the bases that `patterns` name (all without), and compares with golden.lock. One that is
+/// not to be had does not hide the others.
 pub async fn compare(
     context: &Context,
     session: &Session,
     patterns: &[String],
-) -> Result<Vec<Compared>, Failure> {
+) -> Result<(Vec<Compared>, Vec<Lost>), Failure> {
     let external = external(session);
     let keys = named(patterns, external.keys().map(String::as_str))?;
     let asked: Vec<Base> =
         keys.iter().filter_map(|key| external.get(*key)).map(|(base, _)| base.clone()).collect();
     let registries = registries::of_session(context, session);
-    let current = observe::upstream(&asked, &registries).await?;
-    let compared = current.into_iter().map(|current| {
-        let locked = session.workspace.lock.bases.get(&current.base).cloned();
+    let (mut compared, mut lost) = (Vec::new(), Vec::new());
+    for (base, found) in observe::upstream(&asked, &registries).await {
+        let images = external.get(&base).map(|(_, images)| images.clone()).unwrap_or_default();
+        let current = match found {
+            Ok(current) => current,
+            Err(error) => {
+                lost.push(Lost { base, images, error });
+                continue;
+            }
+        };
+        let locked = session.workspace.lock.bases.get(&base).cloned();
         let change = match &locked {
             None => Change::New,
             Some(locked) if locked.digest == current.digest && locked.reference == current.reference => {
@@ -111,10 +144,9 @@ pub async fn compare(
             }
             Some(_) => Change::Moved,
         };
-        let images = external.get(&current.base).map(|(_, images)| images.clone()).unwrap_or_default();
-        Compared { base: current.base.clone(), change, locked, current, images }
-    });
-    Ok(compared.collect())
+        compared.push(Compared { base, change, locked, current, images });
+    }
+    Ok((compared, lost))
 }
 
 /// The keys that one of `patterns` names: as written, as a reference in any form, as a repository, or as a glob.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bases::{self, Change};
+use super::bases::{self, Change, Lost};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -49,8 +49,11 @@ async fn moved(context: &Context, session: &Session) -> BTreeMap<String, bool> {
         return moved;
     }
     match bases::compare(context, session, &locked).await {
-        Ok(compared) => {
+        Ok((compared, lost)) => {
             moved.extend(compared.into_iter().map(|base| (base.base, base.change != Change::Unchanged)));
+            for Lost { base, error, .. } in lost {
+                context.events.warn(None, format!("whether {base} moved is not known: {error}"));
+            }
         }
         Err(failure) => {
             let why = failure.error.map(|error| error.to_string()).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::bases::{self, Change, Compared};
+use super::bases::{self, Change, Compared, Lost, show_lost};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -22,24 +22,36 @@ pub struct Args {
 #[derive(Serialize)]
 struct Report {
     bases: Vec<Compared>,
+    /// Bases that are not to be had.
+    lost: Vec<Lost>,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = bases::open(context, args.set).await?;
-    let compared = bases::compare(context, &session, &args.bases).await?;
-    let all = compared.len();
+    let (compared, lost) = bases::compare(context, &session, &args.bases).await?;
+    let all = compared.len() + lost.len();
     let outdated = compared.iter().filter(|base| base.change != Change::Unchanged).count();
+    let exit = match (lost.is_empty(), outdated) {
+        (false, _) => Exit::Failed,
+        (true, 0) => Exit::Done,
+        (true, _) => Exit::Difference,
+    };
     if context.format == Format::Json {
-        context.out.json(&Report { bases: compared });
-    } else {
-        let mut table = Table::default();
-        for base in compared.iter().filter(|base| base.change != Change::Unchanged) {
-            table.row([base.base.clone(), base.line(), base.images.join(", ")]);
-        }
-        context.out.data(&table.to_string());
-        let verb = if outdated == 0 { "all as golden.lock has them" } else { "`golden update` follows them" };
-        context.out.message(&format!("{outdated} of {all} bases moved or are not locked: {verb}"));
+        context.out.json(&Report { bases: compared, lost });
+        return Ok(exit);
     }
-    Ok(if outdated == 0 { Exit::Done } else { Exit::Difference })
+    let mut table = Table::default();
+    for base in compared.iter().filter(|base| base.change != Change::Unchanged) {
+        table.row([base.base.clone(), base.line(), base.images.join(", ")]);
+    }
+    context.out.data(&table.to_string());
+    let end = match (outdated, lost.len()) {
+        (0, 0) => "all as golden.lock has them".to_owned(),
+        (_, 0) => "`golden update` follows them".to_owned(),
+        (_, lost) => format!("{lost} could not be asked for"),
+    };
+    context.out.message(&format!("{outdated} of {all} bases moved or are not locked: {end}"));
+    show_lost(context, lost);
+    Ok(exit)
 }

@@ -15,7 +15,7 @@ use crate::resolve::image::Base;
 use crate::resolve::{Destination, ResolvedImage, select};
 use crate::spec::places::Parsed;
 use crate::workspace::load::{self, Loaded, Surroundings};
-use crate::workspace::{Workspace, assets::Assets, git, lock::Lock};
+use crate::workspace::{Workspace, assets::Assets, git, links, lock::Lock};
 
 /// What a command wants of the workspace; the options of every command that is about images.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -314,7 +314,8 @@ async fn changed(loaded: &Loaded, since: &str) -> Result<BTreeSet<usize>, Failur
     let below = |path: &PathBuf| files.range(path.as_path()..).next().is_some_and(|f| f.starts_with(path));
     let touches = |draft: &Draft| {
         let base = crate::workspace::lock::key(&draft.image.base);
-        base.is_some_and(|key| relocked.contains(&key)) || inputs(draft).iter().any(below)
+        base.is_some_and(|key| relocked.contains(&key))
+            || links::followed(&loaded.root, inputs(draft)).iter().any(below)
     };
     Ok((0..loaded.drafts.len()).filter(|n| touches(&loaded.drafts[*n])).collect())
 }

@@ -30,7 +30,13 @@ struct Report {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = bases::open(context, args.set).await?;
-    let compared = bases::compare(context, &session, &args.bases).await?;
+    let (compared, lost) = bases::compare(context, &session, &args.bases).await?;
+    // All that was asked for, or nothing: a file that is half new would look as if it were refreshed.
+    if !lost.is_empty() {
+        bases::show_lost(context, lost);
+        context.out.message(&format!("{FILE} is as it was; `golden update BASE` refreshes one base alone"));
+        return Err(Failure::shown(Exit::Failed));
+    }
     let mut lock = session.workspace.lock.clone();
     let used = bases::external(&session);
     let removed: Vec<String> = lock.bases.keys().filter(|key| !used.contains_key(*key)).cloned().collect();

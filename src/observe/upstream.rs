@@ -12,30 +12,34 @@ use crate::registry::{Registries, Registry};
 use crate::resolve::image::Base;
 use crate::workspace::lock::{LockedBase, key};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 
 /// A config longer than this is none.
 const MAX_CONFIG: u64 = 4 << 20;
 
-/// Asks for every base of `bases`: its tag where a requirement chooses one, its digest, those of its platforms, and
-/// when it was made. Bases that are not external are left out.
-pub async fn upstream(bases: &[Base], registries: &Registries) -> Result<Vec<LockedBase>, Error> {
+/// Asks for every base of `bases`, each by itself: its tag where a requirement chooses one, its digest, those of its
+/// platforms, and when it was made. Bases that are not external are left out; the rest come in order, with their keys.
+pub async fn upstream(bases: &[Base], registries: &Registries) -> Vec<(String, Result<LockedBase, Error>)> {
     let external = bases.iter().filter_map(|base| Some((key(base)?, base)));
     stream::iter(external)
         .map(|(key, base)| async move {
-            let reference = match base {
-                Base::Requirement { repository, requirement } => {
-                    choose_tag(repository, requirement, registries).await?
-                }
-                Base::Reference(reference) => reference.clone(),
-                Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => {
-                    unreachable!("only external bases have a key")
-                }
-            };
-            ask(key, reference, registries).await
+            let found = async {
+                let reference = match base {
+                    Base::Requirement { repository, requirement } => {
+                        choose_tag(repository, requirement, registries).await?
+                    }
+                    Base::Reference(reference) => reference.clone(),
+                    Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => {
+                        unreachable!("only external bases have a key")
+                    }
+                };
+                ask(key.clone(), reference, registries).await
+            }
+            .await;
+            (key, found)
         })
         .buffered(CONCURRENT)
-        .try_collect()
+        .collect()
         .await
 }
 

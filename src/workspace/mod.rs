@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod discover;
 pub mod fs;
 pub mod git;
+pub mod links;
 pub mod load;
 pub mod lock;
 pub mod state;

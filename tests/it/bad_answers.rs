@@ -279,6 +279,26 @@ fn an_artifact_is_no_image() {
     }
 }
 
+/// An index of ours of which an image was deleted is not whole; of somebody else's, a part may be all that was copied.
+#[test]
+fn an_index_that_lost_an_image() {
+    let (name, host) = (fresh_name("torn"), services::registry());
+    let golden = Golden::new()
+        .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"torn\"\n"))
+        .image(
+            "app",
+            &format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n"),
+        );
+    golden.run(&["build", "--push", "--engine", "embedded"]).exit(0);
+    golden.run(&["verify"]).exit(0);
+    let index = curl("GET", host, &format!("torn/{name}/manifests/1.0.0")).json();
+    let child = index["manifests"][1]["digest"].as_str().unwrap();
+    assert_eq!(curl("DELETE", host, &format!("torn/{name}/manifests/{child}")).status, 202);
+    let run = golden.run(&["verify"]).exit(5);
+    assert!(run.stderr.contains(child), "{}", run.stderr);
+    golden.run(&["verify", &format!("{host}/torn/{name}:1.0.0")]).exit(0);
+}
+
 /// A registry whose storage lost or damaged a blob still says yes to a HEAD: only reading it shows.
 #[test]
 fn a_real_registry_with_damaged_storage() {

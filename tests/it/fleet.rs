@@ -156,6 +156,14 @@ fn an_image_changes_with_all_that_it_is_made_of() {
     assert_eq!(names(), ["certs"]);
     commit(&golden);
 
+    // What is reached through a link changes where it is.
+    golden.write("fleet/apart/x", "1");
+    std::os::unix::fs::symlink("../apart/x", golden.path().join("fleet/plain/linked")).unwrap();
+    commit(&golden);
+    golden.write("fleet/apart/x", "2");
+    assert_eq!(names(), ["plain"]);
+    commit(&golden);
+
     // An image that moved to another folder, and one that went.
     git(&golden, &["mv", "fleet/plain", "fleet/simple"]);
     assert_eq!(names(), ["plain"]);

@@ -65,6 +65,36 @@ fn states(golden: &Golden) -> Vec<&'static str> {
 }
 
 #[test]
+fn a_base_that_is_gone_hides_no_other() {
+    let namespace = namespace();
+    publish(&namespace, "debian", "12.4.0", 1);
+    publish(&namespace, "alpine", "3.20.0", 1);
+    let golden = workspace(&namespace);
+    golden.run(&["update"]).exit(0);
+    let before = lock(&golden);
+    publish(&namespace, "debian", "12.5.0", 2);
+    let alpine = format!("{}/{namespace}/alpine", services::registry());
+    golden.run(&["delete", &format!("{alpine}:3.20.0"), "--all-tags", "--yes"]).exit(0);
+
+    let outdated = golden.run(&["outdated"]).exit(1);
+    assert!(outdated.stdout.contains("→ 12.5.0 sha256:"), "{}", outdated.stdout);
+    assert!(outdated.stderr.contains(&alpine), "{}", outdated.stderr);
+    assert!(outdated.stderr.contains("1 could not be asked for"), "{}", outdated.stderr);
+    let json: Value =
+        serde_json::from_str(&golden.run(&["outdated", "--format", "json"]).exit(1).stdout).unwrap();
+    assert_eq!(json["bases"][0]["change"], "moved");
+    assert!(json["lost"][0]["error"].as_str().unwrap().contains(&alpine), "{json}");
+
+    // The lock is refreshed as a whole or not at all, unless a base is named.
+    let update = golden.run(&["update"]).exit(1);
+    assert!(update.stderr.contains("golden.lock is as it was"), "{}", update.stderr);
+    assert_eq!(lock(&golden), before);
+    golden.run(&["update", "**/debian*"]).exit(0);
+    let graph = golden.run(&["graph"]).exit(0);
+    assert!(graph.stderr.contains("moved is not known"), "{}", graph.stderr);
+}
+
+#[test]
 fn a_lock_is_made_followed_and_refreshed() {
     let namespace = namespace();
     let registry = services::registry();

@@ -31,7 +31,7 @@ impl Answer {
     }
 }
 
-/// Asks `http://HOST/v2/PATH`; `method` is GET or HEAD.
+/// Asks `http://HOST/v2/PATH`; `method` is GET, HEAD or DELETE.
 #[track_caller]
 pub(crate) fn curl(method: &str, host: &str, path: &str) -> Answer {
     curl_with(&[], method, &format!("http://{host}/v2/{path}"))
@@ -42,9 +42,10 @@ pub(crate) fn curl(method: &str, host: &str, path: &str) -> Answer {
 pub(crate) fn curl_with(options: &[&str], method: &str, url: &str) -> Answer {
     let mut command = Command::new("curl");
     command.args(["-s", "-i", "-H", ACCEPT]).args(options);
-    if method == "HEAD" {
-        command.arg("--head");
-    }
+    match method {
+        "HEAD" => command.arg("--head"),
+        _ => command.args(["-X", method]),
+    };
     let output = command.arg(url).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let (head, body) =
