@@ -7,6 +7,7 @@ mod finish;
 mod prepared;
 pub mod destinations;
 pub mod bases;
+mod changed;
 pub mod session;
 pub mod survey;
 pub(crate) mod confirm;

@@ -1,0 +1,150 @@
+//! `[config]`: what runs, as whom, and what tells that it is well.
+
+use std::collections::BTreeSet;
+
+use super::Maker;
+use crate::diagnostic::Diagnostic;
+use crate::resolve::image::{Config, Healthcheck, Invocation, Port, Protocol};
+use crate::spec::config::{ConfigTable, Exposed, HealthcheckTable, Transport, Words};
+use crate::spec::document::entry;
+use crate::spec::values::OwnerSpec;
+use crate::suggest::closest;
+
+impl Maker<'_, '_> {
+    /// What runs, as the spec has it; faults are told.
+    pub(super) fn config(&mut self, spec: ConfigTable) -> Config {
+        if let Some(user) = spec.user.as_deref() {
+            self.user(&["config", "user"], user);
+        }
+        if let Some(workdir) = spec.workdir.as_deref().filter(|path| !path.starts_with('/')) {
+            let message = format!("the working directory `{workdir}` is not an absolute path");
+            self.error(&["config", "workdir"], "spec.value", message);
+        }
+        for (n, volume) in spec.volumes.iter().flatten().enumerate() {
+            if !volume.starts_with('/') {
+                let message = format!("the volume `{volume}` is not an absolute path");
+                self.error(&["config", "volumes", &n.to_string()], "spec.value", message);
+            }
+        }
+        if let Some(signal) = spec.stop_signal.as_deref().filter(|signal| !is_signal(signal)) {
+            let message = format!("`{signal}` is not a signal, such as SIGTERM or 15");
+            let near = closest(signal.strip_prefix("SIG").unwrap_or(signal), SIGNALS.iter().copied());
+            let diagnostic = Diagnostic::error("spec.value", message);
+            let diagnostic = match near {
+                Some(near) => diagnostic.help(format!("did you mean `SIG{near}`?")),
+                None => diagnostic,
+            };
+            self.report(&["config", "stop_signal"], diagnostic);
+        }
+        if spec.shell.as_ref().is_some_and(Vec::is_empty) {
+            self.error(&["config", "shell"], "spec.value", "a shell needs at least its program");
+        }
+        let healthcheck = spec.healthcheck.and_then(|check| self.healthcheck(check));
+        Config {
+            expose: ports(spec.expose.unwrap_or_default()),
+            user: spec.user,
+            workdir: spec.workdir,
+            entrypoint: spec.entrypoint.map(invocation),
+            cmd: spec.cmd.map(invocation),
+            volumes: spec.volumes.unwrap_or_default(),
+            stop_signal: spec.stop_signal,
+            shell: spec.shell,
+            healthcheck,
+        }
+    }
+
+    /// Tells what is wrong with the name or number of a user.
+    pub(super) fn user(&mut self, path: &[&str], user: &str) {
+        if let Err(message) = OwnerSpec::try_from(user.to_owned()) {
+            self.error(
+                path,
+                "spec.value",
+                message.replace("an owner", "a user").replace("0:0", "10001:10001"),
+            );
+        }
+    }
+
+    fn healthcheck(&mut self, spec: HealthcheckTable) -> Option<Healthcheck> {
+        let path = ["config", "healthcheck", "test"];
+        let test = match spec.test {
+            Some(Words::Line(line)) => vec!["CMD-SHELL".to_owned(), line],
+            Some(Words::List(words)) => words,
+            None if entry(self.table, &path).is_some() => return None,
+            None => {
+                self.error(&path, "spec.missing", "`test` is missing in config.healthcheck");
+                return None;
+            }
+        };
+        let fits = match test.first().map(String::as_str) {
+            Some("NONE") => test.len() == 1,
+            Some("CMD") => test.len() > 1,
+            Some("CMD-SHELL") => test.len() == 2,
+            _ => false,
+        };
+        if !fits {
+            let message = "a test is [\"CMD\", program, …], [\"CMD-SHELL\", line] or [\"NONE\"]";
+            self.error(&path, "spec.value", message);
+        }
+        if test == ["NONE"] {
+            // What the defaults say of a check is about none: the builders leave it out as well.
+            return Some(Healthcheck {
+                test,
+                interval: None,
+                timeout: None,
+                start_period: None,
+                retries: None,
+            });
+        }
+        Some(Healthcheck {
+            test,
+            interval: spec.interval.map(|interval| interval.0),
+            timeout: spec.timeout.map(|timeout| timeout.0),
+            start_period: spec.start_period.map(|period| period.0),
+            retries: spec.retries,
+        })
+    }
+}
+
+/// The signals of Linux, without `SIG`, as Docker knows them: an engine refuses any other when it builds.
+const SIGNALS: [&str; 36] = [
+    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE",
+    "POLL", "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP",
+    "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ",
+];
+
+/// Whether Docker knows this signal: a number, a name, or a real-time one such as `SIGRTMIN+3`.
+fn is_signal(text: &str) -> bool {
+    let number = |text: &str, most: u8| {
+        let digits = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+        digits && text.parse::<u8>().is_ok_and(|number| (1..=most).contains(&number))
+    };
+    let Some(name) = text.strip_prefix("SIG") else { return number(text, 64) };
+    let above = |(start, most)| name.strip_prefix(start).is_some_and(|distance| number(distance, most));
+    SIGNALS.contains(&name) || [("RTMIN+", 15), ("RTMAX-", 14)].into_iter().any(above)
+}
+
+fn ports(exposed: Vec<Exposed>) -> Vec<Port> {
+    let mut seen = BTreeSet::new();
+    let mut ports = Vec::new();
+    for range in exposed {
+        let protocol = match range.protocol {
+            Transport::Tcp => Protocol::Tcp,
+            Transport::Udp => Protocol::Udp,
+            Transport::Sctp => Protocol::Sctp,
+        };
+        for number in range.first..=range.last {
+            let port = Port { number, protocol };
+            if seen.insert(port) {
+                ports.push(port);
+            }
+        }
+    }
+    ports
+}
+
+fn invocation(words: Words) -> Invocation {
+    match words {
+        Words::List(words) => Invocation::Exec(words),
+        Words::Line(line) => Invocation::Shell(line),
+    }
+}
