@@ -152,6 +152,16 @@ fn layers_that_could_not_be_passed_on_are_refused() {
     }
 }
 
+/// Docker refuses it too: no container would start.
+#[test]
+fn a_working_directory_that_is_a_file_is_refused() {
+    let text = "[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"oci:../base\"\n[config]\nworkdir = \"/etc/passwd\"\n";
+    let golden = Golden::new().workspace("").image("image", text);
+    sound().write(&golden.path().join("base"), "any");
+    let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
+    assert!(run.stderr.contains("/etc/passwd is not a folder in the base"), "{}", run.stderr);
+}
+
 #[test]
 fn a_base_for_another_platform_is_refused() {
     let run = refused(&Base::new("linux/s390x"), "the base oci:../base is not for linux/");
