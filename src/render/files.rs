@@ -16,7 +16,8 @@ pub(super) const CERTIFICATES: &str = "certificates.tar";
 /// The files of an image, by the way they take.
 #[derive(Debug, Default)]
 pub(super) struct Placed {
-    /// Entries of the archive, sorted by path.
+    /// Entries of the archive, in the order of the spec: where a link of the base makes one path of two, the later
+    /// one counts too.
     pub(super) archive: Vec<Entry>,
     /// Groups of files that names own.
     pub(super) named: Vec<Group>,
@@ -38,26 +39,22 @@ pub(super) struct Group {
 impl Placed {
     /// Sorts the files of an image into their ways. Of two for one path the later one counts.
     pub(super) fn of(image: &ResolvedImage) -> Self {
-        let files = image.files.iter().filter(|file| file.path != "/");
-        let files: BTreeMap<&str, &FileEntry> = files.map(|file| (file.path.as_str(), file)).collect();
+        let files = || image.files.iter().filter(|file| file.path != "/");
+        let last: BTreeMap<&str, &FileEntry> = files().map(|file| (file.path.as_str(), file)).collect();
+        let counts =
+            |file: &FileEntry| last.get(file.path.as_str()).is_some_and(|it| std::ptr::eq(*it, file));
         let mut placed = Self::default();
-        for file in files.into_values() {
-            match &file.owner {
-                Owner::Numeric { uid, gid } => {
-                    let path = file.path.trim_start_matches('/').to_owned();
-                    placed.archive.push(Entry {
-                        path,
-                        mode: file.mode,
-                        uid: *uid,
-                        gid: *gid,
-                        kind: kind(file),
-                    });
-                }
-                Owner::Named { user, group } => {
-                    let owner =
-                        group.as_ref().map_or_else(|| user.clone(), |group| format!("{user}:{group}"));
-                    placed.push_named(file, owner);
-                }
+        for file in files().filter(|file| counts(file)) {
+            if let Owner::Numeric { uid, gid } = file.owner {
+                let path = file.path.trim_start_matches('/').to_owned();
+                placed.archive.push(Entry { path, mode: file.mode, uid, gid, kind: kind(file) });
+            }
+        }
+        // Sorted, a folder comes before what lies in it and takes it into its group.
+        for file in last.into_values() {
+            if let Owner::Named { user, group } = &file.owner {
+                let owner = group.as_ref().map_or_else(|| user.clone(), |group| format!("{user}:{group}"));
+                placed.push_named(file, owner);
             }
         }
         placed

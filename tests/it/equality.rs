@@ -326,7 +326,9 @@ fn folders_of_the_base_stay_what_they_are() {
     let base = format!("{:?}", services::base_debian());
     let rest = "[[files]]\nsource = \"tree\"\ntarget = \"/\"\n\
                 [[files]]\nsource = \"tools\"\ntarget = \"/lib/\"\nmode = \"0755\"\n\
-                [[files]]\nsource = \"tools\"\ntarget = \"/opt/\"\nowner = \"7:8\"\n";
+                [[files]]\nsource = \"tools\"\ntarget = \"/opt/\"\nowner = \"7:8\"\n\
+                [[files]]\ncontent = \"first\"\ntarget = \"/usr/bin/twice\"\n\
+                [[files]]\ncontent = \"second\"\ntarget = \"/bin/twice\"\n";
     let golden = workspace()
         .image("subject", &image("into-folders", &base, rest))
         .file("subject/tree/bin/in-bin", "")
@@ -354,6 +356,36 @@ fn folders_of_the_base_stay_what_they_are() {
     ] {
         assert_eq!(look(path), expected, "{path}");
     }
+    // A link makes one path of two: the later one counts.
+    assert_eq!(files["usr/bin/twice"].content, b"second");
+}
+
+/// What a base has for what is added later is not always a folder of root's.
+#[test]
+fn links_in_the_place_of_usual_folders_are_followed() {
+    let folders = ["home", "opt", "srv", "mnt", "media", "usr/local"];
+    let place = |folder: &&str| format!("[[files]]\ncontent = \"x\"\ntarget = \"/{folder}/x\"\n");
+    let rest = folders.iter().map(place).collect::<String>();
+    let golden = workspace().image("subject", &image("usual-links", "\"oci:../base:any\"", &rest));
+    let base = crate::support::layout::Base::here().layer(&[
+        ("usr", 'd', ""),
+        ("usr/local", 's', "../var/local"),
+        ("var", 'd', ""),
+        ("var/local", 'd', ""),
+        ("var/home", 'd', ""),
+        ("home", 's', "var/home"),
+        ("opt", 's', "var/local"),
+        ("srv", 's', "/var/home"),
+        ("mnt", 's', "var"),
+        ("media", 'd', ""),
+    ]);
+    base.write(&golden.path().join("base"), "any");
+    equal("usual-links", &golden);
+    // One file alone does not need the rest of the base read to be placed, and is not to be misplaced either.
+    let one =
+        image("usual-links", "\"oci:../base:any\"", "[[files]]\ncontent = \"x\"\ntarget = \"/home/x\"\n");
+    golden.write("subject/image.toml", one);
+    assert!(seen(&golden, "usual-links", "embedded").files.contains_key("var/home/x"));
 }
 
 /// A root, as PEM.
