@@ -57,6 +57,7 @@ impl Placed {
                 placed.push_named(file, owner);
             }
         }
+        placed.archive.extend(placed.named.iter().flat_map(Group::stand_ins).collect::<Vec<_>>());
         placed
     }
 
@@ -106,6 +107,21 @@ impl Placed {
 }
 
 impl Group {
+    /// What makes room for the group: `COPY --chown` would give its owner the folders that are missing above it, which
+    /// are root's, and BuildKit's does not put a file in the place of a folder. A link needs neither.
+    fn stand_ins(&self) -> impl Iterator<Item = Entry> {
+        let direct = self.entries.iter().filter(|entry| !entry.path.contains('/'));
+        direct.filter_map(|entry| {
+            let kind = match entry.kind {
+                EntryKind::Symlink(_) => return None,
+                EntryKind::Directory => EntryKind::Directory,
+                _ => EntryKind::File(Content::inline(Vec::new())),
+            };
+            let path = format!("{}{}", self.target.trim_start_matches('/'), entry.path);
+            Some(Entry { path, mode: entry.mode, uid: 0, gid: 0, kind })
+        })
+    }
+
     /// Whether this folder is one of the group's own entries.
     fn has_folder(&self, path: &str) -> bool {
         self.entries.iter().any(|entry| entry.path == path && entry.kind == EntryKind::Directory)

@@ -284,6 +284,22 @@ mode = "3777"
 owner = "nobody:nogroup"
 
 [[files]]
+content = "in a new folder"
+target = "/newer/still/file"
+owner = "nobody:nogroup"
+
+[[files]]
+content = "over a folder"
+target = "/over"
+owner = "nobody:nogroup"
+mode = "0400"
+
+[[files]]
+target = "/link-to-folder/"
+owner = "nobody:nogroup"
+mode = "0710"
+
+[[files]]
 source = "odd"
 target = "/odd"
 owner = "nobody:nogroup"
@@ -301,6 +317,7 @@ target = "/usr/local/bin/"
     let golden = workspace()
         .image("parent", &parent)
         .file("parent/tree/folder/file", "old")
+        .file("parent/tree/over/file", "old")
         .image("subject", &child)
         .file("subject/odd/.hidden", "h")
         .file("subject/odd/a name with spaces.conf", "1")
