@@ -182,6 +182,23 @@ fn a_base_that_is_not_there_is_named() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_does_not_take_the_place_of_what_was_placed_before() {
+    let before = "[[files]]\ncontent = \"x\"\ntarget = \"/link/x\"\n";
+    let links = "[[files]]\nsource = \"tree\"\ntarget = \"/\"\n";
+    let head = "[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
+    let golden = Golden::new().workspace("").image("image", &format!("{head}{before}{links}"));
+    golden.write("image/tree/real/y", "y");
+    std::os::unix::fs::symlink("real", golden.path().join("image/tree/link")).unwrap();
+    let run = golden.run(&["build", "--engine", "embedded"]).exit(2);
+    let message = "`/link/x` cannot lie in `/link`, which is made a symbolic link later";
+    assert!(run.stderr.contains(message), "{}", run.stderr);
+    // In the other order it lies where the link leads.
+    golden.write("image/image.toml", format!("{head}{links}{before}"));
+    golden.run(&["build", "--engine", "embedded"]).exit(0);
+}
+
 #[test]
 fn what_is_neither_file_nor_folder_is_no_source() {
     let golden = Golden::new().workspace("").image(
