@@ -53,10 +53,7 @@ pub async fn write<W: AsyncWrite + Send + Unpin>(
 ) -> Result<(), Error> {
     let (mut lines, mut done) = (Vec::new(), BTreeSet::new());
     for named in images {
-        let [image] = named.image.images.as_slice() else {
-            let image = named.references.first().map(ToString::to_string).unwrap_or_default();
-            return Err(Error::SeveralPlatforms { image });
-        };
+        let image = only(named)?;
         for layer in &image.layers {
             if done.insert(layer_name(layer)) {
                 write_layer(out, layer, blobs).await?;
@@ -74,6 +71,15 @@ pub async fn write<W: AsyncWrite + Send + Unpin>(
     entry(out, "manifest.json", lines.len() as u64, lines.as_slice()).await.map_err(Error::Stream)?;
     out.write_all(&[0; 1024]).await.map_err(Error::Stream)?;
     out.flush().await.map_err(Error::Stream)
+}
+
+/// The one platform of an image: an archive has no place for others.
+pub fn only<'a>(named: &'a Named<'_>) -> Result<&'a AssembledImage, Error> {
+    if let [image] = named.image.images.as_slice() {
+        return Ok(image);
+    }
+    let image = named.references.first().map(ToString::to_string).unwrap_or_default();
+    Err(Error::SeveralPlatforms { image })
 }
 
 /// The line of an image.

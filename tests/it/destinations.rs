@@ -74,6 +74,13 @@ fn several_platforms_are_no_archive() {
     );
     assert!(run.stderr.contains("write it with --to oci:DIR"), "{}", run.stderr);
     assert!(!golden.path().join("many.tar").exists());
+    let golden = golden.env("DOCKER_HOST", services::docker_host());
+    let run = golden.run(&["build", "--engine", "embedded", "--load"]).exit(1);
+    assert!(
+        run.stderr.contains("has several platforms, which a docker archive cannot hold"),
+        "{}",
+        run.stderr
+    );
 }
 
 /// The first command of the README, on a machine with nothing: no engine, no network, no home.
