@@ -39,7 +39,7 @@ impl BaseImage {
             check_layer(layer)?;
         }
         let ids =
-            config.diff_ids().ok_or_else(|| Error::Base("its config has no rootfs.diff_ids".to_owned()))?;
+            config.diff_ids().ok_or_else(|| Error::Base("its rootfs.diff_ids cannot be read".to_owned()))?;
         if ids.len() != manifest.layers.len() {
             let (layers, ids) = (manifest.layers.len(), ids.len());
             return Err(Error::Base(format!("its manifest has {layers} layers, its config {ids} diff_ids")));
@@ -64,6 +64,7 @@ fn check_layer(layer: &Descriptor) -> Result<(), Error> {
         | media::OCI_LAYER_ZSTD
         | media::DOCKER_LAYER
         | media::DOCKER_LAYER_GZIP
+        | media::DOCKER_LAYER_ZSTD
             if layer.urls.is_empty() =>
         {
             return Ok(());

@@ -3,7 +3,7 @@
 use super::Stop;
 use super::overlay::Overlay;
 use super::owners;
-use super::tree::Tree;
+use super::tree::{Node, Tree};
 use crate::oci::tar::{Entry, EntryKind};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::FileKind;
@@ -33,7 +33,9 @@ pub fn workdir(image: &ResolvedImage, inherited: &str, overlay: &mut Overlay<'_>
         return Ok(());
     };
     let path = overlay.resolve(workdir)?;
-    if path.is_empty() || overlay.entry(&path)?.is_some() {
+    // Anything else than a folder is in its way, and no container would start there.
+    let is_folder = |node: &Node| matches!(node, Node::Directory(_) | Node::Implied);
+    if path.is_empty() || overlay.entry(&path)?.is_some_and(is_folder) {
         return Ok(());
     }
     overlay.folder(&path, &path)

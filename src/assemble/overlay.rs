@@ -8,9 +8,9 @@ use crate::oci::tar::{Entry, EntryKind};
 use crate::oci::{Bytes, Content};
 
 /// Folders that are 0755 and root's in every distribution. For these alone a base is not read only to learn what
-/// they are like; when its layers are read anyway, what they say counts.
-const CONVENTIONAL: &[&str] =
-    &["etc", "home", "media", "mnt", "opt", "srv", "usr", "usr/local", "usr/share", "var", "var/lib"];
+/// they are like; when its layers are read anyway, what they say counts. Those for what is added later are not among
+/// them: busybox gives /home to nobody, and /opt, /srv and /usr/local are links where the system is an ostree.
+const CONVENTIONAL: &[&str] = &["etc", "usr", "usr/share", "var", "var/lib"];
 
 /// What one of them is like.
 const CONVENTIONAL_FOLDER: Node = Node::Directory(Attributes::FOLDER);

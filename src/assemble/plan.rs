@@ -83,7 +83,7 @@ pub fn assemble(
     let (docker, layer_type) = output.of(base.docker)?;
     let mut overlay = trust.map_or_else(|| Overlay::new(tree), |trust| Overlay::above(tree, trust));
     let mut layers = Vec::new();
-    if let Some(Trust { entries, .. }) = trust {
+    if let Some(Trust { entries, .. }) = trust.filter(|trust| !trust.entries.is_empty()) {
         layers.push(NewLayer { entries: entries.clone(), created_by: "golden: certificates" });
     }
     files::place(image, tree, &mut overlay)?;

@@ -127,7 +127,7 @@ impl From<crate::store::Error> for Failure {
     fn from(error: crate::store::Error) -> Self {
         use crate::store::Error as Store;
         let exit = match &error {
-            Store::Destination(_) | Store::SeveralPlatforms { .. } => Exit::Usage,
+            Store::Destination(_) | Store::SeveralPlatforms { .. } | Store::NoFile { .. } => Exit::Usage,
             Store::File { .. }
             | Store::Layout { .. }
             | Store::NoImage { .. }

@@ -86,11 +86,14 @@ impl ImageConfig {
         self.runtime().and_then(|runtime| runtime.get("User")).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Digests of the uncompressed layers, bottom first. None when the config has none that can be read.
+    /// Digests of the uncompressed layers, bottom first. None when they cannot be read. An image without layers may
+    /// leave the list out: Docker does.
     #[must_use]
     pub fn diff_ids(&self) -> Option<Vec<Digest>> {
-        let ids = self.0.get("rootfs")?.get("diff_ids")?.as_array()?;
-        ids.iter().map(|id| id.as_str()?.parse().ok()).collect()
+        match self.0.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")) {
+            None | Some(Value::Null) => Some(Vec::new()),
+            Some(ids) => ids.as_array()?.iter().map(|id| id.as_str()?.parse().ok()).collect(),
+        }
     }
 
     /// A list of words in the runtime part, such as `Cmd`; empty when it has none.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::content::Bytes;
 use super::descriptor::Descriptor;
@@ -97,7 +97,8 @@ pub struct ImageManifest {
     pub artifact_type: Option<String>,
     /// The image config.
     pub config: Descriptor,
-    /// The layers, bottom first.
+    /// The layers, bottom first; programs in Go write `null` where there are none.
+    #[serde(deserialize_with = "list_or_null")]
     pub layers: Vec<Descriptor>,
     /// The manifest that this one refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,6 +106,11 @@ pub struct ImageManifest {
     /// Free text pairs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+}
+
+/// A list, or the null that Go makes of an empty one.
+fn list_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Descriptor>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Several images, one a platform.

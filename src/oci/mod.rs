@@ -37,6 +37,8 @@ pub mod media {
     pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
     /// Docker layer, gzip.
     pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+    /// Docker layer, zstd: containerd's name for what BuildKit writes when it is told to.
+    pub const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
     /// Docker layer, plain tar.
     pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
     /// Docker manifest, schema 1, signed: refused everywhere.
@@ -49,6 +51,7 @@ pub mod media {
             DOCKER_CONFIG => OCI_CONFIG,
             DOCKER_LAYER => OCI_LAYER,
             DOCKER_LAYER_GZIP => OCI_LAYER_GZIP,
+            DOCKER_LAYER_ZSTD => OCI_LAYER_ZSTD,
             other => other,
         }
     }

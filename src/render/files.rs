@@ -16,7 +16,8 @@ pub(super) const CERTIFICATES: &str = "certificates.tar";
 /// The files of an image, by the way they take.
 #[derive(Debug, Default)]
 pub(super) struct Placed {
-    /// Entries of the archive, sorted by path.
+    /// Entries of the archive, in the order of the spec: where a link of the base makes one path of two, the later
+    /// one counts too.
     pub(super) archive: Vec<Entry>,
     /// Groups of files that names own.
     pub(super) named: Vec<Group>,
@@ -38,28 +39,25 @@ pub(super) struct Group {
 impl Placed {
     /// Sorts the files of an image into their ways. Of two for one path the later one counts.
     pub(super) fn of(image: &ResolvedImage) -> Self {
-        let files = image.files.iter().filter(|file| file.path != "/");
-        let files: BTreeMap<&str, &FileEntry> = files.map(|file| (file.path.as_str(), file)).collect();
+        let files = || image.files.iter().filter(|file| file.path != "/");
+        let last: BTreeMap<&str, &FileEntry> = files().map(|file| (file.path.as_str(), file)).collect();
+        let counts =
+            |file: &FileEntry| last.get(file.path.as_str()).is_some_and(|it| std::ptr::eq(*it, file));
         let mut placed = Self::default();
-        for file in files.into_values() {
-            match &file.owner {
-                Owner::Numeric { uid, gid } => {
-                    let path = file.path.trim_start_matches('/').to_owned();
-                    placed.archive.push(Entry {
-                        path,
-                        mode: file.mode,
-                        uid: *uid,
-                        gid: *gid,
-                        kind: kind(file),
-                    });
-                }
-                Owner::Named { user, group } => {
-                    let owner =
-                        group.as_ref().map_or_else(|| user.clone(), |group| format!("{user}:{group}"));
-                    placed.push_named(file, owner);
-                }
+        for file in files().filter(|file| counts(file)) {
+            if let Owner::Numeric { uid, gid } = file.owner {
+                let path = file.path.trim_start_matches('/').to_owned();
+                placed.archive.push(Entry { path, mode: file.mode, uid, gid, kind: kind(file) });
             }
         }
+        // Sorted, a folder comes before what lies in it and takes it into its group.
+        for file in last.into_values() {
+            if let Owner::Named { user, group } = &file.owner {
+                let owner = group.as_ref().map_or_else(|| user.clone(), |group| format!("{user}:{group}"));
+                placed.push_named(file, owner);
+            }
+        }
+        placed.archive.extend(placed.named.iter().flat_map(Group::stand_ins).collect::<Vec<_>>());
         placed
     }
 
@@ -109,6 +107,21 @@ impl Placed {
 }
 
 impl Group {
+    /// What makes room for the group: `COPY --chown` would give its owner the folders that are missing above it, which
+    /// are root's, and BuildKit's does not put a file in the place of a folder. A link needs neither.
+    fn stand_ins(&self) -> impl Iterator<Item = Entry> {
+        let direct = self.entries.iter().filter(|entry| !entry.path.contains('/'));
+        direct.filter_map(|entry| {
+            let kind = match entry.kind {
+                EntryKind::Symlink(_) => return None,
+                EntryKind::Directory => EntryKind::Directory,
+                _ => EntryKind::File(Content::inline(Vec::new())),
+            };
+            let path = format!("{}{}", self.target.trim_start_matches('/'), entry.path);
+            Some(Entry { path, mode: entry.mode, uid: 0, gid: 0, kind })
+        })
+    }
+
     /// Whether this folder is one of the group's own entries.
     fn has_folder(&self, path: &str) -> bool {
         self.entries.iter().any(|entry| entry.path == path && entry.kind == EntryKind::Directory)

@@ -167,6 +167,8 @@ fn the_context_holds_only_what_the_spec_names() {
     files.tar 644
       etc/motd 644 0:0
       tmp 1777 0:0
+      srv/app 750 0:0
+      srv/other 644 0:0
     named/000/app 750
     named/000/app/config 600
     named/001/other 644

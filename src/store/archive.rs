@@ -22,9 +22,15 @@ struct Line {
     layers: Vec<String>,
 }
 
-/// Writes an archive file, whole or not at all.
-pub async fn write_file(file: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Vec<String>, Error> {
-    let failed = |source| Error::File { path: file.to_owned(), source };
+/// Writes an archive file, whole or not at all. A link to a file stays one, and what else there is, such as a device,
+/// is not replaced by an archive.
+pub async fn write_file(written: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Vec<String>, Error> {
+    let failed = |source| Error::File { path: written.to_owned(), source };
+    let file = &match std::fs::metadata(written) {
+        Ok(there) if there.is_file() => std::fs::canonicalize(written).map_err(failed)?,
+        Ok(_) => return Err(Error::NoFile { path: written.to_owned() }),
+        Err(_) => written.to_owned(),
+    };
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;
     let temporary = tempfile::Builder::new().prefix(".golden-").tempfile_in(folder).map_err(failed)?;
@@ -36,7 +42,7 @@ pub async fn write_file(file: &Path, images: &[Named<'_>], blobs: &Blobs) -> Res
     })?;
     super::share(&place).map_err(failed)?;
     place.persist(file).map_err(|error| failed(error.error))?;
-    Ok(vec![format!("docker-archive:{}", file.display())])
+    Ok(vec![format!("docker-archive:{}", written.display())])
 }
 
 /// Writes an archive into a stream, such as an engine's `load`.
@@ -47,10 +53,7 @@ pub async fn write<W: AsyncWrite + Send + Unpin>(
 ) -> Result<(), Error> {
     let (mut lines, mut done) = (Vec::new(), BTreeSet::new());
     for named in images {
-        let [image] = named.image.images.as_slice() else {
-            let image = named.references.first().map(ToString::to_string).unwrap_or_default();
-            return Err(Error::SeveralPlatforms { image });
-        };
+        let image = only(named)?;
         for layer in &image.layers {
             if done.insert(layer_name(layer)) {
                 write_layer(out, layer, blobs).await?;
@@ -68,6 +71,15 @@ pub async fn write<W: AsyncWrite + Send + Unpin>(
     entry(out, "manifest.json", lines.len() as u64, lines.as_slice()).await.map_err(Error::Stream)?;
     out.write_all(&[0; 1024]).await.map_err(Error::Stream)?;
     out.flush().await.map_err(Error::Stream)
+}
+
+/// The one platform of an image: an archive has no place for others.
+pub fn only<'a>(named: &'a Named<'_>) -> Result<&'a AssembledImage, Error> {
+    if let [image] = named.image.images.as_slice() {
+        return Ok(image);
+    }
+    let image = named.references.first().map(ToString::to_string).unwrap_or_default();
+    Err(Error::SeveralPlatforms { image })
 }
 
 /// The line of an image.
@@ -91,7 +103,7 @@ async fn write_layer<W: AsyncWrite + Send + Unpin>(
 ) -> Result<(), Error> {
     let failed = |source| Error::Layer { digest: layer.descriptor.digest.to_string(), source };
     let reader = blobs.source(layer).open(0).await.map_err(failed)?;
-    if layer.descriptor.media_type == media::OCI_LAYER_ZSTD {
+    if media::as_oci(&layer.descriptor.media_type) == media::OCI_LAYER_ZSTD {
         let (size, plain) = decompress(reader).await.map_err(failed)?;
         return entry(out, &layer_name(layer), size, plain).await.map_err(failed);
     }

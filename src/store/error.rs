@@ -16,6 +16,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Something that an archive must not take the place of.
+    #[error("{} is not a regular file, and is left as it is", path.display())]
+    NoFile {
+        /// The folder, device, pipe or socket.
+        path: PathBuf,
+    },
     /// The folder has something else in it.
     #[error("{} is not an OCI layout: {what}", path.display())]
     Layout {
@@ -81,6 +87,7 @@ impl Error {
             Self::Blob { .. } => {
                 vec!["write the layout again, whole: such as with `skopeo copy --all`".to_owned()]
             }
+            Self::NoFile { .. } => vec!["name a file, or one that is new".to_owned()],
             Self::Layout { .. } => vec!["name a folder that is new, empty, or an OCI layout".to_owned()],
             _ => Vec::new(),
         }

@@ -110,10 +110,13 @@ fn enter(index: &mut Value, name: &str, line: Value) {
     lines.insert(at, line);
 }
 
-/// Writes a small blob, unless it is there.
+/// Writes a small blob, unless it is there, and is what it should be.
 fn keep(folder: &Path, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
     let path = folder.join(digest.hex());
-    if size(&path) == Some(bytes.len() as u64) { Ok(()) } else { Ok(fs::write_atomic(&path, bytes)?) }
+    if size(&path) == Some(bytes.len() as u64) && fs::read(&path)? == bytes {
+        return Ok(());
+    }
+    Ok(fs::write_atomic(&path, bytes)?)
 }
 
 /// The size of a blob that is there.

@@ -1,6 +1,6 @@
 //! Files and certificates that specs name: found, checked to lie in the workspace, and hashed (7-rules 10).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -64,8 +64,8 @@ impl<'a> Assets<'a> {
                 Err(message) => found.push(at(Diagnostic::error("spec.base", message), &draft.base_place)),
             }
         }
-        if let Some((outer, inner)) = below_a_file(&draft.image.files) {
-            let message = format!("`{inner}` cannot lie in `{outer}`, which is a file");
+        if let Some((outer, inner, what)) = below_no_folder(&draft.image.files) {
+            let message = format!("`{inner}` cannot lie in `{outer}`, which is {what}");
             let wish =
                 draft.files.iter().rev().find(|wish| inner.starts_with(wish.target.trim_end_matches('/')));
             if let Some(wish) = wish {
@@ -395,13 +395,21 @@ fn executable(_: &std::fs::Metadata) -> bool {
     false
 }
 
-/// An entry that is a file, and one that would lie in it.
-fn below_a_file(entries: &[FileEntry]) -> Option<(String, String)> {
-    let is_file = |entry: &&FileEntry| matches!(entry.kind, FileKind::File(_));
-    let files: BTreeSet<&str> = entries.iter().filter(is_file).map(|entry| entry.path.as_str()).collect();
-    entries.iter().find_map(|entry| {
+/// An entry that is no folder, one that would lie in it, and what the first is. Through a link that is there already
+/// an entry leads elsewhere; a link that comes later would take the place of what lies there.
+fn below_no_folder(entries: &[FileEntry]) -> Option<(String, String, &'static str)> {
+    let no_folder = |(n, entry): (usize, &'_ FileEntry)| match entry.kind {
+        FileKind::File(_) => Some((entry.path.clone(), (usize::MAX, "a file"))),
+        FileKind::Symlink(_) => Some((entry.path.clone(), (n, "made a symbolic link later"))),
+        FileKind::Directory => None,
+    };
+    let outer: BTreeMap<String, _> = entries.iter().enumerate().filter_map(no_folder).collect();
+    entries.iter().enumerate().find_map(|(n, entry)| {
         let mut above = entry.path.match_indices('/').map(|(at, _)| &entry.path[..at]);
-        above.find(|path| files.contains(path)).map(|path| (path.to_owned(), entry.path.clone()))
+        above.find_map(|path| {
+            let (until, what) = outer.get(path)?;
+            (n < *until).then(|| (path.to_owned(), entry.path.clone(), *what))
+        })
     })
 }
 

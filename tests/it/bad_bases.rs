@@ -152,6 +152,16 @@ fn layers_that_could_not_be_passed_on_are_refused() {
     }
 }
 
+/// Docker refuses it too: no container would start.
+#[test]
+fn a_working_directory_that_is_a_file_is_refused() {
+    let text = "[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"oci:../base\"\n[config]\nworkdir = \"/etc/passwd\"\n";
+    let golden = Golden::new().workspace("").image("image", text);
+    sound().write(&golden.path().join("base"), "any");
+    let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
+    assert!(run.stderr.contains("/etc/passwd is not a folder in the base"), "{}", run.stderr);
+}
+
 #[test]
 fn a_base_for_another_platform_is_refused() {
     let run = refused(&Base::new("linux/s390x"), "the base oci:../base is not for linux/");
@@ -170,6 +180,23 @@ fn a_base_that_is_not_there_is_named() {
         "{}",
         run.stderr
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_does_not_take_the_place_of_what_was_placed_before() {
+    let before = "[[files]]\ncontent = \"x\"\ntarget = \"/link/x\"\n";
+    let links = "[[files]]\nsource = \"tree\"\ntarget = \"/\"\n";
+    let head = "[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
+    let golden = Golden::new().workspace("").image("image", &format!("{head}{before}{links}"));
+    golden.write("image/tree/real/y", "y");
+    std::os::unix::fs::symlink("real", golden.path().join("image/tree/link")).unwrap();
+    let run = golden.run(&["build", "--engine", "embedded"]).exit(2);
+    let message = "`/link/x` cannot lie in `/link`, which is made a symbolic link later";
+    assert!(run.stderr.contains(message), "{}", run.stderr);
+    // In the other order it lies where the link leads.
+    golden.write("image/image.toml", format!("{head}{links}{before}"));
+    golden.run(&["build", "--engine", "embedded"]).exit(0);
 }
 
 #[test]

@@ -36,6 +36,29 @@ fn an_archive_is_loaded_by_docker() {
     assert_eq!(docker(&["run", "--rm", "localhost/at-hand:1.2.3"]), "hello");
 }
 
+/// A pipe stands for devices too, which a test must not put at risk.
+#[cfg(unix)]
+#[test]
+fn an_archive_takes_the_place_of_a_file_alone() {
+    let golden = workspace();
+    let status = Command::new("mkfifo").arg(golden.path().join("pipe")).status().unwrap();
+    assert!(status.success());
+    golden.write("folder/kept", "");
+    std::os::unix::fs::symlink("pipe", golden.path().join("to-pipe")).unwrap();
+    for place in ["pipe", "to-pipe", "folder"] {
+        let run = golden.run(&["build", "--to", &format!("docker-archive:{place}")]).exit(2);
+        assert!(run.stderr.contains("is not a regular file, and is left as it is"), "{}", run.stderr);
+    }
+    let kind = std::fs::metadata(golden.path().join("to-pipe")).unwrap().file_type();
+    assert!(std::os::unix::fs::FileTypeExt::is_fifo(&kind));
+
+    golden.write("disk/old.tar", "old");
+    std::os::unix::fs::symlink("disk/old.tar", golden.path().join("link.tar")).unwrap();
+    golden.run(&["build", "--to", "docker-archive:link.tar"]).exit(0);
+    assert!(golden.path().join("link.tar").is_symlink());
+    assert!(std::fs::metadata(golden.path().join("disk/old.tar")).unwrap().len() > 1024);
+}
+
 #[test]
 fn several_platforms_are_no_archive() {
     let golden = Golden::new().workspace("").image(
@@ -51,6 +74,13 @@ fn several_platforms_are_no_archive() {
     );
     assert!(run.stderr.contains("write it with --to oci:DIR"), "{}", run.stderr);
     assert!(!golden.path().join("many.tar").exists());
+    let golden = golden.env("DOCKER_HOST", services::docker_host());
+    let run = golden.run(&["build", "--engine", "embedded", "--load"]).exit(1);
+    assert!(
+        run.stderr.contains("has several platforms, which a docker archive cannot hold"),
+        "{}",
+        run.stderr
+    );
 }
 
 /// The first command of the README, on a machine with nothing: no engine, no network, no home.

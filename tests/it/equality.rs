@@ -284,6 +284,22 @@ mode = "3777"
 owner = "nobody:nogroup"
 
 [[files]]
+content = "in a new folder"
+target = "/newer/still/file"
+owner = "nobody:nogroup"
+
+[[files]]
+content = "over a folder"
+target = "/over"
+owner = "nobody:nogroup"
+mode = "0400"
+
+[[files]]
+target = "/link-to-folder/"
+owner = "nobody:nogroup"
+mode = "0710"
+
+[[files]]
 source = "odd"
 target = "/odd"
 owner = "nobody:nogroup"
@@ -301,6 +317,7 @@ target = "/usr/local/bin/"
     let golden = workspace()
         .image("parent", &parent)
         .file("parent/tree/folder/file", "old")
+        .file("parent/tree/over/file", "old")
         .image("subject", &child)
         .file("subject/odd/.hidden", "h")
         .file("subject/odd/a name with spaces.conf", "1")
@@ -326,7 +343,9 @@ fn folders_of_the_base_stay_what_they_are() {
     let base = format!("{:?}", services::base_debian());
     let rest = "[[files]]\nsource = \"tree\"\ntarget = \"/\"\n\
                 [[files]]\nsource = \"tools\"\ntarget = \"/lib/\"\nmode = \"0755\"\n\
-                [[files]]\nsource = \"tools\"\ntarget = \"/opt/\"\nowner = \"7:8\"\n";
+                [[files]]\nsource = \"tools\"\ntarget = \"/opt/\"\nowner = \"7:8\"\n\
+                [[files]]\ncontent = \"first\"\ntarget = \"/usr/bin/twice\"\n\
+                [[files]]\ncontent = \"second\"\ntarget = \"/bin/twice\"\n";
     let golden = workspace()
         .image("subject", &image("into-folders", &base, rest))
         .file("subject/tree/bin/in-bin", "")
@@ -354,6 +373,36 @@ fn folders_of_the_base_stay_what_they_are() {
     ] {
         assert_eq!(look(path), expected, "{path}");
     }
+    // A link makes one path of two: the later one counts.
+    assert_eq!(files["usr/bin/twice"].content, b"second");
+}
+
+/// What a base has for what is added later is not always a folder of root's.
+#[test]
+fn links_in_the_place_of_usual_folders_are_followed() {
+    let folders = ["home", "opt", "srv", "mnt", "media", "usr/local"];
+    let place = |folder: &&str| format!("[[files]]\ncontent = \"x\"\ntarget = \"/{folder}/x\"\n");
+    let rest = folders.iter().map(place).collect::<String>();
+    let golden = workspace().image("subject", &image("usual-links", "\"oci:../base:any\"", &rest));
+    let base = crate::support::layout::Base::here().layer(&[
+        ("usr", 'd', ""),
+        ("usr/local", 's', "../var/local"),
+        ("var", 'd', ""),
+        ("var/local", 'd', ""),
+        ("var/home", 'd', ""),
+        ("home", 's', "var/home"),
+        ("opt", 's', "var/local"),
+        ("srv", 's', "/var/home"),
+        ("mnt", 's', "var"),
+        ("media", 'd', ""),
+    ]);
+    base.write(&golden.path().join("base"), "any");
+    equal("usual-links", &golden);
+    // One file alone does not need the rest of the base read to be placed, and is not to be misplaced either.
+    let one =
+        image("usual-links", "\"oci:../base:any\"", "[[files]]\ncontent = \"x\"\ntarget = \"/home/x\"\n");
+    golden.write("subject/image.toml", one);
+    assert!(seen(&golden, "usual-links", "embedded").files.contains_key("var/home/x"));
 }
 
 /// A root, as PEM.

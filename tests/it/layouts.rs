@@ -16,7 +16,7 @@ type Prepare<'a, T> = &'a dyn Fn(&T);
 fn image(base: &str, rest: &str) -> String {
     format!(
         "[image]\nname = \"on-layout\"\nversion = \"1.0.0\"\nbase = \"{base}\"\n{rest}\n\
-         [[files]]\ncontent = \"x\"\ntarget = \"/srv/x\"\nowner = \"app\"\n"
+         [[files]]\ncontent = \"x\"\ntarget = \"/etc/x\"\nowner = \"app\"\n"
     )
 }
 
@@ -229,6 +229,91 @@ fn an_index_gives_the_platforms_that_it_has() {
     let message =
         "the base oci:../base is not for linux/s390x; it is for linux/amd64, linux/arm64, linux/arm/v7";
     assert!(run.stderr.contains(message), "{}", run.stderr);
+}
+
+/// Many an index says more of a platform than its images' configs.
+#[test]
+fn a_variant_that_only_the_index_names_is_kept() {
+    let golden = Golden::new().workspace("");
+    let folder = golden.path().join("base");
+    let base = Base::new("linux/arm").layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")]);
+    let top = layout::index_naming(&folder, &[("linux/arm/v6", &base)]);
+    layout::index(&folder, &[(&top, Some("multi"))]);
+    let copy = format!("{}/variant-{}:1", services::registry(), std::process::id());
+    let copied = std::process::Command::new("skopeo")
+        .args(["copy", "--insecure-policy", "--all", "--dest-tls-verify=false"])
+        .args([&format!("oci:{}:multi", folder.display()), &format!("docker://{copy}")])
+        .output()
+        .unwrap();
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    for base in ["oci:../base", &copy] {
+        golden.write("image/image.toml", image(base, "platforms = [\"linux/arm/v6\"]"));
+        golden.run(&["build", "--engine", "embedded", "--force"]).exit(0);
+        let found = inspect(&golden, "oci:.golden/oci:on-layout:1.0.0");
+        assert_eq!(found["images"][0]["platform"], "linux/arm/v6", "{base}");
+        golden.write("image/image.toml", image(base, "platforms = [\"linux/arm/v7\"]"));
+        let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
+        assert!(run.stderr.contains("is not for linux/arm/v7; it is for linux/arm/v6"), "{}", run.stderr);
+    }
+}
+
+/// As Docker's classic builder and programs in Go write an image that has labels alone.
+#[test]
+fn an_image_without_layers_is_built_on() {
+    let golden = Golden::new().workspace("").env("SOURCE_DATE_EPOCH", "1700000000");
+    for lists in [serde_json::json!({ "type": "layers" }), serde_json::json!({ "diff_ids": null })] {
+        let text = image("oci:../base", "").replace("owner = \"app\"", "");
+        golden.write("image/image.toml", text);
+        Base::here().without_lists(lists.clone()).write(&golden.path().join("base"), "any");
+        golden.run(&["build", "--engine", "embedded"]).exit(0);
+        let found = inspect(&golden, "oci:.golden/oci:on-layout:1.0.0");
+        assert_eq!(found["images"][0]["layers"].as_array().unwrap().len(), 1, "{lists}");
+    }
+}
+
+/// containerd's name for a layer in schema 2 that is packed with zstd.
+#[test]
+fn dockers_zstd_layers_are_passed_on() {
+    let plain = layout::tar(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")]);
+    let packed = zstd::encode_all(plain.as_slice(), 3).unwrap();
+    let id = golden::reference::Digest::of(&plain);
+    let golden = workspace("oci:../base");
+    Base::here()
+        .docker()
+        .layer_as(media::DOCKER_LAYER_ZSTD, packed, id)
+        .write(&golden.path().join("base"), "any");
+    let registry = format!("{}/docker-zstd-{}", services::registry(), std::process::id());
+    golden.run(&["build", "--push", "--engine", "embedded", "--registry", &registry]).exit(0);
+    let types = |what: &str| -> Vec<String> {
+        let found = inspect(&golden, what);
+        let layers = found["images"][0]["layers"].as_array().unwrap().iter();
+        layers.map(|layer| layer["mediaType"].as_str().unwrap().to_owned()).collect()
+    };
+    let published = types(&format!("{registry}/on-layout:1.0.0"));
+    assert_eq!(published, [media::DOCKER_LAYER_ZSTD, media::DOCKER_LAYER_GZIP]);
+    golden.run(&["build", "--engine", "embedded", "--to", "oci:out"]).exit(0);
+    assert_eq!(types("oci:out:on-layout:1.0.0"), [media::OCI_LAYER_ZSTD, media::OCI_LAYER_GZIP]);
+    // No engine before Docker 23 knows zstd: in an archive it is undone.
+    golden.run(&["build", "--engine", "embedded", "--to", "docker-archive:out.tar"]).exit(0);
+    let listed =
+        std::process::Command::new("tar").arg("-tf").arg(golden.path().join("out.tar")).output().unwrap();
+    assert!(listed.status.success());
+    let run = Golden::new().run(&["inspect", &format!("oci:{}", golden.path().join("out").display())]);
+    run.exit(0);
+}
+
+#[test]
+fn a_layout_with_a_spoiled_manifest_is_mended() {
+    let golden = workspace("scratch");
+    golden.write("image/image.toml", image("scratch", "").replace("owner = \"app\"", ""));
+    golden.run(&["build", "--engine", "embedded", "--to", "oci:out"]).exit(0);
+    let digest = inspect(&golden, "oci:out:on-layout:1.0.0")["digest"].as_str().unwrap().to_owned();
+    let blob = layout::blob_path(&golden.path().join("out"), &digest.parse().unwrap());
+    let length = usize::try_from(std::fs::metadata(&blob).unwrap().len()).unwrap();
+    golden.write(blob.strip_prefix(golden.path()).unwrap().to_str().unwrap(), vec![0; length]);
+    golden.run(&["inspect", "oci:out:on-layout:1.0.0"]).exit(1);
+    golden.run(&["build", "--engine", "embedded", "--to", "oci:out", "--force"]).exit(0);
+    assert_eq!(inspect(&golden, "oci:out:on-layout:1.0.0")["digest"], digest);
 }
 
 #[test]

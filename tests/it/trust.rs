@@ -120,6 +120,38 @@ fn a_server_is_trusted_on_debian() {
     trusted("trust-debian", services::base_debian(), "debian");
 }
 
+/// The configuration is read as the shell reads it, and a link in the bundle's place is what it is for Docker.
+#[test]
+fn odd_stores_of_debian_are_what_its_tool_makes_of_them() {
+    let table = [
+        (
+            "link",
+            "mv /etc/ssl/certs/ca-certificates.crt /bundle && ln -s /bundle /etc/ssl/certs/ca-certificates.crt",
+        ),
+        ("torn", "printf 'mozilla/ISRG_Root_X1.crt\\nmozilla/ISRG_Root_X2.crt' > /etc/ca-certificates.conf"),
+        (
+            "spaces",
+            "printf ' mozilla/ISRG_Root_X1.crt \\nmozilla/ISRG_Root_X2.crt\\r\\n!mozilla/ACCVRAIZ1.crt\\t\\n' > /etc/ca-certificates.conf",
+        ),
+    ];
+    for (name, change) in table {
+        let base = format!("FROM {}\nRUN {change}\n", services::base_debian());
+        let base = made(&format!("debian-like/{name}"), &[("Dockerfile", &base)]);
+        let name = format!("odd-{name}");
+        let text = format!(
+            "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"{base}\"\nfamily = \"debian\"\n\
+             [certs]\ntrust = [\"ca.crt\"]\n"
+        );
+        let golden = Golden::new()
+            .workspace("")
+            .image("subject", &text)
+            .file("subject/ca.crt", authority("Odd").root)
+            .env("DOCKER_HOST", services::docker_host())
+            .env("SOURCE_DATE_EPOCH", "1600000000");
+        equal(&name, &golden);
+    }
+}
+
 /// What Alpine's program leaves, when the names of a folder come in their order.
 const ALPINES_TOOL: &str = r#"#!/bin/sh -e
 store=/etc/ssl/certs
@@ -141,7 +173,6 @@ exec run-parts /etc/ca-certificates/update.d/
 /// A base that is laid out as Alpine's: no Alpine can be had where the tests run, so Debian's programs are put in its
 /// places. `change` are lines of a Dockerfile at its end.
 fn alpine(name: &str, change: &str) -> String {
-    let folder = tempfile::tempdir().unwrap();
     let hook = "#!/bin/sh\n# Alpine's own\nexec /usr/bin/c_rehash /etc/ssl/certs\n";
     let dockerfile = format!(
         "FROM {}\n\
@@ -152,16 +183,23 @@ fn alpine(name: &str, change: &str) -> String {
           && update-ca-certificates\n{change}\n",
         services::base_debian()
     );
-    for (file, text) in [
+    let files = [
         ("Dockerfile", dockerfile.as_str()),
         ("update-ca-certificates", ALPINES_TOOL),
         ("c_rehash", "#!/bin/sh\nexec openssl rehash \"$1\"\n"),
         ("certhash", hook),
-    ] {
+    ];
+    made(&format!("alpine-like/{name}"), &files)
+}
+
+/// A base that a Dockerfile makes, in the plain registry.
+fn made(name: &str, files: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in files {
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
         std::fs::write(folder.path().join(file), text).unwrap();
     }
-    let reference = format!("{}/alpine-like/{name}:1", services::registry());
+    let reference = format!("{}/{name}:1", services::registry());
     docker(&["build", "-q", "-t", &reference, folder.path().to_str().unwrap()]);
     docker(&["push", "-q", &reference]);
     reference

@@ -1,23 +1,91 @@
 //! Images without a tool: the bundle alone (7-rules 16).
 
-use super::super::Stop;
+use std::collections::BTreeSet;
+
+use x509_parser::pem::Pem;
+
 use super::super::overlay::Overlay;
+use super::super::tree::{Attributes, Node};
+use super::super::{Error, Stop};
 use super::file;
+use crate::oci::tar::Entry;
 use crate::resolve::image::Certificate;
 
 /// Where programs without a distribution look first.
 const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// Appends to the bundle, which is made when there is none: on scratch it is exactly what the spec trusts.
+/// Appends to the bundle what it does not have yet. It is made when there is none: on scratch it is exactly what the spec
+/// trusts. One that is there keeps its owner and mode.
 pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> Result<(), Stop> {
+    // A link stays a link; what it leads to is written.
+    let target = overlay.resolve(BUNDLE)?;
+    let attributes = match overlay.entry(&target)? {
+        None => Attributes { mode: 0o644, uid: 0, gid: 0 },
+        Some(Node::File { attributes, .. }) => *attributes,
+        Some(_) => return Err(Error::Base(format!("/{target} is not a file")).into()),
+    };
     let mut bytes = overlay.read(BUNDLE)?.map(|bytes| bytes.to_vec()).unwrap_or_default();
+    let there: BTreeSet<Vec<u8>> =
+        Pem::iter_from_buffer(&bytes).flatten().map(|block| block.contents).collect();
+    let mut new = certificates.iter().filter(|certificate| !there.contains(&certificate.der)).peekable();
+    if new.peek().is_none() {
+        return Ok(());
+    }
     if bytes.last().is_some_and(|byte| *byte != b'\n') {
         bytes.push(b'\n');
     }
-    for certificate in certificates {
+    for certificate in new {
         bytes.extend_from_slice(certificate.pem.as_bytes());
     }
-    // A link stays a link; what it leads to is written.
-    let target = overlay.resolve(BUNDLE)?;
-    overlay.place(file(&target, bytes))
+    let Attributes { mode, uid, gid } = attributes;
+    overlay.place(Entry { mode, uid, gid, ..file(&target, bytes) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::super::tree::{LayerIndex, Tree};
+    use super::*;
+    use crate::oci::Content;
+    use crate::oci::tar::EntryKind;
+
+    fn made(name: &str) -> Certificate {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let signed = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        Certificate {
+            file: name.into(),
+            name: name.to_owned(),
+            pem: signed.pem().replace("\r\n", "\n"),
+            der: signed.der().to_vec(),
+            not_after: 0,
+            subject: String::new(),
+        }
+    }
+
+    /// The bundle that is placed on a base that has this in its place.
+    fn placed(there: Node, certificates: &[Certificate]) -> Result<Option<Entry>, Stop> {
+        let mut index = LayerIndex::default();
+        index.entries.insert("etc/ssl/certs".to_owned(), Node::Directory(Attributes::FOLDER));
+        index.entries.insert(BUNDLE.to_owned(), there);
+        let layers = [Arc::new(index)];
+        let mut overlay = Overlay::new(Tree { layers: &layers, complete: true });
+        place(certificates, &mut overlay)?;
+        Ok(overlay.into_trust().entries.pop())
+    }
+
+    #[test]
+    fn only_what_is_new_is_appended_and_the_bundle_stays_whose_it_is() {
+        let (one, two) = (made("one"), made("two"));
+        let attributes = Attributes { mode: 0o440, uid: 3, gid: 4 };
+        let torn = one.pem.trim_end().as_bytes().to_vec();
+        let base = || Node::File { attributes, content: Some(torn.clone().into()) };
+        let entry = placed(base(), &[one.clone(), two.clone()]).unwrap().unwrap();
+        assert_eq!((entry.path.as_str(), entry.mode, entry.uid, entry.gid), (BUNDLE, 0o440, 3, 4));
+        let both = format!("{}{}", one.pem, two.pem);
+        assert_eq!(entry.kind, EntryKind::File(Content::inline(both.into_bytes())));
+        assert_eq!(placed(base(), &[one]).unwrap(), None);
+        let refused = placed(Node::Directory(Attributes::FOLDER), &[two]);
+        assert!(matches!(refused, Err(Stop::Refused(Error::Base(_)))));
+    }
 }

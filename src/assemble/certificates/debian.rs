@@ -14,17 +14,27 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
     overlay.list(LOCAL)?;
     check_tool(overlay)?;
     let conf = overlay.read(CONF)?.ok_or_else(|| needs("the base has no /etc/ca-certificates.conf"))?;
+    if conf.is_empty() {
+        return Err(needs(
+            "update-ca-certificates, which clears the store where its configuration is empty,",
+        )
+        .into());
+    }
     for certificate in certificates {
         overlay
             .place(file(&format!("{LOCAL}/{}", certificate.name), certificate.pem.clone().into_bytes()))?;
     }
     let store = overlay.resolve(STORE)?;
+    if matches!(overlay.entry(&format!("{store}/ca-certificates.crt"))?, Some(Node::Symlink(_))) {
+        // What a link leads to has them too: they are appended before the tool puts its bundle in the link's place.
+        super::bundle::place(certificates, overlay)?;
+    }
     let (mut bundle, mut changed) = (Vec::new(), false);
     let conf = String::from_utf8_lossy(&conf).into_owned();
-    for name in conf.lines().filter_map(|line| line.strip_prefix('!')) {
-        changed |= remove(overlay, &store, name)?;
+    for name in lines(&conf).filter_map(|line| line.strip_prefix('!')) {
+        changed |= remove(overlay, &store, read(name))?;
     }
-    for name in conf.lines().filter(|line| !line.is_empty() && !line.starts_with(['#', '!'])) {
+    for name in lines(&conf).filter(|line| !line.is_empty() && !line.starts_with(['#', '!'])).map(read) {
         let path = format!("{SHARED}/{name}");
         if overlay.is_file(&path)? {
             changed |= add(overlay, &store, &path, &mut bundle)?;
@@ -37,6 +47,16 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
         rehash(overlay, &store, Rehash::OpenSsl)?;
     }
     overlay.place(file(&format!("{store}/ca-certificates.crt"), bundle))
+}
+
+/// The lines of a file as a shell takes them one after the other: what no newline ends is none.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'))
+}
+
+/// What the shell's `read` makes of a line.
+fn read(line: &str) -> &str {
+    line.trim_matches([' ', '\t'])
 }
 
 /// Refuses what only the real tool can do: no tool, one that links in another way, hooks.

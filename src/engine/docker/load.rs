@@ -23,6 +23,8 @@ impl Docker {
         blobs: &Blobs,
     ) -> Result<(), Error> {
         let named = [Named { image, references: names.to_vec() }];
+        // Known before the engine is given half an archive, of which it would only say that there is nothing in it.
+        archive::only(&named[0])?;
         let (reader, mut writer) = tokio::io::duplex(PIPE);
         let write = async {
             let written = archive::write(&mut writer, &named, blobs).await;

@@ -29,6 +29,7 @@ impl Embedded {
     ) -> Result<BaseImage, Error> {
         let mut raw = self.manifest(reference, digest).await?;
         let mut manifest = parse(&raw, &reference.to_string())?;
+        let mut chosen = None;
         if let Manifest::Index(index) = &manifest {
             let child = choose(index, platform).ok_or_else(|| Error::Platform {
                 reference: reference.to_string(),
@@ -36,6 +37,7 @@ impl Embedded {
                 has: platforms_of(index),
             })?;
             raw = self.manifest(reference, &child.digest).await?;
+            chosen = child.platform.as_ref().map(Platform::from);
             manifest = parse(&raw, &reference.to_string())?;
         }
         let Manifest::Image(manifest) = manifest else {
@@ -43,8 +45,11 @@ impl Embedded {
             return Err(crate::assemble::Error::Base(what).into());
         };
         let config = self.config(reference, &manifest.config).await?;
-        let config = ImageConfig::parse(&config)
+        let mut config = ImageConfig::parse(&config)
             .map_err(|source| Error::Config { reference: reference.to_string(), source })?;
+        if let Some(chosen) = &chosen {
+            name_variant(&mut config, chosen);
+        }
         if config.platform() != *platform {
             let (reference, has) = (reference.to_string(), config.platform().to_string());
             return Err(Error::Platform { reference, wanted: platform.clone(), has });
@@ -98,8 +103,9 @@ pub(super) fn of_assembled(image: &AssembledImage) -> Result<BaseImage, Error> {
         Ok(Manifest::Index(_)) => unreachable!("an assembled image is no index"),
         Err(source) => return Err(Error::Manifest { reference: name(), source }),
     };
-    let config =
+    let mut config =
         ImageConfig::parse(&image.config).map_err(|source| Error::Config { reference: name(), source })?;
+    name_variant(&mut config, &image.platform);
     let source = |descriptor: &Descriptor| {
         let layer = image.layers.iter().find(|layer| layer.descriptor.digest == descriptor.digest);
         layer.map_or(LayerSource::Inline(Vec::new().into()), |layer| layer.source.clone())
@@ -119,6 +125,17 @@ pub(super) fn choose<'a>(index: &'a Index, platform: &Platform) -> Option<&'a De
         index.manifests.iter().find(is)
     };
     named(platform).or_else(|| named(&Platform { variant: None, ..platform.clone() }))
+}
+
+/// Gives a config the variant that an index names its image for: many a config leaves it out.
+pub(super) fn name_variant(config: &mut ImageConfig, named: &Platform) {
+    let has = config.platform();
+    let silent =
+        config.as_object().get("variant").and_then(|variant| variant.as_str()).is_none_or(str::is_empty);
+    let same = (&has.os, &has.architecture) == (&named.os, &named.architecture);
+    if silent && same && has != *named {
+        config.set_platform(named);
+    }
 }
 
 /// The platforms of an index, for people. Attestations call themselves `unknown/unknown`.

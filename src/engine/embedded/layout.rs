@@ -1,7 +1,7 @@
 //! A base that is an image of an OCI layout: its manifest and config are read from files, its layers stay there.
 
 use super::Error;
-use super::base::{choose, parse, platforms_of};
+use super::base::{choose, name_variant, parse, platforms_of};
 use crate::assemble::{AssembledImage, LayerSource};
 use crate::oci::{Descriptor, ImageConfig, Manifest};
 use crate::platform::Platform;
@@ -14,9 +14,11 @@ pub(in crate::engine) fn layout_image(layout: &Layout, platform: &Platform) -> R
     let other = |has: String| Error::Platform { reference: name.clone(), wanted: platform.clone(), has };
     let mut raw = reader.manifest(&layout.media_type, &layout.digest)?;
     let mut read = parse(&raw, name)?;
+    let mut chosen = None;
     if let Manifest::Index(index) = &read {
         let child = choose(index, platform).ok_or_else(|| other(platforms_of(index)))?;
         raw = reader.manifest(&child.media_type, &child.digest)?;
+        chosen = child.platform.as_ref().map(Platform::from);
         read = parse(&raw, name)?;
     }
     let Manifest::Image(image) = read else {
@@ -24,11 +26,13 @@ pub(in crate::engine) fn layout_image(layout: &Layout, platform: &Platform) -> R
         return Err(crate::assemble::Error::Base(what).into());
     };
     let config = reader.blob(&image.config.digest)?;
-    let has = ImageConfig::parse(&config)
-        .map_err(|source| Error::Config { reference: name.clone(), source })?
-        .platform();
-    if has != *platform {
-        return Err(other(has.to_string()));
+    let mut has =
+        ImageConfig::parse(&config).map_err(|source| Error::Config { reference: name.clone(), source })?;
+    if let Some(chosen) = &chosen {
+        name_variant(&mut has, chosen);
+    }
+    if has.platform() != *platform {
+        return Err(other(has.platform().to_string()));
     }
     let layer = |descriptor: &Descriptor| match descriptor.urls.as_slice() {
         [] => reader.layer(descriptor),

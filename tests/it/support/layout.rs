@@ -14,6 +14,8 @@ pub(crate) struct Base {
     manifest_type: &'static str,
     layers: Vec<(Descriptor, Vec<u8>)>,
     diff_ids: Vec<Digest>,
+    /// What is in the place of `rootfs`, beside a null for the layers.
+    rootfs: Option<Value>,
 }
 
 /// A tar of entries: path, kind (`f`, `d`, `l` for hard links, `s` for symbolic ones, or any type of the format), and
@@ -68,6 +70,7 @@ impl Base {
             manifest_type: media::OCI_MANIFEST,
             layers: Vec::new(),
             diff_ids: Vec::new(),
+            rootfs: None,
         }
     }
 
@@ -112,6 +115,12 @@ impl Base {
         self.layer_as(media::OCI_LAYER_ZSTD, packed, Digest::of(&plain))
     }
 
+    /// No list of layers: null in the manifest, and this `rootfs` in the config.
+    pub(crate) fn without_lists(mut self, rootfs: Value) -> Self {
+        self.rootfs = Some(rootfs);
+        self
+    }
+
     /// The last layer as one that lives elsewhere.
     pub(crate) fn foreign(mut self) -> Self {
         let (layer, _) = self.layers.last_mut().unwrap();
@@ -122,9 +131,11 @@ impl Base {
     /// Writes the blobs of the image into a layout. The descriptor of its manifest.
     pub(crate) fn blobs(&self, directory: &Path) -> Descriptor {
         let mut config = self.config.clone();
-        config["rootfs"] = json!({ "type": "layers", "diff_ids": self.diff_ids });
+        config["rootfs"] =
+            self.rootfs.clone().unwrap_or_else(|| json!({ "type": "layers", "diff_ids": self.diff_ids }));
         let config = serde_json::to_vec(&config).unwrap();
         let layers: Vec<&Descriptor> = self.layers.iter().map(|(layer, _)| layer).collect();
+        let layers = if self.rootfs.is_some() { Value::Null } else { json!(layers) };
         let manifest = serde_json::to_vec(&json!({
             "schemaVersion": 2,
             "mediaType": self.manifest_type,
@@ -153,7 +164,19 @@ impl Base {
 
 /// Writes an index of images as a blob. Its descriptor.
 pub(crate) fn index_of(directory: &Path, images: &[&Base]) -> Descriptor {
-    let manifests: Vec<Descriptor> = images.iter().map(|image| image.blobs(directory)).collect();
+    write_index(directory, &images.iter().map(|image| image.blobs(directory)).collect::<Vec<_>>())
+}
+
+/// The same, with platforms of its own for the images.
+pub(crate) fn index_naming(directory: &Path, images: &[(&str, &Base)]) -> Descriptor {
+    let named = |(platform, image): &(&str, &Base)| {
+        let platform: golden::platform::Platform = platform.parse().unwrap();
+        Descriptor { platform: Some((&platform).into()), ..image.blobs(directory) }
+    };
+    write_index(directory, &images.iter().map(named).collect::<Vec<_>>())
+}
+
+fn write_index(directory: &Path, manifests: &[Descriptor]) -> Descriptor {
     let index = json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": manifests });
     let index = serde_json::to_vec(&index).unwrap();
     blob(directory, &index);
