@@ -186,6 +186,9 @@ impl Error {
             Kind::Quota => "log in to get a larger quota, use a mirror, or wait until it is renewed".to_owned(),
             Kind::RateLimited => "the registry asks for fewer requests; try again later".to_owned(),
             Kind::DeletionDisabled => deletion_hint(host).to_owned(),
+            Kind::Rejected if self.status == Some(405) && ["POST", "PATCH", "PUT"].contains(&self.method.as_str()) => {
+                "the registry takes nothing: it is read-only, or a mirror of another (in distribution `storage.maintenance.readonly` and `proxy`)".to_owned()
+            }
             Kind::Timeout => "a slow registry may be given more time: GOLDEN_REGISTRY_TIMEOUT=SECONDS".to_owned(),
             Kind::Digest => "something between here and the registry changes content, or the registry's storage is damaged".to_owned(),
             Kind::Malformed => "is this a registry? a proxy or a captive portal may be answering in its place".to_owned(),
