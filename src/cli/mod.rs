@@ -183,6 +183,22 @@ impl Command {
             Self::Man(_) => "man",
         }
     }
+
+    /// What to do when it was interrupted, where it may have begun something.
+    const fn resumed(&self) -> Option<&'static str> {
+        match self {
+            Self::Build(_)
+            | Self::Push(_)
+            | Self::Promote(_)
+            | Self::Rollback(_)
+            | Self::Prune(_)
+            | Self::Update(_) => Some("the same command again finishes what was begun"),
+            Self::Delete(_) => {
+                Some("`golden ls` shows what is still there; the same command again deletes it")
+            }
+            _ => None,
+        }
+    }
 }
 
 async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
@@ -225,7 +241,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
-    let Ok(mut context) = surroundings::read(cli.globals, program) else {
+    let Some(mut context) = surroundings::read(cli.globals, program) else {
         return ExitCode::from(Exit::Failed.code());
     };
     panic::install(context.out.clone());
@@ -234,5 +250,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(format) => context.format = format,
         Err(failure) => return run::end(&context, Err(failure)),
     }
-    run::to_end(context, |context| async move { dispatch(cli.command, &context).await })
+    let resumed = cli.command.resumed();
+    run::to_end(context, resumed, |context| async move { dispatch(cli.command, &context).await })
 }

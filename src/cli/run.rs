@@ -17,8 +17,13 @@ use crate::report;
 /// How long what was begun may take to clean up after itself once the command was interrupted.
 const CLEANUP: Duration = Duration::from_secs(3);
 
-/// Runs a command with its events shown. A panic has been reported by the hook and is a failure.
-pub(super) fn to_end<F>(mut context: Context, command: impl FnOnce(Context) -> F) -> ExitCode
+/// Runs a command with its events shown. A panic has been reported by the hook and is a failure. `resumed` is what to do
+/// once it was interrupted.
+pub(super) fn to_end<F>(
+    mut context: Context,
+    resumed: Option<&str>,
+    command: impl FnOnce(Context) -> F,
+) -> ExitCode
 where
     F: Future<Output = Result<Exit, Failure>>,
 {
@@ -31,7 +36,7 @@ where
         let (events, receiver) = Events::channel();
         context.events = events;
         let reporting = report::spawn(&context.out, receiver, context.globals.verbose);
-        let result = until_interrupted(command(context)).await;
+        let result = until_interrupted(command(context), resumed).await;
         reporting.finish().await;
         result
     };
@@ -43,7 +48,10 @@ where
 
 /// Runs `command` unless a signal comes first. Dropping it cancels all that it does; what that leaves to be cleaned up
 /// elsewhere (a build on an engine) gets a moment.
-async fn until_interrupted(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+async fn until_interrupted(
+    command: impl Future<Output = Result<Exit, Failure>>,
+    resumed: Option<&str>,
+) -> Result<Exit, Failure> {
     let interrupted = listen();
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let before = tasks();
@@ -62,7 +70,11 @@ async fn until_interrupted(command: impl Future<Output = Result<Exit, Failure>>)
     };
     // Whether it was clean or time ran out: the end is the same.
     drop(tokio::time::timeout(CLEANUP, idle).await);
-    Err(Failure::interrupted())
+    let interrupted = Failure::interrupted();
+    Err(match resumed {
+        Some(hint) => interrupted.hint(hint),
+        None => interrupted,
+    })
 }
 
 /// Listens for ^C and SIGTERM in a task of its own, so that they are heard while a command computes. The second one

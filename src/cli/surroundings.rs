@@ -8,18 +8,22 @@ use crate::event::Events;
 use crate::report::out::Style;
 use crate::report::{Format, Out};
 
-/// Reads the surroundings.
+/// Reads the surroundings. None when there is no current directory, which has been told then.
 #[expect(clippy::disallowed_methods, reason = "this is where they are read")]
-pub(super) fn read(globals: GlobalArgs, program: String) -> std::io::Result<Context> {
+pub(super) fn read(globals: GlobalArgs, program: String) -> Option<Context> {
     let env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Ok(Context {
-        out: Out::process(style(&globals, &env)),
+    let out = Out::process(style(&globals, &env));
+    let cwd = std::env::current_dir();
+    let tell = |error| out.error(&format!("error: the current directory cannot be read: {error}"));
+    let cwd = cwd.map_err(tell).ok()?;
+    Some(Context {
+        out,
         events: Events::silent(),
         program,
-        cwd: std::env::current_dir()?,
+        cwd,
         now: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
         format: Format::Text,
         terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),

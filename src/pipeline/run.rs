@@ -167,6 +167,10 @@ impl Run<'_> {
         self.events.send(Event::Started { image: planned.image.clone() });
         let result = self.build_and_publish(position, above, slot, shared).await;
         let (text, ok) = match &result {
+            // Its moving tags wait for the others.
+            Ok(_) if self.options.atomic && self.fate(planned, true) == Fate::Published => {
+                ("uploaded".to_owned(), true)
+            }
             Ok(_) => (self.fate(planned, true).verb().to_owned(), true),
             Err(error) => (error.reason(), false),
         };

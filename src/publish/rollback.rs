@@ -96,7 +96,8 @@ fn plain(version: &Version) -> Version {
     Version { build: semver::BuildMetadata::EMPTY, ..version.clone() }
 }
 
-/// Puts the tags on the version, and reads each back.
+/// Puts the tags on the version, and reads each back. The least specific goes first: it is the one that a publish looks
+/// at, so that the next one sees a rollback that broke off, and puts all tags where they belong.
 pub async fn roll_back(
     registry: &Registry,
     repository: &Repository,
@@ -117,7 +118,7 @@ pub async fn roll_back(
         }
     }
     let behind = |returned: &&Returned| returned.previous.as_ref() != Some(&raw.digest);
-    let wanted: Vec<Tag> = before.iter().filter(behind).map(|returned| returned.tag.clone()).collect();
+    let wanted: Vec<Tag> = before.iter().rev().filter(behind).map(|returned| returned.tag.clone()).collect();
     registry.put_tags(path, &wanted, &raw).await?;
     for tag in wanted {
         let found = registry.get_manifest(path, &Target::from(&tag)).await?.map(|found| found.digest);

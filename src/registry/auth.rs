@@ -12,7 +12,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use tokio::sync::Mutex;
 
-use super::credentials::{Credential, Credentials};
+use super::credentials::{Credential, Credentials, Login};
 use super::error::{Error, Kind};
 use super::http::Http;
 use super::token::{self, Token};
@@ -78,6 +78,14 @@ pub(super) struct Bearer {
     scopes: BTreeSet<String>,
 }
 
+/// What answers a challenge.
+pub(super) struct Reply {
+    /// The Authorization header.
+    pub(super) header: String,
+    /// Whether it is fresh from its source, and not a token that another call got meanwhile.
+    pub(super) is_fresh: bool,
+}
+
 enum Challenge {
     Basic,
     Bearer(Bearer),
@@ -103,38 +111,55 @@ impl Auth {
         self.exchange(http, need, &mut state, bearer, scopes).await.map(Some)
     }
 
-    /// The Authorization header that answers a challenge. `sent` is the one that was refused.
+    /// What answers a challenge. `sent` is the header that was refused; the token that another call got meanwhile will do
+    /// if `may_share` says so.
     pub(super) async fn challenged(
         &self,
         http: &Http,
         need: &Need,
         headers: &HeaderMap,
         sent: Option<&str>,
+        may_share: bool,
         refused: Error,
-    ) -> Result<String, Error> {
+    ) -> Result<Reply, Error> {
+        let fresh = |header| Reply { header, is_fresh: true };
         let mut state = self.state.lock().await;
         let challenge = match read_challenges(headers) {
             Ok(challenge) => challenge,
             Err(why) => return Err(Error { message: format!("{} ({why})", refused.message), ..refused }),
         };
         let bearer = match challenge {
-            Challenge::Basic => return self.basic(need, &mut state, sent, refused).await,
+            Challenge::Basic => return self.basic(need, &mut state, sent, refused).await.map(fresh),
             Challenge::Bearer(bearer) => bearer,
         };
         let mut scopes = bearer.scopes.clone();
         if let Some(held) = state.tokens.get(&need.key) {
             // Somebody else renewed it while this call was on its way.
-            if sent.is_some_and(|sent| sent != held.token.header()) && covers(&held.scopes, &bearer.scopes) {
-                return Ok(held.token.header());
+            let is_another = sent.is_some_and(|sent| sent != held.token.header());
+            if may_share && is_another && covers(&held.scopes, &bearer.scopes) {
+                return Ok(Reply { header: held.token.header(), is_fresh: false });
             }
             scopes.extend(held.scopes.iter().cloned());
         }
         let scopes = merge(scopes.iter().chain(&need.scopes));
-        self.exchange(http, need, &mut state, bearer, scopes).await
+        self.exchange(http, need, &mut state, bearer, scopes).await.map(fresh)
     }
 
-    async fn credential(&self, need: &Need) -> Result<Option<Credential>, Error> {
+    async fn login(&self, need: &Need) -> Result<Option<Login>, Error> {
         self.credentials.find(&self.host, need.repository.as_ref(), self.destination).await
+    }
+
+    /// Says of a refusal whose login it was: which registry's, and where it was found.
+    pub(super) async fn blame(&self, need: &Need, refused: Error) -> Error {
+        if refused.kind != Kind::Unauthorized {
+            return refused;
+        }
+        let whose = match self.login(need).await {
+            Ok(Some(login)) => format!("the login is from {}", login.from),
+            _ => "no credential is known".to_owned(),
+        };
+        let message = format!("{} ({whose})", refused.message);
+        Error { message, registry: Some(self.host.to_string()), ..refused }
     }
 
     async fn basic(
@@ -144,22 +169,18 @@ impl Auth {
         sent: Option<&str>,
         refused: Error,
     ) -> Result<String, Error> {
-        let header = match self.credential(need).await? {
+        let login = self.login(need).await?;
+        let header = match login.map(|login| login.credential) {
             Some(Credential::Password { user, password }) => basic_header(&user, &password),
             Some(Credential::RegistryToken(token)) => format!("Bearer {}", token.expose()),
             Some(Credential::IdentityToken(_)) => {
                 let message = "the registry wants a user and a password, and only an identity token is known";
                 return Err(Error { message: message.to_owned(), ..refused });
             }
-            None => {
-                return Err(Error {
-                    message: format!("{} (no credential is known)", refused.message),
-                    ..refused
-                });
-            }
+            None => return Err(self.blame(need, refused).await),
         };
         if sent == Some(header.as_str()) {
-            return Err(refused);
+            return Err(self.blame(need, refused).await);
         }
         state.fixed.insert(need.key.clone(), Secret::new(header.clone()));
         Ok(header)
@@ -173,14 +194,17 @@ impl Auth {
         bearer: Bearer,
         scopes: BTreeSet<String>,
     ) -> Result<String, Error> {
-        let credential = self.credential(need).await?;
+        let credential = self.login(need).await?.map(|login| login.credential);
         if let Some(Credential::RegistryToken(token)) = &credential {
             let header = format!("Bearer {}", token.expose());
             state.fixed.insert(need.key.clone(), Secret::new(header.clone()));
             return Ok(header);
         }
         check_realm(&bearer.realm, http)?;
-        let token = token::fetch(http, &bearer, &scopes, credential.as_ref()).await?;
+        let token = match token::fetch(http, &bearer, &scopes, credential.as_ref()).await {
+            Ok(token) => token,
+            Err(error) => return Err(self.blame(need, error).await),
+        };
         let header = token.header();
         state.tokens.insert(need.key.clone(), Held { token, bearer, scopes });
         Ok(header)

@@ -63,6 +63,10 @@ pub struct Error {
     pub message: String,
     /// How long the registry asks to wait.
     pub(crate) retry_after: Option<Duration>,
+    /// The registry that was talked about, when the address is another's: a token server's.
+    pub(crate) registry: Option<String>,
+    /// Whether it was tried again until patience ended; whoever waited for that does not begin anew.
+    pub(crate) exhausted: bool,
 }
 
 /// The error envelope of the distribution spec.
@@ -92,6 +96,8 @@ impl Error {
             code: None,
             message: message.into(),
             retry_after: None,
+            registry: None,
+            exhausted: false,
         }
     }
 
@@ -116,6 +122,8 @@ impl Error {
             code,
             message,
             retry_after: None,
+            registry: None,
+            exhausted: false,
         }
     }
 
@@ -123,6 +131,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.kind {
+            _ if self.exhausted => false,
             Kind::Connect | Kind::Timeout | Kind::Broken | Kind::RateLimited => true,
             Kind::Server => matches!(self.status, Some(500 | 502 | 503 | 504)),
             Kind::Rejected => self.status == Some(408),
@@ -166,7 +175,8 @@ impl Error {
     /// What to do next, one line each.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
-        let host = self.url.split('/').nth(2).unwrap_or_default();
+        let asked = self.url.split('/').nth(2).unwrap_or_default();
+        let host = self.registry.as_deref().unwrap_or(asked);
         let hint = match self.kind {
             Kind::Connect => "is the registry running, and is the address right? behind a proxy, set HTTPS_PROXY".to_owned(),
             Kind::Tls => "a registry whose certificate a private CA signed needs `ca = \"FILE.crt\"` in its [[registry]]".to_owned(),
@@ -176,6 +186,9 @@ impl Error {
             Kind::Quota => "log in to get a larger quota, use a mirror, or wait until it is renewed".to_owned(),
             Kind::RateLimited => "the registry asks for fewer requests; try again later".to_owned(),
             Kind::DeletionDisabled => deletion_hint(host).to_owned(),
+            Kind::Rejected if self.status == Some(405) && ["POST", "PATCH", "PUT"].contains(&self.method.as_str()) => {
+                "the registry takes nothing: it is read-only, or a mirror of another (in distribution `storage.maintenance.readonly` and `proxy`)".to_owned()
+            }
             Kind::Timeout => "a slow registry may be given more time: GOLDEN_REGISTRY_TIMEOUT=SECONDS".to_owned(),
             Kind::Digest => "something between here and the registry changes content, or the registry's storage is damaged".to_owned(),
             Kind::Malformed => "is this a registry? a proxy or a captive portal may be answering in its place".to_owned(),

@@ -87,20 +87,33 @@ impl Registry {
         }
     }
 
-    /// The call with credentials: those that are held already, and once more after a challenge.
+    /// The call with credentials: those that are held already, and again after a challenge. What was got for this very
+    /// call is not tried twice; a token that another call got may have ended like the one before it.
     pub(super) async fn call_once(&self, call: &Call<'_>) -> Result<Response, Error> {
         let inner = &self.inner;
         let ours = self.is_ours(&inner.http.settled(&call.url)?)?;
-        let held = if ours { inner.auth.held(&inner.http, &call.need).await? } else { None };
-        let response = self.follow(call, held.as_deref()).await?;
-        if response.status() != 401 || !ours || !self.is_ours(response.url())? {
-            return Ok(response);
+        let mut held = if ours { inner.auth.held(&inner.http, &call.need).await? } else { None };
+        let (mut may_share, mut was_fresh) = (true, false);
+        loop {
+            let response = self.follow(call, held.as_deref()).await?;
+            if response.status() != 401 || !ours || !self.is_ours(response.url())? {
+                return Ok(response);
+            }
+            // What has no body does not say why; whoever asks decides what to ask instead.
+            if was_fresh && call.method == Method::HEAD {
+                return Ok(response);
+            }
+            let headers = response.headers().clone();
+            let refused = call.refuse(response).await;
+            if was_fresh {
+                return Err(inner.auth.blame(&call.need, refused).await);
+            }
+            let challenged =
+                inner.auth.challenged(&inner.http, &call.need, &headers, held.as_deref(), may_share, refused);
+            let reply = challenged.await?;
+            (may_share, was_fresh) = (false, reply.is_fresh);
+            held = Some(reply.header);
         }
-        let headers = response.headers().clone();
-        let refused = call.refuse(response).await;
-        let secret =
-            inner.auth.challenged(&inner.http, &call.need, &headers, held.as_deref(), refused).await?;
-        self.follow(call, Some(&secret)).await
     }
 
     /// Follows redirects by hand. The credential goes only to the registry itself, never to where it points.

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::Endpoint;
 use super::body::Payload;
-use super::env::RegistryEnv;
+use super::env::{Patience, RegistryEnv};
 use super::error::{Error, Kind};
 use crate::secret::redact_url;
 
@@ -140,6 +140,11 @@ impl Http {
                 Err(Error::new(Kind::Timeout, method.as_str(), &shown, text))
             }
         }
+    }
+
+    /// How long and how often something is tried.
+    pub(super) fn patience(&self) -> Patience {
+        self.env.patience
     }
 
     /// How long nothing may move.

@@ -187,7 +187,8 @@ impl Registries {
 
     /// The login for a host, for an engine that talks to it on its own.
     pub async fn credential(&self, host: &Host) -> Result<Option<Credential>, Error> {
-        self.shared.credentials.find(host, None, self.endpoint(host).destination).await
+        let login = self.shared.credentials.find(host, None, self.endpoint(host).destination).await?;
+        Ok(login.map(|login| login.credential))
     }
 
     fn endpoint(&self, host: &Host) -> Endpoint {

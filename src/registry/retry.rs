@@ -34,18 +34,21 @@ impl Attempts {
         let most =
             if error.kind == Kind::Connect { self.patience.attempts.min(4) } else { self.patience.attempts };
         if !error.is_transient() || self.made >= most {
+            error.exhausted = self.made > 1;
             return Err(error);
         }
         let pause = match error.retry_after {
             Some(wanted) if wanted > self.patience.longest_pause => {
                 error.message =
                     format!("{}; the registry asks to wait {} s", error.message, wanted.as_secs());
+                error.exhausted = true;
                 return Err(error);
             }
             Some(wanted) => wanted,
             None => self.backoff(),
         };
         if self.waited + pause > LONGEST {
+            error.exhausted = true;
             return Err(error);
         }
         self.waited += pause;

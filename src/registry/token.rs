@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use super::auth::{Bearer, basic_header};
 use super::body::Payload;
 use super::credentials::Credential;
-use super::env::Patience;
 use super::error::{Error, Kind};
 use super::exchange::read_some;
 use super::http::Http;
@@ -104,7 +103,7 @@ async fn request(
     }
     let payload = form.map_or(Payload::Empty, |form| Payload::Bytes(form.as_bytes()));
     let shown = redact_url(url);
-    let mut attempts = Attempts::new(Patience::default());
+    let mut attempts = Attempts::new(http.patience());
     loop {
         let asked = Instant::now();
         let error = match http.send(method, url, &headers, secret, &payload).await {

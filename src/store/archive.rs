@@ -33,7 +33,10 @@ pub async fn write_file(written: &Path, images: &[Named<'_>], blobs: &Blobs) -> 
     };
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let temporary = tempfile::Builder::new().prefix(".golden-").tempfile_in(folder).map_err(failed)?;
+    let temporary = tempfile::Builder::new()
+        .prefix(crate::workspace::fs::UNFINISHED)
+        .tempfile_in(folder)
+        .map_err(failed)?;
     let (handle, place) = temporary.into_parts();
     let mut out = tokio::io::BufWriter::with_capacity(128 << 10, tokio::fs::File::from_std(handle));
     write(&mut out, images, blobs).await.map_err(|error| match error {

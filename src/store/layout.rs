@@ -27,11 +27,12 @@ const PARALLEL: usize = 4;
 /// Writes images into a layout, which is made when there is none. Each image is one entry of `index.json`, named
 /// `NAME:TAG` by its most specific tag; an entry of that name is replaced. Docker's manifests become OCI's here, with a
 /// digest of their own. Blobs come first, so that nothing is named
-/// that is not there.
+/// that is not there. The index is read and written under a lock, so that two who write into the same layout at the same
+/// time lose none of each other's entries.
 pub async fn write(directory: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Vec<String>, Error> {
-    let mut index = read_index(directory)?;
+    read_index(directory)?;
     let folder = directory.join("blobs/sha256");
-    let mut written = Vec::new();
+    let mut entries = Vec::new();
     for Named { image, references } in images {
         let layers = image.images.iter().flat_map(|image| &image.layers);
         let transfers = stream::iter(layers).map(|layer| transfer(&folder, layer, blobs));
@@ -45,13 +46,28 @@ pub async fn write(directory: &Path, images: &[Named<'_>], blobs: &Blobs) -> Res
         if let Some(reference) = references.first() {
             let name = name_of(reference);
             let entry = entry(&image.top, &name, reference);
-            enter(&mut index, &name, entry);
-            written.push(format!("oci:{}:{name}", directory.display()));
+            entries.push((name, entry));
         }
+    }
+    let mut written = Vec::new();
+    std::fs::create_dir_all(directory)
+        .map_err(|source| Error::File { path: directory.to_owned(), source })?;
+    let _held = lock(directory);
+    let mut index = read_index(directory)?;
+    for (name, entry) in entries {
+        enter(&mut index, &name, entry);
+        written.push(format!("oci:{}:{name}", directory.display()));
     }
     fs::write_atomic(&directory.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     fs::write_atomic(&directory.join("index.json"), index.to_string().as_bytes())?;
     Ok(written)
+}
+
+/// Locks a folder until what is returned is dropped. Where folders cannot be locked (Windows, some network file systems),
+/// nobody waits for anybody.
+fn lock(directory: &Path) -> Option<std::fs::File> {
+    let folder = std::fs::File::open(directory).ok()?;
+    folder.lock().ok().map(|()| folder)
 }
 
 /// The index of a layout that is there, or a new one. A folder with anything else in it is left alone.
@@ -64,8 +80,9 @@ fn read_index(directory: &Path) -> Result<Value, Error> {
             Err(source) => return Err(Error::File { path: directory.to_owned(), source }),
         };
         // What an interrupted first run left is a layout in the making.
-        let strange = |name: &std::ffi::OsStr| name != "blobs" && name != "index.json";
-        if entries.any(|entry| entry.is_ok_and(|entry| strange(&entry.file_name()))) {
+        let strange =
+            |name: &str| !["blobs", "index.json"].contains(&name) && !name.starts_with(fs::UNFINISHED);
+        if entries.any(|entry| entry.is_ok_and(|entry| strange(&entry.file_name().to_string_lossy()))) {
             return Err(refuse("it has no oci-layout file, and is not empty"));
         }
     }
@@ -140,7 +157,7 @@ async fn transfer(folder: &Path, layer: &Layer, blobs: &Blobs) -> Result<(), Err
     let failed = |source| Error::Layer { digest: digest.to_string(), source };
     std::fs::create_dir_all(&folder).map_err(file(&folder))?;
     let temporary =
-        tempfile::Builder::new().prefix(".golden-").tempfile_in(&folder).map_err(file(&folder))?;
+        tempfile::Builder::new().prefix(fs::UNFINISHED).tempfile_in(&folder).map_err(file(&folder))?;
     let (handle, place) = temporary.into_parts();
     let mut out = tokio::fs::File::from_std(handle);
     let mut reader = blobs.source(layer).open(0).await.map_err(failed)?;

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use super::state::Error;
 
+/// What the name of a file begins with while it is written.
+pub const UNFINISHED: &str = ".golden-";
+
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error { action, path, source }
@@ -41,7 +44,7 @@ fn write_whole(path: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed("create", folder))?;
     let write = || {
-        let mut file = tempfile::Builder::new().prefix(".golden-").tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
         file.write_all(bytes)?;
         share(file.as_file())?;
         if durable {

@@ -152,6 +152,24 @@ fn a_token_that_expires_in_the_middle_is_renewed() {
     assert_eq!(asked[0].query("service"), ["s"]);
 }
 
+/// A registry whose token server answers everything with this.
+pub(crate) fn with_token_server(answer: Answer) -> Bearer {
+    let tokens = Server::start(handler(move |_| answer.clone()));
+    let challenge = format!("Bearer realm=\"http://{}/token\",service=\"s\"", tokens.host());
+    let authorization = Some(("Bearer nobody has it".to_owned(), challenge));
+    let registry = FakeRegistry::start(Behaviour { authorization, ..Behaviour::default() });
+    registry.image("app", "a", &["1.2.3"]);
+    Bearer { registry, tokens }
+}
+
+#[test]
+fn a_token_server_that_fails_is_asked_as_often_as_a_registry() {
+    let Bearer { registry, tokens } = with_token_server(Answer::new(503, "not now").header("retry-after", 0));
+    let run = Golden::new().run(&["inspect", &format!("{}/app:1.2.3", registry.host())]).exit(1);
+    assert!(run.stderr.contains("/token: 503: not now"), "{}", run.stderr);
+    assert_eq!(tokens.seen().len(), 6);
+}
+
 #[test]
 fn an_identity_token_is_exchanged_by_post() {
     let Bearer { registry, tokens } = with_bearer(100);

@@ -330,3 +330,15 @@ fn a_real_registry_with_damaged_storage() {
         assert!(run.stderr.contains(&format!("{name}:1.0.0: {layer}: ")), "{}", run.stderr);
     }
 }
+
+#[test]
+fn a_registry_that_takes_nothing_says_why_it_may_be() {
+    let source = odd(|_| None);
+    for method in ["POST", "PUT"] {
+        let registry = odd(move |seen| {
+            (seen.method == method).then(|| refuse(405, "UNSUPPORTED", "The operation is unsupported."))
+        });
+        let words = [&format!("{method} http://"), "405 UNSUPPORTED", "it is read-only, or a mirror"];
+        fails(&registry, &format!("promote {}/app:1.2.3 {{}}/copy", source.host()), &words);
+    }
+}

@@ -1,6 +1,6 @@
 //! The command line as a whole: help, usage errors, exit codes, formats.
 
-use crate::support::workspace::Golden;
+use crate::support::workspace::{Golden, Run};
 
 #[test]
 fn an_unknown_command_is_a_usage_error() {
@@ -120,4 +120,14 @@ fn a_stream_that_cannot_be_written_is_told_on_the_other() {
     let kept = ["tags", "1.2.3", "--existing", "existing"];
     let run = golden.command(&kept).stderr(full()).output().unwrap();
     assert_eq!((run.status.code(), run.stdout.as_slice()), (Some(0), &b"1.2.3\n1.2\n"[..]));
+}
+
+#[test]
+fn a_current_directory_that_is_gone_is_told() {
+    let golden = Golden::new();
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "mkdir gone && cd gone && rmdir ../gone && exec \"$1\" tags 1.2.3", "sh"]);
+    let output = shell.arg(env!("CARGO_BIN_EXE_golden")).current_dir(golden.path()).output().unwrap();
+    let run = Run::of(output).exit(1);
+    assert!(run.stderr.starts_with("error: the current directory cannot be read: "), "{}", run.stderr);
 }

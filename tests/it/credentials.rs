@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::auth::{Bearer, SECRET, basic, silent, with_basic, with_bearer};
+use crate::auth::{Bearer, SECRET, basic, silent, with_basic, with_bearer, with_token_server};
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::server::{Answer, Server, handler};
 use crate::support::services;
@@ -228,4 +228,31 @@ fn a_real_registry_takes_the_login_of_a_file_and_of_a_store() {
     let wrong = Golden::new().env("GOLDEN_REGISTRY_USER", user).env("GOLDEN_REGISTRY_PASSWORD", "wrong");
     let run = wrong.run(&["-vv", "ls", host]).exit(1);
     assert!(run.stderr.contains("401 UNAUTHORIZED") && run.stderr.contains("docker login"), "{}", run.stderr);
+}
+
+/// A refused login is told with where it was found, and with the registry that it is for, not its token server.
+#[test]
+fn a_refused_login_is_told_with_its_source() {
+    let Bearer { registry, tokens } = with_token_server(Answer::new(401, "who are you?"));
+    for (host, at) in [(with_basic().host(), "/v2/"), (registry.host(), &format!("{}/token", tokens.host()))]
+    {
+        let config = format!(r#"{{"auths":{{"{host}":{{"auth":"{}"}}}}}}"#, STANDARD.encode("robot:tok3n"));
+        let helped = format!(r#"{{"credHelpers":{{"{host}":"wrong"}}}}"#);
+        let variables = Golden::new().env("GOLDEN_REGISTRY_USER", "robot");
+        let helper = with_helper(
+            Golden::new().file(".docker/config.json", helped),
+            "wrong",
+            "printf '{\"Username\":\"robot\",\"Secret\":\"tok3n\"}'",
+        );
+        for (golden, whose) in [
+            (variables.env("GOLDEN_REGISTRY_PASSWORD", "tok3n"), "(the login is from GOLDEN_REGISTRY_USER)"),
+            (Golden::new().file(".docker/config.json", config), "/.docker/config.json)"),
+            (helper, "(the login is from `docker-credential-wrong`, which "),
+            (Golden::new(), "(no credential is known)"),
+        ] {
+            let run = list(&golden, &host).exit(1);
+            let words = [at, "401", whose, &format!("`docker login {host}`")];
+            assert!(words.iter().all(|word| run.stderr.contains(word)), "{words:?}: {}", run.stderr);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,4 +32,49 @@ fn a_signal_ends_a_command() {
         assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", "error: interrupted\n"), "{signal}");
         assert!(took < Duration::from_secs(5), "{signal} took {took:?}");
     }
+}
+
+/// The files below a folder that are being written, or were left half-written.
+fn unfinished(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(unfinished(&path));
+        } else if entry.file_name().to_string_lossy().starts_with(".golden-") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// What cannot be compressed, so that a layer of it takes a while.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut noise = fastrand::Rng::with_seed(7);
+    std::iter::repeat_with(|| noise.u8(..)).take(bytes).collect()
+}
+
+/// Half a layer is taken away, and the same command again finishes.
+#[test]
+fn a_layer_in_the_making_is_taken_away() {
+    let image = "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n\
+                 [[files]]\nsource = \"noise\"\ntarget = \"/noise\"\n";
+    let golden = Golden::new().workspace("").image("app", image).file("app/noise", noise(48 << 20));
+    for signal in ["INT", "TERM"] {
+        let mut command = golden.command(&["build", "--to", "oci:out"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (started, cache) = (Instant::now(), golden.path().join(".golden/cache"));
+        while unfinished(&cache).is_empty() && started.elapsed() < Duration::from_mins(1) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        let since = Instant::now();
+        let run = Run::of(child.wait_with_output().unwrap()).exit(130);
+        let ending = "error: interrupted\n  help: the same command again finishes what was begun\n";
+        assert!(run.stderr.ends_with(ending), "{signal}: {}", run.stderr);
+        assert!(since.elapsed() < Duration::from_secs(5), "{signal} took {:?}", since.elapsed());
+        assert_eq!(unfinished(golden.path()), Vec::<PathBuf>::new(), "{signal}");
+    }
+    golden.run(&["build", "--to", "oci:out"]).exit(0);
+    golden.run(&["inspect", "oci:out:app:1.2.3"]).exit(0);
 }

@@ -1,13 +1,14 @@
 //! An OCI layout as a base: found and pinned before anything is built, read with its digests, the same in both engines.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use golden::oci::media;
 use serde_json::Value;
 
 use crate::support::layout::{self, Base};
 use crate::support::services;
-use crate::support::workspace::Golden;
+use crate::support::workspace::{Golden, Run};
 
 /// What a case of a table does before it is tried.
 type Prepare<'a, T> = &'a dyn Fn(&T);
@@ -346,4 +347,40 @@ fn an_index_of_a_registry_gives_them_too_and_docker_stays_docker() {
             run.stderr
         );
     }
+}
+
+/// Several commands that write into one layout at the same time lose none of each other's images.
+#[test]
+fn several_write_into_one_layout() {
+    let out = tempfile::tempdir().unwrap();
+    let directory = format!("oci:{}/layout", out.path().display());
+    let workspaces: Vec<Golden> = (0..8)
+        .map(|number| {
+            let image = format!("[image]\nname = \"app{number}\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n");
+            Golden::new().workspace("").image("app", &image)
+        })
+        .collect();
+    let all = ["build", "--to", &directory];
+    let running: Vec<_> = workspaces
+        .iter()
+        .map(|golden| {
+            let mut command = golden.command(&all);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for child in running {
+        Run::of(child.wait_with_output().unwrap()).exit(0);
+    }
+    for number in 0..8 {
+        Golden::new().run(&["inspect", &format!("{directory}:app{number}:1.2.3")]).exit(0);
+    }
+}
+
+/// What a command that was killed left of its first file is no reason to refuse the folder.
+#[test]
+fn a_layout_whose_first_file_was_never_finished_is_gone_on_with() {
+    let image = "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n";
+    let golden = Golden::new().workspace("").image("app", image).file("out/.golden-x1y2z3", "{\"imageLay");
+    golden.run(&["build", "--to", "oci:out"]).exit(0);
+    golden.run(&["inspect", "oci:out:app:1.2.3"]).exit(0);
 }

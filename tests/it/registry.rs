@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::support::proxy::{Fault, fault_proxy};
 use crate::support::registry::{Behaviour, FakeRegistry};
-use crate::support::server::{Answer, Seen};
+use crate::support::server::{Answer, Seen, Server, handler};
 use crate::support::services;
 use crate::support::workspace::Golden;
 
@@ -326,4 +326,46 @@ fn a_blob_that_is_not_its_digest_fails_at_its_end() {
         tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut Vec::new()).await.unwrap_err()
     });
     assert!(error.to_string().contains("does not have the digest"), "{error}");
+}
+
+/// A token that another call got, and that ended before this one could use it, is no refusal: this one gets its own.
+#[test]
+fn a_shared_token_that_has_ended_is_renewed() {
+    let issued = Arc::new(AtomicUsize::new(0));
+    let (count, good) = (issued.clone(), issued);
+    let tokens = Server::start(handler(move |_| {
+        Answer::new(200, format!(r#"{{"token":"t{}"}}"#, count.fetch_add(1, Ordering::SeqCst)))
+    }));
+    let challenge = format!("Bearer realm=\"http://{}/token\",scope=\"repository:a:pull\"", tokens.host());
+    let registry = Server::start(Arc::new(move |seen: Seen| {
+        let (good, challenge) = (good.clone(), challenge.clone());
+        Box::pin(async move {
+            let number = |sent: &str| sent.trim_start_matches("Bearer t").parse().unwrap_or(0);
+            let sent: Option<usize> = seen.header("authorization").map(number);
+            // The first is good for the first manifest alone; the second for all but the third, which is told
+            // that the first has ended only when the second is there.
+            let wanted = seen.path.rsplit('/').next().unwrap().parse().unwrap();
+            while (sent, wanted) == (Some(0), 2) && good.load(Ordering::SeqCst) < 2 {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            match sent {
+                Some(sent) if sent >= wanted => Answer::new(200, "")
+                    .header("docker-content-digest", Digest::of(b"x"))
+                    .header("content-type", media::OCI_MANIFEST)
+                    .header("content-length", 1),
+                _ => Answer::new(401, "").header("www-authenticate", challenge),
+            }
+        })
+    }));
+    let (client, repository) = (client(&registry.host()), path("a"));
+    let head = async |tag: &str| client.head_manifest(&repository, &Target::Tag(tag.parse().unwrap())).await;
+    let (first, second, third) = run(async {
+        let first = head("0").await;
+        let (second, third) = tokio::join!(head("1"), head("2"));
+        (first, second, third)
+    });
+    for found in [first, second, third] {
+        assert!(found.unwrap().is_some());
+    }
+    assert_eq!(tokens.seen().len(), 3);
 }

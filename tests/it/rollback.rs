@@ -1,8 +1,9 @@
 //! From a spec to tags and back, with the real binary and a real registry: plan, build --push, verify, rollback.
 
 use crate::support::curl;
+use crate::support::proxy::answering;
 use crate::support::publisher::fresh_name;
-use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::registry::{Behaviour, FakeRegistry, refuse};
 use crate::support::services;
 use crate::support::workspace::{Golden, Run};
 
@@ -285,4 +286,31 @@ fn every_image_of_an_index_is_verified() {
     // An image of an index has no tag of its own.
     let run = golden.run(&["inspect", &format!("{}/app@{}", registry.host(), children[1])]).exit(0);
     assert!(run.stdout.contains("  tags        none\n"), "{}", run.stdout);
+}
+
+/// A rollback that broke off is seen by the next publish, which puts every moving tag back; or the same again finishes it.
+#[test]
+fn a_rollback_that_broke_off_leaves_no_tag_behind() {
+    for tag in ["1.2", "1", "latest"] {
+        for again in [false, true] {
+            let app = App::new();
+            app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
+            app.version("1.2.3", "me", "").run(&["build", "--push"], 0);
+            let ending = format!("/manifests/{tag}");
+            let proxy = answering(services::registry(), move |seen| {
+                let refused = seen.method == "PUT" && seen.route().ends_with(&ending);
+                refused.then(|| refuse(403, "DENIED", "not this one"))
+            });
+            let elsewhere = format!("{}/e2e", proxy.host());
+            app.run(&["rollback", &app.name, "--to", "1.2.2", "--yes", "--registry", &elsewhere], 1);
+            if again {
+                app.run(&["rollback", &app.name, "--to", "1.2.2", "--yes"], 0);
+                let digest = |tag| curl::digest(&format!("e2e/{}", app.name), tag);
+                assert!(["1.2", "1", "latest"].iter().all(|tag| digest(tag) == digest("1.2.2")), "{tag}");
+            } else {
+                app.run(&["build", "--push"], 0);
+                app.run(&["verify"], 0);
+            }
+        }
+    }
 }

@@ -86,6 +86,8 @@ fn with_atomic_no_moving_tag_moves_before_all_is_uploaded() {
     let run = golden.run(&["build", "--push", "--atomic", "--jobs", "1"]).exit(1);
     assert!(run.stderr.contains("403 DENIED: not this one"), "{}", run.stderr);
     assert!(on("one", "1.2.3").is_some(), "what was uploaded stays");
+    assert!(run.stderr.contains("one:1.2.3: uploaded\n"), "{}", run.stderr);
+    assert!(!run.stderr.contains("published"), "{}", run.stderr);
     for tag in ["1.2", "1", "latest"] {
         assert_eq!(on("one", tag), old, "{tag} moved");
     }

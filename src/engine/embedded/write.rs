@@ -1,7 +1,12 @@
 //! Writing new layers: small ones into memory, large ones into the cache, equal ones once.
 
 use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
@@ -11,6 +16,7 @@ use crate::oci::Content;
 use crate::oci::layer::{self, Compression, WrittenLayer};
 use crate::oci::tar::{Entry, EntryKind};
 use crate::reference::Digest;
+use crate::workspace::fs;
 
 /// Compressed layers up to this size stay in memory; a thousand of them are no burden.
 const SMALL: u64 = 8 << 10;
@@ -25,13 +31,67 @@ impl Embedded {
         let key = key(&entries, mtime);
         let (folder, compression) = (self.cache.join("blobs"), self.output.compression);
         let work = async {
-            let write = move || write(&entries, mtime, compression, &folder);
-            match tokio::task::spawn_blocking(write).await {
+            let (stop, writing) = Stop::new();
+            let write = move || write(&entries, mtime, compression, &folder, &writing);
+            let written = tokio::task::spawn_blocking(write).await;
+            drop(stop);
+            match written {
                 Ok(result) => result,
                 Err(stopped) => Err(at(&self.cache)(std::io::Error::other(stopped))),
             }
         };
         self.shared.written.get(key, work).await
+    }
+}
+
+/// Dropped before the layer is written, it stops the thread that writes it, which then takes away what it wrote.
+struct Stop {
+    stopped: Arc<AtomicBool>,
+    /// Disconnected once the thread has ended.
+    ended: Receiver<()>,
+}
+
+/// The thread's end of a [`Stop`].
+struct Writing {
+    stopped: Arc<AtomicBool>,
+    _ends: Sender<()>,
+}
+
+/// How long a thread may take to notice that it is to stop.
+const NOTICE: Duration = Duration::from_secs(1);
+
+impl Stop {
+    fn new() -> (Self, Writing) {
+        let (ends, ended) = channel();
+        let stopped = Arc::<AtomicBool>::default();
+        (Self { stopped: Arc::clone(&stopped), ended }, Writing { stopped, _ends: ends })
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        // Without a moment for that, the thread would end with the process and leave its file.
+        let _ended = self.ended.recv_timeout(NOTICE);
+    }
+}
+
+/// A file in the making, as long as it is wanted.
+struct Wanted<W> {
+    out: W,
+    stopped: Arc<AtomicBool>,
+}
+
+impl<W: Write> Write for Wanted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("it is not wanted any more"));
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -47,6 +107,7 @@ fn write(
     mtime: u64,
     compression: Compression,
     folder: &Path,
+    writing: &Writing,
 ) -> Result<(WrittenLayer, LayerSource), Error> {
     let content: u64 = entries.iter().map(size).sum();
     let open = |path: &Path| File::open(path).map_err(|error| named(path, &error));
@@ -56,10 +117,11 @@ fn write(
         return Ok((layer, LayerSource::Inline(bytes.into())));
     }
     std::fs::create_dir_all(folder).map_err(at(folder))?;
-    let file = tempfile::Builder::new().prefix(".golden-").tempfile_in(folder).map_err(at(folder))?;
-    let out = std::io::BufWriter::with_capacity(64 << 10, file);
+    let file = tempfile::Builder::new().prefix(fs::UNFINISHED).tempfile_in(folder).map_err(at(folder))?;
+    let wanted = Wanted { out: file, stopped: Arc::clone(&writing.stopped) };
+    let out = io::BufWriter::with_capacity(64 << 10, wanted);
     let (layer, out) = layer::write(entries, mtime, compression, out, open).map_err(at(folder))?;
-    let file = out.into_inner().map_err(|error| at(folder)(error.into_error()))?;
+    let file = out.into_inner().map_err(|error| at(folder)(error.into_error()))?.out;
     let place = folder.join(layer.digest.hex());
     file.persist(&place).map_err(|error| at(&place)(error.error))?;
     Ok((layer, LayerSource::File(place)))

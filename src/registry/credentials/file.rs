@@ -60,6 +60,11 @@ impl AuthFile {
         Ok(Self { name: name.to_owned(), shape })
     }
 
+    /// What the file is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// credHelpers, then auths, then credsStore.
     pub(super) fn find(&self, host: &Host, repository: Option<&RepositoryPath>) -> Result<Found, Error> {
         let server = if host.is_hub() { HUB.to_owned() } else { host.to_string() };

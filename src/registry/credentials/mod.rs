@@ -31,6 +31,13 @@ pub enum Credential {
     RegistryToken(Secret<String>),
 }
 
+/// A login, and where it was found.
+pub(super) struct Login {
+    pub(super) credential: Credential,
+    /// The variable, file or helper, as people know it.
+    pub(super) from: String,
+}
+
 /// All sources of logins of a run. Nothing is read before a registry asks.
 pub(super) struct Credentials {
     env: Arc<RegistryEnv>,
@@ -54,9 +61,10 @@ impl Credentials {
         host: &Host,
         repository: Option<&RepositoryPath>,
         destination: bool,
-    ) -> Result<Option<Credential>, Error> {
+    ) -> Result<Option<Login>, Error> {
         if let (true, Some(user), Some(password)) = (destination, &self.env.user, &self.env.password) {
-            return Ok(Some(Credential::Password { user: user.clone(), password: password.clone() }));
+            let credential = Credential::Password { user: user.clone(), password: password.clone() };
+            return Ok(Some(Login { credential, from: "GOLDEN_REGISTRY_USER".to_owned() }));
         }
         let mut state = self.state.lock().await;
         if state.files.is_none() {
@@ -65,7 +73,9 @@ impl Credentials {
         let State { files, helped } = &mut *state;
         for file in files.iter().flatten() {
             let (helper, server) = match file.find(host, repository)? {
-                Found::Credential(credential) => return Ok(Some(credential)),
+                Found::Credential(credential) => {
+                    return Ok(Some(Login { credential, from: file.name().to_owned() }));
+                }
                 Found::Helper { name, server } => (name, server),
                 Found::Nothing => continue,
             };
@@ -77,8 +87,9 @@ impl Credentials {
                 helped.insert(key, asked.clone());
                 asked
             };
-            if credential.is_some() {
-                return Ok(credential);
+            if let Some(credential) = credential {
+                let from = format!("`docker-credential-{helper}`, which {} names", file.name());
+                return Ok(Some(Login { credential, from }));
             }
         }
         Ok(None)
