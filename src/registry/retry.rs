@@ -34,7 +34,7 @@ impl Attempts {
         let most =
             if error.kind == Kind::Connect { self.patience.attempts.min(4) } else { self.patience.attempts };
         if !error.is_transient() || self.made >= most {
-            error.exhausted = self.made > 1;
+            error.exhausted |= self.made > 1;
             return Err(error);
         }
         let pause = match error.retry_after {
@@ -105,5 +105,13 @@ mod tests {
             headers.insert(DATE, HeaderValue::from_static("Wed, 25 Nov 2026 10:00:00 GMT"));
             assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs), "{value}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_patience_ended_for_below_is_not_begun_anew_above() {
+        let mut error = Error::new(Kind::Broken, "GET", "https://token.example.com/", "gone");
+        error.exhausted = true;
+        let back = Attempts::new(Patience::default()).again(error).await.unwrap_err();
+        assert!(back.exhausted && !back.is_transient());
     }
 }
