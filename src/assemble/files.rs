@@ -34,8 +34,7 @@ pub fn workdir(image: &ResolvedImage, inherited: &str, overlay: &mut Overlay<'_>
     };
     let path = overlay.resolve(workdir)?;
     // Anything else than a folder is in its way, and no container would start there.
-    let is_folder = |node: &Node| matches!(node, Node::Directory(_) | Node::Implied);
-    if path.is_empty() || overlay.entry(&path)?.is_some_and(is_folder) {
+    if path.is_empty() || overlay.entry(&path)?.is_some_and(Node::is_folder) {
         return Ok(());
     }
     overlay.folder(&path, &path)

@@ -54,6 +54,14 @@ pub enum Node {
     Other,
 }
 
+impl Node {
+    /// Whether it is a folder, however much the layer says of it.
+    #[must_use]
+    pub const fn is_folder(&self) -> bool {
+        matches!(self, Self::Directory(_) | Self::Implied)
+    }
+}
+
 /// What one layer does to the tree. Paths are relative, without `.` and `..`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LayerIndex {
@@ -73,10 +81,7 @@ impl LayerIndex {
         let buried = |above: &str| {
             self.whiteouts.contains(above)
                 || self.opaque.contains(above)
-                || self
-                    .entries
-                    .get(above)
-                    .is_some_and(|node| !matches!(node, Node::Directory(_) | Node::Implied))
+                || self.entries.get(above).is_some_and(|node| !node.is_folder())
         };
         self.whiteouts.contains(path) || self.opaque.contains("") || ancestors(path).any(buried)
     }
@@ -139,8 +144,7 @@ impl<'a> Tree<'a> {
             }
             let taken = layer.whiteouts.range(prefix.clone()..).map(String::as_str);
             gone.extend(taken.take_while(|full| full.starts_with(&prefix)).map(name_of_whole(&prefix)));
-            let other =
-                layer.entries.get(path).is_some_and(|n| !matches!(n, Node::Directory(_) | Node::Implied));
+            let other = layer.entries.get(path).is_some_and(|node| !node.is_folder());
             if layer.opaque.contains(path) || layer.hides(path) || other {
                 return Ok(names);
             }

@@ -35,8 +35,11 @@ pub(super) async fn since(loaded: &Loaded, since: &str) -> Result<BTreeSet<usize
     let below = |path: &PathBuf| files.range(path.as_path()..).next().is_some_and(|f| f.starts_with(path));
     let touches = |draft: &Draft| {
         let base = crate::workspace::lock::key(&draft.image.base);
+        let inputs = inputs(draft);
+        // Links are looked for last: it takes a walk through the folders.
         base.is_some_and(|key| relocked.contains(&key))
-            || links::followed(&loaded.root, inputs(draft)).iter().any(below)
+            || inputs.iter().any(below)
+            || !files.is_empty() && links::followed(&loaded.root, inputs).iter().any(below)
     };
     Ok((0..loaded.drafts.len()).filter(|n| touches(&loaded.drafts[*n])).collect())
 }

@@ -22,25 +22,27 @@ const MAX_CONFIG: u64 = 4 << 20;
 pub async fn upstream(bases: &[Base], registries: &Registries) -> Vec<(String, Result<LockedBase, Error>)> {
     let external = bases.iter().filter_map(|base| Some((key(base)?, base)));
     stream::iter(external)
-        .map(|(key, base)| async move {
-            let found = async {
-                let reference = match base {
-                    Base::Requirement { repository, requirement } => {
-                        choose_tag(repository, requirement, registries).await?
-                    }
-                    Base::Reference(reference) => reference.clone(),
-                    Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => {
-                        unreachable!("only external bases have a key")
-                    }
-                };
-                ask(key.clone(), reference, registries).await
-            }
-            .await;
+        .map(async |(key, base)| {
+            let found = current(key.clone(), base, registries).await;
             (key, found)
         })
         .buffered(CONCURRENT)
         .collect()
         .await
+}
+
+/// An external base as its registry has it now.
+async fn current(key: String, base: &Base, registries: &Registries) -> Result<LockedBase, Error> {
+    let reference = match base {
+        Base::Requirement { repository, requirement } => {
+            choose_tag(repository, requirement, registries).await?
+        }
+        Base::Reference(reference) => reference.clone(),
+        Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => {
+            unreachable!("only external bases have a key")
+        }
+    };
+    ask(key, reference, registries).await
 }
 
 async fn ask(base: String, reference: Reference, registries: &Registries) -> Result<LockedBase, Error> {
