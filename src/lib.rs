@@ -35,6 +35,7 @@ pub mod assemble;
 pub mod plan;
 
 // Level 3: the world. Async; everything takes its handles as arguments.
+pub mod process;
 pub mod workspace;
 pub mod registry;
 pub mod store;

@@ -4,13 +4,18 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::error::Failure;
+use crate::process::Environment;
 use crate::resolve::draft::{Draft, Wanted};
 use crate::workspace::load::Loaded;
 use crate::workspace::{git, links, lock::Lock};
 
 /// The images that differ from a commit. golden.toml and the templates belong to all; golden.lock to those whose
 /// base has another entry in it.
-pub(super) async fn since(loaded: &Loaded, since: &str) -> Result<BTreeSet<usize>, Failure> {
+pub(super) async fn since(
+    loaded: &Loaded,
+    since: &str,
+    environment: &Environment,
+) -> Result<BTreeSet<usize>, Failure> {
     // What CI calls the commit before when there was none: everything is new.
     if since.len() >= 40 && since.bytes().all(|b| b == b'0') {
         return Ok((0..loaded.drafts.len()).collect());
@@ -18,7 +23,7 @@ pub(super) async fn since(loaded: &Loaded, since: &str) -> Result<BTreeSet<usize
     let folders: Vec<PathBuf> =
         loaded.spec.workspace.templates.iter().map(|folder| loaded.root.join(folder)).collect();
     let folders: Vec<PathBuf> = folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect();
-    let files = git::changed_since(&loaded.root, since, &folders).await.ok_or_else(|| {
+    let files = git::changed_since(&loaded.root, since, &folders, environment).await.ok_or_else(|| {
         Failure::usage(format!("git knows no commit `{since}` here"))
             .hint("in a shallow clone, fetch more of the history first")
     })?;
@@ -28,7 +33,8 @@ pub(super) async fn since(loaded: &Loaded, since: &str) -> Result<BTreeSet<usize
         return Ok((0..loaded.drafts.len()).collect());
     }
     let lock = loaded.root.join(crate::workspace::lock::FILE);
-    let relocked = if files.contains(&lock) { relocked(loaded, since).await? } else { BTreeSet::new() };
+    let relocked =
+        if files.contains(&lock) { relocked(loaded, since, environment).await? } else { BTreeSet::new() };
     let files: BTreeSet<&Path> =
         files.iter().filter_map(|file| file.strip_prefix(&loaded.root).ok()).collect();
     // What lies below a path comes right after it.
@@ -45,9 +51,13 @@ pub(super) async fn since(loaded: &Loaded, since: &str) -> Result<BTreeSet<usize
 }
 
 /// The bases that golden.lock has another entry for than it had at a commit.
-async fn relocked(loaded: &Loaded, since: &str) -> Result<BTreeSet<String>, Failure> {
+async fn relocked(
+    loaded: &Loaded,
+    since: &str,
+    environment: &Environment,
+) -> Result<BTreeSet<String>, Failure> {
     let file = crate::workspace::lock::FILE;
-    let then = match git::file_at(&loaded.root, since, file).await {
+    let then = match git::file_at(&loaded.root, since, file, environment).await {
         // One that cannot be read any more has nothing in common with today's.
         Some(text) => Lock::parse(&text).unwrap_or_default(),
         None => Lock::default(),

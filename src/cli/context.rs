@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::GlobalArgs;
 use crate::event::Events;
+use crate::process::Environment;
 use crate::report::{Format, Out};
 
 /// The surroundings of a command. Tests make one by hand.
@@ -31,6 +32,12 @@ pub struct Context {
 }
 
 impl Context {
+    /// The environment, for programs that golden starts.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        Environment::new(self.env.clone())
+    }
+
     /// A variable of the environment; an empty one counts as not set.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&str> {

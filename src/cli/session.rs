@@ -10,6 +10,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use crate::diagnostic::{Class, Diagnostic, Diagnostics, SourceMap};
 use crate::policy::{self, SpecFacts};
+use crate::process::Environment;
 use crate::report::{self, Format};
 use crate::resolve::draft::Draft;
 use crate::resolve::image::Base;
@@ -128,7 +129,8 @@ pub fn surroundings(context: &Context, set: &[String]) -> Result<Surroundings, F
     let now = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
     let now = now.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
     let named = context.globals.workspace.clone();
-    Ok(Surroundings { start: context.cwd.clone(), named, set: variables, now })
+    let environment = context.environment();
+    Ok(Surroundings { start: context.cwd.clone(), named, set: variables, now, environment })
 }
 
 fn epoch(context: &Context) -> Result<Option<i64>, Failure> {
@@ -146,7 +148,7 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
     let templates = load::templates(&mut loaded);
     check_templates(&templates, &mut loaded);
     let mut found = std::mem::take(&mut loaded.found);
-    let selection = match select(&loaded, options).await {
+    let selection = match select(&loaded, options, &context.environment()).await {
         // What is wrong with the files may be why an image is not there.
         Err(_) if found.has_errors() => None,
         Err(failure) => return Err(failure),
@@ -272,12 +274,16 @@ struct Selection {
     all: BTreeSet<usize>,
 }
 
-async fn select(loaded: &Loaded, options: &SessionOptions) -> Result<Selection, Failure> {
+async fn select(
+    loaded: &Loaded,
+    options: &SessionOptions,
+    environment: &Environment,
+) -> Result<Selection, Failure> {
     let images: Vec<ResolvedImage> = loaded.drafts.iter().map(|draft| draft.image.clone()).collect();
     let parents = select::parents(&images);
     let mut selected = select::named(&images, &options.images)?;
     if let Some(since) = &options.changed {
-        let touched = changed::since(loaded, since).await?;
+        let touched = changed::since(loaded, since, environment).await?;
         selected.retain(|n| touched.contains(n));
     }
     if options.with_dependants {
@@ -292,7 +298,10 @@ async fn select(loaded: &Loaded, options: &SessionOptions) -> Result<Selection, 
 async fn trace(context: &Context, root: &Path, drafts: &mut [Draft]) -> Result<(), Failure> {
     let epoch = epoch(context)?;
     let paths: Vec<Vec<PathBuf>> = drafts.iter().map(changed::inputs).collect();
-    let history = git::history(root, &paths).await;
+    let history = git::history(root, &paths, &context.environment()).await;
+    if let Some(problem) = &history.problem {
+        context.events.warn(None, format!("times and revisions of images may be wrong: {problem}"));
+    }
     if history.shallow && epoch.is_none() {
         context.events.warn(
             None,

@@ -75,7 +75,12 @@ impl Docker {
             Some(settings) => Some(tls::Client::read(settings).await?),
             None => None,
         };
-        let transport = Arc::new(Transport { endpoint, tls, version: OnceLock::new() });
+        let transport = Arc::new(Transport {
+            endpoint,
+            tls,
+            programs: environment.programs.clone(),
+            version: OnceLock::new(),
+        });
         let sender = Arc::clone(&transport);
         let api = bollard::Docker::connect_with_custom_transport(
             move |request: hyper::Request<Body>| {

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::process::Environment;
 use crate::secret::Secret;
 
 /// Where credentials, certificates and proxies are, and how patient the client is.
 #[derive(Debug, Clone)]
 pub struct RegistryEnv {
+    /// The environment that credential helpers get theirs from.
+    pub programs: Environment,
     /// `HOME`.
     pub home: Option<PathBuf>,
     /// `DOCKER_CONFIG`: the folder of config.json.
@@ -75,6 +78,7 @@ impl RegistryEnv {
         let seconds = get("GOLDEN_REGISTRY_TIMEOUT").and_then(|text| text.parse().ok()).filter(|&s| s > 0);
         let patience = Patience::default();
         Self {
+            programs: Environment::new(vars.clone()),
             home: path("HOME"),
             docker_config: path("DOCKER_CONFIG"),
             docker_auth_config: get("DOCKER_AUTH_CONFIG").map(Secret::new),

@@ -1,6 +1,6 @@
 //! Files whose errors name their path, and writes that are whole or not at all.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::Path;
 
 use super::state::Error;
@@ -8,18 +8,68 @@ use super::state::Error;
 /// What the name of a file begins with while it is written.
 pub const UNFINISHED: &str = ".golden-";
 
+/// Why a pipe, a socket or a device is not read.
+pub const NO_FILE: &str = "it is neither a file nor a directory nor a symbolic link";
+
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error { action, path, source }
 }
 
-/// Reads a file.
-#[expect(clippy::disallowed_methods, reason = "this is the place that names the path")]
+/// The longest file that is read into memory, unless a shorter limit is named.
+const LONGEST: u64 = 64 << 20;
+
+/// Reads a regular file of at most 64 MiB.
 pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(failed("read", path))
+    read_up_to(path, LONGEST)
 }
 
-/// Reads a file; none when it is not there.
+/// Reads a regular file of at most `limit` bytes.
+pub fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    open(path).and_then(|file| read_all(file, limit)).map_err(failed("read", path))
+}
+
+/// Opens a regular file. It does not wait for a pipe's writer, and reads no device.
+pub fn open(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+        options.custom_flags(flags.bits().cast_signed());
+    }
+    regular(options.open(path)?)
+}
+
+/// The file, if it is a regular one.
+fn regular(file: std::fs::File) -> std::io::Result<std::fs::File> {
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    Err(if kind.is_dir() { ErrorKind::IsADirectory.into() } else { std::io::Error::other(NO_FILE) })
+}
+
+/// All bytes of a file, if there are not more than `limit`.
+pub fn read_all(file: std::fs::File, limit: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(std::io::Error::new(
+            ErrorKind::FileTooLarge,
+            format!("it is longer than {}", size(limit)),
+        ));
+    }
+    Ok(bytes)
+}
+
+/// A limit in words.
+fn size(bytes: u64) -> String {
+    if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes >> 10) }
+}
+
+/// Reads a regular file of at most 64 MiB; none when it does not exist.
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match read(path) {
         Ok(bytes) => Ok(Some(bytes)),

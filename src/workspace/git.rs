@@ -1,12 +1,15 @@
-//! What git knows, by asking the `git` program (7-rules 3). Where there is no git, nothing is known and that is fine.
+//! What git knows of the workspace, by asking the `git` program. Without git nothing is known, and golden goes on.
+
+mod repository;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
+use self::repository::Repository;
+use crate::process::Environment;
 use crate::resolve::image::Provenance;
 
 /// What is known of a repository.
@@ -20,6 +23,8 @@ pub struct History {
     pub head: Option<String>,
     /// The last commit of each list of paths that was asked about, and whether they differ from it.
     pub touched: Vec<Touched>,
+    /// Why something of this is missing although there is a repository.
+    pub problem: Option<String>,
 }
 
 /// The last commit that touched some paths.
@@ -31,36 +36,31 @@ pub struct Touched {
     pub dirty: bool,
 }
 
-fn git(root: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new("git");
-    // A repository's own configuration must not make git run programs, nor another locale change its words.
-    command.args([
-        "-c",
-        "core.fsmonitor=false",
-        "-c",
-        "core.quotePath=false",
-        "-c",
-        "log.showSignature=false",
-    ]);
-    command.args(args).current_dir(root).env("GIT_OPTIONAL_LOCKS", "0").env("LC_ALL", "C");
-    command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    command
+/// The longest line of a log that is read: a path, which git itself keeps far shorter.
+const MAX_LINE: u64 = 64 << 10;
+
+/// The repository of `root`, if there is one that can be read.
+async fn repository(root: &Path, environment: &Environment) -> Option<Repository> {
+    Repository::open(root, environment).await.ok().flatten()
 }
 
-async fn ask(root: &Path, args: &[&str]) -> Option<String> {
-    answer(git(root, args)).await
+/// Why git does not read the checkout that `root` is in, in git's own words. None if git reads it, or if `root` is in
+/// no checkout.
+pub async fn refusal(root: &Path, environment: &Environment) -> Option<String> {
+    match Repository::open(root, environment).await {
+        Ok(None) => None,
+        Ok(Some(repository)) => {
+            repository.ask(&["rev-parse", "--git-dir"]).await.err().map(|refusal| refusal.to_string())
+        }
+        Err(refusal) => Some(refusal.to_string()),
+    }
 }
 
-async fn answer(mut command: Command) -> Option<String> {
-    let output = command.output().await.ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// `git.sha`, `.short`, `.branch` and `.tag` for templates; those that there are.
-pub async fn names(root: &Path) -> BTreeMap<String, String> {
-    let Some(answer) = ask(root, &["log", "-1", "--format=%H%n%h%n%D", "--decorate=full"]).await else {
-        return BTreeMap::new();
-    };
+/// `git.sha`, `.short`, `.branch` and `.tag` for templates; those that exist.
+pub async fn names(root: &Path, environment: &Environment) -> BTreeMap<String, String> {
+    let Some(repository) = repository(root, environment).await else { return BTreeMap::new() };
+    let args = ["log", "-1", "--format=%H%n%h%n%D", "--decorate=full"];
+    let Ok(answer) = repository.ask(&args).await else { return BTreeMap::new() };
     let mut lines = answer.lines();
     let mut names = BTreeMap::new();
     if let (Some(sha), Some(abbreviated)) = (lines.next(), lines.next()) {
@@ -89,22 +89,26 @@ fn with_a_letter<'s>(sha: &'s str, abbreviated: &str) -> &'s str {
 }
 
 /// The history of lists of paths, each relative to `root`.
-pub async fn history(root: &Path, paths: &[Vec<PathBuf>]) -> History {
-    let Some(facts) = ask(root, &["rev-parse", "--is-shallow-repository", "--show-prefix", "HEAD"]).await
-    else {
-        return History::default();
-    };
+pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environment) -> History {
+    let Some(repository) = repository(root, environment).await else { return History::default() };
+    let facts = ["rev-parse", "--is-shallow-repository", "--show-prefix", "HEAD"];
+    let Ok(facts) = repository.ask(&facts).await else { return History::default() };
     let mut lines = facts.lines();
     let shallow = lines.next() == Some("true");
     let prefix = lines.next().unwrap_or_default().to_owned();
     let head = lines.next().map(str::to_owned);
     let owners = Owners::of(paths);
-    let (source, changed, commits) =
-        tokio::join!(remote(root), changed(root, &prefix), last_commits(root, &prefix, &owners, paths.len()));
+    let (changed, commits) =
+        tokio::join!(changed(&repository, &prefix), last_commits(&repository, &prefix, &owners, paths.len()));
+    let mut problem = None;
+    let mut known = |result: Result<_, String>| result.map_err(|error| problem = Some(error)).ok();
+    let changed = known(changed).unwrap_or_default();
+    let (commits, incomplete) = commits;
+    problem = problem.or(incomplete);
     let dirty: BTreeSet<usize> = changed.iter().flat_map(|file| owners.find(file)).collect();
     let touched = commits.into_iter().enumerate();
     let touched = touched.map(|(n, commit)| Touched { commit, dirty: dirty.contains(&n) }).collect();
-    History { source, shallow, head, touched }
+    History { source: source(&repository), shallow, head, touched, problem }
 }
 
 /// Which lists have a path, so that a file finds its lists without a look at all of them.
@@ -127,13 +131,11 @@ impl<'a> Owners<'a> {
     }
 }
 
-async fn remote(root: &Path) -> Option<String> {
-    if let Some(url) = ask(root, &["config", "--get", "remote.origin.url"]).await {
-        return sanitised(url.trim_end());
-    }
-    let names = ask(root, &["remote"]).await?;
-    let key = format!("remote.{}.url", names.lines().next()?);
-    sanitised(ask(root, &["config", "--get", &key]).await?.trim_end())
+/// The address of `origin`, else of the first remote, as far as it may be shown.
+fn source(repository: &Repository) -> Option<String> {
+    let remotes = &repository.remotes;
+    let (_, address) = remotes.iter().find(|(name, _)| name == "origin").or(remotes.first())?;
+    sanitised(address.trim_end())
 }
 
 /// A remote that may be shown: without user information, query and fragment; `git@host:path` as `https://host/path`;
@@ -174,34 +176,69 @@ pub fn sanitised(remote: &str) -> Option<String> {
 }
 
 /// Files that differ from HEAD or are new, relative to the workspace.
-async fn changed(root: &Path, prefix: &str) -> Vec<PathBuf> {
-    let args = ["status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", "."];
-    let answer = ask(root, &args).await.unwrap_or_default();
+async fn changed(repository: &Repository, prefix: &str) -> Result<Vec<PathBuf>, String> {
+    let args =
+        ["status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", NO_SUBMODULES, "--", "."];
+    let answer = repository.ask(&args).await.map_err(|refusal| refusal.to_string())?;
     let paths = answer.split('\0').filter_map(|entry| entry.get(3..));
-    paths.map(|path| PathBuf::from(path.strip_prefix(prefix).unwrap_or(path))).collect()
+    Ok(paths.map(|path| PathBuf::from(path.strip_prefix(prefix).unwrap_or(path))).collect())
 }
 
-/// The last commit of each list of paths. One walk through the history serves all, and ends when all are found.
+/// Of a submodule its commit counts. Git would start another git in it, with the submodule's own configuration.
+const NO_SUBMODULES: &str = "--ignore-submodules=dirty";
+
+/// The last commit of a list of paths.
+type Commit = Option<(String, i64)>;
+
+/// The last commit of each list of paths, and why some are missing. One walk through the history serves all, and ends
+/// when all are found.
 async fn last_commits(
-    root: &Path,
+    repository: &Repository,
     prefix: &str,
     owners: &Owners<'_>,
     count: usize,
-) -> Vec<Option<(String, i64)>> {
+) -> (Vec<Commit>, Option<String>) {
     let mut found = vec![None; count];
-    let mut left = count;
-    let args = ["log", "--format=%x01%H %ct", "--name-only", "--no-renames", "--", "."];
-    let Ok(mut child) = git(root, &args).spawn() else { return found };
-    let Some(stdout) = child.stdout.take() else { return found };
-    let mut lines = BufReader::new(stdout).lines();
-    let mut commit: Option<(String, i64)> = None;
+    let walk = walk(repository, prefix, owners, &mut found);
+    let time = repository::LIMITS.time;
+    let problem = match tokio::time::timeout(time, walk).await {
+        Ok(result) => result.err(),
+        Err(_) => Some(format!("`git log` did not end within {} s and was stopped", time.as_secs())),
+    };
+    (found, problem)
+}
+
+async fn walk(
+    repository: &Repository,
+    prefix: &str,
+    owners: &Owners<'_>,
+    found: &mut [Commit],
+) -> Result<(), String> {
+    let mut left = found.len();
+    let args = ["log", "--format=%x01%H %ct", "--name-only", "--no-renames", NO_SUBMODULES, "--", "."];
+    let mut command = repository.git(&args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let unreadable = |error: std::io::Error| format!("`git log` cannot be read: {error}");
+    let mut child = command.spawn().map_err(unreadable)?;
+    let Some(stdout) = child.stdout.take() else { return Ok(()) };
+    let mut stdout = BufReader::new(stdout);
+    let mut commit: Commit = None;
+    let mut line = Vec::new();
     while left > 0 {
-        let Ok(Some(line)) = lines.next_line().await else { break };
-        if let Some(header) = line.strip_prefix('\u{1}') {
+        line.clear();
+        let read = (&mut stdout).take(MAX_LINE).read_until(b'\n', &mut line).await.map_err(unreadable)?;
+        if read == 0 {
+            let is_whole = child.wait().await.map_err(unreadable)?.success();
+            let missing = "`git log` failed; golden fetches nothing that a partial clone lacks";
+            return if is_whole { Ok(()) } else { Err(missing.to_owned()) };
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end_matches('\n');
+        if let Some(header) = text.strip_prefix('\u{1}') {
             commit =
                 header.split_once(' ').and_then(|(sha, time)| Some((sha.to_owned(), time.parse().ok()?)));
-        } else if !line.is_empty() {
-            let file = Path::new(line.strip_prefix(prefix).unwrap_or(&line));
+        } else if !text.is_empty() {
+            let file = Path::new(text.strip_prefix(prefix).unwrap_or(text));
             for slot in owners.find(file) {
                 if found[slot].is_none() {
                     found[slot].clone_from(&commit);
@@ -210,35 +247,51 @@ async fn last_commits(
             }
         }
     }
-    found
+    Ok(())
 }
 
-/// Files below the workspace, and below `folders` as far as they lie in the same repository, that differ between
+/// Files below the workspace, and below `directories` as far as they lie in the same repository, that differ between
 /// `since` and the working tree: changed, new or gone. All paths are absolute and without symbolic links. None when
 /// git does not know `since`.
-pub async fn changed_since(root: &Path, since: &str, folders: &[PathBuf]) -> Option<Vec<PathBuf>> {
+pub async fn changed_since(
+    root: &Path,
+    since: &str,
+    directories: &[PathBuf],
+    environment: &Environment,
+) -> Option<Vec<PathBuf>> {
+    let repository = repository(root, environment).await?;
     let commit = format!("{since}^{{commit}}");
-    ask(root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]).await?;
-    let top = PathBuf::from(ask(root, &["rev-parse", "--show-toplevel"]).await?.trim_end_matches('\n'));
-    let beside = folders.iter().filter(|folder| folder.starts_with(&top) && !folder.starts_with(root));
-    // Names of folders are not patterns.
-    let literal = |folder: &PathBuf| Some(format!(":(literal){}", folder.to_str()?));
-    let beside: Vec<String> = beside.filter_map(literal).collect();
-    let below = |args: &[&str]| {
-        let args: Vec<&str> =
-            args.iter().copied().chain(["--", "."]).chain(beside.iter().map(String::as_str)).collect();
-        let command = git(root, &args);
-        async { answer(command).await }
+    repository.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]).await.ok()?;
+    let top = &repository.top;
+    let elsewhere = directories.iter().filter(|path| path.starts_with(top) && !path.starts_with(root));
+    // Names of directories are not patterns.
+    let literal = |directory: &PathBuf| Some(format!(":(literal){}", directory.to_str()?));
+    let elsewhere: Vec<String> = elsewhere.filter_map(literal).collect();
+    let below = async |args: &[&str]| {
+        let paths = ["--", "."].into_iter().chain(elsewhere.iter().map(String::as_str));
+        let args: Vec<&str> = args.iter().copied().chain(paths).collect();
+        repository.ask(&args).await.ok()
     };
-    let differing = below(&["diff", "--name-only", "-z", "--no-renames", "--end-of-options", since]).await?;
+    let differing = below(&[
+        "diff",
+        "--name-only",
+        "-z",
+        "--no-renames",
+        "--no-ext-diff",
+        NO_SUBMODULES,
+        "--end-of-options",
+        since,
+    ])
+    .await?;
     let new = below(&["ls-files", "--others", "--exclude-standard", "--full-name", "-z"]).await?;
     let paths = differing.split('\0').chain(new.split('\0')).filter(|path| !path.is_empty());
     Some(paths.map(|path| top.join(path)).collect())
 }
 
 /// The text of a file of the workspace as it was at a commit; none when there was none.
-pub async fn file_at(root: &Path, commit: &str, file: &str) -> Option<String> {
-    ask(root, &["show", "--end-of-options", &format!("{commit}:./{file}")]).await
+pub async fn file_at(root: &Path, commit: &str, file: &str, environment: &Environment) -> Option<String> {
+    let repository = repository(root, environment).await?;
+    repository.ask(&["show", "--no-textconv", "--end-of-options", &format!("{commit}:./{file}")]).await.ok()
 }
 
 /// Provenance of an image (7-rules 3). `epoch` is `SOURCE_DATE_EPOCH`.
@@ -257,20 +310,23 @@ pub fn provenance(history: &History, touched: &Touched, epoch: Option<i64>) -> P
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::Program;
 
     #[tokio::test]
     async fn commits_belong_to_the_paths_that_they_touched() {
         let folder = tempfile::tempdir().unwrap();
         let root = std::fs::canonicalize(folder.path()).unwrap();
         let run = async |args: &[&str], time: &str| {
-            let mut command = git(&root, &["-c", "user.name=t", "-c", "user.email=t@example.com"]);
+            let mut command = Environment::default().command(Program::Git, "git");
+            command.args(["-c", "user.name=t", "-c", "user.email=t@example.com"]).current_dir(&root);
             let status = command.args(args).env("GIT_COMMITTER_DATE", time).status().await.unwrap();
             assert!(status.success(), "{args:?}");
         };
         let write =
             |path: &str, text: &str| super::super::fs::write_atomic(&root.join(path), text.as_bytes());
         let paths = ["a", "b", "new", ""].map(|path| vec![PathBuf::from(path)]);
-        assert_eq!(history(&root, &paths).await, History::default());
+        let environment = Environment::default();
+        assert_eq!(history(&root, &paths, &environment).await, History::default());
         run(&["init", "-q"], "").await;
         write("a/x", "1").unwrap();
         write("b/x", "1").unwrap();
@@ -281,7 +337,7 @@ mod tests {
         run(&["remote", "add", "origin", "https://user:secret@example.com/a.git"], "").await;
         write("a/y z", "untracked").unwrap();
         write("new/x", "untracked").unwrap();
-        let history = history(&root, &paths).await;
+        let history = history(&root, &paths, &environment).await;
         assert_eq!(history.source.as_deref(), Some("https://example.com/a.git"));
         let seen: Vec<_> =
             history.touched.iter().map(|t| (t.commit.as_ref().map(|(_, time)| *time), t.dirty)).collect();

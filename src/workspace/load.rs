@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{discover, git};
 use crate::diagnostic::{Diagnostic, Diagnostics, Places, SourceMap};
+use crate::process::Environment;
 use crate::resolve::{self, Draft, ImageFile, Names, WorkspaceFile};
 use crate::spec::WorkspaceSpec;
 use crate::spec::document::{self, Kind, MAX_BYTES, Table};
@@ -21,6 +22,8 @@ pub struct Surroundings {
     pub set: BTreeMap<String, String>,
     /// The time that templates see, RFC 3339.
     pub now: String,
+    /// The environment of programs.
+    pub environment: Environment,
 }
 
 /// A workspace as it was read; what is wrong with it is in `found`.
@@ -60,7 +63,7 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
     let mut names = Names::new(surroundings.now.clone());
     let mut asked = false;
     if mentions_git(&sources, &file) {
-        names = names.with("git", git::names(&root).await);
+        names = names.with("git", git::names(&root, &surroundings.environment).await);
         asked = true;
     }
     // Read once for its globs; once more when the images want to know git.
@@ -74,7 +77,7 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
             add(&root, image, &mut sources, &mut found);
         }
         if !asked && files.iter().any(|image| mentions_git(&sources, image)) {
-            names = names.with("git", git::names(&root).await);
+            names = names.with("git", git::names(&root, &surroundings.environment).await);
         }
     }
     let workspace = workspace_file(&sources, &file, names, surroundings, &mut found);

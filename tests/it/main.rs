@@ -29,6 +29,7 @@ mod spec;
 mod layers;
 mod lock;
 mod policy;
+mod attacks;
 mod audit;
 mod services;
 mod publish;

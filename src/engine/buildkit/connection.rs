@@ -15,6 +15,7 @@ use super::super::daemon::address::Address;
 use super::super::daemon::dial::{Duplex, dial};
 use super::super::daemon::tls;
 use super::SCHEME;
+use crate::process::Environment;
 
 /// The port of a daemon when none is written, as its own documentation has it.
 const PORT: u16 = 1234;
@@ -76,7 +77,9 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         let Self { place, tls } = self.clone();
-        Box::pin(async move { dial(&place, tls.as_ref()).await.map(TokioIo::new) })
+        // No address of a BuildKit daemon needs a program.
+        let programs = Environment::default();
+        Box::pin(async move { dial(&place, tls.as_ref(), &programs).await.map(TokioIo::new) })
     }
 }
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::address::Address;
 use super::tls;
+use crate::process::{Environment, Program};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -25,6 +26,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 pub(in crate::engine) async fn dial(
     address: &Address,
     tls: Option<&tls::Client>,
+    programs: &Environment,
 ) -> io::Result<Box<dyn Duplex>> {
     let connecting = async {
         Ok::<Box<dyn Duplex>, io::Error>(match address {
@@ -39,7 +41,7 @@ pub(in crate::engine) async fn dial(
                 }
             }
             Address::Ssh { user, host, port, socket } => {
-                Box::new(SshStream::open(user.as_deref(), host, *port, socket.as_deref())?)
+                Box::new(SshStream::open(programs, user.as_deref(), host, *port, socket.as_deref())?)
             }
         })
     };
@@ -69,8 +71,14 @@ enum State {
 }
 
 impl SshStream {
-    fn open(user: Option<&str>, host: &str, port: Option<u16>, socket: Option<&str>) -> io::Result<Self> {
-        let mut command = Command::new("ssh");
+    fn open(
+        programs: &Environment,
+        user: Option<&str>,
+        host: &str,
+        port: Option<u16>,
+        socket: Option<&str>,
+    ) -> io::Result<Self> {
+        let mut command = programs.command(Program::Ssh, "ssh");
         command.args(["-o", &format!("ConnectTimeout={}", CONNECT.as_secs()), "-T"]);
         if let Some(user) = user {
             command.args(["-l", user]);
@@ -85,7 +93,6 @@ impl SshStream {
         command.args(["system", "dial-stdio"]);
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = pipes
-            .kill_on_drop(true)
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("`ssh` cannot be started: {error}")))?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::process::Environment;
+
 /// What the environment says about the Docker Engine. Empty variables count as not set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DockerEnv {
@@ -22,6 +24,8 @@ pub struct DockerEnv {
     pub buildkit: Option<bool>,
     /// `DOCKER_API_VERSION`: this version of the API and no other.
     pub api_version: Option<String>,
+    /// The environment that ssh gets its own from.
+    pub programs: Environment,
 }
 
 impl DockerEnv {
@@ -41,6 +45,7 @@ impl DockerEnv {
             buildkit: var("DOCKER_BUILDKIT")
                 .map(|value| !matches!(value.as_str(), "0" | "false" | "f" | "F" | "FALSE" | "False")),
             api_version: var("DOCKER_API_VERSION").cloned(),
+            programs: Environment::new(vars.clone()),
         }
     }
 }

@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use super::super::daemon::dial::{Duplex, dial};
 use super::super::daemon::tls;
 use super::endpoint::Endpoint;
+use crate::process::Environment;
 
 /// The header that carries a login.
 const LOGIN: &str = "x-registry-auth";
@@ -25,6 +26,7 @@ const LOGIN: &str = "x-registry-auth";
 pub(super) struct Transport {
     pub(super) endpoint: Endpoint,
     pub(super) tls: Option<tls::Client>,
+    pub(super) programs: Environment,
     /// The version of the API that was agreed on; requests before that go without.
     pub(super) version: OnceLock<String>,
 }
@@ -35,7 +37,7 @@ impl Transport {
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
     {
-        let stream = dial(&self.endpoint.address, self.tls.as_ref()).await?;
+        let stream = dial(&self.endpoint.address, self.tls.as_ref(), &self.programs).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // The connection ends with its request; what went wrong on it reaches the request or its answer.
         tokio::spawn(connection.with_upgrades());
@@ -106,7 +108,8 @@ mod tests {
     #[test]
     fn requests_get_the_version_and_a_login_that_engines_can_read() {
         let endpoint = Endpoint { address: Address::default_socket(), tls: None };
-        let transport = Transport { endpoint, tls: None, version: OnceLock::new() };
+        let transport =
+            Transport { endpoint, tls: None, programs: Environment::default(), version: OnceLock::new() };
         let request = || {
             Request::post("http://docker/images/a/push?tag=1")
                 .header("X-Registry-Auth", "a+b/c==")

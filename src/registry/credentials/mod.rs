@@ -83,7 +83,8 @@ impl Credentials {
             let credential = if let Some(known) = helped.get(&key) {
                 known.clone()
             } else {
-                let asked = helper::get(&helper, &server, self.env.patience.stall).await?;
+                let asked =
+                    helper::get(&self.env.programs, &helper, &server, self.env.patience.stall).await?;
                 helped.insert(key, asked.clone());
                 asked
             };

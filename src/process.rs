@@ -1,0 +1,308 @@
+//! Programs that golden starts: git, ssh and credential helpers. Each gets a small environment, and an answer is
+//! read up to a deadline and a length.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+
+/// A kind of program, which decides what it learns of the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// git on a repository: no configuration but the one that golden writes.
+    Git,
+    /// git that reads the configuration of the user.
+    GitOfUser,
+    /// ssh, which finds keys, agents and tickets through the environment.
+    Ssh,
+    /// A credential helper, which may need the login of a cloud.
+    CredentialHelper,
+}
+
+/// Variables of every program: where things are, and the language. None of them is a secret.
+const COMMON: &[&str] = &[
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TMP",
+    "TEMP",
+    "TZ",
+    "LANG",
+    "LC_*",
+    "XDG_*",
+    "LD_LIBRARY_PATH",
+    "GIT_EXEC_PATH",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "WINDIR",
+    "COMSPEC",
+    "PATHEXT",
+    "USERPROFILE",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "PROGRAMDATA",
+    "PROGRAMFILES*",
+];
+
+/// Sessions of the desktop, keys and tickets: what ssh and password stores ask for.
+const SESSION: &[&str] = &[
+    "SSH_*",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "KRB5*",
+    "GNUPGHOME",
+    "GPG_*",
+    "PINENTRY_*",
+];
+
+/// Logins of clouds and vaults, and the way to them.
+const CLOUD: &[&str] = &[
+    "ACR_*",
+    "AMAZON_*",
+    "ARM_*",
+    "AWS_*",
+    "AZURE_*",
+    "CLOUDSDK_*",
+    "DOCKER_*",
+    "ECR_*",
+    "ECS_*",
+    "GCE_*",
+    "GCLOUD_*",
+    "GCR_*",
+    "GH_*",
+    "GITHUB_*",
+    "GITLAB_*",
+    "GOOGLE_*",
+    "IDENTITY_*",
+    "IMDS_*",
+    "KUBERNETES_*",
+    "MSI_*",
+    "OP_*",
+    "PASS_*",
+    "PASSWORD_STORE_*",
+    "REGISTRY_AUTH_FILE",
+    "VAULT_*",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "SSL_CERT_*",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+];
+
+/// What decides which configuration of the user's git reads, and whom it takes for the user.
+const GIT: &[&str] = &["GIT_CONFIG_*", "SUDO_UID"];
+
+impl Program {
+    /// Whether the program gets a variable of this name.
+    fn gets(self, name: &str) -> bool {
+        let lists: &[&[&str]] = match self {
+            Self::Git => &[COMMON],
+            Self::GitOfUser => &[COMMON, GIT],
+            Self::Ssh => &[COMMON, SESSION],
+            Self::CredentialHelper => &[COMMON, SESSION, CLOUD],
+        };
+        lists.iter().copied().flatten().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == *pattern,
+        })
+    }
+}
+
+/// The environment of golden, from which programs get theirs.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment(Arc<BTreeMap<String, String>>);
+
+impl fmt::Debug for Environment {
+    /// Names alone: values may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Environment {
+    /// These variables.
+    #[must_use]
+    pub fn new(variables: BTreeMap<String, String>) -> Self {
+        Self(Arc::new(variables))
+    }
+
+    /// A command that starts `name` with the variables that are meant for this kind of program. It ends when it is
+    /// dropped.
+    #[must_use]
+    pub fn command(&self, program: Program, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command.env_clear().kill_on_drop(true);
+        command.envs(self.0.iter().filter(|(name, _)| program.gets(name)));
+        if let Some(path) = self.search_path() {
+            command.env("PATH", path);
+        }
+        command
+    }
+
+    /// `PATH` without relative directories, which would lead into the workspace.
+    fn search_path(&self) -> Option<OsString> {
+        let path = self.0.get("PATH")?;
+        std::env::join_paths(std::env::split_paths(path).filter(|directory| directory.is_absolute())).ok()
+    }
+}
+
+/// How much of a program is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From its start to its end.
+    pub time: Duration,
+    /// The length of its standard output, in bytes.
+    pub output: u64,
+}
+
+/// The length of standard error that is kept, in bytes. More is read and dropped.
+const MAX_ERRORS: u64 = 64 << 10;
+
+/// What a program printed.
+#[derive(Debug)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Standard output, whole.
+    pub stdout: Vec<u8>,
+    /// Standard error, as far as it is kept.
+    pub stderr: Vec<u8>,
+}
+
+/// Why there is no output.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It does not start, or its output cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// It did not end.
+    #[error("it did not end within {} s and was stopped", .0.as_secs())]
+    Time(Duration),
+    /// It printed too much.
+    #[error("it printed more than {0} bytes and was stopped")]
+    Output(u64),
+}
+
+impl Error {
+    /// Whether there is no such program.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == std::io::ErrorKind::NotFound)
+    }
+}
+
+/// Runs a command with `input` as its standard input, and stops it at the limits.
+pub async fn output(mut command: Command, input: &[u8], limits: Limits) -> Result<Output, Error> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let Some(mut stdin) = stdin {
+            // A program that does not read its input fails in its own words.
+            drop(stdin.write_all(input).await);
+        }
+    };
+    let stdout = async {
+        let mut bytes = Vec::new();
+        if let Some(stdout) = stdout {
+            stdout.take(limits.output.saturating_add(1)).read_to_end(&mut bytes).await?;
+        }
+        if bytes.len() as u64 > limits.output { Err(Error::Output(limits.output)) } else { Ok(bytes) }
+    };
+    let work = async {
+        let rest = async { Ok(tokio::join!(feed, errors(stderr))) };
+        let (stdout, ((), stderr)) = tokio::try_join!(stdout, rest)?;
+        Ok(Output { stdout, stderr, status: child.wait().await? })
+    };
+    tokio::time::timeout(limits.time, work).await.map_err(|_| Error::Time(limits.time))?
+}
+
+/// Standard error up to what is kept; the rest is read, so that the program goes on.
+async fn errors(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    if let Some(stream) = stream {
+        let mut stream = stream.take(MAX_ERRORS);
+        // What could be read is enough.
+        drop(stream.read_to_end(&mut kept).await);
+        drop(tokio::io::copy(&mut stream.into_inner(), &mut tokio::io::sink()).await);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        let variables = [
+            ("PATH", "relative:/usr/bin::.:/bin"),
+            ("HOME", "/home/me"),
+            ("LC_ALL", "C"),
+            ("AWS_SECRET_ACCESS_KEY", "cloud"),
+            ("GOLDEN_REGISTRY_PASSWORD", "registry"),
+            ("SSH_AUTH_SOCK", "/agent"),
+            ("GIT_CONFIG_COUNT", "0"),
+            ("GIT_DIR", "/elsewhere"),
+            ("GIT_SSH_COMMAND", "sh"),
+            ("NPM_TOKEN", "secret"),
+            ("LD_PRELOAD", "/x.so"),
+        ];
+        Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+    }
+
+    #[test]
+    fn programs_get_only_the_variables_that_they_need() {
+        let names = |program| {
+            let command = environment().command(program, "x");
+            let names = command.as_std().get_envs().map(|(name, _)| name.to_string_lossy().into_owned());
+            names.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(Program::Git), "HOME LC_ALL PATH");
+        assert_eq!(names(Program::GitOfUser), "GIT_CONFIG_COUNT HOME LC_ALL PATH");
+        assert_eq!(names(Program::Ssh), "HOME LC_ALL PATH SSH_AUTH_SOCK");
+        assert_eq!(names(Program::CredentialHelper), "AWS_SECRET_ACCESS_KEY HOME LC_ALL PATH SSH_AUTH_SOCK");
+        assert!(!format!("{:?}", environment()).contains("secret"));
+    }
+
+    #[test]
+    fn the_search_path_has_no_relative_directories() {
+        assert_eq!(environment().search_path().unwrap(), "/usr/bin:/bin");
+    }
+
+    #[tokio::test]
+    async fn a_program_is_stopped_at_its_limits() {
+        let run = async |script: &str| {
+            let mut command = environment().command(Program::Git, "sh");
+            command.args(["-c", script]);
+            let limits = Limits { time: Duration::from_secs(2), output: 1000 };
+            output(command, b"input\n", limits).await
+        };
+        let fine = run("cat; echo words >&2; exit 3").await.unwrap();
+        assert_eq!(
+            (fine.stdout, fine.stderr, fine.status.code()),
+            (b"input\n".into(), b"words\n".into(), Some(3))
+        );
+        let message = run("yes").await.unwrap_err().to_string();
+        assert_eq!(message, "it printed more than 1000 bytes and was stopped");
+        let message = run("yes >&2").await.unwrap_err().to_string();
+        assert_eq!(message, "it did not end within 2 s and was stopped");
+        let message = run("exec >&- 2>&-; sleep 60").await.unwrap_err().to_string();
+        assert_eq!(message, "it did not end within 2 s and was stopped");
+    }
+}

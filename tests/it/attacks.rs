@@ -1,0 +1,3 @@
+//! A workspace that was just cloned runs nothing and reads nothing outside of itself, whatever is in it.
+
+mod git;
