@@ -44,6 +44,7 @@ pub mod observe;
 pub mod publish;
 pub mod verify;
 pub mod schedule;
+pub mod serve;
 pub mod pipeline;
 
 // Level 4: the face.

@@ -123,6 +123,14 @@ impl From<crate::engine::Error> for Failure {
     }
 }
 
+impl From<crate::serve::Error> for Failure {
+    fn from(error: crate::serve::Error) -> Self {
+        let hints = error.hints();
+        let exit = if error.is_usage() { Exit::Usage } else { Exit::Failed };
+        Self { hints, ..Self::new(exit, error) }
+    }
+}
+
 impl From<crate::store::Error> for Failure {
     fn from(error: crate::store::Error) -> Self {
         use crate::store::Error as Store;

@@ -27,6 +27,7 @@ const fn formats(command: &Command) -> &'static [Format] {
         | Command::Rollback(_)
         | Command::Outdated(_)
         | Command::Update(_)
+        | Command::Serve(_)
         | Command::Prune(_) => &[Text, Json],
     }
 }

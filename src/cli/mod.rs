@@ -38,6 +38,7 @@ pub mod update;
 pub mod graph;
 pub mod matrix;
 pub mod prune;
+pub mod serve;
 pub mod schema;
 pub mod completions;
 pub mod man;
@@ -146,6 +147,8 @@ pub enum Command {
     Matrix(matrix::Args),
     /// Delete old versions from the registry by rules of retention.
     Prune(prune::Args),
+    /// Serve a directory as a registry on this machine.
+    Serve(serve::Args),
     /// Print the JSON Schema of image.toml or golden.toml.
     Schema(schema::Args),
     /// Print completions for a shell.
@@ -178,6 +181,7 @@ impl Command {
             Self::Graph(_) => "graph",
             Self::Matrix(_) => "matrix",
             Self::Prune(_) => "prune",
+            Self::Serve(_) => "serve",
             Self::Schema(_) => "schema",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
@@ -222,6 +226,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Graph(args) => graph::run(args, context).await,
         Command::Matrix(args) => matrix::run(args, context).await,
         Command::Prune(args) => prune::run(args, context).await,
+        Command::Serve(args) => serve::run(args, context).await,
         Command::Schema(args) => schema::run(args, context).await,
         Command::Completions(args) => completions::run(args, context).await,
         Command::Man(args) => man::run(args, context).await,

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use crate::reference::Digest;
 
 /// A hash on its way, of the algorithm of one digest.
-pub(super) enum Hasher {
+pub(crate) enum Hasher {
     Sha256(Sha256),
     Sha384(Sha384),
     Sha512(Sha512),
@@ -15,7 +15,7 @@ pub(super) enum Hasher {
 
 impl Hasher {
     /// A hasher for content that should have `digest`.
-    pub(super) fn of(digest: &Digest) -> Self {
+    pub(crate) fn of(digest: &Digest) -> Self {
         match digest.algorithm() {
             "sha384" => Self::Sha384(Sha384::new()),
             "sha512" => Self::Sha512(Sha512::new()),
@@ -23,7 +23,7 @@ impl Hasher {
         }
     }
 
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hash) => hash.update(bytes),
             Self::Sha384(hash) => hash.update(bytes),
@@ -32,7 +32,7 @@ impl Hasher {
     }
 
     /// Whether what was hashed has `digest`.
-    pub(super) fn matches(self, digest: &Digest) -> bool {
+    pub(crate) fn matches(self, digest: &Digest) -> bool {
         let hash = match self {
             Self::Sha256(hash) => hash.finalize().to_vec(),
             Self::Sha384(hash) => hash.finalize().to_vec(),
@@ -47,7 +47,7 @@ impl Hasher {
     }
 
     /// Whether `bytes` have `digest`.
-    pub(super) fn check(digest: &Digest, bytes: &[u8]) -> bool {
+    pub(crate) fn check(digest: &Digest, bytes: &[u8]) -> bool {
         let mut hasher = Self::of(digest);
         hasher.update(bytes);
         hasher.matches(digest)

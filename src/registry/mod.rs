@@ -12,7 +12,7 @@ pub mod describe;
 pub mod env;
 pub mod error;
 mod exchange;
-mod hash;
+pub(crate) mod hash;
 mod http;
 pub mod inventory;
 mod list;

@@ -31,6 +31,7 @@ mod lock;
 mod policy;
 mod attacks;
 mod audit;
+mod serve;
 mod services;
 mod publish;
 mod acceptance;

@@ -1,0 +1,68 @@
+//! Garbage collection: removes the blobs that no manifest needs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Error;
+use super::manifests::View;
+use super::store::Store;
+use crate::reference::Digest;
+
+/// Blobs that are younger are kept: their manifest may be on its way.
+const YOUNG: Duration = Duration::from_hours(1);
+
+/// What was removed.
+#[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Collected {
+    /// How many blobs.
+    pub blobs: u64,
+    /// Their lengths together, in bytes.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Removes every blob that no entry of `index.json` needs and that is older than an hour. Nothing else can change
+    /// the entries meanwhile.
+    pub fn collect(&self) -> Result<Collected, Error> {
+        let failed = |source| Error::File { action: "clean up", path: self.root().to_owned(), source };
+        self.change(|index| {
+            let needed = self.needed(index.digests().collect())?;
+            self.remove_all_but(&needed)
+        })
+        .map_err(failed)
+    }
+
+    /// Everything that can be reached from these manifests.
+    fn needed(&self, mut waiting: Vec<Digest>) -> std::io::Result<BTreeSet<Digest>> {
+        let mut needed = BTreeSet::new();
+        while let Some(digest) = waiting.pop() {
+            if !needed.insert(digest.clone()) {
+                continue;
+            }
+            let Some(view) = self.manifest(&digest)?.and_then(|bytes| View::parse(&bytes)) else { continue };
+            needed.extend(view.blobs().map(|blob| blob.digest.clone()));
+            waiting.extend(view.children().map(|child| child.digest.clone()));
+        }
+        Ok(needed)
+    }
+
+    fn remove_all_but(&self, needed: &BTreeSet<Digest>) -> std::io::Result<Collected> {
+        let mut collected = Collected::default();
+        for algorithm in ["sha256", "sha384", "sha512"] {
+            let Ok(files) = std::fs::read_dir(self.root().join("blobs").join(algorithm)) else { continue };
+            for file in files {
+                let file = file?;
+                let digest = format!("{algorithm}:{}", file.file_name().to_string_lossy()).parse::<Digest>();
+                let data = file.metadata()?;
+                let is_old = data.modified()?.elapsed().is_ok_and(|age| age > YOUNG);
+                // A file without a digest's name is what an interrupted program left.
+                if is_old && digest.is_ok_and(|digest| !needed.contains(&digest)) {
+                    std::fs::remove_file(file.path())?;
+                    collected.blobs += 1;
+                    collected.bytes += data.len();
+                }
+            }
+        }
+        Ok(collected)
+    }
+}

@@ -1,0 +1,126 @@
+//! Connections: listening, TLS, and one task for each client.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::service::{Rules, Service};
+use super::{Error, Store};
+
+/// How long a client may take to send the head of a request, or to agree on TLS.
+const SLOWEST: Duration = Duration::from_mins(1);
+
+/// A registry that listens, and does not answer yet.
+pub struct Listening {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    service: Service,
+    address: SocketAddr,
+}
+
+/// Begins to listen. `tls` names the files with the certificates and the key. An address that other machines can reach
+/// requires TLS and a login.
+pub async fn listen(
+    store: Store,
+    rules: Rules,
+    address: SocketAddr,
+    tls: Option<(&Path, &Path)>,
+) -> Result<Listening, Error> {
+    if !address.ip().to_canonical().is_loopback() && (tls.is_none() || rules.users.is_none()) {
+        return Err(Error::Exposed(address));
+    }
+    let tls = tls.map(|(certificate, key)| acceptor(certificate, key)).transpose()?;
+    let failed = |source| Error::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let service = Service { store: Arc::new(store), rules: Arc::new(rules) };
+    Ok(Listening { listener, tls, service, address })
+}
+
+impl Listening {
+    /// The address, with the port that the system chose if 0 was requested.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Answers requests until it is dropped.
+    pub async fn run(self) -> Result<(), Error> {
+        loop {
+            let socket = match self.listener.accept().await {
+                Ok((socket, _)) => socket,
+                // A client that went away, or too many open files: the others are still served.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            // Answers are small; waiting to fill a packet only delays them.
+            drop(socket.set_nodelay(true));
+            let (tls, service) = (self.tls.clone(), self.service.clone());
+            drop(tokio::spawn(async move {
+                match tls {
+                    None => serve(socket, service).await,
+                    Some(tls) => {
+                        if let Ok(Ok(socket)) = tokio::time::timeout(SLOWEST, tls.accept(socket)).await {
+                            serve(socket, service).await;
+                        }
+                    }
+                }
+            }));
+        }
+    }
+}
+
+/// Answers the requests of one connection.
+async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: Service) {
+    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        let service = service.clone();
+        async move {
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let answer = service.answer(request).await;
+            tracing::info!("{method} {path} {}", answer.status().as_u16());
+            Ok::<_, std::convert::Infallible>(answer)
+        }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(SLOWEST)
+        .serve_connection(TokioIo::new(socket), answer)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
+    let wrong = |path: &Path, what: String| Error::Certificate { path: path.to_owned(), what };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| wrong(certificate, error.to_string()))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, error.to_string()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret))
+        .map_err(|error| wrong(certificate, error.to_string()))?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

@@ -1,0 +1,271 @@
+//! Manifests: read, stored under tags and digests, and deleted (OCI distribution spec, "Pulling manifests", "Pushing
+//! manifests", "Deleting tags", "Deleting manifests").
+
+use std::sync::Arc;
+
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LOCATION};
+use hyper::{Method, Request, StatusCode};
+use serde::Deserialize;
+
+use super::answer::{Answer, DIGEST, Refusal, add, empty, set, with_body};
+use super::index::{Contents, Entry, Index};
+use super::service::{Query, is_known};
+use super::store::{MANIFEST_LIMIT, Store};
+use crate::oci::{Descriptor, media};
+use crate::reference::{Digest, RepositoryPath, Tag, Target};
+use crate::registry::hash::Hasher;
+
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const TAG: HeaderName = HeaderName::from_static("oci-tag");
+
+/// What is read of a manifest or an index. Everything else in it is the client's.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct View {
+    schema_version: Option<u32>,
+    media_type: Option<String>,
+    /// What kind of artifact it is.
+    pub(super) artifact_type: Option<String>,
+    /// The config of an image.
+    pub(super) config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Descriptor>>,
+    /// The manifest that it refers to.
+    pub(super) subject: Option<Descriptor>,
+    /// Pairs of text.
+    pub(super) annotations: Option<std::collections::BTreeMap<String, String>>,
+}
+
+impl View {
+    /// Reads a manifest. `None` if it is none.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// The config and the layers. Layers that are stored elsewhere are left out.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        let layers = self.layers.iter().flatten().filter(|layer| layer.urls.is_empty());
+        self.config.iter().chain(layers)
+    }
+
+    /// The manifests of an index.
+    pub(super) fn children(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().flatten()
+    }
+}
+
+/// `GET` and `HEAD`.
+pub(super) fn read(
+    store: &Store,
+    repository: &RepositoryPath,
+    target: &Target,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Answer, Refusal> {
+    let entry = find(store, repository, target)?.ok_or_else(|| unknown(target))?;
+    let tag = format!("\"{}\"", entry.digest);
+    let mut answer = if is_known(headers, &tag) {
+        empty(StatusCode::NOT_MODIFIED)
+    } else if method == Method::HEAD {
+        let size = store.blob_size(&entry.digest)?.ok_or_else(|| unknown(target))?;
+        let mut answer = with_body(StatusCode::OK, &entry.media_type, "");
+        set(&mut answer, CONTENT_LENGTH, size.to_string());
+        answer
+    } else {
+        let bytes = store.manifest(&entry.digest)?.ok_or_else(|| unknown(target))?;
+        with_body(StatusCode::OK, &entry.media_type, bytes)
+    };
+    set(&mut answer, DIGEST, entry.digest.as_str());
+    set(&mut answer, ETAG, tag);
+    Ok(answer)
+}
+
+/// The entry that a target names. Images of an index need no entry of their own: other programs write none.
+fn find(store: &Store, repository: &RepositoryPath, target: &Target) -> std::io::Result<Option<Entry>> {
+    let contents: Option<Contents> = match store.read(|index| match index.repository(repository) {
+        None => Ok(None),
+        Some(contents) => match contents.find(target) {
+            Some(entry) => Err(entry.clone()),
+            None => Ok(matches!(target, Target::Digest(_)).then(|| contents.clone())),
+        },
+    })? {
+        Err(entry) => return Ok(Some(entry)),
+        Ok(contents) => contents,
+    };
+    let (Some(contents), Target::Digest(digest)) = (contents, target) else { return Ok(None) };
+    let child = child(store, contents.entries().cloned().collect(), digest)?;
+    Ok(child.filter(|child| store.blob_size(&child.digest).is_ok_and(|size| size.is_some())))
+}
+
+/// Searches the indexes among the entries, and the indexes in them, for a manifest.
+fn child(store: &Store, entries: Vec<Entry>, digest: &Digest) -> std::io::Result<Option<Entry>> {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut waiting = entries;
+    while let Some(entry) = waiting.pop() {
+        if !is_index(&entry.media_type) || !seen.insert(entry.digest.clone()) {
+            continue;
+        }
+        let Some(view) = store.manifest(&entry.digest)?.and_then(|bytes| View::parse(&bytes)) else {
+            continue;
+        };
+        for one in view.children() {
+            let entry = Entry::new(&one.media_type, one.digest.clone(), one.size);
+            if one.digest == *digest {
+                return Ok(Some(entry));
+            }
+            waiting.push(entry);
+        }
+    }
+    Ok(None)
+}
+
+fn is_index(media_type: &str) -> bool {
+    matches!(media_type, media::OCI_INDEX | media::DOCKER_LIST)
+}
+
+/// `PUT`: stores a manifest under a tag, under a digest, or under a digest and the tags of the query
+/// (`?tag=1.2.3&tag=1.2`; distribution spec after 1.1).
+pub(super) async fn store(
+    store: &Arc<Store>,
+    repository: &RepositoryPath,
+    target: &Target,
+    query: &Query,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
+    let tags = tags(target, query)?;
+    let media_type = media_type(request.headers());
+    let limited = Limited::new(request.into_body(), usize::try_from(MANIFEST_LIMIT).unwrap_or(usize::MAX));
+    let bytes = limited.collect().await.map_err(|error| too_long(error.as_ref()))?.to_bytes();
+    let view = View::parse(&bytes).ok_or_else(|| invalid("it is not the JSON of a manifest"))?;
+    let media_type = checked_type(media_type, &view)?;
+    let digest = match target {
+        Target::Digest(digest) if Hasher::check(digest, &bytes) => digest.clone(),
+        Target::Digest(digest) => {
+            let message = format!("the manifest does not have the digest {digest}");
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
+        }
+        Target::Tag(_) => Digest::of(&bytes),
+    };
+    let subject = view.subject.as_ref().map(|subject| subject.digest.clone());
+    let entry = Entry::new(&media_type, digest.clone(), bytes.len() as u64);
+    let (kept, path, put) = (store.clone(), repository.clone(), tags.clone());
+    changed(move || {
+        kept.change(|index| {
+            complete(&kept, &view)?;
+            kept.keep_manifest(&entry.digest, &bytes)?;
+            index.put(&path, &entry, &put);
+            Ok(())
+        })
+    })
+    .await?;
+    let mut answer = empty(StatusCode::CREATED);
+    set(&mut answer, LOCATION, format!("/v2/{repository}/manifests/{digest}"));
+    set(&mut answer, DIGEST, digest.as_str());
+    if let Some(subject) = subject {
+        set(&mut answer, SUBJECT, subject.as_str());
+    }
+    if matches!(target, Target::Digest(_)) {
+        for tag in &tags {
+            add(&mut answer, TAG, tag.as_str());
+        }
+    }
+    Ok(answer)
+}
+
+/// The tags that a `PUT` names.
+fn tags(target: &Target, query: &Query) -> Result<Vec<Tag>, Refusal> {
+    match target {
+        Target::Tag(tag) => Ok(vec![tag.clone()]),
+        Target::Digest(_) => query
+            .all("tag")
+            .map(str::parse)
+            .collect::<Result<_, crate::reference::Error>>()
+            .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, "TAG_INVALID", error.to_string())),
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim().to_owned())
+}
+
+fn checked_type(header: Option<String>, view: &View) -> Result<String, Refusal> {
+    let known = [media::OCI_MANIFEST, media::OCI_INDEX, media::DOCKER_MANIFEST, media::DOCKER_LIST];
+    let header =
+        header.filter(|header| !header.is_empty()).ok_or_else(|| invalid("there is no Content-Type"))?;
+    if !known.contains(&header.as_str()) {
+        return Err(invalid(&format!("{header} is not the media type of a manifest that is supported")));
+    }
+    if view.media_type.as_ref().is_some_and(|inner| *inner != header) {
+        return Err(invalid("the Content-Type is not the mediaType of the manifest"));
+    }
+    if view.schema_version != Some(2) {
+        return Err(invalid("schemaVersion is not 2"));
+    }
+    let shape = if is_index(&header) { view.manifests.is_some() } else { view.config.is_some() };
+    if shape { Ok(header) } else { Err(invalid("it lacks `config`, or an index lacks `manifests`")) }
+}
+
+/// Refuses a manifest whose blobs or images are not stored. Its subject may come later.
+fn complete(store: &Store, view: &View) -> Result<(), Refusal> {
+    for descriptor in view.blobs().chain(view.children()) {
+        if store.blob_size(&descriptor.digest)?.is_none() {
+            let message = format!("{} is not stored", descriptor.digest);
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN", message));
+        }
+    }
+    Ok(())
+}
+
+/// `DELETE` of a tag, or of a manifest with all of its tags.
+pub(super) async fn delete(
+    store: &Arc<Store>,
+    repository: &RepositoryPath,
+    target: &Target,
+) -> Result<Answer, Refusal> {
+    let (kept, path, removed) = (store.clone(), repository.clone(), target.clone());
+    changed(move || {
+        let known = find(&kept, &path, &removed)?.is_some();
+        kept.change(|index: &mut Index| {
+            let removed_entry = index.remove(&path, &removed);
+            if !known && !removed_entry {
+                return Err(unknown(&removed));
+            }
+            // An image that only an index lists disappears with its bytes, unless another repository has it.
+            if let Target::Digest(digest) = &removed
+                && !index.digests().any(|other| other == *digest)
+            {
+                kept.remove_blob(digest)?;
+            }
+            Ok(())
+        })
+    })
+    .await?;
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// Runs a change of the store away from the threads that serve requests.
+async fn changed<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}
+
+fn unknown(target: &Target) -> Refusal {
+    let message = format!("manifest {target} unknown to the registry");
+    Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message)
+}
+
+fn invalid(what: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", format!("the manifest is invalid: {what}"))
+}
+
+fn too_long(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Refusal {
+    if error.is::<http_body_util::LengthLimitError>() {
+        let message = format!("a manifest may have {MANIFEST_LIMIT} bytes");
+        return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID", message);
+    }
+    Refusal::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", format!("the body broke off: {error}"))
+}

@@ -1,0 +1,83 @@
+//! The byte range that a request names (RFC 9110, section 14).
+
+use std::ops::Range;
+
+/// What a `Range` header means for content of a length.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Everything: no header, another unit, several ranges, or a header that cannot be read.
+    Whole,
+    /// These bytes.
+    Bytes(Range<u64>),
+    /// No byte of the content.
+    Outside,
+}
+
+/// Reads a `Range` header. Several ranges are answered with the whole content, as the RFC allows.
+pub(super) fn part(header: Option<&str>, length: u64) -> Part {
+    let Some((first, last)) = header
+        .and_then(|header| header.trim().strip_prefix("bytes="))
+        .filter(|ranges| !ranges.contains(','))
+        .and_then(|range| range.trim().split_once('-'))
+    else {
+        return Part::Whole;
+    };
+    let range = match (first.parse::<u64>(), last.parse::<u64>()) {
+        (Ok(first), Ok(last)) if first <= last => first..last.saturating_add(1).min(length),
+        (Ok(first), Err(_)) if last.is_empty() => first..length,
+        (Err(_), Ok(count)) if first.is_empty() => length.saturating_sub(count)..length,
+        _ => return Part::Whole,
+    };
+    if range.is_empty() { Part::Outside } else { Part::Bytes(range) }
+}
+
+/// Where a chunk of an upload begins and ends, from `Content-Range: FIRST-LAST` (OCI distribution spec, "Pushing a
+/// blob in chunks"). `None` if it cannot be read.
+pub(super) fn chunk(header: &str) -> Option<(u64, u64)> {
+    let range = header.trim().trim_start_matches("bytes").trim();
+    let (first, last) = range.split('/').next()?.split_once('-')?;
+    let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (first <= last).then_some((first, last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_names_bytes() {
+        for (header, expected) in [
+            ("bytes=0-0", Part::Bytes(0..1)),
+            ("bytes=2-4", Part::Bytes(2..5)),
+            ("bytes=2-", Part::Bytes(2..10)),
+            ("bytes=-3", Part::Bytes(7..10)),
+            ("bytes=-30", Part::Bytes(0..10)),
+            ("bytes=5-99999999999999999999", Part::Whole),
+            ("bytes=5-18446744073709551615", Part::Bytes(5..10)),
+            ("bytes=10-", Part::Outside),
+            ("bytes=-0", Part::Outside),
+            ("bytes=4-2", Part::Whole),
+            ("bytes=0-1,3-4", Part::Whole),
+            ("lines=0-1", Part::Whole),
+            ("bytes=-", Part::Whole),
+        ] {
+            assert_eq!(part(Some(header), 10), expected, "{header}");
+        }
+        assert_eq!(part(None, 10), Part::Whole);
+        assert_eq!(part(Some("bytes=0-"), 0), Part::Outside);
+    }
+
+    #[test]
+    fn a_chunk_has_an_offset() {
+        for (header, expected) in [
+            ("0-4", Some((0, 4))),
+            ("5-9", Some((5, 9))),
+            ("bytes 5-9/10", Some((5, 9))),
+            ("5", None),
+            ("9-5", None),
+            ("a-b", None),
+        ] {
+            assert_eq!(chunk(header), expected, "{header}");
+        }
+    }
+}

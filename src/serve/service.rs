@@ -1,0 +1,171 @@
+//! One request: who may send it, what it names, which answer it gets.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, HeaderMap, HeaderName, IF_NONE_MATCH, WWW_AUTHENTICATE};
+use hyper::{Method, Request, StatusCode};
+use serde_json::json;
+
+use super::access::Users;
+use super::answer::{Answer, Refusal, document, set};
+use super::route::{Route, Wrong, parse};
+use super::store::Store;
+use super::{blobs, lists, manifests, referrers, uploads};
+
+const VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
+/// What the registry allows.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// Who may use it; `None` if everybody may.
+    pub users: Option<Users>,
+    /// Nothing may be stored or deleted.
+    pub read_only: bool,
+    /// Nothing may be deleted.
+    pub no_delete: bool,
+}
+
+/// The registry: a store and the rules for it.
+#[derive(Debug, Clone)]
+pub(super) struct Service {
+    /// The directory.
+    pub(super) store: Arc<Store>,
+    /// What is allowed.
+    pub(super) rules: Arc<Rules>,
+}
+
+/// The parameters of a URL.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads what follows the `?`.
+    pub(super) fn parse(text: &str) -> Self {
+        Self(url::form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+    }
+
+    /// The values of a parameter.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first value of a parameter.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+}
+
+/// Whether the client has the content with this `ETag` already (RFC 9110, section 13.1.2).
+pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|known| {
+        let known = known.trim();
+        known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag
+    })
+}
+
+impl Service {
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let mut answer = match self.admitted(request).await {
+            Ok(answer) => answer,
+            Err(refusal) => refusal.into_answer(),
+        };
+        set(&mut answer, VERSION, "registry/2.0");
+        answer
+    }
+
+    async fn admitted(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
+        if self.rules.users.is_some() {
+            let (rules, headers) = (self.rules.clone(), request.headers().clone());
+            let admit = move || rules.users.as_ref().is_none_or(|users| users.admit(&headers));
+            if !tokio::task::spawn_blocking(admit).await.map_err(std::io::Error::other)? {
+                let refusal =
+                    Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "authentication required");
+                return Err(refusal.header(WWW_AUTHENTICATE, "Basic realm=\"golden\""));
+            }
+        }
+        let route = parse(request.uri().path()).map_err(wrong)?;
+        self.allowed(&route, request.method())?;
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        self.routed(route, &query, request).await
+    }
+
+    /// Refuses what the rules forbid. Cancelling an upload is no deletion.
+    fn allowed(&self, route: &Route, method: &Method) -> Result<(), Refusal> {
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        if self.rules.read_only && !reads {
+            return Err(unsupported("this registry is read-only"));
+        }
+        let deletes = *method == Method::DELETE && !matches!(route, Route::Upload(..));
+        if self.rules.no_delete && deletes {
+            return Err(unsupported("deletion is disabled (golden serve --no-delete)"));
+        }
+        Ok(())
+    }
+
+    async fn routed(
+        &self,
+        route: Route,
+        query: &Query,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Refusal> {
+        let store = &self.store;
+        let method = request.method().clone();
+        match (route, &method) {
+            (Route::Base, &Method::GET | &Method::HEAD) => Ok(document(&json!({}))),
+            (Route::Catalog, &Method::GET | &Method::HEAD) => lists::catalog(store, query),
+            (Route::Tags(name), &Method::GET | &Method::HEAD) => lists::tags(store, &name, query),
+            (Route::Manifest(name, target), &Method::GET | &Method::HEAD) => {
+                manifests::read(store, &name, &target, &method, request.headers())
+            }
+            (Route::Manifest(name, target), &Method::PUT) => {
+                manifests::store(store, &name, &target, query, request).await
+            }
+            (Route::Manifest(name, target), &Method::DELETE) => {
+                manifests::delete(store, &name, &target).await
+            }
+            (Route::Blob(_, digest), &Method::GET | &Method::HEAD) => {
+                blobs::read(store, &digest, &method, request.headers()).await
+            }
+            (Route::Blob(name, digest), &Method::DELETE) => blobs::delete(store, &name, &digest).await,
+            (Route::Uploads(name), &Method::POST) => uploads::begin(store, &name, query, request).await,
+            (Route::Upload(name, id), &Method::PATCH) => uploads::append(store, &name, &id, request).await,
+            (Route::Upload(name, id), &Method::PUT) => {
+                let digest = query.get("digest").unwrap_or_default();
+                uploads::finish(store, &name, &id, digest, request).await
+            }
+            (Route::Upload(name, id), &Method::GET) => uploads::status(store, &name, &id).await,
+            (Route::Upload(name, id), &Method::DELETE) => uploads::cancel(store, &name, &id).await,
+            (Route::Referrers(name, digest), &Method::GET | &Method::HEAD) => {
+                referrers::list(store, &name, &digest, query).await
+            }
+            (route, _) => Err(unsupported("this method is not supported here").header(ALLOW, allow(&route))),
+        }
+    }
+}
+
+/// The methods of an endpoint.
+const fn allow(route: &Route) -> &'static str {
+    match route {
+        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) => "GET, HEAD",
+        Route::Manifest(..) => "GET, HEAD, PUT, DELETE",
+        Route::Blob(..) => "GET, HEAD, DELETE",
+        Route::Uploads(_) => "POST",
+        Route::Upload(..) => "GET, PATCH, PUT, DELETE",
+    }
+}
+
+fn unsupported(message: &str) -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message)
+}
+
+fn wrong(wrong: Wrong) -> Refusal {
+    match wrong {
+        Wrong::Path => {
+            Refusal::new(StatusCode::NOT_FOUND, "UNSUPPORTED", "not a path of the distribution API")
+        }
+        Wrong::Name => Refusal::new(StatusCode::BAD_REQUEST, "NAME_INVALID", "invalid repository name"),
+        Wrong::Reference => Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "invalid tag or digest"),
+    }
+}

@@ -1,0 +1,310 @@
+//! Uploads of blobs: monolithic, in chunks, resumed and cancelled (OCI distribution spec, "Pushing blobs").
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_RANGE, HeaderName, LOCATION, RANGE};
+use hyper::{Request, StatusCode};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+
+use super::answer::{Answer, DIGEST, Refusal, empty, set};
+use super::range::chunk;
+use super::service::Query;
+use super::store::Store;
+use crate::reference::{Digest, RepositoryPath};
+use crate::registry::hash::Hasher;
+
+/// How long an upload may be left alone before it is removed.
+const ABANDONED: Duration = Duration::from_hours(24);
+/// How many pieces of a body may wait for the disk.
+const WAITING: usize = 16;
+
+const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+/// The unfinished uploads of a layout: one file each, so that they survive a restart.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    directory: PathBuf,
+    open: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Session>>>>,
+}
+
+/// One upload.
+#[derive(Debug)]
+struct Session {
+    path: PathBuf,
+    received: u64,
+    hash: Sha256,
+}
+
+impl Sessions {
+    /// The uploads below a layout. Those that were abandoned are removed.
+    pub(super) fn open(root: &Path) -> std::io::Result<Self> {
+        let directory = root.join(".uploads");
+        std::fs::create_dir_all(&directory)?;
+        for entry in std::fs::read_dir(&directory)?.filter_map(Result::ok) {
+            let age = entry.metadata().and_then(|data| data.modified()).map(|time| time.elapsed());
+            if matches!(age, Ok(Ok(age)) if age > ABANDONED) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(Self { directory, open: Mutex::default() })
+    }
+
+    /// Begins an upload, and returns its id.
+    fn begin(&self, repository: &RepositoryPath) -> std::io::Result<String> {
+        let id = format!("{:016x}{:016x}{}", fastrand::u64(..), fastrand::u64(..), mark(repository));
+        let path = self.directory.join(&id);
+        File::create_new(&path)?;
+        self.insert(&id, Session { path, received: 0, hash: Sha256::new() });
+        Ok(id)
+    }
+
+    fn insert(&self, id: &str, session: Session) -> Arc<tokio::sync::Mutex<Session>> {
+        let session = Arc::new(tokio::sync::Mutex::new(session));
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.entry(id.to_owned()).or_insert(session).clone()
+    }
+
+    /// The upload with an id. One that another process or an earlier run began is read from its file.
+    fn find(
+        &self,
+        repository: &RepositoryPath,
+        id: &str,
+    ) -> Result<Arc<tokio::sync::Mutex<Session>>, Refusal> {
+        let is_id = id.len() == 48 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_id || !id.ends_with(&mark(repository)) {
+            return Err(unknown());
+        }
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some(session) = open {
+            return Ok(session);
+        }
+        match Session::read(self.directory.join(id)) {
+            Ok(session) => Ok(self.insert(id, session)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(unknown()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn forget(&self, id: &str) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
+
+/// Ties an upload's id to its repository.
+fn mark(repository: &RepositoryPath) -> String {
+    Digest::of(repository.as_str().as_bytes()).hex()[..16].to_owned()
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "this upload is not open")
+}
+
+impl Session {
+    fn read(path: PathBuf) -> std::io::Result<Self> {
+        let (mut file, mut hash, mut received) = (File::open(&path)?, Sha256::new(), 0);
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(Self { path, received, hash }),
+                count => {
+                    hash.update(&buffer[..count]);
+                    received += count as u64;
+                }
+            }
+        }
+    }
+
+    /// Writes and hashes what arrives, on a thread of its own. What was written before an error counts as received, so
+    /// that the client can resume there.
+    fn append(&mut self, mut pieces: mpsc::Receiver<Bytes>) -> std::io::Result<()> {
+        let mut file = File::options().write(true).open(&self.path)?;
+        file.set_len(self.received)?;
+        file.seek(SeekFrom::Start(self.received))?;
+        while let Some(piece) = pieces.blocking_recv() {
+            file.write_all(&piece)?;
+            self.hash.update(&piece);
+            self.received += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn has(&self, digest: &Digest) -> std::io::Result<bool> {
+        if digest.algorithm() == "sha256" {
+            return Ok(Digest::from_sha256(&self.hash.clone().finalize()) == *digest);
+        }
+        let (mut file, mut hasher) = (File::open(&self.path)?, Hasher::of(digest));
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(hasher.matches(digest)),
+                count => hasher.update(&buffer[..count]),
+            }
+        }
+    }
+}
+
+/// `POST /v2/NAME/blobs/uploads/`: begins an upload, mounts a blob, or takes a whole one.
+pub(super) async fn begin(
+    store: &Arc<Store>,
+    repository: &RepositoryPath,
+    query: &Query,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
+    if let Some(digest) = query.get("mount").and_then(|text| text.parse::<Digest>().ok())
+        && store.blob_size(&digest)?.is_some()
+    {
+        return Ok(created(repository, &digest));
+    }
+    let id = store.sessions.begin(repository)?;
+    match query.get("digest") {
+        Some(digest) => finish(store, repository, &id, digest, request).await,
+        None => Ok(progress(StatusCode::ACCEPTED, repository, &id, 0)),
+    }
+}
+
+/// `PATCH`: takes a chunk.
+pub(super) async fn append(
+    store: &Arc<Store>,
+    repository: &RepositoryPath,
+    id: &str,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
+    let session = store.sessions.find(repository, id)?;
+    let received = receive(session, repository, id, request).await?;
+    Ok(progress(StatusCode::ACCEPTED, repository, id, received))
+}
+
+/// `PUT`: takes the last bytes, and stores the blob if it has the digest.
+pub(super) async fn finish(
+    store: &Arc<Store>,
+    repository: &RepositoryPath,
+    id: &str,
+    digest: &str,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
+    let digest: Digest = digest.parse().map_err(|_| {
+        Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "the parameter digest is not a digest")
+    })?;
+    let session = store.sessions.find(repository, id)?;
+    receive(session.clone(), repository, id, request).await?;
+    let place = store.blob_path(&digest);
+    let wanted = digest.clone();
+    let stored = blocking(move || {
+        let session = session.blocking_lock();
+        if !session.has(&wanted)? {
+            std::fs::remove_file(&session.path)?;
+            return Ok(false);
+        }
+        if let Some(directory) = place.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        std::fs::rename(&session.path, &place).map(|()| true)
+    })
+    .await?;
+    store.sessions.forget(id);
+    if stored {
+        return Ok(created(repository, &digest));
+    }
+    let message = format!("the content does not have the digest {digest}");
+    Err(Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message))
+}
+
+/// `GET`: says how much was received.
+pub(super) async fn status(store: &Store, repository: &RepositoryPath, id: &str) -> Result<Answer, Refusal> {
+    let session = store.sessions.find(repository, id)?;
+    let received = session.lock().await.received;
+    Ok(progress(StatusCode::NO_CONTENT, repository, id, received))
+}
+
+/// `DELETE`: cancels the upload.
+pub(super) async fn cancel(store: &Store, repository: &RepositoryPath, id: &str) -> Result<Answer, Refusal> {
+    let session = store.sessions.find(repository, id)?;
+    let session = session.lock().await;
+    std::fs::remove_file(&session.path)?;
+    store.sessions.forget(id);
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Adds the body of a request to an upload. Returns how many bytes the upload has now.
+async fn receive(
+    session: Arc<tokio::sync::Mutex<Session>>,
+    repository: &RepositoryPath,
+    id: &str,
+    request: Request<Incoming>,
+) -> Result<u64, Refusal> {
+    let mut session = session.lock_owned().await;
+    if let Some(range) = request.headers().get(CONTENT_RANGE) {
+        let first = range.to_str().ok().and_then(chunk).map(|(first, _)| first);
+        if first != Some(session.received) {
+            let message = format!("the upload has {} bytes; the next chunk begins there", session.received);
+            let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", message);
+            return Err(refusal
+                .header(LOCATION, location(repository, id))
+                .header(RANGE, range_of(session.received)));
+        }
+    }
+    let (sender, pieces) = mpsc::channel(WAITING);
+    let writing = tokio::task::spawn_blocking(move || {
+        let result = session.append(pieces);
+        (session, result)
+    });
+    let read = pass_on(request.into_body(), sender).await;
+    let (session, written) = writing.await.map_err(std::io::Error::other)?;
+    written?;
+    read.map_err(|error| {
+        Refusal::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", format!("the body broke off: {error}"))
+    })?;
+    Ok(session.received)
+}
+
+/// Sends the pieces of a body to the thread that writes them.
+async fn pass_on(mut body: Incoming, sender: mpsc::Sender<Bytes>) -> Result<(), hyper::Error> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame?.into_data()
+            && sender.send(piece).await.is_err()
+        {
+            // The writer failed, and reports why.
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Runs work on files away from the threads that serve requests.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}
+
+fn location(repository: &RepositoryPath, id: &str) -> String {
+    format!("/v2/{repository}/blobs/uploads/{id}")
+}
+
+fn range_of(received: u64) -> String {
+    format!("0-{}", received.saturating_sub(1))
+}
+
+fn progress(status: StatusCode, repository: &RepositoryPath, id: &str, received: u64) -> Answer {
+    let mut answer = empty(status);
+    set(&mut answer, LOCATION, location(repository, id));
+    set(&mut answer, RANGE, range_of(received));
+    set(&mut answer, UPLOAD_ID, id);
+    answer
+}
+
+/// The answer to a blob that is stored.
+fn created(repository: &RepositoryPath, digest: &Digest) -> Answer {
+    let mut answer = empty(StatusCode::CREATED);
+    set(&mut answer, LOCATION, format!("/v2/{repository}/blobs/{digest}"));
+    set(&mut answer, DIGEST, digest.as_str());
+    answer
+}
