@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::{registries, session};
 use crate::diagnostic::{Diagnostics, SourceMap};
 use crate::policy::{Built, check_built};
-use crate::reference::{Host, Reference};
+use crate::reference::Reference;
 use crate::registry::Registries;
 use crate::report::text::count;
 use crate::report::{self, Format};
@@ -35,8 +35,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .hint("run it in a workspace, or name one: golden -w DIR audit REF…"));
     };
     let destinations = destinations(context).await?;
-    let hosts: Vec<&Host> = references.iter().map(|reference| &reference.repository.host).collect();
-    let registries = registries::open(context, &destinations, &hosts);
+    let registries = registries::open(context, &destinations, &args.references)?;
     let policy = &workspace.spec.policy;
     let judged: Vec<Result<Diagnostics, Failure>> = stream::iter(&references)
         .map(|reference| judge(reference, &registries, policy))

@@ -125,7 +125,7 @@ pub async fn compare(
     let keys = named(patterns, external.keys().map(String::as_str))?;
     let asked: Vec<Base> =
         keys.iter().filter_map(|key| external.get(*key)).map(|(base, _)| base.clone()).collect();
-    let registries = registries::of_session(context, session);
+    let registries = registries::of_session(context, session)?;
     let (mut compared, mut lost) = (Vec::new(), Vec::new());
     for (base, found) in observe::upstream(&asked, &registries).await {
         let images = external.get(&base).map(|(_, images)| images.clone()).unwrap_or_default();

@@ -54,8 +54,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         repositories.entry(reference.repository.clone()).or_default().push(reference);
     }
     let destinations = destinations(context).await?;
-    let hosts: Vec<_> = repositories.keys().map(|repository| &repository.host).collect();
-    let registries = registries::open(context, &destinations, &hosts);
+    let registries = registries::open(context, &destinations, &args.references)?;
 
     let mut work: Vec<(Registry, Subject)> = Vec::new();
     for (repository, references) in &repositories {

@@ -23,6 +23,15 @@ pub fn registries(root: &Path, spec: &WorkspaceSpec) -> Vec<Destination> {
     spec.registry.iter().filter_map(destination).collect()
 }
 
+/// The registries that `--registry` names, else the one in `GOLDEN_REGISTRY`, as they are written.
+pub(super) fn selected(context: &Context) -> Vec<String> {
+    match context.var("GOLDEN_REGISTRY") {
+        _ if !context.globals.registry.is_empty() => context.globals.registry.clone(),
+        Some(registry) => vec![registry.to_owned()],
+        None => Vec::new(),
+    }
+}
+
 /// The destinations of a command that knows the workspace. Empty when nothing names one.
 pub fn chosen(context: &Context, root: &Path, spec: &WorkspaceSpec) -> Result<Vec<Destination>, Failure> {
     let known = registries(root, spec);
@@ -30,11 +39,7 @@ pub fn chosen(context: &Context, root: &Path, spec: &WorkspaceSpec) -> Result<Ve
     if globals.all_registries {
         return Ok(known);
     }
-    let named: Vec<String> = match context.var("GOLDEN_REGISTRY") {
-        _ if !globals.registry.is_empty() => globals.registry.clone(),
-        Some(registry) => vec![registry.to_owned()],
-        None => Vec::new(),
-    };
+    let named = selected(context);
     if named.is_empty() {
         let marked: Vec<Destination> = known
             .iter()

@@ -80,7 +80,7 @@ async fn of_registry(written: &str, context: &Context) -> Result<Output, Failure
     let reference: Reference = written.parse().map_err(Failure::usage)?;
     let destinations = destinations(context).await?;
     let host = &reference.repository.host;
-    let registry = registries::open(context, &destinations, &[host]).at(host);
+    let registry = registries::open(context, &destinations, &[written.to_owned()])?.at(host);
     let path = &reference.repository.path;
     let found = registry.describe(path, &reference.target()).await?;
     let described =

@@ -71,7 +71,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Place::Registry(host) => host,
         Place::Repository(repository) => &repository.host,
     };
-    let registry = registries::open(context, &destinations, &[host]).at(host);
+    let registry = registries::open(context, &destinations, args.place.as_slice())?.at(host);
     match place {
         Place::Registry(host) => show_registry(context, host, &registry).await,
         Place::Repository(repository) => show_repository(context, repository, &registry).await,

@@ -80,6 +80,9 @@ pub struct GlobalArgs {
     /// Every `[[registry]]` of the workspace.
     #[arg(long, global = true, conflicts_with = "registry")]
     pub all_registries: bool,
+    /// Use plain HTTP for HOST, also if it is not this machine, and send its login in clear text.
+    #[arg(long, global = true, value_name = "HOST")]
+    pub insecure_registry: Vec<String>,
     /// Errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,

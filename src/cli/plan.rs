@@ -39,7 +39,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut session = Session::open(context, &args.selection).await?;
     require_locked(&session, args.locked)?;
-    let registries = registries::of_session(context, &session);
+    let registries = registries::of_session(context, &session)?;
     let cache = State::of(&session.workspace.root).path("cache");
     let engines = Engines::new(DockerEnv::from_vars(&context.env), Embedded::new(registries.clone(), cache));
     let options = PlanOptions { destinations: session.destinations.clone(), force: args.force };

@@ -73,7 +73,7 @@ pub(crate) async fn prepare(
         ));
     }
     let state = State::of(&session.workspace.root);
-    let registries = registries::of_session(context, &session);
+    let registries = registries::of_session(context, &session)?;
     let table = &session.workspace.spec.workspace;
     let output = Output { compression: table.compression, format: table.format };
     let embedded = Embedded::new(registries.clone(), state.path("cache")).with_output(output);

@@ -52,7 +52,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Err(Failure::usage("the destination is a repository or a tag; its digest is the source's"));
     }
     let destinations = destinations(context).await?;
-    let registries = registries::open_to(context, &destinations, &destination.repository.host);
+    let registries = registries::open_to(context, &destinations, &destination.repository.host)?;
     let from = End { registry: registries.of(&source.repository)?, repository: source.repository.clone() };
     let to =
         End { registry: registries.of(&destination.repository)?, repository: destination.repository.clone() };

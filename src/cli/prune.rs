@@ -59,8 +59,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let age = args.older_than.as_deref().map(age).transpose()?;
     let rules = Rules { keep: args.keep.unwrap_or(0), newer_than: age.map(|age| context.now - age) };
     let (repositories, destinations) = repositories(&args, context).await?;
-    let hosts: Vec<_> = repositories.iter().map(|(repository, _)| &repository.host).collect();
-    let registries = registries::open(context, &destinations, &hosts);
+    let registries = registries::open(context, &destinations, &args.subjects)?;
 
     let mut prunings = Vec::new();
     for (repository, variants) in &repositories {

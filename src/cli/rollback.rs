@@ -54,7 +54,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = Session::open(context, &options).await?;
     let pattern =
         globset::Glob::new(&args.image).map_err(|error| Failure::usage(error.to_string()))?.compile_matcher();
-    let registries = registries::of_session(context, &session);
+    let registries = registries::of_session(context, &session)?;
     let state = State::of(&session.workspace.root);
     let mut images: Vec<&ResolvedImage> =
         session.images.iter().filter(|image| pattern.is_match(image.name.as_str())).collect();

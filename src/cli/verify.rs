@@ -70,7 +70,7 @@ async fn workspace_images(
         return Err(Failure::usage("no registry is named")
             .hint("add a [[registry]] to golden.toml, or give --registry"));
     }
-    let registries = registries::of_session(context, &session);
+    let registries = registries::of_session(context, &session)?;
     let state = State::of(&session.workspace.root);
     let mut findings = Vec::new();
     for destination in &session.destinations {
@@ -108,10 +108,9 @@ async fn named_references(
     if references.is_empty() {
         return Ok(Vec::new());
     }
+    let registries = registries::open(context, &destinations(context).await?, references)?;
     let references: Vec<Reference> =
         references.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(Failure::usage)?;
-    let hosts: Vec<_> = references.iter().map(|reference| &reference.repository.host).collect();
-    let registries = registries::open(context, &destinations(context).await?, &hosts);
     let mut findings = Vec::new();
     for reference in &references {
         let registry = registries.of(&reference.repository)?;

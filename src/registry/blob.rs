@@ -102,7 +102,7 @@ impl Registry {
         digest: &Digest,
     ) -> Result<Call<'a>, Error> {
         let url = self.url(&format!("/v2/{repository}/blobs/{digest}"))?;
-        Ok(Call::new(method, url, Need::repository(repository, "pull")))
+        Ok(Call::new(method, url, Need::repository(repository, "pull")).may_leave())
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::scope::LoginScope;
 use crate::process::Environment;
 use crate::secret::Secret;
 
@@ -24,10 +25,12 @@ pub struct RegistryEnv {
     pub xdg_runtime_dir: Option<PathBuf>,
     /// `XDG_CONFIG_HOME`.
     pub xdg_config_home: Option<PathBuf>,
-    /// `GOLDEN_REGISTRY_USER`, for destination registries.
+    /// `GOLDEN_REGISTRY_USER`, without a line break at its end.
     pub user: Option<String>,
-    /// `GOLDEN_REGISTRY_PASSWORD`, for destination registries.
+    /// `GOLDEN_REGISTRY_PASSWORD`, without a line break at its end: `$(cat FILE)` and `echo` leave one.
     pub password: Option<Secret<String>>,
+    /// The registries that this login is for.
+    pub scope: LoginScope,
     /// `HTTP_PROXY`; it may hold a password.
     pub http_proxy: Option<Secret<String>>,
     /// `HTTPS_PROXY`; it may hold a password.
@@ -72,6 +75,10 @@ impl RegistryEnv {
     #[must_use]
     pub fn from_vars(vars: &BTreeMap<String, String>) -> Self {
         let get = |name: &str| vars.get(name).filter(|value| !value.is_empty()).cloned();
+        // `docker login --password-stdin` removes it, too.
+        let line = |name: &str| {
+            get(name).map(|value| value.trim_end_matches(['\r', '\n']).to_owned()).filter(|v| !v.is_empty())
+        };
         let either = |name: &str| get(name).or_else(|| get(&name.to_ascii_lowercase()));
         let path = |name: &str| get(name).map(PathBuf::from);
         let all = either("ALL_PROXY");
@@ -85,8 +92,9 @@ impl RegistryEnv {
             registry_auth_file: path("REGISTRY_AUTH_FILE"),
             xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
             xdg_config_home: path("XDG_CONFIG_HOME"),
-            user: get("GOLDEN_REGISTRY_USER"),
-            password: get("GOLDEN_REGISTRY_PASSWORD").map(Secret::new),
+            user: line("GOLDEN_REGISTRY_USER"),
+            password: line("GOLDEN_REGISTRY_PASSWORD").map(Secret::new),
+            scope: LoginScope::default(),
             http_proxy: either("HTTP_PROXY").or_else(|| all.clone()).map(Secret::new),
             https_proxy: either("HTTPS_PROXY").or(all).map(Secret::new),
             no_proxy: either("NO_PROXY"),

@@ -46,7 +46,7 @@ pub enum Kind {
 }
 
 /// A failed exchange with a registry.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", self.describe())]
 pub struct Error {
     /// What kind of problem it is.
@@ -65,6 +65,8 @@ pub struct Error {
     pub(crate) retry_after: Option<Duration>,
     /// The registry that was talked about, when the address is another's: a token server's.
     pub(crate) registry: Option<String>,
+    /// The next thing to type, if it is not the usual one for the kind.
+    pub(crate) hint: Option<String>,
     /// Whether it was tried again until patience ended; whoever waited for that does not begin anew.
     pub(crate) exhausted: bool,
 }
@@ -86,6 +88,14 @@ struct Item {
 }
 
 impl Error {
+    /// The message of an answer that explains nothing.
+    pub(crate) const SILENT: &str = "the answer says nothing more";
+
+    /// Text of another program as one short line.
+    pub(crate) fn line(text: &str) -> String {
+        clean(text)
+    }
+
     /// An error for which there was no answer.
     pub(crate) fn new(kind: Kind, method: &str, url: &str, message: impl Into<String>) -> Self {
         Self {
@@ -97,6 +107,7 @@ impl Error {
             message: message.into(),
             retry_after: None,
             registry: None,
+            hint: None,
             exhausted: false,
         }
     }
@@ -108,10 +119,11 @@ impl Error {
 
     /// An error from an answer: its status and what its body says.
     pub(crate) fn answered(method: &str, url: &str, status: u16, body: &[u8]) -> Self {
-        let (code, message) = read_body(body);
+        // With a 401 distribution lists the scopes that were requested, which help nobody.
+        let (code, message) = read_body(body, status != 401);
         let kind = kind_of(method, status, code.as_deref(), &message);
         let message = match (message.is_empty(), code.is_none()) {
-            (true, true) => "the answer says nothing more".to_owned(),
+            (true, true) => Self::SILENT.to_owned(),
             _ => message,
         };
         Self {
@@ -123,6 +135,7 @@ impl Error {
             message,
             retry_after: None,
             registry: None,
+            hint: None,
             exhausted: false,
         }
     }
@@ -177,11 +190,14 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         let asked = self.url.split('/').nth(2).unwrap_or_default();
         let host = self.registry.as_deref().unwrap_or(asked);
+        if let Some(hint) = &self.hint {
+            return vec![hint.clone()];
+        }
         let hint = match self.kind {
             Kind::Connect => "is the registry running, and is the address right? behind a proxy, set HTTPS_PROXY".to_owned(),
             Kind::Tls => "a registry whose certificate a private CA signed needs `ca = \"FILE.crt\"` in its [[registry]]".to_owned(),
             Kind::PlainHttp => "a registry that speaks plain HTTP needs `http = true` in its [[registry]]".to_owned(),
-            Kind::Unauthorized => format!("`docker login {host}`, or GOLDEN_REGISTRY_USER and GOLDEN_REGISTRY_PASSWORD for the destination registry"),
+            Kind::Unauthorized => format!("run `docker login {host}`, or set GOLDEN_REGISTRY_USER, GOLDEN_REGISTRY_PASSWORD and GOLDEN_REGISTRY_HOST={host}"),
             Kind::Denied => "the account is known and lacks the right; ask the registry's administrator".to_owned(),
             Kind::Quota => "log in to get a larger quota, use a mirror, or wait until it is renewed".to_owned(),
             Kind::RateLimited => "the registry asks for fewer requests; try again later".to_owned(),
@@ -226,7 +242,7 @@ fn kind_of(method: &str, status: u16, code: Option<&str>, message: &str) -> Kind
 }
 
 /// Code and message of an error body. Anything may come: several errors, any type in any field, text, HTML.
-fn read_body(body: &[u8]) -> (Option<String>, String) {
+fn read_body(body: &[u8], details: bool) -> (Option<String>, String) {
     let text = |value: &serde_json::Value| match value {
         serde_json::Value::Null => String::new(),
         serde_json::Value::String(text) => clean(text),
@@ -245,7 +261,7 @@ fn read_body(body: &[u8]) -> (Option<String>, String) {
             format!("{}: {}", text(&item.code), text(&item.message))
         };
         let detail = text(&item.detail);
-        if !detail.is_empty() && detail != "{}" {
+        if details && !detail.is_empty() && detail != "{}" {
             said = format!("{said} ({detail})");
         }
         said

@@ -4,9 +4,11 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, Url};
 
 use super::Registry;
-use super::auth::Need;
+use super::auth::{Need, Next, Sending};
 use super::body::Payload;
 use super::error::{Error, Kind};
+use super::http::Sent;
+use super::reach;
 use super::retry::{Attempts, retry_after};
 use crate::secret::redact_url;
 
@@ -23,11 +25,13 @@ pub(super) struct Call<'a> {
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload<'a>,
     pub(super) need: Need,
+    /// Its answer is content, which may be kept on another host.
+    may_leave: bool,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn new(method: Method, url: Url, need: Need) -> Self {
-        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, need }
+        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, need, may_leave: false }
     }
 
     /// Adds a header; the value comes from parsed names and numbers, never from outside.
@@ -35,6 +39,12 @@ impl<'a> Call<'a> {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
         }
+        self
+    }
+
+    /// Follows redirects to other hosts, without a credential.
+    pub(super) const fn may_leave(mut self) -> Self {
+        self.may_leave = true;
         self
     }
 
@@ -47,10 +57,14 @@ impl<'a> Call<'a> {
     pub(super) async fn refuse(&self, response: Response) -> Error {
         let after = retry_after(response.headers());
         let (status, shown) = (response.status().as_u16(), redact_url(response.url()));
-        let body = read_some(response, ERROR_BODY).await;
-        let mut error = Error::answered(self.method.as_str(), &shown, status, &body);
-        error.retry_after = after;
-        error
+        let body = masked_body(response, ERROR_BODY).await;
+        Error { retry_after: after, ..Error::answered(self.method.as_str(), &shown, status, &body) }
+    }
+
+    /// The error of an answer that has no body.
+    fn unexplained(&self, response: &Response) -> Error {
+        let (status, shown) = (response.status().as_u16(), redact_url(response.url()));
+        Error::answered(self.method.as_str(), &shown, status, &[])
     }
 
     /// An answer that makes no sense.
@@ -87,32 +101,31 @@ impl Registry {
         }
     }
 
-    /// The call with credentials: those that are held already, and again after a challenge. What was got for this very
-    /// call is not tried twice; a token that another call got may have ended like the one before it.
+    /// The call with credentials: those that are known already, and again after a challenge. What was requested for
+    /// this very call is not tried twice, unless another call may have spent it.
     pub(super) async fn call_once(&self, call: &Call<'_>) -> Result<Response, Error> {
         let inner = &self.inner;
         let ours = self.is_ours(&inner.http.settled(&call.url)?)?;
-        let mut held = if ours { inner.auth.held(&inner.http, &call.need).await? } else { None };
-        let (mut may_share, mut was_fresh) = (true, false);
+        let mut sending =
+            if ours { inner.auth.held(&inner.http, &call.need).await? } else { Sending::nothing() };
         loop {
-            let response = self.follow(call, held.as_deref()).await?;
+            let response = self.follow(call, sending.header()).await?;
             if response.status() != 401 || !ours || !self.is_ours(response.url())? {
-                return Ok(response);
-            }
-            // What has no body does not say why; whoever asks decides what to ask instead.
-            if was_fresh && call.method == Method::HEAD {
+                inner.auth.accepted(sending, response.status().as_u16()).await;
                 return Ok(response);
             }
             let headers = response.headers().clone();
-            let refused = call.refuse(response).await;
-            if was_fresh {
-                return Err(inner.auth.blame(&call.need, refused).await);
-            }
-            let challenged =
-                inner.auth.challenged(&inner.http, &call.need, &headers, held.as_deref(), may_share, refused);
-            let reply = challenged.await?;
-            (may_share, was_fresh) = (false, reply.is_fresh);
-            held = Some(reply.header);
+            let is_head = call.method == Method::HEAD;
+            let (refused, answer) = if is_head {
+                (call.unexplained(&response), Some(response))
+            } else {
+                (call.refuse(response).await, None)
+            };
+            let next = inner.auth.challenged(&inner.http, &call.need, &headers, sending, refused);
+            sending = match next.await? {
+                Next::Send(next) => next,
+                Next::Refused(error) => return answer.ok_or(error),
+            };
         }
     }
 
@@ -121,7 +134,12 @@ impl Registry {
         let _permit = self.inner.limiter.acquire().await;
         let mut url = self.inner.http.settled(&call.url)?;
         for _ in 0..=REDIRECTS {
-            let secret = if self.is_ours(&url)? { secret } else { None };
+            self.inner.http.check_target(&call.method, &url)?;
+            let ours = self.is_ours(&url)?;
+            if !ours && !call.may_leave {
+                return Err(call.malformed(format!("redirected to another host, {}", redact_url(&url))));
+            }
+            let secret = if ours { secret } else { None };
             let response =
                 self.inner.http.send(&call.method, &url, &call.headers, secret, &call.payload).await?;
             let read = call.method == Method::GET || call.method == Method::HEAD;
@@ -132,12 +150,7 @@ impl Registry {
             };
             let next = location(&response);
             match next {
-                Some(next) if followed => {
-                    if response.url().scheme() == "https" && next.scheme() != "https" {
-                        return Err(call.malformed("a redirect from https to plain http is not followed"));
-                    }
-                    url = next;
-                }
+                Some(next) if followed => url = next,
                 _ => return Err(call.malformed(format!("redirected to {}", shown(next.as_ref())))),
             }
         }
@@ -146,11 +159,9 @@ impl Registry {
 
     /// Whether an address belongs to this registry, so that its credential may be sent there.
     pub(super) fn is_ours(&self, url: &Url) -> Result<bool, Error> {
-        let own = self.inner.http.url("/")?;
+        let own = self.inner.http.own()?;
         let secure_enough = url.scheme() == own.scheme() || url.scheme() == "https";
-        Ok(secure_enough
-            && url.host_str() == own.host_str()
-            && url.port_or_known_default() == own.port_or_known_default())
+        Ok(secure_enough && reach::is_same_host(url, &own))
     }
 }
 
@@ -162,6 +173,12 @@ fn shown(url: Option<&Url>) -> String {
 pub(super) fn location(response: &Response) -> Option<Url> {
     let text = response.headers().get(LOCATION)?.to_str().ok()?;
     response.url().join(text).ok()
+}
+
+/// The body of an answer that is an error, without the secrets that were sent: some servers repeat a request.
+pub(super) async fn masked_body(response: Response, most: usize) -> Vec<u8> {
+    let sent = response.extensions().get::<Sent>().cloned().unwrap_or_default();
+    sent.mask(&read_some(response, most).await)
 }
 
 /// A body as far as `most` bytes; what is beyond, or breaks, is not worth an error of its own.

@@ -1,27 +1,75 @@
 //! One request and its answer: TLS, proxies, http or https, time limits, the log. No retries, no credentials.
 
+use std::collections::BTreeSet;
 use std::error::Error as StdError;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::HeaderMap;
-use reqwest::{Certificate, Client, Method, NoProxy, Proxy, Response, Url, redirect};
+use reqwest::{Client, Method, NoProxy, Proxy, Response, Url, redirect};
 use tokio::sync::OnceCell;
 
-use super::Endpoint;
 use super::body::Payload;
 use super::env::{Patience, RegistryEnv};
 use super::error::{Error, Kind};
-use crate::secret::redact_url;
+use super::reach::{self, Zone};
+use super::{Endpoint, tls};
+use crate::secret::{Secret, redact_url};
 
 /// The connection to one host.
 pub(super) struct Http {
     endpoint: Endpoint,
     env: Arc<RegistryEnv>,
+    /// For the host itself, which the user named.
     client: OnceCell<Client>,
+    /// For hosts that its answers name.
+    foreign: OnceCell<Client>,
+    proxies: Proxies,
     scheme: AtomicU8,
+    /// The farthest zone that the host has answered from, as a number.
+    zone: Arc<AtomicU8>,
+    sent: Sent,
+}
+
+/// The secrets that were sent, in every form in which a server could repeat them. Answers carry it.
+#[derive(Clone, Default)]
+pub(super) struct Sent(Arc<Mutex<BTreeSet<String>>>);
+
+impl Sent {
+    /// A secret shorter than this is also an ordinary word.
+    const SHORTEST: usize = 4;
+
+    fn note(&self, authorization: &str) {
+        let mut forms = vec![authorization.to_owned()];
+        if let Some((_, value)) = authorization.split_once(' ') {
+            forms.push(value.to_owned());
+            let decoded = STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            if let Some((_, password)) = decoded.as_deref().and_then(|pair| pair.split_once(':')) {
+                forms.push(password.to_owned());
+                forms.push(url::form_urlencoded::byte_serialize(password.as_bytes()).collect());
+            }
+        }
+        forms.retain(|form| form.len() >= Self::SHORTEST);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(forms);
+    }
+
+    /// Text of a server with `***` in place of what it repeats of them.
+    pub(super) fn mask(&self, text: &[u8]) -> Vec<u8> {
+        let mut masked = String::from_utf8_lossy(text).into_owned();
+        let forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut forms: Vec<&String> = forms.iter().collect();
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        for form in forms {
+            masked = masked.replace(form.as_str(), "***");
+        }
+        masked.into_bytes()
+    }
 }
 
 const UNDECIDED: u8 = 0;
@@ -35,7 +83,80 @@ impl Http {
             (false, true) => UNDECIDED,
             (false, false) => TLS,
         };
-        Self { endpoint, env, client: OnceCell::new(), scheme: AtomicU8::new(scheme) }
+        let proxies = Proxies::new(&env);
+        Self {
+            endpoint,
+            env,
+            client: OnceCell::new(),
+            foreign: OnceCell::new(),
+            proxies,
+            scheme: AtomicU8::new(scheme),
+            zone: Arc::default(),
+            sent: Sent::default(),
+        }
+    }
+
+    /// The address of the host itself.
+    pub(super) fn own(&self) -> Result<Url, Error> {
+        self.url("/")
+    }
+
+    fn is_own(&self, url: &Url) -> Result<bool, Error> {
+        Ok(reach::is_same_host(url, &self.own()?))
+    }
+
+    /// Whether a login may be sent to `url`: over TLS, to this machine, or where the user allows clear text.
+    pub(super) fn may_carry_login(&self, url: &Url) -> bool {
+        let is_here = Zone::of_url(url) == Some(Zone::Loopback) && !is_unspecified(url);
+        url.scheme() == "https" || self.endpoint.clear_login || is_here
+    }
+
+    /// Refuses an address that an answer must not lead to. Names are checked again when they are looked up.
+    pub(super) fn check_target(&self, method: &Method, url: &Url) -> Result<(), Error> {
+        let own = self.own()?;
+        let refuse = |why: String| {
+            let message = format!("the registry sends golden to {}: {why}", redact_url(url));
+            Err(Error::new(Kind::Malformed, method.as_str(), &redact_url(&own), message))
+        };
+        match url.scheme() {
+            "https" => {}
+            "http" if own.scheme() == "http" => {}
+            _ => return refuse("https must not become plain http".to_owned()),
+        }
+        if reach::is_same_host(url, &own) {
+            return Ok(());
+        }
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return refuse(format!("{method} is not sent to another host"));
+        }
+        self.check_zone(url).or_else(refuse)
+    }
+
+    /// A login is sent to the realm: it is at https unless the registry itself is not, and not nearer than the registry.
+    pub(super) fn check_realm(&self, realm: &Url) -> Result<(), Error> {
+        let own = self.own()?;
+        let refuse = |why: String| {
+            let message = format!("the registry sends logins to {}, {why}", redact_url(realm));
+            Err(Error::new(Kind::Malformed, "GET", &redact_url(&self.url("/v2/")?), message))
+        };
+        match realm.scheme() {
+            "https" => {}
+            "http" if own.scheme() == "http" => {}
+            _ => return refuse("which is not https".to_owned()),
+        }
+        if reach::is_same_host(realm, &own) {
+            return Ok(());
+        }
+        self.check_zone(realm).or_else(refuse)
+    }
+
+    fn check_zone(&self, url: &Url) -> Result<(), String> {
+        match Zone::of_url(url) {
+            Some(zone) if !zone_of(&self.zone).may_lead_to(zone) => {
+                Err(format!("{zone}, and the registry is elsewhere"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The address of a path of the API, such as `/v2/`.
@@ -68,8 +189,7 @@ impl Http {
         secret: Option<&str>,
         payload: &Payload<'_>,
     ) -> Result<Response, Error> {
-        let ours = url.host_str() == self.url("/")?.host_str() && url.port() == self.url("/")?.port();
-        if !ours || self.scheme.load(Ordering::Relaxed) != UNDECIDED {
+        if !self.is_own(url)? || self.scheme.load(Ordering::Relaxed) != UNDECIDED {
             return self.exchange(method, url, headers, secret, payload).await;
         }
         let answer = self.exchange(method, url, headers, secret, payload).await;
@@ -110,10 +230,17 @@ impl Http {
         secret: Option<&str>,
         payload: &Payload<'_>,
     ) -> Result<Response, Error> {
-        let client = self.client.get_or_try_init(|| self.connect()).await?;
+        let own = self.is_own(url)?;
+        let client = if own {
+            self.client.get_or_try_init(|| self.connect(None)).await?
+        } else {
+            let guard = Guard { zone: Arc::clone(&self.zone), proxies: self.proxies.hosts() };
+            self.foreign.get_or_try_init(|| self.connect(Some(guard))).await?
+        };
         let shown = redact_url(url);
         let mut request = client.request(method.clone(), url.clone()).headers(headers.clone());
         if let Some(secret) = secret {
+            self.sent.note(secret);
             request = request.header(reqwest::header::AUTHORIZATION, secret);
         }
         let stall = self.env.patience.stall;
@@ -124,7 +251,11 @@ impl Http {
         let answer = progress.watch(request.send()).await;
         let ms = started.elapsed().as_millis();
         match answer {
-            Some(Ok(response)) => {
+            Some(Ok(mut response)) => {
+                if own {
+                    self.note_zone(url, &response);
+                }
+                response.extensions_mut().insert(self.sent.clone());
                 tracing::debug!(%method, url = shown, status = response.status().as_u16(), ms, "request");
                 Ok(response)
             }
@@ -152,34 +283,37 @@ impl Http {
         self.env.patience.stall
     }
 
-    async fn connect(&self) -> Result<Client, Error> {
-        // Another part of the program may have installed it already, which is as good.
-        drop(rustls::crypto::ring::default_provider().install_default());
+    /// Notes where the host has answered from. A proxy hides that, and counts as far away.
+    fn note_zone(&self, url: &Url, response: &Response) {
+        let zone = match response.remote_addr() {
+            Some(address) if !self.proxies.is_for(url) => Zone::of(address.ip()),
+            _ => Zone::of_url(url).unwrap_or(Zone::Public),
+        };
+        self.zone.fetch_max(zone as u8, Ordering::Relaxed);
+    }
+
+    async fn connect(&self, guard: Option<Guard>) -> Result<Client, Error> {
         let mut roots = Vec::new();
         for file in self.certificate_files().await {
             let text = tokio::fs::read(&file).await.map_err(|error| unreadable(&file, &error))?;
-            let read = Certificate::from_pem_bundle(&text).map_err(|error| unreadable(&file, &error))?;
-            if read.is_empty() {
-                return Err(unreadable(&file, &"no certificate in it"));
-            }
-            roots.extend(read);
+            roots.extend(tls::certificates(&text).map_err(|error| unreadable(&file, &error))?);
         }
-        let build = |roots: Vec<Certificate>, only: bool| {
-            let mut builder = Client::builder()
-                .user_agent(concat!("golden/", env!("CARGO_PKG_VERSION")))
-                .redirect(redirect::Policy::none())
-                .referer(false)
-                .connect_timeout(self.env.patience.connect)
-                .pool_idle_timeout(Duration::from_secs(20))
-                .no_proxy();
-            for proxy in self.proxies()? {
-                builder = builder.proxy(proxy);
-            }
-            builder = if only { builder.tls_certs_only(roots) } else { builder.tls_certs_merge(roots) };
-            builder.build().map_err(|error| Error::local(format!("no TLS: {}", deepest(&error))))
-        };
-        // A machine without any trust store (a scratch container) can still speak plain HTTP, and TLS with `ca`.
-        build(roots.clone(), false).or_else(|_| build(roots, true))
+        let config = tls::client(&roots).map_err(|error| Error::local(format!("no TLS: {error}")))?;
+        let mut builder = Client::builder()
+            .user_agent(concat!("golden/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(self.env.patience.connect)
+            .pool_idle_timeout(Duration::from_secs(20))
+            .tls_backend_preconfigured(config)
+            .no_proxy();
+        for proxy in self.proxies.made()? {
+            builder = builder.proxy(proxy);
+        }
+        if let Some(guard) = guard {
+            builder = builder.dns_resolver(guard);
+        }
+        builder.build().map_err(|error| Error::local(format!("no HTTP client: {}", deepest(&error))))
     }
 
     /// The extra roots: the endpoint's own, else those that Docker would take for the host.
@@ -199,22 +333,93 @@ impl Http {
         files.sort();
         files
     }
+}
 
-    fn proxies(&self) -> Result<Vec<Proxy>, Error> {
-        let mut exceptions = "localhost,127.0.0.0/8,::1".to_owned();
-        if let Some(list) = &self.env.no_proxy {
-            exceptions = format!("{exceptions},{list}");
-        }
+/// The zone that an answer came from; far away until there was one.
+fn zone_of(zone: &AtomicU8) -> Zone {
+    let known = [Zone::Loopback, Zone::LinkLocal, Zone::Private];
+    let number = zone.load(Ordering::Relaxed);
+    known.into_iter().find(|zone| *zone as u8 == number).unwrap_or(Zone::Public)
+}
+
+/// 0.0.0.0 and [::] reach this machine on Linux, and nothing is promised about them elsewhere.
+fn is_unspecified(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_unspecified(),
+        Some(url::Host::Ipv6(address)) => address.is_unspecified(),
+        _ => false,
+    }
+}
+
+/// Looks names up, and gives only addresses that the registry may lead to: the connection is made to one of these.
+struct Guard {
+    zone: Arc<AtomicU8>,
+    /// Names that the user configured.
+    proxies: Vec<String>,
+}
+
+impl reqwest::dns::Resolve for Guard {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let name = name.as_str().to_owned();
+        let from = if self.proxies.contains(&name) { None } else { Some(zone_of(&self.zone)) };
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed =
+                |address: &&SocketAddr| from.is_none_or(|from| from.may_lead_to(Zone::of(address.ip())));
+            let given: Vec<SocketAddr> = found.iter().filter(allowed).copied().collect();
+            if let (true, Some(first)) = (given.is_empty(), found.first()) {
+                let address = first.ip();
+                return Err(reach::Refused { name, address, zone: Zone::of(address) }.into());
+            }
+            Ok(Box::new(given.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}
+
+/// The proxies of the environment.
+struct Proxies {
+    http: Option<Secret<String>>,
+    https: Option<Secret<String>>,
+    exceptions: String,
+    matcher: Matcher,
+}
+
+impl Proxies {
+    fn new(env: &RegistryEnv) -> Self {
+        let (http, https) = (env.http_proxy.clone(), env.https_proxy.clone());
+        let own = "localhost,127.0.0.0/8,::1";
+        let exceptions = env.no_proxy.as_ref().map_or_else(|| own.to_owned(), |list| format!("{own},{list}"));
+        let text =
+            |proxy: &Option<Secret<String>>| proxy.as_ref().map(|p| p.expose().clone()).unwrap_or_default();
+        let matcher = Matcher::builder().http(text(&http)).https(text(&https)).no(exceptions.clone()).build();
+        Self { http, https, exceptions, matcher }
+    }
+
+    /// Whether a request goes through a proxy.
+    fn is_for(&self, url: &Url) -> bool {
+        url.as_str().parse::<hyper::Uri>().is_ok_and(|uri| self.matcher.intercept(&uri).is_some())
+    }
+
+    /// The names of the proxies' hosts.
+    fn hosts(&self) -> Vec<String> {
+        let host = |proxy: &Secret<String>| {
+            let text = proxy.expose();
+            let url = Url::parse(text).ok().filter(Url::has_host);
+            url.or_else(|| Url::parse(&format!("http://{text}")).ok())?.host_str().map(str::to_owned)
+        };
+        [&self.http, &self.https].into_iter().flatten().filter_map(host).collect()
+    }
+
+    fn made(&self) -> Result<Vec<Proxy>, Error> {
         let mut proxies = Vec::new();
-        for (name, address) in [("HTTP_PROXY", &self.env.http_proxy), ("HTTPS_PROXY", &self.env.https_proxy)]
-        {
+        for (name, address) in [("HTTP_PROXY", &self.http), ("HTTPS_PROXY", &self.https)] {
             let Some(address) = address else { continue };
             let made = match name {
                 "HTTP_PROXY" => Proxy::http(address.expose()),
                 _ => Proxy::https(address.expose()),
             };
             let proxy = made.map_err(|_| Error::local(format!("{name} is not an address")))?;
-            proxies.push(proxy.no_proxy(NoProxy::from_string(&exceptions)));
+            proxies.push(proxy.no_proxy(NoProxy::from_string(&self.exceptions)));
         }
         Ok(proxies)
     }
@@ -237,37 +442,15 @@ fn deepest(error: &(dyn StdError + 'static)) -> String {
     }
 }
 
-/// The TLS problem in a chain of errors.
-fn tls_problem<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
-    let mut last = error;
-    loop {
-        if let Some(found) = last.downcast_ref::<rustls::Error>() {
-            return Some(found);
-        }
-        let inner = last.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let inner = inner.map(|inner| -> &(dyn StdError + 'static) { inner });
-        last = inner.or_else(|| last.source())?;
-    }
-}
-
 /// Turns the client's error into ours: its text would hold the whole address, with what is secret in it.
 pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> Error {
-    use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
-    let (kind, message) = match tls_problem(error) {
+    use rustls::{AlertDescription as Alert, Error as Tls};
+    if let Some(refused) = tls::find::<reach::Refused>(error) {
+        return Error::new(Kind::Malformed, method.as_str(), shown, refused.to_string());
+    }
+    let (kind, message) = match tls::problem(error) {
         Some(Tls::InvalidMessage(_)) if error.is_connect() => {
             (Kind::PlainHttp, "the server does not speak TLS".to_owned())
-        }
-        Some(Tls::InvalidCertificate(bad)) => {
-            let why = match bad {
-                Bad::UnknownIssuer => "it is signed by an authority that is not trusted".to_owned(),
-                Bad::Expired | Bad::ExpiredContext { .. } => "it has expired".to_owned(),
-                Bad::NotValidYet | Bad::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
-                    "it is for another name".to_owned()
-                }
-                other => format!("{other:?}"),
-            };
-            (Kind::Tls, format!("the server's certificate is not accepted: {why}"))
         }
         // Bytes that became others on their way, after all was agreed on: seen here, or by the server.
         Some(
@@ -275,8 +458,8 @@ pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> E
             | Tls::InvalidMessage(_)
             | Tls::PeerSentOversizedRecord
             | Tls::AlertReceived(Alert::BadRecordMac | Alert::RecordOverflow)),
-        ) if !error.is_connect() => (Kind::Broken, format!("the connection broke: {other}")),
-        Some(other) => (Kind::Tls, format!("TLS failed: {other}")),
+        ) if !error.is_connect() => (Kind::Broken, format!("the connection broke: {}", tls::describe(other))),
+        Some(other) => (Kind::Tls, tls::describe(other)),
         None if error.is_timeout() && error.is_connect() => {
             (Kind::Connect, "no connection in time".to_owned())
         }

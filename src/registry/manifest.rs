@@ -238,7 +238,8 @@ impl Registry {
         actions: &str,
     ) -> Result<Call<'a>, Error> {
         let url = self.url(&format!("/v2/{repository}/manifests/{target}"))?;
-        Ok(Call::new(method, url, Need::repository(repository, actions)).header(ACCEPT, media::ACCEPT))
+        let need = Need::repository(repository, actions);
+        Ok(Call::new(method, url, need).header(ACCEPT, media::ACCEPT).may_leave())
     }
 }
 

@@ -17,8 +17,11 @@ mod http;
 pub mod inventory;
 mod list;
 mod manifest;
+mod reach;
 mod referrers;
 mod retry;
+mod scope;
+pub(crate) mod tls;
 mod token;
 mod upload;
 
@@ -37,6 +40,7 @@ pub use self::env::{Patience, RegistryEnv};
 pub use self::error::{Error, Kind};
 pub use self::inventory::Inventory;
 pub use self::manifest::Untag;
+pub use self::scope::LoginScope;
 
 /// How a registry is reached: from a `[[registry]]` table, or from a bare host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,15 +51,15 @@ pub struct Endpoint {
     pub ca: Option<PathBuf>,
     /// Plain HTTP is wanted although the host is not this machine.
     pub http: bool,
-    /// Whether `GOLDEN_REGISTRY_USER` and `GOLDEN_REGISTRY_PASSWORD` are meant for it (it is a destination).
-    pub destination: bool,
+    /// A login may be sent over plain HTTP although the host is not this machine.
+    pub clear_login: bool,
 }
 
 impl Endpoint {
-    /// A host with the defaults, not a destination.
+    /// A host with the defaults.
     #[must_use]
     pub const fn of(host: Host) -> Self {
-        Self { host, ca: None, http: false, destination: false }
+        Self { host, ca: None, http: false, clear_login: false }
     }
 }
 
@@ -173,7 +177,7 @@ impl Registries {
             Registry {
                 inner: Arc::new(Inner {
                     host: host.clone(),
-                    auth: auth::Auth::new(host.clone(), endpoint.destination, credentials),
+                    auth: auth::Auth::new(host.clone(), credentials),
                     http: http::Http::new(endpoint, shared.env.clone()),
                     env: shared.env.clone(),
                     limiter: tokio::sync::Semaphore::new(AT_ONCE),
@@ -187,8 +191,10 @@ impl Registries {
 
     /// The login for a host, for an engine that talks to it on its own.
     pub async fn credential(&self, host: &Host) -> Result<Option<Credential>, Error> {
-        let login = self.shared.credentials.find(host, None, self.endpoint(host).destination).await?;
-        Ok(login.map(|login| login.credential))
+        match self.shared.credentials.find(host, None).await? {
+            credentials::Lookup::Found(login) => Ok(Some(login.credential)),
+            credentials::Lookup::Absent(_) => Ok(None),
+        }
     }
 
     fn endpoint(&self, host: &Host) -> Endpoint {

@@ -14,7 +14,7 @@ use super::auth::{Bearer, basic_header};
 use super::body::Payload;
 use super::credentials::Credential;
 use super::error::{Error, Kind};
-use super::exchange::read_some;
+use super::exchange::{masked_body, read_some};
 use super::http::Http;
 use super::retry::{Attempts, retry_after};
 use crate::secret::{Secret, redact_url};
@@ -115,7 +115,7 @@ async fn request(
             }
             Ok(response) => {
                 let (status, after) = (response.status().as_u16(), retry_after(response.headers()));
-                let body = read_some(response, ANSWER).await;
+                let body = masked_body(response, ANSWER).await;
                 let mut error = Error::answered(method.as_str(), &shown, status, &body);
                 if matches!(status, 300..=399) {
                     error.message = String::from("redirected; a login is not sent along a redirect");

@@ -56,6 +56,7 @@ fn publish_read_delete_at(
             "[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"{namespace}\"\n{table}"
         ))
         .image("app", &image("1.2.3"))
+        .env("GOLDEN_REGISTRY_HOST", host)
         .env("GOLDEN_REGISTRY_USER", login.0)
         .env("GOLDEN_REGISTRY_PASSWORD", login.1);
     std::fs::copy(services::tls_ca(), golden.path().join("ca.crt")).unwrap();

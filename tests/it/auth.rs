@@ -71,6 +71,121 @@ fn a_wrong_password_is_told_once() {
     silent(&run);
 }
 
+/// Accounts get locked after a few wrong passwords: whatever a command reads and writes, it sends one once.
+#[test]
+fn a_wrong_password_is_sent_once() {
+    for bearer in [false, true] {
+        for command in [
+            "plan",
+            "build --push --engine embedded",
+            "verify",
+            "ls HOST/golden/one",
+            "inspect HOST/golden/one:1.0.0",
+            "delete HOST/golden/one:1.0.0 --all-tags --yes",
+            "prune HOST/golden/one --keep 1 --yes",
+            "promote HOST/golden/one:1.0.0 HOST/golden/two",
+        ] {
+            let Bearer { registry, tokens } = with_token_server(Answer::new(401, "who are you?"));
+            let registry = if bearer { registry } else { with_basic() };
+            registry.image("golden/one", "1", &["1.0.0", "1.0", "1", "latest"]);
+            let host = registry.host();
+            let image = |name: &str| {
+                let base = format!("{host}/golden/{name}-base:1.0.0");
+                format!("[image]\nname = \"{name}\"\nversion = \"1.0.1\"\nbase = \"{base}\"\n")
+            };
+            let golden = Golden::new()
+                .workspace(&format!(
+                    "[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"golden\"\n"
+                ))
+                .image("one", &image("one"))
+                .image("two", &image("two"))
+                .image("three", &image("three"))
+                .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+                .env("GOLDEN_REGISTRY_HOST", &host)
+                .env("GOLDEN_REGISTRY_USER", "ann")
+                .env("GOLDEN_REGISTRY_PASSWORD", "tok3n");
+            let arguments = command.replace("HOST", &host);
+            let run = golden.run(&arguments.split(' ').collect::<Vec<_>>()).exit(1);
+            let requests = [registry.server.seen(), tokens.seen()].concat();
+            let carries = |seen: &&Seen| seen.header("authorization") == Some(&basic("ann", "tok3n"));
+            assert_eq!(requests.iter().filter(carries).count(), 1, "{command}: {}", run.stderr);
+            let expected = format!("{host} rejected user `ann` (from GOLDEN_REGISTRY_USER)");
+            assert!(run.stderr.contains(&expected), "{command}: {}", run.stderr);
+            silent(&run);
+        }
+    }
+}
+
+/// Some registries count the uses of a token. Requests that run at the same time must not take it from each other.
+#[test]
+fn a_token_that_serves_one_request_is_enough() {
+    let Bearer { registry, tokens } = with_bearer(1);
+    let host = registry.host();
+    let golden = Golden::new()
+        .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n"))
+        .image("one", "[image]\nname = \"app\"\nversion = \"1.2.4\"\nbase = \"scratch\"\n[[files]]\ncontent = \"x\"\ntarget = \"/x\"\n")
+        .image("two", "[image]\nname = \"app\"\nversion = \"1.2.4\"\nvariant = \"two\"\nbase = \"scratch\"\n")
+        .env("GOLDEN_REGISTRY_HOST", &host)
+        .env("GOLDEN_REGISTRY_USER", "robot")
+        .env("GOLDEN_REGISTRY_PASSWORD", SECRET);
+    golden.run(&["build", "--push", "--engine", "embedded"]).exit(0);
+    silent(&golden.run(&["-vv", "verify"]).exit(0));
+    let inspect = format!("{host}/app:1.2.4");
+    golden.run(&["inspect", &inspect]).exit(0);
+    golden.run(&["delete", &format!("{inspect}-two"), "--all-tags", "--yes"]).exit(0);
+    assert!(tokens.seen().len() > 20, "{}", tokens.seen().len());
+}
+
+/// A variable that was filled with `$(cat FILE)` or `echo` ends in a line break.
+#[test]
+fn a_password_may_end_in_a_line_break() {
+    for end in ["\n", "\r\n"] {
+        let registry = with_basic();
+        let golden = Golden::new()
+            .env("GOLDEN_REGISTRY_USER", &format!("robot{end}"))
+            .env("GOLDEN_REGISTRY_PASSWORD", &format!("{SECRET}{end}"));
+        golden.run(&["ls", &registry.host()]).exit(0);
+    }
+}
+
+#[test]
+fn half_a_login_is_reported() {
+    let registry = with_basic();
+    for (set, missing) in [
+        ("GOLDEN_REGISTRY_USER", "GOLDEN_REGISTRY_PASSWORD"),
+        ("GOLDEN_REGISTRY_PASSWORD", "GOLDEN_REGISTRY_USER"),
+    ] {
+        let run = Golden::new().env(set, "tok3n").env(missing, "").run(&["ls", &registry.host()]).exit(1);
+        assert!(run.stderr.contains(&format!("{set} is set, {missing} is not")), "{}", run.stderr);
+        silent(&run);
+    }
+}
+
+/// Some servers repeat the request in their error.
+#[test]
+fn a_login_that_the_registry_repeats_is_not_shown() {
+    for secret in [SECRET, "tok3n"] {
+        let repeat = |seen: &Seen| {
+            let sent = seen.header("authorization")?;
+            let plain = STANDARD.decode(sent.split(' ').nth(1)?).unwrap_or_default();
+            let plain = String::from_utf8_lossy(&plain).into_owned();
+            let body = serde_json::json!({"errors": [{"code": "DENIED", "message": format!("{sent} {plain}"), "detail": {"Authorization": [sent]}}]});
+            Some(Answer::new(403, body.to_string()))
+        };
+        let authorization = Some((basic("robot", secret), "Basic realm=\"r\"".to_owned()));
+        let instead: Option<crate::support::registry::Instead> = Some(Arc::new(repeat));
+        let registry = FakeRegistry::start(Behaviour { authorization, instead, ..Behaviour::default() });
+        let golden =
+            Golden::new().env("GOLDEN_REGISTRY_USER", "robot").env("GOLDEN_REGISTRY_PASSWORD", secret);
+        for format in ["text", "json"] {
+            let run = golden.run(&["-vv", "--format", format, "ls", &registry.host()]).exit(1);
+            assert!(run.stderr.contains("403 DENIED") && run.stderr.contains("***"), "{}", run.stderr);
+            let encoded = STANDARD.encode(format!("robot:{secret}"));
+            assert!(!run.stderr.contains(secret) && !run.stderr.contains(&encoded), "{}", run.stderr);
+        }
+    }
+}
+
 #[test]
 fn a_helper_is_asked() {
     let registry = with_basic();
@@ -190,11 +305,12 @@ fn an_identity_token_is_exchanged_by_post() {
 
 #[test]
 fn a_login_does_not_follow_a_redirect() {
-    let elsewhere = Server::start(handler(|_| Answer::new(200, r#"{"repositories":["x"]}"#)));
-    let target = format!("http://{}/list?sig=tok3n", elsewhere.host());
-    let instead = move |seen: &crate::support::server::Seen| {
-        let asked = seen.header("authorization").is_some() && seen.path.starts_with("/v2/_catalog");
-        asked.then(|| Answer::new(307, "").header("location", &target))
+    let content = FakeRegistry::start(Behaviour::default());
+    content.image("app", "a", &["1.2.3"]);
+    let target = format!("http://{}", content.host());
+    let instead = move |seen: &Seen| {
+        let asked = seen.header("authorization").is_some() && seen.path.contains("/blobs/");
+        asked.then(|| Answer::new(307, "").header("location", format!("{target}{}?sig=tok3n", seen.path)))
     };
     let authorization = Some((basic("robot", SECRET), "Basic realm=\"r\"".to_owned()));
     let registry = FakeRegistry::start(Behaviour {
@@ -202,12 +318,11 @@ fn a_login_does_not_follow_a_redirect() {
         instead: Some(Arc::new(instead)),
         ..Behaviour::default()
     });
+    registry.image("app", "a", &["1.2.3"]);
     let golden = Golden::new().env("GOLDEN_REGISTRY_USER", "robot").env("GOLDEN_REGISTRY_PASSWORD", SECRET);
-    let run = golden.run(&["-vv", "ls", &registry.host()]).exit(0);
-    assert_eq!(run.stdout, "x\n");
-    silent(&run);
-    assert_eq!(elsewhere.seen().len(), 1);
-    assert!(elsewhere.seen()[0].header("authorization").is_none());
+    silent(&golden.run(&["-vv", "inspect", &format!("{}/app:1.2.3", registry.host())]).exit(0));
+    assert!(!content.server.seen().is_empty());
+    assert!(content.server.seen().iter().all(|seen| seen.header("authorization").is_none()));
 }
 
 #[test]
@@ -303,8 +418,39 @@ fn plain_http_elsewhere_is_refused_unless_it_is_wanted() {
         );
         assert!(registry.server.seen().is_empty());
         let text = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nhttp = true\n");
-        assert_eq!(golden().workspace(&text).run(&["ls", &host]).exit(0).stdout, "app\n");
+        // A file of the workspace does not decide that a login travels in clear text.
+        let run = golden().workspace(&text).run(&["ls", &host]).exit(1);
+        let expected = format!("the login for {host} was not used: it is not sent in clear text");
+        assert!(run.stderr.contains(&expected), "{}", run.stderr);
+        assert!(run.stderr.contains(&format!("--insecure-registry {host}")), "{}", run.stderr);
+        assert!(registry.server.seen().iter().all(|seen| seen.header("authorization").is_none()));
+        for golden in [golden().workspace(&text), golden()] {
+            let run = golden.run(&["ls", &host, "--insecure-registry", &host]).exit(0);
+            assert_eq!(run.stdout, "app\n");
+        }
     }
+}
+
+/// The login of a file is no more sent in clear text than that of the variables, nor to a token server at plain HTTP.
+#[test]
+fn no_login_is_sent_in_clear_text() {
+    let tokens = Server::at("0.0.0.0", 0, None, handler(|_| Answer::new(200, r#"{"token":"anonymous"}"#)));
+    let bearer = format!("Bearer realm=\"http://{}/token\",service=\"s\"", tokens.host());
+    for challenge in ["Basic realm=\"r\"", &bearer] {
+        let authorization = Some((basic("robot", SECRET), challenge.to_owned()));
+        let registry = FakeRegistry::at("0.0.0.0", Behaviour { authorization, ..Behaviour::default() }, None);
+        let host = registry.host();
+        let auth = STANDARD.encode(format!("robot:{SECRET}"));
+        let golden = Golden::new()
+            .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nhttp = true\n"))
+            .file(".docker/config.json", format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}"}}}}}}"#));
+        let run = golden.run(&["ls", &host]).exit(1);
+        assert!(run.stderr.contains("it is not sent in clear text"), "{}", run.stderr);
+        let requests = [registry.server.seen(), tokens.seen()].concat();
+        let login = |seen: &Seen| seen.header("authorization").is_some_and(|sent| sent.starts_with("Basic"));
+        assert!(!requests.iter().any(login));
+    }
+    assert!(!tokens.seen().is_empty());
 }
 
 /// A token as distribution wants it: a JWT, signed by the key whose certificate the registry trusts.

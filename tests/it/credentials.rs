@@ -113,10 +113,18 @@ fn a_helper_that_knows_nothing_is_no_error() {
 }
 
 #[test]
-fn a_helper_that_fails_is_named_and_its_words_are_not_shown() {
+fn a_helper_that_fails_is_named_and_says_why_itself() {
     let registry = with_basic();
     for (script, words) in [
-        (format!("echo 'tok3n is locked: {SECRET}' >&2; exit 2"), "it failed (exit status: 2)"),
+        (
+            "echo 'the keychain is locked: run unlock' >&2; exit 2".to_owned(),
+            "the keychain is locked: run unlock",
+        ),
+        (
+            "printf 'expired SSO session\\033[2J\\nrun aws sso login'; exit 1".to_owned(),
+            "expired SSO session",
+        ),
+        ("exit 2".to_owned(), "it failed (exit status: 2)"),
         (format!("echo 'no json, {SECRET}'"), "its answer is not JSON"),
         ("exec sleep 60".to_owned(), "no answer in 1 s"),
     ] {
@@ -230,9 +238,9 @@ fn a_real_registry_takes_the_login_of_a_file_and_of_a_store() {
     assert!(run.stderr.contains("401 UNAUTHORIZED") && run.stderr.contains("docker login"), "{}", run.stderr);
 }
 
-/// A refused login is told with where it was found, and with the registry that it is for, not its token server.
+/// A rejected login is reported with its user and source, and with the registry that it is for, not its token server.
 #[test]
-fn a_refused_login_is_told_with_its_source() {
+fn a_rejected_login_is_reported_with_its_user_and_source() {
     let Bearer { registry, tokens } = with_token_server(Answer::new(401, "who are you?"));
     for (host, at) in [(with_basic().host(), "/v2/"), (registry.host(), &format!("{}/token", tokens.host()))]
     {
@@ -245,10 +253,13 @@ fn a_refused_login_is_told_with_its_source() {
             "printf '{\"Username\":\"robot\",\"Secret\":\"tok3n\"}'",
         );
         for (golden, whose) in [
-            (variables.env("GOLDEN_REGISTRY_PASSWORD", "tok3n"), "(the login is from GOLDEN_REGISTRY_USER)"),
+            (
+                variables.env("GOLDEN_REGISTRY_PASSWORD", "tok3n"),
+                "rejected user `robot` (from GOLDEN_REGISTRY_USER)",
+            ),
             (Golden::new().file(".docker/config.json", config), "/.docker/config.json)"),
-            (helper, "(the login is from `docker-credential-wrong`, which "),
-            (Golden::new(), "(no credential is known)"),
+            (helper, "rejected user `robot` (from `docker-credential-wrong`, which "),
+            (Golden::new(), "no credential is known"),
         ] {
             let run = list(&golden, &host).exit(1);
             let words = [at, "401", whose, &format!("`docker login {host}`")];

@@ -1,4 +1,4 @@
-//! The login of the GOLDEN_ variables reaches the registry that was chosen as the destination, and nobody else.
+//! The login of the GOLDEN_ variables reaches the registries that the user names for it, and no other.
 
 use std::sync::Arc;
 
@@ -120,8 +120,15 @@ fn the_chosen_one_gets_it_however_it_was_chosen() {
     run(&golden, &format!("{} --registry mirror", inspect(&mirror)), "").exit(0);
     run(&golden, &format!("{} --registry mirror", inspect(&team)), "").exit(1);
     run(&golden, &format!("{} --all-registries", inspect(&mirror)), "").exit(0);
-    run(&golden, "verify --registry mirror app", "").exit(5);
-    run(&golden, "rollback app --to 1.2.2 --yes", "").exit(0);
+    // A host that only golden.toml names gets it when the user lists it.
+    for (command, host, code) in
+        [("verify --registry mirror app", &mirror, 5), ("rollback app --to 1.2.2 --yes", &team, 0)]
+    {
+        run(&golden, command, "").exit(1);
+        let listed = workspace(&team.host(), &mirror.host());
+        let listed = listed.env("GOLDEN_REGISTRY_HOST", &format!("registry.example.com, {}", host.host()));
+        run(&listed, command, "").exit(code);
+    }
     let elsewhere = Golden::new().env("GOLDEN_REGISTRY_USER", USER).env("GOLDEN_REGISTRY_PASSWORD", PASSWORD);
     run(&elsewhere, &inspect(&mirror), "").exit(0);
     let elsewhere = elsewhere.env("GOLDEN_REGISTRY", &team.host());
@@ -129,6 +136,71 @@ fn the_chosen_one_gets_it_however_it_was_chosen() {
     let delete = format!("delete {}/golden/app:1.2.2 --all-tags --yes", mirror.host());
     run(&elsewhere, &delete, "").exit(1);
     assert_eq!(mirror.tags("golden/app").len(), 4);
+}
+
+/// A pull request that changes golden.toml must not receive the login of the CI job that checks it.
+#[test]
+fn a_host_that_only_a_workspace_file_names_never_sees_it() {
+    for command in COMMANDS.iter().filter(|command| !command.contains("{mirror}")) {
+        for (variable, value) in
+            [("GOLDEN_REGISTRY_HOST", "registry.example.com"), ("GOLDEN_REGISTRY", "team")]
+        {
+            let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
+            let golden = workspace(&team.host(), &mirror.host()).env(variable, value);
+            let run = run(&golden, command, "");
+            saw_no_login(&team.server.seen(), &format!("{command}, {variable}={value}"));
+            saw_no_login(&mirror.server.seen(), &format!("{command}, {variable}={value}"));
+            assert!(run.code != 0 || *command == "graph" || *command == "build", "{command}: {}", run.stdout);
+        }
+    }
+}
+
+/// A `[[registry]]` may be called like the host that the user means.
+#[test]
+fn the_name_of_a_registry_is_no_host() {
+    let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
+    let golden = workspace(&team.host(), &mirror.host())
+        .workspace(&format!("[[registry]]\nname = \"registry.example.com\"\nhost = \"{}\"\n", team.host()));
+    run(&golden, "verify app --registry registry.example.com", "").exit(1);
+    saw_no_login(&team.server.seen(), "a registry with the name of a host");
+}
+
+#[test]
+fn a_login_that_is_not_used_says_for_whom_it_is_and_what_to_type() {
+    let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
+    let (host, other) = (team.host(), mirror.host());
+    for (variable, command, why, help) in [
+        (
+            ("GOLDEN_REGISTRY", ""),
+            "verify app".to_owned(),
+            "only a file of the workspace names this registry".to_owned(),
+            format!("set GOLDEN_REGISTRY_HOST={host}, add `--registry {host}`, or run `docker login {host}`"),
+        ),
+        (
+            ("GOLDEN_REGISTRY", ""),
+            format!("ls {other}"),
+            format!("it is for {host}, the default registry"),
+            format!("add `--registry {other}`, or run `docker login {other}`"),
+        ),
+        (
+            ("GOLDEN_REGISTRY_HOST", &*host),
+            format!("ls {other}"),
+            format!("it is for {host} (GOLDEN_REGISTRY_HOST)"),
+            format!("add {other} to GOLDEN_REGISTRY_HOST, or run `docker login {other}`"),
+        ),
+    ] {
+        let golden = workspace(&host, &other).env(variable.0, variable.1);
+        let run = run(&golden, &command, "").exit(1);
+        let why = format!("GOLDEN_REGISTRY_USER was not used: {why}");
+        assert!(run.stderr.contains(&why) && run.stderr.contains(&help), "{why}\n{help}\n{}", run.stderr);
+    }
+    let golden = Golden::new().env("GOLDEN_REGISTRY_HOST", "https://registry.example.com");
+    let run = run(&golden, "ls registry.example.com", "").exit(2);
+    assert!(
+        run.stderr.contains("GOLDEN_REGISTRY_HOST: `https://registry.example.com` is not a host"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -189,14 +261,15 @@ fn it_does_not_follow_a_redirect_nor_an_upload_elsewhere() {
         ..Behaviour::default()
     });
     team.image("golden/app", "a", &["1.2.2"]);
-    let golden = workspace(&team.host(), "mirror.example.com");
+    let golden = workspace(&team.host(), "mirror.example.com").env("GOLDEN_REGISTRY_HOST", &team.host());
     run(&golden, &format!("inspect {}/golden/app:1.2.2", team.host()), "").exit(1);
     let source = FakeRegistry::start(Behaviour::default());
     source.image("app", "other", &["1.2.3"]);
     let promoted = format!("promote {}/app:1.2.3 {}/golden/app", source.host(), team.host());
-    run(&golden, &promoted, "").exit(1);
+    let run = run(&golden, &promoted, "").exit(1);
+    assert!(run.stderr.contains("PUT is not sent to another host"), "{}", run.stderr);
     let methods: Vec<String> = elsewhere.seen().iter().map(|seen| seen.method.clone()).collect();
-    assert!(methods.contains(&"GET".to_owned()) && methods.contains(&"PUT".to_owned()), "{methods:?}");
+    assert_eq!(methods, ["GET"], "an upload does not go to another host");
     saw_no_login(&elsewhere.seen(), "elsewhere");
 }
 

@@ -9,6 +9,7 @@ mod images;
 mod render;
 mod auth;
 mod logins;
+mod reach;
 mod several;
 mod credentials;
 mod proxies;

@@ -35,6 +35,7 @@ impl Silent {
             .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"{name}\"\n"))
             .env("SOURCE_DATE_EPOCH", "0")
             .env("DOCKER_HOST", services::docker_host())
+            .env("GOLDEN_REGISTRY_HOST", host)
             .env("GOLDEN_REGISTRY_USER", user)
             .env("GOLDEN_REGISTRY_PASSWORD", password);
         let silent = Self { golden, host: host.to_owned(), name, secrets };

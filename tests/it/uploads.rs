@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use golden::oci::{Bytes, Descriptor, media};
 use golden::reference::{Host, RepositoryPath};
-use golden::registry::{Endpoint, Registries, Registry, RegistryEnv, Upload};
+use golden::registry::{LoginScope, Registries, Registry, RegistryEnv, Upload};
 
 use crate::auth::{Bearer, SECRET, with_bearer};
 use crate::support::proxy::{Fault, fault_proxy};
@@ -24,8 +24,8 @@ fn client(host: &str) -> Registry {
     let mut env = RegistryEnv::from_vars(&BTreeMap::from(vars));
     env.patience.pause = std::time::Duration::from_millis(20);
     let host: Host = host.parse().unwrap();
-    let endpoint = Endpoint { destination: true, ..Endpoint::of(host.clone()) };
-    Registries::new(vec![endpoint], env).at(&host)
+    env.scope = LoginScope::of([host.clone()]);
+    Registries::new(Vec::new(), env).at(&host)
 }
 
 fn path(text: &str) -> RepositoryPath {

@@ -4,17 +4,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::super::Error;
+use crate::registry::tls::{Verifier, certificates};
 
 /// How TLS is spoken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,13 +51,9 @@ impl Client {
             (false, _) => Arc::new(Anyone(Arc::clone(&provider))),
             (true, None) => return Err(wrong("ca.pem is missing, so that no engine can be trusted".into())),
             (true, Some(pem)) => {
-                let mut roots = RootCertStore::empty();
-                roots.add_parsable_certificates(
-                    certificates(&pem).map_err(|e| wrong(format!("ca.pem: {e}")))?,
-                );
-                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-                    .build()
-                    .map_err(|error| wrong(format!("ca.pem: {error}")))?
+                let roots = certificates(&pem).map_err(|error| wrong(format!("ca.pem: {error}")))?;
+                let verifier = Verifier::new(&roots, Arc::clone(&provider));
+                Arc::new(verifier.map_err(|error| wrong(format!("ca.pem: {error}")))?)
             }
         };
         let builder = ClientConfig::builder_with_provider(provider)
@@ -96,15 +92,6 @@ impl Client {
     ) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
-    }
-}
-
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match found {
-        Ok(list) if list.is_empty() => Err("no certificate in it".to_owned()),
-        Ok(list) => Ok(list),
-        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -23,19 +23,34 @@ pub(super) struct AuthFile {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Shape {
-    auths: BTreeMap<String, Entry>,
-    cred_helpers: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_null")]
+    auths: BTreeMap<String, Option<Entry>>,
+    #[serde(deserialize_with = "or_null")]
+    cred_helpers: BTreeMap<String, Option<String>>,
+    #[serde(deserialize_with = "or_null")]
     creds_store: String,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Entry {
+    #[serde(deserialize_with = "or_null")]
     auth: String,
+    #[serde(deserialize_with = "or_null")]
     username: String,
+    #[serde(deserialize_with = "or_null")]
     password: String,
+    #[serde(deserialize_with = "or_null")]
     identitytoken: String,
+    #[serde(deserialize_with = "or_null")]
     registrytoken: String,
+}
+
+/// `null` is what Go programs write for an empty map.
+fn or_null<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// What a file says about a host.
@@ -45,6 +60,8 @@ pub(super) enum Found {
     Credential(Credential),
     /// Who knows it, and what to ask.
     Helper { name: String, server: String },
+    /// A user without a password.
+    NoPassword { key: String, user: String },
     /// Nothing.
     Nothing,
 }
@@ -68,28 +85,34 @@ impl AuthFile {
     /// credHelpers, then auths, then credsStore.
     pub(super) fn find(&self, host: &Host, repository: Option<&RepositoryPath>) -> Result<Found, Error> {
         let server = if host.is_hub() { HUB.to_owned() } else { host.to_string() };
-        if let Some((_, name)) = best(&self.shape.cred_helpers, host, None) {
+        let helper = best(&self.shape.cred_helpers, host, None);
+        if let Some((_, name)) = helper.filter(|(_, name)| !name.is_empty()) {
             return Ok(Found::Helper { name: name.clone(), server });
         }
-        if let Some((key, entry)) = best(&self.shape.auths, host, repository)
+        let entry = best(&self.shape.auths, host, repository);
+        if let Some((key, entry)) = entry
             && let Some(credential) = entry.credential(&self.name, key)?
         {
             return Ok(Found::Credential(credential));
         }
-        match self.shape.creds_store.as_str() {
-            "" => Ok(Found::Nothing),
-            name => Ok(Found::Helper { name: name.to_owned(), server }),
+        match (self.shape.creds_store.as_str(), entry) {
+            ("", Some((key, entry))) if !entry.username.is_empty() => {
+                Ok(Found::NoPassword { key: key.to_owned(), user: entry.username.clone() })
+            }
+            ("", _) => Ok(Found::Nothing),
+            (name, _) => Ok(Found::Helper { name: name.to_owned(), server }),
         }
     }
 }
 
 /// The entry for a host: the longest key that is the repository or a folder above it, else the host's own.
 fn best<'m, V>(
-    map: &'m BTreeMap<String, V>,
+    map: &'m BTreeMap<String, Option<V>>,
     host: &Host,
     repository: Option<&RepositoryPath>,
 ) -> Option<(&'m str, &'m V)> {
     let matching = map.iter().filter_map(|(key, value)| {
+        let value = value.as_ref()?;
         let (name, path) = split_key(key);
         if name.parse::<Host>().ok()? != *host {
             return None;
@@ -136,13 +159,13 @@ impl Entry {
     }
 }
 
-/// User and password; the padding may be missing, the password may hold colons and end in NULs that old clients added.
+/// User and password; the padding may be missing, the password may hold colons, and end in NULs that old clients added or in a line break.
 fn decode(auth: &str) -> Option<(String, String)> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let lenient = GeneralPurpose::new(&base64::alphabet::STANDARD, config);
     let text = String::from_utf8(lenient.decode(auth.trim()).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
-    Some((user.to_owned(), password.trim_end_matches('\0').to_owned()))
+    Some((user.to_owned(), password.trim_end_matches(['\0', '\r', '\n']).to_owned()))
 }
 
 #[cfg(test)]
@@ -186,6 +209,20 @@ mod tests {
                 login("u", "p"),
             ),
             ("", "h", "a", Found::Nothing),
+            (r#"{"auths":null,"credHelpers":null,"credsStore":null}"#, "h", "a", Found::Nothing),
+            (r#"{"auths":null,"credsStore":"s"}"#, "h", "a", helper("s", "h")),
+            (
+                r#"{"auths":{"h":null,"x":{"auth":null,"username":null}},"credHelpers":{"h":null}}"#,
+                "h",
+                "a",
+                Found::Nothing,
+            ),
+            (
+                r#"{"auths":{"h":{"username":"u"}}}"#,
+                "h",
+                "a",
+                Found::NoPassword { key: "h".to_owned(), user: "u".to_owned() },
+            ),
         ] {
             assert_eq!(find(json, host, repository), expected, "{json} {host} {repository}");
         }

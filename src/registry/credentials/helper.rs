@@ -43,11 +43,16 @@ pub(super) async fn get(
         error => failed(error.to_string()),
     })?;
     if !output.status.success() {
-        // Helpers print this to stdout. Their other words may hold secrets and are not shown.
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said).to_ascii_lowercase();
-        let nothing = said.contains("credentials not found") || said.contains("no credentials server url");
-        return if nothing { Ok(None) } else { Err(failed(format!("it failed ({})", output.status))) };
+        // Helpers print the reason to stdout; their programs, to stderr.
+        let said = [output.stdout, b"\n".to_vec(), output.stderr].concat();
+        let said = Error::line(&String::from_utf8_lossy(&said));
+        let words = said.to_ascii_lowercase();
+        let nothing = words.contains("credentials not found") || words.contains("no credentials server url");
+        return match said.as_str() {
+            _ if nothing => Ok(None),
+            "" => Err(failed(format!("it failed ({})", output.status))),
+            said => Err(failed(said.to_owned())),
+        };
     }
     let answer: Answer =
         serde_json::from_slice(&output.stdout).map_err(|_| failed("its answer is not JSON".to_owned()))?;

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use self::file::{AuthFile, Found};
 use super::env::RegistryEnv;
 use super::error::Error;
+use super::scope::Verdict;
 use crate::reference::{Host, RepositoryPath};
 use crate::secret::Secret;
 
@@ -38,6 +39,37 @@ pub(super) struct Login {
     pub(super) from: String,
 }
 
+impl Login {
+    /// Who was rejected, and where that login is written.
+    pub(super) fn rejected_by(&self, host: &Host) -> String {
+        let who = match &self.credential {
+            Credential::Password { user, .. } => format!("user `{user}`"),
+            Credential::IdentityToken(_) => "the identity token".to_owned(),
+            Credential::RegistryToken(_) => "the registry token".to_owned(),
+        };
+        format!("{host} rejected {who} (from {})", self.from)
+    }
+}
+
+/// Why a registry is sent no login.
+pub(super) struct Absent {
+    /// A sentence.
+    pub(super) why: String,
+    /// The next thing to type, if it is not the usual one.
+    pub(super) hint: Option<String>,
+}
+
+/// The result of looking for a login.
+pub(super) enum Lookup {
+    /// The login.
+    Found(Login),
+    /// None is sent.
+    Absent(Absent),
+}
+
+/// The variable with the user, as a source of a login.
+const VARIABLE: &str = "GOLDEN_REGISTRY_USER";
+
 /// All sources of logins of a run. Nothing is read before a registry asks.
 pub(super) struct Credentials {
     env: Arc<RegistryEnv>,
@@ -55,17 +87,59 @@ impl Credentials {
         Self { env, state: Mutex::default() }
     }
 
-    /// The login for a repository of `host`. The variables belong to destinations, and win over the files.
+    /// The login for a repository of `host`. The variables take precedence over the files where they apply.
     pub(super) async fn find(
         &self,
         host: &Host,
         repository: Option<&RepositoryPath>,
-        destination: bool,
-    ) -> Result<Option<Login>, Error> {
-        if let (true, Some(user), Some(password)) = (destination, &self.env.user, &self.env.password) {
-            let credential = Credential::Password { user: user.clone(), password: password.clone() };
-            return Ok(Some(Login { credential, from: "GOLDEN_REGISTRY_USER".to_owned() }));
+    ) -> Result<Lookup, Error> {
+        let absent = match self.of_variables(host) {
+            Lookup::Absent(absent) => absent,
+            found @ Lookup::Found(_) => return Ok(found),
+        };
+        match self.of_files(host, repository).await? {
+            (Some(login), _) => Ok(Lookup::Found(login)),
+            (None, Some(why)) => Ok(Lookup::Absent(Absent { why, hint: None })),
+            (None, None) => Ok(Lookup::Absent(absent)),
         }
+    }
+
+    /// The next thing to type when this login was rejected.
+    pub(super) fn hint(&self, login: &Login, host: &Host) -> Option<String> {
+        (login.from == VARIABLE).then(|| self.env.scope.verdict(host).hint(host))
+    }
+
+    fn of_variables(&self, host: &Host) -> Lookup {
+        let missing = |set: &str, missing: &str| {
+            let why = format!("{set} is set, {missing} is not");
+            let hint = format!("set {missing}, or run `docker login {host}`");
+            Lookup::Absent(Absent { why, hint: Some(hint) })
+        };
+        let password = "GOLDEN_REGISTRY_PASSWORD";
+        match (&self.env.user, &self.env.password, self.env.scope.verdict(host)) {
+            (Some(user), Some(password), Verdict::Allowed) => {
+                let credential = Credential::Password { user: user.clone(), password: password.clone() };
+                Lookup::Found(Login { credential, from: VARIABLE.to_owned() })
+            }
+            (Some(_), Some(_), verdict) => {
+                let why = format!("{VARIABLE} was not used: {verdict}");
+                Lookup::Absent(Absent { why, hint: Some(verdict.hint(host)) })
+            }
+            (Some(_), None, _) => missing(VARIABLE, password),
+            (None, Some(_), _) => missing(password, VARIABLE),
+            (None, None, _) => {
+                Lookup::Absent(Absent { why: "no credential is known".to_owned(), hint: None })
+            }
+        }
+    }
+
+    /// The login in the files, or a remark on why the entry there is none.
+    async fn of_files(
+        &self,
+        host: &Host,
+        repository: Option<&RepositoryPath>,
+    ) -> Result<(Option<Login>, Option<String>), Error> {
+        let mut remark = None;
         let mut state = self.state.lock().await;
         if state.files.is_none() {
             state.files = Some(self.read_files().await?);
@@ -74,7 +148,12 @@ impl Credentials {
         for file in files.iter().flatten() {
             let (helper, server) = match file.find(host, repository)? {
                 Found::Credential(credential) => {
-                    return Ok(Some(Login { credential, from: file.name().to_owned() }));
+                    return Ok((Some(Login { credential, from: file.name().to_owned() }), None));
+                }
+                Found::NoPassword { key, user } => {
+                    let name = file.name();
+                    remark = Some(format!("{name} has user `{user}` for {key}, and no password"));
+                    continue;
                 }
                 Found::Helper { name, server } => (name, server),
                 Found::Nothing => continue,
@@ -90,10 +169,10 @@ impl Credentials {
             };
             if let Some(credential) = credential {
                 let from = format!("`docker-credential-{helper}`, which {} names", file.name());
-                return Ok(Some(Login { credential, from }));
+                return Ok((Some(Login { credential, from }), None));
             }
         }
-        Ok(None)
+        Ok((None, remark))
     }
 
     async fn read_files(&self) -> Result<Vec<AuthFile>, Error> {

@@ -12,7 +12,7 @@ use golden::plan::{self, Plan, PlanOptions};
 use golden::platform::Platform;
 use golden::publish::{self, Job, Receipt};
 use golden::reference::{Digest, Repository, Tag, Target};
-use golden::registry::{Endpoint, Patience, Registries, RegistryEnv};
+use golden::registry::{Endpoint, LoginScope, Patience, Registries, RegistryEnv};
 use golden::render::{Recipe, Rendered};
 use golden::resolve::image::{Base, Config, Family, Packages, Provenance};
 use golden::resolve::{Destination, PinnedBase, ResolvedImage};
@@ -63,11 +63,9 @@ impl Publisher {
         env.patience = Patience { attempts, pause: short, longest_pause: short, ..env.patience };
         let destinations: Vec<Destination> =
             hosts.iter().map(|host| format!("{host}/golden").parse().unwrap()).collect();
-        let endpoint = |to: &Destination| Endpoint {
-            destination: true,
-            ca: ca.map(Path::to_owned),
-            ..Endpoint::of(to.host.clone())
-        };
+        env.scope = LoginScope::of(destinations.iter().map(|to| to.host.clone()));
+        let endpoint =
+            |to: &Destination| Endpoint { ca: ca.map(Path::to_owned), ..Endpoint::of(to.host.clone()) };
         let endpoints = destinations.iter().map(endpoint).collect();
         let folder = tempfile::tempdir().unwrap();
         Self { folder, registries: Registries::new(endpoints, env), destinations, force: false, docker: None }

@@ -1,0 +1,235 @@
+//! Which registries the login of `GOLDEN_REGISTRY_USER` and `GOLDEN_REGISTRY_PASSWORD` is sent to. Pure.
+//!
+//! A file of the workspace never decides that: a pull request could change it, and would receive the login.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::reference::Host;
+
+/// How the user says which registries the login is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoginScope {
+    /// The hosts in `GOLDEN_REGISTRY_HOST`, if it is set. They decide alone.
+    pub listed: Option<BTreeSet<Host>>,
+    /// The hosts that `--registry` or `GOLDEN_REGISTRY` names as hosts, if one of them is given.
+    pub selected: Option<BTreeSet<Host>>,
+    /// The destinations of the command, whatever names them.
+    pub destinations: BTreeSet<Host>,
+    /// The hosts of the references on the command line.
+    pub named: BTreeSet<Host>,
+    /// The reference on the command line that the command writes to, for a command that also reads from one.
+    pub target: Option<Host>,
+}
+
+/// The answer for one registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The login is sent.
+    Allowed,
+    /// `GOLDEN_REGISTRY_HOST` lists only these.
+    Listed(String),
+    /// `--registry` or `GOLDEN_REGISTRY` selects these.
+    Selected(String),
+    /// The command writes to this one.
+    Target(Host),
+    /// The workspace's default registry is another one.
+    Default(String),
+    /// The command line names several registries.
+    Several,
+    /// Only a file of the workspace names the registry.
+    Workspace,
+    /// Docker Hub is not guessed to be the team's registry.
+    Hub,
+}
+
+impl LoginScope {
+    /// The scope of a login that is for these hosts.
+    #[must_use]
+    pub fn of(hosts: impl IntoIterator<Item = Host>) -> Self {
+        Self { listed: Some(hosts.into_iter().collect()), ..Self::default() }
+    }
+
+    /// Whether the login is sent to `host`.
+    pub(super) fn verdict(&self, host: &Host) -> Verdict {
+        if let Some(listed) = &self.listed {
+            return if listed.contains(host) { Verdict::Allowed } else { Verdict::Listed(list(listed)) };
+        }
+        if let Some(selected) = &self.selected {
+            return match (selected.contains(host), self.destinations.contains(host)) {
+                (true, _) => Verdict::Allowed,
+                (false, true) if self.named.contains(host) => Verdict::Allowed,
+                (false, true) => Verdict::Workspace,
+                (false, false) => Verdict::Selected(list(&self.destinations)),
+            };
+        }
+        if let Some(target) = &self.target {
+            return match target {
+                target if target == host => Verdict::Allowed,
+                target => Verdict::Target(target.clone()),
+            };
+        }
+        let is_named = self.named.contains(host);
+        let is_several = self.named.iter().filter(|named| !named.is_hub()).count() > 1;
+        let is_destination = self.destinations.contains(host);
+        if !is_destination && !self.destinations.is_empty() {
+            return Verdict::Default(list(&self.destinations));
+        }
+        if !is_named {
+            return Verdict::Workspace;
+        }
+        if !is_destination && host.is_hub() {
+            return Verdict::Hub;
+        }
+        if !is_destination && is_several {
+            return Verdict::Several;
+        }
+        Verdict::Allowed
+    }
+}
+
+impl Verdict {
+    /// The next thing to type, so that the login, or another one, is used for `host`.
+    pub(super) fn hint(&self, host: &Host) -> String {
+        match self {
+            Self::Allowed => format!(
+                "run `docker login {host}`, or correct GOLDEN_REGISTRY_USER and GOLDEN_REGISTRY_PASSWORD"
+            ),
+            Self::Listed(_) => format!("add {host} to GOLDEN_REGISTRY_HOST, or run `docker login {host}`"),
+            Self::Workspace => format!(
+                "set GOLDEN_REGISTRY_HOST={host}, add `--registry {host}`, or run `docker login {host}`"
+            ),
+            _ => format!("add `--registry {host}`, or run `docker login {host}`"),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    /// Half a sentence that says why the login was not used.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allowed => f.write_str("it is for this registry"),
+            Self::Listed(hosts) if hosts.is_empty() => f.write_str("GOLDEN_REGISTRY_HOST lists no host"),
+            Self::Listed(hosts) => write!(f, "it is for {hosts} (GOLDEN_REGISTRY_HOST)"),
+            Self::Selected(hosts) => {
+                write!(f, "it is for {hosts}, which --registry or GOLDEN_REGISTRY selects")
+            }
+            Self::Target(host) => write!(f, "it is for {host}, the destination"),
+            Self::Default(hosts) => write!(f, "it is for {hosts}, the default registry"),
+            Self::Several => f.write_str("the command line names several registries"),
+            Self::Workspace => f.write_str("only a file of the workspace names this registry"),
+            Self::Hub => f.write_str("it is not assumed to be for Docker Hub"),
+        }
+    }
+}
+
+fn list(hosts: &BTreeSet<Host>) -> String {
+    hosts.iter().map(Host::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(text: &str) -> BTreeSet<Host> {
+        text.split_whitespace().map(|host| host.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_workspace_file_does_not_decide_where_the_login_goes() {
+        let default = LoginScope::default;
+        for (scope, host, expected) in [
+            (
+                LoginScope { destinations: hosts("team:1"), ..default() },
+                "team:1",
+                "only a file of the workspace names this registry",
+            ),
+            (
+                LoginScope { destinations: hosts("team:1"), ..default() },
+                "base:1",
+                "it is for team:1, the default registry",
+            ),
+            (
+                LoginScope { destinations: hosts("team:1"), named: hosts("team:1"), ..default() },
+                "team:1",
+                "yes",
+            ),
+            (
+                LoginScope { destinations: hosts("team:1"), named: hosts("x:1"), ..default() },
+                "x:1",
+                "it is for team:1, the default registry",
+            ),
+            (LoginScope { named: hosts("x:1"), ..default() }, "x:1", "yes"),
+            (
+                LoginScope { named: hosts("x:1"), ..default() },
+                "base:1",
+                "only a file of the workspace names this registry",
+            ),
+            (
+                LoginScope { named: hosts("x:1 y:1"), ..default() },
+                "x:1",
+                "the command line names several registries",
+            ),
+            (
+                LoginScope { named: hosts("docker.io"), ..default() },
+                "docker.io",
+                "it is not assumed to be for Docker Hub",
+            ),
+            (
+                LoginScope { selected: Some(hosts("team:1")), destinations: hosts("team:1"), ..default() },
+                "team:1",
+                "yes",
+            ),
+            (
+                LoginScope { selected: Some(hosts("")), destinations: hosts("evil:1"), ..default() },
+                "evil:1",
+                "only a file of the workspace names this registry",
+            ),
+            (
+                LoginScope {
+                    selected: Some(hosts("team:1")),
+                    destinations: hosts("team:1"),
+                    named: hosts("x:1"),
+                    ..default()
+                },
+                "x:1",
+                "it is for team:1, which --registry or GOLDEN_REGISTRY selects",
+            ),
+            (
+                LoginScope { listed: Some(hosts("team:1")), destinations: hosts("evil:1"), ..default() },
+                "team:1",
+                "yes",
+            ),
+            (
+                LoginScope { listed: Some(hosts("team:1")), selected: Some(hosts("evil:1")), ..default() },
+                "evil:1",
+                "it is for team:1 (GOLDEN_REGISTRY_HOST)",
+            ),
+            (
+                LoginScope {
+                    target: Some("to:1".parse().unwrap()),
+                    named: hosts("to:1"),
+                    destinations: hosts("team:1"),
+                    ..default()
+                },
+                "to:1",
+                "yes",
+            ),
+            (
+                LoginScope {
+                    target: Some("to:1".parse().unwrap()),
+                    destinations: hosts("team:1"),
+                    ..default()
+                },
+                "team:1",
+                "it is for to:1, the destination",
+            ),
+        ] {
+            let found = match scope.verdict(&host.parse().unwrap()) {
+                Verdict::Allowed => "yes".to_owned(),
+                refused => refused.to_string(),
+            };
+            assert_eq!(found, expected, "{scope:?} {host}");
+        }
+    }
+}
