@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Error;
 use super::files::Placed;
 use super::instruction::{Instruction, Piece};
-use crate::resolve::ResolvedImage;
+use crate::resolve::{ResolvedImage, packages};
 use crate::resolve::image::{Base, EnvValue, Family, Invocation, Packages};
 
 /// What a template may use. The names are documented at the top of each built-in template.
@@ -20,7 +20,7 @@ pub(super) struct Sections {
     env: String,
     add_certificates: String,
     certificates: Vec<String>,
-    packages: Packages,
+    packages: PackageLists,
     files: String,
     workdir: String,
     steps: String,
@@ -28,6 +28,17 @@ pub(super) struct Sections {
     late_env: String,
     config: String,
     restore_user: String,
+}
+
+/// The packages, as the family's package manager takes them.
+#[derive(Debug, Serialize)]
+struct PackageLists {
+    /// To install, with versions.
+    install: Vec<String>,
+    /// The names of those, without versions.
+    names: Vec<String>,
+    /// To remove.
+    remove: Vec<String>,
 }
 
 /// What a template may ask about the image.
@@ -77,7 +88,7 @@ impl Sections {
             env,
             add_certificates: add_certificates(image, scratch),
             certificates: super::files::certificate_paths(image),
-            packages: image.packages.clone(),
+            packages: package_lists(image),
             files: files(placed),
             workdir,
             steps: steps(image, root.is_some()),
@@ -128,6 +139,15 @@ fn facts(image: &ResolvedImage, scratch: bool) -> Facts {
         description: image.description.clone(),
         family: image.family.as_str(),
         scratch,
+    }
+}
+
+fn package_lists(image: &ResolvedImage) -> PackageLists {
+    let Packages { install, remove } = &image.packages;
+    PackageLists {
+        install: install.iter().map(|entry| packages::for_manager(entry, image.family)).collect(),
+        names: install.iter().map(|entry| packages::name(entry).to_owned()).collect(),
+        remove: remove.clone(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::draft::{Draft, FileWish, LayoutWish, Place, TrustWish, Wanted};
 use super::image::{Base, EnvValue, Family, Owner, Packages, Provenance, ResolvedImage, RunStep};
 use super::labels::{INPUTS, labels};
 use super::matrix::Row;
-use super::{family, target};
+use super::{family, packages, target};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::ImageSpec;
 use crate::spec::base::BaseSpec;
@@ -36,7 +36,8 @@ pub(super) fn draft(
         maker.error(&["labels", INPUTS], "labels.inputs", format!("golden alone sets `{INPUTS}`"));
     }
     let config = maker.config(spec.config);
-    let packages = maker.packages(spec.packages.install, spec.packages.remove);
+    let family = known_family(&image);
+    let packages = maker.packages(spec.packages.install, spec.packages.remove, family);
     let wishes: Vec<_> =
         spec.files.into_iter().enumerate().filter_map(|(n, file)| maker.file(n, file)).collect();
     let trust =
@@ -57,25 +58,12 @@ pub(super) fn draft(
     let (base, base_variant) = base(image.base.unwrap_or(BaseSpec::Scratch));
     let (labels, suppressed_labels) =
         labels(&spec.labels, name.as_str(), &version.to_string(), image.description.as_deref());
-    let told = match &base {
-        Base::Scratch | Base::Layout(_) => {
-            let named = layout.as_ref().and_then(|wish| wish.layout.name.as_ref()?.parse().ok());
-            named.and_then(|name| family::of(&name)).or(Some(Family::Static))
-        }
-        Base::Reference(reference) => family::of(reference),
-        Base::Requirement { repository, .. } => family::of(&crate::reference::Reference {
-            repository: repository.clone(),
-            tag: None,
-            digest: None,
-        }),
-        Base::Workspace { .. } => None,
-    };
     let mut platforms = image.platforms.unwrap_or_default();
     let mut seen = BTreeSet::new();
     platforms.retain(|platform| seen.insert(platform.clone()));
     Some(Draft {
         broken,
-        family: image.family.map(written_family).or(told),
+        family,
         template: image.template,
         base_variant,
         layout,
@@ -112,6 +100,25 @@ pub(super) fn draft(
             provenance: Provenance::default(),
         },
     })
+}
+
+/// The family that the spec names, or that the table of repository names gives the base. None when neither does.
+fn known_family(image: &ImageTable) -> Option<Family> {
+    let by_name = || match image.base.as_ref()? {
+        BaseSpec::Scratch => Some(Family::Static),
+        BaseSpec::Layout(layout) => {
+            let named = layout.name.as_ref().and_then(|name| name.parse().ok());
+            named.and_then(|name| family::of(&name)).or(Some(Family::Static))
+        }
+        BaseSpec::Reference(reference) => family::of(reference),
+        BaseSpec::Requirement { repository, .. } => family::of(&crate::reference::Reference {
+            repository: repository.clone(),
+            tag: None,
+            digest: None,
+        }),
+        BaseSpec::Workspace { .. } => None,
+    };
+    image.family.map(written_family).or_else(by_name)
 }
 
 const fn written_family(family: crate::spec::values::Family) -> Family {
@@ -254,17 +261,37 @@ impl Maker<'_, '_> {
         }
     }
 
-    fn packages(&mut self, install: Vec<String>, remove: Vec<String>) -> Packages {
-        for (key, list) in [("install", &install), ("remove", &remove)] {
-            for (n, package) in list.iter().enumerate() {
-                let odd = |c: char| c.is_whitespace() || c.is_control();
-                if package.is_empty() || package.starts_with('-') || package.contains(odd) {
-                    let message = format!("`{package}` is not the name of a package");
-                    self.error(&["packages", key, &n.to_string()], "spec.value", message);
-                }
+    /// Checks the names of packages. The family is None where only the base can tell it.
+    fn packages(&mut self, install: Vec<String>, remove: Vec<String>, family: Option<Family>) -> Packages {
+        for (key, list, check) in [
+            ("install", &install, packages::check_install as fn(&str, Option<Family>) -> _),
+            ("remove", &remove, packages::check_remove),
+        ] {
+            for (n, entry) in list.iter().enumerate() {
+                let Err(refusal) = check(entry, family) else { continue };
+                let diagnostic = Diagnostic::error("spec.value", refusal.to_string());
+                let diagnostic = refusal.help().into_iter().fold(diagnostic, Diagnostic::help);
+                self.report(&["packages", key, &n.to_string()], diagnostic);
+            }
+        }
+        for (n, removed) in remove.iter().enumerate() {
+            let same = |installed: &String| packages::are_same(installed, removed, family);
+            if let Some(m) = install.iter().position(same) {
+                self.contradiction(&install[m], m, n);
             }
         }
         Packages { install, remove }
+    }
+
+    /// Reports an entry of `install` that an entry of `remove` contradicts, with both places.
+    fn contradiction(&mut self, entry: &str, installed: usize, removed: usize) {
+        let message = format!("`{}` is to be installed and removed", packages::name(entry));
+        let places = [("remove", removed), ("install", installed)];
+        let spans = places.map(|(key, n)| self.span(&["packages", key, &n.to_string()]));
+        let [remove, install] = spans;
+        let diagnostic = self.files.at(Diagnostic::error("spec.packages", message), &remove, "removed here");
+        let diagnostic = self.files.at(diagnostic, &install, "installed here");
+        self.found.push(diagnostic.help("delete one of the two entries"));
     }
 
     fn trust(&mut self, number: usize, pattern: String) -> TrustWish {

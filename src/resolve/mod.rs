@@ -10,6 +10,7 @@ pub mod image;
 mod inherit;
 pub mod labels;
 mod matrix;
+pub mod packages;
 pub mod pin;
 pub mod select;
 mod strings;

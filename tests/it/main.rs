@@ -49,3 +49,4 @@ mod bad_bases;
 mod trust;
 mod compression;
 mod destinations;
+mod packages;

@@ -1,0 +1,161 @@
+//! A step that changes packages fails unless, at its end, every package is as the spec says. The rendered script runs
+//! here with package managers that only pretend.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use crate::support::workspace::Golden;
+
+/// The script of the step that changes the packages of an image.
+fn script(golden: &Golden) -> String {
+    let rendered = golden.run(&["render"]).exit(0).stdout;
+    let step = rendered.split("# packages\n").nth(1).unwrap();
+    let words = step.lines().next().unwrap().strip_prefix("RUN ").unwrap();
+    let words: Vec<String> = serde_json::from_str(words).unwrap();
+    words[2].clone()
+}
+
+/// A family's package manager, as scripts of the given names. Each sees the state in $STATE, one package a line.
+struct Machine {
+    family: &'static str,
+    tools: &'static [(&'static str, &'static str)],
+}
+
+const DEBIAN: Machine = Machine {
+    family: "debian",
+    tools: &[
+        ("apt-get", "case $* in\n*update*) echo \"$UPDATE\" >&2; exit ${UPDATE_EXIT:-0} ;;\n*install*) printf \"$INSTALLED\" >> $STATE ;;\n*purge*) printf \"$LEFT\" > $STATE ;;\nesac"),
+        ("dpkg-query", "case $* in *Provides*) sed 's/.*/installed, &,/' $STATE ;; *) for name; do :; done; grep -q \"^$name\\b\" $STATE && echo installed ;; esac"),
+    ],
+};
+
+const ALPINE: Machine = Machine {
+    family: "alpine",
+    tools: &[(
+        "apk",
+        "case $1 in\nadd) printf \"$INSTALLED\" >> $STATE; echo \"$UPDATE\" >&2; exit ${UPDATE_EXIT:-0} ;;\ndel) printf \"$LEFT\" > $STATE ;;\ninfo) grep -qx -- \"$3\" $STATE ;;\nesac",
+    )],
+};
+
+const RHEL: Machine = Machine {
+    family: "rhel",
+    tools: &[
+        ("dnf", "case $* in\n*install*) case $* in *skip_if_unavailable=False*) ;; *) exit 9 ;; esac; printf \"$INSTALLED\" >> $STATE; echo \"$UPDATE\" >&2; exit ${UPDATE_EXIT:-0} ;;\nremove*) printf \"$LEFT\" > $STATE ;;\nesac"),
+        ("rpm", "case $1 in -qa) grep -x -- \"$2\" $STATE || true ;; *) for name; do :; done; grep -qx -- \"$name\" $STATE ;; esac"),
+    ],
+};
+
+impl Machine {
+    /// Runs the step of an image with these packages; the exit code and stderr.
+    fn run(&self, packages: &str, variables: &[(&str, &str)]) -> (i32, String) {
+        let text = format!(
+            "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"base:1\"\nfamily = \"{}\"\n[packages]\n{packages}\n",
+            self.family
+        );
+        let golden = Golden::new().workspace("").image("a", &text);
+        let script = script(&golden);
+        let state = golden.write("state", "vim\nlibthing\n");
+        // The step removes caches, which on this machine are somebody's.
+        for (name, text) in self.tools.iter().chain(&[("rm", "")]) {
+            let path = golden.write(&format!("bin/{name}"), format!("#!/bin/sh\n{text}\n"));
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = format!("{}:/usr/bin:/bin", golden.path().join("bin").display());
+        let output = Command::new("/bin/sh")
+            .args(["-ec", &script])
+            .env_clear()
+            .env("PATH", path)
+            .env("STATE", state)
+            .env("INSTALLED", "tool\n")
+            .env("LEFT", "tool\n")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// Runs the step, which must fail with this as its last line.
+    #[track_caller]
+    fn fails(&self, packages: &str, variables: &[(&str, &str)], why: &str) {
+        let (code, told) = self.run(packages, variables);
+        assert_eq!((code, told.lines().last()), (1, Some(format!("golden: {why}").as_str())), "{told}");
+    }
+}
+
+const MACHINES: [Machine; 3] = [DEBIAN, ALPINE, RHEL];
+
+#[test]
+fn packages_that_are_as_the_spec_says_pass() {
+    for machine in MACHINES {
+        let (code, told) = machine.run("install = [\"tool\"]\nremove = [\"vim\", \"libthing\"]", &[]);
+        assert_eq!(code, 0, "{}: {told}", machine.family);
+    }
+    let virtual_package = [("INSTALLED", "postfix, mail-transport-agent, default-mta (= 1)\n")];
+    for name in ["mail-transport-agent", "default-mta"] {
+        assert_eq!(DEBIAN.run(&format!("install = [\"{name}\"]"), &virtual_package).0, 0, "{name}");
+    }
+    assert_eq!(RHEL.run("install = [\"tool-1.*\"]", &[("INSTALLED", "tool-1.2-3\n")]).0, 0);
+}
+
+#[test]
+fn an_index_that_cannot_be_read_fails_the_step() {
+    let no_network = "no network, or the server does not answer";
+    let no_index = "the server has no such index";
+    for (machine, told, cause) in [
+        (
+            &DEBIAN,
+            "W: Failed to fetch http://deb.example.com/dists/x/InRelease  Temporary failure resolving 'deb.example.com'",
+            no_network,
+        ),
+        (&DEBIAN, "E: The repository 'http://deb.example.com x Release' does not have a Release file.", no_index),
+    ] {
+        let code = if told.starts_with('E') { "100" } else { "0" };
+        let why = format!("apt-get update did not read every package index: {cause}: {told}");
+        machine.fails("install = [\"tool\"]", &[("UPDATE", told), ("UPDATE_EXIT", code)], &why);
+    }
+    for (told, cause) in [
+        ("WARNING: fetching https://apk.example.com/main: temporary error (try again later)", no_network),
+        ("WARNING: Ignoring https://apk.example.com/main: No such file or directory", no_index),
+    ] {
+        let why = format!("apk did not read every package index: {cause}: {told}");
+        ALPINE.fails("install = [\"tool\"]", &[("UPDATE", told)], &why);
+    }
+    for (told, code, cause) in [
+        ("Error: Failed to download metadata for repo 'x': Curl error (6): Couldn't resolve host name", "1", no_network),
+        ("Errors during downloading metadata for repository 'x': Status code: 404", "1", no_index),
+        ("Ignoring repositories: x", "0", "see above"),
+    ] {
+        let why = format!("dnf did not read every package index: {cause}");
+        RHEL.fails("install = [\"tool\"]", &[("UPDATE", told), ("UPDATE_EXIT", code)], &why);
+    }
+}
+
+#[test]
+fn a_package_that_is_missing_at_the_end_fails_the_step() {
+    for machine in MACHINES {
+        let why = "tools is not installed: no package has exactly this name";
+        machine.fails("install = [\"tools\"]", &[], why);
+        let why = "tool is not installed at the end: it was removed together with a package that it needs";
+        machine.fails("install = [\"tool\"]\nremove = [\"libthing\"]", &[("LEFT", "")], why);
+    }
+}
+
+#[test]
+fn a_package_that_is_not_removed_fails_the_step() {
+    for machine in MACHINES {
+        let why = "vi cannot be removed: no package of this name is installed";
+        machine.fails("remove = [\"vi\"]", &[], why);
+        let why = "vim is still installed: another package needs it";
+        machine.fails("remove = [\"vim\"]", &[("LEFT", "vim\n")], why);
+    }
+}
+
+#[test]
+fn a_contradiction_between_the_defaults_and_an_image_names_both_files() {
+    let golden = Golden::new()
+        .workspace("[defaults.packages]\ninstall = [\"curl=7.*\"]\n")
+        .image("a", "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"debian:12\"\n[packages]\nremove = [\"curl\"]\n");
+    let told = golden.run(&["check"]).exit(2).stderr;
+    assert!(told.contains("`curl` is to be installed and removed"), "{told}");
+    assert!(told.contains("a/image.toml:6:11") && told.contains("golden.toml:2:12"), "{told}");
+}
