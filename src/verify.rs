@@ -2,7 +2,7 @@
 //!
 //! What this is not: a judgement of the content. `audit` applies the policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
@@ -287,9 +287,10 @@ async fn lost_children(
     raw: &RawManifest,
 ) -> Result<Vec<Difference>, Error> {
     let Ok(Manifest::Index(index)) = raw.parse() else { return Ok(Vec::new()) };
-    let asked = stream::iter(&index.manifests).map(async |child| {
-        let found = registry.head_manifest(&repository.path, &Target::from(&child.digest)).await?;
-        Ok::<_, Error>(found.is_none().then(|| lost_child(&child.digest)))
+    let children: BTreeSet<&Digest> = index.manifests.iter().map(|child| &child.digest).collect();
+    let asked = stream::iter(children).map(async |child| {
+        let found = registry.head_manifest(&repository.path, &Target::from(child)).await?;
+        Ok::<_, Error>(found.is_none().then(|| lost_child(child)))
     });
     let lost: Vec<Option<Difference>> = asked.buffered(CONCURRENT).try_collect().await?;
     Ok(lost.into_iter().flatten().collect())
@@ -311,19 +312,11 @@ async fn deep_content(
     };
     let mut differences = Vec::new();
     let mut blobs: Vec<Descriptor> = Vec::new();
-    match parse(raw)? {
-        Manifest::Image(image) => blobs.extend(image.layers.into_iter().chain([image.config])),
-        Manifest::Index(index) => {
-            for child in index.manifests {
-                match registry.get_manifest(&repository.path, &Target::from(&child.digest)).await? {
-                    None => differences.push(lost_child(&child.digest)),
-                    Some(found) => {
-                        if let Manifest::Image(image) = parse(&found)? {
-                            blobs.extend(image.layers.into_iter().chain([image.config]));
-                        }
-                    }
-                }
-            }
+    let below = registry.below(&repository.path, raw, |_| true).await?;
+    differences.extend(below.missing.iter().map(lost_child));
+    for manifest in below.manifests.iter().chain([raw]) {
+        if let Manifest::Image(image) = parse(manifest)? {
+            blobs.extend(image.layers.into_iter().chain([image.config]));
         }
     }
     blobs.retain(|blob| blob.urls.is_empty());

@@ -8,7 +8,6 @@ use serde::Serialize;
 use crate::event::Events;
 use crate::oci::{Descriptor, Manifest, RawManifest};
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
-use crate::registry::inventory::children;
 use crate::registry::{self, Inventory, Registry, RemoteBlob, Upload};
 use crate::tags::{Action, Existing, Level, Move, Role, Standing, TagRules, Variant, decide, fan_out};
 
@@ -168,26 +167,14 @@ fn rules(version: &semver::Version, wanted: &[Tag], variant: Option<&Variant>) -
 /// Copies a manifest with all that it needs, by digest: blobs first, then the images of an index, then itself.
 pub async fn copy(from: &End, to: &End, raw: &RawManifest, events: &Events) -> Result<Copied, Error> {
     let mut copied = Copied::default();
-    let mut manifests = vec![raw.clone()];
-    let mut next = 0;
-    while let Some(parent) = manifests.get(next).cloned() {
-        next += 1;
-        for child in children(&parent) {
-            let target = Target::from(&child.digest);
-            let found = from.registry.get_manifest(&from.repository.path, &target).await?;
-            let missing = || {
-                Error::Missing(Reference {
-                    repository: from.repository.clone(),
-                    tag: None,
-                    digest: Some(child.digest.clone()),
-                })
-            };
-            manifests.push(found.ok_or_else(missing)?);
-        }
+    let below = from.registry.below(&from.repository.path, raw, |_| true).await?;
+    if let Some(digest) = below.missing.into_iter().next() {
+        let repository = from.repository.clone();
+        return Err(Error::Missing(Reference { repository, tag: None, digest: Some(digest) }));
     }
     let mut seen = BTreeSet::new();
     let mut blobs = Vec::new();
-    for manifest in &manifests {
+    for manifest in below.manifests.iter().chain([raw]) {
         if let Manifest::Image(image) = from.registry.parse(&from.repository.path, manifest)? {
             let all = image.layers.into_iter().chain([image.config]);
             // Foreign layers are had from elsewhere, and registries refuse them.
@@ -198,7 +185,7 @@ pub async fn copy(from: &End, to: &End, raw: &RawManifest, events: &Events) -> R
     for upload in uploads.try_collect::<Vec<_>>().await? {
         copied.count(upload);
     }
-    for manifest in manifests.iter().skip(1).rev() {
+    for manifest in &below.manifests {
         to.registry.put_manifest(&to.repository.path, &Target::from(&manifest.digest), manifest).await?;
     }
     Ok(copied)

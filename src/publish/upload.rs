@@ -159,21 +159,18 @@ impl Parcel {
     async fn published(job: &Job<'_>, from: &Repository, digest: &Digest) -> Result<Self, Error> {
         let registry = job.registries.of(from)?;
         let top = fetch(&registry, from, digest).await?;
-        let parse = |raw: &RawManifest| {
-            raw.parse().map_err(|source| Error::Manifest { repository: from.clone(), source })
-        };
+        let below = registry.below(&from.path, &top, |_| true).await?;
+        if let Some(digest) = below.missing.into_iter().next() {
+            let reference = Reference { repository: from.clone(), tag: None, digest: Some(digest) };
+            return Err(Error::Vanished(reference));
+        }
         let mut images = Vec::new();
-        let mut children = Vec::new();
-        match parse(&top)? {
-            Manifest::Image(image) => images.push(image),
-            Manifest::Index(index) => {
-                for child in &index.manifests {
-                    let raw = fetch(&registry, from, &child.digest).await?;
-                    if let Manifest::Image(image) = parse(&raw)? {
-                        images.push(image);
-                    }
-                    children.push(raw);
-                }
+        for raw in below.manifests.iter().chain([&top]) {
+            let parsed = raw.parse();
+            if let Manifest::Image(image) =
+                parsed.map_err(|source| Error::Manifest { repository: from.clone(), source })?
+            {
+                images.push(image);
             }
         }
         let descriptors = images
@@ -181,7 +178,7 @@ impl Parcel {
             .flat_map(|ImageManifest { config, layers, .. }| layers.into_iter().chain([config]));
         let blobs =
             descriptors.map(|descriptor| Layer { descriptor, source: LayerSource::Registry(from.clone()) });
-        Ok(Self::without_duplicates(blobs.collect(), children, top))
+        Ok(Self::without_duplicates(blobs.collect(), below.manifests, top))
     }
 
     /// Foreign layers stay where they are; what several platforms share travels once.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::inventory::children;
 use super::{Error, Kind, Registry};
 use crate::oci::{Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
@@ -66,18 +65,12 @@ impl Registry {
         target: &Target,
     ) -> Result<Option<Described>, Error> {
         let Some(raw) = self.get_manifest(repository, target).await? else { return Ok(None) };
+        // An index may name images that were never copied here.
+        let below = self.below(repository, &raw, |child| !is_attestation(child)).await?;
         let mut images = Vec::new();
-        let mut open = vec![raw.clone()];
-        while let Some(manifest) = open.pop() {
-            let digest = manifest.digest.clone();
-            match self.parse(repository, &manifest)? {
-                Manifest::Image(image) => images.extend(self.image(repository, digest, image).await?),
-                Manifest::Index(_) => {
-                    for child in children(&manifest).iter().rev().filter(|child| !is_attestation(child)) {
-                        // An index may name images that were never copied here.
-                        open.extend(self.get_manifest(repository, &Target::from(&child.digest)).await?);
-                    }
-                }
+        for manifest in below.manifests.iter().chain([&raw]) {
+            if let Manifest::Image(image) = self.parse(repository, manifest)? {
+                images.extend(self.image(repository, manifest.digest.clone(), image).await?);
             }
         }
         Ok(Some(Described { raw, images }))

@@ -76,18 +76,12 @@ async fn below(
     repository: &RepositoryPath,
     index: &Digest,
 ) -> Result<BTreeSet<Digest>, Error> {
-    let mut found = BTreeSet::new();
-    let mut open = vec![index.clone()];
-    while let Some(digest) = open.pop() {
-        let Some(raw) = registry.get_manifest(repository, &Target::from(&digest)).await? else { continue };
-        for child in children(&raw) {
-            if is_index(&child.media_type) && !found.contains(&child.digest) {
-                open.push(child.digest.clone());
-            }
-            found.insert(child.digest);
-        }
-    }
-    Ok(found)
+    let Some(top) = registry.get_manifest(repository, &Target::from(index)).await? else {
+        return Ok(BTreeSet::new());
+    };
+    let below = registry.below(repository, &top, |child| is_index(&child.media_type)).await?;
+    let named = below.manifests.iter().chain([&top]).flat_map(children);
+    Ok(named.map(|child| child.digest).collect())
 }
 
 /// The manifests that an index names; none for an image.

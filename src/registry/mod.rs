@@ -5,6 +5,7 @@
 //! `list` and `referrers` are the nouns of the API.
 
 mod auth;
+mod below;
 mod blob;
 mod body;
 mod credentials;
@@ -33,6 +34,7 @@ use reqwest::Url;
 
 use crate::reference::{Digest, Host, Repository, RepositoryPath};
 
+pub use self::below::Below;
 pub use self::blob::RemoteBlob;
 pub use self::credentials::Credential;
 pub use self::describe::{Described, DescribedImage};
