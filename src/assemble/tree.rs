@@ -76,6 +76,20 @@ pub struct LayerIndex {
 }
 
 impl LayerIndex {
+    /// The memory that the index takes, roughly, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        let node = |node: &Node| match node {
+            Node::File { content: Some(content), .. } => content.len(),
+            Node::Symlink(target) => target.len(),
+            _ => 0,
+        };
+        let entries = self.entries.iter().map(|(path, entry)| path.len() + node(entry));
+        let names = self.whiteouts.iter().chain(&self.opaque).map(String::len);
+        let links = self.links.iter().map(|(path, target)| path.len() + target.len());
+        entries.chain(names).chain(links).map(|bytes| bytes as u64 + 128).sum()
+    }
+
     /// Whether what layers below have at `path` does not show.
     fn hides(&self, path: &str) -> bool {
         let buried = |above: &str| {
@@ -159,6 +173,11 @@ fn name_of_whole<'a>(prefix: &str) -> impl Fn(&'a str) -> &'a str {
     move |full| if full[length..].contains('/') { "" } else { &full[length..] }
 }
 
+/// The number of components that are looked at on the way of a path. A link of 4,096 bytes can have 2,048.
+const STEPS: usize = 8192;
+/// The longest path that is looked up: Linux's `PATH_MAX`.
+const LONGEST: usize = 4096;
+
 /// Where a path leads when every link on its way is followed, the last one too when `last` says so. What does not
 /// exist leads to itself.
 pub fn resolve<'n>(
@@ -167,8 +186,9 @@ pub fn resolve<'n>(
     entry: impl Fn(&str) -> Result<Option<&'n Node>, Stop>,
 ) -> Result<String, Stop> {
     let mut todo: Vec<String> = path.split('/').rev().filter(|p| !p.is_empty()).map(str::to_owned).collect();
-    let (mut done, mut links) = (Vec::<String>::new(), 0);
+    let (mut done, mut links, mut steps) = (Vec::<String>::new(), 0, 0);
     while let Some(part) = todo.pop() {
+        steps += 1;
         match part.as_str() {
             "." => continue,
             ".." => {
@@ -178,6 +198,9 @@ pub fn resolve<'n>(
             _ => done.push(part),
         }
         let here = done.join("/");
+        if steps > STEPS || here.len() > LONGEST {
+            return Err(Error::LinkLoop(format!("/{}", path.chars().take(100).collect::<String>())).into());
+        }
         if todo.is_empty() && !last {
             break;
         }
@@ -276,5 +299,12 @@ mod tests {
             assert_eq!(lead(from, last).unwrap(), to);
         }
         assert!(matches!(lead("loop/a", true), Err(Stop::Refused(Error::LinkLoop(_)))));
+        // Each link leads through the next one twice, and on through many directories.
+        let many = format!("{0}/{0}", "d/".repeat(1000));
+        let links = (0..40).map(|n| format!("{many}/l{} l{n}", n + 1)).collect::<Vec<_>>();
+        let links = [layer(&links.iter().map(String::as_str).collect::<Vec<_>>())];
+        let tree = Tree { layers: &links, complete: true };
+        let led = resolve("l0", true, |p| Ok(tree.entry(p)?));
+        assert!(matches!(led, Err(Stop::Refused(Error::LinkLoop(_)))));
     }
 }

@@ -11,7 +11,7 @@ use super::super::Stop;
 use super::super::overlay::Overlay;
 use super::super::tree::Node;
 use super::rehash::{Rehash, rehash};
-use super::{CONF, HOOKS, LOCAL, SHARED, STORE, TOOL, file, hooks, link, needs};
+use super::{CONF, HOOKS, LOCAL, SHARED, STORE, TOOL, append, file, hooks, link, needs};
 use crate::resolve::image::Certificate;
 
 const REHASH: &str = "usr/bin/c_rehash";
@@ -34,8 +34,8 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
     }
     let (mut bundle, mut links) = (Vec::new(), BTreeMap::new());
     for path in shared.into_iter().chain(local(overlay)?) {
-        bundle.extend_from_slice(&content(overlay, &path)?);
-        bundle.extend_from_slice(separator);
+        append(&mut bundle, &content(overlay, &path)?)?;
+        append(&mut bundle, separator)?;
         // Of several with one name the last wins.
         links.insert(link_name(&path), format!("/{path}"));
     }
@@ -99,8 +99,8 @@ fn separator(overlay: &Overlay<'_>, shared: &[String]) -> Result<&'static [u8], 
     for separator in [&b"\n"[..], b""] {
         let mut expected = Vec::new();
         for path in shared {
-            expected.extend_from_slice(&content(overlay, path)?);
-            expected.extend_from_slice(separator);
+            append(&mut expected, &content(overlay, path)?)?;
+            append(&mut expected, separator)?;
         }
         if !expected.is_empty() && bundle.starts_with(&expected) {
             return Ok(separator);

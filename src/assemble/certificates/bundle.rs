@@ -1,4 +1,4 @@
-//! Images without a tool: the bundle alone (7-rules 16).
+//! Images without a trust tool: the bundles alone.
 
 use std::collections::BTreeSet;
 
@@ -11,23 +11,50 @@ use super::file;
 use crate::oci::tar::Entry;
 use crate::resolve::image::Certificate;
 
-/// Where programs without a distribution look first.
-const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+/// The bundles that programs look for, in the order in which Go does. The first is made where there is none.
+const BUNDLES: &[&str] = &[
+    "etc/ssl/certs/ca-certificates.crt",
+    "etc/pki/tls/certs/ca-bundle.crt",
+    "etc/ssl/ca-bundle.pem",
+    "etc/pki/tls/cacert.pem",
+    "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "etc/ssl/cert.pem",
+    "etc/ssl/certs/ca-bundle.crt",
+];
 
-/// Appends to the bundle what it does not have yet. It is made when there is none: on scratch it is exactly what the spec
-/// trusts. One that is there keeps its owner and mode.
+/// Appends to every bundle of the base what it does not have yet. If there is none, the first is made: on scratch it is
+/// exactly what the spec trusts.
 pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> Result<(), Stop> {
-    // A link stays a link; what it leads to is written.
-    let target = overlay.resolve(BUNDLE)?;
+    let mut bundles = BTreeSet::new();
+    for path in BUNDLES {
+        // A link stays a link; the file that it leads to is written.
+        let target = overlay.resolve(path)?;
+        if overlay.entry(&target)?.is_some() {
+            bundles.insert(target);
+        }
+    }
+    if bundles.is_empty() {
+        bundles.insert(overlay.resolve(BUNDLES[0])?);
+    }
+    bundles.iter().try_for_each(|bundle| append(certificates, bundle, overlay))
+}
+
+/// Appends to one bundle, which is made when it does not exist. One that does keeps its owner and mode.
+pub(super) fn append(
+    certificates: &[Certificate],
+    path: &str,
+    overlay: &mut Overlay<'_>,
+) -> Result<(), Stop> {
+    let target = overlay.resolve(path)?;
     let attributes = match overlay.entry(&target)? {
         None => Attributes { mode: 0o644, uid: 0, gid: 0 },
         Some(Node::File { attributes, .. }) => *attributes,
         Some(_) => return Err(Error::Base(format!("/{target} is not a file")).into()),
     };
-    let mut bytes = overlay.read(BUNDLE)?.map(|bytes| bytes.to_vec()).unwrap_or_default();
-    let there: BTreeSet<Vec<u8>> =
+    let mut bytes = overlay.read(&target)?.map(|bytes| bytes.to_vec()).unwrap_or_default();
+    let known: BTreeSet<Vec<u8>> =
         Pem::iter_from_buffer(&bytes).flatten().map(|block| block.contents).collect();
-    let mut new = certificates.iter().filter(|certificate| !there.contains(&certificate.der)).peekable();
+    let mut new = certificates.iter().filter(|certificate| !known.contains(&certificate.der)).peekable();
     if new.peek().is_none() {
         return Ok(());
     }
@@ -67,7 +94,7 @@ mod tests {
     fn placed(there: Node, certificates: &[Certificate]) -> Result<Option<Entry>, Stop> {
         let mut index = LayerIndex::default();
         index.entries.insert("etc/ssl/certs".to_owned(), Node::Directory(Attributes::FOLDER));
-        index.entries.insert(BUNDLE.to_owned(), there);
+        index.entries.insert(BUNDLES[0].to_owned(), there);
         let layers = [Arc::new(index)];
         let mut overlay = Overlay::new(Tree { layers: &layers, complete: true });
         place(certificates, &mut overlay)?;
@@ -81,7 +108,7 @@ mod tests {
         let torn = one.pem.trim_end().as_bytes().to_vec();
         let base = || Node::File { attributes, content: Some(torn.clone().into()) };
         let entry = placed(base(), &[one.clone(), two.clone()]).unwrap().unwrap();
-        assert_eq!((entry.path.as_str(), entry.mode, entry.uid, entry.gid), (BUNDLE, 0o440, 3, 4));
+        assert_eq!((entry.path.as_str(), entry.mode, entry.uid, entry.gid), (BUNDLES[0], 0o440, 3, 4));
         let both = format!("{}{}", one.pem, two.pem);
         assert_eq!(entry.kind, EntryKind::File(Content::inline(both.into_bytes())));
         assert_eq!(placed(base(), &[one]).unwrap(), None);

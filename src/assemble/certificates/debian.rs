@@ -5,7 +5,7 @@ use super::super::overlay::Overlay;
 use super::super::tree::Node;
 use super::super::{Error, Stop};
 use super::rehash::{Rehash, rehash};
-use super::{CONF, HOOKS, LOCAL, SHARED, STORE, TOOL, file, hooks, link, needs};
+use super::{CONF, HOOKS, LOCAL, SHARED, STORE, TOOL, append, file, hooks, link, needs};
 use crate::resolve::image::Certificate;
 
 /// Places the certificates and does what the tool would do.
@@ -27,7 +27,7 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
     let store = overlay.resolve(STORE)?;
     if matches!(overlay.entry(&format!("{store}/ca-certificates.crt"))?, Some(Node::Symlink(_))) {
         // What a link leads to has them too: they are appended before the tool puts its bundle in the link's place.
-        super::bundle::place(certificates, overlay)?;
+        super::bundle::append(certificates, &format!("{store}/ca-certificates.crt"), overlay)?;
     }
     let (mut bundle, mut changed) = (Vec::new(), false);
     let conf = String::from_utf8_lossy(&conf).into_owned();
@@ -40,7 +40,7 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
             changed |= add(overlay, &store, &path, &mut bundle)?;
         }
     }
-    for path in local(overlay, LOCAL, 0)? {
+    for path in local(overlay, LOCAL, 0, &mut 0)? {
         changed |= add(overlay, &store, &path, &mut bundle)?;
     }
     if changed {
@@ -77,16 +77,27 @@ fn check_tool(overlay: &Overlay<'_>) -> Result<(), Stop> {
     }
 }
 
-/// The local certificates below a folder, links followed, as `find -L | sort` lists them.
-fn local(overlay: &Overlay<'_>, folder: &str, depth: u32) -> Result<Vec<String>, Stop> {
-    if depth > 32 {
+/// The number of directories that are looked into for local certificates. Links make as many of them as they like.
+const DIRECTORIES: u32 = 1024;
+
+/// The local certificates below a directory, links followed, as `find -L | sort` lists them.
+fn local(
+    overlay: &Overlay<'_>,
+    folder: &str,
+    depth: u32,
+    visited: &mut u32,
+) -> Result<Vec<String>, Stop> {
+    *visited += 1;
+    if depth > 32 || *visited > DIRECTORIES {
         return Err(Error::LinkLoop(format!("/{folder}")).into());
     }
     let mut found = Vec::new();
     for name in overlay.list(folder)? {
         let path = format!("{folder}/{name}");
         match overlay.entry(&overlay.resolve(&path)?)? {
-            Some(Node::Directory(_) | Node::Implied) => found.extend(local(overlay, &path, depth + 1)?),
+            Some(Node::Directory(_) | Node::Implied) => {
+                found.extend(local(overlay, &path, depth + 1, visited)?);
+            }
             Some(Node::File { .. }) if name.strip_suffix(".crt").is_some() => found.push(path),
             _ => {}
         }
@@ -104,9 +115,9 @@ fn add(overlay: &mut Overlay<'_>, store: &str, path: &str, bundle: &mut Vec<u8>)
         overlay.place(link(&pem, &target))?;
     }
     let content = overlay.read(path)?.unwrap_or_else(|| Vec::new().into());
-    bundle.extend_from_slice(&content);
+    append(bundle, &content)?;
     if content.last().is_some_and(|byte| *byte != b'\n') {
-        bundle.push(b'\n');
+        append(bundle, b"\n")?;
     }
     Ok(!same)
 }

@@ -23,6 +23,19 @@ const LOCAL: &str = "usr/local/share/ca-certificates";
 const STORE: &str = "etc/ssl/certs";
 const HOOKS: &str = "etc/ca-certificates/update.d";
 
+/// The largest bundle that is written. Real ones have 250 kB; a configuration that lists one certificate many times
+/// would fill memory.
+const LARGEST_BUNDLE: usize = 16 << 20;
+
+/// Appends to a bundle.
+fn append(bundle: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Stop> {
+    if bundle.len() + bytes.len() > LARGEST_BUNDLE {
+        return Err(Error::Base("its trust store has more than 16 MiB".to_owned()).into());
+    }
+    bundle.extend_from_slice(bytes);
+    Ok(())
+}
+
 /// Places certificates as the tool of a family would.
 pub fn place(family: Family, certificates: &[Certificate], overlay: &mut Overlay<'_>) -> Result<(), Stop> {
     match family {

@@ -2,7 +2,7 @@
 //! exactly one certificate, where HASH is the subject's and N tells apart those that share it. The order of the links
 //! is the program's own (OpenSSL's apps/rehash.c).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha1::{Digest as _, Sha1};
 
@@ -23,6 +23,9 @@ struct Claim {
 #[derive(Default)]
 struct Bucket {
     claims: Vec<Claim>,
+    /// The position of each file's claim.
+    by_file: BTreeMap<String, usize>,
+    fingerprints: BTreeSet<[u8; 20]>,
     needed: usize,
 }
 
@@ -108,49 +111,47 @@ fn is_certificate(label: &str) -> bool {
 }
 
 impl Bucket {
-    /// A link that is there.
+    /// The claim of a file, which is made if there is none.
+    fn claim(&mut self, file: &str) -> &mut Claim {
+        let next = self.claims.len();
+        let position = *self.by_file.entry(file.to_owned()).or_insert(next);
+        if position == next {
+            self.claims.push(Claim { file: file.to_owned(), fingerprint: None, number: None });
+        }
+        &mut self.claims[position]
+    }
+
+    /// A link that exists.
     fn existing(&mut self, target: &str, number: usize) {
-        match self.claims.iter_mut().rev().find(|claim| claim.file == target) {
-            Some(claim) => claim.number = Some(claim.number.map_or(number, |there| there.min(number))),
-            None => {
-                self.claims.push(Claim { file: target.to_owned(), fingerprint: None, number: Some(number) });
-            }
-        }
+        let claim = self.claim(target);
+        claim.number = Some(claim.number.map_or(number, |other| other.min(number)));
     }
 
-    /// A file that wants a link. A second copy of the same certificate gets none.
+    /// A file that needs a link. A second copy of the same certificate gets none.
     fn certificate(&mut self, file: &str, fingerprint: [u8; 20]) {
-        if self.claims.iter().any(|claim| claim.fingerprint == Some(fingerprint)) {
-            return;
-        }
-        self.needed += 1;
-        match self.claims.iter_mut().find(|claim| claim.file == file) {
-            Some(claim) => claim.fingerprint = Some(fingerprint),
-            None => {
-                self.claims.push(Claim {
-                    file: file.to_owned(),
-                    fingerprint: Some(fingerprint),
-                    number: None,
-                });
-            }
+        if self.fingerprints.insert(fingerprint) {
+            self.needed += 1;
+            self.claim(file).fingerprint = Some(fingerprint);
         }
     }
 
-    /// Gives out the numbers: links whose number is low enough stay, the rest are made or taken away.
+    /// Gives out the numbers: links whose number is low enough stay, the rest are made or removed.
     fn settle(
         &self,
         tool: Rehash,
         mut write: impl FnMut(usize, Option<&str>) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
         let stays = |claim: &Claim| claim.number.filter(|number| *number < self.needed);
-        let mut taken: Vec<usize> = self.claims.iter().filter_map(stays).collect();
+        let mut taken: BTreeSet<usize> = self.claims.iter().filter_map(stays).collect();
+        let mut free = 0;
         for claim in self.claims.iter().filter(|claim| stays(claim).is_none()) {
             if claim.fingerprint.is_some() {
-                // One of the first numbers is free: there are more of them than are taken.
-                let free = (0..=taken.len()).find(|number| !taken.contains(number)).unwrap_or_default();
+                while taken.contains(&free) {
+                    free += 1;
+                }
                 write(free, Some(&claim.file))?;
                 if tool == Rehash::OpenSsl {
-                    taken.push(free);
+                    taken.insert(free);
                 }
             } else if let Some(number) = claim.number.filter(|number| !taken.contains(number)) {
                 write(number, None)?;

@@ -3,12 +3,14 @@
 
 use std::io::{self, Read};
 
-use super::scan::invalid;
+use super::scan::{self, invalid};
 
 /// The size of a header.
 const BLOCK: usize = 512;
-/// The longest extended header: names have at most 4 KiB, and few records stand beside them.
+/// The longest extended header: names have at most 4 KiB, and the records next to them are few.
 const LONGEST: u64 = 1 << 20;
+/// The longest header that holds one name and the NUL after it.
+const LONGEST_NAME_HEADER: u64 = scan::LONGEST_NAME as u64 + 1;
 /// The longest map of a sparse file, in blocks of 21 pieces.
 const SPARSE: u32 = 4096;
 
@@ -85,7 +87,9 @@ impl<R> Watched<R> {
         let Ok(size) = header.entry_size() else { return Ok(()) };
         let kind = header.entry_type();
         if kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions() {
-            if size > LONGEST {
+            let longest =
+                if kind.is_pax_local_extensions() { LONGEST } else { LONGEST_NAME_HEADER };
+            if size > longest {
                 return Err(invalid(format!("it has a name of {size} bytes")));
             }
             if kind.is_pax_local_extensions() {
@@ -168,10 +172,13 @@ mod tests {
     #[test]
     fn what_would_fill_memory_does_not() {
         use tar::EntryType::{GNULongLink, GNULongName, XHeader};
-        for kind in [GNULongName, GNULongLink, XHeader] {
-            let error = pass(&header(kind, LONGEST + 1), 512).unwrap_err();
-            assert!(error.to_string().contains("it has a name of 1048577 bytes"), "{error}");
-            pass(&header(kind, LONGEST), 512).unwrap();
+        for (kind, longest) in
+            [(GNULongName, LONGEST_NAME_HEADER), (GNULongLink, LONGEST_NAME_HEADER), (XHeader, LONGEST)]
+        {
+            let error = pass(&header(kind, longest + 1), 512).unwrap_err();
+            let told = format!("it has a name of {} bytes", longest + 1);
+            assert_eq!(error.to_string(), told);
+            pass(&header(kind, longest), 512).unwrap();
         }
         let mut sparse = header(tar::EntryType::GNUSparse, 0);
         sparse[482] = 1;

@@ -15,8 +15,8 @@ use crate::event::Events;
 use crate::reference::Digest;
 use crate::registry::BlobSource as _;
 
-/// An index as the cache holds it.
-#[derive(Serialize, Deserialize)]
+/// An index as the cache holds it, read.
+#[derive(Deserialize)]
 struct Kept {
     /// Version of this format, and of what is kept at all.
     schema: u32,
@@ -30,8 +30,29 @@ struct Kept {
     links: BTreeMap<String, String>,
 }
 
+/// The same, written. It borrows the index: a copy would double the memory that a large layer takes.
+#[derive(Serialize)]
+struct Keep<'a> {
+    schema: u32,
+    diff_id: &'a Digest,
+    wanted: &'a BTreeSet<String>,
+    entries: Entries<'a>,
+    whiteouts: &'a BTreeSet<String>,
+    opaque: &'a BTreeSet<String>,
+    links: &'a BTreeMap<String, String>,
+}
+
+/// Entries that are converted one at a time while they are written.
+struct Entries<'a>(&'a BTreeMap<String, Node>);
+
+impl Serialize for Entries<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(path, node)| (path, KeptNode::from(node))))
+    }
+}
+
 /// The version that this code writes and reads.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 
 /// A node in few letters: layers have tens of thousands.
 #[derive(Serialize, Deserialize)]
@@ -41,6 +62,20 @@ enum KeptNode {
     F(u32, u32, u32, Option<String>),
     L(String),
     O,
+}
+
+impl From<&Node> for KeptNode {
+    fn from(node: &Node) -> Self {
+        match node {
+            Node::Directory(Attributes { mode, uid, gid }) => Self::D(*mode, *uid, *gid),
+            Node::Implied => Self::I,
+            Node::File { attributes: Attributes { mode, uid, gid }, content } => {
+                Self::F(*mode, *uid, *gid, content.as_ref().map(|bytes| STANDARD.encode(bytes)))
+            }
+            Node::Symlink(target) => Self::L(target.clone()),
+            Node::Other => Self::O,
+        }
+    }
 }
 
 impl Embedded {
@@ -120,23 +155,14 @@ fn read(bytes: &[u8], wanted: &BTreeSet<String>) -> Option<(LayerIndex, Digest)>
 
 /// Writes an index for the cache.
 fn write(index: &LayerIndex, diff_id: &Digest, wanted: &BTreeSet<String>) -> Vec<u8> {
-    let node = |node: &Node| match node {
-        Node::Directory(Attributes { mode, uid, gid }) => KeptNode::D(*mode, *uid, *gid),
-        Node::Implied => KeptNode::I,
-        Node::File { attributes: Attributes { mode, uid, gid }, content } => {
-            KeptNode::F(*mode, *uid, *gid, content.as_ref().map(|bytes| STANDARD.encode(bytes)))
-        }
-        Node::Symlink(target) => KeptNode::L(target.clone()),
-        Node::Other => KeptNode::O,
-    };
-    let kept = Kept {
+    let kept = Keep {
         schema: SCHEMA,
-        diff_id: diff_id.clone(),
-        wanted: wanted.clone(),
-        entries: index.entries.iter().map(|(path, entry)| (path.clone(), node(entry))).collect(),
-        whiteouts: index.whiteouts.clone(),
-        opaque: index.opaque.clone(),
-        links: index.links.clone(),
+        diff_id,
+        wanted,
+        entries: Entries(&index.entries),
+        whiteouts: &index.whiteouts,
+        opaque: &index.opaque,
+        links: &index.links,
     };
     serde_json::to_vec(&kept).unwrap_or_else(|error| unreachable!("an index has text keys only: {error}"))
 }

@@ -17,15 +17,35 @@ const UNPACKED: u64 = 1 << 30;
 const RATIO: u64 = 100;
 /// Files above this size are not kept.
 const CONTENT: u64 = 4 << 20;
-/// What is kept of one layer in all, names and content.
-const KEPT: u64 = 32 << 20;
+/// The memory that one layer's index may take: names, targets of links and content.
+const KEPT: u64 = 40 << 20;
+/// The memory that an entry takes in addition to its texts.
+const ENTRY: u64 = 128;
+/// The longest name and the longest target of a link, in bytes: Linux's `PATH_MAX`.
+pub(super) const LONGEST_NAME: usize = 4096;
+/// The number of components that a name may have.
+const COMPONENTS: usize = 256;
+/// The largest window of a zstd frame, as a power of two. Compressors for layers use 8 MiB at most.
+const ZSTD_WINDOW: u32 = 25;
 
 /// Where trust stores and the names of owners are; the content of files below is kept.
-const KEPT_BELOW: &[&str] =
-    &["etc/ssl/", "etc/ca-certificates/", "usr/local/share/ca-certificates/", "usr/share/ca-certificates/"];
+const KEPT_BELOW: &[&str] = &[
+    "etc/ssl/",
+    "etc/pki/tls/certs/",
+    "etc/pki/ca-trust/extracted/pem/",
+    "etc/ca-certificates/",
+    "usr/local/share/ca-certificates/",
+    "usr/share/ca-certificates/",
+];
 /// Single files that are kept.
-const KEPT_FILES: &[&str] =
-    &["etc/passwd", "etc/group", "etc/ca-certificates.conf", "usr/sbin/update-ca-certificates"];
+const KEPT_FILES: &[&str] = &[
+    "etc/passwd",
+    "etc/group",
+    "etc/os-release",
+    "usr/lib/os-release",
+    "etc/ca-certificates.conf",
+    "usr/sbin/update-ca-certificates",
+];
 
 /// Whether the content of a file is kept. Keys never are.
 fn is_kept(path: &str, wanted: &BTreeSet<String>) -> bool {
@@ -54,7 +74,7 @@ pub(super) fn scan(
         io::copy(&mut plain, &mut io::sink())?;
         let (rest, diff_id) = plain.finish()?;
         io::copy(&mut rest.inner.into_inner(), &mut io::sink())?;
-        Ok((scan.finish(), diff_id))
+        Ok((scan.finish()?, diff_id))
     })
 }
 
@@ -79,7 +99,9 @@ fn unpack<R: Read>(mut layer: R) -> io::Result<Unpacked<R>> {
     Ok(if gzip {
         Unpacked::Gzip(Box::new(MultiGzDecoder::new(peeked)))
     } else if zstd {
-        Unpacked::Zstd(zstd::stream::read::Decoder::new(peeked)?)
+        let mut decoder = zstd::stream::read::Decoder::new(peeked)?;
+        decoder.window_log_max(ZSTD_WINDOW)?;
+        Unpacked::Zstd(decoder)
     } else {
         Unpacked::Plain(peeked)
     })
@@ -140,7 +162,7 @@ impl Scan<'_> {
     /// Takes an entry in.
     fn entry<R: Read>(&mut self, mut entry: tar::Entry<'_, R>) -> io::Result<()> {
         let path = clean(&entry.path_bytes())?;
-        self.keep(path.len() as u64 + 64)?;
+        self.keep(path.len() as u64 + ENTRY)?;
         let (above, name) = path.rsplit_once('/').unwrap_or(("", &path));
         if name == ".wh..wh..opq" {
             self.index.opaque.insert(above.to_owned());
@@ -179,13 +201,21 @@ impl Scan<'_> {
         let kind = header.entry_type();
         Ok(match kind {
             tar::EntryType::Directory => Node::Directory(attributes),
-            tar::EntryType::Symlink => Node::Symlink(link_text(entry, path)?),
+            tar::EntryType::Symlink => {
+                let target = link_text(entry, path)?;
+                self.keep(target.len() as u64)?;
+                Node::Symlink(target)
+            }
             tar::EntryType::Link => {
                 let target = clean(link_text(entry, path)?.as_bytes())?;
+                self.keep(target.len() as u64)?;
                 match self.index.entries.get(&target) {
                     Some(node @ Node::File { content: Some(_), .. }) => node.clone(),
                     found => {
                         let found = found.cloned();
+                        // The path is held once more, and a symbolic link's target too.
+                        let again = if let Some(Node::Symlink(target)) = &found { target.len() } else { 0 };
+                        self.keep((path.len() + again) as u64 + ENTRY)?;
                         self.links.insert(path.to_owned(), target);
                         found.unwrap_or(Node::File { attributes, content: None })
                     }
@@ -209,39 +239,58 @@ impl Scan<'_> {
     /// Counts what is kept.
     fn keep(&mut self, bytes: u64) -> io::Result<()> {
         self.kept += bytes;
-        if self.kept <= KEPT {
-            Ok(())
-        } else {
-            Err(invalid("it has more names and certificates than can be held"))
-        }
+        if self.kept <= KEPT { Ok(()) } else { Err(too_much()) }
     }
 
-    /// Names the folders that have something in them and no entry of their own.
-    fn finish(mut self) -> LayerIndex {
+    /// Adds the directories that have something in them and no entry of their own.
+    fn finish(mut self) -> io::Result<LayerIndex> {
         let mut implied = BTreeSet::new();
-        for path in self.index.entries.keys() {
-            let new = ancestors(path).take_while(|above| !self.index.entries.contains_key(*above));
-            implied.extend(new.map(str::to_owned));
+        let (entries, mut kept) = (&self.index.entries, 0);
+        for path in entries.keys() {
+            // Above a directory that is known, all others are known as well.
+            for above in ancestors(path).take_while(|above| !entries.contains_key(*above)) {
+                if !implied.insert(above.to_owned()) {
+                    break;
+                }
+                kept += above.len() as u64 + ENTRY;
+                if self.kept + kept > KEPT {
+                    return Err(too_much());
+                }
+            }
         }
         self.index.entries.extend(implied.into_iter().map(|path| (path, Node::Implied)));
         // A link to a file that came before it, or in a layer below, is that file.
         self.index.links = std::mem::take(&mut self.links);
-        self.index
+        Ok(self.index)
     }
+}
+
+/// The error for a layer whose index would be too large.
+fn too_much() -> io::Error {
+    invalid("it has more names and certificates than golden holds in memory")
 }
 
 /// The target of a link.
 fn link_text<R: Read>(entry: &tar::Entry<'_, R>, path: &str) -> io::Result<String> {
     let target = entry.link_name_bytes().ok_or_else(|| invalid(format!("{path} is a link to nothing")))?;
+    if target.len() > LONGEST_NAME {
+        return Err(invalid(format!("it has a link to a name of {} bytes", target.len())));
+    }
     Ok(String::from_utf8_lossy(&target).into_owned())
 }
 
 /// A path below the root: `./` and a leading `/` mean the root, as for every engine; `..` is refused.
 fn clean(path: &[u8]) -> io::Result<String> {
+    if path.len() > LONGEST_NAME {
+        return Err(invalid(format!("it has a name of {} bytes", path.len())));
+    }
     let path = String::from_utf8_lossy(path);
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.contains(&"..") {
         return Err(invalid(format!("the entry {path:?} leads out of the image's root")));
+    }
+    if parts.len() > COMPONENTS {
+        return Err(invalid(format!("it has a name of {} components", parts.len())));
     }
     Ok(parts.join("/"))
 }
@@ -321,6 +370,78 @@ mod tests {
             let error = index(&tar_of(&[(path, kind, text)])).unwrap_err();
             assert!(error.to_string().contains("leads out of the image's root"), "{error}");
         }
+    }
+
+    /// An archive with one entry of this kind, name and target, however long they are.
+    fn entry(archive: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, name: &str, target: Option<&str>) {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(0);
+        match target {
+            None => archive.append_data(&mut header, name, io::empty()).unwrap(),
+            Some(target) => archive.append_link(&mut header, name, target).unwrap(),
+        }
+    }
+
+    fn refused(fill: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> String {
+        let mut archive = tar::Builder::new(Vec::new());
+        fill(&mut archive);
+        index(&archive.into_inner().unwrap()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn names_links_and_components_are_bounded() {
+        use tar::EntryType::{Link, Regular, Symlink};
+        let long = |length: usize| "x".repeat(length);
+        let deep = |components: usize| vec!["d"; components].join("/");
+        let mut archive = tar::Builder::new(Vec::new());
+        entry(&mut archive, Regular, &long(LONGEST_NAME), None);
+        entry(&mut archive, Symlink, "s", Some(&long(LONGEST_NAME)));
+        entry(&mut archive, Regular, &deep(COMPONENTS), None);
+        let found = index(&archive.into_inner().unwrap()).unwrap();
+        assert_eq!(found.entries.len(), 2 + COMPONENTS);
+        let told = refused(|archive| entry(archive, Regular, &long(LONGEST_NAME + 1), None));
+        assert_eq!(told, "it has a name of 4097 bytes");
+        for kind in [Link, Symlink] {
+            let told = refused(|archive| entry(archive, kind, "l", Some(&long(LONGEST_NAME + 1))));
+            assert_eq!(told, "it has a link to a name of 4097 bytes");
+        }
+        let told = refused(|archive| entry(archive, Regular, &deep(COMPONENTS + 1), None));
+        assert_eq!(told, "it has a name of 257 components");
+    }
+
+    #[test]
+    fn names_that_would_fill_memory_are_refused() {
+        use tar::EntryType::{Regular, Symlink};
+        let too_much = too_much().to_string();
+        // Each name brings directories of its own; each link a long target.
+        let told = refused(|archive| {
+            for n in 0..200 {
+                entry(archive, Regular, &format!("{n}{}", "/dddddddddd".repeat(COMPONENTS - 1)), None);
+            }
+        });
+        assert_eq!(told, too_much);
+        let told = refused(|archive| {
+            for n in 0..11_000 {
+                entry(archive, Symlink, &n.to_string(), Some(&"t".repeat(LONGEST_NAME)));
+            }
+        });
+        assert_eq!(told, too_much);
+    }
+
+    #[test]
+    fn a_zstd_frame_that_asks_for_a_large_window_is_refused() {
+        let plain = tar_of(&[("etc/passwd", 'f', "root")]);
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(ZSTD_WINDOW + 1).unwrap();
+        encoder.long_distance_matching(true).unwrap();
+        encoder.include_contentsize(false).unwrap();
+        encoder.write_all(&plain).unwrap();
+        let error = index(&encoder.finish().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("memory"), "{error}");
     }
 
     #[test]
