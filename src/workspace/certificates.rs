@@ -4,9 +4,9 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::pem;
 use crate::resolve::image::Certificate;
 
 /// Why a file is not taken.
@@ -19,13 +19,16 @@ pub enum Error {
     #[error("the file is not PEM: it has no `-----BEGIN CERTIFICATE-----`")]
     NotPem,
     /// A block that is broken.
-    #[error("the PEM block number {0} is broken: {1}")]
+    #[error("PEM block {0} is broken: {1}")]
     Broken(usize, String),
     /// A block of another kind.
-    #[error("the PEM block number {0} is a {1}, not a CERTIFICATE")]
+    #[error("PEM block {0} is a {1}, not a CERTIFICATE")]
     Other(usize, String),
+    /// A certificate with the uses that OpenSSL trusts or rejects it for, which a trust store cannot hold.
+    #[error("PEM block {0} is a TRUSTED CERTIFICATE, which names the uses that it is trusted for")]
+    Trusted(usize),
     /// DER that is no certificate.
-    #[error("the certificate number {0} cannot be read: {1}")]
+    #[error("certificate {0} cannot be read: {1}")]
     Unreadable(usize, String),
 }
 
@@ -46,6 +49,7 @@ impl Error {
             Self::PrivateKey => {
                 "trust the certificate alone, and treat the key as disclosed if it was committed"
             }
+            Self::Trusted(_) => "`openssl x509 -in FILE -out NEW` writes the certificate alone",
             Self::NotPem => "a DER file becomes PEM by `openssl x509 -inform der -in FILE`",
             _ => "`openssl x509 -noout -text -in FILE` shows what is in it",
         }
@@ -59,13 +63,14 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<Certificate>, Error> {
     if bytes.windows(marker.len()).any(|window| window == marker) {
         return Err(Error::PrivateKey);
     }
+    let blocks = pem::blocks(bytes).map_err(|(number, why)| Error::Broken(number, why))?;
     let mut certificates = Vec::new();
-    for (n, block) in Pem::iter_from_buffer(bytes).enumerate() {
-        let block = block.map_err(|error| Error::Broken(n + 1, error.to_string()))?;
-        if !matches!(block.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE") {
-            return Err(Error::Other(n + 1, block.label));
+    for (n, block) in blocks.into_iter().enumerate() {
+        match block.label.as_str() {
+            "CERTIFICATE" | "X509 CERTIFICATE" => certificates.push(certificate(file, n, block.bytes)?),
+            "TRUSTED CERTIFICATE" => return Err(Error::Trusted(n + 1)),
+            _ => return Err(Error::Other(n + 1, block.label)),
         }
-        certificates.push(certificate(file, n, block.contents)?);
     }
     if certificates.is_empty() { Err(Error::NotPem) } else { Ok(certificates) }
 }
@@ -80,7 +85,7 @@ fn certificate(file: &Path, number: usize, der: Vec<u8>) -> Result<Certificate, 
     Ok(Certificate {
         file: file.to_owned(),
         name: name(file, number),
-        pem: pem(&der),
+        pem: encoded(&der),
         der,
         not_after,
         subject,
@@ -97,7 +102,7 @@ fn name(file: &Path, number: usize) -> String {
     if number == 0 { format!("{stem}.crt") } else { format!("{stem}-{}.crt", number + 1) }
 }
 
-fn pem(der: &[u8]) -> String {
+fn encoded(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
     for line in text.as_bytes().chunks(64) {
@@ -149,6 +154,22 @@ mod tests {
     }
 
     #[test]
+    fn certificates_are_read_whole_in_every_layout() {
+        let (a, b) = (made("a"), made("b"));
+        let expected = parse(Path::new("x"), format!("{a}{b}").as_bytes()).unwrap();
+        assert_eq!(expected.len(), 2);
+        for text in [
+            format!("{}{}", a.trim_end(), b.trim_end()),
+            format!("Bag Attributes\n  friendlyName: a\n{a}subject=CN = b\n{b}end"),
+            format!("{a}{b}").replace("\r\n", "\n").replace('\n', "\r\n"),
+            format!("{a}{b}").replace("BEGIN CERT", "BEGIN X509 CERT").replace("END CERT", "END X509 CERT"),
+            format!("{a}{b}").replace(['\n', '\r'], ""),
+        ] {
+            assert_eq!(parse(Path::new("x"), text.as_bytes()).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_not_a_certificate_is_refused() {
         let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
         let block =
@@ -159,6 +180,7 @@ mod tests {
             (String::new(), Error::NotPem),
             ("hello".to_owned(), Error::NotPem),
             (block("X509 CRL", "AAAA"), Error::Other(1, "X509 CRL".to_owned())),
+            (made("a") + &block("TRUSTED CERTIFICATE", "AAAA"), Error::Trusted(2)),
         ] {
             assert_eq!(parse(Path::new("x"), bytes.as_bytes()).unwrap_err(), expected);
         }

@@ -8,6 +8,7 @@ pub mod git;
 pub mod links;
 pub mod load;
 pub mod lock;
+mod pem;
 pub mod state;
 
 use std::path::PathBuf;

@@ -1,0 +1,104 @@
+//! PEM (RFC 7468), read whole. A block may begin and end anywhere in a line, because joining files without a newline at
+//! their ends gives such lines. What looks like a block and is none is an error: leaving it out would lose a certificate.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+const BEGIN: &str = "-----BEGIN ";
+const END: &str = "-----END ";
+const DASHES: &str = "-----";
+
+/// A block.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    /// The words after `BEGIN`.
+    pub(super) label: String,
+    /// The bytes that the block encodes.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The blocks of a text, in its order, or the number of the first one that is broken and the reason. The text around
+/// blocks has no meaning.
+pub(super) fn blocks(text: &[u8]) -> Result<Vec<Block>, (usize, String)> {
+    let text = String::from_utf8_lossy(text);
+    let (mut blocks, mut rest) = (Vec::new(), text.as_ref());
+    while let Some(at) = rest.find(BEGIN) {
+        let broken = |why| (blocks.len() + 1, why);
+        outside(&rest[..at]).map_err(broken)?;
+        let (block, after) = block(&rest[at + BEGIN.len()..]).map_err(broken)?;
+        blocks.push(block);
+        rest = after;
+    }
+    outside(rest).map_err(|why| (blocks.len() + 1, why))?;
+    Ok(blocks)
+}
+
+/// The block whose label the text begins with, and the text after it.
+fn block(text: &str) -> Result<(Block, &str), String> {
+    let (label, text) = text.split_once(DASHES).ok_or("its first line does not end in `-----`")?;
+    if label.contains(['\n', '\r']) {
+        return Err("its first line does not end in `-----`".to_owned());
+    }
+    let end = format!("{END}{label}{DASHES}");
+    let (body, after) = text.split_once(&end).ok_or_else(|| format!("it has no `{end}`"))?;
+    if body.contains(BEGIN) {
+        return Err(format!("it has no `{end}` before the next block"));
+    }
+    let body: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let bytes = STANDARD.decode(&body).map_err(|error| format!("it is not base64: {error}"))?;
+    Ok((Block { label: label.to_owned(), bytes }, after))
+}
+
+/// Refuses text between blocks in which a line looks like the beginning or the end of one.
+fn outside(text: &str) -> Result<(), String> {
+    let like_a_marker = |line: &&str| {
+        let upper = line.to_ascii_uppercase();
+        upper.contains("--") && (upper.contains("BEGIN") || upper.contains("END ")) && upper.contains("CERTIFICATE")
+    };
+    match text.lines().find(like_a_marker) {
+        Some(line) => Err(format!("`{}` is not the beginning of a block", line.trim())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_found_in_every_layout() {
+        let one = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----";
+        let two = "-----BEGIN X-----AwQF-----END X-----";
+        let expected = [
+            Block { label: "CERTIFICATE".to_owned(), bytes: vec![0, 1, 2] },
+            Block { label: "X".to_owned(), bytes: vec![3, 4, 5] },
+        ];
+        for text in [
+            format!("{one}\n{two}\n"),
+            format!("{one}{two}"),
+            format!("subject=CN = a\n{one}\n\n# the second\n{two}"),
+            format!("{one}\n{two}\n").replace('\n', "\r\n"),
+            format!("{one}\n{two}\n").replace('\n', "\r"),
+            format!("\u{feff}{one} {two} text"),
+            format!("{one}{two}").replace("AAEC", " A A\nE\tC "),
+        ] {
+            assert_eq!(blocks(text.as_bytes()).unwrap(), expected, "{text:?}");
+        }
+        assert_eq!(blocks(b"nothing here").unwrap(), []);
+    }
+
+    #[test]
+    fn what_looks_like_a_block_and_is_none_is_refused() {
+        for (text, why) in [
+            ("-----BEGIN CERTIFICATE-----\nAAEC", "it has no `-----END CERTIFICATE-----`"),
+            ("-----BEGIN CERTIFICATE\nAAEC\n-----END CERTIFICATE-----", "its first line does not end in `-----`"),
+            ("-----BEGIN A-----\nAAEC\n-----BEGIN A-----\nAAEC\n-----END A-----", "it has no `-----END A-----` before the next block"),
+            ("----BEGIN CERTIFICATE-----\nAAEC\n", "`----BEGIN CERTIFICATE-----` is not the beginning of a block"),
+            ("----- BEGIN CERTIFICATE -----", "`----- BEGIN CERTIFICATE -----` is not the beginning of a block"),
+            ("AAEC\n-----END CERTIFICATE-----\n", "`-----END CERTIFICATE-----` is not the beginning of a block"),
+        ] {
+            assert_eq!(blocks(text.as_bytes()).unwrap_err(), (1, why.to_owned()), "{text:?}");
+        }
+        assert!(blocks(b"-----BEGIN A-----\nA*\n-----END A-----").unwrap_err().1.starts_with("it is not base64"));
+    }
+}
