@@ -13,6 +13,7 @@ pub mod overlay;
 pub mod owners;
 pub mod plan;
 pub mod runtime;
+pub mod traits;
 pub mod tree;
 
 pub use base::BaseImage;
@@ -21,3 +22,4 @@ pub use execution::{NeedsExecution, can_assemble};
 pub use image::{Assembled, AssembledImage, Layer, LayerSource};
 pub use overlay::Trust;
 pub use plan::{Assembly, NewLayer, Output, assemble, trust};
+pub use traits::{Traits, traits};

@@ -1,5 +1,7 @@
 //! `golden check`: parse and validate the specs, and apply the policy to them.
 
+use std::collections::BTreeSet;
+
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -7,6 +9,8 @@ use super::session::{self, Session, SessionOptions};
 use crate::diagnostic::{Diagnostic, Diagnostics, Places as _, SourceMap};
 use crate::render::{Renderer, Templates};
 use crate::report::{self, Format};
+use crate::resolve::ResolvedImage;
+use crate::resolve::image::FamilySource;
 use crate::spec::places::Parsed;
 
 /// Parse and validate the specs, and apply the policy to them.
@@ -19,6 +23,10 @@ pub struct Args {
     #[arg(long, value_name = "RULE")]
     pub explain: Option<String>,
 }
+
+/// What to do about a family that nothing in the workspace shows.
+pub(super) const UNKNOWN_FAMILY: &str =
+    "write family = \"debian\", \"alpine\", \"rhel\" or \"static\" in [image]";
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -35,12 +43,41 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if let Some(exit) = session::exit_of(&checked.found) {
         return Ok(exit);
     }
-    let images = checked.session.map_or(0, |session| session.images.len());
     if context.format == Format::Text {
-        let plural = if images == 1 { "image is" } else { "images are" };
-        context.out.message(&format!("{images} {plural} in order"));
+        let images = checked.session.map(|session| session.images).unwrap_or_default();
+        context.out.message(&in_order(&images));
     }
     Ok(Exit::Done)
+}
+
+/// A warning about an image whose family only its base can show, since nothing outside the workspace is read here.
+fn unknown_family(image: &ResolvedImage, places: Parsed<'_>) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    if image.needs_family() && image.family_source == FamilySource::Unknown {
+        let at = places.value(&image.source, &["image", "base"]).unwrap_or(0..0);
+        let message = "the name of the base does not show its family, so that the base is read when the image is planned";
+        let diagnostic = Diagnostic::warning("spec.family", message).at(&image.source, at, "");
+        found.push(diagnostic.help(UNKNOWN_FAMILY));
+    }
+    found
+}
+
+/// What was checked: the number of images, and of certificates if some were read.
+fn in_order(images: &[ResolvedImage]) -> String {
+    let plural = if images.len() == 1 { "image is" } else { "images are" };
+    let images_in_order = format!("{} {plural} in order", images.len());
+    let all = || images.iter().flat_map(|image| &image.certificates);
+    let certificates: BTreeSet<_> = all().map(|one| (&one.file, &one.der)).collect();
+    let files: BTreeSet<_> = all().map(|one| &one.file).collect();
+    let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    match certificates.len() {
+        0 => images_in_order,
+        read => format!(
+            "{images_in_order}; read {} from {}",
+            count(read, "certificate"),
+            count(files.len(), "file")
+        ),
+    }
 }
 
 /// Renders each image, which finds a template of the workspace that is not right, and what no Dockerfile can say.
@@ -49,6 +86,7 @@ fn render(session: &Session, sources: &SourceMap, found: &mut Diagnostics) {
     let renderer = Renderer::new(&templates);
     let places = Parsed(sources);
     for image in &session.images {
+        found.extend(unknown_family(image, places));
         let Err(error) = renderer.render(image) else { continue };
         let file = &image.source;
         let at =

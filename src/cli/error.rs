@@ -88,7 +88,7 @@ macro_rules! ends_with_hints {
 }
 
 ends_with_hints! {
-    Usage: crate::workspace::discover::Error, crate::resolve::select::Error;
+    Usage: crate::workspace::discover::Error, crate::resolve::select::Error, crate::pipeline::families::Error;
 }
 
 impl From<crate::workspace::lock::Error> for Failure {

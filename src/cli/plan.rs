@@ -43,7 +43,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let cache = State::of(&session.workspace.root).path("cache");
     let engines = Engines::new(DockerEnv::from_vars(&context.env), Embedded::new(registries.clone(), cache));
     let options = PlanOptions { destinations: session.destinations.clone(), force: args.force };
-    let (mut found, unready) = survey_ready(&mut session, &registries, &engines, &options).await?;
+    let (mut found, unready) =
+        survey_ready(&mut session, &registries, &engines, &options, &context.events).await?;
     let goal = if options.destinations.is_empty() { Goal::Local } else { Goal::Publish };
     for (planned, image) in found.plan.images.iter_mut().zip(&session.images) {
         if planned.step.is_build() {

@@ -14,6 +14,7 @@ use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
 use crate::engine::fleet::{Fleet, Member};
 use crate::engine::{BuildKit, EngineKind};
+use crate::event::Events;
 use crate::pipeline::{Choice, Engines, Goal, choose, local};
 use crate::plan::{Plan, PlanOptions};
 use crate::reference::{Host, Reference, Repository};
@@ -84,7 +85,8 @@ pub(crate) async fn prepare(
     require_locked(&session, wanted.locked)?;
     let destinations = if wanted.goal == Goal::Publish { session.destinations.clone() } else { Vec::new() };
     let options = PlanOptions { destinations, force: wanted.force };
-    let (surveyed, unready) = survey_ready(&mut session, &registries, &engines, &options).await?;
+    let (surveyed, unready) =
+        survey_ready(&mut session, &registries, &engines, &options, &context.events).await?;
     if !unready.is_empty() {
         names = local_names(&session)?;
     }
@@ -103,8 +105,9 @@ pub(super) async fn survey_ready(
     registries: &Registries,
     engines: &Engines,
     options: &PlanOptions,
+    events: &Events,
 ) -> Result<(Survey, Vec<Unready>), Failure> {
-    let failure = match survey(session, registries, engines, options).await {
+    let failure = match survey(session, registries, engines, options, events).await {
         Ok(surveyed) => return Ok((surveyed, Vec::new())),
         Err(failure) => failure,
     };
@@ -112,7 +115,7 @@ pub(super) async fn survey_ready(
     if unready.is_empty() || session.images.is_empty() {
         return Err(failure);
     }
-    Ok((survey(session, registries, engines, options).await?, unready))
+    Ok((survey(session, registries, engines, options, events).await?, unready))
 }
 
 /// The names of the images in the Docker Engine; refused when tagging one would change somebody's base (7-rules 18).

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::check::UNKNOWN_FAMILY;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -13,6 +14,7 @@ use crate::reference::Reference;
 use crate::render::{MARK, Renderer, Templates};
 use crate::report::Format;
 use crate::resolve::ResolvedImage;
+use crate::resolve::image::{Family, FamilySource};
 use crate::workspace::fs;
 
 /// Render the Dockerfiles.
@@ -68,6 +70,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let renderer = Renderer::new(&templates);
     let mut images = Vec::new();
     for (image, written) in session.images.iter().zip(&session.bases) {
+        known_family(image)?;
         let locked = session.workspace.lock.get(&image.base).map(|locked| {
             Reference { digest: Some(locked.digest.clone()), ..locked.reference.clone() }.to_string()
         });
@@ -92,6 +95,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let exit = if differs { Exit::Difference } else { Exit::Done };
     show(context, &Report { images, left }, args.check);
     Ok(exit)
+}
+
+/// Refuses an image whose family only its base can show: rendering reads nothing outside the workspace.
+fn known_family(image: &ResolvedImage) -> Result<(), Failure> {
+    let what = match (image.family_source, image.family) {
+        (FamilySource::Unknown, _) if image.needs_family() => "the name of its base does not show its family",
+        (_, Family::Static) if image.has_packages() => "its base has no package manager, as its name shows",
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(format!("{}: {what}", image.display())).hint(UNKNOWN_FAMILY))
 }
 
 /// Dockerfiles below `out` that golden rendered and that are none of `files`. What people put there is theirs.

@@ -2,8 +2,9 @@
 
 use super::error::Failure;
 use super::session::Session;
+use crate::event::Events;
 use crate::observe::{self, ConfigCache};
-use crate::pipeline::Engines;
+use crate::pipeline::{Engines, families};
 use crate::plan::{self, Plan, PlanOptions};
 use crate::registry::Registries;
 use crate::render::{Recipe, Templates};
@@ -23,10 +24,11 @@ pub struct Survey {
 
 /// Asks and plans. An engine is asked only for a base that no registry tells.
 pub async fn survey(
-    session: &Session,
+    session: &mut Session,
     registries: &Registries,
     engines: &Engines,
     options: &PlanOptions,
+    events: &Events,
 ) -> Result<Survey, Failure> {
     let mut observed = Observed::default();
     observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
@@ -35,10 +37,17 @@ pub async fn survey(
         let Ok(docker) = engines.docker().await else { return Err(error.into()) };
         observe::bases(&session.images, registries, Some(docker), &mut observed).await?;
     }
+    let warnings = families::settle(&mut session.images, &observed, &engines.embedded, events).await?;
     let templates = Templates::from(session.templates.clone());
     let recipes = plan::recipes(&session.images, &observed, &templates)?;
     let cache = ConfigCache::of(State::of(&session.workspace.root));
     observe::repositories(&recipes, &options.destinations, registries, &cache, &mut observed).await?;
     let plan = plan::plan(&recipes, &observed, options)?;
+    for (position, warnings) in warnings {
+        let planned = &plan.images[position];
+        for warning in warnings.into_iter().filter(|_| planned.step.is_build()) {
+            events.warn(Some(&planned.image), warning);
+        }
+    }
     Ok(Survey { observed, recipes, plan })
 }

@@ -25,8 +25,8 @@ use self::memo::Memo;
 use super::{Artifact, BuildOptions, BuiltImage, Engine, EngineKind};
 use crate::assemble::tree::{LayerIndex, Tree, Unread};
 use crate::assemble::{
-    Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Stop, Trust, assemble, can_assemble,
-    trust,
+    Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Stop, Traits, Trust, assemble,
+    can_assemble, traits, trust,
 };
 use crate::event::Events;
 use crate::oci::ImageConfig;
@@ -39,8 +39,10 @@ use crate::resolve::image::{Certificate, Family};
 use crate::store::Blobs;
 use crate::workspace::fs;
 
-/// How many layers of a base are read at once.
-const LAYERS_AT_ONCE: usize = 4;
+/// How many layers of a base are read at once. Each may take the memory of a large index.
+const LAYERS_AT_ONCE: usize = 2;
+/// The memory that the indexes of a base's layers may take together, in bytes.
+const INDEXES: u64 = 80 << 20;
 
 /// The embedded engine. Cheap to clone; clones share what they have read.
 #[derive(Debug, Clone)]
@@ -61,6 +63,7 @@ struct Shared {
     bases: Memo<BaseImage>,
     indexes: Memo<(Arc<LayerIndex>, Digest)>,
     trust: Memo<Placed>,
+    traits: Memo<Arc<Traits>>,
     written: Memo<(WrittenLayer, LayerSource)>,
     /// Images of this run by their inputs, for those that are built on them.
     assembled: Mutex<BTreeMap<Digest, Arc<Assembled>>>,
@@ -131,6 +134,34 @@ impl Embedded {
                 }
             }
         }
+    }
+
+    /// The traits of a base that is no image of this workspace, read once a run. All of its layers are read for it.
+    pub async fn traits(
+        &self,
+        base: &PinnedBase,
+        platform: Option<&Platform>,
+        name: &str,
+        events: &Events,
+    ) -> Result<Arc<Traits>, Error> {
+        let platform = platform.cloned().unwrap_or_else(host_platform);
+        let base = match base {
+            PinnedBase::Scratch => BaseImage::scratch(&platform),
+            PinnedBase::Registry { reference, digest } => self.base(reference, digest, &platform).await?,
+            PinnedBase::Layout(layout) => base::of_assembled(&layout_image(layout, &platform)?)?,
+            PinnedBase::Local { reference, .. } => {
+                return Err(Error::LocalBase { reference: reference.to_string() });
+            }
+            PinnedBase::Workspace { parent, .. } => {
+                return Err(Error::ParentMissing { parent: parent.clone() });
+            }
+        };
+        let key: Vec<String> = base.layers.iter().map(|layer| layer.descriptor.digest.to_string()).collect();
+        let work = async {
+            let seen = self.read_for(&base, &mut Vec::new(), name, events, traits).await?;
+            Ok(Arc::new(seen))
+        };
+        self.shared.traits.get(key.join("\n"), work).await
     }
 
     /// Keeps an image of this run for those that are built on it.
@@ -213,7 +244,14 @@ impl Embedded {
             let next = base.layers[..left].iter().zip(&diff_ids).rev().take(needed);
             let read: Vec<_> = next.map(|(layer, id)| self.index(layer, id, &wanted, name, events)).collect();
             let read = stream::iter(read);
-            indexes.extend(read.buffered(LAYERS_AT_ONCE).try_collect::<Vec<_>>().await?);
+            let mut read = read.buffered(LAYERS_AT_ONCE);
+            while let Some(index) = read.try_next().await? {
+                indexes.push(index);
+                if indexes.iter().map(|index| index.weight()).sum::<u64>() > INDEXES {
+                    let what = "its layers have more names and certificates than golden holds in memory";
+                    return Err(crate::assemble::Error::Base(what.to_owned()).into());
+                }
+            }
         }
     }
 

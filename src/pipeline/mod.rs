@@ -3,6 +3,7 @@
 pub mod choose;
 pub mod engines;
 pub mod failed;
+pub mod families;
 mod load;
 pub mod local;
 mod make;

@@ -5,7 +5,7 @@ use crate::oci::ImageConfig;
 use crate::reference::Tag;
 use crate::render::Rendered;
 use crate::resolve::ResolvedImage;
-use crate::resolve::image::{Base, Config, Family, Packages, Provenance};
+use crate::resolve::image::{Base, Config, Family, FamilySource, Packages, Provenance};
 use crate::snapshot::ObservedRepository;
 use crate::tags::TagRules;
 
@@ -19,7 +19,9 @@ fn recipe(version: &str, content: &str, rules: TagRules) -> Recipe {
         description: None,
         base: Base::Scratch,
         family: Family::Static,
+        family_source: FamilySource::Spec,
         template: "static".to_owned(),
+        template_written: false,
         platforms: Vec::new(),
         labels: BTreeMap::from([("content".to_owned(), content.to_owned())]),
         suppressed_labels: BTreeSet::new(),

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use super::*;
 use crate::diagnostic::{Class, Nowhere, Severity};
-use crate::resolve::image::{Certificate, Config, EnvValue, Family, Packages, Port, Protocol, Provenance};
+use crate::resolve::image::{
+    Certificate, Config, EnvValue, Family, FamilySource, Packages, Port, Protocol, Provenance,
+};
 use crate::tags::TagRules;
 
 const NOW: i64 = 1_700_000_000;
@@ -27,7 +29,9 @@ fn image(base: Base) -> ResolvedImage {
         description: None,
         base,
         family: Family::Static,
+        family_source: FamilySource::Spec,
         template: "static".to_owned(),
+        template_written: false,
         platforms: Vec::new(),
         labels: BTreeMap::from([("version".to_owned(), "1.2.3".to_owned())]),
         suppressed_labels: BTreeSet::new(),

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::Error;
 use super::files::Placed;
 use super::instruction::{Instruction, Piece};
-use crate::resolve::{ResolvedImage, packages};
 use crate::resolve::image::{Base, EnvValue, Family, Invocation, Packages};
+use crate::resolve::{ResolvedImage, packages};
 
 /// What a template may use. The names are documented at the top of each built-in template.
 #[derive(Debug, Serialize)]

@@ -7,11 +7,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, FileWish, LayoutWish, Place, TrustWish, Wanted};
-use super::image::{Base, EnvValue, Family, Owner, Packages, Provenance, ResolvedImage, RunStep};
+use super::image::{
+    Base, EnvValue, Family, FamilySource, Owner, Packages, Provenance, ResolvedImage, RunStep,
+};
 use super::labels::{INPUTS, labels};
 use super::matrix::Row;
 use super::{family, packages, target};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::reference::Reference;
 use crate::spec::ImageSpec;
 use crate::spec::base::BaseSpec;
 use crate::spec::document::{Files, Table, entry};
@@ -37,7 +40,8 @@ pub(super) fn draft(
     }
     let config = maker.config(spec.config);
     let family = known_family(&image);
-    let packages = maker.packages(spec.packages.install, spec.packages.remove, family);
+    let packages =
+        maker.packages(spec.packages.install, spec.packages.remove, family.map(|(family, _)| family));
     let wishes: Vec<_> =
         spec.files.into_iter().enumerate().filter_map(|(n, file)| maker.file(n, file)).collect();
     let trust =
@@ -86,7 +90,9 @@ pub(super) fn draft(
             description: image.description,
             base,
             family: Family::Static,
+            family_source: FamilySource::Unknown,
             template: String::new(),
+            template_written: false,
             platforms,
             labels,
             suppressed_labels,
@@ -103,22 +109,23 @@ pub(super) fn draft(
 }
 
 /// The family that the spec names, or that the table of repository names gives the base. None when neither does.
-fn known_family(image: &ImageTable) -> Option<Family> {
-    let by_name = || match image.base.as_ref()? {
-        BaseSpec::Scratch => Some(Family::Static),
+fn known_family(image: &ImageTable) -> Option<(Family, FamilySource)> {
+    let by_name = |reference: &Reference| Some((family::of(reference)?, FamilySource::Name));
+    if let Some(written) = image.family {
+        return Some((written_family(written), FamilySource::Spec));
+    }
+    match image.base.as_ref()? {
+        BaseSpec::Scratch => Some((Family::Static, FamilySource::Spec)),
         BaseSpec::Layout(layout) => {
-            let named = layout.name.as_ref().and_then(|name| name.parse().ok());
-            named.and_then(|name| family::of(&name)).or(Some(Family::Static))
+            let named = layout.name.as_ref().and_then(|name| by_name(&name.parse().ok()?));
+            named.or(Some((Family::Static, FamilySource::Name)))
         }
-        BaseSpec::Reference(reference) => family::of(reference),
-        BaseSpec::Requirement { repository, .. } => family::of(&crate::reference::Reference {
-            repository: repository.clone(),
-            tag: None,
-            digest: None,
-        }),
+        BaseSpec::Reference(reference) => by_name(reference),
+        BaseSpec::Requirement { repository, .. } => {
+            by_name(&Reference { repository: repository.clone(), tag: None, digest: None })
+        }
         BaseSpec::Workspace { .. } => None,
-    };
-    image.family.map(written_family).or_else(by_name)
+    }
 }
 
 const fn written_family(family: crate::spec::values::Family) -> Family {

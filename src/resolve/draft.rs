@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::image::{Family, Owner, ResolvedImage};
+use super::image::{Family, FamilySource, Owner, ResolvedImage};
 use crate::spec::base::LayoutSpec;
 
 /// An image that still lacks what only the disk and git know.
@@ -13,8 +13,8 @@ pub struct Draft {
     pub image: ResolvedImage,
     /// Whether it lacks its name, version or base, so that only what it names elsewhere can be checked.
     pub broken: bool,
-    /// The family as it was written or told from the base; none when it is neither, or the parent's to tell.
-    pub family: Option<Family>,
+    /// The family, of the spec or of the table of repository names; none when neither has it, or the parent has it.
+    pub family: Option<(Family, FamilySource)>,
     /// The template, when one was written.
     pub template: Option<String>,
     /// The variant of a workspace base: whether one was written, and which.

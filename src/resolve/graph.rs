@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::draft::Draft;
-use super::image::{Base, Family};
+use super::image::{Base, Family, FamilySource};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::RepositoryPath;
 use crate::suggest::closest;
@@ -27,9 +27,9 @@ pub fn ordered(mut drafts: Vec<Draft>, complete: bool, found: &mut Diagnostics) 
     for child in &order {
         let inherited = parents[*child].map(|parent| {
             let parent = &drafts[parent].image;
-            (parent.family, parent.variant.clone())
+            ((parent.family, parent.family_source), parent.variant.clone())
         });
-        settle(&mut drafts[*child], inherited.as_ref(), complete, found);
+        settle(&mut drafts[*child], inherited.as_ref(), found);
     }
     let mut slots: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
     order.into_iter().filter_map(|position| slots[position].take()).collect()
@@ -38,25 +38,15 @@ pub fn ordered(mut drafts: Vec<Draft>, complete: bool, found: &mut Diagnostics) 
 /// What depends on the parent: the family, the template, the variant of the base.
 fn settle(
     draft: &mut Draft,
-    parent: Option<&(Family, Option<Variant>)>,
-    complete: bool,
+    parent: Option<&((Family, FamilySource), Option<Variant>)>,
     found: &mut Diagnostics,
 ) {
     if let (Some((_, parents)), Base::Workspace { variant, .. }) = (parent, &mut draft.image.base) {
         variant.clone_from(parents);
     }
     let family = draft.family.or(parent.map(|(family, _)| *family));
-    let packages = &draft.image.packages;
-    let wanted = !packages.install.is_empty() || !packages.remove.is_empty();
-    let knowable = complete || !matches!(draft.image.base, Base::Workspace { .. });
-    if wanted && family.is_none() && knowable {
-        let message = "packages need to know the family of the base, and its name does not tell";
-        found.push(
-            Diagnostic::error("spec.family", message)
-                .at(&draft.packages_place.file, draft.packages_place.span.clone(), "")
-                .help("write family = \"debian\", \"alpine\" or \"rhel\" in [image]"),
-        );
-    } else if wanted && family == Some(Family::Static) {
+    let (family, source) = family.unwrap_or((Family::Static, FamilySource::Unknown));
+    if draft.image.has_packages() && family == Family::Static && source == FamilySource::Spec {
         let message = "a base of the family static has no package manager";
         found.push(
             Diagnostic::error("spec.family", message)
@@ -64,8 +54,10 @@ fn settle(
                 .help("take another base, or write its family in [image]"),
         );
     }
-    draft.image.family = family.unwrap_or(Family::Static);
-    draft.image.template = draft.template.clone().unwrap_or_else(|| draft.image.family.as_str().to_owned());
+    draft.image.family = family;
+    draft.image.family_source = source;
+    draft.image.template_written = draft.template.is_some();
+    draft.image.template = draft.template.clone().unwrap_or_else(|| family.as_str().to_owned());
 }
 
 /// The position of the image that `child` is built on.

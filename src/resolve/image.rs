@@ -31,8 +31,12 @@ pub struct ResolvedImage {
     pub base: Base,
     /// The family of the base's distribution: package manager and trust store.
     pub family: Family,
+    /// The source of the family.
+    pub family_source: FamilySource,
     /// The name of the Dockerfile template.
     pub template: String,
+    /// Whether the spec names the template. Otherwise it is that of the family.
+    pub template_written: bool,
     /// The platforms; empty means the engine's own.
     pub platforms: Vec<Platform>,
     /// Labels, own and filled in, but without those of [`Provenance`], `base.digest` and `dev.golden.inputs`.
@@ -67,10 +71,31 @@ impl ResolvedImage {
         }
     }
 
+    /// Whether the family decides what is made: only packages and certificates depend on it.
+    #[must_use]
+    pub fn needs_family(&self) -> bool {
+        !self.certificates.is_empty() || self.has_packages()
+    }
+
+    /// Whether the spec names packages.
+    #[must_use]
+    pub const fn has_packages(&self) -> bool {
+        !self.packages.install.is_empty() || !self.packages.remove.is_empty()
+    }
+
+    /// Gives the image the family that its base shows, and the template of that family unless the spec names one.
+    pub fn set_family(&mut self, family: Family) {
+        self.family = family;
+        self.family_source = FamilySource::Base;
+        if !self.template_written {
+            family.as_str().clone_into(&mut self.template);
+        }
+    }
+
     /// Whether something must be executed to make it, so that only an engine with containers can.
     #[must_use]
     pub fn needs_execution(&self) -> bool {
-        !self.packages.install.is_empty() || !self.packages.remove.is_empty() || !self.run.is_empty()
+        self.has_packages() || !self.run.is_empty()
     }
 }
 
@@ -140,6 +165,20 @@ pub enum Family {
     Rhel,
     /// No package manager and no shell: scratch, distroless.
     Static,
+}
+
+/// The source of an image's family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FamilySource {
+    /// The spec, of the image or of the one that it is built on; or the base is `scratch`.
+    #[default]
+    Spec,
+    /// The table of repository names. The base shows whether it is right.
+    Name,
+    /// The base.
+    Base,
+    /// None: only the base can show it.
+    Unknown,
 }
 
 impl Family {

@@ -42,7 +42,8 @@ impl Refusal {
         Some(match self {
             Self::NotAName(_) => return None,
             Self::Pattern(_) => {
-                "write each package by its name; only a version may end in `*`, as in \"curl=7.88.*\"".to_owned()
+                "write each package by its name; only a version may end in `*`, as in \"curl=7.88.*\""
+                    .to_owned()
             }
             Self::Removal { name, .. } => format!("write remove = [\"{name}\"]"),
             Self::Installation { name, .. } => format!("write install = [\"{name}\"]"),
@@ -118,7 +119,8 @@ fn check(entry: &str, family: Family) -> Result<(), Refusal> {
     let accepted = match family {
         Family::Debian | Family::Static => is_debian(plain) && is_version(rest, &["=", "/"]),
         Family::Alpine => {
-            is_name(plain, "_.+-:", false) && is_version(rest, &["=~", "~=", ">=", "<=", "=", "~", ">", "<", "@"])
+            is_name(plain, "_.+-:", false)
+                && is_version(rest, &["=~", "~=", ">=", "<=", "=", "~", ">", "<", "@"])
         }
         Family::Rhel => is_rhel(plain) && is_version(rest, &["="]),
     };
@@ -135,7 +137,10 @@ fn check(entry: &str, family: Family) -> Result<(), Refusal> {
 fn is_debian(text: &str) -> bool {
     let (name, architecture) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
     let lower = !name.bytes().any(|b| b.is_ascii_uppercase());
-    lower && name.len() > 1 && is_name(name, "+.-", true) && architecture.is_none_or(|it| is_name(it, "-", true))
+    lower
+        && name.len() > 1
+        && is_name(name, "+.-", true)
+        && architecture.is_none_or(|it| is_name(it, "-", true))
 }
 
 /// A name of Red Hat, in which a version may follow a `-`, or a capability such as `perl(JSON)`.
@@ -147,7 +152,8 @@ fn is_rhel(text: &str) -> bool {
     let capability = text.split_once('(').and_then(|(name, rest)| Some((name, rest.strip_suffix(')')?)));
     is_name(text, "_+.-", false)
         || text.match_indices('-').any(versioned)
-        || capability.is_some_and(|(name, rest)| is_name(name, "_+.-", false) && is_name(rest, "_+.-:", false))
+        || capability
+            .is_some_and(|(name, rest)| is_name(name, "_+.-", false) && is_name(rest, "_+.-:", false))
 }
 
 /// Letters, digits and some others; it starts with a letter or digit (or `_`, where that is one of the others) and
@@ -195,16 +201,26 @@ mod tests {
 
     #[test]
     fn names_and_versions_are_accepted() {
-        for entry in ["curl", "g++", "libstdc++6", "python3.11", "curl=7.88.*", "curl=1.2*", "libc6", "7zip"] {
+        for entry in ["curl", "g++", "libstdc++6", "python3.11", "curl=7.88.*", "curl=1.2*", "libc6", "7zip"]
+        {
             for family in FAMILIES {
                 assert_eq!(check_install(entry, Some(family)), Ok(()), "{entry} {family:?}");
             }
             assert_eq!(check_install(entry, None), Ok(()), "{entry}");
         }
         for (family, entries) in [
-            (Family::Debian, &["libc6:arm64", "curl/bookworm-backports", "curl=1:7.88.1-10+deb12u5", "a2ps"][..]),
-            (Family::Alpine, &["curl~8", "curl=~8.1", "curl>=8.1-r0", "curl@edge", "cmd:bash", "so:libc.so.6"]),
-            (Family::Rhel, &["NetworkManager", "curl-7.76.1-26*", "glibc.i686", "perl(JSON::PP)", "java-17-openjdk"]),
+            (
+                Family::Debian,
+                &["libc6:arm64", "curl/bookworm-backports", "curl=1:7.88.1-10+deb12u5", "a2ps"][..],
+            ),
+            (
+                Family::Alpine,
+                &["curl~8", "curl=~8.1", "curl>=8.1-r0", "curl@edge", "cmd:bash", "so:libc.so.6"],
+            ),
+            (
+                Family::Rhel,
+                &["NetworkManager", "curl-7.76.1-26*", "glibc.i686", "perl(JSON::PP)", "java-17-openjdk"],
+            ),
         ] {
             for entry in entries {
                 assert_eq!(check_install(entry, Some(family)), Ok(()), "{entry} {family:?}");
@@ -220,7 +236,8 @@ mod tests {
             for entry in ["^too", "too$", "tool.", "lib*", "lib?", "lib[ab]", "*", "a|b", "li*b-2"] {
                 assert_eq!(check_install(entry, Some(family)), Err(pattern(entry)), "{entry} {family:?}");
             }
-            for entry in ["", "-y", "--allow-downgrades", "a b", "a\tb", "a=", "a;b", "$(x)é", "/usr/bin/x"] {
+            for entry in ["", "-y", "--allow-downgrades", "a b", "a\tb", "a=", "a;b", "$(x)é", "/usr/bin/x"]
+            {
                 assert!(check_install(entry, Some(family)).is_err(), "{entry} {family:?}");
             }
             for (entry, name) in [("foo-", "foo"), ("!foo", "foo"), ("lib-foo-=1", "lib-foo")] {

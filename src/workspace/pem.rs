@@ -53,7 +53,9 @@ fn block(text: &str) -> Result<(Block, &str), String> {
 fn outside(text: &str) -> Result<(), String> {
     let like_a_marker = |line: &&str| {
         let upper = line.to_ascii_uppercase();
-        upper.contains("--") && (upper.contains("BEGIN") || upper.contains("END ")) && upper.contains("CERTIFICATE")
+        upper.contains("--")
+            && (upper.contains("BEGIN") || upper.contains("END "))
+            && upper.contains("CERTIFICATE")
     };
     match text.lines().find(like_a_marker) {
         Some(line) => Err(format!("`{}` is not the beginning of a block", line.trim())),
@@ -91,14 +93,31 @@ mod tests {
     fn what_looks_like_a_block_and_is_none_is_refused() {
         for (text, why) in [
             ("-----BEGIN CERTIFICATE-----\nAAEC", "it has no `-----END CERTIFICATE-----`"),
-            ("-----BEGIN CERTIFICATE\nAAEC\n-----END CERTIFICATE-----", "its first line does not end in `-----`"),
-            ("-----BEGIN A-----\nAAEC\n-----BEGIN A-----\nAAEC\n-----END A-----", "it has no `-----END A-----` before the next block"),
-            ("----BEGIN CERTIFICATE-----\nAAEC\n", "`----BEGIN CERTIFICATE-----` is not the beginning of a block"),
-            ("----- BEGIN CERTIFICATE -----", "`----- BEGIN CERTIFICATE -----` is not the beginning of a block"),
-            ("AAEC\n-----END CERTIFICATE-----\n", "`-----END CERTIFICATE-----` is not the beginning of a block"),
+            (
+                "-----BEGIN CERTIFICATE\nAAEC\n-----END CERTIFICATE-----",
+                "its first line does not end in `-----`",
+            ),
+            (
+                "-----BEGIN A-----\nAAEC\n-----BEGIN A-----\nAAEC\n-----END A-----",
+                "it has no `-----END A-----` before the next block",
+            ),
+            (
+                "----BEGIN CERTIFICATE-----\nAAEC\n",
+                "`----BEGIN CERTIFICATE-----` is not the beginning of a block",
+            ),
+            (
+                "----- BEGIN CERTIFICATE -----",
+                "`----- BEGIN CERTIFICATE -----` is not the beginning of a block",
+            ),
+            (
+                "AAEC\n-----END CERTIFICATE-----\n",
+                "`-----END CERTIFICATE-----` is not the beginning of a block",
+            ),
         ] {
             assert_eq!(blocks(text.as_bytes()).unwrap_err(), (1, why.to_owned()), "{text:?}");
         }
-        assert!(blocks(b"-----BEGIN A-----\nA*\n-----END A-----").unwrap_err().1.starts_with("it is not base64"));
+        assert!(
+            blocks(b"-----BEGIN A-----\nA*\n-----END A-----").unwrap_err().1.starts_with("it is not base64")
+        );
     }
 }

@@ -211,7 +211,11 @@ fn certificates_are_checked_and_keys_are_never_taken() {
     let image = format!("{FINE}[certs]\ntrust = [\"x.pem\"]\n");
     for (bytes, code, expected) in [
         (certificate.clone(), 0, "1 image is in order; read 1 certificate from 1 file"),
-        (format!("{}{other}", certificate.trim_end()), 0, "1 image is in order; read 2 certificates from 1 file"),
+        (
+            format!("{}{other}", certificate.trim_end()),
+            0,
+            "1 image is in order; read 2 certificates from 1 file",
+        ),
         (key.serialize_pem(), 3, "private key"),
         (format!("{certificate}\n{}", key.serialize_pem()), 3, "private key"),
         ("hello".to_owned(), 3, "not PEM"),

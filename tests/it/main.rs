@@ -50,3 +50,6 @@ mod trust;
 mod compression;
 mod destinations;
 mod packages;
+mod families;
+mod layer_bounds;
+mod nested_indexes;

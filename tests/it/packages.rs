@@ -24,8 +24,14 @@ struct Machine {
 const DEBIAN: Machine = Machine {
     family: "debian",
     tools: &[
-        ("apt-get", "case $* in\n*update*) echo \"$UPDATE\" >&2; exit ${UPDATE_EXIT:-0} ;;\n*install*) printf \"$INSTALLED\" >> $STATE ;;\n*purge*) printf \"$LEFT\" > $STATE ;;\nesac"),
-        ("dpkg-query", "case $* in *Provides*) sed 's/.*/installed, &,/' $STATE ;; *) for name; do :; done; grep -q \"^$name\\b\" $STATE && echo installed ;; esac"),
+        (
+            "apt-get",
+            "case $* in\n*update*) echo \"$UPDATE\" >&2; exit ${UPDATE_EXIT:-0} ;;\n*install*) printf \"$INSTALLED\" >> $STATE ;;\n*purge*) printf \"$LEFT\" > $STATE ;;\nesac",
+        ),
+        (
+            "dpkg-query",
+            "case $* in *Provides*) sed 's/.*/installed, &,/' $STATE ;; *) for name; do :; done; grep -q \"^$name\\b\" $STATE && echo installed ;; esac",
+        ),
     ],
 };
 
@@ -40,8 +46,14 @@ const ALPINE: Machine = Machine {
 const RHEL: Machine = Machine {
     family: "rhel",
     tools: &[
-        ("dnf", "case $* in\n*install*) case $* in *skip_if_unavailable=False*) ;; *) exit 9 ;; esac; printf \"$INSTALLED\" >> $STATE; echo \"$UPDATE\" >&2; exit ${UPDATE_EXIT:-0} ;;\nremove*) printf \"$LEFT\" > $STATE ;;\nesac"),
-        ("rpm", "case $1 in -qa) grep -x -- \"$2\" $STATE || true ;; *) for name; do :; done; grep -qx -- \"$name\" $STATE ;; esac"),
+        (
+            "dnf",
+            "case $* in\n*install*) case $* in *skip_if_unavailable=False*) ;; *) exit 9 ;; esac; printf \"$INSTALLED\" >> $STATE; echo \"$UPDATE\" >&2; exit ${UPDATE_EXIT:-0} ;;\nremove*) printf \"$LEFT\" > $STATE ;;\nesac",
+        ),
+        (
+            "rpm",
+            "case $1 in -qa) grep -x -- \"$2\" $STATE || true ;; *) for name; do :; done; grep -qx -- \"$name\" $STATE ;; esac",
+        ),
     ],
 };
 
@@ -107,7 +119,11 @@ fn an_index_that_cannot_be_read_fails_the_step() {
             "W: Failed to fetch http://deb.example.com/dists/x/InRelease  Temporary failure resolving 'deb.example.com'",
             no_network,
         ),
-        (&DEBIAN, "E: The repository 'http://deb.example.com x Release' does not have a Release file.", no_index),
+        (
+            &DEBIAN,
+            "E: The repository 'http://deb.example.com x Release' does not have a Release file.",
+            no_index,
+        ),
     ] {
         let code = if told.starts_with('E') { "100" } else { "0" };
         let why = format!("apt-get update did not read every package index: {cause}: {told}");
@@ -121,7 +137,11 @@ fn an_index_that_cannot_be_read_fails_the_step() {
         ALPINE.fails("install = [\"tool\"]", &[("UPDATE", told)], &why);
     }
     for (told, code, cause) in [
-        ("Error: Failed to download metadata for repo 'x': Curl error (6): Couldn't resolve host name", "1", no_network),
+        (
+            "Error: Failed to download metadata for repo 'x': Curl error (6): Couldn't resolve host name",
+            "1",
+            no_network,
+        ),
         ("Errors during downloading metadata for repository 'x': Status code: 404", "1", no_index),
         ("Ignoring repositories: x", "0", "see above"),
     ] {
@@ -152,9 +172,10 @@ fn a_package_that_is_not_removed_fails_the_step() {
 
 #[test]
 fn a_contradiction_between_the_defaults_and_an_image_names_both_files() {
-    let golden = Golden::new()
-        .workspace("[defaults.packages]\ninstall = [\"curl=7.*\"]\n")
-        .image("a", "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"debian:12\"\n[packages]\nremove = [\"curl\"]\n");
+    let golden = Golden::new().workspace("[defaults.packages]\ninstall = [\"curl=7.*\"]\n").image(
+        "a",
+        "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"debian:12\"\n[packages]\nremove = [\"curl\"]\n",
+    );
     let told = golden.run(&["check"]).exit(2).stderr;
     assert!(told.contains("`curl` is to be installed and removed"), "{told}");
     assert!(told.contains("a/image.toml:6:11") && told.contains("golden.toml:2:12"), "{told}");

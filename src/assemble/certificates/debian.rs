@@ -81,12 +81,7 @@ fn check_tool(overlay: &Overlay<'_>) -> Result<(), Stop> {
 const DIRECTORIES: u32 = 1024;
 
 /// The local certificates below a directory, links followed, as `find -L | sort` lists them.
-fn local(
-    overlay: &Overlay<'_>,
-    folder: &str,
-    depth: u32,
-    visited: &mut u32,
-) -> Result<Vec<String>, Stop> {
+fn local(overlay: &Overlay<'_>, folder: &str, depth: u32, visited: &mut u32) -> Result<Vec<String>, Stop> {
     *visited += 1;
     if depth > 32 || *visited > DIRECTORIES {
         return Err(Error::LinkLoop(format!("/{folder}")).into());

@@ -87,8 +87,7 @@ impl<R> Watched<R> {
         let Ok(size) = header.entry_size() else { return Ok(()) };
         let kind = header.entry_type();
         if kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions() {
-            let longest =
-                if kind.is_pax_local_extensions() { LONGEST } else { LONGEST_NAME_HEADER };
+            let longest = if kind.is_pax_local_extensions() { LONGEST } else { LONGEST_NAME_HEADER };
             if size > longest {
                 return Err(invalid(format!("it has a name of {size} bytes")));
             }

@@ -11,7 +11,7 @@ use golden::oci::tar::{Entry, EntryKind};
 use golden::reference::{Digest, Reference};
 use golden::render::{PinnedBase, Recipe, Rendered};
 use golden::resolve::ResolvedImage;
-use golden::resolve::image::{Base, Family, Packages, Provenance};
+use golden::resolve::image::{Base, Family, FamilySource, Packages, Provenance};
 use golden::tags::TagRules;
 
 use crate::support::services;
@@ -76,7 +76,9 @@ fn image() -> ResolvedImage {
         description: None,
         base: Base::Scratch,
         family: Family::Static,
+        family_source: FamilySource::Spec,
         template: "static".to_owned(),
+        template_written: false,
         platforms: Vec::new(),
         labels: BTreeMap::new(),
         suppressed_labels: BTreeSet::new(),

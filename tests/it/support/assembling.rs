@@ -13,7 +13,7 @@ use golden::registry::{Registries, RegistryEnv};
 use golden::render::{PinnedBase, Recipe, Rendered};
 use golden::resolve::ResolvedImage;
 use golden::resolve::image::{
-    Base, Certificate, Config, Family, FileEntry, FileKind, Owner, Packages, Provenance,
+    Base, Certificate, Config, Family, FamilySource, FileEntry, FileKind, Owner, Packages, Provenance,
 };
 use golden::store::{Blobs, Destination, Named};
 
@@ -30,7 +30,9 @@ pub(crate) fn image(name: &str) -> ResolvedImage {
         description: None,
         base: Base::Scratch,
         family: Family::Static,
+        family_source: FamilySource::Spec,
         template: "static".to_owned(),
+        template_written: false,
         platforms: Vec::new(),
         labels: BTreeMap::new(),
         suppressed_labels: std::collections::BTreeSet::new(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use golden::oci::Content;
 use golden::resolve::ResolvedImage;
 use golden::resolve::image::{
-    Base, Config, EnvValue, Family, FileEntry, FileKind, Owner, Packages, Provenance, RunStep,
+    Base, Config, EnvValue, Family, FamilySource, FileEntry, FileKind, Owner, Packages, Provenance, RunStep,
 };
 use golden::tags::TagRules;
 
@@ -20,7 +20,9 @@ pub(crate) fn image(family: Family, base: Base) -> ResolvedImage {
         description: None,
         base,
         family,
+        family_source: FamilySource::Spec,
         template: family.as_str().to_owned(),
+        template_written: false,
         platforms: Vec::new(),
         labels: BTreeMap::new(),
         suppressed_labels: BTreeSet::new(),

@@ -14,7 +14,7 @@ use golden::publish::{self, Job, Receipt};
 use golden::reference::{Digest, Repository, Tag, Target};
 use golden::registry::{Endpoint, LoginScope, Patience, Registries, RegistryEnv};
 use golden::render::{Recipe, Rendered};
-use golden::resolve::image::{Base, Config, Family, Packages, Provenance};
+use golden::resolve::image::{Base, Config, Family, FamilySource, Packages, Provenance};
 use golden::resolve::{Destination, PinnedBase, ResolvedImage};
 use golden::snapshot::Observed;
 use golden::tags::TagRules;
@@ -246,7 +246,9 @@ impl Image {
             description: None,
             base: Base::Scratch,
             family: Family::Static,
+            family_source: FamilySource::Spec,
             template: "static".to_owned(),
+            template_written: false,
             platforms: Vec::new(),
             labels: self.labels(),
             suppressed_labels: BTreeSet::new(),

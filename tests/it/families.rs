@@ -1,0 +1,210 @@
+//! The family of a base is what its files show, whatever its name is.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use golden::reference::Digest;
+use serde_json::Value;
+
+use crate::support::layout::{Base, blob_path};
+use crate::support::workspace::{Golden, Run};
+
+const DEBIAN: (&str, char, &str) = ("etc/os-release", 'f', "ID=debian\n");
+const UBI: (&str, char, &str) = ("etc/os-release", 'f', "ID=\"rhel\"\nID_LIKE=\"fedora\"\n");
+const APT: (&str, char, &str) = ("usr/bin/apt-get", 'f', "");
+const SHELL: (&str, char, &str) = ("bin/sh", 'f', "");
+/// All that golden looks for in Debian's tool.
+const TOOL: (&str, char, &str) =
+    ("usr/sbin/update-ca-certificates", 'f', "LOCALCERTSDIR=/usr/local/share/ca-certificates\n");
+
+fn certificate() -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let signed = rcgen::CertificateParams::new(vec!["corp".to_owned()]).unwrap().self_signed(&key).unwrap();
+    signed.pem().replace("\r\n", "\n")
+}
+
+/// A workspace with an image on this base, which trusts a certificate.
+struct Subject {
+    golden: Golden,
+    certificate: String,
+}
+
+impl Subject {
+    fn new(base: &[(&str, char, &str)], keys: &str, rest: &str) -> Self {
+        let text = format!(
+            "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"oci:../base:corp/base:1\"\n{keys}\n\
+             [certs]\ntrust = [\"c.crt\"]\n{rest}\n"
+        );
+        let certificate = certificate();
+        let golden = Golden::new()
+            .workspace("")
+            .image("app", &text)
+            .file("app/c.crt", &certificate)
+            .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+        Base::here().layer(base).write(&golden.path().join("base"), "corp/base:1");
+        Self { golden, certificate }
+    }
+
+    fn build(&self) -> Run {
+        self.golden.run(&["build", "--engine", "embedded", "--to", "oci:out"])
+    }
+
+    /// The files of the layers that were added.
+    fn files(&self) -> BTreeMap<String, String> {
+        let out = self.golden.path().join("out");
+        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        let read = |path: &std::path::Path| std::fs::read(path).unwrap();
+        let index: Value = serde_json::from_slice(&read(&out.join("index.json"))).unwrap();
+        let blob = |descriptor: &Value| -> Vec<u8> {
+            let digest: Digest = descriptor["digest"].as_str().unwrap().parse().unwrap();
+            read(&blob_path(&out, &digest))
+        };
+        let manifest: Value = serde_json::from_slice(&blob(&index["manifests"][0])).unwrap();
+        let mut files = BTreeMap::new();
+        for layer in manifest["layers"].as_array().unwrap().iter().skip(1) {
+            let bytes = blob(layer);
+            let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes.as_slice()));
+            for entry in archive.entries().unwrap() {
+                let mut entry = entry.unwrap();
+                let path = entry.path().unwrap().display().to_string();
+                if entry.header().entry_type().is_file() {
+                    let mut text = String::new();
+                    entry.read_to_string(&mut text).unwrap();
+                    files.insert(path, text);
+                }
+            }
+        }
+        files
+    }
+}
+
+#[test]
+fn a_debian_under_a_name_of_its_own_gets_what_its_tool_leaves() {
+    let conf = ("etc/ca-certificates.conf", 'f', "mozilla/a.crt\n!mozilla/b.crt\n");
+    let (a, b) = (certificate(), certificate());
+    let base = [
+        DEBIAN,
+        APT,
+        SHELL,
+        TOOL,
+        conf,
+        ("usr/bin/openssl", 'f', ""),
+        ("usr/share/ca-certificates/mozilla/a.crt", 'f', &a),
+        ("usr/share/ca-certificates/mozilla/b.crt", 'f', &b),
+        ("etc/ssl/certs/ca-certificates.crt", 'f', &a),
+    ];
+    let subject = Subject::new(&base, "", "");
+    let told = subject.build().exit(0).stderr;
+    assert!(!told.contains("warning"), "{told}");
+    let files = subject.files();
+    assert_eq!(files["usr/local/share/ca-certificates/c.crt"], subject.certificate);
+    // The certificate that the base has deactivated stays so.
+    assert_eq!(files["etc/ssl/certs/ca-certificates.crt"], format!("{a}{}", subject.certificate));
+}
+
+#[test]
+fn a_base_without_tools_gets_the_certificates_in_the_bundle_that_it_has() {
+    let public = certificate();
+    let bundle = "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem";
+    let base = [
+        UBI,
+        (bundle, 'f', &public),
+        ("etc/pki/tls/certs/ca-bundle.crt", 's', "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
+        ("etc/ssl/certs", 's', "../pki/tls/certs"),
+    ];
+    let subject = Subject::new(&base, "", "");
+    subject.build().exit(0);
+    let expected = BTreeMap::from([(bundle.to_owned(), format!("{public}{}", subject.certificate))]);
+    assert_eq!(subject.files(), expected);
+
+    // Several bundles that are files of their own all get them.
+    let base = [("etc/ssl/cert.pem", 'f', &*public), ("etc/ssl/certs/ca-certificates.crt", 'f', "")];
+    let subject = Subject::new(&base, "", "");
+    subject.build().exit(0);
+    assert_eq!(subject.files()["etc/ssl/cert.pem"], format!("{public}{}", subject.certificate));
+    assert_eq!(subject.files()["etc/ssl/certs/ca-certificates.crt"], subject.certificate);
+}
+
+#[test]
+fn a_family_that_contradicts_the_base_is_a_warning() {
+    let subject = Subject::new(&[DEBIAN, APT, SHELL], "family = \"static\"", "");
+    let told = subject.build().exit(0).stderr;
+    let warning = "its spec has the family static, and its base oci:../base:corp/base:1 looks like debian";
+    assert!(told.contains(warning), "{told}");
+    let plan = subject.golden.run(&["plan"]).exit(0).stderr;
+    assert!(plan.contains(warning), "{plan}");
+    subject.golden.write("app/image.toml", "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"oci:../base:corp/base:1\"\nfamily = \"static\"\n");
+    assert!(!subject.build().exit(0).stderr.contains("family"));
+}
+
+#[test]
+fn a_base_of_an_unknown_distribution_asks_for_the_family() {
+    let suse = [
+        ("etc/os-release", 'f', "ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n"),
+        ("usr/bin/zypper", 'f', ""),
+    ];
+    let text = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"localhost:1/corp/base:1\"\n[packages]\ninstall = [\"curl\"]\n";
+    let golden = Golden::new().workspace("").image("app", text);
+    let check = golden.run(&["check"]).exit(0).stderr;
+    assert!(check.contains("warning[spec.family]: the name of the base does not show its family"), "{check}");
+    let render = golden.run(&["render"]).exit(2).stderr;
+    assert!(render.contains("the name of its base does not show its family"), "{render}");
+    assert!(
+        render.contains("write family = \"debian\", \"alpine\", \"rhel\" or \"static\" in [image]"),
+        "{render}"
+    );
+
+    // The name of a layout counts where the base shows nothing that golden knows.
+    let subject = Subject::new(&suse, "", "");
+    subject.build().exit(0);
+}
+
+#[test]
+fn a_base_without_a_shell_is_refused_before_anything_starts() {
+    for (rest, what, hint) in [
+        ("", "[certs]", "write family = \"static\" in [image]"),
+        ("[packages]\ninstall = [\"curl\"]", "[packages]", "take a base with a shell and a package manager"),
+    ] {
+        let bundle = ("etc/ssl/certs/ca-certificates.crt", 'f', "");
+        let subject = Subject::new(&[DEBIAN, bundle], "family = \"debian\"", rest);
+        for engine in ["embedded", "docker"] {
+            let told = subject.golden.run(&["build", "--engine", engine]).exit(2).stderr;
+            let why = format!(
+                "app:1.0.0: {what} needs the tools of the family debian, and its base oci:../base:corp/base:1 has no \
+                 /bin/sh that could run them"
+            );
+            assert!(told.contains(&why) && told.contains(hint), "{told}");
+        }
+    }
+    let packages = "[packages]\ninstall = [\"curl\"]";
+    let subject = Subject::new(&[DEBIAN], "family = \"static\"", packages);
+    let told = subject.golden.run(&["check"]).exit(2).stderr;
+    assert!(told.contains("a base of the family static has no package manager"), "{told}");
+}
+
+#[test]
+fn a_key_store_that_stays_as_it_is_gives_a_warning() {
+    let own = "/opt/java/openjdk/lib/security/cacerts";
+    let base = [
+        ("opt/java/openjdk/lib/security/cacerts", 'f', "keys"),
+        ("usr/lib/jvm/java-17/lib/security/cacerts", 's', "/etc/ssl/certs/java/cacerts"),
+        ("etc/ssl/certs/java/cacerts", 'f', "keys"),
+    ];
+    let subject = Subject::new(&base, "", "");
+    let told = subject.build().exit(0).stderr;
+    let warnings: Vec<&str> = told.lines().filter(|line| line.contains("keytool")).collect();
+    assert_eq!(warnings.len(), 1, "{told}");
+    assert!(warnings[0].contains(&format!("{own} does not get the certificates of [certs]")), "{told}");
+    assert!(subject.golden.run(&["plan"]).exit(0).stderr.contains(own));
+}
+
+#[test]
+fn an_image_on_an_image_of_the_workspace_has_the_family_of_the_lowest_base() {
+    let subject = Subject::new(&[DEBIAN, APT, SHELL], "", "");
+    let parent = "[image]\nname = \"parent\"\nversion = \"1.0.0\"\nbase = \"oci:../base:corp/base:1\"\n";
+    subject.golden.write("parent/image.toml", parent);
+    let child = "[image]\nname = \"child\"\nversion = \"1.0.0\"\nbase = { image = \"parent\" }\n[packages]\ninstall = [\"Curl\"]\n";
+    subject.golden.write("child/image.toml", child);
+    let told = subject.golden.run(&["plan", "child"]).exit(2).stderr;
+    assert!(told.contains("child:1.0.0: [packages]: `Curl` is not the name of a package"), "{told}");
+}
