@@ -294,13 +294,29 @@ async fn select(
     Ok(Selection { named: selected, all })
 }
 
+/// The warning that provenance is missing because git does not read the checkout.
+fn unreadable_checkout(has_time: bool, words: &str) -> String {
+    let missing = if has_time {
+        "the labels `revision` and `source` are omitted"
+    } else {
+        "the labels `revision` and `source` are omitted and times are 1970-01-01"
+    };
+    format!("git does not read this checkout, so {missing}: {words}")
+}
+
 /// Gives the images their provenance.
 async fn trace(context: &Context, root: &Path, drafts: &mut [Draft]) -> Result<(), Failure> {
     let epoch = epoch(context)?;
     let paths: Vec<Vec<PathBuf>> = drafts.iter().map(changed::inputs).collect();
-    let history = git::history(root, &paths, &context.environment()).await;
+    let environment = context.environment();
+    let history = git::history(root, &paths, &environment).await;
     if let Some(problem) = &history.problem {
         context.events.warn(None, format!("times and revisions of images may be wrong: {problem}"));
+    }
+    if history.head.is_none()
+        && let Some(words) = git::refusal(root, &environment).await
+    {
+        context.events.warn(None, unreadable_checkout(epoch.is_some(), &words));
     }
     if history.shallow && epoch.is_none() {
         context.events.warn(

@@ -16,6 +16,8 @@ use crate::suggest::closest;
 pub struct Names {
     /// By root: `vars`, `matrix`, `image`, `git`; each a table of strings.
     tables: BTreeMap<&'static str, BTreeMap<String, String>>,
+    /// Why a table is empty, by root.
+    reasons: BTreeMap<&'static str, String>,
     /// The time of the run.
     now: String,
 }
@@ -24,7 +26,7 @@ impl Names {
     /// Only the time.
     #[must_use]
     pub fn new(now: impl Into<String>) -> Self {
-        Self { tables: BTreeMap::new(), now: now.into() }
+        Self { now: now.into(), ..Self::default() }
     }
 
     /// The same names and a table more.
@@ -32,6 +34,13 @@ impl Names {
     pub fn with(mut self, root: &'static str, table: BTreeMap<String, String>) -> Self {
         self.tables.insert(root, table);
         self
+    }
+
+    /// The same names and an empty table, with the reason why it is empty.
+    #[must_use]
+    pub fn without(mut self, root: &'static str, reason: String) -> Self {
+        self.reasons.insert(root, reason);
+        self.with(root, BTreeMap::new())
     }
 
     /// Adds one entry of a table.
@@ -59,7 +68,9 @@ impl Names {
         let key = key.unwrap_or_default();
         let help = match closest(key, table.keys().map(String::as_str)) {
             Some(near) => Some(format!("did you mean `{root}.{near}`?")),
-            None if table.is_empty() => Some(format!("`{root}` has nothing here")),
+            None if table.is_empty() => {
+                Some(self.reasons.get(root).cloned().unwrap_or_else(|| format!("`{root}` has nothing here")))
+            }
             None => {
                 let known: Vec<_> = table.keys().map(|key| format!("{root}.{key}")).collect();
                 Some(format!("there is {}", known.join(", ")))

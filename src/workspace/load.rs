@@ -63,7 +63,7 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
     let mut names = Names::new(surroundings.now.clone());
     let mut asked = false;
     if mentions_git(&sources, &file) {
-        names = names.with("git", git::names(&root, &surroundings.environment).await);
+        names = with_git(names, &root, &surroundings.environment).await;
         asked = true;
     }
     // Read once for its globs; once more when the images want to know git.
@@ -77,7 +77,7 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
             add(&root, image, &mut sources, &mut found);
         }
         if !asked && files.iter().any(|image| mentions_git(&sources, image)) {
-            names = names.with("git", git::names(&root, &surroundings.environment).await);
+            names = with_git(names, &root, &surroundings.environment).await;
         }
     }
     let workspace = workspace_file(&sources, &file, names, surroundings, &mut found);
@@ -85,6 +85,21 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
     let drafts = drafts(&workspace, &files, &sources, &mut found);
     let spec = workspace.spec;
     Ok(Loaded { root, file, sources, spec, drafts, found })
+}
+
+/// The names and those of git; if there are none, with the reason.
+async fn with_git(names: Names, root: &Path, environment: &Environment) -> Names {
+    let known = git::names(root, environment).await;
+    if !known.is_empty() {
+        return names.with("git", known);
+    }
+    names.without(
+        "git",
+        match git::refusal(root, environment).await {
+            Some(words) => format!("git does not read this checkout: {words}"),
+            None => "the workspace is in no git repository that has a commit".to_owned(),
+        },
+    )
 }
 
 fn mentions_git(sources: &SourceMap, file: &Path) -> bool {

@@ -29,6 +29,7 @@ mod fleet;
 mod spec;
 mod layers;
 mod lock;
+mod checkouts;
 mod policy;
 mod attacks;
 mod audit;
