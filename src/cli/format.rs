@@ -14,6 +14,7 @@ const fn formats(command: &Command) -> &'static [Format] {
         Command::Completions(_) | Command::Man(_) => &[Text],
         Command::Schema(_) => &[Json],
         Command::Init(_)
+        | Command::New(_)
         | Command::Render(_)
         | Command::Plan(_)
         | Command::Build(_)

@@ -1,11 +1,12 @@
 //! `golden init`: write a commented workspace that builds as it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use crate::report::Format;
+use crate::workspace::discover;
 use crate::workspace::fs::{read_if_there, write_atomic};
 
 /// Write a commented workspace that builds as it is.
@@ -28,13 +29,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let root = context.cwd.join(&args.dir);
     let here = args.dir.as_os_str() == ".";
     let shown = |name: &str| if here { PathBuf::from(name) } else { args.dir.join(name) };
+    refuse_inside_another(&root)?;
     for (name, _) in FILES {
         if read_if_there(&root.join(name))?.is_some() {
             return Err(Failure::usage(format!(
                 "{} is there already; nothing was written",
                 shown(name).display()
             ))
-            .hint("name another folder: golden init DIR"));
+            .hint("`golden new NAME` creates an image in a workspace; `golden init DIR` writes another workspace"));
         }
     }
     for (name, text) in FILES {
@@ -50,4 +52,17 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         context.out.message(&format!("next: golden{option} check, then golden{option} build"));
     }
     Ok(Exit::Done)
+}
+
+/// Refuses a directory below a workspace, whose globs would find the new images.
+fn refuse_inside_another(root: &Path) -> Result<(), Failure> {
+    let Some(parent) = root.parent() else { return Ok(()) };
+    let Ok(file) = discover::workspace(parent, None) else { return Ok(()) };
+    let outer = file.parent().unwrap_or(&file);
+    let is_own = |directory: &Path| directory.canonicalize().is_ok_and(|real| real == outer);
+    if !root.ancestors().skip(1).any(is_own) {
+        return Ok(());
+    }
+    let what = format!("{} is inside the workspace {}", root.display(), outer.display());
+    Err(Failure::usage(what).hint("`golden new NAME` creates an image in that workspace"))
 }

@@ -19,6 +19,7 @@ mod panic;
 mod run;
 mod surroundings;
 pub mod init;
+pub mod new;
 pub mod check;
 pub mod render;
 pub mod plan;
@@ -114,6 +115,8 @@ pub enum ColorChoice {
 pub enum Command {
     /// Write a commented workspace that builds as it is.
     Init(init::Args),
+    /// Create an image in this workspace.
+    New(new::Args),
     /// Parse and validate the specs, and apply the policy to them.
     Check(check::Args),
     /// Render the Dockerfiles.
@@ -166,6 +169,7 @@ impl Command {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Init(_) => "init",
+            Self::New(_) => "new",
             Self::Check(_) => "check",
             Self::Render(_) => "render",
             Self::Plan(_) => "plan",
@@ -211,6 +215,7 @@ impl Command {
 async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Init(args) => init::run(args, context).await,
+        Command::New(args) => new::run(args, context).await,
         Command::Check(args) => check::run(args, context).await,
         Command::Render(args) => render::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Built, SpecFacts};
+use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Certificate, EnvValue};
 use crate::resolve::pin::Parents;
@@ -29,6 +30,8 @@ pub struct Subject<'a> {
     pub(super) labels: BTreeMap<&'a str, LabelValue<'a>>,
     /// Labels that came from the base, of a built image whose spec is known.
     pub(super) inherited: Vec<(&'a str, &'a str)>,
+    /// The health check that came from a base outside of the workspace, of a built image whose spec is known.
+    pub(super) inherited_healthcheck: Option<String>,
     /// The effective user; None while only the base knows it.
     pub(super) user: Option<Cow<'a, str>>,
     /// Exposed ports, as ranges of numbers with their text.
@@ -53,6 +56,7 @@ impl<'a> Subject<'a> {
             file: Some(&image.source),
             labels: spec_labels(image),
             inherited: Vec::new(),
+            inherited_healthcheck: None,
             user: effective_user(image, all),
             ports: image
                 .config
@@ -90,6 +94,7 @@ impl<'a> Subject<'a> {
             file: None,
             labels: labels.into_iter().map(|(k, v)| (k, LabelValue::Known(v.into()))).collect(),
             inherited,
+            inherited_healthcheck: built.image.and_then(|image| inherited_healthcheck(image, built.config)),
             user: Some(built.config.user().into()),
             ports: table("ExposedPorts")
                 .into_iter()
@@ -102,6 +107,19 @@ impl<'a> Subject<'a> {
             certificates: &[],
             now: 0,
         }
+    }
+}
+
+/// The health check of a built image that its spec does not have. A parent in the same workspace set its own on purpose.
+fn inherited_healthcheck(image: &ResolvedImage, config: &ImageConfig) -> Option<String> {
+    if image.config.healthcheck.is_some() || matches!(image.base, Base::Workspace { .. }) {
+        return None;
+    }
+    let test = config.runtime()?.get("Healthcheck")?.get("Test")?.as_array()?;
+    let words: Vec<&str> = test.iter().filter_map(serde_json::Value::as_str).collect();
+    match words.as_slice() {
+        [] | ["NONE", ..] => None,
+        words => Some(words.join(" ")),
     }
 }
 

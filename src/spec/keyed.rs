@@ -1,6 +1,7 @@
 //! The tables whose keys are the user's own: labels, env and vars. What their values may be is told before serde
 //! sees them, because the message names the key and shows it as it should be written (7-rules 6).
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml::de::DeValue;
@@ -21,6 +22,14 @@ pub fn check(table: &mut Table<'_>, files: &Files, found: &mut Diagnostics) {
         for (key, diagnostic) in judged {
             entries.remove(&key);
             found.push(diagnostic);
+        }
+        if name == "env" {
+            let keys: BTreeSet<&str> = entries.keys().map(|key| &**key.get_ref()).collect();
+            for (key, value) in entries.iter() {
+                if let Some(warning) = literal(key.get_ref(), value, &keys, files) {
+                    found.push(warning);
+                }
+            }
         }
     }
 }
@@ -100,6 +109,35 @@ fn wrong_env(key: &str, at: &Range<usize>, value: &Value<'_>, files: &Files) -> 
     Some(files.at(diagnostic, &value.span(), "").help(help))
 }
 
+/// A warning for a value that seems to mean another variable, which nothing expands: any in `prepend` and `append`; in a
+/// whole value PATH and the keys of the same table, since `$` may be meant for whoever reads the value.
+fn literal(key: &str, value: &Value<'_>, keys: &BTreeSet<&str>, files: &Files) -> Option<Diagnostic> {
+    let (at, name) = match value.get_ref() {
+        DeValue::String(text) => {
+            let name = mentions(text).into_iter().find(|name| *name == "PATH" || keys.contains(name))?;
+            (value.span(), name)
+        }
+        DeValue::Table(extension) => extension.iter().find_map(|(_, part)| match part.get_ref() {
+            DeValue::String(text) => Some((part.span(), *mentions(text).first()?)),
+            _ => None,
+        })?,
+        _ => return None,
+    };
+    let message = format!("`${name}` is not expanded in the value of `{key}`: `$` is literal here");
+    let help = format!("write the value that `${name}` has in the base, or use {{{{ vars.NAME }}}}");
+    Some(files.at(Diagnostic::warning("env.literal", message), &at, "").help(help))
+}
+
+/// The variables that a shell or a Dockerfile would expand in a text: `$NAME`, `${NAME}`, `${NAME:-x}`.
+fn mentions(text: &str) -> Vec<&str> {
+    let name =
+        |rest: &'_ str| rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+    let dollars = text.match_indices('$').map(|(at, _)| &text[at + 1..]);
+    let rests = dollars.map(|rest| rest.strip_prefix('{').unwrap_or(rest));
+    let names = rests.map(|rest| &rest[..name(rest)]);
+    names.filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')).collect()
+}
+
 /// Where `text` names the variable `key`: `$KEY` or `${KEY…}`.
 fn own_name(key: &str, text: &str) -> Option<Range<usize>> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -117,6 +155,18 @@ fn own_name(key: &str, text: &str) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_are_found_in_a_text() {
+        for (text, names) in [
+            ("$JAVA_HOME/bin:", &["JAVA_HOME"][..]),
+            ("${A}:${B:-x}$c", &["A", "B", "c"]),
+            ("$$ $1 $ ${ cost: 5$", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(mentions(text), names, "{text}");
+        }
+    }
 
     #[test]
     fn a_variable_that_names_itself() {

@@ -57,11 +57,48 @@ fn init_refuses_to_overwrite() {
     let run = golden.run(&["init"]).exit(2);
     insta::assert_snapshot!(run.stderr, @r"
     error: golden.toml is there already; nothing was written
-      help: name another folder: golden init DIR
+      help: `golden new NAME` creates an image in a workspace; `golden init DIR` writes another workspace
     ");
+    let inside = golden.run(&["init", "other/deep"]).exit(2);
+    assert!(inside.stderr.contains("is inside the workspace"), "{}", inside.stderr);
+    assert!(inside.stderr.contains("`golden new NAME` creates an image"), "{}", inside.stderr);
+    assert!(!golden.path().join("other").exists());
+    let golden = Golden::new();
     let other = golden.run(&["init", "other", "--format", "json"]).exit(0);
     let document: serde_json::Value = serde_json::from_str(&other.stdout).unwrap();
     assert_eq!(document["files"], serde_json::json!(["other/golden.toml", "other/example/image.toml"]));
+}
+
+#[test]
+fn new_creates_an_image_that_passes_the_check() {
+    let golden = Golden::new();
+    golden.run(&["init"]).exit(0);
+    let run = golden.run(&["new", "team/app"]).exit(0);
+    insta::assert_snapshot!(run.stderr, @r"
+    wrote team/app/image.toml
+    next: golden check team/app, then golden build team/app
+    ");
+    golden.run(&["new", "child", "--base", "team/app"]).exit(0);
+    golden.run(&["new", "web", "--base", "debian:12"]).exit(0);
+    golden.run(&["check"]).exit(0);
+    let graph = golden.run(&["graph"]).exit(0);
+    assert!(graph.stdout.contains("child:0.1.0") && graph.stdout.contains("debian:12"), "{}", graph.stdout);
+
+    let again = golden.run(&["new", "web"]).exit(2);
+    assert!(again.stderr.contains("has an image `web` already: web/image.toml"), "{}", again.stderr);
+    for arguments in [&["new", "Bad Name"][..], &["new", "../x"], &["new", "y", "--base", "not a base"]] {
+        golden.run(arguments).exit(2);
+    }
+    assert!(!golden.path().join("y").exists());
+    let outside = Golden::new();
+    outside.run(&["new", "app"]).exit(2);
+}
+
+#[test]
+fn new_says_when_the_workspace_does_not_find_the_image() {
+    let golden = Golden::new().workspace("[workspace]\nimages = [\"images/*/image.toml\"]\n");
+    let run = golden.run(&["new", "app"]).exit(0);
+    assert!(run.stderr.contains("add app/image.toml to `images` in golden.toml"), "{}", run.stderr);
 }
 
 #[test]
@@ -82,6 +119,7 @@ fn help_tells_every_command() {
     let run = Golden::new().run(&["--help"]).exit(0);
     for command in [
         "init",
+        "new",
         "check",
         "render",
         "plan",

@@ -13,8 +13,8 @@ pub(super) static RULE: Rule = Rule {
     summary: "no label of the base describes the wrong image",
     docs: "\
 Labels are inherited, and Docker cannot delete one. Labels that say what an image is (title, description, version,
-revision, source, created, url, documentation, authors, vendor, maintainer, name, release, summary, com.redhat.*,
-io.openshift.*, io.k8s.*) and that came from the base would describe the base as if it were this image. golden
+revision, source, created, url, documentation, authors, vendor, maintainer, name, release, summary,
+vcs-ref, vcs-type, vcs-url, build-date, com.redhat.*, io.openshift.*, io.k8s.*) and that came from the base would describe the base as if it were this image. golden
 overwrites those that it fills in; this rule reports the rest, on the image that was built.
 
 Set the label in [labels], or overwrite it with the empty string: KEY = \"\".
@@ -22,7 +22,7 @@ Set the label in [labels], or overwrite it with the empty string: KEY = \"\".
     check: Some(check),
 };
 
-/// Names of identity labels, bare or after `org.opencontainers.image.` and `org.label-schema.`.
+/// Names of identity labels, bare or after one of [`PREFIXES`].
 const IDENTITY: [&str; 18] = [
     "title",
     "description",
@@ -38,12 +38,18 @@ const IDENTITY: [&str; 18] = [
     "name",
     "release",
     "summary",
-    // What the OCI names beside those of the list above.
-    "licenses",
-    "ref.name",
-    "base.name",
-    "base.digest",
+    // What build systems such as Red Hat's record of the source and the build.
+    "vcs-ref",
+    "vcs-type",
+    "vcs-url",
+    "build-date",
 ];
+
+/// Names that the OCI defines in addition, and that mean something only after its prefix.
+const OCI: [&str; 4] = ["licenses", "ref.name", "base.name", "base.digest"];
+
+/// What identity labels may begin with.
+const PREFIXES: [&str; 2] = ["org.opencontainers.image.", "org.label-schema."];
 
 /// Namespaces of which every label says what an image is.
 const NAMESPACES: [&str; 3] = ["com.redhat.", "io.openshift.", "io.k8s."];
@@ -66,9 +72,9 @@ fn is_identity(key: &str) -> bool {
     if NAMESPACES.iter().any(|namespace| key.starts_with(namespace)) {
         return true;
     }
-    let name = key.strip_prefix("org.opencontainers.image.").unwrap_or(key);
-    // Bare names end with the list of the contract; the OCI's further ones mean something only under its prefix.
-    if name.len() == key.len() { IDENTITY[..14].contains(&name) } else { IDENTITY.contains(&name) }
+    let prefix = PREFIXES.iter().find(|prefix| key.starts_with(**prefix));
+    let name = prefix.map_or(key, |prefix| &key[prefix.len()..]);
+    IDENTITY.contains(&name) || (prefix.is_some() && OCI.contains(&name))
 }
 
 #[cfg(test)]
@@ -83,6 +89,10 @@ mod tests {
             "org.opencontainers.image.url",
             "io.k8s.display-name",
             "com.redhat.component",
+            "vcs-ref",
+            "build-date",
+            "org.label-schema.vcs-ref",
+            "org.label-schema.name",
         ] {
             assert!(is_identity(key), "{key}");
         }

@@ -7,6 +7,7 @@ mod certs_min_days_left;
 mod certs_private_key;
 mod certs_unreadable;
 mod config_deny_root;
+mod config_healthcheck_inherited;
 mod config_ports;
 mod env_deny_secrets;
 mod labels_format;
@@ -51,6 +52,7 @@ pub static RULES: &[&Rule] = &[
     &certs_private_key::RULE,
     &certs_unreadable::RULE,
     &config_deny_root::RULE,
+    &config_healthcheck_inherited::RULE,
     &config_ports::RULE,
     &env_deny_secrets::RULE,
     &labels_format::RULE,
