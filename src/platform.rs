@@ -42,6 +42,29 @@ impl Platform {
     }
 }
 
+impl Platform {
+    /// Linux on this machine's architecture: what an image without `platforms` is built for.
+    #[must_use]
+    pub fn host() -> Self {
+        let architecture = if cfg!(target_arch = "x86_64") {
+            "amd64"
+        } else if cfg!(target_arch = "aarch64") {
+            "arm64"
+        } else if cfg!(target_arch = "arm") {
+            "arm"
+        } else if cfg!(target_arch = "x86") {
+            "386"
+        } else if cfg!(target_arch = "s390x") {
+            "s390x"
+        } else if cfg!(target_arch = "powerpc64") {
+            "ppc64le"
+        } else {
+            "riscv64"
+        };
+        Self::new("linux", architecture, None)
+    }
+}
+
 impl FromStr for Platform {
     type Err = Error;
 

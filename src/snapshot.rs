@@ -28,8 +28,8 @@ pub enum ObservedBase {
     Registry {
         /// The digest of what the reference names: of the index, when it is one.
         digest: Digest,
-        /// The platforms that it has; empty when it is a single image whose config was not read.
-        platforms: Vec<Platform>,
+        /// The digest of each platform's manifest; empty for a single image.
+        platforms: BTreeMap<Platform, Digest>,
     },
     /// No registry could be asked, or none has it, but the engine has an image of that name.
     Local {

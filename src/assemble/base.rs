@@ -31,10 +31,7 @@ impl BaseImage {
         config: ImageConfig,
         source: impl Fn(&Descriptor) -> LayerSource,
     ) -> Result<Self, Error> {
-        if !matches!(manifest.config.media_type.as_str(), media::OCI_CONFIG | media::DOCKER_CONFIG) {
-            let kind = manifest.artifact_type.as_ref().unwrap_or(&manifest.config.media_type);
-            return Err(Error::Base(format!("it is an artifact of type {kind}")));
-        }
+        manifest.refuse_artifact().map_err(Error::Base)?;
         for layer in &manifest.layers {
             check_layer(layer)?;
         }

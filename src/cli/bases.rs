@@ -1,6 +1,6 @@
 //! The external bases of a workspace, for `outdated`, `update` and `graph`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use globset::Glob;
 use serde::Serialize;
@@ -10,11 +10,13 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
 use super::session::{self, Session, SessionOptions};
+use crate::engine::Embedded;
 use crate::observe;
 use crate::reference::Reference;
 use crate::resolve::image::Base;
 use crate::suggest::closest;
 use crate::workspace::lock::{LockedBase, key};
+use crate::workspace::state::State;
 
 /// What happened to a base since golden.lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -41,6 +43,8 @@ pub struct Compared {
     pub current: LockedBase,
     /// The images that are built on it.
     pub images: Vec<String>,
+    /// Whether the spec pins it to a digest, which golden.lock has no part in.
+    pub pinned: bool,
 }
 
 impl Compared {
@@ -56,7 +60,7 @@ impl Compared {
             }
         };
         // What is asked for names the tag, unless a requirement chose it.
-        let chosen = self.current.reference.to_string() != self.base;
+        let chosen = !self.pinned && self.current.reference.to_string() != self.base;
         match &self.locked {
             None => format!("not locked → {}", show(&self.current, chosen)),
             Some(locked) if self.change == Change::Unchanged => show(locked, chosen),
@@ -90,6 +94,34 @@ pub fn external(session: &Session) -> BTreeMap<String, (Base, Vec<String>)> {
     bases
 }
 
+/// The tags that specs pin to a digest, by the reference as it is written, with the images built on them.
+fn pins(session: &Session) -> BTreeMap<String, (Reference, Vec<String>)> {
+    let mut pins: BTreeMap<String, (Reference, Vec<String>)> = BTreeMap::new();
+    for image in &session.images {
+        let Base::Reference(reference) = &image.base else { continue };
+        if reference.tag.is_some() && reference.digest.is_some() {
+            let entry = pins.entry(reference.to_string()).or_insert_with(|| (reference.clone(), Vec::new()));
+            entry.1.push(image.display());
+        }
+    }
+    pins
+}
+
+/// A pin compared with what its tag points to. The digest of a platform's manifest is as good as that of the index.
+fn compare_pin(base: String, pin: &Reference, images: Vec<String>, current: LockedBase) -> Option<Compared> {
+    let digest = pin.digest.clone()?;
+    let same = digest == current.digest || current.platforms.values().any(|manifest| *manifest == digest);
+    let locked = LockedBase {
+        base: base.clone(),
+        reference: current.reference.clone(),
+        digest,
+        created: None,
+        platforms: BTreeMap::new(),
+    };
+    let change = if same { Change::Unchanged } else { Change::Moved };
+    Some(Compared { base, change, locked: Some(locked), current, images, pinned: true })
+}
+
 /// A base that the registry does not have any more, or cannot be asked for.
 #[derive(Debug, Serialize)]
 pub struct Lost {
@@ -98,19 +130,18 @@ pub struct Lost {
     /// The images that are built on it.
     pub images: Vec<String>,
     /// Why.
-    #[serde(serialize_with = "text")]
-    pub error: observe::Error,
-}
-
-/// An error as its text.
-fn text<S: serde::Serializer>(error: &observe::Error, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(error)
+    pub error: String,
+    /// What to do next.
+    #[serde(skip)]
+    pub hints: Vec<String>,
 }
 
 /// Shows what is lost, and what to do next.
 pub fn show_lost(context: &Context, lost: Vec<Lost>) {
     for lost in lost {
-        Failure::from(lost.error).hint(format!("built on it: {}", lost.images.join(", "))).show(context);
+        let failure = Failure::new(Exit::Failed, anyhow::anyhow!(lost.error));
+        let failure = lost.hints.into_iter().fold(failure, Failure::hint);
+        failure.hint(format!("built on it: {}", lost.images.join(", "))).show(context);
     }
 }
 
@@ -121,18 +152,40 @@ pub async fn compare(
     session: &Session,
     patterns: &[String],
 ) -> Result<(Vec<Compared>, Vec<Lost>), Failure> {
-    let external = external(session);
-    let keys = named(patterns, external.keys().map(String::as_str))?;
-    let asked: Vec<Base> =
-        keys.iter().filter_map(|key| external.get(*key)).map(|(base, _)| base.clone()).collect();
-    let registries = registries::of_session(context, session)?;
+    let (external, pins) = (external(session), pins(session));
+    let keys = named(patterns, external.keys().chain(pins.keys()).map(String::as_str))?;
+    let keys: BTreeSet<String> = keys.into_iter().map(str::to_owned).collect();
+    let unpinned = |pin: &Reference| Base::Reference(Reference { digest: None, ..pin.clone() });
+    let asked: BTreeMap<String, Base> = keys
+        .iter()
+        .filter_map(|key| match (external.get(key), pins.get(key)) {
+            (Some((base, _)), _) => Some(base.clone()),
+            (None, Some((pin, _))) => Some(unpinned(pin)),
+            (None, None) => None,
+        })
+        .filter_map(|base| Some((key(&base)?, base)))
+        .collect();
+    let cache = State::of(&session.workspace.root).path("cache");
+    let embedded = Embedded::new(registries::of_session(context, session)?, cache);
+    let asked: Vec<Base> = asked.into_values().collect();
+    let mut found: BTreeMap<String, _> = observe::upstream(&asked, &embedded).await.into_iter().collect();
     let (mut compared, mut lost) = (Vec::new(), Vec::new());
-    for (base, found) in observe::upstream(&asked, &registries).await {
+    for (written, (pin, images)) in pins.into_iter().filter(|(written, _)| keys.contains(written)) {
+        match key(&unpinned(&pin)).and_then(|key| found.get(&key)) {
+            Some(Ok(current)) => compared.extend(compare_pin(written, &pin, images, current.clone())),
+            Some(Err(error)) => {
+                lost.push(Lost { base: written, images, error: error.to_string(), hints: error.hints() })
+            }
+            None => {}
+        }
+    }
+    found.retain(|key, _| keys.contains(key));
+    for (base, found) in found {
         let images = external.get(&base).map(|(_, images)| images.clone()).unwrap_or_default();
         let current = match found {
             Ok(current) => current,
             Err(error) => {
-                lost.push(Lost { base, images, error });
+                lost.push(Lost { base, images, error: error.to_string(), hints: error.hints() });
                 continue;
             }
         };
@@ -144,8 +197,9 @@ pub async fn compare(
             }
             Some(_) => Change::Moved,
         };
-        compared.push(Compared { base, change, locked, current, images });
+        compared.push(Compared { base, change, locked, current, images, pinned: false });
     }
+    compared.sort_by(|a, b| a.base.cmp(&b.base));
     Ok((compared, lost))
 }
 
@@ -161,13 +215,15 @@ fn named<'a>(patterns: &[String], keys: impl Iterator<Item = &'a str>) -> Result
         let glob = Glob::new(pattern).map_err(|_| Failure::usage(format!("`{pattern}` is not a glob")))?;
         let glob = glob.compile_matcher();
         let fits = |key: &&&str| {
-            let repository = key.split_once(' ').map_or_else(
-                || key.rsplit_once(':').map_or(**key, |(repository, _)| repository),
+            let unpinned = key.split_once('@').map_or(**key, |(unpinned, _)| unpinned);
+            let repository = unpinned.split_once(' ').map_or_else(
+                || unpinned.rsplit_once(':').map_or(unpinned, |(repository, _)| repository),
                 |(repository, _)| repository,
             );
             let canonical = canonical.as_deref();
             **key == pattern
                 || canonical == Some(**key)
+                || canonical == Some(unpinned)
                 || canonical == Some(repository)
                 || glob.is_match(**key)
         };

@@ -67,12 +67,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         () if to.is_some() || args.load => Goal::Write,
         () => Goal::Local,
     };
-    let wanted = Wanted { engine: args.engine, goal, force: args.force, locked: args.locked };
+    let wanted = Wanted { engine: args.engine, goal, force: args.force, locked: args.locked, lock_new: true };
     let mut prepared = prepare(context, &args.selection, &wanted).await?;
     if args.atomic {
         unready::refuse_any(&prepared.unready)?;
     }
     need_secrets(&prepared, &secrets)?;
+    prepared.write_lock(context)?;
     let options = Options {
         push: args.push,
         atomic: args.atomic,

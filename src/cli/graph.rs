@@ -52,12 +52,12 @@ async fn moved(context: &Context, session: &Session) -> BTreeMap<String, bool> {
         Ok((compared, lost)) => {
             moved.extend(compared.into_iter().map(|base| (base.base, base.change != Change::Unchanged)));
             for Lost { base, error, .. } in lost {
-                context.events.warn(None, format!("whether {base} moved is not known: {error}"));
+                context.events.warn(None, format!("cannot tell whether {base} moved: {error}"));
             }
         }
         Err(failure) => {
             let why = failure.error.map(|error| error.to_string()).unwrap_or_default();
-            context.events.warn(None, format!("which bases moved is not known: {why}"));
+            context.events.warn(None, format!("cannot tell which bases moved: {why}"));
         }
     }
     moved

@@ -32,6 +32,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let (compared, lost) = bases::compare(context, &session, &args.bases).await?;
     let all = compared.len() + lost.len();
     let outdated = compared.iter().filter(|base| base.change != Change::Unchanged).count();
+    let moved = |base: &&Compared| base.change != Change::Unchanged;
+    let pinned = compared.iter().filter(moved).filter(|base| base.pinned).count();
     let exit = match (lost.is_empty(), outdated) {
         (false, _) => Exit::Failed,
         (true, 0) => Exit::Done,
@@ -46,12 +48,22 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         table.row([base.base.clone(), base.line(), base.images.join(", ")]);
     }
     context.out.data(&table.to_string());
-    let end = match (outdated, lost.len()) {
-        (0, 0) => "all as golden.lock has them".to_owned(),
-        (_, 0) => "`golden update` follows them".to_owned(),
-        (_, lost) => format!("{lost} could not be asked for"),
-    };
-    context.out.message(&format!("{outdated} of {all} bases moved or are not locked: {end}"));
+    context.out.message(&summary(outdated, all, pinned, lost.len()));
     show_lost(context, lost);
     Ok(exit)
+}
+
+/// The last line: how many bases are outdated, and what to do about it.
+fn summary(outdated: usize, all: usize, pinned: usize, lost: usize) -> String {
+    let next = match (outdated, outdated - pinned, lost) {
+        (0, _, 0) if all == 0 => return "No image has a base in a registry.".to_owned(),
+        (0, _, 0) => return "All bases match golden.lock.".to_owned(),
+        (_, _, 1..) => format!("{lost} could not be read"),
+        (_, 0, 0) => "write the new digest into the spec".to_owned(),
+        (_, _, 0) if pinned == 0 => "run `golden update`".to_owned(),
+        (_, _, 0) => {
+            "run `golden update`, and write the new digest of a pinned base into its spec".to_owned()
+        }
+    };
+    format!("{outdated} of {all} bases moved or are not locked: {next}")
 }

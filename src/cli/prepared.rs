@@ -15,6 +15,7 @@ use crate::engine::embedded::Embedded;
 use crate::engine::fleet::{Fleet, Member};
 use crate::engine::{BuildKit, EngineKind};
 use crate::event::Events;
+use crate::observe;
 use crate::pipeline::{Choice, Engines, Goal, choose, local};
 use crate::plan::{Plan, PlanOptions};
 use crate::reference::{Host, Reference, Repository};
@@ -22,7 +23,7 @@ use crate::registry::{Credential, Registries};
 use crate::render::Recipe;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
-use crate::workspace::lock::key;
+use crate::workspace::lock::{FILE, LockedBase, key};
 use crate::workspace::state::State;
 
 /// What a command wants to know and do.
@@ -36,6 +37,8 @@ pub(crate) struct Wanted {
     pub(crate) force: bool,
     /// `--locked`.
     pub(crate) locked: bool,
+    /// Whether external bases that golden.lock lacks are added to it.
+    pub(crate) lock_new: bool,
 }
 
 /// A workspace about which everything is decided and nothing is done.
@@ -59,9 +62,26 @@ pub(crate) struct Prepared {
     pub(crate) names: Vec<Repository>,
     /// Images that are not begun, because their base is not to be had.
     pub(crate) unready: Vec<Unready>,
+    /// The bases that golden.lock lacked.
+    pub(crate) newly_locked: Vec<LockedBase>,
 }
 
-/// Opens the workspace and decides. Nothing is written anywhere.
+impl Prepared {
+    /// Writes the bases that golden.lock lacked into it, and reports them.
+    pub(crate) fn write_lock(&self, context: &Context) -> Result<(), Failure> {
+        if self.newly_locked.is_empty() {
+            return Ok(());
+        }
+        self.session.workspace.lock.write(&self.session.workspace.root)?;
+        for base in &self.newly_locked {
+            let text = format!("locked {} at {} in {FILE}; commit this file", base.reference, base.digest);
+            context.events.note(None, text);
+        }
+        Ok(())
+    }
+}
+
+/// Opens the workspace and decides. Nothing is written anywhere but to the cache.
 pub(crate) async fn prepare(
     context: &Context,
     options: &SessionOptions,
@@ -83,6 +103,7 @@ pub(crate) async fn prepare(
     let engines = Engines::new(environment, embedded).with_fleet(fleet);
     let mut names = local_names(&session)?;
     require_locked(&session, wanted.locked)?;
+    let newly_locked = if wanted.lock_new { lock_new(&mut session, &engines).await } else { Vec::new() };
     let destinations = if wanted.goal == Goal::Publish { session.destinations.clone() } else { Vec::new() };
     let options = PlanOptions { destinations, force: wanted.force };
     let (surveyed, unready) =
@@ -95,7 +116,7 @@ pub(crate) async fn prepare(
     for (planned, choice) in plan.images.iter_mut().zip(&choices) {
         planned.engine = planned.step.is_build().then(|| choice.engine.as_str().to_owned());
     }
-    Ok(Prepared { session, registries, engines, state, recipes, plan, choices, names, unready })
+    Ok(Prepared { session, registries, engines, state, recipes, plan, choices, names, unready, newly_locked })
 }
 
 /// Asks and plans. Images whose base is not to be had are taken out of the session, with what is built on them; when
@@ -111,7 +132,7 @@ pub(super) async fn survey_ready(
         Ok(surveyed) => return Ok((surveyed, Vec::new())),
         Err(failure) => failure,
     };
-    let unready = unready::take_out(session, registries, engines).await;
+    let unready = unready::take_out(session, engines).await;
     if unready.is_empty() || session.images.is_empty() {
         return Err(failure);
     }
@@ -142,6 +163,29 @@ fn local_names(session: &Session) -> Result<Vec<Repository>, Failure> {
         names.push(name);
     }
     Ok(names)
+}
+
+/// Adds the external bases that golden.lock lacks to the session's copy of it, as they are now. One that is unavailable
+/// is left out: asking for it once more says why, or finds it in an engine.
+async fn lock_new(session: &mut Session, engines: &Engines) -> Vec<LockedBase> {
+    let lock = &mut session.workspace.lock;
+    let is_new = |base: &&Base| key(base).is_some_and(|key| !lock.bases.contains_key(&key));
+    let bases: BTreeMap<Option<String>, Base> = session
+        .images
+        .iter()
+        .map(|image| &image.base)
+        .filter(is_new)
+        .map(|base| (key(base), base.clone()))
+        .collect();
+    let bases: Vec<Base> = bases.into_values().collect();
+    let mut added = Vec::new();
+    for (key, found) in observe::upstream(&bases, &engines.embedded).await {
+        if let Ok(base) = found {
+            lock.bases.insert(key, base.clone());
+            added.push(base);
+        }
+    }
+    added
 }
 
 /// With `--locked`, every external base must be in golden.lock already.

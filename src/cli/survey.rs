@@ -32,10 +32,10 @@ pub async fn survey(
 ) -> Result<Survey, Failure> {
     let mut observed = Observed::default();
     observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
-    if let Err(error) = observe::bases(&session.images, registries, None, &mut observed).await {
+    if let Err(error) = observe::bases(&session.images, &engines.embedded, None, &mut observed).await {
         let observe::Error::NoBase { .. } = &error else { return Err(error.into()) };
         let Ok(docker) = engines.docker().await else { return Err(error.into()) };
-        observe::bases(&session.images, registries, Some(docker), &mut observed).await?;
+        observe::bases(&session.images, &engines.embedded, Some(docker), &mut observed).await?;
     }
     let warnings = families::settle(&mut session.images, &observed, &engines.embedded, events).await?;
     let templates = Templates::from(session.templates.clone());

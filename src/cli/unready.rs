@@ -9,7 +9,6 @@ use super::exit::Exit;
 use super::session::Session;
 use crate::observe;
 use crate::pipeline::{Ended, Engines, Failed, Fate, Report};
-use crate::registry::Registries;
 use crate::resolve::ResolvedImage;
 use crate::resolve::pin::Parents;
 use crate::snapshot::Observed;
@@ -30,11 +29,7 @@ enum Why {
 }
 
 /// Asks for every base by itself, and takes out of `session` the images that have none, with what is built on them.
-pub(crate) async fn take_out(
-    session: &mut Session,
-    registries: &Registries,
-    engines: &Engines,
-) -> Vec<Unready> {
+pub(crate) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Unready> {
     let mut observed = Observed::default();
     observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
     let mut lost = BTreeMap::new();
@@ -46,12 +41,12 @@ pub(crate) async fn take_out(
             continue;
         }
         let alone = std::slice::from_ref(image);
-        let docker = match observe::bases(alone, registries, None, &mut observed).await {
+        let docker = match observe::bases(alone, &engines.embedded, None, &mut observed).await {
             Ok(()) => continue,
             Err(observe::Error::NoBase { .. }) => engines.docker().await.ok(),
             Err(_) => None,
         };
-        if let Err(error) = observe::bases(alone, registries, docker, &mut observed).await {
+        if let Err(error) = observe::bases(alone, &engines.embedded, docker, &mut observed).await {
             lost.insert(position, Why::Base(error));
         }
     }

@@ -43,7 +43,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     lock.bases.retain(|key, _| used.contains_key(key));
     for base in &compared {
         // The date alone is no reason to touch the file.
-        if base.change != Change::Unchanged {
+        if base.change != Change::Unchanged && !base.pinned {
             lock.bases.insert(base.base.clone(), base.current.clone());
         }
     }
@@ -57,6 +57,8 @@ fn show(context: &Context, compared: Vec<Compared>, removed: Vec<String>) {
         context.out.json(&Report { bases: compared, removed });
         return;
     }
+    let (pinned, compared): (Vec<Compared>, Vec<Compared>) =
+        compared.into_iter().partition(|base| base.pinned);
     let mut table = Table::default();
     for base in compared.iter().filter(|base| base.change != Change::Unchanged) {
         table.row([base.base.clone(), base.line()]);
@@ -70,4 +72,12 @@ fn show(context: &Context, compared: Vec<Compared>, removed: Vec<String>) {
     context
         .out
         .message(&format!("{FILE}: {changed} changed, {unchanged} unchanged, {} removed", removed.len()));
+    for base in pinned.iter().filter(|base| base.change != Change::Unchanged) {
+        context.out.message(&format!(
+            "{} is pinned in the spec of {}; to follow its tag, pin {}",
+            base.base,
+            base.images.join(", "),
+            base.current.digest
+        ));
+    }
 }

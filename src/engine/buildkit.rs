@@ -190,7 +190,9 @@ fn base_reference(recipe: &Recipe, options: &BuildOptions) -> Result<Option<Stri
     };
     match (&recipe.base, &options.published_parent) {
         (PinnedBase::Scratch, _) => Ok(None),
-        (PinnedBase::Registry { reference, digest }, _) => Ok(Some(reference.at(digest.clone()).to_string())),
+        (PinnedBase::Registry { reference, digest, .. }, _) => {
+            Ok(Some(reference.at(digest.clone()).to_string()))
+        }
         (PinnedBase::Workspace { .. }, Some(parent)) => Ok(Some(parent.to_string())),
         (PinnedBase::Workspace { parent, .. }, None) => Err(unsupported(format!(
             "{parent} is not published: `golden build --push` publishes parents before their children are built"

@@ -36,8 +36,6 @@ pub use self::version::Builder;
 use super::daemon::tls;
 use super::{BuildOptions, BuiltImage, Engine, EngineKind, Error};
 
-/// How long an engine may take to answer a question, in seconds.
-const ANSWER: u64 = 60;
 /// How long it may take to say the first word of a build, a push or a load: until the context has been read.
 const PATIENCE: Duration = Duration::from_hours(24);
 
@@ -67,6 +65,13 @@ pub struct LocalImage {
     pub platform: Platform,
 }
 
+impl LocalImage {
+    /// Whether the engine tells more than the ID. The containerd store does not, if it lacks a part of the content.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.config.as_object().contains_key("architecture")
+    }
+}
+
 impl Docker {
     /// Connects to the engine that the surroundings name, asks it for its version, and agrees on one of the API.
     pub async fn connect(environment: &DockerEnv) -> Result<Self, Error> {
@@ -88,12 +93,13 @@ impl Docker {
                 async move { sender.send(request).await }
             },
             Some("http://docker"),
-            ANSWER,
+            transport::ANSWER.as_secs(),
             bollard::API_DEFAULT_VERSION,
         );
         let address = transport.endpoint.address.to_string();
         let api = api.map_err(|error| failed("prepare the connection", error, &address))?;
-        let version = api.version().await.map_err(|error| failed("tell its version", error, &address))?;
+        let version: version::EngineVersion =
+            transport.ask("/version").await.map_err(|error| failed("tell its version", error, &address))?;
         let agreed = version::agree(&version, environment.api_version.as_deref(), environment.buildkit)?;
         transport.version.get_or_init(|| agreed.api.to_string());
         let text = |value: &Option<String>, otherwise: &str| value.as_deref().unwrap_or(otherwise).to_owned();

@@ -9,6 +9,7 @@ mod extended;
 mod layers;
 mod layout;
 mod memo;
+mod platforms;
 mod scan;
 mod write;
 
@@ -38,6 +39,7 @@ use crate::render::{PinnedBase, Recipe, late_labels};
 use crate::resolve::image::{Certificate, Family};
 use crate::store::Blobs;
 use crate::workspace::fs;
+use crate::workspace::state::State;
 
 /// How many layers of a base are read at once. Each may take the memory of a large index.
 const LAYERS_AT_ONCE: usize = 2;
@@ -88,8 +90,20 @@ impl Embedded {
         Ok(fs::read_if_there(&self.cache.join(kind).join(digest.hex()))?)
     }
 
-    fn keep(&self, kind: &str, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
-        Ok(fs::write_cached(&self.cache.join(kind).join(digest.hex()), bytes)?)
+    /// Keeps something small in the cache. If the cache cannot be written, it is read again the next time.
+    fn keep(&self, kind: &str, digest: &Digest, bytes: &[u8]) {
+        let write = || {
+            State::around(&self.cache).make()?;
+            fs::write_cached(&self.cache.join(kind).join(digest.hex()), bytes)
+        };
+        if let Err(error) = write() {
+            tracing::debug!(%error, "not kept");
+        }
+    }
+
+    /// The registries that bases are read from.
+    pub(crate) const fn registries(&self) -> &Registries {
+        &self.registries
     }
 
     /// Assembles an image for each of its platforms.
@@ -101,7 +115,7 @@ impl Embedded {
     ) -> Result<Assembled, Error> {
         can_assemble(&recipe.image).map_err(crate::assemble::Error::from)?;
         let platforms = match recipe.image.platforms.as_slice() {
-            [] => vec![host_platform()],
+            [] => vec![Platform::host()],
             platforms => platforms.to_vec(),
         };
         let one = |platform: Platform| async move {
@@ -120,8 +134,8 @@ impl Embedded {
     ) -> Result<BaseImage, Error> {
         match &recipe.base {
             PinnedBase::Scratch => Ok(BaseImage::scratch(platform)),
-            PinnedBase::Registry { reference, digest } => self.base(reference, digest, platform).await,
-            PinnedBase::Layout(layout) => base::of_assembled(&layout_image(layout, platform)?),
+            PinnedBase::Registry { reference, digest, .. } => self.base(reference, digest, platform).await,
+            PinnedBase::Layout(layout) => base::of_assembled(&layout_image(layout, platform).await?),
             PinnedBase::Local { reference, .. } => Err(Error::LocalBase { reference: reference.to_string() }),
             PinnedBase::Workspace { parent, inputs } => {
                 if let Some(assembled) = self.assembled(inputs) {
@@ -144,11 +158,11 @@ impl Embedded {
         name: &str,
         events: &Events,
     ) -> Result<Arc<Traits>, Error> {
-        let platform = platform.cloned().unwrap_or_else(host_platform);
+        let platform = platform.cloned().unwrap_or_else(Platform::host);
         let base = match base {
             PinnedBase::Scratch => BaseImage::scratch(&platform),
-            PinnedBase::Registry { reference, digest } => self.base(reference, digest, &platform).await?,
-            PinnedBase::Layout(layout) => base::of_assembled(&layout_image(layout, &platform)?)?,
+            PinnedBase::Registry { reference, digest, .. } => self.base(reference, digest, &platform).await?,
+            PinnedBase::Layout(layout) => base::of_assembled(&layout_image(layout, &platform).await?)?,
             PinnedBase::Local { reference, .. } => {
                 return Err(Error::LocalBase { reference: reference.to_string() });
             }
@@ -330,11 +344,6 @@ fn of_platform(assembled: &Assembled, parent: &str, platform: &Platform) -> Resu
     let has: Vec<String> = assembled.images.iter().map(|image| image.platform.to_string()).collect();
     let (reference, has) = (parent.to_owned(), has.join(", "));
     Err(Error::Platform { reference, wanted: platform.clone(), has })
-}
-
-/// Linux on this machine's architecture: what an engine on it would build for.
-fn host_platform() -> Platform {
-    Platform::new("linux", std::env::consts::ARCH, None)
 }
 
 impl From<Error> for super::Error {

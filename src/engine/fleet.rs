@@ -229,6 +229,8 @@ impl Fleet {
                 return Ok(image);
             }
         };
+        let base_config = self.embedded.base_config(&recipe.base, platform).await?;
+        let options = &BuildOptions { base_config, ..options.clone() };
         let built = docker.build(&recipe, options, events).await?;
         let Artifact::Docker { id } = built.artifact else {
             unreachable!("a Docker Engine keeps what it built")

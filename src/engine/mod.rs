@@ -81,6 +81,8 @@ pub struct BuildOptions {
     pub published_parent: Option<Reference>,
     /// No other image will be built on it in this run, so that it need not be kept for that.
     pub childless: bool,
+    /// The base's config as its registry has it. What an engine tells of an image can be incomplete.
+    pub base_config: Option<ImageConfig>,
     /// Logins for the registries that the engine pulls the base from.
     pub logins: BTreeMap<Host, Credential>,
 }

@@ -1,17 +1,18 @@
 //! External bases: their digests, and the tags that requirements mean.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use semver::VersionReq;
 
 use super::{CONCURRENT, Error};
 use crate::engine::Docker;
+use crate::engine::embedded::{self, Embedded};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registries;
 use crate::resolve::image::Base;
 use crate::resolve::{ResolvedImage, pin};
 use crate::snapshot::{Observed, ObservedBase};
+use crate::tags::Requirement;
 use crate::workspace::lock::{Lock, key};
 
 /// What golden.lock tells about the bases of `images`: nobody has to be asked about these.
@@ -22,24 +23,26 @@ pub fn from_lock(images: &[ResolvedImage], lock: &Lock, observed: &mut Observed)
             let of = observed.requirements.entry(repository.clone()).or_default();
             of.insert(requirement.to_string(), locked.reference.clone());
         }
-        let platforms = locked.platforms.keys().cloned().collect();
-        let base = ObservedBase::Registry { digest: locked.digest.clone(), platforms };
+        let base =
+            ObservedBase::Registry { digest: locked.digest.clone(), platforms: locked.platforms.clone() };
         observed.bases.insert(locked.reference.clone(), base);
     }
 }
 
-/// Asks for every external base of `images` that `observed` does not tell yet. One request a base; a requirement
-/// costs the list of tags too. What no registry tells, `engine` is asked for (7-rules 13).
+/// Asks for every external base of `images` that `observed` does not tell yet. A tag costs one HEAD, a requirement the
+/// list of tags too, and a digest that is not in the cache the manifests of its platforms. If no registry has the base,
+/// `engine` is asked.
 pub async fn bases(
     images: &[ResolvedImage],
-    registries: &Registries,
+    embedded: &Embedded,
     engine: Option<&Docker>,
     observed: &mut Observed,
 ) -> Result<(), Error> {
+    let registries = embedded.registries();
     let asked = requirements(images, observed);
     let found: Vec<_> = stream::iter(asked)
         .map(|((repository, text), requirement)| async move {
-            let reference = choose_tag(&repository, &requirement, registries).await?;
+            let reference = highest_tag(&repository, &requirement, registries).await?;
             Ok::<_, Error>((repository, text, reference))
         })
         .buffered(CONCURRENT)
@@ -49,8 +52,8 @@ pub async fn bases(
         observed.requirements.entry(repository).or_default().insert(text, reference);
     }
     let found: Vec<_> = stream::iter(references(images, observed))
-        .map(|reference| async move {
-            let base = ask(&reference, registries, engine).await?;
+        .map(|(reference, asked)| async move {
+            let base = ask(&asked, embedded, engine).await?;
             Ok::<_, Error>((reference, base))
         })
         .buffered(CONCURRENT)
@@ -60,7 +63,10 @@ pub async fn bases(
     Ok(())
 }
 
-fn requirements(images: &[ResolvedImage], observed: &Observed) -> BTreeMap<(Repository, String), VersionReq> {
+fn requirements(
+    images: &[ResolvedImage],
+    observed: &Observed,
+) -> BTreeMap<(Repository, String), Requirement> {
     let mut asked = BTreeMap::new();
     for image in images {
         let Base::Requirement { repository, requirement } = &image.base else { continue };
@@ -72,23 +78,32 @@ fn requirements(images: &[ResolvedImage], observed: &Observed) -> BTreeMap<(Repo
     asked
 }
 
-/// The references to ask for: what is written with a digest says all by itself.
-fn references(images: &[ResolvedImage], observed: &Observed) -> BTreeSet<Reference> {
-    let meant = |image: &ResolvedImage| match &image.base {
-        Base::Reference(reference) => Some(reference.clone()),
-        Base::Requirement { repository, requirement } => {
-            observed.requirements.get(repository)?.get(&requirement.to_string()).cloned()
-        }
-        Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
-    };
-    let unknown =
-        |reference: &Reference| reference.digest.is_none() && !observed.bases.contains_key(reference);
-    images.iter().filter_map(meant).filter(unknown).collect()
+/// The references to ask for, and what to ask: of a locked index whose platforms golden.lock does not list, the digest.
+fn references(images: &[ResolvedImage], observed: &Observed) -> BTreeMap<Reference, Reference> {
+    let mut asked = BTreeMap::new();
+    for image in images {
+        let reference = match &image.base {
+            Base::Reference(reference) => Some(reference),
+            Base::Requirement { repository, requirement } => {
+                observed.requirements.get(repository).and_then(|of| of.get(&requirement.to_string()))
+            }
+            Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
+        };
+        let Some(reference) = reference else { continue };
+        match observed.bases.get(reference) {
+            None => asked.insert(reference.clone(), reference.clone()),
+            Some(ObservedBase::Registry { digest, platforms }) if platforms.is_empty() => {
+                asked.insert(reference.clone(), reference.at(digest.clone()))
+            }
+            Some(_) => None,
+        };
+    }
+    asked
 }
 
-pub(super) async fn choose_tag(
+pub(super) async fn highest_tag(
     repository: &Repository,
-    requirement: &VersionReq,
+    requirement: &Requirement,
     registries: &Registries,
 ) -> Result<Reference, Error> {
     let tags = registries.of(repository)?.tags(&repository.path).await?;
@@ -99,13 +114,16 @@ pub(super) async fn choose_tag(
 
 async fn ask(
     reference: &Reference,
-    registries: &Registries,
+    embedded: &Embedded,
     engine: Option<&Docker>,
 ) -> Result<ObservedBase, Error> {
-    let because = match from_registry(reference, registries).await {
+    let because = match from_registry(reference, embedded).await {
         Ok(Some(base)) => return Ok(base),
         Ok(None) => "the registry has no such image".to_owned(),
-        Err(error) => error.to_string(),
+        Err(error @ (embedded::Error::Registry(_) | embedded::Error::BaseMissing { .. })) => {
+            error.to_string()
+        }
+        Err(error) => return Err(Error::Unusable(Box::new(error))),
     };
     if let Some(engine) = engine
         && let Ok(Some(local)) = engine.image(reference).await
@@ -117,9 +135,17 @@ async fn ask(
 
 async fn from_registry(
     reference: &Reference,
-    registries: &Registries,
-) -> Result<Option<ObservedBase>, crate::registry::Error> {
-    let registry = registries.of(&reference.repository)?;
-    let found = registry.head_manifest(&reference.repository.path, &reference.target()).await?;
-    Ok(found.map(|descriptor| ObservedBase::Registry { digest: descriptor.digest, platforms: Vec::new() }))
+    embedded: &Embedded,
+) -> Result<Option<ObservedBase>, embedded::Error> {
+    let digest = match &reference.digest {
+        Some(digest) => digest.clone(),
+        None => {
+            let registry = embedded.registries().of(&reference.repository)?;
+            let found = registry.head_manifest(&reference.repository.path, &reference.target()).await?;
+            let Some(descriptor) = found else { return Ok(None) };
+            descriptor.digest
+        }
+    };
+    let platforms = embedded.platforms(reference, &digest).await?;
+    Ok(Some(ObservedBase::Registry { digest, platforms }))
 }

@@ -19,13 +19,16 @@ const CONCURRENT: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A base that nobody has.
-    #[error("base {reference} is neither in its registry nor in an engine: {because}")]
+    #[error("base `{reference}` not found: {because}; no engine has it")]
     NoBase {
         /// The base.
         reference: Reference,
         /// What the registry said.
         because: String,
     },
+    /// A base that its registry has, and that cannot be used.
+    #[error(transparent)]
+    Unusable(Box<crate::engine::embedded::Error>),
     /// No tag of a base fits its requirement.
     #[error("no tag of {repository} fits the version requirement `{requirement}`")]
     NoTag {
@@ -68,6 +71,7 @@ impl Error {
             }
             Self::NoTag { repository, .. } => vec![format!("`golden ls {repository}` lists its tags")],
             Self::Registry(error) => error.hints(),
+            Self::Unusable(error) => error.hints(),
             Self::Manifest { .. } | Self::Config { .. } => Vec::new(),
         }
     }

@@ -1,14 +1,12 @@
 //! What golden.lock would say of a base today.
 
-use std::collections::BTreeMap;
-
-use super::bases::choose_tag;
+use super::bases::highest_tag;
 use super::{CONCURRENT, Error};
+use crate::engine::Embedded;
 use crate::oci::ImageConfig;
 use crate::oci::manifest::{Manifest, RawManifest};
-use crate::platform::Platform;
 use crate::reference::{Reference, RepositoryPath, Target};
-use crate::registry::{Registries, Registry};
+use crate::registry::Registry;
 use crate::resolve::image::Base;
 use crate::workspace::lock::{LockedBase, key};
 
@@ -19,11 +17,11 @@ const MAX_CONFIG: u64 = 4 << 20;
 
 /// Asks for every base of `bases`, each by itself: its tag where a requirement chooses one, its digest, those of its
 /// platforms, and when it was made. Bases that are not external are left out; the rest come in order, with their keys.
-pub async fn upstream(bases: &[Base], registries: &Registries) -> Vec<(String, Result<LockedBase, Error>)> {
+pub async fn upstream(bases: &[Base], embedded: &Embedded) -> Vec<(String, Result<LockedBase, Error>)> {
     let external = bases.iter().filter_map(|base| Some((key(base)?, base)));
     stream::iter(external)
         .map(async |(key, base)| {
-            let found = current(key.clone(), base, registries).await;
+            let found = current(key.clone(), base, embedded).await;
             (key, found)
         })
         .buffered(CONCURRENT)
@@ -32,42 +30,30 @@ pub async fn upstream(bases: &[Base], registries: &Registries) -> Vec<(String, R
 }
 
 /// An external base as its registry has it now.
-async fn current(key: String, base: &Base, registries: &Registries) -> Result<LockedBase, Error> {
+async fn current(key: String, base: &Base, embedded: &Embedded) -> Result<LockedBase, Error> {
     let reference = match base {
         Base::Requirement { repository, requirement } => {
-            choose_tag(repository, requirement, registries).await?
+            highest_tag(repository, requirement, embedded.registries()).await?
         }
         Base::Reference(reference) => reference.clone(),
         Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => {
             unreachable!("only external bases have a key")
         }
     };
-    ask(key, reference, registries).await
+    ask(key, reference, embedded).await
 }
 
-async fn ask(base: String, reference: Reference, registries: &Registries) -> Result<LockedBase, Error> {
-    let registry = registries.of(&reference.repository)?;
+async fn ask(base: String, reference: Reference, embedded: &Embedded) -> Result<LockedBase, Error> {
+    let registry = embedded.registries().of(&reference.repository)?;
     let path = &reference.repository.path;
     let Some(raw) = registry.get_manifest(path, &reference.target()).await? else {
         return Err(Error::NoBase { reference, because: "the registry has no such image".to_owned() });
     };
-    let manifest_error = |source| Error::Manifest { repository: reference.repository.clone(), source };
-    let mut platforms = BTreeMap::new();
-    let image = match raw.parse().map_err(manifest_error)? {
-        Manifest::Image(_) => Some(raw.clone()),
-        Manifest::Index(index) => {
-            for child in &index.manifests {
-                // Attestations stand in indexes as images of an unknown platform.
-                let platform = child.platform.as_ref().map(Platform::from);
-                if let Some(platform) = platform.filter(|platform| platform.os != "unknown") {
-                    platforms.entry(platform).or_insert_with(|| child.digest.clone());
-                }
-            }
-            match platforms.values().next() {
-                Some(digest) => registry.get_manifest(path, &Target::Digest(digest.clone())).await?,
-                None => None,
-            }
-        }
+    let unusable = |error| Error::Unusable(Box::new(error));
+    let mut platforms = embedded.platforms(&reference, &raw.digest).await.map_err(unusable)?;
+    let image = match platforms.values().next() {
+        None => Some(raw.clone()),
+        Some(digest) => registry.get_manifest(path, &Target::Digest(digest.clone())).await?,
     };
     let config = match image {
         Some(image) => config(&registry, path, &image).await,
@@ -78,7 +64,7 @@ async fn ask(base: String, reference: Reference, registries: &Registries) -> Res
     }
     let created = config.as_ref().and_then(|config| config.as_object().get("created"));
     let created = created.and_then(|created| created.as_str()).map(str::to_owned);
-    Ok(LockedBase { base, reference: reference.clone(), digest: raw.digest, created, platforms })
+    Ok(LockedBase { base, reference, digest: raw.digest, created, platforms })
 }
 
 /// The config of an image. It tells people more, and nothing is wrong when it cannot be read.

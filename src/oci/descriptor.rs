@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::manifest::{is_config, or_null};
+use super::media;
 use crate::platform::Platform;
 use crate::reference::Digest;
 
@@ -12,19 +14,23 @@ use crate::reference::Digest;
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// What the content is.
+    #[serde(default)]
     pub media_type: String,
     /// Digest of the content.
     pub digest: Digest,
     /// Length of the content in bytes.
     pub size: u64,
     /// Where else the content may be had; set on foreign layers, which are not uploaded.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "or_null", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
+    /// What kind of artifact it is, when it is not an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
     /// The platform, in an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<PlatformObject>,
     /// Free text pairs.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "or_null", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -43,8 +49,46 @@ impl Descriptor {
             digest,
             size,
             urls: Vec::new(),
+            artifact_type: None,
             platform: None,
             annotations: BTreeMap::new(),
+        }
+    }
+}
+
+/// What an entry of an index is, as far as the index says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// An image for this platform.
+    Image(Platform),
+    /// An index, or an image that does not name its platform: only its own content says which.
+    Unnamed,
+    /// Something that is no image, such as an attestation.
+    Other(String),
+}
+
+/// The annotation by which BuildKit names what is attached to an image.
+const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+
+impl Descriptor {
+    /// What this entry of an index is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        if let Some(kind) = self.annotations.get(REFERENCE_TYPE) {
+            return Role::Other(kind.clone());
+        }
+        if let Some(kind) = self.artifact_type.as_deref().filter(|kind| !kind.is_empty() && !is_config(kind))
+        {
+            return Role::Other(format!("artifact of type {kind}"));
+        }
+        match self.media_type.as_str() {
+            media::OCI_INDEX | media::DOCKER_LIST | "" => Role::Unnamed,
+            media::OCI_MANIFEST | media::DOCKER_MANIFEST => match &self.platform {
+                Some(named) if named.os == "unknown" => Role::Other("attestation".to_owned()),
+                Some(named) if !named.architecture.is_empty() => Role::Image(Platform::from(named)),
+                _ => Role::Unnamed,
+            },
+            other => Role::Other(format!("entry of media type {other}")),
         }
     }
 }
@@ -53,8 +97,10 @@ impl Descriptor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlatformObject {
     /// The architecture.
+    #[serde(default)]
     pub architecture: String,
-    /// The operating system.
+    /// The operating system; Linux where it is empty.
+    #[serde(default)]
     pub os: String,
     /// Version of the operating system (Windows).
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +112,8 @@ pub struct PlatformObject {
 
 impl From<&PlatformObject> for Platform {
     fn from(object: &PlatformObject) -> Self {
-        Self::new(&object.os, &object.architecture, object.variant.as_deref())
+        let os = if object.os.is_empty() { "linux" } else { &object.os };
+        Self::new(os, &object.architecture, object.variant.as_deref())
     }
 }
 

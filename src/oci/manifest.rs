@@ -98,18 +98,46 @@ pub struct ImageManifest {
     /// The image config.
     pub config: Descriptor,
     /// The layers, bottom first; programs in Go write `null` where there are none.
-    #[serde(deserialize_with = "list_or_null")]
+    #[serde(deserialize_with = "or_null")]
     pub layers: Vec<Descriptor>,
     /// The manifest that this one refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Free text pairs.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "or_null", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A list, or the null that Go makes of an empty one.
-fn list_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Descriptor>, D::Error> {
+impl ImageManifest {
+    /// Refuses a manifest whose config is not an image's; the error names what it is instead.
+    pub fn refuse_artifact(&self) -> Result<(), String> {
+        // Docker reads the last four as images too: a registry of old stored them so.
+        let is_image = matches!(
+            self.config.media_type.as_str(),
+            media::OCI_CONFIG
+                | media::DOCKER_CONFIG
+                | "application/octet-stream"
+                | "application/json"
+                | "text/html"
+                | ""
+        );
+        if is_image && self.artifact_type.as_deref().is_none_or(|kind| kind.is_empty() || is_config(kind)) {
+            return Ok(());
+        }
+        let kind = self.artifact_type.as_ref().filter(|kind| !kind.is_empty());
+        Err(format!("it is an artifact of type {}", kind.unwrap_or(&self.config.media_type)))
+    }
+}
+
+/// Whether a media type is that of an image's config.
+pub(super) fn is_config(media_type: &str) -> bool {
+    matches!(media_type, media::OCI_CONFIG | media::DOCKER_CONFIG)
+}
+
+/// A value, or the null that Go writes for an empty list or map.
+pub(super) fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -123,11 +151,12 @@ pub struct Index {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// The images.
+    #[serde(deserialize_with = "or_null")]
     pub manifests: Vec<Descriptor>,
     /// The manifest that this one refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Free text pairs.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "or_null", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }

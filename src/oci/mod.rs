@@ -12,7 +12,7 @@ pub mod tar;
 
 pub use config::ImageConfig;
 pub use content::{Bytes, Content};
-pub use descriptor::Descriptor;
+pub use descriptor::{Descriptor, Role};
 pub use manifest::{ImageManifest, Index, Manifest, RawManifest};
 
 /// Media types (OCI image spec 1.1 and Docker distribution, schema 2).

@@ -71,6 +71,9 @@ impl Run<'_> {
             return Ok(fleet.build(recipe, &options, self.events).await?);
         }
         let docker = self.engines.docker().await?;
+        let platform = recipe.image.platforms.first().unwrap_or_else(|| docker.platform());
+        let base_config = self.engines.embedded.base_config(&recipe.base, platform).await;
+        let options = BuildOptions { base_config: base_config.map_err(engine::Error::from)?, ..options };
         Ok(docker.build(recipe, &options, self.events).await?)
     }
 
@@ -97,6 +100,7 @@ impl Run<'_> {
             published_parent: parent.done.and_then(|done| done.published.clone()),
             childless: parent.childless,
             logins: self.options.logins.clone(),
+            base_config: None,
         }
     }
 

@@ -179,8 +179,11 @@ fn a_base_that_moved_is_told_with_both_digests() {
         }})
     };
     let on = |base: PinnedBase| Recipe { base, ..recipe("1.2.3", "a", TagRules::default()) };
-    let external =
-        on(PinnedBase::Registry { reference: "a.example/b:1".parse().unwrap(), digest: now.clone() });
+    let external = on(PinnedBase::Registry {
+        reference: "a.example/b:1".parse().unwrap(),
+        digest: now.clone(),
+        platforms: Default::default(),
+    });
     let told = |recipe: &Recipe, name: &str, parents: &Parents| reasons(recipe, &labels(name), parents);
     assert_eq!(told(&external, "a.example/b:1", &Parents::new()), [format!("base moved {was} → {now}")]);
     assert_eq!(

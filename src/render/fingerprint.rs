@@ -1,10 +1,13 @@
 //! What makes an image the same (7-rules 1).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::labels::INPUTS;
 use super::{PinnedBase, Rendered};
-use crate::reference::Digest;
+use crate::platform::Platform;
+use crate::reference::{Digest, Reference};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, FileEntry, FileKind};
 
@@ -23,7 +26,7 @@ pub fn fingerprint(image: &ResolvedImage, rendered: &Rendered, base: &PinnedBase
             .collect::<Vec<_>>(),
         "base": match base {
             PinnedBase::Scratch => Value::Null,
-            PinnedBase::Registry { digest, .. } => digest.as_str().into(),
+            PinnedBase::Registry { digest, platforms, .. } => manifests(image, digest, platforms),
             PinnedBase::Layout(layout) => layout.digest.as_str().into(),
             PinnedBase::Local { id, .. } => id.as_str().into(),
             PinnedBase::Workspace { inputs, .. } => inputs.as_str().into(),
@@ -32,6 +35,20 @@ pub fn fingerprint(image: &ResolvedImage, rendered: &Rendered, base: &PinnedBase
     });
     inputs.sort_all_objects();
     Digest::of(inputs.to_string().as_bytes())
+}
+
+/// The digest of the base's manifest for each platform of the image, so that an index that gains another platform changes
+/// nothing.
+fn manifests(image: &ResolvedImage, digest: &Digest, platforms: &BTreeMap<Platform, Digest>) -> Value {
+    let of = |platform: &Platform| {
+        let without_variant = Platform { variant: None, ..platform.clone() };
+        let manifest = platforms.get(platform).or_else(|| platforms.get(&without_variant));
+        manifest.unwrap_or(digest).as_str()
+    };
+    match image.platforms.as_slice() {
+        [] => of(&Platform::host()).into(),
+        named => named.iter().map(|platform| (platform.to_string(), Value::from(of(platform)))).collect(),
+    }
 }
 
 fn spec(image: &ResolvedImage) -> Value {
@@ -44,7 +61,7 @@ fn spec(image: &ResolvedImage) -> Value {
         "base": base(&image.base),
         "family": image.family,
         "template": image.template,
-        "labels": labels.collect::<std::collections::BTreeMap<_, _>>(),
+        "labels": labels.collect::<BTreeMap<_, _>>(),
         "suppressed_labels": image.suppressed_labels,
         "env": image.env,
         "config": image.config,
@@ -56,7 +73,8 @@ fn spec(image: &ResolvedImage) -> Value {
 fn base(base: &Base) -> Value {
     match base {
         Base::Scratch => "scratch".into(),
-        Base::Reference(reference) => reference.to_string().into(),
+        // The digest counts by what it is of.
+        Base::Reference(reference) => Reference { digest: None, ..reference.clone() }.to_string().into(),
         Base::Layout(layout) => json!({ "layout": layout.written }),
         Base::Requirement { repository, requirement } => {
             json!({ "ref": repository.to_string(), "version": requirement.to_string() })

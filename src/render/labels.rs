@@ -46,7 +46,9 @@ pub fn late_labels(recipe: &Recipe, parent: Option<&Digest>) -> BTreeMap<String,
 fn base(base: &PinnedBase, published: Option<&Digest>) -> (Option<String>, Option<String>) {
     match base {
         PinnedBase::Scratch => (None, None),
-        PinnedBase::Registry { reference, digest } => (Some(reference.to_string()), Some(digest.to_string())),
+        PinnedBase::Registry { reference, digest, .. } => {
+            (Some(reference.to_string()), Some(digest.to_string()))
+        }
         PinnedBase::Layout(layout) => (Some(layout.written.clone()), Some(layout.digest.to_string())),
         PinnedBase::Local { reference, .. } => (Some(reference.to_string()), Some(String::new())),
         PinnedBase::Workspace { parent, .. } => {

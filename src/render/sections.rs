@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Error;
 use super::files::Placed;
 use super::instruction::{Instruction, Piece};
+use crate::reference::Reference;
 use crate::resolve::image::{Base, EnvValue, Family, Invocation, Packages};
 use crate::resolve::{ResolvedImage, packages};
 
@@ -155,7 +156,8 @@ fn package_lists(image: &ResolvedImage) -> PackageLists {
 fn from(image: &ResolvedImage, shown: Option<&str>) -> String {
     let (note, default) = match &image.base {
         Base::Scratch => return Instruction::FromScratch.to_string(),
-        Base::Reference(reference) => (None, reference.to_string()),
+        // The build passes the digest; the inputs count it by what it is of.
+        Base::Reference(reference) => (None, Reference { digest: None, ..reference.clone() }.to_string()),
         Base::Layout(layout) => {
             (Some(format!("{}, as golden loads it", layout.written)), layout.local_name())
         }

@@ -236,7 +236,11 @@ fn an_own_template_goes_first_and_may_build_on_the_built_in_one() {
 }
 
 fn inputs(image: &ResolvedImage) -> Digest {
-    let base = PinnedBase::Registry { reference: "a/b".parse().unwrap(), digest: Digest::of(b"base") };
+    let base = PinnedBase::Registry {
+        reference: "a/b".parse().unwrap(),
+        digest: Digest::of(b"base"),
+        platforms: Default::default(),
+    };
     fingerprint(image, &render(image, &Templates::builtin()).unwrap(), &base)
 }
 
@@ -311,7 +315,11 @@ fn late_labels_leave_alone_what_the_spec_says() {
     image.labels.insert("org.opencontainers.image.revision".to_owned(), "mine".to_owned());
     image.suppressed_labels.insert("org.opencontainers.image.base.name".to_owned());
     let rendered = render(&image, &Templates::builtin()).unwrap();
-    let base = PinnedBase::Registry { reference: "a/b".parse().unwrap(), digest: Digest::of(b"") };
+    let base = PinnedBase::Registry {
+        reference: "a/b".parse().unwrap(),
+        digest: Digest::of(b""),
+        platforms: Default::default(),
+    };
     let recipe = Recipe { image, base, rendered, inputs: Digest::of(b"x") };
     let labels: Vec<String> =
         late_labels(&recipe, None).iter().map(|(key, value)| format!("{key}={value:.20}")).collect();

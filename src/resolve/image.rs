@@ -113,14 +113,14 @@ pub enum Base {
         /// The repository, without tag and digest.
         repository: crate::reference::Repository,
         /// A Cargo-style requirement, as written.
-        requirement: semver::VersionReq,
+        requirement: crate::tags::Requirement,
     },
     /// Another image of this workspace, which builds first.
     Workspace {
         /// Its name.
         name: RepositoryPath,
         /// A requirement on its version.
-        requirement: Option<semver::VersionReq>,
+        requirement: Option<crate::tags::Requirement>,
         /// The variant to take; the same one as the child's row or none.
         variant: Option<Variant>,
     },

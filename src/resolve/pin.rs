@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use semver::{Version, VersionReq};
-
 use super::image::{Base, Layout, ResolvedImage};
+use crate::platform::Platform;
 use crate::reference::{Digest, Reference, RepositoryPath, Tag};
 use crate::snapshot::{Observed, ObservedBase};
+use crate::tags::{Requirement, TagVersion};
 
 /// What an image's base is, as far as the image's identity is concerned (7-rules 1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum PinnedBase {
         reference: Reference,
         /// Its digest: of the index, when it is one.
         digest: Digest,
+        /// The digest of each platform's manifest; empty for a single image.
+        platforms: BTreeMap<Platform, Digest>,
     },
     /// An image of an OCI layout.
     Layout(Layout),
@@ -64,7 +66,7 @@ impl PinnedBase {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Nobody was asked about this base, or nobody has it.
-    #[error("{image}: nothing is known of its base {base}")]
+    #[error("cannot resolve the base of {image}: {base}")]
     Unknown {
         /// The image.
         image: String,
@@ -139,13 +141,13 @@ pub fn pin(
 fn pin_reference(reference: &Reference, observed: &Observed) -> Option<PinnedBase> {
     let reference = reference.clone();
     match observed.bases.get(&reference) {
-        Some(ObservedBase::Registry { digest, .. }) => {
-            Some(PinnedBase::Registry { digest: digest.clone(), reference })
+        Some(ObservedBase::Registry { digest, platforms }) => {
+            Some(PinnedBase::Registry { digest: digest.clone(), platforms: platforms.clone(), reference })
         }
         Some(ObservedBase::Local { id, .. }) => Some(PinnedBase::Local { id: id.clone(), reference }),
         None => {
             let digest = reference.digest.clone()?;
-            Some(PinnedBase::Registry { reference, digest })
+            Some(PinnedBase::Registry { reference, digest, platforms: BTreeMap::new() })
         }
     }
 }
@@ -153,31 +155,14 @@ fn pin_reference(reference: &Reference, observed: &Observed) -> Option<PinnedBas
 /// The highest tag that a Cargo-style requirement admits. Tags with fewer numbers count (`12`, `12.5`), because many
 /// distributions have no others; pre-releases count only when the requirement names one.
 #[must_use]
-pub fn highest_admitted<'a>(tags: &'a [Tag], requirement: &VersionReq) -> Option<&'a Tag> {
+pub fn highest_admitted<'a>(tags: &'a [Tag], requirement: &Requirement) -> Option<&'a Tag> {
     let admitted = tags.iter().filter_map(|tag| {
-        let version = lenient(tag.as_str())?;
-        requirement.matches(&version).then_some((version, tag))
+        let version = TagVersion::parse(tag.as_str())?;
+        requirement.admits(&version).then_some((version, tag))
     });
-    let order = |(a, tag_a): &(Version, &Tag), (b, tag_b): &(Version, &Tag)| {
-        // `12.0.0` says more than `12`, and a plain `12` is preferred to `v12`.
-        let specific = |tag: &Tag| tag.as_str().matches('.').count();
-        let by_form = specific(tag_a).cmp(&specific(tag_b)).then_with(|| tag_b.cmp(tag_a));
-        crate::tags::precedence(a, b).then(by_form)
-    };
-    admitted.max_by(order).map(|(_, tag)| tag)
-}
-
-fn lenient(tag: &str) -> Option<Version> {
-    let text = tag.strip_prefix('v').unwrap_or(tag);
-    if let Ok(version) = Version::parse(text) {
-        return Some(version);
-    }
-    let numbers: Vec<u64> = text.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
-    match numbers.as_slice() {
-        [major] => Some(Version::new(*major, 0, 0)),
-        [major, minor] => Some(Version::new(*major, *minor, 0)),
-        _ => None,
-    }
+    // A plain `12` is preferred to `v12`.
+    let highest = admitted.max_by(|(a, tag_a), (b, tag_b)| a.order(b).then_with(|| tag_b.cmp(tag_a)));
+    highest.map(|(_, tag)| tag)
 }
 
 #[cfg(test)]
@@ -209,9 +194,26 @@ mod tests {
             (">=12, <14", Some("13")),
             ("14", None),
             ("=13.0.0", Some("13")),
+            ("*", Some("20240101")),
         ] {
             let found = highest_admitted(&tags, &requirement.parse().unwrap());
             assert_eq!(found.map(Tag::as_str), expected, "{requirement}");
+        }
+    }
+
+    #[test]
+    fn calendar_versions_are_read() {
+        for (tags, requirement, expected) in [
+            (&["2025.11.1", "2026.01.3", "2026.02.0"][..], "*", "2026.02.0"),
+            (&["2025.11.1", "2026.01.3", "2026.02.0"], "~2026.01", "2026.01.3"),
+            (&["22.04", "24.04", "24.10"], "24.04", "24.10"),
+            (&["22.04", "24.04", "24.10"], "~24.4", "24.04"),
+            (&["8.5.1.2", "8.5.1.10", "8.5.1"], "8.5", "8.5.1.10"),
+            (&["8.5.1.2", "8.5.1.10", "8.5.2"], "~8.5.1.3, <8.5.2", "8.5.1.10"),
+        ] {
+            let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
+            let found = highest_admitted(&tags, &requirement.parse().unwrap());
+            assert_eq!(found.map(Tag::as_str), Some(expected), "{requirement}");
         }
     }
 }

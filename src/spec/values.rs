@@ -79,14 +79,14 @@ impl TryFrom<String> for AnyVersion {
 /// A Cargo-style requirement on a version.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Requirement(pub semver::VersionReq);
+pub struct Requirement(pub crate::tags::Requirement);
 
 impl TryFrom<String> for Requirement {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         let tell = |error| format!("`{text}` is not a requirement such as 12, ~1.2 or >=1.2, <2: {error}");
-        semver::VersionReq::parse(&text).map(Self).map_err(tell)
+        text.parse().map(Self).map_err(tell)
     }
 }
 

@@ -5,6 +5,7 @@ mod existing;
 mod extra;
 mod fan_out;
 mod order;
+mod requirement;
 mod version;
 
 pub use decide::{Action, Move, Standing, WITHDRAWN, decide};
@@ -12,6 +13,7 @@ pub use existing::{Existing, Held, is_withdrawn};
 pub use extra::{ExtraError, check_extra};
 pub use fan_out::{FanOut, PlannedTag, Role, TagError, fan_out, revision};
 pub use order::precedence;
+pub use requirement::{Requirement, TagVersion};
 pub use version::{VersionError, is_revision, version, version_argument};
 
 use std::collections::BTreeSet;

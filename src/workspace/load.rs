@@ -126,7 +126,7 @@ fn add(root: &Path, file: &Path, sources: &mut SourceMap, found: &mut Diagnostic
     }
     match super::fs::read(&path).map(String::from_utf8) {
         // Columns are counted as editors show them, without the mark that some of them write first.
-        Ok(Ok(text)) => sources.insert(file, text.trim_start_matches('\u{feff}')),
+        Ok(Ok(text)) => sources.insert(file, with_line_feeds(text.trim_start_matches('\u{feff}'))),
         Ok(Err(error)) => {
             let at = error.utf8_error().valid_up_to();
             sources.insert(file, String::from_utf8_lossy(error.as_bytes()).into_owned());
@@ -138,6 +138,11 @@ fn add(root: &Path, file: &Path, sources: &mut SourceMap, found: &mut Diagnostic
             found.push(refuse("spec.file", format!("the file cannot be read: {}", error.source)));
         }
     }
+}
+
+/// A text whose lines end in LF, in whatever way git checked it out: a spec or template with CRLF makes the same image.
+fn with_line_feeds(text: &str) -> String {
+    text.replace("\r\n", "\n")
 }
 
 /// The table of a file; none when something was found already that makes it useless.
@@ -296,7 +301,7 @@ pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
             };
             let text = super::fs::read(&entry.path()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             if let Some(text) = text {
-                templates.entry(name.to_owned()).or_insert(text);
+                templates.entry(name.to_owned()).or_insert_with(|| with_line_feeds(&text));
             }
         }
     }

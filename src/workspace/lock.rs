@@ -159,7 +159,9 @@ impl Lock {
     /// Writes the lock of the workspace at `root`, when it says something else than before.
     pub fn write(&self, root: &Path) -> Result<(), Error> {
         let (path, text) = (root.join(FILE), self.text()?);
-        if fs::read_if_there(&path)?.as_deref() != Some(text.as_bytes()) {
+        // Git may have checked the file out with CRLF.
+        let has = fs::read_if_there(&path)?.and_then(|bytes| String::from_utf8(bytes).ok());
+        if has.is_none_or(|has| has.replace("\r\n", "\n") != text) {
             fs::write_atomic(&path, text.as_bytes())?;
         }
         Ok(())

@@ -28,6 +28,12 @@ impl State {
         Self { folder: root.join(".golden") }
     }
 
+    /// The state folder that a file or folder lies in.
+    #[must_use]
+    pub fn around(path: &Path) -> Self {
+        Self { folder: path.parent().unwrap_or(path).to_owned() }
+    }
+
     /// The path of a file in it.
     #[must_use]
     pub fn path(&self, file: impl AsRef<Path>) -> PathBuf {

@@ -166,7 +166,7 @@ fn a_working_directory_that_is_a_file_is_refused() {
 fn a_base_for_another_platform_is_refused() {
     let run = refused(&Base::new("linux/s390x"), "the base oci:../base is not for linux/");
     assert!(run.stderr.contains("; it is for linux/s390x"), "{}", run.stderr);
-    assert!(run.stderr.contains("say which one is wanted with `platforms = "), "{}", run.stderr);
+    assert!(run.stderr.contains("to build for linux/s390x, set platforms = "), "{}", run.stderr);
 }
 
 #[test]

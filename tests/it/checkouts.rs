@@ -22,6 +22,15 @@ fn committed(image: &str) -> Golden {
 
 const IMAGE: &str = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
 
+/// The same checkout, given to another user; and no configuration of git that allows it.
+fn of_another_user(golden: Golden) -> Golden {
+    for path in [golden.path().to_owned(), golden.path().join(".git")] {
+        std::os::unix::fs::chown(path, Some(12_345), None).unwrap();
+    }
+    let home = golden.path().join("home");
+    golden.env("HOME", home.to_str().unwrap())
+}
+
 /// The warnings of a check.
 fn warnings(golden: &Golden) -> Vec<String> {
     let run = golden.run(&["check"]).exit(0);
@@ -52,7 +61,7 @@ fn a_checkout_that_git_does_not_read_is_a_warning_in_gits_words() {
 
 #[test]
 fn a_checkout_of_another_user_is_a_warning_that_quotes_git() {
-    let golden = committed(IMAGE).env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+    let golden = of_another_user(committed(IMAGE));
     let found = warnings(&golden);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("detected dubious ownership in repository at"), "{found:?}");
@@ -76,7 +85,7 @@ fn a_template_that_needs_git_says_why_there_is_none() {
     let image = format!("{IMAGE}[tags]\nextra = [\"{{{{ git.short }}}}\"]\n");
     let golden = committed(&image);
     golden.run(&["check"]).exit(0);
-    let golden = golden.env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+    let golden = of_another_user(golden);
     let run = golden.run(&["check"]).exit(2);
     assert!(run.stderr.contains("`git.short` is not defined"), "{}", run.stderr);
     assert!(
@@ -90,4 +99,79 @@ fn a_template_that_needs_git_says_why_there_is_none() {
         "{}",
         outside.stderr
     );
+}
+
+const WORKSPACE: &str = r#"[workspace]
+templates = ["templates"]
+[vars]
+text = """one
+two"""
+[defaults.labels]
+team = "a"
+"#;
+
+const TEXTS: &str = r#"[image]
+name = "app"
+version = "1.0.0"
+base = "scratch"
+[labels]
+note = """
+a
+b"""
+var = "{{ vars.text }}"
+[env]
+E = '''
+c
+d'''
+[[files]]
+target = "/run.sh"
+mode = "0755"
+content = """
+#!/bin/sh
+echo started
+"""
+[[files]]
+target = "/data.txt"
+source = "data.txt"
+"#;
+
+const STEPS: &str = r#"[image]
+name = "app"
+version = "1.0.0"
+base = "debian:12"
+template = "own"
+[[run]]
+script = """
+echo a
+echo b
+"""
+"#;
+
+/// A workspace in which all lines of specs and templates end in `line_end`.
+fn with_line_ends(line_end: &str, image: &str) -> Golden {
+    let with = |text: &str| text.replace('\n', line_end);
+    Golden::new()
+        .workspace(&with(WORKSPACE))
+        .file("templates/own.Dockerfile.j2", with("{{ from }}\n{{ steps }}\n# end\n"))
+        .file("app/data.txt", "kept\r\nas it is\n")
+        .image("app", &with(image))
+}
+
+#[test]
+fn a_checkout_with_crlf_is_the_same_image() {
+    let built = |line_end: &str| {
+        let golden = with_line_ends(line_end, TEXTS);
+        golden.run(&["build", "--engine", "embedded", "--to", "oci:out"]).exit(0);
+        let index = std::fs::File::open(golden.path().join("out/index.json")).unwrap();
+        std::io::read_to_string(index).unwrap()
+    };
+    assert_eq!(built("\r\n"), built("\n"));
+}
+
+#[test]
+fn a_step_and_a_template_of_a_checkout_with_crlf_render_the_same() {
+    let rendered = |line_end: &str| with_line_ends(line_end, STEPS).run(&["render"]).exit(0).stdout;
+    let text = rendered("\n");
+    assert!(!text.contains('\r') && text.contains("# end"), "{text}");
+    assert_eq!(rendered("\r\n"), text);
 }

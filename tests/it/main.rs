@@ -47,6 +47,8 @@ mod readme;
 mod waves;
 mod layouts;
 mod bad_bases;
+mod base_indexes;
+mod base_locks;
 mod trust;
 mod compression;
 mod destinations;

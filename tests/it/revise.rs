@@ -69,6 +69,7 @@ fn revises(engine: &str) {
 
     // The base moves: parent and child follow in one run.
     upstream(&namespace, "two");
+    golden.run(&["update"]).exit(0);
     let plan = golden.run(&["plan", "--engine", engine]).exit(0).stdout;
     assert!(
         plan.contains("base moved sha256:") && plan.contains("its base parent:1.2.3 is built anew"),
@@ -87,6 +88,7 @@ fn revises(engine: &str) {
 
     // It moves again, and only the parent is selected; the child follows when it is.
     upstream(&namespace, "three");
+    golden.run(&["update"]).exit(0);
     build(&["parent"]);
     let third = contents(&namespace, "parent");
     assert_at(&third, "1.2.3_r2", 2);

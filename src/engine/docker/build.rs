@@ -66,7 +66,7 @@ impl Job<'_> {
     async fn base(&self, platform: Option<&Platform>) -> Result<Option<(String, LocalImage)>, Error> {
         let reference = match (&self.recipe.base, &self.options.parent) {
             (PinnedBase::Scratch, _) => return Ok(None),
-            (PinnedBase::Registry { reference, digest }, _) => reference.at(digest.clone()),
+            (PinnedBase::Registry { reference, digest, .. }, _) => reference.at(digest.clone()),
             (PinnedBase::Local { reference, .. }, _) => reference.clone(),
             (PinnedBase::Layout(layout), _) => {
                 return self.docker.layout_base(layout, platform).await.map(Some);
@@ -76,8 +76,19 @@ impl Job<'_> {
                 return Err(no_base(parent, "it was neither built nor published".to_owned()));
             }
         };
-        let image = match self.docker.image(&reference).await? {
-            Some(image) if platform.is_none_or(|platform| *platform == image.platform) => image,
+        // Without `platforms`, the image is for the platform of the engine.
+        let wanted = platform.unwrap_or_else(|| self.docker.platform());
+        let is_for = |image: &LocalImage| {
+            (&wanted.os, &wanted.architecture) == (&image.platform.os, &image.platform.architecture)
+        };
+        let is_local = matches!(self.recipe.base, PinnedBase::Local { .. });
+        let usable = |image: &LocalImage| {
+            is_local
+                || image.is_complete()
+                    && platform.map_or_else(|| is_for(image), |platform| *platform == image.platform)
+        };
+        let mut image = match self.docker.image(&reference).await? {
+            Some(image) if usable(&image) => image,
             _ => self.pull(&reference, platform).await?,
         };
         if let PinnedBase::Local { id, .. } = &self.recipe.base
@@ -86,14 +97,27 @@ impl Job<'_> {
             let why = format!("it was {} and is {} by now", id.short(), image.id.short());
             return Err(no_base(&reference.to_string(), why));
         }
+        match &self.options.base_config {
+            Some(config) if image.is_complete() => image.config = config.clone(),
+            Some(config) => {
+                image.config = config.clone();
+                image.platform = config.platform();
+            }
+            None if image.is_complete() => {}
+            None => {
+                let why = "the engine does not tell its user, and its registry cannot be read".to_owned();
+                return Err(no_base(&reference.to_string(), why));
+            }
+        }
         // Builders take a base that is for one platform alone whatever is asked for; BuildKit calls the result what was
         // wanted all the same.
-        let other = |wanted: &&Platform| {
-            (&wanted.os, &wanted.architecture) != (&image.platform.os, &image.platform.architecture)
-        };
-        if let Some(wanted) = platform.filter(other) {
-            let why = format!("it is not for {wanted}; it is for {}", image.platform);
-            return Err(no_base(&reference.to_string(), why));
+        if !is_for(&image) {
+            return Err(super::super::embedded::Error::Platform {
+                reference: reference.to_string(),
+                wanted: wanted.clone(),
+                has: image.platform.to_string(),
+            }
+            .into());
         }
         Ok(Some((reference.to_string(), image)))
     }

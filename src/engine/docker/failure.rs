@@ -13,6 +13,9 @@ pub(super) fn message(error: &BollardError) -> String {
         BollardError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
         BollardError::DockerStreamError { error } => error.trim().to_owned(),
         BollardError::RequestTimeoutError => "it did not answer in time".to_owned(),
+        BollardError::JsonDataError { .. } | BollardError::JsonSerdeError { .. } => {
+            format!("its answer cannot be read: {error}")
+        }
         other => with_sources(other.to_string(), other),
     }
 }

@@ -1,10 +1,9 @@
 //! The images that an engine has: looked at, named, removed, loaded.
 
-use bollard::models::ImageInspect;
 use bollard::query_parameters::{ImportImageOptions, RemoveImageOptions, TagImageOptionsBuilder};
 use futures_util::TryStreamExt as _;
+use serde::Deserialize;
 use serde_json::{Map, Value};
-use time::format_description::well_known::Rfc3339;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::super::Error;
@@ -24,7 +23,7 @@ impl Docker {
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<LocalImage>, Error> {
-        match self.api.inspect_image(name).await {
+        match self.transport.ask(&format!("/images/{name}/json")).await {
             Ok(inspected) => local_image(inspected)
                 .map(Some)
                 .map_err(|message| Error::Request { what: format!("tell about the image {name}"), message }),
@@ -86,10 +85,34 @@ impl Docker {
     }
 }
 
-/// What the API tells of an image, as far as golden needs it. The error is a sentence.
-fn local_image(inspected: ImageInspect) -> Result<LocalImage, String> {
-    let id = inspected.id.as_deref().unwrap_or_default();
-    let id: Digest = id.parse().map_err(|error| format!("its ID `{id}` is unusable: {error}"))?;
+/// What the API tells of an image, as far as golden needs it. The containerd store leaves out what it cannot read at the
+/// moment: everything but the ID.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Inspected {
+    id: String,
+    repo_digests: Option<Vec<String>>,
+    architecture: Option<String>,
+    os: Option<String>,
+    variant: Option<String>,
+    os_version: Option<String>,
+    author: Option<String>,
+    created: Option<String>,
+    config: Option<Map<String, Value>>,
+    #[serde(rename = "RootFS")]
+    root_fs: Option<RootFs>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RootFs {
+    layers: Option<Vec<String>>,
+}
+
+/// An image out of what the API tells of it. The error is a sentence.
+fn local_image(inspected: Inspected) -> Result<LocalImage, String> {
+    let id: Digest =
+        inspected.id.parse().map_err(|error| format!("its ID `{}` is unusable: {error}", inspected.id))?;
     let digests = inspected.repo_digests.iter().flatten();
     let repo_digests = digests.filter_map(|digest| digest.parse().ok()).collect();
     let config = image_config(inspected).map_err(|error| error.to_string())?;
@@ -97,34 +120,32 @@ fn local_image(inspected: ImageInspect) -> Result<LocalImage, String> {
 }
 
 /// The image config again, out of what the API took apart. History is not in it: the API does not tell it exactly.
-fn image_config(inspected: ImageInspect) -> Result<ImageConfig, Box<dyn std::error::Error>> {
+fn image_config(inspected: Inspected) -> Result<ImageConfig, Box<dyn std::error::Error>> {
     let mut object = Map::new();
-    let mut put = |key: &str, value: Option<String>| {
+    let texts = [
+        ("architecture", inspected.architecture),
+        ("os", inspected.os),
+        ("variant", inspected.variant),
+        ("os.version", inspected.os_version),
+        ("author", inspected.author),
+        ("created", inspected.created),
+    ];
+    for (key, value) in texts {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             object.insert(key.to_owned(), Value::String(value));
         }
-    };
-    put("architecture", inspected.architecture);
-    put("os", inspected.os);
-    put("variant", inspected.variant);
-    put("os.version", inspected.os_version);
-    put("author", inspected.author);
-    put("created", inspected.created.map(|time| time.format(&Rfc3339)).transpose()?);
-    if let Some(runtime) = inspected.config {
-        let mut runtime = serde_json::to_value(runtime)?;
-        // bollard writes sets that are absent as empty ones.
-        if let Some(runtime) = runtime.as_object_mut() {
-            for key in ["ExposedPorts", "Volumes"] {
-                if runtime.get(key).and_then(Value::as_object).is_some_and(Map::is_empty) {
-                    runtime.remove(key);
-                }
+    }
+    if let Some(mut runtime) = inspected.config {
+        for key in ["ExposedPorts", "Volumes"] {
+            if runtime.get(key).is_some_and(|set| set.is_null() || set.as_object().is_some_and(Map::is_empty))
+            {
+                runtime.remove(key);
             }
         }
-        object.insert("config".to_owned(), runtime);
+        object.insert("config".to_owned(), Value::Object(runtime));
     }
-    if let Some(rootfs) = inspected.root_fs {
-        let layers = rootfs.layers.unwrap_or_default();
-        object.insert("rootfs".to_owned(), serde_json::json!({"type": rootfs.typ, "diff_ids": layers}));
+    if let Some(layers) = inspected.root_fs.and_then(|root| root.layers) {
+        object.insert("rootfs".to_owned(), serde_json::json!({"type": "layers", "diff_ids": layers}));
     }
     Ok(ImageConfig::parse(&serde_json::to_vec(&object)?)?)
 }
@@ -136,7 +157,7 @@ mod tests {
     #[test]
     fn a_config_is_put_together_again() {
         let id = Digest::of(b"config");
-        let inspected: ImageInspect = serde_json::from_value(serde_json::json!({
+        let inspected: Inspected = serde_json::from_value(serde_json::json!({
             "Id": id, "RepoDigests": [format!("localhost:5000/a@{id}"), "<none>@<none>"],
             "Architecture": "arm64", "Variant": "v8", "Os": "linux", "Created": "1970-01-01T00:00:00Z",
             "Config": {"User": "1000", "Env": ["PATH=/bin", "A="], "Labels": {"a": "b"}, "ExposedPorts": {"80/tcp": {}}},
@@ -150,5 +171,20 @@ mod tests {
         assert_eq!(image.config.env(), ["PATH=/bin", "A="]);
         let runtime = image.config.runtime().unwrap();
         assert!(runtime["ExposedPorts"].get("80/tcp").is_some() && !runtime.contains_key("Volumes"));
+    }
+
+    #[test]
+    fn an_image_whose_content_the_engine_lacks_is_read_all_the_same() {
+        let id = Digest::of(b"index");
+        for told in [
+            serde_json::json!({ "Id": id, "RootFS": {}, "Created": "", "GraphDriver": null, "Size": 1.5 }),
+            serde_json::json!({ "Id": id, "RootFS": null, "Config": null, "RepoDigests": null }),
+            serde_json::json!({ "Id": id }),
+        ] {
+            let image = local_image(serde_json::from_value(told).unwrap()).unwrap();
+            assert_eq!((image.id, image.config.runtime()), (id.clone(), None));
+        }
+        let nameless = serde_json::from_value(serde_json::json!({})).unwrap();
+        assert!(local_image(nameless).unwrap_err().contains("its ID `` is unusable"));
     }
 }

@@ -49,7 +49,7 @@ impl Docker {
         if let Some(image) = self.image(&reference).await?.filter(|image| image.platform == *platform) {
             return Ok((name, image));
         }
-        let base = Assembled::new(vec![embedded::layout_image(layout, platform)?]);
+        let base = Assembled::new(vec![embedded::layout_image(layout, platform).await?]);
         // All that a layout has is in files.
         let blobs = Blobs::new(Registries::new(Vec::new(), RegistryEnv::from_vars(&BTreeMap::new())));
         self.load_assembled(&base, std::slice::from_ref(&reference), &blobs).await?;

@@ -6,12 +6,16 @@
 //! on a session of its own, so that it is told of a classic one and the builder is put in here.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
+use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::super::daemon::dial::{Duplex, dial};
 use super::super::daemon::tls;
@@ -20,6 +24,11 @@ use crate::process::Environment;
 
 /// The header that carries a login.
 const LOGIN: &str = "x-registry-auth";
+
+/// The largest answer that is read, in bytes.
+const LARGEST_ANSWER: usize = 16 << 20;
+/// How long an engine may take to answer a question.
+pub(super) const ANSWER: Duration = Duration::from_mins(1);
 
 /// The way to one engine.
 #[derive(Debug)]
@@ -42,6 +51,26 @@ impl Transport {
         // The connection ends with its request; what went wrong on it reaches the request or its answer.
         tokio::spawn(connection.with_upgrades());
         Ok(sender.send_request(self.prepare(request)?).await?)
+    }
+
+    /// Asks for something in JSON. `T` requires only what golden needs: bollard's own types refuse an answer for the lack
+    /// of fields that nobody reads.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, BollardError> {
+        let asking = async {
+            let response = self.send(Request::get(path).body(Empty::<Bytes>::new())?).await?;
+            let status_code = response.status().as_u16();
+            let unreadable = |error: &dyn std::fmt::Display| BollardError::DockerStreamError {
+                error: format!("its answer to GET {path} cannot be read: {error}"),
+            };
+            let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
+            let body = body.map_err(|error| unreadable(&error))?.to_bytes();
+            if status_code >= 400 {
+                return Err(BollardError::DockerResponseServerError { status_code, message: refusal(&body) });
+            }
+            serde_json::from_slice(&body).map_err(|error| unreadable(&error))
+        };
+        let timeout = tokio::time::timeout(ANSWER, asking);
+        timeout.await.unwrap_or(Err(BollardError::RequestTimeoutError))
     }
 
     /// Sends a request that turns its connection into a raw stream.
@@ -74,6 +103,18 @@ impl Transport {
             *value = base64url(value)?;
         }
         Ok(request)
+    }
+}
+
+/// What the engine says in a refusal: its message, or the body as it is.
+fn refusal(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Refusal {
+        message: String,
+    }
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(refusal) => refusal.message,
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
     }
 }
 

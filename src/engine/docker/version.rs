@@ -1,6 +1,6 @@
 //! What an engine is, and what it is asked to build with.
 
-use bollard::models::SystemVersion;
+use serde::Deserialize;
 
 use super::super::{EngineKind, Error};
 
@@ -8,6 +8,25 @@ use super::super::{EngineKind, Error};
 const NEWEST: ApiVersion = ApiVersion(1, 53);
 /// The first version whose engines have BuildKit without being asked for experiments.
 const BUILDKIT: ApiVersion = ApiVersion(1, 39);
+
+/// What an engine says of itself, as far as golden needs it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct EngineVersion {
+    pub(super) api_version: Option<String>,
+    #[serde(rename = "MinAPIVersion")]
+    pub(super) min_api_version: Option<String>,
+    pub(super) os: Option<String>,
+    pub(super) arch: Option<String>,
+    pub(super) components: Option<Vec<Component>>,
+}
+
+/// A program that an engine consists of.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Component {
+    pub(super) name: String,
+}
 
 /// A version of the engine's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +73,7 @@ pub(super) struct Agreement {
 /// Agrees with an engine: the newest API that both know (or `wanted`), and BuildKit where there is one, unless
 /// `buildkit` says otherwise.
 pub(super) fn agree(
-    engine: &SystemVersion,
+    engine: &EngineVersion,
     wanted: Option<&str>,
     buildkit: Option<bool>,
 ) -> Result<Agreement, Error> {
@@ -79,19 +98,14 @@ pub(super) fn agree(
 
 #[cfg(test)]
 mod tests {
-    use bollard::models::SystemVersionComponents;
-
     use super::*;
 
-    fn engine(api: &str, oldest: &str, component: &str) -> SystemVersion {
-        SystemVersion {
+    fn engine(api: &str, oldest: &str, component: &str) -> EngineVersion {
+        EngineVersion {
             api_version: Some(api.to_owned()),
             min_api_version: Some(oldest.to_owned()),
             os: Some("linux".to_owned()),
-            components: Some(vec![SystemVersionComponents {
-                name: component.to_owned(),
-                ..Default::default()
-            }]),
+            components: Some(vec![Component { name: component.to_owned() }]),
             ..Default::default()
         }
     }

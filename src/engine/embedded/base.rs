@@ -1,10 +1,14 @@
 //! The base: manifest and config by digest, from the cache or the registry, for one platform.
 
+use std::collections::BTreeMap;
+
+use super::platforms::Source;
 use super::{Embedded, Error};
 use crate::assemble::{AssembledImage, BaseImage, LayerSource};
-use crate::oci::{Bytes, Descriptor, ImageConfig, ImageManifest, Index, Manifest, RawManifest};
+use crate::oci::{Bytes, Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference, Target};
+use crate::render::PinnedBase;
 
 /// Manifests and configs above this size are refused: registries take no manifest above 4 MiB.
 const METADATA: u64 = 8 << 20;
@@ -27,39 +31,44 @@ impl Embedded {
         digest: &Digest,
         platform: &Platform,
     ) -> Result<BaseImage, Error> {
-        let mut raw = self.manifest(reference, digest).await?;
-        let mut manifest = parse(&raw, &reference.to_string())?;
-        let mut chosen = None;
-        if let Manifest::Index(index) = &manifest {
-            let child = choose(index, platform).ok_or_else(|| Error::Platform {
-                reference: reference.to_string(),
-                wanted: platform.clone(),
-                has: platforms_of(index),
-            })?;
-            raw = self.manifest(reference, &child.digest).await?;
-            chosen = child.platform.as_ref().map(Platform::from);
-            manifest = parse(&raw, &reference.to_string())?;
-        }
-        let Manifest::Image(manifest) = manifest else {
-            let what = "its index names another index".to_owned();
-            return Err(crate::assemble::Error::Base(what).into());
-        };
-        let config = self.config(reference, &manifest.config).await?;
-        let mut config = ImageConfig::parse(&config)
-            .map_err(|source| Error::Config { reference: reference.to_string(), source })?;
-        if let Some(chosen) = &chosen {
-            name_variant(&mut config, chosen);
-        }
-        if config.platform() != *platform {
-            let (reference, has) = (reference.to_string(), config.platform().to_string());
-            return Err(Error::Platform { reference, wanted: platform.clone(), has });
-        }
+        let chosen = Source::Registry(self, reference).choose("", digest, platform).await?;
         let source = |_: &Descriptor| LayerSource::Registry(reference.repository.clone());
-        Ok(BaseImage::new(&manifest, &raw.media_type, config, source)?)
+        Ok(BaseImage::new(&chosen.manifest, &chosen.raw.media_type, chosen.config, source)?)
+    }
+
+    /// The digest of the manifest of each platform of a registry's image; none if that is a single image.
+    pub(crate) async fn platforms(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+    ) -> Result<BTreeMap<Platform, Digest>, Error> {
+        Source::Registry(self, reference).platforms("", digest).await
+    }
+
+    /// The config of a registry's base for a platform. None for another base, or if the registry cannot be read; an error
+    /// if the base is not for the platform.
+    pub(crate) async fn base_config(
+        &self,
+        base: &PinnedBase,
+        platform: &Platform,
+    ) -> Result<Option<ImageConfig>, Error> {
+        let PinnedBase::Registry { reference, digest, .. } = base else { return Ok(None) };
+        match Source::Registry(self, reference).choose("", digest, platform).await {
+            Ok(chosen) => Ok(Some(chosen.config)),
+            Err(error @ (Error::Registry(_) | Error::BaseMissing { .. } | Error::Cache(_))) => {
+                tracing::debug!(%error, "the config of the base is taken from the engine");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A manifest by digest.
-    async fn manifest(&self, reference: &Reference, digest: &Digest) -> Result<RawManifest, Error> {
+    pub(super) async fn manifest(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+    ) -> Result<RawManifest, Error> {
         if let Some(raw) = self.cached_manifest(digest)? {
             return Ok(raw);
         }
@@ -69,7 +78,7 @@ impl Embedded {
         let raw = registry.get_manifest(&reference.repository.path, &target).await?.ok_or_else(missing)?;
         let mut kept = format!("{}\n", raw.media_type).into_bytes();
         kept.extend_from_slice(&raw.bytes);
-        self.keep("manifests", digest, &kept)?;
+        self.keep("manifests", digest, &kept);
         Ok(raw)
     }
 
@@ -82,7 +91,11 @@ impl Embedded {
     }
 
     /// A config by digest.
-    async fn config(&self, reference: &Reference, descriptor: &Descriptor) -> Result<Bytes, Error> {
+    pub(super) async fn config(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+    ) -> Result<Bytes, Error> {
         if let Some(kept) =
             self.kept("configs", &descriptor.digest)?.filter(|b| Digest::of(b) == descriptor.digest)
         {
@@ -90,7 +103,7 @@ impl Embedded {
         }
         let registry = self.registries.of(&reference.repository)?;
         let bytes = registry.get_blob(&reference.repository.path, descriptor, METADATA).await?;
-        self.keep("configs", &descriptor.digest, &bytes)?;
+        self.keep("configs", &descriptor.digest, &bytes);
         Ok(bytes)
     }
 }
@@ -118,15 +131,6 @@ pub(super) fn parse(raw: &RawManifest, reference: &str) -> Result<Manifest, Erro
     raw.parse().map_err(|source| Error::Manifest { reference: reference.to_owned(), source })
 }
 
-/// The image of an index for a platform: exactly this one, else one that names no variant.
-pub(super) fn choose<'a>(index: &'a Index, platform: &Platform) -> Option<&'a Descriptor> {
-    let named = |wanted: &Platform| {
-        let is = |child: &&Descriptor| child.platform.as_ref().is_some_and(|p| Platform::from(p) == *wanted);
-        index.manifests.iter().find(is)
-    };
-    named(platform).or_else(|| named(&Platform { variant: None, ..platform.clone() }))
-}
-
 /// Gives a config the variant that an index names its image for: many a config leaves it out.
 pub(super) fn name_variant(config: &mut ImageConfig, named: &Platform) {
     let has = config.platform();
@@ -136,11 +140,4 @@ pub(super) fn name_variant(config: &mut ImageConfig, named: &Platform) {
     if silent && same && has != *named {
         config.set_platform(named);
     }
-}
-
-/// The platforms of an index, for people. Attestations call themselves `unknown/unknown`.
-pub(super) fn platforms_of(index: &Index) -> String {
-    let platforms = index.manifests.iter().filter_map(|child| child.platform.as_ref()).map(Platform::from);
-    let names: Vec<String> = platforms.filter(|p| p.os != "unknown").map(|p| p.to_string()).collect();
-    names.join(", ")
 }

@@ -27,6 +27,24 @@ pub enum Error {
         /// Those that it is for.
         has: String,
     },
+    /// The base's index has no image at all.
+    #[error("the base {reference} holds no image, but {found}")]
+    NoImage {
+        /// The base.
+        reference: String,
+        /// What its index holds instead.
+        found: String,
+    },
+    /// Several images are for the platform, and only their operating system's version tells them apart.
+    #[error("the base {reference} has several images for {platform}: os.version {versions}")]
+    Ambiguous {
+        /// The base.
+        reference: String,
+        /// The platform.
+        platform: Platform,
+        /// The versions of the operating system.
+        versions: String,
+    },
     /// Only an engine has the base.
     #[error("the base {reference} is in the Docker Engine alone, where the embedded engine cannot read it")]
     LocalBase {
@@ -91,8 +109,15 @@ impl Error {
             Self::BaseMissing { .. } => {
                 vec!["look for a typing error in `base`; a private base needs a login".to_owned()]
             }
-            Self::Platform { .. } => {
-                vec!["say which one is wanted with `platforms = [\"…\"]` under [image]".to_owned()]
+            Self::Platform { has, .. } => {
+                let first = has.split(", ").next().unwrap_or(has);
+                vec![format!("to build for {first}, set platforms = [\"{first}\"] under [image]")]
+            }
+            Self::Ambiguous { .. } => {
+                vec![
+                    "pin one of them: base = \"REPOSITORY@DIGEST\" with the digest of its manifest"
+                        .to_owned(),
+                ]
             }
             Self::Layout(error) => error.hints(),
             Self::LocalBase { .. } => vec!["push it to a registry, or build with --engine docker".to_owned()],

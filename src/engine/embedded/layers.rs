@@ -124,7 +124,7 @@ impl Embedded {
             Ok(result) => result.map_err(failed)?,
             Err(stopped) => return Err(failed(std::io::Error::other(stopped))),
         };
-        self.keep("layers", digest, &write(&index, &diff_id, wanted))?;
+        self.keep("layers", digest, &write(&index, &diff_id, wanted));
         Ok((Arc::new(index), diff_id))
     }
 }

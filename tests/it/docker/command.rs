@@ -78,7 +78,37 @@ fn a_base_for_another_platform_is_refused_by_both_builders() {
             .env("DOCKER_HOST", services::docker_host())
             .env("DOCKER_BUILDKIT", buildkit);
         let run = golden.run(&["build", "--engine", "docker"]).exit(1);
-        assert!(run.stderr.contains("it is not for linux/arm64; it is for linux/amd64"), "{}", run.stderr);
+        assert!(run.stderr.contains("is not for linux/arm64; it is for linux/amd64"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_base_of_another_architecture_is_refused_when_the_image_names_no_platform() {
+    let (registry, name) = (services::registry(), unique());
+    let foreign = Golden::new()
+        .workspace(&format!("[[registry]]\nname = \"r\"\nhost = \"{registry}\"\n"))
+        .image(
+            "base",
+            &format!(
+                "[image]\nname = \"foreign/{name}\"\nversion = \"1.0.0\"\nbase = \"scratch\"\nplatforms = [\"linux/arm64\"]\n\
+                 [[files]]\ncontent = \"x\"\ntarget = \"/x\"\n"
+            ),
+        );
+    foreign.run(&["build", "--push", "--engine", "embedded"]).exit(0);
+    for (engine, buildkit) in [("docker", "1"), ("docker", "0"), ("embedded", "1")] {
+        let golden = Golden::new()
+            .workspace("")
+            .image(
+                "app",
+                &format!(
+                    "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"{registry}/foreign/{name}:1\"\n"
+                ),
+            )
+            .env("DOCKER_HOST", services::docker_host())
+            .env("DOCKER_BUILDKIT", buildkit);
+        let run = golden.run(&["build", "--engine", engine]).exit(1);
+        assert!(run.stderr.contains("is not for linux/amd64; it is for linux/arm64"), "{}", run.stderr);
+        assert!(run.stderr.contains("set platforms = [\"linux/arm64\"] under [image]"), "{}", run.stderr);
     }
 }
 

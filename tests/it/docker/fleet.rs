@@ -97,8 +97,11 @@ async fn an_index_of_what_two_engines_built_and_a_child_on_it() {
         let path: RepositoryPath = unique().parse().unwrap();
         push(&assembled, &path, "1.0.0").await;
         let reference: Reference = format!("{}/{path}:1.0.0", services::registry()).parse().unwrap();
-        let base =
-            PinnedBase::Registry { reference: reference.clone(), digest: assembled.top.digest.clone() };
+        let base = PinnedBase::Registry {
+            reference: reference.clone(),
+            digest: assembled.top.digest.clone(),
+            platforms: Default::default(),
+        };
         let lines = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nCOPY file /child\n";
         let child = build(&fleet, &on_both(base, lines, "child\n")).await;
         for (child, parent) in child.images.iter().zip(&assembled.images) {

@@ -121,6 +121,56 @@ impl FakeRegistry {
         put(repository, media_type, manifest.to_string().into_bytes(), tags)
     }
 
+    /// Puts a manifest or an index into a repository as it is. Gives its digest.
+    pub(crate) fn manifest(
+        &self,
+        repository: &str,
+        media_type: &str,
+        manifest: &Value,
+        tags: &[&str],
+    ) -> String {
+        let mut state = lock(&self.state);
+        let repository = state.repositories.entry(repository.to_owned()).or_default();
+        put(repository, media_type, manifest.to_string().into_bytes(), tags)
+    }
+
+    /// Puts an image without layers for a platform into a repository. Gives its digest.
+    pub(crate) fn image_for(
+        &self,
+        repository: &str,
+        architecture: &str,
+        content: &str,
+        tags: &[&str],
+    ) -> String {
+        let config = json!({ "architecture": architecture, "os": "linux", "config": { "Env": [content] },
+            "rootfs": { "type": "layers", "diff_ids": [] } });
+        let config = config.to_string().into_bytes();
+        let descriptor = json!({ "mediaType": golden::oci::media::OCI_CONFIG, "digest": Digest::of(&config),
+            "size": config.len() });
+        let media_type = golden::oci::media::OCI_MANIFEST;
+        let manifest =
+            json!({ "schemaVersion": 2, "mediaType": media_type, "config": descriptor, "layers": [] });
+        let digest = Digest::of(&config).to_string();
+        let mut state = lock(&self.state);
+        state.repositories.entry(repository.to_owned()).or_default().blobs.insert(digest, config);
+        drop(state);
+        self.manifest(repository, media_type, &manifest, tags)
+    }
+
+    /// Puts an index of these images, each with its platform, into a repository. Gives its digest.
+    pub(crate) fn index_for(&self, repository: &str, children: &[(&str, &str)], tags: &[&str]) -> String {
+        let media_type = golden::oci::media::OCI_INDEX;
+        let entries: Vec<Value> = children
+            .iter()
+            .map(|(architecture, digest)| {
+                json!({ "mediaType": golden::oci::media::OCI_MANIFEST, "digest": digest, "size": 1,
+                    "platform": { "os": "linux", "architecture": architecture } })
+            })
+            .collect();
+        let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries });
+        self.manifest(repository, media_type, &index, tags)
+    }
+
     /// Puts an index of these manifests into a repository. Gives its digest.
     pub(crate) fn index(&self, repository: &str, children: &[&str], tags: &[&str]) -> String {
         let mut state = lock(&self.state);
