@@ -257,7 +257,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Some(mut context) = surroundings::read(cli.globals, program) else {
         return ExitCode::from(Exit::Failed.code());
     };
-    panic::install(context.out.clone());
+    panic::install(context.out.direct());
     logs::install(&context);
     match format::choose(&cli.command, context.globals.format.as_deref()) {
         Ok(format) => context.format = format,

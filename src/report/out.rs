@@ -22,6 +22,20 @@ pub struct Out {
     /// What is drawn on stderr, and has to make room for what is written there.
     bars: Option<MultiProgress>,
     broken: Arc<Broken>,
+    queue: Arc<Queue>,
+}
+
+/// Shows the events that were sent and not shown yet.
+type Drain = Box<dyn FnMut() + Send>;
+
+/// The events that are written before anything else is, so that output is in the order in which it was produced.
+#[derive(Default)]
+struct Queue(Mutex<Option<Drain>>);
+
+impl Queue {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Drain>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }
 
 /// What became of the streams: one that cannot be written is left alone, and the other goes on.
@@ -93,6 +107,7 @@ impl Out {
             width: style.width,
             bars: style.interactive.then(bars),
             broken: Arc::default(),
+            queue: Arc::default(),
         }
     }
 
@@ -109,6 +124,7 @@ impl Out {
             width,
             bars: None,
             broken: Arc::default(),
+            queue: Arc::default(),
         };
         (out, stdout, stderr)
     }
@@ -158,13 +174,34 @@ impl Out {
         self.bars.as_ref()
     }
 
-    /// Nobody is left to tell that nothing can be told.
+    /// The same streams, written at once: pending events are not shown first. For the reporter of these events.
+    #[must_use]
+    pub(crate) fn direct(&self) -> Self {
+        Self { queue: Arc::default(), ..self.clone() }
+    }
+
+    /// Calls `drain` before every write of this value and of its clones, until [`Self::detach`].
+    pub(super) fn attach(&self, drain: impl FnMut() + Send + 'static) {
+        *self.queue.lock() = Some(Box::new(drain));
+    }
+
+    /// Ends what [`Self::attach`] began.
+    pub(super) fn detach(&self) {
+        *self.queue.lock() = None;
+    }
+
+    /// A stream that cannot be written is not reported on itself.
     fn put_err(&self, text: &str) {
         drop(self.put(&self.stderr, &self.broken.stderr, text));
     }
 
-    /// Writes to a stream; once that failed, the rest is dropped.
+    /// Writes to a stream, after the pending events; once that failed, the rest is dropped.
     fn put(&self, sink: &Sink, broken: &AtomicBool, text: &str) -> std::io::Result<()> {
+        // The lock is held while this is written, so that two writers cannot overtake each other's events.
+        let mut queue = self.queue.lock();
+        if let Some(drain) = queue.as_mut() {
+            drain();
+        }
         if broken.load(Ordering::Relaxed) {
             return Ok(());
         }

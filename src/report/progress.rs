@@ -1,7 +1,11 @@
-//! The consumer of events: one task, so that what it shows is in the order in which it was sent.
+//! The consumer of events. A task shows them as they are sent; [`Out`] shows those that are still waiting before it
+//! writes anything else, so that output is in the order in which it was produced.
 
 mod plain;
 mod terminal;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
@@ -18,6 +22,45 @@ trait Reporter: Send {
     fn tick(&mut self) {}
     /// Takes away what is drawn.
     fn close(&mut self) {}
+}
+
+/// Events that wait to be shown, and the reporter that shows them.
+struct Display {
+    events: UnboundedReceiver<Event>,
+    reporter: Box<dyn Reporter>,
+}
+
+impl Display {
+    /// Shows the next event when there is one; false when no more can come.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        let event = ready!(self.events.poll_recv(context));
+        if let Some(event) = &event {
+            self.reporter.consume(event);
+        }
+        Poll::Ready(event.is_some())
+    }
+
+    /// Shows all events that were sent until now.
+    fn drain(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            self.reporter.consume(&event);
+        }
+    }
+}
+
+/// A display that the consuming task and [`Out`] share.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Display>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Display> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows the next event; false when no more can come.
+    async fn next(&self) -> bool {
+        std::future::poll_fn(|context| self.lock().poll(context)).await
+    }
 }
 
 /// The running consumer.
@@ -38,31 +81,76 @@ impl Reporting {
 
 /// Starts to show events. `verbose` is the number of `-v`.
 #[must_use]
-pub fn spawn(out: &Out, mut events: UnboundedReceiver<Event>, verbose: u8) -> Reporting {
-    let mut reporter: Box<dyn Reporter> = match out.bars() {
-        Some(bars) => Box::new(terminal::Terminal::new(out.clone(), bars.clone(), verbose > 0)),
-        None => Box::new(plain::Plain::new(out.clone())),
+pub fn spawn(out: &Out, events: UnboundedReceiver<Event>, verbose: u8) -> Reporting {
+    let reporter: Box<dyn Reporter> = match out.bars() {
+        Some(bars) => Box::new(terminal::Terminal::new(out.direct(), bars.clone(), verbose > 0)),
+        None => Box::new(plain::Plain::new(out.direct())),
     };
+    let display = Shared(Arc::new(Mutex::new(Display { events, reporter })));
+    let pending = display.clone();
+    out.attach(move || pending.lock().drain());
     let (stop, mut stopped) = oneshot::channel();
+    let out = out.clone();
     let task = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
-                event = events.recv() => match event {
-                    Some(event) => reporter.consume(&event),
-                    None => break,
-                },
+                more = display.next() => if !more { break },
                 _ = &mut stopped => break,
-                _ = ticks.tick() => reporter.tick(),
+                _ = ticks.tick() => display.lock().reporter.tick(),
             }
         }
-        events.close();
-        while let Ok(event) = events.try_recv() {
-            reporter.consume(&event);
-        }
-        reporter.close();
+        out.detach();
+        let mut display = display.lock();
+        display.events.close();
+        display.drain();
+        display.reporter.close();
     });
     Reporting { stop, task }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Events;
+    use crate::report::out::Captured;
+
+    fn text(captured: &Captured) -> String {
+        String::from_utf8(captured.lock().unwrap().clone()).unwrap()
+    }
+
+    /// On one thread, the consuming task runs only when the test waits: nothing but the write itself can show the events.
+    #[tokio::test(flavor = "current_thread")]
+    async fn events_are_shown_before_anything_that_is_written_after_them() {
+        let (out, stdout, stderr) = Out::memory(80);
+        let (events, receiver) = Events::channel();
+        let reporting = spawn(&out, receiver, 0);
+        events.note(Some("app"), "pushed");
+        out.data("IMAGE  OUTCOME\n");
+        assert_eq!((text(&stderr).as_str(), text(&stdout).as_str()), ("app: pushed\n", "IMAGE  OUTCOME\n"));
+        events.note(None, "next: golden push app");
+        out.clone().error("error: failed");
+        events.warn(None, "late");
+        reporting.finish().await;
+        out.message("done");
+        let all = "app: pushed\nnext: golden push app\nerror: failed\nwarning: late\ndone\n";
+        assert_eq!(text(&stderr), all);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_writers_keep_the_order_of_each() {
+        let (out, stdout, stderr) = Out::memory(80);
+        let (events, receiver) = Events::channel();
+        let reporting = spawn(&out, receiver, 0);
+        for n in 0..200 {
+            events.note(None, n.to_string());
+            out.data(&format!("{n}\n"));
+            let shown = text(&stderr);
+            assert_eq!(shown.lines().last(), Some(n.to_string().as_str()));
+        }
+        reporting.finish().await;
+        assert_eq!(text(&stderr), text(&stdout));
+    }
 }
