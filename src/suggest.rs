@@ -14,6 +14,16 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// The `count` candidates nearest to `word`, nearest first.
+#[must_use]
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>, count: usize) -> Vec<&'a str> {
+    let word = word.to_lowercase();
+    let mut sorted: Vec<&str> = candidates.into_iter().collect();
+    sorted.sort_by_cached_key(|candidate| strsim::damerau_levenshtein(&word, &candidate.to_lowercase()));
+    sorted.truncate(count);
+    sorted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,5 +34,6 @@ mod tests {
         assert_eq!(closest("lables", known), Some("labels"));
         assert_eq!(closest("Version", known), Some("version"));
         assert_eq!(closest("healthcheck", known), None);
+        assert_eq!(nearest("end", known, 2), ["env", "labels"]);
     }
 }

@@ -15,7 +15,7 @@ use crate::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
 use crate::report::Format;
 use crate::store::destination::Named;
 use crate::store::{Blobs, Destination};
-use crate::workspace;
+use crate::workspace::fs;
 
 /// Build, tag locally, and with --push publish.
 #[derive(Debug, clap::Args)]
@@ -29,31 +29,31 @@ pub struct Args {
     /// Move no tag before all images are uploaded.
     #[arg(long, requires = "push")]
     pub atomic: bool,
-    /// How many images at once; without, as many as there are cores are built at once, and more are published.
-    #[arg(long, short, value_name = "N")]
+    /// Maximum number of parallel builds [default: number of CPUs].
+    #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     pub jobs: Option<NonZeroUsize>,
-    /// Which engine builds.
+    /// Engine to build with [default: chosen for each image].
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineKind>,
-    /// Where an assembled image is written: oci:DIR or docker-archive:FILE.
+    /// Write the images to oci:DIR[:NAME] or docker-archive:FILE[:NAME:TAG].
     #[arg(long, value_name = "DESTINATION")]
     pub to: Option<String>,
-    /// Load an assembled image into the Docker Engine.
+    /// Load the images into the Docker Engine.
     #[arg(long)]
     pub load: bool,
-    /// A secret for steps: id=NAME,src=FILE or id=NAME,env=VAR.
+    /// Pass a secret to steps: id=NAME,src=FILE or id=NAME,env=VAR.
     #[arg(long, value_name = "SECRET")]
     pub secret: Vec<String>,
-    /// Build steps anew even if the engine remembers them.
+    /// Run all steps again, without the engine's cache.
     #[arg(long)]
     pub no_cache: bool,
-    /// Build in spite of equal inputs.
+    /// Build even if the inputs are unchanged.
     #[arg(long)]
     pub force: bool,
-    /// Refuse to change golden.lock.
+    /// Fail if golden.lock would change.
     #[arg(long)]
     pub locked: bool,
-    /// Write what was built, as JSON, to this file.
+    /// Write the build result as JSON to FILE.
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
 }
@@ -61,6 +61,10 @@ pub struct Args {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let to = args.to.as_deref().map(str::parse::<Destination>).transpose()?;
+    let to = to.map(|to| to.below(&context.cwd));
+    to.as_ref().map_or(Ok(()), Destination::check)?;
+    let metadata = args.metadata_file.as_ref().map(|file| context.cwd.join(file));
+    metadata.as_deref().map(fs::output).transpose()?;
     let secrets = secrets::read(&args.secret, &context.env, &context.cwd)?;
     let goal = match () {
         () if args.push => Goal::Publish,
@@ -69,6 +73,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let wanted = Wanted { engine: args.engine, goal, force: args.force, locked: args.locked, lock_new: true };
     let mut prepared = prepare(context, &args.selection, &wanted).await?;
+    if to.as_ref().is_some_and(Destination::is_named) {
+        need_one_image(&prepared)?;
+    }
     if args.atomic {
         unready::refuse_any(&prepared.unready)?;
     }
@@ -90,12 +97,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let mut ended = execute(context, &mut prepared, &options).await;
     let places = write(context, &prepared, &ended, to, &args).await?;
-    if let Some(file) = &args.metadata_file {
+    if let Some(file) = &metadata {
         let summary = Summary { images: &ended.reports, places: &places };
-        workspace::fs::write_atomic(
-            &context.cwd.join(file),
-            crate::report::json::with_schema(&summary).as_bytes(),
-        )?;
+        fs::write_atomic(&fs::output(file)?, crate::report::json::with_schema(&summary).as_bytes())?;
     }
     let exit = finish(context, &mut ended, &places);
     if exit == Exit::Done && !args.push {
@@ -135,6 +139,24 @@ pub(super) fn at_once(asked: Option<NonZeroUsize>) -> NonZeroUsize {
     asked.unwrap_or_else(|| jobs(None).max(NonZeroUsize::MIN.saturating_add(31)))
 }
 
+/// Reads the value of `--jobs`.
+fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    let number: usize = text.parse().map_err(|_| "it is not a number".to_owned())?;
+    NonZeroUsize::new(number).ok_or_else(|| "--jobs must be at least 1".to_owned())
+}
+
+/// A destination that names its image takes one: the selected one, without the images that it is built on.
+fn need_one_image(prepared: &Prepared) -> Result<(), Failure> {
+    let selected = prepared.session.selected.iter().map(|at| prepared.recipes[*at].image.display());
+    let selected: Vec<String> = selected.collect();
+    if selected.len() == 1 {
+        return Ok(());
+    }
+    let message =
+        format!("--to with a name takes one image, not {}: {}", selected.len(), selected.join(", "));
+    Err(Failure::usage(message).hint("select one image, or omit the name: each image then has its own"))
+}
+
 /// Every secret that a step asks for must be given.
 fn need_secrets(
     prepared: &Prepared,
@@ -155,7 +177,7 @@ fn need_secrets(
 fn docker_config(context: &Context) -> Option<serde_json::Value> {
     let folder = context.var("DOCKER_CONFIG").map(PathBuf::from);
     let folder = folder.or_else(|| context.var("HOME").map(|home| PathBuf::from(home).join(".docker")))?;
-    let bytes = workspace::fs::read_if_there(&folder.join("config.json")).ok()??;
+    let bytes = fs::read_if_there(&folder.join("config.json")).ok()??;
     serde_json::from_slice(&bytes).ok()
 }
 
@@ -176,12 +198,11 @@ async fn write(
     if !wanted && !stays(args) {
         return Ok(Vec::new());
     }
-    let destination = match to {
-        Some(Destination::Layout(path)) => Destination::Layout(context.cwd.join(path)),
-        Some(Destination::Archive(path)) => Destination::Archive(context.cwd.join(path)),
-        None => Destination::Layout(prepared.state.path("oci")),
-    };
-    let assembled = ended.built.iter().filter_map(|(position, built)| match &built.artifact {
+    let standard = || Destination::Layout { directory: prepared.state.path("oci"), name: None };
+    let destination = to.unwrap_or_else(standard);
+    let is_taken = |at: &usize| !destination.is_named() || prepared.session.selected.contains(at);
+    let built = ended.built.iter().filter(|(position, _)| is_taken(position));
+    let assembled = built.filter_map(|(position, built)| match &built.artifact {
         Artifact::Assembled(image) => Some((*position, image)),
         Artifact::Docker { .. } => None,
     });

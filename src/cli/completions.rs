@@ -1,7 +1,5 @@
 //! `golden completions`: print completions for a shell.
 
-use clap::CommandFactory;
-
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -18,7 +16,7 @@ pub struct Args {
 #[expect(clippy::unused_async, reason = "every command is called in the same way")]
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "golden", &mut script);
+    clap_complete::generate(args.shell, &mut super::parser(), "golden", &mut script);
     context.out.data(&String::from_utf8_lossy(&script));
     Ok(Exit::Done)
 }

@@ -10,8 +10,9 @@ pub(crate) async fn confirm(context: &Context, yes: bool, what: &str) -> Result<
         return Ok(());
     }
     if !context.terminal {
-        return Err(Failure::usage(format!("{what}: not done, since nobody is there to confirm it"))
-            .hint("add --yes to go on without being asked"));
+        return Err(Failure::usage(format!(
+            "refusing to {what} without confirmation: stdin is not a terminal (use --yes)"
+        )));
     }
     context.out.prompt(&format!("{what}. Go on? [y/N] "));
     let read = tokio::task::spawn_blocking(|| {

@@ -69,7 +69,8 @@ fn named_one(text: &str, known: &[Destination]) -> Result<Destination, Failure> 
     }
     let host = text.split('/').next().unwrap_or_default();
     if !(host.contains(['.', ':']) || host == "localhost") {
-        let failure = Failure::usage(format!("no [[registry]] is called `{text}`, and it is no host either"));
+        let failure =
+            Failure::usage(format!("`{text}` is neither the name of a [[registry]] nor a registry host"));
         return Err(match closest(text, known.iter().map(|destination| destination.name.as_str())) {
             Some(near) => failure.hint(format!("did you mean `{near}`?")),
             None => failure.hint("a host has a `.` or a port, or is localhost: registry.example.com/golden"),

@@ -88,7 +88,10 @@ macro_rules! ends_with_hints {
 }
 
 ends_with_hints! {
-    Usage: crate::workspace::discover::Error, crate::resolve::select::Error, crate::pipeline::families::Error;
+    Usage: crate::workspace::fs::OutputError,
+        crate::workspace::discover::Error,
+        crate::resolve::select::Error,
+        crate::pipeline::families::Error;
 }
 
 impl From<crate::workspace::lock::Error> for Failure {
@@ -135,7 +138,7 @@ impl From<crate::store::Error> for Failure {
     fn from(error: crate::store::Error) -> Self {
         use crate::store::Error as Store;
         let exit = match &error {
-            Store::Destination(_) | Store::SeveralPlatforms { .. } | Store::NoFile { .. } => Exit::Usage,
+            Store::Destination(_) | Store::SeveralPlatforms { .. } | Store::Output(_) => Exit::Usage,
             Store::File { .. }
             | Store::Layout { .. }
             | Store::NoImage { .. }

@@ -1,41 +1,61 @@
-//! Which forms of output each command has (7-rules 29).
+//! The output formats of each command.
+
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 
 use super::{Command, Failure};
 use crate::report::Format;
 use crate::suggest::closest;
 
-/// The forms of a command's output; the first is the one without `--format`.
-const fn formats(command: &Command) -> &'static [Format] {
+/// The formats of a command, by its name; the first is the default.
+fn formats(command: &str) -> &'static [Format] {
     use Format::{Dot, Github, Gitlab, Json, Mermaid, Sarif, Svg, Text};
     match command {
-        Command::Check(_) | Command::Audit(_) => &[Text, Json, Github, Sarif],
-        Command::Graph(_) => &[Mermaid, Dot, Svg, Json],
-        Command::Matrix(_) => &[Github, Gitlab, Json],
-        Command::Completions(_) | Command::Man(_) => &[Text],
-        Command::Schema(_) => &[Json],
-        Command::Init(_)
-        | Command::New(_)
-        | Command::Render(_)
-        | Command::Plan(_)
-        | Command::Build(_)
-        | Command::Push(_)
-        | Command::Tags(_)
-        | Command::Verify(_)
-        | Command::Ls(_)
-        | Command::Inspect(_)
-        | Command::Delete(_)
-        | Command::Promote(_)
-        | Command::Rollback(_)
-        | Command::Outdated(_)
-        | Command::Update(_)
-        | Command::Serve(_)
-        | Command::Prune(_) => &[Text, Json],
+        "check" | "audit" => &[Text, Json, Github, Sarif],
+        "graph" => &[Mermaid, Dot, Svg, Json],
+        "matrix" => &[Github, Gitlab, Json],
+        "completions" | "man" => &[Text],
+        "schema" => &[Json],
+        _ => &[Text, Json],
     }
 }
 
-/// The form that `--format` asks of a command, or the command's own.
+/// Gives a command a `--format` whose help and completions list the formats of this command.
+pub(crate) fn document(command: clap::Command) -> clap::Command {
+    let known = formats(command.get_name());
+    let argument = clap::Arg::new("format")
+        .long("format")
+        .value_name("FORMAT")
+        .help(format!("Output format [default: {}]", known[0].as_str()))
+        .value_parser(Listed(known));
+    command.arg(argument)
+}
+
+/// Lists formats, and leaves the choice to [`choose`]: `--format` may also come before the command.
+#[derive(Debug, Clone)]
+struct Listed(&'static [Format]);
+
+impl TypedValueParser for Listed {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(|format| PossibleValue::new(format.as_str()))))
+    }
+}
+
+/// The format that `--format` requests of a command, or the command's default.
 pub(crate) fn choose(command: &Command, asked: Option<&str>) -> Result<Format, Failure> {
-    let known = formats(command);
+    let known = formats(command.name());
     let Some(asked) = asked else { return Ok(known[0]) };
     if let Some(format) = known.iter().find(|format| format.as_str() == asked) {
         return Ok(*format);

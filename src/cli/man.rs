@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use clap::CommandFactory;
 use clap_mangen::Man;
 
 use super::context::Context;
@@ -45,7 +44,7 @@ interrupted; what was begun is cleaned up or resumable
 /// Runs the command.
 #[expect(clippy::unused_async, reason = "every command is called in the same way")]
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let mut golden = super::Cli::command();
+    let mut golden = super::parser();
     golden.build();
     let mut page = Vec::new();
     let written = match &args.command {

@@ -13,7 +13,7 @@ use super::session::{Session, SessionOptions};
 use crate::report::Format;
 use crate::resolve::{ResolvedImage, graph, select};
 
-/// The build as waves of CI jobs.
+/// Print the build as waves of CI jobs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What becomes jobs; with --changed, what is built on it does too.

@@ -18,6 +18,7 @@ mod logs;
 mod panic;
 mod run;
 mod surroundings;
+mod synonyms;
 pub mod init;
 pub mod new;
 pub mod check;
@@ -48,7 +49,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use context::Context;
 pub use error::Failure;
@@ -69,10 +70,10 @@ pub struct Cli {
 /// Options that every command takes; they may stand anywhere.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct GlobalArgs {
-    /// The workspace; found from the current directory upwards without.
+    /// Workspace directory [default: nearest parent with golden.toml].
     #[arg(short, long, global = true, value_name = "DIR")]
     pub workspace: Option<PathBuf>,
-    /// The form of the output; each command lists its own.
+    /// Output format; the help of each command lists its formats.
     #[arg(long, global = true, value_name = "FORMAT")]
     pub format: Option<String>,
     /// A destination: the name of a `[[registry]]`, or `HOST[:PORT][/NAMESPACE]`.
@@ -84,16 +85,16 @@ pub struct GlobalArgs {
     /// Use plain HTTP for HOST, also if it is not this machine, and send its login in clear text.
     #[arg(long, global = true, value_name = "HOST")]
     pub insecure_registry: Vec<String>,
-    /// Errors only.
+    /// Print errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// More detail; twice for every request.
+    /// Verbose output (-vv logs every HTTP request).
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Colour.
+    /// Colour the output.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
-    /// No progress display.
+    /// Show no progress.
     #[arg(long, global = true)]
     pub no_progress: bool,
 }
@@ -149,7 +150,7 @@ pub enum Command {
     Update(update::Args),
     /// Show which image is built on which.
     Graph(graph::Args),
-    /// The build as waves of CI jobs.
+    /// Print the build as waves of CI jobs.
     Matrix(matrix::Args),
     /// Delete old versions from the registry by rules of retention.
     Prune(prune::Args),
@@ -241,13 +242,20 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
     }
 }
 
+/// The parser of the command line.
+fn parser() -> clap::Command {
+    Cli::command().mut_subcommands(format::document)
+}
+
 /// Parses `args`, runs the command, and says how the process ends.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let program = args.first().map_or_else(|| "golden".into(), |name| name.to_string_lossy().into_owned());
-    let cli = match Cli::try_parse_from(args) {
+    let parsed = parser().try_get_matches_from(args).and_then(|found| Cli::from_arg_matches(&found));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
+            let error = synonyms::explain(error);
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             // Nobody is left to tell when this cannot be printed.
             drop(error.print());

@@ -241,7 +241,7 @@ async fn choices(
             );
         } else if let Some(what) = crate::render::needs_embedded(image) {
             return Err(Failure::usage(format!("{}: {what} needs the embedded engine", image.display()))
-                .hint("leave --engine away, or give --engine embedded"));
+                .hint("omit --engine, or use --engine embedded"));
         }
         choices.push(choice);
     }

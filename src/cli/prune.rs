@@ -54,7 +54,7 @@ struct Output<'a> {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if args.keep.is_none() && args.older_than.is_none() {
-        return Err(Failure::usage("what may go is not said").hint("--keep N, --older-than AGE, or both"));
+        return Err(Failure::usage("specify what to prune: --keep N, --older-than AGE, or both"));
     }
     let age = args.older_than.as_deref().map(age).transpose()?;
     let rules = Rules { keep: args.keep.unwrap_or(0), newer_than: age.map(|age| context.now - age) };

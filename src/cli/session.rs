@@ -22,12 +22,12 @@ use crate::workspace::{Workspace, assets::Assets, git, lock::Lock};
 /// What a command wants of the workspace; the options of every command that is about images.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct SessionOptions {
-    /// Images, by name or glob; all without.
+    /// Images to select, by name or glob [default: all].
     pub images: Vec<String>,
-    /// Only images that changed since this commit.
+    /// Select only images that changed since this commit.
     #[arg(long, value_name = "SINCE")]
     pub changed: Option<String>,
-    /// Also the images that are built on the selected ones.
+    /// Select also the images that are built on the selected ones.
     #[arg(long)]
     pub with_dependants: bool,
     /// Set a variable of the workspace.
@@ -133,6 +133,19 @@ pub fn surroundings(context: &Context, set: &[String]) -> Result<Surroundings, F
     Ok(Surroundings { start: context.cwd.clone(), named, set: variables, now, environment })
 }
 
+/// `--set` overrides variables of `[vars]`; it does not make new ones.
+fn known_variables(loaded: &Loaded, set: &[String]) -> Result<(), Failure> {
+    let names: Vec<&str> = loaded.spec.vars.keys().map(String::as_str).collect();
+    let assigned = set.iter().filter_map(|assignment| Some(assignment.split_once('=')?.0));
+    let Some(unknown) = assigned.into_iter().find(|name| !names.contains(name)) else { return Ok(()) };
+    let hint = match crate::suggest::closest(unknown, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if names.is_empty() => format!("add it to {}: [vars] {unknown} = \"…\"", loaded.file.display()),
+        None => format!("[vars] of {} has: {}", loaded.file.display(), names.join(", ")),
+    };
+    Err(Failure::usage(format!("unknown variable `{unknown}`")).hint(hint))
+}
+
 fn epoch(context: &Context) -> Result<Option<i64>, Failure> {
     let Some(text) = context.var("SOURCE_DATE_EPOCH") else { return Ok(None) };
     let seconds = text.parse::<i64>().ok().filter(|seconds| (0..=253_402_300_799).contains(seconds));
@@ -145,6 +158,9 @@ fn epoch(context: &Context) -> Result<Option<i64>, Failure> {
 pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checked, Failure> {
     let mut loaded = load::load(&surroundings(context, &options.set)?).await?;
     loaded.sources.set_prefix(prefix(&context.cwd, &loaded.root));
+    if !loaded.found.has_errors() {
+        known_variables(&loaded, &options.set)?;
+    }
     let templates = load::templates(&mut loaded);
     check_templates(&templates, &mut loaded);
     let mut found = std::mem::take(&mut loaded.found);

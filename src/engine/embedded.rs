@@ -11,6 +11,8 @@ mod layout;
 mod memo;
 mod platforms;
 mod scan;
+#[cfg(test)]
+mod scan_tests;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};

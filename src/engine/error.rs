@@ -178,7 +178,7 @@ fn unreachable_hints(address: &str) -> Vec<String> {
     if BuildKit::is_at(address) {
         return vec![
             "see whether buildkitd listens there (its own --addr), and whether it wants TLS (`certs` of the [[engine]])".into(),
-            "or leave that [[engine]] away: the platforms of the others are built without it".into(),
+            "or remove that [[engine]]: the platforms of the others are built without it".into(),
         ];
     }
     let first = if address.starts_with("unix://") {

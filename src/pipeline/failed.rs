@@ -22,7 +22,7 @@ pub enum Failed {
         found: Diagnostics,
     },
     /// There is nothing to push.
-    #[error("{image} has not been built from what the workspace says now, or the image is gone")]
+    #[error("no up-to-date local build of {image}")]
     NotBuilt {
         /// The image.
         image: String,
@@ -49,9 +49,7 @@ impl Failed {
             Self::Publish(crate::publish::Error::Refused { because, .. }) => {
                 format!("refused: {}", because.join("; "))
             }
-            Self::NotBuilt { .. } => {
-                "has not been built from what the workspace says now, or the image is gone".to_owned()
-            }
+            Self::NotBuilt { .. } => "no up-to-date local build".to_owned(),
             _ => self.to_string(),
         }
     }
@@ -66,7 +64,7 @@ impl Failed {
             Self::Publish(error) => error.hints(),
             Self::NotBuilt { image } => {
                 let name = image.split(':').next().unwrap_or(image);
-                vec![format!("build it first: golden build {name}")]
+                vec![format!("run `golden build {name}`")]
             }
             Self::Policy { .. } | Self::Tags(_) | Self::State(_) => Vec::new(),
         }

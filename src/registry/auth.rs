@@ -462,6 +462,17 @@ mod tests {
         scopes.iter().map(|&scope| scope.to_owned()).collect()
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_challenge_is_answered_or_an_error(
+            text in "(Bearer |Basic |realm=|service=|scope=|\"|,|=| |https?://h/t|repository:a:pull|[a-z]|[ -~]){0,20}"
+        ) {
+            let mut headers = HeaderMap::new();
+            headers.insert(WWW_AUTHENTICATE, text.parse().unwrap());
+            drop(read_challenges(&headers));
+        }
+    }
+
     #[test]
     fn scopes_of_one_resource_become_one() {
         let merged =

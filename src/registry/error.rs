@@ -89,7 +89,7 @@ struct Item {
 
 impl Error {
     /// The message of an answer that explains nothing.
-    pub(crate) const SILENT: &str = "the answer says nothing more";
+    pub(crate) const SILENT: &str = "empty response body";
 
     /// Text of another program as one short line.
     pub(crate) fn line(text: &str) -> String {
@@ -291,7 +291,7 @@ mod tests {
             ),
             (404, "404 page not found\n", "GET http://h/v2/a: 404: 404 page not found"),
             (502, "<html>oops", "GET http://h/v2/a: 502: the answer is a web page"),
-            (500, "", "GET http://h/v2/a: 500: the answer says nothing more"),
+            (500, "", "GET http://h/v2/a: 500: empty response body"),
             (
                 500,
                 r#"{"errors":[{"code":"UNKNOWN","message":"unknown error"},{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown"}]}"#,

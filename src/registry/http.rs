@@ -267,7 +267,7 @@ impl Http {
             }
             None => {
                 tracing::debug!(%method, url = shown, error = "stalled", ms, "request");
-                let text = format!("nothing moved for {} s", progress.limit().as_secs_f32());
+                let text = format!("no data transferred for {} s", progress.limit().as_secs_f32());
                 Err(Error::new(Kind::Timeout, method.as_str(), &shown, text))
             }
         }
@@ -298,7 +298,8 @@ impl Http {
             let text = tokio::fs::read(&file).await.map_err(|error| unreadable(&file, &error))?;
             roots.extend(tls::certificates(&text).map_err(|error| unreadable(&file, &error))?);
         }
-        let config = tls::client(&roots).map_err(|error| Error::local(format!("no TLS: {error}")))?;
+        let config =
+            tls::client(&roots).map_err(|error| Error::local(format!("cannot set up TLS: {error}")))?;
         let mut builder = Client::builder()
             .user_agent(concat!("golden/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())

@@ -140,6 +140,18 @@ fn split_links(text: &str) -> Vec<(&str, &str)> {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn any_link_header_is_read_to_its_end(text in "([<>;,= /?\"]|rel|next|https?://|[a-z0-9]|\\PC){0,30}") {
+            let base = Url::parse("http://h:5000/v2/a/tags/list?n=2").unwrap();
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = text.parse() {
+                headers.insert(LINK, value);
+                drop(next_page(&headers, &base));
+            }
+        }
+    }
+
     #[test]
     fn links_are_read_as_rfc_8288_has_them() {
         let base = Url::parse("http://h:5000/v2/a/tags/list?n=2").unwrap();

@@ -151,3 +151,29 @@ fn age(issued: Option<&str>, headers: &HeaderMap) -> Option<Duration> {
     let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
     date.duration_since(issued).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn any_answer_is_a_token_or_an_error(
+            token in "[ -~]{0,20}|\\PC{0,5}",
+            seconds in "-?[0-9]{1,20}(\\.[0-9]{1,3})?(e[0-9]{1,3})?|null|\"60\"",
+            issued in "[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z|\\PC{0,9}",
+            date in "[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT|[ -~]{0,9}",
+            cut in 0_usize..200,
+        ) {
+            let [token, issued] = [token, issued].map(serde_json::Value::String);
+            let body = format!(r#"{{"token":{token},"expires_in":{seconds},"issued_at":{issued}}}"#);
+            let mut headers = HeaderMap::new();
+            headers.extend(HeaderValue::from_str(&date).ok().map(|date| (DATE, date)));
+            for body in [body.as_bytes(), &body.as_bytes()[..cut.min(body.len())]] {
+                if let Ok(found) = read(body, &headers, Instant::now()) {
+                    proptest::prop_assert!(HeaderValue::from_str(&found.header()).is_ok());
+                }
+            }
+        }
+    }
+}

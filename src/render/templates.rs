@@ -157,3 +157,100 @@ fn tidy(text: &str) -> String {
     out.push('\n');
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The words that a POSIX shell makes of a text of plain and quoted words.
+    fn words_of_a_shell(text: &str) -> Vec<String> {
+        let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
+        let mut characters = text.chars();
+        while let Some(c) = characters.next() {
+            match c {
+                '\'' => {
+                    quoted = !quoted;
+                    word.get_or_insert_default();
+                }
+                '\\' if !quoted => word.get_or_insert_default().extend(characters.next()),
+                ' ' if !quoted => words.extend(word.take()),
+                c => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    /// Pieces of templates, in any order.
+    fn template() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "{{",
+            "}}",
+            "{%",
+            "%}",
+            "{#",
+            "#}",
+            " ",
+            "\n",
+            "texts",
+            "script",
+            "nothing",
+            "| sh",
+            "| run",
+            "|",
+            "for x in texts",
+            "endfor",
+            "if",
+            "endif",
+            "else",
+            "include \"builtin/debian\"",
+            "include \"own\"",
+            "macro m(x)",
+            "endmacro",
+            "m(1)",
+            "block b",
+            "endblock",
+            "extends \"own\"",
+            "set x = ",
+            "1",
+            "\"",
+            "'",
+            ".",
+            "[0]",
+            "~",
+            "RUN ",
+            "é",
+            "\u{1f600}",
+            "-",
+        ]);
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_template_of_any_text_is_rendered_or_an_error(text in prop_oneof![template(), "\\PC{0,40}"]) {
+            let templates = Templates::from(BTreeMap::from([("own".to_owned(), text)]));
+            let sections = serde_json::json!({ "texts": ["a", "b c"], "script": "echo\n" });
+            if let Some(Ok(text)) = Compiled::new(&templates).render("own", &sections) {
+                prop_assert!(text.ends_with('\n') && !text.contains("\n\n\n"), "{text:?}");
+            }
+        }
+
+        #[test]
+        fn any_script_is_one_instruction(script in "(\\PC|[\n\t\\\\\"'#$]){0,60}") {
+            let instruction = run(&script);
+            prop_assert!(!instruction.trim_end().contains('\n'), "{instruction}");
+            let words = instruction.trim_end().strip_prefix("RUN ").unwrap_or_default();
+            let words: Vec<String> = serde_json::from_str(words)?;
+            prop_assert_eq!(words.last().map(String::as_str), Some(script.trim_matches('\n')));
+        }
+
+        #[test]
+        fn any_texts_are_as_many_words_of_a_shell(texts in prop::collection::vec("\\PC{0,20}|[\n'\\\\ \"$`]{0,9}", 0..5)) {
+            let words = sh(&Value::from(texts.clone())).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(words_of_a_shell(&words), texts);
+        }
+    }
+}

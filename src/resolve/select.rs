@@ -6,7 +6,7 @@ use globset::GlobBuilder;
 
 use super::ResolvedImage;
 use super::pin::Parents;
-use crate::suggest::closest;
+use crate::suggest::{closest, nearest};
 
 /// Why nothing could be selected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +26,9 @@ pub enum Error {
     Glob(String),
 }
 
+/// How many names are shown of a workspace that has many.
+const NEAREST: usize = 3;
+
 impl Error {
     /// What to do next.
     #[must_use]
@@ -35,7 +38,13 @@ impl Error {
             Self::Unknown { names, .. } if names.is_empty() => {
                 vec!["this workspace has no images".to_owned()]
             }
-            Self::Unknown { names, .. } => vec![format!("there is {}", names.join(", "))],
+            Self::Unknown { names, .. } if names.len() <= NEAREST => {
+                vec![format!("this workspace has {}", names.join(", "))]
+            }
+            Self::Unknown { pattern, names, .. } => {
+                let near = nearest(pattern, names.iter().map(String::as_str), NEAREST).join(", ");
+                vec![format!("the nearest are {near}; and {} more: golden graph", names.len() - NEAREST)]
+            }
             Self::Glob(_) => Vec::new(),
         }
     }

@@ -4,12 +4,14 @@
 //! golden.toml are moved up by `ABOVE`, which no image file is long enough to reach.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::unquoted;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// The longest file that is read, in bytes. A spec is written by hand; what is longer is a mistake.
@@ -86,9 +88,20 @@ pub fn parse<'t>(file: &Path, kind: Kind, text: &'t str, found: &mut Diagnostics
         refuse_nul(&table, &files, found);
         return Some(table);
     }
+    let mut unquoted = BTreeSet::new();
     for error in errors {
         let span = error.span().unwrap_or(0..0);
-        found.push(Diagnostic::error("spec.syntax", error.message().to_owned()).at(file, span, ""));
+        match unquoted::find(text, span.start) {
+            // The parser reports the first character of a word, then what follows it.
+            Some(word) if !unquoted.insert(word.span.start) => {}
+            Some(word) => {
+                let message = format!("strings need quotes: {}", word.corrected());
+                found.push(Diagnostic::error("spec.syntax", message).at(file, word.span, ""));
+            }
+            None => {
+                found.push(Diagnostic::error("spec.syntax", error.message().to_owned()).at(file, span, ""));
+            }
+        }
     }
     None
 }

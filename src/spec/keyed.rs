@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use super::document::{Files, Table, Value};
 use super::typed::{as_text, bare_or_quoted, quoted};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::suggest::closest;
 
 /// Checks `[labels]`, `[env]` and `[vars]` of a file, and takes out what is wrong.
 pub fn check(table: &mut Table<'_>, files: &Files, found: &mut Diagnostics) {
@@ -47,7 +48,7 @@ fn wrong(table: &str, key: &str, at: &Range<usize>, value: &Value<'_>, files: &F
     match value.get_ref() {
         DeValue::String(_) => None,
         DeValue::Boolean(false) if table != "vars" => None,
-        DeValue::Table(_) if table == "env" => None,
+        DeValue::Table(nested) if table == "env" && !is_dotted(nested) => None,
         DeValue::Table(nested) => Some(nested_table(table, key, at, nested, files)),
         _ => Some(not_a_string(table, key, value, files)),
     }
@@ -60,9 +61,19 @@ fn nested_table(table: &str, key: &str, at: &Range<usize>, nested: &Table<'_>, f
         Some((_, Some(text))) => quoted(&text),
         _ => "…".to_owned(),
     };
-    let nested =
-        Diagnostic::error("spec.nested-table", format!("`{key}` is a table, and [{table}] has only strings"));
+    let accepted = if table == "env" { "strings and { prepend, append }" } else { "strings" };
+    let nested = Diagnostic::error(
+        "spec.nested-table",
+        format!("`{key}` is a table, and [{table}] has only {accepted}"),
+    );
     files.at(nested, at, "").help(format!("write {} = {text}", quoted(&path)))
+}
+
+/// Whether a table of `[env]` comes from a dotted key, such as `spring.profile = "x"`: nothing in it is, or resembles, a
+/// key of the table that extends the base's value.
+fn is_dotted(nested: &Table<'_>) -> bool {
+    let mut keys = nested.keys().map(|key| key.get_ref());
+    !nested.is_empty() && !keys.any(|key| closest(key, ["prepend", "append"]).is_some())
 }
 
 fn first_leaf<'a, 't>(path: &str, table: &'a Table<'t>) -> (String, Option<&'a Value<'t>>) {

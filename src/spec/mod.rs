@@ -15,6 +15,7 @@ pub mod policy;
 pub mod schema;
 mod table;
 pub mod typed;
+mod unquoted;
 pub mod values;
 pub mod workspace;
 

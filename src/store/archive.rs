@@ -12,6 +12,7 @@ use crate::assemble::{AssembledImage, Layer};
 use crate::oci::media;
 use crate::reference::Digest;
 use crate::registry::BlobSource as _;
+use crate::workspace::fs;
 
 /// An image of the archive, as `manifest.json` lists it.
 #[derive(Serialize)]
@@ -26,16 +27,10 @@ struct Line {
 /// is not replaced by an archive.
 pub async fn write_file(written: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Vec<String>, Error> {
     let failed = |source| Error::File { path: written.to_owned(), source };
-    let file = &match std::fs::metadata(written) {
-        Ok(there) if there.is_file() => std::fs::canonicalize(written).map_err(failed)?,
-        Ok(_) => return Err(Error::NoFile { path: written.to_owned() }),
-        Err(_) => written.to_owned(),
-    };
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
+    let file = &fs::output(written)?;
     let temporary = tempfile::Builder::new()
-        .prefix(crate::workspace::fs::UNFINISHED)
-        .tempfile_in(folder)
+        .prefix(fs::UNFINISHED)
+        .tempfile_in(fs::directory_of(file))
         .map_err(failed)?;
     let (handle, place) = temporary.into_parts();
     let mut out = tokio::io::BufWriter::with_capacity(128 << 10, tokio::fs::File::from_std(handle));

@@ -1,19 +1,32 @@
-//! Where `build` writes an assembled image: `--to oci:DIR`, `--to docker-archive:FILE`, `.golden/oci` without.
+//! Where `build` writes an assembled image: `--to oci:DIR[:NAME]` or `--to docker-archive:FILE[:NAME]`; the layout
+//! `.golden/oci` by default.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::{Blobs, Error, archive, layout};
 use crate::assemble::Assembled;
-use crate::reference::Reference;
+use crate::reference::{Reference, Tag};
+use crate::spec::base::LayoutSpec;
+use crate::workspace::fs;
 
-/// A local destination.
+/// A local destination. With a name it takes one image, which gets this name alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// An OCI layout directory, which may hold other images already.
-    Layout(PathBuf),
+    /// An OCI layout, which may hold other images already.
+    Layout {
+        /// Its directory.
+        directory: PathBuf,
+        /// The annotation `org.opencontainers.image.ref.name` of the image.
+        name: Option<String>,
+    },
     /// A file for `docker load`.
-    Archive(PathBuf),
+    Archive {
+        /// The file.
+        file: PathBuf,
+        /// The tag that the image gets when it is loaded.
+        name: Option<Reference>,
+    },
 }
 
 impl FromStr for Destination {
@@ -21,11 +34,39 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         match text.split_once(':') {
-            Some(("oci", path)) if !path.is_empty() => Ok(Self::Layout(path.into())),
-            Some(("docker-archive", path)) if !path.is_empty() => Ok(Self::Archive(path.into())),
-            _ => Err(Error::Destination(text.to_owned())),
+            Some(("oci", _)) => layout(text),
+            Some(("docker-archive", place)) => archive(place),
+            _ => None,
         }
+        .ok_or_else(|| Error::Destination(text.to_owned()))
     }
+}
+
+/// `oci:DIR[:NAME]`, as the base of an image is written; a digest cannot be chosen.
+fn layout(text: &str) -> Option<Destination> {
+    let LayoutSpec { directory, name, digest: None } = text.parse().ok()? else { return None };
+    Some(Destination::Layout { directory: directory.into(), name })
+}
+
+/// `FILE[:NAME[:TAG]]`.
+fn archive(place: &str) -> Option<Destination> {
+    let (file, name) = match place.split_once(':') {
+        Some((file, name)) => (file, Some(tagged(name)?)),
+        None => (place, None),
+    };
+    (!file.is_empty()).then(|| Destination::Archive { file: file.into(), name })
+}
+
+/// A reference that `docker load` tags; `latest` is the default of Docker.
+fn tagged(name: &str) -> Option<Reference> {
+    let mut reference: Reference = name.parse().ok()?;
+    if reference.digest.is_some() {
+        return None;
+    }
+    if reference.tag.is_none() {
+        reference.tag = Some("latest".parse::<Tag>().ok()?);
+    }
+    Some(reference)
 }
 
 /// An image with the names that it gets at its destination.
@@ -38,12 +79,79 @@ pub struct Named<'a> {
 }
 
 impl Destination {
+    /// The same destination, relative to `directory`.
+    #[must_use]
+    pub fn below(self, parent: &Path) -> Self {
+        match self {
+            Self::Layout { directory, name } => Self::Layout { directory: parent.join(directory), name },
+            Self::Archive { file, name } => Self::Archive { file: parent.join(file), name },
+        }
+    }
+
+    /// Whether the destination names its image.
+    #[must_use]
+    pub const fn is_named(&self) -> bool {
+        matches!(self, Self::Layout { name: Some(_), .. } | Self::Archive { name: Some(_), .. })
+    }
+
+    /// Fails when an archive cannot be written, before anything is built for it. A layout's directory is created.
+    pub fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Layout { .. } => Ok(()),
+            Self::Archive { file, .. } => Ok(fs::output(file).map(drop)?),
+        }
+    }
+
     /// Writes images; what is there already is not written again. Where each is, as skopeo and buildah name it:
     /// `oci:.golden/oci:static:1.0.0`.
-    pub async fn write(&self, images: &[Named<'_>], blobs: &Blobs) -> Result<Vec<String>, Error> {
+    pub async fn write<'a>(&self, images: &[Named<'a>], blobs: &Blobs) -> Result<Vec<String>, Error> {
         match self {
-            Self::Layout(directory) => layout::write(directory, images, blobs).await,
-            Self::Archive(file) => archive::write_file(file, images, blobs).await,
+            Self::Layout { directory, name } => {
+                layout::write(directory, name.as_deref(), images, blobs).await
+            }
+            Self::Archive { file, name: None } => archive::write_file(file, images, blobs).await,
+            Self::Archive { file, name: Some(name) } => {
+                let rename = |named: &Named<'a>| Named { image: named.image, references: vec![name.clone()] };
+                let renamed: Vec<_> = images.iter().map(rename).collect();
+                archive::write_file(file, &renamed, blobs).await
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_are_written_as_skopeo_writes_them() {
+        let layout = |directory: &str, name: Option<&str>| {
+            Some(Destination::Layout { directory: directory.into(), name: name.map(str::to_owned) })
+        };
+        let archive = |file: &str, name: Option<&str>| {
+            Some(Destination::Archive { file: file.into(), name: name.map(|name| name.parse().unwrap()) })
+        };
+        let digest = format!("sha256:{}", "0".repeat(64));
+        for (text, expected) in [
+            ("oci:out", layout("out", None)),
+            ("oci:../out:team/app:1.0", layout("../out", Some("team/app:1.0"))),
+            ("oci:out:latest", layout("out", Some("latest"))),
+            ("docker-archive:a.tar", archive("a.tar", None)),
+            ("docker-archive:a.tar:app:1.0", archive("a.tar", Some("app:1.0"))),
+            ("docker-archive:/a.tar:h:5000/app", archive("/a.tar", Some("h:5000/app:latest"))),
+            ("oci:", None),
+            ("oci:out:", None),
+            ("oci::1.0", None),
+            (&format!("oci:out@{digest}"), None),
+            ("docker-archive:", None),
+            ("docker-archive::app:1", None),
+            ("docker-archive:a.tar:", None),
+            ("docker-archive:a.tar:A B", None),
+            (&format!("docker-archive:a.tar:app@{digest}"), None),
+            ("out", None),
+            ("dir:out", None),
+        ] {
+            assert_eq!(text.parse::<Destination>().ok(), expected, "{text}");
         }
     }
 }

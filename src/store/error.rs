@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `--to` names no destination that golden knows.
-    #[error("`{0}` is not a destination (expected oci:DIR or docker-archive:FILE)")]
+    #[error("`{0}` is not a destination (expected oci:DIR[:NAME] or docker-archive:FILE[:NAME:TAG])")]
     Destination(String),
     /// A file or folder could not be read or written.
     #[error("{}: {source}", path.display())]
@@ -16,12 +16,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Something that an archive must not take the place of.
-    #[error("{} is not a regular file, and is left as it is", path.display())]
-    NoFile {
-        /// The folder, device, pipe or socket.
-        path: PathBuf,
-    },
+    /// An archive cannot be written where it is requested.
+    #[error(transparent)]
+    Output(#[from] crate::workspace::fs::OutputError),
     /// The folder has something else in it.
     #[error("{} is not an OCI layout: {what}", path.display())]
     Layout {
@@ -87,7 +84,7 @@ impl Error {
             Self::Blob { .. } => {
                 vec!["write the layout again, whole: such as with `skopeo copy --all`".to_owned()]
             }
-            Self::NoFile { .. } => vec!["name a file, or one that is new".to_owned()],
+            Self::Output(error) => error.hints(),
             Self::Layout { .. } => vec!["name a folder that is new, empty, or an OCI layout".to_owned()],
             _ => Vec::new(),
         }

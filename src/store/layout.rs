@@ -25,11 +25,16 @@ use crate::workspace::fs;
 const PARALLEL: usize = 4;
 
 /// Writes images into a layout, which is made when there is none. Each image is one entry of `index.json`, named
-/// `NAME:TAG` by its most specific tag; an entry of that name is replaced. Docker's manifests become OCI's here, with a
+/// `name`, or `NAME:TAG` by its most specific tag; an entry of that name is replaced. Docker's manifests become OCI's here, with a
 /// digest of their own. Blobs come first, so that nothing is named
 /// that is not there. The index is read and written under a lock, so that two who write into the same layout at the same
 /// time lose none of each other's entries.
-pub async fn write(directory: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Vec<String>, Error> {
+pub async fn write(
+    directory: &Path,
+    name: Option<&str>,
+    images: &[Named<'_>],
+    blobs: &Blobs,
+) -> Result<Vec<String>, Error> {
     read_index(directory)?;
     let folder = directory.join("blobs/sha256");
     let mut entries = Vec::new();
@@ -44,7 +49,7 @@ pub async fn write(directory: &Path, images: &[Named<'_>], blobs: &Blobs) -> Res
         }
         keep(&folder, &image.top.digest, &image.top.bytes)?;
         if let Some(reference) = references.first() {
-            let name = name_of(reference);
+            let name = name.map_or_else(|| name_of(reference), str::to_owned);
             let entry = entry(&image.top, &name, reference);
             entries.push((name, entry));
         }

@@ -99,7 +99,7 @@ impl<'a> Assets<'a> {
         if discover::is_glob(pattern) && !literal.exists() {
             let hits = self.glob(folder, pattern)?;
             if hits.is_empty() {
-                return Err(format!("no file fits `{pattern}`"));
+                return Err(no_match(folder, pattern, &wish.place));
             }
             for hit in hits {
                 let name = text(hit.file_name().unwrap_or_default().as_ref())?;
@@ -290,7 +290,7 @@ impl<'a> Assets<'a> {
             let mut hits = self.glob(&wish.folder, &wish.pattern)?;
             hits.retain(|hit| !hit.is_dir());
             if hits.is_empty() {
-                return Err(format!("no file fits `{}`", wish.pattern));
+                return Err(no_match(&wish.folder, &wish.pattern, &wish.place));
             }
             hits
         } else {
@@ -331,6 +331,12 @@ impl<'a> Assets<'a> {
             Diagnostic::error(error.rule(), format!("`{shown}`: {error}")).of_policy().help(error.hint())
         })
     }
+}
+
+/// Why a glob has no files: the pattern from the workspace's root, and the file that it is relative to.
+fn no_match(directory: &Path, pattern: &str, place: &Place) -> String {
+    let file = place.file.file_name().unwrap_or_default().to_string_lossy();
+    format!("no file matches {} (paths are relative to {file})", directory.join(pattern).display())
 }
 
 fn at(diagnostic: Diagnostic, place: &Place) -> Diagnostic {

@@ -1,7 +1,7 @@
 //! Files whose errors name their path, and writes that are whole or not at all.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::state::Error;
 
@@ -76,6 +76,66 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
         Err(error) if error.source.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Why a file that the user names for output cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// Its directory does not exist. golden does not create it: the path may be a mistake.
+    #[error("cannot write {}: the directory {} does not exist", path.display(), directory.display())]
+    NoDirectory {
+        /// The file.
+        path: PathBuf,
+        /// Its directory.
+        directory: PathBuf,
+    },
+    /// A directory, device, pipe or socket.
+    #[error("{} is not a regular file, and is left as it is", .0.display())]
+    NotAFile(PathBuf),
+    /// The file cannot be created in its directory.
+    #[error("cannot write {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl OutputError {
+    /// What to do next.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NoDirectory { directory, .. } => vec![format!("mkdir -p {}", directory.display())],
+            Self::NotAFile(_) => vec!["name a regular file, or one that does not exist".to_owned()],
+            Self::File { .. } => Vec::new(),
+        }
+    }
+}
+
+/// Checks that a file for output can be written, and follows the links that lead to it.
+pub fn output(path: &Path) -> Result<PathBuf, OutputError> {
+    let failed = |source| OutputError::File { path: path.to_owned(), source };
+    let real = match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => std::fs::canonicalize(path).map_err(failed)?,
+        Ok(_) => return Err(OutputError::NotAFile(path.to_owned())),
+        Err(_) => path.to_owned(),
+    };
+    let directory = directory_of(&real);
+    if !directory.is_dir() {
+        return Err(OutputError::NoDirectory { path: path.to_owned(), directory: directory.to_owned() });
+    }
+    // Only the attempt shows whether the file system allows it.
+    let attempt = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory);
+    attempt.map(|_| real.clone()).map_err(failed)
+}
+
+/// The directory of a file.
+#[must_use]
+pub fn directory_of(file: &Path) -> &Path {
+    file.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Writes a file beside its place and then renames it, so that nobody sees half of it; makes the folders above it.

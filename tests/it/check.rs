@@ -129,7 +129,7 @@ fn files_stay_in_the_workspace() {
         ("../../x", Some("leaves the workspace")),
         ("/etc/passwd", Some("leaves the workspace")),
         ("files", Some("leads out of the workspace")),
-        ("*.none", Some("no file fits")),
+        ("*.none", Some("no file matches")),
         ("in", None),
         ("files/inside", None),
         ("../a/files/inside", None),

@@ -384,3 +384,52 @@ fn a_layout_whose_first_file_was_never_finished_is_gone_on_with() {
     golden.run(&["build", "--to", "oci:out"]).exit(0);
     golden.run(&["inspect", "oci:out:app:1.2.3"]).exit(0);
 }
+
+/// As skopeo writes `oci:DIR:NAME`, and as `base = "oci:DIR:NAME"` reads it.
+#[test]
+fn an_image_of_a_layout_gets_the_name_of_the_destination() {
+    let fine =
+        |name: &str, base: &str| format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n");
+    let golden = Golden::new()
+        .workspace("")
+        .image("app", &fine("app", "{ image = \"below\" }"))
+        .image("below", &fine("below", "\"scratch\""))
+        .image("child", &fine("child", "\"oci:../out:team/app:stable\""));
+    let build = |to: &str, image: &str| golden.run(&["build", "--engine", "embedded", "--to", to, image]);
+    build("oci:out:team/app:stable", "app").exit(0);
+    build("oci:out:other", "app").exit(0);
+    assert!(!golden.path().join("out:other").exists());
+    let names = || {
+        #[expect(clippy::disallowed_methods, reason = "a test's own files")]
+        let index = std::fs::read(golden.path().join("out/index.json")).unwrap();
+        let index: Value = serde_json::from_slice(&index).unwrap();
+        let name = |line: &Value| line["annotations"]["org.opencontainers.image.ref.name"].clone();
+        index["manifests"].as_array().unwrap().iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(), ["other", "team/app:stable"]);
+    golden.run(&["build", "--engine", "embedded", "child"]).exit(0);
+    inspect(&golden, "oci:out:other");
+
+    let run = build("oci:out:both", "*").exit(2);
+    insta::assert_snapshot!(run.stderr, @r"
+    error: --to with a name takes one image, not 3: below:1.0.0, child:1.0.0, app:1.0.0
+      help: select one image, or omit the name: each image then has its own
+    ");
+    for wrong in ["oci:out:", "oci::x", "docker-archive:a.tar:not a name"] {
+        let run = build(wrong, "app").exit(2);
+        assert!(
+            run.stderr.contains("expected oci:DIR[:NAME] or docker-archive:FILE[:NAME:TAG]"),
+            "{}",
+            run.stderr
+        );
+    }
+    build("docker-archive:a.tar:team/app:2", "app").exit(0);
+    let list = std::process::Command::new("tar")
+        .arg("-xOf")
+        .arg(golden.path().join("a.tar"))
+        .arg("manifest.json")
+        .output();
+    let list: Value = serde_json::from_slice(&list.unwrap().stdout).unwrap();
+    assert_eq!(list[0]["RepoTags"], serde_json::json!(["docker.io/team/app:2"]));
+    assert_eq!(list.as_array().unwrap().len(), 1);
+}

@@ -20,6 +20,8 @@ mod bad_answers;
 mod embedded;
 mod reproducible;
 mod cli;
+mod messages;
+mod damage;
 mod interrupt;
 mod delete;
 mod promote;

@@ -1,6 +1,8 @@
 //! Where logins come from: the variables for CI, Docker's and Podman's files, and credential helpers.
 
 mod file;
+#[cfg(test)]
+mod file_tests;
 mod helper;
 
 use std::collections::BTreeMap;

@@ -131,7 +131,10 @@ pub(crate) async fn assemble(
 pub(crate) async fn load(folder: &Path, image: &Assembled, name: &str, blobs: &Blobs) {
     let file = folder.join("image.tar");
     let references = vec![name.parse().unwrap()];
-    Destination::Archive(file.clone()).write(&[Named { image, references }], blobs).await.unwrap();
+    Destination::Archive { file: file.clone(), name: None }
+        .write(&[Named { image, references }], blobs)
+        .await
+        .unwrap();
     docker(&["load", "-q", "-i", file.to_str().unwrap()]);
 }
 

@@ -1,0 +1,87 @@
+//! Commands as other tools call them. clap suggests commands of a similar spelling; this adds those of a similar
+//! meaning.
+
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+
+/// Words that other tools use, and what they are called here.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("copy", "golden promote"),
+    ("cp", "golden promote"),
+    ("dry-run", "golden plan"),
+    ("export", "golden build --to"),
+    ("help", "golden --help"),
+    ("images", "golden ls"),
+    ("import", "golden new --from"),
+    ("lint", "golden check"),
+    ("list", "golden ls"),
+    ("login", "docker login"),
+    ("logout", "docker logout"),
+    ("publish", "golden push"),
+    ("release", "golden build --push"),
+    ("remove", "golden delete"),
+    ("rm", "golden delete"),
+    ("rmi", "golden delete"),
+    ("save", "golden build --to"),
+    ("show", "golden inspect"),
+    ("status", "golden plan"),
+    ("validate", "golden check"),
+    ("version", "golden --version"),
+];
+
+/// Replaces the suggestions of an unknown command when the word has a known meaning.
+pub(super) fn explain(mut error: Error) -> Error {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return error;
+    }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    let Some((_, command)) = SYNONYMS.iter().find(|(synonym, _)| *synonym == word.to_lowercase()) else {
+        return error;
+    };
+    error.remove(ContextKind::SuggestedSubcommand);
+    let tip = format!("use `{command}`");
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+
+    use super::*;
+    use crate::cli::parser;
+
+    fn message(word: &str) -> String {
+        let error = parser().try_get_matches_from(["golden", word]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidSubcommand);
+        explain(error).to_string()
+    }
+
+    #[test]
+    fn the_words_of_other_tools_lead_to_the_command() {
+        insta::assert_snapshot!(message("rm"), @r"
+        error: unrecognized subcommand 'rm'
+
+          tip: use `golden delete`
+
+        Usage: golden [OPTIONS] <COMMAND>
+
+        For more information, try '--help'.
+        ");
+        assert!(message("buidl").contains("'build'"), "{}", message("buidl"));
+        for (synonym, command) in SYNONYMS {
+            assert!(message(synonym).contains(&format!("tip: use `{command}`\n")), "{synonym}");
+        }
+    }
+
+    #[test]
+    fn every_synonym_names_a_command_that_exists() {
+        let parser = parser();
+        for (synonym, command) in SYNONYMS {
+            let mut words = command.split(' ');
+            let Some("golden") = words.next() else { continue };
+            let word = words.next().unwrap();
+            let exists = word.starts_with("--") || parser.find_subcommand(word).is_some();
+            assert!(exists && parser.find_subcommand(synonym).is_none(), "{synonym}: {command}");
+        }
+    }
+}
