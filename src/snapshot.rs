@@ -43,9 +43,12 @@ pub enum ObservedBase {
 /// What a destination repository has.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ObservedRepository {
-    /// Every tag, sorted.
+    /// Every tag, sorted, except for tags of the images' own versions that name no manifest.
     pub tags: Vec<Tag>,
-    /// What was read about the tags that matter to the plan.
+    /// The digest of each tag that was read: every tag of the images' fan-outs, and the tags of the versions that hold
+    /// moving tags in their place.
+    pub digests: BTreeMap<Tag, Digest>,
+    /// The config below the tags of the images' own versions.
     pub published: BTreeMap<Tag, Published>,
 }
 

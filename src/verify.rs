@@ -108,7 +108,7 @@ pub async fn image(
         .filter(|decided| {
             // What stays with a higher version may never have been made.
             let may_lack = !subject.complete || matches!(decided.action, Action::Keep { .. });
-            decided.role == Role::Full || !may_lack || all.has(&decided.tag)
+            (decided.role == Role::Full && !gone) || !may_lack || all.has(&decided.tag)
         })
         // Extra tags follow whatever is published, and a withdrawn version is not.
         .filter(|decided| decided.role != Role::Extra || !gone);
@@ -137,7 +137,11 @@ pub async fn image(
             _ => {}
         }
         if let (Role::Full, Some(raw)) = (decided.role, &raw) {
-            differences.extend(content(registry, subject, raw, deep).await?);
+            // The spec may describe a later revision, which is withdrawn.
+            let is_last = held == current(&subject.version, &all);
+            let labels = if is_last { subject.labels.clone() } else { BTreeMap::new() };
+            let subject = Subject { labels, ..subject.clone() };
+            differences.extend(content(registry, &subject, raw, deep).await?);
         }
         findings.push(Finding {
             repository: repository.clone(),

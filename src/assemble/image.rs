@@ -18,6 +18,13 @@ pub struct Assembled {
 }
 
 impl Assembled {
+    /// The config below `manifest`, if it is this image; of an index, that of its first image.
+    #[must_use]
+    pub fn config_of(&self, manifest: &RawManifest) -> Option<&[u8]> {
+        let first = self.images.first().filter(|_| self.top.digest == manifest.digest)?;
+        Some(&first.config)
+    }
+
     /// One image as it is, several under an index: Docker's list where all of them are Docker's, else OCI's.
     #[must_use]
     pub fn new(images: Vec<AssembledImage>) -> Self {

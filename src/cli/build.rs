@@ -11,6 +11,7 @@ use super::prepared::{Prepared, Wanted, logins, prepare};
 use super::session::SessionOptions;
 use super::unready;
 use crate::engine::{Artifact, EngineKind};
+use crate::observe::ConfigCache;
 use crate::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
 use crate::report::Format;
 use crate::store::destination::Named;
@@ -119,6 +120,7 @@ pub(super) async fn execute(context: &Context, prepared: &mut Prepared, options:
         engines: &prepared.engines,
         registries: &prepared.registries,
         policy: &prepared.session.workspace.spec.policy,
+        cache: &ConfigCache::of(prepared.state.clone()),
         state: &prepared.state,
         options,
         events: &context.events,

@@ -80,10 +80,19 @@ fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
     let step = match &image.step {
         Step::Build { .. } => "build",
         Step::Skip { .. } => "skip",
+        Step::Retag { .. } => "retag",
         Step::Copy { .. } => "copy",
         Step::Refuse { .. } => "refuse",
     };
     writeln!(text, "{}  {step}: {}", image.image, image.step.because().join("; "))?;
+    if let Step::Refuse { help, .. } = &image.step {
+        for help in help {
+            writeln!(text, "  help: {help}")?;
+        }
+    }
+    if let Some(next) = &image.withdrawn {
+        writeln!(text, "  help: the next free version is {next}")?;
+    }
     if image.publish != image.version {
         writeln!(text, "  as {}", image.publish)?;
     }
@@ -133,6 +142,7 @@ fn moved(planned: &PlannedMove) -> String {
         (PlannedAction::Create | PlannedAction::Same | PlannedAction::Move, _, to) => {
             to.clone().unwrap_or_default()
         }
+        (PlannedAction::Keep, Some(from), _) => format!("{from} ({})", planned.because),
         (PlannedAction::Keep | PlannedAction::Refuse, ..) => planned.because.clone(),
     }
 }

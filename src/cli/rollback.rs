@@ -1,24 +1,33 @@
-//! `golden rollback`: put the moving tags back on an older version.
+//! `golden rollback`: move the moving tags back to an earlier version, and withdraw the later ones in the spec.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use semver::Version;
 use serde::Serialize;
 
+use super::confirm::confirm;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
 use super::session::{Session, SessionOptions};
 use crate::publish::receipt::{Receipt, TagReceipt};
-use crate::publish::rollback::{Returned, RolledBack, decide, roll_back};
+use crate::publish::rollback::{Examined, Returned, Rollback, RolledBack, decide, examine, roll_back};
 use crate::reference::{Digest, Repository};
+use crate::registry::Registry;
 use crate::report::Format;
 use crate::report::table::Table;
-use crate::resolve::ResolvedImage;
+use crate::report::text::count;
+use crate::resolve::{Destination, ResolvedImage};
+use crate::spec::edit::Edit;
+use crate::workspace::fs;
 use crate::workspace::state::State;
 
-/// Put the moving tags back on an older version.
+/// Move the moving tags back to an earlier version, and withdraw the later ones.
+///
+/// The versions above it are added to `withdrawn` under [tags] of image.toml, so that the next run agrees. The edit is shown
+/// as a diff. Without a terminal, --yes is required.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The image, by name.
@@ -26,7 +35,13 @@ pub struct Args {
     /// The version to go back to; a revision as `1.2.3_r1`.
     #[arg(long, value_name = "VERSION")]
     pub to: String,
-    /// Do not ask.
+    /// Only move the tags, and leave image.toml as it is.
+    #[arg(long)]
+    pub no_edit: bool,
+    /// Show the edit and the moves, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask for confirmation.
     #[arg(long, short)]
     pub yes: bool,
     /// Set a variable of the workspace.
@@ -36,7 +51,9 @@ pub struct Args {
 
 #[derive(Debug, Serialize)]
 struct Document {
+    dry_run: bool,
     images: Vec<Row>,
+    edits: Vec<FileEdit>,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,70 +63,179 @@ struct Row {
     done: RolledBack,
 }
 
+/// The edit of one image.toml.
+#[derive(Debug, Serialize)]
+struct FileEdit {
+    file: PathBuf,
+    withdrawn: Vec<Version>,
+    diff: String,
+    #[serde(skip)]
+    text: String,
+}
+
+/// The rollback of one image in one registry.
+struct Work<'a> {
+    registry: Registry,
+    repository: Repository,
+    destination: &'a Destination,
+    image: &'a ResolvedImage,
+    rollback: Rollback,
+    examined: Examined,
+}
+
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let version = target(&args.to)?;
     let options =
         SessionOptions { images: vec![args.image.clone()], set: args.set, ..SessionOptions::default() };
     let session = Session::open(context, &options).await?;
-    let pattern =
-        globset::Glob::new(&args.image).map_err(|error| Failure::usage(error.to_string()))?.compile_matcher();
-    let registries = registries::of_session(context, &session)?;
-    let state = State::of(&session.workspace.root);
-    let mut images: Vec<&ResolvedImage> =
-        session.images.iter().filter(|image| pattern.is_match(image.name.as_str())).collect();
-    // Several versions of one image share their moving tags.
-    let mut seen = BTreeSet::new();
-    images.retain(|image| seen.insert((&image.name, &image.variant)));
     if session.destinations.is_empty() {
         return Err(Failure::usage("no registry is named")
             .hint("add a [[registry]] to golden.toml, or give --registry"));
     }
-    // Everything is read and decided before the first tag moves.
-    let mut work = Vec::new();
-    let mut without = Vec::new();
-    for destination in &session.destinations {
-        for image in &images {
-            let repository = destination.repository(&image.name).map_err(Failure::usage)?;
-            let registry = registries.of(&repository)?;
-            let tags = registry.tags(&repository.path).await?;
-            let decided =
-                decide(&tags, &version, image.variant.as_ref(), &image.tags).map_err(Failure::usage)?;
-            let Some(rollback) = decided else {
-                without.push(named(&repository, image));
-                continue;
-            };
-            let receipt = Receipt::read(&state, &destination.name, &image.name, &rollback.to.tag)
-                .map_err(|error| Failure::new(Exit::Failed, error))?;
-            work.push((registry, repository, destination, *image, rollback, receipt));
-        }
-    }
+    let images = selected(&session, &args.image)?;
+    let work = look(context, &session, &images, &version).await?;
     if work.is_empty() {
         let message = anyhow::anyhow!("{} has no version {version} in any registry", args.image);
         return Err(Failure::new(Exit::Failed, message).hint("`golden ls` lists what is published"));
     }
-    for without in without {
-        context
-            .events
-            .warn(None, format!("{without} has no version {version}; its tags stay where they are"));
+    let edits = if args.no_edit { Vec::new() } else { edits(&session, &work)? };
+    let rows = work.iter().map(|work| Row {
+        image: work.image.name.to_string(),
+        done: work.examined.outcome(&work.repository, &work.rollback),
+    });
+    let document = Document { dry_run: args.dry_run, images: rows.collect(), edits };
+    // What is to be confirmed is shown before the question; JSON reports what was done.
+    if context.format != Format::Json {
+        show(&document, context);
     }
-    let listed = images.iter().any(|image| !image.tags.withdrawn.is_empty());
-    let mut rows = Vec::with_capacity(work.len());
-    for (registry, repository, destination, image, rollback, receipt) in work {
-        let done = roll_back(&registry, &repository, &rollback).await?;
-        if let Some(receipt) = receipt.filter(|receipt| receipt.digest == done.digest) {
-            let receipt = updated(receipt, &done);
-            receipt
-                .write(&state, &destination.name, &image.name, &rollback.to.tag)
-                .map_err(|error| Failure::new(Exit::Failed, error))?;
-        }
-        rows.push(Row { image: image.name.to_string(), done });
+    if args.no_edit {
+        warn_of_next_run(context, &work);
     }
-    match context.format {
-        Format::Json => context.out.json(&Document { images: rows }),
-        _ => show(&rows, listed, context),
+    if args.dry_run {
+        print_json(&document, context);
+        return Ok(Exit::Done);
     }
+    confirm(context, args.yes, &question(&args.image, &version, &work, &document.edits)).await?;
+    for edit in &document.edits {
+        fs::write_atomic(&session.workspace.root.join(&edit.file), edit.text.as_bytes())?;
+    }
+    let state = State::of(&session.workspace.root);
+    for (work, row) in work.iter().zip(&document.images) {
+        roll_back(&work.registry, &work.repository, &work.examined).await?;
+        update_receipt(&state, work, &row.done).map_err(|error| Failure::new(Exit::Failed, error))?;
+    }
+    print_json(&document, context);
     Ok(Exit::Done)
+}
+
+/// The images that `pattern` names. Several versions of one image share their moving tags, so that each is listed once.
+fn selected<'s>(session: &'s Session, pattern: &str) -> Result<Vec<&'s ResolvedImage>, Failure> {
+    let matcher =
+        globset::Glob::new(pattern).map_err(|error| Failure::usage(error.to_string()))?.compile_matcher();
+    let mut seen = BTreeSet::new();
+    let named = session.images.iter().filter(|image| matcher.is_match(image.name.as_str()));
+    Ok(named.filter(|image| seen.insert((&image.name, &image.variant, &image.source))).collect())
+}
+
+/// Reads and decides everything before the first tag moves.
+async fn look<'s>(
+    context: &Context,
+    session: &'s Session,
+    images: &[&'s ResolvedImage],
+    version: &Version,
+) -> Result<Vec<Work<'s>>, Failure> {
+    let registries = registries::of_session(context, session)?;
+    let mut work = Vec::new();
+    for destination in &session.destinations {
+        for image in images {
+            let repository = destination.repository(&image.name).map_err(Failure::usage)?;
+            let registry = registries.of(&repository)?;
+            let tags = registry.tags(&repository.path).await?;
+            let decided =
+                decide(&tags, version, image.variant.as_ref(), &image.tags).map_err(Failure::usage)?;
+            let Some(rollback) = decided else {
+                let lacking = named(&repository, image);
+                let warning = format!("{lacking} has no version {version}; its tags stay where they are");
+                context.events.warn(None, warning);
+                continue;
+            };
+            let examined = examine(&registry, &repository, &rollback).await?;
+            work.push(Work { registry, repository, destination, image, rollback, examined });
+        }
+    }
+    Ok(work)
+}
+
+/// The edit of each image.toml: it withdraws what has to be withdrawn for any of its images in any registry.
+fn edits(session: &Session, work: &[Work<'_>]) -> Result<Vec<FileEdit>, Failure> {
+    let mut withdrawn: BTreeMap<&PathBuf, Vec<Version>> = BTreeMap::new();
+    let mut before: BTreeMap<&PathBuf, &[Version]> = BTreeMap::new();
+    for work in work {
+        withdrawn.entry(&work.image.source).or_default().extend(work.rollback.withdrawn.iter().cloned());
+        before.insert(&work.image.source, &work.image.tags.withdrawn);
+    }
+    let mut edits = Vec::new();
+    for (file, mut versions) in withdrawn {
+        versions.sort_by(crate::tags::precedence);
+        versions.dedup();
+        let is_same = before.get(file).is_some_and(|before| {
+            before.len() == versions.len() && before.iter().all(|version| versions.contains(version))
+        });
+        if is_same {
+            continue;
+        }
+        let path = session.workspace.root.join(file);
+        let text = String::from_utf8(fs::read(&path)?).map_err(Failure::usage)?;
+        let edit = Edit::withdraw(&text, &versions).map_err(Failure::usage)?;
+        if !edit.is_empty() {
+            let diff = edit.diff(&file.display().to_string());
+            edits.push(FileEdit { file: file.clone(), withdrawn: versions, diff, text: edit.after });
+        }
+    }
+    Ok(edits)
+}
+
+/// The question that is asked before anything changes.
+fn question(image: &str, version: &Version, work: &[Work<'_>], edits: &[FileEdit]) -> String {
+    let tags: usize = work.iter().map(|work| work.examined.moving().count()).sum();
+    let files: Vec<String> = edits.iter().map(|edit| edit.file.display().to_string()).collect();
+    let edit = if files.is_empty() { String::new() } else { format!(" and edit {}", files.join(", ")) };
+    format!("roll {image} back to {version}: move {}{edit}", count(tags, "tag"))
+}
+
+/// Without an edit, the next run undoes the rollback.
+fn warn_of_next_run(context: &Context, work: &[Work<'_>]) {
+    let mut later: Vec<&Version> = work
+        .iter()
+        .flat_map(|work| {
+            let before = &work.image.tags.withdrawn;
+            work.rollback.withdrawn.iter().filter(move |version| !before.contains(version))
+        })
+        .collect();
+    later.sort_by(|a, b| crate::tags::precedence(a, b));
+    later.dedup();
+    if later.is_empty() {
+        return;
+    }
+    let quoted: Vec<String> = later.iter().map(|version| format!("\"{version}\"")).collect();
+    let warning = format!(
+        "the next publish moves the tags forward again, unless [tags] of image.toml has withdrawn = [{}]",
+        quoted.join(", ")
+    );
+    context.events.warn(None, warning);
+}
+
+fn update_receipt(
+    state: &State,
+    work: &Work<'_>,
+    done: &RolledBack,
+) -> Result<(), crate::workspace::state::Error> {
+    let (registry, name, tag) = (&work.destination.name, &work.image.name, &work.rollback.to.tag);
+    match Receipt::read(state, registry, name, tag)?.filter(|receipt| receipt.digest == done.digest) {
+        Some(receipt) => updated(receipt, done).write(state, registry, name, tag),
+        None => Ok(()),
+    }
 }
 
 /// A repository, and of it a variant.
@@ -147,29 +273,31 @@ fn updated(receipt: Receipt, done: &RolledBack) -> Receipt {
     Receipt { tags: kept.into_iter().chain(moved).collect(), ..receipt }
 }
 
-/// `listed` says that the spec withdraws something already: then the line may also be to make it shorter.
-fn show(rows: &[Row], listed: bool, context: &Context) {
-    let mut withdrawn: Vec<&Version> = Vec::new();
-    for Row { done, .. } in rows {
-        let mut table = Table::default();
+fn print_json(document: &Document, context: &Context) {
+    if context.format == Format::Json {
+        context.out.json(document);
+    }
+}
+
+fn show(document: &Document, context: &Context) {
+    let mut table = Table::default();
+    for Row { done, .. } in &document.images {
         for Returned { tag, previous } in &done.tags {
             let was = previous.as_ref().map_or_else(|| "nothing".to_owned(), Digest::short);
-            let what = if previous.as_ref() == Some(&done.digest) { "same" } else { "moved" };
+            let what = match previous {
+                Some(previous) if *previous == done.digest => "same",
+                Some(_) => "move",
+                None => "create",
+            };
             table.row([
                 what.to_owned(),
                 format!("{}:{tag}", done.repository),
                 format!("{was} → {} ({})", done.digest.short(), done.version),
             ]);
         }
-        context.out.message(table.to_string().trim_end());
-        withdrawn.extend(&done.withdrawn);
     }
-    withdrawn.sort_by(|a, b| crate::tags::precedence(a, b));
-    withdrawn.dedup();
-    if withdrawn.is_empty() && !listed {
-        return;
+    for edit in &document.edits {
+        context.out.data(&edit.diff);
     }
-    context.out.message("Put this under [tags] of the image, or the next run moves the tags forward again:");
-    let quoted: Vec<String> = withdrawn.iter().map(|version| format!("\"{version}\"")).collect();
-    context.out.data(&format!("withdrawn = [{}]\n", quoted.join(", ")));
+    context.out.data(&table.to_string());
 }

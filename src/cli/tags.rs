@@ -99,7 +99,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     } else {
         print_text(&moves, context);
     }
-    Ok(if moves.iter().any(Move::is_refusal) { Exit::Refused } else { Exit::Done })
+    if moves.iter().any(Move::is_refusal) {
+        let next = tags::next_free(&version, [&existing], &[]);
+        context.out.error(&format!("help: the next free version is {next}"));
+        return Ok(Exit::Refused);
+    }
+    Ok(Exit::Done)
 }
 
 fn row(decided: &Move) -> Row<'_> {

@@ -100,7 +100,7 @@ pub(crate) fn put_back(unready: Vec<Unready>, ended: &mut Ended) {
     for Unready { image, why } in unready {
         let (outcome, because, failed) = match why {
             Why::Base(error) => (Fate::Failed, error.to_string(), Some(Failed::Base(error))),
-            Why::Parent(parent) => (Fate::Blocked, format!("{parent} did not get done"), None),
+            Why::Parent(parent) => (Fate::Skipped, format!("{parent} did not get done"), None),
         };
         if let Some(failed) = failed {
             ended.failures.push((ended.reports.len(), failed));

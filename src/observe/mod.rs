@@ -7,7 +7,7 @@ mod upstream;
 
 pub use bases::{bases, from_lock};
 pub use cache::ConfigCache;
-pub use repositories::{labels_of, repositories};
+pub use repositories::{labels_of, remember, repositories};
 pub use upstream::upstream;
 
 use crate::reference::{Reference, Repository};

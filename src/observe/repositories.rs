@@ -1,11 +1,10 @@
-//! Destination repositories: their tags, and what the tags that matter carry.
+//! Destination repositories: their tags, and what the tags that matter name.
 //!
-//! Requests are counted here (7-rules 2): the list of tags, one manifest, one config; the config is remembered. The
-//! one manifest is that of the *least specific* tag that this version should hold. Tags are moved from the most
-//! specific to the least, so when that one carries the image's inputs, all the others do. Only when it does not,
-//! the version's own tag and all the rest are read.
+//! Requests are counted here: per repository one list of tags, one HEAD for each tag of the fan-outs, and the config of
+//! each version once. The config is cached by the digest of its manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -14,14 +13,14 @@ use crate::oci::{ImageConfig, Manifest, RawManifest};
 use crate::plan;
 use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::{Registries, Registry};
-use crate::render::Recipe;
+use crate::render::{INPUTS, Recipe};
 use crate::resolve::Destination;
 use crate::snapshot::{Observed, ObservedRepository, Published};
-use crate::tags::{self, Existing, Held, Move, Standing};
+use crate::tags::{self, Existing};
 
-/// How long the writing of a tag takes at the most.
-const BEING_WRITTEN: std::time::Duration = std::time::Duration::from_millis(100);
-const INPUTS: &str = "dev.golden.inputs";
+/// The pauses before a tag that is listed and cannot be read counts as a tag without a manifest: another publisher may be
+/// writing it, because distribution lists a tag shortly before it can be read.
+const BEING_WRITTEN: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 /// The most that a config may weigh, in bytes.
 const CONFIG_LIMIT: u64 = 4 << 20;
 
@@ -61,13 +60,89 @@ async fn read_repository(
 ) -> Result<ObservedRepository, Error> {
     let registry = registries.of(repository)?;
     let reader = Reader { registry: &registry, repository, cache };
-    let tags = registry.tags(&repository.path).await?;
-    let published: Vec<_> = stream::iter(recipes)
-        .map(|recipe| reader.read_image(recipe, &tags))
+    let mut tags = registry.tags(&repository.path).await?;
+    let mut digests = BTreeMap::new();
+    let mut unread = BTreeSet::new();
+    loop {
+        let wanted: Wanted = recipes.iter().map(|recipe| Wanted::of(recipe, &tags)).sum();
+        let open: BTreeSet<Tag> = wanted
+            .own
+            .union(&wanted.holders)
+            .filter(|tag| !digests.contains_key(*tag) && !unread.contains(*tag))
+            .cloned()
+            .collect();
+        if open.is_empty() {
+            break;
+        }
+        for (tag, digest) in reader.read_digests(open).await? {
+            match digest {
+                Some(digest) => drop(digests.insert(tag, digest)),
+                // Publishing the version again repairs its tag. What another version's tag names stays unknown.
+                None if wanted.own.contains(&tag) => tags.retain(|listed| *listed != tag),
+                None => drop(unread.insert(tag)),
+            }
+        }
+    }
+    let current =
+        recipes.iter().flat_map(|recipe| own_tags(recipe, &tags).into_iter().zip(std::iter::repeat(recipe)));
+    let read: Vec<_> = stream::iter(current)
+        .map(|(tag, recipe)| reader.read_version(tag, recipe, &digests))
         .buffer_unordered(CONCURRENT)
         .try_collect()
         .await?;
-    Ok(ObservedRepository { tags, published: published.into_iter().flatten().collect() })
+    let published = read.into_iter().flatten().collect();
+    Ok(ObservedRepository { tags, digests, published })
+}
+
+/// The tags that hold the content of an image's version: of its last revision, and of the last one that is not withdrawn.
+fn own_tags(recipe: &Recipe, tags: &[Tag]) -> BTreeSet<Tag> {
+    let image = &recipe.image;
+    let all = Existing::new(tags, image.variant.as_ref(), &[]);
+    let counted = Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
+    let current = [plan::current(&image.version, &all), plan::current(&image.version, &counted)];
+    current.into_iter().flatten().map(|held| held.tag.clone()).collect()
+}
+
+/// The tags whose digests decide what happens to an image.
+#[derive(Debug, Default)]
+struct Wanted {
+    /// The existing tags of the image's own fan-out.
+    own: BTreeSet<Tag>,
+    /// The tags of the versions that hold moving tags of the fan-out.
+    holders: BTreeSet<Tag>,
+}
+
+impl Wanted {
+    fn of(recipe: &Recipe, tags: &[Tag]) -> Self {
+        let image = &recipe.image;
+        let variant = image.variant.as_ref();
+        let all = Existing::new(tags, variant, &[]);
+        let counted = Existing::new(tags, variant, &image.tags.withdrawn);
+        let current = [plan::current(&image.version, &all), plan::current(&image.version, &counted)];
+        let versions = current.into_iter().flatten().map(|held| &held.version).chain([&image.version]);
+        let mut wanted = Self::default();
+        for version in versions {
+            // The plan reports a version whose tags break the grammar.
+            let Ok(out) = tags::fan_out(version, variant, &image.tags) else { continue };
+            for planned in &out.tags {
+                let holder = counted.highest(|other| planned.role.covers(version, other));
+                wanted.holders.extend(holder.map(|held| held.tag.clone()));
+            }
+            wanted.own.extend(out.tags.into_iter().map(|planned| planned.tag).filter(|tag| all.has(tag)));
+        }
+        wanted.own.extend(own_tags(recipe, tags));
+        wanted
+    }
+}
+
+impl std::iter::Sum for Wanted {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, wanted| {
+            sum.own.extend(wanted.own);
+            sum.holders.extend(wanted.holders);
+            sum
+        })
+    }
 }
 
 struct Reader<'a> {
@@ -77,98 +152,69 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn read_image(&self, recipe: &Recipe, tags: &[Tag]) -> Result<BTreeMap<Tag, Published>, Error> {
-        let image = &recipe.image;
-        let existing = Existing::new(tags, image.variant.as_ref(), &[]);
-        let counted = Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
-        let Some(last) = plan::current(&image.version, &existing) else { return Ok(BTreeMap::new()) };
-        let mut read = self.read_version(recipe, last, &existing, &counted).await?;
-        let is_ours = read.get(&last.tag).is_some_and(|found| found.inputs.as_ref() == Some(&recipe.inputs));
-        // Behind a withdrawn revision stands the one that counts.
-        if let Some(counts) = plan::current(&image.version, &counted)
-            && counts != last
-            && !is_ours
-        {
-            read.extend(self.read_version(recipe, counts, &existing, &counted).await?);
-        }
-        Ok(read)
+    /// The digest of each tag, by HEAD; none for a tag that is listed and names no manifest.
+    async fn read_digests(&self, tags: BTreeSet<Tag>) -> Result<Vec<(Tag, Option<Digest>)>, Error> {
+        let read = stream::iter(tags).map(async |tag| {
+            let digest = self.read_digest(&tag).await?;
+            Ok::<_, Error>((tag, digest))
+        });
+        read.buffer_unordered(CONCURRENT).try_collect().await
     }
 
+    async fn read_digest(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
+        let target = Target::from(tag);
+        let mut found = self.registry.head_manifest(&self.repository.path, &target).await?;
+        for pause in BEING_WRITTEN {
+            if found.is_some() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            found = self.registry.head_manifest(&self.repository.path, &target).await?;
+        }
+        Ok(found.map(|descriptor| descriptor.digest))
+    }
+
+    /// The content of an image's version.
     async fn read_version(
         &self,
+        tag: Tag,
         recipe: &Recipe,
-        current: &Held,
-        existing: &Existing,
-        counted: &Existing,
-    ) -> Result<BTreeMap<Tag, Published>, Error> {
-        let mut read = BTreeMap::new();
-        let image = &recipe.image;
-        // A version whose tags break the grammar is told by the plan.
-        let Ok(out) = tags::fan_out(&current.version, image.variant.as_ref(), &image.tags) else {
-            return Ok(read);
-        };
-        let moves = tags::decide(&out, counted, &image.tags, Standing::Same);
-        let held: BTreeSet<&Tag> =
-            moves.iter().filter(|m| m.is_push() && existing.has(&m.tag)).map(|m| &m.tag).collect();
-        let last =
-            moves.iter().rev().map(|m: &Move| &m.tag).find(|tag| held.contains(tag)).unwrap_or(&current.tag);
-        let is_ours = |found: &Published| found.inputs.as_ref() == Some(&recipe.inputs);
-        if let Some(mut found) = self.read_tag(last).await? {
-            let done = is_ours(&found);
-            if done {
-                // Only what differs has to be explained; a fleet need not be held in memory for nothing.
-                found.runtime = ImageConfig::default();
-            }
-            read.insert(last.clone(), found.clone());
-            if done {
-                read.insert(current.tag.clone(), found);
-                return Ok(read);
-            }
+        digests: &BTreeMap<Tag, Digest>,
+    ) -> Result<Option<(Tag, Published)>, Error> {
+        let Some(digest) = digests.get(&tag) else { return Ok(None) };
+        let Some(mut found) = self.read_config(digest).await? else { return Ok(None) };
+        if found.inputs.as_ref() == Some(&recipe.inputs) {
+            // Only a difference has to be explained, and a fleet must not be held in memory for nothing.
+            found.runtime = ImageConfig::default();
         }
-        if *last != current.tag
-            && let Some(found) = self.read_tag(&current.tag).await?
-        {
-            let behind = is_ours(&found);
-            read.insert(current.tag.clone(), found);
-            if behind {
-                read.extend(
-                    self.read_digests(held.into_iter().filter(|tag| *tag != last && **tag != current.tag))
-                        .await?,
-                );
-            }
-        }
-        Ok(read)
+        Ok(Some((tag, found)))
     }
 
-    /// The manifest that a tag names, with its labels; none when the tag has gone meanwhile.
-    async fn read_tag(&self, tag: &Tag) -> Result<Option<Published>, Error> {
-        let (path, target) = (&self.repository.path, Target::from(tag));
-        let mut found = self.registry.get_manifest(path, &target).await?;
-        if found.is_none() {
-            // distribution lists a tag a moment before it can be read: another publisher is writing it.
-            tokio::time::sleep(BEING_WRITTEN).await;
-            found = self.registry.get_manifest(path, &target).await?;
+    /// The config below a manifest; none if the manifest was deleted since its tag was read.
+    async fn read_config(&self, digest: &Digest) -> Result<Option<Published>, Error> {
+        if let Some(config) = self.cache.get(digest) {
+            return Ok(Some(published(digest.clone(), &config)));
         }
+        let found = self.registry.get_manifest(&self.repository.path, &Target::from(digest)).await?;
         let Some(raw) = found else { return Ok(None) };
-        if let Some(config) = self.cache.get(&raw.digest) {
-            return Ok(Some(published(raw.digest, &config)));
-        }
-        let config = config_of(self.registry, self.repository, &raw).await?.unwrap_or_default();
-        self.cache.put(&raw.digest, &config);
+        let config = remember(self.registry, self.repository, &raw, self.cache).await?;
         Ok(Some(published(raw.digest, &config)))
     }
+}
 
-    async fn read_digests(&self, tags: impl Iterator<Item = &Tag>) -> Result<Vec<(Tag, Published)>, Error> {
-        let digest = |tag: Tag| async move {
-            let found = self.registry.head_manifest(&self.repository.path, &Target::from(&tag)).await?;
-            Ok::<_, Error>(
-                found.map(|descriptor| (tag, published(descriptor.digest, &ImageConfig::default()))),
-            )
-        };
-        let tags: Vec<Tag> = tags.cloned().collect();
-        let found: Vec<_> = stream::iter(tags).map(digest).buffered(CONCURRENT).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
+/// Reads the config below a manifest and adds it to the cache, unless the cache has it.
+pub async fn remember(
+    registry: &Registry,
+    repository: &Repository,
+    raw: &RawManifest,
+    cache: &ConfigCache,
+) -> Result<ImageConfig, Error> {
+    if let Some(config) = cache.get(&raw.digest) {
+        return Ok(config);
     }
+    let config = config_of(registry, repository, raw).await?.unwrap_or_default();
+    cache.put(&raw.digest, &config);
+    Ok(config)
 }
 
 fn published(digest: Digest, config: &ImageConfig) -> Published {

@@ -14,12 +14,18 @@ pub enum Fate {
     Built,
     /// It was published.
     Published,
-    /// It is published already, with the same inputs.
+    /// It is published already, and only tags were created or moved.
+    Retagged,
+    /// It is published already, with the same inputs, and every tag is where it belongs.
     Unchanged,
+    /// Its version is withdrawn, so that it was not published.
+    Withdrawn,
+    /// A rule forbids to publish it.
+    Refused,
     /// Something failed.
     Failed,
-    /// What it is built on did not get done.
-    Blocked,
+    /// The image that it is built on was not done.
+    Skipped,
 }
 
 impl Fate {
@@ -29,9 +35,12 @@ impl Fate {
         match self {
             Self::Built => "built",
             Self::Published => "published",
+            Self::Retagged => "retagged",
             Self::Unchanged => "unchanged",
+            Self::Withdrawn => "withdrawn",
+            Self::Refused => "refused",
             Self::Failed => "failed",
-            Self::Blocked => "not begun",
+            Self::Skipped => "skipped",
         }
     }
 }

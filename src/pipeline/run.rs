@@ -14,6 +14,7 @@ use super::failed::Failed;
 use super::outcome::{Fate, Report};
 use crate::engine::{Artifact, BuiltImage, EngineKind};
 use crate::event::{Event, Events};
+use crate::observe::ConfigCache;
 use crate::plan::{Content, Plan, PlannedImage, Step};
 use crate::publish::{self, Receipt, Uploaded};
 use crate::reference::{Digest, Host, Reference, Repository};
@@ -71,6 +72,8 @@ pub struct Run<'a> {
     pub registries: &'a Registries,
     /// The workspace's policy.
     pub policy: &'a Policy,
+    /// The configs of what is published.
+    pub cache: &'a ConfigCache,
     /// Where records and receipts go.
     pub state: &'a State,
     /// How it is done.
@@ -165,6 +168,13 @@ impl Run<'_> {
     ) -> Result<Done, Failed> {
         let planned = &self.plan.images[position];
         self.events.send(Event::Started { image: planned.image.clone() });
+        if let Some(next) = &planned.withdrawn {
+            let (version, source) = (&planned.publish, self.recipes[position].image.source.display());
+            let warning = format!(
+                "{version} is withdrawn, so that it is not published: set version = \"{next}\" in {source}"
+            );
+            self.events.warn(Some(&planned.image), warning);
+        }
         let result = self.build_and_publish(position, above, slot, shared).await;
         let (text, ok) = match &result {
             // Its moving tags wait for the others.
@@ -248,6 +258,7 @@ impl Run<'_> {
             registries: self.registries,
             docker: if in_docker { self.engines.docker().await.ok() } else { None },
             logins: &self.options.logins,
+            cache: self.cache,
             state: self.state,
             now: self.now,
             durations: slot.durations.get().unwrap_or(&NOTHING),
@@ -297,16 +308,16 @@ impl Run<'_> {
                     report.receipts = done.receipts;
                 }
                 Outcome::Failed(failed) => {
-                    report.outcome = Fate::Failed;
+                    report.outcome = if failed.is_refusal() { Fate::Refused } else { Fate::Failed };
                     report.because = failed.reason();
                     ended.failures.push((position, failed));
                 }
                 Outcome::Blocked { by } => {
-                    report.outcome = Fate::Blocked;
+                    report.outcome = Fate::Skipped;
                     report.because = format!("{} did not get done", self.plan.images[by].image);
                     let event = Event::Finished {
                         image: planned.image.clone(),
-                        text: format!("not begun: {}", report.because),
+                        text: format!("skipped: {}", report.because),
                         ok: false,
                     };
                     self.events.send(event);
@@ -323,7 +334,9 @@ impl Run<'_> {
     fn fate(&self, planned: &PlannedImage, done: bool) -> Fate {
         match (&planned.step, self.options.push) {
             _ if !done => Fate::Failed,
+            _ if planned.withdrawn.is_some() => Fate::Withdrawn,
             (Step::Skip { .. }, _) => Fate::Unchanged,
+            (Step::Retag { .. }, _) => Fate::Retagged,
             (_, true) => Fate::Published,
             (_, false) => Fate::Built,
         }
@@ -360,7 +373,7 @@ fn published(planned: &PlannedImage) -> Option<Reference> {
             tag: None,
             digest: Some(digest.clone()),
         }),
-        Content::Upload => None,
+        Content::Upload | Content::Nothing => None,
     })
 }
 

@@ -3,10 +3,10 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Standing, State, Step};
+use super::{State, Step};
 use crate::reference::{Digest, Repository, Tag};
 use crate::render::Recipe;
-use crate::tags::{self, Action, Existing, Held, Move, Role, TagError, is_revision};
+use crate::tags::{self, Action, Existing, Held, Move, Original, Role, TagError, is_revision};
 
 /// What would happen in one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,11 +28,13 @@ pub struct PlannedDestination {
 pub enum Content {
     /// It is uploaded: what is built, or a copy from another registry.
     Upload,
-    /// It is there, under the immutable tag.
+    /// It exists under the immutable tag.
     Published {
         /// Its digest.
         digest: Digest,
     },
+    /// It is withdrawn and not published, so that only the tags of other versions may move.
+    Nothing,
 }
 
 /// What would happen to a tag.
@@ -62,9 +64,9 @@ pub enum PlannedAction {
     Create,
     /// It moves.
     Move,
-    /// It names the image already.
+    /// It points to the image already.
     Same,
-    /// It stays with a higher version.
+    /// It stays where it is.
     Keep,
     /// It may not be touched.
     Refuse,
@@ -91,15 +93,30 @@ impl PlannedMove {
 }
 
 impl PlannedDestination {
-    /// Whether anything would be written.
+    /// Whether nothing would be written.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        matches!(self.content, Content::Published { .. }) && !self.tags.iter().any(PlannedMove::is_push)
+        self.content != Content::Upload && !self.tags.iter().any(PlannedMove::is_push)
     }
 
-    /// The same of an image that is refused somewhere: nothing happens anywhere.
+    /// Whether the content is uploaded under a tag that does not exist yet.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        let creates =
+            |planned: &PlannedMove| planned.role == Role::Full && planned.action == PlannedAction::Create;
+        self.content == Content::Upload && self.tags.iter().any(creates)
+    }
+
+    /// What would happen to a tag.
+    #[must_use]
+    pub fn of(&self, tag: &Tag) -> Option<&PlannedMove> {
+        self.tags.iter().find(|planned| planned.tag == *tag)
+    }
+
+    /// The same for an image that is refused in one of its registries: nothing happens in any of them.
     pub(super) fn stopped(self) -> Self {
-        Self { tags: self.tags.into_iter().map(PlannedMove::stopped).collect(), ..self }
+        let tags = self.tags.into_iter().filter(|planned| planned.role != Role::Original);
+        Self { tags: tags.map(PlannedMove::stopped).collect(), ..self }
     }
 
     pub(super) fn refusals(&self) -> impl Iterator<Item = String> + '_ {
@@ -122,70 +139,92 @@ pub fn current<'a>(version: &Version, existing: &'a Existing) -> Option<&'a Held
     existing.versions().iter().rfind(of)
 }
 
+/// Plans one registry. `publish` is the version that is published, and `withdrawn` says that it is not.
 pub(super) fn plan(
     recipe: &Recipe,
     publish: &Version,
     registry: String,
     state: &State<'_>,
     step: &Step,
-    force: bool,
+    withdrawn: bool,
 ) -> Result<PlannedDestination, TagError> {
     let image = &recipe.image;
     let out = tags::fan_out(publish, image.variant.as_ref(), &image.tags)?;
-    let here = match &state.standing {
-        Standing::Same(version, published) if version == publish => Some(*published),
-        _ => None,
-    };
+    let here = state.same_as(publish);
     let standing = if here.is_some() { tags::Standing::Same } else { tags::Standing::Different };
-    let decided = tags::decide(&out, &state.existing, &image.tags, standing);
     let content = match here {
-        Some(published) if !force && !step.is_refusal() && state.existing.has(out.full()) => {
+        Some(published) if !step.is_build() && !step.is_refusal() && state.all.has(out.full()) => {
             Content::Published { digest: published.digest.clone() }
         }
+        _ if withdrawn => Content::Nothing,
         _ => Content::Upload,
     };
-    let unchanged = match &content {
-        Content::Published { digest } => Some(digest),
-        Content::Upload => None,
-    };
-    let tags = decided.into_iter().map(|decided| planned_move(decided, publish, state, unchanged)).collect();
+    let withheld = state.digests.get(out.full()).filter(|_| withdrawn);
+    let digest = here.map(|published| &published.digest).or(withheld);
+    let view = View { publish, state, digest, content: &content };
+    let decided = tags::decide(&out, &state.existing, &image.tags, standing);
+    let original = out.original(&state.all).filter(|_| !withdrawn);
+    let original = original.map(|original| view.preserve(original));
+    let tags = original.into_iter().chain(decided.into_iter().map(|decided| view.planned(decided))).collect();
     Ok(PlannedDestination { registry, repository: state.repository.clone(), content, tags })
 }
 
-/// A tag whose digest nobody read names what the least specific tag names: tags are moved in this order alone.
-fn planned_move(
-    decided: Move,
-    publish: &Version,
-    state: &State<'_>,
-    unchanged: Option<&Digest>,
-) -> PlannedMove {
-    let Move { tag, role, action, because } = decided;
-    let named = state.published.get(&tag).map(|published| &published.digest);
-    let same = unchanged.is_some_and(|digest| named.is_none_or(|named| named == digest));
-    let from = || version_of(&tag, role, publish, state).or_else(|| named.map(Digest::short));
-    let to = Some(publish.to_string());
-    let (action, from, to, because) = match action {
-        Action::Create => (PlannedAction::Create, None, to, because),
-        Action::Move if same => (PlannedAction::Same, to.clone(), to, "names it already".to_owned()),
-        Action::Move if unchanged.is_some() => {
-            (PlannedAction::Move, named.map(Digest::short), to, "is behind".to_owned())
-        }
-        Action::Move => (PlannedAction::Move, from(), to, because),
-        Action::Keep { holder, .. } => (PlannedAction::Keep, Some(holder.to_string()), None, because),
-        Action::Refuse => (PlannedAction::Refuse, from(), None, because),
-    };
-    PlannedMove { tag, role, action, from, to, because }
+/// What is known of a repository when the tags of a version are planned.
+struct View<'a> {
+    publish: &'a Version,
+    state: &'a State<'a>,
+    /// The digest under which the version is published or withdrawn.
+    digest: Option<&'a Digest>,
+    content: &'a Content,
 }
 
-/// The version that a moving tag should name by now, by the names of the tags.
-fn version_of(tag: &Tag, role: Role, publish: &Version, state: &State<'_>) -> Option<String> {
-    let scope = |v: &Version| match role {
-        Role::Full | Role::Patch => v.cmp_precedence(publish).is_eq(),
-        Role::Minor => v.major == publish.major && v.minor == publish.minor,
-        Role::Major => v.major == publish.major,
-        Role::Latest => true,
-        Role::Extra => false,
-    };
-    let highest = state.existing.highest(scope)?;
-    state.existing.has(tag).then(|| highest.version.to_string())
+impl View<'_> {
+    fn planned(&self, decided: Move) -> PlannedMove {
+        let Move { tag, role, action, because } = decided;
+        let named = self.state.digests.get(&tag);
+        let from = named.map(|named| self.name_of(named));
+        let to = Some(self.publish.to_string());
+        let (action, from, to, because) = match action {
+            Action::Create => (PlannedAction::Create, None, to, because),
+            Action::Move if self.is_published() && named.is_some() && named == self.digest => {
+                (PlannedAction::Same, to.clone(), to, "points to it already".to_owned())
+            }
+            Action::Move if self.is_published() => {
+                (PlannedAction::Move, from, to, "points to another image".to_owned())
+            }
+            Action::Move => (PlannedAction::Move, from, to, because),
+            Action::Keep { holder, tag: holding } => match self.strays(role, named, &holding) {
+                true => (PlannedAction::Move, from, Some(holder.to_string()), because),
+                false => (PlannedAction::Keep, from, None, because),
+            },
+            Action::Refuse => (PlannedAction::Refuse, from, None, because),
+        };
+        PlannedMove { tag, role, action, from, to, because }
+    }
+
+    /// The tag that keeps the first content of a version reachable.
+    fn preserve(&self, original: Original) -> PlannedMove {
+        let Original { tag, of } = original;
+        let to = self.state.digests.get(&of).map(Digest::short);
+        let because = format!("{of} moves for the first time");
+        PlannedMove { tag, role: Role::Original, action: PlannedAction::Create, from: None, to, because }
+    }
+
+    const fn is_published(&self) -> bool {
+        matches!(self.content, Content::Published { .. })
+    }
+
+    /// Whether a tag that belongs to the version under `holding` points to another image. A tag that does not exist does
+    /// not have to; an extra tag goes along only if it points to this version, which is withdrawn.
+    fn strays(&self, role: Role, named: Option<&Digest>, holding: &Tag) -> bool {
+        let (Some(named), Some(expected)) = (named, self.state.digests.get(holding)) else { return false };
+        named != expected && (role != Role::Extra || Some(named) == self.digest)
+    }
+
+    /// The version that a digest is published as, as far as its tag was read; else the digest.
+    fn name_of(&self, digest: &Digest) -> String {
+        let holds = |held: &&Held| self.state.digests.get(&held.tag) == Some(digest);
+        let held = self.state.all.versions().iter().rev().find(holds);
+        held.map_or_else(|| digest.short(), |held| held.version.to_string())
+    }
 }

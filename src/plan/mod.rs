@@ -1,8 +1,10 @@
 //! The plan: what `build --push` would do, as a value. A pure function of recipes and of what was observed.
 
+mod choose;
 mod destination;
 mod reasons;
 mod recipes;
+mod state;
 
 pub use destination::{Content, PlannedAction, PlannedDestination, PlannedMove, current};
 pub use recipes::recipes;
@@ -14,9 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::reference::{Digest, Repository, RepositoryPath};
 use crate::render::{PinnedBase, Recipe};
-use crate::resolve::{Destination, ResolvedImage};
-use crate::snapshot::{Observed, Published};
-use crate::tags::{self, ExtraError, Rebuild, TagError, Variant};
+use crate::resolve::Destination;
+use crate::snapshot::Observed;
+use crate::tags::{self, ExtraError, TagError, Variant};
+use choose::{Choice, choose};
+use state::State;
 
 /// What would be done, image by image, parents first. This is what `plan --format json` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,9 +59,12 @@ pub struct PlannedImage {
     /// The engine that would build it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
-    /// Build, skip, copy or refuse.
+    /// Build, skip, retag, copy or refuse.
     #[serde(flatten)]
     pub step: Step,
+    /// The next free version, if the image's version is withdrawn, so that nothing is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<Version>,
     /// What would happen in each registry.
     pub destinations: Vec<PlannedDestination>,
 }
@@ -81,9 +88,14 @@ pub enum Step {
         /// Why.
         because: Vec<String>,
     },
-    /// Every registry has it.
+    /// Every registry has it, and every tag is where it belongs.
     Skip {
         /// Why.
+        because: Vec<String>,
+    },
+    /// Every registry has it, and only tags are created or moved.
+    Retag {
+        /// Why nothing is uploaded.
         because: Vec<String>,
     },
     /// One registry has it; the others get it from there.
@@ -99,6 +111,8 @@ pub enum Step {
     Refuse {
         /// Why.
         because: Vec<String>,
+        /// What would be accepted.
+        help: Vec<String>,
     },
 }
 
@@ -108,8 +122,9 @@ impl Step {
     pub fn because(&self) -> &[String] {
         let (Self::Build { because }
         | Self::Skip { because }
+        | Self::Retag { because }
         | Self::Copy { because, .. }
-        | Self::Refuse { because }) = self;
+        | Self::Refuse { because, .. }) = self;
         because
     }
 
@@ -221,10 +236,10 @@ fn plan_image(
             })?;
         }
     }
-    let (publish, mut step) = choose(recipe, &states, options.force, parents);
+    let Choice { publish, mut step, withdrawn } = choose(recipe, &states, options.force, parents);
     let mut destinations = Vec::with_capacity(states.len());
     for ((registry, _), state) in repositories.into_iter().zip(&states) {
-        let planned = destination::plan(recipe, &publish, registry, state, &step, options.force)
+        let planned = destination::plan(recipe, &publish, registry, state, &step, withdrawn.is_some())
             .map_err(|source| Error::Tags { image: image.display(), source })?;
         destinations.push(planned);
     }
@@ -235,10 +250,15 @@ fn plan_image(
     }
     let refusals: Vec<String> = destinations.iter().flat_map(PlannedDestination::refusals).collect();
     if !refusals.is_empty() && !step.is_refusal() {
-        step = Step::Refuse { because: refusals };
+        step = Step::Refuse { because: refusals, help: vec![choose::other_version(recipe, &states)] };
     }
     if step.is_refusal() {
         destinations = destinations.into_iter().map(PlannedDestination::stopped).collect();
+    }
+    if let Step::Skip { because } = &step
+        && !destinations.iter().all(PlannedDestination::is_quiet)
+    {
+        step = Step::Retag { because: because.clone() };
     }
     let name = recipe.base.name();
     let digest = recipe.base.digest().cloned();
@@ -252,116 +272,9 @@ fn plan_image(
         base: name.map(|name| PlannedBase { name, digest }),
         engine: None,
         step,
+        withdrawn,
         destinations,
     })
-}
-
-/// What a repository has of an image.
-#[derive(Debug)]
-pub(crate) struct State<'a> {
-    pub(crate) repository: Repository,
-    pub(crate) existing: tags::Existing,
-    /// The number of the last revision, withdrawn ones included.
-    pub(crate) revisions: u64,
-    pub(crate) published: &'a BTreeMap<crate::reference::Tag, Published>,
-    pub(crate) standing: Standing<'a>,
-}
-
-/// How what is published compares with what the recipe makes.
-#[derive(Debug)]
-pub(crate) enum Standing<'a> {
-    /// This version is not there.
-    Absent,
-    /// It is there with equal inputs, as this version (a revision, perhaps).
-    Same(Version, &'a Published),
-    /// It is there with others.
-    Changed(Version, Option<&'a Published>),
-}
-
-impl<'a> State<'a> {
-    fn of(recipe: &Recipe, observed: &'a Observed, repository: &Repository) -> Self {
-        static NOTHING: BTreeMap<crate::reference::Tag, Published> = BTreeMap::new();
-        let image = &recipe.image;
-        let seen = observed.repositories.get(repository);
-        let tags = seen.map_or(&[][..], |seen| &seen.tags);
-        let published = seen.map_or(&NOTHING, |seen| &seen.published);
-        // What is withdrawn is still there: it is only not compared with.
-        let all = tags::Existing::new(tags, image.variant.as_ref(), &[]);
-        let existing = tags::Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
-        let standing = |held: &tags::Held| match published.get(&held.tag) {
-            Some(found) if found.inputs.as_ref() == Some(&recipe.inputs) => {
-                Standing::Same(held.version.clone(), found)
-            }
-            found => Standing::Changed(held.version.clone(), found),
-        };
-        let standing = match (current(&image.version, &all), current(&image.version, &existing)) {
-            (None, _) => Standing::Absent,
-            // The content of a withdrawn revision stays withdrawn; other content is compared with what counts.
-            (Some(last), Some(counts)) if last != counts => match standing(last) {
-                same @ Standing::Same(..) => same,
-                _ => standing(counts),
-            },
-            (Some(last), _) => standing(last),
-        };
-        let revisions = all.revisions(&image.version);
-        Self { repository: repository.clone(), existing, revisions, published, standing }
-    }
-
-    /// Whether it has the tag that golden gives a version: one that somebody called `v1.2.3` may have only that.
-    fn has_tag_of(&self, version: &Version, image: &ResolvedImage) -> bool {
-        let out = tags::fan_out(version, image.variant.as_ref(), &image.tags);
-        out.is_ok_and(|out| self.existing.has(out.full()))
-    }
-}
-
-/// Build, skip, copy or refuse, and the version to publish.
-fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, parents: &Parents) -> (Version, Step) {
-    let image = &recipe.image;
-    let version = &image.version;
-    let best = states.iter().filter_map(|state| match &state.standing {
-        Standing::Same(version, published) => Some((version, *published, state)),
-        _ => None,
-    });
-    let best = best.max_by(|a, b| tags::precedence(a.0, b.0));
-    let revises = image.tags.rebuild == Rebuild::Revise && version.build.is_empty();
-    let behind =
-        |of: &Version| best.as_ref().is_some_and(|(best, ..)| revises && tags::precedence(of, best).is_lt());
-    let changed: Vec<(&Version, Option<&Published>)> = states
-        .iter()
-        .filter_map(|state| match &state.standing {
-            Standing::Changed(version, published) if !behind(version) => Some((version, *published)),
-            _ => None,
-        })
-        .collect();
-    if let Some((was, published)) = changed.first() {
-        let mut because = reasons::changed(recipe, *published, parents);
-        if revises {
-            let last = states.iter().map(|state| state.revisions).max().unwrap_or(0);
-            return (tags::revision(version, last + 1), Step::Build { because });
-        }
-        if !image.tags.immutable {
-            return (version.clone(), Step::Build { because });
-        }
-        because.insert(0, format!("{was} is published with other inputs, and a version is immutable"));
-        return ((*was).clone(), Step::Refuse { because });
-    }
-    match best {
-        Some((version, ..)) if force => {
-            (version.clone(), Step::Build { because: vec!["--force".to_owned()] })
-        }
-        Some((version, published, state)) => {
-            let because = vec![format!("{version} is published with the same inputs")];
-            let everywhere = states.iter().all(|state| {
-                matches!(&state.standing, Standing::Same(v, _) if v == version)
-                    && state.has_tag_of(version, image)
-            });
-            let (from, digest) = (state.repository.clone(), published.digest.clone());
-            let step = if everywhere { Step::Skip { because } } else { Step::Copy { from, digest, because } };
-            (version.clone(), step)
-        }
-        None if states.is_empty() => (version.clone(), Step::Build { because: vec!["asked for".to_owned()] }),
-        None => (version.clone(), Step::Build { because: vec![format!("{version} is not published yet")] }),
-    }
 }
 
 /// The base in one line.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Parents;
 use crate::assemble::runtime;
 use crate::oci::ImageConfig;
-use crate::render::{INPUTS, PinnedBase, Recipe};
+use crate::render::{INPUTS, PinnedBase, Recipe, SPEC_INPUTS};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{EnvValue, Layout};
 use crate::resolve::labels::FILLED;
@@ -32,6 +32,12 @@ pub(super) fn changed(recipe: &Recipe, published: Option<&Published>, parents: &
         reasons.push(format!("what no config shows changed: {}", hidden(&recipe.image)));
     }
     reasons
+}
+
+/// Whether only what is below the spec changed: the base or the packages. An image that does not record what its spec was
+/// does not tell.
+pub(super) fn only_below(recipe: &Recipe, published: &Published) -> bool {
+    published.labels.get(SPEC_INPUTS).map(String::as_str) == Some(recipe.spec_inputs.as_str())
 }
 
 fn base(recipe: &Recipe, published: &Published, parents: &Parents) -> Option<String> {
@@ -66,7 +72,7 @@ fn labels(recipe: &Recipe, published: &Published) -> Vec<String> {
         .map(|(key, _)| format!("labels.{key} changed"))
         .collect();
     if stands_alone(recipe) {
-        let filled = |key: &str| key == INPUTS || FILLED.contains(&key);
+        let filled = |key: &str| [INPUTS, SPEC_INPUTS].contains(&key) || FILLED.contains(&key);
         let gone = published.labels.keys().filter(|key| !own.contains_key(*key) && !filled(key));
         reasons.extend(gone.map(|key| format!("labels.{key} removed")));
     }

@@ -26,7 +26,8 @@ pub fn recipes(
         let rendered = renderer.render(image)?;
         let inputs = render::fingerprint(image, &rendered, &base);
         made.insert(position, inputs.clone());
-        recipes.push(Recipe { image: image.clone(), base, rendered, inputs });
+        let spec_inputs = renderer.spec_inputs(image, &rendered)?;
+        recipes.push(Recipe { image: image.clone(), base, rendered, inputs, spec_inputs });
     }
     Ok(recipes)
 }

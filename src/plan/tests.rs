@@ -3,11 +3,11 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::oci::ImageConfig;
 use crate::reference::Tag;
-use crate::render::Rendered;
+use crate::render::{Rendered, SPEC_INPUTS};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Config, Family, FamilySource, Packages, Provenance};
-use crate::snapshot::ObservedRepository;
-use crate::tags::TagRules;
+use crate::snapshot::{ObservedRepository, Published};
+use crate::tags::{Rebuild, TagRules};
 
 fn recipe(version: &str, content: &str, rules: TagRules) -> Recipe {
     let image = ResolvedImage {
@@ -40,18 +40,24 @@ fn recipe(version: &str, content: &str, rules: TagRules) -> Recipe {
         build_args: BTreeMap::new(),
         api_labels: BTreeMap::new(),
     };
-    Recipe { image, base: PinnedBase::Scratch, rendered, inputs: Digest::of(content.as_bytes()) }
+    let spec_inputs = Digest::of(b"spec");
+    Recipe { image, base: PinnedBase::Scratch, rendered, inputs: Digest::of(content.as_bytes()), spec_inputs }
 }
 
-/// `tag=content …`: what a repository has; a tag without content was not looked at.
+/// `tag=content …`: what a repository has. A tag without content points to a foreign image.
 fn repository(text: &str) -> ObservedRepository {
     let mut seen = ObservedRepository::default();
     for word in text.split_whitespace() {
         let (tag, content) = word.split_once('=').unwrap_or((word, ""));
         let tag: Tag = tag.parse().unwrap();
+        let digest = Digest::of(format!("manifest {content}").as_bytes());
+        seen.digests.insert(tag.clone(), digest.clone());
+        let (content, spec) = content.split_once('@').unwrap_or((content, "spec"));
         if !content.is_empty() {
-            let labels = BTreeMap::from([("content".to_owned(), content.to_owned())]);
-            let digest = Digest::of(format!("manifest {content}").as_bytes());
+            let labels = BTreeMap::from([
+                ("content".to_owned(), content.to_owned()),
+                (SPEC_INPUTS.to_owned(), Digest::of(spec.as_bytes()).to_string()),
+            ]);
             let inputs = Some(Digest::of(content.as_bytes()));
             seen.published
                 .insert(tag.clone(), Published { digest, inputs, labels, runtime: ImageConfig::default() });
@@ -92,16 +98,20 @@ fn inputs_decide_whether_an_image_is_built() {
     for (has, expected) in [
         ("", "build 1.2.3 | create 1.2.3, create 1.2, create 1, create latest"),
         ("1.2.2 1.2 1 latest", "build 1.2.3 | create 1.2.3, move 1.2, move 1, move latest"),
-        ("1.2.3=a 1.2 1 latest=a", "skip 1.2.3 | same 1.2.3, same 1.2, same 1, same latest"),
-        ("1.2.3=a 1.2=b 1=a", "skip 1.2.3 | same 1.2.3, move 1.2, same 1, create latest"),
-        ("1.2.3=a 1.2 2.0.0 latest", "skip 1.2.3 | same 1.2.3, same 1.2, create 1, keep latest"),
+        ("1.2.3=a 1.2=a 1=a latest=a", "skip 1.2.3 | same 1.2.3, same 1.2, same 1, same latest"),
+        ("1.2.3=a 1.2=b 1=a", "retag 1.2.3 | same 1.2.3, move 1.2, same 1, create latest"),
+        ("1.2.3=a 1.2=a 1 latest=a", "retag 1.2.3 | same 1.2.3, same 1.2, move 1, same latest"),
+        ("1.2.3=a 1.2=a 2.0.0=c latest=c", "retag 1.2.3 | same 1.2.3, same 1.2, create 1, keep latest"),
+        ("1.2.3=a 1.2=a 1=a 2.0.0=c", "skip 1.2.3 | same 1.2.3, same 1.2, same 1, keep latest"),
+        ("1.2.3=a 1.2=a 1=a 2.0.0=c latest", "retag 1.2.3 | same 1.2.3, same 1.2, same 1, move latest"),
         ("1.2.3=b 1.2 1", "refuse 1.2.3 | refuse 1.2.3, keep 1.2, keep 1, refuse latest"),
         ("1.2.3", "refuse 1.2.3 | refuse 1.2.3, refuse 1.2, refuse 1, refuse latest"),
+        ("1.2.3=a 1.2=a 1=a 2.0.0=a latest=a", "refuse 1.2.3 | keep 1.2.3, keep 1.2, keep 1, keep latest"),
     ] {
         assert_eq!(planned(&image, &[has], false), expected, "{has}");
     }
     assert_eq!(planned(&image, &[], false), "build 1.2.3");
-    let forced = planned(&image, &["1.2.3=a 1.2 1 latest=a"], true);
+    let forced = planned(&image, &["1.2.3=a 1.2=a 1=a latest=a"], true);
     assert_eq!(forced, "build 1.2.3 | move 1.2.3, move 1.2, move 1, move latest");
 }
 
@@ -208,14 +218,14 @@ fn revisions_count_on() {
         ("", "build 1.2.3 | create 1.2.3, create 1.2, create 1, create latest"),
         (
             "1.2.3=b 1.2 1 latest",
-            "build 1.2.3+r1 | create 1.2.3_r1, move 1.2.3, move 1.2, move 1, move latest",
+            "build 1.2.3+r1 | create 1.2.3_r0, create 1.2.3_r1, move 1.2.3, move 1.2, move 1, move latest",
         ),
         (
             "1.2.3=b 1.2.3_r9=b",
             "build 1.2.3+r10 | create 1.2.3_r10, move 1.2.3, create 1.2, create 1, create latest",
         ),
         (
-            "1.2.3 1.2.3_r1=a 1.2 1 latest=a",
+            "1.2.3=a 1.2.3_r1=a 1.2=a 1=a latest=a",
             "skip 1.2.3+r1 | same 1.2.3_r1, same 1.2.3, same 1.2, same 1, same latest",
         ),
     ] {
@@ -224,19 +234,78 @@ fn revisions_count_on() {
 }
 
 #[test]
+fn rebuild_base_revises_only_what_changed_below_the_spec() {
+    let image = recipe("1.2.3", "a", TagRules { rebuild: Rebuild::Base, ..TagRules::default() });
+    let moved = "create 1.2.3_r0, create 1.2.3_r1, move 1.2.3, create 1.2, create 1, create latest";
+    assert_eq!(planned(&image, &["1.2.3=b"], false), format!("build 1.2.3+r1 | {moved}"));
+    let refused = "refuse 1.2.3, refuse 1.2, refuse 1, refuse latest";
+    assert_eq!(planned(&image, &["1.2.3=b@other"], false), format!("refuse 1.2.3 | {refused}"));
+    let one_of_two = planned(&image, &["1.2.3=b", "1.2.3=c@other"], false);
+    assert_eq!(one_of_two, format!("refuse 1.2.3 | {refused} | {refused}"));
+}
+
+#[test]
+fn a_withdrawn_version_gives_its_tags_back() {
+    let rules = TagRules { withdrawn: vec![Version::new(1, 3, 0)], ..TagRules::default() };
+    let image = recipe("1.3.0", "a", rules);
+    for (has, expected) in [
+        (
+            "1.2.3=b 1.2=b 1.3.0=a 1.3=a 1=a latest=a",
+            "retag 1.3.0 | keep 1.3.0, keep 1.3, move 1, move latest",
+        ),
+        ("1.2.3=b 1.3.0=a 1.3=a 1=b latest=b", "skip 1.3.0 | keep 1.3.0, keep 1.3, keep 1, keep latest"),
+        ("1.2.3=b 1=b latest=b", "skip 1.3.0 | keep 1.3.0, keep 1.3, keep 1, keep latest"),
+        ("1.3.0=a 1.3=a 1=a latest=a", "skip 1.3.0 | keep 1.3.0, keep 1.3, keep 1, keep latest"),
+        ("1.2.3=b 1=b latest=b 1.3.0=other", "skip 1.3.0 | keep 1.3.0, keep 1.3, keep 1, keep latest"),
+    ] {
+        assert_eq!(planned(&image, &[has], false), expected, "{has}");
+        assert_eq!(planned(&image, &[has], true), expected, "{has}, forced");
+    }
+}
+
+#[test]
+fn a_refusal_says_what_would_be_accepted() {
+    let help = |version: &str, rules: TagRules, has: &str| {
+        let image = recipe(version, "a", rules);
+        let mut observed = Observed::default();
+        let destination: Destination = "r.example.com".parse().unwrap();
+        observed.repositories.insert(destination.repository(&image.image.name).unwrap(), repository(has));
+        let options = PlanOptions { destinations: vec![destination], force: false };
+        let plan = plan(&[image], &observed, &options).unwrap();
+        let Step::Refuse { help, .. } = plan.images[0].step.clone() else {
+            panic!("{:?}", plan.images[0].step)
+        };
+        help
+    };
+    let revise = "or set rebuild = \"revise\" under [tags], to publish the change as 1.2.3+r1";
+    assert_eq!(
+        help("1.2.3", TagRules::default(), "1.2.3=b@other 1.2.4"),
+        ["set version = \"1.2.5\" in image.toml", revise]
+    );
+    assert_eq!(
+        help("1.2.3", TagRules::default(), "1.2.3=b"),
+        ["set version = \"1.2.4\" in image.toml", &revise.replace("revise", "base")]
+    );
+    let base = TagRules { rebuild: Rebuild::Base, ..TagRules::default() };
+    assert_eq!(help("1.2.3", base, "1.2.3=b@other"), ["set version = \"1.2.4\" in image.toml", revise]);
+    assert_eq!(help("1.2.3+b", TagRules::default(), "1.2.3_b=b"), ["set version = \"1.2.4\" in image.toml"]);
+    assert_eq!(help("1.2.3", TagRules::default(), "1.2.3_b=b"), ["set version = \"1.2.4\" in image.toml"]);
+}
+
+#[test]
 fn several_registries_share_one_decision() {
     let image = recipe("1.2.3", "a", TagRules::default());
     let everywhere = "same 1.2.3, same 1.2, same 1, same latest";
     let nowhere = "create 1.2.3, create 1.2, create 1, create latest";
-    let here = "1.2.3=a 1.2 1 latest";
+    let here = "1.2.3=a 1.2=a 1=a latest=a";
     assert_eq!(planned(&image, &[here, here], false), format!("skip 1.2.3 | {everywhere} | {everywhere}"));
     assert_eq!(planned(&image, &[here, ""], false), format!("copy 1.2.3 | {everywhere} | {nowhere}"));
     let refused = "refuse 1.2.3, refuse 1.2, refuse 1, refuse latest";
     assert_eq!(planned(&image, &["", "1.2.3=b"], false), format!("refuse 1.2.3 | {refused} | {refused}"));
     let revise = recipe("1.2.3", "a", TagRules { rebuild: Rebuild::Revise, ..TagRules::default() });
-    let behind = "create 1.2.3_r1, move 1.2.3, move 1.2, move 1, move latest";
+    let behind = "create 1.2.3_r0, create 1.2.3_r1, move 1.2.3, move 1.2, move 1, move latest";
     assert_eq!(
-        planned(&revise, &["1.2.3 1.2.3_r1=a 1.2 1 latest=a", "1.2.3=b 1.2 1 latest"], false),
+        planned(&revise, &["1.2.3=a 1.2.3_r1=a 1.2=a 1=a latest=a", "1.2.3=b 1.2 1 latest"], false),
         format!("copy 1.2.3+r1 | same 1.2.3_r1, same 1.2.3, same 1.2, same 1, same latest | {behind}")
     );
 }

@@ -1,5 +1,7 @@
 //! The second decision: fresh tag lists, real digests, every registry, just before the first tag is written.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 
 use super::{Error, Job};
@@ -7,9 +9,14 @@ use crate::engine::Artifact;
 use crate::observe;
 use crate::oci::{Manifest, RawManifest};
 use crate::plan::{Content, PlannedAction, PlannedDestination, Step};
-use crate::reference::{Digest, Tag, Target};
+use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::Registry;
-use crate::tags::{self, Existing, FanOut, Move, Standing};
+use crate::render::INPUTS;
+use crate::tags::{self, Existing, FanOut, Move, Original, Role, Standing};
+
+/// The pauses before a tag that is listed and cannot be read counts as a tag without a manifest.
+const BEING_WRITTEN: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1), Duration::from_secs(2)];
 
 /// One registry in which something is to be done, and what is to be done there.
 #[derive(Debug)]
@@ -23,22 +30,28 @@ pub(super) struct Place<'a> {
     pub(super) there: Option<RawManifest>,
     /// What the immutable tag names before it is put.
     pub(super) was: Option<Digest>,
+    /// The first content of the version, and the tag that keeps it reachable.
+    pub(super) original: Option<(Tag, RawManifest)>,
 }
 
-/// Reads every destination's tags anew and decides. A refusal anywhere, or a registry that cannot be read, stops the
-/// image everywhere (7-rules 25).
+/// Reads every destination's tags again and decides. A refusal anywhere, or a registry that cannot be read, stops the
+/// image everywhere.
 pub(super) async fn decide<'a>(job: &Job<'a>) -> Result<Vec<Place<'a>>, Error> {
     let places = try_join_all(job.busy().map(|planned| place(job, planned))).await?;
     let because: Vec<String> = places.iter().flat_map(refusals).collect();
     if because.is_empty() {
         return Ok(places);
     }
-    Err(Error::Refused { image: job.image().to_owned(), because })
+    let image = &job.recipe.image;
+    let existing = places.iter().map(|place| &place.existing);
+    let next = tags::next_free(&image.version, existing, &image.tags.withdrawn);
+    let help = vec![format!("set version = \"{next}\" in {}", image.source.display())];
+    Err(Error::Refused { image: job.image().to_owned(), because, help })
 }
 
 impl Place<'_> {
-    /// Reads the tags once more, for a release that comes long after the decision. The content is there by now, and
-    /// only moving tags are still to be decided.
+    /// Reads the tags again, for a release that follows long after the decision. The content is uploaded already, and only
+    /// moving tags are still to be decided.
     pub(super) async fn refresh(&mut self, job: &Job<'_>) -> Result<(), Error> {
         let rules = &job.recipe.image.tags;
         let list = self.registry.tags(&self.planned.repository.path).await?;
@@ -57,28 +70,64 @@ async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Pla
     let registry = job.registries.of(&planned.repository)?;
     let image = &job.recipe.image;
     let out = tags::fan_out(&job.planned.publish, image.variant.as_ref(), &image.tags)?;
-    let list = registry.tags(&planned.repository.path).await?;
-    let existing = Existing::new(&list, image.variant.as_ref(), &image.tags.withdrawn);
+    // This is read before the list: if the list has no revision, then no publisher had moved the tag when it was read.
+    let plain = plain(&registry, &planned.repository, &out).await?;
+    let mut list = registry.tags(&planned.repository.path).await?;
     let full = out.full();
-    let found = if existing.has(full) {
-        registry.get_manifest(&planned.repository.path, &Target::from(full)).await?
-    } else {
-        None
-    };
+    let found =
+        if list.contains(full) { read_listed(&registry, &planned.repository, full).await? } else { None };
+    if found.is_none() {
+        // A tag without a manifest is repaired by publishing.
+        list.retain(|tag| tag != full);
+    }
+    let all = Existing::new(&list, image.variant.as_ref(), &[]);
+    let existing = Existing::new(&list, image.variant.as_ref(), &image.tags.withdrawn);
+    let original = out.original(&all).filter(|_| !job.is_withdrawn());
+    let original = original.zip(plain).map(|(Original { tag, .. }, raw)| (tag, raw));
     let was = found.as_ref().map(|found| found.digest.clone());
     let there = already_there(job, planned, &registry, full, found).await?;
     let standing = if there.is_some() { Standing::Same } else { Standing::Different };
     let moves = tags::decide(&out, &existing, &image.tags, standing);
-    if let Some((decided, planned_move)) = moves
-        .iter()
-        .zip(&planned.tags)
-        .find(|(decided, planned)| decided.is_push() && planned.action == PlannedAction::Keep)
-    {
-        let what =
-            format!("it was to stay on {}", planned_move.from.as_deref().unwrap_or("a higher version"));
-        return Err(Error::Raced { repository: planned.repository.clone(), tag: decided.tag.clone(), what });
+    for decided in moves.iter().filter(|decided| decided.is_push()) {
+        if let Some(kept) = planned.of(&decided.tag).filter(|planned| planned.action == PlannedAction::Keep) {
+            let what = format!("it was to stay on {}", kept.from.as_deref().unwrap_or("a higher version"));
+            return Err(Error::Raced {
+                repository: planned.repository.clone(),
+                tag: decided.tag.clone(),
+                what,
+            });
+        }
     }
-    Ok(Place { registry, planned, out, existing, moves, there, was })
+    Ok(Place { registry, planned, out, existing, moves, there, was, original })
+}
+
+/// The manifest of `1.2.3` when `1.2.3_r1` is to be published.
+async fn plain(
+    registry: &Registry,
+    repository: &Repository,
+    out: &FanOut,
+) -> Result<Option<RawManifest>, Error> {
+    match out.tags.iter().find(|planned| planned.role == Role::Patch) {
+        Some(plain) => Ok(registry.get_manifest(&repository.path, &Target::from(&plain.tag)).await?),
+        None => Ok(None),
+    }
+}
+
+/// The manifest of a tag that is listed. Another publisher may be writing it, so that it is read again before it counts as
+/// missing.
+async fn read_listed(
+    registry: &Registry,
+    repository: &Repository,
+    tag: &Tag,
+) -> Result<Option<RawManifest>, Error> {
+    let target = Target::from(tag);
+    for pause in BEING_WRITTEN {
+        if let Some(found) = registry.get_manifest(&repository.path, &target).await? {
+            return Ok(Some(found));
+        }
+        tokio::time::sleep(pause).await;
+    }
+    Ok(registry.get_manifest(&repository.path, &target).await?)
 }
 
 /// The manifest under the immutable tag, when it is the content that is to be published.
@@ -96,11 +145,14 @@ async fn already_there(
         (Content::Published { digest }, Some(found)) => {
             Err(raced(format!("it named {digest} and now names {}", found.digest)))
         }
-        (Content::Published { digest }, None) => Err(raced(format!("it named {digest} and now is gone"))),
+        (Content::Published { digest }, None) => {
+            Err(raced(format!("it named {digest} and does not exist any more")))
+        }
+        (Content::Nothing, found) => Ok(found),
         (Content::Upload, None) => Ok(None),
         (Content::Upload, Some(found)) => {
-            let same =
-                is_same(job, planned, &found)? || came_meanwhile(job, planned, registry, &found).await?;
+            let same = is_same(job, planned, &found)?
+                || (planned.is_new() && has_inputs(job, &planned.repository, registry, &found).await?);
             Ok(same.then_some(found))
         }
     }
@@ -118,18 +170,16 @@ fn is_same(job: &Job<'_>, planned: &PlannedDestination, found: &RawManifest) -> 
     }
 }
 
-/// Whether somebody else published the same inputs since the plan was made: then theirs is the result.
-async fn came_meanwhile(
+/// Whether a manifest was made from the same inputs. If another publisher published them since the plan was made, then
+/// theirs is the result.
+pub(super) async fn has_inputs(
     job: &Job<'_>,
-    planned: &PlannedDestination,
+    repository: &Repository,
     registry: &Registry,
     found: &RawManifest,
 ) -> Result<bool, Error> {
-    if planned.tags.first().is_none_or(|full| full.action != PlannedAction::Create) {
-        return Ok(false);
-    }
-    let labels = observe::labels_of(registry, &planned.repository, found).await?;
-    Ok(labels.get("dev.golden.inputs").map(String::as_str) == Some(job.recipe.inputs.as_str()))
+    let labels = observe::labels_of(registry, repository, found).await?;
+    Ok(labels.get(INPUTS).map(String::as_str) == Some(job.recipe.inputs.as_str()))
 }
 
 /// The config's digest, which a Docker Engine calls the image ID; none for an index.

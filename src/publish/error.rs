@@ -12,6 +12,8 @@ pub enum Error {
         image: String,
         /// Why, one line a tag.
         because: Vec<String>,
+        /// What would be accepted.
+        help: Vec<String>,
     },
     /// The registry changed between the plan and the first write, so that something would happen that was not
     /// planned. Nothing was written.
@@ -94,14 +96,7 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::Refused { because, .. }
-                if because.iter().any(|why| why.ends_with(crate::tags::WITHDRAWN)) =>
-            {
-                "give the image a new version, or take this one out of `withdrawn` under [tags]"
-            }
-            Self::Refused { .. } => {
-                "give the image a new version, or set `rebuild = \"revise\"` under [tags] to publish a revision"
-            }
+            Self::Refused { help, .. } => return help.clone(),
             Self::Raced { .. } => "run the same command again: it plans anew",
             Self::Unsettled { .. } => "another publisher may be at work: run the same command again",
             Self::Overtaken { .. } => {

@@ -23,11 +23,12 @@ pub use error::Error;
 pub use receipt::Receipt;
 pub use records::BuildRecord;
 pub use release::release;
-pub use settle::{Settled, settle};
+pub use settle::{Correction, Settled, settle};
 pub use upload::{Uploaded, upload};
 
 use crate::engine::{BuiltImage, Docker};
 use crate::event::Events;
+use crate::observe::ConfigCache;
 use crate::plan::{PlannedDestination, PlannedImage};
 use crate::reference::Host;
 use crate::registry::Credential;
@@ -50,6 +51,8 @@ pub struct Job<'a> {
     pub docker: Option<&'a Docker>,
     /// What the engine logs in with, by host.
     pub logins: &'a BTreeMap<Host, Credential>,
+    /// The configs of what is published, for the next plan.
+    pub cache: &'a ConfigCache,
     /// Where receipts go.
     pub state: &'a State,
     /// Seconds since 1970, for the receipt.
@@ -63,6 +66,11 @@ pub struct Job<'a> {
 impl Job<'_> {
     fn image(&self) -> &str {
         &self.planned.image
+    }
+
+    /// Whether the version is withdrawn, so that only the tags of other versions may move.
+    const fn is_withdrawn(&self) -> bool {
+        self.planned.withdrawn.is_some()
     }
 }
 

@@ -7,13 +7,14 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::decide::Place;
+use super::decide::{Place, has_inputs};
 use super::receipt::{BaseReceipt, Receipt, TagReceipt};
-use super::settle::{Settled, settle};
+use super::settle::{Correction, Settled, settle};
 use super::upload::Uploaded;
 use super::{Error, Job};
-use crate::engine::EngineKind;
-use crate::oci::{Manifest, RawManifest};
+use crate::engine::{Artifact, EngineKind};
+use crate::observe;
+use crate::oci::{ImageConfig, Manifest, RawManifest};
 use crate::reference::{Digest, Tag, Target};
 use crate::tags::{Action, Move};
 
@@ -25,7 +26,10 @@ pub async fn release(uploaded: Uploaded<'_>) -> Result<Vec<Receipt>, Error> {
     let Uploaded { job, places, milliseconds } = uploaded;
     let mut receipts = Vec::with_capacity(places.len());
     for (place, raw) in places {
-        receipts.push(release_one(&job, place, &raw, milliseconds).await?);
+        match raw.filter(|_| !job.is_withdrawn()) {
+            Some(raw) => receipts.push(release_one(&job, place, &raw, milliseconds).await?),
+            None => correct(&job, &place).await?,
+        }
     }
     Ok(receipts)
 }
@@ -41,7 +45,6 @@ async fn release_one(
     pushing: u64,
 ) -> Result<Receipt, Error> {
     let start = Instant::now();
-    let rules = &job.recipe.image.tags;
     let path = &place.planned.repository.path;
     let moves = &place.moves;
     let previous = named(&place).await?;
@@ -57,24 +60,84 @@ async fn release_one(
     }
     let moving = milliseconds(start);
     let start = Instant::now();
-    let settled = settle(&place.registry, &place.planned.repository, &place.out, rules, raw).await?;
-    for put_back in settled.iter().filter(|settled| settled.put_back) {
-        let (tag, digest) = (&put_back.tag, &put_back.digest);
-        job.events.note(
-            Some(job.image()),
-            format!("{tag} is on {}: a higher version came in meanwhile", digest.short()),
-        );
-    }
+    let (raw, settled) = settle_on(job, &place, raw).await?;
+    report(job, &settled);
+    remember(job, &place, &raw).await;
     let mut durations = job.durations.clone();
     durations.extend([
         ("push".to_owned(), pushing),
         ("tags".to_owned(), moving),
         ("verify".to_owned(), milliseconds(start)),
     ]);
-    let tags = moves.iter().map(|decided| tag_receipt(decided, &previous, raw, &settled)).collect();
-    let receipt = receipt(job, &place, raw, tags, durations);
+    let original = place.original.as_ref().map(|(tag, original)| TagReceipt {
+        tag: tag.clone(),
+        action: "create".to_owned(),
+        previous: None,
+        digest: Some(original.digest.clone()),
+    });
+    let moved = moves.iter().map(|decided| tag_receipt(decided, &previous, &raw, &settled));
+    let receipt = receipt(job, &place, &raw, original.into_iter().chain(moved).collect(), durations);
     receipt.write(job.state, &place.planned.registry, &job.recipe.image.name, full)?;
     Ok(receipt)
+}
+
+/// Settles the tags on `raw`, or on what another publisher made from the same inputs at the same time: both succeed.
+async fn settle_on(
+    job: &Job<'_>,
+    place: &Place<'_>,
+    raw: &RawManifest,
+) -> Result<(RawManifest, Vec<Settled>), Error> {
+    let (repository, rules) = (&place.planned.repository, &job.recipe.image.tags);
+    let error = match settle(&place.registry, repository, &place.out, rules, Some(raw)).await {
+        Ok(settled) => return Ok((raw.clone(), settled)),
+        Err(error) => error,
+    };
+    let Error::Overtaken { found, .. } = &error else { return Err(error) };
+    let theirs = place.registry.get_manifest(&repository.path, &Target::from(found)).await?;
+    match theirs {
+        Some(theirs) if has_inputs(job, repository, &place.registry, &theirs).await? => {
+            let settled = settle(&place.registry, repository, &place.out, rules, Some(&theirs)).await?;
+            Ok((theirs, settled))
+        }
+        _ => Err(error),
+    }
+}
+
+/// Puts the moving tags of a withdrawn version where they belong.
+async fn correct(job: &Job<'_>, place: &Place<'_>) -> Result<(), Error> {
+    let (repository, rules) = (&place.planned.repository, &job.recipe.image.tags);
+    report(job, &settle(&place.registry, repository, &place.out, rules, None).await?);
+    Ok(())
+}
+
+/// Reports the tags that were put on another version than the one that is published.
+fn report(job: &Job<'_>, settled: &[Settled]) {
+    for Settled { tag, digest, corrected } in settled {
+        let why = match corrected {
+            None => continue,
+            Some(Correction::Overtaken) if job.is_withdrawn() => "this version is withdrawn",
+            Some(Correction::Overtaken) => "a higher version was published concurrently",
+            Some(Correction::Stray) => "it pointed to an image that may not hold it",
+        };
+        job.events.note(Some(job.image()), format!("moved {tag} to {}: {why}", digest.short()));
+    }
+}
+
+/// Adds the config of what was published to the cache, so that the next plan does not read it. A plan can do without.
+async fn remember(job: &Job<'_>, place: &Place<'_>, raw: &RawManifest) {
+    let own = match job.built.map(|built| &built.artifact) {
+        Some(Artifact::Assembled(assembled)) => assembled.config_of(raw),
+        _ => None,
+    };
+    match own.map(|bytes| ImageConfig::parse(bytes)) {
+        Some(Ok(config)) => job.cache.put(&raw.digest, &config),
+        _ => {
+            let repository = &place.planned.repository;
+            if let Err(error) = observe::remember(&place.registry, repository, raw, job.cache).await {
+                tracing::debug!(%error, "the config is not cached");
+            }
+        }
+    }
 }
 
 /// What the tags that exist named before they are moved.
@@ -100,8 +163,9 @@ fn tag_receipt(
     let was = previous.get(&tag).cloned();
     let now = settled.iter().find(|settled| settled.tag == tag);
     let (action, digest) = match (&decided.action, now) {
+        (_, Some(now)) if now.corrected == Some(Correction::Stray) => ("move", Some(now.digest.clone())),
+        (_, Some(now)) if now.corrected.is_some() => ("keep", Some(now.digest.clone())),
         (Action::Keep { .. } | Action::Refuse, _) => ("keep", was.clone()),
-        (_, Some(now)) if now.put_back => ("keep", Some(now.digest.clone())),
         _ if was.as_ref() == Some(&raw.digest) => ("same", was.clone()),
         _ if was.is_some() => ("move", Some(raw.digest.clone())),
         _ => ("create", Some(raw.digest.clone())),

@@ -8,7 +8,7 @@ use crate::oci::RawManifest;
 use crate::plan::current;
 use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::Registry;
-use crate::tags::{self, Existing, Held, Role, TagError, TagRules, Variant, is_withdrawn};
+use crate::tags::{self, Existing, Held, PlannedTag, Role, TagError, TagRules, Variant, is_withdrawn};
 
 /// What a rollback would do. Pure, from the names of the tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,15 +69,9 @@ pub fn decide(
     if to.tag != *out.full() {
         moving.retain(|tag| *tag != to.tag);
     }
-    let scope = |v: &Version| {
-        out.tags.iter().any(|planned| match planned.role {
-            Role::Latest => true,
-            Role::Major => v.major == to.version.major,
-            Role::Minor => v.major == to.version.major && v.minor == to.version.minor,
-            Role::Patch => v.cmp_precedence(&to.version).is_eq(),
-            Role::Full | Role::Extra => false,
-        })
-    };
+    let moves = |planned: &&PlannedTag| !matches!(planned.role, Role::Full | Role::Extra);
+    let scope =
+        |v: &Version| out.tags.iter().filter(moves).any(|planned| planned.role.covers(&to.version, v));
     let higher = existing
         .versions()
         .iter()
@@ -96,43 +90,80 @@ fn plain(version: &Version) -> Version {
     Version { build: semver::BuildMetadata::EMPTY, ..version.clone() }
 }
 
-/// Puts the tags on the version, and reads each back. The least specific goes first: it is the one that a publish looks
-/// at, so that the next one sees a rollback that broke off, and puts all tags where they belong.
-pub async fn roll_back(
+/// What a rollback finds in a registry before it moves anything.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    /// The manifest of the version.
+    raw: RawManifest,
+    /// Every tag that belongs on it, with what it names.
+    tags: Vec<Returned>,
+}
+
+/// Reads what the tags name.
+pub async fn examine(
     registry: &Registry,
     repository: &Repository,
     rollback: &Rollback,
-) -> Result<RolledBack, Error> {
+) -> Result<Examined, Error> {
     let path = &repository.path;
     let raw = get(registry, repository, &rollback.to.tag).await?;
-    let mut before: Vec<Returned> = Vec::with_capacity(rollback.tags.len());
+    let mut tags: Vec<Returned> = Vec::with_capacity(rollback.tags.len());
     for tag in rollback.tags.iter().chain(&rollback.extra) {
         let found = registry.head_manifest(path, &Target::from(tag)).await?;
         let previous = found.map(|descriptor| descriptor.digest);
         let goes_along = || {
             let is_there = |returned: &Returned| returned.previous == previous;
-            previous.as_ref() == Some(&raw.digest) || before.iter().take(rollback.tags.len()).any(is_there)
+            previous.as_ref() == Some(&raw.digest) || tags.iter().take(rollback.tags.len()).any(is_there)
         };
         if !rollback.extra.contains(tag) || previous.is_some() && goes_along() {
-            before.push(Returned { tag: tag.clone(), previous });
+            tags.push(Returned { tag: tag.clone(), previous });
         }
     }
-    let behind = |returned: &&Returned| returned.previous.as_ref() != Some(&raw.digest);
-    let wanted: Vec<Tag> = before.iter().rev().filter(behind).map(|returned| returned.tag.clone()).collect();
-    registry.put_tags(path, &wanted, &raw).await?;
+    Ok(Examined { raw, tags })
+}
+
+impl Examined {
+    /// What the rollback does in this registry.
+    #[must_use]
+    pub fn outcome(&self, repository: &Repository, rollback: &Rollback) -> RolledBack {
+        RolledBack {
+            repository: repository.clone(),
+            version: rollback.to.version.clone(),
+            digest: self.raw.digest.clone(),
+            tags: self.tags.clone(),
+            withdrawn: rollback.withdrawn.clone(),
+        }
+    }
+
+    /// The tags that are elsewhere, from the least specific to the most.
+    pub fn moving(&self) -> impl Iterator<Item = &Tag> {
+        let behind = |returned: &&Returned| returned.previous.as_ref() != Some(&self.raw.digest);
+        self.tags.iter().rev().filter(behind).map(|returned| &returned.tag)
+    }
+}
+
+/// Puts the tags on the version, and reads each back. The least specific goes first: of a rollback that broke off, the next
+/// one sees all that is left to do.
+pub async fn roll_back(
+    registry: &Registry,
+    repository: &Repository,
+    examined: &Examined,
+) -> Result<(), Error> {
+    let (path, raw) = (&repository.path, &examined.raw);
+    let wanted: Vec<Tag> = examined.moving().cloned().collect();
+    registry.put_tags(path, &wanted, raw).await?;
     for tag in wanted {
         let found = registry.get_manifest(path, &Target::from(&tag)).await?.map(|found| found.digest);
         if found.as_ref() != Some(&raw.digest) {
             return Err(Error::Unsettled {
                 repository: repository.clone(),
                 tag,
-                expected: raw.digest,
+                expected: raw.digest.clone(),
                 found,
             });
         }
     }
-    let (version, withdrawn) = (rollback.to.version.clone(), rollback.withdrawn.clone());
-    Ok(RolledBack { repository: repository.clone(), version, digest: raw.digest, tags: before, withdrawn })
+    Ok(())
 }
 
 async fn get(registry: &Registry, repository: &Repository, tag: &Tag) -> Result<RawManifest, Error> {

@@ -8,7 +8,7 @@ use super::Error;
 use crate::oci::RawManifest;
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::Registry;
-use crate::tags::{self, Action, Existing, FanOut, Standing, TagRules};
+use crate::tags::{self, Action, Existing, FanOut, Role, Standing, TagRules};
 
 /// How often tags are put again before another publisher is given up on.
 const ROUNDS: usize = 8;
@@ -22,57 +22,72 @@ pub struct Settled {
     pub tag: Tag,
     /// What it names.
     pub digest: Digest,
-    /// Whether it had to be put on a higher version that came in meanwhile.
-    pub put_back: bool,
+    /// Why it had to be put on the version that holds it.
+    pub corrected: Option<Correction>,
 }
 
-/// Reads every tag of `out` (GET and hash) and the list of tags, and puts right what is not: a tag that a
-/// higher version claims goes to that one, any other to `raw`. Ends when one whole round had nothing to do. With
-/// several publishers, each does so after its last write, and so the last one to finish leaves everything right. A
-/// version that somebody else put on other content is theirs: moving tags that are on `raw` go to it, and that is told.
+/// Why a tag was put on another version than the one that is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Correction {
+    /// A higher version was published concurrently.
+    Overtaken,
+    /// The tag pointed to an image to which the rules do not allow it to point.
+    Stray,
+}
+
+/// Reads every tag of `out` (GET and hash) and the list of tags, and corrects what is wrong: a tag that belongs to another
+/// version is put on that one, any other tag on `raw`. Without `raw`, the version is withdrawn. Ends when one whole round
+/// had nothing to do. With several publishers, each does so after its last write, and so the last one to finish leaves
+/// everything right. If another publisher put other content under the version's own tag, moving tags that are on `raw` go
+/// to that content, and it is an error.
 pub async fn settle(
     registry: &Registry,
     repository: &Repository,
     out: &FanOut,
     rules: &TagRules,
-    raw: &RawManifest,
+    raw: Option<&RawManifest>,
 ) -> Result<Vec<Settled>, Error> {
     let mut wrong = None;
-    let mut put_back = BTreeSet::new();
+    let mut corrected: BTreeMap<Tag, Correction> = BTreeMap::new();
+    let mut strays = BTreeSet::new();
     for _ in 0..ROUNDS {
         // Whoever writes after either of these was read settles after that write.
         let (named, list) = try_join!(read(registry, repository, out), list(registry, repository))?;
         let existing = Existing::new(&list, out.variant.as_ref(), &rules.withdrawn);
-        if let Some(theirs) = named.get(out.full()).filter(|found| **found != raw.digest) {
+        if let (Some(raw), Some(theirs)) = (raw, named.get(out.full()))
+            && *theirs != raw.digest
+        {
             return Err(yield_to(registry, repository, out, raw, theirs, &named).await?);
         }
+        let own = raw.map(|raw| &raw.digest).or(named.get(out.full()));
         let mut settled = Vec::new();
         wrong = None;
         for decided in tags::decide(out, &existing, rules, Standing::Same) {
+            let found = named.get(&decided.tag);
             let expected = match &decided.action {
-                Action::Create | Action::Move => raw.clone(),
-                Action::Keep { tag, .. } => match holder(registry, repository, tag).await? {
-                    Some(higher) => higher,
-                    None => continue,
-                },
-                Action::Refuse => continue,
+                Action::Create | Action::Move => raw.cloned(),
+                // A tag that nobody created stays so, and an extra tag belongs to a version only if it points to it.
+                Action::Keep { .. } if found.is_none() || decided.role == Role::Extra && found != own => None,
+                Action::Keep { tag, .. } => holder(registry, repository, tag).await?,
+                Action::Refuse => None,
             };
-            let found = named.get(&decided.tag).cloned();
-            let higher = matches!(decided.action, Action::Keep { .. });
-            if found.as_ref() == Some(&expected.digest) {
-                let put_back = put_back.contains(&decided.tag);
-                settled.push(Settled { tag: decided.tag, digest: expected.digest, put_back });
+            let Some(expected) = expected else { continue };
+            if found == Some(&expected.digest) {
+                let corrected = corrected.get(&decided.tag).copied();
+                settled.push(Settled { tag: decided.tag, digest: expected.digest, corrected });
                 continue;
             }
-            // A tag that was never ours and that nobody made stays so.
-            if higher && found.as_ref() != Some(&raw.digest) {
-                continue;
-            }
-            if higher {
-                put_back.insert(decided.tag.clone());
+            if let Action::Keep { .. } = decided.action {
+                let correction = if found == own { Correction::Overtaken } else { Correction::Stray };
+                corrected.insert(decided.tag.clone(), correction);
+                // The list may be older than the tag. A tag that still strays in the next round does stray.
+                if correction == Correction::Stray && strays.insert((decided.tag.clone(), found.cloned())) {
+                    wrong = Some((decided.tag, expected.digest, found.cloned()));
+                    continue;
+                }
             }
             registry.put_manifest(&repository.path, &Target::from(&decided.tag), &expected).await?;
-            wrong = Some((decided.tag, expected.digest, found));
+            wrong = Some((decided.tag, expected.digest, found.cloned()));
         }
         if wrong.is_none() {
             return Ok(settled);

@@ -1,6 +1,6 @@
 //! The upload: blobs by digest, then, decided on fresh lists, the manifest under the immutable tag.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -9,10 +9,11 @@ use super::{Error, Job};
 use crate::assemble::{Assembled, Layer, LayerSource};
 use crate::engine::Artifact;
 use crate::oci::{Descriptor, ImageManifest, Manifest, RawManifest};
-use crate::plan::{Content, PlannedAction, PlannedDestination, Step};
-use crate::reference::{Digest, Reference, Repository, Target};
+use crate::plan::{Content, PlannedDestination, Step};
+use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::Registry;
 use crate::store::blobs::Blobs;
+use crate::tags;
 
 /// How many blobs of an image travel at once.
 const CONCURRENT: usize = 8;
@@ -21,7 +22,8 @@ const CONCURRENT: usize = 8;
 #[derive(Debug)]
 pub struct Uploaded<'a> {
     pub(super) job: Job<'a>,
-    pub(super) places: Vec<(Place<'a>, RawManifest)>,
+    /// Each registry with the manifest that the tags are put on; none if the version is withdrawn and not published.
+    pub(super) places: Vec<(Place<'a>, Option<RawManifest>)>,
     pub(super) milliseconds: u64,
 }
 
@@ -29,12 +31,11 @@ impl Uploaded<'_> {
     /// Where the content is, as `repository@digest`, one a registry in which something is to be done.
     #[must_use]
     pub fn references(&self) -> Vec<Reference> {
-        let reference = |(place, raw): &(Place<'_>, RawManifest)| Reference {
-            repository: place.planned.repository.clone(),
-            tag: None,
-            digest: Some(raw.digest.clone()),
+        let reference = |(place, raw): &(Place<'_>, Option<RawManifest>)| {
+            let digest = Some(raw.as_ref()?.digest.clone());
+            Some(Reference { repository: place.planned.repository.clone(), tag: None, digest })
         };
-        self.places.iter().map(reference).collect()
+        self.places.iter().filter_map(reference).collect()
     }
 
     /// The same, decided once more on fresh lists: for images that were held while others were uploaded.
@@ -51,13 +52,14 @@ impl Uploaded<'_> {
 /// Blobs travel first: they have no name that anybody could be misled by. Then the lists of tags are read and
 /// everything is decided, in every registry, before the first tag is written anywhere, however long the blobs took.
 pub async fn upload(job: Job<'_>) -> Result<Uploaded<'_>, Error> {
-    if let Step::Refuse { because } = &job.planned.step {
-        return Err(Error::Refused { image: job.image().to_owned(), because: because.clone() });
+    if let Step::Refuse { because, help } = &job.planned.step {
+        let (because, help) = (because.clone(), help.clone());
+        return Err(Error::Refused { image: job.image().to_owned(), because, help });
     }
     let start = Instant::now();
     let parcel = Parcel::of(&job).await?;
-    for planned in job.busy().filter(|planned| is_new(planned)) {
-        job.events.step(job.image(), format!("push {}:{}", planned.repository, planned.tags[0].tag));
+    for planned in job.busy().filter(|planned| planned.is_new()) {
+        job.events.step(job.image(), format!("push {}:{}", planned.repository, full_tag(&job)?));
         if let Some(parcel) = &parcel {
             send(&job, planned, parcel).await?;
         }
@@ -66,26 +68,36 @@ pub async fn upload(job: Job<'_>) -> Result<Uploaded<'_>, Error> {
     for mut place in decide(&job).await? {
         let raw = match place.there.take() {
             Some(raw) => {
-                let again = place.planned.content == Content::Upload && !is_new(place.planned);
-                // What is built in spite of equal inputs may be there in part only: a blob may have got lost.
+                let again = place.planned.content == Content::Upload && !place.planned.is_new();
+                // What is built in spite of equal inputs may exist in part only: a blob may have got lost.
                 if let Some(parcel) =
                     parcel.as_ref().filter(|parcel| again && parcel.top.digest == raw.digest)
                 {
                     send(&job, place.planned, parcel).await?;
                 }
-                raw
+                Some(raw)
             }
-            None => name(&job, &place, parcel.as_ref()).await?,
+            None if job.is_withdrawn() => None,
+            None => {
+                preserve(&job, &place).await?;
+                Some(name(&job, &place, parcel.as_ref()).await?)
+            }
         };
         done.push((place, raw));
     }
     Ok(Uploaded { job, places: done, milliseconds: super::release::milliseconds(start) })
 }
 
-/// Whether the plan found nothing under the immutable tag, so that its content has to come for certain.
-fn is_new(planned: &PlannedDestination) -> bool {
-    planned.content == Content::Upload
-        && planned.tags.first().is_some_and(|full| full.action == PlannedAction::Create)
+fn full_tag(job: &Job<'_>) -> Result<Tag, Error> {
+    let image = &job.recipe.image;
+    Ok(tags::fan_out(&job.planned.publish, image.variant.as_ref(), &image.tags)?.full().clone())
+}
+
+/// Puts the tag that keeps the first content of a version reachable, before that version's tag moves.
+async fn preserve(job: &Job<'_>, place: &Place<'_>) -> Result<(), Error> {
+    let Some((tag, raw)) = &place.original else { return Ok(()) };
+    job.events.step(job.image(), format!("tag {}: {tag}", place.planned.repository));
+    Ok(place.registry.put_manifest(&place.planned.repository.path, &Target::from(tag), raw).await?)
 }
 
 /// Puts the content under the immutable tag, and nothing else.
@@ -96,13 +108,80 @@ async fn name(job: &Job<'_>, place: &Place<'_>, parcel: Option<&Parcel>) -> Resu
             _ => Err(Error::NotBuilt(job.image().to_owned())),
         };
     };
-    if !is_new(place.planned) {
+    if !place.planned.is_new() {
         job.events.step(job.image(), format!("push {}:{}", place.planned.repository, place.out.full()));
         send(job, place.planned, parcel).await?;
     }
-    let path = &place.planned.repository.path;
-    place.registry.put_manifest(path, &Target::from(place.out.full()), &parcel.top).await?;
+    put(job, place.planned, parcel, &Target::from(place.out.full()), &parcel.top).await?;
     Ok(parcel.top.clone())
+}
+
+/// Puts a manifest whose content was just uploaded. distribution misses blobs for a moment when another publisher uploads
+/// the same ones, and claims to have blobs that it lost.
+async fn put(
+    job: &Job<'_>,
+    planned: &PlannedDestination,
+    parcel: &Parcel,
+    target: &Target,
+    manifest: &RawManifest,
+) -> Result<(), Error> {
+    let registry = job.registries.of(&planned.repository)?;
+    let path = &planned.repository.path;
+    for (pause, repair) in REPAIRS {
+        match registry.put_manifest(path, target, manifest).await {
+            Err(error) if error.misses_content() => {
+                tracing::debug!(%error, ?repair, "the registry misses what was uploaded");
+            }
+            done => return Ok(done?),
+        }
+        tokio::time::sleep(pause).await;
+        send_again(job, planned, parcel, repair).await?;
+    }
+    Ok(registry.put_manifest(path, target, manifest).await?)
+}
+
+/// How much is uploaded again when the registry says that it misses content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repair {
+    /// Nothing: it may only be late.
+    Nothing,
+    /// The blobs that the registry says it does not have.
+    Missing,
+    /// Every blob.
+    Everything,
+}
+
+const REPAIRS: [(Duration, Repair); 4] = [
+    (Duration::from_millis(50), Repair::Nothing),
+    (Duration::from_millis(200), Repair::Missing),
+    (Duration::from_millis(500), Repair::Missing),
+    (Duration::from_secs(1), Repair::Everything),
+];
+
+async fn send_again(
+    job: &Job<'_>,
+    planned: &PlannedDestination,
+    parcel: &Parcel,
+    repair: Repair,
+) -> Result<(), Error> {
+    if repair == Repair::Nothing {
+        return Ok(());
+    }
+    let blobs = Blobs::new(job.registries.clone());
+    let registry = job.registries.of(&planned.repository)?;
+    let path = &planned.repository.path;
+    let sent = stream::iter(&parcel.blobs).map(async |blob| {
+        let source = blobs.source(blob);
+        match repair {
+            Repair::Everything => registry.replace_blob(path, &blob.descriptor, &source).await,
+            Repair::Missing | Repair::Nothing => registry.push_blob(path, &blob.descriptor, &source).await,
+        }
+    });
+    sent.buffer_unordered(CONCURRENT).try_collect::<Vec<_>>().await?;
+    for child in &parcel.children {
+        registry.put_manifest(path, &Target::from(&child.digest), child).await?;
+    }
+    Ok(())
 }
 
 /// Lets the engine push the immutable tag, and proves that what arrived is what the engine has.
@@ -204,7 +283,7 @@ async fn send(job: &Job<'_>, planned: &PlannedDestination, parcel: &Parcel) -> R
         stream::iter(&parcel.blobs).map(|blob| send_blob(&blobs, &registry, &planned.repository, blob));
     sent.buffer_unordered(CONCURRENT).try_collect::<Vec<()>>().await?;
     for child in &parcel.children {
-        registry.put_manifest(&planned.repository.path, &Target::from(&child.digest), child).await?;
+        put(job, planned, parcel, &Target::from(&child.digest), child).await?;
     }
     Ok(())
 }

@@ -140,6 +140,12 @@ impl Error {
         }
     }
 
+    /// Whether the registry says that it misses what a manifest refers to.
+    #[must_use]
+    pub fn misses_content(&self) -> bool {
+        matches!(self.code.as_deref(), Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN"))
+    }
+
     /// Whether the same request may well succeed a moment later.
     #[must_use]
     pub fn is_transient(&self) -> bool {

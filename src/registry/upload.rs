@@ -53,9 +53,19 @@ impl Registry {
         descriptor: &Descriptor,
         source: &dyn BlobSource,
     ) -> Result<Upload, Error> {
-        if self.has_blob(repository, &descriptor.digest).await? {
+        if self.needs_no_upload(repository, &descriptor.digest).await? {
             return Ok(Upload::Present);
         }
+        self.upload(repository, descriptor, source, None).await
+    }
+
+    /// Uploads a blob even if the registry says that it has it: what it has may be damaged or lost.
+    pub async fn replace_blob(
+        &self,
+        repository: &RepositoryPath,
+        descriptor: &Descriptor,
+        source: &dyn BlobSource,
+    ) -> Result<Upload, Error> {
         self.upload(repository, descriptor, source, None).await
     }
 
@@ -67,7 +77,7 @@ impl Registry {
         from: &RepositoryPath,
         source: &dyn BlobSource,
     ) -> Result<Upload, Error> {
-        if self.has_blob(repository, &descriptor.digest).await? {
+        if self.needs_no_upload(repository, &descriptor.digest).await? {
             return Ok(Upload::Present);
         }
         match self.start_mount(repository, &descriptor.digest, from).await? {
@@ -103,6 +113,17 @@ impl Registry {
         match self.take_from(repository, digest, &there).await? {
             Some(done) => Ok(done),
             None => self.push_blob(repository, descriptor, source).await,
+        }
+    }
+
+    /// Whether a repository has a blob. A registry that cannot say may have it damaged, which an upload repairs.
+    async fn needs_no_upload(&self, repository: &RepositoryPath, digest: &Digest) -> Result<bool, Error> {
+        match self.has_blob(repository, digest).await {
+            Err(error) if error.status.is_some_and(|status| status >= 500) => {
+                tracing::debug!(%error, "uploaded, because the registry cannot say whether it has the blob");
+                Ok(false)
+            }
+            known => known,
         }
     }
 

@@ -9,30 +9,53 @@ use super::{PinnedBase, Rendered};
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::resolve::ResolvedImage;
-use crate::resolve::image::{Base, FileEntry, FileKind};
+use crate::resolve::image::{Base, FileEntry, FileKind, Packages};
 
 /// `dev.golden.inputs`: the digest of canonical JSON (sorted keys, no white space) over the resolved spec without
 /// its tags and provenance, the Dockerfile, every file and certificate, the base and the platforms. Where the spec
 /// lies, which engine builds it and which golden reads it do not count.
 #[must_use]
 pub fn fingerprint(image: &ResolvedImage, rendered: &Rendered, base: &PinnedBase) -> Digest {
+    let mut inputs = inputs(image, rendered);
+    inputs["base"] = match base {
+        PinnedBase::Scratch => Value::Null,
+        PinnedBase::Registry { digest, platforms, .. } => manifests(image, digest, platforms),
+        PinnedBase::Layout(layout) => layout.digest.as_str().into(),
+        PinnedBase::Local { id, .. } => id.as_str().into(),
+        PinnedBase::Workspace { inputs, .. } => inputs.as_str().into(),
+    };
+    inputs.sort_all_objects();
+    Digest::of(inputs.to_string().as_bytes())
+}
+
+/// Everything but the content of the base.
+fn inputs(image: &ResolvedImage, rendered: &Rendered) -> Value {
     let certificates = image.certificates.iter();
-    let mut inputs = json!({
+    json!({
         "spec": spec(image),
         "dockerfile": rendered.dockerfile,
         "files": image.files.iter().map(file).collect::<Vec<_>>(),
         "certificates": certificates
             .map(|certificate| json!([certificate.name, Digest::of(certificate.pem.as_bytes()).as_str()]))
             .collect::<Vec<_>>(),
-        "base": match base {
-            PinnedBase::Scratch => Value::Null,
-            PinnedBase::Registry { digest, platforms, .. } => manifests(image, digest, platforms),
-            PinnedBase::Layout(layout) => layout.digest.as_str().into(),
-            PinnedBase::Local { id, .. } => id.as_str().into(),
-            PinnedBase::Workspace { inputs, .. } => inputs.as_str().into(),
-        },
         "platforms": image.platforms.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    });
+    })
+}
+
+/// `dev.golden.inputs.spec`: the digest of the same inputs without what changes below a spec, which are the packages and
+/// the version of the base. `rendered` is the image without its packages. Another repository as the base is another spec.
+#[must_use]
+pub fn spec_fingerprint(image: &ResolvedImage, rendered: &Rendered) -> Digest {
+    let image = ResolvedImage { packages: Packages::default(), ..image.clone() };
+    let mut inputs = inputs(&image, rendered);
+    inputs["spec"]["base"] = match &image.base {
+        Base::Reference(reference) => reference.repository.to_string().into(),
+        Base::Requirement { repository, .. } => repository.to_string().into(),
+        Base::Workspace { name, variant, .. } => {
+            json!({ "image": name.to_string(), "variant": variant.as_ref().map(ToString::to_string) })
+        }
+        unversioned @ (Base::Scratch | Base::Layout(_)) => base(unversioned),
+    };
     inputs.sort_all_objects();
     Digest::of(inputs.to_string().as_bytes())
 }

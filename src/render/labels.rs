@@ -8,8 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use super::{PinnedBase, Recipe};
 use crate::reference::Digest;
 
-/// The label with the digest of all that went into an image.
-pub const INPUTS: &str = "dev.golden.inputs";
+pub use crate::resolve::labels::{INPUTS, SPEC_INPUTS};
 
 /// Labels that travel as the API's `labels` parameter (7-rules 12): those whose value is known only when the base is
 /// pinned or that are no part of the image's identity, and those whose text a Dockerfile cannot hold. What the spec
@@ -38,6 +37,7 @@ pub fn late_labels(recipe: &Recipe, parent: Option<&Digest>) -> BTreeMap<String,
         }
     }
     labels.insert(INPUTS.to_owned(), recipe.inputs.to_string());
+    labels.insert(SPEC_INPUTS.to_owned(), recipe.spec_inputs.to_string());
     labels
 }
 

@@ -9,8 +9,8 @@ mod labels;
 mod sections;
 mod templates;
 
-pub use self::fingerprint::fingerprint;
-pub use self::labels::{INPUTS, late_labels};
+pub use self::fingerprint::{fingerprint, spec_fingerprint};
+pub use self::labels::{INPUTS, SPEC_INPUTS, late_labels};
 pub use self::templates::Templates;
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::oci::tar::Entry;
 use crate::reference::Digest;
 pub use crate::resolve::PinnedBase;
 use crate::resolve::ResolvedImage;
-use crate::resolve::image::{Base, Family};
+use crate::resolve::image::{Base, Family, Packages};
 
 /// What the first line of a rendered Dockerfile ends with, unless a template of the workspace leaves it away.
 pub const MARK: &str = "Rendered by golden: change its image.toml instead.";
@@ -48,6 +48,8 @@ pub struct Recipe {
     pub rendered: Rendered,
     /// `dev.golden.inputs`: the digest of all that went into the image (7-rules 1).
     pub inputs: Digest,
+    /// `dev.golden.inputs.spec`: the same without the version of the base and the packages.
+    pub spec_inputs: Digest,
 }
 
 /// Why an image cannot be rendered.
@@ -114,6 +116,16 @@ impl<'t> Renderer<'t> {
             build_args: beside.build_args,
             api_labels: beside.api_labels,
         })
+    }
+
+    /// The digest of what an image is made from, without its packages and the version of its base. `rendered` is the
+    /// whole image.
+    pub fn spec_inputs(&self, image: &ResolvedImage, rendered: &Rendered) -> Result<Digest, Error> {
+        if image.packages == Packages::default() {
+            return Ok(spec_fingerprint(image, rendered));
+        }
+        let bare = ResolvedImage { packages: Packages::default(), ..image.clone() };
+        Ok(spec_fingerprint(&bare, &self.render(&bare)?))
     }
 
     /// The Dockerfile for people: it names the base by `base`, the reference as it is written or locked (7-rules 12). A

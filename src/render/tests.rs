@@ -320,11 +320,12 @@ fn late_labels_leave_alone_what_the_spec_says() {
         digest: Digest::of(b""),
         platforms: Default::default(),
     };
-    let recipe = Recipe { image, base, rendered, inputs: Digest::of(b"x") };
+    let recipe = Recipe { image, base, rendered, inputs: Digest::of(b"x"), spec_inputs: Digest::of(b"y") };
     let labels: Vec<String> =
         late_labels(&recipe, None).iter().map(|(key, value)| format!("{key}={value:.20}")).collect();
     insta::assert_snapshot!(labels.join("\n"), @r"
     dev.golden.inputs=sha256:2d711642b726b
+    dev.golden.inputs.spec=sha256:a1fce4363854f
     org.opencontainers.image.base.digest=sha256:e3b0c44298fc1
     org.opencontainers.image.created=1970-01-02T00:00:00Z
     ");

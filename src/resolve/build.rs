@@ -10,7 +10,7 @@ use super::draft::{Draft, FileWish, LayoutWish, Place, TrustWish, Wanted};
 use super::image::{
     Base, EnvValue, Family, FamilySource, Owner, Packages, Provenance, ResolvedImage, RunStep,
 };
-use super::labels::{INPUTS, labels};
+use super::labels::{INPUTS, SPEC_INPUTS, labels};
 use super::matrix::Row;
 use super::{family, packages, target};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -35,8 +35,8 @@ pub(super) fn draft(
     maker.required(&spec);
     let image = spec.image.unwrap_or_default();
     maker.image(&image);
-    if spec.labels.contains_key(INPUTS) {
-        maker.error(&["labels", INPUTS], "labels.inputs", format!("golden alone sets `{INPUTS}`"));
+    for key in [INPUTS, SPEC_INPUTS].into_iter().filter(|key| spec.labels.contains_key(*key)) {
+        maker.error(&["labels", key], "labels.inputs", format!("only golden sets `{key}`"));
     }
     let config = maker.config(spec.config);
     let family = known_family(&image);

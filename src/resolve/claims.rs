@@ -63,7 +63,7 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
         };
         for planned in fan_out.tags {
             let compared = match planned.role {
-                Role::Full | Role::Extra => false,
+                Role::Full | Role::Original | Role::Extra => false,
                 Role::Latest => rules.latest != Latest::Always,
                 Role::Patch | Role::Minor | Role::Major => true,
             };

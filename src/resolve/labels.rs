@@ -6,8 +6,11 @@ use indexmap::IndexMap;
 
 use crate::spec::values::LabelSpec;
 
-/// The label that says what went into an image; nobody but golden sets it.
+/// The label with the digest of everything that went into an image. Only golden sets it.
 pub const INPUTS: &str = "dev.golden.inputs";
+/// The label with the digest of the inputs without the packages and the version of the base: if it is unchanged, then only
+/// these changed. Only golden sets it.
+pub const SPEC_INPUTS: &str = "dev.golden.inputs.spec";
 
 /// Labels that are filled in as a rule.
 pub const FILLED: [&str; 10] = [

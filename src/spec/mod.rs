@@ -7,6 +7,7 @@
 pub mod base;
 pub mod config;
 pub mod document;
+pub mod edit;
 pub mod image;
 pub mod keyed;
 pub mod matrix;

@@ -8,9 +8,6 @@ use super::existing::is_withdrawn;
 use super::{Existing, FanOut, Held, Latest, PlannedTag, Role, TagRules};
 use crate::reference::Tag;
 
-/// What a refusal says of a version that `withdrawn` names.
-pub const WITHDRAWN: &str = "is withdrawn";
-
 /// What is known of the content that the immutable tag names already, if it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -67,31 +64,45 @@ impl Move {
     }
 }
 
-/// Decides for every tag of a fan-out, in its order. The same tags in another order give the same decisions.
+/// Decides for every tag of a fan-out, in its order. The same tags in another order give the same decisions. The tags of
+/// a version that is withdrawn belong to whichever version counts in its place.
 #[must_use]
 pub fn decide(fan_out: &FanOut, existing: &Existing, rules: &TagRules, standing: Standing) -> Vec<Move> {
     let ours = &fan_out.version;
     let gone = is_withdrawn(ours, &rules.withdrawn);
-    let moving = |planned: &PlannedTag, scope: &dyn Fn(&Version) -> bool| match existing.highest(scope) {
-        // Whatever still counts stands before a version that does not.
-        Some(held) if gone => keep(held, format!("{ours} {WITHDRAWN}")),
-        highest => moving(planned, ours, existing, highest),
-    };
     let decide_one = |planned: &PlannedTag| {
         let (action, because) = match planned.role {
-            Role::Full => full(&planned.tag, fan_out, existing, rules, standing),
-            Role::Patch => moving(planned, &|v| v.cmp_precedence(ours).is_eq()),
-            Role::Minor => moving(planned, &|v| v.major == ours.major && v.minor == ours.minor),
-            Role::Major => moving(planned, &|v| v.major == ours.major),
-            Role::Latest if rules.latest == Latest::Always && !gone => {
+            _ if gone => withdrawn(planned, fan_out, existing),
+            Role::Full | Role::Original => full(&planned.tag, fan_out, existing, rules, standing),
+            Role::Latest if rules.latest == Latest::Always => {
                 present(planned, existing, "`latest` is `always`")
             }
-            Role::Latest => moving(planned, &|_| true),
+            Role::Patch | Role::Minor | Role::Major | Role::Latest => {
+                moving(planned, ours, existing, existing.highest(|other| planned.role.covers(ours, other)))
+            }
             Role::Extra => present(planned, existing, "an extra tag always moves"),
         };
         Move { tag: planned.tag.clone(), role: planned.role, action, because }
     };
     fan_out.tags.iter().map(decide_one).collect()
+}
+
+/// A tag of a version that is withdrawn.
+fn withdrawn(planned: &PlannedTag, out: &FanOut, existing: &Existing) -> (Action, String) {
+    let ours = &out.version;
+    let itself = |because: String| (Action::Keep { holder: ours.clone(), tag: out.full().clone() }, because);
+    let holder = match planned.role {
+        Role::Full | Role::Original => {
+            return itself(format!("{ours} is withdrawn; its own tag remains"));
+        }
+        // An extra tag goes along with the moving tags.
+        Role::Extra => existing.highest(|_| true),
+        role => existing.highest(|other| role.covers(ours, other)),
+    };
+    match holder {
+        Some(held) => keep(held, format!("{ours} is withdrawn")),
+        None => itself(format!("{ours} is withdrawn, and no other version remains")),
+    }
 }
 
 /// The immutable tag.
@@ -103,9 +114,6 @@ fn full(
     standing: Standing,
 ) -> (Action, String) {
     let ours = &out.version;
-    if is_withdrawn(ours, &rules.withdrawn) {
-        return (Action::Refuse, format!("{ours} {WITHDRAWN}"));
-    }
     let exists = existing.has(tag);
     // A plain version shares its tag with the moving form of the same version with build metadata.
     let later = existing.highest(|v| v.cmp_precedence(ours).is_eq() && !v.build.is_empty());
@@ -158,7 +166,7 @@ fn keep(held: &Held, because: String) -> (Action, String) {
 }
 
 fn higher(held: &Held) -> String {
-    format!("{} is higher", held.tag)
+    format!("{} is the higher version", held.tag)
 }
 
 #[cfg(test)]

@@ -108,7 +108,14 @@ fn rules_change_what_may_move() {
         decisions("1.2.2", "", "1.2.3 1.2.2 1.2 1 latest", &withdrawn, Standing::Same),
         "1.2.2 move, 1.2 move, 1 move, latest move"
     );
-    assert!(decisions("1.2.3", "", "", &withdrawn, Standing::Different).starts_with("1.2.3 refuse"));
+    assert_eq!(
+        decisions("1.2.3", "", "1.2.3 1.2.2 1.2 1 latest", &withdrawn, Standing::Same),
+        "1.2.3 keep(1.2.3), 1.2 keep(1.2.2), 1 keep(1.2.2), latest keep(1.2.2)"
+    );
+    assert_eq!(
+        decisions("1.2.3", "", "1.1.0 1.2.3", &withdrawn, Standing::Different),
+        "1.2.3 keep(1.2.3), 1.2 keep(1.2.3), 1 keep(1.1.0), latest keep(1.1.0)"
+    );
     let extra = TagRules { extra: vec!["edge".into()], ..TagRules::default() };
     assert!(decisions("1.2.3", "", "2.0.0 edge", &extra, Standing::Different).ends_with("edge move"));
 }

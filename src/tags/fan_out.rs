@@ -3,7 +3,7 @@
 use semver::{BuildMetadata, Version};
 use serde::{Deserialize, Serialize};
 
-use super::{Latest, Level, TagRules, Variant};
+use super::{Existing, Latest, Level, TagRules, Variant};
 use crate::reference::{Error as ReferenceError, Tag};
 
 /// What a tag stands for.
@@ -12,7 +12,9 @@ use crate::reference::{Error as ReferenceError, Tag};
 pub enum Role {
     /// The version itself, immutable: `1.2.3`, `1.2.3-rc.1`, `1.2.3_build.5`.
     Full,
-    /// `1.2.3` beside `1.2.3_build.5`: it moves.
+    /// `1.2.3_r0`: it preserves the first content of a version before `1.2.3` moves for the first time.
+    Original,
+    /// `1.2.3` next to `1.2.3_build.5`: it moves.
     Patch,
     /// `1.2`.
     Minor,
@@ -22,6 +24,20 @@ pub enum Role {
     Latest,
     /// A tag that the spec names, such as a channel.
     Extra,
+}
+
+impl Role {
+    /// Whether a tag with this role, of the version `ours`, also stands for the version `other`.
+    #[must_use]
+    pub fn covers(self, ours: &Version, other: &Version) -> bool {
+        match self {
+            Self::Full | Self::Original | Self::Patch => other.cmp_precedence(ours).is_eq(),
+            Self::Minor => other.major == ours.major && other.minor == ours.minor,
+            Self::Major => other.major == ours.major,
+            Self::Latest => true,
+            Self::Extra => false,
+        }
+    }
 }
 
 /// A tag of the fan-out.
@@ -63,6 +79,36 @@ pub enum TagError {
         /// What is wrong, with the tag.
         error: ReferenceError,
     },
+}
+
+impl FanOut {
+    /// The tag that preserves the first content of a version, when publishing this one moves `1.2.3` for the first time:
+    /// `all` has `1.2.3`, and neither a revision of it nor another build.
+    #[must_use]
+    pub fn original(&self, all: &Existing) -> Option<Original> {
+        let plain = self.tags.iter().find(|planned| planned.role == Role::Patch)?;
+        let has_moved = all
+            .versions()
+            .iter()
+            .any(|held| held.version.cmp_precedence(&self.version).is_eq() && !held.version.build.is_empty());
+        if has_moved || !all.has(&plain.tag) {
+            return None;
+        }
+        let Version { major, minor, patch, .. } = self.version;
+        let name = suffixed(&format!("{major}.{minor}.{patch}_r0"), self.variant.as_ref());
+        // It is as long as the tag of any other revision.
+        let tag = name.parse().ok()?;
+        Some(Original { tag, of: plain.tag.clone() })
+    }
+}
+
+/// The first content of a version, and the tag that keeps it reachable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Original {
+    /// The tag to create: `1.2.3_r0`.
+    pub tag: Tag,
+    /// The tag that has named the content so far: `1.2.3`.
+    pub of: Tag,
 }
 
 /// The tags of `version`, from the most specific to the least, extras last.
@@ -163,6 +209,28 @@ mod tests {
             "1.2.3-alpine 1.2-alpine 1-alpine alpine edge-alpine abc1234-alpine"
         );
         assert_eq!(tags("1.2.3-rc.1", "", &extra), "1.2.3-rc.1 edge abc1234");
+    }
+
+    #[test]
+    fn the_first_content_of_a_version_is_preserved_once() {
+        for (version, variant, existing, expected) in [
+            ("1.2.3+r1", "", "1.2.3 1.2 1 latest", "1.2.3_r0"),
+            ("1.2.3+r1", "alpine", "1.2.3 1.2.3-alpine", "1.2.3_r0-alpine"),
+            ("1.2.3+build.5", "", "1.2.3", "1.2.3_r0"),
+            ("1.2.3+r1", "", "", ""),
+            ("1.2.3+r1", "alpine", "1.2.3 1.2.3_r0", ""),
+            ("1.2.3+r1", "", "1.2.3 1.2.3_r0", ""),
+            ("1.2.3+r2", "", "1.2.3 1.2.3_r1", ""),
+            ("1.2.3+b", "", "1.2.3 1.2.3_a", ""),
+            ("1.2.3", "", "1.2.3", ""),
+        ] {
+            let variant: Option<Variant> = (!variant.is_empty()).then(|| variant.parse().unwrap());
+            let tags: Vec<Tag> = existing.split_whitespace().map(|tag| tag.parse().unwrap()).collect();
+            let out = fan_out(&version.parse().unwrap(), variant.as_ref(), &TagRules::default()).unwrap();
+            let original = out.original(&Existing::new(&tags, variant.as_ref(), &[]));
+            let found = original.map(|original| original.tag.to_string()).unwrap_or_default();
+            assert_eq!(found, expected, "{version} {variant:?} after {existing}");
+        }
     }
 
     #[test]

@@ -4,14 +4,16 @@ mod decide;
 mod existing;
 mod extra;
 mod fan_out;
+mod next_free;
 mod order;
 mod requirement;
 mod version;
 
-pub use decide::{Action, Move, Standing, WITHDRAWN, decide};
+pub use decide::{Action, Move, Standing, decide};
 pub use existing::{Existing, Held, is_withdrawn};
 pub use extra::{ExtraError, check_extra};
-pub use fan_out::{FanOut, PlannedTag, Role, TagError, fan_out, revision};
+pub use fan_out::{FanOut, Original, PlannedTag, Role, TagError, fan_out, revision};
+pub use next_free::next_free;
 pub use order::precedence;
 pub use requirement::{Requirement, TagVersion};
 pub use version::{VersionError, is_revision, version, version_argument};
@@ -121,7 +123,9 @@ pub enum Rebuild {
     /// It is refused.
     #[default]
     Refuse,
-    /// It goes out as `1.2.3_r1`, `1.2.3_r2`, …
+    /// It is published as `1.2.3_r1`, `1.2.3_r2`, … if only the base or the packages changed; else it is refused.
+    Base,
+    /// It is published as `1.2.3_r1`, `1.2.3_r2`, …
     Revise,
 }
 

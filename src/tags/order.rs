@@ -6,19 +6,41 @@ use semver::{BuildMetadata, Version};
 
 use super::version::is_revision;
 
-/// Semver's precedence; among equals plain comes first, then build metadata by its own order, then golden's own
-/// revisions by number. It is a total order, so that a maximum does not depend on the order of what is compared.
+/// Semver's precedence. Among equals, the plain version is the lowest; then follow `r0`, which preserves the content of
+/// the plain version, build metadata in its own order, and golden's revisions by number. The order is total, so that a
+/// maximum does not depend on the order of what is compared.
 #[must_use]
 pub fn precedence(a: &Version, b: &Version) -> Ordering {
     a.cmp_precedence(b).then_with(|| builds(&a.build, &b.build))
 }
 
 fn builds(a: &BuildMetadata, b: &BuildMetadata) -> Ordering {
-    match (is_revision(a), is_revision(b)) {
-        (true, true) => numbers(a.as_str(), b.as_str()).then_with(|| a.cmp(b)),
-        (false, true) => Ordering::Less,
-        (true, false) => Ordering::Greater,
-        (false, false) => a.cmp(b),
+    let (rank_a, rank_b) = (Rank::of(a), Rank::of(b));
+    rank_a.cmp(&rank_b).then_with(|| match rank_a {
+        Rank::Revision => numbers(a.as_str(), b.as_str()).then_with(|| a.cmp(b)),
+        Rank::Plain | Rank::Original | Rank::Metadata => a.cmp(b),
+    })
+}
+
+/// The kinds of build metadata, from the lowest to the highest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Plain,
+    Original,
+    Metadata,
+    Revision,
+}
+
+impl Rank {
+    fn of(build: &BuildMetadata) -> Self {
+        match is_revision(build) {
+            _ if build.is_empty() => Self::Plain,
+            true if build.as_str().trim_start_matches('r').bytes().all(|digit| digit == b'0') => {
+                Self::Original
+            }
+            true => Self::Revision,
+            false => Self::Metadata,
+        }
     }
 }
 
@@ -42,6 +64,7 @@ mod tests {
             "1.0.0-rc.2",
             "1.0.0-rc.10",
             "1.0.0",
+            "1.0.0+r0",
             "1.0.0+1",
             "1.0.0+9",
             "1.0.0+10",

@@ -83,17 +83,13 @@ pub(crate) fn run_bench() {
         let cached = repeat(runs, |_| run(&mut golden(folder.path(), &["plan"])));
 
         // What is left when golden does nothing: the registry's own time for the same requests.
-        let paths: Vec<String> = (0..size)
-            .flat_map(|number| {
-                ["tags/list?n=1000", "manifests/latest"].map(|what| format!("/v2/fleet/app{number}/{what}"))
-            })
-            .collect();
-        let mut alone: Vec<_> = (0..runs).map(|_| bare::requests(&registry.host, &paths)).collect();
+        let requests: Vec<String> = (0..size).flat_map(requests_of).collect();
+        let mut alone: Vec<_> = (0..runs).map(|_| bare::requests(&registry.host, &requests)).collect();
         alone.sort();
 
         let proxy = Proxy::start(&registry.host);
         let through = format!("{}/fleet", proxy.host);
-        let requests = |forgetting: bool| {
+        let counted = |forgetting: bool| {
             if forgetting {
                 forget(folder.path());
             }
@@ -103,7 +99,7 @@ pub(crate) fn run_bench() {
             let each = proxy.take().requests as f64 / size as f64;
             format!("{each:.2}")
         };
-        let (requests_cold, requests_cached) = (requests(true), requests(false));
+        let (requests_cold, requests_cached) = (counted(true), counted(false));
 
         // A label more, and the base is another one.
         let moved = tempfile::tempdir().unwrap();
@@ -135,6 +131,14 @@ pub(crate) fn run_bench() {
             requests_cached,
         ]);
     }
+}
+
+/// The requests of a plan for an image that is published with its four tags.
+fn requests_of(number: usize) -> Vec<String> {
+    let repository = format!("/v2/fleet/app{number}");
+    let list = [format!("GET {repository}/tags/list?n=1000")];
+    let tags = ["1.0.0", "1.0", "1", "latest"].map(|tag| format!("HEAD {repository}/manifests/{tag}"));
+    list.into_iter().chain(tags).collect()
 }
 
 /// Loses everything that golden remembers of a workspace but the lock.

@@ -233,7 +233,7 @@ fn a_failure_stops_only_what_depends_on_it() {
         (row[1].trim().to_owned(), row.last().unwrap().trim().to_owned())
     };
     assert_eq!(outcome("a:").0, "failed");
-    let blocked = ("not begun".to_owned(), "a:1.0.0 did not get done".to_owned());
+    let blocked = ("skipped".to_owned(), "a:1.0.0 did not get done".to_owned());
     assert_eq!([outcome("b:"), outcome("c:")], [blocked.clone(), blocked]);
     assert_eq!(outcome("d:").0, "built");
 }

@@ -59,7 +59,7 @@ fn tags_move_by_the_rules() {
     let theirs = two.image("app", "b", &["2.0.0", "2.0", "2", "latest"]);
     let run =
         promote(&[&format!("{}/app:1.2.3", one.host()), &format!("{}/app", two.host()), "--tags"]).exit(0);
-    assert!(run.stderr.contains("kept latest: 2.0.0 is higher"), "{}", run.stderr);
+    assert!(run.stderr.contains("kept latest: 2.0.0 is the higher version"), "{}", run.stderr);
     let tags = two.tags("app");
     assert_eq!((&tags["1"], &tags["latest"]), (&ours, &theirs));
 }

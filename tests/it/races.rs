@@ -71,6 +71,22 @@ fn two_processes_leave_latest_on_the_higher_version() {
     }
 }
 
+/// Two CI jobs of the same commit: both succeed, and one of them uploads.
+#[test]
+fn two_processes_with_the_same_content_both_succeed() {
+    for round in 0..30 {
+        let name = fresh_name("twins");
+        for run in at_once(&["me", "me"].map(|owner| publisher(&name, "1.2.3", owner))) {
+            assert_eq!(run.code, 0, "round {round}: {}", run.stderr);
+        }
+        let repository = format!("race/{name}");
+        let digest = curl::digest(&repository, "1.2.3");
+        for tag in ["1.2", "1", "latest"] {
+            assert_eq!(curl::digest(&repository, tag), digest, "round {round}: {tag}");
+        }
+    }
+}
+
 /// One of them has the version, with all its tags; the other one is told.
 #[test]
 fn two_processes_with_other_content_for_one_version() {

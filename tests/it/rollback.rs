@@ -32,6 +32,10 @@ impl App {
         self
     }
 
+    fn spec(&self) -> String {
+        std::fs::read_to_string(self.golden.path().join("app/image.toml")).unwrap()
+    }
+
     #[track_caller]
     fn run(&self, args: &[&str], code: i32) -> Run {
         self.golden.run(args).exit(code)
@@ -45,41 +49,107 @@ impl App {
 }
 
 #[test]
-fn a_rollback_holds_when_its_line_is_taken_over() {
+fn a_rollback_edits_the_spec_and_the_next_build_agrees() {
     let app = App::new();
     app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
     app.version("1.2.3", "me", "").run(&["build", "--push"], 0);
     app.run(&["verify", "--deep"], 0);
-    let run = app.run(&["rollback", &app.name, "--to", "1.2.2"], 0);
-    assert_eq!(run.stdout, "withdrawn = [\"1.2.3\"]\n");
-    let again = app.run(&["rollback", &app.name, "--to", "1.2.2", "--format", "json"], 0);
+    let spec = app.spec();
+    let digest = |tag: &str| curl::digest(&format!("e2e/{}", app.name), tag).unwrap();
+    let (before, new) = (digest("1.2.2"), digest("1.2.3"));
+
+    // Without a terminal and without --yes nothing happens.
+    let refused = app.run(&["rollback", &app.name, "--to", "1.2.2"], 2);
+    assert!(refused.stderr.contains("add --yes"), "{}", refused.stderr);
+    let dry = app.run(&["rollback", &app.name, "--to", "1.2.2", "--dry-run"], 0);
+    assert_eq!((app.spec(), digest("latest")), (spec.clone(), new.clone()));
+
+    let run = app.run(&["rollback", &app.name, "--to", "1.2.2", "--yes"], 0);
+    assert_eq!(run.stdout, dry.stdout, "both show the edit and the moves");
+    let shown = app.shown(&run).replace(&before[..19], "OLD").replace(&new[..19], "NEW");
+    let expected = [
+        "--- app/image.toml",
+        "+++ app/image.toml",
+        "@@ -5,4 +5,5 @@",
+        " [labels]",
+        " owner = \"me\"",
+        " [tags]",
+        "+withdrawn = [\"1.2.3\"]",
+        " ",
+        "move  REPOSITORY:1.2     NEW → OLD (1.2.2)",
+        "move  REPOSITORY:1       NEW → OLD (1.2.2)",
+        "move  REPOSITORY:latest  NEW → OLD (1.2.2)",
+    ];
+    assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
+    assert!(app.spec().contains("withdrawn = [\"1.2.3\"]"), "{}", app.spec());
+    app.run(&["verify"], 0);
+    let again = app.run(&["rollback", &app.name, "--to", "1.2.2", "--yes", "--format", "json"], 0);
     let output: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(output["edits"], serde_json::json!([]));
     let done = &output["images"][0];
     assert_eq!((&done["version"], &done["withdrawn"]), (&"1.2.2".into(), &serde_json::json!(["1.2.3"])));
-    let tags: Vec<_> =
-        done["tags"].as_array().unwrap().iter().map(|returned| returned["tag"].as_str()).collect();
-    assert_eq!(tags, [Some("1.2"), Some("1"), Some("latest")]);
     assert_eq!(done["tags"][2]["previous"], done["digest"]);
 
-    // Without the line the next run moves the tags forward again, and the plan shows so.
+    // The next run agrees: nothing moves.
     let plan = app.run(&["plan"], 0);
-    assert!(plan.stdout.contains("skip: 1.2.3 is published with the same inputs"), "{}", plan.stdout);
-    assert!(app.shown(&plan).contains("move  latest"), "{}", plan.stdout);
-    let verify = app.run(&["verify"], 5);
-    assert!(verify.stderr.contains("should name sha256:"), "{}", verify.stderr);
+    assert!(plan.stdout.contains("skip: 1.2.3 is withdrawn"), "{}", plan.stdout);
+    let run = app.run(&["build", "--push"], 0);
+    assert!(run.stdout.contains("withdrawn"), "{}", run.stdout);
+    assert!(run.stderr.contains("set version = \"1.2.4\" in app/image.toml"), "{}", run.stderr);
+    assert_eq!(digest("latest"), before);
 
-    // With it, 1.2.3 is not published any more, and 1.2.4 takes the tags.
-    let refused = app.version("1.2.3", "me", run.stdout.trim()).run(&["build", "--push"], 4);
-    assert!(refused.stderr.contains("out of `withdrawn`"), "{}", refused.stderr);
+    // Forward again: what the tags are on counts again.
+    app.run(&["rollback", &app.name, "--to", "1.2.3", "--yes"], 0);
+    assert!(app.spec().contains("withdrawn = []"), "{}", app.spec());
+    let run = app.run(&["build", "--push"], 0);
+    assert!(run.stdout.contains("unchanged"), "{}", run.stdout);
+    assert_eq!(digest("latest"), new);
+}
+
+#[test]
+fn a_rollback_without_an_edit_warns_that_the_next_publish_undoes_it() {
+    let app = App::new();
+    app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
+    app.version("1.2.3", "me", "").run(&["build", "--push"], 0);
+    let spec = app.spec();
+    let run = app.run(&["rollback", &app.name, "--to", "1.2.2", "--no-edit", "--yes"], 0);
+    assert!(run.stderr.contains("moves the tags forward again"), "{}", run.stderr);
+    assert!(run.stderr.contains("withdrawn = [\"1.2.3\"]"), "{}", run.stderr);
+    assert_eq!(app.spec(), spec);
+    app.run(&["verify"], 5);
+    let plan = app.run(&["plan"], 0);
+    assert!(plan.stdout.contains("retag: 1.2.3 is published with the same inputs"), "{}", plan.stdout);
+    assert!(app.shown(&plan).contains("move  latest  sha256:"), "{}", plan.stdout);
+    let run = app.run(&["build", "--push"], 0);
+    assert!(run.stdout.contains("retagged"), "{}", run.stdout);
     app.run(&["verify"], 0);
-    let plan = app.run(&["plan"], 4);
-    assert!(plan.stdout.contains("keep    latest  1.2.3 is withdrawn"), "{}", plan.stdout);
-    let back = app.run(&["rollback", &app.name, "--to", "1.2.3"], 0);
-    assert_eq!(back.stdout, "withdrawn = []\n", "what the tags are on counts again");
-    app.run(&["rollback", &app.name, "--to", "1.2.2"], 0);
-    app.version("1.2.2", "me", run.stdout.trim()).run(&["build", "--push"], 0);
-    app.run(&["verify"], 0);
-    app.version("1.2.4", "me", run.stdout.trim()).run(&["build", "--push"], 0);
+}
+
+/// The image.toml of a matrix withdraws for all its rows; a list of the workspace's defaults is taken over.
+#[test]
+fn a_rollback_edits_the_spec_of_a_matrix_and_takes_over_the_defaults() {
+    let app = App::new();
+    let registry = std::fs::read_to_string(app.golden.path().join("golden.toml")).unwrap();
+    app.golden.write("golden.toml", format!("{registry}[defaults.tags]\nwithdrawn = [\"1.0.0\"]\n"));
+    let spec = |version: &str| {
+        format!(
+            "# keep\r\n[image]\r\nname = \"{}\"\r\nversion = \"{version}\"\r\nbase = \"scratch\"\r\nvariant = \"{{{{ matrix.v }}}}\"\r\n[matrix] # rows\r\nv = [\"slim\", \"fat\"]\r\n",
+            app.name
+        )
+    };
+    for version in ["1.2.2", "1.2.3"] {
+        app.golden.write("app/image.toml", spec(version));
+        app.run(&["build", "--push"], 0);
+    }
+    app.run(&["rollback", &app.name, "--to", "1.2.2", "--yes"], 0);
+    let edited = format!("{}\r\n[tags]\r\nwithdrawn = [\"1.0.0\", \"1.2.3\"]\r\n", spec("1.2.3"));
+    assert_eq!(app.spec(), edited);
+    let digest = |tag: &str| curl::digest(&format!("e2e/{}", app.name), tag).unwrap();
+    for variant in ["slim", "fat"] {
+        assert_eq!(digest(variant), digest(&format!("1.2.2-{variant}")));
+    }
+    let run = app.run(&["build", "--push"], 0);
+    assert_eq!(run.stdout.matches("withdrawn ").count(), 2, "{}", run.stdout);
     app.run(&["verify"], 0);
 }
 
@@ -90,11 +160,10 @@ fn extra_tags_are_rolled_back_with_the_rest() {
     app.version("1.2.2", "me", tags).run(&["build", "--push"], 0);
     app.version("1.2.3", "me", "extra = [\"edge\"]").run(&["build", "--push"], 0);
     app.version("2.0.0-rc.1", "me", "extra = [\"next\"]").run(&["build", "--push"], 0);
-    app.version("1.2.3", "me", tags).run(&["rollback", &app.name, "--to", "1.2.2"], 0);
+    app.version("1.2.3", "me", tags).run(&["rollback", &app.name, "--to", "1.2.2", "--no-edit", "--yes"], 0);
     let digest = |tag: &str| curl::digest(&format!("e2e/{}", app.name), tag).unwrap();
     assert_eq!(digest("edge"), digest("1.2.2"));
     assert_eq!(digest("next"), digest("2.0.0-rc.1"), "a pre-release is not rolled back");
-    // An extra tag is the last that a publish moves, and so it tells the next run what is behind.
     app.version("1.2.3", "me", "extra = [\"edge\"]");
     let plan = app.run(&["plan"], 0);
     assert!(app.shown(&plan).contains("move  latest"), "{}", plan.stdout);
@@ -119,11 +188,14 @@ fn behind_a_withdrawn_revision_stands_the_one_that_counts() {
     for owner in ["a", "b", "c"] {
         app.version("1.2.3", owner, revise).run(&["build", "--push"], 0);
     }
-    let run = app.run(&["rollback", &app.name, "--to", "1.2.3_r1"], 0);
-    let tags = format!("{revise}\n{}", run.stdout);
+    app.run(&["rollback", &app.name, "--to", "1.2.3_r1", "--yes"], 0);
+    let tags = format!("{revise}\nwithdrawn = [\"1.2.3+r2\"]");
+    assert!(app.spec().contains(&tags), "{}", app.spec());
     // What is withdrawn is not published again, under no number.
-    let plan = app.version("1.2.3", "c", &tags).run(&["plan"], 4);
-    assert!(plan.stdout.contains("1.2.3+r2 is withdrawn"), "{}", plan.stdout);
+    let plan = app.run(&["plan"], 0);
+    assert!(plan.stdout.contains("skip: 1.2.3+r2 is withdrawn"), "{}", plan.stdout);
+    app.run(&["build", "--push"], 0);
+    app.run(&["verify"], 0);
     // The spec that made the revision before is where the registry is.
     let plan = app.version("1.2.3", "b", &tags).run(&["plan"], 0);
     assert!(plan.stdout.contains("skip: 1.2.3+r1 is published with the same inputs"), "{}", plan.stdout);
@@ -189,7 +261,7 @@ fn a_rollback_names_the_registries_that_lack_the_version() {
     app.golden.write("golden.toml", registry("team", "e2e") + &registry("behind", "e2e-behind"));
     app.version("1.2.2", "me", "").run(&["build", "--push"], 0);
     app.version("1.2.3", "me", "").run(&["build", "--push", "--all-registries"], 0);
-    let run = app.run(&["rollback", &app.name, "--to", "1.2.2", "--all-registries"], 0);
+    let run = app.run(&["rollback", &app.name, "--to", "1.2.2", "--all-registries", "--yes"], 0);
     let lacks = format!("e2e-behind/{} has no version 1.2.2; its tags stay where they are", app.name);
     assert!(run.stderr.contains(&lacks), "{}", run.stderr);
     app.run(&["rollback", &app.name, "--to", "1.2.1", "--all-registries"], 1);
@@ -302,9 +374,12 @@ fn a_rollback_that_broke_off_leaves_no_tag_behind() {
                 refused.then(|| refuse(403, "DENIED", "not this one"))
             });
             let elsewhere = format!("{}/e2e", proxy.host());
-            app.run(&["rollback", &app.name, "--to", "1.2.2", "--yes", "--registry", &elsewhere], 1);
+            app.run(
+                &["rollback", &app.name, "--to", "1.2.2", "--no-edit", "--yes", "--registry", &elsewhere],
+                1,
+            );
             if again {
-                app.run(&["rollback", &app.name, "--to", "1.2.2", "--yes"], 0);
+                app.run(&["rollback", &app.name, "--to", "1.2.2", "--no-edit", "--yes"], 0);
                 let digest = |tag| curl::digest(&format!("e2e/{}", app.name), tag);
                 assert!(["1.2", "1", "latest"].iter().all(|tag| digest(tag) == digest("1.2.2")), "{tag}");
             } else {

@@ -16,7 +16,7 @@ fn tags_to_push_are_on_stdout_and_what_is_kept_on_stderr() {
     let (code, stdout, stderr) = tags(&["v1.2.9"], "2.0.0\r\n\r\n1.2.8\n1.2.8\nnot a tag!\n  1.2\n");
     assert_eq!(
         (code, stdout.as_str(), stderr.as_str()),
-        (0, "1.2.9\n1.2\n1\n", "kept latest: 2.0.0 is higher\n")
+        (0, "1.2.9\n1.2\n1\n", "kept latest: 2.0.0 is the higher version\n")
     );
 }
 
@@ -33,7 +33,10 @@ fn without_existing_tags_all_are_pushed() {
 fn a_refusal_leaves_stdout_empty_as_text_and_complete_as_json() {
     let (code, stdout, stderr) = tags(&["1.2.3"], "1.2.3\n1\n");
     assert_eq!((code, stdout.as_str()), (4, ""));
-    assert_eq!(stderr, "refused 1.2.3: 1.2.3 is published already, and a version is immutable\n");
+    assert_eq!(
+        stderr,
+        "refused 1.2.3: 1.2.3 is published already, and a version is immutable\nhelp: the next free version is 1.2.4\n"
+    );
     let (code, stdout, _) = tags(&["1.2.3", "--format", "json"], "1.2.3\n1\n2.0.0");
     assert_eq!(code, 4);
     insta::assert_snapshot!(stdout, @r#"
@@ -59,7 +62,7 @@ fn a_refusal_leaves_stdout_empty_as_text_and_complete_as_json() {
         {
           "tag": "latest",
           "action": "keep",
-          "because": "2.0.0 is higher"
+          "because": "2.0.0 is the higher version"
         }
       ]
     }

@@ -57,7 +57,13 @@ pub(crate) fn recipe(base: PinnedBase, dockerfile: &str) -> Recipe {
         build_args: BTreeMap::new(),
         api_labels: BTreeMap::new(),
     };
-    Recipe { image: image(), base, rendered, inputs: Digest::of(unique().as_bytes()) }
+    Recipe {
+        image: image(),
+        base,
+        rendered,
+        inputs: Digest::of(unique().as_bytes()),
+        spec_inputs: Digest::of(b"spec"),
+    }
 }
 
 /// A regular file of a context.

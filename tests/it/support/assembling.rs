@@ -116,7 +116,7 @@ pub(crate) async fn assemble(
         api_labels: BTreeMap::new(),
     };
     let inputs = Digest::of(image.name.as_str().as_bytes());
-    let recipe = Recipe { image: image.clone(), base, rendered, inputs };
+    let recipe = Recipe { image: image.clone(), base, rendered, inputs, spec_inputs: Digest::of(b"spec") };
     match engine.build(&recipe, &BuildOptions::default(), &Events::silent()).await {
         Ok(built) => match built.artifact {
             Artifact::Assembled(assembled) => Ok(assembled),

@@ -44,7 +44,13 @@ pub(crate) async fn recipe(docker: &Docker, image: &ResolvedImage) -> Recipe {
     };
     let rendered = render(image, &Templates::builtin()).unwrap();
     let inputs = fingerprint(image, &rendered, &base);
-    Recipe { image: image.clone(), base, rendered, inputs }
+    Recipe {
+        image: image.clone(),
+        base,
+        rendered,
+        inputs,
+        spec_inputs: golden::reference::Digest::of(b"spec"),
+    }
 }
 
 /// Builds an image with one builder, without the engine's cache.

@@ -120,6 +120,7 @@ impl Publisher {
             registries: &self.registries,
             docker: self.docker.as_ref(),
             logins: &BTreeMap::new(),
+            cache: &ConfigCache::of(self.state()),
             state: &self.state(),
             now: 1_700_000_000,
             durations: &BTreeMap::new(),
@@ -163,6 +164,7 @@ impl Done {
         match self.plan.images.first().map(|image| &image.step) {
             Some(plan::Step::Build { .. }) => "build",
             Some(plan::Step::Skip { .. }) => "skip",
+            Some(plan::Step::Retag { .. }) => "retag",
             Some(plan::Step::Copy { .. }) => "copy",
             Some(plan::Step::Refuse { .. }) => "refuse",
             None => "none",
@@ -267,7 +269,13 @@ impl Image {
             build_args: BTreeMap::new(),
             api_labels: BTreeMap::new(),
         };
-        Recipe { image, base: PinnedBase::Scratch, rendered, inputs: self.inputs() }
+        Recipe {
+            image,
+            base: PinnedBase::Scratch,
+            rendered,
+            inputs: self.inputs(),
+            spec_inputs: Digest::of(b"spec"),
+        }
     }
 
     /// The image as the embedded engine hands it over.

@@ -171,6 +171,13 @@ impl FakeRegistry {
         self.manifest(repository, media_type, &index, tags)
     }
 
+    /// Points a tag to a manifest, as another tool does.
+    pub(crate) fn tag(&self, repository: &str, tag: &str, digest: &str) {
+        let mut state = lock(&self.state);
+        let repository = state.repositories.entry(repository.to_owned()).or_default();
+        repository.tags.insert(tag.to_owned(), digest.to_owned());
+    }
+
     /// Puts an index of these manifests into a repository. Gives its digest.
     pub(crate) fn index(&self, repository: &str, children: &[&str], tags: &[&str]) -> String {
         let mut state = lock(&self.state);

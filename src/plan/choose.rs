@@ -1,0 +1,201 @@
+//! The decision about an image: build, skip, copy or refuse, and as which version.
+
+use semver::Version;
+
+use super::state::{Standing, State};
+use super::{Parents, Step, current, reasons};
+use crate::render::Recipe;
+use crate::snapshot::Published;
+use crate::tags::{self, Rebuild, is_withdrawn, next_free};
+
+/// The label that names an image's version.
+const VERSION: &str = "org.opencontainers.image.version";
+
+/// What is done with an image.
+pub(super) struct Choice {
+    /// The version that is published.
+    pub(super) publish: Version,
+    /// What is done.
+    pub(super) step: Step,
+    /// The next free version, if the version is withdrawn.
+    pub(super) withdrawn: Option<Version>,
+}
+
+impl Choice {
+    fn new(publish: &Version, step: Step) -> Self {
+        Self { publish: publish.clone(), step, withdrawn: None }
+    }
+}
+
+/// Decides for all registries of an image at once.
+pub(super) fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, parents: &Parents) -> Choice {
+    if let Some(version) = withdrawn(recipe, states) {
+        let because = vec![format!("{version} is withdrawn")];
+        let next = next_version(recipe, states);
+        return Choice { publish: version, step: Step::Skip { because }, withdrawn: Some(next) };
+    }
+    let image = &recipe.image;
+    if image.tags.immutable
+        && let Some(refused) = states.iter().find_map(|state| overwritten(recipe, state, states))
+    {
+        return refused;
+    }
+    let version = &image.version;
+    let best = states.iter().filter_map(|state| match &state.standing {
+        Standing::Same(version, published) => Some((version, *published, state)),
+        _ => None,
+    });
+    let best = best.max_by(|a, b| tags::precedence(a.0, b.0));
+    let behind = |of: &Version, published: Option<&Published>| {
+        best.as_ref()
+            .is_some_and(|(best, ..)| revises(recipe, published) && tags::precedence(of, best).is_lt())
+    };
+    let changed: Vec<(&Version, Option<&Published>)> = states
+        .iter()
+        .filter_map(|state| match &state.standing {
+            Standing::Changed(version, published) if !behind(version, *published) => {
+                Some((version, *published))
+            }
+            _ => None,
+        })
+        .collect();
+    let decisive = changed.iter().find(|(_, published)| !revises(recipe, *published)).or(changed.first());
+    if let Some((was, published)) = decisive {
+        return changed_content(recipe, states, was, *published, parents);
+    }
+    match best {
+        Some((version, ..)) if force => {
+            Choice::new(version, Step::Build { because: vec!["--force".to_owned()] })
+        }
+        Some((version, published, state)) => {
+            let because = vec![format!("{version} is published with the same inputs")];
+            let everywhere = states
+                .iter()
+                .all(|state| state.same_as(version).is_some() && state.has_tag_of(version, image));
+            let (from, digest) = (state.repository.clone(), published.digest.clone());
+            let step = if everywhere { Step::Skip { because } } else { Step::Copy { from, digest, because } };
+            Choice::new(version, step)
+        }
+        None if states.is_empty() => {
+            Choice::new(version, Step::Build { because: vec!["nothing is published in this run".to_owned()] })
+        }
+        None => {
+            Choice::new(version, Step::Build { because: vec![format!("{version} is not published yet")] })
+        }
+    }
+}
+
+/// The image's version, or the revision of it that has the recipe's content, if it is withdrawn and would be published.
+fn withdrawn(recipe: &Recipe, states: &[State<'_>]) -> Option<Version> {
+    let image = &recipe.image;
+    let same = |state: &State<'_>| match &state.standing {
+        Standing::Same(version, _) => Some(version.clone()),
+        _ => None,
+    };
+    let of_state = |state: &State<'_>| {
+        same(state).or_else(|| current(&image.version, &state.all).map(|held| held.version.clone()))
+    };
+    let found = if is_withdrawn(&image.version, &image.tags.withdrawn) && !states.is_empty() {
+        let highest = states.iter().filter_map(of_state).max_by(tags::precedence);
+        Some(highest.unwrap_or_else(|| image.version.clone()))
+    } else {
+        states.iter().filter_map(same).max_by(tags::precedence)
+    };
+    found.filter(|version| is_withdrawn(version, &image.tags.withdrawn))
+}
+
+/// Refuses an image if the tag of its version, or that of another version, was overwritten with the image of the other
+/// one.
+fn overwritten(recipe: &Recipe, state: &State<'_>, states: &[State<'_>]) -> Option<Choice> {
+    let version = &recipe.image.version;
+    let refuse = |was: &Version, what: String, help: String| {
+        let because = vec![format!("{}: {what}: its tag was overwritten", state.repository)];
+        Choice::new(was, Step::Refuse { because, help: vec![help] })
+    };
+    match &state.standing {
+        Standing::Absent | Standing::Changed(_, None) => None,
+        Standing::Same(was, published) => {
+            let other = state.overwritten_with(&published.digest, version)?;
+            let help = format!(
+                "point {} to its own image again, or add withdrawn = [\"{}\"] to [tags] of {}",
+                other.tag,
+                other.version,
+                recipe.image.source.display()
+            );
+            Some(refuse(was, format!("{} points to the image of {was}", other.tag), help))
+        }
+        Standing::Changed(was, Some(published)) => {
+            published.inputs.as_ref()?;
+            let named: Version = published.labels.get(VERSION)?.parse().ok()?;
+            let is_own = recipe.image.labels.get(VERSION) == published.labels.get(VERSION);
+            let exists = state.all.versions().iter().any(|held| held.version.cmp_precedence(&named).is_eq());
+            if is_own || named.cmp_precedence(version).is_eq() || !exists {
+                return None;
+            }
+            Some(refuse(was, format!("{was} points to the image of {named}"), other_version(recipe, states)))
+        }
+    }
+}
+
+/// Decides about an image whose version is published with other inputs.
+fn changed_content(
+    recipe: &Recipe,
+    states: &[State<'_>],
+    was: &Version,
+    published: Option<&Published>,
+    parents: &Parents,
+) -> Choice {
+    let image = &recipe.image;
+    let mut because = reasons::changed(recipe, published, parents);
+    if revises(recipe, published) {
+        return Choice::new(&next_revision(recipe, states), Step::Build { because });
+    }
+    if !image.tags.immutable {
+        return Choice::new(&image.version, Step::Build { because });
+    }
+    because.insert(0, format!("{was} is published with other inputs, and a version is immutable"));
+    let mut help = vec![other_version(recipe, states)];
+    help.extend(other_rebuild(recipe, states, published));
+    Choice::new(was, Step::Refuse { because, help })
+}
+
+/// The version after all revisions in all registries, withdrawn ones included.
+fn next_revision(recipe: &Recipe, states: &[State<'_>]) -> Version {
+    let version = &recipe.image.version;
+    let last = states.iter().map(|state| state.all.revisions(version)).max().unwrap_or(0);
+    tags::revision(version, last + 1)
+}
+
+/// Whether `rebuild` publishes a revision in place of what is published.
+fn revises(recipe: &Recipe, published: Option<&Published>) -> bool {
+    let rules = &recipe.image.tags;
+    let allowed = match rules.rebuild {
+        Rebuild::Refuse => false,
+        Rebuild::Base => published.is_some_and(|published| reasons::only_below(recipe, published)),
+        Rebuild::Revise => true,
+    };
+    allowed && recipe.image.version.build.is_empty()
+}
+
+fn next_version(recipe: &Recipe, states: &[State<'_>]) -> Version {
+    let image = &recipe.image;
+    next_free(&image.version, states.iter().map(|state| &state.all), &image.tags.withdrawn)
+}
+
+/// The version that would be accepted.
+pub(super) fn other_version(recipe: &Recipe, states: &[State<'_>]) -> String {
+    format!("set version = \"{}\" in {}", next_version(recipe, states), recipe.image.source.display())
+}
+
+/// The value of `rebuild` that would allow the change.
+fn other_rebuild(recipe: &Recipe, states: &[State<'_>], published: Option<&Published>) -> Option<String> {
+    if !recipe.image.version.build.is_empty() {
+        return None;
+    }
+    let below = published.is_some_and(|published| reasons::only_below(recipe, published));
+    let value = if below { "base" } else { "revise" };
+    Some(format!(
+        "or set rebuild = \"{value}\" under [tags], to publish the change as {}",
+        next_revision(recipe, states)
+    ))
+}

@@ -1,0 +1,86 @@
+//! What a repository has of an image, as far as it was read.
+
+use std::collections::BTreeMap;
+
+use semver::Version;
+
+use super::current;
+use crate::reference::{Digest, Repository, Tag};
+use crate::render::Recipe;
+use crate::resolve::ResolvedImage;
+use crate::snapshot::{Observed, ObservedRepository, Published};
+use crate::tags::{self, Existing, Held};
+
+/// What a repository has of an image.
+#[derive(Debug)]
+pub(super) struct State<'a> {
+    pub(super) repository: Repository,
+    /// The versions that count.
+    pub(super) existing: Existing,
+    /// All versions, withdrawn ones included.
+    pub(super) all: Existing,
+    /// The digest of each tag that was read.
+    pub(super) digests: &'a BTreeMap<Tag, Digest>,
+    pub(super) standing: Standing<'a>,
+}
+
+/// How what is published compares with what the recipe makes.
+#[derive(Debug)]
+pub(super) enum Standing<'a> {
+    /// This version does not exist.
+    Absent,
+    /// It exists with equal inputs, as this version or as one of its revisions.
+    Same(Version, &'a Published),
+    /// It exists with other inputs.
+    Changed(Version, Option<&'a Published>),
+}
+
+impl<'a> State<'a> {
+    pub(super) fn of(recipe: &Recipe, observed: &'a Observed, repository: &Repository) -> Self {
+        static NOTHING: ObservedRepository =
+            ObservedRepository { tags: Vec::new(), digests: BTreeMap::new(), published: BTreeMap::new() };
+        let image = &recipe.image;
+        let ObservedRepository { tags, digests, published } =
+            observed.repositories.get(repository).unwrap_or(&NOTHING);
+        // What is withdrawn still exists: it is only not compared with.
+        let all = Existing::new(tags, image.variant.as_ref(), &[]);
+        let existing = Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
+        let standing = |held: &Held| match published.get(&held.tag) {
+            Some(found) if found.inputs.as_ref() == Some(&recipe.inputs) => {
+                Standing::Same(held.version.clone(), found)
+            }
+            found => Standing::Changed(held.version.clone(), found),
+        };
+        let standing = match (current(&image.version, &all), current(&image.version, &existing)) {
+            (None, _) => Standing::Absent,
+            // The content of a withdrawn revision stays withdrawn; other content is compared with what counts.
+            (Some(last), Some(counts)) if last != counts => match standing(last) {
+                same @ Standing::Same(..) => same,
+                _ => standing(counts),
+            },
+            (Some(last), _) => standing(last),
+        };
+        Self { repository: repository.clone(), existing, all, digests, standing }
+    }
+
+    /// What is published with the recipe's inputs as `version`.
+    pub(super) fn same_as(&self, version: &Version) -> Option<&'a Published> {
+        match &self.standing {
+            Standing::Same(found, published) if found == version => Some(published),
+            _ => None,
+        }
+    }
+
+    /// Whether it has the tag that golden gives a version: it may have only another spelling, such as `v1.2.3`.
+    pub(super) fn has_tag_of(&self, version: &Version, image: &ResolvedImage) -> bool {
+        let out = tags::fan_out(version, image.variant.as_ref(), &image.tags);
+        out.is_ok_and(|out| self.all.has(out.full()))
+    }
+
+    /// A version whose own tag points to `digest`, which is the image of `version`.
+    pub(super) fn overwritten_with(&self, digest: &Digest, version: &Version) -> Option<&Held> {
+        self.existing.versions().iter().find(|held| {
+            !held.version.cmp_precedence(version).is_eq() && self.digests.get(&held.tag) == Some(digest)
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! The version that a refused image may take instead.
+
+use semver::{Prerelease, Version};
+
+use super::Existing;
+
+/// The next version after `version` that none of the repositories has and that `withdrawn` does not name: the next patch
+/// version of the same minor version, or the next number of a pre-release.
+pub fn next_free<'a>(
+    version: &Version,
+    repositories: impl IntoIterator<Item = &'a Existing>,
+    withdrawn: &[Version],
+) -> Version {
+    let taken: Vec<&Version> = repositories
+        .into_iter()
+        .flat_map(|existing| existing.versions().iter().map(|held| &held.version))
+        .chain(withdrawn)
+        .collect();
+    let mut next = bumped(version);
+    while taken.iter().any(|taken| blocks(taken, &next)) {
+        next = bumped(&next);
+    }
+    next
+}
+
+/// Whether `next` is not free because of `taken`: it is the same version, or a stable one of its minor version that is not
+/// higher.
+fn blocks(taken: &Version, next: &Version) -> bool {
+    let same_line = taken.major == next.major && taken.minor == next.minor;
+    taken.cmp_precedence(next).is_eq()
+        || (next.pre.is_empty() && taken.pre.is_empty() && same_line && taken.patch > next.patch)
+}
+
+fn bumped(version: &Version) -> Version {
+    let Version { major, minor, patch, pre, .. } = version;
+    if pre.is_empty() {
+        return Version::new(*major, *minor, patch.saturating_add(1));
+    }
+    let (name, number) = match pre.as_str().rsplit_once('.') {
+        Some((name, number)) if number.bytes().all(|digit| digit.is_ascii_digit()) => {
+            (name, number.parse().ok())
+        }
+        _ => (pre.as_str(), None),
+    };
+    let number: u64 = number.unwrap_or(0);
+    // A pre-release with another number is a pre-release.
+    let pre = Prerelease::new(&format!("{name}.{}", number.saturating_add(1))).unwrap_or_default();
+    Version { pre, ..Version::new(*major, *minor, *patch) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::Tag;
+
+    #[test]
+    fn the_next_version_is_free_everywhere() {
+        for (version, existing, withdrawn, expected) in [
+            ("1.2.3", "1.2.3", "", "1.2.4"),
+            ("1.2.3", "1.2.3 1.2.4 1.2.5_r1 2.0.0", "", "1.2.6"),
+            ("1.2.3", "1.2.3 1.2.9 1.3.0", "", "1.2.10"),
+            ("1.2.3", "v1.2.4", "1.2.5", "1.2.6"),
+            ("1.2.3+build.5", "1.2.3_build.5", "", "1.2.4"),
+            ("1.2.3-rc.1", "1.2.3-rc.1 1.2.3-rc.2", "", "1.2.3-rc.3"),
+            ("1.2.3-beta", "1.2.3-beta", "", "1.2.3-beta.1"),
+        ] {
+            let tags: Vec<Tag> = existing.split_whitespace().map(|tag| tag.parse().unwrap()).collect();
+            let withdrawn: Vec<Version> =
+                withdrawn.split_whitespace().map(|text| text.parse().unwrap()).collect();
+            let next = next_free(&version.parse().unwrap(), [&Existing::new(&tags, None, &[])], &withdrawn);
+            assert_eq!(next.to_string(), expected, "{version} after {existing}");
+        }
+    }
+}

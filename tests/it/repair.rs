@@ -1,0 +1,94 @@
+//! Publishing again repairs what a registry lost, and publishers of the same content do not get in each other's way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::support::registry::{Behaviour, FakeRegistry, Instead, refuse};
+use crate::support::server::Seen;
+use crate::support::workspace::Golden;
+
+fn registry(
+    instead: impl Fn(&Seen) -> Option<crate::support::server::Answer> + Send + Sync + 'static,
+) -> FakeRegistry {
+    let instead: Instead = Arc::new(instead);
+    FakeRegistry::start(Behaviour { instead: Some(instead), ..Behaviour::default() })
+}
+
+fn app(registry: &FakeRegistry) -> Golden {
+    Golden::new()
+        .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{}\"\n", registry.host()))
+        .env("SOURCE_DATE_EPOCH", "0")
+        .image("app", "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n[[files]]\ncontent = \"x\"\ntarget = \"/x\"\n")
+}
+
+/// distribution lists a tag whose manifest was deleted behind its back.
+#[test]
+fn a_tag_without_a_manifest_is_published_again() {
+    for tag in ["1.2.3", "latest", "1"] {
+        let lost = Arc::new(AtomicBool::new(false));
+        let (is_lost, ending) = (lost.clone(), format!("/manifests/{tag}"));
+        let registry = registry(move |seen| {
+            if !seen.route().ends_with(&ending) || !is_lost.load(Ordering::SeqCst) {
+                return None;
+            }
+            if seen.method == "PUT" {
+                is_lost.store(false, Ordering::SeqCst);
+                return None;
+            }
+            Some(refuse(404, "MANIFEST_UNKNOWN", "manifest unknown"))
+        });
+        let golden = app(&registry);
+        golden.run(&["build", "--push"]).exit(0);
+        let right = registry.tags("app");
+        lost.store(true, Ordering::SeqCst);
+        let plan = golden.run(&["plan"]).exit(0).stdout;
+        assert!(plan.contains(&format!("create  {tag} ")), "{plan}");
+        golden.run(&["build", "--push"]).exit(0);
+        assert!(!lost.load(Ordering::SeqCst), "{tag} was put again");
+        assert_eq!(registry.tags("app"), right);
+        let run = golden.run(&["build", "--push"]).exit(0);
+        assert!(run.stdout.contains("unchanged"), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn a_blob_that_the_registry_cannot_answer_for_is_uploaded() {
+    let registry = registry(|seen| {
+        let asks = seen.method == "HEAD" && seen.route().contains("/blobs/sha256:");
+        asks.then(|| refuse(500, "UNKNOWN", "unknown error"))
+    });
+    app(&registry).run(&["build", "--push"]).exit(0);
+    assert_eq!(registry.tags("app").len(), 4);
+}
+
+/// distribution misses blobs for a moment when two publishers upload them at once; or it claims to have a blob that it lost.
+#[test]
+fn a_manifest_whose_blobs_the_registry_misses_is_put_again() {
+    for times in [1, 3] {
+        let refused = Arc::new(AtomicUsize::new(0));
+        let count = refused.clone();
+        let registry = registry(move |seen| {
+            let is_put = seen.method == "PUT" && seen.route().ends_with("/manifests/1.2.3");
+            (is_put && count.fetch_add(1, Ordering::SeqCst) < times)
+                .then(|| refuse(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"))
+        });
+        app(&registry).run(&["build", "--push"]).exit(0);
+        assert_eq!(registry.tags("app").len(), 4);
+    }
+}
+
+#[test]
+fn a_blob_that_the_registry_claims_to_have_is_uploaded_when_the_manifest_shows_that_it_lacks_it() {
+    let honest = Arc::new(AtomicBool::new(false));
+    let is_honest = honest.clone();
+    let registry = registry(move |seen| {
+        if seen.method == "POST" {
+            is_honest.store(true, Ordering::SeqCst);
+        }
+        let asks = seen.method == "HEAD" && seen.route().contains("/blobs/sha256:");
+        (asks && !is_honest.load(Ordering::SeqCst)).then(|| crate::support::server::Answer::new(200, ""))
+    });
+    app(&registry).run(&["build", "--push"]).exit(0);
+    assert!(honest.load(Ordering::SeqCst));
+    assert_eq!(registry.tags("app").len(), 4);
+}

@@ -1,0 +1,226 @@
+//! Every tag of the fan-out is read: tags that another tool moved are reported and corrected, and version tags that were
+//! overwritten stop the image.
+
+use std::collections::BTreeMap;
+
+use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::workspace::{Golden, Run};
+
+struct App {
+    registry: FakeRegistry,
+    golden: Golden,
+}
+
+impl App {
+    fn new() -> Self {
+        Self::behaving(Behaviour::default())
+    }
+
+    fn behaving(behaviour: Behaviour) -> Self {
+        let registry = FakeRegistry::start(behaviour);
+        let golden = Golden::new()
+            .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{}\"\n", registry.host()))
+            .env("SOURCE_DATE_EPOCH", "0");
+        Self { registry, golden }
+    }
+
+    /// Writes the spec in a version, with more under `[image]` and `[tags]`.
+    fn spec(&self, version: &str, image: &str, tags: &str) -> &Self {
+        self.golden.write(
+            "app/image.toml",
+            format!(
+                "[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"scratch\"\n{image}\n[tags]\n{tags}\n"
+            ),
+        );
+        self
+    }
+
+    fn version(&self, version: &str) -> &Self {
+        self.spec(version, "", "")
+    }
+
+    #[track_caller]
+    fn run(&self, args: &[&str], code: i32) -> Run {
+        self.golden.run(args).exit(code)
+    }
+
+    #[track_caller]
+    fn publish(&self) -> Run {
+        self.run(&["build", "--push"], 0)
+    }
+
+    fn tags(&self) -> BTreeMap<String, String> {
+        self.registry.tags("app")
+    }
+
+    /// Points `tag` to what `from` names, as another tool does.
+    fn overwrite(&self, tag: &str, from: &str) {
+        self.registry.tag("app", tag, &self.tags()[from]);
+    }
+
+    /// The outcome of the one image of a run.
+    fn outcome(&self, args: &[&str], code: i32) -> String {
+        let run = self.run(&[args, &["--format", "json"]].concat(), code);
+        let output: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        output["images"][0]["outcome"].as_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn a_foreign_or_lagging_tag_is_planned_and_corrected() {
+    for (image, own, tags) in [
+        ("", "1.2.4", ["1.2", "1", "latest", "edge"]),
+        ("variant = \"alpine\"", "1.2.4-alpine", ["1.2-alpine", "1-alpine", "alpine", "edge-alpine"]),
+    ] {
+        let app = App::new();
+        let extra = "extra = [\"edge\"]";
+        app.spec("1.2.3", image, extra).publish();
+        let old = own.replace("1.2.4", "1.2.3");
+        app.spec("1.2.4", image, extra).publish();
+        let right = app.tags();
+        let foreign = app.registry.image("app", "foreign", &[]);
+        for tag in tags {
+            for digest in [&foreign, &right[&old]] {
+                app.registry.tag("app", tag, digest);
+                let plan = app.run(&["plan"], 0).stdout;
+                let from = if *digest == foreign { &foreign[..19] } else { &right[&old][..19] };
+                assert!(
+                    plan.starts_with("app:1.2.4") && plan.contains("  retag: 1.2.4 is published"),
+                    "{plan}"
+                );
+                let row = plan.lines().find(|line| line.contains(&format!(" {tag} "))).unwrap();
+                assert!(row.contains("move") && row.contains(from) && row.contains("→ 1.2.4"), "{plan}");
+                assert_eq!(plan.matches("\n    same ").count(), 4, "{plan}");
+                let run = app.publish();
+                assert!(run.stdout.contains("retagged"), "{}", run.stdout);
+                assert_eq!(app.tags(), right, "{tag}");
+                app.run(&["verify"], 0);
+                assert_eq!(app.outcome(&["build", "--push"], 0), "unchanged");
+            }
+        }
+    }
+}
+
+/// `latest` belongs to 2.0.0, whichever version is published.
+#[test]
+fn a_kept_tag_that_strays_is_put_on_the_version_that_holds_it() {
+    let app = App::new();
+    app.version("1.2.3").publish();
+    app.version("2.0.0").publish();
+    let foreign = app.registry.image("app", "foreign", &[]);
+    let right = app.tags();
+    for digest in [&foreign, &right["1.2.3"]] {
+        app.registry.tag("app", "latest", digest);
+        let plan = app.version("1.2.3").run(&["plan"], 0).stdout;
+        assert!(plan.contains("retag") && plan.contains("→ 2.0.0"), "{plan}");
+        assert_eq!(app.outcome(&["build", "--push"], 0), "retagged");
+        assert_eq!(app.tags(), right);
+        // A new version corrects it as well.
+        app.registry.tag("app", "latest", digest);
+        app.version("1.2.9").publish();
+        assert_eq!(app.tags()["latest"], right["2.0.0"]);
+        app.run(&["verify"], 0);
+        app.run(&["delete", &format!("{}/app:1.2.9", app.registry.host()), "--all-tags", "--yes"], 0);
+        for tag in ["1.2", "1"] {
+            app.overwrite(tag, "1.2.3");
+        }
+    }
+}
+
+#[test]
+fn an_overwritten_version_tag_is_refused() {
+    for (image, suffix, tags) in [
+        ("", "", ""),
+        ("variant = \"alpine\"", "-alpine", ""),
+        ("", "", "rebuild = \"revise\""),
+        ("", "", "rebuild = \"base\""),
+    ] {
+        let app = App::new();
+        app.spec("1.2.3", image, tags).publish();
+        app.spec("1.2.4", image, tags).publish();
+        let (old, new) = (format!("1.2.3{suffix}"), format!("1.2.4{suffix}"));
+        let right = app.tags();
+        app.overwrite(&new, &old);
+        let wrong = app.tags();
+        // Seen from the version itself, and from the one whose manifest was used.
+        for version in ["1.2.4", "1.2.3"] {
+            let plan = app.spec(version, image, tags).run(&["plan"], 4).stdout;
+            assert!(plan.contains("its tag was overwritten"), "{plan}");
+            assert!(plan.contains("help: "), "{plan}");
+            let run = app.run(&["build", "--push"], 4);
+            assert!(run.stderr.contains("its tag was overwritten"), "{}", run.stderr);
+            assert!(run.stdout.contains("refused"), "{}", run.stdout);
+            assert_eq!(app.tags(), wrong, "nothing is written");
+        }
+        app.registry.tag("app", &new, &right[&new]);
+        assert_eq!(app.spec("1.2.4", image, tags).outcome(&["build", "--push"], 0), "unchanged");
+    }
+}
+
+#[test]
+fn a_new_version_says_what_the_tags_really_point_to() {
+    let app = App::new();
+    app.version("1.2.3").publish();
+    let foreign = app.registry.image("app", "foreign", &["latest"]);
+    let plan = app.version("1.2.4").run(&["plan"], 0).stdout;
+    assert!(plan.contains("1.2     1.2.3 → 1.2.4"), "{plan}");
+    assert!(plan.contains(&format!("latest  {} → 1.2.4", &foreign[..19])), "{plan}");
+}
+
+/// One list, one HEAD for each tag; the config was cached by the publish that wrote it.
+#[test]
+fn a_plan_of_what_is_published_takes_one_list_and_one_head_for_each_tag() {
+    let app = App::new();
+    app.version("1.2.3").publish();
+    for cold in [false, true] {
+        if cold {
+            std::fs::remove_dir_all(app.golden.path().join(".golden")).unwrap();
+        }
+        let before = app.registry.requests().len();
+        app.run(&["plan"], 0);
+        let requests = app.registry.requests().split_off(before);
+        let count = |start: &str, part: &str| {
+            requests.iter().filter(|line| line.starts_with(start) && line.contains(part)).count()
+        };
+        assert_eq!(count("GET", "/tags/list"), 1, "{requests:?}");
+        assert_eq!(count("HEAD", "/manifests/"), 4, "{requests:?}");
+        let reads = usize::from(cold);
+        assert_eq!(count("GET", "/manifests/"), reads, "{requests:?}");
+        assert_eq!(count("GET", "/blobs/"), reads, "{requests:?}");
+        assert_eq!(count("", "/app/"), 5 + 2 * reads, "{requests:?}");
+    }
+}
+
+#[test]
+fn a_withdrawn_version_gives_its_tags_back_and_is_not_published() {
+    let app = App::new();
+    let extra = "extra = [\"edge\"]\n";
+    app.spec("1.9.0", "", extra).publish();
+    app.spec("1.10.0", "", extra).publish();
+    let withdrawn = format!("{extra}withdrawn = [\"1.10.0\"]");
+    let plan = app.spec("1.10.0", "", &withdrawn).run(&["plan"], 0).stdout;
+    assert!(plan.contains("retag: 1.10.0 is withdrawn"), "{plan}");
+    assert!(plan.contains("help: the next free version is 1.10.1"), "{plan}");
+    let run = app.publish();
+    assert!(run.stdout.contains("withdrawn"), "{}", run.stdout);
+    assert!(run.stderr.contains("set version = \"1.10.1\" in app/image.toml"), "{}", run.stderr);
+    let tags = app.tags();
+    for tag in ["1", "latest", "edge"] {
+        assert_eq!(tags[tag], tags["1.9.0"], "{tag}");
+    }
+    assert_ne!(tags["1.10.0"], tags["1.9.0"], "its own tag remains");
+    app.run(&["verify"], 0);
+    let plan = app.run(&["plan"], 0).stdout;
+    assert!(plan.contains("skip: 1.10.0 is withdrawn") && !plan.contains("move"), "{plan}");
+    assert_eq!(app.outcome(&["build", "--push"], 0), "withdrawn");
+    // With other content it is not published either, and it does not fail.
+    app.spec("1.10.0", "description = \"changed\"", &withdrawn);
+    assert_eq!(app.outcome(&["build", "--push"], 0), "withdrawn");
+    assert_eq!(app.tags(), tags);
+    // Not even if it never was.
+    app.spec("1.11.0", "", "withdrawn = [\"1.10.0\", \"1.11.0\"]");
+    assert_eq!(app.outcome(&["build", "--push", "--force"], 0), "withdrawn");
+    assert_eq!(app.tags(), tags);
+    app.spec("1.10.1", "", &withdrawn).publish();
+    assert_eq!(app.tags()["latest"], app.tags()["1.10.1"]);
+}
