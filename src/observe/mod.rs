@@ -59,6 +59,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the registry lost a part of the content, so that asking again does not help.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Registry(error) => error.is_about_content() || error.status == Some(500),
+            Self::NoBase { .. }
+            | Self::Unusable(_)
+            | Self::NoTag { .. }
+            | Self::Manifest { .. }
+            | Self::Config { .. } => false,
+        }
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {

@@ -174,7 +174,7 @@ impl Reader<'_> {
         Ok(found.map(|descriptor| descriptor.digest))
     }
 
-    /// The content of an image's version.
+    /// The content of an image's version; none if the registry lost a part of it.
     async fn read_version(
         &self,
         tag: Tag,
@@ -182,7 +182,15 @@ impl Reader<'_> {
         digests: &BTreeMap<Tag, Digest>,
     ) -> Result<Option<(Tag, Published)>, Error> {
         let Some(digest) = digests.get(&tag) else { return Ok(None) };
-        let Some(mut found) = self.read_config(digest).await? else { return Ok(None) };
+        let mut found = match self.read_config(digest).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(error) if error.is_damage() => {
+                tracing::debug!(%error, %tag, "what is published cannot be read");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
         if found.inputs.as_ref() == Some(&recipe.inputs) {
             // Only a difference has to be explained, and a fleet must not be held in memory for nothing.
             found.runtime = ImageConfig::default();

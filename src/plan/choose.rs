@@ -46,22 +46,22 @@ pub(super) fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, parents
         _ => None,
     });
     let best = best.max_by(|a, b| tags::precedence(a.0, b.0));
-    let behind = |of: &Version, published: Option<&Published>| {
+    let behind = |of: &Version, published: &Published| {
         best.as_ref()
             .is_some_and(|(best, ..)| revises(recipe, published) && tags::precedence(of, best).is_lt())
     };
-    let changed: Vec<(&Version, Option<&Published>)> = states
+    let changed: Vec<(&Version, &Published)> = states
         .iter()
         .filter_map(|state| match &state.standing {
-            Standing::Changed(version, published) if !behind(version, *published) => {
+            Standing::Changed(version, published) if !behind(version, published) => {
                 Some((version, *published))
             }
             _ => None,
         })
         .collect();
-    let decisive = changed.iter().find(|(_, published)| !revises(recipe, *published)).or(changed.first());
+    let decisive = changed.iter().find(|(_, published)| !revises(recipe, published)).or(changed.first());
     if let Some((was, published)) = decisive {
-        return changed_content(recipe, states, was, *published, parents);
+        return changed_content(recipe, states, was, published, parents);
     }
     match best {
         Some((version, ..)) if force => {
@@ -75,6 +75,9 @@ pub(super) fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, parents
             let (from, digest) = (state.repository.clone(), published.digest.clone());
             let step = if everywhere { Step::Skip { because } } else { Step::Copy { from, digest, because } };
             Choice::new(version, step)
+        }
+        None if states.iter().any(|state| matches!(state.standing, Standing::Damaged(_))) => {
+            damaged(recipe, states)
         }
         None if states.is_empty() => {
             Choice::new(version, Step::Build { because: vec!["nothing is published in this run".to_owned()] })
@@ -113,7 +116,7 @@ fn overwritten(recipe: &Recipe, state: &State<'_>, states: &[State<'_>]) -> Opti
         Choice::new(was, Step::Refuse { because, help: vec![help] })
     };
     match &state.standing {
-        Standing::Absent | Standing::Changed(_, None) => None,
+        Standing::Absent | Standing::Damaged(_) => None,
         Standing::Same(was, published) => {
             let other = state.overwritten_with(&published.digest, version)?;
             let help = format!(
@@ -124,7 +127,7 @@ fn overwritten(recipe: &Recipe, state: &State<'_>, states: &[State<'_>]) -> Opti
             );
             Some(refuse(was, format!("{} points to the image of {was}", other.tag), help))
         }
-        Standing::Changed(was, Some(published)) => {
+        Standing::Changed(was, published) => {
             published.inputs.as_ref()?;
             let named: Version = published.labels.get(VERSION)?.parse().ok()?;
             let is_own = recipe.image.labels.get(VERSION) == published.labels.get(VERSION);
@@ -142,7 +145,7 @@ fn changed_content(
     recipe: &Recipe,
     states: &[State<'_>],
     was: &Version,
-    published: Option<&Published>,
+    published: &Published,
     parents: &Parents,
 ) -> Choice {
     let image = &recipe.image;
@@ -159,6 +162,23 @@ fn changed_content(
     Choice::new(was, Step::Refuse { because, help })
 }
 
+/// Decides about an image of which the registry lost a part. The same content repairs it; other content is refused when it
+/// is built, unless it may be a revision.
+fn damaged(recipe: &Recipe, states: &[State<'_>]) -> Choice {
+    let image = &recipe.image;
+    let damaged = states.iter().filter_map(|state| match &state.standing {
+        Standing::Damaged(version) => Some(version),
+        _ => None,
+    });
+    let was = damaged.max_by(|a, b| tags::precedence(a, b)).unwrap_or(&image.version);
+    let because = vec![format!("{was} is published, and the registry lost a part of it")];
+    let step = Step::Build { because };
+    if image.tags.rebuild == Rebuild::Revise && image.version.build.is_empty() {
+        return Choice::new(&next_revision(recipe, states), step);
+    }
+    Choice::new(was, step)
+}
+
 /// The version after all revisions in all registries, withdrawn ones included.
 fn next_revision(recipe: &Recipe, states: &[State<'_>]) -> Version {
     let version = &recipe.image.version;
@@ -167,11 +187,11 @@ fn next_revision(recipe: &Recipe, states: &[State<'_>]) -> Version {
 }
 
 /// Whether `rebuild` publishes a revision in place of what is published.
-fn revises(recipe: &Recipe, published: Option<&Published>) -> bool {
+fn revises(recipe: &Recipe, published: &Published) -> bool {
     let rules = &recipe.image.tags;
     let allowed = match rules.rebuild {
         Rebuild::Refuse => false,
-        Rebuild::Base => published.is_some_and(|published| reasons::only_below(recipe, published)),
+        Rebuild::Base => reasons::only_below(recipe, published),
         Rebuild::Revise => true,
     };
     allowed && recipe.image.version.build.is_empty()
@@ -188,12 +208,11 @@ pub(super) fn other_version(recipe: &Recipe, states: &[State<'_>]) -> String {
 }
 
 /// The value of `rebuild` that would allow the change.
-fn other_rebuild(recipe: &Recipe, states: &[State<'_>], published: Option<&Published>) -> Option<String> {
+fn other_rebuild(recipe: &Recipe, states: &[State<'_>], published: &Published) -> Option<String> {
     if !recipe.image.version.build.is_empty() {
         return None;
     }
-    let below = published.is_some_and(|published| reasons::only_below(recipe, published));
-    let value = if below { "base" } else { "revise" };
+    let value = if reasons::only_below(recipe, published) { "base" } else { "revise" };
     Some(format!(
         "or set rebuild = \"{value}\" under [tags], to publish the change as {}",
         next_revision(recipe, states)

@@ -151,7 +151,9 @@ pub(super) fn plan(
     let image = &recipe.image;
     let out = tags::fan_out(publish, image.variant.as_ref(), &image.tags)?;
     let here = state.same_as(publish);
-    let standing = if here.is_some() { tags::Standing::Same } else { tags::Standing::Different };
+    // Whether a damaged image is the same is decided by its digest, once it is built again.
+    let may_be_same = here.is_some() || state.is_damaged(publish);
+    let standing = if may_be_same { tags::Standing::Same } else { tags::Standing::Different };
     let content = match here {
         Some(published) if !step.is_build() && !step.is_refusal() && state.all.has(out.full()) => {
             Content::Published { digest: published.digest.clone() }

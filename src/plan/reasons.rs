@@ -15,10 +15,7 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 
 /// What differs between what is published and what the recipe makes. Never empty.
-pub(super) fn changed(recipe: &Recipe, published: Option<&Published>, parents: &Parents) -> Vec<String> {
-    let Some(published) = published else {
-        return vec!["what is published could not be read".to_owned()];
-    };
+pub(super) fn changed(recipe: &Recipe, published: &Published, parents: &Parents) -> Vec<String> {
     if published.inputs.is_none() {
         return vec!["what is published has no label dev.golden.inputs".to_owned()];
     }

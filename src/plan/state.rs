@@ -32,7 +32,9 @@ pub(super) enum Standing<'a> {
     /// It exists with equal inputs, as this version or as one of its revisions.
     Same(Version, &'a Published),
     /// It exists with other inputs.
-    Changed(Version, Option<&'a Published>),
+    Changed(Version, &'a Published),
+    /// It exists, and the registry lost a part of it.
+    Damaged(Version),
 }
 
 impl<'a> State<'a> {
@@ -49,7 +51,8 @@ impl<'a> State<'a> {
             Some(found) if found.inputs.as_ref() == Some(&recipe.inputs) => {
                 Standing::Same(held.version.clone(), found)
             }
-            found => Standing::Changed(held.version.clone(), found),
+            Some(found) => Standing::Changed(held.version.clone(), found),
+            None => Standing::Damaged(held.version.clone()),
         };
         let standing = match (current(&image.version, &all), current(&image.version, &existing)) {
             (None, _) => Standing::Absent,
@@ -69,6 +72,11 @@ impl<'a> State<'a> {
             Standing::Same(found, published) if found == version => Some(published),
             _ => None,
         }
+    }
+
+    /// Whether it has `version`, and lost a part of it.
+    pub(super) fn is_damaged(&self, version: &Version) -> bool {
+        matches!(&self.standing, Standing::Damaged(found) if found == version)
     }
 
     /// Whether it has the tag that golden gives a version: it may have only another spelling, such as `v1.2.3`.

@@ -105,7 +105,7 @@ fn inputs_decide_whether_an_image_is_built() {
         ("1.2.3=a 1.2=a 1=a 2.0.0=c", "skip 1.2.3 | same 1.2.3, same 1.2, same 1, keep latest"),
         ("1.2.3=a 1.2=a 1=a 2.0.0=c latest", "retag 1.2.3 | same 1.2.3, same 1.2, same 1, move latest"),
         ("1.2.3=b 1.2 1", "refuse 1.2.3 | refuse 1.2.3, keep 1.2, keep 1, refuse latest"),
-        ("1.2.3", "refuse 1.2.3 | refuse 1.2.3, refuse 1.2, refuse 1, refuse latest"),
+        ("1.2.3", "build 1.2.3 | move 1.2.3, create 1.2, create 1, create latest"),
         ("1.2.3=a 1.2=a 1=a 2.0.0=a latest=a", "refuse 1.2.3 | keep 1.2.3, keep 1.2, keep 1, keep latest"),
     ] {
         assert_eq!(planned(&image, &[has], false), expected, "{has}");
@@ -124,7 +124,7 @@ fn reasons(recipe: &Recipe, config: &serde_json::Value, parents: &Parents) -> Ve
         labels: config.labels(),
         runtime: config.without_labels(),
     };
-    reasons::changed(recipe, Some(&published), parents)
+    reasons::changed(recipe, &published, parents)
 }
 
 #[test]

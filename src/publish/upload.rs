@@ -97,7 +97,16 @@ fn full_tag(job: &Job<'_>) -> Result<Tag, Error> {
 async fn preserve(job: &Job<'_>, place: &Place<'_>) -> Result<(), Error> {
     let Some((tag, raw)) = &place.original else { return Ok(()) };
     job.events.step(job.image(), format!("tag {}: {tag}", place.planned.repository));
-    Ok(place.registry.put_manifest(&place.planned.repository.path, &Target::from(tag), raw).await?)
+    let put = place.registry.put_manifest(&place.planned.repository.path, &Target::from(tag), raw).await;
+    match put {
+        Err(error) if error.misses_content() => {
+            let warning =
+                format!("{tag} was not created, because the registry lost a part of the first content");
+            job.events.warn(Some(job.image()), warning);
+            Ok(())
+        }
+        done => Ok(done?),
+    }
 }
 
 /// Puts the content under the immutable tag, and nothing else.

@@ -268,7 +268,8 @@ fn a_fleet_lives() {
         for tag in [version, "1", "latest"] {
             assert_eq!(tags[tag], tags[&revision], "{image}:{tag}");
         }
-        assert_eq!(tags.len(), edited[image].len() + 1, "{image}: {tags:?}");
+        assert_eq!(tags[&format!("{version}_r0")], edited[image][version], "{image}");
+        assert_eq!(tags.len(), edited[image].len() + 2, "{image}: {tags:?}");
     }
     // A child stands on its parent as it was published in that run.
     let child = labels(&format!("{namespace}/service/node2-api"), "latest");

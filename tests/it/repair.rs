@@ -51,6 +51,41 @@ fn a_tag_without_a_manifest_is_published_again() {
     }
 }
 
+/// The config is gone, or the registry cannot read it: the same content is uploaded again, other content is refused.
+#[test]
+fn a_published_image_whose_config_is_lost_is_repaired_by_the_same_content() {
+    for status in [404, 500] {
+        let lost = Arc::new(AtomicBool::new(false));
+        let is_lost = lost.clone();
+        let registry = registry(move |seen| {
+            if seen.method == "POST" {
+                is_lost.store(false, Ordering::SeqCst);
+            }
+            let reads =
+                ["GET", "HEAD"].contains(&seen.method.as_str()) && seen.route().contains("/blobs/sha256:");
+            let code = if status == 404 { "BLOB_UNKNOWN" } else { "UNKNOWN" };
+            (reads && is_lost.load(Ordering::SeqCst)).then(|| refuse(status, code, "blob unknown"))
+        });
+        let golden = app(&registry);
+        golden.run(&["build", "--push"]).exit(0);
+        let right = registry.tags("app");
+        std::fs::remove_dir_all(golden.path().join(".golden")).unwrap();
+        lost.store(true, Ordering::SeqCst);
+        let plan = golden.run(&["plan"]).exit(0).stdout;
+        assert!(plan.contains("build: 1.2.3 is published, and the registry lost a part of it"), "{plan}");
+        golden.run(&["build", "--push"]).exit(0);
+        assert!(!lost.load(Ordering::SeqCst), "a blob was uploaded");
+        assert_eq!(registry.tags("app"), right);
+        std::fs::remove_dir_all(golden.path().join(".golden")).unwrap();
+        lost.store(true, Ordering::SeqCst);
+        let spec = std::fs::read_to_string(golden.path().join("app/image.toml")).unwrap();
+        golden.write("app/image.toml", spec.replace("\"x\"", "\"other\""));
+        let run = golden.run(&["build", "--push"]).exit(4);
+        assert!(run.stderr.contains("set version = \"1.2.4\""), "{}", run.stderr);
+        assert_eq!(registry.tags("app"), right);
+    }
+}
+
 #[test]
 fn a_blob_that_the_registry_cannot_answer_for_is_uploaded() {
     let registry = registry(|seen| {
