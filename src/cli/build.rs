@@ -230,7 +230,7 @@ async fn write(
     if !wanted {
         prepared.state.make()?;
     }
-    let places = destination.write(&named, &Blobs::new(prepared.registries.clone())).await?;
+    let places = destination.write(&named, &Blobs::new(prepared.registries.clone()), &context.events).await?;
     for place in &places {
         context.events.note(None, format!("written to {place}"));
         context.events.note(None, format!("look at it: {}", look(context, place)));

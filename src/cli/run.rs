@@ -27,9 +27,12 @@ pub(super) fn to_end<F>(
 where
     F: Future<Output = Result<Exit, Failure>>,
 {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return end(&context, Err(Failure::new(Exit::Failed, error))),
+    // tokio panics where the system refuses a thread.
+    let made = catch_unwind(|| tokio::runtime::Builder::new_multi_thread().enable_all().build());
+    let runtime = match made {
+        Ok(Ok(runtime)) => runtime,
+        Ok(Err(error)) => return end(&context, Err(Failure::new(Exit::Failed, error))),
+        Err(_) => return end(&context, Err(Failure::shown(Exit::Failed))),
     };
     let shown = Context { events: Events::silent(), ..context.clone() };
     let work = async {
@@ -77,7 +80,7 @@ async fn until_interrupted(
     })
 }
 
-/// Listens for ^C and SIGTERM in a task of its own, so that they are heard while a command computes. The second one
+/// Listens for ^C, SIGTERM and SIGHUP in a task of its own, so that they are heard while a command computes. The second one
 /// ends the process at once.
 #[expect(clippy::exit, reason = "a second signal must end the process whatever it is busy with")]
 fn listen() -> Arc<Notify> {
@@ -103,7 +106,10 @@ impl Signals {
     #[cfg(unix)]
     fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+        if !hangup_is_ignored() {
+            kinds.push(SignalKind::hangup());
+        }
         Self { listening: kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect() }
     }
 
@@ -129,6 +135,15 @@ impl Signals {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Whether `nohup` or a supervisor asked for SIGHUP to be ignored, which a process inherits.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    let status = crate::workspace::fs::read(std::path::Path::new("/proc/self/status")).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Shows a failure and turns the result into the process's exit code.

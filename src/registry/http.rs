@@ -72,6 +72,9 @@ impl Sent {
     }
 }
 
+/// The longest file that certificates are read from, in bytes.
+const MAX_CERTIFICATES: u64 = 8 << 20;
+
 const UNDECIDED: u8 = 0;
 const PLAIN: u8 = 1;
 const TLS: u8 = 2;
@@ -295,7 +298,8 @@ impl Http {
     async fn connect(&self, guard: Option<Guard>) -> Result<Client, Error> {
         let mut roots = Vec::new();
         for file in self.certificate_files().await {
-            let text = tokio::fs::read(&file).await.map_err(|error| unreadable(&file, &error))?;
+            let text = crate::workspace::fs::read_up_to(&file, MAX_CERTIFICATES)
+                .map_err(|error| unreadable(&file, &error.source))?;
             roots.extend(tls::certificates(&text).map_err(|error| unreadable(&file, &error))?);
         }
         let config =

@@ -44,7 +44,8 @@ impl Attempts {
                 error.exhausted = true;
                 return Err(error);
             }
-            Some(wanted) => wanted,
+            // Some servers say 0 at once and always.
+            Some(wanted) => wanted.max(self.patience.pause),
             None => self.backoff(),
         };
         if self.waited + pause > LONGEST {

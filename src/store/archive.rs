@@ -28,10 +28,9 @@ struct Line {
 pub async fn write_file(written: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Vec<String>, Error> {
     let failed = |source| Error::File { path: written.to_owned(), source };
     let file = &fs::output(written)?;
-    let temporary = tempfile::Builder::new()
-        .prefix(fs::UNFINISHED)
-        .tempfile_in(fs::directory_of(file))
-        .map_err(failed)?;
+    let directory = fs::directory_of(file);
+    fs::sweep(directory);
+    let temporary = fs::temporary_in(directory).map_err(failed)?;
     let (handle, place) = temporary.into_parts();
     let mut out = tokio::io::BufWriter::with_capacity(128 << 10, tokio::fs::File::from_std(handle));
     write(&mut out, images, blobs).await.map_err(|error| match error {

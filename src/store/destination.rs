@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::{Blobs, Error, archive, layout};
 use crate::assemble::Assembled;
+use crate::event::Events;
 use crate::reference::{Reference, Tag};
 use crate::spec::base::LayoutSpec;
 use crate::workspace::fs;
@@ -104,10 +105,15 @@ impl Destination {
 
     /// Writes images; what is there already is not written again. Where each is, as skopeo and buildah name it:
     /// `oci:.golden/oci:static:1.0.0`.
-    pub async fn write<'a>(&self, images: &[Named<'a>], blobs: &Blobs) -> Result<Vec<String>, Error> {
+    pub async fn write<'a>(
+        &self,
+        images: &[Named<'a>],
+        blobs: &Blobs,
+        events: &Events,
+    ) -> Result<Vec<String>, Error> {
         match self {
             Self::Layout { directory, name } => {
-                layout::write(directory, name.as_deref(), images, blobs).await
+                layout::write(directory, name.as_deref(), images, blobs, events).await
             }
             Self::Archive { file, name: None } => archive::write_file(file, images, blobs).await,
             Self::Archive { file, name: Some(name) } => {

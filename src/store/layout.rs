@@ -5,7 +5,9 @@ mod read;
 
 pub use read::LayoutReader;
 
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
@@ -15,6 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::destination::Named;
 use super::{Blobs, Error};
 use crate::assemble::Layer;
+use crate::event::Events;
 use crate::oci::layout::REF_NAME;
 use crate::oci::{RawManifest, media};
 use crate::reference::{Digest, Reference};
@@ -34,9 +37,11 @@ pub async fn write(
     name: Option<&str>,
     images: &[Named<'_>],
     blobs: &Blobs,
+    events: &Events,
 ) -> Result<Vec<String>, Error> {
     read_index(directory)?;
     let folder = directory.join("blobs/sha256");
+    [directory, &folder].into_iter().for_each(fs::sweep);
     let mut entries = Vec::new();
     for Named { image, references } in images {
         let layers = image.images.iter().flat_map(|image| &image.layers);
@@ -57,7 +62,7 @@ pub async fn write(
     let mut written = Vec::new();
     std::fs::create_dir_all(directory)
         .map_err(|source| Error::File { path: directory.to_owned(), source })?;
-    let _held = lock(directory);
+    let _held = lock(directory, events).await;
     let mut index = read_index(directory)?;
     for (name, entry) in entries {
         enter(&mut index, &name, entry);
@@ -68,11 +73,26 @@ pub async fn write(
     Ok(written)
 }
 
-/// Locks a folder until what is returned is dropped. Where folders cannot be locked (Windows, some network file systems),
-/// nobody waits for anybody.
-fn lock(directory: &Path) -> Option<std::fs::File> {
-    let folder = std::fs::File::open(directory).ok()?;
-    folder.lock().ok().map(|()| folder)
+/// How often a lock that another process holds is tried.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// Locks a directory until what is returned is dropped, and says so if another process holds the lock. Where directories
+/// cannot be locked (Windows, some network file systems), nobody waits.
+async fn lock(directory: &Path, events: &Events) -> Option<std::fs::File> {
+    let file = std::fs::File::open(directory).ok()?;
+    let mut is_told = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Some(file),
+            Err(TryLockError::Error(_)) => return None,
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            let waits = format!("waiting for another process that writes into {}", directory.display());
+            events.note(None, waits);
+        }
+        tokio::time::sleep(RETRY).await;
+    }
 }
 
 /// The index of a layout that is there, or a new one. A folder with anything else in it is left alone.
@@ -161,8 +181,7 @@ async fn transfer(folder: &Path, layer: &Layer, blobs: &Blobs) -> Result<(), Err
     };
     let failed = |source| Error::Layer { digest: digest.to_string(), source };
     std::fs::create_dir_all(&folder).map_err(file(&folder))?;
-    let temporary =
-        tempfile::Builder::new().prefix(fs::UNFINISHED).tempfile_in(&folder).map_err(file(&folder))?;
+    let temporary = fs::temporary_in(&folder).map_err(file(&folder))?;
     let (handle, place) = temporary.into_parts();
     let mut out = tokio::fs::File::from_std(handle);
     let mut reader = blobs.source(layer).open(0).await.map_err(failed)?;

@@ -17,11 +17,11 @@ use crate::resolve::image::{Base, Certificate, FileEntry, FileKind, Layout, Owne
 use crate::resolve::target;
 use crate::spec::base::LayoutSpec;
 
+/// The longest manifest or index of a layout, in bytes.
+const MAX_MANIFEST: u64 = 8 << 20;
+
 /// The longest file that certificates are read from, in bytes.
 const MAX_CERTIFICATES: u64 = 8 << 20;
-
-/// Why a pipe, a socket or a device is not read.
-const NO_FILE: &str = "it is neither a file nor a folder nor a symbolic link";
 
 /// What was found, once for all images that name it.
 #[derive(Debug)]
@@ -224,7 +224,8 @@ impl<'a> Assets<'a> {
         if let Some(hashed) = self.hashed.get(path) {
             return Ok(hashed.clone());
         }
-        let hashed = hash(path).map_err(|error| format!("`{}` cannot be read: {error}", self.shown(path)))?;
+        let hashed = hash(self.root, path)
+            .map_err(|error| format!("`{}` cannot be read: {error}", self.shown(path)))?;
         self.hashed.insert(path.to_owned(), hashed.clone());
         Ok(hashed)
     }
@@ -244,7 +245,7 @@ impl<'a> Assets<'a> {
         }
         let read = |path: &Path| {
             let path = self.real(path, &self.shown(path))?;
-            super::fs::read(&path)
+            super::fs::read_in(self.root, &path, MAX_MANIFEST)
                 .map_err(|error| format!("`{}` cannot be read: {}", self.shown(&path), error.source))
         };
         let index = read(&folder.join("index.json"))?;
@@ -318,14 +319,8 @@ impl<'a> Assets<'a> {
         let shown = self.shown(path);
         let unreadable =
             |why: String| Diagnostic::error("spec.file", format!("`{shown}` cannot be read: {why}"));
-        let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
-        if !metadata.is_file() {
-            return Err(unreadable(NO_FILE.to_owned()));
-        }
-        if metadata.len() > MAX_CERTIFICATES {
-            return Err(unreadable("it is longer than 8 MiB".to_owned()));
-        }
-        let bytes = super::fs::read(path).map_err(|error| unreadable(error.source.to_string()))?;
+        let bytes = super::fs::read_in(self.root, path, MAX_CERTIFICATES)
+            .map_err(|error| unreadable(error.source.to_string()))?;
         let relative = path.strip_prefix(self.root).unwrap_or(path);
         certificates::parse(relative, &bytes).map_err(|error| {
             Diagnostic::error(error.rule(), format!("`{shown}`: {error}")).of_policy().help(error.hint())
@@ -364,15 +359,9 @@ const fn enterable(mode: u32) -> u32 {
     mode | (mode & 0o444) >> 2
 }
 
-fn hash(path: &Path) -> std::io::Result<Hashed> {
-    let what_it_is = |metadata: std::fs::Metadata| {
-        let other = || std::io::Error::other(NO_FILE);
-        metadata.is_file().then_some(metadata).ok_or_else(other)
-    };
-    // To open a pipe would wait for somebody who writes into it.
-    what_it_is(std::fs::metadata(path)?)?;
-    let mut file = std::fs::File::open(path)?;
-    let metadata = what_it_is(file.metadata()?)?;
+fn hash(root: &Path, path: &Path) -> std::io::Result<Hashed> {
+    let mut file = super::fs::open_in(root, path)?;
+    let metadata = file.metadata()?;
     let mut state = Sha256::new();
     let mut buffer = vec![0; 64 << 10];
     let mut len = 0;

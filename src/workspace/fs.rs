@@ -11,6 +11,66 @@ pub const UNFINISHED: &str = ".golden-";
 /// Why a pipe, a socket or a device is not read.
 pub const NO_FILE: &str = "it is neither a file nor a directory nor a symbolic link";
 
+/// A new file in `directory`, to be renamed when it is whole. Its name has the number of this process, and the process
+/// holds a lock on it: [`sweep`] removes it if the process was killed.
+pub fn temporary_in(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let file = tempfile::Builder::new().prefix(&prefix()).tempfile_in(directory)?;
+    // Some network file systems have no locks; the number of the process is left there.
+    drop(file.as_file().try_lock());
+    Ok(file)
+}
+
+/// A new directory among the system's temporary files.
+pub fn temporary_directory() -> std::io::Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix(&prefix()).tempdir()
+}
+
+fn prefix() -> String {
+    format!("{UNFINISHED}{}-", std::process::id())
+}
+
+/// Removes what processes that were killed left unfinished right in `directory`.
+pub fn sweep(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        if is_abandoned(&entry.path()) {
+            let path = entry.path();
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let removed =
+                if is_directory { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            tracing::debug!(path = %path.display(), ?removed, "left by a process that was killed");
+        }
+    }
+}
+
+/// Whether a path is that of an unfinished file of a process that has ended.
+fn is_abandoned(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let process = name.strip_prefix(UNFINISHED).and_then(|rest| rest.split_once('-')?.0.parse().ok());
+    if process.is_none_or(is_running) {
+        return false;
+    }
+    match path.symlink_metadata() {
+        // Containers that share a directory number their processes apart; the lock is common to them.
+        Ok(metadata) if metadata.is_file() => open(path).is_ok_and(|file| file.try_lock().is_ok()),
+        Ok(metadata) if metadata.is_dir() => {
+            let age = metadata.modified().ok().and_then(|time| time.elapsed().ok());
+            age.is_some_and(|age| age > std::time::Duration::from_mins(10))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(unix)]
+fn is_running(process: i32) -> bool {
+    let process = rustix::process::Pid::from_raw(process);
+    process.is_none_or(|process| rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(unix))]
+const fn is_running(_: i32) -> bool {
+    true
+}
+
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error { action, path, source }
@@ -42,6 +102,43 @@ pub fn open(path: &Path) -> std::io::Result<std::fs::File> {
     regular(options.open(path)?)
 }
 
+/// Opens a regular file of the workspace at `root`, which is canonical. Symbolic links may lead from one place of the
+/// workspace to another, but not out of it, also if they change while the file is opened.
+pub fn open_in(root: &Path, path: &Path) -> std::io::Result<std::fs::File> {
+    let real = std::fs::canonicalize(path)?;
+    match real.strip_prefix(root) {
+        Ok(relative) => open_beneath(root, relative),
+        Err(_) => Err(std::io::Error::other("it leads out of the workspace by a symbolic link")),
+    }
+}
+
+/// Opens a regular file by a path that has no symbolic links, directory by directory.
+#[cfg(unix)]
+fn open_beneath(root: &Path, relative: &Path) -> std::io::Result<std::fs::File> {
+    use rustix::fs::{Mode, OFlags, openat};
+    let always = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mut directory = rustix::fs::open(root, always | OFlags::DIRECTORY, Mode::empty())?;
+    let mut names = relative.components().peekable();
+    while let Some(name) = names.next() {
+        if names.peek().is_none() {
+            let flags = always | OFlags::NONBLOCK | OFlags::NOCTTY;
+            return regular(openat(&directory, name.as_os_str(), flags, Mode::empty())?.into());
+        }
+        directory = openat(&directory, name.as_os_str(), always | OFlags::DIRECTORY, Mode::empty())?;
+    }
+    Err(ErrorKind::IsADirectory.into())
+}
+
+#[cfg(not(unix))]
+fn open_beneath(root: &Path, relative: &Path) -> std::io::Result<std::fs::File> {
+    open(&root.join(relative))
+}
+
+/// Reads a regular file of the workspace at `root`, of at most `limit` bytes.
+pub fn read_in(root: &Path, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    open_in(root, path).and_then(|file| read_all(file, limit)).map_err(failed("read", path))
+}
+
 /// The file, if it is a regular one.
 fn regular(file: std::fs::File) -> std::io::Result<std::fs::File> {
     let kind = file.metadata()?.file_type();
@@ -66,7 +163,11 @@ pub fn read_all(file: std::fs::File, limit: u64) -> std::io::Result<Vec<u8>> {
 
 /// A limit in words.
 fn size(bytes: u64) -> String {
-    if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes >> 10) }
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..0x10_0000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
 }
 
 /// Reads a regular file of at most 64 MiB; none when it does not exist.
@@ -128,7 +229,7 @@ pub fn output(path: &Path) -> Result<PathBuf, OutputError> {
         return Err(OutputError::NoDirectory { path: path.to_owned(), directory: directory.to_owned() });
     }
     // Only the attempt shows whether the file system allows it.
-    let attempt = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory);
+    let attempt = temporary_in(directory);
     attempt.map(|_| real.clone()).map_err(failed)
 }
 
@@ -154,7 +255,7 @@ fn write_whole(path: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed("create", folder))?;
     let write = || {
-        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+        let mut file = temporary_in(folder)?;
         file.write_all(bytes)?;
         share(file.as_file())?;
         if durable {
@@ -175,4 +276,66 @@ fn share(file: &std::fs::File) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn share(_: &std::fs::File) -> std::io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// The number of a process that has ended.
+    fn ended() -> u32 {
+        let mut child = Command::new("true").stdin(Stdio::null()).spawn().unwrap();
+        let number = child.id();
+        child.wait().unwrap();
+        number
+    }
+
+    #[test]
+    fn only_what_dead_processes_left_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let abandoned = format!("{UNFINISHED}{}-abc", ended());
+        for name in [&abandoned, ".golden-x-1", ".golden-1-init", ".golden-", "other"] {
+            write_cached(&path(name), b"").unwrap();
+        }
+        let own = temporary_in(directory.path()).unwrap();
+        let locked = path(&format!("{UNFINISHED}{}-locked", ended()));
+        write_cached(&locked, b"").unwrap();
+        let holder = std::fs::File::open(&locked).unwrap();
+        holder.lock().unwrap();
+        sweep(directory.path());
+        assert!(!path(&abandoned).exists());
+        assert!(own.path().exists() && locked.exists());
+        for name in [".golden-x-1", ".golden-1-init", ".golden-", "other"] {
+            assert!(path(name).exists(), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_regular_files_of_the_workspace_are_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let path = |name: &str| root.join(name);
+        write_atomic(&path("a/file"), b"1234").unwrap();
+        symlink("../a", path("a/up")).unwrap();
+        symlink(path("a/file"), path("absolute")).unwrap();
+        symlink("/etc/passwd", path("outside")).unwrap();
+        symlink("/dev/zero", path("zero")).unwrap();
+        assert!(Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+        for name in ["a/file", "a/up/file", "absolute"] {
+            assert_eq!(read_in(&root, &path(name), 4).unwrap(), b"1234", "{name}");
+        }
+        let refused = |name: &str, limit| read_in(&root, &path(name), limit).unwrap_err().source.to_string();
+        assert_eq!(refused("outside", 4), "it leads out of the workspace by a symbolic link");
+        assert_eq!(refused("zero", 4), "it leads out of the workspace by a symbolic link");
+        assert_eq!(refused("pipe", 4), NO_FILE);
+        assert_eq!(refused("a", 4), "is a directory");
+        assert_eq!(refused("a/file", 3), "it is longer than 3 bytes");
+        // A link that takes the place of a directory after its path was resolved is not followed.
+        assert!(open_beneath(&root, Path::new("a/up/file")).is_err());
+        assert!(open_beneath(&root, Path::new("absolute")).is_err());
+    }
 }

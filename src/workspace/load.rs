@@ -110,21 +110,20 @@ fn mentions_git(sources: &SourceMap, file: &Path) -> bool {
 fn add(root: &Path, file: &Path, sources: &mut SourceMap, found: &mut Diagnostics) {
     let path = root.join(file);
     let refuse = |rule, message: String| Diagnostic::error(rule, message).at(file, 0..0, "");
-    let real = std::fs::canonicalize(&path);
-    if real.is_ok_and(|real| !real.starts_with(root)) {
-        sources.insert(file, "");
-        found.push(refuse("spec.file", "the file leads out of the workspace by a symbolic link".to_owned()));
-        return;
-    }
-    let length = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
-    if length > MAX_BYTES as u64 {
+    let read = super::fs::open_in(root, &path).and_then(|file| {
+        let length = file.metadata()?.len();
+        Ok((length, super::fs::read_all(file, MAX_BYTES as u64)))
+    });
+    if let Ok((length, Err(error))) = &read
+        && error.kind() == std::io::ErrorKind::FileTooLarge
+    {
         sources.insert(file, "");
         let message = format!("the file has {} MiB; at most 1 MiB is read", length >> 20);
         let help = "put large content into a file of its own, and name it by `source`";
         found.push(refuse("spec.too-long", message).help(help));
         return;
     }
-    match super::fs::read(&path).map(String::from_utf8) {
+    match read.and_then(|(_, bytes)| bytes).map(String::from_utf8) {
         // Columns are counted as editors show them, without the mark that some of them write first.
         Ok(Ok(text)) => sources.insert(file, with_line_feeds(text.trim_start_matches('\u{feff}'))),
         Ok(Err(error)) => {
@@ -135,7 +134,7 @@ fn add(root: &Path, file: &Path, sources: &mut SourceMap, found: &mut Diagnostic
         }
         Err(error) => {
             sources.insert(file, "");
-            found.push(refuse("spec.file", format!("the file cannot be read: {}", error.source)));
+            found.push(refuse("spec.file", format!("the file cannot be read: {error}")));
         }
     }
 }
@@ -279,19 +278,27 @@ fn check_registries(
     }
 }
 
-/// The workspace's own templates, name to text; the folders are searched in their order.
+/// The longest template that is read, in bytes.
+const MAX_TEMPLATE: u64 = 256 << 10;
+
+/// The workspace's own templates, name to text; the directories are searched in their order.
 pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
     let mut templates = BTreeMap::new();
-    for (n, folder) in loaded.spec.workspace.templates.iter().enumerate() {
-        let path = loaded.root.join(folder);
-        let Ok(listing) = std::fs::read_dir(&path) else {
-            let place =
-                Parsed(&loaded.sources).value(&loaded.file, &["workspace", "templates", &n.to_string()]);
-            let message = format!("the folder `{folder}` does not exist, or cannot be read");
+    let directories = loaded.spec.workspace.templates.clone();
+    for (n, directory) in directories.iter().enumerate() {
+        let place = Parsed(&loaded.sources).value(&loaded.file, &["workspace", "templates", &n.to_string()]);
+        let refuse = |message: String| {
             let diagnostic = Diagnostic::error("spec.file", message);
-            loaded.found.push(diagnostic.at(&loaded.file, place.unwrap_or(0..0), ""));
+            diagnostic.at(&loaded.file, place.clone().unwrap_or(0..0), "")
+        };
+        let path = std::fs::canonicalize(loaded.root.join(directory));
+        let listed = path.and_then(|path| Ok((std::fs::read_dir(&path)?, path)));
+        let Ok((listing, path)) = listed else {
+            let message = format!("the directory `{directory}` does not exist, or cannot be read");
+            loaded.found.push(refuse(message));
             continue;
         };
+        let mut broken = Vec::new();
         for entry in listing.flatten() {
             let file = entry.file_name();
             let Some(name) =
@@ -299,11 +306,25 @@ pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
             else {
                 continue;
             };
-            let text = super::fs::read(&entry.path()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            if let Some(text) = text {
-                templates.entry(name.to_owned()).or_insert_with(|| with_line_feeds(&text));
+            match template(&loaded.root, &path, &entry.path()) {
+                Ok(text) => {
+                    templates.entry(name.to_owned()).or_insert_with(|| with_line_feeds(&text));
+                }
+                Err(why) => {
+                    broken.push(refuse(format!("`{directory}/{}` cannot be read: {why}", file.display())));
+                }
             }
         }
+        broken.into_iter().for_each(|diagnostic| loaded.found.push(diagnostic));
     }
     templates
+}
+
+/// The text of a template. A symbolic link may lead to another place of the template's directory or of the workspace.
+fn template(root: &Path, directory: &Path, path: &Path) -> Result<String, String> {
+    let file = super::fs::open_in(directory, path)
+        .or_else(|error| if path.is_symlink() { super::fs::open_in(root, path) } else { Err(error) });
+    let bytes = file.and_then(|file| super::fs::read_all(file, MAX_TEMPLATE));
+    let bytes = bytes.map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }

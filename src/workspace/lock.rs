@@ -65,6 +65,9 @@ impl LockedBase {
     }
 }
 
+/// The longest file that is read, in bytes: ten thousand bases.
+const MAX_FILE: u64 = 16 << 20;
+
 /// The line of the entry with this number, counted from 0.
 fn line_of(text: &str, number: usize) -> usize {
     let headers = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("[[base]]"));
@@ -147,13 +150,11 @@ impl Lock {
 
     /// Reads the lock of the workspace at `root`; an empty one when there is none.
     pub fn read(root: &Path) -> Result<Self, Error> {
-        match fs::read_if_there(&root.join(FILE))? {
-            None => Ok(Self::default()),
-            Some(bytes) => {
-                let text = String::from_utf8(bytes).map_err(|error| Error::Parse(error.to_string()))?;
-                Self::parse(&text)
-            }
-        }
+        let bytes = match fs::read_in(root, &root.join(FILE), MAX_FILE) {
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            read => read?,
+        };
+        Self::parse(&String::from_utf8(bytes).map_err(|error| Error::Parse(error.to_string()))?)
     }
 
     /// Writes the lock of the workspace at `root`, when it says something else than before.

@@ -216,7 +216,7 @@ fn what_is_neither_file_nor_folder_is_no_source() {
         make();
         let run = golden.run(&["build", "--engine", "embedded"]).exit(2);
         let message =
-            "`image/tree/odd` cannot be read: it is neither a file nor a folder nor a symbolic link";
+            "`image/tree/odd` cannot be read: it is neither a file nor a directory nor a symbolic link";
         assert!(run.stderr.contains(message), "{}", run.stderr);
         std::fs::remove_file(tree.join("odd")).unwrap();
     }

@@ -26,7 +26,7 @@ fn interrupted(signals: &[&str]) -> (Run, Duration) {
 
 #[test]
 fn a_signal_ends_a_command() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let (run, took) = interrupted(&[signal]);
         let run = run.exit(130);
         assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", "error: interrupted\n"), "{signal}");
@@ -60,7 +60,7 @@ fn a_layer_in_the_making_is_taken_away() {
     let image = "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n\
                  [[files]]\nsource = \"noise\"\ntarget = \"/noise\"\n";
     let golden = Golden::new().workspace("").image("app", image).file("app/noise", noise(48 << 20));
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let mut command = golden.command(&["build", "--to", "oci:out"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (started, cache) = (Instant::now(), golden.path().join(".golden/cache"));

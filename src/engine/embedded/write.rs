@@ -1,6 +1,5 @@
 //! Writing new layers: small ones into memory, large ones into the cache, equal ones once.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -110,14 +109,14 @@ fn write(
     writing: &Writing,
 ) -> Result<(WrittenLayer, LayerSource), Error> {
     let content: u64 = entries.iter().map(size).sum();
-    let open = |path: &Path| File::open(path).map_err(|error| named(path, &error));
+    let open = |path: &Path| fs::open(path).map_err(|error| named(path, &error));
     if content <= SMALL {
         let (layer, bytes) =
             layer::write(entries, mtime, compression, Vec::new(), open).map_err(at(folder))?;
         return Ok((layer, LayerSource::Inline(bytes.into())));
     }
     std::fs::create_dir_all(folder).map_err(at(folder))?;
-    let file = tempfile::Builder::new().prefix(fs::UNFINISHED).tempfile_in(folder).map_err(at(folder))?;
+    let file = fs::temporary_in(folder).map_err(at(folder))?;
     let wanted = Wanted { out: file, stopped: Arc::clone(&writing.stopped) };
     let out = io::BufWriter::with_capacity(64 << 10, wanted);
     let (layer, out) = layer::write(entries, mtime, compression, out, open).map_err(at(folder))?;

@@ -82,7 +82,7 @@ impl Repository {
     /// The repository that has the directory `root`, which is canonical; none if it is in no checkout.
     pub(super) async fn open(root: &Path, environment: &Environment) -> Result<Option<Self>, Refusal> {
         let Some(parts) = find(root)? else { return Ok(None) };
-        let directory = tempfile::Builder::new().prefix(fs::UNFINISHED).tempdir();
+        let directory = fs::temporary_directory();
         let unwritable = |error| Refusal(format!("a temporary directory cannot be made: {error}"));
         let directory = directory.map_err(unwritable)?;
         if !is_owned_as(directory.path(), &parts) {

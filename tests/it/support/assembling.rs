@@ -132,7 +132,7 @@ pub(crate) async fn load(folder: &Path, image: &Assembled, name: &str, blobs: &B
     let file = folder.join("image.tar");
     let references = vec![name.parse().unwrap()];
     Destination::Archive { file: file.clone(), name: None }
-        .write(&[Named { image, references }], blobs)
+        .write(&[Named { image, references }], blobs, &golden::event::Events::silent())
         .await
         .unwrap();
     docker(&["load", "-q", "-i", file.to_str().unwrap()]);
