@@ -1,6 +1,7 @@
 //! Blobs: asked for, read with proof, mounted from another repository.
 
 use std::io;
+use std::time::Instant;
 
 use futures_util::stream;
 use reqwest::header::RANGE;
@@ -10,7 +11,7 @@ use tokio_util::io::StreamReader;
 
 use super::auth::Need;
 use super::error::{Error, Kind};
-use super::exchange::Call;
+use super::exchange::{Call, Pace};
 use super::hash::Hasher;
 use super::retry::Attempts;
 use super::{BlobSource, Registry, http};
@@ -84,6 +85,7 @@ impl Registry {
             descriptor: descriptor.clone(),
             offset,
             response: None,
+            pace: Pace::new(self.inner.http.stall()),
             hasher: (offset == 0).then(|| Hasher::of(&descriptor.digest)),
             attempts: Attempts::new(self.inner.env.patience),
         };
@@ -113,6 +115,7 @@ struct Reading {
     descriptor: Descriptor,
     offset: u64,
     response: Option<Response>,
+    pace: Pace,
     hasher: Option<Hasher>,
     attempts: Attempts,
 }
@@ -125,6 +128,7 @@ impl Reading {
             call = call.header(RANGE, &format!("bytes={}-", self.offset));
         }
         let response = self.registry.call(&call).await?;
+        self.pace = Pace::new(self.registry.inner.http.stall());
         self.response = match response.status().as_u16() {
             206 if self.offset > 0 => Some(response),
             200 => {
@@ -194,10 +198,16 @@ impl Reading {
     async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Error> {
         let Some(response) = &mut self.response else { return Ok(None) };
         let url = redact_url(response.url());
+        let started = Instant::now();
         match tokio::time::timeout(self.registry.inner.http.stall(), response.chunk()).await {
             Err(_) => Err(Error::new(Kind::Timeout, "GET", &url, "the content stopped in the middle")),
             Ok(Err(error)) => Err(http::explain(&Method::GET, &url, &error)),
-            Ok(Ok(piece)) => Ok(piece),
+            Ok(Ok(piece)) => {
+                let length = piece.as_ref().map_or(0, bytes::Bytes::len);
+                let too_slow = |what| Error::new(Kind::Timeout, "GET", &url, what);
+                self.pace.note(started.elapsed(), length).map_err(too_slow)?;
+                Ok(piece)
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! A call of the API: one request with its credentials, its redirects and its retries.
 
+use std::time::{Duration, Instant};
+
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, Url};
 
@@ -197,6 +199,35 @@ pub(super) async fn read_some(mut response: Response, most: usize) -> Vec<u8> {
     body
 }
 
+/// The slowest average at which an answer may arrive, in bytes per second.
+const SLOWEST: u64 = 1024;
+
+/// Refuses an answer that arrives too slowly as a whole, such as a byte at a time. Only the time spent waiting for the
+/// server counts.
+pub(super) struct Pace {
+    stall: Duration,
+    waited: Duration,
+    received: u64,
+}
+
+impl Pace {
+    /// The pace of an answer that begins. It may be late by `stall` in total.
+    pub(super) const fn new(stall: Duration) -> Self {
+        Self { stall, waited: Duration::ZERO, received: 0 }
+    }
+
+    /// Counts a piece and the time that it took. The error says that the answer is too slow.
+    pub(super) fn note(&mut self, waited: Duration, piece: usize) -> Result<(), String> {
+        self.waited += waited;
+        self.received += piece as u64;
+        if self.waited <= self.stall + Duration::from_secs(self.received / SLOWEST) {
+            return Ok(());
+        }
+        let (received, seconds) = (self.received, self.waited.as_secs());
+        Err(format!("the answer arrives too slowly ({received} bytes in {seconds} s)"))
+    }
+}
+
 impl Registry {
     /// The whole body of an answer, refused beyond `most` bytes before more is read.
     pub(super) async fn read_all(
@@ -213,7 +244,9 @@ impl Registry {
             return Err(too_large());
         }
         let mut body = Vec::new();
+        let mut pace = Pace::new(self.inner.http.stall());
         loop {
+            let started = Instant::now();
             let piece = match tokio::time::timeout(self.inner.http.stall(), response.chunk()).await {
                 Err(_) => return Err(error(Kind::Timeout, "the answer stopped in the middle".to_owned())),
                 Ok(Err(broken)) => return Err(super::http::explain(&call.method, &url, &broken)),
@@ -223,6 +256,7 @@ impl Registry {
             if body.len() + piece.len() > most {
                 return Err(too_large());
             }
+            pace.note(started.elapsed(), piece.len()).map_err(|what| error(Kind::Timeout, what))?;
             body.extend_from_slice(&piece);
         }
     }
@@ -256,5 +290,22 @@ impl Fetched {
     /// A header as text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_refused_when_it_is_too_slow_as_a_whole() {
+        let pieces = |wait: u64, piece: usize| {
+            let mut pace = Pace::new(Duration::from_secs(30));
+            (0..100).find_map(|_| pace.note(Duration::from_millis(wait), piece).err())
+        };
+        assert_eq!(pieces(700, 1).as_deref(), Some("the answer arrives too slowly (43 bytes in 30 s)"));
+        assert_eq!(pieces(700, 1024), None);
+        assert_eq!(pieces(20_000, 16), Some("the answer arrives too slowly (32 bytes in 40 s)".to_owned()));
+        assert_eq!(pieces(200, 1), None);
     }
 }

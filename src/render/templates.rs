@@ -10,6 +10,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
 use super::instruction::Instruction;
+use crate::resolve::LONGEST_EXPRESSION;
 
 /// The templates that are compiled in, by name.
 const BUILT_IN: [(&str, &str); 4] = [
@@ -18,6 +19,44 @@ const BUILT_IN: [(&str, &str); 4] = [
     ("rhel", include_str!("../../templates/rhel.Dockerfile.j2")),
     ("static", include_str!("../../templates/static.Dockerfile.j2")),
 ];
+
+/// The work that one template may cause: a million steps, or about 64 MB of text.
+const FUEL: u64 = 1_000_000;
+
+/// The line of the first expression or statement that is too long. One in raw text counts too.
+fn too_long(text: &str) -> Option<usize> {
+    let mut rest = text;
+    while let Some(open) = ["{{", "{%", "{#"].iter().filter_map(|start| rest.find(start)).min() {
+        let inside = &rest[open + 2..];
+        if rest[open..].starts_with("{#") {
+            rest = inside.split_once("#}").map_or("", |(_, after)| after);
+            continue;
+        }
+        let length = length(inside);
+        if length > LONGEST_EXPRESSION {
+            let before = text.len() - rest.len() + open;
+            return Some(text[..before].matches('\n').count() + 1);
+        }
+        rest = &inside[length..];
+    }
+    None
+}
+
+/// The length of an expression or statement: up to its end that is not within quotes.
+fn length(text: &str) -> usize {
+    let (mut quote, mut is_escaped) = (None, false);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            _ if std::mem::take(&mut is_escaped) => {}
+            (Some(_), '\\') => is_escaped = true,
+            (Some(q), c) if c == q => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '}' | '%') if text[at..].starts_with("}}") || text[at..].starts_with("%}") => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
 
 /// Templates by name. A workspace's own one goes before the built-in one of the same name, which it can still
 /// include as `builtin/NAME`.
@@ -50,6 +89,7 @@ impl Templates {
     fn environment(&self) -> Result<Environment<'_>, minijinja::Error> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
         environment.add_filter("run", run);
@@ -61,6 +101,12 @@ impl Templates {
             environment.add_template(name, text)?;
         }
         for (name, text) in &self.own {
+            if let Some(line) = too_long(text) {
+                let what = format!(
+                    "template `{name}`, line {line}: the expression has over {LONGEST_EXPRESSION} bytes"
+                );
+                return Err(minijinja::Error::new(ErrorKind::SyntaxError, what));
+            }
             environment.add_template(name, text)?;
         }
         Ok(environment)

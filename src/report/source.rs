@@ -19,6 +19,25 @@ const LONGEST_LINE: usize = 4096;
 /// Lines that one finding may show of a file.
 const MOST_LINES: usize = 40;
 
+/// As many findings are drawn; the rest is counted.
+const MOST_FINDINGS: usize = 100;
+
+/// The findings that are drawn, in their order: errors before warnings if there are too many.
+fn most_important<'g, 'd, T>(
+    groups: &'g [(&'d Diagnostic, T)],
+) -> impl Iterator<Item = &'g (&'d Diagnostic, T)> {
+    let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
+    let errors = groups.iter().filter(|(diagnostic, _)| is_error(diagnostic)).count();
+    let mut errors = errors.min(MOST_FINDINGS);
+    let mut others = MOST_FINDINGS - errors;
+    groups.iter().filter(move |(diagnostic, _)| {
+        let left = if is_error(diagnostic) { &mut errors } else { &mut others };
+        let is_drawn = *left > 0;
+        *left = left.saturating_sub(1);
+        is_drawn
+    })
+}
+
 /// Draws findings, and a line that sums them up.
 pub(super) fn draw(out: &Out, found: &Diagnostics, sources: &SourceMap) {
     let masked = mask(found, sources);
@@ -26,9 +45,13 @@ pub(super) fn draw(out: &Out, found: &Diagnostics, sources: &SourceMap) {
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(out.width);
     let shown = || found.iter().filter(|d| !out.quiet || d.severity == Severity::Error);
     let groups = grouped(shown());
-    for (diagnostic, images) in &groups {
+    for (diagnostic, images) in most_important(&groups) {
         let group = group(diagnostic, images, &masked, sources);
         out.error(&format!("{}\n", renderer.render(&[group])));
+    }
+    if groups.len() > MOST_FINDINGS {
+        let rest = count(groups.len() - MOST_FINDINGS, "finding");
+        out.error(&format!("... and {rest} more; `--format json` lists all of them\n"));
     }
     if let Some(line) = summary(groups.iter().map(|(diagnostic, _)| *diagnostic)) {
         out.error(&line);

@@ -25,6 +25,7 @@ pub use destination::Destination;
 pub use draft::Draft;
 pub use image::ResolvedImage;
 pub use pin::PinnedBase;
+pub(crate) use strings::LONGEST_EXPRESSION;
 pub use strings::Names;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};

@@ -80,6 +80,11 @@ impl Names {
     }
 }
 
+/// The work that one expression may cause: some thousand steps, or about 3 MB of text.
+const FUEL: u64 = 50_000;
+/// The longest expression, in bytes. Longer chains of operators would need a deep stack.
+pub(crate) const LONGEST_EXPRESSION: usize = 2000;
+
 /// Fills in templates.
 #[derive(Debug)]
 pub(super) struct Strings {
@@ -96,6 +101,7 @@ impl Default for Strings {
     fn default() -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
         Self { environment }
     }
 }
@@ -145,6 +151,13 @@ impl Strings {
             message: format!("`{{{{ {source} }}}}`: {}", describe(error)),
             help: None,
         };
+        if source.len() > LONGEST_EXPRESSION {
+            let (start, end) = (source.floor_char_boundary(60), source.len());
+            return Err(Problem {
+                message: format!("the expression `{{{{ {}…` has {end} bytes", &source[..start]),
+                help: Some(format!("an expression has at most {LONGEST_EXPRESSION} bytes")),
+            });
+        }
         let compiled = self.environment.compile_expression(source).map_err(|error| problem(&error))?;
         let mut variables: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
         variables.sort();
@@ -184,6 +197,9 @@ impl Names {
 }
 
 fn describe(error: &minijinja::Error) -> String {
+    if error.kind() == ErrorKind::OutOfFuel {
+        return "it takes too many steps, or makes too much text".to_owned();
+    }
     match error.detail() {
         Some(detail) => detail.to_owned(),
         None => error.kind().to_string(),
@@ -320,6 +336,34 @@ mod tests {
         ]
         "#
         );
+    }
+
+    #[test]
+    fn an_expression_has_bounds_of_time_memory_and_depth() {
+        let message = |inside: &str| filled(&format!("{{{{ {inside} }}}}")).unwrap_err();
+        for inside in [
+            "range(99999) | join('x' * 60000)",
+            "'x' * 100000000",
+            "range(100000) | map('string') | join | length",
+            "range(99999) | list | join(range(9999) | join)",
+            "(('x' * 9999) | replace('x', 'x' * 9999)) | replace('x', 'x' * 9999)",
+            "'%999999999d' | format(1)",
+            "'x' | indent(999999999, true)",
+            "[[1] * 9999] * 9999 * 9999 | string",
+        ] {
+            assert!(!message(inside).is_empty(), "{inside}");
+        }
+        assert!(message("range(99999) | join('xxxxxxxxxxxxxxxxxxxxxxxxx')").ends_with("too much text"));
+        for deep in ["(".repeat(50_000), "1".to_owned() + &"+1".repeat(50_000), "not ".repeat(50_000)] {
+            assert!(message(&deep).ends_with(" bytes") || message(&deep).contains("without"), "{deep:.20}");
+        }
+        for deep in
+            ["(".repeat(1900), "-".repeat(1900), "[".repeat(1900), "not ".repeat(450), "x.".repeat(900)]
+        {
+            message(&deep);
+        }
+        drop(filled(&format!("{{{{ 1{} }}}}", "+1".repeat(900))));
+        drop(filled(&format!("{{{{ 1{} }}}}", "|e".repeat(900))));
     }
 
     proptest::proptest! {

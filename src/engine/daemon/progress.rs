@@ -27,6 +27,9 @@ pub(in crate::engine) struct Progress<'a> {
     id: Option<Digest>,
 }
 
+/// Output without a line break is cut into lines of about this many bytes.
+const LONGEST_LINE: usize = 64 << 10;
+
 /// A step of the build.
 #[derive(Debug, Default)]
 struct Step {
@@ -41,6 +44,9 @@ impl Step {
     /// Takes output and gives back the lines that are complete by now. A carriage return draws a line anew.
     fn lines(&mut self, output: &str) -> Vec<String> {
         self.rest.push_str(output);
+        if self.rest.len() > LONGEST_LINE && !self.rest.contains('\n') {
+            self.rest.push('\n');
+        }
         let mut lines = Vec::new();
         while let Some(end) = self.rest.find('\n') {
             let line: String = self.rest.drain(..=end).collect();
