@@ -10,13 +10,11 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
 use super::session::{self, Session, SessionOptions};
-use crate::engine::Embedded;
 use crate::observe;
 use crate::reference::Reference;
 use crate::resolve::image::Base;
 use crate::suggest::closest;
 use crate::workspace::lock::{LockedBase, key};
-use crate::workspace::state::State;
 
 /// What happened to a base since golden.lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -165,8 +163,7 @@ pub async fn compare(
         })
         .filter_map(|base| Some((key(&base)?, base)))
         .collect();
-    let cache = State::of(&session.workspace.root).path("cache");
-    let embedded = Embedded::new(registries::of_session(context, session)?, cache);
+    let embedded = session.embedded(registries::of_session(context, session)?);
     let asked: Vec<Base> = asked.into_values().collect();
     let mut found: BTreeMap<String, _> = observe::upstream(&asked, &embedded).await.into_iter().collect();
     let (mut compared, mut lost) = (Vec::new(), Vec::new());

@@ -7,6 +7,7 @@ use super::GlobalArgs;
 use crate::event::Events;
 use crate::process::Environment;
 use crate::report::{Format, Out};
+use crate::workspace::user_cache::UserCache;
 
 /// The surroundings of a command. Tests make one by hand.
 #[derive(Debug, Clone)]
@@ -36,6 +37,14 @@ impl Context {
     #[must_use]
     pub fn environment(&self) -> Environment {
         Environment::new(self.env.clone())
+    }
+
+    /// The user's cache: `golden` in `XDG_CACHE_HOME`, else in `.cache` of the home directory.
+    #[must_use]
+    pub fn user_cache(&self) -> UserCache {
+        let absolute = |name: &str| self.var(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+        caches.map_or_else(UserCache::default, |caches| UserCache::at(caches.join("golden")))
     }
 
     /// A variable of the environment; an empty one counts as not set.

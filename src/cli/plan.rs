@@ -11,12 +11,10 @@ use super::session::{Session, SessionOptions};
 use super::unready;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
-use crate::engine::embedded::Embedded;
 use crate::pipeline::{Engines, Goal, choose};
 use crate::plan::{Plan, PlanOptions, PlannedAction, PlannedImage, PlannedMove, Step};
 use crate::report::Format;
 use crate::report::table::Table;
-use crate::workspace::state::State;
 
 /// Show what `build --push` would do.
 #[derive(Debug, clap::Args)]
@@ -40,8 +38,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut session = Session::open(context, &args.selection).await?;
     require_locked(&session, args.locked)?;
     let registries = registries::of_session(context, &session)?;
-    let cache = State::of(&session.workspace.root).path("cache");
-    let engines = Engines::new(DockerEnv::from_vars(&context.env), Embedded::new(registries.clone(), cache));
+    let embedded = session.embedded(registries.clone());
+    let engines = Engines::new(DockerEnv::from_vars(&context.env), embedded);
     let options = PlanOptions { destinations: session.destinations.clone(), force: args.force };
     let (mut found, unready) =
         survey_ready(&mut session, &registries, &engines, &options, &context.events).await?;

@@ -93,11 +93,11 @@ pub(crate) async fn prepare(
             "add a [[registry]] to golden.toml, or give --registry HOST[:PORT][/NAMESPACE] or GOLDEN_REGISTRY",
         ));
     }
-    let state = State::of(&session.workspace.root);
     let registries = registries::of_session(context, &session)?;
+    let state = session.state.clone();
     let table = &session.workspace.spec.workspace;
     let output = Output { compression: table.compression, format: table.format };
-    let embedded = Embedded::new(registries.clone(), state.path("cache")).with_output(output);
+    let embedded = session.embedded(registries.clone()).with_output(output);
     let environment = DockerEnv::from_vars(&context.env);
     let fleet = fleet(&session, &environment, &embedded, &state)?;
     let engines = Engines::new(environment, embedded).with_fleet(fleet);

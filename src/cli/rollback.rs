@@ -120,10 +120,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     for edit in &document.edits {
         fs::write_atomic(&session.workspace.root.join(&edit.file), edit.text.as_bytes())?;
     }
-    let state = State::of(&session.workspace.root);
+    let state = &session.state;
     for (work, row) in work.iter().zip(&document.images) {
         roll_back(&work.registry, &work.repository, &work.examined).await?;
-        update_receipt(&state, work, &row.done).map_err(|error| Failure::new(Exit::Failed, error))?;
+        update_receipt(state, work, &row.done).map_err(|error| Failure::new(Exit::Failed, error))?;
     }
     print_json(&document, context);
     Ok(Exit::Done)

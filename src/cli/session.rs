@@ -9,14 +9,17 @@ use super::destinations;
 use super::error::Failure;
 use super::exit::Exit;
 use crate::diagnostic::{Class, Diagnostic, Diagnostics, SourceMap};
+use crate::engine::Embedded;
 use crate::policy::{self, SpecFacts};
 use crate::process::Environment;
+use crate::registry::Registries;
 use crate::report::{self, Format};
 use crate::resolve::draft::Draft;
 use crate::resolve::image::Base;
 use crate::resolve::{Destination, ResolvedImage, select};
 use crate::spec::places::Parsed;
 use crate::workspace::load::{self, Loaded, Surroundings};
+use crate::workspace::state::State;
 use crate::workspace::{Workspace, assets::Assets, git, lock::Lock};
 
 /// What a command wants of the workspace; the options of every command that is about images.
@@ -40,6 +43,8 @@ pub struct SessionOptions {
 pub struct Session {
     /// The workspace.
     pub workspace: Workspace,
+    /// What golden remembers about it.
+    pub state: State,
     /// The selected images and the workspace images that they are built on, parents first.
     pub images: Vec<ResolvedImage>,
     /// For each of these, the reference of its base as it is written.
@@ -71,6 +76,12 @@ impl Session {
         let checked = check(context, options).await?;
         show(context, &checked.found, &checked.sources)?;
         checked.session.ok_or(Failure::shown(Exit::Usage))
+    }
+
+    /// The embedded engine, with the caches of the workspace and of the user.
+    pub(crate) fn embedded(&self, registries: Registries) -> Embedded {
+        let engine = Embedded::new(registries, self.state.path("cache"));
+        engine.with_indexes(self.state.user_cache().clone())
     }
 }
 
@@ -188,6 +199,7 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
         return Ok(Checked { session: None, found: found.sorted(), sources: loaded.sources });
     }
     trace(context, &loaded.root, &mut drafts).await?;
+    let state = State::of(&loaded.root).with_user_cache(context.user_cache());
     let images: Vec<ResolvedImage> = drafts.iter().map(|draft| draft.image.clone()).collect();
     let bases = drafts.iter().map(|draft| draft.base_written.clone()).collect();
     let lock = Lock::read(&loaded.root)?;
@@ -200,7 +212,7 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
     let facts = SpecFacts { places: &places, now: context.now, is_locked: &is_locked };
     found.extend(policy::check_specs(&loaded.spec.policy, &images, &facts));
     let workspace = Workspace { root: loaded.root, spec: loaded.spec, lock };
-    let session = Session { workspace, images, bases, selected, destinations, registries, templates };
+    let session = Session { workspace, state, images, bases, selected, destinations, registries, templates };
     Ok(Checked { session: Some(session), found: found.sorted(), sources: loaded.sources })
 }
 
@@ -320,6 +332,23 @@ fn unreadable_checkout(has_time: bool, words: &str) -> String {
     format!("git does not read this checkout, so {missing}: {words}")
 }
 
+/// Refuses a `.golden` that others have written: by a link in it golden would write elsewhere, and what it remembers there
+/// would be what they chose.
+fn untampered(root: &Path, is_tracked: bool) -> Result<(), Failure> {
+    crate::workspace::fs::sweep(root);
+    crate::workspace::fs::sweep(&std::env::temp_dir());
+    if let Some(link) = State::of(root).link() {
+        let link = link.strip_prefix(root).unwrap_or(&link).display().to_string();
+        return Err(Failure::usage(format!("`{link}` is a symbolic link, and golden makes none there"))
+            .hint(format!("remove it: rm {link}")));
+    }
+    if is_tracked {
+        let message = "git tracks `.golden`: what golden remembers would be what others have committed";
+        return Err(Failure::usage(message).hint("git rm -r --cached .golden"));
+    }
+    Ok(())
+}
+
 /// Gives the images their provenance.
 async fn trace(context: &Context, root: &Path, drafts: &mut [Draft]) -> Result<(), Failure> {
     let epoch = epoch(context)?;
@@ -334,6 +363,7 @@ async fn trace(context: &Context, root: &Path, drafts: &mut [Draft]) -> Result<(
     {
         context.events.warn(None, unreadable_checkout(epoch.is_some(), &words));
     }
+    untampered(root, history.tracks_state)?;
     if history.shallow && epoch.is_none() {
         context.events.warn(
             None,

@@ -9,7 +9,6 @@ use crate::plan::{self, Plan, PlanOptions};
 use crate::registry::Registries;
 use crate::render::{Recipe, Templates};
 use crate::snapshot::Observed;
-use crate::workspace::state::State;
 
 /// What is known before anything is done.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ pub async fn survey(
     let warnings = families::settle(&mut session.images, &observed, &engines.embedded, events).await?;
     let templates = Templates::from(session.templates.clone());
     let recipes = plan::recipes(&session.images, &observed, &templates)?;
-    let cache = ConfigCache::of(State::of(&session.workspace.root));
+    let cache = ConfigCache::of(session.state.clone());
     observe::repositories(&recipes, &options.destinations, registries, &cache, &mut observed).await?;
     let plan = plan::plan(&recipes, &observed, options)?;
     for (position, warnings) in warnings {

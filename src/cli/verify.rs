@@ -14,7 +14,6 @@ use crate::report::Format;
 use crate::report::table::Table;
 use crate::resolve::{Destination, ResolvedImage};
 use crate::verify::{self, Finding, Subject};
-use crate::workspace::state::State;
 
 /// Check that every tag is there and names what it should.
 #[derive(Debug, clap::Args)]
@@ -71,7 +70,7 @@ async fn workspace_images(
             .hint("add a [[registry]] to golden.toml, or give --registry"));
     }
     let registries = registries::of_session(context, &session)?;
-    let state = State::of(&session.workspace.root);
+    let state = session.state.clone();
     let mut findings = Vec::new();
     for destination in &session.destinations {
         for image in &session.images {

@@ -42,6 +42,7 @@ use crate::resolve::image::{Certificate, Family};
 use crate::store::Blobs;
 use crate::workspace::fs;
 use crate::workspace::state::State;
+use crate::workspace::user_cache::UserCache;
 
 /// How many layers of a base are read at once. Each may take the memory of a large index.
 const LAYERS_AT_ONCE: usize = 2;
@@ -54,6 +55,8 @@ pub struct Embedded {
     registries: Registries,
     blobs: Blobs,
     cache: PathBuf,
+    /// Indexes of layers: a digest does not prove them.
+    indexes: UserCache,
     output: Output,
     shared: Arc<Shared>,
 }
@@ -78,7 +81,14 @@ impl Embedded {
     #[must_use]
     pub fn new(registries: Registries, cache: PathBuf) -> Self {
         let blobs = Blobs::new(registries.clone());
-        Self { registries, blobs, cache, output: Output::default(), shared: Arc::default() }
+        let (output, shared) = (Output::default(), Arc::default());
+        Self { registries, blobs, cache, indexes: UserCache::default(), output, shared }
+    }
+
+    /// The same engine, keeping what it has worked out of layers in the user's cache.
+    #[must_use]
+    pub fn with_indexes(self, indexes: UserCache) -> Self {
+        Self { indexes, ..self }
     }
 
     /// The same engine, writing images down in another way.

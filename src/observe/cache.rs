@@ -6,50 +6,42 @@ use serde_json::{Map, Value};
 
 use crate::oci::ImageConfig;
 use crate::reference::Digest;
-use crate::workspace::fs;
-use crate::workspace::state::{Error, State};
+use crate::workspace::state::State;
+use crate::workspace::user_cache::UserCache;
 
-/// The runtime part of images' configs by the digest of their manifest, under `.golden/cache/published`. Losing it
-/// costs requests.
-#[derive(Debug, Clone)]
-pub struct ConfigCache(Option<State>);
+/// The runtime part of images' configs by the digest of their manifest, in the user's cache: what is kept is less than the
+/// digest is of, so that a workspace could not prove it. Losing it costs requests.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigCache(UserCache);
 
 impl ConfigCache {
-    /// The cache of a workspace.
+    /// The cache of a workspace's user.
     #[must_use]
-    pub const fn of(state: State) -> Self {
-        Self(Some(state))
+    pub fn of(state: State) -> Self {
+        Self(state.into_user_cache())
     }
 
     /// A cache that remembers nothing.
     #[must_use]
-    pub const fn none() -> Self {
-        Self(None)
+    pub fn none() -> Self {
+        Self::default()
     }
 
     /// The config of a manifest, as far as it was kept; none when it is not remembered, or not readable any more.
     #[must_use]
     pub fn get(&self, manifest: &Digest) -> Option<ImageConfig> {
-        let bytes = self.0.as_ref()?.read(file(manifest)).ok()??;
-        ImageConfig::parse(&bytes).ok()
+        ImageConfig::parse(&self.0.read(file(manifest))?).ok()
     }
 
-    /// Remembers the config of a manifest, but for its history and the names of its layers. In a workspace that cannot
-    /// be written it does not, and what is only read goes on.
+    /// Remembers the config of a manifest, but for its history and the names of its layers. Where the
+    /// user's cache cannot be written it does not.
     pub fn put(&self, manifest: &Digest, config: &ImageConfig) {
-        if let Some(Err(error)) = self.0.as_ref().map(|state| write(state, manifest, config)) {
-            tracing::debug!(%error, "not remembered");
-        }
+        let runtime = Value::Object(config.runtime().cloned().unwrap_or_default());
+        let kept = Value::Object(Map::from_iter([("config".to_owned(), runtime)]));
+        self.0.write(file(manifest), kept.to_string().as_bytes());
     }
-}
-
-fn write(state: &State, manifest: &Digest, config: &ImageConfig) -> Result<(), Error> {
-    state.make()?;
-    let runtime = Value::Object(config.runtime().cloned().unwrap_or_default());
-    let kept = Value::Object(Map::from_iter([("config".to_owned(), runtime)]));
-    fs::write_cached(&state.path(file(manifest)), kept.to_string().as_bytes())
 }
 
 fn file(manifest: &Digest) -> PathBuf {
-    PathBuf::from("cache/published").join(format!("{}-{}.json", manifest.algorithm(), manifest.hex()))
+    PathBuf::from("published").join(format!("{}-{}.json", manifest.algorithm(), manifest.hex()))
 }

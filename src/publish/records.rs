@@ -1,4 +1,4 @@
-//! Build records: what was built, kept under `.golden/builds/NAME/TAG.json` for `push` (7-rules 19).
+//! Build records: what was built, kept under `.golden/builds/NAME/TAG.json` for `push`.
 
 use std::path::PathBuf;
 
@@ -37,10 +37,13 @@ impl BuildRecord {
         PathBuf::from("builds").join(image.as_str()).join(format!("{tag}.json"))
     }
 
-    /// The record of an image; none when it was not built here, or when the record cannot be read any more.
+    /// The record of an image; none when it was not built here, or when the record cannot be read any more. What an
+    /// engine built is proven by the user's cache; what golden assembles is assembled again from its inputs.
     pub fn read(state: &State, image: &RepositoryPath, tag: &Tag) -> Result<Option<Self>, Error> {
-        let bytes = state.read(Self::file(image, tag))?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let Some(bytes) = state.read(Self::file(image, tag))? else { return Ok(None) };
+        let record: Option<Self> = serde_json::from_slice(&bytes).ok();
+        let is_own = || state.user_cache().has(proof(&bytes)) != Some(false);
+        Ok(record.filter(|record| record.engine == EngineKind::Embedded || is_own()))
     }
 
     /// Writes the record, as a whole or not at all.
@@ -48,6 +51,12 @@ impl BuildRecord {
         // Every value is plain, so that this is always JSON.
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         bytes.push(b'\n');
+        state.user_cache().write(proof(&bytes), b"");
         state.write(Self::file(&self.image, &self.tag), &bytes)
     }
+}
+
+/// The file of the user's cache that proves that the user wrote a record, which decides what `push` uploads.
+fn proof(record: &[u8]) -> PathBuf {
+    PathBuf::from("records").join(Digest::of(record).hex())
 }

@@ -23,6 +23,8 @@ pub struct History {
     pub head: Option<String>,
     /// The last commit of each list of paths that was asked about, and whether they differ from it.
     pub touched: Vec<Touched>,
+    /// Whether files of `.golden` are in the repository.
+    pub tracks_state: bool,
     /// Why something of this is missing although there is a repository.
     pub problem: Option<String>,
 }
@@ -98,8 +100,12 @@ pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environm
     let prefix = lines.next().unwrap_or_default().to_owned();
     let head = lines.next().map(str::to_owned);
     let owners = Owners::of(paths);
-    let (changed, commits) =
-        tokio::join!(changed(&repository, &prefix), last_commits(&repository, &prefix, &owners, paths.len()));
+    let tracked = ["ls-files", "-z", "--", super::state::DIRECTORY];
+    let (tracked, changed, commits) = tokio::join!(
+        repository.ask(&tracked),
+        changed(&repository, &prefix),
+        last_commits(&repository, &prefix, &owners, paths.len())
+    );
     let mut problem = None;
     let mut known = |result: Result<_, String>| result.map_err(|error| problem = Some(error)).ok();
     let changed = known(changed).unwrap_or_default();
@@ -108,7 +114,8 @@ pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environm
     let dirty: BTreeSet<usize> = changed.iter().flat_map(|file| owners.find(file)).collect();
     let touched = commits.into_iter().enumerate();
     let touched = touched.map(|(n, commit)| Touched { commit, dirty: dirty.contains(&n) }).collect();
-    History { source: source(&repository), shallow, head, touched, problem }
+    let tracks_state = tracked.is_ok_and(|files| !files.is_empty());
+    History { source: source(&repository), shallow, head, touched, tracks_state, problem }
 }
 
 /// Which lists have a path, so that a file finds its lists without a look at all of them.

@@ -10,6 +10,7 @@ pub mod load;
 pub mod lock;
 mod pem;
 pub mod state;
+pub mod user_cache;
 
 use std::path::PathBuf;
 

@@ -1,11 +1,19 @@
-//! `.golden/`: what golden remembers about a workspace (7-rules 9). Losing it never changes what is published.
+//! `.golden/`: what golden remembers about a workspace. Losing it never changes what is published.
 
 use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use super::user_cache::UserCache;
+
+/// The name of the directory in a workspace.
+pub const DIRECTORY: &str = ".golden";
 
 /// The state folder of a workspace. It is made on the first write.
 #[derive(Debug, Clone)]
 pub struct State {
     folder: PathBuf,
+    user: UserCache,
 }
 
 /// Why a file of the workspace cannot be read or written.
@@ -25,13 +33,46 @@ impl State {
     /// The state folder of the workspace at `root`.
     #[must_use]
     pub fn of(root: &Path) -> Self {
-        Self { folder: root.join(".golden") }
+        Self { folder: root.join(DIRECTORY), user: UserCache::default() }
+    }
+
+    /// The same with the user's cache, which proves what `.golden` cannot prove by a digest.
+    #[must_use]
+    pub fn with_user_cache(self, user: UserCache) -> Self {
+        Self { user, ..self }
+    }
+
+    /// What the user alone can have written.
+    #[must_use]
+    pub const fn user_cache(&self) -> &UserCache {
+        &self.user
+    }
+
+    /// The same, of a state that is not needed otherwise.
+    #[must_use]
+    pub fn into_user_cache(self) -> UserCache {
+        self.user
+    }
+
+    /// The first symbolic link in `.golden`, where golden makes none: through one, golden would read and write elsewhere.
+    /// On the way, what killed runs left is removed.
+    #[must_use]
+    pub fn link(&self) -> Option<PathBuf> {
+        for entry in WalkDir::new(&self.folder).follow_root_links(false).into_iter().flatten() {
+            if entry.path_is_symlink() {
+                return Some(entry.into_path());
+            }
+            if entry.file_type().is_dir() {
+                super::fs::sweep(entry.path());
+            }
+        }
+        None
     }
 
     /// The state folder that a file or folder lies in.
     #[must_use]
     pub fn around(path: &Path) -> Self {
-        Self { folder: path.parent().unwrap_or(path).to_owned() }
+        Self { folder: path.parent().unwrap_or(path).to_owned(), user: UserCache::default() }
     }
 
     /// The path of a file in it.

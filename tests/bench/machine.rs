@@ -35,6 +35,7 @@ pub(crate) fn make_bases() {
 pub(crate) fn golden(workspace: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_golden"));
     command.current_dir(workspace).args(arguments).env("CI", "true").env("DOCKER_CONFIG", workspace);
+    command.env("XDG_CACHE_HOME", workspace.join(".golden"));
     command.env("DOCKER_HOST", service("DOCKER_HOST"));
     command
 }

@@ -78,7 +78,7 @@ fn only_the_layers_that_tell_are_read_and_only_once() {
     assert_eq!(reads(&golden.run(&["build", "--engine", "embedded", "--force"]).exit(0)), 0);
     // Where only the config changes, nothing of the base is read.
     golden.write("image/image.toml", image("oci:../base", "").split("[[files]]").next().unwrap());
-    std::fs::remove_dir_all(golden.path().join(".golden")).unwrap();
+    golden.forget();
     assert_eq!(reads(&golden.run(&["build", "--engine", "embedded"]).exit(0)), 0);
 }
 

@@ -69,14 +69,14 @@ fn a_published_image_whose_config_is_lost_is_repaired_by_the_same_content() {
         let golden = app(&registry);
         golden.run(&["build", "--push"]).exit(0);
         let right = registry.tags("app");
-        std::fs::remove_dir_all(golden.path().join(".golden")).unwrap();
+        golden.forget();
         lost.store(true, Ordering::SeqCst);
         let plan = golden.run(&["plan"]).exit(0).stdout;
         assert!(plan.contains("build: 1.2.3 is published, and the registry lost a part of it"), "{plan}");
         golden.run(&["build", "--push"]).exit(0);
         assert!(!lost.load(Ordering::SeqCst), "a blob was uploaded");
         assert_eq!(registry.tags("app"), right);
-        std::fs::remove_dir_all(golden.path().join(".golden")).unwrap();
+        golden.forget();
         lost.store(true, Ordering::SeqCst);
         let spec = std::fs::read_to_string(golden.path().join("app/image.toml")).unwrap();
         golden.write("app/image.toml", spec.replace("\"x\"", "\"other\""));

@@ -152,7 +152,7 @@ fn a_second_push_uploads_nothing_and_moves_nothing() {
     let push = ["build", "--push", "--engine", "embedded", "--registry", registry.as_str()];
     golden.run(&push).exit(0);
     let before = golden.run(&["ls", &format!("{registry}/repro/two")]).exit(0).stdout;
-    std::fs::remove_dir_all(golden.path().join(".golden")).unwrap();
+    golden.forget();
     let again = golden.run(&push).exit(0);
     assert!(!again.stderr.contains("upload"), "{}", again.stderr);
     assert_eq!(before, golden.run(&["ls", &format!("{registry}/repro/two")]).exit(0).stdout);

@@ -174,7 +174,7 @@ fn a_plan_of_what_is_published_takes_one_list_and_one_head_for_each_tag() {
     app.version("1.2.3").publish();
     for cold in [false, true] {
         if cold {
-            std::fs::remove_dir_all(app.golden.path().join(".golden")).unwrap();
+            app.golden.forget();
         }
         let before = app.registry.requests().len();
         app.run(&["plan"], 0);

@@ -173,7 +173,7 @@ fn extra_tags_are_rolled_back_with_the_rest() {
 fn a_workspace_that_cannot_be_written_can_be_planned_and_needs_no_second_publish() {
     let app = App::new();
     app.version("1.2.3", "me", "").run(&["build", "--push"], 0);
-    std::fs::remove_dir_all(app.golden.path().join(".golden")).unwrap();
+    app.golden.forget();
     app.golden.write(".golden", "where the folder would be");
     let plan = app.run(&["plan"], 0);
     assert!(plan.stdout.contains("skip: 1.2.3 is published"), "{}", plan.stdout);

@@ -1,6 +1,7 @@
 //! Indexes of the base's layers: each layer is read once, ever, and its index kept under its digest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -108,7 +109,8 @@ impl Embedded {
         events: &Events,
     ) -> Result<(Arc<LayerIndex>, Digest), Error> {
         let digest = &layer.descriptor.digest;
-        if let Some((index, diff_id)) = self.kept("layers", digest)?.and_then(|bytes| read(&bytes, wanted)) {
+        if let Some((index, diff_id)) = self.indexes.read(file(digest)).and_then(|bytes| read(&bytes, wanted))
+        {
             return Ok((Arc::new(index), diff_id));
         }
         let (size, failed) = (layer.descriptor.size, |what: std::io::Error| Error::Layer {
@@ -124,9 +126,14 @@ impl Embedded {
             Ok(result) => result.map_err(failed)?,
             Err(stopped) => return Err(failed(std::io::Error::other(stopped))),
         };
-        self.keep("layers", digest, &write(&index, &diff_id, wanted));
+        self.indexes.write(file(digest), &write(&index, &diff_id, wanted));
         Ok((Arc::new(index), diff_id))
     }
+}
+
+/// Where an index is kept.
+fn file(layer: &Digest) -> PathBuf {
+    PathBuf::from("layers").join(format!("{}-{}", layer.algorithm(), layer.hex()))
 }
 
 /// Reads a kept index. None when it is of another version, or lacks a file that is wanted now.

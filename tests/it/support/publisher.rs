@@ -19,6 +19,7 @@ use golden::resolve::{Destination, PinnedBase, ResolvedImage};
 use golden::snapshot::Observed;
 use golden::tags::TagRules;
 use golden::workspace::state::State;
+use golden::workspace::user_cache::UserCache;
 
 use crate::support::services;
 
@@ -79,7 +80,7 @@ impl Publisher {
 
     /// The state folder.
     pub(crate) fn state(&self) -> State {
-        State::of(self.folder.path())
+        State::of(self.folder.path()).with_user_cache(UserCache::at(self.folder.path().join(".user-cache")))
     }
 
     /// The registries.

@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 /// A temporary workspace.
 pub(crate) struct Golden {
     dir: tempfile::TempDir,
+    /// The user's caches.
+    caches: tempfile::TempDir,
     env: Vec<(String, String)>,
 }
 
@@ -22,7 +24,7 @@ pub(crate) struct Run {
 impl Golden {
     /// An empty folder.
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), env: Vec::new() }
+        Self { dir: tempfile::tempdir().unwrap(), caches: tempfile::tempdir().unwrap(), env: Vec::new() }
     }
 
     /// The folder.
@@ -43,6 +45,13 @@ impl Golden {
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
         std::fs::write(&path, content).unwrap();
         path
+    }
+
+    /// Removes all that golden remembers: `.golden`, and the user's caches.
+    pub(crate) fn forget(&self) {
+        for path in [self.dir.path().join(".golden"), self.caches.path().join("golden")] {
+            drop(std::fs::remove_dir_all(path));
+        }
     }
 
     /// Writes golden.toml.
@@ -72,6 +81,7 @@ impl Golden {
             }
         }
         command.env("DOCKER_CONFIG", self.dir.path().join(".docker")).env("CI", "true");
+        command.env("XDG_CACHE_HOME", self.caches.path());
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         command
     }
