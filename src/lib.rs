@@ -14,9 +14,9 @@
 //! network, nothing printed.
 
 // Level 0: vocabulary. Values, no I/O.
+pub mod secret;
 pub mod reference;
 pub mod platform;
-pub mod secret;
 pub mod diagnostic;
 pub mod event;
 pub mod suggest;

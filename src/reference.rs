@@ -13,6 +13,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::secret::redact_userinfo;
+
 /// The longest repository path that the grammar admits, in bytes (`RepositoryNameTotalLengthMax`).
 pub const MAX_PATH: usize = 255;
 /// The longest tag that the grammar admits, in bytes.
@@ -128,7 +130,7 @@ impl FromStr for Host {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refuse = || Error::Host(text.to_owned());
+        let refuse = || Error::Host(redact_userinfo(text));
         let (name, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (address, after) = rest.split_once(']').ok_or_else(refuse)?;
@@ -201,9 +203,9 @@ impl FromStr for RepositoryPath {
         }
         let lower = text.to_ascii_lowercase();
         if lower != text && lower.split('/').all(is_path_component) {
-            return Err(Error::UpperCase(text.to_owned()));
+            return Err(Error::UpperCase(redact_userinfo(text)));
         }
-        Err(Error::Path(text.to_owned()))
+        Err(Error::Path(redact_userinfo(text)))
     }
 }
 
@@ -248,7 +250,7 @@ impl FromStr for Repository {
             return Err(Error::Empty);
         }
         if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()) {
-            return Err(Error::Identifier(text.to_owned()));
+            return Err(Error::Identifier(redact_userinfo(text)));
         }
         let (host, path) = match text.split_once('/') {
             Some((first, rest)) if is_host_segment(first) => (first.parse()?, rest),
@@ -293,7 +295,7 @@ impl FromStr for Tag {
         let fits = text.len() <= MAX_TAG
             && text.bytes().next().is_some_and(word)
             && text.bytes().all(|b| word(b) || b == b'.' || b == b'-');
-        if fits { Ok(Self(text.to_owned())) } else { Err(Error::Tag(text.to_owned())) }
+        if fits { Ok(Self(text.to_owned())) } else { Err(Error::Tag(redact_userinfo(text))) }
     }
 }
 
@@ -340,6 +342,23 @@ impl Digest {
         self.0.split(':').nth(1).unwrap_or_default()
     }
 
+    /// Whether this is the digest of `bytes`, by its own algorithm.
+    #[must_use]
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        let hash = match self.algorithm() {
+            "sha384" => sha2::Sha384::digest(bytes).to_vec(),
+            "sha512" => sha2::Sha512::digest(bytes).to_vec(),
+            _ => Sha256::digest(bytes).to_vec(),
+        };
+        self.is_hash(&hash)
+    }
+
+    /// Whether these bytes are the hash.
+    pub(crate) fn is_hash(&self, hash: &[u8]) -> bool {
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        hex == self.hex()
+    }
+
     /// Algorithm and the first twelve digits, for people.
     #[must_use]
     pub fn short(&self) -> String {
@@ -351,7 +370,7 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refuse = || Error::Digest(text.to_owned());
+        let refuse = || Error::Digest(redact_userinfo(text));
         let (algorithm, hex) = text.split_once(':').ok_or_else(refuse)?;
         let length = match algorithm {
             "sha256" => 64,

@@ -38,9 +38,48 @@ pub fn redact_url(url: &Url) -> String {
     url.to_string()
 }
 
+/// `text` without the user information before an `@`: people write `user:password@host`. What is no user information,
+/// such as the digest of a reference, stays.
+#[must_use]
+pub fn redact_userinfo(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let is_digest = |end: &str| ["sha256:", "sha384:", "sha512:"].iter().any(|kind| end.starts_with(kind));
+    let Some((before, after)) = rest.rsplit_once('@').filter(|(_, after)| !is_digest(after)) else {
+        // A digest may follow the host: `user:password@host/path@sha256:…`.
+        return match rest.rsplit_once('@') {
+            Some((before, digest)) if before.contains('@') => {
+                format!("{}@{digest}", redact_userinfo(&text[..text.len() - digest.len() - 1]))
+            }
+            _ => text.to_owned(),
+        };
+    };
+    if !before.contains(':') && scheme.is_empty() {
+        return text.to_owned();
+    }
+    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    format!("{scheme}***@{after}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn user_information_is_redacted_and_digests_are_not() {
+        for (text, shown) in [
+            ("user:pass@host:5000/app:1", "***@host:5000/app:1"),
+            ("user:p@ss@host", "***@host"),
+            ("tcp://user:pass@host:2375", "tcp://***@host:2375"),
+            ("https://token@host/x", "https://***@host/x"),
+            ("user:pass@host/app@sha256:00", "***@host/app@sha256:00"),
+            ("host:5000/app@sha256:00", "host:5000/app@sha256:00"),
+            ("host:5000/app:1@sha512:00", "host:5000/app:1@sha512:00"),
+            ("me@host", "me@host"),
+            ("app", "app"),
+        ] {
+            assert_eq!(redact_userinfo(text), shown, "{text}");
+        }
+    }
 
     #[test]
     fn nothing_secret_is_left() {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::context::Context;
 use super::error::Failure;
 use crate::resolve::Destination;
+use crate::secret::redact_userinfo;
 use crate::spec::WorkspaceSpec;
 use crate::suggest::closest;
 
@@ -69,8 +70,10 @@ fn named_one(text: &str, known: &[Destination]) -> Result<Destination, Failure> 
     }
     let host = text.split('/').next().unwrap_or_default();
     if !(host.contains(['.', ':']) || host == "localhost") {
-        let failure =
-            Failure::usage(format!("`{text}` is neither the name of a [[registry]] nor a registry host"));
+        let failure = Failure::usage(format!(
+            "`{}` is neither the name of a [[registry]] nor a registry host",
+            redact_userinfo(text)
+        ));
         return Err(match closest(text, known.iter().map(|destination| destination.name.as_str())) {
             Some(near) => failure.hint(format!("did you mean `{near}`?")),
             None => failure.hint("a host has a `.` or a port, or is localhost: registry.example.com/golden"),

@@ -10,6 +10,7 @@ use super::error::Failure;
 use super::session::Session;
 use crate::reference::{Host, Reference};
 use crate::registry::{Endpoint, LoginScope, Registries, RegistryEnv};
+use crate::secret::redact_userinfo;
 
 /// The registries of a command that works on the images of a workspace.
 pub(crate) fn of_session(context: &Context, session: &Session) -> Result<Registries, Failure> {
@@ -111,7 +112,7 @@ fn hosts<T: AsRef<str>>(source: &str, texts: &[T]) -> Result<BTreeSet<Host>, Fai
     let host = |text: &T| {
         let text = text.as_ref();
         text.parse::<Host>().map_err(|_| {
-            let message = format!("{source}: `{}` is not a host", crate::report::text::one_line(text));
+            let message = format!("{source}: `{}` is not a host", redact_userinfo(text));
             Failure::usage(message).hint("write HOST[:PORT], for example registry.example.com:5000")
         })
     };

@@ -55,7 +55,7 @@ pub enum Error {
 
 /// Reads one `--secret`. Without `src` and `env` the secret comes from the variable of its own name.
 pub fn parse(text: &str) -> Result<(String, Source), Error> {
-    let syntax = || Error::Syntax(text.to_owned());
+    let syntax = || Error::Syntax(keys_of(text));
     let (mut name, mut source) = (None, None);
     for part in text.split(',') {
         let (key, value) = part.split_once('=').filter(|(_, value)| !value.is_empty()).ok_or_else(syntax)?;
@@ -69,6 +69,16 @@ pub fn parse(text: &str) -> Result<(String, Source), Error> {
     }
     let name = name.ok_or_else(syntax)?;
     Ok((name.clone(), source.unwrap_or(Source::Variable(name))))
+}
+
+/// A `--secret` without what may be the secret itself, which people write there.
+fn keys_of(text: &str) -> String {
+    let shown = |part: &str| match part.split_once('=') {
+        Some(("id" | "src" | "source" | "env" | "type", _)) => part.to_owned(),
+        Some(("value", _)) => "value=***".to_owned(),
+        _ => "***".to_owned(),
+    };
+    text.split(',').map(shown).collect::<Vec<_>>().join(",")
 }
 
 /// Reads all secrets of a command line; relative files are looked for below `cwd`.
@@ -117,6 +127,21 @@ mod tests {
         assert_eq!(parse("id=TOKEN").unwrap(), ("TOKEN".to_owned(), Source::Variable("TOKEN".to_owned())));
         for bad in ["", "a", "id=", "src=f", "id=a,src=f,env=V", "id=a,id=b", "id=a,what=x"] {
             assert!(parse(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn an_error_does_not_show_the_secret() {
+        for (text, shown) in [
+            ("id=a,value=hunter2", "id=a,value=***"),
+            ("id=a,value=hunter2,and=more", "id=a,value=***,***"),
+            ("aHVudGVyMg==", "***"),
+            ("hunter2", "***"),
+            ("id=a,hunter2", "id=a,***"),
+            ("id=a,env=X,HUNTER=2", "id=a,env=X,***"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(&format!("`--secret {shown}`")) && !error.contains("unter2"), "{error}");
         }
     }
 
