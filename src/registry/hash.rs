@@ -1,12 +1,11 @@
 //! Hashing content with the algorithm of the digest that it should have.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use crate::reference::Digest;
 
 /// A hash on its way, of the algorithm of one digest.
+#[derive(Clone)]
 pub(crate) enum Hasher {
     Sha256(Sha256),
     Sha384(Sha384),
@@ -38,19 +37,12 @@ impl Hasher {
             Self::Sha384(hash) => hash.finalize().to_vec(),
             Self::Sha512(hash) => hash.finalize().to_vec(),
         };
-        let mut hex = String::with_capacity(hash.len() * 2);
-        for byte in hash {
-            // Writing into a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-        }
-        hex == digest.hex()
+        digest.is_hash(&hash)
     }
 
     /// Whether `bytes` have `digest`.
     pub(crate) fn check(digest: &Digest, bytes: &[u8]) -> bool {
-        let mut hasher = Self::of(digest);
-        hasher.update(bytes);
-        hasher.matches(digest)
+        digest.is_of(bytes)
     }
 }
 

@@ -58,7 +58,8 @@ impl FromStr for LayoutSpec {
     fn from_str(text: &str) -> Result<Self, String> {
         let place = text.strip_prefix(LAYOUT).unwrap_or(text);
         let (place, digest) = match place.rsplit_once('@') {
-            Some((place, digest)) if digest.starts_with("sha256:") => {
+            // A directory's name may hold an `@`.
+            Some((place, digest)) if is_digest_like(digest) => {
                 let digest = digest.parse().map_err(|error| format!("the base `{text}`: {error}"))?;
                 (place, Some(digest))
             }
@@ -75,6 +76,16 @@ impl FromStr for LayoutSpec {
         }
         Ok(Self { directory: directory.to_owned(), name: name.map(str::to_owned), digest })
     }
+}
+
+/// Whether a text is written as a digest, `ALGORITHM:HEX`, whether golden knows the algorithm or not.
+fn is_digest_like(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(algorithm, hex)| {
+        let is_hex = !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+._-".contains(&b);
+        let is_known = ["sha256", "sha384", "sha512"].contains(&algorithm);
+        is_known || (is_hex && hex.len() >= 32 && algorithm.bytes().all(is_name))
+    })
 }
 
 impl fmt::Display for LayoutSpec {
@@ -208,7 +219,10 @@ mod tests {
             assert_eq!(layout.digest.is_some(), pinned, "{text}");
             assert_eq!(layout.to_string(), text);
         }
-        for text in ["oci:", "oci::1", "oci:base:", "oci:base@sha256:12"] {
+        let long = format!("oci:base@sha512:{}", "a".repeat(128));
+        assert_eq!(long.parse::<LayoutSpec>().unwrap().directory, "base");
+        let unknown = format!("oci:base@blake3:{}", "a".repeat(64));
+        for text in ["oci:", "oci::1", "oci:base:", "oci:base@sha256:12", "oci:base@sha512:12", &unknown] {
             assert!(text.parse::<LayoutSpec>().is_err(), "{text}");
         }
     }

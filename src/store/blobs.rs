@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use sha2::{Digest as _, Sha256};
+use crate::registry::hash::Hasher;
 use tokio::io::{AsyncRead, AsyncSeekExt as _, ReadBuf};
 
 use crate::assemble::{Layer, LayerSource};
@@ -55,8 +55,8 @@ impl BlobSource for LayerBlob<'_> {
                 };
                 let mut file = tokio::fs::File::open(path).await.map_err(named)?;
                 let digest = &self.layer.descriptor.digest;
-                if offset == 0 && digest.algorithm() == "sha256" {
-                    return Ok(Box::new(Checked { file, hash: Sha256::new(), digest: digest.clone() }));
+                if offset == 0 {
+                    return Ok(Box::new(Checked { file, hash: Hasher::of(digest), digest: digest.clone() }));
                 }
                 file.seek(std::io::SeekFrom::Start(offset)).await?;
                 Ok(Box::new(file))
@@ -73,7 +73,7 @@ impl BlobSource for LayerBlob<'_> {
 /// A file that is compared with its digest at its end, as what comes from a registry is.
 struct Checked {
     file: tokio::fs::File,
-    hash: Sha256,
+    hash: Hasher,
     digest: Digest,
 }
 
@@ -88,8 +88,7 @@ impl AsyncRead for Checked {
         let new = &buffer.filled()[before..];
         if !new.is_empty() {
             self.hash.update(new);
-        } else if Digest::from_sha256(&self.hash.clone().finalize()) != self.digest && buffer.remaining() > 0
-        {
+        } else if !self.hash.clone().matches(&self.digest) && buffer.remaining() > 0 {
             return Poll::Ready(Err(std::io::Error::other("it is not what its digest says")));
         }
         Poll::Ready(Ok(()))

@@ -9,9 +9,9 @@ use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::registry::hash::Hasher;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::destination::Named;
@@ -185,7 +185,7 @@ async fn transfer(folder: &Path, layer: &Layer, blobs: &Blobs) -> Result<(), Err
     let (handle, place) = temporary.into_parts();
     let mut out = tokio::fs::File::from_std(handle);
     let mut reader = blobs.source(layer).open(0).await.map_err(failed)?;
-    let (mut hash, mut count, mut buffer) = (Sha256::new(), 0, vec![0; 128 << 10]);
+    let (mut hash, mut count, mut buffer) = (Hasher::of(digest), 0, vec![0; 128 << 10]);
     loop {
         let read = reader.read(&mut buffer).await.map_err(failed)?;
         if read == 0 {
@@ -196,8 +196,7 @@ async fn transfer(folder: &Path, layer: &Layer, blobs: &Blobs) -> Result<(), Err
         out.write_all(&buffer[..read]).await.map_err(file(&path))?;
     }
     out.flush().await.map_err(file(&path))?;
-    let right = digest.algorithm() != "sha256" || Digest::from_sha256(&hash.finalize()) == *digest;
-    if count != layer.descriptor.size || !right {
+    if count != layer.descriptor.size || !hash.matches(digest) {
         return Err(failed(std::io::Error::other("it is not what its digest says")));
     }
     super::share(&place).map_err(file(&path))?;

@@ -254,7 +254,7 @@ impl<'a> Assets<'a> {
             _ => format!("the layout `{shown}`: {error}"),
         })?;
         let blob = folder.join("blobs").join(found.digest.algorithm()).join(found.digest.hex());
-        if found.digest.algorithm() == "sha256" && Digest::of(&read(&blob)?) != found.digest {
+        if !found.digest.is_of(&read(&blob)?) {
             return Err(format!("`{}` is not what its name says", self.shown(&blob)));
         }
         Ok(Layout {

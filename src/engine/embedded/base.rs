@@ -97,7 +97,7 @@ impl Embedded {
         descriptor: &Descriptor,
     ) -> Result<Bytes, Error> {
         if let Some(kept) =
-            self.kept("configs", &descriptor.digest)?.filter(|b| Digest::of(b) == descriptor.digest)
+            self.kept("configs", &descriptor.digest)?.filter(|bytes| descriptor.digest.is_of(bytes))
         {
             return Ok(kept.into());
         }

@@ -94,8 +94,13 @@ impl Embedded {
         let key = format!("{digest} {}", wanted.iter().cloned().collect::<Vec<_>>().join("\n"));
         let read = self.read_index(layer, wanted, image, events);
         let (index, found) = self.shared.indexes.get(key, read).await?;
-        if found != *diff_id && diff_id.algorithm() == "sha256" {
-            let what = format!("its content is {found}, and the base's config says {diff_id}");
+        if found != *diff_id {
+            let what = match diff_id.algorithm() {
+                "sha256" => format!("its content is {found}, and the base's config says {diff_id}"),
+                other => format!(
+                    "the base's config has its content as {other}, and only sha256 is supported there"
+                ),
+            };
             return Err(Error::Layer { digest: digest.to_string(), what });
         }
         Ok(index)
