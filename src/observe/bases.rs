@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{CONCURRENT, Error};
+use super::{CONCURRENT, Error, NoBase};
 use crate::engine::Docker;
 use crate::engine::embedded::{self, Embedded};
 use crate::reference::{Reference, Repository};
@@ -119,15 +119,17 @@ async fn ask(
 ) -> Result<ObservedBase, Error> {
     let because = match from_registry(reference, embedded).await {
         Ok(Some(base)) => return Ok(base),
-        Ok(None) => "the registry has no such image".to_owned(),
-        Err(error @ (embedded::Error::Registry(_) | embedded::Error::BaseMissing { .. })) => {
-            error.to_string()
-        }
+        Ok(None) | Err(embedded::Error::BaseMissing { .. }) => NoBase::Absent,
+        Err(embedded::Error::Registry(error)) => NoBase::Unread(Box::new(error)),
         Err(error) => return Err(Error::Unusable(Box::new(error))),
     };
     if let Some(engine) = engine
         && let Ok(Some(local)) = engine.image(reference).await
     {
+        let because = match because {
+            NoBase::Absent => "the registry has no such image".to_owned(),
+            NoBase::Unread(error) => error.to_string(),
+        };
         return Ok(ObservedBase::Local { id: local.id, because });
     }
     Err(Error::NoBase { reference: reference.clone(), because })

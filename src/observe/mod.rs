@@ -18,13 +18,13 @@ const CONCURRENT: usize = 64;
 /// Why something could not be observed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A base that nobody has.
-    #[error("base `{reference}` not found: {because}; no engine has it")]
+    /// A base that neither its registry nor an engine gave.
+    #[error("base `{reference}` {because}; no engine has it")]
     NoBase {
         /// The base.
         reference: Reference,
-        /// What the registry said.
-        because: String,
+        /// Why.
+        because: NoBase,
     },
     /// A base that its registry has, and that cannot be used.
     #[error(transparent)]
@@ -58,6 +58,24 @@ pub enum Error {
     },
 }
 
+/// Why a base is unavailable.
+#[derive(Debug)]
+pub enum NoBase {
+    /// Its registry has no such image.
+    Absent,
+    /// Its registry did not say whether it exists.
+    Unread(Box<crate::registry::Error>),
+}
+
+impl std::fmt::Display for NoBase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Absent => f.write_str("not found: the registry has no such image"),
+            Self::Unread(error) => write!(f, "could not be read: {error}"),
+        }
+    }
+}
+
 impl Error {
     /// Whether the registry lost a part of the content, so that asking again does not help.
     #[must_use]
@@ -76,7 +94,8 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoBase { reference, .. } => {
+            Self::NoBase { because: NoBase::Unread(error), .. } => error.hints(),
+            Self::NoBase { reference, because: NoBase::Absent } => {
                 vec![format!(
                     "check the name, log in to {}, or pull the image first",
                     reference.repository.host

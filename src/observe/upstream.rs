@@ -1,7 +1,7 @@
 //! What golden.lock would say of a base today.
 
 use super::bases::highest_tag;
-use super::{CONCURRENT, Error};
+use super::{CONCURRENT, Error, NoBase};
 use crate::engine::Embedded;
 use crate::oci::ImageConfig;
 use crate::oci::manifest::{Manifest, RawManifest};
@@ -47,7 +47,7 @@ async fn ask(base: String, reference: Reference, embedded: &Embedded) -> Result<
     let registry = embedded.registries().of(&reference.repository)?;
     let path = &reference.repository.path;
     let Some(raw) = registry.get_manifest(path, &reference.target()).await? else {
-        return Err(Error::NoBase { reference, because: "the registry has no such image".to_owned() });
+        return Err(Error::NoBase { reference, because: NoBase::Absent });
     };
     let unusable = |error| Error::Unusable(Box::new(error));
     let mut platforms = embedded.platforms(&reference, &raw.digest).await.map_err(unusable)?;

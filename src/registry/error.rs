@@ -123,6 +123,9 @@ impl Error {
         let (code, message) = read_body(body, status != 401);
         let kind = kind_of(method, status, code.as_deref(), &message);
         let message = match (message.is_empty(), code.is_none()) {
+            (true, true) if kind == Kind::RateLimited => {
+                "the registry limits the rate of requests".to_owned()
+            }
             (true, true) => Self::SILENT.to_owned(),
             _ => message,
         };
