@@ -19,6 +19,12 @@ pub use compile::Compiled;
 pub use rules::{RULES, Rule, rule};
 pub use subject::Subject;
 
+/// Whether a variable looks like a secret, by its name or by its value.
+#[must_use]
+pub fn looks_like_a_secret(name: &str, value: &str) -> bool {
+    rules::env_deny_secrets::looks_like_a_secret(name, value)
+}
+
 /// What judging specs needs beside the specs.
 pub struct SpecFacts<'a> {
     /// Where keys stand in the files.

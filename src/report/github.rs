@@ -1,6 +1,7 @@
 //! Annotations of GitHub Actions: `::error file=…,line=…,col=…::message`.
 
 use super::place::Place;
+use super::text::visible;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceMap};
 
 /// One workflow command a finding.
@@ -14,8 +15,10 @@ fn annotation(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
         Severity::Warning => "warning",
     };
     let properties = properties(diagnostic, sources);
-    let properties: Vec<String> =
-        properties.iter().map(|(name, value)| format!("{name}={}", escape_property(value))).collect();
+    let properties: Vec<String> = properties
+        .iter()
+        .map(|(name, value)| format!("{name}={}", escape_property(&visible(value))))
+        .collect();
     let mut message = diagnostic.message.clone();
     if let Some(image) = &diagnostic.image {
         message = format!("{image}: {message}");
@@ -23,7 +26,7 @@ fn annotation(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
     if let Some(help) = &diagnostic.help {
         message = format!("{message}\nhelp: {help}");
     }
-    format!("::{command} {}::{}\n", properties.join(","), escape_data(&message))
+    format!("::{command} {}::{}\n", properties.join(","), escape_data(&visible(&message)))
 }
 
 /// Where it is, and the rule as a title.
@@ -91,9 +94,9 @@ mod tests {
             prop_assert_eq!(text.matches('\n').count(), 1);
             let (command, properties, data) = read(text.trim_end_matches('\n'));
             prop_assert_eq!(command, "error");
-            prop_assert_eq!(data, message);
+            prop_assert_eq!(data, visible(&message));
             if file != "." {
-                prop_assert_eq!(&properties[0], &("file".to_owned(), file));
+                prop_assert_eq!(&properties[0], &("file".to_owned(), visible(&file).into_owned()));
             }
         }
     }

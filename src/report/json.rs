@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::place::Place;
+use super::text::escaped_json;
 use crate::diagnostic::{Diagnostics, Severity, SourceMap};
 
 /// A value as a document with its schema number, ending in a newline.
@@ -16,7 +17,7 @@ pub(crate) fn with_schema(value: &impl Serialize) -> String {
         Ok(other) => drop(document.insert("items".to_owned(), other)),
         Err(error) => unreachable!("results have string keys and finite numbers: {error}"),
     }
-    format!("{:#}\n", Value::Object(document))
+    format!("{}\n", escaped_json(&format!("{:#}", Value::Object(document))))
 }
 
 /// All findings as a document.

@@ -1,5 +1,6 @@
 //! The only writer: events, diagnostics and results become text, JSON, GitHub annotations or SARIF.
 
+mod conceal;
 mod failure;
 pub mod format;
 mod github;
@@ -23,6 +24,7 @@ pub use progress::{Reporting, spawn};
 /// Shows findings in one of the forms of `check` and `audit`: text goes to stderr, all others are data for stdout.
 /// Other forms of output count as text.
 pub fn diagnostics(out: &Out, format: Format, found: &Diagnostics, sources: &SourceMap) {
+    let found = &conceal::conceal(found, sources);
     match format {
         Format::Json => out.data(&json::document(found, sources)),
         Format::Github => out.data(&github::annotations(found, sources)),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::place::Place;
+use super::text::escaped_json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity, SourceMap};
 use crate::policy::{RULES, rule};
 
@@ -28,7 +29,7 @@ pub(super) fn log(found: &Diagnostics, sources: &SourceMap) -> String {
             "results": results,
         }],
     });
-    format!("{log:#}\n")
+    format!("{}\n", escaped_json(&format!("{log:#}")))
 }
 
 const fn level(severity: Severity) -> &'static str {

@@ -10,7 +10,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Render
 
 use super::out::Out;
 use super::place::{Place, files};
-use super::text::{count, visible};
+use super::text::{count, masked, visible};
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity, SourceMap};
 
 /// Lines longer than this, in bytes, are not drawn: only their place is told.
@@ -163,19 +163,20 @@ fn snippet<'a>(
     let end = spans.iter().map(|span| span.end).max()?;
     let from = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let to = text[end..].find('\n').map_or(text.len(), |newline| end + newline);
-    let window = &text[from..to];
+    let window = masked(&text[from..to]);
     if window.lines().any(|line| line.len() > LONGEST_LINE) || window.len() > LONGEST_LINE * MOST_LINES {
         return None;
     }
     let annotations = labels.iter().zip(&spans).map(|(label, span)| {
         let main = diagnostic.labels.first().is_some_and(|first| std::ptr::eq(first, *label));
         let kind = if main { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let span = one_line_of(window, span.start - from..span.end - from);
+        let span = one_line_of(&window, span.start - from..span.end - from);
         kind.span(span).label((!label.text.is_empty()).then(|| visible(&label.text)))
     });
     let path = visible(&Place::of(labels[0], sources).file).into_owned();
     let line = text[..from].bytes().filter(|byte| *byte == b'\n').count() + 1;
-    Some(Snippet::source(window).line_start(line).path(path).annotations(annotations.collect::<Vec<_>>()))
+    let annotations: Vec<_> = annotations.collect();
+    Some(Snippet::source(window).line_start(line).path(path).annotations(annotations))
 }
 
 /// A span within the text and between its characters.

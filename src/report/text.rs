@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-/// `text` with control characters and those that change the direction of writing shown as escapes, so that what
-/// a registry, an engine or a file says cannot move the cursor or reorder a line. Newlines and tabs stay.
+/// `text` with control characters, invisible ones and those that change the direction of writing shown as escapes, so
+/// that what a registry, an engine or a file says cannot move the cursor, reorder a line or hide a part of it. Newlines
+/// and tabs stay.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
@@ -27,10 +28,56 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     if safe.contains(['\n', '\t']) { safe.replace('\n', "\\n").replace('\t', "\\t").into() } else { safe }
 }
 
+/// `text` with something harmless of the same length in bytes in place of such characters, so that places in it stay
+/// what they are. The carriage return of a line end stays, too.
+#[must_use]
+pub fn masked(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return text.into();
+    }
+    let mut safe = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\r' if characters.peek() == Some(&'\n') => safe.push(character),
+            _ if !is_unsafe(character) => safe.push(character),
+            _ => safe.push_str(match character.len_utf8() {
+                1 => "?",
+                2 => "\u{b7}",
+                3 => "\u{fffd}",
+                _ => "\u{fffd}?",
+            }),
+        }
+    }
+    safe.into()
+}
+
+/// A JSON document in which such characters are written as `\u` escapes. It means the same.
+#[must_use]
+pub fn escaped_json(document: &str) -> Cow<'_, str> {
+    if !document.chars().any(is_unsafe) {
+        return document.into();
+    }
+    let mut safe = String::with_capacity(document.len() + 8);
+    for character in document.chars() {
+        if is_unsafe(character) {
+            safe.extend(character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            safe.push(character);
+        }
+    }
+    safe.into()
+}
+
 fn is_unsafe(character: char) -> bool {
-    let reorders =
-        matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    reorders || (character.is_control() && !matches!(character, '\n' | '\t'))
+    let is_hidden = matches!(character,
+        // Soft hyphen, and the marks that reorder Arabic, Hebrew and all others.
+        '\u{ad}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+        // Zero-width, separators of lines, operators, deprecated format characters.
+        | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{206f}'
+        | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+    is_hidden || (character.is_control() && !matches!(character, '\n' | '\t'))
 }
 
 /// A number of bytes for people, in powers of 1000 with one decimal: `12.3 MB`.
@@ -65,6 +112,19 @@ mod tests {
         assert_eq!(visible("plain\nüber\t漢"), "plain\nüber\t漢");
         assert_eq!(visible("a\u{1b}[31mb\r\u{202e}c"), "a\\u{1b}[31mb\\r\\u{202e}c");
         assert_eq!(one_line("a\nb\tc"), "a\\nb\\tc");
+        for hidden in
+            ["\u{9b}", "\u{85}", "\u{200b}", "\u{2066}", "\u{feff}", "\u{61c}", "\u{e0041}", "\u{2028}"]
+        {
+            let text = format!("a{hidden}b");
+            assert!(visible(&text).is_ascii(), "{text:?}");
+            let masked = masked(&text);
+            assert!(masked.len() == text.len() && !masked.contains(hidden), "{text:?}");
+            let json = serde_json::to_string(&text).unwrap();
+            let escaped = escaped_json(&json);
+            assert!(escaped.is_ascii(), "{escaped}");
+            assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+        }
+        assert_eq!(masked("a\r\n\tb\rc"), "a\r\n\tb?c");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod render;
 mod auth;
 mod logins;
 mod reach;
+mod hidden;
 mod several;
 mod credentials;
 mod proxies;

@@ -103,6 +103,11 @@ fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding
     }
 }
 
+/// Whether a variable looks like a secret, by its name or by its value.
+pub(in crate::policy) fn looks_like_a_secret(name: &str, value: &str) -> bool {
+    VALUES.is_match(value) || (names_a_credential(name) && !says_nothing(value))
+}
+
 /// Whether a name says that it holds a credential.
 fn names_a_credential(name: &str) -> bool {
     let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_').to_ascii_lowercase();

@@ -9,7 +9,7 @@ mod certs_unreadable;
 mod config_deny_root;
 mod config_healthcheck_inherited;
 mod config_ports;
-mod env_deny_secrets;
+pub(in crate::policy) mod env_deny_secrets;
 mod labels_format;
 mod labels_inherited;
 mod labels_one_of;
