@@ -41,7 +41,8 @@ impl FromStr for Address {
 
     /// Parses `unix://PATH`, `tcp://HOST[:PORT]` or `ssh://[USER@]HOST[:PORT][/SOCKET]`. The error is a sentence.
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = |why: &str| Err(format!("`{text}` is no address of a Docker Engine: {why}"));
+        let shown = crate::secret::redact_userinfo(text);
+        let refuse = |why: &str| Err(format!("`{shown}` is no address of a Docker Engine: {why}"));
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
         match scheme {
             "unix" if rest.starts_with('/') => Ok(Self::Unix(rest.into())),
@@ -69,9 +70,16 @@ impl FromStr for Address {
                 if user.is_some_and(|user| user.contains(':')) {
                     return refuse("ssh takes no password here; use a key");
                 }
-                // A leading dash would be an option to ssh.
+                if user.is_some_and(|user| !is_word(user, "._-@")) {
+                    return refuse("a user consists of letters, digits, `.`, `_`, `-` and `@`");
+                }
+                if !is_word(path, "._-/+@") {
+                    return refuse(
+                        "a socket's path consists of letters, digits, `/`, `.`, `_`, `-`, `+` and `@`",
+                    );
+                }
                 match host_and_port(machine) {
-                    Some((host, port)) if !host.is_empty() && !host.starts_with('-') => Ok(Self::Ssh {
+                    Some((host, port)) if !host.is_empty() && is_word(&host, "._-:") => Ok(Self::Ssh {
                         user: user.filter(|user| !user.is_empty()).map(str::to_owned),
                         host,
                         port,
@@ -83,6 +91,13 @@ impl FromStr for Address {
             _ => refuse("expected unix://, tcp:// or ssh://"),
         }
     }
+}
+
+/// Whether a text holds only letters, digits and these characters, and does not begin like an option. Both the shell
+/// on the other machine and the commands in ssh's configuration receive it.
+fn is_word(text: &str, others: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
+    !text.starts_with('-') && text.chars().all(is_allowed)
 }
 
 /// Splits `host[:port]` and `[ipv6][:port]`.
@@ -162,6 +177,23 @@ mod tests {
             ("tcp://user:password@host", "all that there can be"),
             ("ssh://me:password@host", "no password"),
             ("ssh://-oProxyCommand=x", "expected ssh://"),
+            ("ssh://-x@host", "a user consists of"),
+            ("ssh://$(id)@host", "a user consists of"),
+            ("ssh://ho$(id)st", "expected ssh://"),
+            ("ssh://host`id`", "expected ssh://"),
+            ("ssh://host name", "expected ssh://"),
+            ("ssh://host%h", "expected ssh://"),
+            ("ssh://host/x;id;#", "a socket's path consists of"),
+            ("ssh://host/x|id", "a socket's path consists of"),
+            ("ssh://host/$(id)", "a socket's path consists of"),
+            ("ssh://host/`id`", "a socket's path consists of"),
+            ("ssh://host/a b", "a socket's path consists of"),
+            ("ssh://host/a\nid", "a socket's path consists of"),
+            ("ssh://host/a&id", "a socket's path consists of"),
+            ("ssh://host/a'b", "a socket's path consists of"),
+            ("ssh://host/a\\b", "a socket's path consists of"),
+            ("ssh://host/a>b", "a socket's path consists of"),
+            ("ssh://host/~/é", "a socket's path consists of"),
             ("ssh://", "expected ssh://"),
             ("npipe:////./pipe/docker_engine", "expected unix://"),
             ("fd://", "expected unix://"),

@@ -70,6 +70,11 @@ enum State {
     Told(String),
 }
 
+/// A word as the shell on the other machine reads it: ssh joins its arguments with spaces.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 impl SshStream {
     fn open(
         programs: &Environment,
@@ -88,7 +93,7 @@ impl SshStream {
         }
         command.args(["--", host, "docker"]);
         if let Some(socket) = socket {
-            command.arg(format!("--host=unix://{socket}"));
+            command.arg(quoted(&format!("--host=unix://{socket}")));
         }
         command.args(["system", "dial-stdio"]);
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

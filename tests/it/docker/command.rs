@@ -19,7 +19,7 @@ fn with_step(name: &str, run: &str) -> Golden {
     )
 }
 
-fn executable(golden: &Golden, path: &str, text: &str) -> std::path::PathBuf {
+pub(super) fn executable(golden: &Golden, path: &str, text: &str) -> std::path::PathBuf {
     let path = golden.write(path, text);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     path
