@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::super::Error;
-use crate::registry::tls::{Verifier, certificates};
+use crate::registry::tls::{Verifier, certificates, describe, problem};
 
 /// How TLS is spoken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,11 @@ impl Client {
         stream: TcpStream,
     ) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+        let connected = TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await;
+        connected.map_err(|error| match problem(&error) {
+            Some(problem) => io::Error::new(error.kind(), describe(problem)),
+            None => error,
+        })
     }
 }
 
