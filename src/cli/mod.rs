@@ -19,6 +19,7 @@ mod panic;
 mod run;
 mod surroundings;
 mod synonyms;
+mod trust;
 pub mod init;
 pub mod new;
 pub mod check;

@@ -8,12 +8,13 @@ use super::exit::Exit;
 use super::registries;
 use super::session::{Session, SessionOptions};
 use super::survey::{Survey, survey};
+use super::trust;
 use super::unready::{self, Unready};
 use crate::assemble::Output;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
 use crate::engine::fleet::{Fleet, Member};
-use crate::engine::{BuildKit, EngineKind};
+use crate::engine::{BuildKit, EngineKind, Trust};
 use crate::event::Events;
 use crate::observe;
 use crate::pipeline::{Choice, Engines, Goal, choose, local};
@@ -99,7 +100,8 @@ pub(crate) async fn prepare(
     let output = Output { compression: table.compression, format: table.format };
     let embedded = session.embedded(registries.clone()).with_output(output);
     let environment = DockerEnv::from_vars(&context.env);
-    let fleet = fleet(&session, &environment, &embedded, &state)?;
+    let trusted = trust::engines(context, &options.trust_engine)?;
+    let fleet = fleet(&session, &environment, &embedded, &state, &trusted)?;
     let engines = Engines::new(environment, embedded).with_fleet(fleet);
     let mut names = local_names(&session)?;
     require_locked(&session, wanted.locked)?;
@@ -254,6 +256,7 @@ fn fleet(
     environment: &DockerEnv,
     embedded: &Embedded,
     state: &State,
+    trusted: &[String],
 ) -> Result<Option<Fleet>, Failure> {
     let tables = &session.workspace.spec.engine;
     if tables.is_empty() {
@@ -263,14 +266,15 @@ fn fleet(
     let mut names = BTreeSet::new();
     for table in tables {
         let Some(host) = &table.host else { return Err(Failure::usage("an [[engine]] needs a `host`")) };
-        let cert_path = table.certs.as_ref().map(|certs| session.workspace.root.join(certs));
         let name = table.name.clone().unwrap_or_else(|| host.clone());
         if !names.insert(name.clone()) {
             return Err(Failure::usage(format!("two [[engine]] tables are called `{name}`"))
                 .hint("a build is found again by the name of its engine"));
         }
+        let cert_path = trust::certificates(&session.workspace.root, table, &name, trusted)?;
+        let trust = Trust::of(&name, host, cert_path.is_some(), trusted, environment);
         let platforms = table.platforms.clone();
-        members.push(if BuildKit::is_at(host) {
+        let member = if BuildKit::is_at(host) {
             Member::buildkit(name, host.clone(), cert_path, platforms)
         } else {
             let of_table = DockerEnv {
@@ -278,10 +282,13 @@ fn fleet(
                 tls_verify: cert_path.is_some(),
                 cert_path,
                 tls: false,
+                // The user's own client certificate is there.
+                config_dir: None,
                 ..environment.clone()
             };
             Member::docker(name, of_table, platforms)
-        });
+        };
+        members.push(member.with_trust(trust));
     }
     members.push(Member::fallback(environment.clone()));
     Ok(Some(Fleet::new(members, embedded.clone(), state.path("cache/engines"))))

@@ -33,6 +33,9 @@ pub struct SessionOptions {
     /// Select also the images that are built on the selected ones.
     #[arg(long)]
     pub with_dependants: bool,
+    /// Send logins and secrets to this `[[engine]]`, which only golden.toml names
+    #[arg(long, value_name = "NAME")]
+    pub trust_engine: Vec<String>,
     /// Set a variable of the workspace.
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,

@@ -47,7 +47,12 @@ impl BuildKit {
     /// Whether an address is one of a BuildKit daemon.
     #[must_use]
     pub fn is_at(address: &str) -> bool {
-        address.starts_with(SCHEME)
+        Self::place(address).is_some()
+    }
+
+    /// What follows the scheme in the address of a BuildKit daemon.
+    pub(super) fn place(address: &str) -> Option<&str> {
+        address.strip_prefix(SCHEME)
     }
 
     /// Connects to a daemon and asks for what it builds. `certs` is a folder with ca.pem, cert.pem and key.pem.

@@ -1,6 +1,6 @@
 //! Why an engine could not do what it was asked to.
 
-use super::{BuildKit, EngineKind};
+use super::{BuildKit, EngineKind, Trust};
 
 /// The error below, boxed: clients of engines fail in many types.
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -70,6 +70,16 @@ pub enum Error {
     MissingSecret {
         /// The secret.
         name: String,
+    },
+    /// A step requires a secret, and the engine receives none.
+    #[error("a step needs the secret `{secret}`, and the engine `{engine}` receives no secrets: {trust}")]
+    Untrusted {
+        /// The engine.
+        engine: String,
+        /// The secret.
+        secret: String,
+        /// Why.
+        trust: Trust,
     },
     /// A tag could not be applied in the engine.
     #[error("the image {id} was built, and could not be tagged {reference}: {message}")]
@@ -145,6 +155,7 @@ impl Error {
             Self::Unsupported { what, .. } if what.contains("secret") => {
                 vec!["unset DOCKER_BUILDKIT, or use an engine that has BuildKit".into()]
             }
+            Self::Untrusted { engine, trust, .. } => vec![trust_hint(engine, *trust)],
             Self::MissingSecret { name } => {
                 vec![format!("pass it with --secret id={name},src=FILE or --secret id={name},env=VARIABLE")]
             }
@@ -166,6 +177,16 @@ pub(super) fn with_sources(mut text: String, error: &dyn std::error::Error) -> S
         source = error.source();
     }
     text
+}
+
+/// How an engine comes to receive logins and secrets.
+pub(super) fn trust_hint(engine: &str, trust: Trust) -> String {
+    match trust {
+        Trust::ClearText => format!("use TLS (`certs` of the [[engine]]) or ssh:// for `{engine}`"),
+        _ => format!(
+            "if you trust that engine: `--trust-engine {engine}`, GOLDEN_TRUST={engine}, or [trust] engines = [\"{engine}\"] in ~/.config/golden/config.toml"
+        ),
+    }
 }
 
 /// What was expected to answer at an address.

@@ -4,6 +4,7 @@
 //! The results are taken out of the engines and published by golden like anything assembled. So no tags but the
 //! fan-out reach the registry, and the base's layers stay the blobs that the registry has.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -15,15 +16,17 @@ use tokio::sync::OnceCell;
 use tokio_util::io::SyncIoBridge;
 
 use super::daemon::archive;
+use super::error::trust_hint;
 use super::{
     Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, Engine, EngineKind, Error,
+    Trust,
 };
 use crate::assemble::{Assembled, AssembledImage, BaseImage};
 use crate::event::Events;
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
-use crate::render::Recipe;
+use crate::render::{PinnedBase, Recipe};
 
 /// One engine of a fleet. It is connected when it is first needed, once.
 #[derive(Debug)]
@@ -32,6 +35,7 @@ pub struct Member {
     platforms: Vec<Platform>,
     /// It is passed over when it does not answer.
     optional: bool,
+    trust: Trust,
     daemon: Daemon,
 }
 
@@ -55,7 +59,7 @@ impl Member {
     #[must_use]
     pub fn docker(name: impl Into<String>, environment: DockerEnv, platforms: Vec<Platform>) -> Self {
         let daemon = Daemon::Docker(environment, OnceCell::new());
-        Self { name: name.into(), platforms, optional: false, daemon }
+        Self { name: name.into(), platforms, optional: false, trust: Trust::Trusted, daemon }
     }
 
     /// A BuildKit daemon that builds for `platforms`; for its own when none is named. `certs` is a folder with ca.pem,
@@ -68,13 +72,48 @@ impl Member {
         platforms: Vec<Platform>,
     ) -> Self {
         let daemon = Daemon::BuildKit(address, certs, OnceCell::new());
-        Self { name: name.into(), platforms, optional: false, daemon }
+        Self { name: name.into(), platforms, optional: false, trust: Trust::Trusted, daemon }
     }
 
     /// The engine of the surroundings: it builds for its own platform, if it answers.
     #[must_use]
     pub fn fallback(environment: DockerEnv) -> Self {
         Self { optional: true, ..Self::docker("default", environment, Vec::new()) }
+    }
+
+    /// The same engine, as far as the user trusts it.
+    #[must_use]
+    pub fn with_trust(self, trust: Trust) -> Self {
+        Self { trust, ..self }
+    }
+
+    /// The options of a build, without what this engine must not receive.
+    fn options<'o>(
+        &self,
+        recipe: &Recipe,
+        options: &'o BuildOptions,
+        events: &Events,
+    ) -> Result<Cow<'o, BuildOptions>, Error> {
+        if self.trust == Trust::Trusted {
+            return Ok(Cow::Borrowed(options));
+        }
+        let (engine, trust) = (self.name.clone(), self.trust);
+        if let Some(secret) = recipe.image.run.iter().flat_map(|step| &step.secrets).next() {
+            return Err(Error::Untrusted { engine, secret: secret.clone(), trust });
+        }
+        let is_needed = matches!(&recipe.base, PinnedBase::Registry { reference, .. }
+            if options.logins.contains_key(&reference.repository.host));
+        if is_needed {
+            let note = format!("the engine `{engine}` receives no login: {trust}");
+            events.warn(Some(&recipe.image.display()), format!("{note}; {}", trust_hint(&engine, trust)));
+        }
+        let proxies = options.proxy_args.iter().filter(|(_, value)| !value.contains('@'));
+        Ok(Cow::Owned(BuildOptions {
+            proxy_args: proxies.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            secrets: BTreeMap::new(),
+            logins: BTreeMap::new(),
+            ..options.clone()
+        }))
     }
 
     async fn connected(&self) -> Result<Connected<'_>, Error> {
@@ -216,6 +255,8 @@ impl Fleet {
         events: &Events,
     ) -> Result<AssembledImage, Error> {
         let member = self.member(platform).await?;
+        let allowed = member.options(recipe, options, events)?;
+        let allowed = allowed.as_ref();
         events.step(&recipe.image.display(), format!("{platform} on the engine {}", member.name));
         let mut recipe = recipe.clone();
         recipe.image.platforms = vec![platform.clone()];
@@ -224,14 +265,14 @@ impl Fleet {
             Connected::Docker(docker) => docker,
             Connected::BuildKit(daemon) => {
                 let base = async || self.embedded.base_of(&recipe, options, platform).await;
-                let image = daemon.build(&recipe, base, options, events, &self.spool).await?;
+                let image = daemon.build(&recipe, base, allowed, events, &self.spool).await?;
                 self.keep(&recipe.inputs, part(image.manifest.digest.clone()));
                 return Ok(image);
             }
         };
         let base_config = self.embedded.base_config(&recipe.base, platform).await?;
-        let options = &BuildOptions { base_config, ..options.clone() };
-        let built = docker.build(&recipe, options, events).await?;
+        let allowed = &BuildOptions { base_config, ..allowed.clone() };
+        let built = docker.build(&recipe, allowed, events).await?;
         let Artifact::Docker { id } = built.artifact else {
             unreachable!("a Docker Engine keeps what it built")
         };

@@ -6,6 +6,7 @@ pub mod docker;
 pub mod embedded;
 pub mod fleet;
 mod error;
+mod trust;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ pub use self::docker::{Docker, DockerEnv};
 pub use self::embedded::Embedded;
 pub use self::error::{Error, StepOutput};
 pub use self::fleet::Fleet;
+pub use self::trust::Trust;
 pub use crate::assemble::{Assembled, AssembledImage, Layer, LayerSource};
 
 use serde::{Deserialize, Serialize};

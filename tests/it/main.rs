@@ -10,6 +10,7 @@ mod render;
 mod auth;
 mod logins;
 mod reach;
+mod engine_trust;
 mod hidden;
 mod several;
 mod credentials;

@@ -1,0 +1,81 @@
+//! The engines that the user trusts: `--trust-engine`, `GOLDEN_TRUST`, and `[trust] engines` of the user's config.toml.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::context::Context;
+use super::error::Failure;
+use super::exit::Exit;
+use crate::engine::Trust;
+use crate::spec::workspace::EngineTable;
+use crate::workspace::discover::stays_inside;
+use crate::workspace::fs;
+
+/// The user's own settings: `golden/config.toml` in `$XDG_CONFIG_HOME`, else in `~/.config`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct UserConfig {
+    trust: TrustTable,
+}
+
+/// `[trust]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TrustTable {
+    /// Names or addresses of `[[engine]]`s that receive logins and secrets.
+    engines: Vec<String>,
+}
+
+/// Names and addresses of engines that the user trusts.
+pub(super) fn engines(context: &Context, named: &[String]) -> Result<Vec<String>, Failure> {
+    let mut all = named.to_vec();
+    let variable = context.var("GOLDEN_TRUST").unwrap_or_default();
+    all.extend(variable.split([',', ' ', '\n']).filter(|word| !word.is_empty()).map(str::to_owned));
+    all.extend(user_config(context)?.trust.engines);
+    Ok(all)
+}
+
+fn user_config(context: &Context) -> Result<UserConfig, Failure> {
+    let home = || context.var("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let Some(directory) = context.var("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home) else {
+        return Ok(UserConfig::default());
+    };
+    let file = directory.join("golden/config.toml");
+    let failed = |error| Failure::new(Exit::Failed, anyhow::Error::new(error));
+    let Some(bytes) = fs::read_if_there(&file).map_err(failed)? else { return Ok(UserConfig::default()) };
+    toml::from_slice(&bytes).map_err(|error| {
+        Failure::usage(format!("{}: {}", file.display(), error.message()))
+            .hint("write [trust] with engines = [\"NAME\", \"tcp://HOST:PORT\"]")
+    })
+}
+
+/// The directory of an engine's TLS files. Those of the user are read only for an engine that the user trusts.
+pub(super) fn certificates(
+    root: &Path,
+    table: &EngineTable,
+    name: &str,
+    trusted: &[String],
+) -> Result<Option<PathBuf>, Failure> {
+    let (Some(certs), Some(host)) = (&table.certs, &table.host) else { return Ok(None) };
+    let path = root.join(certs);
+    let real_root = std::fs::canonicalize(root);
+    let is_inside = |path: &Path| match (std::fs::canonicalize(path), &real_root) {
+        (Ok(real), Ok(root)) => real.starts_with(root),
+        // What does not exist is reported when it is read.
+        _ => true,
+    };
+    let files = ["ca.pem", "cert.pem", "key.pem"].map(|file| path.join(file));
+    let stays =
+        stays_inside(Path::new(certs)) && is_inside(&path) && files.iter().all(|file| is_inside(file));
+    if stays || Trust::is_named(name, host, trusted) {
+        return Ok(Some(path));
+    }
+    Err(Failure::usage(format!("[[engine]] `{name}`: certs = \"{certs}\" leaves the workspace"))
+        .hint(hint(name)))
+}
+
+/// How to trust an engine.
+fn hint(name: &str) -> String {
+    format!("put the files into the workspace, or trust the engine: `--trust-engine {name}`")
+}

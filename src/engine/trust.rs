@@ -1,0 +1,102 @@
+//! Which engines receive the user's logins and secrets. Pure.
+//!
+//! A workspace that was just cloned may name any engine. It must not collect logins that way.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::daemon::address::Address;
+use super::{BuildKit, DockerEnv};
+
+/// Whether an engine receives logins and secrets, and if not, why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It does.
+    Trusted,
+    /// Only the workspace names it.
+    WorkspaceOnly,
+    /// The connection to it is in clear text.
+    ClearText,
+}
+
+impl Trust {
+    /// The trust in the engine `name` at `address`. `trusted` are the names and addresses that the user allows outside
+    /// of the workspace; `tls` says that the connection is verified by certificates of its own.
+    #[must_use]
+    pub fn of(name: &str, address: &str, tls: bool, trusted: &[String], own: &DockerEnv) -> Self {
+        let is_own = own.host.as_deref() == Some(address) || address.parse() == Ok(Address::default_socket());
+        if !(is_own || Self::is_named(name, address, trusted)) {
+            return Self::WorkspaceOnly;
+        }
+        if is_own || is_protected(address, tls) { Self::Trusted } else { Self::ClearText }
+    }
+
+    /// Whether the user allows an engine outside of the workspace.
+    #[must_use]
+    pub fn is_named(name: &str, address: &str, trusted: &[String]) -> bool {
+        trusted.iter().any(|trusted| trusted == name || trusted == address)
+    }
+}
+
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Trusted => "it is trusted",
+            Self::WorkspaceOnly => "only golden.toml names it",
+            Self::ClearText => "the connection to it is not encrypted",
+        })
+    }
+}
+
+/// Whether nobody on the network can read along: TLS, ssh, or an address of this machine.
+fn is_protected(address: &str, tls: bool) -> bool {
+    if tls || address.starts_with("https://") {
+        return true;
+    }
+    let address = match BuildKit::place(address) {
+        Some(rest) if rest.starts_with('/') => return true,
+        Some(rest) => format!("tcp://{rest}"),
+        None => address.to_owned(),
+    };
+    match address.parse() {
+        Ok(Address::Unix(_) | Address::Ssh { .. }) => true,
+        Ok(Address::Tcp { host, .. }) => {
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_is_trusted_when_the_user_names_it_and_the_way_is_protected() {
+        let own = DockerEnv { host: Some("tcp://own.example.com:2375".to_owned()), ..DockerEnv::default() };
+        for (address, tls, trusted, expected) in [
+            ("tcp://a.example.com:2376", true, "", Trust::WorkspaceOnly),
+            ("tcp://127.0.0.1:2375", false, "", Trust::WorkspaceOnly),
+            ("ssh://a.example.com", false, "", Trust::WorkspaceOnly),
+            ("unix:///tmp/x.sock", false, "", Trust::WorkspaceOnly),
+            ("tcp://a.example.com:2376", true, "e", Trust::Trusted),
+            ("tcp://a.example.com:2376", true, "tcp://a.example.com:2376", Trust::Trusted),
+            ("tcp://a.example.com:2376", true, "tcp://b.example.com:2376", Trust::WorkspaceOnly),
+            ("tcp://a.example.com:2375", false, "e", Trust::ClearText),
+            ("tcp://10.0.0.1:2375", false, "e", Trust::ClearText),
+            ("buildkit://a.example.com", false, "e", Trust::ClearText),
+            ("buildkit://a.example.com", true, "e", Trust::Trusted),
+            ("buildkit://127.0.0.1:1234", false, "e", Trust::Trusted),
+            ("buildkit:///run/buildkit.sock", false, "e", Trust::Trusted),
+            ("tcp://[::1]:2375", false, "e", Trust::Trusted),
+            ("https://a.example.com:2376", false, "e", Trust::Trusted),
+            ("ssh://a.example.com", false, "e", Trust::Trusted),
+            ("unix:///tmp/x.sock", false, "e", Trust::Trusted),
+            ("unix:///var/run/docker.sock", false, "", Trust::Trusted),
+            ("tcp://own.example.com:2375", false, "", Trust::Trusted),
+        ] {
+            let trusted: Vec<String> = trusted.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(Trust::of("e", address, tls, &trusted, &own), expected, "{address} {trusted:?}");
+        }
+    }
+}
