@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::BoxFuture;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, NoProxy, Proxy, Response, Url, redirect};
@@ -237,7 +238,7 @@ impl Http {
         let client = if own {
             self.client.get_or_try_init(|| self.connect(None)).await?
         } else {
-            let guard = Guard { zone: Arc::clone(&self.zone), proxies: self.proxies.hosts() };
+            let guard = Guard { zone: Arc::clone(&self.zone), proxies: self.proxies.hosts(), look_up };
             self.foreign.get_or_try_init(|| self.connect(Some(guard))).await?
         };
         let shown = redact_url(url);
@@ -361,14 +362,24 @@ struct Guard {
     zone: Arc<AtomicU8>,
     /// Names that the user configured.
     proxies: Vec<String>,
+    look_up: fn(String) -> LookUp,
+}
+
+/// The addresses of a name, once they are found.
+type LookUp = BoxFuture<'static, std::io::Result<Vec<SocketAddr>>>;
+
+/// Asks the system's resolver.
+fn look_up(name: String) -> LookUp {
+    Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
 }
 
 impl reqwest::dns::Resolve for Guard {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let name = name.as_str().to_owned();
         let from = if self.proxies.contains(&name) { None } else { Some(zone_of(&self.zone)) };
+        let look_up = self.look_up;
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = look_up(name.clone()).await?;
             let allowed =
                 |address: &&SocketAddr| from.is_none_or(|from| from.may_lead_to(Zone::of(address.ip())));
             let given: Vec<SocketAddr> = found.iter().filter(allowed).copied().collect();
@@ -473,4 +484,60 @@ pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> E
         None => (Kind::Broken, format!("the connection broke: {}", deepest(error))),
     };
     Error::new(kind, method.as_str(), shown, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A resolver in which every name has two addresses of this machine, except that `mixed` also has a public one.
+    fn own_resolver(name: String) -> LookUp {
+        let here = ["127.0.0.1:0", "[::1]:0"];
+        let public: &[&str] = if name.starts_with("mixed") { &["192.88.98.1:0"] } else { &[] };
+        let found = here.iter().chain(public).map(|text| text.parse().unwrap()).collect();
+        Box::pin(async move { Ok(found) })
+    }
+
+    fn guard(zone: Zone, proxy: &str) -> Guard {
+        let zone = Arc::new(AtomicU8::new(zone as u8));
+        Guard { zone, proxies: vec![proxy.to_owned()], look_up: own_resolver }
+    }
+
+    async fn found(guard: &Guard, name: &str) -> Result<Vec<String>, String> {
+        let found = reqwest::dns::Resolve::resolve(guard, name.parse().unwrap()).await;
+        found.map(|list| list.map(|address| address.ip().to_string()).collect()).map_err(|e| e.to_string())
+    }
+
+    #[tokio::test]
+    async fn only_addresses_that_a_registry_may_lead_to_are_given() {
+        let both = Ok(vec!["127.0.0.1".to_owned(), "::1".to_owned()]);
+        let refused =
+            "app.internal has an address of this machine (127.0.0.1), and the registry is elsewhere"
+                .to_owned();
+        assert_eq!(found(&guard(Zone::Loopback, ""), "app.internal").await, both);
+        assert_eq!(found(&guard(Zone::Public, "app.internal"), "app.internal").await, both);
+        assert_eq!(found(&guard(Zone::Private, ""), "app.internal").await, Err(refused.clone()));
+        assert_eq!(found(&guard(Zone::Public, ""), "app.internal").await, Err(refused));
+        let public = Ok(vec!["192.88.98.1".to_owned()]);
+        assert_eq!(found(&guard(Zone::Public, ""), "mixed.internal").await, public);
+    }
+
+    #[tokio::test]
+    async fn the_address_of_a_connection_counts_and_not_its_name() {
+        let here = TcpListener::bind("127.0.0.1:0").unwrap();
+        here.set_nonblocking(true).unwrap();
+        let url = format!("http://app.internal:{}/", here.local_addr().unwrap().port());
+        let client = Client::builder()
+            .no_proxy()
+            .tls_backend_preconfigured(tls::client(&[]).unwrap())
+            .dns_resolver(guard(Zone::Public, ""))
+            .build()
+            .unwrap();
+        let error = explain(&Method::GET, &url, &client.get(&url).send().await.unwrap_err());
+        assert!(error.message.contains("app.internal has an address of this machine"), "{}", error.message);
+        assert_eq!(error.kind, Kind::Malformed);
+        assert_eq!(here.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
 }

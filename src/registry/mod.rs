@@ -191,8 +191,13 @@ impl Registries {
         made.entry(host.clone()).or_insert_with(make).clone()
     }
 
-    /// The login for a host, for an engine that talks to it on its own.
+    /// The login for a host, for an engine that talks to it on its own. None for a host that receives none from golden
+    /// either, because it is asked over plain HTTP.
     pub async fn credential(&self, host: &Host) -> Result<Option<Credential>, Error> {
+        let registry = self.at(host);
+        if !registry.inner.http.may_carry_login(&registry.inner.http.own()?) {
+            return Ok(None);
+        }
         match self.shared.credentials.find(host, None).await? {
             credentials::Lookup::Found(login) => Ok(Some(login.credential)),
             credentials::Lookup::Absent(_) => Ok(None),
@@ -202,5 +207,31 @@ impl Registries {
     fn endpoint(&self, host: &Host) -> Endpoint {
         let named = self.shared.endpoints.iter().find(|endpoint| endpoint.host == *host);
         named.cloned().unwrap_or_else(|| Endpoint::of(host.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_engine_receives_no_login_that_golden_does_not_send() {
+        let auths: Vec<String> =
+            ["a.example", "localhost:1"].map(|host| format!(r#""{host}":{{"auth":"YW5uOnM="}}"#)).to_vec();
+        let config = format!(r#"{{"auths":{{{}}}}}"#, auths.join(","));
+        for (host, http, clear_login, expected) in [
+            ("a.example", false, false, true),
+            ("a.example", true, false, false),
+            ("a.example", true, true, true),
+            ("localhost:1", false, false, true),
+            ("localhost:1", true, false, true),
+        ] {
+            let host: Host = host.parse().unwrap();
+            let vars = BTreeMap::from([("DOCKER_AUTH_CONFIG".to_owned(), config.clone())]);
+            let endpoint = Endpoint { http, clear_login, ..Endpoint::of(host.clone()) };
+            let registries = Registries::new(vec![endpoint], RegistryEnv::from_vars(&vars));
+            let found = registries.credential(&host).await.unwrap();
+            assert_eq!(found.is_some(), expected, "{host} {http} {clear_login}");
+        }
     }
 }

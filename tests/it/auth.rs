@@ -388,6 +388,31 @@ fn a_loopback_registry_with_tls_is_asked_again_over_tls() {
     }
 }
 
+/// `openssl req -x509` makes such a certificate. Only the very certificate is accepted, and only for its name.
+#[test]
+fn a_self_signed_certificate_that_is_an_authority_is_accepted_where_it_is_configured() {
+    let authority = |name: &str| {
+        let mut parameters = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        crate::support::tls::of(&parameters)
+    };
+    let other = authority("localhost").1;
+    for (name, configured, words) in [
+        ("localhost", None, None),
+        ("localhost", Some(other.as_str()), Some("is not accepted")),
+        ("elsewhere.example", None, Some("it is for another name")),
+    ] {
+        let (config, own) = authority(name);
+        let registry = FakeRegistry::with_tls(Behaviour::default(), Some(config));
+        registry.image("app", "a", &["1.2.3"]);
+        let host = format!("localhost:{}", registry.server.port);
+        let text = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nca = \"ca.crt\"\n");
+        let golden = Golden::new().workspace(&text).file("ca.crt", configured.unwrap_or(&own));
+        let run = golden.run(&["ls", &format!("{host}/app")]).exit(i32::from(words.is_some()));
+        assert!(words.is_none_or(|words| run.stderr.contains(words)), "{name}: {}", run.stderr);
+    }
+}
+
 #[test]
 fn an_expired_certificate_is_named() {
     let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();

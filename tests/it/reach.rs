@@ -59,24 +59,6 @@ fn a_redirect_does_not_lead_to_this_machine_or_its_link() {
     assert!(here.seen().is_empty(), "{:?}", here.seen());
 }
 
-/// A name may resolve to an internal address; the machine's own name does, on the machine itself.
-#[test]
-fn the_address_of_a_connection_counts_and_not_its_name() {
-    #[expect(clippy::disallowed_methods, reason = "the machine's own name")]
-    let name = std::fs::read_to_string("/etc/hostname").unwrap().trim().to_owned();
-    let looked_up = std::net::ToSocketAddrs::to_socket_addrs(&(name.as_str(), 0));
-    let is_here = looked_up.is_ok_and(|mut found| found.all(|address| address.ip().is_loopback()));
-    if !is_here {
-        return;
-    }
-    let here = Server::start(handler(|_| Answer::new(200, "{}")));
-    let to = format!("http://{name}:{}", here.port);
-    let registry = elsewhere(|seen| seen.path.contains("/blobs/"), 307, &to);
-    let run = run(&registry, "inspect HOST/app:1.2.3").exit(1);
-    assert!(run.stderr.contains(&format!("{name} has an address of this machine")), "{}", run.stderr);
-    assert!(here.seen().is_empty(), "{:?}", here.seen());
-}
-
 #[test]
 fn an_upload_does_not_go_to_another_host() {
     let other = Server::start(handler(|_| Answer::new(201, "")));
