@@ -94,8 +94,10 @@ pub async fn image(
     deep: bool,
 ) -> Result<Vec<Finding>, Error> {
     let Subject { repository, rules, .. } = subject;
-    let list = registry.tags(&repository.path).await?;
     let variant = subject.variant.as_ref();
+    let probes = tags::fan_out(&subject.version, variant, rules)?;
+    let probes = probes.tags.iter().map(|planned| &planned.tag);
+    let list = registry.complete_tags(&repository.path, probes).await?;
     let all = Existing::new(&list, variant, &[]);
     let counted = Existing::new(&list, variant, &rules.withdrawn);
     let held = current(&subject.version, &counted).or_else(|| current(&subject.version, &all));

@@ -151,7 +151,9 @@ async fn look<'s>(
         for image in images {
             let repository = destination.repository(&image.name).map_err(Failure::usage)?;
             let registry = registries.of(&repository)?;
-            let tags = registry.tags(&repository.path).await?;
+            let out = crate::tags::fan_out(version, image.variant.as_ref(), &image.tags).map_err(Failure::usage)?;
+            let probes = out.tags.iter().map(|planned| &planned.tag);
+            let tags = registry.complete_tags(&repository.path, probes).await?;
             let decided =
                 decide(&tags, version, image.variant.as_ref(), &image.tags).map_err(Failure::usage)?;
             let Some(rollback) = decided else {

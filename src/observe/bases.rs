@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::{CONCURRENT, Error, NoBase};
 use crate::engine::Docker;
 use crate::engine::embedded::{self, Embedded};
-use crate::reference::{Reference, Repository};
+use crate::reference::{Reference, Repository, Tag};
 use crate::registry::Registries;
 use crate::resolve::image::Base;
 use crate::resolve::{ResolvedImage, pin};
@@ -106,7 +106,9 @@ pub(super) async fn highest_tag(
     requirement: &Requirement,
     registries: &Registries,
 ) -> Result<Reference, Error> {
-    let tags = registries.of(repository)?.tags(&repository.path).await?;
+    // A list that ends early rarely has this tag: letters come last.
+    let probe: Option<Tag> = "latest".parse().ok();
+    let tags = registries.of(repository)?.complete_tags(&repository.path, &probe).await?;
     let tag = pin::highest_admitted(&tags, requirement).cloned();
     let none = || Error::NoTag { repository: repository.clone(), requirement: requirement.to_string() };
     Ok(Reference { repository: repository.clone(), tag: Some(tag.ok_or_else(none)?), digest: None })

@@ -60,7 +60,13 @@ async fn read_repository(
 ) -> Result<ObservedRepository, Error> {
     let registry = registries.of(repository)?;
     let reader = Reader { registry: &registry, repository, cache };
-    let mut tags = registry.tags(&repository.path).await?;
+    // A version whose tags break the grammar is reported by the plan.
+    let probes = recipes.iter().filter_map(|recipe| {
+        let image = &recipe.image;
+        tags::fan_out(&image.version, image.variant.as_ref(), &image.tags).ok()
+    });
+    let probes: Vec<Tag> = probes.flat_map(|out| out.tags).map(|planned| planned.tag).collect();
+    let mut tags = registry.complete_tags(&repository.path, &probes).await?;
     let mut digests = BTreeMap::new();
     let mut unread = BTreeSet::new();
     loop {

@@ -54,11 +54,17 @@ impl Place<'_> {
     /// moving tags are still to be decided.
     pub(super) async fn refresh(&mut self, job: &Job<'_>) -> Result<(), Error> {
         let rules = &job.recipe.image.tags;
-        let list = self.registry.tags(&self.planned.repository.path).await?;
+        let list = tags_for(&self.registry, self.planned, &self.out).await?;
         self.existing = Existing::new(&list, self.out.variant.as_ref(), &rules.withdrawn);
         self.moves = tags::decide(&self.out, &self.existing, rules, Standing::Same);
         Ok(())
     }
+}
+
+/// The tags of a destination, for a decision about the tags of `out`.
+async fn tags_for(registry: &Registry, planned: &PlannedDestination, out: &FanOut) -> Result<Vec<Tag>, Error> {
+    let probes = out.tags.iter().map(|planned| &planned.tag);
+    Ok(registry.complete_tags(&planned.repository.path, probes).await?)
 }
 
 fn refusals<'a>(place: &'a Place<'_>) -> impl Iterator<Item = String> + 'a {
@@ -72,7 +78,7 @@ async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Pla
     let out = tags::fan_out(&job.planned.publish, image.variant.as_ref(), &image.tags)?;
     // This is read before the list: if the list has no revision, then no publisher had moved the tag when it was read.
     let plain = plain(&registry, &planned.repository, &out).await?;
-    let mut list = registry.tags(&planned.repository.path).await?;
+    let mut list = tags_for(&registry, planned, &out).await?;
     let full = out.full();
     let found =
         if list.contains(full) { read_listed(&registry, &planned.repository, full).await? } else { None };

@@ -1,17 +1,12 @@
 //! Deletion by digest, with proof: what shares the digest is known before, and that it is gone after.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde::Serialize;
-use tokio::time::Instant;
 
 use crate::oci::RawManifest;
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::{self, Inventory, Registry};
-
-/// Registries that store elsewhere need a moment until a deletion shows.
-const SETTLING: Duration = Duration::from_secs(15);
 
 /// Why something was not deleted.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +41,9 @@ pub enum Error {
     /// Somebody else moved the tag after it was looked at.
     #[error("{0} was moved by somebody else meanwhile; nothing was deleted")]
     Moved(Reference),
-    /// The registry said yes, and it is still there.
-    #[error("{0} is still there, although the registry accepted its deletion")]
-    Still(Reference),
+    /// The registry accepted the deletion, and the content still exists after this many seconds.
+    #[error("{0} still exists {1} s after the registry accepted its deletion")]
+    Still(Reference, u64),
     /// A tag went that should have stayed.
     #[error("the registry removed {} as well; {}", list(tags), if *restored { "they were put back" } else { "they could not be put back" })]
     Collateral {
@@ -220,14 +215,19 @@ pub async fn delete(registry: &Registry, subject: &Subject) -> Result<Deleted, E
     Ok(Deleted { repository, digest, tags, children, untagged: false })
 }
 
-/// Some registries keep a tag whose digest was deleted.
+/// Some registries list a tag although its digest was deleted.
 async fn remove_leftover(registry: &Registry, repository: &Repository, tag: &Tag) -> Result<(), Error> {
-    if registry.get_manifest(&repository.path, &Target::from(tag)).await?.is_none()
-        && registry.tags(&repository.path).await?.contains(tag)
-    {
-        registry.delete_tag(&repository.path, tag).await?;
+    let (path, reference) = (&repository.path, tagged(repository, tag));
+    let mut polling = registry.polling();
+    while registry.head_manifest(path, &reference.target()).await?.is_some() {
+        if !polling.again().await {
+            return Err(Error::Still(reference, polling.limit().as_secs()));
+        }
     }
-    prove_gone(registry, &tagged(repository, tag)).await
+    if registry.tags(path).await?.contains(tag) {
+        registry.delete_tag(path, tag).await?;
+    }
+    prove_gone(registry, &reference).await
 }
 
 /// The reference of a tag.
@@ -235,24 +235,32 @@ pub(super) fn tagged(repository: &Repository, tag: &Tag) -> Reference {
     Reference { repository: repository.clone(), tag: Some(tag.clone()), digest: None }
 }
 
-/// Proof is a GET with every media type that the registry answers, in its own words, with "unknown"; for a tag, also
-/// its absence from the list. A bare 404 is none. What the registry does later is waited for.
+/// Proves that something is gone, and waits for registries that show it for a while. HEAD polls; the proof is a GET with
+/// every media type that the registry answers, in its own words, with "unknown". A bare 404 is none. A tag must be absent
+/// from the list, too.
 pub(super) async fn prove_gone(registry: &Registry, reference: &Reference) -> Result<(), Error> {
-    let path = &reference.repository.path;
-    let deadline = Instant::now() + SETTLING;
-    let mut pause = Duration::from_millis(50);
+    let (path, target) = (&reference.repository.path, reference.target());
+    let mut polling = registry.polling();
+    let mut is_first = true;
     loop {
-        let mut gone = registry.get_manifest(path, &reference.target()).await?.is_none();
-        if let (true, Target::Tag(tag)) = (gone, reference.target()) {
-            gone = !registry.tags(path).await?.contains(&tag);
-        }
-        if gone {
+        let seems_gone = is_first || registry.head_manifest(path, &target).await?.is_none();
+        if seems_gone && is_gone(registry, reference).await? {
             return Ok(());
         }
-        if Instant::now() + pause > deadline {
-            return Err(Error::Still(reference.clone()));
+        is_first = false;
+        if !polling.again().await {
+            return Err(Error::Still(reference.clone(), polling.limit().as_secs()));
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(4));
+    }
+}
+
+async fn is_gone(registry: &Registry, reference: &Reference) -> Result<bool, Error> {
+    let path = &reference.repository.path;
+    if registry.get_manifest(path, &reference.target()).await?.is_some() {
+        return Ok(false);
+    }
+    match reference.target() {
+        Target::Tag(tag) => Ok(!registry.tags(path).await?.contains(&tag)),
+        Target::Digest(_) => Ok(true),
     }
 }

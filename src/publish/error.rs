@@ -1,5 +1,6 @@
 //! Why an image was not published.
 
+use super::hold::Unsettled;
 use crate::reference::{Digest, Reference, Repository, Tag};
 
 /// Why an image was not published.
@@ -39,18 +40,9 @@ pub enum Error {
     /// What was just put is not there.
     #[error("{0} is not there after it was pushed")]
     Vanished(Reference),
-    /// A tag that will not stay where it is put.
-    #[error("{repository}:{tag} names {} instead of {expected}, however often it is put", found.as_ref().map_or("nothing", Digest::as_str))]
-    Unsettled {
-        /// The repository.
-        repository: Repository,
-        /// The tag.
-        tag: Tag,
-        /// What it should name.
-        expected: Digest,
-        /// What it names.
-        found: Option<Digest>,
-    },
+    /// A tag does not point to what was put there.
+    #[error(transparent)]
+    Unsettled(#[from] Unsettled),
     /// Somebody else published other content as the same version at the same time. Moving tags are on theirs.
     #[error(
         "{repository}:{tag} is {found}: somebody else published other content as this version at the same time"
@@ -98,7 +90,7 @@ impl Error {
         let hint = match self {
             Self::Refused { help, .. } => return help.clone(),
             Self::Raced { .. } => "run the same command again: it plans anew",
-            Self::Unsettled { .. } => "another publisher may be at work: run the same command again",
+            Self::Unsettled(unsettled) => unsettled.hint(),
             Self::Overtaken { .. } => {
                 "`golden inspect` shows what they published; publish this under a new version"
             }

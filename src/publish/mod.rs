@@ -13,6 +13,7 @@ pub mod records;
 pub mod rollback;
 mod decide;
 mod error;
+mod hold;
 mod release;
 mod settle;
 mod upload;
@@ -20,6 +21,7 @@ mod upload;
 use std::collections::BTreeMap;
 
 pub use error::Error;
+pub use hold::{Cause, Unsettled};
 pub use receipt::Receipt;
 pub use records::BuildRecord;
 pub use release::release;

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
+use super::hold::{Look, Unsettled, look_at, put_and_hold};
 use crate::event::Events;
 use crate::oci::{Descriptor, Manifest, RawManifest};
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::{self, Inventory, Registry, RemoteBlob, Upload};
-use crate::tags::{Action, Existing, Level, Move, Role, Standing, TagRules, Variant, decide, fan_out};
+use crate::tags::{Action, Existing, Level, Move, Role, Standing, TagRules, Variant, decide, fan_out, siblings};
 
 /// Blobs on their way at once.
 const AT_ONCE: usize = 4;
@@ -33,14 +34,9 @@ pub enum Error {
         /// Why.
         because: String,
     },
-    /// After all was written, a tag names something else.
-    #[error("{reference} does not name {digest} after the copy")]
-    Unverified {
-        /// The tag.
-        reference: Reference,
-        /// What it should name.
-        digest: Digest,
-    },
+    /// A tag does not point to what was put there.
+    #[error(transparent)]
+    Unsettled(#[from] Unsettled),
 }
 
 impl Error {
@@ -56,7 +52,8 @@ impl Error {
         match self {
             Self::Registry(error) => error.hints(),
             Self::Refused { .. } => vec!["a version is immutable; promote it under a new number".to_owned()],
-            Self::Missing(_) | Self::Unverified { .. } => Vec::new(),
+            Self::Unsettled(unsettled) => vec![unsettled.hint().to_owned()],
+            Self::Missing(_) => Vec::new(),
         }
     }
 }
@@ -100,7 +97,8 @@ impl Copied {
 /// where it is is kept, and a version with other content is refused.
 pub async fn decide_tags(to: &End, digest: &Digest, wanted: &[Tag]) -> Result<Vec<Move>, Error> {
     let path = &to.repository.path;
-    let there = to.registry.tags(path).await?;
+    let probes: BTreeSet<Tag> = siblings(wanted).into_iter().chain(wanted.iter().cloned()).collect();
+    let there = to.registry.complete_tags(path, &probes).await?;
     let (variant, version) = read(wanted);
     let existing = Existing::new(&there, variant.as_ref(), &[]);
     let mut moves = Vec::new();
@@ -217,22 +215,14 @@ pub async fn put(to: &End, raw: &RawManifest, moves: &[Move]) -> Result<(), Erro
     let path = &to.repository.path;
     let tags: Vec<Tag> =
         moves.iter().filter(|decision| decision.is_push()).map(|decision| decision.tag.clone()).collect();
-    match tags.split_first() {
-        None => to.registry.put_manifest(path, &Target::from(&raw.digest), raw).await?,
-        Some((first, rest)) => {
-            to.registry.put_manifest(path, &Target::from(first), raw).await?;
-            to.registry.put_tags(path, rest, raw).await?;
-        }
+    if tags.is_empty() {
+        return Ok(to.registry.put_manifest(path, &Target::from(&raw.digest), raw).await?);
     }
-    for tag in &tags {
-        let found = to.registry.get_manifest(path, &Target::from(tag)).await?;
-        if found.is_none_or(|found| found.digest != raw.digest) {
-            let reference =
-                Reference { repository: to.repository.clone(), tag: Some(tag.clone()), digest: None };
-            return Err(Error::Unverified { reference, digest: raw.digest.clone() });
-        }
+    let previous = look_at(&to.registry, path, &tags, Look::Poll).await?;
+    match put_and_hold(&to.registry, &to.repository, &tags, raw, &previous).await? {
+        Some(wrong) => Err(wrong.into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Copies what refers to `digest`, and what refers to that, such as the signature of an SBOM: through the referrers API

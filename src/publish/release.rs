@@ -60,7 +60,9 @@ async fn release_one(
     }
     let moving = milliseconds(start);
     let start = Instant::now();
-    let (raw, settled) = settle_on(job, &place, raw).await?;
+    // The version's own tag was put with the content.
+    let put: Vec<Tag> = wanted.into_iter().chain([full.clone()]).collect();
+    let (raw, settled) = settle_on(job, &place, raw, &previous, &put).await?;
     report(job, &settled);
     remember(job, &place, &raw).await;
     let mut durations = job.durations.clone();
@@ -86,9 +88,12 @@ async fn settle_on(
     job: &Job<'_>,
     place: &Place<'_>,
     raw: &RawManifest,
+    previous: &BTreeMap<Tag, Digest>,
+    put: &[Tag],
 ) -> Result<(RawManifest, Vec<Settled>), Error> {
     let (repository, rules) = (&place.planned.repository, &job.recipe.image.tags);
-    let error = match settle(&place.registry, repository, &place.out, rules, Some(raw)).await {
+    let settled = settle(&place.registry, repository, &place.out, rules, Some(raw), previous, put).await;
+    let error = match settled {
         Ok(settled) => return Ok((raw.clone(), settled)),
         Err(error) => error,
     };
@@ -96,7 +101,8 @@ async fn settle_on(
     let theirs = place.registry.get_manifest(&repository.path, &Target::from(found)).await?;
     match theirs {
         Some(theirs) if has_inputs(job, repository, &place.registry, &theirs).await? => {
-            let settled = settle(&place.registry, repository, &place.out, rules, Some(&theirs)).await?;
+            let settled =
+                settle(&place.registry, repository, &place.out, rules, Some(&theirs), previous, &[]).await?;
             Ok((theirs, settled))
         }
         _ => Err(error),
@@ -106,7 +112,8 @@ async fn settle_on(
 /// Puts the moving tags of a withdrawn version where they belong.
 async fn correct(job: &Job<'_>, place: &Place<'_>) -> Result<(), Error> {
     let (repository, rules) = (&place.planned.repository, &job.recipe.image.tags);
-    report(job, &settle(&place.registry, repository, &place.out, rules, None).await?);
+    let nothing = BTreeMap::new();
+    report(job, &settle(&place.registry, repository, &place.out, rules, None, &nothing, &[]).await?);
     Ok(())
 }
 

@@ -1,9 +1,12 @@
 //! Rolling back: the moving tags of a version are put back on it.
 
+use std::collections::BTreeMap;
+
 use semver::Version;
 use serde::Serialize;
 
 use super::Error;
+use super::hold::put_and_hold;
 use crate::oci::RawManifest;
 use crate::plan::current;
 use crate::reference::{Digest, Repository, Tag, Target};
@@ -149,19 +152,15 @@ pub async fn roll_back(
     repository: &Repository,
     examined: &Examined,
 ) -> Result<(), Error> {
-    let (path, raw) = (&repository.path, &examined.raw);
+    let raw = &examined.raw;
     let wanted: Vec<Tag> = examined.moving().cloned().collect();
-    registry.put_tags(path, &wanted, raw).await?;
-    for tag in wanted {
-        let found = registry.get_manifest(path, &Target::from(&tag)).await?.map(|found| found.digest);
-        if found.as_ref() != Some(&raw.digest) {
-            return Err(Error::Unsettled {
-                repository: repository.clone(),
-                tag,
-                expected: raw.digest.clone(),
-                found,
-            });
-        }
+    let previous: BTreeMap<Tag, Digest> = examined
+        .tags
+        .iter()
+        .filter_map(|found| Some((found.tag.clone(), found.previous.clone()?)))
+        .collect();
+    if let Some(wrong) = put_and_hold(registry, repository, &wanted, raw, &previous).await? {
+        return Err(wrong.into());
     }
     Ok(())
 }

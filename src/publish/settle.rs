@@ -1,26 +1,22 @@
-//! Settling: no registry has compare-and-swap, so every tag is read back, and the tag list once more (7-rules 26).
+//! Settling: no registry has compare-and-swap, so every tag and the list of tags are read after the last write.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream, try_join};
+use futures_util::try_join;
 
 use super::Error;
+use super::hold::{Look, Unsettled, Writes, look_at};
 use crate::oci::RawManifest;
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
-use crate::registry::Registry;
+use crate::registry::{Polling, Registry};
 use crate::tags::{self, Action, Existing, FanOut, Role, Standing, TagRules};
-
-/// How often tags are put again before another publisher is given up on.
-const ROUNDS: usize = 8;
-/// How many tags are read at once.
-const CONCURRENT: usize = 8;
 
 /// Where a tag is in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// The tag.
     pub tag: Tag,
-    /// What it names.
+    /// The digest that it points to.
     pub digest: Digest,
     /// Why it had to be put on the version that holds it.
     pub corrected: Option<Correction>,
@@ -35,69 +31,168 @@ pub enum Correction {
     Stray,
 }
 
-/// Reads every tag of `out` (GET and hash) and the list of tags, and corrects what is wrong: a tag that belongs to another
-/// version is put on that one, any other tag on `raw`. Without `raw`, the version is withdrawn. Ends when one whole round
-/// had nothing to do. With several publishers, each does so after its last write, and so the last one to finish leaves
-/// everything right. If another publisher put other content under the version's own tag, moving tags that are on `raw` go
-/// to that content, and it is an error.
+/// The result of one look at all tags.
+enum Round {
+    /// Every tag is where it should be.
+    Right(Vec<Settled>),
+    /// This tag is not, or not yet.
+    Wrong(Unsettled),
+    /// The list of tags lacks this one, which can be read.
+    Unlisted(Tag),
+}
+
+/// Reads every tag of `out` and the list of tags, and corrects what is wrong: a tag that belongs to another version is put
+/// on that one, any other tag on `raw`. Without `raw`, the version is withdrawn. `previous` is what the tags pointed to
+/// before `put`, the tags that were just put.
+///
+/// A registry that answers reads from replicas shows old tags for a while, so a tag that still points to what it did
+/// before is waited for, until the deadline. Each tag is put at most twice.
+///
+/// With several publishers, each one does this after its last write, and so the last one to finish leaves everything
+/// right. If another publisher put other content under the version's own tag, the moving tags that are on `raw` go to that
+/// content, and this is an error.
 pub async fn settle(
     registry: &Registry,
     repository: &Repository,
     out: &FanOut,
     rules: &TagRules,
     raw: Option<&RawManifest>,
+    previous: &BTreeMap<Tag, Digest>,
+    put: &[Tag],
 ) -> Result<Vec<Settled>, Error> {
-    let mut wrong = None;
-    let mut corrected: BTreeMap<Tag, Correction> = BTreeMap::new();
-    let mut strays = BTreeSet::new();
-    for _ in 0..ROUNDS {
-        // Whoever writes after either of these was read settles after that write.
-        let (named, list) = try_join!(read(registry, repository, out), list(registry, repository))?;
-        let existing = Existing::new(&list, out.variant.as_ref(), &rules.withdrawn);
-        if let (Some(raw), Some(theirs)) = (raw, named.get(out.full()))
-            && *theirs != raw.digest
-        {
-            return Err(yield_to(registry, repository, out, raw, theirs, &named).await?);
-        }
-        let own = raw.map(|raw| &raw.digest).or(named.get(out.full()));
+    let writes = match raw {
+        Some(raw) => Writes::new(previous.clone(), put, &raw.digest),
+        None => Writes::default(),
+    };
+    let mut settling = Settling {
+        registry,
+        repository,
+        out,
+        rules,
+        raw,
+        writes,
+        corrected: BTreeMap::new(),
+        strays: BTreeSet::new(),
+        polling: registry.polling(),
+    };
+    let mut look = Look::Prove;
+    loop {
+        let round = settling.round(look).await?;
+        look = match (round, look) {
+            (Round::Right(settled), Look::Prove) => return Ok(settled),
+            (Round::Right(_), Look::Poll) => Look::Prove,
+            (wrong, _) if !settling.polling.again().await => return Err(settling.give_up(wrong)),
+            _ => Look::Poll,
+        };
+    }
+}
+
+/// The tags of one image in one repository, while they settle.
+struct Settling<'a> {
+    registry: &'a Registry,
+    repository: &'a Repository,
+    out: &'a FanOut,
+    rules: &'a TagRules,
+    raw: Option<&'a RawManifest>,
+    writes: Writes,
+    corrected: BTreeMap<Tag, Correction>,
+    /// Tags that were seen to stray, with what they pointed to.
+    strays: BTreeSet<(Tag, Option<Digest>)>,
+    polling: Polling,
+}
+
+impl Settling<'_> {
+    /// One look at everything, and the writes that it calls for.
+    async fn round(&mut self, look: Look) -> Result<Round, Error> {
+        let path = &self.repository.path;
+        // A publisher that writes after either of these was read settles after that write.
+        let tags = self.out.tags.iter().map(|planned| &planned.tag);
+        let (named, list) = try_join!(look_at(self.registry, path, tags, look), self.registry.tags(path))?;
+        let existing = Existing::new(&list, self.out.variant.as_ref(), &self.rules.withdrawn);
+        self.yield_to_other_content(&named).await?;
+        let unlisted = named.keys().find(|tag| !existing.has(tag)).cloned();
+        let own = self.raw.map(|raw| &raw.digest).or(named.get(self.out.full())).cloned();
         let mut settled = Vec::new();
-        wrong = None;
-        for decided in tags::decide(out, &existing, rules, Standing::Same) {
+        let mut wrong = None;
+        for decided in tags::decide(self.out, &existing, self.rules, Standing::Same) {
             let found = named.get(&decided.tag);
             let expected = match &decided.action {
-                Action::Create | Action::Move => raw.cloned(),
+                Action::Create | Action::Move => self.raw.cloned(),
                 // A tag that nobody created stays so, and an extra tag belongs to a version only if it points to it.
-                Action::Keep { .. } if found.is_none() || decided.role == Role::Extra && found != own => None,
-                Action::Keep { tag, .. } => holder(registry, repository, tag).await?,
+                Action::Keep { .. }
+                    if found.is_none() || decided.role == Role::Extra && found != own.as_ref() =>
+                {
+                    None
+                }
+                Action::Keep { tag, .. } => holder(self.registry, self.repository, tag).await?,
                 Action::Refuse => None,
             };
             let Some(expected) = expected else { continue };
             if found == Some(&expected.digest) {
-                let corrected = corrected.get(&decided.tag).copied();
+                let corrected = self.corrected.get(&decided.tag).copied();
                 settled.push(Settled { tag: decided.tag, digest: expected.digest, corrected });
                 continue;
             }
             if let Action::Keep { .. } = decided.action {
-                let correction = if found == own { Correction::Overtaken } else { Correction::Stray };
-                corrected.insert(decided.tag.clone(), correction);
+                let is_own = found == own.as_ref();
+                let correction = if is_own { Correction::Overtaken } else { Correction::Stray };
+                self.corrected.insert(decided.tag.clone(), correction);
                 // The list may be older than the tag. A tag that still strays in the next round does stray.
-                if correction == Correction::Stray && strays.insert((decided.tag.clone(), found.cloned())) {
-                    wrong = Some((decided.tag, expected.digest, found.cloned()));
+                if correction == Correction::Stray
+                    && self.strays.insert((decided.tag.clone(), found.cloned()))
+                {
+                    wrong = Some(self.unsettled(&decided.tag, &expected.digest, found));
                     continue;
                 }
             }
-            registry.put_manifest(&repository.path, &Target::from(&decided.tag), &expected).await?;
-            wrong = Some((decided.tag, expected.digest, found.cloned()));
+            wrong = Some(self.correct(&decided.tag, &expected, found).await?);
         }
-        if wrong.is_none() {
-            return Ok(settled);
-        }
+        Ok(match (wrong, unlisted) {
+            (Some(wrong), _) => Round::Wrong(wrong),
+            (None, Some(tag)) => Round::Unlisted(tag),
+            (None, None) => Round::Right(settled),
+        })
     }
-    match wrong {
-        Some((tag, expected, found)) => {
-            Err(Error::Unsettled { repository: repository.clone(), tag, expected, found })
+
+    /// Gives way if another publisher has put other content under the version's own tag.
+    async fn yield_to_other_content(&self, named: &BTreeMap<Tag, Digest>) -> Result<(), Error> {
+        let (Some(raw), Some(found)) = (self.raw, named.get(self.out.full())) else { return Ok(()) };
+        if self.writes.is_foreign(self.out.full(), found, &raw.digest) {
+            return Err(yield_to(self.registry, self.repository, self.out, raw, found, named).await?);
         }
-        None => Ok(Vec::new()),
+        Ok(())
+    }
+
+    fn unsettled(&self, tag: &Tag, expected: &Digest, found: Option<&Digest>) -> Unsettled {
+        self.writes.unsettled(self.repository, tag, expected, found, &self.polling)
+    }
+
+    /// Puts a tag that is wrong, unless the registry may only be late.
+    async fn correct(
+        &mut self,
+        tag: &Tag,
+        expected: &RawManifest,
+        found: Option<&Digest>,
+    ) -> Result<Unsettled, Error> {
+        let wrong = self.unsettled(tag, &expected.digest, found);
+        if self.writes.calls_for(tag, &expected.digest, found, &self.polling) {
+            self.registry.put_manifest(&self.repository.path, &Target::from(tag), expected).await?;
+            self.writes.note(tag, &expected.digest);
+        }
+        Ok(wrong)
+    }
+
+    /// The error for what is still wrong at the deadline.
+    fn give_up(&self, round: Round) -> Error {
+        match round {
+            Round::Wrong(wrong) => Error::Unsettled(wrong),
+            Round::Unlisted(tag) => self.registry.incomplete(&self.repository.path, &tag).into(),
+            Round::Right(_) => Error::Vanished(Reference {
+                repository: self.repository.clone(),
+                tag: Some(self.out.full().clone()),
+                digest: None,
+            }),
+        }
     }
 }
 
@@ -117,24 +212,6 @@ async fn yield_to(
         }
     }
     Ok(Error::Overtaken { repository: repository.clone(), tag: full.clone(), found: theirs.clone() })
-}
-
-async fn read(
-    registry: &Registry,
-    repository: &Repository,
-    out: &FanOut,
-) -> Result<BTreeMap<Tag, Digest>, Error> {
-    let ask = |tag: Tag| async move {
-        let found = registry.get_manifest(&repository.path, &Target::from(&tag)).await?;
-        Ok::<_, Error>(found.map(|raw| (tag, raw.digest)))
-    };
-    let tags: Vec<Tag> = out.tags.iter().map(|planned| planned.tag.clone()).collect();
-    let found: Vec<_> = stream::iter(tags).map(ask).buffered(CONCURRENT).try_collect().await?;
-    Ok(found.into_iter().flatten().collect())
-}
-
-async fn list(registry: &Registry, repository: &Repository) -> Result<Vec<Tag>, Error> {
-    Ok(registry.tags(&repository.path).await?)
 }
 
 async fn holder(

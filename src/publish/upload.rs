@@ -201,13 +201,28 @@ async fn through_engine(job: &Job<'_>, place: &Place<'_>, id: &Digest) -> Result
     let reference = Reference { repository: repository.clone(), tag: Some(full.clone()), digest: None };
     docker.tag(id, &reference).await?;
     docker.push(&reference, job.logins.get(&repository.host), job.image(), job.events).await?;
-    let found = place.registry.get_manifest(&repository.path, &Target::from(full)).await?;
-    let Some(raw) = found else { return Err(Error::Vanished(reference)) };
-    match config_of(place.planned, &raw)? {
-        Some(found) if found != *id && raw.digest != *id => {
-            Err(Error::OtherContent { reference: reference.to_string(), found, expected: id.clone() })
+    let mut polling = place.registry.polling();
+    loop {
+        let found = place.registry.get_manifest(&repository.path, &Target::from(full)).await?;
+        let config = match &found {
+            Some(raw) => config_of(place.planned, raw)?,
+            None => None,
+        };
+        let error = match (found, config) {
+            (Some(raw), Some(found)) if found != *id && raw.digest != *id => {
+                let error = Error::OtherContent { reference: reference.to_string(), found, expected: id.clone() };
+                // What was there before may be shown for a while.
+                if place.was.as_ref() != Some(&raw.digest) {
+                    return Err(error);
+                }
+                error
+            }
+            (Some(raw), _) => return Ok(raw),
+            (None, _) => Error::Vanished(reference.clone()),
+        };
+        if !polling.again().await {
+            return Err(error);
         }
-        _ => Ok(raw),
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Patience {
     pub pause: Duration,
     /// The longest pause, and the longest `Retry-After` that is waited for.
     pub longest_pause: Duration,
+    /// How long a registry may take to show what was written: some answer reads from replicas.
+    pub settle: Duration,
 }
 
 impl Default for Patience {
@@ -66,6 +68,7 @@ impl Default for Patience {
             attempts: 6,
             pause: Duration::from_millis(300),
             longest_pause: Duration::from_mins(1),
+            settle: Duration::from_secs(30),
         }
     }
 }
@@ -82,7 +85,9 @@ impl RegistryEnv {
         let either = |name: &str| get(name).or_else(|| get(&name.to_ascii_lowercase()));
         let path = |name: &str| get(name).map(PathBuf::from);
         let all = either("ALL_PROXY");
-        let seconds = get("GOLDEN_REGISTRY_TIMEOUT").and_then(|text| text.parse().ok()).filter(|&s| s > 0);
+        let seconds = |name: &str| {
+            get(name).and_then(|text| text.parse().ok()).filter(|&s| s > 0).map(Duration::from_secs)
+        };
         let patience = Patience::default();
         Self {
             programs: Environment::new(vars.clone()),
@@ -99,7 +104,11 @@ impl RegistryEnv {
             https_proxy: either("HTTPS_PROXY").or(all).map(Secret::new),
             no_proxy: either("NO_PROXY"),
             certificates: "/etc/docker/certs.d".into(),
-            patience: Patience { stall: seconds.map_or(patience.stall, Duration::from_secs), ..patience },
+            patience: Patience {
+                stall: seconds("GOLDEN_REGISTRY_TIMEOUT").unwrap_or(patience.stall),
+                settle: seconds("GOLDEN_REGISTRY_SETTLE").unwrap_or(patience.settle),
+                ..patience
+            },
         }
     }
 }

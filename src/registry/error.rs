@@ -41,6 +41,8 @@ pub enum Kind {
     Digest,
     /// An answer that makes no sense: a web page, broken JSON, a Link to somewhere else.
     Malformed,
+    /// A list that was not read to its end, or that contradicts what can be read.
+    Incomplete,
     /// A manifest in a format that is not supported.
     Unsupported,
 }
@@ -216,6 +218,7 @@ impl Error {
             }
             Kind::Timeout => "a slow registry may be given more time: GOLDEN_REGISTRY_TIMEOUT=SECONDS".to_owned(),
             Kind::Digest => "something between here and the registry changes content, or the registry's storage is damaged".to_owned(),
+            Kind::Incomplete => "nothing was decided on this list, since the version that it lacks may be the highest; a proxy or a cache in front of the registry may be the cause".to_owned(),
             Kind::Malformed => "is this a registry? a proxy or a captive portal may be answering in its place".to_owned(),
             _ => return Vec::new(),
         };

@@ -73,6 +73,11 @@ impl<'a> Call<'a> {
     pub(super) fn malformed(&self, message: impl Into<String>) -> Error {
         Error::new(Kind::Malformed, self.method.as_str(), &redact_url(&self.url), message)
     }
+
+    /// A list of which it is not certain that it was read to its end.
+    pub(super) fn incomplete(&self, message: String) -> Error {
+        Error::new(Kind::Incomplete, self.method.as_str(), &redact_url(&self.url), message)
+    }
 }
 
 impl Registry {

@@ -7,6 +7,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::{Error, Registry};
 use crate::oci::{Descriptor, Manifest, RawManifest, media};
 use crate::reference::{Digest, RepositoryPath, Tag, Target};
+use crate::tags::siblings;
 
 /// Requests at once.
 const AT_ONCE: usize = 8;
@@ -21,9 +22,12 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Reads a repository. A tag that goes away meanwhile is left out.
+    /// Reads a repository, for a decision about what may be deleted: a list that lacks a tag that can be read, and that
+    /// may point to what is to be deleted, is refused. A tag that is deleted concurrently is left out.
     pub async fn read(registry: &Registry, repository: &RepositoryPath) -> Result<Self, Error> {
-        let tags = Self::tags(registry, repository).await?;
+        let list = registry.tags(repository).await?;
+        let list = registry.complete_tags(repository, &siblings(&list)).await?;
+        let tags = Self::heads(registry, repository, list).await?;
         let mut children = BTreeMap::new();
         for descriptor in tags.values() {
             if is_index(&descriptor.media_type) && !children.contains_key(&descriptor.digest) {
@@ -39,7 +43,14 @@ impl Inventory {
         registry: &Registry,
         repository: &RepositoryPath,
     ) -> Result<BTreeMap<Tag, Descriptor>, Error> {
-        let tags = registry.tags(repository).await?;
+        Self::heads(registry, repository, registry.tags(repository).await?).await
+    }
+
+    async fn heads(
+        registry: &Registry,
+        repository: &RepositoryPath,
+        tags: Vec<Tag>,
+    ) -> Result<BTreeMap<Tag, Descriptor>, Error> {
         let heads = stream::iter(tags).map(|tag| async move {
             let found = registry.head_manifest(repository, &Target::from(&tag)).await?;
             Ok::<_, Error>(found.map(|descriptor| (tag, descriptor)))

@@ -2,32 +2,93 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::header::{ACCEPT, HeaderMap, LINK};
 use reqwest::{Method, Url};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::Registry;
 use super::auth::Need;
-use super::error::Error;
+use super::error::{Error, Kind};
 use super::exchange::{Call, Fetched};
-use crate::reference::{RepositoryPath, Tag};
+use crate::reference::{RepositoryPath, Tag, Target};
 
-/// How many entries a page is asked for; registries give fewer, or all.
+/// The number of tags that are looked at at once.
+const HEADS_AT_ONCE: usize = 8;
+
+/// The number of entries requested per page; registries give fewer, or all.
 const PAGE: usize = 1000;
-/// A page may be this large: 100,000 of the longest tags at once.
+/// The largest page: 100,000 of the longest tags at once.
 const PAGE_BYTES: usize = 32 * 1024 * 1024;
-/// More entries than this are no list that anybody meant.
-const MOST: usize = 1_000_000;
+/// The most entries of a list.
+const MOST_ENTRIES: usize = 1_000_000;
+/// The most pages of a list.
+const MOST_PAGES: usize = 4000;
+/// The most pages in a row that have no entry.
+const MOST_EMPTY_PAGES: usize = 100;
 
+/// A page of a list: `{"tags": […]}` or `{"repositories": […]}`.
 #[derive(Deserialize)]
-struct Tags {
+struct Page {
+    #[serde(default, alias = "repositories", deserialize_with = "list_or_null")]
     tags: Option<Vec<String>>,
+    /// The repository that a list of tags is of.
+    name: Option<Value>,
+    /// Some proxies answer 200 with the registry's error.
+    errors: Option<Value>,
 }
 
-#[derive(Deserialize)]
-struct Repositories {
-    repositories: Option<Vec<String>>,
+/// A list, or the `null` that distribution writes for a repository without tags.
+fn list_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    Ok(Some(Option::deserialize(deserializer)?.unwrap_or_default()))
+}
+
+impl Page {
+    fn entries(self) -> Result<Vec<String>, String> {
+        match self {
+            Self { errors: Some(errors), .. } => Err(format!("the list ends in an error: {errors}")),
+            Self { tags: Some(entries), .. } => Ok(entries),
+            Self { tags: None, name, .. } if name.is_some() => Ok(Vec::new()),
+            Self { .. } => Err("the answer is JSON, but not a list".to_owned()),
+        }
+    }
+}
+
+/// The pages of a list, as they come. A list that is not read to its end, or of which that is not certain, is an error:
+/// the version that is missing may be the highest.
+#[derive(Default)]
+struct Pages {
+    entries: BTreeSet<String>,
+    addresses: BTreeSet<Url>,
+    empty: usize,
+}
+
+impl Pages {
+    /// Notes the address of the page that is requested next.
+    fn request(&mut self, url: &Url) -> Result<(), String> {
+        if self.addresses.len() >= MOST_PAGES {
+            return Err(format!("the list does not end (more than {MOST_PAGES} pages)"));
+        }
+        if !self.addresses.insert(url.clone()) {
+            return Err("the list repeats itself: its last page names an earlier page as the next one".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Adds a page. False when it has only entries that earlier pages have.
+    fn add(&mut self, page: Vec<String>) -> Result<bool, String> {
+        self.empty = if page.is_empty() { self.empty + 1 } else { 0 };
+        if self.empty > MOST_EMPTY_PAGES {
+            return Err(format!("the list does not end (more than {MOST_EMPTY_PAGES} empty pages)"));
+        }
+        let (before, is_empty) = (self.entries.len(), page.is_empty());
+        self.entries.extend(page);
+        if self.entries.len() > MOST_ENTRIES {
+            return Err(format!("the list does not end (more than {MOST_ENTRIES} entries)"));
+        }
+        Ok(is_empty || self.entries.len() > before)
+    }
 }
 
 impl Registry {
@@ -41,67 +102,120 @@ impl Registry {
 
     /// Every repository, sorted, all pages.
     pub async fn catalog(&self) -> Result<Vec<RepositoryPath>, Error> {
-        let url = self.url(&format!("/v2/_catalog?n={PAGE}"))?;
-        let entries = |page: Repositories| page.repositories.unwrap_or_default();
-        let found = match self.pages(url, Need::catalog(), entries).await {
-            // The server's own limit is below ours (PAGINATION_NUMBER_INVALID).
-            Err(error) if error.status == Some(400) => {
-                self.pages(self.url("/v2/_catalog")?, Need::catalog(), entries).await?
-            }
-            other => other?,
-        };
+        let found = self.list("/v2/_catalog", Need::catalog()).await?;
         Ok(found.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     /// Every tag of a repository, sorted, all pages. A repository that does not exist has none.
     pub async fn tags(&self, repository: &RepositoryPath) -> Result<Vec<Tag>, Error> {
-        let path = format!("/v2/{repository}/tags/list");
-        let need = Need::repository(repository, "pull");
-        let entries = |page: Tags| page.tags.unwrap_or_default();
-        let mut found = self.pages(self.url(&format!("{path}?n={PAGE}"))?, need.clone(), entries).await;
-        if found.as_ref().is_err_and(|error| error.status == Some(400)) {
-            found = self.pages(self.url(&path)?, need, entries).await;
-        }
+        Ok(self.find_tags(repository).await?.unwrap_or_default())
+    }
+
+    /// As [`Self::tags`]; none when the registry says that the repository does not exist.
+    pub async fn find_tags(&self, repository: &RepositoryPath) -> Result<Option<Vec<Tag>>, Error> {
+        let found = self.list(&format!("/v2/{repository}/tags/list"), Need::repository(repository, "pull")).await;
         match found {
-            Ok(tags) => Ok(tags.iter().filter_map(|tag| tag.parse().ok()).collect()),
-            Err(error) if error.says_unknown() => Ok(Vec::new()),
+            Ok(tags) => Ok(Some(tags.iter().filter_map(|tag| tag.parse().ok()).collect())),
+            Err(error) if error.says_unknown() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Follows the pages of a list, and gives its entries sorted and once each.
-    async fn pages<P: DeserializeOwned>(
+    /// The tags of a repository, for a decision that compares versions and is about the tags `probes`. A list that lacks
+    /// one of them although it can be read is late, or incomplete: it is read again until the deadline, and then
+    /// refused.
+    pub async fn complete_tags(
         &self,
-        first: Url,
-        need: Need,
-        entries: impl Fn(P) -> Vec<String>,
-    ) -> Result<BTreeSet<String>, Error> {
-        let mut all = BTreeSet::new();
-        let mut seen = BTreeSet::new();
-        let mut next = Some(first);
+        repository: &RepositoryPath,
+        probes: impl IntoIterator<Item = &Tag>,
+    ) -> Result<Vec<Tag>, Error> {
+        let probes: BTreeSet<&Tag> = probes.into_iter().collect();
+        let mut polling = self.polling();
+        loop {
+            let list = self.tags(repository).await?;
+            let Some(lacking) = self.lacking(repository, &list, &probes).await? else { return Ok(list) };
+            if !polling.again().await {
+                return Err(self.incomplete(repository, &lacking));
+            }
+        }
+    }
+
+    /// The first of `probes` that the list lacks, and that can be read nevertheless.
+    async fn lacking(
+        &self,
+        repository: &RepositoryPath,
+        list: &[Tag],
+        probes: &BTreeSet<&Tag>,
+    ) -> Result<Option<Tag>, Error> {
+        let listed: BTreeSet<&Tag> = list.iter().collect();
+        let heads = stream::iter(probes.difference(&listed).copied().cloned()).map(|tag| async move {
+            let found = self.head_manifest(repository, &Target::from(&tag)).await?;
+            Ok::<_, Error>(found.map(|_| tag))
+        });
+        let found: Vec<Option<Tag>> = heads.buffered(HEADS_AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().next())
+    }
+
+    /// The error of a list of tags that lacks a tag that can be read.
+    pub fn incomplete(&self, repository: &RepositoryPath, tag: &Tag) -> Error {
+        let url = format!("{}/v2/{repository}/tags/list", self.host());
+        let message = format!("the list of tags is incomplete: it lacks `{tag}`, which can be read");
+        Error::new(Kind::Incomplete, "GET", &url, message)
+    }
+
+    /// The entries of a list, all its pages.
+    async fn list(&self, path: &str, need: Need) -> Result<BTreeSet<String>, Error> {
+        let sized = self.url(&format!("{path}?n={PAGE}"))?;
+        match self.pages(sized, need.clone(), Some(PAGE)).await {
+            // The server's own limit is below ours (PAGINATION_NUMBER_INVALID).
+            Err(error) if error.status == Some(400) => self.pages(self.url(path)?, need, None).await,
+            other => other,
+        }
+    }
+
+    /// Follows the pages of a list, and gives its entries sorted and once each. `size` is the number of entries that
+    /// `first` requests.
+    async fn pages(&self, first: Url, need: Need, size: Option<usize>) -> Result<BTreeSet<String>, Error> {
+        let mut pages = Pages::default();
+        let mut next = Some(first.clone());
+        let mut is_named = true;
         while let Some(url) = next {
-            if !seen.insert(url.clone()) {
-                break;
-            }
             let call = Call::new(Method::GET, url, need.clone()).header(ACCEPT, "application/json");
-            let fetched = self.fetch(&call, PAGE_BYTES).await?;
-            all.extend(entries(read(&call, &fetched)?));
-            if all.len() > MOST || seen.len() > MOST / 10 {
-                return Err(call.malformed(format!("the list does not end (more than {MOST} entries)")));
+            let incomplete = |message| call.incomplete(message);
+            pages.request(&call.url).map_err(incomplete)?;
+            let fetched = match self.fetch(&call, PAGE_BYTES).await {
+                Ok(fetched) => fetched,
+                Err(error) if call.url != first && matches!(error.status, Some(400 | 404 | 405 | 410 | 416)) => {
+                    return Err(incomplete(format!("the list ends in an error: {error}")));
+                }
+                Err(error) => return Err(error),
+            };
+            let entries = read(&call, &fetched)?.entries().map_err(incomplete)?;
+            let last = entries.last().cloned().filter(|_| size.is_some_and(|size| entries.len() >= size));
+            let is_new = pages.add(entries).map_err(incomplete)?;
+            if !is_new && is_named {
+                return Err(incomplete("the list repeats itself: a page has only entries of earlier pages".to_owned()));
             }
-            next = next_page(&fetched.headers, &fetched.url);
+            next = next_page(&fetched.headers, &fetched.url).map_err(incomplete)?;
             if let Some(next) = &next
                 && !self.is_ours(next)?
             {
                 return Err(call.malformed("the next page of the list is on another host"));
             }
+            is_named = next.is_some();
+            // A full page that names no next one may have lost its Link on the way.
+            if let (None, Some(last), true) = (&next, last, is_new) {
+                let mut url = first.clone();
+                url.query_pairs_mut().append_pair("last", &last);
+                next = Some(url);
+            }
         }
-        Ok(all)
+        Ok(pages.entries)
     }
 }
 
 /// Reads a page. A captive portal answers 200 with a web page.
-fn read<P: DeserializeOwned>(call: &Call<'_>, fetched: &Fetched) -> Result<P, Error> {
+fn read(call: &Call<'_>, fetched: &Fetched) -> Result<Page, Error> {
     serde_json::from_slice(&fetched.body).map_err(|error| {
         let page = fetched.body.trim_ascii_start().starts_with(b"<");
         call.malformed(if page {
@@ -113,9 +227,10 @@ fn read<P: DeserializeOwned>(call: &Call<'_>, fetched: &Fetched) -> Result<P, Er
 }
 
 /// The address of the next page: `Link: </v2/…?last=x&n=1000>; rel="next"` (RFC 8288).
-fn next_page(headers: &HeaderMap, base: &Url) -> Option<Url> {
-    let links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
-    let mut links = links.flat_map(split_links);
+fn next_page(headers: &HeaderMap, base: &Url) -> Result<Option<Url>, String> {
+    let links: Vec<String> =
+        headers.get_all(LINK).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+    let mut links = links.iter().flat_map(|link| split_links(link));
     let next = links.find(|(_, parameters)| {
         let mut relations = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('='));
         relations.any(|(key, value)| {
@@ -123,8 +238,9 @@ fn next_page(headers: &HeaderMap, base: &Url) -> Option<Url> {
             key.trim().eq_ignore_ascii_case("rel")
                 && words.split_whitespace().any(|word| word.eq_ignore_ascii_case("next"))
         })
-    })?;
-    base.join(next.0).ok()
+    });
+    let Some((address, _)) = next else { return Ok(None) };
+    base.join(address).map(Some).map_err(|error| format!("the address of the next page of the list is invalid: {error}"))
 }
 
 /// Addresses and parameters of a Link header. A comma may stand within an address.
@@ -165,11 +281,41 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(LINK, header.parse().unwrap());
-            assert_eq!(
-                next_page(&headers, &base).map(|url| url.to_string()).as_deref(),
-                expected,
-                "{header}"
-            );
+            let next = next_page(&headers, &base).unwrap();
+            assert_eq!(next.map(|url| url.to_string()).as_deref(), expected, "{header}");
         }
+        let mut headers = HeaderMap::new();
+        headers.insert(LINK, "<http://[>; rel=next".parse().unwrap());
+        assert!(next_page(&headers, &base).is_err(), "a next page that cannot be requested is not the end");
+    }
+
+    #[test]
+    fn a_list_repeats_itself_or_has_something_new_on_each_page() {
+        let page = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let mut pages = Pages::default();
+        for (entries, expected) in [("a b", true), ("b c", true), ("", true), ("a c", false), ("d", true)] {
+            assert_eq!(pages.add(page(entries)), Ok(expected), "{entries}");
+        }
+        let address = |n: usize| Url::parse(&format!("http://h/v2/a/tags/list?last={n}")).unwrap();
+        assert_eq!(pages.request(&address(1)), Ok(()));
+        assert!(pages.request(&address(1)).is_err());
+        for n in 2..=MOST_PAGES {
+            assert_eq!(pages.request(&address(n)), Ok(()));
+        }
+        assert!(pages.request(&address(MOST_PAGES + 1)).is_err());
+        for _ in 0..MOST_EMPTY_PAGES {
+            assert_eq!(pages.add(Vec::new()), Ok(true));
+        }
+        assert!(pages.add(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_page_that_is_no_list_is_not_an_empty_one() {
+        let entries = |text: &str| serde_json::from_str::<Page>(text).unwrap().entries();
+        assert_eq!(entries(r#"{"name":"a","tags":null}"#), Ok(Vec::new()));
+        assert_eq!(entries(r#"{"name":"a"}"#), Ok(Vec::new()));
+        assert_eq!(entries(r#"{"repositories":["a"]}"#), Ok(vec!["a".to_owned()]));
+        assert!(entries("{}").is_err());
+        assert!(entries(r#"{"name":"a","tags":["1"],"errors":[{"code":"UNKNOWN"}]}"#).is_err());
     }
 }

@@ -18,6 +18,7 @@ mod http;
 pub mod inventory;
 mod list;
 mod manifest;
+mod polling;
 mod reach;
 mod referrers;
 mod retry;
@@ -43,6 +44,7 @@ pub use self::error::{Error, Kind};
 pub use self::inventory::Inventory;
 pub use self::manifest::Untag;
 pub use self::scope::LoginScope;
+pub use self::polling::Polling;
 
 /// How a registry is reached: from a `[[registry]]` table, or from a bare host.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! break from where the registry says it stands, and cancelled when given up.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response, Url};
@@ -20,6 +21,11 @@ use crate::secret::redact_url;
 const CHUNK: u64 = 64 * 1024 * 1024;
 /// Below this a registry's 413 is final.
 const SMALLEST_CHUNK: u64 = 1024 * 1024;
+
+/// A cancellation is tried this often: an interrupted request may still be on its way.
+const CANCELLATIONS: u32 = 4;
+/// The pause between two of these.
+const CANCELLATION_PAUSE: Duration = Duration::from_millis(200);
 
 /// An upload that the registry has opened. Dropping it before its end cancels it as well as can be.
 pub(super) struct Session {
@@ -342,11 +348,10 @@ impl Session {
         }
     }
 
-    /// Tells the registry that nothing more will come. Whether it cares makes no difference.
+    /// Cancels the upload. An error makes no difference to what is uploaded instead.
     pub(super) async fn cancel(mut self) {
         self.open = false;
-        let call = Call::new(Method::DELETE, self.location.clone(), self.need.clone());
-        drop(self.registry.call_once(&call).await);
+        cancel(&self.registry, &self.need, self.location.clone()).await;
     }
 }
 
@@ -356,9 +361,31 @@ impl Drop for Session {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let call = Call::new(Method::DELETE, self.location.clone(), self.need.clone());
-            let registry = self.registry.clone();
-            drop(runtime.spawn(async move { drop(registry.call_once(&call).await) }));
+            let (registry, need, location) = (self.registry.clone(), self.need.clone(), self.location.clone());
+            drop(runtime.spawn(async move { cancel(&registry, &need, location).await }));
+        }
+    }
+}
+
+/// Cancels the upload at `location`. The Location of a session changes with every byte that the registry takes, and a
+/// request that was interrupted may have left some, so the registry is asked for the current one first.
+async fn cancel(registry: &Registry, need: &Need, mut location: Url) {
+    for attempt in 0..CANCELLATIONS {
+        if attempt > 0 {
+            tokio::time::sleep(CANCELLATION_PAUSE).await;
+        }
+        let call = Call::new(Method::GET, location.clone(), need.clone());
+        match registry.call_once(&call).await {
+            Ok(response) if response.status() == 404 => return,
+            Ok(response) => location = self::location(&response).unwrap_or(location),
+            Err(_) => {}
+        }
+        let call = Call::new(Method::DELETE, location.clone(), need.clone());
+        // Some registries cannot cancel at all.
+        if let Ok(response) = registry.call_once(&call).await
+            && (response.status().is_success() || response.status() == 405)
+        {
+            return;
         }
     }
 }

@@ -7,6 +7,7 @@ mod fan_out;
 mod next_free;
 mod order;
 mod requirement;
+mod siblings;
 mod version;
 
 pub use decide::{Action, Move, Standing, decide};
@@ -16,6 +17,7 @@ pub use fan_out::{FanOut, Original, PlannedTag, Role, TagError, fan_out, revisio
 pub use next_free::next_free;
 pub use order::precedence;
 pub use requirement::{Requirement, TagVersion};
+pub use siblings::siblings;
 pub use version::{VersionError, is_revision, version, version_argument};
 
 use std::collections::BTreeSet;

@@ -51,7 +51,9 @@ fn lists_follow_their_pages() {
 #[test]
 fn a_hundred_thousand_tags_are_a_list() {
     let registry = odd(|seen| {
-        let from: usize = seen.query("last").pop().map_or(0, |last| last.parse().unwrap());
+        let last = seen.query("last").pop().map(|last| last.trim_start_matches('t').parse::<usize>().unwrap());
+        // A full page without a next one is asked past.
+        let from = if last == Some(99_999) { 99_000 } else { last.unwrap_or_default() };
         let tags: Vec<String> = (from..from + 1000).map(|n| format!("t{n}")).collect();
         let answer = Answer::new(200, json!({ "tags": tags }).to_string());
         let next = from + 1000;
@@ -65,14 +67,15 @@ fn a_hundred_thousand_tags_are_a_list() {
 }
 
 #[test]
-fn a_page_that_links_to_itself_ends_the_list() {
+fn a_page_that_links_to_itself_is_no_end_of_the_list() {
     let registry = odd(|seen| {
         Some(
             Answer::new(200, r#"{"tags":["b","a","b"]}"#)
                 .header("link", format!("<{}>; rel=\"next\"", seen.path)),
         )
     });
-    assert_eq!(run(client(&registry.host()).tags(&path("a"))).unwrap().len(), 2);
+    let error = run(client(&registry.host()).tags(&path("a"))).unwrap_err();
+    assert_eq!(error.kind, Kind::Incomplete, "{error}");
     assert_eq!(registry.requests().len(), 1);
 }
 

@@ -163,7 +163,7 @@ fn a_bare_404_is_no_proof_of_deletion() {
     for (answer, words) in [
         (Answer::new(404, "404 page not found\n"), "404: 404 page not found"),
         (Answer::new(200, "<html>"), "the answer is a web page"),
-        (unknown(), "is still there, although the registry accepted its deletion"),
+        (unknown(), "still exists 2 s after the registry accepted its deletion"),
     ] {
         let repository = published();
         let accepted = Arc::new(AtomicBool::new(false));

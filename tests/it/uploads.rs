@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use golden::oci::{Bytes, Descriptor, media};
 use golden::reference::{Host, RepositoryPath};
-use golden::registry::{LoginScope, Registries, Registry, RegistryEnv, Upload};
+use golden::registry::{BlobSource, LoginScope, Registries, Registry, RegistryEnv, Upload};
 
 use crate::auth::{Bearer, SECRET, with_bearer};
-use crate::support::proxy::{Fault, fault_proxy};
+use tokio::io::AsyncReadExt as _;
+
+use crate::support::curl::curl;
+use crate::support::proxy::{Fault, answering, fault_proxy};
 use crate::support::publisher::fresh_name;
 use crate::support::registry::{Behaviour, FakeRegistry, refuse};
 use crate::support::server::Seen;
@@ -180,4 +183,59 @@ async fn an_upload_that_is_given_up_is_cancelled() {
     let error = client(&registry.host()).push_blob(&path("a"), &descriptor, &content).await.unwrap_err();
     assert!(error.to_string().contains("403 DENIED: this repository is full"), "{error}");
     assert_eq!(registry.open_uploads(), 0);
+}
+
+/// A blob whose second half never comes.
+struct Stalling(Bytes);
+
+#[async_trait::async_trait]
+impl BlobSource for Stalling {
+    async fn open(&self, offset: u64) -> std::io::Result<Box<dyn tokio::io::AsyncRead + Send + Unpin>> {
+        let half = self.0.len() as u64 / 2;
+        let start = self.0.open(offset).await?;
+        Ok(Box::new(start.take(half).chain(Never)))
+    }
+}
+
+/// Bytes that never come.
+struct Never;
+
+impl tokio::io::AsyncRead for Never {
+    fn poll_read(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Pending
+    }
+}
+
+/// What an interrupted request has brought changes the Location of the upload: the cancellation needs the current one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_upload_is_cancelled() {
+    let fake = FakeRegistry::start(Behaviour::default());
+    for upstream in [fake.host(), services::registry().to_owned()] {
+        let proxy = answering(&upstream, |_| None);
+        let (content, descriptor) = blob(2 * MIB);
+        let (direct, repository) = (client(&upstream), path(&fresh_name("interrupted")));
+        let host = if upstream == fake.host() { upstream.clone() } else { proxy.host() };
+        let registry = if upstream == fake.host() { direct.clone() } else { client(&host) };
+        let source = Stalling(content);
+        let push = registry.push_blob(&repository, &descriptor, &source);
+        let limit = std::time::Duration::from_millis(500);
+        assert!(tokio::time::timeout(limit, push).await.is_err(), "it was uploaded");
+        let uploads = || {
+            let seen = if upstream == fake.host() { fake.server.seen() } else { proxy.seen() };
+            seen.into_iter().filter(|seen| seen.path.contains("/blobs/uploads/")).collect::<Vec<_>>()
+        };
+        let start = std::time::Instant::now();
+        while !uploads().iter().any(|seen| seen.method == "DELETE") || fake.open_uploads() > 0 {
+            assert!(start.elapsed().as_secs() < 10, "not cancelled");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let asked = uploads().into_iter().rfind(|seen| seen.method == "GET").unwrap();
+        tokio::time::sleep(limit).await;
+        let status = curl("GET", &upstream, asked.path.trim_start_matches("/v2/")).status;
+        assert_eq!(status, 404, "{upstream} still has the upload");
+    }
 }

@@ -1,10 +1,11 @@
 //! A proxy that stands between golden and a registry, spoils one request or all from one on, and shows every change to
 //! a watcher.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::registry::Instead;
 use super::server::{Answer, Handler, Seen, Server};
@@ -124,6 +125,42 @@ pub(crate) fn rewriting(upstream: &str, change: impl Fn(&mut Seen) + Send + Sync
         change(&mut seen);
         let upstream = upstream.clone();
         Box::pin(async move { upstream.forward(seen).await })
+    }))
+}
+
+/// A proxy whose registry shows what is changed only after `lag`: each tag and digest, and with `lists` the list of tags,
+/// as it was before its first change.
+pub(crate) fn lagging(upstream: &str, lag: Duration, lists: bool) -> Server {
+    let upstream = Upstream::plain(upstream);
+    let old: Arc<Mutex<BTreeMap<String, (Instant, Answer)>>> = Arc::default();
+    Server::start(Arc::new(move |seen: Seen| {
+        let (upstream, old) = (upstream.clone(), old.clone());
+        Box::pin(async move {
+            if changes(&seen) {
+                let (repository, target) = seen.route().rsplit_once("/manifests/").unwrap();
+                let mut changed = vec![format!("{repository}/manifests/{target}")];
+                changed.extend(lists.then(|| format!("{repository}/tags/list")));
+                for route in changed {
+                    let known = old.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&route);
+                    if !known {
+                        let before = upstream.forward(Seen {
+                            method: "GET".to_owned(),
+                            path: route.clone(),
+                            headers: vec![("accept".to_owned(), golden::oci::media::ACCEPT.to_owned())],
+                            body: Vec::new(),
+                        });
+                        let before = (Instant::now() + lag, before.await);
+                        old.lock().unwrap_or_else(PoisonError::into_inner).insert(route, before);
+                    }
+                }
+                return upstream.forward(seen).await;
+            }
+            let late = old.lock().unwrap_or_else(PoisonError::into_inner).get(seen.route()).cloned();
+            match late {
+                Some((until, answer)) if Instant::now() < until => answer,
+                _ => upstream.forward(seen).await,
+            }
+        })
     }))
 }
 

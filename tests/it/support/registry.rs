@@ -345,7 +345,6 @@ fn uploads(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, se
     };
     if seen.query("_state").pop() != Some(received.len().to_string())
         && seen.method != "GET"
-        && seen.method != "DELETE"
     {
         return refuse(404, "BLOB_UPLOAD_INVALID", "an old Location was used");
     }

@@ -1,0 +1,151 @@
+//! Lists of tags that repeat, end early or never end: no version is compared with what may be missing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+
+use crate::support::registry::{Behaviour, FakeRegistry, refuse};
+use crate::support::server::{Answer, Seen};
+use crate::support::workspace::Golden;
+
+/// The tags of the two versions.
+const TAGS: [&str; 7] = ["1", "1.0", "1.0.0", "3", "3.0", "3.0.0", "latest"];
+
+/// Every command that compares versions, `{}` being the registry.
+const COMMANDS: [&str; 9] = [
+    "plan",
+    "build --push",
+    "verify",
+    "verify {}/app:1.0",
+    "rollback app --to 1.0.0 --yes",
+    "promote {}/dev:1.0.1 {}/app --tags",
+    "prune {}/app --keep 1 --yes",
+    "delete {}/app:1.0.0 --all-tags --yes",
+    "outdated",
+];
+
+type List = dyn Fn(&Seen) -> Answer + Send + Sync;
+
+/// A registry with 1.0.0 and 3.0.0 whose lists of tags are these.
+fn registry(list: Arc<List>) -> FakeRegistry {
+    let instead = move |seen: &Seen| seen.route().ends_with("/app/tags/list").then(|| list(seen));
+    let registry =
+        FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
+    registry.image("app", "a", &["1.0.0", "1.0", "1"]);
+    registry.image("app", "c", &["3.0.0", "3.0", "3", "latest"]);
+    registry.image("dev", "b", &["1.0.1", "1.0", "1", "latest"]);
+    registry
+}
+
+fn page(tags: &[&str]) -> Answer {
+    Answer::new(200, json!({ "name": "app", "tags": tags }).to_string())
+}
+
+fn next(answer: Answer, address: &str) -> Answer {
+    answer.header("link", format!("<{address}>; rel=\"next\""))
+}
+
+/// Runs every command against a registry with these lists. Each ends with 1 and changes nothing.
+#[track_caller]
+fn refused(words: &str, list: impl Fn(&Seen) -> Answer + Send + Sync + 'static) {
+    let registry = registry(Arc::new(list));
+    let before = registry.tags("app");
+    let host = registry.host();
+    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n");
+    let image = "[image]\nname = \"app\"\nversion = \"1.0.1\"\nbase = \"scratch\"\n";
+    let based =
+        format!("[image]\nname = \"based\"\nversion = \"1.0.0\"\nbase = {{ ref = \"{host}/app\", version = \"^1\" }}\n");
+    for command in COMMANDS {
+        let golden = Golden::new()
+            .workspace(&table)
+            .env("GOLDEN_REGISTRY_SETTLE", "1")
+            .env("GOLDEN_REGISTRY_TIMEOUT", "2");
+        let golden = golden.image("app", if command == "outdated" { &based } else { image });
+        let command = command.replace("{}", &host);
+        let run = golden.run(&command.split(' ').collect::<Vec<_>>());
+        assert_eq!(run.code, 1, "{words}: {command}:\n{}{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains(words), "{command}: not {words:?} in\n{}", run.stderr);
+        assert_eq!(registry.tags("app"), before, "{command}");
+    }
+}
+
+#[test]
+fn a_list_that_repeats_itself_is_refused() {
+    // Every page is the first one, with its link.
+    refused("the list repeats itself", |_| next(page(&TAGS[..3]), "/v2/app/tags/list?n=1000&last=1.0.0"));
+    // A page names itself.
+    refused("the list repeats itself", |seen| next(page(&TAGS[..3]), &seen.path));
+    // The same page under another address each time.
+    let calls = AtomicUsize::new(0);
+    refused("the list repeats itself", move |_| {
+        let call = calls.fetch_add(1, Ordering::SeqCst);
+        next(page(&TAGS[..3]), &format!("/v2/app/tags/list?last={call}"))
+    });
+}
+
+#[test]
+fn a_list_that_ends_in_an_error_is_refused() {
+    for (answer, words) in [
+        (refuse(404, "NAME_UNKNOWN", "repository name not known to registry"), "the list ends in an error"),
+        (refuse(400, "PAGINATION_NUMBER_INVALID", "invalid"), "the list ends in an error"),
+        (Answer::new(200, r#"{"errors":[{"code":"UNKNOWN","message":"oops"}]}"#), "the list ends in an error"),
+        (Answer::new(200, "{}"), "the answer is JSON, but not a list"),
+        (Answer::new(200, "<html>"), "the answer is a web page"),
+        (refuse(403, "DENIED", "not that page"), "403 DENIED"),
+    ] {
+        refused(words, move |seen| {
+            if seen.query("last").is_empty() {
+                next(page(&TAGS[..3]), "/v2/app/tags/list?last=1.0.0")
+            } else {
+                answer.clone()
+            }
+        });
+    }
+    refused("the address of the next page of the list is invalid", |_| next(page(&TAGS[..3]), "http://["));
+}
+
+#[test]
+fn a_list_that_lacks_a_tag_that_can_be_read_is_refused() {
+    refused("the list of tags is incomplete: it lacks `latest`, which can be read", |_| page(&TAGS[..3]));
+}
+
+#[test]
+fn a_list_that_never_ends_is_refused() {
+    let last = |seen: &Seen| seen.query("last").pop().map_or(0, |last| last.parse::<usize>().unwrap());
+    refused("the list does not end", move |seen| {
+        next(page(&[]), &format!("/v2/app/tags/list?last={}", last(seen) + 1))
+    });
+}
+
+/// As `refused`, for one command: 4,000 pages take a while.
+#[test]
+fn a_list_that_always_has_one_more_tag_is_refused() {
+    let last = |seen: &Seen| seen.query("last").pop().map_or(0, |last| last.parse::<usize>().unwrap());
+    let registry = registry(Arc::new(move |seen: &Seen| {
+        let at = last(seen) + 1;
+        next(page(&[&format!("t{at}")]), &format!("/v2/app/tags/list?last={at}"))
+    }));
+    let run = Golden::new().run(&["ls", &format!("{}/app", registry.host())]).exit(1);
+    assert!(run.stderr.contains("the list does not end (more than 4000 pages)"), "{}", run.stderr);
+}
+
+/// A proxy that takes the Link away leaves a page that is full.
+#[test]
+fn a_full_page_without_a_link_is_not_the_end() {
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(|seen: &Seen| {
+            let first = seen.query("last").is_empty();
+            let from = if first { 0 } else { 1000 };
+            let until = if first { 1000 } else { 1003 };
+            let tags: Vec<String> = (from..until).map(|n| format!("t{n}")).collect();
+            let list = seen.route().ends_with("/tags/list");
+            list.then(|| page(&tags.iter().map(String::as_str).collect::<Vec<_>>()))
+        })),
+        ..Behaviour::default()
+    });
+    let run = Golden::new().run(&["ls", &format!("{}/app", registry.host()), "--format", "json"]).exit(0);
+    drop(run);
+    let lists = registry.requests().iter().filter(|line| line.contains("/tags/list")).count();
+    assert_eq!(lists, 2);
+}
