@@ -155,12 +155,14 @@ pub async fn image(
     Ok(findings)
 }
 
-/// Verifies what a reference names. A tag that says in its labels which version it is must name the same image as
-/// that version's own tag; a version's own tag brings the moving tags that exist with it.
+/// Verifies what a reference points to, by the rules that an image of a workspace is verified by: a moving tag must point
+/// to the highest version that claims it, and a version's own tag brings the moving tags that exist with it. Any other tag
+/// whose labels say which version it is must point to the same image as that version's own tag.
 pub async fn reference(
     registry: &Registry,
     repository: &Repository,
     target: &Target,
+    rules: &TagRules,
     deep: bool,
 ) -> Result<Vec<Finding>, Error> {
     let found = registry.get_manifest(&repository.path, target).await?;
@@ -178,6 +180,14 @@ pub async fn reference(
         finding.differences.extend(deep_content(registry, repository, &raw).await?);
     }
     let Target::Tag(tag) = target else { return Ok(vec![finding]) };
+    let list = registry.tags(&repository.path).await?;
+    let probes: BTreeSet<Tag> = tags::siblings(&list).into_iter().chain([tag.clone()]).collect();
+    let list = registry.complete_tags(&repository.path, &probes).await?;
+    let owner = tags::owner(tag, &list, rules);
+    if let Some(owner) = owner.as_ref().filter(|owner| owner.held.tag != *tag) {
+        finding.differences.extend(unlike(registry, repository, &raw, &owner.held.tag).await?);
+        return Ok(vec![finding]);
+    }
     let labels = match observe::labels_of(registry, repository, &raw).await {
         Ok(labels) => labels,
         Err(observe::Error::Registry(error)) if error.is_about_content() => {
@@ -186,33 +196,52 @@ pub async fn reference(
         }
         Err(error) => return Err(error.into()),
     };
-    let list = registry.tags(&repository.path).await?;
-    let Some((version, variant)) = labels.get(VERSION).and_then(|text| release_of(tag, text, &list)) else {
+    let label = labels.get(VERSION);
+    let Some(owner) = owner else {
+        let release = label.and_then(|text| release_of(tag, text, &list));
+        if let Some((version, variant)) = release
+            && let Some(held) = current(&version, &Existing::new(&list, variant.as_ref(), &[]))
+            && held.tag != *tag
+        {
+            finding.differences.extend(unlike(registry, repository, &raw, &held.tag).await?);
+        }
         return Ok(vec![finding]);
     };
-    let existing = Existing::new(&list, variant.as_ref(), &[]);
-    let Some(held) = current(&version, &existing) else { return Ok(vec![finding]) };
-    if held.tag == *tag {
-        let rules = TagRules::default();
-        let subject = Subject {
-            repository: repository.clone(),
-            version,
-            variant,
-            rules,
-            labels: BTreeMap::new(),
-            complete: false,
-        };
-        let mut findings = image(registry, &subject, |_| None, false).await?;
-        if let Some(first) = findings.first_mut() {
-            first.differences.extend(finding.differences);
-        }
-        return Ok(findings);
+    let version = owner.held.version;
+    // Other tools may leave the base's label; golden never does.
+    let says_another = |text: &&String| {
+        labels.contains_key(render::INPUTS)
+            && !text.parse::<semver::Version>().is_ok_and(|said| said.cmp_precedence(&version).is_eq())
+    };
+    if let Some(found) = label.filter(says_another) {
+        let (key, expected, found) = (VERSION.to_owned(), version.to_string(), Some(found.clone()));
+        finding.differences.push(Difference::Label { key, expected, found });
     }
-    let own = registry.head_manifest(&repository.path, &Target::from(&held.tag)).await?;
-    if let Some(own) = own.filter(|own| own.digest != raw.digest) {
-        finding.differences.push(Difference::Digest { expected: own.digest, like: held.tag.to_string() });
+    let subject = Subject {
+        repository: repository.clone(),
+        version,
+        variant: owner.variant,
+        rules: rules.clone(),
+        labels: BTreeMap::new(),
+        complete: false,
+    };
+    let mut findings = image(registry, &subject, |_| None, false).await?;
+    if let Some(first) = findings.first_mut() {
+        first.differences.extend(finding.differences);
     }
-    Ok(vec![finding])
+    Ok(findings)
+}
+
+/// The difference when a tag does not point to what `like` does.
+async fn unlike(
+    registry: &Registry,
+    repository: &Repository,
+    raw: &RawManifest,
+    like: &Tag,
+) -> Result<Option<Difference>, Error> {
+    let own = registry.head_manifest(&repository.path, &Target::from(like)).await?;
+    let own = own.filter(|own| own.digest != raw.digest);
+    Ok(own.map(|own| Difference::Digest { expected: own.digest, like: like.to_string() }))
 }
 
 /// The version and the variant that a tag is of: the label tells the version, and the tag or its siblings the variant.

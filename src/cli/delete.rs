@@ -26,12 +26,18 @@ pub struct Args {
     /// The images.
     #[arg(required = true, value_name = "REF")]
     pub references: Vec<String>,
-    /// Delete the digest with every tag that names it.
+    /// Delete the digest with every tag that points to it.
     #[arg(long, conflicts_with = "untag")]
     pub all_tags: bool,
+    /// Delete everything that has a tag in these repositories.
+    #[arg(long, conflicts_with_all = ["all_tags", "untag"])]
+    pub repository: bool,
     /// Remove only this tag; the digest and its other tags stay.
     #[arg(long)]
     pub untag: bool,
+    /// Show what would be deleted, and delete nothing.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Do not ask.
     #[arg(long, short)]
     pub yes: bool,
@@ -39,8 +45,9 @@ pub struct Args {
 
 /// The JSON output.
 #[derive(Serialize)]
-struct Output {
-    deleted: Vec<Deleted>,
+struct Output<'a> {
+    dry_run: bool,
+    deleted: &'a [Deleted],
 }
 
 /// Runs the command.
@@ -48,6 +55,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut repositories: BTreeMap<Repository, Vec<Reference>> = BTreeMap::new();
     for text in &args.references {
         let reference: Reference = text.parse().map_err(Failure::usage)?;
+        check_form(&args, text, &reference)?;
         if args.untag && matches!(reference.target(), Target::Digest(_)) {
             return Err(Failure::usage(Error::NoTag(reference)));
         }
@@ -59,6 +67,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut work: Vec<(Registry, Subject)> = Vec::new();
     for (repository, references) in &repositories {
         let registry = registries.of(repository)?;
+        let everything =
+            if args.repository { Some(delete::everything(&registry, repository).await?) } else { None };
+        let references = everything.as_ref().unwrap_or(references);
         for subject in delete::examine(&registry, references).await? {
             if !args.untag {
                 delete::check(&subject, args.all_tags)?;
@@ -66,7 +77,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             work.push((registry.clone(), subject));
         }
     }
-    confirm(context, args.yes, &question(&work, args.untag)).await?;
+    if args.dry_run {
+        let would: Vec<Deleted> =
+            work.iter().flat_map(|(_, subject)| would_delete(subject, args.untag)).collect();
+        show(context, &would, &args);
+        return Ok(Exit::Done);
+    }
+    if work.is_empty() {
+        context.out.message("nothing has a tag there; nothing was deleted");
+    } else {
+        list(context, &work, args.untag);
+        confirm(context, args.yes, &question(&work, args.untag)).await?;
+    }
 
     let mut deleted = Vec::new();
     for (registry, subject) in &work {
@@ -78,47 +100,83 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             deleted.push(delete::delete(registry, subject).await?);
         }
     }
-    show(context, deleted, args.untag);
+    show(context, &deleted, &args);
     Ok(Exit::Done)
 }
 
-fn question(work: &[(Registry, Subject)], untag: bool) -> String {
-    let tags =
-        |subject: &Subject| subject.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let one = |(_, subject): &(Registry, Subject)| {
-        let repository = &subject.reference.repository;
-        if untag {
-            let named: Vec<_> = subject.named.iter().map(|tag| format!("{repository}:{tag}")).collect();
-            return format!("remove {}", named.join(", "));
+/// A repository is no image: what is deleted is named.
+fn check_form(args: &Args, text: &str, reference: &Reference) -> Result<(), Failure> {
+    let is_repository = reference.tag.is_none() && reference.digest.is_none();
+    match (args.repository, is_repository) {
+        (false, true) => {
+            Err(Failure::usage(format!("`{text}` is a repository; name a tag or a digest of it"))
+                .hint(format!("`golden ls {text}` lists its tags"))
+                .hint(format!("`golden delete {text} --repository` deletes everything in it")))
         }
-        let digest = subject.raw.digest.short();
-        match subject.tags.as_slice() {
-            [] => format!("delete {repository}@{digest} (no tags)"),
-            _ => format!("delete {repository}@{digest} with {}", tags(subject)),
+        (true, false) => {
+            Err(Failure::usage(format!("`{text}` is an image; --repository deletes repositories"))
+                .hint(format!("golden delete {} --repository", reference.repository)))
         }
-    };
-    work.iter().map(one).collect::<Vec<_>>().join("; ")
+        _ => Ok(()),
+    }
 }
 
-fn show(context: &Context, deleted: Vec<Deleted>, untag: bool) {
+/// What is about to be deleted, line by line, before anything is.
+fn list(context: &Context, work: &[(Registry, Subject)], untag: bool) {
+    for (_, subject) in work {
+        for one in would_delete(subject, untag) {
+            context.out.message(&format!("to delete: {}", line(&one)));
+        }
+    }
+}
+
+fn would_delete(subject: &Subject, untag: bool) -> Vec<Deleted> {
+    if untag {
+        subject.named.iter().map(|tag| subject.untagged(tag)).collect()
+    } else {
+        vec![subject.deleted()]
+    }
+}
+
+fn question(work: &[(Registry, Subject)], untag: bool) -> String {
+    let tags: usize =
+        work.iter().map(|(_, subject)| if untag { subject.named.len() } else { subject.tags.len() }).sum();
+    if untag {
+        return format!("remove {}", count(tags, "tag"));
+    }
+    format!("delete {} with {}", count(work.len(), "digest"), count(tags, "tag"))
+}
+
+/// A deletion in one line.
+fn line(one: &Deleted) -> String {
+    let Deleted { repository, digest, tags, children, untagged, .. } = one;
+    let tags = tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let with = match children.len() {
+        0 => String::new(),
+        n => format!(" and {} of it", count(n, "image")),
+    };
+    match (untagged, tags.is_empty()) {
+        (true, _) => format!("{repository}:{tags}; {digest} stays"),
+        (false, true) => format!("{repository}@{digest}{with}"),
+        (false, false) => format!("{repository}@{digest} ({tags}){with}"),
+    }
+}
+
+fn show(context: &Context, deleted: &[Deleted], args: &Args) {
     if context.format == Format::Json {
-        context.out.json(&Output { deleted });
+        context.out.json(&Output { dry_run: args.dry_run, deleted });
         return;
     }
-    for one in &deleted {
-        let Deleted { repository, digest, tags, children, untagged } = one;
-        let tags = tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let line = match (untagged, tags.is_empty(), children.len()) {
-            (true, ..) => format!("removed {repository}:{tags}; {digest} stays"),
-            (false, true, 0) => format!("deleted {repository}@{digest}"),
-            (false, false, 0) => format!("deleted {repository}@{digest} ({tags})"),
-            (false, _, n) => {
-                format!("deleted {repository}@{digest} ({tags}) and {} of it", count(n, "image"))
-            }
+    for one in deleted {
+        let did = match (args.dry_run, one.untagged) {
+            (true, true) => "would remove",
+            (true, false) => "would delete",
+            (false, true) => "removed",
+            (false, false) => "deleted",
         };
-        context.out.data(&format!("{line}\n"));
+        context.out.data(&format!("{did} {}\n", line(one)));
     }
-    if !untag {
+    if !args.untag && !args.dry_run && !deleted.is_empty() {
         context.out.message("the space is freed when the registry next collects garbage (restart it afterwards, or stop it meanwhile)");
     }
 }

@@ -12,6 +12,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
 use crate::oci::Descriptor;
+use crate::oci::artifact::Kind;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::registry::{Described, Inventory};
@@ -34,6 +35,7 @@ pub struct Args {
 struct Output {
     reference: String,
     digest: Digest,
+    kind: Kind,
     media_type: String,
     size: u64,
     created: Option<String>,
@@ -41,6 +43,9 @@ struct Output {
     tags: Vec<String>,
     manifest: Value,
     images: Vec<Image>,
+    /// The content of an artifact.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    blobs: Vec<Descriptor>,
 }
 
 /// One image; an index has several.
@@ -101,12 +106,14 @@ fn output(reference: String, described: &Described, tags: Vec<String>) -> Output
     Output {
         reference,
         digest: described.raw.digest.clone(),
+        kind: described.kind.clone(),
         media_type: described.raw.media_type.clone(),
         size: described.size(),
         created: described.created().map(str::to_owned),
         tags,
         manifest: serde_json::from_slice(&described.raw.bytes).unwrap_or_default(),
         images: images.collect(),
+        blobs: described.artifact_blobs(),
     }
 }
 
@@ -119,6 +126,9 @@ fn text(output: &Output) -> String {
         one_line(&output.media_type),
         bytes(output.size),
     );
+    if !output.kind.is_image() {
+        text.push_str(&artifact(output));
+    }
     for image in &output.images {
         // Writing into a String cannot fail.
         let _ = write!(text, "\n{}  {}\n", image.platform, image.digest);
@@ -152,6 +162,26 @@ fn text(output: &Output) -> String {
         }
         let _ = write!(text, "{table}");
     }
+    text
+}
+
+/// What is shown of an artifact: it has no platform, no config and no labels.
+fn artifact(output: &Output) -> String {
+    let kind = output.kind.to_string();
+    let mut text = format!("  kind        {}\n", one_line(&kind));
+    if let Some(subject) = output.manifest.pointer("/subject/digest").and_then(Value::as_str) {
+        let _ = writeln!(text, "  refers to   {}", one_line(subject));
+    }
+    let mut table = Table::default();
+    let entries = output.manifest["manifests"].as_array().into_iter().flatten();
+    for entry in entries {
+        let field = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+        table.row([format!("  {}", field("digest")), field("artifactType")]);
+    }
+    for blob in &output.blobs {
+        table.row([format!("  {}", blob.digest), bytes(blob.size), blob.media_type.clone()]);
+    }
+    let _ = write!(text, "\n  content\n{table}");
     text
 }
 

@@ -10,11 +10,13 @@ use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
+use crate::oci::artifact::Kind;
 use crate::reference::{Digest, Host, Reference, Repository, RepositoryPath, Tag, Target};
 use crate::registry::{Described, Inventory, Registry};
 use crate::report::Format;
 use crate::report::table::Table;
 use crate::report::text::bytes;
+use crate::suggest::closest;
 
 /// List the repositories of a registry, or the tags of a repository.
 #[derive(Debug, clap::Args)]
@@ -42,7 +44,11 @@ struct Tags {
 #[derive(Serialize)]
 struct Row {
     tag: Tag,
+    kind: Option<Kind>,
     digest: Digest,
+    /// The digest that a tag made by a tool belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<Digest>,
     size: Option<u64>,
     created: Option<String>,
     version: Option<String>,
@@ -109,7 +115,10 @@ async fn show_repository(
     repository: Repository,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
-    let tags = Inventory::tags(registry, &repository.path).await?;
+    let Some(list) = registry.find_tags(&repository.path).await? else {
+        return Err(unknown(&repository, registry).await);
+    };
+    let tags = Inventory::heads(registry, &repository.path, list).await?;
     let digests: BTreeSet<Digest> = tags.values().map(|found| found.digest.clone()).collect();
     let path = &repository.path;
     let described: BTreeMap<Digest, Described> = stream::iter(digests)
@@ -130,7 +139,16 @@ async fn show_repository(
         .await?;
     let rows = tags.into_iter().map(|(tag, found)| {
         let described = described.get(&found.digest);
+        let of_tag = Kind::of_tag(&tag);
         Row {
+            kind: match (&of_tag, described.map(|described| &described.kind)) {
+                // An image under such a tag is what cosign writes; any other kind tells more than the tag does.
+                (Some((kind, _)), None | Some(Kind::Image | Kind::Index | Kind::Artifact(_))) => {
+                    Some(kind.clone())
+                }
+                (_, kind) => kind.cloned(),
+            },
+            subject: of_tag.map(|(_, digest)| digest),
             tag,
             size: described.map(Described::size),
             created: described.and_then(Described::created).map(str::to_owned),
@@ -147,12 +165,71 @@ async fn show_repository(
         context.out.message(&format!("{repository} has no tags"));
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(["TAG", "DIGEST", "SIZE", "CREATED", "VERSION"]);
-    for row in rows {
-        let size = row.size.map(bytes).unwrap_or_default();
-        let text = |value: Option<String>| value.unwrap_or_default();
-        table.row([row.tag.to_string(), row.digest.short(), size, text(row.created), text(row.version)]);
-    }
-    context.out.data(&table.to_string());
+    context.out.data(&table(&rows).to_string());
     Ok(Exit::Done)
+}
+
+/// The kind has a column where not everything is an image.
+fn table(rows: &[Row]) -> Table {
+    let is_image = |row: &Row| row.kind.as_ref().is_none_or(Kind::is_image);
+    let only_images = rows.iter().all(is_image);
+    let columns = |kind: String, others: [String; 5]| {
+        let [tag, rest @ ..] = others;
+        [tag].into_iter().chain((!only_images).then_some(kind)).chain(rest)
+    };
+    let headings = ["TAG", "DIGEST", "SIZE", "CREATED", "VERSION"].map(str::to_owned);
+    let mut table = Table::new(columns("KIND".to_owned(), headings));
+    for row in rows {
+        let kind = row.kind.as_ref().map(ToString::to_string).unwrap_or_default();
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let size = row.size.map(bytes).unwrap_or_default();
+        let cells = [row.tag.to_string(), row.digest.short(), size, text(&row.created), text(&row.version)];
+        table.row(columns(kind, cells));
+    }
+    table
+}
+
+/// The error for a repository that does not exist, with the nearest that do.
+async fn unknown(repository: &Repository, registry: &Registry) -> Failure {
+    let failure = Failure::new(Exit::Failed, anyhow::anyhow!("the registry has no repository {repository}"));
+    // Many registries do not list their repositories.
+    let Ok(catalog) = registry.catalog().await else { return failure };
+    let catalog: Vec<&str> = catalog.iter().map(RepositoryPath::as_str).collect();
+    let near = near(repository.path.as_str(), &catalog);
+    if near.is_empty() {
+        return failure.hint(format!("`golden ls {}` lists the repositories", repository.host));
+    }
+    let near: Vec<String> = near.iter().map(|path| format!("{}/{path}", repository.host)).collect();
+    failure.hint(format!("did you mean {}?", near.join(" or ")))
+}
+
+/// The names nearest to `path`: the one that is spelt alike, and those that end in the same word.
+fn near<'a>(path: &str, catalog: &[&'a str]) -> Vec<&'a str> {
+    let last = |path: &'a str| path.rsplit('/').next().unwrap_or(path);
+    let word = path.rsplit('/').next().unwrap_or(path);
+    let mut near: Vec<&str> = closest(path, catalog.iter().copied()).into_iter().collect();
+    let same =
+        catalog.iter().copied().filter(|other| last(other) == word || closest(word, [last(other)]).is_some());
+    for other in same {
+        if !near.contains(&other) {
+            near.push(other);
+        }
+    }
+    near.truncate(3);
+    near
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_repositories_are_spelt_alike_or_end_in_the_same_word() {
+        let catalog = ["base/debian", "team/app", "team/api", "other/app"];
+        let near = |path: &str| near(path, &catalog);
+        assert_eq!(near("team/apq"), ["team/app", "team/api", "other/app"]);
+        assert_eq!(near("app"), ["team/app", "team/api", "other/app"]);
+        assert_eq!(near("base/debina"), ["base/debian"]);
+        assert!(near("nothing/like/it").is_empty());
+    }
 }

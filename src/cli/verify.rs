@@ -7,12 +7,14 @@ use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
-use super::session::{Session, SessionOptions};
+use super::session::{self, Session, SessionOptions};
 use crate::publish::Receipt;
-use crate::reference::{Digest, Reference, Tag};
+use crate::reference::{Digest, Reference, Repository, RepositoryPath, Tag, Target};
+use crate::registry::Registry;
 use crate::report::Format;
 use crate::report::table::Table;
 use crate::resolve::{Destination, ResolvedImage};
+use crate::tags;
 use crate::verify::{self, Finding, Subject};
 
 /// Check that every tag is there and names what it should.
@@ -70,19 +72,10 @@ async fn workspace_images(
             .hint("add a [[registry]] to golden.toml, or give --registry"));
     }
     let registries = registries::of_session(context, &session)?;
-    let state = session.state.clone();
     let mut findings = Vec::new();
-    for destination in &session.destinations {
-        for image in &session.images {
-            let subject = subject(destination, image)?;
-            let registry = registries.of(&subject.repository)?;
-            // A receipt of another registry that once had the same name says nothing; nor does one that is broken.
-            let receipt = |tag: &Tag| {
-                let receipt = Receipt::read(&state, &destination.name, &image.name, tag).ok()??;
-                (receipt.repository == subject.repository).then_some(receipt.digest)
-            };
-            findings.extend(verify::image(&registry, &subject, receipt, deep).await?);
-        }
+    for Own { subject, receipts } in owns(&session)? {
+        let registry = registries.of(&subject.repository)?;
+        findings.extend(verify::image(&registry, &subject, |tag| receipts.digest(tag), deep).await?);
     }
     Ok(findings)
 }
@@ -110,13 +103,92 @@ async fn named_references(
     let registries = registries::open(context, &destinations(context).await?, references)?;
     let references: Vec<Reference> =
         references.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(Failure::usage)?;
+    let own = own_images(context).await;
     let mut findings = Vec::new();
     for reference in &references {
         let registry = registries.of(&reference.repository)?;
-        findings
-            .extend(verify::reference(&registry, &reference.repository, &reference.target(), deep).await?);
+        findings.extend(named_reference(&registry, reference, &own, deep).await?);
     }
     Ok(findings)
+}
+
+/// An image of the workspace in a registry.
+struct Own {
+    subject: Subject,
+    receipts: Receipts,
+}
+
+/// Where the receipts of an image are.
+struct Receipts {
+    state: State,
+    registry: String,
+    image: RepositoryPath,
+    repository: Repository,
+}
+
+impl Receipts {
+    /// The digest of a tag's receipt. A receipt of another registry that once had the same name says nothing; nor does
+    /// one that is broken.
+    fn digest(&self, tag: &Tag) -> Option<Digest> {
+        let receipt = Receipt::read(&self.state, &self.registry, &self.image, tag).ok()??;
+        (receipt.repository == self.repository).then_some(receipt.digest)
+    }
+}
+
+/// The images of the workspace, whose rules apply to references to them. A reference needs no workspace, so one that
+/// cannot be read counts as none.
+async fn own_images(context: &Context) -> Vec<Own> {
+    let Ok(Some(session)) =
+        session::check(context, &SessionOptions::default()).await.map(|checked| checked.session)
+    else {
+        return Vec::new();
+    };
+    owns(&session).unwrap_or_default()
+}
+
+/// The images of a session, in every registry of it.
+fn owns(session: &Session) -> Result<Vec<Own>, Failure> {
+    let mut owns = Vec::new();
+    for destination in &session.destinations {
+        for image in &session.images {
+            let subject = subject(destination, image)?;
+            let receipts = Receipts {
+                state: State::of(&session.workspace.root),
+                registry: destination.name.clone(),
+                image: image.name.clone(),
+                repository: subject.repository.clone(),
+            };
+            owns.push(Own { subject, receipts });
+        }
+    }
+    Ok(owns)
+}
+
+async fn named_reference(
+    registry: &Registry,
+    reference: &Reference,
+    own: &[Own],
+    deep: bool,
+) -> Result<Vec<Finding>, Failure> {
+    let (repository, target) = (&reference.repository, reference.target());
+    let own: Vec<&Own> = own.iter().filter(|own| own.subject.repository == *repository).collect();
+    if let Target::Tag(tag) = &target {
+        for Own { subject, receipts } in &own {
+            let out = tags::fan_out(&subject.version, subject.variant.as_ref(), &subject.rules);
+            let Ok(out) = out else { continue };
+            if !out.tags.iter().any(|planned| planned.tag == *tag) {
+                continue;
+            }
+            let findings = verify::image(registry, subject, |tag| receipts.digest(tag), deep).await?;
+            let is_about = |finding: &Finding| out.full() == tag || finding.target == tag.as_str();
+            let findings: Vec<Finding> = findings.into_iter().filter(is_about).collect();
+            if !findings.is_empty() {
+                return Ok(findings);
+            }
+        }
+    }
+    let rules = own.first().map(|own| own.subject.rules.clone()).unwrap_or_default();
+    Ok(verify::reference(registry, repository, &target, &rules, deep).await?)
 }
 
 fn show(findings: &[Finding], context: &Context) {

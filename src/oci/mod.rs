@@ -1,6 +1,7 @@
 //! The data that registries and engines exchange: media types, [`Descriptor`], manifests, the image config,
 //! and deterministic layers. Raw bytes are the truth; structs are views of them.
 
+pub mod artifact;
 pub mod config;
 pub mod content;
 pub mod descriptor;

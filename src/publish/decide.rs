@@ -62,7 +62,11 @@ impl Place<'_> {
 }
 
 /// The tags of a destination, for a decision about the tags of `out`.
-async fn tags_for(registry: &Registry, planned: &PlannedDestination, out: &FanOut) -> Result<Vec<Tag>, Error> {
+async fn tags_for(
+    registry: &Registry,
+    planned: &PlannedDestination,
+    out: &FanOut,
+) -> Result<Vec<Tag>, Error> {
     let probes = out.tags.iter().map(|planned| &planned.tag);
     Ok(registry.complete_tags(&planned.repository.path, probes).await?)
 }

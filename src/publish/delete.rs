@@ -17,6 +17,9 @@ pub enum Error {
     /// There is nothing of that name.
     #[error("{0} is not there")]
     Missing(Reference),
+    /// There is no such repository.
+    #[error("the registry has no repository {0}")]
+    NoRepository(Repository),
     /// Other tags name the same digest.
     #[error("{}", shared(reference, digest, tags))]
     Shared {
@@ -91,7 +94,7 @@ impl Error {
         match self {
             Self::Registry(error) | Self::HalfWay { source: error, .. } => error.hints(),
             Self::Shared { .. } => vec![
-                "--all-tags deletes the digest with every tag that names it".to_owned(),
+                "--all-tags deletes the digest with every tag that points to it".to_owned(),
                 "--untag removes only the tag and leaves the digest and its other tags".to_owned(),
             ],
             Self::Part { .. } => vec!["delete the index; its images go with it".to_owned()],
@@ -176,6 +179,35 @@ pub async fn examine(registry: &Registry, references: &[Reference]) -> Result<Ve
     Ok(subjects.into_values().collect())
 }
 
+/// A reference to each tag of a repository.
+pub async fn everything(registry: &Registry, repository: &Repository) -> Result<Vec<Reference>, Error> {
+    let list = registry.find_tags(&repository.path).await?;
+    let list = list.ok_or_else(|| Error::NoRepository(repository.clone()))?;
+    // A tag that is listed and cannot be read has nothing to delete.
+    let tags = Inventory::heads(registry, &repository.path, list).await?;
+    Ok(tags.keys().map(|tag| tagged(repository, tag)).collect())
+}
+
+impl Subject {
+    /// What its deletion deletes.
+    #[must_use]
+    pub fn deleted(&self) -> Deleted {
+        Deleted {
+            repository: self.reference.repository.clone(),
+            digest: self.raw.digest.clone(),
+            tags: self.tags.clone(),
+            children: self.children.clone(),
+            untagged: false,
+        }
+    }
+
+    /// What the removal of one of its tags removes.
+    #[must_use]
+    pub fn untagged(&self, tag: &Tag) -> Deleted {
+        Deleted { tags: vec![tag.clone()], children: Vec::new(), untagged: true, ..self.deleted() }
+    }
+}
+
 /// Refuses what would take more with it than was named.
 pub fn check(subject: &Subject, all_tags: bool) -> Result<(), Error> {
     let Subject { reference, raw, named, tags, needing, .. } = subject;
@@ -211,8 +243,7 @@ pub async fn delete(registry: &Registry, subject: &Subject) -> Result<Deleted, E
             children.push(child.clone());
         }
     }
-    let (repository, digest, tags) = (repository.clone(), digest.clone(), subject.tags.clone());
-    Ok(Deleted { repository, digest, tags, children, untagged: false })
+    Ok(Deleted { children, ..subject.deleted() })
 }
 
 /// Some registries list a tag although its digest was deleted.

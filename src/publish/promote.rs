@@ -10,7 +10,9 @@ use crate::event::Events;
 use crate::oci::{Descriptor, Manifest, RawManifest};
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::{self, Inventory, Registry, RemoteBlob, Upload};
-use crate::tags::{Action, Existing, Level, Move, Role, Standing, TagRules, Variant, decide, fan_out, siblings};
+use crate::tags::{
+    Action, Existing, Level, Move, Role, Standing, TagRules, Variant, decide, fan_out, siblings,
+};
 
 /// Blobs on their way at once.
 const AT_ONCE: usize = 4;

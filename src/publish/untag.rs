@@ -21,13 +21,7 @@ pub async fn untag(registry: &Registry, subject: &Subject, tag: &Tag) -> Result<
     }
     prove_gone(registry, &tagged(repository, tag)).await?;
     keep_others(registry, subject, tag).await?;
-    Ok(Deleted {
-        repository: repository.clone(),
-        digest: subject.raw.digest.clone(),
-        tags: vec![tag.clone()],
-        children: Vec::new(),
-        untagged: true,
-    })
+    Ok(subject.untagged(tag))
 }
 
 async fn through_stand_in(

@@ -210,7 +210,8 @@ async fn through_engine(job: &Job<'_>, place: &Place<'_>, id: &Digest) -> Result
         };
         let error = match (found, config) {
             (Some(raw), Some(found)) if found != *id && raw.digest != *id => {
-                let error = Error::OtherContent { reference: reference.to_string(), found, expected: id.clone() };
+                let error =
+                    Error::OtherContent { reference: reference.to_string(), found, expected: id.clone() };
                 // What was there before may be shown for a while.
                 if place.was.as_ref() != Some(&raw.digest) {
                     return Err(error);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Error, Kind, Registry};
+use super::error::Kind as ErrorKind;
+use super::{Error, Registry};
+use crate::oci::artifact::Kind;
 use crate::oci::{Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
 use crate::reference::{Digest, RepositoryPath, Target};
@@ -15,6 +17,8 @@ const CONFIG: u64 = 8 * 1024 * 1024;
 pub struct Described {
     /// The manifest that was asked for.
     pub raw: RawManifest,
+    /// What it holds.
+    pub kind: Kind,
     /// Its images, one a platform; a single one unless it is an index. Empty for what is no image.
     pub images: Vec<DescribedImage>,
 }
@@ -33,18 +37,39 @@ pub struct DescribedImage {
 }
 
 impl Described {
+    /// A manifest with the images below it, as far as it holds images.
+    #[must_use]
+    pub fn new(raw: RawManifest, images: Vec<DescribedImage>) -> Self {
+        Self { kind: Kind::of(&raw), raw, images }
+    }
+
+    /// The blobs of an artifact; of an image, they are those of [`Self::images`].
+    #[must_use]
+    pub fn artifact_blobs(&self) -> Vec<Descriptor> {
+        match self.raw.parse() {
+            Ok(Manifest::Image(manifest)) if !self.kind.is_image() => manifest.layers,
+            _ => Vec::new(),
+        }
+    }
+
     /// Bytes of everything that the image consists of, each counted once.
     #[must_use]
     pub fn size(&self) -> u64 {
         let blobs =
             self.images.iter().flat_map(|image| image.manifest.layers.iter().chain([&image.manifest.config]));
+        let artifact = self.artifact_blobs();
+        let blobs = blobs.chain(&artifact);
         let blobs: BTreeMap<&Digest, u64> = blobs.map(|blob| (&blob.digest, blob.size)).collect();
         blobs.values().sum::<u64>() + self.raw.bytes.len() as u64
     }
 
-    /// When it was made, RFC 3339: the label, else the config.
+    /// When it was made, RFC 3339: the label, else the config. The year 1 is how Go writes that nobody knows.
     #[must_use]
     pub fn created(&self) -> Option<&str> {
+        self.written_created().filter(|text| !text.starts_with("0001-"))
+    }
+
+    fn written_created(&self) -> Option<&str> {
         let config = &self.images.first()?.config;
         let own = config.as_object().get("created").and_then(serde_json::Value::as_str);
         config.label("org.opencontainers.image.created").filter(|text| !text.is_empty()).or(own)
@@ -69,29 +94,27 @@ impl Registry {
         let below = self.below(repository, &raw, |child| !is_attestation(child)).await?;
         let mut images = Vec::new();
         for manifest in below.manifests.iter().chain([&raw]) {
-            if let Manifest::Image(image) = self.parse(repository, manifest)? {
+            let parsed = self.parse(repository, manifest)?;
+            if let (Manifest::Image(image), Kind::Image) = (parsed, Kind::of(manifest)) {
                 images.extend(self.image(repository, manifest.digest.clone(), image).await?);
             }
         }
-        Ok(Some(Described { raw, images }))
+        Ok(Some(Described::new(raw, images)))
     }
 
     /// Reads a manifest's text; an error names the address.
     pub fn parse(&self, repository: &RepositoryPath, raw: &RawManifest) -> Result<Manifest, Error> {
         let url = format!("{}/v2/{repository}/manifests/{}", self.host(), raw.digest);
-        raw.parse().map_err(|error| Error::new(Kind::Unsupported, "GET", &url, error.to_string()))
+        raw.parse().map_err(|error| Error::new(ErrorKind::Unsupported, "GET", &url, error.to_string()))
     }
 
-    /// An image's config. None for an artifact whose config is no image config.
+    /// An image with its config. None when its config cannot be read.
     async fn image(
         &self,
         repository: &RepositoryPath,
         digest: Digest,
         manifest: ImageManifest,
     ) -> Result<Option<DescribedImage>, Error> {
-        if !manifest.config.media_type.contains("image") {
-            return Ok(None);
-        }
         let bytes = self.get_blob(repository, &manifest.config, CONFIG).await?;
         let Ok(config) = ImageConfig::parse(&bytes) else { return Ok(None) };
         Ok(Some(DescribedImage { platform: config.platform(), digest, manifest, config }))

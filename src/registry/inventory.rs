@@ -46,7 +46,8 @@ impl Inventory {
         Self::heads(registry, repository, registry.tags(repository).await?).await
     }
 
-    async fn heads(
+    /// The tags of a list that can be read, by HEAD.
+    pub async fn heads(
         registry: &Registry,
         repository: &RepositoryPath,
         tags: Vec<Tag>,

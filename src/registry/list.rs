@@ -71,7 +71,9 @@ impl Pages {
             return Err(format!("the list does not end (more than {MOST_PAGES} pages)"));
         }
         if !self.addresses.insert(url.clone()) {
-            return Err("the list repeats itself: its last page names an earlier page as the next one".to_owned());
+            return Err(
+                "the list repeats itself: its last page names an earlier page as the next one".to_owned()
+            );
         }
         Ok(())
     }
@@ -113,7 +115,8 @@ impl Registry {
 
     /// As [`Self::tags`]; none when the registry says that the repository does not exist.
     pub async fn find_tags(&self, repository: &RepositoryPath) -> Result<Option<Vec<Tag>>, Error> {
-        let found = self.list(&format!("/v2/{repository}/tags/list"), Need::repository(repository, "pull")).await;
+        let found =
+            self.list(&format!("/v2/{repository}/tags/list"), Need::repository(repository, "pull")).await;
         match found {
             Ok(tags) => Ok(Some(tags.iter().filter_map(|tag| tag.parse().ok()).collect())),
             Err(error) if error.says_unknown() => Ok(None),
@@ -157,6 +160,7 @@ impl Registry {
     }
 
     /// The error of a list of tags that lacks a tag that can be read.
+    #[must_use]
     pub fn incomplete(&self, repository: &RepositoryPath, tag: &Tag) -> Error {
         let url = format!("{}/v2/{repository}/tags/list", self.host());
         let message = format!("the list of tags is incomplete: it lacks `{tag}`, which can be read");
@@ -185,7 +189,9 @@ impl Registry {
             pages.request(&call.url).map_err(incomplete)?;
             let fetched = match self.fetch(&call, PAGE_BYTES).await {
                 Ok(fetched) => fetched,
-                Err(error) if call.url != first && matches!(error.status, Some(400 | 404 | 405 | 410 | 416)) => {
+                Err(error)
+                    if call.url != first && matches!(error.status, Some(400 | 404 | 405 | 410 | 416)) =>
+                {
                     return Err(incomplete(format!("the list ends in an error: {error}")));
                 }
                 Err(error) => return Err(error),
@@ -194,7 +200,9 @@ impl Registry {
             let last = entries.last().cloned().filter(|_| size.is_some_and(|size| entries.len() >= size));
             let is_new = pages.add(entries).map_err(incomplete)?;
             if !is_new && is_named {
-                return Err(incomplete("the list repeats itself: a page has only entries of earlier pages".to_owned()));
+                return Err(incomplete(
+                    "the list repeats itself: a page has only entries of earlier pages".to_owned(),
+                ));
             }
             next = next_page(&fetched.headers, &fetched.url).map_err(incomplete)?;
             if let Some(next) = &next
@@ -228,8 +236,11 @@ fn read(call: &Call<'_>, fetched: &Fetched) -> Result<Page, Error> {
 
 /// The address of the next page: `Link: </v2/…?last=x&n=1000>; rel="next"` (RFC 8288).
 fn next_page(headers: &HeaderMap, base: &Url) -> Result<Option<Url>, String> {
-    let links: Vec<String> =
-        headers.get_all(LINK).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+    let links: Vec<String> = headers
+        .get_all(LINK)
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .collect();
     let mut links = links.iter().flat_map(|link| split_links(link));
     let next = links.find(|(_, parameters)| {
         let mut relations = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('='));
@@ -240,7 +251,9 @@ fn next_page(headers: &HeaderMap, base: &Url) -> Result<Option<Url>, String> {
         })
     });
     let Some((address, _)) = next else { return Ok(None) };
-    base.join(address).map(Some).map_err(|error| format!("the address of the next page of the list is invalid: {error}"))
+    base.join(address)
+        .map(Some)
+        .map_err(|error| format!("the address of the next page of the list is invalid: {error}"))
 }
 
 /// Addresses and parameters of a Link header. A comma may stand within an address.

@@ -43,8 +43,8 @@ pub use self::env::{Patience, RegistryEnv};
 pub use self::error::{Error, Kind};
 pub use self::inventory::Inventory;
 pub use self::manifest::Untag;
-pub use self::scope::LoginScope;
 pub use self::polling::Polling;
+pub use self::scope::LoginScope;
 
 /// How a registry is reached: from a `[[registry]]` table, or from a bare host.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -361,7 +361,8 @@ impl Drop for Session {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (registry, need, location) = (self.registry.clone(), self.need.clone(), self.location.clone());
+            let (registry, need, location) =
+                (self.registry.clone(), self.need.clone(), self.location.clone());
             drop(runtime.spawn(async move { cancel(&registry, &need, location).await }));
         }
     }

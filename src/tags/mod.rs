@@ -7,6 +7,7 @@ mod fan_out;
 mod next_free;
 mod order;
 mod requirement;
+mod owner;
 mod siblings;
 mod version;
 
@@ -16,6 +17,7 @@ pub use extra::{ExtraError, check_extra};
 pub use fan_out::{FanOut, Original, PlannedTag, Role, TagError, fan_out, revision};
 pub use next_free::next_free;
 pub use order::precedence;
+pub use owner::{Owner, owner};
 pub use requirement::{Requirement, TagVersion};
 pub use siblings::siblings;
 pub use version::{VersionError, is_revision, version, version_argument};

@@ -105,7 +105,11 @@ fn a_yes_that_changes_nothing_is_no_deletion() {
         FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
     registry.image("app", "a", &["1"]);
     let run = Golden::new().run(&["delete", &reference(&registry, "app:1"), "--yes"]).exit(1);
-    assert!(run.stderr.contains("still exists 2 s after the registry accepted its deletion"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("still exists 2 s after the registry accepted its deletion"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -134,4 +138,59 @@ fn what_is_not_there_is_said() {
     let run = Golden::new().run(&["delete", &reference(&registry, "app:9"), "--yes"]).exit(1);
     assert!(run.stderr.contains("app:9 is not there"), "{}", run.stderr);
     Golden::new().run(&["delete", "localhost:1/Upper/case:1", "--yes"]).exit(2);
+}
+
+#[test]
+fn a_bare_repository_is_no_image() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    registry.image("team/app", "a", &FOUR);
+    let name = reference(&registry, "team/app");
+    for flags in [&["--yes"][..], &["--yes", "--all-tags"], &["--yes", "--untag"], &["--dry-run"]] {
+        let run = Golden::new().run(&[&["delete", name.as_str()], flags].concat()).exit(2);
+        assert!(run.stderr.contains("is a repository; name a tag or a digest of it"), "{}", run.stderr);
+        assert!(run.stderr.contains(&format!("golden delete {name} --repository")), "{}", run.stderr);
+    }
+    let image = format!("{name}:1");
+    let run = Golden::new().run(&["delete", &image, "--repository", "--yes"]).exit(2);
+    assert!(run.stderr.contains("is an image; --repository deletes repositories"), "{}", run.stderr);
+    assert!(registry.requests().is_empty(), "{:?}", registry.requests());
+}
+
+#[test]
+fn a_repository_is_deleted_as_a_whole_after_a_list_of_it() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let (a, b) = (registry.image("team/app", "a", &FOUR), registry.image("team/app", "b", &[]));
+    let index = registry.index("team/app", &[&b], &["2.0.0"]);
+    let other = registry.image("team/other", "c", &["1"]);
+    let name = reference(&registry, "team/app");
+    let dry = Golden::new().run(&["delete", &name, "--repository", "--dry-run"]).exit(0);
+    let mut lines: Vec<&str> = dry.stdout.lines().collect();
+    lines.sort_unstable();
+    let mut expected = [
+        format!("would delete {name}@{a} (1, 1.2, 1.2.3, latest)"),
+        format!("would delete {name}@{index} (2.0.0) and 1 image of it"),
+    ];
+    expected.sort();
+    assert_eq!(lines, expected);
+    Golden::new().run(&["delete", &name, "--repository"]).exit(2);
+    assert_eq!(registry.tags("team/app").len(), 5);
+    let run = Golden::new().run(&["delete", &name, "--repository", "--yes"]).exit(0);
+    assert!(run.stderr.contains(&format!("to delete: {name}@{a} (1, 1.2, 1.2.3, latest)")), "{}", run.stderr);
+    assert!(registry.tags("team/app").is_empty());
+    assert!([a, b, index].iter().all(|digest| !registry.has("team/app", digest)));
+    assert!(registry.has("team/other", &other));
+    Golden::new().run(&["delete", &name, "--repository", "--yes"]).exit(0);
+    let run = Golden::new().run(&["delete", &reference(&registry, "nope"), "--repository", "--yes"]).exit(1);
+    assert!(run.stderr.contains("the registry has no repository"), "{}", run.stderr);
+}
+
+/// The tag that is named decides, not the `latest` that a bare repository would mean.
+#[test]
+fn all_tags_are_those_of_one_digest() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    registry.image("app", "a", &["1.0.0", "1.0", "latest"]);
+    let newer = registry.image("app", "b", &["1.1.0", "1.1", "1"]);
+    Golden::new().run(&["delete", &reference(&registry, "app:1"), "--all-tags", "--yes"]).exit(0);
+    assert!(!registry.has("app", &newer));
+    assert_eq!(registry.tags("app").into_keys().collect::<Vec<_>>(), ["1.0", "1.0.0", "latest"]);
 }

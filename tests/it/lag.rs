@@ -64,7 +64,8 @@ fn a_late_registry_is_waited_for_by_promote_rollback_untag_and_delete() {
     let digests = registry.tags("app");
 
     let proxy = lagging(&registry.host(), LAG, true);
-    let (source, destination) = (format!("{}/app:1.0.1", registry.host()), format!("{}/prod/app", proxy.host()));
+    let (source, destination) =
+        (format!("{}/app:1.0.1", registry.host()), format!("{}/prod/app", proxy.host()));
     golden.run(&["promote", &source, &destination, "--tags"]).exit(0);
     once(&proxy);
     assert_eq!(registry.tags("prod/app")["latest"], digests["1.0.1"]);

@@ -54,8 +54,9 @@ fn refused(words: &str, list: impl Fn(&Seen) -> Answer + Send + Sync + 'static) 
     let host = registry.host();
     let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n");
     let image = "[image]\nname = \"app\"\nversion = \"1.0.1\"\nbase = \"scratch\"\n";
-    let based =
-        format!("[image]\nname = \"based\"\nversion = \"1.0.0\"\nbase = {{ ref = \"{host}/app\", version = \"^1\" }}\n");
+    let based = format!(
+        "[image]\nname = \"based\"\nversion = \"1.0.0\"\nbase = {{ ref = \"{host}/app\", version = \"^1\" }}\n"
+    );
     for command in COMMANDS {
         let golden = Golden::new()
             .workspace(&table)
@@ -89,7 +90,10 @@ fn a_list_that_ends_in_an_error_is_refused() {
     for (answer, words) in [
         (refuse(404, "NAME_UNKNOWN", "repository name not known to registry"), "the list ends in an error"),
         (refuse(400, "PAGINATION_NUMBER_INVALID", "invalid"), "the list ends in an error"),
-        (Answer::new(200, r#"{"errors":[{"code":"UNKNOWN","message":"oops"}]}"#), "the list ends in an error"),
+        (
+            Answer::new(200, r#"{"errors":[{"code":"UNKNOWN","message":"oops"}]}"#),
+            "the list ends in an error",
+        ),
         (Answer::new(200, "{}"), "the answer is JSON, but not a list"),
         (Answer::new(200, "<html>"), "the answer is a web page"),
         (refuse(403, "DENIED", "not that page"), "403 DENIED"),

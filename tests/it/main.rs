@@ -37,6 +37,7 @@ mod lists;
 mod lock;
 mod checkouts;
 mod policy;
+mod artifacts;
 mod attacks;
 mod audit;
 mod serve;

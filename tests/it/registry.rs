@@ -51,7 +51,8 @@ fn lists_follow_their_pages() {
 #[test]
 fn a_hundred_thousand_tags_are_a_list() {
     let registry = odd(|seen| {
-        let last = seen.query("last").pop().map(|last| last.trim_start_matches('t').parse::<usize>().unwrap());
+        let last =
+            seen.query("last").pop().map(|last| last.trim_start_matches('t').parse::<usize>().unwrap());
         // A full page without a next one is asked past.
         let from = if last == Some(99_999) { 99_000 } else { last.unwrap_or_default() };
         let tags: Vec<String> = (from..from + 1000).map(|n| format!("t{n}")).collect();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::Error;
 use crate::assemble::{Layer, LayerSource};
+use crate::oci::artifact::Kind;
 use crate::oci::layout::{self, REF_NAME};
 use crate::oci::{Descriptor, ImageConfig, Index, Manifest, RawManifest};
 use crate::reference::Digest;
@@ -71,7 +72,7 @@ impl LayoutReader {
     pub fn describe(&self, top: &Descriptor) -> Result<Described, Error> {
         let raw = self.manifest(&top.media_type, &top.digest)?;
         let images = match self.parse(&raw)? {
-            Manifest::Image(_) => vec![self.described(&raw)?],
+            Manifest::Image(_) => self.described(&raw)?.into_iter().collect(),
             Manifest::Index(index) => {
                 // Attestations stand in indexes as images of an unknown platform.
                 let image = |child: &&Descriptor| {
@@ -81,19 +82,24 @@ impl LayoutReader {
                 let there = all.filter(|child| self.place(&child.digest).is_ok());
                 let image =
                     |child: &Descriptor| self.described(&self.manifest(&child.media_type, &child.digest)?);
-                there.map(image).collect::<Result<_, _>>()?
+                let images = there.map(image).collect::<Result<Vec<Option<DescribedImage>>, _>>()?;
+                images.into_iter().flatten().collect()
             }
         };
-        Ok(Described { raw, images })
+        Ok(Described::new(raw, images))
     }
 
-    fn described(&self, raw: &RawManifest) -> Result<DescribedImage, Error> {
+    /// An image of the layout; none when it is an artifact.
+    fn described(&self, raw: &RawManifest) -> Result<Option<DescribedImage>, Error> {
         let Manifest::Image(manifest) = self.parse(raw)? else {
             return Err(self.broken(&raw.digest, "is an index in an index"));
         };
+        if Kind::of(raw) != Kind::Image {
+            return Ok(None);
+        }
         let config = ImageConfig::parse(&self.blob(&manifest.config.digest)?)
             .map_err(|error| Error::Manifest(error.to_string()))?;
-        Ok(DescribedImage { platform: config.platform(), digest: raw.digest.clone(), manifest, config })
+        Ok(Some(DescribedImage { platform: config.platform(), digest: raw.digest.clone(), manifest, config }))
     }
 
     fn parse(&self, raw: &RawManifest) -> Result<Manifest, Error> {

@@ -192,6 +192,52 @@ impl FakeRegistry {
         put(repository, media_type, index.to_string().into_bytes(), tags)
     }
 
+    /// Puts an artifact into a repository, with a config and one layer, each of a media type. Gives its digest.
+    pub(crate) fn artifact(
+        &self,
+        repository: &str,
+        artifact_type: Option<&str>,
+        config: (&str, &str),
+        layer: (&str, &str),
+        subject: Option<&str>,
+        tags: &[&str],
+    ) -> String {
+        let mut state = lock(&self.state);
+        let repository = state.repositories.entry(repository.to_owned()).or_default();
+        let mut blob = |(kind, content): (&str, &str)| {
+            let digest = Digest::of(content.as_bytes()).to_string();
+            repository.blobs.insert(digest.clone(), content.as_bytes().to_vec());
+            json!({ "mediaType": kind, "digest": digest, "size": content.len() })
+        };
+        let media_type = golden::oci::media::OCI_MANIFEST;
+        let mut manifest = json!({ "schemaVersion": 2, "mediaType": media_type, "config": blob(config), "layers": [blob(layer)] });
+        if let Some(kind) = artifact_type {
+            manifest["artifactType"] = kind.into();
+        }
+        if let Some(subject) = subject {
+            manifest["subject"] = json!({ "mediaType": media_type, "digest": subject, "size": 1 });
+        }
+        put(repository, media_type, manifest.to_string().into_bytes(), tags)
+    }
+
+    /// Puts the list of referrers of `subject` under its fallback tag, as clients do. Gives its digest.
+    pub(crate) fn fallback(&self, repository: &str, subject: &str, referrers: &[&str]) -> String {
+        let mut state = lock(&self.state);
+        let repository = state.repositories.entry(repository.to_owned()).or_default();
+        let entries = referrers.iter().map(|digest| {
+            let (media_type, bytes) = &repository.manifests[*digest];
+            let value: Value = serde_json::from_slice(bytes).unwrap();
+            let kind = value.get("artifactType").or_else(|| value.pointer("/config/mediaType")).cloned();
+            json!({ "mediaType": media_type, "digest": digest, "size": bytes.len(), "artifactType": kind,
+                "annotations": { "z": "first", "a": "second" } })
+        });
+        let media_type = golden::oci::media::OCI_INDEX;
+        let index =
+            json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries.collect::<Vec<_>>() });
+        let tag = subject.replace(':', "-");
+        put(repository, media_type, index.to_string().into_bytes(), &[tag.as_str()])
+    }
+
     /// Puts a manifest that refers to another one into a repository. Gives its digest.
     pub(crate) fn referrer(&self, repository: &str, subject: &str, content: &str) -> String {
         let mut state = lock(&self.state);
@@ -343,9 +389,7 @@ fn uploads(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, se
     let Some(received) = state.uploads.get_mut(session) else {
         return refuse(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
     };
-    if seen.query("_state").pop() != Some(received.len().to_string())
-        && seen.method != "GET"
-    {
+    if seen.query("_state").pop() != Some(received.len().to_string()) && seen.method != "GET" {
         return refuse(404, "BLOB_UPLOAD_INVALID", "an old Location was used");
     }
     // A client that went away in the middle: what arrived is kept.

@@ -1,0 +1,203 @@
+//! What a manifest holds: an image, or something that other tools keep in registries next to images.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{RawManifest, media};
+use crate::reference::{Digest, Tag};
+
+/// What a manifest holds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An image for one platform.
+    Image,
+    /// Several images, one for each platform.
+    Index,
+    /// A signature: of cosign, sigstore or notation.
+    Signature,
+    /// An attestation: in-toto, DSSE.
+    Attestation,
+    /// A bill of materials: SPDX, `CycloneDX`, Syft.
+    Sbom,
+    /// A Helm chart.
+    HelmChart,
+    /// A list of what refers to a manifest, as clients keep it where the registry does not.
+    Referrers,
+    /// Anything else, by its type.
+    #[serde(untagged)]
+    Artifact(String),
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image => f.write_str("image"),
+            Self::Index => f.write_str("index"),
+            Self::Signature => f.write_str("signature"),
+            Self::Attestation => f.write_str("attestation"),
+            Self::Sbom => f.write_str("SBOM"),
+            Self::HelmChart => f.write_str("Helm chart"),
+            Self::Referrers => f.write_str("list of referrers"),
+            Self::Artifact(kind) => f.write_str(kind),
+        }
+    }
+}
+
+impl Kind {
+    /// What a manifest holds, as its bytes tell.
+    #[must_use]
+    pub fn of(raw: &RawManifest) -> Self {
+        let value: Value = serde_json::from_slice(&raw.bytes).unwrap_or_default();
+        if [media::OCI_INDEX, media::DOCKER_LIST].contains(&raw.media_type.as_str()) {
+            return Self::of_index(&value);
+        }
+        let text =
+            |pointer: &str| value.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let layers: Vec<&str> =
+            list(&value, "layers").filter_map(|layer| layer["mediaType"].as_str()).collect();
+        let (config, declared) = (text("/config/mediaType"), text("/artifactType"));
+        let is_config =
+            config.is_some_and(|config| [media::OCI_CONFIG, media::DOCKER_CONFIG].contains(&config));
+        let has_layers = !layers.is_empty() || declared.is_none();
+        if is_config && has_layers && layers.iter().all(|layer| is_layer(layer)) {
+            return Self::Image;
+        }
+        let predicate = text("/annotations/dev.sigstore.bundle.predicateType");
+        let mut types = declared.into_iter().chain(config).chain(layers.iter().copied());
+        let known = types.find_map(|kind| known(kind, predicate));
+        let own = declared.or_else(|| config.filter(|_| !is_config)).or_else(|| layers.first().copied());
+        known.unwrap_or_else(|| Self::Artifact(own.unwrap_or(&raw.media_type).to_owned()))
+    }
+
+    /// Entries of an index of images have no `artifactType`; those of a list of referrers have one each.
+    fn of_index(value: &Value) -> Self {
+        let mut entries = list(value, "manifests").peekable();
+        if let Some(declared) = value["artifactType"].as_str().filter(|text| !text.is_empty()) {
+            return known(declared, None).unwrap_or_else(|| Self::Artifact(declared.to_owned()));
+        }
+        let is_list = entries.peek().is_some()
+            && entries.all(|entry| entry["artifactType"].is_string() && entry["platform"].is_null());
+        if is_list { Self::Referrers } else { Self::Index }
+    }
+
+    /// What a tag that a tool made from a digest points to, with that digest: `sha256-…` is a list of referrers, and
+    /// cosign keeps signatures, attestations and bills of materials under `sha256-….sig`, `.att` and `.sbom`.
+    #[must_use]
+    pub fn of_tag(tag: &Tag) -> Option<(Self, Digest)> {
+        let (name, kind) = match tag.as_str().split_once('.') {
+            None => (tag.as_str(), Self::Referrers),
+            Some((name, "sig")) => (name, Self::Signature),
+            Some((name, "att")) => (name, Self::Attestation),
+            Some((name, "sbom")) => (name, Self::Sbom),
+            Some(_) => return None,
+        };
+        Some((kind, name.replacen('-', ":", 1).parse().ok()?))
+    }
+
+    /// Whether it is an image or an index of images.
+    #[must_use]
+    pub const fn is_image(&self) -> bool {
+        matches!(self, Self::Image | Self::Index)
+    }
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
+    value[key].as_array().into_iter().flatten()
+}
+
+/// Whether a media type is that of a layer of an image.
+fn is_layer(media_type: &str) -> bool {
+    ["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."]
+        .iter()
+        .any(|prefix| media_type.starts_with(prefix))
+}
+
+/// The kind that a type of an artifact, of its config or of its content tells. `predicate` is what a sigstore bundle
+/// says that it contains.
+fn known(media_type: &str, predicate: Option<&str>) -> Option<Kind> {
+    let has = |words: &[&str]| words.iter().any(|word| media_type.contains(word));
+    match () {
+        () if has(&["sigstore.bundle"]) => Some(match predicate {
+            Some(predicate) if !predicate.contains("cosign/sign") => Kind::Attestation,
+            _ => Kind::Signature,
+        }),
+        () if has(&["spdx", "cyclonedx", "syft", "sbom"]) => Some(Kind::Sbom),
+        () if has(&["in-toto", "dsse", "attestation"]) => Some(Kind::Attestation),
+        () if has(&["simplesigning", "signature"]) => Some(Kind::Signature),
+        () if has(&["cncf.helm"]) => Some(Kind::HelmChart),
+        () => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn kind(artifact: &str, config: &str, layers: &[&str]) -> String {
+        let layers: Vec<_> = layers.iter().map(|layer| json!({ "mediaType": layer })).collect();
+        let manifest = json!({ "schemaVersion": 2, "artifactType": artifact, "config": { "mediaType": config }, "layers": layers });
+        Kind::of(&RawManifest::new(media::OCI_MANIFEST, manifest.to_string().into_bytes())).to_string()
+    }
+
+    #[test]
+    fn a_manifest_is_an_image_or_an_artifact() {
+        let empty = "application/vnd.oci.empty.v1+json";
+        for (artifact, config, layers, expected) in [
+            ("", media::OCI_CONFIG, &[media::OCI_LAYER_GZIP][..], "image"),
+            ("", media::DOCKER_CONFIG, &[media::DOCKER_LAYER_GZIP, media::OCI_LAYER_ZSTD], "image"),
+            ("", media::OCI_CONFIG, &[], "image"),
+            ("", media::OCI_CONFIG, &["application/vnd.dev.cosign.simplesigning.v1+json"], "signature"),
+            ("", media::OCI_CONFIG, &["application/vnd.dsse.envelope.v1+json"], "attestation"),
+            ("", media::OCI_CONFIG, &["application/vnd.in-toto+json"], "attestation"),
+            ("", media::OCI_CONFIG, &["text/spdx+json"], "SBOM"),
+            ("", "application/vnd.cncf.notary.signature", &["application/jose+json"], "signature"),
+            ("application/vnd.cncf.notary.signature", empty, &["application/jose+json"], "signature"),
+            ("application/vnd.dev.sigstore.bundle.v0.3+json", empty, &["application/x"], "signature"),
+            ("application/vnd.cyclonedx+json", empty, &["application/vnd.cyclonedx+json"], "SBOM"),
+            ("", "application/vnd.cncf.helm.config.v1+json", &["application/x"], "Helm chart"),
+            ("application/vnd.example", empty, &[empty], "application/vnd.example"),
+            (
+                "",
+                "application/vnd.wasm.config.v0+json",
+                &["application/wasm"],
+                "application/vnd.wasm.config.v0+json",
+            ),
+            ("application/vnd.example", media::OCI_CONFIG, &[], "application/vnd.example"),
+        ] {
+            assert_eq!(kind(artifact, config, layers), expected, "{artifact} {config} {layers:?}");
+        }
+    }
+
+    #[test]
+    fn an_index_is_one_of_images_or_a_list_of_referrers() {
+        let index = |entry: Value| {
+            let index = json!({ "schemaVersion": 2, "manifests": [entry] }).to_string();
+            Kind::of(&RawManifest::new(media::OCI_INDEX, index.into_bytes()))
+        };
+        assert_eq!(index(json!({ "platform": { "os": "linux" } })), Kind::Index);
+        assert_eq!(index(json!({ "artifactType": "application/vnd.example" })), Kind::Referrers);
+        assert_eq!(index(json!({ "artifactType": "x", "platform": { "os": "linux" } })), Kind::Index);
+    }
+
+    #[test]
+    fn tags_that_tools_make_from_a_digest() {
+        let hex = "0".repeat(64);
+        let of = |tag: String| {
+            Kind::of_tag(&tag.parse().unwrap())
+                .map(|(kind, digest)| (kind.to_string(), digest.hex().to_owned()))
+        };
+        let expected = |kind: &str| Some((kind.to_owned(), hex.clone()));
+        assert_eq!(of(format!("sha256-{hex}")), expected("list of referrers"));
+        assert_eq!(of(format!("sha256-{hex}.sig")), expected("signature"));
+        assert_eq!(of(format!("sha256-{hex}.att")), expected("attestation"));
+        assert_eq!(of(format!("sha256-{hex}.sbom")), expected("SBOM"));
+        for tag in ["1.2.3", "latest", "sha256-12", "edge.sig"] {
+            assert_eq!(of(tag.to_owned()), None, "{tag}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The version that a tag should point to, as the other tags of its repository tell it.
+
+use super::{Existing, Held, TagRules, Variant, fan_out};
+use crate::reference::Tag;
+
+/// The version that a tag belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The version, with its own tag.
+    pub held: Held,
+    /// Its variant.
+    pub variant: Option<Variant>,
+}
+
+/// The highest version among `list` whose fan-out under `rules` contains `tag`; none for a tag that no rule is about, such
+/// as a channel, or one that no version claims.
+#[must_use]
+pub fn owner(tag: &Tag, list: &[Tag], rules: &TagRules) -> Option<Owner> {
+    let rules = TagRules { zero_major: true, extra: Vec::new(), ..rules.clone() };
+    let variants = Existing::new(list, None, &[]).variants();
+    // A variant tells more of a tag than a pre-release does.
+    variants.iter().map(Some).chain([None]).find_map(|variant| {
+        let existing = Existing::new(list, variant, &rules.withdrawn);
+        let claims = |held: &&Held| {
+            let out = fan_out(&held.version, variant, &rules);
+            out.is_ok_and(|out| out.tags.iter().any(|planned| planned.tag == *tag))
+        };
+        let held = existing.versions().iter().rev().find(claims)?.clone();
+        Some(Owner { held, variant: variant.cloned() })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_belongs_to_the_highest_version_that_claims_it() {
+        let all = "1.2.3 1.2.4 1.3.0 1.3.0_r1 2.0.0-rc.1 0.4.2 1.2.3-alpine 1.2-alpine 2.0.0-alpine alpine";
+        let list: Vec<Tag> = all.split(' ').map(|tag| tag.parse().unwrap()).collect();
+        for (tag, expected) in [
+            ("1.2", "1.2.4"),
+            ("1.2.3", "1.2.3"),
+            ("1.3.0", "1.3.0_r1"),
+            ("1", "1.3.0_r1"),
+            ("latest", "1.3.0_r1"),
+            ("0", "0.4.2"),
+            ("2.0.0-rc.1", "2.0.0-rc.1"),
+            ("1.2-alpine", "1.2.3-alpine"),
+            ("alpine", "2.0.0-alpine"),
+            ("2.0.0-alpine", "2.0.0-alpine"),
+            ("2", ""),
+            ("edge", ""),
+        ] {
+            let found = owner(&tag.parse().unwrap(), &list, &TagRules::default());
+            assert_eq!(found.map(|owner| owner.held.tag.to_string()).unwrap_or_default(), expected, "{tag}");
+        }
+        let rules = TagRules { withdrawn: vec!["1.3.0".parse().unwrap()], ..TagRules::default() };
+        let found = owner(&"latest".parse().unwrap(), &list, &rules).unwrap();
+        assert_eq!(found.held.tag.as_str(), "1.2.4");
+    }
+}
