@@ -104,7 +104,8 @@ fn a_yes_that_changes_nothing_is_no_deletion() {
     let registry =
         FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
     registry.image("app", "a", &["1"]);
-    let run = Golden::new().run(&["delete", &reference(&registry, "app:1"), "--yes"]).exit(1);
+    let golden = Golden::new().env("GOLDEN_REGISTRY_SETTLE", "2");
+    let run = golden.run(&["delete", &reference(&registry, "app:1"), "--yes"]).exit(1);
     assert!(
         run.stderr.contains("still exists 2 s after the registry accepted its deletion"),
         "{}",

@@ -216,6 +216,10 @@ async fn tags_are_read_once_more_just_before_the_first_is_written() {
     let upload = ["POST blobs/uploads", "PUT blobs/uploads"];
     let is_blob = |request: &&String| request.contains("blobs/");
     let (blobs, others): (Vec<_>, Vec<_>) = requests.iter().partition(is_blob);
+    // A list of tags is believed when it lacks no tag of the fan-out that can be read.
+    let is_head = |request: &&String| request.starts_with("HEAD manifests/");
+    let (heads, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_head);
+    assert_eq!(heads.len(), 8, "{requests:?}");
     assert_eq!(blobs.iter().filter(|request| upload.contains(&request.as_str())).count(), 4, "{blobs:?}");
     assert_eq!(blobs.len(), 6, "{blobs:?}");
     let digest = image.digest();
@@ -236,7 +240,7 @@ async fn tags_are_read_once_more_just_before_the_first_is_written() {
     assert_eq!(others.len(), expected.len() + all.len(), "{requests:?}");
     let last_blob = requests.iter().rposition(|request| request.contains("blobs/")).unwrap();
     let decided = requests.iter().position(|request| request.starts_with("PUT manifests")).unwrap();
-    assert_eq!((requests[last_blob + 1].as_str(), decided), ("GET tags/list", last_blob + 2));
+    assert_eq!((requests[last_blob + 1].as_str(), decided), ("GET tags/list", last_blob + 2 + 4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

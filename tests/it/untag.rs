@@ -25,7 +25,8 @@ fn published() -> String {
 
 fn delete(host: &str, repository: &str, tag: &str, flags: &[&str]) -> Run {
     let reference = format!("{host}/{repository}:{tag}");
-    Golden::new().run(&[&["delete", &reference, "--yes"], flags].concat())
+    let golden = Golden::new().env("GOLDEN_REGISTRY_SETTLE", "2");
+    golden.run(&[&["delete", &reference, "--yes"], flags].concat())
 }
 
 #[test]
