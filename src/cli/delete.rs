@@ -10,6 +10,7 @@ use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
+use crate::publish::attached::Attached;
 use crate::publish::delete::{self, Deleted, Error, Subject};
 use crate::publish::untag::untag;
 use crate::reference::{Reference, Repository, Target};
@@ -125,7 +126,11 @@ fn check_form(args: &Args, text: &str, reference: &Reference) -> Result<(), Fail
 fn list(context: &Context, work: &[(Registry, Subject)], untag: bool) {
     for (_, subject) in work {
         for one in would_delete(subject, untag) {
-            context.out.message(&format!("to delete: {}", line(&one)));
+            let word = if untag { "to remove" } else { "to delete" };
+            context.out.message(&format!("{word}: {}", line(&one)));
+            for attached in &one.attached {
+                context.out.message(&format!("to delete: {}", line_of(&one.repository, attached)));
+            }
         }
     }
 }
@@ -147,14 +152,25 @@ fn question(work: &[(Registry, Subject)], untag: bool) -> String {
     format!("delete {} with {}", count(work.len(), "digest"), count(tags, "tag"))
 }
 
+/// What goes with a deletion, in one line.
+pub(super) fn line_of(repository: &Repository, attached: &Attached) -> String {
+    let Attached { kind, digest, tags, stays, .. } = attached;
+    let tags = tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match (stays, tags.is_empty()) {
+        (true, _) => format!("{repository}:{tags} ({kind}); {digest} stays"),
+        (false, true) => format!("{repository}@{digest} ({kind})"),
+        (false, false) => format!("{repository}@{digest} ({kind}: {tags})"),
+    }
+}
+
 /// A deletion in one line.
 fn line(one: &Deleted) -> String {
-    let Deleted { repository, digest, tags, children, untagged, .. } = one;
+    let Deleted { repository, digest, tags, children, attached, untagged } = one;
     let tags = tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let with = match children.len() {
-        0 => String::new(),
-        n => format!(" and {} of it", count(n, "image")),
-    };
+    let below = (!children.is_empty()).then(|| format!(" and {} of it", count(children.len(), "image")));
+    let more =
+        (!attached.is_empty()).then(|| format!(" and {} attached to it", count(attached.len(), "artifact")));
+    let with = below.unwrap_or_default() + &more.unwrap_or_default();
     match (untagged, tags.is_empty()) {
         (true, _) => format!("{repository}:{tags}; {digest} stays"),
         (false, true) => format!("{repository}@{digest}{with}"),

@@ -63,10 +63,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let moves = promote::decide_tags(&to, &raw.digest, &wanted).await?;
     let copied = promote::copy(&from, &to, &raw, &context.events).await?;
     promote::put(&to, &raw, &moves).await?;
-    let mut referrers = Vec::new();
-    if args.referrers {
-        promote::copy_referrers(&from, &to, &raw.digest, &context.events, &mut referrers).await?;
-    }
+    let referrers = if args.referrers {
+        promote::copy_referrers(&from, &to, &raw, &context.events).await?
+    } else {
+        Vec::new()
+    };
     let output = Output {
         source: &source,
         destination: to.repository.to_string(),

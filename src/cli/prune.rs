@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::confirm::confirm;
 use super::context::Context;
+use super::delete::line_of;
 use super::destinations::{Destinations, destinations};
 use super::error::Failure;
 use super::exit::Exit;
@@ -68,6 +69,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let number: usize = prunings.iter().map(|pruning| pruning.going().len()).sum();
     let mut deleted = Vec::new();
     if !args.dry_run && number > 0 {
+        for pruning in &prunings {
+            list(context, pruning, "to delete");
+        }
         confirm(context, args.yes, &format!("delete {}: {}", count(number, "digest"), named(&prunings)))
             .await?;
         for pruning in &prunings {
@@ -146,6 +150,13 @@ fn named(prunings: &[Pruning]) -> String {
     prunings.iter().flat_map(one).collect::<Vec<_>>().join(", ")
 }
 
+/// What goes with the versions that go.
+fn list(context: &Context, pruning: &Pruning, word: &str) {
+    for attached in &pruning.attached {
+        context.out.message(&format!("{word}: {}", line_of(&pruning.repository, attached)));
+    }
+}
+
 fn show(context: &Context, output: &Output<'_>) {
     if context.format == Format::Json {
         context.out.json(output);
@@ -162,6 +173,9 @@ fn show(context: &Context, output: &Output<'_>) {
                 (true, false) => context.out.data(&format!("deleted {name}: {}\n", verdict.because)),
                 (false, _) => context.out.message(&format!("kept {name}: {}", verdict.because)),
             }
+        }
+        if output.dry_run {
+            list(context, pruning, "would delete");
         }
     }
     if !output.deleted.is_empty() {

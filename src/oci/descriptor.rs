@@ -20,9 +20,6 @@ pub struct Descriptor {
     pub digest: Digest,
     /// Length of the content in bytes.
     pub size: u64,
-    /// The type of the artifact, in a list of referrers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifact_type: Option<String>,
     /// Where else the content may be had; set on foreign layers, which are not uploaded.
     #[serde(default, deserialize_with = "or_null", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
@@ -51,7 +48,6 @@ impl Descriptor {
             media_type: media_type.to_owned(),
             digest,
             size,
-            artifact_type: None,
             urls: Vec::new(),
             artifact_type: None,
             platform: None,

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::attached::{self, Attached};
 use crate::oci::RawManifest;
+use crate::oci::artifact::Kind;
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
+use crate::registry::referrers::subject_of;
 use crate::registry::{self, Inventory, Registry};
 
 /// Why something was not deleted.
@@ -119,6 +122,8 @@ pub struct Subject {
     pub tags: Vec<Tag>,
     /// The manifests that only it needs.
     pub children: Vec<Digest>,
+    /// What other tools have attached to it, and goes with it.
+    pub attached: Vec<Attached>,
     needing: Vec<Tag>,
 }
 
@@ -133,6 +138,8 @@ pub struct Deleted {
     pub tags: Vec<Tag>,
     /// The images of an index that are gone with it.
     pub children: Vec<Digest>,
+    /// What other tools had attached to it.
+    pub attached: Vec<Attached>,
     /// Whether only the tag was removed.
     pub untagged: bool,
 }
@@ -146,14 +153,8 @@ pub async fn examine(registry: &Registry, references: &[Reference]) -> Result<Ve
         let target = reference.target();
         let raw = registry.get_manifest(path, &target).await?;
         let raw = raw.ok_or_else(|| Error::Missing(reference.clone()))?;
-        let subject = subjects.entry(raw.digest.clone()).or_insert_with(|| Subject {
-            reference: reference.clone(),
-            raw,
-            named: BTreeSet::new(),
-            tags: Vec::new(),
-            children: Vec::new(),
-            needing: Vec::new(),
-        });
+        let subject =
+            subjects.entry(raw.digest.clone()).or_insert_with(|| Subject::bare(reference.clone(), raw));
         if let Target::Tag(tag) = target {
             subject.named.insert(tag);
         }
@@ -163,7 +164,7 @@ pub async fn examine(registry: &Registry, references: &[Reference]) -> Result<Ve
     for (digest, subject) in &mut subjects {
         subject.tags = inventory.naming(digest);
         let stays = |tag: &Tag| inventory.tags.get(tag).is_some_and(|found| !going.contains(&found.digest));
-        subject.needing = inventory.needing(digest).into_iter().filter(stays).collect();
+        subject.needing = needing(&inventory, digest).into_iter().filter(stays).collect();
         let below = match inventory.children.get(digest) {
             Some(children) => children.clone(),
             None => {
@@ -172,9 +173,11 @@ pub async fn examine(registry: &Registry, references: &[Reference]) -> Result<Ve
         };
         let unused = |child: &Digest| {
             let tagged = inventory.naming(child);
-            tagged.is_empty() && !inventory.needing(child).iter().any(stays)
+            tagged.is_empty() && !needing(&inventory, child).iter().any(stays)
         };
         subject.children = below.into_iter().filter(unused).collect();
+        let gone = subject.children.iter().chain([digest]);
+        subject.attached = attached::attached(registry, path, &inventory, gone).await?;
     }
     Ok(subjects.into_values().collect())
 }
@@ -188,7 +191,26 @@ pub async fn everything(registry: &Registry, repository: &Repository) -> Result<
     Ok(tags.keys().map(|tag| tagged(repository, tag)).collect())
 }
 
+/// The tags of the indexes of images that need a digest. A list of referrers names it, and does not need it.
+pub(super) fn needing(inventory: &Inventory, digest: &Digest) -> Vec<Tag> {
+    let is_list = |tag: &Tag| matches!(Kind::of_tag(tag), Some((Kind::Referrers, _)));
+    inventory.needing(digest).into_iter().filter(|tag| !is_list(tag)).collect()
+}
+
 impl Subject {
+    /// A manifest of which nothing more is known.
+    pub(super) fn bare(reference: Reference, raw: RawManifest) -> Self {
+        Self {
+            reference,
+            raw,
+            named: BTreeSet::new(),
+            tags: Vec::new(),
+            children: Vec::new(),
+            attached: Vec::new(),
+            needing: Vec::new(),
+        }
+    }
+
     /// What its deletion deletes.
     #[must_use]
     pub fn deleted(&self) -> Deleted {
@@ -197,6 +219,7 @@ impl Subject {
             digest: self.raw.digest.clone(),
             tags: self.tags.clone(),
             children: self.children.clone(),
+            attached: self.attached.clone(),
             untagged: false,
         }
     }
@@ -204,7 +227,13 @@ impl Subject {
     /// What the removal of one of its tags removes.
     #[must_use]
     pub fn untagged(&self, tag: &Tag) -> Deleted {
-        Deleted { tags: vec![tag.clone()], children: Vec::new(), untagged: true, ..self.deleted() }
+        Deleted {
+            tags: vec![tag.clone()],
+            children: Vec::new(),
+            attached: Vec::new(),
+            untagged: true,
+            ..self.deleted()
+        }
     }
 }
 
@@ -243,11 +272,19 @@ pub async fn delete(registry: &Registry, subject: &Subject) -> Result<Deleted, E
             children.push(child.clone());
         }
     }
+    if let Some(of) = subject_of(&subject.raw) {
+        registry.unlist_referrer(path, &of, digest).await?;
+    }
+    attached::delete(registry, repository, &subject.attached).await?;
     Ok(Deleted { children, ..subject.deleted() })
 }
 
 /// Some registries list a tag although its digest was deleted.
-async fn remove_leftover(registry: &Registry, repository: &Repository, tag: &Tag) -> Result<(), Error> {
+pub(super) async fn remove_leftover(
+    registry: &Registry,
+    repository: &Repository,
+    tag: &Tag,
+) -> Result<(), Error> {
     let (path, reference) = (&repository.path, tagged(repository, tag));
     let mut polling = registry.polling();
     while registry.head_manifest(path, &reference.target()).await?.is_some() {

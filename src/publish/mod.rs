@@ -11,6 +11,8 @@ pub mod receipt;
 pub mod untag;
 pub mod records;
 pub mod rollback;
+pub mod attached;
+mod cosign;
 mod decide;
 mod error;
 mod hold;

@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
+use super::cosign;
 use super::hold::{Look, Unsettled, look_at, put_and_hold};
 use crate::event::Events;
 use crate::oci::{Descriptor, Manifest, RawManifest};
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
+use crate::registry::inventory::children;
+use crate::registry::referrers::tags_of_tools;
 use crate::registry::{self, Inventory, Registry, RemoteBlob, Upload};
 use crate::tags::{
     Action, Existing, Level, Move, Role, Standing, TagRules, Variant, decide, fan_out, siblings,
@@ -36,6 +39,9 @@ pub enum Error {
         /// Why.
         because: String,
     },
+    /// A merged manifest of cosign was put, and another one is there.
+    #[error("{0} does not stay as it was put")]
+    Unmerged(Reference),
     /// A tag does not point to what was put there.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
@@ -55,7 +61,7 @@ impl Error {
             Self::Registry(error) => error.hints(),
             Self::Refused { .. } => vec!["a version is immutable; promote it under a new number".to_owned()],
             Self::Unsettled(unsettled) => vec![unsettled.hint().to_owned()],
-            Self::Missing(_) => Vec::new(),
+            Self::Missing(_) | Self::Unmerged(_) => Vec::new(),
         }
     }
 }
@@ -227,53 +233,48 @@ pub async fn put(to: &End, raw: &RawManifest, moves: &[Move]) -> Result<(), Erro
     }
 }
 
-/// Copies what refers to `digest`, and what refers to that, such as the signature of an SBOM: through the referrers API
-/// or its fallback tag, and the tags that cosign makes.
+/// Copies what refers to `digest` and to the images below it, and what refers to that, such as the signature of an SBOM:
+/// through the referrers API or its fallback tag, and the tags that cosign makes. What the destination has of its own
+/// stays.
 pub async fn copy_referrers(
     from: &End,
     to: &End,
-    digest: &Digest,
+    raw: &RawManifest,
     events: &Events,
-    copied: &mut Vec<Digest>,
-) -> Result<(), Error> {
-    let mut open = vec![digest.clone()];
+) -> Result<Vec<Digest>, Error> {
+    let mut copied = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut open = vec![raw.clone()];
     while let Some(subject) = open.pop() {
-        for referrer in from.registry.referrers(&from.repository.path, &subject).await? {
-            let target = Target::from(&referrer.digest);
-            if copied.contains(&referrer.digest) {
+        if !seen.insert(subject.digest.clone()) {
+            continue;
+        }
+        for child in children(&subject) {
+            let target = Target::from(&child.digest);
+            open.extend(from.registry.get_manifest(&from.repository.path, &target).await?);
+        }
+        for referrer in from.registry.referrers(&from.repository.path, &subject.digest).await? {
+            let target = Target::from(&referrer.descriptor.digest);
+            let Some(raw) = from.registry.get_manifest(&from.repository.path, &target).await? else {
                 continue;
-            }
-            if let Some(raw) = from.registry.get_manifest(&from.repository.path, &target).await? {
-                copy(from, to, &raw, events).await?;
-                to.registry.put_referrer(&to.repository.path, &raw).await?;
-                open.push(raw.digest.clone());
-                copied.push(raw.digest);
-            }
-        }
-        copy_signature_tags(from, to, &subject, events, copied).await?;
-    }
-    Ok(())
-}
-
-/// Copies what cosign keeps under tags that are made of the digest.
-async fn copy_signature_tags(
-    from: &End,
-    to: &End,
-    digest: &Digest,
-    events: &Events,
-    copied: &mut Vec<Digest>,
-) -> Result<(), Error> {
-    for suffix in ["sig", "att", "sbom"] {
-        let tag = format!("{}-{}.{suffix}", digest.algorithm(), digest.hex());
-        let Ok(tag) = tag.parse::<Tag>() else { continue };
-        let target = Target::Tag(tag);
-        if let Some(raw) = from.registry.get_manifest(&from.repository.path, &target).await? {
+            };
             copy(from, to, &raw, events).await?;
-            to.registry.put_manifest(&to.repository.path, &target, &raw).await?;
-            copied.push(raw.digest);
+            to.registry.put_referrer(&to.repository.path, &raw, Some(&referrer)).await?;
+            if !copied.contains(&raw.digest) {
+                copied.push(raw.digest.clone());
+            }
+            open.push(raw);
+        }
+        for tag in tags_of_tools(&subject.digest).into_iter().skip(1) {
+            if let Some(raw) = cosign::copy(from, to, &tag, events).await? {
+                if !copied.contains(&raw.digest) {
+                    copied.push(raw.digest.clone());
+                }
+                open.push(raw);
+            }
         }
     }
-    Ok(())
+    Ok(copied)
 }
 
 /// The tags of the source that name `digest`, without those that belong to tools.

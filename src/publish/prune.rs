@@ -6,6 +6,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::attached::Attached;
 use super::delete::{self, Deleted, Subject};
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::{Inventory, Registry};
@@ -48,6 +49,8 @@ pub struct Pruning {
     pub repository: Repository,
     /// Every version, from the highest to the lowest of each variant.
     pub versions: Vec<Verdict>,
+    /// What other tools have attached to the versions that go, and goes with them.
+    pub attached: Vec<Attached>,
 }
 
 impl Pruning {
@@ -84,7 +87,12 @@ pub async fn examine(
         }
     }
     let versions = decide(&inventory, known, &created, rules);
-    Ok(Pruning { repository: repository.clone(), versions })
+    let mut pruning = Pruning { repository: repository.clone(), versions, attached: Vec::new() };
+    let tags = pruning.going().into_values().flatten();
+    let references: Vec<Reference> = tags.map(|tag| delete::tagged(repository, &tag)).collect();
+    let subjects = delete::examine(registry, &references).await?;
+    pruning.attached = subjects.into_iter().flat_map(|subject| subject.attached).collect();
+    Ok(pruning)
 }
 
 fn seconds(text: &str) -> Option<i64> {

@@ -58,7 +58,7 @@ impl Page {
 /// The pages of a list, as they come. A list that is not read to its end, or of which that is not certain, is an error:
 /// the version that is missing may be the highest.
 #[derive(Default)]
-struct Pages {
+pub(super) struct Pages {
     entries: BTreeSet<String>,
     addresses: BTreeSet<Url>,
     empty: usize,
@@ -66,7 +66,7 @@ struct Pages {
 
 impl Pages {
     /// Notes the address of the page that is requested next.
-    fn request(&mut self, url: &Url) -> Result<(), String> {
+    pub(super) fn request(&mut self, url: &Url) -> Result<(), String> {
         if self.addresses.len() >= MOST_PAGES {
             return Err(format!("the list does not end (more than {MOST_PAGES} pages)"));
         }
@@ -79,7 +79,7 @@ impl Pages {
     }
 
     /// Adds a page. False when it has only entries that earlier pages have.
-    fn add(&mut self, page: Vec<String>) -> Result<bool, String> {
+    pub(super) fn add(&mut self, page: Vec<String>) -> Result<bool, String> {
         self.empty = if page.is_empty() { self.empty + 1 } else { 0 };
         if self.empty > MOST_EMPTY_PAGES {
             return Err(format!("the list does not end (more than {MOST_EMPTY_PAGES} empty pages)"));
@@ -235,7 +235,7 @@ fn read(call: &Call<'_>, fetched: &Fetched) -> Result<Page, Error> {
 }
 
 /// The address of the next page: `Link: </v2/…?last=x&n=1000>; rel="next"` (RFC 8288).
-fn next_page(headers: &HeaderMap, base: &Url) -> Result<Option<Url>, String> {
+pub(super) fn next_page(headers: &HeaderMap, base: &Url) -> Result<Option<Url>, String> {
     let links: Vec<String> = headers
         .get_all(LINK)
         .iter()

@@ -20,7 +20,7 @@ mod list;
 mod manifest;
 mod polling;
 mod reach;
-mod referrers;
+pub mod referrers;
 mod retry;
 mod scope;
 pub(crate) mod tls;
@@ -43,7 +43,7 @@ pub use self::env::{Patience, RegistryEnv};
 pub use self::error::{Error, Kind};
 pub use self::inventory::Inventory;
 pub use self::manifest::Untag;
-pub use self::polling::Polling;
+pub use self::polling::{Polling, Rewrites};
 pub use self::scope::LoginScope;
 
 /// How a registry is reached: from a `[[registry]]` table, or from a bare host.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Registry;
+use crate::reference::Digest;
 
 /// The first pause; it doubles with each look.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -46,5 +47,26 @@ impl Polling {
     #[must_use]
     pub const fn limit(&self) -> Duration {
         self.limit
+    }
+}
+
+/// The writes of something that another client may write at the same time, and that a registry may show late.
+#[derive(Debug, Default)]
+pub struct Rewrites {
+    over: Option<Digest>,
+    times: u32,
+}
+
+impl Rewrites {
+    /// Whether to write over what is seen now, and notes that it is done. What is still shown as it was before the last
+    /// write is late: it is written over once more after half of the time. Anything else is another client's.
+    pub fn calls_for(&mut self, seen: Option<&Digest>, polling: &Polling) -> bool {
+        let is_late = self.times > 0 && self.over.as_ref() == seen;
+        let calls = !is_late || (self.times < 2 && polling.is_half_over());
+        if calls {
+            self.times = if is_late { self.times + 1 } else { 1 };
+            self.over = seen.cloned();
+        }
+        calls
     }
 }

@@ -1,84 +1,281 @@
 //! What refers to a manifest: signatures, SBOMs (distribution spec 1.1, referrers API and its fallback tag).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use reqwest::Method;
 use reqwest::header::ACCEPT;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::Registry;
 use super::auth::Need;
 use super::error::{Error, Kind};
 use super::exchange::Call;
-use crate::oci::{Descriptor, Index, RawManifest, media};
+use super::list::{Pages, next_page};
+use super::{Registry, Rewrites};
+use crate::oci::{Descriptor, RawManifest, media};
 use crate::reference::{Digest, RepositoryPath, Tag, Target};
 
-/// A list of referrers may be this large.
+/// A page of a list of referrers may be this large.
 const MOST: usize = 4 * 1024 * 1024;
 
-impl Registry {
-    /// The manifests that name `digest` as their subject.
-    pub async fn referrers(
-        &self,
-        repository: &RepositoryPath,
-        digest: &Digest,
-    ) -> Result<Vec<Descriptor>, Error> {
-        let url = self.url(&format!("/v2/{repository}/referrers/{digest}"))?;
-        let call = Call::new(Method::GET, url, Need::repository(repository, "pull"))
-            .header(ACCEPT, media::OCI_INDEX);
-        let body = match self.fetch(&call, MOST).await {
-            Ok(fetched) => fetched.body,
-            // Registries before 1.1 do not know the address; clients keep the list under a tag there.
-            Err(error) if matches!(error.status, Some(404 | 405)) => {
-                match self.get_manifest(repository, &Target::Tag(fallback_tag(digest)?)).await? {
-                    Some(raw) => raw.bytes.to_vec(),
-                    None => return Ok(Vec::new()),
-                }
-            }
-            Err(error) => return Err(error),
+/// An entry of a list of referrers.
+#[derive(Debug, Clone)]
+pub struct Referrer {
+    /// The descriptor.
+    pub descriptor: Descriptor,
+    /// The descriptor exactly as the list has it, with what golden does not know.
+    text: Box<RawValue>,
+}
+
+/// An index as it is kept under a fallback tag, with its entries as they were written.
+struct List {
+    fields: BTreeMap<String, Box<RawValue>>,
+    entries: Vec<Referrer>,
+}
+
+impl List {
+    /// Reads an index; none when the text is something else.
+    fn read(text: &[u8]) -> Option<Self> {
+        let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(text).ok()?;
+        let media_type: Option<String> =
+            fields.get("mediaType").and_then(|text| serde_json::from_str(text.get()).ok());
+        if media_type.is_some_and(|media_type| media_type != media::OCI_INDEX) {
+            return None;
+        }
+        let entries: Option<Vec<Box<RawValue>>> =
+            serde_json::from_str(fields.get("manifests")?.get()).ok()?;
+        let read = |text: Box<RawValue>| {
+            let descriptor: Descriptor = serde_json::from_str(text.get()).ok()?;
+            Some(Referrer { descriptor, text })
         };
-        let index: Index = serde_json::from_slice(&body)
-            .map_err(|error| call.malformed(format!("the list of referrers is not an index: {error}")))?;
-        Ok(index.manifests)
+        let entries = entries.unwrap_or_default().into_iter().map(read).collect::<Option<_>>()?;
+        Some(Self { fields, entries })
+    }
+
+    fn has(&self, digest: &Digest) -> bool {
+        self.entries.iter().any(|entry| entry.descriptor.digest == *digest)
+    }
+
+    /// The index with these entries and the other fields of this one.
+    fn with(&self, entries: &[Referrer]) -> Result<RawManifest, Error> {
+        let broken = |error: serde_json::Error| Error::local(error.to_string());
+        let texts: Vec<&RawValue> = entries.iter().map(|entry| entry.text.as_ref()).collect();
+        let mut fields = self.fields.clone();
+        fields.insert("manifests".to_owned(), serde_json::value::to_raw_value(&texts).map_err(broken)?);
+        let text = serde_json::to_vec(&fields).map_err(broken)?;
+        Ok(RawManifest::new(media::OCI_INDEX, text))
+    }
+
+    /// An index without entries.
+    fn empty() -> Self {
+        let text = json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [] }).to_string();
+        Self::read(text.as_bytes()).unwrap_or_else(|| Self { fields: BTreeMap::new(), entries: Vec::new() })
     }
 }
 
 impl Registry {
-    /// Puts a manifest that refers to another one. Where the registry does not keep the list of referrers itself (its
-    /// answer lacks `OCI-Subject`), the client has to, under the fallback tag.
+    /// The manifests that name `digest` as their subject: those that the registry lists, and those that clients list
+    /// under the fallback tag. They are never filtered by type.
+    pub async fn referrers(
+        &self,
+        repository: &RepositoryPath,
+        digest: &Digest,
+    ) -> Result<Vec<Referrer>, Error> {
+        let mut all = self.referrers_by_api(repository, digest).await?.unwrap_or_default();
+        let (_, list) = self.fallback_list(repository, digest).await?;
+        let known: BTreeSet<Digest> = all.iter().map(|entry| entry.descriptor.digest.clone()).collect();
+        all.extend(list.entries.into_iter().filter(|entry| !known.contains(&entry.descriptor.digest)));
+        Ok(all)
+    }
+
+    /// The list of the registry itself, all its pages; none where it does not keep one.
+    async fn referrers_by_api(
+        &self,
+        repository: &RepositoryPath,
+        digest: &Digest,
+    ) -> Result<Option<Vec<Referrer>>, Error> {
+        let first = self.url(&format!("/v2/{repository}/referrers/{digest}"))?;
+        let mut pages = Pages::default();
+        let mut all = Vec::new();
+        let mut next = Some(first.clone());
+        while let Some(url) = next {
+            let call = Call::new(Method::GET, url, Need::repository(repository, "pull"))
+                .header(ACCEPT, media::OCI_INDEX);
+            let incomplete = |message| call.incomplete(message);
+            pages.request(&call.url).map_err(incomplete)?;
+            let is_first = call.url == first;
+            let fetched = match self.fetch(&call, MOST).await {
+                Ok(fetched) => fetched,
+                Err(error) if is_first && matches!(error.status, Some(400 | 404 | 405 | 406)) => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            };
+            let Some(page) = List::read(&fetched.body) else {
+                // Some registries answer an address that they do not know with a page of their own.
+                let not_one = || call.malformed("the next page of the list of referrers is not an index");
+                return if is_first { Ok(None) } else { Err(not_one()) };
+            };
+            let names = page.entries.iter().map(|entry| entry.descriptor.digest.to_string());
+            if !pages.add(names.collect()).map_err(incomplete)? {
+                return Err(incomplete("the list of referrers repeats itself".to_owned()));
+            }
+            all.extend(page.entries);
+            next = next_page(&fetched.headers, &fetched.url).map_err(incomplete)?;
+            if let Some(next) = &next
+                && !self.is_ours(next)?
+            {
+                return Err(call.malformed("the next page of the list is on another host"));
+            }
+        }
+        Ok(Some(all))
+    }
+
+    /// The list under the fallback tag, with the digest of its index; empty where there is none.
+    async fn fallback_list(
+        &self,
+        repository: &RepositoryPath,
+        subject: &Digest,
+    ) -> Result<(Option<Digest>, List), Error> {
+        let Some(raw) = self.get_manifest(repository, &Target::Tag(fallback_tag(subject)?)).await? else {
+            return Ok((None, List::empty()));
+        };
+        let list = List::read(&raw.bytes);
+        let not_one = || {
+            let url = format!("{}/v2/{repository}/manifests/{}", self.host(), raw.digest);
+            Error::new(
+                Kind::Malformed,
+                "GET",
+                &url,
+                "the list of referrers under the fallback tag is not an index",
+            )
+        };
+        Ok((Some(raw.digest.clone()), list.ok_or_else(not_one)?))
+    }
+
+    /// Puts a manifest that refers to another one; `listed` is its entry in a list that it was found in. Where the
+    /// registry does not keep the list of referrers itself (its answer lacks `OCI-Subject`), the client has to, under
+    /// the fallback tag.
     pub async fn put_referrer(
         &self,
         repository: &RepositoryPath,
         manifest: &RawManifest,
+        listed: Option<&Referrer>,
     ) -> Result<(), Error> {
         let url = self.url(&format!("/v2/{repository}/manifests/{}", manifest.digest))?;
         let response = self.put(repository, url, manifest).await?;
-        let Ok(value) = serde_json::from_slice::<Value>(&manifest.bytes) else { return Ok(()) };
-        let subject =
-            value.pointer("/subject/digest").and_then(Value::as_str).and_then(|text| text.parse().ok());
-        let Some(subject) = subject.filter(|_| !response.headers().contains_key("oci-subject")) else {
-            return Ok(());
+        let subject = subject_of(manifest).filter(|_| !response.headers().contains_key("oci-subject"));
+        let Some(subject) = subject else { return Ok(()) };
+        let entry = match listed {
+            Some(listed) => listed.clone(),
+            None => entry_of(manifest)?,
         };
-        let mut all = self.referrers(repository, &subject).await?;
-        if all.iter().any(|known| known.digest == manifest.digest) {
-            return Ok(());
-        }
-        let text = |key: &str| value.pointer(key).and_then(Value::as_str);
-        let mut entries: Vec<Value> = all.drain(..).map(|known| json!(known)).collect();
-        let mut entry = json!(manifest.descriptor());
-        if let Some(kind) = text("/artifactType").or_else(|| text("/config/mediaType")) {
-            entry["artifactType"] = kind.into();
-        }
-        if let Some(annotations) = value.get("annotations") {
-            entry["annotations"] = annotations.clone();
-        }
-        entries.push(entry);
-        let index = json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": entries });
-        let index = RawManifest::new(media::OCI_INDEX, index.to_string().into_bytes());
-        self.put_manifest(repository, &Target::Tag(fallback_tag(&subject)?), &index).await
+        self.change_list(repository, &subject, |list| {
+            (!list.has(&manifest.digest))
+                .then(|| list.entries.iter().cloned().chain([entry.clone()]).collect())
+        })
+        .await
     }
+
+    /// Removes a manifest from the list under the fallback tag of its subject, when it is in it.
+    pub async fn unlist_referrer(
+        &self,
+        repository: &RepositoryPath,
+        subject: &Digest,
+        referrer: &Digest,
+    ) -> Result<(), Error> {
+        self.change_list(repository, subject, |list| {
+            let others = list.entries.iter().filter(|entry| entry.descriptor.digest != *referrer);
+            list.has(referrer).then(|| others.cloned().collect())
+        })
+        .await
+    }
+
+    /// Changes the list under a fallback tag until the change holds: another client may write it at the same time, and a
+    /// registry may show it late. `change` gives the new entries, or none when there is nothing to change.
+    async fn change_list(
+        &self,
+        repository: &RepositoryPath,
+        subject: &Digest,
+        change: impl Fn(&List) -> Option<Vec<Referrer>>,
+    ) -> Result<(), Error> {
+        let tag = fallback_tag(subject)?;
+        let mut polling = self.polling();
+        let mut rewrites = Rewrites::default();
+        loop {
+            let (digest, list) = self.fallback_list(repository, subject).await?;
+            let Some(entries) = change(&list) else { return Ok(()) };
+            if rewrites.calls_for(digest.as_ref(), &polling) {
+                self.put_manifest(repository, &Target::from(&tag), &list.with(&entries)?).await?;
+            }
+            if !polling.again().await {
+                let url = format!("{}/v2/{repository}/manifests/{tag}", self.host());
+                let message = "the list of referrers under the fallback tag does not stay as it was put";
+                return Err(Error::new(Kind::Rejected, "PUT", &url, message));
+            }
+        }
+    }
+}
+
+/// The digest that a manifest names as its subject.
+#[must_use]
+pub fn subject_of(manifest: &RawManifest) -> Option<Digest> {
+    let value: Value = serde_json::from_slice(&manifest.bytes).ok()?;
+    value.pointer("/subject/digest")?.as_str()?.parse().ok()
+}
+
+/// The entry of a manifest in the list of its subject (distribution spec, pushing manifests with subject).
+fn entry_of(manifest: &RawManifest) -> Result<Referrer, Error> {
+    let broken = |error: serde_json::Error| Error::local(error.to_string());
+    let value: Value = serde_json::from_slice(&manifest.bytes).map_err(broken)?;
+    let text = |key: &str| value.pointer(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let descriptor = Descriptor {
+        artifact_type: text("/artifactType").or_else(|| text("/config/mediaType")).map(str::to_owned),
+        ..manifest.descriptor()
+    };
+    let mut entry = json!(descriptor);
+    if let Some(annotations) = value.get("annotations") {
+        entry["annotations"] = annotations.clone();
+    }
+    Ok(Referrer { descriptor, text: serde_json::value::to_raw_value(&entry).map_err(broken)? })
 }
 
 /// The tag under which clients list referrers where the registry does not: `sha256-…`.
 fn fallback_tag(digest: &Digest) -> Result<Tag, Error> {
     let text: String = format!("{}-{}", digest.algorithm(), digest.hex()).chars().take(128).collect();
     text.parse().map_err(|error| Error::new(Kind::Local, "", "", format!("{error}")))
+}
+
+/// The tags that tools make from a digest: the fallback tag, and those of cosign.
+#[must_use]
+pub fn tags_of_tools(digest: &Digest) -> Vec<Tag> {
+    let name = format!("{}-{}", digest.algorithm(), digest.hex());
+    ["", ".sig", ".att", ".sbom"].iter().filter_map(|suffix| format!("{name}{suffix}").parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_entries_stay_byte_for_byte() {
+        let foreign = format!(
+            r#"{{ "size":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",  "digest":"{}","artifactType":"application/x","x":[1, 2] }}"#,
+            Digest::of(b"a")
+        );
+        let text = format!(r#"{{"manifests":[{foreign}],"schemaVersion":2,"annotations":{{"a":  "b"}}}}"#);
+        let list = List::read(text.as_bytes()).unwrap();
+        let manifest = RawManifest::new(media::OCI_MANIFEST, br#"{"artifactType":"application/y"}"#.to_vec());
+        let entries: Vec<Referrer> =
+            list.entries.iter().cloned().chain([entry_of(&manifest).unwrap()]).collect();
+        let written = list.with(&entries).unwrap();
+        let written = String::from_utf8(written.bytes.to_vec()).unwrap();
+        assert!(written.contains(&foreign), "{written}");
+        assert!(written.contains(r#""annotations":{"a":  "b"}"#), "{written}");
+        assert!(written.contains(r#""artifactType":"application/y""#), "{written}");
+        assert!(List::read(b"<html>").is_none());
+        assert!(List::read(b"{}").is_none());
+        assert!(List::read(br#"{"mediaType":"application/x","manifests":[]}"#).is_none());
+        assert_eq!(List::read(br#"{"manifests":null}"#).map(|list| list.entries.len()), Some(0));
+    }
 }

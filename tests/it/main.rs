@@ -27,6 +27,7 @@ mod damage;
 mod interrupt;
 mod delete;
 mod promote;
+mod referrers;
 mod registry;
 mod check;
 mod fleet;

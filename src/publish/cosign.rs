@@ -1,0 +1,167 @@
+//! Signatures and attestations that cosign keeps under tags made from a digest: each is one layer of a manifest, so two
+//! manifests are merged by their layers.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::promote::{self, End, Error};
+use crate::event::Events;
+use crate::oci::{Bytes, Descriptor, RawManifest, media};
+use crate::reference::{Tag, Target};
+use crate::registry::Rewrites;
+
+/// Copies the manifest under a tag of cosign, and gives it; none when the source has none. What the destination has under
+/// that tag stays: layers are added to it. What cannot be merged stays as it is, with a warning.
+pub(super) async fn copy(
+    from: &End,
+    to: &End,
+    tag: &Tag,
+    events: &Events,
+) -> Result<Option<RawManifest>, Error> {
+    let target = Target::from(tag);
+    let Some(raw) = from.registry.get_manifest(&from.repository.path, &target).await? else {
+        return Ok(None);
+    };
+    let path = &to.repository.path;
+    promote::copy(from, to, &raw, events).await?;
+    let mut polling = to.registry.polling();
+    let mut rewrites = Rewrites::default();
+    loop {
+        let there = to.registry.get_manifest(path, &target).await?;
+        let merged = match &there {
+            None => Merged { manifest: raw.clone(), config: None },
+            Some(there) => match merge(there, &raw) {
+                Merge::Complete => return Ok(Some(raw)),
+                Merge::Impossible => {
+                    let text = format!("{}:{tag} has other content and stays as it is", to.repository);
+                    events.warn(None, text);
+                    return Ok(None);
+                }
+                Merge::Add(merged) => merged,
+            },
+        };
+        if rewrites.calls_for(there.as_ref().map(|there| &there.digest), &polling) {
+            if let Some(config) = &merged.config {
+                let descriptor = Descriptor::of(media::OCI_CONFIG, config);
+                to.registry.push_blob(path, &descriptor, &Bytes::from(config.clone())).await?;
+            }
+            to.registry.put_manifest(path, &target, &merged.manifest).await?;
+        }
+        if !polling.again().await {
+            let reference = super::delete::tagged(&to.repository, tag);
+            return Err(Error::Unmerged(reference));
+        }
+    }
+}
+
+/// A manifest to put, with the config that it needs when that is new.
+struct Merged {
+    manifest: RawManifest,
+    config: Option<Vec<u8>>,
+}
+
+/// The result of a merge.
+enum Merge {
+    /// The destination has every layer.
+    Complete,
+    /// The destination gets more layers.
+    Add(Merged),
+    /// One of them is not a manifest whose layers are signatures or attestations.
+    Impossible,
+}
+
+/// Adds the layers of `more` that `there` lacks. The layers of `there` stay byte for byte.
+fn merge(there: &RawManifest, more: &RawManifest) -> Merge {
+    if there.digest == more.digest {
+        return Merge::Complete;
+    }
+    let (Some((mut fields, mut layers)), Some((_, others))) = (layers(there), layers(more)) else {
+        return Merge::Impossible;
+    };
+    let missing: Vec<_> =
+        others.into_iter().filter(|other| !layers.iter().any(|layer| is_same(layer, other))).collect();
+    if missing.is_empty() {
+        return Merge::Complete;
+    }
+    layers.extend(missing);
+    add(&mut fields, &layers).map_or(Merge::Impossible, Merge::Add)
+}
+
+type Fields = BTreeMap<String, Box<RawValue>>;
+
+/// The fields of a manifest and its layers; none when a layer is neither a signature nor an attestation.
+fn layers(raw: &RawManifest) -> Option<(Fields, Vec<Box<RawValue>>)> {
+    let fields: Fields = serde_json::from_slice(&raw.bytes).ok()?;
+    let layers: Vec<Box<RawValue>> = serde_json::from_str(fields.get("layers")?.get()).ok()?;
+    layers.iter().all(|layer| can_coexist(layer)).then_some((fields, layers))
+}
+
+/// Whether a layer is a signature or an attestation, of which a manifest may have several.
+fn can_coexist(layer: &RawValue) -> bool {
+    let value: Value = serde_json::from_str(layer.get()).unwrap_or_default();
+    let kind = value["mediaType"].as_str().unwrap_or_default();
+    ["simplesigning", "dsse", "in-toto"].iter().any(|word| kind.contains(word))
+}
+
+/// The same payload with another signature is another layer.
+fn is_same(one: &RawValue, other: &RawValue) -> bool {
+    let value = |text: &RawValue| serde_json::from_str::<Value>(text.get()).unwrap_or_default();
+    value(one) == value(other)
+}
+
+/// The manifest with these layers, and a config that names them.
+fn add(fields: &mut Fields, layers: &[Box<RawValue>]) -> Option<Merged> {
+    let digests: Vec<Value> = layers
+        .iter()
+        .filter_map(|layer| Some(serde_json::from_str::<Value>(layer.get()).ok()?["digest"].clone()))
+        .collect();
+    let config = serde_json::json!({ "architecture": "", "created": "0001-01-01T00:00:00Z", "os": "",
+        "rootfs": { "type": "layers", "diff_ids": digests }, "config": {} });
+    let config = serde_json::to_vec(&config).ok()?;
+    let descriptor = Descriptor::of(media::OCI_CONFIG, &config);
+    fields.insert("config".to_owned(), serde_json::value::to_raw_value(&descriptor).ok()?);
+    fields.insert("layers".to_owned(), serde_json::value::to_raw_value(layers).ok()?);
+    fields.insert("mediaType".to_owned(), serde_json::value::to_raw_value(media::OCI_MANIFEST).ok()?);
+    let manifest = RawManifest::new(media::OCI_MANIFEST, serde_json::to_vec(fields).ok()?);
+    Some(Merged { manifest, config: Some(config) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::reference::Digest;
+
+    fn manifest(layers: &[(&str, &str)]) -> RawManifest {
+        let layers: Vec<Value> = layers
+            .iter()
+            .map(|(kind, content)| json!({ "mediaType": kind, "digest": Digest::of(b"payload"), "size": 7, "annotations": { "signature": content } }))
+            .collect();
+        let manifest = json!({ "schemaVersion": 2, "config": {}, "layers": layers });
+        RawManifest::new(media::OCI_MANIFEST, manifest.to_string().into_bytes())
+    }
+
+    #[test]
+    fn layers_are_added_and_none_is_lost() {
+        let sig = "application/vnd.dev.cosign.simplesigning.v1+json";
+        let (one, two) = (manifest(&[(sig, "one")]), manifest(&[(sig, "one"), (sig, "two")]));
+        assert!(matches!(merge(&two, &one), Merge::Complete));
+        let Merge::Add(merged) = merge(&one, &two) else { panic!("nothing was added") };
+        let value: Value = serde_json::from_slice(&merged.manifest.bytes).unwrap();
+        let found: Vec<_> = value["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|layer| &layer["annotations"]["signature"])
+            .collect();
+        assert_eq!(found, ["one", "two"]);
+        let config = Digest::of(&merged.config.unwrap()).to_string();
+        assert_eq!(value["config"]["digest"], json!(config));
+        let sbom = manifest(&[("text/spdx", "x")]);
+        assert!(matches!(merge(&sbom, &one), Merge::Impossible));
+        assert!(matches!(merge(&sbom, &sbom), Merge::Complete));
+    }
+}
