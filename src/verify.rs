@@ -210,7 +210,7 @@ pub async fn reference(
     let version = owner.held.version;
     // Other tools may leave the base's label; golden never does.
     let says_another = |text: &&String| {
-        labels.contains_key(render::INPUTS)
+        labels.contains_key(crate::render::INPUTS)
             && !text.parse::<semver::Version>().is_ok_and(|said| said.cmp_precedence(&version).is_eq())
     };
     if let Some(found) = label.filter(says_another) {

@@ -151,7 +151,8 @@ async fn look<'s>(
         for image in images {
             let repository = destination.repository(&image.name).map_err(Failure::usage)?;
             let registry = registries.of(&repository)?;
-            let out = crate::tags::fan_out(version, image.variant.as_ref(), &image.tags).map_err(Failure::usage)?;
+            let out =
+                crate::tags::fan_out(version, image.variant.as_ref(), &image.tags).map_err(Failure::usage)?;
             let probes = out.tags.iter().map(|planned| &planned.tag);
             let tags = registry.complete_tags(&repository.path, probes).await?;
             let decided =

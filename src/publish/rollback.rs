@@ -154,11 +154,8 @@ pub async fn roll_back(
 ) -> Result<(), Error> {
     let raw = &examined.raw;
     let wanted: Vec<Tag> = examined.moving().cloned().collect();
-    let previous: BTreeMap<Tag, Digest> = examined
-        .tags
-        .iter()
-        .filter_map(|found| Some((found.tag.clone(), found.previous.clone()?)))
-        .collect();
+    let previous: BTreeMap<Tag, Digest> =
+        examined.tags.iter().filter_map(|found| Some((found.tag.clone(), found.previous.clone()?))).collect();
     if let Some(wrong) = put_and_hold(registry, repository, &wanted, raw, &previous).await? {
         return Err(wrong.into());
     }
