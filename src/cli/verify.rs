@@ -16,6 +16,7 @@ use crate::report::table::Table;
 use crate::resolve::{Destination, ResolvedImage};
 use crate::tags;
 use crate::verify::{self, Finding, Subject};
+use crate::workspace::state::State;
 
 /// Check that every tag is there and names what it should.
 #[derive(Debug, clap::Args)]
@@ -153,7 +154,7 @@ fn owns(session: &Session) -> Result<Vec<Own>, Failure> {
         for image in &session.images {
             let subject = subject(destination, image)?;
             let receipts = Receipts {
-                state: State::of(&session.workspace.root),
+                state: session.state.clone(),
                 registry: destination.name.clone(),
                 image: image.name.clone(),
                 repository: subject.repository.clone(),
