@@ -26,10 +26,14 @@ impl Edit {
             add_tags(&mut document);
         }
         let tags = document.entry("tags").or_insert_with(|| Item::Table(Table::new()));
+        let end = inline_end(tags);
         if let Some(tags) = tags.as_table_like_mut() {
             let item = tags.entry("withdrawn").or_insert_with(|| Item::Value(Array::new().into()));
             if let Some(array) = item.as_array_mut() {
                 set_versions(array, versions);
+                if let Some(end) = end {
+                    array.decor_mut().set_suffix(end);
+                }
             }
         }
         let edited = document.to_string();
@@ -66,6 +70,15 @@ impl Edit {
         }
         text
     }
+}
+
+/// Takes the space before the closing brace of `tags = { … }` from the last value, for the value that is to follow it.
+fn inline_end(tags: &mut Item) -> Option<String> {
+    let table = tags.as_inline_table_mut().filter(|table| !table.contains_key("withdrawn"))?;
+    let (_, last) = table.iter_mut().last()?;
+    let end = text(last.decor().suffix());
+    last.decor_mut().set_suffix("");
+    Some(end)
 }
 
 /// Adds `[tags]` at the end of the text, after its last comments.

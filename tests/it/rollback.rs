@@ -60,7 +60,7 @@ fn a_rollback_edits_the_spec_and_the_next_build_agrees() {
 
     // Without a terminal and without --yes nothing happens.
     let refused = app.run(&["rollback", &app.name, "--to", "1.2.2"], 2);
-    assert!(refused.stderr.contains("add --yes"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("use --yes"), "{}", refused.stderr);
     let dry = app.run(&["rollback", &app.name, "--to", "1.2.2", "--dry-run"], 0);
     assert_eq!((app.spec(), digest("latest")), (spec.clone(), new.clone()));
 
