@@ -55,13 +55,31 @@ pub enum Error {
         /// The file that it should own.
         path: String,
     },
-    /// A folder above a file is something else in the base.
-    #[error("{path} cannot be placed: {above} is not a folder in the base")]
-    NotAFolder {
+    /// A directory above a file is something else in the base.
+    #[error("{path} cannot be placed: {above} is not a directory in the base")]
+    NotADirectory {
         /// The file to place.
         path: String,
         /// What is in its way.
         above: String,
+    },
+    /// A directory of the base has the place of a file or a link.
+    #[error("`{origin}` cannot be placed at {path}: this is a directory of the image")]
+    IsADirectory {
+        /// The source of the file.
+        origin: String,
+        /// Its target.
+        path: String,
+    },
+    /// Two sources for one target, which the links or directories of the base make one.
+    #[error("{}", crate::resolve::files::same_target(first, second, path))]
+    SameTarget {
+        /// The earlier source.
+        first: String,
+        /// The later source.
+        second: String,
+        /// The target in the image, links followed.
+        path: String,
     },
     /// Symbolic links of the base lead in a circle.
     #[error("{0} leads through too many symbolic links in the base")]
@@ -80,7 +98,17 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::NeedsExecution(needs) => needs.hints(),
-            Self::Owner { .. } => vec!["write numbers, such as owner = \"10001:10001\"".to_owned()],
+            Self::Owner { .. } => vec![
+                "write numbers, such as owner = \"10001:10001\": names are looked up in the base, before packages \
+                 are installed and steps are run"
+                    .to_owned(),
+            ],
+            Self::IsADirectory { path, .. } => {
+                vec![format!("name the file: target = \"{path}/NAME\"")]
+            }
+            Self::SameTarget { .. } => {
+                vec!["remove one of them, or give it another target".to_owned()]
+            }
             Self::ZstdInSchema2 => vec![
                 "write format = \"oci\" under [workspace], so that the image becomes an OCI image".to_owned(),
                 "or leave compression at \"gzip\"".to_owned(),

@@ -1,41 +1,187 @@
-//! The layer of files: what `[[files]]` places, and the folder that `workdir` makes.
+//! What `[[files]]` places on a base, and the directory that `workdir` makes. One function decides for every engine
+//! where a file really goes and who owns it; nothing that exists in the base changes but files that are replaced.
 
-use super::Stop;
+use std::collections::BTreeMap;
+
 use super::overlay::Overlay;
 use super::owners;
-use super::tree::{Node, Tree};
+use super::tree::{Attributes, Node, Tree};
+use super::{Error, Stop};
 use crate::oci::tar::{Entry, EntryKind};
 use crate::resolve::ResolvedImage;
-use crate::resolve::image::FileKind;
+use crate::resolve::image::{FileEntry, FileKind};
 
-/// Places the files of an image, in the order of the spec: a later one wins.
-pub fn place(image: &ResolvedImage, base: Tree<'_>, overlay: &mut Overlay<'_>) -> Result<(), Stop> {
-    for file in &image.files {
-        let path = file.path.trim_start_matches('/');
-        if path.is_empty() {
-            continue;
+/// The files of an image on a base of which `tree` is known, as entries to be unpacked: paths without links, numeric
+/// owners, and no entry for a directory that the base has. Where nothing else is left, one such directory is described
+/// as it is, so that the archive is not empty. A missing working directory is among them: Podman's builder loses the one
+/// that `WORKDIR` makes. Packages may bring it, with an owner of their own.
+pub fn placed(image: &ResolvedImage, tree: Tree<'_>) -> Result<Vec<Entry>, Stop> {
+    let mut overlay = Overlay::new(tree);
+    let mut entries = place(image, tree, &mut overlay)?;
+    if let Some(workdir) = image.config.workdir.as_deref().filter(|_| image.packages.install.is_empty()) {
+        let path = overlay.resolve(workdir)?;
+        if !path.is_empty() && overlay.entry(&path)?.is_none() {
+            let Attributes { mode, uid, gid } = Attributes::FOLDER;
+            entries.push(Entry { path, mode, uid, gid, kind: EntryKind::Directory });
         }
-        let (uid, gid) = owners::resolve(&file.owner, base, &file.path)?;
-        let (mode, kind) = match &file.kind {
-            FileKind::File(content) => (file.mode, EntryKind::File(content.clone())),
-            FileKind::Directory => (file.mode, EntryKind::Directory),
-            // The mode of a link means nothing; Linux shows this one.
-            FileKind::Symlink(target) => (0o777, EntryKind::Symlink(target.clone())),
-        };
-        overlay.place(Entry { path: path.to_owned(), mode, uid, gid, kind })?;
     }
-    Ok(())
+    Ok(entries)
 }
 
-/// Makes the working directory where there is none yet, as `WORKDIR` does. The base's own is there.
+/// Places the files of an image, in the order of the spec, and returns them as [`placed`] does.
+pub fn place(image: &ResolvedImage, base: Tree<'_>, overlay: &mut Overlay<'_>) -> Result<Vec<Entry>, Stop> {
+    let mut placing = Placing { overlay, sources: BTreeMap::new(), entries: Vec::new(), existing: None };
+    for file in image.files.iter().filter(|file| file.path != "/") {
+        let (uid, gid) = owners::resolve(&file.owner, base, &file.path)?;
+        match &file.kind {
+            FileKind::Directory => placing.directory(file, Attributes { mode: file.mode, uid, gid })?,
+            FileKind::File(content) => {
+                let path = placing.target_of_file(file)?;
+                let kind = EntryKind::File(content.clone());
+                placing.add(file, Entry { path, mode: file.mode, uid, gid, kind })?;
+            }
+            FileKind::Symlink(target) => {
+                let path = placing.target_of_link(file)?;
+                // The mode of a link means nothing; Linux shows this one.
+                let kind = EntryKind::Symlink(target.clone());
+                placing.add(file, Entry { path, mode: 0o777, uid, gid, kind })?;
+            }
+        }
+    }
+    if placing.entries.is_empty() {
+        placing.entries.extend(placing.existing);
+    }
+    Ok(placing.entries)
+}
+
+/// Files that are being placed.
+struct Placing<'o, 'b, 'i> {
+    overlay: &'o mut Overlay<'b>,
+    /// The sources of what was placed, by path.
+    sources: BTreeMap<String, &'i FileEntry>,
+    entries: Vec<Entry>,
+    /// A directory of the base that was requested, as it is there.
+    existing: Option<Entry>,
+}
+
+impl<'i> Placing<'_, '_, 'i> {
+    /// Makes a directory where none exists.
+    fn directory(&mut self, file: &'i FileEntry, attributes: Attributes) -> Result<(), Stop> {
+        let path = self.overlay.resolve(file.path.trim_start_matches('/'))?;
+        if path.is_empty() {
+            return Ok(());
+        }
+        let entry = |path: String, Attributes { mode, uid, gid }| Entry {
+            path,
+            mode,
+            uid,
+            gid,
+            kind: EntryKind::Directory,
+        };
+        let found = match self.overlay.entry(&path)? {
+            None => None,
+            Some(Node::Directory(_)) if self.overlay.is_implied(&path) => None,
+            Some(Node::Directory(attributes)) => Some(*attributes),
+            Some(Node::Implied) => Some(Attributes::FOLDER),
+            Some(_) => return Err(self.not_a_directory(file, &path).into()),
+        };
+        if let Some(attributes) = found {
+            self.existing.get_or_insert_with(|| entry(path, attributes));
+            return Ok(());
+        }
+        let entry = entry(path, attributes);
+        self.overlay.place(entry.clone())?;
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// The path of a file: where its target leads, or in the directory that is there.
+    fn target_of_file(&self, file: &'i FileEntry) -> Result<String, Stop> {
+        self.refuse_replaced(file, &self.unfollowed(&file.path)?)?;
+        let path = self.overlay.resolve(file.path.trim_start_matches('/'))?;
+        if !self.is_directory(&path)? {
+            return Ok(path);
+        }
+        let Some(name) = &file.name_inside else { return Err(is_a_directory(file, &file.path).into()) };
+        let inside = format!("{path}/{name}");
+        self.refuse_replaced(file, &self.unfollowed(&inside)?)?;
+        let path = self.overlay.resolve(&inside)?;
+        if self.is_directory(&path)? {
+            return Err(is_a_directory(file, &format!("/{}", inside.trim_start_matches('/'))).into());
+        }
+        Ok(path)
+    }
+
+    /// The path of a symbolic link, which takes the place of a file or of another link.
+    fn target_of_link(&self, file: &'i FileEntry) -> Result<String, Stop> {
+        let path = self.unfollowed(&file.path)?;
+        if self.overlay.entry(&path)?.is_some_and(Node::is_folder) {
+            return Err(is_a_directory(file, &file.path).into());
+        }
+        Ok(path)
+    }
+
+    /// Places a file or a link whose target is decided.
+    fn add(&mut self, file: &'i FileEntry, entry: Entry) -> Result<(), Stop> {
+        self.refuse_replaced(file, &entry.path)?;
+        let above: Option<&FileEntry> =
+            super::tree::ancestors(&entry.path).find_map(|above| self.sources.get(above).copied());
+        if let Some(other) = above {
+            return Err(same_target(other, file, &entry.path).into());
+        }
+        self.overlay.place(entry.clone())?;
+        self.sources.insert(entry.path.clone(), file);
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// A path with every link above its last name followed.
+    fn unfollowed(&self, path: &str) -> Result<String, Stop> {
+        let path = path.trim_start_matches('/');
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let above = self.overlay.resolve(above)?;
+        Ok(if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") })
+    }
+
+    fn is_directory(&self, path: &str) -> Result<bool, Stop> {
+        Ok(path.is_empty() || self.overlay.entry(path)?.is_some_and(Node::is_folder))
+    }
+
+    /// Refuses a file in the place of another one of the same image.
+    fn refuse_replaced(&self, file: &FileEntry, path: &str) -> Result<(), Error> {
+        self.sources.get(path).map_or(Ok(()), |other| Err(same_target(other, file, path)))
+    }
+
+    /// The reason why no directory can be made at a path.
+    fn not_a_directory(&self, file: &FileEntry, path: &str) -> Error {
+        match self.sources.get(path) {
+            Some(other) => same_target(other, file, path),
+            None => Error::NotADirectory { path: file.path.clone(), above: format!("/{path}") },
+        }
+    }
+}
+
+fn same_target(first: &FileEntry, second: &FileEntry, path: &str) -> Error {
+    let (first, second) = (first.origin.clone(), second.origin.clone());
+    Error::SameTarget { first, second, path: format!("/{path}") }
+}
+
+fn is_a_directory(file: &FileEntry, path: &str) -> Error {
+    Error::IsADirectory { origin: file.origin.clone(), path: path.to_owned() }
+}
+
+/// Makes the working directory if it does not exist, as `WORKDIR` does. The base's own exists.
 pub fn workdir(image: &ResolvedImage, inherited: &str, overlay: &mut Overlay<'_>) -> Result<(), Stop> {
     let Some(workdir) = image.config.workdir.as_deref().filter(|workdir| *workdir != inherited) else {
         return Ok(());
     };
     let path = overlay.resolve(workdir)?;
-    // Anything else than a folder is in its way, and no container would start there.
+    // Anything else than a directory is in its way, and no container would start there.
     if path.is_empty() || overlay.entry(&path)?.is_some_and(Node::is_folder) {
         return Ok(());
     }
     overlay.folder(&path, &path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The tree that a layer is being written onto: the base, and above it what was placed so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::tree::{Attributes, Node, Tree, Unread, ancestors, resolve};
 use super::{Error, Stop};
@@ -31,19 +31,27 @@ pub struct Overlay<'a> {
     placed: BTreeMap<String, Node>,
     /// The entries of the layer in the making, by path.
     layer: BTreeMap<String, Entry>,
+    /// Directories that neither the base has nor an entry of its own describes.
+    implied: BTreeSet<String>,
 }
 
 impl<'a> Overlay<'a> {
     /// Nothing placed yet.
     #[must_use]
     pub const fn new(base: Tree<'a>) -> Self {
-        Self { base, placed: BTreeMap::new(), layer: BTreeMap::new() }
+        Self { base, placed: BTreeMap::new(), layer: BTreeMap::new(), implied: BTreeSet::new() }
     }
 
     /// On a base onto which the trusted certificates were placed before.
     #[must_use]
     pub fn above(base: Tree<'a>, trust: &Trust) -> Self {
-        Self { base, placed: trust.placed.clone(), layer: BTreeMap::new() }
+        Self { placed: trust.placed.clone(), ..Self::new(base) }
+    }
+
+    /// Whether a directory was made for what lies in it, so that its owner and mode may still be given.
+    #[must_use]
+    pub fn is_implied(&self, path: &str) -> bool {
+        self.implied.contains(path)
     }
 
     /// What was placed, as one layer that others can be put above.
@@ -100,7 +108,7 @@ impl<'a> Overlay<'a> {
     /// The names in a folder, links to it followed.
     pub fn list(&self, path: &str) -> Result<Vec<String>, Stop> {
         let path = self.resolve(path)?;
-        let mut names: std::collections::BTreeSet<String> =
+        let mut names: BTreeSet<String> =
             self.base.list(&path)?.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect();
         let prefix = format!("{path}/");
         let placed = self.placed.range(prefix.clone()..).take_while(|(full, _)| full.starts_with(&prefix));
@@ -139,6 +147,7 @@ impl<'a> Overlay<'a> {
             remove_below(&mut self.placed, &below);
         }
         self.layer.remove(&whiteout_of(&entry.path));
+        self.implied.remove(&entry.path);
         self.placed.insert(entry.path.clone(), node);
         self.layer.insert(entry.path.clone(), entry);
         Ok(())
@@ -165,10 +174,14 @@ impl<'a> Overlay<'a> {
             }
             let attributes = match self.entry(path)? {
                 Some(Node::Directory(attributes)) => *attributes,
-                None | Some(Node::Implied) => Attributes::FOLDER,
+                Some(Node::Implied) => Attributes::FOLDER,
+                None => {
+                    self.implied.insert(path.to_owned());
+                    Attributes::FOLDER
+                }
                 Some(_) => {
                     let (path, above) = (format!("/{wanted_by}"), format!("/{path}"));
-                    return Err(Error::NotAFolder { path, above }.into());
+                    return Err(Error::NotADirectory { path, above }.into());
                 }
             };
             let Attributes { mode, uid, gid } = attributes;

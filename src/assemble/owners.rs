@@ -28,6 +28,11 @@ pub fn resolve(owner: &Owner, base: Tree<'_>, path: &str) -> Result<(u32, u32), 
     Ok((uid, gid))
 }
 
+/// The number of a user by name, if `/etc/passwd` has it.
+pub fn user_id(tree: Tree<'_>, user: &str) -> Result<Option<u32>, Stop> {
+    Ok(find(tree, "etc/passwd", user)?.as_deref().and_then(|line| field(line, 2)))
+}
+
 /// The number of a group, which may be a number already.
 fn number_of_group(group: &str, base: Tree<'_>) -> Result<Option<u32>, Stop> {
     if let Ok(gid) = group.parse() {

@@ -39,8 +39,10 @@ pub fn apply(image: &ResolvedImage, late: &BTreeMap<String, String>, config: &mu
     }
     invocations(image, config);
     if let Some(check) = &image.config.healthcheck {
+        let check = check.on(config.healthcheck().as_ref());
+        let shell = shell(config);
         config.set_healthcheck(&Healthcheck {
-            test: check.test.clone(),
+            test: crate::render::healthcheck_test(&check, &shell),
             interval: check.interval,
             timeout: check.timeout,
             start_period: check.start_period,
@@ -65,6 +67,12 @@ fn environment(image: &ResolvedImage, config: &mut ImageConfig) {
     }
 }
 
+/// The shell that a text in shell form is for.
+fn shell(config: &ImageConfig) -> Vec<String> {
+    let words = config.words("Shell");
+    if words.is_empty() { crate::render::default_shell() } else { words }
+}
+
 /// Shell, entrypoint and cmd. A new entrypoint clears an inherited cmd.
 fn invocations(image: &ResolvedImage, config: &mut ImageConfig) {
     if let Some(shell) = &image.config.shell {
@@ -72,14 +80,7 @@ fn invocations(image: &ResolvedImage, config: &mut ImageConfig) {
     }
     let words = |invocation: &Invocation, config: &ImageConfig| match invocation {
         Invocation::Exec(words) => words.clone(),
-        Invocation::Shell(text) => {
-            let mut words = config.words("Shell");
-            if words.is_empty() {
-                words = vec!["/bin/sh".to_owned(), "-c".to_owned()];
-            }
-            words.push(text.clone());
-            words
-        }
+        Invocation::Shell(text) => shell(config).into_iter().chain([text.clone()]).collect(),
     };
     if let Some(entrypoint) = &image.config.entrypoint {
         config.set_words("Entrypoint", words(entrypoint, config));

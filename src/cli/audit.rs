@@ -7,13 +7,17 @@ use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
 use super::{registries, session};
+use crate::assemble::{BaseImage, Layer, LayerSource};
 use crate::diagnostic::{Diagnostics, SourceMap};
-use crate::policy::{Built, check_built};
+use crate::engine::Embedded;
+use crate::oci::Descriptor;
+use crate::policy::{Built, check_built, named_user};
 use crate::reference::Reference;
-use crate::registry::Registries;
+use crate::registry::{DescribedImage, Registries};
 use crate::report::text::count;
 use crate::report::{self, Format};
 use crate::spec::policy::Policy;
+use crate::workspace::state::State;
 
 /// How many images are read at once.
 const AT_ONCE: usize = 8;
@@ -37,11 +41,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let destinations = destinations(context).await?;
     let registries = registries::open(context, &destinations, &args.references)?;
     let policy = &workspace.spec.policy;
-    let judged: Vec<Result<Diagnostics, Failure>> = stream::iter(&references)
-        .map(|reference| judge(reference, &registries, policy))
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
+    let cache = State::of(&workspace.root).path("cache");
+    let audit = Audit { embedded: Embedded::new(registries.clone(), cache), registries, policy, context };
+    let judged: Vec<Result<Diagnostics, Failure>> =
+        stream::iter(&references).map(|reference| audit.judge(reference)).buffered(AT_ONCE).collect().await;
     let mut found = Diagnostics::new();
     let mut failures = Vec::new();
     for result in judged {
@@ -63,28 +66,51 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(session::exit_of(&found).unwrap_or(Exit::Done))
 }
 
-/// Judges every image that a reference names: one, or one a platform.
-async fn judge(
-    reference: &Reference,
-    registries: &Registries,
-    policy: &Policy,
-) -> Result<Diagnostics, Failure> {
-    let registry = registries.at(&reference.repository.host);
-    let described = registry.describe(&reference.repository.path, &reference.target()).await?;
-    let described =
-        described.ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there")))?;
-    if described.images.is_empty() {
-        let message = format!("{reference} is no image: it has no image config that could be judged");
-        return Err(Failure::new(Exit::Failed, anyhow::anyhow!(message)));
+/// What references are judged by.
+struct Audit<'a> {
+    registries: Registries,
+    embedded: Embedded,
+    policy: &'a Policy,
+    context: &'a Context,
+}
+
+impl Audit<'_> {
+    /// Judges every image that a reference names: one, or one a platform.
+    async fn judge(&self, reference: &Reference) -> Result<Diagnostics, Failure> {
+        let registry = self.registries.at(&reference.repository.host);
+        let described = registry.describe(&reference.repository.path, &reference.target()).await?;
+        let described = described
+            .ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there")))?;
+        if described.images.is_empty() {
+            let message = format!("{reference} is no image: it has no image config that could be judged");
+            return Err(Failure::new(Exit::Failed, anyhow::anyhow!(message)));
+        }
+        let mut found = Diagnostics::new();
+        for image in &described.images {
+            let name = if described.images.len() > 1 {
+                format!("{reference} ({})", image.platform)
+            } else {
+                reference.to_string()
+            };
+            let user_id = self.user_id(reference, image).await?;
+            let built = Built { name: &name, config: &image.config, user_id, image: None };
+            found.extend(check_built(self.policy, &built));
+        }
+        Ok(found)
     }
-    let mut found = Diagnostics::new();
-    for image in &described.images {
-        let name = if described.images.len() > 1 {
-            format!("{reference} ({})", image.platform)
-        } else {
-            reference.to_string()
+
+    /// The number of an image's user, if the policy depends on it and only the image's /etc/passwd tells it.
+    async fn user_id(&self, reference: &Reference, image: &DescribedImage) -> Result<Option<u32>, Failure> {
+        let asked = self.policy.config.deny_root;
+        let Some(user) = named_user(image.config.user()).filter(|_| asked) else { return Ok(None) };
+        let layer = |descriptor: &Descriptor| Layer {
+            descriptor: descriptor.clone(),
+            source: LayerSource::Registry(reference.repository.clone()),
         };
-        found.extend(check_built(policy, &Built { name: &name, config: &image.config, image: None }));
+        let layers = image.manifest.layers.iter().map(layer).collect();
+        let base = BaseImage { config: image.config.clone(), layers, docker: false };
+        let name = reference.to_string();
+        let found = Box::pin(self.embedded.user_id(&base, user, &name, &self.context.events)).await;
+        Ok(found.map_err(crate::engine::Error::from)?)
     }
-    Ok(found)
 }

@@ -119,6 +119,7 @@ impl From<crate::engine::Error> for Failure {
         let exit = match &error {
             Engine::Unsupported { .. } | Engine::MissingSecret { .. } => Exit::Usage,
             Engine::Embedded(embedded) if embedded.needs_execution() => Exit::Usage,
+            error if error.is_of_the_spec() => Exit::Usage,
             _ => Exit::Failed,
         };
         let hints = error.hints();
@@ -131,6 +132,19 @@ impl From<crate::serve::Error> for Failure {
         let hints = error.hints();
         let exit = if error.is_usage() { Exit::Usage } else { Exit::Failed };
         Self { hints, ..Self::new(exit, error) }
+    }
+}
+
+impl From<crate::pipeline::Failed> for Failure {
+    fn from(failed: crate::pipeline::Failed) -> Self {
+        use crate::pipeline::Failed;
+        match failed {
+            Failed::Engine(error) => error.into(),
+            failed => {
+                let hints = failed.hints();
+                Self { hints, ..Self::new(Exit::Failed, failed) }
+            }
+        }
     }
 }
 

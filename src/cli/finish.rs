@@ -75,16 +75,20 @@ fn table(reports: &[Report]) -> String {
     table.to_string()
 }
 
-/// 1 when something failed, else 4 when something was refused, else 3 for policy; 0 when all is done.
+/// 1 when something failed, else 4 when something was refused, else 3 for policy, else 2 for a spec that contradicts
+/// itself on its base; 0 when all is done.
 fn exit(ended: &Ended) -> Exit {
     let failures = || ended.failures.iter().map(|(_, failed)| failed);
     let of_policy = |failed: &Failed| matches!(failed, Failed::Policy { .. });
-    if failures().any(|failed| !failed.is_refusal() && !of_policy(failed)) {
+    let other = |failed: &Failed| !failed.is_refusal() && !of_policy(failed) && !failed.is_of_the_spec();
+    if failures().any(other) {
         Exit::Failed
     } else if failures().any(Failed::is_refusal) {
         Exit::Refused
     } else if failures().any(of_policy) {
         Exit::Policy
+    } else if failures().any(Failed::is_of_the_spec) {
+        Exit::Usage
     } else {
         Exit::Done
     }

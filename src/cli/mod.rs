@@ -24,6 +24,7 @@ pub mod init;
 pub mod new;
 pub mod check;
 pub mod render;
+mod rendered;
 pub mod plan;
 pub mod build;
 pub mod push;

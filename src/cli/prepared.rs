@@ -142,7 +142,7 @@ pub(super) async fn survey_ready(
 }
 
 /// The names of the images in the Docker Engine; refused when tagging one would change somebody's base (7-rules 18).
-fn local_names(session: &Session) -> Result<Vec<Repository>, Failure> {
+pub(super) fn local_names(session: &Session) -> Result<Vec<Repository>, Failure> {
     let base = |image: &ResolvedImage| match &image.base {
         Base::Reference(reference) => Some(reference.clone()),
         Base::Scratch | Base::Layout(_) | Base::Requirement { .. } | Base::Workspace { .. } => None,

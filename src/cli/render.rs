@@ -1,7 +1,6 @@
-//! `golden render`: render the Dockerfiles.
+//! `golden render`: render the Dockerfiles, or with `--out` everything that builds the images without golden.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -9,13 +8,18 @@ use super::check::UNKNOWN_FAMILY;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::rendered::{self, State};
 use super::session::{Session, SessionOptions};
+use super::{prepared, registries};
+use crate::engine::Embedded;
+use crate::pipeline::families;
+use crate::pipeline::standalone::{self, Rendering};
 use crate::reference::Reference;
-use crate::render::{MARK, Renderer, Templates};
+use crate::render::{Files, Renderer, Standalone, Templates};
 use crate::report::Format;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Family, FamilySource};
-use crate::workspace::fs;
+use crate::workspace::state;
 
 /// Render the Dockerfiles.
 #[derive(Debug, clap::Args)]
@@ -23,10 +27,14 @@ pub struct Args {
     /// What is rendered.
     #[command(flatten)]
     pub selection: SessionOptions,
-    /// Write them into this directory, one file an image: NAME/Dockerfile, with .VARIANT or, in a matrix, .VERSION-VARIANT.
+    /// Write each image's Dockerfile with its whole build context and a docker-bake.json to DIR/NAME.
+    ///
+    /// `docker build DIR/NAME`, `podman build DIR/NAME` and `buildah bud DIR/NAME` then build the image without golden;
+    /// `docker buildx bake` in DIR/NAME adds the labels that are not in the Dockerfile. Variants have a Dockerfile.VARIANT
+    /// of their own in the same directory, rows of a matrix a Dockerfile.VERSION-VARIANT.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Fail (exit 5) when those in the directory are stale, or when one is there that no image renders to; write nothing.
+    /// Compare all files in the directory instead of writing them; exit 5 if one differs or belongs to no image.
     #[arg(long, requires = "out")]
     pub check: bool,
 }
@@ -35,7 +43,10 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 struct Report {
     images: Vec<RenderedImage>,
-    /// Rendered once, by an image that is not there any more; below `--out`.
+    /// With `--out`: the files that are no Dockerfiles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    context: Vec<WrittenFile>,
+    /// Rendered once, by an image that does not exist any more; below `--out`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left: Vec<String>,
 }
@@ -52,52 +63,49 @@ struct RenderedImage {
     state: Option<State>,
 }
 
-/// What became of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Current,
-    Written,
-    Stale,
-    Missing,
+/// A file below `--out`.
+#[derive(Debug, Serialize)]
+struct WrittenFile {
+    file: String,
+    state: State,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let all = args.selection.images.is_empty() && args.selection.changed.is_none();
     let session = Session::open(context, &args.selection).await?;
-    let templates = Templates::from(session.templates);
-    let renderer = Renderer::new(&templates);
-    let mut images = Vec::new();
-    for (image, written) in session.images.iter().zip(&session.bases) {
-        known_family(image)?;
-        let locked = session.workspace.lock.get(&image.base).map(|locked| {
-            Reference { digest: Some(locked.digest.clone()), ..locked.reference.clone() }.to_string()
-        });
-        let base = locked.as_deref().or(written.as_deref());
-        let dockerfile = renderer.dockerfile(image, base)?;
-        let (image, file) = (image.display(), file(image));
-        images.push(RenderedImage { image, file, dockerfile, state: None });
-    }
-    let mut left = Vec::new();
-    if let Some(out) = &args.out {
-        let out = context.cwd.join(out);
-        for image in &mut images {
-            image.state = Some(settle(&out.join(&image.file), &image.dockerfile, args.check)?);
+    let report = match &args.out {
+        None => dockerfiles(session)?,
+        Some(out) => {
+            // Boxed, because the compiler bounds how deep futures are nested.
+            Box::pin(directories(context, session, &context.cwd.join(out), args.check, all)).await?
         }
-        // What a selection leaves out is not left over.
-        if all {
-            left = left_over(&out, &images.iter().map(|image| image.file.as_str()).collect());
-        }
-    }
-    let stale = |image: &RenderedImage| matches!(image.state, Some(State::Stale | State::Missing));
-    let differs = images.iter().any(stale) || (args.check && !left.is_empty());
-    let exit = if differs { Exit::Difference } else { Exit::Done };
-    show(context, &Report { images, left }, args.check);
+    };
+    let images = report.images.iter().filter_map(|image| image.state);
+    let mut states = images.chain(report.context.iter().map(|file| file.state));
+    let differs = states.any(|state| matches!(state, State::Stale | State::Missing));
+    let exit = if differs || (args.check && !report.left.is_empty()) { Exit::Difference } else { Exit::Done };
+    show(context, &report, args.check);
     Ok(exit)
 }
 
-/// Refuses an image whose family only its base can show: rendering reads nothing outside the workspace.
+/// The Dockerfiles alone. No base is read for them.
+fn dockerfiles(session: Session) -> Result<Report, Failure> {
+    let shown = shown_bases(&session);
+    let templates = Templates::from(session.templates);
+    let renderer = Renderer::new(&templates);
+    let mut images = Vec::new();
+    for (image, base) in session.images.iter().zip(&shown) {
+        known_family(image)?;
+        let how = Standalone { base: base.as_deref(), traits: None, files: Files::Later, suffix: "" };
+        let dockerfile = renderer.standalone(image, &how)?.dockerfile;
+        let file = format!("{}/Dockerfile{}", image.name, suffix(image));
+        images.push(RenderedImage { image: image.display(), file, dockerfile, state: None });
+    }
+    Ok(Report { images, context: Vec::new(), left: Vec::new() })
+}
+
+/// Refuses an image whose family only its base can show, if the base could not be read.
 fn known_family(image: &ResolvedImage) -> Result<(), Failure> {
     let what = match (image.family_source, image.family) {
         (FamilySource::Unknown, _) if image.needs_family() => "the name of its base does not show its family",
@@ -107,47 +115,77 @@ fn known_family(image: &ResolvedImage) -> Result<(), Failure> {
     Err(Failure::usage(format!("{}: {what}", image.display())).hint(UNKNOWN_FAMILY))
 }
 
-/// Dockerfiles below `out` that golden rendered and that are none of `files`. What people put there is theirs.
-fn left_over(out: &Path, files: &BTreeSet<&str>) -> Vec<String> {
-    let entries = walkdir::WalkDir::new(out).sort_by_file_name().into_iter().flatten();
-    let rendered = entries.filter(|entry| entry.file_type().is_file()).filter_map(|entry| {
-        let name = entry.file_name().to_str()?;
-        let path = entry.path().strip_prefix(out).ok()?.to_str()?.replace('\\', "/");
-        let ours = name == "Dockerfile" || name.starts_with("Dockerfile.");
-        if !ours || files.contains(path.as_str()) {
-            return None;
-        }
-        let text = fs::read(entry.path()).ok()?;
-        let first = text.split(|byte| *byte == b'\n').next()?;
-        first.ends_with(MARK.as_bytes()).then_some(path)
-    });
-    rendered.collect()
-}
-
-/// Where an image's Dockerfile goes below `--out`. Names have no capitals, so no image's folder is called so.
-fn file(image: &ResolvedImage) -> String {
-    let version = (!image.row.is_empty()).then(|| image.version.to_string());
-    let suffix: Vec<String> =
-        version.into_iter().chain(image.variant.as_ref().map(ToString::to_string)).collect();
-    match suffix.as_slice() {
-        [] => format!("{}/Dockerfile", image.name),
-        suffix => format!("{}/Dockerfile.{}", image.name, suffix.join("-")),
+/// Everything that builds the images without golden, written below `out` or compared with what is there.
+async fn directories(
+    context: &Context,
+    mut session: Session,
+    out: &std::path::Path,
+    check: bool,
+    all: bool,
+) -> Result<Report, Failure> {
+    let templates = Templates::from(session.templates.clone());
+    let registries = registries::of_session(context, &session)?;
+    let cache = state::State::of(&session.workspace.root).path("cache");
+    let embedded = Embedded::new(registries, cache);
+    let (deadline, lock, events) = (standalone::deadline(), &session.workspace.lock, &context.events);
+    let observed = standalone::observed(&session.images, lock, &embedded, events, deadline).await;
+    let settling = families::settle(&mut session.images, &observed, &embedded, events);
+    match tokio::time::timeout_at(deadline, settling).await {
+        // Where a base is unknown, its name tells the family.
+        Ok(Ok(_) | Err(families::Error::Pin(_))) | Err(_) => {}
+        Ok(Err(error)) => return Err(error.into()),
     }
+    session.images.iter().try_for_each(known_family)?;
+    let suffixes: Vec<String> = session.images.iter().map(suffix).collect();
+    let rendering = Rendering {
+        images: &session.images,
+        bases: &shown_bases(&session),
+        names: &prepared::local_names(&session)?,
+        suffixes: &suffixes,
+        templates: &templates,
+        observed: &observed,
+        deadline,
+        embedded: &embedded,
+        events: &context.events,
+    };
+    let rendered = rendering.all().await?;
+    let mut directories = rendered::Directories::new(out, check, all);
+    let mut images = Vec::new();
+    for (image, standalone) in session.images.iter().zip(rendered) {
+        let (name, created) = (image.name.as_str(), image.provenance.created);
+        let file = format!("{name}/{}", standalone.target.dockerfile);
+        let state = directories.settle(name, &standalone.entries, created, &file)?;
+        directories.add_target(name, standalone.target);
+        images.push(RenderedImage {
+            image: image.display(),
+            file,
+            dockerfile: standalone.dockerfile,
+            state: Some(state),
+        });
+    }
+    let (files, left) = directories.finish()?;
+    let context = files.into_iter().map(|(file, state)| WrittenFile { file, state }).collect();
+    Ok(Report { images, context, left })
 }
 
-/// Compares a file with what it should be, and writes it unless that is not wanted.
-fn settle(path: &std::path::Path, dockerfile: &str, check: bool) -> Result<State, Failure> {
-    let failed = |error| Failure::new(Exit::Failed, error);
-    let there = fs::read_if_there(path).map_err(failed)?;
-    Ok(match there {
-        Some(bytes) if bytes == dockerfile.as_bytes() => State::Current,
-        Some(_) if check => State::Stale,
-        None if check => State::Missing,
-        _ => {
-            fs::write_atomic(path, dockerfile.as_bytes()).map_err(failed)?;
-            State::Written
-        }
-    })
+/// The reference of each image's base as it is locked, else as it is written.
+fn shown_bases(session: &Session) -> Vec<Option<String>> {
+    let shown = |(image, written): (&ResolvedImage, &Option<String>)| {
+        let locked = session.workspace.lock.get(&image.base).map(|locked| {
+            Reference { digest: Some(locked.digest.clone()), ..locked.reference.clone() }.to_string()
+        });
+        locked.or_else(|| written.clone())
+    };
+    session.images.iter().zip(&session.bases).map(shown).collect()
+}
+
+/// What tells an image apart from the others in its directory. Names have no capitals, so no image's directory is
+/// called like a Dockerfile.
+fn suffix(image: &ResolvedImage) -> String {
+    let version = (!image.row.is_empty()).then(|| image.version.to_string());
+    let parts: Vec<String> =
+        version.into_iter().chain(image.variant.as_ref().map(ToString::to_string)).collect();
+    if parts.is_empty() { String::new() } else { format!(".{}", parts.join("-")) }
 }
 
 fn show(context: &Context, report: &Report, check: bool) {
@@ -155,17 +193,20 @@ fn show(context: &Context, report: &Report, check: bool) {
         context.out.json(report);
         return;
     }
-    for (position, image) in report.images.iter().enumerate() {
-        let say = |what: &str| context.out.message(&format!("{}: {what}", image.file));
-        match image.state {
-            None => {
-                let gap = if position == 0 { "" } else { "\n" };
-                context.out.data(&format!("{gap}{}", image.dockerfile));
-            }
-            Some(State::Current) => {}
-            Some(State::Written) => say("written"),
-            Some(State::Stale) => context.out.data(&format!("{}: stale\n", image.file)),
-            Some(State::Missing) => context.out.data(&format!("{}: missing\n", image.file)),
+    let files = report.images.iter().filter_map(|image| Some((image.file.as_str(), image.state?)));
+    let mut files: Vec<_> =
+        files.chain(report.context.iter().map(|file| (file.file.as_str(), file.state))).collect();
+    files.sort_unstable_by_key(|(file, _)| *file);
+    for (position, image) in report.images.iter().filter(|image| image.state.is_none()).enumerate() {
+        let gap = if position == 0 { "" } else { "\n" };
+        context.out.data(&format!("{gap}{}", image.dockerfile));
+    }
+    for (file, state) in files {
+        match state {
+            State::Current => {}
+            State::Written => context.out.message(&format!("{file}: written")),
+            State::Stale => context.out.data(&format!("{file}: stale\n")),
+            State::Missing => context.out.data(&format!("{file}: missing\n")),
         }
     }
     for file in &report.left {

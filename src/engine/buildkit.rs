@@ -19,8 +19,8 @@ use tonic::{Code, Status};
 use super::daemon::progress::Progress;
 use super::daemon::{answers, archive, arguments};
 use super::error::with_sources;
-use super::{BuildOptions, EngineKind, Error, embedded};
-use crate::assemble::{AssembledImage, BaseImage};
+use super::{BuildOptions, Embedded, EngineKind, Error, fit};
+use crate::assemble::AssembledImage;
 use crate::event::Events;
 use crate::platform::Platform;
 use crate::reference::Digest;
@@ -80,20 +80,21 @@ impl BuildKit {
         &self.platform
     }
 
-    /// Builds a recipe that names one platform. `base` reads the base, for its user and for the layers that need not be
-    /// sent on; layers of the image's own are kept in `folder`. Dropping the future cancels the build.
+    /// Builds a recipe that names one platform. `embedded` reads the base: its traits, its files, and the layers that
+    /// need not be sent on; layers of the image's own are kept in `folder`. Dropping the future cancels the build.
     pub async fn build(
         &self,
         recipe: &Recipe,
-        base: impl AsyncFnOnce() -> Result<BaseImage, embedded::Error>,
+        embedded: &Embedded,
         options: &BuildOptions,
         events: &Events,
         folder: &Path,
     ) -> Result<AssembledImage, Error> {
         arguments::refuse_what_cannot_be(recipe, options)?;
         let on = base_reference(recipe, options)?;
-        let base = base().await.map_err(Error::Embedded)?;
         let platform = recipe.image.platforms.first().unwrap_or(&self.platform);
+        let base = embedded.base_of(recipe, options, platform).await?;
+        let recipe = &fit::on_base(embedded, recipe, &base, events).await?;
         let named = on.as_deref().map(|reference| (reference, &base.config));
         let build_args = arguments::build_args(recipe, options, named);
 

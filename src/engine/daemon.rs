@@ -9,3 +9,4 @@ pub(super) mod context;
 pub(super) mod dial;
 pub(super) mod progress;
 pub(super) mod tls;
+pub(super) mod trees;

@@ -11,6 +11,7 @@ mod images;
 mod load;
 mod push;
 mod session;
+mod trees;
 mod transport;
 mod version;
 
@@ -124,6 +125,18 @@ impl Docker {
     #[must_use]
     pub const fn builder(&self) -> Builder {
         self.builder
+    }
+
+    /// The base of a recipe as this engine has it, pulled if it lacks it; none for scratch.
+    pub(super) async fn base_of(
+        &self,
+        recipe: &Recipe,
+        options: &BuildOptions,
+        events: &Events,
+    ) -> Result<Option<LocalImage>, Error> {
+        let image = recipe.image.display();
+        let job = build::Job { docker: self, recipe, options, events, image: &image };
+        Ok(job.base(recipe.image.platforms.first()).await?.map(|(_, image)| image))
     }
 
     /// bollard, with time enough for requests that are answered when their work is done.

@@ -23,21 +23,24 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 pub use self::error::Error;
 pub(super) use self::layout::layout_image;
+pub(super) use self::scan::scan as scan_layer;
 
 use self::memo::Memo;
 use super::{Artifact, BuildOptions, BuiltImage, Engine, EngineKind};
 use crate::assemble::tree::{LayerIndex, Tree, Unread};
 use crate::assemble::{
     Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Stop, Traits, Trust, assemble,
-    can_assemble, traits, trust,
+    can_assemble, files, owners, traits, trust,
 };
 use crate::event::Events;
 use crate::oci::ImageConfig;
 use crate::oci::layer::WrittenLayer;
+use crate::oci::tar::Entry;
 use crate::platform::Platform;
 use crate::reference::Digest;
 use crate::registry::Registries;
 use crate::render::{PinnedBase, Recipe, late_labels};
+use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Certificate, Family};
 use crate::store::Blobs;
 use crate::workspace::fs;
@@ -138,7 +141,7 @@ impl Embedded {
     }
 
     /// The base for one platform.
-    pub(super) async fn base_of(
+    pub async fn base_of(
         &self,
         recipe: &Recipe,
         options: &BuildOptions,
@@ -220,6 +223,40 @@ impl Embedded {
         let mut assembly = self.read_for(base, &mut indexes, &name, events, work).await?;
         let layers = std::mem::take(&mut assembly.layers);
         self.write(assembly, layers).await
+    }
+
+    /// The files of an image at their places on a base.
+    pub(super) async fn files_on(
+        &self,
+        image: &ResolvedImage,
+        base: &BaseImage,
+        events: &Events,
+    ) -> Result<Vec<Entry>, Error> {
+        let work = |tree: Tree<'_>| files::placed(image, tree);
+        self.read_for(base, &mut Vec::new(), &image.display(), events, work).await
+    }
+
+    /// The number that an image's own /etc/passwd gives a user, if it knows the name.
+    pub async fn user_id(
+        &self,
+        image: &BaseImage,
+        user: &str,
+        name: &str,
+        events: &Events,
+    ) -> Result<Option<u32>, Error> {
+        let work = |tree: Tree<'_>| owners::user_id(tree, user);
+        self.read_for(image, &mut Vec::new(), name, events, work).await
+    }
+
+    /// The same for an image of this run.
+    pub async fn user_id_of(
+        &self,
+        image: &AssembledImage,
+        user: &str,
+        name: &str,
+        events: &Events,
+    ) -> Result<Option<u32>, Error> {
+        self.user_id(&base::of_assembled(image)?, user, name, events).await
     }
 
     /// The layer of an image's certificates, and what had to be read of the base for it: made once a run for all images

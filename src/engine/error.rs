@@ -113,6 +113,9 @@ pub enum Error {
     /// What was to be loaded into the engine could not be read, or not be written for it.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+    /// The Dockerfile could not be rendered for its base.
+    #[error(transparent)]
+    Render(#[from] crate::render::Error),
     /// The embedded engine could not assemble the image.
     #[error(transparent)]
     Embedded(super::embedded::Error),
@@ -139,12 +142,21 @@ impl StepOutput {
 }
 
 impl Error {
+    /// Whether the spec contradicts itself on this base (exit 2).
+    #[must_use]
+    pub const fn is_of_the_spec(&self) -> bool {
+        use super::embedded::Error as Embedded;
+        use crate::assemble::Error as Assemble;
+        matches!(self, Self::Embedded(Embedded::Assemble(Assemble::SameTarget { .. })))
+    }
+
     /// What to do next, one line each.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Embedded(error) => error.hints(),
             Self::Store(error) => error.hints(),
+            Self::Render(error) => error.hints(),
             Self::Address { .. } => vec!["DOCKER_HOST, DOCKER_CONTEXT and the current docker context say which engine".into()],
             Self::Unreachable { address, .. } => unreachable_hints(address),
             Self::PermissionDenied { .. } => vec![

@@ -19,7 +19,7 @@ use super::daemon::archive;
 use super::error::trust_hint;
 use super::{
     Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, Engine, EngineKind, Error,
-    Trust,
+    Trust, fit,
 };
 use crate::assemble::{Assembled, AssembledImage, BaseImage};
 use crate::event::Events;
@@ -264,15 +264,15 @@ impl Fleet {
         let docker = match member.connected().await? {
             Connected::Docker(docker) => docker,
             Connected::BuildKit(daemon) => {
-                let base = async || self.embedded.base_of(&recipe, options, platform).await;
-                let image = daemon.build(&recipe, base, allowed, events, &self.spool).await?;
+                let image = daemon.build(&recipe, &self.embedded, allowed, events, &self.spool).await?;
                 self.keep(&recipe.inputs, part(image.manifest.digest.clone()));
                 return Ok(image);
             }
         };
         let base_config = self.embedded.base_config(&recipe.base, platform).await?;
         let allowed = &BuildOptions { base_config, ..allowed.clone() };
-        let built = docker.build(&recipe, allowed, events).await?;
+        let fitted = Box::pin(fit::for_docker(docker, &self.embedded, &recipe, allowed, events)).await?;
+        let built = docker.build(&fitted, allowed, events).await?;
         let Artifact::Docker { id } = built.artifact else {
             unreachable!("a Docker Engine keeps what it built")
         };

@@ -4,6 +4,7 @@ mod daemon;
 pub mod buildkit;
 pub mod docker;
 pub mod embedded;
+pub mod fit;
 pub mod fleet;
 mod error;
 mod trust;

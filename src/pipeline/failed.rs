@@ -70,6 +70,12 @@ impl Failed {
         }
     }
 
+    /// Whether the spec contradicts itself on its base (exit 2).
+    #[must_use]
+    pub const fn is_of_the_spec(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_of_the_spec())
+    }
+
     /// Whether publishing was refused (exit 4) rather than failed.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {

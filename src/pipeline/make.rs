@@ -74,7 +74,10 @@ impl Run<'_> {
         let platform = recipe.image.platforms.first().unwrap_or_else(|| docker.platform());
         let base_config = self.engines.embedded.base_config(&recipe.base, platform).await;
         let options = BuildOptions { base_config: base_config.map_err(engine::Error::from)?, ..options };
-        Ok(docker.build(recipe, &options, self.events).await?)
+        // Boxed, because the compiler bounds how deep futures are nested.
+        let fitting = engine::fit::for_docker(docker, &self.engines.embedded, recipe, &options, self.events);
+        let fitted = Box::pin(fitting).await?;
+        Ok(docker.build(&fitted, &options, self.events).await?)
     }
 
     /// Whether Docker Engines can build for all platforms of an image.
@@ -105,12 +108,13 @@ impl Run<'_> {
     }
 
     /// Policy on what was really built.
-    pub(super) fn judge(&self, position: usize, built: &BuiltImage) -> Result<(), Failed> {
+    pub(super) async fn judge(&self, position: usize, built: &BuiltImage) -> Result<(), Failed> {
         let image = &self.recipes[position].image;
         let display = image.display();
+        let user_id = self.user_id(built, &display).await?;
         let found = policy::check_built(
             self.policy,
-            &Built { name: &display, config: &built.config, image: Some(image) },
+            &Built { name: &display, config: &built.config, user_id, image: Some(image) },
         );
         if found.has_errors() {
             return Err(Failed::Policy { image: display, found });
@@ -119,6 +123,21 @@ impl Run<'_> {
             self.events.warn(Some(&display), warning.message);
         }
         Ok(())
+    }
+
+    /// The number of a built image's user, if the policy depends on it and only the image's /etc/passwd tells it.
+    async fn user_id(&self, built: &BuiltImage, display: &str) -> Result<Option<u32>, Failed> {
+        let asked = self.policy.config.deny_root;
+        let Some(user) = policy::named_user(built.config.user()).filter(|_| asked) else { return Ok(None) };
+        match &built.artifact {
+            Artifact::Docker { id } => Ok(self.engines.docker().await?.user_id(id, user).await?),
+            Artifact::Assembled(assembled) => {
+                let image = &assembled.images[0];
+                let asked = self.engines.embedded.user_id_of(image, user, display, self.events);
+                let found = Box::pin(asked).await;
+                Ok(found.map_err(engine::Error::from)?)
+            }
+        }
     }
 
     /// Gives an image in the Docker Engine all its names; loads an assembled one first when that was asked for.

@@ -11,6 +11,7 @@ pub mod outcome;
 pub mod proxies;
 pub mod run;
 pub mod secrets;
+pub mod standalone;
 
 pub use choose::{Choice, Goal, choose};
 pub use engines::Engines;

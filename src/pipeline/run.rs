@@ -211,7 +211,7 @@ impl Run<'_> {
                 }
                 None => self.build(position, parent).await?,
             };
-            self.judge(position, &image)?;
+            self.judge(position, &image).await?;
             done.local = self.name(position, &image).await?;
             self.record(position, &image)?;
             let spent = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -7,7 +7,7 @@ mod recipes;
 mod state;
 
 pub use destination::{Content, PlannedAction, PlannedDestination, PlannedMove, current};
-pub use recipes::recipes;
+pub use recipes::{each_recipe, recipes};
 
 use std::collections::BTreeMap;
 

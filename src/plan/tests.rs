@@ -40,8 +40,14 @@ fn recipe(version: &str, content: &str, rules: TagRules) -> Recipe {
         build_args: BTreeMap::new(),
         api_labels: BTreeMap::new(),
     };
-    let spec_inputs = Digest::of(b"spec");
-    Recipe { image, base: PinnedBase::Scratch, rendered, inputs: Digest::of(content.as_bytes()), spec_inputs }
+    Recipe {
+        image,
+        base: PinnedBase::Scratch,
+        rendered,
+        inputs: Digest::of(content.as_bytes()),
+        spec_inputs: Digest::of(b"spec"),
+        templates: std::sync::Arc::default(),
+    }
 }
 
 /// `tag=content …`: what a repository has. A tag without content points to a foreign image.

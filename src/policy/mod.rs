@@ -16,6 +16,7 @@ use crate::resolve::image::Base;
 use crate::spec::policy::Policy;
 
 pub use compile::Compiled;
+pub use rules::config_deny_root::named_user;
 pub use rules::{RULES, Rule, rule};
 pub use subject::Subject;
 
@@ -42,6 +43,8 @@ pub struct Built<'a> {
     pub name: &'a str,
     /// Its config.
     pub config: &'a ImageConfig,
+    /// The number of its user, if the config names one and the image's /etc/passwd has it.
+    pub user_id: Option<u32>,
     /// The spec it was built from, when it was built here: tells its own labels from those of the base.
     pub image: Option<&'a ResolvedImage>,
 }

@@ -34,6 +34,8 @@ pub struct Subject<'a> {
     pub(super) inherited_healthcheck: Option<String>,
     /// The effective user; None while only the base knows it.
     pub(super) user: Option<Cow<'a, str>>,
+    /// The number of a user that is named, as far as it is known.
+    pub(super) user_id: Option<u32>,
     /// Exposed ports, as ranges of numbers with their text.
     pub(super) ports: Vec<(u32, u32, String)>,
     /// The environment: names, and every text that goes into the value.
@@ -58,6 +60,7 @@ impl<'a> Subject<'a> {
             inherited: Vec::new(),
             inherited_healthcheck: None,
             user: effective_user(image, all),
+            user_id: None,
             ports: image
                 .config
                 .expose
@@ -96,6 +99,7 @@ impl<'a> Subject<'a> {
             inherited,
             inherited_healthcheck: built.image.and_then(|image| inherited_healthcheck(image, built.config)),
             user: Some(built.config.user().into()),
+            user_id: built.user_id,
             ports: table("ExposedPorts")
                 .into_iter()
                 .flatten()

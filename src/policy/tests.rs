@@ -74,7 +74,8 @@ fn findings_of(policy: &Policy, images: &[ResolvedImage], locked: bool) -> Vec<S
 fn built(text: &str, runtime: &serde_json::Value, image: Option<&ResolvedImage>) -> Vec<String> {
     let config = serde_json::json!({ "os": "linux", "config": runtime });
     let config = ImageConfig::parse(config.to_string().as_bytes()).unwrap();
-    let found = check_built(&policy(text), &Built { name: "host/app:1.2.3", config: &config, image });
+    let found =
+        check_built(&policy(text), &Built { name: "host/app:1.2.3", config: &config, user_id: None, image });
     found.iter().map(|found| format!("{}: {}", found.rule, found.message)).collect()
 }
 
@@ -318,6 +319,7 @@ fn labels_that_describe_the_base() {
     let found = check_built(
         &Policy::default(),
         &Built {
+            user_id: None,
             name: "x",
             config: &ImageConfig::parse(serde_json::json!({ "config": runtime }).to_string().as_bytes())
                 .unwrap(),

@@ -1,26 +1,34 @@
 //! How files reach the image: an archive in the context, which `ADD` unpacks with modes, set-id and sticky bits and
-//! numeric owners on both builders; owners by name with `COPY --chown`, since only the base knows them.
+//! numeric owners on every builder. Where the base cannot be read, nobody knows the numbers of owners by name: then
+//! `COPY --chown` places their files.
 
 use std::collections::BTreeMap;
 
+use super::form::{Files, Form};
 use crate::oci::Content;
 use crate::oci::tar::{Entry, EntryKind};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Family, FileEntry, FileKind, Owner};
 
-/// The archive with the files, in the context.
-pub(super) const FILES: &str = "files.tar";
+/// The archive with the files, in the context. `suffix` tells several images of one directory apart.
+pub(super) fn files_archive(suffix: &str) -> String {
+    format!("files{suffix}.tar")
+}
+
 /// The archive with the certificates, in the context.
-pub(super) const CERTIFICATES: &str = "certificates.tar";
+pub(super) fn certificates_archive(suffix: &str) -> String {
+    format!("certificates{suffix}.tar")
+}
 
 /// The files of an image, by the way they take.
 #[derive(Debug, Default)]
 pub(super) struct Placed {
-    /// Entries of the archive, in the order of the spec: where a link of the base makes one path of two, the later
-    /// one counts too.
-    pub(super) archive: Vec<Entry>,
+    /// Entries of the archive, in the order of the spec; none while the base is not known.
+    archive: Option<Vec<Entry>>,
     /// Groups of files that names own.
     pub(super) named: Vec<Group>,
+    /// Tells several images of one directory apart.
+    suffix: String,
 }
 
 /// Files of one owner below one folder of the image.
@@ -37,17 +45,36 @@ pub(super) struct Group {
 }
 
 impl Placed {
-    /// Sorts the files of an image into their ways. Of two for one path the later one counts.
-    pub(super) fn of(image: &ResolvedImage) -> Self {
+    /// The files of an image as this form of its Dockerfile needs them.
+    pub(super) fn of(image: &ResolvedImage, form: &Form<'_>) -> Self {
+        let suffix = form.suffix.to_owned();
+        match form.files {
+            Files::Later => Self { suffix, ..Self::default() },
+            Files::OnBase(entries) => Self { archive: Some(entries.to_vec()), suffix, ..Self::default() },
+            Files::AsWritten => Self::as_written(image, suffix),
+        }
+    }
+
+    /// Whether the Dockerfile unpacks an archive.
+    pub(super) fn needs_archive(&self, image: &ResolvedImage) -> bool {
+        match &self.archive {
+            Some(entries) => !entries.is_empty(),
+            None => image.files.iter().any(|file| file.path != "/"),
+        }
+    }
+
+    /// Sorts the files of an image into their ways as the spec has them. Of two for one path the later one counts.
+    fn as_written(image: &ResolvedImage, suffix: String) -> Self {
         let files = || image.files.iter().filter(|file| file.path != "/");
         let last: BTreeMap<&str, &FileEntry> = files().map(|file| (file.path.as_str(), file)).collect();
         let counts =
             |file: &FileEntry| last.get(file.path.as_str()).is_some_and(|it| std::ptr::eq(*it, file));
-        let mut placed = Self::default();
+        let mut placed = Self { suffix, ..Self::default() };
+        let mut archive = Vec::new();
         for file in files().filter(|file| counts(file)) {
             if let Owner::Numeric { uid, gid } = file.owner {
                 let path = file.path.trim_start_matches('/').to_owned();
-                placed.archive.push(Entry { path, mode: file.mode, uid, gid, kind: kind(file) });
+                archive.push(Entry { path, mode: file.mode, uid, gid, kind: kind(file) });
             }
         }
         // Sorted, a folder comes before what lies in it and takes it into its group.
@@ -57,8 +84,8 @@ impl Placed {
                 placed.push_named(file, owner);
             }
         }
-        placed.archive.extend(placed.named.iter().flat_map(Group::stand_ins).collect::<Vec<_>>());
-        placed
+        archive.extend(placed.named.iter().flat_map(Group::stand_ins));
+        Self { archive: Some(archive), ..placed }
     }
 
     /// Adds a file to the group of its folder, or of a folder above it that the same owner is given.
@@ -73,7 +100,7 @@ impl Placed {
         let group = if let Some(group) = group {
             group
         } else {
-            let folder = format!("named/{:03}", self.named.len());
+            let folder = format!("named{}/{:03}", self.suffix, self.named.len());
             self.named.push(Group { owner, folder, target: format!("{parent}/"), entries: Vec::new() });
             let last = self.named.len() - 1;
             &mut self.named[last]
@@ -95,8 +122,8 @@ impl Placed {
             })
         };
         let mut context: Vec<Entry> = Vec::new();
-        context.extend(archive(CERTIFICATES, certificates(image)));
-        context.extend(archive(FILES, self.archive));
+        context.extend(archive(&certificates_archive(&self.suffix), certificates(image)));
+        context.extend(archive(&files_archive(&self.suffix), self.archive.unwrap_or_default()));
         for group in self.named {
             let below = |entry: Entry| Entry { path: format!("{}/{}", group.folder, entry.path), ..entry };
             context.extend(group.entries.into_iter().map(below));

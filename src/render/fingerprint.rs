@@ -116,5 +116,9 @@ fn file(file: &FileEntry) -> Value {
         FileKind::Directory => json!("directory"),
         FileKind::Symlink(target) => json!({ "symlink": target }),
     };
-    json!({ "path": file.path, "mode": file.mode, "owner": file.owner, "content": content })
+    let mut entry = json!({ "path": file.path, "mode": file.mode, "owner": file.owner, "content": content });
+    if let Some(name) = &file.name_inside {
+        entry["name_inside"] = name.as_str().into();
+    }
+    entry
 }

@@ -14,8 +14,10 @@ use crate::resolve::image::{Healthcheck, Invocation, Port};
 pub(super) enum Piece {
     /// Literal text.
     Text(String),
-    /// What a variable or a build argument holds.
+    /// The value of a variable or a build argument.
     Variable(String),
+    /// The value of a build argument without which the build fails with this message.
+    Required(String, &'static str),
 }
 
 /// An instruction.
@@ -25,7 +27,7 @@ pub(super) enum Instruction {
     Comment(String),
     Arg {
         name: String,
-        default: Option<String>,
+        default: Option<Vec<Piece>>,
     },
     /// `FROM scratch`.
     FromScratch,
@@ -123,7 +125,7 @@ impl Display for Instruction {
                 write!(f, "# {}", text.replace(char::is_control, " ").trim())
             }
             Self::Arg { name, default: None } => write!(f, "ARG {name}"),
-            Self::Arg { name, default: Some(value) } => write!(f, "ARG {name}={}", word(value)),
+            Self::Arg { name, default: Some(value) } => write!(f, "ARG {name}={}", argument(value)),
             Self::FromScratch => f.write_str("FROM scratch"),
             Self::From(name) => write!(f, "FROM ${{{name}}}"),
             Self::Env { key: name, value } => write!(f, "ENV {}={}", key(name), text::value(value)),
@@ -176,6 +178,18 @@ fn invoke(invocation: &Invocation, shell: &[String]) -> String {
     }
 }
 
+/// The test of a health check as it reaches a config: a text that a line of a Dockerfile cannot hold is given to the
+/// shell outright, which means the same.
+pub(super) fn healthcheck_test(check: &Healthcheck, shell: &[String]) -> Vec<String> {
+    match check.test.as_slice() {
+        [kind, text] if kind == "CMD-SHELL" && !verbatim(text) => {
+            let words = shell.iter().cloned().chain([text.clone()]);
+            std::iter::once("CMD".to_owned()).chain(words).collect()
+        }
+        test => test.to_vec(),
+    }
+}
+
 /// The exec form of a text for a shell.
 fn in_shell(shell: &[String], text: &str) -> String {
     let words: Vec<&str> = shell.iter().map(String::as_str).chain([text]).collect();
@@ -184,7 +198,8 @@ fn in_shell(shell: &[String], text: &str) -> String {
 
 fn healthcheck(f: &mut Formatter<'_>, check: &Healthcheck, shell: &[String]) -> fmt::Result {
     f.write_str("HEALTHCHECK")?;
-    let (kind, words) = check.test.split_first().map_or(("NONE", [].as_slice()), |(k, w)| (k.as_str(), w));
+    let test = healthcheck_test(check, shell);
+    let (kind, words) = test.split_first().map_or(("NONE", [].as_slice()), |(k, w)| (k.as_str(), w));
     if kind == "NONE" {
         return f.write_str(" NONE");
     }
@@ -200,8 +215,7 @@ fn healthcheck(f: &mut Formatter<'_>, check: &Healthcheck, shell: &[String]) -> 
         write!(f, " --retries={retries}")?;
     }
     match words {
-        [text] if kind == "CMD-SHELL" && verbatim(text) => write!(f, " CMD {text}"),
-        [text] if kind == "CMD-SHELL" => write!(f, " CMD {}", in_shell(shell, text)),
+        [text] if kind == "CMD-SHELL" => write!(f, " CMD {text}"),
         words => write!(f, " CMD {}", json_words(words)),
     }
 }

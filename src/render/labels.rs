@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{PinnedBase, Recipe};
+use super::{PinnedBase, Recipe, Rendered};
 use crate::reference::Digest;
+use crate::resolve::ResolvedImage;
 
 pub use crate::resolve::labels::{INPUTS, SPEC_INPUTS};
 
@@ -16,18 +17,33 @@ pub use crate::resolve::labels::{INPUTS, SPEC_INPUTS};
 /// published, when it is.
 #[must_use]
 pub fn late_labels(recipe: &Recipe, parent: Option<&Digest>) -> BTreeMap<String, String> {
-    let image = &recipe.image;
-    let provenance = &image.provenance;
     let (name, digest) = base(&recipe.base, parent);
+    let of_base = [("base.name", name), ("base.digest", digest)];
+    let mut labels = filled_in(&recipe.image, &recipe.rendered, of_base.into_iter());
+    labels.insert(INPUTS.to_owned(), recipe.inputs.to_string());
+    labels.insert(SPEC_INPUTS.to_owned(), recipe.spec_inputs.to_string());
+    labels
+}
+
+/// As [`late_labels`], where nobody can tell what the base is: without its name and digest, and without the inputs.
+#[must_use]
+pub fn late_labels_without_base(image: &ResolvedImage, rendered: &Rendered) -> BTreeMap<String, String> {
+    filled_in(image, rendered, std::iter::empty())
+}
+
+fn filled_in<'a>(
+    image: &ResolvedImage,
+    rendered: &Rendered,
+    of_base: impl Iterator<Item = (&'a str, Option<String>)>,
+) -> BTreeMap<String, String> {
+    let provenance = &image.provenance;
     let filled = [
         ("created", Some(rfc3339(provenance.created))),
         ("revision", provenance.revision.clone()),
         ("source", provenance.source.clone()),
-        ("base.name", name),
-        ("base.digest", digest),
     ];
-    let mut labels = recipe.rendered.api_labels.clone();
-    for (key, value) in filled {
+    let mut labels = rendered.api_labels.clone();
+    for (key, value) in filled.into_iter().chain(of_base) {
         let key = format!("org.opencontainers.image.{key}");
         if let Some(value) = value
             && !image.labels.contains_key(&key)
@@ -36,8 +52,6 @@ pub fn late_labels(recipe: &Recipe, parent: Option<&Digest>) -> BTreeMap<String,
             labels.insert(key, value);
         }
     }
-    labels.insert(INPUTS.to_owned(), recipe.inputs.to_string());
-    labels.insert(SPEC_INPUTS.to_owned(), recipe.spec_inputs.to_string());
     labels
 }
 

@@ -1,25 +1,31 @@
 //! Rendering: a [`ResolvedImage`] becomes a Dockerfile and a build context. Pure, offline and stable: the same
 //! image gives the same bytes everywhere.
 
+pub mod bake;
 pub mod context;
 mod files;
 mod fingerprint;
+mod form;
 mod instruction;
 mod labels;
 mod sections;
 mod templates;
 
 pub use self::fingerprint::{fingerprint, spec_fingerprint};
-pub use self::labels::{INPUTS, SPEC_INPUTS, late_labels};
+pub use self::form::{BaseTraits, Files, Standalone};
+pub use self::labels::{INPUTS, SPEC_INPUTS, late_labels, late_labels_without_base};
 pub use self::templates::Templates;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use self::form::Form;
+use self::instruction::healthcheck_test as test_of;
 use crate::oci::tar::Entry;
 use crate::reference::Digest;
 pub use crate::resolve::PinnedBase;
 use crate::resolve::ResolvedImage;
-use crate::resolve::image::{Base, Family, Packages};
+use crate::resolve::image::{Base, Family, Healthcheck, Packages};
 
 /// What the first line of a rendered Dockerfile ends with, unless a template of the workspace leaves it away.
 pub const MARK: &str = "Rendered by golden: change its image.toml instead.";
@@ -29,7 +35,7 @@ pub const MARK: &str = "Rendered by golden: change its image.toml instead.";
 pub struct Rendered {
     /// The Dockerfile.
     pub dockerfile: String,
-    /// The entries of the build context, sorted by path, without the Dockerfile.
+    /// The entries of the build context, sorted by path, without the Dockerfile; files only once the base is known.
     pub context: Vec<Entry>,
     /// Build arguments: the line breaks, which the Dockerfile cannot hold.
     pub build_args: BTreeMap<String, String>,
@@ -46,10 +52,22 @@ pub struct Recipe {
     pub base: PinnedBase,
     /// Its Dockerfile and context.
     pub rendered: Rendered,
-    /// `dev.golden.inputs`: the digest of all that went into the image (7-rules 1).
+    /// `dev.golden.inputs`: the digest of everything that goes into the image.
     pub inputs: Digest,
     /// `dev.golden.inputs.spec`: the same without the version of the base and the packages.
     pub spec_inputs: Digest,
+    /// The templates of the workspace, for the form that the Dockerfile has on this base.
+    pub templates: Arc<Templates>,
+}
+
+impl Recipe {
+    /// The recipe as an engine needs it: with the Dockerfile for a base of these traits, and the files at their places
+    /// on that base. The inputs stay those of the form that no base has changed.
+    pub fn on_base(&self, traits: &BaseTraits, files: &[Entry]) -> Result<Self, Error> {
+        let form = Form { traits: Some(traits), files: Files::OnBase(files), ..Form::default() };
+        let rendered = Renderer::new(&self.templates).form(&self.image, &form)?;
+        Ok(Self { rendered, ..self.clone() })
+    }
 }
 
 /// Why an image cannot be rendered.
@@ -106,10 +124,19 @@ impl<'t> Renderer<'t> {
         Self { templates: templates::Compiled::new(templates) }
     }
 
-    /// Renders an image.
+    /// Renders an image in the form that its inputs are taken from, whatever its base is.
     pub fn render(&self, image: &ResolvedImage) -> Result<Rendered, Error> {
-        let placed = files::Placed::of(image);
-        let (sections, beside) = sections::Sections::of(image, &placed, None)?;
+        self.form(image, &Form::default())
+    }
+
+    /// Renders an image for people, who build it without golden.
+    pub fn standalone(&self, image: &ResolvedImage, how: &Standalone<'_>) -> Result<Rendered, Error> {
+        self.form(image, &how.form())
+    }
+
+    fn form(&self, image: &ResolvedImage, form: &Form<'_>) -> Result<Rendered, Error> {
+        let placed = files::Placed::of(image, form);
+        let (sections, beside) = sections::Sections::of(image, &placed, form)?;
         Ok(Rendered {
             dockerfile: self.fill(image, &sections)?,
             context: placed.context(image),
@@ -126,13 +153,6 @@ impl<'t> Renderer<'t> {
         }
         let bare = ResolvedImage { packages: Packages::default(), ..image.clone() };
         Ok(spec_fingerprint(&bare, &self.render(&bare)?))
-    }
-
-    /// The Dockerfile for people: it names the base by `base`, the reference as it is written or locked (7-rules 12). A
-    /// build passes the base as an argument, so that how it is written is no part of what is built.
-    pub fn dockerfile(&self, image: &ResolvedImage, base: Option<&str>) -> Result<String, Error> {
-        let (sections, _) = sections::Sections::of(image, &files::Placed::of(image), base)?;
-        self.fill(image, &sections)
     }
 
     fn fill(&self, image: &ResolvedImage, sections: &sections::Sections) -> Result<String, Error> {
@@ -166,6 +186,18 @@ impl Error {
             Self::Extend { .. } => vec!["write its whole value".to_owned()],
         }
     }
+}
+
+/// The shell of an image whose base names none.
+#[must_use]
+pub fn default_shell() -> Vec<String> {
+    vec!["/bin/sh".to_owned(), "-c".to_owned()]
+}
+
+/// The test of a health check as every engine writes it into a config, on a base with this shell.
+#[must_use]
+pub fn healthcheck_test(check: &Healthcheck, shell: &[String]) -> Vec<String> {
+    test_of(check, shell)
 }
 
 /// Why no Docker Engine can build an image, if so: certificates on a base without a shell can only be placed by

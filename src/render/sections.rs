@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Error;
 use super::files::Placed;
+use super::form::Form;
 use super::instruction::{Instruction, Piece};
 use crate::reference::Reference;
 use crate::resolve::image::{Base, EnvValue, Family, Invocation, Packages};
@@ -56,6 +57,8 @@ struct Facts {
 /// What does not fit into the Dockerfile.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
+    /// Whether the Dockerfile is built without golden, so that a build without the arguments must fail.
+    standalone: bool,
     /// Values of build arguments.
     pub(super) build_args: BTreeMap<String, String>,
     /// Labels for the API.
@@ -66,44 +69,62 @@ pub(super) struct Beside {
 const BASE: &str = "GOLDEN_BASE";
 /// The build argument with the base's own user.
 const BASE_USER: &str = "GOLDEN_BASE_USER";
+/// The build argument that says that labels come in addition to the Dockerfile.
+const BAKE: &str = "GOLDEN_BAKE";
+/// The message of a build by hand that lacks a build argument.
+const BUILD_WITH_BAKE: &str = "build with docker-bake.json";
+/// The message of a build by hand where nobody could tell the base's user.
+const GIVE_BASE_USER: &str = "give the user of the base with --build-arg GOLDEN_BASE_USER=USER";
+/// Root, by its number: the name needs /etc/passwd and /etc/group.
+const ROOT: &str = "0:0";
 
 impl Sections {
     /// The sections of an image, and what goes beside them.
     pub(super) fn of(
         image: &ResolvedImage,
         placed: &Placed,
-        base: Option<&str>,
+        form: &Form<'_>,
     ) -> Result<(Self, Beside), Error> {
-        let mut beside = Beside::default();
+        let mut beside = Beside { standalone: form.standalone, ..Beside::default() };
         let scratch = matches!(image.base, Base::Scratch);
-        let root = root(image, scratch);
+        let users = Users::of(image, form, scratch);
         let (env, late_env) = env(image, &mut beside)?;
         let workdir = image.config.workdir.iter();
         let workdir =
             lines(workdir.flat_map(|path| beside.argument(path, Instruction::Workdir)).collect::<Vec<_>>());
-        let restore = if scratch { Vec::new() } else { restore_user() };
+        let (steps, current) = steps(image, &users);
+        let restore = users.restore(&current, &mut beside);
         let sections = Self {
             image: facts(image, scratch),
             header: Instruction::Comment(format!("{}. {}", image.display(), super::MARK)).to_string(),
-            from: from(image, base),
+            from: from(image, form.base),
             env,
-            add_certificates: add_certificates(image, scratch),
+            add_certificates: add_certificates(image, scratch, form.suffix),
             certificates: super::files::certificate_paths(image),
             packages: package_lists(image),
-            files: files(placed),
+            files: files(image, placed, form.suffix),
             workdir,
-            steps: steps(image, root.is_some()),
+            steps,
             labels: labels(image, &mut beside),
             late_env,
-            config: config(image, root.is_some(), &restore, &mut beside),
-            restore_user: lines(restore),
-            root: lines(root),
+            config: config(image, form, &restore, &mut beside),
+            restore_user: lines(if scratch { Vec::new() } else { users.restored(&mut beside) }),
+            root: lines(users.root),
         };
         Ok((sections, beside))
     }
 }
 
 impl Beside {
+    /// A text as pieces. Line breaks are build arguments.
+    fn pieces(&self, text: &str) -> Vec<Piece> {
+        let required = |piece| match piece {
+            Piece::Variable(name) if self.standalone => Piece::Required(name, BUILD_WITH_BAKE),
+            other => other,
+        };
+        Piece::of(text).into_iter().map(required).collect()
+    }
+
     /// The declarations of the line breaks in these texts, which are build arguments.
     fn line_breaks<'a>(&mut self, texts: impl Iterator<Item = &'a str> + Clone) -> Vec<Instruction> {
         let mut declared = Vec::new();
@@ -117,9 +138,67 @@ impl Beside {
     /// An instruction with one argument.
     fn argument(&mut self, text: &str, make: fn(Vec<Piece>) -> Instruction) -> Vec<Instruction> {
         let mut lines = self.line_breaks(std::iter::once(text));
-        lines.push(make(Piece::of(text)));
+        lines.push(make(self.pieces(text)));
         lines
     }
+}
+
+/// Who runs the steps, and who the image is left to.
+struct Users<'a> {
+    /// `USER 0:0` before the first step, where the base's user may be another.
+    root: Option<Instruction>,
+    /// The base's user; none if nobody can tell.
+    base: Option<&'a str>,
+    standalone: bool,
+    scratch: bool,
+}
+
+impl<'a> Users<'a> {
+    fn of(image: &ResolvedImage, form: &Form<'a>, scratch: bool) -> Self {
+        let executes =
+            image.needs_execution() || (!image.certificates.is_empty() && image.family != Family::Static);
+        let base = form.traits.map(|traits| traits.user.as_str());
+        let needed = !scratch && (executes || image.config.workdir.is_some()) && !base.is_some_and(is_root);
+        let root = needed.then(|| Instruction::User(literal(ROOT)));
+        Self { root, base, standalone: form.standalone, scratch }
+    }
+
+    /// The user of the first step.
+    fn first(&self) -> &'a str {
+        match self.base {
+            Some(base) if self.root.is_none() => base,
+            _ if self.scratch => "",
+            _ => ROOT,
+        }
+    }
+
+    /// The instructions that make the base's user the image's again after steps that `current` ran last; none where it
+    /// still is.
+    fn restore(&self, current: &str, beside: &mut Beside) -> Vec<Instruction> {
+        let changed = self.root.is_some() || current != self.first();
+        if changed && !self.scratch { self.restored(beside) } else { Vec::new() }
+    }
+
+    /// The instructions that make the base's user the image's. Empty stays empty.
+    fn restored(&self, beside: &mut Beside) -> Vec<Instruction> {
+        let name = BASE_USER.to_owned();
+        let (default, user) = match self.base {
+            Some(base) if self.standalone => {
+                let declared = beside.line_breaks(std::iter::once(base));
+                let arg = Instruction::Arg { name: name.clone(), default: Some(beside.pieces(base)) };
+                let user = Instruction::User(vec![Piece::Variable(name)]);
+                return declared.into_iter().chain([arg, user]).collect();
+            }
+            None if self.standalone => (None, Piece::Required(name.clone(), GIVE_BASE_USER)),
+            _ => (None, Piece::Variable(name.clone())),
+        };
+        vec![Instruction::Arg { name, default }, Instruction::User(vec![user])]
+    }
+}
+
+/// Whether `USER[:GROUP]` is root without doubt.
+fn is_root(user: &str) -> bool {
+    matches!(user, "" | "root" | "0" | "0:0" | "root:root" | "0:root" | "root:0")
 }
 
 /// A value without line breaks.
@@ -170,25 +249,8 @@ fn from(image: &ResolvedImage, shown: Option<&str>) -> String {
         }
     };
     let default = shown.map_or(default, str::to_owned);
-    let arg = Instruction::Arg { name: BASE.to_owned(), default: Some(default) };
+    let arg = Instruction::Arg { name: BASE.to_owned(), default: Some(literal(&default)) };
     lines(note.map(Instruction::Comment).into_iter().chain([arg, Instruction::From(BASE.to_owned())]))
-}
-
-/// Who must be root before the first step. Where nothing is executed the number does, which needs no /etc/passwd.
-fn root(image: &ResolvedImage, scratch: bool) -> Option<Instruction> {
-    let executes =
-        image.needs_execution() || (!image.certificates.is_empty() && image.family != Family::Static);
-    let user = if executes { "root" } else { "0:0" };
-    let needed = !scratch && (executes || image.config.workdir.is_some());
-    needed.then(|| Instruction::User(literal(user)))
-}
-
-/// The base's own user, as the engine reads it before the build. Empty stays empty.
-fn restore_user() -> Vec<Instruction> {
-    vec![
-        Instruction::Arg { name: BASE_USER.to_owned(), default: None },
-        Instruction::User(vec![Piece::Variable(BASE_USER.to_owned())]),
-    ]
 }
 
 /// The environment before the steps, and what of it comes after the last one; an empty value keeps its place
@@ -202,7 +264,7 @@ fn env(image: &ResolvedImage, beside: &mut Beside) -> Result<(String, String), E
             EnvValue::Extend { prepend, append } => vec![prepend.as_str(), append.as_str()],
         };
         let holds = texts.iter().all(|text| Instruction::holds(text));
-        let variable = Instruction::Env { key: key.clone(), value: env_pieces(image, key, value)? };
+        let variable = Instruction::Env { key: key.clone(), value: env_pieces(image, key, value, beside)? };
         if holds {
             early.push(variable);
             continue;
@@ -217,19 +279,24 @@ fn env(image: &ResolvedImage, beside: &mut Beside) -> Result<(String, String), E
     Ok((lines(early), lines(declared.into_iter().chain(late))))
 }
 
-fn env_pieces(image: &ResolvedImage, key: &str, value: &EnvValue) -> Result<Vec<Piece>, Error> {
+fn env_pieces(
+    image: &ResolvedImage,
+    key: &str,
+    value: &EnvValue,
+    beside: &Beside,
+) -> Result<Vec<Piece>, Error> {
     let (prepend, append) = match value {
-        EnvValue::Set(text) => return Ok(Piece::of(text)),
+        EnvValue::Set(text) => return Ok(beside.pieces(text)),
         EnvValue::Extend { prepend, append } => (prepend, append),
     };
     let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !key.chars().all(name) || key.starts_with(|c: char| c.is_ascii_digit()) {
         return Err(Error::Extend { image: image.display(), key: key.to_owned() });
     }
-    Ok([Piece::of(prepend), vec![Piece::Variable(key.to_owned())], Piece::of(append)].concat())
+    Ok([beside.pieces(prepend), vec![Piece::Variable(key.to_owned())], beside.pieces(append)].concat())
 }
 
-fn add_certificates(image: &ResolvedImage, scratch: bool) -> String {
+fn add_certificates(image: &ResolvedImage, scratch: bool, suffix: &str) -> String {
     if image.certificates.is_empty() {
         return String::new();
     }
@@ -239,12 +306,12 @@ fn add_certificates(image: &ResolvedImage, scratch: bool) -> String {
         let why = "certificates: only golden's embedded engine can append them to this base's trust store";
         return lines([Instruction::Comment(why.to_owned()), add("certificates.need-the-embedded-engine")]);
     }
-    add(super::files::CERTIFICATES).to_string()
+    add(&super::files::certificates_archive(suffix)).to_string()
 }
 
-fn files(placed: &Placed) -> String {
-    let add = Instruction::Add { source: super::files::FILES.to_owned(), target: "/".to_owned() };
-    let add = (!placed.archive.is_empty()).then_some(add);
+fn files(image: &ResolvedImage, placed: &Placed, suffix: &str) -> String {
+    let add = Instruction::Add { source: super::files::files_archive(suffix), target: "/".to_owned() };
+    let add = placed.needs_archive(image).then_some(add);
     let copies = placed.named.iter().map(|group| Instruction::Copy {
         owner: group.owner.clone(),
         source: format!("{}/", group.folder),
@@ -253,27 +320,40 @@ fn files(placed: &Placed) -> String {
     lines(add.into_iter().chain(copies))
 }
 
-/// The steps; each is run by its own user, else by root.
-fn steps(image: &ResolvedImage, root: bool) -> String {
+/// The steps, each run by its own user, else by root; and the user of the last one.
+fn steps(image: &ResolvedImage, users: &Users<'_>) -> (String, String) {
     let mut out = Vec::new();
-    let mut current = if root { "root" } else { "" };
+    let mut current = users.first();
     for (number, step) in image.run.iter().enumerate() {
-        let user = step.user.as_deref().unwrap_or("root");
+        let user = step.user.as_deref().unwrap_or(ROOT);
         let name = step.name.clone().unwrap_or_default();
         out.push(Instruction::Comment(
             format!("step {}: {name}", number + 1).trim_end_matches([':', ' ']).to_owned(),
         ));
-        if user != current {
-            out.push(Instruction::User(literal(user)));
+        if user != current && !(is_root(user) && is_root(current)) {
+            out.push(Instruction::User(literal(if is_root(user) { ROOT } else { user })));
             current = user;
         }
         out.push(Instruction::Run {
             secrets: step.secrets.clone(),
-            readable: !matches!(user, "root" | "0" | "0:0"),
+            readable: !is_root(user),
             script: step.script.clone(),
         });
     }
-    lines(out)
+    (lines(out), current.to_owned())
+}
+
+/// The instructions that let a build by hand fail which would lose labels that no Dockerfile holds.
+fn guard(beside: &mut Beside) -> Vec<Instruction> {
+    if !beside.standalone || beside.api_labels.is_empty() {
+        return Vec::new();
+    }
+    beside.build_args.insert(BAKE.to_owned(), "1".to_owned());
+    let required = vec![Piece::Required(BAKE.to_owned(), BUILD_WITH_BAKE)];
+    vec![
+        Instruction::Arg { name: BAKE.to_owned(), default: None },
+        Instruction::Arg { name: format!("{BAKE}_GIVEN"), default: Some(required) },
+    ]
 }
 
 fn labels(image: &ResolvedImage, beside: &mut Beside) -> String {
@@ -281,15 +361,19 @@ fn labels(image: &ResolvedImage, beside: &mut Beside) -> String {
         image.labels.iter().partition(|(key, _)| Instruction::holds_key(key));
     beside.api_labels.extend(others.into_iter().map(|(key, value)| (key.clone(), value.clone())));
     let declared = beside.line_breaks(held.iter().map(|(_, value)| value.as_str()));
-    let label =
-        |(key, value): (&String, &String)| Instruction::Label { key: key.clone(), value: Piece::of(value) };
-    lines(declared.into_iter().chain(held.into_iter().map(label)))
+    let label = |(key, value): (&String, &String)| Instruction::Label {
+        key: key.clone(),
+        value: beside.pieces(value),
+    };
+    let held: Vec<Instruction> = held.into_iter().map(label).collect();
+    lines(declared.into_iter().chain(held).chain(guard(beside)))
 }
 
 /// What stands last, so that no step sees it.
-fn config(image: &ResolvedImage, root: bool, restore: &[Instruction], beside: &mut Beside) -> String {
+fn config(image: &ResolvedImage, form: &Form<'_>, restore: &[Instruction], beside: &mut Beside) -> String {
     let config = &image.config;
-    let shell = config.shell.clone().unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()]);
+    let of_base = form.traits.map(|traits| &traits.shell).filter(|shell| !shell.is_empty());
+    let shell = config.shell.as_ref().or(of_base).cloned().unwrap_or_else(super::default_shell);
     // With a shell of its own the exec form says the same, and says it for every text.
     let invocation = |invocation: &Invocation| match invocation {
         Invocation::Shell(text) if config.shell.is_some() => {
@@ -310,10 +394,10 @@ fn config(image: &ResolvedImage, root: bool, restore: &[Instruction], beside: &m
     }
     match &config.user {
         Some(user) => out.extend(beside.argument(user, Instruction::User)),
-        None if root => out.extend_from_slice(restore),
-        None => {}
+        None => out.extend_from_slice(restore),
     }
-    let check = config.healthcheck.clone();
+    let of_base = form.traits.and_then(|traits| traits.healthcheck.as_ref());
+    let check = config.healthcheck.as_ref().map(|check| check.on(of_base));
     out.extend(check.map(|check| Instruction::Healthcheck { check, shell: shell.clone() }));
     let entrypoint = config.entrypoint.as_ref().map(invocation);
     out.extend(entrypoint.map(|entrypoint| Instruction::Entrypoint(entrypoint, shell.clone())));

@@ -7,30 +7,7 @@ use crate::resolve::image::*;
 
 /// An image with nothing in it.
 fn empty(family: Family, base: Base) -> ResolvedImage {
-    ResolvedImage {
-        name: "team/app".parse().unwrap(),
-        source: "app/image.toml".into(),
-        row: BTreeMap::new(),
-        version: semver::Version::new(1, 2, 3),
-        variant: None,
-        description: None,
-        base,
-        family,
-        family_source: FamilySource::Spec,
-        template: family.as_str().to_owned(),
-        template_written: false,
-        platforms: Vec::new(),
-        labels: BTreeMap::new(),
-        suppressed_labels: std::collections::BTreeSet::new(),
-        env: Vec::new(),
-        config: Config::default(),
-        certificates: Vec::new(),
-        packages: Packages::default(),
-        files: Vec::new(),
-        run: Vec::new(),
-        tags: crate::tags::TagRules::default(),
-        provenance: Provenance::default(),
-    }
+    ResolvedImage::empty(family, base)
 }
 
 fn reference(text: &str) -> Base {
@@ -38,11 +15,11 @@ fn reference(text: &str) -> Base {
 }
 
 fn file(path: &str, mode: u32, owner: Owner) -> FileEntry {
-    FileEntry { path: path.to_owned(), mode, owner, kind: FileKind::File(Content::inline(*b"text")) }
+    FileEntry::new(path, mode, owner, FileKind::File(Content::inline(*b"text")), path)
 }
 
 fn folder(path: &str, mode: u32, owner: Owner) -> FileEntry {
-    FileEntry { path: path.to_owned(), mode, owner, kind: FileKind::Directory }
+    FileEntry::new(path, mode, owner, FileKind::Directory, path)
 }
 
 fn named(user: &str, group: Option<&str>) -> Owner {
@@ -149,9 +126,30 @@ fn what_does_not_fit_comes_beside() {
     assert_eq!(labels, [("a=b".to_owned(), "c".to_owned())]);
 }
 
+/// An image for people, on a base that nobody could read.
+fn as_written(image: &ResolvedImage, suffix: &str) -> Rendered {
+    let how = Standalone { base: None, traits: None, files: Files::AsWritten, suffix };
+    Renderer::new(&Templates::builtin()).standalone(image, &how).unwrap()
+}
+
+/// The recipe of an image on a base of these traits.
+fn on_base(image: &ResolvedImage, traits: &BaseTraits) -> String {
+    let rendered = render(image, &Templates::builtin()).unwrap();
+    let inputs = Digest::of(b"x");
+    let recipe = Recipe {
+        image: image.clone(),
+        base: PinnedBase::Scratch,
+        rendered,
+        inputs,
+        spec_inputs: Digest::of(b"y"),
+        templates: Arc::default(),
+    };
+    recipe.on_base(traits, &[]).unwrap().rendered.dockerfile
+}
+
 #[test]
 fn the_context_holds_only_what_the_spec_names() {
-    let rendered = render(&full(Family::Debian, reference("a/b")), &Templates::builtin()).unwrap();
+    let rendered = as_written(&full(Family::Debian, reference("a/b")), "");
     let mut lines = Vec::new();
     for entry in &rendered.context {
         lines.push(format!("{} {:o}", entry.path, entry.mode));
@@ -186,7 +184,8 @@ fn the_later_of_two_files_counts_and_the_root_is_left_out() {
         file("/a", 0o600, Owner::ROOT),
         file("/b", 0o640, Owner::ROOT),
     ];
-    let rendered = render(&image, &Templates::builtin()).unwrap();
+    assert_eq!(render(&image, &Templates::builtin()).unwrap().context, [], "the base decides where files go");
+    let rendered = as_written(&image, "");
     let [Entry { kind: EntryKind::Archive(entries), .. }] = rendered.context.as_slice() else { panic!() };
     let seen: Vec<_> = entries.iter().map(|entry| (entry.path.as_str(), entry.mode)).collect();
     assert_eq!(seen, [("a", 0o600), ("b", 0o640)]);
@@ -211,11 +210,124 @@ fn static_on_scratch_gets_exactly_the_bundle() {
 fn the_user_of_the_spec_comes_back_after_the_steps() {
     let mut image = empty(Family::Debian, reference("a/b"));
     image.config.user = Some("10001:10001".to_owned());
-    assert!(!dockerfile(&image).contains("USER root"));
+    assert!(!dockerfile(&image).contains("USER 0:0"));
     image.packages.install = vec!["curl".to_owned()];
     let text = dockerfile(&image);
     let users: Vec<&str> = text.lines().filter(|line| line.starts_with("USER")).collect();
-    assert_eq!(users, ["USER root", "USER 10001:10001"]);
+    assert_eq!(users, ["USER 0:0", "USER 10001:10001"]);
+}
+
+/// The lines about users, on a base with this user.
+fn users(image: &ResolvedImage, user: &str) -> Vec<String> {
+    let traits = BaseTraits { user: user.to_owned(), ..BaseTraits::default() };
+    let text = on_base(image, &traits);
+    let about_users = |line: &&str| line.starts_with("USER") || line.starts_with("ARG GOLDEN_BASE_USER");
+    text.lines().filter(about_users).map(str::to_owned).collect()
+}
+
+#[test]
+fn root_is_set_only_where_the_base_has_another_user() {
+    let mut image = empty(Family::Debian, reference("a/b"));
+    image.packages.install = vec!["curl".to_owned()];
+    let restored = ["USER 0:0", "ARG GOLDEN_BASE_USER", "USER ${GOLDEN_BASE_USER}"];
+    for root in ["", "root", "0", "0:0", "root:root"] {
+        assert!(users(&image, root).is_empty(), "{root}");
+    }
+    for other in ["app", "1000:0", "root:adm", "toor"] {
+        assert_eq!(users(&image, other), restored, "{other}");
+    }
+    let step = |user: Option<&str>| RunStep {
+        name: None,
+        script: "true".to_owned(),
+        user: user.map(str::to_owned),
+        secrets: Vec::new(),
+    };
+    image.run = vec![step(None), step(Some("root")), step(Some("app")), step(Some("0"))];
+    assert_eq!(users(&image, ""), ["USER app", restored[0], restored[1], restored[2]]);
+    image.run = vec![step(Some("app"))];
+    image.config.user = Some("app".to_owned());
+    assert_eq!(users(&image, "0"), ["USER app", "USER app"]);
+}
+
+#[test]
+fn texts_for_the_shell_are_for_the_shell_of_the_base() {
+    let mut image = empty(Family::Debian, reference("a/b"));
+    let traits = BaseTraits {
+        shell: ["/bin/bash", "-o", "pipefail", "-c"].map(str::to_owned).to_vec(),
+        ..BaseTraits::default()
+    };
+    for text in ["[[ -n $HOME ]] && echo bash", "one\ntwo", " leading", "trailing ", "a\\", "--flag", "\ttab"]
+    {
+        image.config.cmd = Some(Invocation::Shell(text.to_owned()));
+        image.config.entrypoint = Some(Invocation::Shell(text.to_owned()));
+        let test = ["CMD-SHELL".to_owned(), text.to_owned()].to_vec();
+        image.config.healthcheck =
+            Some(Healthcheck { test, interval: None, timeout: None, start_period: None, retries: None });
+        let rendered = on_base(&image, &traits);
+        let words = "[\"/bin/bash\",\"-o\",\"pipefail\",\"-c\",";
+        let lines = |start: &str| rendered.lines().filter(|line| line.starts_with(start)).count();
+        assert_eq!(lines(&format!("CMD {words}")), 1, "{rendered}");
+        assert_eq!(lines(&format!("ENTRYPOINT {words}")), 1, "{rendered}");
+        // A health check has no flags of its own to be taken for.
+        let check = if text == "--flag" {
+            "HEALTHCHECK CMD --flag".to_owned()
+        } else {
+            format!("HEALTHCHECK CMD {words}")
+        };
+        assert_eq!(lines(&check), 1, "{rendered}");
+    }
+    // The shell of the spec goes before that of the base.
+    image.config.shell = Some(vec!["/bin/ash".to_owned(), "-c".to_owned()]);
+    assert!(!on_base(&image, &traits).contains("bash"));
+}
+
+#[test]
+fn a_health_check_keeps_what_the_base_sets_and_the_spec_does_not() {
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let of_base = crate::oci::config::Healthcheck {
+        test: vec!["CMD".to_owned(), "/old".to_owned()],
+        interval: seconds(5),
+        timeout: seconds(6),
+        start_period: seconds(7),
+        retries: Some(8),
+    };
+    let traits = BaseTraits { healthcheck: Some(of_base), ..BaseTraits::default() };
+    let mut image = empty(Family::Debian, reference("a/b"));
+    for (test, interval, line) in [
+        ("CMD", None, "HEALTHCHECK --interval=5s --timeout=6s --start-period=7s --retries=8 CMD [\"/x\"]"),
+        (
+            "CMD",
+            seconds(0),
+            "HEALTHCHECK --interval=5s --timeout=6s --start-period=7s --retries=8 CMD [\"/x\"]",
+        ),
+        (
+            "CMD",
+            seconds(9),
+            "HEALTHCHECK --interval=9s --timeout=6s --start-period=7s --retries=8 CMD [\"/x\"]",
+        ),
+        ("NONE", None, "HEALTHCHECK NONE"),
+    ] {
+        let mut words = vec![test.to_owned()];
+        words.extend((test == "CMD").then(|| "/x".to_owned()));
+        image.config.healthcheck =
+            Some(Healthcheck { test: words, interval, timeout: None, start_period: None, retries: None });
+        let text = on_base(&image, &traits);
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+}
+
+#[test]
+fn a_build_by_hand_fails_where_it_would_lose_something() {
+    let image = full(Family::Debian, reference("a/b"));
+    let unknown = as_written(&image, ".slim");
+    let traits = BaseTraits { user: "app".to_owned(), ..BaseTraits::default() };
+    let how =
+        Standalone { base: Some("a/b:1"), traits: Some(&traits), files: Files::OnBase(&[]), suffix: "" };
+    let known = Renderer::new(&Templates::builtin()).standalone(&image, &how).unwrap();
+    insta::assert_snapshot!("by_hand_on_an_unknown_base", unknown.dockerfile);
+    insta::assert_snapshot!("by_hand_on_a_known_base", known.dockerfile);
+    let arguments: Vec<&String> = known.build_args.keys().collect();
+    assert_eq!(arguments, ["GOLDEN_BAKE", "GOLDEN_CR", "GOLDEN_LF"]);
 }
 
 #[test]
@@ -320,7 +432,8 @@ fn late_labels_leave_alone_what_the_spec_says() {
         digest: Digest::of(b""),
         platforms: Default::default(),
     };
-    let recipe = Recipe { image, base, rendered, inputs: Digest::of(b"x"), spec_inputs: Digest::of(b"y") };
+    let (inputs, spec_inputs) = (Digest::of(b"x"), Digest::of(b"y"));
+    let recipe = Recipe { image, base, rendered, inputs, spec_inputs, templates: Arc::default() };
     let labels: Vec<String> =
         late_labels(&recipe, None).iter().map(|(key, value)| format!("{key}={value:.20}")).collect();
     insta::assert_snapshot!(labels.join("\n"), @r"

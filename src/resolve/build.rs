@@ -46,6 +46,7 @@ pub(super) fn draft(
         spec.files.into_iter().enumerate().filter_map(|(n, file)| maker.file(n, file)).collect();
     let trust =
         spec.certs.trust.into_iter().enumerate().map(|(n, pattern)| maker.trust(n, pattern)).collect();
+    let run_places = (0..spec.run.len()).map(|n| maker.place(&["run", &n.to_string()])).collect();
     let run = maker.run(spec.run);
     let extra_places =
         (0..spec.tags.extra.len()).map(|n| maker.place(&["tags", "extra", &n.to_string()])).collect();
@@ -80,6 +81,7 @@ pub(super) fn draft(
             Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
         },
         packages_place: maker.place(&["packages"]),
+        run_places,
         extra_places,
         image: ResolvedImage {
             name,

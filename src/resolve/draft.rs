@@ -33,6 +33,8 @@ pub struct Draft {
     pub base_written: Option<String>,
     /// Where its packages are written.
     pub packages_place: Place,
+    /// Where its steps are written, one for each.
+    pub run_places: Vec<Place>,
     /// Where its extra tags are written, one for each.
     pub extra_places: Vec<Place>,
 }

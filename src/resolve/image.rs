@@ -99,6 +99,38 @@ impl ResolvedImage {
     }
 }
 
+#[cfg(test)]
+impl ResolvedImage {
+    /// An image with nothing in it, for tests.
+    pub(crate) fn empty(family: Family, base: Base) -> Self {
+        let unnamed = |error| unreachable!("this is a name: {error:?}");
+        Self {
+            name: "team/app".parse().unwrap_or_else(unnamed),
+            source: "app/image.toml".into(),
+            row: BTreeMap::new(),
+            version: semver::Version::new(1, 2, 3),
+            variant: None,
+            description: None,
+            base,
+            family,
+            family_source: FamilySource::Spec,
+            template: family.as_str().to_owned(),
+            template_written: false,
+            platforms: Vec::new(),
+            labels: BTreeMap::new(),
+            suppressed_labels: BTreeSet::new(),
+            env: Vec::new(),
+            config: Config::default(),
+            certificates: Vec::new(),
+            packages: Packages::default(),
+            files: Vec::new(),
+            run: Vec::new(),
+            tags: TagRules::default(),
+            provenance: Provenance::default(),
+        }
+    }
+}
+
 /// What an image is built on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {
@@ -296,6 +328,26 @@ pub struct Healthcheck {
     pub retries: Option<u32>,
 }
 
+impl Healthcheck {
+    /// The check on a base that has this one: intervals and retries that the spec does not set are the base's, as with
+    /// the classic builder, which cannot do otherwise.
+    #[must_use]
+    pub fn on(&self, base: Option<&crate::oci::config::Healthcheck>) -> Self {
+        let Some(base) = base.filter(|_| self.test.first().is_some_and(|kind| kind != "NONE")) else {
+            return self.clone();
+        };
+        // Zero means the engine's default, as if nothing were set.
+        let time = |own: Option<Duration>, base| own.filter(|time| !time.is_zero()).or(base);
+        Self {
+            test: self.test.clone(),
+            interval: time(self.interval, base.interval),
+            timeout: time(self.timeout, base.timeout),
+            start_period: time(self.start_period, base.start_period),
+            retries: self.retries.filter(|retries| *retries > 0).or(base.retries),
+        }
+    }
+}
+
 /// One certificate to trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
@@ -357,6 +409,24 @@ pub struct FileEntry {
     pub owner: Owner,
     /// What it is.
     pub kind: FileKind,
+    /// The name it gets where `path` turns out to be a directory of the base: set for a single file whose target
+    /// does not end in `/`.
+    pub name_inside: Option<String>,
+    /// What it is made from, for error messages: a path of the workspace, or `content`. Not part of the identity.
+    pub origin: String,
+}
+
+impl FileEntry {
+    /// An entry for exactly this path.
+    pub fn new(
+        path: impl Into<String>,
+        mode: u32,
+        owner: Owner,
+        kind: FileKind,
+        origin: impl Into<String>,
+    ) -> Self {
+        Self { path: path.into(), mode, owner, kind, name_inside: None, origin: origin.into() }
+    }
 }
 
 /// What a [`FileEntry`] is.

@@ -5,6 +5,7 @@ mod claims;
 pub mod destination;
 pub mod draft;
 pub mod family;
+pub mod files;
 pub mod graph;
 pub mod image;
 mod inherit;

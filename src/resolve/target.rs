@@ -1,5 +1,7 @@
 //! Paths in an image.
 
+use super::image::FileEntry;
+
 /// An absolute path without `.`, `//` and a trailing `/`, and whether it ended in `/`, which means *into*.
 pub fn normalised(written: &str) -> Result<(String, bool), String> {
     if !written.starts_with('/') {
@@ -13,10 +15,11 @@ pub fn normalised(written: &str) -> Result<(String, bool), String> {
     Ok((format!("/{}", parts.join("/")), into || parts.is_empty()))
 }
 
-/// Why nothing can be placed at a path, if so.
+/// Why an entry cannot be placed at its path, if so.
 #[must_use]
-pub fn refused(path: &str) -> Option<String> {
-    path.split('/').find_map(|name| match () {
+pub fn refused(entry: &FileEntry) -> Option<String> {
+    let path = &entry.path;
+    path.split('/').chain(entry.name_inside.as_deref()).find_map(|name| match () {
         () if name.starts_with(".wh.") => {
             Some(format!("the target `{path}`: in an image a name that begins with `.wh.` takes a file away"))
         }
@@ -36,6 +39,7 @@ pub fn below(folder: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resolve::image::{FileKind, Owner};
 
     #[test]
     fn paths_are_normalised() {
@@ -62,7 +66,13 @@ mod tests {
             (&format!("/{}", "n".repeat(255)), false),
             (&format!("/a/{}/b", "é".repeat(128)), true),
         ] {
-            assert_eq!(refused(path).is_some(), refusal, "{path}");
+            let kind = FileKind::Directory;
+            let mut entry = FileEntry::new(path, 0o755, Owner::ROOT, kind, "");
+            assert_eq!(refused(&entry).is_some(), refusal, "{path}");
+            entry = FileEntry { path: "/usr/bin".to_owned(), ..entry };
+            entry.name_inside = path.rsplit('/').next().map(str::to_owned);
+            let refusal = refusal && !path.ends_with("/b") && !path.ends_with("/x");
+            assert_eq!(refused(&entry).is_some(), refusal, "{path}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::oci::{Content, layout};
 use crate::reference::Digest;
 use crate::resolve::draft::{Draft, FileWish, LayoutWish, Place, TrustWish, Wanted};
 use crate::resolve::image::{Base, Certificate, FileEntry, FileKind, Layout, Owner};
-use crate::resolve::target;
+use crate::resolve::{files, target};
 use crate::spec::base::LayoutSpec;
 
 /// The longest manifest or index of a layout, in bytes.
@@ -23,12 +23,17 @@ const MAX_MANIFEST: u64 = 8 << 20;
 /// The longest file that certificates are read from, in bytes.
 const MAX_CERTIFICATES: u64 = 8 << 20;
 
+/// The program that runs steps.
+const SHELL: &str = "/bin/sh";
+
 /// What was found, once for all images that name it.
 #[derive(Debug)]
 pub struct Assets<'a> {
     root: &'a Path,
     hashed: BTreeMap<PathBuf, Hashed>,
     parsed: BTreeMap<PathBuf, Result<Vec<Certificate>, Diagnostic>>,
+    /// Files of the image in hand whose extended attributes do not reach it, with the place that names them.
+    lost: Vec<(Place, String, &'static str)>,
 }
 
 /// A file as it was read.
@@ -36,41 +41,53 @@ pub struct Assets<'a> {
 struct Hashed {
     content: Content,
     executable: bool,
+    /// An extended attribute that does not reach the image.
+    lost: Option<&'static str>,
 }
 
 impl<'a> Assets<'a> {
     /// Assets of the workspace at `root`, which is canonical.
     #[must_use]
     pub const fn new(root: &'a Path) -> Self {
-        Self { root, hashed: BTreeMap::new(), parsed: BTreeMap::new() }
+        Self { root, hashed: BTreeMap::new(), parsed: BTreeMap::new(), lost: Vec::new() }
     }
 
     /// Gives an image its files and certificates.
     pub fn fill(&mut self, draft: &mut Draft, found: &mut Diagnostics) {
         let mut files = Vec::new();
-        for wish in &draft.files {
+        for (number, wish) in draft.files.iter().enumerate() {
             let placed = self.file(wish);
-            let refused =
-                |entries: &Vec<FileEntry>| entries.iter().find_map(|entry| target::refused(&entry.path));
+            let refused = |entries: &Vec<FileEntry>| entries.iter().find_map(target::refused);
             match placed.and_then(|entries| refused(&entries).map_or(Ok(entries), Err)) {
-                Ok(entries) => files.extend(entries),
+                Ok(entries) => files.extend(entries.into_iter().map(|entry| (number, entry))),
                 Err(message) => found.push(at(Diagnostic::error("spec.file", message), &wish.place)),
             }
         }
-        draft.image.files = last_wins(files);
+        for (place, file, what) in std::mem::take(&mut self.lost) {
+            let message = format!("`{file}` has {what}, which images made from it do not have");
+            let help = "set them in a step: [[run]] with setcap or setfacl";
+            found.push(at(Diagnostic::warning("spec.attributes", message), &place).help(help));
+        }
+        let merged = files::merge(files, |number| draft.files[number].what == Wanted::Folder);
+        for files::Conflict { first, second, message } in merged.conflicts {
+            let (first, second) = (&draft.files[first].place, &draft.files[second].place);
+            let diagnostic = at(Diagnostic::error("spec.file", message), second);
+            found.push(diagnostic.at(&first.file, first.span.clone(), "the other source"));
+        }
+        draft.image.files = merged.files;
         if let Some(wish) = &draft.layout {
             match self.layout(wish) {
                 Ok(layout) => draft.image.base = Base::Layout(layout),
                 Err(message) => found.push(at(Diagnostic::error("spec.base", message), &draft.base_place)),
             }
         }
-        if let Some((outer, inner, what)) = below_no_folder(&draft.image.files) {
-            let message = format!("`{inner}` cannot lie in `{outer}`, which is {what}");
-            let wish =
-                draft.files.iter().rev().find(|wish| inner.starts_with(wish.target.trim_end_matches('/')));
-            if let Some(wish) = wish {
-                found.push(at(Diagnostic::error("spec.file", message), &wish.place));
-            }
+        if let (Some(place), Base::Scratch, false) =
+            (draft.run_places.first(), &draft.image.base, draft.broken)
+            && !draft.image.files.iter().any(|file| file.path == SHELL)
+        {
+            let message = format!("a step cannot run on `scratch`: it has no {SHELL}");
+            let help = "build on an image that has a shell, or place one with [[files]]";
+            found.push(at(Diagnostic::error("spec.run", message), place).help(help));
         }
         let mut certificates = Vec::new();
         for wish in &draft.trust {
@@ -80,15 +97,15 @@ impl<'a> Assets<'a> {
     }
 
     fn file(&mut self, wish: &FileWish) -> Result<Vec<FileEntry>, String> {
-        let entry = |path: String, mode: u32, kind| FileEntry { path, mode, owner: wish.owner.clone(), kind };
+        let entry = |mode, kind, origin: &str| {
+            let mode = wish.mode.unwrap_or(mode);
+            vec![FileEntry::new(wish.target.clone(), mode, wish.owner.clone(), kind, origin)]
+        };
         match &wish.what {
             Wanted::Content(text) => {
-                let content = Content::inline(text.as_bytes());
-                Ok(vec![entry(wish.target.clone(), wish.mode.unwrap_or(0o644), FileKind::File(content))])
+                Ok(entry(0o644, FileKind::File(Content::inline(text.as_bytes())), "content"))
             }
-            Wanted::Folder => {
-                Ok(vec![entry(wish.target.clone(), wish.mode.unwrap_or(0o755), FileKind::Directory)])
-            }
+            Wanted::Folder => Ok(entry(0o755, FileKind::Directory, "an empty directory")),
             Wanted::Source { folder, pattern } => self.source(wish, folder, pattern),
         }
     }
@@ -115,6 +132,10 @@ impl<'a> Assets<'a> {
             self.place(wish, &literal, target::below(&wish.target, &name), &mut entries)?;
         } else {
             self.place(wish, &literal, wish.target.clone(), &mut entries)?;
+            let name = text(literal.file_name().unwrap_or_default().as_ref())?;
+            for entry in &mut entries {
+                entry.name_inside = Some(name.clone());
+            }
         }
         Ok(entries)
     }
@@ -152,9 +173,10 @@ impl<'a> Assets<'a> {
             return self.folder(wish, &real, &target, entries);
         }
         let hashed = self.hashed(&real)?;
+        self.lost.extend(hashed.lost.map(|what| (wish.place.clone(), self.shown(path), what)));
         let mode = wish.mode.unwrap_or(if hashed.executable { 0o755 } else { 0o644 });
         let kind = FileKind::File(hashed.content);
-        entries.push(FileEntry { path: target, mode, owner: wish.owner.clone(), kind });
+        entries.push(FileEntry::new(target, mode, wish.owner.clone(), kind, self.shown(path)));
         Ok(())
     }
 
@@ -167,9 +189,10 @@ impl<'a> Assets<'a> {
         entries: &mut Vec<FileEntry>,
     ) -> Result<(), String> {
         let folder_mode = wish.mode.map_or(0o755, enterable);
-        let mut push = |path: String, mode: u32, kind| {
-            entries.push(FileEntry { path, mode, owner: wish.owner.clone(), kind });
+        let mut push = |path: String, mode: u32, kind, origin: String| {
+            entries.push(FileEntry::new(path, mode, wish.owner.clone(), kind, origin));
         };
+        let mut lost = Vec::new();
         // What golden and git remember differs from machine to machine, and git's remotes may hold a token.
         let state = State::of(self.root).path("");
         let remembered = |item: &walkdir::DirEntry| {
@@ -184,7 +207,7 @@ impl<'a> Assets<'a> {
         // that the base has stays what it is, /tmp open to all and /bin a link to usr/bin.
         let is_placed = |empty: bool| empty || folder_mode != 0o755 || wish.owner != Owner::ROOT;
         if target != "/" && is_placed(items.is_empty()) {
-            push(target.to_owned(), folder_mode, FileKind::Directory);
+            push(target.to_owned(), folder_mode, FileKind::Directory, self.shown(folder));
         }
         for (number, item) in items.iter().enumerate() {
             let below = item.path().strip_prefix(folder).unwrap_or(item.path());
@@ -193,16 +216,19 @@ impl<'a> Assets<'a> {
             if kind.is_dir() {
                 let next = items.get(number + 1);
                 if is_placed(next.is_none_or(|next| !next.path().starts_with(item.path()))) {
-                    push(path, folder_mode, FileKind::Directory);
+                    push(path, folder_mode, FileKind::Directory, self.shown(item.path()));
                 }
             } else if kind.is_symlink() {
-                push(path, 0o777, FileKind::Symlink(self.link(item.path())?));
+                let link = FileKind::Symlink(self.link(item.path())?);
+                push(path, 0o777, link, self.shown(item.path()));
             } else {
                 let hashed = self.hashed(item.path())?;
+                lost.extend(hashed.lost.map(|what| (wish.place.clone(), self.shown(item.path()), what)));
                 let mode = wish.mode.unwrap_or(if hashed.executable { 0o755 } else { 0o644 });
-                push(path, mode, FileKind::File(hashed.content));
+                push(path, mode, FileKind::File(hashed.content), self.shown(item.path()));
             }
         }
+        self.lost.append(&mut lost);
         Ok(())
     }
 
@@ -377,7 +403,25 @@ fn hash(root: &Path, path: &Path) -> std::io::Result<Hashed> {
     Ok(Hashed {
         content: Content::File { path: path.to_owned(), len, digest },
         executable: executable(&metadata),
+        lost: lost_attribute(&file),
     })
+}
+
+/// Extended attributes that change what may be done with a file or by it. Archives of golden do not hold them.
+#[cfg(target_os = "linux")]
+const ATTRIBUTES: [(&str, &str); 2] =
+    [("security.capability", "file capabilities"), ("system.posix_acl_access", "an access control list")];
+
+/// The first such attribute that a file has, for people.
+#[cfg(target_os = "linux")]
+fn lost_attribute(file: &std::fs::File) -> Option<&'static str> {
+    let has = |name: &str| rustix::fs::fgetxattr(file, name, &mut [0_u8; 1024]).is_ok_and(|len| len > 0);
+    ATTRIBUTES.into_iter().find(|(name, _)| has(name)).map(|(_, shown)| shown)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lost_attribute(_: &std::fs::File) -> Option<&'static str> {
+    None
 }
 
 #[cfg(unix)]
@@ -388,36 +432,4 @@ fn executable(metadata: &std::fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn executable(_: &std::fs::Metadata) -> bool {
     false
-}
-
-/// An entry that is no folder, one that would lie in it, and what the first is. Through a link that is there already
-/// an entry leads elsewhere; a link that comes later would take the place of what lies there.
-fn below_no_folder(entries: &[FileEntry]) -> Option<(String, String, &'static str)> {
-    let no_folder = |(n, entry): (usize, &'_ FileEntry)| match entry.kind {
-        FileKind::File(_) => Some((entry.path.clone(), (usize::MAX, "a file"))),
-        FileKind::Symlink(_) => Some((entry.path.clone(), (n, "made a symbolic link later"))),
-        FileKind::Directory => None,
-    };
-    let outer: BTreeMap<String, _> = entries.iter().enumerate().filter_map(no_folder).collect();
-    entries.iter().enumerate().find_map(|(n, entry)| {
-        let mut above = entry.path.match_indices('/').map(|(at, _)| &entry.path[..at]);
-        above.find_map(|path| {
-            let (until, what) = outer.get(path)?;
-            (n < *until).then(|| (path.to_owned(), entry.path.clone(), *what))
-        })
-    })
-}
-
-/// Of entries for one path the last one counts, at its place.
-fn last_wins(entries: Vec<FileEntry>) -> Vec<FileEntry> {
-    let mut last: BTreeMap<String, usize> = BTreeMap::new();
-    for (n, entry) in entries.iter().enumerate() {
-        last.insert(entry.path.clone(), n);
-    }
-    entries
-        .into_iter()
-        .enumerate()
-        .filter(|(n, entry)| last.get(&entry.path) == Some(n))
-        .map(|(_, e)| e)
-        .collect()
 }

@@ -159,7 +159,7 @@ fn a_working_directory_that_is_a_file_is_refused() {
     let golden = Golden::new().workspace("").image("image", text);
     sound().write(&golden.path().join("base"), "any");
     let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
-    assert!(run.stderr.contains("/etc/passwd is not a folder in the base"), "{}", run.stderr);
+    assert!(run.stderr.contains("/etc/passwd is not a directory in the base"), "{}", run.stderr);
 }
 
 #[test]

@@ -289,10 +289,10 @@ target = "/newer/still/file"
 owner = "nobody:nogroup"
 
 [[files]]
-content = "over a folder"
+source = "odd/script"
 target = "/over"
 owner = "nobody:nogroup"
-mode = "0400"
+mode = "6755"
 
 [[files]]
 target = "/link-to-folder/"
@@ -317,6 +317,7 @@ target = "/usr/local/bin/"
     let golden = workspace()
         .image("parent", &parent)
         .file("parent/tree/folder/file", "old")
+        .file("parent/tree/folder/other", "old")
         .file("parent/tree/over/file", "old")
         .image("subject", &child)
         .file("subject/odd/.hidden", "h")
@@ -328,13 +329,28 @@ target = "/usr/local/bin/"
         std::os::unix::fs::symlink(target, golden.path().join(path)).unwrap();
     };
     make("folder", "parent/tree/link-to-folder");
-    make("file", "parent/tree/folder/link");
+    make("other", "parent/tree/folder/link");
     make("deep/.keep", "subject/odd/inner");
     make("/etc/motd", "subject/odd/absolute");
     make("nowhere", "subject/odd/dangling");
     let script = golden.path().join("subject/odd/script");
     std::fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
     equal("meeting-child", &golden);
+    let files = seen(&golden, "meeting-child", "embedded").files;
+    let look = |path: &str| {
+        let file = &files[path];
+        format!("{} {:o} {:?}", file.kind, file.mode, file.owner)
+    };
+    for (path, expected) in [
+        ("over", "d 755 (0, 0)"),
+        ("over/script", "f 6755 (65534, 65534)"),
+        ("folder/link", "l 777 (0, 0)"),
+        ("folder", "d 755 (0, 0)"),
+        ("folder/sticky", "d 3777 (65534, 65534)"),
+    ] {
+        assert_eq!(look(path), expected, "{path}");
+    }
+    assert_eq!(files["folder/other"].content, b"over a link");
 }
 
 /// What lies in a folder goes into the folder that the base has, be it a link; only what is missing is made.
@@ -344,15 +360,18 @@ fn folders_of_the_base_stay_what_they_are() {
     let rest = "[[files]]\nsource = \"tree\"\ntarget = \"/\"\n\
                 [[files]]\nsource = \"tools\"\ntarget = \"/lib/\"\nmode = \"0755\"\n\
                 [[files]]\nsource = \"tools\"\ntarget = \"/opt/\"\nowner = \"7:8\"\n\
-                [[files]]\ncontent = \"first\"\ntarget = \"/usr/bin/twice\"\n\
-                [[files]]\ncontent = \"second\"\ntarget = \"/bin/twice\"\n";
+                [[files]]\nsource = \"owned\"\ntarget = \"/\"\nowner = \"www-data:adm\"\nmode = \"4750\"\n\
+                [[files]]\nsource = \"tools/tool\"\ntarget = \"/bin\"\n";
     let golden = workspace()
         .image("subject", &image("into-folders", &base, rest))
         .file("subject/tree/bin/in-bin", "")
         .file("subject/tree/tmp/in-tmp", "")
         .file("subject/tree/root/in-root", "")
         .file("subject/tree/new/er/file", "")
-        .file("subject/tools/tool", "");
+        .file("subject/tools/tool", "")
+        .file("subject/owned/bin/owned", "")
+        .file("subject/owned/tmp/mine/owned", "")
+        .file("subject/owned/var/run/owned", "");
     std::fs::create_dir_all(golden.path().join("subject/tree/new/empty")).unwrap();
     equal("into-folders", &golden);
     let files = seen(&golden, "into-folders", "embedded").files;
@@ -369,20 +388,25 @@ fn folders_of_the_base_stay_what_they_are() {
         ("new", "d 755 (0, 0)"),
         ("new/er", "d 755 (0, 0)"),
         ("new/empty", "d 755 (0, 0)"),
-        ("opt", "d 755 (7, 8)"),
+        ("opt", "d 755 (0, 0)"),
+        ("opt/tool", "f 644 (7, 8)"),
+        ("usr/bin", "d 755 (0, 0)"),
+        ("usr/bin/tool", "f 644 (0, 0)"),
+        ("usr/bin/owned", "f 4750 (33, 4)"),
+        ("tmp/mine", "d 4750 (33, 4)"),
+        ("run/owned", "f 4750 (33, 4)"),
     ] {
         assert_eq!(look(path), expected, "{path}");
     }
-    // A link makes one path of two: the later one counts.
-    assert_eq!(files["usr/bin/twice"].content, b"second");
 }
 
 /// What a base has for what is added later is not always a folder of root's.
 #[test]
 fn links_in_the_place_of_usual_folders_are_followed() {
     let folders = ["home", "opt", "srv", "mnt", "media", "usr/local"];
-    let place = |folder: &&str| format!("[[files]]\ncontent = \"x\"\ntarget = \"/{folder}/x\"\n");
-    let rest = folders.iter().map(place).collect::<String>();
+    let place =
+        |(n, folder): (usize, &&str)| format!("[[files]]\ncontent = \"x\"\ntarget = \"/{folder}/x{n}\"\n");
+    let rest = folders.iter().enumerate().map(place).collect::<String>();
     let golden = workspace().image("subject", &image("usual-links", "\"oci:../base:any\"", &rest));
     let base = crate::support::layout::Base::here().layer(&[
         ("usr", 'd', ""),

@@ -70,7 +70,7 @@ fn only_the_layers_that_tell_are_read_and_only_once() {
     let golden = workspace("oci:../base");
     let base = Base::here()
         .layer(&[("large", 'f', "never read")])
-        .layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")])
+        .layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n"), ("etc/x", 'f', "replaced")])
         .layer(&[("top", 'f', "tells nothing")]);
     base.write(&golden.path().join("base"), "any");
     let reads = |run: &crate::support::workspace::Run| run.stderr.matches("read layer").count();

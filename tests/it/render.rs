@@ -48,8 +48,14 @@ fn dockerfiles_are_written_checked_and_found_stale() {
     let golden = workspace();
     let check = ["render", "--out", "out", "--check"];
     let run = golden.run(&check).exit(5);
-    let files =
-        ["rows/Dockerfile.1.0.0", "rows/Dockerfile.2.0.0", "team/app/Dockerfile", "team/app/Dockerfile.slim"];
+    let files = [
+        "rows/Dockerfile.1.0.0",
+        "rows/Dockerfile.2.0.0",
+        "rows/docker-bake.json",
+        "team/app/Dockerfile",
+        "team/app/Dockerfile.slim",
+        "team/app/docker-bake.json",
+    ];
     let mut missing: Vec<String> = files.iter().map(|file| format!("{file}: missing")).collect();
     missing.sort();
     let mut seen: Vec<&str> = run.stdout.lines().collect();

@@ -28,9 +28,9 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The archive's table of contents, manifest.json.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Contents {
+pub(super) struct Contents {
     config: String,
-    layers: Vec<String>,
+    pub(super) layers: Vec<String>,
 }
 
 /// A file of the archive.
@@ -57,7 +57,7 @@ pub(in crate::engine) fn unpack(reader: impl Read, folder: &Path) -> io::Result<
         if kind.is_symlink() || kind.is_hard_link() {
             if let Some(target) = entry.link_name()? {
                 let target = target.to_string_lossy().into_owned();
-                members.insert(path.clone(), Member::Link(resolve(&path, &target, kind.is_symlink())));
+                members.insert(path.clone(), Member::Link(link_target(&path, &target, kind.is_symlink())));
             }
         } else if kind.is_file() {
             let size = entry.size();
@@ -103,7 +103,7 @@ fn layer(mut tar: impl Read, folder: &Path) -> io::Result<Member> {
 }
 
 /// What a link at `path` points to. Symbolic links count from the folder that they stand in.
-fn resolve(path: &str, target: &str, symbolic: bool) -> String {
+pub(super) fn link_target(path: &str, target: &str, symbolic: bool) -> String {
     if !symbolic {
         return target.to_owned();
     }
@@ -223,7 +223,7 @@ mod tests {
             ("a/layer.tar", "b/layer.tar", false, "b/layer.tar"),
             ("layer.tar", "./x", true, "x"),
         ] {
-            assert_eq!(resolve(path, target, symbolic), found);
+            assert_eq!(link_target(path, target, symbolic), found);
         }
     }
 

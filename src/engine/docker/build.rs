@@ -63,7 +63,10 @@ impl Job<'_> {
     }
 
     /// The base as the engine has it, and the name to build on; none for scratch.
-    async fn base(&self, platform: Option<&Platform>) -> Result<Option<(String, LocalImage)>, Error> {
+    pub(super) async fn base(
+        &self,
+        platform: Option<&Platform>,
+    ) -> Result<Option<(String, LocalImage)>, Error> {
         let reference = match (&self.recipe.base, &self.options.parent) {
             (PinnedBase::Scratch, _) => return Ok(None),
             (PinnedBase::Registry { reference, digest, .. }, _) => reference.at(digest.clone()),

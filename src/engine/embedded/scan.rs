@@ -57,7 +57,7 @@ fn is_kept(path: &str, wanted: &BTreeSet<String>) -> bool {
 
 /// Reads a whole layer of `size` compressed bytes. `wanted` are files whose content is to be kept as well. The digest
 /// is that of the plain bytes, the layer's diff id.
-pub(super) fn scan(
+pub(in crate::engine) fn scan(
     layer: impl Read,
     size: u64,
     wanted: &BTreeSet<String>,

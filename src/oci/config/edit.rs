@@ -120,6 +120,21 @@ impl ImageConfig {
         }
     }
 
+    /// The health check, if the config has one that can be read.
+    #[must_use]
+    pub fn healthcheck(&self) -> Option<Healthcheck> {
+        let check = self.runtime()?.get("Healthcheck")?.as_object()?;
+        let words = check.get("Test").and_then(Value::as_array).into_iter().flatten();
+        let time = |key: &str| check.get(key).and_then(Value::as_u64).map(Duration::from_nanos);
+        Some(Healthcheck {
+            test: words.filter_map(|word| word.as_str().map(str::to_owned)).collect(),
+            interval: time("Interval"),
+            timeout: time("Timeout"),
+            start_period: time("StartPeriod"),
+            retries: check.get("Retries").and_then(Value::as_u64).and_then(|number| number.try_into().ok()),
+        })
+    }
+
     /// Sets the health check.
     pub fn set_healthcheck(&mut self, check: &Healthcheck) {
         let mut object = Map::new();

@@ -6,7 +6,7 @@ mod base_require_digest;
 mod certs_min_days_left;
 mod certs_private_key;
 mod certs_unreadable;
-mod config_deny_root;
+pub(super) mod config_deny_root;
 mod config_healthcheck_inherited;
 mod config_ports;
 pub(in crate::policy) mod env_deny_secrets;

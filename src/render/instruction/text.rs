@@ -32,6 +32,11 @@ pub(super) fn value(pieces: &[Piece]) -> String {
                 out.fold_quotes();
                 out.push(&format!("${{{name}}}"));
             }
+            Piece::Required(name, message) => {
+                out.fold_quotes();
+                // Without a colon: Podman and Buildah take the text after `:?` for the value.
+                out.push(&format!("${{{name}?{message}}}"));
+            }
             Piece::Text(text) => {
                 for c in text.chars() {
                     out.fold_quotes();

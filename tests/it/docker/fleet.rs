@@ -7,14 +7,15 @@ use golden::engine::docker::Builder;
 use golden::engine::fleet::Member;
 use golden::engine::{Artifact, BuildOptions, Embedded, Engine as _, Error, Fleet};
 use golden::event::Events;
-use golden::oci::{Bytes, ImageConfig};
+use golden::oci::{Bytes, Content, ImageConfig};
 use golden::platform::Platform;
 use golden::reference::{Reference, RepositoryPath, Tag, Target};
 use golden::registry::{Registries, RegistryEnv};
 use golden::render::{PinnedBase, Recipe};
+use golden::resolve::image::{self, FileEntry, FileKind, Owner};
 use golden::store::Blobs;
 
-use super::recipe::{BUILDERS, docker, environment, file, recipe, unique};
+use super::recipe::{BUILDERS, docker, environment, recipe, unique};
 use crate::support::layout::{self, Base};
 use crate::support::services;
 
@@ -41,10 +42,17 @@ fn fleet(folder: &tempfile::TempDir, builder: Builder) -> Fleet {
     Fleet::new(members, embedded, folder.path().join("spool"))
 }
 
-fn on_both(base: PinnedBase, dockerfile: &str, content: &str) -> Recipe {
-    let mut recipe = recipe(base, dockerfile);
+/// An image for both platforms with one file. The engines get the Dockerfile that its base asks for.
+fn on_both(base: PinnedBase, path: &str, content: &str) -> Recipe {
+    let mut recipe = recipe(base.clone(), "");
     recipe.image.platforms = vec![platform("linux/amd64"), platform("linux/arm64")];
-    recipe.rendered.context = vec![file("file", content)];
+    recipe.image.base = match base {
+        PinnedBase::Registry { reference, .. } => image::Base::Reference(reference),
+        PinnedBase::Layout(layout) => image::Base::Layout(layout),
+        _ => image::Base::Scratch,
+    };
+    let kind = FileKind::File(Content::inline(content.as_bytes()));
+    recipe.image.files = vec![FileEntry::new(path, 0o644, Owner::ROOT, kind, path)];
     recipe
 }
 
@@ -83,7 +91,8 @@ async fn an_index_of_what_two_engines_built_and_a_child_on_it() {
     for builder in BUILDERS {
         let folder = tempfile::tempdir().unwrap();
         let fleet = fleet(&folder, builder);
-        let parent = on_both(PinnedBase::Scratch, "FROM scratch\nCOPY file /parent\nUSER 7\n", "parent\n");
+        let mut parent = on_both(PinnedBase::Scratch, "/parent", "parent\n");
+        parent.image.config.user = Some("7".to_owned());
         let assembled = build(&fleet, &parent).await;
         let platforms: Vec<String> =
             assembled.images.iter().map(|image| image.platform.to_string()).collect();
@@ -102,8 +111,7 @@ async fn an_index_of_what_two_engines_built_and_a_child_on_it() {
             digest: assembled.top.digest.clone(),
             platforms: Default::default(),
         };
-        let lines = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nCOPY file /child\n";
-        let child = build(&fleet, &on_both(base, lines, "child\n")).await;
+        let child = build(&fleet, &on_both(base, "/child", "child\n")).await;
         for (child, parent) in child.images.iter().zip(&assembled.images) {
             assert_eq!(child.platform, parent.platform);
             assert_eq!(child.layers[0].descriptor, parent.layers[0].descriptor, "{builder:?}");
@@ -147,8 +155,7 @@ async fn a_base_of_a_layout_is_loaded_into_every_engine() {
             digest: top.digest.clone(),
             pinned: false,
         });
-        let lines = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nCOPY file /child\n";
-        let child = build(&fleet(&folder, builder), &on_both(base, lines, "child\n")).await;
+        let child = build(&fleet(&folder, builder), &on_both(base, "/child", "child\n")).await;
         for image in &child.images {
             assert_eq!(image.layers.len(), 2, "{builder:?}");
             let LayerSource::File(path) = &image.layers[0].source else {
@@ -163,7 +170,7 @@ async fn a_base_of_a_layout_is_loaded_into_every_engine() {
 async fn a_platform_that_nobody_builds_is_told_before_any_build() {
     let folder = tempfile::tempdir().unwrap();
     let fleet = fleet(&folder, Builder::Classic);
-    let mut recipe = on_both(PinnedBase::Scratch, "FROM scratch\nCOPY file /f\n", "x");
+    let mut recipe = on_both(PinnedBase::Scratch, "/f", "x");
     recipe.image.platforms.push(platform("linux/s390x"));
     let (events, mut receiver) = Events::channel();
     let error = fleet.build(&recipe, &BuildOptions::default(), &events).await.unwrap_err();

@@ -1,6 +1,7 @@
 //! Recipes written by hand, so that the engine is tested apart from what renders for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use golden::engine::docker::Builder;
@@ -63,6 +64,7 @@ pub(crate) fn recipe(base: PinnedBase, dockerfile: &str) -> Recipe {
         rendered,
         inputs: Digest::of(unique().as_bytes()),
         spec_inputs: Digest::of(b"spec"),
+        templates: Arc::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use golden::assemble::Assembled;
 use golden::engine::{Artifact, BuildOptions, Embedded, Engine as _, embedded};
@@ -50,7 +51,7 @@ pub(crate) fn image(name: &str) -> ResolvedImage {
 /// A file.
 pub(crate) fn file(path: &str, text: &str) -> FileEntry {
     let kind = FileKind::File(Content::inline(text.as_bytes().to_vec()));
-    FileEntry { path: path.to_owned(), mode: 0o644, owner: Owner::ROOT, kind }
+    FileEntry::new(path, 0o644, Owner::ROOT, kind, path)
 }
 
 /// A certificate that signs itself, of this subject.
@@ -116,7 +117,9 @@ pub(crate) async fn assemble(
         api_labels: BTreeMap::new(),
     };
     let inputs = Digest::of(image.name.as_str().as_bytes());
-    let recipe = Recipe { image: image.clone(), base, rendered, inputs, spec_inputs: Digest::of(b"spec") };
+    let spec_inputs = Digest::of(b"spec");
+    let templates = Arc::default();
+    let recipe = Recipe { image: image.clone(), base, rendered, inputs, spec_inputs, templates };
     match engine.build(&recipe, &BuildOptions::default(), &Events::silent()).await {
         Ok(built) => match built.artifact {
             Artifact::Assembled(assembled) => Ok(assembled),

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::process::Command;
+use std::sync::Arc;
 
 use golden::engine::docker::Builder;
-use golden::engine::{BuildOptions, Docker};
+use golden::engine::{BuildOptions, Docker, Embedded, fit};
 use golden::reference::Reference;
+use golden::registry::{Registries, RegistryEnv};
 use golden::render::{PinnedBase, Recipe, Templates, fingerprint, render};
 use golden::resolve::ResolvedImage;
 use golden::resolve::image::Base;
@@ -44,13 +46,8 @@ pub(crate) async fn recipe(docker: &Docker, image: &ResolvedImage) -> Recipe {
     };
     let rendered = render(image, &Templates::builtin()).unwrap();
     let inputs = fingerprint(image, &rendered, &base);
-    Recipe {
-        image: image.clone(),
-        base,
-        rendered,
-        inputs,
-        spec_inputs: golden::reference::Digest::of(b"spec"),
-    }
+    let spec_inputs = golden::reference::Digest::of(b"spec");
+    Recipe { image: image.clone(), base, rendered, inputs, spec_inputs, templates: Arc::default() }
 }
 
 /// Builds an image with one builder, without the engine's cache.
@@ -58,6 +55,15 @@ pub(crate) async fn outcome(builder: Builder, image: &ResolvedImage, tags: &[Ref
     let docker = crate::docker::recipe::docker(builder).await;
     let recipe = recipe(&docker, image).await;
     let options = BuildOptions { local_tags: tags.to_vec(), no_cache: true, ..Default::default() };
+    let cache = tempfile::tempdir().unwrap();
+    let none = RegistryEnv::from_vars(&BTreeMap::new());
+    let embedded = Embedded::new(Registries::new(Vec::new(), none), cache.path().to_owned());
+    let (events, _told) = golden::event::Events::channel();
+    let fitted = fit::for_docker(&docker, &embedded, &recipe, &options, &events).await;
+    let recipe = match fitted {
+        Ok(recipe) => recipe,
+        Err(error) => return Outcome { result: Err(error), told: Vec::new() },
+    };
     build(&docker, &recipe, &options).await
 }
 

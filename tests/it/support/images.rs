@@ -49,7 +49,7 @@ pub(crate) fn set(key: &str, value: &str) -> (String, EnvValue) {
 
 /// A file, folder or link.
 pub(crate) fn entry(path: &str, mode: u32, owner: Owner, kind: FileKind) -> FileEntry {
-    FileEntry { path: path.to_owned(), mode, owner, kind }
+    FileEntry::new(path, mode, owner, kind, path)
 }
 
 /// A regular file's content.

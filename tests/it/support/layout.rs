@@ -90,6 +90,12 @@ impl Base {
         self
     }
 
+    /// A value of the runtime part of the config.
+    pub(crate) fn runtime(mut self, key: &str, value: Value) -> Self {
+        self.config["config"][key] = value;
+        self
+    }
+
     /// One layer more, as its bytes are, with the digest that the config is to name.
     pub(crate) fn layer_as(mut self, media_type: &str, bytes: Vec<u8>, diff_id: Digest) -> Self {
         self.layers.push((Descriptor::of(media_type, &bytes), bytes));

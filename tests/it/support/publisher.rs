@@ -276,6 +276,7 @@ impl Image {
             rendered,
             inputs: self.inputs(),
             spec_inputs: Digest::of(b"spec"),
+            templates: std::sync::Arc::default(),
         }
     }
 

@@ -1,0 +1,280 @@
+//! The directories of `render --out`: their files are written, or compared with what they should be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::error::Failure;
+use super::exit::Exit;
+use crate::oci::Content;
+use crate::oci::tar::{self, Entry, EntryKind};
+use crate::reference::Digest;
+use crate::render::MARK;
+use crate::render::bake::{self, BAKE, Target};
+use crate::workspace::fs;
+
+/// The state of a file below `--out`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    Current,
+    Written,
+    Stale,
+    Missing,
+}
+
+/// The directories of all rendered images.
+pub(super) struct Directories<'a> {
+    out: &'a Path,
+    /// Whether files are compared and not written.
+    check: bool,
+    /// Whether every image of the workspace is among them.
+    all: bool,
+    /// The files that belong to an image, below `out`.
+    expected: BTreeSet<String>,
+    files: Vec<(String, State)>,
+    targets: BTreeMap<String, Vec<Target>>,
+}
+
+impl<'a> Directories<'a> {
+    pub(super) const fn new(out: &'a Path, check: bool, all: bool) -> Self {
+        Self { out, check, all, expected: BTreeSet::new(), files: Vec::new(), targets: BTreeMap::new() }
+    }
+
+    /// Writes or compares the files of an image in the directory `name`. The state of its Dockerfile, the file
+    /// `dockerfile`, is returned.
+    pub(super) fn settle(
+        &mut self,
+        name: &str,
+        entries: &[Entry],
+        created: i64,
+        dockerfile: &str,
+    ) -> Result<State, Failure> {
+        let mut of_dockerfile = State::Current;
+        for entry in entries {
+            let file = format!("{name}/{}", entry.path);
+            if entry.kind == EntryKind::Directory {
+                continue;
+            }
+            let state = self.one(&self.out.join(&file), entry, u64::try_from(created).unwrap_or_default());
+            let state = state.map_err(|source| failed(&self.out.join(&file), source))?;
+            self.expected.insert(file.clone());
+            if file == dockerfile {
+                of_dockerfile = state;
+            } else {
+                self.files.push((file, state));
+            }
+        }
+        Ok(of_dockerfile)
+    }
+
+    /// Adds an image to the bake file of the directory `name`.
+    pub(super) fn add_target(&mut self, name: &str, target: Target) {
+        self.targets.entry(name.to_owned()).or_default().push(target);
+    }
+
+    /// Settles the bake files. Returns all files that are no Dockerfiles with their states, and those that belong to no
+    /// image.
+    pub(super) fn finish(mut self) -> Result<(Vec<(String, State)>, Vec<String>), Failure> {
+        for (name, targets) in std::mem::take(&mut self.targets) {
+            let file = format!("{name}/{BAKE}");
+            let path = self.out.join(&file);
+            let before = fs::read_if_there(&path).map_err(|error| Failure::new(Exit::Failed, error))?;
+            // A selection may lack other images of this directory, whose targets stay.
+            let other =
+                |dockerfile: &str| !self.all && targets.iter().all(|target| target.dockerfile != dockerfile);
+            let kept = bake::targets_of(before.as_deref().unwrap_or_default(), other);
+            let text = bake::bake(&targets, kept);
+            let state = match before {
+                Some(before) if before == text.as_bytes() => State::Current,
+                Some(before) if self.check => {
+                    let same = bake::comparable(&before) == bake::comparable(text.as_bytes());
+                    if same { State::Current } else { State::Stale }
+                }
+                None if self.check => State::Missing,
+                _ => {
+                    fs::write_atomic(&path, text.as_bytes())
+                        .map_err(|error| Failure::new(Exit::Failed, error))?;
+                    State::Written
+                }
+            };
+            self.expected.insert(file.clone());
+            self.files.push((file, state));
+        }
+        let left = if self.all { self.left_over() } else { Vec::new() };
+        Ok((self.files, left))
+    }
+
+    /// Writes a file, or compares it with what it should be.
+    fn one(&self, path: &Path, entry: &Entry, created: u64) -> io::Result<State> {
+        let found = match std::fs::symlink_metadata(path) {
+            Ok(found) => Some(found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if let EntryKind::Symlink(target) = &entry.kind {
+            return self.link(path, target, found.is_some());
+        }
+        let is_file = found.as_ref().is_some_and(std::fs::Metadata::is_file);
+        if is_file {
+            // An archive has the time of the spec's commit, which a file of the same commit cannot know.
+            let time = match &entry.kind {
+                EntryKind::Archive(_) if self.check => time_of_archive(path)?.unwrap_or(created),
+                _ => created,
+            };
+            if digest_of(path)? == digest(entry, time)? {
+                return Ok(State::Current);
+            }
+        }
+        if self.check {
+            return Ok(if found.is_some() { State::Stale } else { State::Missing });
+        }
+        let directory = path.parent().unwrap_or(self.out);
+        std::fs::create_dir_all(directory)?;
+        let mut file = tempfile::Builder::new().prefix(fs::UNFINISHED).tempfile_in(directory)?;
+        write(entry, created, &mut io::BufWriter::new(&mut file))?;
+        set_mode(file.as_file(), entry.mode)?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(State::Written)
+    }
+
+    /// A symbolic link of the context.
+    fn link(&self, path: &Path, target: &str, found: bool) -> io::Result<State> {
+        match std::fs::read_link(path) {
+            Ok(there) if there == Path::new(target) => return Ok(State::Current),
+            _ if self.check => return Ok(if found { State::Stale } else { State::Missing }),
+            _ => {}
+        }
+        std::fs::create_dir_all(path.parent().unwrap_or(self.out))?;
+        if found {
+            std::fs::remove_file(path)?;
+        }
+        symlink(target, path)?;
+        Ok(State::Written)
+    }
+
+    /// Files that golden rendered and that belong to no image: Dockerfiles with its mark, and in a directory with such
+    /// a Dockerfile what goes with it. What people put there is theirs.
+    fn left_over(&self) -> Vec<String> {
+        let entries = walkdir::WalkDir::new(self.out).sort_by_file_name().into_iter().flatten();
+        let mut found: Vec<(String, String)> = Vec::new();
+        let mut rendered: BTreeSet<String> = self.expected.iter().map(|file| directory_of(file)).collect();
+        for entry in entries.filter(|entry| entry.file_type().is_file()) {
+            let name = entry.file_name().to_str();
+            let path = entry.path().strip_prefix(self.out).ok().and_then(Path::to_str);
+            let (Some(name), Some(path)) = (name, path.map(|path| path.replace('\\', "/"))) else { continue };
+            if self.expected.contains(&path) {
+                continue;
+            }
+            if name == "Dockerfile" || name.starts_with("Dockerfile.") {
+                if has_mark(entry.path()) {
+                    rendered.insert(directory_of(&path));
+                    found.push((path, name.to_owned()));
+                }
+            } else if is_of_a_context(name) {
+                found.push((path, name.to_owned()));
+            }
+        }
+        found.retain(|(path, _)| rendered.contains(&directory_of(path)));
+        found.into_iter().map(|(path, _)| path).collect()
+    }
+}
+
+/// Whether a file is called like one that goes with a rendered Dockerfile.
+fn is_of_a_context(name: &str) -> bool {
+    let archive = |kind: &str| {
+        let suffix = name.strip_prefix(kind).and_then(|rest| rest.strip_suffix(".tar"));
+        suffix.is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('.'))
+    };
+    name == BAKE || archive("files") || archive("certificates")
+}
+
+fn directory_of(file: &str) -> String {
+    file.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned()
+}
+
+/// Whether a Dockerfile says in its first line that golden rendered it.
+fn has_mark(path: &Path) -> bool {
+    let text = fs::read(path).unwrap_or_default();
+    text.split(|byte| *byte == b'\n').next().is_some_and(|first| first.ends_with(MARK.as_bytes()))
+}
+
+fn failed(path: &Path, source: io::Error) -> Failure {
+    let error = crate::workspace::state::Error { action: "write", path: path.to_owned(), source };
+    Failure::new(Exit::Failed, error)
+}
+
+/// Writes the content of a file of the context.
+fn write(entry: &Entry, created: u64, out: &mut impl Write) -> io::Result<()> {
+    let open = |path: &Path| File::open(path);
+    match &entry.kind {
+        EntryKind::File(Content::Inline(bytes)) => out.write_all(bytes),
+        EntryKind::File(Content::File { path, .. }) => io::copy(&mut open(path)?, out).map(drop),
+        EntryKind::Archive(entries) => tar::write(entries, created, out, open).map(drop),
+        EntryKind::Directory | EntryKind::Symlink(_) => Ok(()),
+    }
+}
+
+/// A writer that keeps nothing but the digest.
+#[derive(Default)]
+struct Hash(Sha256);
+
+impl Write for Hash {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The digest of a file's content as it should be.
+fn digest(entry: &Entry, created: u64) -> io::Result<Digest> {
+    if let EntryKind::File(content) = &entry.kind {
+        return Ok(content.digest());
+    }
+    let mut hash = Hash::default();
+    write(entry, created, &mut hash)?;
+    Ok(Digest::from_sha256(&hash.0.finalize()))
+}
+
+/// The digest of a file as it is.
+fn digest_of(path: &Path) -> io::Result<Digest> {
+    let mut hash = Hash::default();
+    io::copy(&mut File::open(path)?, &mut hash)?;
+    Ok(Digest::from_sha256(&hash.0.finalize()))
+}
+
+/// The time of the first entry of an archive; none if it is no archive.
+fn time_of_archive(path: &Path) -> io::Result<Option<u64>> {
+    let mut header = Vec::new();
+    File::open(path)?.take(512).read_to_end(&mut header)?;
+    let text = header.get(136..147).map(String::from_utf8_lossy);
+    Ok(text.and_then(|text| u64::from_str_radix(text.trim_matches(['\0', ' ']), 8).ok()))
+}
+
+#[cfg(unix)]
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &File, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn symlink(target: &str, path: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, path)
+}
+
+#[cfg(not(unix))]
+fn symlink(_: &str, path: &Path) -> io::Result<()> {
+    Err(io::Error::other(format!("{}: no symbolic links on this system", path.display())))
+}

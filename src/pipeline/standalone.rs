@@ -1,0 +1,204 @@
+//! Images in the form in which they are built without golden: a Dockerfile, its whole context, and the target of
+//! `docker-bake.json` that adds what no Dockerfile holds.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{Failed, local};
+use crate::assemble::{BaseImage, can_assemble};
+use crate::engine::{self, BuildOptions, Embedded, Engine as _, embedded, fit};
+use crate::event::Events;
+use crate::observe;
+use crate::oci::Content;
+use crate::oci::tar::{Entry, EntryKind};
+use crate::plan::{self, each_recipe};
+use crate::platform::Platform;
+use crate::reference::Repository;
+use crate::render::bake::Target;
+use crate::render::{
+    BaseTraits, Files, PinnedBase, Recipe, Renderer, Standalone, Templates, late_labels,
+    late_labels_without_base,
+};
+use crate::resolve::ResolvedImage;
+use crate::resolve::pin::Parents;
+use crate::snapshot::Observed;
+use crate::tags;
+use crate::workspace::lock::Lock;
+
+/// The time in which bases are read. Rendering must not wait long for a network that does not exist.
+const READING: Duration = Duration::from_secs(30);
+
+/// The images to render, and everything that is needed for it.
+#[derive(Debug)]
+pub struct Rendering<'a> {
+    /// The images, parents first.
+    pub images: &'a [ResolvedImage],
+    /// How people are shown the base of each, if not by its normal name.
+    pub bases: &'a [Option<String>],
+    /// The repository of each in a Docker Engine.
+    pub names: &'a [Repository],
+    /// Tells images of one directory apart: `.slim`; empty for most.
+    pub suffixes: &'a [String],
+    /// The templates of the workspace.
+    pub templates: &'a Templates,
+    /// What is known of their bases.
+    pub observed: &'a Observed,
+    /// The end of the time in which bases are read.
+    pub deadline: Instant,
+    /// Reads the bases.
+    pub embedded: &'a Embedded,
+    /// Where warnings go.
+    pub events: &'a Events,
+}
+
+/// What is known of the bases of images: from golden.lock, else from their registries. A base that cannot be asked for is
+/// reported.
+pub async fn observed(
+    images: &[ResolvedImage],
+    lock: &Lock,
+    embedded: &Embedded,
+    events: &Events,
+    deadline: Instant,
+) -> Observed {
+    let mut observed = Observed::default();
+    observe::from_lock(images, lock, &mut observed);
+    for image in images {
+        let asked = observe::bases(std::slice::from_ref(image), embedded, None, &mut observed);
+        match timeout_at(deadline, asked).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn(events, image, &error.to_string()),
+            Err(_) => warn(events, image, "its registry did not answer in time"),
+        }
+    }
+    observed
+}
+
+/// The end of the time in which bases are read.
+#[must_use]
+pub fn deadline() -> Instant {
+    Instant::now() + READING
+}
+
+fn warn(events: &Events, image: &ResolvedImage, why: &str) {
+    let what = "the base could not be read, so that files and users are rendered as they are written";
+    events.warn(Some(&image.display()), format!("{what}: {why}"));
+}
+
+/// An image to be built without golden.
+#[derive(Debug)]
+pub struct StandaloneImage {
+    /// Its Dockerfile.
+    pub dockerfile: String,
+    /// The files of its directory, the Dockerfile among them, sorted by path.
+    pub entries: Vec<Entry>,
+    /// Its target for bake.
+    pub target: Target,
+}
+
+/// A base that was read.
+struct Known {
+    traits: BaseTraits,
+    files: Vec<Entry>,
+}
+
+impl Rendering<'_> {
+    /// Renders all images. A base that cannot be read is reported, and leaves its images as they are written.
+    pub async fn all(&self) -> Result<Vec<StandaloneImage>, Failed> {
+        let deadline = self.deadline;
+        let recipes = each_recipe(self.images, self.observed, self.templates);
+        let parents = Parents::new(self.images);
+        let is_parent = |position| self.images.iter().any(|image| parents.of(image) == Some(position));
+        let mut rendered = Vec::with_capacity(self.images.len());
+        for (position, recipe) in recipes.into_iter().enumerate() {
+            let recipe = match recipe {
+                Ok(recipe) => Some(recipe),
+                Err(plan::Error::Pin(_)) => None,
+                Err(plan::Error::Render(error)) => return Err(engine::Error::from(error).into()),
+                Err(error) => return Err(engine::Error::Build { message: error.to_string() }.into()),
+            };
+            let known = match &recipe {
+                Some(recipe) => self.known(recipe, deadline).await?,
+                None => None,
+            };
+            rendered.push(self.image(position, recipe.as_ref(), known.as_ref())?);
+            if let Some(recipe) =
+                recipe.filter(|recipe| is_parent(position) && can_assemble(&recipe.image).is_ok())
+            {
+                // Children are placed on what it becomes; without that, they are left as they are written.
+                let options = BuildOptions::default();
+                let built = timeout_at(deadline, self.embedded.build(&recipe, &options, self.events)).await;
+                tracing::debug!(?built, "assembled a parent to read it");
+            }
+        }
+        Ok(rendered)
+    }
+
+    /// The base of an image as far as it is needed; none if it cannot be read.
+    async fn known(&self, recipe: &Recipe, deadline: Instant) -> Result<Option<Known>, Failed> {
+        let image = &recipe.image;
+        let host = Platform::new("linux", std::env::consts::ARCH, None);
+        let platform = image.platforms.first().unwrap_or(&host);
+        let options = BuildOptions::default();
+        let reading = async {
+            let base: BaseImage = self.embedded.base_of(recipe, &options, platform).await?;
+            let files = fit::files_on(self.embedded, image, &base, self.events).await?;
+            Ok::<_, embedded::Error>(Known { traits: BaseTraits::from(&base.config), files })
+        };
+        match timeout_at(deadline, reading).await {
+            Ok(Ok(known)) => Ok(Some(known)),
+            Ok(Err(error)) if fit::is_of_the_spec(&error) => Err(engine::Error::from(error).into()),
+            Ok(Err(error)) => {
+                self.warn(image, &error.to_string());
+                Ok(None)
+            }
+            Err(_) => {
+                self.warn(image, "its registry did not answer in time");
+                Ok(None)
+            }
+        }
+    }
+
+    fn warn(&self, image: &ResolvedImage, why: &str) {
+        warn(self.events, image, why);
+    }
+
+    fn image(
+        &self,
+        position: usize,
+        recipe: Option<&Recipe>,
+        known: Option<&Known>,
+    ) -> Result<StandaloneImage, Failed> {
+        let (image, suffix) = (&self.images[position], &self.suffixes[position]);
+        let how = Standalone {
+            base: self.bases[position].as_deref(),
+            traits: known.map(|known| &known.traits),
+            files: known.map_or(Files::AsWritten, |known| Files::OnBase(&known.files)),
+            suffix,
+        };
+        let rendered = Renderer::new(self.templates).standalone(image, &how).map_err(engine::Error::from)?;
+        let labels = recipe
+            .map_or_else(|| late_labels_without_base(image, &rendered), |recipe| late_labels(recipe, None));
+        let mut args = rendered.build_args;
+        if let Some(PinnedBase::Registry { reference, digest, .. }) = recipe.map(|recipe| &recipe.base) {
+            args.insert("GOLDEN_BASE".to_owned(), reference.at(digest.clone()).to_string());
+        }
+        let fan = tags::fan_out(&image.version, image.variant.as_ref(), &image.tags)?;
+        let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
+        let dockerfile = format!("Dockerfile{suffix}");
+        let last = image.name.as_str().rsplit('/').next().unwrap_or_default();
+        let target = Target {
+            name: format!("{last}{suffix}"),
+            dockerfile: dockerfile.clone(),
+            args,
+            labels,
+            platforms: image.platforms.iter().map(Platform::to_string).collect(),
+            tags: local::references(&self.names[position], &tags).iter().map(ToString::to_string).collect(),
+        };
+        let kind = EntryKind::File(Content::inline(rendered.dockerfile.as_bytes()));
+        let mut entries = rendered.context;
+        entries.push(Entry { path: dockerfile, mode: 0o644, uid: 0, gid: 0, kind });
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(StandaloneImage { dockerfile: rendered.dockerfile, entries, target })
+    }
+}

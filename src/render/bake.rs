@@ -1,0 +1,144 @@
+//! `docker-bake.json`: what `docker buildx bake` adds to rendered Dockerfiles, so that it builds exactly golden's image
+//! (<https://docs.docker.com/build/bake/reference/>).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+/// The file's name in a rendered directory.
+pub const BAKE: &str = "docker-bake.json";
+
+/// Labels that name the commit of the spec. A file in the same commit cannot name it, so that a check ignores them.
+const OF_THE_COMMIT: [&str; 2] = ["org.opencontainers.image.created", "org.opencontainers.image.revision"];
+
+/// One image of a rendered directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Target {
+    /// The name of the target, of any characters.
+    pub name: String,
+    /// The name of the Dockerfile.
+    pub dockerfile: String,
+    /// The build arguments.
+    pub args: BTreeMap<String, String>,
+    /// The labels that are not in the Dockerfile.
+    pub labels: BTreeMap<String, String>,
+    /// The platforms; empty for the builder's own.
+    pub platforms: Vec<String>,
+    /// The names of the image.
+    pub tags: Vec<String>,
+}
+
+/// The file for the images of one directory, and for those of an earlier file that are `kept`.
+#[must_use]
+pub fn bake(targets: &[Target], kept: Map<String, Value>) -> String {
+    let mut names: BTreeSet<String> = kept.keys().cloned().collect();
+    let mut all: BTreeMap<String, Value> = kept.into_iter().collect();
+    for target in targets {
+        let name = unique(&target.name, &mut names);
+        let texts = |map: &BTreeMap<String, String>| -> Value {
+            map.iter().map(|(key, value)| (escaped(key), Value::from(escaped(value)))).collect()
+        };
+        let mut one = json!({
+            "context": ".",
+            "dockerfile": target.dockerfile,
+            "args": texts(&target.args),
+            "labels": texts(&target.labels),
+            "tags": target.tags,
+            // An attestation would make an index of a single image.
+            "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],
+        });
+        if !target.platforms.is_empty() {
+            one["platforms"] = json!(target.platforms);
+        }
+        all.insert(name, one);
+    }
+    let names: Vec<&String> = all.keys().collect();
+    let file = json!({ "group": { "default": { "targets": names } }, "target": all });
+    let text = serde_json::to_string_pretty(&file)
+        .unwrap_or_else(|error| unreachable!("this JSON has text keys only: {error}"));
+    format!("{text}\n")
+}
+
+/// The targets of a file whose Dockerfiles `is_kept` accepts; none if it is no such file.
+#[must_use]
+pub fn targets_of(text: &[u8], is_kept: impl Fn(&str) -> bool) -> Map<String, Value> {
+    let file: Value = serde_json::from_slice(text).unwrap_or_default();
+    let targets = file.get("target").and_then(Value::as_object).cloned().unwrap_or_default();
+    let kept = |(_, target): &(String, Value)| {
+        target.get("dockerfile").and_then(Value::as_str).is_some_and(&is_kept)
+    };
+    targets.into_iter().filter(kept).collect()
+}
+
+/// The file as a check compares it: without the labels that name a commit. None if it is no such file.
+#[must_use]
+pub fn comparable(text: &[u8]) -> Option<Value> {
+    let mut file: Value = serde_json::from_slice(text).ok()?;
+    for target in file.get_mut("target")?.as_object_mut()?.values_mut() {
+        if let Some(labels) = target.get_mut("labels").and_then(Value::as_object_mut) {
+            labels.retain(|key, _| !OF_THE_COMMIT.contains(&key.as_str()));
+        }
+    }
+    Some(file)
+}
+
+/// A name of letters, digits, `_` and `-`, which no other target has.
+fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let plain: String = name.chars().map(plain).collect();
+    let mut candidate = plain.clone();
+    let mut number = 2;
+    while !taken.insert(candidate.clone()) {
+        candidate = format!("{plain}-{number}");
+        number += 1;
+    }
+    candidate
+}
+
+/// A text that bake takes literally: it expands `${…}` and `%{…}`.
+fn escaped(text: &str) -> String {
+    text.replace("${", "$${").replace("%{", "%%{")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(name: &str) -> Target {
+        Target { name: name.to_owned(), dockerfile: "Dockerfile".to_owned(), ..Target::default() }
+    }
+
+    #[test]
+    fn a_target_for_each_image_and_a_group_of_all() {
+        let text = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        let first = Target {
+            args: text("GOLDEN_LF", "\n"),
+            labels: text("a=b", "${HOME} %{x}"),
+            platforms: vec!["linux/arm64".to_owned()],
+            tags: vec!["localhost/app:1.2.3".to_owned()],
+            ..target("app")
+        };
+        insta::assert_snapshot!(bake(&[first, target("app.slim"), target("app-slim")], Map::new()));
+    }
+
+    #[test]
+    fn targets_of_other_images_are_kept() {
+        let other = Target { dockerfile: "Dockerfile.slim".to_owned(), ..target("app.slim") };
+        let before = bake(&[target("app"), other.clone()], Map::new());
+        let kept = targets_of(before.as_bytes(), |dockerfile| dockerfile != "Dockerfile");
+        assert_eq!(bake(&[target("app")], kept), bake(&[target("app"), other], Map::new()));
+        assert!(targets_of(b"nonsense", |_| true).is_empty());
+    }
+
+    #[test]
+    fn a_check_ignores_the_commit() {
+        let with = |created: &str, other: &str| {
+            let labels = [(OF_THE_COMMIT[0], created), ("version", other)];
+            let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            comparable(bake(&[Target { labels, ..target("app") }], Map::new()).as_bytes())
+        };
+        assert_eq!(with("1", "1.0.0"), with("2", "1.0.0"));
+        assert_ne!(with("1", "1.0.0"), with("1", "2.0.0"));
+        assert_eq!(comparable(b"{}"), None);
+    }
+}
