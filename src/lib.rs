@@ -48,5 +48,6 @@ pub mod serve;
 pub mod pipeline;
 
 // Level 4: the face.
+pub mod help;
 pub mod report;
 pub mod cli;

@@ -43,6 +43,7 @@ pub mod graph;
 pub mod matrix;
 pub mod prune;
 pub mod serve;
+pub mod help;
 pub mod schema;
 pub mod completions;
 pub mod man;
@@ -158,6 +159,8 @@ pub enum Command {
     Prune(prune::Args),
     /// Serve a directory as a registry on this machine.
     Serve(serve::Args),
+    /// Show the help of a command, or a chapter of the guide.
+    Help(help::Args),
     /// Print the JSON Schema of image.toml or golden.toml.
     Schema(schema::Args),
     /// Print completions for a shell.
@@ -192,6 +195,7 @@ impl Command {
             Self::Matrix(_) => "matrix",
             Self::Prune(_) => "prune",
             Self::Serve(_) => "serve",
+            Self::Help(_) => "help",
             Self::Schema(_) => "schema",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
@@ -238,6 +242,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Matrix(args) => matrix::run(args, context).await,
         Command::Prune(args) => prune::run(args, context).await,
         Command::Serve(args) => serve::run(args, context).await,
+        Command::Help(args) => help::run(args, context).await,
         Command::Schema(args) => schema::run(args, context).await,
         Command::Completions(args) => completions::run(args, context).await,
         Command::Man(args) => man::run(args, context).await,

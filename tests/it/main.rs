@@ -56,7 +56,7 @@ mod retag;
 mod original;
 mod repair;
 mod fleet_end_to_end;
-mod readme;
+mod guide;
 mod waves;
 mod layouts;
 mod bad_bases;

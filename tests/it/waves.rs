@@ -175,9 +175,16 @@ fn a_pipeline_of_a_whole_fleet_is_yaml_whatever_its_images_are_called() {
     }
 }
 
+/// A recipe of the repository.
+#[expect(clippy::disallowed_methods, reason = "a file of the repository")]
+fn recipe(name: &str) -> String {
+    let path = format!("{}/images/ci/{name}.yml", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
 #[test]
-fn the_workflows_of_the_page_use_what_is_printed() {
-    let pages: Vec<Value> = crate::readme::blocks("yaml").iter().map(|block| yaml(block)).collect();
+fn the_recipes_for_ci_use_what_is_printed() {
+    let pages: Vec<Value> = ["github", "gitlab", "gitlab-jobs"].map(|name| yaml(&recipe(name))).to_vec();
     let [github_page, gitlab_page, child] = pages.as_slice() else { panic!("{} workflows", pages.len()) };
     let image = |name: &str, base: &str| {
         format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\ndescription = \"x\"\nbase = {base}\n")

@@ -1,0 +1,61 @@
+//! The guide: the chapters that `golden help TOPIC` shows. They are files of Markdown, compiled in.
+
+mod reference;
+mod terminal;
+
+pub use terminal::{Style, render};
+
+/// A chapter of the guide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topic {
+    /// The word that names it on the command line.
+    pub name: &'static str,
+    /// Its content in one line.
+    pub summary: &'static str,
+    text: &'static str,
+}
+
+macro_rules! topics {
+    ($($module:ident $name:literal $summary:literal;)*) => {
+        /// All chapters, in reading order.
+        pub const TOPICS: &[Topic] =
+            &[$(Topic { name: $name, summary: $summary, text: include_str!(concat!($name, ".md")) }),*];
+
+        $(#[doc = include_str!(concat!($name, ".md"))] pub mod $module {})*
+    };
+}
+
+topics! {
+    getting_started "getting-started" "a first workspace, and the daily work";
+    spec "spec" "every key of golden.toml and image.toml";
+    tags "tags" "the fan-out, and which tags may move";
+    policy "policy" "rules that images must follow";
+    engines "engines" "how images are built";
+    registry "registry" "logins, publishing, verifying, promoting, deleting";
+    fleets "fleets" "many images, the lock file, several platforms";
+    ci "ci" "GitHub Actions, GitLab, other CI";
+    json "json" "the output for programs";
+    exit_codes "exit-codes" "what the exit code means";
+    environment "environment" "the environment variables that golden reads";
+    troubleshooting "troubleshooting" "problems and what to do";
+    migration "migration" "from Dockerfiles, bake, metadata-action and scripts";
+    glossary "glossary" "golden's own words";
+    changes "changes" "what is new";
+}
+
+impl Topic {
+    /// The chapter with this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        TOPICS.iter().find(|topic| topic.name == name)
+    }
+
+    /// The text of the chapter, in Markdown. The chapter on the spec ends with every key, from the schema itself.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self.name {
+            "spec" => format!("{}\n{}", self.text, reference::reference()),
+            _ => self.text.to_owned(),
+        }
+    }
+}
