@@ -15,30 +15,9 @@ fn formats(command: &str) -> &'static [Format] {
         "check" | "audit" => &[Text, Json, Github, Sarif],
         "graph" => &[Mermaid, Dot, Svg, Json],
         "matrix" => &[Github, Gitlab, Json],
-        "completions" | "man" => &[Text],
+        "completions" | "man" | "help" => &[Text],
         "schema" => &[Json],
         _ => &[Text, Json],
-        Command::Check(_) | Command::Audit(_) => &[Text, Json, Github, Sarif],
-        Command::Graph(_) => &[Mermaid, Dot, Svg, Json],
-        Command::Matrix(_) => &[Github, Gitlab, Json],
-        Command::Completions(_) | Command::Man(_) | Command::Help(_) => &[Text],
-        Command::Schema(_) => &[Json],
-        Command::Init(_)
-        | Command::Render(_)
-        | Command::Plan(_)
-        | Command::Build(_)
-        | Command::Push(_)
-        | Command::Tags(_)
-        | Command::Verify(_)
-        | Command::Ls(_)
-        | Command::Inspect(_)
-        | Command::Delete(_)
-        | Command::Promote(_)
-        | Command::Rollback(_)
-        | Command::Outdated(_)
-        | Command::Update(_)
-        | Command::Serve(_)
-        | Command::Prune(_) => &[Text, Json],
     }
 }
 

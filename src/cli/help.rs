@@ -1,7 +1,5 @@
 //! `golden help`: the help of a command, or a chapter of the guide.
 
-use clap::CommandFactory as _;
-
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -20,7 +18,7 @@ pub struct Args {
 /// Runs the command.
 #[expect(clippy::unused_async, reason = "every command is run in the same way")]
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let mut golden = super::Cli::command();
+    let mut golden = super::parser();
     golden.build();
     let Some(name) = args.name else {
         context.out.data(&format!("{}\n{}", golden.render_help(), topics()));

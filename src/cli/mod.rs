@@ -13,6 +13,7 @@ pub mod survey;
 pub(crate) mod confirm;
 mod explain;
 pub(crate) mod format;
+mod groups;
 pub(crate) mod registries;
 mod logs;
 mod panic;
@@ -70,8 +71,9 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Options that every command takes; they may stand anywhere.
+/// The options that may be placed anywhere.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
     /// Workspace directory [default: nearest parent with golden.toml].
     #[arg(short, long, global = true, value_name = "DIR")]
@@ -79,14 +81,14 @@ pub struct GlobalArgs {
     /// Output format; the help of each command lists its formats.
     #[arg(long, global = true, value_name = "FORMAT")]
     pub format: Option<String>,
-    /// A destination: the name of a `[[registry]]`, or `HOST[:PORT][/NAMESPACE]`.
-    #[arg(long, global = true, value_name = "REGISTRY")]
+    /// Destination: the name of a `[[registry]]`, or `HOST[:PORT][/NAMESPACE]` [env: `GOLDEN_REGISTRY`].
+    #[arg(long, global = true, value_name = "REGISTRY", help_heading = "Registry options")]
     pub registry: Vec<String>,
-    /// Every `[[registry]]` of the workspace.
-    #[arg(long, global = true, conflicts_with = "registry")]
+    /// Use every `[[registry]]` of the workspace.
+    #[arg(long, global = true, conflicts_with = "registry", help_heading = "Registry options")]
     pub all_registries: bool,
     /// Use plain HTTP for HOST, also if it is not this machine, and send its login in clear text.
-    #[arg(long, global = true, value_name = "HOST")]
+    #[arg(long, global = true, value_name = "HOST", help_heading = "Registry options")]
     pub insecure_registry: Vec<String>,
     /// Print errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
@@ -117,7 +119,7 @@ pub enum ColorChoice {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a commented workspace that builds as it is.
+    /// Create a commented workspace that builds as it is.
     Init(init::Args),
     /// Create an image in this workspace.
     New(new::Args),
@@ -133,21 +135,21 @@ pub enum Command {
     Push(push::Args),
     /// Compute the tags of a version, and which of them may move.
     Tags(tags::Args),
-    /// Check that every tag is there and names what it should.
+    /// Check that every tag exists and points to the right image.
     Verify(verify::Args),
-    /// Apply the policy to published images, whoever built them.
+    /// Apply the policy to published images, from any tool or publisher.
     Audit(audit::Args),
     /// List the repositories of a registry, or the tags of a repository.
     Ls(ls::Args),
     /// Show manifest, config, labels, layers, and the other tags of the same digest.
     Inspect(inspect::Args),
-    /// Delete by digest, and verify that it is gone.
+    /// Delete by digest, and verify the deletion.
     Delete(delete::Args),
     /// Copy by digest between repositories or registries.
     Promote(promote::Args),
-    /// Put the moving tags back on an older version.
+    /// Move the tags back to an earlier version.
     Rollback(rollback::Args),
-    /// List bases that moved since golden.lock (exit 5 when there are any).
+    /// List bases that changed since golden.lock (exit 5 if there are any).
     Outdated(outdated::Args),
     /// Refresh golden.lock.
     Update(update::Args),
@@ -155,7 +157,7 @@ pub enum Command {
     Graph(graph::Args),
     /// Print the build as waves of CI jobs.
     Matrix(matrix::Args),
-    /// Delete old versions from the registry by rules of retention.
+    /// Delete old versions by rules of retention.
     Prune(prune::Args),
     /// Serve a directory as a registry on this machine.
     Serve(serve::Args),
@@ -251,7 +253,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
 
 /// The parser of the command line.
 fn parser() -> clap::Command {
-    Cli::command().mut_subcommands(format::document)
+    let golden = Cli::command().mut_subcommands(|command| groups::without_unused(format::document(command)));
+    groups::grouped(golden)
 }
 
 /// Parses `args`, runs the command, and says how the process ends.
@@ -274,6 +277,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     panic::install(context.out.direct());
     logs::install(&context);
+    if let Err(failure) = groups::check(cli.command.name(), &context.globals) {
+        return run::end(&context, Err(failure));
+    }
     match format::choose(&cli.command, context.globals.format.as_deref()) {
         Ok(format) => context.format = format,
         Err(failure) => return run::end(&context, Err(failure)),

@@ -9,7 +9,6 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("cp", "golden promote"),
     ("dry-run", "golden plan"),
     ("export", "golden build --to"),
-    ("help", "golden --help"),
     ("images", "golden ls"),
     ("import", "golden new --from"),
     ("lint", "golden check"),

@@ -190,7 +190,10 @@ fn every_command_of_the_guide_exists() {
     for name in pages() {
         for capture in named.captures_iter(&read(&name)) {
             let command = &capture[1];
-            assert!(help.contains(&format!("  {command} ")), "{name}: `golden {command}` is not a command:\n{help}");
+            assert!(
+                help.contains(&format!("  {command} ")),
+                "{name}: `golden {command}` is not a command:\n{help}"
+            );
         }
     }
 }
@@ -232,12 +235,14 @@ fn every_link_leads_to_a_file() {
 fn the_picture_is_a_real_run() {
     let golden = workspace();
     let mut numbers = Numbers::default();
-    let commands = ["golden plan app", "golden build --push app", "golden build --push app", "golden verify app"];
+    let commands =
+        ["golden plan app", "golden build --push app", "golden build --push app", "golden verify app"];
     let lines: Vec<String> = commands
         .iter()
         .flat_map(|command| {
             let output = numbers.number(&run(&golden, command));
-            std::iter::once(format!("$ {command}")).chain(output.lines().map(str::to_owned).collect::<Vec<_>>())
+            std::iter::once(format!("$ {command}"))
+                .chain(output.lines().map(str::to_owned).collect::<Vec<_>>())
         })
         .collect();
     let picture = picture(&lines);
@@ -259,7 +264,10 @@ fn picture(lines: &[String]) -> String {
     for (index, line) in lines.iter().enumerate() {
         let fill = if line.starts_with("$ ") { "#a6e3a1" } else { "#cdd6f4" };
         let y = index * 19 + 30;
-        text.push_str(&format!("<text x=\"16\" y=\"{y}\" fill=\"{fill}\" xml:space=\"preserve\">{}</text>\n", escape(line)));
+        text.push_str(&format!(
+            "<text x=\"16\" y=\"{y}\" fill=\"{fill}\" xml:space=\"preserve\">{}</text>\n",
+            escape(line)
+        ));
     }
     text + "</svg>\n"
 }

@@ -1,0 +1,95 @@
+//! How help shows the commands: in groups, each with the options that it uses.
+
+use std::fmt::Write as _;
+
+use super::{Failure, GlobalArgs};
+
+/// The groups, in the order of the work, with their commands.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Author", &["init", "new", "check", "render", "graph"]),
+    ("Build", &["plan", "build", "push", "tags", "matrix"]),
+    ("Bases", &["outdated", "update"]),
+    ("Registry", &["ls", "inspect", "verify", "audit", "promote", "rollback", "delete", "prune"]),
+    ("Tool", &["serve", "schema", "completions", "man", "help"]),
+];
+
+/// The commands that use no registry: they refuse the options that choose one.
+const WITHOUT_REGISTRY: &[&str] =
+    &["init", "new", "check", "render", "tags", "matrix", "serve", "schema", "completions", "man", "help"];
+
+/// The options that choose a registry: id and name.
+const REGISTRY_OPTIONS: [(&str, &str); 3] = [
+    ("registry", "registry"),
+    ("all_registries", "all-registries"),
+    ("insecure_registry", "insecure-registry"),
+];
+
+fn uses_registry(command: &str) -> bool {
+    !WITHOUT_REGISTRY.contains(&command)
+}
+
+/// Shows the commands of golden in groups.
+pub(super) fn grouped(golden: clap::Command) -> clap::Command {
+    let mut commands = String::new();
+    for (group, names) in GROUPS {
+        let _ = writeln!(commands, "{group}:");
+        for name in *names {
+            let about = golden.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(commands, "  {name:<13}{about}");
+        }
+        commands.push('\n');
+    }
+    golden.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{commands}{{all-args}}\n\n\
+         `golden help COMMAND` shows one command, `golden help` the topics of the guide.\n"
+    ))
+}
+
+/// Hides the options that choose a registry where a command uses none.
+pub(super) fn without_unused(mut command: clap::Command) -> clap::Command {
+    if uses_registry(command.get_name()) {
+        return command;
+    }
+    for (id, name) in REGISTRY_OPTIONS {
+        let argument = clap::Arg::new(id).long(name).hide(true);
+        let argument = match id {
+            "all_registries" => argument.action(clap::ArgAction::SetTrue),
+            _ => argument.action(clap::ArgAction::Append),
+        };
+        command = command.arg(argument);
+    }
+    command
+}
+
+/// Refuses an option that a command does not use.
+pub(super) fn check(command: &str, globals: &GlobalArgs) -> Result<(), Failure> {
+    let given = [
+        ("--registry", !globals.registry.is_empty()),
+        ("--all-registries", globals.all_registries),
+        ("--insecure-registry", !globals.insecure_registry.is_empty()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given && !uses_registry(command)) {
+        Some((option, _)) => {
+            Err(Failure::usage(format!("`golden {command}` uses no registry: remove {option}")))
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parser;
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let golden = parser();
+        let mut commands: Vec<&str> = golden.get_subcommands().map(clap::Command::get_name).collect();
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        commands.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(grouped, commands);
+        assert!(WITHOUT_REGISTRY.iter().all(|name| commands.contains(name)));
+    }
+}
