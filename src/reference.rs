@@ -355,7 +355,11 @@ impl Digest {
 
     /// Whether these bytes are the hash.
     pub(crate) fn is_hash(&self, hash: &[u8]) -> bool {
-        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut hex = String::with_capacity(hash.len() * 2);
+        for byte in hash {
+            // Writing into a String cannot fail.
+            let _ = fmt::Write::write_fmt(&mut hex, format_args!("{byte:02x}"));
+        }
         hex == self.hex()
     }
 

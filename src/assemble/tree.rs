@@ -299,9 +299,8 @@ mod tests {
             assert_eq!(lead(from, last).unwrap(), to);
         }
         assert!(matches!(lead("loop/a", true), Err(Stop::Refused(Error::LinkLoop(_)))));
-        // Each link leads through the next one twice, and on through many directories.
-        let many = format!("{0}/{0}", "d/".repeat(1000));
-        let links = (0..40).map(|n| format!("{many}/l{} l{n}", n + 1)).collect::<Vec<_>>();
+        // Each link leads through the next one twice.
+        let links = (0..40).map(|n| format!("l{0}/../l{0} l{n}", n + 1)).collect::<Vec<_>>();
         let links = [layer(&links.iter().map(String::as_str).collect::<Vec<_>>())];
         let tree = Tree { layers: &links, complete: true };
         let led = resolve("l0", true, |p| Ok(tree.entry(p)?));

@@ -171,7 +171,7 @@ pub async fn compare(
         match key(&unpinned(&pin)).and_then(|key| found.get(&key)) {
             Some(Ok(current)) => compared.extend(compare_pin(written, &pin, images, current.clone())),
             Some(Err(error)) => {
-                lost.push(Lost { base: written, images, error: error.to_string(), hints: error.hints() })
+                lost.push(Lost { base: written, images, error: error.to_string(), hints: error.hints() });
             }
             None => {}
         }

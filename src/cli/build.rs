@@ -36,7 +36,7 @@ pub struct Args {
     /// Engine to build with [default: chosen for each image].
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineKind>,
-    /// Write the images to oci:DIR[:NAME] or docker-archive:FILE[:NAME:TAG].
+    /// Write the images to `oci:DIR[:NAME]` or `docker-archive:FILE[:NAME:TAG]`.
     #[arg(long, value_name = "DESTINATION")]
     pub to: Option<String>,
     /// Load the images into the Docker Engine.

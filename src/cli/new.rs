@@ -53,16 +53,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// The base as image.toml writes it.
 fn base(written: &str, is_own: bool) -> Result<String, Failure> {
-    let quoted = toml::Value::String(written.to_owned()).to_string();
-    if is_own {
-        return Ok(format!("{{ image = {quoted} }}"));
-    }
-    let table = format!("base = {quoted}");
     #[derive(serde::Deserialize)]
     struct Only {
         #[serde(rename = "base")]
         _base: BaseSpec,
     }
+    let quoted = toml::Value::String(written.to_owned()).to_string();
+    if is_own {
+        return Ok(format!("{{ image = {quoted} }}"));
+    }
+    let table = format!("base = {quoted}");
     match toml::from_str::<Only>(&table) {
         Ok(_) => Ok(quoted),
         Err(error) => Err(Failure::usage(error.message().to_owned())),

@@ -27,6 +27,9 @@ pub(super) enum State {
     Missing,
 }
 
+/// The files that are no Dockerfiles, with their states; and the files that belong to no image.
+type Finished = (Vec<(String, State)>, Vec<String>);
+
 /// The directories of all rendered images.
 pub(super) struct Directories<'a> {
     out: &'a Path,
@@ -79,7 +82,7 @@ impl<'a> Directories<'a> {
 
     /// Settles the bake files. Returns all files that are no Dockerfiles with their states, and those that belong to no
     /// image.
-    pub(super) fn finish(mut self) -> Result<(Vec<(String, State)>, Vec<String>), Failure> {
+    pub(super) fn finish(mut self) -> Result<Finished, Failure> {
         for (name, targets) in std::mem::take(&mut self.targets) {
             let file = format!("{name}/{BAKE}");
             let path = self.out.join(&file);

@@ -26,7 +26,7 @@ use crate::workspace::state::State;
 
 /// Move the moving tags back to an earlier version, and withdraw the later ones.
 ///
-/// The versions above it are added to `withdrawn` under [tags] of image.toml, so that the next run agrees. The edit is shown
+/// The versions above it are added to `withdrawn` in `[tags]` of image.toml, so that the next run agrees. The edit is shown
 /// as a diff. Without a terminal, --yes is required.
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -181,8 +181,7 @@ async fn named_reference(
                 continue;
             }
             let findings = verify::image(registry, subject, |tag| receipts.digest(tag), deep).await?;
-            let is_about = |finding: &Finding| out.full() == tag || finding.target == tag.as_str();
-            let findings: Vec<Finding> = findings.into_iter().filter(is_about).collect();
+            let findings = about(findings, tag, out.full());
             if !findings.is_empty() {
                 return Ok(findings);
             }
@@ -190,6 +189,18 @@ async fn named_reference(
     }
     let rules = own.first().map(|own| own.subject.rules.clone()).unwrap_or_default();
     Ok(verify::reference(registry, repository, &target, &rules, deep).await?)
+}
+
+/// The findings about one tag of an image: all of them for the version's own tag. The problems of the image itself are
+/// found at that tag, so a tag that points to the same image has them too.
+fn about(findings: Vec<Finding>, tag: &Tag, full: &Tag) -> Vec<Finding> {
+    let digest = findings.iter().find(|finding| finding.target == tag.as_str());
+    let Some(digest) = digest.map(|finding| finding.digest.clone()) else { return Vec::new() };
+    let is_about = |finding: &Finding| {
+        let is_damage = !finding.differences.is_empty() && finding.target == full.as_str();
+        tag == full || finding.target == tag.as_str() || is_damage && finding.digest == digest
+    };
+    findings.into_iter().filter(is_about).collect()
 }
 
 fn show(findings: &[Finding], context: &Context) {

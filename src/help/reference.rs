@@ -125,9 +125,14 @@ mod tests {
                 "{line}"
             );
         }
-        for key in
-            ["`zero_major`", "`fan_out`", "`immutable`", "`[policy.base]`", "`[[files]]`", "`healthcheck`"]
-        {
+        for key in [
+            "`zero_major`",
+            "`fan_out`",
+            "`immutable`",
+            "`[policy.base]`",
+            "`[[files]]`",
+            "`[config.healthcheck]`",
+        ] {
             assert!(text.contains(key), "{key}");
         }
     }

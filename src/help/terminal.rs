@@ -109,7 +109,7 @@ fn words(text: &str) -> Vec<String> {
 
 /// How many columns a text takes, without its marks.
 fn shown(text: &str) -> usize {
-    console::measure_text_width(&text.replace(['`', '*'], ""))
+    console::measure_text_width(&text.replace(['`', '*'], "").replace("\\|", "|"))
 }
 
 /// Replaces the marks for code and for bold and emphasised text.

@@ -141,14 +141,13 @@ async fn from_registry(
     reference: &Reference,
     embedded: &Embedded,
 ) -> Result<Option<ObservedBase>, embedded::Error> {
-    let digest = match &reference.digest {
-        Some(digest) => digest.clone(),
-        None => {
-            let registry = embedded.registries().of(&reference.repository)?;
-            let found = registry.head_manifest(&reference.repository.path, &reference.target()).await?;
-            let Some(descriptor) = found else { return Ok(None) };
-            descriptor.digest
-        }
+    let digest = if let Some(digest) = &reference.digest {
+        digest.clone()
+    } else {
+        let registry = embedded.registries().of(&reference.repository)?;
+        let found = registry.head_manifest(&reference.repository.path, &reference.target()).await?;
+        let Some(descriptor) = found else { return Ok(None) };
+        descriptor.digest
     };
     let platforms = embedded.platforms(reference, &digest).await?;
     Ok(Some(ObservedBase::Registry { digest, platforms }))

@@ -195,10 +195,10 @@ impl View<'_> {
                 (PlannedAction::Move, from, to, "points to another image".to_owned())
             }
             Action::Move => (PlannedAction::Move, from, to, because),
-            Action::Keep { holder, tag: holding } => match self.strays(role, named, &holding) {
-                true => (PlannedAction::Move, from, Some(holder.to_string()), because),
-                false => (PlannedAction::Keep, from, None, because),
-            },
+            Action::Keep { holder, tag: holding } if self.strays(role, named, &holding) => {
+                (PlannedAction::Move, from, Some(holder.to_string()), because)
+            }
+            Action::Keep { .. } => (PlannedAction::Keep, from, None, because),
             Action::Refuse => (PlannedAction::Refuse, from, None, because),
         };
         PlannedMove { tag, role, action, from, to, because }

@@ -20,6 +20,7 @@ pub fn recipes(
 }
 
 /// The same, where an image whose base is unknown does not keep the others from having theirs.
+#[must_use]
 pub fn each_recipe(
     images: &[ResolvedImage],
     observed: &Observed,

@@ -198,7 +198,7 @@ fn a_base_that_moved_is_told_with_both_digests() {
     let external = on(PinnedBase::Registry {
         reference: "a.example/b:1".parse().unwrap(),
         digest: now.clone(),
-        platforms: Default::default(),
+        platforms: BTreeMap::default(),
     });
     let told = |recipe: &Recipe, name: &str, parents: &Parents| reasons(recipe, &labels(name), parents);
     assert_eq!(told(&external, "a.example/b:1", &Parents::new()), [format!("base moved {was} → {now}")]);

@@ -136,14 +136,12 @@ async fn remember(job: &Job<'_>, place: &Place<'_>, raw: &RawManifest) {
         Some(Artifact::Assembled(assembled)) => assembled.config_of(raw),
         _ => None,
     };
-    match own.map(|bytes| ImageConfig::parse(bytes)) {
-        Some(Ok(config)) => job.cache.put(&raw.digest, &config),
-        _ => {
-            let repository = &place.planned.repository;
-            if let Err(error) = observe::remember(&place.registry, repository, raw, job.cache).await {
-                tracing::debug!(%error, "the config is not cached");
-            }
-        }
+    if let Some(Ok(config)) = own.map(ImageConfig::parse) {
+        job.cache.put(&raw.digest, &config);
+        return;
+    }
+    if let Err(error) = observe::remember(&place.registry, &place.planned.repository, raw, job.cache).await {
+        tracing::debug!(%error, "the config is not cached");
     }
 }
 

@@ -148,7 +148,9 @@ impl Error {
     /// Whether the registry says that it misses what a manifest refers to.
     #[must_use]
     pub fn misses_content(&self) -> bool {
+        // distribution reports a blob that another publisher is just writing as its second error, after DIGEST_INVALID.
         matches!(self.code.as_deref(), Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN"))
+            || self.message.contains("; MANIFEST_BLOB_UNKNOWN: ")
     }
 
     /// Whether the same request may well succeed a moment later.

@@ -493,6 +493,7 @@ mod tests {
     use super::*;
 
     /// A resolver in which every name has two addresses of this machine, except that `mixed` also has a public one.
+    #[expect(clippy::needless_pass_by_value, reason = "the type of a look-up")]
     fn own_resolver(name: String) -> LookUp {
         let here = ["127.0.0.1:0", "[::1]:0"];
         let public: &[&str] = if name.starts_with("mixed") { &["192.88.98.1:0"] } else { &[] };

@@ -351,7 +351,7 @@ fn inputs(image: &ResolvedImage) -> Digest {
     let base = PinnedBase::Registry {
         reference: "a/b".parse().unwrap(),
         digest: Digest::of(b"base"),
-        platforms: Default::default(),
+        platforms: BTreeMap::default(),
     };
     fingerprint(image, &render(image, &Templates::builtin()).unwrap(), &base)
 }
@@ -430,7 +430,7 @@ fn late_labels_leave_alone_what_the_spec_says() {
     let base = PinnedBase::Registry {
         reference: "a/b".parse().unwrap(),
         digest: Digest::of(b""),
-        platforms: Default::default(),
+        platforms: BTreeMap::default(),
     };
     let (inputs, spec_inputs) = (Digest::of(b"x"), Digest::of(b"y"));
     let recipe = Recipe { image, base, rendered, inputs, spec_inputs, templates: Arc::default() };

@@ -38,17 +38,14 @@ pub fn merge(expanded: Vec<(usize, FileEntry)>, is_explicit: impl Fn(usize) -> b
             files.push(entry);
             continue;
         }
-        match directories.get_mut(&entry.path) {
-            Some((position, fixed)) => {
-                if explicit && !*fixed {
-                    files[*position] = entry;
-                    *fixed = true;
-                }
-            }
-            None => {
-                directories.insert(entry.path.clone(), (files.len(), explicit));
-                files.push(entry);
-            }
+        let Some((position, fixed)) = directories.get_mut(&entry.path) else {
+            directories.insert(entry.path.clone(), (files.len(), explicit));
+            files.push(entry);
+            continue;
+        };
+        if explicit && !*fixed {
+            files[*position] = entry;
+            *fixed = true;
         }
     }
     Merged { files, conflicts }

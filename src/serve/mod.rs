@@ -2,7 +2,7 @@
 //!
 //! The directory that is served is an OCI layout like any other: `golden build --to oci:DIR`, skopeo and oras read
 //! and write it. Each manifest of each repository is one entry of `index.json`, named `REPOSITORY:TAG`, or
-//! `REPOSITORY@DIGEST` if no tag points to it; all repositories share the blobs. [`index`] holds the entries, [`store`]
+//! `REPOSITORY@DIGEST` if no tag points to it; all repositories share the blobs. `index` holds the entries, `store`
 //! the directory, and one file for each noun of the API answers its requests.
 //!
 //! What this is not: a registry for production. It knows one list of users, who may all do everything.

@@ -126,17 +126,14 @@ fn append(array: &mut Array, version: &Version) {
         None => after.contains('\n').then_some("  "),
     };
     let mut value = Value::from(version.to_string());
-    match indent {
-        Some(indent) => {
-            let (comments, end) = after.rsplit_once('\n').unwrap_or_default();
-            value.decor_mut().set_prefix(format!("{comments}\n{indent}"));
-            array.set_trailing(format!("\n{end}"));
-            array.set_trailing_comma(true);
-        }
-        None => {
-            value.decor_mut().set_prefix(if is_first { "" } else { " " });
-            value.decor_mut().set_suffix(suffix);
-        }
+    if let Some(indent) = indent {
+        let (comments, end) = after.rsplit_once('\n').unwrap_or_default();
+        value.decor_mut().set_prefix(format!("{comments}\n{indent}"));
+        array.set_trailing(format!("\n{end}"));
+        array.set_trailing_comma(true);
+    } else {
+        value.decor_mut().set_prefix(if is_first { "" } else { " " });
+        value.decor_mut().set_suffix(suffix);
     }
     array.push_formatted(value);
 }

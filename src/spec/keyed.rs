@@ -72,7 +72,7 @@ fn nested_table(table: &str, key: &str, at: &Range<usize>, nested: &Table<'_>, f
 /// Whether a table of `[env]` comes from a dotted key, such as `spring.profile = "x"`: nothing in it is, or resembles, a
 /// key of the table that extends the base's value.
 fn is_dotted(nested: &Table<'_>) -> bool {
-    let mut keys = nested.keys().map(|key| key.get_ref());
+    let mut keys = nested.keys().map(toml::Spanned::get_ref);
     !nested.is_empty() && !keys.any(|key| closest(key, ["prepend", "append"]).is_some())
 }
 

@@ -79,13 +79,19 @@ impl JsonSchema for MatrixTable {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let rows = serde_json::json!({
-            "type": "array",
-            "items": { "type": "object", "additionalProperties": { "type": ["string", "integer"] } }
-        });
+        let rows = |description: &str| {
+            serde_json::json!({
+                "type": "array",
+                "description": description,
+                "items": { "type": "object", "additionalProperties": { "type": ["string", "integer"] } }
+            })
+        };
         schemars::json_schema!({
             "type": "object",
-            "properties": { "exclude": rows.clone(), "include": rows },
+            "properties": {
+                "exclude": rows("Combinations to leave out: those that have all of these values."),
+                "include": rows("Combinations to add."),
+            },
             "additionalProperties": { "type": "array", "minItems": 1, "items": { "type": ["string", "integer"] } }
         })
     }

@@ -58,7 +58,7 @@ impl Part {
     }
 
     fn admits_fourth(&self, tag: &TagVersion) -> bool {
-        let Part { comparator, fourth: Some(required) } = self else { return true };
+        let Self { comparator, fourth: Some(required) } = self else { return true };
         let same = comparator.major == tag.version.major
             && comparator.minor == Some(tag.version.minor)
             && comparator.patch == Some(tag.version.patch);

@@ -122,7 +122,13 @@ fn open_beneath(root: &Path, relative: &Path) -> std::io::Result<std::fs::File> 
     while let Some(name) = names.next() {
         if names.peek().is_none() {
             let flags = always | OFlags::NONBLOCK | OFlags::NOCTTY;
-            return regular(openat(&directory, name.as_os_str(), flags, Mode::empty())?.into());
+            let opened = openat(&directory, name.as_os_str(), flags, Mode::empty());
+            // A socket cannot be opened at all.
+            let file = opened.map_err(|error| match error {
+                rustix::io::Errno::NXIO => std::io::Error::other(NO_FILE),
+                other => other.into(),
+            })?;
+            return regular(file.into());
         }
         directory = openat(&directory, name.as_os_str(), always | OFlags::DIRECTORY, Mode::empty())?;
     }

@@ -315,7 +315,9 @@ pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
                 }
             }
         }
-        broken.into_iter().for_each(|diagnostic| loaded.found.push(diagnostic));
+        for diagnostic in broken {
+            loaded.found.push(diagnostic);
+        }
     }
     templates
 }

@@ -89,7 +89,10 @@ fn a_bomb_is_stopped() {
 /// Names are held in memory: one of a gigabyte is not.
 #[test]
 fn a_bomb_in_a_name_is_stopped() {
-    for kind in ['L', 'K', 'x'] {
+    // GNU's names end with a NUL.
+    for (kind, found) in
+        [('L', "a name of 943718399"), ('K', "a link to a name of 943718399"), ('x', "a name of 943718400")]
+    {
         let mut header = tar::Header::new_gnu();
         header.set_path("name").unwrap();
         header.set_entry_type(tar::EntryType::new(u8::try_from(kind).unwrap()));
@@ -101,7 +104,7 @@ fn a_bomb_in_a_name_is_stopped() {
             bomb.write_all(&zeros).unwrap();
         }
         let base = sound().layer_as(media::OCI_LAYER_GZIP, bomb, Digest::of(b"never reached"));
-        refused(&base, "of the base cannot be read: it has a name of 943718400 bytes");
+        refused(&base, &format!("of the base cannot be read: it has {found} bytes"));
     }
 }
 

@@ -16,6 +16,7 @@ fn registry() -> (FakeRegistry, String, String) {
     (registry, amd, arm)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the callers make it with json!")]
 fn entry(digest: &str, more: Value) -> Value {
     let mut entry = json!({ "mediaType": media::OCI_MANIFEST, "digest": digest, "size": 1 });
     entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -124,9 +125,13 @@ fn attestations_and_artifacts_are_no_images() {
     builds_on(&registry, "linux/amd64", "BASE=amd");
 
     registry.manifest(BASE, media::OCI_INDEX, &index(&others), &["1"]);
-    refused(&registry, "linux/amd64", "holds no image, but 1 × artifact of type application/spdx+json");
+    refused(
+        &registry,
+        "linux/amd64",
+        "holds no image; its index lists 1 × artifact of type application/spdx+json",
+    );
     registry.manifest(BASE, media::OCI_INDEX, &json!({ "schemaVersion": 2, "manifests": null }), &["1"]);
-    refused(&registry, "linux/amd64", "holds no image, but nothing");
+    refused(&registry, "linux/amd64", "holds no image; its index lists nothing");
     // An artifact that a tag points to.
     let tagged = json!({ "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "layers": [],
         "config": { "mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": amd, "size": 1 } });

@@ -104,7 +104,9 @@ fn a_damaged_layout_is_read_or_refused() {
         let path = &all[file.index(all.len())];
         let sound = read(path);
         let mut bytes = sound.clone();
-        damage.iter().for_each(|damage| damage.apply(&mut bytes));
+        for damage in &damage {
+            damage.apply(&mut bytes);
+        }
         write(path, &bytes);
         read_all(directory.path());
         write(path, &sound);

@@ -172,7 +172,8 @@ fn a_base_that_cannot_be_built_on_is_refused() {
             unreachable!()
         };
         let digest = golden::reference::Digest::of(b"nothing");
-        let gone = PinnedBase::Registry { reference, digest, platforms: Default::default() };
+        let gone =
+            PinnedBase::Registry { reference, digest, platforms: std::collections::BTreeMap::default() };
         let error = assemble(&embedded, &image("refused"), gone).await.unwrap_err();
         assert!(matches!(&error, Error::BaseMissing { .. }), "{error}");
     });

@@ -214,9 +214,10 @@ fn every_command_about_images_selects_by_what_changed() {
 
 #[test]
 fn a_failure_stops_only_what_depends_on_it() {
+    let step = "[[files]]\ncontent = \"\"\ntarget = \"/bin/sh\"\n[[run]]\nscript = \"true\"\n";
     let golden = Golden::new()
         .workspace("")
-        .image("a", &(image("a", "\"scratch\"") + "[[run]]\nscript = \"true\"\n"))
+        .image("a", &(image("a", "\"scratch\"") + step))
         .image("b", &image("b", "{ image = \"a\" }"))
         .image("c", &image("c", "{ image = \"b\" }"))
         .image("d", &image("d", "\"scratch\""))

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use golden::help::TOPICS;
 use regex::Regex;
@@ -121,6 +122,9 @@ impl Numbers {
     }
 }
 
+/// The tests that publish what the guide shows use the same repositories.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 fn writes() -> bool {
     std::env::var_os("GOLDEN_GUIDE").is_some_and(|value| value == "write")
 }
@@ -132,6 +136,7 @@ fn write(page: &str, text: &str) {
 
 #[test]
 fn every_excerpt_is_what_the_program_prints() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let golden = workspace();
     let mut differences = Vec::new();
     for name in pages() {
@@ -233,6 +238,7 @@ fn every_link_leads_to_a_file() {
 /// The picture of a terminal in the README: the same lines as a real run.
 #[test]
 fn the_picture_is_a_real_run() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let golden = workspace();
     let mut numbers = Numbers::default();
     let commands =
@@ -264,10 +270,11 @@ fn picture(lines: &[String]) -> String {
     for (index, line) in lines.iter().enumerate() {
         let fill = if line.starts_with("$ ") { "#a6e3a1" } else { "#cdd6f4" };
         let y = index * 19 + 30;
-        text.push_str(&format!(
+        let line = format!(
             "<text x=\"16\" y=\"{y}\" fill=\"{fill}\" xml:space=\"preserve\">{}</text>\n",
             escape(line)
-        ));
+        );
+        text.push_str(&line);
     }
     text + "</svg>\n"
 }

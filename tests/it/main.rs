@@ -1,5 +1,7 @@
 //! The one integration test binary: one module a promise.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+#![expect(clippy::disallowed_methods, reason = "tests read and write their own files and environment")]
+#![expect(clippy::format_collect, reason = "tests make small texts")]
 
 mod support;
 mod docker;

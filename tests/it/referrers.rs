@@ -63,7 +63,7 @@ fn lists_of_referrers_are_merged_and_foreign_entries_stay_byte_for_byte() {
     target.fallback("app", &image, &[&theirs]);
     let (before, wanted) =
         (manifest(&target.host(), "app", &tag_of(&image)), manifest(&source.host(), "app", &tag_of(&image)));
-    let entry = |text: &str| text[text.find("[{").unwrap() + 1..text.rfind("}]").unwrap() + 1].to_owned();
+    let entry = |text: &str| text[text.find("[{").unwrap() + 1..=text.rfind("}]").unwrap()].to_owned();
     for _ in 0..2 {
         promote(&format!("{}/app:1.2.3", source.host()), &format!("{}/app", target.host()));
         let after = manifest(&target.host(), "app", &tag_of(&image));

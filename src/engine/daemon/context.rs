@@ -29,8 +29,7 @@ pub(in crate::engine) fn stream(recipe: &Recipe) -> Context {
 
     let (near, far) = tokio::io::duplex(BUFFER);
     let writing = tokio::task::spawn_blocking(move || {
-        tar::write(&entries, mtime, SyncIoBridge::new(near), |path| crate::workspace::fs::open(path))
-            .map(drop)
+        tar::write(&entries, mtime, SyncIoBridge::new(near), crate::workspace::fs::open).map(drop)
     });
     let (sender, failure) = oneshot::channel();
     // An archive that ends early must not look whole: the body ends with an error, too.

@@ -28,7 +28,7 @@ pub enum Error {
         has: String,
     },
     /// The base's index has no image at all.
-    #[error("the base {reference} holds no image, but {found}")]
+    #[error("the base {reference} holds no image; its index lists {found}")]
     NoImage {
         /// The base.
         reference: String,

@@ -89,7 +89,10 @@ impl<R> Watched<R> {
         if kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions() {
             let longest = if kind.is_pax_local_extensions() { LONGEST } else { LONGEST_NAME_HEADER };
             if size > longest {
-                return Err(invalid(format!("it has a name of {size} bytes")));
+                let what = if kind.is_gnu_longlink() { "link to a name" } else { "name" };
+                // GNU's names end with a NUL.
+                let bytes = if kind.is_pax_local_extensions() { size } else { size - 1 };
+                return Err(invalid(format!("it has a {what} of {bytes} bytes")));
             }
             if kind.is_pax_local_extensions() {
                 self.records = Some((Vec::new(), size));
@@ -171,12 +174,13 @@ mod tests {
     #[test]
     fn what_would_fill_memory_does_not() {
         use tar::EntryType::{GNULongLink, GNULongName, XHeader};
-        for (kind, longest) in
-            [(GNULongName, LONGEST_NAME_HEADER), (GNULongLink, LONGEST_NAME_HEADER), (XHeader, LONGEST)]
-        {
+        for (kind, longest, expected) in [
+            (GNULongName, LONGEST_NAME_HEADER, "it has a name of 4097 bytes".to_owned()),
+            (GNULongLink, LONGEST_NAME_HEADER, "it has a link to a name of 4097 bytes".to_owned()),
+            (XHeader, LONGEST, format!("it has a name of {} bytes", LONGEST + 1)),
+        ] {
             let error = pass(&header(kind, longest + 1), 512).unwrap_err();
-            let told = format!("it has a name of {} bytes", longest + 1);
-            assert_eq!(error.to_string(), told);
+            assert_eq!(error.to_string(), expected);
             pass(&header(kind, longest), 512).unwrap();
         }
         let mut sparse = header(tar::EntryType::GNUSparse, 0);

@@ -164,13 +164,14 @@ impl Source<'_> {
                         (_, Manifest::Index(index)) => {
                             waiting.extend(index.manifests.into_iter().rev().map(|child| (child, depth + 1)));
                         }
-                        (_, Manifest::Image(manifest)) => match manifest.refuse_artifact() {
-                            Err(what) => contents.count(what),
-                            Ok(()) => {
+                        (_, Manifest::Image(manifest)) => {
+                            if let Err(what) = manifest.refuse_artifact() {
+                                contents.count(what);
+                            } else {
                                 let (_, config) = self.config(&manifest).await?;
                                 contents.add(config.platform(), child);
                             }
-                        },
+                        }
                     }
                 }
             }

@@ -35,7 +35,7 @@ async fn a_registrys_digest_is_pulled_by_an_engine_that_lacks_it() {
         let base = PinnedBase::Registry {
             reference: reference.clone(),
             digest: digest.clone(),
-            platforms: Default::default(),
+            platforms: std::collections::BTreeMap::default(),
         };
         let outcome = build(&second, &recipe(base, NO_STEPS), &BuildOptions::default()).await;
         outcome.built();
@@ -67,7 +67,11 @@ async fn a_login_reaches_the_registry_of_the_base() {
     docker.remove(&reference).await.unwrap();
 
     let second = Docker::connect(&environment(services::docker_second(), Builder::BuildKit)).await.unwrap();
-    let base = PinnedBase::Registry { reference: reference.clone(), digest, platforms: Default::default() };
+    let base = PinnedBase::Registry {
+        reference: reference.clone(),
+        digest,
+        platforms: std::collections::BTreeMap::default(),
+    };
     let recipe = recipe(base, NO_STEPS);
     let refused = build(&second, &recipe, &BuildOptions::default()).await.result.unwrap_err();
     assert!(matches!(refused, Error::Base { .. }), "{refused:?}");
@@ -114,8 +118,11 @@ async fn a_local_base_must_still_be_the_one_that_was_looked_at() {
 async fn a_base_that_is_nowhere_is_named() {
     let docker = docker(Builder::Classic).await;
     let reference: Reference = format!("{}/no/such:1", services::registry()).parse().unwrap();
-    let base =
-        PinnedBase::Registry { reference, digest: Digest::of(b"nothing"), platforms: Default::default() };
+    let base = PinnedBase::Registry {
+        reference,
+        digest: Digest::of(b"nothing"),
+        platforms: std::collections::BTreeMap::default(),
+    };
     let error = build(&docker, &recipe(base, LINES), &BuildOptions::default()).await.result.unwrap_err();
     assert!(error.to_string().contains("/no/such@sha256:"), "{error}");
 }

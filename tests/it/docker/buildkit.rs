@@ -57,7 +57,8 @@ fn steps_run_with_their_secret_and_a_child_is_built_on_the_published_parent() {
                 "[[run]]\nscript = \"cat /seen\"\n",
             ),
         )
-        .env("TOKEN", "s3cr3t-of-this-test");
+        .env("TOKEN", "s3cr3t-of-this-test")
+        .env("GOLDEN_TRUST", "kit");
 
     let alone =
         golden.run(&["build", &child, "--engine", "docker", "--secret", "id=token,env=TOKEN"]).exit(1);
@@ -113,7 +114,7 @@ fn what_was_built_there_is_pushed_later_unless_it_is_lost() {
     golden.write("app/image.toml", of("1.2.4"));
     std::fs::remove_dir_all(golden.path().join(".golden/cache")).unwrap();
     let run = golden.run(&["push"]).exit(1);
-    assert!(run.stderr.contains("has not been built"), "{}", run.stderr);
+    assert!(run.stderr.contains("no up-to-date local build"), "{}", run.stderr);
 }
 
 #[test]

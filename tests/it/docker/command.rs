@@ -277,7 +277,7 @@ fn a_part_that_an_engine_lost_cannot_be_pushed() {
         .unwrap();
     assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
     let run = golden.run(&["push", &parent]).exit(1);
-    assert!(run.stderr.contains("has not been built"), "{}", run.stderr);
+    assert!(run.stderr.contains("no up-to-date local build"), "{}", run.stderr);
     assert!(run.stderr.contains(&format!("golden build {parent}")), "{}", run.stderr);
 }
 

@@ -109,7 +109,7 @@ async fn an_index_of_what_two_engines_built_and_a_child_on_it() {
         let base = PinnedBase::Registry {
             reference: reference.clone(),
             digest: assembled.top.digest.clone(),
-            platforms: Default::default(),
+            platforms: std::collections::BTreeMap::default(),
         };
         let child = build(&fleet, &on_both(base, "/child", "child\n")).await;
         for (child, parent) in child.images.iter().zip(&assembled.images) {

@@ -101,7 +101,11 @@ pub(crate) async fn base(reference: &str) -> PinnedBase {
     let registry = registries.of(&reference.repository).unwrap();
     let manifest =
         registry.get_manifest(&reference.repository.path, &reference.target()).await.unwrap().unwrap();
-    PinnedBase::Registry { digest: manifest.digest, reference, platforms: Default::default() }
+    PinnedBase::Registry {
+        digest: manifest.digest,
+        reference,
+        platforms: std::collections::BTreeMap::default(),
+    }
 }
 
 /// Assembles.
