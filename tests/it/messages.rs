@@ -144,6 +144,7 @@ fn the_help_of_a_command_lists_its_formats() {
         assert!(page.contains("Possible values:"), "{page}");
     }
     let script = golden.run(&["completions", "fish"]).exit(0).stdout;
-    let gitlab = script.lines().find(|line| line.contains("gitlab")).unwrap();
-    assert!(gitlab.contains("matrix"), "{gitlab}");
+    let is_format = |part: &&str| part.contains("matrix") && part.contains("-l format");
+    let format = script.split("complete -c golden").find(is_format).unwrap();
+    assert!(format.contains("gitlab"), "{format}");
 }
