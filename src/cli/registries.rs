@@ -94,7 +94,7 @@ fn listed(context: &Context) -> Result<Option<BTreeSet<Host>>, Failure> {
 }
 
 /// The hosts that `--registry` or `GOLDEN_REGISTRY` names as hosts; none if neither is given. The name of a
-/// `[[registry]]` is no host: golden.toml decides what it stands for.
+/// `[[registry]]` is no host: golden.toml decides what it means.
 fn selected(context: &Context, destinations: &Destinations) -> Result<Option<BTreeSet<Host>>, Failure> {
     let texts = destinations::selected(context);
     if texts.is_empty() && !context.globals.all_registries {

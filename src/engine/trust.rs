@@ -48,7 +48,7 @@ impl fmt::Display for Trust {
     }
 }
 
-/// Whether nobody on the network can read along: TLS, ssh, or an address of this machine.
+/// Whether the connection is private: TLS, ssh, or an address of this machine.
 fn is_protected(address: &str, tls: bool) -> bool {
     if tls || address.starts_with("https://") {
         return true;

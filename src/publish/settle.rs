@@ -118,7 +118,7 @@ impl Settling<'_> {
             let found = named.get(&decided.tag);
             let expected = match &decided.action {
                 Action::Create | Action::Move => self.raw.cloned(),
-                // A tag that nobody created stays so, and an extra tag belongs to a version only if it points to it.
+                // A tag that was never created is not created, and an extra tag belongs to a version only if it points to it.
                 Action::Keep { .. }
                     if found.is_none() || decided.role == Role::Extra && found != own.as_ref() =>
                 {

@@ -63,7 +63,7 @@ impl Described {
         blobs.values().sum::<u64>() + self.raw.bytes.len() as u64
     }
 
-    /// When it was made, RFC 3339: the label, else the config. The year 1 is how Go writes that nobody knows.
+    /// When it was made, RFC 3339: the label, else the config. Go writes an unknown time as the year 1.
     #[must_use]
     pub fn created(&self) -> Option<&str> {
         self.written_created().filter(|text| !text.starts_with("0001-"))

@@ -121,7 +121,7 @@ impl Error {
 
     /// An error from an answer: its status and what its body says.
     pub(crate) fn answered(method: &str, url: &str, status: u16, body: &[u8]) -> Self {
-        // With a 401 distribution lists the scopes that were requested, which help nobody.
+        // With a 401 distribution lists the scopes that were requested, which do not help the reader.
         let (code, message) = read_body(body, status != 401);
         let kind = kind_of(method, status, code.as_deref(), &message);
         let message = match (message.is_empty(), code.is_none()) {

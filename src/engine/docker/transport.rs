@@ -54,7 +54,7 @@ impl Transport {
     }
 
     /// Asks for something in JSON. `T` requires only what golden needs: bollard's own types refuse an answer for the lack
-    /// of fields that nobody reads.
+    /// of fields that golden does not read.
     pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, BollardError> {
         let asking = async {
             let response = self.send(Request::get(path).body(Empty::<Bytes>::new())?).await?;
