@@ -187,8 +187,14 @@ pub async fn copy(from: &End, to: &End, raw: &RawManifest, events: &Events) -> R
             blobs.extend(all.filter(|blob| blob.urls.is_empty() && seen.insert(blob.digest.clone())));
         }
     }
-    let uploads = stream::iter(blobs).map(|blob| copy_blob(from, to, blob, events)).buffer_unordered(AT_ONCE);
-    for upload in uploads.try_collect::<Vec<_>>().await? {
+    let mut uploads = stream::iter(blobs).map(|blob| copy_blob(from, to, blob)).buffered(AT_ONCE);
+    while let Some((digest, upload)) = uploads.try_next().await? {
+        let result = match upload {
+            Upload::Present => "already exists",
+            Upload::Mounted => "mounted",
+            Upload::Sent(_) => "copied",
+        };
+        events.step(&to.repository.to_string(), format!("{} {result}", digest.short()));
         copied.count(upload);
     }
     for manifest in &below.manifests {
@@ -197,7 +203,7 @@ pub async fn copy(from: &End, to: &End, raw: &RawManifest, events: &Events) -> R
     Ok(copied)
 }
 
-async fn copy_blob(from: &End, to: &End, blob: Descriptor, events: &Events) -> Result<Upload, Error> {
+async fn copy_blob(from: &End, to: &End, blob: Descriptor) -> Result<(Digest, Upload), Error> {
     let source = RemoteBlob {
         registry: from.registry.clone(),
         repository: from.repository.path.clone(),
@@ -209,13 +215,7 @@ async fn copy_blob(from: &End, to: &End, blob: Descriptor, events: &Events) -> R
     } else {
         to.registry.push_blob(path, &blob, &source).await?
     };
-    let did = match upload {
-        Upload::Present => "is there already",
-        Upload::Mounted => "mounted",
-        Upload::Sent(_) => "copied",
-    };
-    events.step(&to.repository.to_string(), format!("{} {did}", blob.digest.short()));
-    Ok(upload)
+    Ok((blob.digest, upload))
 }
 
 /// Puts the manifest under its tags, the most specific first, and checks every one; without tags, by digest alone.

@@ -363,13 +363,18 @@ impl Drop for Session {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (registry, need, location) =
                 (self.registry.clone(), self.need.clone(), self.location.clone());
-            drop(runtime.spawn(async move { cancel(&registry, &need, location).await }));
+            drop(runtime.spawn(async move {
+                // A registry that still stores what the interrupted request brought would restore a cancelled upload.
+                tokio::time::sleep(CANCELLATION_PAUSE).await;
+                cancel(&registry, &need, location).await;
+            }));
         }
     }
 }
 
 /// Cancels the upload at `location`. The Location of a session changes with every byte that the registry takes, and a
-/// request that was interrupted may have left some, so the registry is asked for the current one first.
+/// request that was interrupted may have left some, so the registry is asked for the current one first. distribution
+/// 2.8 answers 404 to an outdated Location: only its own purge removes such an upload.
 async fn cancel(registry: &Registry, need: &Need, mut location: Url) {
     for attempt in 0..CANCELLATIONS {
         if attempt > 0 {

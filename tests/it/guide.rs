@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 use golden::help::TOPICS;
 use regex::Regex;
 
+use crate::support::served::Served;
 use crate::support::services;
 use crate::support::snapshot::redacted;
 use crate::support::workspace::Golden;
@@ -54,9 +54,10 @@ fn blocks(page: &str, info: &str) -> Vec<String> {
     blocks
 }
 
-/// The workspace of the guide's excerpts: the first two TOML blocks of its first chapter, and one with mistakes.
-fn workspace() -> Golden {
-    let local = |text: &str| text.replace("localhost:5000", services::registry());
+/// The workspace of the guide's excerpts: the first two TOML blocks of its first chapter, and one with mistakes. Its
+/// registry is empty but for the base image.
+fn workspace(registry: &Served) -> Golden {
+    let local = |text: &str| text.replace("localhost:5000", registry.host());
     let page = read("src/help/getting-started.md");
     let (files, images) = (blocks(&page, "toml workspace"), blocks(&page, "toml image"));
     let base = services::base_busybox().split_once('/').unwrap().1;
@@ -67,19 +68,15 @@ fn workspace() -> Golden {
         .image("work/app", &local(&images[0]).replace("base/busybox:1.36", base))
         .file("broken/golden.toml", "")
         .file("broken/image.toml", "[image]\nname = \"app\"\nversion = \"1.2\"\nbase = \"debian:12\"\n\n[lables]\nowner = \"me\"\n\n[config]\nexpose = [70000]\n");
-    for repository in ["golden/app", "production/app"] {
-        for tag in crate::support::curl::tags(repository) {
-            let reference = format!("{}/{repository}:{tag}", services::registry());
-            drop(golden.run(&["delete", &reference, "--all-tags", "--yes"]));
-        }
-    }
+    let copy = format!("{}/{base}", registry.host());
+    golden.run(&["promote", services::base_busybox(), &copy]).exit(0);
     golden
 }
 
 /// What a command prints, both streams in the order in which a terminal shows them.
-fn run(golden: &Golden, line: &str) -> String {
+fn run(golden: &Golden, registry: &Served, line: &str) -> String {
     let directory = Path::new(env!("CARGO_BIN_EXE_golden")).parent().unwrap().to_str().unwrap().to_owned();
-    let command = format!("exec 2>&1; {}", line.replace("localhost:5000", services::registry()));
+    let command = format!("exec 2>&1; {}", line.replace("localhost:5000", registry.host()));
     let mut shell = Command::new("sh");
     // A command that names a directory is run next to the workspaces, the others in the guide's own.
     let outside = ["golden init", " -w ", "cd first"].iter().any(|part| line.contains(part));
@@ -88,16 +85,14 @@ fn run(golden: &Golden, line: &str) -> String {
     shell.envs(golden.command(&[]).get_envs().filter_map(|(key, value)| Some((key, value?))));
     shell.env("PATH", format!("{directory}:{}", std::env::var_os("PATH").unwrap().to_str().unwrap()));
     let output = String::from_utf8(shell.output().unwrap().stdout).unwrap();
-    output
-        .replace(services::registry(), "localhost:5000")
-        .replace(golden.path().to_str().unwrap(), "/home/me")
+    output.replace(registry.host(), "localhost:5000").replace(golden.path().to_str().unwrap(), "/home/me")
 }
 
 /// A console block with its commands run again.
-fn rerun(golden: &Golden, block: &str) -> String {
+fn rerun(golden: &Golden, registry: &Served, block: &str) -> String {
     let mut text = String::new();
     for line in block.lines().filter(|line| line.starts_with("$ ")) {
-        let output = run(golden, line.trim_start_matches("$ "));
+        let output = run(golden, registry, line.trim_start_matches("$ "));
         text.extend([line, "\n", output.trim_end(), if output.trim_end().is_empty() { "" } else { "\n" }]);
     }
     text
@@ -122,9 +117,6 @@ impl Numbers {
     }
 }
 
-/// The tests that publish what the guide shows use the same repositories.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
 fn writes() -> bool {
     std::env::var_os("GOLDEN_GUIDE").is_some_and(|value| value == "write")
 }
@@ -136,14 +128,14 @@ fn write(page: &str, text: &str) {
 
 #[test]
 fn every_excerpt_is_what_the_program_prints() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let golden = workspace();
+    let registry = Served::start(&[]);
+    let golden = workspace(&registry);
     let mut differences = Vec::new();
     for name in pages() {
         let mut page = read(&name);
         let mut numbers = Numbers::default();
         for block in blocks(&page.clone(), "console") {
-            let now = numbers.number(&rerun(&golden, &block));
+            let now = numbers.number(&rerun(&golden, &registry, &block));
             if redacted(&now) != redacted(&block) {
                 differences.push(format!("{name} says:\n{block}\nthe program prints:\n{now}"));
                 page = page.replace(&format!("```console\n{block}```"), &format!("```console\n{now}```"));
@@ -238,15 +230,15 @@ fn every_link_leads_to_a_file() {
 /// The picture of a terminal in the README: the same lines as a real run.
 #[test]
 fn the_picture_is_a_real_run() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let golden = workspace();
+    let registry = Served::start(&[]);
+    let golden = workspace(&registry);
     let mut numbers = Numbers::default();
     let commands =
         ["golden plan app", "golden build --push app", "golden build --push app", "golden verify app"];
     let lines: Vec<String> = commands
         .iter()
         .flat_map(|command| {
-            let output = numbers.number(&run(&golden, command));
+            let output = numbers.number(&run(&golden, &registry, command));
             std::iter::once(format!("$ {command}"))
                 .chain(output.lines().map(str::to_owned).collect::<Vec<_>>())
         })

@@ -3,51 +3,22 @@
 //! The first tests follow the four categories of the OCI distribution spec: pull, push, content discovery, content
 //! management.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
 
 use golden::reference::Digest;
 use serde_json::{Value, json};
 
 use crate::support::curl::{Answer, curl_with};
+use crate::support::served::Served;
 use crate::support::workspace::{Golden, Run};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// A running `golden serve`.
-struct Served {
-    golden: Golden,
-    process: Child,
-    url: String,
-}
-
 impl Served {
-    /// Serves a new directory, with these options.
-    fn start(options: &[&str]) -> Self {
-        Self::of(Golden::new(), options)
-    }
-
-    /// Serves the directory `registry` of a test.
-    fn of(golden: Golden, options: &[&str]) -> Self {
-        let args = [&["serve", "registry", "--addr", "127.0.0.1:0"], options].concat();
-        let mut process = golden.command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut url = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        Self { golden, process, url: url.trim().to_owned() }
-    }
-
-    /// HOST:PORT.
-    fn host(&self) -> &str {
-        self.url.split_once("://").unwrap().1
-    }
-
     /// Ends the process at once, as a crash does, and serves the same directory again.
-    fn crash(mut self) -> Self {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        let golden = std::mem::replace(&mut self.golden, Golden::new());
+    fn crash(self) -> Self {
+        let golden = self.kill();
         Self::of(golden, &[])
     }
 
@@ -110,13 +81,6 @@ impl Served {
 
     fn tags(&self, repository: &str) -> Value {
         self.get(&format!("/v2/{repository}/tags/list")).json()["tags"].clone()
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
     }
 }
 
@@ -366,13 +330,11 @@ fn an_image_of_an_index_is_read_and_deleted() {
 
 #[test]
 fn a_registry_may_be_read_only_or_keep_everything() {
-    let mut served = Served::start(&["--no-delete"]);
+    let served = Served::start(&["--no-delete"]);
     served.tagged("app", "layer", &["1"]);
     let refused = served.ask(&[], "DELETE", "/v2/app/manifests/1");
     assert_eq!((refused.status, code(&refused).as_str()), (405, "UNSUPPORTED"));
-    served.process.kill().unwrap();
-    let golden = std::mem::replace(&mut served.golden, Golden::new());
-    let served = Served::of(golden, &["--read-only"]);
+    let served = Served::of(served.kill(), &["--read-only"]);
     assert_eq!(served.get("/v2/app/manifests/1").status, 200);
     for (method, path) in [("POST", "/v2/app/blobs/uploads/"), ("DELETE", "/v2/app/manifests/1")] {
         assert_eq!(served.ask(&[], method, path).status, 405, "{method}");
@@ -386,14 +348,7 @@ fn a_registry_may_be_read_only_or_keep_everything() {
 fn writers_lose_none_of_each_others_tags() {
     let served = Served::start(&[]);
     let manifest = served.image("app", "layer");
-    let other = {
-        let args = ["serve", "registry", "--addr", "127.0.0.1:0"];
-        let mut process =
-            served.golden.command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut url = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        Served { golden: Golden::new(), process, url: url.trim().to_owned() }
-    };
+    let other = Served::same_directory(&served);
     std::thread::scope(|scope| {
         for (server, name) in [(&served, "a"), (&other, "b")] {
             let manifest = &manifest;

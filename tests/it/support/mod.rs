@@ -5,6 +5,7 @@ pub(crate) mod built;
 pub(crate) mod images;
 pub(crate) mod curl;
 pub(crate) mod assembling;
+pub(crate) mod served;
 pub(crate) mod services;
 pub(crate) mod snapshot;
 pub(crate) mod workspace;
