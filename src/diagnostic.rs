@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How bad a finding is. The order is from mild to bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Told, and the run goes on.
@@ -77,7 +79,10 @@ impl Diagnostic {
 
     /// A warning about the spec, without a place yet.
     pub fn warning(rule: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(rule, message) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(rule, message)
+        }
     }
 
     /// The same finding as one of policy.
@@ -89,8 +94,17 @@ impl Diagnostic {
 
     /// Adds a place; the first that is added is the main one.
     #[must_use]
-    pub fn at(mut self, file: impl Into<PathBuf>, span: Range<usize>, text: impl Into<String>) -> Self {
-        self.labels.push(Label { file: file.into(), span, text: text.into() });
+    pub fn at(
+        mut self,
+        file: impl Into<PathBuf>,
+        span: Range<usize>,
+        text: impl Into<String>,
+    ) -> Self {
+        self.labels.push(Label {
+            file: file.into(),
+            span,
+            text: text.into(),
+        });
         self
     }
 
@@ -142,7 +156,13 @@ impl Diagnostics {
     pub fn sorted(mut self) -> Self {
         let key = |d: &Diagnostic| {
             let place = d.labels.first().map(|l| (l.file.clone(), l.span.start));
-            (place.is_none(), place, d.rule.clone(), d.message.clone(), d.image.clone())
+            (
+                place.is_none(),
+                place,
+                d.rule.clone(),
+                d.message.clone(),
+                d.image.clone(),
+            )
         };
         self.0.sort_by_cached_key(key);
         self.0.dedup();
@@ -164,7 +184,11 @@ impl Diagnostics {
     /// The class that decides the exit code: a broken spec before a broken policy. None without errors.
     #[must_use]
     pub fn worst(&self) -> Option<Class> {
-        self.0.iter().filter(|d| d.severity == Severity::Error).map(|d| d.class).min()
+        self.0
+            .iter()
+            .filter(|d| d.severity == Severity::Error)
+            .map(|d| d.class)
+            .min()
     }
 
     /// All of them.
@@ -287,7 +311,11 @@ mod tests {
     fn positions_count_characters_from_one() {
         let mut sources = SourceMap::default();
         sources.insert("a.toml", "é = 1\nkey = 2\n");
-        let at = |offset| sources.position(Path::new("a.toml"), offset).map(|p| (p.line, p.column));
+        let at = |offset| {
+            sources
+                .position(Path::new("a.toml"), offset)
+                .map(|p| (p.line, p.column))
+        };
         assert_eq!(at(0), Some((1, 1)));
         assert_eq!(at(2), Some((1, 2)));
         assert_eq!(at(7), Some((2, 1)));

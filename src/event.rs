@@ -86,16 +86,25 @@ impl Events {
 
     /// Sends a [`Event::Note`].
     pub fn note(&self, image: Option<&str>, text: impl Into<String>) {
-        self.send(Event::Note { image: image.map(str::to_owned), text: text.into() });
+        self.send(Event::Note {
+            image: image.map(str::to_owned),
+            text: text.into(),
+        });
     }
 
     /// Sends a [`Event::Warning`].
     pub fn warn(&self, image: Option<&str>, text: impl Into<String>) {
-        self.send(Event::Warning { image: image.map(str::to_owned), text: text.into() });
+        self.send(Event::Warning {
+            image: image.map(str::to_owned),
+            text: text.into(),
+        });
     }
 
     /// Sends a [`Event::Step`].
     pub fn step(&self, image: &str, text: impl Into<String>) {
-        self.send(Event::Step { image: image.to_owned(), text: text.into() });
+        self.send(Event::Step {
+            image: image.to_owned(),
+            text: text.into(),
+        });
     }
 }

@@ -14,40 +14,40 @@
 //! network, nothing printed.
 
 // Level 0: vocabulary. Values, no I/O.
-pub mod secret;
-pub mod reference;
-pub mod platform;
 pub mod diagnostic;
 pub mod event;
+pub mod platform;
+pub mod reference;
+pub mod secret;
 pub mod suggest;
 
 // Level 1: what the user wrote, and the data that registries and engines exchange.
 pub mod oci;
-pub mod tags;
 pub mod spec;
+pub mod tags;
 
 // Level 2: what it means. Pure.
-pub mod snapshot;
-pub mod resolve;
-pub mod policy;
-pub mod render;
 pub mod assemble;
 pub mod plan;
+pub mod policy;
+pub mod render;
+pub mod resolve;
+pub mod snapshot;
 
 // Level 3: the world. Async; everything takes its handles as arguments.
-pub mod process;
-pub mod workspace;
-pub mod registry;
-pub mod store;
 pub mod engine;
 pub mod observe;
+pub mod pipeline;
+pub mod process;
 pub mod publish;
-pub mod verify;
+pub mod registry;
 pub mod schedule;
 pub mod serve;
-pub mod pipeline;
+pub mod store;
+pub mod verify;
+pub mod workspace;
 
 // Level 4: the face.
+pub mod cli;
 pub mod help;
 pub mod report;
-pub mod cli;

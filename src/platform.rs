@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// Why a text is not a platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a platform (expected os/architecture[/variant], such as linux/amd64 or linux/arm/v7)")]
+#[error(
+    "`{0}` is not a platform (expected os/architecture[/variant], such as linux/amd64 or linux/arm/v7)"
+)]
 pub struct Error(String);
 
 /// An operating system and an architecture, normalised as containerd does it.
@@ -27,7 +29,9 @@ impl Platform {
     #[must_use]
     pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
         let (os, architecture) = (os.to_ascii_lowercase(), architecture.to_ascii_lowercase());
-        let variant = variant.filter(|v| !v.is_empty()).map(str::to_ascii_lowercase);
+        let variant = variant
+            .filter(|v| !v.is_empty())
+            .map(str::to_ascii_lowercase);
         let (architecture, variant) = match (architecture.as_str(), variant.as_deref()) {
             ("x86_64" | "x86-64", v) => ("amd64".to_owned(), v.map(str::to_owned)),
             ("i386" | "i686", _) => ("386".to_owned(), None),
@@ -38,7 +42,11 @@ impl Platform {
             _ => (architecture, variant),
         };
         let variant = variant.filter(|v| !(architecture == "amd64" && v == "v1"));
-        Self { os, architecture, variant }
+        Self {
+            os,
+            architecture,
+            variant,
+        }
     }
 }
 
@@ -72,7 +80,9 @@ impl FromStr for Platform {
         let parts: Vec<&str> = text.split('/').collect();
         let word = |part: &&str| {
             !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         };
         if !parts.iter().all(word) {
             return Err(Error(text.to_owned()));
@@ -88,7 +98,9 @@ impl FromStr for Platform {
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+        self.variant
+            .as_ref()
+            .map_or(Ok(()), |variant| write!(f, "/{variant}"))
     }
 }
 
@@ -123,7 +135,14 @@ mod tests {
         ] {
             assert_eq!(written.parse::<Platform>().unwrap().to_string(), canonical);
         }
-        for bad in ["", "linux", "linux/", "/amd64", "linux/amd64/v1/x", "linux/a b"] {
+        for bad in [
+            "",
+            "linux",
+            "linux/",
+            "/amd64",
+            "linux/amd64/v1/x",
+            "linux/a b",
+        ] {
             assert!(bad.parse::<Platform>().is_err(), "{bad:?} was taken");
         }
     }

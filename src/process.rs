@@ -117,10 +117,14 @@ impl Program {
             Self::Ssh => &[COMMON, SESSION],
             Self::CredentialHelper => &[COMMON, SESSION, CLOUD],
         };
-        lists.iter().copied().flatten().any(|pattern| match pattern.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == *pattern,
-        })
+        lists
+            .iter()
+            .copied()
+            .flatten()
+            .any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => name == *pattern,
+            })
     }
 }
 
@@ -158,7 +162,10 @@ impl Environment {
     /// `PATH` without relative directories, which would lead into the workspace.
     fn search_path(&self) -> Option<OsString> {
         let path = self.0.get("PATH")?;
-        std::env::join_paths(std::env::split_paths(path).filter(|directory| directory.is_absolute())).ok()
+        std::env::join_paths(
+            std::env::split_paths(path).filter(|directory| directory.is_absolute()),
+        )
+        .ok()
     }
 }
 
@@ -209,7 +216,10 @@ impl Error {
 
 /// Runs a command with `input` as its standard input, and stops it at the limits.
 pub async fn output(mut command: Command, input: &[u8], limits: Limits) -> Result<Output, Error> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
@@ -221,16 +231,29 @@ pub async fn output(mut command: Command, input: &[u8], limits: Limits) -> Resul
     let stdout = async {
         let mut bytes = Vec::new();
         if let Some(stdout) = stdout {
-            stdout.take(limits.output.saturating_add(1)).read_to_end(&mut bytes).await?;
+            stdout
+                .take(limits.output.saturating_add(1))
+                .read_to_end(&mut bytes)
+                .await?;
         }
-        if bytes.len() as u64 > limits.output { Err(Error::Output(limits.output)) } else { Ok(bytes) }
+        if bytes.len() as u64 > limits.output {
+            Err(Error::Output(limits.output))
+        } else {
+            Ok(bytes)
+        }
     };
     let work = async {
         let rest = async { Ok(tokio::join!(feed, errors(stderr))) };
         let (stdout, ((), stderr)) = tokio::try_join!(stdout, rest)?;
-        Ok(Output { stdout, stderr, status: child.wait().await? })
+        Ok(Output {
+            stdout,
+            stderr,
+            status: child.wait().await?,
+        })
     };
-    tokio::time::timeout(limits.time, work).await.map_err(|_| Error::Time(limits.time))?
+    tokio::time::timeout(limits.time, work)
+        .await
+        .map_err(|_| Error::Time(limits.time))?
 }
 
 /// Standard error up to what is kept; the rest is read, so that the program goes on.
@@ -263,20 +286,33 @@ mod tests {
             ("NPM_TOKEN", "secret"),
             ("LD_PRELOAD", "/x.so"),
         ];
-        Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+        Environment::new(
+            variables
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        )
     }
 
     #[test]
     fn programs_get_only_the_variables_that_they_need() {
         let names = |program| {
             let command = environment().command(program, "x");
-            let names = command.as_std().get_envs().map(|(name, _)| name.to_string_lossy().into_owned());
+            let names = command
+                .as_std()
+                .get_envs()
+                .map(|(name, _)| name.to_string_lossy().into_owned());
             names.collect::<Vec<_>>().join(" ")
         };
         assert_eq!(names(Program::Git), "HOME LC_ALL PATH");
-        assert_eq!(names(Program::GitOfUser), "GIT_CONFIG_COUNT HOME LC_ALL PATH");
+        assert_eq!(
+            names(Program::GitOfUser),
+            "GIT_CONFIG_COUNT HOME LC_ALL PATH"
+        );
         assert_eq!(names(Program::Ssh), "HOME LC_ALL PATH SSH_AUTH_SOCK");
-        assert_eq!(names(Program::CredentialHelper), "AWS_SECRET_ACCESS_KEY HOME LC_ALL PATH SSH_AUTH_SOCK");
+        assert_eq!(
+            names(Program::CredentialHelper),
+            "AWS_SECRET_ACCESS_KEY HOME LC_ALL PATH SSH_AUTH_SOCK"
+        );
         assert!(!format!("{:?}", environment()).contains("secret"));
     }
 
@@ -290,7 +326,10 @@ mod tests {
         let run = async |script: &str| {
             let mut command = environment().command(Program::Git, "sh");
             command.args(["-c", script]);
-            let limits = Limits { time: Duration::from_secs(2), output: 1000 };
+            let limits = Limits {
+                time: Duration::from_secs(2),
+                output: 1000,
+            };
             output(command, b"input\n", limits).await
         };
         let fine = run("cat; echo words >&2; exit 3").await.unwrap();
@@ -302,7 +341,10 @@ mod tests {
         assert_eq!(message, "it printed more than 1000 bytes and was stopped");
         let message = run("yes >&2").await.unwrap_err().to_string();
         assert_eq!(message, "it did not end within 2 s and was stopped");
-        let message = run("exec >&- 2>&-; sleep 60").await.unwrap_err().to_string();
+        let message = run("exec >&- 2>&-; sleep 60")
+            .await
+            .unwrap_err()
+            .to_string();
         assert_eq!(message, "it did not end within 2 s and was stopped");
     }
 }

@@ -59,7 +59,11 @@ pub enum Error {
 /// Refuses a URL where a reference, or a part of one, is wanted.
 pub(crate) fn without_scheme(text: &str) -> Result<(), Error> {
     match text.split_once("://") {
-        Some((scheme, _)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+') => {
+        Some((scheme, _))
+            if scheme
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'+') =>
+        {
             Err(Error::Scheme(scheme.to_owned()))
         }
         _ => Ok(()),
@@ -96,7 +100,11 @@ impl Host {
     /// The authority that answers `/v2/`: `registry-1.docker.io` for Docker Hub, else the host itself.
     #[must_use]
     pub fn api_authority(&self) -> &str {
-        if self.is_hub() { "registry-1.docker.io" } else { &self.0 }
+        if self.is_hub() {
+            "registry-1.docker.io"
+        } else {
+            &self.0
+        }
     }
 
     /// The host without its port, and without the brackets of an IPv6 address.
@@ -111,8 +119,13 @@ impl Host {
     /// The port, if one was given.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
-        let after = self.0.rsplit_once(']').map_or(self.0.as_str(), |(_, rest)| rest);
-        after.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
+        let after = self
+            .0
+            .rsplit_once(']')
+            .map_or(self.0.as_str(), |(_, rest)| rest);
+        after
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse().ok())
     }
 
     /// Whether the host can only be this machine, so that plain HTTP is acceptable: `localhost`,
@@ -122,7 +135,9 @@ impl Host {
         let name = self.name().to_ascii_lowercase();
         name == "localhost"
             || name.ends_with(".localhost")
-            || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            || name
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
     }
 }
 
@@ -134,7 +149,9 @@ impl FromStr for Host {
         let (name, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (address, after) = rest.split_once(']').ok_or_else(refuse)?;
-                if address.is_empty() || !address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':') {
+                if address.is_empty()
+                    || !address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':')
+                {
                     return Err(refuse());
                 }
                 match after {
@@ -159,8 +176,9 @@ impl FromStr for Host {
             }
         }
         // The grammar takes any run of digits; a port beyond 65535 could never be connected to.
-        if port.is_some_and(|port| !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err())
-        {
+        if port.is_some_and(|port| {
+            !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err()
+        }) {
             return Err(refuse());
         }
         Ok(match text {
@@ -184,7 +202,11 @@ impl RepositoryPath {
 
     /// This path below `namespace`; an empty namespace changes nothing.
     pub fn below(&self, namespace: &str) -> Result<Self, Error> {
-        if namespace.is_empty() { Ok(self.clone()) } else { format!("{namespace}/{}", self.0).parse() }
+        if namespace.is_empty() {
+            Ok(self.clone())
+        } else {
+            format!("{namespace}/{}", self.0).parse()
+        }
     }
 }
 
@@ -249,7 +271,11 @@ impl FromStr for Repository {
         if text.is_empty() {
             return Err(Error::Empty);
         }
-        if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()) {
+        if text.len() == 64
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
+        {
             return Err(Error::Identifier(redact_userinfo(text)));
         }
         let (host, path) = match text.split_once('/') {
@@ -257,7 +283,11 @@ impl FromStr for Repository {
             _ => (Host::hub(), text),
         };
         let path: RepositoryPath = path.parse()?;
-        let path = if host.is_hub() && !path.as_str().contains('/') { path.below("library")? } else { path };
+        let path = if host.is_hub() && !path.as_str().contains('/') {
+            path.below("library")?
+        } else {
+            path
+        };
         Ok(Self { host, path })
     }
 }
@@ -265,7 +295,9 @@ impl FromStr for Repository {
 /// Docker's rule: a first segment is a host when it has a `.` or `:`, is `localhost`, or has upper case
 /// (which no path may have).
 fn is_host_segment(segment: &str) -> bool {
-    segment.contains(['.', ':']) || segment == "localhost" || segment.bytes().any(|b| b.is_ascii_uppercase())
+    segment.contains(['.', ':'])
+        || segment == "localhost"
+        || segment.bytes().any(|b| b.is_ascii_uppercase())
 }
 
 /// A tag, `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`.
@@ -295,7 +327,11 @@ impl FromStr for Tag {
         let fits = text.len() <= MAX_TAG
             && text.bytes().next().is_some_and(word)
             && text.bytes().all(|b| word(b) || b == b'.' || b == b'-');
-        if fits { Ok(Self(text.to_owned())) } else { Err(Error::Tag(redact_userinfo(text))) }
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::Tag(redact_userinfo(text)))
+        }
     }
 }
 
@@ -417,7 +453,11 @@ impl Reference {
     /// The same repository at `digest`, without a tag.
     #[must_use]
     pub fn at(&self, digest: Digest) -> Self {
-        Self { repository: self.repository.clone(), tag: None, digest: Some(digest) }
+        Self {
+            repository: self.repository.clone(),
+            tag: None,
+            digest: Some(digest),
+        }
     }
 }
 
@@ -439,7 +479,11 @@ impl FromStr for Reference {
             }
             None => (rest, None),
         };
-        Ok(Self { repository: name.parse()?, tag, digest })
+        Ok(Self {
+            repository: name.parse()?,
+            tag,
+            digest,
+        })
     }
 }
 
@@ -540,7 +584,10 @@ mod tests {
             ("[::1]:5000/app", "[::1]:5000/app"),
             ("[2001:db8::1]/a/b", "[2001:db8::1]/a/b"),
             ("Registry/app", "Registry/app"),
-            ("registry.example.com/a__b/c---d/e.f", "registry.example.com/a__b/c---d/e.f"),
+            (
+                "registry.example.com/a__b/c---d/e.f",
+                "registry.example.com/a__b/c---d/e.f",
+            ),
         ] {
             assert_eq!(
                 written.parse::<Reference>().map(|r| r.to_string()),
@@ -579,9 +626,16 @@ mod tests {
         ] {
             assert!(bad.parse::<Reference>().is_err(), "{bad:?} was taken");
         }
-        for url in ["https://example.com/a:1", "http://user:secret@example.com/a", "docker://busybox"] {
+        for url in [
+            "https://example.com/a:1",
+            "http://user:secret@example.com/a",
+            "docker://busybox",
+        ] {
             let message = url.parse::<Reference>().unwrap_err().to_string();
-            assert!(message.contains("has no scheme") && !message.contains("secret"), "{url}: {message}");
+            assert!(
+                message.contains("has no scheme") && !message.contains("secret"),
+                "{url}: {message}"
+            );
         }
     }
 
@@ -605,7 +659,11 @@ mod tests {
             ("192.168.1.1:5000", false),
             ("localhost.example.com", false),
         ] {
-            assert_eq!(host.parse::<Host>().unwrap().is_loopback(), loopback, "{host}");
+            assert_eq!(
+                host.parse::<Host>().unwrap().is_loopback(),
+                loopback,
+                "{host}"
+            );
         }
     }
 

@@ -37,7 +37,11 @@ impl<T, E> Outcome<T, E> {
 /// start in the order of their positions. The outcomes come back by position.
 ///
 /// A cycle is the caller's mistake: its nodes come back as blocked by themselves, so that nothing hangs.
-pub async fn run<T, E, F, W>(parents: &[Vec<usize>], jobs: NonZeroUsize, work: F) -> Vec<Outcome<T, E>>
+pub async fn run<T, E, F, W>(
+    parents: &[Vec<usize>],
+    jobs: NonZeroUsize,
+    work: F,
+) -> Vec<Outcome<T, E>>
 where
     T: Clone,
     F: Fn(usize, Vec<T>) -> W,
@@ -58,26 +62,35 @@ where
         while running.len() < jobs.get()
             && let Some(node) = ready.pop_first()
         {
-            let blocked =
-                parents[node].iter().find_map(|parent| blocker(*parent, outcomes[*parent].as_ref()));
+            let blocked = parents[node]
+                .iter()
+                .find_map(|parent| blocker(*parent, outcomes[*parent].as_ref()));
             if let Some(by) = blocked {
                 outcomes[node] = Some(Outcome::Blocked { by });
                 release(node, &children, &mut waiting, &mut ready);
                 continue;
             }
-            let results =
-                parents[node].iter().filter_map(|p| outcomes[*p].as_ref()?.done().cloned()).collect();
+            let results = parents[node]
+                .iter()
+                .filter_map(|p| outcomes[*p].as_ref()?.done().cloned())
+                .collect();
             let future = work(node, results);
             running.push(async move { (node, future.await) });
         }
-        let Some((node, result)) = running.next().await else { break };
+        let Some((node, result)) = running.next().await else {
+            break;
+        };
         outcomes[node] = Some(match result {
             Ok(value) => Outcome::Done(value),
             Err(error) => Outcome::Failed(error),
         });
         release(node, &children, &mut waiting, &mut ready);
     }
-    outcomes.into_iter().enumerate().map(|(node, o)| o.unwrap_or(Outcome::Blocked { by: node })).collect()
+    outcomes
+        .into_iter()
+        .enumerate()
+        .map(|(node, o)| o.unwrap_or(Outcome::Blocked { by: node }))
+        .collect()
 }
 
 /// The node to blame when a parent ended like this; none when it was done.
@@ -128,13 +141,10 @@ mod tests {
     #[tokio::test]
     async fn a_failure_stops_its_descendants_alone() {
         let graph = [vec![], vec![0], vec![1], vec![], vec![3]];
-        let outcomes =
-            run(
-                &graph,
-                jobs(2),
-                |node, _: Vec<()>| async move { if node == 0 { Err("no") } else { Ok(()) } },
-            )
-            .await;
+        let outcomes = run(&graph, jobs(2), |node, _: Vec<()>| async move {
+            if node == 0 { Err("no") } else { Ok(()) }
+        })
+        .await;
         assert_eq!(
             outcomes,
             [
@@ -178,7 +188,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_cycle_does_not_hang() {
-        let outcomes = run(&[vec![1], vec![0]], jobs(1), |_, _: Vec<()>| async { Ok::<_, ()>(()) }).await;
-        assert_eq!(outcomes, [Outcome::Blocked { by: 0 }, Outcome::Blocked { by: 1 }]);
+        let outcomes = run(&[vec![1], vec![0]], jobs(1), |_, _: Vec<()>| async {
+            Ok::<_, ()>(())
+        })
+        .await;
+        assert_eq!(
+            outcomes,
+            [Outcome::Blocked { by: 0 }, Outcome::Blocked { by: 1 }]
+        );
     }
 }

@@ -42,13 +42,22 @@ pub fn redact_url(url: &Url) -> String {
 /// such as the digest of a reference, stays.
 #[must_use]
 pub fn redact_userinfo(text: &str) -> String {
-    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
-    let is_digest = |end: &str| ["sha256:", "sha384:", "sha512:"].iter().any(|kind| end.starts_with(kind));
+    let (scheme, rest) = text
+        .split_once("://")
+        .map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let is_digest = |end: &str| {
+        ["sha256:", "sha384:", "sha512:"]
+            .iter()
+            .any(|kind| end.starts_with(kind))
+    };
     let Some((before, after)) = rest.rsplit_once('@').filter(|(_, after)| !is_digest(after)) else {
         // A digest may follow the host: `user:password@host/path@sha256:…`.
         return match rest.rsplit_once('@') {
             Some((before, digest)) if before.contains('@') => {
-                format!("{}@{digest}", redact_userinfo(&text[..text.len() - digest.len() - 1]))
+                format!(
+                    "{}@{digest}",
+                    redact_userinfo(&text[..text.len() - digest.len() - 1])
+                )
             }
             _ => text.to_owned(),
         };
@@ -56,7 +65,11 @@ pub fn redact_userinfo(text: &str) -> String {
     if !before.contains(':') && scheme.is_empty() {
         return text.to_owned();
     }
-    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    let scheme = if scheme.is_empty() {
+        String::new()
+    } else {
+        format!("{scheme}://")
+    };
     format!("{scheme}***@{after}")
 }
 

@@ -93,7 +93,9 @@ pub async fn image(
     receipt: impl Fn(&Tag) -> Option<Digest>,
     deep: bool,
 ) -> Result<Vec<Finding>, Error> {
-    let Subject { repository, rules, .. } = subject;
+    let Subject {
+        repository, rules, ..
+    } = subject;
     let variant = subject.variant.as_ref();
     let probes = tags::fan_out(&subject.version, variant, rules)?;
     let probes = probes.tags.iter().map(|planned| &planned.tag);
@@ -115,7 +117,12 @@ pub async fn image(
         // Extra tags follow whatever is published, and a withdrawn version is not.
         .filter(|decided| decided.role != Role::Extra || !gone);
     let read = stream::iter(wanted).map(async |decided| {
-        Ok::<_, Error>((decided, registry.get_manifest(&repository.path, &Target::from(&decided.tag)).await?))
+        Ok::<_, Error>((
+            decided,
+            registry
+                .get_manifest(&repository.path, &Target::from(&decided.tag))
+                .await?,
+        ))
     });
     let read: Vec<_> = read.buffered(CONCURRENT).try_collect().await?;
     let full = read.first().and_then(|(_, raw)| raw.clone());
@@ -124,12 +131,18 @@ pub async fn image(
         let mut differences = Vec::new();
         let digest = raw.as_ref().map(|raw| raw.digest.clone());
         let expected = match (&decided.action, decided.role) {
-            (_, Role::Full) => receipt(&decided.tag).map(|digest| (digest, "the receipt".to_owned())),
+            (_, Role::Full) => {
+                receipt(&decided.tag).map(|digest| (digest, "the receipt".to_owned()))
+            }
             (Action::Keep { tag, .. }, _) => {
-                let held = registry.head_manifest(&repository.path, &Target::from(tag)).await?;
+                let held = registry
+                    .head_manifest(&repository.path, &Target::from(tag))
+                    .await?;
                 held.map(|descriptor| (descriptor.digest, tag.to_string()))
             }
-            _ => full.as_ref().map(|full| (full.digest.clone(), out.full().to_string())),
+            _ => full
+                .as_ref()
+                .map(|full| (full.digest.clone(), out.full().to_string())),
         };
         match (&digest, expected) {
             (None, _) => differences.push(Difference::Missing),
@@ -141,8 +154,15 @@ pub async fn image(
         if let (Role::Full, Some(raw)) = (decided.role, &raw) {
             // The spec may describe a later revision, which is withdrawn.
             let is_last = held == current(&subject.version, &all);
-            let labels = if is_last { subject.labels.clone() } else { BTreeMap::new() };
-            let subject = Subject { labels, ..subject.clone() };
+            let labels = if is_last {
+                subject.labels.clone()
+            } else {
+                BTreeMap::new()
+            };
+            let subject = Subject {
+                labels,
+                ..subject.clone()
+            };
             differences.extend(content(registry, &subject, raw, deep).await?);
         }
         findings.push(Finding {
@@ -177,15 +197,24 @@ pub async fn reference(
         return Ok(vec![finding]);
     };
     if deep {
-        finding.differences.extend(deep_content(registry, repository, &raw).await?);
+        finding
+            .differences
+            .extend(deep_content(registry, repository, &raw).await?);
     }
-    let Target::Tag(tag) = target else { return Ok(vec![finding]) };
+    let Target::Tag(tag) = target else {
+        return Ok(vec![finding]);
+    };
     let list = registry.tags(&repository.path).await?;
-    let probes: BTreeSet<Tag> = tags::siblings(&list).into_iter().chain([tag.clone()]).collect();
+    let probes: BTreeSet<Tag> = tags::siblings(&list)
+        .into_iter()
+        .chain([tag.clone()])
+        .collect();
     let list = registry.complete_tags(&repository.path, &probes).await?;
     let owner = tags::owner(tag, &list, rules);
     if let Some(owner) = owner.as_ref().filter(|owner| owner.held.tag != *tag) {
-        finding.differences.extend(unlike(registry, repository, &raw, &owner.held.tag).await?);
+        finding
+            .differences
+            .extend(unlike(registry, repository, &raw, &owner.held.tag).await?);
         return Ok(vec![finding]);
     }
     let labels = match observe::labels_of(registry, repository, &raw).await {
@@ -203,7 +232,9 @@ pub async fn reference(
             && let Some(held) = current(&version, &Existing::new(&list, variant.as_ref(), &[]))
             && held.tag != *tag
         {
-            finding.differences.extend(unlike(registry, repository, &raw, &held.tag).await?);
+            finding
+                .differences
+                .extend(unlike(registry, repository, &raw, &held.tag).await?);
         }
         return Ok(vec![finding]);
     };
@@ -211,11 +242,17 @@ pub async fn reference(
     // Other tools may leave the base's label; golden never does.
     let says_another = |text: &&String| {
         labels.contains_key(crate::render::INPUTS)
-            && !text.parse::<semver::Version>().is_ok_and(|said| said.cmp_precedence(&version).is_eq())
+            && !text
+                .parse::<semver::Version>()
+                .is_ok_and(|said| said.cmp_precedence(&version).is_eq())
     };
     if let Some(found) = label.filter(says_another) {
         let (key, expected, found) = (VERSION.to_owned(), version.to_string(), Some(found.clone()));
-        finding.differences.push(Difference::Label { key, expected, found });
+        finding.differences.push(Difference::Label {
+            key,
+            expected,
+            found,
+        });
     }
     let subject = Subject {
         repository: repository.clone(),
@@ -239,9 +276,14 @@ async fn unlike(
     raw: &RawManifest,
     like: &Tag,
 ) -> Result<Option<Difference>, Error> {
-    let own = registry.head_manifest(&repository.path, &Target::from(like)).await?;
+    let own = registry
+        .head_manifest(&repository.path, &Target::from(like))
+        .await?;
     let own = own.filter(|own| own.digest != raw.digest);
-    Ok(own.map(|own| Difference::Digest { expected: own.digest, like: like.to_string() }))
+    Ok(own.map(|own| Difference::Digest {
+        expected: own.digest,
+        like: like.to_string(),
+    }))
 }
 
 /// The version and the variant that a tag is of: the label tells the version, and the tag or its siblings the variant.
@@ -272,11 +314,20 @@ async fn content(
     let mut unreadable = None;
     if !subject.labels.is_empty() {
         // Every image of an index has to have them; what is no image has none.
-        let all = match registry.describe(&subject.repository.path, &Target::from(&raw.digest)).await {
+        let all = match registry
+            .describe(&subject.repository.path, &Target::from(&raw.digest))
+            .await
+        {
             Ok(described) => {
-                let images = described.map(|described| described.images).unwrap_or_default();
+                let images = described
+                    .map(|described| described.images)
+                    .unwrap_or_default();
                 let all: Vec<_> = images.iter().map(|image| image.config.labels()).collect();
-                if all.is_empty() { vec![BTreeMap::new()] } else { all }
+                if all.is_empty() {
+                    vec![BTreeMap::new()]
+                } else {
+                    all
+                }
             }
             Err(error) if error.is_about_content() => {
                 unreadable = Some(error.to_string());
@@ -285,11 +336,18 @@ async fn content(
             Err(error) => return Err(error.into()),
         };
         for found in all {
-            for (key, expected) in
-                subject.labels.iter().filter(|(key, expected)| found.get(*key) != Some(*expected))
+            for (key, expected) in subject
+                .labels
+                .iter()
+                .filter(|(key, expected)| found.get(*key) != Some(*expected))
             {
-                let (key, expected, found) = (key.clone(), expected.clone(), found.get(key).cloned());
-                let difference = Difference::Label { key, expected, found };
+                let (key, expected, found) =
+                    (key.clone(), expected.clone(), found.get(key).cloned());
+                let difference = Difference::Label {
+                    key,
+                    expected,
+                    found,
+                };
                 if !differences.contains(&difference) {
                     differences.push(difference);
                 }
@@ -309,8 +367,14 @@ async fn content(
 
 /// Says that what is below a manifest cannot be read, unless what is wrong there has been found already.
 fn add_unreadable(differences: &mut Vec<Difference>, raw: &RawManifest, problem: String) {
-    if !differences.iter().any(|difference| matches!(difference, Difference::Content { .. })) {
-        differences.push(Difference::Content { digest: raw.digest.clone(), problem });
+    if !differences
+        .iter()
+        .any(|difference| matches!(difference, Difference::Content { .. }))
+    {
+        differences.push(Difference::Content {
+            digest: raw.digest.clone(),
+            problem,
+        });
     }
 }
 
@@ -321,10 +385,14 @@ async fn lost_children(
     repository: &Repository,
     raw: &RawManifest,
 ) -> Result<Vec<Difference>, Error> {
-    let Ok(Manifest::Index(index)) = raw.parse() else { return Ok(Vec::new()) };
+    let Ok(Manifest::Index(index)) = raw.parse() else {
+        return Ok(Vec::new());
+    };
     let children: BTreeSet<&Digest> = index.manifests.iter().map(|child| &child.digest).collect();
     let asked = stream::iter(children).map(async |child| {
-        let found = registry.head_manifest(&repository.path, &Target::from(child)).await?;
+        let found = registry
+            .head_manifest(&repository.path, &Target::from(child))
+            .await?;
         Ok::<_, Error>(found.is_none().then(|| lost_child(child)))
     });
     let lost: Vec<Option<Difference>> = asked.buffered(CONCURRENT).try_collect().await?;
@@ -332,7 +400,10 @@ async fn lost_children(
 }
 
 fn lost_child(digest: &Digest) -> Difference {
-    Difference::Content { digest: digest.clone(), problem: "the image of the index is not there".to_owned() }
+    Difference::Content {
+        digest: digest.clone(),
+        problem: "the image of the index is not there".to_owned(),
+    }
 }
 
 /// Reads and hashes all that a manifest names.
@@ -341,9 +412,15 @@ async fn deep_content(
     repository: &Repository,
     raw: &RawManifest,
 ) -> Result<Vec<Difference>, Error> {
-    let damaged = |digest: &Digest, problem: String| Difference::Content { digest: digest.clone(), problem };
+    let damaged = |digest: &Digest, problem: String| Difference::Content {
+        digest: digest.clone(),
+        problem,
+    };
     let parse = |raw: &RawManifest| {
-        raw.parse().map_err(|source| Error::Manifest { repository: repository.clone(), source })
+        raw.parse().map_err(|source| Error::Manifest {
+            repository: repository.clone(),
+            source,
+        })
     };
     let mut differences = Vec::new();
     let mut blobs: Vec<Descriptor> = Vec::new();
@@ -358,15 +435,25 @@ async fn deep_content(
     blobs.sort_by(|a, b| a.digest.cmp(&b.digest));
     blobs.dedup_by(|a, b| a.digest == b.digest);
     let read = stream::iter(&blobs).map(async |blob| {
-        read_through(registry, repository, blob).await.err().map(|problem| damaged(&blob.digest, problem))
+        read_through(registry, repository, blob)
+            .await
+            .err()
+            .map(|problem| damaged(&blob.digest, problem))
     });
     let found: Vec<Option<Difference>> = read.buffered(CONCURRENT).collect().await;
     differences.extend(found.into_iter().flatten());
     Ok(differences)
 }
 
-async fn read_through(registry: &Registry, repository: &Repository, blob: &Descriptor) -> Result<(), String> {
-    let mut reader = registry.read_blob(&repository.path, blob).await.map_err(|error| error.to_string())?;
+async fn read_through(
+    registry: &Registry,
+    repository: &Repository,
+    blob: &Descriptor,
+) -> Result<(), String> {
+    let mut reader = registry
+        .read_blob(&repository.path, blob)
+        .await
+        .map_err(|error| error.to_string())?;
     let copied = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await;
     copied.map(drop).map_err(|error| error.to_string())
 }

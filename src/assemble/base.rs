@@ -21,7 +21,11 @@ impl BaseImage {
     /// Nothing: no layers, an empty config.
     #[must_use]
     pub fn scratch(platform: &Platform) -> Self {
-        Self { config: ImageConfig::scratch(platform), layers: Vec::new(), docker: false }
+        Self {
+            config: ImageConfig::scratch(platform),
+            layers: Vec::new(),
+            docker: false,
+        }
     }
 
     /// A base as a manifest and a config describe it. What golden could not pass on unharmed is refused.
@@ -35,21 +39,32 @@ impl BaseImage {
         for layer in &manifest.layers {
             check_layer(layer)?;
         }
-        let ids =
-            config.diff_ids().ok_or_else(|| Error::Base("its rootfs.diff_ids cannot be read".to_owned()))?;
+        let ids = config
+            .diff_ids()
+            .ok_or_else(|| Error::Base("its rootfs.diff_ids cannot be read".to_owned()))?;
         if ids.len() != manifest.layers.len() {
             let (layers, ids) = (manifest.layers.len(), ids.len());
-            return Err(Error::Base(format!("its manifest has {layers} layers, its config {ids} diff_ids")));
+            return Err(Error::Base(format!(
+                "its manifest has {layers} layers, its config {ids} diff_ids"
+            )));
         }
         if !config.words("OnBuild").is_empty() {
-            let step =
-                format!("ONBUILD {} (a trigger of the base)", config.words("OnBuild").join("; ONBUILD "));
+            let step = format!(
+                "ONBUILD {} (a trigger of the base)",
+                config.words("OnBuild").join("; ONBUILD ")
+            );
             return Err(NeedsExecution { step }.into());
         }
-        let layer =
-            |descriptor: &Descriptor| Layer { descriptor: descriptor.clone(), source: source(descriptor) };
+        let layer = |descriptor: &Descriptor| Layer {
+            descriptor: descriptor.clone(),
+            source: source(descriptor),
+        };
         let layers = manifest.layers.iter().map(layer).collect();
-        Ok(Self { config, layers, docker: media_type == media::DOCKER_MANIFEST })
+        Ok(Self {
+            config,
+            layers,
+            docker: media_type == media::DOCKER_MANIFEST,
+        })
     }
 }
 
@@ -67,12 +82,18 @@ fn check_layer(layer: &Descriptor) -> Result<(), Error> {
             return Ok(());
         }
         other
-            if other.contains("foreign") || other.contains("nondistributable") || !layer.urls.is_empty() =>
+            if other.contains("foreign")
+                || other.contains("nondistributable")
+                || !layer.urls.is_empty() =>
         {
             "a foreign layer: it lives at other addresses, and registries refuse it"
         }
         _ => "which golden does not know",
     };
     let (digest, media_type) = (layer.digest.to_string(), layer.media_type.clone());
-    Err(Error::LayerType { digest, media_type, why })
+    Err(Error::LayerType {
+        digest,
+        media_type,
+        why,
+    })
 }

@@ -26,8 +26,13 @@ pub(super) const UPDATE_CA_TRUST: &str = "update-ca-trust, which orders its bund
 /// Whether the embedded engine can make the image, as far as its spec tells. Certificates may still turn out to
 /// need execution when the base is read: on a base without the tools of its family.
 pub fn can_assemble(image: &ResolvedImage) -> Result<(), NeedsExecution> {
-    let quoted =
-        |names: &[String]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    let quoted = |names: &[String]| {
+        names
+            .iter()
+            .map(|name| format!("{name:?}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let packages = &image.packages;
     let step = if !packages.install.is_empty() {
         format!("[packages] install = [{}]", quoted(&packages.install))
@@ -36,7 +41,11 @@ pub fn can_assemble(image: &ResolvedImage) -> Result<(), NeedsExecution> {
     } else if let Some((position, step)) = image.run.iter().enumerate().next() {
         match &step.name {
             Some(name) => format!("[[run]] {name:?}"),
-            None => format!("[[run]] number {} ({})", position + 1, first_line(&step.script)),
+            None => format!(
+                "[[run]] number {} ({})",
+                position + 1,
+                first_line(&step.script)
+            ),
         }
     } else if image.family == Family::Rhel && !image.certificates.is_empty() {
         format!("[certs] trust: {UPDATE_CA_TRUST}")
@@ -48,6 +57,14 @@ pub fn can_assemble(image: &ResolvedImage) -> Result<(), NeedsExecution> {
 
 /// The first line of a script that says something, shortened.
 fn first_line(script: &str) -> String {
-    let line = script.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    if line.chars().count() > 40 { line.chars().take(39).chain(['…']).collect() } else { line.to_owned() }
+    let line = script
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
+    if line.chars().count() > 40 {
+        line.chars().take(39).chain(['…']).collect()
+    } else {
+        line.to_owned()
+    }
 }

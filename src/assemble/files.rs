@@ -18,33 +18,78 @@ use crate::resolve::image::{FileEntry, FileKind};
 pub fn placed(image: &ResolvedImage, tree: Tree<'_>) -> Result<Vec<Entry>, Stop> {
     let mut overlay = Overlay::new(tree);
     let mut entries = place(image, tree, &mut overlay)?;
-    if let Some(workdir) = image.config.workdir.as_deref().filter(|_| image.packages.install.is_empty()) {
+    if let Some(workdir) = image
+        .config
+        .workdir
+        .as_deref()
+        .filter(|_| image.packages.install.is_empty())
+    {
         let path = overlay.resolve(workdir)?;
         if !path.is_empty() && overlay.entry(&path)?.is_none() {
             let Attributes { mode, uid, gid } = Attributes::FOLDER;
-            entries.push(Entry { path, mode, uid, gid, kind: EntryKind::Directory });
+            entries.push(Entry {
+                path,
+                mode,
+                uid,
+                gid,
+                kind: EntryKind::Directory,
+            });
         }
     }
     Ok(entries)
 }
 
 /// Places the files of an image, in the order of the spec, and returns them as [`placed`] does.
-pub fn place(image: &ResolvedImage, base: Tree<'_>, overlay: &mut Overlay<'_>) -> Result<Vec<Entry>, Stop> {
-    let mut placing = Placing { overlay, sources: BTreeMap::new(), entries: Vec::new(), existing: None };
+pub fn place(
+    image: &ResolvedImage,
+    base: Tree<'_>,
+    overlay: &mut Overlay<'_>,
+) -> Result<Vec<Entry>, Stop> {
+    let mut placing = Placing {
+        overlay,
+        sources: BTreeMap::new(),
+        entries: Vec::new(),
+        existing: None,
+    };
     for file in image.files.iter().filter(|file| file.path != "/") {
         let (uid, gid) = owners::resolve(&file.owner, base, &file.path)?;
         match &file.kind {
-            FileKind::Directory => placing.directory(file, Attributes { mode: file.mode, uid, gid })?,
+            FileKind::Directory => placing.directory(
+                file,
+                Attributes {
+                    mode: file.mode,
+                    uid,
+                    gid,
+                },
+            )?,
             FileKind::File(content) => {
                 let path = placing.target_of_file(file)?;
                 let kind = EntryKind::File(content.clone());
-                placing.add(file, Entry { path, mode: file.mode, uid, gid, kind })?;
+                placing.add(
+                    file,
+                    Entry {
+                        path,
+                        mode: file.mode,
+                        uid,
+                        gid,
+                        kind,
+                    },
+                )?;
             }
             FileKind::Symlink(target) => {
                 let path = placing.target_of_link(file)?;
                 // The mode of a link means nothing; Linux shows this one.
                 let kind = EntryKind::Symlink(target.clone());
-                placing.add(file, Entry { path, mode: 0o777, uid, gid, kind })?;
+                placing.add(
+                    file,
+                    Entry {
+                        path,
+                        mode: 0o777,
+                        uid,
+                        gid,
+                        kind,
+                    },
+                )?;
             }
         }
     }
@@ -102,12 +147,16 @@ impl<'i> Placing<'_, '_, 'i> {
         if !self.is_directory(&path)? {
             return Ok(path);
         }
-        let Some(name) = &file.name_inside else { return Err(is_a_directory(file, &file.path).into()) };
+        let Some(name) = &file.name_inside else {
+            return Err(is_a_directory(file, &file.path).into());
+        };
         let inside = format!("{path}/{name}");
         self.refuse_replaced(file, &self.unfollowed(&inside)?)?;
         let path = self.overlay.resolve(&inside)?;
         if self.is_directory(&path)? {
-            return Err(is_a_directory(file, &format!("/{}", inside.trim_start_matches('/'))).into());
+            return Err(
+                is_a_directory(file, &format!("/{}", inside.trim_start_matches('/'))).into(),
+            );
         }
         Ok(path)
     }
@@ -140,7 +189,11 @@ impl<'i> Placing<'_, '_, 'i> {
         let path = path.trim_start_matches('/');
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let above = self.overlay.resolve(above)?;
-        Ok(if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") })
+        Ok(if above.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{above}/{name}")
+        })
     }
 
     fn is_directory(&self, path: &str) -> Result<bool, Stop> {
@@ -149,30 +202,51 @@ impl<'i> Placing<'_, '_, 'i> {
 
     /// Refuses a file in the place of another one of the same image.
     fn refuse_replaced(&self, file: &FileEntry, path: &str) -> Result<(), Error> {
-        self.sources.get(path).map_or(Ok(()), |other| Err(same_target(other, file, path)))
+        self.sources
+            .get(path)
+            .map_or(Ok(()), |other| Err(same_target(other, file, path)))
     }
 
     /// The reason why no directory can be made at a path.
     fn not_a_directory(&self, file: &FileEntry, path: &str) -> Error {
         match self.sources.get(path) {
             Some(other) => same_target(other, file, path),
-            None => Error::NotADirectory { path: file.path.clone(), above: format!("/{path}") },
+            None => Error::NotADirectory {
+                path: file.path.clone(),
+                above: format!("/{path}"),
+            },
         }
     }
 }
 
 fn same_target(first: &FileEntry, second: &FileEntry, path: &str) -> Error {
     let (first, second) = (first.origin.clone(), second.origin.clone());
-    Error::SameTarget { first, second, path: format!("/{path}") }
+    Error::SameTarget {
+        first,
+        second,
+        path: format!("/{path}"),
+    }
 }
 
 fn is_a_directory(file: &FileEntry, path: &str) -> Error {
-    Error::IsADirectory { origin: file.origin.clone(), path: path.to_owned() }
+    Error::IsADirectory {
+        origin: file.origin.clone(),
+        path: path.to_owned(),
+    }
 }
 
 /// Makes the working directory if it does not exist, as `WORKDIR` does. The base's own exists.
-pub fn workdir(image: &ResolvedImage, inherited: &str, overlay: &mut Overlay<'_>) -> Result<(), Stop> {
-    let Some(workdir) = image.config.workdir.as_deref().filter(|workdir| *workdir != inherited) else {
+pub fn workdir(
+    image: &ResolvedImage,
+    inherited: &str,
+    overlay: &mut Overlay<'_>,
+) -> Result<(), Stop> {
+    let Some(workdir) = image
+        .config
+        .workdir
+        .as_deref()
+        .filter(|workdir| *workdir != inherited)
+    else {
         return Ok(());
     };
     let path = overlay.resolve(workdir)?;

@@ -21,7 +21,10 @@ impl Assembled {
     /// The config below `manifest`, if it is this image; of an index, that of its first image.
     #[must_use]
     pub fn config_of(&self, manifest: &RawManifest) -> Option<&[u8]> {
-        let first = self.images.first().filter(|_| self.top.digest == manifest.digest)?;
+        let first = self
+            .images
+            .first()
+            .filter(|_| self.top.digest == manifest.digest)?;
         Some(&first.config)
     }
 
@@ -38,8 +41,14 @@ impl Assembled {
 
 /// The index of several images.
 fn index_of(images: &[AssembledImage]) -> RawManifest {
-    let docker = images.iter().all(|image| image.manifest.media_type == media::DOCKER_MANIFEST);
-    let media_type = if docker { media::DOCKER_LIST } else { media::OCI_INDEX };
+    let docker = images
+        .iter()
+        .all(|image| image.manifest.media_type == media::DOCKER_MANIFEST);
+    let media_type = if docker {
+        media::DOCKER_LIST
+    } else {
+        media::OCI_INDEX
+    };
     let manifests = images.iter().map(|image| {
         let mut descriptor = image.manifest.descriptor();
         descriptor.platform = Some((&image.platform).into());
@@ -82,12 +91,20 @@ impl AssembledImage {
             media_type: Some(manifest_type.to_owned()),
             artifact_type: None,
             config: Descriptor::of(config_type, &config),
-            layers: layers.iter().map(|layer| layer.descriptor.clone()).collect(),
+            layers: layers
+                .iter()
+                .map(|layer| layer.descriptor.clone())
+                .collect(),
             subject: None,
             annotations: BTreeMap::new(),
         };
         let manifest = RawManifest::new(manifest_type, to_json(&manifest));
-        Self { platform, manifest, config, layers }
+        Self {
+            platform,
+            manifest,
+            config,
+            layers,
+        }
     }
 }
 

@@ -39,13 +39,21 @@ impl<'a> Overlay<'a> {
     /// Nothing placed yet.
     #[must_use]
     pub const fn new(base: Tree<'a>) -> Self {
-        Self { base, placed: BTreeMap::new(), layer: BTreeMap::new(), implied: BTreeSet::new() }
+        Self {
+            base,
+            placed: BTreeMap::new(),
+            layer: BTreeMap::new(),
+            implied: BTreeSet::new(),
+        }
     }
 
     /// On a base onto which the trusted certificates were placed before.
     #[must_use]
     pub fn above(base: Tree<'a>, trust: &Trust) -> Self {
-        Self { placed: trust.placed.clone(), ..Self::new(base) }
+        Self {
+            placed: trust.placed.clone(),
+            ..Self::new(base)
+        }
     }
 
     /// Whether a directory was made for what lies in it, so that its owner and mode may still be given.
@@ -57,7 +65,10 @@ impl<'a> Overlay<'a> {
     /// What was placed, as one layer that others can be put above.
     #[must_use]
     pub fn into_trust(self) -> Trust {
-        Trust { entries: self.layer.into_values().collect(), placed: self.placed }
+        Trust {
+            entries: self.layer.into_values().collect(),
+            placed: self.placed,
+        }
     }
 
     /// What is at `path`; links are not followed.
@@ -65,8 +76,11 @@ impl<'a> Overlay<'a> {
         if let Some(node) = self.placed.get(path) {
             return Ok(Some(node));
         }
-        let hidden =
-            |above: &str| self.placed.get(above).is_some_and(|node| !matches!(node, Node::Directory(_)));
+        let hidden = |above: &str| {
+            self.placed
+                .get(above)
+                .is_some_and(|node| !matches!(node, Node::Directory(_)))
+        };
         if ancestors(path).any(hidden) {
             return Ok(None);
         }
@@ -90,7 +104,10 @@ impl<'a> Overlay<'a> {
     fn read_through(&self, path: &str, links: u32) -> Result<Option<Bytes>, Stop> {
         let path = self.resolve(path)?;
         match self.entry(&path)? {
-            Some(Node::File { content: Some(content), .. }) => Ok(Some(content.clone())),
+            Some(Node::File {
+                content: Some(content),
+                ..
+            }) => Ok(Some(content.clone())),
             Some(Node::File { content: None, .. }) => match self.base.hard_link(&path) {
                 Some(_) if links > 40 => Err(Error::LinkLoop(format!("/{path}")).into()),
                 Some(target) => self.read_through(target, links + 1),
@@ -102,16 +119,27 @@ impl<'a> Overlay<'a> {
 
     /// Whether there is a regular file, links followed.
     pub fn is_file(&self, path: &str) -> Result<bool, Stop> {
-        Ok(matches!(self.entry(&self.resolve(path)?)?, Some(Node::File { .. })))
+        Ok(matches!(
+            self.entry(&self.resolve(path)?)?,
+            Some(Node::File { .. })
+        ))
     }
 
     /// The names in a folder, links to it followed.
     pub fn list(&self, path: &str) -> Result<Vec<String>, Stop> {
         let path = self.resolve(path)?;
-        let mut names: BTreeSet<String> =
-            self.base.list(&path)?.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let mut names: BTreeSet<String> = self
+            .base
+            .list(&path)?
+            .into_iter()
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect();
         let prefix = format!("{path}/");
-        let placed = self.placed.range(prefix.clone()..).take_while(|(full, _)| full.starts_with(&prefix));
+        let placed = self
+            .placed
+            .range(prefix.clone()..)
+            .take_while(|(full, _)| full.starts_with(&prefix));
         for (full, node) in placed {
             let name = &full[prefix.len()..];
             if !name.contains('/') && !matches!(node, Node::Other) {
@@ -129,17 +157,29 @@ impl<'a> Overlay<'a> {
         if let Some((above, name)) = asked.rsplit_once('/') {
             let above = self.resolve(above)?;
             self.folder(&above, &asked)?;
-            entry.path = if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") };
+            entry.path = if above.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{above}/{name}")
+            };
         }
-        let attributes = Attributes { mode: entry.mode, uid: entry.uid, gid: entry.gid };
+        let attributes = Attributes {
+            mode: entry.mode,
+            uid: entry.uid,
+            gid: entry.gid,
+        };
         let node = match &entry.kind {
             EntryKind::Archive(_) => Node::Other,
             EntryKind::Directory => Node::Directory(attributes),
             EntryKind::Symlink(target) => Node::Symlink(target.clone()),
-            EntryKind::File(Content::Inline(bytes)) => {
-                Node::File { attributes, content: Some(bytes.clone()) }
-            }
-            EntryKind::File(Content::File { .. }) => Node::File { attributes, content: None },
+            EntryKind::File(Content::Inline(bytes)) => Node::File {
+                attributes,
+                content: Some(bytes.clone()),
+            },
+            EntryKind::File(Content::File { .. }) => Node::File {
+                attributes,
+                content: None,
+            },
         };
         if !matches!(node, Node::Directory(_)) {
             let below = format!("{}/", entry.path);
@@ -160,7 +200,16 @@ impl<'a> Overlay<'a> {
         self.layer.remove(path);
         self.placed.insert(path.to_owned(), Node::Other);
         let kind = EntryKind::File(Content::inline(Vec::new()));
-        self.layer.insert(whiteout.clone(), Entry { path: whiteout, mode: 0, uid: 0, gid: 0, kind });
+        self.layer.insert(
+            whiteout.clone(),
+            Entry {
+                path: whiteout,
+                mode: 0,
+                uid: 0,
+                gid: 0,
+                kind,
+            },
+        );
         Ok(())
     }
 
@@ -168,7 +217,12 @@ impl<'a> Overlay<'a> {
     /// root's where it is new. A layer that left it out would leave that to whoever unpacks it.
     pub fn folder(&mut self, path: &str, wanted_by: &str) -> Result<(), Stop> {
         let above: Vec<&str> = ancestors(path).collect();
-        for path in above.into_iter().rev().chain([path]).filter(|path| !path.is_empty()) {
+        for path in above
+            .into_iter()
+            .rev()
+            .chain([path])
+            .filter(|path| !path.is_empty())
+        {
             if self.layer.contains_key(path) {
                 continue;
             }
@@ -185,8 +239,15 @@ impl<'a> Overlay<'a> {
                 }
             };
             let Attributes { mode, uid, gid } = attributes;
-            let entry = Entry { path: path.to_owned(), mode, uid, gid, kind: EntryKind::Directory };
-            self.placed.insert(path.to_owned(), Node::Directory(attributes));
+            let entry = Entry {
+                path: path.to_owned(),
+                mode,
+                uid,
+                gid,
+                kind: EntryKind::Directory,
+            };
+            self.placed
+                .insert(path.to_owned(), Node::Directory(attributes));
             self.layer.insert(path.to_owned(), entry);
         }
         Ok(())
@@ -200,7 +261,10 @@ impl<'a> Overlay<'a> {
 
 /// Removes every key that starts with `below`.
 fn remove_below<T>(map: &mut BTreeMap<String, T>, below: &str) {
-    let gone = map.range(below.to_owned()..).map(|(path, _)| path).take_while(|path| path.starts_with(below));
+    let gone = map
+        .range(below.to_owned()..)
+        .map(|(path, _)| path)
+        .take_while(|path| path.starts_with(below));
     for path in gone.cloned().collect::<Vec<_>>() {
         map.remove(&path);
     }

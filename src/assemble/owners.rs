@@ -11,26 +11,36 @@ pub fn resolve(owner: &Owner, base: Tree<'_>, path: &str) -> Result<(u32, u32), 
         Owner::Numeric { uid, gid } => return Ok((*uid, *gid)),
         Owner::Named { user, group } => (user, group.as_deref()),
     };
-    let unknown =
-        |file, kind, name: &str| Error::Owner { file, kind, name: name.to_owned(), path: path.to_owned() };
+    let unknown = |file, kind, name: &str| Error::Owner {
+        file,
+        kind,
+        name: name.to_owned(),
+        path: path.to_owned(),
+    };
     let (uid, own_group) = if let Ok(uid) = user.parse() {
         // A number without a group means the group of the same number, as with Docker's --chown.
         (uid, uid)
     } else {
         let line = find(base, "etc/passwd", user)?;
-        let numbers = line.as_deref().and_then(|line| Some((field(line, 2)?, field(line, 3)?)));
+        let numbers = line
+            .as_deref()
+            .and_then(|line| Some((field(line, 2)?, field(line, 3)?)));
         numbers.ok_or_else(|| unknown("/etc/passwd", "user", user))?
     };
     let gid = match group {
         None => own_group,
-        Some(group) => number_of_group(group, base)?.ok_or_else(|| unknown("/etc/group", "group", group))?,
+        Some(group) => {
+            number_of_group(group, base)?.ok_or_else(|| unknown("/etc/group", "group", group))?
+        }
     };
     Ok((uid, gid))
 }
 
 /// The number of a user by name, if `/etc/passwd` has it.
 pub fn user_id(tree: Tree<'_>, user: &str) -> Result<Option<u32>, Stop> {
-    Ok(find(tree, "etc/passwd", user)?.as_deref().and_then(|line| field(line, 2)))
+    Ok(find(tree, "etc/passwd", user)?
+        .as_deref()
+        .and_then(|line| field(line, 2)))
 }
 
 /// The number of a group, which may be a number already.
@@ -38,14 +48,21 @@ fn number_of_group(group: &str, base: Tree<'_>) -> Result<Option<u32>, Stop> {
     if let Ok(gid) = group.parse() {
         return Ok(Some(gid));
     }
-    Ok(find(base, "etc/group", group)?.as_deref().and_then(|line| field(line, 2)))
+    Ok(find(base, "etc/group", group)?
+        .as_deref()
+        .and_then(|line| field(line, 2)))
 }
 
 /// The line that begins with a name.
 fn find(base: Tree<'_>, file: &str, name: &str) -> Result<Option<String>, Stop> {
-    let content = Overlay::new(base).read(file)?.unwrap_or_else(|| Vec::new().into());
+    let content = Overlay::new(base)
+        .read(file)?
+        .unwrap_or_else(|| Vec::new().into());
     let text = String::from_utf8_lossy(&content);
-    Ok(text.lines().find(|line| line.split(':').next() == Some(name)).map(str::to_owned))
+    Ok(text
+        .lines()
+        .find(|line| line.split(':').next() == Some(name))
+        .map(str::to_owned))
 }
 
 /// A number of a line.

@@ -84,13 +84,19 @@ pub fn assemble(
     let mut overlay = trust.map_or_else(|| Overlay::new(tree), |trust| Overlay::above(tree, trust));
     let mut layers = Vec::new();
     if let Some(Trust { entries, .. }) = trust.filter(|trust| !trust.entries.is_empty()) {
-        layers.push(NewLayer { entries: entries.clone(), created_by: "golden: certificates" });
+        layers.push(NewLayer {
+            entries: entries.clone(),
+            created_by: "golden: certificates",
+        });
     }
     files::place(image, tree, &mut overlay)?;
     files::workdir(image, base.config.text("WorkingDir"), &mut overlay)?;
     let entries = overlay.finish_layer();
     if !entries.is_empty() {
-        layers.push(NewLayer { entries, created_by: "golden: files" });
+        layers.push(NewLayer {
+            entries,
+            created_by: "golden: files",
+        });
     }
     let seconds = image.provenance.created.max(0);
     let created = rfc3339(seconds);
@@ -103,7 +109,15 @@ pub fn assemble(
             layer.descriptor.media_type = media::as_oci(&layer.descriptor.media_type).to_owned();
         }
     }
-    Ok(Assembly { layers, mtime, config, base, docker, layer_type, created })
+    Ok(Assembly {
+        layers,
+        mtime,
+        config,
+        base,
+        docker,
+        layer_type,
+        created,
+    })
 }
 
 impl Assembly {
@@ -114,12 +128,20 @@ impl Assembly {
         for (layer, source, created_by) in written {
             self.config.push_diff_id(&layer.diff_id);
             let (created, created_by) = (self.created.clone(), created_by.to_owned());
-            self.config.push_history(&History { created, created_by, empty_layer: false });
+            self.config.push_history(&History {
+                created,
+                created_by,
+                empty_layer: false,
+            });
             let descriptor = Descriptor::new(self.layer_type, layer.digest, layer.size);
             layers.push(Layer { descriptor, source });
         }
         let created_by = "golden: config".to_owned();
-        self.config.push_history(&History { created: self.created, created_by, empty_layer: true });
+        self.config.push_history(&History {
+            created: self.created,
+            created_by,
+            empty_layer: true,
+        });
         let config = self.config.to_bytes();
         AssembledImage::new(self.config.platform(), config, layers, self.docker)
     }
@@ -127,11 +149,13 @@ impl Assembly {
 
 /// The one way that golden writes its own JSON objects: fields in their order, nothing between the tokens.
 pub(crate) fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_else(|error| unreachable!("a manifest has text keys only: {error}"))
+    serde_json::to_vec(value)
+        .unwrap_or_else(|error| unreachable!("a manifest has text keys only: {error}"))
 }
 
 /// Seconds since 1970 as RFC 3339.
 fn rfc3339(seconds: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    time.format(&Rfc3339).unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
+    time.format(&Rfc3339)
+        .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
 }

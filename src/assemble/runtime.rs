@@ -10,7 +10,13 @@ use crate::resolve::image::{EnvValue, Invocation};
 /// What both of Docker's builders set where a base has no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How the classic builder describes the container that made the base; no longer true of the new image.
-const OF_THE_BASE_ALONE: &[&str] = &["container", "container_config", "docker_version", "id", "parent"];
+const OF_THE_BASE_ALONE: &[&str] = &[
+    "container",
+    "container_config",
+    "docker_version",
+    "id",
+    "parent",
+];
 
 /// Applies the spec to the base's config. `late` are labels that stand in no Dockerfile.
 pub fn apply(image: &ResolvedImage, late: &BTreeMap<String, String>, config: &mut ImageConfig) {
@@ -70,7 +76,11 @@ fn environment(image: &ResolvedImage, config: &mut ImageConfig) {
 /// The shell that a text in shell form is for.
 fn shell(config: &ImageConfig) -> Vec<String> {
     let words = config.words("Shell");
-    if words.is_empty() { crate::render::default_shell() } else { words }
+    if words.is_empty() {
+        crate::render::default_shell()
+    } else {
+        words
+    }
 }
 
 /// Shell, entrypoint and cmd. A new entrypoint clears an inherited cmd.

@@ -11,7 +11,15 @@ use crate::resolve::image::Family;
 const MANAGERS: &[(Family, &[&str])] = &[
     (Family::Debian, &["usr/bin/apt-get"]),
     (Family::Alpine, &["sbin/apk", "usr/bin/apk", "usr/sbin/apk"]),
-    (Family::Rhel, &["usr/bin/dnf", "usr/bin/dnf5", "usr/bin/microdnf", "usr/bin/yum"]),
+    (
+        Family::Rhel,
+        &[
+            "usr/bin/dnf",
+            "usr/bin/dnf5",
+            "usr/bin/microdnf",
+            "usr/bin/yum",
+        ],
+    ),
 ];
 /// The package managers of other distributions.
 const OTHER_MANAGERS: &[&str] = &[
@@ -25,15 +33,32 @@ const OTHER_MANAGERS: &[&str] = &[
     "usr/sbin/slackpkg",
 ];
 /// The trust tool of Debian and of Alpine.
-const CERTIFICATES_TOOL: &[&str] =
-    &["usr/sbin/update-ca-certificates", "usr/bin/update-ca-certificates", "sbin/update-ca-certificates"];
+const CERTIFICATES_TOOL: &[&str] = &[
+    "usr/sbin/update-ca-certificates",
+    "usr/bin/update-ca-certificates",
+    "sbin/update-ca-certificates",
+];
 /// The trust tool of Red Hat.
 const TRUST_TOOL: &[&str] = &["usr/bin/update-ca-trust", "usr/sbin/update-ca-trust"];
 /// Distributions by the `ID` or `ID_LIKE` of their os-release.
 const DISTRIBUTIONS: &[(Family, &[&str])] = &[
     (Family::Debian, &["debian", "ubuntu"]),
-    (Family::Alpine, &["alpine", "wolfi", "chainguard", "postmarketos"]),
-    (Family::Rhel, &["rhel", "fedora", "centos", "rocky", "almalinux", "ol", "amzn"]),
+    (
+        Family::Alpine,
+        &["alpine", "wolfi", "chainguard", "postmarketos"],
+    ),
+    (
+        Family::Rhel,
+        &[
+            "rhel",
+            "fedora",
+            "centos",
+            "rocky",
+            "almalinux",
+            "ol",
+            "amzn",
+        ],
+    ),
 ];
 /// Where a Java runtime keeps the certificates that it trusts, below its own directory.
 const KEY_STORES: &[&str] = &["/lib/security/cacerts", "/lib/security/jssecacerts"];
@@ -107,7 +132,9 @@ impl Evidence {
             Family::Rhel => self.trust_tool,
             Family::Static => false,
         };
-        let named = self.named.filter(|family| self.managers.contains(family) || has_tool(*family));
+        let named = self
+            .named
+            .filter(|family| self.managers.contains(family) || has_tool(*family));
         let mut managers = self.managers.iter();
         match (named, managers.next(), managers.next()) {
             (Some(family), ..) => Some(family),
@@ -124,26 +151,41 @@ impl Evidence {
 fn os_release(overlay: &Overlay<'_>) -> Result<(Option<String>, Vec<String>), Stop> {
     let text = match overlay.read("etc/os-release")? {
         Some(text) => text,
-        None => overlay.read("usr/lib/os-release")?.unwrap_or_else(|| Vec::new().into()),
+        None => overlay
+            .read("usr/lib/os-release")?
+            .unwrap_or_else(|| Vec::new().into()),
     };
     let text = String::from_utf8_lossy(&text);
     let value = |key: &str| {
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
+        let line = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
         line.map(|value| value.trim_matches(['"', '\'', ' ']).to_ascii_lowercase())
     };
     let id = value("ID").filter(|id| !id.is_empty());
-    Ok((id, value("ID_LIKE").unwrap_or_default().split_whitespace().map(str::to_owned).collect()))
+    Ok((
+        id,
+        value("ID_LIKE")
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
+    ))
 }
 
 fn family_of(distribution: &str) -> Option<Family> {
-    DISTRIBUTIONS.iter().find(|(_, names)| names.contains(&distribution)).map(|(family, _)| *family)
+    DISTRIBUTIONS
+        .iter()
+        .find(|(_, names)| names.contains(&distribution))
+        .map(|(family, _)| *family)
 }
 
 /// The key stores that are files of their own.
 fn key_stores(tree: Tree<'_>, overlay: &Overlay<'_>) -> Result<Vec<String>, Stop> {
     let named = tree.layers.iter().flat_map(|layer| layer.entries.keys());
-    let paths: BTreeSet<&String> =
-        named.filter(|path| KEY_STORES.iter().any(|end| path.ends_with(end))).collect();
+    let paths: BTreeSet<&String> = named
+        .filter(|path| KEY_STORES.iter().any(|end| path.ends_with(end)))
+        .collect();
     let mut found = Vec::new();
     for path in paths {
         if matches!(overlay.entry(path)?, Some(Node::File { .. })) {
@@ -169,12 +211,22 @@ mod tests {
                 (None, file) => {
                     let (path, content) = file.unwrap_or((line, ""));
                     let content = Some(content.as_bytes().to_vec().into());
-                    (path, Node::File { attributes: Attributes::FOLDER, content })
+                    (
+                        path,
+                        Node::File {
+                            attributes: Attributes::FOLDER,
+                            content,
+                        },
+                    )
                 }
             };
             index.entries.insert(path.to_owned(), node);
         }
-        traits(Tree { layers: &[Arc::new(index)], complete: true }).unwrap()
+        traits(Tree {
+            layers: &[Arc::new(index)],
+            complete: true,
+        })
+        .unwrap()
     }
 
     #[test]
@@ -185,34 +237,82 @@ mod tests {
         for (lines, family) in [
             (&[debian, apt][..], Some(Family::Debian)),
             (&[debian, tool], Some(Family::Debian)),
-            (&["etc/os-release=ID=pop\nID_LIKE=\"ubuntu debian\"\n", apt], Some(Family::Debian)),
             (
-                &["etc/os-release -> ../usr/lib/os-release", "usr/lib/os-release=ID=ubuntu\n", apt],
+                &["etc/os-release=ID=pop\nID_LIKE=\"ubuntu debian\"\n", apt],
                 Some(Family::Debian),
             ),
-            (&["usr/lib/os-release=ID=ubuntu\n", apt], Some(Family::Debian)),
-            (&["etc/os-release=ID='alpine'\n", "sbin/apk"], Some(Family::Alpine)),
-            (&["etc/os-release=ID=wolfi\n", "usr/bin/apk"], Some(Family::Alpine)),
+            (
+                &[
+                    "etc/os-release -> ../usr/lib/os-release",
+                    "usr/lib/os-release=ID=ubuntu\n",
+                    apt,
+                ],
+                Some(Family::Debian),
+            ),
+            (
+                &["usr/lib/os-release=ID=ubuntu\n", apt],
+                Some(Family::Debian),
+            ),
+            (
+                &["etc/os-release=ID='alpine'\n", "sbin/apk"],
+                Some(Family::Alpine),
+            ),
+            (
+                &["etc/os-release=ID=wolfi\n", "usr/bin/apk"],
+                Some(Family::Alpine),
+            ),
             (&[ubi, "usr/bin/microdnf"], Some(Family::Rhel)),
             (&[ubi, "usr/bin/update-ca-trust"], Some(Family::Rhel)),
-            (&["etc/os-release=ID=\"rocky\"\n", "usr/bin/dnf-3", "usr/bin/dnf -> dnf-3"], Some(Family::Rhel)),
+            (
+                &[
+                    "etc/os-release=ID=\"rocky\"\n",
+                    "usr/bin/dnf-3",
+                    "usr/bin/dnf -> dnf-3",
+                ],
+                Some(Family::Rhel),
+            ),
             // Distroless, chiselled, micro: a name, and no tool.
-            (&[debian, "etc/ssl/certs/ca-certificates.crt"], Some(Family::Static)),
+            (
+                &[debian, "etc/ssl/certs/ca-certificates.crt"],
+                Some(Family::Static),
+            ),
             (&[ubi, "bin/sh"], Some(Family::Static)),
             (&["app"], Some(Family::Static)),
             // Without a name, the package manager shows it.
             (&[apt], Some(Family::Debian)),
-            (&["etc/os-release=ID=corp\n", "sbin/apk"], Some(Family::Alpine)),
+            (
+                &["etc/os-release=ID=corp\n", "sbin/apk"],
+                Some(Family::Alpine),
+            ),
             (&[debian, "sbin/apk"], Some(Family::Alpine)),
             // Distributions that golden does not know.
-            (&["etc/os-release=ID=opensuse-leap\nID_LIKE=\"suse opensuse\"\n", "usr/bin/zypper", tool], None),
+            (
+                &[
+                    "etc/os-release=ID=opensuse-leap\nID_LIKE=\"suse opensuse\"\n",
+                    "usr/bin/zypper",
+                    tool,
+                ],
+                None,
+            ),
             (&["etc/os-release=ID=photon\n", "usr/bin/tdnf"], None),
-            (&["etc/os-release=ID=arch\n", "usr/bin/pacman", "usr/bin/update-ca-trust"], None),
+            (
+                &[
+                    "etc/os-release=ID=arch\n",
+                    "usr/bin/pacman",
+                    "usr/bin/update-ca-trust",
+                ],
+                None,
+            ),
             (&[tool], None),
         ] {
             assert_eq!(base(lines).family, family, "{lines:?}");
         }
-        assert_eq!(base(&["etc/os-release=ID=photon\n"]).distribution.as_deref(), Some("photon"));
+        assert_eq!(
+            base(&["etc/os-release=ID=photon\n"])
+                .distribution
+                .as_deref(),
+            Some("photon")
+        );
     }
 
     #[test]
@@ -227,14 +327,20 @@ mod tests {
             "usr/bin/sh -> busybox",
             "usr/bin/busybox",
         ]);
-        let stores = [format!("/{own}"), "/usr/lib/jvm/java-8/jre/lib/security/jssecacerts".to_owned()];
+        let stores = [
+            format!("/{own}"),
+            "/usr/lib/jvm/java-8/jre/lib/security/jssecacerts".to_owned(),
+        ];
         assert_eq!((found.shell, found.key_stores), (true, stores.to_vec()));
         assert!(!base(&["app"]).shell);
     }
 
     #[test]
     fn every_layer_is_read_first() {
-        let stopped = traits(Tree { layers: &[], complete: false });
+        let stopped = traits(Tree {
+            layers: &[],
+            complete: false,
+        });
         assert!(matches!(stopped, Err(Stop::Unread(Unread::Layers))));
     }
 }

@@ -31,7 +31,11 @@ pub struct Attributes {
 
 impl Attributes {
     /// What Docker gives a folder that it makes on the way: 0755, root's.
-    pub const FOLDER: Self = Self { mode: 0o755, uid: 0, gid: 0 };
+    pub const FOLDER: Self = Self {
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+    };
 }
 
 /// One entry of a layer.
@@ -80,14 +84,27 @@ impl LayerIndex {
     #[must_use]
     pub fn weight(&self) -> u64 {
         let node = |node: &Node| match node {
-            Node::File { content: Some(content), .. } => content.len(),
+            Node::File {
+                content: Some(content),
+                ..
+            } => content.len(),
             Node::Symlink(target) => target.len(),
             _ => 0,
         };
-        let entries = self.entries.iter().map(|(path, entry)| path.len() + node(entry));
+        let entries = self
+            .entries
+            .iter()
+            .map(|(path, entry)| path.len() + node(entry));
         let names = self.whiteouts.iter().chain(&self.opaque).map(String::len);
-        let links = self.links.iter().map(|(path, target)| path.len() + target.len());
-        entries.chain(names).chain(links).map(|bytes| bytes as u64 + 128).sum()
+        let links = self
+            .links
+            .iter()
+            .map(|(path, target)| path.len() + target.len());
+        entries
+            .chain(names)
+            .chain(links)
+            .map(|bytes| bytes as u64 + 128)
+            .sum()
     }
 
     /// Whether what layers below have at `path` does not show.
@@ -95,7 +112,10 @@ impl LayerIndex {
         let buried = |above: &str| {
             self.whiteouts.contains(above)
                 || self.opaque.contains(above)
-                || self.entries.get(above).is_some_and(|node| !node.is_folder())
+                || self
+                    .entries
+                    .get(above)
+                    .is_some_and(|node| !node.is_folder())
         };
         self.whiteouts.contains(path) || self.opaque.contains("") || ancestors(path).any(buried)
     }
@@ -119,7 +139,10 @@ impl<'a> Tree<'a> {
     /// Of a hard link without content, the file whose content is wanted in its place.
     #[must_use]
     pub fn hard_link(&self, path: &str) -> Option<&'a str> {
-        let layer = self.layers.iter().find(|layer| layer.entries.contains_key(path))?;
+        let layer = self
+            .layers
+            .iter()
+            .find(|layer| layer.entries.contains_key(path))?;
         layer.links.get(path).map(String::as_str)
     }
 
@@ -140,16 +163,27 @@ impl<'a> Tree<'a> {
                 return Ok(implied);
             }
         }
-        if self.complete { Ok(implied) } else { Err(Unread::Layer) }
+        if self.complete {
+            Ok(implied)
+        } else {
+            Err(Unread::Layer)
+        }
     }
 
     /// The names in a folder, sorted; none when there is no such folder.
     pub fn list(&self, path: &str) -> Result<BTreeSet<&'a str>, Unread> {
         let (mut names, mut gone) = (BTreeSet::new(), BTreeSet::new());
-        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let prefix = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}/")
+        };
         let name_of = |full: &'a str| full[prefix.len()..].split('/').next().unwrap_or_default();
         for layer in self.layers {
-            let below = layer.entries.range(prefix.clone()..).map(|(path, _)| path.as_str());
+            let below = layer
+                .entries
+                .range(prefix.clone()..)
+                .map(|(path, _)| path.as_str());
             for full in below.take_while(|full| full.starts_with(&prefix)) {
                 let name = name_of(full);
                 if !gone.contains(name) {
@@ -157,20 +191,37 @@ impl<'a> Tree<'a> {
                 }
             }
             let taken = layer.whiteouts.range(prefix.clone()..).map(String::as_str);
-            gone.extend(taken.take_while(|full| full.starts_with(&prefix)).map(name_of_whole(&prefix)));
-            let other = layer.entries.get(path).is_some_and(|node| !node.is_folder());
+            gone.extend(
+                taken
+                    .take_while(|full| full.starts_with(&prefix))
+                    .map(name_of_whole(&prefix)),
+            );
+            let other = layer
+                .entries
+                .get(path)
+                .is_some_and(|node| !node.is_folder());
             if layer.opaque.contains(path) || layer.hides(path) || other {
                 return Ok(names);
             }
         }
-        if self.complete { Ok(names) } else { Err(Unread::Layers) }
+        if self.complete {
+            Ok(names)
+        } else {
+            Err(Unread::Layers)
+        }
     }
 }
 
 /// The name of a whiteout right below `prefix`; one deeper down takes no name of this folder away.
 fn name_of_whole<'a>(prefix: &str) -> impl Fn(&'a str) -> &'a str {
     let length = prefix.len();
-    move |full| if full[length..].contains('/') { "" } else { &full[length..] }
+    move |full| {
+        if full[length..].contains('/') {
+            ""
+        } else {
+            &full[length..]
+        }
+    }
 }
 
 /// The number of components that are looked at on the way of a path. A link of 4,096 bytes can have 2,048.
@@ -185,7 +236,12 @@ pub fn resolve<'n>(
     last: bool,
     entry: impl Fn(&str) -> Result<Option<&'n Node>, Stop>,
 ) -> Result<String, Stop> {
-    let mut todo: Vec<String> = path.split('/').rev().filter(|p| !p.is_empty()).map(str::to_owned).collect();
+    let mut todo: Vec<String> = path
+        .split('/')
+        .rev()
+        .filter(|p| !p.is_empty())
+        .map(str::to_owned)
+        .collect();
     let (mut done, mut links, mut steps) = (Vec::<String>::new(), 0, 0);
     while let Some(part) = todo.pop() {
         steps += 1;
@@ -199,7 +255,11 @@ pub fn resolve<'n>(
         }
         let here = done.join("/");
         if steps > STEPS || here.len() > LONGEST {
-            return Err(Error::LinkLoop(format!("/{}", path.chars().take(100).collect::<String>())).into());
+            return Err(Error::LinkLoop(format!(
+                "/{}",
+                path.chars().take(100).collect::<String>()
+            ))
+            .into());
         }
         if todo.is_empty() && !last {
             break;
@@ -213,7 +273,13 @@ pub fn resolve<'n>(
             if target.starts_with('/') {
                 done.clear();
             }
-            todo.extend(target.split('/').rev().filter(|p| !p.is_empty()).map(str::to_owned));
+            todo.extend(
+                target
+                    .split('/')
+                    .rev()
+                    .filter(|p| !p.is_empty())
+                    .map(str::to_owned),
+            );
         }
     }
     Ok(done.join("/"))
@@ -228,17 +294,28 @@ mod tests {
         for line in lines {
             match line.split_once(' ') {
                 Some(("d", path)) => {
-                    drop(index.entries.insert(path.to_owned(), Node::Directory(Attributes::FOLDER)));
+                    drop(
+                        index
+                            .entries
+                            .insert(path.to_owned(), Node::Directory(Attributes::FOLDER)),
+                    );
                 }
                 Some(("f", path)) => {
-                    let node = Node::File { attributes: Attributes::FOLDER, content: None };
+                    let node = Node::File {
+                        attributes: Attributes::FOLDER,
+                        content: None,
+                    };
                     index.entries.insert(path.to_owned(), node);
                 }
                 Some(("i", path)) => drop(index.entries.insert(path.to_owned(), Node::Implied)),
                 Some(("w", path)) => drop(index.whiteouts.insert(path.to_owned())),
                 Some(("o", path)) => drop(index.opaque.insert(path.to_owned())),
                 Some((link, path)) => {
-                    drop(index.entries.insert(path.to_owned(), Node::Symlink(link.to_owned())));
+                    drop(
+                        index
+                            .entries
+                            .insert(path.to_owned(), Node::Symlink(link.to_owned())),
+                    );
                 }
                 None => unreachable!("a line of the test has two words"),
             }
@@ -250,10 +327,23 @@ mod tests {
     fn upper_layers_win_and_hide() {
         let layers = [
             layer(&["f a/new", "i a", "w b", "o c", "d c", "f c/mine", "f d"]),
-            layer(&["d a", "f a/old", "d b", "f b/x", "d c", "f c/theirs", "d d", "f d/x", "w e"]),
+            layer(&[
+                "d a",
+                "f a/old",
+                "d b",
+                "f b/x",
+                "d c",
+                "f c/theirs",
+                "d d",
+                "f d/x",
+                "w e",
+            ]),
             layer(&["f e", "f g"]),
         ];
-        let all = Tree { layers: &layers, complete: true };
+        let all = Tree {
+            layers: &layers,
+            complete: true,
+        };
         for (path, there) in [
             ("a/new", true),
             ("a/old", true),
@@ -269,11 +359,17 @@ mod tests {
         ] {
             assert_eq!(all.entry(path).unwrap().is_some(), there, "{path}");
         }
-        assert_eq!(all.entry("a").unwrap(), Some(&Node::Directory(Attributes::FOLDER)));
+        assert_eq!(
+            all.entry("a").unwrap(),
+            Some(&Node::Directory(Attributes::FOLDER))
+        );
         assert_eq!(all.list("a").unwrap(), BTreeSet::from(["new", "old"]));
         assert_eq!(all.list("c").unwrap(), BTreeSet::from(["mine"]));
         assert_eq!(all.list("").unwrap(), BTreeSet::from(["a", "c", "d", "g"]));
-        let top = Tree { layers: &layers[..1], complete: false };
+        let top = Tree {
+            layers: &layers[..1],
+            complete: false,
+        };
         assert_eq!(top.entry("g"), Err(Unread::Layer));
         assert_eq!(top.entry("b/x"), Ok(None));
         assert!(top.entry("a/new").unwrap().is_some());
@@ -283,9 +379,18 @@ mod tests {
 
     #[test]
     fn links_are_followed_within_the_root() {
-        let layers =
-            [layer(&["usr/bin bin", "/x/../y abs", "../../up usr/up", "loop loop", "d usr", "d usr/bin"])];
-        let tree = Tree { layers: &layers, complete: true };
+        let layers = [layer(&[
+            "usr/bin bin",
+            "/x/../y abs",
+            "../../up usr/up",
+            "loop loop",
+            "d usr",
+            "d usr/bin",
+        ])];
+        let tree = Tree {
+            layers: &layers,
+            complete: true,
+        };
         let lead = |path: &str, last| resolve(path, last, |p| Ok(tree.entry(p)?));
         for (from, last, to) in [
             ("bin/sh", true, "usr/bin/sh"),
@@ -298,11 +403,19 @@ mod tests {
         ] {
             assert_eq!(lead(from, last).unwrap(), to);
         }
-        assert!(matches!(lead("loop/a", true), Err(Stop::Refused(Error::LinkLoop(_)))));
+        assert!(matches!(
+            lead("loop/a", true),
+            Err(Stop::Refused(Error::LinkLoop(_)))
+        ));
         // Each link leads through the next one twice.
-        let links = (0..40).map(|n| format!("l{0}/../l{0} l{n}", n + 1)).collect::<Vec<_>>();
+        let links = (0..40)
+            .map(|n| format!("l{0}/../l{0} l{n}", n + 1))
+            .collect::<Vec<_>>();
         let links = [layer(&links.iter().map(String::as_str).collect::<Vec<_>>())];
-        let tree = Tree { layers: &links, complete: true };
+        let tree = Tree {
+            layers: &links,
+            complete: true,
+        };
         let led = resolve("l0", true, |p| Ok(tree.entry(p)?));
         assert!(matches!(led, Err(Stop::Refused(Error::LinkLoop(_)))));
     }

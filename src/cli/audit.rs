@@ -32,19 +32,32 @@ pub struct Args {
 
 /// Runs the command. What cannot be read is told, and does not keep the others from being judged.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let references: Vec<Reference> =
-        args.references.iter().map(|text| text.parse()).collect::<Result<_, crate::reference::Error>>()?;
+    let references: Vec<Reference> = args
+        .references
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, crate::reference::Error>>()?;
     let Some(workspace) = session::workspace(context).await? else {
-        return Err(Failure::usage("no golden.toml was found, so there is no policy to apply")
-            .hint("run it in a workspace, or name one: golden -w DIR audit REF…"));
+        return Err(
+            Failure::usage("no golden.toml was found, so there is no policy to apply")
+                .hint("run it in a workspace, or name one: golden -w DIR audit REF…"),
+        );
     };
     let destinations = destinations(context).await?;
     let registries = registries::open(context, &destinations, &args.references)?;
     let policy = &workspace.spec.policy;
     let cache = State::of(&workspace.root).path("cache");
-    let audit = Audit { embedded: Embedded::new(registries.clone(), cache), registries, policy, context };
-    let judged: Vec<Result<Diagnostics, Failure>> =
-        stream::iter(&references).map(|reference| audit.judge(reference)).buffered(AT_ONCE).collect().await;
+    let audit = Audit {
+        embedded: Embedded::new(registries.clone(), cache),
+        registries,
+        policy,
+        context,
+    };
+    let judged: Vec<Result<Diagnostics, Failure>> = stream::iter(&references)
+        .map(|reference| audit.judge(reference))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
     let mut found = Diagnostics::new();
     let mut failures = Vec::new();
     for result in judged {
@@ -61,7 +74,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Err(last);
     }
     if found.is_empty() && context.format == Format::Text {
-        context.out.message(&format!("{} checked; the policy is kept", count(references.len(), "image")));
+        context.out.message(&format!(
+            "{} checked; the policy is kept",
+            count(references.len(), "image")
+        ));
     }
     Ok(session::exit_of(&found).unwrap_or(Exit::Done))
 }
@@ -78,11 +94,15 @@ impl Audit<'_> {
     /// Judges every image that a reference names: one, or one a platform.
     async fn judge(&self, reference: &Reference) -> Result<Diagnostics, Failure> {
         let registry = self.registries.at(&reference.repository.host);
-        let described = registry.describe(&reference.repository.path, &reference.target()).await?;
-        let described = described
-            .ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there")))?;
+        let described = registry
+            .describe(&reference.repository.path, &reference.target())
+            .await?;
+        let described = described.ok_or_else(|| {
+            Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there"))
+        })?;
         if described.images.is_empty() {
-            let message = format!("{reference} is no image: it has no image config that could be judged");
+            let message =
+                format!("{reference} is no image: it has no image config that could be judged");
             return Err(Failure::new(Exit::Failed, anyhow::anyhow!(message)));
         }
         let mut found = Diagnostics::new();
@@ -93,24 +113,43 @@ impl Audit<'_> {
                 reference.to_string()
             };
             let user_id = self.user_id(reference, image).await?;
-            let built = Built { name: &name, config: &image.config, user_id, image: None };
+            let built = Built {
+                name: &name,
+                config: &image.config,
+                user_id,
+                image: None,
+            };
             found.extend(check_built(self.policy, &built));
         }
         Ok(found)
     }
 
     /// The number of an image's user, if the policy depends on it and only the image's /etc/passwd tells it.
-    async fn user_id(&self, reference: &Reference, image: &DescribedImage) -> Result<Option<u32>, Failure> {
+    async fn user_id(
+        &self,
+        reference: &Reference,
+        image: &DescribedImage,
+    ) -> Result<Option<u32>, Failure> {
         let asked = self.policy.config.deny_root;
-        let Some(user) = named_user(image.config.user()).filter(|_| asked) else { return Ok(None) };
+        let Some(user) = named_user(image.config.user()).filter(|_| asked) else {
+            return Ok(None);
+        };
         let layer = |descriptor: &Descriptor| Layer {
             descriptor: descriptor.clone(),
             source: LayerSource::Registry(reference.repository.clone()),
         };
         let layers = image.manifest.layers.iter().map(layer).collect();
-        let base = BaseImage { config: image.config.clone(), layers, docker: false };
+        let base = BaseImage {
+            config: image.config.clone(),
+            layers,
+            docker: false,
+        };
         let name = reference.to_string();
-        let found = Box::pin(self.embedded.user_id(&base, user, &name, &self.context.events)).await;
+        let found = Box::pin(
+            self.embedded
+                .user_id(&base, user, &name, &self.context.events),
+        )
+        .await;
         Ok(found.map_err(crate::engine::Error::from)?)
     }
 }

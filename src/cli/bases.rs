@@ -70,7 +70,10 @@ impl Compared {
 /// The session of a command that is about bases. What breaks the policy does not matter to it: that a base is not
 /// locked may be just why.
 pub async fn open(context: &Context, set: Vec<String>) -> Result<Session, Failure> {
-    let options = SessionOptions { set, ..SessionOptions::default() };
+    let options = SessionOptions {
+        set,
+        ..SessionOptions::default()
+    };
     let checked = session::check(context, &options).await?;
     if let Some(session) = checked.session {
         return Ok(session);
@@ -85,7 +88,9 @@ pub fn external(session: &Session) -> BTreeMap<String, (Base, Vec<String>)> {
     let mut bases: BTreeMap<String, (Base, Vec<String>)> = BTreeMap::new();
     for image in &session.images {
         if let Some(key) = key(&image.base) {
-            let entry = bases.entry(key).or_insert_with(|| (image.base.clone(), Vec::new()));
+            let entry = bases
+                .entry(key)
+                .or_insert_with(|| (image.base.clone(), Vec::new()));
             entry.1.push(image.display());
         }
     }
@@ -96,9 +101,13 @@ pub fn external(session: &Session) -> BTreeMap<String, (Base, Vec<String>)> {
 fn pins(session: &Session) -> BTreeMap<String, (Reference, Vec<String>)> {
     let mut pins: BTreeMap<String, (Reference, Vec<String>)> = BTreeMap::new();
     for image in &session.images {
-        let Base::Reference(reference) = &image.base else { continue };
+        let Base::Reference(reference) = &image.base else {
+            continue;
+        };
         if reference.tag.is_some() && reference.digest.is_some() {
-            let entry = pins.entry(reference.to_string()).or_insert_with(|| (reference.clone(), Vec::new()));
+            let entry = pins
+                .entry(reference.to_string())
+                .or_insert_with(|| (reference.clone(), Vec::new()));
             entry.1.push(image.display());
         }
     }
@@ -106,9 +115,18 @@ fn pins(session: &Session) -> BTreeMap<String, (Reference, Vec<String>)> {
 }
 
 /// A pin compared with what its tag points to. The digest of a platform's manifest is as good as that of the index.
-fn compare_pin(base: String, pin: &Reference, images: Vec<String>, current: LockedBase) -> Option<Compared> {
+fn compare_pin(
+    base: String,
+    pin: &Reference,
+    images: Vec<String>,
+    current: LockedBase,
+) -> Option<Compared> {
     let digest = pin.digest.clone()?;
-    let same = digest == current.digest || current.platforms.values().any(|manifest| *manifest == digest);
+    let same = digest == current.digest
+        || current
+            .platforms
+            .values()
+            .any(|manifest| *manifest == digest);
     let locked = LockedBase {
         base: base.clone(),
         reference: current.reference.clone(),
@@ -116,8 +134,19 @@ fn compare_pin(base: String, pin: &Reference, images: Vec<String>, current: Lock
         created: None,
         platforms: BTreeMap::new(),
     };
-    let change = if same { Change::Unchanged } else { Change::Moved };
-    Some(Compared { base, change, locked: Some(locked), current, images, pinned: true })
+    let change = if same {
+        Change::Unchanged
+    } else {
+        Change::Moved
+    };
+    Some(Compared {
+        base,
+        change,
+        locked: Some(locked),
+        current,
+        images,
+        pinned: true,
+    })
 }
 
 /// A base that the registry does not have any more, or cannot be asked for.
@@ -139,7 +168,9 @@ pub fn show_lost(context: &Context, lost: Vec<Lost>) {
     for lost in lost {
         let failure = Failure::new(Exit::Failed, anyhow::anyhow!(lost.error));
         let failure = lost.hints.into_iter().fold(failure, Failure::hint);
-        failure.hint(format!("built on it: {}", lost.images.join(", "))).show(context);
+        failure
+            .hint(format!("built on it: {}", lost.images.join(", ")))
+            .show(context);
     }
 }
 
@@ -151,9 +182,17 @@ pub async fn compare(
     patterns: &[String],
 ) -> Result<(Vec<Compared>, Vec<Lost>), Failure> {
     let (external, pins) = (external(session), pins(session));
-    let keys = named(patterns, external.keys().chain(pins.keys()).map(String::as_str))?;
+    let keys = named(
+        patterns,
+        external.keys().chain(pins.keys()).map(String::as_str),
+    )?;
     let keys: BTreeSet<String> = keys.into_iter().map(str::to_owned).collect();
-    let unpinned = |pin: &Reference| Base::Reference(Reference { digest: None, ..pin.clone() });
+    let unpinned = |pin: &Reference| {
+        Base::Reference(Reference {
+            digest: None,
+            ..pin.clone()
+        })
+    };
     let asked: BTreeMap<String, Base> = keys
         .iter()
         .filter_map(|key| match (external.get(key), pins.get(key)) {
@@ -165,56 +204,97 @@ pub async fn compare(
         .collect();
     let embedded = session.embedded(registries::of_session(context, session)?);
     let asked: Vec<Base> = asked.into_values().collect();
-    let mut found: BTreeMap<String, _> = observe::upstream(&asked, &embedded).await.into_iter().collect();
+    let mut found: BTreeMap<String, _> = observe::upstream(&asked, &embedded)
+        .await
+        .into_iter()
+        .collect();
     let (mut compared, mut lost) = (Vec::new(), Vec::new());
-    for (written, (pin, images)) in pins.into_iter().filter(|(written, _)| keys.contains(written)) {
+    for (written, (pin, images)) in pins
+        .into_iter()
+        .filter(|(written, _)| keys.contains(written))
+    {
         match key(&unpinned(&pin)).and_then(|key| found.get(&key)) {
-            Some(Ok(current)) => compared.extend(compare_pin(written, &pin, images, current.clone())),
+            Some(Ok(current)) => {
+                compared.extend(compare_pin(written, &pin, images, current.clone()))
+            }
             Some(Err(error)) => {
-                lost.push(Lost { base: written, images, error: error.to_string(), hints: error.hints() });
+                lost.push(Lost {
+                    base: written,
+                    images,
+                    error: error.to_string(),
+                    hints: error.hints(),
+                });
             }
             None => {}
         }
     }
     found.retain(|key, _| keys.contains(key));
     for (base, found) in found {
-        let images = external.get(&base).map(|(_, images)| images.clone()).unwrap_or_default();
+        let images = external
+            .get(&base)
+            .map(|(_, images)| images.clone())
+            .unwrap_or_default();
         let current = match found {
             Ok(current) => current,
             Err(error) => {
-                lost.push(Lost { base, images, error: error.to_string(), hints: error.hints() });
+                lost.push(Lost {
+                    base,
+                    images,
+                    error: error.to_string(),
+                    hints: error.hints(),
+                });
                 continue;
             }
         };
         let locked = session.workspace.lock.bases.get(&base).cloned();
         let change = match &locked {
             None => Change::New,
-            Some(locked) if locked.digest == current.digest && locked.reference == current.reference => {
+            Some(locked)
+                if locked.digest == current.digest && locked.reference == current.reference =>
+            {
                 Change::Unchanged
             }
             Some(_) => Change::Moved,
         };
-        compared.push(Compared { base, change, locked, current, images, pinned: false });
+        compared.push(Compared {
+            base,
+            change,
+            locked,
+            current,
+            images,
+            pinned: false,
+        });
     }
     compared.sort_by(|a, b| a.base.cmp(&b.base));
     Ok((compared, lost))
 }
 
 /// The keys that one of `patterns` names: as written, as a reference in any form, as a repository, or as a glob.
-fn named<'a>(patterns: &[String], keys: impl Iterator<Item = &'a str>) -> Result<Vec<&'a str>, Failure> {
+fn named<'a>(
+    patterns: &[String],
+    keys: impl Iterator<Item = &'a str>,
+) -> Result<Vec<&'a str>, Failure> {
     let keys: Vec<&str> = keys.collect();
     if patterns.is_empty() {
         return Ok(keys);
     }
     let mut hits: Vec<&str> = Vec::new();
     for pattern in patterns {
-        let canonical = pattern.parse::<Reference>().map(|reference| reference.to_string()).ok();
-        let glob = Glob::new(pattern).map_err(|_| Failure::usage(format!("`{pattern}` is not a glob")))?;
+        let canonical = pattern
+            .parse::<Reference>()
+            .map(|reference| reference.to_string())
+            .ok();
+        let glob =
+            Glob::new(pattern).map_err(|_| Failure::usage(format!("`{pattern}` is not a glob")))?;
         let glob = glob.compile_matcher();
         let fits = |key: &&&str| {
             let unpinned = key.split_once('@').map_or(**key, |(unpinned, _)| unpinned);
             let repository = unpinned.split_once(' ').map_or_else(
-                || unpinned.rsplit_once(':').map_or(unpinned, |(repository, _)| repository),
+                || {
+                    unpinned
+                        .rsplit_once(':')
+                        .map_or(unpinned, |(repository, _)| repository)
+                },
                 |(repository, _)| repository,
             );
             let canonical = canonical.as_deref();
@@ -226,12 +306,19 @@ fn named<'a>(patterns: &[String], keys: impl Iterator<Item = &'a str>) -> Result
         };
         let found: Vec<&str> = keys.iter().filter(fits).copied().collect();
         if found.is_empty() {
-            let failure = Failure::usage(format!("no image of this workspace is built on `{pattern}`"));
-            return Err(match closest(canonical.as_deref().unwrap_or(pattern), keys.iter().copied()) {
-                Some(near) => failure.hint(format!("did you mean `{near}`?")),
-                None if keys.is_empty() => failure.hint("no image has a base in a registry"),
-                None => failure.hint(format!("there is {}", keys.join(", "))),
-            });
+            let failure = Failure::usage(format!(
+                "no image of this workspace is built on `{pattern}`"
+            ));
+            return Err(
+                match closest(
+                    canonical.as_deref().unwrap_or(pattern),
+                    keys.iter().copied(),
+                ) {
+                    Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                    None if keys.is_empty() => failure.hint("no image has a base in a registry"),
+                    None => failure.hint(format!("there is {}", keys.join(", "))),
+                },
+            );
         }
         hits.extend(found);
     }

@@ -61,10 +61,17 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let to = args.to.as_deref().map(str::parse::<Destination>).transpose()?;
+    let to = args
+        .to
+        .as_deref()
+        .map(str::parse::<Destination>)
+        .transpose()?;
     let to = to.map(|to| to.below(&context.cwd));
     to.as_ref().map_or(Ok(()), Destination::check)?;
-    let metadata = args.metadata_file.as_ref().map(|file| context.cwd.join(file));
+    let metadata = args
+        .metadata_file
+        .as_ref()
+        .map(|file| context.cwd.join(file));
     metadata.as_deref().map(fs::output).transpose()?;
     let secrets = secrets::read(&args.secret, &context.env, &context.cwd)?;
     let goal = match () {
@@ -72,7 +79,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         () if to.is_some() || args.load => Goal::Write,
         () => Goal::Local,
     };
-    let wanted = Wanted { engine: args.engine, goal, force: args.force, locked: args.locked, lock_new: true };
+    let wanted = Wanted {
+        engine: args.engine,
+        goal,
+        force: args.force,
+        locked: args.locked,
+        lock_new: true,
+    };
     let mut prepared = prepare(context, &args.selection, &wanted).await?;
     if to.as_ref().is_some_and(Destination::is_named) {
         need_one_image(&prepared)?;
@@ -99,8 +112,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut ended = execute(context, &mut prepared, &options).await;
     let places = write(context, &prepared, &ended, to, &args).await?;
     if let Some(file) = &metadata {
-        let summary = Summary { images: &ended.reports, places: &places };
-        fs::write_atomic(&fs::output(file)?, crate::report::json::with_schema(&summary).as_bytes())?;
+        let summary = Summary {
+            images: &ended.reports,
+            places: &places,
+        };
+        fs::write_atomic(
+            &fs::output(file)?,
+            crate::report::json::with_schema(&summary).as_bytes(),
+        )?;
     }
     let exit = finish(context, &mut ended, &places);
     if exit == Exit::Done && !args.push {
@@ -110,7 +129,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Runs what is prepared.
-pub(super) async fn execute(context: &Context, prepared: &mut Prepared, options: &Options) -> Ended {
+pub(super) async fn execute(
+    context: &Context,
+    prepared: &mut Prepared,
+    options: &Options,
+) -> Ended {
     let unready = std::mem::take(&mut prepared.unready);
     let run = Run {
         recipes: &prepared.recipes,
@@ -133,7 +156,9 @@ pub(super) async fn execute(context: &Context, prepared: &mut Prepared, options:
 
 /// How many images are built at once: as asked, else the number of cores.
 pub(super) fn jobs(asked: Option<NonZeroUsize>) -> NonZeroUsize {
-    asked.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+    asked
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN)
 }
 
 /// How many images are worked on at once: no more than were asked for; without, many, since publishing is waiting.
@@ -149,14 +174,22 @@ fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
 
 /// A destination that names its image takes one: the selected one, without the images that it is built on.
 fn need_one_image(prepared: &Prepared) -> Result<(), Failure> {
-    let selected = prepared.session.selected.iter().map(|at| prepared.recipes[*at].image.display());
+    let selected = prepared
+        .session
+        .selected
+        .iter()
+        .map(|at| prepared.recipes[*at].image.display());
     let selected: Vec<String> = selected.collect();
     if selected.len() == 1 {
         return Ok(());
     }
-    let message =
-        format!("--to with a name takes one image, not {}: {}", selected.len(), selected.join(", "));
-    Err(Failure::usage(message).hint("select one image, or omit the name: each image then has its own"))
+    let message = format!(
+        "--to with a name takes one image, not {}: {}",
+        selected.len(),
+        selected.join(", ")
+    );
+    Err(Failure::usage(message)
+        .hint("select one image, or omit the name: each image then has its own"))
 }
 
 /// Every secret that a step asks for must be given.
@@ -166,10 +199,15 @@ fn need_secrets(
 ) -> Result<(), Failure> {
     for (recipe, planned) in prepared.recipes.iter().zip(&prepared.plan.images) {
         let asked = recipe.image.run.iter().flat_map(|step| &step.secrets);
-        if let Some(name) =
-            asked.into_iter().find(|name| planned.step.is_build() && !given.contains_key(*name))
+        if let Some(name) = asked
+            .into_iter()
+            .find(|name| planned.step.is_build() && !given.contains_key(*name))
         {
-            return Err(secrets::Error::Missing { image: recipe.image.display(), name: name.clone() }.into());
+            return Err(secrets::Error::Missing {
+                image: recipe.image.display(),
+                name: name.clone(),
+            }
+            .into());
         }
     }
     Ok(())
@@ -178,7 +216,11 @@ fn need_secrets(
 /// Docker's config.json, for its proxies. One that cannot be read says nothing.
 fn docker_config(context: &Context) -> Option<serde_json::Value> {
     let folder = context.var("DOCKER_CONFIG").map(PathBuf::from);
-    let folder = folder.or_else(|| context.var("HOME").map(|home| PathBuf::from(home).join(".docker")))?;
+    let folder = folder.or_else(|| {
+        context
+            .var("HOME")
+            .map(|home| PathBuf::from(home).join(".docker"))
+    })?;
     let bytes = fs::read_if_there(&folder.join("config.json")).ok()??;
     serde_json::from_slice(&bytes).ok()
 }
@@ -200,10 +242,16 @@ async fn write(
     if !wanted && !stays(args) {
         return Ok(Vec::new());
     }
-    let standard = || Destination::Layout { directory: prepared.state.path("oci"), name: None };
+    let standard = || Destination::Layout {
+        directory: prepared.state.path("oci"),
+        name: None,
+    };
     let destination = to.unwrap_or_else(standard);
     let is_taken = |at: &usize| !destination.is_named() || prepared.session.selected.contains(at);
-    let built = ended.built.iter().filter(|(position, _)| is_taken(position));
+    let built = ended
+        .built
+        .iter()
+        .filter(|(position, _)| is_taken(position));
     let assembled = built.filter_map(|(position, built)| match &built.artifact {
         Artifact::Assembled(image) => Some((*position, image)),
         Artifact::Docker { .. } => None,
@@ -211,8 +259,11 @@ async fn write(
     let mut named = Vec::new();
     for (position, image) in assembled {
         let spec = &prepared.recipes[position].image;
-        let fan =
-            crate::tags::fan_out(&prepared.plan.images[position].publish, spec.variant.as_ref(), &spec.tags)?;
+        let fan = crate::tags::fan_out(
+            &prepared.plan.images[position].publish,
+            spec.variant.as_ref(),
+            &spec.tags,
+        )?;
         let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
         named.push(Named {
             image,
@@ -221,8 +272,10 @@ async fn write(
     }
     if named.is_empty() {
         return if wanted && ended.failures.is_empty() {
-            Err(Failure::usage("--to writes images that golden assembles, and none of these was")
-                .hint("images in a Docker Engine are written by `docker save`"))
+            Err(
+                Failure::usage("--to writes images that golden assembles, and none of these was")
+                    .hint("images in a Docker Engine are written by `docker save`"),
+            )
         } else {
             Ok(Vec::new())
         };
@@ -230,10 +283,18 @@ async fn write(
     if !wanted {
         prepared.state.make()?;
     }
-    let places = destination.write(&named, &Blobs::new(prepared.registries.clone()), &context.events).await?;
+    let places = destination
+        .write(
+            &named,
+            &Blobs::new(prepared.registries.clone()),
+            &context.events,
+        )
+        .await?;
     for place in &places {
         context.events.note(None, format!("written to {place}"));
-        context.events.note(None, format!("look at it: {}", look(context, place)));
+        context
+            .events
+            .note(None, format!("look at it: {}", look(context, place)));
     }
     Ok(places)
 }
@@ -249,7 +310,11 @@ fn look(context: &Context, place: &str) -> String {
 /// A word of a shell.
 fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,=%".contains(c);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// Says what to do next with what was built.
@@ -258,9 +323,18 @@ fn next_steps(context: &Context, ended: &Ended) {
         return;
     }
     if let Some(name) = ended.reports.iter().find_map(|report| report.local.first()) {
-        context.events.note(None, format!("next: docker image inspect {name}"));
+        context
+            .events
+            .note(None, format!("next: docker image inspect {name}"));
     }
-    if ended.reports.iter().any(|report| report.outcome == crate::pipeline::Fate::Built) {
-        context.events.note(None, "publish it: golden build --push --registry HOST[:PORT][/NAMESPACE]");
+    if ended
+        .reports
+        .iter()
+        .any(|report| report.outcome == crate::pipeline::Fate::Built)
+    {
+        context.events.note(
+            None,
+            "publish it: golden build --push --registry HOST[:PORT][/NAMESPACE]",
+        );
     }
 }

@@ -20,25 +20,46 @@ pub(super) async fn since(
     if since.len() >= 40 && since.bytes().all(|b| b == b'0') {
         return Ok((0..loaded.drafts.len()).collect());
     }
-    let folders: Vec<PathBuf> =
-        loaded.spec.workspace.templates.iter().map(|folder| loaded.root.join(folder)).collect();
-    let folders: Vec<PathBuf> = folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect();
-    let files = git::changed_since(&loaded.root, since, &folders, environment).await.ok_or_else(|| {
-        Failure::usage(format!("git knows no commit `{since}` here"))
-            .hint("in a shallow clone, fetch more of the history first")
-    })?;
+    let folders: Vec<PathBuf> = loaded
+        .spec
+        .workspace
+        .templates
+        .iter()
+        .map(|folder| loaded.root.join(folder))
+        .collect();
+    let folders: Vec<PathBuf> = folders
+        .iter()
+        .filter_map(|folder| folder.canonicalize().ok())
+        .collect();
+    let files = git::changed_since(&loaded.root, since, &folders, environment)
+        .await
+        .ok_or_else(|| {
+            Failure::usage(format!("git knows no commit `{since}` here"))
+                .hint("in a shallow clone, fetch more of the history first")
+        })?;
     let own = loaded.root.join(&loaded.file);
-    let of_all = |file: &PathBuf| *file == own || folders.iter().any(|folder| file.starts_with(folder));
+    let of_all =
+        |file: &PathBuf| *file == own || folders.iter().any(|folder| file.starts_with(folder));
     if files.iter().any(of_all) {
         return Ok((0..loaded.drafts.len()).collect());
     }
     let lock = loaded.root.join(crate::workspace::lock::FILE);
-    let relocked =
-        if files.contains(&lock) { relocked(loaded, since, environment).await? } else { BTreeSet::new() };
-    let files: BTreeSet<&Path> =
-        files.iter().filter_map(|file| file.strip_prefix(&loaded.root).ok()).collect();
+    let relocked = if files.contains(&lock) {
+        relocked(loaded, since, environment).await?
+    } else {
+        BTreeSet::new()
+    };
+    let files: BTreeSet<&Path> = files
+        .iter()
+        .filter_map(|file| file.strip_prefix(&loaded.root).ok())
+        .collect();
     // What lies below a path comes right after it.
-    let below = |path: &PathBuf| files.range(path.as_path()..).next().is_some_and(|f| f.starts_with(path));
+    let below = |path: &PathBuf| {
+        files
+            .range(path.as_path()..)
+            .next()
+            .is_some_and(|f| f.starts_with(path))
+    };
     let touches = |draft: &Draft| {
         let base = crate::workspace::lock::key(&draft.image.base);
         let inputs = inputs(draft);
@@ -47,7 +68,9 @@ pub(super) async fn since(
             || inputs.iter().any(below)
             || !files.is_empty() && links::followed(&loaded.root, inputs).iter().any(below)
     };
-    Ok((0..loaded.drafts.len()).filter(|n| touches(&loaded.drafts[*n])).collect())
+    Ok((0..loaded.drafts.len())
+        .filter(|n| touches(&loaded.drafts[*n]))
+        .collect())
 }
 
 /// The bases that golden.lock has another entry for than it had at a commit.
@@ -64,12 +87,20 @@ async fn relocked(
     };
     let now = Lock::read(&loaded.root)?;
     let keys = then.bases.keys().chain(now.bases.keys());
-    Ok(keys.filter(|key| then.bases.get(*key) != now.bases.get(*key)).cloned().collect())
+    Ok(keys
+        .filter(|key| then.bases.get(*key) != now.bases.get(*key))
+        .cloned()
+        .collect())
 }
 
 /// The paths that an image is made of: its folder, and what it names elsewhere; relative to the workspace.
 pub(super) fn inputs(draft: &Draft) -> Vec<PathBuf> {
-    let folder = draft.image.source.parent().unwrap_or(Path::new("")).to_owned();
+    let folder = draft
+        .image
+        .source
+        .parent()
+        .unwrap_or(Path::new(""))
+        .to_owned();
     let mut paths = vec![folder];
     let mut add = |base: &Path, pattern: &str| {
         let prefix = if crate::workspace::discover::is_glob(pattern) {

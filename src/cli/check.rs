@@ -38,13 +38,21 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         render(session, &checked.sources, &mut checked.found);
     }
     if context.format != Format::Text || !checked.found.is_empty() {
-        report::diagnostics(&context.out, context.format, &checked.found, &checked.sources);
+        report::diagnostics(
+            &context.out,
+            context.format,
+            &checked.found,
+            &checked.sources,
+        );
     }
     if let Some(exit) = session::exit_of(&checked.found) {
         return Ok(exit);
     }
     if context.format == Format::Text {
-        let images = checked.session.map(|session| session.images).unwrap_or_default();
+        let images = checked
+            .session
+            .map(|session| session.images)
+            .unwrap_or_default();
         context.out.message(&in_order(&images));
     }
     Ok(Exit::Done)
@@ -54,7 +62,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 fn unknown_family(image: &ResolvedImage, places: Parsed<'_>) -> Diagnostics {
     let mut found = Diagnostics::new();
     if image.needs_family() && image.family_source == FamilySource::Unknown {
-        let at = places.value(&image.source, &["image", "base"]).unwrap_or(0..0);
+        let at = places
+            .value(&image.source, &["image", "base"])
+            .unwrap_or(0..0);
         let message = "the name of the base does not show its family, so that the base is read when the image is planned";
         let diagnostic = Diagnostic::warning("spec.family", message).at(&image.source, at, "");
         found.push(diagnostic.help(UNKNOWN_FAMILY));
@@ -64,12 +74,18 @@ fn unknown_family(image: &ResolvedImage, places: Parsed<'_>) -> Diagnostics {
 
 /// What was checked: the number of images, and of certificates if some were read.
 fn in_order(images: &[ResolvedImage]) -> String {
-    let plural = if images.len() == 1 { "image is" } else { "images are" };
+    let plural = if images.len() == 1 {
+        "image is"
+    } else {
+        "images are"
+    };
     let images_in_order = format!("{} {plural} in order", images.len());
     let all = || images.iter().flat_map(|image| &image.certificates);
     let certificates: BTreeSet<_> = all().map(|one| (&one.file, &one.der)).collect();
     let files: BTreeSet<_> = all().map(|one| &one.file).collect();
-    let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    let count = |number: usize, noun: &str| {
+        format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    };
     match certificates.len() {
         0 => images_in_order,
         read => format!(
@@ -87,11 +103,15 @@ fn render(session: &Session, sources: &SourceMap, found: &mut Diagnostics) {
     let places = Parsed(sources);
     for image in &session.images {
         found.extend(unknown_family(image, places));
-        let Err(error) = renderer.render(image) else { continue };
+        let Err(error) = renderer.render(image) else {
+            continue;
+        };
         let file = &image.source;
-        let at =
-            places.value(file, &["image", "template"]).or_else(|| places.value(file, &["image", "name"]));
-        let diagnostic = Diagnostic::error("spec.render", error.to_string()).at(file, at.unwrap_or(0..0), "");
+        let at = places
+            .value(file, &["image", "template"])
+            .or_else(|| places.value(file, &["image", "name"]));
+        let diagnostic =
+            Diagnostic::error("spec.render", error.to_string()).at(file, at.unwrap_or(0..0), "");
         found.push(error.hints().into_iter().fold(diagnostic, Diagnostic::help));
     }
 }

@@ -13,7 +13,10 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "every command is called in the same way")]
+#[expect(
+    clippy::unused_async,
+    reason = "every command is called in the same way"
+)]
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::parser(), "golden", &mut script);

@@ -42,14 +42,23 @@ impl Context {
     /// The user's cache: `golden` in `XDG_CACHE_HOME`, else in `.cache` of the home directory.
     #[must_use]
     pub fn user_cache(&self) -> UserCache {
-        let absolute = |name: &str| self.var(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let absolute = |name: &str| {
+            self.var(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
         let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
-        caches.map_or_else(UserCache::default, |caches| UserCache::at(caches.join("golden")))
+        caches.map_or_else(UserCache::default, |caches| {
+            UserCache::at(caches.join("golden"))
+        })
     }
 
     /// A variable of the environment; an empty one counts as not set.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&str> {
-        self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.env
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 }

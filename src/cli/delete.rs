@@ -60,7 +60,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         if args.untag && matches!(reference.target(), Target::Digest(_)) {
             return Err(Failure::usage(Error::NoTag(reference)));
         }
-        repositories.entry(reference.repository.clone()).or_default().push(reference);
+        repositories
+            .entry(reference.repository.clone())
+            .or_default()
+            .push(reference);
     }
     let destinations = destinations(context).await?;
     let registries = registries::open(context, &destinations, &args.references)?;
@@ -68,8 +71,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut work: Vec<(Registry, Subject)> = Vec::new();
     for (repository, references) in &repositories {
         let registry = registries.of(repository)?;
-        let everything =
-            if args.repository { Some(delete::everything(&registry, repository).await?) } else { None };
+        let everything = if args.repository {
+            Some(delete::everything(&registry, repository).await?)
+        } else {
+            None
+        };
         let references = everything.as_ref().unwrap_or(references);
         for subject in delete::examine(&registry, references).await? {
             if !args.untag {
@@ -79,13 +85,17 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     if args.dry_run {
-        let would: Vec<Deleted> =
-            work.iter().flat_map(|(_, subject)| would_delete(subject, args.untag)).collect();
+        let would: Vec<Deleted> = work
+            .iter()
+            .flat_map(|(_, subject)| would_delete(subject, args.untag))
+            .collect();
         show(context, &would, &args);
         return Ok(Exit::Done);
     }
     if work.is_empty() {
-        context.out.message("nothing has a tag there; nothing was deleted");
+        context
+            .out
+            .message("nothing has a tag there; nothing was deleted");
     } else {
         list(context, &work, args.untag);
         confirm(context, args.yes, &question(&work, args.untag)).await?;
@@ -109,15 +119,20 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 fn check_form(args: &Args, text: &str, reference: &Reference) -> Result<(), Failure> {
     let is_repository = reference.tag.is_none() && reference.digest.is_none();
     match (args.repository, is_repository) {
-        (false, true) => {
-            Err(Failure::usage(format!("`{text}` is a repository; name a tag or a digest of it"))
-                .hint(format!("`golden ls {text}` lists its tags"))
-                .hint(format!("`golden delete {text} --repository` deletes everything in it")))
-        }
-        (true, false) => {
-            Err(Failure::usage(format!("`{text}` is an image; --repository deletes repositories"))
-                .hint(format!("golden delete {} --repository", reference.repository)))
-        }
+        (false, true) => Err(Failure::usage(format!(
+            "`{text}` is a repository; name a tag or a digest of it"
+        ))
+        .hint(format!("`golden ls {text}` lists its tags"))
+        .hint(format!(
+            "`golden delete {text} --repository` deletes everything in it"
+        ))),
+        (true, false) => Err(Failure::usage(format!(
+            "`{text}` is an image; --repository deletes repositories"
+        ))
+        .hint(format!(
+            "golden delete {} --repository",
+            reference.repository
+        ))),
         _ => Ok(()),
     }
 }
@@ -129,7 +144,10 @@ fn list(context: &Context, work: &[(Registry, Subject)], untag: bool) {
             let word = if untag { "to remove" } else { "to delete" };
             context.out.message(&format!("{word}: {}", line(&one)));
             for attached in &one.attached {
-                context.out.message(&format!("to delete: {}", line_of(&one.repository, attached)));
+                context.out.message(&format!(
+                    "to delete: {}",
+                    line_of(&one.repository, attached)
+                ));
             }
         }
     }
@@ -137,25 +155,51 @@ fn list(context: &Context, work: &[(Registry, Subject)], untag: bool) {
 
 fn would_delete(subject: &Subject, untag: bool) -> Vec<Deleted> {
     if untag {
-        subject.named.iter().map(|tag| subject.untagged(tag)).collect()
+        subject
+            .named
+            .iter()
+            .map(|tag| subject.untagged(tag))
+            .collect()
     } else {
         vec![subject.deleted()]
     }
 }
 
 fn question(work: &[(Registry, Subject)], untag: bool) -> String {
-    let tags: usize =
-        work.iter().map(|(_, subject)| if untag { subject.named.len() } else { subject.tags.len() }).sum();
+    let tags: usize = work
+        .iter()
+        .map(|(_, subject)| {
+            if untag {
+                subject.named.len()
+            } else {
+                subject.tags.len()
+            }
+        })
+        .sum();
     if untag {
         return format!("remove {}", count(tags, "tag"));
     }
-    format!("delete {} with {}", count(work.len(), "digest"), count(tags, "tag"))
+    format!(
+        "delete {} with {}",
+        count(work.len(), "digest"),
+        count(tags, "tag")
+    )
 }
 
 /// What goes with a deletion, in one line.
 pub(super) fn line_of(repository: &Repository, attached: &Attached) -> String {
-    let Attached { kind, digest, tags, stays, .. } = attached;
-    let tags = tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let Attached {
+        kind,
+        digest,
+        tags,
+        stays,
+        ..
+    } = attached;
+    let tags = tags
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
     match (stays, tags.is_empty()) {
         (true, _) => format!("{repository}:{tags} ({kind}); {digest} stays"),
         (false, true) => format!("{repository}@{digest} ({kind})"),
@@ -165,11 +209,23 @@ pub(super) fn line_of(repository: &Repository, attached: &Attached) -> String {
 
 /// A deletion in one line.
 fn line(one: &Deleted) -> String {
-    let Deleted { repository, digest, tags, children, attached, untagged } = one;
-    let tags = tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let below = (!children.is_empty()).then(|| format!(" and {} of it", count(children.len(), "image")));
-    let more =
-        (!attached.is_empty()).then(|| format!(" and {} attached to it", count(attached.len(), "artifact")));
+    let Deleted {
+        repository,
+        digest,
+        tags,
+        children,
+        attached,
+        untagged,
+    } = one;
+    let tags = tags
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let below =
+        (!children.is_empty()).then(|| format!(" and {} of it", count(children.len(), "image")));
+    let more = (!attached.is_empty())
+        .then(|| format!(" and {} attached to it", count(attached.len(), "artifact")));
     let with = below.unwrap_or_default() + &more.unwrap_or_default();
     match (untagged, tags.is_empty()) {
         (true, _) => format!("{repository}:{tags}; {digest} stays"),
@@ -180,7 +236,10 @@ fn line(one: &Deleted) -> String {
 
 fn show(context: &Context, deleted: &[Deleted], args: &Args) {
     if context.format == Format::Json {
-        context.out.json(&Output { dry_run: args.dry_run, deleted });
+        context.out.json(&Output {
+            dry_run: args.dry_run,
+            deleted,
+        });
         return;
     }
     for one in deleted {

@@ -16,7 +16,12 @@ pub fn registries(root: &Path, spec: &WorkspaceSpec) -> Vec<Destination> {
         Some(Destination {
             name: table.name.clone()?,
             host: table.host.clone()?,
-            namespace: table.namespace.clone().unwrap_or_default().trim_matches('/').to_owned(),
+            namespace: table
+                .namespace
+                .clone()
+                .unwrap_or_default()
+                .trim_matches('/')
+                .to_owned(),
             ca: table.ca.as_ref().map(|ca| root.join(ca)),
             http: table.http,
         })
@@ -34,7 +39,11 @@ pub(super) fn selected(context: &Context) -> Vec<String> {
 }
 
 /// The destinations of a command that knows the workspace. Empty when nothing names one.
-pub fn chosen(context: &Context, root: &Path, spec: &WorkspaceSpec) -> Result<Vec<Destination>, Failure> {
+pub fn chosen(
+    context: &Context,
+    root: &Path,
+    spec: &WorkspaceSpec,
+) -> Result<Vec<Destination>, Failure> {
     let known = registries(root, spec);
     let globals = &context.globals;
     if globals.all_registries {
@@ -51,7 +60,11 @@ pub fn chosen(context: &Context, root: &Path, spec: &WorkspaceSpec) -> Result<Ve
             })
             .cloned()
             .collect();
-        return Ok(if marked.is_empty() { known.into_iter().take(1).collect() } else { marked });
+        return Ok(if marked.is_empty() {
+            known.into_iter().take(1).collect()
+        } else {
+            marked
+        });
     }
     let mut destinations: Vec<Destination> = Vec::new();
     for text in &named {
@@ -74,10 +87,17 @@ fn named_one(text: &str, known: &[Destination]) -> Result<Destination, Failure> 
             "`{}` is neither the name of a [[registry]] nor a registry host",
             redact_userinfo(text)
         ));
-        return Err(match closest(text, known.iter().map(|destination| destination.name.as_str())) {
-            Some(near) => failure.hint(format!("did you mean `{near}`?")),
-            None => failure.hint("a host has a `.` or a port, or is localhost: registry.example.com/golden"),
-        });
+        return Err(
+            match closest(
+                text,
+                known.iter().map(|destination| destination.name.as_str()),
+            ) {
+                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None => failure.hint(
+                    "a host has a `.` or a port, or is localhost: registry.example.com/golden",
+                ),
+            },
+        );
     }
     let mut destination: Destination = text.parse()?;
     if let Some(same) = known.iter().find(|known| known.host == destination.host) {
@@ -100,7 +120,10 @@ pub struct Destinations {
 pub async fn destinations(context: &Context) -> Result<Destinations, Failure> {
     let Some(workspace) = super::session::workspace(context).await? else {
         let chosen = chosen(context, Path::new("/"), &WorkspaceSpec::default())?;
-        return Ok(Destinations { chosen, registries: Vec::new() });
+        return Ok(Destinations {
+            chosen,
+            registries: Vec::new(),
+        });
     };
     Ok(Destinations {
         chosen: chosen(context, &workspace.root, &workspace.spec)?,

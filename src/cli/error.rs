@@ -16,7 +16,11 @@ pub struct Failure {
 impl Failure {
     /// A failure that ends with `exit`.
     pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self { exit, error: Some(error.into()), hints: Vec::new() }
+        Self {
+            exit,
+            error: Some(error.into()),
+            hints: Vec::new(),
+        }
     }
 
     /// A failure of usage (exit 2) from a sentence.
@@ -27,7 +31,11 @@ impl Failure {
     /// A failure whose explanation has been shown already.
     #[must_use]
     pub const fn shown(exit: Exit) -> Self {
-        Self { exit, error: None, hints: Vec::new() }
+        Self {
+            exit,
+            error: None,
+            hints: Vec::new(),
+        }
     }
 
     /// The end of a command that a signal stopped (exit 130).
@@ -102,14 +110,20 @@ impl From<crate::workspace::lock::Error> for Failure {
             Lock::Parse(_) | Lock::Entry { .. } | Lock::Version(_) => Exit::Usage,
         };
         let hints = error.hints();
-        Self { hints, ..Self::new(exit, error) }
+        Self {
+            hints,
+            ..Self::new(exit, error)
+        }
     }
 }
 
 impl From<crate::registry::Error> for Failure {
     fn from(error: crate::registry::Error) -> Self {
         let hints = error.hints();
-        Self { hints, ..Self::new(Exit::Failed, error) }
+        Self {
+            hints,
+            ..Self::new(Exit::Failed, error)
+        }
     }
 }
 
@@ -123,15 +137,25 @@ impl From<crate::engine::Error> for Failure {
             _ => Exit::Failed,
         };
         let hints = error.hints();
-        Self { hints, ..Self::new(exit, error) }
+        Self {
+            hints,
+            ..Self::new(exit, error)
+        }
     }
 }
 
 impl From<crate::serve::Error> for Failure {
     fn from(error: crate::serve::Error) -> Self {
         let hints = error.hints();
-        let exit = if error.is_usage() { Exit::Usage } else { Exit::Failed };
-        Self { hints, ..Self::new(exit, error) }
+        let exit = if error.is_usage() {
+            Exit::Usage
+        } else {
+            Exit::Failed
+        };
+        Self {
+            hints,
+            ..Self::new(exit, error)
+        }
     }
 }
 
@@ -142,7 +166,10 @@ impl From<crate::pipeline::Failed> for Failure {
             Failed::Engine(error) => error.into(),
             failed => {
                 let hints = failed.hints();
-                Self { hints, ..Self::new(Exit::Failed, failed) }
+                Self {
+                    hints,
+                    ..Self::new(Exit::Failed, failed)
+                }
             }
         }
     }
@@ -152,7 +179,9 @@ impl From<crate::store::Error> for Failure {
     fn from(error: crate::store::Error) -> Self {
         use crate::store::Error as Store;
         let exit = match &error {
-            Store::Destination(_) | Store::SeveralPlatforms { .. } | Store::Output(_) => Exit::Usage,
+            Store::Destination(_) | Store::SeveralPlatforms { .. } | Store::Output(_) => {
+                Exit::Usage
+            }
             Store::File { .. }
             | Store::Layout { .. }
             | Store::NoImage { .. }
@@ -164,7 +193,10 @@ impl From<crate::store::Error> for Failure {
             | Store::Registry(_) => Exit::Failed,
         };
         let hints = error.hints();
-        Self { hints, ..Self::new(exit, error) }
+        Self {
+            hints,
+            ..Self::new(exit, error)
+        }
     }
 }
 
@@ -176,21 +208,30 @@ impl From<crate::assemble::Error> for Failure {
             _ => Exit::Failed,
         };
         let hints = error.hints();
-        Self { hints, ..Self::new(exit, error) }
+        Self {
+            hints,
+            ..Self::new(exit, error)
+        }
     }
 }
 
 impl From<crate::render::Error> for Failure {
     fn from(error: crate::render::Error) -> Self {
         let hints = error.hints();
-        Self { hints, ..Self::new(Exit::Usage, error) }
+        Self {
+            hints,
+            ..Self::new(Exit::Usage, error)
+        }
     }
 }
 
 impl From<crate::observe::Error> for Failure {
     fn from(error: crate::observe::Error) -> Self {
         let hints = error.hints();
-        Self { hints, ..Self::new(Exit::Failed, error) }
+        Self {
+            hints,
+            ..Self::new(Exit::Failed, error)
+        }
     }
 }
 
@@ -199,9 +240,10 @@ impl From<crate::plan::Error> for Failure {
         use crate::plan::Error;
         let exit = match &error {
             Error::Pin(_) => Exit::Failed,
-            Error::Render(_) | Error::Tags { .. } | Error::Extra { .. } | Error::Repository { .. } => {
-                Exit::Usage
-            }
+            Error::Render(_)
+            | Error::Tags { .. }
+            | Error::Extra { .. }
+            | Error::Repository { .. } => Exit::Usage,
         };
         Self::new(exit, error)
     }
@@ -210,23 +252,44 @@ impl From<crate::plan::Error> for Failure {
 impl From<crate::publish::Error> for Failure {
     fn from(error: crate::publish::Error) -> Self {
         let hints = error.hints();
-        let exit = if error.is_refusal() { Exit::Refused } else { Exit::Failed };
-        Self { hints, ..Self::new(exit, error) }
+        let exit = if error.is_refusal() {
+            Exit::Refused
+        } else {
+            Exit::Failed
+        };
+        Self {
+            hints,
+            ..Self::new(exit, error)
+        }
     }
 }
 
 impl From<crate::publish::delete::Error> for Failure {
     fn from(error: crate::publish::delete::Error) -> Self {
         let hints = error.hints();
-        let exit = if error.is_refusal() { Exit::Refused } else { Exit::Failed };
-        Self { hints, ..Self::new(exit, error) }
+        let exit = if error.is_refusal() {
+            Exit::Refused
+        } else {
+            Exit::Failed
+        };
+        Self {
+            hints,
+            ..Self::new(exit, error)
+        }
     }
 }
 
 impl From<crate::publish::promote::Error> for Failure {
     fn from(error: crate::publish::promote::Error) -> Self {
         let hints = error.hints();
-        let exit = if error.is_refusal() { Exit::Refused } else { Exit::Failed };
-        Self { hints, ..Self::new(exit, error) }
+        let exit = if error.is_refusal() {
+            Exit::Refused
+        } else {
+            Exit::Failed
+        };
+        Self {
+            hints,
+            ..Self::new(exit, error)
+        }
     }
 }

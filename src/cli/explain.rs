@@ -12,8 +12,10 @@ use crate::suggest::closest;
 pub(super) fn explain(id: &str, context: &Context) -> Result<Exit, Failure> {
     let Some(rule) = rule(id) else {
         let known = || RULES.iter().map(|rule| rule.id);
-        let failure = Failure::usage(format!("there is no rule `{id}`"))
-            .hint(format!("the rules are {}", known().collect::<Vec<_>>().join(", ")));
+        let failure = Failure::usage(format!("there is no rule `{id}`")).hint(format!(
+            "the rules are {}",
+            known().collect::<Vec<_>>().join(", ")
+        ));
         return Err(match closest(id, known()) {
             Some(near) => failure.hint(format!("did you mean `{near}`?")),
             None => failure,
@@ -36,10 +38,14 @@ pub(super) fn explain(id: &str, context: &Context) -> Result<Exit, Failure> {
     let change = if rule.fixed {
         "no policy can change that".to_owned()
     } else {
-        format!("[policy.severity] \"{}\" = \"error\", \"warn\" or \"off\" changes that", rule.id)
+        format!(
+            "[policy.severity] \"{}\" = \"error\", \"warn\" or \"off\" changes that",
+            rule.id
+        )
     };
-    context
-        .out
-        .data(&format!("{}: {}\n\n{}\nBy default {severity}; {change}.\n", rule.id, rule.summary, rule.docs));
+    context.out.data(&format!(
+        "{}: {}\n\n{}\nBy default {severity}; {change}.\n",
+        rule.id, rule.summary, rule.docs
+    ));
     Ok(Exit::Done)
 }

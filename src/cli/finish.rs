@@ -26,7 +26,10 @@ pub(crate) fn finish(context: &Context, ended: &mut Ended, places: &[String]) ->
         explain(context, &ended.reports[position], failed);
     }
     if context.format == Format::Json {
-        context.out.json(&Summary { images: &ended.reports, places });
+        context.out.json(&Summary {
+            images: &ended.reports,
+            places,
+        });
     } else if !context.globals.quiet {
         context.out.data(&table(&ended.reports));
     }
@@ -64,11 +67,18 @@ impl std::error::Error for Named {
 fn table(reports: &[Report]) -> String {
     let mut table = Table::new(["IMAGE", "OUTCOME", "DIGEST", "WHY"]);
     for report in reports {
-        let variant = report.variant.as_ref().map(|variant| format!("-{variant}")).unwrap_or_default();
+        let variant = report
+            .variant
+            .as_ref()
+            .map(|variant| format!("-{variant}"))
+            .unwrap_or_default();
         table.row([
             format!("{}:{}{variant}", report.image, report.version),
             report.outcome.verb().to_owned(),
-            report.digest.as_ref().map_or_else(|| "-".to_owned(), crate::reference::Digest::short),
+            report
+                .digest
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), crate::reference::Digest::short),
             report.because.clone(),
         ]);
     }
@@ -80,7 +90,8 @@ fn table(reports: &[Report]) -> String {
 fn exit(ended: &Ended) -> Exit {
     let failures = || ended.failures.iter().map(|(_, failed)| failed);
     let of_policy = |failed: &Failed| matches!(failed, Failed::Policy { .. });
-    let other = |failed: &Failed| !failed.is_refusal() && !of_policy(failed) && !failed.is_of_the_spec();
+    let other =
+        |failed: &Failed| !failed.is_refusal() && !of_policy(failed) && !failed.is_of_the_spec();
     if failures().any(other) {
         Exit::Failed
     } else if failures().any(Failed::is_refusal) {

@@ -49,14 +49,20 @@ impl TypedValueParser for Listed {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(self.0.iter().map(|format| PossibleValue::new(format.as_str()))))
+        Some(Box::new(
+            self.0
+                .iter()
+                .map(|format| PossibleValue::new(format.as_str())),
+        ))
     }
 }
 
 /// The format that `--format` requests of a command, or the command's default.
 pub(crate) fn choose(command: &Command, asked: Option<&str>) -> Result<Format, Failure> {
     let known = formats(command.name());
-    let Some(asked) = asked else { return Ok(known[0]) };
+    let Some(asked) = asked else {
+        return Ok(known[0]);
+    };
     if let Some(format) = known.iter().find(|format| format.as_str() == asked) {
         return Ok(*format);
     }

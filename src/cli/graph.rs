@@ -42,22 +42,36 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 /// leaves them unknown, because a picture is better than none.
 async fn moved(context: &Context, session: &Session) -> BTreeMap<String, bool> {
     let external = bases::external(session);
-    let locked: Vec<String> =
-        external.keys().filter(|key| session.workspace.lock.bases.contains_key(*key)).cloned().collect();
+    let locked: Vec<String> = external
+        .keys()
+        .filter(|key| session.workspace.lock.bases.contains_key(*key))
+        .cloned()
+        .collect();
     let mut moved = BTreeMap::new();
     if locked.is_empty() {
         return moved;
     }
     match bases::compare(context, session, &locked).await {
         Ok((compared, lost)) => {
-            moved.extend(compared.into_iter().map(|base| (base.base, base.change != Change::Unchanged)));
+            moved.extend(
+                compared
+                    .into_iter()
+                    .map(|base| (base.base, base.change != Change::Unchanged)),
+            );
             for Lost { base, error, .. } in lost {
-                context.events.warn(None, format!("cannot tell whether {base} moved: {error}"));
+                context
+                    .events
+                    .warn(None, format!("cannot tell whether {base} moved: {error}"));
             }
         }
         Err(failure) => {
-            let why = failure.error.map(|error| error.to_string()).unwrap_or_default();
-            context.events.warn(None, format!("cannot tell which bases moved: {why}"));
+            let why = failure
+                .error
+                .map(|error| error.to_string())
+                .unwrap_or_default();
+            context
+                .events
+                .warn(None, format!("cannot tell which bases moved: {why}"));
         }
     }
     moved
@@ -66,7 +80,11 @@ async fn moved(context: &Context, session: &Session) -> BTreeMap<String, bool> {
 fn graph(session: &Session, moved: &BTreeMap<String, bool>) -> Graph {
     let mut graph = Graph::default();
     let mut bases: BTreeMap<String, usize> = BTreeMap::new();
-    let names: BTreeSet<String> = session.images.iter().filter_map(|image| base_name(&image.base)).collect();
+    let names: BTreeSet<String> = session
+        .images
+        .iter()
+        .filter_map(|image| base_name(&image.base))
+        .collect();
     for name in names {
         let state = match (name.contains('@'), moved.get(&name)) {
             (true, _) | (_, Some(false)) => State::Current,
@@ -74,18 +92,30 @@ fn graph(session: &Session, moved: &BTreeMap<String, bool>) -> Graph {
             (_, None) => State::Unknown,
         };
         bases.insert(name.clone(), graph.nodes.len());
-        graph.nodes.push(Node { name, kind: Kind::Base, state });
+        graph.nodes.push(Node {
+            name,
+            kind: Kind::Base,
+            state,
+        });
     }
     let first = graph.nodes.len();
     let parents = select::parents(&session.images);
     for (n, image) in session.images.iter().enumerate() {
-        let below =
-            parents[n].map(|parent| first + parent).or_else(|| bases.get(&base_name(&image.base)?).copied());
+        let below = parents[n]
+            .map(|parent| first + parent)
+            .or_else(|| bases.get(&base_name(&image.base)?).copied());
         let state = below.map_or(State::Current, |below| graph.nodes[below].state);
         if let Some(from) = below {
-            graph.edges.push(Edge { from, to: first + n });
+            graph.edges.push(Edge {
+                from,
+                to: first + n,
+            });
         }
-        graph.nodes.push(Node { name: image.display(), kind: Kind::Image, state });
+        graph.nodes.push(Node {
+            name: image.display(),
+            kind: Kind::Image,
+            state,
+        });
     }
     graph
 }

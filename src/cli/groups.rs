@@ -9,13 +9,29 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Author", &["init", "new", "check", "render", "graph"]),
     ("Build", &["plan", "build", "push", "tags", "matrix"]),
     ("Bases", &["outdated", "update"]),
-    ("Registry", &["ls", "inspect", "verify", "audit", "promote", "rollback", "delete", "prune"]),
+    (
+        "Registry",
+        &[
+            "ls", "inspect", "verify", "audit", "promote", "rollback", "delete", "prune",
+        ],
+    ),
     ("Tool", &["serve", "schema", "completions", "man", "help"]),
 ];
 
 /// The commands that use no registry: they refuse the options that choose one.
-const WITHOUT_REGISTRY: &[&str] =
-    &["init", "new", "check", "render", "tags", "matrix", "serve", "schema", "completions", "man", "help"];
+const WITHOUT_REGISTRY: &[&str] = &[
+    "init",
+    "new",
+    "check",
+    "render",
+    "tags",
+    "matrix",
+    "serve",
+    "schema",
+    "completions",
+    "man",
+    "help",
+];
 
 /// The options that choose a registry: id and name.
 const REGISTRY_OPTIONS: [(&str, &str); 3] = [
@@ -34,7 +50,9 @@ pub(super) fn grouped(golden: clap::Command) -> clap::Command {
     for (group, names) in GROUPS {
         let _ = writeln!(commands, "{group}:");
         for name in *names {
-            let about = golden.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = golden
+                .find_subcommand(name)
+                .and_then(clap::Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
             let _ = writeln!(commands, "  {name:<13}{about}");
         }
@@ -69,10 +87,13 @@ pub(super) fn check(command: &str, globals: &GlobalArgs) -> Result<(), Failure> 
         ("--all-registries", globals.all_registries),
         ("--insecure-registry", !globals.insecure_registry.is_empty()),
     ];
-    match given.iter().find(|(_, is_given)| *is_given && !uses_registry(command)) {
-        Some((option, _)) => {
-            Err(Failure::usage(format!("`golden {command}` uses no registry: remove {option}")))
-        }
+    match given
+        .iter()
+        .find(|(_, is_given)| *is_given && !uses_registry(command))
+    {
+        Some((option, _)) => Err(Failure::usage(format!(
+            "`golden {command}` uses no registry: remove {option}"
+        ))),
         None => Ok(()),
     }
 }
@@ -85,8 +106,14 @@ mod tests {
     #[test]
     fn every_command_is_in_one_group() {
         let golden = parser();
-        let mut commands: Vec<&str> = golden.get_subcommands().map(clap::Command::get_name).collect();
-        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let mut commands: Vec<&str> = golden
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .collect();
+        let mut grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
         commands.sort_unstable();
         grouped.sort_unstable();
         assert_eq!(grouped, commands);

@@ -21,23 +21,38 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut golden = super::parser();
     golden.build();
     let Some(name) = args.name else {
-        context.out.data(&format!("{}\n{}", golden.render_help(), topics()));
+        context
+            .out
+            .data(&format!("{}\n{}", golden.render_help(), topics()));
         return Ok(Exit::Done);
     };
     if let Some(command) = golden.find_subcommand_mut(&name) {
         let help = command.render_long_help();
-        let text = if context.out.color { help.ansi().to_string() } else { help.to_string() };
+        let text = if context.out.color {
+            help.ansi().to_string()
+        } else {
+            help.to_string()
+        };
         context.out.data(&text);
         return Ok(Exit::Done);
     }
     if let Some(topic) = Topic::find(&name) {
-        let style = Style { width: context.out.width, color: context.out.color };
+        let style = Style {
+            width: context.out.width,
+            color: context.out.color,
+        };
         context.out.data(&render(&topic.text(), style));
         return Ok(Exit::Done);
     }
-    let names = golden.get_subcommands().map(|command| command.get_name().to_owned());
-    let names: Vec<String> = names.chain(TOPICS.iter().map(|topic| topic.name.to_owned())).collect();
-    let failure = Failure::usage(format!("`{name}` is neither a command nor a topic of the guide"));
+    let names = golden
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned());
+    let names: Vec<String> = names
+        .chain(TOPICS.iter().map(|topic| topic.name.to_owned()))
+        .collect();
+    let failure = Failure::usage(format!(
+        "`{name}` is neither a command nor a topic of the guide"
+    ));
     Err(match closest(&name, names.iter().map(String::as_str)) {
         Some(near) => failure.hint(format!("did you mean `golden help {near}`?")),
         None => failure.hint("list them with: golden help"),

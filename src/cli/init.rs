@@ -24,11 +24,20 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "every command is called in the same way")]
+#[expect(
+    clippy::unused_async,
+    reason = "every command is called in the same way"
+)]
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let root = context.cwd.join(&args.dir);
     let here = args.dir.as_os_str() == ".";
-    let shown = |name: &str| if here { PathBuf::from(name) } else { args.dir.join(name) };
+    let shown = |name: &str| {
+        if here {
+            PathBuf::from(name)
+        } else {
+            args.dir.join(name)
+        }
+    };
     refuse_inside_another(&root)?;
     for (name, _) in FILES {
         if read_if_there(&root.join(name))?.is_some() {
@@ -43,26 +52,44 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         write_atomic(&root.join(name), text.as_bytes())?;
     }
     if context.format == Format::Json {
-        context.out.json(&serde_json::json!({ "files": FILES.map(|(name, _)| shown(name)) }));
+        context
+            .out
+            .json(&serde_json::json!({ "files": FILES.map(|(name, _)| shown(name)) }));
     } else {
         for (name, _) in FILES {
-            context.out.message(&format!("wrote {}", shown(name).display()));
+            context
+                .out
+                .message(&format!("wrote {}", shown(name).display()));
         }
-        let option = if here { String::new() } else { format!(" -w {}", args.dir.display()) };
-        context.out.message(&format!("next: golden{option} check, then golden{option} build"));
+        let option = if here {
+            String::new()
+        } else {
+            format!(" -w {}", args.dir.display())
+        };
+        context.out.message(&format!(
+            "next: golden{option} check, then golden{option} build"
+        ));
     }
     Ok(Exit::Done)
 }
 
 /// Refuses a directory below a workspace, whose globs would find the new images.
 fn refuse_inside_another(root: &Path) -> Result<(), Failure> {
-    let Some(parent) = root.parent() else { return Ok(()) };
-    let Ok(file) = discover::workspace(parent, None) else { return Ok(()) };
+    let Some(parent) = root.parent() else {
+        return Ok(());
+    };
+    let Ok(file) = discover::workspace(parent, None) else {
+        return Ok(());
+    };
     let outer = file.parent().unwrap_or(&file);
     let is_own = |directory: &Path| directory.canonicalize().is_ok_and(|real| real == outer);
     if !root.ancestors().skip(1).any(is_own) {
         return Ok(());
     }
-    let what = format!("{} is inside the workspace {}", root.display(), outer.display());
+    let what = format!(
+        "{} is inside the workspace {}",
+        root.display(),
+        outer.display()
+    );
     Err(Failure::usage(what).hint("`golden new NAME` creates an image in that workspace"))
 }

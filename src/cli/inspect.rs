@@ -74,7 +74,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// An image of an OCI layout.
 fn of_layout(written: String, context: &Context) -> Result<Output, Failure> {
-    let LayoutSpec { directory, name, digest } = written.parse().map_err(Failure::usage)?;
+    let LayoutSpec {
+        directory,
+        name,
+        digest,
+    } = written.parse().map_err(Failure::usage)?;
     let layout = LayoutReader::open(&context.cwd.join(directory))?;
     let (top, names) = layout.find(name.as_deref(), digest.as_ref())?;
     Ok(output(written, &layout.describe(&top)?, names))
@@ -88,11 +92,17 @@ async fn of_registry(written: &str, context: &Context) -> Result<Output, Failure
     let registry = registries::open(context, &destinations, &[written.to_owned()])?.at(host);
     let path = &reference.repository.path;
     let found = registry.describe(path, &reference.target()).await?;
-    let described =
-        found.ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there")))?;
+    let described = found
+        .ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there")))?;
     let tags = Inventory::tags(&registry, path).await?;
-    let same = tags.into_iter().filter(|(_, found)| found.digest == described.raw.digest);
-    Ok(output(reference.to_string(), &described, same.map(|(tag, _)| tag.to_string()).collect()))
+    let same = tags
+        .into_iter()
+        .filter(|(_, found)| found.digest == described.raw.digest);
+    Ok(output(
+        reference.to_string(),
+        &described,
+        same.map(|(tag, _)| tag.to_string()).collect(),
+    ))
 }
 
 fn output(reference: String, described: &Described, tags: Vec<String>) -> Output {
@@ -118,7 +128,11 @@ fn output(reference: String, described: &Described, tags: Vec<String>) -> Output
 }
 
 fn text(output: &Output) -> String {
-    let tags = if output.tags.is_empty() { "none".to_owned() } else { output.tags.join(", ") };
+    let tags = if output.tags.is_empty() {
+        "none".to_owned()
+    } else {
+        output.tags.join(", ")
+    };
     let mut text = format!(
         "{}\n  digest      {}\n  media type  {}\n  size        {}\n  tags        {tags}\n",
         output.reference,
@@ -146,7 +160,9 @@ fn text(output: &Output) -> String {
             "Healthcheck",
         ] {
             if let Some(value) = runtime.get(key).filter(|value| !is_empty(value)) {
-                let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let shown = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
                 table.row(["  ".to_owned() + key, shown]);
             }
         }
@@ -158,7 +174,11 @@ fn text(output: &Output) -> String {
         let _ = write!(text, "\n  labels\n{table}\n  layers\n");
         let mut table = Table::default();
         for layer in &image.layers {
-            table.row([format!("  {}", layer.digest), bytes(layer.size), layer.media_type.clone()]);
+            table.row([
+                format!("  {}", layer.digest),
+                bytes(layer.size),
+                layer.media_type.clone(),
+            ]);
         }
         let _ = write!(text, "{table}");
     }
@@ -169,17 +189,28 @@ fn text(output: &Output) -> String {
 fn artifact(output: &Output) -> String {
     let kind = output.kind.to_string();
     let mut text = format!("  kind        {}\n", one_line(&kind));
-    if let Some(subject) = output.manifest.pointer("/subject/digest").and_then(Value::as_str) {
+    if let Some(subject) = output
+        .manifest
+        .pointer("/subject/digest")
+        .and_then(Value::as_str)
+    {
         let _ = writeln!(text, "  refers to   {}", one_line(subject));
     }
     let mut table = Table::default();
-    let entries = output.manifest["manifests"].as_array().into_iter().flatten();
+    let entries = output.manifest["manifests"]
+        .as_array()
+        .into_iter()
+        .flatten();
     for entry in entries {
         let field = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
         table.row([format!("  {}", field("digest")), field("artifactType")]);
     }
     for blob in &output.blobs {
-        table.row([format!("  {}", blob.digest), bytes(blob.size), blob.media_type.clone()]);
+        table.row([
+            format!("  {}", blob.digest),
+            bytes(blob.size),
+            blob.media_type.clone(),
+        ]);
     }
     let _ = write!(text, "\n  content\n{table}");
     text

@@ -22,5 +22,10 @@ pub(super) fn install(context: &Context) {
         .without_time();
     let filter = Targets::new().with_target("golden", level);
     // A subscriber is there already only in tests that run several commands in one process.
-    drop(tracing_subscriber::registry().with(lines).with(filter).try_init());
+    drop(
+        tracing_subscriber::registry()
+            .with(lines)
+            .with(filter)
+            .try_init(),
+    );
 }

@@ -92,16 +92,29 @@ fn read_place(text: &str) -> Result<Place, Failure> {
         return text.parse().map(Place::Registry).map_err(Failure::usage);
     }
     match text.parse::<Reference>().map_err(Failure::usage)? {
-        Reference { repository, tag: None, digest: None } => Ok(Place::Repository(repository)),
-        _ => Err(Failure::usage(format!("`{text}` is an image, not a repository"))
-            .hint(format!("golden inspect {text}"))),
+        Reference {
+            repository,
+            tag: None,
+            digest: None,
+        } => Ok(Place::Repository(repository)),
+        _ => Err(
+            Failure::usage(format!("`{text}` is an image, not a repository"))
+                .hint(format!("golden inspect {text}")),
+        ),
     }
 }
 
-async fn show_registry(context: &Context, host: Host, registry: &Registry) -> Result<Exit, Failure> {
+async fn show_registry(
+    context: &Context,
+    host: Host,
+    registry: &Registry,
+) -> Result<Exit, Failure> {
     let repositories = registry.catalog().await?;
     if context.format == Format::Json {
-        context.out.json(&Repositories { registry: host, repositories });
+        context.out.json(&Repositories {
+            registry: host,
+            repositories,
+        });
     } else {
         for path in repositories {
             context.out.data(&format!("{path}\n"));
@@ -158,7 +171,10 @@ async fn show_repository(
     });
     let rows: Vec<Row> = rows.collect();
     if context.format == Format::Json {
-        context.out.json(&Tags { repository, tags: rows });
+        context.out.json(&Tags {
+            repository,
+            tags: rows,
+        });
         return Ok(Exit::Done);
     }
     if rows.is_empty() {
@@ -175,15 +191,28 @@ fn table(rows: &[Row]) -> Table {
     let only_images = rows.iter().all(is_image);
     let columns = |kind: String, others: [String; 5]| {
         let [tag, rest @ ..] = others;
-        [tag].into_iter().chain((!only_images).then_some(kind)).chain(rest)
+        [tag]
+            .into_iter()
+            .chain((!only_images).then_some(kind))
+            .chain(rest)
     };
     let headings = ["TAG", "DIGEST", "SIZE", "CREATED", "VERSION"].map(str::to_owned);
     let mut table = Table::new(columns("KIND".to_owned(), headings));
     for row in rows {
-        let kind = row.kind.as_ref().map(ToString::to_string).unwrap_or_default();
+        let kind = row
+            .kind
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let size = row.size.map(bytes).unwrap_or_default();
-        let cells = [row.tag.to_string(), row.digest.short(), size, text(&row.created), text(&row.version)];
+        let cells = [
+            row.tag.to_string(),
+            row.digest.short(),
+            size,
+            text(&row.created),
+            text(&row.version),
+        ];
         table.row(columns(kind, cells));
     }
     table
@@ -191,15 +220,26 @@ fn table(rows: &[Row]) -> Table {
 
 /// The error for a repository that does not exist, with the nearest that do.
 async fn unknown(repository: &Repository, registry: &Registry) -> Failure {
-    let failure = Failure::new(Exit::Failed, anyhow::anyhow!("the registry has no repository {repository}"));
+    let failure = Failure::new(
+        Exit::Failed,
+        anyhow::anyhow!("the registry has no repository {repository}"),
+    );
     // Many registries do not list their repositories.
-    let Ok(catalog) = registry.catalog().await else { return failure };
+    let Ok(catalog) = registry.catalog().await else {
+        return failure;
+    };
     let catalog: Vec<&str> = catalog.iter().map(RepositoryPath::as_str).collect();
     let near = near(repository.path.as_str(), &catalog);
     if near.is_empty() {
-        return failure.hint(format!("`golden ls {}` lists the repositories", repository.host));
+        return failure.hint(format!(
+            "`golden ls {}` lists the repositories",
+            repository.host
+        ));
     }
-    let near: Vec<String> = near.iter().map(|path| format!("{}/{path}", repository.host)).collect();
+    let near: Vec<String> = near
+        .iter()
+        .map(|path| format!("{}/{path}", repository.host))
+        .collect();
     failure.hint(format!("did you mean {}?", near.join(" or ")))
 }
 
@@ -208,8 +248,10 @@ fn near<'a>(path: &str, catalog: &[&'a str]) -> Vec<&'a str> {
     let last = |path: &'a str| path.rsplit('/').next().unwrap_or(path);
     let word = path.rsplit('/').next().unwrap_or(path);
     let mut near: Vec<&str> = closest(path, catalog.iter().copied()).into_iter().collect();
-    let same =
-        catalog.iter().copied().filter(|other| last(other) == word || closest(word, [last(other)]).is_some());
+    let same = catalog
+        .iter()
+        .copied()
+        .filter(|other| last(other) == word || closest(word, [last(other)]).is_some());
     for other in same {
         if !near.contains(&other) {
             near.push(other);

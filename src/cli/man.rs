@@ -42,23 +42,35 @@ interrupted; what was begun is cleaned up or resumable
 ";
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "every command is called in the same way")]
+#[expect(
+    clippy::unused_async,
+    reason = "every command is called in the same way"
+)]
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut golden = super::parser();
     golden.build();
     let mut page = Vec::new();
     let written = match &args.command {
-        None => Man::new(golden).render(&mut page).and_then(|()| page.write_all(MORE.as_bytes())),
+        None => Man::new(golden)
+            .render(&mut page)
+            .and_then(|()| page.write_all(MORE.as_bytes())),
         Some(name) => {
-            let names: Vec<String> = golden.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+            let names: Vec<String> = golden
+                .get_subcommands()
+                .map(|c| c.get_name().to_owned())
+                .collect();
             let Some(command) = golden.find_subcommand(name) else {
                 let failure = Failure::usage(format!("there is no command `{name}`"));
-                return Err(match crate::suggest::closest(name, names.iter().map(String::as_str)) {
-                    Some(near) => failure.hint(format!("did you mean `{near}`?")),
-                    None => failure,
-                });
+                return Err(
+                    match crate::suggest::closest(name, names.iter().map(String::as_str)) {
+                        Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                        None => failure,
+                    },
+                );
             };
-            Man::new(command.clone()).title(format!("golden-{name}")).render(&mut page)
+            Man::new(command.clone())
+                .title(format!("golden-{name}"))
+                .render(&mut page)
         }
     };
     written.map_err(|error| Failure::new(Exit::Failed, error))?;

@@ -84,10 +84,16 @@ fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<Job>> {
             version: image.version.to_string(),
             variant: image.variant.as_ref().map(ToString::to_string),
             platforms: image.platforms.iter().map(ToString::to_string).collect(),
-            needs: parents[n].map(|parent| call(&images[parent])).into_iter().collect(),
+            needs: parents[n]
+                .map(|parent| call(&images[parent]))
+                .into_iter()
+                .collect(),
         }
     };
-    graph::waves(&parents).into_iter().map(|wave| wave.into_iter().map(job).collect()).collect()
+    graph::waves(&parents)
+        .into_iter()
+        .map(|wave| wave.into_iter().map(job).collect())
+        .collect()
 }
 
 /// Lines for `$GITHUB_OUTPUT`: the number of waves, and for each the value of `strategy.matrix`. Where a wave has more
@@ -96,8 +102,16 @@ fn github(waves: &[Vec<Job>]) -> String {
     let mut text = format!("waves={}\n", waves.len());
     for (n, wave) in waves.iter().enumerate() {
         let together = wave.len().div_ceil(GITHUB_JOBS).max(1);
-        let names = |jobs: &[Job]| jobs.iter().map(|job| job.image.as_str()).collect::<Vec<_>>().join(" ");
-        let include: Vec<_> = wave.chunks(together).map(|jobs| json!({ "image": names(jobs) })).collect();
+        let names = |jobs: &[Job]| {
+            jobs.iter()
+                .map(|job| job.image.as_str())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let include: Vec<_> = wave
+            .chunks(together)
+            .map(|jobs| json!({ "image": names(jobs) }))
+            .collect();
         // Writing into a String cannot fail.
         let _ = writeln!(text, "wave_{}={}", n + 1, json!({ "include": include }));
     }
@@ -144,7 +158,10 @@ mod tests {
 
     #[test]
     fn pipelines() {
-        let waves = [vec![job("debian", &[]), job("static", &[])], vec![job("java", &["debian"])]];
+        let waves = [
+            vec![job("debian", &[]), job("static", &[])],
+            vec![job("java", &["debian"])],
+        ];
         insta::assert_snapshot!(github(&waves), @r#"
         waves=2
         wave_1={"include":[{"image":"debian"},{"image":"static"}]}
@@ -185,7 +202,9 @@ mod tests {
         let matrix: serde_json::Value = serde_json::from_str(matrix).unwrap();
         let jobs = matrix["include"].as_array().unwrap();
         assert_eq!(jobs.len(), 200);
-        let named = jobs.iter().flat_map(|job| job["image"].as_str().unwrap().split(' '));
+        let named = jobs
+            .iter()
+            .flat_map(|job| job["image"].as_str().unwrap().split(' '));
         assert_eq!(named.collect::<Vec<_>>(), images);
     }
 }

@@ -1,53 +1,53 @@
 //! The command line: arguments, dispatch, and one file a command.
 
+pub mod audit;
+pub mod bases;
+pub mod build;
+mod changed;
+pub mod check;
+pub mod completions;
+pub(crate) mod confirm;
 pub mod context;
+pub mod delete;
+pub mod destinations;
 pub mod error;
 pub mod exit;
-mod finish;
-mod prepared;
-pub mod destinations;
-pub mod bases;
-mod changed;
-pub mod session;
-pub mod survey;
-pub(crate) mod confirm;
 mod explain;
+mod finish;
 pub(crate) mod format;
+pub mod graph;
 mod groups;
-pub(crate) mod registries;
-mod logs;
-mod panic;
-mod run;
-mod surroundings;
-mod synonyms;
-mod trust;
+pub mod help;
 pub mod init;
+pub mod inspect;
+mod logs;
+pub mod ls;
+pub mod man;
+pub mod matrix;
 pub mod new;
-pub mod check;
+pub mod outdated;
+mod panic;
+pub mod plan;
+mod prepared;
+pub mod promote;
+pub mod prune;
+pub mod push;
+pub(crate) mod registries;
 pub mod render;
 mod rendered;
-pub mod plan;
-pub mod build;
-pub mod push;
-pub mod tags;
-pub mod verify;
-pub mod audit;
-pub mod ls;
-pub mod inspect;
-pub mod delete;
-pub mod promote;
 pub mod rollback;
-pub mod outdated;
+mod run;
+pub mod schema;
+pub mod serve;
+pub mod session;
+mod surroundings;
+pub mod survey;
+mod synonyms;
+pub mod tags;
+mod trust;
 mod unready;
 pub mod update;
-pub mod graph;
-pub mod matrix;
-pub mod prune;
-pub mod serve;
-pub mod help;
-pub mod schema;
-pub mod completions;
-pub mod man;
+pub mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -82,13 +82,28 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "FORMAT")]
     pub format: Option<String>,
     /// Destination: the name of a `[[registry]]`, or `HOST[:PORT][/NAMESPACE]` [env: `GOLDEN_REGISTRY`].
-    #[arg(long, global = true, value_name = "REGISTRY", help_heading = "Registry options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "REGISTRY",
+        help_heading = "Registry options"
+    )]
     pub registry: Vec<String>,
     /// Use every `[[registry]]` of the workspace.
-    #[arg(long, global = true, conflicts_with = "registry", help_heading = "Registry options")]
+    #[arg(
+        long,
+        global = true,
+        conflicts_with = "registry",
+        help_heading = "Registry options"
+    )]
     pub all_registries: bool,
     /// Use plain HTTP for HOST, also if it is not this machine, and send its login in clear text.
-    #[arg(long, global = true, value_name = "HOST", help_heading = "Registry options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOST",
+        help_heading = "Registry options"
+    )]
     pub insecure_registry: Vec<String>,
     /// Print errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
@@ -253,20 +268,30 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
 
 /// The parser of the command line.
 fn parser() -> clap::Command {
-    let golden = Cli::command().mut_subcommands(|command| groups::without_unused(format::document(command)));
+    let golden =
+        Cli::command().mut_subcommands(|command| groups::without_unused(format::document(command)));
     groups::grouped(golden)
 }
 
 /// Parses `args`, runs the command, and says how the process ends.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let program = args.first().map_or_else(|| "golden".into(), |name| name.to_string_lossy().into_owned());
-    let parsed = parser().try_get_matches_from(args).and_then(|found| Cli::from_arg_matches(&found));
+    let program = args.first().map_or_else(
+        || "golden".into(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    let parsed = parser()
+        .try_get_matches_from(args)
+        .and_then(|found| Cli::from_arg_matches(&found));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let error = synonyms::explain(error);
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
             // Nobody is left to tell when this cannot be printed.
             drop(error.print());
             return ExitCode::from(exit.code());
@@ -285,5 +310,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(failure) => return run::end(&context, Err(failure)),
     }
     let resumed = cli.command.resumed();
-    run::to_end(context, resumed, |context| async move { dispatch(cli.command, &context).await })
+    run::to_end(context, resumed, |context| async move {
+        dispatch(cli.command, &context).await
+    })
 }

@@ -27,20 +27,30 @@ const TEXT: &str = include_str!("init/new.toml");
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let name: RepositoryPath =
-        args.name.parse().map_err(|error| Failure::usage(format!("`{}`: {error}", args.name)))?;
+    let name: RepositoryPath = args
+        .name
+        .parse()
+        .map_err(|error| Failure::usage(format!("`{}`: {error}", args.name)))?;
     let loaded = load::load(&session::surroundings(context, &[])?).await?;
     if let Some(draft) = loaded.drafts.iter().find(|draft| draft.image.name == name) {
         let file = draft.image.source.display();
-        return Err(Failure::usage(format!("the workspace has an image `{name}` already: {file}")));
+        return Err(Failure::usage(format!(
+            "the workspace has an image `{name}` already: {file}"
+        )));
     }
     let file = PathBuf::from(name.to_string()).join("image.toml");
     let path = loaded.root.join(&file);
     if read_if_there(&path)?.is_some() {
-        return Err(Failure::usage(format!("{} exists already; nothing was written", file.display()))
-            .hint("choose another name, or edit that file"));
+        return Err(Failure::usage(format!(
+            "{} exists already; nothing was written",
+            file.display()
+        ))
+        .hint("choose another name, or edit that file"));
     }
-    let is_own = loaded.drafts.iter().any(|draft| draft.image.name.to_string() == args.base);
+    let is_own = loaded
+        .drafts
+        .iter()
+        .any(|draft| draft.image.name.to_string() == args.base);
     write_atomic(&path, text(&name, &base(&args.base, is_own)?).as_bytes())?;
     let is_found = load::load(&session::surroundings(context, &[])?)
         .await?
@@ -70,7 +80,11 @@ fn base(written: &str, is_own: bool) -> Result<String, Failure> {
 }
 
 fn text(name: &RepositoryPath, base: &str) -> String {
-    TEXT.replace("\"NAME\"", &toml::Value::String(name.to_string()).to_string()).replace("BASE", base)
+    TEXT.replace(
+        "\"NAME\"",
+        &toml::Value::String(name.to_string()).to_string(),
+    )
+    .replace("BASE", base)
 }
 
 fn show(context: &Context, file: &Path, name: &RepositoryPath, is_found: bool) {
@@ -80,7 +94,9 @@ fn show(context: &Context, file: &Path, name: &RepositoryPath, is_found: bool) {
     }
     context.out.message(&format!("wrote {}", file.display()));
     if is_found {
-        context.out.message(&format!("next: golden check {name}, then golden build {name}"));
+        context.out.message(&format!(
+            "next: golden check {name}, then golden build {name}"
+        ));
     } else {
         context.out.message(&format!(
             "add {} to `images` in golden.toml, whose globs do not match it",
@@ -97,7 +113,11 @@ mod tests {
     fn a_base_is_checked_and_quoted() {
         for (written, is_own, expected) in [
             ("scratch", false, "\"scratch\""),
-            ("docker.io/library/debian:12", false, "\"docker.io/library/debian:12\""),
+            (
+                "docker.io/library/debian:12",
+                false,
+                "\"docker.io/library/debian:12\"",
+            ),
             ("oci:base:1", false, "\"oci:base:1\""),
             ("team/app", true, "{ image = \"team/app\" }"),
         ] {

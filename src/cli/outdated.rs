@@ -31,24 +31,39 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = bases::open(context, args.set).await?;
     let (compared, lost) = bases::compare(context, &session, &args.bases).await?;
     let all = compared.len() + lost.len();
-    let outdated = compared.iter().filter(|base| base.change != Change::Unchanged).count();
+    let outdated = compared
+        .iter()
+        .filter(|base| base.change != Change::Unchanged)
+        .count();
     let moved = |base: &&Compared| base.change != Change::Unchanged;
-    let pinned = compared.iter().filter(moved).filter(|base| base.pinned).count();
+    let pinned = compared
+        .iter()
+        .filter(moved)
+        .filter(|base| base.pinned)
+        .count();
     let exit = match (lost.is_empty(), outdated) {
         (false, _) => Exit::Failed,
         (true, 0) => Exit::Done,
         (true, _) => Exit::Difference,
     };
     if context.format == Format::Json {
-        context.out.json(&Report { bases: compared, lost });
+        context.out.json(&Report {
+            bases: compared,
+            lost,
+        });
         return Ok(exit);
     }
     let mut table = Table::default();
-    for base in compared.iter().filter(|base| base.change != Change::Unchanged) {
+    for base in compared
+        .iter()
+        .filter(|base| base.change != Change::Unchanged)
+    {
         table.row([base.base.clone(), base.line(), base.images.join(", ")]);
     }
     context.out.data(&table.to_string());
-    context.out.message(&summary(outdated, all, pinned, lost.len()));
+    context
+        .out
+        .message(&summary(outdated, all, pinned, lost.len()));
     show_lost(context, lost);
     Ok(exit)
 }
@@ -61,9 +76,8 @@ fn summary(outdated: usize, all: usize, pinned: usize, lost: usize) -> String {
         (_, _, 1..) => format!("{lost} could not be read"),
         (_, 0, 0) => "write the new digest into the spec".to_owned(),
         (_, _, 0) if pinned == 0 => "run `golden update`".to_owned(),
-        (_, _, 0) => {
-            "run `golden update`, and write the new digest of a pinned base into its spec".to_owned()
-        }
+        (_, _, 0) => "run `golden update`, and write the new digest of a pinned base into its spec"
+            .to_owned(),
     };
     format!("{outdated} of {all} bases moved or are not locked: {next}")
 }

@@ -11,8 +11,12 @@ pub(super) fn install(out: crate::report::Out) {
 fn is_lack_of_threads(info: &PanicHookInfo<'_>) -> bool {
     let payload = info.payload();
     let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| payload.downcast_ref::<&'static str>().copied()).unwrap_or_default();
-    ["can't spawn worker thread", "failed to spawn thread"].iter().any(|words| text.contains(words))
+    let text = text
+        .or_else(|| payload.downcast_ref::<&'static str>().copied())
+        .unwrap_or_default();
+    ["can't spawn worker thread", "failed to spawn thread"]
+        .iter()
+        .any(|words| text.contains(words))
 }
 
 /// Text that was put together while running is left out: only a literal of the source is certain to hold no secret.
@@ -22,10 +26,13 @@ fn text(info: &PanicHookInfo<'_>) -> String {
                 (`ulimit -u`, or that of the container); golden needs some more than there are processors"
             .to_owned();
     }
-    let place =
-        info.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
-    let what =
-        info.payload().downcast_ref::<&'static str>().map_or_else(String::new, |what| format!(": {what}"));
+    let place = info.location().map_or_else(String::new, |place| {
+        format!(" at {}:{}", place.file(), place.line())
+    });
+    let what = info
+        .payload()
+        .downcast_ref::<&'static str>()
+        .map_or_else(String::new, |what| format!(": {what}"));
     format!(
         "error: golden has a bug and stops{place}{what}\n  help: please report it with this line and the command that you ran \
          (golden {} on {}-{}); nothing of your files is in it",

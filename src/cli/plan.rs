@@ -40,16 +40,35 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let registries = registries::of_session(context, &session)?;
     let embedded = session.embedded(registries.clone());
     let engines = Engines::new(DockerEnv::from_vars(&context.env), embedded);
-    let options = PlanOptions { destinations: session.destinations.clone(), force: args.force };
-    let (mut found, unready) =
-        survey_ready(&mut session, &registries, &engines, &options, &context.events).await?;
-    let goal = if options.destinations.is_empty() { Goal::Local } else { Goal::Publish };
+    let options = PlanOptions {
+        destinations: session.destinations.clone(),
+        force: args.force,
+    };
+    let (mut found, unready) = survey_ready(
+        &mut session,
+        &registries,
+        &engines,
+        &options,
+        &context.events,
+    )
+    .await?;
+    let goal = if options.destinations.is_empty() {
+        Goal::Local
+    } else {
+        Goal::Publish
+    };
     for (planned, image) in found.plan.images.iter_mut().zip(&session.images) {
         if planned.step.is_build() {
             let wanted = asked_engine(&session, args.engine);
             let choice = choose(wanted, goal, image, async || engines.docker_answers().await).await;
-            planned.engine =
-                Some(if choice.engine == EngineKind::Docker { "docker" } else { "embedded" }.to_owned());
+            planned.engine = Some(
+                if choice.engine == EngineKind::Docker {
+                    "docker"
+                } else {
+                    "embedded"
+                }
+                .to_owned(),
+            );
         }
     }
     match context.format {
@@ -82,7 +101,12 @@ fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
         Step::Copy { .. } => "copy",
         Step::Refuse { .. } => "refuse",
     };
-    writeln!(text, "{}  {step}: {}", image.image, image.step.because().join("; "))?;
+    writeln!(
+        text,
+        "{}  {step}: {}",
+        image.image,
+        image.step.because().join("; ")
+    )?;
     if let Step::Refuse { help, .. } = &image.step {
         for help in help {
             writeln!(text, "  help: {help}")?;

@@ -73,9 +73,15 @@ impl Prepared {
         if self.newly_locked.is_empty() {
             return Ok(());
         }
-        self.session.workspace.lock.write(&self.session.workspace.root)?;
+        self.session
+            .workspace
+            .lock
+            .write(&self.session.workspace.root)?;
         for base in &self.newly_locked {
-            let text = format!("locked {} at {} in {FILE}; commit this file", base.reference, base.digest);
+            let text = format!(
+                "locked {} at {} in {FILE}; commit this file",
+                base.reference, base.digest
+            );
             context.events.note(None, text);
         }
         Ok(())
@@ -97,7 +103,10 @@ pub(crate) async fn prepare(
     let registries = registries::of_session(context, &session)?;
     let state = session.state.clone();
     let table = &session.workspace.spec.workspace;
-    let output = Output { compression: table.compression, format: table.format };
+    let output = Output {
+        compression: table.compression,
+        format: table.format,
+    };
     let embedded = session.embedded(registries.clone()).with_output(output);
     let environment = DockerEnv::from_vars(&context.env);
     let trusted = trust::engines(context, &options.trust_engine)?;
@@ -105,20 +114,53 @@ pub(crate) async fn prepare(
     let engines = Engines::new(environment, embedded).with_fleet(fleet);
     let mut names = local_names(&session)?;
     require_locked(&session, wanted.locked)?;
-    let newly_locked = if wanted.lock_new { lock_new(&mut session, &engines).await } else { Vec::new() };
-    let destinations = if wanted.goal == Goal::Publish { session.destinations.clone() } else { Vec::new() };
-    let options = PlanOptions { destinations, force: wanted.force };
-    let (surveyed, unready) =
-        survey_ready(&mut session, &registries, &engines, &options, &context.events).await?;
+    let newly_locked = if wanted.lock_new {
+        lock_new(&mut session, &engines).await
+    } else {
+        Vec::new()
+    };
+    let destinations = if wanted.goal == Goal::Publish {
+        session.destinations.clone()
+    } else {
+        Vec::new()
+    };
+    let options = PlanOptions {
+        destinations,
+        force: wanted.force,
+    };
+    let (surveyed, unready) = survey_ready(
+        &mut session,
+        &registries,
+        &engines,
+        &options,
+        &context.events,
+    )
+    .await?;
     if !unready.is_empty() {
         names = local_names(&session)?;
     }
-    let Survey { recipes, mut plan, .. } = surveyed;
+    let Survey {
+        recipes, mut plan, ..
+    } = surveyed;
     let choices = choices(&session, &engines, &recipes, wanted).await?;
     for (planned, choice) in plan.images.iter_mut().zip(&choices) {
-        planned.engine = planned.step.is_build().then(|| choice.engine.as_str().to_owned());
+        planned.engine = planned
+            .step
+            .is_build()
+            .then(|| choice.engine.as_str().to_owned());
     }
-    Ok(Prepared { session, registries, engines, state, recipes, plan, choices, names, unready, newly_locked })
+    Ok(Prepared {
+        session,
+        registries,
+        engines,
+        state,
+        recipes,
+        plan,
+        choices,
+        names,
+        unready,
+        newly_locked,
+    })
 }
 
 /// Asks and plans. Images whose base is not to be had are taken out of the session, with what is built on them; when
@@ -138,7 +180,10 @@ pub(super) async fn survey_ready(
     if unready.is_empty() || session.images.is_empty() {
         return Err(failure);
     }
-    Ok((survey(session, registries, engines, options, events).await?, unready))
+    Ok((
+        survey(session, registries, engines, options, events).await?,
+        unready,
+    ))
 }
 
 /// The names of the images in the Docker Engine; refused when tagging one would change somebody's base (7-rules 18).
@@ -150,7 +195,11 @@ pub(super) fn local_names(session: &Session) -> Result<Vec<Repository>, Failure>
     let bases: Vec<Reference> = session.images.iter().filter_map(base).collect();
     let mut names = Vec::with_capacity(session.images.len());
     for image in &session.images {
-        let first = session.destinations.first().map(|to| to.repository(&image.name)).transpose()?;
+        let first = session
+            .destinations
+            .first()
+            .map(|to| to.repository(&image.name))
+            .transpose()?;
         let name = local::repository(&image.name, first.as_ref())?;
         let fan = crate::tags::fan_out(&image.version, image.variant.as_ref(), &image.tags)?;
         let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
@@ -159,8 +208,9 @@ pub(super) fn local_names(session: &Session) -> Result<Vec<Repository>, Failure>
                 "{} would be tagged {shadowed}, which an image of this workspace is built on",
                 image.display()
             );
-            return Err(Failure::usage(what)
-                .hint("give the image another name, or the base its full reference with a digest"));
+            return Err(Failure::usage(what).hint(
+                "give the image another name, or the base its full reference with a digest",
+            ));
         }
         names.push(name);
     }
@@ -215,7 +265,9 @@ pub(super) fn require_locked(session: &Session, locked: bool) -> Result<(), Fail
 
 /// Which engine was asked for: by the command line, else by golden.toml.
 pub(super) fn asked_engine(session: &Session, asked: Option<EngineKind>) -> EngineKind {
-    asked.or(session.workspace.spec.workspace.engine.map(Into::into)).unwrap_or(EngineKind::Auto)
+    asked
+        .or(session.workspace.spec.workspace.engine.map(Into::into))
+        .unwrap_or(EngineKind::Auto)
 }
 
 /// Which engine builds each image; what it cannot do is refused before anything starts.
@@ -229,21 +281,32 @@ async fn choices(
     let mut choices = Vec::with_capacity(recipes.len());
     for recipe in recipes {
         let image = &recipe.image;
-        let choice = choose(engine, wanted.goal, image, async || engines.docker_answers().await).await;
+        let choice = choose(engine, wanted.goal, image, async || {
+            engines.docker_answers().await
+        })
+        .await;
         if choice.engine == EngineKind::Embedded {
             crate::assemble::can_assemble(image).map_err(|error| {
                 let hints = error.hints();
-                let failure = Failure::new(Exit::Usage, anyhow::Error::new(error).context(image.display()));
+                let failure = Failure::new(
+                    Exit::Usage,
+                    anyhow::Error::new(error).context(image.display()),
+                );
                 hints.into_iter().fold(failure, Failure::hint)
             })?;
         } else if image.platforms.len() > 1 && engines.fleet(image).is_none() {
-            let what = format!("{}: one Docker Engine builds for one platform at a time", image.display());
-            return Err(
-                Failure::usage(what).hint("name an engine for each platform in [[engine]] of golden.toml")
+            let what = format!(
+                "{}: one Docker Engine builds for one platform at a time",
+                image.display()
             );
+            return Err(Failure::usage(what)
+                .hint("name an engine for each platform in [[engine]] of golden.toml"));
         } else if let Some(what) = crate::render::needs_embedded(image) {
-            return Err(Failure::usage(format!("{}: {what} needs the embedded engine", image.display()))
-                .hint("omit --engine, or use --engine embedded"));
+            return Err(Failure::usage(format!(
+                "{}: {what} needs the embedded engine",
+                image.display()
+            ))
+            .hint("omit --engine, or use --engine embedded"));
         }
         choices.push(choice);
     }
@@ -265,11 +328,15 @@ fn fleet(
     let mut members: Vec<Member> = Vec::with_capacity(tables.len() + 1);
     let mut names = BTreeSet::new();
     for table in tables {
-        let Some(host) = &table.host else { return Err(Failure::usage("an [[engine]] needs a `host`")) };
+        let Some(host) = &table.host else {
+            return Err(Failure::usage("an [[engine]] needs a `host`"));
+        };
         let name = table.name.clone().unwrap_or_else(|| host.clone());
         if !names.insert(name.clone()) {
-            return Err(Failure::usage(format!("two [[engine]] tables are called `{name}`"))
-                .hint("a build is found again by the name of its engine"));
+            return Err(
+                Failure::usage(format!("two [[engine]] tables are called `{name}`"))
+                    .hint("a build is found again by the name of its engine"),
+            );
         }
         let cert_path = trust::certificates(&session.workspace.root, table, &name, trusted)?;
         let trust = Trust::of(&name, host, cert_path.is_some(), trusted, environment);
@@ -291,12 +358,21 @@ fn fleet(
         members.push(member.with_trust(trust));
     }
     members.push(Member::fallback(environment.clone()));
-    Ok(Some(Fleet::new(members, embedded.clone(), state.path("cache/engines"))))
+    Ok(Some(Fleet::new(
+        members,
+        embedded.clone(),
+        state.path("cache/engines"),
+    )))
 }
 
 /// What engines log in with: the credentials of every registry that bases come from or images go to.
 pub(crate) async fn logins(prepared: &Prepared) -> Result<BTreeMap<Host, Credential>, Failure> {
-    let mut hosts: Vec<Host> = prepared.session.destinations.iter().map(|to| to.host.clone()).collect();
+    let mut hosts: Vec<Host> = prepared
+        .session
+        .destinations
+        .iter()
+        .map(|to| to.host.clone())
+        .collect();
     for recipe in &prepared.recipes {
         if let crate::render::PinnedBase::Registry { reference, .. } = &recipe.base {
             hosts.push(reference.repository.host.clone());

@@ -49,15 +49,25 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let source: Reference = args.source.parse().map_err(Failure::usage)?;
     let destination: Reference = args.destination.parse().map_err(Failure::usage)?;
     if destination.digest.is_some() {
-        return Err(Failure::usage("the destination is a repository or a tag; its digest is the source's"));
+        return Err(Failure::usage(
+            "the destination is a repository or a tag; its digest is the source's",
+        ));
     }
     let destinations = destinations(context).await?;
     let registries = registries::open_to(context, &destinations, &destination.repository.host)?;
-    let from = End { registry: registries.of(&source.repository)?, repository: source.repository.clone() };
-    let to =
-        End { registry: registries.of(&destination.repository)?, repository: destination.repository.clone() };
+    let from = End {
+        registry: registries.of(&source.repository)?,
+        repository: source.repository.clone(),
+    };
+    let to = End {
+        registry: registries.of(&destination.repository)?,
+        repository: destination.repository.clone(),
+    };
 
-    let found = from.registry.get_manifest(&source.repository.path, &source.target()).await?;
+    let found = from
+        .registry
+        .get_manifest(&source.repository.path, &source.target())
+        .await?;
     let raw = found.ok_or_else(|| Error::Missing(source.clone()))?;
     let wanted = wanted(&args, &source, &destination, &from, &raw.digest).await?;
     let moves = promote::decide_tags(&to, &raw.digest, &wanted).await?;
@@ -107,21 +117,47 @@ fn show(context: &Context, output: &Output<'_>) {
         context.out.json(output);
         return;
     }
-    let Output { destination, digest, tags, blobs, referrers, .. } = output;
+    let Output {
+        destination,
+        digest,
+        tags,
+        blobs,
+        referrers,
+        ..
+    } = output;
     let put = tags.iter().filter(|decision| decision.is_push());
-    let put = put.map(|decision| decision.tag.to_string()).collect::<Vec<_>>().join(", ");
-    let tags_text = if put.is_empty() { String::new() } else { format!(" ({put})") };
-    context.out.data(&format!("{destination}@{digest}{tags_text}\n"));
-    let Copied { present, mounted, sent, bytes: total } = blobs;
+    let put = put
+        .map(|decision| decision.tag.to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let tags_text = if put.is_empty() {
+        String::new()
+    } else {
+        format!(" ({put})")
+    };
+    context
+        .out
+        .data(&format!("{destination}@{digest}{tags_text}\n"));
+    let Copied {
+        present,
+        mounted,
+        sent,
+        bytes: total,
+    } = blobs;
     context.out.message(&format!(
         "{} there already, {mounted} mounted, {sent} copied ({})",
         count(*present, "blob"),
         bytes(*total)
     ));
     if !referrers.is_empty() {
-        context.out.message(&format!("{} copied with it", count(referrers.len(), "referrer")));
+        context.out.message(&format!(
+            "{} copied with it",
+            count(referrers.len(), "referrer")
+        ));
     }
     for kept in tags.iter().filter(|decision| !decision.is_push()) {
-        context.out.message(&format!("kept {}: {}", kept.tag, kept.because));
+        context
+            .out
+            .message(&format!("kept {}: {}", kept.tag, kept.because));
     }
 }

@@ -55,16 +55,22 @@ struct Output<'a> {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if args.keep.is_none() && args.older_than.is_none() {
-        return Err(Failure::usage("specify what to prune: --keep N, --older-than AGE, or both"));
+        return Err(Failure::usage(
+            "specify what to prune: --keep N, --older-than AGE, or both",
+        ));
     }
     let age = args.older_than.as_deref().map(age).transpose()?;
-    let rules = Rules { keep: args.keep.unwrap_or(0), newer_than: age.map(|age| context.now - age) };
+    let rules = Rules {
+        keep: args.keep.unwrap_or(0),
+        newer_than: age.map(|age| context.now - age),
+    };
     let (repositories, destinations) = repositories(&args, context).await?;
     let registries = registries::open(context, &destinations, &args.subjects)?;
 
     let mut prunings = Vec::new();
     for (repository, variants) in &repositories {
-        prunings.push(prune::examine(&registries.of(repository)?, repository, variants, rules).await?);
+        prunings
+            .push(prune::examine(&registries.of(repository)?, repository, variants, rules).await?);
     }
     let number: usize = prunings.iter().map(|pruning| pruning.going().len()).sum();
     let mut deleted = Vec::new();
@@ -72,13 +78,24 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         for pruning in &prunings {
             list(context, pruning, "to delete");
         }
-        confirm(context, args.yes, &format!("delete {}: {}", count(number, "digest"), named(&prunings)))
-            .await?;
+        confirm(
+            context,
+            args.yes,
+            &format!("delete {}: {}", count(number, "digest"), named(&prunings)),
+        )
+        .await?;
         for pruning in &prunings {
             deleted.extend(prune::prune(&registries.of(&pruning.repository)?, pruning).await?);
         }
     }
-    show(context, &Output { dry_run: args.dry_run, repositories: &prunings, deleted: &deleted });
+    show(
+        context,
+        &Output {
+            dry_run: args.dry_run,
+            repositories: &prunings,
+            deleted: &deleted,
+        },
+    );
     Ok(Exit::Done)
 }
 
@@ -86,38 +103,73 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 type Known = (Repository, BTreeSet<Variant>);
 
 /// Repositories are named with their host; anything else is an image of the workspace.
-async fn repositories(args: &Args, context: &Context) -> Result<(Vec<Known>, Destinations), Failure> {
+async fn repositories(
+    args: &Args,
+    context: &Context,
+) -> Result<(Vec<Known>, Destinations), Failure> {
     let is_repository = |text: &str| {
-        text.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost")
+        text.split_once('/')
+            .is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost")
     };
-    let (named, images): (Vec<_>, Vec<_>) =
-        args.subjects.iter().cloned().partition(|text| is_repository(text));
+    let (named, images): (Vec<_>, Vec<_>) = args
+        .subjects
+        .iter()
+        .cloned()
+        .partition(|text| is_repository(text));
     let mut repositories: Vec<Known> = Vec::new();
     for text in &named {
         match text.parse::<Reference>().map_err(Failure::usage)? {
-            Reference { repository, tag: None, digest: None } => {
+            Reference {
+                repository,
+                tag: None,
+                digest: None,
+            } => {
                 repositories.push((repository, BTreeSet::new()));
             }
-            _ => return Err(Failure::usage(format!("`{text}` is an image, not a repository"))),
+            _ => {
+                return Err(Failure::usage(format!(
+                    "`{text}` is an image, not a repository"
+                )));
+            }
         }
     }
     if images.is_empty() && !named.is_empty() {
         return Ok((repositories, destinations(context).await?));
     }
-    let options =
-        SessionOptions { images: images.clone(), set: args.set.clone(), ..SessionOptions::default() };
+    let options = SessionOptions {
+        images: images.clone(),
+        set: args.set.clone(),
+        ..SessionOptions::default()
+    };
     let session = Session::open(context, &options).await?;
     if session.destinations.is_empty() {
-        return Err(Failure::usage("no registry is named").hint("--registry HOST[:PORT][/NAMESPACE]"));
+        return Err(
+            Failure::usage("no registry is named").hint("--registry HOST[:PORT][/NAMESPACE]")
+        );
     }
-    let patterns: Vec<_> = images.iter().filter_map(|text| globset::Glob::new(text).ok()).collect();
+    let patterns: Vec<_> = images
+        .iter()
+        .filter_map(|text| globset::Glob::new(text).ok())
+        .collect();
     // The images that the selected ones are built on come with a selection; retention is not for them.
-    let selected =
-        |name: &str| patterns.is_empty() || patterns.iter().any(|glob| glob.compile_matcher().is_match(name));
-    for image in session.images.iter().filter(|image| selected(image.name.as_str())) {
+    let selected = |name: &str| {
+        patterns.is_empty()
+            || patterns
+                .iter()
+                .any(|glob| glob.compile_matcher().is_match(name))
+    };
+    for image in session
+        .images
+        .iter()
+        .filter(|image| selected(image.name.as_str()))
+    {
         for destination in &session.destinations {
-            let repository = destination.repository(&image.name).map_err(Failure::usage)?;
-            let at = repositories.iter().position(|(known, _)| *known == repository);
+            let repository = destination
+                .repository(&image.name)
+                .map_err(Failure::usage)?;
+            let at = repositories
+                .iter()
+                .position(|(known, _)| *known == repository);
             let at = at.unwrap_or_else(|| {
                 repositories.push((repository, BTreeSet::new()));
                 repositories.len() - 1
@@ -125,12 +177,19 @@ async fn repositories(args: &Args, context: &Context) -> Result<(Vec<Known>, Des
             repositories[at].1.extend(image.variant.clone());
         }
     }
-    Ok((repositories, Destinations { chosen: session.destinations, registries: session.registries }))
+    Ok((
+        repositories,
+        Destinations {
+            chosen: session.destinations,
+            registries: session.registries,
+        },
+    ))
 }
 
 /// Seconds of `90m`, `12h`, `30d`, `8w`.
 fn age(text: &str) -> Result<i64, Failure> {
-    let refuse = || Failure::usage(format!("`{text}` is not an age")).hint("a number and m, h, d or w: 30d");
+    let refuse =
+        || Failure::usage(format!("`{text}` is not an age")).hint("a number and m, h, d or w: 30d");
     let unit = match text.chars().last() {
         Some('m') => 60,
         Some('h') => 3600,
@@ -145,7 +204,8 @@ fn age(text: &str) -> Result<i64, Failure> {
 fn named(prunings: &[Pruning]) -> String {
     let one = |pruning: &Pruning| {
         let tags = pruning.going().into_values().flatten();
-        tags.map(|tag| format!("{}:{tag}", pruning.repository)).collect::<Vec<_>>()
+        tags.map(|tag| format!("{}:{tag}", pruning.repository))
+            .collect::<Vec<_>>()
     };
     prunings.iter().flat_map(one).collect::<Vec<_>>().join(", ")
 }
@@ -153,7 +213,10 @@ fn named(prunings: &[Pruning]) -> String {
 /// What goes with the versions that go.
 fn list(context: &Context, pruning: &Pruning, word: &str) {
     for attached in &pruning.attached {
-        context.out.message(&format!("{word}: {}", line_of(&pruning.repository, attached)));
+        context.out.message(&format!(
+            "{word}: {}",
+            line_of(&pruning.repository, attached)
+        ));
     }
 }
 
@@ -164,14 +227,22 @@ fn show(context: &Context, output: &Output<'_>) {
     }
     for pruning in output.repositories {
         if pruning.versions.is_empty() {
-            context.out.message(&format!("{} has no versions", pruning.repository));
+            context
+                .out
+                .message(&format!("{} has no versions", pruning.repository));
         }
         for verdict in &pruning.versions {
             let name = format!("{}:{}", pruning.repository, verdict.tag);
             match (verdict.prune, output.dry_run) {
-                (true, true) => context.out.data(&format!("would delete {name}: {}\n", verdict.because)),
-                (true, false) => context.out.data(&format!("deleted {name}: {}\n", verdict.because)),
-                (false, _) => context.out.message(&format!("kept {name}: {}", verdict.because)),
+                (true, true) => context
+                    .out
+                    .data(&format!("would delete {name}: {}\n", verdict.because)),
+                (true, false) => context
+                    .out
+                    .data(&format!("deleted {name}: {}\n", verdict.because)),
+                (false, _) => context
+                    .out
+                    .message(&format!("kept {name}: {}", verdict.because)),
             }
         }
         if output.dry_run {
@@ -189,7 +260,12 @@ mod tests {
 
     #[test]
     fn ages_have_a_unit() {
-        for (text, seconds) in [("90m", 5400), ("12h", 43_200), ("30d", 2_592_000), ("8w", 4_838_400)] {
+        for (text, seconds) in [
+            ("90m", 5400),
+            ("12h", 43_200),
+            ("30d", 2_592_000),
+            ("8w", 4_838_400),
+        ] {
             assert_eq!(age(text).ok(), Some(seconds));
         }
         for bad in ["", "30", "d", "-1d", "1.5d", "30y", "3ä"] {

@@ -23,7 +23,13 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let wanted = Wanted { engine: None, goal: Goal::Publish, force: false, locked: false, lock_new: false };
+    let wanted = Wanted {
+        engine: None,
+        goal: Goal::Publish,
+        force: false,
+        locked: false,
+        lock_new: false,
+    };
     let mut prepared = prepare(context, &args.selection, &wanted).await?;
     if args.atomic {
         unready::refuse_any(&prepared.unready)?;

@@ -14,8 +14,15 @@ use crate::secret::redact_userinfo;
 
 /// The registries of a command that works on the images of a workspace.
 pub(crate) fn of_session(context: &Context, session: &Session) -> Result<Registries, Failure> {
-    let Session { destinations, registries, .. } = session;
-    let known = Destinations { chosen: destinations.clone(), registries: registries.clone() };
+    let Session {
+        destinations,
+        registries,
+        ..
+    } = session;
+    let known = Destinations {
+        chosen: destinations.clone(),
+        registries: registries.clone(),
+    };
     open(context, &known, &[])
 }
 
@@ -26,7 +33,10 @@ pub(crate) fn open(
     destinations: &Destinations,
     arguments: &[String],
 ) -> Result<Registries, Failure> {
-    let named = arguments.iter().flat_map(|argument| hosts_of(argument)).collect();
+    let named = arguments
+        .iter()
+        .flat_map(|argument| hosts_of(argument))
+        .collect();
     make(context, destinations, named, None)
 }
 
@@ -36,7 +46,12 @@ pub(crate) fn open_to(
     destinations: &Destinations,
     target: &Host,
 ) -> Result<Registries, Failure> {
-    make(context, destinations, BTreeSet::from([target.clone()]), Some(target))
+    make(
+        context,
+        destinations,
+        BTreeSet::from([target.clone()]),
+        Some(target),
+    )
 }
 
 fn make(
@@ -49,7 +64,11 @@ fn make(
     let insecure = hosts("--insecure-registry", &context.globals.insecure_registry)?;
     let mut endpoints: Vec<Endpoint> = insecure
         .iter()
-        .map(|host| Endpoint { http: true, clear_login: true, ..Endpoint::of(host.clone()) })
+        .map(|host| Endpoint {
+            http: true,
+            clear_login: true,
+            ..Endpoint::of(host.clone())
+        })
         .collect();
     for destination in chosen.iter().chain(registries) {
         let host = &destination.host;
@@ -69,38 +88,62 @@ fn make(
     let scope = LoginScope {
         listed: listed(context)?,
         selected: selected(context, destinations)?,
-        destinations: chosen.iter().map(|destination| destination.host.clone()).collect(),
+        destinations: chosen
+            .iter()
+            .map(|destination| destination.host.clone())
+            .collect(),
         named,
         target: target.cloned(),
     };
-    Ok(Registries::new(endpoints, RegistryEnv { scope, ..RegistryEnv::from_vars(&context.env) }))
+    Ok(Registries::new(
+        endpoints,
+        RegistryEnv {
+            scope,
+            ..RegistryEnv::from_vars(&context.env)
+        },
+    ))
 }
 
 /// The host of an argument: `HOST[:PORT]`, or a reference. Without a `/` it may be both.
 fn hosts_of(argument: &str) -> Vec<Host> {
-    let host =
-        (!argument.trim_end_matches('/').contains('/')).then(|| argument.trim_end_matches('/').parse());
-    let reference = argument.parse::<Reference>().map(|reference| reference.repository.host);
+    let host = (!argument.trim_end_matches('/').contains('/'))
+        .then(|| argument.trim_end_matches('/').parse());
+    let reference = argument
+        .parse::<Reference>()
+        .map(|reference| reference.repository.host);
     host.into_iter().flatten().chain(reference).collect()
 }
 
 /// The hosts in `GOLDEN_REGISTRY_HOST`, separated by commas or white space; none if it is not set.
 fn listed(context: &Context) -> Result<Option<BTreeSet<Host>>, Failure> {
     const NAME: &str = "GOLDEN_REGISTRY_HOST";
-    let Some(text) = context.var(NAME) else { return Ok(None) };
-    let words: Vec<&str> =
-        text.split([',', ' ', '\t', '\n']).map(str::trim).filter(|word| !word.is_empty()).collect();
+    let Some(text) = context.var(NAME) else {
+        return Ok(None);
+    };
+    let words: Vec<&str> = text
+        .split([',', ' ', '\t', '\n'])
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .collect();
     hosts(NAME, &words).map(Some)
 }
 
 /// The hosts that `--registry` or `GOLDEN_REGISTRY` names as hosts; none if neither is given. The name of a
 /// `[[registry]]` is no host: golden.toml decides what it means.
-fn selected(context: &Context, destinations: &Destinations) -> Result<Option<BTreeSet<Host>>, Failure> {
+fn selected(
+    context: &Context,
+    destinations: &Destinations,
+) -> Result<Option<BTreeSet<Host>>, Failure> {
     let texts = destinations::selected(context);
     if texts.is_empty() && !context.globals.all_registries {
         return Ok(None);
     }
-    let is_name = |text: &str| destinations.registries.iter().any(|known| known.name == text);
+    let is_name = |text: &str| {
+        destinations
+            .registries
+            .iter()
+            .any(|known| known.name == text)
+    };
     let hosts = texts.iter().filter(|text| !is_name(text)).map(|text| {
         let to: crate::resolve::Destination = text.parse()?;
         Ok(to.host)

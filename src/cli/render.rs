@@ -78,13 +78,24 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         None => dockerfiles(session)?,
         Some(out) => {
             // Boxed, because the compiler bounds how deep futures are nested.
-            Box::pin(directories(context, session, &context.cwd.join(out), args.check, all)).await?
+            Box::pin(directories(
+                context,
+                session,
+                &context.cwd.join(out),
+                args.check,
+                all,
+            ))
+            .await?
         }
     };
     let images = report.images.iter().filter_map(|image| image.state);
     let mut states = images.chain(report.context.iter().map(|file| file.state));
     let differs = states.any(|state| matches!(state, State::Stale | State::Missing));
-    let exit = if differs || (args.check && !report.left.is_empty()) { Exit::Difference } else { Exit::Done };
+    let exit = if differs || (args.check && !report.left.is_empty()) {
+        Exit::Difference
+    } else {
+        Exit::Done
+    };
     show(context, &report, args.check);
     Ok(exit)
 }
@@ -97,19 +108,37 @@ fn dockerfiles(session: Session) -> Result<Report, Failure> {
     let mut images = Vec::new();
     for (image, base) in session.images.iter().zip(&shown) {
         known_family(image)?;
-        let how = Standalone { base: base.as_deref(), traits: None, files: Files::Later, suffix: "" };
+        let how = Standalone {
+            base: base.as_deref(),
+            traits: None,
+            files: Files::Later,
+            suffix: "",
+        };
         let dockerfile = renderer.standalone(image, &how)?.dockerfile;
         let file = format!("{}/Dockerfile{}", image.name, suffix(image));
-        images.push(RenderedImage { image: image.display(), file, dockerfile, state: None });
+        images.push(RenderedImage {
+            image: image.display(),
+            file,
+            dockerfile,
+            state: None,
+        });
     }
-    Ok(Report { images, context: Vec::new(), left: Vec::new() })
+    Ok(Report {
+        images,
+        context: Vec::new(),
+        left: Vec::new(),
+    })
 }
 
 /// Refuses an image whose family only its base can show, if the base could not be read.
 fn known_family(image: &ResolvedImage) -> Result<(), Failure> {
     let what = match (image.family_source, image.family) {
-        (FamilySource::Unknown, _) if image.needs_family() => "the name of its base does not show its family",
-        (_, Family::Static) if image.has_packages() => "its base has no package manager, as its name shows",
+        (FamilySource::Unknown, _) if image.needs_family() => {
+            "the name of its base does not show its family"
+        }
+        (_, Family::Static) if image.has_packages() => {
+            "its base has no package manager, as its name shows"
+        }
         _ => return Ok(()),
     };
     Err(Failure::usage(format!("{}: {what}", image.display())).hint(UNKNOWN_FAMILY))
@@ -127,7 +156,11 @@ async fn directories(
     let registries = registries::of_session(context, &session)?;
     let cache = state::State::of(&session.workspace.root).path("cache");
     let embedded = Embedded::new(registries, cache);
-    let (deadline, lock, events) = (standalone::deadline(), &session.workspace.lock, &context.events);
+    let (deadline, lock, events) = (
+        standalone::deadline(),
+        &session.workspace.lock,
+        &context.events,
+    );
     let observed = standalone::observed(&session.images, lock, &embedded, events, deadline).await;
     let settling = families::settle(&mut session.images, &observed, &embedded, events);
     match tokio::time::timeout_at(deadline, settling).await {
@@ -164,28 +197,50 @@ async fn directories(
         });
     }
     let (files, left) = directories.finish()?;
-    let context = files.into_iter().map(|(file, state)| WrittenFile { file, state }).collect();
-    Ok(Report { images, context, left })
+    let context = files
+        .into_iter()
+        .map(|(file, state)| WrittenFile { file, state })
+        .collect();
+    Ok(Report {
+        images,
+        context,
+        left,
+    })
 }
 
 /// The reference of each image's base as it is locked, else as it is written.
 fn shown_bases(session: &Session) -> Vec<Option<String>> {
     let shown = |(image, written): (&ResolvedImage, &Option<String>)| {
         let locked = session.workspace.lock.get(&image.base).map(|locked| {
-            Reference { digest: Some(locked.digest.clone()), ..locked.reference.clone() }.to_string()
+            Reference {
+                digest: Some(locked.digest.clone()),
+                ..locked.reference.clone()
+            }
+            .to_string()
         });
         locked.or_else(|| written.clone())
     };
-    session.images.iter().zip(&session.bases).map(shown).collect()
+    session
+        .images
+        .iter()
+        .zip(&session.bases)
+        .map(shown)
+        .collect()
 }
 
 /// What tells an image apart from the others in its directory. Names have no capitals, so no image's directory is
 /// called like a Dockerfile.
 fn suffix(image: &ResolvedImage) -> String {
     let version = (!image.row.is_empty()).then(|| image.version.to_string());
-    let parts: Vec<String> =
-        version.into_iter().chain(image.variant.as_ref().map(ToString::to_string)).collect();
-    if parts.is_empty() { String::new() } else { format!(".{}", parts.join("-")) }
+    let parts: Vec<String> = version
+        .into_iter()
+        .chain(image.variant.as_ref().map(ToString::to_string))
+        .collect();
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!(".{}", parts.join("-"))
+    }
 }
 
 fn show(context: &Context, report: &Report, check: bool) {
@@ -193,11 +248,25 @@ fn show(context: &Context, report: &Report, check: bool) {
         context.out.json(report);
         return;
     }
-    let files = report.images.iter().filter_map(|image| Some((image.file.as_str(), image.state?)));
-    let mut files: Vec<_> =
-        files.chain(report.context.iter().map(|file| (file.file.as_str(), file.state))).collect();
+    let files = report
+        .images
+        .iter()
+        .filter_map(|image| Some((image.file.as_str(), image.state?)));
+    let mut files: Vec<_> = files
+        .chain(
+            report
+                .context
+                .iter()
+                .map(|file| (file.file.as_str(), file.state)),
+        )
+        .collect();
     files.sort_unstable_by_key(|(file, _)| *file);
-    for (position, image) in report.images.iter().filter(|image| image.state.is_none()).enumerate() {
+    for (position, image) in report
+        .images
+        .iter()
+        .filter(|image| image.state.is_none())
+        .enumerate()
+    {
         let gap = if position == 0 { "" } else { "\n" };
         context.out.data(&format!("{gap}{}", image.dockerfile));
     }
@@ -213,7 +282,9 @@ fn show(context: &Context, report: &Report, check: bool) {
         if check {
             context.out.data(&format!("{file}: left over\n"));
         } else {
-            context.out.message(&format!("{file}: left over from an image that is gone; delete it"));
+            context.out.message(&format!(
+                "{file}: left over from an image that is gone; delete it"
+            ));
         }
     }
 }

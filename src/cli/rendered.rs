@@ -45,7 +45,14 @@ pub(super) struct Directories<'a> {
 
 impl<'a> Directories<'a> {
     pub(super) const fn new(out: &'a Path, check: bool, all: bool) -> Self {
-        Self { out, check, all, expected: BTreeSet::new(), files: Vec::new(), targets: BTreeMap::new() }
+        Self {
+            out,
+            check,
+            all,
+            expected: BTreeSet::new(),
+            files: Vec::new(),
+            targets: BTreeMap::new(),
+        }
     }
 
     /// Writes or compares the files of an image in the directory `name`. The state of its Dockerfile, the file
@@ -63,7 +70,11 @@ impl<'a> Directories<'a> {
             if entry.kind == EntryKind::Directory {
                 continue;
             }
-            let state = self.one(&self.out.join(&file), entry, u64::try_from(created).unwrap_or_default());
+            let state = self.one(
+                &self.out.join(&file),
+                entry,
+                u64::try_from(created).unwrap_or_default(),
+            );
             let state = state.map_err(|source| failed(&self.out.join(&file), source))?;
             self.expected.insert(file.clone());
             if file == dockerfile {
@@ -77,7 +88,10 @@ impl<'a> Directories<'a> {
 
     /// Adds an image to the bake file of the directory `name`.
     pub(super) fn add_target(&mut self, name: &str, target: Target) {
-        self.targets.entry(name.to_owned()).or_default().push(target);
+        self.targets
+            .entry(name.to_owned())
+            .or_default()
+            .push(target);
     }
 
     /// Settles the bake files. Returns all files that are no Dockerfiles with their states, and those that belong to no
@@ -86,10 +100,12 @@ impl<'a> Directories<'a> {
         for (name, targets) in std::mem::take(&mut self.targets) {
             let file = format!("{name}/{BAKE}");
             let path = self.out.join(&file);
-            let before = fs::read_if_there(&path).map_err(|error| Failure::new(Exit::Failed, error))?;
+            let before =
+                fs::read_if_there(&path).map_err(|error| Failure::new(Exit::Failed, error))?;
             // A selection may lack other images of this directory, whose targets stay.
-            let other =
-                |dockerfile: &str| !self.all && targets.iter().all(|target| target.dockerfile != dockerfile);
+            let other = |dockerfile: &str| {
+                !self.all && targets.iter().all(|target| target.dockerfile != dockerfile)
+            };
             let kept = bake::targets_of(before.as_deref().unwrap_or_default(), other);
             let text = bake::bake(&targets, kept);
             let state = match before {
@@ -108,7 +124,11 @@ impl<'a> Directories<'a> {
             self.expected.insert(file.clone());
             self.files.push((file, state));
         }
-        let left = if self.all { self.left_over() } else { Vec::new() };
+        let left = if self.all {
+            self.left_over()
+        } else {
+            Vec::new()
+        };
         Ok((self.files, left))
     }
 
@@ -134,11 +154,17 @@ impl<'a> Directories<'a> {
             }
         }
         if self.check {
-            return Ok(if found.is_some() { State::Stale } else { State::Missing });
+            return Ok(if found.is_some() {
+                State::Stale
+            } else {
+                State::Missing
+            });
         }
         let directory = path.parent().unwrap_or(self.out);
         std::fs::create_dir_all(directory)?;
-        let mut file = tempfile::Builder::new().prefix(fs::UNFINISHED).tempfile_in(directory)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(fs::UNFINISHED)
+            .tempfile_in(directory)?;
         write(entry, created, &mut io::BufWriter::new(&mut file))?;
         set_mode(file.as_file(), entry.mode)?;
         file.persist(path).map_err(|error| error.error)?;
@@ -163,13 +189,26 @@ impl<'a> Directories<'a> {
     /// Files that golden rendered and that belong to no image: Dockerfiles with its mark, and in a directory with such
     /// a Dockerfile what goes with it. What people put there is theirs.
     fn left_over(&self) -> Vec<String> {
-        let entries = walkdir::WalkDir::new(self.out).sort_by_file_name().into_iter().flatten();
+        let entries = walkdir::WalkDir::new(self.out)
+            .sort_by_file_name()
+            .into_iter()
+            .flatten();
         let mut found: Vec<(String, String)> = Vec::new();
-        let mut rendered: BTreeSet<String> = self.expected.iter().map(|file| directory_of(file)).collect();
+        let mut rendered: BTreeSet<String> = self
+            .expected
+            .iter()
+            .map(|file| directory_of(file))
+            .collect();
         for entry in entries.filter(|entry| entry.file_type().is_file()) {
             let name = entry.file_name().to_str();
-            let path = entry.path().strip_prefix(self.out).ok().and_then(Path::to_str);
-            let (Some(name), Some(path)) = (name, path.map(|path| path.replace('\\', "/"))) else { continue };
+            let path = entry
+                .path()
+                .strip_prefix(self.out)
+                .ok()
+                .and_then(Path::to_str);
+            let (Some(name), Some(path)) = (name, path.map(|path| path.replace('\\', "/"))) else {
+                continue;
+            };
             if self.expected.contains(&path) {
                 continue;
             }
@@ -190,24 +229,34 @@ impl<'a> Directories<'a> {
 /// Whether a file is called like one that goes with a rendered Dockerfile.
 fn is_of_a_context(name: &str) -> bool {
     let archive = |kind: &str| {
-        let suffix = name.strip_prefix(kind).and_then(|rest| rest.strip_suffix(".tar"));
+        let suffix = name
+            .strip_prefix(kind)
+            .and_then(|rest| rest.strip_suffix(".tar"));
         suffix.is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('.'))
     };
     name == BAKE || archive("files") || archive("certificates")
 }
 
 fn directory_of(file: &str) -> String {
-    file.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned()
+    file.rsplit_once('/')
+        .map_or("", |(directory, _)| directory)
+        .to_owned()
 }
 
 /// Whether a Dockerfile says in its first line that golden rendered it.
 fn has_mark(path: &Path) -> bool {
     let text = fs::read(path).unwrap_or_default();
-    text.split(|byte| *byte == b'\n').next().is_some_and(|first| first.ends_with(MARK.as_bytes()))
+    text.split(|byte| *byte == b'\n')
+        .next()
+        .is_some_and(|first| first.ends_with(MARK.as_bytes()))
 }
 
 fn failed(path: &Path, source: io::Error) -> Failure {
-    let error = crate::workspace::state::Error { action: "write", path: path.to_owned(), source };
+    let error = crate::workspace::state::Error {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    };
     Failure::new(Exit::Failed, error)
 }
 
@@ -279,5 +328,8 @@ fn symlink(target: &str, path: &Path) -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn symlink(_: &str, path: &Path) -> io::Result<()> {
-    Err(io::Error::other(format!("{}: no symbolic links on this system", path.display())))
+    Err(io::Error::other(format!(
+        "{}: no symbolic links on this system",
+        path.display()
+    )))
 }

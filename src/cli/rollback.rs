@@ -13,7 +13,9 @@ use super::exit::Exit;
 use super::registries;
 use super::session::{Session, SessionOptions};
 use crate::publish::receipt::{Receipt, TagReceipt};
-use crate::publish::rollback::{Examined, Returned, Rollback, RolledBack, decide, examine, roll_back};
+use crate::publish::rollback::{
+    Examined, Returned, Rollback, RolledBack, decide, examine, roll_back,
+};
 use crate::reference::{Digest, Repository};
 use crate::registry::Registry;
 use crate::report::Format;
@@ -86,8 +88,11 @@ struct Work<'a> {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let version = target(&args.to)?;
-    let options =
-        SessionOptions { images: vec![args.image.clone()], set: args.set, ..SessionOptions::default() };
+    let options = SessionOptions {
+        images: vec![args.image.clone()],
+        set: args.set,
+        ..SessionOptions::default()
+    };
     let session = Session::open(context, &options).await?;
     if session.destinations.is_empty() {
         return Err(Failure::usage("no registry is named")
@@ -99,12 +104,20 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let message = anyhow::anyhow!("{} has no version {version} in any registry", args.image);
         return Err(Failure::new(Exit::Failed, message).hint("`golden ls` lists what is published"));
     }
-    let edits = if args.no_edit { Vec::new() } else { edits(&session, &work)? };
+    let edits = if args.no_edit {
+        Vec::new()
+    } else {
+        edits(&session, &work)?
+    };
     let rows = work.iter().map(|work| Row {
         image: work.image.name.to_string(),
         done: work.examined.outcome(&work.repository, &work.rollback),
     });
-    let document = Document { dry_run: args.dry_run, images: rows.collect(), edits };
+    let document = Document {
+        dry_run: args.dry_run,
+        images: rows.collect(),
+        edits,
+    };
     // What is to be confirmed is shown before the question; JSON reports what was done.
     if context.format != Format::Json {
         show(&document, context);
@@ -116,14 +129,23 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         print_json(&document, context);
         return Ok(Exit::Done);
     }
-    confirm(context, args.yes, &question(&args.image, &version, &work, &document.edits)).await?;
+    confirm(
+        context,
+        args.yes,
+        &question(&args.image, &version, &work, &document.edits),
+    )
+    .await?;
     for edit in &document.edits {
-        fs::write_atomic(&session.workspace.root.join(&edit.file), edit.text.as_bytes())?;
+        fs::write_atomic(
+            &session.workspace.root.join(&edit.file),
+            edit.text.as_bytes(),
+        )?;
     }
     let state = &session.state;
     for (work, row) in work.iter().zip(&document.images) {
         roll_back(&work.registry, &work.repository, &work.examined).await?;
-        update_receipt(state, work, &row.done).map_err(|error| Failure::new(Exit::Failed, error))?;
+        update_receipt(state, work, &row.done)
+            .map_err(|error| Failure::new(Exit::Failed, error))?;
     }
     print_json(&document, context);
     Ok(Exit::Done)
@@ -131,11 +153,17 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// The images that `pattern` names. Several versions of one image share their moving tags, so that each is listed once.
 fn selected<'s>(session: &'s Session, pattern: &str) -> Result<Vec<&'s ResolvedImage>, Failure> {
-    let matcher =
-        globset::Glob::new(pattern).map_err(|error| Failure::usage(error.to_string()))?.compile_matcher();
+    let matcher = globset::Glob::new(pattern)
+        .map_err(|error| Failure::usage(error.to_string()))?
+        .compile_matcher();
     let mut seen = BTreeSet::new();
-    let named = session.images.iter().filter(|image| matcher.is_match(image.name.as_str()));
-    Ok(named.filter(|image| seen.insert((&image.name, &image.variant, &image.source))).collect())
+    let named = session
+        .images
+        .iter()
+        .filter(|image| matcher.is_match(image.name.as_str()));
+    Ok(named
+        .filter(|image| seen.insert((&image.name, &image.variant, &image.source)))
+        .collect())
 }
 
 /// Reads and decides everything before the first tag moves.
@@ -149,22 +177,32 @@ async fn look<'s>(
     let mut work = Vec::new();
     for destination in &session.destinations {
         for image in images {
-            let repository = destination.repository(&image.name).map_err(Failure::usage)?;
+            let repository = destination
+                .repository(&image.name)
+                .map_err(Failure::usage)?;
             let registry = registries.of(&repository)?;
-            let out =
-                crate::tags::fan_out(version, image.variant.as_ref(), &image.tags).map_err(Failure::usage)?;
+            let out = crate::tags::fan_out(version, image.variant.as_ref(), &image.tags)
+                .map_err(Failure::usage)?;
             let probes = out.tags.iter().map(|planned| &planned.tag);
             let tags = registry.complete_tags(&repository.path, probes).await?;
-            let decided =
-                decide(&tags, version, image.variant.as_ref(), &image.tags).map_err(Failure::usage)?;
+            let decided = decide(&tags, version, image.variant.as_ref(), &image.tags)
+                .map_err(Failure::usage)?;
             let Some(rollback) = decided else {
                 let lacking = named(&repository, image);
-                let warning = format!("{lacking} has no version {version}; its tags stay where they are");
+                let warning =
+                    format!("{lacking} has no version {version}; its tags stay where they are");
                 context.events.warn(None, warning);
                 continue;
             };
             let examined = examine(&registry, &repository, &rollback).await?;
-            work.push(Work { registry, repository, destination, image, rollback, examined });
+            work.push(Work {
+                registry,
+                repository,
+                destination,
+                image,
+                rollback,
+                examined,
+            });
         }
     }
     Ok(work)
@@ -175,7 +213,10 @@ fn edits(session: &Session, work: &[Work<'_>]) -> Result<Vec<FileEdit>, Failure>
     let mut withdrawn: BTreeMap<&PathBuf, Vec<Version>> = BTreeMap::new();
     let mut before: BTreeMap<&PathBuf, &[Version]> = BTreeMap::new();
     for work in work {
-        withdrawn.entry(&work.image.source).or_default().extend(work.rollback.withdrawn.iter().cloned());
+        withdrawn
+            .entry(&work.image.source)
+            .or_default()
+            .extend(work.rollback.withdrawn.iter().cloned());
         before.insert(&work.image.source, &work.image.tags.withdrawn);
     }
     let mut edits = Vec::new();
@@ -183,7 +224,8 @@ fn edits(session: &Session, work: &[Work<'_>]) -> Result<Vec<FileEdit>, Failure>
         versions.sort_by(crate::tags::precedence);
         versions.dedup();
         let is_same = before.get(file).is_some_and(|before| {
-            before.len() == versions.len() && before.iter().all(|version| versions.contains(version))
+            before.len() == versions.len()
+                && before.iter().all(|version| versions.contains(version))
         });
         if is_same {
             continue;
@@ -193,7 +235,12 @@ fn edits(session: &Session, work: &[Work<'_>]) -> Result<Vec<FileEdit>, Failure>
         let edit = Edit::withdraw(&text, &versions).map_err(Failure::usage)?;
         if !edit.is_empty() {
             let diff = edit.diff(&file.display().to_string());
-            edits.push(FileEdit { file: file.clone(), withdrawn: versions, diff, text: edit.after });
+            edits.push(FileEdit {
+                file: file.clone(),
+                withdrawn: versions,
+                diff,
+                text: edit.after,
+            });
         }
     }
     Ok(edits)
@@ -202,9 +249,19 @@ fn edits(session: &Session, work: &[Work<'_>]) -> Result<Vec<FileEdit>, Failure>
 /// The question that is asked before anything changes.
 fn question(image: &str, version: &Version, work: &[Work<'_>], edits: &[FileEdit]) -> String {
     let tags: usize = work.iter().map(|work| work.examined.moving().count()).sum();
-    let files: Vec<String> = edits.iter().map(|edit| edit.file.display().to_string()).collect();
-    let edit = if files.is_empty() { String::new() } else { format!(" and edit {}", files.join(", ")) };
-    format!("roll {image} back to {version}: move {}{edit}", count(tags, "tag"))
+    let files: Vec<String> = edits
+        .iter()
+        .map(|edit| edit.file.display().to_string())
+        .collect();
+    let edit = if files.is_empty() {
+        String::new()
+    } else {
+        format!(" and edit {}", files.join(", "))
+    };
+    format!(
+        "roll {image} back to {version}: move {}{edit}",
+        count(tags, "tag")
+    )
 }
 
 /// Without an edit, the next run undoes the rollback.
@@ -213,7 +270,10 @@ fn warn_of_next_run(context: &Context, work: &[Work<'_>]) {
         .iter()
         .flat_map(|work| {
             let before = &work.image.tags.withdrawn;
-            work.rollback.withdrawn.iter().filter(move |version| !before.contains(version))
+            work.rollback
+                .withdrawn
+                .iter()
+                .filter(move |version| !before.contains(version))
         })
         .collect();
     later.sort_by(|a, b| crate::tags::precedence(a, b));
@@ -221,7 +281,10 @@ fn warn_of_next_run(context: &Context, work: &[Work<'_>]) {
     if later.is_empty() {
         return;
     }
-    let quoted: Vec<String> = later.iter().map(|version| format!("\"{version}\"")).collect();
+    let quoted: Vec<String> = later
+        .iter()
+        .map(|version| format!("\"{version}\""))
+        .collect();
     let warning = format!(
         "the next publish moves the tags forward again, unless [tags] of image.toml has withdrawn = [{}]",
         quoted.join(", ")
@@ -234,8 +297,13 @@ fn update_receipt(
     work: &Work<'_>,
     done: &RolledBack,
 ) -> Result<(), crate::workspace::state::Error> {
-    let (registry, name, tag) = (&work.destination.name, &work.image.name, &work.rollback.to.tag);
-    match Receipt::read(state, registry, name, tag)?.filter(|receipt| receipt.digest == done.digest) {
+    let (registry, name, tag) = (
+        &work.destination.name,
+        &work.image.name,
+        &work.rollback.to.tag,
+    );
+    match Receipt::read(state, registry, name, tag)?.filter(|receipt| receipt.digest == done.digest)
+    {
         Some(receipt) => updated(receipt, done).write(state, registry, name, tag),
         None => Ok(()),
     }
@@ -243,7 +311,10 @@ fn update_receipt(
 
 /// A repository, and of it a variant.
 fn named(repository: &Repository, image: &ResolvedImage) -> String {
-    let variant = image.variant.as_ref().map(|variant| format!(" ({variant})"));
+    let variant = image
+        .variant
+        .as_ref()
+        .map(|variant| format!(" ({variant})"));
     format!("{repository}{}", variant.unwrap_or_default())
 }
 
@@ -257,15 +328,26 @@ fn target(text: &str) -> Result<Version, Failure> {
     if version.pre.is_empty() {
         Ok(version)
     } else {
-        Err(Failure::usage(format!("{version} is a pre-release, and no moving tag may be on one")))
+        Err(Failure::usage(format!(
+            "{version} is a pre-release, and no moving tag may be on one"
+        )))
     }
 }
 
 fn updated(receipt: Receipt, done: &RolledBack) -> Receipt {
     let moved = done.tags.iter().map(|Returned { tag, previous }| {
-        let action = if previous.as_ref() == Some(&done.digest) { "same" } else { "move" };
+        let action = if previous.as_ref() == Some(&done.digest) {
+            "same"
+        } else {
+            "move"
+        };
         let (action, digest) = (action.to_owned(), Some(done.digest.clone()));
-        TagReceipt { tag: tag.clone(), action, previous: previous.clone(), digest }
+        TagReceipt {
+            tag: tag.clone(),
+            action,
+            previous: previous.clone(),
+            digest,
+        }
     });
     let kept: Vec<TagReceipt> = receipt
         .tags
@@ -273,7 +355,10 @@ fn updated(receipt: Receipt, done: &RolledBack) -> Receipt {
         .filter(|old| done.tags.iter().all(|returned| returned.tag != old.tag))
         .cloned()
         .collect();
-    Receipt { tags: kept.into_iter().chain(moved).collect(), ..receipt }
+    Receipt {
+        tags: kept.into_iter().chain(moved).collect(),
+        ..receipt
+    }
 }
 
 fn print_json(document: &Document, context: &Context) {
@@ -286,7 +371,9 @@ fn show(document: &Document, context: &Context) {
     let mut table = Table::default();
     for Row { done, .. } in &document.images {
         for Returned { tag, previous } in &done.tags {
-            let was = previous.as_ref().map_or_else(|| "nothing".to_owned(), Digest::short);
+            let was = previous
+                .as_ref()
+                .map_or_else(|| "nothing".to_owned(), Digest::short);
             let what = match previous {
                 Some(previous) if *previous == done.digest => "same",
                 Some(_) => "move",

@@ -28,13 +28,20 @@ where
     F: Future<Output = Result<Exit, Failure>>,
 {
     // tokio panics where the system refuses a thread.
-    let made = catch_unwind(|| tokio::runtime::Builder::new_multi_thread().enable_all().build());
+    let made = catch_unwind(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+    });
     let runtime = match made {
         Ok(Ok(runtime)) => runtime,
         Ok(Err(error)) => return end(&context, Err(Failure::new(Exit::Failed, error))),
         Err(_) => return end(&context, Err(Failure::shown(Exit::Failed))),
     };
-    let shown = Context { events: Events::silent(), ..context.clone() };
+    let shown = Context {
+        events: Events::silent(),
+        ..context.clone()
+    };
     let work = async {
         let (events, receiver) = Events::channel();
         context.events = events;
@@ -46,7 +53,10 @@ where
     let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
     // Whoever still reads from a terminal must not hold up the end.
     runtime.shutdown_background();
-    end(&shown, result.unwrap_or_else(|_| Err(Failure::shown(Exit::Failed))))
+    end(
+        &shown,
+        result.unwrap_or_else(|_| Err(Failure::shown(Exit::Failed))),
+    )
 }
 
 /// Runs `command` unless a signal comes first. Dropping it cancels all that it does; what that leaves to be cleaned up
@@ -56,7 +66,11 @@ async fn until_interrupted(
     resumed: Option<&str>,
 ) -> Result<Exit, Failure> {
     let interrupted = listen();
-    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
     let before = tasks();
     {
         let command = std::pin::pin!(command);
@@ -82,7 +96,10 @@ async fn until_interrupted(
 
 /// Listens for ^C, SIGTERM and SIGHUP in a task of its own, so that they are heard while a command computes. The second one
 /// ends the process at once.
-#[expect(clippy::exit, reason = "a second signal must end the process whatever it is busy with")]
+#[expect(
+    clippy::exit,
+    reason = "a second signal must end the process whatever it is busy with"
+)]
 fn listen() -> Arc<Notify> {
     let first = Arc::new(Notify::new());
     let told = Arc::clone(&first);
@@ -110,7 +127,12 @@ impl Signals {
         if !hangup_is_ignored() {
             kinds.push(SignalKind::hangup());
         }
-        Self { listening: kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect() }
+        Self {
+            listening: kinds
+                .into_iter()
+                .filter_map(|kind| signal(kind).ok())
+                .collect(),
+        }
     }
 
     #[cfg(not(unix))]
@@ -122,8 +144,15 @@ impl Signals {
     #[cfg(unix)]
     async fn next(&mut self) {
         std::future::poll_fn(|context| {
-            let mut ready = self.listening.iter_mut().map(|signal| signal.poll_recv(context).is_ready());
-            if ready.any(|is_ready| is_ready) { Poll::Ready(()) } else { Poll::Pending }
+            let mut ready = self
+                .listening
+                .iter_mut()
+                .map(|signal| signal.poll_recv(context).is_ready());
+            if ready.any(|is_ready| is_ready) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }
@@ -140,10 +169,12 @@ impl Signals {
 /// Whether `nohup` or a supervisor asked for SIGHUP to be ignored, which a process inherits.
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {
-    let status = crate::workspace::fs::read(std::path::Path::new("/proc/self/status")).unwrap_or_default();
+    let status =
+        crate::workspace::fs::read(std::path::Path::new("/proc/self/status")).unwrap_or_default();
     let status = String::from_utf8_lossy(&status);
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Shows a failure and turns the result into the process's exit code.
@@ -157,8 +188,14 @@ pub(super) fn end(context: &Context, result: Result<Exit, Failure>) -> ExitCode 
     };
     let exit = match context.out.lost() {
         Some(error) => {
-            context.out.error(&format!("error: stdout cannot be written: {error}"));
-            if exit == Exit::Done { Exit::Failed } else { exit }
+            context
+                .out
+                .error(&format!("error: stdout cannot be written: {error}"));
+            if exit == Exit::Done {
+                Exit::Failed
+            } else {
+                exit
+            }
         }
         None => exit,
     };

@@ -49,13 +49,27 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if args.gc {
         return collect(&store, context);
     }
-    let users = args.htpasswd.map(|file| Users::read(&path(&file))).transpose()?;
-    let rules = Rules { users, read_only: args.read_only, no_delete: args.no_delete };
-    let tls = args.tls_cert.zip(args.tls_key).map(|(cert, key)| (path(&cert), path(&key)));
-    let tls = tls.as_ref().map(|(cert, key)| (cert.as_path(), key.as_path()));
+    let users = args
+        .htpasswd
+        .map(|file| Users::read(&path(&file)))
+        .transpose()?;
+    let rules = Rules {
+        users,
+        read_only: args.read_only,
+        no_delete: args.no_delete,
+    };
+    let tls = args
+        .tls_cert
+        .zip(args.tls_key)
+        .map(|(cert, key)| (path(&cert), path(&key)));
+    let tls = tls
+        .as_ref()
+        .map(|(cert, key)| (cert.as_path(), key.as_path()));
     let listening = serve::listen(store, rules, args.addr, tls).await?;
     let address = listening.address();
-    context.out.data(&format!("{}://{address}\n", listening.scheme()));
+    context
+        .out
+        .data(&format!("{}://{address}\n", listening.scheme()));
     context.out.message(&format!(
         "serving {} (^C stops it); publish to it with: golden build --push --registry {address}",
         args.directory.display()
@@ -69,8 +83,13 @@ fn collect(store: &Store, context: &Context) -> Result<Exit, Failure> {
     if context.format == Format::Json {
         context.out.json(&collected);
     } else {
-        let blobs = count(usize::try_from(collected.blobs).unwrap_or(usize::MAX), "blob");
-        context.out.data(&format!("removed {blobs} ({})\n", bytes(collected.bytes)));
+        let blobs = count(
+            usize::try_from(collected.blobs).unwrap_or(usize::MAX),
+            "blob",
+        );
+        context
+            .out
+            .data(&format!("removed {blobs} ({})\n", bytes(collected.bytes)));
     }
     Ok(Exit::Done)
 }

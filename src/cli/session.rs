@@ -96,10 +96,16 @@ pub async fn workspace(context: &Context) -> Result<Option<Workspace>, Failure> 
         Err(crate::workspace::discover::Error::NotFound(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    loaded.sources.set_prefix(prefix(&context.cwd, &loaded.root));
+    loaded
+        .sources
+        .set_prefix(prefix(&context.cwd, &loaded.root));
     show(context, &loaded.found, &loaded.sources)?;
     let lock = Lock::read(&loaded.root)?;
-    Ok(Some(Workspace { root: loaded.root, spec: loaded.spec, lock }))
+    Ok(Some(Workspace {
+        root: loaded.root,
+        spec: loaded.spec,
+        lock,
+    }))
 }
 
 /// The way from where people are to the workspace, so that they can open what is shown.
@@ -136,42 +142,76 @@ pub fn surroundings(context: &Context, set: &[String]) -> Result<Surroundings, F
             Some((name, value)) if !name.is_empty() => {
                 variables.insert(name.to_owned(), value.to_owned());
             }
-            _ => return Err(Failure::usage(format!("--set takes NAME=VALUE, not `{assignment}`"))),
+            _ => {
+                return Err(Failure::usage(format!(
+                    "--set takes NAME=VALUE, not `{assignment}`"
+                )));
+            }
         }
     }
     let seconds = epoch(context)?.unwrap_or(context.now);
-    let now = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    let now = now.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let now = time::OffsetDateTime::from_unix_timestamp(seconds)
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let now = now
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default();
     let named = context.globals.workspace.clone();
     let environment = context.environment();
-    Ok(Surroundings { start: context.cwd.clone(), named, set: variables, now, environment })
+    Ok(Surroundings {
+        start: context.cwd.clone(),
+        named,
+        set: variables,
+        now,
+        environment,
+    })
 }
 
 /// `--set` overrides variables of `[vars]`; it does not make new ones.
 fn known_variables(loaded: &Loaded, set: &[String]) -> Result<(), Failure> {
     let names: Vec<&str> = loaded.spec.vars.keys().map(String::as_str).collect();
-    let assigned = set.iter().filter_map(|assignment| Some(assignment.split_once('=')?.0));
-    let Some(unknown) = assigned.into_iter().find(|name| !names.contains(name)) else { return Ok(()) };
+    let assigned = set
+        .iter()
+        .filter_map(|assignment| Some(assignment.split_once('=')?.0));
+    let Some(unknown) = assigned.into_iter().find(|name| !names.contains(name)) else {
+        return Ok(());
+    };
     let hint = match crate::suggest::closest(unknown, names.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None if names.is_empty() => format!("add it to {}: [vars] {unknown} = \"…\"", loaded.file.display()),
-        None => format!("[vars] of {} has: {}", loaded.file.display(), names.join(", ")),
+        None if names.is_empty() => format!(
+            "add it to {}: [vars] {unknown} = \"…\"",
+            loaded.file.display()
+        ),
+        None => format!(
+            "[vars] of {} has: {}",
+            loaded.file.display(),
+            names.join(", ")
+        ),
     };
     Err(Failure::usage(format!("unknown variable `{unknown}`")).hint(hint))
 }
 
 fn epoch(context: &Context) -> Result<Option<i64>, Failure> {
-    let Some(text) = context.var("SOURCE_DATE_EPOCH") else { return Ok(None) };
-    let seconds = text.parse::<i64>().ok().filter(|seconds| (0..=253_402_300_799).contains(seconds));
-    let tell =
-        || Failure::usage(format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970"));
+    let Some(text) = context.var("SOURCE_DATE_EPOCH") else {
+        return Ok(None);
+    };
+    let seconds = text
+        .parse::<i64>()
+        .ok()
+        .filter(|seconds| (0..=253_402_300_799).contains(seconds));
+    let tell = || {
+        Failure::usage(format!(
+            "SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970"
+        ))
+    };
     seconds.map(Some).ok_or_else(tell)
 }
 
 /// Opens the workspace and says what was found instead of showing it.
 pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checked, Failure> {
     let mut loaded = load::load(&surroundings(context, &options.set)?).await?;
-    loaded.sources.set_prefix(prefix(&context.cwd, &loaded.root));
+    loaded
+        .sources
+        .set_prefix(prefix(&context.cwd, &loaded.root));
     if !loaded.found.has_errors() {
         known_variables(&loaded, &options.set)?;
     }
@@ -188,10 +228,16 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
     let mut drafts: Vec<Draft> = Vec::new();
     let mut selected = BTreeSet::new();
     for (n, draft) in loaded.drafts.into_iter().enumerate() {
-        if selection.as_ref().is_some_and(|selection| selection.named.contains(&n)) {
+        if selection
+            .as_ref()
+            .is_some_and(|selection| selection.named.contains(&n))
+        {
             selected.insert(drafts.len());
         }
-        if selection.as_ref().is_none_or(|selection| selection.all.contains(&n)) {
+        if selection
+            .as_ref()
+            .is_none_or(|selection| selection.all.contains(&n))
+        {
             drafts.push(draft);
         }
     }
@@ -199,12 +245,19 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
         assets.fill(draft, &mut found);
     }
     if found.worst() == Some(Class::Spec) {
-        return Ok(Checked { session: None, found: found.sorted(), sources: loaded.sources });
+        return Ok(Checked {
+            session: None,
+            found: found.sorted(),
+            sources: loaded.sources,
+        });
     }
     trace(context, &loaded.root, &mut drafts).await?;
     let state = State::of(&loaded.root).with_user_cache(context.user_cache());
     let images: Vec<ResolvedImage> = drafts.iter().map(|draft| draft.image.clone()).collect();
-    let bases = drafts.iter().map(|draft| draft.base_written.clone()).collect();
+    let bases = drafts
+        .iter()
+        .map(|draft| draft.base_written.clone())
+        .collect();
     let lock = Lock::read(&loaded.root)?;
     let destinations = destinations::chosen(context, &loaded.root, &loaded.spec)?;
     let registries = destinations::registries(&loaded.root, &loaded.spec);
@@ -212,19 +265,46 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
     shadowed(&drafts, &destinations, &mut found);
     let is_locked = |base: &Base| lock.get(base).is_some();
     let places = Parsed(&loaded.sources);
-    let facts = SpecFacts { places: &places, now: context.now, is_locked: &is_locked };
+    let facts = SpecFacts {
+        places: &places,
+        now: context.now,
+        is_locked: &is_locked,
+    };
     found.extend(policy::check_specs(&loaded.spec.policy, &images, &facts));
-    let workspace = Workspace { root: loaded.root, spec: loaded.spec, lock };
-    let session = Session { workspace, state, images, bases, selected, destinations, registries, templates };
-    Ok(Checked { session: Some(session), found: found.sorted(), sources: loaded.sources })
+    let workspace = Workspace {
+        root: loaded.root,
+        spec: loaded.spec,
+        lock,
+    };
+    let session = Session {
+        workspace,
+        state,
+        images,
+        bases,
+        selected,
+        destinations,
+        registries,
+        templates,
+    };
+    Ok(Checked {
+        session: Some(session),
+        found: found.sorted(),
+        sources: loaded.sources,
+    })
 }
 
 /// A template that neither the workspace nor golden has.
 fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut Loaded) {
     let builtin = ["debian", "alpine", "rhel", "static"];
     for draft in &loaded.drafts {
-        let Some(name) = draft.template.as_deref() else { continue };
-        let known: BTreeSet<&str> = templates.keys().map(String::as_str).chain(builtin).collect();
+        let Some(name) = draft.template.as_deref() else {
+            continue;
+        };
+        let known: BTreeSet<&str> = templates
+            .keys()
+            .map(String::as_str)
+            .chain(builtin)
+            .collect();
         if known.contains(name) {
             continue;
         }
@@ -233,12 +313,24 @@ fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut Loaded) {
             &draft.image.source,
             &["image", "template"],
         );
-        let diagnostic = Diagnostic::error("spec.template-name", format!("there is no template `{name}`"))
-            .at(&draft.image.source, at.unwrap_or_else(|| draft.place.span.clone()), "");
-        loaded.found.push(match crate::suggest::closest(name, known.iter().copied()) {
-            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-            None => diagnostic.help(format!("there is {}", known.into_iter().collect::<Vec<_>>().join(", "))),
-        });
+        let diagnostic = Diagnostic::error(
+            "spec.template-name",
+            format!("there is no template `{name}`"),
+        )
+        .at(
+            &draft.image.source,
+            at.unwrap_or_else(|| draft.place.span.clone()),
+            "",
+        );
+        loaded
+            .found
+            .push(match crate::suggest::closest(name, known.iter().copied()) {
+                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                None => diagnostic.help(format!(
+                    "there is {}",
+                    known.into_iter().collect::<Vec<_>>().join(", ")
+                )),
+            });
     }
 }
 
@@ -248,8 +340,13 @@ fn impossible(drafts: &[Draft], destinations: &[&[Destination]], found: &mut Dia
         let name = &draft.image.name;
         let mut all = destinations.iter().flat_map(|some| some.iter());
         let refused = all.find_map(|to| Some((to, to.repository(name).err()?)));
-        let Some((destination, error)) = refused else { continue };
-        let message = format!("the image has no repository in {}: {error}", destination.host);
+        let Some((destination, error)) = refused else {
+            continue;
+        };
+        let message = format!(
+            "the image has no repository in {}: {error}",
+            destination.host
+        );
         let diagnostic = Diagnostic::error("tags.repository", message);
         found.push(
             diagnostic
@@ -272,7 +369,8 @@ fn shadowed(drafts: &[Draft], destinations: &[Destination], found: &mut Diagnost
     }
     for draft in drafts {
         let image = &draft.image;
-        let Ok(fan_out) = crate::tags::fan_out(&image.version, image.variant.as_ref(), &image.tags) else {
+        let Ok(fan_out) = crate::tags::fan_out(&image.version, image.variant.as_ref(), &image.tags)
+        else {
             continue;
         };
         let mut repositories: Vec<String> = destinations
@@ -286,12 +384,27 @@ fn shadowed(drafts: &[Draft], destinations: &[Destination], found: &mut Diagnost
         for repository in repositories {
             for planned in &fan_out.tags {
                 let name = format!("{repository}:{}", planned.tag);
-                let Some(child) = bases.get(&name) else { continue };
-                let message = format!("`{name}` is the base of an image and a tag of `{}` too", image.name);
+                let Some(child) = bases.get(&name) else {
+                    continue;
+                };
+                let message = format!(
+                    "`{name}` is the base of an image and a tag of `{}` too",
+                    image.name
+                );
                 let diagnostic = Diagnostic::error("tags.base", message)
-                    .at(&child.base_place.file, child.base_place.span.clone(), "the base")
-                    .at(&draft.place.file, draft.place.span.clone(), "the image that gets this tag");
-                found.push(diagnostic.help(format!("write base = {{ image = \"{}\" }}", image.name)));
+                    .at(
+                        &child.base_place.file,
+                        child.base_place.span.clone(),
+                        "the base",
+                    )
+                    .at(
+                        &draft.place.file,
+                        draft.place.span.clone(),
+                        "the image that gets this tag",
+                    );
+                found.push(
+                    diagnostic.help(format!("write base = {{ image = \"{}\" }}", image.name)),
+                );
             }
         }
     }
@@ -310,7 +423,11 @@ async fn select(
     options: &SessionOptions,
     environment: &Environment,
 ) -> Result<Selection, Failure> {
-    let images: Vec<ResolvedImage> = loaded.drafts.iter().map(|draft| draft.image.clone()).collect();
+    let images: Vec<ResolvedImage> = loaded
+        .drafts
+        .iter()
+        .map(|draft| draft.image.clone())
+        .collect();
     let parents = select::parents(&images);
     let mut selected = select::named(&images, &options.images)?;
     if let Some(since) = &options.changed {
@@ -322,7 +439,10 @@ async fn select(
     }
     let mut all = selected.clone();
     select::add_ancestors(&mut all, &parents);
-    Ok(Selection { named: selected, all })
+    Ok(Selection {
+        named: selected,
+        all,
+    })
 }
 
 /// The warning that provenance is missing because git does not read the checkout.
@@ -341,12 +461,19 @@ fn untampered(root: &Path, is_tracked: bool) -> Result<(), Failure> {
     crate::workspace::fs::sweep(root);
     crate::workspace::fs::sweep(&std::env::temp_dir());
     if let Some(link) = State::of(root).link() {
-        let link = link.strip_prefix(root).unwrap_or(&link).display().to_string();
-        return Err(Failure::usage(format!("`{link}` is a symbolic link, and golden makes none there"))
-            .hint(format!("remove it: rm {link}")));
+        let link = link
+            .strip_prefix(root)
+            .unwrap_or(&link)
+            .display()
+            .to_string();
+        return Err(Failure::usage(format!(
+            "`{link}` is a symbolic link, and golden makes none there"
+        ))
+        .hint(format!("remove it: rm {link}")));
     }
     if is_tracked {
-        let message = "git tracks `.golden`: what golden remembers would be what others have committed";
+        let message =
+            "git tracks `.golden`: what golden remembers would be what others have committed";
         return Err(Failure::usage(message).hint("git rm -r --cached .golden"));
     }
     Ok(())
@@ -359,12 +486,17 @@ async fn trace(context: &Context, root: &Path, drafts: &mut [Draft]) -> Result<(
     let environment = context.environment();
     let history = git::history(root, &paths, &environment).await;
     if let Some(problem) = &history.problem {
-        context.events.warn(None, format!("times and revisions of images may be wrong: {problem}"));
+        context.events.warn(
+            None,
+            format!("times and revisions of images may be wrong: {problem}"),
+        );
     }
     if history.head.is_none()
         && let Some(words) = git::refusal(root, &environment).await
     {
-        context.events.warn(None, unreadable_checkout(epoch.is_some(), &words));
+        context
+            .events
+            .warn(None, unreadable_checkout(epoch.is_some(), &words));
     }
     untampered(root, history.tracks_state)?;
     if history.shallow && epoch.is_none() {

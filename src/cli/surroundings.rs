@@ -14,10 +14,16 @@ pub(super) fn read(globals: GlobalArgs, program: String) -> Option<Context> {
     let env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     let out = Out::process(style(&globals, &env));
     let cwd = std::env::current_dir();
-    let tell = |error| out.error(&format!("error: the current directory cannot be read: {error}"));
+    let tell = |error| {
+        out.error(&format!(
+            "error: the current directory cannot be read: {error}"
+        ))
+    };
     let cwd = cwd.map_err(tell).ok()?;
     Some(Context {
         out,
@@ -42,10 +48,17 @@ fn style(globals: &GlobalArgs, env: &BTreeMap<String, String>) -> Style {
         ColorChoice::Never => false,
         ColorChoice::Auto => terminal && !dumb && !set("NO_COLOR"),
     };
-    let in_ci = env.get("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    let in_ci = env
+        .get("CI")
+        .is_some_and(|value| !value.is_empty() && value != "false");
     let silent = globals.no_progress || globals.quiet || in_ci || set("NO_COLOR") || dumb;
-    let columns = env.get("COLUMNS").and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
-    let width = console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
+    let columns = env
+        .get("COLUMNS")
+        .and_then(|text| text.parse().ok())
+        .filter(|columns| *columns > 0);
+    let width = console::Term::stderr()
+        .size_checked()
+        .map(|(_, columns)| usize::from(columns));
     Style {
         color,
         interactive: terminal && !silent,

@@ -31,16 +31,36 @@ pub async fn survey(
 ) -> Result<Survey, Failure> {
     let mut observed = Observed::default();
     observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
-    if let Err(error) = observe::bases(&session.images, &engines.embedded, None, &mut observed).await {
-        let observe::Error::NoBase { .. } = &error else { return Err(error.into()) };
-        let Ok(docker) = engines.docker().await else { return Err(error.into()) };
-        observe::bases(&session.images, &engines.embedded, Some(docker), &mut observed).await?;
+    if let Err(error) =
+        observe::bases(&session.images, &engines.embedded, None, &mut observed).await
+    {
+        let observe::Error::NoBase { .. } = &error else {
+            return Err(error.into());
+        };
+        let Ok(docker) = engines.docker().await else {
+            return Err(error.into());
+        };
+        observe::bases(
+            &session.images,
+            &engines.embedded,
+            Some(docker),
+            &mut observed,
+        )
+        .await?;
     }
-    let warnings = families::settle(&mut session.images, &observed, &engines.embedded, events).await?;
+    let warnings =
+        families::settle(&mut session.images, &observed, &engines.embedded, events).await?;
     let templates = Templates::from(session.templates.clone());
     let recipes = plan::recipes(&session.images, &observed, &templates)?;
     let cache = ConfigCache::of(session.state.clone());
-    observe::repositories(&recipes, &options.destinations, registries, &cache, &mut observed).await?;
+    observe::repositories(
+        &recipes,
+        &options.destinations,
+        registries,
+        &cache,
+        &mut observed,
+    )
+    .await?;
     let plan = plan::plan(&recipes, &observed, options)?;
     for (position, warnings) in warnings {
         let planned = &plan.images[position];
@@ -48,5 +68,9 @@ pub async fn survey(
             events.warn(Some(&planned.image), warning);
         }
     }
-    Ok(Survey { observed, recipes, plan })
+    Ok(Survey {
+        observed,
+        recipes,
+        plan,
+    })
 }

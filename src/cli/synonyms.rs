@@ -32,13 +32,21 @@ pub(super) fn explain(mut error: Error) -> Error {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return error;
     }
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
-    let Some((_, command)) = SYNONYMS.iter().find(|(synonym, _)| *synonym == word.to_lowercase()) else {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return error;
+    };
+    let Some((_, command)) = SYNONYMS
+        .iter()
+        .find(|(synonym, _)| *synonym == word.to_lowercase())
+    else {
         return error;
     };
     error.remove(ContextKind::SuggestedSubcommand);
     let tip = format!("use `{command}`");
-    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    error.insert(
+        ContextKind::Suggested,
+        ContextValue::StyledStrs(vec![tip.into()]),
+    );
     error
 }
 
@@ -68,7 +76,10 @@ mod tests {
         ");
         assert!(message("buidl").contains("'build'"), "{}", message("buidl"));
         for (synonym, command) in SYNONYMS {
-            assert!(message(synonym).contains(&format!("tip: use `{command}`\n")), "{synonym}");
+            assert!(
+                message(synonym).contains(&format!("tip: use `{command}`\n")),
+                "{synonym}"
+            );
         }
     }
 
@@ -77,10 +88,15 @@ mod tests {
         let parser = parser();
         for (synonym, command) in SYNONYMS {
             let mut words = command.split(' ');
-            let Some("golden") = words.next() else { continue };
+            let Some("golden") = words.next() else {
+                continue;
+            };
             let word = words.next().unwrap();
             let exists = word.starts_with("--") || parser.find_subcommand(word).is_some();
-            assert!(exists && parser.find_subcommand(synonym).is_none(), "{synonym}: {command}");
+            assert!(
+                exists && parser.find_subcommand(synonym).is_none(),
+                "{synonym}: {command}"
+            );
         }
     }
 }

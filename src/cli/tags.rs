@@ -77,7 +77,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let usage = |error: &dyn std::fmt::Display| Failure::usage(error);
     let version = tags::version_argument(&args.version).map_err(|error| usage(&error))?;
     let variant = args.variant.as_deref().filter(|text| !text.is_empty());
-    let variant: Option<Variant> = variant.map(str::parse).transpose().map_err(|error| usage(&error))?;
+    let variant: Option<Variant> = variant
+        .map(str::parse)
+        .transpose()
+        .map_err(|error| usage(&error))?;
     let existing = existing_tags(args.existing.as_deref(), context).await?;
     let existing = Existing::new(&existing, variant.as_ref(), &[]);
     let variants = existing.variants();
@@ -92,7 +95,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ..TagRules::default()
     };
     let out = tags::fan_out(&version, variant.as_ref(), &rules).map_err(|error| usage(&error))?;
-    let standing = if args.republish { Standing::Same } else { Standing::Different };
+    let standing = if args.republish {
+        Standing::Same
+    } else {
+        Standing::Different
+    };
     let moves = tags::decide(&out, &existing, &rules, standing);
     if context.format == Format::Json {
         print_json(&out, &moves, context);
@@ -101,7 +108,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     if moves.iter().any(Move::is_refusal) {
         let next = tags::next_free(&version, [&existing], &[]);
-        context.out.error(&format!("help: the next free version is {next}"));
+        context
+            .out
+            .error(&format!("help: the next free version is {next}"));
         return Ok(Exit::Refused);
     }
     Ok(Exit::Done)
@@ -114,21 +123,36 @@ fn row(decided: &Move) -> Row<'_> {
         Action::Keep { .. } => "keep",
         Action::Refuse => "refuse",
     };
-    Row { tag: &decided.tag, action, because: &decided.because }
+    Row {
+        tag: &decided.tag,
+        action,
+        because: &decided.because,
+    }
 }
 
 fn print_json(out: &FanOut, moves: &[Move], context: &Context) {
-    let document = Document { version: out.version.to_string(), tags: moves.iter().map(row).collect() };
+    let document = Document {
+        version: out.version.to_string(),
+        tags: moves.iter().map(row).collect(),
+    };
     context.out.json(&document);
 }
 
 fn print_text(moves: &[Move], context: &Context) {
     if !moves.iter().any(Move::is_refusal) {
         let pushed = moves.iter().filter(|decided| decided.is_push());
-        let lines: Vec<&str> = pushed.flat_map(|decided| [decided.tag.as_str(), "\n"]).collect();
+        let lines: Vec<&str> = pushed
+            .flat_map(|decided| [decided.tag.as_str(), "\n"])
+            .collect();
         context.out.data(&lines.concat());
     }
-    for Move { tag, action, because, .. } in moves {
+    for Move {
+        tag,
+        action,
+        because,
+        ..
+    } in moves
+    {
         match action {
             Action::Keep { .. } => context.out.message(&format!("kept {tag}: {because}")),
             Action::Refuse => context.out.error(&format!("refused {tag}: {because}")),
@@ -140,18 +164,32 @@ fn print_text(moves: &[Move], context: &Context) {
 /// The tags of `--existing`; what is no tag is passed over (7-rules 23).
 async fn existing_tags(path: Option<&Path>, context: &Context) -> Result<Vec<Tag>, Failure> {
     use std::io::Read as _;
-    let Some(path) = path else { return Ok(Vec::new()) };
+    let Some(path) = path else {
+        return Ok(Vec::new());
+    };
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         std::io::stdin().read_to_end(&mut bytes).map(drop)
     } else {
-        tokio::fs::read(context.cwd.join(path)).await.map(|read| bytes = read)
+        tokio::fs::read(context.cwd.join(path))
+            .await
+            .map(|read| bytes = read)
     };
-    let named = if path == Path::new("-") { "standard input".into() } else { path.to_string_lossy() };
+    let named = if path == Path::new("-") {
+        "standard input".into()
+    } else {
+        path.to_string_lossy()
+    };
     let failed = |what: &dyn std::fmt::Display| {
-        Failure::usage(format!("the tags of --existing cannot be read from {named}: {what}"))
+        Failure::usage(format!(
+            "the tags of --existing cannot be read from {named}: {what}"
+        ))
     };
     read.map_err(|error| failed(&error))?;
     let text = String::from_utf8(bytes).map_err(|_| failed(&"it is not UTF-8"))?;
-    Ok(text.trim_start_matches('\u{feff}').lines().filter_map(|line| line.trim().parse().ok()).collect())
+    Ok(text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .filter_map(|line| line.trim().parse().ok())
+        .collect())
 }

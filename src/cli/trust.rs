@@ -31,19 +31,34 @@ struct TrustTable {
 pub(super) fn engines(context: &Context, named: &[String]) -> Result<Vec<String>, Failure> {
     let mut all = named.to_vec();
     let variable = context.var("GOLDEN_TRUST").unwrap_or_default();
-    all.extend(variable.split([',', ' ', '\n']).filter(|word| !word.is_empty()).map(str::to_owned));
+    all.extend(
+        variable
+            .split([',', ' ', '\n'])
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned),
+    );
     all.extend(user_config(context)?.trust.engines);
     Ok(all)
 }
 
 fn user_config(context: &Context) -> Result<UserConfig, Failure> {
-    let home = || context.var("HOME").map(|home| PathBuf::from(home).join(".config"));
-    let Some(directory) = context.var("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home) else {
+    let home = || {
+        context
+            .var("HOME")
+            .map(|home| PathBuf::from(home).join(".config"))
+    };
+    let Some(directory) = context
+        .var("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(home)
+    else {
         return Ok(UserConfig::default());
     };
     let file = directory.join("golden/config.toml");
     let failed = |error| Failure::new(Exit::Failed, anyhow::Error::new(error));
-    let Some(bytes) = fs::read_if_there(&file).map_err(failed)? else { return Ok(UserConfig::default()) };
+    let Some(bytes) = fs::read_if_there(&file).map_err(failed)? else {
+        return Ok(UserConfig::default());
+    };
     toml::from_slice(&bytes).map_err(|error| {
         Failure::usage(format!("{}: {}", file.display(), error.message()))
             .hint("write [trust] with engines = [\"NAME\", \"tcp://HOST:PORT\"]")
@@ -57,7 +72,9 @@ pub(super) fn certificates(
     name: &str,
     trusted: &[String],
 ) -> Result<Option<PathBuf>, Failure> {
-    let (Some(certs), Some(host)) = (&table.certs, &table.host) else { return Ok(None) };
+    let (Some(certs), Some(host)) = (&table.certs, &table.host) else {
+        return Ok(None);
+    };
     let path = root.join(certs);
     let real_root = std::fs::canonicalize(root);
     let is_inside = |path: &Path| match (std::fs::canonicalize(path), &real_root) {
@@ -66,13 +83,16 @@ pub(super) fn certificates(
         _ => true,
     };
     let files = ["ca.pem", "cert.pem", "key.pem"].map(|file| path.join(file));
-    let stays =
-        stays_inside(Path::new(certs)) && is_inside(&path) && files.iter().all(|file| is_inside(file));
+    let stays = stays_inside(Path::new(certs))
+        && is_inside(&path)
+        && files.iter().all(|file| is_inside(file));
     if stays || Trust::is_named(name, host, trusted) {
         return Ok(Some(path));
     }
-    Err(Failure::usage(format!("[[engine]] `{name}`: certs = \"{certs}\" leaves the workspace"))
-        .hint(hint(name)))
+    Err(Failure::usage(format!(
+        "[[engine]] `{name}`: certs = \"{certs}\" leaves the workspace"
+    ))
+    .hint(hint(name)))
 }
 
 /// How to trust an engine.

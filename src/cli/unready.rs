@@ -50,8 +50,13 @@ pub(crate) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Un
             lost.insert(position, Why::Base(error));
         }
     }
-    let kept: Vec<usize> = (0..session.images.len()).filter(|n| !lost.contains_key(n)).collect();
-    let selected = kept.iter().enumerate().filter(|(_, was)| session.selected.contains(was));
+    let kept: Vec<usize> = (0..session.images.len())
+        .filter(|n| !lost.contains_key(n))
+        .collect();
+    let selected = kept
+        .iter()
+        .enumerate()
+        .filter(|(_, was)| session.selected.contains(was));
     let selected: BTreeSet<usize> = selected.map(|(now, _)| now).collect();
     session.selected = selected;
     session.bases = kept.iter().map(|n| session.bases[*n].clone()).collect();
@@ -73,7 +78,10 @@ pub(crate) fn refuse_any(unready: &[Unready]) -> Result<(), Failure> {
         Why::Parent(_) => None,
     });
     error.map_or(Ok(()), |error| {
-        let failure = Failure::new(Exit::Failed, anyhow::anyhow!("{error}; with --atomic nothing is begun"));
+        let failure = Failure::new(
+            Exit::Failed,
+            anyhow::anyhow!("{error}; with --atomic nothing is begun"),
+        );
         Err(error.hints().into_iter().fold(failure, Failure::hint))
     })
 }
@@ -86,9 +94,10 @@ pub(crate) fn show(unready: Vec<Unready>, context: &Context) {
                 let hints = error.hints();
                 (anyhow::Error::new(error).context(image.display()), hints)
             }
-            Why::Parent(parent) => {
-                (anyhow::anyhow!("{}: {parent} cannot be planned", image.display()), Vec::new())
-            }
+            Why::Parent(parent) => (
+                anyhow::anyhow!("{}: {parent} cannot be planned", image.display()),
+                Vec::new(),
+            ),
         };
         let failure = Failure::new(Exit::Failed, error);
         hints.into_iter().fold(failure, Failure::hint).show(context);

@@ -34,12 +34,19 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     // All that was asked for, or nothing: a file that is half new would look as if it were refreshed.
     if !lost.is_empty() {
         bases::show_lost(context, lost);
-        context.out.message(&format!("{FILE} is as it was; `golden update BASE` refreshes one base alone"));
+        context.out.message(&format!(
+            "{FILE} is as it was; `golden update BASE` refreshes one base alone"
+        ));
         return Err(Failure::shown(Exit::Failed));
     }
     let mut lock = session.workspace.lock.clone();
     let used = bases::external(&session);
-    let removed: Vec<String> = lock.bases.keys().filter(|key| !used.contains_key(*key)).cloned().collect();
+    let removed: Vec<String> = lock
+        .bases
+        .keys()
+        .filter(|key| !used.contains_key(*key))
+        .cloned()
+        .collect();
     lock.bases.retain(|key, _| used.contains_key(key));
     for base in &compared {
         // The date alone is no reason to touch the file.
@@ -54,25 +61,38 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 fn show(context: &Context, compared: Vec<Compared>, removed: Vec<String>) {
     if context.format == Format::Json {
-        context.out.json(&Report { bases: compared, removed });
+        context.out.json(&Report {
+            bases: compared,
+            removed,
+        });
         return;
     }
     let (pinned, compared): (Vec<Compared>, Vec<Compared>) =
         compared.into_iter().partition(|base| base.pinned);
     let mut table = Table::default();
-    for base in compared.iter().filter(|base| base.change != Change::Unchanged) {
+    for base in compared
+        .iter()
+        .filter(|base| base.change != Change::Unchanged)
+    {
         table.row([base.base.clone(), base.line()]);
     }
     for base in &removed {
         table.row([base.as_str(), "no longer used"]);
     }
     context.out.data(&table.to_string());
-    let unchanged = compared.iter().filter(|base| base.change == Change::Unchanged).count();
+    let unchanged = compared
+        .iter()
+        .filter(|base| base.change == Change::Unchanged)
+        .count();
     let changed = compared.len() - unchanged;
-    context
-        .out
-        .message(&format!("{FILE}: {changed} changed, {unchanged} unchanged, {} removed", removed.len()));
-    for base in pinned.iter().filter(|base| base.change != Change::Unchanged) {
+    context.out.message(&format!(
+        "{FILE}: {changed} changed, {unchanged} unchanged, {} removed",
+        removed.len()
+    ));
+    for base in pinned
+        .iter()
+        .filter(|base| base.change != Change::Unchanged)
+    {
         context.out.message(&format!(
             "{} is pinned in the spec of {}; to follow its tag, pin {}",
             base.base,

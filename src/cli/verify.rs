@@ -39,19 +39,32 @@ struct Document<'a> {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let (references, images): (Vec<String>, Vec<String>) =
-        args.subjects.iter().cloned().partition(|text| is_reference(text));
+    let (references, images): (Vec<String>, Vec<String>) = args
+        .subjects
+        .iter()
+        .cloned()
+        .partition(|text| is_reference(text));
     let mut findings = Vec::new();
     if !images.is_empty() || references.is_empty() {
         findings.extend(workspace_images(images, args.set, args.deep, context).await?);
     }
     findings.extend(named_references(&references, args.deep, context).await?);
-    let differences = findings.iter().map(|finding| finding.differences.len()).sum();
+    let differences = findings
+        .iter()
+        .map(|finding| finding.differences.len())
+        .sum();
     match context.format {
-        Format::Json => context.out.json(&Document { findings: &findings, differences }),
+        Format::Json => context.out.json(&Document {
+            findings: &findings,
+            differences,
+        }),
         _ => show(&findings, context),
     }
-    Ok(if differences == 0 { Exit::Done } else { Exit::Difference })
+    Ok(if differences == 0 {
+        Exit::Done
+    } else {
+        Exit::Difference
+    })
 }
 
 /// Names of images have no tag, no digest and no host.
@@ -66,8 +79,15 @@ async fn workspace_images(
     deep: bool,
     context: &Context,
 ) -> Result<Vec<Finding>, Failure> {
-    let session =
-        Session::open(context, &SessionOptions { images, set, ..SessionOptions::default() }).await?;
+    let session = Session::open(
+        context,
+        &SessionOptions {
+            images,
+            set,
+            ..SessionOptions::default()
+        },
+    )
+    .await?;
     if session.destinations.is_empty() {
         return Err(Failure::usage("no registry is named")
             .hint("add a [[registry]] to golden.toml, or give --registry"));
@@ -76,13 +96,16 @@ async fn workspace_images(
     let mut findings = Vec::new();
     for Own { subject, receipts } in owns(&session)? {
         let registry = registries.of(&subject.repository)?;
-        findings.extend(verify::image(&registry, &subject, |tag| receipts.digest(tag), deep).await?);
+        findings
+            .extend(verify::image(&registry, &subject, |tag| receipts.digest(tag), deep).await?);
     }
     Ok(findings)
 }
 
 fn subject(destination: &Destination, image: &ResolvedImage) -> Result<Subject, Failure> {
-    let repository = destination.repository(&image.name).map_err(Failure::usage)?;
+    let repository = destination
+        .repository(&image.name)
+        .map_err(Failure::usage)?;
     Ok(Subject {
         repository,
         version: image.version.clone(),
@@ -102,8 +125,11 @@ async fn named_references(
         return Ok(Vec::new());
     }
     let registries = registries::open(context, &destinations(context).await?, references)?;
-    let references: Vec<Reference> =
-        references.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(Failure::usage)?;
+    let references: Vec<Reference> = references
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()
+        .map_err(Failure::usage)?;
     let own = own_images(context).await;
     let mut findings = Vec::new();
     for reference in &references {
@@ -139,8 +165,9 @@ impl Receipts {
 /// The images of the workspace, whose rules apply to references to them. A reference needs no workspace, so one that
 /// cannot be read counts as none.
 async fn own_images(context: &Context) -> Vec<Own> {
-    let Ok(Some(session)) =
-        session::check(context, &SessionOptions::default()).await.map(|checked| checked.session)
+    let Ok(Some(session)) = session::check(context, &SessionOptions::default())
+        .await
+        .map(|checked| checked.session)
     else {
         return Vec::new();
     };
@@ -172,7 +199,10 @@ async fn named_reference(
     deep: bool,
 ) -> Result<Vec<Finding>, Failure> {
     let (repository, target) = (&reference.repository, reference.target());
-    let own: Vec<&Own> = own.iter().filter(|own| own.subject.repository == *repository).collect();
+    let own: Vec<&Own> = own
+        .iter()
+        .filter(|own| own.subject.repository == *repository)
+        .collect();
     if let Target::Tag(tag) = &target {
         for Own { subject, receipts } in &own {
             let out = tags::fan_out(&subject.version, subject.variant.as_ref(), &subject.rules);
@@ -180,22 +210,30 @@ async fn named_reference(
             if !out.tags.iter().any(|planned| planned.tag == *tag) {
                 continue;
             }
-            let findings = verify::image(registry, subject, |tag| receipts.digest(tag), deep).await?;
+            let findings =
+                verify::image(registry, subject, |tag| receipts.digest(tag), deep).await?;
             let findings = about(findings, tag, out.full());
             if !findings.is_empty() {
                 return Ok(findings);
             }
         }
     }
-    let rules = own.first().map(|own| own.subject.rules.clone()).unwrap_or_default();
+    let rules = own
+        .first()
+        .map(|own| own.subject.rules.clone())
+        .unwrap_or_default();
     Ok(verify::reference(registry, repository, &target, &rules, deep).await?)
 }
 
 /// The findings about one tag of an image: all of them for the version's own tag. The problems of the image itself are
 /// found at that tag, so a tag that points to the same image has them too.
 fn about(findings: Vec<Finding>, tag: &Tag, full: &Tag) -> Vec<Finding> {
-    let digest = findings.iter().find(|finding| finding.target == tag.as_str());
-    let Some(digest) = digest.map(|finding| finding.digest.clone()) else { return Vec::new() };
+    let digest = findings
+        .iter()
+        .find(|finding| finding.target == tag.as_str());
+    let Some(digest) = digest.map(|finding| finding.digest.clone()) else {
+        return Vec::new();
+    };
     let is_about = |finding: &Finding| {
         let is_damage = !finding.differences.is_empty() && finding.target == full.as_str();
         tag == full || finding.target == tag.as_str() || is_damage && finding.digest == digest
@@ -207,20 +245,33 @@ fn show(findings: &[Finding], context: &Context) {
     let mut table = Table::default();
     // A tag has no colon, a digest has one.
     let name = |finding: &Finding| {
-        let mark = if finding.target.contains(':') { '@' } else { ':' };
+        let mark = if finding.target.contains(':') {
+            '@'
+        } else {
+            ':'
+        };
         format!("{}{mark}{}", finding.repository, finding.target)
     };
     for finding in findings {
-        let word = if finding.differences.is_empty() { "ok" } else { "differs" };
+        let word = if finding.differences.is_empty() {
+            "ok"
+        } else {
+            "differs"
+        };
         table.row([
             word.to_owned(),
             name(finding),
-            finding.digest.as_ref().map_or_else(String::new, Digest::to_string),
+            finding
+                .digest
+                .as_ref()
+                .map_or_else(String::new, Digest::to_string),
         ]);
     }
     for finding in findings {
         for difference in &finding.differences {
-            context.out.error(&format!("{}: {difference}", name(finding)));
+            context
+                .out
+                .error(&format!("{}: {difference}", name(finding)));
         }
     }
     context.out.data(&table.to_string());

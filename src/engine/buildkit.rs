@@ -58,20 +58,35 @@ impl BuildKit {
     /// Connects to a daemon and asks for what it builds. `certs` is a folder with ca.pem, cert.pem and key.pem.
     pub async fn connect(address: &str, certs: Option<&Path>) -> Result<Self, Error> {
         let channel = connection::connect(address, certs).await?;
-        let mut control =
-            ControlClient::new(channel).max_decoding_message_size(MESSAGE).max_encoding_message_size(MESSAGE);
+        let mut control = ControlClient::new(channel)
+            .max_decoding_message_size(MESSAGE)
+            .max_encoding_message_size(MESSAGE);
         let failed = |status: Status| failed("tell what it builds", &status, address);
-        let workers = control.list_workers(ListWorkersRequest::default()).await.map_err(failed)?.into_inner();
+        let workers = control
+            .list_workers(ListWorkersRequest::default())
+            .await
+            .map_err(failed)?
+            .into_inner();
         // A worker names what it emulates behind what it is.
-        let native = workers.record.iter().find_map(|worker| worker.platforms.first());
+        let native = workers
+            .record
+            .iter()
+            .find_map(|worker| worker.platforms.first());
         let platform = native.map(|native| {
             let variant = Some(native.variant.as_str()).filter(|variant| !variant.is_empty());
             Platform::new(&native.os, &native.architecture, variant)
         });
-        let none = || Error::Request { what: "build".to_owned(), message: "it has no worker".to_owned() };
+        let none = || Error::Request {
+            what: "build".to_owned(),
+            message: "it has no worker".to_owned(),
+        };
         let platform = platform.ok_or_else(none)?;
         tracing::debug!(address, %platform, "connected to the BuildKit daemon");
-        Ok(Self { control, address: address.to_owned(), platform })
+        Ok(Self {
+            control,
+            address: address.to_owned(),
+            platform,
+        })
     }
 
     /// The platform that the daemon builds for without emulation.
@@ -99,31 +114,50 @@ impl BuildKit {
         let build_args = arguments::build_args(recipe, options, named);
 
         let opened = Session::open(self.control.clone(), recipe, options, folder).await;
-        let session = opened.map_err(|status| failed("open a build session", &status, &self.address))?;
+        let session =
+            opened.map_err(|status| failed("open a build session", &status, &self.address))?;
         let mut attributes = BTreeMap::from([
             ("context".to_owned(), session.context()),
             ("filename".to_owned(), "Dockerfile".to_owned()),
             ("platform".to_owned(), platform.to_string()),
         ]);
-        attributes.extend(build_args.into_iter().map(|(name, value)| (format!("build-arg:{name}"), value)));
+        attributes.extend(
+            build_args
+                .into_iter()
+                .map(|(name, value)| (format!("build-arg:{name}"), value)),
+        );
         let labels = arguments::labels(recipe, options);
-        attributes.extend(labels.into_iter().map(|(name, value)| (format!("label:{name}"), value)));
+        attributes.extend(
+            labels
+                .into_iter()
+                .map(|(name, value)| (format!("label:{name}"), value)),
+        );
         if options.no_cache {
             attributes.insert("no-cache".to_owned(), String::new());
         }
         let solved = self.solve(attributes, &session, recipe, events).await?;
 
-        let broken = |message: String| Error::Request { what: "hand over the image".to_owned(), message };
-        let mut members = session.received().map_err(|error| broken(error.to_string()))?;
+        let broken = |message: String| Error::Request {
+            what: "hand over the image".to_owned(),
+            message,
+        };
+        let mut members = session
+            .received()
+            .map_err(|error| broken(error.to_string()))?;
         let (own, platform) = (folder.to_owned(), platform.clone());
-        let composing =
-            tokio::task::spawn_blocking(move || archive::compose(&mut members, platform, &base, &own));
-        let composed = composing.await.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
+        let composing = tokio::task::spawn_blocking(move || {
+            archive::compose(&mut members, platform, &base, &own)
+        });
+        let composed = composing
+            .await
+            .unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
         let image = composed.map_err(|error| broken(error.to_string()))?;
         let config = Digest::of(&image.config);
         match solved.exporter_response.get("containerimage.config.digest") {
             Some(told) if *told != config.to_string() => {
-                return Err(broken(format!("its config is {config}, and it says that it is {told}")));
+                return Err(broken(format!(
+                    "its config is {config}, and it says that it is {told}"
+                )));
             }
             _ => {}
         }
@@ -154,7 +188,10 @@ impl BuildKit {
         let (mut solving, mut telling) = (self.control.clone(), self.control.clone());
         let solved = {
             let mut story = std::pin::pin!(async {
-                let mut said = telling.status(StatusRequest { r#ref: reference }).await?.into_inner();
+                let mut said = telling
+                    .status(StatusRequest { r#ref: reference })
+                    .await?
+                    .into_inner();
                 while let Some(status) = said.message().await? {
                     progress.take_status(status);
                 }
@@ -196,16 +233,19 @@ fn base_reference(recipe: &Recipe, options: &BuildOptions) -> Result<Option<Stri
     };
     match (&recipe.base, &options.published_parent) {
         (PinnedBase::Scratch, _) => Ok(None),
-        (PinnedBase::Registry { reference, digest, .. }, _) => {
-            Ok(Some(reference.at(digest.clone()).to_string()))
-        }
+        (
+            PinnedBase::Registry {
+                reference, digest, ..
+            },
+            _,
+        ) => Ok(Some(reference.at(digest.clone()).to_string())),
         (PinnedBase::Workspace { .. }, Some(parent)) => Ok(Some(parent.to_string())),
         (PinnedBase::Workspace { parent, .. }, None) => Err(unsupported(format!(
             "{parent} is not published: `golden build --push` publishes parents before their children are built"
         ))),
-        (PinnedBase::Local { reference, .. }, _) => {
-            Err(unsupported(format!("{reference} is only in a Docker Engine")))
-        }
+        (PinnedBase::Local { reference, .. }, _) => Err(unsupported(format!(
+            "{reference} is only in a Docker Engine"
+        ))),
         (PinnedBase::Layout(_), _) => Err(unsupported("this one is an OCI layout".to_owned())),
     }
 }
@@ -213,7 +253,11 @@ fn base_reference(recipe: &Recipe, options: &BuildOptions) -> Result<Option<Stri
 /// What a daemon said when it refused something.
 fn message(status: &Status) -> String {
     let text = status.message().trim();
-    if text.is_empty() { status.code().description().to_owned() } else { text.to_owned() }
+    if text.is_empty() {
+        status.code().description().to_owned()
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Whether the connection failed, and not what was asked for.
@@ -225,7 +269,10 @@ fn is_connection(status: &Status) -> bool {
 
 fn unreachable(address: &str, status: &Status) -> Error {
     let words = with_sources(message(status), status);
-    Error::Unreachable { address: address.to_owned(), source: words.into() }
+    Error::Unreachable {
+        address: address.to_owned(),
+        source: words.into(),
+    }
 }
 
 /// The error of a request that failed; `what` is a verb and its object.
@@ -233,6 +280,9 @@ fn failed(what: &str, status: &Status, address: &str) -> Error {
     if is_connection(status) {
         unreachable(address, status)
     } else {
-        Error::Request { what: what.to_owned(), message: message(status) }
+        Error::Request {
+            what: what.to_owned(),
+            message: message(status),
+        }
     }
 }

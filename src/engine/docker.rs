@@ -11,8 +11,8 @@ mod images;
 mod load;
 mod push;
 mod session;
-mod trees;
 mod transport;
+mod trees;
 mod version;
 
 use std::pin::Pin;
@@ -41,8 +41,10 @@ use super::{BuildOptions, BuiltImage, Engine, EngineKind, Error};
 const PATIENCE: Duration = Duration::from_hours(24);
 
 /// The body that bollard takes; the type has no public name of its own.
-type Body =
-    Either<Full<Bytes>, StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, std::io::Error>> + Send>>>>;
+type Body = Either<
+    Full<Bytes>,
+    StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, std::io::Error>> + Send>>>,
+>;
 
 /// A connection to a Docker Engine (or to Podman, whose socket speaks the same API). Cheap to clone.
 #[derive(Debug, Clone)]
@@ -99,14 +101,31 @@ impl Docker {
         );
         let address = transport.endpoint.address.to_string();
         let api = api.map_err(|error| failed("prepare the connection", error, &address))?;
-        let version: version::EngineVersion =
-            transport.ask("/version").await.map_err(|error| failed("tell its version", error, &address))?;
-        let agreed = version::agree(&version, environment.api_version.as_deref(), environment.buildkit)?;
+        let version: version::EngineVersion = transport
+            .ask("/version")
+            .await
+            .map_err(|error| failed("tell its version", error, &address))?;
+        let agreed = version::agree(
+            &version,
+            environment.api_version.as_deref(),
+            environment.buildkit,
+        )?;
         transport.version.get_or_init(|| agreed.api.to_string());
-        let text = |value: &Option<String>, otherwise: &str| value.as_deref().unwrap_or(otherwise).to_owned();
-        let platform = Platform::new(&text(&version.os, "linux"), &text(&version.arch, "amd64"), None);
+        let text = |value: &Option<String>, otherwise: &str| {
+            value.as_deref().unwrap_or(otherwise).to_owned()
+        };
+        let platform = Platform::new(
+            &text(&version.os, "linux"),
+            &text(&version.arch, "amd64"),
+            None,
+        );
         tracing::debug!(address, api = %agreed.api, builder = ?agreed.builder, "connected to the engine");
-        Ok(Self { api, transport, builder: agreed.builder, platform })
+        Ok(Self {
+            api,
+            transport,
+            builder: agreed.builder,
+            platform,
+        })
     }
 
     /// Where the engine is, for people.
@@ -135,8 +154,17 @@ impl Docker {
         events: &Events,
     ) -> Result<Option<LocalImage>, Error> {
         let image = recipe.image.display();
-        let job = build::Job { docker: self, recipe, options, events, image: &image };
-        Ok(job.base(recipe.image.platforms.first()).await?.map(|(_, image)| image))
+        let job = build::Job {
+            docker: self,
+            recipe,
+            options,
+            events,
+            image: &image,
+        };
+        Ok(job
+            .base(recipe.image.platforms.first())
+            .await?
+            .map(|(_, image)| image))
     }
 
     /// bollard, with time enough for requests that are answered when their work is done.
@@ -153,7 +181,10 @@ impl Docker {
 fn failed(what: &str, error: BollardError, address: &str) -> Error {
     match failure::connection(error, address) {
         Ok(error) => error,
-        Err(error) => Error::Request { what: what.to_owned(), message: failure::message(&error) },
+        Err(error) => Error::Request {
+            what: what.to_owned(),
+            message: failure::message(&error),
+        },
     }
 }
 
@@ -170,6 +201,14 @@ impl Engine for Docker {
         events: &Events,
     ) -> Result<BuiltImage, Error> {
         let image = recipe.image.display();
-        build::Job { docker: self, recipe, options, events, image: &image }.run().await
+        build::Job {
+            docker: self,
+            recipe,
+            options,
+            events,
+            image: &image,
+        }
+        .run()
+        .await
     }
 }

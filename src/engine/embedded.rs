@@ -29,8 +29,8 @@ use self::memo::Memo;
 use super::{Artifact, BuildOptions, BuiltImage, Engine, EngineKind};
 use crate::assemble::tree::{LayerIndex, Tree, Unread};
 use crate::assemble::{
-    Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Stop, Traits, Trust, assemble,
-    can_assemble, files, owners, traits, trust,
+    Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Stop, Traits, Trust,
+    assemble, can_assemble, files, owners, traits, trust,
 };
 use crate::event::Events;
 use crate::oci::ImageConfig;
@@ -85,7 +85,14 @@ impl Embedded {
     pub fn new(registries: Registries, cache: PathBuf) -> Self {
         let blobs = Blobs::new(registries.clone());
         let (output, shared) = (Output::default(), Arc::default());
-        Self { registries, blobs, cache, indexes: UserCache::default(), output, shared }
+        Self {
+            registries,
+            blobs,
+            cache,
+            indexes: UserCache::default(),
+            output,
+            shared,
+        }
     }
 
     /// The same engine, keeping what it has worked out of layers in the user's cache.
@@ -102,7 +109,9 @@ impl Embedded {
 
     /// Something small in the cache. What is there is a copy: whoever uses it compares its digest.
     fn kept(&self, kind: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
-        Ok(fs::read_if_there(&self.cache.join(kind).join(digest.hex()))?)
+        Ok(fs::read_if_there(
+            &self.cache.join(kind).join(digest.hex()),
+        )?)
     }
 
     /// Keeps something small in the cache. If the cache cannot be written, it is read again the next time.
@@ -135,9 +144,12 @@ impl Embedded {
         };
         let one = |platform: Platform| async move {
             let base = self.base_of(recipe, options, &platform).await?;
-            self.assemble_on(recipe, options.parent_digest(), &base, events).await
+            self.assemble_on(recipe, options.parent_digest(), &base, events)
+                .await
         };
-        Ok(Assembled::new(futures_util::future::try_join_all(platforms.into_iter().map(one)).await?))
+        Ok(Assembled::new(
+            futures_util::future::try_join_all(platforms.into_iter().map(one)).await?,
+        ))
     }
 
     /// The base for one platform.
@@ -149,9 +161,15 @@ impl Embedded {
     ) -> Result<BaseImage, Error> {
         match &recipe.base {
             PinnedBase::Scratch => Ok(BaseImage::scratch(platform)),
-            PinnedBase::Registry { reference, digest, .. } => self.base(reference, digest, platform).await,
-            PinnedBase::Layout(layout) => base::of_assembled(&layout_image(layout, platform).await?),
-            PinnedBase::Local { reference, .. } => Err(Error::LocalBase { reference: reference.to_string() }),
+            PinnedBase::Registry {
+                reference, digest, ..
+            } => self.base(reference, digest, platform).await,
+            PinnedBase::Layout(layout) => {
+                base::of_assembled(&layout_image(layout, platform).await?)
+            }
+            PinnedBase::Local { reference, .. } => Err(Error::LocalBase {
+                reference: reference.to_string(),
+            }),
             PinnedBase::Workspace { parent, inputs } => {
                 if let Some(assembled) = self.assembled(inputs) {
                     return of_platform(&assembled, parent, platform);
@@ -159,7 +177,9 @@ impl Embedded {
                 let published = options.published_parent.as_ref();
                 match published.and_then(|parent| Some((parent, parent.digest.as_ref()?))) {
                     Some((reference, digest)) => self.base(reference, digest, platform).await,
-                    None => Err(Error::ParentMissing { parent: parent.clone() }),
+                    None => Err(Error::ParentMissing {
+                        parent: parent.clone(),
+                    }),
                 }
             }
         }
@@ -176,18 +196,32 @@ impl Embedded {
         let platform = platform.cloned().unwrap_or_else(Platform::host);
         let base = match base {
             PinnedBase::Scratch => BaseImage::scratch(&platform),
-            PinnedBase::Registry { reference, digest, .. } => self.base(reference, digest, &platform).await?,
-            PinnedBase::Layout(layout) => base::of_assembled(&layout_image(layout, &platform).await?)?,
+            PinnedBase::Registry {
+                reference, digest, ..
+            } => self.base(reference, digest, &platform).await?,
+            PinnedBase::Layout(layout) => {
+                base::of_assembled(&layout_image(layout, &platform).await?)?
+            }
             PinnedBase::Local { reference, .. } => {
-                return Err(Error::LocalBase { reference: reference.to_string() });
+                return Err(Error::LocalBase {
+                    reference: reference.to_string(),
+                });
             }
             PinnedBase::Workspace { parent, .. } => {
-                return Err(Error::ParentMissing { parent: parent.clone() });
+                return Err(Error::ParentMissing {
+                    parent: parent.clone(),
+                });
             }
         };
-        let key: Vec<String> = base.layers.iter().map(|layer| layer.descriptor.digest.to_string()).collect();
+        let key: Vec<String> = base
+            .layers
+            .iter()
+            .map(|layer| layer.descriptor.digest.to_string())
+            .collect();
         let work = async {
-            let seen = self.read_for(&base, &mut Vec::new(), name, events, traits).await?;
+            let seen = self
+                .read_for(&base, &mut Vec::new(), name, events, traits)
+                .await?;
             Ok(Arc::new(seen))
         };
         self.shared.traits.get(key.join("\n"), work).await
@@ -195,13 +229,22 @@ impl Embedded {
 
     /// Keeps an image of this run for those that are built on it.
     pub(super) fn remember(&self, recipe: &Recipe, assembled: &Assembled) {
-        let mut all = self.shared.assembled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .shared
+            .assembled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         all.insert(recipe.inputs.clone(), Arc::new(assembled.clone()));
     }
 
     /// An image of this run.
     fn assembled(&self, inputs: &Digest) -> Option<Arc<Assembled>> {
-        self.shared.assembled.lock().unwrap_or_else(PoisonError::into_inner).get(inputs).cloned()
+        self.shared
+            .assembled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(inputs)
+            .cloned()
     }
 
     /// Assembles on one base.
@@ -217,10 +260,14 @@ impl Embedded {
         let (trust, mut indexes) = if image.certificates.is_empty() {
             (None, Vec::new())
         } else {
-            self.trust(image.family, &image.certificates, base, &name, events).await?
+            self.trust(image.family, &image.certificates, base, &name, events)
+                .await?
         };
-        let work = |tree: Tree<'_>| assemble(image, &late, base, tree, trust.as_deref(), self.output);
-        let mut assembly = self.read_for(base, &mut indexes, &name, events, work).await?;
+        let work =
+            |tree: Tree<'_>| assemble(image, &late, base, tree, trust.as_deref(), self.output);
+        let mut assembly = self
+            .read_for(base, &mut indexes, &name, events, work)
+            .await?;
         let layers = std::mem::take(&mut assembly.layers);
         self.write(assembly, layers).await
     }
@@ -233,7 +280,8 @@ impl Embedded {
         events: &Events,
     ) -> Result<Vec<Entry>, Error> {
         let work = |tree: Tree<'_>| files::placed(image, tree);
-        self.read_for(base, &mut Vec::new(), &image.display(), events, work).await
+        self.read_for(base, &mut Vec::new(), &image.display(), events, work)
+            .await
     }
 
     /// The number that an image's own /etc/passwd gives a user, if it knows the name.
@@ -245,7 +293,8 @@ impl Embedded {
         events: &Events,
     ) -> Result<Option<u32>, Error> {
         let work = |tree: Tree<'_>| owners::user_id(tree, user);
-        self.read_for(image, &mut Vec::new(), name, events, work).await
+        self.read_for(image, &mut Vec::new(), name, events, work)
+            .await
     }
 
     /// The same for an image of this run.
@@ -256,7 +305,8 @@ impl Embedded {
         name: &str,
         events: &Events,
     ) -> Result<Option<u32>, Error> {
-        self.user_id(&base::of_assembled(image)?, user, name, events).await
+        self.user_id(&base::of_assembled(image)?, user, name, events)
+            .await
     }
 
     /// The layer of an image's certificates, and what had to be read of the base for it: made once a run for all images
@@ -269,13 +319,23 @@ impl Embedded {
         name: &str,
         events: &Events,
     ) -> Result<Placed, Error> {
-        let layers = base.layers.iter().map(|layer| layer.descriptor.digest.to_string());
-        let trusted = certificates.iter().map(|one| format!("{} {}", one.name, one.pem));
-        let key: Vec<String> = layers.chain([family.as_str().to_owned()]).chain(trusted).collect();
+        let layers = base
+            .layers
+            .iter()
+            .map(|layer| layer.descriptor.digest.to_string());
+        let trusted = certificates
+            .iter()
+            .map(|one| format!("{} {}", one.name, one.pem));
+        let key: Vec<String> = layers
+            .chain([family.as_str().to_owned()])
+            .chain(trusted)
+            .collect();
         let work = async {
             let mut indexes = Vec::new();
             let work = |tree: Tree<'_>| trust(family, certificates, tree);
-            let trust = self.read_for(base, &mut indexes, name, events, work).await?;
+            let trust = self
+                .read_for(base, &mut indexes, name, events, work)
+                .await?;
             Ok::<_, Error>((Some(Arc::new(trust)), indexes))
         };
         self.shared.trust.get(key.join("\n"), work).await
@@ -294,24 +354,31 @@ impl Embedded {
         let mut wanted = BTreeSet::new();
         loop {
             let left = base.layers.len() - indexes.len();
-            let needed = match work(Tree { layers: indexes, complete: left == 0 }) {
+            let needed = match work(Tree {
+                layers: indexes,
+                complete: left == 0,
+            }) {
                 Ok(done) => return Ok(done),
                 Err(Stop::Refused(error)) => return Err(error.into()),
                 Err(Stop::Unread(Unread::Layer)) => 1,
                 Err(Stop::Unread(Unread::Layers)) => left,
                 Err(Stop::Unread(Unread::Content(path))) => {
-                    self.want(path, &mut wanted, base, indexes, name, events).await?;
+                    self.want(path, &mut wanted, base, indexes, name, events)
+                        .await?;
                     continue;
                 }
             };
             let next = base.layers[..left].iter().zip(&diff_ids).rev().take(needed);
-            let read: Vec<_> = next.map(|(layer, id)| self.index(layer, id, &wanted, name, events)).collect();
+            let read: Vec<_> = next
+                .map(|(layer, id)| self.index(layer, id, &wanted, name, events))
+                .collect();
             let read = stream::iter(read);
             let mut read = read.buffered(LAYERS_AT_ONCE);
             while let Some(index) = read.try_next().await? {
                 indexes.push(index);
                 if indexes.iter().map(|index| index.weight()).sum::<u64>() > INDEXES {
-                    let what = "its layers have more names and certificates than golden holds in memory";
+                    let what =
+                        "its layers have more names and certificates than golden holds in memory";
                     return Err(crate::assemble::Error::Base(what.to_owned()).into());
                 }
             }
@@ -333,7 +400,10 @@ impl Embedded {
             return Err(crate::assemble::Error::Base(what).into());
         }
         let diff_ids = base.config.diff_ids().unwrap_or_default();
-        for (index, (layer, diff_id)) in indexes.iter_mut().zip(base.layers.iter().zip(&diff_ids).rev()) {
+        for (index, (layer, diff_id)) in indexes
+            .iter_mut()
+            .zip(base.layers.iter().zip(&diff_ids).rev())
+        {
             if index.entries.contains_key(&path) {
                 *index = self.index(layer, diff_id, wanted, image, events).await?;
                 return Ok(());
@@ -378,7 +448,11 @@ impl Engine for Embedded {
         Ok(BuiltImage {
             inputs: recipe.inputs.clone(),
             engine: EngineKind::Embedded,
-            platforms: assembled.images.iter().map(|image| image.platform.clone()).collect(),
+            platforms: assembled
+                .images
+                .iter()
+                .map(|image| image.platform.clone())
+                .collect(),
             config,
             artifact: Artifact::Assembled(assembled),
         })
@@ -386,13 +460,29 @@ impl Engine for Embedded {
 }
 
 /// An image of this run as a base for a platform.
-fn of_platform(assembled: &Assembled, parent: &str, platform: &Platform) -> Result<BaseImage, Error> {
-    if let Some(image) = assembled.images.iter().find(|image| image.platform == *platform) {
+fn of_platform(
+    assembled: &Assembled,
+    parent: &str,
+    platform: &Platform,
+) -> Result<BaseImage, Error> {
+    if let Some(image) = assembled
+        .images
+        .iter()
+        .find(|image| image.platform == *platform)
+    {
         return base::of_assembled(image);
     }
-    let has: Vec<String> = assembled.images.iter().map(|image| image.platform.to_string()).collect();
+    let has: Vec<String> = assembled
+        .images
+        .iter()
+        .map(|image| image.platform.to_string())
+        .collect();
     let (reference, has) = (parent.to_owned(), has.join(", "));
-    Err(Error::Platform { reference, wanted: platform.clone(), has })
+    Err(Error::Platform {
+        reference,
+        wanted: platform.clone(),
+        has,
+    })
 }
 
 impl From<Error> for super::Error {

@@ -72,7 +72,9 @@ pub enum Error {
         name: String,
     },
     /// A step requires a secret, and the engine receives none.
-    #[error("a step needs the secret `{secret}`, and the engine `{engine}` receives no secrets: {trust}")]
+    #[error(
+        "a step needs the secret `{secret}`, and the engine `{engine}` receives no secrets: {trust}"
+    )]
     Untrusted {
         /// The engine.
         engine: String,
@@ -147,7 +149,10 @@ impl Error {
     pub const fn is_of_the_spec(&self) -> bool {
         use super::embedded::Error as Embedded;
         use crate::assemble::Error as Assemble;
-        matches!(self, Self::Embedded(Embedded::Assemble(Assemble::SameTarget { .. })))
+        matches!(
+            self,
+            Self::Embedded(Embedded::Assemble(Assemble::SameTarget { .. }))
+        )
     }
 
     /// What to do next, one line each.
@@ -203,7 +208,11 @@ pub(super) fn trust_hint(engine: &str, trust: Trust) -> String {
 
 /// What was expected to answer at an address.
 fn daemon_at(address: &str) -> &'static str {
-    if BuildKit::is_at(address) { "BuildKit daemon" } else { "Docker Engine" }
+    if BuildKit::is_at(address) {
+        "BuildKit daemon"
+    } else {
+        "Docker Engine"
+    }
 }
 
 /// How to get an engine that answers.
@@ -232,8 +241,9 @@ fn unreachable_hints(address: &str) -> Vec<String> {
 
 /// What a failing step may be told from.
 fn step_hints(output: &StepOutput) -> Vec<String> {
-    let says =
-        |words: &str| output.message.contains(words) || output.tail.iter().any(|line| line.contains(words));
+    let says = |words: &str| {
+        output.message.contains(words) || output.tail.iter().any(|line| line.contains(words))
+    };
     if says("exec format error") {
         vec!["the engine cannot execute programs of this platform: name an engine that can in [[engine]], or install emulation (binfmt)".into()]
     } else {
@@ -250,12 +260,18 @@ fn transfer_hints(message: &str) -> Vec<String> {
     if message.contains("x509:") || message.contains("certificate") {
         hints.push("the engine does not trust the registry: put its CA in the engine's /etc/docker/certs.d/HOST:PORT/ca.crt".to_owned());
     }
-    if ["unauthorized", "no basic auth", "denied", "authentication required"]
-        .iter()
-        .any(|word| message.contains(word))
+    if [
+        "unauthorized",
+        "no basic auth",
+        "denied",
+        "authentication required",
+    ]
+    .iter()
+    .any(|word| message.contains(word))
     {
         hints.push(
-            "log in: `docker login HOST`, or GOLDEN_REGISTRY_USER and GOLDEN_REGISTRY_PASSWORD".to_owned(),
+            "log in: `docker login HOST`, or GOLDEN_REGISTRY_USER and GOLDEN_REGISTRY_PASSWORD"
+                .to_owned(),
         );
     }
     hints.push(

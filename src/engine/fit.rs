@@ -50,11 +50,16 @@ pub async fn for_docker(
     let local = docker.base_of(recipe, options, events).await?;
     let image = &recipe.image;
     // The engine answers with the config of the registry where that could be read: Podman does not tell all of it.
-    let traits = local.as_ref().map(|local| BaseTraits::from(&local.config)).unwrap_or_default();
+    let traits = local
+        .as_ref()
+        .map(|local| BaseTraits::from(&local.config))
+        .unwrap_or_default();
     if image.files.is_empty() {
         return Ok(recipe.on_base(&traits, &[])?);
     }
-    let platform = local.as_ref().map_or_else(|| docker.platform(), |local| &local.platform);
+    let platform = local
+        .as_ref()
+        .map_or_else(|| docker.platform(), |local| &local.platform);
     let base = embedded.base_of(recipe, options, platform).await;
     let read = match base {
         Ok(base) => embedded.files_on(image, &base, events).await,
@@ -94,6 +99,11 @@ async fn on_saved(
     base: &LocalImage,
     events: &Events,
 ) -> Result<Vec<Entry>, Error> {
-    events.step(&image.display(), format!("read the base {} from the engine", base.id.short()));
-    docker.read_trees(&base.id, |tree| files::placed(image, tree)).await
+    events.step(
+        &image.display(),
+        format!("read the base {} from the engine", base.id.short()),
+    );
+    docker
+        .read_trees(&base.id, |tree| files::placed(image, tree))
+        .await
 }

@@ -18,8 +18,8 @@ use tokio_util::io::SyncIoBridge;
 use super::daemon::archive;
 use super::error::trust_hint;
 use super::{
-    Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, Engine, EngineKind, Error,
-    Trust, fit,
+    Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, Engine, EngineKind,
+    Error, Trust, fit,
 };
 use crate::assemble::{Assembled, AssembledImage, BaseImage};
 use crate::event::Events;
@@ -57,9 +57,19 @@ enum Connected<'a> {
 impl Member {
     /// A Docker Engine that builds for `platforms`; for its own when none is named.
     #[must_use]
-    pub fn docker(name: impl Into<String>, environment: DockerEnv, platforms: Vec<Platform>) -> Self {
+    pub fn docker(
+        name: impl Into<String>,
+        environment: DockerEnv,
+        platforms: Vec<Platform>,
+    ) -> Self {
         let daemon = Daemon::Docker(environment, OnceCell::new());
-        Self { name: name.into(), platforms, optional: false, trust: Trust::Trusted, daemon }
+        Self {
+            name: name.into(),
+            platforms,
+            optional: false,
+            trust: Trust::Trusted,
+            daemon,
+        }
     }
 
     /// A BuildKit daemon that builds for `platforms`; for its own when none is named. `certs` is a folder with ca.pem,
@@ -72,13 +82,22 @@ impl Member {
         platforms: Vec<Platform>,
     ) -> Self {
         let daemon = Daemon::BuildKit(address, certs, OnceCell::new());
-        Self { name: name.into(), platforms, optional: false, trust: Trust::Trusted, daemon }
+        Self {
+            name: name.into(),
+            platforms,
+            optional: false,
+            trust: Trust::Trusted,
+            daemon,
+        }
     }
 
     /// The engine of the surroundings: it builds for its own platform, if it answers.
     #[must_use]
     pub fn fallback(environment: DockerEnv) -> Self {
-        Self { optional: true, ..Self::docker("default", environment, Vec::new()) }
+        Self {
+            optional: true,
+            ..Self::docker("default", environment, Vec::new())
+        }
     }
 
     /// The same engine, as far as the user trusts it.
@@ -98,18 +117,36 @@ impl Member {
             return Ok(Cow::Borrowed(options));
         }
         let (engine, trust) = (self.name.clone(), self.trust);
-        if let Some(secret) = recipe.image.run.iter().flat_map(|step| &step.secrets).next() {
-            return Err(Error::Untrusted { engine, secret: secret.clone(), trust });
+        if let Some(secret) = recipe
+            .image
+            .run
+            .iter()
+            .flat_map(|step| &step.secrets)
+            .next()
+        {
+            return Err(Error::Untrusted {
+                engine,
+                secret: secret.clone(),
+                trust,
+            });
         }
         let is_needed = matches!(&recipe.base, PinnedBase::Registry { reference, .. }
             if options.logins.contains_key(&reference.repository.host));
         if is_needed {
             let note = format!("the engine `{engine}` receives no login: {trust}");
-            events.warn(Some(&recipe.image.display()), format!("{note}; {}", trust_hint(&engine, trust)));
+            events.warn(
+                Some(&recipe.image.display()),
+                format!("{note}; {}", trust_hint(&engine, trust)),
+            );
         }
-        let proxies = options.proxy_args.iter().filter(|(_, value)| !value.contains('@'));
+        let proxies = options
+            .proxy_args
+            .iter()
+            .filter(|(_, value)| !value.contains('@'));
         Ok(Cow::Owned(BuildOptions {
-            proxy_args: proxies.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            proxy_args: proxies
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
             secrets: BTreeMap::new(),
             logins: BTreeMap::new(),
             ..options.clone()
@@ -118,10 +155,15 @@ impl Member {
 
     async fn connected(&self) -> Result<Connected<'_>, Error> {
         match &self.daemon {
-            Daemon::Docker(environment, docker) => once(environment, docker).await.map(Connected::Docker),
+            Daemon::Docker(environment, docker) => {
+                once(environment, docker).await.map(Connected::Docker)
+            }
             Daemon::BuildKit(address, certs, daemon) => {
                 let connect = || BuildKit::connect(address, certs.as_deref());
-                daemon.get_or_try_init(connect).await.map(Connected::BuildKit)
+                daemon
+                    .get_or_try_init(connect)
+                    .await
+                    .map(Connected::BuildKit)
             }
         }
     }
@@ -149,8 +191,13 @@ impl Member {
 }
 
 /// The engine of an environment, connected once.
-async fn once<'a>(environment: &DockerEnv, docker: &'a OnceCell<Docker>) -> Result<&'a Docker, Error> {
-    docker.get_or_try_init(|| Docker::connect(environment)).await
+async fn once<'a>(
+    environment: &DockerEnv,
+    docker: &'a OnceCell<Docker>,
+) -> Result<&'a Docker, Error> {
+    docker
+        .get_or_try_init(|| Docker::connect(environment))
+        .await
 }
 
 /// What one engine made of an image: its part for one platform.
@@ -179,15 +226,24 @@ impl Fleet {
     /// kept under `spool` until they are published or written.
     #[must_use]
     pub const fn new(members: Vec<Member>, embedded: Embedded, spool: PathBuf) -> Self {
-        Self { members, embedded, spool, made: Mutex::new(BTreeMap::new()) }
+        Self {
+            members,
+            embedded,
+            spool,
+            made: Mutex::new(BTreeMap::new()),
+        }
     }
 
     /// Gives an image that was built here its names, in every Docker Engine that has a part of it. Whether one has.
     pub async fn tag(&self, inputs: &Digest, names: &[Reference]) -> Result<bool, Error> {
         let mut named = false;
         for part in self.parts(inputs) {
-            let Some(member) = self.named(&part.engine) else { continue };
-            let Some(docker) = member.keeper().await? else { continue };
+            let Some(member) = self.named(&part.engine) else {
+                continue;
+            };
+            let Some(docker) = member.keeper().await? else {
+                continue;
+            };
             for name in names {
                 docker.tag(&part.id, name).await?;
             }
@@ -216,7 +272,9 @@ impl Fleet {
         let take = async |platform: &Platform| {
             let of_platform = parts.iter().find(|part| part.platform == *platform);
             let known = of_platform.and_then(|part| Some((part, self.named(&part.engine)?)));
-            let Some((part, member)) = known else { return Ok(None) };
+            let Some((part, member)) = known else {
+                return Ok(None);
+            };
             let image = self.take_out(member, recipe, part, options, events).await?;
             if image.is_some() {
                 self.keep(&recipe.inputs, part.clone());
@@ -224,8 +282,13 @@ impl Fleet {
             Ok::<_, Error>(image)
         };
         let images: Option<Vec<AssembledImage>> =
-            try_join_all(recipe.image.platforms.iter().map(take)).await?.into_iter().collect();
-        images.map(|images| self.together(recipe, options, images)).transpose()
+            try_join_all(recipe.image.platforms.iter().map(take))
+                .await?
+                .into_iter()
+                .collect();
+        images
+            .map(|images| self.together(recipe, options, images))
+            .transpose()
     }
 
     fn named(&self, engine: &str) -> Option<&Member> {
@@ -239,9 +302,16 @@ impl Fleet {
                 return Ok(member);
             }
         }
-        let names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
+        let names: Vec<&str> = self
+            .members
+            .iter()
+            .map(|member| member.name.as_str())
+            .collect();
         Err(Error::Unsupported {
-            what: format!("no [[engine]] builds for {platform} (there are: {})", names.join(", ")),
+            what: format!(
+                "no [[engine]] builds for {platform} (there are: {})",
+                names.join(", ")
+            ),
             engine: EngineKind::Docker,
         })
     }
@@ -257,28 +327,49 @@ impl Fleet {
         let member = self.member(platform).await?;
         let allowed = member.options(recipe, options, events)?;
         let allowed = allowed.as_ref();
-        events.step(&recipe.image.display(), format!("{platform} on the engine {}", member.name));
+        events.step(
+            &recipe.image.display(),
+            format!("{platform} on the engine {}", member.name),
+        );
         let mut recipe = recipe.clone();
         recipe.image.platforms = vec![platform.clone()];
-        let part = |id| Part { engine: member.name.clone(), platform: platform.clone(), id };
+        let part = |id| Part {
+            engine: member.name.clone(),
+            platform: platform.clone(),
+            id,
+        };
         let docker = match member.connected().await? {
             Connected::Docker(docker) => docker,
             Connected::BuildKit(daemon) => {
-                let image = daemon.build(&recipe, &self.embedded, allowed, events, &self.spool).await?;
+                let image = daemon
+                    .build(&recipe, &self.embedded, allowed, events, &self.spool)
+                    .await?;
                 self.keep(&recipe.inputs, part(image.manifest.digest.clone()));
                 return Ok(image);
             }
         };
         let base_config = self.embedded.base_config(&recipe.base, platform).await?;
-        let allowed = &BuildOptions { base_config, ..allowed.clone() };
-        let fitted = Box::pin(fit::for_docker(docker, &self.embedded, &recipe, allowed, events)).await?;
+        let allowed = &BuildOptions {
+            base_config,
+            ..allowed.clone()
+        };
+        let fitted = Box::pin(fit::for_docker(
+            docker,
+            &self.embedded,
+            &recipe,
+            allowed,
+            events,
+        ))
+        .await?;
         let built = docker.build(&fitted, allowed, events).await?;
         let Artifact::Docker { id } = built.artifact else {
             unreachable!("a Docker Engine keeps what it built")
         };
         let part = part(id);
         self.keep(&recipe.inputs, part.clone());
-        let taken = self.take_out(member, &recipe, &part, options, events).await?;
+        let taken = self
+            .take_out(member, &recipe, &part, options, events)
+            .await?;
         taken.ok_or_else(|| Error::Request {
             what: format!("hand over the image {}", part.id.short()),
             message: "it is gone right after it was built".to_owned(),
@@ -294,7 +385,11 @@ impl Fleet {
         options: &BuildOptions,
         events: &Events,
     ) -> Result<Option<AssembledImage>, Error> {
-        let Part { engine, platform, id } = part;
+        let Part {
+            engine,
+            platform,
+            id,
+        } = part;
         let base = async || self.known_base(recipe, platform, options, events).await;
         let Some(docker) = member.keeper().await? else {
             let image = archive::kept_image(id, platform, &base().await, &self.spool);
@@ -303,12 +398,20 @@ impl Fleet {
         if docker.image_by_id(id).await?.is_none() {
             return Ok(None);
         }
-        events.step(&recipe.image.display(), format!("take {platform} out of the engine {engine}"));
+        events.step(
+            &recipe.image.display(),
+            format!("take {platform} out of the engine {engine}"),
+        );
         self.unpacked(docker, part, base().await).await.map(Some)
     }
 
     /// An image as a Docker Engine has it, read out of the archive that it saves.
-    async fn unpacked(&self, docker: &Docker, part: &Part, base: BaseImage) -> Result<AssembledImage, Error> {
+    async fn unpacked(
+        &self,
+        docker: &Docker,
+        part: &Part,
+        base: BaseImage,
+    ) -> Result<AssembledImage, Error> {
         let reader = SyncIoBridge::new(docker.save(&part.id));
         let (folder, platform) = (self.spool.clone(), part.platform.clone());
         let taking = tokio::task::spawn_blocking(move || {
@@ -316,7 +419,9 @@ impl Fleet {
             let mut members = archive::unpack(reader, &folder)?;
             archive::compose(&mut members, platform, &base, &folder)
         });
-        let taken = taking.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
+        let taken = taking
+            .await
+            .unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
         taken.map_err(|error| Error::Request {
             what: format!("hand over the image {}", part.id.short()),
             message: error.to_string(),
@@ -337,10 +442,14 @@ impl Fleet {
     ) -> Result<BuiltImage, Error> {
         let [first, ..] = images.as_slice() else {
             let what = "several engines build images that name their platforms".to_owned();
-            return Err(Error::Unsupported { what, engine: EngineKind::Docker });
+            return Err(Error::Unsupported {
+                what,
+                engine: EngineKind::Docker,
+            });
         };
-        let config =
-            ImageConfig::parse(&first.config).map_err(|error| Error::Build { message: error.to_string() })?;
+        let config = ImageConfig::parse(&first.config).map_err(|error| Error::Build {
+            message: error.to_string(),
+        })?;
         let assembled = Assembled::new(images);
         if !options.childless {
             self.embedded.remember(recipe, &assembled);
@@ -388,7 +497,14 @@ impl Engine for Fleet {
         events: &Events,
     ) -> Result<BuiltImage, Error> {
         // Who lacks an engine hears of it before any build begins.
-        try_join_all(recipe.image.platforms.iter().map(|platform| self.member(platform))).await?;
+        try_join_all(
+            recipe
+                .image
+                .platforms
+                .iter()
+                .map(|platform| self.member(platform)),
+        )
+        .await?;
         let one = |platform| self.build_one(recipe, platform, options, events);
         let images = try_join_all(recipe.image.platforms.iter().map(one)).await?;
         self.together(recipe, options, images)

@@ -1,12 +1,12 @@
 //! Engines: what turns a [`Recipe`] into an image. Two of them, one interface.
 
-mod daemon;
 pub mod buildkit;
+mod daemon;
 pub mod docker;
 pub mod embedded;
+mod error;
 pub mod fit;
 pub mod fleet;
-mod error;
 mod trust;
 
 use std::collections::BTreeMap;

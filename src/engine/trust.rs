@@ -24,17 +24,24 @@ impl Trust {
     /// of the workspace; `tls` says that the connection is verified by certificates of its own.
     #[must_use]
     pub fn of(name: &str, address: &str, tls: bool, trusted: &[String], own: &DockerEnv) -> Self {
-        let is_own = own.host.as_deref() == Some(address) || address.parse() == Ok(Address::default_socket());
+        let is_own = own.host.as_deref() == Some(address)
+            || address.parse() == Ok(Address::default_socket());
         if !(is_own || Self::is_named(name, address, trusted)) {
             return Self::WorkspaceOnly;
         }
-        if is_own || is_protected(address, tls) { Self::Trusted } else { Self::ClearText }
+        if is_own || is_protected(address, tls) {
+            Self::Trusted
+        } else {
+            Self::ClearText
+        }
     }
 
     /// Whether the user allows an engine outside of the workspace.
     #[must_use]
     pub fn is_named(name: &str, address: &str, trusted: &[String]) -> bool {
-        trusted.iter().any(|trusted| trusted == name || trusted == address)
+        trusted
+            .iter()
+            .any(|trusted| trusted == name || trusted == address)
     }
 }
 
@@ -61,7 +68,10 @@ fn is_protected(address: &str, tls: bool) -> bool {
     match address.parse() {
         Ok(Address::Unix(_) | Address::Ssh { .. }) => true,
         Ok(Address::Tcp { host, .. }) => {
-            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+            host == "localhost"
+                || host
+                    .parse::<IpAddr>()
+                    .is_ok_and(|address| address.is_loopback())
         }
         Err(_) => false,
     }
@@ -73,15 +83,28 @@ mod tests {
 
     #[test]
     fn an_engine_is_trusted_when_the_user_names_it_and_the_way_is_protected() {
-        let own = DockerEnv { host: Some("tcp://own.example.com:2375".to_owned()), ..DockerEnv::default() };
+        let own = DockerEnv {
+            host: Some("tcp://own.example.com:2375".to_owned()),
+            ..DockerEnv::default()
+        };
         for (address, tls, trusted, expected) in [
             ("tcp://a.example.com:2376", true, "", Trust::WorkspaceOnly),
             ("tcp://127.0.0.1:2375", false, "", Trust::WorkspaceOnly),
             ("ssh://a.example.com", false, "", Trust::WorkspaceOnly),
             ("unix:///tmp/x.sock", false, "", Trust::WorkspaceOnly),
             ("tcp://a.example.com:2376", true, "e", Trust::Trusted),
-            ("tcp://a.example.com:2376", true, "tcp://a.example.com:2376", Trust::Trusted),
-            ("tcp://a.example.com:2376", true, "tcp://b.example.com:2376", Trust::WorkspaceOnly),
+            (
+                "tcp://a.example.com:2376",
+                true,
+                "tcp://a.example.com:2376",
+                Trust::Trusted,
+            ),
+            (
+                "tcp://a.example.com:2376",
+                true,
+                "tcp://b.example.com:2376",
+                Trust::WorkspaceOnly,
+            ),
             ("tcp://a.example.com:2375", false, "e", Trust::ClearText),
             ("tcp://10.0.0.1:2375", false, "e", Trust::ClearText),
             ("buildkit://a.example.com", false, "e", Trust::ClearText),
@@ -96,7 +119,11 @@ mod tests {
             ("tcp://own.example.com:2375", false, "", Trust::Trusted),
         ] {
             let trusted: Vec<String> = trusted.split_whitespace().map(str::to_owned).collect();
-            assert_eq!(Trust::of("e", address, tls, &trusted, &own), expected, "{address} {trusted:?}");
+            assert_eq!(
+                Trust::of("e", address, tls, &trusted, &own),
+                expected,
+                "{address} {trusted:?}"
+            );
         }
     }
 }

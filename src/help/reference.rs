@@ -9,7 +9,10 @@ use crate::spec::schema;
 /// The reference, in Markdown.
 pub(super) fn reference() -> String {
     let mut text = String::new();
-    for (file, schema) in [("image.toml", schema::image()), ("golden.toml", schema::workspace())] {
+    for (file, schema) in [
+        ("image.toml", schema::image()),
+        ("golden.toml", schema::workspace()),
+    ] {
         let _ = writeln!(text, "## The keys of {file}\n");
         for (key, value) in properties(&schema) {
             table(&mut text, &schema, key, value);
@@ -22,7 +25,11 @@ pub(super) fn reference() -> String {
 fn table(text: &mut String, schema: &Value, path: &str, value: &Value) {
     let is_list = value["type"] == "array";
     let inner = resolved(schema, if is_list { &value["items"] } else { value });
-    let heading = if is_list { format!("[[{path}]]") } else { format!("[{path}]") };
+    let heading = if is_list {
+        format!("[[{path}]]")
+    } else {
+        format!("[{path}]")
+    };
     let _ = writeln!(text, "### `{heading}`\n\n{}\n", description(schema, value));
     // The defaults repeat tables of image.toml.
     if path == "defaults" {
@@ -45,12 +52,18 @@ fn table(text: &mut String, schema: &Value, path: &str, value: &Value) {
 }
 
 fn properties(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    schema["properties"].as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value))
+    schema["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value))
 }
 
 /// The definition that a value refers to, or the value itself.
 fn resolved<'a>(schema: &'a Value, value: &'a Value) -> &'a Value {
-    let reference = value["$ref"].as_str().or_else(|| value["allOf"][0]["$ref"].as_str());
+    let reference = value["$ref"]
+        .as_str()
+        .or_else(|| value["allOf"][0]["$ref"].as_str());
     match reference.and_then(|reference| reference.strip_prefix("#/definitions/")) {
         Some(name) => &schema["definitions"][name],
         None => value,
@@ -62,26 +75,53 @@ fn is_table(schema: &Value, value: &Value) -> bool {
 }
 
 fn description(schema: &Value, value: &Value) -> String {
-    let text = value["description"].as_str().or_else(|| resolved(schema, value)["description"].as_str());
-    text.unwrap_or_default().replace('\n', " ").replace('|', "\\|")
+    let text = value["description"]
+        .as_str()
+        .or_else(|| resolved(schema, value)["description"].as_str());
+    text.unwrap_or_default()
+        .replace('\n', " ")
+        .replace('|', "\\|")
 }
 
 /// The description of a key, and the words that it accepts.
 fn meaning(schema: &Value, value: &Value) -> String {
     let text = description(schema, value);
-    let words = words(resolved(schema, if value["type"] == "array" { &value["items"] } else { value }));
-    if words.is_empty() { text } else { format!("{text} Values: {}.", words.join(", ")) }
+    let words = words(resolved(
+        schema,
+        if value["type"] == "array" {
+            &value["items"]
+        } else {
+            value
+        },
+    ));
+    if words.is_empty() {
+        text
+    } else {
+        format!("{text} Values: {}.", words.join(", "))
+    }
 }
 
 /// The words of an enumeration, with their meanings.
 fn words(value: &Value) -> Vec<String> {
-    let choices = value["anyOf"].as_array().into_iter().flatten().chain(std::iter::once(value));
-    let words = choices.filter_map(|choice| choice["oneOf"].as_array()).flatten();
+    let choices = value["anyOf"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .chain(std::iter::once(value));
+    let words = choices
+        .filter_map(|choice| choice["oneOf"].as_array())
+        .flatten();
     words
         .filter_map(|word| {
             let name = word["const"].as_str()?;
-            let meaning = word["description"].as_str().unwrap_or_default().trim_end_matches('.');
-            Some(format!("`\"{name}\"` ({})", meaning.replace('\n', " ").replace('|', "\\|")))
+            let meaning = word["description"]
+                .as_str()
+                .unwrap_or_default()
+                .trim_end_matches('.');
+            Some(format!(
+                "`\"{name}\"` ({})",
+                meaning.replace('\n', " ").replace('|', "\\|")
+            ))
         })
         .collect()
 }
@@ -121,7 +161,10 @@ mod tests {
         for line in text.lines().filter(|line| line.starts_with("| `")) {
             let cells: Vec<&str> = line.split(" | ").collect();
             assert!(
-                cells.len() >= 3 && cells.iter().all(|cell| !cell.trim_matches([' ', '|']).is_empty()),
+                cells.len() >= 3
+                    && cells
+                        .iter()
+                        .all(|cell| !cell.trim_matches([' ', '|']).is_empty()),
                 "{line}"
             );
         }

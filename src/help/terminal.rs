@@ -17,7 +17,10 @@ pub struct Style {
 /// Sets a chapter.
 #[must_use]
 pub fn render(text: &str, style: Style) -> String {
-    let style = Style { width: style.width.clamp(40, WIDEST), ..style };
+    let style = Style {
+        width: style.width.clamp(40, WIDEST),
+        ..style
+    };
     let mut out = String::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
@@ -27,7 +30,13 @@ pub fn render(text: &str, style: Style) -> String {
                 let _ = writeln!(out, "    {}", styled(line, style, "2"));
             }
         } else if let Some(heading) = line.strip_prefix('#') {
-            let heading = inline(heading.trim_start_matches('#').trim(), Style { color: false, ..style });
+            let heading = inline(
+                heading.trim_start_matches('#').trim(),
+                Style {
+                    color: false,
+                    ..style
+                },
+            );
             let _ = writeln!(out, "{}", styled(&heading, style, "1"));
         } else if line.starts_with('|') {
             let mut rows = vec![cells(line)];
@@ -61,7 +70,11 @@ fn marker(line: &str) -> (&str, &str) {
         return ("- ", rest);
     }
     let digits = line.bytes().take_while(u8::is_ascii_digit).count();
-    if digits > 0 && line[digits..].starts_with(". ") { line.split_at(digits + 2) } else { ("", line) }
+    if digits > 0 && line[digits..].starts_with(". ") {
+        line.split_at(digits + 2)
+    } else {
+        ("", line)
+    }
 }
 
 /// Writes a paragraph in lines that fit. Further lines are indented below the text of the first.
@@ -78,7 +91,9 @@ fn wrap(out: &mut String, marker: &str, text: &str, style: Style) {
 fn fill(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in words(text) {
-        let Some(last) = lines.last_mut() else { continue };
+        let Some(last) = lines.last_mut() else {
+            continue;
+        };
         let used = shown(last);
         if used > 0 && used + 1 + shown(&word) > width {
             lines.push(word);
@@ -120,7 +135,11 @@ fn inline(text: &str, style: Style) -> String {
         let mut strong = false;
         for piece in plain.split("**") {
             let piece = piece.replace('*', "").replace("\\|", "|");
-            out.push_str(&if strong { styled(&piece, style, "1") } else { piece });
+            out.push_str(&if strong {
+                styled(&piece, style, "1")
+            } else {
+                piece
+            });
             strong = !strong;
         }
         if let Some(code) = parts.next() {
@@ -142,25 +161,50 @@ fn styled(text: &str, style: Style, attribute: &str) -> String {
 /// The cells of a row. A `\|` belongs to its cell.
 fn cells(row: &str) -> Vec<String> {
     let hidden = row.trim().trim_matches('|').replace("\\|", "\u{0}");
-    hidden.split('|').map(|cell| cell.trim().replace('\u{0}', "\\|")).collect()
+    hidden
+        .split('|')
+        .map(|cell| cell.trim().replace('\u{0}', "\\|"))
+        .collect()
 }
 
 /// Writes a table. The last column takes the rest of the width and is wrapped.
 fn table(out: &mut String, mut rows: Vec<Vec<String>>, style: Style) {
-    rows.retain(|row| !row.iter().all(|cell| !cell.is_empty() && cell.bytes().all(|byte| byte == b'-')));
+    rows.retain(|row| {
+        !row.iter()
+            .all(|cell| !cell.is_empty() && cell.bytes().all(|byte| byte == b'-'))
+    });
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let natural = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| shown(cell)).max().unwrap_or_default()
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| shown(cell))
+            .max()
+            .unwrap_or_default()
     };
     let share = style.width / columns.max(1);
-    let widths: Vec<usize> = (0..columns).map(|column| natural(column).min(share.max(18))).collect();
-    let front: usize = widths.iter().take(columns.saturating_sub(1)).map(|width| width + 2).sum();
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| natural(column).min(share.max(18)))
+        .collect();
+    let front: usize = widths
+        .iter()
+        .take(columns.saturating_sub(1))
+        .map(|width| width + 2)
+        .sum();
     let last = style.width.saturating_sub(front).max(20);
     for (index, row) in rows.iter().enumerate() {
         let wrapped: Vec<Vec<String>> = row
             .iter()
             .enumerate()
-            .map(|(column, cell)| fill(cell, if column + 1 == columns { last } else { widths[column] }))
+            .map(|(column, cell)| {
+                fill(
+                    cell,
+                    if column + 1 == columns {
+                        last
+                    } else {
+                        widths[column]
+                    },
+                )
+            })
             .collect();
         for line in 0..wrapped.iter().map(Vec::len).max().unwrap_or_default() {
             let mut text = String::new();
@@ -168,7 +212,17 @@ fn table(out: &mut String, mut rows: Vec<Vec<String>>, style: Style) {
                 let piece = cell.get(line).map_or("", String::as_str);
                 let set = inline(piece, style);
                 let set = if index == 0 {
-                    styled(&inline(piece, Style { color: false, ..style }), style, "1")
+                    styled(
+                        &inline(
+                            piece,
+                            Style {
+                                color: false,
+                                ..style
+                            },
+                        ),
+                        style,
+                        "1",
+                    )
                 } else {
                     set
                 };
@@ -190,7 +244,13 @@ mod tests {
 
     #[test]
     fn a_page_is_set_without_colour() {
-        let text = render(PAGE, Style { width: 50, color: false });
+        let text = render(
+            PAGE,
+            Style {
+                width: 50,
+                color: false,
+            },
+        );
         insta::assert_snapshot!(text, @r"
         Title
 
@@ -213,8 +273,20 @@ mod tests {
 
     #[test]
     fn colour_changes_no_layout() {
-        let plain = render(PAGE, Style { width: 60, color: false });
-        let colored = render(PAGE, Style { width: 60, color: true });
+        let plain = render(
+            PAGE,
+            Style {
+                width: 60,
+                color: false,
+            },
+        );
+        let colored = render(
+            PAGE,
+            Style {
+                width: 60,
+                color: true,
+            },
+        );
         assert_ne!(plain, colored);
         assert_eq!(console::strip_ansi_codes(&colored), plain);
     }

@@ -18,13 +18,21 @@ use crate::workspace::lock::{Lock, key};
 /// What golden.lock tells about the bases of `images`: nobody has to be asked about these.
 pub fn from_lock(images: &[ResolvedImage], lock: &Lock, observed: &mut Observed) {
     for image in images {
-        let Some(locked) = key(&image.base).and_then(|key| lock.bases.get(&key)) else { continue };
-        if let Base::Requirement { repository, requirement } = &image.base {
+        let Some(locked) = key(&image.base).and_then(|key| lock.bases.get(&key)) else {
+            continue;
+        };
+        if let Base::Requirement {
+            repository,
+            requirement,
+        } = &image.base
+        {
             let of = observed.requirements.entry(repository.clone()).or_default();
             of.insert(requirement.to_string(), locked.reference.clone());
         }
-        let base =
-            ObservedBase::Registry { digest: locked.digest.clone(), platforms: locked.platforms.clone() };
+        let base = ObservedBase::Registry {
+            digest: locked.digest.clone(),
+            platforms: locked.platforms.clone(),
+        };
         observed.bases.insert(locked.reference.clone(), base);
     }
 }
@@ -49,7 +57,11 @@ pub async fn bases(
         .try_collect()
         .await?;
     for (repository, text, reference) in found {
-        observed.requirements.entry(repository).or_default().insert(text, reference);
+        observed
+            .requirements
+            .entry(repository)
+            .or_default()
+            .insert(text, reference);
     }
     let found: Vec<_> = stream::iter(references(images, observed))
         .map(|(reference, asked)| async move {
@@ -69,9 +81,19 @@ fn requirements(
 ) -> BTreeMap<(Repository, String), Requirement> {
     let mut asked = BTreeMap::new();
     for image in images {
-        let Base::Requirement { repository, requirement } = &image.base else { continue };
+        let Base::Requirement {
+            repository,
+            requirement,
+        } = &image.base
+        else {
+            continue;
+        };
         let text = requirement.to_string();
-        if observed.requirements.get(repository).is_none_or(|of| !of.contains_key(&text)) {
+        if observed
+            .requirements
+            .get(repository)
+            .is_none_or(|of| !of.contains_key(&text))
+        {
             asked.insert((repository.clone(), text), requirement.clone());
         }
     }
@@ -84,9 +106,13 @@ fn references(images: &[ResolvedImage], observed: &Observed) -> BTreeMap<Referen
     for image in images {
         let reference = match &image.base {
             Base::Reference(reference) => Some(reference),
-            Base::Requirement { repository, requirement } => {
-                observed.requirements.get(repository).and_then(|of| of.get(&requirement.to_string()))
-            }
+            Base::Requirement {
+                repository,
+                requirement,
+            } => observed
+                .requirements
+                .get(repository)
+                .and_then(|of| of.get(&requirement.to_string())),
             Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
         };
         let Some(reference) = reference else { continue };
@@ -108,10 +134,20 @@ pub(super) async fn highest_tag(
 ) -> Result<Reference, Error> {
     // A list that ends early rarely has this tag: letters come last.
     let probe: Option<Tag> = "latest".parse().ok();
-    let tags = registries.of(repository)?.complete_tags(&repository.path, &probe).await?;
+    let tags = registries
+        .of(repository)?
+        .complete_tags(&repository.path, &probe)
+        .await?;
     let tag = pin::highest_admitted(&tags, requirement).cloned();
-    let none = || Error::NoTag { repository: repository.clone(), requirement: requirement.to_string() };
-    Ok(Reference { repository: repository.clone(), tag: Some(tag.ok_or_else(none)?), digest: None })
+    let none = || Error::NoTag {
+        repository: repository.clone(),
+        requirement: requirement.to_string(),
+    };
+    Ok(Reference {
+        repository: repository.clone(),
+        tag: Some(tag.ok_or_else(none)?),
+        digest: None,
+    })
 }
 
 async fn ask(
@@ -132,9 +168,15 @@ async fn ask(
             NoBase::Absent => "the registry has no such image".to_owned(),
             NoBase::Unread(error) => error.to_string(),
         };
-        return Ok(ObservedBase::Local { id: local.id, because });
+        return Ok(ObservedBase::Local {
+            id: local.id,
+            because,
+        });
     }
-    Err(Error::NoBase { reference: reference.clone(), because })
+    Err(Error::NoBase {
+        reference: reference.clone(),
+        because,
+    })
 }
 
 async fn from_registry(
@@ -145,8 +187,12 @@ async fn from_registry(
         digest.clone()
     } else {
         let registry = embedded.registries().of(&reference.repository)?;
-        let found = registry.head_manifest(&reference.repository.path, &reference.target()).await?;
-        let Some(descriptor) = found else { return Ok(None) };
+        let found = registry
+            .head_manifest(&reference.repository.path, &reference.target())
+            .await?;
+        let Some(descriptor) = found else {
+            return Ok(None);
+        };
         descriptor.digest
     };
     let platforms = embedded.platforms(reference, &digest).await?;

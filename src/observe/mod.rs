@@ -94,14 +94,22 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoBase { because: NoBase::Unread(error), .. } => error.hints(),
-            Self::NoBase { reference, because: NoBase::Absent } => {
+            Self::NoBase {
+                because: NoBase::Unread(error),
+                ..
+            } => error.hints(),
+            Self::NoBase {
+                reference,
+                because: NoBase::Absent,
+            } => {
                 vec![format!(
                     "check the name, log in to {}, or pull the image first",
                     reference.repository.host
                 )]
             }
-            Self::NoTag { repository, .. } => vec![format!("`golden ls {repository}` lists its tags")],
+            Self::NoTag { repository, .. } => {
+                vec![format!("`golden ls {repository}` lists its tags")]
+            }
             Self::Registry(error) => error.hints(),
             Self::Unusable(error) => error.hints(),
             Self::Manifest { .. } | Self::Config { .. } => Vec::new(),

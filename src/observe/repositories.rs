@@ -36,7 +36,9 @@ pub async fn repositories(
     for destination in destinations {
         for recipe in recipes {
             // A name that is too long is told by the plan.
-            let Ok(repository) = destination.repository(&recipe.image.name) else { continue };
+            let Ok(repository) = destination.repository(&recipe.image.name) else {
+                continue;
+            };
             by_repository.entry(repository).or_default().push(recipe);
         }
     }
@@ -59,13 +61,20 @@ async fn read_repository(
     cache: &ConfigCache,
 ) -> Result<ObservedRepository, Error> {
     let registry = registries.of(repository)?;
-    let reader = Reader { registry: &registry, repository, cache };
+    let reader = Reader {
+        registry: &registry,
+        repository,
+        cache,
+    };
     // A version whose tags break the grammar is reported by the plan.
     let probes = recipes.iter().filter_map(|recipe| {
         let image = &recipe.image;
         tags::fan_out(&image.version, image.variant.as_ref(), &image.tags).ok()
     });
-    let probes: Vec<Tag> = probes.flat_map(|out| out.tags).map(|planned| planned.tag).collect();
+    let probes: Vec<Tag> = probes
+        .flat_map(|out| out.tags)
+        .map(|planned| planned.tag)
+        .collect();
     let mut tags = registry.complete_tags(&repository.path, &probes).await?;
     let mut digests = BTreeMap::new();
     let mut unread = BTreeSet::new();
@@ -89,15 +98,22 @@ async fn read_repository(
             }
         }
     }
-    let current =
-        recipes.iter().flat_map(|recipe| own_tags(recipe, &tags).into_iter().zip(std::iter::repeat(recipe)));
+    let current = recipes.iter().flat_map(|recipe| {
+        own_tags(recipe, &tags)
+            .into_iter()
+            .zip(std::iter::repeat(recipe))
+    });
     let read: Vec<_> = stream::iter(current)
         .map(|(tag, recipe)| reader.read_version(tag, recipe, &digests))
         .buffer_unordered(CONCURRENT)
         .try_collect()
         .await?;
     let published = read.into_iter().flatten().collect();
-    Ok(ObservedRepository { tags, digests, published })
+    Ok(ObservedRepository {
+        tags,
+        digests,
+        published,
+    })
 }
 
 /// The tags that hold the content of an image's version: of its last revision, and of the last one that is not withdrawn.
@@ -105,8 +121,15 @@ fn own_tags(recipe: &Recipe, tags: &[Tag]) -> BTreeSet<Tag> {
     let image = &recipe.image;
     let all = Existing::new(tags, image.variant.as_ref(), &[]);
     let counted = Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
-    let current = [plan::current(&image.version, &all), plan::current(&image.version, &counted)];
-    current.into_iter().flatten().map(|held| held.tag.clone()).collect()
+    let current = [
+        plan::current(&image.version, &all),
+        plan::current(&image.version, &counted),
+    ];
+    current
+        .into_iter()
+        .flatten()
+        .map(|held| held.tag.clone())
+        .collect()
 }
 
 /// The tags whose digests decide what happens to an image.
@@ -124,17 +147,31 @@ impl Wanted {
         let variant = image.variant.as_ref();
         let all = Existing::new(tags, variant, &[]);
         let counted = Existing::new(tags, variant, &image.tags.withdrawn);
-        let current = [plan::current(&image.version, &all), plan::current(&image.version, &counted)];
-        let versions = current.into_iter().flatten().map(|held| &held.version).chain([&image.version]);
+        let current = [
+            plan::current(&image.version, &all),
+            plan::current(&image.version, &counted),
+        ];
+        let versions = current
+            .into_iter()
+            .flatten()
+            .map(|held| &held.version)
+            .chain([&image.version]);
         let mut wanted = Self::default();
         for version in versions {
             // The plan reports a version whose tags break the grammar.
-            let Ok(out) = tags::fan_out(version, variant, &image.tags) else { continue };
+            let Ok(out) = tags::fan_out(version, variant, &image.tags) else {
+                continue;
+            };
             for planned in &out.tags {
                 let holder = counted.highest(|other| planned.role.covers(version, other));
                 wanted.holders.extend(holder.map(|held| held.tag.clone()));
             }
-            wanted.own.extend(out.tags.into_iter().map(|planned| planned.tag).filter(|tag| all.has(tag)));
+            wanted.own.extend(
+                out.tags
+                    .into_iter()
+                    .map(|planned| planned.tag)
+                    .filter(|tag| all.has(tag)),
+            );
         }
         wanted.own.extend(own_tags(recipe, tags));
         wanted
@@ -169,13 +206,19 @@ impl Reader<'_> {
 
     async fn read_digest(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
         let target = Target::from(tag);
-        let mut found = self.registry.head_manifest(&self.repository.path, &target).await?;
+        let mut found = self
+            .registry
+            .head_manifest(&self.repository.path, &target)
+            .await?;
         for pause in BEING_WRITTEN {
             if found.is_some() {
                 break;
             }
             tokio::time::sleep(pause).await;
-            found = self.registry.head_manifest(&self.repository.path, &target).await?;
+            found = self
+                .registry
+                .head_manifest(&self.repository.path, &target)
+                .await?;
         }
         Ok(found.map(|descriptor| descriptor.digest))
     }
@@ -187,7 +230,9 @@ impl Reader<'_> {
         recipe: &Recipe,
         digests: &BTreeMap<Tag, Digest>,
     ) -> Result<Option<(Tag, Published)>, Error> {
-        let Some(digest) = digests.get(&tag) else { return Ok(None) };
+        let Some(digest) = digests.get(&tag) else {
+            return Ok(None);
+        };
         let mut found = match self.read_config(digest).await {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
@@ -209,7 +254,10 @@ impl Reader<'_> {
         if let Some(config) = self.cache.get(digest) {
             return Ok(Some(published(digest.clone(), &config)));
         }
-        let found = self.registry.get_manifest(&self.repository.path, &Target::from(digest)).await?;
+        let found = self
+            .registry
+            .get_manifest(&self.repository.path, &Target::from(digest))
+            .await?;
         let Some(raw) = found else { return Ok(None) };
         let config = remember(self.registry, self.repository, &raw, self.cache).await?;
         Ok(Some(published(raw.digest, &config)))
@@ -226,14 +274,21 @@ pub async fn remember(
     if let Some(config) = cache.get(&raw.digest) {
         return Ok(config);
     }
-    let config = config_of(registry, repository, raw).await?.unwrap_or_default();
+    let config = config_of(registry, repository, raw)
+        .await?
+        .unwrap_or_default();
     cache.put(&raw.digest, &config);
     Ok(config)
 }
 
 fn published(digest: Digest, config: &ImageConfig) -> Published {
     let inputs = config.label(INPUTS).and_then(|text| text.parse().ok());
-    Published { digest, inputs, labels: config.labels(), runtime: config.without_labels() }
+    Published {
+        digest,
+        inputs,
+        labels: config.labels(),
+        runtime: config.without_labels(),
+    }
 }
 
 /// The labels of a manifest's config; of an index, those of its first image.
@@ -253,12 +308,17 @@ async fn config_of(
     raw: &RawManifest,
 ) -> Result<Option<ImageConfig>, Error> {
     let parsed = |raw: &RawManifest| {
-        raw.parse().map_err(|source| Error::Manifest { repository: repository.clone(), source })
+        raw.parse().map_err(|source| Error::Manifest {
+            repository: repository.clone(),
+            source,
+        })
     };
     let config = match parsed(raw)? {
         Manifest::Image(image) => image.config,
         Manifest::Index(index) => {
-            let Some(first) = index.manifests.first() else { return Ok(None) };
+            let Some(first) = index.manifests.first() else {
+                return Ok(None);
+            };
             let target = Target::from(&first.digest);
             let Some(child) = registry.get_manifest(&repository.path, &target).await? else {
                 return Ok(None);
@@ -269,8 +329,12 @@ async fn config_of(
             }
         }
     };
-    let bytes = registry.get_blob(&repository.path, &config, CONFIG_LIMIT).await?;
-    let config = ImageConfig::parse(&bytes)
-        .map_err(|source| Error::Config { repository: repository.clone(), source })?;
+    let bytes = registry
+        .get_blob(&repository.path, &config, CONFIG_LIMIT)
+        .await?;
+    let config = ImageConfig::parse(&bytes).map_err(|source| Error::Config {
+        repository: repository.clone(),
+        source,
+    })?;
     Ok(Some(config))
 }

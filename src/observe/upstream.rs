@@ -17,7 +17,10 @@ const MAX_CONFIG: u64 = 4 << 20;
 
 /// Asks for every base of `bases`, each by itself: its tag where a requirement chooses one, its digest, those of its
 /// platforms, and when it was made. Bases that are not external are left out; the rest come in order, with their keys.
-pub async fn upstream(bases: &[Base], embedded: &Embedded) -> Vec<(String, Result<LockedBase, Error>)> {
+pub async fn upstream(
+    bases: &[Base],
+    embedded: &Embedded,
+) -> Vec<(String, Result<LockedBase, Error>)> {
     let external = bases.iter().filter_map(|base| Some((key(base)?, base)));
     stream::iter(external)
         .map(async |(key, base)| {
@@ -32,9 +35,10 @@ pub async fn upstream(bases: &[Base], embedded: &Embedded) -> Vec<(String, Resul
 /// An external base as its registry has it now.
 async fn current(key: String, base: &Base, embedded: &Embedded) -> Result<LockedBase, Error> {
     let reference = match base {
-        Base::Requirement { repository, requirement } => {
-            highest_tag(repository, requirement, embedded.registries()).await?
-        }
+        Base::Requirement {
+            repository,
+            requirement,
+        } => highest_tag(repository, requirement, embedded.registries()).await?,
         Base::Reference(reference) => reference.clone(),
         Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => {
             unreachable!("only external bases have a key")
@@ -47,13 +51,23 @@ async fn ask(base: String, reference: Reference, embedded: &Embedded) -> Result<
     let registry = embedded.registries().of(&reference.repository)?;
     let path = &reference.repository.path;
     let Some(raw) = registry.get_manifest(path, &reference.target()).await? else {
-        return Err(Error::NoBase { reference, because: NoBase::Absent });
+        return Err(Error::NoBase {
+            reference,
+            because: NoBase::Absent,
+        });
     };
     let unusable = |error| Error::Unusable(Box::new(error));
-    let mut platforms = embedded.platforms(&reference, &raw.digest).await.map_err(unusable)?;
+    let mut platforms = embedded
+        .platforms(&reference, &raw.digest)
+        .await
+        .map_err(unusable)?;
     let image = match platforms.values().next() {
         None => Some(raw.clone()),
-        Some(digest) => registry.get_manifest(path, &Target::Digest(digest.clone())).await?,
+        Some(digest) => {
+            registry
+                .get_manifest(path, &Target::Digest(digest.clone()))
+                .await?
+        }
     };
     let config = match image {
         Some(image) => config(&registry, path, &image).await,
@@ -62,14 +76,33 @@ async fn ask(base: String, reference: Reference, embedded: &Embedded) -> Result<
     if let (true, Some(config)) = (platforms.is_empty(), &config) {
         platforms.insert(config.platform(), raw.digest.clone());
     }
-    let created = config.as_ref().and_then(|config| config.as_object().get("created"));
-    let created = created.and_then(|created| created.as_str()).map(str::to_owned);
-    Ok(LockedBase { base, reference, digest: raw.digest, created, platforms })
+    let created = config
+        .as_ref()
+        .and_then(|config| config.as_object().get("created"));
+    let created = created
+        .and_then(|created| created.as_str())
+        .map(str::to_owned);
+    Ok(LockedBase {
+        base,
+        reference,
+        digest: raw.digest,
+        created,
+        platforms,
+    })
 }
 
 /// The config of an image. It tells people more, and nothing is wrong when it cannot be read.
-async fn config(registry: &Registry, path: &RepositoryPath, image: &RawManifest) -> Option<ImageConfig> {
-    let Ok(Manifest::Image(manifest)) = image.parse() else { return None };
-    let config = registry.get_blob(path, &manifest.config, MAX_CONFIG).await.ok()?;
+async fn config(
+    registry: &Registry,
+    path: &RepositoryPath,
+    image: &RawManifest,
+) -> Option<ImageConfig> {
+    let Ok(Manifest::Image(manifest)) = image.parse() else {
+        return None;
+    };
+    let config = registry
+        .get_blob(path, &manifest.config, MAX_CONFIG)
+        .await
+        .ok()?;
     ImageConfig::parse(&config).ok()
 }

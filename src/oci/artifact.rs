@@ -54,33 +54,51 @@ impl Kind {
         if [media::OCI_INDEX, media::DOCKER_LIST].contains(&raw.media_type.as_str()) {
             return Self::of_index(&value);
         }
-        let text =
-            |pointer: &str| value.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let layers: Vec<&str> =
-            list(&value, "layers").filter_map(|layer| layer["mediaType"].as_str()).collect();
+        let text = |pointer: &str| {
+            value
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+        };
+        let layers: Vec<&str> = list(&value, "layers")
+            .filter_map(|layer| layer["mediaType"].as_str())
+            .collect();
         let (config, declared) = (text("/config/mediaType"), text("/artifactType"));
-        let is_config =
-            config.is_some_and(|config| [media::OCI_CONFIG, media::DOCKER_CONFIG].contains(&config));
+        let is_config = config
+            .is_some_and(|config| [media::OCI_CONFIG, media::DOCKER_CONFIG].contains(&config));
         let has_layers = !layers.is_empty() || declared.is_none();
         if is_config && has_layers && layers.iter().all(|layer| is_layer(layer)) {
             return Self::Image;
         }
         let predicate = text("/annotations/dev.sigstore.bundle.predicateType");
-        let mut types = declared.into_iter().chain(config).chain(layers.iter().copied());
+        let mut types = declared
+            .into_iter()
+            .chain(config)
+            .chain(layers.iter().copied());
         let known = types.find_map(|kind| known(kind, predicate));
-        let own = declared.or_else(|| config.filter(|_| !is_config)).or_else(|| layers.first().copied());
+        let own = declared
+            .or_else(|| config.filter(|_| !is_config))
+            .or_else(|| layers.first().copied());
         known.unwrap_or_else(|| Self::Artifact(own.unwrap_or(&raw.media_type).to_owned()))
     }
 
     /// Entries of an index of images have no `artifactType`; those of a list of referrers have one each.
     fn of_index(value: &Value) -> Self {
         let mut entries = list(value, "manifests").peekable();
-        if let Some(declared) = value["artifactType"].as_str().filter(|text| !text.is_empty()) {
+        if let Some(declared) = value["artifactType"]
+            .as_str()
+            .filter(|text| !text.is_empty())
+        {
             return known(declared, None).unwrap_or_else(|| Self::Artifact(declared.to_owned()));
         }
         let is_list = entries.peek().is_some()
-            && entries.all(|entry| entry["artifactType"].is_string() && entry["platform"].is_null());
-        if is_list { Self::Referrers } else { Self::Index }
+            && entries
+                .all(|entry| entry["artifactType"].is_string() && entry["platform"].is_null());
+        if is_list {
+            Self::Referrers
+        } else {
+            Self::Index
+        }
     }
 
     /// What a tag that a tool made from a digest points to, with that digest: `sha256-…` is a list of referrers, and
@@ -110,9 +128,12 @@ fn list<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
 
 /// Whether a media type is that of a layer of an image.
 fn is_layer(media_type: &str) -> bool {
-    ["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."]
-        .iter()
-        .any(|prefix| media_type.starts_with(prefix))
+    [
+        "application/vnd.oci.image.layer.",
+        "application/vnd.docker.image.rootfs.",
+    ]
+    .iter()
+    .any(|prefix| media_type.starts_with(prefix))
 }
 
 /// The kind that a type of an artifact, of its config or of its content tells. `predicate` is what a sigstore bundle
@@ -139,9 +160,16 @@ mod tests {
     use super::*;
 
     fn kind(artifact: &str, config: &str, layers: &[&str]) -> String {
-        let layers: Vec<_> = layers.iter().map(|layer| json!({ "mediaType": layer })).collect();
+        let layers: Vec<_> = layers
+            .iter()
+            .map(|layer| json!({ "mediaType": layer }))
+            .collect();
         let manifest = json!({ "schemaVersion": 2, "artifactType": artifact, "config": { "mediaType": config }, "layers": layers });
-        Kind::of(&RawManifest::new(media::OCI_MANIFEST, manifest.to_string().into_bytes())).to_string()
+        Kind::of(&RawManifest::new(
+            media::OCI_MANIFEST,
+            manifest.to_string().into_bytes(),
+        ))
+        .to_string()
     }
 
     #[test]
@@ -149,27 +177,86 @@ mod tests {
         let empty = "application/vnd.oci.empty.v1+json";
         for (artifact, config, layers, expected) in [
             ("", media::OCI_CONFIG, &[media::OCI_LAYER_GZIP][..], "image"),
-            ("", media::DOCKER_CONFIG, &[media::DOCKER_LAYER_GZIP, media::OCI_LAYER_ZSTD], "image"),
+            (
+                "",
+                media::DOCKER_CONFIG,
+                &[media::DOCKER_LAYER_GZIP, media::OCI_LAYER_ZSTD],
+                "image",
+            ),
             ("", media::OCI_CONFIG, &[], "image"),
-            ("", media::OCI_CONFIG, &["application/vnd.dev.cosign.simplesigning.v1+json"], "signature"),
-            ("", media::OCI_CONFIG, &["application/vnd.dsse.envelope.v1+json"], "attestation"),
-            ("", media::OCI_CONFIG, &["application/vnd.in-toto+json"], "attestation"),
+            (
+                "",
+                media::OCI_CONFIG,
+                &["application/vnd.dev.cosign.simplesigning.v1+json"],
+                "signature",
+            ),
+            (
+                "",
+                media::OCI_CONFIG,
+                &["application/vnd.dsse.envelope.v1+json"],
+                "attestation",
+            ),
+            (
+                "",
+                media::OCI_CONFIG,
+                &["application/vnd.in-toto+json"],
+                "attestation",
+            ),
             ("", media::OCI_CONFIG, &["text/spdx+json"], "SBOM"),
-            ("", "application/vnd.cncf.notary.signature", &["application/jose+json"], "signature"),
-            ("application/vnd.cncf.notary.signature", empty, &["application/jose+json"], "signature"),
-            ("application/vnd.dev.sigstore.bundle.v0.3+json", empty, &["application/x"], "signature"),
-            ("application/vnd.cyclonedx+json", empty, &["application/vnd.cyclonedx+json"], "SBOM"),
-            ("", "application/vnd.cncf.helm.config.v1+json", &["application/x"], "Helm chart"),
-            ("application/vnd.example", empty, &[empty], "application/vnd.example"),
+            (
+                "",
+                "application/vnd.cncf.notary.signature",
+                &["application/jose+json"],
+                "signature",
+            ),
+            (
+                "application/vnd.cncf.notary.signature",
+                empty,
+                &["application/jose+json"],
+                "signature",
+            ),
+            (
+                "application/vnd.dev.sigstore.bundle.v0.3+json",
+                empty,
+                &["application/x"],
+                "signature",
+            ),
+            (
+                "application/vnd.cyclonedx+json",
+                empty,
+                &["application/vnd.cyclonedx+json"],
+                "SBOM",
+            ),
+            (
+                "",
+                "application/vnd.cncf.helm.config.v1+json",
+                &["application/x"],
+                "Helm chart",
+            ),
+            (
+                "application/vnd.example",
+                empty,
+                &[empty],
+                "application/vnd.example",
+            ),
             (
                 "",
                 "application/vnd.wasm.config.v0+json",
                 &["application/wasm"],
                 "application/vnd.wasm.config.v0+json",
             ),
-            ("application/vnd.example", media::OCI_CONFIG, &[], "application/vnd.example"),
+            (
+                "application/vnd.example",
+                media::OCI_CONFIG,
+                &[],
+                "application/vnd.example",
+            ),
         ] {
-            assert_eq!(kind(artifact, config, layers), expected, "{artifact} {config} {layers:?}");
+            assert_eq!(
+                kind(artifact, config, layers),
+                expected,
+                "{artifact} {config} {layers:?}"
+            );
         }
     }
 
@@ -180,8 +267,14 @@ mod tests {
             Kind::of(&RawManifest::new(media::OCI_INDEX, index.into_bytes()))
         };
         assert_eq!(index(json!({ "platform": { "os": "linux" } })), Kind::Index);
-        assert_eq!(index(json!({ "artifactType": "application/vnd.example" })), Kind::Referrers);
-        assert_eq!(index(json!({ "artifactType": "x", "platform": { "os": "linux" } })), Kind::Index);
+        assert_eq!(
+            index(json!({ "artifactType": "application/vnd.example" })),
+            Kind::Referrers
+        );
+        assert_eq!(
+            index(json!({ "artifactType": "x", "platform": { "os": "linux" } })),
+            Kind::Index
+        );
     }
 
     #[test]

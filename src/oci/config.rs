@@ -39,8 +39,17 @@ impl ImageConfig {
     /// The platform that the config names; `linux/amd64` where it names none, as Docker reads it.
     #[must_use]
     pub fn platform(&self) -> Platform {
-        let text = |key: &str| self.0.get(key).and_then(Value::as_str).filter(|t| !t.is_empty());
-        Platform::new(text("os").unwrap_or("linux"), text("architecture").unwrap_or("amd64"), text("variant"))
+        let text = |key: &str| {
+            self.0
+                .get(key)
+                .and_then(Value::as_str)
+                .filter(|t| !t.is_empty())
+        };
+        Platform::new(
+            text("os").unwrap_or("linux"),
+            text("architecture").unwrap_or("amd64"),
+            text("variant"),
+        )
     }
 
     /// The runtime part, `config`.
@@ -58,9 +67,14 @@ impl ImageConfig {
     /// All labels, sorted.
     #[must_use]
     pub fn labels(&self) -> std::collections::BTreeMap<String, String> {
-        let labels = self.runtime().and_then(|runtime| runtime.get("Labels")).and_then(Value::as_object);
+        let labels = self
+            .runtime()
+            .and_then(|runtime| runtime.get("Labels"))
+            .and_then(Value::as_object);
         let pairs = labels.into_iter().flatten();
-        pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+        pairs
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect()
     }
 
     /// The runtime part alone, without its labels.
@@ -68,45 +82,80 @@ impl ImageConfig {
     pub fn without_labels(&self) -> Self {
         let runtime = self.runtime().map(|runtime| {
             let others = runtime.iter().filter(|(key, _)| *key != "Labels");
-            Value::Object(others.map(|(key, value)| (key.clone(), value.clone())).collect())
+            Value::Object(
+                others
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect(),
+            )
         });
-        Self(runtime.map(|runtime| ("config".to_owned(), runtime)).into_iter().collect())
+        Self(
+            runtime
+                .map(|runtime| ("config".to_owned(), runtime))
+                .into_iter()
+                .collect(),
+        )
     }
 
     /// The environment in its order, as `KEY=VALUE`.
     #[must_use]
     pub fn env(&self) -> Vec<String> {
-        let env = self.runtime().and_then(|runtime| runtime.get("Env")).and_then(Value::as_array);
-        env.into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+        let env = self
+            .runtime()
+            .and_then(|runtime| runtime.get("Env"))
+            .and_then(Value::as_array);
+        env.into_iter()
+            .flatten()
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect()
     }
 
     /// The user, empty when none is set.
     #[must_use]
     pub fn user(&self) -> &str {
-        self.runtime().and_then(|runtime| runtime.get("User")).and_then(Value::as_str).unwrap_or_default()
+        self.runtime()
+            .and_then(|runtime| runtime.get("User"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// Digests of the uncompressed layers, bottom first. None when they cannot be read. An image without layers may
     /// leave the list out: Docker does.
     #[must_use]
     pub fn diff_ids(&self) -> Option<Vec<Digest>> {
-        match self.0.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")) {
+        match self
+            .0
+            .get("rootfs")
+            .and_then(|rootfs| rootfs.get("diff_ids"))
+        {
             None | Some(Value::Null) => Some(Vec::new()),
-            Some(ids) => ids.as_array()?.iter().map(|id| id.as_str()?.parse().ok()).collect(),
+            Some(ids) => ids
+                .as_array()?
+                .iter()
+                .map(|id| id.as_str()?.parse().ok())
+                .collect(),
         }
     }
 
     /// A list of words in the runtime part, such as `Cmd`; empty when it has none.
     #[must_use]
     pub fn words(&self, key: &str) -> Vec<String> {
-        let list = self.runtime().and_then(|runtime| runtime.get(key)).and_then(Value::as_array);
-        list.into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+        let list = self
+            .runtime()
+            .and_then(|runtime| runtime.get(key))
+            .and_then(Value::as_array);
+        list.into_iter()
+            .flatten()
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect()
     }
 
     /// A text of the runtime part, such as `WorkingDir`; empty when it has none.
     #[must_use]
     pub fn text(&self, key: &str) -> &str {
-        self.runtime().and_then(|runtime| runtime.get(key)).and_then(Value::as_str).unwrap_or_default()
+        self.runtime()
+            .and_then(|runtime| runtime.get(key))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// The whole object.

@@ -21,7 +21,11 @@ pub struct Descriptor {
     /// Length of the content in bytes.
     pub size: u64,
     /// Where else the content may be had; set on foreign layers, which are not uploaded.
-    #[serde(default, deserialize_with = "or_null", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "or_null",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub urls: Vec<String>,
     /// What kind of artifact it is, when it is not an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,7 +34,11 @@ pub struct Descriptor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<PlatformObject>,
     /// Free text pairs.
-    #[serde(default, deserialize_with = "or_null", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "or_null",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -77,7 +85,10 @@ impl Descriptor {
         if let Some(kind) = self.annotations.get(REFERENCE_TYPE) {
             return Role::Other(kind.clone());
         }
-        if let Some(kind) = self.artifact_type.as_deref().filter(|kind| !kind.is_empty() && !is_config(kind))
+        if let Some(kind) = self
+            .artifact_type
+            .as_deref()
+            .filter(|kind| !kind.is_empty() && !is_config(kind))
         {
             return Role::Other(format!("artifact of type {kind}"));
         }
@@ -103,7 +114,11 @@ pub struct PlatformObject {
     #[serde(default)]
     pub os: String,
     /// Version of the operating system (Windows).
-    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "os.version",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub os_version: Option<String>,
     /// Variant of the architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,7 +127,11 @@ pub struct PlatformObject {
 
 impl From<&PlatformObject> for Platform {
     fn from(object: &PlatformObject) -> Self {
-        let os = if object.os.is_empty() { "linux" } else { &object.os };
+        let os = if object.os.is_empty() {
+            "linux"
+        } else {
+            &object.os
+        };
         Self::new(os, &object.architecture, object.variant.as_deref())
     }
 }

@@ -33,7 +33,12 @@ impl<W: Write> Gzip<W> {
     /// Begins a stream.
     pub(super) fn new(mut out: W) -> io::Result<Self> {
         out.write_all(&HEADER)?;
-        Ok(Self { out, checksum: Crc::new(), block: Vec::new(), packing: VecDeque::new() })
+        Ok(Self {
+            out,
+            checksum: Crc::new(),
+            block: Vec::new(),
+            packing: VecDeque::new(),
+        })
     }
 
     /// Ends the stream.
@@ -66,7 +71,9 @@ impl<W: Write> Gzip<W> {
     }
 
     fn take(&mut self, packed: &Receiver<io::Result<Vec<u8>>>) -> io::Result<()> {
-        let packed = packed.recv().map_err(|_| io::Error::other("a thread that packs has ended"))??;
+        let packed = packed
+            .recv()
+            .map_err(|_| io::Error::other("a thread that packs has ended"))??;
         self.out.write_all(&packed)
     }
 }
@@ -81,7 +88,9 @@ fn pack(block: &[u8], flush: MZFlush) -> io::Result<Vec<u8>> {
         let result = deflate(&mut packer, &block[taken..], &mut packed[given..], flush);
         taken += result.bytes_consumed;
         given += result.bytes_written;
-        let status = result.status.map_err(|error| io::Error::other(format!("deflate: {error:?}")))?;
+        let status = result
+            .status
+            .map_err(|error| io::Error::other(format!("deflate: {error:?}")))?;
         let ended = match flush {
             MZFlush::Finish => status == MZStatus::StreamEnd,
             // Room that is left says that nothing is held back.
@@ -130,7 +139,15 @@ mod tests {
     /// Bytes of which some repeat and some do not.
     fn bytes(length: usize) -> Vec<u8> {
         let mut random = fastrand::Rng::with_seed(1);
-        (0..length).map(|n| if n % 4096 < 2048 { b"golden"[n % 6] } else { random.u8(..) }).collect()
+        (0..length)
+            .map(|n| {
+                if n % 4096 < 2048 {
+                    b"golden"[n % 6]
+                } else {
+                    random.u8(..)
+                }
+            })
+            .collect()
     }
 
     #[test]
@@ -142,13 +159,17 @@ mod tests {
             let mut reader = flate2::bufread::GzDecoder::new(packed.as_slice());
             reader.read_to_end(&mut plain).unwrap();
             assert!(plain == bytes, "{length}");
-            assert!(reader.into_inner().is_empty(), "{length}: one member, and nothing behind it");
+            assert!(
+                reader.into_inner().is_empty(),
+                "{length}: one member, and nothing behind it"
+            );
         }
     }
 
     #[test]
     fn the_bytes_are_these_on_every_machine() {
-        let digest = |length| crate::reference::Digest::of(&packed(&bytes(length), 1 << 16)).to_string();
+        let digest =
+            |length| crate::reference::Digest::of(&packed(&bytes(length), 1 << 16)).to_string();
         assert_eq!(
             digest(100_000),
             "sha256:f7d62ab32cc29e29d6ca3e6dfe0f03ecf6f73047d3ee887d7976d251368ea932"
@@ -162,7 +183,9 @@ mod tests {
     #[test]
     fn what_does_not_pack_grows_by_little() {
         let mut random = fastrand::Rng::with_seed(2);
-        let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(2 * BLOCK + 5).collect();
+        let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
+            .take(2 * BLOCK + 5)
+            .collect();
         assert!(packed(&noise, 1 << 16).len() < noise.len() + noise.len() / 1000);
     }
 

@@ -77,7 +77,14 @@ fn finish<W: Write>(layer: Hashing<Packed<W>>) -> io::Result<(WrittenLayer, W)> 
         Packed::Zstd(zstd) => zstd.finish()?,
     };
     let (digest, size, out) = out.finish();
-    Ok((WrittenLayer { diff_id, digest, size }, out))
+    Ok((
+        WrittenLayer {
+            diff_id,
+            digest,
+            size,
+        },
+        out,
+    ))
 }
 
 impl<W: Write> Write for Packed<W> {
@@ -105,11 +112,19 @@ struct Hashing<W> {
 
 impl<W> Hashing<W> {
     fn new(out: W) -> Self {
-        Self { out, hash: Sha256::new(), count: 0 }
+        Self {
+            out,
+            hash: Sha256::new(),
+            count: 0,
+        }
     }
 
     fn finish(self) -> (Digest, u64, W) {
-        (Digest::from_sha256(&self.hash.finalize()), self.count, self.out)
+        (
+            Digest::from_sha256(&self.hash.finalize()),
+            self.count,
+            self.out,
+        )
     }
 }
 
@@ -134,8 +149,15 @@ mod tests {
 
     fn written(compression: Compression) -> (WrittenLayer, Vec<u8>) {
         let kind = EntryKind::File(Content::inline("hello\n".repeat(1000).into_bytes()));
-        let entries = [Entry { path: "hello".to_owned(), mode: 0o644, uid: 0, gid: 0, kind }];
-        let (layer, bytes) = write(&entries, 0, compression, Vec::new(), |_| Ok(io::empty())).unwrap();
+        let entries = [Entry {
+            path: "hello".to_owned(),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            kind,
+        }];
+        let (layer, bytes) =
+            write(&entries, 0, compression, Vec::new(), |_| Ok(io::empty())).unwrap();
         assert_eq!(layer.digest, Digest::of(&bytes));
         assert_eq!(layer.size, bytes.len() as u64);
         (layer, bytes)
@@ -145,7 +167,9 @@ mod tests {
     fn the_bytes_are_these_on_every_machine() {
         let (gzip, bytes) = written(Compression::Gzip);
         let mut plain = Vec::new();
-        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).unwrap();
+        flate2::read::GzDecoder::new(bytes.as_slice())
+            .read_to_end(&mut plain)
+            .unwrap();
         assert_eq!(gzip.diff_id, Digest::of(&plain));
         insta::assert_snapshot!(gzip.digest, @"sha256:4a6b53440c2551062986522199cdabbb7a2c0c0f7f33beb8a1824c596110530b");
         let (zstd, bytes) = written(Compression::Zstd);

@@ -29,7 +29,11 @@ pub enum Error {
 }
 
 /// The image that a name and a digest, where they are given, mean; the only one without.
-pub fn find(index: &[u8], name: Option<&str>, digest: Option<&Digest>) -> Result<Descriptor, Error> {
+pub fn find(
+    index: &[u8],
+    name: Option<&str>,
+    digest: Option<&Digest>,
+) -> Result<Descriptor, Error> {
     let index: Index = serde_json::from_slice(index)?;
     let fits = |entry: &&Descriptor| {
         name.is_none_or(|name| name_of(entry) == Some(name))
@@ -40,11 +44,23 @@ pub fn find(index: &[u8], name: Option<&str>, digest: Option<&Digest>) -> Result
     match found.as_slice() {
         [entry] => Ok((*entry).clone()),
         [] => {
-            let parts = [name.map(|name| format!("`{name}`")), digest.map(ToString::to_string)];
-            let wanted = parts.into_iter().flatten().collect::<Vec<_>>().join(" with the digest ");
-            Err(Error::Missing { wanted, has: list(&index.manifests) })
+            let parts = [
+                name.map(|name| format!("`{name}`")),
+                digest.map(ToString::to_string),
+            ];
+            let wanted = parts
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" with the digest ");
+            Err(Error::Missing {
+                wanted,
+                has: list(&index.manifests),
+            })
         }
-        several => Err(Error::Several { has: list(several.iter().copied()) }),
+        several => Err(Error::Several {
+            has: list(several.iter().copied()),
+        }),
     }
 }
 
@@ -54,10 +70,15 @@ fn name_of(entry: &Descriptor) -> Option<&str> {
 
 /// Images by their names, or else by their digests.
 fn list<'a>(entries: impl IntoIterator<Item = &'a Descriptor>) -> String {
-    let shown =
-        |entry: &'a Descriptor| name_of(entry).map_or_else(|| format!("@{}", entry.digest), str::to_owned);
+    let shown = |entry: &'a Descriptor| {
+        name_of(entry).map_or_else(|| format!("@{}", entry.digest), str::to_owned)
+    };
     let shown: Vec<String> = entries.into_iter().map(shown).collect();
-    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
+    if shown.is_empty() {
+        "none".to_owned()
+    } else {
+        shown.join(", ")
+    }
 }
 
 #[cfg(test)]
@@ -66,9 +87,13 @@ mod tests {
 
     fn index(images: &[(&str, Option<&str>)]) -> Vec<u8> {
         let line = |(content, name): &(&str, Option<&str>)| {
-            let mut descriptor =
-                Descriptor::of("application/vnd.oci.image.manifest.v1+json", content.as_bytes());
-            descriptor.annotations.extend(name.map(|name| (REF_NAME.to_owned(), name.to_owned())));
+            let mut descriptor = Descriptor::of(
+                "application/vnd.oci.image.manifest.v1+json",
+                content.as_bytes(),
+            );
+            descriptor
+                .annotations
+                .extend(name.map(|name| (REF_NAME.to_owned(), name.to_owned())));
             descriptor
         };
         let lines: Vec<Descriptor> = images.iter().map(line).collect();
@@ -81,19 +106,35 @@ mod tests {
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         assert_eq!(find(&two, Some("team/app:1.0"), None).unwrap().digest, a);
         assert_eq!(find(&two, None, Some(&b)).unwrap().digest, b);
-        assert_eq!(find(&two, Some("team/app:1.0"), Some(&a)).unwrap().digest, a);
-        assert_eq!(find(&index(&[("a", None), ("a", Some("x"))]), None, None).unwrap().digest, a);
+        assert_eq!(
+            find(&two, Some("team/app:1.0"), Some(&a)).unwrap().digest,
+            a
+        );
+        assert_eq!(
+            find(&index(&[("a", None), ("a", Some("x"))]), None, None)
+                .unwrap()
+                .digest,
+            a
+        );
         let table = [
             (
                 None,
                 None,
-                format!("it has several images, so that the base must name one: team/app:1.0, @{b}"),
+                format!(
+                    "it has several images, so that the base must name one: team/app:1.0, @{b}"
+                ),
             ),
-            (Some("app"), None, format!("it has no image `app`; it has team/app:1.0, @{b}")),
+            (
+                Some("app"),
+                None,
+                format!("it has no image `app`; it has team/app:1.0, @{b}"),
+            ),
             (
                 Some("team/app:1.0"),
                 Some(&b),
-                format!("it has no image `team/app:1.0` with the digest {b}; it has team/app:1.0, @{b}"),
+                format!(
+                    "it has no image `team/app:1.0` with the digest {b}; it has team/app:1.0, @{b}"
+                ),
             ),
         ];
         for (name, digest, message) in table {
@@ -104,6 +145,9 @@ mod tests {
             "it has no image `x`; it has none"
         );
         let error = find(b"{}", None, None).unwrap_err().to_string();
-        assert!(error.starts_with("its index.json cannot be read: missing field"), "{error}");
+        assert!(
+            error.starts_with("its index.json cannot be read: missing field"),
+            "{error}"
+        );
     }
 }

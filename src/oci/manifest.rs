@@ -40,13 +40,21 @@ impl RawManifest {
     /// Wraps bytes and computes their digest.
     pub fn new(media_type: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self { media_type: media_type.into(), digest: Digest::of(&bytes), bytes }
+        Self {
+            media_type: media_type.into(),
+            digest: Digest::of(&bytes),
+            bytes,
+        }
     }
 
     /// The descriptor of this manifest.
     #[must_use]
     pub fn descriptor(&self) -> Descriptor {
-        Descriptor::new(&self.media_type, self.digest.clone(), self.bytes.len() as u64)
+        Descriptor::new(
+            &self.media_type,
+            self.digest.clone(),
+            self.bytes.len() as u64,
+        )
     }
 
     /// Reads the manifest.
@@ -104,7 +112,11 @@ pub struct ImageManifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Free text pairs.
-    #[serde(default, deserialize_with = "or_null", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "or_null",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -121,11 +133,19 @@ impl ImageManifest {
                 | "text/html"
                 | ""
         );
-        if is_image && self.artifact_type.as_deref().is_none_or(|kind| kind.is_empty() || is_config(kind)) {
+        if is_image
+            && self
+                .artifact_type
+                .as_deref()
+                .is_none_or(|kind| kind.is_empty() || is_config(kind))
+        {
             return Ok(());
         }
         let kind = self.artifact_type.as_ref().filter(|kind| !kind.is_empty());
-        Err(format!("it is an artifact of type {}", kind.unwrap_or(&self.config.media_type)))
+        Err(format!(
+            "it is an artifact of type {}",
+            kind.unwrap_or(&self.config.media_type)
+        ))
     }
 }
 
@@ -157,6 +177,10 @@ pub struct Index {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Free text pairs.
-    #[serde(default, deserialize_with = "or_null", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "or_null",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
 }

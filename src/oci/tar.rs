@@ -103,7 +103,11 @@ fn size_of_archive(entries: &[Entry], mtime: u64) -> io::Result<u64> {
 /// Zeros up to the next block.
 fn pad(out: &mut dyn Write, size: u64) -> io::Result<()> {
     let rest = usize::try_from(size % BLOCK as u64).unwrap_or_default();
-    if rest == 0 { Ok(()) } else { out.write_all(&[0; BLOCK][rest..]) }
+    if rest == 0 {
+        Ok(())
+    } else {
+        out.write_all(&[0; BLOCK][rest..])
+    }
 }
 
 /// Copies a file that must have this length and digest.
@@ -129,7 +133,11 @@ fn copy_exactly(
         hash.update(&buffer[..read]);
         out.write_all(&buffer[..read])?;
     }
-    if left == 0 && Digest::from_sha256(&hash.finalize()) == *digest { Ok(()) } else { Err(changed()) }
+    if left == 0 && Digest::from_sha256(&hash.finalize()) == *digest {
+        Ok(())
+    } else {
+        Err(changed())
+    }
 }
 
 /// The header of an entry, with the PAX record before it where one is needed.
@@ -174,7 +182,17 @@ fn write_header(out: &mut dyn Write, entry: &Entry, size: u64, mtime: u64) -> io
     let (prefix, name) = place.unwrap_or(("", ascii_start(&path)));
     let (uid, gid, size) = (fits(uid, OCTAL_7), fits(gid, OCTAL_7), fits(size, OCTAL_11));
     let mode = entry.mode & 0o7777;
-    let header = Header { prefix, name, link: ascii_start(link), flag, size, mtime, mode, uid, gid };
+    let header = Header {
+        prefix,
+        name,
+        link: ascii_start(link),
+        flag,
+        size,
+        mtime,
+        mode,
+        uid,
+        gid,
+    };
     out.write_all(&header.bytes())
 }
 
@@ -195,7 +213,10 @@ fn split_path(path: &str) -> Option<(&str, &str)> {
 
 /// As much of a text as fits a field of 100 bytes, up to the first character that is not ASCII.
 fn ascii_start(text: &str) -> &str {
-    let end = text.find(|c: char| !c.is_ascii()).unwrap_or(text.len()).min(100);
+    let end = text
+        .find(|c: char| !c.is_ascii())
+        .unwrap_or(text.len())
+        .min(100);
     &text[..end]
 }
 
@@ -250,7 +271,13 @@ mod tests {
     use super::*;
 
     fn entry(path: &str, kind: EntryKind) -> Entry {
-        Entry { path: path.to_owned(), mode: 0o1755, uid: 0, gid: 3_000_000, kind }
+        Entry {
+            path: path.to_owned(),
+            mode: 0o1755,
+            uid: 0,
+            gid: 3_000_000,
+            kind,
+        }
     }
 
     #[test]
@@ -274,7 +301,9 @@ mod tests {
                 let mut text = String::new();
                 entry.read_to_string(&mut text).unwrap();
                 let path = String::from_utf8(entry.path_bytes().to_vec()).unwrap();
-                let link = entry.link_name_bytes().map(|l| String::from_utf8(l.to_vec()).unwrap());
+                let link = entry
+                    .link_name_bytes()
+                    .map(|l| String::from_utf8(l.to_vec()).unwrap());
                 assert_eq!(entry.header().mode().unwrap(), 0o1755);
                 assert_eq!(entry.header().mtime().unwrap(), 7);
                 (path, link, text)
@@ -291,9 +320,18 @@ mod tests {
 
     #[test]
     fn a_file_that_changed_is_an_error() {
-        let content = Content::File { path: "/x".into(), len: 3, digest: Digest::of(b"abc") };
+        let content = Content::File {
+            path: "/x".into(),
+            len: 3,
+            digest: Digest::of(b"abc"),
+        };
         let entries = [entry("x", EntryKind::File(content))];
-        for (now, good) in [("abc", true), ("abd", false), ("abcd", false), ("ab", false)] {
+        for (now, good) in [
+            ("abc", true),
+            ("abd", false),
+            ("abcd", false),
+            ("ab", false),
+        ] {
             let result = write(&entries, 0, Vec::new(), |_| Ok(now.as_bytes()));
             assert_eq!(result.is_ok(), good, "{now}");
         }

@@ -32,8 +32,15 @@ pub async fn choose(
     image: &ResolvedImage,
     answers: impl AsyncFnOnce() -> bool,
 ) -> Choice {
-    let choice = |engine, because: &str| Choice { engine, because: because.to_owned(), docker_may: false };
-    let at_first = |because: &str| Choice { docker_may: true, ..choice(EngineKind::Embedded, because) };
+    let choice = |engine, because: &str| Choice {
+        engine,
+        because: because.to_owned(),
+        docker_may: false,
+    };
+    let at_first = |because: &str| Choice {
+        docker_may: true,
+        ..choice(EngineKind::Embedded, because)
+    };
     let needs_embedded = crate::render::needs_embedded(image);
     match (wanted, goal) {
         (EngineKind::Docker, _) => choice(EngineKind::Docker, "it was asked for"),
@@ -43,21 +50,28 @@ pub async fn choose(
         }
         (EngineKind::Auto, _) if needs_embedded.is_some() => {
             let what = needs_embedded.unwrap_or_default();
-            choice(EngineKind::Embedded, &format!("nothing could be run for {what}"))
+            choice(
+                EngineKind::Embedded,
+                &format!("nothing could be run for {what}"),
+            )
         }
-        (EngineKind::Auto, _) if crate::assemble::can_assemble(image).is_err() => {
-            choice(EngineKind::Docker, "the tool for the certificates has to be run")
-        }
+        (EngineKind::Auto, _) if crate::assemble::can_assemble(image).is_err() => choice(
+            EngineKind::Docker,
+            "the tool for the certificates has to be run",
+        ),
         (EngineKind::Auto, Goal::Local) if image.platforms.len() > 1 => {
             at_first("nothing has to be run for any of the platforms")
         }
         (EngineKind::Auto, Goal::Publish) => at_first("nothing has to be run"),
-        (EngineKind::Auto, Goal::Write) => choice(EngineKind::Embedded, "the image is to be written"),
+        (EngineKind::Auto, Goal::Write) => {
+            choice(EngineKind::Embedded, "the image is to be written")
+        }
         (EngineKind::Auto, Goal::Local) if answers().await => {
             choice(EngineKind::Docker, "a Docker Engine answers")
         }
-        (EngineKind::Auto, Goal::Local) => {
-            choice(EngineKind::Embedded, "nothing has to be run, and no Docker Engine answers")
-        }
+        (EngineKind::Auto, Goal::Local) => choice(
+            EngineKind::Embedded,
+            "nothing has to be run, and no Docker Engine answers",
+        ),
     }
 }

@@ -23,7 +23,12 @@ impl Engines {
     /// The engines of these surroundings; nothing is connected yet.
     #[must_use]
     pub fn new(environment: DockerEnv, embedded: Embedded) -> Self {
-        Self { environment, docker: OnceCell::new(), embedded, fleet: None }
+        Self {
+            environment,
+            docker: OnceCell::new(),
+            embedded,
+            fleet: None,
+        }
     }
 
     /// The same engines, and those of `[[engine]]` for images that name their platforms.
@@ -41,7 +46,11 @@ impl Engines {
     /// The Docker Engine. It is asked once; what it said holds for the whole run.
     pub async fn docker(&self) -> Result<&Docker, Arc<Error>> {
         let connect = async || Docker::connect(&self.environment).await.map_err(Arc::new);
-        self.docker.get_or_init(connect).await.as_ref().map_err(Arc::clone)
+        self.docker
+            .get_or_init(connect)
+            .await
+            .as_ref()
+            .map_err(Arc::clone)
     }
 
     /// Whether a Docker Engine answers.

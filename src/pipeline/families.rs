@@ -102,16 +102,29 @@ pub async fn settle(
     let roots = roots(images);
     let mut bases: Vec<Subject> = Vec::new();
     let mut of_image: BTreeMap<usize, usize> = BTreeMap::new();
-    for (position, image) in images.iter().enumerate().filter(|(_, image)| image.needs_family()) {
+    for (position, image) in images
+        .iter()
+        .enumerate()
+        .filter(|(_, image)| image.needs_family())
+    {
         let root = &images[roots[position]];
         if matches!(root.base, Base::Scratch | Base::Workspace { .. }) {
             continue;
         }
-        let (base, platform) = (pin::pin(root, observed, None)?, image.platforms.first().cloned());
-        let found = bases.iter().position(|other| other.base == base && other.platform == platform);
+        let (base, platform) = (
+            pin::pin(root, observed, None)?,
+            image.platforms.first().cloned(),
+        );
+        let found = bases
+            .iter()
+            .position(|other| other.base == base && other.platform == platform);
         of_image.insert(position, found.unwrap_or(bases.len()));
         if found.is_none() {
-            bases.push(Subject { base, platform, image: image.display() });
+            bases.push(Subject {
+                base,
+                platform,
+                image: image.display(),
+            });
         }
     }
     let read = bases.iter().map(|subject| subject.read(embedded, events));
@@ -137,7 +150,9 @@ struct Subject {
 
 impl Subject {
     async fn read(&self, embedded: &Embedded, events: &Events) -> Result<Arc<Traits>, Unreadable> {
-        embedded.traits(&self.base, self.platform.as_ref(), &self.image, events).await
+        embedded
+            .traits(&self.base, self.platform.as_ref(), &self.image, events)
+            .await
     }
 }
 
@@ -159,31 +174,58 @@ fn decide(image: &mut ResolvedImage, base: &str, traits: &Traits) -> Result<Vec<
     match (image.family_source, traits.family) {
         (FamilySource::Spec, Some(seen)) if seen != image.family => {
             let (seen, written) = (describe(seen), image.family.as_str());
-            warnings
-                .push(format!("its spec has the family {written}, and its base {base} looks like {seen}"));
+            warnings.push(format!(
+                "its spec has the family {written}, and its base {base} looks like {seen}"
+            ));
         }
         (FamilySource::Spec | FamilySource::Name, None) | (FamilySource::Spec, Some(_)) => {}
         (_, Some(seen)) => image.set_family(seen),
         (_, None) => {
             let distribution = traits.distribution.as_deref().unwrap_or("no distribution");
-            let because = format!("golden does not know {distribution}, which its os-release names");
-            return Err(Error::Unknown { image: display, base: base.to_owned(), because });
+            let because =
+                format!("golden does not know {distribution}, which its os-release names");
+            return Err(Error::Unknown {
+                image: display,
+                base: base.to_owned(),
+                because,
+            });
         }
     }
     let packages = &image.packages;
     if image.family == Family::Static {
         if image.has_packages() {
-            return Err(Error::NoPackageManager { image: display, base: base.to_owned() });
+            return Err(Error::NoPackageManager {
+                image: display,
+                base: base.to_owned(),
+            });
         }
     } else if !traits.shell {
-        let what = if image.has_packages() { "[packages]" } else { "[certs]" };
-        return Err(Error::NoShell { image: display, base: base.to_owned(), what, family: image.family });
+        let what = if image.has_packages() {
+            "[packages]"
+        } else {
+            "[certs]"
+        };
+        return Err(Error::NoShell {
+            image: display,
+            base: base.to_owned(),
+            what,
+            family: image.family,
+        });
     }
     let family = Some(image.family);
-    let install = packages.install.iter().map(|entry| packages::check_install(entry, family));
-    let remove = packages.remove.iter().map(|entry| packages::check_remove(entry, family));
+    let install = packages
+        .install
+        .iter()
+        .map(|entry| packages::check_install(entry, family));
+    let remove = packages
+        .remove
+        .iter()
+        .map(|entry| packages::check_remove(entry, family));
     for checked in install.chain(remove) {
-        checked.map_err(|refusal| Error::Package { image: display.clone(), refusal })?;
+        checked.map_err(|refusal| Error::Package {
+            image: display.clone(),
+            refusal,
+        })?;
     }
     if !image.certificates.is_empty() {
         warnings.extend(traits.key_stores.iter().map(|path| key_store(path)));
@@ -208,11 +250,19 @@ fn key_store(path: &str) -> String {
 }
 
 /// The case in which the base cannot be read: the table of names counts.
-fn decide_unread(image: &ResolvedImage, base: &str, error: &Unreadable) -> Result<Vec<String>, Error> {
+fn decide_unread(
+    image: &ResolvedImage,
+    base: &str,
+    error: &Unreadable,
+) -> Result<Vec<String>, Error> {
     match image.family_source {
         FamilySource::Unknown => {
             let because = format!("the base cannot be read: {error}");
-            Err(Error::Unknown { image: image.display(), base: base.to_owned(), because })
+            Err(Error::Unknown {
+                image: image.display(),
+                base: base.to_owned(),
+                because,
+            })
         }
         FamilySource::Name => Ok(vec![format!(
             "the family {} comes from the name of its base {base}, which cannot be read: {error}",

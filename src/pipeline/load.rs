@@ -15,5 +15,7 @@ pub(super) async fn load(
     names: &[Reference],
     registries: &Registries,
 ) -> Result<(), Failed> {
-    Ok(docker.load_assembled(assembled, names, &Blobs::new(registries.clone())).await?)
+    Ok(docker
+        .load_assembled(assembled, names, &Blobs::new(registries.clone()))
+        .await?)
 }

@@ -23,7 +23,9 @@ impl Run<'_> {
         let recipe = &self.recipes[position];
         let tag = self.full_tag(position)?;
         let record = BuildRecord::read(self.state, &recipe.image.name, &tag)?;
-        let Some(record) = record.filter(|record| record.inputs == recipe.inputs) else { return Ok(None) };
+        let Some(record) = record.filter(|record| record.inputs == recipe.inputs) else {
+            return Ok(None);
+        };
         if record.engine != EngineKind::Docker {
             // What golden assembles comes out the same again: that is cheaper than keeping it.
             return Ok(if self.options.only_push {
@@ -36,12 +38,18 @@ impl Run<'_> {
             return Ok(None);
         }
         if !record.parts.is_empty() {
-            let Some(fleet) = self.engines.fleet(&recipe.image) else { return Ok(None) };
+            let Some(fleet) = self.engines.fleet(&recipe.image) else {
+                return Ok(None);
+            };
             let options = self.build_options(parent, |done| done.published.clone());
-            return Ok(fleet.built_before(recipe, &record.parts, &options, self.events).await?);
+            return Ok(fleet
+                .built_before(recipe, &record.parts, &options, self.events)
+                .await?);
         }
         let docker = self.engines.docker().await?;
-        let Some(image) = docker.image_by_id(&record.id).await? else { return Ok(None) };
+        let Some(image) = docker.image_by_id(&record.id).await? else {
+            return Ok(None);
+        };
         Ok(Some(BuiltImage {
             inputs: record.inputs,
             engine: EngineKind::Docker,
@@ -51,31 +59,59 @@ impl Run<'_> {
         }))
     }
 
-    pub(super) async fn build(&self, position: usize, parent: Parent<'_>) -> Result<BuiltImage, Failed> {
+    pub(super) async fn build(
+        &self,
+        position: usize,
+        parent: Parent<'_>,
+    ) -> Result<BuiltImage, Failed> {
         let choice = &self.choices[position];
         let display = &self.plan.images[position].image;
-        self.events.note(Some(display), format!("engine: {} ({})", choice.engine.as_str(), choice.because));
+        self.events.note(
+            Some(display),
+            format!("engine: {} ({})", choice.engine.as_str(), choice.because),
+        );
         let recipe = &self.recipes[position];
         if choice.engine == EngineKind::Embedded {
             match self.assemble(position, parent).await {
                 Err(Failed::Engine(engine::Error::Embedded(error)))
-                    if choice.docker_may && error.needs_execution() && self.docker_can(recipe).await =>
+                    if choice.docker_may
+                        && error.needs_execution()
+                        && self.docker_can(recipe).await =>
                 {
-                    self.events.note(Some(display), format!("engine: docker ({error})"));
+                    self.events
+                        .note(Some(display), format!("engine: docker ({error})"));
                 }
                 assembled => return assembled,
             }
         }
-        let options = self.build_options(parent, |done| done.local.clone().or(done.published.clone()));
+        let options =
+            self.build_options(parent, |done| done.local.clone().or(done.published.clone()));
         if let Some(fleet) = self.engines.fleet(&recipe.image) {
             return Ok(fleet.build(recipe, &options, self.events).await?);
         }
         let docker = self.engines.docker().await?;
-        let platform = recipe.image.platforms.first().unwrap_or_else(|| docker.platform());
-        let base_config = self.engines.embedded.base_config(&recipe.base, platform).await;
-        let options = BuildOptions { base_config: base_config.map_err(engine::Error::from)?, ..options };
+        let platform = recipe
+            .image
+            .platforms
+            .first()
+            .unwrap_or_else(|| docker.platform());
+        let base_config = self
+            .engines
+            .embedded
+            .base_config(&recipe.base, platform)
+            .await;
+        let options = BuildOptions {
+            base_config: base_config.map_err(engine::Error::from)?,
+            ..options
+        };
         // Boxed, because the compiler bounds how deep futures are nested.
-        let fitting = engine::fit::for_docker(docker, &self.engines.embedded, recipe, &options, self.events);
+        let fitting = engine::fit::for_docker(
+            docker,
+            &self.engines.embedded,
+            recipe,
+            &options,
+            self.events,
+        );
         let fitted = Box::pin(fitting).await?;
         Ok(docker.build(&fitted, &options, self.events).await?)
     }
@@ -89,10 +125,18 @@ impl Run<'_> {
 
     async fn assemble(&self, position: usize, parent: Parent<'_>) -> Result<BuiltImage, Failed> {
         let options = self.build_options(parent, |done| done.published.clone());
-        Ok(self.engines.embedded.build(&self.recipes[position], &options, self.events).await?)
+        Ok(self
+            .engines
+            .embedded
+            .build(&self.recipes[position], &options, self.events)
+            .await?)
     }
 
-    fn build_options(&self, parent: Parent<'_>, place: fn(&Done) -> Option<Reference>) -> BuildOptions {
+    fn build_options(
+        &self,
+        parent: Parent<'_>,
+        place: fn(&Done) -> Option<Reference>,
+    ) -> BuildOptions {
         BuildOptions {
             // Names are given after the policy has seen what was built.
             local_tags: Vec::new(),
@@ -114,10 +158,18 @@ impl Run<'_> {
         let user_id = self.user_id(built, &display).await?;
         let found = policy::check_built(
             self.policy,
-            &Built { name: &display, config: &built.config, user_id, image: Some(image) },
+            &Built {
+                name: &display,
+                config: &built.config,
+                user_id,
+                image: Some(image),
+            },
         );
         if found.has_errors() {
-            return Err(Failed::Policy { image: display, found });
+            return Err(Failed::Policy {
+                image: display,
+                found,
+            });
         }
         for warning in found {
             self.events.warn(Some(&display), warning.message);
@@ -128,12 +180,17 @@ impl Run<'_> {
     /// The number of a built image's user, if the policy depends on it and only the image's /etc/passwd tells it.
     async fn user_id(&self, built: &BuiltImage, display: &str) -> Result<Option<u32>, Failed> {
         let asked = self.policy.config.deny_root;
-        let Some(user) = policy::named_user(built.config.user()).filter(|_| asked) else { return Ok(None) };
+        let Some(user) = policy::named_user(built.config.user()).filter(|_| asked) else {
+            return Ok(None);
+        };
         match &built.artifact {
             Artifact::Docker { id } => Ok(self.engines.docker().await?.user_id(id, user).await?),
             Artifact::Assembled(assembled) => {
                 let image = &assembled.images[0];
-                let asked = self.engines.embedded.user_id_of(image, user, display, self.events);
+                let asked = self
+                    .engines
+                    .embedded
+                    .user_id_of(image, user, display, self.events);
                 let found = Box::pin(asked).await;
                 Ok(found.map_err(engine::Error::from)?)
             }
@@ -160,7 +217,8 @@ impl Run<'_> {
             }
             Artifact::Assembled(_) => match self.engines.fleet(&self.recipes[position].image) {
                 Some(fleet)
-                    if built.engine == EngineKind::Docker && fleet.tag(&built.inputs, &names).await? => {}
+                    if built.engine == EngineKind::Docker
+                        && fleet.tag(&built.inputs, &names).await? => {}
                 _ => return Ok(None),
             },
         }
@@ -170,7 +228,11 @@ impl Run<'_> {
     /// All names of an image in the Docker Engine: the whole fan-out.
     pub(super) fn local_names(&self, position: usize) -> Result<Vec<Reference>, Failed> {
         let image = &self.recipes[position].image;
-        let fan = tags::fan_out(&self.plan.images[position].publish, image.variant.as_ref(), &image.tags)?;
+        let fan = tags::fan_out(
+            &self.plan.images[position].publish,
+            image.variant.as_ref(),
+            &image.tags,
+        )?;
         let tags: Vec<Tag> = fan.tags.into_iter().map(|planned| planned.tag).collect();
         Ok(local::references(&self.names[position], &tags))
     }
@@ -183,7 +245,9 @@ impl Run<'_> {
 
     pub(super) fn record(&self, position: usize, built: &BuiltImage) -> Result<(), Failed> {
         let of_fleet = match (&built.artifact, built.engine) {
-            (Artifact::Assembled(_), EngineKind::Docker) => self.engines.fleet(&self.recipes[position].image),
+            (Artifact::Assembled(_), EngineKind::Docker) => {
+                self.engines.fleet(&self.recipes[position].image)
+            }
             _ => None,
         };
         let record = BuildRecord {
@@ -194,7 +258,9 @@ impl Run<'_> {
             engine: built.engine,
             id: id_of(built),
             platforms: built.platforms.clone(),
-            parts: of_fleet.map(|fleet| fleet.parts(&built.inputs)).unwrap_or_default(),
+            parts: of_fleet
+                .map(|fleet| fleet.parts(&built.inputs))
+                .unwrap_or_default(),
         };
         Ok(record.write(self.state)?)
     }

@@ -16,11 +16,21 @@ const VARIABLES: [(&str, &str); 5] = [
 
 /// The build arguments, in both spellings. The environment wins over Docker's `config.json`.
 #[must_use]
-pub fn build_args(env: &BTreeMap<String, String>, config: Option<&Value>) -> BTreeMap<String, String> {
+pub fn build_args(
+    env: &BTreeMap<String, String>,
+    config: Option<&Value>,
+) -> BTreeMap<String, String> {
     let mut args = BTreeMap::new();
     for (upper, key) in VARIABLES {
         let lower = upper.to_lowercase();
-        let configured = || config?.get("proxies")?.get("default")?.get(key)?.as_str().map(str::to_owned);
+        let configured = || {
+            config?
+                .get("proxies")?
+                .get("default")?
+                .get(key)?
+                .as_str()
+                .map(str::to_owned)
+        };
         let set = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
         if let Some(value) = set(upper).or_else(|| set(&lower)).or_else(configured) {
             args.insert(upper.to_owned(), value.clone());
@@ -37,11 +47,21 @@ mod tests {
     #[test]
     fn the_environment_wins_over_the_config() {
         let env = BTreeMap::from([("https_proxy".to_owned(), "http://a:1".to_owned())]);
-        let config =
-            serde_json::json!({"proxies": {"default": {"httpsProxy": "http://b:2", "noProxy": "x"}}});
+        let config = serde_json::json!({"proxies": {"default": {"httpsProxy": "http://b:2", "noProxy": "x"}}});
         let args = build_args(&env, Some(&config));
-        let pairs: Vec<String> = args.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        assert_eq!(pairs, ["HTTPS_PROXY=http://a:1", "NO_PROXY=x", "https_proxy=http://a:1", "no_proxy=x"]);
+        let pairs: Vec<String> = args
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                "HTTPS_PROXY=http://a:1",
+                "NO_PROXY=x",
+                "https_proxy=http://a:1",
+                "no_proxy=x"
+            ]
+        );
         assert!(build_args(&BTreeMap::new(), None).is_empty());
     }
 }

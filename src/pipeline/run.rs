@@ -138,17 +138,25 @@ pub struct Ended {
 impl Run<'_> {
     /// Runs to the end. A failure stops only what depends on it; with `atomic`, it stops every moving tag.
     pub async fn to_end(&self) -> Ended {
-        let images: Vec<_> = self.recipes.iter().map(|recipe| recipe.image.clone()).collect();
+        let images: Vec<_> = self
+            .recipes
+            .iter()
+            .map(|recipe| recipe.image.clone())
+            .collect();
         let parents = Parents::new(&images);
-        let graph: Vec<Vec<usize>> =
-            images.iter().map(|image| parents.of(image).into_iter().collect()).collect();
+        let graph: Vec<Vec<usize>> = images
+            .iter()
+            .map(|image| parents.of(image).into_iter().collect())
+            .collect();
         let slots: Vec<Slot> = images.iter().map(|_| Slot::default()).collect();
         let shared = Shared {
             held: Mutex::default(),
             builders: Semaphore::new(self.options.jobs.get()),
             bases: graph.iter().flatten().copied().collect(),
         };
-        let work = |position: usize, above: Vec<Done>| self.one(position, above, &slots[position], &shared);
+        let work = |position: usize, above: Vec<Done>| {
+            self.one(position, above, &slots[position], &shared)
+        };
         let outcomes = schedule::run(&graph, self.options.at_once, work).await;
         let held = shared.held.into_inner();
         let mut outcomes: Vec<Outcome<Done, Failed>> = outcomes;
@@ -167,9 +175,14 @@ impl Run<'_> {
         shared: &Shared<'s>,
     ) -> Result<Done, Failed> {
         let planned = &self.plan.images[position];
-        self.events.send(Event::Started { image: planned.image.clone() });
+        self.events.send(Event::Started {
+            image: planned.image.clone(),
+        });
         if let Some(next) = &planned.withdrawn {
-            let (version, source) = (&planned.publish, self.recipes[position].image.source.display());
+            let (version, source) = (
+                &planned.publish,
+                self.recipes[position].image.source.display(),
+            );
             let warning = format!(
                 "{version} is withdrawn, so that it is not published: set version = \"{next}\" in {source}"
             );
@@ -184,7 +197,11 @@ impl Run<'_> {
             Ok(_) => (self.fate(planned, true).verb().to_owned(), true),
             Err(error) => (error.reason(), false),
         };
-        self.events.send(Event::Finished { image: planned.image.clone(), text, ok });
+        self.events.send(Event::Finished {
+            image: planned.image.clone(),
+            text,
+            ok,
+        });
         result
     }
 
@@ -203,11 +220,16 @@ impl Run<'_> {
         if planned.step.is_build() {
             permit = shared.builders.acquire().await.ok();
             let start = Instant::now();
-            let parent = Parent { done: above.first(), childless: !shared.bases.contains(&position) };
+            let parent = Parent {
+                done: above.first(),
+                childless: !shared.bases.contains(&position),
+            };
             let image = match self.recorded(position, parent).await? {
                 Some(image) => image,
                 None if self.options.only_push => {
-                    return Err(Failed::NotBuilt { image: planned.image.clone() });
+                    return Err(Failed::NotBuilt {
+                        image: planned.image.clone(),
+                    });
                 }
                 None => self.build(position, parent).await?,
             };
@@ -215,7 +237,8 @@ impl Run<'_> {
             done.local = self.name(position, &image).await?;
             self.record(position, &image)?;
             let spent = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-            slot.durations.get_or_init(|| BTreeMap::from([("build".to_owned(), spent)]));
+            slot.durations
+                .get_or_init(|| BTreeMap::from([("build".to_owned(), spent)]));
             if let Artifact::Assembled(_) = image.artifact {
                 permit = None;
             }
@@ -230,7 +253,8 @@ impl Run<'_> {
             return Ok(done);
         }
         if self.options.atomic {
-            let uploaded = publish::upload(self.job(position, slot.built.get(), slot).await).await?;
+            let uploaded =
+                publish::upload(self.job(position, slot.built.get(), slot).await).await?;
             done.published = place_of(&uploaded, planned);
             shared.held.lock().await.insert(position, uploaded);
         } else {
@@ -250,13 +274,18 @@ impl Run<'_> {
         slot: &'j Slot,
     ) -> publish::Job<'j> {
         static NOTHING: BTreeMap<String, u64> = BTreeMap::new();
-        let in_docker = built.is_some_and(|built| matches!(built.artifact, Artifact::Docker { .. }));
+        let in_docker =
+            built.is_some_and(|built| matches!(built.artifact, Artifact::Docker { .. }));
         publish::Job {
             recipe: &self.recipes[position],
             planned: &self.plan.images[position],
             built,
             registries: self.registries,
-            docker: if in_docker { self.engines.docker().await.ok() } else { None },
+            docker: if in_docker {
+                self.engines.docker().await.ok()
+            } else {
+                None
+            },
             logins: &self.options.logins,
             cache: self.cache,
             state: self.state,
@@ -267,10 +296,16 @@ impl Run<'_> {
     }
 
     /// Moves the tags of all images that were uploaded, unless one of the images failed.
-    async fn release(&self, held: BTreeMap<usize, Uploaded<'_>>, outcomes: &mut [Outcome<Done, Failed>]) {
+    async fn release(
+        &self,
+        held: BTreeMap<usize, Uploaded<'_>>,
+        outcomes: &mut [Outcome<Done, Failed>],
+    ) {
         if outcomes.iter().any(|outcome| outcome.done().is_none()) {
-            self.events
-                .warn(None, "--atomic: no moving tag was moved, because not every image could be uploaded");
+            self.events.warn(
+                None,
+                "--atomic: no moving tag was moved, because not every image could be uploaded",
+            );
             return;
         }
         for (position, uploaded) in held {
@@ -288,7 +323,11 @@ impl Run<'_> {
     }
 
     fn ended(&self, outcomes: Vec<Outcome<Done, Failed>>, slots: Vec<Slot>) -> Ended {
-        let mut ended = Ended { reports: Vec::new(), failures: Vec::new(), built: BTreeMap::new() };
+        let mut ended = Ended {
+            reports: Vec::new(),
+            failures: Vec::new(),
+            built: BTreeMap::new(),
+        };
         let all_done = outcomes.iter().all(|outcome| outcome.done().is_some());
         for (position, (outcome, slot)) in outcomes.into_iter().zip(slots).enumerate() {
             let planned = &self.plan.images[position];
@@ -296,7 +335,8 @@ impl Run<'_> {
             match outcome {
                 Outcome::Done(done) => {
                     if self.options.atomic && !all_done {
-                        "uploaded; its tags were not moved (--atomic)".clone_into(&mut report.because);
+                        "uploaded; its tags were not moved (--atomic)"
+                            .clone_into(&mut report.because);
                         report.outcome = Fate::Failed;
                     }
                     report.local = if done.local.is_some() {
@@ -304,11 +344,18 @@ impl Run<'_> {
                     } else {
                         Vec::new()
                     };
-                    report.digest = done.published.and_then(|reference| reference.digest).or(report.digest);
+                    report.digest = done
+                        .published
+                        .and_then(|reference| reference.digest)
+                        .or(report.digest);
                     report.receipts = done.receipts;
                 }
                 Outcome::Failed(failed) => {
-                    report.outcome = if failed.is_refusal() { Fate::Refused } else { Fate::Failed };
+                    report.outcome = if failed.is_refusal() {
+                        Fate::Refused
+                    } else {
+                        Fate::Failed
+                    };
                     report.because = failed.reason();
                     ended.failures.push((position, failed));
                 }
@@ -362,19 +409,26 @@ impl Run<'_> {
 
 /// Where an image is by now: where it was uploaded to, else where the plan found it.
 fn place_of(uploaded: &Uploaded<'_>, planned: &PlannedImage) -> Option<Reference> {
-    uploaded.references().into_iter().next().or_else(|| published(planned))
+    uploaded
+        .references()
+        .into_iter()
+        .next()
+        .or_else(|| published(planned))
 }
 
 /// Where the plan found an image published, by digest.
 fn published(planned: &PlannedImage) -> Option<Reference> {
-    planned.destinations.iter().find_map(|destination| match &destination.content {
-        Content::Published { digest } => Some(Reference {
-            repository: destination.repository.clone(),
-            tag: None,
-            digest: Some(digest.clone()),
-        }),
-        Content::Upload | Content::Nothing => None,
-    })
+    planned
+        .destinations
+        .iter()
+        .find_map(|destination| match &destination.content {
+            Content::Published { digest } => Some(Reference {
+                repository: destination.repository.clone(),
+                tag: None,
+                digest: Some(digest.clone()),
+            }),
+            Content::Upload | Content::Nothing => None,
+        })
 }
 
 /// The image ID in the engine, or the digest of what was assembled.

@@ -58,7 +58,10 @@ pub fn parse(text: &str) -> Result<(String, Source), Error> {
     let syntax = || Error::Syntax(keys_of(text));
     let (mut name, mut source) = (None, None);
     for part in text.split(',') {
-        let (key, value) = part.split_once('=').filter(|(_, value)| !value.is_empty()).ok_or_else(syntax)?;
+        let (key, value) = part
+            .split_once('=')
+            .filter(|(_, value)| !value.is_empty())
+            .ok_or_else(syntax)?;
         match key {
             "id" if name.is_none() => name = Some(value.to_owned()),
             "src" | "source" if source.is_none() => source = Some(Source::File(value.into())),
@@ -95,11 +98,13 @@ pub fn read(
                 Some(value) => value.clone().into_bytes(),
                 None => return Err(Error::Unset { name, variable }),
             },
-            Source::File(path) => read_file(&cwd.join(path)).map_err(|(path, source)| Error::File {
-                name: name.clone(),
-                path,
-                source,
-            })?,
+            Source::File(path) => {
+                read_file(&cwd.join(path)).map_err(|(path, source)| Error::File {
+                    name: name.clone(),
+                    path,
+                    source,
+                })?
+            }
         };
         if secrets.insert(name.clone(), Secret::new(value)).is_some() {
             return Err(Error::Twice(name));
@@ -122,10 +127,27 @@ mod tests {
 
     #[test]
     fn both_forms_are_read_and_others_refused() {
-        assert_eq!(parse("id=a,src=f").unwrap(), ("a".to_owned(), Source::File("f".into())));
-        assert_eq!(parse("env=V,id=a").unwrap(), ("a".to_owned(), Source::Variable("V".to_owned())));
-        assert_eq!(parse("id=TOKEN").unwrap(), ("TOKEN".to_owned(), Source::Variable("TOKEN".to_owned())));
-        for bad in ["", "a", "id=", "src=f", "id=a,src=f,env=V", "id=a,id=b", "id=a,what=x"] {
+        assert_eq!(
+            parse("id=a,src=f").unwrap(),
+            ("a".to_owned(), Source::File("f".into()))
+        );
+        assert_eq!(
+            parse("env=V,id=a").unwrap(),
+            ("a".to_owned(), Source::Variable("V".to_owned()))
+        );
+        assert_eq!(
+            parse("id=TOKEN").unwrap(),
+            ("TOKEN".to_owned(), Source::Variable("TOKEN".to_owned()))
+        );
+        for bad in [
+            "",
+            "a",
+            "id=",
+            "src=f",
+            "id=a,src=f,env=V",
+            "id=a,id=b",
+            "id=a,what=x",
+        ] {
             assert!(parse(bad).is_err(), "{bad:?} was taken");
         }
     }
@@ -141,7 +163,10 @@ mod tests {
             ("id=a,env=X,HUNTER=2", "id=a,env=X,***"),
         ] {
             let error = parse(text).unwrap_err().to_string();
-            assert!(error.contains(&format!("`--secret {shown}`")) && !error.contains("unter2"), "{error}");
+            assert!(
+                error.contains(&format!("`--secret {shown}`")) && !error.contains("unter2"),
+                "{error}"
+            );
         }
     }
 
@@ -151,6 +176,9 @@ mod tests {
         let secrets = read(&["id=a,env=V".to_owned()], &env, Path::new("/")).unwrap();
         assert!(!format!("{secrets:?}").contains("hunter2"));
         let error = read(&["id=a,env=W".to_owned()], &env, Path::new("/")).unwrap_err();
-        assert_eq!(error.to_string(), "the secret `a` should come from $W, which is not set");
+        assert_eq!(
+            error.to_string(),
+            "the secret `a` should come from $W, which is not set"
+        );
     }
 }

@@ -81,7 +81,8 @@ pub fn deadline() -> Instant {
 }
 
 fn warn(events: &Events, image: &ResolvedImage, why: &str) {
-    let what = "the base could not be read, so that files and users are rendered as they are written";
+    let what =
+        "the base could not be read, so that files and users are rendered as they are written";
     events.warn(Some(&image.display()), format!("{what}: {why}"));
 }
 
@@ -108,14 +109,23 @@ impl Rendering<'_> {
         let deadline = self.deadline;
         let recipes = each_recipe(self.images, self.observed, self.templates);
         let parents = Parents::new(self.images);
-        let is_parent = |position| self.images.iter().any(|image| parents.of(image) == Some(position));
+        let is_parent = |position| {
+            self.images
+                .iter()
+                .any(|image| parents.of(image) == Some(position))
+        };
         let mut rendered = Vec::with_capacity(self.images.len());
         for (position, recipe) in recipes.into_iter().enumerate() {
             let recipe = match recipe {
                 Ok(recipe) => Some(recipe),
                 Err(plan::Error::Pin(_)) => None,
                 Err(plan::Error::Render(error)) => return Err(engine::Error::from(error).into()),
-                Err(error) => return Err(engine::Error::Build { message: error.to_string() }.into()),
+                Err(error) => {
+                    return Err(engine::Error::Build {
+                        message: error.to_string(),
+                    }
+                    .into());
+                }
             };
             let known = match &recipe {
                 Some(recipe) => self.known(recipe, deadline).await?,
@@ -127,7 +137,11 @@ impl Rendering<'_> {
             {
                 // Children are placed on what it becomes; without that, they are left as they are written.
                 let options = BuildOptions::default();
-                let built = timeout_at(deadline, self.embedded.build(&recipe, &options, self.events)).await;
+                let built = timeout_at(
+                    deadline,
+                    self.embedded.build(&recipe, &options, self.events),
+                )
+                .await;
                 tracing::debug!(?built, "assembled a parent to read it");
             }
         }
@@ -143,7 +157,10 @@ impl Rendering<'_> {
         let reading = async {
             let base: BaseImage = self.embedded.base_of(recipe, &options, platform).await?;
             let files = fit::files_on(self.embedded, image, &base, self.events).await?;
-            Ok::<_, embedded::Error>(Known { traits: BaseTraits::from(&base.config), files })
+            Ok::<_, embedded::Error>(Known {
+                traits: BaseTraits::from(&base.config),
+                files,
+            })
         };
         match timeout_at(deadline, reading).await {
             Ok(Ok(known)) => Ok(Some(known)),
@@ -176,12 +193,22 @@ impl Rendering<'_> {
             files: known.map_or(Files::AsWritten, |known| Files::OnBase(&known.files)),
             suffix,
         };
-        let rendered = Renderer::new(self.templates).standalone(image, &how).map_err(engine::Error::from)?;
-        let labels = recipe
-            .map_or_else(|| late_labels_without_base(image, &rendered), |recipe| late_labels(recipe, None));
+        let rendered = Renderer::new(self.templates)
+            .standalone(image, &how)
+            .map_err(engine::Error::from)?;
+        let labels = recipe.map_or_else(
+            || late_labels_without_base(image, &rendered),
+            |recipe| late_labels(recipe, None),
+        );
         let mut args = rendered.build_args;
-        if let Some(PinnedBase::Registry { reference, digest, .. }) = recipe.map(|recipe| &recipe.base) {
-            args.insert("GOLDEN_BASE".to_owned(), reference.at(digest.clone()).to_string());
+        if let Some(PinnedBase::Registry {
+            reference, digest, ..
+        }) = recipe.map(|recipe| &recipe.base)
+        {
+            args.insert(
+                "GOLDEN_BASE".to_owned(),
+                reference.at(digest.clone()).to_string(),
+            );
         }
         let fan = tags::fan_out(&image.version, image.variant.as_ref(), &image.tags)?;
         let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
@@ -193,12 +220,25 @@ impl Rendering<'_> {
             args,
             labels,
             platforms: image.platforms.iter().map(Platform::to_string).collect(),
-            tags: local::references(&self.names[position], &tags).iter().map(ToString::to_string).collect(),
+            tags: local::references(&self.names[position], &tags)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         };
         let kind = EntryKind::File(Content::inline(rendered.dockerfile.as_bytes()));
         let mut entries = rendered.context;
-        entries.push(Entry { path: dockerfile, mode: 0o644, uid: 0, gid: 0, kind });
+        entries.push(Entry {
+            path: dockerfile,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            kind,
+        });
         entries.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(StandaloneImage { dockerfile: rendered.dockerfile, entries, target })
+        Ok(StandaloneImage {
+            dockerfile: rendered.dockerfile,
+            entries,
+            target,
+        })
     }
 }

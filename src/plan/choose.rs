@@ -23,20 +23,35 @@ pub(super) struct Choice {
 
 impl Choice {
     fn new(publish: &Version, step: Step) -> Self {
-        Self { publish: publish.clone(), step, withdrawn: None }
+        Self {
+            publish: publish.clone(),
+            step,
+            withdrawn: None,
+        }
     }
 }
 
 /// Decides for all registries of an image at once.
-pub(super) fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, parents: &Parents) -> Choice {
+pub(super) fn choose(
+    recipe: &Recipe,
+    states: &[State<'_>],
+    force: bool,
+    parents: &Parents,
+) -> Choice {
     if let Some(version) = withdrawn(recipe, states) {
         let because = vec![format!("{version} is withdrawn")];
         let next = next_version(recipe, states);
-        return Choice { publish: version, step: Step::Skip { because }, withdrawn: Some(next) };
+        return Choice {
+            publish: version,
+            step: Step::Skip { because },
+            withdrawn: Some(next),
+        };
     }
     let image = &recipe.image;
     if image.tags.immutable
-        && let Some(refused) = states.iter().find_map(|state| overwritten(recipe, state, states))
+        && let Some(refused) = states
+            .iter()
+            .find_map(|state| overwritten(recipe, state, states))
     {
         return refused;
     }
@@ -47,8 +62,9 @@ pub(super) fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, parents
     });
     let best = best.max_by(|a, b| tags::precedence(a.0, b.0));
     let behind = |of: &Version, published: &Published| {
-        best.as_ref()
-            .is_some_and(|(best, ..)| revises(recipe, published) && tags::precedence(of, best).is_lt())
+        best.as_ref().is_some_and(|(best, ..)| {
+            revises(recipe, published) && tags::precedence(of, best).is_lt()
+        })
     };
     let changed: Vec<(&Version, &Published)> = states
         .iter()
@@ -59,32 +75,55 @@ pub(super) fn choose(recipe: &Recipe, states: &[State<'_>], force: bool, parents
             _ => None,
         })
         .collect();
-    let decisive = changed.iter().find(|(_, published)| !revises(recipe, published)).or(changed.first());
+    let decisive = changed
+        .iter()
+        .find(|(_, published)| !revises(recipe, published))
+        .or(changed.first());
     if let Some((was, published)) = decisive {
         return changed_content(recipe, states, was, published, parents);
     }
     match best {
-        Some((version, ..)) if force => {
-            Choice::new(version, Step::Build { because: vec!["--force".to_owned()] })
-        }
+        Some((version, ..)) if force => Choice::new(
+            version,
+            Step::Build {
+                because: vec!["--force".to_owned()],
+            },
+        ),
         Some((version, published, state)) => {
             let because = vec![format!("{version} is published with the same inputs")];
             let everywhere = states
                 .iter()
                 .all(|state| state.same_as(version).is_some() && state.has_tag_of(version, image));
             let (from, digest) = (state.repository.clone(), published.digest.clone());
-            let step = if everywhere { Step::Skip { because } } else { Step::Copy { from, digest, because } };
+            let step = if everywhere {
+                Step::Skip { because }
+            } else {
+                Step::Copy {
+                    from,
+                    digest,
+                    because,
+                }
+            };
             Choice::new(version, step)
         }
-        None if states.iter().any(|state| matches!(state.standing, Standing::Damaged(_))) => {
+        None if states
+            .iter()
+            .any(|state| matches!(state.standing, Standing::Damaged(_))) =>
+        {
             damaged(recipe, states)
         }
-        None if states.is_empty() => {
-            Choice::new(version, Step::Build { because: vec!["nothing is published in this run".to_owned()] })
-        }
-        None => {
-            Choice::new(version, Step::Build { because: vec![format!("{version} is not published yet")] })
-        }
+        None if states.is_empty() => Choice::new(
+            version,
+            Step::Build {
+                because: vec!["nothing is published in this run".to_owned()],
+            },
+        ),
+        None => Choice::new(
+            version,
+            Step::Build {
+                because: vec![format!("{version} is not published yet")],
+            },
+        ),
     }
 }
 
@@ -112,8 +151,17 @@ fn withdrawn(recipe: &Recipe, states: &[State<'_>]) -> Option<Version> {
 fn overwritten(recipe: &Recipe, state: &State<'_>, states: &[State<'_>]) -> Option<Choice> {
     let version = &recipe.image.version;
     let refuse = |was: &Version, what: String, help: String| {
-        let because = vec![format!("{}: {what}: its tag was overwritten", state.repository)];
-        Choice::new(was, Step::Refuse { because, help: vec![help] })
+        let because = vec![format!(
+            "{}: {what}: its tag was overwritten",
+            state.repository
+        )];
+        Choice::new(
+            was,
+            Step::Refuse {
+                because,
+                help: vec![help],
+            },
+        )
     };
     match &state.standing {
         Standing::Absent | Standing::Damaged(_) => None,
@@ -125,17 +173,29 @@ fn overwritten(recipe: &Recipe, state: &State<'_>, states: &[State<'_>]) -> Opti
                 other.version,
                 recipe.image.source.display()
             );
-            Some(refuse(was, format!("{} points to the image of {was}", other.tag), help))
+            Some(refuse(
+                was,
+                format!("{} points to the image of {was}", other.tag),
+                help,
+            ))
         }
         Standing::Changed(was, published) => {
             published.inputs.as_ref()?;
             let named: Version = published.labels.get(VERSION)?.parse().ok()?;
             let is_own = recipe.image.labels.get(VERSION) == published.labels.get(VERSION);
-            let exists = state.all.versions().iter().any(|held| held.version.cmp_precedence(&named).is_eq());
+            let exists = state
+                .all
+                .versions()
+                .iter()
+                .any(|held| held.version.cmp_precedence(&named).is_eq());
             if is_own || named.cmp_precedence(version).is_eq() || !exists {
                 return None;
             }
-            Some(refuse(was, format!("{was} points to the image of {named}"), other_version(recipe, states)))
+            Some(refuse(
+                was,
+                format!("{was} points to the image of {named}"),
+                other_version(recipe, states),
+            ))
         }
     }
 }
@@ -156,7 +216,10 @@ fn changed_content(
     if !image.tags.immutable {
         return Choice::new(&image.version, Step::Build { because });
     }
-    because.insert(0, format!("{was} is published with other inputs, and a version is immutable"));
+    because.insert(
+        0,
+        format!("{was} is published with other inputs, and a version is immutable"),
+    );
     let mut help = vec![other_version(recipe, states)];
     help.extend(other_rebuild(recipe, states, published));
     Choice::new(was, Step::Refuse { because, help })
@@ -170,8 +233,12 @@ fn damaged(recipe: &Recipe, states: &[State<'_>]) -> Choice {
         Standing::Damaged(version) => Some(version),
         _ => None,
     });
-    let was = damaged.max_by(|a, b| tags::precedence(a, b)).unwrap_or(&image.version);
-    let because = vec![format!("{was} is published, and the registry lost a part of it")];
+    let was = damaged
+        .max_by(|a, b| tags::precedence(a, b))
+        .unwrap_or(&image.version);
+    let because = vec![format!(
+        "{was} is published, and the registry lost a part of it"
+    )];
     let step = Step::Build { because };
     if image.tags.rebuild == Rebuild::Revise && image.version.build.is_empty() {
         return Choice::new(&next_revision(recipe, states), step);
@@ -182,7 +249,11 @@ fn damaged(recipe: &Recipe, states: &[State<'_>]) -> Choice {
 /// The version after all revisions in all registries, withdrawn ones included.
 fn next_revision(recipe: &Recipe, states: &[State<'_>]) -> Version {
     let version = &recipe.image.version;
-    let last = states.iter().map(|state| state.all.revisions(version)).max().unwrap_or(0);
+    let last = states
+        .iter()
+        .map(|state| state.all.revisions(version))
+        .max()
+        .unwrap_or(0);
     tags::revision(version, last + 1)
 }
 
@@ -199,12 +270,20 @@ fn revises(recipe: &Recipe, published: &Published) -> bool {
 
 fn next_version(recipe: &Recipe, states: &[State<'_>]) -> Version {
     let image = &recipe.image;
-    next_free(&image.version, states.iter().map(|state| &state.all), &image.tags.withdrawn)
+    next_free(
+        &image.version,
+        states.iter().map(|state| &state.all),
+        &image.tags.withdrawn,
+    )
 }
 
 /// The version that would be accepted.
 pub(super) fn other_version(recipe: &Recipe, states: &[State<'_>]) -> String {
-    format!("set version = \"{}\" in {}", next_version(recipe, states), recipe.image.source.display())
+    format!(
+        "set version = \"{}\" in {}",
+        next_version(recipe, states),
+        recipe.image.source.display()
+    )
 }
 
 /// The value of `rebuild` that would allow the change.
@@ -212,7 +291,11 @@ fn other_rebuild(recipe: &Recipe, states: &[State<'_>], published: &Published) -
     if !recipe.image.version.build.is_empty() {
         return None;
     }
-    let value = if reasons::only_below(recipe, published) { "base" } else { "revise" };
+    let value = if reasons::only_below(recipe, published) {
+        "base"
+    } else {
+        "revise"
+    };
     Some(format!(
         "or set rebuild = \"{value}\" under [tags], to publish the change as {}",
         next_revision(recipe, states)

@@ -85,8 +85,18 @@ impl PlannedMove {
     fn stopped(self) -> Self {
         let because = "the image is refused".to_owned();
         match self.action {
-            PlannedAction::Create => Self { action: PlannedAction::Refuse, to: None, because, ..self },
-            PlannedAction::Move => Self { action: PlannedAction::Keep, to: None, because, ..self },
+            PlannedAction::Create => Self {
+                action: PlannedAction::Refuse,
+                to: None,
+                because,
+                ..self
+            },
+            PlannedAction::Move => Self {
+                action: PlannedAction::Keep,
+                to: None,
+                because,
+                ..self
+            },
             PlannedAction::Same | PlannedAction::Keep | PlannedAction::Refuse => self,
         }
     }
@@ -102,8 +112,9 @@ impl PlannedDestination {
     /// Whether the content is uploaded under a tag that does not exist yet.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        let creates =
-            |planned: &PlannedMove| planned.role == Role::Full && planned.action == PlannedAction::Create;
+        let creates = |planned: &PlannedMove| {
+            planned.role == Role::Full && planned.action == PlannedAction::Create
+        };
         self.content == Content::Upload && self.tags.iter().any(creates)
     }
 
@@ -115,12 +126,21 @@ impl PlannedDestination {
 
     /// The same for an image that is refused in one of its registries: nothing happens in any of them.
     pub(super) fn stopped(self) -> Self {
-        let tags = self.tags.into_iter().filter(|planned| planned.role != Role::Original);
-        Self { tags: tags.map(PlannedMove::stopped).collect(), ..self }
+        let tags = self
+            .tags
+            .into_iter()
+            .filter(|planned| planned.role != Role::Original);
+        Self {
+            tags: tags.map(PlannedMove::stopped).collect(),
+            ..self
+        }
     }
 
     pub(super) fn refusals(&self) -> impl Iterator<Item = String> + '_ {
-        let refused = self.tags.iter().filter(|planned| planned.action == PlannedAction::Refuse);
+        let refused = self
+            .tags
+            .iter()
+            .filter(|planned| planned.action == PlannedAction::Refuse);
         refused
             .filter(|planned| planned.role == Role::Full)
             .map(|planned| format!("{}:{}: {}", self.repository, planned.tag, planned.because))
@@ -153,22 +173,41 @@ pub(super) fn plan(
     let here = state.same_as(publish);
     // Whether a damaged image is the same is decided by its digest, once it is built again.
     let may_be_same = here.is_some() || state.is_damaged(publish);
-    let standing = if may_be_same { tags::Standing::Same } else { tags::Standing::Different };
+    let standing = if may_be_same {
+        tags::Standing::Same
+    } else {
+        tags::Standing::Different
+    };
     let content = match here {
         Some(published) if !step.is_build() && !step.is_refusal() && state.all.has(out.full()) => {
-            Content::Published { digest: published.digest.clone() }
+            Content::Published {
+                digest: published.digest.clone(),
+            }
         }
         _ if withdrawn => Content::Nothing,
         _ => Content::Upload,
     };
     let withheld = state.digests.get(out.full()).filter(|_| withdrawn);
     let digest = here.map(|published| &published.digest).or(withheld);
-    let view = View { publish, state, digest, content: &content };
+    let view = View {
+        publish,
+        state,
+        digest,
+        content: &content,
+    };
     let decided = tags::decide(&out, &state.existing, &image.tags, standing);
     let original = out.original(&state.all).filter(|_| !withdrawn);
     let original = original.map(|original| view.preserve(original));
-    let tags = original.into_iter().chain(decided.into_iter().map(|decided| view.planned(decided))).collect();
-    Ok(PlannedDestination { registry, repository: state.repository.clone(), content, tags })
+    let tags = original
+        .into_iter()
+        .chain(decided.into_iter().map(|decided| view.planned(decided)))
+        .collect();
+    Ok(PlannedDestination {
+        registry,
+        repository: state.repository.clone(),
+        content,
+        tags,
+    })
 }
 
 /// What is known of a repository when the tags of a version are planned.
@@ -182,26 +221,47 @@ struct View<'a> {
 
 impl View<'_> {
     fn planned(&self, decided: Move) -> PlannedMove {
-        let Move { tag, role, action, because } = decided;
+        let Move {
+            tag,
+            role,
+            action,
+            because,
+        } = decided;
         let named = self.state.digests.get(&tag);
         let from = named.map(|named| self.name_of(named));
         let to = Some(self.publish.to_string());
         let (action, from, to, because) = match action {
             Action::Create => (PlannedAction::Create, None, to, because),
-            Action::Move if self.is_published() && named.is_some() && named == self.digest => {
-                (PlannedAction::Same, to.clone(), to, "points to it already".to_owned())
-            }
-            Action::Move if self.is_published() => {
-                (PlannedAction::Move, from, to, "points to another image".to_owned())
-            }
+            Action::Move if self.is_published() && named.is_some() && named == self.digest => (
+                PlannedAction::Same,
+                to.clone(),
+                to,
+                "points to it already".to_owned(),
+            ),
+            Action::Move if self.is_published() => (
+                PlannedAction::Move,
+                from,
+                to,
+                "points to another image".to_owned(),
+            ),
             Action::Move => (PlannedAction::Move, from, to, because),
-            Action::Keep { holder, tag: holding } if self.strays(role, named, &holding) => {
+            Action::Keep {
+                holder,
+                tag: holding,
+            } if self.strays(role, named, &holding) => {
                 (PlannedAction::Move, from, Some(holder.to_string()), because)
             }
             Action::Keep { .. } => (PlannedAction::Keep, from, None, because),
             Action::Refuse => (PlannedAction::Refuse, from, None, because),
         };
-        PlannedMove { tag, role, action, from, to, because }
+        PlannedMove {
+            tag,
+            role,
+            action,
+            from,
+            to,
+            because,
+        }
     }
 
     /// The tag that keeps the first content of a version reachable.
@@ -209,7 +269,14 @@ impl View<'_> {
         let Original { tag, of } = original;
         let to = self.state.digests.get(&of).map(Digest::short);
         let because = format!("{of} moves for the first time");
-        PlannedMove { tag, role: Role::Original, action: PlannedAction::Create, from: None, to, because }
+        PlannedMove {
+            tag,
+            role: Role::Original,
+            action: PlannedAction::Create,
+            from: None,
+            to,
+            because,
+        }
     }
 
     const fn is_published(&self) -> bool {
@@ -219,7 +286,9 @@ impl View<'_> {
     /// Whether a tag that belongs to the version under `holding` points to another image. A tag that does not exist does
     /// not have to; an extra tag goes along only if it points to this version, which is withdrawn.
     fn strays(&self, role: Role, named: Option<&Digest>, holding: &Tag) -> bool {
-        let (Some(named), Some(expected)) = (named, self.state.digests.get(holding)) else { return false };
+        let (Some(named), Some(expected)) = (named, self.state.digests.get(holding)) else {
+            return false;
+        };
         named != expected && (role != Role::Extra || Some(named) == self.digest)
     }
 

@@ -206,10 +206,12 @@ pub(crate) type Parents = BTreeMap<String, Option<Digest>>;
 impl PlannedImage {
     /// The digest under which the image is published already; none when it is to be built.
     fn published(&self) -> Option<&Digest> {
-        self.destinations.iter().find_map(|destination| match &destination.content {
-            Content::Published { digest } if !self.step.is_build() => Some(digest),
-            _ => None,
-        })
+        self.destinations
+            .iter()
+            .find_map(|destination| match &destination.content {
+                Content::Published { digest } if !self.step.is_build() => Some(digest),
+                _ => None,
+            })
     }
 }
 
@@ -223,42 +225,85 @@ fn plan_image(
     let repositories: Vec<(String, Repository)> = options
         .destinations
         .iter()
-        .map(|destination| Ok((destination.name.clone(), destination.repository(&image.name)?)))
+        .map(|destination| {
+            Ok((
+                destination.name.clone(),
+                destination.repository(&image.name)?,
+            ))
+        })
         .collect::<Result<_, _>>()
-        .map_err(|source| Error::Repository { image: image.display(), source })?;
-    let states: Vec<State<'_>> =
-        repositories.iter().map(|(_, repository)| State::of(recipe, observed, repository)).collect();
+        .map_err(|source| Error::Repository {
+            image: image.display(),
+            source,
+        })?;
+    let states: Vec<State<'_>> = repositories
+        .iter()
+        .map(|(_, repository)| State::of(recipe, observed, repository))
+        .collect();
     for state in states.iter().filter(|_| !image.tags.extra.is_empty()) {
         let variants = state.existing.sure_variants();
         for extra in &image.tags.extra {
-            tags::check_extra(extra, None, variants.iter().map(Variant::as_str)).map_err(|source| {
-                Error::Extra { image: image.display(), repository: state.repository.clone(), source }
-            })?;
+            tags::check_extra(extra, None, variants.iter().map(Variant::as_str)).map_err(
+                |source| Error::Extra {
+                    image: image.display(),
+                    repository: state.repository.clone(),
+                    source,
+                },
+            )?;
         }
     }
-    let Choice { publish, mut step, withdrawn } = choose(recipe, &states, options.force, parents);
+    let Choice {
+        publish,
+        mut step,
+        withdrawn,
+    } = choose(recipe, &states, options.force, parents);
     let mut destinations = Vec::with_capacity(states.len());
     for ((registry, _), state) in repositories.into_iter().zip(&states) {
-        let planned = destination::plan(recipe, &publish, registry, state, &step, withdrawn.is_some())
-            .map_err(|source| Error::Tags { image: image.display(), source })?;
+        let planned = destination::plan(
+            recipe,
+            &publish,
+            registry,
+            state,
+            &step,
+            withdrawn.is_some(),
+        )
+        .map_err(|source| Error::Tags {
+            image: image.display(),
+            source,
+        })?;
         destinations.push(planned);
     }
     if destinations.is_empty() {
         // Nothing is published, but a version whose tags break the grammar is told now.
-        tags::fan_out(&publish, image.variant.as_ref(), &image.tags)
-            .map_err(|source| Error::Tags { image: image.display(), source })?;
+        tags::fan_out(&publish, image.variant.as_ref(), &image.tags).map_err(|source| {
+            Error::Tags {
+                image: image.display(),
+                source,
+            }
+        })?;
     }
-    let refusals: Vec<String> = destinations.iter().flat_map(PlannedDestination::refusals).collect();
+    let refusals: Vec<String> = destinations
+        .iter()
+        .flat_map(PlannedDestination::refusals)
+        .collect();
     if !refusals.is_empty() && !step.is_refusal() {
-        step = Step::Refuse { because: refusals, help: vec![choose::other_version(recipe, &states)] };
+        step = Step::Refuse {
+            because: refusals,
+            help: vec![choose::other_version(recipe, &states)],
+        };
     }
     if step.is_refusal() {
-        destinations = destinations.into_iter().map(PlannedDestination::stopped).collect();
+        destinations = destinations
+            .into_iter()
+            .map(PlannedDestination::stopped)
+            .collect();
     }
     if let Step::Skip { because } = &step
         && !destinations.iter().all(PlannedDestination::is_quiet)
     {
-        step = Step::Retag { because: because.clone() };
+        step = Step::Retag {
+            because: because.clone(),
+        };
     }
     let name = recipe.base.name();
     let digest = recipe.base.digest().cloned();

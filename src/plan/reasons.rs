@@ -26,7 +26,10 @@ pub(super) fn changed(recipe: &Recipe, published: &Published, parents: &Parents)
         reasons.extend(config(&recipe.image, &published.runtime));
     }
     if reasons.is_empty() {
-        reasons.push(format!("what no config shows changed: {}", hidden(&recipe.image)));
+        reasons.push(format!(
+            "what no config shows changed: {}",
+            hidden(&recipe.image)
+        ));
     }
     reasons
 }
@@ -38,7 +41,13 @@ pub(super) fn only_below(recipe: &Recipe, published: &Published) -> bool {
 }
 
 fn base(recipe: &Recipe, published: &Published, parents: &Parents) -> Option<String> {
-    let label = |key: &str| published.labels.get(key).map(String::as_str).filter(|text| !text.is_empty());
+    let label = |key: &str| {
+        published
+            .labels
+            .get(key)
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
+    };
     let (name, digest) = (recipe.base.name()?, label(BASE_DIGEST));
     if let Some(was) = label(BASE_NAME).filter(|was| *was != name) {
         return Some(format!("base changed {was} → {name}"));
@@ -51,7 +60,9 @@ fn base(recipe: &Recipe, published: &Published, parents: &Parents) -> Option<Str
         PinnedBase::Registry { digest, .. } | PinnedBase::Layout(Layout { digest, .. }) => digest,
         PinnedBase::Scratch | PinnedBase::Local { .. } => return None,
     };
-    digest.filter(|was| *was != now.as_str()).map(|was| format!("base moved {was} → {now}"))
+    digest
+        .filter(|was| *was != now.as_str())
+        .map(|was| format!("base moved {was} → {now}"))
 }
 
 /// Whether all that the published image has came from its own spec, so that what the spec lacks now was taken out.
@@ -70,7 +81,10 @@ fn labels(recipe: &Recipe, published: &Published) -> Vec<String> {
         .collect();
     if stands_alone(recipe) {
         let filled = |key: &str| [INPUTS, SPEC_INPUTS].contains(&key) || FILLED.contains(&key);
-        let gone = published.labels.keys().filter(|key| !own.contains_key(*key) && !filled(key));
+        let gone = published
+            .labels
+            .keys()
+            .filter(|key| !own.contains_key(*key) && !filled(key));
         reasons.extend(gone.map(|key| format!("labels.{key} removed")));
     }
     reasons
@@ -92,7 +106,9 @@ fn env(recipe: &Recipe, published: &ImageConfig) -> Vec<String> {
         .collect();
     if stands_alone(recipe) {
         let variables = published.env();
-        let keys = variables.iter().filter_map(|variable| variable.split('=').next());
+        let keys = variables
+            .iter()
+            .filter_map(|variable| variable.split('=').next());
         // Both engines give an image a PATH that has none.
         let gone = keys.filter(|key| *key != "PATH" && own.iter().all(|(own, _)| own != key));
         reasons.extend(gone.map(|key| format!("env.{key} removed")));
@@ -103,14 +119,29 @@ fn env(recipe: &Recipe, published: &ImageConfig) -> Vec<String> {
 /// The spec is applied to the published config once more: what that changes is what changed.
 fn config(image: &ResolvedImage, published: &ImageConfig) -> Vec<String> {
     let mut wanted = published.clone();
-    let without_env = ResolvedImage { env: Vec::new(), ..image.clone() };
-    runtime::apply(&without_env, &std::collections::BTreeMap::new(), &mut wanted);
-    let keys = |config: &ImageConfig, key: &str| -> BTreeSet<String> {
-        let object = config.runtime().and_then(|runtime| runtime.get(key)?.as_object());
-        object.into_iter().flat_map(|object| object.keys().cloned()).collect()
+    let without_env = ResolvedImage {
+        env: Vec::new(),
+        ..image.clone()
     };
-    let check =
-        |config: &ImageConfig| config.runtime().and_then(|runtime| runtime.get("Healthcheck").cloned());
+    runtime::apply(
+        &without_env,
+        &std::collections::BTreeMap::new(),
+        &mut wanted,
+    );
+    let keys = |config: &ImageConfig, key: &str| -> BTreeSet<String> {
+        let object = config
+            .runtime()
+            .and_then(|runtime| runtime.get(key)?.as_object());
+        object
+            .into_iter()
+            .flat_map(|object| object.keys().cloned())
+            .collect()
+    };
+    let check = |config: &ImageConfig| {
+        config
+            .runtime()
+            .and_then(|runtime| runtime.get("Healthcheck").cloned())
+    };
     let text = |key: &str| {
         // A builder may have cleaned a path.
         let clean = |config: &ImageConfig| config.text(key).trim_end_matches('/').to_owned();
@@ -142,11 +173,18 @@ fn hidden(image: &ResolvedImage) -> String {
         ("the Dockerfile", true),
         ("a file", !image.files.is_empty()),
         ("a certificate", !image.certificates.is_empty()),
-        ("the packages", !image.packages.install.is_empty() || !image.packages.remove.is_empty()),
+        (
+            "the packages",
+            !image.packages.install.is_empty() || !image.packages.remove.is_empty(),
+        ),
         ("a step", !image.run.is_empty()),
         ("the platforms", !image.platforms.is_empty()),
     ];
-    let parts: Vec<&str> = parts.into_iter().filter(|(_, has)| *has).map(|(part, _)| part).collect();
+    let parts: Vec<&str> = parts
+        .into_iter()
+        .filter(|(_, has)| *has)
+        .map(|(part, _)| part)
+        .collect();
     match parts.split_last() {
         Some((last, [])) => (*last).to_owned(),
         Some((last, others)) => format!("{} or {last}", others.join(", ")),

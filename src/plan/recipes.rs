@@ -16,7 +16,9 @@ pub fn recipes(
     observed: &Observed,
     templates: &Templates,
 ) -> Result<Vec<Recipe>, Error> {
-    each_recipe(images, observed, templates).into_iter().collect()
+    each_recipe(images, observed, templates)
+        .into_iter()
+        .collect()
 }
 
 /// The same, where an image whose base is unknown does not keep the others from having theirs.
@@ -32,15 +34,23 @@ pub fn each_recipe(
     let mut made: BTreeMap<usize, Digest> = BTreeMap::new();
     let mut recipes = Vec::with_capacity(images.len());
     for (position, image) in images.iter().enumerate() {
-        let above =
-            parents.of(image).and_then(|parent| Some((images[parent].display(), made.get(&parent)?.clone())));
+        let above = parents
+            .of(image)
+            .and_then(|parent| Some((images[parent].display(), made.get(&parent)?.clone())));
         let recipe = || {
             let base = pin::pin(image, observed, above)?;
             let rendered = renderer.render(image)?;
             let inputs = render::fingerprint(image, &rendered, &base);
             let spec_inputs = renderer.spec_inputs(image, &rendered)?;
             let (image, templates) = (image.clone(), Arc::clone(&templates));
-            Ok(Recipe { image, base, rendered, inputs, spec_inputs, templates })
+            Ok(Recipe {
+                image,
+                base,
+                rendered,
+                inputs,
+                spec_inputs,
+                templates,
+            })
         };
         let recipe = recipe();
         if let Ok(Recipe { inputs, .. }) = &recipe {

@@ -39,11 +39,17 @@ pub(super) enum Standing<'a> {
 
 impl<'a> State<'a> {
     pub(super) fn of(recipe: &Recipe, observed: &'a Observed, repository: &Repository) -> Self {
-        static NOTHING: ObservedRepository =
-            ObservedRepository { tags: Vec::new(), digests: BTreeMap::new(), published: BTreeMap::new() };
+        static NOTHING: ObservedRepository = ObservedRepository {
+            tags: Vec::new(),
+            digests: BTreeMap::new(),
+            published: BTreeMap::new(),
+        };
         let image = &recipe.image;
-        let ObservedRepository { tags, digests, published } =
-            observed.repositories.get(repository).unwrap_or(&NOTHING);
+        let ObservedRepository {
+            tags,
+            digests,
+            published,
+        } = observed.repositories.get(repository).unwrap_or(&NOTHING);
         // What is withdrawn still exists: it is only not compared with.
         let all = Existing::new(tags, image.variant.as_ref(), &[]);
         let existing = Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
@@ -54,7 +60,10 @@ impl<'a> State<'a> {
             Some(found) => Standing::Changed(held.version.clone(), found),
             None => Standing::Damaged(held.version.clone()),
         };
-        let standing = match (current(&image.version, &all), current(&image.version, &existing)) {
+        let standing = match (
+            current(&image.version, &all),
+            current(&image.version, &existing),
+        ) {
             (None, _) => Standing::Absent,
             // The content of a withdrawn revision stays withdrawn; other content is compared with what counts.
             (Some(last), Some(counts)) if last != counts => match standing(last) {
@@ -63,7 +72,13 @@ impl<'a> State<'a> {
             },
             (Some(last), _) => standing(last),
         };
-        Self { repository: repository.clone(), existing, all, digests, standing }
+        Self {
+            repository: repository.clone(),
+            existing,
+            all,
+            digests,
+            standing,
+        }
     }
 
     /// What is published with the recipe's inputs as `version`.
@@ -88,7 +103,8 @@ impl<'a> State<'a> {
     /// A version whose own tag points to `digest`, which is the image of `version`.
     pub(super) fn overwritten_with(&self, digest: &Digest, version: &Version) -> Option<&Held> {
         self.existing.versions().iter().find(|held| {
-            !held.version.cmp_precedence(version).is_eq() && self.digests.get(&held.tag) == Some(digest)
+            !held.version.cmp_precedence(version).is_eq()
+                && self.digests.get(&held.tag) == Some(digest)
         })
     }
 }

@@ -62,11 +62,21 @@ fn repository(text: &str) -> ObservedRepository {
         if !content.is_empty() {
             let labels = BTreeMap::from([
                 ("content".to_owned(), content.to_owned()),
-                (SPEC_INPUTS.to_owned(), Digest::of(spec.as_bytes()).to_string()),
+                (
+                    SPEC_INPUTS.to_owned(),
+                    Digest::of(spec.as_bytes()).to_string(),
+                ),
             ]);
             let inputs = Some(Digest::of(content.as_bytes()));
-            seen.published
-                .insert(tag.clone(), Published { digest, inputs, labels, runtime: ImageConfig::default() });
+            seen.published.insert(
+                tag.clone(),
+                Published {
+                    digest,
+                    inputs,
+                    labels,
+                    runtime: ImageConfig::default(),
+                },
+            );
         }
         seen.tags.push(tag);
     }
@@ -79,10 +89,21 @@ fn planned(recipe: &Recipe, registries: &[&str], force: bool) -> String {
     let mut destinations = Vec::new();
     for (position, text) in registries.iter().enumerate() {
         let destination: Destination = format!("r{position}.example.com").parse().unwrap();
-        observed.repositories.insert(destination.repository(&recipe.image.name).unwrap(), repository(text));
+        observed.repositories.insert(
+            destination.repository(&recipe.image.name).unwrap(),
+            repository(text),
+        );
         destinations.push(destination);
     }
-    let plan = plan(std::slice::from_ref(recipe), &observed, &PlanOptions { destinations, force }).unwrap();
+    let plan = plan(
+        std::slice::from_ref(recipe),
+        &observed,
+        &PlanOptions {
+            destinations,
+            force,
+        },
+    )
+    .unwrap();
     let image = &plan.images[0];
     let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let step = word(serde_json::to_value(&image.step).unwrap()["step"].take());
@@ -91,7 +112,13 @@ fn planned(recipe: &Recipe, registries: &[&str], force: bool) -> String {
         let tags: Vec<String> = destination
             .tags
             .iter()
-            .map(|planned| format!("{} {}", word(serde_json::to_value(planned.action).unwrap()), planned.tag))
+            .map(|planned| {
+                format!(
+                    "{} {}",
+                    word(serde_json::to_value(planned.action).unwrap()),
+                    planned.tag
+                )
+            })
             .collect();
         text = format!("{text} | {}", tags.join(", "));
     }
@@ -102,28 +129,69 @@ fn planned(recipe: &Recipe, registries: &[&str], force: bool) -> String {
 fn inputs_decide_whether_an_image_is_built() {
     let image = recipe("1.2.3", "a", TagRules::default());
     for (has, expected) in [
-        ("", "build 1.2.3 | create 1.2.3, create 1.2, create 1, create latest"),
-        ("1.2.2 1.2 1 latest", "build 1.2.3 | create 1.2.3, move 1.2, move 1, move latest"),
-        ("1.2.3=a 1.2=a 1=a latest=a", "skip 1.2.3 | same 1.2.3, same 1.2, same 1, same latest"),
-        ("1.2.3=a 1.2=b 1=a", "retag 1.2.3 | same 1.2.3, move 1.2, same 1, create latest"),
-        ("1.2.3=a 1.2=a 1 latest=a", "retag 1.2.3 | same 1.2.3, same 1.2, move 1, same latest"),
-        ("1.2.3=a 1.2=a 2.0.0=c latest=c", "retag 1.2.3 | same 1.2.3, same 1.2, create 1, keep latest"),
-        ("1.2.3=a 1.2=a 1=a 2.0.0=c", "skip 1.2.3 | same 1.2.3, same 1.2, same 1, keep latest"),
-        ("1.2.3=a 1.2=a 1=a 2.0.0=c latest", "retag 1.2.3 | same 1.2.3, same 1.2, same 1, move latest"),
-        ("1.2.3=b 1.2 1", "refuse 1.2.3 | refuse 1.2.3, keep 1.2, keep 1, refuse latest"),
-        ("1.2.3", "build 1.2.3 | move 1.2.3, create 1.2, create 1, create latest"),
-        ("1.2.3=a 1.2=a 1=a 2.0.0=a latest=a", "refuse 1.2.3 | keep 1.2.3, keep 1.2, keep 1, keep latest"),
+        (
+            "",
+            "build 1.2.3 | create 1.2.3, create 1.2, create 1, create latest",
+        ),
+        (
+            "1.2.2 1.2 1 latest",
+            "build 1.2.3 | create 1.2.3, move 1.2, move 1, move latest",
+        ),
+        (
+            "1.2.3=a 1.2=a 1=a latest=a",
+            "skip 1.2.3 | same 1.2.3, same 1.2, same 1, same latest",
+        ),
+        (
+            "1.2.3=a 1.2=b 1=a",
+            "retag 1.2.3 | same 1.2.3, move 1.2, same 1, create latest",
+        ),
+        (
+            "1.2.3=a 1.2=a 1 latest=a",
+            "retag 1.2.3 | same 1.2.3, same 1.2, move 1, same latest",
+        ),
+        (
+            "1.2.3=a 1.2=a 2.0.0=c latest=c",
+            "retag 1.2.3 | same 1.2.3, same 1.2, create 1, keep latest",
+        ),
+        (
+            "1.2.3=a 1.2=a 1=a 2.0.0=c",
+            "skip 1.2.3 | same 1.2.3, same 1.2, same 1, keep latest",
+        ),
+        (
+            "1.2.3=a 1.2=a 1=a 2.0.0=c latest",
+            "retag 1.2.3 | same 1.2.3, same 1.2, same 1, move latest",
+        ),
+        (
+            "1.2.3=b 1.2 1",
+            "refuse 1.2.3 | refuse 1.2.3, keep 1.2, keep 1, refuse latest",
+        ),
+        (
+            "1.2.3",
+            "build 1.2.3 | move 1.2.3, create 1.2, create 1, create latest",
+        ),
+        (
+            "1.2.3=a 1.2=a 1=a 2.0.0=a latest=a",
+            "refuse 1.2.3 | keep 1.2.3, keep 1.2, keep 1, keep latest",
+        ),
     ] {
         assert_eq!(planned(&image, &[has], false), expected, "{has}");
     }
     assert_eq!(planned(&image, &[], false), "build 1.2.3");
     let forced = planned(&image, &["1.2.3=a 1.2=a 1=a latest=a"], true);
-    assert_eq!(forced, "build 1.2.3 | move 1.2.3, move 1.2, move 1, move latest");
+    assert_eq!(
+        forced,
+        "build 1.2.3 | move 1.2.3, move 1.2, move 1, move latest"
+    );
 }
 
 /// Why an image is refused that was published with this config.
 fn reasons(recipe: &Recipe, config: &serde_json::Value, parents: &Parents) -> Vec<String> {
-    let config = ImageConfig::parse(serde_json::json!({ "config": config }).to_string().as_bytes()).unwrap();
+    let config = ImageConfig::parse(
+        serde_json::json!({ "config": config })
+            .to_string()
+            .as_bytes(),
+    )
+    .unwrap();
     let published = Published {
         digest: Digest::of(b"manifest"),
         inputs: Some(Digest::of(b"others")),
@@ -139,13 +207,22 @@ fn a_config_tells_what_changed() {
     let mut image = recipe("1.2.3", "a", TagRules::default());
     image.image.env = vec![
         ("A".to_owned(), EnvValue::Set("1".to_owned())),
-        ("PATH".to_owned(), EnvValue::Extend { prepend: "/opt:".to_owned(), append: String::new() }),
+        (
+            "PATH".to_owned(),
+            EnvValue::Extend {
+                prepend: "/opt:".to_owned(),
+                append: String::new(),
+            },
+        ),
     ];
     image.image.config = Config {
         user: Some("7".to_owned()),
         workdir: Some("/app/".to_owned()),
         entrypoint: Some(Invocation::Exec(vec!["/x".to_owned()])),
-        expose: vec![Port { number: 80, protocol: Protocol::Tcp }],
+        expose: vec![Port {
+            number: 80,
+            protocol: Protocol::Tcp,
+        }],
         ..Config::default()
     };
     let as_published = serde_json::json!({
@@ -161,16 +238,48 @@ fn a_config_tells_what_changed() {
     let nothing = reasons(&image, &as_published, &Parents::new());
     assert_eq!(nothing, ["what no config shows changed: the Dockerfile"]);
     for (key, value, expected) in [
-        ("Labels", serde_json::json!({"content": "b"}), "labels.content changed"),
-        ("Labels", serde_json::json!({"content": "a", "owner": "x"}), "labels.owner removed"),
-        ("Env", serde_json::json!(["PATH=/opt:/bin", "A=2"]), "env.A changed"),
-        ("Env", serde_json::json!(["PATH=/bin", "A=1"]), "env.PATH changed"),
-        ("Env", serde_json::json!(["PATH=/opt:/bin", "A=1", "B=1"]), "env.B removed"),
+        (
+            "Labels",
+            serde_json::json!({"content": "b"}),
+            "labels.content changed",
+        ),
+        (
+            "Labels",
+            serde_json::json!({"content": "a", "owner": "x"}),
+            "labels.owner removed",
+        ),
+        (
+            "Env",
+            serde_json::json!(["PATH=/opt:/bin", "A=2"]),
+            "env.A changed",
+        ),
+        (
+            "Env",
+            serde_json::json!(["PATH=/bin", "A=1"]),
+            "env.PATH changed",
+        ),
+        (
+            "Env",
+            serde_json::json!(["PATH=/opt:/bin", "A=1", "B=1"]),
+            "env.B removed",
+        ),
         ("User", serde_json::json!("8"), "config.user changed"),
-        ("WorkingDir", serde_json::json!(""), "config.workdir changed"),
-        ("Entrypoint", serde_json::json!(["/y"]), "config.entrypoint changed"),
+        (
+            "WorkingDir",
+            serde_json::json!(""),
+            "config.workdir changed",
+        ),
+        (
+            "Entrypoint",
+            serde_json::json!(["/y"]),
+            "config.entrypoint changed",
+        ),
         ("Cmd", serde_json::json!(["y"]), "config.cmd changed"),
-        ("ExposedPorts", serde_json::json!({}), "config.expose changed"),
+        (
+            "ExposedPorts",
+            serde_json::json!({}),
+            "config.expose changed",
+        ),
     ] {
         assert_eq!(with(key, value), [expected], "{key}");
     }
@@ -181,7 +290,10 @@ fn a_config_tells_what_changed() {
         secrets: Vec::new(),
     });
     let hidden = reasons(&image, &as_published, &Parents::new());
-    assert_eq!(hidden, ["what no config shows changed: the Dockerfile or a step"]);
+    assert_eq!(
+        hidden,
+        ["what no config shows changed: the Dockerfile or a step"]
+    );
 }
 
 #[test]
@@ -194,34 +306,63 @@ fn a_base_that_moved_is_told_with_both_digests() {
             "org.opencontainers.image.base.digest": was.as_str(),
         }})
     };
-    let on = |base: PinnedBase| Recipe { base, ..recipe("1.2.3", "a", TagRules::default()) };
+    let on = |base: PinnedBase| Recipe {
+        base,
+        ..recipe("1.2.3", "a", TagRules::default())
+    };
     let external = on(PinnedBase::Registry {
         reference: "a.example/b:1".parse().unwrap(),
         digest: now.clone(),
         platforms: BTreeMap::default(),
     });
-    let told = |recipe: &Recipe, name: &str, parents: &Parents| reasons(recipe, &labels(name), parents);
-    assert_eq!(told(&external, "a.example/b:1", &Parents::new()), [format!("base moved {was} → {now}")]);
+    let told =
+        |recipe: &Recipe, name: &str, parents: &Parents| reasons(recipe, &labels(name), parents);
+    assert_eq!(
+        told(&external, "a.example/b:1", &Parents::new()),
+        [format!("base moved {was} → {now}")]
+    );
     assert_eq!(
         told(&external, "a.example/b:0", &Parents::new()),
         ["base changed a.example/b:0 → a.example/b:1"]
     );
 
     let parent = "base:1.0.0";
-    let child = on(PinnedBase::Workspace { parent: parent.to_owned(), inputs: Digest::of(b"p") });
+    let child = on(PinnedBase::Workspace {
+        parent: parent.to_owned(),
+        inputs: Digest::of(b"p"),
+    });
     let anew = Parents::from([(parent.to_owned(), None)]);
-    assert_eq!(told(&child, parent, &anew), ["its base base:1.0.0 is built anew"]);
+    assert_eq!(
+        told(&child, parent, &anew),
+        ["its base base:1.0.0 is built anew"]
+    );
     // The parent went out in an earlier run, without this child.
     let moved = Parents::from([(parent.to_owned(), Some(now.clone()))]);
-    assert_eq!(told(&child, parent, &moved), [format!("base moved {was} → {now}")]);
-    assert_eq!(told(&child, "base:0.9.0", &moved), ["base changed base:0.9.0 → base:1.0.0"]);
+    assert_eq!(
+        told(&child, parent, &moved),
+        [format!("base moved {was} → {now}")]
+    );
+    assert_eq!(
+        told(&child, "base:0.9.0", &moved),
+        ["base changed base:0.9.0 → base:1.0.0"]
+    );
 }
 
 #[test]
 fn revisions_count_on() {
-    let image = recipe("1.2.3", "a", TagRules { rebuild: Rebuild::Revise, ..TagRules::default() });
+    let image = recipe(
+        "1.2.3",
+        "a",
+        TagRules {
+            rebuild: Rebuild::Revise,
+            ..TagRules::default()
+        },
+    );
     for (has, expected) in [
-        ("", "build 1.2.3 | create 1.2.3, create 1.2, create 1, create latest"),
+        (
+            "",
+            "build 1.2.3 | create 1.2.3, create 1.2, create 1, create latest",
+        ),
         (
             "1.2.3=b 1.2 1 latest",
             "build 1.2.3+r1 | create 1.2.3_r0, create 1.2.3_r1, move 1.2.3, move 1.2, move 1, move latest",
@@ -241,28 +382,56 @@ fn revisions_count_on() {
 
 #[test]
 fn rebuild_base_revises_only_what_changed_below_the_spec() {
-    let image = recipe("1.2.3", "a", TagRules { rebuild: Rebuild::Base, ..TagRules::default() });
+    let image = recipe(
+        "1.2.3",
+        "a",
+        TagRules {
+            rebuild: Rebuild::Base,
+            ..TagRules::default()
+        },
+    );
     let moved = "create 1.2.3_r0, create 1.2.3_r1, move 1.2.3, create 1.2, create 1, create latest";
-    assert_eq!(planned(&image, &["1.2.3=b"], false), format!("build 1.2.3+r1 | {moved}"));
+    assert_eq!(
+        planned(&image, &["1.2.3=b"], false),
+        format!("build 1.2.3+r1 | {moved}")
+    );
     let refused = "refuse 1.2.3, refuse 1.2, refuse 1, refuse latest";
-    assert_eq!(planned(&image, &["1.2.3=b@other"], false), format!("refuse 1.2.3 | {refused}"));
+    assert_eq!(
+        planned(&image, &["1.2.3=b@other"], false),
+        format!("refuse 1.2.3 | {refused}")
+    );
     let one_of_two = planned(&image, &["1.2.3=b", "1.2.3=c@other"], false);
     assert_eq!(one_of_two, format!("refuse 1.2.3 | {refused} | {refused}"));
 }
 
 #[test]
 fn a_withdrawn_version_gives_its_tags_back() {
-    let rules = TagRules { withdrawn: vec![Version::new(1, 3, 0)], ..TagRules::default() };
+    let rules = TagRules {
+        withdrawn: vec![Version::new(1, 3, 0)],
+        ..TagRules::default()
+    };
     let image = recipe("1.3.0", "a", rules);
     for (has, expected) in [
         (
             "1.2.3=b 1.2=b 1.3.0=a 1.3=a 1=a latest=a",
             "retag 1.3.0 | keep 1.3.0, keep 1.3, move 1, move latest",
         ),
-        ("1.2.3=b 1.3.0=a 1.3=a 1=b latest=b", "skip 1.3.0 | keep 1.3.0, keep 1.3, keep 1, keep latest"),
-        ("1.2.3=b 1=b latest=b", "skip 1.3.0 | keep 1.3.0, keep 1.3, keep 1, keep latest"),
-        ("1.3.0=a 1.3=a 1=a latest=a", "skip 1.3.0 | keep 1.3.0, keep 1.3, keep 1, keep latest"),
-        ("1.2.3=b 1=b latest=b 1.3.0=other", "skip 1.3.0 | keep 1.3.0, keep 1.3, keep 1, keep latest"),
+        (
+            "1.2.3=b 1.3.0=a 1.3=a 1=b latest=b",
+            "skip 1.3.0 | keep 1.3.0, keep 1.3, keep 1, keep latest",
+        ),
+        (
+            "1.2.3=b 1=b latest=b",
+            "skip 1.3.0 | keep 1.3.0, keep 1.3, keep 1, keep latest",
+        ),
+        (
+            "1.3.0=a 1.3=a 1=a latest=a",
+            "skip 1.3.0 | keep 1.3.0, keep 1.3, keep 1, keep latest",
+        ),
+        (
+            "1.2.3=b 1=b latest=b 1.3.0=other",
+            "skip 1.3.0 | keep 1.3.0, keep 1.3, keep 1, keep latest",
+        ),
     ] {
         assert_eq!(planned(&image, &[has], false), expected, "{has}");
         assert_eq!(planned(&image, &[has], true), expected, "{has}, forced");
@@ -275,8 +444,14 @@ fn a_refusal_says_what_would_be_accepted() {
         let image = recipe(version, "a", rules);
         let mut observed = Observed::default();
         let destination: Destination = "r.example.com".parse().unwrap();
-        observed.repositories.insert(destination.repository(&image.image.name).unwrap(), repository(has));
-        let options = PlanOptions { destinations: vec![destination], force: false };
+        observed.repositories.insert(
+            destination.repository(&image.image.name).unwrap(),
+            repository(has),
+        );
+        let options = PlanOptions {
+            destinations: vec![destination],
+            force: false,
+        };
         let plan = plan(&[image], &observed, &options).unwrap();
         let Step::Refuse { help, .. } = plan.images[0].step.clone() else {
             panic!("{:?}", plan.images[0].step)
@@ -290,12 +465,27 @@ fn a_refusal_says_what_would_be_accepted() {
     );
     assert_eq!(
         help("1.2.3", TagRules::default(), "1.2.3=b"),
-        ["set version = \"1.2.4\" in image.toml", &revise.replace("revise", "base")]
+        [
+            "set version = \"1.2.4\" in image.toml",
+            &revise.replace("revise", "base")
+        ]
     );
-    let base = TagRules { rebuild: Rebuild::Base, ..TagRules::default() };
-    assert_eq!(help("1.2.3", base, "1.2.3=b@other"), ["set version = \"1.2.4\" in image.toml", revise]);
-    assert_eq!(help("1.2.3+b", TagRules::default(), "1.2.3_b=b"), ["set version = \"1.2.4\" in image.toml"]);
-    assert_eq!(help("1.2.3", TagRules::default(), "1.2.3_b=b"), ["set version = \"1.2.4\" in image.toml"]);
+    let base = TagRules {
+        rebuild: Rebuild::Base,
+        ..TagRules::default()
+    };
+    assert_eq!(
+        help("1.2.3", base, "1.2.3=b@other"),
+        ["set version = \"1.2.4\" in image.toml", revise]
+    );
+    assert_eq!(
+        help("1.2.3+b", TagRules::default(), "1.2.3_b=b"),
+        ["set version = \"1.2.4\" in image.toml"]
+    );
+    assert_eq!(
+        help("1.2.3", TagRules::default(), "1.2.3_b=b"),
+        ["set version = \"1.2.4\" in image.toml"]
+    );
 }
 
 #[test]
@@ -304,15 +494,40 @@ fn several_registries_share_one_decision() {
     let everywhere = "same 1.2.3, same 1.2, same 1, same latest";
     let nowhere = "create 1.2.3, create 1.2, create 1, create latest";
     let here = "1.2.3=a 1.2=a 1=a latest=a";
-    assert_eq!(planned(&image, &[here, here], false), format!("skip 1.2.3 | {everywhere} | {everywhere}"));
-    assert_eq!(planned(&image, &[here, ""], false), format!("copy 1.2.3 | {everywhere} | {nowhere}"));
+    assert_eq!(
+        planned(&image, &[here, here], false),
+        format!("skip 1.2.3 | {everywhere} | {everywhere}")
+    );
+    assert_eq!(
+        planned(&image, &[here, ""], false),
+        format!("copy 1.2.3 | {everywhere} | {nowhere}")
+    );
     let refused = "refuse 1.2.3, refuse 1.2, refuse 1, refuse latest";
-    assert_eq!(planned(&image, &["", "1.2.3=b"], false), format!("refuse 1.2.3 | {refused} | {refused}"));
-    let revise = recipe("1.2.3", "a", TagRules { rebuild: Rebuild::Revise, ..TagRules::default() });
+    assert_eq!(
+        planned(&image, &["", "1.2.3=b"], false),
+        format!("refuse 1.2.3 | {refused} | {refused}")
+    );
+    let revise = recipe(
+        "1.2.3",
+        "a",
+        TagRules {
+            rebuild: Rebuild::Revise,
+            ..TagRules::default()
+        },
+    );
     let behind = "create 1.2.3_r0, create 1.2.3_r1, move 1.2.3, move 1.2, move 1, move latest";
     assert_eq!(
-        planned(&revise, &["1.2.3=a 1.2.3_r1=a 1.2=a 1=a latest=a", "1.2.3=b 1.2 1 latest"], false),
-        format!("copy 1.2.3+r1 | same 1.2.3_r1, same 1.2.3, same 1.2, same 1, same latest | {behind}")
+        planned(
+            &revise,
+            &[
+                "1.2.3=a 1.2.3_r1=a 1.2=a 1=a latest=a",
+                "1.2.3=b 1.2 1 latest"
+            ],
+            false
+        ),
+        format!(
+            "copy 1.2.3+r1 | same 1.2.3_r1, same 1.2.3, same 1.2, same 1, same latest | {behind}"
+        )
     );
 }
 

@@ -28,7 +28,10 @@ pub struct Compiled<'a> {
 impl<'a> Compiled<'a> {
     /// Compiles a policy. The second value is what is wrong with it; what is wrong then judges nothing.
     pub fn new(policy: &'a Policy, places: &dyn Places) -> (Self, Diagnostics) {
-        let mut problems = Problems { places, found: Diagnostics::new() };
+        let mut problems = Problems {
+            places,
+            found: Diagnostics::new(),
+        };
         let mut patterns = BTreeMap::new();
         for (label, wanted) in &policy.labels {
             if wanted.pattern.is_none() && wanted.one_of.is_none() && wanted.format.is_none() {
@@ -41,11 +44,23 @@ impl<'a> Compiled<'a> {
                 }
             }
         }
-        let allow = policy.base.allow.as_ref().map(|globs| problems.globs("allow", globs));
+        let allow = policy
+            .base
+            .allow
+            .as_ref()
+            .map(|globs| problems.globs("allow", globs));
         let deny_tags = problems.globs("deny_tags", &policy.base.deny_tags);
         problems.ports(policy);
         problems.severities(policy);
-        (Self { policy, patterns, allow, deny_tags }, problems.found)
+        (
+            Self {
+                policy,
+                patterns,
+                allow,
+                deny_tags,
+            },
+            problems.found,
+        )
     }
 }
 
@@ -54,7 +69,8 @@ impl<'a> Compiled<'a> {
 fn whole_value(pattern: &str) -> Result<Regex, regex::Error> {
     Regex::new(pattern)?;
     // The newline ends a comment of a pattern in the (?x) form.
-    Regex::new(&format!(r"\A(?:{pattern})\z")).or_else(|_| Regex::new(&format!("\\A(?:{pattern}\n)\\z")))
+    Regex::new(&format!(r"\A(?:{pattern})\z"))
+        .or_else(|_| Regex::new(&format!("\\A(?:{pattern}\n)\\z")))
 }
 
 /// Collects what is wrong with a policy.
@@ -67,7 +83,10 @@ impl Problems<'_> {
     /// Adds a finding about the value at `path`.
     fn push(&mut self, diagnostic: Diagnostic, path: &[&str]) {
         let file = Path::new(WORKSPACE_FILE);
-        let span = self.places.value(file, path).or_else(|| self.places.key(file, path));
+        let span = self
+            .places
+            .value(file, path)
+            .or_else(|| self.places.key(file, path));
         self.found.push(match span {
             Some(span) => diagnostic.at(file, span, ""),
             None => diagnostic,
@@ -92,7 +111,11 @@ impl Problems<'_> {
 
     fn pattern(&mut self, label: &str, pattern: &str, error: &regex::Error) {
         let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        let reason = reason
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .trim_start_matches("error: ");
         let message = format!("`{pattern}` is not a regular expression: {reason}");
         let path = ["policy", "labels", label, "pattern"];
         self.push(Diagnostic::error("spec.policy", message), &path);
@@ -117,7 +140,8 @@ impl Problems<'_> {
     fn ports(&mut self, policy: &Policy) {
         if let Some(ports) = policy.config.ports.filter(|ports| ports.min > ports.max) {
             let message = format!("the ports {} to {} are none at all", ports.min, ports.max);
-            let diagnostic = Diagnostic::error("spec.policy", message).help("min must not be above max");
+            let diagnostic =
+                Diagnostic::error("spec.policy", message).help("min must not be above max");
             self.push(diagnostic, &["policy", "config", "ports"]);
         }
     }

@@ -34,7 +34,10 @@ pub(crate) struct Finding {
 impl Finding {
     /// A finding with its message.
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), ..Self::default() }
+        Self {
+            message: message.into(),
+            ..Self::default()
+        }
     }
 
     /// Blames a key of the image.
@@ -97,7 +100,9 @@ pub(super) fn judge(
 /// Finds the places of a finding in the files.
 fn locate(diagnostic: &mut Diagnostic, finding: &Finding, file: &Path, places: &dyn Places) {
     let key: Vec<&str> = finding.key.iter().map(String::as_str).collect();
-    let from_defaults: Vec<&str> = std::iter::once("defaults").chain(key.iter().copied()).collect();
+    let from_defaults: Vec<&str> = std::iter::once("defaults")
+        .chain(key.iter().copied())
+        .collect();
     let exact = [(file, &key), (Path::new(WORKSPACE_FILE), &from_defaults)]
         .into_iter()
         .find_map(|(file, path)| Some((file, path, places.key(file, path)?)));
@@ -107,18 +112,37 @@ fn locate(diagnostic: &mut Diagnostic, finding: &Finding, file: &Path, places: &
         {
             diagnostic.hidden.push((file.to_owned(), value));
         }
-        let span = if finding.hide_value { span } else { places.value(file, path).unwrap_or(span) };
-        diagnostic.labels.push(Label { file: file.to_owned(), span, text: finding.note.clone() });
+        let span = if finding.hide_value {
+            span
+        } else {
+            places.value(file, path).unwrap_or(span)
+        };
+        diagnostic.labels.push(Label {
+            file: file.to_owned(),
+            span,
+            text: finding.note.clone(),
+        });
     } else if let Some(span) = nearest(file, &key, places) {
-        diagnostic.labels.push(Label { file: file.to_owned(), span, text: finding.note.clone() });
+        diagnostic.labels.push(Label {
+            file: file.to_owned(),
+            span,
+            text: finding.note.clone(),
+        });
     }
-    let asked_by: Vec<&str> =
-        std::iter::once("policy").chain(finding.asked_by.iter().map(String::as_str)).collect();
+    let asked_by: Vec<&str> = std::iter::once("policy")
+        .chain(finding.asked_by.iter().map(String::as_str))
+        .collect();
     let policy_file = Path::new(WORKSPACE_FILE);
-    let asked = places.value(policy_file, &asked_by).or_else(|| places.key(policy_file, &asked_by));
+    let asked = places
+        .value(policy_file, &asked_by)
+        .or_else(|| places.key(policy_file, &asked_by));
     if let Some(span) = asked.filter(|_| asked_by.len() > 1) {
         let text = "asked for here".to_owned();
-        diagnostic.labels.push(Label { file: PathBuf::from(WORKSPACE_FILE), span, text });
+        diagnostic.labels.push(Label {
+            file: PathBuf::from(WORKSPACE_FILE),
+            span,
+            text,
+        });
     }
 }
 

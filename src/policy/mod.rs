@@ -51,7 +51,11 @@ pub struct Built<'a> {
 
 /// Applies the policy to specs. Also reports what is wrong with the policy itself, as errors of the spec.
 #[must_use]
-pub fn check_specs(policy: &Policy, images: &[ResolvedImage], facts: &SpecFacts<'_>) -> Diagnostics {
+pub fn check_specs(
+    policy: &Policy,
+    images: &[ResolvedImage],
+    facts: &SpecFacts<'_>,
+) -> Diagnostics {
     let (compiled, mut found) = Compiled::new(policy, facts.places);
     let fleet = subject::Fleet::of(images);
     for image in images {

@@ -52,7 +52,11 @@ pub struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// An image as its spec says.
-    pub(super) fn of_spec(image: &'a ResolvedImage, all: &Fleet<'a>, facts: &SpecFacts<'_>) -> Self {
+    pub(super) fn of_spec(
+        image: &'a ResolvedImage,
+        all: &Fleet<'a>,
+        facts: &SpecFacts<'_>,
+    ) -> Self {
         Self {
             name: image.display(),
             file: Some(&image.source),
@@ -67,7 +71,11 @@ impl<'a> Subject<'a> {
                 .iter()
                 .map(|p| (p.number.into(), p.number.into(), p.to_string()))
                 .collect(),
-            env: image.env.iter().map(|(key, value)| (Cow::Borrowed(key.as_str()), texts(value))).collect(),
+            env: image
+                .env
+                .iter()
+                .map(|(key, value)| (Cow::Borrowed(key.as_str()), texts(value)))
+                .collect(),
             base: Some(&image.base),
             locked: (facts.is_locked)(&image.base),
             certificates: &image.certificates,
@@ -78,7 +86,11 @@ impl<'a> Subject<'a> {
     /// An image as its config is.
     pub(super) fn of_config(built: &Built<'a>) -> Self {
         let runtime = built.config.runtime();
-        let table = |key: &str| runtime.and_then(|r| r.get(key)).and_then(serde_json::Value::as_object);
+        let table = |key: &str| {
+            runtime
+                .and_then(|r| r.get(key))
+                .and_then(serde_json::Value::as_object)
+        };
         let labels: BTreeMap<&str, &str> = table("Labels")
             .into_iter()
             .flatten()
@@ -95,9 +107,14 @@ impl<'a> Subject<'a> {
         Self {
             name: built.name.to_owned(),
             file: None,
-            labels: labels.into_iter().map(|(k, v)| (k, LabelValue::Known(v.into()))).collect(),
+            labels: labels
+                .into_iter()
+                .map(|(k, v)| (k, LabelValue::Known(v.into())))
+                .collect(),
             inherited,
-            inherited_healthcheck: built.image.and_then(|image| inherited_healthcheck(image, built.config)),
+            inherited_healthcheck: built
+                .image
+                .and_then(|image| inherited_healthcheck(image, built.config)),
             user: Some(built.config.user().into()),
             user_id: built.user_id,
             ports: table("ExposedPorts")
@@ -119,7 +136,11 @@ fn inherited_healthcheck(image: &ResolvedImage, config: &ImageConfig) -> Option<
     if image.config.healthcheck.is_some() || matches!(image.base, Base::Workspace { .. }) {
         return None;
     }
-    let test = config.runtime()?.get("Healthcheck")?.get("Test")?.as_array()?;
+    let test = config
+        .runtime()?
+        .get("Healthcheck")?
+        .get("Test")?
+        .as_array()?;
     let words: Vec<&str> = test.iter().filter_map(serde_json::Value::as_str).collect();
     match words.as_slice() {
         [] | ["NONE", ..] => None,
@@ -136,7 +157,10 @@ pub(super) struct Fleet<'a> {
 impl<'a> Fleet<'a> {
     /// Indexes the images of a workspace.
     pub(super) fn of(images: &'a [ResolvedImage]) -> Self {
-        Self { images, parents: Parents::new(images) }
+        Self {
+            images,
+            parents: Parents::new(images),
+        }
     }
 }
 
@@ -158,7 +182,12 @@ fn spec_labels(image: &ResolvedImage) -> BTreeMap<&str, LabelValue<'_>> {
         labels.insert("org.opencontainers.image.base.digest", LabelValue::Later);
     }
     labels.retain(|key, _| !image.suppressed_labels.contains(*key));
-    labels.extend(image.labels.iter().map(|(key, value)| (key.as_str(), known(value))));
+    labels.extend(
+        image
+            .labels
+            .iter()
+            .map(|(key, value)| (key.as_str(), known(value))),
+    );
     labels
 }
 
@@ -180,7 +209,9 @@ fn effective_user<'a>(image: &'a ResolvedImage, all: &Fleet<'a>) -> Option<Cow<'
 fn texts(value: &EnvValue) -> Vec<Cow<'_, str>> {
     match value {
         EnvValue::Set(value) => vec![value.as_str().into()],
-        EnvValue::Extend { prepend, append } => vec![prepend.as_str().into(), append.as_str().into()],
+        EnvValue::Extend { prepend, append } => {
+            vec![prepend.as_str().into(), append.as_str().into()]
+        }
     }
 }
 

@@ -56,7 +56,9 @@ fn with(mut image: ResolvedImage, change: impl FnOnce(&mut ResolvedImage)) -> Re
 }
 
 fn label(key: &str, value: &str) -> ResolvedImage {
-    with(image(Base::Scratch), |image| drop(image.labels.insert(key.to_owned(), value.to_owned())))
+    with(image(Base::Scratch), |image| {
+        drop(image.labels.insert(key.to_owned(), value.to_owned()))
+    })
 }
 
 /// The findings on one image, as `rule: message`.
@@ -65,18 +67,35 @@ fn findings(text: &str, image: ResolvedImage) -> Vec<String> {
 }
 
 fn findings_of(policy: &Policy, images: &[ResolvedImage], locked: bool) -> Vec<String> {
-    let facts = SpecFacts { places: &Nowhere, now: NOW, is_locked: &|_| locked };
+    let facts = SpecFacts {
+        places: &Nowhere,
+        now: NOW,
+        is_locked: &|_| locked,
+    };
     let found = check_specs(policy, images, &facts);
-    found.iter().map(|found| format!("{}: {}", found.rule, found.message)).collect()
+    found
+        .iter()
+        .map(|found| format!("{}: {}", found.rule, found.message))
+        .collect()
 }
 
 /// What a config with these runtime keys breaks.
 fn built(text: &str, runtime: &serde_json::Value, image: Option<&ResolvedImage>) -> Vec<String> {
     let config = serde_json::json!({ "os": "linux", "config": runtime });
     let config = ImageConfig::parse(config.to_string().as_bytes()).unwrap();
-    let found =
-        check_built(&policy(text), &Built { name: "host/app:1.2.3", config: &config, user_id: None, image });
-    found.iter().map(|found| format!("{}: {}", found.rule, found.message)).collect()
+    let found = check_built(
+        &policy(text),
+        &Built {
+            name: "host/app:1.2.3",
+            config: &config,
+            user_id: None,
+            image,
+        },
+    );
+    found
+        .iter()
+        .map(|found| format!("{}: {}", found.rule, found.message))
+        .collect()
 }
 
 #[test]
@@ -88,9 +107,14 @@ fn no_policy_asks_for_nothing() {
 fn required_labels() {
     let text = r#"required_labels = ["owner", "version", "org.opencontainers.image.created"]"#;
     assert_eq!(findings(text, label("owner", "me")), Vec::<String>::new());
-    assert_eq!(findings(text, label("owner", "")), ["required_labels: the required label `owner` is empty"]);
+    assert_eq!(
+        findings(text, label("owner", "")),
+        ["required_labels: the required label `owner` is empty"]
+    );
     let suppressed = with(label("owner", "me"), |image| {
-        image.suppressed_labels.insert("org.opencontainers.image.created".to_owned());
+        image
+            .suppressed_labels
+            .insert("org.opencontainers.image.created".to_owned());
     });
     assert_eq!(
         findings(text, suppressed),
@@ -130,12 +154,23 @@ fn label_values() {
         ("other", "anything", None),
     ] {
         let rules = |found: Vec<String>| -> Vec<String> {
-            found.iter().map(|line| line.split(": ").next().unwrap().to_owned()).collect()
+            found
+                .iter()
+                .map(|line| line.split(": ").next().unwrap().to_owned())
+                .collect()
         };
         let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
-        assert_eq!(rules(findings(text, label(key, value))), expected, "{key} = {value:?}");
+        assert_eq!(
+            rules(findings(text, label(key, value))),
+            expected,
+            "{key} = {value:?}"
+        );
         let runtime = serde_json::json!({ "Labels": { key: value } });
-        assert_eq!(rules(built(text, &runtime, None)), expected, "{key} = {value:?} in a config");
+        assert_eq!(
+            rules(built(text, &runtime, None)),
+            expected,
+            "{key} = {value:?} in a config"
+        );
     }
 }
 
@@ -145,11 +180,18 @@ fn a_pattern_cannot_escape_its_group() {
     let found = check_specs(
         &broken,
         &[label("owner", "zzz")],
-        &SpecFacts { places: &Nowhere, now: NOW, is_locked: &|_| false },
+        &SpecFacts {
+            places: &Nowhere,
+            now: NOW,
+            is_locked: &|_| false,
+        },
     );
     assert_eq!(found.worst(), Some(Class::Spec));
     assert_eq!(
-        findings("[labels]\nowner = { pattern = '(?x) a b # ab' }", label("owner", "ab")),
+        findings(
+            "[labels]\nowner = { pattern = '(?x) a b # ab' }",
+            label("owner", "ab")
+        ),
         Vec::<String>::new()
     );
 }
@@ -193,7 +235,10 @@ fn bases_that_are_pinned() {
         findings(text, on("debian:12")),
         ["base.require_digest: the base `docker.io/library/debian` is not pinned by digest"]
     );
-    assert_eq!(findings_of(&policy(text), &[on("debian:12")], true), Vec::<String>::new());
+    assert_eq!(
+        findings_of(&policy(text), &[on("debian:12")], true),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -207,7 +252,11 @@ fn tags_that_are_denied() {
         (pinned.as_str(), false),
         ("x:1-rc1", true),
     ] {
-        assert_eq!(findings(text, on(base)).len(), usize::from(denied), "{base}");
+        assert_eq!(
+            findings(text, on(base)).len(),
+            usize::from(denied),
+            "{base}"
+        );
     }
 }
 
@@ -215,19 +264,43 @@ fn tags_that_are_denied() {
 fn root_is_denied() {
     let text = "config = { deny_root = true }";
     let user = |base: Base, user: Option<&str>| {
-        with(image(base), |image| image.config.user = user.map(str::to_owned))
+        with(image(base), |image| {
+            image.config.user = user.map(str::to_owned)
+        })
     };
     assert_eq!(findings(text, user(Base::Scratch, None)).len(), 1);
-    assert_eq!(findings(text, user(Base::Scratch, Some("10001"))), Vec::<String>::new());
-    assert_eq!(findings(text, on("debian")), Vec::<String>::new(), "only the base knows");
-    assert_eq!(findings(text, user(on("debian").base, Some("root"))).len(), 1);
-    let child =
-        |name: &str| Base::Workspace { name: name.parse().unwrap(), requirement: None, variant: None };
-    let parent = with(user(Base::Scratch, Some("0")), |image| image.name = "parent".parse().unwrap());
+    assert_eq!(
+        findings(text, user(Base::Scratch, Some("10001"))),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        findings(text, on("debian")),
+        Vec::<String>::new(),
+        "only the base knows"
+    );
+    assert_eq!(
+        findings(text, user(on("debian").base, Some("root"))).len(),
+        1
+    );
+    let child = |name: &str| Base::Workspace {
+        name: name.parse().unwrap(),
+        requirement: None,
+        variant: None,
+    };
+    let parent = with(user(Base::Scratch, Some("0")), |image| {
+        image.name = "parent".parse().unwrap()
+    });
     let found = findings_of(&policy(text), &[parent, user(child("parent"), None)], false);
-    assert_eq!(found.len(), 2, "the child runs as its parent does: {found:?}");
+    assert_eq!(
+        found.len(),
+        2,
+        "the child runs as its parent does: {found:?}"
+    );
     assert_eq!(built(text, &serde_json::json!({}), None).len(), 1);
-    assert_eq!(built(text, &serde_json::json!({ "User": "1000" }), None), Vec::<String>::new());
+    assert_eq!(
+        built(text, &serde_json::json!({ "User": "1000" }), None),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -235,17 +308,28 @@ fn ports_within_a_range() {
     let text = "config = { ports = { min = 1024 } }";
     let exposes = |ports: &[u16]| {
         with(image(Base::Scratch), |image| {
-            image.config.expose =
-                ports.iter().map(|number| Port { number: *number, protocol: Protocol::Tcp }).collect();
+            image.config.expose = ports
+                .iter()
+                .map(|number| Port {
+                    number: *number,
+                    protocol: Protocol::Tcp,
+                })
+                .collect();
         })
     };
-    assert_eq!(findings(text, exposes(&[1024, 65535])), Vec::<String>::new());
+    assert_eq!(
+        findings(text, exposes(&[1024, 65535])),
+        Vec::<String>::new()
+    );
     assert_eq!(
         findings(text, exposes(&[80, 443, 8080])),
         ["config.ports: ports 80/tcp, 443/tcp are outside of 1024 to 65535"]
     );
     let runtime = serde_json::json!({ "ExposedPorts": { "80/tcp": {}, "9000-9010/udp": {} } });
-    assert_eq!(built(text, &runtime, None), ["config.ports: port 80/tcp is outside of 1024 to 65535"]);
+    assert_eq!(
+        built(text, &runtime, None),
+        ["config.ports: port 80/tcp is outside of 1024 to 65535"]
+    );
 }
 
 #[test]
@@ -253,9 +337,21 @@ fn secrets_are_denied_and_never_printed() {
     let text = "env = { deny_secrets = true }";
     let secret = with(image(Base::Scratch), |image| {
         image.env = vec![
-            ("DB_PASSWORD".to_owned(), EnvValue::Set("hunter2".to_owned())),
-            ("PATH".to_owned(), EnvValue::Extend { prepend: "/opt:".to_owned(), append: String::new() }),
-            ("CONFIG".to_owned(), EnvValue::Set("postgres://app:hunter2@db/app".to_owned())),
+            (
+                "DB_PASSWORD".to_owned(),
+                EnvValue::Set("hunter2".to_owned()),
+            ),
+            (
+                "PATH".to_owned(),
+                EnvValue::Extend {
+                    prepend: "/opt:".to_owned(),
+                    append: String::new(),
+                },
+            ),
+            (
+                "CONFIG".to_owned(),
+                EnvValue::Set("postgres://app:hunter2@db/app".to_owned()),
+            ),
             ("EMPTY_TOKEN".to_owned(), EnvValue::Set(String::new())),
         ];
     });
@@ -264,8 +360,7 @@ fn secrets_are_denied_and_never_printed() {
         "env.deny_secrets: the variable `DB_PASSWORD` looks like a secret: its name says that it holds a credential",
     ];
     assert_eq!(findings(text, secret), expected);
-    let env =
-        serde_json::json!({ "Env": ["DB_PASSWORD=hunter2", "CONFIG=postgres://app:hunter2@db/app", "A=b"] });
+    let env = serde_json::json!({ "Env": ["DB_PASSWORD=hunter2", "CONFIG=postgres://app:hunter2@db/app", "A=b"] });
     assert_eq!(built(text, &env, None), expected);
 }
 
@@ -313,7 +408,11 @@ fn labels_that_describe_the_base() {
         ]
     );
     assert_eq!(
-        built("[severity]\n\"labels.inherited\" = \"off\"", &runtime, Some(&own)),
+        built(
+            "[severity]\n\"labels.inherited\" = \"off\"",
+            &runtime,
+            Some(&own)
+        ),
         Vec::<String>::new()
     );
     let found = check_built(
@@ -321,19 +420,32 @@ fn labels_that_describe_the_base() {
         &Built {
             user_id: None,
             name: "x",
-            config: &ImageConfig::parse(serde_json::json!({ "config": runtime }).to_string().as_bytes())
-                .unwrap(),
+            config: &ImageConfig::parse(
+                serde_json::json!({ "config": runtime })
+                    .to_string()
+                    .as_bytes(),
+            )
+            .unwrap(),
             image: Some(&own),
         },
     );
-    assert!(found.iter().all(|found| found.severity == Severity::Warning) && !found.has_errors());
+    assert!(
+        found
+            .iter()
+            .all(|found| found.severity == Severity::Warning)
+            && !found.has_errors()
+    );
 }
 
 #[test]
 fn severities_are_the_policys() {
     let of = |level: &str| {
         let text = format!("required_labels = [\"x\"]\n[severity]\nrequired_labels = \"{level}\"");
-        let facts = SpecFacts { places: &Nowhere, now: NOW, is_locked: &|_| false };
+        let facts = SpecFacts {
+            places: &Nowhere,
+            now: NOW,
+            is_locked: &|_| false,
+        };
         check_specs(&policy(&text), &[image(Base::Scratch)], &facts)
     };
     assert_eq!(of("error").worst(), Some(Class::Policy));
@@ -344,20 +456,36 @@ fn severities_are_the_policys() {
 #[test]
 fn a_broken_policy_is_an_error_of_the_spec() {
     for (text, message) in [
-        ("[labels]\na = { pattern = '(' }", "`(` is not a regular expression: unclosed group"),
-        ("[labels]\na = {}", "the rule for label `a` asks for nothing"),
+        (
+            "[labels]\na = { pattern = '(' }",
+            "`(` is not a regular expression: unclosed group",
+        ),
+        (
+            "[labels]\na = {}",
+            "the rule for label `a` asks for nothing",
+        ),
         (
             "base = { allow = ['a{b'] }",
             "`a{b` is not a glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)",
         ),
-        ("config = { ports = { min = 5, max = 4 } }", "the ports 5 to 4 are none at all"),
-        ("[severity]\n'base.alow' = 'off'", "there is no rule `base.alow`"),
+        (
+            "config = { ports = { min = 5, max = 4 } }",
+            "the ports 5 to 4 are none at all",
+        ),
+        (
+            "[severity]\n'base.alow' = 'off'",
+            "there is no rule `base.alow`",
+        ),
         (
             "[severity]\n'certs.private_key' = 'off'",
             "the rule `certs.private_key` is built in and cannot be changed",
         ),
     ] {
-        let facts = SpecFacts { places: &Nowhere, now: NOW, is_locked: &|_| false };
+        let facts = SpecFacts {
+            places: &Nowhere,
+            now: NOW,
+            is_locked: &|_| false,
+        };
         let found = check_specs(&policy(text), &[], &facts);
         assert_eq!(found.worst(), Some(Class::Spec), "{text}");
         assert_eq!(found.iter().next().unwrap().message, message, "{text}");
@@ -379,28 +507,47 @@ impl Places for Some3 {
     }
 
     fn value(&self, file: &Path, path: &[&str]) -> Option<Range<usize>> {
-        self.key(file, path).filter(|span| span.start >= 40).map(|span| span.end + 3..span.end + 9)
+        self.key(file, path)
+            .filter(|span| span.start >= 40)
+            .map(|span| span.end + 3..span.end + 9)
     }
 }
 
 #[test]
 fn places_lead_to_defaults_and_to_the_policy() {
-    let facts = SpecFacts { places: &Some3, now: NOW, is_locked: &|_| false };
+    let facts = SpecFacts {
+        places: &Some3,
+        now: NOW,
+        is_locked: &|_| false,
+    };
     let secret = with(image(Base::Scratch), |image| {
-        image.env = vec![("DB_PASSWORD".to_owned(), EnvValue::Set("hunter2".to_owned()))];
+        image.env = vec![(
+            "DB_PASSWORD".to_owned(),
+            EnvValue::Set("hunter2".to_owned()),
+        )];
     });
     let text = "env = { deny_secrets = true }\nrequired_labels = ['owner']";
     let found = check_specs(&policy(text), &[secret], &facts);
     let places: Vec<_> = found
         .iter()
         .map(|found| {
-            found.labels.iter().map(|l| (l.file.to_str().unwrap(), l.span.clone())).collect::<Vec<_>>()
+            found
+                .labels
+                .iter()
+                .map(|l| (l.file.to_str().unwrap(), l.span.clone()))
+                .collect::<Vec<_>>()
         })
         .collect();
     // The label is missing, so the image's table is shown; the variable stands in the defaults, and its value is hidden.
     assert_eq!(
         places,
-        [vec![("app/image.toml", 1..6)], vec![("golden.toml", 40..51), ("golden.toml", 85..91)]]
+        [
+            vec![("app/image.toml", 1..6)],
+            vec![("golden.toml", 40..51), ("golden.toml", 85..91)]
+        ]
     );
-    assert_eq!(found.iter().nth(1).unwrap().hidden, [("golden.toml".into(), 54..60)]);
+    assert_eq!(
+        found.iter().nth(1).unwrap().hidden,
+        [("golden.toml".into(), 54..60)]
+    );
 }

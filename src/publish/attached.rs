@@ -55,7 +55,9 @@ pub(super) async fn attached(
     }
     let mut attached = Vec::new();
     for digest in order {
-        let Some(raw) = found.remove(&digest) else { continue };
+        let Some(raw) = found.remove(&digest) else {
+            continue;
+        };
         let (tags, others): (Vec<Tag>, Vec<Tag>) = inventory
             .naming(&digest)
             .into_iter()
@@ -66,7 +68,13 @@ pub(super) async fn attached(
                 Some((kind, _)) => kind,
                 None => Kind::of(&raw),
             };
-            attached.push(Attached { kind, digest, tags, stays, raw });
+            attached.push(Attached {
+                kind,
+                digest,
+                tags,
+                stays,
+                raw,
+            });
         }
     }
     Ok(attached)
@@ -85,7 +93,10 @@ async fn belonging(
         let raw = registry.get_manifest(path, &target).await?;
         belonging.extend(raw.filter(|raw| subject_of(raw).as_ref() == Some(subject)));
     }
-    for tag in tags_of_tools(subject).iter().filter(|tag| inventory.tags.contains_key(*tag)) {
+    for tag in tags_of_tools(subject)
+        .iter()
+        .filter(|tag| inventory.tags.contains_key(*tag))
+    {
         belonging.extend(registry.get_manifest(path, &Target::from(tag)).await?);
     }
     Ok(belonging)
@@ -93,7 +104,11 @@ async fn belonging(
 
 /// Whether only tags that tools made point to a digest, and no index that stays needs it.
 fn is_free(inventory: &Inventory, digest: &Digest) -> bool {
-    inventory.naming(digest).iter().all(|tag| Kind::of_tag(tag).is_some()) && !is_part(inventory, digest)
+    inventory
+        .naming(digest)
+        .iter()
+        .all(|tag| Kind::of_tag(tag).is_some())
+        && !is_part(inventory, digest)
 }
 
 /// Whether an index of images needs a digest. A list of referrers names it without needing it.
@@ -110,15 +125,30 @@ pub(super) async fn delete(
     for one in attached {
         if one.stays {
             for tag in &one.tags {
-                untag(registry, &Subject::bare(tagged(repository, tag), one.raw.clone()), tag).await?;
+                untag(
+                    registry,
+                    &Subject::bare(tagged(repository, tag), one.raw.clone()),
+                    tag,
+                )
+                .await?;
             }
         } else {
-            registry.delete_manifest(&repository.path, &one.digest).await?;
+            registry
+                .delete_manifest(&repository.path, &one.digest)
+                .await?;
             for tag in &one.tags {
                 remove_leftover(registry, repository, tag).await?;
             }
             let digest = Some(one.digest.clone());
-            prove_gone(registry, &Reference { repository: repository.clone(), tag: None, digest }).await?;
+            prove_gone(
+                registry,
+                &Reference {
+                    repository: repository.clone(),
+                    tag: None,
+                    digest,
+                },
+            )
+            .await?;
         }
     }
     Ok(())

@@ -21,7 +21,11 @@ pub(super) async fn copy(
     events: &Events,
 ) -> Result<Option<RawManifest>, Error> {
     let target = Target::from(tag);
-    let Some(raw) = from.registry.get_manifest(&from.repository.path, &target).await? else {
+    let Some(raw) = from
+        .registry
+        .get_manifest(&from.repository.path, &target)
+        .await?
+    else {
         return Ok(None);
     };
     let path = &to.repository.path;
@@ -31,11 +35,17 @@ pub(super) async fn copy(
     loop {
         let there = to.registry.get_manifest(path, &target).await?;
         let merged = match &there {
-            None => Merged { manifest: raw.clone(), config: None },
+            None => Merged {
+                manifest: raw.clone(),
+                config: None,
+            },
             Some(there) => match merge(there, &raw) {
                 Merge::Complete => return Ok(Some(raw)),
                 Merge::Impossible => {
-                    let text = format!("{}:{tag} has other content and stays as it is", to.repository);
+                    let text = format!(
+                        "{}:{tag} has other content and stays as it is",
+                        to.repository
+                    );
                     events.warn(None, text);
                     return Ok(None);
                 }
@@ -45,9 +55,13 @@ pub(super) async fn copy(
         if rewrites.calls_for(there.as_ref().map(|there| &there.digest), &polling) {
             if let Some(config) = &merged.config {
                 let descriptor = Descriptor::of(media::OCI_CONFIG, config);
-                to.registry.push_blob(path, &descriptor, &Bytes::from(config.clone())).await?;
+                to.registry
+                    .push_blob(path, &descriptor, &Bytes::from(config.clone()))
+                    .await?;
             }
-            to.registry.put_manifest(path, &target, &merged.manifest).await?;
+            to.registry
+                .put_manifest(path, &target, &merged.manifest)
+                .await?;
         }
         if !polling.again().await {
             let reference = super::delete::tagged(&to.repository, tag);
@@ -80,8 +94,10 @@ fn merge(there: &RawManifest, more: &RawManifest) -> Merge {
     let (Some((mut fields, mut layers)), Some((_, others))) = (layers(there), layers(more)) else {
         return Merge::Impossible;
     };
-    let missing: Vec<_> =
-        others.into_iter().filter(|other| !layers.iter().any(|layer| is_same(layer, other))).collect();
+    let missing: Vec<_> = others
+        .into_iter()
+        .filter(|other| !layers.iter().any(|layer| is_same(layer, other)))
+        .collect();
     if missing.is_empty() {
         return Merge::Complete;
     }
@@ -95,14 +111,19 @@ type Fields = BTreeMap<String, Box<RawValue>>;
 fn layers(raw: &RawManifest) -> Option<(Fields, Vec<Box<RawValue>>)> {
     let fields: Fields = serde_json::from_slice(&raw.bytes).ok()?;
     let layers: Vec<Box<RawValue>> = serde_json::from_str(fields.get("layers")?.get()).ok()?;
-    layers.iter().all(|layer| can_coexist(layer)).then_some((fields, layers))
+    layers
+        .iter()
+        .all(|layer| can_coexist(layer))
+        .then_some((fields, layers))
 }
 
 /// Whether a layer is a signature or an attestation, of which a manifest may have several.
 fn can_coexist(layer: &RawValue) -> bool {
     let value: Value = serde_json::from_str(layer.get()).unwrap_or_default();
     let kind = value["mediaType"].as_str().unwrap_or_default();
-    ["simplesigning", "dsse", "in-toto"].iter().any(|word| kind.contains(word))
+    ["simplesigning", "dsse", "in-toto"]
+        .iter()
+        .any(|word| kind.contains(word))
 }
 
 /// The same payload with another signature is another layer.
@@ -115,17 +136,31 @@ fn is_same(one: &RawValue, other: &RawValue) -> bool {
 fn add(fields: &mut Fields, layers: &[Box<RawValue>]) -> Option<Merged> {
     let digests: Vec<Value> = layers
         .iter()
-        .filter_map(|layer| Some(serde_json::from_str::<Value>(layer.get()).ok()?["digest"].clone()))
+        .filter_map(|layer| {
+            Some(serde_json::from_str::<Value>(layer.get()).ok()?["digest"].clone())
+        })
         .collect();
     let config = serde_json::json!({ "architecture": "", "created": "0001-01-01T00:00:00Z", "os": "",
         "rootfs": { "type": "layers", "diff_ids": digests }, "config": {} });
     let config = serde_json::to_vec(&config).ok()?;
     let descriptor = Descriptor::of(media::OCI_CONFIG, &config);
-    fields.insert("config".to_owned(), serde_json::value::to_raw_value(&descriptor).ok()?);
-    fields.insert("layers".to_owned(), serde_json::value::to_raw_value(layers).ok()?);
-    fields.insert("mediaType".to_owned(), serde_json::value::to_raw_value(media::OCI_MANIFEST).ok()?);
+    fields.insert(
+        "config".to_owned(),
+        serde_json::value::to_raw_value(&descriptor).ok()?,
+    );
+    fields.insert(
+        "layers".to_owned(),
+        serde_json::value::to_raw_value(layers).ok()?,
+    );
+    fields.insert(
+        "mediaType".to_owned(),
+        serde_json::value::to_raw_value(media::OCI_MANIFEST).ok()?,
+    );
     let manifest = RawManifest::new(media::OCI_MANIFEST, serde_json::to_vec(fields).ok()?);
-    Some(Merged { manifest, config: Some(config) })
+    Some(Merged {
+        manifest,
+        config: Some(config),
+    })
 }
 
 #[cfg(test)]
@@ -147,9 +182,14 @@ mod tests {
     #[test]
     fn layers_are_added_and_none_is_lost() {
         let sig = "application/vnd.dev.cosign.simplesigning.v1+json";
-        let (one, two) = (manifest(&[(sig, "one")]), manifest(&[(sig, "one"), (sig, "two")]));
+        let (one, two) = (
+            manifest(&[(sig, "one")]),
+            manifest(&[(sig, "one"), (sig, "two")]),
+        );
         assert!(matches!(merge(&two, &one), Merge::Complete));
-        let Merge::Add(merged) = merge(&one, &two) else { panic!("nothing was added") };
+        let Merge::Add(merged) = merge(&one, &two) else {
+            panic!("nothing was added")
+        };
         let value: Value = serde_json::from_slice(&merged.manifest.bytes).unwrap();
         let found: Vec<_> = value["layers"]
             .as_array()

@@ -15,8 +15,12 @@ use crate::render::INPUTS;
 use crate::tags::{self, Existing, FanOut, Move, Original, Role, Standing};
 
 /// The pauses before a tag that is listed and cannot be read counts as a tag without a manifest.
-const BEING_WRITTEN: [Duration; 4] =
-    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1), Duration::from_secs(2)];
+const BEING_WRITTEN: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
 
 /// One registry in which something is to be done, and what is to be done there.
 #[derive(Debug)]
@@ -45,8 +49,15 @@ pub(super) async fn decide<'a>(job: &Job<'a>) -> Result<Vec<Place<'a>>, Error> {
     let image = &job.recipe.image;
     let existing = places.iter().map(|place| &place.existing);
     let next = tags::next_free(&image.version, existing, &image.tags.withdrawn);
-    let help = vec![format!("set version = \"{next}\" in {}", image.source.display())];
-    Err(Error::Refused { image: job.image().to_owned(), because, help })
+    let help = vec![format!(
+        "set version = \"{next}\" in {}",
+        image.source.display()
+    )];
+    Err(Error::Refused {
+        image: job.image().to_owned(),
+        because,
+        help,
+    })
 }
 
 impl Place<'_> {
@@ -68,12 +79,19 @@ async fn tags_for(
     out: &FanOut,
 ) -> Result<Vec<Tag>, Error> {
     let probes = out.tags.iter().map(|planned| &planned.tag);
-    Ok(registry.complete_tags(&planned.repository.path, probes).await?)
+    Ok(registry
+        .complete_tags(&planned.repository.path, probes)
+        .await?)
 }
 
 fn refusals<'a>(place: &'a Place<'_>) -> impl Iterator<Item = String> + 'a {
     let refused = place.moves.iter().filter(|decided| decided.is_refusal());
-    refused.map(|decided| format!("{}:{}: {}", place.planned.repository, decided.tag, decided.because))
+    refused.map(|decided| {
+        format!(
+            "{}:{}: {}",
+            place.planned.repository, decided.tag, decided.because
+        )
+    })
 }
 
 async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Place<'a>, Error> {
@@ -84,8 +102,11 @@ async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Pla
     let plain = plain(&registry, &planned.repository, &out).await?;
     let mut list = tags_for(&registry, planned, &out).await?;
     let full = out.full();
-    let found =
-        if list.contains(full) { read_listed(&registry, &planned.repository, full).await? } else { None };
+    let found = if list.contains(full) {
+        read_listed(&registry, &planned.repository, full).await?
+    } else {
+        None
+    };
     if found.is_none() {
         // A tag without a manifest is repaired by publishing.
         list.retain(|tag| tag != full);
@@ -93,14 +114,26 @@ async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Pla
     let all = Existing::new(&list, image.variant.as_ref(), &[]);
     let existing = Existing::new(&list, image.variant.as_ref(), &image.tags.withdrawn);
     let original = out.original(&all).filter(|_| !job.is_withdrawn());
-    let original = original.zip(plain).map(|(Original { tag, .. }, raw)| (tag, raw));
+    let original = original
+        .zip(plain)
+        .map(|(Original { tag, .. }, raw)| (tag, raw));
     let was = found.as_ref().map(|found| found.digest.clone());
     let there = already_there(job, planned, &registry, full, found).await?;
-    let standing = if there.is_some() { Standing::Same } else { Standing::Different };
+    let standing = if there.is_some() {
+        Standing::Same
+    } else {
+        Standing::Different
+    };
     let moves = tags::decide(&out, &existing, &image.tags, standing);
     for decided in moves.iter().filter(|decided| decided.is_push()) {
-        if let Some(kept) = planned.of(&decided.tag).filter(|planned| planned.action == PlannedAction::Keep) {
-            let what = format!("it was to stay on {}", kept.from.as_deref().unwrap_or("a higher version"));
+        if let Some(kept) = planned
+            .of(&decided.tag)
+            .filter(|planned| planned.action == PlannedAction::Keep)
+        {
+            let what = format!(
+                "it was to stay on {}",
+                kept.from.as_deref().unwrap_or("a higher version")
+            );
             return Err(Error::Raced {
                 repository: planned.repository.clone(),
                 tag: decided.tag.clone(),
@@ -108,7 +141,16 @@ async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Pla
             });
         }
     }
-    Ok(Place { registry, planned, out, existing, moves, there, was, original })
+    Ok(Place {
+        registry,
+        planned,
+        out,
+        existing,
+        moves,
+        there,
+        was,
+        original,
+    })
 }
 
 /// The manifest of `1.2.3` when `1.2.3_r1` is to be published.
@@ -118,7 +160,9 @@ async fn plain(
     out: &FanOut,
 ) -> Result<Option<RawManifest>, Error> {
     match out.tags.iter().find(|planned| planned.role == Role::Patch) {
-        Some(plain) => Ok(registry.get_manifest(&repository.path, &Target::from(&plain.tag)).await?),
+        Some(plain) => Ok(registry
+            .get_manifest(&repository.path, &Target::from(&plain.tag))
+            .await?),
         None => Ok(None),
     }
 }
@@ -148,28 +192,37 @@ async fn already_there(
     full: &Tag,
     found: Option<RawManifest>,
 ) -> Result<Option<RawManifest>, Error> {
-    let raced =
-        |what: String| Error::Raced { repository: planned.repository.clone(), tag: full.clone(), what };
+    let raced = |what: String| Error::Raced {
+        repository: planned.repository.clone(),
+        tag: full.clone(),
+        what,
+    };
     match (&planned.content, found) {
         (Content::Published { digest }, Some(found)) if found.digest == *digest => Ok(Some(found)),
-        (Content::Published { digest }, Some(found)) => {
-            Err(raced(format!("it named {digest} and now names {}", found.digest)))
-        }
-        (Content::Published { digest }, None) => {
-            Err(raced(format!("it named {digest} and does not exist any more")))
-        }
+        (Content::Published { digest }, Some(found)) => Err(raced(format!(
+            "it named {digest} and now names {}",
+            found.digest
+        ))),
+        (Content::Published { digest }, None) => Err(raced(format!(
+            "it named {digest} and does not exist any more"
+        ))),
         (Content::Nothing, found) => Ok(found),
         (Content::Upload, None) => Ok(None),
         (Content::Upload, Some(found)) => {
             let same = is_same(job, planned, &found)?
-                || (planned.is_new() && has_inputs(job, &planned.repository, registry, &found).await?);
+                || (planned.is_new()
+                    && has_inputs(job, &planned.repository, registry, &found).await?);
             Ok(same.then_some(found))
         }
     }
 }
 
 /// Whether a published manifest is the very content that was built.
-fn is_same(job: &Job<'_>, planned: &PlannedDestination, found: &RawManifest) -> Result<bool, Error> {
+fn is_same(
+    job: &Job<'_>,
+    planned: &PlannedDestination,
+    found: &RawManifest,
+) -> Result<bool, Error> {
     match (job.built.map(|built| &built.artifact), &job.planned.step) {
         (Some(Artifact::Docker { id }), _) => {
             Ok(*id == found.digest || config_of(planned, found)?.as_ref() == Some(id))
@@ -193,9 +246,15 @@ pub(super) async fn has_inputs(
 }
 
 /// The config's digest, which a Docker Engine calls the image ID; none for an index.
-pub(super) fn config_of(planned: &PlannedDestination, raw: &RawManifest) -> Result<Option<Digest>, Error> {
+pub(super) fn config_of(
+    planned: &PlannedDestination,
+    raw: &RawManifest,
+) -> Result<Option<Digest>, Error> {
     let repository = || planned.repository.clone();
-    match raw.parse().map_err(|source| Error::Manifest { repository: repository(), source })? {
+    match raw.parse().map_err(|source| Error::Manifest {
+        repository: repository(),
+        source,
+    })? {
         Manifest::Image(image) => Ok(Some(image.config.digest)),
         Manifest::Index(_) => Ok(None),
     }

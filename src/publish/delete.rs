@@ -101,7 +101,9 @@ impl Error {
                 "--untag removes only the tag and leaves the digest and its other tags".to_owned(),
             ],
             Self::Part { .. } => vec!["delete the index; its images go with it".to_owned()],
-            Self::Collateral { restored: false, .. } => {
+            Self::Collateral {
+                restored: false, ..
+            } => {
                 vec!["`golden rollback` or `golden promote` puts tags back".to_owned()]
             }
             _ => Vec::new(),
@@ -146,15 +148,18 @@ pub struct Deleted {
 
 /// Looks at what is to be deleted in one repository. Nothing is changed.
 pub async fn examine(registry: &Registry, references: &[Reference]) -> Result<Vec<Subject>, Error> {
-    let Some(first) = references.first() else { return Ok(Vec::new()) };
+    let Some(first) = references.first() else {
+        return Ok(Vec::new());
+    };
     let path = &first.repository.path;
     let mut subjects: BTreeMap<Digest, Subject> = BTreeMap::new();
     for reference in references {
         let target = reference.target();
         let raw = registry.get_manifest(path, &target).await?;
         let raw = raw.ok_or_else(|| Error::Missing(reference.clone()))?;
-        let subject =
-            subjects.entry(raw.digest.clone()).or_insert_with(|| Subject::bare(reference.clone(), raw));
+        let subject = subjects
+            .entry(raw.digest.clone())
+            .or_insert_with(|| Subject::bare(reference.clone(), raw));
         if let Target::Tag(tag) = target {
             subject.named.insert(tag);
         }
@@ -163,13 +168,22 @@ pub async fn examine(registry: &Registry, references: &[Reference]) -> Result<Ve
     let going: BTreeSet<Digest> = subjects.keys().cloned().collect();
     for (digest, subject) in &mut subjects {
         subject.tags = inventory.naming(digest);
-        let stays = |tag: &Tag| inventory.tags.get(tag).is_some_and(|found| !going.contains(&found.digest));
-        subject.needing = needing(&inventory, digest).into_iter().filter(stays).collect();
+        let stays = |tag: &Tag| {
+            inventory
+                .tags
+                .get(tag)
+                .is_some_and(|found| !going.contains(&found.digest))
+        };
+        subject.needing = needing(&inventory, digest)
+            .into_iter()
+            .filter(stays)
+            .collect();
         let below = match inventory.children.get(digest) {
             Some(children) => children.clone(),
-            None => {
-                registry::inventory::children(&subject.raw).into_iter().map(|child| child.digest).collect()
-            }
+            None => registry::inventory::children(&subject.raw)
+                .into_iter()
+                .map(|child| child.digest)
+                .collect(),
         };
         let unused = |child: &Digest| {
             let tagged = inventory.naming(child);
@@ -183,7 +197,10 @@ pub async fn examine(registry: &Registry, references: &[Reference]) -> Result<Ve
 }
 
 /// A reference to each tag of a repository.
-pub async fn everything(registry: &Registry, repository: &Repository) -> Result<Vec<Reference>, Error> {
+pub async fn everything(
+    registry: &Registry,
+    repository: &Repository,
+) -> Result<Vec<Reference>, Error> {
     let list = registry.find_tags(&repository.path).await?;
     let list = list.ok_or_else(|| Error::NoRepository(repository.clone()))?;
     // A tag that is listed and cannot be read has nothing to delete.
@@ -194,7 +211,11 @@ pub async fn everything(registry: &Registry, repository: &Repository) -> Result<
 /// The tags of the indexes of images that need a digest. A list of referrers names it, and does not need it.
 pub(super) fn needing(inventory: &Inventory, digest: &Digest) -> Vec<Tag> {
     let is_list = |tag: &Tag| matches!(Kind::of_tag(tag), Some((Kind::Referrers, _)));
-    inventory.needing(digest).into_iter().filter(|tag| !is_list(tag)).collect()
+    inventory
+        .needing(digest)
+        .into_iter()
+        .filter(|tag| !is_list(tag))
+        .collect()
 }
 
 impl Subject {
@@ -239,15 +260,33 @@ impl Subject {
 
 /// Refuses what would take more with it than was named.
 pub fn check(subject: &Subject, all_tags: bool) -> Result<(), Error> {
-    let Subject { reference, raw, named, tags, needing, .. } = subject;
+    let Subject {
+        reference,
+        raw,
+        named,
+        tags,
+        needing,
+        ..
+    } = subject;
     if !needing.is_empty() {
-        return Err(Error::Part { reference: reference.clone(), tags: needing.clone() });
+        return Err(Error::Part {
+            reference: reference.clone(),
+            tags: needing.clone(),
+        });
     }
-    let others: Vec<Tag> = tags.iter().filter(|tag| !named.contains(*tag)).cloned().collect();
+    let others: Vec<Tag> = tags
+        .iter()
+        .filter(|tag| !named.contains(*tag))
+        .cloned()
+        .collect();
     if all_tags || others.is_empty() {
         return Ok(());
     }
-    Err(Error::Shared { reference: reference.clone(), digest: raw.digest.clone(), tags: others })
+    Err(Error::Shared {
+        reference: reference.clone(),
+        digest: raw.digest.clone(),
+        tags: others,
+    })
 }
 
 /// Deletes a digest with every tag that names it, then the images that only it needed, and proves that all are gone.
@@ -276,7 +315,10 @@ pub async fn delete(registry: &Registry, subject: &Subject) -> Result<Deleted, E
         registry.unlist_referrer(path, &of, digest).await?;
     }
     attached::delete(registry, repository, &subject.attached).await?;
-    Ok(Deleted { children, ..subject.deleted() })
+    Ok(Deleted {
+        children,
+        ..subject.deleted()
+    })
 }
 
 /// Some registries list a tag although its digest was deleted.
@@ -287,7 +329,11 @@ pub(super) async fn remove_leftover(
 ) -> Result<(), Error> {
     let (path, reference) = (&repository.path, tagged(repository, tag));
     let mut polling = registry.polling();
-    while registry.head_manifest(path, &reference.target()).await?.is_some() {
+    while registry
+        .head_manifest(path, &reference.target())
+        .await?
+        .is_some()
+    {
         if !polling.again().await {
             return Err(Error::Still(reference, polling.limit().as_secs()));
         }
@@ -300,7 +346,11 @@ pub(super) async fn remove_leftover(
 
 /// The reference of a tag.
 pub(super) fn tagged(repository: &Repository, tag: &Tag) -> Reference {
-    Reference { repository: repository.clone(), tag: Some(tag.clone()), digest: None }
+    Reference {
+        repository: repository.clone(),
+        tag: Some(tag.clone()),
+        digest: None,
+    }
 }
 
 /// Proves that something is gone, and waits for registries that show it for a while. HEAD polls; the proof is a GET with
@@ -324,7 +374,11 @@ pub(super) async fn prove_gone(registry: &Registry, reference: &Reference) -> Re
 
 async fn is_gone(registry: &Registry, reference: &Reference) -> Result<bool, Error> {
     let path = &reference.repository.path;
-    if registry.get_manifest(path, &reference.target()).await?.is_some() {
+    if registry
+        .get_manifest(path, &reference.target())
+        .await?
+        .is_some()
+    {
         return Ok(false);
     }
     match reference.target() {

@@ -101,7 +101,9 @@ impl Error {
             Self::Observe(error) => return error.hints(),
             Self::Registry(error) => return error.hints(),
             Self::Engine(error) => return error.hints(),
-            Self::Vanished(_) | Self::Manifest { .. } | Self::Tags(_) | Self::State(_) => return Vec::new(),
+            Self::Vanished(_) | Self::Manifest { .. } | Self::Tags(_) | Self::State(_) => {
+                return Vec::new();
+            }
         };
         vec![hint.to_owned()]
     }

@@ -74,7 +74,10 @@ pub(super) struct Writes {
 impl Writes {
     /// `put` are the tags that were just put on `digest`; `previous` is what tags pointed to before.
     pub(super) fn new(previous: BTreeMap<Tag, Digest>, put: &[Tag], digest: &Digest) -> Self {
-        let mut writes = Self { previous, written: BTreeMap::new() };
+        let mut writes = Self {
+            previous,
+            written: BTreeMap::new(),
+        };
         for tag in put {
             writes.note(tag, digest);
         }
@@ -108,11 +111,17 @@ impl Writes {
         polling: &Polling,
     ) -> bool {
         let of_tag = self.written.get(tag).into_iter().flatten();
-        let times = of_tag.filter(|(digest, _)| digest == expected).map(|(_, times)| *times).sum();
+        let times = of_tag
+            .filter(|(digest, _)| digest == expected)
+            .map(|(_, times)| *times)
+            .sum();
         match times {
             0 => true,
             MOST_WRITES.. => false,
-            _ => polling.is_half_over() || found.is_some_and(|found| self.is_foreign(tag, found, expected)),
+            _ => {
+                polling.is_half_over()
+                    || found.is_some_and(|found| self.is_foreign(tag, found, expected))
+            }
         }
     }
 
@@ -132,7 +141,11 @@ impl Writes {
             expected: expected.clone(),
             found: found.cloned(),
             seconds: polling.limit().as_secs(),
-            cause: if is_foreign { Cause::Foreign } else { Cause::Late },
+            cause: if is_foreign {
+                Cause::Foreign
+            } else {
+                Cause::Late
+            },
         }
     }
 }
@@ -147,15 +160,22 @@ pub(super) async fn put_and_hold(
     previous: &BTreeMap<Tag, Digest>,
 ) -> Result<Option<Unsettled>, registry::Error> {
     let path = &repository.path;
-    let Some((first, rest)) = tags.split_first() else { return Ok(None) };
-    registry.put_manifest(path, &Target::from(first), raw).await?;
+    let Some((first, rest)) = tags.split_first() else {
+        return Ok(None);
+    };
+    registry
+        .put_manifest(path, &Target::from(first), raw)
+        .await?;
     registry.put_tags(path, rest, raw).await?;
     let mut writes = Writes::new(previous.clone(), tags, &raw.digest);
     let mut polling = registry.polling();
     let mut look = Look::Prove;
     loop {
         let found = look_at(registry, path, tags, look).await?;
-        let late: Vec<&Tag> = tags.iter().filter(|tag| found.get(*tag) != Some(&raw.digest)).collect();
+        let late: Vec<&Tag> = tags
+            .iter()
+            .filter(|tag| found.get(*tag) != Some(&raw.digest))
+            .collect();
         let Some(first) = late.first() else {
             match look {
                 Look::Prove => return Ok(None),
@@ -201,11 +221,21 @@ pub(super) async fn look_at(
     let ask = |tag: Tag| async move {
         let target = Target::from(&tag);
         let found = match look {
-            Look::Prove => registry.get_manifest(path, &target).await?.map(|raw| raw.digest),
-            Look::Poll => registry.head_manifest(path, &target).await?.map(|head| head.digest),
+            Look::Prove => registry
+                .get_manifest(path, &target)
+                .await?
+                .map(|raw| raw.digest),
+            Look::Poll => registry
+                .head_manifest(path, &target)
+                .await?
+                .map(|head| head.digest),
         };
         Ok::<_, registry::Error>(found.map(|digest| (tag, digest)))
     };
-    let found: Vec<_> = stream::iter(tags).map(ask).buffered(CONCURRENT).try_collect().await?;
+    let found: Vec<_> = stream::iter(tags)
+        .map(ask)
+        .buffered(CONCURRENT)
+        .try_collect()
+        .await?;
     Ok(found.into_iter().flatten().collect())
 }

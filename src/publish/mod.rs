@@ -4,20 +4,20 @@
 //! tag lists, decides for every registry and puts the immutable tag; [`release`] moves the rest and verifies. Each
 //! can be interrupted anywhere; the same command again finishes.
 
-pub mod delete;
-pub mod promote;
-pub mod prune;
-pub mod receipt;
-pub mod untag;
-pub mod records;
-pub mod rollback;
 pub mod attached;
 mod cosign;
 mod decide;
+pub mod delete;
 mod error;
 mod hold;
+pub mod promote;
+pub mod prune;
+pub mod receipt;
+pub mod records;
 mod release;
+pub mod rollback;
 mod settle;
+pub mod untag;
 mod upload;
 
 use std::collections::BTreeMap;
@@ -81,7 +81,10 @@ impl Job<'_> {
 impl<'a> Job<'a> {
     /// The registries in which something is to be done.
     fn busy(&self) -> impl Iterator<Item = &'a PlannedDestination> {
-        self.planned.destinations.iter().filter(|planned| !planned.is_quiet())
+        self.planned
+            .destinations
+            .iter()
+            .filter(|planned| !planned.is_quiet())
     }
 }
 

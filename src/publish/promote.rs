@@ -59,7 +59,9 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Registry(error) => error.hints(),
-            Self::Refused { .. } => vec!["a version is immutable; promote it under a new number".to_owned()],
+            Self::Refused { .. } => {
+                vec!["a version is immutable; promote it under a new number".to_owned()]
+            }
             Self::Unsettled(unsettled) => vec![unsettled.hint().to_owned()],
             Self::Missing(_) | Self::Unmerged(_) => Vec::new(),
         }
@@ -105,7 +107,10 @@ impl Copied {
 /// where it is is kept, and a version with other content is refused.
 pub async fn decide_tags(to: &End, digest: &Digest, wanted: &[Tag]) -> Result<Vec<Move>, Error> {
     let path = &to.repository.path;
-    let probes: BTreeSet<Tag> = siblings(wanted).into_iter().chain(wanted.iter().cloned()).collect();
+    let probes: BTreeSet<Tag> = siblings(wanted)
+        .into_iter()
+        .chain(wanted.iter().cloned())
+        .collect();
     let there = to.registry.complete_tags(path, &probes).await?;
     let (variant, version) = read(wanted);
     let existing = Existing::new(&there, variant.as_ref(), &[]);
@@ -116,7 +121,11 @@ pub async fn decide_tags(to: &End, digest: &Digest, wanted: &[Tag]) -> Result<Ve
         if let Ok(planned) = fan_out(&version, variant.as_ref(), &rules) {
             let standing = standing(to, digest, planned.full()).await?;
             let decided = decide(&planned, &existing, &rules, standing);
-            moves.extend(decided.into_iter().filter(|decision| wanted.contains(&decision.tag)));
+            moves.extend(
+                decided
+                    .into_iter()
+                    .filter(|decision| wanted.contains(&decision.tag)),
+            );
             seen.extend(moves.iter().map(|decision| decision.tag.clone()));
         }
     }
@@ -140,18 +149,32 @@ async fn other(to: &End, digest: &Digest, tag: &Tag, there: &[Tag]) -> Result<Mo
     let exists = there.contains(tag);
     let (role, action, because) = match (exists, is_version) {
         (false, _) => (Role::Extra, Action::Create, "does not exist yet".to_owned()),
-        (true, true) if standing(to, digest, tag).await? == Standing::Different => {
-            (Role::Full, Action::Refuse, "names other content already".to_owned())
-        }
+        (true, true) if standing(to, digest, tag).await? == Standing::Different => (
+            Role::Full,
+            Action::Refuse,
+            "names other content already".to_owned(),
+        ),
         (true, _) => (Role::Extra, Action::Move, "it is copied by name".to_owned()),
     };
-    Ok(Move { tag: tag.clone(), role, action, because })
+    Ok(Move {
+        tag: tag.clone(),
+        role,
+        action,
+        because,
+    })
 }
 
 async fn standing(to: &End, digest: &Digest, tag: &Tag) -> Result<Standing, Error> {
-    let held = to.registry.head_manifest(&to.repository.path, &Target::from(tag)).await?;
+    let held = to
+        .registry
+        .head_manifest(&to.repository.path, &Target::from(tag))
+        .await?;
     let same = held.is_some_and(|held| held.digest == *digest);
-    Ok(if same { Standing::Same } else { Standing::Different })
+    Ok(if same {
+        Standing::Same
+    } else {
+        Standing::Different
+    })
 }
 
 /// The variant and the highest version that a set of tags speaks of.
@@ -167,16 +190,32 @@ fn rules(version: &semver::Version, wanted: &[Tag], variant: Option<&Variant>) -
     let zero = variant.map_or_else(|| "0".to_owned(), |variant| format!("0-{variant}"));
     let zero_major = version.major == 0 && wanted.iter().any(|tag| tag.as_str() == zero);
     let fan_out = BTreeSet::from([Level::Full, Level::Minor, Level::Major, Level::Latest]);
-    TagRules { zero_major, fan_out, ..TagRules::default() }
+    TagRules {
+        zero_major,
+        fan_out,
+        ..TagRules::default()
+    }
 }
 
 /// Copies a manifest with all that it needs, by digest: blobs first, then the images of an index, then itself.
-pub async fn copy(from: &End, to: &End, raw: &RawManifest, events: &Events) -> Result<Copied, Error> {
+pub async fn copy(
+    from: &End,
+    to: &End,
+    raw: &RawManifest,
+    events: &Events,
+) -> Result<Copied, Error> {
     let mut copied = Copied::default();
-    let below = from.registry.below(&from.repository.path, raw, |_| true).await?;
+    let below = from
+        .registry
+        .below(&from.repository.path, raw, |_| true)
+        .await?;
     if let Some(digest) = below.missing.into_iter().next() {
         let repository = from.repository.clone();
-        return Err(Error::Missing(Reference { repository, tag: None, digest: Some(digest) }));
+        return Err(Error::Missing(Reference {
+            repository,
+            tag: None,
+            digest: Some(digest),
+        }));
     }
     let mut seen = BTreeSet::new();
     let mut blobs = Vec::new();
@@ -184,21 +223,34 @@ pub async fn copy(from: &End, to: &End, raw: &RawManifest, events: &Events) -> R
         if let Manifest::Image(image) = from.registry.parse(&from.repository.path, manifest)? {
             let all = image.layers.into_iter().chain([image.config]);
             // Foreign layers are had from elsewhere, and registries refuse them.
-            blobs.extend(all.filter(|blob| blob.urls.is_empty() && seen.insert(blob.digest.clone())));
+            blobs.extend(
+                all.filter(|blob| blob.urls.is_empty() && seen.insert(blob.digest.clone())),
+            );
         }
     }
-    let mut uploads = stream::iter(blobs).map(|blob| copy_blob(from, to, blob)).buffered(AT_ONCE);
+    let mut uploads = stream::iter(blobs)
+        .map(|blob| copy_blob(from, to, blob))
+        .buffered(AT_ONCE);
     while let Some((digest, upload)) = uploads.try_next().await? {
         let result = match upload {
             Upload::Present => "already exists",
             Upload::Mounted => "mounted",
             Upload::Sent(_) => "copied",
         };
-        events.step(&to.repository.to_string(), format!("{} {result}", digest.short()));
+        events.step(
+            &to.repository.to_string(),
+            format!("{} {result}", digest.short()),
+        );
         copied.count(upload);
     }
     for manifest in &below.manifests {
-        to.registry.put_manifest(&to.repository.path, &Target::from(&manifest.digest), manifest).await?;
+        to.registry
+            .put_manifest(
+                &to.repository.path,
+                &Target::from(&manifest.digest),
+                manifest,
+            )
+            .await?;
     }
     Ok(copied)
 }
@@ -211,7 +263,9 @@ async fn copy_blob(from: &End, to: &End, blob: Descriptor) -> Result<(Digest, Up
     };
     let path = &to.repository.path;
     let upload = if from.registry.host() == to.registry.host() && from.repository.path != *path {
-        to.registry.push_blob_or_mount(path, &blob, &from.repository.path, &source).await?
+        to.registry
+            .push_blob_or_mount(path, &blob, &from.repository.path, &source)
+            .await?
     } else {
         to.registry.push_blob(path, &blob, &source).await?
     };
@@ -221,10 +275,16 @@ async fn copy_blob(from: &End, to: &End, blob: Descriptor) -> Result<(Digest, Up
 /// Puts the manifest under its tags, the most specific first, and checks every one; without tags, by digest alone.
 pub async fn put(to: &End, raw: &RawManifest, moves: &[Move]) -> Result<(), Error> {
     let path = &to.repository.path;
-    let tags: Vec<Tag> =
-        moves.iter().filter(|decision| decision.is_push()).map(|decision| decision.tag.clone()).collect();
+    let tags: Vec<Tag> = moves
+        .iter()
+        .filter(|decision| decision.is_push())
+        .map(|decision| decision.tag.clone())
+        .collect();
     if tags.is_empty() {
-        return Ok(to.registry.put_manifest(path, &Target::from(&raw.digest), raw).await?);
+        return Ok(to
+            .registry
+            .put_manifest(path, &Target::from(&raw.digest), raw)
+            .await?);
     }
     let previous = look_at(&to.registry, path, &tags, Look::Poll).await?;
     match put_and_hold(&to.registry, &to.repository, &tags, raw, &previous).await? {
@@ -251,15 +311,29 @@ pub async fn copy_referrers(
         }
         for child in children(&subject) {
             let target = Target::from(&child.digest);
-            open.extend(from.registry.get_manifest(&from.repository.path, &target).await?);
+            open.extend(
+                from.registry
+                    .get_manifest(&from.repository.path, &target)
+                    .await?,
+            );
         }
-        for referrer in from.registry.referrers(&from.repository.path, &subject.digest).await? {
+        for referrer in from
+            .registry
+            .referrers(&from.repository.path, &subject.digest)
+            .await?
+        {
             let target = Target::from(&referrer.descriptor.digest);
-            let Some(raw) = from.registry.get_manifest(&from.repository.path, &target).await? else {
+            let Some(raw) = from
+                .registry
+                .get_manifest(&from.repository.path, &target)
+                .await?
+            else {
                 continue;
             };
             copy(from, to, &raw, events).await?;
-            to.registry.put_referrer(&to.repository.path, &raw, Some(&referrer)).await?;
+            to.registry
+                .put_referrer(&to.repository.path, &raw, Some(&referrer))
+                .await?;
             if !copied.contains(&raw.digest) {
                 copied.push(raw.digest.clone());
             }
@@ -280,7 +354,9 @@ pub async fn copy_referrers(
 /// The tags of the source that name `digest`, without those that belong to tools.
 pub async fn tags_of(from: &End, digest: &Digest) -> Result<Vec<Tag>, Error> {
     let tags = Inventory::tags(&from.registry, &from.repository.path).await?;
-    let naming = tags.into_iter().filter(|(_, found)| found.digest == *digest);
+    let naming = tags
+        .into_iter()
+        .filter(|(_, found)| found.digest == *digest);
     Ok(naming.map(|(tag, _)| tag).collect())
 }
 
@@ -300,8 +376,14 @@ mod tests {
         ] {
             let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
             let (found, held) = read(&tags);
-            assert_eq!(found.map(|variant| variant.to_string()).unwrap_or_default(), variant);
-            assert_eq!(held.map(|version| version.to_string()).unwrap_or_default(), version);
+            assert_eq!(
+                found.map(|variant| variant.to_string()).unwrap_or_default(),
+                variant
+            );
+            assert_eq!(
+                held.map(|version| version.to_string()).unwrap_or_default(),
+                version
+            );
         }
     }
 }

@@ -59,7 +59,10 @@ impl Pruning {
     pub fn going(&self) -> BTreeMap<Digest, BTreeSet<Tag>> {
         let mut going: BTreeMap<Digest, BTreeSet<Tag>> = BTreeMap::new();
         for verdict in self.versions.iter().filter(|verdict| verdict.prune) {
-            going.entry(verdict.digest.clone()).or_default().insert(verdict.tag.clone());
+            going
+                .entry(verdict.digest.clone())
+                .or_default()
+                .insert(verdict.tag.clone());
         }
         going
     }
@@ -78,32 +81,50 @@ pub async fn examine(
         for descriptor in inventory.tags.values() {
             let digest = &descriptor.digest;
             if !created.contains_key(digest) {
-                let found = registry.describe(&repository.path, &Target::from(digest)).await?;
+                let found = registry
+                    .describe(&repository.path, &Target::from(digest))
+                    .await?;
                 created.insert(
                     digest.clone(),
-                    found.as_ref().and_then(|found| found.created()).and_then(seconds),
+                    found
+                        .as_ref()
+                        .and_then(|found| found.created())
+                        .and_then(seconds),
                 );
             }
         }
     }
     let versions = decide(&inventory, known, &created, rules);
-    let mut pruning = Pruning { repository: repository.clone(), versions, attached: Vec::new() };
+    let mut pruning = Pruning {
+        repository: repository.clone(),
+        versions,
+        attached: Vec::new(),
+    };
     let tags = pruning.going().into_values().flatten();
     let references: Vec<Reference> = tags.map(|tag| delete::tagged(repository, &tag)).collect();
     let subjects = delete::examine(registry, &references).await?;
-    pruning.attached = subjects.into_iter().flat_map(|subject| subject.attached).collect();
+    pruning.attached = subjects
+        .into_iter()
+        .flat_map(|subject| subject.attached)
+        .collect();
     Ok(pruning)
 }
 
 fn seconds(text: &str) -> Option<i64> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
+    OffsetDateTime::parse(text, &Rfc3339)
+        .ok()
+        .map(OffsetDateTime::unix_timestamp)
 }
 
 /// Deletes what was decided, digest by digest, each with proof. What changed since is found again and left alone.
 pub async fn prune(registry: &Registry, pruning: &Pruning) -> Result<Vec<Deleted>, delete::Error> {
     let mut deleted = Vec::new();
     for (digest, tags) in pruning.going() {
-        let tag = |tag| Reference { repository: pruning.repository.clone(), tag: Some(tag), digest: None };
+        let tag = |tag| Reference {
+            repository: pruning.repository.clone(),
+            tag: Some(tag),
+            digest: None,
+        };
         let references: Vec<Reference> = tags.into_iter().map(tag).collect();
         for subject in delete::examine(registry, &references).await? {
             let Subject { raw, .. } = &subject;
@@ -133,8 +154,11 @@ fn decide(
             }
         }
     }
-    let going: BTreeSet<Tag> =
-        verdicts.iter().filter(|verdict| verdict.prune).map(|verdict| verdict.tag.clone()).collect();
+    let going: BTreeSet<Tag> = verdicts
+        .iter()
+        .filter(|verdict| verdict.prune)
+        .map(|verdict| verdict.tag.clone())
+        .collect();
     for verdict in verdicts.iter_mut().filter(|verdict| verdict.prune) {
         let naming = inventory.naming(&verdict.digest);
         let staying = naming.iter().find(|tag| !going.contains(*tag));
@@ -159,9 +183,15 @@ fn one_variant(
     let existing = Existing::new(inventory.tags.keys(), variant, &[]);
     let (mut stable, mut decided) = (0, Vec::new());
     for held in existing.versions().iter().rev() {
-        let Some(found) = inventory.tags.get(&held.tag) else { continue };
+        let Some(found) = inventory.tags.get(&held.tag) else {
+            continue;
+        };
         let made = created.get(&found.digest).copied().flatten();
-        let version = Version { tag: held.tag.clone(), digest: found.digest.clone(), created: made };
+        let version = Version {
+            tag: held.tag.clone(),
+            digest: found.digest.clone(),
+            created: made,
+        };
         let is_stable = held.version.pre.is_empty();
         let (prune, because) = match rules.newer_than {
             // A pre-release counts for nothing; it goes once enough stable versions stand above it.
@@ -175,7 +205,12 @@ fn one_variant(
             None => (true, format!("{} stable versions are higher", rules.keep)),
         };
         stable += usize::from(is_stable);
-        let verdict = Verdict { tag: version.tag.clone(), digest: version.digest.clone(), prune, because };
+        let verdict = Verdict {
+            tag: version.tag.clone(),
+            digest: version.digest.clone(),
+            prune,
+            because,
+        };
         decided.push((version, verdict));
     }
     decided
@@ -204,13 +239,19 @@ mod tests {
         for pair in tags.split(' ') {
             let (tag, content) = pair.split_once('=').unwrap();
             let descriptor = Descriptor::of(media::OCI_MANIFEST, content.as_bytes());
-            created.insert(descriptor.digest.clone(), content.trim_matches(char::is_alphabetic).parse().ok());
+            created.insert(
+                descriptor.digest.clone(),
+                content.trim_matches(char::is_alphabetic).parse().ok(),
+            );
             inventory.tags.insert(tag.parse().unwrap(), descriptor);
         }
         let known = known.iter().map(|name| name.parse().unwrap()).collect();
         let verdicts = decide(&inventory, &known, &created, Rules { keep, newer_than });
         let going = verdicts.iter().filter(|verdict| verdict.prune);
-        going.map(|verdict| verdict.tag.to_string()).collect::<Vec<_>>().join(" ")
+        going
+            .map(|verdict| verdict.tag.to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -218,14 +259,24 @@ mod tests {
         let tags = "1.0.0=a 1.1.0=b 1.1=b 1.2.0=c 1=c 2.0.0=d 2=d latest=d";
         assert_eq!(going(tags, 1, None), "1.0.0");
         assert_eq!(going(tags, 9, None), "");
-        assert_eq!(going("1.0.0=a 1.1.0=a 1.2.0=b", 2, None), "", "1.0.0 shares its digest with 1.1.0");
+        assert_eq!(
+            going("1.0.0=a 1.1.0=a 1.2.0=b", 2, None),
+            "",
+            "1.0.0 shares its digest with 1.1.0"
+        );
         assert_eq!(going("1.0.0=a 1.1.0=a 1.2.0=b", 1, None), "1.1.0 1.0.0");
-        assert_eq!(going("1.0.0=a 1.0.0_r1=b 1.0.0_r2=c", 1, None), "1.0.0_r1 1.0.0");
+        assert_eq!(
+            going("1.0.0=a 1.0.0_r1=b 1.0.0_r2=c", 1, None),
+            "1.0.0_r1 1.0.0"
+        );
     }
 
     #[test]
     fn prereleases_go_when_enough_stable_versions_are_higher() {
-        assert_eq!(going("1.0.0-rc.1=a 1.0.0=b 1.1.0-rc.1=c", 1, None), "1.0.0-rc.1");
+        assert_eq!(
+            going("1.0.0-rc.1=a 1.0.0=b 1.1.0-rc.1=c", 1, None),
+            "1.0.0-rc.1"
+        );
     }
 
     #[test]

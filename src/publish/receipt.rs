@@ -46,7 +46,10 @@ impl Receipt {
     #[must_use]
     pub fn file(registry: &str, name: &RepositoryPath, full: &Tag) -> PathBuf {
         let registry = registry.replace('/', "_");
-        PathBuf::from("receipts").join(registry).join(name.as_str()).join(format!("{full}.json"))
+        PathBuf::from("receipts")
+            .join(registry)
+            .join(name.as_str())
+            .join(format!("{full}.json"))
     }
 
     /// Reads a receipt; none when there is none, or when it cannot be read any more.

@@ -34,13 +34,17 @@ pub struct BuildRecord {
 
 impl BuildRecord {
     fn file(image: &RepositoryPath, tag: &Tag) -> PathBuf {
-        PathBuf::from("builds").join(image.as_str()).join(format!("{tag}.json"))
+        PathBuf::from("builds")
+            .join(image.as_str())
+            .join(format!("{tag}.json"))
     }
 
     /// The record of an image; none when it was not built here, or when the record cannot be read any more. What an
     /// engine built is proven by the user's cache; what golden assembles is assembled again from its inputs.
     pub fn read(state: &State, image: &RepositoryPath, tag: &Tag) -> Result<Option<Self>, Error> {
-        let Some(bytes) = state.read(Self::file(image, tag))? else { return Ok(None) };
+        let Some(bytes) = state.read(Self::file(image, tag))? else {
+            return Ok(None);
+        };
         let record: Option<Self> = serde_json::from_slice(&bytes).ok();
         let is_own = || state.user_cache().has(proof(&bytes)) != Some(false);
         Ok(record.filter(|record| record.engine == EngineKind::Embedded || is_own()))

@@ -23,7 +23,11 @@ const CONCURRENT: usize = 8;
 
 /// Moves the tags in every registry and verifies them; the receipts are written and returned.
 pub async fn release(uploaded: Uploaded<'_>) -> Result<Vec<Receipt>, Error> {
-    let Uploaded { job, places, milliseconds } = uploaded;
+    let Uploaded {
+        job,
+        places,
+        milliseconds,
+    } = uploaded;
     let mut receipts = Vec::with_capacity(places.len());
     for (place, raw) in places {
         match raw.filter(|_| !job.is_withdrawn()) {
@@ -52,10 +56,17 @@ async fn release_one(
     let behind = |decided: &&Move| {
         decided.is_push() && decided.tag != *full && previous.get(&decided.tag) != Some(&raw.digest)
     };
-    let wanted: Vec<Tag> = moves.iter().filter(behind).map(|decided| decided.tag.clone()).collect();
+    let wanted: Vec<Tag> = moves
+        .iter()
+        .filter(behind)
+        .map(|decided| decided.tag.clone())
+        .collect();
     if !wanted.is_empty() {
         let names: Vec<&str> = wanted.iter().map(Tag::as_str).collect();
-        job.events.step(job.image(), format!("tag {}: {}", place.planned.repository, names.join(", ")));
+        job.events.step(
+            job.image(),
+            format!("tag {}: {}", place.planned.repository, names.join(", ")),
+        );
         place.registry.put_tags(path, &wanted, raw).await?;
     }
     let moving = milliseconds(start);
@@ -77,9 +88,22 @@ async fn release_one(
         previous: None,
         digest: Some(original.digest.clone()),
     });
-    let moved = moves.iter().map(|decided| tag_receipt(decided, &previous, &raw, &settled));
-    let receipt = receipt(job, &place, &raw, original.into_iter().chain(moved).collect(), durations);
-    receipt.write(job.state, &place.planned.registry, &job.recipe.image.name, full)?;
+    let moved = moves
+        .iter()
+        .map(|decided| tag_receipt(decided, &previous, &raw, &settled));
+    let receipt = receipt(
+        job,
+        &place,
+        &raw,
+        original.into_iter().chain(moved).collect(),
+        durations,
+    );
+    receipt.write(
+        job.state,
+        &place.planned.registry,
+        &job.recipe.image.name,
+        full,
+    )?;
     Ok(receipt)
 }
 
@@ -92,17 +116,39 @@ async fn settle_on(
     put: &[Tag],
 ) -> Result<(RawManifest, Vec<Settled>), Error> {
     let (repository, rules) = (&place.planned.repository, &job.recipe.image.tags);
-    let settled = settle(&place.registry, repository, &place.out, rules, Some(raw), previous, put).await;
+    let settled = settle(
+        &place.registry,
+        repository,
+        &place.out,
+        rules,
+        Some(raw),
+        previous,
+        put,
+    )
+    .await;
     let error = match settled {
         Ok(settled) => return Ok((raw.clone(), settled)),
         Err(error) => error,
     };
-    let Error::Overtaken { found, .. } = &error else { return Err(error) };
-    let theirs = place.registry.get_manifest(&repository.path, &Target::from(found)).await?;
+    let Error::Overtaken { found, .. } = &error else {
+        return Err(error);
+    };
+    let theirs = place
+        .registry
+        .get_manifest(&repository.path, &Target::from(found))
+        .await?;
     match theirs {
         Some(theirs) if has_inputs(job, repository, &place.registry, &theirs).await? => {
-            let settled =
-                settle(&place.registry, repository, &place.out, rules, Some(&theirs), previous, &[]).await?;
+            let settled = settle(
+                &place.registry,
+                repository,
+                &place.out,
+                rules,
+                Some(&theirs),
+                previous,
+                &[],
+            )
+            .await?;
             Ok((theirs, settled))
         }
         _ => Err(error),
@@ -113,20 +159,40 @@ async fn settle_on(
 async fn correct(job: &Job<'_>, place: &Place<'_>) -> Result<(), Error> {
     let (repository, rules) = (&place.planned.repository, &job.recipe.image.tags);
     let nothing = BTreeMap::new();
-    report(job, &settle(&place.registry, repository, &place.out, rules, None, &nothing, &[]).await?);
+    report(
+        job,
+        &settle(
+            &place.registry,
+            repository,
+            &place.out,
+            rules,
+            None,
+            &nothing,
+            &[],
+        )
+        .await?,
+    );
     Ok(())
 }
 
 /// Reports the tags that were put on another version than the one that is published.
 fn report(job: &Job<'_>, settled: &[Settled]) {
-    for Settled { tag, digest, corrected } in settled {
+    for Settled {
+        tag,
+        digest,
+        corrected,
+    } in settled
+    {
         let why = match corrected {
             None => continue,
             Some(Correction::Overtaken) if job.is_withdrawn() => "this version is withdrawn",
             Some(Correction::Overtaken) => "a higher version was published concurrently",
             Some(Correction::Stray) => "it pointed to an image that may not hold it",
         };
-        job.events.note(Some(job.image()), format!("moved {tag} to {}: {why}", digest.short()));
+        job.events.note(
+            Some(job.image()),
+            format!("moved {tag} to {}: {why}", digest.short()),
+        );
     }
 }
 
@@ -140,7 +206,9 @@ async fn remember(job: &Job<'_>, place: &Place<'_>, raw: &RawManifest) {
         job.cache.put(&raw.digest, &config);
         return;
     }
-    if let Err(error) = observe::remember(&place.registry, &place.planned.repository, raw, job.cache).await {
+    if let Err(error) =
+        observe::remember(&place.registry, &place.planned.repository, raw, job.cache).await
+    {
         tracing::debug!(%error, "the config is not cached");
     }
 }
@@ -149,13 +217,27 @@ async fn remember(job: &Job<'_>, place: &Place<'_>, raw: &RawManifest) {
 async fn named(place: &Place<'_>) -> Result<BTreeMap<Tag, Digest>, Error> {
     let (path, full) = (&place.planned.repository.path, place.out.full());
     let ask = |tag: Tag| async move {
-        let found = place.registry.head_manifest(path, &Target::from(&tag)).await?;
+        let found = place
+            .registry
+            .head_manifest(path, &Target::from(&tag))
+            .await?;
         Ok::<_, Error>(found.map(|descriptor| (tag, descriptor.digest)))
     };
     let tags = place.moves.iter().map(|decided| &decided.tag);
-    let there: Vec<Tag> = tags.filter(|tag| *tag != full && place.existing.has(tag)).cloned().collect();
-    let found: Vec<_> = stream::iter(there).map(ask).buffered(CONCURRENT).try_collect().await?;
-    Ok(found.into_iter().flatten().chain(place.was.clone().map(|was| (full.clone(), was))).collect())
+    let there: Vec<Tag> = tags
+        .filter(|tag| *tag != full && place.existing.has(tag))
+        .cloned()
+        .collect();
+    let found: Vec<_> = stream::iter(there)
+        .map(ask)
+        .buffered(CONCURRENT)
+        .try_collect()
+        .await?;
+    Ok(found
+        .into_iter()
+        .flatten()
+        .chain(place.was.clone().map(|was| (full.clone(), was)))
+        .collect())
 }
 
 fn tag_receipt(
@@ -168,14 +250,21 @@ fn tag_receipt(
     let was = previous.get(&tag).cloned();
     let now = settled.iter().find(|settled| settled.tag == tag);
     let (action, digest) = match (&decided.action, now) {
-        (_, Some(now)) if now.corrected == Some(Correction::Stray) => ("move", Some(now.digest.clone())),
+        (_, Some(now)) if now.corrected == Some(Correction::Stray) => {
+            ("move", Some(now.digest.clone()))
+        }
         (_, Some(now)) if now.corrected.is_some() => ("keep", Some(now.digest.clone())),
         (Action::Keep { .. } | Action::Refuse, _) => ("keep", was.clone()),
         _ if was.as_ref() == Some(&raw.digest) => ("same", was.clone()),
         _ if was.is_some() => ("move", Some(raw.digest.clone())),
         _ => ("create", Some(raw.digest.clone())),
     };
-    TagReceipt { tag, action: action.to_owned(), previous: was, digest }
+    TagReceipt {
+        tag,
+        action: action.to_owned(),
+        previous: was,
+        digest,
+    }
 }
 
 fn receipt(
@@ -190,8 +279,9 @@ fn receipt(
         Some(EngineKind::Embedded) => "embedded",
         Some(EngineKind::Auto) | None => "none",
     };
-    let published =
-        OffsetDateTime::from_unix_timestamp(job.now).ok().and_then(|time| time.format(&Rfc3339).ok());
+    let published = OffsetDateTime::from_unix_timestamp(job.now)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok());
     let base = job.recipe.base.name();
     Receipt {
         schema: 1,
@@ -203,7 +293,10 @@ fn receipt(
         size: size(raw),
         inputs: job.recipe.inputs.clone(),
         tags,
-        base: base.map(|name| BaseReceipt { name, digest: job.recipe.base.digest().cloned() }),
+        base: base.map(|name| BaseReceipt {
+            name,
+            digest: job.recipe.base.digest().cloned(),
+        }),
         engine: engine.to_owned(),
         durations,
         published: published.unwrap_or_default(),
@@ -214,8 +307,12 @@ fn receipt(
 fn size(raw: &RawManifest) -> Option<u64> {
     match raw.parse().ok()? {
         Manifest::Image(image) => {
-            let below: u64 =
-                image.layers.iter().chain([&image.config]).map(|descriptor| descriptor.size).sum();
+            let below: u64 = image
+                .layers
+                .iter()
+                .chain([&image.config])
+                .map(|descriptor| descriptor.size)
+                .sum();
             Some(raw.bytes.len() as u64 + below)
         }
         Manifest::Index(_) => None,

@@ -11,7 +11,9 @@ use crate::oci::RawManifest;
 use crate::plan::current;
 use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::Registry;
-use crate::tags::{self, Existing, Held, PlannedTag, Role, TagError, TagRules, Variant, is_withdrawn};
+use crate::tags::{
+    self, Existing, Held, PlannedTag, Role, TagError, TagRules, Variant, is_withdrawn,
+};
 
 /// What a rollback would do. Pure, from the names of the tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,10 +62,16 @@ pub fn decide(
     rules: &TagRules,
 ) -> Result<Option<Rollback>, TagError> {
     let existing = Existing::new(tags, variant, &[]);
-    let Some(to) = current(version, &existing) else { return Ok(None) };
+    let Some(to) = current(version, &existing) else {
+        return Ok(None);
+    };
     let out = tags::fan_out(&to.version, variant, rules)?;
     let named = |is_extra: bool| {
-        let chosen = out.tags.iter().skip(1).filter(move |planned| (planned.role == Role::Extra) == is_extra);
+        let chosen = out
+            .tags
+            .iter()
+            .skip(1)
+            .filter(move |planned| (planned.role == Role::Extra) == is_extra);
         chosen.map(|planned| planned.tag.clone())
     };
     let mut moving: Vec<Tag> = named(false).collect();
@@ -73,24 +81,42 @@ pub fn decide(
         moving.retain(|tag| *tag != to.tag);
     }
     let moves = |planned: &&PlannedTag| !matches!(planned.role, Role::Full | Role::Extra);
-    let scope =
-        |v: &Version| out.tags.iter().filter(moves).any(|planned| planned.role.covers(&to.version, v));
+    let scope = |v: &Version| {
+        out.tags
+            .iter()
+            .filter(moves)
+            .any(|planned| planned.role.covers(&to.version, v))
+    };
     let higher = existing
         .versions()
         .iter()
         .map(|held| &held.version)
         .filter(|v| v.pre.is_empty() && scope(v) && tags::precedence(v, &to.version).is_gt());
-    let whole = |v: &Version| if v.cmp_precedence(&to.version).is_eq() { v.clone() } else { plain(v) };
+    let whole = |v: &Version| {
+        if v.cmp_precedence(&to.version).is_eq() {
+            v.clone()
+        } else {
+            plain(v)
+        }
+    };
     let counts = |gone: &&Version| !is_withdrawn(&to.version, std::slice::from_ref(*gone));
     let before = rules.withdrawn.iter().filter(counts).cloned();
     let mut withdrawn: Vec<Version> = before.chain(higher.map(whole)).collect();
     withdrawn.sort_by(tags::precedence);
     withdrawn.dedup();
-    Ok(Some(Rollback { to: to.clone(), tags: moving, extra, withdrawn }))
+    Ok(Some(Rollback {
+        to: to.clone(),
+        tags: moving,
+        extra,
+        withdrawn,
+    }))
 }
 
 fn plain(version: &Version) -> Version {
-    Version { build: semver::BuildMetadata::EMPTY, ..version.clone() }
+    Version {
+        build: semver::BuildMetadata::EMPTY,
+        ..version.clone()
+    }
 }
 
 /// What a rollback finds in a registry before it moves anything.
@@ -116,10 +142,14 @@ pub async fn examine(
         let previous = found.map(|descriptor| descriptor.digest);
         let goes_along = || {
             let is_there = |returned: &Returned| returned.previous == previous;
-            previous.as_ref() == Some(&raw.digest) || tags.iter().take(rollback.tags.len()).any(is_there)
+            previous.as_ref() == Some(&raw.digest)
+                || tags.iter().take(rollback.tags.len()).any(is_there)
         };
         if !rollback.extra.contains(tag) || previous.is_some() && goes_along() {
-            tags.push(Returned { tag: tag.clone(), previous });
+            tags.push(Returned {
+                tag: tag.clone(),
+                previous,
+            });
         }
     }
     Ok(Examined { raw, tags })
@@ -141,7 +171,11 @@ impl Examined {
     /// The tags that are elsewhere, from the least specific to the most.
     pub fn moving(&self) -> impl Iterator<Item = &Tag> {
         let behind = |returned: &&Returned| returned.previous.as_ref() != Some(&self.raw.digest);
-        self.tags.iter().rev().filter(behind).map(|returned| &returned.tag)
+        self.tags
+            .iter()
+            .rev()
+            .filter(behind)
+            .map(|returned| &returned.tag)
     }
 }
 
@@ -154,16 +188,25 @@ pub async fn roll_back(
 ) -> Result<(), Error> {
     let raw = &examined.raw;
     let wanted: Vec<Tag> = examined.moving().cloned().collect();
-    let previous: BTreeMap<Tag, Digest> =
-        examined.tags.iter().filter_map(|found| Some((found.tag.clone(), found.previous.clone()?))).collect();
+    let previous: BTreeMap<Tag, Digest> = examined
+        .tags
+        .iter()
+        .filter_map(|found| Some((found.tag.clone(), found.previous.clone()?)))
+        .collect();
     if let Some(wrong) = put_and_hold(registry, repository, &wanted, raw, &previous).await? {
         return Err(wrong.into());
     }
     Ok(())
 }
 
-async fn get(registry: &Registry, repository: &Repository, tag: &Tag) -> Result<RawManifest, Error> {
-    let found = registry.get_manifest(&repository.path, &Target::from(tag)).await?;
+async fn get(
+    registry: &Registry,
+    repository: &Repository,
+    tag: &Tag,
+) -> Result<RawManifest, Error> {
+    let found = registry
+        .get_manifest(&repository.path, &Target::from(tag))
+        .await?;
     found.ok_or_else(|| {
         let reference = crate::reference::Reference {
             repository: repository.clone(),
@@ -180,7 +223,9 @@ mod tests {
 
     fn rolled(tags: &str, to: &str) -> (String, String) {
         let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
-        let found = decide(&tags, &to.parse().unwrap(), None, &TagRules::default()).unwrap().unwrap();
+        let found = decide(&tags, &to.parse().unwrap(), None, &TagRules::default())
+            .unwrap()
+            .unwrap();
         let join = |parts: Vec<String>| parts.join(" ");
         (
             join(found.tags.iter().map(ToString::to_string).collect()),
@@ -191,7 +236,10 @@ mod tests {
     #[test]
     fn moving_tags_and_what_is_withdrawn() {
         let all = "1.2.2 1.2.3 1.2.3_r1 1.3.0 2.0.0 3.0.0-rc.1 1 1.2 latest";
-        assert_eq!(rolled(all, "1.2.2"), ("1.2 1 latest".into(), "1.2.3 1.3.0 2.0.0".into()));
+        assert_eq!(
+            rolled(all, "1.2.2"),
+            ("1.2 1 latest".into(), "1.2.3 1.3.0 2.0.0".into())
+        );
         assert_eq!(
             rolled("1.2.3 1.2.3_r1 1.2.3_r2", "1.2.3+r1"),
             ("1.2.3 1.2 1 latest".into(), "1.2.3+r2".into())
@@ -201,13 +249,35 @@ mod tests {
             withdrawn: vec![Version::new(1, 2, 3), Version::new(0, 1, 0)],
             ..TagRules::default()
         };
-        let tags: Vec<Tag> = all.split(' ').chain(["edge"]).map(|tag| tag.parse().unwrap()).collect();
-        let found = decide(&tags, &Version::new(1, 3, 0), None, &rules).unwrap().unwrap();
+        let tags: Vec<Tag> = all
+            .split(' ')
+            .chain(["edge"])
+            .map(|tag| tag.parse().unwrap())
+            .collect();
+        let found = decide(&tags, &Version::new(1, 3, 0), None, &rules)
+            .unwrap()
+            .unwrap();
         assert_eq!(found.extra, ["edge".parse().unwrap()]);
-        assert_eq!(found.withdrawn, [Version::new(0, 1, 0), Version::new(1, 2, 3), Version::new(2, 0, 0)]);
+        assert_eq!(
+            found.withdrawn,
+            [
+                Version::new(0, 1, 0),
+                Version::new(1, 2, 3),
+                Version::new(2, 0, 0)
+            ]
+        );
         // What the tags are put on counts again.
-        let found = decide(&tags, &"1.2.3+r1".parse().unwrap(), None, &rules).unwrap().unwrap();
-        assert_eq!(found.withdrawn, [Version::new(0, 1, 0), Version::new(1, 3, 0), Version::new(2, 0, 0)]);
+        let found = decide(&tags, &"1.2.3+r1".parse().unwrap(), None, &rules)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            found.withdrawn,
+            [
+                Version::new(0, 1, 0),
+                Version::new(1, 3, 0),
+                Version::new(2, 0, 0)
+            ]
+        );
         let none = decide(&[], &Version::new(1, 0, 0), None, &TagRules::default());
         assert_eq!(none, Ok(None));
     }

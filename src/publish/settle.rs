@@ -107,11 +107,18 @@ impl Settling<'_> {
         let path = &self.repository.path;
         // A publisher that writes after either of these was read settles after that write.
         let tags = self.out.tags.iter().map(|planned| &planned.tag);
-        let (named, list) = try_join!(look_at(self.registry, path, tags, look), self.registry.tags(path))?;
+        let (named, list) = try_join!(
+            look_at(self.registry, path, tags, look),
+            self.registry.tags(path)
+        )?;
         let existing = Existing::new(&list, self.out.variant.as_ref(), &self.rules.withdrawn);
         self.yield_to_other_content(&named).await?;
         let unlisted = named.keys().find(|tag| !existing.has(tag)).cloned();
-        let own = self.raw.map(|raw| &raw.digest).or(named.get(self.out.full())).cloned();
+        let own = self
+            .raw
+            .map(|raw| &raw.digest)
+            .or(named.get(self.out.full()))
+            .cloned();
         let mut settled = Vec::new();
         let mut wrong = None;
         for decided in tags::decide(self.out, &existing, self.rules, Standing::Same) {
@@ -130,12 +137,20 @@ impl Settling<'_> {
             let Some(expected) = expected else { continue };
             if found == Some(&expected.digest) {
                 let corrected = self.corrected.get(&decided.tag).copied();
-                settled.push(Settled { tag: decided.tag, digest: expected.digest, corrected });
+                settled.push(Settled {
+                    tag: decided.tag,
+                    digest: expected.digest,
+                    corrected,
+                });
                 continue;
             }
             if let Action::Keep { .. } = decided.action {
                 let is_own = found == own.as_ref();
-                let correction = if is_own { Correction::Overtaken } else { Correction::Stray };
+                let correction = if is_own {
+                    Correction::Overtaken
+                } else {
+                    Correction::Stray
+                };
                 self.corrected.insert(decided.tag.clone(), correction);
                 // The list may be older than the tag. A tag that still strays in the next round does stray.
                 if correction == Correction::Stray
@@ -156,15 +171,20 @@ impl Settling<'_> {
 
     /// Gives way if another publisher has put other content under the version's own tag.
     async fn yield_to_other_content(&self, named: &BTreeMap<Tag, Digest>) -> Result<(), Error> {
-        let (Some(raw), Some(found)) = (self.raw, named.get(self.out.full())) else { return Ok(()) };
+        let (Some(raw), Some(found)) = (self.raw, named.get(self.out.full())) else {
+            return Ok(());
+        };
         if self.writes.is_foreign(self.out.full(), found, &raw.digest) {
-            return Err(yield_to(self.registry, self.repository, self.out, raw, found, named).await?);
+            return Err(
+                yield_to(self.registry, self.repository, self.out, raw, found, named).await?,
+            );
         }
         Ok(())
     }
 
     fn unsettled(&self, tag: &Tag, expected: &Digest, found: Option<&Digest>) -> Unsettled {
-        self.writes.unsettled(self.repository, tag, expected, found, &self.polling)
+        self.writes
+            .unsettled(self.repository, tag, expected, found, &self.polling)
     }
 
     /// Puts a tag that is wrong, unless the registry may only be late.
@@ -175,8 +195,13 @@ impl Settling<'_> {
         found: Option<&Digest>,
     ) -> Result<Unsettled, Error> {
         let wrong = self.unsettled(tag, &expected.digest, found);
-        if self.writes.calls_for(tag, &expected.digest, found, &self.polling) {
-            self.registry.put_manifest(&self.repository.path, &Target::from(tag), expected).await?;
+        if self
+            .writes
+            .calls_for(tag, &expected.digest, found, &self.polling)
+        {
+            self.registry
+                .put_manifest(&self.repository.path, &Target::from(tag), expected)
+                .await?;
             self.writes.note(tag, &expected.digest);
         }
         Ok(wrong)
@@ -206,12 +231,25 @@ async fn yield_to(
     named: &BTreeMap<Tag, Digest>,
 ) -> Result<Error, Error> {
     let full = out.full();
-    if let Some(found) = registry.get_manifest(&repository.path, &Target::from(theirs)).await? {
-        for planned in out.tags.iter().filter(|planned| named.get(&planned.tag) == Some(&raw.digest)) {
-            registry.put_manifest(&repository.path, &Target::from(&planned.tag), &found).await?;
+    if let Some(found) = registry
+        .get_manifest(&repository.path, &Target::from(theirs))
+        .await?
+    {
+        for planned in out
+            .tags
+            .iter()
+            .filter(|planned| named.get(&planned.tag) == Some(&raw.digest))
+        {
+            registry
+                .put_manifest(&repository.path, &Target::from(&planned.tag), &found)
+                .await?;
         }
     }
-    Ok(Error::Overtaken { repository: repository.clone(), tag: full.clone(), found: theirs.clone() })
+    Ok(Error::Overtaken {
+        repository: repository.clone(),
+        tag: full.clone(),
+        found: theirs.clone(),
+    })
 }
 
 async fn holder(
@@ -219,9 +257,15 @@ async fn holder(
     repository: &Repository,
     tag: &Tag,
 ) -> Result<Option<RawManifest>, Error> {
-    let found = registry.get_manifest(&repository.path, &Target::from(tag)).await?;
+    let found = registry
+        .get_manifest(&repository.path, &Target::from(tag))
+        .await?;
     if found.is_none() {
-        let reference = Reference { repository: repository.clone(), tag: Some(tag.clone()), digest: None };
+        let reference = Reference {
+            repository: repository.clone(),
+            tag: Some(tag.clone()),
+            digest: None,
+        };
         tracing::debug!(%reference, "listed, but not there");
     }
     Ok(found)

@@ -43,9 +43,14 @@ async fn through_stand_in(
         tag: tag.clone(),
         raw: Some(subject.raw.clone()),
     };
-    let swapped = registry.put_manifest(&repository.path, &target, &stand_in).await;
+    let swapped = registry
+        .put_manifest(&repository.path, &target, &stand_in)
+        .await;
     let deleted = match swapped {
-        Ok(()) => registry.delete_manifest(&repository.path, &stand_in.digest).await.map(drop),
+        Ok(()) => registry
+            .delete_manifest(&repository.path, &stand_in.digest)
+            .await
+            .map(drop),
         Err(error) => Err(error),
     };
     match deleted {
@@ -53,7 +58,11 @@ async fn through_stand_in(
             guard.raw = None;
             Ok(())
         }
-        Err(source) => Err(Error::HalfWay { reference, restored: guard.restore().await, source }),
+        Err(source) => Err(Error::HalfWay {
+            reference,
+            restored: guard.restore().await,
+            source,
+        }),
     }
 }
 
@@ -67,17 +76,32 @@ struct Guard {
 
 impl Guard {
     async fn restore(&mut self) -> bool {
-        let Some(raw) = self.raw.take() else { return true };
-        self.registry.put_manifest(&self.repository.path, &Target::from(&self.tag), &raw).await.is_ok()
+        let Some(raw) = self.raw.take() else {
+            return true;
+        };
+        self.registry
+            .put_manifest(&self.repository.path, &Target::from(&self.tag), &raw)
+            .await
+            .is_ok()
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         let Some(raw) = self.raw.take() else { return };
-        let (registry, path, tag) = (self.registry.clone(), self.repository.path.clone(), self.tag.clone());
+        let (registry, path, tag) = (
+            self.registry.clone(),
+            self.repository.path.clone(),
+            self.tag.clone(),
+        );
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let restore = async move { drop(registry.put_manifest(&path, &Target::from(&tag), &raw).await) };
+            let restore = async move {
+                drop(
+                    registry
+                        .put_manifest(&path, &Target::from(&tag), &raw)
+                        .await,
+                )
+            };
             drop(runtime.spawn(restore));
         }
     }
@@ -89,7 +113,10 @@ fn stand_in(raw: &RawManifest, unique: u64) -> RawManifest {
     let mut value: Value = serde_json::from_slice(&raw.bytes).unwrap_or_default();
     if let Some(object) = value.as_object_mut() {
         object.remove("subject");
-        object.insert("annotations".to_owned(), json!({ "dev.golden.untag": format!("{unique:016x}") }));
+        object.insert(
+            "annotations".to_owned(),
+            json!({ "dev.golden.untag": format!("{unique:016x}") }),
+        );
     }
     RawManifest::new(raw.media_type.clone(), value.to_string().into_bytes())
 }
@@ -98,8 +125,16 @@ fn stand_in(raw: &RawManifest, unique: u64) -> RawManifest {
 async fn keep_others(registry: &Registry, subject: &Subject, tag: &Tag) -> Result<(), Error> {
     let path = &subject.reference.repository.path;
     let mut lost = Vec::new();
-    for other in subject.tags.iter().filter(|other| *other != tag && !subject.named.contains(*other)) {
-        if registry.get_manifest(path, &Target::from(other)).await?.is_none() {
+    for other in subject
+        .tags
+        .iter()
+        .filter(|other| *other != tag && !subject.named.contains(*other))
+    {
+        if registry
+            .get_manifest(path, &Target::from(other))
+            .await?
+            .is_none()
+        {
             lost.push(other.clone());
         }
     }
@@ -107,7 +142,10 @@ async fn keep_others(registry: &Registry, subject: &Subject, tag: &Tag) -> Resul
         return Ok(());
     }
     let restored = registry.put_tags(path, &lost, &subject.raw).await.is_ok();
-    Err(Error::Collateral { tags: lost, restored })
+    Err(Error::Collateral {
+        tags: lost,
+        restored,
+    })
 }
 
 #[cfg(test)]
@@ -124,6 +162,10 @@ mod tests {
         let (one, two) = (stand_in(&raw, 1), stand_in(&raw, 2));
         assert_eq!(one.media_type, raw.media_type);
         assert!(one.digest != two.digest && one.digest != raw.digest);
-        assert!(!String::from_utf8(one.bytes.to_vec()).unwrap().contains("subject"));
+        assert!(
+            !String::from_utf8(one.bytes.to_vec())
+                .unwrap()
+                .contains("subject")
+        );
     }
 }

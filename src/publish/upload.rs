@@ -33,7 +33,11 @@ impl Uploaded<'_> {
     pub fn references(&self) -> Vec<Reference> {
         let reference = |(place, raw): &(Place<'_>, Option<RawManifest>)| {
             let digest = Some(raw.as_ref()?.digest.clone());
-            Some(Reference { repository: place.planned.repository.clone(), tag: None, digest })
+            Some(Reference {
+                repository: place.planned.repository.clone(),
+                tag: None,
+                digest,
+            })
         };
         self.places.iter().filter_map(reference).collect()
     }
@@ -54,12 +58,19 @@ impl Uploaded<'_> {
 pub async fn upload(job: Job<'_>) -> Result<Uploaded<'_>, Error> {
     if let Step::Refuse { because, help } = &job.planned.step {
         let (because, help) = (because.clone(), help.clone());
-        return Err(Error::Refused { image: job.image().to_owned(), because, help });
+        return Err(Error::Refused {
+            image: job.image().to_owned(),
+            because,
+            help,
+        });
     }
     let start = Instant::now();
     let parcel = Parcel::of(&job).await?;
     for planned in job.busy().filter(|planned| planned.is_new()) {
-        job.events.step(job.image(), format!("push {}:{}", planned.repository, full_tag(&job)?));
+        job.events.step(
+            job.image(),
+            format!("push {}:{}", planned.repository, full_tag(&job)?),
+        );
         if let Some(parcel) = &parcel {
             send(&job, planned, parcel).await?;
         }
@@ -70,8 +81,9 @@ pub async fn upload(job: Job<'_>) -> Result<Uploaded<'_>, Error> {
             Some(raw) => {
                 let again = place.planned.content == Content::Upload && !place.planned.is_new();
                 // What is built in spite of equal inputs may exist in part only: a blob may have got lost.
-                if let Some(parcel) =
-                    parcel.as_ref().filter(|parcel| again && parcel.top.digest == raw.digest)
+                if let Some(parcel) = parcel
+                    .as_ref()
+                    .filter(|parcel| again && parcel.top.digest == raw.digest)
                 {
                     send(&job, place.planned, parcel).await?;
                 }
@@ -85,23 +97,40 @@ pub async fn upload(job: Job<'_>) -> Result<Uploaded<'_>, Error> {
         };
         done.push((place, raw));
     }
-    Ok(Uploaded { job, places: done, milliseconds: super::release::milliseconds(start) })
+    Ok(Uploaded {
+        job,
+        places: done,
+        milliseconds: super::release::milliseconds(start),
+    })
 }
 
 fn full_tag(job: &Job<'_>) -> Result<Tag, Error> {
     let image = &job.recipe.image;
-    Ok(tags::fan_out(&job.planned.publish, image.variant.as_ref(), &image.tags)?.full().clone())
+    Ok(
+        tags::fan_out(&job.planned.publish, image.variant.as_ref(), &image.tags)?
+            .full()
+            .clone(),
+    )
 }
 
 /// Puts the tag that keeps the first content of a version reachable, before that version's tag moves.
 async fn preserve(job: &Job<'_>, place: &Place<'_>) -> Result<(), Error> {
-    let Some((tag, raw)) = &place.original else { return Ok(()) };
-    job.events.step(job.image(), format!("tag {}: {tag}", place.planned.repository));
-    let put = place.registry.put_manifest(&place.planned.repository.path, &Target::from(tag), raw).await;
+    let Some((tag, raw)) = &place.original else {
+        return Ok(());
+    };
+    job.events.step(
+        job.image(),
+        format!("tag {}: {tag}", place.planned.repository),
+    );
+    let put = place
+        .registry
+        .put_manifest(&place.planned.repository.path, &Target::from(tag), raw)
+        .await;
     match put {
         Err(error) if error.misses_content() => {
-            let warning =
-                format!("{tag} was not created, because the registry lost a part of the first content");
+            let warning = format!(
+                "{tag} was not created, because the registry lost a part of the first content"
+            );
             job.events.warn(Some(job.image()), warning);
             Ok(())
         }
@@ -110,7 +139,11 @@ async fn preserve(job: &Job<'_>, place: &Place<'_>) -> Result<(), Error> {
 }
 
 /// Puts the content under the immutable tag, and nothing else.
-async fn name(job: &Job<'_>, place: &Place<'_>, parcel: Option<&Parcel>) -> Result<RawManifest, Error> {
+async fn name(
+    job: &Job<'_>,
+    place: &Place<'_>,
+    parcel: Option<&Parcel>,
+) -> Result<RawManifest, Error> {
     let Some(parcel) = parcel else {
         return match job.built.map(|built| &built.artifact) {
             Some(Artifact::Docker { id }) => through_engine(job, place, id).await,
@@ -118,10 +151,20 @@ async fn name(job: &Job<'_>, place: &Place<'_>, parcel: Option<&Parcel>) -> Resu
         };
     };
     if !place.planned.is_new() {
-        job.events.step(job.image(), format!("push {}:{}", place.planned.repository, place.out.full()));
+        job.events.step(
+            job.image(),
+            format!("push {}:{}", place.planned.repository, place.out.full()),
+        );
         send(job, place.planned, parcel).await?;
     }
-    put(job, place.planned, parcel, &Target::from(place.out.full()), &parcel.top).await?;
+    put(
+        job,
+        place.planned,
+        parcel,
+        &Target::from(place.out.full()),
+        &parcel.top,
+    )
+    .await?;
     Ok(parcel.top.clone())
 }
 
@@ -183,35 +226,64 @@ async fn send_again(
         let source = blobs.source(blob);
         match repair {
             Repair::Everything => registry.replace_blob(path, &blob.descriptor, &source).await,
-            Repair::Missing | Repair::Nothing => registry.push_blob(path, &blob.descriptor, &source).await,
+            Repair::Missing | Repair::Nothing => {
+                registry.push_blob(path, &blob.descriptor, &source).await
+            }
         }
     });
-    sent.buffer_unordered(CONCURRENT).try_collect::<Vec<_>>().await?;
+    sent.buffer_unordered(CONCURRENT)
+        .try_collect::<Vec<_>>()
+        .await?;
     for child in &parcel.children {
-        registry.put_manifest(path, &Target::from(&child.digest), child).await?;
+        registry
+            .put_manifest(path, &Target::from(&child.digest), child)
+            .await?;
     }
     Ok(())
 }
 
 /// Lets the engine push the immutable tag, and proves that what arrived is what the engine has.
-async fn through_engine(job: &Job<'_>, place: &Place<'_>, id: &Digest) -> Result<RawManifest, Error> {
-    let Some(docker) = job.docker else { return Err(Error::NotBuilt(job.image().to_owned())) };
+async fn through_engine(
+    job: &Job<'_>,
+    place: &Place<'_>,
+    id: &Digest,
+) -> Result<RawManifest, Error> {
+    let Some(docker) = job.docker else {
+        return Err(Error::NotBuilt(job.image().to_owned()));
+    };
     let repository = &place.planned.repository;
     let full = place.out.full();
-    let reference = Reference { repository: repository.clone(), tag: Some(full.clone()), digest: None };
+    let reference = Reference {
+        repository: repository.clone(),
+        tag: Some(full.clone()),
+        digest: None,
+    };
     docker.tag(id, &reference).await?;
-    docker.push(&reference, job.logins.get(&repository.host), job.image(), job.events).await?;
+    docker
+        .push(
+            &reference,
+            job.logins.get(&repository.host),
+            job.image(),
+            job.events,
+        )
+        .await?;
     let mut polling = place.registry.polling();
     loop {
-        let found = place.registry.get_manifest(&repository.path, &Target::from(full)).await?;
+        let found = place
+            .registry
+            .get_manifest(&repository.path, &Target::from(full))
+            .await?;
         let config = match &found {
             Some(raw) => config_of(place.planned, raw)?,
             None => None,
         };
         let error = match (found, config) {
             (Some(raw), Some(found)) if found != *id && raw.digest != *id => {
-                let error =
-                    Error::OtherContent { reference: reference.to_string(), found, expected: id.clone() };
+                let error = Error::OtherContent {
+                    reference: reference.to_string(),
+                    found,
+                    expected: id.clone(),
+                };
                 // What was there before may be shown for a while.
                 if place.was.as_ref() != Some(&raw.digest) {
                     return Err(error);
@@ -239,7 +311,9 @@ impl Parcel {
     async fn of(job: &Job<'_>) -> Result<Option<Self>, Error> {
         match (job.built.map(|built| &built.artifact), &job.planned.step) {
             (Some(Artifact::Assembled(assembled)), _) => Ok(Some(Self::assembled(assembled))),
-            (None, Step::Copy { from, digest, .. }) => Self::published(job, from, digest).await.map(Some),
+            (None, Step::Copy { from, digest, .. }) => {
+                Self::published(job, from, digest).await.map(Some)
+            }
             (Some(Artifact::Docker { .. }) | None, _) => Ok(None),
         }
     }
@@ -251,7 +325,10 @@ impl Parcel {
             blobs.extend(image.layers.iter().cloned());
             // Only the digest and the size of a config matter here; the media type stands in the manifest.
             let descriptor = Descriptor::of("", &image.config);
-            blobs.push(Layer { descriptor, source: LayerSource::Inline(image.config.clone()) });
+            blobs.push(Layer {
+                descriptor,
+                source: LayerSource::Inline(image.config.clone()),
+            });
             if image.manifest.digest != assembled.top.digest {
                 children.push(image.manifest.clone());
             }
@@ -265,38 +342,64 @@ impl Parcel {
         let top = fetch(&registry, from, digest).await?;
         let below = registry.below(&from.path, &top, |_| true).await?;
         if let Some(digest) = below.missing.into_iter().next() {
-            let reference = Reference { repository: from.clone(), tag: None, digest: Some(digest) };
+            let reference = Reference {
+                repository: from.clone(),
+                tag: None,
+                digest: Some(digest),
+            };
             return Err(Error::Vanished(reference));
         }
         let mut images = Vec::new();
         for raw in below.manifests.iter().chain([&top]) {
             let parsed = raw.parse();
-            if let Manifest::Image(image) =
-                parsed.map_err(|source| Error::Manifest { repository: from.clone(), source })?
-            {
+            if let Manifest::Image(image) = parsed.map_err(|source| Error::Manifest {
+                repository: from.clone(),
+                source,
+            })? {
                 images.push(image);
             }
         }
         let descriptors = images
             .into_iter()
             .flat_map(|ImageManifest { config, layers, .. }| layers.into_iter().chain([config]));
-        let blobs =
-            descriptors.map(|descriptor| Layer { descriptor, source: LayerSource::Registry(from.clone()) });
-        Ok(Self::without_duplicates(blobs.collect(), below.manifests, top))
+        let blobs = descriptors.map(|descriptor| Layer {
+            descriptor,
+            source: LayerSource::Registry(from.clone()),
+        });
+        Ok(Self::without_duplicates(
+            blobs.collect(),
+            below.manifests,
+            top,
+        ))
     }
 
     /// Foreign layers stay where they are; what several platforms share travels once.
     fn without_duplicates(blobs: Vec<Layer>, children: Vec<RawManifest>, top: RawManifest) -> Self {
         let mut seen = std::collections::BTreeSet::new();
-        let keep =
-            |blob: &Layer| blob.descriptor.urls.is_empty() && seen.insert(blob.descriptor.digest.clone());
-        Self { blobs: blobs.into_iter().filter(keep).collect(), children, top }
+        let keep = |blob: &Layer| {
+            blob.descriptor.urls.is_empty() && seen.insert(blob.descriptor.digest.clone())
+        };
+        Self {
+            blobs: blobs.into_iter().filter(keep).collect(),
+            children,
+            top,
+        }
     }
 }
 
-async fn fetch(registry: &Registry, repository: &Repository, digest: &Digest) -> Result<RawManifest, Error> {
-    let found = registry.get_manifest(&repository.path, &Target::from(digest)).await?;
-    let reference = || Reference { repository: repository.clone(), tag: None, digest: Some(digest.clone()) };
+async fn fetch(
+    registry: &Registry,
+    repository: &Repository,
+    digest: &Digest,
+) -> Result<RawManifest, Error> {
+    let found = registry
+        .get_manifest(&repository.path, &Target::from(digest))
+        .await?;
+    let reference = || Reference {
+        repository: repository.clone(),
+        tag: None,
+        digest: Some(digest.clone()),
+    };
     found.ok_or_else(|| Error::Vanished(reference()))
 }
 
@@ -304,9 +407,11 @@ async fn fetch(registry: &Registry, repository: &Repository, digest: &Digest) ->
 async fn send(job: &Job<'_>, planned: &PlannedDestination, parcel: &Parcel) -> Result<(), Error> {
     let blobs = Blobs::new(job.registries.clone());
     let registry = job.registries.of(&planned.repository)?;
-    let sent =
-        stream::iter(&parcel.blobs).map(|blob| send_blob(&blobs, &registry, &planned.repository, blob));
-    sent.buffer_unordered(CONCURRENT).try_collect::<Vec<()>>().await?;
+    let sent = stream::iter(&parcel.blobs)
+        .map(|blob| send_blob(&blobs, &registry, &planned.repository, blob));
+    sent.buffer_unordered(CONCURRENT)
+        .try_collect::<Vec<()>>()
+        .await?;
     for child in &parcel.children {
         put(job, planned, parcel, &Target::from(&child.digest), child).await?;
     }
@@ -314,11 +419,18 @@ async fn send(job: &Job<'_>, planned: &PlannedDestination, parcel: &Parcel) -> R
 }
 
 /// Mounts a blob where the registry has it in another repository; else uploads it.
-async fn send_blob(blobs: &Blobs, registry: &Registry, to: &Repository, blob: &Layer) -> Result<(), Error> {
+async fn send_blob(
+    blobs: &Blobs,
+    registry: &Registry,
+    to: &Repository,
+    blob: &Layer,
+) -> Result<(), Error> {
     let from = match &blob.source {
         LayerSource::Registry(from) if from.host == to.host => Some(&from.path),
         _ => None,
     };
-    registry.bring_blob(&to.path, &blob.descriptor, from, &blobs.source(blob)).await?;
+    registry
+        .bring_blob(&to.path, &blob.descriptor, from, &blobs.source(blob))
+        .await?;
     Ok(())
 }

@@ -32,7 +32,11 @@ impl Need {
     /// Something in a repository.
     pub(super) fn repository(path: &RepositoryPath, actions: &str) -> Self {
         let scopes = BTreeSet::from([format!("repository:{path}:{actions}")]);
-        Self { key: path.to_string(), repository: Some(path.clone()), scopes }
+        Self {
+            key: path.to_string(),
+            repository: Some(path.clone()),
+            scopes,
+        }
     }
 
     /// As well: reading another repository, to mount from it.
@@ -44,7 +48,11 @@ impl Need {
     /// The list of repositories.
     pub(super) fn catalog() -> Self {
         let scopes = BTreeSet::from(["registry:catalog:*".to_owned()]);
-        Self { key: " catalog".to_owned(), repository: None, scopes }
+        Self {
+            key: " catalog".to_owned(),
+            repository: None,
+            scopes,
+        }
     }
 }
 
@@ -112,7 +120,12 @@ pub(super) struct Sending {
 impl Sending {
     /// A request without a credential.
     pub(super) const fn nothing() -> Self {
-        Self { header: None, origin: Origin::Shared, unproven: None, turn: None }
+        Self {
+            header: None,
+            origin: Origin::Shared,
+            unproven: None,
+            turn: None,
+        }
     }
 
     pub(super) fn header(&self) -> Option<&str> {
@@ -120,7 +133,11 @@ impl Sending {
     }
 
     fn of(header: String, origin: Origin) -> Self {
-        Self { header: Some(header), origin, ..Self::nothing() }
+        Self {
+            header: Some(header),
+            origin,
+            ..Self::nothing()
+        }
     }
 }
 
@@ -144,26 +161,43 @@ const PRIVATE: u8 = 2;
 impl Auth {
     pub(super) fn new(host: Host, credentials: Arc<Credentials>) -> Self {
         let (state, turn) = (Mutex::default(), Arc::default());
-        Self { host, credentials, state, turn, single_use: AtomicBool::new(false) }
+        Self {
+            host,
+            credentials,
+            state,
+            turn,
+            single_use: AtomicBool::new(false),
+        }
     }
 
     /// The Authorization header that can be sent before a challenge; a token close to its end is renewed first.
     pub(super) async fn held(&self, http: &Http, need: &Need) -> Result<Sending, Error> {
-        let turn = if self.single_use.load(Ordering::Relaxed) { Some(self.take_turn().await) } else { None };
+        let turn = if self.single_use.load(Ordering::Relaxed) {
+            Some(self.take_turn().await)
+        } else {
+            None
+        };
         let mut state = self.state.lock().await;
         if state.fixed.contains_key(&need.key) {
             drop(state);
             return self.fixed(http, need).await;
         }
-        let Some(held) = state.tokens.get(&need.key) else { return Ok(Sending::nothing()) };
+        let Some(held) = state.tokens.get(&need.key) else {
+            return Ok(Sending::nothing());
+        };
         if turn.is_none() && held.token.is_fresh() && covers(&held.scopes, &need.scopes) {
             return Ok(Sending::of(held.token.header(), Origin::Shared));
         }
         let scopes = merge(held.scopes.iter().chain(&need.scopes));
         let bearer = held.bearer.clone();
         let share = turn.is_none();
-        let header = self.exchange(http, need, &mut state, bearer, scopes, share).await?;
-        Ok(Sending { turn, ..Sending::of(header, Origin::Shared) })
+        let header = self
+            .exchange(http, need, &mut state, bearer, scopes, share)
+            .await?;
+        Ok(Sending {
+            turn,
+            ..Sending::of(header, Origin::Shared)
+        })
     }
 
     /// The header that is kept for Basic. Until an answer has confirmed the password, one request at a time carries it.
@@ -176,13 +210,20 @@ impl Auth {
         if let Some(rejected) = state.rejection(&login.credential) {
             return Err(rejected);
         }
-        let Some(header) = state.fixed.get(&need.key) else { return Ok(Sending::nothing()) };
+        let Some(header) = state.fixed.get(&need.key) else {
+            return Ok(Sending::nothing());
+        };
         let is_proven = state.proven.contains(&login.credential);
         if is_proven {
             turn = None;
         }
         let unproven = (!is_proven).then_some(login.credential);
-        Ok(Sending { header: Some(header.expose().clone()), origin: Origin::Fresh, unproven, turn })
+        Ok(Sending {
+            header: Some(header.expose().clone()),
+            origin: Origin::Fresh,
+            unproven,
+            turn,
+        })
     }
 
     async fn take_turn(&self) -> OwnedMutexGuard<()> {
@@ -213,11 +254,21 @@ impl Auth {
     ) -> Result<Next, Error> {
         let challenge = match read_challenges(headers) {
             Ok(challenge) => challenge,
-            Err(why) => return Err(Error { message: format!("{} ({why})", refused.message), ..refused }),
+            Err(why) => {
+                return Err(Error {
+                    message: format!("{} ({why})", refused.message),
+                    ..refused
+                });
+            }
         };
         match challenge {
-            Challenge::Basic => self.answer_basic(http, need, sent, refused).await.map(Next::Send),
-            Challenge::Bearer(bearer) => self.answer_bearer(http, need, bearer, sent, refused).await,
+            Challenge::Basic => self
+                .answer_basic(http, need, sent, refused)
+                .await
+                .map(Next::Send),
+            Challenge::Bearer(bearer) => {
+                self.answer_bearer(http, need, bearer, sent, refused).await
+            }
         }
     }
 
@@ -231,26 +282,43 @@ impl Auth {
         if sent.header.is_some() {
             let error = self.blame(http, need, refused).await;
             if let Some(credential) = sent.unproven {
-                self.state.lock().await.rejected.push((credential, error.clone()));
+                self.state
+                    .lock()
+                    .await
+                    .rejected
+                    .push((credential, error.clone()));
             }
             return Err(error);
         }
         drop(sent);
         let header = match self.login(http, http.own()?, need).await? {
-            Lookup::Found(Login { credential: Credential::Password { user, password }, .. }) => {
-                basic_header(&user, &password)
-            }
-            Lookup::Found(Login { credential: Credential::RegistryToken(token), .. }) => {
+            Lookup::Found(Login {
+                credential: Credential::Password { user, password },
+                ..
+            }) => basic_header(&user, &password),
+            Lookup::Found(Login {
+                credential: Credential::RegistryToken(token),
+                ..
+            }) => {
                 format!("Bearer {}", token.expose())
             }
-            Lookup::Found(Login { credential: Credential::IdentityToken(_), .. }) => {
-                let message =
-                    "the registry requires a user and a password, and only an identity token is known";
-                return Err(Error { message: message.to_owned(), ..refused });
+            Lookup::Found(Login {
+                credential: Credential::IdentityToken(_),
+                ..
+            }) => {
+                let message = "the registry requires a user and a password, and only an identity token is known";
+                return Err(Error {
+                    message: message.to_owned(),
+                    ..refused
+                });
             }
             Lookup::Absent(_) => return Err(self.blame(http, need, refused).await),
         };
-        self.state.lock().await.fixed.insert(need.key.clone(), Secret::new(header));
+        self.state
+            .lock()
+            .await
+            .fixed
+            .insert(need.key.clone(), Secret::new(header));
         self.fixed(http, need).await
     }
 
@@ -284,21 +352,34 @@ impl Auth {
         let mut scopes = bearer.scopes.clone();
         if let Some(held) = state.tokens.get(&need.key) {
             // Another call renewed it while this one was on its way.
-            let is_another = header.as_ref().is_some_and(|sent| *sent != held.token.header());
+            let is_another = header
+                .as_ref()
+                .is_some_and(|sent| *sent != held.token.header());
             if origin == Origin::Shared && is_another && covers(&held.scopes, &bearer.scopes) {
-                return Ok(Next::Send(Sending::of(held.token.header(), Origin::Renewed)));
+                return Ok(Next::Send(Sending::of(
+                    held.token.header(),
+                    Origin::Renewed,
+                )));
             }
             scopes.extend(held.scopes.iter().cloned());
         }
         let scopes = merge(scopes.iter().chain(&need.scopes));
         let share = !matches!(next, Origin::Private(_));
-        let header = self.exchange(http, need, &mut state, bearer, scopes, share).await?;
-        Ok(Next::Send(Sending { turn, ..Sending::of(header, next) }))
+        let header = self
+            .exchange(http, need, &mut state, bearer, scopes, share)
+            .await?;
+        Ok(Next::Send(Sending {
+            turn,
+            ..Sending::of(header, next)
+        }))
     }
 
     /// The login for a call, to be sent to `to`: the registry, or the server of its tokens.
     async fn login(&self, http: &Http, to: Url, need: &Need) -> Result<Lookup, Error> {
-        let found = self.credentials.find(&self.host, need.repository.as_ref()).await?;
+        let found = self
+            .credentials
+            .find(&self.host, need.repository.as_ref())
+            .await?;
         if matches!(found, Lookup::Found(_)) && !http.may_carry_login(&to) {
             let host = &self.host;
             return Ok(Lookup::Absent(Absent {
@@ -321,9 +402,10 @@ impl Auth {
             Err(error) => return error,
         };
         let (why, hint) = match self.login(http, own, need).await {
-            Ok(Lookup::Found(login)) => {
-                (login.rejected_by(&self.host), self.credentials.hint(&login, &self.host))
-            }
+            Ok(Lookup::Found(login)) => (
+                login.rejected_by(&self.host),
+                self.credentials.hint(&login, &self.host),
+            ),
             Ok(Lookup::Absent(absent)) => (absent.why, absent.hint),
             Err(error) => (error.to_string(), None),
         };
@@ -332,7 +414,12 @@ impl Auth {
             words => format!("{why}: {words}"),
         };
         let hint = hint.or(refused.hint);
-        Error { message, hint, registry: Some(self.host.to_string()), ..refused }
+        Error {
+            message,
+            hint,
+            registry: Some(self.host.to_string()),
+            ..refused
+        }
     }
 
     async fn exchange(
@@ -350,10 +437,15 @@ impl Auth {
         };
         if let Some(Credential::RegistryToken(token)) = &credential {
             let header = format!("Bearer {}", token.expose());
-            state.fixed.insert(need.key.clone(), Secret::new(header.clone()));
+            state
+                .fixed
+                .insert(need.key.clone(), Secret::new(header.clone()));
             return Ok(header);
         }
-        if let Some(rejected) = credential.as_ref().and_then(|credential| state.rejection(credential)) {
+        if let Some(rejected) = credential
+            .as_ref()
+            .and_then(|credential| state.rejection(credential))
+        {
             return Err(rejected);
         }
         http.check_realm(&bearer.realm)?;
@@ -374,7 +466,14 @@ impl Auth {
         }
         let header = token.header();
         if share {
-            state.tokens.insert(need.key.clone(), Held { token, bearer, scopes });
+            state.tokens.insert(
+                need.key.clone(),
+                Held {
+                    token,
+                    bearer,
+                    scopes,
+                },
+            );
         }
         Ok(header)
     }
@@ -382,14 +481,20 @@ impl Auth {
 
 impl State {
     fn rejection(&self, credential: &Credential) -> Option<Error> {
-        let found = self.rejected.iter().find(|(rejected, _)| rejected == credential);
+        let found = self
+            .rejected
+            .iter()
+            .find(|(rejected, _)| rejected == credential);
         found.map(|(_, error)| error.clone())
     }
 }
 
 /// `Basic …` of a user and a password.
 pub(super) fn basic_header(user: &str, password: &Secret<String>) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose())))
+    format!(
+        "Basic {}",
+        STANDARD.encode(format!("{user}:{}", password.expose()))
+    )
 }
 
 /// Finds the challenge to answer among all headers and schemes: Bearer before Basic.
@@ -397,7 +502,9 @@ fn read_challenges(headers: &HeaderMap) -> Result<Challenge, String> {
     let mut basic = false;
     let mut seen = Vec::new();
     for header in headers.get_all(WWW_AUTHENTICATE) {
-        let text = header.to_str().map_err(|_| "a challenge that is not text".to_owned())?;
+        let text = header
+            .to_str()
+            .map_err(|_| "a challenge that is not text".to_owned())?;
         for challenge in http_auth::ChallengeParser::new(text).map_while(Result::ok) {
             if challenge.scheme.eq_ignore_ascii_case("bearer") {
                 return read_bearer(&challenge).map(Challenge::Bearer);
@@ -409,28 +516,41 @@ fn read_challenges(headers: &HeaderMap) -> Result<Challenge, String> {
     match (basic, seen.is_empty()) {
         (true, _) => Ok(Challenge::Basic),
         (false, true) => Err("the registry does not say how to log in".to_owned()),
-        (false, false) => Err(format!("the registry wants {}, which is not supported", seen.join(", "))),
+        (false, false) => Err(format!(
+            "the registry wants {}, which is not supported",
+            seen.join(", ")
+        )),
     }
 }
 
 fn read_bearer(challenge: &http_auth::ChallengeRef<'_>) -> Result<Bearer, String> {
     let parameter = |name: &str| {
-        let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = challenge
+            .params
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.to_unescaped())
     };
     let realm = parameter("realm").ok_or("a Bearer challenge without a realm")?;
-    let realm =
-        Url::parse(&realm).map_err(|error| format!("a Bearer challenge with a bad realm: {error}"))?;
+    let realm = Url::parse(&realm)
+        .map_err(|error| format!("a Bearer challenge with a bad realm: {error}"))?;
     let scopes = parameter("scope").unwrap_or_default();
     let scopes = scopes.split_whitespace().map(str::to_owned).collect();
     let insufficient = parameter("error").is_some_and(|error| error == "insufficient_scope");
-    Ok(Bearer { realm, service: parameter("service"), scopes, insufficient })
+    Ok(Bearer {
+        realm,
+        service: parameter("service"),
+        scopes,
+        insufficient,
+    })
 }
 
 /// Splits `type:name:actions`. The name may hold colons (`host:port/path`).
 fn split_scope(scope: &str) -> Option<(&str, BTreeSet<&str>)> {
     let (resource, actions) = scope.rsplit_once(':')?;
-    resource.contains(':').then(|| (resource, actions.split(',').collect()))
+    resource
+        .contains(':')
+        .then(|| (resource, actions.split(',').collect()))
 }
 
 /// One scope a resource, with all its actions.
@@ -444,7 +564,10 @@ fn merge<'s>(scopes: impl Iterator<Item = &'s String>) -> BTreeSet<String> {
         }
     }
     let merged = resources.into_iter().map(|(resource, actions)| {
-        format!("{resource}:{}", actions.into_iter().collect::<Vec<_>>().join(","))
+        format!(
+            "{resource}:{}",
+            actions.into_iter().collect::<Vec<_>>().join(",")
+        )
     });
     merged.chain(odd).collect()
 }
@@ -475,9 +598,18 @@ mod tests {
 
     #[test]
     fn scopes_of_one_resource_become_one() {
-        let merged =
-            merge(set(&["repository:a:pull", "repository:a:push,pull", "repository:h:5000/b:pull"]).iter());
-        assert_eq!(merged, set(&["repository:a:pull,push", "repository:h:5000/b:pull"]));
+        let merged = merge(
+            set(&[
+                "repository:a:pull",
+                "repository:a:push,pull",
+                "repository:h:5000/b:pull",
+            ])
+            .iter(),
+        );
+        assert_eq!(
+            merged,
+            set(&["repository:a:pull,push", "repository:h:5000/b:pull"])
+        );
         assert!(covers(&merged, &set(&["repository:a:push"])));
         assert!(!covers(&merged, &set(&["repository:a:delete"])));
     }
@@ -485,14 +617,21 @@ mod tests {
     #[test]
     fn bearer_is_found_among_other_schemes() {
         let mut headers = HeaderMap::new();
-        headers.append(WWW_AUTHENTICATE, "Negotiate, basic realm=\"x\"".parse().unwrap());
+        headers.append(
+            WWW_AUTHENTICATE,
+            "Negotiate, basic realm=\"x\"".parse().unwrap(),
+        );
         assert!(matches!(read_challenges(&headers), Ok(Challenge::Basic)));
-        let text =
-            r#"BEARER realm="https://auth/token",service="s",scope="repository:a:pull repository:b:pull""#;
+        let text = r#"BEARER realm="https://auth/token",service="s",scope="repository:a:pull repository:b:pull""#;
         headers.append(WWW_AUTHENTICATE, text.parse().unwrap());
-        let Ok(Challenge::Bearer(bearer)) = read_challenges(&headers) else { panic!("no bearer") };
+        let Ok(Challenge::Bearer(bearer)) = read_challenges(&headers) else {
+            panic!("no bearer")
+        };
         assert_eq!(bearer.service.as_deref(), Some("s"));
-        assert_eq!(bearer.scopes, set(&["repository:a:pull", "repository:b:pull"]));
+        assert_eq!(
+            bearer.scopes,
+            set(&["repository:a:pull", "repository:b:pull"])
+        );
         assert!(read_challenges(&HeaderMap::new()).is_err());
     }
 }

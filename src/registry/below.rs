@@ -33,7 +33,9 @@ impl Registry {
         let mut open = vec![(top.clone(), children(top).into_iter())];
         while let Some((_, left)) = open.last_mut() {
             let Some(child) = left.next() else {
-                below.manifests.extend(open.pop().map(|(manifest, _)| manifest));
+                below
+                    .manifests
+                    .extend(open.pop().map(|(manifest, _)| manifest));
                 continue;
             };
             if !follow(&child) || !seen.insert(child.digest.clone()) {
@@ -41,10 +43,14 @@ impl Registry {
             }
             if open.len() > DEEPEST {
                 let url = format!("{}/v2/{repository}/manifests/{}", self.host(), top.digest);
-                let message = format!("the index has indexes in it that are nested more than {DEEPEST} deep");
+                let message =
+                    format!("the index has indexes in it that are nested more than {DEEPEST} deep");
                 return Err(Error::new(Kind::Unsupported, "GET", &url, message));
             }
-            match self.get_manifest(repository, &Target::from(&child.digest)).await? {
+            match self
+                .get_manifest(repository, &Target::from(&child.digest))
+                .await?
+            {
                 None => below.missing.push(child.digest),
                 Some(manifest) => {
                     let below_it = children(&manifest).into_iter();

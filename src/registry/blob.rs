@@ -21,7 +21,11 @@ use crate::secret::redact_url;
 
 impl Registry {
     /// Whether a repository has a blob, by HEAD.
-    pub async fn has_blob(&self, repository: &RepositoryPath, digest: &Digest) -> Result<bool, Error> {
+    pub async fn has_blob(
+        &self,
+        repository: &RepositoryPath,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
         let call = self.blob_call(Method::HEAD, repository, digest)?;
         let response = self.call(&call).await?;
         match response.status() {
@@ -39,19 +43,27 @@ impl Registry {
         limit: u64,
     ) -> Result<Bytes, Error> {
         let call = self.blob_call(Method::GET, repository, &descriptor.digest)?;
-        let error = |kind, message: String| Error::new(kind, "GET", &redact_url(&call.url), message);
+        let error =
+            |kind, message: String| Error::new(kind, "GET", &redact_url(&call.url), message);
         if descriptor.size > limit {
-            let message = format!("{} bytes, where at most {limit} are expected", descriptor.size);
+            let message = format!(
+                "{} bytes, where at most {limit} are expected",
+                descriptor.size
+            );
             return Err(error(Kind::TooLarge, message));
         }
         let mut attempts = Attempts::new(self.inner.env.patience);
         loop {
-            let fetched = self.fetch(&call, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
+            let fetched = self
+                .fetch(&call, usize::try_from(limit).unwrap_or(usize::MAX))
+                .await?;
             if Hasher::check(&descriptor.digest, &fetched.body) {
                 return Ok(fetched.body.into());
             }
-            let mut wrong =
-                error(Kind::Broken, format!("the content does not have the digest {}", descriptor.digest));
+            let mut wrong = error(
+                Kind::Broken,
+                format!("the content does not have the digest {}", descriptor.digest),
+            );
             // What was changed on its way may come whole the next time; what is stored wrong never does.
             if let Err(last) = attempts.again(wrong).await {
                 wrong = last;
@@ -163,7 +175,8 @@ impl Reading {
                 Ok(Some(piece)) => {
                     self.offset += piece.len() as u64;
                     if self.offset > self.descriptor.size {
-                        let text = format!("the content is longer than {} bytes", self.descriptor.size);
+                        let text =
+                            format!("the content is longer than {} bytes", self.descriptor.size);
                         return Err(self.error(Kind::Digest, text));
                     }
                     if let Some(hasher) = &mut self.hasher {
@@ -172,9 +185,12 @@ impl Reading {
                     self.attempts.progressed();
                     return Ok(Some(piece));
                 }
-                Ok(None) if self.offset == self.descriptor.size => return self.finish().map(|()| None),
+                Ok(None) if self.offset == self.descriptor.size => {
+                    return self.finish().map(|()| None);
+                }
                 Ok(None) => {
-                    self.again(self.error(Kind::Broken, "the content ends too early".to_owned())).await?;
+                    self.again(self.error(Kind::Broken, "the content ends too early".to_owned()))
+                        .await?;
                 }
                 Err(error) => self.again(error).await?,
             }
@@ -188,24 +204,40 @@ impl Reading {
     }
 
     fn finish(&mut self) -> Result<(), Error> {
-        if self.hasher.take().is_none_or(|hasher| hasher.matches(&self.descriptor.digest)) {
+        if self
+            .hasher
+            .take()
+            .is_none_or(|hasher| hasher.matches(&self.descriptor.digest))
+        {
             return Ok(());
         }
-        let text = format!("the content does not have the digest {}", self.descriptor.digest);
+        let text = format!(
+            "the content does not have the digest {}",
+            self.descriptor.digest
+        );
         Err(self.error(Kind::Digest, text))
     }
 
     async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Error> {
-        let Some(response) = &mut self.response else { return Ok(None) };
+        let Some(response) = &mut self.response else {
+            return Ok(None);
+        };
         let url = redact_url(response.url());
         let started = Instant::now();
         match tokio::time::timeout(self.registry.inner.http.stall(), response.chunk()).await {
-            Err(_) => Err(Error::new(Kind::Timeout, "GET", &url, "the content stopped in the middle")),
+            Err(_) => Err(Error::new(
+                Kind::Timeout,
+                "GET",
+                &url,
+                "the content stopped in the middle",
+            )),
             Ok(Err(error)) => Err(http::explain(&Method::GET, &url, &error)),
             Ok(Ok(piece)) => {
                 let length = piece.as_ref().map_or(0, bytes::Bytes::len);
                 let too_slow = |what| Error::new(Kind::Timeout, "GET", &url, what);
-                self.pace.note(started.elapsed(), length).map_err(too_slow)?;
+                self.pace
+                    .note(started.elapsed(), length)
+                    .map_err(too_slow)?;
                 Ok(piece)
             }
         }
@@ -230,7 +262,10 @@ pub struct RemoteBlob {
 #[async_trait::async_trait]
 impl BlobSource for RemoteBlob {
     async fn open(&self, offset: u64) -> io::Result<Box<dyn AsyncRead + Send + Unpin>> {
-        let reader = self.registry.read_blob_from(&self.repository, &self.descriptor, offset).await;
+        let reader = self
+            .registry
+            .read_blob_from(&self.repository, &self.descriptor, offset)
+            .await;
         reader.map_err(io::Error::other)
     }
 }

@@ -24,7 +24,11 @@ pub(super) enum Payload<'a> {
     /// Bytes in memory.
     Bytes(&'a [u8]),
     /// A part of a blob.
-    Part { source: &'a dyn BlobSource, offset: u64, length: u64 },
+    Part {
+        source: &'a dyn BlobSource,
+        offset: u64,
+        length: u64,
+    },
 }
 
 impl Payload<'_> {
@@ -38,10 +42,16 @@ impl Payload<'_> {
         match self {
             Self::Empty => Ok((request, Progress::new(stall))),
             Self::Bytes(bytes) => {
-                let request = request.header(CONTENT_LENGTH, bytes.len()).body(bytes.to_vec());
+                let request = request
+                    .header(CONTENT_LENGTH, bytes.len())
+                    .body(bytes.to_vec());
                 Ok((request, Progress::new(stall)))
             }
-            Self::Part { source, offset, length } => {
+            Self::Part {
+                source,
+                offset,
+                length,
+            } => {
                 let progress = Progress::new(stall);
                 let reader = source.open(*offset).await?.take(*length);
                 let mark = progress.clone();
@@ -77,7 +87,11 @@ struct State {
 
 impl Progress {
     fn new(limit: Duration) -> Self {
-        Self(Arc::new(Mutex::new(State { last: Instant::now(), limit, failure: None })))
+        Self(Arc::new(Mutex::new(State {
+            last: Instant::now(),
+            limit,
+            failure: None,
+        })))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -40,7 +40,11 @@ impl Described {
     /// A manifest with the images below it, as far as it holds images.
     #[must_use]
     pub fn new(raw: RawManifest, images: Vec<DescribedImage>) -> Self {
-        Self { kind: Kind::of(&raw), raw, images }
+        Self {
+            kind: Kind::of(&raw),
+            raw,
+            images,
+        }
     }
 
     /// The blobs of an artifact; of an image, they are those of [`Self::images`].
@@ -55,8 +59,10 @@ impl Described {
     /// Bytes of everything that the image consists of, each counted once.
     #[must_use]
     pub fn size(&self) -> u64 {
-        let blobs =
-            self.images.iter().flat_map(|image| image.manifest.layers.iter().chain([&image.manifest.config]));
+        let blobs = self
+            .images
+            .iter()
+            .flat_map(|image| image.manifest.layers.iter().chain([&image.manifest.config]));
         let artifact = self.artifact_blobs();
         let blobs = blobs.chain(&artifact);
         let blobs: BTreeMap<&Digest, u64> = blobs.map(|blob| (&blob.digest, blob.size)).collect();
@@ -66,19 +72,29 @@ impl Described {
     /// When it was made, RFC 3339: the label, else the config. Go writes an unknown time as the year 1.
     #[must_use]
     pub fn created(&self) -> Option<&str> {
-        self.written_created().filter(|text| !text.starts_with("0001-"))
+        self.written_created()
+            .filter(|text| !text.starts_with("0001-"))
     }
 
     fn written_created(&self) -> Option<&str> {
         let config = &self.images.first()?.config;
-        let own = config.as_object().get("created").and_then(serde_json::Value::as_str);
-        config.label("org.opencontainers.image.created").filter(|text| !text.is_empty()).or(own)
+        let own = config
+            .as_object()
+            .get("created")
+            .and_then(serde_json::Value::as_str);
+        config
+            .label("org.opencontainers.image.created")
+            .filter(|text| !text.is_empty())
+            .or(own)
     }
 
     /// The version that its labels tell.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
-        self.images.first()?.config.label("org.opencontainers.image.version")
+        self.images
+            .first()?
+            .config
+            .label("org.opencontainers.image.version")
     }
 }
 
@@ -89,14 +105,21 @@ impl Registry {
         repository: &RepositoryPath,
         target: &Target,
     ) -> Result<Option<Described>, Error> {
-        let Some(raw) = self.get_manifest(repository, target).await? else { return Ok(None) };
+        let Some(raw) = self.get_manifest(repository, target).await? else {
+            return Ok(None);
+        };
         // An index may name images that were never copied here.
-        let below = self.below(repository, &raw, |child| !is_attestation(child)).await?;
+        let below = self
+            .below(repository, &raw, |child| !is_attestation(child))
+            .await?;
         let mut images = Vec::new();
         for manifest in below.manifests.iter().chain([&raw]) {
             let parsed = self.parse(repository, manifest)?;
             if let (Manifest::Image(image), Kind::Image) = (parsed, Kind::of(manifest)) {
-                images.extend(self.image(repository, manifest.digest.clone(), image).await?);
+                images.extend(
+                    self.image(repository, manifest.digest.clone(), image)
+                        .await?,
+                );
             }
         }
         Ok(Some(Described::new(raw, images)))
@@ -105,7 +128,8 @@ impl Registry {
     /// Reads a manifest's text; an error names the address.
     pub fn parse(&self, repository: &RepositoryPath, raw: &RawManifest) -> Result<Manifest, Error> {
         let url = format!("{}/v2/{repository}/manifests/{}", self.host(), raw.digest);
-        raw.parse().map_err(|error| Error::new(ErrorKind::Unsupported, "GET", &url, error.to_string()))
+        raw.parse()
+            .map_err(|error| Error::new(ErrorKind::Unsupported, "GET", &url, error.to_string()))
     }
 
     /// An image with its config. None when its config cannot be read.
@@ -116,12 +140,22 @@ impl Registry {
         manifest: ImageManifest,
     ) -> Result<Option<DescribedImage>, Error> {
         let bytes = self.get_blob(repository, &manifest.config, CONFIG).await?;
-        let Ok(config) = ImageConfig::parse(&bytes) else { return Ok(None) };
-        Ok(Some(DescribedImage { platform: config.platform(), digest, manifest, config }))
+        let Ok(config) = ImageConfig::parse(&bytes) else {
+            return Ok(None);
+        };
+        Ok(Some(DescribedImage {
+            platform: config.platform(),
+            digest,
+            manifest,
+            config,
+        }))
     }
 }
 
 /// BuildKit's attestations stand in an index as images for no platform.
 fn is_attestation(child: &Descriptor) -> bool {
-    child.annotations.get("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest")
+    child
+        .annotations
+        .get("vnd.docker.reference.type")
+        .is_some_and(|kind| kind == "attestation-manifest")
 }

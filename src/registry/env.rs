@@ -80,13 +80,18 @@ impl RegistryEnv {
         let get = |name: &str| vars.get(name).filter(|value| !value.is_empty()).cloned();
         // `docker login --password-stdin` removes it, too.
         let line = |name: &str| {
-            get(name).map(|value| value.trim_end_matches(['\r', '\n']).to_owned()).filter(|v| !v.is_empty())
+            get(name)
+                .map(|value| value.trim_end_matches(['\r', '\n']).to_owned())
+                .filter(|v| !v.is_empty())
         };
         let either = |name: &str| get(name).or_else(|| get(&name.to_ascii_lowercase()));
         let path = |name: &str| get(name).map(PathBuf::from);
         let all = either("ALL_PROXY");
         let seconds = |name: &str| {
-            get(name).and_then(|text| text.parse().ok()).filter(|&s| s > 0).map(Duration::from_secs)
+            get(name)
+                .and_then(|text| text.parse().ok())
+                .filter(|&s| s > 0)
+                .map(Duration::from_secs)
         };
         let patience = Patience::default();
         Self {
@@ -100,7 +105,9 @@ impl RegistryEnv {
             user: line("GOLDEN_REGISTRY_USER"),
             password: line("GOLDEN_REGISTRY_PASSWORD").map(Secret::new),
             scope: LoginScope::default(),
-            http_proxy: either("HTTP_PROXY").or_else(|| all.clone()).map(Secret::new),
+            http_proxy: either("HTTP_PROXY")
+                .or_else(|| all.clone())
+                .map(Secret::new),
             https_proxy: either("HTTPS_PROXY").or(all).map(Secret::new),
             no_proxy: either("NO_PROXY"),
             certificates: "/etc/docker/certs.d".into(),

@@ -149,8 +149,10 @@ impl Error {
     #[must_use]
     pub fn misses_content(&self) -> bool {
         // distribution reports a blob that another publisher is just writing as its second error, after DIGEST_INVALID.
-        matches!(self.code.as_deref(), Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN"))
-            || self.message.contains("; MANIFEST_BLOB_UNKNOWN: ")
+        matches!(
+            self.code.as_deref(),
+            Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN")
+        ) || self.message.contains("; MANIFEST_BLOB_UNKNOWN: ")
     }
 
     /// Whether the same request may well succeed a moment later.
@@ -179,12 +181,19 @@ impl Error {
     #[must_use]
     pub fn says_unknown(&self) -> bool {
         let known = ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"];
-        self.status == Some(404) && self.code.as_deref().is_some_and(|code| known.contains(&code))
+        self.status == Some(404)
+            && self
+                .code
+                .as_deref()
+                .is_some_and(|code| known.contains(&code))
     }
 
     fn describe(&self) -> String {
         let status = self.status.map(|status| status.to_string());
-        let words = [status.as_deref(), self.code.as_deref()].into_iter().flatten().collect::<Vec<_>>();
+        let words = [status.as_deref(), self.code.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>();
         let mut text = String::new();
         if !self.method.is_empty() {
             text = format!("{} {}: ", self.method, self.url);
@@ -265,9 +274,20 @@ fn read_body(body: &[u8], details: bool) -> (Option<String>, String) {
     let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else {
         let shown = String::from_utf8_lossy(body);
         let html = shown.trim_start().starts_with('<');
-        return (None, if html { "the answer is a web page".to_owned() } else { clean(&shown) });
+        return (
+            None,
+            if html {
+                "the answer is a web page".to_owned()
+            } else {
+                clean(&shown)
+            },
+        );
     };
-    let code = envelope.errors.first().map(|item| text(&item.code)).filter(|code| !code.is_empty());
+    let code = envelope
+        .errors
+        .first()
+        .map(|item| text(&item.code))
+        .filter(|code| !code.is_empty());
     let messages = envelope.errors.iter().enumerate().map(|(at, item)| {
         let mut said = if at == 0 {
             text(&item.message)
@@ -288,7 +308,11 @@ fn clean(text: &str) -> String {
     const MOST: usize = 300;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String = line.chars().filter(|c| !c.is_control()).collect();
-    if line.chars().count() <= MOST { line } else { line.chars().take(MOST).chain(['…']).collect() }
+    if line.chars().count() <= MOST {
+        line
+    } else {
+        line.chars().take(MOST).chain(['…']).collect()
+    }
 }
 
 #[cfg(test)]
@@ -303,15 +327,27 @@ mod tests {
                 r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{"Tag":"1"}}]}"#,
                 r#"GET http://h/v2/a: 404 MANIFEST_UNKNOWN: manifest unknown ({"Tag":"1"})"#,
             ),
-            (404, "404 page not found\n", "GET http://h/v2/a: 404: 404 page not found"),
-            (502, "<html>oops", "GET http://h/v2/a: 502: the answer is a web page"),
+            (
+                404,
+                "404 page not found\n",
+                "GET http://h/v2/a: 404: 404 page not found",
+            ),
+            (
+                502,
+                "<html>oops",
+                "GET http://h/v2/a: 502: the answer is a web page",
+            ),
             (500, "", "GET http://h/v2/a: 500: empty response body"),
             (
                 500,
                 r#"{"errors":[{"code":"UNKNOWN","message":"unknown error"},{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown"}]}"#,
                 "GET http://h/v2/a: 500 UNKNOWN: unknown error; MANIFEST_BLOB_UNKNOWN: blob unknown",
             ),
-            (400, r#"{"errors":[{"code":7,"message":null}]}"#, "GET http://h/v2/a: 400 7"),
+            (
+                400,
+                r#"{"errors":[{"code":7,"message":null}]}"#,
+                "GET http://h/v2/a: 400 7",
+            ),
         ] {
             let error = Error::answered("GET", "http://h/v2/a", status, body.as_bytes());
             assert_eq!(error.to_string(), expected);
@@ -325,8 +361,14 @@ mod tests {
         };
         assert_eq!(kind("DELETE", 405, ""), Kind::DeletionDisabled);
         assert_eq!(kind("GET", 429, ""), Kind::RateLimited);
-        assert_eq!(kind("GET", 429, "You have reached your pull rate limit."), Kind::Quota);
-        assert_eq!(kind("GET", 403, "You have exceeded a secondary rate limit"), Kind::RateLimited);
+        assert_eq!(
+            kind("GET", 429, "You have reached your pull rate limit."),
+            Kind::Quota
+        );
+        assert_eq!(
+            kind("GET", 403, "You have exceeded a secondary rate limit"),
+            Kind::RateLimited
+        );
         assert_eq!(kind("GET", 403, ""), Kind::Denied);
     }
 }

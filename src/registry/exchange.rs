@@ -33,7 +33,14 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(method: Method, url: Url, need: Need) -> Self {
-        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, need, may_leave: false }
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            payload: Payload::Empty,
+            need,
+            may_leave: false,
+        }
     }
 
     /// Adds a header; the value comes from parsed names and numbers, never from outside.
@@ -60,7 +67,10 @@ impl<'a> Call<'a> {
         let after = retry_after(response.headers());
         let (status, shown) = (response.status().as_u16(), redact_url(response.url()));
         let body = masked_body(response, ERROR_BODY).await;
-        Error { retry_after: after, ..Error::answered(self.method.as_str(), &shown, status, &body) }
+        Error {
+            retry_after: after,
+            ..Error::answered(self.method.as_str(), &shown, status, &body)
+        }
     }
 
     /// The error of an answer that has no body.
@@ -71,12 +81,22 @@ impl<'a> Call<'a> {
 
     /// An answer that makes no sense.
     pub(super) fn malformed(&self, message: impl Into<String>) -> Error {
-        Error::new(Kind::Malformed, self.method.as_str(), &redact_url(&self.url), message)
+        Error::new(
+            Kind::Malformed,
+            self.method.as_str(),
+            &redact_url(&self.url),
+            message,
+        )
     }
 
     /// A list of which it is not certain that it was read to its end.
     pub(super) fn incomplete(&self, message: String) -> Error {
-        Error::new(Kind::Incomplete, self.method.as_str(), &redact_url(&self.url), message)
+        Error::new(
+            Kind::Incomplete,
+            self.method.as_str(),
+            &redact_url(&self.url),
+            message,
+        )
     }
 }
 
@@ -98,10 +118,17 @@ impl Registry {
     }
 
     /// Sorts an answer: an error when it is one that passes.
-    pub(super) async fn transient(&self, call: &Call<'_>, response: Response) -> Result<Response, Error> {
+    pub(super) async fn transient(
+        &self,
+        call: &Call<'_>,
+        response: Response,
+    ) -> Result<Response, Error> {
         match response.status().as_u16() {
             408 | 429 | 500 | 502 | 503 | 504 => Err(call.refuse(response).await),
-            403 if response.headers().contains_key(reqwest::header::RETRY_AFTER) => {
+            403 if response
+                .headers()
+                .contains_key(reqwest::header::RETRY_AFTER) =>
+            {
                 Err(call.refuse(response).await)
             }
             _ => Ok(response),
@@ -113,12 +140,18 @@ impl Registry {
     pub(super) async fn call_once(&self, call: &Call<'_>) -> Result<Response, Error> {
         let inner = &self.inner;
         let ours = self.is_ours(&inner.http.settled(&call.url)?)?;
-        let mut sending =
-            if ours { inner.auth.held(&inner.http, &call.need).await? } else { Sending::nothing() };
+        let mut sending = if ours {
+            inner.auth.held(&inner.http, &call.need).await?
+        } else {
+            Sending::nothing()
+        };
         loop {
             let response = self.follow(call, sending.header()).await?;
             if response.status() != 401 || !ours || !self.is_ours(response.url())? {
-                inner.auth.accepted(sending, response.status().as_u16()).await;
+                inner
+                    .auth
+                    .accepted(sending, response.status().as_u16())
+                    .await;
                 return Ok(response);
             }
             let headers = response.headers().clone();
@@ -128,7 +161,9 @@ impl Registry {
             } else {
                 (call.refuse(response).await, None)
             };
-            let next = inner.auth.challenged(&inner.http, &call.need, &headers, sending, refused);
+            let next = inner
+                .auth
+                .challenged(&inner.http, &call.need, &headers, sending, refused);
             sending = match next.await? {
                 Next::Send(next) => next,
                 Next::Refused(error) => return answer.ok_or(error),
@@ -144,11 +179,16 @@ impl Registry {
             self.inner.http.check_target(&call.method, &url)?;
             let ours = self.is_ours(&url)?;
             if !ours && !call.may_leave {
-                return Err(call.malformed(format!("redirected to another host, {}", redact_url(&url))));
+                return Err(
+                    call.malformed(format!("redirected to another host, {}", redact_url(&url)))
+                );
             }
             let secret = if ours { secret } else { None };
-            let response =
-                self.inner.http.send(&call.method, &url, &call.headers, secret, &call.payload).await?;
+            let response = self
+                .inner
+                .http
+                .send(&call.method, &url, &call.headers, secret, &call.payload)
+                .await?;
             let read = call.method == Method::GET || call.method == Method::HEAD;
             let followed = match response.status().as_u16() {
                 301..=303 => read,
@@ -184,7 +224,11 @@ pub(super) fn location(response: &Response) -> Option<Url> {
 
 /// The body of an answer that is an error, without the secrets that were sent: some servers repeat a request.
 pub(super) async fn masked_body(response: Response, most: usize) -> Vec<u8> {
-    let sent = response.extensions().get::<Sent>().cloned().unwrap_or_default();
+    let sent = response
+        .extensions()
+        .get::<Sent>()
+        .cloned()
+        .unwrap_or_default();
     sent.mask(&read_some(response, most).await)
 }
 
@@ -218,7 +262,11 @@ pub(super) struct Pace {
 impl Pace {
     /// The pace of an answer that begins. It may be late by `stall` in total.
     pub(super) const fn new(stall: Duration) -> Self {
-        Self { stall, waited: Duration::ZERO, received: 0 }
+        Self {
+            stall,
+            waited: Duration::ZERO,
+            received: 0,
+        }
     }
 
     /// Counts a piece and the time that it took. The error says that the answer is too slow.
@@ -229,7 +277,9 @@ impl Pace {
             return Ok(());
         }
         let (received, seconds) = (self.received, self.waited.as_secs());
-        Err(format!("the answer arrives too slowly ({received} bytes in {seconds} s)"))
+        Err(format!(
+            "the answer arrives too slowly ({received} bytes in {seconds} s)"
+        ))
     }
 }
 
@@ -244,16 +294,30 @@ impl Registry {
         let url = redact_url(response.url());
         let method = call.method.as_str();
         let error = |kind, message: String| Error::new(kind, method, &url, message);
-        let too_large = || error(Kind::TooLarge, format!("the answer is larger than {} KiB", most / 1024));
-        if response.content_length().is_some_and(|length| length > most as u64) {
+        let too_large = || {
+            error(
+                Kind::TooLarge,
+                format!("the answer is larger than {} KiB", most / 1024),
+            )
+        };
+        if response
+            .content_length()
+            .is_some_and(|length| length > most as u64)
+        {
             return Err(too_large());
         }
         let mut body = Vec::new();
         let mut pace = Pace::new(self.inner.http.stall());
         loop {
             let started = Instant::now();
-            let piece = match tokio::time::timeout(self.inner.http.stall(), response.chunk()).await {
-                Err(_) => return Err(error(Kind::Timeout, "the answer stopped in the middle".to_owned())),
+            let piece = match tokio::time::timeout(self.inner.http.stall(), response.chunk()).await
+            {
+                Err(_) => {
+                    return Err(error(
+                        Kind::Timeout,
+                        "the answer stopped in the middle".to_owned(),
+                    ));
+                }
                 Ok(Err(broken)) => return Err(super::http::explain(&call.method, &url, &broken)),
                 Ok(Ok(None)) => return Ok(body),
                 Ok(Ok(Some(piece))) => piece,
@@ -261,7 +325,8 @@ impl Registry {
             if body.len() + piece.len() > most {
                 return Err(too_large());
             }
-            pace.note(started.elapsed(), piece.len()).map_err(|what| error(Kind::Timeout, what))?;
+            pace.note(started.elapsed(), piece.len())
+                .map_err(|what| error(Kind::Timeout, what))?;
             body.extend_from_slice(&piece);
         }
     }
@@ -308,9 +373,15 @@ mod tests {
             let mut pace = Pace::new(Duration::from_secs(30));
             (0..100).find_map(|_| pace.note(Duration::from_millis(wait), piece).err())
         };
-        assert_eq!(pieces(700, 1).as_deref(), Some("the answer arrives too slowly (43 bytes in 30 s)"));
+        assert_eq!(
+            pieces(700, 1).as_deref(),
+            Some("the answer arrives too slowly (43 bytes in 30 s)")
+        );
         assert_eq!(pieces(700, 1024), None);
-        assert_eq!(pieces(20_000, 16), Some("the answer arrives too slowly (32 bytes in 40 s)".to_owned()));
+        assert_eq!(
+            pieces(20_000, 16),
+            Some("the answer arrives too slowly (32 bytes in 40 s)".to_owned())
+        );
         assert_eq!(pieces(200, 1), None);
     }
 }

@@ -58,7 +58,10 @@ mod tests {
             "sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
         ] {
             let digest = digest.parse().unwrap();
-            assert!(Hasher::check(&digest, b"abc") && !Hasher::check(&digest, b"abd"), "{digest}");
+            assert!(
+                Hasher::check(&digest, b"abc") && !Hasher::check(&digest, b"abd"),
+                "{digest}"
+            );
         }
     }
 }

@@ -50,14 +50,20 @@ impl Sent {
         let mut forms = vec![authorization.to_owned()];
         if let Some((_, value)) = authorization.split_once(' ') {
             forms.push(value.to_owned());
-            let decoded = STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let decoded = STANDARD
+                .decode(value)
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok());
             if let Some((_, password)) = decoded.as_deref().and_then(|pair| pair.split_once(':')) {
                 forms.push(password.to_owned());
                 forms.push(url::form_urlencoded::byte_serialize(password.as_bytes()).collect());
             }
         }
         forms.retain(|form| form.len() >= Self::SHORTEST);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(forms);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(forms);
     }
 
     /// Text of a server with `***` in place of what it repeats of them.
@@ -120,7 +126,12 @@ impl Http {
         let own = self.own()?;
         let refuse = |why: String| {
             let message = format!("the registry sends golden to {}: {why}", redact_url(url));
-            Err(Error::new(Kind::Malformed, method.as_str(), &redact_url(&own), message))
+            Err(Error::new(
+                Kind::Malformed,
+                method.as_str(),
+                &redact_url(&own),
+                message,
+            ))
         };
         match url.scheme() {
             "https" => {}
@@ -141,7 +152,12 @@ impl Http {
         let own = self.own()?;
         let refuse = |why: String| {
             let message = format!("the registry sends logins to {}, {why}", redact_url(realm));
-            Err(Error::new(Kind::Malformed, "GET", &redact_url(&self.url("/v2/")?), message))
+            Err(Error::new(
+                Kind::Malformed,
+                "GET",
+                &redact_url(&self.url("/v2/")?),
+                message,
+            ))
         };
         match realm.scheme() {
             "https" => {}
@@ -167,9 +183,14 @@ impl Http {
     pub(super) fn url(&self, path: &str) -> Result<Url, Error> {
         // A loopback host is asked over HTTP first: a TLS server answers that at once, while some plain
         // servers would wait for the rest of a TLS greeting forever.
-        let scheme = if self.scheme.load(Ordering::Relaxed) == TLS { "https" } else { "http" };
+        let scheme = if self.scheme.load(Ordering::Relaxed) == TLS {
+            "https"
+        } else {
+            "http"
+        };
         let text = format!("{scheme}://{}{path}", self.endpoint.host.api_authority());
-        Url::parse(&text).map_err(|error| Error::local(format!("`{text}` is not an address: {error}")))
+        Url::parse(&text)
+            .map_err(|error| Error::local(format!("`{text}` is not an address: {error}")))
     }
 
     /// The address as it is to be asked now: one that was made before a loopback host was known to speak TLS says http.
@@ -211,7 +232,10 @@ impl Http {
         if secure.set_scheme("https").is_err() {
             return answer;
         }
-        match self.exchange(method, &secure, headers, secret, payload).await {
+        match self
+            .exchange(method, &secure, headers, secret, payload)
+            .await
+        {
             Ok(response) => {
                 self.scheme.store(TLS, Ordering::Relaxed);
                 Ok(response)
@@ -238,18 +262,31 @@ impl Http {
         let client = if own {
             self.client.get_or_try_init(|| self.connect(None)).await?
         } else {
-            let guard = Guard { zone: Arc::clone(&self.zone), proxies: self.proxies.hosts(), look_up };
-            self.foreign.get_or_try_init(|| self.connect(Some(guard))).await?
+            let guard = Guard {
+                zone: Arc::clone(&self.zone),
+                proxies: self.proxies.hosts(),
+                look_up,
+            };
+            self.foreign
+                .get_or_try_init(|| self.connect(Some(guard)))
+                .await?
         };
         let shown = redact_url(url);
-        let mut request = client.request(method.clone(), url.clone()).headers(headers.clone());
+        let mut request = client
+            .request(method.clone(), url.clone())
+            .headers(headers.clone());
         if let Some(secret) = secret {
             self.sent.note(secret);
             request = request.header(reqwest::header::AUTHORIZATION, secret);
         }
         let stall = self.env.patience.stall;
         let (request, progress) = payload.attach(request, stall).await.map_err(|error| {
-            Error::new(Kind::Local, method.as_str(), &shown, format!("the content cannot be read: {error}"))
+            Error::new(
+                Kind::Local,
+                method.as_str(),
+                &shown,
+                format!("the content cannot be read: {error}"),
+            )
         })?;
         let started = Instant::now();
         let answer = progress.watch(request.send()).await;
@@ -264,14 +301,18 @@ impl Http {
                 Ok(response)
             }
             Some(Err(error)) => {
-                let error =
-                    progress.failed(method, &shown).unwrap_or_else(|| explain(method, &shown, &error));
+                let error = progress
+                    .failed(method, &shown)
+                    .unwrap_or_else(|| explain(method, &shown, &error));
                 tracing::debug!(%method, url = shown, error = error.message, ms, "request");
                 Err(error)
             }
             None => {
                 tracing::debug!(%method, url = shown, error = "stalled", ms, "request");
-                let text = format!("no data transferred for {} s", progress.limit().as_secs_f32());
+                let text = format!(
+                    "no data transferred for {} s",
+                    progress.limit().as_secs_f32()
+                );
                 Err(Error::new(Kind::Timeout, method.as_str(), &shown, text))
             }
         }
@@ -303,8 +344,8 @@ impl Http {
                 .map_err(|error| unreadable(&file, &error.source))?;
             roots.extend(tls::certificates(&text).map_err(|error| unreadable(&file, &error))?);
         }
-        let config =
-            tls::client(&roots).map_err(|error| Error::local(format!("cannot set up TLS: {error}")))?;
+        let config = tls::client(&roots)
+            .map_err(|error| Error::local(format!("cannot set up TLS: {error}")))?;
         let mut builder = Client::builder()
             .user_agent(concat!("golden/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -319,7 +360,9 @@ impl Http {
         if let Some(guard) = guard {
             builder = builder.dns_resolver(guard);
         }
-        builder.build().map_err(|error| Error::local(format!("no HTTP client: {}", deepest(&error))))
+        builder
+            .build()
+            .map_err(|error| Error::local(format!("no HTTP client: {}", deepest(&error))))
     }
 
     /// The extra roots: the endpoint's own, else those that Docker would take for the host.
@@ -331,7 +374,11 @@ impl Http {
         let folder = self.env.certificates.join(self.endpoint.host.as_str());
         if let Ok(mut entries) = tokio::fs::read_dir(folder).await {
             while let Ok(Some(entry)) = entries.next_entry().await {
-                if entry.path().extension().is_some_and(|extension| extension == "crt") {
+                if entry
+                    .path()
+                    .extension()
+                    .is_some_and(|extension| extension == "crt")
+                {
                     files.push(entry.path());
                 }
             }
@@ -345,7 +392,10 @@ impl Http {
 fn zone_of(zone: &AtomicU8) -> Zone {
     let known = [Zone::Loopback, Zone::LinkLocal, Zone::Private];
     let number = zone.load(Ordering::Relaxed);
-    known.into_iter().find(|zone| *zone as u8 == number).unwrap_or(Zone::Public)
+    known
+        .into_iter()
+        .find(|zone| *zone as u8 == number)
+        .unwrap_or(Zone::Public)
 }
 
 /// 0.0.0.0 and [::] reach this machine on Linux, and nothing is promised about them elsewhere.
@@ -376,16 +426,26 @@ fn look_up(name: String) -> LookUp {
 impl reqwest::dns::Resolve for Guard {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let name = name.as_str().to_owned();
-        let from = if self.proxies.contains(&name) { None } else { Some(zone_of(&self.zone)) };
+        let from = if self.proxies.contains(&name) {
+            None
+        } else {
+            Some(zone_of(&self.zone))
+        };
         let look_up = self.look_up;
         Box::pin(async move {
             let found = look_up(name.clone()).await?;
-            let allowed =
-                |address: &&SocketAddr| from.is_none_or(|from| from.may_lead_to(Zone::of(address.ip())));
+            let allowed = |address: &&SocketAddr| {
+                from.is_none_or(|from| from.may_lead_to(Zone::of(address.ip())))
+            };
             let given: Vec<SocketAddr> = found.iter().filter(allowed).copied().collect();
             if let (true, Some(first)) = (given.is_empty(), found.first()) {
                 let address = first.ip();
-                return Err(reach::Refused { name, address, zone: Zone::of(address) }.into());
+                return Err(reach::Refused {
+                    name,
+                    address,
+                    zone: Zone::of(address),
+                }
+                .into());
             }
             Ok(Box::new(given.into_iter()) as reqwest::dns::Addrs)
         })
@@ -404,16 +464,34 @@ impl Proxies {
     fn new(env: &RegistryEnv) -> Self {
         let (http, https) = (env.http_proxy.clone(), env.https_proxy.clone());
         let own = "localhost,127.0.0.0/8,::1";
-        let exceptions = env.no_proxy.as_ref().map_or_else(|| own.to_owned(), |list| format!("{own},{list}"));
-        let text =
-            |proxy: &Option<Secret<String>>| proxy.as_ref().map(|p| p.expose().clone()).unwrap_or_default();
-        let matcher = Matcher::builder().http(text(&http)).https(text(&https)).no(exceptions.clone()).build();
-        Self { http, https, exceptions, matcher }
+        let exceptions = env
+            .no_proxy
+            .as_ref()
+            .map_or_else(|| own.to_owned(), |list| format!("{own},{list}"));
+        let text = |proxy: &Option<Secret<String>>| {
+            proxy
+                .as_ref()
+                .map(|p| p.expose().clone())
+                .unwrap_or_default()
+        };
+        let matcher = Matcher::builder()
+            .http(text(&http))
+            .https(text(&https))
+            .no(exceptions.clone())
+            .build();
+        Self {
+            http,
+            https,
+            exceptions,
+            matcher,
+        }
     }
 
     /// Whether a request goes through a proxy.
     fn is_for(&self, url: &Url) -> bool {
-        url.as_str().parse::<hyper::Uri>().is_ok_and(|uri| self.matcher.intercept(&uri).is_some())
+        url.as_str()
+            .parse::<hyper::Uri>()
+            .is_ok_and(|uri| self.matcher.intercept(&uri).is_some())
     }
 
     /// The names of the proxies' hosts.
@@ -421,9 +499,15 @@ impl Proxies {
         let host = |proxy: &Secret<String>| {
             let text = proxy.expose();
             let url = Url::parse(text).ok().filter(Url::has_host);
-            url.or_else(|| Url::parse(&format!("http://{text}")).ok())?.host_str().map(str::to_owned)
+            url.or_else(|| Url::parse(&format!("http://{text}")).ok())?
+                .host_str()
+                .map(str::to_owned)
         };
-        [&self.http, &self.https].into_iter().flatten().filter_map(host).collect()
+        [&self.http, &self.https]
+            .into_iter()
+            .flatten()
+            .filter_map(host)
+            .collect()
     }
 
     fn made(&self) -> Result<Vec<Proxy>, Error> {
@@ -449,7 +533,9 @@ fn unreadable(file: &Path, error: &dyn std::fmt::Display) -> Error {
 fn deepest(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     loop {
-        let inner = last.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let inner = last
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
         let inner = inner.map(|inner| -> &(dyn StdError + 'static) { inner });
         match inner.or_else(|| last.source()) {
             Some(next) => last = next,
@@ -474,14 +560,22 @@ pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> E
             | Tls::InvalidMessage(_)
             | Tls::PeerSentOversizedRecord
             | Tls::AlertReceived(Alert::BadRecordMac | Alert::RecordOverflow)),
-        ) if !error.is_connect() => (Kind::Broken, format!("the connection broke: {}", tls::describe(other))),
+        ) if !error.is_connect() => (
+            Kind::Broken,
+            format!("the connection broke: {}", tls::describe(other)),
+        ),
         Some(other) => (Kind::Tls, tls::describe(other)),
         None if error.is_timeout() && error.is_connect() => {
             (Kind::Connect, "no connection in time".to_owned())
         }
         None if error.is_timeout() => (Kind::Timeout, "no answer in time".to_owned()),
-        None if error.is_connect() => (Kind::Connect, format!("cannot connect: {}", deepest(error))),
-        None => (Kind::Broken, format!("the connection broke: {}", deepest(error))),
+        None if error.is_connect() => {
+            (Kind::Connect, format!("cannot connect: {}", deepest(error)))
+        }
+        None => (
+            Kind::Broken,
+            format!("the connection broke: {}", deepest(error)),
+        ),
     };
     Error::new(kind, method.as_str(), shown, message)
 }
@@ -496,19 +590,33 @@ mod tests {
     #[expect(clippy::needless_pass_by_value, reason = "the type of a look-up")]
     fn own_resolver(name: String) -> LookUp {
         let here = ["127.0.0.1:0", "[::1]:0"];
-        let public: &[&str] = if name.starts_with("mixed") { &["192.88.98.1:0"] } else { &[] };
-        let found = here.iter().chain(public).map(|text| text.parse().unwrap()).collect();
+        let public: &[&str] = if name.starts_with("mixed") {
+            &["192.88.98.1:0"]
+        } else {
+            &[]
+        };
+        let found = here
+            .iter()
+            .chain(public)
+            .map(|text| text.parse().unwrap())
+            .collect();
         Box::pin(async move { Ok(found) })
     }
 
     fn guard(zone: Zone, proxy: &str) -> Guard {
         let zone = Arc::new(AtomicU8::new(zone as u8));
-        Guard { zone, proxies: vec![proxy.to_owned()], look_up: own_resolver }
+        Guard {
+            zone,
+            proxies: vec![proxy.to_owned()],
+            look_up: own_resolver,
+        }
     }
 
     async fn found(guard: &Guard, name: &str) -> Result<Vec<String>, String> {
         let found = reqwest::dns::Resolve::resolve(guard, name.parse().unwrap()).await;
-        found.map(|list| list.map(|address| address.ip().to_string()).collect()).map_err(|e| e.to_string())
+        found
+            .map(|list| list.map(|address| address.ip().to_string()).collect())
+            .map_err(|e| e.to_string())
     }
 
     #[tokio::test]
@@ -517,12 +625,27 @@ mod tests {
         let refused =
             "app.internal has an address of this machine (127.0.0.1), and the registry is elsewhere"
                 .to_owned();
-        assert_eq!(found(&guard(Zone::Loopback, ""), "app.internal").await, both);
-        assert_eq!(found(&guard(Zone::Public, "app.internal"), "app.internal").await, both);
-        assert_eq!(found(&guard(Zone::Private, ""), "app.internal").await, Err(refused.clone()));
-        assert_eq!(found(&guard(Zone::Public, ""), "app.internal").await, Err(refused));
+        assert_eq!(
+            found(&guard(Zone::Loopback, ""), "app.internal").await,
+            both
+        );
+        assert_eq!(
+            found(&guard(Zone::Public, "app.internal"), "app.internal").await,
+            both
+        );
+        assert_eq!(
+            found(&guard(Zone::Private, ""), "app.internal").await,
+            Err(refused.clone())
+        );
+        assert_eq!(
+            found(&guard(Zone::Public, ""), "app.internal").await,
+            Err(refused)
+        );
         let public = Ok(vec!["192.88.98.1".to_owned()]);
-        assert_eq!(found(&guard(Zone::Public, ""), "mixed.internal").await, public);
+        assert_eq!(
+            found(&guard(Zone::Public, ""), "mixed.internal").await,
+            public
+        );
     }
 
     #[tokio::test]
@@ -536,9 +659,22 @@ mod tests {
             .dns_resolver(guard(Zone::Public, ""))
             .build()
             .unwrap();
-        let error = explain(&Method::GET, &url, &client.get(&url).send().await.unwrap_err());
-        assert!(error.message.contains("app.internal has an address of this machine"), "{}", error.message);
+        let error = explain(
+            &Method::GET,
+            &url,
+            &client.get(&url).send().await.unwrap_err(),
+        );
+        assert!(
+            error
+                .message
+                .contains("app.internal has an address of this machine"),
+            "{}",
+            error.message
+        );
         assert_eq!(error.kind, Kind::Malformed);
-        assert_eq!(here.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        assert_eq!(
+            here.accept().unwrap_err().kind(),
+            std::io::ErrorKind::WouldBlock
+        );
     }
 }

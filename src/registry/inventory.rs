@@ -53,16 +53,25 @@ impl Inventory {
         tags: Vec<Tag>,
     ) -> Result<BTreeMap<Tag, Descriptor>, Error> {
         let heads = stream::iter(tags).map(|tag| async move {
-            let found = registry.head_manifest(repository, &Target::from(&tag)).await?;
+            let found = registry
+                .head_manifest(repository, &Target::from(&tag))
+                .await?;
             Ok::<_, Error>(found.map(|descriptor| (tag, descriptor)))
         });
-        heads.buffer_unordered(AT_ONCE).try_filter_map(async |found| Ok(found)).try_collect().await
+        heads
+            .buffer_unordered(AT_ONCE)
+            .try_filter_map(async |found| Ok(found))
+            .try_collect()
+            .await
     }
 
     /// The tags that name a digest.
     #[must_use]
     pub fn naming(&self, digest: &Digest) -> Vec<Tag> {
-        let naming = self.tags.iter().filter(|(_, descriptor)| descriptor.digest == *digest);
+        let naming = self
+            .tags
+            .iter()
+            .filter(|(_, descriptor)| descriptor.digest == *digest);
         naming.map(|(tag, _)| tag.clone()).collect()
     }
 
@@ -70,7 +79,9 @@ impl Inventory {
     #[must_use]
     pub fn needing(&self, digest: &Digest) -> Vec<Tag> {
         let needing = self.tags.iter().filter(|(_, descriptor)| {
-            self.children.get(&descriptor.digest).is_some_and(|children| children.contains(digest))
+            self.children
+                .get(&descriptor.digest)
+                .is_some_and(|children| children.contains(digest))
         });
         needing.map(|(tag, _)| tag.clone()).collect()
     }
@@ -88,10 +99,15 @@ async fn below(
     repository: &RepositoryPath,
     index: &Digest,
 ) -> Result<BTreeSet<Digest>, Error> {
-    let Some(top) = registry.get_manifest(repository, &Target::from(index)).await? else {
+    let Some(top) = registry
+        .get_manifest(repository, &Target::from(index))
+        .await?
+    else {
         return Ok(BTreeSet::new());
     };
-    let below = registry.below(repository, &top, |child| is_index(&child.media_type)).await?;
+    let below = registry
+        .below(repository, &top, |child| is_index(&child.media_type))
+        .await?;
     let named = below.manifests.iter().chain([&top]).flat_map(children);
     Ok(named.map(|child| child.digest).collect())
 }

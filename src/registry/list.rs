@@ -40,16 +40,26 @@ struct Page {
 }
 
 /// A list, or the `null` that distribution writes for a repository without tags.
-fn list_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+fn list_or_null<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
     Ok(Some(Option::deserialize(deserializer)?.unwrap_or_default()))
 }
 
 impl Page {
     fn entries(self) -> Result<Vec<String>, String> {
         match self {
-            Self { errors: Some(errors), .. } => Err(format!("the list ends in an error: {errors}")),
-            Self { tags: Some(entries), .. } => Ok(entries),
-            Self { tags: None, name, .. } if name.is_some() => Ok(Vec::new()),
+            Self {
+                errors: Some(errors),
+                ..
+            } => Err(format!("the list ends in an error: {errors}")),
+            Self {
+                tags: Some(entries),
+                ..
+            } => Ok(entries),
+            Self {
+                tags: None, name, ..
+            } if name.is_some() => Ok(Vec::new()),
             Self { .. } => Err("the answer is JSON, but not a list".to_owned()),
         }
     }
@@ -68,11 +78,14 @@ impl Pages {
     /// Notes the address of the page that is requested next.
     pub(super) fn request(&mut self, url: &Url) -> Result<(), String> {
         if self.addresses.len() >= MOST_PAGES {
-            return Err(format!("the list does not end (more than {MOST_PAGES} pages)"));
+            return Err(format!(
+                "the list does not end (more than {MOST_PAGES} pages)"
+            ));
         }
         if !self.addresses.insert(url.clone()) {
             return Err(
-                "the list repeats itself: its last page names an earlier page as the next one".to_owned()
+                "the list repeats itself: its last page names an earlier page as the next one"
+                    .to_owned(),
             );
         }
         Ok(())
@@ -82,12 +95,16 @@ impl Pages {
     pub(super) fn add(&mut self, page: Vec<String>) -> Result<bool, String> {
         self.empty = if page.is_empty() { self.empty + 1 } else { 0 };
         if self.empty > MOST_EMPTY_PAGES {
-            return Err(format!("the list does not end (more than {MOST_EMPTY_PAGES} empty pages)"));
+            return Err(format!(
+                "the list does not end (more than {MOST_EMPTY_PAGES} empty pages)"
+            ));
         }
         let (before, is_empty) = (self.entries.len(), page.is_empty());
         self.entries.extend(page);
         if self.entries.len() > MOST_ENTRIES {
-            return Err(format!("the list does not end (more than {MOST_ENTRIES} entries)"));
+            return Err(format!(
+                "the list does not end (more than {MOST_ENTRIES} entries)"
+            ));
         }
         Ok(is_empty || self.entries.len() > before)
     }
@@ -98,8 +115,14 @@ impl Registry {
     pub async fn ping(&self) -> Result<(), Error> {
         let call = Call::new(Method::GET, self.url("/v2/")?, Need::default());
         let fetched = self.fetch(&call, PAGE_BYTES).await?;
-        let html = fetched.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
-        if html { Err(call.malformed("the answer is a web page")) } else { Ok(()) }
+        let html = fetched
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("text/html"));
+        if html {
+            Err(call.malformed("the answer is a web page"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Every repository, sorted, all pages.
@@ -115,10 +138,16 @@ impl Registry {
 
     /// As [`Self::tags`]; none when the registry says that the repository does not exist.
     pub async fn find_tags(&self, repository: &RepositoryPath) -> Result<Option<Vec<Tag>>, Error> {
-        let found =
-            self.list(&format!("/v2/{repository}/tags/list"), Need::repository(repository, "pull")).await;
+        let found = self
+            .list(
+                &format!("/v2/{repository}/tags/list"),
+                Need::repository(repository, "pull"),
+            )
+            .await;
         match found {
-            Ok(tags) => Ok(Some(tags.iter().filter_map(|tag| tag.parse().ok()).collect())),
+            Ok(tags) => Ok(Some(
+                tags.iter().filter_map(|tag| tag.parse().ok()).collect(),
+            )),
             Err(error) if error.says_unknown() => Ok(None),
             Err(error) => Err(error),
         }
@@ -136,7 +165,9 @@ impl Registry {
         let mut polling = self.polling();
         loop {
             let list = self.tags(repository).await?;
-            let Some(lacking) = self.lacking(repository, &list, &probes).await? else { return Ok(list) };
+            let Some(lacking) = self.lacking(repository, &list, &probes).await? else {
+                return Ok(list);
+            };
             if !polling.again().await {
                 return Err(self.incomplete(repository, &lacking));
             }
@@ -151,10 +182,11 @@ impl Registry {
         probes: &BTreeSet<&Tag>,
     ) -> Result<Option<Tag>, Error> {
         let listed: BTreeSet<&Tag> = list.iter().collect();
-        let heads = stream::iter(probes.difference(&listed).copied().cloned()).map(|tag| async move {
-            let found = self.head_manifest(repository, &Target::from(&tag)).await?;
-            Ok::<_, Error>(found.map(|_| tag))
-        });
+        let heads =
+            stream::iter(probes.difference(&listed).copied().cloned()).map(|tag| async move {
+                let found = self.head_manifest(repository, &Target::from(&tag)).await?;
+                Ok::<_, Error>(found.map(|_| tag))
+            });
         let found: Vec<Option<Tag>> = heads.buffered(HEADS_AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().next())
     }
@@ -163,7 +195,8 @@ impl Registry {
     #[must_use]
     pub fn incomplete(&self, repository: &RepositoryPath, tag: &Tag) -> Error {
         let url = format!("{}/v2/{repository}/tags/list", self.host());
-        let message = format!("the list of tags is incomplete: it lacks `{tag}`, which can be read");
+        let message =
+            format!("the list of tags is incomplete: it lacks `{tag}`, which can be read");
         Error::new(Kind::Incomplete, "GET", &url, message)
     }
 
@@ -172,14 +205,21 @@ impl Registry {
         let sized = self.url(&format!("{path}?n={PAGE}"))?;
         match self.pages(sized, need.clone(), Some(PAGE)).await {
             // The server's own limit is below ours (PAGINATION_NUMBER_INVALID).
-            Err(error) if error.status == Some(400) => self.pages(self.url(path)?, need, None).await,
+            Err(error) if error.status == Some(400) => {
+                self.pages(self.url(path)?, need, None).await
+            }
             other => other,
         }
     }
 
     /// Follows the pages of a list, and gives its entries sorted and once each. `size` is the number of entries that
     /// `first` requests.
-    async fn pages(&self, first: Url, need: Need, size: Option<usize>) -> Result<BTreeSet<String>, Error> {
+    async fn pages(
+        &self,
+        first: Url,
+        need: Need,
+        size: Option<usize>,
+    ) -> Result<BTreeSet<String>, Error> {
         let mut pages = Pages::default();
         let mut next = Some(first.clone());
         let mut is_named = true;
@@ -190,14 +230,18 @@ impl Registry {
             let fetched = match self.fetch(&call, PAGE_BYTES).await {
                 Ok(fetched) => fetched,
                 Err(error)
-                    if call.url != first && matches!(error.status, Some(400 | 404 | 405 | 410 | 416)) =>
+                    if call.url != first
+                        && matches!(error.status, Some(400 | 404 | 405 | 410 | 416)) =>
                 {
                     return Err(incomplete(format!("the list ends in an error: {error}")));
                 }
                 Err(error) => return Err(error),
             };
             let entries = read(&call, &fetched)?.entries().map_err(incomplete)?;
-            let last = entries.last().cloned().filter(|_| size.is_some_and(|size| entries.len() >= size));
+            let last = entries
+                .last()
+                .cloned()
+                .filter(|_| size.is_some_and(|size| entries.len() >= size));
             let is_new = pages.add(entries).map_err(incomplete)?;
             if !is_new && is_named {
                 return Err(incomplete(
@@ -243,14 +287,20 @@ pub(super) fn next_page(headers: &HeaderMap, base: &Url) -> Result<Option<Url>, 
         .collect();
     let mut links = links.iter().flat_map(|link| split_links(link));
     let next = links.find(|(_, parameters)| {
-        let mut relations = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('='));
+        let mut relations = parameters
+            .split(';')
+            .filter_map(|parameter| parameter.trim().split_once('='));
         relations.any(|(key, value)| {
             let words = value.trim().trim_matches('"');
             key.trim().eq_ignore_ascii_case("rel")
-                && words.split_whitespace().any(|word| word.eq_ignore_ascii_case("next"))
+                && words
+                    .split_whitespace()
+                    .any(|word| word.eq_ignore_ascii_case("next"))
         })
     });
-    let Some((address, _)) = next else { return Ok(None) };
+    let Some((address, _)) = next else {
+        return Ok(None);
+    };
     base.join(address)
         .map(Some)
         .map_err(|error| format!("the address of the next page of the list is invalid: {error}"))
@@ -285,28 +335,57 @@ mod tests {
     fn links_are_read_as_rfc_8288_has_them() {
         let base = Url::parse("http://h:5000/v2/a/tags/list?n=2").unwrap();
         for (header, expected) in [
-            ("</v2/a/tags/list?last=b&n=2>; rel=\"next\"", Some("http://h:5000/v2/a/tags/list?last=b&n=2")),
-            ("<?last=b>;rel=next", Some("http://h:5000/v2/a/tags/list?last=b")),
-            ("<http://h:5000/x,y>; title=\"t\"; REL=\"prev next\"", Some("http://h:5000/x,y")),
-            ("</p>; rel=\"prev\", </n>; rel=\"next\"", Some("http://h:5000/n")),
+            (
+                "</v2/a/tags/list?last=b&n=2>; rel=\"next\"",
+                Some("http://h:5000/v2/a/tags/list?last=b&n=2"),
+            ),
+            (
+                "<?last=b>;rel=next",
+                Some("http://h:5000/v2/a/tags/list?last=b"),
+            ),
+            (
+                "<http://h:5000/x,y>; title=\"t\"; REL=\"prev next\"",
+                Some("http://h:5000/x,y"),
+            ),
+            (
+                "</p>; rel=\"prev\", </n>; rel=\"next\"",
+                Some("http://h:5000/n"),
+            ),
             ("</p>; rel=\"prev\"", None),
             ("nonsense", None),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(LINK, header.parse().unwrap());
             let next = next_page(&headers, &base).unwrap();
-            assert_eq!(next.map(|url| url.to_string()).as_deref(), expected, "{header}");
+            assert_eq!(
+                next.map(|url| url.to_string()).as_deref(),
+                expected,
+                "{header}"
+            );
         }
         let mut headers = HeaderMap::new();
         headers.insert(LINK, "<http://[>; rel=next".parse().unwrap());
-        assert!(next_page(&headers, &base).is_err(), "a next page that cannot be requested is not the end");
+        assert!(
+            next_page(&headers, &base).is_err(),
+            "a next page that cannot be requested is not the end"
+        );
     }
 
     #[test]
     fn a_list_repeats_itself_or_has_something_new_on_each_page() {
-        let page = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let page = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
         let mut pages = Pages::default();
-        for (entries, expected) in [("a b", true), ("b c", true), ("", true), ("a c", false), ("d", true)] {
+        for (entries, expected) in [
+            ("a b", true),
+            ("b c", true),
+            ("", true),
+            ("a c", false),
+            ("d", true),
+        ] {
             assert_eq!(pages.add(page(entries)), Ok(expected), "{entries}");
         }
         let address = |n: usize| Url::parse(&format!("http://h/v2/a/tags/list?last={n}")).unwrap();
@@ -327,7 +406,10 @@ mod tests {
         let entries = |text: &str| serde_json::from_str::<Page>(text).unwrap().entries();
         assert_eq!(entries(r#"{"name":"a","tags":null}"#), Ok(Vec::new()));
         assert_eq!(entries(r#"{"name":"a"}"#), Ok(Vec::new()));
-        assert_eq!(entries(r#"{"repositories":["a"]}"#), Ok(vec!["a".to_owned()]));
+        assert_eq!(
+            entries(r#"{"repositories":["a"]}"#),
+            Ok(vec!["a".to_owned()])
+        );
         assert!(entries("{}").is_err());
         assert!(entries(r#"{"name":"a","tags":["1"],"errors":[{"code":"UNKNOWN"}]}"#).is_err());
     }

@@ -48,12 +48,17 @@ impl FanOut {
     /// Whether to try: until the first answer is there, others go tag by tag.
     fn may_try(&self) -> bool {
         let order = Ordering::Relaxed;
-        self.0.compare_exchange(Self::UNKNOWN, Self::ASKING, order, order).is_ok()
+        self.0
+            .compare_exchange(Self::UNKNOWN, Self::ASKING, order, order)
+            .is_ok()
             || self.0.load(order) == Self::SPOKEN
     }
 
     fn learned(&self, spoken: bool) {
-        self.0.store(if spoken { Self::SPOKEN } else { Self::UNHEARD }, Ordering::Relaxed);
+        self.0.store(
+            if spoken { Self::SPOKEN } else { Self::UNHEARD },
+            Ordering::Relaxed,
+        );
     }
 
     /// The request told nothing.
@@ -82,14 +87,24 @@ impl Registry {
             200 => {}
             404 => return Ok(None),
             // HEAD has no body: GET says why. It may succeed where HEAD is not known.
-            _ => return Ok(self.get_manifest(repository, target).await?.map(|raw| raw.descriptor())),
+            _ => {
+                return Ok(self
+                    .get_manifest(repository, target)
+                    .await?
+                    .map(|raw| raw.descriptor()));
+            }
         }
         let headers = response.headers();
         let size = header(headers, "content-length").and_then(|text| text.parse().ok());
         match (claimed(headers), size) {
-            (Some(digest), Some(size)) => Ok(Some(Descriptor::new(&content_type(headers), digest, size))),
+            (Some(digest), Some(size)) => {
+                Ok(Some(Descriptor::new(&content_type(headers), digest, size)))
+            }
             // Old servers tell no digest.
-            _ => Ok(self.get_manifest(repository, target).await?.map(|raw| raw.descriptor())),
+            _ => Ok(self
+                .get_manifest(repository, target)
+                .await?
+                .map(|raw| raw.descriptor())),
         }
     }
 
@@ -130,7 +145,8 @@ impl Registry {
         for group in tags.chunks(TAGS_AT_ONCE) {
             let done = self.fan_out(repository, group, manifest).await?;
             for tag in group.iter().filter(|tag| !done.contains(*tag)) {
-                self.put_manifest(repository, &Target::from(tag), manifest).await?;
+                self.put_manifest(repository, &Target::from(tag), manifest)
+                    .await?;
             }
         }
         Ok(())
@@ -148,19 +164,27 @@ impl Registry {
             return Ok(BTreeSet::new());
         }
         let mut url = self.url(&format!("/v2/{repository}/manifests/{}", manifest.digest))?;
-        url.query_pairs_mut().extend_pairs(tags.iter().map(|tag| ("tag", tag.as_str())));
+        url.query_pairs_mut()
+            .extend_pairs(tags.iter().map(|tag| ("tag", tag.as_str())));
         let headers = match self.put(repository, url, manifest).await {
             Ok(response) => response.headers().clone(),
             // Too long an address, or a query that the registry does not like; tag by tag tells what is wrong.
-            Err(error) if matches!(error.status, Some(400 | 404 | 405 | 414 | 431)) => HeaderMap::new(),
+            Err(error) if matches!(error.status, Some(400 | 404 | 405 | 414 | 431)) => {
+                HeaderMap::new()
+            }
             Err(error) => {
                 known.forget();
                 return Err(error);
             }
         };
-        let named = headers.get_all("oci-tag").iter().filter_map(|value| value.to_str().ok());
-        let done: BTreeSet<Tag> =
-            named.flat_map(|list| list.split(',')).filter_map(|tag| tag.trim().parse().ok()).collect();
+        let named = headers
+            .get_all("oci-tag")
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        let done: BTreeSet<Tag> = named
+            .flat_map(|list| list.split(','))
+            .filter_map(|tag| tag.trim().parse().ok())
+            .collect();
         known.learned(!done.is_empty());
         Ok(done)
     }
@@ -181,20 +205,34 @@ impl Registry {
             if !response.status().is_success() {
                 return Err(call.refuse(response).await);
             }
-            match claimed(response.headers()).filter(|stored| !Hasher::check(stored, &manifest.bytes)) {
+            match claimed(response.headers())
+                .filter(|stored| !Hasher::check(stored, &manifest.bytes))
+            {
                 None => return Ok(response),
                 // A tag names something else now. What was changed on its way is put right at once.
                 Some(_) if again => again = false,
                 Some(stored) => {
-                    let message = format!("the registry stored {stored} where {} was sent", manifest.digest);
-                    return Err(Error::new(Kind::Digest, "PUT", &redact_url(&call.url), message));
+                    let message = format!(
+                        "the registry stored {stored} where {} was sent",
+                        manifest.digest
+                    );
+                    return Err(Error::new(
+                        Kind::Digest,
+                        "PUT",
+                        &redact_url(&call.url),
+                        message,
+                    ));
                 }
             }
         }
     }
 
     /// Deletes a manifest by digest. False when it was not there.
-    pub async fn delete_manifest(&self, repository: &RepositoryPath, digest: &Digest) -> Result<bool, Error> {
+    pub async fn delete_manifest(
+        &self,
+        repository: &RepositoryPath,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
         let target = Target::Digest(digest.clone());
         let call = self.manifest_call(Method::DELETE, repository, &target, "delete,pull,push")?;
         let response = self.call(&call).await?;
@@ -210,7 +248,12 @@ impl Registry {
 
     /// Deletes a tag by its name, where the registry can (distribution 3, zot).
     pub async fn delete_tag(&self, repository: &RepositoryPath, tag: &Tag) -> Result<Untag, Error> {
-        let call = self.manifest_call(Method::DELETE, repository, &Target::from(tag), "delete,pull,push")?;
+        let call = self.manifest_call(
+            Method::DELETE,
+            repository,
+            &Target::from(tag),
+            "delete,pull,push",
+        )?;
         let response = self.call(&call).await?;
         match response.status().as_u16() {
             200..=299 => Ok(Untag::Done),
@@ -239,7 +282,9 @@ impl Registry {
     ) -> Result<Call<'a>, Error> {
         let url = self.url(&format!("/v2/{repository}/manifests/{target}"))?;
         let need = Need::repository(repository, actions);
-        Ok(Call::new(method, url, need).header(ACCEPT, media::ACCEPT).may_leave())
+        Ok(Call::new(method, url, need)
+            .header(ACCEPT, media::ACCEPT)
+            .may_leave())
     }
 }
 
@@ -249,13 +294,20 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 
 /// The digest that the registry claims.
 fn claimed(headers: &HeaderMap) -> Option<Digest> {
-    header(headers, "docker-content-digest")?.trim().parse().ok()
+    header(headers, "docker-content-digest")?
+        .trim()
+        .parse()
+        .ok()
 }
 
 /// The media type without its parameters.
 fn content_type(headers: &HeaderMap) -> String {
     let text = header(headers, "content-type").unwrap_or_default();
-    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    text.split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 /// Reads a manifest's bytes with every check: format, digest asked for, digest claimed.
@@ -277,7 +329,10 @@ fn read(call: &Call<'_>, fetched: &Fetched, target: &Target) -> Result<RawManife
         let message = crate::oci::manifest::Error::Schema1.to_string();
         return Err(error(Kind::Unsupported, message));
     }
-    for expected in [asked(target), claimed(&fetched.headers)].into_iter().flatten() {
+    for expected in [asked(target), claimed(&fetched.headers)]
+        .into_iter()
+        .flatten()
+    {
         if !Hasher::check(&expected, &fetched.body) {
             let message = format!(
                 "the manifest does not have the digest {expected}: it is {}",
@@ -288,7 +343,11 @@ fn read(call: &Call<'_>, fetched: &Fetched, target: &Target) -> Result<RawManife
     }
     // Some servers label every file the same; the manifest itself knows better.
     let known = media::ACCEPT.split(", ").any(|known| known == media_type);
-    let media_type = if known { media_type } else { probe.media_type.unwrap_or(media_type) };
+    let media_type = if known {
+        media_type
+    } else {
+        probe.media_type.unwrap_or(media_type)
+    };
     Ok(RawManifest::new(media_type, fetched.body.clone()))
 }
 

@@ -63,7 +63,12 @@ impl Endpoint {
     /// A host with the defaults.
     #[must_use]
     pub const fn of(host: Host) -> Self {
-        Self { host, ca: None, http: false, clear_login: false }
+        Self {
+            host,
+            ca: None,
+            http: false,
+            clear_login: false,
+        }
     }
 }
 
@@ -113,12 +118,18 @@ pub enum Upload {
 #[async_trait::async_trait]
 pub trait BlobSource: Send + Sync {
     /// A reader from `offset` to the end.
-    async fn open(&self, offset: u64) -> std::io::Result<Box<dyn tokio::io::AsyncRead + Send + Unpin>>;
+    async fn open(
+        &self,
+        offset: u64,
+    ) -> std::io::Result<Box<dyn tokio::io::AsyncRead + Send + Unpin>>;
 }
 
 #[async_trait::async_trait]
 impl BlobSource for crate::oci::Bytes {
-    async fn open(&self, offset: u64) -> std::io::Result<Box<dyn tokio::io::AsyncRead + Send + Unpin>> {
+    async fn open(
+        &self,
+        offset: u64,
+    ) -> std::io::Result<Box<dyn tokio::io::AsyncRead + Send + Unpin>> {
         let mut cursor = std::io::Cursor::new(self.clone());
         cursor.set_position(offset);
         Ok(Box::new(cursor))
@@ -152,7 +163,9 @@ struct Shared {
 
 impl std::fmt::Debug for Registries {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Registries").field("endpoints", &self.shared.endpoints).finish_non_exhaustive()
+        f.debug_struct("Registries")
+            .field("endpoints", &self.shared.endpoints)
+            .finish_non_exhaustive()
     }
 }
 
@@ -162,7 +175,14 @@ impl Registries {
     pub fn new(endpoints: Vec<Endpoint>, env: RegistryEnv) -> Self {
         let env = Arc::new(env);
         let credentials = Arc::new(credentials::Credentials::new(env.clone()));
-        Self { shared: Arc::new(Shared { endpoints, env, credentials, made: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                endpoints,
+                env,
+                credentials,
+                made: Mutex::default(),
+            }),
+        }
     }
 
     /// The handle for the registry of a repository.
@@ -197,7 +217,11 @@ impl Registries {
     /// either, because it is asked over plain HTTP.
     pub async fn credential(&self, host: &Host) -> Result<Option<Credential>, Error> {
         let registry = self.at(host);
-        if !registry.inner.http.may_carry_login(&registry.inner.http.own()?) {
+        if !registry
+            .inner
+            .http
+            .may_carry_login(&registry.inner.http.own()?)
+        {
             return Ok(None);
         }
         match self.shared.credentials.find(host, None).await? {
@@ -207,7 +231,11 @@ impl Registries {
     }
 
     fn endpoint(&self, host: &Host) -> Endpoint {
-        let named = self.shared.endpoints.iter().find(|endpoint| endpoint.host == *host);
+        let named = self
+            .shared
+            .endpoints
+            .iter()
+            .find(|endpoint| endpoint.host == *host);
         named.cloned().unwrap_or_else(|| Endpoint::of(host.clone()))
     }
 }
@@ -218,8 +246,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_engine_receives_no_login_that_golden_does_not_send() {
-        let auths: Vec<String> =
-            ["a.example", "localhost:1"].map(|host| format!(r#""{host}":{{"auth":"YW5uOnM="}}"#)).to_vec();
+        let auths: Vec<String> = ["a.example", "localhost:1"]
+            .map(|host| format!(r#""{host}":{{"auth":"YW5uOnM="}}"#))
+            .to_vec();
         let config = format!(r#"{{"auths":{{{}}}}}"#, auths.join(","));
         for (host, http, clear_login, expected) in [
             ("a.example", false, false, true),
@@ -230,7 +259,11 @@ mod tests {
         ] {
             let host: Host = host.parse().unwrap();
             let vars = BTreeMap::from([("DOCKER_AUTH_CONFIG".to_owned(), config.clone())]);
-            let endpoint = Endpoint { http, clear_login, ..Endpoint::of(host.clone()) };
+            let endpoint = Endpoint {
+                http,
+                clear_login,
+                ..Endpoint::of(host.clone())
+            };
             let registries = Registries::new(vec![endpoint], RegistryEnv::from_vars(&vars));
             let found = registries.credential(&host).await.unwrap();
             assert_eq!(found.is_some(), expected, "{host} {http} {clear_login}");

@@ -24,7 +24,11 @@ impl Registry {
     /// Begins to wait for what the registry may show late.
     #[must_use]
     pub fn polling(&self) -> Polling {
-        Polling { start: Instant::now(), limit: self.inner.env.patience.settle, pause: FIRST_PAUSE }
+        Polling {
+            start: Instant::now(),
+            limit: self.inner.env.patience.settle,
+            pause: FIRST_PAUSE,
+        }
     }
 }
 

@@ -49,7 +49,9 @@ impl Zone {
 
     fn of_v6(address: Ipv6Addr) -> Self {
         let parts = address.segments();
-        let v4 = |high: u16, low: u16| Self::of_v4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
+        let v4 = |high: u16, low: u16| {
+            Self::of_v4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
+        };
         match parts {
             _ if address.is_loopback() || address.is_unspecified() => Self::Loopback,
             // IPv4-mapped, IPv4-translated, IPv4-compatible, NAT64 (RFC 6052).
@@ -105,7 +107,8 @@ impl fmt::Display for Zone {
 
 /// Whether two URLs have the same host and port.
 pub(super) fn is_same_host(one: &Url, other: &Url) -> bool {
-    one.host_str() == other.host_str() && one.port_or_known_default() == other.port_or_known_default()
+    one.host_str() == other.host_str()
+        && one.port_or_known_default() == other.port_or_known_default()
 }
 
 /// A name that leads to an address that a registry elsewhere may not send golden to.

@@ -37,8 +37,9 @@ impl List {
     /// Reads an index; none when the text is something else.
     fn read(text: &[u8]) -> Option<Self> {
         let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(text).ok()?;
-        let media_type: Option<String> =
-            fields.get("mediaType").and_then(|text| serde_json::from_str(text.get()).ok());
+        let media_type: Option<String> = fields
+            .get("mediaType")
+            .and_then(|text| serde_json::from_str(text.get()).ok());
         if media_type.is_some_and(|media_type| media_type != media::OCI_INDEX) {
             return None;
         }
@@ -48,12 +49,18 @@ impl List {
             let descriptor: Descriptor = serde_json::from_str(text.get()).ok()?;
             Some(Referrer { descriptor, text })
         };
-        let entries = entries.unwrap_or_default().into_iter().map(read).collect::<Option<_>>()?;
+        let entries = entries
+            .unwrap_or_default()
+            .into_iter()
+            .map(read)
+            .collect::<Option<_>>()?;
         Some(Self { fields, entries })
     }
 
     fn has(&self, digest: &Digest) -> bool {
-        self.entries.iter().any(|entry| entry.descriptor.digest == *digest)
+        self.entries
+            .iter()
+            .any(|entry| entry.descriptor.digest == *digest)
     }
 
     /// The index with these entries and the other fields of this one.
@@ -61,15 +68,22 @@ impl List {
         let broken = |error: serde_json::Error| Error::local(error.to_string());
         let texts: Vec<&RawValue> = entries.iter().map(|entry| entry.text.as_ref()).collect();
         let mut fields = self.fields.clone();
-        fields.insert("manifests".to_owned(), serde_json::value::to_raw_value(&texts).map_err(broken)?);
+        fields.insert(
+            "manifests".to_owned(),
+            serde_json::value::to_raw_value(&texts).map_err(broken)?,
+        );
         let text = serde_json::to_vec(&fields).map_err(broken)?;
         Ok(RawManifest::new(media::OCI_INDEX, text))
     }
 
     /// An index without entries.
     fn empty() -> Self {
-        let text = json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [] }).to_string();
-        Self::read(text.as_bytes()).unwrap_or_else(|| Self { fields: BTreeMap::new(), entries: Vec::new() })
+        let text = json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [] })
+            .to_string();
+        Self::read(text.as_bytes()).unwrap_or_else(|| Self {
+            fields: BTreeMap::new(),
+            entries: Vec::new(),
+        })
     }
 }
 
@@ -81,10 +95,20 @@ impl Registry {
         repository: &RepositoryPath,
         digest: &Digest,
     ) -> Result<Vec<Referrer>, Error> {
-        let mut all = self.referrers_by_api(repository, digest).await?.unwrap_or_default();
+        let mut all = self
+            .referrers_by_api(repository, digest)
+            .await?
+            .unwrap_or_default();
         let (_, list) = self.fallback_list(repository, digest).await?;
-        let known: BTreeSet<Digest> = all.iter().map(|entry| entry.descriptor.digest.clone()).collect();
-        all.extend(list.entries.into_iter().filter(|entry| !known.contains(&entry.descriptor.digest)));
+        let known: BTreeSet<Digest> = all
+            .iter()
+            .map(|entry| entry.descriptor.digest.clone())
+            .collect();
+        all.extend(
+            list.entries
+                .into_iter()
+                .filter(|entry| !known.contains(&entry.descriptor.digest)),
+        );
         Ok(all)
     }
 
@@ -113,12 +137,18 @@ impl Registry {
             };
             let Some(page) = List::read(&fetched.body) else {
                 // Some registries answer an address that they do not know with a page of their own.
-                let not_one = || call.malformed("the next page of the list of referrers is not an index");
+                let not_one =
+                    || call.malformed("the next page of the list of referrers is not an index");
                 return if is_first { Ok(None) } else { Err(not_one()) };
             };
-            let names = page.entries.iter().map(|entry| entry.descriptor.digest.to_string());
+            let names = page
+                .entries
+                .iter()
+                .map(|entry| entry.descriptor.digest.to_string());
             if !pages.add(names.collect()).map_err(incomplete)? {
-                return Err(incomplete("the list of referrers repeats itself".to_owned()));
+                return Err(incomplete(
+                    "the list of referrers repeats itself".to_owned(),
+                ));
             }
             all.extend(page.entries);
             next = next_page(&fetched.headers, &fetched.url).map_err(incomplete)?;
@@ -137,7 +167,10 @@ impl Registry {
         repository: &RepositoryPath,
         subject: &Digest,
     ) -> Result<(Option<Digest>, List), Error> {
-        let Some(raw) = self.get_manifest(repository, &Target::Tag(fallback_tag(subject)?)).await? else {
+        let Some(raw) = self
+            .get_manifest(repository, &Target::Tag(fallback_tag(subject)?))
+            .await?
+        else {
             return Ok((None, List::empty()));
         };
         let list = List::read(&raw.bytes);
@@ -164,15 +197,23 @@ impl Registry {
     ) -> Result<(), Error> {
         let url = self.url(&format!("/v2/{repository}/manifests/{}", manifest.digest))?;
         let response = self.put(repository, url, manifest).await?;
-        let subject = subject_of(manifest).filter(|_| !response.headers().contains_key("oci-subject"));
-        let Some(subject) = subject else { return Ok(()) };
+        let subject =
+            subject_of(manifest).filter(|_| !response.headers().contains_key("oci-subject"));
+        let Some(subject) = subject else {
+            return Ok(());
+        };
         let entry = match listed {
             Some(listed) => listed.clone(),
             None => entry_of(manifest)?,
         };
         self.change_list(repository, &subject, |list| {
-            (!list.has(&manifest.digest))
-                .then(|| list.entries.iter().cloned().chain([entry.clone()]).collect())
+            (!list.has(&manifest.digest)).then(|| {
+                list.entries
+                    .iter()
+                    .cloned()
+                    .chain([entry.clone()])
+                    .collect()
+            })
         })
         .await
     }
@@ -185,7 +226,10 @@ impl Registry {
         referrer: &Digest,
     ) -> Result<(), Error> {
         self.change_list(repository, subject, |list| {
-            let others = list.entries.iter().filter(|entry| entry.descriptor.digest != *referrer);
+            let others = list
+                .entries
+                .iter()
+                .filter(|entry| entry.descriptor.digest != *referrer);
             list.has(referrer).then(|| others.cloned().collect())
         })
         .await
@@ -204,13 +248,17 @@ impl Registry {
         let mut rewrites = Rewrites::default();
         loop {
             let (digest, list) = self.fallback_list(repository, subject).await?;
-            let Some(entries) = change(&list) else { return Ok(()) };
+            let Some(entries) = change(&list) else {
+                return Ok(());
+            };
             if rewrites.calls_for(digest.as_ref(), &polling) {
-                self.put_manifest(repository, &Target::from(&tag), &list.with(&entries)?).await?;
+                self.put_manifest(repository, &Target::from(&tag), &list.with(&entries)?)
+                    .await?;
             }
             if !polling.again().await {
                 let url = format!("{}/v2/{repository}/manifests/{tag}", self.host());
-                let message = "the list of referrers under the fallback tag does not stay as it was put";
+                let message =
+                    "the list of referrers under the fallback tag does not stay as it was put";
                 return Err(Error::new(Kind::Rejected, "PUT", &url, message));
             }
         }
@@ -228,29 +276,46 @@ pub fn subject_of(manifest: &RawManifest) -> Option<Digest> {
 fn entry_of(manifest: &RawManifest) -> Result<Referrer, Error> {
     let broken = |error: serde_json::Error| Error::local(error.to_string());
     let value: Value = serde_json::from_slice(&manifest.bytes).map_err(broken)?;
-    let text = |key: &str| value.pointer(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = |key: &str| {
+        value
+            .pointer(key)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
     let descriptor = Descriptor {
-        artifact_type: text("/artifactType").or_else(|| text("/config/mediaType")).map(str::to_owned),
+        artifact_type: text("/artifactType")
+            .or_else(|| text("/config/mediaType"))
+            .map(str::to_owned),
         ..manifest.descriptor()
     };
     let mut entry = json!(descriptor);
     if let Some(annotations) = value.get("annotations") {
         entry["annotations"] = annotations.clone();
     }
-    Ok(Referrer { descriptor, text: serde_json::value::to_raw_value(&entry).map_err(broken)? })
+    Ok(Referrer {
+        descriptor,
+        text: serde_json::value::to_raw_value(&entry).map_err(broken)?,
+    })
 }
 
 /// The tag under which clients list referrers where the registry does not: `sha256-…`.
 fn fallback_tag(digest: &Digest) -> Result<Tag, Error> {
-    let text: String = format!("{}-{}", digest.algorithm(), digest.hex()).chars().take(128).collect();
-    text.parse().map_err(|error| Error::new(Kind::Local, "", "", format!("{error}")))
+    let text: String = format!("{}-{}", digest.algorithm(), digest.hex())
+        .chars()
+        .take(128)
+        .collect();
+    text.parse()
+        .map_err(|error| Error::new(Kind::Local, "", "", format!("{error}")))
 }
 
 /// The tags that tools make from a digest: the fallback tag, and those of cosign.
 #[must_use]
 pub fn tags_of_tools(digest: &Digest) -> Vec<Tag> {
     let name = format!("{}-{}", digest.algorithm(), digest.hex());
-    ["", ".sig", ".att", ".sbom"].iter().filter_map(|suffix| format!("{name}{suffix}").parse().ok()).collect()
+    ["", ".sig", ".att", ".sbom"]
+        .iter()
+        .filter_map(|suffix| format!("{name}{suffix}").parse().ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -263,19 +328,36 @@ mod tests {
             r#"{{ "size":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",  "digest":"{}","artifactType":"application/x","x":[1, 2] }}"#,
             Digest::of(b"a")
         );
-        let text = format!(r#"{{"manifests":[{foreign}],"schemaVersion":2,"annotations":{{"a":  "b"}}}}"#);
+        let text =
+            format!(r#"{{"manifests":[{foreign}],"schemaVersion":2,"annotations":{{"a":  "b"}}}}"#);
         let list = List::read(text.as_bytes()).unwrap();
-        let manifest = RawManifest::new(media::OCI_MANIFEST, br#"{"artifactType":"application/y"}"#.to_vec());
-        let entries: Vec<Referrer> =
-            list.entries.iter().cloned().chain([entry_of(&manifest).unwrap()]).collect();
+        let manifest = RawManifest::new(
+            media::OCI_MANIFEST,
+            br#"{"artifactType":"application/y"}"#.to_vec(),
+        );
+        let entries: Vec<Referrer> = list
+            .entries
+            .iter()
+            .cloned()
+            .chain([entry_of(&manifest).unwrap()])
+            .collect();
         let written = list.with(&entries).unwrap();
         let written = String::from_utf8(written.bytes.to_vec()).unwrap();
         assert!(written.contains(&foreign), "{written}");
-        assert!(written.contains(r#""annotations":{"a":  "b"}"#), "{written}");
-        assert!(written.contains(r#""artifactType":"application/y""#), "{written}");
+        assert!(
+            written.contains(r#""annotations":{"a":  "b"}"#),
+            "{written}"
+        );
+        assert!(
+            written.contains(r#""artifactType":"application/y""#),
+            "{written}"
+        );
         assert!(List::read(b"<html>").is_none());
         assert!(List::read(b"{}").is_none());
         assert!(List::read(br#"{"mediaType":"application/x","manifests":[]}"#).is_none());
-        assert_eq!(List::read(br#"{"manifests":null}"#).map(|list| list.entries.len()), Some(0));
+        assert_eq!(
+            List::read(br#"{"manifests":null}"#).map(|list| list.entries.len()),
+            Some(0)
+        );
     }
 }

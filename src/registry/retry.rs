@@ -19,7 +19,11 @@ const LONGEST: Duration = Duration::from_mins(3);
 
 impl Attempts {
     pub(super) const fn new(patience: Patience) -> Self {
-        Self { patience, made: 0, waited: Duration::ZERO }
+        Self {
+            patience,
+            made: 0,
+            waited: Duration::ZERO,
+        }
     }
 
     /// Something moved: what failed before does not count any more.
@@ -31,16 +35,22 @@ impl Attempts {
     pub(super) async fn again(&mut self, mut error: Error) -> Result<(), Error> {
         self.made += 1;
         // A name or a port that nobody answers at rarely changes within seconds.
-        let most =
-            if error.kind == Kind::Connect { self.patience.attempts.min(4) } else { self.patience.attempts };
+        let most = if error.kind == Kind::Connect {
+            self.patience.attempts.min(4)
+        } else {
+            self.patience.attempts
+        };
         if !error.is_transient() || self.made >= most {
             error.exhausted |= self.made > 1;
             return Err(error);
         }
         let pause = match error.retry_after {
             Some(wanted) if wanted > self.patience.longest_pause => {
-                error.message =
-                    format!("{}; the registry asks to wait {} s", error.message, wanted.as_secs());
+                error.message = format!(
+                    "{}; the registry asks to wait {} s",
+                    error.message,
+                    wanted.as_secs()
+                );
                 error.exhausted = true;
                 return Err(error);
             }
@@ -61,8 +71,13 @@ impl Attempts {
 
     /// Exponential with full jitter: many clients that failed together do not come back together.
     fn backoff(&self) -> Duration {
-        let doubled = self.patience.pause.saturating_mul(1 << (self.made - 1).min(10));
-        doubled.min(self.patience.longest_pause).mul_f64(fastrand::f64())
+        let doubled = self
+            .patience
+            .pause
+            .saturating_mul(1 << (self.made - 1).min(10));
+        doubled
+            .min(self.patience.longest_pause)
+            .mul_f64(fastrand::f64())
     }
 }
 
@@ -74,7 +89,10 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let until = httpdate::parse_http_date(&wanted).ok()?;
-    let server = headers.get(DATE).and_then(text).and_then(|date| httpdate::parse_http_date(&date).ok());
+    let server = headers
+        .get(DATE)
+        .and_then(text)
+        .and_then(|date| httpdate::parse_http_date(&date).ok());
     let now = server.unwrap_or_else(here);
     Some(until.duration_since(now).unwrap_or_default())
 }
@@ -103,8 +121,15 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
-            headers.insert(DATE, HeaderValue::from_static("Wed, 25 Nov 2026 10:00:00 GMT"));
-            assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs), "{value}");
+            headers.insert(
+                DATE,
+                HeaderValue::from_static("Wed, 25 Nov 2026 10:00:00 GMT"),
+            );
+            assert_eq!(
+                retry_after(&headers),
+                seconds.map(Duration::from_secs),
+                "{value}"
+            );
         }
     }
 
@@ -112,7 +137,10 @@ mod tests {
     async fn what_patience_ended_for_below_is_not_begun_anew_above() {
         let mut error = Error::new(Kind::Broken, "GET", "https://token.example.com/", "gone");
         error.exhausted = true;
-        let back = Attempts::new(Patience::default()).again(error).await.unwrap_err();
+        let back = Attempts::new(Patience::default())
+            .again(error)
+            .await
+            .unwrap_err();
         assert!(back.exhausted && !back.is_transient());
     }
 }

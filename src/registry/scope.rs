@@ -47,13 +47,20 @@ impl LoginScope {
     /// The scope of a login that is for these hosts.
     #[must_use]
     pub fn of(hosts: impl IntoIterator<Item = Host>) -> Self {
-        Self { listed: Some(hosts.into_iter().collect()), ..Self::default() }
+        Self {
+            listed: Some(hosts.into_iter().collect()),
+            ..Self::default()
+        }
     }
 
     /// Whether the login is sent to `host`.
     pub(super) fn verdict(&self, host: &Host) -> Verdict {
         if let Some(listed) = &self.listed {
-            return if listed.contains(host) { Verdict::Allowed } else { Verdict::Listed(list(listed)) };
+            return if listed.contains(host) {
+                Verdict::Allowed
+            } else {
+                Verdict::Listed(list(listed))
+            };
         }
         if let Some(selected) = &self.selected {
             return match (selected.contains(host), self.destinations.contains(host)) {
@@ -95,7 +102,9 @@ impl Verdict {
             Self::Allowed => format!(
                 "run `docker login {host}`, or correct GOLDEN_REGISTRY_USER and GOLDEN_REGISTRY_PASSWORD"
             ),
-            Self::Listed(_) => format!("add {host} to GOLDEN_REGISTRY_HOST, or run `docker login {host}`"),
+            Self::Listed(_) => {
+                format!("add {host} to GOLDEN_REGISTRY_HOST, or run `docker login {host}`")
+            }
             Self::Workspace => format!(
                 "set GOLDEN_REGISTRY_HOST={host}, add `--registry {host}`, or run `docker login {host}`"
             ),
@@ -109,10 +118,15 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Allowed => f.write_str("it is for this registry"),
-            Self::Listed(hosts) if hosts.is_empty() => f.write_str("GOLDEN_REGISTRY_HOST lists no host"),
+            Self::Listed(hosts) if hosts.is_empty() => {
+                f.write_str("GOLDEN_REGISTRY_HOST lists no host")
+            }
             Self::Listed(hosts) => write!(f, "it is for {hosts} (GOLDEN_REGISTRY_HOST)"),
             Self::Selected(hosts) => {
-                write!(f, "it is for {hosts}, which --registry or GOLDEN_REGISTRY selects")
+                write!(
+                    f,
+                    "it is for {hosts}, which --registry or GOLDEN_REGISTRY selects"
+                )
             }
             Self::Target(host) => write!(f, "it is for {host}, the destination"),
             Self::Default(hosts) => write!(f, "it is for {hosts}, the default registry"),
@@ -124,7 +138,11 @@ impl fmt::Display for Verdict {
 }
 
 fn list(hosts: &BTreeSet<Host>) -> String {
-    hosts.iter().map(Host::as_str).collect::<Vec<_>>().join(", ")
+    hosts
+        .iter()
+        .map(Host::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -132,7 +150,9 @@ mod tests {
     use super::*;
 
     fn hosts(text: &str) -> BTreeSet<Host> {
-        text.split_whitespace().map(|host| host.parse().unwrap()).collect()
+        text.split_whitespace()
+            .map(|host| host.parse().unwrap())
+            .collect()
     }
 
     #[test]
@@ -140,48 +160,86 @@ mod tests {
         let default = LoginScope::default;
         for (scope, host, expected) in [
             (
-                LoginScope { destinations: hosts("team:1"), ..default() },
+                LoginScope {
+                    destinations: hosts("team:1"),
+                    ..default()
+                },
                 "team:1",
                 "only a file of the workspace names this registry",
             ),
             (
-                LoginScope { destinations: hosts("team:1"), ..default() },
+                LoginScope {
+                    destinations: hosts("team:1"),
+                    ..default()
+                },
                 "base:1",
                 "it is for team:1, the default registry",
             ),
             (
-                LoginScope { destinations: hosts("team:1"), named: hosts("team:1"), ..default() },
+                LoginScope {
+                    destinations: hosts("team:1"),
+                    named: hosts("team:1"),
+                    ..default()
+                },
                 "team:1",
                 "yes",
             ),
             (
-                LoginScope { destinations: hosts("team:1"), named: hosts("x:1"), ..default() },
+                LoginScope {
+                    destinations: hosts("team:1"),
+                    named: hosts("x:1"),
+                    ..default()
+                },
                 "x:1",
                 "it is for team:1, the default registry",
             ),
-            (LoginScope { named: hosts("x:1"), ..default() }, "x:1", "yes"),
             (
-                LoginScope { named: hosts("x:1"), ..default() },
+                LoginScope {
+                    named: hosts("x:1"),
+                    ..default()
+                },
+                "x:1",
+                "yes",
+            ),
+            (
+                LoginScope {
+                    named: hosts("x:1"),
+                    ..default()
+                },
                 "base:1",
                 "only a file of the workspace names this registry",
             ),
             (
-                LoginScope { named: hosts("x:1 y:1"), ..default() },
+                LoginScope {
+                    named: hosts("x:1 y:1"),
+                    ..default()
+                },
                 "x:1",
                 "the command line names several registries",
             ),
             (
-                LoginScope { named: hosts("docker.io"), ..default() },
+                LoginScope {
+                    named: hosts("docker.io"),
+                    ..default()
+                },
                 "docker.io",
                 "it is not assumed to be for Docker Hub",
             ),
             (
-                LoginScope { selected: Some(hosts("team:1")), destinations: hosts("team:1"), ..default() },
+                LoginScope {
+                    selected: Some(hosts("team:1")),
+                    destinations: hosts("team:1"),
+                    ..default()
+                },
                 "team:1",
                 "yes",
             ),
             (
-                LoginScope { selected: Some(hosts("")), destinations: hosts("evil:1"), ..default() },
+                LoginScope {
+                    selected: Some(hosts("")),
+                    destinations: hosts("evil:1"),
+                    ..default()
+                },
                 "evil:1",
                 "only a file of the workspace names this registry",
             ),
@@ -196,12 +254,20 @@ mod tests {
                 "it is for team:1, which --registry or GOLDEN_REGISTRY selects",
             ),
             (
-                LoginScope { listed: Some(hosts("team:1")), destinations: hosts("evil:1"), ..default() },
+                LoginScope {
+                    listed: Some(hosts("team:1")),
+                    destinations: hosts("evil:1"),
+                    ..default()
+                },
                 "team:1",
                 "yes",
             ),
             (
-                LoginScope { listed: Some(hosts("team:1")), selected: Some(hosts("evil:1")), ..default() },
+                LoginScope {
+                    listed: Some(hosts("team:1")),
+                    selected: Some(hosts("evil:1")),
+                    ..default()
+                },
                 "evil:1",
                 "it is for team:1 (GOLDEN_REGISTRY_HOST)",
             ),

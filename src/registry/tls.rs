@@ -9,7 +9,9 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 
 /// The certificates of a PEM file; the error is half a sentence.
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -31,10 +33,15 @@ pub(super) fn client(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, 
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     let mut config = if roots.is_empty() {
-        builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+        builder
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth()
     } else {
         let verifier = Verifier::new(&roots, provider)?;
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth()
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
@@ -59,7 +66,10 @@ impl Verifier {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(roots.iter().cloned());
         let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
-        Ok(Self { usual: usual.map_err(|error| error.to_string())?, roots: roots.to_vec() })
+        Ok(Self {
+            usual: usual.map_err(|error| error.to_string())?,
+            roots: roots.to_vec(),
+        })
     }
 
     /// Verifies name and dates of a certificate that is a root.
@@ -92,7 +102,9 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let usual = self.usual.verify_server_cert(certificate, intermediates, name, ocsp, now);
+        let usual = self
+            .usual
+            .verify_server_cert(certificate, intermediates, name, ocsp, now);
         match &usual {
             // webpki's "CA used as end entity" has no variant of its own here.
             Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
@@ -110,7 +122,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.usual.verify_tls12_signature(message, certificate, signature)
+        self.usual
+            .verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -119,7 +132,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.usual.verify_tls13_signature(message, certificate, signature)
+        self.usual
+            .verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -133,13 +147,17 @@ pub(crate) fn problem<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rus
 }
 
 /// The first error of a type in a chain. An `io::Error` hides what it wraps.
-pub(super) fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
+pub(super) fn find<'e, T: StdError + 'static>(
+    error: &'e (dyn StdError + 'static),
+) -> Option<&'e T> {
     let mut last = error;
     loop {
         if let Some(found) = last.downcast_ref::<T>() {
             return Some(found);
         }
-        let inner = last.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let inner = last
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
         let inner = inner.map(|inner| -> &(dyn StdError + 'static) { inner });
         last = inner.or_else(|| last.source())?;
     }
@@ -150,14 +168,20 @@ pub(crate) fn describe(error: &rustls::Error) -> String {
     use rustls::Error as Tls;
     match error {
         Tls::InvalidCertificate(bad) => {
-            format!("the server's certificate is not accepted: {}", describe_certificate(bad))
+            format!(
+                "the server's certificate is not accepted: {}",
+                describe_certificate(bad)
+            )
         }
         Tls::NoCertificatesPresented => "the server has no certificate".to_owned(),
         Tls::AlertReceived(rustls::AlertDescription::CertificateRequired) => {
             "the server requires a client certificate".to_owned()
         }
         Tls::AlertReceived(alert) => {
-            format!("the server ended the handshake: {}", words(&format!("{alert:?}")))
+            format!(
+                "the server ended the handshake: {}",
+                words(&format!("{alert:?}"))
+            )
         }
         Tls::PeerIncompatible(_) => {
             "TLS failed: golden and the server have no version or algorithm in common".to_owned()
@@ -169,7 +193,9 @@ pub(crate) fn describe(error: &rustls::Error) -> String {
         }
         Tls::PeerMisbehaved(_) => "TLS failed: the server breaks the protocol".to_owned(),
         Tls::DecryptError => "TLS failed: a message of the server cannot be decrypted".to_owned(),
-        Tls::PeerSentOversizedRecord => "TLS failed: a message of the server is too large".to_owned(),
+        Tls::PeerSentOversizedRecord => {
+            "TLS failed: a message of the server is too large".to_owned()
+        }
         Tls::General(text) => format!("TLS failed: {text}"),
         _ => "TLS failed".to_owned(),
     }
@@ -184,7 +210,9 @@ fn describe_certificate(bad: &CertificateError) -> String {
         Bad::NotValidForName | Bad::NotValidForNameContext { .. } => "it is for another name",
         Bad::Revoked => "it is revoked",
         Bad::BadSignature => "its signature is wrong",
-        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => "it is not a certificate for servers",
+        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
+            "it is not a certificate for servers"
+        }
         Bad::BadEncoding => "it cannot be read",
         Bad::Other(other) => return words(&other.to_string()),
         _ => "its signature algorithm is not supported",
@@ -217,7 +245,11 @@ mod tests {
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
         parameters.not_after = rcgen::date_time_ymd(2030, 1, 1);
-        parameters.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der().clone()
+        parameters
+            .self_signed(&rcgen::KeyPair::generate().unwrap())
+            .unwrap()
+            .der()
+            .clone()
     }
 
     #[test]
@@ -233,10 +265,22 @@ mod tests {
         };
         let refused = "the server's certificate is not accepted:";
         assert_eq!(verify(&own, "registry.corp", 2026), "accepted");
-        assert_eq!(verify(&own, "other.corp", 2026), format!("{refused} it is for another name"));
-        assert_eq!(verify(&own, "registry.corp", 2031), format!("{refused} it has expired"));
-        assert_eq!(verify(&own, "registry.corp", 2019), format!("{refused} it is not valid yet"));
-        assert_eq!(verify(&other, "registry.corp", 2026), format!("{refused} ca used as end entity"));
+        assert_eq!(
+            verify(&own, "other.corp", 2026),
+            format!("{refused} it is for another name")
+        );
+        assert_eq!(
+            verify(&own, "registry.corp", 2031),
+            format!("{refused} it has expired")
+        );
+        assert_eq!(
+            verify(&own, "registry.corp", 2019),
+            format!("{refused} it is not valid yet")
+        );
+        assert_eq!(
+            verify(&other, "registry.corp", 2026),
+            format!("{refused} ca used as end entity")
+        );
     }
 
     #[test]

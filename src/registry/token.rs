@@ -80,7 +80,11 @@ pub(super) async fn fetch(
 }
 
 fn refresh_form(bearer: &Bearer, scopes: &BTreeSet<String>, refresh: &Secret<String>) -> String {
-    let scope = scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let scope = scopes
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(" ");
     url::form_urlencoded::Serializer::new(String::new())
         .append_pair("grant_type", "refresh_token")
         .append_pair("service", bearer.service.as_deref().unwrap_or_default())
@@ -99,7 +103,10 @@ async fn request(
 ) -> Result<Token, Error> {
     let mut headers = HeaderMap::new();
     if form.is_some() {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
     }
     let payload = form.map_or(Payload::Empty, |form| Payload::Bytes(form.as_bytes()));
     let shown = redact_url(url);
@@ -110,15 +117,17 @@ async fn request(
             Ok(response) if response.status().is_success() => {
                 let headers = response.headers().clone();
                 let body = read_some(response, ANSWER).await;
-                return read(&body, &headers, asked)
-                    .map_err(|message| Error::new(Kind::Malformed, method.as_str(), &shown, message));
+                return read(&body, &headers, asked).map_err(|message| {
+                    Error::new(Kind::Malformed, method.as_str(), &shown, message)
+                });
             }
             Ok(response) => {
                 let (status, after) = (response.status().as_u16(), retry_after(response.headers()));
                 let body = masked_body(response, ANSWER).await;
                 let mut error = Error::answered(method.as_str(), &shown, status, &body);
                 if matches!(status, 300..=399) {
-                    error.message = String::from("redirected; a login is not sent along a redirect");
+                    error.message =
+                        String::from("redirected; a login is not sent along a redirect");
                 } else if status == 400 && secret.is_some() {
                     error.kind = Kind::Unauthorized;
                 }
@@ -132,18 +141,28 @@ async fn request(
 }
 
 fn read(body: &[u8], headers: &HeaderMap, asked: Instant) -> Result<Token, String> {
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| "the token server's answer is not JSON".to_owned())?;
-    let value = [answer.token, answer.access_token].into_iter().flatten().find(|token| !token.is_empty());
+    let answer: Answer = serde_json::from_slice(body)
+        .map_err(|_| "the token server's answer is not JSON".to_owned())?;
+    let value = [answer.token, answer.access_token]
+        .into_iter()
+        .flatten()
+        .find(|token| !token.is_empty());
     let value = value.ok_or("the token server's answer has no token")?;
     if !value.bytes().all(|b| b.is_ascii_graphic()) {
         return Err("the token server's answer is no token".to_owned());
     }
-    let seconds = answer.expires_in.filter(|seconds| seconds.is_finite()).unwrap_or_default();
-    let lifetime = Duration::from_secs_f64(seconds.clamp(0.0, 1e8)).max(Duration::from_secs(LIFETIME));
+    let seconds = answer
+        .expires_in
+        .filter(|seconds| seconds.is_finite())
+        .unwrap_or_default();
+    let lifetime =
+        Duration::from_secs_f64(seconds.clamp(0.0, 1e8)).max(Duration::from_secs(LIFETIME));
     // A token from the server's cache is older than this answer; both times are the server's, so clocks may differ.
     let age = age(answer.issued_at.as_deref(), headers).unwrap_or_default();
-    Ok(Token { value: Secret::new(value), until: asked + lifetime.saturating_sub(age) })
+    Ok(Token {
+        value: Secret::new(value),
+        until: asked + lifetime.saturating_sub(age),
+    })
 }
 
 fn age(issued: Option<&str>, headers: &HeaderMap) -> Option<Duration> {

@@ -86,9 +86,15 @@ impl Registry {
         if self.needs_no_upload(repository, &descriptor.digest).await? {
             return Ok(Upload::Present);
         }
-        match self.start_mount(repository, &descriptor.digest, from).await? {
+        match self
+            .start_mount(repository, &descriptor.digest, from)
+            .await?
+        {
             None => Ok(Upload::Mounted),
-            Some(session) => self.upload(repository, descriptor, source, Some(session)).await,
+            Some(session) => {
+                self.upload(repository, descriptor, source, Some(session))
+                    .await
+            }
         }
     }
 
@@ -123,7 +129,11 @@ impl Registry {
     }
 
     /// Whether a repository has a blob. A registry that cannot say may have it damaged, which an upload repairs.
-    async fn needs_no_upload(&self, repository: &RepositoryPath, digest: &Digest) -> Result<bool, Error> {
+    async fn needs_no_upload(
+        &self,
+        repository: &RepositoryPath,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
         match self.has_blob(repository, digest).await {
             Err(error) if error.status.is_some_and(|status| status >= 500) => {
                 tracing::debug!(%error, "uploaded, because the registry cannot say whether it has the blob");
@@ -154,7 +164,11 @@ impl Registry {
 
     /// The repository that this run has brought a blob to, under a lock that is held while it is on its way.
     fn place_of(&self, digest: &Digest) -> Place {
-        let mut brought = self.inner.brought.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut brought = self
+            .inner
+            .brought
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         Arc::clone(brought.entry(digest.clone()).or_default())
     }
 
@@ -166,7 +180,9 @@ impl Registry {
         from: &RepositoryPath,
     ) -> Result<Option<Session>, Error> {
         let mut url = self.uploads(repository)?;
-        url.query_pairs_mut().append_pair("mount", digest.as_str()).append_pair("from", from.as_str());
+        url.query_pairs_mut()
+            .append_pair("mount", digest.as_str())
+            .append_pair("from", from.as_str());
         let need = Need::repository(repository, "pull,push").and_pull(from);
         let call = Call::new(Method::POST, url, need.clone()).header(CONTENT_LENGTH, "0");
         match self.call(&call).await {
@@ -176,7 +192,9 @@ impl Registry {
             }
             // Whatever else it says about mounting: an ordinary upload tells whether something is wrong.
             Ok(_) => self.start(repository).await.map(Some),
-            Err(error) if matches!(error.status, Some(401 | 403)) => self.start(repository).await.map(Some),
+            Err(error) if matches!(error.status, Some(401 | 403)) => {
+                self.start(repository).await.map(Some)
+            }
             Err(error) => Err(error),
         }
     }
@@ -187,8 +205,8 @@ impl Registry {
 
     async fn start(&self, repository: &RepositoryPath) -> Result<Session, Error> {
         let need = Need::repository(repository, "pull,push");
-        let call =
-            Call::new(Method::POST, self.uploads(repository)?, need.clone()).header(CONTENT_LENGTH, "0");
+        let call = Call::new(Method::POST, self.uploads(repository)?, need.clone())
+            .header(CONTENT_LENGTH, "0");
         let response = self.call(&call).await?;
         if response.status() != 202 {
             return Err(call.refuse(response).await);
@@ -245,8 +263,18 @@ impl Registry {
             };
             // A digest that does not fit may be damage on the way, so it counts as something that passes.
             let kind = error.kind;
-            let passing = if error.is_transient() { kind } else { Kind::Broken };
-            if let Err(error) = attempts.again(Error { kind: passing, ..error }).await {
+            let passing = if error.is_transient() {
+                kind
+            } else {
+                Kind::Broken
+            };
+            if let Err(error) = attempts
+                .again(Error {
+                    kind: passing,
+                    ..error
+                })
+                .await
+            {
                 let error = Error { kind, ..error };
                 if let Some(session) = session {
                     session.cancel().await;
@@ -265,12 +293,25 @@ impl Registry {
 }
 
 impl Session {
-    fn opened(registry: &Registry, need: Need, call: &Call<'_>, response: &Response) -> Result<Self, Error> {
-        let location =
-            location(response).ok_or_else(|| call.malformed("an upload was opened without a Location"))?;
-        let least = header(response.headers(), "oci-chunk-min-length").and_then(|text| text.parse().ok());
+    fn opened(
+        registry: &Registry,
+        need: Need,
+        call: &Call<'_>,
+        response: &Response,
+    ) -> Result<Self, Error> {
+        let location = location(response)
+            .ok_or_else(|| call.malformed("an upload was opened without a Location"))?;
+        let least =
+            header(response.headers(), "oci-chunk-min-length").and_then(|text| text.parse().ok());
         let least = least.unwrap_or_default();
-        Ok(Self { registry: registry.clone(), need, location, offset: 0, least, open: true })
+        Ok(Self {
+            registry: registry.clone(),
+            need,
+            location,
+            offset: 0,
+            least,
+            open: true,
+        })
     }
 
     /// Sends what is missing and closes the upload.
@@ -283,7 +324,16 @@ impl Session {
         let size = descriptor.size;
         let chunk = chunk.max(self.least);
         if self.offset == 0 && size <= chunk {
-            return self.close(descriptor, Payload::Part { source, offset: 0, length: size }).await;
+            return self
+                .close(
+                    descriptor,
+                    Payload::Part {
+                        source,
+                        offset: 0,
+                        length: size,
+                    },
+                )
+                .await;
         }
         while self.offset < size {
             let length = chunk.min(size - self.offset);
@@ -298,20 +348,31 @@ impl Session {
         let call = Call::new(Method::PATCH, self.location.clone(), self.need.clone())
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(CONTENT_RANGE, &format!("{from}-{}", to - 1))
-            .payload(Payload::Part { source, offset: from, length });
+            .payload(Payload::Part {
+                source,
+                offset: from,
+                length,
+            });
         let response = self.registry.call_once(&call).await.map_err(Setback::of)?;
         if !response.status().is_success() {
             return Err(Setback::of(call.refuse(response).await));
         }
         self.location = location(&response).unwrap_or_else(|| self.location.clone());
-        self.offset = received(response.headers()).filter(|&end| end > from).unwrap_or(to);
+        self.offset = received(response.headers())
+            .filter(|&end| end > from)
+            .unwrap_or(to);
         Ok(())
     }
 
     /// Closes the upload, with the last bytes if there are some left.
-    async fn close(&mut self, descriptor: &Descriptor, payload: Payload<'_>) -> Result<(), Setback> {
+    async fn close(
+        &mut self,
+        descriptor: &Descriptor,
+        payload: Payload<'_>,
+    ) -> Result<(), Setback> {
         let mut url = self.location.clone();
-        url.query_pairs_mut().append_pair("digest", descriptor.digest.as_str());
+        url.query_pairs_mut()
+            .append_pair("digest", descriptor.digest.as_str());
         let mut call = Call::new(Method::PUT, url, self.need.clone()).payload(payload);
         call = match payload {
             Payload::Empty => call.header(CONTENT_LENGTH, "0"),
@@ -322,14 +383,23 @@ impl Session {
             return Err(Setback::of(call.refuse(response).await));
         }
         self.open = false;
-        let claimed =
-            header(response.headers(), "docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
+        let claimed = header(response.headers(), "docker-content-digest")
+            .and_then(|text| text.parse::<Digest>().ok());
         match claimed {
             Some(claimed)
-                if claimed.algorithm() == descriptor.digest.algorithm() && claimed != descriptor.digest =>
+                if claimed.algorithm() == descriptor.digest.algorithm()
+                    && claimed != descriptor.digest =>
             {
-                let text = format!("the registry stored {claimed} where {} was sent", descriptor.digest);
-                Err(Setback::Stop(Error::new(Kind::Digest, "PUT", &redact_url(&call.url), text)))
+                let text = format!(
+                    "the registry stored {claimed} where {} was sent",
+                    descriptor.digest
+                );
+                Err(Setback::Stop(Error::new(
+                    Kind::Digest,
+                    "PUT",
+                    &redact_url(&call.url),
+                    text,
+                )))
             }
             _ => Ok(()),
         }
@@ -361,8 +431,11 @@ impl Drop for Session {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (registry, need, location) =
-                (self.registry.clone(), self.need.clone(), self.location.clone());
+            let (registry, need, location) = (
+                self.registry.clone(),
+                self.need.clone(),
+                self.location.clone(),
+            );
             drop(runtime.spawn(async move {
                 // A registry that still stores what the interrupted request brought would restore a cancelled upload.
                 tokio::time::sleep(CANCELLATION_PAUSE).await;
@@ -403,7 +476,9 @@ impl Setback {
             Some(413) => Self::Smaller(error),
             // The session or its state is not known (any more), or what arrived is not what was sent.
             Some(400 | 404 | 409 | 416) => match error.code.as_deref() {
-                Some("NAME_INVALID" | "NAME_UNKNOWN" | "UNSUPPORTED" | "DENIED") => Self::Stop(error),
+                Some("NAME_INVALID" | "NAME_UNKNOWN" | "UNSUPPORTED" | "DENIED") => {
+                    Self::Stop(error)
+                }
                 _ => Self::Restart(error),
             },
             _ if error.is_transient() => Self::Resume(error),

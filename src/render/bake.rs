@@ -9,7 +9,10 @@ use serde_json::{Map, Value, json};
 pub const BAKE: &str = "docker-bake.json";
 
 /// Labels that name the commit of the spec. A file in the same commit cannot name it, so that a check ignores them.
-const OF_THE_COMMIT: [&str; 2] = ["org.opencontainers.image.created", "org.opencontainers.image.revision"];
+const OF_THE_COMMIT: [&str; 2] = [
+    "org.opencontainers.image.created",
+    "org.opencontainers.image.revision",
+];
 
 /// One image of a rendered directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,7 +39,9 @@ pub fn bake(targets: &[Target], kept: Map<String, Value>) -> String {
     for target in targets {
         let name = unique(&target.name, &mut names);
         let texts = |map: &BTreeMap<String, String>| -> Value {
-            map.iter().map(|(key, value)| (escaped(key), Value::from(escaped(value)))).collect()
+            map.iter()
+                .map(|(key, value)| (escaped(key), Value::from(escaped(value))))
+                .collect()
         };
         let mut one = json!({
             "context": ".",
@@ -63,9 +68,16 @@ pub fn bake(targets: &[Target], kept: Map<String, Value>) -> String {
 #[must_use]
 pub fn targets_of(text: &[u8], is_kept: impl Fn(&str) -> bool) -> Map<String, Value> {
     let file: Value = serde_json::from_slice(text).unwrap_or_default();
-    let targets = file.get("target").and_then(Value::as_object).cloned().unwrap_or_default();
+    let targets = file
+        .get("target")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
     let kept = |(_, target): &(String, Value)| {
-        target.get("dockerfile").and_then(Value::as_str).is_some_and(&is_kept)
+        target
+            .get("dockerfile")
+            .and_then(Value::as_str)
+            .is_some_and(&is_kept)
     };
     targets.into_iter().filter(kept).collect()
 }
@@ -84,7 +96,13 @@ pub fn comparable(text: &[u8]) -> Option<Value> {
 
 /// A name of letters, digits, `_` and `-`, which no other target has.
 fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '_' {
+            c
+        } else {
+            '-'
+        }
+    };
     let plain: String = name.chars().map(plain).collect();
     let mut candidate = plain.clone();
     let mut number = 2;
@@ -105,7 +123,11 @@ mod tests {
     use super::*;
 
     fn target(name: &str) -> Target {
-        Target { name: name.to_owned(), dockerfile: "Dockerfile".to_owned(), ..Target::default() }
+        Target {
+            name: name.to_owned(),
+            dockerfile: "Dockerfile".to_owned(),
+            ..Target::default()
+        }
     }
 
     #[test]
@@ -118,15 +140,24 @@ mod tests {
             tags: vec!["localhost/app:1.2.3".to_owned()],
             ..target("app")
         };
-        insta::assert_snapshot!(bake(&[first, target("app.slim"), target("app-slim")], Map::new()));
+        insta::assert_snapshot!(bake(
+            &[first, target("app.slim"), target("app-slim")],
+            Map::new()
+        ));
     }
 
     #[test]
     fn targets_of_other_images_are_kept() {
-        let other = Target { dockerfile: "Dockerfile.slim".to_owned(), ..target("app.slim") };
+        let other = Target {
+            dockerfile: "Dockerfile.slim".to_owned(),
+            ..target("app.slim")
+        };
         let before = bake(&[target("app"), other.clone()], Map::new());
         let kept = targets_of(before.as_bytes(), |dockerfile| dockerfile != "Dockerfile");
-        assert_eq!(bake(&[target("app")], kept), bake(&[target("app"), other], Map::new()));
+        assert_eq!(
+            bake(&[target("app")], kept),
+            bake(&[target("app"), other], Map::new())
+        );
         assert!(targets_of(b"nonsense", |_| true).is_empty());
     }
 
@@ -134,8 +165,19 @@ mod tests {
     fn a_check_ignores_the_commit() {
         let with = |created: &str, other: &str| {
             let labels = [(OF_THE_COMMIT[0], created), ("version", other)];
-            let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-            comparable(bake(&[Target { labels, ..target("app") }], Map::new()).as_bytes())
+            let labels = labels
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into();
+            comparable(
+                bake(
+                    &[Target {
+                        labels,
+                        ..target("app")
+                    }],
+                    Map::new(),
+                )
+                .as_bytes(),
+            )
         };
         assert_eq!(with("1", "1.0.0"), with("2", "1.0.0"));
         assert_ne!(with("1", "1.0.0"), with("1", "2.0.0"));

@@ -12,7 +12,13 @@ pub const DOCKERFILE: &str = "Dockerfile";
 pub fn entries(recipe: &Recipe) -> Vec<Entry> {
     let mut entries = recipe.rendered.context.clone();
     let kind = EntryKind::File(Content::inline(recipe.rendered.dockerfile.as_bytes()));
-    entries.push(Entry { path: DOCKERFILE.to_owned(), mode: 0o644, uid: 0, gid: 0, kind });
+    entries.push(Entry {
+        path: DOCKERFILE.to_owned(),
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        kind,
+    });
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     entries
 }

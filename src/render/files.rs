@@ -49,8 +49,15 @@ impl Placed {
     pub(super) fn of(image: &ResolvedImage, form: &Form<'_>) -> Self {
         let suffix = form.suffix.to_owned();
         match form.files {
-            Files::Later => Self { suffix, ..Self::default() },
-            Files::OnBase(entries) => Self { archive: Some(entries.to_vec()), suffix, ..Self::default() },
+            Files::Later => Self {
+                suffix,
+                ..Self::default()
+            },
+            Files::OnBase(entries) => Self {
+                archive: Some(entries.to_vec()),
+                suffix,
+                ..Self::default()
+            },
             Files::AsWritten => Self::as_written(image, suffix),
         }
     }
@@ -66,26 +73,43 @@ impl Placed {
     /// Sorts the files of an image into their ways as the spec has them. Of two for one path the later one counts.
     fn as_written(image: &ResolvedImage, suffix: String) -> Self {
         let files = || image.files.iter().filter(|file| file.path != "/");
-        let last: BTreeMap<&str, &FileEntry> = files().map(|file| (file.path.as_str(), file)).collect();
-        let counts =
-            |file: &FileEntry| last.get(file.path.as_str()).is_some_and(|it| std::ptr::eq(*it, file));
-        let mut placed = Self { suffix, ..Self::default() };
+        let last: BTreeMap<&str, &FileEntry> =
+            files().map(|file| (file.path.as_str(), file)).collect();
+        let counts = |file: &FileEntry| {
+            last.get(file.path.as_str())
+                .is_some_and(|it| std::ptr::eq(*it, file))
+        };
+        let mut placed = Self {
+            suffix,
+            ..Self::default()
+        };
         let mut archive = Vec::new();
         for file in files().filter(|file| counts(file)) {
             if let Owner::Numeric { uid, gid } = file.owner {
                 let path = file.path.trim_start_matches('/').to_owned();
-                archive.push(Entry { path, mode: file.mode, uid, gid, kind: kind(file) });
+                archive.push(Entry {
+                    path,
+                    mode: file.mode,
+                    uid,
+                    gid,
+                    kind: kind(file),
+                });
             }
         }
         // Sorted, a folder comes before what lies in it and takes it into its group.
         for file in last.into_values() {
             if let Owner::Named { user, group } = &file.owner {
-                let owner = group.as_ref().map_or_else(|| user.clone(), |group| format!("{user}:{group}"));
+                let owner = group
+                    .as_ref()
+                    .map_or_else(|| user.clone(), |group| format!("{user}:{group}"));
                 placed.push_named(file, owner);
             }
         }
         archive.extend(placed.named.iter().flat_map(Group::stand_ins));
-        Self { archive: Some(archive), ..placed }
+        Self {
+            archive: Some(archive),
+            ..placed
+        }
     }
 
     /// Adds a file to the group of its folder, or of a folder above it that the same owner is given.
@@ -93,20 +117,37 @@ impl Placed {
         let (parent, _) = file.path.rsplit_once('/').unwrap_or_default();
         let below = |group: &Group| {
             let inside = file.path.strip_prefix(&group.target);
-            let folder = inside.and_then(|inside| inside.rsplit_once('/')).map(|(folder, _)| folder);
+            let folder = inside
+                .and_then(|inside| inside.rsplit_once('/'))
+                .map(|(folder, _)| folder);
             inside.is_some() && folder.is_none_or(|folder| group.has_folder(folder))
         };
-        let group = self.named.iter_mut().rev().find(|group| group.owner == owner && below(group));
+        let group = self
+            .named
+            .iter_mut()
+            .rev()
+            .find(|group| group.owner == owner && below(group));
         let group = if let Some(group) = group {
             group
         } else {
             let folder = format!("named{}/{:03}", self.suffix, self.named.len());
-            self.named.push(Group { owner, folder, target: format!("{parent}/"), entries: Vec::new() });
+            self.named.push(Group {
+                owner,
+                folder,
+                target: format!("{parent}/"),
+                entries: Vec::new(),
+            });
             let last = self.named.len() - 1;
             &mut self.named[last]
         };
         let path = file.path[group.target.len()..].to_owned();
-        group.entries.push(Entry { path, mode: file.mode, uid: 0, gid: 0, kind: kind(file) });
+        group.entries.push(Entry {
+            path,
+            mode: file.mode,
+            uid: 0,
+            gid: 0,
+            kind: kind(file),
+        });
     }
 
     /// The entries of the context, sorted by path.
@@ -122,10 +163,19 @@ impl Placed {
             })
         };
         let mut context: Vec<Entry> = Vec::new();
-        context.extend(archive(&certificates_archive(&self.suffix), certificates(image)));
-        context.extend(archive(&files_archive(&self.suffix), self.archive.unwrap_or_default()));
+        context.extend(archive(
+            &certificates_archive(&self.suffix),
+            certificates(image),
+        ));
+        context.extend(archive(
+            &files_archive(&self.suffix),
+            self.archive.unwrap_or_default(),
+        ));
         for group in self.named {
-            let below = |entry: Entry| Entry { path: format!("{}/{}", group.folder, entry.path), ..entry };
+            let below = |entry: Entry| Entry {
+                path: format!("{}/{}", group.folder, entry.path),
+                ..entry
+            };
             context.extend(group.entries.into_iter().map(below));
         }
         context.sort_by(|a, b| a.path.cmp(&b.path));
@@ -137,7 +187,10 @@ impl Group {
     /// What makes room for the group: `COPY --chown` would give its owner the folders that are missing above it, which
     /// are root's, and BuildKit's does not put a file in the place of a folder. A link needs neither.
     fn stand_ins(&self) -> impl Iterator<Item = Entry> {
-        let direct = self.entries.iter().filter(|entry| !entry.path.contains('/'));
+        let direct = self
+            .entries
+            .iter()
+            .filter(|entry| !entry.path.contains('/'));
         direct.filter_map(|entry| {
             let kind = match entry.kind {
                 EntryKind::Symlink(_) => return None,
@@ -145,13 +198,21 @@ impl Group {
                 _ => EntryKind::File(Content::inline(Vec::new())),
             };
             let path = format!("{}{}", self.target.trim_start_matches('/'), entry.path);
-            Some(Entry { path, mode: entry.mode, uid: 0, gid: 0, kind })
+            Some(Entry {
+                path,
+                mode: entry.mode,
+                uid: 0,
+                gid: 0,
+                kind,
+            })
         })
     }
 
     /// Whether this folder is one of the group's own entries.
     fn has_folder(&self, path: &str) -> bool {
-        self.entries.iter().any(|entry| entry.path == path && entry.kind == EntryKind::Directory)
+        self.entries
+            .iter()
+            .any(|entry| entry.path == path && entry.kind == EntryKind::Directory)
     }
 }
 
@@ -171,7 +232,11 @@ pub(super) fn certificate_paths(image: &ResolvedImage) -> Vec<String> {
         Family::Rhel => "/etc/pki/ca-trust/source/anchors",
         Family::Static => return Vec::new(),
     };
-    image.certificates.iter().map(|certificate| format!("{folder}/{}", certificate.name)).collect()
+    image
+        .certificates
+        .iter()
+        .map(|certificate| format!("{folder}/{}", certificate.name))
+        .collect()
 }
 
 /// The entries of the archive of certificates.
@@ -184,16 +249,27 @@ fn certificates(image: &ResolvedImage) -> Vec<Entry> {
         kind: EntryKind::File(Content::inline(content.as_bytes())),
     };
     match image.family {
-        Family::Static if image.certificates.is_empty() || !matches!(image.base, Base::Scratch) => Vec::new(),
+        Family::Static if image.certificates.is_empty() || !matches!(image.base, Base::Scratch) => {
+            Vec::new()
+        }
         Family::Static => {
-            let bundle: String =
-                image.certificates.iter().map(|certificate| certificate.pem.as_str()).collect();
+            let bundle: String = image
+                .certificates
+                .iter()
+                .map(|certificate| certificate.pem.as_str())
+                .collect();
             vec![file("/etc/ssl/certs/ca-certificates.crt", &bundle)]
         }
         _ => {
-            let pems = image.certificates.iter().map(|certificate| certificate.pem.as_str());
-            let mut entries: Vec<Entry> =
-                certificate_paths(image).iter().zip(pems).map(|(path, pem)| file(path, pem)).collect();
+            let pems = image
+                .certificates
+                .iter()
+                .map(|certificate| certificate.pem.as_str());
+            let mut entries: Vec<Entry> = certificate_paths(image)
+                .iter()
+                .zip(pems)
+                .map(|(path, pem)| file(path, pem))
+                .collect();
             entries.sort_by(|a, b| a.path.cmp(&b.path));
             entries
         }

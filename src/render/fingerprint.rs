@@ -19,7 +19,9 @@ pub fn fingerprint(image: &ResolvedImage, rendered: &Rendered, base: &PinnedBase
     let mut inputs = inputs(image, rendered);
     inputs["base"] = match base {
         PinnedBase::Scratch => Value::Null,
-        PinnedBase::Registry { digest, platforms, .. } => manifests(image, digest, platforms),
+        PinnedBase::Registry {
+            digest, platforms, ..
+        } => manifests(image, digest, platforms),
         PinnedBase::Layout(layout) => layout.digest.as_str().into(),
         PinnedBase::Local { id, .. } => id.as_str().into(),
         PinnedBase::Workspace { inputs, .. } => inputs.as_str().into(),
@@ -46,7 +48,10 @@ fn inputs(image: &ResolvedImage, rendered: &Rendered) -> Value {
 /// the version of the base. `rendered` is the image without its packages. Another repository as the base is another spec.
 #[must_use]
 pub fn spec_fingerprint(image: &ResolvedImage, rendered: &Rendered) -> Digest {
-    let image = ResolvedImage { packages: Packages::default(), ..image.clone() };
+    let image = ResolvedImage {
+        packages: Packages::default(),
+        ..image.clone()
+    };
     let mut inputs = inputs(&image, rendered);
     inputs["spec"]["base"] = match &image.base {
         Base::Reference(reference) => reference.repository.to_string().into(),
@@ -62,20 +67,35 @@ pub fn spec_fingerprint(image: &ResolvedImage, rendered: &Rendered) -> Digest {
 
 /// The digest of the base's manifest for each platform of the image, so that an index that gains another platform changes
 /// nothing.
-fn manifests(image: &ResolvedImage, digest: &Digest, platforms: &BTreeMap<Platform, Digest>) -> Value {
+fn manifests(
+    image: &ResolvedImage,
+    digest: &Digest,
+    platforms: &BTreeMap<Platform, Digest>,
+) -> Value {
     let of = |platform: &Platform| {
-        let without_variant = Platform { variant: None, ..platform.clone() };
-        let manifest = platforms.get(platform).or_else(|| platforms.get(&without_variant));
+        let without_variant = Platform {
+            variant: None,
+            ..platform.clone()
+        };
+        let manifest = platforms
+            .get(platform)
+            .or_else(|| platforms.get(&without_variant));
         manifest.unwrap_or(digest).as_str()
     };
     match image.platforms.as_slice() {
         [] => of(&Platform::host()).into(),
-        named => named.iter().map(|platform| (platform.to_string(), Value::from(of(platform)))).collect(),
+        named => named
+            .iter()
+            .map(|platform| (platform.to_string(), Value::from(of(platform))))
+            .collect(),
     }
 }
 
 fn spec(image: &ResolvedImage) -> Value {
-    let labels = image.labels.iter().filter(|(key, _)| key.as_str() != INPUTS);
+    let labels = image
+        .labels
+        .iter()
+        .filter(|(key, _)| key.as_str() != INPUTS);
     json!({
         "name": image.name.to_string(),
         "version": image.version.to_string(),
@@ -97,12 +117,24 @@ fn base(base: &Base) -> Value {
     match base {
         Base::Scratch => "scratch".into(),
         // The digest counts by what it is of.
-        Base::Reference(reference) => Reference { digest: None, ..reference.clone() }.to_string().into(),
+        Base::Reference(reference) => Reference {
+            digest: None,
+            ..reference.clone()
+        }
+        .to_string()
+        .into(),
         Base::Layout(layout) => json!({ "layout": layout.written }),
-        Base::Requirement { repository, requirement } => {
+        Base::Requirement {
+            repository,
+            requirement,
+        } => {
             json!({ "ref": repository.to_string(), "version": requirement.to_string() })
         }
-        Base::Workspace { name, requirement, variant } => json!({
+        Base::Workspace {
+            name,
+            requirement,
+            variant,
+        } => json!({
             "image": name.to_string(),
             "version": requirement.as_ref().map(ToString::to_string),
             "variant": variant.as_ref().map(ToString::to_string),
@@ -116,7 +148,8 @@ fn file(file: &FileEntry) -> Value {
         FileKind::Directory => json!("directory"),
         FileKind::Symlink(target) => json!({ "symlink": target }),
     };
-    let mut entry = json!({ "path": file.path, "mode": file.mode, "owner": file.owner, "content": content });
+    let mut entry =
+        json!({ "path": file.path, "mode": file.mode, "owner": file.owner, "content": content });
     if let Some(name) = &file.name_inside {
         entry["name_inside"] = name.as_str().into();
     }

@@ -53,8 +53,19 @@ pub struct Standalone<'a> {
 
 impl<'a> Standalone<'a> {
     pub(super) const fn form(&self) -> Form<'a> {
-        let Self { base, traits, files, suffix } = *self;
-        Form { base, traits, files, suffix, standalone: true }
+        let Self {
+            base,
+            traits,
+            files,
+            suffix,
+        } = *self;
+        Form {
+            base,
+            traits,
+            files,
+            suffix,
+            standalone: true,
+        }
     }
 }
 

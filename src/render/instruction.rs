@@ -99,7 +99,9 @@ impl Piece {
         texts: impl Iterator<Item = &'a str> + Clone,
     ) -> impl Iterator<Item = (&'static str, &'static str)> {
         let breaks = [(LINE_FEED, "\n"), (CARRIAGE_RETURN, "\r")];
-        breaks.into_iter().filter(move |(_, character)| texts.clone().any(|text| text.contains(character)))
+        breaks
+            .into_iter()
+            .filter(move |(_, character)| texts.clone().any(|text| text.contains(character)))
     }
 }
 
@@ -124,17 +126,37 @@ impl Display for Instruction {
                 let text: String = text.chars().take(text::LONGEST_COMMENT).collect();
                 write!(f, "# {}", text.replace(char::is_control, " ").trim())
             }
-            Self::Arg { name, default: None } => write!(f, "ARG {name}"),
-            Self::Arg { name, default: Some(value) } => write!(f, "ARG {name}={}", argument(value)),
+            Self::Arg {
+                name,
+                default: None,
+            } => write!(f, "ARG {name}"),
+            Self::Arg {
+                name,
+                default: Some(value),
+            } => write!(f, "ARG {name}={}", argument(value)),
             Self::FromScratch => f.write_str("FROM scratch"),
             Self::From(name) => write!(f, "FROM ${{{name}}}"),
             Self::Env { key: name, value } => write!(f, "ENV {}={}", key(name), text::value(value)),
-            Self::Label { key: name, value } => write!(f, "LABEL {}={}", key(name), text::value(value)),
-            Self::Add { source, target } => write!(f, "ADD {source} {target}"),
-            Self::Copy { owner, source, target } => {
-                write!(f, "COPY --chown={owner} {}", json_words(&[word(source), word(target)]))
+            Self::Label { key: name, value } => {
+                write!(f, "LABEL {}={}", key(name), text::value(value))
             }
-            Self::Run { secrets, readable, script } => {
+            Self::Add { source, target } => write!(f, "ADD {source} {target}"),
+            Self::Copy {
+                owner,
+                source,
+                target,
+            } => {
+                write!(
+                    f,
+                    "COPY --chown={owner} {}",
+                    json_words(&[word(source), word(target)])
+                )
+            }
+            Self::Run {
+                secrets,
+                readable,
+                script,
+            } => {
                 f.write_str("RUN ")?;
                 let mode = if *readable { ",mode=0444" } else { "" };
                 for name in secrets {
@@ -149,10 +171,13 @@ impl Display for Instruction {
             Self::Workdir(path) => write!(f, "WORKDIR {}", argument(path)),
             Self::Expose(ports) => {
                 // As many lines as it takes: a range of thousands is longer than one can be.
-                ports.chunks(text::PORTS).enumerate().try_for_each(|(line, ports)| {
-                    f.write_str(if line == 0 { "EXPOSE" } else { "\nEXPOSE" })?;
-                    ports.iter().try_for_each(|port| write!(f, " {port}"))
-                })
+                ports
+                    .chunks(text::PORTS)
+                    .enumerate()
+                    .try_for_each(|(line, ports)| {
+                        f.write_str(if line == 0 { "EXPOSE" } else { "\nEXPOSE" })?;
+                        ports.iter().try_for_each(|port| write!(f, " {port}"))
+                    })
             }
             Self::Volume(paths) => {
                 // The words of the list are expanded like those of other instructions.
@@ -162,7 +187,9 @@ impl Display for Instruction {
             Self::StopSignal(signal) => write!(f, "STOPSIGNAL {}", argument(signal)),
             Self::Shell(words) => write!(f, "SHELL {}", json_words(words)),
             Self::Healthcheck { check, shell } => healthcheck(f, check, shell),
-            Self::Entrypoint(invocation, shell) => write!(f, "ENTRYPOINT {}", invoke(invocation, shell)),
+            Self::Entrypoint(invocation, shell) => {
+                write!(f, "ENTRYPOINT {}", invoke(invocation, shell))
+            }
             Self::Cmd(invocation, shell) => write!(f, "CMD {}", invoke(invocation, shell)),
         }
     }
@@ -199,12 +226,17 @@ fn in_shell(shell: &[String], text: &str) -> String {
 fn healthcheck(f: &mut Formatter<'_>, check: &Healthcheck, shell: &[String]) -> fmt::Result {
     f.write_str("HEALTHCHECK")?;
     let test = healthcheck_test(check, shell);
-    let (kind, words) = test.split_first().map_or(("NONE", [].as_slice()), |(k, w)| (k.as_str(), w));
+    let (kind, words) = test
+        .split_first()
+        .map_or(("NONE", [].as_slice()), |(k, w)| (k.as_str(), w));
     if kind == "NONE" {
         return f.write_str(" NONE");
     }
-    let times =
-        [("interval", check.interval), ("timeout", check.timeout), ("start-period", check.start_period)];
+    let times = [
+        ("interval", check.interval),
+        ("timeout", check.timeout),
+        ("start-period", check.start_period),
+    ];
     for (flag, time) in times {
         // Zero means the engine's default, as leaving it out does.
         if let Some(time) = time.filter(|time| !time.is_zero()) {
@@ -223,8 +255,16 @@ fn healthcheck(f: &mut Formatter<'_>, check: &Healthcheck, shell: &[String]) -> 
 /// A duration as Go reads it, in the largest unit that divides it.
 fn duration(time: Duration) -> String {
     let nanoseconds = time.as_nanos();
-    let units = [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000)];
-    match units.iter().find(|(_, unit)| nanoseconds.is_multiple_of(*unit)) {
+    let units = [
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+    ];
+    match units
+        .iter()
+        .find(|(_, unit)| nanoseconds.is_multiple_of(*unit))
+    {
         Some((name, unit)) => format!("{}{name}", nanoseconds / unit),
         None => format!("{nanoseconds}ns"),
     }

@@ -27,7 +27,10 @@ pub fn late_labels(recipe: &Recipe, parent: Option<&Digest>) -> BTreeMap<String,
 
 /// As [`late_labels`], where nobody can tell what the base is: without its name and digest, and without the inputs.
 #[must_use]
-pub fn late_labels_without_base(image: &ResolvedImage, rendered: &Rendered) -> BTreeMap<String, String> {
+pub fn late_labels_without_base(
+    image: &ResolvedImage,
+    rendered: &Rendered,
+) -> BTreeMap<String, String> {
     filled_in(image, rendered, std::iter::empty())
 }
 
@@ -60,19 +63,24 @@ fn filled_in<'a>(
 fn base(base: &PinnedBase, published: Option<&Digest>) -> (Option<String>, Option<String>) {
     match base {
         PinnedBase::Scratch => (None, None),
-        PinnedBase::Registry { reference, digest, .. } => {
-            (Some(reference.to_string()), Some(digest.to_string()))
-        }
-        PinnedBase::Layout(layout) => (Some(layout.written.clone()), Some(layout.digest.to_string())),
+        PinnedBase::Registry {
+            reference, digest, ..
+        } => (Some(reference.to_string()), Some(digest.to_string())),
+        PinnedBase::Layout(layout) => (
+            Some(layout.written.clone()),
+            Some(layout.digest.to_string()),
+        ),
         PinnedBase::Local { reference, .. } => (Some(reference.to_string()), Some(String::new())),
-        PinnedBase::Workspace { parent, .. } => {
-            (Some(parent.clone()), Some(published.map(Digest::to_string).unwrap_or_default()))
-        }
+        PinnedBase::Workspace { parent, .. } => (
+            Some(parent.clone()),
+            Some(published.map(Digest::to_string).unwrap_or_default()),
+        ),
     }
 }
 
 /// Seconds since 1970 as RFC 3339; what no calendar holds counts as the beginning.
 fn rfc3339(seconds: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    time.format(&Rfc3339).unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
+    time.format(&Rfc3339)
+        .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
 }

@@ -64,9 +64,16 @@ impl Recipe {
     /// The recipe as an engine needs it: with the Dockerfile for a base of these traits, and the files at their places
     /// on that base. The inputs stay those of the form that no base has changed.
     pub fn on_base(&self, traits: &BaseTraits, files: &[Entry]) -> Result<Self, Error> {
-        let form = Form { traits: Some(traits), files: Files::OnBase(files), ..Form::default() };
+        let form = Form {
+            traits: Some(traits),
+            files: Files::OnBase(files),
+            ..Form::default()
+        };
         let rendered = Renderer::new(&self.templates).form(&self.image, &form)?;
-        Ok(Self { rendered, ..self.clone() })
+        Ok(Self {
+            rendered,
+            ..self.clone()
+        })
     }
 }
 
@@ -121,7 +128,9 @@ impl<'t> Renderer<'t> {
     /// A renderer with these templates.
     #[must_use]
     pub const fn new(templates: &'t Templates) -> Self {
-        Self { templates: templates::Compiled::new(templates) }
+        Self {
+            templates: templates::Compiled::new(templates),
+        }
     }
 
     /// Renders an image in the form that its inputs are taken from, whatever its base is.
@@ -130,7 +139,11 @@ impl<'t> Renderer<'t> {
     }
 
     /// Renders an image for people, who build it without golden.
-    pub fn standalone(&self, image: &ResolvedImage, how: &Standalone<'_>) -> Result<Rendered, Error> {
+    pub fn standalone(
+        &self,
+        image: &ResolvedImage,
+        how: &Standalone<'_>,
+    ) -> Result<Rendered, Error> {
         self.form(image, &how.form())
     }
 
@@ -151,7 +164,10 @@ impl<'t> Renderer<'t> {
         if image.packages == Packages::default() {
             return Ok(spec_fingerprint(image, rendered));
         }
-        let bare = ResolvedImage { packages: Packages::default(), ..image.clone() };
+        let bare = ResolvedImage {
+            packages: Packages::default(),
+            ..image.clone()
+        };
         Ok(spec_fingerprint(&bare, &self.render(&bare)?))
     }
 
@@ -159,10 +175,18 @@ impl<'t> Renderer<'t> {
         let template = image.template.clone();
         match self.templates.render(&template, sections) {
             Some(Ok(dockerfile)) => Ok(dockerfile),
-            Some(Err(source)) => Err(Error::Template { image: image.display(), template, source }),
+            Some(Err(source)) => Err(Error::Template {
+                image: image.display(),
+                template,
+                source,
+            }),
             None => {
                 let known = self.templates.names();
-                Err(Error::NoTemplate { image: image.display(), template, known })
+                Err(Error::NoTemplate {
+                    image: image.display(),
+                    template,
+                    known,
+                })
             }
         }
     }
@@ -173,7 +197,9 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoTemplate { template, known, .. } => {
+            Self::NoTemplate {
+                template, known, ..
+            } => {
                 let near = crate::suggest::closest(template, known.iter().map(String::as_str));
                 vec![match near {
                     Some(near) => format!("did you mean `{near}`?"),
@@ -181,7 +207,10 @@ impl Error {
                 }]
             }
             Self::Template { .. } => {
-                vec!["the comment at the top of each built-in template lists the names it may use".to_owned()]
+                vec![
+                    "the comment at the top of each built-in template lists the names it may use"
+                        .to_owned(),
+                ]
             }
             Self::Extend { .. } => vec!["write its whole value".to_owned()],
         }

@@ -85,18 +85,25 @@ impl Sections {
         placed: &Placed,
         form: &Form<'_>,
     ) -> Result<(Self, Beside), Error> {
-        let mut beside = Beside { standalone: form.standalone, ..Beside::default() };
+        let mut beside = Beside {
+            standalone: form.standalone,
+            ..Beside::default()
+        };
         let scratch = matches!(image.base, Base::Scratch);
         let users = Users::of(image, form, scratch);
         let (env, late_env) = env(image, &mut beside)?;
         let workdir = image.config.workdir.iter();
-        let workdir =
-            lines(workdir.flat_map(|path| beside.argument(path, Instruction::Workdir)).collect::<Vec<_>>());
+        let workdir = lines(
+            workdir
+                .flat_map(|path| beside.argument(path, Instruction::Workdir))
+                .collect::<Vec<_>>(),
+        );
         let (steps, current) = steps(image, &users);
         let restore = users.restore(&current, &mut beside);
         let sections = Self {
             image: facts(image, scratch),
-            header: Instruction::Comment(format!("{}. {}", image.display(), super::MARK)).to_string(),
+            header: Instruction::Comment(format!("{}. {}", image.display(), super::MARK))
+                .to_string(),
             from: from(image, form.base),
             env,
             add_certificates: add_certificates(image, scratch, form.suffix),
@@ -108,7 +115,11 @@ impl Sections {
             labels: labels(image, &mut beside),
             late_env,
             config: config(image, form, &restore, &mut beside),
-            restore_user: lines(if scratch { Vec::new() } else { users.restored(&mut beside) }),
+            restore_user: lines(if scratch {
+                Vec::new()
+            } else {
+                users.restored(&mut beside)
+            }),
             root: lines(users.root),
         };
         Ok((sections, beside))
@@ -126,11 +137,17 @@ impl Beside {
     }
 
     /// The declarations of the line breaks in these texts, which are build arguments.
-    fn line_breaks<'a>(&mut self, texts: impl Iterator<Item = &'a str> + Clone) -> Vec<Instruction> {
+    fn line_breaks<'a>(
+        &mut self,
+        texts: impl Iterator<Item = &'a str> + Clone,
+    ) -> Vec<Instruction> {
         let mut declared = Vec::new();
         for (name, value) in Piece::line_breaks(texts) {
             self.build_args.insert(name.to_owned(), value.to_owned());
-            declared.push(Instruction::Arg { name: name.to_owned(), default: None });
+            declared.push(Instruction::Arg {
+                name: name.to_owned(),
+                default: None,
+            });
         }
         declared
     }
@@ -155,12 +172,18 @@ struct Users<'a> {
 
 impl<'a> Users<'a> {
     fn of(image: &ResolvedImage, form: &Form<'a>, scratch: bool) -> Self {
-        let executes =
-            image.needs_execution() || (!image.certificates.is_empty() && image.family != Family::Static);
+        let executes = image.needs_execution()
+            || (!image.certificates.is_empty() && image.family != Family::Static);
         let base = form.traits.map(|traits| traits.user.as_str());
-        let needed = !scratch && (executes || image.config.workdir.is_some()) && !base.is_some_and(is_root);
+        let needed =
+            !scratch && (executes || image.config.workdir.is_some()) && !base.is_some_and(is_root);
         let root = needed.then(|| Instruction::User(literal(ROOT)));
-        Self { root, base, standalone: form.standalone, scratch }
+        Self {
+            root,
+            base,
+            standalone: form.standalone,
+            scratch,
+        }
     }
 
     /// The user of the first step.
@@ -176,7 +199,11 @@ impl<'a> Users<'a> {
     /// still is.
     fn restore(&self, current: &str, beside: &mut Beside) -> Vec<Instruction> {
         let changed = self.root.is_some() || current != self.first();
-        if changed && !self.scratch { self.restored(beside) } else { Vec::new() }
+        if changed && !self.scratch {
+            self.restored(beside)
+        } else {
+            Vec::new()
+        }
     }
 
     /// The instructions that make the base's user the image's. Empty stays empty.
@@ -185,20 +212,29 @@ impl<'a> Users<'a> {
         let (default, user) = match self.base {
             Some(base) if self.standalone => {
                 let declared = beside.line_breaks(std::iter::once(base));
-                let arg = Instruction::Arg { name: name.clone(), default: Some(beside.pieces(base)) };
+                let arg = Instruction::Arg {
+                    name: name.clone(),
+                    default: Some(beside.pieces(base)),
+                };
                 let user = Instruction::User(vec![Piece::Variable(name)]);
                 return declared.into_iter().chain([arg, user]).collect();
             }
             None if self.standalone => (None, Piece::Required(name.clone(), GIVE_BASE_USER)),
             _ => (None, Piece::Variable(name.clone())),
         };
-        vec![Instruction::Arg { name, default }, Instruction::User(vec![user])]
+        vec![
+            Instruction::Arg { name, default },
+            Instruction::User(vec![user]),
+        ]
     }
 }
 
 /// Whether `USER[:GROUP]` is root without doubt.
 fn is_root(user: &str) -> bool {
-    matches!(user, "" | "root" | "0" | "0:0" | "root:root" | "0:root" | "root:0")
+    matches!(
+        user,
+        "" | "root" | "0" | "0:0" | "root:root" | "0:root" | "root:0"
+    )
 }
 
 /// A value without line breaks.
@@ -208,7 +244,11 @@ fn literal(text: &str) -> Vec<Piece> {
 
 /// Instructions, one a line.
 fn lines(instructions: impl IntoIterator<Item = Instruction>) -> String {
-    instructions.into_iter().map(|instruction| instruction.to_string()).collect::<Vec<_>>().join("\n")
+    instructions
+        .into_iter()
+        .map(|instruction| instruction.to_string())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn facts(image: &ResolvedImage, scratch: bool) -> Facts {
@@ -225,8 +265,14 @@ fn facts(image: &ResolvedImage, scratch: bool) -> Facts {
 fn package_lists(image: &ResolvedImage) -> PackageLists {
     let Packages { install, remove } = &image.packages;
     PackageLists {
-        install: install.iter().map(|entry| packages::for_manager(entry, image.family)).collect(),
-        names: install.iter().map(|entry| packages::name(entry).to_owned()).collect(),
+        install: install
+            .iter()
+            .map(|entry| packages::for_manager(entry, image.family))
+            .collect(),
+        names: install
+            .iter()
+            .map(|entry| packages::name(entry).to_owned())
+            .collect(),
         remove: remove.clone(),
     }
 }
@@ -236,21 +282,45 @@ fn from(image: &ResolvedImage, shown: Option<&str>) -> String {
     let (note, default) = match &image.base {
         Base::Scratch => return Instruction::FromScratch.to_string(),
         // The build passes the digest; the inputs count it by what it is of.
-        Base::Reference(reference) => (None, Reference { digest: None, ..reference.clone() }.to_string()),
-        Base::Layout(layout) => {
-            (Some(format!("{}, as golden loads it", layout.written)), layout.local_name())
-        }
-        Base::Requirement { repository, requirement } => {
-            (Some(format!("the highest tag that {requirement} admits")), repository.to_string())
-        }
+        Base::Reference(reference) => (
+            None,
+            Reference {
+                digest: None,
+                ..reference.clone()
+            }
+            .to_string(),
+        ),
+        Base::Layout(layout) => (
+            Some(format!("{}, as golden loads it", layout.written)),
+            layout.local_name(),
+        ),
+        Base::Requirement {
+            repository,
+            requirement,
+        } => (
+            Some(format!("the highest tag that {requirement} admits")),
+            repository.to_string(),
+        ),
         Base::Workspace { name, variant, .. } => {
-            let tag = variant.as_ref().map_or_else(|| "latest".to_owned(), ToString::to_string);
-            (Some(format!("{name} of this workspace")), format!("localhost/{name}:{tag}"))
+            let tag = variant
+                .as_ref()
+                .map_or_else(|| "latest".to_owned(), ToString::to_string);
+            (
+                Some(format!("{name} of this workspace")),
+                format!("localhost/{name}:{tag}"),
+            )
         }
     };
     let default = shown.map_or(default, str::to_owned);
-    let arg = Instruction::Arg { name: BASE.to_owned(), default: Some(literal(&default)) };
-    lines(note.map(Instruction::Comment).into_iter().chain([arg, Instruction::From(BASE.to_owned())]))
+    let arg = Instruction::Arg {
+        name: BASE.to_owned(),
+        default: Some(literal(&default)),
+    };
+    lines(
+        note.map(Instruction::Comment)
+            .into_iter()
+            .chain([arg, Instruction::From(BASE.to_owned())]),
+    )
 }
 
 /// The environment before the steps, and what of it comes after the last one; an empty value keeps its place
@@ -264,7 +334,10 @@ fn env(image: &ResolvedImage, beside: &mut Beside) -> Result<(String, String), E
             EnvValue::Extend { prepend, append } => vec![prepend.as_str(), append.as_str()],
         };
         let holds = texts.iter().all(|text| Instruction::holds(text));
-        let variable = Instruction::Env { key: key.clone(), value: env_pieces(image, key, value, beside)? };
+        let variable = Instruction::Env {
+            key: key.clone(),
+            value: env_pieces(image, key, value, beside)?,
+        };
         if holds {
             early.push(variable);
             continue;
@@ -272,7 +345,10 @@ fn env(image: &ResolvedImage, beside: &mut Beside) -> Result<(String, String), E
         late.push(variable);
         late_texts.extend(texts);
         if matches!(value, EnvValue::Set(_)) {
-            early.push(Instruction::Env { key: key.clone(), value: literal("") });
+            early.push(Instruction::Env {
+                key: key.clone(),
+                value: literal(""),
+            });
         }
     }
     let declared = beside.line_breaks(late_texts.into_iter());
@@ -291,26 +367,43 @@ fn env_pieces(
     };
     let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !key.chars().all(name) || key.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(Error::Extend { image: image.display(), key: key.to_owned() });
+        return Err(Error::Extend {
+            image: image.display(),
+            key: key.to_owned(),
+        });
     }
-    Ok([beside.pieces(prepend), vec![Piece::Variable(key.to_owned())], beside.pieces(append)].concat())
+    Ok([
+        beside.pieces(prepend),
+        vec![Piece::Variable(key.to_owned())],
+        beside.pieces(append),
+    ]
+    .concat())
 }
 
 fn add_certificates(image: &ResolvedImage, scratch: bool, suffix: &str) -> String {
     if image.certificates.is_empty() {
         return String::new();
     }
-    let add = |source: &str| Instruction::Add { source: source.to_owned(), target: "/".to_owned() };
+    let add = |source: &str| Instruction::Add {
+        source: source.to_owned(),
+        target: "/".to_owned(),
+    };
     if image.family == Family::Static && !scratch {
         // Without a shell only the embedded engine can; should an engine be given this all the same, it fails here.
         let why = "certificates: only golden's embedded engine can append them to this base's trust store";
-        return lines([Instruction::Comment(why.to_owned()), add("certificates.need-the-embedded-engine")]);
+        return lines([
+            Instruction::Comment(why.to_owned()),
+            add("certificates.need-the-embedded-engine"),
+        ]);
     }
     add(&super::files::certificates_archive(suffix)).to_string()
 }
 
 fn files(image: &ResolvedImage, placed: &Placed, suffix: &str) -> String {
-    let add = Instruction::Add { source: super::files::files_archive(suffix), target: "/".to_owned() };
+    let add = Instruction::Add {
+        source: super::files::files_archive(suffix),
+        target: "/".to_owned(),
+    };
     let add = placed.needs_archive(image).then_some(add);
     let copies = placed.named.iter().map(|group| Instruction::Copy {
         owner: group.owner.clone(),
@@ -328,10 +421,16 @@ fn steps(image: &ResolvedImage, users: &Users<'_>) -> (String, String) {
         let user = step.user.as_deref().unwrap_or(ROOT);
         let name = step.name.clone().unwrap_or_default();
         out.push(Instruction::Comment(
-            format!("step {}: {name}", number + 1).trim_end_matches([':', ' ']).to_owned(),
+            format!("step {}: {name}", number + 1)
+                .trim_end_matches([':', ' '])
+                .to_owned(),
         ));
         if user != current && !(is_root(user) && is_root(current)) {
-            out.push(Instruction::User(literal(if is_root(user) { ROOT } else { user })));
+            out.push(Instruction::User(literal(if is_root(user) {
+                ROOT
+            } else {
+                user
+            })));
             current = user;
         }
         out.push(Instruction::Run {
@@ -351,15 +450,27 @@ fn guard(beside: &mut Beside) -> Vec<Instruction> {
     beside.build_args.insert(BAKE.to_owned(), "1".to_owned());
     let required = vec![Piece::Required(BAKE.to_owned(), BUILD_WITH_BAKE)];
     vec![
-        Instruction::Arg { name: BAKE.to_owned(), default: None },
-        Instruction::Arg { name: format!("{BAKE}_GIVEN"), default: Some(required) },
+        Instruction::Arg {
+            name: BAKE.to_owned(),
+            default: None,
+        },
+        Instruction::Arg {
+            name: format!("{BAKE}_GIVEN"),
+            default: Some(required),
+        },
     ]
 }
 
 fn labels(image: &ResolvedImage, beside: &mut Beside) -> String {
-    let (held, others): (Vec<_>, Vec<_>) =
-        image.labels.iter().partition(|(key, _)| Instruction::holds_key(key));
-    beside.api_labels.extend(others.into_iter().map(|(key, value)| (key.clone(), value.clone())));
+    let (held, others): (Vec<_>, Vec<_>) = image
+        .labels
+        .iter()
+        .partition(|(key, _)| Instruction::holds_key(key));
+    beside.api_labels.extend(
+        others
+            .into_iter()
+            .map(|(key, value)| (key.clone(), value.clone())),
+    );
     let declared = beside.line_breaks(held.iter().map(|(_, value)| value.as_str()));
     let label = |(key, value): (&String, &String)| Instruction::Label {
         key: key.clone(),
@@ -370,10 +481,23 @@ fn labels(image: &ResolvedImage, beside: &mut Beside) -> String {
 }
 
 /// What stands last, so that no step sees it.
-fn config(image: &ResolvedImage, form: &Form<'_>, restore: &[Instruction], beside: &mut Beside) -> String {
+fn config(
+    image: &ResolvedImage,
+    form: &Form<'_>,
+    restore: &[Instruction],
+    beside: &mut Beside,
+) -> String {
     let config = &image.config;
-    let of_base = form.traits.map(|traits| &traits.shell).filter(|shell| !shell.is_empty());
-    let shell = config.shell.as_ref().or(of_base).cloned().unwrap_or_else(super::default_shell);
+    let of_base = form
+        .traits
+        .map(|traits| &traits.shell)
+        .filter(|shell| !shell.is_empty());
+    let shell = config
+        .shell
+        .as_ref()
+        .or(of_base)
+        .cloned()
+        .unwrap_or_else(super::default_shell);
     // With a shell of its own the exec form says the same, and says it for every text.
     let invocation = |invocation: &Invocation| match invocation {
         Invocation::Shell(text) if config.shell.is_some() => {
@@ -398,7 +522,10 @@ fn config(image: &ResolvedImage, form: &Form<'_>, restore: &[Instruction], besid
     }
     let of_base = form.traits.and_then(|traits| traits.healthcheck.as_ref());
     let check = config.healthcheck.as_ref().map(|check| check.on(of_base));
-    out.extend(check.map(|check| Instruction::Healthcheck { check, shell: shell.clone() }));
+    out.extend(check.map(|check| Instruction::Healthcheck {
+        check,
+        shell: shell.clone(),
+    }));
     let entrypoint = config.entrypoint.as_ref().map(invocation);
     out.extend(entrypoint.map(|entrypoint| Instruction::Entrypoint(entrypoint, shell.clone())));
     let cmd = config.cmd.as_ref().map(invocation);

@@ -14,10 +14,19 @@ use crate::resolve::LONGEST_EXPRESSION;
 
 /// The templates that are compiled in, by name.
 const BUILT_IN: [(&str, &str); 4] = [
-    ("alpine", include_str!("../../templates/alpine.Dockerfile.j2")),
-    ("debian", include_str!("../../templates/debian.Dockerfile.j2")),
+    (
+        "alpine",
+        include_str!("../../templates/alpine.Dockerfile.j2"),
+    ),
+    (
+        "debian",
+        include_str!("../../templates/debian.Dockerfile.j2"),
+    ),
     ("rhel", include_str!("../../templates/rhel.Dockerfile.j2")),
-    ("static", include_str!("../../templates/static.Dockerfile.j2")),
+    (
+        "static",
+        include_str!("../../templates/static.Dockerfile.j2"),
+    ),
 ];
 
 /// The work that one template may cause: a million steps, or about 64 MB of text.
@@ -26,7 +35,11 @@ const FUEL: u64 = 1_000_000;
 /// The line of the first expression or statement that is too long. One in raw text counts too.
 fn too_long(text: &str) -> Option<usize> {
     let mut rest = text;
-    while let Some(open) = ["{{", "{%", "{#"].iter().filter_map(|start| rest.find(start)).min() {
+    while let Some(open) = ["{{", "{%", "{#"]
+        .iter()
+        .filter_map(|start| rest.find(start))
+        .min()
+    {
         let inside = &rest[open + 2..];
         if rest[open..].starts_with("{#") {
             rest = inside.split_once("#}").map_or("", |(_, after)| after);
@@ -51,7 +64,9 @@ fn length(text: &str) -> usize {
             (Some(_), '\\') => is_escaped = true,
             (Some(q), c) if c == q => quote = None,
             (None, '\'' | '"') => quote = Some(c),
-            (None, '}' | '%') if text[at..].starts_with("}}") || text[at..].starts_with("%}") => return at,
+            (None, '}' | '%') if text[at..].starts_with("}}") || text[at..].starts_with("%}") => {
+                return at;
+            }
             _ => {}
         }
     }
@@ -78,8 +93,16 @@ impl Templates {
     /// All names, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let names = self.own.keys().map(String::as_str).chain(BUILT_IN.iter().map(|(name, _)| *name));
-        names.collect::<std::collections::BTreeSet<_>>().into_iter().map(str::to_owned).collect()
+        let names = self
+            .own
+            .keys()
+            .map(String::as_str)
+            .chain(BUILT_IN.iter().map(|(name, _)| *name));
+        names
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
     }
 
     fn has(&self, name: &str) -> bool {
@@ -91,13 +114,22 @@ impl Templates {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        environment.set_syntax(
+            SyntaxConfig::builder()
+                .trim_blocks(true)
+                .lstrip_blocks(true)
+                .build()?,
+        );
         environment.add_filter("run", run);
         environment.add_filter("sh", sh);
         for (name, text) in BUILT_IN {
             environment.add_template(name, text)?;
         }
-        for (name, text) in BUILT_IN_BY_PATH.iter().zip(BUILT_IN).map(|(path, (_, text))| (*path, text)) {
+        for (name, text) in BUILT_IN_BY_PATH
+            .iter()
+            .zip(BUILT_IN)
+            .map(|(path, (_, text))| (*path, text))
+        {
             environment.add_template(name, text)?;
         }
         for (name, text) in &self.own {
@@ -123,7 +155,10 @@ pub(super) struct Compiled<'t> {
 impl<'t> Compiled<'t> {
     /// Templates that are compiled when the first one is needed.
     pub(super) const fn new(templates: &'t Templates) -> Self {
-        Self { templates, environment: OnceCell::new() }
+        Self {
+            templates,
+            environment: OnceCell::new(),
+        }
     }
 
     /// Renders a template. None when there is no such template.
@@ -133,7 +168,10 @@ impl<'t> Compiled<'t> {
         sections: &impl Serialize,
     ) -> Option<Result<String, minijinja::Error>> {
         self.templates.has(name).then(|| {
-            let text = self.environment()?.get_template(name)?.render(Value::from(Serde(sections)))?;
+            let text = self
+                .environment()?
+                .get_template(name)?
+                .render(Value::from(Serde(sections)))?;
             Ok(tidy(&text))
         })
     }
@@ -153,7 +191,12 @@ impl<'t> Compiled<'t> {
 }
 
 /// The names by which own templates reach the built-in ones, in the order of [`BUILT_IN`].
-const BUILT_IN_BY_PATH: [&str; 4] = ["builtin/alpine", "builtin/debian", "builtin/rhel", "builtin/static"];
+const BUILT_IN_BY_PATH: [&str; 4] = [
+    "builtin/alpine",
+    "builtin/debian",
+    "builtin/rhel",
+    "builtin/static",
+];
 
 impl From<BTreeMap<String, String>> for Templates {
     /// A workspace's own templates, name to text, before the built-in ones.
@@ -165,7 +208,12 @@ impl From<BTreeMap<String, String>> for Templates {
 /// The filter `run`: a script as a RUN instruction.
 fn run(script: &str) -> String {
     let script = script.trim_matches('\n').to_owned();
-    Instruction::Run { secrets: Vec::new(), readable: false, script }.to_string()
+    Instruction::Run {
+        secrets: Vec::new(),
+        readable: false,
+        script,
+    }
+    .to_string()
 }
 
 /// The filter `sh`: a text, or each text of a list, as words of a shell.
@@ -184,7 +232,11 @@ fn sh(value: &Value) -> Result<String, minijinja::Error> {
         })?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
         let bare = !text.is_empty() && text.chars().all(plain);
-        Ok(if bare { text } else { format!("'{}'", text.replace('\'', r"'\''")) })
+        Ok(if bare {
+            text
+        } else {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        })
     };
     let words: Result<Vec<String>, minijinja::Error> = texts.into_iter().map(word).collect();
     Ok(words?.join(" "))
@@ -193,7 +245,10 @@ fn sh(value: &Value) -> Result<String, minijinja::Error> {
 /// No more than one blank line in a row, none at the ends, and one newline at the end.
 fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for line in text.lines().map(|line| if line.trim().is_empty() { "" } else { line }) {
+    for line in text
+        .lines()
+        .map(|line| if line.trim().is_empty() { "" } else { line })
+    {
         if !(line.is_empty() && (out.is_empty() || out.ends_with("\n\n"))) {
             out.push_str(line);
             out.push('\n');

@@ -15,7 +15,13 @@ fn reference(text: &str) -> Base {
 }
 
 fn file(path: &str, mode: u32, owner: Owner) -> FileEntry {
-    FileEntry::new(path, mode, owner, FileKind::File(Content::inline(*b"text")), path)
+    FileEntry::new(
+        path,
+        mode,
+        owner,
+        FileKind::File(Content::inline(*b"text")),
+        path,
+    )
 }
 
 fn folder(path: &str, mode: u32, owner: Owner) -> FileEntry {
@@ -23,7 +29,10 @@ fn folder(path: &str, mode: u32, owner: Owner) -> FileEntry {
 }
 
 fn named(user: &str, group: Option<&str>) -> Owner {
-    Owner::Named { user: user.to_owned(), group: group.map(str::to_owned) }
+    Owner::Named {
+        user: user.to_owned(),
+        group: group.map(str::to_owned),
+    }
 }
 
 /// An image with everything in it.
@@ -35,21 +44,44 @@ fn full(family: Family, base: Base) -> ResolvedImage {
         user: user.map(str::to_owned),
         secrets: secrets.iter().map(|name| (*name).to_owned()).collect(),
     };
-    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let labels =
-        [("framework", "dotnet"), ("quoted", "a \"b\" $HOME \\ # ' "), ("lines", "a\nb"), ("a=b", "c")];
+    let words = |list: &[&str]| {
+        list.iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let labels = [
+        ("framework", "dotnet"),
+        ("quoted", "a \"b\" $HOME \\ # ' "),
+        ("lines", "a\nb"),
+        ("a=b", "c"),
+    ];
     ResolvedImage {
-        labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        labels: labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
         env: vec![
             set("A", "1 $X"),
             set("LINES", "a\r\nb"),
-            ("PATH".to_owned(), EnvValue::Extend { prepend: "/opt/bin:".to_owned(), append: String::new() }),
+            (
+                "PATH".to_owned(),
+                EnvValue::Extend {
+                    prepend: "/opt/bin:".to_owned(),
+                    append: String::new(),
+                },
+            ),
             set("EMPTY", ""),
         ],
         config: Config {
             expose: vec![
-                Port { number: 80, protocol: Protocol::Tcp },
-                Port { number: 53, protocol: Protocol::Udp },
+                Port {
+                    number: 80,
+                    protocol: Protocol::Tcp,
+                },
+                Port {
+                    number: 53,
+                    protocol: Protocol::Udp,
+                },
             ],
             user: None,
             workdir: Some("/app".to_owned()),
@@ -74,7 +106,10 @@ fn full(family: Family, base: Base) -> ResolvedImage {
             not_after: 0,
             subject: "CN=ca".to_owned(),
         }],
-        packages: Packages { install: words(&["tini", "curl=7.88.*"]), remove: words(&["vim"]) },
+        packages: Packages {
+            install: words(&["tini", "curl=7.88.*"]),
+            remove: words(&["vim"]),
+        },
         files: vec![
             file("/etc/motd", 0o644, Owner::ROOT),
             folder("/tmp", 0o1777, Owner::ROOT),
@@ -83,7 +118,12 @@ fn full(family: Family, base: Base) -> ResolvedImage {
             file("/srv/other", 0o644, named("app", None)),
         ],
         run: vec![
-            step(Some("create the user"), "adduser --system app\necho done", None, &[]),
+            step(
+                Some("create the user"),
+                "adduser --system app\necho done",
+                None,
+                &[],
+            ),
             step(None, "npm ci", Some("app"), &["npm_token"]),
         ],
         ..empty(family, base)
@@ -118,9 +158,16 @@ fn an_empty_image_of_each_family() {
 
 #[test]
 fn what_does_not_fit_comes_beside() {
-    let rendered = render(&full(Family::Debian, reference("a/b")), &Templates::builtin()).unwrap();
-    let args: Vec<_> =
-        rendered.build_args.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let rendered = render(
+        &full(Family::Debian, reference("a/b")),
+        &Templates::builtin(),
+    )
+    .unwrap();
+    let args: Vec<_> = rendered
+        .build_args
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     assert_eq!(args, [("GOLDEN_CR", "\r"), ("GOLDEN_LF", "\n")]);
     let labels: Vec<_> = rendered.api_labels.into_iter().collect();
     assert_eq!(labels, [("a=b".to_owned(), "c".to_owned())]);
@@ -128,8 +175,15 @@ fn what_does_not_fit_comes_beside() {
 
 /// An image for people, on a base that nobody could read.
 fn as_written(image: &ResolvedImage, suffix: &str) -> Rendered {
-    let how = Standalone { base: None, traits: None, files: Files::AsWritten, suffix };
-    Renderer::new(&Templates::builtin()).standalone(image, &how).unwrap()
+    let how = Standalone {
+        base: None,
+        traits: None,
+        files: Files::AsWritten,
+        suffix,
+    };
+    Renderer::new(&Templates::builtin())
+        .standalone(image, &how)
+        .unwrap()
 }
 
 /// The recipe of an image on a base of these traits.
@@ -154,11 +208,12 @@ fn the_context_holds_only_what_the_spec_names() {
     for entry in &rendered.context {
         lines.push(format!("{} {:o}", entry.path, entry.mode));
         if let EntryKind::Archive(inner) = &entry.kind {
-            lines.extend(
-                inner
-                    .iter()
-                    .map(|entry| format!("  {} {:o} {}:{}", entry.path, entry.mode, entry.uid, entry.gid)),
-            );
+            lines.extend(inner.iter().map(|entry| {
+                format!(
+                    "  {} {:o} {}:{}",
+                    entry.path, entry.mode, entry.uid, entry.gid
+                )
+            }));
         }
     }
     insta::assert_snapshot!(lines.join("\n"), @r"
@@ -184,10 +239,25 @@ fn the_later_of_two_files_counts_and_the_root_is_left_out() {
         file("/a", 0o600, Owner::ROOT),
         file("/b", 0o640, Owner::ROOT),
     ];
-    assert_eq!(render(&image, &Templates::builtin()).unwrap().context, [], "the base decides where files go");
+    assert_eq!(
+        render(&image, &Templates::builtin()).unwrap().context,
+        [],
+        "the base decides where files go"
+    );
     let rendered = as_written(&image, "");
-    let [Entry { kind: EntryKind::Archive(entries), .. }] = rendered.context.as_slice() else { panic!() };
-    let seen: Vec<_> = entries.iter().map(|entry| (entry.path.as_str(), entry.mode)).collect();
+    let [
+        Entry {
+            kind: EntryKind::Archive(entries),
+            ..
+        },
+    ] = rendered.context.as_slice()
+    else {
+        panic!()
+    };
+    let seen: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.path.as_str(), entry.mode))
+        .collect();
     assert_eq!(seen, [("a", 0o600), ("b", 0o640)]);
 }
 
@@ -197,7 +267,9 @@ fn static_on_scratch_gets_exactly_the_bundle() {
     image.certificates = full(Family::Static, Base::Scratch).certificates;
     let rendered = render(&image, &Templates::builtin()).unwrap();
     assert!(
-        rendered.dockerfile.ends_with("FROM scratch\n\nADD certificates.tar /\n"),
+        rendered
+            .dockerfile
+            .ends_with("FROM scratch\n\nADD certificates.tar /\n"),
         "{}",
         rendered.dockerfile
     );
@@ -213,23 +285,37 @@ fn the_user_of_the_spec_comes_back_after_the_steps() {
     assert!(!dockerfile(&image).contains("USER 0:0"));
     image.packages.install = vec!["curl".to_owned()];
     let text = dockerfile(&image);
-    let users: Vec<&str> = text.lines().filter(|line| line.starts_with("USER")).collect();
+    let users: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("USER"))
+        .collect();
     assert_eq!(users, ["USER 0:0", "USER 10001:10001"]);
 }
 
 /// The lines about users, on a base with this user.
 fn users(image: &ResolvedImage, user: &str) -> Vec<String> {
-    let traits = BaseTraits { user: user.to_owned(), ..BaseTraits::default() };
+    let traits = BaseTraits {
+        user: user.to_owned(),
+        ..BaseTraits::default()
+    };
     let text = on_base(image, &traits);
-    let about_users = |line: &&str| line.starts_with("USER") || line.starts_with("ARG GOLDEN_BASE_USER");
-    text.lines().filter(about_users).map(str::to_owned).collect()
+    let about_users =
+        |line: &&str| line.starts_with("USER") || line.starts_with("ARG GOLDEN_BASE_USER");
+    text.lines()
+        .filter(about_users)
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 fn root_is_set_only_where_the_base_has_another_user() {
     let mut image = empty(Family::Debian, reference("a/b"));
     image.packages.install = vec!["curl".to_owned()];
-    let restored = ["USER 0:0", "ARG GOLDEN_BASE_USER", "USER ${GOLDEN_BASE_USER}"];
+    let restored = [
+        "USER 0:0",
+        "ARG GOLDEN_BASE_USER",
+        "USER ${GOLDEN_BASE_USER}",
+    ];
     for root in ["", "root", "0", "0:0", "root:root"] {
         assert!(users(&image, root).is_empty(), "{root}");
     }
@@ -242,8 +328,16 @@ fn root_is_set_only_where_the_base_has_another_user() {
         user: user.map(str::to_owned),
         secrets: Vec::new(),
     };
-    image.run = vec![step(None), step(Some("root")), step(Some("app")), step(Some("0"))];
-    assert_eq!(users(&image, ""), ["USER app", restored[0], restored[1], restored[2]]);
+    image.run = vec![
+        step(None),
+        step(Some("root")),
+        step(Some("app")),
+        step(Some("0")),
+    ];
+    assert_eq!(
+        users(&image, ""),
+        ["USER app", restored[0], restored[1], restored[2]]
+    );
     image.run = vec![step(Some("app"))];
     image.config.user = Some("app".to_owned());
     assert_eq!(users(&image, "0"), ["USER app", "USER app"]);
@@ -253,19 +347,38 @@ fn root_is_set_only_where_the_base_has_another_user() {
 fn texts_for_the_shell_are_for_the_shell_of_the_base() {
     let mut image = empty(Family::Debian, reference("a/b"));
     let traits = BaseTraits {
-        shell: ["/bin/bash", "-o", "pipefail", "-c"].map(str::to_owned).to_vec(),
+        shell: ["/bin/bash", "-o", "pipefail", "-c"]
+            .map(str::to_owned)
+            .to_vec(),
         ..BaseTraits::default()
     };
-    for text in ["[[ -n $HOME ]] && echo bash", "one\ntwo", " leading", "trailing ", "a\\", "--flag", "\ttab"]
-    {
+    for text in [
+        "[[ -n $HOME ]] && echo bash",
+        "one\ntwo",
+        " leading",
+        "trailing ",
+        "a\\",
+        "--flag",
+        "\ttab",
+    ] {
         image.config.cmd = Some(Invocation::Shell(text.to_owned()));
         image.config.entrypoint = Some(Invocation::Shell(text.to_owned()));
         let test = ["CMD-SHELL".to_owned(), text.to_owned()].to_vec();
-        image.config.healthcheck =
-            Some(Healthcheck { test, interval: None, timeout: None, start_period: None, retries: None });
+        image.config.healthcheck = Some(Healthcheck {
+            test,
+            interval: None,
+            timeout: None,
+            start_period: None,
+            retries: None,
+        });
         let rendered = on_base(&image, &traits);
         let words = "[\"/bin/bash\",\"-o\",\"pipefail\",\"-c\",";
-        let lines = |start: &str| rendered.lines().filter(|line| line.starts_with(start)).count();
+        let lines = |start: &str| {
+            rendered
+                .lines()
+                .filter(|line| line.starts_with(start))
+                .count()
+        };
         assert_eq!(lines(&format!("CMD {words}")), 1, "{rendered}");
         assert_eq!(lines(&format!("ENTRYPOINT {words}")), 1, "{rendered}");
         // A health check has no flags of its own to be taken for.
@@ -291,10 +404,17 @@ fn a_health_check_keeps_what_the_base_sets_and_the_spec_does_not() {
         start_period: seconds(7),
         retries: Some(8),
     };
-    let traits = BaseTraits { healthcheck: Some(of_base), ..BaseTraits::default() };
+    let traits = BaseTraits {
+        healthcheck: Some(of_base),
+        ..BaseTraits::default()
+    };
     let mut image = empty(Family::Debian, reference("a/b"));
     for (test, interval, line) in [
-        ("CMD", None, "HEALTHCHECK --interval=5s --timeout=6s --start-period=7s --retries=8 CMD [\"/x\"]"),
+        (
+            "CMD",
+            None,
+            "HEALTHCHECK --interval=5s --timeout=6s --start-period=7s --retries=8 CMD [\"/x\"]",
+        ),
         (
             "CMD",
             seconds(0),
@@ -309,8 +429,13 @@ fn a_health_check_keeps_what_the_base_sets_and_the_spec_does_not() {
     ] {
         let mut words = vec![test.to_owned()];
         words.extend((test == "CMD").then(|| "/x".to_owned()));
-        image.config.healthcheck =
-            Some(Healthcheck { test: words, interval, timeout: None, start_period: None, retries: None });
+        image.config.healthcheck = Some(Healthcheck {
+            test: words,
+            interval,
+            timeout: None,
+            start_period: None,
+            retries: None,
+        });
         let text = on_base(&image, &traits);
         assert!(text.lines().any(|found| found == line), "{text}");
     }
@@ -320,10 +445,19 @@ fn a_health_check_keeps_what_the_base_sets_and_the_spec_does_not() {
 fn a_build_by_hand_fails_where_it_would_lose_something() {
     let image = full(Family::Debian, reference("a/b"));
     let unknown = as_written(&image, ".slim");
-    let traits = BaseTraits { user: "app".to_owned(), ..BaseTraits::default() };
-    let how =
-        Standalone { base: Some("a/b:1"), traits: Some(&traits), files: Files::OnBase(&[]), suffix: "" };
-    let known = Renderer::new(&Templates::builtin()).standalone(&image, &how).unwrap();
+    let traits = BaseTraits {
+        user: "app".to_owned(),
+        ..BaseTraits::default()
+    };
+    let how = Standalone {
+        base: Some("a/b:1"),
+        traits: Some(&traits),
+        files: Files::OnBase(&[]),
+        suffix: "",
+    };
+    let known = Renderer::new(&Templates::builtin())
+        .standalone(&image, &how)
+        .unwrap();
     insta::assert_snapshot!("by_hand_on_an_unknown_base", unknown.dockerfile);
     insta::assert_snapshot!("by_hand_on_a_known_base", known.dockerfile);
     let arguments: Vec<&String> = known.build_args.keys().collect();
@@ -334,16 +468,34 @@ fn a_build_by_hand_fails_where_it_would_lose_something() {
 fn an_own_template_goes_first_and_may_build_on_the_built_in_one() {
     let own = "{% include \"builtin/debian\" %}\n{{ \"echo '$HOME'\" | run }}\n{{ [\"a b\", \"c\"] | sh }}";
     let own = [("debian", own), ("odd", "{{ nothing }}")];
-    let own: BTreeMap<String, String> = own.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+    let own: BTreeMap<String, String> = own
+        .map(|(name, text)| (name.to_owned(), text.to_owned()))
+        .into();
     let templates = Templates::from(own);
     let image = empty(Family::Debian, reference("a/b"));
     let text = render(&image, &templates).unwrap().dockerfile;
-    assert!(text.ends_with("RUN [\"/bin/sh\",\"-ec\",\"echo '$HOME'\"]\n'a b' c\n"), "{text}");
+    assert!(
+        text.ends_with("RUN [\"/bin/sh\",\"-ec\",\"echo '$HOME'\"]\n'a b' c\n"),
+        "{text}"
+    );
 
-    let error =
-        render(&ResolvedImage { template: "odd".to_owned(), ..image.clone() }, &templates).unwrap_err();
+    let error = render(
+        &ResolvedImage {
+            template: "odd".to_owned(),
+            ..image.clone()
+        },
+        &templates,
+    )
+    .unwrap_err();
     assert!(matches!(error, Error::Template { .. }), "{error}");
-    let error = render(&ResolvedImage { template: "debain".to_owned(), ..image }, &templates).unwrap_err();
+    let error = render(
+        &ResolvedImage {
+            template: "debain".to_owned(),
+            ..image
+        },
+        &templates,
+    )
+    .unwrap_err();
     assert_eq!(error.hints(), ["did you mean `debian`?"]);
 }
 
@@ -392,7 +544,10 @@ fn every_input_changes_the_fingerprint() {
     }
     let rendered = render(&image, &Templates::builtin()).unwrap();
     assert!(seen.insert(fingerprint(&image, &rendered, &PinnedBase::Scratch)));
-    let other = Rendered { dockerfile: rendered.dockerfile.clone() + "\n", ..rendered };
+    let other = Rendered {
+        dockerfile: rendered.dockerfile.clone() + "\n",
+        ..rendered
+    };
     assert!(seen.insert(fingerprint(&image, &other, &PinnedBase::Scratch)));
 }
 
@@ -423,9 +578,18 @@ fn the_fingerprint_is_this_one_on_every_machine() {
 #[test]
 fn late_labels_leave_alone_what_the_spec_says() {
     let mut image = empty(Family::Static, reference("a/b"));
-    image.provenance = Provenance { created: 86400, revision: Some("abc".to_owned()), source: None };
-    image.labels.insert("org.opencontainers.image.revision".to_owned(), "mine".to_owned());
-    image.suppressed_labels.insert("org.opencontainers.image.base.name".to_owned());
+    image.provenance = Provenance {
+        created: 86400,
+        revision: Some("abc".to_owned()),
+        source: None,
+    };
+    image.labels.insert(
+        "org.opencontainers.image.revision".to_owned(),
+        "mine".to_owned(),
+    );
+    image
+        .suppressed_labels
+        .insert("org.opencontainers.image.base.name".to_owned());
     let rendered = render(&image, &Templates::builtin()).unwrap();
     let base = PinnedBase::Registry {
         reference: "a/b".parse().unwrap(),
@@ -433,9 +597,18 @@ fn late_labels_leave_alone_what_the_spec_says() {
         platforms: BTreeMap::default(),
     };
     let (inputs, spec_inputs) = (Digest::of(b"x"), Digest::of(b"y"));
-    let recipe = Recipe { image, base, rendered, inputs, spec_inputs, templates: Arc::default() };
-    let labels: Vec<String> =
-        late_labels(&recipe, None).iter().map(|(key, value)| format!("{key}={value:.20}")).collect();
+    let recipe = Recipe {
+        image,
+        base,
+        rendered,
+        inputs,
+        spec_inputs,
+        templates: Arc::default(),
+    };
+    let labels: Vec<String> = late_labels(&recipe, None)
+        .iter()
+        .map(|(key, value)| format!("{key}={value:.20}"))
+        .collect();
     insta::assert_snapshot!(labels.join("\n"), @r"
     dev.golden.inputs=sha256:2d711642b726b
     dev.golden.inputs.spec=sha256:a1fce4363854f

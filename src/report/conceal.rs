@@ -29,12 +29,17 @@ const SHORTEST: usize = 4;
 
 /// The findings without the secrets in the files that they are about.
 pub(super) fn conceal(found: &Diagnostics, sources: &SourceMap) -> Diagnostics {
-    let files: BTreeSet<&PathBuf> =
-        found.iter().flat_map(|diagnostic| &diagnostic.labels).map(|label| &label.file).collect();
+    let files: BTreeSet<&PathBuf> = found
+        .iter()
+        .flat_map(|diagnostic| &diagnostic.labels)
+        .map(|label| &label.file)
+        .collect();
     let mut hidden: Vec<(PathBuf, Range<usize>)> = Vec::new();
     let mut values: BTreeSet<&str> = BTreeSet::new();
     for file in files {
-        let Some(text) = sources.text(file) else { continue };
+        let Some(text) = sources.text(file) else {
+            continue;
+        };
         for span in secrets(text) {
             values.insert(text[span.clone()].trim());
             hidden.push((file.clone(), span));
@@ -84,21 +89,31 @@ mod tests {
         for (text, value) in [
             ("[env]\nAPI_TOKEN = \"hunter2\"\n", "hunter2"),
             ("[env]\n\"API_TOKEN\" = 'hunter2' # yes\n", "hunter2"),
-            ("env = { A = \"b\", DB_PASSWORD = \"hunter2\", C = 1 }", "hunter2"),
+            (
+                "env = { A = \"b\", DB_PASSWORD = \"hunter2\", C = 1 }",
+                "hunter2",
+            ),
             ("env.DB_PASSWORD = \"hunter2\"", "hunter2"),
             ("API_TOKEN = 12345678\n", "12345678"),
             ("API_TOKEN = \"\"\"hunter2\nmore\"\"\"\n", "hunter2\nmore"),
             ("API_TOKEN = \"hunter2\n", "hunter2"),
             ("API_TOKEN = hunter2\n", "hunter2"),
             ("API_TOKEN = [\"hunter2\"]\n", "hunter2"),
-            ("X = \"postgres://u:hunter2@db/x\"\n", "postgres://u:hunter2@db/x"),
+            (
+                "X = \"postgres://u:hunter2@db/x\"\n",
+                "postgres://u:hunter2@db/x",
+            ),
             ("API_TOKEN = { prepend = \"hunter2\" }\n", "hunter2"),
         ] {
             let found: Vec<&str> = secrets(text).map(|span| &text[span]).collect();
             assert_eq!(found, [value], "{text}");
         }
-        for text in ["secrets = [\"token\"]\n", "deny_secrets = true\n", "name = \"app\"\n", "TOKEN = \"\"\n"]
-        {
+        for text in [
+            "secrets = [\"token\"]\n",
+            "deny_secrets = true\n",
+            "name = \"app\"\n",
+            "TOKEN = \"\"\n",
+        ] {
             assert_eq!(secrets(text).count(), 0, "{text}");
         }
     }

@@ -7,12 +7,22 @@ use super::text::visible;
 
 /// Writes an error with all of its sources, and the hints below it.
 pub fn failure(out: &Out, error: &(dyn Error + Send + Sync + 'static), hints: &[String]) {
-    let (red, blue) =
-        (anstyle::AnsiColor::Red.on_default().bold(), anstyle::AnsiColor::Cyan.on_default().bold());
+    let (red, blue) = (
+        anstyle::AnsiColor::Red.on_default().bold(),
+        anstyle::AnsiColor::Cyan.on_default().bold(),
+    );
     let head = |word: &str, style: anstyle::Style| {
-        if out.color { format!("{style}{word}{style:#}") } else { word.to_owned() }
+        if out.color {
+            format!("{style}{word}{style:#}")
+        } else {
+            word.to_owned()
+        }
     };
-    out.error(&format!("{}: {}", head("error", red), indented(&chain(error))));
+    out.error(&format!(
+        "{}: {}",
+        head("error", red),
+        indented(&chain(error))
+    ));
     for hint in hints {
         out.error(&format!("  {}: {}", head("help", blue), indented(hint)));
     }

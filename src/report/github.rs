@@ -6,7 +6,10 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceMap};
 
 /// One workflow command a finding.
 pub(super) fn annotations(found: &Diagnostics, sources: &SourceMap) -> String {
-    found.iter().map(|diagnostic| annotation(diagnostic, sources)).collect()
+    found
+        .iter()
+        .map(|diagnostic| annotation(diagnostic, sources))
+        .collect()
 }
 
 fn annotation(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
@@ -26,7 +29,11 @@ fn annotation(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
     if let Some(help) = &diagnostic.help {
         message = format!("{message}\nhelp: {help}");
     }
-    format!("::{command} {}::{}\n", properties.join(","), escape_data(&visible(&message)))
+    format!(
+        "::{command} {}::{}\n",
+        properties.join(","),
+        escape_data(&visible(&message))
+    )
 }
 
 /// Where it is, and the rule as a title.
@@ -50,7 +57,9 @@ fn properties(diagnostic: &Diagnostic, sources: &SourceMap) -> Vec<(&'static str
 
 /// The escaping of a command's message (actions/toolkit, command.ts `escapeData`).
 fn escape_data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    text.replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
 }
 
 /// The escaping of a command's property (`escapeProperty`).
@@ -80,7 +89,10 @@ mod tests {
             let (name, value) = pair.split_once('=').unwrap();
             (name.to_owned(), undo(value))
         });
-        let message = message.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%");
+        let message = message
+            .replace("%0D", "\r")
+            .replace("%0A", "\n")
+            .replace("%25", "%");
         (command.to_owned(), properties.collect(), message)
     }
 

@@ -17,7 +17,10 @@ pub(crate) fn with_schema(value: &impl Serialize) -> String {
         Ok(other) => drop(document.insert("items".to_owned(), other)),
         Err(error) => unreachable!("results have string keys and finite numbers: {error}"),
     }
-    format!("{}\n", escaped_json(&format!("{:#}", Value::Object(document))))
+    format!(
+        "{}\n",
+        escaped_json(&format!("{:#}", Value::Object(document)))
+    )
 }
 
 /// All findings as a document.
@@ -39,7 +42,12 @@ pub(super) fn document(found: &Diagnostics, sources: &SourceMap) -> String {
             })
         })
         .collect();
-    let of = |severity| found.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    let of = |severity| {
+        found
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == severity)
+            .count()
+    };
     with_schema(&json!({
         "errors": of(Severity::Error),
         "warnings": of(Severity::Warning),

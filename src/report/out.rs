@@ -34,7 +34,9 @@ struct Queue(Mutex<Option<Drain>>);
 
 impl Queue {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Drain>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -75,11 +77,15 @@ impl Sink {
         match self {
             Self::Stdout => {
                 let mut stream = std::io::stdout().lock();
-                stream.write_all(text.as_bytes()).and_then(|()| stream.flush())
+                stream
+                    .write_all(text.as_bytes())
+                    .and_then(|()| stream.flush())
             }
             Self::Stderr => std::io::stderr().lock().write_all(text.as_bytes()),
             Self::Memory(buffer) => {
-                let mut buffer = buffer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut buffer = buffer
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
                 buffer.extend_from_slice(text.as_bytes());
                 Ok(())
             }
@@ -89,7 +95,10 @@ impl Sink {
 
 impl std::fmt::Debug for Out {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Out").field("color", &self.color).field("width", &self.width).finish_non_exhaustive()
+        f.debug_struct("Out")
+            .field("color", &self.color)
+            .field("width", &self.width)
+            .finish_non_exhaustive()
     }
 }
 
@@ -177,7 +186,10 @@ impl Out {
     /// The same streams, written at once: pending events are not shown first. For the reporter of these events.
     #[must_use]
     pub(crate) fn direct(&self) -> Self {
-        Self { queue: Arc::default(), ..self.clone() }
+        Self {
+            queue: Arc::default(),
+            ..self.clone()
+        }
     }
 
     /// Calls `drain` before every write of this value and of its clones, until [`Self::detach`].

@@ -27,15 +27,24 @@ impl Place {
 
     /// The main place of a finding.
     pub(super) fn main(diagnostic: &Diagnostic, sources: &SourceMap) -> Option<Self> {
-        diagnostic.labels.first().map(|label| Self::of(label, sources))
+        diagnostic
+            .labels
+            .first()
+            .map(|label| Self::of(label, sources))
     }
 }
 
 /// A path with `/` on every system.
 pub(super) fn slashes(path: &Path) -> String {
-    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    let parts: Vec<_> = path
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy())
+        .collect();
     let joined = parts.join("/");
-    joined.strip_prefix('/').filter(|rest| rest.starts_with('/')).map_or(joined.clone(), str::to_owned)
+    joined
+        .strip_prefix('/')
+        .filter(|rest| rest.starts_with('/'))
+        .map_or(joined.clone(), str::to_owned)
 }
 
 /// The files that findings name, each once.

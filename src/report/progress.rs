@@ -83,7 +83,11 @@ impl Reporting {
 #[must_use]
 pub fn spawn(out: &Out, events: UnboundedReceiver<Event>, verbose: u8) -> Reporting {
     let reporter: Box<dyn Reporter> = match out.bars() {
-        Some(bars) => Box::new(terminal::Terminal::new(out.direct(), bars.clone(), verbose > 0)),
+        Some(bars) => Box::new(terminal::Terminal::new(
+            out.direct(),
+            bars.clone(),
+            verbose > 0,
+        )),
         None => Box::new(plain::Plain::new(out.direct())),
     };
     let display = Shared(Arc::new(Mutex::new(Display { events, reporter })));
@@ -129,7 +133,10 @@ mod tests {
         let reporting = spawn(&out, receiver, 0);
         events.note(Some("app"), "pushed");
         out.data("IMAGE  OUTCOME\n");
-        assert_eq!((text(&stderr).as_str(), text(&stdout).as_str()), ("app: pushed\n", "IMAGE  OUTCOME\n"));
+        assert_eq!(
+            (text(&stderr).as_str(), text(&stdout).as_str()),
+            ("app: pushed\n", "IMAGE  OUTCOME\n")
+        );
         events.note(None, "next: golden push app");
         out.clone().error("error: failed");
         events.warn(None, "late");

@@ -11,10 +11,16 @@ use crate::policy::{RULES, rule};
 
 /// A log with one run.
 pub(super) fn log(found: &Diagnostics, sources: &SourceMap) -> String {
-    let ids: BTreeSet<&str> =
-        RULES.iter().map(|rule| rule.id).chain(found.iter().map(|diagnostic| &*diagnostic.rule)).collect();
+    let ids: BTreeSet<&str> = RULES
+        .iter()
+        .map(|rule| rule.id)
+        .chain(found.iter().map(|diagnostic| &*diagnostic.rule))
+        .collect();
     let ids: Vec<&str> = ids.into_iter().collect();
-    let results: Vec<Value> = found.iter().map(|diagnostic| result(diagnostic, &ids, sources)).collect();
+    let results: Vec<Value> = found
+        .iter()
+        .map(|diagnostic| result(diagnostic, &ids, sources))
+        .collect();
     let log = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -66,11 +72,19 @@ fn result(diagnostic: &Diagnostic, ids: &[&str], sources: &SourceMap) -> Value {
         "level": level(diagnostic.severity),
         "message": { "text": text },
     });
-    let mut locations: Vec<Value> = diagnostic.labels.iter().map(|label| location(label, sources)).collect();
+    let mut locations: Vec<Value> = diagnostic
+        .labels
+        .iter()
+        .map(|label| location(label, sources))
+        .collect();
     if locations.is_empty() && diagnostic.image.is_some() {
         locations.push(json!({}));
     }
-    let related = if locations.len() > 1 { locations.split_off(1) } else { Vec::new() };
+    let related = if locations.len() > 1 {
+        locations.split_off(1)
+    } else {
+        Vec::new()
+    };
     if let (Some(image), Some(main)) = (&diagnostic.image, locations.first_mut()) {
         main["logicalLocations"] = json!([{ "fullyQualifiedName": image, "kind": "resource" }]);
     }
@@ -101,7 +115,9 @@ fn location(label: &Label, sources: &SourceMap) -> Value {
     location
 }
 
-const HEX: [&str; 16] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F"];
+const HEX: [&str; 16] = [
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F",
+];
 
 /// A relative path as a URI reference (RFC 3986): everything but unreserved characters and `/` is percent-encoded.
 fn uri(path: &str) -> String {
@@ -110,7 +126,11 @@ fn uri(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             encoded.push(byte.into());
         } else {
-            encoded.extend(["%", HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            encoded.extend([
+                "%",
+                HEX[usize::from(byte >> 4)],
+                HEX[usize::from(byte & 15)],
+            ]);
         }
     }
     encoded

@@ -27,11 +27,18 @@ fn most_important<'g, 'd, T>(
     groups: &'g [(&'d Diagnostic, T)],
 ) -> impl Iterator<Item = &'g (&'d Diagnostic, T)> {
     let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
-    let errors = groups.iter().filter(|(diagnostic, _)| is_error(diagnostic)).count();
+    let errors = groups
+        .iter()
+        .filter(|(diagnostic, _)| is_error(diagnostic))
+        .count();
     let mut errors = errors.min(MOST_FINDINGS);
     let mut others = MOST_FINDINGS - errors;
     groups.iter().filter(move |(diagnostic, _)| {
-        let left = if is_error(diagnostic) { &mut errors } else { &mut others };
+        let left = if is_error(diagnostic) {
+            &mut errors
+        } else {
+            &mut others
+        };
         let is_drawn = *left > 0;
         *left = left.saturating_sub(1);
         is_drawn
@@ -41,9 +48,19 @@ fn most_important<'g, 'd, T>(
 /// Draws findings, and a line that sums them up.
 pub(super) fn draw(out: &Out, found: &Diagnostics, sources: &SourceMap) {
     let masked = mask(found, sources);
-    let renderer = if out.color { Renderer::styled() } else { Renderer::plain() };
-    let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(out.width);
-    let shown = || found.iter().filter(|d| !out.quiet || d.severity == Severity::Error);
+    let renderer = if out.color {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
+    let renderer = renderer
+        .decor_style(DecorStyle::Ascii)
+        .term_width(out.width);
+    let shown = || {
+        found
+            .iter()
+            .filter(|d| !out.quiet || d.severity == Severity::Error)
+    };
     let groups = grouped(shown());
     for (diagnostic, images) in most_important(&groups) {
         let group = group(diagnostic, images, &masked, sources);
@@ -51,7 +68,9 @@ pub(super) fn draw(out: &Out, found: &Diagnostics, sources: &SourceMap) {
     }
     if groups.len() > MOST_FINDINGS {
         let rest = count(groups.len() - MOST_FINDINGS, "finding");
-        out.error(&format!("... and {rest} more; `--format json` lists all of them\n"));
+        out.error(&format!(
+            "... and {rest} more; `--format json` lists all of them\n"
+        ));
     }
     if let Some(line) = summary(groups.iter().map(|(diagnostic, _)| *diagnostic)) {
         out.error(&line);
@@ -63,7 +82,11 @@ fn grouped<'d>(found: impl Iterator<Item = &'d Diagnostic>) -> Vec<(&'d Diagnost
     let mut groups: Vec<(&Diagnostic, Vec<&str>)> = Vec::new();
     let mut seen: BTreeMap<_, usize> = BTreeMap::new();
     for diagnostic in found {
-        let places: Vec<_> = diagnostic.labels.iter().map(|l| (&l.file, l.span.start, l.span.end)).collect();
+        let places: Vec<_> = diagnostic
+            .labels
+            .iter()
+            .map(|l| (&l.file, l.span.start, l.span.end))
+            .collect();
         let key = (places.clone(), &diagnostic.rule, &diagnostic.message);
         let image = diagnostic.image.as_deref();
         match seen.get(&key) {
@@ -80,14 +103,24 @@ fn grouped<'d>(found: impl Iterator<Item = &'d Diagnostic>) -> Vec<(&'d Diagnost
 /// `error: 3 errors, 1 warning in 2 files`.
 fn summary<'d>(found: impl Iterator<Item = &'d Diagnostic>) -> Option<String> {
     let found: Vec<&Diagnostic> = found.collect();
-    let errors = found.iter().filter(|d| d.severity == Severity::Error).count();
+    let errors = found
+        .iter()
+        .filter(|d| d.severity == Severity::Error)
+        .count();
     let warnings = found.len() - errors;
     let head = if errors > 0 { "error" } else { "warning" };
     let counts = [(errors, "error"), (warnings, "warning")];
-    let counts: Vec<String> =
-        counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, noun)| count(n, noun)).collect();
+    let counts: Vec<String> = counts
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, noun)| count(n, noun))
+        .collect();
     let files = files(found.iter().copied());
-    let within = if files > 0 { format!(" in {}", count(files, "file")) } else { String::new() };
+    let within = if files > 0 {
+        format!(" in {}", count(files, "file"))
+    } else {
+        String::new()
+    };
     (!counts.is_empty()).then(|| format!("{head}: {}{within}", counts.join(", ")))
 }
 
@@ -102,10 +135,15 @@ fn group<'a>(
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level.primary_title(visible(&diagnostic.message)).id(visible(&diagnostic.rule));
+    let title = level
+        .primary_title(visible(&diagnostic.message))
+        .id(visible(&diagnostic.rule));
     let mut group = Group::with_title(title);
     for (file, labels) in by_file(&diagnostic.labels) {
-        let text = masked.get(file).map(String::as_str).or_else(|| sources.text(file));
+        let text = masked
+            .get(file)
+            .map(String::as_str)
+            .or_else(|| sources.text(file));
         group = match text.and_then(|text| snippet(diagnostic, &labels, text, sources)) {
             Some(snippet) => group.element(snippet),
             None => group.element(origin(labels[0], sources)),
@@ -125,7 +163,11 @@ fn image_note(images: &[&str]) -> String {
     match images {
         [one] => format!("image {one}"),
         few if few.len() <= MOST => format!("images {}", few.join(", ")),
-        many => format!("images {} and {} more", many[..MOST - 1].join(", "), many.len() - (MOST - 1)),
+        many => format!(
+            "images {} and {} more",
+            many[..MOST - 1].join(", "),
+            many.len() - (MOST - 1)
+        ),
     }
 }
 
@@ -158,25 +200,45 @@ fn snippet<'a>(
     text: &'a str,
     sources: &SourceMap,
 ) -> Option<Snippet<'a, Annotation<'a>>> {
-    let spans: Vec<Range<usize>> = labels.iter().map(|label| within(&label.span, text)).collect();
+    let spans: Vec<Range<usize>> = labels
+        .iter()
+        .map(|label| within(&label.span, text))
+        .collect();
     let start = spans.iter().map(|span| span.start).min()?;
     let end = spans.iter().map(|span| span.end).max()?;
     let from = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-    let to = text[end..].find('\n').map_or(text.len(), |newline| end + newline);
+    let to = text[end..]
+        .find('\n')
+        .map_or(text.len(), |newline| end + newline);
     let window = masked(&text[from..to]);
-    if window.lines().any(|line| line.len() > LONGEST_LINE) || window.len() > LONGEST_LINE * MOST_LINES {
+    if window.lines().any(|line| line.len() > LONGEST_LINE)
+        || window.len() > LONGEST_LINE * MOST_LINES
+    {
         return None;
     }
     let annotations = labels.iter().zip(&spans).map(|(label, span)| {
-        let main = diagnostic.labels.first().is_some_and(|first| std::ptr::eq(first, *label));
-        let kind = if main { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let main = diagnostic
+            .labels
+            .first()
+            .is_some_and(|first| std::ptr::eq(first, *label));
+        let kind = if main {
+            AnnotationKind::Primary
+        } else {
+            AnnotationKind::Context
+        };
         let span = one_line_of(&window, span.start - from..span.end - from);
-        kind.span(span).label((!label.text.is_empty()).then(|| visible(&label.text)))
+        kind.span(span)
+            .label((!label.text.is_empty()).then(|| visible(&label.text)))
     });
     let path = visible(&Place::of(labels[0], sources).file).into_owned();
     let line = text[..from].bytes().filter(|byte| *byte == b'\n').count() + 1;
     let annotations: Vec<_> = annotations.collect();
-    Some(Snippet::source(window).line_start(line).path(path).annotations(annotations))
+    Some(
+        Snippet::source(window)
+            .line_start(line)
+            .path(path)
+            .annotations(annotations),
+    )
 }
 
 /// A span within the text and between its characters.
@@ -208,8 +270,12 @@ fn one_line_of(window: &str, span: Range<usize>) -> Range<usize> {
 fn mask(found: &Diagnostics, sources: &SourceMap) -> BTreeMap<PathBuf, String> {
     let mut masked: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
     for (file, span) in found.iter().flat_map(|diagnostic| &diagnostic.hidden) {
-        let Some(text) = sources.text(file) else { continue };
-        let bytes = masked.entry(file.clone()).or_insert_with(|| text.as_bytes().to_vec());
+        let Some(text) = sources.text(file) else {
+            continue;
+        };
+        let bytes = masked
+            .entry(file.clone())
+            .or_insert_with(|| text.as_bytes().to_vec());
         for (index, byte) in bytes[within(span, text)].iter_mut().enumerate() {
             if *byte != b'\n' {
                 *byte = if index < 3 { b'*' } else { b' ' };
@@ -220,5 +286,8 @@ fn mask(found: &Diagnostics, sources: &SourceMap) -> BTreeMap<PathBuf, String> {
         Cow::Borrowed(text) => text.to_owned(),
         Cow::Owned(text) => text,
     };
-    masked.into_iter().map(|(file, bytes)| (file, text(bytes))).collect()
+    masked
+        .into_iter()
+        .map(|(file, bytes)| (file, text(bytes)))
+        .collect()
 }

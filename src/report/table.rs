@@ -20,7 +20,12 @@ impl Table {
 
     /// Adds a row. Rows may be of different lengths.
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) -> &mut Self {
-        self.rows.push(cells.into_iter().map(|cell| one_line(&cell.into()).into_owned()).collect());
+        self.rows.push(
+            cells
+                .into_iter()
+                .map(|cell| one_line(&cell.into()).into_owned())
+                .collect(),
+        );
         self
     }
 }

@@ -48,7 +48,11 @@ fn found() -> Diagnostics {
         .hiding("a/image.toml", at("\"hunter2\""))
         .about("a:1.0.0"),
     );
-    found.push(Diagnostic::warning("x.wide", "wide: 漢\u{1b}[31m").at("a/image.toml", at("\"ü\""), "ü"));
+    found.push(Diagnostic::warning("x.wide", "wide: 漢\u{1b}[31m").at(
+        "a/image.toml",
+        at("\"ü\""),
+        "ü",
+    ));
     found.push(Diagnostic::warning("x.nowhere", "this has no place").about("a:1.0.0"));
     found
 }
@@ -80,8 +84,14 @@ fn only_errors_when_quiet() {
 
 #[test]
 fn nothing_found_says_nothing() {
-    assert_eq!(drawn(Format::Text, &Diagnostics::new()), (String::new(), String::new()));
-    assert_eq!(drawn(Format::Github, &Diagnostics::new()), (String::new(), String::new()));
+    assert_eq!(
+        drawn(Format::Text, &Diagnostics::new()),
+        (String::new(), String::new())
+    );
+    assert_eq!(
+        drawn(Format::Github, &Diagnostics::new()),
+        (String::new(), String::new())
+    );
 }
 
 #[test]
@@ -100,7 +110,10 @@ fn as_sarif() {
     let run = &log["runs"][0];
     for result in run["results"].as_array().unwrap() {
         let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
-        assert_eq!(run["tool"]["driver"]["rules"][index]["id"], result["ruleId"]);
+        assert_eq!(
+            run["tool"]["driver"]["rules"][index]["id"],
+            result["ruleId"]
+        );
     }
     insta::assert_snapshot!(format!("{:#}", run["results"]));
 }
@@ -111,7 +124,11 @@ fn paths_lead_from_where_people_are() {
     sources.set_prefix("images");
     let (out, stdout, _) = Out::memory(100);
     diagnostics(&out, Format::Github, &found(), &sources);
-    assert!(text(&stdout).starts_with("::error file=images/a/image.toml,line=4,"), "{}", text(&stdout));
+    assert!(
+        text(&stdout).starts_with("::error file=images/a/image.toml,line=4,"),
+        "{}",
+        text(&stdout)
+    );
 }
 
 #[test]
@@ -121,19 +138,29 @@ fn what_is_hidden_is_shown_by_no_other_finding() {
     found.push(Diagnostic::error("x.y", "same line").at("a/image.toml", start..start + 3, "here"));
     for format in [Format::Text, Format::Json, Format::Github, Format::Sarif] {
         let (stdout, stderr) = drawn(format, &found);
-        assert!(!stdout.contains("hunter") && !stderr.contains("hunter"), "{stdout}{stderr}");
+        assert!(
+            !stdout.contains("hunter") && !stderr.contains("hunter"),
+            "{stdout}{stderr}"
+        );
     }
 }
 
 #[test]
 fn a_very_long_line_is_named_and_not_drawn() {
     let mut sources = SourceMap::default();
-    sources.insert("a.toml", format!("x = 1\ny = \"{}\"\n", "a".repeat(1_000_000)));
+    sources.insert(
+        "a.toml",
+        format!("x = 1\ny = \"{}\"\n", "a".repeat(1_000_000)),
+    );
     let mut found = Diagnostics::new();
     found.push(Diagnostic::error("x.y", "too long").at("a.toml", 10..20, "here"));
     let (out, _, stderr) = Out::memory(80);
     diagnostics(&out, Format::Text, &found, &sources);
-    assert!(text(&stderr).contains("a.toml:2:5") && text(&stderr).len() < 200, "{}", text(&stderr).len());
+    assert!(
+        text(&stderr).contains("a.toml:2:5") && text(&stderr).len() < 200,
+        "{}",
+        text(&stderr).len()
+    );
 }
 
 proptest! {
@@ -161,14 +188,30 @@ async fn events_become_lines_in_their_order() {
     events.note(None, "engine: docker 20.10");
     events.send(Event::Started { image: image() });
     events.step(&image(), "RUN echo \u{1b}[31mred\nx");
-    events.send(Event::Log { image: image(), line: "\u{1b}[31mred".to_owned() });
+    events.send(Event::Log {
+        image: image(),
+        line: "\u{1b}[31mred".to_owned(),
+    });
     for done in [10, 1_500_000] {
         let what = "sha256:12ab34cd".to_owned();
-        events.send(Event::Bytes { image: image(), what, done, total: Some(1_500_000) });
+        events.send(Event::Bytes {
+            image: image(),
+            what,
+            done,
+            total: Some(1_500_000),
+        });
     }
     events.warn(Some(&image()), "the clone is shallow");
-    events.send(Event::Finished { image: image(), text: "built".to_owned(), ok: true });
-    events.send(Event::Finished { image: image(), text: "step 3 failed".to_owned(), ok: false });
+    events.send(Event::Finished {
+        image: image(),
+        text: "built".to_owned(),
+        ok: true,
+    });
+    events.send(Event::Finished {
+        image: image(),
+        text: "step 3 failed".to_owned(),
+        ok: false,
+    });
     reporting.finish().await;
     assert_eq!(text(&stdout), "");
     insta::assert_snapshot!(text(&stderr), @r"

@@ -25,7 +25,11 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
     let safe = visible(text);
-    if safe.contains(['\n', '\t']) { safe.replace('\n', "\\n").replace('\t', "\\t").into() } else { safe }
+    if safe.contains(['\n', '\t']) {
+        safe.replace('\n', "\\n").replace('\t', "\\t").into()
+    } else {
+        safe
+    }
 }
 
 /// `text` with something harmless of the same length in bytes in place of such characters, so that places in it stay
@@ -61,7 +65,12 @@ pub fn escaped_json(document: &str) -> Cow<'_, str> {
     let mut safe = String::with_capacity(document.len() + 8);
     for character in document.chars() {
         if is_unsafe(character) {
-            safe.extend(character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+            safe.extend(
+                character
+                    .encode_utf16(&mut [0; 2])
+                    .iter()
+                    .map(|unit| format!("\\u{unit:04x}")),
+            );
         } else {
             safe.push(character);
         }
@@ -110,15 +119,28 @@ mod tests {
     #[test]
     fn nothing_moves_the_cursor() {
         assert_eq!(visible("plain\nüber\t漢"), "plain\nüber\t漢");
-        assert_eq!(visible("a\u{1b}[31mb\r\u{202e}c"), "a\\u{1b}[31mb\\r\\u{202e}c");
+        assert_eq!(
+            visible("a\u{1b}[31mb\r\u{202e}c"),
+            "a\\u{1b}[31mb\\r\\u{202e}c"
+        );
         assert_eq!(one_line("a\nb\tc"), "a\\nb\\tc");
-        for hidden in
-            ["\u{9b}", "\u{85}", "\u{200b}", "\u{2066}", "\u{feff}", "\u{61c}", "\u{e0041}", "\u{2028}"]
-        {
+        for hidden in [
+            "\u{9b}",
+            "\u{85}",
+            "\u{200b}",
+            "\u{2066}",
+            "\u{feff}",
+            "\u{61c}",
+            "\u{e0041}",
+            "\u{2028}",
+        ] {
             let text = format!("a{hidden}b");
             assert!(visible(&text).is_ascii(), "{text:?}");
             let masked = masked(&text);
-            assert!(masked.len() == text.len() && !masked.contains(hidden), "{text:?}");
+            assert!(
+                masked.len() == text.len() && !masked.contains(hidden),
+                "{text:?}"
+            );
             let json = serde_json::to_string(&text).unwrap();
             let escaped = escaped_json(&json);
             assert!(escaped.is_ascii(), "{escaped}");

@@ -31,38 +31,71 @@ pub(super) fn draft(
     files: &Files,
     found: &mut Diagnostics,
 ) -> Option<Draft> {
-    let mut maker = Maker { table, files, found };
+    let mut maker = Maker {
+        table,
+        files,
+        found,
+    };
     maker.required(&spec);
     let image = spec.image.unwrap_or_default();
     maker.image(&image);
-    for key in [INPUTS, SPEC_INPUTS].into_iter().filter(|key| spec.labels.contains_key(*key)) {
-        maker.error(&["labels", key], "labels.inputs", format!("only golden sets `{key}`"));
+    for key in [INPUTS, SPEC_INPUTS]
+        .into_iter()
+        .filter(|key| spec.labels.contains_key(*key))
+    {
+        maker.error(
+            &["labels", key],
+            "labels.inputs",
+            format!("only golden sets `{key}`"),
+        );
     }
     let config = maker.config(spec.config);
     let family = known_family(&image);
-    let packages =
-        maker.packages(spec.packages.install, spec.packages.remove, family.map(|(family, _)| family));
-    let wishes: Vec<_> =
-        spec.files.into_iter().enumerate().filter_map(|(n, file)| maker.file(n, file)).collect();
-    let trust =
-        spec.certs.trust.into_iter().enumerate().map(|(n, pattern)| maker.trust(n, pattern)).collect();
-    let run_places = (0..spec.run.len()).map(|n| maker.place(&["run", &n.to_string()])).collect();
+    let packages = maker.packages(
+        spec.packages.install,
+        spec.packages.remove,
+        family.map(|(family, _)| family),
+    );
+    let wishes: Vec<_> = spec
+        .files
+        .into_iter()
+        .enumerate()
+        .filter_map(|(n, file)| maker.file(n, file))
+        .collect();
+    let trust = spec
+        .certs
+        .trust
+        .into_iter()
+        .enumerate()
+        .map(|(n, pattern)| maker.trust(n, pattern))
+        .collect();
+    let run_places = (0..spec.run.len())
+        .map(|n| maker.place(&["run", &n.to_string()]))
+        .collect();
     let run = maker.run(spec.run);
-    let extra_places =
-        (0..spec.tags.extra.len()).map(|n| maker.place(&["tags", "extra", &n.to_string()])).collect();
+    let extra_places = (0..spec.tags.extra.len())
+        .map(|n| maker.place(&["tags", "extra", &n.to_string()]))
+        .collect();
 
     let broken = image.name.is_none() || image.version.is_none() || image.base.is_none();
     let name = image.name.or_else(|| "broken".parse().ok())?;
-    let version = image.version.map_or(semver::Version::new(0, 0, 0), |version| version.0);
+    let version = image
+        .version
+        .map_or(semver::Version::new(0, 0, 0), |version| version.0);
     let layout = match &image.base {
-        Some(BaseSpec::Layout(layout)) => {
-            Some(LayoutWish { folder: maker.folder(&["image", "base"]), layout: layout.clone() })
-        }
+        Some(BaseSpec::Layout(layout)) => Some(LayoutWish {
+            folder: maker.folder(&["image", "base"]),
+            layout: layout.clone(),
+        }),
         _ => None,
     };
     let (base, base_variant) = base(image.base.unwrap_or(BaseSpec::Scratch));
-    let (labels, suppressed_labels) =
-        labels(&spec.labels, name.as_str(), &version.to_string(), image.description.as_deref());
+    let (labels, suppressed_labels) = labels(
+        &spec.labels,
+        name.as_str(),
+        &version.to_string(),
+        image.description.as_deref(),
+    );
     let mut platforms = image.platforms.unwrap_or_default();
     let mut seen = BTreeSet::new();
     platforms.retain(|platform| seen.insert(platform.clone()));
@@ -119,13 +152,18 @@ fn known_family(image: &ImageTable) -> Option<(Family, FamilySource)> {
     match image.base.as_ref()? {
         BaseSpec::Scratch => Some((Family::Static, FamilySource::Spec)),
         BaseSpec::Layout(layout) => {
-            let named = layout.name.as_ref().and_then(|name| by_name(&name.parse().ok()?));
+            let named = layout
+                .name
+                .as_ref()
+                .and_then(|name| by_name(&name.parse().ok()?));
             named.or(Some((Family::Static, FamilySource::Name)))
         }
         BaseSpec::Reference(reference) => by_name(reference),
-        BaseSpec::Requirement { repository, .. } => {
-            by_name(&Reference { repository: repository.clone(), tag: None, digest: None })
-        }
+        BaseSpec::Requirement { repository, .. } => by_name(&Reference {
+            repository: repository.clone(),
+            tag: None,
+            digest: None,
+        }),
         BaseSpec::Workspace { .. } => None,
     }
 }
@@ -145,10 +183,21 @@ fn base(spec: BaseSpec) -> (Base, Option<OptionalVariant>) {
         // The layout is read with the other files.
         BaseSpec::Scratch | BaseSpec::Layout(_) => (Base::Scratch, None),
         BaseSpec::Reference(reference) => (Base::Reference(reference), None),
-        BaseSpec::Requirement { repository, version } => {
-            (Base::Requirement { repository, requirement: version.0 }, None)
-        }
-        BaseSpec::Workspace { image, version, variant } => {
+        BaseSpec::Requirement {
+            repository,
+            version,
+        } => (
+            Base::Requirement {
+                repository,
+                requirement: version.0,
+            },
+            None,
+        ),
+        BaseSpec::Workspace {
+            image,
+            version,
+            variant,
+        } => {
             let base = Base::Workspace {
                 name: image,
                 requirement: version.map(|version| version.0),
@@ -174,12 +223,16 @@ fn environment(spec: indexmap::IndexMap<String, EnvSpec>) -> Vec<(String, EnvVal
         EnvSpec::Dropped => None,
         EnvSpec::Extend { prepend, append } => Some(EnvValue::Extend { prepend, append }),
     };
-    spec.into_iter().filter_map(|(key, spec)| Some((key, value(spec)?))).collect()
+    spec.into_iter()
+        .filter_map(|(key, spec)| Some((key, value(spec)?)))
+        .collect()
 }
 
 fn rules(spec: TagsTable) -> TagRules {
     let default = TagRules::default();
-    let mut fan_out = spec.fan_out.map_or(default.fan_out, |levels| levels.into_iter().collect());
+    let mut fan_out = spec
+        .fan_out
+        .map_or(default.fan_out, |levels| levels.into_iter().collect());
     fan_out.insert(Level::Full);
     TagRules {
         latest: spec.latest.unwrap_or(default.latest),
@@ -188,7 +241,11 @@ fn rules(spec: TagsTable) -> TagRules {
         immutable: spec.immutable.unwrap_or(default.immutable),
         extra: spec.extra,
         rebuild: spec.rebuild.unwrap_or(default.rebuild),
-        withdrawn: spec.withdrawn.into_iter().map(|version| version.0).collect(),
+        withdrawn: spec
+            .withdrawn
+            .into_iter()
+            .map(|version| version.0)
+            .collect(),
     }
 }
 
@@ -204,12 +261,21 @@ impl Maker<'_, '_> {
         (1..=path.len())
             .rev()
             .find_map(|length| entry(self.table, &path[..length]))
-            .map_or(0..0, |(key, value)| if value.span().is_empty() { key } else { value.span() })
+            .map_or(0..0, |(key, value)| {
+                if value.span().is_empty() {
+                    key
+                } else {
+                    value.span()
+                }
+            })
     }
 
     fn place(&self, path: &[&str]) -> Place {
         let span = self.span(path);
-        Place { file: self.files.file(&span).to_owned(), span: Files::local(&span) }
+        Place {
+            file: self.files.file(&span).to_owned(),
+            span: Files::local(&span),
+        }
     }
 
     fn report(&mut self, path: &[&str], diagnostic: Diagnostic) {
@@ -225,14 +291,22 @@ impl Maker<'_, '_> {
     /// The folder of the file that `path` is written in, relative to the workspace.
     fn folder(&self, path: &[&str]) -> PathBuf {
         let span = self.span(path);
-        self.files.file(&span).parent().unwrap_or(Path::new("")).to_owned()
+        self.files
+            .file(&span)
+            .parent()
+            .unwrap_or(Path::new(""))
+            .to_owned()
     }
 
     fn required(&mut self, spec: &ImageSpec) {
         let has = |path: &[&str]| entry(self.table, path).is_some();
         let mut missing = Vec::new();
         if !has(&["image"]) {
-            missing.push((&["image"][..], "the table [image] is missing", "it needs name, version and base"));
+            missing.push((
+                &["image"][..],
+                "the table [image] is missing",
+                "it needs name, version and base",
+            ));
         } else if spec.image.is_some() {
             for (key, message, help) in [
                 (
@@ -240,7 +314,11 @@ impl Maker<'_, '_> {
                     "`name` is missing in [image]",
                     "write name = \"…\", the repository path",
                 ),
-                (&["image", "version"], "`version` is missing in [image]", "write version = \"1.0.0\""),
+                (
+                    &["image", "version"],
+                    "`version` is missing in [image]",
+                    "write version = \"1.0.0\"",
+                ),
                 (
                     &["image", "base"],
                     "`base` is missing in [image]",
@@ -271,15 +349,29 @@ impl Maker<'_, '_> {
     }
 
     /// Checks the names of packages. The family is None where only the base can tell it.
-    fn packages(&mut self, install: Vec<String>, remove: Vec<String>, family: Option<Family>) -> Packages {
+    fn packages(
+        &mut self,
+        install: Vec<String>,
+        remove: Vec<String>,
+        family: Option<Family>,
+    ) -> Packages {
         for (key, list, check) in [
-            ("install", &install, packages::check_install as fn(&str, Option<Family>) -> _),
+            (
+                "install",
+                &install,
+                packages::check_install as fn(&str, Option<Family>) -> _,
+            ),
             ("remove", &remove, packages::check_remove),
         ] {
             for (n, entry) in list.iter().enumerate() {
-                let Err(refusal) = check(entry, family) else { continue };
+                let Err(refusal) = check(entry, family) else {
+                    continue;
+                };
                 let diagnostic = Diagnostic::error("spec.value", refusal.to_string());
-                let diagnostic = refusal.help().into_iter().fold(diagnostic, Diagnostic::help);
+                let diagnostic = refusal
+                    .help()
+                    .into_iter()
+                    .fold(diagnostic, Diagnostic::help);
                 self.report(&["packages", key, &n.to_string()], diagnostic);
             }
         }
@@ -298,14 +390,23 @@ impl Maker<'_, '_> {
         let places = [("remove", removed), ("install", installed)];
         let spans = places.map(|(key, n)| self.span(&["packages", key, &n.to_string()]));
         let [remove, install] = spans;
-        let diagnostic = self.files.at(Diagnostic::error("spec.packages", message), &remove, "removed here");
+        let diagnostic = self.files.at(
+            Diagnostic::error("spec.packages", message),
+            &remove,
+            "removed here",
+        );
         let diagnostic = self.files.at(diagnostic, &install, "installed here");
-        self.found.push(diagnostic.help("delete one of the two entries"));
+        self.found
+            .push(diagnostic.help("delete one of the two entries"));
     }
 
     fn trust(&mut self, number: usize, pattern: String) -> TrustWish {
         let path = ["certs", "trust", &number.to_string()];
-        TrustWish { folder: self.folder(&path), place: self.place(&path), pattern }
+        TrustWish {
+            folder: self.folder(&path),
+            place: self.place(&path),
+            pattern,
+        }
     }
 
     fn file(&mut self, number: usize, spec: FileTable) -> Option<FileWish> {
@@ -327,29 +428,49 @@ impl Maker<'_, '_> {
         };
         let (what, place) = match (spec.source, spec.content) {
             (Some(_), Some(_)) => {
-                self.error(&at, "spec.value", "a [[files]] entry has either `source` or `content`, not both");
+                self.error(
+                    &at,
+                    "spec.value",
+                    "a [[files]] entry has either `source` or `content`, not both",
+                );
                 return None;
             }
             (Some(pattern), None) => {
                 let folder = self.folder(&key("source"));
-                (Wanted::Source { folder, pattern }, self.place(&key("source")))
+                (
+                    Wanted::Source { folder, pattern },
+                    self.place(&key("source")),
+                )
             }
             (None, Some(_)) if into => {
-                let message = format!("`{written}` names a folder; `content` needs the name of a file");
+                let message =
+                    format!("`{written}` names a folder; `content` needs the name of a file");
                 self.error(&key("target"), "spec.value", message);
                 return None;
             }
             (None, Some(content)) => (Wanted::Content(content), self.place(&key("content"))),
             (None, None) if into => (Wanted::Folder, self.place(&key("target"))),
             (None, None) => {
-                let diagnostic =
-                    Diagnostic::error("spec.missing", "a [[files]] entry needs `source` or `content`");
-                self.report(&at, diagnostic.help("a target that ends in `/` alone makes an empty folder"));
+                let diagnostic = Diagnostic::error(
+                    "spec.missing",
+                    "a [[files]] entry needs `source` or `content`",
+                );
+                self.report(
+                    &at,
+                    diagnostic.help("a target that ends in `/` alone makes an empty folder"),
+                );
                 return None;
             }
         };
         let owner = spec.owner.map_or(Owner::ROOT, owner);
-        Some(FileWish { what, target, into, mode: spec.mode.map(|mode| mode.0), owner, place })
+        Some(FileWish {
+            what,
+            target,
+            into,
+            mode: spec.mode.map(|mode| mode.0),
+            owner,
+            place,
+        })
     }
 
     fn run(&mut self, steps: Vec<crate::spec::image::RunTable>) -> Vec<RunStep> {
@@ -362,20 +483,38 @@ impl Maker<'_, '_> {
             for (m, secret) in step.secrets.iter().enumerate() {
                 let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
                 if secret.is_empty() || secret.starts_with('.') || !secret.bytes().all(plain) {
-                    let message =
-                        format!("`{secret}` is not the name of a secret (letters, digits, `_`, `-`, `.`)");
-                    self.error(&["run", &n, "secrets", &m.to_string()], "spec.value", message);
+                    let message = format!(
+                        "`{secret}` is not the name of a secret (letters, digits, `_`, `-`, `.`)"
+                    );
+                    self.error(
+                        &["run", &n, "secrets", &m.to_string()],
+                        "spec.value",
+                        message,
+                    );
                 }
             }
             match step.script {
                 Some(script) if script.trim().is_empty() => {
-                    self.error(&["run", &n, "script"], "spec.value", "a script cannot be empty");
+                    self.error(
+                        &["run", &n, "script"],
+                        "spec.value",
+                        "a script cannot be empty",
+                    );
                 }
                 Some(script) => {
-                    all.push(RunStep { name: step.name, script, user: step.user, secrets: step.secrets });
+                    all.push(RunStep {
+                        name: step.name,
+                        script,
+                        user: step.user,
+                        secrets: step.secrets,
+                    });
                 }
                 None if entry(self.table, &["run", &n, "script"]).is_none() => {
-                    self.error(&["run", &n], "spec.missing", "`script` is missing in [[run]]");
+                    self.error(
+                        &["run", &n],
+                        "spec.missing",
+                        "`script` is missing in [[run]]",
+                    );
                 }
                 None => {}
             }
@@ -390,6 +529,9 @@ fn owner(spec: OwnerSpec) -> Owner {
         (Some(uid), Some(Some(gid))) => Owner::Numeric { uid, gid },
         // As Docker's --chown has it: one number stands for both.
         (Some(uid), None) => Owner::Numeric { uid, gid: uid },
-        _ => Owner::Named { user: spec.user, group: spec.group },
+        _ => Owner::Named {
+            user: spec.user,
+            group: spec.group,
+        },
     }
 }

@@ -11,7 +11,10 @@ use crate::tags::{Latest, Role, check_extra, fan_out, precedence};
 pub(super) fn check(drafts: &[Draft], found: &mut Diagnostics) {
     let mut repositories: BTreeMap<&RepositoryPath, Vec<&Draft>> = BTreeMap::new();
     for draft in drafts {
-        repositories.entry(&draft.image.name).or_default().push(draft);
+        repositories
+            .entry(&draft.image.name)
+            .or_default()
+            .push(draft);
     }
     for (name, drafts) in repositories {
         extras(&drafts, found);
@@ -34,7 +37,11 @@ pub(super) fn extras(drafts: &[&Draft], found: &mut Diagnostics) {
         let variant = draft.image.variant.as_ref();
         for (extra, place) in draft.image.tags.extra.iter().zip(&draft.extra_places) {
             if let Err(error) = check_extra(extra, variant, variants.iter().copied()) {
-                found.push(at(Diagnostic::error("tags.extra", error.to_string()), place, ""));
+                found.push(at(
+                    Diagnostic::error("tags.extra", error.to_string()),
+                    place,
+                    "",
+                ));
             }
         }
     }
@@ -53,11 +60,17 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
         let mut rules = draft.image.tags.clone();
         let variant = draft.image.variant.as_ref();
         // A wrong extra tag is told at its own place.
-        rules.extra.retain(|extra| check_extra(extra, variant, []).is_ok());
+        rules
+            .extra
+            .retain(|extra| check_extra(extra, variant, []).is_ok());
         let fan_out = match fan_out(&draft.image.version, variant, &rules) {
             Ok(fan_out) => fan_out,
             Err(error) => {
-                found.push(at(Diagnostic::error("tags.grammar", error.to_string()), &draft.place, ""));
+                found.push(at(
+                    Diagnostic::error("tags.grammar", error.to_string()),
+                    &draft.place,
+                    "",
+                ));
                 continue;
             }
         };
@@ -67,7 +80,10 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
                 Role::Latest => rules.latest != Latest::Always,
                 Role::Patch | Role::Minor | Role::Major => true,
             };
-            claims.entry(planned.tag).or_default().push(Claim { draft, compared });
+            claims
+                .entry(planned.tag)
+                .or_default()
+                .push(Claim { draft, compared });
         }
     }
     let mut told: Vec<(*const Draft, *const Draft)> = Vec::new();
@@ -80,7 +96,10 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
                 if peaceful(first, second) {
                     continue;
                 }
-                let pair = (std::ptr::from_ref(first.draft), std::ptr::from_ref(second.draft));
+                let pair = (
+                    std::ptr::from_ref(first.draft),
+                    std::ptr::from_ref(second.draft),
+                );
                 if !told.contains(&pair) {
                     told.push(pair);
                     found.push(collision(name, tag, first.draft, second.draft));
@@ -93,16 +112,32 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
 /// Whether two claims can live together: versions of one variant, of which the higher takes the tag.
 fn peaceful(first: &Claim<'_>, second: &Claim<'_>) -> bool {
     let (a, b) = (&first.draft.image, &second.draft.image);
-    first.compared && second.compared && a.variant == b.variant && precedence(&a.version, &b.version).is_ne()
+    first.compared
+        && second.compared
+        && a.variant == b.variant
+        && precedence(&a.version, &b.version).is_ne()
 }
 
 fn collision(name: &RepositoryPath, tag: &Tag, first: &Draft, second: &Draft) -> Diagnostic {
     let who = |draft: &Draft| {
-        let row: Vec<String> =
-            draft.image.row.iter().map(|(axis, value)| format!("{axis} = {value}")).collect();
-        if row.is_empty() { "this one".to_owned() } else { format!("with {}", row.join(", ")) }
+        let row: Vec<String> = draft
+            .image
+            .row
+            .iter()
+            .map(|(axis, value)| format!("{axis} = {value}"))
+            .collect();
+        if row.is_empty() {
+            "this one".to_owned()
+        } else {
+            format!("with {}", row.join(", "))
+        }
     };
     let message = format!("two images claim the tag `{name}:{tag}`");
-    let diagnostic = at(Diagnostic::error("tags.collision", message), &first.place, who(first));
-    at(diagnostic, &second.place, who(second)).help("give them different names, versions or variants")
+    let diagnostic = at(
+        Diagnostic::error("tags.collision", message),
+        &first.place,
+        who(first),
+    );
+    at(diagnostic, &second.place, who(second))
+        .help("give them different names, versions or variants")
 }

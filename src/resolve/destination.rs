@@ -22,7 +22,10 @@ pub struct Destination {
 impl Destination {
     /// The repository of an image here. Fails when the namespace makes the path too long.
     pub fn repository(&self, name: &RepositoryPath) -> Result<Repository, Error> {
-        Ok(Repository { host: self.host.clone(), path: name.below(&self.namespace)? })
+        Ok(Repository {
+            host: self.host.clone(),
+            path: name.below(&self.namespace)?,
+        })
     }
 }
 

@@ -48,7 +48,16 @@ pub const NAMES: &[(Family, &[&str])] = &[
             "ubi-init",
         ],
     ),
-    (Family::Static, &["scratch", "busybox", "static", "static-debian11", "static-debian12"]),
+    (
+        Family::Static,
+        &[
+            "scratch",
+            "busybox",
+            "static",
+            "static-debian11",
+            "static-debian12",
+        ],
+    ),
 ];
 
 /// Prefixes of whole repository names, and their family.
@@ -66,10 +75,18 @@ pub fn of(reference: &Reference) -> Option<Family> {
     let last = name.rsplit('/').next().unwrap_or_default();
     let tag = reference.tag.as_ref().map_or("", |tag| tag.as_str());
     let plain = last.split("-slim").next().unwrap_or(last);
-    let by_name = NAMES.iter().find(|(_, names)| names.contains(&last) || names.contains(&plain));
+    let by_name = NAMES
+        .iter()
+        .find(|(_, names)| names.contains(&last) || names.contains(&plain));
     let by_prefix = PREFIXES.iter().find(|(_, prefix)| name.starts_with(prefix));
-    let family = by_prefix.map(|(family, _)| *family).or(by_name.map(|(family, _)| *family))?;
-    if family == Family::Debian && tag.contains("alpine") { Some(Family::Alpine) } else { Some(family) }
+    let family = by_prefix
+        .map(|(family, _)| *family)
+        .or(by_name.map(|(family, _)| *family))?;
+    if family == Family::Debian && tag.contains("alpine") {
+        Some(Family::Alpine)
+    } else {
+        Some(family)
+    }
 }
 
 #[cfg(test)]
@@ -80,12 +97,24 @@ mod tests {
     fn known_repositories() {
         for (base, family) in [
             ("debian:12", Some(Family::Debian)),
-            ("registry.example.com:5000/base/debian-slim:12", Some(Family::Debian)),
-            ("mcr.microsoft.com/dotnet/core/aspnet:3.0", Some(Family::Debian)),
-            ("mcr.microsoft.com/dotnet/aspnet:8.0-alpine", Some(Family::Alpine)),
+            (
+                "registry.example.com:5000/base/debian-slim:12",
+                Some(Family::Debian),
+            ),
+            (
+                "mcr.microsoft.com/dotnet/core/aspnet:3.0",
+                Some(Family::Debian),
+            ),
+            (
+                "mcr.microsoft.com/dotnet/aspnet:8.0-alpine",
+                Some(Family::Alpine),
+            ),
             ("python:3.12-alpine3.20", Some(Family::Alpine)),
             ("alpine", Some(Family::Alpine)),
-            ("registry.access.redhat.com/ubi9/ubi-minimal", Some(Family::Rhel)),
+            (
+                "registry.access.redhat.com/ubi9/ubi-minimal",
+                Some(Family::Rhel),
+            ),
             ("gcr.io/distroless/base-debian12", Some(Family::Static)),
             ("busybox:1.36", Some(Family::Static)),
             ("example.com/team/thing:1", None),

@@ -57,7 +57,11 @@ fn conflicts(entries: &[(usize, FileEntry)]) -> Vec<Conflict> {
     let mut found = Vec::new();
     let mut report = |one: usize, other: usize, message| {
         let (one, other) = (entries[one].0, entries[other].0);
-        found.push(Conflict { first: one.min(other), second: one.max(other), message });
+        found.push(Conflict {
+            first: one.min(other),
+            second: one.max(other),
+            message,
+        });
     };
     for (position, (_, entry)) in entries.iter().enumerate() {
         if entry.kind == FileKind::Directory {
@@ -66,12 +70,19 @@ fn conflicts(entries: &[(usize, FileEntry)]) -> Vec<Conflict> {
         let first = *occupied.entry(&entry.path).or_insert(position);
         let other = &entries[first].1;
         if first != position && !may_differ(other, entry) {
-            report(first, position, same_target(&other.origin, &entry.origin, &entry.path));
+            report(
+                first,
+                position,
+                same_target(&other.origin, &entry.origin, &entry.path),
+            );
         }
     }
     for (position, (_, entry)) in entries.iter().enumerate() {
         let itself = (entry.kind == FileKind::Directory).then_some(entry.path.as_str());
-        let above = entry.path.match_indices('/').map(|(at, _)| &entry.path[..at]);
+        let above = entry
+            .path
+            .match_indices('/')
+            .map(|(at, _)| &entry.path[..at]);
         let in_the_way = |path: &str| {
             let occupant = *occupied.get(path)?;
             is_in_the_way(occupant, &entries[occupant].1, position).then_some(occupant)
@@ -87,7 +98,9 @@ fn conflicts(entries: &[(usize, FileEntry)]) -> Vec<Conflict> {
                 };
                 let (below, above) = (&entry.origin, &other.origin);
                 let (inner, outer) = (&entry.path, &other.path);
-                format!("`{inner}` cannot lie in `{outer}`, which is {what} (from `{below}` and `{above}`)")
+                format!(
+                    "`{inner}` cannot lie in `{outer}`, which is {what} (from `{below}` and `{above}`)"
+                )
             };
             report(occupant, position, message);
         }
@@ -155,18 +168,39 @@ mod tests {
             (&["f /a/b", "l /a"], 1),
         ] {
             let expanded = entries.iter().map(|text| entry(text)).enumerate().collect();
-            assert_eq!(merge(expanded, |_| false).conflicts.len(), conflicts, "{entries:?}");
+            assert_eq!(
+                merge(expanded, |_| false).conflicts.len(),
+                conflicts,
+                "{entries:?}"
+            );
         }
-        let conflict = merge(vec![(0, entry("f /a")), (3, entry("f /a"))], |_| false).conflicts.remove(0);
+        let conflict = merge(vec![(0, entry("f /a")), (3, entry("f /a"))], |_| false)
+            .conflicts
+            .remove(0);
         assert_eq!((conflict.first, conflict.second), (0, 3));
-        assert_eq!(conflict.message, "`source of /a` and `source of /a` have the same target, `/a`");
+        assert_eq!(
+            conflict.message,
+            "`source of /a` and `source of /a` have the same target, `/a`"
+        );
     }
 
     #[test]
     fn a_directory_is_placed_once_as_its_own_table_says() {
-        let with_mode = |mode| FileEntry { mode, ..entry("d /a") };
-        for (explicit, mode) in [(vec![], 0o1), (vec![1], 0o2), (vec![0, 1], 0o1), (vec![2], 0o4)] {
-            let expanded = vec![(0, with_mode(0o1)), (1, with_mode(0o2)), (2, with_mode(0o4))];
+        let with_mode = |mode| FileEntry {
+            mode,
+            ..entry("d /a")
+        };
+        for (explicit, mode) in [
+            (vec![], 0o1),
+            (vec![1], 0o2),
+            (vec![0, 1], 0o1),
+            (vec![2], 0o4),
+        ] {
+            let expanded = vec![
+                (0, with_mode(0o1)),
+                (1, with_mode(0o2)),
+                (2, with_mode(0o4)),
+            ];
             let merged = merge(expanded, |number| explicit.contains(&number));
             let modes: Vec<u32> = merged.files.iter().map(|entry| entry.mode).collect();
             assert_eq!(modes, [mode], "{explicit:?}");

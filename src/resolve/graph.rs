@@ -17,8 +17,9 @@ pub fn ordered(mut drafts: Vec<Draft>, complete: bool, found: &mut Diagnostics) 
     for (n, draft) in drafts.iter().enumerate() {
         by_name.entry(&draft.image.name).or_default().push(n);
     }
-    let parents: Vec<Option<usize>> =
-        (0..drafts.len()).map(|child| parent(&drafts, &by_name, child, complete, found)).collect();
+    let parents: Vec<Option<usize>> = (0..drafts.len())
+        .map(|child| parent(&drafts, &by_name, child, complete, found))
+        .collect();
     let order = order(&parents);
     if order.len() < drafts.len() {
         report_cycles(&drafts, &parents, found);
@@ -27,12 +28,18 @@ pub fn ordered(mut drafts: Vec<Draft>, complete: bool, found: &mut Diagnostics) 
     for child in &order {
         let inherited = parents[*child].map(|parent| {
             let parent = &drafts[parent].image;
-            ((parent.family, parent.family_source), parent.variant.clone())
+            (
+                (parent.family, parent.family_source),
+                parent.variant.clone(),
+            )
         });
         settle(&mut drafts[*child], inherited.as_ref(), found);
     }
     let mut slots: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
-    order.into_iter().filter_map(|position| slots[position].take()).collect()
+    order
+        .into_iter()
+        .filter_map(|position| slots[position].take())
+        .collect()
 }
 
 /// What depends on the parent: the family, the template, the variant of the base.
@@ -50,14 +57,21 @@ fn settle(
         let message = "a base of the family static has no package manager";
         found.push(
             Diagnostic::error("spec.family", message)
-                .at(&draft.packages_place.file, draft.packages_place.span.clone(), "")
+                .at(
+                    &draft.packages_place.file,
+                    draft.packages_place.span.clone(),
+                    "",
+                )
                 .help("take another base, or write its family in [image]"),
         );
     }
     draft.image.family = family;
     draft.image.family_source = source;
     draft.image.template_written = draft.template.is_some();
-    draft.image.template = draft.template.clone().unwrap_or_else(|| family.as_str().to_owned());
+    draft.image.template = draft
+        .template
+        .clone()
+        .unwrap_or_else(|| family.as_str().to_owned());
 }
 
 /// The position of the image that `child` is built on.
@@ -69,22 +83,37 @@ fn parent(
     found: &mut Diagnostics,
 ) -> Option<usize> {
     let draft = &drafts[child];
-    let Base::Workspace { name, requirement, .. } = &draft.image.base else { return None };
+    let Base::Workspace {
+        name, requirement, ..
+    } = &draft.image.base
+    else {
+        return None;
+    };
     let named = by_name.get(name).map(Vec::as_slice).unwrap_or_default();
     let admitted = |n: &&usize| {
-        requirement.as_ref().is_none_or(|requirement| requirement.matches(&drafts[**n].image.version))
+        requirement
+            .as_ref()
+            .is_none_or(|requirement| requirement.matches(&drafts[**n].image.version))
     };
     let fitting: Vec<usize> = named.iter().filter(admitted).copied().collect();
     let of = |variant: Option<&Variant>| {
-        let same = fitting.iter().filter(|n| drafts[**n].image.variant.as_ref() == variant);
-        same.copied().max_by(|a, b| precedence(&drafts[*a].image.version, &drafts[*b].image.version))
+        let same = fitting
+            .iter()
+            .filter(|n| drafts[**n].image.variant.as_ref() == variant);
+        same.copied()
+            .max_by(|a, b| precedence(&drafts[*a].image.version, &drafts[*b].image.version))
     };
     let chosen = match &draft.base_variant {
         Some(variant) => of(variant.0.as_ref()),
-        None => of(draft.image.variant.as_ref()).or_else(|| of(None)).or_else(|| {
-            let only = drafts[*fitting.first()?].image.variant.as_ref();
-            fitting.iter().all(|n| drafts[*n].image.variant.as_ref() == only).then(|| of(only))?
-        }),
+        None => of(draft.image.variant.as_ref())
+            .or_else(|| of(None))
+            .or_else(|| {
+                let only = drafts[*fitting.first()?].image.variant.as_ref();
+                fitting
+                    .iter()
+                    .all(|n| drafts[*n].image.variant.as_ref() == only)
+                    .then(|| of(only))?
+            }),
     };
     if chosen.is_none() && complete {
         found.push(no_parent(drafts, draft, named, &fitting));
@@ -93,14 +122,26 @@ fn parent(
 }
 
 fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], fitting: &[usize]) -> Diagnostic {
-    let Base::Workspace { name, requirement, .. } = &draft.image.base else {
+    let Base::Workspace {
+        name, requirement, ..
+    } = &draft.image.base
+    else {
         unreachable!("only a workspace base has a parent")
     };
-    let requirement = requirement.as_ref().map(ToString::to_string).unwrap_or_default();
+    let requirement = requirement
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let (message, help) = if named.is_empty() {
-        let near = closest(name.as_str(), drafts.iter().map(|draft| draft.image.name.as_str()));
+        let near = closest(
+            name.as_str(),
+            drafts.iter().map(|draft| draft.image.name.as_str()),
+        );
         let help = near.map(|near| format!("did you mean `{near}`?"));
-        (format!("no image of this workspace is called `{name}`"), help)
+        (
+            format!("no image of this workspace is called `{name}`"),
+            help,
+        )
     } else {
         let shown: Vec<String> = named.iter().map(|n| drafts[*n].image.display()).collect();
         let what = if fitting.is_empty() {
@@ -111,7 +152,8 @@ fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], fitting: &[usize]
         (what, Some(format!("there is {}", shown.join(", "))))
     };
     let place = &draft.base_place;
-    let mut diagnostic = Diagnostic::error("spec.base", message).at(&place.file, place.span.clone(), "");
+    let mut diagnostic =
+        Diagnostic::error("spec.base", message).at(&place.file, place.span.clone(), "");
     diagnostic.help = help;
     diagnostic
 }
@@ -122,7 +164,9 @@ fn order(parents: &[Option<usize>]) -> Vec<usize> {
     for start in 0..parents.len() {
         let mut chain = Vec::new();
         let mut at = Some(start);
-        while let Some(node) = at.filter(|node| depth[*node].is_none() && chain.len() <= parents.len()) {
+        while let Some(node) =
+            at.filter(|node| depth[*node].is_none() && chain.len() <= parents.len())
+        {
             chain.push(node);
             at = parents[node];
         }
@@ -149,14 +193,18 @@ fn report_cycles(drafts: &[Draft], parents: &[Option<usize>], found: &mut Diagno
             chain.push(node);
             at = parents[node];
         }
-        let Some(cycle) =
-            at.and_then(|node| chain.iter().position(|n| *n == node)).map(|from| &chain[from..])
+        let Some(cycle) = at
+            .and_then(|node| chain.iter().position(|n| *n == node))
+            .map(|from| &chain[from..])
         else {
             continue;
         };
         let mut names: Vec<String> = cycle.iter().map(|n| drafts[*n].image.display()).collect();
         names.push(names[0].clone());
-        let message = format!("images are built on one another in a circle: {}", names.join(" → "));
+        let message = format!(
+            "images are built on one another in a circle: {}",
+            names.join(" → ")
+        );
         let mut diagnostic = Diagnostic::error("spec.cycle", message);
         for node in cycle {
             let place = &drafts[*node].base_place;
@@ -173,7 +221,9 @@ pub fn waves(parents: &[Option<usize>]) -> Vec<Vec<usize>> {
     let mut depths: BTreeMap<usize, usize> = BTreeMap::new();
     let mut waves: Vec<Vec<usize>> = Vec::new();
     for (node, parent) in parents.iter().enumerate() {
-        let depth = parent.and_then(|parent| depths.get(&parent)).map_or(0, |above| above + 1);
+        let depth = parent
+            .and_then(|parent| depths.get(&parent))
+            .map_or(0, |above| above + 1);
         depths.insert(node, depth);
         if waves.len() <= depth {
             waves.resize_with(depth + 1, Vec::new);
@@ -192,7 +242,10 @@ mod tests {
         assert_eq!(order(&[Some(1), Some(2), None, None]), [2, 3, 1, 0]);
         assert_eq!(order(&[Some(1), Some(0), None]), [2]);
         assert_eq!(order(&[Some(0)]), [0_usize; 0]);
-        assert_eq!(waves(&[None, None, Some(0), Some(2), Some(1)]), [vec![0, 1], vec![2, 4], vec![3]]);
+        assert_eq!(
+            waves(&[None, None, Some(0), Some(2), Some(1)]),
+            [vec![0, 1], vec![2, 4], vec![3]]
+        );
     }
 
     proptest::proptest! {

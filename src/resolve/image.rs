@@ -333,7 +333,8 @@ impl Healthcheck {
     /// the classic builder, which cannot do otherwise.
     #[must_use]
     pub fn on(&self, base: Option<&crate::oci::config::Healthcheck>) -> Self {
-        let Some(base) = base.filter(|_| self.test.first().is_some_and(|kind| kind != "NONE")) else {
+        let Some(base) = base.filter(|_| self.test.first().is_some_and(|kind| kind != "NONE"))
+        else {
             return self.clone();
         };
         // Zero means the engine's default, as if nothing were set.
@@ -425,7 +426,14 @@ impl FileEntry {
         kind: FileKind,
         origin: impl Into<String>,
     ) -> Self {
-        Self { path: path.into(), mode, owner, kind, name_inside: None, origin: origin.into() }
+        Self {
+            path: path.into(),
+            mode,
+            owner,
+            kind,
+            name_inside: None,
+            origin: origin.into(),
+        }
     }
 }
 

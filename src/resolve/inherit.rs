@@ -7,7 +7,12 @@ use toml::de::{DeArray, DeValue};
 use crate::spec::document::{Table, Value};
 
 /// Arrays that are appended.
-const APPENDED: [&[&str]; 4] = [&["files"], &["run"], &["certs", "trust"], &["packages", "install"]];
+const APPENDED: [&[&str]; 4] = [
+    &["files"],
+    &["run"],
+    &["certs", "trust"],
+    &["packages", "install"],
+];
 
 /// Tables whose entries are values, and not merged any deeper.
 const FLAT: [&str; 2] = ["labels", "env"];
@@ -39,8 +44,9 @@ fn nothing() -> Value<'static> {
 
 fn joined<'t>(below: Value<'t>, value: &Value<'t>, path: &mut Vec<String>) -> Value<'t> {
     let flat = path.len() > 1 && FLAT.contains(&path[0].as_str());
-    let appended =
-        APPENDED.iter().any(|appended| path.iter().map(String::as_str).eq(appended.iter().copied()));
+    let appended = APPENDED
+        .iter()
+        .any(|appended| path.iter().map(String::as_str).eq(appended.iter().copied()));
     match (below.into_inner(), value.get_ref()) {
         (DeValue::Table(mut table), DeValue::Table(over)) if !flat => {
             overlay(&mut table, over, path);

@@ -49,7 +49,9 @@ pub fn labels(
     }
     let mut fill = |key: &str, value: &str| {
         if !dropped.contains(key) {
-            labels.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+            labels
+                .entry(key.to_owned())
+                .or_insert_with(|| value.to_owned());
         }
     };
     fill("org.opencontainers.image.title", name);

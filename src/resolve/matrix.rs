@@ -35,7 +35,11 @@ pub(super) fn rows(matrix: &MatrixTable) -> Result<(Vec<Row>, Vec<usize>), Error
     let mut idle = Vec::new();
     for (number, excluded) in matrix.exclude.iter().enumerate() {
         let before = rows.len();
-        rows.retain(|row| !excluded.iter().all(|(axis, value)| row.get(axis) == Some(&value.0)));
+        rows.retain(|row| {
+            !excluded
+                .iter()
+                .all(|(axis, value)| row.get(axis) == Some(&value.0))
+        });
         if rows.len() == before {
             idle.push(number);
         }
@@ -44,7 +48,11 @@ pub(super) fn rows(matrix: &MatrixTable) -> Result<(Vec<Row>, Vec<usize>), Error
     for included in &matrix.include {
         include(&mut rows, original, included, matrix);
     }
-    if rows.is_empty() { Err(Error::NoneLeft) } else { Ok((rows, idle)) }
+    if rows.is_empty() {
+        Err(Error::NoneLeft)
+    } else {
+        Ok((rows, idle))
+    }
 }
 
 fn product(matrix: &MatrixTable) -> Result<Vec<Row>, Error> {
@@ -64,26 +72,46 @@ fn product(matrix: &MatrixTable) -> Result<Vec<Row>, Error> {
             row.insert(axis.clone(), value.0.clone());
             row
         };
-        rows = rows.iter().flat_map(|row| values.iter().map(move |value| with(row, value))).collect();
+        rows = rows
+            .iter()
+            .flat_map(|row| values.iter().map(move |value| with(row, value)))
+            .collect();
     }
     Ok(rows)
 }
 
-fn include(rows: &mut Vec<Row>, original: usize, included: &BTreeMap<String, Scalar>, matrix: &MatrixTable) {
+fn include(
+    rows: &mut Vec<Row>,
+    original: usize,
+    included: &BTreeMap<String, Scalar>,
+    matrix: &MatrixTable,
+) {
     let agrees = |row: &Row| {
-        let axes = included.iter().filter(|(axis, _)| matrix.axes.contains_key(*axis));
-        axes.into_iter().all(|(axis, value)| row.get(axis) == Some(&value.0))
+        let axes = included
+            .iter()
+            .filter(|(axis, _)| matrix.axes.contains_key(*axis));
+        axes.into_iter()
+            .all(|(axis, value)| row.get(axis) == Some(&value.0))
     };
     let extends = included.keys().any(|key| !matrix.axes.contains_key(key));
     let mut met = false;
     for row in rows[..original].iter_mut().filter(|row| agrees(row)) {
         met = true;
         if extends {
-            row.extend(included.iter().map(|(key, value)| (key.clone(), value.0.clone())));
+            row.extend(
+                included
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.0.clone())),
+            );
         }
     }
     if !met {
-        rows.push(included.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect());
+        rows.push(
+            included
+                .iter()
+                .map(|(key, value)| (key.clone(), value.0.clone()))
+                .collect(),
+        );
     }
 }
 
@@ -93,7 +121,12 @@ mod tests {
 
     fn matrix(text: &str) -> Result<Vec<String>, Error> {
         let table: MatrixTable = toml::from_str(text).unwrap();
-        let show = |row: Row| row.into_iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" ");
+        let show = |row: Row| {
+            row.into_iter()
+                .map(|(k, v)| format!("{k}={v}"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
         rows(&table).map(|(rows, _)| rows.into_iter().map(show).collect())
     }
 
@@ -101,16 +134,32 @@ mod tests {
     fn combinations() {
         for (text, expected) in [
             ("", vec![""]),
-            ("a = ['1', '2']\nb = ['x', 'y']", vec!["a=1 b=x", "a=1 b=y", "a=2 b=x", "a=2 b=y"]),
+            (
+                "a = ['1', '2']\nb = ['x', 'y']",
+                vec!["a=1 b=x", "a=1 b=y", "a=2 b=x", "a=2 b=y"],
+            ),
             ("a = [1, 2]\nexclude = [{ a = 2 }]", vec!["a=1"]),
-            ("a = ['1', '2']\nexclude = [{ a = '2', arch = 's390x' }]", vec!["a=1", "a=2"]),
+            (
+                "a = ['1', '2']\nexclude = [{ a = '2', arch = 's390x' }]",
+                vec!["a=1", "a=2"],
+            ),
             ("a = ['1']\ninclude = [{ a = '3' }]", vec!["a=1", "a=3"]),
-            ("a = ['1', '2']\ninclude = [{ a = '2', extra = 'x' }]", vec!["a=1", "a=2 extra=x"]),
+            (
+                "a = ['1', '2']\ninclude = [{ a = '2', extra = 'x' }]",
+                vec!["a=1", "a=2 extra=x"],
+            ),
             ("include = [{ a = '1' }, { a = '2' }]", vec!["a=1", "a=2"]),
         ] {
-            assert_eq!(matrix(text), Ok(expected.into_iter().map(str::to_owned).collect()), "{text}");
+            assert_eq!(
+                matrix(text),
+                Ok(expected.into_iter().map(str::to_owned).collect()),
+                "{text}"
+            );
         }
         assert_eq!(matrix("a = []"), Err(Error::EmptyAxis("a".to_owned())));
-        assert_eq!(matrix("a = ['1']\nexclude = [{ a = '1' }]"), Err(Error::NoneLeft));
+        assert_eq!(
+            matrix("a = ['1']\nexclude = [{ a = '1' }]"),
+            Err(Error::NoneLeft)
+        );
     }
 }

@@ -64,15 +64,23 @@ pub fn workspace<'t>(
     set: &BTreeMap<String, String>,
     found: &mut Diagnostics,
 ) -> WorkspaceFile<'t> {
-    let files = Files { workspace: file.to_owned(), image: file.to_owned() };
+    let files = Files {
+        workspace: file.to_owned(),
+        image: file.to_owned(),
+    };
     let defaults = take_defaults(&mut table, &files, found);
     keyed::check(&mut table, &files, found);
     let mut vars = BTreeMap::new();
     if let Some(DeValue::Table(entries)) = table.get("vars").map(toml::Spanned::get_ref) {
-        let text =
-            |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &crate::spec::document::Value<'_>)| {
-                Some((key.get_ref().clone().into_owned(), value.get_ref().as_str()?.to_owned()))
-            };
+        let text = |(key, value): (
+            &toml::Spanned<std::borrow::Cow<'_, str>>,
+            &crate::spec::document::Value<'_>,
+        )| {
+            Some((
+                key.get_ref().clone().into_owned(),
+                value.get_ref().as_str()?.to_owned(),
+            ))
+        };
         vars.extend(entries.iter().filter_map(text));
     }
     vars.extend(set.clone());
@@ -85,12 +93,21 @@ pub fn workspace<'t>(
     }
     let spec = typed(table, &files, &mut own);
     settle(own, &failed, &files, found);
-    WorkspaceFile { file: file.to_owned(), spec, defaults, names }
+    WorkspaceFile {
+        file: file.to_owned(),
+        spec,
+        defaults,
+        names,
+    }
 }
 
 fn take_defaults<'t>(table: &mut Table<'t>, files: &Files, found: &mut Diagnostics) -> Table<'t> {
-    let Some(value) = table.get("defaults") else { return Table::new() };
-    let DeValue::Table(mut defaults) = value.get_ref().clone() else { return Table::new() };
+    let Some(value) = table.get("defaults") else {
+        return Table::new();
+    };
+    let DeValue::Table(mut defaults) = value.get_ref().clone() else {
+        return Table::new();
+    };
     table.remove("defaults");
     for key in ["image", "matrix"] {
         if let Some((span, _)) = entry(&defaults, &[key]) {
@@ -103,11 +120,18 @@ fn take_defaults<'t>(table: &mut Table<'t>, files: &Files, found: &mut Diagnosti
 }
 
 /// Keeps what was found, but for what follows from a template that could not be filled in.
-fn settle(own: Diagnostics, failed: &[std::ops::Range<usize>], files: &Files, found: &mut Diagnostics) {
+fn settle(
+    own: Diagnostics,
+    failed: &[std::ops::Range<usize>],
+    files: &Files,
+    found: &mut Diagnostics,
+) {
     let follows = |diagnostic: &Diagnostic| {
         diagnostic.rule != "spec.template"
             && diagnostic.labels.first().is_some_and(|label| {
-                failed.iter().any(|span| label.file == files.file(span) && label.span == Files::local(span))
+                failed
+                    .iter()
+                    .any(|span| label.file == files.file(span) && label.span == Files::local(span))
             })
     };
     for diagnostic in own {
@@ -130,7 +154,8 @@ pub fn drafts(
     for image in images {
         rows_of(workspace, image, &strings, &mut drafts, found);
     }
-    let (broken, usable): (Vec<Draft>, Vec<Draft>) = drafts.into_iter().partition(|draft| draft.broken);
+    let (broken, usable): (Vec<Draft>, Vec<Draft>) =
+        drafts.into_iter().partition(|draft| draft.broken);
     // A matrix or a draft that could not be made was told of; what refers to it is not to blame.
     let complete = complete && !found.has_errors();
     claims::check(&usable, found);
@@ -150,7 +175,10 @@ fn rows_of(
     drafts: &mut Vec<Draft>,
     found: &mut Diagnostics,
 ) {
-    let files = Files { workspace: workspace.file.clone(), image: image.file.clone() };
+    let files = Files {
+        workspace: workspace.file.clone(),
+        image: image.file.clone(),
+    };
     let mut own = image.table.clone();
     let mut axes = Table::new();
     if let Some((key, value)) = own.remove_entry("matrix") {
@@ -198,7 +226,10 @@ fn fill_image(
     let mut failed = Vec::new();
     names = names.with("image", BTreeMap::new());
     if let Some(DeValue::Table(image)) = table.get_mut("image").map(toml::Spanned::get_mut) {
-        let mut order: Vec<String> = image.keys().map(|key| key.get_ref().clone().into_owned()).collect();
+        let mut order: Vec<String> = image
+            .keys()
+            .map(|key| key.get_ref().clone().into_owned())
+            .collect();
         order.sort_by_key(|key| match key.as_str() {
             "name" => 0,
             "version" => 1,
@@ -206,7 +237,10 @@ fn fill_image(
             _ => 3,
         });
         for key in order {
-            let Some((name, value)) = image.get_key_value(&*key).map(|(n, v)| (n.clone(), v.clone())) else {
+            let Some((name, value)) = image
+                .get_key_value(&*key)
+                .map(|(n, v)| (n.clone(), v.clone()))
+            else {
                 continue;
             };
             let mut one = Table::new();

@@ -57,7 +57,9 @@ impl Refusal {
 /// part of the name, because only the package manager can tell the two apart.
 #[must_use]
 pub fn name(entry: &str) -> &str {
-    let end = entry.find(['=', '<', '>', '~', '@', '/']).filter(|at| *at > 0);
+    let end = entry
+        .find(['=', '<', '>', '~', '@', '/'])
+        .filter(|at| *at > 0);
     end.map_or(entry, |at| &entry[..at])
 }
 
@@ -70,7 +72,9 @@ pub fn are_same(a: &str, b: &str, family: Option<Family>) -> bool {
     };
     let (a, b) = (without_architecture(a), without_architecture(b));
     let versioned = |long: &str, short: &str| {
-        let version = long.strip_prefix(short).and_then(|rest| rest.strip_prefix('-'));
+        let version = long
+            .strip_prefix(short)
+            .and_then(|rest| rest.strip_prefix('-'));
         version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
     };
     a == b || (family == Some(Family::Rhel) && (versioned(a, b) || versioned(b, a)))
@@ -95,7 +99,11 @@ pub fn check_install(entry: &str, family: Option<Family>) -> Result<(), Refusal>
 /// Checks an entry of `remove`.
 pub fn check_remove(entry: &str, family: Option<Family>) -> Result<(), Refusal> {
     check_install(entry, family)?;
-    if name(entry).len() < entry.len() { Err(Refusal::Version(entry.to_owned())) } else { Ok(()) }
+    if name(entry).len() < entry.len() {
+        Err(Refusal::Version(entry.to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 /// Checks an entry against the grammar of one family.
@@ -104,13 +112,28 @@ fn check(entry: &str, family: Family) -> Result<(), Refusal> {
     let plain = name(entry);
     let rest = &entry[plain.len()..];
     if let Some(name) = entry.strip_prefix('!').filter(|name| !name.is_empty()) {
-        return Err(Refusal::Removal { written, name: name.to_owned() });
+        return Err(Refusal::Removal {
+            written,
+            name: name.to_owned(),
+        });
     }
-    if let Some(name) = plain.strip_suffix('-').filter(|name| !name.is_empty() && !name.starts_with('-')) {
-        return Err(Refusal::Removal { written, name: name.to_owned() });
+    if let Some(name) = plain
+        .strip_suffix('-')
+        .filter(|name| !name.is_empty() && !name.starts_with('-'))
+    {
+        return Err(Refusal::Removal {
+            written,
+            name: name.to_owned(),
+        });
     }
-    if let Some(name) = plain.strip_suffix('+').filter(|name| !name.is_empty() && !name.ends_with('+')) {
-        return Err(Refusal::Installation { written, name: name.to_owned() });
+    if let Some(name) = plain
+        .strip_suffix('+')
+        .filter(|name| !name.is_empty() && !name.ends_with('+'))
+    {
+        return Err(Refusal::Installation {
+            written,
+            name: name.to_owned(),
+        });
     }
     if entry.len() > 1 && entry.starts_with('@') {
         return Err(Refusal::Group(written));
@@ -126,7 +149,9 @@ fn check(entry: &str, family: Family) -> Result<(), Refusal> {
     };
     if accepted {
         Ok(())
-    } else if plain.contains(pattern) || plain.strip_suffix('.').is_some_and(|name| !name.is_empty()) {
+    } else if plain.contains(pattern)
+        || plain.strip_suffix('.').is_some_and(|name| !name.is_empty())
+    {
         Err(Refusal::Pattern(written))
     } else {
         Err(Refusal::NotAName(written))
@@ -135,7 +160,9 @@ fn check(entry: &str, family: Family) -> Result<(), Refusal> {
 
 /// A Debian name (Policy 5.6.1) with an optional architecture.
 fn is_debian(text: &str) -> bool {
-    let (name, architecture) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
+    let (name, architecture) = text
+        .split_once(':')
+        .map_or((text, None), |(name, rest)| (name, Some(rest)));
     let lower = !name.bytes().any(|b| b.is_ascii_uppercase());
     lower
         && name.len() > 1
@@ -147,13 +174,18 @@ fn is_debian(text: &str) -> bool {
 fn is_rhel(text: &str) -> bool {
     let versioned = |(at, _): (usize, &str)| {
         let (name, version) = (&text[..at], &text[at + 1..]);
-        version.starts_with(|c: char| c.is_ascii_digit()) && is_name(name, "_+.-", false) && is_value(version)
+        version.starts_with(|c: char| c.is_ascii_digit())
+            && is_name(name, "_+.-", false)
+            && is_value(version)
     };
-    let capability = text.split_once('(').and_then(|(name, rest)| Some((name, rest.strip_suffix(')')?)));
+    let capability = text
+        .split_once('(')
+        .and_then(|(name, rest)| Some((name, rest.strip_suffix(')')?)));
     is_name(text, "_+.-", false)
         || text.match_indices('-').any(versioned)
-        || capability
-            .is_some_and(|(name, rest)| is_name(name, "_+.-", false) && is_name(rest, "_+.-:", false))
+        || capability.is_some_and(|(name, rest)| {
+            is_name(name, "_+.-", false) && is_name(rest, "_+.-:", false)
+        })
 }
 
 /// Letters, digits and some others; it starts with a letter or digit (or `_`, where that is one of the others) and
@@ -162,19 +194,26 @@ fn is_name(text: &str, others: &str, strict: bool) -> bool {
     let start = |c: char| c.is_ascii_alphanumeric() || (!strict && c == '_');
     text.starts_with(start)
         && !text.ends_with(['.', '-'])
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
 }
 
 /// Nothing, or one of the operators and a version after it.
 fn is_version(text: &str, operators: &[&str]) -> bool {
-    text.is_empty() || operators.iter().any(|operator| text.strip_prefix(operator).is_some_and(is_value))
+    text.is_empty()
+        || operators
+            .iter()
+            .any(|operator| text.strip_prefix(operator).is_some_and(is_value))
 }
 
 /// A version, or the name of a suite or a repository. Only its end may be a `*`.
 fn is_value(text: &str) -> bool {
     let text = text.strip_suffix('*').unwrap_or(text);
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+~:-^@".contains(c))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._+~:-^@".contains(c))
 }
 
 /// An entry of `install` as the package manager of its family writes it: `name=1.2.*` means the same everywhere.
@@ -201,29 +240,63 @@ mod tests {
 
     #[test]
     fn names_and_versions_are_accepted() {
-        for entry in ["curl", "g++", "libstdc++6", "python3.11", "curl=7.88.*", "curl=1.2*", "libc6", "7zip"]
-        {
+        for entry in [
+            "curl",
+            "g++",
+            "libstdc++6",
+            "python3.11",
+            "curl=7.88.*",
+            "curl=1.2*",
+            "libc6",
+            "7zip",
+        ] {
             for family in FAMILIES {
-                assert_eq!(check_install(entry, Some(family)), Ok(()), "{entry} {family:?}");
+                assert_eq!(
+                    check_install(entry, Some(family)),
+                    Ok(()),
+                    "{entry} {family:?}"
+                );
             }
             assert_eq!(check_install(entry, None), Ok(()), "{entry}");
         }
         for (family, entries) in [
             (
                 Family::Debian,
-                &["libc6:arm64", "curl/bookworm-backports", "curl=1:7.88.1-10+deb12u5", "a2ps"][..],
+                &[
+                    "libc6:arm64",
+                    "curl/bookworm-backports",
+                    "curl=1:7.88.1-10+deb12u5",
+                    "a2ps",
+                ][..],
             ),
             (
                 Family::Alpine,
-                &["curl~8", "curl=~8.1", "curl>=8.1-r0", "curl@edge", "cmd:bash", "so:libc.so.6"],
+                &[
+                    "curl~8",
+                    "curl=~8.1",
+                    "curl>=8.1-r0",
+                    "curl@edge",
+                    "cmd:bash",
+                    "so:libc.so.6",
+                ],
             ),
             (
                 Family::Rhel,
-                &["NetworkManager", "curl-7.76.1-26*", "glibc.i686", "perl(JSON::PP)", "java-17-openjdk"],
+                &[
+                    "NetworkManager",
+                    "curl-7.76.1-26*",
+                    "glibc.i686",
+                    "perl(JSON::PP)",
+                    "java-17-openjdk",
+                ],
             ),
         ] {
             for entry in entries {
-                assert_eq!(check_install(entry, Some(family)), Ok(()), "{entry} {family:?}");
+                assert_eq!(
+                    check_install(entry, Some(family)),
+                    Ok(()),
+                    "{entry} {family:?}"
+                );
             }
         }
     }
@@ -233,24 +306,60 @@ mod tests {
         let pattern = |text: &str| Refusal::Pattern(text.to_owned());
         let not_a_name = |text: &str| Refusal::NotAName(text.to_owned());
         for family in FAMILIES {
-            for entry in ["^too", "too$", "tool.", "lib*", "lib?", "lib[ab]", "*", "a|b", "li*b-2"] {
-                assert_eq!(check_install(entry, Some(family)), Err(pattern(entry)), "{entry} {family:?}");
+            for entry in [
+                "^too", "too$", "tool.", "lib*", "lib?", "lib[ab]", "*", "a|b", "li*b-2",
+            ] {
+                assert_eq!(
+                    check_install(entry, Some(family)),
+                    Err(pattern(entry)),
+                    "{entry} {family:?}"
+                );
             }
-            for entry in ["", "-y", "--allow-downgrades", "a b", "a\tb", "a=", "a;b", "$(x)é", "/usr/bin/x"]
-            {
-                assert!(check_install(entry, Some(family)).is_err(), "{entry} {family:?}");
+            for entry in [
+                "",
+                "-y",
+                "--allow-downgrades",
+                "a b",
+                "a\tb",
+                "a=",
+                "a;b",
+                "$(x)é",
+                "/usr/bin/x",
+            ] {
+                assert!(
+                    check_install(entry, Some(family)).is_err(),
+                    "{entry} {family:?}"
+                );
             }
             for (entry, name) in [("foo-", "foo"), ("!foo", "foo"), ("lib-foo-=1", "lib-foo")] {
                 let (written, name) = (entry.to_owned(), name.to_owned());
-                assert_eq!(check_install(entry, Some(family)), Err(Refusal::Removal { written, name }));
+                assert_eq!(
+                    check_install(entry, Some(family)),
+                    Err(Refusal::Removal { written, name })
+                );
             }
             let (written, name) = ("foo+".to_owned(), "foo".to_owned());
-            assert_eq!(check_remove("foo+", Some(family)), Err(Refusal::Installation { written, name }));
-            assert_eq!(check_install("@tools", Some(family)), Err(Refusal::Group("@tools".to_owned())));
-            assert_eq!(check_remove("curl=1", Some(family)), Err(Refusal::Version("curl=1".to_owned())));
+            assert_eq!(
+                check_remove("foo+", Some(family)),
+                Err(Refusal::Installation { written, name })
+            );
+            assert_eq!(
+                check_install("@tools", Some(family)),
+                Err(Refusal::Group("@tools".to_owned()))
+            );
+            assert_eq!(
+                check_remove("curl=1", Some(family)),
+                Err(Refusal::Version("curl=1".to_owned()))
+            );
         }
-        assert_eq!(check_install("Curl", Some(Family::Debian)), Err(not_a_name("Curl")));
-        assert_eq!(check_install("curl~8", Some(Family::Debian)), Err(not_a_name("curl~8")));
+        assert_eq!(
+            check_install("Curl", Some(Family::Debian)),
+            Err(not_a_name("Curl"))
+        );
+        assert_eq!(
+            check_install("curl~8", Some(Family::Debian)),
+            Err(not_a_name("curl~8"))
+        );
         assert_eq!(check_install("curl~8", None), Ok(()));
     }
 

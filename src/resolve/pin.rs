@@ -46,7 +46,9 @@ impl PinnedBase {
     pub fn name(&self) -> Option<String> {
         match self {
             Self::Scratch => None,
-            Self::Registry { reference, .. } | Self::Local { reference, .. } => Some(reference.to_string()),
+            Self::Registry { reference, .. } | Self::Local { reference, .. } => {
+                Some(reference.to_string())
+            }
             Self::Layout(layout) => Some(layout.written.clone()),
             Self::Workspace { parent, .. } => Some(parent.clone()),
         }
@@ -92,7 +94,10 @@ impl<'a> Parents<'a> {
     pub fn new(images: impl IntoIterator<Item = &'a ResolvedImage>) -> Self {
         let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (position, image) in images.into_iter().enumerate() {
-            by_name.entry(&image.name).or_default().push((position, image));
+            by_name
+                .entry(&image.name)
+                .or_default()
+                .push((position, image));
         }
         Self(by_name)
     }
@@ -101,13 +106,23 @@ impl<'a> Parents<'a> {
     /// version, the one with the highest version. None when the base is no image of the workspace, or there is none.
     #[must_use]
     pub fn of(&self, image: &ResolvedImage) -> Option<usize> {
-        let Base::Workspace { name, requirement, variant } = &image.base else { return None };
+        let Base::Workspace {
+            name,
+            requirement,
+            variant,
+        } = &image.base
+        else {
+            return None;
+        };
         let fits = |(_, candidate): &&(usize, &ResolvedImage)| {
             candidate.variant == *variant
-                && requirement.as_ref().is_none_or(|wanted| wanted.matches(&candidate.version))
+                && requirement
+                    .as_ref()
+                    .is_none_or(|wanted| wanted.matches(&candidate.version))
         };
         let candidates = self.0.get(name)?.iter().filter(fits);
-        let highest = candidates.max_by(|(_, a), (_, b)| crate::tags::precedence(&a.version, &b.version));
+        let highest =
+            candidates.max_by(|(_, a), (_, b)| crate::tags::precedence(&a.version, &b.version));
         highest.map(|(position, _)| *position)
     }
 }
@@ -119,21 +134,33 @@ pub fn pin(
     observed: &Observed,
     parent: Option<(String, Digest)>,
 ) -> Result<PinnedBase, Error> {
-    let unknown = |base: String| Error::Unknown { image: image.display(), base };
+    let unknown = |base: String| Error::Unknown {
+        image: image.display(),
+        base,
+    };
     match &image.base {
         Base::Scratch => Ok(PinnedBase::Scratch),
         Base::Layout(layout) => Ok(PinnedBase::Layout(layout.clone())),
         Base::Reference(reference) => {
             pin_reference(reference, observed).ok_or_else(|| unknown(reference.to_string()))
         }
-        Base::Requirement { repository, requirement } => {
-            let meant = observed.requirements.get(repository).and_then(|of| of.get(&requirement.to_string()));
+        Base::Requirement {
+            repository,
+            requirement,
+        } => {
+            let meant = observed
+                .requirements
+                .get(repository)
+                .and_then(|of| of.get(&requirement.to_string()));
             let pinned = meant.and_then(|reference| pin_reference(reference, observed));
             pinned.ok_or_else(|| unknown(format!("{repository} {requirement}")))
         }
         Base::Workspace { name, .. } => match parent {
             Some((parent, inputs)) => Ok(PinnedBase::Workspace { parent, inputs }),
-            None => Err(Error::NoParent { image: image.display(), base: name.clone() }),
+            None => Err(Error::NoParent {
+                image: image.display(),
+                base: name.clone(),
+            }),
         },
     }
 }
@@ -141,13 +168,22 @@ pub fn pin(
 fn pin_reference(reference: &Reference, observed: &Observed) -> Option<PinnedBase> {
     let reference = reference.clone();
     match observed.bases.get(&reference) {
-        Some(ObservedBase::Registry { digest, platforms }) => {
-            Some(PinnedBase::Registry { digest: digest.clone(), platforms: platforms.clone(), reference })
-        }
-        Some(ObservedBase::Local { id, .. }) => Some(PinnedBase::Local { id: id.clone(), reference }),
+        Some(ObservedBase::Registry { digest, platforms }) => Some(PinnedBase::Registry {
+            digest: digest.clone(),
+            platforms: platforms.clone(),
+            reference,
+        }),
+        Some(ObservedBase::Local { id, .. }) => Some(PinnedBase::Local {
+            id: id.clone(),
+            reference,
+        }),
         None => {
             let digest = reference.digest.clone()?;
-            Some(PinnedBase::Registry { reference, digest, platforms: BTreeMap::new() })
+            Some(PinnedBase::Registry {
+                reference,
+                digest,
+                platforms: BTreeMap::new(),
+            })
         }
     }
 }
@@ -161,7 +197,8 @@ pub fn highest_admitted<'a>(tags: &'a [Tag], requirement: &Requirement) -> Optio
         requirement.admits(&version).then_some((version, tag))
     });
     // A plain `12` is preferred to `v12`.
-    let highest = admitted.max_by(|(a, tag_a), (b, tag_b)| a.order(b).then_with(|| tag_b.cmp(tag_a)));
+    let highest =
+        admitted.max_by(|(a, tag_a), (b, tag_b)| a.order(b).then_with(|| tag_b.cmp(tag_a)));
     highest.map(|(_, tag)| tag)
 }
 
@@ -204,12 +241,24 @@ mod tests {
     #[test]
     fn calendar_versions_are_read() {
         for (tags, requirement, expected) in [
-            (&["2025.11.1", "2026.01.3", "2026.02.0"][..], "*", "2026.02.0"),
-            (&["2025.11.1", "2026.01.3", "2026.02.0"], "~2026.01", "2026.01.3"),
+            (
+                &["2025.11.1", "2026.01.3", "2026.02.0"][..],
+                "*",
+                "2026.02.0",
+            ),
+            (
+                &["2025.11.1", "2026.01.3", "2026.02.0"],
+                "~2026.01",
+                "2026.01.3",
+            ),
             (&["22.04", "24.04", "24.10"], "24.04", "24.10"),
             (&["22.04", "24.04", "24.10"], "~24.4", "24.04"),
             (&["8.5.1.2", "8.5.1.10", "8.5.1"], "8.5", "8.5.1.10"),
-            (&["8.5.1.2", "8.5.1.10", "8.5.2"], "~8.5.1.3, <8.5.2", "8.5.1.10"),
+            (
+                &["8.5.1.2", "8.5.1.10", "8.5.2"],
+                "~8.5.1.3, <8.5.2",
+                "8.5.1.10",
+            ),
         ] {
             let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
             let found = highest_admitted(&tags, &requirement.parse().unwrap());

@@ -34,7 +34,9 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::Unknown { near: Some(near), .. } => vec![format!("did you mean `{near}`?")],
+            Self::Unknown {
+                near: Some(near), ..
+            } => vec![format!("did you mean `{near}`?")],
             Self::Unknown { names, .. } if names.is_empty() => {
                 vec!["this workspace has no images".to_owned()]
             }
@@ -43,7 +45,10 @@ impl Error {
             }
             Self::Unknown { pattern, names, .. } => {
                 let near = nearest(pattern, names.iter().map(String::as_str), NEAREST).join(", ");
-                vec![format!("the nearest are {near}; and {} more: golden graph", names.len() - NEAREST)]
+                vec![format!(
+                    "the nearest are {near}; and {} more: golden graph",
+                    names.len() - NEAREST
+                )]
             }
             Self::Glob(_) => Vec::new(),
         }

@@ -26,7 +26,10 @@ impl Names {
     /// Only the time.
     #[must_use]
     pub fn new(now: impl Into<String>) -> Self {
-        Self { now: now.into(), ..Self::default() }
+        Self {
+            now: now.into(),
+            ..Self::default()
+        }
     }
 
     /// The same names and a table more.
@@ -45,32 +48,47 @@ impl Names {
 
     /// Adds one entry of a table.
     pub fn set(&mut self, root: &'static str, key: &str, value: &str) {
-        self.tables.entry(root).or_default().insert(key.to_owned(), value.to_owned());
+        self.tables
+            .entry(root)
+            .or_default()
+            .insert(key.to_owned(), value.to_owned());
     }
 
     fn value(&self) -> Value {
         let text = |(key, text): (&String, &String)| (key.clone(), Value::from(text.clone()));
         let tables = self.tables.iter();
-        let tables =
-            tables.map(|(root, table)| ((*root).to_owned(), Value::from_pairs(table.iter().map(text))));
+        let tables = tables.map(|(root, table)| {
+            (
+                (*root).to_owned(),
+                Value::from_pairs(table.iter().map(text)),
+            )
+        });
         Value::from_pairs(tables.chain([("now".to_owned(), Value::from(self.now.clone()))]))
     }
 
     /// Why `variable`, such as `vars.teem`, is not there, and what may have been meant.
     fn explain(&self, variable: &str) -> (String, Option<String>) {
-        let (root, key) = variable.split_once('.').map_or((variable, None), |(root, key)| (root, Some(key)));
+        let (root, key) = variable
+            .split_once('.')
+            .map_or((variable, None), |(root, key)| (root, Some(key)));
         let Some(table) = self.tables.get(root) else {
             let known = self.tables.keys().copied().chain(["now"]);
             let near = closest(root, known).map(|near| format!("did you mean `{near}`?"));
             let all = "templates see vars, matrix, image, git and now".to_owned();
-            return (format!("`{root}` is not defined"), Some(near.unwrap_or(all)));
+            return (
+                format!("`{root}` is not defined"),
+                Some(near.unwrap_or(all)),
+            );
         };
         let key = key.unwrap_or_default();
         let help = match closest(key, table.keys().map(String::as_str)) {
             Some(near) => Some(format!("did you mean `{root}.{near}`?")),
-            None if table.is_empty() => {
-                Some(self.reasons.get(root).cloned().unwrap_or_else(|| format!("`{root}` has nothing here")))
-            }
+            None if table.is_empty() => Some(
+                self.reasons
+                    .get(root)
+                    .cloned()
+                    .unwrap_or_else(|| format!("`{root}` has nothing here")),
+            ),
             None => {
                 let known: Vec<_> = table.keys().map(|key| format!("{root}.{key}")).collect();
                 Some(format!("there is {}", known.join(", ")))
@@ -117,13 +135,26 @@ impl Strings {
         files: &Files,
         found: &mut Diagnostics,
     ) -> Vec<Range<usize>> {
-        let mut filling = Filling { strings: self, context: None, names, files, found, failed: Vec::new() };
+        let mut filling = Filling {
+            strings: self,
+            context: None,
+            names,
+            files,
+            found,
+            failed: Vec::new(),
+        };
         filling.table(table, volatile_is_fine);
         filling.failed
     }
 
     /// The text with its templates filled in.
-    fn text(&self, text: &str, context: &Value, names: &Names, seen: &mut Seen) -> Result<String, Problem> {
+    fn text(
+        &self,
+        text: &str,
+        context: &Value,
+        names: &Names,
+        seen: &mut Seen,
+    ) -> Result<String, Problem> {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(open) = rest.find("{{") {
@@ -154,19 +185,38 @@ impl Strings {
         if source.len() > LONGEST_EXPRESSION {
             let (start, end) = (source.floor_char_boundary(60), source.len());
             return Err(Problem {
-                message: format!("the expression `{{{{ {}…` has {end} bytes", &source[..start]),
-                help: Some(format!("an expression has at most {LONGEST_EXPRESSION} bytes")),
+                message: format!(
+                    "the expression `{{{{ {}…` has {end} bytes",
+                    &source[..start]
+                ),
+                help: Some(format!(
+                    "an expression has at most {LONGEST_EXPRESSION} bytes"
+                )),
             });
         }
-        let compiled = self.environment.compile_expression(source).map_err(|error| problem(&error))?;
+        let compiled = self
+            .environment
+            .compile_expression(source)
+            .map_err(|error| problem(&error))?;
         let mut variables: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
         variables.sort();
         let root = |variable: &String| variable.split('.').next().unwrap_or_default().to_owned();
-        seen.volatile.extend(variables.iter().filter(|v| matches!(root(v).as_str(), "now" | "git")).cloned());
+        seen.volatile.extend(
+            variables
+                .iter()
+                .filter(|v| matches!(root(v).as_str(), "now" | "git"))
+                .cloned(),
+        );
         let undefined = || {
-            let missing = variables.iter().find(|v| !names.has(v)).or(variables.first());
+            let missing = variables
+                .iter()
+                .find(|v| !names.has(v))
+                .or(variables.first());
             missing.map_or_else(
-                || Problem { message: format!("`{{{{ {source} }}}}` has no value"), help: None },
+                || Problem {
+                    message: format!("`{{{{ {source} }}}}` has no value"),
+                    help: None,
+                },
                 |variable| {
                     let (message, help) = names.explain(variable);
                     Problem { message, help }
@@ -178,8 +228,15 @@ impl Strings {
             Ok(value) => {
                 let text = value.to_string();
                 // An escape within the expression makes one that the file does not show.
-                let nul = || Problem { message: format!("`{{{{ {source} }}}}`: {NUL}"), help: None };
-                if text.contains('\0') { Err(nul()) } else { Ok(text) }
+                let nul = || Problem {
+                    message: format!("`{{{{ {source} }}}}`: {NUL}"),
+                    help: None,
+                };
+                if text.contains('\0') {
+                    Err(nul())
+                } else {
+                    Ok(text)
+                }
             }
             Err(error) if error.kind() == ErrorKind::UndefinedError => Err(undefined()),
             Err(error) => Err(problem(&error)),
@@ -191,7 +248,10 @@ impl Names {
     fn has(&self, variable: &str) -> bool {
         match variable.split_once('.') {
             None => variable == "now" || self.tables.contains_key(variable),
-            Some((root, key)) => self.tables.get(root).is_some_and(|table| table.contains_key(key)),
+            Some((root, key)) => self
+                .tables
+                .get(root)
+                .is_some_and(|table| table.contains_key(key)),
         }
     }
 }
@@ -255,27 +315,47 @@ impl Filling<'_> {
                     *text = Cow::Owned(filled);
                 }
             }
-            DeValue::Array(items) => items.iter_mut().for_each(|item| self.value(item, volatile_is_fine)),
-            DeValue::Table(table) => table.iter_mut().for_each(|(_, v)| self.value(v, volatile_is_fine)),
+            DeValue::Array(items) => items
+                .iter_mut()
+                .for_each(|item| self.value(item, volatile_is_fine)),
+            DeValue::Table(table) => table
+                .iter_mut()
+                .for_each(|(_, v)| self.value(v, volatile_is_fine)),
             _ => {}
         }
     }
 
-    fn string(&mut self, text: &str, span: &Range<usize>, volatile_is_fine: bool) -> Option<String> {
-        let context = self.context.get_or_insert_with(|| self.names.value()).clone();
+    fn string(
+        &mut self,
+        text: &str,
+        span: &Range<usize>,
+        volatile_is_fine: bool,
+    ) -> Option<String> {
+        let context = self
+            .context
+            .get_or_insert_with(|| self.names.value())
+            .clone();
         let mut seen = Seen::default();
         let result = self.strings.text(text, &context, self.names, &mut seen);
         if let (false, Some(name)) = (volatile_is_fine, seen.volatile.first()) {
-            let message =
-                format!("`{name}` changes the image with every commit or run, so that it is never skipped");
+            let message = format!(
+                "`{name}` changes the image with every commit or run, so that it is never skipped"
+            );
             let warning = Diagnostic::warning("spec.volatile", message);
-            self.found.push(self.files.at(warning, span, "").help("use it in [tags] alone"));
+            self.found.push(
+                self.files
+                    .at(warning, span, "")
+                    .help("use it in [tags] alone"),
+            );
         }
         match result {
             Ok(filled) => Some(filled),
             Err(problem) => {
-                let mut diagnostic =
-                    self.files.at(Diagnostic::error("spec.template", problem.message), span, "");
+                let mut diagnostic = self.files.at(
+                    Diagnostic::error("spec.template", problem.message),
+                    span,
+                    "",
+                );
                 diagnostic.help = problem.help;
                 self.found.push(diagnostic);
                 self.failed.push(span.clone());
@@ -297,7 +377,9 @@ mod tests {
         let names = Names::new("2026-01-01T00:00:00Z").with("vars", vars);
         let strings = Strings::default();
         let context = names.value();
-        strings.text(text, &context, &names, &mut Seen::default()).map_err(|problem| problem.message)
+        strings
+            .text(text, &context, &names, &mut Seen::default())
+            .map_err(|problem| problem.message)
     }
 
     #[test]
@@ -353,13 +435,26 @@ mod tests {
         ] {
             assert!(!message(inside).is_empty(), "{inside}");
         }
-        assert!(message("range(99999) | join('xxxxxxxxxxxxxxxxxxxxxxxxx')").ends_with("too much text"));
-        for deep in ["(".repeat(50_000), "1".to_owned() + &"+1".repeat(50_000), "not ".repeat(50_000)] {
-            assert!(message(&deep).ends_with(" bytes") || message(&deep).contains("without"), "{deep:.20}");
+        assert!(
+            message("range(99999) | join('xxxxxxxxxxxxxxxxxxxxxxxxx')").ends_with("too much text")
+        );
+        for deep in [
+            "(".repeat(50_000),
+            "1".to_owned() + &"+1".repeat(50_000),
+            "not ".repeat(50_000),
+        ] {
+            assert!(
+                message(&deep).ends_with(" bytes") || message(&deep).contains("without"),
+                "{deep:.20}"
+            );
         }
-        for deep in
-            ["(".repeat(1900), "-".repeat(1900), "[".repeat(1900), "not ".repeat(450), "x.".repeat(900)]
-        {
+        for deep in [
+            "(".repeat(1900),
+            "-".repeat(1900),
+            "[".repeat(1900),
+            "not ".repeat(450),
+            "x.".repeat(900),
+        ] {
             message(&deep);
         }
         drop(filled(&format!("{{{{ 1{} }}}}", "+1".repeat(900))));

@@ -7,7 +7,10 @@ pub fn normalised(written: &str) -> Result<(String, bool), String> {
     if !written.starts_with('/') {
         return Err(format!("the target `{written}` is not an absolute path"));
     }
-    let parts: Vec<&str> = written.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let parts: Vec<&str> = written
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
     if parts.contains(&"..") {
         return Err(format!("the target `{written}` contains `..`"));
     }
@@ -19,21 +22,28 @@ pub fn normalised(written: &str) -> Result<(String, bool), String> {
 #[must_use]
 pub fn refused(entry: &FileEntry) -> Option<String> {
     let path = &entry.path;
-    path.split('/').chain(entry.name_inside.as_deref()).find_map(|name| match () {
-        () if name.starts_with(".wh.") => {
-            Some(format!("the target `{path}`: in an image a name that begins with `.wh.` takes a file away"))
-        }
-        () if name.len() > 255 => {
-            Some(format!("the target `{path}` has a name of {} bytes: 255 are possible", name.len()))
-        }
-        () => None,
-    })
+    path.split('/')
+        .chain(entry.name_inside.as_deref())
+        .find_map(|name| match () {
+            () if name.starts_with(".wh.") => Some(format!(
+                "the target `{path}`: in an image a name that begins with `.wh.` takes a file away"
+            )),
+            () if name.len() > 255 => Some(format!(
+                "the target `{path}` has a name of {} bytes: 255 are possible",
+                name.len()
+            )),
+            () => None,
+        })
 }
 
 /// `name` below `folder`.
 #[must_use]
 pub fn below(folder: &str, name: &str) -> String {
-    if folder == "/" { format!("/{name}") } else { format!("{folder}/{name}") }
+    if folder == "/" {
+        format!("/{name}")
+    } else {
+        format!("{folder}/{name}")
+    }
 }
 
 #[cfg(test)]
@@ -69,7 +79,10 @@ mod tests {
             let kind = FileKind::Directory;
             let mut entry = FileEntry::new(path, 0o755, Owner::ROOT, kind, "");
             assert_eq!(refused(&entry).is_some(), refusal, "{path}");
-            entry = FileEntry { path: "/usr/bin".to_owned(), ..entry };
+            entry = FileEntry {
+                path: "/usr/bin".to_owned(),
+                ..entry
+            };
             entry.name_inside = path.rsplit('/').next().map(str::to_owned);
             let refusal = refusal && !path.ends_with("/b") && !path.ends_with("/x");
             assert_eq!(refused(&entry).is_some(), refusal, "{path}");

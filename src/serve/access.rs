@@ -42,8 +42,13 @@ impl Users {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (user, hash) = line.split_once(':').ok_or((index + 1, "expected USER:HASH"))?;
-            if !["$2y$", "$2b$", "$2a$"].iter().any(|prefix| hash.starts_with(prefix)) {
+            let (user, hash) = line
+                .split_once(':')
+                .ok_or((index + 1, "expected USER:HASH"))?;
+            if !["$2y$", "$2b$", "$2a$"]
+                .iter()
+                .any(|prefix| hash.starts_with(prefix))
+            {
                 return Err((index + 1, "only bcrypt hashes are supported"));
             }
             hashes.insert(user.to_owned(), hash.to_owned());
@@ -51,22 +56,39 @@ impl Users {
         if hashes.is_empty() {
             return Err((1, "the file lists no user"));
         }
-        Ok(Self { hashes, verified: Mutex::default() })
+        Ok(Self {
+            hashes,
+            verified: Mutex::default(),
+        })
     }
 
     /// Whether a request comes from one of the users. This takes a while, so it must not run on a thread that serves
     /// other requests.
     pub(super) fn admit(&self, headers: &HeaderMap) -> bool {
-        let Some(login) = login(headers) else { return false };
+        let Some(login) = login(headers) else {
+            return false;
+        };
         let digest = Digest::of(login.as_bytes());
-        if self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest) {
+        if self
+            .verified
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&digest)
+        {
             return true;
         }
-        let Some((user, password)) = login.split_once(':') else { return false };
-        let Some(hash) = self.hashes.get(user) else { return false };
+        let Some((user, password)) = login.split_once(':') else {
+            return false;
+        };
+        let Some(hash) = self.hashes.get(user) else {
+            return false;
+        };
         let admitted = bcrypt::verify(password, hash).unwrap_or(false);
         if admitted {
-            self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+            self.verified
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(digest);
         }
         admitted
     }
@@ -76,8 +98,12 @@ impl Users {
 fn login(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
-    scheme.eq_ignore_ascii_case("basic").then(|| String::from_utf8(bytes).ok())?
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(encoded.trim())
+        .ok()?;
+    scheme
+        .eq_ignore_ascii_case("basic")
+        .then(|| String::from_utf8(bytes).ok())?
 }
 
 #[cfg(test)]
@@ -88,7 +114,10 @@ mod tests {
     fn only_bcrypt_users_are_read() {
         for (text, error) in [
             ("ann", (1, "expected USER:HASH")),
-            ("# users\nann:$apr1$abc", (2, "only bcrypt hashes are supported")),
+            (
+                "# users\nann:$apr1$abc",
+                (2, "only bcrypt hashes are supported"),
+            ),
             ("\n", (1, "the file lists no user")),
         ] {
             assert_eq!(Users::parse(text).map(|_| ()), Err(error), "{text}");

@@ -19,7 +19,11 @@ pub(super) const DIGEST: HeaderName = HeaderName::from_static("docker-content-di
 /// An answer with a body.
 pub(super) fn with_body(status: StatusCode, media_type: &str, body: impl Into<Bytes>) -> Answer {
     let body: Bytes = body.into();
-    let mut answer = Response::new(Full::new(body).map_err(|never| match never {}).boxed_unsync());
+    let mut answer = Response::new(
+        Full::new(body)
+            .map_err(|never| match never {})
+            .boxed_unsync(),
+    );
     *answer.status_mut() = status;
     set(&mut answer, CONTENT_TYPE, media_type);
     answer
@@ -27,10 +31,16 @@ pub(super) fn with_body(status: StatusCode, media_type: &str, body: impl Into<By
 
 /// An answer without a body.
 pub(super) fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::default().map_err(|never| match never {}).boxed_unsync());
+    let mut answer = Response::new(
+        Full::default()
+            .map_err(|never| match never {})
+            .boxed_unsync(),
+    );
     *answer.status_mut() = status;
     if status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED {
-        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        answer
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     answer
 }
@@ -45,7 +55,9 @@ pub(super) fn streamed(
     let frames = content.map(|chunk| chunk.map(Frame::data));
     let mut answer = Response::new(StreamBody::new(frames).boxed_unsync());
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    answer
+        .headers_mut()
+        .insert(CONTENT_LENGTH, HeaderValue::from(length));
     set(&mut answer, CONTENT_TYPE, "application/octet-stream");
     answer
 }
@@ -83,7 +95,12 @@ pub(super) struct Refusal {
 impl Refusal {
     /// A refusal with its code and message.
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), headers: Vec::new() }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            headers: Vec::new(),
+        }
     }
 
     /// Adds a header.
@@ -105,6 +122,10 @@ impl Refusal {
 
 impl From<std::io::Error> for Refusal {
     fn from(error: std::io::Error) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", format!("the storage failed: {error}"))
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "UNKNOWN",
+            format!("the storage failed: {error}"),
+        )
     }
 }

@@ -71,16 +71,26 @@ fn content(
         Part::Bytes(range) => (StatusCode::PARTIAL_CONTENT, range),
         Part::Outside => {
             let message = format!("the blob has {length} bytes");
-            return Err(Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", message)
-                .header(CONTENT_RANGE, format!("bytes */{length}")));
+            return Err(
+                Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", message)
+                    .header(CONTENT_RANGE, format!("bytes */{length}")),
+            );
         }
     };
     let size = range.end - range.start;
-    let sent = if method == Method::HEAD { 0..0 } else { range.clone() };
+    let sent = if method == Method::HEAD {
+        0..0
+    } else {
+        range.clone()
+    };
     let mut answer = streamed(status, size, pieces(file, sent));
     set(&mut answer, CONTENT_LENGTH, size.to_string());
     if status == StatusCode::PARTIAL_CONTENT {
-        set(&mut answer, CONTENT_RANGE, format!("bytes {}-{}/{length}", range.start, range.end - 1));
+        set(
+            &mut answer,
+            CONTENT_RANGE,
+            format!("bytes {}-{}/{length}", range.start, range.end - 1),
+        );
     }
     Ok(answer)
 }
@@ -119,10 +129,14 @@ pub(super) async fn delete(
     let (store, repository, digest) = (store.clone(), repository.clone(), digest.clone());
     let removed = blocking(move || {
         let manifests = store.read(|index| {
-            let others = index.repositories().filter(|(path, _)| **path != repository);
-            let entries =
-                others.flat_map(|(path, contents)| contents.entries().map(move |entry| (path, entry)));
-            entries.map(|(path, entry)| (path.clone(), entry.clone())).collect::<Vec<_>>()
+            let others = index
+                .repositories()
+                .filter(|(path, _)| **path != repository);
+            let entries = others
+                .flat_map(|(path, contents)| contents.entries().map(move |entry| (path, entry)));
+            entries
+                .map(|(path, entry)| (path.clone(), entry.clone()))
+                .collect::<Vec<_>>()
         })?;
         for (path, entry) in manifests {
             if entry.digest == digest || needs(&store, &entry.media_type, &entry.digest, &digest)? {
@@ -137,22 +151,40 @@ pub(super) async fn delete(
         Ok(false) => Err(unknown()),
         Err(other) => {
             let message = format!("an image of {other} needs this blob");
-            Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message))
+            Err(Refusal::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "UNSUPPORTED",
+                message,
+            ))
         }
     }
 }
 
 /// Whether a manifest names a blob as its config or as a layer.
-fn needs(store: &Store, media_type: &str, manifest: &Digest, blob: &Digest) -> std::io::Result<bool> {
-    let Some(bytes) = store.manifest(manifest)? else { return Ok(false) };
-    Ok(match crate::oci::RawManifest::new(media_type, bytes).parse() {
-        Ok(Manifest::Image(image)) => {
-            image.config.digest == *blob || image.layers.iter().any(|layer| layer.digest == *blob)
-        }
-        Ok(Manifest::Index(_)) | Err(_) => false,
-    })
+fn needs(
+    store: &Store,
+    media_type: &str,
+    manifest: &Digest,
+    blob: &Digest,
+) -> std::io::Result<bool> {
+    let Some(bytes) = store.manifest(manifest)? else {
+        return Ok(false);
+    };
+    Ok(
+        match crate::oci::RawManifest::new(media_type, bytes).parse() {
+            Ok(Manifest::Image(image)) => {
+                image.config.digest == *blob
+                    || image.layers.iter().any(|layer| layer.digest == *blob)
+            }
+            Ok(Manifest::Index(_)) | Err(_) => false,
+        },
+    )
 }
 
 fn unknown() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to the registry")
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "BLOB_UNKNOWN",
+        "blob unknown to the registry",
+    )
 }

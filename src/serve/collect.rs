@@ -24,7 +24,11 @@ impl Store {
     /// Removes every blob that no entry of `index.json` needs and that is older than an hour. Nothing else can change
     /// the entries meanwhile.
     pub fn collect(&self) -> Result<Collected, Error> {
-        let failed = |source| Error::File { action: "clean up", path: self.root().to_owned(), source };
+        let failed = |source| Error::File {
+            action: "clean up",
+            path: self.root().to_owned(),
+            source,
+        };
         self.change(|index| {
             let needed = self.needed(index.digests().collect())?;
             self.remove_all_but(&needed)
@@ -39,7 +43,12 @@ impl Store {
             if !needed.insert(digest.clone()) {
                 continue;
             }
-            let Some(view) = self.manifest(&digest)?.and_then(|bytes| View::parse(&bytes)) else { continue };
+            let Some(view) = self
+                .manifest(&digest)?
+                .and_then(|bytes| View::parse(&bytes))
+            else {
+                continue;
+            };
             needed.extend(view.blobs().map(|blob| blob.digest.clone()));
             waiting.extend(view.children().map(|child| child.digest.clone()));
         }
@@ -49,10 +58,13 @@ impl Store {
     fn remove_all_but(&self, needed: &BTreeSet<Digest>) -> std::io::Result<Collected> {
         let mut collected = Collected::default();
         for algorithm in ["sha256", "sha384", "sha512"] {
-            let Ok(files) = std::fs::read_dir(self.root().join("blobs").join(algorithm)) else { continue };
+            let Ok(files) = std::fs::read_dir(self.root().join("blobs").join(algorithm)) else {
+                continue;
+            };
             for file in files {
                 let file = file?;
-                let digest = format!("{algorithm}:{}", file.file_name().to_string_lossy()).parse::<Digest>();
+                let digest =
+                    format!("{algorithm}:{}", file.file_name().to_string_lossy()).parse::<Digest>();
                 let data = file.metadata()?;
                 let is_old = data.modified()?.elapsed().is_ok_and(|age| age > YOUNG);
                 // A file without a digest's name is what an interrupted program left.

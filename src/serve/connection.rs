@@ -40,12 +40,22 @@ pub async fn listen(
     if !address.ip().to_canonical().is_loopback() && (tls.is_none() || rules.users.is_none()) {
         return Err(Error::Exposed(address));
     }
-    let tls = tls.map(|(certificate, key)| acceptor(certificate, key)).transpose()?;
+    let tls = tls
+        .map(|(certificate, key)| acceptor(certificate, key))
+        .transpose()?;
     let failed = |source| Error::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let service = Service { store: Arc::new(store), rules: Arc::new(rules) };
-    Ok(Listening { listener, tls, service, address })
+    let service = Service {
+        store: Arc::new(store),
+        rules: Arc::new(rules),
+    };
+    Ok(Listening {
+        listener,
+        tls,
+        service,
+        address,
+    })
 }
 
 impl Listening {
@@ -80,7 +90,9 @@ impl Listening {
                 match tls {
                     None => serve(socket, service).await,
                     Some(tls) => {
-                        if let Ok(Ok(socket)) = tokio::time::timeout(SLOWEST, tls.accept(socket)).await {
+                        if let Ok(Ok(socket)) =
+                            tokio::time::timeout(SLOWEST, tls.accept(socket)).await
+                        {
                             serve(socket, service).await;
                         }
                     }
@@ -112,15 +124,23 @@ async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
 }
 
 fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
-    let wrong = |path: &Path, what: String| Error::Certificate { path: path.to_owned(), what };
+    let wrong = |path: &Path, what: String| Error::Certificate {
+        path: path.to_owned(),
+        what,
+    };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| wrong(certificate, error.to_string()))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, error.to_string()))?;
+    let secret =
+        PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, error.to_string()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret))
+        .and_then(|builder| {
+            builder
+                .with_no_client_auth()
+                .with_single_cert(chain, secret)
+        })
         .map_err(|error| wrong(certificate, error.to_string()))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -15,7 +15,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Other machines could reach it without a login or in clear text.
-    #[error("refusing to listen on {0} without TLS and a login: other machines can reach that address")]
+    #[error(
+        "refusing to listen on {0} without TLS and a login: other machines can reach that address"
+    )]
     Exposed(SocketAddr),
     /// A file or directory.
     #[error("cannot {action} {}: {source}", path.display())]
@@ -73,8 +75,12 @@ impl Error {
                         .to_owned(),
                 ]
             }
-            Self::Users { .. } => vec!["create the file with: htpasswd -Bbn USER PASSWORD".to_owned()],
-            Self::NotALayout { .. } => vec!["name an empty directory, or one that does not exist".to_owned()],
+            Self::Users { .. } => {
+                vec!["create the file with: htpasswd -Bbn USER PASSWORD".to_owned()]
+            }
+            Self::NotALayout { .. } => {
+                vec!["name an empty directory, or one that does not exist".to_owned()]
+            }
             Self::Listen { .. } | Self::File { .. } | Self::Certificate { .. } => Vec::new(),
         }
     }

@@ -64,11 +64,17 @@ impl Entry {
 
     /// Writes the line. A name has no character that JSON escapes.
     fn write(&self, text: &mut String, name: std::fmt::Arguments<'_>) {
-        let Self { members, annotations, .. } = self;
+        let Self {
+            members,
+            annotations,
+            ..
+        } = self;
         let comma = if annotations.is_empty() { "" } else { "," };
         // Writing into a String cannot fail.
-        let _ =
-            write!(text, "{{{members},\"annotations\":{{\"{REF_NAME}\":\"{name}\"{comma}{annotations}}}}}");
+        let _ = write!(
+            text,
+            "{{{members},\"annotations\":{{\"{REF_NAME}\":\"{name}\"{comma}{annotations}}}}}"
+        );
     }
 }
 
@@ -131,7 +137,9 @@ impl Index {
     /// Reads `index.json`.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let document: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        let lines = document["manifests"].as_array().ok_or("it lists no manifests")?;
+        let lines = document["manifests"]
+            .as_array()
+            .ok_or("it lists no manifests")?;
         let mut index = Self::default();
         for line in lines {
             if index.enter(line).is_none() {
@@ -142,7 +150,10 @@ impl Index {
             index.annotations.clone_from(annotations);
             let empty = index.annotations.remove(EMPTY);
             let names = empty.as_ref().and_then(Value::as_str).unwrap_or_default();
-            index.empty = names.split(' ').filter_map(|name| name.parse().ok()).collect();
+            index.empty = names
+                .split(' ')
+                .filter_map(|name| name.parse().ok())
+                .collect();
         }
         Ok(index)
     }
@@ -151,11 +162,13 @@ impl Index {
         let name = line["annotations"][REF_NAME].as_str()?;
         let entry = Entry::parse(line)?;
         if let Some((repository, digest)) = name.split_once('@') {
-            let (repository, _): (RepositoryPath, Digest) = (repository.parse().ok()?, digest.parse().ok()?);
+            let (repository, _): (RepositoryPath, Digest) =
+                (repository.parse().ok()?, digest.parse().ok()?);
             self.contents(&repository).keep(entry);
         } else {
             let (repository, tag) = name.rsplit_once(':')?;
-            let (repository, tag): (RepositoryPath, Tag) = (repository.parse().ok()?, tag.parse().ok()?);
+            let (repository, tag): (RepositoryPath, Tag) =
+                (repository.parse().ok()?, tag.parse().ok()?);
             self.contents(&repository).tags.insert(tag, entry);
         }
         Some(())
@@ -163,8 +176,10 @@ impl Index {
 
     /// Writes `index.json`, in one order for the same entries.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut lines =
-            Lines(format!("{{\"schemaVersion\":2,\"mediaType\":\"{}\",\"manifests\":[", media::OCI_INDEX));
+        let mut lines = Lines(format!(
+            "{{\"schemaVersion\":2,\"mediaType\":\"{}\",\"manifests\":[",
+            media::OCI_INDEX
+        ));
         for line in &self.others {
             lines.next().push_str(&line.to_string());
         }
@@ -208,7 +223,10 @@ impl Index {
 
     /// Every entry of every repository, and the digests of the lines that name none.
     pub(super) fn digests(&self) -> impl Iterator<Item = Digest> {
-        let others = self.others.iter().filter_map(|line| line["digest"].as_str()?.parse().ok());
+        let others = self
+            .others
+            .iter()
+            .filter_map(|line| line["digest"].as_str()?.parse().ok());
         self.repositories
             .values()
             .flat_map(|contents| contents.entries())
@@ -218,7 +236,9 @@ impl Index {
 
     /// All repositories with their manifests.
     pub(super) fn repositories(&self) -> impl Iterator<Item = (&RepositoryPath, &Contents)> {
-        self.repositories.iter().map(|(path, contents)| (path, contents.as_ref()))
+        self.repositories
+            .iter()
+            .map(|(path, contents)| (path, contents.as_ref()))
     }
 
     /// Adds a manifest under these tags, or under its digest alone. A manifest that loses its last tag stays.
@@ -235,7 +255,9 @@ impl Index {
 
     /// Removes a tag, or every entry of a digest. Returns whether there was one.
     pub(super) fn remove(&mut self, path: &RepositoryPath, target: &Target) -> bool {
-        let Some(contents) = self.repositories.get_mut(path).map(Arc::make_mut) else { return false };
+        let Some(contents) = self.repositories.get_mut(path).map(Arc::make_mut) else {
+            return false;
+        };
         let removed = match target {
             Target::Tag(tag) => match contents.tags.remove(tag) {
                 Some(lost) => {
@@ -289,12 +311,18 @@ mod tests {
     }
 
     fn entry(content: &str) -> Entry {
-        Entry::new(media::OCI_MANIFEST, Digest::of(content.as_bytes()), content.len() as u64)
+        Entry::new(
+            media::OCI_MANIFEST,
+            Digest::of(content.as_bytes()),
+            content.len() as u64,
+        )
     }
 
     fn tags(index: &Index, name: &str) -> Vec<String> {
         let contents = index.repository(&path(name));
-        contents.map(|contents| contents.tags.keys().map(ToString::to_string).collect()).unwrap_or_default()
+        contents
+            .map(|contents| contents.tags.keys().map(ToString::to_string).collect())
+            .unwrap_or_default()
     }
 
     #[test]
@@ -305,7 +333,10 @@ mod tests {
         index.put(&path("app"), &two, &[tag("latest")]);
         assert_eq!(tags(&index, "app"), ["1", "latest"]);
         index.put(&path("app"), &two, &[tag("1")]);
-        let found = index.repository(&path("app")).unwrap().find(&Target::Digest(one.digest.clone()));
+        let found = index
+            .repository(&path("app"))
+            .unwrap()
+            .find(&Target::Digest(one.digest.clone()));
         assert_eq!(found, Some(&one));
         assert!(index.remove(&path("app"), &Target::Tag(tag("1"))));
         assert!(!index.remove(&path("app"), &Target::Tag(tag("1"))));
@@ -340,7 +371,12 @@ mod tests {
         assert!(read.knows(&path("gone")));
         assert_eq!(tags(&read, "team/app"), ["1"]);
         let two = Target::Digest(entry("two").digest);
-        assert!(read.repository(&path("team/app")).unwrap().find(&two).is_some());
+        assert!(
+            read.repository(&path("team/app"))
+                .unwrap()
+                .find(&two)
+                .is_some()
+        );
     }
 
     #[test]

@@ -10,9 +10,15 @@ use super::store::Store;
 use crate::reference::RepositoryPath;
 
 /// `GET /v2/NAME/tags/list`
-pub(super) fn tags(store: &Store, repository: &RepositoryPath, query: &Query) -> Result<Answer, Refusal> {
+pub(super) fn tags(
+    store: &Store,
+    repository: &RepositoryPath,
+    query: &Query,
+) -> Result<Answer, Refusal> {
     let names = store.read(|index| {
-        let tags = index.repository(repository).map(|contents| contents.tags.keys());
+        let tags = index
+            .repository(repository)
+            .map(|contents| contents.tags.keys());
         let tags = tags.map(|tags| tags.map(ToString::to_string).collect::<Vec<_>>());
         tags.or_else(|| index.knows(repository).then(Vec::new))
     })?;
@@ -47,20 +53,32 @@ fn linked(value: &Value, link: Option<String>) -> Answer {
 
 /// The names after `last`, at most `n`, and the link to the next page. The spec sorts tags "in lexical order", which
 /// its conformance suite reads as: without regard to case.
-fn page(mut names: Vec<String>, path: &str, query: &Query) -> Result<(Vec<String>, Option<String>), Refusal> {
+fn page(
+    mut names: Vec<String>,
+    path: &str,
+    query: &Query,
+) -> Result<(Vec<String>, Option<String>), Refusal> {
     let key = |name: &str| (name.to_ascii_lowercase(), name.to_owned());
     names.sort_by_key(|name| key(name));
     if let Some(last) = query.get("last") {
         names.retain(|name| key(name) > key(last));
     }
-    let Some(count) = query.get("n") else { return Ok((names, None)) };
+    let Some(count) = query.get("n") else {
+        return Ok((names, None));
+    };
     let count: usize = count.parse().map_err(|_| {
-        Refusal::new(StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID", "the parameter n is not a number")
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "PAGINATION_NUMBER_INVALID",
+            "the parameter n is not a number",
+        )
     })?;
     let more = names.len() > count && count > 0;
     names.truncate(count);
-    let link =
-        names.last().filter(|_| more).map(|last| format!("<{path}?n={count}&last={last}>; rel=\"next\""));
+    let link = names
+        .last()
+        .filter(|_| more)
+        .map(|last| format!("<{path}?n={count}&last={last}>; rel=\"next\""));
     Ok((names, link))
 }
 
@@ -81,7 +99,11 @@ mod tests {
             ("last=zzz", "", None),
         ] {
             let (page, found) = page(names(), "/p", &Query::parse(query)).unwrap();
-            assert_eq!((page.join(" ").as_str(), found.as_deref()), (expected, link), "{query}");
+            assert_eq!(
+                (page.join(" ").as_str(), found.as_deref()),
+                (expected, link),
+                "{query}"
+            );
         }
         assert!(page(names(), "/p", &Query::parse("n=x")).is_err());
     }

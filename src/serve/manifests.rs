@@ -46,7 +46,11 @@ impl View {
 
     /// The config and the layers. Layers that are stored elsewhere are left out.
     pub(super) fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
-        let layers = self.layers.iter().flatten().filter(|layer| layer.urls.is_empty());
+        let layers = self
+            .layers
+            .iter()
+            .flatten()
+            .filter(|layer| layer.urls.is_empty());
         self.config.iter().chain(layers)
     }
 
@@ -69,12 +73,16 @@ pub(super) fn read(
     let mut answer = if is_known(headers, &tag) {
         empty(StatusCode::NOT_MODIFIED)
     } else if method == Method::HEAD {
-        let size = store.blob_size(&entry.digest)?.ok_or_else(|| unknown(target))?;
+        let size = store
+            .blob_size(&entry.digest)?
+            .ok_or_else(|| unknown(target))?;
         let mut answer = with_body(StatusCode::OK, &entry.media_type, "");
         set(&mut answer, CONTENT_LENGTH, size.to_string());
         answer
     } else {
-        let bytes = store.manifest(&entry.digest)?.ok_or_else(|| unknown(target))?;
+        let bytes = store
+            .manifest(&entry.digest)?
+            .ok_or_else(|| unknown(target))?;
         with_body(StatusCode::OK, &entry.media_type, bytes)
     };
     set(&mut answer, DIGEST, entry.digest.as_str());
@@ -83,20 +91,31 @@ pub(super) fn read(
 }
 
 /// The entry that a target names. Images of an index need no entry of their own: other programs write none.
-fn find(store: &Store, repository: &RepositoryPath, target: &Target) -> std::io::Result<Option<Entry>> {
-    let contents: Option<Contents> = match store.read(|index| match index.repository(repository) {
-        None => Ok(None),
-        Some(contents) => match contents.find(target) {
-            Some(entry) => Err(entry.clone()),
-            None => Ok(matches!(target, Target::Digest(_)).then(|| contents.clone())),
-        },
-    })? {
-        Err(entry) => return Ok(Some(entry)),
-        Ok(contents) => contents,
+fn find(
+    store: &Store,
+    repository: &RepositoryPath,
+    target: &Target,
+) -> std::io::Result<Option<Entry>> {
+    let contents: Option<Contents> =
+        match store.read(|index| match index.repository(repository) {
+            None => Ok(None),
+            Some(contents) => match contents.find(target) {
+                Some(entry) => Err(entry.clone()),
+                None => Ok(matches!(target, Target::Digest(_)).then(|| contents.clone())),
+            },
+        })? {
+            Err(entry) => return Ok(Some(entry)),
+            Ok(contents) => contents,
+        };
+    let (Some(contents), Target::Digest(digest)) = (contents, target) else {
+        return Ok(None);
     };
-    let (Some(contents), Target::Digest(digest)) = (contents, target) else { return Ok(None) };
     let child = child(store, contents.entries().cloned().collect(), digest)?;
-    Ok(child.filter(|child| store.blob_size(&child.digest).is_ok_and(|size| size.is_some())))
+    Ok(child.filter(|child| {
+        store
+            .blob_size(&child.digest)
+            .is_ok_and(|size| size.is_some())
+    }))
 }
 
 /// Searches the indexes among the entries, and the indexes in them, for a manifest.
@@ -107,7 +126,10 @@ fn child(store: &Store, entries: Vec<Entry>, digest: &Digest) -> std::io::Result
         if !is_index(&entry.media_type) || !seen.insert(entry.digest.clone()) {
             continue;
         }
-        let Some(view) = store.manifest(&entry.digest)?.and_then(|bytes| View::parse(&bytes)) else {
+        let Some(view) = store
+            .manifest(&entry.digest)?
+            .and_then(|bytes| View::parse(&bytes))
+        else {
             continue;
         };
         for one in view.children() {
@@ -136,15 +158,26 @@ pub(super) async fn store(
 ) -> Result<Answer, Refusal> {
     let tags = tags(target, query)?;
     let media_type = media_type(request.headers());
-    let limited = Limited::new(request.into_body(), usize::try_from(MANIFEST_LIMIT).unwrap_or(usize::MAX));
-    let bytes = limited.collect().await.map_err(|error| too_long(error.as_ref()))?.to_bytes();
+    let limited = Limited::new(
+        request.into_body(),
+        usize::try_from(MANIFEST_LIMIT).unwrap_or(usize::MAX),
+    );
+    let bytes = limited
+        .collect()
+        .await
+        .map_err(|error| too_long(error.as_ref()))?
+        .to_bytes();
     let view = View::parse(&bytes).ok_or_else(|| invalid("it is not the JSON of a manifest"))?;
     let media_type = checked_type(media_type, &view)?;
     let digest = match target {
         Target::Digest(digest) if Hasher::check(digest, &bytes) => digest.clone(),
         Target::Digest(digest) => {
             let message = format!("the manifest does not have the digest {digest}");
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
+            return Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "DIGEST_INVALID",
+                message,
+            ));
         }
         Target::Tag(_) => Digest::of(&bytes),
     };
@@ -161,7 +194,11 @@ pub(super) async fn store(
     })
     .await?;
     let mut answer = empty(StatusCode::CREATED);
-    set(&mut answer, LOCATION, format!("/v2/{repository}/manifests/{digest}"));
+    set(
+        &mut answer,
+        LOCATION,
+        format!("/v2/{repository}/manifests/{digest}"),
+    );
     set(&mut answer, DIGEST, digest.as_str());
     if let Some(subject) = subject {
         set(&mut answer, SUBJECT, subject.as_str());
@@ -182,30 +219,61 @@ fn tags(target: &Target, query: &Query) -> Result<Vec<Tag>, Refusal> {
             .all("tag")
             .map(str::parse)
             .collect::<Result<_, crate::reference::Error>>()
-            .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, "TAG_INVALID", error.to_string())),
+            .map_err(|error| {
+                Refusal::new(StatusCode::BAD_REQUEST, "TAG_INVALID", error.to_string())
+            }),
     }
 }
 
 fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next().unwrap_or_default().trim().to_owned())
+    Some(
+        value
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
+    )
 }
 
 fn checked_type(header: Option<String>, view: &View) -> Result<String, Refusal> {
-    let known = [media::OCI_MANIFEST, media::OCI_INDEX, media::DOCKER_MANIFEST, media::DOCKER_LIST];
-    let header =
-        header.filter(|header| !header.is_empty()).ok_or_else(|| invalid("there is no Content-Type"))?;
+    let known = [
+        media::OCI_MANIFEST,
+        media::OCI_INDEX,
+        media::DOCKER_MANIFEST,
+        media::DOCKER_LIST,
+    ];
+    let header = header
+        .filter(|header| !header.is_empty())
+        .ok_or_else(|| invalid("there is no Content-Type"))?;
     if !known.contains(&header.as_str()) {
-        return Err(invalid(&format!("{header} is not the media type of a manifest that is supported")));
+        return Err(invalid(&format!(
+            "{header} is not the media type of a manifest that is supported"
+        )));
     }
-    if view.media_type.as_ref().is_some_and(|inner| *inner != header) {
-        return Err(invalid("the Content-Type is not the mediaType of the manifest"));
+    if view
+        .media_type
+        .as_ref()
+        .is_some_and(|inner| *inner != header)
+    {
+        return Err(invalid(
+            "the Content-Type is not the mediaType of the manifest",
+        ));
     }
     if view.schema_version != Some(2) {
         return Err(invalid("schemaVersion is not 2"));
     }
-    let shape = if is_index(&header) { view.manifests.is_some() } else { view.config.is_some() };
-    if shape { Ok(header) } else { Err(invalid("it lacks `config`, or an index lacks `manifests`")) }
+    let shape = if is_index(&header) {
+        view.manifests.is_some()
+    } else {
+        view.config.is_some()
+    };
+    if shape {
+        Ok(header)
+    } else {
+        Err(invalid("it lacks `config`, or an index lacks `manifests`"))
+    }
 }
 
 /// Refuses a manifest whose blobs or images are not stored. Its subject may come later.
@@ -213,7 +281,11 @@ fn complete(store: &Store, view: &View) -> Result<(), Refusal> {
     for descriptor in view.blobs().chain(view.children()) {
         if store.blob_size(&descriptor.digest)?.is_none() {
             let message = format!("{} is not stored", descriptor.digest);
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN", message));
+            return Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "MANIFEST_BLOB_UNKNOWN",
+                message,
+            ));
         }
     }
     Ok(())
@@ -250,7 +322,9 @@ pub(super) async fn delete(
 async fn changed<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
-    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(std::io::Error::other)?
 }
 
 fn unknown(target: &Target) -> Refusal {
@@ -259,7 +333,11 @@ fn unknown(target: &Target) -> Refusal {
 }
 
 fn invalid(what: &str) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", format!("the manifest is invalid: {what}"))
+    Refusal::new(
+        StatusCode::BAD_REQUEST,
+        "MANIFEST_INVALID",
+        format!("the manifest is invalid: {what}"),
+    )
 }
 
 fn too_long(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Refusal {
@@ -267,5 +345,9 @@ fn too_long(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Refusal 
         let message = format!("a manifest may have {MANIFEST_LIMIT} bytes");
         return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID", message);
     }
-    Refusal::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", format!("the body broke off: {error}"))
+    Refusal::new(
+        StatusCode::BAD_REQUEST,
+        "MANIFEST_INVALID",
+        format!("the body broke off: {error}"),
+    )
 }

@@ -28,7 +28,11 @@ pub(super) fn part(header: Option<&str>, length: u64) -> Part {
         (Err(_), Ok(count)) if first.is_empty() => length.saturating_sub(count)..length,
         _ => return Part::Whole,
     };
-    if range.is_empty() { Part::Outside } else { Part::Bytes(range) }
+    if range.is_empty() {
+        Part::Outside
+    } else {
+        Part::Bytes(range)
+    }
 }
 
 /// Where a chunk of an upload begins and ends, from `Content-Range: FIRST-LAST` (OCI distribution spec, "Pushing a

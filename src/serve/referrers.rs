@@ -25,8 +25,13 @@ pub(super) async fn list(
     query: &Query,
 ) -> Result<Answer, Refusal> {
     let entries: std::collections::BTreeMap<Digest, Entry> = store.read(|index| {
-        let entries = index.repository(repository).into_iter().flat_map(Contents::entries);
-        entries.map(|entry| (entry.digest.clone(), entry.clone())).collect()
+        let entries = index
+            .repository(repository)
+            .into_iter()
+            .flat_map(Contents::entries);
+        entries
+            .map(|entry| (entry.digest.clone(), entry.clone()))
+            .collect()
     })?;
     let (kept, subject) = (store.clone(), digest.clone());
     let mut found = blocking(move || {
@@ -51,19 +56,34 @@ pub(super) async fn list(
 
 /// The line of a manifest, if it refers to the subject.
 fn referrer(store: &Store, entry: &Entry, subject: &Digest) -> std::io::Result<Option<Value>> {
-    let Some(view) = store.manifest(&entry.digest)?.and_then(|bytes| View::parse(&bytes)) else {
+    let Some(view) = store
+        .manifest(&entry.digest)?
+        .and_then(|bytes| View::parse(&bytes))
+    else {
         return Ok(None);
     };
-    if view.subject.as_ref().is_none_or(|descriptor| descriptor.digest != *subject) {
+    if view
+        .subject
+        .as_ref()
+        .is_none_or(|descriptor| descriptor.digest != *subject)
+    {
         return Ok(None);
     }
-    let mut line = json!({ "mediaType": entry.media_type, "digest": entry.digest, "size": entry.size });
+    let mut line =
+        json!({ "mediaType": entry.media_type, "digest": entry.digest, "size": entry.size });
     // A manifest without an artifact type has that of its config; an index has none.
     let config = view.config.map(|config| config.media_type);
-    if let Some(kind) = view.artifact_type.filter(|kind| !kind.is_empty()).or(config) {
+    if let Some(kind) = view
+        .artifact_type
+        .filter(|kind| !kind.is_empty())
+        .or(config)
+    {
         line["artifactType"] = json!(kind);
     }
-    if let Some(annotations) = view.annotations.filter(|annotations| !annotations.is_empty()) {
+    if let Some(annotations) = view
+        .annotations
+        .filter(|annotations| !annotations.is_empty())
+    {
         line["annotations"] = json!(annotations);
     }
     Ok(Some(line))

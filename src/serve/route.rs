@@ -49,7 +49,10 @@ pub(super) fn parse(path: &str) -> Result<Route, Wrong> {
     if let Some(name) = rest.strip_suffix("/tags/list") {
         return Ok(Route::Tags(repository(name)?));
     }
-    if let Some(name) = rest.strip_suffix("/blobs/uploads/").or_else(|| rest.strip_suffix("/blobs/uploads")) {
+    if let Some(name) = rest
+        .strip_suffix("/blobs/uploads/")
+        .or_else(|| rest.strip_suffix("/blobs/uploads"))
+    {
         return Ok(Route::Uploads(repository(name)?));
     }
     let (front, last) = rest.rsplit_once('/').ok_or(Wrong::Path)?;
@@ -80,7 +83,9 @@ fn target(text: &str) -> Result<Target, Wrong> {
     if text.contains(':') {
         return digest(text).map(Target::Digest);
     }
-    text.parse::<Tag>().map(Target::Tag).map_err(|_| Wrong::Reference)
+    text.parse::<Tag>()
+        .map(Target::Tag)
+        .map_err(|_| Wrong::Reference)
 }
 
 #[cfg(test)]
@@ -98,7 +103,9 @@ mod tests {
             Ok(Route::Blob(name, digest)) => format!("blob {} of {name}", digest.short()),
             Ok(Route::Uploads(name)) => format!("uploads of {name}"),
             Ok(Route::Upload(name, session)) => format!("upload {session} of {name}"),
-            Ok(Route::Referrers(name, digest)) => format!("referrers of {} in {name}", digest.short()),
+            Ok(Route::Referrers(name, digest)) => {
+                format!("referrers of {} in {name}", digest.short())
+            }
             Err(wrong) => format!("{wrong:?}"),
         }
     }
@@ -122,10 +129,22 @@ mod tests {
             ("/v2/app/other/1", "Path"),
             ("/v1/", "Path"),
             ("/v2x", "Path"),
-            (&format!("/v2/app/blobs/{digest}"), "blob sha256:0123456789ab of app"),
-            (&format!("/v2/app/blobs/sha256%3A{HEX}"), "blob sha256:0123456789ab of app"),
-            (&format!("/v2/app/referrers/{digest}"), "referrers of sha256:0123456789ab in app"),
-            (&format!("/v2/a/manifests/b/blobs/{digest}"), "blob sha256:0123456789ab of a/manifests/b"),
+            (
+                &format!("/v2/app/blobs/{digest}"),
+                "blob sha256:0123456789ab of app",
+            ),
+            (
+                &format!("/v2/app/blobs/sha256%3A{HEX}"),
+                "blob sha256:0123456789ab of app",
+            ),
+            (
+                &format!("/v2/app/referrers/{digest}"),
+                "referrers of sha256:0123456789ab in app",
+            ),
+            (
+                &format!("/v2/a/manifests/b/blobs/{digest}"),
+                "blob sha256:0123456789ab of a/manifests/b",
+            ),
             ("/v2/app/blobs/sha256:abc", "Reference"),
         ] {
             assert_eq!(shown(path), meaning, "{path}");

@@ -41,12 +41,19 @@ pub(super) struct Query(Vec<(String, String)>);
 impl Query {
     /// Reads what follows the `?`.
     pub(super) fn parse(text: &str) -> Self {
-        Self(url::form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+        Self(
+            url::form_urlencoded::parse(text.as_bytes())
+                .into_owned()
+                .collect(),
+        )
     }
 
     /// The values of a parameter.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The first value of a parameter.
@@ -57,7 +64,10 @@ impl Query {
 
 /// Whether the client has the content with this `ETag` already (RFC 9110, section 13.1.2).
 pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|known| {
         let known = known.trim();
         known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag
@@ -78,10 +88,21 @@ impl Service {
     async fn admitted(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
         if self.rules.users.is_some() {
             let (rules, headers) = (self.rules.clone(), request.headers().clone());
-            let admit = move || rules.users.as_ref().is_none_or(|users| users.admit(&headers));
-            if !tokio::task::spawn_blocking(admit).await.map_err(std::io::Error::other)? {
-                let refusal =
-                    Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "authentication required");
+            let admit = move || {
+                rules
+                    .users
+                    .as_ref()
+                    .is_none_or(|users| users.admit(&headers))
+            };
+            if !tokio::task::spawn_blocking(admit)
+                .await
+                .map_err(std::io::Error::other)?
+            {
+                let refusal = Refusal::new(
+                    StatusCode::UNAUTHORIZED,
+                    "UNAUTHORIZED",
+                    "authentication required",
+                );
                 return Err(refusal.header(WWW_AUTHENTICATE, "Basic realm=\"golden\""));
             }
         }
@@ -99,7 +120,9 @@ impl Service {
         }
         let deletes = *method == Method::DELETE && !matches!(route, Route::Upload(..));
         if self.rules.no_delete && deletes {
-            return Err(unsupported("deletion is disabled (golden serve --no-delete)"));
+            return Err(unsupported(
+                "deletion is disabled (golden serve --no-delete)",
+            ));
         }
         Ok(())
     }
@@ -128,9 +151,15 @@ impl Service {
             (Route::Blob(_, digest), &Method::GET | &Method::HEAD) => {
                 blobs::read(store, &digest, &method, request.headers()).await
             }
-            (Route::Blob(name, digest), &Method::DELETE) => blobs::delete(store, &name, &digest).await,
-            (Route::Uploads(name), &Method::POST) => uploads::begin(store, &name, query, request).await,
-            (Route::Upload(name, id), &Method::PATCH) => uploads::append(store, &name, &id, request).await,
+            (Route::Blob(name, digest), &Method::DELETE) => {
+                blobs::delete(store, &name, &digest).await
+            }
+            (Route::Uploads(name), &Method::POST) => {
+                uploads::begin(store, &name, query, request).await
+            }
+            (Route::Upload(name, id), &Method::PATCH) => {
+                uploads::append(store, &name, &id, request).await
+            }
             (Route::Upload(name, id), &Method::PUT) => {
                 let digest = query.get("digest").unwrap_or_default();
                 uploads::finish(store, &name, &id, digest, request).await
@@ -140,7 +169,9 @@ impl Service {
             (Route::Referrers(name, digest), &Method::GET | &Method::HEAD) => {
                 referrers::list(store, &name, &digest, query).await
             }
-            (route, _) => Err(unsupported("this method is not supported here").header(ALLOW, allow(&route))),
+            (route, _) => {
+                Err(unsupported("this method is not supported here").header(ALLOW, allow(&route)))
+            }
         }
     }
 }
@@ -162,10 +193,20 @@ fn unsupported(message: &str) -> Refusal {
 
 fn wrong(wrong: Wrong) -> Refusal {
     match wrong {
-        Wrong::Path => {
-            Refusal::new(StatusCode::NOT_FOUND, "UNSUPPORTED", "not a path of the distribution API")
-        }
-        Wrong::Name => Refusal::new(StatusCode::BAD_REQUEST, "NAME_INVALID", "invalid repository name"),
-        Wrong::Reference => Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "invalid tag or digest"),
+        Wrong::Path => Refusal::new(
+            StatusCode::NOT_FOUND,
+            "UNSUPPORTED",
+            "not a path of the distribution API",
+        ),
+        Wrong::Name => Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "NAME_INVALID",
+            "invalid repository name",
+        ),
+        Wrong::Reference => Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "DIGEST_INVALID",
+            "invalid tag or digest",
+        ),
     }
 }

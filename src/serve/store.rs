@@ -42,9 +42,11 @@ struct Stamp {
 impl Stamp {
     fn of(path: &Path) -> std::io::Result<Option<Self>> {
         match std::fs::metadata(path) {
-            Ok(data) => {
-                Ok(Some(Self { modified: data.modified()?, length: data.len(), file: number_of(&data) }))
-            }
+            Ok(data) => Ok(Some(Self {
+                modified: data.modified()?,
+                length: data.len(),
+                file: number_of(&data),
+            })),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -66,27 +68,42 @@ impl Store {
     pub fn open(root: &Path) -> Result<Self, Error> {
         let failed = |action| {
             let path = root.to_owned();
-            move |source| Error::File { action, path, source }
+            move |source| Error::File {
+                action,
+                path,
+                source,
+            }
         };
         std::fs::create_dir_all(root).map_err(failed("create"))?;
         let marker = root.join("oci-layout");
         if !marker.exists() {
             let mut entries = std::fs::read_dir(root).map_err(failed("read"))?;
-            let strange =
-                |name: &str| !["blobs", "index.json"].contains(&name) && !name.starts_with(fs::UNFINISHED);
-            if entries.any(|entry| entry.is_ok_and(|entry| strange(&entry.file_name().to_string_lossy()))) {
+            let strange = |name: &str| {
+                !["blobs", "index.json"].contains(&name) && !name.starts_with(fs::UNFINISHED)
+            };
+            if entries
+                .any(|entry| entry.is_ok_and(|entry| strange(&entry.file_name().to_string_lossy())))
+            {
                 let what = "it has no file oci-layout, and is not empty".to_owned();
-                return Err(Error::NotALayout { path: root.to_owned(), what });
+                return Err(Error::NotALayout {
+                    path: root.to_owned(),
+                    what,
+                });
             }
             fs::write_atomic(&marker, br#"{"imageLayoutVersion":"1.0.0"}"#)
                 .map_err(|error| failed("create")(error.source))?;
         }
         std::fs::create_dir_all(root.join("blobs/sha256")).map_err(failed("create"))?;
         let sessions = Sessions::open(root).map_err(failed("create"))?;
-        let store = Self { root: root.to_owned(), state: Mutex::default(), sessions };
-        store
-            .read(|_| ())
-            .map_err(|source| Error::NotALayout { path: root.to_owned(), what: source.to_string() })?;
+        let store = Self {
+            root: root.to_owned(),
+            state: Mutex::default(),
+            sessions,
+        };
+        store.read(|_| ()).map_err(|source| Error::NotALayout {
+            path: root.to_owned(),
+            what: source.to_string(),
+        })?;
         Ok(store)
     }
 
@@ -114,7 +131,8 @@ impl Store {
         state.index = match &stamp {
             Some(_) => {
                 let bytes = fs::read(&path).map_err(|error| error.source)?;
-                Index::parse(&bytes).map_err(|what| std::io::Error::other(format!("index.json: {what}")))?
+                Index::parse(&bytes)
+                    .map_err(|what| std::io::Error::other(format!("index.json: {what}")))?
             }
             None => Index::default(),
         };
@@ -144,14 +162,20 @@ impl Store {
         if index != state.index {
             let path = self.index_path();
             fs::write_cached(&path, &index.to_bytes()).map_err(|error| error.source)?;
-            *state = State { index, stamp: Stamp::of(&path)? };
+            *state = State {
+                index,
+                stamp: Stamp::of(&path)?,
+            };
         }
         Ok(result)
     }
 
     /// Where a blob is.
     pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.root.join("blobs").join(digest.algorithm()).join(digest.hex())
+        self.root
+            .join("blobs")
+            .join(digest.algorithm())
+            .join(digest.hex())
     }
 
     /// The length of a blob; `None` if it does not exist.

@@ -49,20 +49,38 @@ impl Sessions {
         let directory = root.join(".uploads");
         std::fs::create_dir_all(&directory)?;
         for entry in std::fs::read_dir(&directory)?.filter_map(Result::ok) {
-            let age = entry.metadata().and_then(|data| data.modified()).map(|time| time.elapsed());
+            let age = entry
+                .metadata()
+                .and_then(|data| data.modified())
+                .map(|time| time.elapsed());
             if matches!(age, Ok(Ok(age)) if age > ABANDONED) {
                 std::fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self { directory, open: Mutex::default() })
+        Ok(Self {
+            directory,
+            open: Mutex::default(),
+        })
     }
 
     /// Begins an upload, and returns its id.
     fn begin(&self, repository: &RepositoryPath) -> std::io::Result<String> {
-        let id = format!("{:016x}{:016x}{}", fastrand::u64(..), fastrand::u64(..), mark(repository));
+        let id = format!(
+            "{:016x}{:016x}{}",
+            fastrand::u64(..),
+            fastrand::u64(..),
+            mark(repository)
+        );
         let path = self.directory.join(&id);
         File::create_new(&path)?;
-        self.insert(&id, Session { path, received: 0, hash: Sha256::new() });
+        self.insert(
+            &id,
+            Session {
+                path,
+                received: 0,
+                hash: Sha256::new(),
+            },
+        );
         Ok(id)
     }
 
@@ -82,7 +100,12 @@ impl Sessions {
         if !is_id || !id.ends_with(&mark(repository)) {
             return Err(unknown());
         }
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        let open = self
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned();
         if let Some(session) = open {
             return Ok(session);
         }
@@ -94,7 +117,10 @@ impl Sessions {
     }
 
     fn forget(&self, id: &str) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id);
     }
 }
 
@@ -104,7 +130,11 @@ fn mark(repository: &RepositoryPath) -> String {
 }
 
 fn unknown() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "this upload is not open")
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "BLOB_UPLOAD_UNKNOWN",
+        "this upload is not open",
+    )
 }
 
 impl Session {
@@ -113,7 +143,13 @@ impl Session {
         let mut buffer = vec![0; 256 << 10];
         loop {
             match file.read(&mut buffer)? {
-                0 => return Ok(Self { path, received, hash }),
+                0 => {
+                    return Ok(Self {
+                        path,
+                        received,
+                        hash,
+                    });
+                }
                 count => {
                     hash.update(&buffer[..count]);
                     received += count as u64;
@@ -158,7 +194,9 @@ pub(super) async fn begin(
     query: &Query,
     request: Request<Incoming>,
 ) -> Result<Answer, Refusal> {
-    if let Some(digest) = query.get("mount").and_then(|text| text.parse::<Digest>().ok())
+    if let Some(digest) = query
+        .get("mount")
+        .and_then(|text| text.parse::<Digest>().ok())
         && store.blob_size(&digest)?.is_some()
     {
         return Ok(created(repository, &digest));
@@ -191,7 +229,11 @@ pub(super) async fn finish(
     request: Request<Incoming>,
 ) -> Result<Answer, Refusal> {
     let digest: Digest = digest.parse().map_err(|_| {
-        Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "the parameter digest is not a digest")
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "DIGEST_INVALID",
+            "the parameter digest is not a digest",
+        )
     })?;
     let session = store.sessions.find(repository, id)?;
     receive(session.clone(), repository, id, request).await?;
@@ -214,18 +256,30 @@ pub(super) async fn finish(
         return Ok(created(repository, &digest));
     }
     let message = format!("the content does not have the digest {digest}");
-    Err(Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message))
+    Err(Refusal::new(
+        StatusCode::BAD_REQUEST,
+        "DIGEST_INVALID",
+        message,
+    ))
 }
 
 /// `GET`: says how much was received.
-pub(super) async fn status(store: &Store, repository: &RepositoryPath, id: &str) -> Result<Answer, Refusal> {
+pub(super) async fn status(
+    store: &Store,
+    repository: &RepositoryPath,
+    id: &str,
+) -> Result<Answer, Refusal> {
     let session = store.sessions.find(repository, id)?;
     let received = session.lock().await.received;
     Ok(progress(StatusCode::NO_CONTENT, repository, id, received))
 }
 
 /// `DELETE`: cancels the upload.
-pub(super) async fn cancel(store: &Store, repository: &RepositoryPath, id: &str) -> Result<Answer, Refusal> {
+pub(super) async fn cancel(
+    store: &Store,
+    repository: &RepositoryPath,
+    id: &str,
+) -> Result<Answer, Refusal> {
     let session = store.sessions.find(repository, id)?;
     let session = session.lock().await;
     std::fs::remove_file(&session.path)?;
@@ -244,8 +298,15 @@ async fn receive(
     if let Some(range) = request.headers().get(CONTENT_RANGE) {
         let first = range.to_str().ok().and_then(chunk).map(|(first, _)| first);
         if first != Some(session.received) {
-            let message = format!("the upload has {} bytes; the next chunk begins there", session.received);
-            let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", message);
+            let message = format!(
+                "the upload has {} bytes; the next chunk begins there",
+                session.received
+            );
+            let refusal = Refusal::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "BLOB_UPLOAD_INVALID",
+                message,
+            );
             return Err(refusal
                 .header(LOCATION, location(repository, id))
                 .header(RANGE, range_of(session.received)));
@@ -260,7 +321,11 @@ async fn receive(
     let (session, written) = writing.await.map_err(std::io::Error::other)?;
     written?;
     read.map_err(|error| {
-        Refusal::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", format!("the body broke off: {error}"))
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "BLOB_UPLOAD_INVALID",
+            format!("the body broke off: {error}"),
+        )
     })?;
     Ok(session.received)
 }
@@ -282,7 +347,9 @@ async fn pass_on(mut body: Incoming, sender: mpsc::Sender<Bytes>) -> Result<(), 
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> std::io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(std::io::Error::other)?
 }
 
 fn location(repository: &RepositoryPath, id: &str) -> String {
@@ -304,7 +371,11 @@ fn progress(status: StatusCode, repository: &RepositoryPath, id: &str, received:
 /// The answer to a blob that is stored.
 fn created(repository: &RepositoryPath, digest: &Digest) -> Answer {
     let mut answer = empty(StatusCode::CREATED);
-    set(&mut answer, LOCATION, format!("/v2/{repository}/blobs/{digest}"));
+    set(
+        &mut answer,
+        LOCATION,
+        format!("/v2/{repository}/blobs/{digest}"),
+    );
     set(&mut answer, DIGEST, digest.as_str());
     answer
 }

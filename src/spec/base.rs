@@ -60,7 +60,9 @@ impl FromStr for LayoutSpec {
         let (place, digest) = match place.rsplit_once('@') {
             // A directory's name may hold an `@`.
             Some((place, digest)) if is_digest_like(digest) => {
-                let digest = digest.parse().map_err(|error| format!("the base `{text}`: {error}"))?;
+                let digest = digest
+                    .parse()
+                    .map_err(|error| format!("the base `{text}`: {error}"))?;
                 (place, Some(digest))
             }
             _ => (place, None),
@@ -74,7 +76,11 @@ impl FromStr for LayoutSpec {
                 "the base `{text}` is not an image of a layout: write oci:DIR or oci:DIR:NAME"
             ));
         }
-        Ok(Self { directory: directory.to_owned(), name: name.map(str::to_owned), digest })
+        Ok(Self {
+            directory: directory.to_owned(),
+            name: name.map(str::to_owned),
+            digest,
+        })
     }
 }
 
@@ -118,9 +124,11 @@ impl BaseTable {
             (None, None) => {
                 Err("a base needs `image` (of this workspace) or `ref` (of a registry)".to_owned())
             }
-            (Some(image), None) => {
-                Ok(BaseSpec::Workspace { image, version: self.version, variant: self.variant })
-            }
+            (Some(image), None) => Ok(BaseSpec::Workspace {
+                image,
+                version: self.version,
+                variant: self.variant,
+            }),
             (None, Some(_)) if self.variant.is_some() => {
                 Err("`variant` belongs to a base of this workspace, with `image`".to_owned())
             }
@@ -129,7 +137,10 @@ impl BaseTable {
                 Some(_) if reference.tag.is_some() || reference.digest.is_some() => Err(format!(
                     "`{reference}` has a tag or a digest, so that `version` has nothing to choose"
                 )),
-                Some(version) => Ok(BaseSpec::Requirement { repository: reference.repository, version }),
+                Some(version) => Ok(BaseSpec::Requirement {
+                    repository: reference.repository,
+                    version,
+                }),
             },
         }
     }
@@ -150,11 +161,12 @@ impl<'de> Deserialize<'de> for BaseSpec {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<BaseSpec, E> {
                 match text {
                     "scratch" => Ok(BaseSpec::Scratch),
-                    _ if text.starts_with(LAYOUT) => text.parse().map(BaseSpec::Layout).map_err(E::custom),
-                    _ => text
-                        .parse()
-                        .map(BaseSpec::Reference)
-                        .map_err(|error| E::custom(format!("the base `{text}` is not a reference: {error}"))),
+                    _ if text.starts_with(LAYOUT) => {
+                        text.parse().map(BaseSpec::Layout).map_err(E::custom)
+                    }
+                    _ => text.parse().map(BaseSpec::Reference).map_err(|error| {
+                        E::custom(format!("the base `{text}` is not a reference: {error}"))
+                    }),
                 }
             }
 
@@ -210,19 +222,35 @@ mod tests {
         let digest = Digest::of(b"x");
         for (text, directory, name, pinned) in [
             ("oci:base", "base", None, false),
-            ("oci:../shared/base:team/app:1.0", "../shared/base", Some("team/app:1.0"), false),
+            (
+                "oci:../shared/base:team/app:1.0",
+                "../shared/base",
+                Some("team/app:1.0"),
+                false,
+            ),
             (&format!("oci:base@{digest}"), "base", None, true),
             (&format!("oci:ba@se:1@{digest}"), "ba@se", Some("1"), true),
         ] {
             let layout: LayoutSpec = text.parse().unwrap();
-            assert_eq!((layout.directory.as_str(), layout.name.as_deref()), (directory, name), "{text}");
+            assert_eq!(
+                (layout.directory.as_str(), layout.name.as_deref()),
+                (directory, name),
+                "{text}"
+            );
             assert_eq!(layout.digest.is_some(), pinned, "{text}");
             assert_eq!(layout.to_string(), text);
         }
         let long = format!("oci:base@sha512:{}", "a".repeat(128));
         assert_eq!(long.parse::<LayoutSpec>().unwrap().directory, "base");
         let unknown = format!("oci:base@blake3:{}", "a".repeat(64));
-        for text in ["oci:", "oci::1", "oci:base:", "oci:base@sha256:12", "oci:base@sha512:12", &unknown] {
+        for text in [
+            "oci:",
+            "oci::1",
+            "oci:base:",
+            "oci:base@sha256:12",
+            "oci:base@sha512:12",
+            &unknown,
+        ] {
             assert!(text.parse::<LayoutSpec>().is_err(), "{text}");
         }
     }

@@ -137,7 +137,11 @@ impl std::str::FromStr for Exposed {
         if first > last {
             return Err(format!("the range {first}-{last} ends before it begins"));
         }
-        Ok(Self { first, last, protocol })
+        Ok(Self {
+            first,
+            last,
+            protocol,
+        })
     }
 }
 
@@ -146,7 +150,9 @@ fn port(text: &str) -> Result<u16, String> {
     match text.parse::<u16>() {
         Ok(port) if digits && port > 0 => Ok(port),
         _ if digits => Err(format!("port {text} does not exist: ports are 1 to 65535")),
-        _ => Err(format!("`{text}` is not a port (expected such as 80, \"443/tcp\" or \"8000-8010/udp\")")),
+        _ => Err(format!(
+            "`{text}` is not a port (expected such as 80, \"443/tcp\" or \"8000-8010/udp\")"
+        )),
     }
 }
 
@@ -166,8 +172,14 @@ impl<'de> Deserialize<'de> for Exposed {
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Exposed, E> {
                 match u16::try_from(number) {
-                    Ok(port) if port > 0 => Ok(Exposed { first: port, last: port, protocol: Transport::Tcp }),
-                    _ => Err(E::custom(format!("port {number} does not exist: ports are 1 to 65535"))),
+                    Ok(port) if port > 0 => Ok(Exposed {
+                        first: port,
+                        last: port,
+                        protocol: Transport::Tcp,
+                    }),
+                    _ => Err(E::custom(format!(
+                        "port {number} does not exist: ports are 1 to 65535"
+                    ))),
                 }
             }
         }
@@ -200,10 +212,20 @@ mod tests {
             ("8000-8010", 8000, 8010, Transport::Tcp),
             ("1-65535/sctp", 1, 65535, Transport::Sctp),
         ] {
-            assert_eq!(text.parse(), Ok(Exposed { first, last, protocol }), "{text}");
+            assert_eq!(
+                text.parse(),
+                Ok(Exposed {
+                    first,
+                    last,
+                    protocol
+                }),
+                "{text}"
+            );
         }
-        for bad in ["", "0", "70000", "80/", "80/TCP", "a", "-", "80-", "90-80", "+80", "80-70000", "8080:80"]
-        {
+        for bad in [
+            "", "0", "70000", "80/", "80/TCP", "a", "-", "80-", "90-80", "+80", "80-70000",
+            "8080:80",
+        ] {
             assert!(bad.parse::<Exposed>().is_err(), "{bad:?} was taken");
         }
     }

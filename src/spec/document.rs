@@ -41,19 +41,34 @@ impl Files {
     /// The file that a span belongs to.
     #[must_use]
     pub fn file(&self, span: &Range<usize>) -> &Path {
-        if span.start >= ABOVE { &self.workspace } else { &self.image }
+        if span.start >= ABOVE {
+            &self.workspace
+        } else {
+            &self.image
+        }
     }
 
     /// The span within its file.
     #[must_use]
     pub fn local(span: &Range<usize>) -> Range<usize> {
-        let below = |at: usize| if span.start >= ABOVE { at.saturating_sub(ABOVE) } else { at };
+        let below = |at: usize| {
+            if span.start >= ABOVE {
+                at.saturating_sub(ABOVE)
+            } else {
+                at
+            }
+        };
         below(span.start)..below(span.end)
     }
 
     /// Points a finding at a span.
     #[must_use]
-    pub fn at(&self, diagnostic: Diagnostic, span: &Range<usize>, text: impl Into<String>) -> Diagnostic {
+    pub fn at(
+        &self,
+        diagnostic: Diagnostic,
+        span: &Range<usize>,
+        text: impl Into<String>,
+    ) -> Diagnostic {
         diagnostic.at(self.file(span), Self::local(span), text)
     }
 }
@@ -68,13 +83,21 @@ pub enum Kind {
 }
 
 /// Parses `text`. What is not TOML is reported, all of it; then there is no table.
-pub fn parse<'t>(file: &Path, kind: Kind, text: &'t str, found: &mut Diagnostics) -> Option<Table<'t>> {
+pub fn parse<'t>(
+    file: &Path,
+    kind: Kind,
+    text: &'t str,
+    found: &mut Diagnostics,
+) -> Option<Table<'t>> {
     if text.len() > MAX_BYTES {
         let size = text.len() / (1 << 20);
         found.push(
-            Diagnostic::error("spec.too-long", format!("the file has {size} MiB; at most 1 MiB is read"))
-                .at(file, 0..0, "")
-                .help("put large content into a file of its own, and name it by `source`"),
+            Diagnostic::error(
+                "spec.too-long",
+                format!("the file has {size} MiB; at most 1 MiB is read"),
+            )
+            .at(file, 0..0, "")
+            .help("put large content into a file of its own, and name it by `source`"),
         );
         return None;
     }
@@ -84,7 +107,10 @@ pub fn parse<'t>(file: &Path, kind: Kind, text: &'t str, found: &mut Diagnostics
         if kind == Kind::Workspace {
             table = raised(table);
         }
-        let files = Files { workspace: file.to_owned(), image: file.to_owned() };
+        let files = Files {
+            workspace: file.to_owned(),
+            image: file.to_owned(),
+        };
         refuse_nul(&table, &files, found);
         return Some(table);
     }
@@ -99,7 +125,9 @@ pub fn parse<'t>(file: &Path, kind: Kind, text: &'t str, found: &mut Diagnostics
                 found.push(Diagnostic::error("spec.syntax", message).at(file, word.span, ""));
             }
             None => {
-                found.push(Diagnostic::error("spec.syntax", error.message().to_owned()).at(file, span, ""));
+                found.push(
+                    Diagnostic::error("spec.syntax", error.message().to_owned()).at(file, span, ""),
+                );
             }
         }
     }
@@ -113,7 +141,12 @@ fn up(span: &Range<usize>) -> Range<usize> {
 fn raised(table: Table<'_>) -> Table<'_> {
     table
         .into_iter()
-        .map(|(key, value)| (Spanned::new(up(&key.span()), key.into_inner()), raised_value(value)))
+        .map(|(key, value)| {
+            (
+                Spanned::new(up(&key.span()), key.into_inner()),
+                raised_value(value),
+            )
+        })
         .collect()
 }
 

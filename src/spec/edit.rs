@@ -25,10 +25,14 @@ impl Edit {
         if !document.contains_key("tags") {
             add_tags(&mut document);
         }
-        let tags = document.entry("tags").or_insert_with(|| Item::Table(Table::new()));
+        let tags = document
+            .entry("tags")
+            .or_insert_with(|| Item::Table(Table::new()));
         let end = inline_end(tags);
         if let Some(tags) = tags.as_table_like_mut() {
-            let item = tags.entry("withdrawn").or_insert_with(|| Item::Value(Array::new().into()));
+            let item = tags
+                .entry("withdrawn")
+                .or_insert_with(|| Item::Value(Array::new().into()));
             if let Some(array) = item.as_array_mut() {
                 set_versions(array, versions);
                 if let Some(end) = end {
@@ -37,7 +41,10 @@ impl Edit {
             }
         }
         let edited = document.to_string();
-        Ok(Self { before: text.to_owned(), after: with_endings_of(text, &unix, &edited) })
+        Ok(Self {
+            before: text.to_owned(),
+            after: with_endings_of(text, &unix, &edited),
+        })
     }
 
     /// Whether it changes nothing.
@@ -51,8 +58,15 @@ impl Edit {
     pub fn diff(&self, file: &str) -> String {
         let lines = |text| -> Vec<&str> { str::lines(text).collect() };
         let (before, after) = (lines(&self.before), lines(&self.after));
-        let Changed { start, before_end, after_end } = Changed::between(&before, &after);
-        let (first, last) = (start.saturating_sub(CONTEXT), (before_end + CONTEXT).min(before.len()));
+        let Changed {
+            start,
+            before_end,
+            after_end,
+        } = Changed::between(&before, &after);
+        let (first, last) = (
+            start.saturating_sub(CONTEXT),
+            (before_end + CONTEXT).min(before.len()),
+        );
         let grown = last - before_end;
         let range = |end: usize| format!("{},{}", first + usize::from(end > first), end - first);
         let mut text = format!("--- {file}\n+++ {file}\n");
@@ -74,7 +88,9 @@ impl Edit {
 
 /// Takes the space before the closing brace of `tags = { … }` from the last value, for the value that is to follow it.
 fn inline_end(tags: &mut Item) -> Option<String> {
-    let table = tags.as_inline_table_mut().filter(|table| !table.contains_key("withdrawn"))?;
+    let table = tags
+        .as_inline_table_mut()
+        .filter(|table| !table.contains_key("withdrawn"))?;
     let (_, last) = table.iter_mut().last()?;
     let end = text(last.decor().suffix());
     last.decor_mut().set_suffix("");
@@ -92,7 +108,8 @@ fn add_tags(document: &mut DocumentMut) {
 
 fn set_versions(array: &mut Array, versions: &[Version]) {
     let version_of = |value: &Value| value.as_str().and_then(|text| text.parse::<Version>().ok());
-    let gone = |value: &Value| version_of(value).is_some_and(|version| !versions.contains(&version));
+    let gone =
+        |value: &Value| version_of(value).is_some_and(|version| !versions.contains(&version));
     loop {
         let first = array.iter().position(gone);
         let Some(position) = first else { break };
@@ -103,7 +120,10 @@ fn set_versions(array: &mut Array, versions: &[Version]) {
         }
     }
     for version in versions {
-        if !array.iter().any(|value| version_of(value).as_ref() == Some(version)) {
+        if !array
+            .iter()
+            .any(|value| version_of(value).as_ref() == Some(version))
+        {
             append(array, version);
         }
     }
@@ -113,7 +133,10 @@ fn set_versions(array: &mut Array, versions: &[Version]) {
 /// the last one.
 fn append(array: &mut Array, version: &Version) {
     let trailing = text(Some(array.trailing()));
-    let last = array.len().checked_sub(1).and_then(|last| array.get_mut(last));
+    let last = array
+        .len()
+        .checked_sub(1)
+        .and_then(|last| array.get_mut(last));
     let is_first = last.is_none();
     let (prefix, suffix) = last.map_or_else(Default::default, |last| {
         let suffix = text(last.decor().suffix());
@@ -128,18 +151,24 @@ fn append(array: &mut Array, version: &Version) {
     let mut value = Value::from(version.to_string());
     if let Some(indent) = indent {
         let (comments, end) = after.rsplit_once('\n').unwrap_or_default();
-        value.decor_mut().set_prefix(format!("{comments}\n{indent}"));
+        value
+            .decor_mut()
+            .set_prefix(format!("{comments}\n{indent}"));
         array.set_trailing(format!("\n{end}"));
         array.set_trailing_comma(true);
     } else {
-        value.decor_mut().set_prefix(if is_first { "" } else { " " });
+        value
+            .decor_mut()
+            .set_prefix(if is_first { "" } else { " " });
         value.decor_mut().set_suffix(suffix);
     }
     array.push_formatted(value);
 }
 
 fn text(raw: Option<&RawString>) -> String {
-    raw.and_then(RawString::as_str).unwrap_or_default().to_owned()
+    raw.and_then(RawString::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// The lines that differ, as one block.
@@ -153,8 +182,18 @@ impl Changed {
     fn between(before: &[&str], after: &[&str]) -> Self {
         let start = before.iter().zip(after).take_while(|(a, b)| a == b).count();
         let rest = (&before[start..], &after[start..]);
-        let same_end = rest.0.iter().rev().zip(rest.1.iter().rev()).take_while(|(a, b)| a == b).count();
-        Self { start, before_end: before.len() - same_end, after_end: after.len() - same_end }
+        let same_end = rest
+            .0
+            .iter()
+            .rev()
+            .zip(rest.1.iter().rev())
+            .take_while(|(a, b)| a == b)
+            .count();
+        Self {
+            start,
+            before_end: before.len() - same_end,
+            after_end: after.len() - same_end,
+        }
     }
 }
 
@@ -165,16 +204,31 @@ fn with_endings_of(text: &str, unix: &str, edited: &str) -> String {
     if crlf == 0 {
         return edited.to_owned();
     }
-    let end = if crlf * 2 >= unix.matches('\n').count() { "\r\n" } else { "\n" };
+    let end = if crlf * 2 >= unix.matches('\n').count() {
+        "\r\n"
+    } else {
+        "\n"
+    };
     let original: Vec<&str> = text.split_inclusive('\n').collect();
     let lines = |text| -> Vec<&str> { str::split_inclusive(text, '\n').collect() };
     let (before, after) = (lines(unix), lines(edited));
-    let Changed { start, before_end, after_end } = Changed::between(&before, &after);
-    let changed = after[start..after_end].iter().map(|line| match line.strip_suffix('\n') {
-        Some(line) => format!("{line}{end}"),
-        None => (*line).to_owned(),
-    });
-    [original[..start].concat(), changed.collect(), original[before_end..].concat()].concat()
+    let Changed {
+        start,
+        before_end,
+        after_end,
+    } = Changed::between(&before, &after);
+    let changed = after[start..after_end]
+        .iter()
+        .map(|line| match line.strip_suffix('\n') {
+            Some(line) => format!("{line}{end}"),
+            None => (*line).to_owned(),
+        });
+    [
+        original[..start].concat(),
+        changed.collect(),
+        original[before_end..].concat(),
+    ]
+    .concat()
 }
 
 #[cfg(test)]
@@ -182,7 +236,10 @@ mod tests {
     use super::*;
 
     fn withdraw(text: &str, versions: &str) -> String {
-        let versions: Vec<Version> = versions.split_whitespace().map(|text| text.parse().unwrap()).collect();
+        let versions: Vec<Version> = versions
+            .split_whitespace()
+            .map(|text| text.parse().unwrap())
+            .collect();
         Edit::withdraw(text, &versions).unwrap().after
     }
 
@@ -209,7 +266,11 @@ mod tests {
                 "1.1.0",
                 "tags.latest = \"auto\"\ntags.withdrawn = [\"1.1.0\"]\n[image]\n",
             ),
-            ("tags.withdrawn = [\"1.0.0\"]\n[image]\n", "1.1.0", "tags.withdrawn = [\"1.1.0\"]\n[image]\n"),
+            (
+                "tags.withdrawn = [\"1.0.0\"]\n[image]\n",
+                "1.1.0",
+                "tags.withdrawn = [\"1.1.0\"]\n[image]\n",
+            ),
             (
                 "tags = { latest = \"auto\" }\n[image]\n",
                 "1.1.0",
@@ -220,8 +281,16 @@ mod tests {
                 "1.0.0 1.1.0",
                 "tags = { withdrawn = [ \"1.0.0\", \"1.1.0\" ] }\n",
             ),
-            ("[tags]\nwithdrawn = [\"1.0.0\", \"1.1.0\"]\n", "1.1.0", "[tags]\nwithdrawn = [\"1.1.0\"]\n"),
-            ("[tags]\nwithdrawn = [\"1.0.0\"]\n", "", "[tags]\nwithdrawn = []\n"),
+            (
+                "[tags]\nwithdrawn = [\"1.0.0\", \"1.1.0\"]\n",
+                "1.1.0",
+                "[tags]\nwithdrawn = [\"1.1.0\"]\n",
+            ),
+            (
+                "[tags]\nwithdrawn = [\"1.0.0\"]\n",
+                "",
+                "[tags]\nwithdrawn = []\n",
+            ),
             (
                 "[tags]\nwithdrawn = [\"{{ vars.bad }}\"]\n",
                 "1.1.0",
@@ -249,7 +318,11 @@ mod tests {
             ),
         ] {
             assert_eq!(withdraw(before, versions), after, "{before}");
-            assert_eq!(withdraw(after, versions), after, "the same edit again changes nothing");
+            assert_eq!(
+                withdraw(after, versions),
+                after,
+                "the same edit again changes nothing"
+            );
         }
     }
 

@@ -84,7 +84,11 @@ impl TryFrom<String> for OptionalVariant {
     type Error = crate::tags::VariantError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|variant| Self(Some(variant))) }
+        if text.is_empty() {
+            Ok(Self(None))
+        } else {
+            text.parse().map(|variant| Self(Some(variant)))
+        }
     }
 }
 

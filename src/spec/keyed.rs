@@ -14,10 +14,15 @@ use crate::suggest::closest;
 /// Checks `[labels]`, `[env]` and `[vars]` of a file, and takes out what is wrong.
 pub fn check(table: &mut Table<'_>, files: &Files, found: &mut Diagnostics) {
     for name in ["labels", "env", "vars"] {
-        let Some(DeValue::Table(entries)) = table.get_mut(name).map(toml::Spanned::get_mut) else { continue };
+        let Some(DeValue::Table(entries)) = table.get_mut(name).map(toml::Spanned::get_mut) else {
+            continue;
+        };
         let judge = |(key, value): (&toml::Spanned<_>, &Value<'_>)| {
             let key: &toml::Spanned<std::borrow::Cow<'_, str>> = key;
-            Some((key.clone(), wrong(name, key.get_ref(), &key.span(), value, files)?))
+            Some((
+                key.clone(),
+                wrong(name, key.get_ref(), &key.span(), value, files)?,
+            ))
         };
         let judged: Vec<_> = entries.iter().filter_map(judge).collect();
         for (key, diagnostic) in judged {
@@ -35,9 +40,18 @@ pub fn check(table: &mut Table<'_>, files: &Files, found: &mut Diagnostics) {
     }
 }
 
-fn wrong(table: &str, key: &str, at: &Range<usize>, value: &Value<'_>, files: &Files) -> Option<Diagnostic> {
+fn wrong(
+    table: &str,
+    key: &str,
+    at: &Range<usize>,
+    value: &Value<'_>,
+    files: &Files,
+) -> Option<Diagnostic> {
     if key.is_empty() {
-        let empty = Diagnostic::error("spec.empty-key", format!("a key of [{table}] cannot be empty"));
+        let empty = Diagnostic::error(
+            "spec.empty-key",
+            format!("a key of [{table}] cannot be empty"),
+        );
         return Some(files.at(empty, at, ""));
     }
     if table == "env"
@@ -54,19 +68,31 @@ fn wrong(table: &str, key: &str, at: &Range<usize>, value: &Value<'_>, files: &F
     }
 }
 
-fn nested_table(table: &str, key: &str, at: &Range<usize>, nested: &Table<'_>, files: &Files) -> Diagnostic {
+fn nested_table(
+    table: &str,
+    key: &str,
+    at: &Range<usize>,
+    nested: &Table<'_>,
+    files: &Files,
+) -> Diagnostic {
     let (path, value) = first_leaf(key, nested);
     let text = match value.map(|value| (value.get_ref(), as_text(value))) {
         Some((DeValue::String(text), _)) => quoted(text),
         Some((_, Some(text))) => quoted(&text),
         _ => "…".to_owned(),
     };
-    let accepted = if table == "env" { "strings and { prepend, append }" } else { "strings" };
+    let accepted = if table == "env" {
+        "strings and { prepend, append }"
+    } else {
+        "strings"
+    };
     let nested = Diagnostic::error(
         "spec.nested-table",
         format!("`{key}` is a table, and [{table}] has only {accepted}"),
     );
-    files.at(nested, at, "").help(format!("write {} = {text}", quoted(&path)))
+    files
+        .at(nested, at, "")
+        .help(format!("write {} = {text}", quoted(&path)))
 }
 
 /// Whether a table of `[env]` comes from a dotted key, such as `spring.profile = "x"`: nothing in it is, or resembles, a
@@ -91,9 +117,17 @@ fn first_leaf<'a, 't>(path: &str, table: &'a Table<'t>) -> (String, Option<&'a V
 
 fn not_a_string(table: &str, key: &str, value: &Value<'_>, files: &Files) -> Diagnostic {
     let kind = value.get_ref().type_str();
-    let expected = if table == "vars" { "a string" } else { "a string or `false`" };
+    let expected = if table == "vars" {
+        "a string"
+    } else {
+        "a string or `false`"
+    };
     let message = format!("the value of `{key}` is of type {kind}; [{table}] takes {expected}");
-    let diagnostic = files.at(Diagnostic::error("spec.not-a-string", message), &value.span(), "");
+    let diagnostic = files.at(
+        Diagnostic::error("spec.not-a-string", message),
+        &value.span(),
+        "",
+    );
     match as_text(value) {
         Some(text) => diagnostic.help(format!("write {} = {}", bare_or_quoted(key), quoted(&text))),
         None => diagnostic,
@@ -102,51 +136,81 @@ fn not_a_string(table: &str, key: &str, value: &Value<'_>, files: &Files) -> Dia
 
 fn wrong_env(key: &str, at: &Range<usize>, value: &Value<'_>, files: &Files) -> Option<Diagnostic> {
     if key.contains('=') || key.contains(char::is_whitespace) {
-        let message = format!("`{key}` cannot be the name of a variable: no `=` and no white space");
+        let message =
+            format!("`{key}` cannot be the name of a variable: no `=` and no white space");
         return Some(files.at(Diagnostic::error("env.key", message), at, ""));
     }
-    let DeValue::String(text) = value.get_ref() else { return None };
+    let DeValue::String(text) = value.get_ref() else {
+        return None;
+    };
     let mention = own_name(key, text)?;
     let (before, after) = text.split_at(mention.start);
     let after = &after[mention.len()..];
     let form = match (before, after) {
         (_, "") => format!("{{ prepend = {} }}", quoted(before)),
         ("", _) => format!("{{ append = {} }}", quoted(after)),
-        _ => format!("{{ prepend = {}, append = {} }}", quoted(before), quoted(after)),
+        _ => format!(
+            "{{ prepend = {}, append = {} }}",
+            quoted(before),
+            quoted(after)
+        ),
     };
     let message = format!("the value of `{key}` names `{key}` itself, but `$` is literal here");
     let diagnostic = Diagnostic::error("env.own-name", message);
-    let help = format!("to extend the base's value, write {} = {form}", bare_or_quoted(key));
+    let help = format!(
+        "to extend the base's value, write {} = {form}",
+        bare_or_quoted(key)
+    );
     Some(files.at(diagnostic, &value.span(), "").help(help))
 }
 
 /// A warning for a value that seems to mean another variable, which nothing expands: any in `prepend` and `append`; in a
 /// whole value PATH and the keys of the same table, since `$` may be meant for whoever reads the value.
-fn literal(key: &str, value: &Value<'_>, keys: &BTreeSet<&str>, files: &Files) -> Option<Diagnostic> {
+fn literal(
+    key: &str,
+    value: &Value<'_>,
+    keys: &BTreeSet<&str>,
+    files: &Files,
+) -> Option<Diagnostic> {
     let (at, name) = match value.get_ref() {
         DeValue::String(text) => {
-            let name = mentions(text).into_iter().find(|name| *name == "PATH" || keys.contains(name))?;
+            let name = mentions(text)
+                .into_iter()
+                .find(|name| *name == "PATH" || keys.contains(name))?;
             (value.span(), name)
         }
-        DeValue::Table(extension) => extension.iter().find_map(|(_, part)| match part.get_ref() {
-            DeValue::String(text) => Some((part.span(), *mentions(text).first()?)),
-            _ => None,
-        })?,
+        DeValue::Table(extension) => {
+            extension
+                .iter()
+                .find_map(|(_, part)| match part.get_ref() {
+                    DeValue::String(text) => Some((part.span(), *mentions(text).first()?)),
+                    _ => None,
+                })?
+        }
         _ => return None,
     };
     let message = format!("`${name}` is not expanded in the value of `{key}`: `$` is literal here");
-    let help = format!("write the value that `${name}` has in the base, or use {{{{ vars.NAME }}}}");
-    Some(files.at(Diagnostic::warning("env.literal", message), &at, "").help(help))
+    let help =
+        format!("write the value that `${name}` has in the base, or use {{{{ vars.NAME }}}}");
+    Some(
+        files
+            .at(Diagnostic::warning("env.literal", message), &at, "")
+            .help(help),
+    )
 }
 
 /// The variables that a shell or a Dockerfile would expand in a text: `$NAME`, `${NAME}`, `${NAME:-x}`.
 fn mentions(text: &str) -> Vec<&str> {
-    let name =
-        |rest: &'_ str| rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+    let name = |rest: &'_ str| {
+        rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(rest.len())
+    };
     let dollars = text.match_indices('$').map(|(at, _)| &text[at + 1..]);
     let rests = dollars.map(|rest| rest.strip_prefix('{').unwrap_or(rest));
     let names = rests.map(|rest| &rest[..name(rest)]);
-    names.filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')).collect()
+    names
+        .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'))
+        .collect()
 }
 
 /// Where `text` names the variable `key`: `$KEY` or `${KEY…}`.

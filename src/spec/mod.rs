@@ -33,7 +33,10 @@ mod tests {
     use crate::diagnostic::Diagnostics;
 
     fn read(text: &str) -> Diagnostics {
-        let files = Files { workspace: "golden.toml".into(), image: "image.toml".into() };
+        let files = Files {
+            workspace: "golden.toml".into(),
+            image: "image.toml".into(),
+        };
         let mut found = Diagnostics::new();
         if let Some(table) = parse(Path::new("image.toml"), Kind::Image, text, &mut found) {
             drop::<ImageSpec>(typed(table, &files, &mut found));

@@ -12,7 +12,12 @@ pub struct Parsed<'a>(pub &'a SourceMap);
 
 impl Parsed<'_> {
     fn find(self, file: &Path, path: &[&str]) -> Option<(Range<usize>, Range<usize>)> {
-        let table = document::parse(file, Kind::Image, self.0.text(file)?, &mut Diagnostics::new())?;
+        let table = document::parse(
+            file,
+            Kind::Image,
+            self.0.text(file)?,
+            &mut Diagnostics::new(),
+        )?;
         let (key, value) = document::entry(&table, path)?;
         Some((key, value.span()))
     }

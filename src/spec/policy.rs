@@ -101,7 +101,10 @@ pub struct PortRange {
 
 impl Default for PortRange {
     fn default() -> Self {
-        Self { min: 1, max: u16::MAX }
+        Self {
+            min: 1,
+            max: u16::MAX,
+        }
     }
 }
 

@@ -32,7 +32,9 @@ pub fn workspace() -> Value {
 }
 
 fn finished<T: schemars::JsonSchema>() -> Value {
-    let schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>();
+    let schema = SchemaSettings::draft07()
+        .into_generator()
+        .into_root_schema_for::<T>();
     let mut schema = schema.to_value();
     tidy(&mut schema);
     schema
@@ -73,7 +75,9 @@ fn without_null(object: &mut Map<String, Value>) {
     if let Some(Value::Array(choices)) = object.get_mut("enum") {
         choices.retain(|choice| !choice.is_null());
     }
-    let Some(Value::Array(choices)) = object.get_mut("anyOf") else { return };
+    let Some(Value::Array(choices)) = object.get_mut("anyOf") else {
+        return;
+    };
     choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
     if let [only] = choices.as_mut_slice() {
         let only = std::mem::take(only);
@@ -85,19 +89,29 @@ fn without_null(object: &mut Map<String, Value>) {
 }
 
 fn templated(object: &mut Map<String, Value>) {
-    let words = object
-        .get("enum")
-        .is_some_and(|words| words.as_array().is_some_and(|w| w.iter().all(Value::is_string)));
+    let words = object.get("enum").is_some_and(|words| {
+        words
+            .as_array()
+            .is_some_and(|w| w.iter().all(Value::is_string))
+    });
     let constants = object.get("oneOf").is_some_and(|choices| {
         choices.as_array().is_some_and(|c| {
-            c.iter().all(|c| c.get("const").is_some_and(Value::is_string) || c.get("enum").is_some())
+            c.iter()
+                .all(|c| c.get("const").is_some_and(Value::is_string) || c.get("enum").is_some())
         })
     });
     let template = json!({ "type": "string", "pattern": r"\{\{" });
-    let keep = |key: &str| key == "description" || key == "title" || key == "definitions" || key == "$schema";
+    let keep = |key: &str| {
+        key == "description" || key == "title" || key == "definitions" || key == "$schema"
+    };
     if words {
         let mut closed = Map::new();
-        for key in object.keys().filter(|key| !keep(key)).cloned().collect::<Vec<_>>() {
+        for key in object
+            .keys()
+            .filter(|key| !keep(key))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
             closed.extend(object.remove_entry(&key));
         }
         object.insert("anyOf".to_owned(), json!([Value::Object(closed), template]));

@@ -9,7 +9,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// A table.
-pub(super) fn one<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn one<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Table::deserialize(deserializer).map(|Table(value)| value)
 }
 
@@ -33,7 +35,10 @@ pub(super) fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, T>, D::Error> {
     let tables = BTreeMap::deserialize(deserializer)?;
-    Ok(tables.into_iter().map(|(name, Table(value))| (name, value)).collect())
+    Ok(tables
+        .into_iter()
+        .map(|(name, Table(value))| (name, value))
+        .collect())
 }
 
 /// What is read from a table, and from nothing else.

@@ -32,7 +32,13 @@ where
         let span = error.span().unwrap_or(0..0);
         let mut path = Vec::new();
         let taken = take(&mut table, &span, &mut path);
-        found.push(explain(error.message(), &span, &path, taken.as_ref(), files));
+        found.push(explain(
+            error.message(),
+            &span,
+            &path,
+            taken.as_ref(),
+            files,
+        ));
         if taken.is_none() {
             break;
         }
@@ -42,7 +48,11 @@ where
 
 /// Takes out the innermost entry that `span` lies in. Tables with a header do not cover what they contain, so every
 /// table is looked into.
-fn take<'t>(table: &mut Table<'t>, span: &Range<usize>, path: &mut Vec<String>) -> Option<Value<'t>> {
+fn take<'t>(
+    table: &mut Table<'t>,
+    span: &Range<usize>,
+    path: &mut Vec<String>,
+) -> Option<Value<'t>> {
     let keys: Vec<_> = table.keys().cloned().collect();
     for key in keys {
         let name = key.get_ref().clone();
@@ -63,7 +73,11 @@ fn take<'t>(table: &mut Table<'t>, span: &Range<usize>, path: &mut Vec<String>) 
     None
 }
 
-fn take_below<'t>(value: &mut Value<'t>, span: &Range<usize>, path: &mut Vec<String>) -> Option<Value<'t>> {
+fn take_below<'t>(
+    value: &mut Value<'t>,
+    span: &Range<usize>,
+    path: &mut Vec<String>,
+) -> Option<Value<'t>> {
     match value.get_mut() {
         DeValue::Table(table) => take(table, span, path),
         DeValue::Array(array) => {
@@ -80,7 +94,9 @@ fn take_below<'t>(value: &mut Value<'t>, span: &Range<usize>, path: &mut Vec<Str
                 path.pop();
             }
             let number = hit?;
-            let items = std::mem::replace(array, toml::de::DeArray::new()).into_iter().enumerate();
+            let items = std::mem::replace(array, toml::de::DeArray::new())
+                .into_iter()
+                .enumerate();
             let (mut kept, mut taken) = (toml::de::DeArray::new(), None);
             for (at, item) in items {
                 if at == number {
@@ -127,8 +143,8 @@ fn explain(
             // A mode of three digits is meant to be octal all the same.
             let octal = key.is_some_and(|key| key == "mode") && text.len() == 3;
             // A bare number is meant in seconds, as in every tool that takes one.
-            let seconds =
-                key.is_some_and(|key| ["interval", "timeout", "start_period"].contains(&key.as_str()));
+            let seconds = key
+                .is_some_and(|key| ["interval", "timeout", "start_period"].contains(&key.as_str()));
             let quoted = match () {
                 () if octal => quoted(&format!("0{text}")),
                 () if seconds => quoted(&format!("{text}s")),
@@ -149,8 +165,13 @@ fn in_toml(message: &str) -> String {
     if message == "wanted string or table" {
         return "invalid type, expected a string".to_owned();
     }
-    let Some((found, expected)) = message.split_once(", expected ") else { return message.to_owned() };
-    let found = found.replace("sequence", "list").replace("map", "table").replace("floating point", "float");
+    let Some((found, expected)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let found = found
+        .replace("sequence", "list")
+        .replace("map", "table")
+        .replace("floating point", "float");
     let expected = match expected {
         "a map" => "a table",
         "a sequence" => "a list",
@@ -175,11 +196,24 @@ fn words_after<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<&'m st
     Some((key, known))
 }
 
-fn unknown_key(key: &str, known: &[&str], span: &Range<usize>, path: &[String], files: &Files) -> Diagnostic {
+fn unknown_key(
+    key: &str,
+    known: &[&str],
+    span: &Range<usize>,
+    path: &[String],
+    files: &Files,
+) -> Diagnostic {
     let above = &path[..path.len().saturating_sub(1)];
-    let above: Vec<&str> =
-        above.iter().map(String::as_str).filter(|part| part.parse::<usize>().is_err()).collect();
-    let place = if above.is_empty() { String::new() } else { format!(" in `{}`", above.join(".")) };
+    let above: Vec<&str> = above
+        .iter()
+        .map(String::as_str)
+        .filter(|part| part.parse::<usize>().is_err())
+        .collect();
+    let place = if above.is_empty() {
+        String::new()
+    } else {
+        format!(" in `{}`", above.join("."))
+    };
     let diagnostic = Diagnostic::error("spec.unknown-key", format!("unknown key `{key}`{place}"));
     let help = match closest(key, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -209,6 +243,9 @@ pub fn quoted(text: &str) -> String {
 /// A key as TOML wants it.
 #[must_use]
 pub fn bare_or_quoted(key: &str) -> String {
-    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let bare = !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     if bare { key.to_owned() } else { quoted(key) }
 }

@@ -31,25 +31,42 @@ const REACH: usize = 400;
 /// The word at `at`, if it is one that needs quotes.
 pub(super) fn find(text: &str, at: usize) -> Option<Unquoted<'_>> {
     let first = text.floor_char_boundary(at.saturating_sub(REACH));
-    let line_start = text.get(first..at)?.rfind('\n').map_or(first, |end| first + end + 1);
-    let line = text[line_start..text.floor_char_boundary(at + REACH)].lines().next()?;
+    let line_start = text
+        .get(first..at)?
+        .rfind('\n')
+        .map_or(first, |end| first + end + 1);
+    let line = text[line_start..text.floor_char_boundary(at + REACH)]
+        .lines()
+        .next()?;
     let column = at - line_start;
     let ends_word = |c: char| matches!(c, ',' | '[' | ']' | '{' | '}' | '=' | '#');
-    let start = line.get(..column)?.rfind(ends_word).map_or(0, |before| before + 1);
-    let end = line[start..].find(ends_word).map_or(line.len(), |length| start + length);
+    let start = line
+        .get(..column)?
+        .rfind(ends_word)
+        .map_or(0, |before| before + 1);
+    let end = line[start..]
+        .find(ends_word)
+        .map_or(line.len(), |length| start + length);
     let word = line[start..end].trim();
     let start = start + (line[start..end].len() - line[start..end].trim_start().len());
     let before = line[..start].trim_end();
     let begins = word.chars().next()?;
-    let is_word = (begins.is_alphanumeric() || "/.~@$-_".contains(begins)) && !word.contains(['"', '\'']);
+    let is_word =
+        (begins.is_alphanumeric() || "/.~@$-_".contains(begins)) && !word.contains(['"', '\'']);
     let key = match before.chars().next_back() {
-        Some('=') => before[..before.len() - 1].rsplit([',', '{']).next().map(str::trim),
+        Some('=') => before[..before.len() - 1]
+            .rsplit([',', '{'])
+            .next()
+            .map(str::trim),
         Some('[' | ',') if !before.starts_with('[') => None,
         None if continues_list(&text[first..line_start]) => None,
         _ => return None,
     };
     let is_key = |key: &str| {
-        !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-.\"' ".contains(c))
+        !key.is_empty()
+            && key
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_-.\"' ".contains(c))
     };
     let is_value = format!("value = {word}").parse::<toml::Table>().is_ok();
     (is_word && !is_value && key.is_none_or(is_key)).then(|| Unquoted {
@@ -77,7 +94,10 @@ mod tests {
             text,
             &mut found,
         );
-        found.iter().map(|diagnostic| diagnostic.message.clone()).collect()
+        found
+            .iter()
+            .map(|diagnostic| diagnostic.message.clone())
+            .collect()
     }
 
     #[test]
@@ -91,25 +111,41 @@ mod tests {
             ("target = /etc/motd", "target = \"/etc/motd\""),
             ("install = [curl, \"git\"]", "\"curl\""),
             ("install = [\n  \"git\",\n  curl,\n]", "\"curl\""),
-            ("a = { content = hello, mode = \"0644\" }", "content = \"hello\""),
+            (
+                "a = { content = hello, mode = \"0644\" }",
+                "content = \"hello\"",
+            ),
             ("value = true1", "value = \"true1\""),
             ("value = infinite", "value = \"infinite\""),
             ("a.b = yes", "a.b = \"yes\""),
             ("user = app user", "user = \"app user\""),
         ] {
-            assert_eq!(reported(text), [format!("strings need quotes: {expected}")], "{text}");
+            assert_eq!(
+                reported(text),
+                [format!("strings need quotes: {expected}")],
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn other_mistakes_keep_their_message() {
-        for text in
-            ["[image", "name = ", "name = \"app", "= 1", "name \"app\"", "a = [1, 2", "a = {", "x = 'a"]
-        {
+        for text in [
+            "[image",
+            "name = ",
+            "name = \"app",
+            "= 1",
+            "name \"app\"",
+            "a = [1, 2",
+            "a = {",
+            "x = 'a",
+        ] {
             let reported = reported(text);
             assert!(!reported.is_empty(), "{text}");
             assert!(
-                reported.iter().all(|message| !message.starts_with("strings need")),
+                reported
+                    .iter()
+                    .all(|message| !message.starts_with("strings need")),
                 "{text}: {reported:?}"
             );
         }

@@ -58,7 +58,9 @@ impl TryFrom<String> for Version {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        crate::tags::version(&text).map(Self).map_err(|error| error.to_string())
+        crate::tags::version(&text)
+            .map(Self)
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -85,7 +87,8 @@ impl TryFrom<String> for Requirement {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let tell = |error| format!("`{text}` is not a requirement such as 12, ~1.2 or >=1.2, <2: {error}");
+        let tell =
+            |error| format!("`{text}` is not a requirement such as 12, ~1.2 or >=1.2, <2: {error}");
         text.parse().map(Self).map_err(tell)
     }
 }
@@ -157,7 +160,11 @@ impl<'de> Visitor<'de> for AsValue {
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<EnvSpec, E> {
-        if value { Err(E::invalid_type(de::Unexpected::Bool(true), &self)) } else { Ok(EnvSpec::Dropped) }
+        if value {
+            Err(E::invalid_type(de::Unexpected::Bool(true), &self))
+        } else {
+            Ok(EnvSpec::Dropped)
+        }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<EnvSpec, A::Error> {
@@ -166,7 +173,9 @@ impl<'de> Visitor<'de> for AsValue {
         }
         let extension = Extension::deserialize(de::value::MapAccessDeserializer::new(map))?;
         if extension.prepend.is_none() && extension.append.is_none() {
-            return Err(de::Error::custom("a table here has `prepend`, `append` or both"));
+            return Err(de::Error::custom(
+                "a table here has `prepend`, `append` or both",
+            ));
         }
         Ok(EnvSpec::Extend {
             prepend: extension.prepend.unwrap_or_default(),
@@ -230,10 +239,13 @@ impl TryFrom<String> for Mode {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let octal = (3..=5).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+        let octal =
+            (3..=5).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
         match u32::from_str_radix(&text, 8) {
             Ok(mode) if octal && mode <= 0o7777 => Ok(Self(mode)),
-            _ => Err(format!("`{text}` is not a mode (three or four octal digits, such as \"0644\")")),
+            _ => Err(format!(
+                "`{text}` is not a mode (three or four octal digits, such as \"0644\")"
+            )),
         }
     }
 }
@@ -255,7 +267,9 @@ impl TryFrom<String> for OwnerSpec {
         let name = |part: &str| {
             !part.is_empty()
                 && !part.starts_with('-')
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'$'))
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'$'))
                 && (!part.bytes().all(|b| b.is_ascii_digit()) || part.parse::<u32>().is_ok())
         };
         let (user, group) = match text.split_once(':') {
@@ -263,9 +277,14 @@ impl TryFrom<String> for OwnerSpec {
             None => (text.as_str(), None),
         };
         if name(user) && group.is_none_or(name) {
-            Ok(Self { user: user.to_owned(), group: group.map(str::to_owned) })
+            Ok(Self {
+                user: user.to_owned(),
+                group: group.map(str::to_owned),
+            })
         } else {
-            Err(format!("`{text}` is not an owner (expected user:group, such as \"0:0\" or \"app:app\")"))
+            Err(format!(
+                "`{text}` is not an owner (expected user:group, such as \"0:0\" or \"app:app\")"
+            ))
         }
     }
 }
@@ -287,12 +306,17 @@ impl FromStr for Interval {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || format!("`{text}` is not a duration (expected such as 30s, 1m30s or 500ms)");
+        let refuse =
+            || format!("`{text}` is not a duration (expected such as 30s, 1m30s or 500ms)");
         let mut rest = text;
         let mut nanoseconds: u64 = 0;
         while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(refuse)?;
-            let (whole, fraction) = rest[..digits].split_once('.').unwrap_or((&rest[..digits], ""));
+            let digits = rest
+                .find(|c: char| !c.is_ascii_digit() && c != '.')
+                .ok_or_else(refuse)?;
+            let (whole, fraction) = rest[..digits]
+                .split_once('.')
+                .unwrap_or((&rest[..digits], ""));
             if whole.is_empty() && fraction.is_empty() {
                 return Err(refuse());
             }
@@ -301,7 +325,9 @@ impl FromStr for Interval {
             let scale = fraction.bytes().fold(1_u128, |scale, _| scale * 10);
             let number: u128 = format!("{whole}{fraction}").parse().map_err(|_| refuse())?;
             let after = &rest[digits..];
-            let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+            let end = after
+                .find(|c: char| c.is_ascii_digit())
+                .unwrap_or(after.len());
             let unit: u128 = match &after[..end] {
                 "ns" => 1,
                 "us" | "µs" => 1_000,
@@ -321,7 +347,9 @@ impl FromStr for Interval {
         }
         // The engine refuses what lies between nothing and a millisecond.
         if (1..1_000_000).contains(&nanoseconds) {
-            return Err(format!("`{text}` is shorter than a millisecond, which Docker refuses"));
+            return Err(format!(
+                "`{text}` is shorter than a millisecond, which Docker refuses"
+            ));
         }
         Ok(Self(Duration::from_nanos(nanoseconds)))
     }
@@ -343,7 +371,11 @@ mod tests {
             (".5m1.s", 31_000),
             ("0.25000000000000000000000h", 900_000),
         ] {
-            assert_eq!(text.parse(), Ok(Interval(Duration::from_millis(milliseconds))), "{text}");
+            assert_eq!(
+                text.parse(),
+                Ok(Interval(Duration::from_millis(milliseconds))),
+                "{text}"
+            );
         }
         for bad in [
             "",
@@ -372,7 +404,11 @@ mod tests {
         for bad in ["", "64", "0o644", "888", "77777", "rw-"] {
             assert_eq!(mode(bad), None, "{bad:?}");
         }
-        let owner = |text: &str| OwnerSpec::try_from(text.to_owned()).ok().map(|o| (o.user, o.group));
+        let owner = |text: &str| {
+            OwnerSpec::try_from(text.to_owned())
+                .ok()
+                .map(|o| (o.user, o.group))
+        };
         assert_eq!(owner("0:0"), Some(("0".to_owned(), Some("0".to_owned()))));
         assert_eq!(owner("app"), Some(("app".to_owned(), None)));
         for bad in ["", ":", "a:", ":a", "a b", "-a", "99999999999:0", "a:b:c"] {

@@ -25,18 +25,27 @@ struct Line {
 
 /// Writes an archive file, whole or not at all. A link to a file stays one, and what else there is, such as a device,
 /// is not replaced by an archive.
-pub async fn write_file(written: &Path, images: &[Named<'_>], blobs: &Blobs) -> Result<Vec<String>, Error> {
-    let failed = |source| Error::File { path: written.to_owned(), source };
+pub async fn write_file(
+    written: &Path,
+    images: &[Named<'_>],
+    blobs: &Blobs,
+) -> Result<Vec<String>, Error> {
+    let failed = |source| Error::File {
+        path: written.to_owned(),
+        source,
+    };
     let file = &fs::output(written)?;
     let directory = fs::directory_of(file);
     fs::sweep(directory);
     let temporary = fs::temporary_in(directory).map_err(failed)?;
     let (handle, place) = temporary.into_parts();
     let mut out = tokio::io::BufWriter::with_capacity(128 << 10, tokio::fs::File::from_std(handle));
-    write(&mut out, images, blobs).await.map_err(|error| match error {
-        Error::Stream(source) => failed(source),
-        other => other,
-    })?;
+    write(&mut out, images, blobs)
+        .await
+        .map_err(|error| match error {
+            Error::Stream(source) => failed(source),
+            other => other,
+        })?;
     super::share(&place).map_err(failed)?;
     place.persist(file).map_err(|error| failed(error.error))?;
     Ok(vec![format!("docker-archive:{}", written.display())])
@@ -58,14 +67,22 @@ pub async fn write<W: AsyncWrite + Send + Unpin>(
         }
         let config = format!("{}.json", Digest::of(&image.config).hex());
         if done.insert(config.clone()) {
-            entry(out, &config, image.config.len() as u64, image.config.as_ref())
-                .await
-                .map_err(Error::Stream)?;
+            entry(
+                out,
+                &config,
+                image.config.len() as u64,
+                image.config.as_ref(),
+            )
+            .await
+            .map_err(Error::Stream)?;
         }
         lines.push(line(named, image, config));
     }
-    let lines = serde_json::to_vec(&lines).unwrap_or_else(|error| unreachable!("the list is JSON: {error}"));
-    entry(out, "manifest.json", lines.len() as u64, lines.as_slice()).await.map_err(Error::Stream)?;
+    let lines = serde_json::to_vec(&lines)
+        .unwrap_or_else(|error| unreachable!("the list is JSON: {error}"));
+    entry(out, "manifest.json", lines.len() as u64, lines.as_slice())
+        .await
+        .map_err(Error::Stream)?;
     out.write_all(&[0; 1024]).await.map_err(Error::Stream)?;
     out.flush().await.map_err(Error::Stream)
 }
@@ -75,15 +92,26 @@ pub fn only<'a>(named: &'a Named<'_>) -> Result<&'a AssembledImage, Error> {
     if let [image] = named.image.images.as_slice() {
         return Ok(image);
     }
-    let image = named.references.first().map(ToString::to_string).unwrap_or_default();
+    let image = named
+        .references
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     Err(Error::SeveralPlatforms { image })
 }
 
 /// The line of an image.
 fn line(named: &Named<'_>, image: &AssembledImage, config: String) -> Line {
-    let tagged = named.references.iter().filter(|reference| reference.tag.is_some());
+    let tagged = named
+        .references
+        .iter()
+        .filter(|reference| reference.tag.is_some());
     let repo_tags = tagged.map(ToString::to_string).collect();
-    Line { config, repo_tags, layers: image.layers.iter().map(layer_name).collect() }
+    Line {
+        config,
+        repo_tags,
+        layers: image.layers.iter().map(layer_name).collect(),
+    }
 }
 
 /// Where a layer is in the archive.
@@ -98,13 +126,20 @@ async fn write_layer<W: AsyncWrite + Send + Unpin>(
     layer: &Layer,
     blobs: &Blobs,
 ) -> Result<(), Error> {
-    let failed = |source| Error::Layer { digest: layer.descriptor.digest.to_string(), source };
+    let failed = |source| Error::Layer {
+        digest: layer.descriptor.digest.to_string(),
+        source,
+    };
     let reader = blobs.source(layer).open(0).await.map_err(failed)?;
     if media::as_oci(&layer.descriptor.media_type) == media::OCI_LAYER_ZSTD {
         let (size, plain) = decompress(reader).await.map_err(failed)?;
-        return entry(out, &layer_name(layer), size, plain).await.map_err(failed);
+        return entry(out, &layer_name(layer), size, plain)
+            .await
+            .map_err(failed);
     }
-    entry(out, &layer_name(layer), layer.descriptor.size, reader).await.map_err(failed)
+    entry(out, &layer_name(layer), layer.descriptor.size, reader)
+        .await
+        .map_err(failed)
 }
 
 /// The plain bytes of a zstd stream, in a file that nobody else sees: their number must be known first.
@@ -117,7 +152,9 @@ async fn decompress(
         let size = std::io::copy(&mut zstd::stream::read::Decoder::new(bridge)?, &mut file)?;
         Ok::<_, std::io::Error>((size, file))
     };
-    let (size, file) = tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)??;
+    let (size, file) = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(std::io::Error::other)??;
     let mut file = tokio::fs::File::from_std(file);
     file.rewind().await?;
     Ok((size, file))
@@ -142,8 +179,14 @@ async fn entry<W: AsyncWrite + Send + Unpin>(
     let copied = tokio::io::copy(&mut (&mut content).take(size), out).await?;
     // A registry's stream is compared with its digest at its end, which must therefore be met.
     if copied != size || content.read(&mut [0]).await? != 0 {
-        return Err(std::io::Error::other("it does not have the size that its manifest says"));
+        return Err(std::io::Error::other(
+            "it does not have the size that its manifest says",
+        ));
     }
     let rest = usize::try_from(size % 512).unwrap_or_default();
-    if rest == 0 { Ok(()) } else { out.write_all(&[0; 512][rest..]).await }
+    if rest == 0 {
+        Ok(())
+    } else {
+        out.write_all(&[0; 512][rest..]).await
+    }
 }

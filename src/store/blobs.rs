@@ -56,14 +56,24 @@ impl BlobSource for LayerBlob<'_> {
                 let mut file = tokio::fs::File::open(path).await.map_err(named)?;
                 let digest = &self.layer.descriptor.digest;
                 if offset == 0 {
-                    return Ok(Box::new(Checked { file, hash: Hasher::of(digest), digest: digest.clone() }));
+                    return Ok(Box::new(Checked {
+                        file,
+                        hash: Hasher::of(digest),
+                        digest: digest.clone(),
+                    }));
                 }
                 file.seek(std::io::SeekFrom::Start(offset)).await?;
                 Ok(Box::new(file))
             }
             LayerSource::Registry(repository) => {
-                let registry = self.blobs.registries.of(repository).map_err(std::io::Error::other)?;
-                let reader = registry.read_blob_from(&repository.path, &self.layer.descriptor, offset).await;
+                let registry = self
+                    .blobs
+                    .registries
+                    .of(repository)
+                    .map_err(std::io::Error::other)?;
+                let reader = registry
+                    .read_blob_from(&repository.path, &self.layer.descriptor, offset)
+                    .await;
                 reader.map_err(std::io::Error::other)
             }
         }

@@ -45,8 +45,18 @@ impl FromStr for Destination {
 
 /// `oci:DIR[:NAME]`, as the base of an image is written; a digest cannot be chosen.
 fn layout(text: &str) -> Option<Destination> {
-    let LayoutSpec { directory, name, digest: None } = text.parse().ok()? else { return None };
-    Some(Destination::Layout { directory: directory.into(), name })
+    let LayoutSpec {
+        directory,
+        name,
+        digest: None,
+    } = text.parse().ok()?
+    else {
+        return None;
+    };
+    Some(Destination::Layout {
+        directory: directory.into(),
+        name,
+    })
 }
 
 /// `FILE[:NAME[:TAG]]`.
@@ -55,7 +65,10 @@ fn archive(place: &str) -> Option<Destination> {
         Some((file, name)) => (file, Some(tagged(name)?)),
         None => (place, None),
     };
-    (!file.is_empty()).then(|| Destination::Archive { file: file.into(), name })
+    (!file.is_empty()).then(|| Destination::Archive {
+        file: file.into(),
+        name,
+    })
 }
 
 /// A reference that `docker load` tags; `latest` is the default of Docker.
@@ -84,15 +97,24 @@ impl Destination {
     #[must_use]
     pub fn below(self, parent: &Path) -> Self {
         match self {
-            Self::Layout { directory, name } => Self::Layout { directory: parent.join(directory), name },
-            Self::Archive { file, name } => Self::Archive { file: parent.join(file), name },
+            Self::Layout { directory, name } => Self::Layout {
+                directory: parent.join(directory),
+                name,
+            },
+            Self::Archive { file, name } => Self::Archive {
+                file: parent.join(file),
+                name,
+            },
         }
     }
 
     /// Whether the destination names its image.
     #[must_use]
     pub const fn is_named(&self) -> bool {
-        matches!(self, Self::Layout { name: Some(_), .. } | Self::Archive { name: Some(_), .. })
+        matches!(
+            self,
+            Self::Layout { name: Some(_), .. } | Self::Archive { name: Some(_), .. }
+        )
     }
 
     /// Fails when an archive cannot be written, before anything is built for it. A layout's directory is created.
@@ -116,8 +138,14 @@ impl Destination {
                 layout::write(directory, name.as_deref(), images, blobs, events).await
             }
             Self::Archive { file, name: None } => archive::write_file(file, images, blobs).await,
-            Self::Archive { file, name: Some(name) } => {
-                let rename = |named: &Named<'a>| Named { image: named.image, references: vec![name.clone()] };
+            Self::Archive {
+                file,
+                name: Some(name),
+            } => {
+                let rename = |named: &Named<'a>| Named {
+                    image: named.image,
+                    references: vec![name.clone()],
+                };
                 let renamed: Vec<_> = images.iter().map(rename).collect();
                 archive::write_file(file, &renamed, blobs).await
             }
@@ -132,19 +160,34 @@ mod tests {
     #[test]
     fn destinations_are_written_as_skopeo_writes_them() {
         let layout = |directory: &str, name: Option<&str>| {
-            Some(Destination::Layout { directory: directory.into(), name: name.map(str::to_owned) })
+            Some(Destination::Layout {
+                directory: directory.into(),
+                name: name.map(str::to_owned),
+            })
         };
         let archive = |file: &str, name: Option<&str>| {
-            Some(Destination::Archive { file: file.into(), name: name.map(|name| name.parse().unwrap()) })
+            Some(Destination::Archive {
+                file: file.into(),
+                name: name.map(|name| name.parse().unwrap()),
+            })
         };
         let digest = format!("sha256:{}", "0".repeat(64));
         for (text, expected) in [
             ("oci:out", layout("out", None)),
-            ("oci:../out:team/app:1.0", layout("../out", Some("team/app:1.0"))),
+            (
+                "oci:../out:team/app:1.0",
+                layout("../out", Some("team/app:1.0")),
+            ),
             ("oci:out:latest", layout("out", Some("latest"))),
             ("docker-archive:a.tar", archive("a.tar", None)),
-            ("docker-archive:a.tar:app:1.0", archive("a.tar", Some("app:1.0"))),
-            ("docker-archive:/a.tar:h:5000/app", archive("/a.tar", Some("h:5000/app:latest"))),
+            (
+                "docker-archive:a.tar:app:1.0",
+                archive("a.tar", Some("app:1.0")),
+            ),
+            (
+                "docker-archive:/a.tar:h:5000/app",
+                archive("/a.tar", Some("h:5000/app:latest")),
+            ),
             ("oci:", None),
             ("oci:out:", None),
             ("oci::1.0", None),

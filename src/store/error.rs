@@ -6,7 +6,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `--to` names no destination that golden knows.
-    #[error("`{0}` is not a destination (expected oci:DIR[:NAME] or docker-archive:FILE[:NAME:TAG])")]
+    #[error(
+        "`{0}` is not a destination (expected oci:DIR[:NAME] or docker-archive:FILE[:NAME:TAG])"
+    )]
     Destination(String),
     /// A file or folder could not be read or written.
     #[error("{}: {source}", path.display())]
@@ -85,7 +87,9 @@ impl Error {
                 vec!["write the layout again, whole: such as with `skopeo copy --all`".to_owned()]
             }
             Self::Output(error) => error.hints(),
-            Self::Layout { .. } => vec!["name a folder that is new, empty, or an OCI layout".to_owned()],
+            Self::Layout { .. } => {
+                vec!["name a folder that is new, empty, or an OCI layout".to_owned()]
+            }
             _ => Vec::new(),
         }
     }

@@ -46,7 +46,10 @@ pub async fn write(
     for Named { image, references } in images {
         let layers = image.images.iter().flat_map(|image| &image.layers);
         let transfers = stream::iter(layers).map(|layer| transfer(&folder, layer, blobs));
-        transfers.buffer_unordered(PARALLEL).try_collect::<()>().await?;
+        transfers
+            .buffer_unordered(PARALLEL)
+            .try_collect::<()>()
+            .await?;
         let image = oci::image(image)?;
         for one in &image.images {
             keep(&folder, &Digest::of(&one.config), &one.config)?;
@@ -60,15 +63,20 @@ pub async fn write(
         }
     }
     let mut written = Vec::new();
-    std::fs::create_dir_all(directory)
-        .map_err(|source| Error::File { path: directory.to_owned(), source })?;
+    std::fs::create_dir_all(directory).map_err(|source| Error::File {
+        path: directory.to_owned(),
+        source,
+    })?;
     let _held = lock(directory, events).await;
     let mut index = read_index(directory)?;
     for (name, entry) in entries {
         enter(&mut index, &name, entry);
         written.push(format!("oci:{}:{name}", directory.display()));
     }
-    fs::write_atomic(&directory.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    fs::write_atomic(
+        &directory.join("oci-layout"),
+        br#"{"imageLayoutVersion":"1.0.0"}"#,
+    )?;
     fs::write_atomic(&directory.join("index.json"), index.to_string().as_bytes())?;
     Ok(written)
 }
@@ -88,7 +96,10 @@ async fn lock(directory: &Path, events: &Events) -> Option<std::fs::File> {
             Err(TryLockError::WouldBlock) => {}
         }
         if !std::mem::replace(&mut is_told, true) {
-            let waits = format!("waiting for another process that writes into {}", directory.display());
+            let waits = format!(
+                "waiting for another process that writes into {}",
+                directory.display()
+            );
             events.note(None, waits);
         }
         tokio::time::sleep(RETRY).await;
@@ -97,21 +108,34 @@ async fn lock(directory: &Path, events: &Events) -> Option<std::fs::File> {
 
 /// The index of a layout that is there, or a new one. A folder with anything else in it is left alone.
 fn read_index(directory: &Path) -> Result<Value, Error> {
-    let refuse = |what: &str| Error::Layout { path: directory.to_owned(), what: what.to_owned() };
+    let refuse = |what: &str| Error::Layout {
+        path: directory.to_owned(),
+        what: what.to_owned(),
+    };
     if fs::read_if_there(&directory.join("oci-layout"))?.is_none() {
         let mut entries = match std::fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(new_index()),
-            Err(source) => return Err(Error::File { path: directory.to_owned(), source }),
+            Err(source) => {
+                return Err(Error::File {
+                    path: directory.to_owned(),
+                    source,
+                });
+            }
         };
         // What an interrupted first run left is a layout in the making.
-        let strange =
-            |name: &str| !["blobs", "index.json"].contains(&name) && !name.starts_with(fs::UNFINISHED);
-        if entries.any(|entry| entry.is_ok_and(|entry| strange(&entry.file_name().to_string_lossy()))) {
+        let strange = |name: &str| {
+            !["blobs", "index.json"].contains(&name) && !name.starts_with(fs::UNFINISHED)
+        };
+        if entries
+            .any(|entry| entry.is_ok_and(|entry| strange(&entry.file_name().to_string_lossy())))
+        {
             return Err(refuse("it has no oci-layout file, and is not empty"));
         }
     }
-    let Some(bytes) = fs::read_if_there(&directory.join("index.json"))? else { return Ok(new_index()) };
+    let Some(bytes) = fs::read_if_there(&directory.join("index.json"))? else {
+        return Ok(new_index());
+    };
     let index: Value =
         serde_json::from_slice(&bytes).map_err(|error| refuse(&format!("index.json: {error}")))?;
     if index.get("manifests").is_some_and(Value::is_array) {
@@ -137,9 +161,14 @@ fn name_of(reference: &Reference) -> String {
 /// The line of an image. containerd reads the second annotation.
 fn entry(top: &RawManifest, name: &str, reference: &Reference) -> Value {
     let mut descriptor = top.descriptor();
-    descriptor.annotations.insert(REF_NAME.to_owned(), name.to_owned());
-    descriptor.annotations.insert("io.containerd.image.name".to_owned(), reference.to_string());
-    serde_json::to_value(descriptor).unwrap_or_else(|error| unreachable!("a descriptor is JSON: {error}"))
+    descriptor
+        .annotations
+        .insert(REF_NAME.to_owned(), name.to_owned());
+    descriptor
+        .annotations
+        .insert("io.containerd.image.name".to_owned(), reference.to_string());
+    serde_json::to_value(descriptor)
+        .unwrap_or_else(|error| unreachable!("a descriptor is JSON: {error}"))
 }
 
 /// Puts the line in the place of the one with its name, or at its place in the order of names.
@@ -148,7 +177,8 @@ fn enter(index: &mut Value, name: &str, line: Value) {
         unreachable!("an index without a list was refused when it was read");
     };
     lines.retain(|line| line["annotations"][REF_NAME] != name);
-    let at = lines.partition_point(|line| line["annotations"][REF_NAME].as_str().unwrap_or_default() < name);
+    let at = lines
+        .partition_point(|line| line["annotations"][REF_NAME].as_str().unwrap_or_default() < name);
     lines.insert(at, line);
 }
 
@@ -163,7 +193,10 @@ fn keep(folder: &Path, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
 
 /// The size of a blob that is there.
 fn size(path: &Path) -> Option<u64> {
-    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len())
+    std::fs::metadata(path)
+        .ok()
+        .filter(std::fs::Metadata::is_file)
+        .map(|file| file.len())
 }
 
 /// Fetches a layer, unless it is there; what does not have its digest and its size is not kept.
@@ -179,7 +212,10 @@ async fn transfer(folder: &Path, layer: &Layer, blobs: &Blobs) -> Result<(), Err
         let path: PathBuf = path.to_owned();
         move |source| Error::File { path, source }
     };
-    let failed = |source| Error::Layer { digest: digest.to_string(), source };
+    let failed = |source| Error::Layer {
+        digest: digest.to_string(),
+        source,
+    };
     std::fs::create_dir_all(&folder).map_err(file(&folder))?;
     let temporary = fs::temporary_in(&folder).map_err(file(&folder))?;
     let (handle, place) = temporary.into_parts();
@@ -197,10 +233,14 @@ async fn transfer(folder: &Path, layer: &Layer, blobs: &Blobs) -> Result<(), Err
     }
     out.flush().await.map_err(file(&path))?;
     if count != layer.descriptor.size || !hash.matches(digest) {
-        return Err(failed(std::io::Error::other("it is not what its digest says")));
+        return Err(failed(std::io::Error::other(
+            "it is not what its digest says",
+        )));
     }
     super::share(&place).map_err(file(&path))?;
-    place.persist(&path).map_err(|error| file(&path)(error.error))
+    place
+        .persist(&path)
+        .map_err(|error| file(&path)(error.error))
 }
 
 #[cfg(test)]
@@ -210,11 +250,15 @@ mod tests {
     #[test]
     fn a_name_has_one_line() {
         let mut index = new_index();
-        let line = |name: &str, digest: &str| json!({"digest": digest, "annotations": {REF_NAME: name}});
+        let line =
+            |name: &str, digest: &str| json!({"digest": digest, "annotations": {REF_NAME: name}});
         for (name, digest) in [("b:1", "x"), ("a:1", "y"), ("b:1", "z")] {
             enter(&mut index, name, line(name, digest));
         }
-        assert_eq!(index["manifests"], json!([line("a:1", "y"), line("b:1", "z")]));
+        assert_eq!(
+            index["manifests"],
+            json!([line("a:1", "y"), line("b:1", "z")])
+        );
     }
 
     #[test]

@@ -67,7 +67,12 @@ impl Move {
 /// Decides for every tag of a fan-out, in its order. The same tags in another order give the same decisions. The tags of
 /// a version that is withdrawn belong to whichever version counts in its place.
 #[must_use]
-pub fn decide(fan_out: &FanOut, existing: &Existing, rules: &TagRules, standing: Standing) -> Vec<Move> {
+pub fn decide(
+    fan_out: &FanOut,
+    existing: &Existing,
+    rules: &TagRules,
+    standing: Standing,
+) -> Vec<Move> {
     let ours = &fan_out.version;
     let gone = is_withdrawn(ours, &rules.withdrawn);
     let decide_one = |planned: &PlannedTag| {
@@ -77,12 +82,20 @@ pub fn decide(fan_out: &FanOut, existing: &Existing, rules: &TagRules, standing:
             Role::Latest if rules.latest == Latest::Always => {
                 present(planned, existing, "`latest` is `always`")
             }
-            Role::Patch | Role::Minor | Role::Major | Role::Latest => {
-                moving(planned, ours, existing, existing.highest(|other| planned.role.covers(ours, other)))
-            }
+            Role::Patch | Role::Minor | Role::Major | Role::Latest => moving(
+                planned,
+                ours,
+                existing,
+                existing.highest(|other| planned.role.covers(ours, other)),
+            ),
             Role::Extra => present(planned, existing, "an extra tag always moves"),
         };
-        Move { tag: planned.tag.clone(), role: planned.role, action, because }
+        Move {
+            tag: planned.tag.clone(),
+            role: planned.role,
+            action,
+            because,
+        }
     };
     fan_out.tags.iter().map(decide_one).collect()
 }
@@ -90,7 +103,15 @@ pub fn decide(fan_out: &FanOut, existing: &Existing, rules: &TagRules, standing:
 /// A tag of a version that is withdrawn.
 fn withdrawn(planned: &PlannedTag, out: &FanOut, existing: &Existing) -> (Action, String) {
     let ours = &out.version;
-    let itself = |because: String| (Action::Keep { holder: ours.clone(), tag: out.full().clone() }, because);
+    let itself = |because: String| {
+        (
+            Action::Keep {
+                holder: ours.clone(),
+                tag: out.full().clone(),
+            },
+            because,
+        )
+    };
     let holder = match planned.role {
         Role::Full | Role::Original => {
             return itself(format!("{ours} is withdrawn; its own tag remains"));
@@ -123,19 +144,26 @@ fn full(
     {
         return match (exists, standing) {
             (true, Standing::Same) => keep(later, higher(later)),
-            (true, Standing::Different) => {
-                (Action::Refuse, format!("{ours} is published, and {} after it", later.tag))
-            }
-            (false, _) => (Action::Refuse, format!("{} is published without it", later.tag)),
+            (true, Standing::Different) => (
+                Action::Refuse,
+                format!("{ours} is published, and {} after it", later.tag),
+            ),
+            (false, _) => (
+                Action::Refuse,
+                format!("{} is published without it", later.tag),
+            ),
         };
     }
     match (exists, standing) {
         (false, _) => (Action::Create, "does not exist yet".to_owned()),
         (true, Standing::Same) => (Action::Move, "published again".to_owned()),
-        (true, Standing::Different) if !rules.immutable => (Action::Move, "`immutable` is false".to_owned()),
-        (true, Standing::Different) => {
-            (Action::Refuse, format!("{tag} is published already, and a version is immutable"))
+        (true, Standing::Different) if !rules.immutable => {
+            (Action::Move, "`immutable` is false".to_owned())
         }
+        (true, Standing::Different) => (
+            Action::Refuse,
+            format!("{tag} is published already, and a version is immutable"),
+        ),
     }
 }
 
@@ -148,7 +176,9 @@ fn moving(
 ) -> (Action, String) {
     match highest {
         Some(held) if super::precedence(&held.version, ours).is_gt() => keep(held, higher(held)),
-        Some(held) if held.version != *ours => present(planned, existing, &format!("{} is lower", held.tag)),
+        Some(held) if held.version != *ours => {
+            present(planned, existing, &format!("{} is lower", held.tag))
+        }
         _ => present(planned, existing, "no stable version is higher"),
     }
 }
@@ -162,7 +192,13 @@ fn present(planned: &PlannedTag, existing: &Existing, because: &str) -> (Action,
 }
 
 fn keep(held: &Held, because: String) -> (Action, String) {
-    (Action::Keep { holder: held.version.clone(), tag: held.tag.clone() }, because)
+    (
+        Action::Keep {
+            holder: held.version.clone(),
+            tag: held.tag.clone(),
+        },
+        because,
+    )
 }
 
 fn higher(held: &Held) -> String {

@@ -6,9 +6,18 @@ use super::*;
 use crate::tags::{TagRules, Variant, fan_out, precedence};
 
 /// `1.2.3` published where `existing` is: one `tag action` a line.
-fn decisions(version: &str, variant: &str, existing: &str, rules: &TagRules, standing: Standing) -> String {
+fn decisions(
+    version: &str,
+    variant: &str,
+    existing: &str,
+    rules: &TagRules,
+    standing: Standing,
+) -> String {
     let variant: Option<Variant> = (!variant.is_empty()).then(|| variant.parse().unwrap());
-    let tags: Vec<Tag> = existing.split_whitespace().map(|tag| tag.parse().unwrap()).collect();
+    let tags: Vec<Tag> = existing
+        .split_whitespace()
+        .map(|tag| tag.parse().unwrap())
+        .collect();
     let existing = Existing::new(&tags, variant.as_ref(), &rules.withdrawn);
     let out = fan_out(&version.parse().unwrap(), variant.as_ref(), rules).unwrap();
     let mut text = String::new();
@@ -28,14 +37,54 @@ fn decisions(version: &str, variant: &str, existing: &str, rules: &TagRules, sta
 fn names_decide() {
     let rules = TagRules::default();
     for (version, variant, existing, expected) in [
-        ("1.2.3", "", "", "1.2.3 create, 1.2 create, 1 create, latest create"),
-        ("1.2.3", "", "1.2.2 1.2 1 latest", "1.2.3 create, 1.2 move, 1 move, latest move"),
-        ("1.2.9", "", "2.0.0 1.2.8 1.2 1 2 2.0 latest", "1.2.9 create, 1.2 move, 1 move, latest keep(2.0.0)"),
-        ("1.2.9", "", "2.0.0 1.3.0 1.2 1", "1.2.9 create, 1.2 move, 1 keep(1.3.0), latest keep(2.0.0)"),
-        ("1.2.3", "", "1.2.10", "1.2.3 create, 1.2 keep(1.2.10), 1 keep(1.2.10), latest keep(1.2.10)"),
-        ("1.2.3", "", "2.0.0-rc.1 2 3.1", "1.2.3 create, 1.2 create, 1 create, latest create"),
-        ("1.2.3", "", "v2.0.0", "1.2.3 create, 1.2 create, 1 create, latest keep(v2.0.0)"),
-        ("1.2.3", "", "1.2.3 1.2 1 latest", "1.2.3 refuse, 1.2 move, 1 move, latest move"),
+        (
+            "1.2.3",
+            "",
+            "",
+            "1.2.3 create, 1.2 create, 1 create, latest create",
+        ),
+        (
+            "1.2.3",
+            "",
+            "1.2.2 1.2 1 latest",
+            "1.2.3 create, 1.2 move, 1 move, latest move",
+        ),
+        (
+            "1.2.9",
+            "",
+            "2.0.0 1.2.8 1.2 1 2 2.0 latest",
+            "1.2.9 create, 1.2 move, 1 move, latest keep(2.0.0)",
+        ),
+        (
+            "1.2.9",
+            "",
+            "2.0.0 1.3.0 1.2 1",
+            "1.2.9 create, 1.2 move, 1 keep(1.3.0), latest keep(2.0.0)",
+        ),
+        (
+            "1.2.3",
+            "",
+            "1.2.10",
+            "1.2.3 create, 1.2 keep(1.2.10), 1 keep(1.2.10), latest keep(1.2.10)",
+        ),
+        (
+            "1.2.3",
+            "",
+            "2.0.0-rc.1 2 3.1",
+            "1.2.3 create, 1.2 create, 1 create, latest create",
+        ),
+        (
+            "1.2.3",
+            "",
+            "v2.0.0",
+            "1.2.3 create, 1.2 create, 1 create, latest keep(v2.0.0)",
+        ),
+        (
+            "1.2.3",
+            "",
+            "1.2.3 1.2 1 latest",
+            "1.2.3 refuse, 1.2 move, 1 move, latest move",
+        ),
         ("1.2.3-rc.1", "", "1.2.2 latest", "1.2.3-rc.1 create"),
         ("1.2.3-rc.1", "", "1.2.3-rc.1", "1.2.3-rc.1 refuse"),
         (
@@ -44,7 +93,12 @@ fn names_decide() {
             "2.0.0 2.0.0-alpine3.20 1.2.2-alpine alpine",
             "1.2.3-alpine create, 1.2-alpine create, 1-alpine create, alpine move",
         ),
-        ("1.2.3", "", "2.0.0-alpine alpine", "1.2.3 create, 1.2 create, 1 create, latest create"),
+        (
+            "1.2.3",
+            "",
+            "2.0.0-alpine alpine",
+            "1.2.3 create, 1.2 create, 1 create, latest create",
+        ),
         (
             "1.2.3",
             "",
@@ -82,7 +136,10 @@ fn names_decide() {
 fn the_same_content_again_is_not_refused() {
     let rules = TagRules::default();
     let same = |existing| decisions("1.2.3", "", existing, &rules, Standing::Same);
-    assert_eq!(same("1.2.3 1.2 latest"), "1.2.3 move, 1.2 move, 1 create, latest move");
+    assert_eq!(
+        same("1.2.3 1.2 latest"),
+        "1.2.3 move, 1.2 move, 1 create, latest move"
+    );
     assert_eq!(
         same("1.2.3 1.2.3_r1"),
         "1.2.3 keep(1.2.3_r1), 1.2 keep(1.2.3_r1), 1 keep(1.2.3_r1), latest keep(1.2.3_r1)"
@@ -92,32 +149,61 @@ fn the_same_content_again_is_not_refused() {
 
 #[test]
 fn rules_change_what_may_move() {
-    let always = TagRules { latest: Latest::Always, ..TagRules::default() };
+    let always = TagRules {
+        latest: Latest::Always,
+        ..TagRules::default()
+    };
     assert_eq!(
         decisions("1.2.3", "", "2.0.0 latest", &always, Standing::Different),
         "1.2.3 create, 1.2 create, 1 create, latest move"
     );
-    assert_eq!(decisions("1.2.3-rc.1", "", "", &always, Standing::Different), "1.2.3-rc.1 create");
-    let mutable = TagRules { immutable: false, ..TagRules::default() };
+    assert_eq!(
+        decisions("1.2.3-rc.1", "", "", &always, Standing::Different),
+        "1.2.3-rc.1 create"
+    );
+    let mutable = TagRules {
+        immutable: false,
+        ..TagRules::default()
+    };
     assert_eq!(
         decisions("1.2.3", "", "1.2.3 latest", &mutable, Standing::Different),
         "1.2.3 move, 1.2 create, 1 create, latest move"
     );
-    let withdrawn = TagRules { withdrawn: vec![Version::new(1, 2, 3)], ..TagRules::default() };
+    let withdrawn = TagRules {
+        withdrawn: vec![Version::new(1, 2, 3)],
+        ..TagRules::default()
+    };
     assert_eq!(
-        decisions("1.2.2", "", "1.2.3 1.2.2 1.2 1 latest", &withdrawn, Standing::Same),
+        decisions(
+            "1.2.2",
+            "",
+            "1.2.3 1.2.2 1.2 1 latest",
+            &withdrawn,
+            Standing::Same
+        ),
         "1.2.2 move, 1.2 move, 1 move, latest move"
     );
     assert_eq!(
-        decisions("1.2.3", "", "1.2.3 1.2.2 1.2 1 latest", &withdrawn, Standing::Same),
+        decisions(
+            "1.2.3",
+            "",
+            "1.2.3 1.2.2 1.2 1 latest",
+            &withdrawn,
+            Standing::Same
+        ),
         "1.2.3 keep(1.2.3), 1.2 keep(1.2.2), 1 keep(1.2.2), latest keep(1.2.2)"
     );
     assert_eq!(
         decisions("1.2.3", "", "1.1.0 1.2.3", &withdrawn, Standing::Different),
         "1.2.3 keep(1.2.3), 1.2 keep(1.2.3), 1 keep(1.1.0), latest keep(1.1.0)"
     );
-    let extra = TagRules { extra: vec!["edge".into()], ..TagRules::default() };
-    assert!(decisions("1.2.3", "", "2.0.0 edge", &extra, Standing::Different).ends_with("edge move"));
+    let extra = TagRules {
+        extra: vec!["edge".into()],
+        ..TagRules::default()
+    };
+    assert!(
+        decisions("1.2.3", "", "2.0.0 edge", &extra, Standing::Different).ends_with("edge move")
+    );
 }
 
 prop_compose! {
@@ -129,12 +215,23 @@ prop_compose! {
 }
 
 /// A registry that takes every decision: what each tag names.
-fn publish(registry: &mut std::collections::BTreeMap<Tag, Version>, version: &Version) -> Vec<Move> {
+fn publish(
+    registry: &mut std::collections::BTreeMap<Tag, Version>,
+    version: &Version,
+) -> Vec<Move> {
     let rules = TagRules::default();
     let out = fan_out(version, None, &rules).unwrap();
-    let standing =
-        if registry.get(out.full()) == Some(version) { Standing::Same } else { Standing::Different };
-    let moves = decide(&out, &Existing::new(registry.keys(), None, &[]), &rules, standing);
+    let standing = if registry.get(out.full()) == Some(version) {
+        Standing::Same
+    } else {
+        Standing::Different
+    };
+    let moves = decide(
+        &out,
+        &Existing::new(registry.keys(), None, &[]),
+        &rules,
+        standing,
+    );
     if !moves.iter().any(Move::is_refusal) {
         for pushed in moves.iter().filter(|decided| decided.is_push()) {
             registry.insert(pushed.tag.clone(), version.clone());

@@ -34,14 +34,19 @@ impl Existing {
         let tags: BTreeSet<Tag> = tags.into_iter().cloned().collect();
         let mut held: BTreeMap<Version, Tag> = BTreeMap::new();
         for tag in &tags {
-            let Some(version) = parse(tag, variant, &tags) else { continue };
+            let Some(version) = parse(tag, variant, &tags) else {
+                continue;
+            };
             if is_withdrawn(&version, withdrawn) {
                 continue;
             }
             // `2.0.0` speaks for the version before `v2.0.0` does; digits sort before letters.
             held.entry(version).or_insert_with(|| tag.clone());
         }
-        let mut held: Vec<Held> = held.into_iter().map(|(version, tag)| Held { version, tag }).collect();
+        let mut held: Vec<Held> = held
+            .into_iter()
+            .map(|(version, tag)| Held { version, tag })
+            .collect();
         held.sort_by(|a, b| precedence(&a.version, &b.version));
         Self { tags, held }
     }
@@ -60,16 +65,32 @@ impl Existing {
 
     /// The highest stable version for which `scope` holds.
     pub fn highest(&self, scope: impl Fn(&Version) -> bool) -> Option<&Held> {
-        self.held.iter().rev().find(|held| held.version.pre.is_empty() && scope(&held.version))
+        self.held
+            .iter()
+            .rev()
+            .find(|held| held.version.pre.is_empty() && scope(&held.version))
     }
 
     /// The number of the highest revision of `version`; 0 when there is none.
     #[must_use]
     pub fn revisions(&self, version: &Version) -> u64 {
-        let of =
-            |held: &&Held| held.version.cmp_precedence(version).is_eq() && is_revision(&held.version.build);
-        let number = |held: &Held| held.version.build.as_str().trim_start_matches('r').parse().ok();
-        self.held.iter().filter(of).filter_map(number).max().unwrap_or(0)
+        let of = |held: &&Held| {
+            held.version.cmp_precedence(version).is_eq() && is_revision(&held.version.build)
+        };
+        let number = |held: &Held| {
+            held.version
+                .build
+                .as_str()
+                .trim_start_matches('r')
+                .parse()
+                .ok()
+        };
+        self.held
+            .iter()
+            .filter(of)
+            .filter_map(number)
+            .max()
+            .unwrap_or(0)
     }
 
     /// The variants that the repository has, as far as its tags tell: beside `1.2.3-NAME` stands a bare `NAME`, or
@@ -97,8 +118,13 @@ impl Existing {
         let mut variants = BTreeSet::new();
         for text in &texts {
             for (at, _) in text.match_indices('-') {
-                let (Some(version), name) = (read(&text[..at]), &text[at + 1..]) else { continue };
-                if beside(&version, name).iter().any(|tag| texts.contains(tag.as_str())) {
+                let (Some(version), name) = (read(&text[..at]), &text[at + 1..]) else {
+                    continue;
+                };
+                if beside(&version, name)
+                    .iter()
+                    .any(|tag| texts.contains(tag.as_str()))
+                {
                     variants.extend(name.parse());
                 }
             }
@@ -110,15 +136,17 @@ impl Existing {
 /// A withdrawn `1.2.3` takes `1.2.3_x` with it; one with build metadata means only that.
 #[must_use]
 pub fn is_withdrawn(version: &Version, withdrawn: &[Version]) -> bool {
-    withdrawn
-        .iter()
-        .any(|gone| gone == version || (gone.build.is_empty() && gone.cmp_precedence(version).is_eq()))
+    withdrawn.iter().any(|gone| {
+        gone == version || (gone.build.is_empty() && gone.cmp_precedence(version).is_eq())
+    })
 }
 
 /// The version that a tag stands for, when it stands for one of this variant.
 fn parse(tag: &Tag, variant: Option<&Variant>, all: &BTreeSet<Tag>) -> Option<Version> {
     let text = tag.as_str();
-    let suffix = variant.map(|variant| format!("-{variant}")).unwrap_or_default();
+    let suffix = variant
+        .map(|variant| format!("-{variant}"))
+        .unwrap_or_default();
     let rest = text.strip_suffix(suffix.as_str())?;
     let version = read(rest)?;
     (!belongs_to_another(rest, &suffix, all)).then_some(version)
@@ -132,7 +160,9 @@ fn read(text: &str) -> Option<Version> {
 /// Whether the dash in `1.2.3_x-y` starts a variant of its own. Build metadata may hold a dash too; but golden's own
 /// revisions have none, and a variant's `1.2.3_x-y` always stands beside its `1.2.3-y`.
 fn belongs_to_another(rest: &str, suffix: &str, all: &BTreeSet<Tag>) -> bool {
-    let Some((core, build)) = rest.split_once('_') else { return false };
+    let Some((core, build)) = rest.split_once('_') else {
+        return false;
+    };
     build.match_indices('-').any(|(at, _)| {
         let (metadata, variant) = build.split_at(at);
         let revision = metadata
@@ -152,16 +182,31 @@ mod tests {
         let variant = (!variant.is_empty()).then(|| variant.parse().unwrap());
         let withdrawn: Vec<Version> = withdrawn.iter().map(|text| text.parse().unwrap()).collect();
         let existing = Existing::new(&tags, variant.as_ref(), &withdrawn);
-        existing.held.iter().map(|held| held.version.to_string()).collect::<Vec<_>>().join(" ")
+        existing
+            .held
+            .iter()
+            .map(|held| held.version.to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
     fn a_tag_is_a_version_of_one_variant() {
         assert_eq!(held("1 1.2 2 2.1 latest edge 1.2.3", "", &[]), "1.2.3");
         assert_eq!(held("v2.0.0 V3.0.0 vv4.0.0", "", &[]), "2.0.0");
-        assert_eq!(held("1.2.3-alpine 1.2.3-alpine3.20 alpine 1-alpine", "alpine", &[]), "1.2.3");
+        assert_eq!(
+            held(
+                "1.2.3-alpine 1.2.3-alpine3.20 alpine 1-alpine",
+                "alpine",
+                &[]
+            ),
+            "1.2.3"
+        );
         assert_eq!(held("1.2.3-alpine3.20", "", &[]), "1.2.3-alpine3.20");
-        assert_eq!(held("1.2.3_build.5 1.2.3_r2 1.2.3_r10", "", &[]), "1.2.3+build.5 1.2.3+r2 1.2.3+r10");
+        assert_eq!(
+            held("1.2.3_build.5 1.2.3_r2 1.2.3_r10", "", &[]),
+            "1.2.3+build.5 1.2.3+r2 1.2.3+r10"
+        );
         assert_eq!(held("01.2.3 1.2.3.4 1.2.3_ 1.2.3-", "", &[]), "");
     }
 
@@ -176,7 +221,10 @@ mod tests {
 
     #[test]
     fn what_is_withdrawn_does_not_count() {
-        assert_eq!(held("1.2.3 1.2.3_r1 1.2.3_b 1.2.4", "", &["1.2.3"]), "1.2.4");
+        assert_eq!(
+            held("1.2.3 1.2.3_r1 1.2.3_b 1.2.4", "", &["1.2.3"]),
+            "1.2.4"
+        );
         assert_eq!(held("1.2.3 1.2.3_r1", "", &["1.2.3+r1"]), "1.2.3");
     }
 
@@ -185,13 +233,28 @@ mod tests {
         let all = |tags: &str| {
             let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
             let found = Existing::new(&tags, None, &[]).variants();
-            found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            found
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
         };
-        assert_eq!(all("1.2.3-alpine alpine 1.2.3-slim slimmer 1.2.3 1.2 1 latest"), "alpine");
-        assert_eq!(all("1.2.3-alpine3.20 1.2-alpine3.20 1.2.3_r1-slim-x 1-slim-x"), "alpine3.20 slim-x");
+        assert_eq!(
+            all("1.2.3-alpine alpine 1.2.3-slim slimmer 1.2.3 1.2 1 latest"),
+            "alpine"
+        );
+        assert_eq!(
+            all("1.2.3-alpine3.20 1.2-alpine3.20 1.2.3_r1-slim-x 1-slim-x"),
+            "alpine3.20 slim-x"
+        );
         assert_eq!(all("1.2.3-rc.1 1.2.3-rc.2 1.2 edge"), "");
         let tags = ["1.2.3-beta", "beta", "1.2.3-slim", "1-slim"].map(|tag| tag.parse().unwrap());
         let sure = Existing::new(&tags, None, &[]).sure_variants();
-        assert_eq!(sure.into_iter().map(|variant| variant.to_string()).collect::<Vec<_>>(), ["slim"]);
+        assert_eq!(
+            sure.into_iter()
+                .map(|variant| variant.to_string())
+                .collect::<Vec<_>>(),
+            ["slim"]
+        );
     }
 }

@@ -10,7 +10,9 @@ use crate::reference::{Error as ReferenceError, Tag};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExtraError {
     /// `1`, `1.2`, `v1`: golden's own moving tags look so.
-    #[error("extra tag `{0}` looks like a version or a part of one; only the version itself makes such tags")]
+    #[error(
+        "extra tag `{0}` looks like a version or a part of one; only the version itself makes such tags"
+    )]
     Version(String),
     /// Contains `latest`.
     #[error("extra tag `{0}` contains `latest`; only `latest` itself may be called so")]
@@ -39,12 +41,18 @@ pub fn check_extra<'a>(
         if extra == name {
             return Err(ExtraError::Variant(extra.to_owned()));
         }
-        if extra.strip_suffix(name).and_then(|rest| rest.strip_suffix('-')).is_some_and(looks_like_version) {
+        if extra
+            .strip_suffix(name)
+            .and_then(|rest| rest.strip_suffix('-'))
+            .is_some_and(looks_like_version)
+        {
             return Err(ExtraError::Version(extra.to_owned()));
         }
     }
     extra.parse::<Tag>().map_err(ExtraError::Grammar)?;
-    suffixed(extra, variant).parse::<Tag>().map_err(ExtraError::Grammar)?;
+    suffixed(extra, variant)
+        .parse::<Tag>()
+        .map_err(ExtraError::Grammar)?;
     Ok(())
 }
 
@@ -84,9 +92,19 @@ mod tests {
             "a+b",
         ] {
             let alpine: Variant = "alpine".parse().unwrap();
-            assert!(check_extra(bad, Some(&alpine), ["slim"]).is_err(), "{bad:?} was taken");
+            assert!(
+                check_extra(bad, Some(&alpine), ["slim"]).is_err(),
+                "{bad:?} was taken"
+            );
         }
-        for good in ["edge", "abc1234", "2024-11-25", "v", "version-1", "nightly_1"] {
+        for good in [
+            "edge",
+            "abc1234",
+            "2024-11-25",
+            "v",
+            "version-1",
+            "nightly_1",
+        ] {
             assert_eq!(check_extra(good, None, ["slim"]), Ok(()), "{good}");
         }
         let long = "a".repeat(128);

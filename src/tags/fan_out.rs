@@ -86,19 +86,32 @@ impl FanOut {
     /// `all` has `1.2.3`, and neither a revision of it nor another build.
     #[must_use]
     pub fn original(&self, all: &Existing) -> Option<Original> {
-        let plain = self.tags.iter().find(|planned| planned.role == Role::Patch)?;
-        let has_moved = all
-            .versions()
+        let plain = self
+            .tags
             .iter()
-            .any(|held| held.version.cmp_precedence(&self.version).is_eq() && !held.version.build.is_empty());
+            .find(|planned| planned.role == Role::Patch)?;
+        let has_moved = all.versions().iter().any(|held| {
+            held.version.cmp_precedence(&self.version).is_eq() && !held.version.build.is_empty()
+        });
         if has_moved || !all.has(&plain.tag) {
             return None;
         }
-        let Version { major, minor, patch, .. } = self.version;
-        let name = suffixed(&format!("{major}.{minor}.{patch}_r0"), self.variant.as_ref());
+        let Version {
+            major,
+            minor,
+            patch,
+            ..
+        } = self.version;
+        let name = suffixed(
+            &format!("{major}.{minor}.{patch}_r0"),
+            self.variant.as_ref(),
+        );
         // It is as long as the tag of any other revision.
         let tag = name.parse().ok()?;
-        Some(Original { tag, of: plain.tag.clone() })
+        Some(Original {
+            tag,
+            of: plain.tag.clone(),
+        })
     }
 }
 
@@ -112,12 +125,25 @@ pub struct Original {
 }
 
 /// The tags of `version`, from the most specific to the least, extras last.
-pub fn fan_out(version: &Version, variant: Option<&Variant>, rules: &TagRules) -> Result<FanOut, TagError> {
-    let Version { major, minor, patch, pre, build } = version;
+pub fn fan_out(
+    version: &Version,
+    variant: Option<&Variant>,
+    rules: &TagRules,
+) -> Result<FanOut, TagError> {
+    let Version {
+        major,
+        minor,
+        patch,
+        pre,
+        build,
+    } = version;
     let stable = pre.is_empty();
     let wanted = |level| stable && rules.fan_out.contains(&level);
-    let core =
-        if stable { format!("{major}.{minor}.{patch}") } else { format!("{major}.{minor}.{patch}-{pre}") };
+    let core = if stable {
+        format!("{major}.{minor}.{patch}")
+    } else {
+        format!("{major}.{minor}.{patch}-{pre}")
+    };
     let mut names = Vec::new();
     if build.is_empty() {
         names.push((core, Role::Full));
@@ -133,20 +159,37 @@ pub fn fan_out(version: &Version, variant: Option<&Variant>, rules: &TagRules) -
     if wanted(Level::Major) && (*major > 0 || rules.zero_major) {
         names.push((major.to_string(), Role::Major));
     }
-    let mut names: Vec<(String, Role)> =
-        names.into_iter().map(|(name, role)| (suffixed(&name, variant), role)).collect();
+    let mut names: Vec<(String, Role)> = names
+        .into_iter()
+        .map(|(name, role)| (suffixed(&name, variant), role))
+        .collect();
     if wanted(Level::Latest) && rules.latest != Latest::Never {
-        names.push((variant.map_or("latest", Variant::as_str).to_owned(), Role::Latest));
+        names.push((
+            variant.map_or("latest", Variant::as_str).to_owned(),
+            Role::Latest,
+        ));
     }
-    names.extend(rules.extra.iter().map(|extra| (suffixed(extra, variant), Role::Extra)));
+    names.extend(
+        rules
+            .extra
+            .iter()
+            .map(|extra| (suffixed(extra, variant), Role::Extra)),
+    );
     let mut tags: Vec<PlannedTag> = Vec::with_capacity(names.len());
     for (name, role) in names {
-        let tag: Tag = name.parse().map_err(|error| TagError::Grammar { version: version.clone(), error })?;
+        let tag: Tag = name.parse().map_err(|error| TagError::Grammar {
+            version: version.clone(),
+            error,
+        })?;
         if tags.iter().all(|planned| planned.tag != tag) {
             tags.push(PlannedTag { tag, role });
         }
     }
-    Ok(FanOut { version: version.clone(), variant: variant.cloned(), tags })
+    Ok(FanOut {
+        version: version.clone(),
+        variant: variant.cloned(),
+        tags,
+    })
 }
 
 /// Revision `number` of a version: `1.2.3` becomes `1.2.3_r1`.
@@ -154,7 +197,10 @@ pub fn fan_out(version: &Version, variant: Option<&Variant>, rules: &TagRules) -
 pub fn revision(version: &Version, number: u64) -> Version {
     // Letters and digits are always build metadata.
     let build = BuildMetadata::new(&format!("r{number}")).unwrap_or(BuildMetadata::EMPTY);
-    Version { build, ..version.clone() }
+    Version {
+        build,
+        ..version.clone()
+    }
 }
 
 pub(super) fn suffixed(name: &str, variant: Option<&Variant>) -> String {
@@ -170,7 +216,11 @@ mod tests {
     fn tags(version: &str, variant: &str, rules: &TagRules) -> String {
         let variant = (!variant.is_empty()).then(|| variant.parse().unwrap());
         let out = fan_out(&version.parse().unwrap(), variant.as_ref(), rules).unwrap();
-        out.tags.iter().map(|planned| planned.tag.as_str()).collect::<Vec<_>>().join(" ")
+        out.tags
+            .iter()
+            .map(|planned| planned.tag.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -184,26 +234,52 @@ mod tests {
             ("1.2.3-rc.1", "", "1.2.3-rc.1"),
             ("1.2.3-rc.1", "alpine", "1.2.3-rc.1-alpine"),
             ("1.2.3+build.5", "", "1.2.3_build.5 1.2.3 1.2 1 latest"),
-            ("1.2.3+build.5", "alpine", "1.2.3_build.5-alpine 1.2.3-alpine 1.2-alpine 1-alpine alpine"),
+            (
+                "1.2.3+build.5",
+                "alpine",
+                "1.2.3_build.5-alpine 1.2.3-alpine 1.2-alpine 1-alpine alpine",
+            ),
             ("1.2.3-rc.1+build.5", "", "1.2.3-rc.1_build.5"),
-            ("1.2.3+r1", "alpine", "1.2.3_r1-alpine 1.2.3-alpine 1.2-alpine 1-alpine alpine"),
+            (
+                "1.2.3+r1",
+                "alpine",
+                "1.2.3_r1-alpine 1.2.3-alpine 1.2-alpine 1-alpine alpine",
+            ),
         ] {
-            assert_eq!(tags(version, variant, &rules), expected, "{version} {variant}");
+            assert_eq!(
+                tags(version, variant, &rules),
+                expected,
+                "{version} {variant}"
+            );
         }
     }
 
     #[test]
     fn rules_choose_among_them() {
-        let zero = TagRules { zero_major: true, ..TagRules::default() };
+        let zero = TagRules {
+            zero_major: true,
+            ..TagRules::default()
+        };
         assert_eq!(tags("0.4.2", "", &zero), "0.4.2 0.4 0 latest");
-        let never = TagRules { latest: Latest::Never, ..TagRules::default() };
+        let never = TagRules {
+            latest: Latest::Never,
+            ..TagRules::default()
+        };
         assert_eq!(tags("1.2.3", "", &never), "1.2.3 1.2 1");
-        assert_eq!(tags("1.2.3", "alpine", &never), "1.2.3-alpine 1.2-alpine 1-alpine");
-        let some = TagRules { fan_out: BTreeSet::from([Level::Major]), ..TagRules::default() };
+        assert_eq!(
+            tags("1.2.3", "alpine", &never),
+            "1.2.3-alpine 1.2-alpine 1-alpine"
+        );
+        let some = TagRules {
+            fan_out: BTreeSet::from([Level::Major]),
+            ..TagRules::default()
+        };
         assert_eq!(tags("1.2.3", "", &some), "1.2.3 1");
         assert_eq!(tags("1.2.3+b", "", &some), "1.2.3_b 1.2.3 1");
-        let extra =
-            TagRules { extra: vec!["edge".into(), "abc1234".into(), "edge".into()], ..TagRules::default() };
+        let extra = TagRules {
+            extra: vec!["edge".into(), "abc1234".into(), "edge".into()],
+            ..TagRules::default()
+        };
         assert_eq!(
             tags("1.2.3", "alpine", &extra),
             "1.2.3-alpine 1.2-alpine 1-alpine alpine edge-alpine abc1234-alpine"
@@ -215,7 +291,12 @@ mod tests {
     fn the_first_content_of_a_version_is_preserved_once() {
         for (version, variant, existing, expected) in [
             ("1.2.3+r1", "", "1.2.3 1.2 1 latest", "1.2.3_r0"),
-            ("1.2.3+r1", "alpine", "1.2.3 1.2.3-alpine", "1.2.3_r0-alpine"),
+            (
+                "1.2.3+r1",
+                "alpine",
+                "1.2.3 1.2.3-alpine",
+                "1.2.3_r0-alpine",
+            ),
             ("1.2.3+build.5", "", "1.2.3", "1.2.3_r0"),
             ("1.2.3+r1", "", "", ""),
             ("1.2.3+r1", "alpine", "1.2.3 1.2.3_r0", ""),
@@ -225,10 +306,20 @@ mod tests {
             ("1.2.3", "", "1.2.3", ""),
         ] {
             let variant: Option<Variant> = (!variant.is_empty()).then(|| variant.parse().unwrap());
-            let tags: Vec<Tag> = existing.split_whitespace().map(|tag| tag.parse().unwrap()).collect();
-            let out = fan_out(&version.parse().unwrap(), variant.as_ref(), &TagRules::default()).unwrap();
+            let tags: Vec<Tag> = existing
+                .split_whitespace()
+                .map(|tag| tag.parse().unwrap())
+                .collect();
+            let out = fan_out(
+                &version.parse().unwrap(),
+                variant.as_ref(),
+                &TagRules::default(),
+            )
+            .unwrap();
             let original = out.original(&Existing::new(&tags, variant.as_ref(), &[]));
-            let found = original.map(|original| original.tag.to_string()).unwrap_or_default();
+            let found = original
+                .map(|original| original.tag.to_string())
+                .unwrap_or_default();
             assert_eq!(found, expected, "{version} {variant:?} after {existing}");
         }
     }
@@ -236,8 +327,13 @@ mod tests {
     #[test]
     fn a_tag_that_is_too_long_is_named() {
         let version: Version = format!("1.2.3-{}", "a".repeat(123)).parse().unwrap();
-        let message = fan_out(&version, None, &TagRules::default()).unwrap_err().to_string();
-        assert!(message.contains(&format!("`{version}` is not a tag")), "{message}");
+        let message = fan_out(&version, None, &TagRules::default())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains(&format!("`{version}` is not a tag")),
+            "{message}"
+        );
         let fits: Version = format!("1.2.3-{}", "a".repeat(122)).parse().unwrap();
         assert!(fan_out(&fits, None, &TagRules::default()).is_ok());
     }

@@ -6,8 +6,8 @@ mod extra;
 mod fan_out;
 mod next_free;
 mod order;
-mod requirement;
 mod owner;
+mod requirement;
 mod siblings;
 mod version;
 
@@ -61,7 +61,11 @@ impl FromStr for Variant {
         if text == "latest" {
             return Err(VariantError::Latest);
         }
-        let part = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let part = |p: &str| {
+            !p.is_empty()
+                && p.bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        };
         let starts = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
         if starts && text.split(['.', '_', '-']).all(part) {
             Ok(Self(text.to_owned()))
@@ -92,7 +96,9 @@ impl From<Variant> for String {
 }
 
 /// When `latest` (or the bare variant tag) moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Latest {
     /// When no stable version is higher.
@@ -121,7 +127,9 @@ pub enum Level {
 }
 
 /// What happens to new content for a published version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Rebuild {
     /// It is refused.

@@ -32,7 +32,13 @@ fn blocks(taken: &Version, next: &Version) -> bool {
 }
 
 fn bumped(version: &Version) -> Version {
-    let Version { major, minor, patch, pre, .. } = version;
+    let Version {
+        major,
+        minor,
+        patch,
+        pre,
+        ..
+    } = version;
     if pre.is_empty() {
         return Version::new(*major, *minor, patch.saturating_add(1));
     }
@@ -45,7 +51,10 @@ fn bumped(version: &Version) -> Version {
     let number: u64 = number.unwrap_or(0);
     // A pre-release with another number is a pre-release.
     let pre = Prerelease::new(&format!("{name}.{}", number.saturating_add(1))).unwrap_or_default();
-    Version { pre, ..Version::new(*major, *minor, *patch) }
+    Version {
+        pre,
+        ..Version::new(*major, *minor, *patch)
+    }
 }
 
 #[cfg(test)]
@@ -64,10 +73,19 @@ mod tests {
             ("1.2.3-rc.1", "1.2.3-rc.1 1.2.3-rc.2", "", "1.2.3-rc.3"),
             ("1.2.3-beta", "1.2.3-beta", "", "1.2.3-beta.1"),
         ] {
-            let tags: Vec<Tag> = existing.split_whitespace().map(|tag| tag.parse().unwrap()).collect();
-            let withdrawn: Vec<Version> =
-                withdrawn.split_whitespace().map(|text| text.parse().unwrap()).collect();
-            let next = next_free(&version.parse().unwrap(), [&Existing::new(&tags, None, &[])], &withdrawn);
+            let tags: Vec<Tag> = existing
+                .split_whitespace()
+                .map(|tag| tag.parse().unwrap())
+                .collect();
+            let withdrawn: Vec<Version> = withdrawn
+                .split_whitespace()
+                .map(|text| text.parse().unwrap())
+                .collect();
+            let next = next_free(
+                &version.parse().unwrap(),
+                [&Existing::new(&tags, None, &[])],
+                &withdrawn,
+            );
             assert_eq!(next.to_string(), expected, "{version} after {existing}");
         }
     }

@@ -35,7 +35,12 @@ impl Rank {
     fn of(build: &BuildMetadata) -> Self {
         match is_revision(build) {
             _ if build.is_empty() => Self::Plain,
-            true if build.as_str().trim_start_matches('r').bytes().all(|digit| digit == b'0') => {
+            true if build
+                .as_str()
+                .trim_start_matches('r')
+                .bytes()
+                .all(|digit| digit == b'0') =>
+            {
                 Self::Original
             }
             true => Self::Revision,
@@ -46,7 +51,11 @@ impl Rank {
 
 /// Compares `r7` and `r12` by number, whatever their length.
 fn numbers(a: &str, b: &str) -> Ordering {
-    let digits = |text: &'_ str| text.trim_start_matches('r').trim_start_matches('0').to_owned();
+    let digits = |text: &'_ str| {
+        text.trim_start_matches('r')
+            .trim_start_matches('0')
+            .to_owned()
+    };
     let (a, b) = (digits(a), digits(b));
     a.len().cmp(&b.len()).then_with(|| a.cmp(&b))
 }

@@ -16,7 +16,11 @@ pub struct Owner {
 /// as a channel, or one that no version claims.
 #[must_use]
 pub fn owner(tag: &Tag, list: &[Tag], rules: &TagRules) -> Option<Owner> {
-    let rules = TagRules { zero_major: true, extra: Vec::new(), ..rules.clone() };
+    let rules = TagRules {
+        zero_major: true,
+        extra: Vec::new(),
+        ..rules.clone()
+    };
     let variants = Existing::new(list, None, &[]).variants();
     // A variant tells more of a tag than a pre-release does.
     variants.iter().map(Some).chain([None]).find_map(|variant| {
@@ -26,7 +30,10 @@ pub fn owner(tag: &Tag, list: &[Tag], rules: &TagRules) -> Option<Owner> {
             out.is_ok_and(|out| out.tags.iter().any(|planned| planned.tag == *tag))
         };
         let held = existing.versions().iter().rev().find(claims)?.clone();
-        Some(Owner { held, variant: variant.cloned() })
+        Some(Owner {
+            held,
+            variant: variant.cloned(),
+        })
     })
 }
 
@@ -53,9 +60,18 @@ mod tests {
             ("edge", ""),
         ] {
             let found = owner(&tag.parse().unwrap(), &list, &TagRules::default());
-            assert_eq!(found.map(|owner| owner.held.tag.to_string()).unwrap_or_default(), expected, "{tag}");
+            assert_eq!(
+                found
+                    .map(|owner| owner.held.tag.to_string())
+                    .unwrap_or_default(),
+                expected,
+                "{tag}"
+            );
         }
-        let rules = TagRules { withdrawn: vec!["1.3.0".parse().unwrap()], ..TagRules::default() };
+        let rules = TagRules {
+            withdrawn: vec!["1.3.0".parse().unwrap()],
+            ..TagRules::default()
+        };
         let found = owner(&"latest".parse().unwrap(), &list, &rules).unwrap();
         assert_eq!(found.held.tag.as_str(), "1.2.4");
     }

@@ -31,14 +31,20 @@ impl Requirement {
     /// Whether a strict version satisfies the requirement.
     #[must_use]
     pub fn matches(&self, version: &Version) -> bool {
-        self.admits(&TagVersion { version: version.clone(), fourth: None, components: 3 })
+        self.admits(&TagVersion {
+            version: version.clone(),
+            fourth: None,
+            components: 3,
+        })
     }
 
     /// Whether the version in a tag satisfies the requirement. A comparison with fewer components than the version
     /// ignores the rest, as in semver: `=1.2.3` admits `1.2.3.4`.
     #[must_use]
     pub fn admits(&self, tag: &TagVersion) -> bool {
-        let three = VersionReq { comparators: self.0.iter().map(Part::without_fourth).collect() };
+        let three = VersionReq {
+            comparators: self.0.iter().map(Part::without_fourth).collect(),
+        };
         three.matches(&tag.version) && self.0.iter().all(|part| part.admits_fourth(tag))
     }
 }
@@ -58,7 +64,13 @@ impl Part {
     }
 
     fn admits_fourth(&self, tag: &TagVersion) -> bool {
-        let Self { comparator, fourth: Some(required) } = self else { return true };
+        let Self {
+            comparator,
+            fourth: Some(required),
+        } = self
+        else {
+            return true;
+        };
         let same = comparator.major == tag.version.major
             && comparator.minor == Some(tag.version.minor)
             && comparator.patch == Some(tag.version.patch);
@@ -97,21 +109,28 @@ impl FromStr for Requirement {
         let (parts, fourths): (Vec<String>, Vec<Option<u64>>) = text.split(',').map(plain).unzip();
         let comparators = VersionReq::parse(&parts.join(","))?.comparators;
         let parts = comparators.into_iter().zip(fourths);
-        Ok(Self(parts.map(|(comparator, fourth)| Part { comparator, fourth }).collect()))
+        Ok(Self(
+            parts
+                .map(|(comparator, fourth)| Part { comparator, fourth })
+                .collect(),
+        ))
     }
 }
 
 /// A comparison as semver reads it, without leading zeros, and its fourth component.
 fn plain(text: &str) -> (String, Option<u64>) {
     let unchanged = || (text.to_owned(), None);
-    let Some(start) = text.find(|c: char| c.is_ascii_digit()) else { return unchanged() };
+    let Some(start) = text.find(|c: char| c.is_ascii_digit()) else {
+        return unchanged();
+    };
     let (operator, version) = text.split_at(start);
     let end = version.find(['-', '+', ' ']).unwrap_or(version.len());
     let (numbers, rest) = version.split_at(end);
     let mut components: Vec<&str> = numbers.split('.').map(without_zeros).collect();
     let fourth = match components.as_slice() {
         [_, _, patch, "*" | "x" | "X"] if rest.trim().is_empty() && is_number(patch) => None,
-        [_, _, patch, fourth] if rest.trim().is_empty() && is_number(patch) => match fourth.parse() {
+        [_, _, patch, fourth] if rest.trim().is_empty() && is_number(patch) => match fourth.parse()
+        {
             Ok(fourth) => Some(fourth),
             Err(_) => return unchanged(),
         },
@@ -144,17 +163,25 @@ impl TagVersion {
         if !components.iter().all(|component| is_number(component)) {
             return None;
         }
-        let plain: Vec<&str> = components.iter().map(|component| without_zeros(component)).collect();
+        let plain: Vec<&str> = components
+            .iter()
+            .map(|component| without_zeros(component))
+            .collect();
         let (version, fourth) = match (plain.as_slice(), rest) {
             ([major], "") => (format!("{major}.0.0"), None),
             ([major, minor], "") => (format!("{major}.{minor}.0"), None),
             ([major, minor, patch], rest) => (format!("{major}.{minor}.{patch}{rest}"), None),
-            ([major, minor, patch, fourth], "") => {
-                (format!("{major}.{minor}.{patch}"), Some(fourth.parse().ok()?))
-            }
+            ([major, minor, patch, fourth], "") => (
+                format!("{major}.{minor}.{patch}"),
+                Some(fourth.parse().ok()?),
+            ),
             _ => return None,
         };
-        Some(Self { version: Version::parse(&version).ok()?, fourth, components: components.len() })
+        Some(Self {
+            version: Version::parse(&version).ok()?,
+            fourth,
+            components: components.len(),
+        })
     }
 
     /// The order of versions. Of two equal ones, the one with more components is the higher: `12.0.0` says more than
@@ -186,10 +213,26 @@ mod tests {
             ("1.2.3-rc.1", "^1.2.3-rc.1"),
             ("0.0.0", "^0.0.0"),
         ] {
-            assert_eq!(text.parse::<Requirement>().unwrap().to_string(), written, "{text}");
-            assert_eq!(written.parse::<Requirement>().unwrap().to_string(), written, "{written}");
+            assert_eq!(
+                text.parse::<Requirement>().unwrap().to_string(),
+                written,
+                "{text}"
+            );
+            assert_eq!(
+                written.parse::<Requirement>().unwrap().to_string(),
+                written,
+                "{written}"
+            );
         }
-        for text in ["", "x.y", "1.2.3.4.5", "1.2.3.4-rc", "1.2.x.4", "stable", "99999999999999999999"] {
+        for text in [
+            "",
+            "x.y",
+            "1.2.3.4.5",
+            "1.2.3.4-rc",
+            "1.2.x.4",
+            "stable",
+            "99999999999999999999",
+        ] {
             assert!(text.parse::<Requirement>().is_err(), "{text}");
         }
     }
@@ -197,10 +240,22 @@ mod tests {
     #[test]
     fn the_fourth_component_decides_where_the_others_are_equal() {
         for (requirement, admitted, refused) in [
-            ("=8.5.1.2", &["8.5.1.2", "8.5.01.2"][..], &["8.5.1.3", "8.5.1", "8.5.2.2"][..]),
+            (
+                "=8.5.1.2",
+                &["8.5.1.2", "8.5.01.2"][..],
+                &["8.5.1.3", "8.5.1", "8.5.2.2"][..],
+            ),
             ("=8.5.1", &["8.5.1", "8.5.1.7"], &["8.5.2.1"]),
-            (">8.5.1.2", &["8.5.1.3", "8.5.2", "9"], &["8.5.1.2", "8.5.1.1", "8.5.0.9"]),
-            ("<8.5.1.2", &["8.5.1.1", "8.5.1", "8.5.0.9"], &["8.5.1.2", "8.5.2"]),
+            (
+                ">8.5.1.2",
+                &["8.5.1.3", "8.5.2", "9"],
+                &["8.5.1.2", "8.5.1.1", "8.5.0.9"],
+            ),
+            (
+                "<8.5.1.2",
+                &["8.5.1.1", "8.5.1", "8.5.0.9"],
+                &["8.5.1.2", "8.5.2"],
+            ),
             ("<=8.5.1.2", &["8.5.1.2", "8.5.1"], &["8.5.1.3"]),
             ("8.5.1.2", &["8.5.1.2", "8.6"], &["8.5.1.1", "9.0.0.0"]),
             ("~8.5.1.2", &["8.5.1.9", "8.5.2"], &["8.6", "8.5.1"]),
@@ -214,12 +269,30 @@ mod tests {
 
     #[test]
     fn only_versions_are_read_in_tags() {
-        for tag in ["12", "v1.2", "2026.02.0", "24.04", "8.5.1.2", "3.21.0-rc.1", "20240101", "007"] {
+        for tag in [
+            "12",
+            "v1.2",
+            "2026.02.0",
+            "24.04",
+            "8.5.1.2",
+            "3.21.0-rc.1",
+            "20240101",
+            "007",
+        ] {
             assert!(TagVersion::parse(tag).is_some(), "{tag}");
         }
-        for tag in
-            ["bookworm", "12.10-slim", "latest", "1.2.3.4.5", "1..2", "1.2.3.4-rc1", "v", "", "1.2.", "٣"]
-        {
+        for tag in [
+            "bookworm",
+            "12.10-slim",
+            "latest",
+            "1.2.3.4.5",
+            "1..2",
+            "1.2.3.4-rc1",
+            "v",
+            "",
+            "1.2.",
+            "٣",
+        ] {
             assert_eq!(TagVersion::parse(tag), None, "{tag}");
         }
     }

@@ -9,12 +9,17 @@ use crate::reference::Tag;
 /// of these although it can be read is incomplete.
 #[must_use]
 pub fn siblings(tags: &[Tag]) -> BTreeSet<Tag> {
-    let rules = TagRules { zero_major: true, ..TagRules::default() };
+    let rules = TagRules {
+        zero_major: true,
+        ..TagRules::default()
+    };
     let variants = Existing::new(tags, None, &[]).variants();
     let mut siblings = BTreeSet::new();
     for variant in variants.iter().map(Some).chain([None]) {
         for held in Existing::new(tags, variant, &[]).versions() {
-            let Ok(out) = fan_out(&held.version, variant, &rules) else { continue };
+            let Ok(out) = fan_out(&held.version, variant, &rules) else {
+                continue;
+            };
             siblings.extend(out.tags.into_iter().map(|planned| planned.tag));
         }
     }
@@ -32,11 +37,18 @@ mod tests {
             ("0.4.2", "0 0.4 0.4.2 latest"),
             ("1.2.3-rc.1", "1.2.3-rc.1"),
             ("1.2.3_r1", "1 1.2 1.2.3 1.2.3_r1 latest"),
-            ("1.2.3-alpine 1-alpine", "1-alpine 1.2-alpine 1.2.3-alpine alpine"),
+            (
+                "1.2.3-alpine 1-alpine",
+                "1-alpine 1.2-alpine 1.2.3-alpine alpine",
+            ),
             ("edge 12", ""),
         ] {
             let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
-            let found = siblings(&tags).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            let found = siblings(&tags)
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ");
             assert_eq!(found, expected);
         }
     }

@@ -40,7 +40,9 @@ pub enum VersionError {
         fixed: String,
     },
     /// Build metadata that golden uses itself.
-    #[error("version `{0}`: build metadata `r` and a number is reserved for the revisions that golden makes")]
+    #[error(
+        "version `{0}`: build metadata `r` and a number is reserved for the revisions that golden makes"
+    )]
     Reserved(String),
     /// Anything else.
     #[error("version `{text}` is not semver: {why}")]
@@ -81,11 +83,19 @@ fn explain(text: &str, error: &semver::Error) -> VersionError {
     if text.contains(char::is_whitespace) {
         return VersionError::Space(owned());
     }
-    let after_v = text.strip_prefix(['v', 'V']).filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let after_v = text
+        .strip_prefix(['v', 'V'])
+        .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     if let Some(fixed) = after_v {
-        return VersionError::LeadingV { text: owned(), fixed: fixed.to_owned() };
+        return VersionError::LeadingV {
+            text: owned(),
+            fixed: fixed.to_owned(),
+        };
     }
-    if let Some(c) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '+')) {
+    if let Some(c) = text
+        .chars()
+        .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '+'))
+    {
         let why = format!("`{c}` is not allowed; it has letters, digits, `.`, `-` and `+`");
         return VersionError::Other { text: owned(), why };
     }
@@ -93,11 +103,18 @@ fn explain(text: &str, error: &semver::Error) -> VersionError {
     let parts: Vec<&str> = core.split('.').collect();
     let number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     if parts.iter().all(number) {
-        if let Some(part) = parts.iter().find(|part| part.len() > 1 && part.starts_with('0')) {
+        if let Some(part) = parts
+            .iter()
+            .find(|part| part.len() > 1 && part.starts_with('0'))
+        {
             let fixed = part.trim_start_matches('0');
             let fixed = if fixed.is_empty() { "0" } else { fixed };
             let (part, fixed) = ((*part).to_owned(), fixed.to_owned());
-            return VersionError::LeadingZero { text: owned(), part, fixed };
+            return VersionError::LeadingZero {
+                text: owned(),
+                part,
+                fixed,
+            };
         }
         let count = match parts.len() {
             1 => "only one number",
@@ -106,11 +123,24 @@ fn explain(text: &str, error: &semver::Error) -> VersionError {
             _ => "too many numbers",
         };
         if parts.len() != 3 {
-            let example = parts.iter().copied().chain(["0", "0"]).take(3).collect::<Vec<_>>().join(".");
-            return VersionError::Count { text: owned(), count, example };
+            let example = parts
+                .iter()
+                .copied()
+                .chain(["0", "0"])
+                .take(3)
+                .collect::<Vec<_>>()
+                .join(".");
+            return VersionError::Count {
+                text: owned(),
+                count,
+                example,
+            };
         }
     }
-    VersionError::Other { text: owned(), why: error.to_string() }
+    VersionError::Other {
+        text: owned(),
+        why: error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -120,16 +150,34 @@ mod tests {
     #[test]
     fn every_error_says_what_is_wrong() {
         for (text, message) in [
-            ("", "the version is empty; a version is MAJOR.MINOR.PATCH, such as 1.2.3"),
-            ("1", "version `1` has only one number; a version is MAJOR.MINOR.PATCH, such as 1.0.0"),
-            ("1.2", "version `1.2` has only two numbers; a version is MAJOR.MINOR.PATCH, such as 1.2.0"),
+            (
+                "",
+                "the version is empty; a version is MAJOR.MINOR.PATCH, such as 1.2.3",
+            ),
+            (
+                "1",
+                "version `1` has only one number; a version is MAJOR.MINOR.PATCH, such as 1.0.0",
+            ),
+            (
+                "1.2",
+                "version `1.2` has only two numbers; a version is MAJOR.MINOR.PATCH, such as 1.2.0",
+            ),
             (
                 "1.2-rc.1",
                 "version `1.2-rc.1` has only two numbers; a version is MAJOR.MINOR.PATCH, such as 1.2.0",
             ),
-            ("1.2.3.4", "version `1.2.3.4` has four numbers; a version is MAJOR.MINOR.PATCH, such as 1.2.3"),
-            ("01.2.3", "version `01.2.3` has a leading zero in `01`; write `1`"),
-            ("1.00.3", "version `1.00.3` has a leading zero in `00`; write `0`"),
+            (
+                "1.2.3.4",
+                "version `1.2.3.4` has four numbers; a version is MAJOR.MINOR.PATCH, such as 1.2.3",
+            ),
+            (
+                "01.2.3",
+                "version `01.2.3` has a leading zero in `01`; write `1`",
+            ),
+            (
+                "1.00.3",
+                "version `1.00.3` has a leading zero in `00`; write `0`",
+            ),
             ("1.2.3 ", "version `1.2.3 ` contains white space"),
             ("v1.2.3", "version `v1.2.3` starts with `v`; write `1.2.3`"),
             (
@@ -137,7 +185,10 @@ mod tests {
                 "version `1.2.3+r1`: build metadata `r` and a number is reserved for the revisions that golden makes",
             ),
         ] {
-            assert_eq!(version(text).map_err(|error| error.to_string()), Err(message.to_owned()));
+            assert_eq!(
+                version(text).map_err(|error| error.to_string()),
+                Err(message.to_owned())
+            );
         }
         for bad in [
             "1.2.x",
@@ -152,7 +203,10 @@ mod tests {
             "-1.0.0",
         ] {
             let message = version(bad).map_err(|error| error.to_string()).unwrap_err();
-            assert!(message.starts_with(&format!("version `{bad}` is not semver: ")), "{message}");
+            assert!(
+                message.starts_with(&format!("version `{bad}` is not semver: ")),
+                "{message}"
+            );
         }
     }
 

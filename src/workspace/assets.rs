@@ -49,7 +49,12 @@ impl<'a> Assets<'a> {
     /// Assets of the workspace at `root`, which is canonical.
     #[must_use]
     pub const fn new(root: &'a Path) -> Self {
-        Self { root, hashed: BTreeMap::new(), parsed: BTreeMap::new(), lost: Vec::new() }
+        Self {
+            root,
+            hashed: BTreeMap::new(),
+            parsed: BTreeMap::new(),
+            lost: Vec::new(),
+        }
     }
 
     /// Gives an image its files and certificates.
@@ -60,7 +65,9 @@ impl<'a> Assets<'a> {
             let refused = |entries: &Vec<FileEntry>| entries.iter().find_map(target::refused);
             match placed.and_then(|entries| refused(&entries).map_or(Ok(entries), Err)) {
                 Ok(entries) => files.extend(entries.into_iter().map(|entry| (number, entry))),
-                Err(message) => found.push(at(Diagnostic::error("spec.file", message), &wish.place)),
+                Err(message) => {
+                    found.push(at(Diagnostic::error("spec.file", message), &wish.place))
+                }
             }
         }
         for (place, file, what) in std::mem::take(&mut self.lost) {
@@ -69,7 +76,12 @@ impl<'a> Assets<'a> {
             found.push(at(Diagnostic::warning("spec.attributes", message), &place).help(help));
         }
         let merged = files::merge(files, |number| draft.files[number].what == Wanted::Folder);
-        for files::Conflict { first, second, message } in merged.conflicts {
+        for files::Conflict {
+            first,
+            second,
+            message,
+        } in merged.conflicts
+        {
             let (first, second) = (&draft.files[first].place, &draft.files[second].place);
             let diagnostic = at(Diagnostic::error("spec.file", message), second);
             found.push(diagnostic.at(&first.file, first.span.clone(), "the other source"));
@@ -78,7 +90,10 @@ impl<'a> Assets<'a> {
         if let Some(wish) = &draft.layout {
             match self.layout(wish) {
                 Ok(layout) => draft.image.base = Base::Layout(layout),
-                Err(message) => found.push(at(Diagnostic::error("spec.base", message), &draft.base_place)),
+                Err(message) => found.push(at(
+                    Diagnostic::error("spec.base", message),
+                    &draft.base_place,
+                )),
             }
         }
         if let (Some(place), Base::Scratch, false) =
@@ -99,18 +114,31 @@ impl<'a> Assets<'a> {
     fn file(&mut self, wish: &FileWish) -> Result<Vec<FileEntry>, String> {
         let entry = |mode, kind, origin: &str| {
             let mode = wish.mode.unwrap_or(mode);
-            vec![FileEntry::new(wish.target.clone(), mode, wish.owner.clone(), kind, origin)]
+            vec![FileEntry::new(
+                wish.target.clone(),
+                mode,
+                wish.owner.clone(),
+                kind,
+                origin,
+            )]
         };
         match &wish.what {
-            Wanted::Content(text) => {
-                Ok(entry(0o644, FileKind::File(Content::inline(text.as_bytes())), "content"))
-            }
+            Wanted::Content(text) => Ok(entry(
+                0o644,
+                FileKind::File(Content::inline(text.as_bytes())),
+                "content",
+            )),
             Wanted::Folder => Ok(entry(0o755, FileKind::Directory, "an empty directory")),
             Wanted::Source { folder, pattern } => self.source(wish, folder, pattern),
         }
     }
 
-    fn source(&mut self, wish: &FileWish, folder: &Path, pattern: &str) -> Result<Vec<FileEntry>, String> {
+    fn source(
+        &mut self,
+        wish: &FileWish,
+        folder: &Path,
+        pattern: &str,
+    ) -> Result<Vec<FileEntry>, String> {
         let mut entries = Vec::new();
         let literal = inside(self.root, folder, pattern)?;
         if discover::is_glob(pattern) && !literal.exists() {
@@ -129,7 +157,12 @@ impl<'a> Assets<'a> {
             self.folder(wish, &real, &wish.target, &mut entries)?;
         } else if wish.into {
             let name = text(literal.file_name().unwrap_or_default().as_ref())?;
-            self.place(wish, &literal, target::below(&wish.target, &name), &mut entries)?;
+            self.place(
+                wish,
+                &literal,
+                target::below(&wish.target, &name),
+                &mut entries,
+            )?;
         } else {
             self.place(wish, &literal, wish.target.clone(), &mut entries)?;
             let name = text(literal.file_name().unwrap_or_default().as_ref())?;
@@ -156,7 +189,9 @@ impl<'a> Assets<'a> {
         if real.starts_with(self.root) {
             Ok(real)
         } else {
-            Err(format!("`{shown}` leads out of the workspace by a symbolic link"))
+            Err(format!(
+                "`{shown}` leads out of the workspace by a symbolic link"
+            ))
         }
     }
 
@@ -173,10 +208,22 @@ impl<'a> Assets<'a> {
             return self.folder(wish, &real, &target, entries);
         }
         let hashed = self.hashed(&real)?;
-        self.lost.extend(hashed.lost.map(|what| (wish.place.clone(), self.shown(path), what)));
-        let mode = wish.mode.unwrap_or(if hashed.executable { 0o755 } else { 0o644 });
+        self.lost.extend(
+            hashed
+                .lost
+                .map(|what| (wish.place.clone(), self.shown(path), what)),
+        );
+        let mode = wish
+            .mode
+            .unwrap_or(if hashed.executable { 0o755 } else { 0o644 });
         let kind = FileKind::File(hashed.content);
-        entries.push(FileEntry::new(target, mode, wish.owner.clone(), kind, self.shown(path)));
+        entries.push(FileEntry::new(
+            target,
+            mode,
+            wish.owner.clone(),
+            kind,
+            self.shown(path),
+        ));
         Ok(())
     }
 
@@ -198,7 +245,10 @@ impl<'a> Assets<'a> {
         let remembered = |item: &walkdir::DirEntry| {
             item.depth() > 0 && (item.file_name() == ".git" || item.path() == state)
         };
-        let items = WalkDir::new(folder).min_depth(1).sort_by_file_name().into_iter();
+        let items = WalkDir::new(folder)
+            .min_depth(1)
+            .sort_by_file_name()
+            .into_iter();
         let items: Vec<_> = items
             .filter_entry(|item| !remembered(item))
             .collect::<Result<_, _>>()
@@ -207,7 +257,12 @@ impl<'a> Assets<'a> {
         // that the base has stays what it is, /tmp open to all and /bin a link to usr/bin.
         let is_placed = |empty: bool| empty || folder_mode != 0o755 || wish.owner != Owner::ROOT;
         if target != "/" && is_placed(items.is_empty()) {
-            push(target.to_owned(), folder_mode, FileKind::Directory, self.shown(folder));
+            push(
+                target.to_owned(),
+                folder_mode,
+                FileKind::Directory,
+                self.shown(folder),
+            );
         }
         for (number, item) in items.iter().enumerate() {
             let below = item.path().strip_prefix(folder).unwrap_or(item.path());
@@ -216,16 +271,32 @@ impl<'a> Assets<'a> {
             if kind.is_dir() {
                 let next = items.get(number + 1);
                 if is_placed(next.is_none_or(|next| !next.path().starts_with(item.path()))) {
-                    push(path, folder_mode, FileKind::Directory, self.shown(item.path()));
+                    push(
+                        path,
+                        folder_mode,
+                        FileKind::Directory,
+                        self.shown(item.path()),
+                    );
                 }
             } else if kind.is_symlink() {
                 let link = FileKind::Symlink(self.link(item.path())?);
                 push(path, 0o777, link, self.shown(item.path()));
             } else {
                 let hashed = self.hashed(item.path())?;
-                lost.extend(hashed.lost.map(|what| (wish.place.clone(), self.shown(item.path()), what)));
-                let mode = wish.mode.unwrap_or(if hashed.executable { 0o755 } else { 0o644 });
-                push(path, mode, FileKind::File(hashed.content), self.shown(item.path()));
+                lost.extend(
+                    hashed
+                        .lost
+                        .map(|what| (wish.place.clone(), self.shown(item.path()), what)),
+                );
+                let mode = wish
+                    .mode
+                    .unwrap_or(if hashed.executable { 0o755 } else { 0o644 });
+                push(
+                    path,
+                    mode,
+                    FileKind::File(hashed.content),
+                    self.shown(item.path()),
+                );
             }
         }
         self.lost.append(&mut lost);
@@ -236,12 +307,16 @@ impl<'a> Assets<'a> {
     /// not climb out of the workspace.
     fn link(&self, path: &Path) -> Result<String, String> {
         let shown = self.shown(path);
-        let target =
-            std::fs::read_link(path).map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
-        let folder =
-            path.parent().and_then(|folder| folder.strip_prefix(self.root).ok()).unwrap_or(Path::new(""));
+        let target = std::fs::read_link(path)
+            .map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
+        let folder = path
+            .parent()
+            .and_then(|folder| folder.strip_prefix(self.root).ok())
+            .unwrap_or(Path::new(""));
         if target.is_relative() && !discover::stays_inside(&folder.join(&target)) {
-            return Err(format!("the symbolic link `{shown}` leads out of the workspace"));
+            return Err(format!(
+                "the symbolic link `{shown}` leads out of the workspace"
+            ));
         }
         text(&target)
     }
@@ -257,12 +332,19 @@ impl<'a> Assets<'a> {
     }
 
     fn shown(&self, path: &Path) -> String {
-        path.strip_prefix(self.root).unwrap_or(path).display().to_string()
+        path.strip_prefix(self.root)
+            .unwrap_or(path)
+            .display()
+            .to_string()
     }
 
     /// The image of a layout that is a base, and that its manifest is there.
     fn layout(&self, wish: &LayoutWish) -> Result<Layout, String> {
-        let LayoutSpec { directory, name, digest } = &wish.layout;
+        let LayoutSpec {
+            directory,
+            name,
+            digest,
+        } = &wish.layout;
         let shown = directory.as_str();
         let folder = self.real(&inside(self.root, &wish.folder, directory)?, directory)?;
         let not_one = |what: String| format!("`{shown}` is not an OCI layout: {what}");
@@ -271,15 +353,22 @@ impl<'a> Assets<'a> {
         }
         let read = |path: &Path| {
             let path = self.real(path, &self.shown(path))?;
-            super::fs::read_in(self.root, &path, MAX_MANIFEST)
-                .map_err(|error| format!("`{}` cannot be read: {}", self.shown(&path), error.source))
+            super::fs::read_in(self.root, &path, MAX_MANIFEST).map_err(|error| {
+                format!("`{}` cannot be read: {}", self.shown(&path), error.source)
+            })
         };
         let index = read(&folder.join("index.json"))?;
-        let found = layout::find(&index, name.as_deref(), digest.as_ref()).map_err(|error| match error {
-            layout::Error::Json(_) => not_one(error.to_string()),
-            _ => format!("the layout `{shown}`: {error}"),
-        })?;
-        let blob = folder.join("blobs").join(found.digest.algorithm()).join(found.digest.hex());
+        let found =
+            layout::find(&index, name.as_deref(), digest.as_ref()).map_err(
+                |error| match error {
+                    layout::Error::Json(_) => not_one(error.to_string()),
+                    _ => format!("the layout `{shown}`: {error}"),
+                },
+            )?;
+        let blob = folder
+            .join("blobs")
+            .join(found.digest.algorithm())
+            .join(found.digest.hex());
         if !found.digest.is_of(&read(&blob)?) {
             return Err(format!("`{}` is not what its name says", self.shown(&blob)));
         }
@@ -326,7 +415,10 @@ impl<'a> Assets<'a> {
         for path in &paths {
             let real = self.real(path, &wish.pattern)?;
             if real.is_dir() {
-                return Err(format!("`{}` is a folder; a PEM file is expected", wish.pattern));
+                return Err(format!(
+                    "`{}` is a folder; a PEM file is expected",
+                    wish.pattern
+                ));
             }
         }
         Ok(paths)
@@ -343,13 +435,16 @@ impl<'a> Assets<'a> {
 
     fn read_certificates(&self, path: &Path) -> Result<Vec<Certificate>, Diagnostic> {
         let shown = self.shown(path);
-        let unreadable =
-            |why: String| Diagnostic::error("spec.file", format!("`{shown}` cannot be read: {why}"));
+        let unreadable = |why: String| {
+            Diagnostic::error("spec.file", format!("`{shown}` cannot be read: {why}"))
+        };
         let bytes = super::fs::read_in(self.root, path, MAX_CERTIFICATES)
             .map_err(|error| unreadable(error.source.to_string()))?;
         let relative = path.strip_prefix(self.root).unwrap_or(path);
         certificates::parse(relative, &bytes).map_err(|error| {
-            Diagnostic::error(error.rule(), format!("`{shown}`: {error}")).of_policy().help(error.hint())
+            Diagnostic::error(error.rule(), format!("`{shown}`: {error}"))
+                .of_policy()
+                .help(error.hint())
         })
     }
 }
@@ -357,7 +452,10 @@ impl<'a> Assets<'a> {
 /// Why a glob has no files: the pattern from the workspace's root, and the file that it is relative to.
 fn no_match(directory: &Path, pattern: &str, place: &Place) -> String {
     let file = place.file.file_name().unwrap_or_default().to_string_lossy();
-    format!("no file matches {} (paths are relative to {file})", directory.join(pattern).display())
+    format!(
+        "no file matches {} (paths are relative to {file})",
+        directory.join(pattern).display()
+    )
 }
 
 fn at(diagnostic: Diagnostic, place: &Place) -> Diagnostic {
@@ -401,7 +499,11 @@ fn hash(root: &Path, path: &Path) -> std::io::Result<Hashed> {
     }
     let digest = Digest::from_sha256(&state.finalize());
     Ok(Hashed {
-        content: Content::File { path: path.to_owned(), len, digest },
+        content: Content::File {
+            path: path.to_owned(),
+            len,
+            digest,
+        },
         executable: executable(&metadata),
         lost: lost_attribute(&file),
     })
@@ -409,14 +511,20 @@ fn hash(root: &Path, path: &Path) -> std::io::Result<Hashed> {
 
 /// Extended attributes that change what may be done with a file or by it. Archives of golden do not hold them.
 #[cfg(target_os = "linux")]
-const ATTRIBUTES: [(&str, &str); 2] =
-    [("security.capability", "file capabilities"), ("system.posix_acl_access", "an access control list")];
+const ATTRIBUTES: [(&str, &str); 2] = [
+    ("security.capability", "file capabilities"),
+    ("system.posix_acl_access", "an access control list"),
+];
 
 /// The first such attribute that a file has, for people.
 #[cfg(target_os = "linux")]
 fn lost_attribute(file: &std::fs::File) -> Option<&'static str> {
-    let has = |name: &str| rustix::fs::fgetxattr(file, name, &mut [0_u8; 1024]).is_ok_and(|len| len > 0);
-    ATTRIBUTES.into_iter().find(|(name, _)| has(name)).map(|(_, shown)| shown)
+    let has =
+        |name: &str| rustix::fs::fgetxattr(file, name, &mut [0_u8; 1024]).is_ok_and(|len| len > 0);
+    ATTRIBUTES
+        .into_iter()
+        .find(|(name, _)| has(name))
+        .map(|(_, shown)| shown)
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -13,7 +13,9 @@ use crate::resolve::image::Certificate;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A private key.
-    #[error("the file contains a private key, which would be readable by everybody who has the image")]
+    #[error(
+        "the file contains a private key, which would be readable by everybody who has the image"
+    )]
     PrivateKey,
     /// No PEM block at all.
     #[error("the file is not PEM: it has no `-----BEGIN CERTIFICATE-----`")]
@@ -67,21 +69,31 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<Certificate>, Error> {
     let mut certificates = Vec::new();
     for (n, block) in blocks.into_iter().enumerate() {
         match block.label.as_str() {
-            "CERTIFICATE" | "X509 CERTIFICATE" => certificates.push(certificate(file, n, block.bytes)?),
+            "CERTIFICATE" | "X509 CERTIFICATE" => {
+                certificates.push(certificate(file, n, block.bytes)?)
+            }
             "TRUSTED CERTIFICATE" => return Err(Error::Trusted(n + 1)),
             _ => return Err(Error::Other(n + 1, block.label)),
         }
     }
-    if certificates.is_empty() { Err(Error::NotPem) } else { Ok(certificates) }
+    if certificates.is_empty() {
+        Err(Error::NotPem)
+    } else {
+        Ok(certificates)
+    }
 }
 
 fn certificate(file: &Path, number: usize, der: Vec<u8>) -> Result<Certificate, Error> {
     let unreadable = |why: String| Error::Unreadable(number + 1, why);
-    let (rest, parsed) = X509Certificate::from_der(&der).map_err(|error| unreadable(error.to_string()))?;
+    let (rest, parsed) =
+        X509Certificate::from_der(&der).map_err(|error| unreadable(error.to_string()))?;
     if !rest.is_empty() {
         return Err(unreadable("there are bytes behind it".to_owned()));
     }
-    let (subject, not_after) = (parsed.subject().to_string(), parsed.validity().not_after.timestamp());
+    let (subject, not_after) = (
+        parsed.subject().to_string(),
+        parsed.validity().not_after.timestamp(),
+    );
     Ok(Certificate {
         file: file.to_owned(),
         name: name(file, number),
@@ -94,12 +106,26 @@ fn certificate(file: &Path, number: usize, der: Vec<u8>) -> Result<Certificate, 
 
 /// A name for the trust store, from the file's own.
 fn name(file: &Path, number: usize) -> String {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
-    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+    let stem = file
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+            c
+        } else {
+            '-'
+        }
+    };
     let stem: String = stem.chars().map(plain).collect();
     let stem = stem.trim_matches(['.', '-']);
     let stem = if stem.is_empty() { "certificate" } else { stem };
-    if number == 0 { format!("{stem}.crt") } else { format!("{stem}-{}.crt", number + 1) }
+    if number == 0 {
+        format!("{stem}.crt")
+    } else {
+        format!("{stem}-{}.crt", number + 1)
+    }
 }
 
 fn encoded(der: &[u8]) -> String {
@@ -137,19 +163,32 @@ mod tests {
 
     fn made(name: &str) -> String {
         let key = rcgen::KeyPair::generate().unwrap();
-        rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap().pem()
+        rcgen::CertificateParams::new(vec![name.to_owned()])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap()
+            .pem()
     }
 
     #[test]
     fn bundles_are_split_and_names_are_unique() {
         let bundle = format!("# first\n{}\n# second\r\n{}", made("a"), made("b"));
         let all = parse(Path::new("certs/My CA.PEM"), bundle.as_bytes()).unwrap();
-        let names: Vec<_> = all.iter().map(|certificate| certificate.name.clone()).collect();
+        let names: Vec<_> = all
+            .iter()
+            .map(|certificate| certificate.name.clone())
+            .collect();
         assert_eq!(names, ["my-ca.crt", "my-ca-2.crt"]);
-        assert!(all[0].pem.starts_with("-----BEGIN CERTIFICATE-----\n") && all[0].pem.ends_with("-----\n"));
+        assert!(
+            all[0].pem.starts_with("-----BEGIN CERTIFICATE-----\n")
+                && all[0].pem.ends_with("-----\n")
+        );
         let twice = parse(Path::new("other/my-ca.pem"), made("c").as_bytes()).unwrap();
         let all = collected([all.clone(), twice, all].concat());
-        let names: Vec<_> = all.iter().map(|certificate| certificate.name.as_str()).collect();
+        let names: Vec<_> = all
+            .iter()
+            .map(|certificate| certificate.name.as_str())
+            .collect();
         assert_eq!(names, ["my-ca.crt", "my-ca-2.crt", "my-ca.2.crt"]);
     }
 
@@ -161,35 +200,56 @@ mod tests {
         for text in [
             format!("{}{}", a.trim_end(), b.trim_end()),
             format!("Bag Attributes\n  friendlyName: a\n{a}subject=CN = b\n{b}end"),
-            format!("{a}{b}").replace("\r\n", "\n").replace('\n', "\r\n"),
-            format!("{a}{b}").replace("BEGIN CERT", "BEGIN X509 CERT").replace("END CERT", "END X509 CERT"),
+            format!("{a}{b}")
+                .replace("\r\n", "\n")
+                .replace('\n', "\r\n"),
+            format!("{a}{b}")
+                .replace("BEGIN CERT", "BEGIN X509 CERT")
+                .replace("END CERT", "END X509 CERT"),
             format!("{a}{b}").replace(['\n', '\r'], ""),
         ] {
-            assert_eq!(parse(Path::new("x"), text.as_bytes()).unwrap(), expected, "{text}");
+            assert_eq!(
+                parse(Path::new("x"), text.as_bytes()).unwrap(),
+                expected,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_is_not_a_certificate_is_refused() {
         let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
-        let block =
-            |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
+        let block = |label: &str, body: &str| {
+            format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+        };
         for (bytes, expected) in [
             (key.clone(), Error::PrivateKey),
             (format!("{}{key}", made("a")), Error::PrivateKey),
             (String::new(), Error::NotPem),
             ("hello".to_owned(), Error::NotPem),
-            (block("X509 CRL", "AAAA"), Error::Other(1, "X509 CRL".to_owned())),
-            (made("a") + &block("TRUSTED CERTIFICATE", "AAAA"), Error::Trusted(2)),
+            (
+                block("X509 CRL", "AAAA"),
+                Error::Other(1, "X509 CRL".to_owned()),
+            ),
+            (
+                made("a") + &block("TRUSTED CERTIFICATE", "AAAA"),
+                Error::Trusted(2),
+            ),
         ] {
-            assert_eq!(parse(Path::new("x"), bytes.as_bytes()).unwrap_err(), expected);
+            assert_eq!(
+                parse(Path::new("x"), bytes.as_bytes()).unwrap_err(),
+                expected
+            );
         }
         for broken in [
             block("CERTIFICATE", "AAAA"),
             block("CERTIFICATE", "!"),
             "-----BEGIN CERTIFICATE-----\nAAAA".to_owned(),
         ] {
-            assert_eq!(parse(Path::new("x"), broken.as_bytes()).unwrap_err().rule(), "certs.unreadable");
+            assert_eq!(
+                parse(Path::new("x"), broken.as_bytes()).unwrap_err().rule(),
+                "certs.unreadable"
+            );
         }
     }
 

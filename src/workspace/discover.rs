@@ -25,7 +25,9 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::NotFound(_) => vec!["`golden init` writes a workspace; `-w DIR` names one".to_owned()],
+            Self::NotFound(_) => {
+                vec!["`golden init` writes a workspace; `-w DIR` names one".to_owned()]
+            }
             Self::NotThere(_) => vec!["`golden init DIR` writes one".to_owned()],
             Self::File(_) => Vec::new(),
         }
@@ -35,25 +37,40 @@ impl Error {
 /// The path of golden.toml, absolute: in `named` if given, else from `start` upwards.
 pub fn workspace(start: &Path, named: Option<&Path>) -> Result<PathBuf, Error> {
     let there = |folder: &Path| {
-        let candidates = [folder.join("golden.toml"), folder.join("images").join("golden.toml")];
+        let candidates = [
+            folder.join("golden.toml"),
+            folder.join("images").join("golden.toml"),
+        ];
         candidates.into_iter().find(|file| file.is_file())
     };
     let found = match named {
         Some(named) => {
             let folder = start.join(named);
-            let file = if folder.is_file() { Some(folder.clone()) } else { there(&folder) };
+            let file = if folder.is_file() {
+                Some(folder.clone())
+            } else {
+                there(&folder)
+            };
             file.ok_or(Error::NotThere(folder))?
         }
-        None => start.ancestors().find_map(there).ok_or_else(|| Error::NotFound(start.to_owned()))?,
+        None => start
+            .ancestors()
+            .find_map(there)
+            .ok_or_else(|| Error::NotFound(start.to_owned()))?,
     };
-    let canonical =
-        |file: PathBuf| {
-            let folder = file.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
-            let name = file.file_name().unwrap_or_default().to_owned();
-            std::fs::canonicalize(&folder)
-                .map(|folder| folder.join(name))
-                .map_err(|source| super::state::Error { action: "find", path: folder, source })
-        };
+    let canonical = |file: PathBuf| {
+        let folder = file
+            .parent()
+            .map_or_else(|| PathBuf::from("."), Path::to_owned);
+        let name = file.file_name().unwrap_or_default().to_owned();
+        std::fs::canonicalize(&folder)
+            .map(|folder| folder.join(name))
+            .map_err(|source| super::state::Error {
+                action: "find",
+                path: folder,
+                source,
+            })
+    };
     Ok(canonical(found)?)
 }
 
@@ -80,7 +97,9 @@ pub fn stays_inside(path: &Path) -> bool {
 
 /// One glob, `/`-separated, whose `*` stays within a folder's name.
 pub fn glob(pattern: &str) -> Result<GlobSet, globset::Error> {
-    let glob = GlobBuilder::new(pattern.trim_start_matches("./")).literal_separator(true).build()?;
+    let glob = GlobBuilder::new(pattern.trim_start_matches("./"))
+        .literal_separator(true)
+        .build()?;
     GlobSetBuilder::new().add(glob).build()
 }
 
@@ -89,7 +108,10 @@ pub fn glob(pattern: &str) -> Result<GlobSet, globset::Error> {
 pub fn literal_prefix(pattern: &str) -> PathBuf {
     let mut parts: Vec<&str> = pattern.split('/').collect();
     parts.pop();
-    parts.into_iter().take_while(|part| !is_glob(part)).collect()
+    parts
+        .into_iter()
+        .take_while(|part| !is_glob(part))
+        .collect()
 }
 
 /// Files below `root` that fit `pattern`, relative to it, sorted. Neither dot-folders nor symbolic links to folders
@@ -103,12 +125,20 @@ pub fn entries(root: &Path, pattern: &str) -> Result<BTreeSet<PathBuf>, globset:
     matching(root, pattern, true)
 }
 
-fn matching(root: &Path, pattern: &str, folders: bool) -> Result<BTreeSet<PathBuf>, globset::Error> {
+fn matching(
+    root: &Path,
+    pattern: &str,
+    folders: bool,
+) -> Result<BTreeSet<PathBuf>, globset::Error> {
     let set = glob(pattern)?;
-    let dotted = pattern.split('/').any(|part| part.starts_with('.') && is_glob(part));
+    let dotted = pattern
+        .split('/')
+        .any(|part| part.starts_with('.') && is_glob(part));
     let mut found = BTreeSet::new();
-    let mut walk =
-        WalkDir::new(root.join(literal_prefix(pattern))).min_depth(1).sort_by_file_name().into_iter();
+    let mut walk = WalkDir::new(root.join(literal_prefix(pattern)))
+        .min_depth(1)
+        .sort_by_file_name()
+        .into_iter();
     while let Some(entry) = walk.next() {
         let Ok(entry) = entry else { continue };
         let is_folder = entry.file_type().is_dir();
@@ -117,7 +147,9 @@ fn matching(root: &Path, pattern: &str, folders: bool) -> Result<BTreeSet<PathBu
             walk.skip_current_dir();
             continue;
         }
-        let Ok(relative) = entry.path().strip_prefix(root) else { continue };
+        let Ok(relative) = entry.path().strip_prefix(root) else {
+            continue;
+        };
         if set.is_match(relative) && (folders || !is_folder) && (!hidden || dotted || !folders) {
             found.insert(relative.to_owned());
             if is_folder {

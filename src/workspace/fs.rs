@@ -14,7 +14,9 @@ pub const NO_FILE: &str = "it is neither a file nor a directory nor a symbolic l
 /// A new file in `directory`, to be renamed when it is whole. Its name has the number of this process, and the process
 /// holds a lock on it: [`sweep`] removes it if the process was killed.
 pub fn temporary_in(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let file = tempfile::Builder::new().prefix(&prefix()).tempfile_in(directory)?;
+    let file = tempfile::Builder::new()
+        .prefix(&prefix())
+        .tempfile_in(directory)?;
     // Some network file systems have no locks; the number of the process is left there.
     drop(file.as_file().try_lock());
     Ok(file)
@@ -35,8 +37,11 @@ pub fn sweep(directory: &Path) {
         if is_abandoned(&entry.path()) {
             let path = entry.path();
             let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let removed =
-                if is_directory { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            let removed = if is_directory {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            };
             tracing::debug!(path = %path.display(), ?removed, "left by a process that was killed");
         }
     }
@@ -44,8 +49,13 @@ pub fn sweep(directory: &Path) {
 
 /// Whether a path is that of an unfinished file of a process that has ended.
 fn is_abandoned(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let process = name.strip_prefix(UNFINISHED).and_then(|rest| rest.split_once('-')?.0.parse().ok());
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let process = name
+        .strip_prefix(UNFINISHED)
+        .and_then(|rest| rest.split_once('-')?.0.parse().ok());
     if process.is_none_or(is_running) {
         return false;
     }
@@ -53,7 +63,10 @@ fn is_abandoned(path: &Path) -> bool {
         // Containers that share a directory number their processes apart; the lock is common to them.
         Ok(metadata) if metadata.is_file() => open(path).is_ok_and(|file| file.try_lock().is_ok()),
         Ok(metadata) if metadata.is_dir() => {
-            let age = metadata.modified().ok().and_then(|time| time.elapsed().ok());
+            let age = metadata
+                .modified()
+                .ok()
+                .and_then(|time| time.elapsed().ok());
             age.is_some_and(|age| age > std::time::Duration::from_mins(10))
         }
         _ => false,
@@ -63,7 +76,9 @@ fn is_abandoned(path: &Path) -> bool {
 #[cfg(unix)]
 fn is_running(process: i32) -> bool {
     let process = rustix::process::Pid::from_raw(process);
-    process.is_none_or(|process| rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH))
+    process.is_none_or(|process| {
+        rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH)
+    })
 }
 
 #[cfg(not(unix))]
@@ -73,7 +88,11 @@ const fn is_running(_: i32) -> bool {
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
-    move |source| Error { action, path, source }
+    move |source| Error {
+        action,
+        path,
+        source,
+    }
 }
 
 /// The longest file that is read into memory, unless a shorter limit is named.
@@ -86,7 +105,9 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
 
 /// Reads a regular file of at most `limit` bytes.
 pub fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
-    open(path).and_then(|file| read_all(file, limit)).map_err(failed("read", path))
+    open(path)
+        .and_then(|file| read_all(file, limit))
+        .map_err(failed("read", path))
 }
 
 /// Opens a regular file. It does not wait for a pipe's writer, and reads no device.
@@ -108,7 +129,9 @@ pub fn open_in(root: &Path, path: &Path) -> std::io::Result<std::fs::File> {
     let real = std::fs::canonicalize(path)?;
     match real.strip_prefix(root) {
         Ok(relative) => open_beneath(root, relative),
-        Err(_) => Err(std::io::Error::other("it leads out of the workspace by a symbolic link")),
+        Err(_) => Err(std::io::Error::other(
+            "it leads out of the workspace by a symbolic link",
+        )),
     }
 }
 
@@ -130,7 +153,12 @@ fn open_beneath(root: &Path, relative: &Path) -> std::io::Result<std::fs::File> 
             })?;
             return regular(file.into());
         }
-        directory = openat(&directory, name.as_os_str(), always | OFlags::DIRECTORY, Mode::empty())?;
+        directory = openat(
+            &directory,
+            name.as_os_str(),
+            always | OFlags::DIRECTORY,
+            Mode::empty(),
+        )?;
     }
     Err(ErrorKind::IsADirectory.into())
 }
@@ -142,7 +170,9 @@ fn open_beneath(root: &Path, relative: &Path) -> std::io::Result<std::fs::File> 
 
 /// Reads a regular file of the workspace at `root`, of at most `limit` bytes.
 pub fn read_in(root: &Path, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
-    open_in(root, path).and_then(|file| read_all(file, limit)).map_err(failed("read", path))
+    open_in(root, path)
+        .and_then(|file| read_all(file, limit))
+        .map_err(failed("read", path))
 }
 
 /// The file, if it is a regular one.
@@ -151,7 +181,11 @@ fn regular(file: std::fs::File) -> std::io::Result<std::fs::File> {
     if kind.is_file() {
         return Ok(file);
     }
-    Err(if kind.is_dir() { ErrorKind::IsADirectory.into() } else { std::io::Error::other(NO_FILE) })
+    Err(if kind.is_dir() {
+        ErrorKind::IsADirectory.into()
+    } else {
+        std::io::Error::other(NO_FILE)
+    })
 }
 
 /// All bytes of a file, if there are not more than `limit`.
@@ -215,7 +249,9 @@ impl OutputError {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoDirectory { directory, .. } => vec![format!("mkdir -p {}", directory.display())],
+            Self::NoDirectory { directory, .. } => {
+                vec![format!("mkdir -p {}", directory.display())]
+            }
             Self::NotAFile(_) => vec!["name a regular file, or one that does not exist".to_owned()],
             Self::File { .. } => Vec::new(),
         }
@@ -224,7 +260,10 @@ impl OutputError {
 
 /// Checks that a file for output can be written, and follows the links that lead to it.
 pub fn output(path: &Path) -> Result<PathBuf, OutputError> {
-    let failed = |source| OutputError::File { path: path.to_owned(), source };
+    let failed = |source| OutputError::File {
+        path: path.to_owned(),
+        source,
+    };
     let real = match std::fs::metadata(path) {
         Ok(found) if found.is_file() => std::fs::canonicalize(path).map_err(failed)?,
         Ok(_) => return Err(OutputError::NotAFile(path.to_owned())),
@@ -232,7 +271,10 @@ pub fn output(path: &Path) -> Result<PathBuf, OutputError> {
     };
     let directory = directory_of(&real);
     if !directory.is_dir() {
-        return Err(OutputError::NoDirectory { path: path.to_owned(), directory: directory.to_owned() });
+        return Err(OutputError::NoDirectory {
+            path: path.to_owned(),
+            directory: directory.to_owned(),
+        });
     }
     // Only the attempt shows whether the file system allows it.
     let attempt = temporary_in(directory);
@@ -242,7 +284,9 @@ pub fn output(path: &Path) -> Result<PathBuf, OutputError> {
 /// The directory of a file.
 #[must_use]
 pub fn directory_of(file: &Path) -> &Path {
-    file.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    file.parent()
+        .filter(|directory| !directory.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Writes a file beside its place and then renames it, so that nobody sees half of it; makes the folders above it.
@@ -304,7 +348,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let abandoned = format!("{UNFINISHED}{}-abc", ended());
-        for name in [&abandoned, ".golden-x-1", ".golden-1-init", ".golden-", "other"] {
+        for name in [
+            &abandoned,
+            ".golden-x-1",
+            ".golden-1-init",
+            ".golden-",
+            "other",
+        ] {
             write_cached(&path(name), b"").unwrap();
         }
         let own = temporary_in(directory.path()).unwrap();
@@ -330,13 +380,30 @@ mod tests {
         symlink(path("a/file"), path("absolute")).unwrap();
         symlink("/etc/passwd", path("outside")).unwrap();
         symlink("/dev/zero", path("zero")).unwrap();
-        assert!(Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+        assert!(
+            Command::new("mkfifo")
+                .arg(path("pipe"))
+                .status()
+                .unwrap()
+                .success()
+        );
         for name in ["a/file", "a/up/file", "absolute"] {
             assert_eq!(read_in(&root, &path(name), 4).unwrap(), b"1234", "{name}");
         }
-        let refused = |name: &str, limit| read_in(&root, &path(name), limit).unwrap_err().source.to_string();
-        assert_eq!(refused("outside", 4), "it leads out of the workspace by a symbolic link");
-        assert_eq!(refused("zero", 4), "it leads out of the workspace by a symbolic link");
+        let refused = |name: &str, limit| {
+            read_in(&root, &path(name), limit)
+                .unwrap_err()
+                .source
+                .to_string()
+        };
+        assert_eq!(
+            refused("outside", 4),
+            "it leads out of the workspace by a symbolic link"
+        );
+        assert_eq!(
+            refused("zero", 4),
+            "it leads out of the workspace by a symbolic link"
+        );
         assert_eq!(refused("pipe", 4), NO_FILE);
         assert_eq!(refused("a", 4), "is a directory");
         assert_eq!(refused("a/file", 3), "it is longer than 3 bytes");

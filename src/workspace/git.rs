@@ -51,22 +51,31 @@ async fn repository(root: &Path, environment: &Environment) -> Option<Repository
 pub async fn refusal(root: &Path, environment: &Environment) -> Option<String> {
     match Repository::open(root, environment).await {
         Ok(None) => None,
-        Ok(Some(repository)) => {
-            repository.ask(&["rev-parse", "--git-dir"]).await.err().map(|refusal| refusal.to_string())
-        }
+        Ok(Some(repository)) => repository
+            .ask(&["rev-parse", "--git-dir"])
+            .await
+            .err()
+            .map(|refusal| refusal.to_string()),
         Err(refusal) => Some(refusal.to_string()),
     }
 }
 
 /// `git.sha`, `.short`, `.branch` and `.tag` for templates; those that exist.
 pub async fn names(root: &Path, environment: &Environment) -> BTreeMap<String, String> {
-    let Some(repository) = repository(root, environment).await else { return BTreeMap::new() };
+    let Some(repository) = repository(root, environment).await else {
+        return BTreeMap::new();
+    };
     let args = ["log", "-1", "--format=%H%n%h%n%D", "--decorate=full"];
-    let Ok(answer) = repository.ask(&args).await else { return BTreeMap::new() };
+    let Ok(answer) = repository.ask(&args).await else {
+        return BTreeMap::new();
+    };
     let mut lines = answer.lines();
     let mut names = BTreeMap::new();
     if let (Some(sha), Some(abbreviated)) = (lines.next(), lines.next()) {
-        names.insert("short".to_owned(), with_a_letter(sha, abbreviated).to_owned());
+        names.insert(
+            "short".to_owned(),
+            with_a_letter(sha, abbreviated).to_owned(),
+        );
         names.insert("sha".to_owned(), sha.to_owned());
     }
     for decoration in lines.next().unwrap_or_default().split(", ") {
@@ -86,15 +95,26 @@ pub async fn names(root: &Path, environment: &Environment) -> BTreeMap<String, S
 /// `abbreviated`, or a longer beginning of `sha` when it has only digits. As a tag such a commit (one in thirty) would look
 /// like a major version, which no extra tag may (7-rules 24).
 fn with_a_letter<'s>(sha: &'s str, abbreviated: &str) -> &'s str {
-    let letter = sha.find(|c: char| c.is_ascii_alphabetic()).map_or(sha.len(), |at| at + 1);
+    let letter = sha
+        .find(|c: char| c.is_ascii_alphabetic())
+        .map_or(sha.len(), |at| at + 1);
     sha.get(..abbreviated.len().max(letter)).unwrap_or(sha)
 }
 
 /// The history of lists of paths, each relative to `root`.
 pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environment) -> History {
-    let Some(repository) = repository(root, environment).await else { return History::default() };
-    let facts = ["rev-parse", "--is-shallow-repository", "--show-prefix", "HEAD"];
-    let Ok(facts) = repository.ask(&facts).await else { return History::default() };
+    let Some(repository) = repository(root, environment).await else {
+        return History::default();
+    };
+    let facts = [
+        "rev-parse",
+        "--is-shallow-repository",
+        "--show-prefix",
+        "HEAD",
+    ];
+    let Ok(facts) = repository.ask(&facts).await else {
+        return History::default();
+    };
     let mut lines = facts.lines();
     let shallow = lines.next() == Some("true");
     let prefix = lines.next().unwrap_or_default().to_owned();
@@ -113,9 +133,21 @@ pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environm
     problem = problem.or(incomplete);
     let dirty: BTreeSet<usize> = changed.iter().flat_map(|file| owners.find(file)).collect();
     let touched = commits.into_iter().enumerate();
-    let touched = touched.map(|(n, commit)| Touched { commit, dirty: dirty.contains(&n) }).collect();
+    let touched = touched
+        .map(|(n, commit)| Touched {
+            commit,
+            dirty: dirty.contains(&n),
+        })
+        .collect();
     let tracks_state = tracked.is_ok_and(|files| !files.is_empty());
-    History { source: source(&repository), shallow, head, touched, tracks_state, problem }
+    History {
+        source: source(&repository),
+        shallow,
+        head,
+        touched,
+        tracks_state,
+        problem,
+    }
 }
 
 /// Which lists have a path, so that a file finds its lists without a look at all of them.
@@ -134,14 +166,21 @@ impl<'a> Owners<'a> {
 
     /// The numbers of the lists that have `file` or a folder above it.
     fn find(&self, file: &Path) -> Vec<usize> {
-        file.ancestors().filter_map(|path| self.0.get(path)).flatten().copied().collect()
+        file.ancestors()
+            .filter_map(|path| self.0.get(path))
+            .flatten()
+            .copied()
+            .collect()
     }
 }
 
 /// The address of `origin`, else of the first remote, as far as it may be shown.
 fn source(repository: &Repository) -> Option<String> {
     let remotes = &repository.remotes;
-    let (_, address) = remotes.iter().find(|(name, _)| name == "origin").or(remotes.first())?;
+    let (_, address) = remotes
+        .iter()
+        .find(|(name, _)| name == "origin")
+        .or(remotes.first())?;
     sanitised(address.trim_end())
 }
 
@@ -149,7 +188,10 @@ fn source(repository: &Repository) -> Option<String> {
 /// none for a local path.
 #[must_use]
 pub fn sanitised(remote: &str) -> Option<String> {
-    if let Some(url) = url::Url::parse(remote).ok().filter(|_| remote.contains("://")) {
+    if let Some(url) = url::Url::parse(remote)
+        .ok()
+        .filter(|_| remote.contains("://"))
+    {
         let host = url.host_str()?;
         if url.scheme() == "file" || host.is_empty() {
             return None;
@@ -178,17 +220,34 @@ pub fn sanitised(remote: &str) -> Option<String> {
     if path.contains('@') {
         return None;
     }
-    let path = path.split(['?', '#']).next().unwrap_or(path).trim_start_matches('/');
+    let path = path
+        .split(['?', '#'])
+        .next()
+        .unwrap_or(path)
+        .trim_start_matches('/');
     Some(format!("https://{host}/{path}"))
 }
 
 /// Files that differ from HEAD or are new, relative to the workspace.
 async fn changed(repository: &Repository, prefix: &str) -> Result<Vec<PathBuf>, String> {
-    let args =
-        ["status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", NO_SUBMODULES, "--", "."];
-    let answer = repository.ask(&args).await.map_err(|refusal| refusal.to_string())?;
+    let args = [
+        "status",
+        "--porcelain",
+        "-z",
+        "--untracked-files=all",
+        "--no-renames",
+        NO_SUBMODULES,
+        "--",
+        ".",
+    ];
+    let answer = repository
+        .ask(&args)
+        .await
+        .map_err(|refusal| refusal.to_string())?;
     let paths = answer.split('\0').filter_map(|entry| entry.get(3..));
-    Ok(paths.map(|path| PathBuf::from(path.strip_prefix(prefix).unwrap_or(path))).collect())
+    Ok(paths
+        .map(|path| PathBuf::from(path.strip_prefix(prefix).unwrap_or(path)))
+        .collect())
 }
 
 /// Of a submodule its commit counts. Git would start another git in it, with the submodule's own configuration.
@@ -210,7 +269,10 @@ async fn last_commits(
     let time = repository::LIMITS.time;
     let problem = match tokio::time::timeout(time, walk).await {
         Ok(result) => result.err(),
-        Err(_) => Some(format!("`git log` did not end within {} s and was stopped", time.as_secs())),
+        Err(_) => Some(format!(
+            "`git log` did not end within {} s and was stopped",
+            time.as_secs()
+        )),
     };
     (found, problem)
 }
@@ -222,28 +284,50 @@ async fn walk(
     found: &mut [Commit],
 ) -> Result<(), String> {
     let mut left = found.len();
-    let args = ["log", "--format=%x01%H %ct", "--name-only", "--no-renames", NO_SUBMODULES, "--", "."];
+    let args = [
+        "log",
+        "--format=%x01%H %ct",
+        "--name-only",
+        "--no-renames",
+        NO_SUBMODULES,
+        "--",
+        ".",
+    ];
     let mut command = repository.git(&args);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let unreadable = |error: std::io::Error| format!("`git log` cannot be read: {error}");
     let mut child = command.spawn().map_err(unreadable)?;
-    let Some(stdout) = child.stdout.take() else { return Ok(()) };
+    let Some(stdout) = child.stdout.take() else {
+        return Ok(());
+    };
     let mut stdout = BufReader::new(stdout);
     let mut commit: Commit = None;
     let mut line = Vec::new();
     while left > 0 {
         line.clear();
-        let read = (&mut stdout).take(MAX_LINE).read_until(b'\n', &mut line).await.map_err(unreadable)?;
+        let read = (&mut stdout)
+            .take(MAX_LINE)
+            .read_until(b'\n', &mut line)
+            .await
+            .map_err(unreadable)?;
         if read == 0 {
             let is_whole = child.wait().await.map_err(unreadable)?.success();
             let missing = "`git log` failed; golden fetches nothing that a partial clone lacks";
-            return if is_whole { Ok(()) } else { Err(missing.to_owned()) };
+            return if is_whole {
+                Ok(())
+            } else {
+                Err(missing.to_owned())
+            };
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches('\n');
         if let Some(header) = text.strip_prefix('\u{1}') {
-            commit =
-                header.split_once(' ').and_then(|(sha, time)| Some((sha.to_owned(), time.parse().ok()?)));
+            commit = header
+                .split_once(' ')
+                .and_then(|(sha, time)| Some((sha.to_owned(), time.parse().ok()?)));
         } else if !text.is_empty() {
             let file = Path::new(text.strip_prefix(prefix).unwrap_or(text));
             for slot in owners.find(file) {
@@ -268,14 +352,27 @@ pub async fn changed_since(
 ) -> Option<Vec<PathBuf>> {
     let repository = repository(root, environment).await?;
     let commit = format!("{since}^{{commit}}");
-    repository.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]).await.ok()?;
+    repository
+        .ask(&[
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            &commit,
+        ])
+        .await
+        .ok()?;
     let top = &repository.top;
-    let elsewhere = directories.iter().filter(|path| path.starts_with(top) && !path.starts_with(root));
+    let elsewhere = directories
+        .iter()
+        .filter(|path| path.starts_with(top) && !path.starts_with(root));
     // Names of directories are not patterns.
     let literal = |directory: &PathBuf| Some(format!(":(literal){}", directory.to_str()?));
     let elsewhere: Vec<String> = elsewhere.filter_map(literal).collect();
     let below = async |args: &[&str]| {
-        let paths = ["--", "."].into_iter().chain(elsewhere.iter().map(String::as_str));
+        let paths = ["--", "."]
+            .into_iter()
+            .chain(elsewhere.iter().map(String::as_str));
         let args: Vec<&str> = args.iter().copied().chain(paths).collect();
         repository.ask(&args).await.ok()
     };
@@ -290,15 +387,38 @@ pub async fn changed_since(
         since,
     ])
     .await?;
-    let new = below(&["ls-files", "--others", "--exclude-standard", "--full-name", "-z"]).await?;
-    let paths = differing.split('\0').chain(new.split('\0')).filter(|path| !path.is_empty());
+    let new = below(&[
+        "ls-files",
+        "--others",
+        "--exclude-standard",
+        "--full-name",
+        "-z",
+    ])
+    .await?;
+    let paths = differing
+        .split('\0')
+        .chain(new.split('\0'))
+        .filter(|path| !path.is_empty());
     Some(paths.map(|path| top.join(path)).collect())
 }
 
 /// The text of a file of the workspace as it was at a commit; none when there was none.
-pub async fn file_at(root: &Path, commit: &str, file: &str, environment: &Environment) -> Option<String> {
+pub async fn file_at(
+    root: &Path,
+    commit: &str,
+    file: &str,
+    environment: &Environment,
+) -> Option<String> {
     let repository = repository(root, environment).await?;
-    repository.ask(&["show", "--no-textconv", "--end-of-options", &format!("{commit}:./{file}")]).await.ok()
+    repository
+        .ask(&[
+            "show",
+            "--no-textconv",
+            "--end-of-options",
+            &format!("{commit}:./{file}"),
+        ])
+        .await
+        .ok()
 }
 
 /// Provenance of an image (7-rules 3). `epoch` is `SOURCE_DATE_EPOCH`.
@@ -325,15 +445,26 @@ mod tests {
         let root = std::fs::canonicalize(folder.path()).unwrap();
         let run = async |args: &[&str], time: &str| {
             let mut command = Environment::default().command(Program::Git, "git");
-            command.args(["-c", "user.name=t", "-c", "user.email=t@example.com"]).current_dir(&root);
-            let status = command.args(args).env("GIT_COMMITTER_DATE", time).status().await.unwrap();
+            command
+                .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+                .current_dir(&root);
+            let status = command
+                .args(args)
+                .env("GIT_COMMITTER_DATE", time)
+                .status()
+                .await
+                .unwrap();
             assert!(status.success(), "{args:?}");
         };
-        let write =
-            |path: &str, text: &str| super::super::fs::write_atomic(&root.join(path), text.as_bytes());
+        let write = |path: &str, text: &str| {
+            super::super::fs::write_atomic(&root.join(path), text.as_bytes())
+        };
         let paths = ["a", "b", "new", ""].map(|path| vec![PathBuf::from(path)]);
         let environment = Environment::default();
-        assert_eq!(history(&root, &paths, &environment).await, History::default());
+        assert_eq!(
+            history(&root, &paths, &environment).await,
+            History::default()
+        );
         run(&["init", "-q"], "").await;
         write("a/x", "1").unwrap();
         write("b/x", "1").unwrap();
@@ -341,21 +472,44 @@ mod tests {
         run(&["commit", "-qm", "one"], "2026-01-01T00:00:00Z").await;
         write("b/x", "2").unwrap();
         run(&["commit", "-qam", "two"], "2026-01-02T00:00:00Z").await;
-        run(&["remote", "add", "origin", "https://user:secret@example.com/a.git"], "").await;
+        run(
+            &[
+                "remote",
+                "add",
+                "origin",
+                "https://user:secret@example.com/a.git",
+            ],
+            "",
+        )
+        .await;
         write("a/y z", "untracked").unwrap();
         write("new/x", "untracked").unwrap();
         let history = history(&root, &paths, &environment).await;
         assert_eq!(history.source.as_deref(), Some("https://example.com/a.git"));
-        let seen: Vec<_> =
-            history.touched.iter().map(|t| (t.commit.as_ref().map(|(_, time)| *time), t.dirty)).collect();
+        let seen: Vec<_> = history
+            .touched
+            .iter()
+            .map(|t| (t.commit.as_ref().map(|(_, time)| *time), t.dirty))
+            .collect();
         let (one, two) = (1_767_225_600, 1_767_312_000);
-        assert_eq!(seen, [(Some(one), true), (Some(two), false), (None, true), (Some(two), true)]);
+        assert_eq!(
+            seen,
+            [
+                (Some(one), true),
+                (Some(two), false),
+                (None, true),
+                (Some(two), true)
+            ]
+        );
         let origin = provenance(&history, &history.touched[2], None);
         assert_eq!(
             (origin.created, origin.revision),
             (0, history.head.as_ref().map(|sha| format!("{sha}-dirty")))
         );
-        assert_eq!(provenance(&history, &history.touched[0], Some(5)).created, 5);
+        assert_eq!(
+            provenance(&history, &history.touched[0], Some(5)).created,
+            5
+        );
     }
 
     #[test]
@@ -373,11 +527,26 @@ mod tests {
     #[test]
     fn remotes_lose_what_is_secret() {
         for (remote, shown) in [
-            ("https://user:token@example.com/team/images.git", Some("https://example.com/team/images.git")),
-            ("https://example.com/a?token=x#y", Some("https://example.com/a")),
-            ("git@example.com:team/images.git", Some("https://example.com/team/images.git")),
-            ("example.com:team/images", Some("https://example.com/team/images")),
-            ("ssh://git@example.com:2222/team/images.git", Some("https://example.com/team/images.git")),
+            (
+                "https://user:token@example.com/team/images.git",
+                Some("https://example.com/team/images.git"),
+            ),
+            (
+                "https://example.com/a?token=x#y",
+                Some("https://example.com/a"),
+            ),
+            (
+                "git@example.com:team/images.git",
+                Some("https://example.com/team/images.git"),
+            ),
+            (
+                "example.com:team/images",
+                Some("https://example.com/team/images"),
+            ),
+            (
+                "ssh://git@example.com:2222/team/images.git",
+                Some("https://example.com/team/images.git"),
+            ),
             ("ext::sh -c touch% /x", None),
             ("https://user:token@example.com:port/team/images.git", None),
             ("oauth2:token@example.com:team/images.git", None),

@@ -46,7 +46,9 @@ mod tests {
         symlink("/", root.join("app/outside")).unwrap();
         let of = |paths: &[&str]| -> Vec<String> {
             let all = followed(&root, paths.iter().map(PathBuf::from).collect());
-            all.iter().map(|path| path.to_string_lossy().into_owned()).collect()
+            all.iter()
+                .map(|path| path.to_string_lossy().into_owned())
+                .collect()
         };
         assert_eq!(of(&["plain"]), ["plain"]);
         assert_eq!(of(&["app"]), ["app", "shared/ca.crt"]);

@@ -67,7 +67,13 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
         asked = true;
     }
     // Read once for its globs; once more when the images want to know git.
-    let first = workspace_file(&sources, &file, names.clone(), surroundings, &mut Diagnostics::new());
+    let first = workspace_file(
+        &sources,
+        &file,
+        names.clone(),
+        surroundings,
+        &mut Diagnostics::new(),
+    );
     let globs = first.spec.workspace.images.clone();
     drop(first);
     let mut files = BTreeSet::new();
@@ -84,7 +90,14 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
     check_registries(&root, &workspace.spec, &file, &sources, &mut found);
     let drafts = drafts(&workspace, &files, &sources, &mut found);
     let spec = workspace.spec;
-    Ok(Loaded { root, file, sources, spec, drafts, found })
+    Ok(Loaded {
+        root,
+        file,
+        sources,
+        spec,
+        drafts,
+        found,
+    })
 }
 
 /// The names and those of git; if there are none, with the reason.
@@ -103,7 +116,9 @@ async fn with_git(names: Names, root: &Path, environment: &Environment) -> Names
 }
 
 fn mentions_git(sources: &SourceMap, file: &Path) -> bool {
-    sources.text(file).is_some_and(|text| text.contains("{{") && text.contains("git"))
+    sources
+        .text(file)
+        .is_some_and(|text| text.contains("{{") && text.contains("git"))
 }
 
 /// Reads a file into `sources`.
@@ -130,11 +145,17 @@ fn add(root: &Path, file: &Path, sources: &mut SourceMap, found: &mut Diagnostic
             let at = error.utf8_error().valid_up_to();
             sources.insert(file, String::from_utf8_lossy(error.as_bytes()).into_owned());
             let bad = Diagnostic::error("spec.utf8", "the file is not UTF-8");
-            found.push(bad.at(file, at..at + '\u{fffd}'.len_utf8(), "").help("save it as UTF-8"));
+            found.push(
+                bad.at(file, at..at + '\u{fffd}'.len_utf8(), "")
+                    .help("save it as UTF-8"),
+            );
         }
         Err(error) => {
             sources.insert(file, "");
-            found.push(refuse("spec.file", format!("the file cannot be read: {error}")));
+            found.push(refuse(
+                "spec.file",
+                format!("the file cannot be read: {error}"),
+            ));
         }
     }
 }
@@ -145,7 +166,12 @@ fn with_line_feeds(text: &str) -> String {
 }
 
 /// The table of a file; none when something was found already that makes it useless.
-fn table<'t>(file: &Path, kind: Kind, sources: &'t SourceMap, found: &mut Diagnostics) -> Option<Table<'t>> {
+fn table<'t>(
+    file: &Path,
+    kind: Kind,
+    sources: &'t SourceMap,
+    found: &mut Diagnostics,
+) -> Option<Table<'t>> {
     let text = sources.text(file)?;
     let unusable = |d: &Diagnostic| {
         matches!(&*d.rule, "spec.utf8" | "spec.too-long" | "spec.file")
@@ -175,7 +201,10 @@ fn drafts(
     found: &mut Diagnostics,
 ) -> Vec<Draft> {
     let parse = |file: &PathBuf| {
-        table(file, Kind::Image, sources, found).map(|table| ImageFile { file: file.clone(), table })
+        table(file, Kind::Image, sources, found).map(|table| ImageFile {
+            file: file.clone(),
+            table,
+        })
     };
     let images: Vec<ImageFile<'_>> = files.iter().filter_map(parse).collect();
     let complete = images.len() == files.len();
@@ -193,7 +222,9 @@ fn image_files(
     let mut files = BTreeSet::new();
     let mut broken = false;
     for (n, glob) in globs.unwrap_or(&standard).iter().enumerate() {
-        let place = Parsed(sources).value(file, &["workspace", "images", &n.to_string()]).unwrap_or(0..0);
+        let place = Parsed(sources)
+            .value(file, &["workspace", "images", &n.to_string()])
+            .unwrap_or(0..0);
         let mut refuse = |message: String| {
             broken = true;
             found.push(Diagnostic::error("spec.file", message).at(file, place.clone(), ""));
@@ -215,10 +246,16 @@ fn image_files(
     }
     files.remove(file);
     if files.is_empty() && !broken {
-        let place = Parsed(sources).value(file, &["workspace", "images"]).unwrap_or(0..0);
+        let place = Parsed(sources)
+            .value(file, &["workspace", "images"])
+            .unwrap_or(0..0);
         let message = "this workspace has no images: no file fits its globs";
         let help = "write an image.toml in a folder below golden.toml; `golden init DIR` shows one";
-        found.push(Diagnostic::error("spec.no-images", message).at(file, place, "").help(help));
+        found.push(
+            Diagnostic::error("spec.no-images", message)
+                .at(file, place, "")
+                .help(help),
+        );
     }
     files
 }
@@ -236,14 +273,22 @@ fn check_registries(
         let n = n.to_string();
         let mut refuse = |key: &str, rule: &'static str, message: String| {
             let places = Parsed(sources);
-            let at =
-                places.value(file, &["registry", &n, key]).or_else(|| places.key(file, &["registry", &n]));
+            let at = places
+                .value(file, &["registry", &n, key])
+                .or_else(|| places.key(file, &["registry", &n]));
             found.push(Diagnostic::error(rule, message).at(file, at.unwrap_or(0..0), ""));
         };
         let written = |key: &str| Parsed(sources).key(file, &["registry", &n, key]).is_some();
-        for (key, missing) in [("name", registry.name.is_none()), ("host", registry.host.is_none())] {
+        for (key, missing) in [
+            ("name", registry.name.is_none()),
+            ("host", registry.host.is_none()),
+        ] {
             if missing && !written(key) {
-                refuse(key, "spec.missing", format!("`{key}` is missing in [[registry]]"));
+                refuse(
+                    key,
+                    "spec.missing",
+                    format!("`{key}` is missing in [[registry]]"),
+                );
             }
         }
         if let Some(name) = &registry.name {
@@ -255,10 +300,17 @@ fn check_registries(
                     format!("`{name}` is not a name (letters, digits, `_`, `-`, `.`)"),
                 );
             } else if !names.insert(name) {
-                refuse("name", "spec.value", format!("two registries are called `{name}`"));
+                refuse(
+                    "name",
+                    "spec.value",
+                    format!("two registries are called `{name}`"),
+                );
             }
         }
-        if let Some(namespace) = registry.namespace.as_deref().filter(|namespace| !namespace.is_empty())
+        if let Some(namespace) = registry
+            .namespace
+            .as_deref()
+            .filter(|namespace| !namespace.is_empty())
             && let Err(error) = namespace.parse::<crate::reference::RepositoryPath>()
         {
             refuse("namespace", "spec.value", error.to_string());
@@ -268,11 +320,19 @@ fn check_registries(
             if Path::new(ca).is_absolute() || !discover::stays_inside(Path::new(ca)) {
                 refuse("ca", "spec.file", format!("`{ca}` leaves the workspace"));
             } else if path.is_dir() {
-                refuse("ca", "spec.file", format!("`{ca}` is a folder; a PEM file is expected"));
+                refuse(
+                    "ca",
+                    "spec.file",
+                    format!("`{ca}` is a folder; a PEM file is expected"),
+                );
             } else if !path.exists() {
                 refuse("ca", "spec.file", format!("`{ca}` does not exist"));
             } else if !std::fs::canonicalize(&path).is_ok_and(|real| real.starts_with(root)) {
-                refuse("ca", "spec.file", format!("`{ca}` leads out of the workspace by a symbolic link"));
+                refuse(
+                    "ca",
+                    "spec.file",
+                    format!("`{ca}` leads out of the workspace by a symbolic link"),
+                );
             }
         }
     }
@@ -286,7 +346,8 @@ pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
     let mut templates = BTreeMap::new();
     let directories = loaded.spec.workspace.templates.clone();
     for (n, directory) in directories.iter().enumerate() {
-        let place = Parsed(&loaded.sources).value(&loaded.file, &["workspace", "templates", &n.to_string()]);
+        let place = Parsed(&loaded.sources)
+            .value(&loaded.file, &["workspace", "templates", &n.to_string()]);
         let refuse = |message: String| {
             let diagnostic = Diagnostic::error("spec.file", message);
             diagnostic.at(&loaded.file, place.clone().unwrap_or(0..0), "")
@@ -301,17 +362,23 @@ pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
         let mut broken = Vec::new();
         for entry in listing.flatten() {
             let file = entry.file_name();
-            let Some(name) =
-                file.to_str().and_then(|file| file.strip_suffix(crate::render::Templates::SUFFIX))
+            let Some(name) = file
+                .to_str()
+                .and_then(|file| file.strip_suffix(crate::render::Templates::SUFFIX))
             else {
                 continue;
             };
             match template(&loaded.root, &path, &entry.path()) {
                 Ok(text) => {
-                    templates.entry(name.to_owned()).or_insert_with(|| with_line_feeds(&text));
+                    templates
+                        .entry(name.to_owned())
+                        .or_insert_with(|| with_line_feeds(&text));
                 }
                 Err(why) => {
-                    broken.push(refuse(format!("`{directory}/{}` cannot be read: {why}", file.display())));
+                    broken.push(refuse(format!(
+                        "`{directory}/{}` cannot be read: {why}",
+                        file.display()
+                    )));
                 }
             }
         }
@@ -324,8 +391,13 @@ pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
 
 /// The text of a template. A symbolic link may lead to another place of the template's directory or of the workspace.
 fn template(root: &Path, directory: &Path, path: &Path) -> Result<String, String> {
-    let file = super::fs::open_in(directory, path)
-        .or_else(|error| if path.is_symlink() { super::fs::open_in(root, path) } else { Err(error) });
+    let file = super::fs::open_in(directory, path).or_else(|error| {
+        if path.is_symlink() {
+            super::fs::open_in(root, path)
+        } else {
+            Err(error)
+        }
+    });
     let bytes = file.and_then(|file| super::fs::read_all(file, MAX_TEMPLATE));
     let bytes = bytes.map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())

@@ -70,7 +70,10 @@ const MAX_FILE: u64 = 16 << 20;
 
 /// The line of the entry with this number, counted from 0.
 fn line_of(text: &str, number: usize) -> usize {
-    let headers = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("[[base]]"));
+    let headers = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.trim_start().starts_with("[[base]]"));
     headers.map(|(line, _)| line + 1).nth(number).unwrap_or(1)
 }
 
@@ -112,7 +115,10 @@ impl Error {
         match self {
             Self::File(_) => Vec::new(),
             Self::Parse(_) | Self::Entry { .. } => {
-                vec!["restore it from version control, or delete it and run `golden update`".to_owned()]
+                vec![
+                    "restore it from version control, or delete it and run `golden update`"
+                        .to_owned(),
+                ]
             }
             Self::Version(_) => vec!["use a newer golden".to_owned()],
         }
@@ -128,9 +134,17 @@ impl Lock {
         }
         let mut bases = BTreeMap::new();
         for (number, base) in file.base.into_iter().enumerate() {
-            let refuse = |what| Err(Error::Entry { line: line_of(text, number), what });
+            let refuse = |what| {
+                Err(Error::Entry {
+                    line: line_of(text, number),
+                    what,
+                })
+            };
             if !base.stands_for_itself() {
-                let what = format!("`{}` is locked as {}, which is another image", base.base, base.reference);
+                let what = format!(
+                    "`{}` is locked as {}, which is another image",
+                    base.base, base.reference
+                );
                 return refuse(what);
             }
             if bases.contains_key(&base.base) {
@@ -143,7 +157,10 @@ impl Lock {
 
     /// The text of the file, sorted, so that two machines write the same.
     pub fn text(&self) -> Result<String, Error> {
-        let file = File { version: VERSION, base: self.bases.values().cloned().collect() };
+        let file = File {
+            version: VERSION,
+            base: self.bases.values().cloned().collect(),
+        };
         let body = toml::to_string(&file).map_err(|error| Error::Parse(error.to_string()))?;
         Ok(format!("# Written by `golden update`; commit it.\n{body}"))
     }
@@ -151,7 +168,9 @@ impl Lock {
     /// Reads the lock of the workspace at `root`; an empty one when there is none.
     pub fn read(root: &Path) -> Result<Self, Error> {
         let bytes = match fs::read_in(root, &root.join(FILE), MAX_FILE) {
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
             read => read?,
         };
         Self::parse(&String::from_utf8(bytes).map_err(|error| Error::Parse(error.to_string()))?)
@@ -183,7 +202,10 @@ pub fn key(base: &Base) -> Option<String> {
         Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
         Base::Reference(reference) if reference.digest.is_some() => None,
         Base::Reference(reference) => Some(reference.to_string()),
-        Base::Requirement { repository, requirement } => Some(format!("{repository} {requirement}")),
+        Base::Requirement {
+            repository,
+            requirement,
+        } => Some(format!("{repository} {requirement}")),
     }
 }
 
@@ -204,9 +226,16 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let bases =
-            [locked("docker.io/library/debian ^12", "debian:12.8"), locked("a.example/b:1", "a.example/b:1")];
-        let lock = Lock { bases: bases.into_iter().map(|base| (base.base.clone(), base)).collect() };
+        let bases = [
+            locked("docker.io/library/debian ^12", "debian:12.8"),
+            locked("a.example/b:1", "a.example/b:1"),
+        ];
+        let lock = Lock {
+            bases: bases
+                .into_iter()
+                .map(|base| (base.base.clone(), base))
+                .collect(),
+        };
         let text = lock.text().unwrap();
         assert_eq!(Lock::parse(&text).unwrap(), lock);
         insta::assert_snapshot!(text);
@@ -218,13 +247,20 @@ mod tests {
     fn an_entry_that_cannot_be_right_is_told_with_its_line() {
         let entry = |base: &str, reference: &str| {
             let digest = Digest::of(b"x");
-            format!("[[base]]\nbase = \"{base}\"\nreference = \"{reference}\"\ndigest = \"{digest}\"\n")
+            format!(
+                "[[base]]\nbase = \"{base}\"\nreference = \"{reference}\"\ndigest = \"{digest}\"\n"
+            )
         };
         let told = |entries: &[String]| {
-            Lock::parse(&format!("version = 1\n{}", entries.concat())).unwrap_err().to_string()
+            Lock::parse(&format!("version = 1\n{}", entries.concat()))
+                .unwrap_err()
+                .to_string()
         };
         let right = entry("a.example/b:1", "a.example/b:1");
-        assert_eq!(told(&[right.clone(), right.clone()]), "golden.lock:6: `a.example/b:1` is locked twice");
+        assert_eq!(
+            told(&[right.clone(), right.clone()]),
+            "golden.lock:6: `a.example/b:1` is locked twice"
+        );
         assert_eq!(
             told(&[right, entry("a.example/c:1", "evil.example/c:1")]),
             "golden.lock:6: `a.example/c:1` is locked as evil.example/c:1, which is another image"

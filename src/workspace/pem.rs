@@ -35,18 +35,30 @@ pub(super) fn blocks(text: &[u8]) -> Result<Vec<Block>, (usize, String)> {
 
 /// The block whose label the text begins with, and the text after it.
 fn block(text: &str) -> Result<(Block, &str), String> {
-    let (label, text) = text.split_once(DASHES).ok_or("its first line does not end in `-----`")?;
+    let (label, text) = text
+        .split_once(DASHES)
+        .ok_or("its first line does not end in `-----`")?;
     if label.contains(['\n', '\r']) {
         return Err("its first line does not end in `-----`".to_owned());
     }
     let end = format!("{END}{label}{DASHES}");
-    let (body, after) = text.split_once(&end).ok_or_else(|| format!("it has no `{end}`"))?;
+    let (body, after) = text
+        .split_once(&end)
+        .ok_or_else(|| format!("it has no `{end}`"))?;
     if body.contains(BEGIN) {
         return Err(format!("it has no `{end}` before the next block"));
     }
     let body: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    let bytes = STANDARD.decode(&body).map_err(|error| format!("it is not base64: {error}"))?;
-    Ok((Block { label: label.to_owned(), bytes }, after))
+    let bytes = STANDARD
+        .decode(&body)
+        .map_err(|error| format!("it is not base64: {error}"))?;
+    Ok((
+        Block {
+            label: label.to_owned(),
+            bytes,
+        },
+        after,
+    ))
 }
 
 /// Refuses text between blocks in which a line looks like the beginning or the end of one.
@@ -72,8 +84,14 @@ mod tests {
         let one = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----";
         let two = "-----BEGIN X-----AwQF-----END X-----";
         let expected = [
-            Block { label: "CERTIFICATE".to_owned(), bytes: vec![0, 1, 2] },
-            Block { label: "X".to_owned(), bytes: vec![3, 4, 5] },
+            Block {
+                label: "CERTIFICATE".to_owned(),
+                bytes: vec![0, 1, 2],
+            },
+            Block {
+                label: "X".to_owned(),
+                bytes: vec![3, 4, 5],
+            },
         ];
         for text in [
             format!("{one}\n{two}\n"),
@@ -92,7 +110,10 @@ mod tests {
     #[test]
     fn what_looks_like_a_block_and_is_none_is_refused() {
         for (text, why) in [
-            ("-----BEGIN CERTIFICATE-----\nAAEC", "it has no `-----END CERTIFICATE-----`"),
+            (
+                "-----BEGIN CERTIFICATE-----\nAAEC",
+                "it has no `-----END CERTIFICATE-----`",
+            ),
             (
                 "-----BEGIN CERTIFICATE\nAAEC\n-----END CERTIFICATE-----",
                 "its first line does not end in `-----`",
@@ -114,10 +135,17 @@ mod tests {
                 "`-----END CERTIFICATE-----` is not the beginning of a block",
             ),
         ] {
-            assert_eq!(blocks(text.as_bytes()).unwrap_err(), (1, why.to_owned()), "{text:?}");
+            assert_eq!(
+                blocks(text.as_bytes()).unwrap_err(),
+                (1, why.to_owned()),
+                "{text:?}"
+            );
         }
         assert!(
-            blocks(b"-----BEGIN A-----\nA*\n-----END A-----").unwrap_err().1.starts_with("it is not base64")
+            blocks(b"-----BEGIN A-----\nA*\n-----END A-----")
+                .unwrap_err()
+                .1
+                .starts_with("it is not base64")
         );
     }
 }

@@ -33,7 +33,10 @@ impl State {
     /// The state folder of the workspace at `root`.
     #[must_use]
     pub fn of(root: &Path) -> Self {
-        Self { folder: root.join(DIRECTORY), user: UserCache::default() }
+        Self {
+            folder: root.join(DIRECTORY),
+            user: UserCache::default(),
+        }
     }
 
     /// The same with the user's cache, which proves what `.golden` cannot prove by a digest.
@@ -58,7 +61,11 @@ impl State {
     /// On the way, what killed runs left is removed.
     #[must_use]
     pub fn link(&self) -> Option<PathBuf> {
-        for entry in WalkDir::new(&self.folder).follow_root_links(false).into_iter().flatten() {
+        for entry in WalkDir::new(&self.folder)
+            .follow_root_links(false)
+            .into_iter()
+            .flatten()
+        {
             if entry.path_is_symlink() {
                 return Some(entry.into_path());
             }
@@ -72,7 +79,10 @@ impl State {
     /// The state folder that a file or folder lies in.
     #[must_use]
     pub fn around(path: &Path) -> Self {
-        Self { folder: path.parent().unwrap_or(path).to_owned(), user: UserCache::default() }
+        Self {
+            folder: path.parent().unwrap_or(path).to_owned(),
+            user: UserCache::default(),
+        }
     }
 
     /// The path of a file in it.
@@ -89,7 +99,11 @@ impl State {
     /// Makes the folder, with a `.gitignore` of `*` in it.
     pub fn make(&self) -> Result<(), Error> {
         let ignore = self.folder.join(".gitignore");
-        if ignore.exists() { Ok(()) } else { super::fs::write_cached(&ignore, b"*\n") }
+        if ignore.exists() {
+            Ok(())
+        } else {
+            super::fs::write_cached(&ignore, b"*\n")
+        }
     }
 
     /// Writes a file as a whole or not at all, and makes the folders above it.

@@ -18,7 +18,10 @@ impl UserCache {
     /// The bytes of a file that was remembered.
     #[must_use]
     pub fn read(&self, file: impl AsRef<Path>) -> Option<Vec<u8>> {
-        let directory = self.0.as_deref().filter(|directory| is_private(directory))?;
+        let directory = self
+            .0
+            .as_deref()
+            .filter(|directory| is_private(directory))?;
         fs::read(&directory.join(file)).ok()
     }
 
@@ -55,8 +58,9 @@ fn make(directory: &Path) -> std::io::Result<()> {
 fn is_private(directory: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let me = rustix::process::geteuid().as_raw();
-    std::fs::symlink_metadata(directory)
-        .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == me && metadata.mode() & 0o022 == 0)
+    std::fs::symlink_metadata(directory).is_ok_and(|metadata| {
+        metadata.is_dir() && metadata.uid() == me && metadata.mode() & 0o022 == 0
+    })
 }
 
 #[cfg(not(unix))]
@@ -77,7 +81,10 @@ mod tests {
         let cache = UserCache::at(path.clone());
         assert_eq!((cache.read("x/y"), cache.has("x/y")), (None, Some(false)));
         cache.write("x/y", b"1");
-        assert_eq!((cache.read("x/y"), cache.has("x/y")), (Some(b"1".into()), Some(true)));
+        assert_eq!(
+            (cache.read("x/y"), cache.has("x/y")),
+            (Some(b"1".into()), Some(true))
+        );
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
         assert_eq!((cache.read("x/y"), cache.has("x/y")), (None, None));
         let none = UserCache::default();

@@ -35,8 +35,9 @@ fn one_connection(host: &str, requests: &[String]) {
             line.clear();
             reader.read_line(&mut line).unwrap();
             let lower = line.to_ascii_lowercase();
-            length =
-                lower.strip_prefix("content-length:").map_or(length, |text| text.trim().parse().unwrap());
+            length = lower
+                .strip_prefix("content-length:")
+                .map_or(length, |text| text.trim().parse().unwrap());
         }
         // The length of an answer to HEAD is that of a body that is not sent.
         if !asked.starts_with("HEAD ") {

@@ -14,14 +14,24 @@ fn with_golden(source: &str, target: &str) -> Cost {
 
 fn with_skopeo(source: &str, target: &str) -> Cost {
     let mut command = Command::new("skopeo");
-    command.args(["copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false"]);
-    run(command.arg(format!("docker://{source}")).arg(format!("docker://{target}")))
+    command.args([
+        "copy",
+        "--quiet",
+        "--src-tls-verify=false",
+        "--dest-tls-verify=false",
+    ]);
+    run(command
+        .arg(format!("docker://{source}"))
+        .arg(format!("docker://{target}")))
 }
 
 /// The engine has the image; only its push is timed.
 fn with_docker(source: &str, target: &str) -> Cost {
     run(&mut docker(false, &["tag", source, target]));
-    let cost = run(&mut docker(false, &["push", "-q", "-a", target.rsplit_once(':').unwrap().0]));
+    let cost = run(&mut docker(
+        false,
+        &["push", "-q", "-a", target.rsplit_once(':').unwrap().0],
+    ));
     run(&mut docker(false, &["rmi", target]));
     cost
 }
@@ -39,16 +49,25 @@ pub(crate) fn run_bench() {
         "docker / golden",
         "golden's peak memory",
     ]);
-    for (name, same) in [("of the same registry", true), ("of another registry", false)] {
+    for (name, same) in [
+        ("of the same registry", true),
+        ("of another registry", false),
+    ] {
         let measure = |copy: &dyn Fn(&str, &str) -> Cost| {
             repeat(RUNS, |_| {
                 // A fresh registry each time: nothing of it is known to anybody's cache.
                 let other = (!same).then(Registry::start);
-                let host = other.as_ref().map_or(home.host.as_str(), |other| other.host.as_str());
+                let host = other
+                    .as_ref()
+                    .map_or(home.host.as_str(), |other| other.host.as_str());
                 copy(&source, &format!("{host}/{}/big:1", unique()))
             })
         };
-        let (golden, skopeo, docker) = (measure(&with_golden), measure(&with_skopeo), measure(&with_docker));
+        let (golden, skopeo, docker) = (
+            measure(&with_golden),
+            measure(&with_skopeo),
+            measure(&with_docker),
+        );
         table::row(&[
             name.to_owned(),
             table::time(golden.time),

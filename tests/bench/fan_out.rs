@@ -15,7 +15,10 @@ fn tags(count: usize) -> String {
         1 => "fan_out = [\"full\"]".to_owned(),
         count => format!(
             "extra = [{}]",
-            (4..count).map(|number| format!("\"channel-{number}\"")).collect::<Vec<_>>().join(", ")
+            (4..count)
+                .map(|number| format!("\"channel-{number}\""))
+                .collect::<Vec<_>>()
+                .join(", ")
         ),
     }
 }
@@ -25,7 +28,9 @@ fn workspace(folder: &Path, namespace: &str, count: usize) {
     let (registry, base) = (service("REGISTRY"), service("BASE_BUSYBOX"));
     write(
         &folder.join("golden.toml"),
-        format!("[[registry]]\nname = \"bench\"\nhost = \"{registry}\"\nnamespace = \"{namespace}\"\n"),
+        format!(
+            "[[registry]]\nname = \"bench\"\nhost = \"{registry}\"\nnamespace = \"{namespace}\"\n"
+        ),
     );
     write(
         &folder.join("image.toml"),
@@ -45,7 +50,10 @@ fn with_golden(engine: &str, count: usize) -> Cost {
             run(&mut golden(folder.path(), &["build", "--engine", "docker"]));
             run(&mut golden(folder.path(), &["push"]))
         } else {
-            run(&mut golden(folder.path(), &["build", "--push", "--engine", "embedded"]))
+            run(&mut golden(
+                folder.path(),
+                &["build", "--push", "--engine", "embedded"],
+            ))
         }
     })
 }
@@ -57,14 +65,30 @@ fn with_docker(count: usize) -> Cost {
         let repository = format!("{}/{}/app", service("REGISTRY"), unique());
         write(
             &folder.path().join("Dockerfile"),
-            format!("FROM {}\nLABEL run={repository}\nCOPY data /data\n", service("BASE_BUSYBOX")),
+            format!(
+                "FROM {}\nLABEL run={repository}\nCOPY data /data\n",
+                service("BASE_BUSYBOX")
+            ),
         );
         run(&mut docker(
             false,
-            &["build", "-q", "-t", &format!("{repository}:0"), folder.path().to_str().unwrap()],
+            &[
+                "build",
+                "-q",
+                "-t",
+                &format!("{repository}:0"),
+                folder.path().to_str().unwrap(),
+            ],
         ));
         for tag in 1..count {
-            run(&mut docker(false, &["tag", &format!("{repository}:0"), &format!("{repository}:{tag}")]));
+            run(&mut docker(
+                false,
+                &[
+                    "tag",
+                    &format!("{repository}:0"),
+                    &format!("{repository}:{tag}"),
+                ],
+            ));
         }
         run(&mut docker(false, &["push", "-q", "-a", &repository]))
     })
@@ -75,7 +99,10 @@ fn with_skopeo(count: usize) -> Cost {
     let (folder, namespace) = (tempfile::tempdir().unwrap(), unique());
     workspace(folder.path(), &namespace, 1);
     let layout = format!("oci:{}", folder.path().join("layout").display());
-    run(&mut golden(folder.path(), &["build", "--engine", "embedded", "--to", &layout]));
+    run(&mut golden(
+        folder.path(),
+        &["build", "--engine", "embedded", "--to", &layout],
+    ));
     let source = format!("{layout}:{namespace}/app:1.2.3");
     repeat(RUNS, |_| {
         let repository = format!("{}/{}/app", service("REGISTRY"), unique());
@@ -99,8 +126,12 @@ pub(crate) fn run_bench() {
         cells.push(table::ratio(costs[2], costs[0]));
         table::row(&cells);
     };
-    row("golden build --push, embedded", &|count| with_golden("embedded", count));
-    row("golden push, docker engine", &|count| with_golden("docker", count));
+    row("golden build --push, embedded", &|count| {
+        with_golden("embedded", count)
+    });
+    row("golden push, docker engine", &|count| {
+        with_golden("docker", count)
+    });
     row("docker push -a", &with_docker);
     row("skopeo copy, once a tag", &with_skopeo);
 }

@@ -43,8 +43,16 @@ fn accepts(exit: i32, workspace: &Path, arguments: &[&str]) -> Cost {
     let mut shell = std::process::Command::new("sh");
     let script = format!("\"$0\" \"$@\" >/dev/null 2>&1; test $? -eq {exit}");
     let command = golden(workspace, arguments);
-    shell.current_dir(workspace).args(["-c", &script]).arg(command.get_program()).args(command.get_args());
-    shell.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    shell
+        .current_dir(workspace)
+        .args(["-c", &script])
+        .arg(command.get_program())
+        .args(command.get_args());
+    shell.envs(
+        command
+            .get_envs()
+            .filter_map(|(key, value)| Some((key, value?))),
+    );
     run(&mut shell)
 }
 
@@ -67,7 +75,12 @@ pub(crate) fn run_bench() {
         let base = format!("{}/base/moving:1", registry.host);
         let copy = |source: &str| {
             run(std::process::Command::new("skopeo")
-                .args(["copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false"])
+                .args([
+                    "copy",
+                    "--quiet",
+                    "--src-tls-verify=false",
+                    "--dest-tls-verify=false",
+                ])
                 .args([format!("docker://{source}"), format!("docker://{base}")]))
         };
         copy(service("BASE_BUSYBOX"));
@@ -75,7 +88,10 @@ pub(crate) fn run_bench() {
         fleet(folder.path(), &registry.host, &base, size);
         let runs = if size > 1_000 { 3 } else { 5 };
         let check = repeat(runs, |_| run(&mut golden(folder.path(), &["check"])));
-        let build = run(&mut golden(folder.path(), &["build", "--push", "--engine", "embedded"]));
+        let build = run(&mut golden(
+            folder.path(),
+            &["build", "--push", "--engine", "embedded"],
+        ));
         let cold = repeat(runs, |_| {
             forget(folder.path());
             run(&mut golden(folder.path(), &["plan"]))
@@ -84,7 +100,9 @@ pub(crate) fn run_bench() {
 
         // What is left when golden does nothing: the registry's own time for the same requests.
         let requests: Vec<String> = (0..size).flat_map(requests_of).collect();
-        let mut alone: Vec<_> = (0..runs).map(|_| bare::requests(&registry.host, &requests)).collect();
+        let mut alone: Vec<_> = (0..runs)
+            .map(|_| bare::requests(&registry.host, &requests))
+            .collect();
         alone.sort();
 
         let proxy = Proxy::start(&registry.host);
@@ -94,7 +112,10 @@ pub(crate) fn run_bench() {
                 forget(folder.path());
             }
             proxy.take();
-            run(&mut golden(folder.path(), &["--registry", &through, "plan"]));
+            run(&mut golden(
+                folder.path(),
+                &["--registry", &through, "plan"],
+            ));
             #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
             let each = proxy.take().requests as f64 / size as f64;
             format!("{each:.2}")
@@ -105,7 +126,10 @@ pub(crate) fn run_bench() {
         let moved = tempfile::tempdir().unwrap();
         write(
             &moved.path().join("golden.toml"),
-            format!("[[registry]]\nname = \"bench\"\nhost = \"{}\"\n", registry.host),
+            format!(
+                "[[registry]]\nname = \"bench\"\nhost = \"{}\"\n",
+                registry.host
+            ),
         );
         write(
             &moved.path().join("image.toml"),
@@ -115,7 +139,10 @@ pub(crate) fn run_bench() {
                 unique()
             ),
         );
-        run(&mut golden(moved.path(), &["build", "--push", "--engine", "embedded"]));
+        run(&mut golden(
+            moved.path(),
+            &["build", "--push", "--engine", "embedded"],
+        ));
         copy(&format!("{}/base/next:1.0.0", registry.host));
         let one_moved = repeat(runs, |_| accepts(4, folder.path(), &["plan"]));
         table::row(&[
@@ -137,7 +164,8 @@ pub(crate) fn run_bench() {
 fn requests_of(number: usize) -> Vec<String> {
     let repository = format!("/v2/fleet/app{number}");
     let list = [format!("GET {repository}/tags/list?n=1000")];
-    let tags = ["1.0.0", "1.0", "1", "latest"].map(|tag| format!("HEAD {repository}/manifests/{tag}"));
+    let tags =
+        ["1.0.0", "1.0", "1", "latest"].map(|tag| format!("HEAD {repository}/manifests/{tag}"));
     list.into_iter().chain(tags).collect()
 }
 

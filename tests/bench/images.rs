@@ -66,18 +66,29 @@ fn with_docker(host: &str, base: &str, buildkit: bool) -> Cost {
     let commands = (0..IMAGES).flat_map(|number| {
         let repository = format!("{host}/{namespace}/app{number}");
         let context = folder.path().join(format!("app{number}"));
-        let names: Vec<String> = TAGS.iter().map(|tag| format!("--tag={repository}:{tag}")).collect();
+        let names: Vec<String> = TAGS
+            .iter()
+            .map(|tag| format!("--tag={repository}:{tag}"))
+            .collect();
         let mut build = vec!["build", "-q"];
         build.extend(names.iter().map(String::as_str));
         build.push(context.to_str().unwrap());
-        [docker(buildkit, &build), docker(buildkit, &["push", "-q", "-a", &repository])]
+        [
+            docker(buildkit, &build),
+            docker(buildkit, &["push", "-q", "-a", &repository]),
+        ]
     });
     sequence(commands.collect::<Vec<_>>())
 }
 
 fn buildah(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("buildah");
-    command.arg("--root").arg(root.join("root")).arg("--runroot").arg(root.join("run")).args(arguments);
+    command
+        .arg("--root")
+        .arg(root.join("root"))
+        .arg("--runroot")
+        .arg(root.join("run"))
+        .args(arguments);
     command
 }
 
@@ -104,7 +115,13 @@ fn with_buildah(store: &Path, host: &str, base: &str) -> Cost {
         commands.extend(TAGS.map(|tag| {
             buildah(
                 store,
-                &["push", "-q", "--tls-verify=false", &repository, &format!("docker://{repository}:{tag}")],
+                &[
+                    "push",
+                    "-q",
+                    "--tls-verify=false",
+                    &repository,
+                    &format!("docker://{repository}:{tag}"),
+                ],
             )
         }));
         commands
@@ -133,7 +150,10 @@ pub(crate) fn twenty() {
         "fastest peer / golden",
         "golden's peak memory",
     ]);
-    run(&mut buildah(store.path(), &["pull", "-q", "--tls-verify=false", &base]));
+    run(&mut buildah(
+        store.path(),
+        &["pull", "-q", "--tls-verify=false", &base],
+    ));
     let cache = tempfile::tempdir().unwrap();
     with_golden(host, &base, 1, Some(cache.path()));
     let warm = [
@@ -164,7 +184,10 @@ pub(crate) fn twenty() {
 }
 
 fn print(name: &str, [golden, buildkit, classic, buildah]: [Cost; 4]) {
-    let fastest = [buildkit, classic, buildah].into_iter().min_by_key(|cost| cost.time).unwrap_or(buildkit);
+    let fastest = [buildkit, classic, buildah]
+        .into_iter()
+        .min_by_key(|cost| cost.time)
+        .unwrap_or(buildkit);
     let mut cells = vec![name.to_owned()];
     cells.extend([golden, buildkit, classic, buildah].map(|cost| table::time(cost.time)));
     cells.extend([table::ratio(fastest, golden), table::size(golden.peak)]);
@@ -188,7 +211,10 @@ pub(crate) fn wire() {
     workspace(folder.path(), &proxy.host, &base, &unique(), IMAGES);
     for name in ["first build --push", "the same again"] {
         proxy.take();
-        run(&mut golden(folder.path(), &["build", "--push", "--engine", "embedded"]));
+        run(&mut golden(
+            folder.path(),
+            &["build", "--push", "--engine", "embedded"],
+        ));
         let counted = proxy.take();
         let images = IMAGES as u64;
         #[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
@@ -208,5 +234,9 @@ pub(crate) fn thousand() {
     let base = big_base(&registry.host);
     let cost = repeat(3, |_| with_golden(&registry.host, &base, 1000, None));
     table::head(&["images", "time", "peak memory"]);
-    table::row(&["1,000".to_owned(), table::time(cost.time), table::size(cost.peak)]);
+    table::row(&[
+        "1,000".to_owned(),
+        table::time(cost.time),
+        table::size(cost.peak),
+    ]);
 }

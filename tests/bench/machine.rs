@@ -27,14 +27,21 @@ pub(crate) fn service(key: &str) -> &'static str {
 
 /// Starts the services that are not running, and makes the bases that are not there.
 pub(crate) fn make_bases() {
-    let status = Command::new(format!("{ROOT}/tests/services")).arg("peers").status().unwrap();
+    let status = Command::new(format!("{ROOT}/tests/services"))
+        .arg("peers")
+        .status()
+        .unwrap();
     assert!(status.success(), "tests/services peers: {status}");
 }
 
 /// `golden` in a workspace, with an environment of its own.
 pub(crate) fn golden(workspace: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_golden"));
-    command.current_dir(workspace).args(arguments).env("CI", "true").env("DOCKER_CONFIG", workspace);
+    command
+        .current_dir(workspace)
+        .args(arguments)
+        .env("CI", "true")
+        .env("DOCKER_CONFIG", workspace);
     command.env("XDG_CACHE_HOME", workspace.join(".golden"));
     command.env("DOCKER_HOST", service("DOCKER_HOST"));
     command
@@ -42,13 +49,19 @@ pub(crate) fn golden(workspace: &Path, arguments: &[&str]) -> Command {
 
 /// Docker's client, Debian's where it stands, since a newer one brings a builder of its own.
 pub(crate) fn docker(buildkit: bool, arguments: &[&str]) -> Command {
-    let mut command =
-        Command::new(if Path::new("/usr/bin/docker").exists() { "/usr/bin/docker" } else { "docker" });
+    let mut command = Command::new(if Path::new("/usr/bin/docker").exists() {
+        "/usr/bin/docker"
+    } else {
+        "docker"
+    });
     command
         .args(arguments)
         .env("DOCKER_HOST", service("DOCKER_HOST"))
         .env("DOCKER_BUILDKIT", if buildkit { "1" } else { "0" });
-    command.env("DOCKER_CONFIG", format!("{ROOT}/target/services/docker-config"));
+    command.env(
+        "DOCKER_CONFIG",
+        format!("{ROOT}/target/services/docker-config"),
+    );
     command
 }
 
@@ -76,7 +89,11 @@ impl Registry {
     /// Starts one on a free port.
     pub(crate) fn start() -> Self {
         let storage = tempfile::tempdir_in(format!("{ROOT}/target")).unwrap();
-        let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let host = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .to_string();
         let config = storage.path().join("config.yml");
         let log = "log: { level: error, accesslog: { disabled: true } }";
         let folder = storage.path().join("data");
@@ -97,7 +114,11 @@ impl Registry {
         while TcpStream::connect(&host).is_err() {
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { process, host, _storage: storage }
+        Self {
+            process,
+            host,
+            _storage: storage,
+        }
     }
 }
 
@@ -113,12 +134,18 @@ pub(crate) fn big_base(host: &str) -> String {
     let folder = tempfile::tempdir_in(format!("{ROOT}/target")).unwrap();
     let mut dockerfile = "FROM debian:12\n".to_owned();
     for number in 0..4_u8 {
-        write(&folder.path().join(format!("data{number}")), noise(mebibytes(95), number));
+        write(
+            &folder.path().join(format!("data{number}")),
+            noise(mebibytes(95), number),
+        );
         dockerfile.extend(["COPY data", &number.to_string(), " /opt/\n"]);
     }
     write(&folder.path().join("Dockerfile"), dockerfile);
     let name = format!("{host}/base/big:1");
-    super::measure::run(&mut docker(false, &["build", "-q", "-t", &name, folder.path().to_str().unwrap()]));
+    super::measure::run(&mut docker(
+        false,
+        &["build", "-q", "-t", &name, folder.path().to_str().unwrap()],
+    ));
     super::measure::run(&mut docker(false, &["push", "-q", &name]));
     name
 }
@@ -126,8 +153,10 @@ pub(crate) fn big_base(host: &str) -> String {
 /// So many MiB in bytes, or the part of it that `GOLDEN_BENCH_PERCENT` asks for: to try a bench out, not to measure.
 pub(crate) fn mebibytes(full: usize) -> usize {
     #[expect(clippy::disallowed_methods, reason = "a bench's own setting")]
-    let percent =
-        std::env::var("GOLDEN_BENCH_PERCENT").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
+    let percent = std::env::var("GOLDEN_BENCH_PERCENT")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(100);
     full * percent * (1 << 20) / 100
 }
 
@@ -143,6 +172,10 @@ pub(crate) fn noise(length: usize, seed: u8) -> Vec<u8> {
 pub(crate) fn certificate(path: &Path) {
     write(
         path,
-        std::process::Command::new("cat").arg(PathBuf::from(service("TLS_CA"))).output().unwrap().stdout,
+        std::process::Command::new("cat")
+            .arg(PathBuf::from(service("TLS_CA")))
+            .output()
+            .unwrap()
+            .stdout,
     );
 }

@@ -2,7 +2,10 @@
 //!
 //! `cargo bench` runs all of them; `cargo bench -- copy fleets` those whose name contains one of the words. Each one
 //! starts what it needs and prints a table: medians of several runs, and ratios to `golden`.
-#![expect(clippy::unwrap_used, reason = "a measurement that cannot go on fails here")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a measurement that cannot go on fails here"
+)]
 #![expect(clippy::print_stdout, reason = "the tables are the output")]
 
 mod bare;
@@ -18,15 +21,27 @@ mod table;
 
 fn main() {
     let benches: [(&str, fn()); 7] = [
-        ("fan_out: one image under 1, 4 and 16 tags", fan_out::run_bench),
-        ("copy: 500 MB between repositories and registries", copy::run_bench),
+        (
+            "fan_out: one image under 1, 4 and 16 tags",
+            fan_out::run_bench,
+        ),
+        (
+            "copy: 500 MB between repositories and registries",
+            copy::run_bench,
+        ),
         ("memory: a layer of 1 GiB", memory::run_bench),
         ("images: twenty images on a 500 MB base", images::twenty),
         ("wire: bytes and requests of an image", images::wire),
         ("thousand: a thousand images published", images::thousand),
-        ("fleets: check and plan of 10 to 10,000 images", fleets::run_bench),
+        (
+            "fleets: check and plan of 10 to 10,000 images",
+            fleets::run_bench,
+        ),
     ];
-    let words: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
     for (name, run) in benches {
         if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
             println!("\n## {name}\n");

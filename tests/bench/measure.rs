@@ -15,8 +15,12 @@ pub(crate) struct Cost {
 /// Runs a command to its end, which must be success.
 pub(crate) fn run(command: &mut Command) -> Cost {
     let started = Instant::now();
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let errors = child.stderr.take().unwrap();
     let reader = std::thread::spawn(move || std::io::read_to_string(errors).unwrap_or_default());
     let watcher = std::thread::spawn({
@@ -35,11 +39,22 @@ pub(crate) fn run(command: &mut Command) -> Cost {
 fn watch(status: &str) -> u64 {
     let mut peak = 0;
     loop {
-        #[expect(clippy::disallowed_methods, reason = "the kernel's file about a process")]
-        let Ok(text) = std::fs::read_to_string(status) else { return peak };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the kernel's file about a process"
+        )]
+        let Ok(text) = std::fs::read_to_string(status) else {
+            return peak;
+        };
         // A zombie has no memory lines.
-        let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else { return peak };
-        peak = line.trim().trim_end_matches(" kB").parse::<u64>().map_or(peak, |kib| kib * 1024);
+        let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else {
+            return peak;
+        };
+        peak = line
+            .trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .map_or(peak, |kib| kib * 1024);
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -48,7 +63,10 @@ fn watch(status: &str) -> u64 {
 pub(crate) fn median(mut costs: Vec<Cost>) -> Cost {
     costs.sort_by_key(|cost| cost.time);
     let peak = costs.iter().map(|cost| cost.peak).max().unwrap_or_default();
-    Cost { time: costs[costs.len() / 2].time, peak }
+    Cost {
+        time: costs[costs.len() / 2].time,
+        peak,
+    }
 }
 
 /// Runs what `run` does `times` times, each with its number, and gives the median.
@@ -58,8 +76,17 @@ pub(crate) fn repeat(times: usize, mut run: impl FnMut(usize) -> Cost) -> Cost {
 
 /// Several commands, one after the other, as one cost.
 pub(crate) fn sequence(commands: impl IntoIterator<Item = Command>) -> Cost {
-    commands.into_iter().map(|mut command| run(&mut command)).fold(
-        Cost { time: Duration::ZERO, peak: 0 },
-        |sum, one| Cost { time: sum.time + one.time, peak: sum.peak.max(one.peak) },
-    )
+    commands
+        .into_iter()
+        .map(|mut command| run(&mut command))
+        .fold(
+            Cost {
+                time: Duration::ZERO,
+                peak: 0,
+            },
+            |sum, one| Cost {
+                time: sum.time + one.time,
+                peak: sum.peak.max(one.peak),
+            },
+        )
 }

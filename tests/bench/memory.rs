@@ -20,16 +20,28 @@ pub(crate) fn run_bench() {
         ),
     );
     write(&folder.path().join("data"), noise(mebibytes(1024), 9));
-    let build = run(&mut golden(folder.path(), &["build", "--push", "--engine", "embedded"]));
+    let build = run(&mut golden(
+        folder.path(),
+        &["build", "--push", "--engine", "embedded"],
+    ));
     let source = format!("{}/large:1.0.0", home.host);
     let promote = run(&mut golden(
         folder.path(),
-        &["promote", &source, &format!("{}/{}/large:1.0.0", other.host, unique())],
+        &[
+            "promote",
+            &source,
+            &format!("{}/{}/large:1.0.0", other.host, unique()),
+        ],
     ));
     table::head(&["a layer of 1 GiB", "time", "peak memory"]);
-    for (name, cost) in
-        [("golden build --push, embedded", build), ("golden promote to another registry", promote)]
-    {
-        table::row(&[name.to_owned(), table::time(cost.time), table::size(cost.peak)]);
+    for (name, cost) in [
+        ("golden build --push, embedded", build),
+        ("golden promote to another registry", promote),
+    ] {
+        table::row(&[
+            name.to_owned(),
+            table::time(cost.time),
+            table::size(cost.peak),
+        ]);
     }
 }

@@ -35,24 +35,32 @@ impl Proxy {
     /// Starts one in front of `registry`.
     pub(crate) fn start(registry: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (host, registry) = (listener.local_addr().unwrap().to_string(), registry.to_owned());
+        let (host, registry) = (
+            listener.local_addr().unwrap().to_string(),
+            registry.to_owned(),
+        );
         let counters = Arc::new(Counters::default());
         let shared = Arc::clone(&counters);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect(&registry) else { continue };
-                let (client_back, server_back) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let Ok(server) = TcpStream::connect(&registry) else {
+                    continue;
+                };
+                let (client_back, server_back) =
+                    (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let (up, down) = (Arc::clone(&shared), Arc::clone(&shared));
                 std::thread::spawn(move || {
                     let mut requests = Requests::default();
                     pump(client, server, |bytes| {
                         up.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                        up.requests.fetch_add(requests.count(bytes), Ordering::Relaxed);
+                        up.requests
+                            .fetch_add(requests.count(bytes), Ordering::Relaxed);
                     });
                 });
                 std::thread::spawn(move || {
                     pump(server_back, client_back, |bytes| {
-                        down.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                        down.received
+                            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
                     });
                 });
             }
@@ -122,7 +130,9 @@ impl Requests {
                 self.line.push(byte);
                 continue;
             }
-            let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).trim().to_ascii_lowercase();
+            let line = String::from_utf8_lossy(&std::mem::take(&mut self.line))
+                .trim()
+                .to_ascii_lowercase();
             complete += u64::from(self.line(&line));
         }
         complete
@@ -132,7 +142,10 @@ impl Requests {
     fn line(&mut self, line: &str) -> bool {
         match self.state {
             State::Head if line.is_empty() => {
-                let (length, chunked) = (std::mem::take(&mut self.length), std::mem::take(&mut self.chunked));
+                let (length, chunked) = (
+                    std::mem::take(&mut self.length),
+                    std::mem::take(&mut self.chunked),
+                );
                 self.state = if chunked {
                     State::ChunkSize
                 } else if length > 0 {

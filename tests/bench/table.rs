@@ -25,7 +25,10 @@ pub(crate) fn time(time: Duration) -> String {
 
 /// How many times longer `other` took.
 pub(crate) fn ratio(other: Cost, golden: Cost) -> String {
-    format!("{:.1} ×", other.time.as_secs_f64() / golden.time.as_secs_f64())
+    format!(
+        "{:.1} ×",
+        other.time.as_secs_f64() / golden.time.as_secs_f64()
+    )
 }
 
 /// Bytes for people.

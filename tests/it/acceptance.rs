@@ -60,19 +60,28 @@ fn publish_read_delete_at(
         .env("GOLDEN_REGISTRY_USER", login.0)
         .env("GOLDEN_REGISTRY_PASSWORD", login.1);
     std::fs::copy(services::tls_ca(), golden.path().join("ca.crt")).unwrap();
-    golden.run(&["build", "--push", "--engine", "embedded"]).exit(0);
-    let ask = |method: &str, path: &str| curl_with(options, method, &format!("{address}/v2/{path}"));
+    golden
+        .run(&["build", "--push", "--engine", "embedded"])
+        .exit(0);
+    let ask =
+        |method: &str, path: &str| curl_with(options, method, &format!("{address}/v2/{path}"));
     let repository = format!("{namespace}/app");
     let catalog = ask("GET", "_catalog?n=1000").json();
     let names = catalog["repositories"].as_array().unwrap();
-    assert!(names.iter().any(|name| *name == repository.as_str()), "{catalog}");
+    assert!(
+        names.iter().any(|name| *name == repository.as_str()),
+        "{catalog}"
+    );
     let list = ask("GET", &format!("{repository}/tags/list")).json();
     let mut found: Vec<String> = serde_json::from_value(list["tags"].clone()).unwrap();
     found.sort();
     assert_eq!(found, ["1", "1.2", "1.2.3", "latest"]);
     let head = |tag: &str| {
         let answer = ask("HEAD", &format!("{repository}/manifests/{tag}"));
-        (answer.status, answer.header("docker-content-digest").map(str::to_owned))
+        (
+            answer.status,
+            answer.header("docker-content-digest").map(str::to_owned),
+        )
     };
     let first = head("1.2.3");
     assert!(first.0 == 200 && first.1.is_some(), "{first:?}");
@@ -80,7 +89,14 @@ fn publish_read_delete_at(
         assert_eq!(head(tag), first, "{tag}");
     }
     golden.run(&["verify", "--deep"]).exit(0);
-    golden.run(&["delete", &format!("{host}/{repository}:1.2.3"), "--all-tags", "--yes"]).exit(0);
+    golden
+        .run(&[
+            "delete",
+            &format!("{host}/{repository}:1.2.3"),
+            "--all-tags",
+            "--yes",
+        ])
+        .exit(0);
     let list = ask("GET", &format!("{repository}/tags/list"));
     assert!(list.json()["tags"].is_null(), "{}", list.body);
     for tag in ["1.2.3", "1.2", "1", "latest"] {
@@ -100,11 +116,20 @@ fn at_a_registry_with_passwords() {
 #[test]
 fn at_a_registry_with_tokens() {
     let namespace = namespace("at", "tokens");
-    let scopes = [format!("repository:{namespace}/app:pull"), "registry:catalog:*".to_owned()];
+    let scopes = [
+        format!("repository:{namespace}/app:pull"),
+        "registry:catalog:*".to_owned(),
+    ];
     let header = format!("Authorization: Bearer {}", signed_token(&scopes));
     token_server();
     let address = format!("http://{}", services::registry_token());
-    publish_read_delete_at(&address, "", ("robot", SECRET), &["-H", &header], &namespace);
+    publish_read_delete_at(
+        &address,
+        "",
+        ("robot", SECRET),
+        &["-H", &header],
+        &namespace,
+    );
 }
 
 #[test]
@@ -129,7 +154,11 @@ fn publish_read_delete(engine: &str) {
 
     let catalog = curl("GET", services::registry(), "_catalog?n=1000").json();
     assert!(
-        catalog["repositories"].as_array().unwrap().iter().any(|name| *name == repository.as_str()),
+        catalog["repositories"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|name| *name == repository.as_str()),
         "{catalog}"
     );
     assert_eq!(tags(&repository), ["1", "1.2", "1.2.3", "latest"]);
@@ -148,12 +177,23 @@ fn publish_read_delete(engine: &str) {
     let reference = format!("{}/{repository}:1.2.3", services::registry());
     golden.run(&["delete", &reference, "--yes"]).exit(4);
     assert_eq!(tags(&repository).len(), 4, "a shared digest was deleted");
-    golden.run(&["delete", &reference, "--all-tags", "--yes"]).exit(0);
-    let list = curl("GET", services::registry(), &format!("{repository}/tags/list"));
+    golden
+        .run(&["delete", &reference, "--all-tags", "--yes"])
+        .exit(0);
+    let list = curl(
+        "GET",
+        services::registry(),
+        &format!("{repository}/tags/list"),
+    );
     assert!(list.json()["tags"].is_null(), "{}", list.body);
     for tag in ["1.2.3", "1.2", "1", "latest"] {
         assert_eq!(
-            curl("HEAD", services::registry(), &format!("{repository}/manifests/{tag}")).status,
+            curl(
+                "HEAD",
+                services::registry(),
+                &format!("{repository}/manifests/{tag}")
+            )
+            .status,
             404,
             "{tag}"
         );
@@ -164,12 +204,16 @@ fn publish_read_delete(engine: &str) {
 fn again_elsewhere(engine: &str) {
     let namespace = namespace("again", engine);
     let repository = format!("{namespace}/app");
-    workspace(&namespace, "1.2.3").run(&["build", "--push", "--engine", engine]).exit(0);
+    workspace(&namespace, "1.2.3")
+        .run(&["build", "--push", "--engine", engine])
+        .exit(0);
     let before = digest(&repository, "1.2.3");
 
     let elsewhere = workspace(&namespace, "1.2.3").env("DOCKER_HOST", services::docker_second());
     elsewhere.run(&["plan", "--engine", engine]).exit(0);
-    elsewhere.run(&["build", "--push", "--engine", engine]).exit(0);
+    elsewhere
+        .run(&["build", "--push", "--engine", engine])
+        .exit(0);
     assert_eq!(tags(&repository), ["1", "1.2", "1.2.3", "latest"]);
     for tag in ["1.2.3", "1.2", "1", "latest"] {
         assert_eq!(digest(&repository, tag), before, "{tag}");
@@ -191,21 +235,34 @@ fn again_elsewhere(engine: &str) {
 fn backport_and_pre_release(engine: &str) {
     let namespace = namespace("moves", engine);
     let repository = format!("{namespace}/app");
-    let build =
-        |version: &str| workspace(&namespace, version).run(&["build", "--push", "--engine", engine]).exit(0);
+    let build = |version: &str| {
+        workspace(&namespace, version)
+            .run(&["build", "--push", "--engine", engine])
+            .exit(0)
+    };
     build("1.2.3");
     build("2.0.0");
     let (one, two) = (digest(&repository, "1.2.3"), digest(&repository, "2.0.0"));
     assert_ne!(one, two);
-    for (tag, expected) in [("1.2", &one), ("1", &one), ("2.0", &two), ("2", &two), ("latest", &two)] {
+    for (tag, expected) in [
+        ("1.2", &one),
+        ("1", &one),
+        ("2.0", &two),
+        ("2", &two),
+        ("latest", &two),
+    ] {
         assert_eq!(&digest(&repository, tag), expected, "{tag}");
     }
     let run = build("1.2.4");
     let backport = digest(&repository, "1.2.4");
     assert_ne!(backport, one);
-    for (tag, expected) in
-        [("1.2.3", &one), ("1.2", &backport), ("1", &backport), ("2", &two), ("latest", &two)]
-    {
+    for (tag, expected) in [
+        ("1.2.3", &one),
+        ("1.2", &backport),
+        ("1", &backport),
+        ("2", &two),
+        ("latest", &two),
+    ] {
         assert_eq!(&digest(&repository, tag), expected, "{tag}\n{}", run.stderr);
     }
     let before = tags(&repository);
@@ -221,11 +278,15 @@ fn backport_and_pre_release(engine: &str) {
 fn changed_version(engine: &str) {
     let namespace = namespace("changed", engine);
     let repository = format!("{namespace}/app");
-    workspace(&namespace, "1.2.3").run(&["build", "--push", "--engine", engine]).exit(0);
+    workspace(&namespace, "1.2.3")
+        .run(&["build", "--push", "--engine", engine])
+        .exit(0);
     let before = digest(&repository, "1.2.3");
-    let changed =
-        workspace(&namespace, "1.2.3").image("app", &image("1.2.3").replace("hello", "good evening"));
-    let run = changed.run(&["build", "--push", "--engine", engine]).exit(4);
+    let changed = workspace(&namespace, "1.2.3")
+        .image("app", &image("1.2.3").replace("hello", "good evening"));
+    let run = changed
+        .run(&["build", "--push", "--engine", engine])
+        .exit(4);
     assert!(run.stderr.contains("1.2.3"), "{}", run.stderr);
     changed.run(&["plan", "--engine", engine]).exit(4);
     assert_eq!(digest(&repository, "1.2.3"), before);
@@ -236,13 +297,19 @@ fn changed_version(engine: &str) {
 fn finishes(engine: &str) {
     let namespace = namespace("finishes", engine);
     let repository = format!("{namespace}/app");
-    workspace(&namespace, "1.2.3").run(&["build", "--push", "--engine", engine]).exit(0);
+    workspace(&namespace, "1.2.3")
+        .run(&["build", "--push", "--engine", engine])
+        .exit(0);
     let before = digest(&repository, "1.2.3");
     let reference = format!("{}/{repository}:1", services::registry());
-    workspace(&namespace, "1.2.3").run(&["delete", &reference, "--untag", "--yes"]).exit(0);
+    workspace(&namespace, "1.2.3")
+        .run(&["delete", &reference, "--untag", "--yes"])
+        .exit(0);
     assert_eq!(tags(&repository), ["1.2", "1.2.3", "latest"]);
     workspace(&namespace, "1.2.3").run(&["verify"]).exit(5);
-    workspace(&namespace, "1.2.3").run(&["build", "--push", "--engine", engine]).exit(0);
+    workspace(&namespace, "1.2.3")
+        .run(&["build", "--push", "--engine", engine])
+        .exit(0);
     assert_eq!(tags(&repository), ["1", "1.2", "1.2.3", "latest"]);
     assert_eq!(digest(&repository, "1"), before);
 }
@@ -251,36 +318,68 @@ fn finishes(engine: &str) {
 #[test]
 fn a_refusal_stops_its_image_and_those_on_it_alone() {
     let namespace = namespace("refusal", "embedded");
-    workspace(&namespace, "1.2.3").run(&["build", "--push", "--engine", "embedded"]).exit(0);
-    let named =
-        |name: &str, base: &str| format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n");
+    workspace(&namespace, "1.2.3")
+        .run(&["build", "--push", "--engine", "embedded"])
+        .exit(0);
+    let named = |name: &str, base: &str| {
+        format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n")
+    };
     let golden = workspace(&namespace, "1.2.3")
         .image("app", &image("1.2.3").replace("hello", "good evening"))
         .image("child", &named("child", "{ image = \"app\" }"))
         .image("other", &named("other", "\"scratch\""));
-    let run = golden.run(&["build", "--push", "--engine", "embedded"]).exit(4);
-    assert!(run.stderr.contains("error: app:1.2.3: refused: 1.2.3 is published"), "{}", run.stderr);
-    for outcome in ["app:1.2.3    refused", "child:1.0.0  skipped", "other:1.0.0  published"] {
+    let run = golden
+        .run(&["build", "--push", "--engine", "embedded"])
+        .exit(4);
+    assert!(
+        run.stderr
+            .contains("error: app:1.2.3: refused: 1.2.3 is published"),
+        "{}",
+        run.stderr
+    );
+    for outcome in [
+        "app:1.2.3    refused",
+        "child:1.0.0  skipped",
+        "other:1.0.0  published",
+    ] {
         assert!(run.stdout.contains(outcome), "{}", run.stdout);
     }
-    assert_eq!(tags(&format!("{namespace}/other")), ["1", "1.0", "1.0.0", "latest"]);
-    let child = curl("GET", services::registry(), &format!("{namespace}/child/tags/list"));
-    assert!(child.json().to_string().contains("NAME_UNKNOWN"), "{}", child.json());
+    assert_eq!(
+        tags(&format!("{namespace}/other")),
+        ["1", "1.0", "1.0.0", "latest"]
+    );
+    let child = curl(
+        "GET",
+        services::registry(),
+        &format!("{namespace}/child/tags/list"),
+    );
+    assert!(
+        child.json().to_string().contains("NAME_UNKNOWN"),
+        "{}",
+        child.json()
+    );
 }
 
 /// An image whose base is not to be had stops itself and what is built on it; with `--atomic`, everything.
 #[test]
 fn a_missing_base_stops_its_image_and_those_on_it_alone() {
     let namespace = namespace("base", "embedded");
-    let named =
-        |name: &str, base: &str| format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n");
+    let named = |name: &str, base: &str| {
+        format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n")
+    };
     let nowhere = format!("\"{}/{namespace}/nowhere:1\"", services::registry());
     let golden = workspace(&namespace, "1.2.3")
         .image("adrift", &named("adrift", &nowhere))
         .image("child", &named("child", "{ image = \"adrift\" }"));
-    let args = ["build", "--push", "--engine", "embedded", "--format", "json"];
+    let args = [
+        "build", "--push", "--engine", "embedded", "--format", "json",
+    ];
     let run = golden.run(&[&args[..], &["--atomic"]].concat()).exit(1);
-    assert!(run.stderr.contains("nowhere:1") && run.stderr.contains("--atomic"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("nowhere:1") && run.stderr.contains("--atomic"),
+        "{}",
+        run.stderr
+    );
     let run = golden.run(&args).exit(1);
     assert!(
         run.stderr.contains("error: adrift:1.0.0: base") && run.stderr.contains("help:"),
@@ -292,21 +391,40 @@ fn a_missing_base_stops_its_image_and_those_on_it_alone() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|image| format!("{} {}", image["image"].as_str().unwrap(), image["outcome"].as_str().unwrap()))
+        .map(|image| {
+            format!(
+                "{} {}",
+                image["image"].as_str().unwrap(),
+                image["outcome"].as_str().unwrap()
+            )
+        })
         .collect();
-    assert_eq!(outcomes, ["app published", "adrift failed", "child skipped"]);
-    assert_eq!(tags(&format!("{namespace}/app")), ["1", "1.2", "1.2.3", "latest"]);
+    assert_eq!(
+        outcomes,
+        ["app published", "adrift failed", "child skipped"]
+    );
+    assert_eq!(
+        tags(&format!("{namespace}/app")),
+        ["1", "1.2", "1.2.3", "latest"]
+    );
     // A plan shows the others, too.
     let run = golden.run(&["plan", "--engine", "embedded"]).exit(1);
     assert!(run.stdout.starts_with("app:1.2.3  skip"), "{}", run.stdout);
     assert!(!run.stdout.contains("adrift"), "{}", run.stdout);
-    for words in ["error: adrift:1.0.0: base", "error: child:1.0.0: adrift:1.0.0 cannot be planned", "help:"]
-    {
+    for words in [
+        "error: adrift:1.0.0: base",
+        "error: child:1.0.0: adrift:1.0.0 cannot be planned",
+        "help:",
+    ] {
         assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
     }
     // Alone it is the failure of the whole run.
     let run = golden.run(&["build", "child"]).exit(1);
-    assert!(run.stderr.starts_with("error: base") && run.stdout.is_empty(), "{}", run.stderr);
+    assert!(
+        run.stderr.starts_with("error: base") && run.stdout.is_empty(),
+        "{}",
+        run.stderr
+    );
 }
 
 macro_rules! on_both_engines {
@@ -316,4 +434,10 @@ macro_rules! on_both_engines {
     };
 }
 
-on_both_engines!(publish_read_delete, again_elsewhere, backport_and_pre_release, changed_version, finishes);
+on_both_engines!(
+    publish_read_delete,
+    again_elsewhere,
+    backport_and_pre_release,
+    changed_version,
+    finishes
+);

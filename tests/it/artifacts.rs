@@ -29,7 +29,10 @@ fn artifacts_are_listed_as_what_they_are() {
     let image = registry.image("app", "a", &["1.2.3"]);
     let name = image.replace(':', "-");
     cosign(&registry, "app", &format!("{name}.sig"));
-    let helm = ("application/vnd.cncf.helm.config.v1+json", "{\"name\":\"chart\"}");
+    let helm = (
+        "application/vnd.cncf.helm.config.v1+json",
+        "{\"name\":\"chart\"}",
+    );
     registry.artifact(
         "app",
         None,
@@ -50,7 +53,12 @@ fn artifacts_are_listed_as_what_they_are() {
     let at = format!("{}/app", registry.host());
     let run = Golden::new().run(&["ls", &at]).exit(0);
     let words = |line: &str| {
-        line.split("  ").map(str::trim).filter(|word| !word.is_empty()).take(2).collect::<Vec<_>>().join(": ")
+        line.split("  ")
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(": ")
     };
     let shown: Vec<String> = run.stdout.lines().map(words).collect();
     let expected = [
@@ -66,9 +74,18 @@ fn artifacts_are_listed_as_what_they_are() {
     let run = Golden::new().run(&["ls", &at, "--format", "json"]).exit(0);
     let output: Value = serde_json::from_str(&run.stdout).unwrap();
     let rows = output["tags"].as_array().unwrap();
-    let kinds: Vec<_> = rows.iter().map(|row| row["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["image", "sbom", "helm-chart", "referrers", "signature"]);
-    assert_eq!((&rows[4]["created"], &rows[4]["subject"]), (&Value::Null, &json!(image)));
+    let kinds: Vec<_> = rows
+        .iter()
+        .map(|row| row["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        ["image", "sbom", "helm-chart", "referrers", "signature"]
+    );
+    assert_eq!(
+        (&rows[4]["created"], &rows[4]["subject"]),
+        (&Value::Null, &json!(image))
+    );
 }
 
 #[test]
@@ -86,15 +103,30 @@ fn an_artifact_is_inspected_as_what_it_is() {
         &[],
     );
     let inspect = |what: &str| {
-        Golden::new().run(&["inspect", &format!("{}/app{what}", registry.host())]).exit(0).stdout
+        Golden::new()
+            .run(&["inspect", &format!("{}/app{what}", registry.host())])
+            .exit(0)
+            .stdout
     };
     let signature = inspect(&format!(":{tag}"));
-    assert!(signature.contains("kind        signature") && !signature.contains("linux/amd64"), "{signature}");
-    assert!(signature.contains("application/vnd.dev.cosign.simplesigning.v1+json"), "{signature}");
+    assert!(
+        signature.contains("kind        signature") && !signature.contains("linux/amd64"),
+        "{signature}"
+    );
+    assert!(
+        signature.contains("application/vnd.dev.cosign.simplesigning.v1+json"),
+        "{signature}"
+    );
     let bom = inspect(&format!("@{bom}"));
-    assert!(bom.contains("kind        SBOM") && bom.contains(&format!("refers to   {image}")), "{bom}");
+    assert!(
+        bom.contains("kind        SBOM") && bom.contains(&format!("refers to   {image}")),
+        "{bom}"
+    );
     let shown = inspect(":1.2.3");
-    assert!(shown.contains("linux/amd64") && !shown.contains("kind"), "{shown}");
+    assert!(
+        shown.contains("linux/amd64") && !shown.contains("kind"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -103,23 +135,41 @@ fn a_repository_that_does_not_exist_is_an_error_with_near_names() {
     registry.image("team/app", "a", &["1"]);
     registry.image("empty", "a", &[]);
     let host = registry.host();
-    let run = Golden::new().run(&["ls", &format!("{host}/team/apq")]).exit(1);
+    let run = Golden::new()
+        .run(&["ls", &format!("{host}/team/apq")])
+        .exit(1);
     assert!(
-        run.stderr.contains(&format!("the registry has no repository {host}/team/apq")),
+        run.stderr
+            .contains(&format!("the registry has no repository {host}/team/apq")),
         "{}",
         run.stderr
     );
-    assert!(run.stderr.contains(&format!("did you mean {host}/team/app?")), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains(&format!("did you mean {host}/team/app?")),
+        "{}",
+        run.stderr
+    );
     assert_eq!(run.stdout, "");
     Golden::new().run(&["ls", &format!("{host}/empty")]).exit(0);
     let closed = FakeRegistry::start(Behaviour {
-        instead: Some(std::sync::Arc::new(|seen: &crate::support::server::Seen| {
-            seen.path.contains("_catalog").then(|| refuse(401, "UNAUTHORIZED", "no"))
-        })),
+        instead: Some(std::sync::Arc::new(
+            |seen: &crate::support::server::Seen| {
+                seen.path
+                    .contains("_catalog")
+                    .then(|| refuse(401, "UNAUTHORIZED", "no"))
+            },
+        )),
         ..Behaviour::default()
     });
-    let run = Golden::new().run(&["ls", &format!("{}/nope", closed.host())]).exit(1);
-    assert!(run.stderr.contains("the registry has no repository"), "{}", run.stderr);
+    let run = Golden::new()
+        .run(&["ls", &format!("{}/nope", closed.host())])
+        .exit(1);
+    assert!(
+        run.stderr.contains("the registry has no repository"),
+        "{}",
+        run.stderr
+    );
 }
 
 fn verify(registry: &FakeRegistry, what: &str) -> Run {
@@ -133,7 +183,11 @@ fn a_reference_is_verified_by_the_rules_for_tags() {
         let registry = FakeRegistry::start(Behaviour::default());
         registry.image("app", "a", &FOUR);
         registry.image("app", "old", &["1.2.2"]);
-        registry.image("app", "v", &["1.2.3-alpine", "1.2-alpine", "1-alpine", "alpine"]);
+        registry.image(
+            "app",
+            "v",
+            &["1.2.3-alpine", "1.2-alpine", "1-alpine", "alpine"],
+        );
         verify(&registry, tag).exit(0);
         registry.artifact(
             "app",
@@ -144,8 +198,16 @@ fn a_reference_is_verified_by_the_rules_for_tags() {
             &[tag],
         );
         let run = verify(&registry, tag).exit(5);
-        let own = if tag.contains("alpine") { "1.2.3-alpine" } else { "1.2.3" };
-        assert!(run.stderr.contains(&format!(", as {own} does")), "{}", run.stderr);
+        let own = if tag.contains("alpine") {
+            "1.2.3-alpine"
+        } else {
+            "1.2.3"
+        };
+        assert!(
+            run.stderr.contains(&format!(", as {own} does")),
+            "{}",
+            run.stderr
+        );
     }
     // A version's own tag that was overwritten is not like the moving tags.
     let registry = FakeRegistry::start(Behaviour::default());
@@ -166,9 +228,11 @@ fn a_reference_to_an_image_of_the_workspace_is_verified_by_its_rules() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &["1.2.2", "1.2", "1", "latest"]);
     registry.image("app", "withdrawn", &["1.2.3"]);
-    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{}\"\n", registry.host());
-    let image =
-        "[image]\nname = \"app\"\nversion = \"1.3.0\"\nbase = \"scratch\"\n[tags]\nwithdrawn = [\"1.2.3\"]\n";
+    let table = format!(
+        "[[registry]]\nname = \"t\"\nhost = \"{}\"\n",
+        registry.host()
+    );
+    let image = "[image]\nname = \"app\"\nversion = \"1.3.0\"\nbase = \"scratch\"\n[tags]\nwithdrawn = [\"1.2.3\"]\n";
     let golden = Golden::new().workspace(&table).image("app", image);
     let name = format!("{}/app:1.2", registry.host());
     golden.run(&["verify", &name]).exit(0);

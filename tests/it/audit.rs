@@ -12,7 +12,16 @@ fn a_published_image_is_judged_by_its_config() {
         "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n[env]\nDB_PASSWORD = \"hunter2hunter2\"\n[config]\nexpose = [80]\n"
     );
     let golden = Golden::new().workspace("").image("app", &image);
-    golden.run(&["build", "--engine", "embedded", "--push", "--registry", registry]).exit(0);
+    golden
+        .run(&[
+            "build",
+            "--engine",
+            "embedded",
+            "--push",
+            "--registry",
+            registry,
+        ])
+        .exit(0);
     let reference = format!("{registry}/{name}:1.0.0");
 
     // Nothing is asked for, so nothing is broken.
@@ -22,7 +31,9 @@ fn a_published_image_is_judged_by_its_config() {
         "golden.toml",
         "[policy]\nrequired_labels = [\"owner\", \"version\"]\n[policy.config]\ndeny_root = true\nports = { min = 1024 }\n[policy.env]\ndeny_secrets = true\n",
     );
-    let run = golden.run(&["audit", &reference, "--format", "json"]).exit(3);
+    let run = golden
+        .run(&["audit", &reference, "--format", "json"])
+        .exit(3);
     let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     let rules: Vec<&str> = document["diagnostics"]
         .as_array()
@@ -30,13 +41,27 @@ fn a_published_image_is_judged_by_its_config() {
         .iter()
         .map(|found| found["rule"].as_str().unwrap())
         .collect();
-    assert_eq!(rules, ["config.deny_root", "config.ports", "env.deny_secrets", "required_labels"]);
+    assert_eq!(
+        rules,
+        [
+            "config.deny_root",
+            "config.ports",
+            "env.deny_secrets",
+            "required_labels"
+        ]
+    );
     assert!(
-        document["diagnostics"].as_array().unwrap().iter().all(|found| found["image"] == reference.as_str())
+        document["diagnostics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|found| found["image"] == reference.as_str())
     );
 
     for format in ["text", "json", "github", "sarif"] {
-        let run = golden.run(&["audit", &reference, "--format", format, "-vv"]).exit(3);
+        let run = golden
+            .run(&["audit", &reference, "--format", format, "-vv"])
+            .exit(3);
         assert!(!(run.stdout + &run.stderr).contains("hunter2"), "{format}");
     }
 

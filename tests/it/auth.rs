@@ -19,7 +19,10 @@ pub(crate) fn basic(user: &str, password: &str) -> String {
 
 pub(crate) fn with_basic() -> FakeRegistry {
     let authorization = Some((basic("robot", SECRET), "Basic realm=\"r\"".to_owned()));
-    let registry = FakeRegistry::start(Behaviour { authorization, ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        authorization,
+        ..Behaviour::default()
+    });
     registry.image("app", "a", &["1.2.3"]);
     registry
 }
@@ -29,7 +32,10 @@ pub(crate) fn with_basic() -> FakeRegistry {
 pub(crate) fn silent(run: &Run) {
     let encoded = STANDARD.encode(format!("robot:{SECRET}"));
     for text in [&run.stdout, &run.stderr] {
-        assert!(!text.contains(SECRET) && !text.contains(&encoded) && !text.contains("tok3n"), "{text}");
+        assert!(
+            !text.contains(SECRET) && !text.contains(&encoded) && !text.contains("tok3n"),
+            "{text}"
+        );
     }
 }
 
@@ -37,9 +43,14 @@ pub(crate) fn silent(run: &Run) {
 fn docker_config_logs_in() {
     let registry = with_basic();
     let auth = STANDARD.encode(format!("robot:{SECRET}"));
-    let config = format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, registry.host());
+    let config = format!(
+        r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#,
+        registry.host()
+    );
     let golden = Golden::new().file(".docker/config.json", config);
-    let run = golden.run(&["-vv", "ls", &format!("{}/app", registry.host())]).exit(0);
+    let run = golden
+        .run(&["-vv", "ls", &format!("{}/app", registry.host())])
+        .exit(0);
     assert!(run.stdout.contains("1.2.3"));
     silent(&run);
 }
@@ -47,24 +58,46 @@ fn docker_config_logs_in() {
 #[test]
 fn the_variables_win_and_reach_only_the_destination() {
     let registry = with_basic();
-    let wrong = format!(r#"{{"auths":{{"{}":{{"auth":"{}"}}}}}}"#, registry.host(), STANDARD.encode("a:b"));
+    let wrong = format!(
+        r#"{{"auths":{{"{}":{{"auth":"{}"}}}}}}"#,
+        registry.host(),
+        STANDARD.encode("a:b")
+    );
     let golden = Golden::new()
         .file(".docker/config.json", wrong)
         .env("GOLDEN_REGISTRY", &registry.host())
         .env("GOLDEN_REGISTRY_USER", "robot")
         .env("GOLDEN_REGISTRY_PASSWORD", SECRET);
-    silent(&golden.run(&["-vv", "ls", &format!("{}/app", registry.host())]).exit(0));
+    silent(
+        &golden
+            .run(&["-vv", "ls", &format!("{}/app", registry.host())])
+            .exit(0),
+    );
     let stranger = with_basic();
-    let run = golden.run(&["-vv", "inspect", &format!("{}/app:1.2.3", stranger.host())]).exit(1);
-    assert!(stranger.server.seen().iter().all(|seen| seen.header("authorization").is_none()));
-    assert!(run.stderr.contains("401") && run.stderr.contains("docker login"), "{}", run.stderr);
+    let run = golden
+        .run(&["-vv", "inspect", &format!("{}/app:1.2.3", stranger.host())])
+        .exit(1);
+    assert!(
+        stranger
+            .server
+            .seen()
+            .iter()
+            .all(|seen| seen.header("authorization").is_none())
+    );
+    assert!(
+        run.stderr.contains("401") && run.stderr.contains("docker login"),
+        "{}",
+        run.stderr
+    );
     silent(&run);
 }
 
 #[test]
 fn a_wrong_password_is_told_once() {
     let registry = with_basic();
-    let golden = Golden::new().env("GOLDEN_REGISTRY_USER", "robot").env("GOLDEN_REGISTRY_PASSWORD", "tok3n");
+    let golden = Golden::new()
+        .env("GOLDEN_REGISTRY_USER", "robot")
+        .env("GOLDEN_REGISTRY_PASSWORD", "tok3n");
     let run = golden.run(&["-vv", "ls", &registry.host()]).exit(1);
     assert!(run.stderr.contains("401 UNAUTHORIZED"), "{}", run.stderr);
     assert_eq!(registry.server.seen().len(), 2);
@@ -105,10 +138,18 @@ fn a_wrong_password_is_sent_once() {
                 .env("GOLDEN_REGISTRY_USER", "ann")
                 .env("GOLDEN_REGISTRY_PASSWORD", "tok3n");
             let arguments = command.replace("HOST", &host);
-            let run = golden.run(&arguments.split(' ').collect::<Vec<_>>()).exit(1);
+            let run = golden
+                .run(&arguments.split(' ').collect::<Vec<_>>())
+                .exit(1);
             let requests = [registry.server.seen(), tokens.seen()].concat();
-            let carries = |seen: &&Seen| seen.header("authorization") == Some(&basic("ann", "tok3n"));
-            assert_eq!(requests.iter().filter(carries).count(), 1, "{command}: {}", run.stderr);
+            let carries =
+                |seen: &&Seen| seen.header("authorization") == Some(&basic("ann", "tok3n"));
+            assert_eq!(
+                requests.iter().filter(carries).count(),
+                1,
+                "{command}: {}",
+                run.stderr
+            );
             let expected = format!("{host} rejected user `ann` (from GOLDEN_REGISTRY_USER)");
             assert!(run.stderr.contains(&expected), "{command}: {}", run.stderr);
             silent(&run);
@@ -128,11 +169,15 @@ fn a_token_that_serves_one_request_is_enough() {
         .env("GOLDEN_REGISTRY_HOST", &host)
         .env("GOLDEN_REGISTRY_USER", "robot")
         .env("GOLDEN_REGISTRY_PASSWORD", SECRET);
-    golden.run(&["build", "--push", "--engine", "embedded"]).exit(0);
+    golden
+        .run(&["build", "--push", "--engine", "embedded"])
+        .exit(0);
     silent(&golden.run(&["-vv", "verify"]).exit(0));
     let inspect = format!("{host}/app:1.2.4");
     golden.run(&["inspect", &inspect]).exit(0);
-    golden.run(&["delete", &format!("{inspect}-two"), "--all-tags", "--yes"]).exit(0);
+    golden
+        .run(&["delete", &format!("{inspect}-two"), "--all-tags", "--yes"])
+        .exit(0);
     assert!(tokens.seen().len() > 20, "{}", tokens.seen().len());
 }
 
@@ -155,8 +200,17 @@ fn half_a_login_is_reported() {
         ("GOLDEN_REGISTRY_USER", "GOLDEN_REGISTRY_PASSWORD"),
         ("GOLDEN_REGISTRY_PASSWORD", "GOLDEN_REGISTRY_USER"),
     ] {
-        let run = Golden::new().env(set, "tok3n").env(missing, "").run(&["ls", &registry.host()]).exit(1);
-        assert!(run.stderr.contains(&format!("{set} is set, {missing} is not")), "{}", run.stderr);
+        let run = Golden::new()
+            .env(set, "tok3n")
+            .env(missing, "")
+            .run(&["ls", &registry.host()])
+            .exit(1);
+        assert!(
+            run.stderr
+                .contains(&format!("{set} is set, {missing} is not")),
+            "{}",
+            run.stderr
+        );
         silent(&run);
     }
 }
@@ -174,14 +228,29 @@ fn a_login_that_the_registry_repeats_is_not_shown() {
         };
         let authorization = Some((basic("robot", secret), "Basic realm=\"r\"".to_owned()));
         let instead: Option<crate::support::registry::Instead> = Some(Arc::new(repeat));
-        let registry = FakeRegistry::start(Behaviour { authorization, instead, ..Behaviour::default() });
-        let golden =
-            Golden::new().env("GOLDEN_REGISTRY_USER", "robot").env("GOLDEN_REGISTRY_PASSWORD", secret);
+        let registry = FakeRegistry::start(Behaviour {
+            authorization,
+            instead,
+            ..Behaviour::default()
+        });
+        let golden = Golden::new()
+            .env("GOLDEN_REGISTRY_USER", "robot")
+            .env("GOLDEN_REGISTRY_PASSWORD", secret);
         for format in ["text", "json"] {
-            let run = golden.run(&["-vv", "--format", format, "ls", &registry.host()]).exit(1);
-            assert!(run.stderr.contains("403 DENIED") && run.stderr.contains("***"), "{}", run.stderr);
+            let run = golden
+                .run(&["-vv", "--format", format, "ls", &registry.host()])
+                .exit(1);
+            assert!(
+                run.stderr.contains("403 DENIED") && run.stderr.contains("***"),
+                "{}",
+                run.stderr
+            );
             let encoded = STANDARD.encode(format!("robot:{secret}"));
-            assert!(!run.stderr.contains(secret) && !run.stderr.contains(&encoded), "{}", run.stderr);
+            assert!(
+                !run.stderr.contains(secret) && !run.stderr.contains(&encoded),
+                "{}",
+                run.stderr
+            );
         }
     }
 }
@@ -189,7 +258,10 @@ fn a_login_that_the_registry_repeats_is_not_shown() {
 #[test]
 fn a_helper_is_asked() {
     let registry = with_basic();
-    let config = format!(r#"{{"credHelpers":{{"{}":"golden-test"}},"auths":{{}}}}"#, registry.host());
+    let config = format!(
+        r#"{{"credHelpers":{{"{}":"golden-test"}},"auths":{{}}}}"#,
+        registry.host()
+    );
     let script = format!(
         "#!/bin/sh\nread server\n[ \"$server\" = '{}' ] || exit 3\nprintf '{{\"ServerURL\":\"x\",\"Username\":\"robot\",\"Secret\":\"{SECRET}\"}}'\n",
         registry.host()
@@ -202,11 +274,17 @@ fn a_helper_is_asked() {
         run.stderr
     );
     let program = golden.write("bin/docker-credential-golden-test", script);
-    std::os::unix::fs::PermissionsExt::set_mode(&mut program.metadata().unwrap().permissions(), 0o755);
+    std::os::unix::fs::PermissionsExt::set_mode(
+        &mut program.metadata().unwrap().permissions(),
+        0o755,
+    );
     let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
     std::fs::set_permissions(&program, mode).unwrap();
-    let search =
-        format!("{}:{}", program.parent().unwrap().display(), std::env::var_os("PATH").unwrap().display());
+    let search = format!(
+        "{}:{}",
+        program.parent().unwrap().display(),
+        std::env::var_os("PATH").unwrap().display()
+    );
     let golden = golden.env("PATH", &search);
     let run = golden.run(&["-vv", "ls", &registry.host()]).exit(0);
     assert_eq!(run.stdout, "app\n");
@@ -229,7 +307,10 @@ pub(crate) fn with_bearer(uses: usize) -> Bearer {
         }
         let token = format!("tok3n-{}", issued.fetch_add(1, Ordering::SeqCst));
         *issue.lock().unwrap() = (token.clone(), uses);
-        Answer::new(200, format!(r#"{{"access_token":"{token}","expires_in":1}}"#))
+        Answer::new(
+            200,
+            format!(r#"{{"access_token":"{token}","expires_in":1}}"#),
+        )
     }));
     let realm = format!("http://{}/token", tokens.host());
     let instead = move |seen: &crate::support::server::Seen| {
@@ -238,8 +319,17 @@ pub(crate) fn with_bearer(uses: usize) -> Bearer {
             good.1 -= 1;
             return None;
         }
-        let name = seen.path.trim_start_matches("/v2/").split('/').next().unwrap();
-        let actions = if seen.method == "DELETE" { "delete" } else { "pull" };
+        let name = seen
+            .path
+            .trim_start_matches("/v2/")
+            .split('/')
+            .next()
+            .unwrap();
+        let actions = if seen.method == "DELETE" {
+            "delete"
+        } else {
+            "pull"
+        };
         let challenge =
             format!("Bearer realm=\"{realm}\",service=\"s\",scope=\"repository:{name}:{actions}\"");
         Some(
@@ -247,8 +337,10 @@ pub(crate) fn with_bearer(uses: usize) -> Bearer {
                 .header("www-authenticate", challenge),
         )
     };
-    let registry =
-        FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(instead)),
+        ..Behaviour::default()
+    });
     registry.image("app", "a", &["1.2.3", "1"]);
     Bearer { registry, tokens }
 }
@@ -256,39 +348,67 @@ pub(crate) fn with_bearer(uses: usize) -> Bearer {
 #[test]
 fn a_token_that_expires_in_the_middle_is_renewed() {
     let Bearer { registry, tokens } = with_bearer(3);
-    let golden = Golden::new().env("GOLDEN_REGISTRY_USER", "robot").env("GOLDEN_REGISTRY_PASSWORD", SECRET);
-    let run =
-        golden.run(&["-vv", "delete", &format!("{}/app:1", registry.host()), "--all-tags", "--yes"]).exit(0);
+    let golden = Golden::new()
+        .env("GOLDEN_REGISTRY_USER", "robot")
+        .env("GOLDEN_REGISTRY_PASSWORD", SECRET);
+    let run = golden
+        .run(&[
+            "-vv",
+            "delete",
+            &format!("{}/app:1", registry.host()),
+            "--all-tags",
+            "--yes",
+        ])
+        .exit(0);
     silent(&run);
     assert!(registry.tags("app").is_empty());
     let asked = tokens.seen();
     assert!(asked.len() > 2, "{}", asked.len());
-    assert_eq!(asked.last().unwrap().query("scope"), ["repository:app:delete,pull,push"]);
+    assert_eq!(
+        asked.last().unwrap().query("scope"),
+        ["repository:app:delete,pull,push"]
+    );
     assert_eq!(asked[0].query("service"), ["s"]);
 }
 
 /// A registry whose token server answers everything with this.
 pub(crate) fn with_token_server(answer: Answer) -> Bearer {
     let tokens = Server::start(handler(move |_| answer.clone()));
-    let challenge = format!("Bearer realm=\"http://{}/token\",service=\"s\"", tokens.host());
+    let challenge = format!(
+        "Bearer realm=\"http://{}/token\",service=\"s\"",
+        tokens.host()
+    );
     let authorization = Some(("Bearer nobody has it".to_owned(), challenge));
-    let registry = FakeRegistry::start(Behaviour { authorization, ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        authorization,
+        ..Behaviour::default()
+    });
     registry.image("app", "a", &["1.2.3"]);
     Bearer { registry, tokens }
 }
 
 #[test]
 fn a_token_server_that_fails_is_asked_as_often_as_a_registry() {
-    let Bearer { registry, tokens } = with_token_server(Answer::new(503, "not now").header("retry-after", 0));
-    let run = Golden::new().run(&["inspect", &format!("{}/app:1.2.3", registry.host())]).exit(1);
-    assert!(run.stderr.contains("/token: 503: not now"), "{}", run.stderr);
+    let Bearer { registry, tokens } =
+        with_token_server(Answer::new(503, "not now").header("retry-after", 0));
+    let run = Golden::new()
+        .run(&["inspect", &format!("{}/app:1.2.3", registry.host())])
+        .exit(1);
+    assert!(
+        run.stderr.contains("/token: 503: not now"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(tokens.seen().len(), 6);
 }
 
 #[test]
 fn an_identity_token_is_exchanged_by_post() {
     let Bearer { registry, tokens } = with_bearer(100);
-    let config = format!(r#"{{"auths":{{"{}":{{"identitytoken":"tok3n-refresh"}}}}}}"#, registry.host());
+    let config = format!(
+        r#"{{"auths":{{"{}":{{"identitytoken":"tok3n-refresh"}}}}}}"#,
+        registry.host()
+    );
     let run = Golden::new()
         .file(".docker/config.json", config)
         .run(&["-vv", "ls", &format!("{}/app", registry.host())])
@@ -310,7 +430,9 @@ fn a_login_does_not_follow_a_redirect() {
     let target = format!("http://{}", content.host());
     let instead = move |seen: &Seen| {
         let asked = seen.header("authorization").is_some() && seen.path.contains("/blobs/");
-        asked.then(|| Answer::new(307, "").header("location", format!("{target}{}?sig=tok3n", seen.path)))
+        asked.then(|| {
+            Answer::new(307, "").header("location", format!("{target}{}?sig=tok3n", seen.path))
+        })
     };
     let authorization = Some((basic("robot", SECRET), "Basic realm=\"r\"".to_owned()));
     let registry = FakeRegistry::start(Behaviour {
@@ -319,10 +441,22 @@ fn a_login_does_not_follow_a_redirect() {
         ..Behaviour::default()
     });
     registry.image("app", "a", &["1.2.3"]);
-    let golden = Golden::new().env("GOLDEN_REGISTRY_USER", "robot").env("GOLDEN_REGISTRY_PASSWORD", SECRET);
-    silent(&golden.run(&["-vv", "inspect", &format!("{}/app:1.2.3", registry.host())]).exit(0));
+    let golden = Golden::new()
+        .env("GOLDEN_REGISTRY_USER", "robot")
+        .env("GOLDEN_REGISTRY_PASSWORD", SECRET);
+    silent(
+        &golden
+            .run(&["-vv", "inspect", &format!("{}/app:1.2.3", registry.host())])
+            .exit(0),
+    );
     assert!(!content.server.seen().is_empty());
-    assert!(content.server.seen().iter().all(|seen| seen.header("authorization").is_none()));
+    assert!(
+        content
+            .server
+            .seen()
+            .iter()
+            .all(|seen| seen.header("authorization").is_none())
+    );
 }
 
 #[test]
@@ -333,7 +467,11 @@ fn a_real_registry_with_htpasswd() {
         .env("GOLDEN_REGISTRY_PASSWORD", services::htpasswd_password());
     golden.run(&["ls", host]).exit(0);
     let run = Golden::new().run(&["ls", host]).exit(1);
-    assert!(run.stderr.contains("no credential is known"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("no credential is known"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -344,14 +482,19 @@ fn a_real_registry_with_tls() {
     let golden = Golden::new().workspace(&table("ca = \"ca.crt\"\n"));
     std::fs::copy(&ca, golden.path().join("ca.crt")).unwrap();
     golden.run(&["ls", host]).exit(0);
-    let run = Golden::new().workspace(&table("")).run(&["ls", host]).exit(1);
+    let run = Golden::new()
+        .workspace(&table(""))
+        .run(&["ls", host])
+        .exit(1);
     assert!(
         run.stderr.contains("an authority that is not trusted") && run.stderr.contains("ca = "),
         "{}",
         run.stderr
     );
     let other = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap();
-    let golden = Golden::new().workspace(&table("ca = \"ca.crt\"\n")).file("ca.crt", other.cert.pem());
+    let golden = Golden::new()
+        .workspace(&table("ca = \"ca.crt\"\n"))
+        .file("ca.crt", other.cert.pem());
     let run = golden.run(&["ls", host]).exit(1);
     assert!(run.stderr.contains("not trusted"), "{}", run.stderr);
 }
@@ -360,13 +503,18 @@ fn a_real_registry_with_tls() {
 #[test]
 fn a_loopback_registry_with_tls_is_asked_again_over_tls() {
     for refuses_plain in [false, true] {
-        let challenge = Answer::new(401, "who are you?").header("www-authenticate", "Basic realm=\"r\"");
+        let challenge =
+            Answer::new(401, "who are you?").header("www-authenticate", "Basic realm=\"r\"");
         for first in [Answer::new(503, "not now"), Answer::Close, challenge] {
             let what = format!("refuses plain: {refuses_plain}, first: {first:?}");
             let (config, pem) = crate::support::tls::server(&["localhost"]);
             let count = AtomicUsize::new(0);
-            let instead = move |_: &Seen| (count.fetch_add(1, Ordering::SeqCst) == 0).then(|| first.clone());
-            let behaviour = Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() };
+            let instead =
+                move |_: &Seen| (count.fetch_add(1, Ordering::SeqCst) == 0).then(|| first.clone());
+            let behaviour = Behaviour {
+                instead: Some(Arc::new(instead)),
+                ..Behaviour::default()
+            };
             let registry = FakeRegistry::with_tls(behaviour, Some(config));
             registry.image("app", "a", &["1.2.3"]);
             if refuses_plain {
@@ -383,7 +531,12 @@ fn a_loopback_registry_with_tls_is_asked_again_over_tls() {
             assert_eq!(run.code, 0, "{what}: {}", run.stderr);
             silent(&run);
             let plain = |line: &&str| line.contains(" request ") && line.contains("url=\"http:");
-            assert_eq!(run.stderr.lines().filter(plain).count(), 1, "{what}: {}", run.stderr);
+            assert_eq!(
+                run.stderr.lines().filter(plain).count(),
+                1,
+                "{what}: {}",
+                run.stderr
+            );
         }
     }
 }
@@ -407,9 +560,17 @@ fn a_self_signed_certificate_that_is_an_authority_is_accepted_where_it_is_config
         registry.image("app", "a", &["1.2.3"]);
         let host = format!("localhost:{}", registry.server.port);
         let text = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nca = \"ca.crt\"\n");
-        let golden = Golden::new().workspace(&text).file("ca.crt", configured.unwrap_or(&own));
-        let run = golden.run(&["ls", &format!("{host}/app")]).exit(i32::from(words.is_some()));
-        assert!(words.is_none_or(|words| run.stderr.contains(words)), "{name}: {}", run.stderr);
+        let golden = Golden::new()
+            .workspace(&text)
+            .file("ca.crt", configured.unwrap_or(&own));
+        let run = golden
+            .run(&["ls", &format!("{host}/app")])
+            .exit(i32::from(words.is_some()));
+        assert!(
+            words.is_none_or(|words| run.stderr.contains(words)),
+            "{name}: {}",
+            run.stderr
+        );
     }
 }
 
@@ -422,7 +583,11 @@ fn an_expired_certificate_is_named() {
     let registry = FakeRegistry::with_tls(Behaviour::default(), Some(config));
     let host = format!("localhost:{}", registry.server.port);
     let text = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nca = \"ca.crt\"\n");
-    let run = Golden::new().workspace(&text).file("ca.crt", pem).run(&["ls", &host]).exit(1);
+    let run = Golden::new()
+        .workspace(&text)
+        .file("ca.crt", pem)
+        .run(&["ls", &host])
+        .exit(1);
     assert!(run.stderr.contains("it has expired"), "{}", run.stderr);
 }
 
@@ -430,11 +595,21 @@ fn an_expired_certificate_is_named() {
 fn plain_http_elsewhere_is_refused_unless_it_is_wanted() {
     for address in [services::bridge_address(), "0.0.0.0"] {
         let authorization = Some((basic("robot", SECRET), "Basic realm=\"r\"".to_owned()));
-        let registry = FakeRegistry::at(address, Behaviour { authorization, ..Behaviour::default() }, None);
+        let registry = FakeRegistry::at(
+            address,
+            Behaviour {
+                authorization,
+                ..Behaviour::default()
+            },
+            None,
+        );
         registry.image("app", "a", &["1"]);
         let host = registry.host();
-        let golden =
-            || Golden::new().env("GOLDEN_REGISTRY_USER", "robot").env("GOLDEN_REGISTRY_PASSWORD", SECRET);
+        let golden = || {
+            Golden::new()
+                .env("GOLDEN_REGISTRY_USER", "robot")
+                .env("GOLDEN_REGISTRY_PASSWORD", SECRET)
+        };
         let run = golden().run(&["ls", &host]).exit(1);
         assert!(
             run.stderr.contains("does not speak TLS") && run.stderr.contains("http = true"),
@@ -447,10 +622,22 @@ fn plain_http_elsewhere_is_refused_unless_it_is_wanted() {
         let run = golden().workspace(&text).run(&["ls", &host]).exit(1);
         let expected = format!("the login for {host} was not used: it is not sent in clear text");
         assert!(run.stderr.contains(&expected), "{}", run.stderr);
-        assert!(run.stderr.contains(&format!("--insecure-registry {host}")), "{}", run.stderr);
-        assert!(registry.server.seen().iter().all(|seen| seen.header("authorization").is_none()));
+        assert!(
+            run.stderr.contains(&format!("--insecure-registry {host}")),
+            "{}",
+            run.stderr
+        );
+        assert!(
+            registry
+                .server
+                .seen()
+                .iter()
+                .all(|seen| seen.header("authorization").is_none())
+        );
         for golden in [golden().workspace(&text), golden()] {
-            let run = golden.run(&["ls", &host, "--insecure-registry", &host]).exit(0);
+            let run = golden
+                .run(&["ls", &host, "--insecure-registry", &host])
+                .exit(0);
             assert_eq!(run.stdout, "app\n");
         }
     }
@@ -459,20 +646,47 @@ fn plain_http_elsewhere_is_refused_unless_it_is_wanted() {
 /// The login of a file is no more sent in clear text than that of the variables, nor to a token server at plain HTTP.
 #[test]
 fn no_login_is_sent_in_clear_text() {
-    let tokens = Server::at("0.0.0.0", 0, None, handler(|_| Answer::new(200, r#"{"token":"anonymous"}"#)));
-    let bearer = format!("Bearer realm=\"http://{}/token\",service=\"s\"", tokens.host());
+    let tokens = Server::at(
+        "0.0.0.0",
+        0,
+        None,
+        handler(|_| Answer::new(200, r#"{"token":"anonymous"}"#)),
+    );
+    let bearer = format!(
+        "Bearer realm=\"http://{}/token\",service=\"s\"",
+        tokens.host()
+    );
     for challenge in ["Basic realm=\"r\"", &bearer] {
         let authorization = Some((basic("robot", SECRET), challenge.to_owned()));
-        let registry = FakeRegistry::at("0.0.0.0", Behaviour { authorization, ..Behaviour::default() }, None);
+        let registry = FakeRegistry::at(
+            "0.0.0.0",
+            Behaviour {
+                authorization,
+                ..Behaviour::default()
+            },
+            None,
+        );
         let host = registry.host();
         let auth = STANDARD.encode(format!("robot:{SECRET}"));
         let golden = Golden::new()
-            .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nhttp = true\n"))
-            .file(".docker/config.json", format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}"}}}}}}"#));
+            .workspace(&format!(
+                "[[registry]]\nname = \"t\"\nhost = \"{host}\"\nhttp = true\n"
+            ))
+            .file(
+                ".docker/config.json",
+                format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}"}}}}}}"#),
+            );
         let run = golden.run(&["ls", &host]).exit(1);
-        assert!(run.stderr.contains("it is not sent in clear text"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("it is not sent in clear text"),
+            "{}",
+            run.stderr
+        );
         let requests = [registry.server.seen(), tokens.seen()].concat();
-        let login = |seen: &Seen| seen.header("authorization").is_some_and(|sent| sent.starts_with("Basic"));
+        let login = |seen: &Seen| {
+            seen.header("authorization")
+                .is_some_and(|sent| sent.starts_with("Basic"))
+        };
         assert!(!requests.iter().any(login));
     }
     assert!(!tokens.seen().is_empty());
@@ -483,7 +697,10 @@ pub(crate) fn signed_token(scopes: &[String]) -> String {
     let url_safe = base64::engine::general_purpose::URL_SAFE_NO_PAD;
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]
     let pem = std::fs::read_to_string(services::token_cert()).unwrap();
-    let der: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let der: String = pem
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .collect();
     let access = scopes.iter().map(|scope| {
         let (resource, actions) = scope.rsplit_once(':').unwrap();
         let (kind, name) = resource.split_once(':').unwrap();
@@ -493,7 +710,11 @@ pub(crate) fn signed_token(scopes: &[String]) -> String {
     let header = serde_json::json!({ "typ": "JWT", "alg": "RS256", "x5c": [der] });
     let claims = serde_json::json!({ "iss": "golden-tests", "aud": "golden-tests", "sub": "robot", "jti": "1",
         "iat": now - 10, "nbf": now - 10, "exp": now + 300, "access": access.collect::<Vec<_>>() });
-    let text = format!("{}.{}", url_safe.encode(header.to_string()), url_safe.encode(claims.to_string()));
+    let text = format!(
+        "{}.{}",
+        url_safe.encode(header.to_string()),
+        url_safe.encode(claims.to_string())
+    );
     let mut openssl = std::process::Command::new("openssl")
         .args(["dgst", "-sha256", "-sign"])
         .arg(services::token_key())
@@ -516,7 +737,10 @@ pub(crate) fn token_server() -> &'static Server {
                 return Answer::new(401, "who are you?");
             }
             let token = signed_token(&seen.query("scope"));
-            Answer::new(200, serde_json::json!({ "token": token, "expires_in": 300 }).to_string())
+            Answer::new(
+                200,
+                serde_json::json!({ "token": token, "expires_in": 300 }).to_string(),
+            )
         });
         Server::on(port, None, answer)
     })
@@ -527,18 +751,54 @@ fn a_real_registry_with_tokens() {
     let tokens = token_server();
     let source = FakeRegistry::start(Behaviour::default());
     source.image("app", "token", &["1.2.3", "1.2", "1", "latest"]);
-    let golden = Golden::new().env("GOLDEN_REGISTRY_USER", "robot").env("GOLDEN_REGISTRY_PASSWORD", SECRET);
-    let name = format!("{}/token/t{}", services::registry_token(), std::process::id());
-    let run =
-        golden.run(&["-vv", "promote", &format!("{}/app:1.2.3", source.host()), &name, "--tags"]).exit(0);
+    let golden = Golden::new()
+        .env("GOLDEN_REGISTRY_USER", "robot")
+        .env("GOLDEN_REGISTRY_PASSWORD", SECRET);
+    let name = format!(
+        "{}/token/t{}",
+        services::registry_token(),
+        std::process::id()
+    );
+    let run = golden
+        .run(&[
+            "-vv",
+            "promote",
+            &format!("{}/app:1.2.3", source.host()),
+            &name,
+            "--tags",
+        ])
+        .exit(0);
     silent(&run);
     // A mount needs the right to read its source in the same token.
-    let run = golden.run(&["-vv", "promote", &format!("{name}:1.2.3"), &format!("{name}-copy")]).exit(0);
-    assert!(run.stderr.contains("0 blobs there already, 2 mounted, 0 copied"), "{}", run.stderr);
+    let run = golden
+        .run(&[
+            "-vv",
+            "promote",
+            &format!("{name}:1.2.3"),
+            &format!("{name}-copy"),
+        ])
+        .exit(0);
+    assert!(
+        run.stderr
+            .contains("0 blobs there already, 2 mounted, 0 copied"),
+        "{}",
+        run.stderr
+    );
     silent(&run);
-    let run = golden.run(&["-vv", "ls", services::registry_token()]).exit(0);
+    let run = golden
+        .run(&["-vv", "ls", services::registry_token()])
+        .exit(0);
     assert!(run.stdout.contains("token/t"), "{}", run.stdout);
     silent(&run);
-    silent(&golden.run(&["-vv", "delete", &format!("{name}:1"), "--all-tags", "--yes"]).exit(0));
-    assert!(tokens.seen().iter().all(|seen| seen.query("service") == ["golden-tests"]));
+    silent(
+        &golden
+            .run(&["-vv", "delete", &format!("{name}:1"), "--all-tags", "--yes"])
+            .exit(0),
+    );
+    assert!(
+        tokens
+            .seen()
+            .iter()
+            .all(|seen| seen.query("service") == ["golden-tests"])
+    );
 }

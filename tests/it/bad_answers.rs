@@ -17,8 +17,10 @@ const FOUR: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
 
 /// A registry with an image, some of whose answers are others.
 fn odd(instead: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static) -> FakeRegistry {
-    let registry =
-        FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(instead)),
+        ..Behaviour::default()
+    });
     registry.image("app", "a", &FOUR);
     registry
 }
@@ -35,10 +37,18 @@ fn fails_at(host: &str, command: &str, words: &[&str]) {
     let golden = Golden::new().env("GOLDEN_REGISTRY_TIMEOUT", "2");
     let run = golden.run(&command.split(' ').collect::<Vec<_>>()).exit(1);
     for word in words.iter().chain([&host]) {
-        assert!(run.stderr.contains(word), "{command}: not {word:?} in\n{}", run.stderr);
+        assert!(
+            run.stderr.contains(word),
+            "{command}: not {word:?} in\n{}",
+            run.stderr
+        );
     }
     assert_eq!(run.stdout, "", "{command}");
-    assert!(run.stderr.len() < 2000, "{command} says too much: {} bytes", run.stderr.len());
+    assert!(
+        run.stderr.len() < 2000,
+        "{command} says too much: {} bytes",
+        run.stderr.len()
+    );
 }
 
 fn manifest(body: impl Into<Vec<u8>>, kind: &str) -> Answer {
@@ -47,22 +57,38 @@ fn manifest(body: impl Into<Vec<u8>>, kind: &str) -> Answer {
 
 /// Answers every GET of a manifest with this.
 fn with_manifest(answer: Answer) -> FakeRegistry {
-    odd(move |seen| (seen.method == "GET" && seen.path.contains("/manifests/")).then(|| answer.clone()))
+    odd(move |seen| {
+        (seen.method == "GET" && seen.path.contains("/manifests/")).then(|| answer.clone())
+    })
 }
 
 #[test]
 fn a_digest_that_lies() {
     let other = Digest::of(b"other").to_string();
     let body = json!({ "schemaVersion": 2, "config": {}, "layers": [] }).to_string();
-    let lying = with_manifest(manifest(body, media::OCI_MANIFEST).header("docker-content-digest", &other));
-    for command in ["inspect {}/app:1.2.3", "verify {}/app:1.2.3", "promote {}/app:1.2.3 {}/copy"] {
+    let lying =
+        with_manifest(manifest(body, media::OCI_MANIFEST).header("docker-content-digest", &other));
+    for command in [
+        "inspect {}/app:1.2.3",
+        "verify {}/app:1.2.3",
+        "promote {}/app:1.2.3 {}/copy",
+    ] {
         fails(
             &lying,
             command,
-            &["GET http://", "the manifest does not have the digest", &other, "storage is damaged"],
+            &[
+                "GET http://",
+                "the manifest does not have the digest",
+                &other,
+                "storage is damaged",
+            ],
         );
     }
-    fails(&lying, &format!("inspect {{}}/app@{other}"), &["the manifest does not have the digest"]);
+    fails(
+        &lying,
+        &format!("inspect {{}}/app@{other}"),
+        &["the manifest does not have the digest"],
+    );
 }
 
 /// A registry that says it stored something else than was sent: the same again, and then it is told.
@@ -77,7 +103,14 @@ fn a_digest_that_lies_about_what_was_stored() {
             stored.then(|| Answer::new(201, "").header("docker-content-digest", &claimed))
         });
         let command = format!("promote {}/app:1.2.3 {{}}/copy", source.host());
-        fails(&registry, &command, &["PUT http://", &format!("the registry stored {other} where sha256:")]);
+        fails(
+            &registry,
+            &command,
+            &[
+                "PUT http://",
+                &format!("the registry stored {other} where sha256:"),
+            ],
+        );
         let puts = registry
             .server
             .seen()
@@ -91,7 +124,11 @@ fn a_digest_that_lies_about_what_was_stored() {
 #[test]
 fn a_manifest_of_a_hundred_megabytes() {
     let large = with_manifest(manifest(vec![b' '; 100_000_000], media::OCI_MANIFEST));
-    fails(&large, "inspect {}/app:1.2.3", &["the answer is larger than 4096 KiB"]);
+    fails(
+        &large,
+        "inspect {}/app:1.2.3",
+        &["the answer is larger than 4096 KiB"],
+    );
 }
 
 #[test]
@@ -104,8 +141,14 @@ fn json_that_is_no_manifest() {
         ("\"text\"", "manifest"),
         ("{}", "manifest"),
         ("{\"schemaVersion\":2}", "manifest"),
-        ("{\"schemaVersion\":3,\"config\":{},\"layers\":[]}", "manifest"),
-        ("{\"schemaVersion\":2,\"config\":7,\"layers\":{}}", "manifest"),
+        (
+            "{\"schemaVersion\":3,\"config\":{},\"layers\":[]}",
+            "manifest",
+        ),
+        (
+            "{\"schemaVersion\":2,\"config\":7,\"layers\":{}}",
+            "manifest",
+        ),
         (
             "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"x\",\"digest\":\"no\",\"size\":-1},\"layers\":[]}",
             "manifest",
@@ -125,10 +168,19 @@ fn json_that_is_no_manifest() {
 
 #[test]
 fn schema_1() {
-    for kind in [media::DOCKER_SCHEMA1, "application/json", media::OCI_MANIFEST] {
-        let body = json!({ "schemaVersion": 1, "name": "app", "tag": "1", "fsLayers": [], "history": [] });
+    for kind in [
+        media::DOCKER_SCHEMA1,
+        "application/json",
+        media::OCI_MANIFEST,
+    ] {
+        let body =
+            json!({ "schemaVersion": 1, "name": "app", "tag": "1", "fsLayers": [], "history": [] });
         let registry = with_manifest(manifest(body.to_string(), kind));
-        for command in ["inspect {}/app:1.2.3", "promote {}/app:1.2.3 {}/copy", "delete {}/app:1.2.3 --yes"] {
+        for command in [
+            "inspect {}/app:1.2.3",
+            "promote {}/app:1.2.3 {}/copy",
+            "delete {}/app:1.2.3 --yes",
+        ] {
             fails(&registry, command, &["schema 1"]);
         }
     }
@@ -138,8 +190,11 @@ fn schema_1() {
 #[test]
 fn a_captive_portal() {
     let portal = Server::start(handler(|_| {
-        Answer::new(200, "<!DOCTYPE html><html><body>please log in</body></html>")
-            .header("content-type", "text/html")
+        Answer::new(
+            200,
+            "<!DOCTYPE html><html><body>please log in</body></html>",
+        )
+        .header("content-type", "text/html")
     }));
     let source = odd(|_| None);
     let promote = format!("promote {}/app:1.2.3 {{}}/copy", source.host());
@@ -155,11 +210,17 @@ fn a_captive_portal() {
     ] {
         fails_at(&portal.host(), command, &["web page", "a captive portal"]);
     }
-    let token = Answer::new(401, "")
-        .header("www-authenticate", format!("Bearer realm=\"http://{}/login\"", portal.host()));
+    let token = Answer::new(401, "").header(
+        "www-authenticate",
+        format!("Bearer realm=\"http://{}/login\"", portal.host()),
+    );
     let registry = odd(move |_| Some(token.clone()));
     let run = Golden::new().run(&["ls", &registry.host()]).exit(1);
-    assert!(run.stderr.contains("the token server's answer is not JSON"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("the token server's answer is not JSON"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -167,10 +228,17 @@ fn lists_that_are_none() {
     for (body, words) in [
         ("", "the answer is not the JSON of a list"),
         ("[]", "the answer is not the JSON of a list"),
-        ("{\"tags\":\"latest\"}", "the answer is not the JSON of a list"),
+        (
+            "{\"tags\":\"latest\"}",
+            "the answer is not the JSON of a list",
+        ),
         ("{\"tags\":[1,2]}", "the answer is not the JSON of a list"),
     ] {
-        let registry = odd(move |seen| seen.path.contains("/tags/list").then(|| Answer::new(200, body)));
+        let registry = odd(move |seen| {
+            seen.path
+                .contains("/tags/list")
+                .then(|| Answer::new(200, body))
+        });
         fails(&registry, "ls {}/app", &[words, "/v2/app/tags/list"]);
     }
     // Names that are no tags cannot be asked for, and are passed over.
@@ -179,7 +247,9 @@ fn lists_that_are_none() {
             .contains("/tags/list")
             .then(|| Answer::new(200, r#"{"tags":["1.2.3","../../x","a b","","é"]}"#))
     });
-    let run = Golden::new().run(&["ls", &format!("{}/app", registry.host())]).exit(0);
+    let run = Golden::new()
+        .run(&["ls", &format!("{}/app", registry.host())])
+        .exit(0);
     assert_eq!(run.stdout.lines().count(), 2, "{}", run.stdout);
 }
 
@@ -188,7 +258,11 @@ fn uploads_that_lead_nowhere() {
     let source = odd(|_| None);
     let promote = format!("promote {}/app:1.2.3 {{}}/copy", source.host());
     let registry = odd(|seen| (seen.method == "POST").then(|| Answer::new(202, "")));
-    fails(&registry, &promote, &["an upload was opened without a Location"]);
+    fails(
+        &registry,
+        &promote,
+        &["an upload was opened without a Location"],
+    );
     let registry = odd(|seen| {
         let around = seen.method == "GET" && seen.path.contains("/blobs/");
         around.then(|| Answer::new(307, "").header("location", &seen.path))
@@ -212,15 +286,32 @@ fn an_index_where_an_image_was_expected() {
     };
     let build = ["build", "--engine", "embedded"];
     let run = image("empty:1.0.0", "linux/amd64").run(&build).exit(1);
-    assert!(run.stderr.contains("empty:1.0.0 holds no image; its index lists nothing"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("empty:1.0.0 holds no image; its index lists nothing"),
+        "{}",
+        run.stderr
+    );
     let run = image("base:1.0.0", "linux/s390x").run(&build).exit(1);
-    assert!(run.stderr.contains("base") && run.stderr.contains("linux/s390x"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("base") && run.stderr.contains("linux/s390x"),
+        "{}",
+        run.stderr
+    );
     let host = registry.host();
-    let run = Golden::new().run(&["inspect", &format!("{host}/empty:1.0.0")]).exit(0);
+    let run = Golden::new()
+        .run(&["inspect", &format!("{host}/empty:1.0.0")])
+        .exit(0);
     assert!(run.stdout.contains(&empty), "{}", run.stdout);
-    for command in ["verify --deep {}/base:1.0.0", "ls {}/empty", "promote {}/base:1.0.0 {}/copy"] {
+    for command in [
+        "verify --deep {}/base:1.0.0",
+        "ls {}/empty",
+        "promote {}/base:1.0.0 {}/copy",
+    ] {
         let command = command.replace("{}", &host);
-        Golden::new().run(&command.split(' ').collect::<Vec<_>>()).exit(0);
+        Golden::new()
+            .run(&command.split(' ').collect::<Vec<_>>())
+            .exit(0);
     }
 }
 
@@ -229,17 +320,24 @@ fn an_index_where_an_image_was_expected() {
 fn content_that_is_not_there() {
     for (answer, words) in [
         (
-            Answer::new(404, r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#),
+            Answer::new(
+                404,
+                r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#,
+            ),
             "BLOB_UNKNOWN",
         ),
         (Answer::new(200, ""), "the content ends too early"),
-        (Answer::new(200, "b"), "the content does not have the digest"),
+        (
+            Answer::new(200, "b"),
+            "the content does not have the digest",
+        ),
         (Answer::new(200, "ab"), "the content is longer than 1 bytes"),
     ] {
         // The layer of this image is the one byte `a`.
         let layer = Digest::of(b"a").to_string();
-        let registry =
-            odd(move |seen| (seen.method == "GET" && seen.path.ends_with(&layer)).then(|| answer.clone()));
+        let registry = odd(move |seen| {
+            (seen.method == "GET" && seen.path.ends_with(&layer)).then(|| answer.clone())
+        });
         let reference = format!("{}/app:1.2.3", registry.host());
         let golden = Golden::new().env("GOLDEN_REGISTRY_TIMEOUT", "1");
         golden.run(&["verify", &reference]).exit(0);
@@ -254,18 +352,28 @@ fn one_damaged_image_does_not_hide_the_others() {
     let other = Digest::of(b"b").to_string();
     let lost = other.clone();
     let registry = odd(move |seen| {
-        let config = seen.method == "GET" && seen.path.contains("/blobs/") && !seen.path.ends_with(&lost);
+        let config =
+            seen.method == "GET" && seen.path.contains("/blobs/") && !seen.path.ends_with(&lost);
         config.then(|| refuse(404, "BLOB_UNKNOWN", "blob unknown to registry"))
     });
-    let run = Golden::new().run(&["ls", &format!("{}/app", registry.host())]).exit(0);
+    let run = Golden::new()
+        .run(&["ls", &format!("{}/app", registry.host())])
+        .exit(0);
     assert_eq!(run.stdout.lines().count(), 5, "{}", run.stdout);
-    assert!(run.stderr.contains("warning: ") && run.stderr.contains("404 BLOB_UNKNOWN"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("warning: ") && run.stderr.contains("404 BLOB_UNKNOWN"),
+        "{}",
+        run.stderr
+    );
 }
 
 /// What has no image config cannot be judged, and is not said to keep the policy.
 #[test]
 fn an_artifact_is_no_image() {
-    let registry = FakeRegistry::start(Behaviour { referrers: true, ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        referrers: true,
+        ..Behaviour::default()
+    });
     let image = registry.image("app", "a", &FOUR);
     let signature = registry.referrer("app", &image, "signature");
     registry.index("empty", &[], &["1.0.0"]);
@@ -273,7 +381,11 @@ fn an_artifact_is_no_image() {
     for name in [format!("app@{signature}"), "empty:1.0.0".to_owned()] {
         let reference = format!("{}/{name}", registry.host());
         let run = golden.run(&["audit", &reference]).exit(1);
-        assert!(run.stderr.contains(&format!("{reference} is no image")), "{}", run.stderr);
+        assert!(
+            run.stderr.contains(&format!("{reference} is no image")),
+            "{}",
+            run.stderr
+        );
         golden.run(&["inspect", &reference]).exit(0);
         golden.run(&["verify", "--deep", &reference]).exit(0);
     }
@@ -289,14 +401,21 @@ fn an_index_that_lost_an_image() {
             "app",
             &format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n"),
         );
-    golden.run(&["build", "--push", "--engine", "embedded"]).exit(0);
+    golden
+        .run(&["build", "--push", "--engine", "embedded"])
+        .exit(0);
     golden.run(&["verify"]).exit(0);
     let index = curl("GET", host, &format!("torn/{name}/manifests/1.0.0")).json();
     let child = index["manifests"][1]["digest"].as_str().unwrap();
-    assert_eq!(curl("DELETE", host, &format!("torn/{name}/manifests/{child}")).status, 202);
+    assert_eq!(
+        curl("DELETE", host, &format!("torn/{name}/manifests/{child}")).status,
+        202
+    );
     let run = golden.run(&["verify"]).exit(5);
     assert!(run.stderr.contains(child), "{}", run.stderr);
-    golden.run(&["verify", &format!("{host}/torn/{name}:1.0.0")]).exit(5);
+    golden
+        .run(&["verify", &format!("{host}/torn/{name}:1.0.0")])
+        .exit(5);
 }
 
 /// A registry whose storage lost or damaged a blob still says yes to a HEAD: only reading it shows.
@@ -309,13 +428,17 @@ fn a_real_registry_with_damaged_storage() {
         "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n[[files]]\ncontent = \"{name}\"\ntarget = \"/name\"\n"
     );
     let golden = Golden::new().workspace(&table).image("app", &image);
-    golden.run(&["build", "--push", "--engine", "embedded"]).exit(0);
+    golden
+        .run(&["build", "--push", "--engine", "embedded"])
+        .exit(0);
     golden.run(&["verify", "--deep"]).exit(0);
     let manifest = curl("GET", host, &format!("damaged/{name}/manifests/1.0.0")).json();
     let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
     let hex = layer.strip_prefix("sha256:").unwrap();
-    let blob = services::folder()
-        .join(format!("registry-plain/docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]));
+    let blob = services::folder().join(format!(
+        "registry-plain/docker/registry/v2/blobs/sha256/{}/{hex}/data",
+        &hex[..2]
+    ));
     #[expect(clippy::disallowed_methods, reason = "the registry's own file")]
     let content = std::fs::read(&blob).unwrap();
     let mut changed = content.clone();
@@ -323,11 +446,21 @@ fn a_real_registry_with_damaged_storage() {
     for damage in [changed, content[..10].to_vec(), Vec::new()] {
         #[expect(clippy::disallowed_methods, reason = "the registry's own file")]
         std::fs::write(&blob, damage).unwrap();
-        assert_eq!(curl("HEAD", host, &format!("damaged/{name}/blobs/{layer}")).status, 200);
+        assert_eq!(
+            curl("HEAD", host, &format!("damaged/{name}/blobs/{layer}")).status,
+            200
+        );
         golden.run(&["verify"]).exit(0);
-        let golden = Golden::new().workspace(&table).image("app", &image).env("GOLDEN_REGISTRY_TIMEOUT", "1");
+        let golden = Golden::new()
+            .workspace(&table)
+            .image("app", &image)
+            .env("GOLDEN_REGISTRY_TIMEOUT", "1");
         let run = golden.run(&["verify", "--deep"]).exit(5);
-        assert!(run.stderr.contains(&format!("{name}:1.0.0: {layer}: ")), "{}", run.stderr);
+        assert!(
+            run.stderr.contains(&format!("{name}:1.0.0: {layer}: ")),
+            "{}",
+            run.stderr
+        );
     }
 }
 
@@ -336,9 +469,18 @@ fn a_registry_that_takes_nothing_says_why_it_may_be() {
     let source = odd(|_| None);
     for method in ["POST", "PUT"] {
         let registry = odd(move |seen| {
-            (seen.method == method).then(|| refuse(405, "UNSUPPORTED", "The operation is unsupported."))
+            (seen.method == method)
+                .then(|| refuse(405, "UNSUPPORTED", "The operation is unsupported."))
         });
-        let words = [&format!("{method} http://"), "405 UNSUPPORTED", "it is read-only, or a mirror"];
-        fails(&registry, &format!("promote {}/app:1.2.3 {{}}/copy", source.host()), &words);
+        let words = [
+            &format!("{method} http://"),
+            "405 UNSUPPORTED",
+            "it is read-only, or a mirror",
+        ];
+        fails(
+            &registry,
+            &format!("promote {}/app:1.2.3 {{}}/copy", source.host()),
+            &words,
+        );
     }
 }

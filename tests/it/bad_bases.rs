@@ -28,7 +28,10 @@ fn refused(base: &Base, message: &str) -> Run {
     let (golden, run) = build_on(base);
     let run = run.exit(1);
     assert!(run.stderr.contains(message), "{message}:\n{}", run.stderr);
-    assert!(!golden.path().join(".golden/oci").exists(), "something was written");
+    assert!(
+        !golden.path().join(".golden/oci").exists(),
+        "something was written"
+    );
     run
 }
 
@@ -44,16 +47,27 @@ fn a_sound_one_is_built_on() {
 #[test]
 fn names_stay_below_the_root() {
     let out = "leads out of the image's root";
-    for entry in [("../etc/passwd", 'f', "app:x:0:0::/:\n"), ("a/../../x", 'd', ""), ("..", 'd', "")] {
-        refused(&sound().layer(&[entry]), &format!("the entry {:?} {out}", entry.0));
+    for entry in [
+        ("../etc/passwd", 'f', "app:x:0:0::/:\n"),
+        ("a/../../x", 'd', ""),
+        ("..", 'd', ""),
+    ] {
+        refused(
+            &sound().layer(&[entry]),
+            &format!("the entry {:?} {out}", entry.0),
+        );
     }
     refused(&sound().layer(&[("passwd", 'l', "../../etc/shadow")]), out);
     // A symbolic link may say what it likes: it is followed within the root, as in a container.
-    let base =
-        Base::here().layer(&[("real/passwd", 'f', "app:x:7:8::/:\n"), ("etc", 's', "../../../../real")]);
+    let base = Base::here().layer(&[
+        ("real/passwd", 'f', "app:x:7:8::/:\n"),
+        ("etc", 's', "../../../../real"),
+    ]);
     build_on(&base).1.exit(0);
     // An absolute name means the root of the image, for every engine.
-    build_on(&Base::here().layer(&[("/etc/passwd", 'f', "app:x:7:8::/:\n")])).1.exit(0);
+    build_on(&Base::here().layer(&[("/etc/passwd", 'f', "app:x:7:8::/:\n")]))
+        .1
+        .exit(0);
 }
 
 #[test]
@@ -82,17 +96,26 @@ fn a_bomb_is_stopped() {
     }
     let base = sound().layer_as(media::OCI_LAYER_GZIP, bomb, Digest::of(b"never reached"));
     let start = Instant::now();
-    refused(&base, "it unpacks to far more than its size: a decompression bomb?");
-    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
+    refused(
+        &base,
+        "it unpacks to far more than its size: a decompression bomb?",
+    );
+    assert!(
+        start.elapsed() < Duration::from_mins(1),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 /// Names are held in memory: one of a gigabyte is not.
 #[test]
 fn a_bomb_in_a_name_is_stopped() {
     // GNU's names end with a NUL.
-    for (kind, found) in
-        [('L', "a name of 943718399"), ('K', "a link to a name of 943718399"), ('x', "a name of 943718400")]
-    {
+    for (kind, found) in [
+        ('L', "a name of 943718399"),
+        ('K', "a link to a name of 943718399"),
+        ('x', "a name of 943718400"),
+    ] {
         let mut header = tar::Header::new_gnu();
         header.set_path("name").unwrap();
         header.set_entry_type(tar::EntryType::new(u8::try_from(kind).unwrap()));
@@ -104,7 +127,10 @@ fn a_bomb_in_a_name_is_stopped() {
             bomb.write_all(&zeros).unwrap();
         }
         let base = sound().layer_as(media::OCI_LAYER_GZIP, bomb, Digest::of(b"never reached"));
-        refused(&base, &format!("of the base cannot be read: it has {found} bytes"));
+        refused(
+            &base,
+            &format!("of the base cannot be read: it has {found} bytes"),
+        );
     }
 }
 
@@ -114,7 +140,10 @@ fn a_torn_layer_is_named() {
     let packed = gzip(&plain);
     let torn = packed[..packed.len() - 20].to_vec();
     let base = Base::here().layer_as(media::OCI_LAYER_GZIP, torn.clone(), Digest::of(&plain));
-    refused(&base, &format!("layer {} of the base cannot be read: ", Digest::of(&torn)));
+    refused(
+        &base,
+        &format!("layer {} of the base cannot be read: ", Digest::of(&torn)),
+    );
     let nothing = b"this is no archive at all, but long enough to be taken for one".repeat(20);
     let base = Base::here().layer_as(media::OCI_LAYER_GZIP, gzip(&nothing), Digest::of(&nothing));
     refused(&base, "of the base cannot be read: ");
@@ -125,7 +154,10 @@ fn content_that_is_not_what_the_config_says_is_refused() {
     let plain = tar(&[("etc/passwd", 'f', "app:x:7:8::/:\n")]);
     let (found, said) = (Digest::of(&plain), Digest::of(b"something else"));
     let base = Base::here().layer_as(media::OCI_LAYER_GZIP, gzip(&plain), said.clone());
-    refused(&base, &format!("its content is {found}, and the base's config says {said}"));
+    refused(
+        &base,
+        &format!("its content is {found}, and the base's config says {said}"),
+    );
 }
 
 #[test]
@@ -162,21 +194,41 @@ fn a_working_directory_that_is_a_file_is_refused() {
     let golden = Golden::new().workspace("").image("image", text);
     sound().write(&golden.path().join("base"), "any");
     let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
-    assert!(run.stderr.contains("/etc/passwd is not a directory in the base"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("/etc/passwd is not a directory in the base"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn a_base_for_another_platform_is_refused() {
-    let run = refused(&Base::new("linux/s390x"), "the base oci:../base is not for linux/");
-    assert!(run.stderr.contains("; it is for linux/s390x"), "{}", run.stderr);
-    assert!(run.stderr.contains("to build for linux/s390x, set platforms = "), "{}", run.stderr);
+    let run = refused(
+        &Base::new("linux/s390x"),
+        "the base oci:../base is not for linux/",
+    );
+    assert!(
+        run.stderr.contains("; it is for linux/s390x"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr
+            .contains("to build for linux/s390x, set platforms = "),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn a_base_that_is_not_there_is_named() {
     let base = format!("{}/nowhere/nothing:1", services::registry());
     let text = format!("[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"{base}\"\n");
-    let golden = Golden::new().workspace("").image("image", &text).env("DOCKER_HOST", "unix:///nowhere");
+    let golden = Golden::new()
+        .workspace("")
+        .image("image", &text)
+        .env("DOCKER_HOST", "unix:///nowhere");
     let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
     assert!(
         run.stderr.contains(&base) && run.stderr.contains("the registry has no such image"),
@@ -191,7 +243,9 @@ fn a_link_does_not_take_the_place_of_what_was_placed_before() {
     let before = "[[files]]\ncontent = \"x\"\ntarget = \"/link/x\"\n";
     let links = "[[files]]\nsource = \"tree\"\ntarget = \"/\"\n";
     let head = "[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
-    let golden = Golden::new().workspace("").image("image", &format!("{head}{before}{links}"));
+    let golden = Golden::new()
+        .workspace("")
+        .image("image", &format!("{head}{before}{links}"));
     golden.write("image/tree/real/y", "y");
     std::os::unix::fs::symlink("real", golden.path().join("image/tree/link")).unwrap();
     let run = golden.run(&["build", "--engine", "embedded"]).exit(2);
@@ -218,14 +272,17 @@ fn what_is_neither_file_nor_folder_is_no_source() {
     for make in make {
         make();
         let run = golden.run(&["build", "--engine", "embedded"]).exit(2);
-        let message =
-            "`image/tree/odd` cannot be read: it is neither a file nor a directory nor a symbolic link";
+        let message = "`image/tree/odd` cannot be read: it is neither a file nor a directory nor a symbolic link";
         assert!(run.stderr.contains(message), "{}", run.stderr);
         std::fs::remove_file(tree.join("odd")).unwrap();
     }
 }
 
 fn mknod(path: &std::path::Path, kind: &[&str]) {
-    let status = std::process::Command::new("mknod").arg(path).args(kind).status().unwrap();
+    let status = std::process::Command::new("mknod")
+        .arg(path)
+        .args(kind)
+        .status()
+        .unwrap();
     assert!(status.success());
 }

@@ -16,10 +16,16 @@ fn registry() -> (FakeRegistry, String, String) {
     (registry, amd, arm)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the callers make it with json!")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the callers make it with json!"
+)]
 fn entry(digest: &str, more: Value) -> Value {
     let mut entry = json!({ "mediaType": media::OCI_MANIFEST, "digest": digest, "size": 1 });
-    entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    entry
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     entry
 }
 
@@ -43,9 +49,15 @@ fn build(registry: &FakeRegistry, platform: &str) -> (Golden, Run) {
 /// The environment of the image that was written.
 fn environment(golden: &Golden) -> Vec<String> {
     let read = |path: &str| -> Value {
-        serde_json::from_reader(std::fs::File::open(golden.path().join("out").join(path)).unwrap()).unwrap()
+        serde_json::from_reader(std::fs::File::open(golden.path().join("out").join(path)).unwrap())
+            .unwrap()
     };
-    let blob = |digest: &Value| read(&format!("blobs/{}", digest.as_str().unwrap().replace(':', "/")));
+    let blob = |digest: &Value| {
+        read(&format!(
+            "blobs/{}",
+            digest.as_str().unwrap().replace(':', "/")
+        ))
+    };
     let manifest = blob(&read("index.json")["manifests"][0]["digest"]);
     let config = blob(&manifest["config"]["digest"]);
     serde_json::from_value(config["config"]["Env"].clone()).unwrap()
@@ -56,7 +68,10 @@ fn builds_on(registry: &FakeRegistry, platform: &str, environment_of_base: &str)
     let (golden, run) = build(registry, platform);
     run.exit(0);
     let found = environment(&golden);
-    assert!(found.iter().any(|variable| variable == environment_of_base), "{found:?}");
+    assert!(
+        found.iter().any(|variable| variable == environment_of_base),
+        "{found:?}"
+    );
 }
 
 #[track_caller]
@@ -68,9 +83,11 @@ fn refused(registry: &FakeRegistry, platform: &str, message: &str) {
 #[test]
 fn entries_without_a_platform_are_read_by_their_config() {
     let (registry, amd, arm) = registry();
-    for more in
-        [json!({}), json!({ "platform": {} }), json!({ "platform": null, "annotations": null, "urls": null })]
-    {
+    for more in [
+        json!({}),
+        json!({ "platform": {} }),
+        json!({ "platform": null, "annotations": null, "urls": null }),
+    ] {
         registry.manifest(
             BASE,
             media::OCI_INDEX,
@@ -79,7 +96,11 @@ fn entries_without_a_platform_are_read_by_their_config() {
         );
         builds_on(&registry, "linux/amd64", "BASE=amd");
         builds_on(&registry, "linux/arm64", "BASE=arm");
-        refused(&registry, "linux/s390x", "is not for linux/s390x; it is for linux/arm64, linux/amd64");
+        refused(
+            &registry,
+            "linux/s390x",
+            "is not for linux/s390x; it is for linux/arm64, linux/amd64",
+        );
     }
 }
 
@@ -89,7 +110,12 @@ fn indexes_in_indexes_are_followed() {
     let mut child = registry.index_for(BASE, &[("arm64", &arm), ("amd64", &amd)], &[]);
     for _ in 0..6 {
         let nested = json!({ "mediaType": media::OCI_INDEX, "digest": child, "size": 1 });
-        child = registry.manifest(BASE, media::OCI_INDEX, &index(&[nested.clone(), nested]), &["1"]);
+        child = registry.manifest(
+            BASE,
+            media::OCI_INDEX,
+            &index(&[nested.clone(), nested]),
+            &["1"],
+        );
     }
     builds_on(&registry, "linux/amd64", "BASE=amd");
     builds_on(&registry, "linux/arm64", "BASE=arm");
@@ -119,7 +145,10 @@ fn attestations_and_artifacts_are_no_images() {
             "platform": { "os": "linux", "architecture": "amd64" } }),
         ),
     ];
-    let image = entry(&amd, json!({ "platform": { "os": "linux", "architecture": "amd64" } }));
+    let image = entry(
+        &amd,
+        json!({ "platform": { "os": "linux", "architecture": "amd64" } }),
+    );
     let all: Vec<Value> = others.iter().cloned().chain([image]).collect();
     registry.manifest(BASE, media::OCI_INDEX, &index(&all), &["1"]);
     builds_on(&registry, "linux/amd64", "BASE=amd");
@@ -130,13 +159,26 @@ fn attestations_and_artifacts_are_no_images() {
         "linux/amd64",
         "holds no image; its index lists 1 × artifact of type application/spdx+json",
     );
-    registry.manifest(BASE, media::OCI_INDEX, &json!({ "schemaVersion": 2, "manifests": null }), &["1"]);
-    refused(&registry, "linux/amd64", "holds no image; its index lists nothing");
+    registry.manifest(
+        BASE,
+        media::OCI_INDEX,
+        &json!({ "schemaVersion": 2, "manifests": null }),
+        &["1"],
+    );
+    refused(
+        &registry,
+        "linux/amd64",
+        "holds no image; its index lists nothing",
+    );
     // An artifact that a tag points to.
     let tagged = json!({ "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "layers": [],
         "config": { "mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": amd, "size": 1 } });
     registry.manifest(BASE, media::OCI_MANIFEST, &tagged, &["1"]);
-    refused(&registry, "linux/amd64", "it is an artifact of type application/vnd.cncf.helm.config.v1+json");
+    refused(
+        &registry,
+        "linux/amd64",
+        "it is an artifact of type application/vnd.cncf.helm.config.v1+json",
+    );
 }
 
 #[test]
@@ -144,7 +186,10 @@ fn a_list_of_docker_with_variants_and_versions_is_read() {
     let (registry, amd, arm) = registry();
     let platform = |os: &str, architecture: &str, more: Value| {
         let mut platform = json!({ "os": os, "architecture": architecture, "features": ["sse4"] });
-        platform.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        platform
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         json!({ "mediaType": media::DOCKER_MANIFEST, "platform": platform })
     };
     let list = json!({ "schemaVersion": 2, "mediaType": media::DOCKER_LIST, "manifests": [

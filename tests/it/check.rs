@@ -10,8 +10,14 @@ const FINE: &str = "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"scratch
 #[test]
 fn each_bad_file_has_its_message() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/bad");
-    let mut names: Vec<_> = std::fs::read_dir(&cases).unwrap().map(|entry| entry.unwrap().path()).collect();
-    names.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let mut names: Vec<_> = std::fs::read_dir(&cases)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    names.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
     names.sort();
     assert!(names.len() > 15);
     insta::with_settings!({ snapshot_path => &cases, prepend_module_to_snapshot => false, omit_expression => true }, {
@@ -39,23 +45,37 @@ fn the_files_of_a_workspace_are_told_of_together() {
 
 #[test]
 fn json_and_annotations_are_data() {
-    let golden = Golden::new()
-        .workspace("")
-        .image("a", "[image]\nname = \"A\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n");
+    let golden = Golden::new().workspace("").image(
+        "a",
+        "[image]\nname = \"A\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n",
+    );
     let json: serde_json::Value =
         serde_json::from_str(&golden.run(&["check", "--format", "json"]).exit(2).stdout).unwrap();
     assert_eq!(json["schema"], 1);
     let annotations = golden.run(&["check", "--format", "github"]).exit(2).stdout;
-    assert!(annotations.starts_with("::error file=a/image.toml,line=2,"), "{annotations}");
-    let fine = Golden::new().workspace("").image("a", FINE).run(&["check", "--format", "json"]).exit(0);
+    assert!(
+        annotations.starts_with("::error file=a/image.toml,line=2,"),
+        "{annotations}"
+    );
+    let fine = Golden::new()
+        .workspace("")
+        .image("a", FINE)
+        .run(&["check", "--format", "json"])
+        .exit(0);
     assert!(serde_json::from_str::<serde_json::Value>(&fine.stdout).is_ok());
 }
 
 #[test]
 fn the_mark_that_some_editors_write_first_is_no_column() {
-    let golden = Golden::new().workspace("\u{feff}[vras]\n").image("a", &format!("\u{feff}{FINE}"));
+    let golden = Golden::new()
+        .workspace("\u{feff}[vras]\n")
+        .image("a", &format!("\u{feff}{FINE}"));
     let run = golden.run(&["check"]).exit(2);
-    assert!(run.stderr.contains(" --> golden.toml:1:2\n"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains(" --> golden.toml:1:2\n"),
+        "{}",
+        run.stderr
+    );
     golden.write("golden.toml", "\u{feff}");
     golden.run(&["check"]).exit(0);
 }
@@ -74,18 +94,31 @@ fn odd_files_are_refused() {
     ] {
         let golden = Golden::new().workspace("").file("a/image.toml", bytes);
         let run = golden.run(&["check"]).exit(2);
-        assert!(run.stderr.contains("a/image.toml:") && run.stderr.contains(what), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("a/image.toml:") && run.stderr.contains(what),
+            "{}",
+            run.stderr
+        );
         assert!(run.stderr.len() < 10_000, "{}", run.stderr.len());
     }
 }
 
 #[test]
 fn workspaces_are_found_as_cargo_finds_them() {
-    let golden = Golden::new().file("images/golden.toml", "").file("images/a/image.toml", FINE);
+    let golden = Golden::new()
+        .file("images/golden.toml", "")
+        .file("images/a/image.toml", FINE);
     let deep = golden.write("images/a/deep/er/x", "");
     let mut command = golden.command(&["check"]);
     assert!(command.output().unwrap().status.success());
-    assert!(command.current_dir(deep.parent().unwrap()).output().unwrap().status.success());
+    assert!(
+        command
+            .current_dir(deep.parent().unwrap())
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
     golden.run(&["check", "-w", "images"]).exit(0);
     golden.run(&["-w", ".", "check"]).exit(0);
     golden.run(&["check", "-w", "images/a"]).exit(2);
@@ -98,16 +131,27 @@ fn workspaces_are_found_as_cargo_finds_them() {
 #[cfg(unix)]
 #[test]
 fn discovery_enters_neither_dot_folders_nor_links() {
-    let golden = Golden::new().workspace("").image("a", FINE).file(".git/image.toml", "broken");
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", FINE)
+        .file(".git/image.toml", "broken");
     golden.write("a/.cache/image.toml", "broken");
     let outside = Golden::new().image("b", "broken");
     std::os::unix::fs::symlink(outside.path(), golden.path().join("link")).unwrap();
     golden.run(&["check"]).exit(0);
     // A file that leads out is an error of its own.
-    std::os::unix::fs::symlink(outside.path().join("b/image.toml"), golden.path().join("a/x.toml")).unwrap();
+    std::os::unix::fs::symlink(
+        outside.path().join("b/image.toml"),
+        golden.path().join("a/x.toml"),
+    )
+    .unwrap();
     golden.write("golden.toml", "[workspace]\nimages = [\"**/*.toml\"]\n");
     let run = golden.run(&["check"]).exit(2);
-    assert!(run.stderr.contains("leads out of the workspace"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("leads out of the workspace"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[cfg(unix)]
@@ -121,7 +165,10 @@ fn files_stay_in_the_workspace() {
     link(&outside.path().join("secret"), "out");
     link(outside.path(), "outdir");
     link(Path::new("files/inside"), "in");
-    link(Path::new("../../../../../../../../etc/passwd"), "files/climbing");
+    link(
+        Path::new("../../../../../../../../etc/passwd"),
+        "files/climbing",
+    );
     for (source, expected) in [
         ("out", Some("leads out of the workspace")),
         ("outdir/secret", Some("leads out of the workspace")),
@@ -134,11 +181,18 @@ fn files_stay_in_the_workspace() {
         ("files/inside", None),
         ("../a/files/inside", None),
     ] {
-        golden.write("a/image.toml", format!("{FINE}[[files]]\nsource = \"{source}\"\ntarget = \"/x/\"\n"));
+        golden.write(
+            "a/image.toml",
+            format!("{FINE}[[files]]\nsource = \"{source}\"\ntarget = \"/x/\"\n"),
+        );
         let run = golden.run(&["check"]);
         match expected {
             Some(expected) => {
-                assert!(run.code == 2 && run.stderr.contains(expected), "{source}: {}", run.stderr);
+                assert!(
+                    run.code == 2 && run.stderr.contains(expected),
+                    "{source}: {}",
+                    run.stderr
+                );
             }
             None => assert_eq!(run.code, 0, "{source}: {}", run.stderr),
         }
@@ -150,7 +204,8 @@ fn files_stay_in_the_workspace() {
 fn a_registrys_root_stays_in_the_workspace() {
     let outside = Golden::new().file("ca.crt", "x");
     let golden = Golden::new().image("a", FINE).file("certs/real.crt", "x");
-    std::os::unix::fs::symlink(outside.path().join("ca.crt"), golden.path().join("out.crt")).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("ca.crt"), golden.path().join("out.crt"))
+        .unwrap();
     std::os::unix::fs::symlink("certs/real.crt", golden.path().join("in.crt")).unwrap();
     for (ca, expected) in [
         ("out.crt", Some("leads out of the workspace")),
@@ -161,27 +216,52 @@ fn a_registrys_root_stays_in_the_workspace() {
         ("in.crt", None),
         ("certs/real.crt", None),
     ] {
-        golden.write("golden.toml", format!("[[registry]]\nname = \"a\"\nhost = \"h.x\"\nca = \"{ca}\"\n"));
+        golden.write(
+            "golden.toml",
+            format!("[[registry]]\nname = \"a\"\nhost = \"h.x\"\nca = \"{ca}\"\n"),
+        );
         let run = golden.run(&["check"]);
-        assert_eq!(run.code, if expected.is_some() { 2 } else { 0 }, "{ca}: {}", run.stderr);
-        assert!(run.stderr.contains(expected.unwrap_or_default()), "{ca}: {}", run.stderr);
+        assert_eq!(
+            run.code,
+            if expected.is_some() { 2 } else { 0 },
+            "{ca}: {}",
+            run.stderr
+        );
+        assert!(
+            run.stderr.contains(expected.unwrap_or_default()),
+            "{ca}: {}",
+            run.stderr
+        );
     }
 }
 
 #[test]
 fn nothing_lies_in_a_file() {
     let entry = |target: &str| format!("[[files]]\ncontent = \"x\"\ntarget = \"{target}\"\n");
-    let check =
-        |files: &str| Golden::new().workspace("").image("a", &format!("{FINE}{files}")).run(&["check"]);
-    for order in [["/etc/app", "/etc/app/rules"], ["/etc/app/rules", "/etc/app"]] {
+    let check = |files: &str| {
+        Golden::new()
+            .workspace("")
+            .image("a", &format!("{FINE}{files}"))
+            .run(&["check"])
+    };
+    for order in [
+        ["/etc/app", "/etc/app/rules"],
+        ["/etc/app/rules", "/etc/app"],
+    ] {
         let run = check(&order.map(entry).concat()).exit(2);
         assert!(
-            run.stderr.contains("`/etc/app/rules` cannot lie in `/etc/app`, which is a file"),
+            run.stderr
+                .contains("`/etc/app/rules` cannot lie in `/etc/app`, which is a file"),
             "{}",
             run.stderr
         );
     }
-    check(&["/etc/app", "/etc/app.d/x", "/etc/application"].map(entry).concat()).exit(0);
+    check(
+        &["/etc/app", "/etc/app.d/x", "/etc/application"]
+            .map(entry)
+            .concat(),
+    )
+    .exit(0);
 }
 
 /// Opening a pipe waits for somebody to write into it, so it must not be opened.
@@ -189,7 +269,10 @@ fn nothing_lies_in_a_file() {
 #[test]
 fn pipes_are_no_files() {
     let golden = Golden::new().workspace("").file("a/files/inside", "x");
-    let made = std::process::Command::new("mkfifo").arg(golden.path().join("a/files/pipe")).status().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(golden.path().join("a/files/pipe"))
+        .status()
+        .unwrap();
     assert!(made.success());
     for asks in [
         "[[files]]\nsource = \"files\"\ntarget = \"/x/\"\n",
@@ -198,46 +281,80 @@ fn pipes_are_no_files() {
     ] {
         golden.write("a/image.toml", format!("{FINE}{asks}"));
         let run = golden.run(&["check"]).exit(2);
-        assert!(run.stderr.contains("`a/files/pipe` cannot be read: it is neither a file"), "{}", run.stderr);
+        assert!(
+            run.stderr
+                .contains("`a/files/pipe` cannot be read: it is neither a file"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
 #[test]
 fn certificates_are_checked_and_keys_are_never_taken() {
     let key = rcgen::KeyPair::generate().unwrap();
-    let certificate =
-        rcgen::CertificateParams::new(vec!["ca".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
-    let other = rcgen::CertificateParams::new(vec!["b".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+    let certificate = rcgen::CertificateParams::new(vec!["ca".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap()
+        .pem();
+    let other = rcgen::CertificateParams::new(vec!["b".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap()
+        .pem();
     let image = format!("{FINE}[certs]\ntrust = [\"x.pem\"]\n");
     for (bytes, code, expected) in [
-        (certificate.clone(), 0, "1 image is in order; read 1 certificate from 1 file"),
+        (
+            certificate.clone(),
+            0,
+            "1 image is in order; read 1 certificate from 1 file",
+        ),
         (
             format!("{}{other}", certificate.trim_end()),
             0,
             "1 image is in order; read 2 certificates from 1 file",
         ),
         (key.serialize_pem(), 3, "private key"),
-        (format!("{certificate}\n{}", key.serialize_pem()), 3, "private key"),
+        (
+            format!("{certificate}\n{}", key.serialize_pem()),
+            3,
+            "private key",
+        ),
         ("hello".to_owned(), 3, "not PEM"),
         (certificate.replace("MII", "AAA"), 3, ""),
     ] {
-        let golden = Golden::new().workspace("").image("a", &image).file("a/x.pem", &bytes);
+        let golden = Golden::new()
+            .workspace("")
+            .image("a", &image)
+            .file("a/x.pem", &bytes);
         let run = golden.run(&["check"]);
-        assert!(run.code == code && run.stderr.contains(expected), "{code} {expected}: {}", run.stderr);
+        assert!(
+            run.code == code && run.stderr.contains(expected),
+            "{code} {expected}: {}",
+            run.stderr
+        );
     }
-    let folder = Golden::new().workspace("").image("a", &image).file("a/x.pem/y", "");
+    let folder = Golden::new()
+        .workspace("")
+        .image("a", &image)
+        .file("a/x.pem/y", "");
     let run = folder.run(&["check"]).exit(2);
     assert!(run.stderr.contains("is a folder"), "{}", run.stderr);
 }
 
 #[test]
 fn images_are_selected_by_name_or_glob() {
-    let image =
-        |name: &str, base: &str| format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n");
+    let image = |name: &str, base: &str| {
+        format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n")
+    };
     let golden = Golden::new()
         .workspace("")
         .image("a", &image("dotnet/runtime", "\"scratch\""))
-        .image("b", &image("dotnet/aspnet", "{ image = \"dotnet/runtime\" }"))
+        .image(
+            "b",
+            &image("dotnet/aspnet", "{ image = \"dotnet/runtime\" }"),
+        )
         .image("c", &image("java", "\"scratch\""));
     for (images, count) in [
         (&["dotnet/*"][..], 2),
@@ -249,11 +366,19 @@ fn images_are_selected_by_name_or_glob() {
         (&["java", "dotnet/runtime"], 2),
     ] {
         let run = golden.run(&[&["check"], images].concat()).exit(0);
-        let plural = if count == 1 { "1 image is" } else { &format!("{count} images are") };
+        let plural = if count == 1 {
+            "1 image is"
+        } else {
+            &format!("{count} images are")
+        };
         assert!(run.stderr.contains(plural), "{images:?}: {}", run.stderr);
     }
     let run = golden.run(&["check", "dotnet/aspnt"]).exit(2);
-    assert!(run.stderr.contains("did you mean `dotnet/aspnet`?"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("did you mean `dotnet/aspnet`?"),
+        "{}",
+        run.stderr
+    );
     golden.run(&["check", "nothing/*"]).exit(2);
 }
 
@@ -261,12 +386,20 @@ fn images_are_selected_by_name_or_glob() {
 fn a_repository_that_no_registry_could_have_is_refused() {
     let (namespace, name) = ("n".repeat(128), "a".repeat(127));
     let golden = |namespace: &str| {
-        let registry =
-            format!("[[registry]]\nname = \"r\"\nhost = \"localhost:5000\"\nnamespace = \"{namespace}\"\n");
-        Golden::new().workspace(&registry).image("a", &FINE.replace("\"a\"", &format!("\"{name}\"")))
+        let registry = format!(
+            "[[registry]]\nname = \"r\"\nhost = \"localhost:5000\"\nnamespace = \"{namespace}\"\n"
+        );
+        Golden::new()
+            .workspace(&registry)
+            .image("a", &FINE.replace("\"a\"", &format!("\"{name}\"")))
     };
     let run = golden(&namespace).run(&["check"]).exit(2);
-    for words in ["error[tags.repository]", "a/image.toml:2:8", "256", "localhost:5000"] {
+    for words in [
+        "error[tags.repository]",
+        "a/image.toml:2:8",
+        "256",
+        "localhost:5000",
+    ] {
         assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
     }
     golden(&namespace[1..]).run(&["check"]).exit(0);
@@ -278,7 +411,13 @@ fn variables_are_overridden() {
         .workspace("[vars]\nversion = \"1.0.0\"\n")
         .image("a", &FINE.replace("1.0.0", "{{ vars.version }}"));
     golden.run(&["check"]).exit(0);
-    assert!(golden.run(&["render", "--set", "version=2.0.0"]).exit(0).stdout.contains("2.0.0"));
+    assert!(
+        golden
+            .run(&["render", "--set", "version=2.0.0"])
+            .exit(0)
+            .stdout
+            .contains("2.0.0")
+    );
     golden.run(&["check", "--set", "version=2"]).exit(2);
     golden.run(&["check", "--set", "version"]).exit(2);
 }

@@ -14,7 +14,12 @@ fn committed(image: &str) -> Golden {
         &["commit", "-qm", "x"],
     ] {
         let mut git = Command::new("git");
-        git.current_dir(golden.path()).args(["-c", "user.name=t", "-c", "user.email=t@example.com"]);
+        git.current_dir(golden.path()).args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.com",
+        ]);
         assert!(git.args(args).status().unwrap().success(), "{args:?}");
     }
     golden
@@ -34,7 +39,11 @@ fn of_another_user(golden: Golden) -> Golden {
 /// The warnings of a check.
 fn warnings(golden: &Golden) -> Vec<String> {
     let run = golden.run(&["check"]).exit(0);
-    run.stderr.lines().filter(|line| line.starts_with("warning")).map(str::to_owned).collect()
+    run.stderr
+        .lines()
+        .filter(|line| line.starts_with("warning"))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -45,15 +54,24 @@ fn a_checkout_that_git_does_not_read_is_a_warning_in_gits_words() {
                 times are 1970-01-01: ";
 
     let config = golden.path().join(".git/config");
-    let sound = std::fs::File::open(&config).map(std::io::read_to_string).unwrap().unwrap();
+    let sound = std::fs::File::open(&config)
+        .map(std::io::read_to_string)
+        .unwrap()
+        .unwrap();
     golden.write(".git/config", format!("{sound}[broken\n"));
     let found = warnings(&golden);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with(said) && found[0].contains("bad config line"), "{found:?}");
+    assert!(
+        found[0].starts_with(said) && found[0].contains("bad config line"),
+        "{found:?}"
+    );
     golden.write(".git/config", sound);
 
     let golden = golden.env("PATH", "/nonexistent");
-    assert_eq!(warnings(&golden), [format!("{said}the program `git` is not in PATH")]);
+    assert_eq!(
+        warnings(&golden),
+        [format!("{said}the program `git` is not in PATH")]
+    );
     let golden = golden.env("SOURCE_DATE_EPOCH", "0");
     let found = warnings(&golden);
     assert!(found[0].contains("`source` are omitted: "), "{found:?}");
@@ -64,8 +82,14 @@ fn a_checkout_of_another_user_is_a_warning_that_quotes_git() {
     let golden = of_another_user(committed(IMAGE));
     let found = warnings(&golden);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].contains("detected dubious ownership in repository at"), "{found:?}");
-    assert!(found[0].contains("git config --global --add safe.directory"), "{found:?}");
+    assert!(
+        found[0].contains("detected dubious ownership in repository at"),
+        "{found:?}"
+    );
+    assert!(
+        found[0].contains("git config --global --add safe.directory"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -76,7 +100,12 @@ fn a_workspace_outside_of_git_is_no_warning() {
     assert_eq!(warnings(&golden), Vec::<String>::new());
     // A repository without a commit is not refused.
     let golden = Golden::new().workspace("").image("app", IMAGE);
-    Command::new("git").arg("init").arg("-q").current_dir(golden.path()).status().unwrap();
+    Command::new("git")
+        .arg("init")
+        .arg("-q")
+        .current_dir(golden.path())
+        .status()
+        .unwrap();
     assert_eq!(warnings(&golden), Vec::<String>::new());
 }
 
@@ -87,15 +116,26 @@ fn a_template_that_needs_git_says_why_there_is_none() {
     golden.run(&["check"]).exit(0);
     let golden = of_another_user(golden);
     let run = golden.run(&["check"]).exit(2);
-    assert!(run.stderr.contains("`git.short` is not defined"), "{}", run.stderr);
     assert!(
-        run.stderr.contains("git does not read this checkout: fatal: detected dubious"),
+        run.stderr.contains("`git.short` is not defined"),
         "{}",
         run.stderr
     );
-    let outside = Golden::new().workspace("").image("app", &image).run(&["check"]).exit(2);
     assert!(
-        outside.stderr.contains("the workspace is in no git repository that has a commit"),
+        run.stderr
+            .contains("git does not read this checkout: fatal: detected dubious"),
+        "{}",
+        run.stderr
+    );
+    let outside = Golden::new()
+        .workspace("")
+        .image("app", &image)
+        .run(&["check"])
+        .exit(2);
+    assert!(
+        outside
+            .stderr
+            .contains("the workspace is in no git repository that has a commit"),
         "{}",
         outside.stderr
     );
@@ -152,7 +192,10 @@ fn with_line_ends(line_end: &str, image: &str) -> Golden {
     let with = |text: &str| text.replace('\n', line_end);
     Golden::new()
         .workspace(&with(WORKSPACE))
-        .file("templates/own.Dockerfile.j2", with("{{ from }}\n{{ steps }}\n# end\n"))
+        .file(
+            "templates/own.Dockerfile.j2",
+            with("{{ from }}\n{{ steps }}\n# end\n"),
+        )
         .file("app/data.txt", "kept\r\nas it is\n")
         .image("app", &with(image))
 }
@@ -161,7 +204,9 @@ fn with_line_ends(line_end: &str, image: &str) -> Golden {
 fn a_checkout_with_crlf_is_the_same_image() {
     let built = |line_end: &str| {
         let golden = with_line_ends(line_end, TEXTS);
-        golden.run(&["build", "--engine", "embedded", "--to", "oci:out"]).exit(0);
+        golden
+            .run(&["build", "--engine", "embedded", "--to", "oci:out"])
+            .exit(0);
         let index = std::fs::File::open(golden.path().join("out/index.json")).unwrap();
         std::io::read_to_string(index).unwrap()
     };
@@ -170,7 +215,12 @@ fn a_checkout_with_crlf_is_the_same_image() {
 
 #[test]
 fn a_step_and_a_template_of_a_checkout_with_crlf_render_the_same() {
-    let rendered = |line_end: &str| with_line_ends(line_end, STEPS).run(&["render"]).exit(0).stdout;
+    let rendered = |line_end: &str| {
+        with_line_ends(line_end, STEPS)
+            .run(&["render"])
+            .exit(0)
+            .stdout
+    };
     let text = rendered("\n");
     assert!(!text.contains('\r') && text.contains("# end"), "{text}");
     assert_eq!(rendered("\r\n"), text);

@@ -18,7 +18,9 @@ fn a_command_lists_its_own_formats() {
     error: `golden check` has no format `jsn` (it has: text, json, github, sarif)
       help: did you mean --format json?
     ");
-    Golden::new().run(&["completions", "bash", "--format", "json"]).exit(2);
+    Golden::new()
+        .run(&["completions", "bash", "--format", "json"])
+        .exit(2);
 }
 
 #[test]
@@ -37,10 +39,18 @@ fn global_options_may_stand_anywhere() {
 
 #[test]
 fn a_rule_is_explained() {
-    let run = Golden::new().run(&["check", "--explain", "base.deny_tags"]).exit(0);
+    let run = Golden::new()
+        .run(&["check", "--explain", "base.deny_tags"])
+        .exit(0);
     insta::assert_snapshot!(run.stdout);
-    let run = Golden::new().run(&["check", "--explain", "base.denytags"]).exit(2);
-    assert!(run.stderr.contains("did you mean `base.deny_tags`?"), "{}", run.stderr);
+    let run = Golden::new()
+        .run(&["check", "--explain", "base.denytags"])
+        .exit(2);
+    assert!(
+        run.stderr.contains("did you mean `base.deny_tags`?"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -60,13 +70,24 @@ fn init_refuses_to_overwrite() {
       help: `golden new NAME` creates an image in a workspace; `golden init DIR` writes another workspace
     ");
     let inside = golden.run(&["init", "other/deep"]).exit(2);
-    assert!(inside.stderr.contains("is inside the workspace"), "{}", inside.stderr);
-    assert!(inside.stderr.contains("`golden new NAME` creates an image"), "{}", inside.stderr);
+    assert!(
+        inside.stderr.contains("is inside the workspace"),
+        "{}",
+        inside.stderr
+    );
+    assert!(
+        inside.stderr.contains("`golden new NAME` creates an image"),
+        "{}",
+        inside.stderr
+    );
     assert!(!golden.path().join("other").exists());
     let golden = Golden::new();
     let other = golden.run(&["init", "other", "--format", "json"]).exit(0);
     let document: serde_json::Value = serde_json::from_str(&other.stdout).unwrap();
-    assert_eq!(document["files"], serde_json::json!(["other/golden.toml", "other/example/image.toml"]));
+    assert_eq!(
+        document["files"],
+        serde_json::json!(["other/golden.toml", "other/example/image.toml"])
+    );
 }
 
 #[test]
@@ -82,11 +103,25 @@ fn new_creates_an_image_that_passes_the_check() {
     golden.run(&["new", "web", "--base", "debian:12"]).exit(0);
     golden.run(&["check"]).exit(0);
     let graph = golden.run(&["graph"]).exit(0);
-    assert!(graph.stdout.contains("child:0.1.0") && graph.stdout.contains("debian:12"), "{}", graph.stdout);
+    assert!(
+        graph.stdout.contains("child:0.1.0") && graph.stdout.contains("debian:12"),
+        "{}",
+        graph.stdout
+    );
 
     let again = golden.run(&["new", "web"]).exit(2);
-    assert!(again.stderr.contains("has an image `web` already: web/image.toml"), "{}", again.stderr);
-    for arguments in [&["new", "Bad Name"][..], &["new", "../x"], &["new", "y", "--base", "not a base"]] {
+    assert!(
+        again
+            .stderr
+            .contains("has an image `web` already: web/image.toml"),
+        "{}",
+        again.stderr
+    );
+    for arguments in [
+        &["new", "Bad Name"][..],
+        &["new", "../x"],
+        &["new", "y", "--base", "not a base"],
+    ] {
         golden.run(arguments).exit(2);
     }
     assert!(!golden.path().join("y").exists());
@@ -98,17 +133,30 @@ fn new_creates_an_image_that_passes_the_check() {
 fn new_says_when_the_workspace_does_not_find_the_image() {
     let golden = Golden::new().workspace("[workspace]\nimages = [\"images/*/image.toml\"]\n");
     let run = golden.run(&["new", "app"]).exit(0);
-    assert!(run.stderr.contains("add app/image.toml to `images` in golden.toml"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("add app/image.toml to `images` in golden.toml"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn completions_and_manual_pages() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let run = Golden::new().run(&["completions", shell]).exit(0);
-        assert!(run.stdout.contains("golden") && run.stderr.is_empty(), "{shell}: {}", run.stderr);
+        assert!(
+            run.stdout.contains("golden") && run.stderr.is_empty(),
+            "{shell}: {}",
+            run.stderr
+        );
     }
     let run = Golden::new().run(&["man"]).exit(0);
-    assert!(run.stdout.contains(".SH \"EXIT STATUS\"") && run.stdout.starts_with(".ie"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains(".SH \"EXIT STATUS\"") && run.stdout.starts_with(".ie"),
+        "{}",
+        run.stdout
+    );
     let run = Golden::new().run(&["man", "build"]).exit(0);
     assert!(run.stdout.contains("push"), "{}", run.stdout);
     Golden::new().run(&["man", "bild"]).exit(2);
@@ -142,30 +190,62 @@ fn help_tells_every_command() {
         "completions",
         "man",
     ] {
-        assert!(run.stdout.contains(&format!("\n  {command} ")), "{command}: {}", run.stdout);
+        assert!(
+            run.stdout.contains(&format!("\n  {command} ")),
+            "{command}: {}",
+            run.stdout
+        );
     }
 }
 
 #[test]
 fn a_stream_that_cannot_be_written_is_told_on_the_other() {
-    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let full = || {
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
     let golden = Golden::new();
-    let run = golden.command(&["tags", "1.2.3"]).stdout(full()).output().unwrap();
+    let run = golden
+        .command(&["tags", "1.2.3"])
+        .stdout(full())
+        .output()
+        .unwrap();
     let stderr = String::from_utf8(run.stderr).unwrap();
     assert_eq!(run.status.code(), Some(1), "{stderr}");
-    assert!(stderr.starts_with("error: stdout cannot be written: "), "{stderr}");
+    assert!(
+        stderr.starts_with("error: stdout cannot be written: "),
+        "{stderr}"
+    );
     golden.write("existing", "2.0.0\n1.9.0\n");
     let kept = ["tags", "1.2.3", "--existing", "existing"];
     let run = golden.command(&kept).stderr(full()).output().unwrap();
-    assert_eq!((run.status.code(), run.stdout.as_slice()), (Some(0), &b"1.2.3\n1.2\n"[..]));
+    assert_eq!(
+        (run.status.code(), run.stdout.as_slice()),
+        (Some(0), &b"1.2.3\n1.2\n"[..])
+    );
 }
 
 #[test]
 fn a_current_directory_that_is_gone_is_told() {
     let golden = Golden::new();
     let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", "mkdir gone && cd gone && rmdir ../gone && exec \"$1\" tags 1.2.3", "sh"]);
-    let output = shell.arg(env!("CARGO_BIN_EXE_golden")).current_dir(golden.path()).output().unwrap();
+    shell.args([
+        "-c",
+        "mkdir gone && cd gone && rmdir ../gone && exec \"$1\" tags 1.2.3",
+        "sh",
+    ]);
+    let output = shell
+        .arg(env!("CARGO_BIN_EXE_golden"))
+        .current_dir(golden.path())
+        .output()
+        .unwrap();
     let run = Run::of(output).exit(1);
-    assert!(run.stderr.starts_with("error: the current directory cannot be read: "), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .starts_with("error: the current directory cannot be read: "),
+        "{}",
+        run.stderr
+    );
 }

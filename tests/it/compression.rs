@@ -41,19 +41,31 @@ fn base() -> Base {
 }
 
 fn inspect(golden: &Golden, what: &str) -> Value {
-    serde_json::from_str(&golden.run(&["inspect", what, "--format", "json"]).exit(0).stdout).unwrap()
+    serde_json::from_str(
+        &golden
+            .run(&["inspect", what, "--format", "json"])
+            .exit(0)
+            .stdout,
+    )
+    .unwrap()
 }
 
 /// The manifest's media type, and those of the layers.
 fn types(found: &Value) -> (&str, Vec<&str>) {
     let layers = found["images"][0]["layers"].as_array().unwrap();
-    let types = layers.iter().map(|layer| layer["mediaType"].as_str().unwrap());
+    let types = layers
+        .iter()
+        .map(|layer| layer["mediaType"].as_str().unwrap());
     (found["media_type"].as_str().unwrap(), types.collect())
 }
 
 fn skopeo(args: &[&str]) -> String {
     let output = Command::new("skopeo").args(args).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -64,14 +76,31 @@ fn zstd_is_written_read_and_the_same_each_time() {
         base().write(&golden.path().join("base"), "any");
         golden.run(&["build", "--engine", "embedded"]).exit(0);
         let found = inspect(&golden, "oci:.golden/oci:packed:1.0.0");
-        assert_eq!(types(&found), (media::OCI_MANIFEST, vec![media::OCI_LAYER_ZSTD; 4]));
+        assert_eq!(
+            types(&found),
+            (media::OCI_MANIFEST, vec![media::OCI_LAYER_ZSTD; 4])
+        );
         let layout = golden.path().join(".golden/oci");
-        let (from, to) = (format!("oci:{}:packed:1.0.0", layout.display()), golden.path().join("copy"));
-        skopeo(&["copy", "--insecure-policy", &from, &format!("dir:{}", to.display())]);
-        let packed =
-            std::fs::File::open(layout.join("blobs/sha256").join(
-                found["images"][0]["layers"][3]["digest"].as_str().unwrap().split_once(':').unwrap().1,
-            ));
+        let (from, to) = (
+            format!("oci:{}:packed:1.0.0", layout.display()),
+            golden.path().join("copy"),
+        );
+        skopeo(&[
+            "copy",
+            "--insecure-policy",
+            &from,
+            &format!("dir:{}", to.display()),
+        ]);
+        let packed = std::fs::File::open(
+            layout.join("blobs/sha256").join(
+                found["images"][0]["layers"][3]["digest"]
+                    .as_str()
+                    .unwrap()
+                    .split_once(':')
+                    .unwrap()
+                    .1,
+            ),
+        );
         let mut archive = tar::Archive::new(zstd::Decoder::new(packed.unwrap()).unwrap());
         let owners: Vec<_> = archive
             .entries()
@@ -79,7 +108,11 @@ fn zstd_is_written_read_and_the_same_each_time() {
             .map(|entry| {
                 let entry = entry.unwrap();
                 let header = entry.header();
-                (entry.path().unwrap().display().to_string(), header.uid().unwrap(), header.gid().unwrap())
+                (
+                    entry.path().unwrap().display().to_string(),
+                    header.uid().unwrap(),
+                    header.gid().unwrap(),
+                )
             })
             .collect();
         assert_eq!(owners.last().unwrap(), &("srv/big".to_owned(), 7, 8));
@@ -95,7 +128,10 @@ fn the_inputs_are_the_same_however_it_is_written_down() {
         base().write(&golden.path().join("base"), "any");
         golden.run(&["build", "--engine", "embedded"]).exit(0);
         let found = inspect(&golden, "oci:.golden/oci:packed:1.0.0");
-        (found["images"][0]["labels"]["dev.golden.inputs"].clone(), found["digest"].clone())
+        (
+            found["images"][0]["labels"]["dev.golden.inputs"].clone(),
+            found["digest"].clone(),
+        )
     };
     let (gzip, zstd) = (inputs(""), inputs(ZSTD));
     assert_eq!(gzip.0, zstd.0);
@@ -115,23 +151,48 @@ fn schema_2_has_no_zstd_and_becomes_oci_where_that_is_said() {
     let golden = workspace(ZSTD, "scratch");
     owner(&golden);
     let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
-    let message = "the base is in Docker's schema 2 format, which has no layers compressed with zstd";
-    assert!(run.stderr.contains(message) && run.stderr.contains("write format = \"oci\""), "{}", run.stderr);
+    let message =
+        "the base is in Docker's schema 2 format, which has no layers compressed with zstd";
+    assert!(
+        run.stderr.contains(message) && run.stderr.contains("write format = \"oci\""),
+        "{}",
+        run.stderr
+    );
 
     for (settings, layer) in [(OCI, media::OCI_LAYER_GZIP), (BOTH, media::OCI_LAYER_ZSTD)] {
         let golden = workspace(settings, "scratch");
         owner(&golden);
-        let registry = format!("{}/packed-{}-{}", services::registry(), settings.len(), std::process::id());
-        golden.run(&["build", "--push", "--registry", &registry]).exit(0);
+        let registry = format!(
+            "{}/packed-{}-{}",
+            services::registry(),
+            settings.len(),
+            std::process::id()
+        );
+        golden
+            .run(&["build", "--push", "--registry", &registry])
+            .exit(0);
         let name = format!("{registry}/packed:1.0.0");
         let found = inspect(&golden, &name);
-        assert_eq!(types(&found), (media::OCI_MANIFEST, vec![media::OCI_LAYER_GZIP, layer]));
-        golden.run(&["verify", "--deep", "--registry", &registry]).exit(0);
+        assert_eq!(
+            types(&found),
+            (media::OCI_MANIFEST, vec![media::OCI_LAYER_GZIP, layer])
+        );
+        golden
+            .run(&["verify", "--deep", "--registry", &registry])
+            .exit(0);
         assert!(
-            skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{name}")]).contains(layer)
+            skopeo(&[
+                "inspect",
+                "--raw",
+                "--tls-verify=false",
+                &format!("docker://{name}")
+            ])
+            .contains(layer)
         );
         // This engine is older than zstd: what is loaded into it is plain.
-        golden.run(&["build", "--engine", "embedded", "--load", "--force"]).exit(0);
+        golden
+            .run(&["build", "--engine", "embedded", "--load", "--force"])
+            .exit(0);
         let said = crate::support::assembling::docker(&["run", "--rm", "localhost/packed:1.0.0"]);
         assert_eq!(said, "120000 /srv/big");
     }
@@ -140,8 +201,14 @@ fn schema_2_has_no_zstd_and_becomes_oci_where_that_is_said() {
 #[test]
 fn other_words_are_no_settings() {
     for (settings, message) in [
-        ("[workspace]\ncompression = \"lzma\"\n", "\"lzma\" is not one of \"gzip\", \"zstd\""),
-        ("[workspace]\nformat = \"docker\"\n", "\"docker\" is not one of \"base\", \"oci\""),
+        (
+            "[workspace]\ncompression = \"lzma\"\n",
+            "\"lzma\" is not one of \"gzip\", \"zstd\"",
+        ),
+        (
+            "[workspace]\nformat = \"docker\"\n",
+            "\"docker\" is not one of \"base\", \"oci\"",
+        ),
     ] {
         let run = workspace(settings, "scratch").run(&["check"]).exit(2);
         assert!(run.stderr.contains("golden.toml:2:"), "{}", run.stderr);

@@ -24,7 +24,10 @@ fn list(golden: &Golden, host: &str) -> Run {
 
 /// Puts a helper `docker-credential-NAME` into PATH.
 fn with_helper(golden: Golden, name: &str, script: &str) -> Golden {
-    let program = golden.write(&format!("bin/docker-credential-{name}"), format!("#!/bin/sh\n{script}\n"));
+    let program = golden.write(
+        &format!("bin/docker-credential-{name}"),
+        format!("#!/bin/sh\n{script}\n"),
+    );
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let old = std::env::var_os("PATH").unwrap();
     let search = format!("{}:{}", program.parent().unwrap().display(), old.display());
@@ -71,7 +74,9 @@ fn every_form_of_an_entry_is_understood() {
         format!(r#"{{"auths":{{"https://{host}":{{"auth":"{unpadded}"}}}}}}"#),
         format!(r#"{{"auths":{{"{host}":{{"username":"robot","password":"{SECRET}"}}}}}}"#),
         format!(r#"{{"auths":{{"{host}":{{"auth":"YTpi"}},"{host}/app":{{"auth":"{auth}"}}}}}}"#),
-        format!(r#"{{"HttpHeaders":{{"X":"y"}},"auths":{{"{host}":{{"auth":"{auth}","email":"a@b"}}}}}}"#),
+        format!(
+            r#"{{"HttpHeaders":{{"X":"y"}},"auths":{{"{host}":{{"auth":"{auth}","email":"a@b"}}}}}}"#
+        ),
     ] {
         list(&Golden::new().file(".docker/config.json", &config), &host).exit(0);
     }
@@ -84,7 +89,9 @@ fn stores_and_helpers_are_asked_in_dockers_order() {
     for config in [
         r#"{"credsStore":"golden-good"}"#.to_owned(),
         format!(r#"{{"auths":{{"{host}":{{}}}},"credsStore":"golden-good"}}"#),
-        format!(r#"{{"auths":{{"{host}":{{"auth":"YTpi"}}}},"credHelpers":{{"{host}":"golden-good"}}}}"#),
+        format!(
+            r#"{{"auths":{{"{host}":{{"auth":"YTpi"}}}},"credHelpers":{{"{host}":"golden-good"}}}}"#
+        ),
         format!(r#"{{"credHelpers":{{"{host}":"golden-good"}},"credsStore":"golden-missing"}}"#),
     ] {
         let golden = Golden::new().file(".docker/config.json", &config);
@@ -105,11 +112,23 @@ fn a_helper_that_knows_nothing_is_no_error() {
     );
     list(&golden, &open.host()).exit(0);
     let run = list(&golden, &locked.host()).exit(1);
-    assert!(run.stderr.contains("no credential is known"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("no credential is known"),
+        "{}",
+        run.stderr
+    );
     // Where there is a second source, it is asked.
-    let second = format!(r#"{{"auths":{{"{}":{{"auth":"{}"}}}}}}"#, locked.host(), auth());
+    let second = format!(
+        r#"{{"auths":{{"{}":{{"auth":"{}"}}}}}}"#,
+        locked.host(),
+        auth()
+    );
     let file = golden.write("auth.json", second);
-    list(&golden.env("REGISTRY_AUTH_FILE", file.to_str().unwrap()), &locked.host()).exit(0);
+    list(
+        &golden.env("REGISTRY_AUTH_FILE", file.to_str().unwrap()),
+        &locked.host(),
+    )
+    .exit(0);
 }
 
 #[test]
@@ -125,7 +144,10 @@ fn a_helper_that_fails_is_named_and_says_why_itself() {
             "expired SSO session",
         ),
         ("exit 2".to_owned(), "it failed (exit status: 2)"),
-        (format!("echo 'no json, {SECRET}'"), "its answer is not JSON"),
+        (
+            format!("echo 'no json, {SECRET}'"),
+            "its answer is not JSON",
+        ),
         ("exec sleep 60".to_owned(), "no answer in 1 s"),
     ] {
         let golden = Golden::new()
@@ -134,8 +156,10 @@ fn a_helper_that_fails_is_named_and_says_why_itself() {
         let golden = with_helper(golden, "golden-bad", &script);
         let started = std::time::Instant::now();
         let run = list(&golden, &registry.host()).exit(1);
-        let expected =
-            format!("credential helper `docker-credential-golden-bad` for {}: {words}", registry.host());
+        let expected = format!(
+            "credential helper `docker-credential-golden-bad` for {}: {words}",
+            registry.host()
+        );
         assert!(run.stderr.contains(&expected), "{}", run.stderr);
         assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     }
@@ -146,7 +170,11 @@ fn a_helpers_token_is_an_identity_token() {
     let Bearer { registry, tokens } = with_bearer(100);
     let script = r#"printf '{"ServerURL":"x","Username":"<token>","Secret":"tok3n-refresh"}'"#;
     let golden = Golden::new().file(".docker/config.json", r#"{"credsStore":"golden-token"}"#);
-    list(&with_helper(golden, "golden-token", script), &registry.host()).exit(0);
+    list(
+        &with_helper(golden, "golden-token", script),
+        &registry.host(),
+    )
+    .exit(0);
     assert_eq!(tokens.seen()[0].method, "POST");
 }
 
@@ -161,12 +189,25 @@ fn an_identity_token_falls_back_to_a_get() {
             }
             _ => Answer::new(401, "who are you?"),
         }));
-        let challenge = format!("Bearer realm=\"http://{}/token\",service=\"s\"", tokens.host());
+        let challenge = format!(
+            "Bearer realm=\"http://{}/token\",service=\"s\"",
+            tokens.host()
+        );
         let authorization = Some(("Bearer tok3n-short".to_owned(), challenge));
-        let registry = FakeRegistry::start(Behaviour { authorization, ..Behaviour::default() });
+        let registry = FakeRegistry::start(Behaviour {
+            authorization,
+            ..Behaviour::default()
+        });
         registry.image("app", "a", &["1.2.3"]);
-        let config = format!(r#"{{"auths":{{"{}":{{"identitytoken":"tok3n-refresh"}}}}}}"#, registry.host());
-        list(&Golden::new().file(".docker/config.json", config), &registry.host()).exit(0);
+        let config = format!(
+            r#"{{"auths":{{"{}":{{"identitytoken":"tok3n-refresh"}}}}}}"#,
+            registry.host()
+        );
+        list(
+            &Golden::new().file(".docker/config.json", config),
+            &registry.host(),
+        )
+        .exit(0);
         let methods: Vec<String> = tokens.seen().into_iter().map(|seen| seen.method).collect();
         assert_eq!(methods, ["POST", "GET"]);
     }
@@ -175,12 +216,25 @@ fn an_identity_token_falls_back_to_a_get() {
 #[test]
 fn a_registry_token_is_sent_as_it_is() {
     let tokens = Server::start(handler(|_| Answer::new(500, "never asked")));
-    let challenge = format!("Bearer realm=\"http://{}/token\",service=\"s\"", tokens.host());
+    let challenge = format!(
+        "Bearer realm=\"http://{}/token\",service=\"s\"",
+        tokens.host()
+    );
     let authorization = Some(("Bearer tok3n-ready".to_owned(), challenge));
-    let registry = FakeRegistry::start(Behaviour { authorization, ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        authorization,
+        ..Behaviour::default()
+    });
     registry.image("app", "a", &["1.2.3"]);
-    let config = format!(r#"{{"auths":{{"{}":{{"registrytoken":"tok3n-ready"}}}}}}"#, registry.host());
-    list(&Golden::new().file(".docker/config.json", config), &registry.host()).exit(0);
+    let config = format!(
+        r#"{{"auths":{{"{}":{{"registrytoken":"tok3n-ready"}}}}}}"#,
+        registry.host()
+    );
+    list(
+        &Golden::new().file(".docker/config.json", config),
+        &registry.host(),
+    )
+    .exit(0);
     assert!(tokens.seen().is_empty());
 }
 
@@ -189,7 +243,13 @@ fn a_registry_token_is_sent_as_it_is() {
 fn docker_hub_has_a_key_of_its_own() {
     let (config, pem) = crate::support::tls::server(&["registry-1.docker.io"]);
     let authorization = Some((basic("robot", SECRET), "Basic realm=\"hub\"".to_owned()));
-    let hub = FakeRegistry::with_tls(Behaviour { authorization, ..Behaviour::default() }, Some(config));
+    let hub = FakeRegistry::with_tls(
+        Behaviour {
+            authorization,
+            ..Behaviour::default()
+        },
+        Some(config),
+    );
     hub.image("library/app", "a", &["1.2.3"]);
     let tunnel = Tunnel::to(hub.server.port);
     let key = "https://index.docker.io/v1/";
@@ -200,20 +260,39 @@ fn docker_hub_has_a_key_of_its_own() {
             .file(".docker/config.json", docker)
             .env("HTTPS_PROXY", &format!("http://{}", tunnel.host()))
     };
-    let file = golden(&format!(r#"{{"auths":{{"{key}":{{"auth":"{}"}}}}}}"#, auth()));
-    let store = with_helper(golden(r#"{"credsStore":"golden-hub"}"#), "golden-hub", &knows(key));
+    let file = golden(&format!(
+        r#"{{"auths":{{"{key}":{{"auth":"{}"}}}}}}"#,
+        auth()
+    ));
+    let store = with_helper(
+        golden(r#"{"credsStore":"golden-hub"}"#),
+        "golden-hub",
+        &knows(key),
+    );
     for golden in [file, store] {
         let run = golden.run(&["-vv", "inspect", "app:1.2.3"]).exit(0);
-        assert!(run.stdout.starts_with("docker.io/library/app:1.2.3\n"), "{}", run.stdout);
+        assert!(
+            run.stdout.starts_with("docker.io/library/app:1.2.3\n"),
+            "{}",
+            run.stdout
+        );
         silent(&run);
     }
-    assert!(tunnel.heads().iter().all(|head| head.starts_with("CONNECT registry-1.docker.io:443 ")));
+    assert!(
+        tunnel
+            .heads()
+            .iter()
+            .all(|head| head.starts_with("CONNECT registry-1.docker.io:443 "))
+    );
     // The variables are for a team's registry: they are not tried at Docker Hub because nothing else is chosen.
     let run = Golden::new()
         .env("GOLDEN_REGISTRY_USER", "robot")
         .env("GOLDEN_REGISTRY_PASSWORD", SECRET)
         .env("HTTPS_PROXY", &format!("http://{}", tunnel.host()))
-        .env("SSL_CERT_FILE", golden("{}").path().join("ca.crt").to_str().unwrap())
+        .env(
+            "SSL_CERT_FILE",
+            golden("{}").path().join("ca.crt").to_str().unwrap(),
+        )
         .run(&["-vv", "inspect", "app:1.2.3"])
         .exit(1);
     silent(&run);
@@ -224,27 +303,47 @@ fn a_real_registry_takes_the_login_of_a_file_and_of_a_store() {
     let host = services::registry_htpasswd();
     let (user, password) = (services::htpasswd_user(), services::htpasswd_password());
     let auth = STANDARD.encode(format!("{user}:{password}"));
-    let file =
-        Golden::new().file(".docker/config.json", format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}"}}}}}}"#));
-    let script = format!(r#"printf '{{"ServerURL":"x","Username":"{user}","Secret":"{password}"}}'"#);
-    let store = Golden::new()
-        .file(".docker/config.json", format!(r#"{{"auths":{{"{host}":{{}}}},"credsStore":"golden-real"}}"#));
+    let file = Golden::new().file(
+        ".docker/config.json",
+        format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}"}}}}}}"#),
+    );
+    let script =
+        format!(r#"printf '{{"ServerURL":"x","Username":"{user}","Secret":"{password}"}}'"#);
+    let store = Golden::new().file(
+        ".docker/config.json",
+        format!(r#"{{"auths":{{"{host}":{{}}}},"credsStore":"golden-real"}}"#),
+    );
     for golden in [file, with_helper(store, "golden-real", &script)] {
         let run = golden.run(&["-vv", "ls", host]).exit(0);
-        assert!(!run.stderr.contains(password) && !run.stderr.contains(&auth), "{}", run.stderr);
+        assert!(
+            !run.stderr.contains(password) && !run.stderr.contains(&auth),
+            "{}",
+            run.stderr
+        );
     }
-    let wrong = Golden::new().env("GOLDEN_REGISTRY_USER", user).env("GOLDEN_REGISTRY_PASSWORD", "wrong");
+    let wrong = Golden::new()
+        .env("GOLDEN_REGISTRY_USER", user)
+        .env("GOLDEN_REGISTRY_PASSWORD", "wrong");
     let run = wrong.run(&["-vv", "ls", host]).exit(1);
-    assert!(run.stderr.contains("401 UNAUTHORIZED") && run.stderr.contains("docker login"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("401 UNAUTHORIZED") && run.stderr.contains("docker login"),
+        "{}",
+        run.stderr
+    );
 }
 
 /// A rejected login is reported with its user and source, and with the registry that it is for, not its token server.
 #[test]
 fn a_rejected_login_is_reported_with_its_user_and_source() {
     let Bearer { registry, tokens } = with_token_server(Answer::new(401, "who are you?"));
-    for (host, at) in [(with_basic().host(), "/v2/"), (registry.host(), &format!("{}/token", tokens.host()))]
-    {
-        let config = format!(r#"{{"auths":{{"{host}":{{"auth":"{}"}}}}}}"#, STANDARD.encode("robot:tok3n"));
+    for (host, at) in [
+        (with_basic().host(), "/v2/"),
+        (registry.host(), &format!("{}/token", tokens.host())),
+    ] {
+        let config = format!(
+            r#"{{"auths":{{"{host}":{{"auth":"{}"}}}}}}"#,
+            STANDARD.encode("robot:tok3n")
+        );
         let helped = format!(r#"{{"credHelpers":{{"{host}":"wrong"}}}}"#);
         let variables = Golden::new().env("GOLDEN_REGISTRY_USER", "robot");
         let helper = with_helper(
@@ -257,13 +356,23 @@ fn a_rejected_login_is_reported_with_its_user_and_source() {
                 variables.env("GOLDEN_REGISTRY_PASSWORD", "tok3n"),
                 "rejected user `robot` (from GOLDEN_REGISTRY_USER)",
             ),
-            (Golden::new().file(".docker/config.json", config), "/.docker/config.json)"),
-            (helper, "rejected user `robot` (from `docker-credential-wrong`, which "),
+            (
+                Golden::new().file(".docker/config.json", config),
+                "/.docker/config.json)",
+            ),
+            (
+                helper,
+                "rejected user `robot` (from `docker-credential-wrong`, which ",
+            ),
             (Golden::new(), "no credential is known"),
         ] {
             let run = list(&golden, &host).exit(1);
             let words = [at, "401", whose, &format!("`docker login {host}`")];
-            assert!(words.iter().all(|word| run.stderr.contains(word)), "{words:?}: {}", run.stderr);
+            assert!(
+                words.iter().all(|word| run.stderr.contains(word)),
+                "{words:?}: {}",
+                run.stderr
+            );
         }
     }
 }

@@ -56,7 +56,9 @@ fn write(path: &Path, bytes: &[u8]) {
 
 /// Every regular file below a directory, sorted.
 fn files(directory: &Path) -> Vec<PathBuf> {
-    let Ok(listing) = std::fs::read_dir(directory) else { return Vec::new() };
+    let Ok(listing) = std::fs::read_dir(directory) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for entry in listing {
         let path = entry.unwrap().path();
@@ -71,25 +73,44 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 fn base() -> Base {
-    Base::here().layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:/bin/sh\n")])
+    Base::here().layer(&[
+        ("etc", 'd', ""),
+        ("etc/passwd", 'f', "app:x:7:8::/:/bin/sh\n"),
+    ])
 }
 
 /// Everything that is read of an image of a layout; each blob that is given has its digest.
 fn read_all(directory: &Path) {
-    let Ok(layout) = LayoutReader::open(directory) else { return };
-    let Ok((top, _)) = layout.find(None, None) else { return };
+    let Ok(layout) = LayoutReader::open(directory) else {
+        return;
+    };
+    let Ok((top, _)) = layout.find(None, None) else {
+        return;
+    };
     let check = |descriptor: &Descriptor| {
         if let Ok(bytes) = layout.blob(&descriptor.digest) {
             assert_eq!(Digest::of(&bytes), descriptor.digest);
         }
     };
     check(&top);
-    let Ok(described) = layout.describe(&top) else { return };
+    let Ok(described) = layout.describe(&top) else {
+        return;
+    };
     for image in &described.images {
         check(&image.manifest.config);
-        image.manifest.layers.iter().for_each(|layer| drop(layout.layer(layer)));
+        image
+            .manifest
+            .layers
+            .iter()
+            .for_each(|layer| drop(layout.layer(layer)));
         let config = &image.config;
-        drop((config.labels(), config.env(), config.diff_ids(), config.words("Cmd"), config.platform()));
+        drop((
+            config.labels(),
+            config.env(),
+            config.diff_ids(),
+            config.words("Cmd"),
+            config.platform(),
+        ));
     }
 }
 
@@ -98,7 +119,10 @@ fn a_damaged_layout_is_read_or_refused() {
     let directory = tempfile::tempdir().unwrap();
     base().write(directory.path(), "app:1");
     let all = files(directory.path());
-    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(300) });
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::with_cases(300)
+    });
     let strategy = (any::<Index>(), prop::collection::vec(Damage::any(), 1..4));
     let result = runner.run(&strategy, |(file, damage)| {
         let path = &all[file.index(all.len())];
@@ -113,7 +137,12 @@ fn a_damaged_layout_is_read_or_refused() {
         Ok(())
     });
     result.unwrap();
-    assert!(LayoutReader::open(directory.path()).unwrap().find(Some("app:1"), None).is_ok());
+    assert!(
+        LayoutReader::open(directory.path())
+            .unwrap()
+            .find(Some("app:1"), None)
+            .is_ok()
+    );
 }
 
 proptest! {

@@ -15,11 +15,26 @@ fn reference(registry: &FakeRegistry, name: &str) -> String {
 fn a_shared_digest_is_refused_with_the_list() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("team/app", "a", &FOUR);
-    let run = Golden::new().run(&["delete", &reference(&registry, "team/app:1.2.3"), "--yes"]).exit(4);
-    assert!(run.stderr.contains("and so are 1, 1.2, latest"), "{}", run.stderr);
-    assert!(run.stderr.contains("--all-tags") && run.stderr.contains("--untag"), "{}", run.stderr);
+    let run = Golden::new()
+        .run(&["delete", &reference(&registry, "team/app:1.2.3"), "--yes"])
+        .exit(4);
+    assert!(
+        run.stderr.contains("and so are 1, 1.2, latest"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr.contains("--all-tags") && run.stderr.contains("--untag"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(registry.tags("team/app").len(), 4);
-    assert!(registry.requests().iter().all(|line| !line.starts_with("DELETE")));
+    assert!(
+        registry
+            .requests()
+            .iter()
+            .all(|line| !line.starts_with("DELETE"))
+    );
 }
 
 #[test]
@@ -28,14 +43,25 @@ fn all_tags_take_the_digest_with_them() {
     let digest = registry.image("team/app", "a", &FOUR);
     let other = registry.image("team/app", "b", &["2.0.0"]);
     let run = Golden::new()
-        .run(&["delete", &reference(&registry, "team/app:1.2.3"), "--all-tags", "--yes"])
+        .run(&[
+            "delete",
+            &reference(&registry, "team/app:1.2.3"),
+            "--all-tags",
+            "--yes",
+        ])
         .exit(0);
     assert_eq!(
         run.stdout,
-        format!("deleted {}/team/app@{digest} (1, 1.2, 1.2.3, latest)\n", registry.host())
+        format!(
+            "deleted {}/team/app@{digest} (1, 1.2, 1.2.3, latest)\n",
+            registry.host()
+        )
     );
     assert!(!registry.has("team/app", &digest) && registry.has("team/app", &other));
-    assert_eq!(registry.tags("team/app").into_keys().collect::<Vec<_>>(), ["2.0.0"]);
+    assert_eq!(
+        registry.tags("team/app").into_keys().collect::<Vec<_>>(),
+        ["2.0.0"]
+    );
 }
 
 #[test]
@@ -43,7 +69,9 @@ fn naming_every_tag_is_as_good_as_all_tags() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &["1", "2"]);
     let names = [reference(&registry, "app:1"), reference(&registry, "app:2")];
-    Golden::new().run(&["delete", &names[0], &names[1], "--yes"]).exit(0);
+    Golden::new()
+        .run(&["delete", &names[0], &names[1], "--yes"])
+        .exit(0);
     assert!(registry.tags("app").is_empty());
 }
 
@@ -51,48 +79,94 @@ fn naming_every_tag_is_as_good_as_all_tags() {
 fn without_a_terminal_nothing_happens_unless_yes_is_said() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &["1"]);
-    Golden::new().run(&["delete", &reference(&registry, "app:1")]).exit(2);
+    Golden::new()
+        .run(&["delete", &reference(&registry, "app:1")])
+        .exit(2);
     assert_eq!(registry.tags("app").len(), 1);
 }
 
 #[test]
 fn untag_removes_one_tag_and_nothing_else() {
     for deletes_tags in [true, false] {
-        let registry = FakeRegistry::start(Behaviour { deletes_tags, ..Behaviour::default() });
+        let registry = FakeRegistry::start(Behaviour {
+            deletes_tags,
+            ..Behaviour::default()
+        });
         let digest = registry.image("app", "a", &FOUR);
-        let run =
-            Golden::new().run(&["delete", &reference(&registry, "app:latest"), "--untag", "--yes"]).exit(0);
-        assert_eq!(run.stdout, format!("removed {}/app:latest; {digest} stays\n", registry.host()));
-        assert_eq!(registry.tags("app").into_keys().collect::<Vec<_>>(), ["1", "1.2", "1.2.3"]);
+        let run = Golden::new()
+            .run(&[
+                "delete",
+                &reference(&registry, "app:latest"),
+                "--untag",
+                "--yes",
+            ])
+            .exit(0);
+        assert_eq!(
+            run.stdout,
+            format!("removed {}/app:latest; {digest} stays\n", registry.host())
+        );
+        assert_eq!(
+            registry.tags("app").into_keys().collect::<Vec<_>>(),
+            ["1", "1.2", "1.2.3"]
+        );
         assert!(registry.has("app", &digest));
     }
 }
 
 #[test]
 fn untag_touches_nothing_where_deletion_is_off() {
-    let registry = FakeRegistry::start(Behaviour { no_deletion: true, ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        no_deletion: true,
+        ..Behaviour::default()
+    });
     registry.image("app", "a", &FOUR);
     for flag in ["--untag", "--all-tags"] {
-        let run = Golden::new().run(&["delete", &reference(&registry, "app:latest"), flag, "--yes"]).exit(1);
-        assert!(run.stderr.contains("storage.delete.enabled"), "{}", run.stderr);
+        let run = Golden::new()
+            .run(&["delete", &reference(&registry, "app:latest"), flag, "--yes"])
+            .exit(1);
+        assert!(
+            run.stderr.contains("storage.delete.enabled"),
+            "{}",
+            run.stderr
+        );
     }
     assert_eq!(registry.tags("app").len(), 4);
-    assert!(registry.requests().iter().all(|line| !line.starts_with("PUT")));
+    assert!(
+        registry
+            .requests()
+            .iter()
+            .all(|line| !line.starts_with("PUT"))
+    );
 }
 
 #[test]
 fn a_tag_is_put_back_when_the_second_step_fails() {
-    let unknown = golden::reference::Digest::of(b"golden asks whether deletion is enabled").to_string();
+    let unknown =
+        golden::reference::Digest::of(b"golden asks whether deletion is enabled").to_string();
     let instead = move |seen: &crate::support::server::Seen| {
-        let second =
-            seen.method == "DELETE" && seen.path.contains("sha256:") && !seen.path.contains(&unknown);
+        let second = seen.method == "DELETE"
+            && seen.path.contains("sha256:")
+            && !seen.path.contains(&unknown);
         second.then(|| refuse(403, "DENIED", "not you"))
     };
-    let registry =
-        FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(instead)),
+        ..Behaviour::default()
+    });
     let digest = registry.image("app", "a", &FOUR);
-    let run = Golden::new().run(&["delete", &reference(&registry, "app:latest"), "--untag", "--yes"]).exit(1);
-    assert!(run.stderr.contains("it was put back on its digest"), "{}", run.stderr);
+    let run = Golden::new()
+        .run(&[
+            "delete",
+            &reference(&registry, "app:latest"),
+            "--untag",
+            "--yes",
+        ])
+        .exit(1);
+    assert!(
+        run.stderr.contains("it was put back on its digest"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(registry.tags("app")["latest"], digest);
 }
 
@@ -101,13 +175,18 @@ fn a_yes_that_changes_nothing_is_no_deletion() {
     let instead = |seen: &crate::support::server::Seen| {
         (seen.method == "DELETE").then(|| crate::support::server::Answer::new(202, ""))
     };
-    let registry =
-        FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(instead)),
+        ..Behaviour::default()
+    });
     registry.image("app", "a", &["1"]);
     let golden = Golden::new().env("GOLDEN_REGISTRY_SETTLE", "2");
-    let run = golden.run(&["delete", &reference(&registry, "app:1"), "--yes"]).exit(1);
+    let run = golden
+        .run(&["delete", &reference(&registry, "app:1"), "--yes"])
+        .exit(1);
     assert!(
-        run.stderr.contains("still exists 2 s after the registry accepted its deletion"),
+        run.stderr
+            .contains("still exists 2 s after the registry accepted its deletion"),
         "{}",
         run.stderr
     );
@@ -123,10 +202,23 @@ fn an_index_goes_with_the_images_that_no_other_index_needs() {
     );
     registry.index("app", &[&a, &b, &c], &["1"]);
     registry.index("app", &[&b], &["2"]);
-    let part = Golden::new().run(&["delete", &format!("{}/app@{b}", registry.host()), "--yes"]).exit(4);
-    assert!(part.stderr.contains("is part of the index that 1, 2 name"), "{}", part.stderr);
-    let run =
-        Golden::new().run(&["delete", &reference(&registry, "app:1"), "--yes", "--format", "json"]).exit(0);
+    let part = Golden::new()
+        .run(&["delete", &format!("{}/app@{b}", registry.host()), "--yes"])
+        .exit(4);
+    assert!(
+        part.stderr.contains("is part of the index that 1, 2 name"),
+        "{}",
+        part.stderr
+    );
+    let run = Golden::new()
+        .run(&[
+            "delete",
+            &reference(&registry, "app:1"),
+            "--yes",
+            "--format",
+            "json",
+        ])
+        .exit(0);
     let output: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(output["deleted"][0]["children"], serde_json::json!([a]));
     assert!(!registry.has("app", &a) && registry.has("app", &b) && registry.has("app", &c));
@@ -136,9 +228,13 @@ fn an_index_goes_with_the_images_that_no_other_index_needs() {
 fn what_is_not_there_is_said() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &["1"]);
-    let run = Golden::new().run(&["delete", &reference(&registry, "app:9"), "--yes"]).exit(1);
+    let run = Golden::new()
+        .run(&["delete", &reference(&registry, "app:9"), "--yes"])
+        .exit(1);
     assert!(run.stderr.contains("app:9 is not there"), "{}", run.stderr);
-    Golden::new().run(&["delete", "localhost:1/Upper/case:1", "--yes"]).exit(2);
+    Golden::new()
+        .run(&["delete", "localhost:1/Upper/case:1", "--yes"])
+        .exit(2);
 }
 
 #[test]
@@ -146,25 +242,54 @@ fn a_bare_repository_is_no_image() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("team/app", "a", &FOUR);
     let name = reference(&registry, "team/app");
-    for flags in [&["--yes"][..], &["--yes", "--all-tags"], &["--yes", "--untag"], &["--dry-run"]] {
-        let run = Golden::new().run(&[&["delete", name.as_str()], flags].concat()).exit(2);
-        assert!(run.stderr.contains("is a repository; name a tag or a digest of it"), "{}", run.stderr);
-        assert!(run.stderr.contains(&format!("golden delete {name} --repository")), "{}", run.stderr);
+    for flags in [
+        &["--yes"][..],
+        &["--yes", "--all-tags"],
+        &["--yes", "--untag"],
+        &["--dry-run"],
+    ] {
+        let run = Golden::new()
+            .run(&[&["delete", name.as_str()], flags].concat())
+            .exit(2);
+        assert!(
+            run.stderr
+                .contains("is a repository; name a tag or a digest of it"),
+            "{}",
+            run.stderr
+        );
+        assert!(
+            run.stderr
+                .contains(&format!("golden delete {name} --repository")),
+            "{}",
+            run.stderr
+        );
     }
     let image = format!("{name}:1");
-    let run = Golden::new().run(&["delete", &image, "--repository", "--yes"]).exit(2);
-    assert!(run.stderr.contains("is an image; --repository deletes repositories"), "{}", run.stderr);
+    let run = Golden::new()
+        .run(&["delete", &image, "--repository", "--yes"])
+        .exit(2);
+    assert!(
+        run.stderr
+            .contains("is an image; --repository deletes repositories"),
+        "{}",
+        run.stderr
+    );
     assert!(registry.requests().is_empty(), "{:?}", registry.requests());
 }
 
 #[test]
 fn a_repository_is_deleted_as_a_whole_after_a_list_of_it() {
     let registry = FakeRegistry::start(Behaviour::default());
-    let (a, b) = (registry.image("team/app", "a", &FOUR), registry.image("team/app", "b", &[]));
+    let (a, b) = (
+        registry.image("team/app", "a", &FOUR),
+        registry.image("team/app", "b", &[]),
+    );
     let index = registry.index("team/app", &[&b], &["2.0.0"]);
     let other = registry.image("team/other", "c", &["1"]);
     let name = reference(&registry, "team/app");
-    let dry = Golden::new().run(&["delete", &name, "--repository", "--dry-run"]).exit(0);
+    let dry = Golden::new()
+        .run(&["delete", &name, "--repository", "--dry-run"])
+        .exit(0);
     let mut lines: Vec<&str> = dry.stdout.lines().collect();
     lines.sort_unstable();
     let mut expected = [
@@ -173,16 +298,42 @@ fn a_repository_is_deleted_as_a_whole_after_a_list_of_it() {
     ];
     expected.sort();
     assert_eq!(lines, expected);
-    Golden::new().run(&["delete", &name, "--repository"]).exit(2);
+    Golden::new()
+        .run(&["delete", &name, "--repository"])
+        .exit(2);
     assert_eq!(registry.tags("team/app").len(), 5);
-    let run = Golden::new().run(&["delete", &name, "--repository", "--yes"]).exit(0);
-    assert!(run.stderr.contains(&format!("to delete: {name}@{a} (1, 1.2, 1.2.3, latest)")), "{}", run.stderr);
+    let run = Golden::new()
+        .run(&["delete", &name, "--repository", "--yes"])
+        .exit(0);
+    assert!(
+        run.stderr
+            .contains(&format!("to delete: {name}@{a} (1, 1.2, 1.2.3, latest)")),
+        "{}",
+        run.stderr
+    );
     assert!(registry.tags("team/app").is_empty());
-    assert!([a, b, index].iter().all(|digest| !registry.has("team/app", digest)));
+    assert!(
+        [a, b, index]
+            .iter()
+            .all(|digest| !registry.has("team/app", digest))
+    );
     assert!(registry.has("team/other", &other));
-    Golden::new().run(&["delete", &name, "--repository", "--yes"]).exit(0);
-    let run = Golden::new().run(&["delete", &reference(&registry, "nope"), "--repository", "--yes"]).exit(1);
-    assert!(run.stderr.contains("the registry has no repository"), "{}", run.stderr);
+    Golden::new()
+        .run(&["delete", &name, "--repository", "--yes"])
+        .exit(0);
+    let run = Golden::new()
+        .run(&[
+            "delete",
+            &reference(&registry, "nope"),
+            "--repository",
+            "--yes",
+        ])
+        .exit(1);
+    assert!(
+        run.stderr.contains("the registry has no repository"),
+        "{}",
+        run.stderr
+    );
 }
 
 /// The tag that is named decides, not the `latest` that a bare repository would mean.
@@ -191,7 +342,17 @@ fn all_tags_are_those_of_one_digest() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &["1.0.0", "1.0", "latest"]);
     let newer = registry.image("app", "b", &["1.1.0", "1.1", "1"]);
-    Golden::new().run(&["delete", &reference(&registry, "app:1"), "--all-tags", "--yes"]).exit(0);
+    Golden::new()
+        .run(&[
+            "delete",
+            &reference(&registry, "app:1"),
+            "--all-tags",
+            "--yes",
+        ])
+        .exit(0);
     assert!(!registry.has("app", &newer));
-    assert_eq!(registry.tags("app").into_keys().collect::<Vec<_>>(), ["1.0", "1.0.0", "latest"]);
+    assert_eq!(
+        registry.tags("app").into_keys().collect::<Vec<_>>(),
+        ["1.0", "1.0.0", "latest"]
+    );
 }

@@ -12,27 +12,51 @@ fn workspace() -> Golden {
          [[files]]\ncontent = \"hello\\n\"\ntarget = \"/srv/hello\"\n[config]\ncmd = [\"cat\", \"/srv/hello\"]\n",
         services::base_busybox()
     );
-    Golden::new().workspace("").image("image", &text).env("DOCKER_HOST", services::docker_host())
+    Golden::new()
+        .workspace("")
+        .image("image", &text)
+        .env("DOCKER_HOST", services::docker_host())
 }
 
 #[test]
 fn an_image_that_was_loaded_runs_under_every_name() {
-    workspace().run(&["build", "--engine", "embedded", "--load"]).exit(0);
+    workspace()
+        .run(&["build", "--engine", "embedded", "--load"])
+        .exit(0);
     for tag in ["1.2.3", "1.2", "1", "latest"] {
-        assert_eq!(docker(&["run", "--rm", &format!("localhost/at-hand:{tag}")]), "hello");
+        assert_eq!(
+            docker(&["run", "--rm", &format!("localhost/at-hand:{tag}")]),
+            "hello"
+        );
     }
 }
 
 #[test]
 fn an_archive_is_loaded_by_docker() {
     let golden = workspace();
-    let run = golden.run(&["build", "--to", "docker-archive:at-hand.tar"]).exit(0);
-    let look = run.stderr.lines().find_map(|line| line.split_once("look at it: ")).unwrap().1;
-    assert!(look.starts_with("docker load -i ") && look.ends_with("/at-hand.tar"), "{look}");
-    let loaded =
-        Command::new("sh").args(["-c", look]).env("DOCKER_HOST", services::docker_host()).output().unwrap();
+    let run = golden
+        .run(&["build", "--to", "docker-archive:at-hand.tar"])
+        .exit(0);
+    let look = run
+        .stderr
+        .lines()
+        .find_map(|line| line.split_once("look at it: "))
+        .unwrap()
+        .1;
+    assert!(
+        look.starts_with("docker load -i ") && look.ends_with("/at-hand.tar"),
+        "{look}"
+    );
+    let loaded = Command::new("sh")
+        .args(["-c", look])
+        .env("DOCKER_HOST", services::docker_host())
+        .output()
+        .unwrap();
     let said = String::from_utf8(loaded.stdout).unwrap();
-    assert!(said.contains("Loaded image: localhost/at-hand:1.2.3"), "{said}");
+    assert!(
+        said.contains("Loaded image: localhost/at-hand:1.2.3"),
+        "{said}"
+    );
     assert_eq!(docker(&["run", "--rm", "localhost/at-hand:1.2.3"]), "hello");
 }
 
@@ -41,22 +65,41 @@ fn an_archive_is_loaded_by_docker() {
 #[test]
 fn an_archive_takes_the_place_of_a_file_alone() {
     let golden = workspace();
-    let status = Command::new("mkfifo").arg(golden.path().join("pipe")).status().unwrap();
+    let status = Command::new("mkfifo")
+        .arg(golden.path().join("pipe"))
+        .status()
+        .unwrap();
     assert!(status.success());
     golden.write("folder/kept", "");
     std::os::unix::fs::symlink("pipe", golden.path().join("to-pipe")).unwrap();
     for place in ["pipe", "to-pipe", "folder"] {
-        let run = golden.run(&["build", "--to", &format!("docker-archive:{place}")]).exit(2);
-        assert!(run.stderr.contains("is not a regular file, and is left as it is"), "{}", run.stderr);
+        let run = golden
+            .run(&["build", "--to", &format!("docker-archive:{place}")])
+            .exit(2);
+        assert!(
+            run.stderr
+                .contains("is not a regular file, and is left as it is"),
+            "{}",
+            run.stderr
+        );
     }
-    let kind = std::fs::metadata(golden.path().join("to-pipe")).unwrap().file_type();
+    let kind = std::fs::metadata(golden.path().join("to-pipe"))
+        .unwrap()
+        .file_type();
     assert!(std::os::unix::fs::FileTypeExt::is_fifo(&kind));
 
     golden.write("disk/old.tar", "old");
     std::os::unix::fs::symlink("disk/old.tar", golden.path().join("link.tar")).unwrap();
-    golden.run(&["build", "--to", "docker-archive:link.tar"]).exit(0);
+    golden
+        .run(&["build", "--to", "docker-archive:link.tar"])
+        .exit(0);
     assert!(golden.path().join("link.tar").is_symlink());
-    assert!(std::fs::metadata(golden.path().join("disk/old.tar")).unwrap().len() > 1024);
+    assert!(
+        std::fs::metadata(golden.path().join("disk/old.tar"))
+            .unwrap()
+            .len()
+            > 1024
+    );
 }
 
 #[test]
@@ -66,18 +109,28 @@ fn several_platforms_are_no_archive() {
         "[image]\nname = \"many\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n\
          platforms = [\"linux/amd64\", \"linux/arm64\"]\n",
     );
-    let run = golden.run(&["build", "--to", "docker-archive:many.tar"]).exit(2);
+    let run = golden
+        .run(&["build", "--to", "docker-archive:many.tar"])
+        .exit(2);
     assert!(
-        run.stderr.contains("has several platforms, which a docker archive cannot hold"),
+        run.stderr
+            .contains("has several platforms, which a docker archive cannot hold"),
         "{}",
         run.stderr
     );
-    assert!(run.stderr.contains("write it with --to oci:DIR"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("write it with --to oci:DIR"),
+        "{}",
+        run.stderr
+    );
     assert!(!golden.path().join("many.tar").exists());
     let golden = golden.env("DOCKER_HOST", services::docker_host());
-    let run = golden.run(&["build", "--engine", "embedded", "--load"]).exit(1);
+    let run = golden
+        .run(&["build", "--engine", "embedded", "--load"])
+        .exit(1);
     assert!(
-        run.stderr.contains("has several platforms, which a docker archive cannot hold"),
+        run.stderr
+            .contains("has several platforms, which a docker archive cannot hold"),
         "{}",
         run.stderr
     );
@@ -88,28 +141,45 @@ fn several_platforms_are_no_archive() {
 fn nothing_is_needed_and_the_result_can_be_looked_at() {
     let golden = Golden::new();
     let images = concat!(env!("CARGO_MANIFEST_DIR"), "/images");
-    let copied = Command::new("cp").arg("-r").arg(images).arg(golden.path()).status().unwrap();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(images)
+        .arg(golden.path())
+        .status()
+        .unwrap();
     assert!(copied.success());
     let home = tempfile::tempdir().unwrap();
     let alone = |args: &[&str]| {
         let mut command = Command::new("unshare");
-        command.arg("-n").args(args).current_dir(golden.path()).env_clear();
-        command.env("HOME", home.path()).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+        command
+            .arg("-n")
+            .args(args)
+            .current_dir(golden.path())
+            .env_clear();
+        command
+            .env("HOME", home.path())
+            .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
         command.env("PATH", "/usr/bin:/bin");
         Run::of(command.output().unwrap())
     };
     let run = alone(&[env!("CARGO_BIN_EXE_golden"), "build", "static"]).exit(0);
     assert!(
-        run.stderr.contains("engine: embedded (nothing has to be run, and no Docker Engine answers)"),
+        run.stderr
+            .contains("engine: embedded (nothing has to be run, and no Docker Engine answers)"),
         "{}",
         run.stderr
     );
     let after = |text: &str| {
         let line = run.stderr.lines().find_map(|line| line.split_once(text));
-        line.unwrap_or_else(|| panic!("{text}: {}", run.stderr)).1.to_owned()
+        line.unwrap_or_else(|| panic!("{text}: {}", run.stderr))
+            .1
+            .to_owned()
     };
     let place = after("written to ");
-    assert!(place.ends_with("/images/.golden/oci:static:1.0.0"), "{place}");
+    assert!(
+        place.ends_with("/images/.golden/oci:static:1.0.0"),
+        "{place}"
+    );
     let look = after("look at it: ");
     let shown = alone(&["sh", "-c", &look]).exit(0);
     assert!(

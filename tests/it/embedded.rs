@@ -13,7 +13,11 @@ use crate::support::services;
 
 /// A multi-threaded runtime: layers are scanned on threads beside the one that reads them.
 fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 #[test]
@@ -22,30 +26,59 @@ fn certificates_on_debian_are_what_its_tool_leaves() {
     let subjects = [
         ("b-one", "/C=DE/O=Example/CN=Root"),
         ("a-two", "/C=de/O=  EXAMPLE/CN=root"),
-        ("weird", "/O=Ünï  Corp /CN=Weird   ROOT+OU=Multi/emailAddress=A@B.example"),
+        (
+            "weird",
+            "/O=Ünï  Corp /CN=Weird   ROOT+OU=Multi/emailAddress=A@B.example",
+        ),
     ];
     let mut golden = image("trust/debian");
     golden.family = Family::Debian;
     for (name, subject) in subjects {
-        golden.certificates.push(certificate(folder.path(), name, subject));
+        golden
+            .certificates
+            .push(certificate(folder.path(), name, subject));
     }
     let mut dockerfile = format!("FROM {}\n", services::base_debian());
     for certificate in &golden.certificates {
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
         std::fs::write(folder.path().join(&certificate.name), &certificate.pem).unwrap();
-        dockerfile.push_str(&["COPY ", &certificate.name, " /usr/local/share/ca-certificates/\n"].concat());
+        dockerfile.push_str(
+            &[
+                "COPY ",
+                &certificate.name,
+                " /usr/local/share/ca-certificates/\n",
+            ]
+            .concat(),
+        );
     }
     dockerfile += "RUN update-ca-certificates\n";
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]
     std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
-    docker(&["build", "-q", "-t", "golden-test/trust-docker", folder.path().to_str().unwrap()]);
+    docker(&[
+        "build",
+        "-q",
+        "-t",
+        "golden-test/trust-docker",
+        folder.path().to_str().unwrap(),
+    ]);
 
     run(async {
         let (embedded, blobs) = engine(folder.path());
-        let assembled = assemble(&embedded, &golden, base(services::base_debian()).await).await.unwrap();
-        load(folder.path(), &assembled, "golden-test/trust-embedded:1", &blobs).await;
+        let assembled = assemble(&embedded, &golden, base(services::base_debian()).await)
+            .await
+            .unwrap();
+        load(
+            folder.path(),
+            &assembled,
+            "golden-test/trust-embedded:1",
+            &blobs,
+        )
+        .await;
     });
-    let found = differences(&tree("golden-test/trust-docker"), &tree("golden-test/trust-embedded:1"));
+    let found = differences(
+        &tree("golden-test/trust-docker"),
+        &tree("golden-test/trust-embedded:1"),
+    );
     assert_eq!(found, Vec::<String>::new());
     for name in ["b-one", "a-two", "weird"] {
         let path = format!("/usr/local/share/ca-certificates/{name}.crt");
@@ -68,19 +101,37 @@ fn files_leave_the_tree_that_copy_leaves() {
     let folder = tempfile::tempdir().unwrap();
     let mut golden = image("files/debian");
     golden.config.workdir = Some("/srv/new/work".to_owned());
-    let named = Owner::Named { user: "www-data".to_owned(), group: Some("adm".to_owned()) };
+    let named = Owner::Named {
+        user: "www-data".to_owned(),
+        group: Some("adm".to_owned()),
+    };
     golden.files = vec![
         file("/etc/motd", "hello\n"),
-        FileEntry { mode: 0o4755, ..file("/bin/tool", "x") },
-        FileEntry { mode: 0o600, ..file("/root/.secret", "x") },
+        FileEntry {
+            mode: 0o4755,
+            ..file("/bin/tool", "x")
+        },
+        FileEntry {
+            mode: 0o600,
+            ..file("/root/.secret", "x")
+        },
         FileEntry {
             mode: 0o1777,
             owner: Owner::ROOT,
-            ..FileEntry { kind: FileKind::Directory, ..file("/scratch", "") }
+            ..FileEntry {
+                kind: FileKind::Directory,
+                ..file("/scratch", "")
+            }
         },
         file("/tmp/in-tmp", "x"),
-        FileEntry { owner: named, ..file("/opt/a/b/c", "x") },
-        FileEntry { kind: FileKind::Symlink("../etc/motd".to_owned()), ..file("/usr/motd", "") },
+        FileEntry {
+            owner: named,
+            ..file("/opt/a/b/c", "x")
+        },
+        FileEntry {
+            kind: FileKind::Symlink("../etc/motd".to_owned()),
+            ..file("/usr/motd", "")
+        },
     ];
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
@@ -96,13 +147,30 @@ fn files_leave_the_tree_that_copy_leaves() {
             services::base_debian()
         ),
     );
-    docker(&["build", "-q", "-t", "golden-test/files-docker", folder.path().to_str().unwrap()]);
+    docker(&[
+        "build",
+        "-q",
+        "-t",
+        "golden-test/files-docker",
+        folder.path().to_str().unwrap(),
+    ]);
     run(async {
         let (embedded, blobs) = engine(folder.path());
-        let assembled = assemble(&embedded, &golden, base(services::base_debian()).await).await.unwrap();
-        load(folder.path(), &assembled, "golden-test/files-embedded:1", &blobs).await;
+        let assembled = assemble(&embedded, &golden, base(services::base_debian()).await)
+            .await
+            .unwrap();
+        load(
+            folder.path(),
+            &assembled,
+            "golden-test/files-embedded:1",
+            &blobs,
+        )
+        .await;
     });
-    let found = differences(&tree("golden-test/files-docker"), &tree("golden-test/files-embedded:1"));
+    let found = differences(
+        &tree("golden-test/files-docker"),
+        &tree("golden-test/files-embedded:1"),
+    );
     assert_eq!(found, Vec::<String>::new());
 }
 
@@ -113,19 +181,27 @@ fn what_must_be_executed_is_refused_by_name() {
         let (embedded, _) = engine(folder.path());
         let mut golden = image("refused");
         golden.packages.install = vec!["tini".to_owned()];
-        let error = assemble(&embedded, &golden, PinnedBase::Scratch).await.unwrap_err();
+        let error = assemble(&embedded, &golden, PinnedBase::Scratch)
+            .await
+            .unwrap_err();
         assert!(error.needs_execution());
         insta::assert_snapshot!(error, @r#"[packages] install = ["tini"] must be executed, which only the docker engine can do"#);
 
         let mut golden = image("refused");
         golden.family = Family::Debian;
-        golden.certificates.push(certificate(folder.path(), "ca", "/CN=ca"));
-        let error = assemble(&embedded, &golden, base(services::base_debian_slim()).await).await.unwrap_err();
+        golden
+            .certificates
+            .push(certificate(folder.path(), "ca", "/CN=ca"));
+        let error = assemble(&embedded, &golden, base(services::base_debian_slim()).await)
+            .await
+            .unwrap_err();
         assert!(error.needs_execution());
         insta::assert_snapshot!(error, @"[certs] trust: the base has no update-ca-certificates (package ca-certificates) must be executed, which only the docker engine can do");
 
         golden.family = Family::Rhel;
-        let error = assemble(&embedded, &golden, PinnedBase::Scratch).await.unwrap_err();
+        let error = assemble(&embedded, &golden, PinnedBase::Scratch)
+            .await
+            .unwrap_err();
         assert!(error.needs_execution());
         insta::assert_snapshot!(error, @"[certs] trust: update-ca-trust, which orders its bundles as p11-kit's memory has them and writes the time of its run into /etc/pki/ca-trust/extracted/java/cacerts, so that nobody knows before what it will leave, must be executed, which only the docker engine can do");
     });
@@ -145,16 +221,31 @@ fn a_file_that_changes_while_it_is_read_stops_the_image() {
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
         std::fs::write(&path, now).unwrap();
         let digest = golden::reference::Digest::of(before.as_bytes());
-        let content = golden::oci::Content::File { path: path.clone(), len: before.len() as u64, digest };
+        let content = golden::oci::Content::File {
+            path: path.clone(),
+            len: before.len() as u64,
+            digest,
+        };
         let mut golden = image("changed");
-        golden.files = vec![FileEntry { kind: FileKind::File(content), ..file("/x", "") }];
+        golden.files = vec![FileEntry {
+            kind: FileKind::File(content),
+            ..file("/x", "")
+        }];
         run(async {
             let (embedded, _) = engine(folder.path());
-            let error = assemble(&embedded, &golden, PinnedBase::Scratch).await.unwrap_err();
+            let error = assemble(&embedded, &golden, PinnedBase::Scratch)
+                .await
+                .unwrap_err();
             let message = format!("{} changed while it was read", path.display());
             assert!(error.to_string().contains(&message), "{error}");
         });
-        let left = folder.path().join("cache/blobs").read_dir().into_iter().flatten().count();
+        let left = folder
+            .path()
+            .join("cache/blobs")
+            .read_dir()
+            .into_iter()
+            .flatten()
+            .count();
         assert_eq!(left, 0, "{name}");
     }
 }
@@ -166,15 +257,22 @@ fn a_base_that_cannot_be_built_on_is_refused() {
         let (embedded, _) = engine(folder.path());
         let mut golden = image("refused");
         golden.platforms = vec!["linux/s390x".parse().unwrap()];
-        let error = assemble(&embedded, &golden, base(services::base_busybox()).await).await.unwrap_err();
+        let error = assemble(&embedded, &golden, base(services::base_busybox()).await)
+            .await
+            .unwrap_err();
         assert!(matches!(&error, Error::Platform { .. }), "{error}");
         let PinnedBase::Registry { reference, .. } = base(services::base_busybox()).await else {
             unreachable!()
         };
         let digest = golden::reference::Digest::of(b"nothing");
-        let gone =
-            PinnedBase::Registry { reference, digest, platforms: std::collections::BTreeMap::default() };
-        let error = assemble(&embedded, &image("refused"), gone).await.unwrap_err();
+        let gone = PinnedBase::Registry {
+            reference,
+            digest,
+            platforms: std::collections::BTreeMap::default(),
+        };
+        let error = assemble(&embedded, &image("refused"), gone)
+            .await
+            .unwrap_err();
         assert!(matches!(&error, Error::BaseMissing { .. }), "{error}");
     });
 }
@@ -186,13 +284,25 @@ fn metadata_reads_no_layer_and_an_index_has_every_platform() {
         let (embedded, _) = engine(folder.path());
         let mut golden = image("metadata");
         golden.labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
-        let assembled = assemble(&embedded, &golden, base(services::base_busybox()).await).await.unwrap();
-        assert!(!folder.path().join("cache/layers").exists(), "a layer was read");
+        let assembled = assemble(&embedded, &golden, base(services::base_busybox()).await)
+            .await
+            .unwrap();
+        assert!(
+            !folder.path().join("cache/layers").exists(),
+            "a layer was read"
+        );
         assert!(assembled.images[0].layers.len() == 1, "a layer was made");
 
-        golden.platforms = vec!["linux/amd64".parse().unwrap(), "linux/arm64".parse().unwrap()];
-        let assembled = assemble(&embedded, &golden, PinnedBase::Scratch).await.unwrap();
-        let golden::oci::Manifest::Index(index) = assembled.top.parse().unwrap() else { panic!("no index") };
+        golden.platforms = vec![
+            "linux/amd64".parse().unwrap(),
+            "linux/arm64".parse().unwrap(),
+        ];
+        let assembled = assemble(&embedded, &golden, PinnedBase::Scratch)
+            .await
+            .unwrap();
+        let golden::oci::Manifest::Index(index) = assembled.top.parse().unwrap() else {
+            panic!("no index")
+        };
         assert_eq!(index.manifests.len(), 2);
     });
 }

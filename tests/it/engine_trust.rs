@@ -14,18 +14,27 @@ fn engine() -> Server {
     Server::start(handler(|seen| {
         if seen.route().ends_with("/version") {
             let version = serde_json::json!({"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24", "Os": "linux", "Arch": "amd64"});
-            return Answer::new(200, version.to_string()).header("content-type", "application/json");
+            return Answer::new(200, version.to_string())
+                .header("content-type", "application/json");
         }
         // It does not have the base, and cannot get it.
-        let status = if seen.method == "GET" && seen.path.contains("/images/") { 404 } else { 500 };
-        Answer::new(status, r#"{"message":"no such image"}"#).header("content-type", "application/json")
+        let status = if seen.method == "GET" && seen.path.contains("/images/") {
+            404
+        } else {
+            500
+        };
+        Answer::new(status, r#"{"message":"no such image"}"#)
+            .header("content-type", "application/json")
     }))
 }
 
 fn registry() -> FakeRegistry {
     let login = format!("Basic {}", STANDARD.encode(format!("ann:{PASSWORD}")));
     let authorization = Some((login, "Basic realm=\"r\"".to_owned()));
-    let registry = FakeRegistry::start(Behaviour { authorization, ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        authorization,
+        ..Behaviour::default()
+    });
     registry.image("base/app", "b", &["1"]);
     registry
 }
@@ -55,8 +64,14 @@ fn workspace(address: &str, registry: &FakeRegistry, step: &str, certs: &str) ->
 /// Whether a request carries something of the user's.
 fn carries(seen: &Seen) -> bool {
     let login = ["x-registry-auth", "x-registry-config"].iter().any(|name| {
-        let value = seen.header(name).unwrap_or_default().replace('-', "+").replace('_', "/");
-        let bytes = STANDARD.decode(value.trim_end_matches('=')).or_else(|_| STANDARD.decode(&value));
+        let value = seen
+            .header(name)
+            .unwrap_or_default()
+            .replace('-', "+")
+            .replace('_', "/");
+        let bytes = STANDARD
+            .decode(value.trim_end_matches('='))
+            .or_else(|_| STANDARD.decode(&value));
         bytes.is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(PASSWORD))
     });
     let body = String::from_utf8_lossy(&seen.body);
@@ -74,8 +89,15 @@ fn an_engine_of_the_workspace_receives_no_login() {
     let run = build(&golden, &[]);
     assert!(engine.seen().len() > 1, "{}", run.stderr);
     assert!(!engine.seen().iter().any(carries), "{:?}", engine.seen());
-    let words = ["the engine `e` receives no login: only golden.toml names it", "--trust-engine e"];
-    assert!(words.iter().all(|word| run.stderr.contains(word)), "{}", run.stderr);
+    let words = [
+        "the engine `e` receives no login: only golden.toml names it",
+        "--trust-engine e",
+    ];
+    assert!(
+        words.iter().all(|word| run.stderr.contains(word)),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -96,17 +118,28 @@ fn an_engine_that_the_user_trusts_receives_the_login() {
             }
         }
         let run = build(&golden, &more);
-        assert!(engine.seen().iter().any(carries), "{how}: {:?}\n{}", engine.seen(), run.stderr);
+        assert!(
+            engine.seen().iter().any(carries),
+            "{how}: {:?}\n{}",
+            engine.seen(),
+            run.stderr
+        );
     }
 }
 
 #[test]
 fn an_engine_of_the_workspace_receives_no_secret() {
     let (engine, registry) = (engine(), registry());
-    let golden = workspace(&format!("tcp://{}", engine.host()), &registry, "secrets = [\"t\"]\n", "");
+    let golden = workspace(
+        &format!("tcp://{}", engine.host()),
+        &registry,
+        "secrets = [\"t\"]\n",
+        "",
+    );
     let run = build(&golden, &["--secret", "id=t,env=TOKEN"]);
     assert!(
-        run.stderr.contains("the engine `e` receives no secrets: only golden.toml names it"),
+        run.stderr
+            .contains("the engine `e` receives no secrets: only golden.toml names it"),
         "{}",
         run.stderr
     );
@@ -118,22 +151,37 @@ fn an_engine_of_the_workspace_receives_no_secret() {
 fn a_trusted_engine_over_plain_tcp_receives_no_secret() {
     let registry = registry();
     let golden = workspace("tcp://192.0.2.1:2375", &registry, "secrets = [\"t\"]\n", "");
-    let run = build(&golden, &["--secret", "id=t,env=TOKEN", "--trust-engine", "e"]);
-    assert!(run.stderr.contains("the connection to it is not encrypted"), "{}", run.stderr);
+    let run = build(
+        &golden,
+        &["--secret", "id=t,env=TOKEN", "--trust-engine", "e"],
+    );
+    assert!(
+        run.stderr.contains("the connection to it is not encrypted"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn the_certificates_of_an_engine_stay_in_the_workspace() {
     let registry = registry();
     let outside = tempfile::tempdir().unwrap();
-    for (certs, link) in [(outside.path().to_str().unwrap(), false), ("../certs", false), ("certs", true)] {
+    for (certs, link) in [
+        (outside.path().to_str().unwrap(), false),
+        ("../certs", false),
+        ("certs", true),
+    ] {
         let text = format!("certs = \"{certs}\"\n");
         let golden = workspace("tcp://127.0.0.1:9", &registry, "", &text);
         if link {
             std::os::unix::fs::symlink(outside.path(), golden.path().join("certs")).unwrap();
         }
         let run = golden.run(&["build"]).exit(2);
-        assert!(run.stderr.contains("leaves the workspace"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("leaves the workspace"),
+            "{}",
+            run.stderr
+        );
         golden.run(&["build", "--trust-engine", "e"]).exit(1);
     }
 }
@@ -141,8 +189,8 @@ fn the_certificates_of_an_engine_stay_in_the_workspace() {
 #[test]
 fn a_broken_config_of_the_user_is_named() {
     let registry = registry();
-    let golden =
-        workspace("tcp://127.0.0.1:9", &registry, "", "").file("c/golden/config.toml", "[trust]\nx = 1\n");
+    let golden = workspace("tcp://127.0.0.1:9", &registry, "", "")
+        .file("c/golden/config.toml", "[trust]\nx = 1\n");
     let directory = golden.path().join("c");
     let golden = golden.env("XDG_CONFIG_HOME", directory.to_str().unwrap());
     let run = golden.run(&["build"]).exit(2);

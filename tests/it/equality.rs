@@ -39,15 +39,23 @@ fn config(image: &Built) -> Map<String, Value> {
         Value::Object(object) => object.is_empty(),
         _ => false,
     };
-    let parts = keys.iter().map(|key| ((*key).to_owned(), whole[*key].clone()));
+    let parts = keys
+        .iter()
+        .map(|key| ((*key).to_owned(), whole[*key].clone()));
     let mut config: Map<String, Value> = parts.filter(|(_, value)| !empty(value)).collect();
     // BuildKit says `/` for scratch where the others say nothing, which means the same.
     if config.get("WorkingDir").is_some_and(|path| path == "/") {
         config.shift_remove("WorkingDir");
     }
     // The classic builder keeps the base's times beside NONE, where they mean nothing.
-    if config.get("Healthcheck").is_some_and(|check| check["Test"] == serde_json::json!(["NONE"])) {
-        config.insert("Healthcheck".to_owned(), serde_json::json!({ "Test": ["NONE"] }));
+    if config
+        .get("Healthcheck")
+        .is_some_and(|check| check["Test"] == serde_json::json!(["NONE"]))
+    {
+        config.insert(
+            "Healthcheck".to_owned(),
+            serde_json::json!({ "Test": ["NONE"] }),
+        );
     }
     config
 }
@@ -56,16 +64,25 @@ fn config(image: &Built) -> Map<String, Value> {
 fn seen(golden: &Golden, name: &str, way: &str) -> Seen {
     match way {
         "embedded" => {
-            golden.run(&["build", "--engine", "embedded", "--load", name, "--force"]).exit(0);
+            golden
+                .run(&["build", "--engine", "embedded", "--load", name, "--force"])
+                .exit(0);
         }
         buildkit => {
-            let mut command = golden.command(&["build", "--engine", "docker", "--no-cache", "--force", name]);
-            command.env("DOCKER_BUILDKIT", if buildkit == "buildkit" { "1" } else { "0" });
+            let mut command =
+                golden.command(&["build", "--engine", "docker", "--no-cache", "--force", name]);
+            command.env(
+                "DOCKER_BUILDKIT",
+                if buildkit == "buildkit" { "1" } else { "0" },
+            );
             crate::support::workspace::Run::of(command.output().unwrap()).exit(0);
         }
     }
     let image = Built::named(&format!("localhost/{name}:1.0.0"));
-    let seen = Seen { config: config(&image), files: image.files() };
+    let seen = Seen {
+        config: config(&image),
+        files: image.files(),
+    };
     for tag in ["1.0.0", "1.0", "1", "latest"] {
         client(&["image", "rm", "--force", &format!("localhost/{name}:{tag}")]);
     }
@@ -80,13 +97,22 @@ pub(crate) fn equal(name: &str, golden: &Golden) {
         let docker = seen(golden, name, way);
         for key in docker.config.keys().chain(embedded.config.keys()) {
             let (docker, embedded) = (docker.config.get(key), embedded.config.get(key));
-            assert!(docker == embedded, "{key}: {way} has {docker:?}, embedded has {embedded:?}");
+            assert!(
+                docker == embedded,
+                "{key}: {way} has {docker:?}, embedded has {embedded:?}"
+            );
         }
         for path in docker.files.keys().chain(embedded.files.keys()) {
             let short = |files: &BTreeMap<String, File>| {
                 let file = files.get(path)?;
-                let start = String::from_utf8_lossy(&file.content).chars().take(2000).collect::<String>();
-                Some(format!("{} {:o} {:?} {start:?}", file.kind, file.mode, file.owner))
+                let start = String::from_utf8_lossy(&file.content)
+                    .chars()
+                    .take(2000)
+                    .collect::<String>();
+                Some(format!(
+                    "{} {:o} {:?} {start:?}",
+                    file.kind, file.mode, file.owner
+                ))
             };
             assert!(
                 docker.files.get(path) == embedded.files.get(path),
@@ -156,8 +182,14 @@ fn image(name: &str, base: &str, rest: &str) -> String {
 
 #[test]
 fn on_scratch() {
-    let text = EVERYTHING.replace("PATH = { prepend = \"/opt/bin:\", append = \":/late\" }\n", "");
-    equal("on-scratch", &workspace().image("subject", &image("on-scratch", "\"scratch\"", &text)));
+    let text = EVERYTHING.replace(
+        "PATH = { prepend = \"/opt/bin:\", append = \":/late\" }\n",
+        "",
+    );
+    equal(
+        "on-scratch",
+        &workspace().image("subject", &image("on-scratch", "\"scratch\"", &text)),
+    );
 }
 
 #[test]
@@ -170,7 +202,10 @@ fn on_scratch_with_a_path_and_certificates() {
 #[test]
 fn on_a_base() {
     let base = format!("{:?}", services::base_busybox());
-    equal("on-a-base", &workspace().image("subject", &image("on-a-base", &base, EVERYTHING)));
+    equal(
+        "on-a-base",
+        &workspace().image("subject", &image("on-a-base", &base, EVERYTHING)),
+    );
 }
 
 #[test]
@@ -202,13 +237,19 @@ fn shell_forms_run_in_the_shell_that_is_set() {
             "shell-entrypoint",
             "[config]\nentrypoint = \"exec top -b $X\"\nshell = [\"/bin/ash\", \"-o\", \"pipefail\", \"-c\"]\n",
         ),
-        ("shell-both", "[config]\nentrypoint = \"it's\"\ncmd = \"a\\nb\"\n"),
+        (
+            "shell-both",
+            "[config]\nentrypoint = \"it's\"\ncmd = \"a\\nb\"\n",
+        ),
         (
             "shell-health",
             "[config]\nhealthcheck = { test = [\"CMD-SHELL\", \"true || exit 1\"], start_period = \"3s\" }\nuser = \"root:nogroup\"\n",
         ),
     ] {
-        equal(name, &workspace().image("subject", &image(name, &base, rest)));
+        equal(
+            name,
+            &workspace().image("subject", &image(name, &base, rest)),
+        );
     }
 }
 
@@ -217,20 +258,29 @@ fn certificates_on_a_real_debian() {
     let base = format!("{:?}", services::base_debian());
     let text = "family = \"debian\"\n[certs]\ntrust = [\"*.crt\"]\n";
     let golden = workspace().image("subject", &image("with-certificates", &base, text));
-    let golden = golden.file("subject/one.crt", root("One")).file("subject/two.crt", root("Two"));
+    let golden = golden
+        .file("subject/one.crt", root("One"))
+        .file("subject/two.crt", root("Two"));
     equal("with-certificates", &golden);
 }
 
 #[test]
 fn on_a_layout() {
-    let golden = workspace().image("subject", &image("on-a-layout", "\"oci:../base:any\"", EVERYTHING));
+    let golden = workspace().image(
+        "subject",
+        &image("on-a-layout", "\"oci:../base:any\"", EVERYTHING),
+    );
     let base = crate::support::layout::Base::here()
         .layer(&[
             ("etc", 'd', ""),
             ("etc/passwd", 'f', "root:x:0:0::/:\n"),
             ("etc/group", 'f', "root:x:0:\n"),
         ])
-        .layer(&[("opt", 'd', ""), ("opt/there", 's', "../etc"), ("etc/motd", 'f', "of the base\n")]);
+        .layer(&[
+            ("opt", 'd', ""),
+            ("opt/there", 's', "../etc"),
+            ("etc/motd", 'f', "of the base\n"),
+        ]);
     base.write(&golden.path().join("base"), "any");
     equal("on-a-layout", &golden);
 }
@@ -404,10 +454,14 @@ fn folders_of_the_base_stay_what_they_are() {
 #[test]
 fn links_in_the_place_of_usual_folders_are_followed() {
     let folders = ["home", "opt", "srv", "mnt", "media", "usr/local"];
-    let place =
-        |(n, folder): (usize, &&str)| format!("[[files]]\ncontent = \"x\"\ntarget = \"/{folder}/x{n}\"\n");
+    let place = |(n, folder): (usize, &&str)| {
+        format!("[[files]]\ncontent = \"x\"\ntarget = \"/{folder}/x{n}\"\n")
+    };
     let rest = folders.iter().enumerate().map(place).collect::<String>();
-    let golden = workspace().image("subject", &image("usual-links", "\"oci:../base:any\"", &rest));
+    let golden = workspace().image(
+        "subject",
+        &image("usual-links", "\"oci:../base:any\"", &rest),
+    );
     let base = crate::support::layout::Base::here().layer(&[
         ("usr", 'd', ""),
         ("usr/local", 's', "../var/local"),
@@ -423,16 +477,29 @@ fn links_in_the_place_of_usual_folders_are_followed() {
     base.write(&golden.path().join("base"), "any");
     equal("usual-links", &golden);
     // One file alone does not need the rest of the base read to be placed, and is not to be misplaced either.
-    let one =
-        image("usual-links", "\"oci:../base:any\"", "[[files]]\ncontent = \"x\"\ntarget = \"/home/x\"\n");
+    let one = image(
+        "usual-links",
+        "\"oci:../base:any\"",
+        "[[files]]\ncontent = \"x\"\ntarget = \"/home/x\"\n",
+    );
     golden.write("subject/image.toml", one);
-    assert!(seen(&golden, "usual-links", "embedded").files.contains_key("var/home/x"));
+    assert!(
+        seen(&golden, "usual-links", "embedded")
+            .files
+            .contains_key("var/home/x")
+    );
 }
 
 /// A root, as PEM.
 fn root(name: &str) -> String {
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    params.distinguished_name.push(rcgen::DnType::CommonName, name);
-    params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem().replace("\r\n", "\n")
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
+    params
+        .self_signed(&rcgen::KeyPair::generate().unwrap())
+        .unwrap()
+        .pem()
+        .replace("\r\n", "\n")
 }

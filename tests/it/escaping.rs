@@ -77,7 +77,9 @@ async fn labels_are_what_the_spec_says() {
         "-",
         "'",
     ] {
-        image.labels.insert(key.to_owned(), format!("the value of {key}"));
+        image
+            .labels
+            .insert(key.to_owned(), format!("the value of {key}"));
     }
     for builder in BUILDERS {
         let config = built(builder, &image).await.config();
@@ -89,8 +91,15 @@ async fn labels_are_what_the_spec_says() {
                 labels[key].to_string()
             );
         }
-        let more: Vec<_> = labels.keys().filter(|key| !image.labels.contains_key(*key)).collect();
-        let filled_in = ["dev.golden.inputs", "dev.golden.inputs.spec", "org.opencontainers.image.created"];
+        let more: Vec<_> = labels
+            .keys()
+            .filter(|key| !image.labels.contains_key(*key))
+            .collect();
+        let filled_in = [
+            "dev.golden.inputs",
+            "dev.golden.inputs.spec",
+            "org.opencontainers.image.created",
+        ];
         assert_eq!(more, filled_in, "{builder:?}");
     }
 }
@@ -99,25 +108,41 @@ async fn labels_are_what_the_spec_says() {
 async fn the_environment_is_what_the_spec_says_in_its_order() {
     for from in [Base::Scratch, base("busybox:1.36")] {
         let mut image = image(Family::Alpine, from.clone());
-        image.env =
-            values().iter().enumerate().map(|(number, value)| set(&format!("V{number}"), value)).collect();
-        image.env.extend(["a.b", "a-b", "A$B", "é", "\"q\"", "#h", "--f", "\\"].map(|key| set(key, "$key")));
+        image.env = values()
+            .iter()
+            .enumerate()
+            .map(|(number, value)| set(&format!("V{number}"), value))
+            .collect();
+        image.env.extend(
+            ["a.b", "a-b", "A$B", "é", "\"q\"", "#h", "--f", "\\"].map(|key| set(key, "$key")),
+        );
         if from != Base::Scratch {
             let extend = |prepend: &str, append: &str| EnvValue::Extend {
                 prepend: prepend.to_owned(),
                 append: append.to_owned(),
             };
-            image.env.push(("PATH".to_owned(), extend("/opt/$bin:", "")));
+            image
+                .env
+                .push(("PATH".to_owned(), extend("/opt/$bin:", "")));
             image.env.push(("NONE".to_owned(), extend("a\n", "\\b")));
         }
         for builder in BUILDERS {
             let config = built(builder, &image).await.config();
-            let env: Vec<&str> =
-                config["Env"].as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect();
+            let env: Vec<&str> = config["Env"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item.as_str().unwrap())
+                .collect();
             let mut expected: Vec<String> = Vec::new();
             if from != Base::Scratch {
                 let inherited = Built::named("busybox:1.36").config();
-                let path = inherited["Env"][0].as_str().unwrap().strip_prefix("PATH=").unwrap().to_owned();
+                let path = inherited["Env"][0]
+                    .as_str()
+                    .unwrap()
+                    .strip_prefix("PATH=")
+                    .unwrap()
+                    .to_owned();
                 expected.push(format!("PATH=/opt/$bin:{path}"));
             }
             for (key, value) in &image.env {
@@ -137,10 +162,15 @@ async fn the_environment_is_what_the_spec_says_in_its_order() {
                 env.len(),
                 expected.len(),
                 "{builder:?}: {:?}",
-                env.iter().map(|item| &item[..item.len().min(20)]).collect::<Vec<_>>()
+                env.iter()
+                    .map(|item| &item[..item.len().min(20)])
+                    .collect::<Vec<_>>()
             );
             for (seen, expected) in env.iter().zip(&expected) {
-                assert!(seen == expected, "{builder:?}: {seen:.200?} is not {expected:.200?}");
+                assert!(
+                    seen == expected,
+                    "{builder:?}: {seen:.200?} is not {expected:.200?}"
+                );
             }
         }
     }
@@ -150,11 +180,17 @@ async fn the_environment_is_what_the_spec_says_in_its_order() {
 async fn every_construct_of_config_is_what_the_spec_says() {
     let odd = values();
     let list = |first: &[&str]| [words(first), odd.clone()].concat();
-    for (builder, from) in BUILDERS.into_iter().flat_map(|b| [(b, Base::Scratch), (b, base("busybox:1.36"))])
+    for (builder, from) in BUILDERS
+        .into_iter()
+        .flat_map(|b| [(b, Base::Scratch), (b, base("busybox:1.36"))])
     {
         let mut image = image(Family::Alpine, from);
         let port = |number, protocol| Port { number, protocol };
-        image.config.expose = vec![port(80, Protocol::Tcp), port(53, Protocol::Udp), port(9, Protocol::Sctp)];
+        image.config.expose = vec![
+            port(80, Protocol::Tcp),
+            port(53, Protocol::Udp),
+            port(9, Protocol::Sctp),
+        ];
         image.config.user = Some("10001:10001".to_owned());
         image.config.workdir = Some("/w $x \"q\"\\é".to_owned());
         image.config.volumes = words(&["/data", "/v $x \"q\" 'é'"]);
@@ -178,7 +214,10 @@ async fn every_construct_of_config_is_what_the_spec_says() {
             ("WorkingDir", json!("/w $x \"q\"\\é")),
             ("Volumes", json!({"/data": {}, "/v $x \"q\" 'é'": {}})),
             ("StopSignal", json!("SIGUSR1")),
-            ("ExposedPorts", json!({"80/tcp": {}, "53/udp": {}, "9/sctp": {}})),
+            (
+                "ExposedPorts",
+                json!({"80/tcp": {}, "53/udp": {}, "9/sctp": {}}),
+            ),
             (
                 "Healthcheck",
                 json!({
@@ -191,17 +230,28 @@ async fn every_construct_of_config_is_what_the_spec_says() {
             ),
         ];
         for (key, value) in expected {
-            assert!(config[key] == value, "{builder:?} {key}: {:.2000}", config[key].to_string());
+            assert!(
+                config[key] == value,
+                "{builder:?} {key}: {:.2000}",
+                config[key].to_string()
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn shell_forms_are_given_to_the_shell_of_the_image() {
-    let odd: Vec<String> = values().into_iter().filter(|value| !value.is_empty()).collect();
+    let odd: Vec<String> = values()
+        .into_iter()
+        .filter(|value| !value.is_empty())
+        .collect();
     let bash = words(&["/bin/bash", "-o", "pipe\"fail", "-c"]);
     // With a shell of its own it is the exec form, which the test above reads back: three values are enough.
-    let ways = [(BUILDERS[0], None, odd.len()), (BUILDERS[1], None, odd.len()), (ONE, Some(bash), 3)];
+    let ways = [
+        (BUILDERS[0], None, odd.len()),
+        (BUILDERS[1], None, odd.len()),
+        (ONE, Some(bash), 3),
+    ];
     for (builder, shell, count) in ways {
         for three in odd[..count].chunks(3) {
             let value = |number: usize| three[number % three.len()].clone();
@@ -212,24 +262,46 @@ async fn shell_forms_are_given_to_the_shell_of_the_image() {
             image.config.healthcheck = Some(check(&["CMD-SHELL", &value(2)]));
             let config = built(builder, &image).await.config();
             let in_shell = |number| {
-                [shell.clone().unwrap_or_else(|| words(&["/bin/sh", "-c"])), vec![value(number)]].concat()
+                [
+                    shell.clone().unwrap_or_else(|| words(&["/bin/sh", "-c"])),
+                    vec![value(number)],
+                ]
+                .concat()
             };
-            assert!(config["Entrypoint"] == json!(in_shell(0)), "{builder:?} {:.50?}", value(0));
-            assert!(config["Cmd"] == json!(in_shell(1)), "{builder:?} {:.50?}", value(1));
+            assert!(
+                config["Entrypoint"] == json!(in_shell(0)),
+                "{builder:?} {:.50?}",
+                value(0)
+            );
+            assert!(
+                config["Cmd"] == json!(in_shell(1)),
+                "{builder:?} {:.50?}",
+                value(1)
+            );
             let test = if one_line(&value(2)) {
                 words(&["CMD-SHELL", &value(2)])
             } else {
                 // A Dockerfile cannot hold it: the shell is named, which is what CMD-SHELL means.
                 [words(&["CMD"]), in_shell(2)].concat()
             };
-            assert!(config["Healthcheck"]["Test"] == json!(test), "{builder:?} {:.50?}", value(2));
+            assert!(
+                config["Healthcheck"]["Test"] == json!(test),
+                "{builder:?} {:.50?}",
+                value(2)
+            );
         }
     }
 }
 
 /// A health check with nothing but its test.
 fn check(test: &[&str]) -> Healthcheck {
-    Healthcheck { test: words(test), interval: None, timeout: None, start_period: None, retries: None }
+    Healthcheck {
+        test: words(test),
+        interval: None,
+        timeout: None,
+        start_period: None,
+        retries: None,
+    }
 }
 
 /// Whether the shell form of a Dockerfile can hold a text.
@@ -243,7 +315,11 @@ async fn an_entrypoint_clears_the_inherited_cmd() {
     for builder in BUILDERS {
         let mut image = image(Family::Alpine, base("busybox:1.36"));
         let config = built(builder, &image).await.config();
-        assert_ne!(config["Cmd"], Value::Null, "the base has a cmd to be cleared");
+        assert_ne!(
+            config["Cmd"],
+            Value::Null,
+            "the base has a cmd to be cleared"
+        );
         image.config.entrypoint = Some(Invocation::Exec(words(&["/bin/echo"])));
         let config = built(builder, &image).await.config();
         assert!(
@@ -261,7 +337,11 @@ async fn an_entrypoint_clears_the_inherited_cmd() {
         );
         image.config.healthcheck = Some(check(&["NONE"]));
         let config = built(builder, &image).await.config();
-        assert_eq!(config["Healthcheck"]["Test"], json!(["NONE"]), "{builder:?}");
+        assert_eq!(
+            config["Healthcheck"]["Test"],
+            json!(["NONE"]),
+            "{builder:?}"
+        );
     }
 }
 

@@ -14,12 +14,18 @@ const UBI: (&str, char, &str) = ("etc/os-release", 'f', "ID=\"rhel\"\nID_LIKE=\"
 const APT: (&str, char, &str) = ("usr/bin/apt-get", 'f', "");
 const SHELL: (&str, char, &str) = ("bin/sh", 'f', "");
 /// All that golden looks for in Debian's tool.
-const TOOL: (&str, char, &str) =
-    ("usr/sbin/update-ca-certificates", 'f', "LOCALCERTSDIR=/usr/local/share/ca-certificates\n");
+const TOOL: (&str, char, &str) = (
+    "usr/sbin/update-ca-certificates",
+    'f',
+    "LOCALCERTSDIR=/usr/local/share/ca-certificates\n",
+);
 
 fn certificate() -> String {
     let key = rcgen::KeyPair::generate().unwrap();
-    let signed = rcgen::CertificateParams::new(vec!["corp".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let signed = rcgen::CertificateParams::new(vec!["corp".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
     signed.pem().replace("\r\n", "\n")
 }
 
@@ -41,12 +47,18 @@ impl Subject {
             .image("app", &text)
             .file("app/c.crt", &certificate)
             .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
-        Base::here().layer(base).write(&golden.path().join("base"), "corp/base:1");
-        Self { golden, certificate }
+        Base::here()
+            .layer(base)
+            .write(&golden.path().join("base"), "corp/base:1");
+        Self {
+            golden,
+            certificate,
+        }
     }
 
     fn build(&self) -> Run {
-        self.golden.run(&["build", "--engine", "embedded", "--to", "oci:out"])
+        self.golden
+            .run(&["build", "--engine", "embedded", "--to", "oci:out"])
     }
 
     /// The files of the layers that were added.
@@ -80,7 +92,11 @@ impl Subject {
 
 #[test]
 fn a_debian_under_a_name_of_its_own_gets_what_its_tool_leaves() {
-    let conf = ("etc/ca-certificates.conf", 'f', "mozilla/a.crt\n!mozilla/b.crt\n");
+    let conf = (
+        "etc/ca-certificates.conf",
+        'f',
+        "mozilla/a.crt\n!mozilla/b.crt\n",
+    );
     let (a, b) = (certificate(), certificate());
     let base = [
         DEBIAN,
@@ -97,9 +113,15 @@ fn a_debian_under_a_name_of_its_own_gets_what_its_tool_leaves() {
     let told = subject.build().exit(0).stderr;
     assert!(!told.contains("warning"), "{told}");
     let files = subject.files();
-    assert_eq!(files["usr/local/share/ca-certificates/c.crt"], subject.certificate);
+    assert_eq!(
+        files["usr/local/share/ca-certificates/c.crt"],
+        subject.certificate
+    );
     // The certificate that the base has deactivated stays so.
-    assert_eq!(files["etc/ssl/certs/ca-certificates.crt"], format!("{a}{}", subject.certificate));
+    assert_eq!(
+        files["etc/ssl/certs/ca-certificates.crt"],
+        format!("{a}{}", subject.certificate)
+    );
 }
 
 #[test]
@@ -109,27 +131,44 @@ fn a_base_without_tools_gets_the_certificates_in_the_bundle_that_it_has() {
     let base = [
         UBI,
         (bundle, 'f', &public),
-        ("etc/pki/tls/certs/ca-bundle.crt", 's', "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
+        (
+            "etc/pki/tls/certs/ca-bundle.crt",
+            's',
+            "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        ),
         ("etc/ssl/certs", 's', "../pki/tls/certs"),
     ];
     let subject = Subject::new(&base, "", "");
     subject.build().exit(0);
-    let expected = BTreeMap::from([(bundle.to_owned(), format!("{public}{}", subject.certificate))]);
+    let expected = BTreeMap::from([(
+        bundle.to_owned(),
+        format!("{public}{}", subject.certificate),
+    )]);
     assert_eq!(subject.files(), expected);
 
     // Several bundles that are files of their own all get them.
-    let base = [("etc/ssl/cert.pem", 'f', &*public), ("etc/ssl/certs/ca-certificates.crt", 'f', "")];
+    let base = [
+        ("etc/ssl/cert.pem", 'f', &*public),
+        ("etc/ssl/certs/ca-certificates.crt", 'f', ""),
+    ];
     let subject = Subject::new(&base, "", "");
     subject.build().exit(0);
-    assert_eq!(subject.files()["etc/ssl/cert.pem"], format!("{public}{}", subject.certificate));
-    assert_eq!(subject.files()["etc/ssl/certs/ca-certificates.crt"], subject.certificate);
+    assert_eq!(
+        subject.files()["etc/ssl/cert.pem"],
+        format!("{public}{}", subject.certificate)
+    );
+    assert_eq!(
+        subject.files()["etc/ssl/certs/ca-certificates.crt"],
+        subject.certificate
+    );
 }
 
 #[test]
 fn a_family_that_contradicts_the_base_is_a_warning() {
     let subject = Subject::new(&[DEBIAN, APT, SHELL], "family = \"static\"", "");
     let told = subject.build().exit(0).stderr;
-    let warning = "its spec has the family static, and its base oci:../base:corp/base:1 looks like debian";
+    let warning =
+        "its spec has the family static, and its base oci:../base:corp/base:1 looks like debian";
     assert!(told.contains(warning), "{told}");
     let plan = subject.golden.run(&["plan"]).exit(0).stderr;
     assert!(plan.contains(warning), "{plan}");
@@ -140,15 +179,25 @@ fn a_family_that_contradicts_the_base_is_a_warning() {
 #[test]
 fn a_base_of_an_unknown_distribution_asks_for_the_family() {
     let suse = [
-        ("etc/os-release", 'f', "ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n"),
+        (
+            "etc/os-release",
+            'f',
+            "ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n",
+        ),
         ("usr/bin/zypper", 'f', ""),
     ];
     let text = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"localhost:1/corp/base:1\"\n[packages]\ninstall = [\"curl\"]\n";
     let golden = Golden::new().workspace("").image("app", text);
     let check = golden.run(&["check"]).exit(0).stderr;
-    assert!(check.contains("warning[spec.family]: the name of the base does not show its family"), "{check}");
+    assert!(
+        check.contains("warning[spec.family]: the name of the base does not show its family"),
+        "{check}"
+    );
     let render = golden.run(&["render"]).exit(2).stderr;
-    assert!(render.contains("the name of its base does not show its family"), "{render}");
+    assert!(
+        render.contains("the name of its base does not show its family"),
+        "{render}"
+    );
     assert!(
         render.contains("write family = \"debian\", \"alpine\", \"rhel\" or \"static\" in [image]"),
         "{render}"
@@ -163,12 +212,20 @@ fn a_base_of_an_unknown_distribution_asks_for_the_family() {
 fn a_base_without_a_shell_is_refused_before_anything_starts() {
     for (rest, what, hint) in [
         ("", "[certs]", "write family = \"static\" in [image]"),
-        ("[packages]\ninstall = [\"curl\"]", "[packages]", "take a base with a shell and a package manager"),
+        (
+            "[packages]\ninstall = [\"curl\"]",
+            "[packages]",
+            "take a base with a shell and a package manager",
+        ),
     ] {
         let bundle = ("etc/ssl/certs/ca-certificates.crt", 'f', "");
         let subject = Subject::new(&[DEBIAN, bundle], "family = \"debian\"", rest);
         for engine in ["embedded", "docker"] {
-            let told = subject.golden.run(&["build", "--engine", engine]).exit(2).stderr;
+            let told = subject
+                .golden
+                .run(&["build", "--engine", engine])
+                .exit(2)
+                .stderr;
             let why = format!(
                 "app:1.0.0: {what} needs the tools of the family debian, and its base oci:../base:corp/base:1 has no \
                  /bin/sh that could run them"
@@ -179,7 +236,10 @@ fn a_base_without_a_shell_is_refused_before_anything_starts() {
     let packages = "[packages]\ninstall = [\"curl\"]";
     let subject = Subject::new(&[DEBIAN], "family = \"static\"", packages);
     let told = subject.golden.run(&["check"]).exit(2).stderr;
-    assert!(told.contains("a base of the family static has no package manager"), "{told}");
+    assert!(
+        told.contains("a base of the family static has no package manager"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -187,24 +247,38 @@ fn a_key_store_that_stays_as_it_is_gives_a_warning() {
     let own = "/opt/java/openjdk/lib/security/cacerts";
     let base = [
         ("opt/java/openjdk/lib/security/cacerts", 'f', "keys"),
-        ("usr/lib/jvm/java-17/lib/security/cacerts", 's', "/etc/ssl/certs/java/cacerts"),
+        (
+            "usr/lib/jvm/java-17/lib/security/cacerts",
+            's',
+            "/etc/ssl/certs/java/cacerts",
+        ),
         ("etc/ssl/certs/java/cacerts", 'f', "keys"),
     ];
     let subject = Subject::new(&base, "", "");
     let told = subject.build().exit(0).stderr;
-    let warnings: Vec<&str> = told.lines().filter(|line| line.contains("keytool")).collect();
+    let warnings: Vec<&str> = told
+        .lines()
+        .filter(|line| line.contains("keytool"))
+        .collect();
     assert_eq!(warnings.len(), 1, "{told}");
-    assert!(warnings[0].contains(&format!("{own} does not get the certificates of [certs]")), "{told}");
+    assert!(
+        warnings[0].contains(&format!("{own} does not get the certificates of [certs]")),
+        "{told}"
+    );
     assert!(subject.golden.run(&["plan"]).exit(0).stderr.contains(own));
 }
 
 #[test]
 fn an_image_on_an_image_of_the_workspace_has_the_family_of_the_lowest_base() {
     let subject = Subject::new(&[DEBIAN, APT, SHELL], "", "");
-    let parent = "[image]\nname = \"parent\"\nversion = \"1.0.0\"\nbase = \"oci:../base:corp/base:1\"\n";
+    let parent =
+        "[image]\nname = \"parent\"\nversion = \"1.0.0\"\nbase = \"oci:../base:corp/base:1\"\n";
     subject.golden.write("parent/image.toml", parent);
     let child = "[image]\nname = \"child\"\nversion = \"1.0.0\"\nbase = { image = \"parent\" }\n[packages]\ninstall = [\"Curl\"]\n";
     subject.golden.write("child/image.toml", child);
     let told = subject.golden.run(&["plan", "child"]).exit(2).stderr;
-    assert!(told.contains("child:1.0.0: [packages]: `Curl` is not the name of a package"), "{told}");
+    assert!(
+        told.contains("child:1.0.0: [packages]: `Curl` is not the name of a package"),
+        "{told}"
+    );
 }

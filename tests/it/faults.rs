@@ -62,9 +62,15 @@ impl Watch {
         let registry = self.registries.of(&self.repository).unwrap();
         let path = &self.repository.path;
         let tags = registry.tags(path).await.unwrap();
-        let head = async |tag: &Tag| registry.head_manifest(path, &Target::from(tag)).await.unwrap();
-        let (versions, moving): (Vec<Tag>, Vec<Tag>) =
-            tags.into_iter().partition(|tag| tag.as_str().parse::<Version>().is_ok());
+        let head = async |tag: &Tag| {
+            registry
+                .head_manifest(path, &Target::from(tag))
+                .await
+                .unwrap()
+        };
+        let (versions, moving): (Vec<Tag>, Vec<Tag>) = tags
+            .into_iter()
+            .partition(|tag| tag.as_str().parse::<Version>().is_ok());
         for tag in versions {
             let version = tag.as_str().parse().unwrap();
             if !self.versions.lock().unwrap().contains_key(&version)
@@ -75,7 +81,9 @@ impl Watch {
         }
         let mut on = BTreeMap::new();
         for tag in moving {
-            let Some(found) = head(&tag).await else { continue };
+            let Some(found) = head(&tag).await else {
+                continue;
+            };
             let version = {
                 let versions = self.versions.lock().unwrap();
                 versions
@@ -84,12 +92,22 @@ impl Watch {
                     .map(|(version, _)| version.clone())
             };
             let Some(version) = version else {
-                self.wrong.lock().unwrap().push(format!("{tag} is on an image without a version's tag"));
+                self.wrong
+                    .lock()
+                    .unwrap()
+                    .push(format!("{tag} is on an image without a version's tag"));
                 continue;
             };
-            let before = self.highest.lock().unwrap().insert(tag.clone(), version.clone());
+            let before = self
+                .highest
+                .lock()
+                .unwrap()
+                .insert(tag.clone(), version.clone());
             if before.is_some_and(|before| before > version) {
-                self.wrong.lock().unwrap().push(format!("{tag} went back to {version}"));
+                self.wrong
+                    .lock()
+                    .unwrap()
+                    .push(format!("{tag} went back to {version}"));
             }
             on.insert(tag.to_string(), version);
         }
@@ -178,13 +196,22 @@ async fn matrix(fault: Fault, on: bool, place: Place) -> usize {
     proxy.watch(watch.watcher());
     let version = |patch| Version::new(1, 2, patch);
     let image = |patch| Image::new(&name, &version(patch).to_string());
-    place.publisher(&proxy.host(), 3).await.publish(&image(0)).await.receipts();
+    place
+        .publisher(&proxy.host(), 3)
+        .await
+        .publish(&image(0))
+        .await
+        .receipts();
     for at in 0..200 {
         let what = format!("{place:?}: {fault:?} at {at}, on: {on}");
         let new = image(at as u64 + 1);
         proxy.break_at(at, fault, on);
         let attempts = if on { 1 } else { 3 };
-        let first = place.publisher(&proxy.host(), attempts).await.publish(&new).await;
+        let first = place
+            .publisher(&proxy.host(), attempts)
+            .await
+            .publish(&new)
+            .await;
         let reached = proxy.requests().len() > at;
         if !on && !fault.corrupts() {
             assert!(first.result.is_ok(), "{what}: {:?}", first.result);
@@ -216,7 +243,10 @@ const KINDS: [Fault; 7] = [
 async fn one_spoilt_request() {
     for fault in KINDS {
         let requests = matrix(fault, false, Place::Plain).await;
-        assert!(requests > 15, "{fault:?}: only {requests} requests were spoilt");
+        assert!(
+            requests > 15,
+            "{fault:?}: only {requests} requests were spoilt"
+        );
     }
 }
 
@@ -224,7 +254,10 @@ async fn one_spoilt_request() {
 async fn spoilt_from_a_request_on() {
     for fault in [Fault::CutBefore, Fault::CutAfter, Fault::Failed] {
         let requests = matrix(fault, true, Place::Plain).await;
-        assert!(requests > 15, "{fault:?}: only {requests} requests were spoilt");
+        assert!(
+            requests > 15,
+            "{fault:?}: only {requests} requests were spoilt"
+        );
     }
 }
 
@@ -233,7 +266,10 @@ async fn spoilt_from_a_request_on() {
 async fn spoilt_while_an_engine_pushes() {
     for (fault, on) in [(Fault::Failed, false), (Fault::CutAfter, true)] {
         let requests = matrix(fault, on, Place::Engine).await;
-        assert!(requests > 10, "{fault:?}: only {requests} requests were spoilt");
+        assert!(
+            requests > 10,
+            "{fault:?}: only {requests} requests were spoilt"
+        );
     }
 }
 
@@ -247,7 +283,10 @@ async fn spoilt_where_a_login_is_asked_for() {
         (Fault::Failed, Place::Tokens),
     ] {
         let requests = matrix(fault, false, place).await;
-        assert!(requests > 15, "{place:?}: {fault:?}: only {requests} requests were spoilt");
+        assert!(
+            requests > 15,
+            "{place:?}: {fault:?}: only {requests} requests were spoilt"
+        );
     }
 }
 
@@ -265,7 +304,10 @@ async fn spoilt_within_tls() {
         (Fault::Garbled, false, Place::Http2),
     ] {
         let requests = matrix(fault, on, place).await;
-        assert!(requests > 15, "{place:?}: {fault:?}: only {requests} requests were spoilt");
+        assert!(
+            requests > 15,
+            "{place:?}: {fault:?}: only {requests} requests were spoilt"
+        );
     }
 }
 
@@ -283,21 +325,36 @@ impl Command {
         let name = fresh_name("killed");
         let watch = Watch::over(&name, "killed");
         proxy.watch(watch.watcher());
-        let table =
-            format!("[[registry]]\nname = \"t\"\nhost = \"{}\"\nnamespace = \"killed\"\n", proxy.host());
-        Self { golden: Golden::new().workspace(&table).env("SOURCE_DATE_EPOCH", "0"), name, watch, proxy }
+        let table = format!(
+            "[[registry]]\nname = \"t\"\nhost = \"{}\"\nnamespace = \"killed\"\n",
+            proxy.host()
+        );
+        Self {
+            golden: Golden::new()
+                .workspace(&table)
+                .env("SOURCE_DATE_EPOCH", "0"),
+            name,
+            watch,
+            proxy,
+        }
     }
 
     fn version(&self, version: &Version) {
-        let text =
-            format!("[image]\nname = \"{}\"\nversion = \"{version}\"\nbase = \"scratch\"\n", self.name);
+        let text = format!(
+            "[image]\nname = \"{}\"\nversion = \"{version}\"\nbase = \"scratch\"\n",
+            self.name
+        );
         self.golden.write("app/image.toml", text);
     }
 
     /// `build --push`, killed when `until` says so; it may have finished before.
     fn killed(&self, until: impl FnOnce()) {
         let mut command = self.golden.command(&["build", "--push", "-q"]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         until();
         drop(child.kill());
         child.wait().unwrap();
@@ -331,7 +388,9 @@ async fn killed_at_every_request() {
         });
         let reached = arrived();
         command.proxy.heal();
-        command.finishes(&version(at as u64 + 1), &format!("killed at request {at}")).await;
+        command
+            .finishes(&version(at as u64 + 1), &format!("killed at request {at}"))
+            .await;
         if !reached {
             assert!(at > 15, "only {at} requests");
             return;
@@ -354,7 +413,9 @@ async fn killed_at_any_moment() {
         } else {
             let after = whole.mul_f64(fastrand::f64() * 1.1);
             command.killed(|| std::thread::sleep(after));
-            command.finishes(&version, &format!("killed after {after:?}")).await;
+            command
+                .finishes(&version, &format!("killed after {after:?}"))
+                .await;
         }
     }
 }
@@ -373,17 +434,28 @@ async fn a_manifest_that_was_changed_on_its_way_is_put_again() {
             let is_manifest = seen.method == "PUT" && seen.path.contains("/manifests/");
             if is_manifest && count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == nth {
                 // The last digit stands in the size of the layer, which nobody compares.
-                if let Some(digit) = seen.body.iter_mut().rev().find(|byte| byte.is_ascii_digit()) {
+                if let Some(digit) = seen
+                    .body
+                    .iter_mut()
+                    .rev()
+                    .find(|byte| byte.is_ascii_digit())
+                {
                     *digit ^= 1;
                 }
             }
         });
         let publisher = Publisher::new(&[&proxy.host()], 3);
-        let repeated = Image { name: format!("{name}-{nth}"), ..changed };
+        let repeated = Image {
+            name: format!("{name}-{nth}"),
+            ..changed
+        };
         publisher.publish(&repeated).await.receipts();
         let tags = publisher.tags(&repeated.name).await;
         assert_eq!(tags.len(), 4);
-        assert!(tags.values().all(|digest| *digest == repeated.digest()), "{nth}: {tags:?}");
+        assert!(
+            tags.values().all(|digest| *digest == repeated.digest()),
+            "{nth}: {tags:?}"
+        );
     }
 }
 
@@ -391,7 +463,10 @@ async fn a_manifest_that_was_changed_on_its_way_is_put_again() {
 async fn an_image_that_is_up_to_date_costs_a_list_and_one_head_a_tag_and_its_config_once() {
     let proxy = fault_proxy(services::registry(), None);
     let image = Image::new(&fresh_name("economy"), "1.2.3");
-    Publisher::new(&[services::registry()], 3).publish(&image).await.receipts();
+    Publisher::new(&[services::registry()], 3)
+        .publish(&image)
+        .await
+        .receipts();
     let publisher = Publisher::new(&[&proxy.host()], 3);
     for expected in [7, 5] {
         proxy.heal();

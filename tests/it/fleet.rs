@@ -9,7 +9,14 @@ fn image(name: &str, base: &str) -> String {
 }
 
 fn git(golden: &Golden, args: &[&str]) {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"];
+    let identity = [
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.com",
+        "-c",
+        "commit.gpgsign=false",
+    ];
     let status = Command::new("git")
         .args(identity)
         .args(args)
@@ -18,7 +25,11 @@ fn git(golden: &Golden, args: &[&str]) {
         .env("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z")
         .output()
         .unwrap();
-    assert!(status.status.success(), "{args:?}: {}", String::from_utf8_lossy(&status.stderr));
+    assert!(
+        status.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&status.stderr)
+    );
 }
 
 fn three() -> Golden {
@@ -31,7 +42,9 @@ fn three() -> Golden {
 }
 
 fn jobs(golden: &Golden, args: &[&str]) -> Vec<Vec<String>> {
-    let run = golden.run(&[&["matrix", "--format", "json"], args].concat()).exit(0);
+    let run = golden
+        .run(&[&["matrix", "--format", "json"], args].concat())
+        .exit(0);
     let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     let name = |job: &serde_json::Value| job["image"].as_str().unwrap().to_owned();
     let wave = |wave: &serde_json::Value| wave.as_array().unwrap().iter().map(name).collect();
@@ -62,8 +75,8 @@ fn collisions_show_both_places() {
     insta::assert_snapshot!(run.stderr);
     // Rows of a matrix too, which differ in nothing that a tag is made of, or in an extra tag alone.
     let rows = "[matrix]\nn = [\"1\", \"2\"]\n";
-    let extra =
-        image("tool", "\"scratch\"").replace("1.0.0", "1.{{ matrix.n }}.0") + "[tags]\nextra = [\"edge\"]\n";
+    let extra = image("tool", "\"scratch\"").replace("1.0.0", "1.{{ matrix.n }}.0")
+        + "[tags]\nextra = [\"edge\"]\n";
     let run = Golden::new()
         .workspace("")
         .image("a", &(image("app", "\"scratch\"") + rows))
@@ -88,18 +101,30 @@ fn what_changed_and_what_is_built_on_it() {
     git(&golden, &["init", "-q"]);
     git(&golden, &["add", "-A"]);
     git(&golden, &["commit", "-qm", "one"]);
-    assert_eq!(jobs(&golden, &["--changed", "HEAD"]), Vec::<Vec<String>>::new());
+    assert_eq!(
+        jobs(&golden, &["--changed", "HEAD"]),
+        Vec::<Vec<String>>::new()
+    );
     golden.write("b/new-file", "x");
     assert_eq!(jobs(&golden, &["--changed", "HEAD"]), [["b"], ["c"]]);
     git(&golden, &["add", "-A"]);
     git(&golden, &["commit", "-qm", "two"]);
-    assert_eq!(jobs(&golden, &["--changed", "HEAD"]), Vec::<Vec<String>>::new());
+    assert_eq!(
+        jobs(&golden, &["--changed", "HEAD"]),
+        Vec::<Vec<String>>::new()
+    );
     assert_eq!(jobs(&golden, &["--changed", "HEAD~1"]), [["b"], ["c"]]);
     golden.write("golden.toml", "[vars]\nx = \"1\"\n");
-    assert_eq!(jobs(&golden, &["--changed", "HEAD"]), [vec!["a", "d"], vec!["b"], vec!["c"]]);
+    assert_eq!(
+        jobs(&golden, &["--changed", "HEAD"]),
+        [vec!["a", "d"], vec!["b"], vec!["c"]]
+    );
     golden.run(&["matrix", "--changed", "nonsense"]).exit(2);
     // A branch that has no commit before it, as CI says it.
-    assert_eq!(jobs(&golden, &["--changed", &"0".repeat(40)]), [vec!["a", "d"], vec!["b"], vec!["c"]]);
+    assert_eq!(
+        jobs(&golden, &["--changed", &"0".repeat(40)]),
+        [vec!["a", "d"], vec!["b"], vec!["c"]]
+    );
     golden.run(&["matrix", "--changed", "--output=x"]).exit(2);
 }
 
@@ -110,32 +135,60 @@ fn commit(golden: &Golden) {
 
 /// What changed since the last commit, and what that is built on.
 fn changed(golden: &Golden, workspace: &str) -> Vec<String> {
-    let run = golden.run(&["-w", workspace, "render", "--changed", "HEAD", "--format", "json"]).exit(0);
+    let run = golden
+        .run(&[
+            "-w",
+            workspace,
+            "render",
+            "--changed",
+            "HEAD",
+            "--format",
+            "json",
+        ])
+        .exit(0);
     let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     let name = |image: &serde_json::Value| image["image"].as_str().unwrap().replace(":1.0.0", "");
-    json["images"].as_array().unwrap().iter().map(name).collect()
+    json["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(name)
+        .collect()
 }
 
 #[test]
 fn an_image_changes_with_all_that_it_is_made_of() {
     let golden = Golden::new()
-        .file("fleet/golden.toml", "[workspace]\ntemplates = [\"../templates\"]\n")
+        .file(
+            "fleet/golden.toml",
+            "[workspace]\ntemplates = [\"../templates\"]\n",
+        )
         .file(
             "fleet/files/image.toml",
-            image("files", "\"scratch\"") + "[[files]]\nsource = \"../shared/*.conf\"\ntarget = \"/etc/\"\n",
+            image("files", "\"scratch\"")
+                + "[[files]]\nsource = \"../shared/*.conf\"\ntarget = \"/etc/\"\n",
         )
         .file(
             "fleet/certs/image.toml",
             image("certs", "\"scratch\"") + "[certs]\ntrust = [\"../ca/*.crt\"]\n",
         )
         .file("fleet/plain/image.toml", image("plain", "\"scratch\""))
-        .file("fleet/locked/image.toml", image("locked", "\"registry.example.com/a:1\""))
-        .file("fleet/other/image.toml", image("other", "\"registry.example.com/b:1\""))
+        .file(
+            "fleet/locked/image.toml",
+            image("locked", "\"registry.example.com/a:1\""),
+        )
+        .file(
+            "fleet/other/image.toml",
+            image("other", "\"registry.example.com/b:1\""),
+        )
         .file("fleet/shared/one.conf", "1")
         .file("fleet/shared/two.conf", "2")
         .file("templates/README", "none yet")
         .file("unrelated", "x");
-    let certificate = rcgen::generate_simple_self_signed(vec!["ca".to_owned()]).unwrap().cert.pem();
+    let certificate = rcgen::generate_simple_self_signed(vec!["ca".to_owned()])
+        .unwrap()
+        .cert
+        .pem();
     golden.write("fleet/ca/one.crt", &certificate);
     git(&golden, &["init", "-q"]);
     commit(&golden);
@@ -146,7 +199,10 @@ fn an_image_changes_with_all_that_it_is_made_of() {
     golden.write("fleet/shared/three.conf", "3");
     assert_eq!(names(), ["files"]);
     commit(&golden);
-    git(&golden, &["mv", "fleet/shared/three.conf", "fleet/shared/four.conf"]);
+    git(
+        &golden,
+        &["mv", "fleet/shared/three.conf", "fleet/shared/four.conf"],
+    );
     assert_eq!(names(), ["files"]);
     commit(&golden);
     std::fs::remove_file(golden.path().join("fleet/shared/four.conf")).unwrap();
@@ -176,10 +232,16 @@ fn an_image_changes_with_all_that_it_is_made_of() {
             "[[base]]\nbase = \"registry.example.com/{base}\"\nreference = \"registry.example.com/{base}\"\ndigest = \"sha256:{digest}\"\n"
         )
     };
-    golden.write("fleet/golden.lock", format!("version = 1\n{}{}", entry("a:1", '0'), entry("b:1", '0')));
+    golden.write(
+        "fleet/golden.lock",
+        format!("version = 1\n{}{}", entry("a:1", '0'), entry("b:1", '0')),
+    );
     assert_eq!(names(), ["locked", "other"]);
     commit(&golden);
-    golden.write("fleet/golden.lock", format!("version = 1\n{}{}", entry("a:1", '1'), entry("b:1", '0')));
+    golden.write(
+        "fleet/golden.lock",
+        format!("version = 1\n{}{}", entry("a:1", '1'), entry("b:1", '0')),
+    );
     assert_eq!(names(), ["locked"]);
     commit(&golden);
 
@@ -196,20 +258,37 @@ fn every_command_about_images_selects_by_what_changed() {
     git(&golden, &["init", "-q"]);
     commit(&golden);
     golden.write("b/new-file", "x");
-    assert_eq!(changed(&golden, "."), ["a", "b"], "with what it is built on");
+    assert_eq!(
+        changed(&golden, "."),
+        ["a", "b"],
+        "with what it is built on"
+    );
     for command in ["check", "render", "plan", "graph", "matrix"] {
-        let run = golden.run(&[command, "--changed", "HEAD", "--with-dependants"]).exit(0);
+        let run = golden
+            .run(&[command, "--changed", "HEAD", "--with-dependants"])
+            .exit(0);
         let all = run.stdout.clone() + &run.stderr;
         if command == "check" {
             assert!(all.contains("3 images are in order"), "{all}");
         } else {
-            assert!(all.contains('c') && !all.contains("d:1.0.0"), "{command}: {all}");
+            assert!(
+                all.contains('c') && !all.contains("d:1.0.0"),
+                "{command}: {all}"
+            );
         }
     }
-    assert_eq!(jobs(&golden, &["a", "--with-dependants"]), [["a"], ["b"], ["c"]]);
-    golden.run(&["build", "--changed", "HEAD", "--engine", "embedded"]).exit(0);
+    assert_eq!(
+        jobs(&golden, &["a", "--with-dependants"]),
+        [["a"], ["b"], ["c"]]
+    );
+    golden
+        .run(&["build", "--changed", "HEAD", "--engine", "embedded"])
+        .exit(0);
     let built = |name: &str| golden.path().join(".golden/builds").join(name).exists();
-    assert_eq!([built("a"), built("b"), built("c"), built("d")], [true, true, false, false]);
+    assert_eq!(
+        [built("a"), built("b"), built("c"), built("d")],
+        [true, true, false, false]
+    );
 }
 
 #[test]
@@ -231,7 +310,10 @@ fn a_failure_stops_only_what_depends_on_it() {
         .collect();
     let outcome = |name: &str| {
         let row = rows.iter().find(|row| row[0].starts_with(name)).unwrap();
-        (row[1].trim().to_owned(), row.last().unwrap().trim().to_owned())
+        (
+            row[1].trim().to_owned(),
+            row.last().unwrap().trim().to_owned(),
+        )
     };
     assert_eq!(outcome("a:").0, "failed");
     let blocked = ("skipped".to_owned(), "a:1.0.0 did not get done".to_owned());
@@ -242,17 +324,36 @@ fn a_failure_stops_only_what_depends_on_it() {
 #[test]
 fn the_graph_of_a_fleet() {
     let golden = three();
-    golden.write("e/image.toml", image("e", "\"registry.example.com/debian:12\""));
+    golden.write(
+        "e/image.toml",
+        image("e", "\"registry.example.com/debian:12\""),
+    );
     insta::assert_snapshot!(golden.run(&["graph"]).exit(0).stdout);
-    assert!(golden.run(&["graph", "--format", "dot"]).exit(0).stdout.starts_with("digraph"));
-    assert!(golden.run(&["graph", "--format", "svg"]).exit(0).stdout.starts_with("<svg"));
+    assert!(
+        golden
+            .run(&["graph", "--format", "dot"])
+            .exit(0)
+            .stdout
+            .starts_with("digraph")
+    );
+    assert!(
+        golden
+            .run(&["graph", "--format", "svg"])
+            .exit(0)
+            .stdout
+            .starts_with("<svg")
+    );
     assert_eq!(jobs(&golden, &["c"]), [["a"], ["b"], ["c"]]);
 }
 
 #[test]
 fn a_broken_lock_is_told() {
     let golden = three();
-    for lock in ["nonsense", "version = 2", "version = 1\n[[base]]\nbase = 1\n"] {
+    for lock in [
+        "nonsense",
+        "version = 2",
+        "version = 1\n[[base]]\nbase = 1\n",
+    ] {
         golden.write("golden.lock", lock);
         let run = golden.run(&["check"]).exit(2);
         assert!(run.stderr.contains("golden.lock"), "{}", run.stderr);
@@ -266,7 +367,9 @@ fn a_plan_names_the_engine_that_the_workspace_asks_for() {
         .image("a", &image("a", "\"scratch\""))
         .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     let engine = |args: &[&str]| {
-        let run = golden.run(&[&["plan", "--format", "json"], args].concat()).exit(0);
+        let run = golden
+            .run(&[&["plan", "--format", "json"], args].concat())
+            .exit(0);
         let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
         json["images"][0]["engine"].as_str().unwrap().to_owned()
     };
@@ -279,16 +382,34 @@ fn engines_are_told_apart_by_name_and_by_what_they_are() {
     let with = |engines: &str| {
         Golden::new()
             .workspace(engines)
-            .image("a", &(image("a", "\"scratch\"") + "platforms = [\"linux/amd64\", \"linux/arm64\"]\n"))
+            .image(
+                "a",
+                &(image("a", "\"scratch\"") + "platforms = [\"linux/amd64\", \"linux/arm64\"]\n"),
+            )
             .run(&["build", "--engine", "docker"])
     };
     let engine = "[[engine]]\nname = \"one\"\nhost = \"unix:///nowhere/docker.sock\"\n";
     let twice = with(&engine.repeat(2)).exit(2);
-    assert!(twice.stderr.contains("two [[engine]] tables are called `one`"), "{}", twice.stderr);
+    assert!(
+        twice
+            .stderr
+            .contains("two [[engine]] tables are called `one`"),
+        "{}",
+        twice.stderr
+    );
     for (host, words) in [
-        ("npipe:////./pipe/docker", "is no address of a Docker Engine: expected unix://, tcp:// or ssh://"),
-        ("buildkit://me@host", "is no address of a BuildKit daemon: expected buildkit://HOST[:PORT]"),
-        ("buildkit://127.0.0.1:1", "no BuildKit daemon answers at buildkit://127.0.0.1:1"),
+        (
+            "npipe:////./pipe/docker",
+            "is no address of a Docker Engine: expected unix://, tcp:// or ssh://",
+        ),
+        (
+            "buildkit://me@host",
+            "is no address of a BuildKit daemon: expected buildkit://HOST[:PORT]",
+        ),
+        (
+            "buildkit://127.0.0.1:1",
+            "no BuildKit daemon answers at buildkit://127.0.0.1:1",
+        ),
     ] {
         let run = with(&format!("[[engine]]\nname = \"one\"\nhost = \"{host}\"\n")).exit(1);
         assert!(run.stderr.contains(words), "{}", run.stderr);

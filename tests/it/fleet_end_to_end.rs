@@ -68,8 +68,14 @@ pub(crate) fn service(version: &str) -> String {
 
 /// A namespace of the test's own, and the fleet's upstream base in it.
 pub(crate) fn namespace() -> String {
-    let namespace = format!("fleet/{}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
-    copy(services::base_busybox(), &format!("{}/{namespace}/upstream:1", services::registry()));
+    let namespace = format!(
+        "fleet/{}",
+        std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos()
+    );
+    copy(
+        services::base_busybox(),
+        &format!("{}/{namespace}/upstream:1", services::registry()),
+    );
     namespace
 }
 
@@ -85,7 +91,11 @@ fn copy(source: &str, target: &str) {
         ])
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Upstream publishes another image under the tag that the fleet stands on.
@@ -98,25 +108,42 @@ fn move_upstream(namespace: &str) {
         ))
         .image(
             "next",
-            &image("next", &format!("\"{}\"", services::base_busybox()), "[env]\nPATCHED = \"yes\"\n"),
+            &image(
+                "next",
+                &format!("\"{}\"", services::base_busybox()),
+                "[env]\nPATCHED = \"yes\"\n",
+            ),
         );
-    upstream.run(&["build", "--push", "--engine", "embedded"]).exit(0);
-    copy(&format!("{registry}/{namespace}/next:1.0.0"), &format!("{registry}/{namespace}/upstream:1"));
+    upstream
+        .run(&["build", "--push", "--engine", "embedded"])
+        .exit(0);
+    copy(
+        &format!("{registry}/{namespace}/next:1.0.0"),
+        &format!("{registry}/{namespace}/upstream:1"),
+    );
 }
 
 fn services() -> Vec<String> {
     runtimes()
         .iter()
-        .flat_map(|runtime| KINDS.map(|kind| format!("{}-{kind}", runtime.replace("runtime", "service"))))
+        .flat_map(|runtime| {
+            KINDS.map(|kind| format!("{}-{kind}", runtime.replace("runtime", "service")))
+        })
         .collect()
 }
 
 fn runtimes() -> Vec<String> {
-    LANGUAGES.iter().flat_map(|language| LINES.map(|line| format!("runtime/{language}{line}"))).collect()
+    LANGUAGES
+        .iter()
+        .flat_map(|language| LINES.map(|line| format!("runtime/{language}{line}")))
+        .collect()
 }
 
 fn builders() -> Vec<String> {
-    LANGUAGES.iter().map(|language| format!("builder/{language}")).collect()
+    LANGUAGES
+        .iter()
+        .map(|language| format!("builder/{language}"))
+        .collect()
 }
 
 fn on_scratch() -> Vec<String> {
@@ -153,10 +180,23 @@ pub(crate) fn contents(namespace: &str) -> BTreeMap<String, BTreeMap<String, Str
 
 /// Asserts that the tags of an image are these, and that all of `same` name one digest.
 #[track_caller]
-pub(crate) fn assert_tags(image: &str, found: &BTreeMap<String, String>, expected: &[&str], same: &[&str]) {
-    assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), expected, "{image}");
+pub(crate) fn assert_tags(
+    image: &str,
+    found: &BTreeMap<String, String>,
+    expected: &[&str],
+    same: &[&str],
+) {
+    assert_eq!(
+        found.keys().map(String::as_str).collect::<Vec<_>>(),
+        expected,
+        "{image}"
+    );
     for tag in same {
-        assert_eq!(found[*tag], found[same[0]], "{image}:{tag} is not {image}:{}", same[0]);
+        assert_eq!(
+            found[*tag], found[same[0]],
+            "{image}:{tag} is not {image}:{}",
+            same[0]
+        );
     }
 }
 
@@ -166,10 +206,18 @@ fn plan(golden: &Golden) -> BTreeMap<String, (String, String)> {
     let plan: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let because = |image: &serde_json::Value| {
-        image["because"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join("; ")
+        image["because"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(text)
+            .collect::<Vec<_>>()
+            .join("; ")
     };
     let images = plan["images"].as_array().unwrap().iter();
-    images.map(|image| (text(&image["name"]), (text(&image["step"]), because(image)))).collect()
+    images
+        .map(|image| (text(&image["name"]), (text(&image["step"]), because(image))))
+        .collect()
 }
 
 /// Asserts that these images are to be built and that all others are left alone; gives the reasons of the former.
@@ -198,14 +246,25 @@ fn a_fleet_lives() {
     // Everything is new.
     golden.run(&["check"]).exit(0);
     assert_builds(&golden, fleet());
-    assert!(contents(&namespace).values().all(BTreeMap::is_empty), "a plan wrote to the registry");
+    assert!(
+        contents(&namespace).values().all(BTreeMap::is_empty),
+        "a plan wrote to the registry"
+    );
     let built = golden.run(&["build", "--push", "--format", "json"]).exit(0);
     let built: serde_json::Value = serde_json::from_str(&built.stdout).unwrap();
     let by = |engine: &str| {
-        built["images"].as_array().unwrap().iter().filter(|image| image["engine"] == engine).count()
+        built["images"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|image| image["engine"] == engine)
+            .count()
     };
     // What executes something is Docker's, and the rest needs no daemon.
-    assert_eq!((by("docker"), by("embedded")), (1 + LANGUAGES.len(), fleet().len() - 1 - LANGUAGES.len()));
+    assert_eq!(
+        (by("docker"), by("embedded")),
+        (1 + LANGUAGES.len(), fleet().len() - 1 - LANGUAGES.len())
+    );
     let first = contents(&namespace);
     for (image, tags) in &first {
         assert_tags(image, tags, &FIRST, &FIRST);
@@ -232,7 +291,10 @@ fn a_fleet_lives() {
                 &["1", "1.0", "1.0.0", "1.1", "1.1.0", "latest"],
                 &["1.1.0", "1.1", "1", "latest"],
             );
-            assert_eq!(tags["1.0.0"], first[image]["1.0.0"], "{image}: a version is immutable");
+            assert_eq!(
+                tags["1.0.0"], first[image]["1.0.0"],
+                "{image}: a version is immutable"
+            );
             assert_eq!(tags["1.0"], first[image]["1.0"], "{image}");
         } else {
             assert_eq!(tags, &first[image], "{image}");
@@ -252,13 +314,21 @@ fn a_fleet_lives() {
     golden.run(&["update"]).exit(0);
     golden.run(&["outdated"]).exit(0);
     for (image, because) in assert_builds(&golden, on_upstream()) {
-        let expected = if image == "platform/busybox" { "base moved sha256:" } else { "is built anew" };
+        let expected = if image == "platform/busybox" {
+            "base moved sha256:"
+        } else {
+            "is built anew"
+        };
         assert!(because.contains(expected), "{image}: {because}");
     }
     golden.run(&["build", "--push"]).exit(0);
     let revised = contents(&namespace);
     for (image, tags) in &revised {
-        let version = if services().contains(image) { "1.1.0" } else { "1.0.0" };
+        let version = if services().contains(image) {
+            "1.1.0"
+        } else {
+            "1.0.0"
+        };
         if on_scratch().contains(image) {
             assert_eq!(tags, &edited[image], "{image} does not stand on upstream");
             continue;
@@ -268,12 +338,19 @@ fn a_fleet_lives() {
         for tag in [version, "1", "latest"] {
             assert_eq!(tags[tag], tags[&revision], "{image}:{tag}");
         }
-        assert_eq!(tags[&format!("{version}_r0")], edited[image][version], "{image}");
+        assert_eq!(
+            tags[&format!("{version}_r0")],
+            edited[image][version],
+            "{image}"
+        );
         assert_eq!(tags.len(), edited[image].len() + 2, "{image}: {tags:?}");
     }
     // A child stands on its parent as it was published in that run.
     let child = labels(&format!("{namespace}/service/node2-api"), "latest");
-    assert_eq!(child["org.opencontainers.image.base.digest"], revised["runtime/node2"]["latest"].as_str());
+    assert_eq!(
+        child["org.opencontainers.image.base.digest"],
+        revised["runtime/node2"]["latest"].as_str()
+    );
     golden.run(&["verify"]).exit(0);
 
     // And all is quiet again.

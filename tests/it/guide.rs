@@ -30,8 +30,12 @@ fn read(page: &str) -> String {
 
 /// README.md and the chapters of the guide, in reading order.
 fn pages() -> Vec<String> {
-    let chapters = TOPICS.iter().map(|topic| format!("src/help/{}.md", topic.name));
-    std::iter::once("README.md".to_owned()).chain(chapters).collect()
+    let chapters = TOPICS
+        .iter()
+        .map(|topic| format!("src/help/{}.md", topic.name));
+    std::iter::once("README.md".to_owned())
+        .chain(chapters)
+        .collect()
 }
 
 /// The blocks of a page whose fence says `info`.
@@ -69,23 +73,52 @@ fn workspace(registry: &Served) -> Golden {
         .file("broken/golden.toml", "")
         .file("broken/image.toml", "[image]\nname = \"app\"\nversion = \"1.2\"\nbase = \"debian:12\"\n\n[lables]\nowner = \"me\"\n\n[config]\nexpose = [70000]\n");
     let copy = format!("{}/{base}", registry.host());
-    golden.run(&["promote", services::base_busybox(), &copy]).exit(0);
+    golden
+        .run(&["promote", services::base_busybox(), &copy])
+        .exit(0);
     golden
 }
 
 /// What a command prints, both streams in the order in which a terminal shows them.
 fn run(golden: &Golden, registry: &Served, line: &str) -> String {
-    let directory = Path::new(env!("CARGO_BIN_EXE_golden")).parent().unwrap().to_str().unwrap().to_owned();
-    let command = format!("exec 2>&1; {}", line.replace("localhost:5000", registry.host()));
+    let directory = Path::new(env!("CARGO_BIN_EXE_golden"))
+        .parent()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let command = format!(
+        "exec 2>&1; {}",
+        line.replace("localhost:5000", registry.host())
+    );
     let mut shell = Command::new("sh");
     // A command that names a directory is run next to the workspaces, the others in the guide's own.
-    let outside = ["golden init", " -w ", "cd first"].iter().any(|part| line.contains(part));
+    let outside = ["golden init", " -w ", "cd first"]
+        .iter()
+        .any(|part| line.contains(part));
     shell.args(["-c", &command]);
-    shell.current_dir(if outside { golden.path().to_owned() } else { golden.path().join("work") });
-    shell.envs(golden.command(&[]).get_envs().filter_map(|(key, value)| Some((key, value?))));
-    shell.env("PATH", format!("{directory}:{}", std::env::var_os("PATH").unwrap().to_str().unwrap()));
+    shell.current_dir(if outside {
+        golden.path().to_owned()
+    } else {
+        golden.path().join("work")
+    });
+    shell.envs(
+        golden
+            .command(&[])
+            .get_envs()
+            .filter_map(|(key, value)| Some((key, value?))),
+    );
+    shell.env(
+        "PATH",
+        format!(
+            "{directory}:{}",
+            std::env::var_os("PATH").unwrap().to_str().unwrap()
+        ),
+    );
     let output = String::from_utf8(shell.output().unwrap().stdout).unwrap();
-    output.replace(registry.host(), "localhost:5000").replace(golden.path().to_str().unwrap(), "/home/me")
+    output
+        .replace(registry.host(), "localhost:5000")
+        .replace(golden.path().to_str().unwrap(), "/home/me")
 }
 
 /// A console block with its commands run again.
@@ -93,7 +126,16 @@ fn rerun(golden: &Golden, registry: &Served, block: &str) -> String {
     let mut text = String::new();
     for line in block.lines().filter(|line| line.starts_with("$ ")) {
         let output = run(golden, registry, line.trim_start_matches("$ "));
-        text.extend([line, "\n", output.trim_end(), if output.trim_end().is_empty() { "" } else { "\n" }]);
+        text.extend([
+            line,
+            "\n",
+            output.trim_end(),
+            if output.trim_end().is_empty() {
+                ""
+            } else {
+                "\n"
+            },
+        ]);
     }
     text
 }
@@ -138,14 +180,21 @@ fn every_excerpt_is_what_the_program_prints() {
             let now = numbers.number(&rerun(&golden, &registry, &block));
             if redacted(&now) != redacted(&block) {
                 differences.push(format!("{name} says:\n{block}\nthe program prints:\n{now}"));
-                page = page.replace(&format!("```console\n{block}```"), &format!("```console\n{now}```"));
+                page = page.replace(
+                    &format!("```console\n{block}```"),
+                    &format!("```console\n{now}```"),
+                );
             }
         }
         if writes() {
             write(&name, &page);
         }
     }
-    assert!(writes() || differences.is_empty(), "{}", differences.join("\n"));
+    assert!(
+        writes() || differences.is_empty(),
+        "{}",
+        differences.join("\n")
+    );
 }
 
 #[test]
@@ -153,15 +202,17 @@ fn every_toml_block_has_only_known_keys() {
     let mut count = 0;
     for name in pages() {
         let page = read(&name);
-        for (kind, blocks) in
-            [("workspace", blocks(&page, "toml workspace")), ("image", blocks(&page, "toml image"))]
-        {
+        for (kind, blocks) in [
+            ("workspace", blocks(&page, "toml workspace")),
+            ("image", blocks(&page, "toml image")),
+        ] {
             for block in blocks {
                 count += 1;
                 let golden = match kind {
-                    "workspace" => Golden::new()
-                        .workspace(&block)
-                        .image("app", "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n"),
+                    "workspace" => Golden::new().workspace(&block).image(
+                        "app",
+                        "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n",
+                    ),
                     _ => Golden::new().workspace("").image("app", &block),
                 };
                 let run = golden.run(&["check", "--format", "json"]);
@@ -170,7 +221,9 @@ fn every_toml_block_has_only_known_keys() {
                     let rule = diagnostic["rule"].as_str().unwrap();
                     // A block names files and git facts that do not exist here.
                     assert!(
-                        !rule.starts_with("spec.unknown") && rule != "spec.syntax" && rule != "spec.type",
+                        !rule.starts_with("spec.unknown")
+                            && rule != "spec.syntax"
+                            && rule != "spec.type",
                         "{name}: {diagnostic}"
                     );
                 }
@@ -205,7 +258,11 @@ fn the_readme_is_short() {
 fn every_topic_is_shown_by_help() {
     for topic in TOPICS {
         let run = Golden::new().run(&["help", topic.name]).exit(0);
-        assert!(run.stdout.lines().count() > 5 && !run.stdout.contains("```"), "{}", run.stdout);
+        assert!(
+            run.stdout.lines().count() > 5 && !run.stdout.contains("```"),
+            "{}",
+            run.stdout
+        );
     }
     let run = Golden::new().run(&["help", "tgas"]).exit(2);
     insta::assert_snapshot!(run.stderr, @r"
@@ -222,7 +279,11 @@ fn every_link_leads_to_a_file() {
     for name in pages() {
         for capture in link.captures_iter(&read(&name)) {
             let target = path(&name).parent().unwrap().join(&capture[1]);
-            assert!(target.exists(), "{name}: {} does not exist", target.display());
+            assert!(
+                target.exists(),
+                "{name}: {} does not exist",
+                target.display()
+            );
         }
     }
 }
@@ -233,8 +294,12 @@ fn the_picture_is_a_real_run() {
     let registry = Served::start(&[]);
     let golden = workspace(&registry);
     let mut numbers = Numbers::default();
-    let commands =
-        ["golden plan app", "golden build --push app", "golden build --push app", "golden verify app"];
+    let commands = [
+        "golden plan app",
+        "golden build --push app",
+        "golden build --push app",
+        "golden verify app",
+    ];
     let lines: Vec<String> = commands
         .iter()
         .flat_map(|command| {
@@ -253,14 +318,26 @@ fn the_picture_is_a_real_run() {
 
 /// Lines of a terminal as SVG.
 fn picture(lines: &[String]) -> String {
-    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let columns = lines.iter().map(|line| line.chars().count()).max().unwrap_or_default();
+    let escape = |text: &str| {
+        text.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+    };
+    let columns = lines
+        .iter()
+        .map(|line| line.chars().count())
+        .max()
+        .unwrap_or_default();
     let (width, height) = (columns * 8 + 32, lines.len() * 19 + 32);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"ui-monospace, Menlo, Consolas, monospace\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#1e1e2e\"/>\n"
     );
     for (index, line) in lines.iter().enumerate() {
-        let fill = if line.starts_with("$ ") { "#a6e3a1" } else { "#cdd6f4" };
+        let fill = if line.starts_with("$ ") {
+            "#a6e3a1"
+        } else {
+            "#cdd6f4"
+        };
         let y = index * 19 + 30;
         let line = format!(
             "<text x=\"16\" y=\"{y}\" fill=\"{fill}\" xml:space=\"preserve\">{}</text>\n",

@@ -30,7 +30,10 @@ fn shows_none(run: &Run, what: &str) {
 /// In a value that a message repeats, and in a comment beside a mistake.
 #[test]
 fn no_format_shows_characters_that_change_a_terminal() {
-    for character in HIDDEN.into_iter().filter(|character| *character != '\u{1b}') {
+    for character in HIDDEN
+        .into_iter()
+        .filter(|character| *character != '\u{1b}')
+    {
         for line in [
             format!("version = \"1.0.0\" # {character} comment\nnope = 1"),
             format!("version = \"1.0.{character}\""),
@@ -47,8 +50,11 @@ fn no_format_shows_characters_that_change_a_terminal() {
             }
         }
     }
-    let escape = "[image]\nname = \"app\\u001b[31m\"\nversion = \"1\\u001b[2J\"\nbase = \"scratch\"\n";
-    let golden = Golden::new().workspace("[workspace]\n").image("app", escape);
+    let escape =
+        "[image]\nname = \"app\\u001b[31m\"\nversion = \"1\\u001b[2J\"\nbase = \"scratch\"\n";
+    let golden = Golden::new()
+        .workspace("[workspace]\n")
+        .image("app", escape);
     for format in FORMATS {
         shows_none(&golden.run(&["check", "--format", format]), format);
     }
@@ -64,9 +70,14 @@ fn a_spec_error_does_not_show_a_secret_beside_it() {
         "[env]\nDB_PASSWORD = 1234567890",
         "[env]\nDB_PASSWORD = { prepend = \"hunter2secret\", nope = 1 }",
     ] {
-        let base = if env.starts_with("env") { format!("{env}\n[image]") } else { "[image]".to_owned() };
+        let base = if env.starts_with("env") {
+            format!("{env}\n[image]")
+        } else {
+            "[image]".to_owned()
+        };
         let rest = if env.starts_with("env") { "" } else { env };
-        let text = format!("{base}\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n{rest}\n");
+        let text =
+            format!("{base}\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n{rest}\n");
         let golden = Golden::new().workspace("[workspace]\n").image("app", &text);
         for format in FORMATS {
             let run = golden.run(&["check", "--format", format]).exit(2);
@@ -84,7 +95,10 @@ fn a_spec_error_does_not_show_a_secret_beside_it() {
 fn a_secret_on_the_command_line_is_not_shown() {
     let golden = Golden::new()
         .workspace("[[registry]]\nname = \"t\"\nhost = \"localhost:1\"\n")
-        .image("app", "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n");
+        .image(
+            "app",
+            "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n",
+        );
     for arguments in [
         vec!["build", "--secret", "id=t,value=hunter2secret"],
         vec!["build", "--secret", "hunter2secret"],
@@ -92,27 +106,43 @@ fn a_secret_on_the_command_line_is_not_shown() {
         vec!["ls", "user:hunter2secret@localhost:1/app"],
         vec!["inspect", "user:hunter2secret@localhost:1/app:1"],
         vec!["ls", "https://user:hunter2secret@localhost:1/app"],
-        vec!["promote", "localhost:1/a:1", "user:hunter2secret@localhost:1/app"],
+        vec![
+            "promote",
+            "localhost:1/a:1",
+            "user:hunter2secret@localhost:1/app",
+        ],
     ] {
         for format in ["text", "json"] {
             let run = golden.run(&[&arguments[..], &["--format", format]].concat());
             assert_ne!(run.code, 0, "{arguments:?}");
-            assert!(!(run.stdout + &run.stderr).contains("hunter2secret"), "{arguments:?}");
+            assert!(
+                !(run.stdout + &run.stderr).contains("hunter2secret"),
+                "{arguments:?}"
+            );
         }
     }
     for (variable, command) in [("GOLDEN_REGISTRY", "ls"), ("DOCKER_HOST", "build")] {
-        let golden = Golden::new()
-            .workspace("[workspace]\n")
-            .image("app", "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n");
+        let golden = Golden::new().workspace("[workspace]\n").image(
+            "app",
+            "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n",
+        );
         let address = if command == "ls" {
             "user:hunter2secret@localhost:1"
         } else {
             "tcp://user:hunter2secret@localhost:1"
         };
         let golden = golden.env(variable, address);
-        let arguments = if command == "ls" { vec!["ls"] } else { vec!["build", "--engine", "docker"] };
+        let arguments = if command == "ls" {
+            vec!["ls"]
+        } else {
+            vec!["build", "--engine", "docker"]
+        };
         let run = golden.run(&arguments);
-        assert!(run.code != 0 && !run.stderr.contains("hunter2secret"), "{}", run.stderr);
+        assert!(
+            run.code != 0 && !run.stderr.contains("hunter2secret"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
@@ -124,7 +154,10 @@ fn a_rate_limit_is_reported_as_one() {
             .then(|| Answer::new(429, "").header("retry-after", "3600"))
     };
     let instead: Option<crate::support::registry::Instead> = Some(std::sync::Arc::new(limited));
-    let registry = FakeRegistry::start(Behaviour { instead, ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        instead,
+        ..Behaviour::default()
+    });
     let base = format!("{}/base:1", registry.host());
     let golden = Golden::new()
         .workspace("[[registry]]\nname = \"t\"\nhost = \"localhost:1\"\n")
@@ -136,7 +169,11 @@ fn a_rate_limit_is_reported_as_one() {
         )
         .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     let run = golden.run(&["build"]).exit(1);
-    assert!(run.stderr.contains("429") && run.stderr.contains("limits the rate"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("429") && run.stderr.contains("limits the rate"),
+        "{}",
+        run.stderr
+    );
     assert!(!run.stderr.contains("not found"), "{}", run.stderr);
 }
 
@@ -144,10 +181,14 @@ fn a_rate_limit_is_reported_as_one() {
 #[test]
 fn content_of_a_layout_under_sha512_is_hashed() {
     let sha512 = |bytes: &[u8]| -> String {
-        sha2::Sha512::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha2::Sha512::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     };
     let golden = Golden::new();
-    let config = r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let config =
+        r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
     let config_hex = sha512(config.as_bytes());
     let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": format!("sha512:{config_hex}"), "size": config.len()}, "layers": []})
@@ -160,14 +201,27 @@ fn content_of_a_layout_under_sha512_is_hashed() {
     golden.write(&format!("l/blobs/sha512/{hex}"), &manifest);
     let named = format!("oci:l@sha512:{hex}");
     golden.run(&["inspect", &named]).exit(0);
-    golden.run(&["inspect", &format!("oci:l@sha512:{}", "0".repeat(128))]).exit(1);
+    golden
+        .run(&["inspect", &format!("oci:l@sha512:{}", "0".repeat(128))])
+        .exit(1);
     let unknown = golden.run(&["inspect", "oci:l@sha512:12"]).exit(2);
-    assert!(unknown.stderr.contains("is not a digest"), "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("is not a digest"),
+        "{}",
+        unknown.stderr
+    );
     let other = config.replace("amd64", "arm64");
     golden.write(&format!("l/blobs/sha512/{config_hex}"), &other);
     let run = golden.run(&["inspect", &named]).exit(1);
-    assert!(run.stderr.contains("is not what its digest says"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("is not what its digest says"),
+        "{}",
+        run.stderr
+    );
     golden.write(&format!("l/blobs/sha512/{config_hex}"), config);
-    golden.write(&format!("l/blobs/sha512/{hex}"), manifest.replace("\"layers\":[]", "\"layers\": []"));
+    golden.write(
+        &format!("l/blobs/sha512/{hex}"),
+        manifest.replace("\"layers\":[]", "\"layers\": []"),
+    );
     golden.run(&["inspect", &named]).exit(1);
 }

@@ -26,7 +26,15 @@ impl Shipped {
 
 fn copy(from: &Path, to: &Path) {
     let mut command = Command::new("cp");
-    assert!(command.arg("-r").arg(from.join(".")).arg(to).status().unwrap().success());
+    assert!(
+        command
+            .arg("-r")
+            .arg(from.join("."))
+            .arg(to)
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 #[test]
@@ -45,7 +53,9 @@ fn they_are_in_order_and_render_as_they_did() {
 fn static_is_what_its_folder_says() {
     for buildkit in ["1", "0"] {
         let shipped = Shipped(Shipped::new().0.env("DOCKER_BUILDKIT", buildkit));
-        shipped.run(&["build", "--engine", "docker", "static"]).exit(0);
+        shipped
+            .run(&["build", "--engine", "docker", "static"])
+            .exit(0);
         let image = Built::named("localhost/static:1.0.0");
         let files = image.files();
         let about = |path: &str| (files[path].kind, files[path].mode, files[path].owner);
@@ -54,12 +64,17 @@ fn static_is_what_its_folder_says() {
         assert_eq!(about("etc/passwd"), ('f', 0o644, (0, 0)));
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
         let root = std::fs::read_to_string(format!("{IMAGES}/certs/example-root.crt")).unwrap();
-        assert_eq!(files["etc/ssl/certs/ca-certificates.crt"].content, root.as_bytes());
+        assert_eq!(
+            files["etc/ssl/certs/ca-certificates.crt"].content,
+            root.as_bytes()
+        );
         let config = image.config();
         assert_eq!(config["User"], "65532:65532");
-        for (label, value) in
-            [("framework", "none"), ("version", "1.0.0"), ("owner", "golden-images@example.com")]
-        {
+        for (label, value) in [
+            ("framework", "none"),
+            ("version", "1.0.0"),
+            ("owner", "golden-images@example.com"),
+        ] {
             assert_eq!(config["Labels"][label], value);
         }
         for tag in ["1.0.0", "1.0", "1", "latest"] {
@@ -73,12 +88,21 @@ fn static_is_what_its_folder_says() {
 fn debian_is_built_on_a_real_debian() {
     let shipped = Shipped::new();
     let base = format!("debian={}", services::base_debian_slim());
-    shipped.run(&["build", "--engine", "docker", "debian", "--set", &base]).exit(0);
+    shipped
+        .run(&["build", "--engine", "docker", "debian", "--set", &base])
+        .exit(0);
     let image = Built::named("localhost/debian:12.0.0");
     assert_eq!(image.config()["User"], "10001:10001");
-    assert_eq!(image.run(&["/usr/bin/tini", "--version"]).split(' ').next(), Some("tini"));
+    assert_eq!(
+        image.run(&["/usr/bin/tini", "--version"]).split(' ').next(),
+        Some("tini")
+    );
     assert_eq!(image.run(&["id", "-un"]), "app\n");
-    let verify = ["openssl", "verify", "/usr/local/share/ca-certificates/example-root.crt"];
+    let verify = [
+        "openssl",
+        "verify",
+        "/usr/local/share/ca-certificates/example-root.crt",
+    ];
     assert!(image.run(&verify).ends_with(": OK\n"));
     assert_eq!(
         image.run(&["cat", "/etc/motd"]),

@@ -14,12 +14,19 @@ fn interrupted(signals: &[&str]) -> (Run, Duration) {
     let host = silent.local_addr().unwrap().to_string();
     let golden = Golden::new();
     let mut command = golden.command(&["ls", &host]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let (mut connection, _) = silent.accept().unwrap();
     connection.read_exact(&mut [0]).unwrap();
     let since = Instant::now();
     for signal in signals {
-        Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        Command::new("kill")
+            .args([&format!("-{signal}"), &child.id().to_string()])
+            .status()
+            .unwrap();
     }
     (Run::of(child.wait_with_output().unwrap()), since.elapsed())
 }
@@ -29,7 +36,11 @@ fn a_signal_ends_a_command() {
     for signal in ["INT", "TERM", "HUP"] {
         let (run, took) = interrupted(&[signal]);
         let run = run.exit(130);
-        assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", "error: interrupted\n"), "{signal}");
+        assert_eq!(
+            (run.stdout.as_str(), run.stderr.as_str()),
+            ("", "error: interrupted\n"),
+            "{signal}"
+        );
         assert!(took < Duration::from_secs(5), "{signal} took {took:?}");
     }
 }
@@ -51,7 +62,9 @@ fn unfinished(folder: &Path) -> Vec<PathBuf> {
 /// What cannot be compressed, so that a layer of it takes a while.
 fn noise(bytes: usize) -> Vec<u8> {
     let mut noise = fastrand::Rng::with_seed(7);
-    std::iter::repeat_with(|| noise.u8(..)).take(bytes).collect()
+    std::iter::repeat_with(|| noise.u8(..))
+        .take(bytes)
+        .collect()
 }
 
 /// Half a layer is taken away, and the same command again finishes.
@@ -59,20 +72,34 @@ fn noise(bytes: usize) -> Vec<u8> {
 fn a_layer_in_the_making_is_taken_away() {
     let image = "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n\
                  [[files]]\nsource = \"noise\"\ntarget = \"/noise\"\n";
-    let golden = Golden::new().workspace("").image("app", image).file("app/noise", noise(48 << 20));
+    let golden = Golden::new()
+        .workspace("")
+        .image("app", image)
+        .file("app/noise", noise(48 << 20));
     for signal in ["INT", "TERM", "HUP"] {
         let mut command = golden.command(&["build", "--to", "oci:out"]);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (started, cache) = (Instant::now(), golden.path().join(".golden/cache"));
         while unfinished(&cache).is_empty() && started.elapsed() < Duration::from_mins(1) {
             std::thread::sleep(Duration::from_millis(2));
         }
-        Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        Command::new("kill")
+            .args([&format!("-{signal}"), &child.id().to_string()])
+            .status()
+            .unwrap();
         let since = Instant::now();
         let run = Run::of(child.wait_with_output().unwrap()).exit(130);
         let ending = "error: interrupted\n  help: the same command again finishes what was begun\n";
         assert!(run.stderr.ends_with(ending), "{signal}: {}", run.stderr);
-        assert!(since.elapsed() < Duration::from_secs(5), "{signal} took {:?}", since.elapsed());
+        assert!(
+            since.elapsed() < Duration::from_secs(5),
+            "{signal} took {:?}",
+            since.elapsed()
+        );
         assert_eq!(unfinished(golden.path()), Vec::<PathBuf>::new(), "{signal}");
     }
     golden.run(&["build", "--to", "oci:out"]).exit(0);

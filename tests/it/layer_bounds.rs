@@ -22,14 +22,18 @@ fn entry(archive: &mut Archive, kind: tar::EntryType, name: &str, target: Option
     header.set_gid(0);
     header.set_size(0);
     match target {
-        None => archive.append_data(&mut header, name, std::io::empty()).unwrap(),
+        None => archive
+            .append_data(&mut header, name, std::io::empty())
+            .unwrap(),
         Some(target) => archive.append_link(&mut header, name, target).unwrap(),
     }
 }
 
 /// An entry whose name, or another record, stands in an extended header.
 fn extended(archive: &mut Archive, key: &str, value: &str) {
-    archive.append_pax_extensions([(key, value.as_bytes())]).unwrap();
+    archive
+        .append_pax_extensions([(key, value.as_bytes())])
+        .unwrap();
     entry(archive, tar::EntryType::Regular, "x", None);
 }
 
@@ -40,7 +44,10 @@ fn build(layers: Vec<Archive>) -> (i32, String, u64) {
         "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"oci:../base:base:1\"\n[certs]\ntrust = [\"c.crt\"]\n",
     );
     let key = rcgen::KeyPair::generate().unwrap();
-    let signed = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let signed = rcgen::CertificateParams::new(vec!["a".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
     golden.write("app/c.crt", signed.pem());
     let base = layers.into_iter().fold(Base::here(), |base, layer| {
         let plain = layer.into_inner().unwrap();
@@ -49,13 +56,21 @@ fn build(layers: Vec<Archive>) -> (i32, String, u64) {
     base.write(&golden.path().join("base"), "base:1");
     let mut command = golden.command(&["build", "--engine", "embedded", "--to", "oci:out"]);
     let started = Instant::now();
-    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     let (status, mut peak) = (format!("/proc/{}/status", child.id()), 0);
     let code = loop {
         #[expect(clippy::disallowed_methods, reason = "a file of the kernel")]
         let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let high = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        peak = high.and_then(|high| high.parse().ok()).unwrap_or(peak).max(peak);
+        let high = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak = high
+            .and_then(|high| high.parse().ok())
+            .unwrap_or(peak)
+            .max(peak);
         if let Some(status) = child.try_wait().unwrap() {
             break status.code().unwrap();
         }
@@ -86,28 +101,37 @@ fn memory_stays_bounded_for_every_layer() {
     let cases: Vec<(&str, Vec<Archive>, &str)> = vec![
         (
             "a long name",
-            vec![fill(&|archive| entry(archive, Regular, &"a/".repeat(500_000), None))],
+            vec![fill(&|archive| {
+                entry(archive, Regular, &"a/".repeat(500_000), None)
+            })],
             "it has a name of",
         ),
         (
             "a long name in an extended header",
-            vec![fill(&|archive| extended(archive, "path", &"a/".repeat(400_000)))],
+            vec![fill(&|archive| {
+                extended(archive, "path", &"a/".repeat(400_000))
+            })],
             "it has a name of",
         ),
         (
             "a long extended header",
-            vec![fill(&|archive| extended(archive, "comment", &"a".repeat(4 << 20)))],
+            vec![fill(&|archive| {
+                extended(archive, "comment", &"a".repeat(4 << 20))
+            })],
             "it has a name of",
         ),
         (
             "deep names",
-            vec![fill(&|archive| (0..2_000).for_each(|n| entry(archive, Regular, &deep(n), None)))],
+            vec![fill(&|archive| {
+                (0..2_000).for_each(|n| entry(archive, Regular, &deep(n), None))
+            })],
             more,
         ),
         (
             "long targets",
             vec![fill(&|archive| {
-                (0..11_000).for_each(|n| entry(archive, Symlink, &n.to_string(), Some(&"t".repeat(4096))));
+                (0..11_000)
+                    .for_each(|n| entry(archive, Symlink, &n.to_string(), Some(&"t".repeat(4096))));
             })],
             more,
         ),
@@ -120,10 +144,16 @@ fn memory_stays_bounded_for_every_layer() {
         ),
         (
             "many names",
-            vec![fill(&|archive| (0..320_000).for_each(|n| entry(archive, Regular, &n.to_string(), None)))],
+            vec![fill(&|archive| {
+                (0..320_000).for_each(|n| entry(archive, Regular, &n.to_string(), None))
+            })],
             more,
         ),
-        ("many layers", (0..3).map(|n| many(n * 200_000)).collect(), more),
+        (
+            "many layers",
+            (0..3).map(|n| many(n * 200_000)).collect(),
+            more,
+        ),
     ];
     for (name, layers, why) in cases {
         let (code, told, peak) = build(layers);
@@ -141,7 +171,9 @@ fn a_trust_store_that_repeats_itself_is_refused() {
         header.set_uid(0);
         header.set_gid(0);
         header.set_size(content.len() as u64);
-        archive.append_data(&mut header, path, content.as_bytes()).unwrap();
+        archive
+            .append_data(&mut header, path, content.as_bytes())
+            .unwrap();
     };
     file("etc/os-release", "ID=debian\n");
     file("usr/bin/apt-get", "");
@@ -151,6 +183,9 @@ fn a_trust_store_that_repeats_itself_is_refused() {
     file("etc/ca-certificates.conf", &"a\n".repeat(1 << 20));
     file("usr/share/ca-certificates/a", &"x".repeat(1 << 20));
     let (code, told, peak) = build(vec![archive]);
-    assert!(code == 1 && told.contains("its trust store has more than 16 MiB"), "{code} {told}");
+    assert!(
+        code == 1 && told.contains("its trust store has more than 16 MiB"),
+        "{code} {told}"
+    );
     assert!(peak < MEMORY, "{peak} KiB");
 }

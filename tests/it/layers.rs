@@ -12,7 +12,10 @@ fn rooms() -> Vec<(String, u8)> {
         if let Some(rest) = line.strip_prefix("// Level ") {
             level = rest[..1].parse().unwrap();
         }
-        if let Some(name) = line.strip_prefix("pub mod ").and_then(|rest| rest.strip_suffix(';')) {
+        if let Some(name) = line
+            .strip_prefix("pub mod ")
+            .and_then(|rest| rest.strip_suffix(';'))
+        {
             rooms.push((name.to_owned(), level));
         }
     }
@@ -30,20 +33,35 @@ fn text(path: &Path) -> String {
 
 /// Every source file of a room, by the path people know it by.
 fn files(room: &str) -> BTreeMap<String, String> {
-    let under = walkdir::WalkDir::new(source().join(room)).into_iter().filter_map(Result::ok);
+    let under = walkdir::WalkDir::new(source().join(room))
+        .into_iter()
+        .filter_map(Result::ok);
     let mut paths: Vec<PathBuf> = under.map(|entry| entry.path().to_owned()).collect();
     paths.push(source().join(format!("{room}.rs")));
     paths
         .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs") && path.is_file())
-        .map(|path| (path.strip_prefix(source()).unwrap().display().to_string(), text(&path)))
+        .filter(|path| {
+            path.extension().is_some_and(|extension| extension == "rs") && path.is_file()
+        })
+        .map(|path| {
+            (
+                path.strip_prefix(source()).unwrap().display().to_string(),
+                text(&path),
+            )
+        })
         .collect()
 }
 
 /// The code of a file: comments gone, and what stands below its tests, which may reach anywhere.
 fn code(text: &str) -> String {
     let without_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    let lines = without_tests.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
+    let lines = without_tests.lines().map(|line| {
+        if line.trim_start().starts_with("//") {
+            ""
+        } else {
+            line
+        }
+    });
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -53,7 +71,9 @@ fn named(code: &str) -> Vec<String> {
     for (at, found) in code.match_indices("crate::") {
         let rest = &code[at + found.len()..];
         let word = |text: &str| -> String {
-            text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+            text.chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect()
         };
         match rest.strip_prefix('{') {
             None => names.push(word(rest)),
@@ -88,7 +108,9 @@ fn a_module_uses_only_modules_above_it() {
             for name in named(&code(&text)) {
                 let place = rooms.iter().position(|(other, _)| *other == name);
                 if place.is_some_and(|place| place > index) {
-                    wrong.push(format!("src/{file} uses crate::{name}, which stands below {room}"));
+                    wrong.push(format!(
+                        "src/{file} uses crate::{name}, which stands below {room}"
+                    ));
                 }
             }
         }
@@ -137,7 +159,13 @@ fn only_report_prints_and_only_cli_reads_the_environment() {
                 }
             };
             if room != "report" {
-                deny(&["io::stdout", "io::stderr()", "println!", "eprintln!", "indicatif"]);
+                deny(&[
+                    "io::stdout",
+                    "io::stderr()",
+                    "println!",
+                    "eprintln!",
+                    "indicatif",
+                ]);
             }
             if room != "cli" {
                 deny(&["env::var", "env::current_dir", "env::args", "process::exit"]);

@@ -22,16 +22,28 @@ fn image(base: &str, rest: &str) -> String {
 }
 
 fn passwd() -> Base {
-    Base::here().layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:/bin/sh\n")])
+    Base::here().layer(&[
+        ("etc", 'd', ""),
+        ("etc/passwd", 'f', "app:x:7:8::/:/bin/sh\n"),
+    ])
 }
 
 /// A workspace whose image stands on a layout beside its folder.
 fn workspace(base: &str) -> Golden {
-    Golden::new().workspace("").image("image", &image(base, "")).env("SOURCE_DATE_EPOCH", "1700000000")
+    Golden::new()
+        .workspace("")
+        .image("image", &image(base, ""))
+        .env("SOURCE_DATE_EPOCH", "1700000000")
 }
 
 fn inspect(golden: &Golden, what: &str) -> Value {
-    serde_json::from_str(&golden.run(&["inspect", what, "--format", "json"]).exit(0).stdout).unwrap()
+    serde_json::from_str(
+        &golden
+            .run(&["inspect", what, "--format", "json"])
+            .exit(0)
+            .stdout,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -43,8 +55,14 @@ fn an_image_of_a_layout_is_built_on() {
     assert!(run.stderr.contains("read layer"), "{}", run.stderr);
     let found = inspect(&golden, "oci:.golden/oci:on-layout:1.0.0");
     let image = &found["images"][0];
-    assert_eq!(image["labels"]["org.opencontainers.image.base.name"], "oci:../base:team/base:1.0");
-    assert_eq!(image["labels"]["org.opencontainers.image.base.digest"], digest.to_string());
+    assert_eq!(
+        image["labels"]["org.opencontainers.image.base.name"],
+        "oci:../base:team/base:1.0"
+    );
+    assert_eq!(
+        image["labels"]["org.opencontainers.image.base.digest"],
+        digest.to_string()
+    );
     assert_eq!(image["layers"].as_array().unwrap().len(), 2);
 
     // Everything that asks about bases knows that nobody has to be asked about this one.
@@ -53,12 +71,22 @@ fn an_image_of_a_layout_is_built_on() {
     assert_eq!(plan["images"][0]["base"]["digest"], digest.to_string());
     golden.run(&["outdated"]).exit(0);
     golden.run(&["update"]).exit(0);
-    golden.run(&["build", "--engine", "embedded", "--locked"]).exit(0);
-    assert!(golden.run(&["graph"]).exit(0).stdout.contains("oci:../base:team/base:1.0"));
+    golden
+        .run(&["build", "--engine", "embedded", "--locked"])
+        .exit(0);
+    assert!(
+        golden
+            .run(&["graph"])
+            .exit(0)
+            .stdout
+            .contains("oci:../base:team/base:1.0")
+    );
 
     // Another base is another image, wherever it is written the same.
     let before = plan["images"][0]["inputs"].clone();
-    passwd().layer(&[("more", 'f', "")]).write(&golden.path().join("base"), "team/base:1.0");
+    passwd()
+        .layer(&[("more", 'f', "")])
+        .write(&golden.path().join("base"), "team/base:1.0");
     let after: Value =
         serde_json::from_str(&golden.run(&["plan", "--format", "json"]).exit(0).stdout).unwrap();
     assert_ne!(before, after["images"][0]["inputs"]);
@@ -70,16 +98,36 @@ fn only_the_layers_that_tell_are_read_and_only_once() {
     let golden = workspace("oci:../base");
     let base = Base::here()
         .layer(&[("large", 'f', "never read")])
-        .layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n"), ("etc/x", 'f', "replaced")])
+        .layer(&[
+            ("etc", 'd', ""),
+            ("etc/passwd", 'f', "app:x:7:8::/:\n"),
+            ("etc/x", 'f', "replaced"),
+        ])
         .layer(&[("top", 'f', "tells nothing")]);
     base.write(&golden.path().join("base"), "any");
     let reads = |run: &crate::support::workspace::Run| run.stderr.matches("read layer").count();
-    assert_eq!(reads(&golden.run(&["build", "--engine", "embedded"]).exit(0)), 2);
-    assert_eq!(reads(&golden.run(&["build", "--engine", "embedded", "--force"]).exit(0)), 0);
+    assert_eq!(
+        reads(&golden.run(&["build", "--engine", "embedded"]).exit(0)),
+        2
+    );
+    assert_eq!(
+        reads(
+            &golden
+                .run(&["build", "--engine", "embedded", "--force"])
+                .exit(0)
+        ),
+        0
+    );
     // Where only the config changes, nothing of the base is read.
-    golden.write("image/image.toml", image("oci:../base", "").split("[[files]]").next().unwrap());
+    golden.write(
+        "image/image.toml",
+        image("oci:../base", "").split("[[files]]").next().unwrap(),
+    );
     golden.forget();
-    assert_eq!(reads(&golden.run(&["build", "--engine", "embedded"]).exit(0)), 0);
+    assert_eq!(
+        reads(&golden.run(&["build", "--engine", "embedded"]).exit(0)),
+        0
+    );
 }
 
 #[test]
@@ -87,12 +135,21 @@ fn its_layers_go_to_the_registry_with_the_image() {
     let golden = workspace("oci:../base");
     passwd().docker().write(&golden.path().join("base"), "any");
     let registry = format!("{}/layouts-{}", services::registry(), std::process::id());
-    let push = ["build", "--push", "--engine", "embedded", "--registry", registry.as_str()];
+    let push = [
+        "build",
+        "--push",
+        "--engine",
+        "embedded",
+        "--registry",
+        registry.as_str(),
+    ];
     golden.run(&push).exit(0);
     let found = inspect(&golden, &format!("{registry}/on-layout:1.0.0"));
     assert_eq!(found["media_type"], media::DOCKER_MANIFEST);
     assert_eq!(found["images"][0]["layers"].as_array().unwrap().len(), 2);
-    golden.run(&["verify", "--deep", "--registry", &registry]).exit(0);
+    golden
+        .run(&["verify", "--deep", "--registry", &registry])
+        .exit(0);
     let again = golden.run(&push).exit(0);
     assert!(again.stdout.contains("unchanged"), "{}", again.stdout);
 }
@@ -103,12 +160,28 @@ fn a_layout_that_cannot_be_meant_is_shown_at_its_place() {
     let digest = golden::reference::Digest::of(b"another");
     let table: [(&str, Prepare<'_, Golden>, &str); 9] = [
         ("oci:../base", &|_| (), "`../base` does not exist"),
-        ("oci:../image", &one, "`../image` is not an OCI layout: it has no file oci-layout"),
+        (
+            "oci:../image",
+            &one,
+            "`../image` is not an OCI layout: it has no file oci-layout",
+        ),
         ("oci:../../base", &one, "`../../base` leaves the workspace"),
         ("oci:/base", &one, "`/base` leaves the workspace"),
-        ("oci:", &one, "the base `oci:` is not an image of a layout: write oci:DIR or oci:DIR:NAME"),
-        ("oci:../base:other", &one, "the layout `../base`: it has no image `other`; it has team/base:1.0"),
-        (&format!("oci:../base@{digest}"), &one, &format!("it has no image {digest}; it has team/base:1.0")),
+        (
+            "oci:",
+            &one,
+            "the base `oci:` is not an image of a layout: write oci:DIR or oci:DIR:NAME",
+        ),
+        (
+            "oci:../base:other",
+            &one,
+            "the layout `../base`: it has no image `other`; it has team/base:1.0",
+        ),
+        (
+            &format!("oci:../base@{digest}"),
+            &one,
+            &format!("it has no image {digest}; it has team/base:1.0"),
+        ),
         (
             "oci:../base",
             &|golden| {
@@ -144,7 +217,12 @@ fn a_link_does_not_lead_out_of_the_workspace() {
     let golden = workspace("oci:../base");
     std::os::unix::fs::symlink(outside.path(), golden.path().join("base")).unwrap();
     let run = golden.run(&["check"]).exit(2);
-    assert!(run.stderr.contains("leads out of the workspace by a symbolic link"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("leads out of the workspace by a symbolic link"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -155,7 +233,10 @@ fn what_a_layout_lacks_or_has_wrong_is_named() {
         breaks(&golden.path().join("base"));
         golden
     };
-    let plain = layout::tar(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:/bin/sh\n")]);
+    let plain = layout::tar(&[
+        ("etc", 'd', ""),
+        ("etc/passwd", 'f', "app:x:7:8::/:/bin/sh\n"),
+    ]);
     let packed = layout::gzip(&plain);
     let layer = golden::reference::Digest::of(&packed);
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]
@@ -183,7 +264,10 @@ fn what_a_layout_lacks_or_has_wrong_is_named() {
         let golden = broken(breaks);
         let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
         assert!(run.stderr.contains(&message), "{message}: {}", run.stderr);
-        assert!(!golden.path().join(".golden/oci").exists(), "something was written");
+        assert!(
+            !golden.path().join(".golden/oci").exists(),
+            "something was written"
+        );
     }
 }
 
@@ -191,27 +275,50 @@ fn what_a_layout_lacks_or_has_wrong_is_named() {
 fn the_policy_judges_layouts() {
     let digest = passwd().write(tempfile::tempdir().unwrap().path(), "x");
     let table = [
-        ("require_digest = true", "oci:../base:a:latest", Some("write oci:../base:a:latest@sha256:")),
-        ("require_digest = true", &*format!("oci:../base:a:latest@{digest}"), None),
-        ("allow = [\"docker.io/**\"]", "oci:../base", Some("the base `oci:../base` is not allowed")),
+        (
+            "require_digest = true",
+            "oci:../base:a:latest",
+            Some("write oci:../base:a:latest@sha256:"),
+        ),
+        (
+            "require_digest = true",
+            &*format!("oci:../base:a:latest@{digest}"),
+            None,
+        ),
+        (
+            "allow = [\"docker.io/**\"]",
+            "oci:../base",
+            Some("the base `oci:../base` is not allowed"),
+        ),
         ("allow = [\"oci:*\"]", "oci:../base", None),
-        ("deny_tags = [\"latest\"]", "oci:../base:a:latest", Some("the base has the tag `latest`")),
+        (
+            "deny_tags = [\"latest\"]",
+            "oci:../base:a:latest",
+            Some("the base has the tag `latest`"),
+        ),
         ("deny_tags = [\"latest\"]", "oci:../base", None),
     ];
     for (rule, base, message) in table {
         let golden = workspace(base);
         golden.write("golden.toml", format!("[policy.base]\n{rule}\n"));
         passwd().write(&golden.path().join("base"), "a:latest");
-        let run = golden.run(&["check"]).exit(if message.is_some() { 3 } else { 0 });
-        assert!(message.is_none_or(|message| run.stderr.contains(message)), "{rule}: {}", run.stderr);
+        let run = golden
+            .run(&["check"])
+            .exit(if message.is_some() { 3 } else { 0 });
+        assert!(
+            message.is_none_or(|message| run.stderr.contains(message)),
+            "{rule}: {}",
+            run.stderr
+        );
     }
 }
 
 #[test]
 fn an_index_gives_the_platforms_that_it_has() {
     let golden = Golden::new().workspace("");
-    let of =
-        |platform| Base::new(platform).layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")]);
+    let of = |platform| {
+        Base::new(platform).layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")])
+    };
     let (amd64, arm64, arm) = (of("linux/amd64"), of("linux/arm64"), of("linux/arm/v7"));
     let folder = golden.path().join("base");
     let top = layout::index_of(&folder, &[&amd64, &arm64, &arm]);
@@ -221,14 +328,23 @@ fn an_index_gives_the_platforms_that_it_has() {
     golden.run(&["build", "--engine", "embedded"]).exit(0);
     let found = inspect(&golden, "oci:.golden/oci:on-layout:1.0.0");
     assert_eq!(found["media_type"], media::OCI_INDEX);
-    let platforms: Vec<&str> =
-        found["images"].as_array().unwrap().iter().map(|image| image["platform"].as_str().unwrap()).collect();
+    let platforms: Vec<&str> = found["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| image["platform"].as_str().unwrap())
+        .collect();
     assert_eq!(platforms, ["linux/amd64", "linux/arm64", "linux/arm/v7"]);
 
-    golden.write("image/image.toml", image("oci:../base", "platforms = [\"linux/amd64\", \"linux/s390x\"]"));
+    golden.write(
+        "image/image.toml",
+        image(
+            "oci:../base",
+            "platforms = [\"linux/amd64\", \"linux/s390x\"]",
+        ),
+    );
     let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
-    let message =
-        "the base oci:../base is not for linux/s390x; it is for linux/amd64, linux/arm64, linux/arm/v7";
+    let message = "the base oci:../base is not for linux/s390x; it is for linux/amd64, linux/arm64, linux/arm/v7";
     assert!(run.stderr.contains(message), "{}", run.stderr);
 }
 
@@ -237,38 +353,75 @@ fn an_index_gives_the_platforms_that_it_has() {
 fn a_variant_that_only_the_index_names_is_kept() {
     let golden = Golden::new().workspace("");
     let folder = golden.path().join("base");
-    let base = Base::new("linux/arm").layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")]);
+    let base =
+        Base::new("linux/arm").layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")]);
     let top = layout::index_naming(&folder, &[("linux/arm/v6", &base)]);
     layout::index(&folder, &[(&top, Some("multi"))]);
     let copy = format!("{}/variant-{}:1", services::registry(), std::process::id());
     let copied = std::process::Command::new("skopeo")
-        .args(["copy", "--insecure-policy", "--all", "--dest-tls-verify=false"])
-        .args([&format!("oci:{}:multi", folder.display()), &format!("docker://{copy}")])
+        .args([
+            "copy",
+            "--insecure-policy",
+            "--all",
+            "--dest-tls-verify=false",
+        ])
+        .args([
+            &format!("oci:{}:multi", folder.display()),
+            &format!("docker://{copy}"),
+        ])
         .output()
         .unwrap();
-    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    assert!(
+        copied.status.success(),
+        "{}",
+        String::from_utf8_lossy(&copied.stderr)
+    );
     for base in ["oci:../base", &copy] {
-        golden.write("image/image.toml", image(base, "platforms = [\"linux/arm/v6\"]"));
-        golden.run(&["build", "--engine", "embedded", "--force"]).exit(0);
+        golden.write(
+            "image/image.toml",
+            image(base, "platforms = [\"linux/arm/v6\"]"),
+        );
+        golden
+            .run(&["build", "--engine", "embedded", "--force"])
+            .exit(0);
         let found = inspect(&golden, "oci:.golden/oci:on-layout:1.0.0");
         assert_eq!(found["images"][0]["platform"], "linux/arm/v6", "{base}");
-        golden.write("image/image.toml", image(base, "platforms = [\"linux/arm/v7\"]"));
+        golden.write(
+            "image/image.toml",
+            image(base, "platforms = [\"linux/arm/v7\"]"),
+        );
         let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
-        assert!(run.stderr.contains("is not for linux/arm/v7; it is for linux/arm/v6"), "{}", run.stderr);
+        assert!(
+            run.stderr
+                .contains("is not for linux/arm/v7; it is for linux/arm/v6"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
 /// As Docker's classic builder and programs in Go write an image that has labels alone.
 #[test]
 fn an_image_without_layers_is_built_on() {
-    let golden = Golden::new().workspace("").env("SOURCE_DATE_EPOCH", "1700000000");
-    for lists in [serde_json::json!({ "type": "layers" }), serde_json::json!({ "diff_ids": null })] {
+    let golden = Golden::new()
+        .workspace("")
+        .env("SOURCE_DATE_EPOCH", "1700000000");
+    for lists in [
+        serde_json::json!({ "type": "layers" }),
+        serde_json::json!({ "diff_ids": null }),
+    ] {
         let text = image("oci:../base", "").replace("owner = \"app\"", "");
         golden.write("image/image.toml", text);
-        Base::here().without_lists(lists.clone()).write(&golden.path().join("base"), "any");
+        Base::here()
+            .without_lists(lists.clone())
+            .write(&golden.path().join("base"), "any");
         golden.run(&["build", "--engine", "embedded"]).exit(0);
         let found = inspect(&golden, "oci:.golden/oci:on-layout:1.0.0");
-        assert_eq!(found["images"][0]["layers"].as_array().unwrap().len(), 1, "{lists}");
+        assert_eq!(
+            found["images"][0]["layers"].as_array().unwrap().len(),
+            1,
+            "{lists}"
+        );
     }
 }
 
@@ -283,66 +436,155 @@ fn dockers_zstd_layers_are_passed_on() {
         .docker()
         .layer_as(media::DOCKER_LAYER_ZSTD, packed, id)
         .write(&golden.path().join("base"), "any");
-    let registry = format!("{}/docker-zstd-{}", services::registry(), std::process::id());
-    golden.run(&["build", "--push", "--engine", "embedded", "--registry", &registry]).exit(0);
+    let registry = format!(
+        "{}/docker-zstd-{}",
+        services::registry(),
+        std::process::id()
+    );
+    golden
+        .run(&[
+            "build",
+            "--push",
+            "--engine",
+            "embedded",
+            "--registry",
+            &registry,
+        ])
+        .exit(0);
     let types = |what: &str| -> Vec<String> {
         let found = inspect(&golden, what);
         let layers = found["images"][0]["layers"].as_array().unwrap().iter();
-        layers.map(|layer| layer["mediaType"].as_str().unwrap().to_owned()).collect()
+        layers
+            .map(|layer| layer["mediaType"].as_str().unwrap().to_owned())
+            .collect()
     };
     let published = types(&format!("{registry}/on-layout:1.0.0"));
-    assert_eq!(published, [media::DOCKER_LAYER_ZSTD, media::DOCKER_LAYER_GZIP]);
-    golden.run(&["build", "--engine", "embedded", "--to", "oci:out"]).exit(0);
-    assert_eq!(types("oci:out:on-layout:1.0.0"), [media::OCI_LAYER_ZSTD, media::OCI_LAYER_GZIP]);
+    assert_eq!(
+        published,
+        [media::DOCKER_LAYER_ZSTD, media::DOCKER_LAYER_GZIP]
+    );
+    golden
+        .run(&["build", "--engine", "embedded", "--to", "oci:out"])
+        .exit(0);
+    assert_eq!(
+        types("oci:out:on-layout:1.0.0"),
+        [media::OCI_LAYER_ZSTD, media::OCI_LAYER_GZIP]
+    );
     // No engine before Docker 23 knows zstd: in an archive it is undone.
-    golden.run(&["build", "--engine", "embedded", "--to", "docker-archive:out.tar"]).exit(0);
-    let listed =
-        std::process::Command::new("tar").arg("-tf").arg(golden.path().join("out.tar")).output().unwrap();
+    golden
+        .run(&[
+            "build",
+            "--engine",
+            "embedded",
+            "--to",
+            "docker-archive:out.tar",
+        ])
+        .exit(0);
+    let listed = std::process::Command::new("tar")
+        .arg("-tf")
+        .arg(golden.path().join("out.tar"))
+        .output()
+        .unwrap();
     assert!(listed.status.success());
-    let run = Golden::new().run(&["inspect", &format!("oci:{}", golden.path().join("out").display())]);
+    let run = Golden::new().run(&[
+        "inspect",
+        &format!("oci:{}", golden.path().join("out").display()),
+    ]);
     run.exit(0);
 }
 
 #[test]
 fn a_layout_with_a_spoiled_manifest_is_mended() {
     let golden = workspace("scratch");
-    golden.write("image/image.toml", image("scratch", "").replace("owner = \"app\"", ""));
-    golden.run(&["build", "--engine", "embedded", "--to", "oci:out"]).exit(0);
-    let digest = inspect(&golden, "oci:out:on-layout:1.0.0")["digest"].as_str().unwrap().to_owned();
+    golden.write(
+        "image/image.toml",
+        image("scratch", "").replace("owner = \"app\"", ""),
+    );
+    golden
+        .run(&["build", "--engine", "embedded", "--to", "oci:out"])
+        .exit(0);
+    let digest = inspect(&golden, "oci:out:on-layout:1.0.0")["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let blob = layout::blob_path(&golden.path().join("out"), &digest.parse().unwrap());
     let length = usize::try_from(std::fs::metadata(&blob).unwrap().len()).unwrap();
-    golden.write(blob.strip_prefix(golden.path()).unwrap().to_str().unwrap(), vec![0; length]);
+    golden.write(
+        blob.strip_prefix(golden.path()).unwrap().to_str().unwrap(),
+        vec![0; length],
+    );
     golden.run(&["inspect", "oci:out:on-layout:1.0.0"]).exit(1);
-    golden.run(&["build", "--engine", "embedded", "--to", "oci:out", "--force"]).exit(0);
-    assert_eq!(inspect(&golden, "oci:out:on-layout:1.0.0")["digest"], digest);
+    golden
+        .run(&[
+            "build", "--engine", "embedded", "--to", "oci:out", "--force",
+        ])
+        .exit(0);
+    assert_eq!(
+        inspect(&golden, "oci:out:on-layout:1.0.0")["digest"],
+        digest
+    );
 }
 
 #[test]
 fn an_index_of_a_registry_gives_them_too_and_docker_stays_docker() {
     let golden = Golden::new().workspace("");
     let folder = golden.path().join("base");
-    let of =
-        |platform| Base::new(platform).layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")]);
+    let of = |platform| {
+        Base::new(platform).layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")])
+    };
     let top = layout::index_of(&folder, &[&of("linux/amd64"), &of("linux/arm/v7")]);
     layout::index(&folder, &[(&top, Some("multi"))]);
     for (format, list) in [("oci", media::OCI_INDEX), ("v2s2", media::DOCKER_LIST)] {
-        let base = format!("{}/list-{format}-{}:1", services::registry(), std::process::id());
+        let base = format!(
+            "{}/list-{format}-{}:1",
+            services::registry(),
+            std::process::id()
+        );
         let copy = std::process::Command::new("skopeo")
-            .args(["copy", "--insecure-policy", "--all", "--dest-tls-verify=false", "--format", format])
-            .args([&format!("oci:{}:multi", folder.display()), &format!("docker://{base}")])
+            .args([
+                "copy",
+                "--insecure-policy",
+                "--all",
+                "--dest-tls-verify=false",
+                "--format",
+                format,
+            ])
+            .args([
+                &format!("oci:{}:multi", folder.display()),
+                &format!("docker://{base}"),
+            ])
             .output()
             .unwrap();
-        assert!(copy.status.success(), "{}", String::from_utf8_lossy(&copy.stderr));
-        golden.write("image/image.toml", image(&base, "platforms = [\"linux/amd64\", \"linux/arm/v7\"]"));
-        let registry = format!("{}/from-{format}-{}", services::registry(), std::process::id());
-        golden.run(&["build", "--push", "--registry", &registry]).exit(0);
+        assert!(
+            copy.status.success(),
+            "{}",
+            String::from_utf8_lossy(&copy.stderr)
+        );
+        golden.write(
+            "image/image.toml",
+            image(&base, "platforms = [\"linux/amd64\", \"linux/arm/v7\"]"),
+        );
+        let registry = format!(
+            "{}/from-{format}-{}",
+            services::registry(),
+            std::process::id()
+        );
+        golden
+            .run(&["build", "--push", "--registry", &registry])
+            .exit(0);
         let found = inspect(&golden, &format!("{registry}/on-layout:1.0.0"));
         assert_eq!(found["media_type"], list);
         assert_eq!(found["images"].as_array().unwrap().len(), 2);
-        golden.write("image/image.toml", image(&base, "platforms = [\"linux/arm64\"]"));
-        let run = golden.run(&["build", "--engine", "embedded", "--force"]).exit(1);
+        golden.write(
+            "image/image.toml",
+            image(&base, "platforms = [\"linux/arm64\"]"),
+        );
+        let run = golden
+            .run(&["build", "--engine", "embedded", "--force"])
+            .exit(1);
         assert!(
-            run.stderr.contains("is not for linux/arm64; it is for linux/amd64, linux/arm/v7"),
+            run.stderr
+                .contains("is not for linux/arm64; it is for linux/amd64, linux/arm/v7"),
             "{}",
             run.stderr
         );
@@ -356,7 +598,9 @@ fn several_write_into_one_layout() {
     let directory = format!("oci:{}/layout", out.path().display());
     let workspaces: Vec<Golden> = (0..8)
         .map(|number| {
-            let image = format!("[image]\nname = \"app{number}\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n");
+            let image = format!(
+                "[image]\nname = \"app{number}\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n"
+            );
             Golden::new().workspace("").image("app", &image)
         })
         .collect();
@@ -365,14 +609,20 @@ fn several_write_into_one_layout() {
         .iter()
         .map(|golden| {
             let mut command = golden.command(&all);
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
         })
         .collect();
     for child in running {
         Run::of(child.wait_with_output().unwrap()).exit(0);
     }
     for number in 0..8 {
-        Golden::new().run(&["inspect", &format!("{directory}:app{number}:1.2.3")]).exit(0);
+        Golden::new()
+            .run(&["inspect", &format!("{directory}:app{number}:1.2.3")])
+            .exit(0);
     }
 }
 
@@ -380,7 +630,10 @@ fn several_write_into_one_layout() {
 #[test]
 fn a_layout_whose_first_file_was_never_finished_is_gone_on_with() {
     let image = "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n";
-    let golden = Golden::new().workspace("").image("app", image).file("out/.golden-x1y2z3", "{\"imageLay");
+    let golden = Golden::new()
+        .workspace("")
+        .image("app", image)
+        .file("out/.golden-x1y2z3", "{\"imageLay");
     golden.run(&["build", "--to", "oci:out"]).exit(0);
     golden.run(&["inspect", "oci:out:app:1.2.3"]).exit(0);
 }
@@ -388,14 +641,16 @@ fn a_layout_whose_first_file_was_never_finished_is_gone_on_with() {
 /// As skopeo writes `oci:DIR:NAME`, and as `base = "oci:DIR:NAME"` reads it.
 #[test]
 fn an_image_of_a_layout_gets_the_name_of_the_destination() {
-    let fine =
-        |name: &str, base: &str| format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n");
+    let fine = |name: &str, base: &str| {
+        format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n")
+    };
     let golden = Golden::new()
         .workspace("")
         .image("app", &fine("app", "{ image = \"below\" }"))
         .image("below", &fine("below", "\"scratch\""))
         .image("child", &fine("child", "\"oci:../out:team/app:stable\""));
-    let build = |to: &str, image: &str| golden.run(&["build", "--engine", "embedded", "--to", to, image]);
+    let build =
+        |to: &str, image: &str| golden.run(&["build", "--engine", "embedded", "--to", to, image]);
     build("oci:out:team/app:stable", "app").exit(0);
     build("oci:out:other", "app").exit(0);
     assert!(!golden.path().join("out:other").exists());
@@ -404,10 +659,17 @@ fn an_image_of_a_layout_gets_the_name_of_the_destination() {
         let index = std::fs::read(golden.path().join("out/index.json")).unwrap();
         let index: Value = serde_json::from_slice(&index).unwrap();
         let name = |line: &Value| line["annotations"]["org.opencontainers.image.ref.name"].clone();
-        index["manifests"].as_array().unwrap().iter().map(name).collect::<Vec<_>>()
+        index["manifests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(name)
+            .collect::<Vec<_>>()
     };
     assert_eq!(names(), ["other", "team/app:stable"]);
-    golden.run(&["build", "--engine", "embedded", "child"]).exit(0);
+    golden
+        .run(&["build", "--engine", "embedded", "child"])
+        .exit(0);
     inspect(&golden, "oci:out:other");
 
     let run = build("oci:out:both", "*").exit(2);
@@ -418,7 +680,8 @@ fn an_image_of_a_layout_gets_the_name_of_the_destination() {
     for wrong in ["oci:out:", "oci::x", "docker-archive:a.tar:not a name"] {
         let run = build(wrong, "app").exit(2);
         assert!(
-            run.stderr.contains("expected oci:DIR[:NAME] or docker-archive:FILE[:NAME:TAG]"),
+            run.stderr
+                .contains("expected oci:DIR[:NAME] or docker-archive:FILE[:NAME:TAG]"),
             "{}",
             run.stderr
         );
@@ -430,6 +693,9 @@ fn an_image_of_a_layout_gets_the_name_of_the_destination() {
         .arg("manifest.json")
         .output();
     let list: Value = serde_json::from_slice(&list.unwrap().stdout).unwrap();
-    assert_eq!(list[0]["RepoTags"], serde_json::json!(["docker.io/team/app:2"]));
+    assert_eq!(
+        list[0]["RepoTags"],
+        serde_json::json!(["docker.io/team/app:2"])
+    );
     assert_eq!(list.as_array().unwrap().len(), 1);
 }

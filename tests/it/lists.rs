@@ -30,8 +30,10 @@ type List = dyn Fn(&Seen) -> Answer + Send + Sync;
 /// A registry with 1.0.0 and 3.0.0 whose lists of tags are these.
 fn registry(list: Arc<List>) -> FakeRegistry {
     let instead = move |seen: &Seen| seen.route().ends_with("/app/tags/list").then(|| list(seen));
-    let registry =
-        FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(instead)),
+        ..Behaviour::default()
+    });
     registry.image("app", "a", &["1.0.0", "1.0", "1"]);
     registry.image("app", "c", &["3.0.0", "3.0", "3", "latest"]);
     registry.image("dev", "b", &["1.0.1", "1.0", "1", "latest"]);
@@ -65,8 +67,16 @@ fn refused(words: &str, list: impl Fn(&Seen) -> Answer + Send + Sync + 'static) 
         let golden = golden.image("app", if command == "outdated" { &based } else { image });
         let command = command.replace("{}", &host);
         let run = golden.run(&command.split(' ').collect::<Vec<_>>());
-        assert_eq!(run.code, 1, "{words}: {command}:\n{}{}", run.stdout, run.stderr);
-        assert!(run.stderr.contains(words), "{command}: not {words:?} in\n{}", run.stderr);
+        assert_eq!(
+            run.code, 1,
+            "{words}: {command}:\n{}{}",
+            run.stdout, run.stderr
+        );
+        assert!(
+            run.stderr.contains(words),
+            "{command}: not {words:?} in\n{}",
+            run.stderr
+        );
         assert_eq!(registry.tags("app"), before, "{command}");
     }
 }
@@ -74,9 +84,13 @@ fn refused(words: &str, list: impl Fn(&Seen) -> Answer + Send + Sync + 'static) 
 #[test]
 fn a_list_that_repeats_itself_is_refused() {
     // Every page is the first one, with its link.
-    refused("the list repeats itself", |_| next(page(&TAGS[..3]), "/v2/app/tags/list?n=1000&last=1.0.0"));
+    refused("the list repeats itself", |_| {
+        next(page(&TAGS[..3]), "/v2/app/tags/list?n=1000&last=1.0.0")
+    });
     // A page names itself.
-    refused("the list repeats itself", |seen| next(page(&TAGS[..3]), &seen.path));
+    refused("the list repeats itself", |seen| {
+        next(page(&TAGS[..3]), &seen.path)
+    });
     // The same page under another address each time.
     let calls = AtomicUsize::new(0);
     refused("the list repeats itself", move |_| {
@@ -88,8 +102,14 @@ fn a_list_that_repeats_itself_is_refused() {
 #[test]
 fn a_list_that_ends_in_an_error_is_refused() {
     for (answer, words) in [
-        (refuse(404, "NAME_UNKNOWN", "repository name not known to registry"), "the list ends in an error"),
-        (refuse(400, "PAGINATION_NUMBER_INVALID", "invalid"), "the list ends in an error"),
+        (
+            refuse(404, "NAME_UNKNOWN", "repository name not known to registry"),
+            "the list ends in an error",
+        ),
+        (
+            refuse(400, "PAGINATION_NUMBER_INVALID", "invalid"),
+            "the list ends in an error",
+        ),
         (
             Answer::new(200, r#"{"errors":[{"code":"UNKNOWN","message":"oops"}]}"#),
             "the list ends in an error",
@@ -106,32 +126,59 @@ fn a_list_that_ends_in_an_error_is_refused() {
             }
         });
     }
-    refused("the address of the next page of the list is invalid", |_| next(page(&TAGS[..3]), "http://["));
+    refused(
+        "the address of the next page of the list is invalid",
+        |_| next(page(&TAGS[..3]), "http://["),
+    );
 }
 
 #[test]
 fn a_list_that_lacks_a_tag_that_can_be_read_is_refused() {
-    refused("the list of tags is incomplete: it lacks `latest`, which can be read", |_| page(&TAGS[..3]));
+    refused(
+        "the list of tags is incomplete: it lacks `latest`, which can be read",
+        |_| page(&TAGS[..3]),
+    );
 }
 
 #[test]
 fn a_list_that_never_ends_is_refused() {
-    let last = |seen: &Seen| seen.query("last").pop().map_or(0, |last| last.parse::<usize>().unwrap());
+    let last = |seen: &Seen| {
+        seen.query("last")
+            .pop()
+            .map_or(0, |last| last.parse::<usize>().unwrap())
+    };
     refused("the list does not end", move |seen| {
-        next(page(&[]), &format!("/v2/app/tags/list?last={}", last(seen) + 1))
+        next(
+            page(&[]),
+            &format!("/v2/app/tags/list?last={}", last(seen) + 1),
+        )
     });
 }
 
 /// As `refused`, for one command: 4,000 pages take a while.
 #[test]
 fn a_list_that_always_has_one_more_tag_is_refused() {
-    let last = |seen: &Seen| seen.query("last").pop().map_or(0, |last| last.parse::<usize>().unwrap());
+    let last = |seen: &Seen| {
+        seen.query("last")
+            .pop()
+            .map_or(0, |last| last.parse::<usize>().unwrap())
+    };
     let registry = registry(Arc::new(move |seen: &Seen| {
         let at = last(seen) + 1;
-        next(page(&[&format!("t{at}")]), &format!("/v2/app/tags/list?last={at}"))
+        next(
+            page(&[&format!("t{at}")]),
+            &format!("/v2/app/tags/list?last={at}"),
+        )
     }));
-    let run = Golden::new().run(&["ls", &format!("{}/app", registry.host())]).exit(1);
-    assert!(run.stderr.contains("the list does not end (more than 4000 pages)"), "{}", run.stderr);
+    let run = Golden::new()
+        .run(&["ls", &format!("{}/app", registry.host())])
+        .exit(1);
+    assert!(
+        run.stderr
+            .contains("the list does not end (more than 4000 pages)"),
+        "{}",
+        run.stderr
+    );
 }
 
 /// A proxy that takes the Link away leaves a page that is full.
@@ -148,8 +195,19 @@ fn a_full_page_without_a_link_is_not_the_end() {
         })),
         ..Behaviour::default()
     });
-    let run = Golden::new().run(&["ls", &format!("{}/app", registry.host()), "--format", "json"]).exit(0);
+    let run = Golden::new()
+        .run(&[
+            "ls",
+            &format!("{}/app", registry.host()),
+            "--format",
+            "json",
+        ])
+        .exit(0);
     drop(run);
-    let lists = registry.requests().iter().filter(|line| line.contains("/tags/list")).count();
+    let lists = registry
+        .requests()
+        .iter()
+        .filter(|line| line.contains("/tags/list"))
+        .count();
     assert_eq!(lists, 2);
 }

@@ -7,7 +7,10 @@ use crate::support::workspace::Golden;
 
 /// A namespace of the test's own.
 fn namespace() -> String {
-    format!("lock/{}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos())
+    format!(
+        "lock/{}",
+        std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos()
+    )
 }
 
 /// Publishes a version of a base for two platforms, as a distribution does: the tags that move follow. `day` is when
@@ -24,14 +27,18 @@ fn publish(namespace: &str, name: &str, version: &str, day: u64) {
             ),
         )
         .env("SOURCE_DATE_EPOCH", &epoch);
-    upstream.run(&["build", "--push", "--engine", "embedded"]).exit(0);
+    upstream
+        .run(&["build", "--push", "--engine", "embedded"])
+        .exit(0);
 }
 
 /// A workspace with an image on a requirement, and one on a tag.
 fn workspace(namespace: &str) -> Golden {
     let registry = services::registry();
     let image = |name: &str, base: &str| {
-        format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\ndescription = \"x\"\nbase = {base}\n")
+        format!(
+            "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\ndescription = \"x\"\nbase = {base}\n"
+        )
     };
     let requirement = format!("{{ ref = \"{registry}/{namespace}/debian\", version = \"12\" }}");
     Golden::new()
@@ -51,8 +58,16 @@ fn lock(golden: &Golden) -> String {
 
 fn locked(golden: &Golden, base: &str) -> toml::Table {
     let file: toml::Table = lock(golden).parse().unwrap();
-    let entries = file["base"].as_array().unwrap().iter().filter_map(toml::Value::as_table);
-    entries.clone().find(|entry| entry["base"].as_str().unwrap().contains(base)).unwrap().clone()
+    let entries = file["base"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(toml::Value::as_table);
+    entries
+        .clone()
+        .find(|entry| entry["base"].as_str().unwrap().contains(base))
+        .unwrap()
+        .clone()
 }
 
 /// How the graph shows alpine, debian, app and tool.
@@ -60,8 +75,18 @@ fn states(golden: &Golden) -> Vec<&'static str> {
     let graph: Value =
         serde_json::from_str(&golden.run(&["graph", "--format", "json"]).exit(0).stdout).unwrap();
     let known = ["current", "stale", "unknown"];
-    let state = |node: &Value| known.into_iter().find(|word| node["state"] == *word).unwrap();
-    graph["nodes"].as_array().unwrap().iter().map(state).collect()
+    let state = |node: &Value| {
+        known
+            .into_iter()
+            .find(|word| node["state"] == *word)
+            .unwrap()
+    };
+    graph["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(state)
+        .collect()
 }
 
 #[test]
@@ -74,24 +99,46 @@ fn a_base_that_is_gone_hides_no_other() {
     let before = lock(&golden);
     publish(&namespace, "debian", "12.5.0", 2);
     let alpine = format!("{}/{namespace}/alpine", services::registry());
-    golden.run(&["delete", &format!("{alpine}:3.20.0"), "--all-tags", "--yes"]).exit(0);
+    golden
+        .run(&["delete", &format!("{alpine}:3.20.0"), "--all-tags", "--yes"])
+        .exit(0);
 
     let outdated = golden.run(&["outdated"]).exit(1);
-    assert!(outdated.stdout.contains("→ 12.5.0 sha256:"), "{}", outdated.stdout);
+    assert!(
+        outdated.stdout.contains("→ 12.5.0 sha256:"),
+        "{}",
+        outdated.stdout
+    );
     assert!(outdated.stderr.contains(&alpine), "{}", outdated.stderr);
-    assert!(outdated.stderr.contains("1 could not be read"), "{}", outdated.stderr);
+    assert!(
+        outdated.stderr.contains("1 could not be read"),
+        "{}",
+        outdated.stderr
+    );
     let json: Value =
-        serde_json::from_str(&golden.run(&["outdated", "--format", "json"]).exit(1).stdout).unwrap();
+        serde_json::from_str(&golden.run(&["outdated", "--format", "json"]).exit(1).stdout)
+            .unwrap();
     assert_eq!(json["bases"][0]["change"], "moved");
-    assert!(json["lost"][0]["error"].as_str().unwrap().contains(&alpine), "{json}");
+    assert!(
+        json["lost"][0]["error"].as_str().unwrap().contains(&alpine),
+        "{json}"
+    );
 
     // The lock is refreshed as a whole or not at all, unless a base is named.
     let update = golden.run(&["update"]).exit(1);
-    assert!(update.stderr.contains("golden.lock is as it was"), "{}", update.stderr);
+    assert!(
+        update.stderr.contains("golden.lock is as it was"),
+        "{}",
+        update.stderr
+    );
     assert_eq!(lock(&golden), before);
     golden.run(&["update", "**/debian*"]).exit(0);
     let graph = golden.run(&["graph"]).exit(0);
-    assert!(graph.stderr.contains("cannot tell whether"), "{}", graph.stderr);
+    assert!(
+        graph.stderr.contains("cannot tell whether"),
+        "{}",
+        graph.stderr
+    );
 }
 
 #[test]
@@ -105,23 +152,43 @@ fn a_lock_is_made_followed_and_refreshed() {
 
     // Nothing is locked: that is told, and --locked refuses to do anything about it.
     let outdated = golden.run(&["outdated"]).exit(5);
-    assert!(outdated.stdout.contains("not locked → 12.4.0 sha256:"), "{}", outdated.stdout);
+    assert!(
+        outdated.stdout.contains("not locked → 12.4.0 sha256:"),
+        "{}",
+        outdated.stdout
+    );
     for command in [&["plan", "--locked"][..], &["build", "--locked"]] {
         let run = golden.run(command).exit(1);
-        assert!(run.stderr.contains("--locked refuses to change it"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("--locked refuses to change it"),
+            "{}",
+            run.stderr
+        );
     }
     assert!(!golden.path().join("golden.lock").exists());
 
     golden.run(&["update"]).exit(0);
     let debian = locked(&golden, "debian");
-    assert_eq!(debian["base"].as_str().unwrap(), format!("{registry}/{namespace}/debian ^12"));
-    assert_eq!(debian["reference"].as_str().unwrap(), format!("{registry}/{namespace}/debian:12.4.0"));
+    assert_eq!(
+        debian["base"].as_str().unwrap(),
+        format!("{registry}/{namespace}/debian ^12")
+    );
+    assert_eq!(
+        debian["reference"].as_str().unwrap(),
+        format!("{registry}/{namespace}/debian:12.4.0")
+    );
     let platforms = debian["platforms"].as_table().unwrap();
-    assert_eq!(platforms.keys().collect::<Vec<_>>(), ["linux/amd64", "linux/arm64"]);
+    assert_eq!(
+        platforms.keys().collect::<Vec<_>>(),
+        ["linux/amd64", "linux/arm64"]
+    );
     golden.run(&["outdated"]).exit(0);
     golden.run(&["build", "--push", "--locked"]).exit(0);
 
-    assert_eq!(states(&golden), ["current", "current", "current", "current"]);
+    assert_eq!(
+        states(&golden),
+        ["current", "current", "current", "current"]
+    );
 
     // Both bases move; the lock is kept until somebody says so.
     publish(&namespace, "debian", "12.5.0", 2);
@@ -130,17 +197,29 @@ fn a_lock_is_made_followed_and_refreshed() {
     let outdated = golden.run(&["outdated"]).exit(5);
     let lines: Vec<&str> = outdated.stdout.lines().collect();
     assert_eq!(lines.len(), 2, "{}", outdated.stdout);
-    assert!(lines[1].contains("12.4.0 sha256:") && lines[1].contains("→ 12.5.0 sha256:"), "{}", lines[1]);
-    assert!(lines[1].contains("(2026-09-22)") && lines[1].contains("(2026-09-23)"), "{}", lines[1]);
+    assert!(
+        lines[1].contains("12.4.0 sha256:") && lines[1].contains("→ 12.5.0 sha256:"),
+        "{}",
+        lines[1]
+    );
+    assert!(
+        lines[1].contains("(2026-09-22)") && lines[1].contains("(2026-09-23)"),
+        "{}",
+        lines[1]
+    );
     assert!(lines[1].ends_with("app:1.0.0"), "{}", lines[1]);
     golden.run(&["build", "--push", "--locked"]).exit(0);
     assert_eq!(lock(&golden), before);
 
     let json: Value =
-        serde_json::from_str(&golden.run(&["outdated", "--format", "json"]).exit(5).stdout).unwrap();
+        serde_json::from_str(&golden.run(&["outdated", "--format", "json"]).exit(5).stdout)
+            .unwrap();
     assert_eq!(json["schema"], 1);
     let base = &json["bases"][1];
-    assert_eq!((&base["change"], &base["images"]), (&"moved".into(), &serde_json::json!(["app:1.0.0"])));
+    assert_eq!(
+        (&base["change"], &base["images"]),
+        (&"moved".into(), &serde_json::json!(["app:1.0.0"]))
+    );
     assert_eq!(base["locked"]["digest"].as_str(), debian["digest"].as_str());
     assert_ne!(base["current"]["digest"], base["locked"]["digest"]);
 
@@ -160,15 +239,31 @@ fn a_lock_is_made_followed_and_refreshed() {
     let svg = golden.run(&["graph", "--format", "svg"]).exit(0).stdout;
     // Two bases and the images on them, and the legend's three.
     let colours = ["#d3f9d8", "#ffe3e3", "#f1f3f5"].map(|colour| svg.matches(colour).count());
-    assert_eq!((states(&golden), colours), (vec!["stale", "current", "current", "stale"], [3, 3, 1]));
+    assert_eq!(
+        (states(&golden), colours),
+        (vec!["stale", "current", "current", "stale"], [3, 3, 1])
+    );
     let rest = golden.run(&["outdated"]).exit(5);
-    assert!(rest.stdout.contains("alpine") && !rest.stdout.contains("debian"), "{}", rest.stdout);
+    assert!(
+        rest.stdout.contains("alpine") && !rest.stdout.contains("debian"),
+        "{}",
+        rest.stdout
+    );
     let unknown = golden.run(&["update", "debain"]).exit(2);
-    assert!(unknown.stderr.contains("no image of this workspace is built on `debain`"), "{}", unknown.stderr);
+    assert!(
+        unknown
+            .stderr
+            .contains("no image of this workspace is built on `debain`"),
+        "{}",
+        unknown.stderr
+    );
 
     // The published version cannot take the new base silently, and the reason has both digests.
     let plan = golden.run(&["plan", "app"]).exit(4);
-    let (was, now) = (debian["digest"].as_str().unwrap(), locked(&golden, "debian"));
+    let (was, now) = (
+        debian["digest"].as_str().unwrap(),
+        locked(&golden, "debian"),
+    );
     assert!(plan.stdout.contains("base changed"), "{}", plan.stdout);
     assert!(
         !plan.stdout.contains(was) && plan.stdout.contains(now["digest"].as_str().unwrap()),
@@ -180,7 +275,11 @@ fn a_lock_is_made_followed_and_refreshed() {
     golden.run(&["update", "**/alpine:3"]).exit(0);
     std::fs::remove_dir_all(golden.path().join("tool")).unwrap();
     let update = golden.run(&["update"]).exit(0);
-    assert!(update.stdout.contains("no longer used"), "{}", update.stdout);
+    assert!(
+        update.stdout.contains("no longer used"),
+        "{}",
+        update.stdout
+    );
     assert!(!lock(&golden).contains("alpine"));
 }
 
@@ -188,7 +287,10 @@ fn a_lock_is_made_followed_and_refreshed() {
 fn a_single_image_is_locked_with_its_platform() {
     let golden = Golden::new().workspace("").image(
         "app",
-        &format!("[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"{}\"\n", services::base_busybox()),
+        &format!(
+            "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"{}\"\n",
+            services::base_busybox()
+        ),
     );
     golden.run(&["update"]).exit(0);
     let entry = locked(&golden, "busybox");
@@ -199,9 +301,10 @@ fn a_single_image_is_locked_with_its_platform() {
 
 #[test]
 fn a_lock_that_is_no_file_is_a_failure_and_no_matter_of_usage() {
-    let golden = Golden::new()
-        .workspace("")
-        .image("a", "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n");
+    let golden = Golden::new().workspace("").image(
+        "a",
+        "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n",
+    );
     golden.write("golden.lock/x", "");
     let run = golden.run(&["update"]).exit(1);
     assert!(run.stderr.contains("golden.lock"), "{}", run.stderr);
@@ -211,14 +314,21 @@ fn a_lock_that_is_no_file_is_a_failure_and_no_matter_of_usage() {
 fn a_lock_that_was_merged_by_hand_is_told_with_its_line() {
     let golden = Golden::new().workspace("").image(
         "app",
-        &format!("[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"{}\"\n", services::base_busybox()),
+        &format!(
+            "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"{}\"\n",
+            services::base_busybox()
+        ),
     );
     golden.run(&["update"]).exit(0);
     let text = lock(&golden);
     let (_, entry) = text.split_once("\n[[base]]").unwrap();
     golden.write("golden.lock", format!("{text}\n[[base]]{entry}"));
     let run = golden.run(&["plan"]).exit(2);
-    assert!(run.stderr.contains("golden.lock:") && run.stderr.contains("is locked twice"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("golden.lock:") && run.stderr.contains("is locked twice"),
+        "{}",
+        run.stderr
+    );
     assert!(run.stderr.contains("golden update"), "{}", run.stderr);
     golden.write("golden.lock", format!("<<<<<<< ours\n{text}"));
     let run = golden.run(&["plan"]).exit(2);

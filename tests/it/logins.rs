@@ -19,7 +19,10 @@ fn login() -> String {
 /// A registry that wants the team's login and gives `challenge` to those who lack it.
 fn locked(challenge: &str) -> FakeRegistry {
     let authorization = Some((login(), challenge.to_owned()));
-    let registry = FakeRegistry::start(Behaviour { authorization, ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        authorization,
+        ..Behaviour::default()
+    });
     registry.image("golden/app", "a", &["1.2.2", "1.2", "1", "latest"]);
     registry.image("base/app", "b", &["1.2.3"]);
     registry
@@ -29,7 +32,13 @@ fn locked(challenge: &str) -> FakeRegistry {
 #[track_caller]
 fn saw_no_login(requests: &[Seen], what: &str) {
     for seen in requests {
-        assert_eq!(seen.header("authorization"), None, "{what}: {} {}", seen.method, seen.path);
+        assert_eq!(
+            seen.header("authorization"),
+            None,
+            "{what}: {} {}",
+            seen.method,
+            seen.path
+        );
     }
 }
 
@@ -86,11 +95,18 @@ fn run(golden: &Golden, command: &str, mirror: &str) -> Run {
 #[test]
 fn a_registry_that_was_not_chosen_never_sees_it() {
     let tokens = Server::start(handler(|_| Answer::new(200, r#"{"token":"anonymous"}"#)));
-    let bearer = format!("Bearer realm=\"http://{}/token\",service=\"s\"", tokens.host());
+    let bearer = format!(
+        "Bearer realm=\"http://{}/token\",service=\"s\"",
+        tokens.host()
+    );
     for challenge in ["Basic realm=\"r\"", &bearer] {
         for command in COMMANDS {
             let (team, mirror) = (locked("Basic realm=\"r\""), locked(challenge));
-            let run = run(&workspace(&team.host(), &mirror.host()), command, &mirror.host());
+            let run = run(
+                &workspace(&team.host(), &mirror.host()),
+                command,
+                &mirror.host(),
+            );
             let seen = mirror.server.seen();
             for seen in &seen {
                 let sent = seen.header("authorization");
@@ -103,7 +119,11 @@ fn a_registry_that_was_not_chosen_never_sees_it() {
                 );
             }
             let about_the_mirror = command.contains("{mirror}") || command == "outdated";
-            assert!(!about_the_mirror || !seen.is_empty(), "{command} asked nothing: {}", run.stderr);
+            assert!(
+                !about_the_mirror || !seen.is_empty(),
+                "{command} asked nothing: {}",
+                run.stderr
+            );
         }
     }
     assert!(!tokens.seen().is_empty());
@@ -117,19 +137,40 @@ fn the_chosen_one_gets_it_however_it_was_chosen() {
     let inspect = |registry: &FakeRegistry| format!("inspect {}/golden/app:1.2.2", registry.host());
     run(&golden, &inspect(&team), "").exit(0);
     run(&golden, &inspect(&mirror), "").exit(1);
-    run(&golden, &format!("{} --registry mirror", inspect(&mirror)), "").exit(0);
-    run(&golden, &format!("{} --registry mirror", inspect(&team)), "").exit(1);
-    run(&golden, &format!("{} --all-registries", inspect(&mirror)), "").exit(0);
+    run(
+        &golden,
+        &format!("{} --registry mirror", inspect(&mirror)),
+        "",
+    )
+    .exit(0);
+    run(
+        &golden,
+        &format!("{} --registry mirror", inspect(&team)),
+        "",
+    )
+    .exit(1);
+    run(
+        &golden,
+        &format!("{} --all-registries", inspect(&mirror)),
+        "",
+    )
+    .exit(0);
     // A host that only golden.toml names gets it when the user lists it.
-    for (command, host, code) in
-        [("verify --registry mirror app", &mirror, 5), ("rollback app --to 1.2.2 --yes", &team, 0)]
-    {
+    for (command, host, code) in [
+        ("verify --registry mirror app", &mirror, 5),
+        ("rollback app --to 1.2.2 --yes", &team, 0),
+    ] {
         run(&golden, command, "").exit(1);
         let listed = workspace(&team.host(), &mirror.host());
-        let listed = listed.env("GOLDEN_REGISTRY_HOST", &format!("registry.example.com, {}", host.host()));
+        let listed = listed.env(
+            "GOLDEN_REGISTRY_HOST",
+            &format!("registry.example.com, {}", host.host()),
+        );
         run(&listed, command, "").exit(code);
     }
-    let elsewhere = Golden::new().env("GOLDEN_REGISTRY_USER", USER).env("GOLDEN_REGISTRY_PASSWORD", PASSWORD);
+    let elsewhere = Golden::new()
+        .env("GOLDEN_REGISTRY_USER", USER)
+        .env("GOLDEN_REGISTRY_PASSWORD", PASSWORD);
     run(&elsewhere, &inspect(&mirror), "").exit(0);
     let elsewhere = elsewhere.env("GOLDEN_REGISTRY", &team.host());
     run(&elsewhere, &inspect(&mirror), "").exit(1);
@@ -141,16 +182,30 @@ fn the_chosen_one_gets_it_however_it_was_chosen() {
 /// A pull request that changes golden.toml must not receive the login of the CI job that checks it.
 #[test]
 fn a_host_that_only_a_workspace_file_names_never_sees_it() {
-    for command in COMMANDS.iter().filter(|command| !command.contains("{mirror}")) {
-        for (variable, value) in
-            [("GOLDEN_REGISTRY_HOST", "registry.example.com"), ("GOLDEN_REGISTRY", "team")]
-        {
+    for command in COMMANDS
+        .iter()
+        .filter(|command| !command.contains("{mirror}"))
+    {
+        for (variable, value) in [
+            ("GOLDEN_REGISTRY_HOST", "registry.example.com"),
+            ("GOLDEN_REGISTRY", "team"),
+        ] {
             let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
             let golden = workspace(&team.host(), &mirror.host()).env(variable, value);
             let run = run(&golden, command, "");
-            saw_no_login(&team.server.seen(), &format!("{command}, {variable}={value}"));
-            saw_no_login(&mirror.server.seen(), &format!("{command}, {variable}={value}"));
-            assert!(run.code != 0 || *command == "graph" || *command == "build", "{command}: {}", run.stdout);
+            saw_no_login(
+                &team.server.seen(),
+                &format!("{command}, {variable}={value}"),
+            );
+            saw_no_login(
+                &mirror.server.seen(),
+                &format!("{command}, {variable}={value}"),
+            );
+            assert!(
+                run.code != 0 || *command == "graph" || *command == "build",
+                "{command}: {}",
+                run.stdout
+            );
         }
     }
 }
@@ -159,8 +214,10 @@ fn a_host_that_only_a_workspace_file_names_never_sees_it() {
 #[test]
 fn the_name_of_a_registry_is_no_host() {
     let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
-    let golden = workspace(&team.host(), &mirror.host())
-        .workspace(&format!("[[registry]]\nname = \"registry.example.com\"\nhost = \"{}\"\n", team.host()));
+    let golden = workspace(&team.host(), &mirror.host()).workspace(&format!(
+        "[[registry]]\nname = \"registry.example.com\"\nhost = \"{}\"\n",
+        team.host()
+    ));
     run(&golden, "verify app --registry registry.example.com", "").exit(1);
     saw_no_login(&team.server.seen(), "a registry with the name of a host");
 }
@@ -174,7 +231,9 @@ fn a_login_that_is_not_used_says_for_whom_it_is_and_what_to_type() {
             ("GOLDEN_REGISTRY", ""),
             "verify app".to_owned(),
             "only a file of the workspace names this registry".to_owned(),
-            format!("set GOLDEN_REGISTRY_HOST={host}, add `--registry {host}`, or run `docker login {host}`"),
+            format!(
+                "set GOLDEN_REGISTRY_HOST={host}, add `--registry {host}`, or run `docker login {host}`"
+            ),
         ),
         (
             ("GOLDEN_REGISTRY", ""),
@@ -192,12 +251,17 @@ fn a_login_that_is_not_used_says_for_whom_it_is_and_what_to_type() {
         let golden = workspace(&host, &other).env(variable.0, variable.1);
         let run = run(&golden, &command, "").exit(1);
         let why = format!("GOLDEN_REGISTRY_USER was not used: {why}");
-        assert!(run.stderr.contains(&why) && run.stderr.contains(&help), "{why}\n{help}\n{}", run.stderr);
+        assert!(
+            run.stderr.contains(&why) && run.stderr.contains(&help),
+            "{why}\n{help}\n{}",
+            run.stderr
+        );
     }
     let golden = Golden::new().env("GOLDEN_REGISTRY_HOST", "https://registry.example.com");
     let run = run(&golden, "ls registry.example.com", "").exit(2);
     assert!(
-        run.stderr.contains("GOLDEN_REGISTRY_HOST: `https://registry.example.com` is not a host"),
+        run.stderr
+            .contains("GOLDEN_REGISTRY_HOST: `https://registry.example.com` is not a host"),
         "{}",
         run.stderr
     );
@@ -206,9 +270,14 @@ fn a_login_that_is_not_used_says_for_whom_it_is_and_what_to_type() {
 #[test]
 fn of_several_registries_that_are_named_none_gets_it() {
     let (one, two) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
-    let golden = Golden::new().env("GOLDEN_REGISTRY_USER", USER).env("GOLDEN_REGISTRY_PASSWORD", PASSWORD);
-    let command =
-        format!("delete {}/golden/app:1.2.2 {}/golden/app:1.2.2 --all-tags --yes", one.host(), two.host());
+    let golden = Golden::new()
+        .env("GOLDEN_REGISTRY_USER", USER)
+        .env("GOLDEN_REGISTRY_PASSWORD", PASSWORD);
+    let command = format!(
+        "delete {}/golden/app:1.2.2 {}/golden/app:1.2.2 --all-tags --yes",
+        one.host(),
+        two.host()
+    );
     run(&golden, &command, "").exit(1);
     saw_no_login(&one.server.seen(), "the first");
     saw_no_login(&two.server.seen(), "the second");
@@ -218,21 +287,40 @@ fn of_several_registries_that_are_named_none_gets_it() {
 fn a_promotion_gives_it_to_its_destination_alone() {
     let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
     let golden = workspace(&team.host(), &mirror.host());
-    let command = format!("promote {}/golden/app:1.2.2 {}/copy", team.host(), mirror.host());
+    let command = format!(
+        "promote {}/golden/app:1.2.2 {}/copy",
+        team.host(),
+        mirror.host()
+    );
     run(&golden, &command, "").exit(1);
     saw_no_login(&team.server.seen(), "the source");
     // The source's own login comes from where logins are kept.
     let auth = STANDARD.encode(format!("{USER}:{PASSWORD}"));
-    golden.write(".docker/config.json", format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, team.host()));
+    golden.write(
+        ".docker/config.json",
+        format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, team.host()),
+    );
     run(&golden, &command, "").exit(0);
     assert_eq!(mirror.tags("copy").len(), 1);
     // Whose it is can be said, and then it goes nowhere else.
     let again = locked("Basic realm=\"r\"");
-    let command = format!("promote {}/golden/app:1.2.2 {}/copy", team.host(), again.host());
+    let command = format!(
+        "promote {}/golden/app:1.2.2 {}/copy",
+        team.host(),
+        again.host()
+    );
     let golden = golden.env("GOLDEN_REGISTRY", &team.host());
     run(&golden, &command, "").exit(1);
-    saw_no_login(&again.server.seen(), "the destination that GOLDEN_REGISTRY does not name");
-    run(&golden, &format!("{command} --registry {}", again.host()), "").exit(0);
+    saw_no_login(
+        &again.server.seen(),
+        "the destination that GOLDEN_REGISTRY does not name",
+    );
+    run(
+        &golden,
+        &format!("{command} --registry {}", again.host()),
+        "",
+    )
+    .exit(0);
 }
 
 /// Where the chosen registry sends people elsewhere, the login stays behind; also when elsewhere asks for one.
@@ -240,7 +328,9 @@ fn a_promotion_gives_it_to_its_destination_alone() {
 fn it_does_not_follow_a_redirect_nor_an_upload_elsewhere() {
     let elsewhere = Server::start(handler(|seen| match seen.method.as_str() {
         "PUT" => Answer::new(201, ""),
-        _ => Answer::new(401, "who are you?").header("www-authenticate", "Basic realm=\"elsewhere\""),
+        _ => {
+            Answer::new(401, "who are you?").header("www-authenticate", "Basic realm=\"elsewhere\"")
+        }
     }));
     let target = format!("http://{}", elsewhere.host());
     let instead = move |seen: &Seen| {
@@ -261,14 +351,32 @@ fn it_does_not_follow_a_redirect_nor_an_upload_elsewhere() {
         ..Behaviour::default()
     });
     team.image("golden/app", "a", &["1.2.2"]);
-    let golden = workspace(&team.host(), "mirror.example.com").env("GOLDEN_REGISTRY_HOST", &team.host());
-    run(&golden, &format!("inspect {}/golden/app:1.2.2", team.host()), "").exit(1);
+    let golden =
+        workspace(&team.host(), "mirror.example.com").env("GOLDEN_REGISTRY_HOST", &team.host());
+    run(
+        &golden,
+        &format!("inspect {}/golden/app:1.2.2", team.host()),
+        "",
+    )
+    .exit(1);
     let source = FakeRegistry::start(Behaviour::default());
     source.image("app", "other", &["1.2.3"]);
-    let promoted = format!("promote {}/app:1.2.3 {}/golden/app", source.host(), team.host());
+    let promoted = format!(
+        "promote {}/app:1.2.3 {}/golden/app",
+        source.host(),
+        team.host()
+    );
     let run = run(&golden, &promoted, "").exit(1);
-    assert!(run.stderr.contains("PUT is not sent to another host"), "{}", run.stderr);
-    let methods: Vec<String> = elsewhere.seen().iter().map(|seen| seen.method.clone()).collect();
+    assert!(
+        run.stderr.contains("PUT is not sent to another host"),
+        "{}",
+        run.stderr
+    );
+    let methods: Vec<String> = elsewhere
+        .seen()
+        .iter()
+        .map(|seen| seen.method.clone())
+        .collect();
     assert_eq!(methods, ["GET"], "an upload does not go to another host");
     saw_no_login(&elsewhere.seen(), "elsewhere");
 }

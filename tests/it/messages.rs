@@ -5,7 +5,10 @@ use crate::support::workspace::{Golden, Run};
 const FINE: &str = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
 
 fn workspace() -> Golden {
-    Golden::new().workspace("").image("app", FINE).env("SOURCE_DATE_EPOCH", "0")
+    Golden::new()
+        .workspace("")
+        .image("app", FINE)
+        .env("SOURCE_DATE_EPOCH", "0")
 }
 
 /// Everything that a failing run prints.
@@ -18,10 +21,13 @@ fn failure(run: Run, code: i32) -> String {
 
 #[test]
 fn a_variable_that_golden_toml_does_not_define_cannot_be_set() {
-    let defined = Golden::new().workspace("[vars]\nteam = \"a\"\nregion = \"eu\"\n").image("app", FINE);
-    for command in
-        ["check", "plan", "build", "render", "graph", "matrix", "push", "verify", "outdated", "update"]
-    {
+    let defined = Golden::new()
+        .workspace("[vars]\nteam = \"a\"\nregion = \"eu\"\n")
+        .image("app", FINE);
+    for command in [
+        "check", "plan", "build", "render", "graph", "matrix", "push", "verify", "outdated",
+        "update",
+    ] {
         defined.run(&[command, "--set", "tema=x"]).exit(2);
     }
     insta::assert_snapshot!(failure(defined.run(&["check", "--set", "tema=x"]), 2), @r"
@@ -42,7 +48,10 @@ fn a_variable_that_golden_toml_does_not_define_cannot_be_set() {
 #[test]
 fn a_dotted_variable_of_the_environment_needs_quotes() {
     let check = |env: &str| {
-        Golden::new().workspace("").image("app", &format!("{FINE}[env]\n{env}\n")).run(&["check"])
+        Golden::new()
+            .workspace("")
+            .image("app", &format!("{FINE}[env]\n{env}\n"))
+            .run(&["check"])
     };
     insta::assert_snapshot!(failure(check("spring.port = \"80\""), 2), @r#"
     error[spec.nested-table]: `spring` is a table, and [env] has only strings and { prepend, append }
@@ -57,8 +66,14 @@ fn a_dotted_variable_of_the_environment_needs_quotes() {
     "#);
     for (written, corrected) in [
         ("a.b.c = 1", "write \"a.b.c\" = \"1\""),
-        ("LOG = { level = \"debug\", format = \"json\" }", "write \"LOG.level\" = \"debug\""),
-        ("[env.spring]\nport = true", "write \"spring.port\" = \"true\""),
+        (
+            "LOG = { level = \"debug\", format = \"json\" }",
+            "write \"LOG.level\" = \"debug\"",
+        ),
+        (
+            "[env.spring]\nport = true",
+            "write \"spring.port\" = \"true\"",
+        ),
     ] {
         let message = failure(check(written), 2);
         assert!(message.contains(corrected), "{message}");
@@ -84,12 +99,25 @@ fn output_that_cannot_be_written_is_an_error_before_the_build() {
         let run = golden.run(&[&["build", "--engine", "embedded"], place.as_slice()].concat());
         assert!(failure(run, 2).contains("is not a regular file, and is left as it is"));
     }
-    failure(golden.run(&["build", "--engine", "embedded", "--to", "docker-archive:nope/deep/x.tar"]), 2);
+    failure(
+        golden.run(&[
+            "build",
+            "--engine",
+            "embedded",
+            "--to",
+            "docker-archive:nope/deep/x.tar",
+        ]),
+        2,
+    );
     for path in ["nope", ".golden"] {
         assert!(!golden.path().join(path).exists(), "{path}");
     }
-    golden.run(&["build", "--engine", "embedded", "--metadata-file", "x.json"]).exit(0);
-    golden.run(&["build", "--engine", "embedded", "--metadata-file", "x.json"]).exit(0);
+    golden
+        .run(&["build", "--engine", "embedded", "--metadata-file", "x.json"])
+        .exit(0);
+    golden
+        .run(&["build", "--engine", "embedded", "--metadata-file", "x.json"])
+        .exit(0);
     assert!(golden.path().join("x.json").is_file());
 }
 
@@ -112,7 +140,10 @@ fn values_that_make_no_sense_say_what_is_accepted() {
 fn one_of_many_images_that_does_not_exist_has_its_nearest_names() {
     let mut golden = Golden::new().workspace("");
     for n in 0..40 {
-        golden = golden.image(&format!("i{n}"), &FINE.replace("\"app\"", &format!("\"service-{n:02}\"")));
+        golden = golden.image(
+            &format!("i{n}"),
+            &FINE.replace("\"app\"", &format!("\"service-{n:02}\"")),
+        );
     }
     insta::assert_snapshot!(failure(golden.run(&["check", "service"]), 2), @r"
     error: no image of this workspace is called `service`
@@ -132,14 +163,23 @@ fn one_of_many_images_that_does_not_exist_has_its_nearest_names() {
 fn the_help_of_a_command_lists_its_formats() {
     let golden = Golden::new();
     for (command, formats) in [
-        ("check", "[default: text] [possible values: text, json, github, sarif]"),
-        ("matrix", "[default: github] [possible values: github, gitlab, json]"),
+        (
+            "check",
+            "[default: text] [possible values: text, json, github, sarif]",
+        ),
+        (
+            "matrix",
+            "[default: github] [possible values: github, gitlab, json]",
+        ),
         ("build", "[default: text] [possible values: text, json]"),
         ("schema", "[default: json] [possible values: json]"),
     ] {
         let help = golden.run(&[command, "-h"]).exit(0).stdout;
         let line = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(line.contains(&format!("--format <FORMAT> Output format {formats}")), "{help}");
+        assert!(
+            line.contains(&format!("--format <FORMAT> Output format {formats}")),
+            "{help}"
+        );
         let page = golden.run(&["man", command]).exit(0).stdout;
         assert!(page.contains("Possible values:"), "{page}");
     }

@@ -5,7 +5,10 @@ use crate::support::workspace::Golden;
 
 /// A registry in which `team/app:1.0.0` is an index of indexes, so deep, each naming the next one ten times.
 fn nested(depth: usize) -> FakeRegistry {
-    let registry = FakeRegistry::start(Behaviour { referrers: true, ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        referrers: true,
+        ..Behaviour::default()
+    });
     let mut below = registry.image("team/app", "content", &[]);
     for level in 1..=depth {
         let tags: &[&str] = if level == depth { &["1.0.0"] } else { &[] };
@@ -25,11 +28,23 @@ fn every_manifest_is_read_once() {
         &["promote", "HOST/team/app:1.0.0", "HOST/team/copy:1.0.0"],
     ] {
         let registry = nested(8);
-        let args: Vec<String> = command.iter().map(|word| word.replace("HOST", &registry.host())).collect();
+        let args: Vec<String> = command
+            .iter()
+            .map(|word| word.replace("HOST", &registry.host()))
+            .collect();
         let golden = Golden::new().workspace("");
         let run = golden.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
-        assert!(run.code == 0 || run.code == 5, "{command:?}: {} {}", run.code, run.stderr);
-        let reads = registry.requests().iter().filter(|request| request.contains("app/manifests/")).count();
+        assert!(
+            run.code == 0 || run.code == 5,
+            "{command:?}: {} {}",
+            run.code,
+            run.stderr
+        );
+        let reads = registry
+            .requests()
+            .iter()
+            .filter(|request| request.contains("app/manifests/"))
+            .count();
         assert!(reads <= 4 * 9 + 10, "{command:?}: {reads} requests");
     }
 }
@@ -42,9 +57,18 @@ fn an_index_that_is_too_deep_is_refused() {
         &["promote", "HOST/team/app:1.0.0", "HOST/team/copy:1.0.0"],
     ] {
         let registry = nested(12);
-        let args: Vec<String> = command.iter().map(|word| word.replace("HOST", &registry.host())).collect();
-        let run = Golden::new().workspace("").run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let args: Vec<String> = command
+            .iter()
+            .map(|word| word.replace("HOST", &registry.host()))
+            .collect();
+        let run = Golden::new()
+            .workspace("")
+            .run(&args.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(run.code != 0, "{command:?}");
-        assert!(run.stderr.contains("nested more than 8 deep"), "{command:?}: {}", run.stderr);
+        assert!(
+            run.stderr.contains("nested more than 8 deep"),
+            "{command:?}: {}",
+            run.stderr
+        );
     }
 }

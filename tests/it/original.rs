@@ -11,9 +11,16 @@ fn workspace(registries: &[&FakeRegistry]) -> Golden {
     let tables: Vec<String> = registries
         .iter()
         .enumerate()
-        .map(|(n, registry)| format!("[[registry]]\nname = \"r{n}\"\nhost = \"{}\"\n", registry.host()))
+        .map(|(n, registry)| {
+            format!(
+                "[[registry]]\nname = \"r{n}\"\nhost = \"{}\"\n",
+                registry.host()
+            )
+        })
         .collect();
-    Golden::new().workspace(&tables.concat()).env("SOURCE_DATE_EPOCH", "0")
+    Golden::new()
+        .workspace(&tables.concat())
+        .env("SOURCE_DATE_EPOCH", "0")
 }
 
 /// Publishes 1.2.3 of `app` with this owner.
@@ -45,9 +52,15 @@ fn the_first_content_gets_a_tag_before_the_version_moves() {
             .into_iter()
             .filter(|line| line.starts_with("PUT /v2/app/manifests/"))
             .collect();
-        let at =
-            |name: &str| puts.iter().rposition(|line| line.ends_with(&format!("/{name}{suffix}"))).unwrap();
-        assert!(at("1.2.3_r0") < at("1.2.3_r1") && at("1.2.3_r1") < at("1.2.3"), "{puts:?}");
+        let at = |name: &str| {
+            puts.iter()
+                .rposition(|line| line.ends_with(&format!("/{name}{suffix}")))
+                .unwrap()
+        };
+        assert!(
+            at("1.2.3_r0") < at("1.2.3_r1") && at("1.2.3_r1") < at("1.2.3"),
+            "{puts:?}"
+        );
         build(&golden, image, "c", REVISE, &[]).exit(0);
         assert_eq!(tag("1.2.3_r0"), first, "it is never overwritten");
         assert_eq!(tag("1.2.3"), tag("1.2.3_r2"));
@@ -55,7 +68,9 @@ fn the_first_content_gets_a_tag_before_the_version_moves() {
         let plan = golden.run(&["plan"]).exit(0).stdout;
         assert!(plan.contains("skip: 1.2.3+r2 is published"), "{plan}");
         // It is a version that a rollback can go back to.
-        golden.run(&["rollback", "app", "--to", "1.2.3_r0", "--yes"]).exit(0);
+        golden
+            .run(&["rollback", "app", "--to", "1.2.3_r0", "--yes"])
+            .exit(0);
         assert_eq!((tag("1.2.3"), tag("1.2")), (first.clone(), first.clone()));
         golden.run(&["build", "--push"]).exit(0);
         assert_eq!(tag("1.2.3"), first);
@@ -75,13 +90,19 @@ fn a_build_with_metadata_preserves_the_plain_version() {
     golden.run(&["build", "--push"]).exit(0);
     let tags = registry.tags("app");
     assert_eq!(tags["1.2.3_r0"], first);
-    assert_eq!((&tags["1.2.3"], &tags["latest"]), (&tags["1.2.3_b5"], &tags["1.2.3_b5"]));
+    assert_eq!(
+        (&tags["1.2.3"], &tags["latest"]),
+        (&tags["1.2.3_b5"], &tags["1.2.3_b5"])
+    );
     golden.run(&["verify"]).exit(0);
 }
 
 #[test]
 fn every_registry_keeps_its_own_first_content() {
-    let registries = [FakeRegistry::start(Behaviour::default()), FakeRegistry::start(Behaviour::default())];
+    let registries = [
+        FakeRegistry::start(Behaviour::default()),
+        FakeRegistry::start(Behaviour::default()),
+    ];
     let golden = workspace(&[&registries[0], &registries[1]]);
     build(&golden, "", "a", REVISE, &["--all-registries"]).exit(0);
     let first = registries[0].tags("app")["1.2.3"].clone();
@@ -90,7 +111,10 @@ fn every_registry_keeps_its_own_first_content() {
     build(&golden, "", "b", REVISE, &["--all-registries"]).exit(0);
     for registry in &registries {
         let tags = registry.tags("app");
-        assert_eq!((&tags["1.2.3_r0"], &tags["1.2.3"]), (&first, &tags["1.2.3_r1"]));
+        assert_eq!(
+            (&tags["1.2.3_r0"], &tags["1.2.3"]),
+            (&first, &tags["1.2.3_r1"])
+        );
     }
 }
 
@@ -114,12 +138,16 @@ fn an_interrupted_revision_loses_nothing_and_the_same_command_completes_it() {
         let first = registry.tags("app")["1.2.3"].clone();
         armed.store(true, Ordering::SeqCst);
         build(&golden, "", "b", REVISE, &[]).exit(1);
-        assert!(registry.tags("app").values().any(|digest| *digest == first), "{tag}");
+        assert!(
+            registry.tags("app").values().any(|digest| *digest == first),
+            "{tag}"
+        );
         armed.store(false, Ordering::SeqCst);
         build(&golden, "", "b", REVISE, &[]).exit(0);
         let tags = registry.tags("app");
-        let named: BTreeMap<&str, bool> =
-            ["1.2.3", "1.2", "1", "latest"].map(|name| (name, tags[name] == tags["1.2.3_r1"])).into();
+        let named: BTreeMap<&str, bool> = ["1.2.3", "1.2", "1", "latest"]
+            .map(|name| (name, tags[name] == tags["1.2.3_r1"]))
+            .into();
         assert!(named.values().all(|right| *right), "{tag}: {tags:?}");
         assert_eq!(tags["1.2.3_r0"], first, "{tag}");
         assert_eq!(tags.len(), 6, "{tag}: {tags:?}");
@@ -153,11 +181,18 @@ fn rebuild_base_publishes_a_moved_base_and_refuses_a_changed_spec() {
     ] {
         golden.write("app/image.toml", spec(changed));
         let run = golden.run(&build).exit(4);
-        assert!(run.stderr.contains("rebuild = \"revise\""), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("rebuild = \"revise\""),
+            "{}",
+            run.stderr
+        );
     }
     golden.write("app/image.toml", spec(""));
     let plan = golden.run(&["plan", "--engine", "embedded"]).exit(0).stdout;
-    assert!(plan.contains("as 1.2.3+r1") && plan.contains("base moved"), "{plan}");
+    assert!(
+        plan.contains("as 1.2.3+r1") && plan.contains("base moved"),
+        "{plan}"
+    );
     golden.run(&build).exit(0);
     let tags = registry.tags("app");
     assert_eq!(tags["1.2.3"], tags["1.2.3_r1"]);

@@ -83,14 +83,21 @@ impl Machine {
             .envs(variables.iter().copied())
             .output()
             .unwrap();
-        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
     }
 
     /// Runs the step, which must fail with this as its last line.
     #[track_caller]
     fn fails(&self, packages: &str, variables: &[(&str, &str)], why: &str) {
         let (code, told) = self.run(packages, variables);
-        assert_eq!((code, told.lines().last()), (1, Some(format!("golden: {why}").as_str())), "{told}");
+        assert_eq!(
+            (code, told.lines().last()),
+            (1, Some(format!("golden: {why}").as_str())),
+            "{told}"
+        );
     }
 }
 
@@ -99,14 +106,30 @@ const MACHINES: [Machine; 3] = [DEBIAN, ALPINE, RHEL];
 #[test]
 fn packages_that_are_as_the_spec_says_pass() {
     for machine in MACHINES {
-        let (code, told) = machine.run("install = [\"tool\"]\nremove = [\"vim\", \"libthing\"]", &[]);
+        let (code, told) = machine.run(
+            "install = [\"tool\"]\nremove = [\"vim\", \"libthing\"]",
+            &[],
+        );
         assert_eq!(code, 0, "{}: {told}", machine.family);
     }
-    let virtual_package = [("INSTALLED", "postfix, mail-transport-agent, default-mta (= 1)\n")];
+    let virtual_package = [(
+        "INSTALLED",
+        "postfix, mail-transport-agent, default-mta (= 1)\n",
+    )];
     for name in ["mail-transport-agent", "default-mta"] {
-        assert_eq!(DEBIAN.run(&format!("install = [\"{name}\"]"), &virtual_package).0, 0, "{name}");
+        assert_eq!(
+            DEBIAN
+                .run(&format!("install = [\"{name}\"]"), &virtual_package)
+                .0,
+            0,
+            "{name}"
+        );
     }
-    assert_eq!(RHEL.run("install = [\"tool-1.*\"]", &[("INSTALLED", "tool-1.2-3\n")]).0, 0);
+    assert_eq!(
+        RHEL.run("install = [\"tool-1.*\"]", &[("INSTALLED", "tool-1.2-3\n")])
+            .0,
+        0
+    );
 }
 
 #[test]
@@ -127,11 +150,21 @@ fn an_index_that_cannot_be_read_fails_the_step() {
     ] {
         let code = if told.starts_with('E') { "100" } else { "0" };
         let why = format!("apt-get update did not read every package index: {cause}: {told}");
-        machine.fails("install = [\"tool\"]", &[("UPDATE", told), ("UPDATE_EXIT", code)], &why);
+        machine.fails(
+            "install = [\"tool\"]",
+            &[("UPDATE", told), ("UPDATE_EXIT", code)],
+            &why,
+        );
     }
     for (told, cause) in [
-        ("WARNING: fetching https://apk.example.com/main: temporary error (try again later)", no_network),
-        ("WARNING: Ignoring https://apk.example.com/main: No such file or directory", no_index),
+        (
+            "WARNING: fetching https://apk.example.com/main: temporary error (try again later)",
+            no_network,
+        ),
+        (
+            "WARNING: Ignoring https://apk.example.com/main: No such file or directory",
+            no_index,
+        ),
     ] {
         let why = format!("apk did not read every package index: {cause}: {told}");
         ALPINE.fails("install = [\"tool\"]", &[("UPDATE", told)], &why);
@@ -142,11 +175,19 @@ fn an_index_that_cannot_be_read_fails_the_step() {
             "1",
             no_network,
         ),
-        ("Errors during downloading metadata for repository 'x': Status code: 404", "1", no_index),
+        (
+            "Errors during downloading metadata for repository 'x': Status code: 404",
+            "1",
+            no_index,
+        ),
         ("Ignoring repositories: x", "0", "see above"),
     ] {
         let why = format!("dnf did not read every package index: {cause}");
-        RHEL.fails("install = [\"tool\"]", &[("UPDATE", told), ("UPDATE_EXIT", code)], &why);
+        RHEL.fails(
+            "install = [\"tool\"]",
+            &[("UPDATE", told), ("UPDATE_EXIT", code)],
+            &why,
+        );
     }
 }
 
@@ -156,7 +197,11 @@ fn a_package_that_is_missing_at_the_end_fails_the_step() {
         let why = "tools is not installed: no package has exactly this name";
         machine.fails("install = [\"tools\"]", &[], why);
         let why = "tool is not installed at the end: it was removed together with a package that it needs";
-        machine.fails("install = [\"tool\"]\nremove = [\"libthing\"]", &[("LEFT", "")], why);
+        machine.fails(
+            "install = [\"tool\"]\nremove = [\"libthing\"]",
+            &[("LEFT", "")],
+            why,
+        );
     }
 }
 
@@ -177,6 +222,12 @@ fn a_contradiction_between_the_defaults_and_an_image_names_both_files() {
         "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"debian:12\"\n[packages]\nremove = [\"curl\"]\n",
     );
     let told = golden.run(&["check"]).exit(2).stderr;
-    assert!(told.contains("`curl` is to be installed and removed"), "{told}");
-    assert!(told.contains("a/image.toml:6:11") && told.contains("golden.toml:2:12"), "{told}");
+    assert!(
+        told.contains("`curl` is to be installed and removed"),
+        "{told}"
+    );
+    assert!(
+        told.contains("a/image.toml:6:11") && told.contains("golden.toml:2:12"),
+        "{told}"
+    );
 }

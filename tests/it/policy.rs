@@ -77,19 +77,31 @@ fn every_violation_has_its_place() {
 fn a_policy_that_is_kept() {
     let golden = Golden::new().workspace(POLICY).image("app", KEPT);
     let run = golden.run(&["check"]).exit(0);
-    assert!(!run.stderr.contains("error") && !run.stderr.contains("warning"), "{}", run.stderr);
+    assert!(
+        !run.stderr.contains("error") && !run.stderr.contains("warning"),
+        "{}",
+        run.stderr
+    );
     let run = golden.run(&["check", "--format", "json"]).exit(0);
     let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-    assert_eq!(document, serde_json::json!({ "schema": 1, "errors": 0, "warnings": 0, "diagnostics": [] }));
+    assert_eq!(
+        document,
+        serde_json::json!({ "schema": 1, "errors": 0, "warnings": 0, "diagnostics": [] })
+    );
 }
 
 #[test]
 fn no_form_of_output_shows_a_secret() {
     for format in ["text", "json", "github", "sarif"] {
         for more in [&[][..], &["-vv"], &["-q"], &["--color", "always"]] {
-            let run = broken().run(&[&["check", "--format", format], more].concat()).exit(3);
+            let run = broken()
+                .run(&[&["check", "--format", format], more].concat())
+                .exit(3);
             let all = run.stdout + &run.stderr;
-            assert!(!all.contains("hunter2") && !all.contains("s3cr3tvalue"), "{format} {more:?}: {all}");
+            assert!(
+                !all.contains("hunter2") && !all.contains("s3cr3tvalue"),
+                "{format} {more:?}: {all}"
+            );
         }
     }
 }
@@ -102,11 +114,21 @@ fn annotations_name_file_line_and_column() {
 
 #[test]
 fn paths_lead_from_where_one_is() {
-    let golden = Golden::new().file("images/golden.toml", POLICY).image("images/app", BROKEN);
+    let golden = Golden::new()
+        .file("images/golden.toml", POLICY)
+        .image("images/app", BROKEN);
     let run = golden.run(&["check", "--format", "github"]).exit(3);
-    assert!(run.stdout.contains("file=images/app/image.toml,line="), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("file=images/app/image.toml,line="),
+        "{}",
+        run.stdout
+    );
     let run = golden.run(&["-w", "images", "check"]).exit(3);
-    assert!(run.stderr.contains("--> images/app/image.toml:"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("--> images/app/image.toml:"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -117,7 +139,11 @@ fn severities_and_a_broken_policy() {
         )
         .image("app", KEPT);
     let run = golden.run(&["check"]).exit(0);
-    assert!(run.stderr.contains("warning[required_labels]"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("warning[required_labels]"),
+        "{}",
+        run.stderr
+    );
     let golden = Golden::new()
         .workspace("[policy.labels]\nowner = { pattern = '(' }\n[policy.severity]\n'base.alow' = \"off\"\n")
         .image("app", KEPT);
@@ -142,9 +168,15 @@ fn nothing_is_built_that_breaks_the_policy() {
 fn audit_needs_a_policy() {
     let run = Golden::new().run(&["audit", "127.0.0.1:9/app:1"]).exit(2);
     assert!(run.stderr.contains("no golden.toml"), "{}", run.stderr);
-    let run = Golden::new().workspace(POLICY).run(&["audit", "127.0.0.1:9/app:1"]).exit(1);
+    let run = Golden::new()
+        .workspace(POLICY)
+        .run(&["audit", "127.0.0.1:9/app:1"])
+        .exit(1);
     assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
-    Golden::new().workspace(POLICY).run(&["audit", "team/App:1"]).exit(2);
+    Golden::new()
+        .workspace(POLICY)
+        .run(&["audit", "team/App:1"])
+        .exit(2);
 }
 
 #[test]
@@ -152,6 +184,9 @@ fn what_init_writes_keeps_its_policy() {
     let golden = Golden::new();
     golden.run(&["init"]).exit(0);
     let run = golden.run(&["check"]).exit(0);
-    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", "1 image is in order\n"));
+    assert_eq!(
+        (run.stdout.as_str(), run.stderr.as_str()),
+        ("", "1 image is in order\n")
+    );
     golden.run(&["build", "--engine", "embedded"]).exit(0);
 }

@@ -16,9 +16,15 @@ fn promote(arguments: &[&str]) -> crate::support::workspace::Run {
 fn within_a_registry_blobs_are_mounted() {
     let registry = FakeRegistry::start(Behaviour::default());
     let digest = registry.image("dev/app", "a", &FOUR);
-    let (from, to) = (format!("{}/dev/app:1.2.3", registry.host()), format!("{}/prod/app", registry.host()));
+    let (from, to) = (
+        format!("{}/dev/app:1.2.3", registry.host()),
+        format!("{}/prod/app", registry.host()),
+    );
     let run = promote(&[&from, &to, "--tags"]).exit(0);
-    assert_eq!(run.stdout, format!("{to}@{digest} (1.2.3, 1.2, 1, latest)\n"));
+    assert_eq!(
+        run.stdout,
+        format!("{to}@{digest} (1.2.3, 1.2, 1, latest)\n")
+    );
     assert_eq!(registry.tags("prod/app"), registry.tags("dev/app"));
     assert!(
         registry
@@ -30,12 +36,18 @@ fn within_a_registry_blobs_are_mounted() {
 
 #[test]
 fn between_registries_the_bytes_stay_the_same() {
-    let (one, two) = (FakeRegistry::start(Behaviour::default()), FakeRegistry::start(Behaviour::default()));
+    let (one, two) = (
+        FakeRegistry::start(Behaviour::default()),
+        FakeRegistry::start(Behaviour::default()),
+    );
     let children = [one.image("app", "a", &[]), one.image("app", "b", &[])];
     let index = one.index("app", &[&children[0], &children[1]], &["1.2.3", "latest"]);
     let from = format!("{}/app:1.2.3", one.host());
     promote(&[&from, &format!("{}/app", two.host())]).exit(0);
-    assert_eq!(two.tags("app").into_iter().collect::<Vec<_>>(), [("1.2.3".to_owned(), index)]);
+    assert_eq!(
+        two.tags("app").into_iter().collect::<Vec<_>>(),
+        [("1.2.3".to_owned(), index)]
+    );
     assert!(children.iter().all(|child| two.has("app", child)));
     promote(&[&from, &format!("{}/app:stable", two.host())]).exit(0);
     assert_eq!(two.tags("app").len(), 2);
@@ -43,23 +55,46 @@ fn between_registries_the_bytes_stay_the_same() {
 
 #[test]
 fn a_version_with_other_content_is_refused_before_anything_is_sent() {
-    let (one, two) = (FakeRegistry::start(Behaviour::default()), FakeRegistry::start(Behaviour::default()));
+    let (one, two) = (
+        FakeRegistry::start(Behaviour::default()),
+        FakeRegistry::start(Behaviour::default()),
+    );
     one.image("app", "a", &FOUR);
     two.image("app", "b", &["1.2.3"]);
-    let run =
-        promote(&[&format!("{}/app:1.2.3", one.host()), &format!("{}/app", two.host()), "--tags"]).exit(4);
+    let run = promote(&[
+        &format!("{}/app:1.2.3", one.host()),
+        &format!("{}/app", two.host()),
+        "--tags",
+    ])
+    .exit(4);
     assert!(run.stderr.contains("1.2.3"), "{}", run.stderr);
-    assert!(two.requests().iter().all(|line| !line.starts_with('P')), "{:?}", two.requests());
+    assert!(
+        two.requests().iter().all(|line| !line.starts_with('P')),
+        "{:?}",
+        two.requests()
+    );
 }
 
 #[test]
 fn tags_move_by_the_rules() {
-    let (one, two) = (FakeRegistry::start(Behaviour::default()), FakeRegistry::start(Behaviour::default()));
+    let (one, two) = (
+        FakeRegistry::start(Behaviour::default()),
+        FakeRegistry::start(Behaviour::default()),
+    );
     let ours = one.image("app", "a", &FOUR);
     let theirs = two.image("app", "b", &["2.0.0", "2.0", "2", "latest"]);
-    let run =
-        promote(&[&format!("{}/app:1.2.3", one.host()), &format!("{}/app", two.host()), "--tags"]).exit(0);
-    assert!(run.stderr.contains("kept latest: 2.0.0 is the higher version"), "{}", run.stderr);
+    let run = promote(&[
+        &format!("{}/app:1.2.3", one.host()),
+        &format!("{}/app", two.host()),
+        "--tags",
+    ])
+    .exit(0);
+    assert!(
+        run.stderr
+            .contains("kept latest: 2.0.0 is the higher version"),
+        "{}",
+        run.stderr
+    );
     let tags = two.tags("app");
     assert_eq!((&tags["1"], &tags["latest"]), (&ours, &theirs));
 }
@@ -71,37 +106,67 @@ fn between_real_registries() {
     fake.image("app", "real", &FOUR);
     let name = format!("{registry}/promote/t{}", std::process::id());
     promote(&[&format!("{}/app:1.2.3", fake.host()), &name, "--tags"]).exit(0);
-    let run = promote(&[&format!("{name}:1.2.3"), &format!("{name}-copy"), "--format", "json"]).exit(0);
+    let run = promote(&[
+        &format!("{name}:1.2.3"),
+        &format!("{name}-copy"),
+        "--format",
+        "json",
+    ])
+    .exit(0);
     let output: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(output["blobs"]["mounted"], 2, "{}", run.stdout);
-    Golden::new().run(&["delete", &format!("{name}:1"), "--untag", "--yes"]).exit(0);
-    let left = Golden::new().run(&["delete", &format!("{name}:1.2"), "--all-tags", "--yes"]).exit(0);
-    assert!(left.stdout.contains("(1.2, 1.2.3, latest)"), "{}", left.stdout);
+    Golden::new()
+        .run(&["delete", &format!("{name}:1"), "--untag", "--yes"])
+        .exit(0);
+    let left = Golden::new()
+        .run(&["delete", &format!("{name}:1.2"), "--all-tags", "--yes"])
+        .exit(0);
+    assert!(
+        left.stdout.contains("(1.2, 1.2.3, latest)"),
+        "{}",
+        left.stdout
+    );
 }
 
 /// What the registry lists as referring to a digest, by API or by the fallback tag; asked by curl.
 fn referrers(host: &str, repository: &str, digest: &str) -> Vec<String> {
     let mut answer = curl("GET", host, &format!("{repository}/referrers/{digest}"));
     if answer.status == 404 {
-        answer = curl("GET", host, &format!("{repository}/manifests/{}", digest.replace(':', "-")));
+        answer = curl(
+            "GET",
+            host,
+            &format!("{repository}/manifests/{}", digest.replace(':', "-")),
+        );
     }
     if answer.status == 404 {
         return Vec::new();
     }
     let index = answer.json();
     let entries = index["manifests"].as_array().unwrap().iter();
-    entries.map(|entry| entry["digest"].as_str().unwrap().to_owned()).collect()
+    entries
+        .map(|entry| entry["digest"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
 fn signatures_go_with_an_image_that_is_promoted_with_its_referrers() {
-    let source = FakeRegistry::start(Behaviour { referrers: true, ..Behaviour::default() });
+    let source = FakeRegistry::start(Behaviour {
+        referrers: true,
+        ..Behaviour::default()
+    });
     let image = source.image("app", "signed", &FOUR);
     let sbom = source.referrer("app", &image, "sbom");
     let signature = source.referrer("app", &image, "signature");
     let of_the_sbom = source.referrer("app", &sbom, "signature of the sbom");
-    let cosign = source.image("app", "cosign", &[&format!("{}.sig", image.replace(':', "-"))]);
-    let modern = FakeRegistry::start(Behaviour { referrers: true, ..Behaviour::default() });
+    let cosign = source.image(
+        "app",
+        "cosign",
+        &[&format!("{}.sig", image.replace(':', "-"))],
+    );
+    let modern = FakeRegistry::start(Behaviour {
+        referrers: true,
+        ..Behaviour::default()
+    });
     // distribution 2.8 does not know the API: the list stands under a tag there, and is read from it again.
     let real = services::registry();
     let name = fresh_name("signed");
@@ -112,20 +177,33 @@ fn signatures_go_with_an_image_that_is_promoted_with_its_referrers() {
         (modern.host(), "again"),
     ];
     for pair in copies.windows(2) {
-        let [(from, old), (to, new)] = pair else { unreachable!() };
+        let [(from, old), (to, new)] = pair else {
+            unreachable!()
+        };
         let (from, to_name) = (format!("{from}/{old}:1.2.3"), format!("{to}/{new}"));
         let plain = promote(&[&from, &format!("{to_name}-plain")]).exit(0);
         assert!(!plain.stderr.contains("referrer"), "{}", plain.stderr);
         assert!(referrers(to, &format!("{new}-plain"), &image).is_empty());
         let run = promote(&[&from, &to_name, "--tags", "--referrers"]).exit(0);
-        assert!(run.stderr.contains("4 referrers copied with it"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("4 referrers copied with it"),
+            "{}",
+            run.stderr
+        );
         let mut found = referrers(to, new, &image);
         found.sort();
         let mut expected = vec![sbom.clone(), signature.clone()];
         expected.sort();
         assert_eq!(found, expected, "{to}/{new}");
-        assert_eq!(referrers(to, new, &sbom), std::slice::from_ref(&of_the_sbom));
-        let kept = curl("HEAD", to, &format!("{new}/manifests/{}.sig", image.replace(':', "-")));
+        assert_eq!(
+            referrers(to, new, &sbom),
+            std::slice::from_ref(&of_the_sbom)
+        );
+        let kept = curl(
+            "HEAD",
+            to,
+            &format!("{new}/manifests/{}.sig", image.replace(':', "-")),
+        );
         assert_eq!(kept.header("docker-content-digest"), Some(cosign.as_str()));
         // The same again copies nothing twice.
         promote(&[&from, &to_name, "--tags", "--referrers"]).exit(0);
@@ -140,7 +218,12 @@ fn signatures_go_with_an_image_that_is_promoted_with_its_referrers() {
     ])
     .exit(0);
     let output: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-    assert_eq!(output["referrers"].as_array().unwrap().len(), 4, "{}", run.stdout);
+    assert_eq!(
+        output["referrers"].as_array().unwrap().len(),
+        4,
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -150,16 +233,35 @@ fn prune_keeps_what_moving_tags_name() {
     registry.image("app", "b", &["1.1.0", "1.1"]);
     registry.image("app", "c", &["1.2.0", "1", "latest"]);
     let name = format!("{}/app", registry.host());
-    let dry = Golden::new().run(&["prune", &name, "--keep", "1", "--dry-run"]).exit(0);
-    assert_eq!(dry.stdout, format!("would delete {name}:1.0.0: a stable version is higher\n"));
+    let dry = Golden::new()
+        .run(&["prune", &name, "--keep", "1", "--dry-run"])
+        .exit(0);
+    assert_eq!(
+        dry.stdout,
+        format!("would delete {name}:1.0.0: a stable version is higher\n")
+    );
     assert_eq!(registry.tags("app").len(), 6);
     Golden::new().run(&["prune", &name, "--keep", "1"]).exit(2);
     Golden::new().run(&["prune", &name]).exit(2);
-    Golden::new().run(&["prune", &name, "--keep", "1", "--yes"]).exit(0);
+    Golden::new()
+        .run(&["prune", &name, "--keep", "1", "--yes"])
+        .exit(0);
     assert!(!registry.tags("app").contains_key("1.0.0"));
     assert_eq!(registry.tags("app").len(), 5);
-    let old =
-        Golden::new().run(&["prune", &name, "--older-than", "30d", "--dry-run", "--format", "json"]).exit(0);
+    let old = Golden::new()
+        .run(&[
+            "prune",
+            &name,
+            "--older-than",
+            "30d",
+            "--dry-run",
+            "--format",
+            "json",
+        ])
+        .exit(0);
     let output: serde_json::Value = serde_json::from_str(&old.stdout).unwrap();
-    assert_eq!(output["repositories"][0]["versions"][0]["because"], "1 names the same digest");
+    assert_eq!(
+        output["repositories"][0]["versions"][0]["because"],
+        "1 names the same digest"
+    );
 }

@@ -17,24 +17,39 @@ fn a_registry_beyond_a_proxy_is_reached_through_it() {
     };
     let address = format!("http://proxy-user:pr0xy-password@{}", tunnel.host());
     for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
-        let run = golden().env(variable, &address).run(&["-vv", "ls", "registry.test"]).exit(0);
+        let run = golden()
+            .env(variable, &address)
+            .run(&["-vv", "ls", "registry.test"])
+            .exit(0);
         assert_eq!(run.stdout, "app\n");
         assert!(!run.stderr.contains("pr0xy"), "{}", run.stderr);
     }
     for head in tunnel.heads() {
         assert!(head.starts_with("CONNECT registry.test:443 "), "{head}");
-        assert!(head.to_lowercase().contains("proxy-authorization: basic "), "{head}");
+        assert!(
+            head.to_lowercase().contains("proxy-authorization: basic "),
+            "{head}"
+        );
     }
     let before = tunnel.heads().len();
     for except in ["registry.test", ".test", "other.test,registry.test"] {
-        let golden = golden().env("HTTPS_PROXY", &address).env("NO_PROXY", except);
+        let golden = golden()
+            .env("HTTPS_PROXY", &address)
+            .env("NO_PROXY", except);
         let run = golden.run(&["ls", "registry.test"]).exit(1);
         assert!(run.stderr.contains("cannot connect"), "{}", run.stderr);
     }
     assert_eq!(tunnel.heads().len(), before);
-    let dead = golden().env("HTTPS_PROXY", "http://proxy-user:pr0xy-password@127.0.0.1:1");
+    let dead = golden().env(
+        "HTTPS_PROXY",
+        "http://proxy-user:pr0xy-password@127.0.0.1:1",
+    );
     let run = dead.run(&["-vv", "ls", "registry.test"]).exit(1);
-    assert!(run.stderr.contains("HTTPS_PROXY") && !run.stderr.contains("pr0xy"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("HTTPS_PROXY") && !run.stderr.contains("pr0xy"),
+        "{}",
+        run.stderr
+    );
 }
 
 /// A byte that another one became on its way to the registry, which TLS sees: the registry breaks the connection off.
@@ -68,7 +83,11 @@ fn plain_http_goes_through_http_proxy_and_this_machine_through_none() {
         .workspace("[[registry]]\nname = \"far\"\nhost = \"registry.test\"\nhttp = true\n")
         .env("HTTP_PROXY", &format!("http://{}", tunnel.host()));
     golden.run(&["ls", "registry.test"]).exit(0);
-    assert!(tunnel.heads()[0].starts_with("GET http://registry.test/v2/"), "{:?}", tunnel.heads());
+    assert!(
+        tunnel.heads()[0].starts_with("GET http://registry.test/v2/"),
+        "{:?}",
+        tunnel.heads()
+    );
     let before = tunnel.heads().len();
     golden.run(&["ls", &registry.host()]).exit(0);
     assert_eq!(tunnel.heads().len(), before);

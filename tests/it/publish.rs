@@ -16,9 +16,15 @@ fn publisher() -> Publisher {
 async fn shown(publisher: &Publisher, name: &str, images: &[&Image]) -> String {
     let tags = publisher.tags(name).await;
     let of = |digest: &golden::reference::Digest| {
-        images.iter().find(|image| image.digest() == *digest).map_or("?", |image| image.content.as_str())
+        images
+            .iter()
+            .find(|image| image.digest() == *digest)
+            .map_or("?", |image| image.content.as_str())
     };
-    tags.iter().map(|(tag, digest)| format!("{tag}={}", of(digest))).collect::<Vec<_>>().join(" ")
+    tags.iter()
+        .map(|(tag, digest)| format!("{tag}={}", of(digest)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[tokio::test]
@@ -26,13 +32,25 @@ async fn four_tags_and_one_digest() {
     let (publisher, name) = (publisher(), fresh_name("four"));
     let image = Image::new(&name, "1.2.3");
     let receipts = publisher.publish(&image).await.receipts();
-    assert_eq!(shown(&publisher, &name, &[&image]).await, "1=1.2.3 1.2=1.2.3 1.2.3=1.2.3 latest=1.2.3");
+    assert_eq!(
+        shown(&publisher, &name, &[&image]).await,
+        "1=1.2.3 1.2=1.2.3 1.2.3=1.2.3 latest=1.2.3"
+    );
     assert_eq!(receipts.len(), 1);
     assert_eq!(receipts[0].digest, image.digest());
-    let done: Vec<String> =
-        receipts[0].tags.iter().map(|tag| format!("{} {}", tag.action, tag.tag)).collect();
-    assert_eq!(done, ["create 1.2.3", "create 1.2", "create 1", "create latest"]);
-    let path = publisher.state().path(format!("receipts/{}_golden/{name}/1.2.3.json", services::registry()));
+    let done: Vec<String> = receipts[0]
+        .tags
+        .iter()
+        .map(|tag| format!("{} {}", tag.action, tag.tag))
+        .collect();
+    assert_eq!(
+        done,
+        ["create 1.2.3", "create 1.2", "create 1", "create latest"]
+    );
+    let path = publisher.state().path(format!(
+        "receipts/{}_golden/{name}/1.2.3.json",
+        services::registry()
+    ));
     assert!(path.exists(), "{}", path.display());
 }
 
@@ -50,8 +68,9 @@ async fn the_same_again_writes_nothing_even_without_memory() {
 #[tokio::test]
 async fn backports_and_prereleases_move_what_they_may() {
     let (publisher, name) = (publisher(), fresh_name("moves"));
-    let images: Vec<Image> =
-        ["1.2.8", "2.0.0", "1.2.9", "3.0.0-rc.1"].map(|version| Image::new(&name, version)).into();
+    let images: Vec<Image> = ["1.2.8", "2.0.0", "1.2.9", "3.0.0-rc.1"]
+        .map(|version| Image::new(&name, version))
+        .into();
     for image in &images {
         publisher.publish(image).await.receipts();
     }
@@ -72,15 +91,24 @@ async fn a_changed_version_is_refused_and_says_what_changed() {
     assert_eq!(done.step(), "refuse");
     let message = done.result.unwrap_err().to_string();
     assert!(message.contains("labels.content changed"), "{message}");
-    assert_eq!(shown(&publisher, &name, &[&image]).await, "1=1.2.3 1.2=1.2.3 1.2.3=1.2.3 latest=1.2.3");
+    assert_eq!(
+        shown(&publisher, &name, &[&image]).await,
+        "1=1.2.3 1.2=1.2.3 1.2.3=1.2.3 latest=1.2.3"
+    );
 }
 
 #[tokio::test]
 async fn revisions_follow_each_other() {
     let (publisher, name) = (publisher(), fresh_name("revise"));
-    let rules = TagRules { rebuild: Rebuild::Revise, ..TagRules::default() };
-    let images =
-        ["a", "b", "c"].map(|content| Image::new(&name, "1.2.3").content(content).rules(rules.clone()));
+    let rules = TagRules {
+        rebuild: Rebuild::Revise,
+        ..TagRules::default()
+    };
+    let images = ["a", "b", "c"].map(|content| {
+        Image::new(&name, "1.2.3")
+            .content(content)
+            .rules(rules.clone())
+    });
     for image in &images {
         publisher.publish(image).await.receipts();
         assert_eq!(publisher.publish(image).await.step(), "skip");
@@ -96,8 +124,14 @@ async fn revisions_follow_each_other() {
 async fn variants_and_extras_have_their_own_tags() {
     let (publisher, name) = (publisher(), fresh_name("variants"));
     let plain = Image::new(&name, "1.2.3");
-    let rules = TagRules { extra: vec!["edge".into()], ..TagRules::default() };
-    let alpine = Image::new(&name, "1.3.0").variant("alpine").rules(rules).content("alpine");
+    let rules = TagRules {
+        extra: vec!["edge".into()],
+        ..TagRules::default()
+    };
+    let alpine = Image::new(&name, "1.3.0")
+        .variant("alpine")
+        .rules(rules)
+        .content("alpine");
     publisher.publish(&plain).await.receipts();
     publisher.publish(&alpine).await.receipts();
     assert_eq!(
@@ -128,7 +162,10 @@ async fn what_is_withdrawn_does_not_hold_tags_back() {
     let (publisher, name) = (publisher(), fresh_name("withdrawn"));
     let bad = Image::new(&name, "1.3.0");
     publisher.publish(&bad).await.receipts();
-    let rules = TagRules { withdrawn: vec!["1.3.0".parse().unwrap()], ..TagRules::default() };
+    let rules = TagRules {
+        withdrawn: vec!["1.3.0".parse().unwrap()],
+        ..TagRules::default()
+    };
     let fixed = Image::new(&name, "1.2.4").rules(rules.clone());
     publisher.publish(&fixed).await.receipts();
     assert_eq!(
@@ -136,15 +173,24 @@ async fn what_is_withdrawn_does_not_hold_tags_back() {
         "1=1.2.4 1.2=1.2.4 1.2.4=1.2.4 1.3=1.3.0 1.3.0=1.3.0 latest=1.2.4"
     );
     let again = publisher.publish(&bad.rules(rules)).await;
-    assert_eq!((again.step(), again.plan.images[0].withdrawn.is_some()), ("skip", true));
+    assert_eq!(
+        (again.step(), again.plan.images[0].withdrawn.is_some()),
+        ("skip", true)
+    );
     assert!(again.receipts().is_empty());
 }
 
 #[tokio::test]
 async fn latest_always_and_force() {
     let (mut publisher, name) = (publisher(), fresh_name("always"));
-    let rules = TagRules { latest: Latest::Always, ..TagRules::default() };
-    let (two, one) = (Image::new(&name, "2.0.0"), Image::new(&name, "1.0.0").rules(rules));
+    let rules = TagRules {
+        latest: Latest::Always,
+        ..TagRules::default()
+    };
+    let (two, one) = (
+        Image::new(&name, "2.0.0"),
+        Image::new(&name, "1.0.0").rules(rules),
+    );
     publisher.publish(&two).await.receipts();
     publisher.publish(&one).await.receipts();
     let expected = "1=1.0.0 1.0=1.0.0 1.0.0=1.0.0 2=2.0.0 2.0=2.0.0 2.0.0=2.0.0 latest=1.0.0";
@@ -169,7 +215,10 @@ async fn several_registries_are_all_or_nothing_and_copy_from_each_other() {
     assert_eq!(receipts.len(), 1);
     assert_eq!(receipts[0].digest, image.digest());
     let second = Publisher::new(&hosts[1..], 3);
-    assert_eq!(shown(&second, &name, &[&image]).await, "1=1.2.3 1.2=1.2.3 1.2.3=1.2.3 latest=1.2.3");
+    assert_eq!(
+        shown(&second, &name, &[&image]).await,
+        "1=1.2.3 1.2=1.2.3 1.2.3=1.2.3 latest=1.2.3"
+    );
 
     let other = Image::new(&name, "1.2.4");
     first.publish(&other).await.receipts();
@@ -182,16 +231,25 @@ async fn several_registries_are_all_or_nothing_and_copy_from_each_other() {
 async fn revisions_are_numbered_over_all_registries() {
     let hosts = [services::registry(), services::registry_nodelete()];
     let name = fresh_name("revise-both");
-    let rules = TagRules { rebuild: Rebuild::Revise, ..TagRules::default() };
-    let [a, b, c] =
-        ["a", "b", "c"].map(|content| Image::new(&name, "1.0.0").content(content).rules(rules.clone()));
+    let rules = TagRules {
+        rebuild: Rebuild::Revise,
+        ..TagRules::default()
+    };
+    let [a, b, c] = ["a", "b", "c"].map(|content| {
+        Image::new(&name, "1.0.0")
+            .content(content)
+            .rules(rules.clone())
+    });
     let first = Publisher::new(&hosts[..1], 3);
     first.publish(&a).await.receipts();
     first.publish(&b).await.receipts();
     let both = Publisher::new(&hosts, 3);
     both.publish(&c).await.receipts();
     let second = Publisher::new(&hosts[1..], 3);
-    assert_eq!(shown(&second, &name, &[&a, &b, &c]).await, "1=c 1.0=c 1.0.0=c 1.0.0_r2=c latest=c");
+    assert_eq!(
+        shown(&second, &name, &[&a, &b, &c]).await,
+        "1=c 1.0=c 1.0.0=c 1.0.0_r2=c latest=c"
+    );
     assert!(first.tags(&name).await.contains_key("1.0.0_r2"));
 }
 
@@ -211,7 +269,10 @@ fn asked(proxy: &FaultProxy, name: &str) -> Vec<String> {
 async fn tags_are_read_once_more_just_before_the_first_is_written() {
     let proxy = fault_proxy(services::registry(), None);
     let image = Image::new(&fresh_name("order"), "1.2.3");
-    Publisher::new(&[&proxy.host()], 3).publish(&image).await.receipts();
+    Publisher::new(&[&proxy.host()], 3)
+        .publish(&image)
+        .await
+        .receipts();
     let requests = asked(&proxy, &image.name);
     let upload = ["POST blobs/uploads", "PUT blobs/uploads"];
     let is_blob = |request: &&String| request.contains("blobs/");
@@ -220,7 +281,14 @@ async fn tags_are_read_once_more_just_before_the_first_is_written() {
     let is_head = |request: &&String| request.starts_with("HEAD manifests/");
     let (heads, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_head);
     assert_eq!(heads.len(), 8, "{requests:?}");
-    assert_eq!(blobs.iter().filter(|request| upload.contains(&request.as_str())).count(), 4, "{blobs:?}");
+    assert_eq!(
+        blobs
+            .iter()
+            .filter(|request| upload.contains(&request.as_str()))
+            .count(),
+        4,
+        "{blobs:?}"
+    );
     assert_eq!(blobs.len(), 6, "{blobs:?}");
     let digest = image.digest();
     let expected = [
@@ -233,14 +301,36 @@ async fn tags_are_read_once_more_just_before_the_first_is_written() {
         "PUT manifests/latest",
     ];
     assert_eq!(others[..expected.len()], expected, "{requests:?}");
-    let verified: BTreeSet<&str> = others[expected.len()..].iter().map(|r| r.as_str()).collect();
-    let all = ["manifests/1", "manifests/1.2", "manifests/1.2.3", "manifests/latest", "tags/list"];
+    let verified: BTreeSet<&str> = others[expected.len()..]
+        .iter()
+        .map(|r| r.as_str())
+        .collect();
+    let all = [
+        "manifests/1",
+        "manifests/1.2",
+        "manifests/1.2.3",
+        "manifests/latest",
+        "tags/list",
+    ];
     let all = all.map(|read| format!("GET {read}"));
-    assert_eq!(verified, all.iter().map(String::as_str).collect(), "{requests:?}");
+    assert_eq!(
+        verified,
+        all.iter().map(String::as_str).collect(),
+        "{requests:?}"
+    );
     assert_eq!(others.len(), expected.len() + all.len(), "{requests:?}");
-    let last_blob = requests.iter().rposition(|request| request.contains("blobs/")).unwrap();
-    let decided = requests.iter().position(|request| request.starts_with("PUT manifests")).unwrap();
-    assert_eq!((requests[last_blob + 1].as_str(), decided), ("GET tags/list", last_blob + 2 + 4));
+    let last_blob = requests
+        .iter()
+        .rposition(|request| request.contains("blobs/"))
+        .unwrap();
+    let decided = requests
+        .iter()
+        .position(|request| request.starts_with("PUT manifests"))
+        .unwrap();
+    assert_eq!(
+        (requests[last_blob + 1].as_str(), decided),
+        ("GET tags/list", last_blob + 2 + 4)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -248,14 +338,20 @@ async fn what_two_images_share_travels_once() {
     let proxy = fault_proxy(services::registry(), None);
     let publisher = Publisher::new(&[&proxy.host()], 3);
     let names = [fresh_name("share"), fresh_name("share")];
-    let images = names.each_ref().map(|name| Image::new(name, "1.2.3").content("shared"));
+    let images = names
+        .each_ref()
+        .map(|name| Image::new(name, "1.2.3").content("shared"));
     // Their configs are equal too: two blobs in all.
-    let (first, second) = tokio::join!(publisher.publish(&images[0]), publisher.publish(&images[1]));
+    let (first, second) =
+        tokio::join!(publisher.publish(&images[0]), publisher.publish(&images[1]));
     first.receipts();
     second.receipts();
     let requests = proxy.requests();
     let count = |method: &str| {
-        requests.iter().filter(|r| r.starts_with(method) && r.contains("/blobs/uploads/")).count()
+        requests
+            .iter()
+            .filter(|r| r.starts_with(method) && r.contains("/blobs/uploads/"))
+            .count()
     };
     assert_eq!((count("PUT"), count("POST")), (2, 4), "{requests:?}");
     for name in &names {
@@ -266,10 +362,27 @@ async fn what_two_images_share_travels_once() {
 #[tokio::test]
 async fn a_version_that_may_move_tells_what_it_named_before() {
     let (publisher, name) = (publisher(), fresh_name("mutable"));
-    let rules = TagRules { immutable: false, ..TagRules::default() };
-    let (old, new) = (Image::new(&name, "1.2.3").content("old"), Image::new(&name, "1.2.3").content("new"));
-    publisher.publish(&old.clone().rules(rules.clone())).await.receipts();
-    let receipt = publisher.publish(&new.clone().rules(rules)).await.receipts().remove(0);
-    let told: Vec<_> = receipt.tags.iter().map(|tag| (tag.action.as_str(), tag.previous.clone())).collect();
+    let rules = TagRules {
+        immutable: false,
+        ..TagRules::default()
+    };
+    let (old, new) = (
+        Image::new(&name, "1.2.3").content("old"),
+        Image::new(&name, "1.2.3").content("new"),
+    );
+    publisher
+        .publish(&old.clone().rules(rules.clone()))
+        .await
+        .receipts();
+    let receipt = publisher
+        .publish(&new.clone().rules(rules))
+        .await
+        .receipts()
+        .remove(0);
+    let told: Vec<_> = receipt
+        .tags
+        .iter()
+        .map(|tag| (tag.action.as_str(), tag.previous.clone()))
+        .collect();
     assert_eq!(told, vec![("move", Some(old.digest())); 4]);
 }

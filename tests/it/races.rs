@@ -17,16 +17,29 @@ async fn the_higher_version_has_latest_in_the_end() {
             let pause = std::time::Duration::from_millis(fastrand::u64(0..20));
             async move {
                 tokio::time::sleep(pause).await;
-                Publisher::new(&[services::registry()], 3).publish(&image).await.result
+                Publisher::new(&[services::registry()], 3)
+                    .publish(&image)
+                    .await
+                    .result
             }
         };
         let (first, second) = tokio::join!(run(low.clone()), run(high.clone()));
         assert!(first.is_ok(), "round {round}: {first:?}");
         assert!(second.is_ok(), "round {round}: {second:?}");
         let tags = Publisher::new(&[services::registry()], 3).tags(&name).await;
-        let on = |tag: &str| if tags[tag] == high.digest() { "1.3.0" } else { "1.2.3" };
+        let on = |tag: &str| {
+            if tags[tag] == high.digest() {
+                "1.3.0"
+            } else {
+                "1.2.3"
+            }
+        };
         let found = ["1", "1.2", "1.2.3", "1.3", "1.3.0", "latest"].map(on);
-        assert_eq!(found, ["1.3.0", "1.2.3", "1.2.3", "1.3.0", "1.3.0", "1.3.0"], "round {round}");
+        assert_eq!(
+            found,
+            ["1.3.0", "1.2.3", "1.2.3", "1.3.0", "1.3.0", "1.3.0"],
+            "round {round}"
+        );
     }
 }
 
@@ -46,9 +59,16 @@ fn at_once(publishers: &[Golden; 2]) -> [Run; 2] {
         // Sometimes one is a little ahead, sometimes the other, mostly they are in the middle of each other.
         std::thread::sleep(Duration::from_millis(fastrand::u64(0..15)));
         let mut command = golden.command(&["build", "--push"]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     };
-    publishers.each_ref().map(start).map(|child| Run::of(child.wait_with_output().unwrap()))
+    publishers
+        .each_ref()
+        .map(start)
+        .map(|child| Run::of(child.wait_with_output().unwrap()))
 }
 
 #[test]
@@ -65,7 +85,12 @@ fn two_processes_leave_latest_on_the_higher_version() {
         let digest = |tag: &str| curl::digest(&format!("race/{name}"), tag).unwrap();
         let (low, high) = (digest("1.2.3"), digest("1.3.0"));
         assert_ne!(low, high);
-        for (tag, expected) in [("latest", &high), ("1", &high), ("1.3", &high), ("1.2", &low)] {
+        for (tag, expected) in [
+            ("latest", &high),
+            ("1", &high),
+            ("1.3", &high),
+            ("1.2", &low),
+        ] {
             assert_eq!(digest(tag), *expected, "round {round}: {tag}");
         }
     }
@@ -82,7 +107,11 @@ fn two_processes_with_the_same_content_both_succeed() {
         let repository = format!("race/{name}");
         let digest = curl::digest(&repository, "1.2.3");
         for tag in ["1.2", "1", "latest"] {
-            assert_eq!(curl::digest(&repository, tag), digest, "round {round}: {tag}");
+            assert_eq!(
+                curl::digest(&repository, tag),
+                digest,
+                "round {round}: {tag}"
+            );
         }
     }
 }
@@ -94,16 +123,33 @@ fn two_processes_with_other_content_for_one_version() {
     for round in 0..20 {
         let name = fresh_name("same");
         let runs = at_once(&["me", "you"].map(|owner| publisher(&name, "1.2.3", owner)));
-        assert!(runs.iter().any(|run| run.code == 0), "round {round}: {} {}", runs[0].stderr, runs[1].stderr);
+        assert!(
+            runs.iter().any(|run| run.code == 0),
+            "round {round}: {} {}",
+            runs[0].stderr,
+            runs[1].stderr
+        );
         for run in runs.iter().filter(|run| run.code != 0) {
             told += 1;
-            let words = ["somebody else published", "labels.owner changed", "is published already"];
-            assert!(words.iter().any(|words| run.stderr.contains(words)), "round {round}: {}", run.stderr);
+            let words = [
+                "somebody else published",
+                "labels.owner changed",
+                "is published already",
+            ];
+            assert!(
+                words.iter().any(|words| run.stderr.contains(words)),
+                "round {round}: {}",
+                run.stderr
+            );
         }
         let repository = format!("race/{name}");
         let digest = curl::digest(&repository, "1.2.3");
         for tag in ["1.2", "1", "latest"] {
-            assert_eq!(curl::digest(&repository, tag), digest, "round {round}: {tag}");
+            assert_eq!(
+                curl::digest(&repository, tag),
+                digest,
+                "round {round}: {tag}"
+            );
         }
     }
     assert!(told > 15, "only {told} were told");

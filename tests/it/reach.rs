@@ -13,9 +13,13 @@ use crate::support::workspace::{Golden, Run};
 fn elsewhere(leads: fn(&Seen) -> bool, status: u16, to: &str) -> FakeRegistry {
     let to = to.to_owned();
     let instead = move |seen: &Seen| {
-        leads(seen).then(|| Answer::new(status, "").header("location", format!("{to}{}", seen.path)))
+        leads(seen)
+            .then(|| Answer::new(status, "").header("location", format!("{to}{}", seen.path)))
     };
-    let behaviour = Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() };
+    let behaviour = Behaviour {
+        instead: Some(Arc::new(instead)),
+        ..Behaviour::default()
+    };
     let registry = FakeRegistry::at(services::bridge_address(), behaviour, None);
     registry.image("app", "a", &["1.2.3"]);
     registry
@@ -24,7 +28,11 @@ fn elsewhere(leads: fn(&Seen) -> bool, status: u16, to: &str) -> FakeRegistry {
 fn run(registry: &FakeRegistry, command: &str) -> Run {
     let command = command.replace("HOST", &registry.host());
     let insecure = ["--insecure-registry", &registry.host()].map(str::to_owned);
-    let arguments: Vec<String> = command.split(' ').map(str::to_owned).chain(insecure).collect();
+    let arguments: Vec<String> = command
+        .split(' ')
+        .map(str::to_owned)
+        .chain(insecure)
+        .collect();
     Golden::new().run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
@@ -47,7 +55,10 @@ fn a_redirect_does_not_lead_to_this_machine_or_its_link() {
     ] {
         for (leads, what) in [
             (|seen: &Seen| seen.path.contains("/blobs/"), "content"),
-            (|seen: &Seen| seen.path.contains("/manifests/"), "a manifest"),
+            (
+                |seen: &Seen| seen.path.contains("/manifests/"),
+                "a manifest",
+            ),
         ] as [(fn(&Seen) -> bool, &str); 2]
         {
             let registry = elsewhere(leads, 307, &format!("http://{host}"));
@@ -64,37 +75,69 @@ fn an_upload_does_not_go_to_another_host() {
     let other = Server::start(handler(|_| Answer::new(201, "")));
     let source = FakeRegistry::start(Behaviour::default());
     source.image("app", "a", &["1.2.3"]);
-    for (status, address) in [(202, "127.0.0.1"), (307, "127.0.0.1"), (202, "elsewhere"), (307, "elsewhere")]
-    {
+    for (status, address) in [
+        (202, "127.0.0.1"),
+        (307, "127.0.0.1"),
+        (202, "elsewhere"),
+        (307, "elsewhere"),
+    ] {
         let to = format!("http://{}", other.host());
         let instead = move |seen: &Seen| {
             let opens = seen.method == "POST" && seen.path.contains("/blobs/uploads/");
-            opens.then(|| Answer::new(status, "").header("location", format!("{to}/upload?state=1")))
+            opens
+                .then(|| Answer::new(status, "").header("location", format!("{to}/upload?state=1")))
         };
-        let behaviour = Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() };
-        let address = if address == "elsewhere" { services::bridge_address() } else { address };
+        let behaviour = Behaviour {
+            instead: Some(Arc::new(instead)),
+            ..Behaviour::default()
+        };
+        let address = if address == "elsewhere" {
+            services::bridge_address()
+        } else {
+            address
+        };
         let registry = FakeRegistry::at(address, behaviour, None);
-        let run = run(&registry, &format!("promote {}/app:1.2.3 HOST/app", source.host())).exit(1);
-        assert!(run.stderr.contains("is not sent to another host"), "{}", run.stderr);
+        let run = run(
+            &registry,
+            &format!("promote {}/app:1.2.3 HOST/app", source.host()),
+        )
+        .exit(1);
+        assert!(
+            run.stderr.contains("is not sent to another host"),
+            "{}",
+            run.stderr
+        );
     }
     assert!(other.seen().is_empty(), "{:?}", other.seen());
 }
 
 #[test]
 fn a_list_is_not_read_from_another_host() {
-    let other = Server::start(handler(|_| Answer::new(200, r#"{"repositories":["x"],"tags":["9.9.9"]}"#)));
+    let other = Server::start(handler(|_| {
+        Answer::new(200, r#"{"repositories":["x"],"tags":["9.9.9"]}"#)
+    }));
     for path in ["/v2/_catalog", "/v2/app/tags/list"] {
         let to = format!("http://{}", other.host());
         let instead = move |seen: &Seen| {
             let leads = seen.route() == path;
             leads.then(|| Answer::new(307, "").header("location", format!("{to}{}", seen.path)))
         };
-        let registry =
-            FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
+        let registry = FakeRegistry::start(Behaviour {
+            instead: Some(Arc::new(instead)),
+            ..Behaviour::default()
+        });
         registry.image("app", "a", &["1.2.3"]);
-        let place = if path.contains("_catalog") { "ls HOST" } else { "ls HOST/app" };
+        let place = if path.contains("_catalog") {
+            "ls HOST"
+        } else {
+            "ls HOST/app"
+        };
         let run = run(&registry, place).exit(1);
-        assert!(run.stderr.contains("redirected to another host"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("redirected to another host"),
+            "{}",
+            run.stderr
+        );
     }
     assert!(other.seen().is_empty(), "{:?}", other.seen());
 }
@@ -107,7 +150,11 @@ fn https_does_not_become_http() {
     source.image("app", "other", &["1.2.3"]);
     let to = format!("http://{}", plain.host());
     let challenge = format!("Bearer realm=\"{to}/token\"");
-    for command in ["inspect HOST/app:1.2.3", "promote SOURCE/app:1.2.3 HOST/copy", "ls HOST"] {
+    for command in [
+        "inspect HOST/app:1.2.3",
+        "promote SOURCE/app:1.2.3 HOST/copy",
+        "ls HOST",
+    ] {
         let (config, pem) = tls::server(&["localhost"]);
         let (to, challenge) = (to.clone(), challenge.clone());
         let instead = move |seen: &Seen| match seen.method.as_str() {
@@ -120,14 +167,21 @@ fn https_does_not_become_http() {
             "POST" => Some(Answer::new(202, "").header("location", format!("{to}/upload"))),
             _ => None,
         };
-        let behaviour = Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() };
+        let behaviour = Behaviour {
+            instead: Some(Arc::new(instead)),
+            ..Behaviour::default()
+        };
         let registry = FakeRegistry::with_tls(behaviour, Some(config));
         registry.image("app", "a", &["1.2.3"]);
         let host = format!("localhost:{}", registry.server.port);
         let golden = Golden::new()
-            .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nca = \"ca.crt\"\n"))
+            .workspace(&format!(
+                "[[registry]]\nname = \"t\"\nhost = \"{host}\"\nca = \"ca.crt\"\n"
+            ))
             .file("ca.crt", pem);
-        let command = command.replace("HOST", &host).replace("SOURCE", &source.host());
+        let command = command
+            .replace("HOST", &host)
+            .replace("SOURCE", &source.host());
         let run = golden.run(&command.split(' ').collect::<Vec<_>>());
         let refused = ["https must not become plain http", "which is not https"];
         assert!(
@@ -142,13 +196,23 @@ fn https_does_not_become_http() {
 #[test]
 fn a_token_server_is_not_on_this_machine_when_the_registry_is_elsewhere() {
     let tokens = Server::start(handler(|_| Answer::new(200, r#"{"token":"t"}"#)));
-    for realm in [format!("http://127.0.0.1:{}", tokens.port), format!("http://localhost:{}", tokens.port)] {
+    for realm in [
+        format!("http://127.0.0.1:{}", tokens.port),
+        format!("http://localhost:{}", tokens.port),
+    ] {
         let challenge = format!("Bearer realm=\"{realm}/token\",service=\"s\"");
         let authorization = Some(("Bearer t".to_owned(), challenge));
-        let behaviour = Behaviour { authorization, ..Behaviour::default() };
+        let behaviour = Behaviour {
+            authorization,
+            ..Behaviour::default()
+        };
         let registry = FakeRegistry::at(services::bridge_address(), behaviour, None);
         let run = run(&registry, "ls HOST").exit(1);
-        assert!(run.stderr.contains("the registry sends logins to"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("the registry sends logins to"),
+            "{}",
+            run.stderr
+        );
     }
     assert!(tokens.seen().is_empty(), "{:?}", tokens.seen());
 }

@@ -23,7 +23,14 @@ fn referrer(
     tags: &[&str],
 ) -> String {
     let kind = "application/spdx+json";
-    registry.artifact(repository, Some(kind), EMPTY, (kind, content), Some(subject), tags)
+    registry.artifact(
+        repository,
+        Some(kind),
+        EMPTY,
+        (kind, content),
+        Some(subject),
+        tags,
+    )
 }
 
 /// A signature as cosign keeps it under a tag.
@@ -38,7 +45,9 @@ fn tag_of(digest: &str) -> String {
 }
 
 fn promote(from: &str, to: &str) -> Run {
-    Golden::new().run(&["promote", from, to, "--referrers"]).exit(0)
+    Golden::new()
+        .run(&["promote", from, to, "--referrers"])
+        .exit(0)
 }
 
 fn manifest(host: &str, repository: &str, target: &str) -> String {
@@ -48,43 +57,64 @@ fn manifest(host: &str, repository: &str, target: &str) -> String {
 fn digests(index: &str) -> Vec<String> {
     let index: Value = serde_json::from_str(index).unwrap();
     let entries = index["manifests"].as_array().unwrap().iter();
-    entries.map(|entry| entry["digest"].as_str().unwrap().to_owned()).collect()
+    entries
+        .map(|entry| entry["digest"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
 fn lists_of_referrers_are_merged_and_foreign_entries_stay_byte_for_byte() {
-    let (source, target) =
-        (FakeRegistry::start(Behaviour::default()), FakeRegistry::start(Behaviour::default()));
+    let (source, target) = (
+        FakeRegistry::start(Behaviour::default()),
+        FakeRegistry::start(Behaviour::default()),
+    );
     let image = source.image("app", "a", &["1.2.3"]);
     let ours = referrer(&source, "app", &image, "ours", &[]);
     source.fallback("app", &image, &[&ours]);
     target.image("app", "a", &["1.2.3"]);
     let theirs = referrer(&target, "app", &image, "theirs", &[]);
     target.fallback("app", &image, &[&theirs]);
-    let (before, wanted) =
-        (manifest(&target.host(), "app", &tag_of(&image)), manifest(&source.host(), "app", &tag_of(&image)));
-    let entry = |text: &str| text[text.find("[{").unwrap() + 1..=text.rfind("}]").unwrap()].to_owned();
+    let (before, wanted) = (
+        manifest(&target.host(), "app", &tag_of(&image)),
+        manifest(&source.host(), "app", &tag_of(&image)),
+    );
+    let entry =
+        |text: &str| text[text.find("[{").unwrap() + 1..=text.rfind("}]").unwrap()].to_owned();
     for _ in 0..2 {
-        promote(&format!("{}/app:1.2.3", source.host()), &format!("{}/app", target.host()));
+        promote(
+            &format!("{}/app:1.2.3", source.host()),
+            &format!("{}/app", target.host()),
+        );
         let after = manifest(&target.host(), "app", &tag_of(&image));
         assert_eq!(digests(&after), [theirs.clone(), ours.clone()]);
-        assert!(after.contains(&entry(&before)) && after.contains(&entry(&wanted)), "{after}");
+        assert!(
+            after.contains(&entry(&before)) && after.contains(&entry(&wanted)),
+            "{after}"
+        );
     }
 }
 
 #[test]
 fn a_signature_of_the_destination_stays_next_to_the_copied_one() {
-    let (source, target) =
-        (FakeRegistry::start(Behaviour::default()), FakeRegistry::start(Behaviour::default()));
+    let (source, target) = (
+        FakeRegistry::start(Behaviour::default()),
+        FakeRegistry::start(Behaviour::default()),
+    );
     let image = source.image("app", "a", &["1.2.3"]);
     signature(&source, "app", &image, "ours");
     target.image("app", "a", &["1.2.3"]);
     signature(&target, "app", &image, "theirs");
     for _ in 0..2 {
-        promote(&format!("{}/app:1.2.3", source.host()), &format!("{}/app", target.host()));
-        let merged: Value =
-            serde_json::from_str(&manifest(&target.host(), "app", &format!("{}.sig", tag_of(&image))))
-                .unwrap();
+        promote(
+            &format!("{}/app:1.2.3", source.host()),
+            &format!("{}/app", target.host()),
+        );
+        let merged: Value = serde_json::from_str(&manifest(
+            &target.host(),
+            "app",
+            &format!("{}.sig", tag_of(&image)),
+        ))
+        .unwrap();
         let layers: Vec<&str> = merged["layers"]
             .as_array()
             .unwrap()
@@ -98,16 +128,33 @@ fn a_signature_of_the_destination_stays_next_to_the_copied_one() {
 
 #[test]
 fn referrers_of_the_images_of_an_index_are_copied() {
-    let source = FakeRegistry::start(Behaviour { referrers: true, ..Behaviour::default() });
+    let source = FakeRegistry::start(Behaviour {
+        referrers: true,
+        ..Behaviour::default()
+    });
     let child = source.image("app", "a", &[]);
     let index = source.index("app", &[&child], &["1.2.3"]);
     let of_child = referrer(&source, "app", &child, "of the child", &[]);
     let of_that = referrer(&source, "app", &of_child, "of that", &[]);
     signature(&source, "app", &child, "cosign");
-    let target = FakeRegistry::start(Behaviour { referrers: true, ..Behaviour::default() });
-    promote(&format!("{}/app:1.2.3", source.host()), &format!("{}/app", target.host()));
-    assert!([&index, &child, &of_child, &of_that].iter().all(|digest| target.has("app", digest)));
-    assert!(target.tags("app").contains_key(&format!("{}.sig", tag_of(&child))));
+    let target = FakeRegistry::start(Behaviour {
+        referrers: true,
+        ..Behaviour::default()
+    });
+    promote(
+        &format!("{}/app:1.2.3", source.host()),
+        &format!("{}/app", target.host()),
+    );
+    assert!(
+        [&index, &child, &of_child, &of_that]
+            .iter()
+            .all(|digest| target.has("app", digest))
+    );
+    assert!(
+        target
+            .tags("app")
+            .contains_key(&format!("{}.sig", tag_of(&child)))
+    );
 }
 
 #[test]
@@ -130,8 +177,14 @@ fn a_registry_without_the_api_is_asked_for_the_fallback_tag() {
         let image = source.image("app", "a", &["1.2.3"]);
         let one = referrer(&source, "app", &image, "one", &[]);
         source.fallback("app", &image, &[&one]);
-        let target = FakeRegistry::start(Behaviour { referrers: true, ..Behaviour::default() });
-        promote(&format!("{}/app:1.2.3", source.host()), &format!("{}/app", target.host()));
+        let target = FakeRegistry::start(Behaviour {
+            referrers: true,
+            ..Behaviour::default()
+        });
+        promote(
+            &format!("{}/app:1.2.3", source.host()),
+            &format!("{}/app", target.host()),
+        );
         assert!(target.has("app", &one));
     }
 }
@@ -142,7 +195,10 @@ fn all_pages_of_a_list_of_referrers_are_read() {
     let shown = pages.clone();
     let source = FakeRegistry::start(Behaviour {
         instead: Some(Arc::new(move |seen: &Seen| {
-            let at: usize = seen.query("page").pop().map_or(0, |page| page.parse().unwrap());
+            let at: usize = seen
+                .query("page")
+                .pop()
+                .map_or(0, |page| page.parse().unwrap());
             seen.path.contains("/referrers/").then(|| {
                 let pages = shown.lock().unwrap();
                 let index = json!({ "schemaVersion": 2, "mediaType": golden::oci::media::OCI_INDEX, "manifests": [pages[at]] });
@@ -157,13 +213,18 @@ fn all_pages_of_a_list_of_referrers_are_read() {
         ..Behaviour::default()
     });
     let image = source.image("app", "a", &["1.2.3"]);
-    let all: Vec<String> =
-        ["a", "b", "c"].iter().map(|content| referrer(&source, "app", &image, content, &[])).collect();
+    let all: Vec<String> = ["a", "b", "c"]
+        .iter()
+        .map(|content| referrer(&source, "app", &image, content, &[]))
+        .collect();
     *pages.lock().unwrap() = all
         .iter()
         .map(|digest| json!({ "mediaType": golden::oci::media::OCI_MANIFEST, "digest": digest, "size": 1, "artifactType": digest }))
         .collect();
-    let target = FakeRegistry::start(Behaviour { referrers: true, ..Behaviour::default() });
+    let target = FakeRegistry::start(Behaviour {
+        referrers: true,
+        ..Behaviour::default()
+    });
     let dry = Golden::new().run(&[
         "promote",
         &format!("{}/app:1.2.3", source.host()),
@@ -178,7 +239,10 @@ fn all_pages_of_a_list_of_referrers_are_read() {
 #[test]
 fn what_is_attached_to_an_image_is_deleted_with_it() {
     for referrers in [true, false] {
-        let registry = FakeRegistry::start(Behaviour { referrers, ..Behaviour::default() });
+        let registry = FakeRegistry::start(Behaviour {
+            referrers,
+            ..Behaviour::default()
+        });
         let child = registry.image("app", "a", &[]);
         let index = registry.index("app", &[&child], &["1.2.3"]);
         let stays = registry.image("app", "stays", &["2.0.0"]);
@@ -201,7 +265,11 @@ fn what_is_attached_to_an_image_is_deleted_with_it() {
         assert!(registry.has("app", &bom));
         let run = Golden::new().run(&["delete", &name, "--yes"]).exit(0);
         for gone in [&index, &child, &bom, &of_bom, &of_child, &sig] {
-            assert!(!registry.has("app", gone), "referrers {referrers}: {gone} stays\n{}", run.stderr);
+            assert!(
+                !registry.has("app", gone),
+                "referrers {referrers}: {gone} stays\n{}",
+                run.stderr
+            );
             assert!(
                 run.stderr.contains(gone) || run.stdout.contains(gone) || *gone == child,
                 "{}",
@@ -209,12 +277,23 @@ fn what_is_attached_to_an_image_is_deleted_with_it() {
             );
         }
         for kept in [&stays, &of_other, &of_stays, &named] {
-            assert!(registry.has("app", kept), "referrers {referrers}: {kept} is gone\n{}", run.stderr);
+            assert!(
+                registry.has("app", kept),
+                "referrers {referrers}: {kept} is gone\n{}",
+                run.stderr
+            );
         }
-        let mut expected = vec!["2.0.0".to_owned(), "v1-notes".to_owned(), format!("{}.sig", tag_of(&stays))];
+        let mut expected = vec![
+            "2.0.0".to_owned(),
+            "v1-notes".to_owned(),
+            format!("{}.sig", tag_of(&stays)),
+        ];
         expected.extend((!referrers).then(|| tag_of(&stays)));
         expected.sort();
-        assert_eq!(registry.tags("app").into_keys().collect::<Vec<_>>(), expected);
+        assert_eq!(
+            registry.tags("app").into_keys().collect::<Vec<_>>(),
+            expected
+        );
     }
 }
 
@@ -223,12 +302,19 @@ fn what_is_attached_to_an_image_is_deleted_with_it() {
 fn a_deleted_referrer_is_taken_out_of_the_list() {
     let registry = FakeRegistry::start(Behaviour::default());
     let image = registry.image("app", "a", &["1.2.3"]);
-    let (one, two) =
-        (referrer(&registry, "app", &image, "one", &[]), referrer(&registry, "app", &image, "two", &[]));
+    let (one, two) = (
+        referrer(&registry, "app", &image, "one", &[]),
+        referrer(&registry, "app", &image, "two", &[]),
+    );
     registry.fallback("app", &image, &[&one, &two]);
-    Golden::new().run(&["delete", &format!("{}/app@{one}", registry.host()), "--yes"]).exit(0);
+    Golden::new()
+        .run(&["delete", &format!("{}/app@{one}", registry.host()), "--yes"])
+        .exit(0);
     assert!(!registry.has("app", &one) && registry.has("app", &two) && registry.has("app", &image));
-    assert_eq!(digests(&manifest(&registry.host(), "app", &tag_of(&image))), [two]);
+    assert_eq!(
+        digests(&manifest(&registry.host(), "app", &tag_of(&image))),
+        [two]
+    );
 }
 
 #[test]
@@ -236,16 +322,25 @@ fn what_is_attached_to_a_version_is_pruned_with_it() {
     let registry = FakeRegistry::start(Behaviour::default());
     let old = registry.image("app", "old", &["1.0.0"]);
     let new = registry.image("app", "new", &["1.1.0", "latest"]);
-    let (of_old, of_new) =
-        (signature(&registry, "app", &old, "old"), signature(&registry, "app", &new, "new"));
+    let (of_old, of_new) = (
+        signature(&registry, "app", &old, "old"),
+        signature(&registry, "app", &new, "new"),
+    );
     let name = format!("{}/app", registry.host());
-    let dry = Golden::new().run(&["prune", &name, "--keep", "1", "--dry-run"]).exit(0);
+    let dry = Golden::new()
+        .run(&["prune", &name, "--keep", "1", "--dry-run"])
+        .exit(0);
     assert!(
-        dry.stderr.contains(&format!("would delete: {name}@{of_old} (signature: {}.sig)", tag_of(&old))),
+        dry.stderr.contains(&format!(
+            "would delete: {name}@{of_old} (signature: {}.sig)",
+            tag_of(&old)
+        )),
         "{}",
         dry.stderr
     );
-    Golden::new().run(&["prune", &name, "--keep", "1", "--yes"]).exit(0);
+    Golden::new()
+        .run(&["prune", &name, "--keep", "1", "--yes"])
+        .exit(0);
     assert!(!registry.has("app", &old) && !registry.has("app", &of_old));
     assert!(registry.has("app", &new) && registry.has("app", &of_new));
     assert_eq!(registry.tags("app").len(), 3);
@@ -253,14 +348,22 @@ fn what_is_attached_to_a_version_is_pruned_with_it() {
 
 #[test]
 fn a_late_registry_loses_no_referrer() {
-    let source = FakeRegistry::start(Behaviour { referrers: true, ..Behaviour::default() });
+    let source = FakeRegistry::start(Behaviour {
+        referrers: true,
+        ..Behaviour::default()
+    });
     let image = source.image("app", "a", &["1.2.3"]);
-    let all: Vec<String> =
-        ["a", "b", "c"].iter().map(|content| referrer(&source, "app", &image, content, &[])).collect();
+    let all: Vec<String> = ["a", "b", "c"]
+        .iter()
+        .map(|content| referrer(&source, "app", &image, content, &[]))
+        .collect();
     signature(&source, "app", &image, "cosign");
     let target = FakeRegistry::start(Behaviour::default());
     let proxy = lagging(&target.host(), Duration::from_millis(700), false);
-    promote(&format!("{}/app:1.2.3", source.host()), &format!("{}/app", proxy.host()));
+    promote(
+        &format!("{}/app:1.2.3", source.host()),
+        &format!("{}/app", proxy.host()),
+    );
     let mut found = digests(&manifest(&target.host(), "app", &tag_of(&image)));
     found.sort();
     let mut expected = all;

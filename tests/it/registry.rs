@@ -28,21 +28,33 @@ fn path(text: &str) -> RepositoryPath {
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 /// A registry that answers some requests in a way of its own.
 fn odd(instead: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static) -> FakeRegistry {
-    FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() })
+    FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(instead)),
+        ..Behaviour::default()
+    })
 }
 
 #[test]
 fn lists_follow_their_pages() {
-    let registry = FakeRegistry::start(Behaviour { page: Some(2), ..Behaviour::default() });
+    let registry = FakeRegistry::start(Behaviour {
+        page: Some(2),
+        ..Behaviour::default()
+    });
     registry.image("team/app", "a", &["1", "1.2", "1.2.3", "latest", "edge"]);
     let tags = run(client(&registry.host()).tags(&path("team/app"))).unwrap();
     assert_eq!(
-        tags.iter().map(golden::reference::Tag::as_str).collect::<Vec<_>>(),
+        tags.iter()
+            .map(golden::reference::Tag::as_str)
+            .collect::<Vec<_>>(),
         ["1", "1.2", "1.2.3", "edge", "latest"]
     );
     assert_eq!(registry.requests().len(), 3);
@@ -51,10 +63,16 @@ fn lists_follow_their_pages() {
 #[test]
 fn a_hundred_thousand_tags_are_a_list() {
     let registry = odd(|seen| {
-        let last =
-            seen.query("last").pop().map(|last| last.trim_start_matches('t').parse::<usize>().unwrap());
+        let last = seen
+            .query("last")
+            .pop()
+            .map(|last| last.trim_start_matches('t').parse::<usize>().unwrap());
         // A full page without a next one is asked past.
-        let from = if last == Some(99_999) { 99_000 } else { last.unwrap_or_default() };
+        let from = if last == Some(99_999) {
+            99_000
+        } else {
+            last.unwrap_or_default()
+        };
         let tags: Vec<String> = (from..from + 1000).map(|n| format!("t{n}")).collect();
         let answer = Answer::new(200, json!({ "tags": tags }).to_string());
         let next = from + 1000;
@@ -64,7 +82,12 @@ fn a_hundred_thousand_tags_are_a_list() {
             answer
         })
     });
-    assert_eq!(run(client(&registry.host()).tags(&path("a"))).unwrap().len(), 100_000);
+    assert_eq!(
+        run(client(&registry.host()).tags(&path("a")))
+            .unwrap()
+            .len(),
+        100_000
+    );
 }
 
 #[test]
@@ -83,7 +106,10 @@ fn a_page_that_links_to_itself_is_no_end_of_the_list() {
 #[test]
 fn a_link_to_another_host_is_refused() {
     let registry = odd(|_| {
-        Some(Answer::new(200, r#"{"tags":["a"]}"#).header("link", "<http://127.0.0.2:1/x>; rel=\"next\""))
+        Some(
+            Answer::new(200, r#"{"tags":["a"]}"#)
+                .header("link", "<http://127.0.0.2:1/x>; rel=\"next\""),
+        )
     });
     let error = run(client(&registry.host()).tags(&path("a"))).unwrap_err();
     assert!(error.to_string().contains("on another host"), "{error}");
@@ -94,11 +120,19 @@ fn no_tags_and_no_repository_are_both_none() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("empty", "a", &[]);
     for name in ["empty", "unknown"] {
-        assert!(run(client(&registry.host()).tags(&path(name))).unwrap().is_empty());
+        assert!(
+            run(client(&registry.host()).tags(&path(name)))
+                .unwrap()
+                .is_empty()
+        );
     }
     let portal = odd(|_| Some(Answer::new(404, "404 page not found\n")));
     let error = run(client(&portal.host()).tags(&path("a"))).unwrap_err();
-    assert_eq!(error.kind, Kind::NotFound, "a bare 404 says nothing: {error}");
+    assert_eq!(
+        error.kind,
+        Kind::NotFound,
+        "a bare 404 says nothing: {error}"
+    );
 }
 
 #[test]
@@ -108,20 +142,40 @@ fn bad_manifests_are_clear_errors() {
     let with = move |answer: Answer| odd(move |_| Some(answer.clone()));
     let ok = |body: &str| Answer::new(200, body).header("content-type", media::OCI_MANIFEST);
     let html = Answer::new(200, "<html>please log in").header("content-type", "text/html");
-    let huge = Answer::Half { status: 200, headers: Vec::new(), body: b"{}".to_vec() }
-        .header("content-length", 100_000_000);
+    let huge = Answer::Half {
+        status: 200,
+        headers: Vec::new(),
+        body: b"{}".to_vec(),
+    }
+    .header("content-length", 100_000_000);
     for (answer, target, kind, words) in [
-        (ok(&manifest), Some(&other), Kind::Digest, "does not have the digest"),
+        (
+            ok(&manifest),
+            Some(&other),
+            Kind::Digest,
+            "does not have the digest",
+        ),
         (
             ok(&manifest).header("docker-content-digest", &other),
             None,
             Kind::Digest,
             "does not have the digest",
         ),
-        (ok("{nonsense"), None, Kind::Malformed, "the manifest is not JSON"),
-        (html, None, Kind::Malformed, "the answer is a web page, not a manifest"),
         (
-            Answer::new(200, r#"{"schemaVersion":1}"#).header("content-type", media::DOCKER_SCHEMA1),
+            ok("{nonsense"),
+            None,
+            Kind::Malformed,
+            "the manifest is not JSON",
+        ),
+        (
+            html,
+            None,
+            Kind::Malformed,
+            "the answer is a web page, not a manifest",
+        ),
+        (
+            Answer::new(200, r#"{"schemaVersion":1}"#)
+                .header("content-type", media::DOCKER_SCHEMA1),
             None,
             Kind::Unsupported,
             "schema 1",
@@ -136,7 +190,10 @@ fn bad_manifests_are_clear_errors() {
         let error = run(client(&registry.host()).get_manifest(&path("a"), &target)).unwrap_err();
         assert_eq!(error.kind, kind, "{error}");
         assert!(error.to_string().contains(words), "{error}");
-        assert!(error.to_string().starts_with("GET http://127.0.0.1"), "{error}");
+        assert!(
+            error.to_string().starts_with("GET http://127.0.0.1"),
+            "{error}"
+        );
     }
 }
 
@@ -144,8 +201,14 @@ fn bad_manifests_are_clear_errors() {
 fn a_list_that_is_a_web_page_is_no_list() {
     let registry = odd(|_| Some(Answer::new(200, "<!DOCTYPE html><p>log in")));
     let run = Golden::new().run(&["ls", &registry.host()]).exit(1);
-    assert!(run.stderr.contains("the answer is a web page"), "{}", run.stderr);
-    let run = Golden::new().run(&["ls", &format!("{}/a", registry.host())]).exit(1);
+    assert!(
+        run.stderr.contains("the answer is a web page"),
+        "{}",
+        run.stderr
+    );
+    let run = Golden::new()
+        .run(&["ls", &format!("{}/a", registry.host())])
+        .exit(1);
     assert!(run.stderr.contains("captive portal"), "{}", run.stderr);
 }
 
@@ -164,63 +227,115 @@ fn what_passes_is_tried_again() {
 
 #[test]
 fn a_quota_is_not_waited_for() {
-    let registry = odd(|_| Some(Answer::new(429, "toomanyrequests: You have reached your pull rate limit.")));
+    let registry = odd(|_| {
+        Some(Answer::new(
+            429,
+            "toomanyrequests: You have reached your pull rate limit.",
+        ))
+    });
     let error = run(client(&registry.host()).ping()).unwrap_err();
-    assert_eq!((error.kind, registry.requests().len()), (Kind::Quota, 1), "{error}");
+    assert_eq!(
+        (error.kind, registry.requests().len()),
+        (Kind::Quota, 1),
+        "{error}"
+    );
     let registry = odd(|_| Some(Answer::new(429, "later").header("retry-after", 21600)));
     let error = run(client(&registry.host()).ping()).unwrap_err();
-    assert!(error.to_string().contains("asks to wait 21600 s"), "{error}");
+    assert!(
+        error.to_string().contains("asks to wait 21600 s"),
+        "{error}"
+    );
     assert_eq!(registry.requests().len(), 1);
 }
 
 #[test]
 fn a_stall_ends() {
     let count = AtomicUsize::new(0);
-    let registry = odd(move |_| (count.fetch_add(1, Ordering::SeqCst) == 0).then_some(Answer::Stall));
+    let registry =
+        odd(move |_| (count.fetch_add(1, Ordering::SeqCst) == 0).then_some(Answer::Stall));
     run(client(&registry.host()).ping()).unwrap();
     assert_eq!(registry.requests().len(), 2);
 }
 
 #[test]
 fn tags_go_out_in_one_request_where_the_registry_says_so() {
-    let tags: Vec<_> = ["1.2.3", "1.2", "1", "latest"].map(|tag| tag.parse().unwrap()).to_vec();
+    let tags: Vec<_> = ["1.2.3", "1.2", "1", "latest"]
+        .map(|tag| tag.parse().unwrap())
+        .to_vec();
     for (fan_out, puts) in [(true, 1), (false, 5)] {
-        let registry = FakeRegistry::start(Behaviour { fan_out, ..Behaviour::default() });
+        let registry = FakeRegistry::start(Behaviour {
+            fan_out,
+            ..Behaviour::default()
+        });
         let digest = registry.image("a", "x", &[]);
         let client = client(&registry.host());
         let target = Target::Digest(digest.parse().unwrap());
-        let raw = run(client.get_manifest(&path("a"), &target)).unwrap().unwrap();
+        let raw = run(client.get_manifest(&path("a"), &target))
+            .unwrap()
+            .unwrap();
         run(client.put_tags(&path("a"), &tags, &raw)).unwrap();
-        assert_eq!(registry.tags("a").into_values().collect::<Vec<_>>(), vec![digest; 4]);
-        assert_eq!(registry.requests().iter().filter(|line| line.starts_with("PUT")).count(), puts);
+        assert_eq!(
+            registry.tags("a").into_values().collect::<Vec<_>>(),
+            vec![digest; 4]
+        );
+        assert_eq!(
+            registry
+                .requests()
+                .iter()
+                .filter(|line| line.starts_with("PUT"))
+                .count(),
+            puts
+        );
     }
 }
 
 /// A registry that takes some of the tags, none, or says that it took what nobody asked for.
 #[test]
 fn the_fan_out_is_believed_only_as_far_as_the_registry_names_tags() {
-    let tags: Vec<_> = ["1.2.3", "1.2", "1", "latest"].map(|tag| tag.parse().unwrap()).to_vec();
+    let tags: Vec<_> = ["1.2.3", "1.2", "1", "latest"]
+        .map(|tag| tag.parse().unwrap())
+        .to_vec();
     let puts = |registry: &FakeRegistry| {
         let lines = registry.requests();
-        lines.into_iter().filter(|line| line.starts_with("PUT")).collect::<Vec<_>>()
+        lines
+            .into_iter()
+            .filter(|line| line.starts_with("PUT"))
+            .collect::<Vec<_>>()
     };
     for (most, expected) in [(3, 2), (1, 4), (0, 5)] {
-        let behaviour = Behaviour { fan_out: true, fan_out_most: Some(most), ..Behaviour::default() };
+        let behaviour = Behaviour {
+            fan_out: true,
+            fan_out_most: Some(most),
+            ..Behaviour::default()
+        };
         let registry = FakeRegistry::start(behaviour);
         let digest = registry.image("a", "x", &[]);
         let client = client(&registry.host());
         let target = Target::Digest(digest.parse().unwrap());
-        let raw = run(client.get_manifest(&path("a"), &target)).unwrap().unwrap();
+        let raw = run(client.get_manifest(&path("a"), &target))
+            .unwrap()
+            .unwrap();
         run(client.put_tags(&path("a"), &tags, &raw)).unwrap();
-        assert_eq!(registry.tags("a").into_values().collect::<Vec<_>>(), vec![digest; 4]);
+        assert_eq!(
+            registry.tags("a").into_values().collect::<Vec<_>>(),
+            vec![digest; 4]
+        );
         assert_eq!(puts(&registry).len(), expected, "{:?}", puts(&registry));
         // What is left goes in the order that was asked for; and a registry that took none is not asked so again.
         if most == 0 {
-            let alone: Vec<_> =
-                puts(&registry)[1..].iter().map(|line| line.rsplit_once('/').unwrap().1.to_owned()).collect();
+            let alone: Vec<_> = puts(&registry)[1..]
+                .iter()
+                .map(|line| line.rsplit_once('/').unwrap().1.to_owned())
+                .collect();
             assert_eq!(alone, ["1.2.3", "1.2", "1", "latest"]);
             run(client.put_tags(&path("a"), &tags, &raw)).unwrap();
-            assert_eq!(puts(&registry).iter().filter(|line| line.contains("?tag=")).count(), 1);
+            assert_eq!(
+                puts(&registry)
+                    .iter()
+                    .filter(|line| line.contains("?tag="))
+                    .count(),
+                1
+            );
         }
     }
     for named in ["1.2.3, 1.2,1 , latest", "nonsense, 9.9.9"] {
@@ -230,8 +345,9 @@ fn the_fan_out_is_believed_only_as_far_as_the_registry_names_tags() {
         });
         let digest = lie.image("a", "x", &[]);
         let client = client(&lie.host());
-        let raw =
-            run(client.get_manifest(&path("a"), &Target::Digest(digest.parse().unwrap()))).unwrap().unwrap();
+        let raw = run(client.get_manifest(&path("a"), &Target::Digest(digest.parse().unwrap())))
+            .unwrap()
+            .unwrap();
         run(client.put_tags(&path("a"), &tags, &raw)).unwrap();
         let expected = if named.starts_with("1.2.3") { 1 } else { 5 };
         assert_eq!(puts(&lie).len(), expected, "{named}");
@@ -250,12 +366,27 @@ fn a_blob_is_sent_once_and_mounted_where_it_can_be() {
     let (content, descriptor) = blob(100_000);
     let client = client(&registry.host());
     run(async {
-        let sent = client.push_blob(&path("a"), &descriptor, &content).await.unwrap();
+        let sent = client
+            .push_blob(&path("a"), &descriptor, &content)
+            .await
+            .unwrap();
         assert_eq!(sent, Upload::Sent(100_000));
-        assert_eq!(client.push_blob(&path("a"), &descriptor, &content).await.unwrap(), Upload::Present);
-        let mounted = client.push_blob_or_mount(&path("b"), &descriptor, &path("a"), &content).await.unwrap();
+        assert_eq!(
+            client
+                .push_blob(&path("a"), &descriptor, &content)
+                .await
+                .unwrap(),
+            Upload::Present
+        );
+        let mounted = client
+            .push_blob_or_mount(&path("b"), &descriptor, &path("a"), &content)
+            .await
+            .unwrap();
         assert_eq!(mounted, Upload::Mounted);
-        let read = client.get_blob(&path("b"), &descriptor, 1_000_000).await.unwrap();
+        let read = client
+            .get_blob(&path("b"), &descriptor, 1_000_000)
+            .await
+            .unwrap();
         assert_eq!(read, content);
     });
     assert_eq!(registry.open_uploads(), 0);
@@ -270,11 +401,17 @@ fn survives_every_fault(upstream: &str, repository: &str) {
             let repository = path(&name);
             client.push_blob(&repository, &descriptor, &content).await?;
             let config = Descriptor::of(media::OCI_CONFIG, b"{}");
-            client.push_blob(&repository, &config, &Bytes::from(b"{}".as_slice())).await?;
+            client
+                .push_blob(&repository, &config, &Bytes::from(b"{}".as_slice()))
+                .await?;
             let manifest = json!({ "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": config, "layers": [descriptor] });
             let manifest = RawManifest::new(media::OCI_MANIFEST, manifest.to_string().into_bytes());
-            client.put_manifest(&repository, &Target::Tag("1".parse().unwrap()), &manifest).await?;
-            client.get_manifest(&repository, &Target::Tag("1".parse().unwrap())).await
+            client
+                .put_manifest(&repository, &Target::Tag("1".parse().unwrap()), &manifest)
+                .await?;
+            client
+                .get_manifest(&repository, &Target::Tag("1".parse().unwrap()))
+                .await
         })
     };
     let clean = fault_proxy(upstream, None);
@@ -282,7 +419,10 @@ fn survives_every_fault(upstream: &str, repository: &str) {
     let requests = clean.seen().len();
     for fault in Fault::ALL {
         for index in 0..requests {
-            let name = format!("{repository}/{index}-{}", format!("{fault:?}").to_lowercase());
+            let name = format!(
+                "{repository}/{index}-{}",
+                format!("{fault:?}").to_lowercase()
+            );
             let proxy = fault_proxy(upstream, Some((index, fault)));
             let first = upload(proxy.host(), name.clone());
             // A manifest that is changed on its way is told, not hidden; the same again is whole.
@@ -302,7 +442,10 @@ fn uploads_survive_every_fault_at_the_fake() {
 
 #[test]
 fn uploads_survive_every_fault_at_a_real_registry() {
-    survives_every_fault(services::registry(), &format!("faults/t{}", std::process::id()));
+    survives_every_fault(
+        services::registry(),
+        &format!("faults/t{}", std::process::id()),
+    );
 }
 
 #[test]
@@ -312,9 +455,14 @@ fn a_blob_that_breaks_off_is_read_on() {
     run(client(&registry.host()).push_blob(&path("a"), &descriptor, &content)).unwrap();
     let proxy = fault_proxy(&registry.host(), Some((0, Fault::CutAnswer)));
     let read = run(async {
-        let mut reader = client(&proxy.host()).read_blob(&path("a"), &descriptor).await.unwrap();
+        let mut reader = client(&proxy.host())
+            .read_blob(&path("a"), &descriptor)
+            .await
+            .unwrap();
         let mut all = Vec::new();
-        tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut all).await.map(|_| all)
+        tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut all)
+            .await
+            .map(|_| all)
     });
     assert_eq!(read.unwrap(), content.to_vec());
     assert_eq!(proxy.seen().len(), 2);
@@ -323,13 +471,25 @@ fn a_blob_that_breaks_off_is_read_on() {
 
 #[test]
 fn a_blob_that_is_not_its_digest_fails_at_its_end() {
-    let registry = odd(|seen| seen.path.contains("/blobs/").then(|| Answer::new(200, "wrong")));
+    let registry = odd(|seen| {
+        seen.path
+            .contains("/blobs/")
+            .then(|| Answer::new(200, "wrong"))
+    });
     let descriptor = Descriptor::of(media::OCI_LAYER, b"right");
     let error = run(async {
-        let mut reader = client(&registry.host()).read_blob(&path("a"), &descriptor).await.unwrap();
-        tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut Vec::new()).await.unwrap_err()
+        let mut reader = client(&registry.host())
+            .read_blob(&path("a"), &descriptor)
+            .await
+            .unwrap();
+        tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut Vec::new())
+            .await
+            .unwrap_err()
     });
-    assert!(error.to_string().contains("does not have the digest"), "{error}");
+    assert!(
+        error.to_string().contains("does not have the digest"),
+        "{error}"
+    );
 }
 
 /// A token that another call got, and that ended before this one could use it, is no refusal: this one gets its own.
@@ -338,9 +498,15 @@ fn a_shared_token_that_has_ended_is_renewed() {
     let issued = Arc::new(AtomicUsize::new(0));
     let (count, good) = (issued.clone(), issued);
     let tokens = Server::start(handler(move |_| {
-        Answer::new(200, format!(r#"{{"token":"t{}"}}"#, count.fetch_add(1, Ordering::SeqCst)))
+        Answer::new(
+            200,
+            format!(r#"{{"token":"t{}"}}"#, count.fetch_add(1, Ordering::SeqCst)),
+        )
     }));
-    let challenge = format!("Bearer realm=\"http://{}/token\",scope=\"repository:a:pull\"", tokens.host());
+    let challenge = format!(
+        "Bearer realm=\"http://{}/token\",scope=\"repository:a:pull\"",
+        tokens.host()
+    );
     let registry = Server::start(Arc::new(move |seen: Seen| {
         let (good, challenge) = (good.clone(), challenge.clone());
         Box::pin(async move {
@@ -362,7 +528,11 @@ fn a_shared_token_that_has_ended_is_renewed() {
         })
     }));
     let (client, repository) = (client(&registry.host()), path("a"));
-    let head = async |tag: &str| client.head_manifest(&repository, &Target::Tag(tag.parse().unwrap())).await;
+    let head = async |tag: &str| {
+        client
+            .head_manifest(&repository, &Target::Tag(tag.parse().unwrap()))
+            .await
+    };
     let (first, second, third) = run(async {
         let first = head("0").await;
         let (second, third) = tokio::join!(head("1"), head("2"));

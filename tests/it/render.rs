@@ -6,7 +6,10 @@ use crate::support::workspace::Golden;
 #[test]
 fn each_case_gives_its_dockerfile() {
     let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/render");
-    let mut folders: Vec<_> = std::fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<_> = std::fs::read_dir(cases)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     folders.sort();
     assert!(folders.len() >= 6);
     for folder in folders {
@@ -56,12 +59,18 @@ fn dockerfiles_are_written_checked_and_found_stale() {
         "team/app/Dockerfile.slim",
         "team/app/docker-bake.json",
     ];
-    let mut missing: Vec<String> = files.iter().map(|file| format!("{file}: missing")).collect();
+    let mut missing: Vec<String> = files
+        .iter()
+        .map(|file| format!("{file}: missing"))
+        .collect();
     missing.sort();
     let mut seen: Vec<&str> = run.stdout.lines().collect();
     seen.sort_unstable();
     assert_eq!(seen, missing);
-    assert!(!golden.path().join("out").exists(), "a check writes nothing");
+    assert!(
+        !golden.path().join("out").exists(),
+        "a check writes nothing"
+    );
 
     assert_eq!(golden.run(&["render", "--out", "out"]).exit(0).stdout, "");
     for file in files {
@@ -74,39 +83,75 @@ fn dockerfiles_are_written_checked_and_found_stale() {
     let gone = golden.path().join("out/gone/Dockerfile.v1");
     std::fs::copy(golden.path().join("out/team/app/Dockerfile"), &gone).unwrap();
     golden.write("out/own/Dockerfile", "FROM scratch\n");
-    assert_eq!(golden.run(&check).exit(5).stdout, "gone/Dockerfile.v1: left over\n");
-    golden.run(&["render", "--out", "out", "--check", "rows"]).exit(0);
+    assert_eq!(
+        golden.run(&check).exit(5).stdout,
+        "gone/Dockerfile.v1: left over\n"
+    );
+    golden
+        .run(&["render", "--out", "out", "--check", "rows"])
+        .exit(0);
     let run = golden.run(&["render", "--out", "out"]).exit(0);
-    assert!(run.stderr.contains("gone/Dockerfile.v1: left over") && run.stdout.is_empty(), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("gone/Dockerfile.v1: left over") && run.stdout.is_empty(),
+        "{}",
+        run.stderr
+    );
     std::fs::remove_file(gone).unwrap();
 
     golden.write("out/team/app/Dockerfile", "FROM other\n");
-    assert_eq!(golden.run(&check).exit(5).stdout, "team/app/Dockerfile: stale\n");
-    golden.run(&["render", "--out", "out", "--check", "rows"]).exit(0);
-    let json =
-        golden.run(&["render", "--out", "out", "--check", "--format", "json", "team/app"]).exit(5).stdout;
+    assert_eq!(
+        golden.run(&check).exit(5).stdout,
+        "team/app/Dockerfile: stale\n"
+    );
+    golden
+        .run(&["render", "--out", "out", "--check", "rows"])
+        .exit(0);
+    let json = golden
+        .run(&[
+            "render", "--out", "out", "--check", "--format", "json", "team/app",
+        ])
+        .exit(5)
+        .stdout;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["schema"], 1);
-    let states: Vec<_> =
-        json["images"].as_array().unwrap().iter().map(|image| image["state"].clone()).collect();
-    assert!(states.contains(&"stale".into()) && states.contains(&"current".into()), "{states:?}");
+    let states: Vec<_> = json["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| image["state"].clone())
+        .collect();
+    assert!(
+        states.contains(&"stale".into()) && states.contains(&"current".into()),
+        "{states:?}"
+    );
 }
 
 #[test]
 fn a_base_is_named_as_it_is_written_or_locked() {
-    let image = |base: &str| format!("[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = {base}\n");
+    let image =
+        |base: &str| format!("[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = {base}\n");
     let golden = Golden::new().workspace("[vars]\nline = \"12\"\n");
     let digest = format!("sha256:{}", "a".repeat(64));
     for (base, shown) in [
         ("\"debian\"", "debian"),
         ("\"debian:{{ vars.line }}\"", "debian:12"),
-        ("{ ref = \"index.docker.io/debian:12\" }", "index.docker.io/debian:12"),
+        (
+            "{ ref = \"index.docker.io/debian:12\" }",
+            "index.docker.io/debian:12",
+        ),
         ("{ ref = \"debian\", version = \"12\" }", "debian"),
-        (&format!("\"debian:12@{digest}\""), &format!("debian:12@{digest}")),
+        (
+            &format!("\"debian:12@{digest}\""),
+            &format!("debian:12@{digest}"),
+        ),
     ] {
         golden.write("a/image.toml", image(base));
         let run = golden.run(&["render"]).exit(0);
-        assert!(run.stdout.contains(&format!("\nARG GOLDEN_BASE={shown}\n")), "{base}: {}", run.stdout);
+        assert!(
+            run.stdout.contains(&format!("\nARG GOLDEN_BASE={shown}\n")),
+            "{base}: {}",
+            run.stdout
+        );
     }
     golden.write(
         "golden.lock",
@@ -114,7 +159,10 @@ fn a_base_is_named_as_it_is_written_or_locked() {
             "version = 1\n[[base]]\nbase = \"docker.io/library/debian ^12\"\nreference = \"docker.io/library/debian:12.8\"\ndigest = \"{digest}\"\n"
         ),
     );
-    golden.write("a/image.toml", image("{ ref = \"debian\", version = \"12\" }"));
+    golden.write(
+        "a/image.toml",
+        image("{ ref = \"debian\", version = \"12\" }"),
+    );
     let run = golden.run(&["render"]).exit(0);
     let locked = format!("ARG GOLDEN_BASE=docker.io/library/debian:12.8@{digest}\n");
     assert!(run.stdout.contains(&locked), "{}", run.stdout);
@@ -127,23 +175,35 @@ fn an_unknown_template_is_an_error_of_the_spec() {
         "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\ntemplate = \"debain\"\n",
     );
     let run = golden.run(&["render"]).exit(2);
-    assert!(run.stderr.contains("debain") && run.stderr.contains("did you mean `debian`?"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("debain") && run.stderr.contains("did you mean `debian`?"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn a_check_renders() {
-    let image =
-        |more: &str| format!("[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n{more}\n");
+    let image = |more: &str| {
+        format!("[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n{more}\n")
+    };
     let golden = Golden::new()
         .workspace("[workspace]\ntemplates = [\"own\"]\n")
         .file("own/broken.Dockerfile.j2", "{{ from }}\n{% if %}\n");
     for (more, expected) in [
         ("template = \"broken\"", "a/image.toml:5:12"),
-        ("[env]\n\"A-B\" = { append = \"x\" }", "env.A-B cannot be extended"),
+        (
+            "[env]\n\"A-B\" = { append = \"x\" }",
+            "env.A-B cannot be extended",
+        ),
     ] {
         golden.write("a/image.toml", image(more));
         let run = golden.run(&["check"]).exit(2);
-        assert!(run.stderr.contains("spec.render") && run.stderr.contains(expected), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("spec.render") && run.stderr.contains(expected),
+            "{}",
+            run.stderr
+        );
         golden.run(&["render"]).exit(2);
     }
 }
@@ -159,5 +219,9 @@ fn an_own_template_goes_before_the_built_in_one() {
         );
     let run = golden.run(&["render"]).exit(0);
     assert!(run.stdout.starts_with("FROM scratch\n"), "{}", run.stdout);
-    assert!(run.stdout.ends_with("CMD [\"/x\"]\n# mine\n"), "{}", run.stdout);
+    assert!(
+        run.stdout.ends_with("CMD [\"/x\"]\n# mine\n"),
+        "{}",
+        run.stdout
+    );
 }

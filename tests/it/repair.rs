@@ -11,7 +11,10 @@ fn registry(
     instead: impl Fn(&Seen) -> Option<crate::support::server::Answer> + Send + Sync + 'static,
 ) -> FakeRegistry {
     let instead: Instead = Arc::new(instead);
-    FakeRegistry::start(Behaviour { instead: Some(instead), ..Behaviour::default() })
+    FakeRegistry::start(Behaviour {
+        instead: Some(instead),
+        ..Behaviour::default()
+    })
 }
 
 fn app(registry: &FakeRegistry) -> Golden {
@@ -61,9 +64,13 @@ fn a_published_image_whose_config_is_lost_is_repaired_by_the_same_content() {
             if seen.method == "POST" {
                 is_lost.store(false, Ordering::SeqCst);
             }
-            let reads =
-                ["GET", "HEAD"].contains(&seen.method.as_str()) && seen.route().contains("/blobs/sha256:");
-            let code = if status == 404 { "BLOB_UNKNOWN" } else { "UNKNOWN" };
+            let reads = ["GET", "HEAD"].contains(&seen.method.as_str())
+                && seen.route().contains("/blobs/sha256:");
+            let code = if status == 404 {
+                "BLOB_UNKNOWN"
+            } else {
+                "UNKNOWN"
+            };
             (reads && is_lost.load(Ordering::SeqCst)).then(|| refuse(status, code, "blob unknown"))
         });
         let golden = app(&registry);
@@ -72,7 +79,10 @@ fn a_published_image_whose_config_is_lost_is_repaired_by_the_same_content() {
         golden.forget();
         lost.store(true, Ordering::SeqCst);
         let plan = golden.run(&["plan"]).exit(0).stdout;
-        assert!(plan.contains("build: 1.2.3 is published, and the registry lost a part of it"), "{plan}");
+        assert!(
+            plan.contains("build: 1.2.3 is published, and the registry lost a part of it"),
+            "{plan}"
+        );
         golden.run(&["build", "--push"]).exit(0);
         assert!(!lost.load(Ordering::SeqCst), "a blob was uploaded");
         assert_eq!(registry.tags("app"), right);
@@ -81,7 +91,11 @@ fn a_published_image_whose_config_is_lost_is_repaired_by_the_same_content() {
         let spec = std::fs::read_to_string(golden.path().join("app/image.toml")).unwrap();
         golden.write("app/image.toml", spec.replace("\"x\"", "\"other\""));
         let run = golden.run(&["build", "--push"]).exit(4);
-        assert!(run.stderr.contains("set version = \"1.2.4\""), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("set version = \"1.2.4\""),
+            "{}",
+            run.stderr
+        );
         assert_eq!(registry.tags("app"), right);
     }
 }
@@ -121,7 +135,8 @@ fn a_blob_that_the_registry_claims_to_have_is_uploaded_when_the_manifest_shows_t
             is_honest.store(true, Ordering::SeqCst);
         }
         let asks = seen.method == "HEAD" && seen.route().contains("/blobs/sha256:");
-        (asks && !is_honest.load(Ordering::SeqCst)).then(|| crate::support::server::Answer::new(200, ""))
+        (asks && !is_honest.load(Ordering::SeqCst))
+            .then(|| crate::support::server::Answer::new(200, ""))
     });
     app(&registry).run(&["build", "--push"]).exit(0);
     assert!(honest.load(Ordering::SeqCst));

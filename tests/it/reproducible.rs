@@ -34,28 +34,51 @@ fn digests(golden: &Golden) -> Vec<(String, String)> {
     let index: serde_json::Value = serde_json::from_slice(&text).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let line = |line: &serde_json::Value| {
-        (text(&line["annotations"]["org.opencontainers.image.ref.name"]), text(&line["digest"]))
+        (
+            text(&line["annotations"]["org.opencontainers.image.ref.name"]),
+            text(&line["digest"]),
+        )
     };
-    index["manifests"].as_array().unwrap().iter().map(line).collect()
+    index["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(line)
+        .collect()
 }
 
 #[test]
 fn builds_are_equal_wherever_and_however_they_run() {
     let one = workspace().env("TZ", "UTC").env("LC_ALL", "C");
-    one.run(&["build", "--engine", "embedded", "--jobs", "1"]).exit(0);
-    let two = workspace().env("TZ", "Asia/Tokyo").env("LC_ALL", "tr_TR.UTF-8");
+    one.run(&["build", "--engine", "embedded", "--jobs", "1"])
+        .exit(0);
+    let two = workspace()
+        .env("TZ", "Asia/Tokyo")
+        .env("LC_ALL", "tr_TR.UTF-8");
     let command = two.command(&["build", "--engine", "embedded", "--jobs", "8"]);
     // Another umask, through a shell: the files of the workspace are there already, what golden writes is not.
     let mut shell = Command::new("sh");
-    shell.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+    shell
+        .args(["-c", "umask 077; exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args());
     shell.current_dir(two.path()).env_clear();
-    shell.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    shell.envs(
+        command
+            .get_envs()
+            .filter_map(|(key, value)| Some((key, value?))),
+    );
     Run::of(shell.output().unwrap()).exit(0);
     let found = digests(&one);
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(found, digests(&two));
-    one.run(&["build", "--engine", "embedded", "--force"]).exit(0);
-    assert_eq!(found, digests(&two), "a second build with a warm cache differs");
+    one.run(&["build", "--engine", "embedded", "--force"])
+        .exit(0);
+    assert_eq!(
+        found,
+        digests(&two),
+        "a second build with a warm cache differs"
+    );
 }
 
 /// Another user, who may neither read what is root's nor write what is not his, builds the same.
@@ -66,12 +89,27 @@ fn whoever_builds_builds_the_same() {
     one.run(&["build", "--engine", "embedded"]).exit(0);
     let program = two.path().join("golden");
     std::fs::copy(env!("CARGO_BIN_EXE_golden"), &program).unwrap();
-    let owned = Command::new("chown").args(["-R", "65534:65534"]).arg(two.path()).status().unwrap();
+    let owned = Command::new("chown")
+        .args(["-R", "65534:65534"])
+        .arg(two.path())
+        .status()
+        .unwrap();
     assert!(owned.success());
     let wanted = two.command(&["build", "--engine", "embedded"]);
     let mut command = Command::new(program);
-    command.args(wanted.get_args()).uid(65534).gid(65534).current_dir(two.path()).env_clear();
-    command.envs(wanted.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("HOME", two.path());
+    command
+        .args(wanted.get_args())
+        .uid(65534)
+        .gid(65534)
+        .current_dir(two.path())
+        .env_clear();
+    command
+        .envs(
+            wanted
+                .get_envs()
+                .filter_map(|(key, value)| Some((key, value?))),
+        )
+        .env("HOME", two.path());
     Run::of(command.output().unwrap()).exit(0);
     assert_eq!(digests(&one), digests(&two));
 }
@@ -108,15 +146,23 @@ fn the_time_is_the_commits() {
         git(&["add", "."]);
         git(&["commit", "-q", "-m", "one"]);
         golden.run(&["build", "--engine", "embedded"]).exit(0);
-        let shown = golden.run(&["inspect", "oci:.golden/oci:timed:1.0.0", "--format", "json"]).exit(0);
+        let shown = golden
+            .run(&["inspect", "oci:.golden/oci:timed:1.0.0", "--format", "json"])
+            .exit(0);
         let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
-        (shown["created"].as_str().unwrap().to_owned(), digests(&golden))
+        (
+            shown["created"].as_str().unwrap().to_owned(),
+            digests(&golden),
+        )
     };
     let first = built("2021-02-03T04:05:06Z", None);
     assert_eq!(first.0, "2021-02-03T04:05:06Z");
     assert_eq!(first, built("2021-02-03T04:05:06Z", None));
     assert_ne!(first.1, built("2022-02-03T04:05:06Z", None).1);
-    assert_eq!(built("2021-02-03T04:05:06Z", Some("0")).0, "1970-01-01T00:00:00Z");
+    assert_eq!(
+        built("2021-02-03T04:05:06Z", Some("0")).0,
+        "1970-01-01T00:00:00Z"
+    );
 }
 
 #[test]
@@ -127,17 +173,35 @@ fn skopeo_and_umoci_read_the_layout() {
     let layout = layout.to_str().unwrap();
     let read = |program: &str, args: &[&str]| {
         let output = Command::new(program).args(args).output().unwrap();
-        assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{program} {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     };
     for name in ["repro/one:1.2.3", "repro/two:1.2.3"] {
         let copy = golden.path().join("copy");
         let target = format!("dir:{}", copy.to_str().unwrap());
-        read("skopeo", &["copy", "--insecure-policy", &format!("oci:{layout}:{name}"), &target]);
+        read(
+            "skopeo",
+            &[
+                "copy",
+                "--insecure-policy",
+                &format!("oci:{layout}:{name}"),
+                &target,
+            ],
+        );
         let bundle = golden.path().join(name.replace(['/', ':'], "-"));
         read(
             "umoci",
-            &["unpack", "--rootless", "--image", &format!("{layout}:{name}"), bundle.to_str().unwrap()],
+            &[
+                "unpack",
+                "--rootless",
+                "--image",
+                &format!("{layout}:{name}"),
+                bundle.to_str().unwrap(),
+            ],
         );
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
         let text = std::fs::read_to_string(bundle.join("rootfs/opt/a/b")).unwrap();
@@ -149,11 +213,27 @@ fn skopeo_and_umoci_read_the_layout() {
 fn a_second_push_uploads_nothing_and_moves_nothing() {
     let golden = workspace();
     let registry = format!("{}/again-{}", services::registry(), std::process::id());
-    let push = ["build", "--push", "--engine", "embedded", "--registry", registry.as_str()];
+    let push = [
+        "build",
+        "--push",
+        "--engine",
+        "embedded",
+        "--registry",
+        registry.as_str(),
+    ];
     golden.run(&push).exit(0);
-    let before = golden.run(&["ls", &format!("{registry}/repro/two")]).exit(0).stdout;
+    let before = golden
+        .run(&["ls", &format!("{registry}/repro/two")])
+        .exit(0)
+        .stdout;
     golden.forget();
     let again = golden.run(&push).exit(0);
     assert!(!again.stderr.contains("upload"), "{}", again.stderr);
-    assert_eq!(before, golden.run(&["ls", &format!("{registry}/repro/two")]).exit(0).stdout);
+    assert_eq!(
+        before,
+        golden
+            .run(&["ls", &format!("{registry}/repro/two")])
+            .exit(0)
+            .stdout
+    );
 }

@@ -19,7 +19,10 @@ impl App {
     fn behaving(behaviour: Behaviour) -> Self {
         let registry = FakeRegistry::start(behaviour);
         let golden = Golden::new()
-            .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{}\"\n", registry.host()))
+            .workspace(&format!(
+                "[[registry]]\nname = \"t\"\nhost = \"{}\"\n",
+                registry.host()
+            ))
             .env("SOURCE_DATE_EPOCH", "0");
         Self { registry, golden }
     }
@@ -70,7 +73,11 @@ impl App {
 fn a_foreign_or_lagging_tag_is_planned_and_corrected() {
     for (image, own, tags) in [
         ("", "1.2.4", ["1.2", "1", "latest", "edge"]),
-        ("variant = \"alpine\"", "1.2.4-alpine", ["1.2-alpine", "1-alpine", "alpine", "edge-alpine"]),
+        (
+            "variant = \"alpine\"",
+            "1.2.4-alpine",
+            ["1.2-alpine", "1-alpine", "alpine", "edge-alpine"],
+        ),
     ] {
         let app = App::new();
         let extra = "extra = [\"edge\"]";
@@ -83,13 +90,23 @@ fn a_foreign_or_lagging_tag_is_planned_and_corrected() {
             for digest in [&foreign, &right[&old]] {
                 app.registry.tag("app", tag, digest);
                 let plan = app.run(&["plan"], 0).stdout;
-                let from = if *digest == foreign { &foreign[..19] } else { &right[&old][..19] };
+                let from = if *digest == foreign {
+                    &foreign[..19]
+                } else {
+                    &right[&old][..19]
+                };
                 assert!(
                     plan.starts_with("app:1.2.4") && plan.contains("  retag: 1.2.4 is published"),
                     "{plan}"
                 );
-                let row = plan.lines().find(|line| line.contains(&format!(" {tag} "))).unwrap();
-                assert!(row.contains("move") && row.contains(from) && row.contains("→ 1.2.4"), "{plan}");
+                let row = plan
+                    .lines()
+                    .find(|line| line.contains(&format!(" {tag} ")))
+                    .unwrap();
+                assert!(
+                    row.contains("move") && row.contains(from) && row.contains("→ 1.2.4"),
+                    "{plan}"
+                );
                 assert_eq!(plan.matches("\n    same ").count(), 4, "{plan}");
                 let run = app.publish();
                 assert!(run.stdout.contains("retagged"), "{}", run.stdout);
@@ -120,7 +137,15 @@ fn a_kept_tag_that_strays_is_put_on_the_version_that_holds_it() {
         app.version("1.2.9").publish();
         assert_eq!(app.tags()["latest"], right["2.0.0"]);
         app.run(&["verify"], 0);
-        app.run(&["delete", &format!("{}/app:1.2.9", app.registry.host()), "--all-tags", "--yes"], 0);
+        app.run(
+            &[
+                "delete",
+                &format!("{}/app:1.2.9", app.registry.host()),
+                "--all-tags",
+                "--yes",
+            ],
+            0,
+        );
         for tag in ["1.2", "1"] {
             app.overwrite(tag, "1.2.3");
         }
@@ -148,12 +173,20 @@ fn an_overwritten_version_tag_is_refused() {
             assert!(plan.contains("its tag was overwritten"), "{plan}");
             assert!(plan.contains("help: "), "{plan}");
             let run = app.run(&["build", "--push"], 4);
-            assert!(run.stderr.contains("its tag was overwritten"), "{}", run.stderr);
+            assert!(
+                run.stderr.contains("its tag was overwritten"),
+                "{}",
+                run.stderr
+            );
             assert!(run.stdout.contains("refused"), "{}", run.stdout);
             assert_eq!(app.tags(), wrong, "nothing is written");
         }
         app.registry.tag("app", &new, &right[&new]);
-        assert_eq!(app.spec("1.2.4", image, tags).outcome(&["build", "--push"], 0), "unchanged");
+        assert_eq!(
+            app.spec("1.2.4", image, tags)
+                .outcome(&["build", "--push"], 0),
+            "unchanged"
+        );
     }
 }
 
@@ -164,7 +197,10 @@ fn a_new_version_says_what_the_tags_really_point_to() {
     let foreign = app.registry.image("app", "foreign", &["latest"]);
     let plan = app.version("1.2.4").run(&["plan"], 0).stdout;
     assert!(plan.contains("1.2     1.2.3 → 1.2.4"), "{plan}");
-    assert!(plan.contains(&format!("latest  {} → 1.2.4", &foreign[..19])), "{plan}");
+    assert!(
+        plan.contains(&format!("latest  {} → 1.2.4", &foreign[..19])),
+        "{plan}"
+    );
 }
 
 /// One list, one HEAD for each tag; the config was cached by the publish that wrote it.
@@ -180,7 +216,10 @@ fn a_plan_of_what_is_published_takes_one_list_and_one_head_for_each_tag() {
         app.run(&["plan"], 0);
         let requests = app.registry.requests().split_off(before);
         let count = |start: &str, part: &str| {
-            requests.iter().filter(|line| line.starts_with(start) && line.contains(part)).count()
+            requests
+                .iter()
+                .filter(|line| line.starts_with(start) && line.contains(part))
+                .count()
         };
         assert_eq!(count("GET", "/tags/list"), 1, "{requests:?}");
         assert_eq!(count("HEAD", "/manifests/"), 4, "{requests:?}");
@@ -200,10 +239,18 @@ fn a_withdrawn_version_gives_its_tags_back_and_is_not_published() {
     let withdrawn = format!("{extra}withdrawn = [\"1.10.0\"]");
     let plan = app.spec("1.10.0", "", &withdrawn).run(&["plan"], 0).stdout;
     assert!(plan.contains("retag: 1.10.0 is withdrawn"), "{plan}");
-    assert!(plan.contains("help: the next free version is 1.10.1"), "{plan}");
+    assert!(
+        plan.contains("help: the next free version is 1.10.1"),
+        "{plan}"
+    );
     let run = app.publish();
     assert!(run.stdout.contains("withdrawn"), "{}", run.stdout);
-    assert!(run.stderr.contains("set version = \"1.10.1\" in app/image.toml"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("set version = \"1.10.1\" in app/image.toml"),
+        "{}",
+        run.stderr
+    );
     let tags = app.tags();
     for tag in ["1", "latest", "edge"] {
         assert_eq!(tags[tag], tags["1.9.0"], "{tag}");
@@ -211,7 +258,10 @@ fn a_withdrawn_version_gives_its_tags_back_and_is_not_published() {
     assert_ne!(tags["1.10.0"], tags["1.9.0"], "its own tag remains");
     app.run(&["verify"], 0);
     let plan = app.run(&["plan"], 0).stdout;
-    assert!(plan.contains("skip: 1.10.0 is withdrawn") && !plan.contains("move"), "{plan}");
+    assert!(
+        plan.contains("skip: 1.10.0 is withdrawn") && !plan.contains("move"),
+        "{plan}"
+    );
     assert_eq!(app.outcome(&["build", "--push"], 0), "withdrawn");
     // With other content it is not published either, and it does not fail.
     app.spec("1.10.0", "description = \"changed\"", &withdrawn);

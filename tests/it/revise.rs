@@ -21,7 +21,9 @@ fn upstream(namespace: &str, content: &str) {
                 services::base_busybox()
             ),
         );
-    golden.run(&["build", "--push", "--engine", "embedded"]).exit(0);
+    golden
+        .run(&["build", "--push", "--engine", "embedded"])
+        .exit(0);
 }
 
 /// A parent on upstream, and a child on the parent.
@@ -44,14 +46,21 @@ fn family(namespace: &str) -> Golden {
 /// Tag → digest.
 fn contents(namespace: &str, name: &str) -> BTreeMap<String, String> {
     let repository = format!("{namespace}/{name}");
-    tags(&repository).into_iter().map(|tag| (tag.clone(), digest(&repository, &tag).unwrap())).collect()
+    tags(&repository)
+        .into_iter()
+        .map(|tag| (tag.clone(), digest(&repository, &tag).unwrap()))
+        .collect()
 }
 
 /// Asserts that an image is at this revision, and that the version and all moving tags are with it.
 #[track_caller]
 fn assert_at(found: &BTreeMap<String, String>, revision: &str, revisions: usize) {
     // The first content has a tag of its own once there is a revision.
-    assert_eq!(found.len(), 4 + revisions + usize::from(revisions > 0), "{found:?}");
+    assert_eq!(
+        found.len(),
+        4 + revisions + usize::from(revisions > 0),
+        "{found:?}"
+    );
     for tag in ["1.2.3", "1.2", "1", "latest"] {
         assert_eq!(found[tag], found[revision], "{tag}: {found:?}");
     }
@@ -61,10 +70,16 @@ fn revises(engine: &str) {
     let namespace = format!("revise/{}", fresh_name(engine));
     upstream(&namespace, "one");
     let golden = family(&namespace);
-    let build =
-        |images: &[&str]| golden.run(&[&["build", "--push", "--engine", engine], images].concat()).exit(0);
+    let build = |images: &[&str]| {
+        golden
+            .run(&[&["build", "--push", "--engine", engine], images].concat())
+            .exit(0)
+    };
     build(&[]);
-    let first = (contents(&namespace, "parent"), contents(&namespace, "child"));
+    let first = (
+        contents(&namespace, "parent"),
+        contents(&namespace, "child"),
+    );
     assert_at(&first.0, "1.2.3", 0);
     assert_at(&first.1, "1.2.3", 0);
 
@@ -76,14 +91,21 @@ fn revises(engine: &str) {
         plan.contains("base moved sha256:") && plan.contains("its base parent:1.2.3 is built anew"),
         "{plan}"
     );
-    assert!(plan.contains("as 1.2.3+r1") && plan.contains("create  1.2.3_r1"), "{plan}");
+    assert!(
+        plan.contains("as 1.2.3+r1") && plan.contains("create  1.2.3_r1"),
+        "{plan}"
+    );
     build(&[]);
-    let second = (contents(&namespace, "parent"), contents(&namespace, "child"));
+    let second = (
+        contents(&namespace, "parent"),
+        contents(&namespace, "child"),
+    );
     assert_at(&second.0, "1.2.3_r1", 1);
     assert_at(&second.1, "1.2.3_r1", 1);
     assert_ne!(second.0["1.2.3"], first.0["1.2.3"]);
     let base = |name: &str| {
-        labels(&format!("{namespace}/{name}"), "latest")["org.opencontainers.image.base.digest"].clone()
+        labels(&format!("{namespace}/{name}"), "latest")["org.opencontainers.image.base.digest"]
+            .clone()
     };
     assert_eq!(base("child"), second.0["1.2.3_r1"].as_str());
 
@@ -93,19 +115,41 @@ fn revises(engine: &str) {
     build(&["parent"]);
     let third = contents(&namespace, "parent");
     assert_at(&third, "1.2.3_r2", 2);
-    assert_eq!(third["1.2.3_r1"], second.0["1.2.3_r1"], "a revision is immutable");
-    assert_eq!(contents(&namespace, "child"), second.1, "the child was not selected");
-    let plan = golden.run(&["plan", "child", "--engine", engine]).exit(0).stdout;
+    assert_eq!(
+        third["1.2.3_r1"], second.0["1.2.3_r1"],
+        "a revision is immutable"
+    );
+    assert_eq!(
+        contents(&namespace, "child"),
+        second.1,
+        "the child was not selected"
+    );
+    let plan = golden
+        .run(&["plan", "child", "--engine", engine])
+        .exit(0)
+        .stdout;
     let (was, now) = (&third["1.2.3_r1"], &third["1.2.3_r2"]);
-    assert!(plan.contains(&format!("base moved {was} → {now}")), "{plan}");
+    assert!(
+        plan.contains(&format!("base moved {was} → {now}")),
+        "{plan}"
+    );
     build(&["child"]);
-    assert_eq!(contents(&namespace, "parent"), third, "the parent is published already");
+    assert_eq!(
+        contents(&namespace, "parent"),
+        third,
+        "the parent is published already"
+    );
     assert_at(&contents(&namespace, "child"), "1.2.3_r2", 2);
     assert_eq!(base("child"), now.as_str());
 
     // All is quiet again.
     let quiet = build(&[]);
-    assert_eq!(quiet.stdout.matches("unchanged").count(), 2, "{}", quiet.stdout);
+    assert_eq!(
+        quiet.stdout.matches("unchanged").count(),
+        2,
+        "{}",
+        quiet.stdout
+    );
     golden.run(&["verify"]).exit(0);
 }
 

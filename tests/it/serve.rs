@@ -23,7 +23,11 @@ impl Served {
     }
 
     fn ask(&self, options: &[&str], method: &str, path: &str) -> Answer {
-        let url = if path.starts_with('/') { format!("{}{path}", self.url) } else { path.to_owned() };
+        let url = if path.starts_with('/') {
+            format!("{}{path}", self.url)
+        } else {
+            path.to_owned()
+        };
         curl_with(options, method, &url)
     }
 
@@ -35,7 +39,11 @@ impl Served {
     fn send(&self, options: &[&str], method: &str, path: &str, body: &[u8]) -> Answer {
         let file = self.golden.write("body", body);
         let body = format!("@{}", file.display());
-        self.ask(&[options, &["-H", "Expect:", "--data-binary", &body]].concat(), method, path)
+        self.ask(
+            &[options, &["-H", "Expect:", "--data-binary", &body]].concat(),
+            method,
+            path,
+        )
     }
 
     /// Where an answer says that an upload continues.
@@ -49,7 +57,12 @@ impl Served {
     fn blob(&self, repository: &str, bytes: &[u8]) -> String {
         let digest = Digest::of(bytes).to_string();
         let path = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
-        let answer = self.send(&["-H", "Content-Type: application/octet-stream"], "POST", &path, bytes);
+        let answer = self.send(
+            &["-H", "Content-Type: application/octet-stream"],
+            "POST",
+            &path,
+            bytes,
+        );
         assert_eq!(answer.status, 201, "{}", answer.body);
         digest
     }
@@ -58,7 +71,12 @@ impl Served {
     fn put(&self, repository: &str, target: &str, media_type: &str, manifest: &Value) -> Answer {
         let header = format!("Content-Type: {media_type}");
         let path = format!("/v2/{repository}/manifests/{target}");
-        self.send(&["-H", &header], "PUT", &path, manifest.to_string().as_bytes())
+        self.send(
+            &["-H", &header],
+            "PUT",
+            &path,
+            manifest.to_string().as_bytes(),
+        )
     }
 
     /// An image of one layer, uploaded but for its manifest.
@@ -86,7 +104,10 @@ impl Served {
 
 /// The code of an error body.
 fn code(answer: &Answer) -> String {
-    answer.json()["errors"][0]["code"].as_str().unwrap().to_owned()
+    answer.json()["errors"][0]["code"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
@@ -95,7 +116,10 @@ fn blobs_are_pulled_whole_in_part_and_not_again() {
     let digest = served.blob("app", b"0123456789");
     let path = format!("/v2/app/blobs/{digest}");
     let head = served.ask(&[], "HEAD", &path);
-    assert_eq!((head.status, head.header("content-length")), (200, Some("10")));
+    assert_eq!(
+        (head.status, head.header("content-length")),
+        (200, Some("10"))
+    );
     assert_eq!(head.header("docker-content-digest"), Some(digest.as_str()));
     let etag = head.header("etag").unwrap();
     for (header, status, range, body) in [
@@ -103,17 +127,32 @@ fn blobs_are_pulled_whole_in_part_and_not_again() {
         ("Range: bytes=2-4", 206, Some("bytes 2-4/10"), "234"),
         ("Range: bytes=7-", 206, Some("bytes 7-9/10"), "789"),
         ("Range: bytes=-2", 206, Some("bytes 8-9/10"), "89"),
-        ("Range: bytes=0-100", 206, Some("bytes 0-9/10"), "0123456789"),
+        (
+            "Range: bytes=0-100",
+            206,
+            Some("bytes 0-9/10"),
+            "0123456789",
+        ),
         (&format!("If-None-Match: {etag}"), 304, None, ""),
     ] {
         let answer = served.ask(&["-H", header], "GET", &path);
-        assert_eq!((answer.status, answer.header("content-range")), (status, range), "{header}");
+        assert_eq!(
+            (answer.status, answer.header("content-range")),
+            (status, range),
+            "{header}"
+        );
         assert_eq!(answer.body, body, "{header}");
     }
     let outside = served.ask(&["-H", "Range: bytes=10-"], "GET", &path);
-    assert_eq!((outside.status, outside.header("content-range")), (416, Some("bytes */10")));
+    assert_eq!(
+        (outside.status, outside.header("content-range")),
+        (416, Some("bytes */10"))
+    );
     let missing = served.get(&format!("/v2/app/blobs/{}", Digest::of(b"missing")));
-    assert_eq!((missing.status, code(&missing).as_str()), (404, "BLOB_UNKNOWN"));
+    assert_eq!(
+        (missing.status, code(&missing).as_str()),
+        (404, "BLOB_UNKNOWN")
+    );
 }
 
 #[test]
@@ -128,7 +167,10 @@ fn a_blob_arrives_in_chunks_and_is_resumed_after_a_crash() {
     assert_eq!((first.status, first.header("range")), (202, Some("0-5")));
     let place = Served::location(&first);
     let skipped = served.send(&["-H", "Content-Range: 8-9"], "PATCH", &place, b"xx");
-    assert_eq!((skipped.status, skipped.header("range")), (416, Some("0-5")));
+    assert_eq!(
+        (skipped.status, skipped.header("range")),
+        (416, Some("0-5"))
+    );
     served = served.crash();
     let status = served.get(&place);
     assert_eq!((status.status, status.header("range")), (204, Some("0-5")));
@@ -136,10 +178,19 @@ fn a_blob_arrives_in_chunks_and_is_resumed_after_a_crash() {
     assert_eq!(second.header("range"), Some("0-12"));
     let place = format!("{}?digest={digest}", Served::location(&second));
     let done = served.send(&[], "PUT", &place, b"third");
-    assert_eq!((done.status, done.header("docker-content-digest")), (201, Some(digest.as_str())));
-    assert_eq!(served.get(done.header("location").unwrap()).body.as_bytes(), content);
+    assert_eq!(
+        (done.status, done.header("docker-content-digest")),
+        (201, Some(digest.as_str()))
+    );
+    assert_eq!(
+        served.get(done.header("location").unwrap()).body.as_bytes(),
+        content
+    );
     let again = served.get(place.split('?').next().unwrap());
-    assert_eq!((again.status, code(&again).as_str()), (404, "BLOB_UPLOAD_UNKNOWN"));
+    assert_eq!(
+        (again.status, code(&again).as_str()),
+        (404, "BLOB_UPLOAD_UNKNOWN")
+    );
 }
 
 #[test]
@@ -150,8 +201,16 @@ fn an_upload_is_cancelled_and_a_wrong_digest_refused() {
     assert_eq!(served.ask(&[], "DELETE", &place).status, 204);
     assert_eq!(served.get(&place).status, 404);
     let place = begin();
-    let wrong = served.send(&[], "PUT", &format!("{place}?digest={}", Digest::of(b"other")), b"content");
-    assert_eq!((wrong.status, code(&wrong).as_str()), (400, "DIGEST_INVALID"));
+    let wrong = served.send(
+        &[],
+        "PUT",
+        &format!("{place}?digest={}", Digest::of(b"other")),
+        b"content",
+    );
+    assert_eq!(
+        (wrong.status, code(&wrong).as_str()),
+        (400, "DIGEST_INVALID")
+    );
     let place = begin();
     let none = served.send(&[], "PUT", &format!("{place}?digest=nonsense"), b"content");
     assert_eq!((none.status, code(&none).as_str()), (400, "DIGEST_INVALID"));
@@ -162,7 +221,10 @@ fn an_upload_is_cancelled_and_a_wrong_digest_refused() {
     let strong = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
     let path = format!("/v2/app/blobs/uploads/?digest=sha512:{strong}");
     assert_eq!(served.send(&[], "POST", &path, b"abc").status, 201);
-    assert_eq!(served.get(&format!("/v2/app/blobs/sha512:{strong}")).body, "abc");
+    assert_eq!(
+        served.get(&format!("/v2/app/blobs/sha512:{strong}")).body,
+        "abc"
+    );
 }
 
 #[test]
@@ -186,20 +248,35 @@ fn a_manifest_is_pushed_and_pulled_by_tag_and_digest() {
     let manifest = served.image("team/app", "layer");
     let digest = Digest::of(manifest.to_string().as_bytes()).to_string();
     let put = served.put("team/app", "1.2.3", MANIFEST, &manifest);
-    assert_eq!((put.status, put.header("docker-content-digest")), (201, Some(digest.as_str())));
-    assert_eq!(put.header("location"), Some(format!("/v2/team/app/manifests/{digest}").as_str()));
+    assert_eq!(
+        (put.status, put.header("docker-content-digest")),
+        (201, Some(digest.as_str()))
+    );
+    assert_eq!(
+        put.header("location"),
+        Some(format!("/v2/team/app/manifests/{digest}").as_str())
+    );
     for target in ["1.2.3", &digest] {
         let path = format!("/v2/team/app/manifests/{target}");
         let got = served.get(&path);
-        assert_eq!((got.status, got.header("content-type")), (200, Some(MANIFEST)));
+        assert_eq!(
+            (got.status, got.header("content-type")),
+            (200, Some(MANIFEST))
+        );
         assert_eq!(got.body, manifest.to_string());
         let head = served.ask(&[], "HEAD", &path);
-        assert_eq!(head.header("content-length"), Some(manifest.to_string().len().to_string().as_str()));
+        assert_eq!(
+            head.header("content-length"),
+            Some(manifest.to_string().len().to_string().as_str())
+        );
         let known = format!("If-None-Match: \"{digest}\"");
         assert_eq!(served.ask(&["-H", &known], "GET", &path).status, 304);
     }
     assert_eq!(served.get("/v2/team/other/manifests/1.2.3").status, 404);
-    assert_eq!(code(&served.get("/v2/team/app/manifests/9")), "MANIFEST_UNKNOWN");
+    assert_eq!(
+        code(&served.get("/v2/team/app/manifests/9")),
+        "MANIFEST_UNKNOWN"
+    );
 }
 
 #[test]
@@ -214,17 +291,39 @@ fn a_manifest_that_is_wrong_is_refused() {
     let missing = json!([{ "mediaType": "x", "digest": Digest::of(b"missing"), "size": 7 }]);
     let other = Digest::of(b"other").to_string();
     for (target, media_type, manifest, status, expected) in [
-        ("1", MANIFEST, with("layers", missing), 400, "MANIFEST_BLOB_UNKNOWN"),
+        (
+            "1",
+            MANIFEST,
+            with("layers", missing),
+            400,
+            "MANIFEST_BLOB_UNKNOWN",
+        ),
         ("1", INDEX, good.clone(), 400, "MANIFEST_INVALID"),
         ("1", "text/plain", good.clone(), 400, "MANIFEST_INVALID"),
-        ("1", MANIFEST, with("schemaVersion", json!(1)), 400, "MANIFEST_INVALID"),
+        (
+            "1",
+            MANIFEST,
+            with("schemaVersion", json!(1)),
+            400,
+            "MANIFEST_INVALID",
+        ),
         ("1", MANIFEST, json!("text"), 400, "MANIFEST_INVALID"),
         (&other, MANIFEST, good.clone(), 400, "DIGEST_INVALID"),
         ("-1", MANIFEST, good.clone(), 400, "DIGEST_INVALID"),
-        ("1", MANIFEST, with("annotations", json!({ "a": "x".repeat(5 << 20) })), 413, "MANIFEST_INVALID"),
+        (
+            "1",
+            MANIFEST,
+            with("annotations", json!({ "a": "x".repeat(5 << 20) })),
+            413,
+            "MANIFEST_INVALID",
+        ),
     ] {
         let answer = served.put("app", target, media_type, &manifest);
-        assert_eq!((answer.status, code(&answer).as_str()), (status, expected), "{target} {media_type}");
+        assert_eq!(
+            (answer.status, code(&answer).as_str()),
+            (status, expected),
+            "{target} {media_type}"
+        );
     }
     assert_eq!(served.get("/v2/app/tags/list").status, 404);
     let lower = served.put("APP", "1", MANIFEST, &good);
@@ -236,7 +335,12 @@ fn several_tags_are_put_in_one_request() {
     let served = Served::start(&[]);
     let manifest = served.image("app", "layer");
     let digest = Digest::of(manifest.to_string().as_bytes());
-    let put = served.put("app", &format!("{digest}?tag=1.2.3&tag=1.2&tag=latest"), MANIFEST, &manifest);
+    let put = served.put(
+        "app",
+        &format!("{digest}?tag=1.2.3&tag=1.2&tag=latest"),
+        MANIFEST,
+        &manifest,
+    );
     assert_eq!(put.status, 201);
     assert_eq!(served.tags("app"), json!(["1.2", "1.2.3", "latest"]));
 }
@@ -249,13 +353,28 @@ fn tags_and_repositories_are_listed_in_pages() {
     assert_eq!(served.tags("app"), json!(["a", "b", "c"]));
     let first = served.get("/v2/app/tags/list?n=2");
     assert_eq!(first.json(), json!({ "name": "app", "tags": ["a", "b"] }));
-    assert_eq!(first.header("link"), Some("</v2/app/tags/list?n=2&last=b>; rel=\"next\""));
+    assert_eq!(
+        first.header("link"),
+        Some("</v2/app/tags/list?n=2&last=b>; rel=\"next\"")
+    );
     let second = served.get("/v2/app/tags/list?n=2&last=b");
-    assert_eq!((second.json()["tags"].clone(), second.header("link")), (json!(["c"]), None));
-    assert_eq!(served.get("/v2/_catalog").json(), json!({ "repositories": ["app", "team/app"] }));
-    assert_eq!(served.get("/v2/_catalog?n=1&last=app").json(), json!({ "repositories": ["team/app"] }));
+    assert_eq!(
+        (second.json()["tags"].clone(), second.header("link")),
+        (json!(["c"]), None)
+    );
+    assert_eq!(
+        served.get("/v2/_catalog").json(),
+        json!({ "repositories": ["app", "team/app"] })
+    );
+    assert_eq!(
+        served.get("/v2/_catalog?n=1&last=app").json(),
+        json!({ "repositories": ["team/app"] })
+    );
     let unknown = served.get("/v2/none/tags/list");
-    assert_eq!((unknown.status, code(&unknown).as_str()), (404, "NAME_UNKNOWN"));
+    assert_eq!(
+        (unknown.status, code(&unknown).as_str()),
+        (404, "NAME_UNKNOWN")
+    );
 }
 
 #[test]
@@ -263,7 +382,10 @@ fn referrers_are_listed_and_filtered() {
     let served = Served::start(&[]);
     let subject = served.tagged("app", "layer", &["1"]);
     let empty = served.get(&format!("/v2/app/referrers/{}", Digest::of(b"nothing")));
-    assert_eq!((empty.status, empty.header("content-type")), (200, Some(INDEX)));
+    assert_eq!(
+        (empty.status, empty.header("content-type")),
+        (200, Some(INDEX))
+    );
     assert_eq!(empty.json()["manifests"], json!([]));
     let mut digests = Vec::new();
     for kind in ["application/vnd.test.a", "application/vnd.test.b"] {
@@ -273,11 +395,17 @@ fn referrers_are_listed_and_filtered() {
         manifest["subject"] = json!({ "mediaType": MANIFEST, "digest": subject, "size": 1 });
         let digest = Digest::of(manifest.to_string().as_bytes()).to_string();
         let put = served.put("app", &digest, MANIFEST, &manifest);
-        assert_eq!((put.status, put.header("oci-subject")), (201, Some(subject.as_str())));
+        assert_eq!(
+            (put.status, put.header("oci-subject")),
+            (201, Some(subject.as_str()))
+        );
         digests.push((kind, digest));
     }
     let path = format!("/v2/app/referrers/{subject}");
-    let all = served.get(&path).json()["manifests"].as_array().unwrap().len();
+    let all = served.get(&path).json()["manifests"]
+        .as_array()
+        .unwrap()
+        .len();
     assert_eq!(all, 2);
     let filtered = served.get(&format!("{path}?artifactType=application/vnd.test.b"));
     assert_eq!(filtered.header("oci-filters-applied"), Some("artifactType"));
@@ -286,8 +414,23 @@ fn referrers_are_listed_and_filtered() {
     assert_eq!(lines[0]["digest"], digests[1].1);
     assert_eq!(lines[0]["artifactType"], digests[1].0);
     assert_eq!(lines[0]["annotations"], json!({ "kind": digests[1].0 }));
-    assert_eq!(served.ask(&[], "DELETE", &format!("/v2/app/manifests/{}", digests[1].1)).status, 202);
-    assert_eq!(served.get(&path).json()["manifests"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        served
+            .ask(
+                &[],
+                "DELETE",
+                &format!("/v2/app/manifests/{}", digests[1].1)
+            )
+            .status,
+        202
+    );
+    assert_eq!(
+        served.get(&path).json()["manifests"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -297,15 +440,24 @@ fn tags_manifests_and_blobs_are_deleted() {
     let delete = |path: &str| served.ask(&[], "DELETE", path).status;
     assert_eq!(delete("/v2/app/manifests/1.0"), 202);
     assert_eq!(served.tags("app"), json!(["1", "latest"]));
-    assert_eq!(served.get(&format!("/v2/app/manifests/{digest}")).status, 200);
+    assert_eq!(
+        served.get(&format!("/v2/app/manifests/{digest}")).status,
+        200
+    );
     assert_eq!(delete("/v2/app/manifests/1.0"), 404);
     assert_eq!(delete(&format!("/v2/app/manifests/{digest}")), 202);
     assert_eq!(served.tags("app"), Value::Null);
-    assert_eq!(served.get(&format!("/v2/app/manifests/{digest}")).status, 404);
+    assert_eq!(
+        served.get(&format!("/v2/app/manifests/{digest}")).status,
+        404
+    );
     let layer = Digest::of(b"layer");
     served.tagged("other", "layer", &["1"]);
     let needed = served.ask(&[], "DELETE", &format!("/v2/app/blobs/{layer}"));
-    assert_eq!((needed.status, code(&needed).as_str()), (405, "UNSUPPORTED"));
+    assert_eq!(
+        (needed.status, code(&needed).as_str()),
+        (405, "UNSUPPORTED")
+    );
     assert_eq!(delete(&format!("/v2/other/blobs/{layer}")), 202);
     assert_eq!(served.get(&format!("/v2/other/blobs/{layer}")).status, 404);
 }
@@ -318,7 +470,10 @@ fn an_image_of_an_index_is_read_and_deleted() {
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX,
         "manifests": [{ "mediaType": MANIFEST, "digest": digest, "size": child.to_string().len() }] });
     let early = served.put("app", "1", INDEX, &index);
-    assert_eq!((early.status, code(&early).as_str()), (400, "MANIFEST_BLOB_UNKNOWN"));
+    assert_eq!(
+        (early.status, code(&early).as_str()),
+        (400, "MANIFEST_BLOB_UNKNOWN")
+    );
     served.put("app", &digest, MANIFEST, &child);
     assert_eq!(served.put("app", "1", INDEX, &index).status, 201);
     let path = format!("/v2/app/manifests/{digest}");
@@ -333,10 +488,16 @@ fn a_registry_may_be_read_only_or_keep_everything() {
     let served = Served::start(&["--no-delete"]);
     served.tagged("app", "layer", &["1"]);
     let refused = served.ask(&[], "DELETE", "/v2/app/manifests/1");
-    assert_eq!((refused.status, code(&refused).as_str()), (405, "UNSUPPORTED"));
+    assert_eq!(
+        (refused.status, code(&refused).as_str()),
+        (405, "UNSUPPORTED")
+    );
     let served = Served::of(served.kill(), &["--read-only"]);
     assert_eq!(served.get("/v2/app/manifests/1").status, 200);
-    for (method, path) in [("POST", "/v2/app/blobs/uploads/"), ("DELETE", "/v2/app/manifests/1")] {
+    for (method, path) in [
+        ("POST", "/v2/app/blobs/uploads/"),
+        ("DELETE", "/v2/app/manifests/1"),
+    ] {
         assert_eq!(served.ask(&[], method, path).status, 405, "{method}");
     }
     let wrong = served.ask(&[], "POST", "/v2/app/tags/list");
@@ -355,7 +516,9 @@ fn writers_lose_none_of_each_others_tags() {
             scope.spawn(move || {
                 for number in 0..15 {
                     let tag = format!("{name}{number}");
-                    let file = server.golden.write(&format!("manifest-{tag}"), manifest.to_string());
+                    let file = server
+                        .golden
+                        .write(&format!("manifest-{tag}"), manifest.to_string());
                     let body = format!("@{}", file.display());
                     let header = format!("Content-Type: {MANIFEST}");
                     let path = format!("/v2/app/manifests/{tag}");
@@ -376,10 +539,21 @@ fn garbage_is_collected_and_images_stay() {
     served.tagged("app", "layer", &["1"]);
     let lost = served.blob("app", b"nothing needs this");
     let fresh = served.blob("app", b"its manifest is on its way");
-    let file = |digest: &str| served.golden.path().join("registry/blobs/sha256").join(&digest[7..]);
+    let file = |digest: &str| {
+        served
+            .golden
+            .path()
+            .join("registry/blobs/sha256")
+            .join(&digest[7..])
+    };
     let old = |path: &Path| {
         let hours = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(1);
-        std::fs::File::options().write(true).open(path).unwrap().set_modified(hours).unwrap();
+        std::fs::File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(hours)
+            .unwrap();
     };
     for digest in [&lost, &Digest::of(b"layer").to_string()] {
         old(&file(digest));
@@ -387,13 +561,20 @@ fn garbage_is_collected_and_images_stay() {
     let run = served.golden.run(&["serve", "registry", "--gc"]).exit(0);
     assert_eq!(run.stdout, "removed 1 blob (18 B)\n");
     assert!(!file(&lost).exists() && file(&fresh).exists());
-    assert_eq!(served.get(&format!("/v2/app/blobs/{}", Digest::of(b"layer"))).body, "layer");
+    assert_eq!(
+        served
+            .get(&format!("/v2/app/blobs/{}", Digest::of(b"layer")))
+            .body,
+        "layer"
+    );
 }
 
 #[test]
 fn other_machines_need_tls_and_a_login() {
     let golden = Golden::new();
-    let run = golden.run(&["serve", "registry", "--addr", "0.0.0.0:0"]).exit(2);
+    let run = golden
+        .run(&["serve", "registry", "--addr", "0.0.0.0:0"])
+        .exit(2);
     insta::assert_snapshot!(run.stderr, @r"
     error: refusing to listen on 0.0.0.0:0 without TLS and a login: other machines can reach that address
       help: add --htpasswd FILE, --tls-cert FILE and --tls-key FILE, or listen on 127.0.0.1
@@ -401,7 +582,8 @@ fn other_machines_need_tls_and_a_login() {
     golden.write("photos/holiday.jpg", "");
     let run = golden.run(&["serve", "photos"]).exit(2);
     assert!(
-        run.stderr.contains("is not an OCI layout: it has no file oci-layout, and is not empty"),
+        run.stderr
+            .contains("is not an OCI layout: it has no file oci-layout, and is not empty"),
         "{}",
         run.stderr
     );
@@ -413,9 +595,15 @@ fn a_login_is_required_if_users_are_listed() {
     let golden = Golden::new().file("users", format!("ann:{hash}\n"));
     let served = Served::of(golden, &["--htpasswd", "users"]);
     let refused = served.get("/v2/");
-    assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("Basic realm=\"golden\"")));
+    assert_eq!(
+        (refused.status, refused.header("www-authenticate")),
+        (401, Some("Basic realm=\"golden\""))
+    );
     assert_eq!(served.ask(&["-u", "ann:wrong"], "GET", "/v2/").status, 401);
-    assert_eq!(served.ask(&["-u", "ann:p@ss:word"], "GET", "/v2/").status, 200);
+    assert_eq!(
+        served.ask(&["-u", "ann:p@ss:word"], "GET", "/v2/").status,
+        200
+    );
     assert_eq!(code(&refused), "UNAUTHORIZED");
 }
 
@@ -429,34 +617,62 @@ fn the_whole_workflow_needs_no_engine_and_no_other_registry() {
         "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n[[files]]\ncontent = \"hello\"\ntarget = \"/etc/motd\"\n",
     );
     let registry = format!("{host}/golden");
-    golden.run(&["build", "--push", "--registry", &registry]).exit(0);
-    assert_eq!(served.get("/v2/_catalog").json(), json!({ "repositories": ["golden/app"] }));
-    assert_eq!(served.tags("golden/app"), json!(["1", "1.2", "1.2.3", "latest"]));
+    golden
+        .run(&["build", "--push", "--registry", &registry])
+        .exit(0);
+    assert_eq!(
+        served.get("/v2/_catalog").json(),
+        json!({ "repositories": ["golden/app"] })
+    );
+    assert_eq!(
+        served.tags("golden/app"),
+        json!(["1", "1.2", "1.2.3", "latest"])
+    );
     let digests: Vec<_> = ["1.2.3", "1.2", "1", "latest"]
         .map(|tag| {
             let head = served.ask(&[], "HEAD", &format!("/v2/golden/app/manifests/{tag}"));
             head.header("docker-content-digest").unwrap().to_owned()
         })
         .to_vec();
-    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
-    golden.run(&["verify", "--deep", "--registry", &registry]).exit(0);
+    assert!(
+        digests.iter().all(|digest| *digest == digests[0]),
+        "{digests:?}"
+    );
+    golden
+        .run(&["verify", "--deep", "--registry", &registry])
+        .exit(0);
     let image = format!("{registry}/app:1.2.3");
-    golden.run(&["delete", &image, "--all-tags", "--yes"]).exit(0);
-    assert_eq!(served.get("/v2/golden/app/tags/list").json(), json!({ "name": "golden/app", "tags": null }));
+    golden
+        .run(&["delete", &image, "--all-tags", "--yes"])
+        .exit(0);
+    assert_eq!(
+        served.get("/v2/golden/app/tags/list").json(),
+        json!({ "name": "golden/app", "tags": null })
+    );
     for tag in ["1.2.3", "1.2", "1", "latest"] {
-        assert_eq!(served.get(&format!("/v2/golden/app/manifests/{tag}")).status, 404);
+        assert_eq!(
+            served
+                .get(&format!("/v2/golden/app/manifests/{tag}"))
+                .status,
+            404
+        );
     }
 }
 
 /// What golden writes into a layout is served as it is, and a served directory is a layout to build on.
 #[test]
 fn a_layout_that_golden_wrote_is_served() {
-    let golden = Golden::new()
-        .workspace("")
-        .image("app", "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n");
-    golden.run(&["build", "--engine", "embedded", "--to", "oci:registry"]).exit(0);
+    let golden = Golden::new().workspace("").image(
+        "app",
+        "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n",
+    );
+    golden
+        .run(&["build", "--engine", "embedded", "--to", "oci:registry"])
+        .exit(0);
     let served = Served::of(golden, &[]);
     assert_eq!(served.tags("app"), json!(["1.2.3"]));
-    let run: Run = served.golden.run(&["inspect", &format!("{}/app:1.2.3", served.host())]);
+    let run: Run = served
+        .golden
+        .run(&["inspect", &format!("{}/app:1.2.3", served.host())]);
     run.exit(0);
 }

@@ -42,10 +42,16 @@ fn every_file_is_there() {
 
 #[test]
 fn the_bases_are_in_the_registry() {
-    for base in [services::base_busybox(), services::base_debian(), services::base_debian_slim()] {
+    for base in [
+        services::base_busybox(),
+        services::base_debian(),
+        services::base_debian_slim(),
+    ] {
         let reference = format!("docker://{base}");
-        let output =
-            Command::new("skopeo").args(["inspect", "--tls-verify=false", &reference]).output().unwrap();
+        let output = Command::new("skopeo")
+            .args(["inspect", "--tls-verify=false", &reference])
+            .output()
+            .unwrap();
         assert!(
             output.status.success(),
             "{base}: {}; run `tests/services debian`",
@@ -59,11 +65,27 @@ fn the_password_protects_its_registry() {
     let status = |credentials: &str| {
         let url = format!("http://{}/v2/", services::registry_htpasswd());
         let output = Command::new("curl")
-            .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-u", credentials, &url])
+            .args([
+                "-s",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+                "-u",
+                credentials,
+                &url,
+            ])
             .output()
             .unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    assert_eq!(status(&format!("{}:{}", services::htpasswd_user(), services::htpasswd_password())), "200");
+    assert_eq!(
+        status(&format!(
+            "{}:{}",
+            services::htpasswd_user(),
+            services::htpasswd_password()
+        )),
+        "200"
+    );
     assert_eq!(status("golden:wrong"), "401");
 }

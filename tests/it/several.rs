@@ -20,7 +20,10 @@ fn image(name: &str, version: &str, owner: &str) -> String {
 /// What a tag names in a registry; none when it is not there.
 fn digest(host: &str, repository: &str, tag: &str) -> Option<String> {
     let answer = curl("HEAD", host, &format!("{repository}/manifests/{tag}"));
-    answer.header("docker-content-digest").filter(|_| answer.status == 200).map(str::to_owned)
+    answer
+        .header("docker-content-digest")
+        .filter(|_| answer.status == 200)
+        .map(str::to_owned)
 }
 
 #[test]
@@ -29,7 +32,9 @@ fn one_run_publishes_to_all_registries_or_to_none() {
     let namespace = fresh_name("several");
     let both = table("one", one, &namespace) + &table("two", two, &namespace);
     let repository = format!("{namespace}/app");
-    let golden = Golden::new().workspace(&both).image("app", &image("app", "1.2.3", "me"));
+    let golden = Golden::new()
+        .workspace(&both)
+        .image("app", &image("app", "1.2.3", "me"));
     golden.run(&["build", "--push", "--all-registries"]).exit(0);
     let first = digest(one, &repository, "1.2.3");
     assert!(first.is_some());
@@ -39,13 +44,22 @@ fn one_run_publishes_to_all_registries_or_to_none() {
             (first.clone(), first.clone())
         );
     }
-    golden.run(&["verify", "--registry", "one", "--registry", "two"]).exit(0);
+    golden
+        .run(&["verify", "--registry", "one", "--registry", "two"])
+        .exit(0);
     for receipt in ["one", "two"] {
-        assert!(golden.path().join(format!(".golden/receipts/{receipt}/app/1.2.3.json")).exists());
+        assert!(
+            golden
+                .path()
+                .join(format!(".golden/receipts/{receipt}/app/1.2.3.json"))
+                .exists()
+        );
     }
     // A version that only the second one has, with other content: nothing goes to the first one either.
     golden.write("app/image.toml", image("app", "1.3.0", "me"));
-    golden.run(&["build", "--push", "--registry", "two"]).exit(0);
+    golden
+        .run(&["build", "--push", "--registry", "two"])
+        .exit(0);
     golden.write("app/image.toml", image("app", "1.3.0", "you"));
     let run = golden.run(&["build", "--push", "--all-registries"]).exit(4);
     assert!(
@@ -57,7 +71,16 @@ fn one_run_publishes_to_all_registries_or_to_none() {
     assert_eq!(digest(one, &repository, "latest"), first);
     // A registry that cannot be read stops it as well.
     golden.write("app/image.toml", image("app", "1.4.0", "me"));
-    golden.run(&["build", "--push", "--registry", "one", "--registry", "127.0.0.1:1/nothing"]).exit(1);
+    golden
+        .run(&[
+            "build",
+            "--push",
+            "--registry",
+            "one",
+            "--registry",
+            "127.0.0.1:1/nothing",
+        ])
+        .exit(1);
     assert_eq!(digest(one, &repository, "1.4.0"), None);
 }
 
@@ -83,10 +106,20 @@ fn with_atomic_no_moving_tag_moves_before_all_is_uploaded() {
     assert!(old.is_some());
 
     golden.write("golden.toml", table("t", &proxy.host(), &namespace));
-    let run = golden.run(&["build", "--push", "--atomic", "--jobs", "1"]).exit(1);
-    assert!(run.stderr.contains("403 DENIED: not this one"), "{}", run.stderr);
+    let run = golden
+        .run(&["build", "--push", "--atomic", "--jobs", "1"])
+        .exit(1);
+    assert!(
+        run.stderr.contains("403 DENIED: not this one"),
+        "{}",
+        run.stderr
+    );
     assert!(on("one", "1.2.3").is_some(), "what was uploaded stays");
-    assert!(run.stderr.contains("one:1.2.3: uploaded\n"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("one:1.2.3: uploaded\n"),
+        "{}",
+        run.stderr
+    );
     assert!(!run.stderr.contains("published"), "{}", run.stderr);
     for tag in ["1.2", "1", "latest"] {
         assert_eq!(on("one", tag), old, "{tag} moved");

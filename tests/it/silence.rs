@@ -27,18 +27,26 @@ impl Silent {
         let mut secrets: Vec<String> = more.iter().map(|&text| text.to_owned()).collect();
         secrets.push(password.to_owned());
         secrets.extend(
-            [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|engine| engine.encode(&pair)),
+            [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
+                .map(|engine| engine.encode(&pair)),
         );
         secrets.extend([STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|engine| engine.encode(password)));
         secrets.push(url::form_urlencoded::byte_serialize(password.as_bytes()).collect());
         let golden = Golden::new()
-            .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"{name}\"\n"))
+            .workspace(&format!(
+                "[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"{name}\"\n"
+            ))
             .env("SOURCE_DATE_EPOCH", "0")
             .env("DOCKER_HOST", services::docker_host())
             .env("GOLDEN_REGISTRY_HOST", host)
             .env("GOLDEN_REGISTRY_USER", user)
             .env("GOLDEN_REGISTRY_PASSWORD", password);
-        let silent = Self { golden, host: host.to_owned(), name, secrets };
+        let silent = Self {
+            golden,
+            host: host.to_owned(),
+            name,
+            secrets,
+        };
         silent.version("1.2.3");
         silent
     }
@@ -55,18 +63,30 @@ impl Silent {
     #[track_caller]
     fn run(&self, command: &str, code: i32) {
         let place = format!("{}/{}", self.host, self.name);
-        let command = format!("-vv {}", command.replace("{}", &place).replace("{host}", &self.host));
-        let run = self.golden.run(&command.split(' ').collect::<Vec<_>>()).exit(code);
+        let command = format!(
+            "-vv {}",
+            command.replace("{}", &place).replace("{host}", &self.host)
+        );
+        let run = self
+            .golden
+            .run(&command.split(' ').collect::<Vec<_>>())
+            .exit(code);
         for secret in &self.secrets {
             for text in [&run.stdout, &run.stderr] {
-                assert!(!text.contains(secret.as_str()), "{command} shows {secret}:\n{text}");
+                assert!(
+                    !text.contains(secret.as_str()),
+                    "{command} shows {secret}:\n{text}"
+                );
             }
         }
     }
 
     /// Runs all commands. `{code}` in a run's place means that it cannot work with this login.
     fn run_all(&self) {
-        self.run(&format!("promote {} {{}}/base:1.36", services::base_busybox()), 0);
+        self.run(
+            &format!("promote {} {{}}/base:1.36", services::base_busybox()),
+            0,
+        );
         self.run("outdated", 5);
         self.run("update", 0);
         self.run("outdated", 0);
@@ -107,7 +127,11 @@ impl Silent {
                 #[expect(clippy::disallowed_methods, reason = "a test's own files")]
                 let content = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
                 for secret in secrets {
-                    assert!(!content.contains(secret.as_str()), "{} holds {secret}", path.display());
+                    assert!(
+                        !content.contains(secret.as_str()),
+                        "{} holds {secret}",
+                        path.display()
+                    );
                 }
             }
         }
@@ -153,8 +177,13 @@ fn with_a_wrong_password() {
 #[test]
 fn with_tokens_and_signed_addresses() {
     let (password, token) = ("s3cret of the-robot", "eyJ0.t0ken-of-the.robot");
-    let tokens = Server::start(handler(move |_| Answer::new(200, format!(r#"{{"token":"{token}"}}"#))));
-    let realm = format!("Bearer realm=\"http://{}/token?account=1\",service=\"s\"", tokens.host());
+    let tokens = Server::start(handler(move |_| {
+        Answer::new(200, format!(r#"{{"token":"{token}"}}"#))
+    }));
+    let realm = format!(
+        "Bearer realm=\"http://{}/token?account=1\",service=\"s\"",
+        tokens.host()
+    );
     let storage = FakeRegistry::start(Behaviour::default());
     storage.image("golden/app", "a", &["1.2.3"]);
     let signed = format!("http://{}", storage.host());
@@ -162,7 +191,8 @@ fn with_tokens_and_signed_addresses() {
         let asked = seen.method == "GET" && seen.path.starts_with("/v2/signed/blobs/");
         let path = seen.path.replace("/v2/signed/", "/v2/golden/app/");
         asked.then(|| {
-            Answer::new(307, "").header("location", format!("{signed}{path}?X-Amz-Signature=s1gned"))
+            Answer::new(307, "")
+                .header("location", format!("{signed}{path}?X-Amz-Signature=s1gned"))
         })
     };
     let registry = FakeRegistry::start(Behaviour {
@@ -176,5 +206,10 @@ fn with_tokens_and_signed_addresses() {
     silent.run("verify --deep {host}/signed:1.2.3", 0);
     silent.run_all();
     silent.search_files();
-    assert!(storage.requests().iter().any(|line| line.contains("s1gned")));
+    assert!(
+        storage
+            .requests()
+            .iter()
+            .any(|line| line.contains("s1gned"))
+    );
 }

@@ -74,8 +74,12 @@ exclude = [{ distro = "alpine" }]
     );
     let json = golden.run(&["matrix", "--format", "json"]).exit(0).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    let images: Vec<&str> =
-        json["waves"][0].as_array().unwrap().iter().map(|job| job["image"].as_str().unwrap()).collect();
+    let images: Vec<&str> = json["waves"][0]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| job["image"].as_str().unwrap())
+        .collect();
     assert_eq!(images, ["a:1.0.0-debian", "a:1.0.0-ubuntu"]);
 }
 
@@ -88,24 +92,47 @@ fn git_and_the_time_belong_to_tags() {
         ),
     );
     let run = golden.run(&["check"]).exit(0);
-    assert!(run.stderr.contains("spec.volatile") && run.stderr.contains(":6:"), "{}", run.stderr);
-    assert_eq!(run.stderr.matches("spec.volatile").count(), 1, "{}", run.stderr);
-    golden.write("a/image.toml", format!("{FINE}[labels]\nsha = \"{{{{ git.sha }}}}\"\n"));
+    assert!(
+        run.stderr.contains("spec.volatile") && run.stderr.contains(":6:"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(
+        run.stderr.matches("spec.volatile").count(),
+        1,
+        "{}",
+        run.stderr
+    );
+    golden.write(
+        "a/image.toml",
+        format!("{FINE}[labels]\nsha = \"{{{{ git.sha }}}}\"\n"),
+    );
     let run = golden.run(&["check"]).exit(2);
-    assert!(run.stderr.contains("`git.sha` is not defined"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("`git.sha` is not defined"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn a_check_that_is_switched_off_has_no_times() {
     let inputs = |check: &str| {
         let off = format!("{FINE}[config]\nhealthcheck = {{ {check} }}\n");
-        let golden = Golden::new().workspace("").image("a", &off).env("DOCKER_HOST", "unix:///nowhere");
+        let golden = Golden::new()
+            .workspace("")
+            .image("a", &off)
+            .env("DOCKER_HOST", "unix:///nowhere");
         let json: Value =
-            serde_json::from_str(&golden.run(&["plan", "--format", "json"]).exit(0).stdout).unwrap();
+            serde_json::from_str(&golden.run(&["plan", "--format", "json"]).exit(0).stdout)
+                .unwrap();
         json["images"][0]["inputs"].as_str().unwrap().to_owned()
     };
     let off = inputs("test = [\"NONE\"]");
-    assert_eq!(inputs("test = [\"NONE\"], interval = \"3s\", timeout = \"1s\", retries = 2"), off);
+    assert_eq!(
+        inputs("test = [\"NONE\"], interval = \"3s\", timeout = \"1s\", retries = 2"),
+        off
+    );
     assert_ne!(inputs("test = [\"CMD\", \"x\"]"), off);
 }
 
@@ -113,10 +140,16 @@ fn a_check_that_is_switched_off_has_no_times() {
 fn what_golden_and_git_remember_is_no_file_of_an_image() {
     let golden = Golden::new()
         .workspace("")
-        .file("image.toml", format!("{FINE}[[files]]\nsource = \".\"\ntarget = \"/all\"\n"))
+        .file(
+            "image.toml",
+            format!("{FINE}[[files]]\nsource = \".\"\ntarget = \"/all\"\n"),
+        )
         .file("app/main", "");
     let inputs = || {
-        let json = golden.run(&["plan", "--engine", "embedded", "--format", "json"]).exit(0).stdout;
+        let json = golden
+            .run(&["plan", "--engine", "embedded", "--format", "json"])
+            .exit(0)
+            .stdout;
         let json: Value = serde_json::from_str(&json).unwrap();
         json["images"][0]["inputs"].as_str().unwrap().to_owned()
     };
@@ -135,28 +168,51 @@ fn names_that_no_image_holds_are_told_at_their_place() {
     let long = "n".repeat(256);
     for target in ["/etc/.wh.motd", &format!("/{long}/x")] {
         let text = format!("{FINE}[[files]]\ncontent = \"x\"\ntarget = \"{target}\"\n");
-        let run = Golden::new().workspace("").image("a", &text).run(&["check"]).exit(2);
+        let run = Golden::new()
+            .workspace("")
+            .image("a", &text)
+            .run(&["check"])
+            .exit(2);
         assert!(run.stderr.contains("a/image.toml:6:11"), "{}", run.stderr);
     }
     let text = format!("{FINE}[[files]]\nsource = \"tree\"\ntarget = \"/\"\n");
-    let golden = Golden::new().workspace("").image("a", &text).file("a/tree/.wh.etc", "");
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", &text)
+        .file("a/tree/.wh.etc", "");
     assert!(golden.run(&["check"]).exit(2).stderr.contains("`/.wh.etc`"));
 }
 
 #[test]
 fn no_template_sees_the_environment() {
     let golden = Golden::new().workspace("").env("SECRET", "hunter2");
-    for expression in ["env.SECRET", "SECRET", "environ", "self", "context", "debug()", "range(3).__class__"]
-    {
-        golden.write("a/image.toml", format!("{FINE}[labels]\nx = \"{{{{ {expression} }}}}\"\n"));
+    for expression in [
+        "env.SECRET",
+        "SECRET",
+        "environ",
+        "self",
+        "context",
+        "debug()",
+        "range(3).__class__",
+    ] {
+        golden.write(
+            "a/image.toml",
+            format!("{FINE}[labels]\nx = \"{{{{ {expression} }}}}\"\n"),
+        );
         let run = golden.run(&["render"]);
-        assert!(!format!("{}{}", run.stdout, run.stderr).contains("hunter2"), "{expression}");
+        assert!(
+            !format!("{}{}", run.stdout, run.stderr).contains("hunter2"),
+            "{expression}"
+        );
     }
 }
 
 #[test]
 fn schemas_and_the_parser_agree() {
-    for (file, text) in [("image", example("image")), ("workspace", example("workspace"))] {
+    for (file, text) in [
+        ("image", example("image")),
+        ("workspace", example("workspace")),
+    ] {
         let schema: serde_json::Value =
             serde_json::from_str(&Golden::new().run(&["schema", file]).exit(0).stdout).unwrap();
         let value: toml::Table = toml::from_str(&text).unwrap();
@@ -167,20 +223,30 @@ fn schemas_and_the_parser_agree() {
             let mut wrong = value.clone();
             let table = wrong.pointer_mut(&path).unwrap().as_object_mut().unwrap();
             table.insert("no_such_key".to_owned(), serde_json::json!({ "x": [[]] }));
-            assert!(fits(&schema, &schema, &wrong).is_err(), "{file}: {path} takes unknown keys");
+            assert!(
+                fits(&schema, &schema, &wrong).is_err(),
+                "{file}: {path} takes unknown keys"
+            );
         }
         // A list is no table, not even one of what the table's keys would have.
         for path in tables(&value).iter().filter(|path| !path.is_empty()) {
             let mut wrong = value.clone();
             *wrong.pointer_mut(path).unwrap() = serde_json::json!([]);
-            assert!(fits(&schema, &schema, &wrong).is_err(), "{file}: {path} takes a list");
+            assert!(
+                fits(&schema, &schema, &wrong).is_err(),
+                "{file}: {path} takes a list"
+            );
             let text = toml::to_string(&wrong).unwrap();
             let golden = match file {
                 "image" => Golden::new().workspace("").image("a", &text),
                 _ => Golden::new().workspace(&text).image("a", FINE),
             };
             let run = golden.run(&["check"]).exit(2);
-            assert!(run.stderr.contains("invalid type: list, expected a "), "{file}: {path}: {}", run.stderr);
+            assert!(
+                run.stderr.contains("invalid type: list, expected a "),
+                "{file}: {path}: {}",
+                run.stderr
+            );
         }
     }
 }
@@ -196,7 +262,11 @@ fn the_schemas_refuse_what_the_parser_refuses() {
             _ => Golden::new().workspace(text).image("a", FINE),
         };
         let parser = golden.run(&["check"]).code == 2;
-        assert_eq!((fits(&schema, &schema, &value).is_err(), parser), (true, true), "{file}:\n{text}");
+        assert_eq!(
+            (fits(&schema, &schema, &value).is_err(), parser),
+            (true, true),
+            "{file}:\n{text}"
+        );
     };
     refuse("image", "[labels]\na = \"b\"\n");
     for image in [
@@ -246,10 +316,20 @@ fn the_schemas_take_templates_and_folders() {
 /// Whether `value` is as `schema` wants it: the words of JSON Schema that ours use. An unknown word fails the test.
 fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     let Value::Object(words) = schema else {
-        return if *schema == Value::Bool(true) { Ok(()) } else { Err(format!("{value} is not allowed")) };
+        return if *schema == Value::Bool(true) {
+            Ok(())
+        } else {
+            Err(format!("{value} is not allowed"))
+        };
     };
-    let all =
-        |schemas: &Value| schemas.as_array().unwrap().iter().filter(|s| fits(root, s, value).is_ok()).count();
+    let all = |schemas: &Value| {
+        schemas
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|s| fits(root, s, value).is_ok())
+            .count()
+    };
     let no = |word: &str| Err(format!("{value}: {word}"));
     for (word, wanted) in words {
         match word.as_str() {
@@ -266,7 +346,10 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                     "integer" => value.is_i64(),
                     other => panic!("type {other}"),
                 };
-                if !wanted.as_array().map_or_else(|| is(wanted), |kinds| kinds.iter().any(is)) {
+                if !wanted
+                    .as_array()
+                    .map_or_else(|| is(wanted), |kinds| kinds.iter().any(is))
+                {
                     return no("type");
                 }
             }
@@ -285,20 +368,35 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
             "minItems" if value.as_array().is_some_and(Vec::is_empty) => return no(word),
             "minimum" if value.as_i64() < wanted.as_i64() => return no("minimum"),
             "maximum" if value.as_i64() > wanted.as_i64() => return no("maximum"),
-            "minProperties" if value.as_object().is_some_and(serde_json::Map::is_empty) => return no(word),
-            "$schema" | "title" | "description" | "definitions" | "not" | "anyOf" | "oneOf" | "allOf"
-            | "enum" | "const" | "minimum" | "maximum" | "minItems" | "minProperties" | "properties" => {}
+            "minProperties" if value.as_object().is_some_and(serde_json::Map::is_empty) => {
+                return no(word);
+            }
+            "$schema" | "title" | "description" | "definitions" | "not" | "anyOf" | "oneOf"
+            | "allOf" | "enum" | "const" | "minimum" | "maximum" | "minItems" | "minProperties"
+            | "properties" => {}
             "items" => {
-                value.as_array().into_iter().flatten().try_for_each(|item| fits(root, wanted, item))?;
+                value
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .try_for_each(|item| fits(root, wanted, item))?;
             }
             "required" => {
-                if wanted.as_array().unwrap().iter().any(|key| value.get(key.as_str().unwrap()).is_none()) {
+                if wanted
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .any(|key| value.get(key.as_str().unwrap()).is_none())
+                {
                     return no("required");
                 }
             }
             "additionalProperties" => {
                 for (key, below) in value.as_object().into_iter().flatten() {
-                    if words.get("properties").is_none_or(|known| known.get(key).is_none()) {
+                    if words
+                        .get("properties")
+                        .is_none_or(|known| known.get(key).is_none())
+                    {
                         fits(root, wanted, below).map_err(|error| format!("{key}: {error}"))?;
                     }
                 }
@@ -306,7 +404,12 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
             other => panic!("the schema uses `{other}`, which this test does not know"),
         }
     }
-    for (key, wanted) in words.get("properties").and_then(Value::as_object).into_iter().flatten() {
+    for (key, wanted) in words
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         if let Some(below) = value.get(key) {
             fits(root, wanted, below).map_err(|error| format!("{key}: {error}"))?;
         }
@@ -320,15 +423,24 @@ fn tables(value: &serde_json::Value) -> Vec<String> {
     let children: Vec<(String, &serde_json::Value)> = match value {
         serde_json::Value::Object(table) => {
             found.push(String::new());
-            table.iter().map(|(key, value)| (key.replace('~', "~0").replace('/', "~1"), value)).collect()
+            table
+                .iter()
+                .map(|(key, value)| (key.replace('~', "~0").replace('/', "~1"), value))
+                .collect()
         }
-        serde_json::Value::Array(items) => {
-            items.iter().enumerate().map(|(n, value)| (n.to_string(), value)).collect()
-        }
+        serde_json::Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(n, value)| (n.to_string(), value))
+            .collect(),
         _ => Vec::new(),
     };
     for (key, value) in children {
-        found.extend(tables(value).into_iter().map(|below| format!("/{key}{below}")));
+        found.extend(
+            tables(value)
+                .into_iter()
+                .map(|below| format!("/{key}{below}")),
+        );
     }
     found
 }
@@ -444,10 +556,15 @@ include = [{ distro = "trixie" }]
 fn the_whole_example_parses() {
     let image = IMAGE.replace("variant = \"alpine\"", "variant = \"{{ matrix.distro }}\"");
     let golden = Golden::new()
-        .workspace(
-            &WORKSPACE.replace("ports = { min = 80, max = 65535 }", "ports = { min = 53, max = 65535 }"),
-        )
+        .workspace(&WORKSPACE.replace(
+            "ports = { min = 80, max = 65535 }",
+            "ports = { min = 53, max = 65535 }",
+        ))
         .image("a", &image);
     let run = golden.run(&["check"]).exit(0);
-    assert!(run.stderr.contains("3 images are in order"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("3 images are in order"),
+        "{}",
+        run.stderr
+    );
 }

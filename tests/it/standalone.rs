@@ -47,9 +47,17 @@ fn entries(archive: &[u8]) -> Vec<String> {
         let entry = entry.unwrap();
         let (path, header) = (entry.path().unwrap(), entry.header());
         let (uid, gid) = (header.uid().unwrap(), header.gid().unwrap());
-        format!("{} {:o} {uid}:{gid}", path.display(), header.mode().unwrap())
+        format!(
+            "{} {:o} {uid}:{gid}",
+            path.display(),
+            header.mode().unwrap()
+        )
     };
-    tar::Archive::new(archive).entries().unwrap().map(show).collect()
+    tar::Archive::new(archive)
+        .entries()
+        .unwrap()
+        .map(show)
+        .collect()
 }
 
 #[test]
@@ -70,7 +78,10 @@ fn a_rendered_directory_has_everything_that_builds_the_image() {
         "ARG GOLDEN_BAKE_GIVEN=\"${GOLDEN_BAKE?build with docker-bake.json}\"",
         "CMD [\"/bin/bash\",\"-c\",\"[[ -e / ]]\"]",
     ] {
-        assert!(dockerfile.lines().any(|found| found == line), "{line}: {dockerfile}");
+        assert!(
+            dockerfile.lines().any(|found| found == line),
+            "{line}: {dockerfile}"
+        );
     }
     // Podman's builder loses the directory that WORKDIR makes.
     let archive = entries(&read(&golden, "out/team/app/files.tar"));
@@ -78,15 +89,28 @@ fn a_rendered_directory_has_everything_that_builds_the_image() {
     let target = &bake(&golden)["target"]["app"];
     assert_eq!(target["args"]["GOLDEN_LF"], "\n");
     assert_eq!(target["labels"]["odd=key"], "$${HOME} $x");
-    assert_eq!(target["labels"]["org.opencontainers.image.created"], "2023-11-14T22:13:20Z");
-    assert!(target["labels"]["dev.golden.inputs"].as_str().unwrap().starts_with("sha256:"));
-    assert!(target["tags"].as_array().unwrap().contains(&"localhost/team/app:1.2.3".into()));
+    assert_eq!(
+        target["labels"]["org.opencontainers.image.created"],
+        "2023-11-14T22:13:20Z"
+    );
+    assert!(
+        target["labels"]["dev.golden.inputs"]
+            .as_str()
+            .unwrap()
+            .starts_with("sha256:")
+    );
+    assert!(
+        target["tags"]
+            .as_array()
+            .unwrap()
+            .contains(&"localhost/team/app:1.2.3".into())
+    );
 }
 
 #[test]
 fn a_check_compares_every_file_but_not_the_commit() {
-    let golden =
-        workspace("[[files]]\nsource = \"tool\"\ntarget = \"/bin\"\nowner = \"app\"\n").file("app/tool", "x");
+    let golden = workspace("[[files]]\nsource = \"tool\"\ntarget = \"/bin\"\nowner = \"app\"\n")
+        .file("app/tool", "x");
     let check = ["render", "--out", "out", "--check"];
     golden.run(&["render", "--out", "out"]).exit(0);
     golden.run(&check).exit(0);
@@ -95,10 +119,16 @@ fn a_check_compares_every_file_but_not_the_commit() {
     later.run(&check).exit(0);
     later.write("app/tool", "y");
     let run = later.run(&check).exit(5);
-    assert_eq!(run.stdout, "team/app/docker-bake.json: stale\nteam/app/files.tar: stale\n");
+    assert_eq!(
+        run.stdout,
+        "team/app/docker-bake.json: stale\nteam/app/files.tar: stale\n"
+    );
     later.run(&["render", "--out", "out"]).exit(0);
     later.write("out/team/app/docker-bake.json", "{}");
-    assert_eq!(later.run(&check).exit(5).stdout, "team/app/docker-bake.json: stale\n");
+    assert_eq!(
+        later.run(&check).exit(5).stdout,
+        "team/app/docker-bake.json: stale\n"
+    );
     std::fs::remove_file(later.path().join("out/team/app/files.tar")).unwrap();
     later.run(&["render", "--out", "out"]).exit(0);
     later.run(&check).exit(0);
@@ -108,7 +138,11 @@ fn a_check_compares_every_file_but_not_the_commit() {
         "[image]\nname = \"team/app\"\nversion = \"1.2.3\"\nbase = \"oci:../base:any\"\n",
     );
     let run = later.run(&check).exit(5);
-    assert!(run.stdout.contains("team/app/files.tar: left over"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("team/app/files.tar: left over"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -123,22 +157,38 @@ fn a_base_that_cannot_be_read_leaves_files_as_they_are_written() {
         .file("app/tool", "x")
         .env("GOLDEN_REGISTRY_TIMEOUT", "2");
     let run = golden.run(&["render", "--out", "out"]).exit(0);
-    assert!(run.stderr.contains("the base could not be read"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("the base could not be read"),
+        "{}",
+        run.stderr
+    );
     let dockerfile = String::from_utf8(read(&golden, "out/app/Dockerfile")).unwrap();
-    assert!(dockerfile.contains("COPY --chown=app [\"named/000/\",\"/bin/\"]"), "{dockerfile}");
+    assert!(
+        dockerfile.contains("COPY --chown=app [\"named/000/\",\"/bin/\"]"),
+        "{dockerfile}"
+    );
     assert_eq!(read(&golden, "out/app/named/000/tool"), b"x");
 }
 
 #[test]
 fn variants_of_one_directory_share_its_bake_file() {
     let image = |variant: &str| {
-        format!("[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\nvariant = \"{variant}\"\n")
+        format!(
+            "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\nvariant = \"{variant}\"\n"
+        )
     };
-    let golden = Golden::new().workspace("").image("a", &image("a")).image("b", &image("b")).file("a/x", "x");
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", &image("a"))
+        .image("b", &image("b"))
+        .file("a/x", "x");
     golden.run(&["render", "--out", "out"]).exit(0);
     let before = read(&golden, "out/app/docker-bake.json");
     let bake: Value = serde_json::from_slice(&before).unwrap();
-    assert_eq!(bake["group"]["default"]["targets"], serde_json::json!(["app-a", "app-b"]));
+    assert_eq!(
+        bake["group"]["default"]["targets"],
+        serde_json::json!(["app-a", "app-b"])
+    );
     assert_eq!(bake["target"]["app-b"]["dockerfile"], "Dockerfile.b");
 }
 
@@ -164,25 +214,51 @@ fn docker_builds_from_a_rendered_directory_what_golden_builds() {
         .file("app/tree/var/run/new/pid", "2")
         .file("app/tool", "3")
         .env("SOURCE_DATE_EPOCH", "1700000000");
-    golden.run(&["build", "--engine", "docker", "--force"]).exit(0);
+    golden
+        .run(&["build", "--engine", "docker", "--force"])
+        .exit(0);
     let own = Built::named("localhost/rendered:1.0.0");
     golden.run(&["render", "--out", "out"]).exit(0);
     let directory = golden.path().join("out/rendered");
     // Docker's own client has no BuildKit here: its plugin is not installed with the engine.
     let output = Command::new("docker")
-        .args(["-H", services::docker_host(), "build", "--no-cache", "-q", "-t", "golden-test/by-hand"])
+        .args([
+            "-H",
+            services::docker_host(),
+            "build",
+            "--no-cache",
+            "-q",
+            "-t",
+            "golden-test/by-hand",
+        ])
         .arg(&directory)
         .env("DOCKER_BUILDKIT", "0")
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let by_hand = Built::named("golden-test/by-hand");
     assert_eq!(by_hand.files(), own.files());
     let seen = |image: &Built| {
         let mut config = image.config();
-        config["Labels"].as_object_mut().unwrap().retain(|key, _| !ADDED_BY_BAKE.contains(&key.as_str()));
-        ["Labels", "Cmd", "Entrypoint", "User", "Env", "Healthcheck", "WorkingDir", "Shell"]
-            .map(|key| config[key].clone())
+        config["Labels"]
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| !ADDED_BY_BAKE.contains(&key.as_str()));
+        [
+            "Labels",
+            "Cmd",
+            "Entrypoint",
+            "User",
+            "Env",
+            "Healthcheck",
+            "WorkingDir",
+            "Shell",
+        ]
+        .map(|key| config[key].clone())
     };
     assert_eq!(seen(&by_hand), seen(&own));
     client(&["image", "rm", "--force", "golden-test/by-hand"]);

@@ -13,19 +13,40 @@ fn tags(args: &[&str], existing: &str) -> (i32, String, String) {
 
 #[test]
 fn tags_to_push_are_on_stdout_and_what_is_kept_on_stderr() {
-    let (code, stdout, stderr) = tags(&["v1.2.9"], "2.0.0\r\n\r\n1.2.8\n1.2.8\nnot a tag!\n  1.2\n");
+    let (code, stdout, stderr) = tags(
+        &["v1.2.9"],
+        "2.0.0\r\n\r\n1.2.8\n1.2.8\nnot a tag!\n  1.2\n",
+    );
     assert_eq!(
         (code, stdout.as_str(), stderr.as_str()),
-        (0, "1.2.9\n1.2\n1\n", "kept latest: 2.0.0 is the higher version\n")
+        (
+            0,
+            "1.2.9\n1.2\n1\n",
+            "kept latest: 2.0.0 is the higher version\n"
+        )
     );
 }
 
 #[test]
 fn without_existing_tags_all_are_pushed() {
-    let run = Golden::new().run(&["tags", "1.2.3", "--variant", "alpine", "--extra", "edge"]).exit(0);
-    assert_eq!(run.stdout, "1.2.3-alpine\n1.2-alpine\n1-alpine\nalpine\nedge-alpine\n");
-    let run =
-        Golden::new().run(&["tags", "0.4.2", "--variant", "", "--zero-major", "--latest", "never"]).exit(0);
+    let run = Golden::new()
+        .run(&["tags", "1.2.3", "--variant", "alpine", "--extra", "edge"])
+        .exit(0);
+    assert_eq!(
+        run.stdout,
+        "1.2.3-alpine\n1.2-alpine\n1-alpine\nalpine\nedge-alpine\n"
+    );
+    let run = Golden::new()
+        .run(&[
+            "tags",
+            "0.4.2",
+            "--variant",
+            "",
+            "--zero-major",
+            "--latest",
+            "never",
+        ])
+        .exit(0);
     assert_eq!(run.stdout, "0.4.2\n0.4\n0\n");
 }
 
@@ -79,7 +100,10 @@ fn bad_input_is_a_usage_error_that_says_what_is_wrong() {
         (&["1.2.3.4"], "four numbers"),
         (&[""], "the version is empty"),
         (&["1.2.3+r1"], "reserved"),
-        (&["1.2.3", "--variant", "latest"], "a variant cannot be called `latest`"),
+        (
+            &["1.2.3", "--variant", "latest"],
+            "a variant cannot be called `latest`",
+        ),
         (&["1.2.3", "--variant", "Alpine"], "is not a variant"),
         (&["1.2.3", "--extra", "1.2"], "looks like a version"),
         (&["1.2.3", "--extra", "latest-dev"], "contains `latest`"),
@@ -93,5 +117,9 @@ fn bad_input_is_a_usage_error_that_says_what_is_wrong() {
     }
     let long = format!("1.2.3-{}", "a".repeat(130));
     let run = Golden::new().run(&["tags", &long]).exit(2);
-    assert!(run.stderr.contains(&format!("`{long}` is not a tag")), "{}", run.stderr);
+    assert!(
+        run.stderr.contains(&format!("`{long}` is not a tag")),
+        "{}",
+        run.stderr
+    );
 }

@@ -23,11 +23,21 @@ fn authority(name: &str) -> Authority {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, name);
     let key = KeyPair::generate().unwrap();
-    let root = params.self_signed(&key).unwrap().pem().replace("\r\n", "\n");
+    let root = params
+        .self_signed(&key)
+        .unwrap()
+        .pem()
+        .replace("\r\n", "\n");
     let leaf_key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let leaf = leaf.signed_by(&leaf_key, &Issuer::new(params, key)).unwrap();
-    Authority { root, leaf: leaf.pem().replace("\r\n", "\n"), key: leaf_key.serialize_pem() }
+    let leaf = leaf
+        .signed_by(&leaf_key, &Issuer::new(params, key))
+        .unwrap();
+    Authority {
+        root,
+        leaf: leaf.pem().replace("\r\n", "\n"),
+        key: leaf_key.serialize_pem(),
+    }
 }
 
 /// A TLS server on this machine that says a little about itself to everybody.
@@ -44,10 +54,24 @@ impl Server {
             std::fs::write(&path, text).unwrap();
             path
         };
-        let (leaf, key) = (write("leaf.pem", &authority.leaf), write("leaf.key", &authority.key));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (leaf, key) = (
+            write("leaf.pem", &authority.leaf),
+            write("leaf.key", &authority.key),
+        );
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let process = Command::new("openssl")
-            .args(["s_server", "-quiet", "-www", "-accept", &format!("127.0.0.1:{port}"), "-cert"])
+            .args([
+                "s_server",
+                "-quiet",
+                "-www",
+                "-accept",
+                &format!("127.0.0.1:{port}"),
+                "-cert",
+            ])
             .arg(leaf)
             .arg("-key")
             .arg(key)
@@ -72,8 +96,22 @@ impl Drop for Server {
 
 /// Runs a script in a container that sees this machine's network.
 fn script(image: &str, script: &str) -> Output {
-    let words = ["run", "--rm", "--network", "host", "--entrypoint", "/bin/sh", image, "-ec", script];
-    Command::new("docker").args(words).env("DOCKER_HOST", services::docker_host()).output().unwrap()
+    let words = [
+        "run",
+        "--rm",
+        "--network",
+        "host",
+        "--entrypoint",
+        "/bin/sh",
+        image,
+        "-ec",
+        script,
+    ];
+    Command::new("docker")
+        .args(words)
+        .env("DOCKER_HOST", services::docker_host())
+        .output()
+        .unwrap()
 }
 
 /// Builds in every way and compares; then the embedded engine's image must trust the server, and the base must not.
@@ -92,13 +130,20 @@ fn trusted(name: &str, base: &str, family: &str) {
         .env("DOCKER_HOST", services::docker_host())
         .env("SOURCE_DATE_EPOCH", "1600000000");
     equal(name, &golden);
-    golden.run(&["build", "--engine", "embedded", "--load", "--force"]).exit(0);
+    golden
+        .run(&["build", "--engine", "embedded", "--load", "--force"])
+        .exit(0);
     let image = format!("localhost/{name}:1.0.0");
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &own);
     let curl = format!("curl -sS https://localhost:{}/", server.port);
     let told = script(base, &curl);
-    assert_eq!(told.status.code(), Some(60), "the base trusts it: {}", String::from_utf8_lossy(&told.stderr));
+    assert_eq!(
+        told.status.code(),
+        Some(60),
+        "the base trusts it: {}",
+        String::from_utf8_lossy(&told.stderr)
+    );
     // By the bundle, and by the folder with its links.
     for check in [
         curl,
@@ -110,7 +155,11 @@ fn trusted(name: &str, base: &str, family: &str) {
         "openssl verify -no-CAfile -CApath /etc/ssl/certs /leaf.pem".to_owned(),
     ] {
         let told = script(&image, &check);
-        assert!(told.status.success(), "{check}: {}", String::from_utf8_lossy(&told.stderr));
+        assert!(
+            told.status.success(),
+            "{check}: {}",
+            String::from_utf8_lossy(&told.stderr)
+        );
     }
     docker(&["image", "rm", "--force", &image]);
 }
@@ -128,7 +177,10 @@ fn odd_stores_of_debian_are_what_its_tool_makes_of_them() {
             "link",
             "mv /etc/ssl/certs/ca-certificates.crt /bundle && ln -s /bundle /etc/ssl/certs/ca-certificates.crt",
         ),
-        ("torn", "printf 'mozilla/ISRG_Root_X1.crt\\nmozilla/ISRG_Root_X2.crt' > /etc/ca-certificates.conf"),
+        (
+            "torn",
+            "printf 'mozilla/ISRG_Root_X1.crt\\nmozilla/ISRG_Root_X2.crt' > /etc/ca-certificates.conf",
+        ),
         (
             "spaces",
             "printf ' mozilla/ISRG_Root_X1.crt \\nmozilla/ISRG_Root_X2.crt\\r\\n!mozilla/ACCVRAIZ1.crt\\t\\n' > /etc/ca-certificates.conf",
@@ -200,7 +252,13 @@ fn made(name: &str, files: &[(&str, &str)]) -> String {
         std::fs::write(folder.path().join(file), text).unwrap();
     }
     let reference = format!("{}/{name}:1", services::registry());
-    docker(&["build", "-q", "-t", &reference, folder.path().to_str().unwrap()]);
+    docker(&[
+        "build",
+        "-q",
+        "-t",
+        &reference,
+        folder.path().to_str().unwrap(),
+    ]);
     docker(&["push", "-q", &reference]);
     reference
 }
@@ -212,14 +270,18 @@ fn a_server_is_trusted_on_alpine() {
 
 #[test]
 fn the_tool_before_2020_put_no_line_between_certificates() {
-    let change = "RUN sed -i '/^  echo$/d' /usr/sbin/update-ca-certificates && update-ca-certificates";
+    let change =
+        "RUN sed -i '/^  echo$/d' /usr/sbin/update-ca-certificates && update-ca-certificates";
     trusted("trust-alpine-old", &alpine("old", change), "alpine");
 }
 
 /// Whether something has to be run, only the base tells: `auto` then takes the engine that can.
 #[test]
 fn auto_leaves_to_docker_what_turns_out_to_need_it() {
-    let base = alpine("auto", "RUN cp /bin/true /etc/ca-certificates/update.d/java");
+    let base = alpine(
+        "auto",
+        "RUN cp /bin/true /etc/ca-certificates/update.d/java",
+    );
     let registry = format!("{}/auto-{}", services::registry(), std::process::id());
     let golden = Golden::new()
         .workspace("")
@@ -234,16 +296,26 @@ fn auto_leaves_to_docker_what_turns_out_to_need_it() {
         .env("DOCKER_HOST", services::docker_host());
     let push = ["build", "--push", "--registry", registry.as_str()];
     let run = golden.run(&push).exit(0);
-    let note =
-        "engine: docker ([certs] trust: the base's hook /etc/ca-certificates/update.d/java must be executed";
+    let note = "engine: docker ([certs] trust: the base's hook /etc/ca-certificates/update.d/java must be executed";
     assert!(run.stderr.contains(note), "{}", run.stderr);
-    golden.run(&["verify", "--deep", "--registry", &registry]).exit(0);
+    golden
+        .run(&["verify", "--deep", "--registry", &registry])
+        .exit(0);
     assert!(golden.run(&push).exit(0).stdout.contains("unchanged"));
     // Nobody else is asked where the engine was named, or where no other answers.
-    golden.run(&["build", "--force", "--engine", "embedded"]).exit(1);
+    golden
+        .run(&["build", "--force", "--engine", "embedded"])
+        .exit(1);
     let alone = golden.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
-    let run = alone.run(&["build", "--push", "--force", "--registry", &registry]).exit(1);
-    assert!(run.stderr.contains("must be executed, which only the docker engine can do"), "{}", run.stderr);
+    let run = alone
+        .run(&["build", "--push", "--force", "--registry", &registry])
+        .exit(1);
+    assert!(
+        run.stderr
+            .contains("must be executed, which only the docker engine can do"),
+        "{}",
+        run.stderr
+    );
 }
 
 /// Of Red Hat's tool this is known before anything is read.
@@ -262,7 +334,9 @@ fn red_hats_tool_is_left_to_docker_at_once() {
         .file("subject/ca.crt", authority("Red").root);
     let run = golden.run(&["build", "--engine", "embedded"]).exit(2);
     assert!(run.stderr.contains("update-ca-trust"), "{}", run.stderr);
-    let plan = golden.run(&["plan", "--registry", services::registry()]).exit(0);
+    let plan = golden
+        .run(&["plan", "--registry", services::registry()])
+        .exit(0);
     assert!(plan.stdout.contains("engine docker"), "{}", plan.stdout);
 }
 
@@ -310,6 +384,10 @@ fn what_only_alpines_tool_knows_is_left_to_it() {
             .file("subject/ca.crt", authority("Refused").root);
         let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
         assert!(run.stderr.contains(message), "{name}: {}", run.stderr);
-        assert!(run.stderr.contains("build it with `--engine docker`"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("build it with `--engine docker`"),
+            "{}",
+            run.stderr
+        );
     }
 }

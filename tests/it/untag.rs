@@ -16,10 +16,16 @@ use crate::support::{curl, services};
 /// Publishes an image under its four tags; gives the repository.
 fn published() -> String {
     let name = fresh_name("untag");
-    let table =
-        format!("[[registry]]\nname = \"t\"\nhost = \"{}\"\nnamespace = \"untag\"\n", services::registry());
+    let table = format!(
+        "[[registry]]\nname = \"t\"\nhost = \"{}\"\nnamespace = \"untag\"\n",
+        services::registry()
+    );
     let image = format!("[image]\nname = \"{name}\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n");
-    Golden::new().workspace(&table).image("app", &image).run(&["build", "--push"]).exit(0);
+    Golden::new()
+        .workspace(&table)
+        .image("app", &image)
+        .run(&["build", "--push"])
+        .exit(0);
     format!("untag/{name}")
 }
 
@@ -35,7 +41,9 @@ fn several_tags_of_a_digest_go_together() {
     let reference = |tag: &str| format!("{host}/{repository}:{tag}");
     let run = |tags: [&str; 2]| {
         let [one, two] = tags.map(reference);
-        Golden::new().run(&["delete", "--untag", "--yes", &one, &two]).exit(0);
+        Golden::new()
+            .run(&["delete", "--untag", "--yes", &one, &two])
+            .exit(0);
     };
     run(["1.2.3", "1.2"]);
     assert_eq!(curl::tags(&repository), ["1", "latest"]);
@@ -48,14 +56,29 @@ fn a_shared_digest_is_refused_with_a_list_and_a_tag_goes_alone() {
     let (host, repository) = (services::registry(), published());
     let digest = curl::digest(&repository, "1.2.3").unwrap();
     let run = delete(host, &repository, "1.2.3", &[]).exit(4);
-    assert!(run.stderr.contains(&format!("is {digest}, and so are 1, 1.2, latest")), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains(&format!("is {digest}, and so are 1, 1.2, latest")),
+        "{}",
+        run.stderr
+    );
     let by_digest = format!("{host}/{repository}@{digest}");
     let run = Golden::new().run(&["delete", &by_digest, "--yes"]).exit(4);
-    assert!(run.stderr.contains(&format!("{by_digest} has tags: 1, 1.2, 1.2.3, latest")), "{}", run.stderr);
-    Golden::new().run(&["delete", &by_digest, "--untag", "--yes"]).exit(2);
+    assert!(
+        run.stderr
+            .contains(&format!("{by_digest} has tags: 1, 1.2, 1.2.3, latest")),
+        "{}",
+        run.stderr
+    );
+    Golden::new()
+        .run(&["delete", &by_digest, "--untag", "--yes"])
+        .exit(2);
     for tag in ["latest", "1", "1.2"] {
         let run = delete(host, &repository, tag, &["--untag"]).exit(0);
-        assert_eq!(run.stdout, format!("removed {host}/{repository}:{tag}; {digest} stays\n"));
+        assert_eq!(
+            run.stdout,
+            format!("removed {host}/{repository}:{tag}; {digest} stays\n")
+        );
         assert_eq!(curl::digest(&repository, tag), None);
     }
     assert_eq!(curl::tags(&repository), ["1.2.3"]);
@@ -74,40 +97,72 @@ fn where_deletion_is_off_nothing_is_touched() {
     let copy = format!("{host}/{repository}");
     let golden = Golden::new();
     golden
-        .run(&["promote", &format!("{}/{repository}:1.2.3", services::registry()), &copy, "--tags"])
+        .run(&[
+            "promote",
+            &format!("{}/{repository}:1.2.3", services::registry()),
+            &copy,
+            "--tags",
+        ])
         .exit(0);
-    let before = golden.run(&["ls", &copy, "--format", "json"]).exit(0).stdout;
+    let before = golden
+        .run(&["ls", &copy, "--format", "json"])
+        .exit(0)
+        .stdout;
     for flags in [["--untag"], ["--all-tags"]] {
         let run = delete(host, &repository, "latest", &flags).exit(1);
         assert!(run.stderr.contains("405 UNSUPPORTED"), "{}", run.stderr);
-        assert!(run.stderr.contains("storage.delete.enabled"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("storage.delete.enabled"),
+            "{}",
+            run.stderr
+        );
     }
-    assert_eq!(golden.run(&["ls", &copy, "--format", "json"]).exit(0).stdout, before);
+    assert_eq!(
+        golden
+            .run(&["ls", &copy, "--format", "json"])
+            .exit(0)
+            .stdout,
+        before
+    );
 }
 
 /// Whether this is the DELETE of the stand-in: by digest, and not the question whether deletion is enabled.
 fn is_second_step(seen: &Seen) -> bool {
     let probe = Digest::of(b"golden asks whether deletion is enabled").to_string();
-    seen.method == "DELETE" && seen.path.contains("/manifests/sha256:") && !seen.path.contains(&probe)
+    seen.method == "DELETE"
+        && seen.path.contains("/manifests/sha256:")
+        && !seen.path.contains(&probe)
 }
 
 /// A proxy whose registry fails exactly that DELETE.
 fn failing(answer: Answer) -> Server {
-    answering(services::registry(), move |seen| is_second_step(seen).then(|| answer.clone()))
+    answering(services::registry(), move |seen| {
+        is_second_step(seen).then(|| answer.clone())
+    })
 }
 
 #[test]
 fn the_tag_comes_back_when_the_second_step_fails() {
     for (answer, words) in [
         (refuse(403, "DENIED", "not you"), "403 DENIED: not you"),
-        (refuse(405, "UNSUPPORTED", "not now"), "405 UNSUPPORTED: not now"),
-        (refuse(500, "UNKNOWN", "disk full").header("retry-after", 0), "500 UNKNOWN: disk full"),
+        (
+            refuse(405, "UNSUPPORTED", "not now"),
+            "405 UNSUPPORTED: not now",
+        ),
+        (
+            refuse(500, "UNKNOWN", "disk full").header("retry-after", 0),
+            "500 UNKNOWN: disk full",
+        ),
     ] {
         let (repository, proxy) = (published(), failing(answer));
         let digest = curl::digest(&repository, "latest");
         let run = delete(&proxy.host(), &repository, "latest", &["--untag"]).exit(1);
         assert!(run.stderr.contains(words), "{}", run.stderr);
-        assert!(run.stderr.contains("it was put back on its digest"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("it was put back on its digest"),
+            "{}",
+            run.stderr
+        );
         assert_eq!(curl::digest(&repository, "latest"), digest);
         assert_eq!(curl::tags(&repository), ["1", "1.2", "1.2.3", "latest"]);
         delete(services::registry(), &repository, "latest", &["--untag"]).exit(0);
@@ -124,11 +179,14 @@ fn a_tag_that_cannot_come_back_is_told() {
     let state = gone.clone();
     let proxy = answering(services::registry(), move |seen| {
         state.fetch_or(is_second_step(seen), Ordering::SeqCst);
-        state.load(Ordering::SeqCst).then(|| refuse(403, "DENIED", "read only from now on"))
+        state
+            .load(Ordering::SeqCst)
+            .then(|| refuse(403, "DENIED", "read only from now on"))
     });
     let run = delete(&proxy.host(), &repository, "latest", &["--untag"]).exit(1);
     assert!(
-        run.stderr.contains("it names an empty stand-in now, and could not be put back"),
+        run.stderr
+            .contains("it names an empty stand-in now, and could not be put back"),
         "{}",
         run.stderr
     );
@@ -145,13 +203,23 @@ fn the_tag_comes_back_when_it_is_interrupted_between_the_steps() {
     let golden = Golden::new();
     let reference = format!("{}/{repository}:latest", proxy.host());
     let mut command = golden.command(&["delete", &reference, "--untag", "--yes"]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     while !proxy.seen().iter().any(is_second_step) {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert_ne!(curl::digest(&repository, "latest"), digest);
     let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     Run::of(child.wait_with_output().unwrap()).exit(130);
     assert_eq!(curl::digest(&repository, "latest"), digest);
 }
@@ -162,9 +230,15 @@ fn the_tag_comes_back_when_it_is_interrupted_between_the_steps() {
 fn a_bare_404_is_no_proof_of_deletion() {
     let unknown = || refuse(404, "MANIFEST_UNKNOWN", "manifest unknown");
     for (answer, words) in [
-        (Answer::new(404, "404 page not found\n"), "404: 404 page not found"),
+        (
+            Answer::new(404, "404 page not found\n"),
+            "404: 404 page not found",
+        ),
         (Answer::new(200, "<html>"), "the answer is a web page"),
-        (unknown(), "still exists 2 s after the registry accepted its deletion"),
+        (
+            unknown(),
+            "still exists 2 s after the registry accepted its deletion",
+        ),
     ] {
         let repository = published();
         let accepted = Arc::new(AtomicBool::new(false));

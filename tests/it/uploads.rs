@@ -23,7 +23,10 @@ const MIB: usize = 1024 * 1024;
 
 /// A client that has the login of the GOLDEN_ variables, and little patience.
 fn client(host: &str) -> Registry {
-    let vars = [("GOLDEN_REGISTRY_USER", "robot"), ("GOLDEN_REGISTRY_PASSWORD", SECRET)];
+    let vars = [
+        ("GOLDEN_REGISTRY_USER", "robot"),
+        ("GOLDEN_REGISTRY_PASSWORD", SECRET),
+    ];
     let vars = vars.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let mut env = RegistryEnv::from_vars(&BTreeMap::from(vars));
     env.patience.pause = std::time::Duration::from_millis(20);
@@ -47,15 +50,21 @@ fn blob(size: usize) -> (Bytes, Descriptor) {
 async fn has_whole(registry: &Registry, repository: &RepositoryPath, descriptor: &Descriptor) {
     // Read to its end it is hashed, and fails if it is another.
     let mut reader = registry.read_blob(repository, descriptor).await.unwrap();
-    let length = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await.unwrap();
+    let length = tokio::io::copy(&mut reader, &mut tokio::io::sink())
+        .await
+        .unwrap();
     assert_eq!(length, descriptor.size);
 }
 
 /// `METHOD` of the requests that carried data of an upload, with the sizes of their bodies.
 fn pieces(requests: &[Seen]) -> Vec<(String, usize)> {
-    let uploads = requests.iter().filter(|seen| seen.path.contains("/blobs/uploads/"));
+    let uploads = requests
+        .iter()
+        .filter(|seen| seen.path.contains("/blobs/uploads/"));
     let carrying = uploads.filter(|seen| ["PATCH", "PUT"].contains(&seen.method.as_str()));
-    carrying.map(|seen| (seen.method.clone(), seen.body.len())).collect()
+    carrying
+        .map(|seen| (seen.method.clone(), seen.body.len()))
+        .collect()
 }
 
 #[tokio::test]
@@ -63,10 +72,16 @@ async fn beyond_64_mib_a_real_registry_gets_chunks() {
     let (content, descriptor) = blob(65 * MIB + 1);
     let proxy = fault_proxy(services::registry(), None);
     let (registry, repository) = (client(&proxy.host()), path(&fresh_name("chunks")));
-    let sent = registry.push_blob(&repository, &descriptor, &content).await.unwrap();
+    let sent = registry
+        .push_blob(&repository, &descriptor, &content)
+        .await
+        .unwrap();
     assert_eq!(sent, Upload::Sent(descriptor.size));
     let expected = [("PATCH", 64 * MIB), ("PATCH", MIB + 1), ("PUT", 0)];
-    assert_eq!(pieces(&proxy.seen()), expected.map(|(method, size)| (method.to_owned(), size)));
+    assert_eq!(
+        pieces(&proxy.seen()),
+        expected.map(|(method, size)| (method.to_owned(), size))
+    );
     has_whole(&client(services::registry()), &repository, &descriptor).await;
 }
 
@@ -87,11 +102,17 @@ fn narrow(most: usize, least: Option<usize>) -> FakeRegistry {
 async fn a_body_that_is_too_large_goes_in_smaller_chunks() {
     let (content, descriptor) = blob(5 * MIB + 7);
     let registry = narrow(2 * MIB, None);
-    client(&registry.host()).push_blob(&path("a"), &descriptor, &content).await.unwrap();
+    client(&registry.host())
+        .push_blob(&path("a"), &descriptor, &content)
+        .await
+        .unwrap();
     let pieces = pieces(&registry.server.seen());
     // Once whole, which is refused; then in quarters of it.
     assert_eq!(pieces[0], ("PUT".to_owned(), 5 * MIB + 7));
-    assert!(pieces[1..].iter().all(|(_, size)| *size <= 2 * MIB), "{pieces:?}");
+    assert!(
+        pieces[1..].iter().all(|(_, size)| *size <= 2 * MIB),
+        "{pieces:?}"
+    );
     assert_eq!(pieces.len(), 1 + 4 + 1, "{pieces:?}");
     assert_eq!(registry.open_uploads(), 0);
     has_whole(&client(&registry.host()), &path("a"), &descriptor).await;
@@ -101,8 +122,16 @@ async fn a_body_that_is_too_large_goes_in_smaller_chunks() {
 async fn a_limit_below_one_mib_is_an_error_that_says_so() {
     let (content, descriptor) = blob(3 * MIB);
     let registry = narrow(100_000, None);
-    let error = client(&registry.host()).push_blob(&path("a"), &descriptor, &content).await.unwrap_err();
-    assert!(error.to_string().contains("413 SIZE_INVALID: request entity too large"), "{error}");
+    let error = client(&registry.host())
+        .push_blob(&path("a"), &descriptor, &content)
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("413 SIZE_INVALID: request entity too large"),
+        "{error}"
+    );
     assert_eq!(registry.open_uploads(), 0);
 }
 
@@ -110,11 +139,22 @@ async fn a_limit_below_one_mib_is_an_error_that_says_so() {
 async fn chunks_are_as_large_as_the_registry_wants_them_at_least() {
     let (content, descriptor) = blob(5 * MIB + 7);
     let registry = narrow(3 * MIB, Some(2 * MIB));
-    client(&registry.host()).push_blob(&path("a"), &descriptor, &content).await.unwrap();
+    client(&registry.host())
+        .push_blob(&path("a"), &descriptor, &content)
+        .await
+        .unwrap();
     let pieces = pieces(&registry.server.seen());
-    let expected =
-        [("PUT", 5 * MIB + 7), ("PATCH", 2 * MIB), ("PATCH", 2 * MIB), ("PATCH", MIB + 7), ("PUT", 0)];
-    assert_eq!(pieces, expected.map(|(method, size)| (method.to_owned(), size)));
+    let expected = [
+        ("PUT", 5 * MIB + 7),
+        ("PATCH", 2 * MIB),
+        ("PATCH", 2 * MIB),
+        ("PATCH", MIB + 7),
+        ("PUT", 0),
+    ];
+    assert_eq!(
+        pieces,
+        expected.map(|(method, size)| (method.to_owned(), size))
+    );
 }
 
 #[tokio::test]
@@ -122,10 +162,20 @@ async fn what_broke_off_goes_on_where_the_registry_stands() {
     let (content, descriptor) = blob(8 * MIB);
     let registry = FakeRegistry::start(Behaviour::default());
     let tunnel = Tunnel::cutting(registry.server.port, 3 * MIB);
-    client(&tunnel.host()).push_blob(&path("a"), &descriptor, &content).await.unwrap();
+    client(&tunnel.host())
+        .push_blob(&path("a"), &descriptor, &content)
+        .await
+        .unwrap();
     let seen = registry.server.seen();
     let resumed = seen.iter().find(|seen| seen.method == "PATCH").unwrap();
-    let from: usize = resumed.header("content-range").unwrap().split('-').next().unwrap().parse().unwrap();
+    let from: usize = resumed
+        .header("content-range")
+        .unwrap()
+        .split('-')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(from > 2 * MIB, "resumed at {from}");
     assert!(tunnel.sent() < 9 * MIB, "{} bytes were sent", tunnel.sent());
     has_whole(&client(&registry.host()), &path("a"), &descriptor).await;
@@ -139,8 +189,15 @@ async fn a_lost_answer_costs_no_second_upload() {
         // HEAD, POST, and then the PUT that closes the upload.
         let proxy = fault_proxy(services::registry(), Some((2, fault)));
         let repository = path(&fresh_name("lost"));
-        client(&proxy.host()).push_blob(&repository, &descriptor, &content).await.unwrap();
-        assert_eq!(pieces(&proxy.seen()), [("PUT".to_owned(), MIB)], "{fault:?}");
+        client(&proxy.host())
+            .push_blob(&repository, &descriptor, &content)
+            .await
+            .unwrap();
+        assert_eq!(
+            pieces(&proxy.seen()),
+            [("PUT".to_owned(), MIB)],
+            "{fault:?}"
+        );
         has_whole(&client(services::registry()), &repository, &descriptor).await;
     }
 }
@@ -148,12 +205,20 @@ async fn a_lost_answer_costs_no_second_upload() {
 /// distribution 2.8 does not know its own session any more when a request broke off within it: then all is sent again.
 #[tokio::test]
 async fn a_real_registry_has_it_whole_after_a_break() {
-    let port = services::registry().split_once(':').unwrap().1.parse().unwrap();
+    let port = services::registry()
+        .split_once(':')
+        .unwrap()
+        .1
+        .parse()
+        .unwrap();
     for (size, cut) in [(8 * MIB, 3 * MIB), (66 * MIB, 65 * MIB)] {
         let (content, descriptor) = blob(size);
         let tunnel = Tunnel::cutting(port, cut);
         let repository = path(&fresh_name("broken"));
-        client(&tunnel.host()).push_blob(&repository, &descriptor, &content).await.unwrap();
+        client(&tunnel.host())
+            .push_blob(&repository, &descriptor, &content)
+            .await
+            .unwrap();
         assert!(tunnel.heads().len() > 1, "the connection was cut");
         has_whole(&client(services::registry()), &repository, &descriptor).await;
     }
@@ -166,7 +231,10 @@ async fn a_token_may_end_between_any_two_requests_of_an_upload() {
     let (content, descriptor) = blob(65 * MIB);
     let client = client(&registry.host());
     assert_eq!(
-        client.push_blob(&path("app"), &descriptor, &content).await.unwrap(),
+        client
+            .push_blob(&path("app"), &descriptor, &content)
+            .await
+            .unwrap(),
         Upload::Sent(descriptor.size)
     );
     has_whole(&client, &path("app"), &descriptor).await;
@@ -176,13 +244,24 @@ async fn a_token_may_end_between_any_two_requests_of_an_upload() {
 
 #[tokio::test]
 async fn an_upload_that_is_given_up_is_cancelled() {
-    let instead =
-        |seen: &Seen| (seen.method == "PUT").then(|| refuse(403, "DENIED", "this repository is full"));
-    let registry =
-        FakeRegistry::start(Behaviour { instead: Some(Arc::new(instead)), ..Behaviour::default() });
+    let instead = |seen: &Seen| {
+        (seen.method == "PUT").then(|| refuse(403, "DENIED", "this repository is full"))
+    };
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(instead)),
+        ..Behaviour::default()
+    });
     let (content, descriptor) = blob(1000);
-    let error = client(&registry.host()).push_blob(&path("a"), &descriptor, &content).await.unwrap_err();
-    assert!(error.to_string().contains("403 DENIED: this repository is full"), "{error}");
+    let error = client(&registry.host())
+        .push_blob(&path("a"), &descriptor, &content)
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("403 DENIED: this repository is full"),
+        "{error}"
+    );
     assert_eq!(registry.open_uploads(), 0);
 }
 
@@ -191,7 +270,10 @@ struct Stalling(Bytes);
 
 #[async_trait::async_trait]
 impl BlobSource for Stalling {
-    async fn open(&self, offset: u64) -> std::io::Result<Box<dyn tokio::io::AsyncRead + Send + Unpin>> {
+    async fn open(
+        &self,
+        offset: u64,
+    ) -> std::io::Result<Box<dyn tokio::io::AsyncRead + Send + Unpin>> {
         let half = self.0.len() as u64 / 2;
         let start = self.0.open(offset).await?;
         Ok(Box::new(start.take(half).chain(Never)))
@@ -214,12 +296,16 @@ impl tokio::io::AsyncRead for Never {
 /// The Location of an upload changes with every byte that the registry takes, and cancelling requires the current one.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_upload_is_cancelled() {
-    let (fake, served) = (FakeRegistry::start(Behaviour::default()), Served::start(&[]));
+    let (fake, served) = (
+        FakeRegistry::start(Behaviour::default()),
+        Served::start(&[]),
+    );
     for upstream in [fake.host(), served.host().to_owned()] {
         // The registry keeps the part that arrived.
         let proxy = rewriting(&upstream, |seen| {
-            let whole =
-                seen.header("content-length").is_none_or(|length| length == seen.body.len().to_string());
+            let whole = seen
+                .header("content-length")
+                .is_none_or(|length| length == seen.body.len().to_string());
             if seen.method == "PUT" && !whole {
                 seen.method = "PATCH".to_owned();
             }
@@ -229,10 +315,14 @@ async fn an_interrupted_upload_is_cancelled() {
         let source = Stalling(content);
         let push = registry.push_blob(&repository, &descriptor, &source);
         let limit = std::time::Duration::from_millis(500);
-        assert!(tokio::time::timeout(limit, push).await.is_err(), "it was uploaded");
+        assert!(
+            tokio::time::timeout(limit, push).await.is_err(),
+            "it was uploaded"
+        );
         let uploads = || {
             let seen = proxy.seen().into_iter();
-            seen.filter(|seen| seen.path.contains("/blobs/uploads/")).collect::<Vec<_>>()
+            seen.filter(|seen| seen.path.contains("/blobs/uploads/"))
+                .collect::<Vec<_>>()
         };
         let start = std::time::Instant::now();
         while !uploads().iter().any(|seen| seen.method == "DELETE") || fake.open_uploads() > 0 {
@@ -240,7 +330,10 @@ async fn an_interrupted_upload_is_cancelled() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         tokio::time::sleep(limit).await;
-        let asked = uploads().into_iter().rfind(|seen| seen.method == "DELETE").unwrap();
+        let asked = uploads()
+            .into_iter()
+            .rfind(|seen| seen.method == "DELETE")
+            .unwrap();
         let status = curl("GET", &upstream, asked.path.trim_start_matches("/v2/")).status;
         assert_eq!(status, 404, "{upstream} still has the upload");
     }

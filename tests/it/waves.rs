@@ -15,7 +15,11 @@ const MACHINES: usize = 4;
 /// Runs the jobs of a wave, each a line of shell on a machine of its own that has nothing but the workspace.
 fn run_wave(lines: &[String], machine: impl Fn() -> Golden) {
     let folder = Path::new(env!("CARGO_BIN_EXE_golden")).parent().unwrap();
-    let path = format!("{}:{}", folder.display(), std::env::var_os("PATH").unwrap().to_str().unwrap());
+    let path = format!(
+        "{}:{}",
+        folder.display(),
+        std::env::var_os("PATH").unwrap().to_str().unwrap()
+    );
     for together in lines.chunks(MACHINES) {
         let running: Vec<_> = together
             .iter()
@@ -24,28 +28,48 @@ fn run_wave(lines: &[String], machine: impl Fn() -> Golden) {
                 assert!(!machine.path().join(".golden").exists());
                 let as_golden = machine.command(&[]);
                 let mut shell = Command::new("sh");
-                shell.args(["-ec", line]).current_dir(machine.path()).env_clear();
-                shell.envs(as_golden.get_envs().filter_map(|(key, value)| Some((key, value?))));
-                shell.env("PATH", &path).stdout(Stdio::piped()).stderr(Stdio::piped());
+                shell
+                    .args(["-ec", line])
+                    .current_dir(machine.path())
+                    .env_clear();
+                shell.envs(
+                    as_golden
+                        .get_envs()
+                        .filter_map(|(key, value)| Some((key, value?))),
+                );
+                shell
+                    .env("PATH", &path)
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped());
                 (line, shell.spawn().unwrap(), machine)
             })
             .collect();
         for (line, child, _machine) in running {
             let output = child.wait_with_output().unwrap();
-            assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{line}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
     }
 }
 
 /// The waves as GitHub Actions reads them: lines of `$GITHUB_OUTPUT`, `fromJSON` of each wave, a job an entry.
 fn github(output: &str) -> Vec<Vec<String>> {
-    let outputs: BTreeMap<&str, &str> = output.lines().map(|line| line.split_once('=').unwrap()).collect();
+    let outputs: BTreeMap<&str, &str> = output
+        .lines()
+        .map(|line| line.split_once('=').unwrap())
+        .collect();
     let waves: usize = outputs["waves"].parse().unwrap();
     assert_eq!(outputs.len(), waves + 1);
     let wave = |number: usize| -> Vec<String> {
-        let matrix: Value = serde_json::from_str(outputs[format!("wave_{number}").as_str()]).unwrap();
+        let matrix: Value =
+            serde_json::from_str(outputs[format!("wave_{number}").as_str()]).unwrap();
         let jobs = matrix["include"].as_array().unwrap();
-        jobs.iter().map(|job| job["image"].as_str().unwrap().to_owned()).collect()
+        jobs.iter()
+            .map(|job| job["image"].as_str().unwrap().to_owned())
+            .collect()
     };
     (1..=waves).map(wave).collect()
 }
@@ -53,12 +77,23 @@ fn github(output: &str) -> Vec<Vec<String>> {
 /// YAML as a parser reads it that is not ours.
 fn yaml(text: &str) -> Value {
     let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.argv[1])))";
-    let read = Run::of(Command::new("python3").args(["-c", script, text]).output().unwrap()).exit(0);
+    let read = Run::of(
+        Command::new("python3")
+            .args(["-c", script, text])
+            .output()
+            .unwrap(),
+    )
+    .exit(0);
     serde_json::from_str(&read.stdout).unwrap()
 }
 
 fn words(value: &Value) -> Vec<String> {
-    value.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word.as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// The jobs of a GitLab pipeline by stage. What a job needs stands in an earlier stage.
@@ -68,22 +103,47 @@ fn gitlab(output: &str) -> Vec<Vec<String>> {
     let mut waves = Vec::new();
     for stage in words(&pipeline["stages"]) {
         let jobs = pipeline.as_object().unwrap().iter();
-        let jobs: Vec<_> = jobs.filter(|(_, job)| job["stage"].as_str() == Some(&stage)).collect();
+        let jobs: Vec<_> = jobs
+            .filter(|(_, job)| job["stage"].as_str() == Some(&stage))
+            .collect();
         assert!(!jobs.is_empty(), "{stage} has no job");
         for (name, job) in &jobs {
             let needs = words(&job["needs"]);
-            assert!(needs.iter().all(|need| done.contains(need)), "{name} comes before {needs:?}");
+            assert!(
+                needs.iter().all(|need| done.contains(need)),
+                "{name} comes before {needs:?}"
+            );
         }
         done.extend(jobs.iter().map(|(name, _)| (*name).clone()));
-        waves.push(jobs.iter().map(|(_, job)| words(&job["script"]).join("\n")).collect());
+        waves.push(
+            jobs.iter()
+                .map(|(_, job)| words(&job["script"]).join("\n"))
+                .collect(),
+        );
     }
-    assert_eq!(pipeline.as_object().unwrap().len(), done.len() + 1, "a job without a stage");
+    assert_eq!(
+        pipeline.as_object().unwrap().len(),
+        done.len() + 1,
+        "a job without a stage"
+    );
     waves
 }
 
 fn git(golden: &Golden, args: &[&str]) {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"];
-    let status = Command::new("git").args(identity).args(args).current_dir(golden.path()).status().unwrap();
+    let identity = [
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.com",
+        "-c",
+        "commit.gpgsign=false",
+    ];
+    let status = Command::new("git")
+        .args(identity)
+        .args(args)
+        .current_dir(golden.path())
+        .status()
+        .unwrap();
     assert!(status.success(), "{args:?}");
 }
 
@@ -91,22 +151,49 @@ fn git(golden: &Golden, args: &[&str]) {
 fn waves_share_a_fleet_through_the_registry_alone() {
     let namespace = namespace();
     let planner = workspace(&namespace);
-    let waves = github(&planner.run(&["matrix", "--format", "github"]).exit(0).stdout);
+    let waves = github(
+        &planner
+            .run(&["matrix", "--format", "github"])
+            .exit(0)
+            .stdout,
+    );
     assert_eq!(waves.len(), 3, "{waves:?}");
     let json: Value =
         serde_json::from_str(&planner.run(&["matrix", "--format", "json"]).exit(0).stdout).unwrap();
     let in_json = |wave: &Value| -> Vec<String> {
-        wave.as_array().unwrap().iter().map(|job| job["image"].as_str().unwrap().to_owned()).collect()
+        wave.as_array()
+            .unwrap()
+            .iter()
+            .map(|job| job["image"].as_str().unwrap().to_owned())
+            .collect()
     };
-    assert_eq!(json["waves"].as_array().unwrap().iter().map(in_json).collect::<Vec<_>>(), waves);
+    assert_eq!(
+        json["waves"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(in_json)
+            .collect::<Vec<_>>(),
+        waves
+    );
 
     let mut built = Vec::new();
     for images in waves {
-        let lines: Vec<String> = images.iter().map(|image| format!("golden build --push {image}")).collect();
+        let lines: Vec<String> = images
+            .iter()
+            .map(|image| format!("golden build --push {image}"))
+            .collect();
         run_wave(&lines, || workspace(&namespace));
         built.extend(images);
-        let published = contents(&namespace).values().filter(|tags| !tags.is_empty()).count();
-        assert_eq!(published, built.len(), "a wave published what is not its own");
+        let published = contents(&namespace)
+            .values()
+            .filter(|tags| !tags.is_empty())
+            .count();
+        assert_eq!(
+            published,
+            built.len(),
+            "a wave published what is not its own"
+        );
     }
     let mut expected = fleet();
     expected.sort();
@@ -124,17 +211,35 @@ fn waves_share_a_fleet_through_the_registry_alone() {
     git(&planner, &["init", "-q"]);
     git(&planner, &["add", "-A"]);
     git(&planner, &["commit", "-qm", "published"]);
-    assert_eq!(planner.run(&["matrix", "--changed", "HEAD"]).exit(0).stdout, "waves=0\n");
-    let nothing = planner.run(&["matrix", "--format", "gitlab", "--changed", "HEAD"]).exit(0);
-    assert!(nothing.stdout.contains("nothing-to-build"), "{}", nothing.stdout);
+    assert_eq!(
+        planner.run(&["matrix", "--changed", "HEAD"]).exit(0).stdout,
+        "waves=0\n"
+    );
+    let nothing = planner
+        .run(&["matrix", "--format", "gitlab", "--changed", "HEAD"])
+        .exit(0);
+    assert!(
+        nothing.stdout.contains("nothing-to-build"),
+        "{}",
+        nothing.stdout
+    );
 
     // An edit: only what changed becomes jobs, and only that is published.
     planner.write("service/image.toml", service("1.1.0"));
-    let pipeline = planner.run(&["matrix", "--format", "gitlab", "--changed", "HEAD"]).exit(0).stdout;
+    let pipeline = planner
+        .run(&["matrix", "--format", "gitlab", "--changed", "HEAD"])
+        .exit(0)
+        .stdout;
     let waves = gitlab(&pipeline);
-    assert_eq!(waves.iter().map(Vec::len).collect::<Vec<_>>(), [24], "{pipeline}");
+    assert_eq!(
+        waves.iter().map(Vec::len).collect::<Vec<_>>(),
+        [24],
+        "{pipeline}"
+    );
     for lines in &waves {
-        run_wave(lines, || workspace(&namespace).image("service", &service("1.1.0")));
+        run_wave(lines, || {
+            workspace(&namespace).image("service", &service("1.1.0"))
+        });
     }
     for (image, tags) in contents(&namespace) {
         if image.starts_with("service/") {
@@ -149,7 +254,9 @@ fn waves_share_a_fleet_through_the_registry_alone() {
 #[test]
 fn a_pipeline_of_a_whole_fleet_is_yaml_whatever_its_images_are_called() {
     let image = |name: &str, base: &str| {
-        format!("[image]\nname = \"{name}\"\nversion = \"1.0.0+x\"\ndescription = \"x\"\nbase = {base}\n")
+        format!(
+            "[image]\nname = \"{name}\"\nversion = \"1.0.0+x\"\ndescription = \"x\"\nbase = {base}\n"
+        )
     };
     let golden = Golden::new()
         .workspace("")
@@ -166,7 +273,10 @@ fn a_pipeline_of_a_whole_fleet_is_yaml_whatever_its_images_are_called() {
         [
             vec!["golden build --push cache"],
             vec!["golden build --push default"],
-            vec!["golden build --push true:1.0.0+x-slim", "golden build --push true:1.0.0+x-fat"],
+            vec![
+                "golden build --push true:1.0.0+x-slim",
+                "golden build --push true:1.0.0+x-fat"
+            ],
         ]
     );
     for line in waves.concat() {
@@ -184,10 +294,16 @@ fn recipe(name: &str) -> String {
 
 #[test]
 fn the_recipes_for_ci_use_what_is_printed() {
-    let pages: Vec<Value> = ["github", "gitlab", "gitlab-jobs"].map(|name| yaml(&recipe(name))).to_vec();
-    let [github_page, gitlab_page, child] = pages.as_slice() else { panic!("{} workflows", pages.len()) };
+    let pages: Vec<Value> = ["github", "gitlab", "gitlab-jobs"]
+        .map(|name| yaml(&recipe(name)))
+        .to_vec();
+    let [github_page, gitlab_page, child] = pages.as_slice() else {
+        panic!("{} workflows", pages.len())
+    };
     let image = |name: &str, base: &str| {
-        format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\ndescription = \"x\"\nbase = {base}\n")
+        format!(
+            "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\ndescription = \"x\"\nbase = {base}\n"
+        )
     };
     let golden = Golden::new()
         .workspace("")
@@ -195,26 +311,46 @@ fn the_recipes_for_ci_use_what_is_printed() {
         .image("b", &image("b", "{ image = \"a\" }"))
         .image("c", &image("c", "{ image = \"b\" }"));
     let printed = golden.run(&["matrix", "--format", "github"]).exit(0).stdout;
-    let names: BTreeSet<&str> = printed.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    let names: BTreeSet<&str> = printed
+        .lines()
+        .filter_map(|line| Some(line.split_once('=')?.0))
+        .collect();
 
     let jobs = github_page["jobs"].as_object().unwrap();
     let outputs = jobs["plan"]["outputs"].as_object().unwrap();
-    assert_eq!(outputs.keys().map(String::as_str).collect::<BTreeSet<_>>(), names);
+    assert_eq!(
+        outputs.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        names
+    );
     for (name, value) in outputs {
         assert_eq!(*value, format!("${{{{ steps.matrix.outputs.{name} }}}}"));
     }
     for wave in 1..names.len() {
         let job = &jobs[&format!("wave-{wave}")];
-        assert_eq!(job["strategy"]["matrix"], format!("${{{{ fromJSON(needs.plan.outputs.wave_{wave}) }}}}"));
-        assert_eq!(job["if"], format!("fromJSON(needs.plan.outputs.waves) >= {wave}"));
+        assert_eq!(
+            job["strategy"]["matrix"],
+            format!("${{{{ fromJSON(needs.plan.outputs.wave_{wave}) }}}}")
+        );
+        assert_eq!(
+            job["if"],
+            format!("fromJSON(needs.plan.outputs.waves) >= {wave}")
+        );
         let last = job["steps"].as_array().unwrap().last().unwrap();
-        assert_eq!(last["run"], "golden build --push --locked ${{ matrix.image }}");
+        assert_eq!(
+            last["run"],
+            "golden build --push --locked ${{ matrix.image }}"
+        );
     }
     assert_eq!(jobs.len(), names.len(), "a job that is no wave");
 
-    let file = gitlab_page["build"]["trigger"]["include"][0]["artifact"].as_str().unwrap();
+    let file = gitlab_page["build"]["trigger"]["include"][0]["artifact"]
+        .as_str()
+        .unwrap();
     assert_eq!(words(&gitlab_page["plan"]["artifacts"]["paths"]), [file]);
     let script = words(&gitlab_page["plan"]["script"]);
-    assert!(script.last().unwrap().ends_with(&format!(" > {file}")), "{script:?}");
+    assert!(
+        script.last().unwrap().ends_with(&format!(" > {file}")),
+        "{script:?}"
+    );
     assert!(child["variables"]["GOLDEN_REGISTRY_USER"].is_string());
 }

@@ -16,8 +16,12 @@ use crate::resolve::image::Certificate;
 
 const REHASH: &str = "usr/bin/c_rehash";
 /// What every version of the program has in it.
-const WORDS: &[&str] =
-    &["ca-cert-", "/usr/local/share/ca-certificates/", "/etc/ca-certificates/update.d/", "run-parts"];
+const WORDS: &[&str] = &[
+    "ca-cert-",
+    "/usr/local/share/ca-certificates/",
+    "/etc/ca-certificates/update.d/",
+    "run-parts",
+];
 
 /// Places the certificates and does what the tool would do.
 pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> Result<(), Stop> {
@@ -29,8 +33,10 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
     let store = overlay.resolve(STORE)?;
     let separator = separator(overlay, &shared)?;
     for certificate in certificates {
-        overlay
-            .place(file(&format!("{LOCAL}/{}", certificate.name), certificate.pem.clone().into_bytes()))?;
+        overlay.place(file(
+            &format!("{LOCAL}/{}", certificate.name),
+            certificate.pem.clone().into_bytes(),
+        ))?;
     }
     let (mut bundle, mut links) = (Vec::new(), BTreeMap::new());
     for path in shared.into_iter().chain(local(overlay)?) {
@@ -42,13 +48,19 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
     update_links(overlay, &store, &links)?;
     // The new bundle is renamed over what is there, even over a link.
     overlay.place(file(&format!("{store}/ca-certificates.crt"), bundle))?;
-    if rehashed { rehash(overlay, &store, Rehash::Alpine) } else { Ok(()) }
+    if rehashed {
+        rehash(overlay, &store, Rehash::Alpine)
+    } else {
+        Ok(())
+    }
 }
 
 /// Refuses a base without the program, or with another one of its name.
 fn check_tool(overlay: &Overlay<'_>) -> Result<(), Stop> {
     let Some(tool) = overlay.read(TOOL)? else {
-        return Err(needs("the base has no update-ca-certificates (package ca-certificates)").into());
+        return Err(
+            needs("the base has no update-ca-certificates (package ca-certificates)").into(),
+        );
     };
     let tool = String::from_utf8_lossy(&tool);
     if WORDS.iter().all(|word| tool.contains(word)) {
@@ -60,18 +72,30 @@ fn check_tool(overlay: &Overlay<'_>) -> Result<(), Stop> {
 
 /// Whether the base's hook makes the links by hash. Any other hook only the tool can run.
 fn check_hooks(overlay: &Overlay<'_>) -> Result<bool, Stop> {
-    let run_parts = ["usr/bin/run-parts", "bin/run-parts"].map(|path| overlay.entry(&overlay.resolve(path)?));
-    if !run_parts.into_iter().collect::<Result<Vec<_>, Stop>>()?.iter().any(Option::is_some) {
+    let run_parts =
+        ["usr/bin/run-parts", "bin/run-parts"].map(|path| overlay.entry(&overlay.resolve(path)?));
+    if !run_parts
+        .into_iter()
+        .collect::<Result<Vec<_>, Stop>>()?
+        .iter()
+        .any(Option::is_some)
+    {
         return Err(needs("the base has no run-parts, which update-ca-certificates calls").into());
     }
     let mut rehashed = false;
     for name in hooks(overlay)? {
         let text = content(overlay, &format!("{HOOKS}/{name}"))?;
         let text = String::from_utf8_lossy(&text);
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
         let plain = matches!(
             (lines.next(), lines.next()),
-            (Some("exec /usr/bin/c_rehash /etc/ssl/certs" | "/usr/bin/c_rehash /etc/ssl/certs"), None)
+            (
+                Some("exec /usr/bin/c_rehash /etc/ssl/certs" | "/usr/bin/c_rehash /etc/ssl/certs"),
+                None
+            )
         );
         if !plain {
             return Err(needs(&format!("the base's hook /{HOOKS}/{name}")).into());
@@ -88,14 +112,18 @@ fn check_hooks(overlay: &Overlay<'_>) -> Result<bool, Stop> {
 fn shared(overlay: &Overlay<'_>) -> Result<Vec<String>, Stop> {
     let conf = overlay.read(CONF)?.unwrap_or_else(|| Vec::new().into());
     let conf = String::from_utf8_lossy(&conf);
-    let wanted = conf.split_terminator('\n').filter(|line| !line.starts_with(['#', '!']));
+    let wanted = conf
+        .split_terminator('\n')
+        .filter(|line| !line.starts_with(['#', '!']));
     Ok(wanted.map(|line| format!("{SHARED}/{line}")).collect())
 }
 
 /// What the base's version of the program puts after each certificate: a newline, or (before 2020) nothing. The bundle
 /// that it left in the base shows it; one that it did not write shows that nobody knows what it would write.
 fn separator(overlay: &Overlay<'_>, shared: &[String]) -> Result<&'static [u8], Stop> {
-    let bundle = overlay.read(&format!("{STORE}/ca-certificates.crt"))?.unwrap_or_else(|| Vec::new().into());
+    let bundle = overlay
+        .read(&format!("{STORE}/ca-certificates.crt"))?
+        .unwrap_or_else(|| Vec::new().into());
     for separator in [&b"\n"[..], b""] {
         let mut expected = Vec::new();
         for path in shared {
@@ -113,7 +141,10 @@ fn separator(overlay: &Overlay<'_>, shared: &[String]) -> Result<&'static [u8], 
 
 /// The local certificates: all that is in the folder itself, but what is hidden.
 fn local(overlay: &Overlay<'_>) -> Result<Vec<String>, Stop> {
-    let names = overlay.list(LOCAL)?.into_iter().filter(|name| !name.starts_with('.'));
+    let names = overlay
+        .list(LOCAL)?
+        .into_iter()
+        .filter(|name| !name.starts_with('.'));
     Ok(names.map(|name| format!("{LOCAL}/{name}")).collect())
 }
 
@@ -125,8 +156,14 @@ fn content(overlay: &Overlay<'_>, path: &str) -> Result<crate::oci::Bytes, Stop>
 /// The name of the link to a certificate.
 fn link_name(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let stem = name.strip_suffix(".crt").filter(|stem| !stem.is_empty()).unwrap_or(name);
-    format!("ca-cert-{}.pem", stem.replace([',', ' '], "_").replace(['(', ')'], "="))
+    let stem = name
+        .strip_suffix(".crt")
+        .filter(|stem| !stem.is_empty())
+        .unwrap_or(name);
+    format!(
+        "ca-cert-{}.pem",
+        stem.replace([',', ' '], "_").replace(['(', ')'], "=")
+    )
 }
 
 /// Makes the links by name, and takes away those of certificates that are gone. What is no link stays.
@@ -135,10 +172,18 @@ fn update_links(
     store: &str,
     links: &BTreeMap<String, String>,
 ) -> Result<(), Stop> {
-    for name in overlay.list(store)?.into_iter().filter(|name| !name.starts_with('.')) {
+    for name in overlay
+        .list(store)?
+        .into_iter()
+        .filter(|name| !name.starts_with('.'))
+    {
         let path = format!("{store}/{name}");
-        let Some(Node::Symlink(target)) = overlay.entry(&path)? else { continue };
-        let ours = [SHARED, LOCAL].iter().any(|folder| target.starts_with(&format!("/{folder}/")));
+        let Some(Node::Symlink(target)) = overlay.entry(&path)? else {
+            continue;
+        };
+        let ours = [SHARED, LOCAL]
+            .iter()
+            .any(|folder| target.starts_with(&format!("/{folder}/")));
         if ours && !links.contains_key(&name) {
             overlay.remove(&path)?;
         }

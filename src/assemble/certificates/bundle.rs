@@ -36,7 +36,9 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
     if bundles.is_empty() {
         bundles.insert(overlay.resolve(BUNDLES[0])?);
     }
-    bundles.iter().try_for_each(|bundle| append(certificates, bundle, overlay))
+    bundles
+        .iter()
+        .try_for_each(|bundle| append(certificates, bundle, overlay))
 }
 
 /// Appends to one bundle, which is made when it does not exist. One that does keeps its owner and mode.
@@ -47,14 +49,26 @@ pub(super) fn append(
 ) -> Result<(), Stop> {
     let target = overlay.resolve(path)?;
     let attributes = match overlay.entry(&target)? {
-        None => Attributes { mode: 0o644, uid: 0, gid: 0 },
+        None => Attributes {
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+        },
         Some(Node::File { attributes, .. }) => *attributes,
         Some(_) => return Err(Error::Base(format!("/{target} is not a file")).into()),
     };
-    let mut bytes = overlay.read(&target)?.map(|bytes| bytes.to_vec()).unwrap_or_default();
-    let known: BTreeSet<Vec<u8>> =
-        Pem::iter_from_buffer(&bytes).flatten().map(|block| block.contents).collect();
-    let mut new = certificates.iter().filter(|certificate| !known.contains(&certificate.der)).peekable();
+    let mut bytes = overlay
+        .read(&target)?
+        .map(|bytes| bytes.to_vec())
+        .unwrap_or_default();
+    let known: BTreeSet<Vec<u8>> = Pem::iter_from_buffer(&bytes)
+        .flatten()
+        .map(|block| block.contents)
+        .collect();
+    let mut new = certificates
+        .iter()
+        .filter(|certificate| !known.contains(&certificate.der))
+        .peekable();
     if new.peek().is_none() {
         return Ok(());
     }
@@ -65,7 +79,12 @@ pub(super) fn append(
         bytes.extend_from_slice(certificate.pem.as_bytes());
     }
     let Attributes { mode, uid, gid } = attributes;
-    overlay.place(Entry { mode, uid, gid, ..file(&target, bytes) })
+    overlay.place(Entry {
+        mode,
+        uid,
+        gid,
+        ..file(&target, bytes)
+    })
 }
 
 #[cfg(test)]
@@ -79,7 +98,10 @@ mod tests {
 
     fn made(name: &str) -> Certificate {
         let key = rcgen::KeyPair::generate().unwrap();
-        let signed = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        let signed = rcgen::CertificateParams::new(vec![name.to_owned()])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
         Certificate {
             file: name.into(),
             name: name.to_owned(),
@@ -93,10 +115,16 @@ mod tests {
     /// The bundle that is placed on a base that has this in its place.
     fn placed(there: Node, certificates: &[Certificate]) -> Result<Option<Entry>, Stop> {
         let mut index = LayerIndex::default();
-        index.entries.insert("etc/ssl/certs".to_owned(), Node::Directory(Attributes::FOLDER));
+        index.entries.insert(
+            "etc/ssl/certs".to_owned(),
+            Node::Directory(Attributes::FOLDER),
+        );
         index.entries.insert(BUNDLES[0].to_owned(), there);
         let layers = [Arc::new(index)];
-        let mut overlay = Overlay::new(Tree { layers: &layers, complete: true });
+        let mut overlay = Overlay::new(Tree {
+            layers: &layers,
+            complete: true,
+        });
         place(certificates, &mut overlay)?;
         Ok(overlay.into_trust().entries.pop())
     }
@@ -104,13 +132,28 @@ mod tests {
     #[test]
     fn only_what_is_new_is_appended_and_the_bundle_stays_whose_it_is() {
         let (one, two) = (made("one"), made("two"));
-        let attributes = Attributes { mode: 0o440, uid: 3, gid: 4 };
+        let attributes = Attributes {
+            mode: 0o440,
+            uid: 3,
+            gid: 4,
+        };
         let torn = one.pem.trim_end().as_bytes().to_vec();
-        let base = || Node::File { attributes, content: Some(torn.clone().into()) };
-        let entry = placed(base(), &[one.clone(), two.clone()]).unwrap().unwrap();
-        assert_eq!((entry.path.as_str(), entry.mode, entry.uid, entry.gid), (BUNDLES[0], 0o440, 3, 4));
+        let base = || Node::File {
+            attributes,
+            content: Some(torn.clone().into()),
+        };
+        let entry = placed(base(), &[one.clone(), two.clone()])
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (entry.path.as_str(), entry.mode, entry.uid, entry.gid),
+            (BUNDLES[0], 0o440, 3, 4)
+        );
         let both = format!("{}{}", one.pem, two.pem);
-        assert_eq!(entry.kind, EntryKind::File(Content::inline(both.into_bytes())));
+        assert_eq!(
+            entry.kind,
+            EntryKind::File(Content::inline(both.into_bytes()))
+        );
         assert_eq!(placed(base(), &[one]).unwrap(), None);
         let refused = placed(Node::Directory(Attributes::FOLDER), &[two]);
         assert!(matches!(refused, Err(Stop::Refused(Error::Base(_)))));

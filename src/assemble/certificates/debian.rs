@@ -13,7 +13,9 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
     // Any layer may have some of its own, so all are read; asked for first, they are read side by side.
     overlay.list(LOCAL)?;
     check_tool(overlay)?;
-    let conf = overlay.read(CONF)?.ok_or_else(|| needs("the base has no /etc/ca-certificates.conf"))?;
+    let conf = overlay
+        .read(CONF)?
+        .ok_or_else(|| needs("the base has no /etc/ca-certificates.conf"))?;
     if conf.is_empty() {
         return Err(needs(
             "update-ca-certificates, which clears the store where its configuration is empty,",
@@ -21,20 +23,32 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
         .into());
     }
     for certificate in certificates {
-        overlay
-            .place(file(&format!("{LOCAL}/{}", certificate.name), certificate.pem.clone().into_bytes()))?;
+        overlay.place(file(
+            &format!("{LOCAL}/{}", certificate.name),
+            certificate.pem.clone().into_bytes(),
+        ))?;
     }
     let store = overlay.resolve(STORE)?;
-    if matches!(overlay.entry(&format!("{store}/ca-certificates.crt"))?, Some(Node::Symlink(_))) {
+    if matches!(
+        overlay.entry(&format!("{store}/ca-certificates.crt"))?,
+        Some(Node::Symlink(_))
+    ) {
         // What a link leads to has them too: they are appended before the tool puts its bundle in the link's place.
-        super::bundle::append(certificates, &format!("{store}/ca-certificates.crt"), overlay)?;
+        super::bundle::append(
+            certificates,
+            &format!("{store}/ca-certificates.crt"),
+            overlay,
+        )?;
     }
     let (mut bundle, mut changed) = (Vec::new(), false);
     let conf = String::from_utf8_lossy(&conf).into_owned();
     for name in lines(&conf).filter_map(|line| line.strip_prefix('!')) {
         changed |= remove(overlay, &store, read(name))?;
     }
-    for name in lines(&conf).filter(|line| !line.is_empty() && !line.starts_with(['#', '!'])).map(read) {
+    for name in lines(&conf)
+        .filter(|line| !line.is_empty() && !line.starts_with(['#', '!']))
+        .map(read)
+    {
         let path = format!("{SHARED}/{name}");
         if overlay.is_file(&path)? {
             changed |= add(overlay, &store, &path, &mut bundle)?;
@@ -51,7 +65,8 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
 
 /// The lines of a file as a shell takes them one after the other: what no newline ends is none.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'))
+    text.split_inclusive('\n')
+        .filter_map(|line| line.strip_suffix('\n'))
 }
 
 /// What the shell's `read` makes of a line.
@@ -62,7 +77,9 @@ fn read(line: &str) -> &str {
 /// Refuses what only the real tool can do: no tool, one that links in another way, hooks.
 fn check_tool(overlay: &Overlay<'_>) -> Result<(), Stop> {
     let Some(tool) = overlay.read(TOOL)? else {
-        return Err(needs("the base has no update-ca-certificates (package ca-certificates)").into());
+        return Err(
+            needs("the base has no update-ca-certificates (package ca-certificates)").into(),
+        );
     };
     let tool = String::from_utf8_lossy(&tool);
     if tool.contains("c_rehash") || !tool.contains("LOCALCERTSDIR") {
@@ -81,7 +98,12 @@ fn check_tool(overlay: &Overlay<'_>) -> Result<(), Stop> {
 const DIRECTORIES: u32 = 1024;
 
 /// The local certificates below a directory, links followed, as `find -L | sort` lists them.
-fn local(overlay: &Overlay<'_>, folder: &str, depth: u32, visited: &mut u32) -> Result<Vec<String>, Stop> {
+fn local(
+    overlay: &Overlay<'_>,
+    folder: &str,
+    depth: u32,
+    visited: &mut u32,
+) -> Result<Vec<String>, Stop> {
     *visited += 1;
     if depth > 32 || *visited > DIRECTORIES {
         return Err(Error::LinkLoop(format!("/{folder}")).into());
@@ -102,8 +124,16 @@ fn local(overlay: &Overlay<'_>, folder: &str, depth: u32, visited: &mut u32) -> 
 }
 
 /// The tool's `add`: the link by name, and the certificate at the end of the bundle. Whether the link is new.
-fn add(overlay: &mut Overlay<'_>, store: &str, path: &str, bundle: &mut Vec<u8>) -> Result<bool, Stop> {
-    let name = base_name(path).replace(' ', "_").replace(['(', ')'], "=").replace(',', "_");
+fn add(
+    overlay: &mut Overlay<'_>,
+    store: &str,
+    path: &str,
+    bundle: &mut Vec<u8>,
+) -> Result<bool, Stop> {
+    let name = base_name(path)
+        .replace(' ', "_")
+        .replace(['(', ')'], "=")
+        .replace(',', "_");
     let (pem, target) = (format!("{store}/{name}.pem"), format!("/{path}"));
     let same = matches!(overlay.entry(&pem)?, Some(Node::Symlink(there)) if *there == target);
     if !same {
@@ -130,5 +160,7 @@ fn remove(overlay: &mut Overlay<'_>, store: &str, name: &str) -> Result<bool, St
 /// `basename PATH .crt`.
 fn base_name(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or_default();
-    name.strip_suffix(".crt").filter(|stem| !stem.is_empty()).unwrap_or(name)
+    name.strip_suffix(".crt")
+        .filter(|stem| !stem.is_empty())
+        .unwrap_or(name)
 }

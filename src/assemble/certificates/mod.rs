@@ -37,7 +37,11 @@ fn append(bundle: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Stop> {
 }
 
 /// Places certificates as the tool of a family would.
-pub fn place(family: Family, certificates: &[Certificate], overlay: &mut Overlay<'_>) -> Result<(), Stop> {
+pub fn place(
+    family: Family,
+    certificates: &[Certificate],
+    overlay: &mut Overlay<'_>,
+) -> Result<(), Stop> {
     match family {
         Family::Static => bundle::place(certificates, overlay),
         Family::Debian => debian::place(certificates, overlay),
@@ -48,7 +52,10 @@ pub fn place(family: Family, certificates: &[Certificate], overlay: &mut Overlay
 
 /// Certificates whose tool must run.
 fn needs(tool: &str) -> Error {
-    NeedsExecution { step: format!("[certs] trust: {tool}") }.into()
+    NeedsExecution {
+        step: format!("[certs] trust: {tool}"),
+    }
+    .into()
 }
 
 /// The hooks that `run-parts` would run, by name.
@@ -56,9 +63,10 @@ fn hooks(overlay: &Overlay<'_>) -> Result<Vec<String>, Stop> {
     let mut found = Vec::new();
     for name in overlay.list(HOOKS)? {
         let path = overlay.resolve(&format!("{HOOKS}/{name}"))?;
-        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        let executable =
-            |node: &Node| matches!(node, Node::File { attributes, .. } if attributes.mode & 0o111 != 0);
+        let plain = name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let executable = |node: &Node| matches!(node, Node::File { attributes, .. } if attributes.mode & 0o111 != 0);
         if plain && overlay.entry(&path)?.is_some_and(executable) {
             found.push(name);
         }
@@ -69,10 +77,22 @@ fn hooks(overlay: &Overlay<'_>) -> Result<Vec<String>, Stop> {
 /// A file that is root's and readable by all.
 fn file(path: &str, bytes: Vec<u8>) -> Entry {
     let kind = EntryKind::File(Content::inline(bytes));
-    Entry { path: path.to_owned(), mode: 0o644, uid: 0, gid: 0, kind }
+    Entry {
+        path: path.to_owned(),
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        kind,
+    }
 }
 
 /// A symbolic link.
 fn link(path: &str, target: &str) -> Entry {
-    Entry { path: path.to_owned(), mode: 0o777, uid: 0, gid: 0, kind: EntryKind::Symlink(target.to_owned()) }
+    Entry {
+        path: path.to_owned(),
+        mode: 0o777,
+        uid: 0,
+        gid: 0,
+        kind: EntryKind::Symlink(target.to_owned()),
+    }
 }

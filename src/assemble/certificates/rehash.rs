@@ -48,7 +48,10 @@ pub(super) fn rehash(overlay: &mut Overlay<'_>, folder: &str, tool: Rehash) -> R
             Some(Node::Symlink(target)) => Some(target.clone()),
             _ => None,
         };
-        if tool == Rehash::OpenSsl && target.is_some() && overlay.entry(&overlay.resolve(&path)?)?.is_none() {
+        if tool == Rehash::OpenSsl
+            && target.is_some()
+            && overlay.entry(&overlay.resolve(&path)?)?.is_none()
+        {
             overlay.remove(&path)?;
             continue;
         }
@@ -58,7 +61,10 @@ pub(super) fn rehash(overlay: &mut Overlay<'_>, folder: &str, tool: Rehash) -> R
             }
             _ => {
                 if let Some((hash, fingerprint)) = certificate(overlay, &path, &name)? {
-                    buckets.entry(hash).or_default().certificate(&name, fingerprint);
+                    buckets
+                        .entry(hash)
+                        .or_default()
+                        .certificate(&name, fingerprint);
                 }
             }
         }
@@ -79,29 +85,45 @@ pub(super) fn rehash(overlay: &mut Overlay<'_>, folder: &str, tool: Rehash) -> R
 fn hash_link(name: &str) -> Option<(u32, usize)> {
     let (hash, number) = name.split_once('.')?;
     let hex = hash.len() == 8 && hash.bytes().all(|b| b.is_ascii_hexdigit());
-    Some((u32::from_str_radix(hash, 16).ok().filter(|_| hex)?, number.parse().ok()?))
+    Some((
+        u32::from_str_radix(hash, 16).ok().filter(|_| hex)?,
+        number.parse().ok()?,
+    ))
 }
 
 /// Subject hash and fingerprint of a file that holds exactly one certificate.
-fn certificate(overlay: &Overlay<'_>, path: &str, name: &str) -> Result<Option<(u32, [u8; 20])>, Stop> {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+fn certificate(
+    overlay: &Overlay<'_>,
+    path: &str,
+    name: &str,
+) -> Result<Option<(u32, [u8; 20])>, Stop> {
+    let extension = name
+        .rsplit_once('.')
+        .map(|(_, extension)| extension.to_ascii_lowercase());
     if !matches!(extension.as_deref(), Some("pem" | "crt" | "cer" | "crl")) {
         return Ok(None);
     }
-    let Some(bytes) = overlay.read(path)? else { return Ok(None) };
+    let Some(bytes) = overlay.read(path)? else {
+        return Ok(None);
+    };
     let mut blocks = x509_parser::pem::Pem::iter_from_buffer(&bytes);
     let (first, second) = (blocks.next(), blocks.next());
     // A list of revoked ones gets links of another form, and a key beside its certificate counts with it as one.
     let others = [&first, &second].into_iter().flatten().flatten();
-    let others = others.map(|block| block.label.as_str()).find(|label| !is_certificate(label));
+    let others = others
+        .map(|block| block.label.as_str())
+        .find(|label| !is_certificate(label));
     if let Some(label) = others.filter(|label| label.contains("CRL") || label.contains("KEY")) {
         return Err(needs(&format!("/{path} of the base has a {label}")).into());
     }
-    let (Some(Ok(block)), None) = (first, second) else { return Ok(None) };
+    let (Some(Ok(block)), None) = (first, second) else {
+        return Ok(None);
+    };
     if !is_certificate(&block.label) {
         return Ok(None);
     }
-    let hash = subject::hash(&block.contents).ok_or_else(|| Error::Certificate(format!("/{path}")))?;
+    let hash =
+        subject::hash(&block.contents).ok_or_else(|| Error::Certificate(format!("/{path}")))?;
     Ok(Some((hash, Sha1::digest(&block.contents).into())))
 }
 
@@ -116,7 +138,11 @@ impl Bucket {
         let next = self.claims.len();
         let position = *self.by_file.entry(file.to_owned()).or_insert(next);
         if position == next {
-            self.claims.push(Claim { file: file.to_owned(), fingerprint: None, number: None });
+            self.claims.push(Claim {
+                file: file.to_owned(),
+                fingerprint: None,
+                number: None,
+            });
         }
         &mut self.claims[position]
     }

@@ -10,7 +10,9 @@ use x509_parser::prelude::X509Certificate;
 pub(super) fn hash(der: &[u8]) -> Option<u32> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let digest = Sha1::digest(canonical(certificate.subject.as_raw())?);
-    Some(u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]))
+    Some(u32::from_le_bytes([
+        digest[0], digest[1], digest[2], digest[3],
+    ]))
 }
 
 /// The canonical encoding: the sets one after the other, without the sequence around them.
@@ -63,12 +65,15 @@ fn text(tag: Tag, bytes: &[u8]) -> Option<String> {
             Some(bytes.iter().map(|byte| char::from(*byte)).collect())
         }
         Tag::BmpString => {
-            let units = bytes.chunks(2).map(|pair| u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
+            let units = bytes
+                .chunks(2)
+                .map(|pair| u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
             String::from_utf16(&units.collect::<Vec<_>>()).ok()
         }
-        Tag::UniversalString => {
-            bytes.chunks(4).map(|four| char::from_u32(u32::from_be_bytes(four.try_into().ok()?))).collect()
-        }
+        Tag::UniversalString => bytes
+            .chunks(4)
+            .map(|four| char::from_u32(u32::from_be_bytes(four.try_into().ok()?)))
+            .collect(),
         _ => None,
     }
 }
@@ -87,7 +92,11 @@ fn wrap(tag: u8, content: &[u8], out: &mut Vec<u8>) {
     if length < 0x80 {
         out.extend(u8::try_from(length));
     } else {
-        let bytes: Vec<u8> = length.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
+        let bytes: Vec<u8> = length
+            .to_be_bytes()
+            .into_iter()
+            .skip_while(|byte| *byte == 0)
+            .collect();
         out.extend(u8::try_from(bytes.len()).map(|count| 0x80 | count));
         out.extend(bytes);
     }

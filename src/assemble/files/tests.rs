@@ -10,7 +10,9 @@ fn base(lines: &[&str]) -> Vec<Arc<LayerIndex>> {
     let mut index = LayerIndex::default();
     for line in lines {
         if let Some((target, path)) = line.split_once("<-") {
-            index.entries.insert(path.to_owned(), Node::Symlink(target.to_owned()));
+            index
+                .entries
+                .insert(path.to_owned(), Node::Symlink(target.to_owned()));
             continue;
         }
         let (kind, path) = line.split_once(' ').unwrap();
@@ -19,11 +21,18 @@ fn base(lines: &[&str]) -> Vec<Arc<LayerIndex>> {
             (Some("d"), Some(mode)) => {
                 let mut number = || fields.next().unwrap().parse().unwrap();
                 let mode = u32::from_str_radix(mode, 8).unwrap();
-                Node::Directory(Attributes { mode, uid: number(), gid: number() })
+                Node::Directory(Attributes {
+                    mode,
+                    uid: number(),
+                    gid: number(),
+                })
             }
             (Some("d"), None) => Node::Directory(Attributes::FOLDER),
             (Some("i"), None) => Node::Implied,
-            _ => Node::File { attributes: Attributes::FOLDER, content: None },
+            _ => Node::File {
+                attributes: Attributes::FOLDER,
+                content: None,
+            },
         };
         index.entries.insert(path.to_owned(), node);
     }
@@ -31,11 +40,23 @@ fn base(lines: &[&str]) -> Vec<Arc<LayerIndex>> {
     let group = b"root:x:0:\napp:x:1002:\nadm:x:4:\n";
     for (path, content) in [("etc/passwd", &passwd[..]), ("etc/group", &group[..])] {
         let content = Some(content.to_vec().into());
-        index.entries.insert(path.to_owned(), Node::File { attributes: Attributes::FOLDER, content });
+        index.entries.insert(
+            path.to_owned(),
+            Node::File {
+                attributes: Attributes::FOLDER,
+                content,
+            },
+        );
     }
     let names: Vec<String> = index.entries.keys().cloned().collect();
-    for above in names.iter().flat_map(|name| crate::assemble::tree::ancestors(name)) {
-        index.entries.entry(above.to_owned()).or_insert(Node::Implied);
+    for above in names
+        .iter()
+        .flat_map(|name| crate::assemble::tree::ancestors(name))
+    {
+        index
+            .entries
+            .entry(above.to_owned())
+            .or_insert(Node::Implied);
     }
     vec![Arc::new(index)]
 }
@@ -46,7 +67,13 @@ fn files(lines: &[&str]) -> Vec<FileEntry> {
     let file = |line: &&str| {
         let origin = format!("from {line}");
         if let Some((target, path)) = line.split_once("<-") {
-            return FileEntry::new(path, 0o777, owner.clone(), FileKind::Symlink(target.to_owned()), origin);
+            return FileEntry::new(
+                path,
+                0o777,
+                owner.clone(),
+                FileKind::Symlink(target.to_owned()),
+                origin,
+            );
         }
         let mut words = line.split(' ');
         let (mode, kind) = match words.next() {
@@ -61,7 +88,10 @@ fn files(lines: &[&str]) -> Vec<FileEntry> {
 }
 
 fn image(files: Vec<FileEntry>) -> ResolvedImage {
-    ResolvedImage { files, ..ResolvedImage::empty(Family::Static, Base::Scratch) }
+    ResolvedImage {
+        files,
+        ..ResolvedImage::empty(Family::Static, Base::Scratch)
+    }
 }
 
 /// The result of placing: `KIND PATH MODE UID:GID`, or the error.
@@ -72,9 +102,18 @@ fn placed_on(base: &[Arc<LayerIndex>], files: Vec<FileEntry>) -> Result<Vec<Stri
             EntryKind::Symlink(_) => 'l',
             _ => 'f',
         };
-        format!("{kind} {} {:o} {}:{}", entry.path, entry.mode, entry.uid, entry.gid)
+        format!(
+            "{kind} {} {:o} {}:{}",
+            entry.path, entry.mode, entry.uid, entry.gid
+        )
     };
-    match placed(&image(files), Tree { layers: base, complete: true }) {
+    match placed(
+        &image(files),
+        Tree {
+            layers: base,
+            complete: true,
+        },
+    ) {
         Ok(entries) => Ok(entries.iter().map(show).collect()),
         Err(Stop::Refused(error)) => Err(error.to_string()),
         Err(Stop::Unread(unread)) => panic!("{unread:?}"),
@@ -111,15 +150,27 @@ fn what_exists_in_the_base_stays_as_it_is() {
         (&["f /usr/bin tool"], &["f usr/bin/tool 640 7:8"]),
         (&["f /bin tool"], &["f usr/bin/tool 640 7:8"]),
         (&["f /implied tool"], &["f implied/tool 640 7:8"]),
-        (&["d /opt/app", "f /opt/app tool"], &["d opt/app 750 7:8", "f opt/app/tool 640 7:8"]),
+        (
+            &["d /opt/app", "f /opt/app tool"],
+            &["d opt/app 750 7:8", "f opt/app/tool 640 7:8"],
+        ),
         // A file in the place of a file replaces it; through a link it is written where the link leads.
         (&["f /bin/sh"], &["f usr/bin/sh 640 7:8"]),
         (&["f /bin/ash"], &["f usr/bin/busybox 640 7:8"]),
         (&["f /etc/dangling"], &["f etc/new 640 7:8"]),
-        (&["sh<-/bin/ash", "x<-/new"], &["l usr/bin/ash 777 7:8", "l new 777 7:8"]),
+        (
+            &["sh<-/bin/ash", "x<-/new"],
+            &["l usr/bin/ash 777 7:8", "l new 777 7:8"],
+        ),
         // A directory that a file implies still gets the owner and mode of its own entry.
-        (&["f /srv/x", "d /srv"], &["f srv/x 640 7:8", "d srv 750 7:8"]),
-        (&["current<-/opt/now", "f /opt/now/x"], &["l opt/now 777 7:8", "f opt/current/x 640 7:8"]),
+        (
+            &["f /srv/x", "d /srv"],
+            &["f srv/x 640 7:8", "d srv 750 7:8"],
+        ),
+        (
+            &["current<-/opt/now", "f /opt/now/x"],
+            &["l opt/now 777 7:8", "f opt/current/x 640 7:8"],
+        ),
         // An archive is never empty: nothing changes where a directory is described as it is.
         (&["d /tmp", "d /usr"], &["d tmp 1777 0:0"]),
         (&["d /implied"], &["d implied 755 0:0"]),
@@ -131,9 +182,19 @@ fn what_exists_in_the_base_stays_as_it_is() {
 
 #[test]
 fn what_cannot_be_placed_names_what_is_in_its_way() {
-    let base = base(&["d usr", "d usr/bin", "usr/bin<-bin", "f file", "d etc/conf.d", "loop<-loop"]);
+    let base = base(&[
+        "d usr",
+        "d usr/bin",
+        "usr/bin<-bin",
+        "f file",
+        "d etc/conf.d",
+        "loop<-loop",
+    ]);
     for (given, expected) in [
-        (&["f /bin"][..], "`from f /bin` cannot be placed at /bin: this is a directory of the image"),
+        (
+            &["f /bin"][..],
+            "`from f /bin` cannot be placed at /bin: this is a directory of the image",
+        ),
         (
             &["x<-/usr/bin"],
             "`from x<-/usr/bin` cannot be placed at /usr/bin: this is a directory of the image",
@@ -142,9 +203,18 @@ fn what_cannot_be_placed_names_what_is_in_its_way() {
             &["f /etc conf.d"],
             "`from f /etc conf.d` cannot be placed at /etc/conf.d: this is a directory of the image",
         ),
-        (&["f /file/x"], "/file/x cannot be placed: /file is not a directory in the base"),
-        (&["d /file"], "/file cannot be placed: /file is not a directory in the base"),
-        (&["f /loop/x"], "/loop leads through too many symbolic links in the base"),
+        (
+            &["f /file/x"],
+            "/file/x cannot be placed: /file is not a directory in the base",
+        ),
+        (
+            &["d /file"],
+            "/file cannot be placed: /file is not a directory in the base",
+        ),
+        (
+            &["f /loop/x"],
+            "/loop leads through too many symbolic links in the base",
+        ),
         // Two sources whose targets the base makes one.
         (
             &["f /bin/x", "f /usr/bin/x"],
@@ -158,11 +228,24 @@ fn what_cannot_be_placed_names_what_is_in_its_way() {
             &["x<-/bin/y", "f /usr/bin/y"],
             "`from x<-/bin/y` and `from f /usr/bin/y` have the same target, `/usr/bin/y`",
         ),
-        (&["f /new a", "f /new b"], "`from f /new a` and `from f /new b` have the same target, `/new`"),
-        (&["f /new a", "f /new/b"], "`from f /new a` and `from f /new/b` have the same target, `/new/b`"),
-        (&["f /new a", "d /new"], "`from f /new a` and `from d /new` have the same target, `/new`"),
+        (
+            &["f /new a", "f /new b"],
+            "`from f /new a` and `from f /new b` have the same target, `/new`",
+        ),
+        (
+            &["f /new a", "f /new/b"],
+            "`from f /new a` and `from f /new/b` have the same target, `/new/b`",
+        ),
+        (
+            &["f /new a", "d /new"],
+            "`from f /new a` and `from d /new` have the same target, `/new`",
+        ),
     ] {
-        assert_eq!(placed_on(&base, files(given)), Err(expected.to_owned()), "{given:?}");
+        assert_eq!(
+            placed_on(&base, files(given)),
+            Err(expected.to_owned()),
+            "{given:?}"
+        );
     }
 }
 
@@ -170,19 +253,44 @@ fn what_cannot_be_placed_names_what_is_in_its_way() {
 fn owners_become_the_numbers_that_the_base_gives_them() {
     let base = base(&["d srv"]);
     let owned = |user: &str, group: Option<&str>| {
-        let owner = Owner::Named { user: user.to_owned(), group: group.map(str::to_owned) };
-        vec![FileEntry { owner, mode: 0o6755, ..files(&["f /srv/x"]).remove(0) }]
+        let owner = Owner::Named {
+            user: user.to_owned(),
+            group: group.map(str::to_owned),
+        };
+        vec![FileEntry {
+            owner,
+            mode: 0o6755,
+            ..files(&["f /srv/x"]).remove(0)
+        }]
     };
     for (user, group, expected) in [
         ("app", None, Ok("f srv/x 6755 1001:1002")),
         ("app", Some("adm"), Ok("f srv/x 6755 1001:4")),
         ("5", Some("adm"), Ok("f srv/x 6755 5:4")),
         ("app", Some("9"), Ok("f srv/x 6755 1001:9")),
-        ("nosuch", None, Err("/etc/passwd of the base has no user `nosuch`, which owns /srv/x")),
-        ("app", Some("nosuch"), Err("/etc/group of the base has no group `nosuch`, which owns /srv/x")),
-        ("1000", Some("nosuch"), Err("/etc/group of the base has no group `nosuch`, which owns /srv/x")),
+        (
+            "nosuch",
+            None,
+            Err("/etc/passwd of the base has no user `nosuch`, which owns /srv/x"),
+        ),
+        (
+            "app",
+            Some("nosuch"),
+            Err("/etc/group of the base has no group `nosuch`, which owns /srv/x"),
+        ),
+        (
+            "1000",
+            Some("nosuch"),
+            Err("/etc/group of the base has no group `nosuch`, which owns /srv/x"),
+        ),
     ] {
-        let expected = expected.map(|line| vec![line.to_owned()]).map_err(str::to_owned);
-        assert_eq!(placed_on(&base, owned(user, group)), expected, "{user}:{group:?}");
+        let expected = expected
+            .map(|line| vec![line.to_owned()])
+            .map_err(str::to_owned);
+        assert_eq!(
+            placed_on(&base, owned(user, group)),
+            expected,
+            "{user}:{group:?}"
+        );
     }
 }

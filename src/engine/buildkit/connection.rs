@@ -27,7 +27,10 @@ pub(super) async fn connect(address: &str, certs: Option<&Path>) -> Result<Chann
     let place = parse(address).map_err(|what| Error::Address { what })?;
     let tls = match certs {
         Some(folder) => {
-            let settings = tls::Settings { folder: Some(folder.to_owned()), verify: true };
+            let settings = tls::Settings {
+                folder: Some(folder.to_owned()),
+                verify: true,
+            };
             Some(tls::Client::read(&settings).await?.for_http2())
         }
         None => None,
@@ -37,7 +40,10 @@ pub(super) async fn connect(address: &str, certs: Option<&Path>) -> Result<Chann
         .initial_connection_window_size(WINDOW)
         .connect_with_connector(Connector { place, tls })
         .await
-        .map_err(|error| Error::Unreachable { address: address.to_owned(), source: error.into() })
+        .map_err(|error| Error::Unreachable {
+            address: address.to_owned(),
+            source: error.into(),
+        })
 }
 
 /// Reads `buildkit://HOST[:PORT]` or `buildkit:///SOCKET`. The error is a sentence.
@@ -52,9 +58,10 @@ fn parse(address: &str) -> Result<Address, String> {
         return Ok(Address::Unix(rest.into()));
     }
     match format!("tcp://{rest}").parse() {
-        Ok(Address::Tcp { host, port }) if !rest.is_empty() => {
-            Ok(Address::Tcp { host, port: Some(port.unwrap_or(PORT)) })
-        }
+        Ok(Address::Tcp { host, port }) if !rest.is_empty() => Ok(Address::Tcp {
+            host,
+            port: Some(port.unwrap_or(PORT)),
+        }),
         _ => Err(refuse()),
     }
 }
@@ -79,7 +86,11 @@ impl Service<Uri> for Connector {
         let Self { place, tls } = self.clone();
         // No address of a BuildKit daemon needs a program.
         let programs = Environment::default();
-        Box::pin(async move { dial(&place, tls.as_ref(), &programs).await.map(TokioIo::new) })
+        Box::pin(async move {
+            dial(&place, tls.as_ref(), &programs)
+                .await
+                .map(TokioIo::new)
+        })
     }
 }
 
@@ -90,9 +101,15 @@ mod tests {
     #[test]
     fn addresses_have_a_host_or_a_socket() {
         for (written, read) in [
-            ("buildkit://build.example.com", Ok("tcp://build.example.com:1234")),
+            (
+                "buildkit://build.example.com",
+                Ok("tcp://build.example.com:1234"),
+            ),
             ("buildkit://[::1]:8372", Ok("tcp://[::1]:8372")),
-            ("buildkit:///run/buildkit/buildkitd.sock", Ok("unix:///run/buildkit/buildkitd.sock")),
+            (
+                "buildkit:///run/buildkit/buildkitd.sock",
+                Ok("unix:///run/buildkit/buildkitd.sock"),
+            ),
             ("buildkit://", Err("expected buildkit://HOST")),
             ("buildkit://host/path", Err("expected buildkit://HOST")),
             ("buildkit://me@host", Err("expected buildkit://HOST")),

@@ -27,7 +27,10 @@ use super::MESSAGE;
 use crate::render::Recipe;
 
 /// What the daemon may call beside [`answers::METHODS`].
-const METHODS: [&str; 2] = ["/moby.upload.v1.Upload/Pull", "/moby.filesync.v1.FileSend/DiffCopy"];
+const METHODS: [&str; 2] = [
+    "/moby.upload.v1.Upload/Pull",
+    "/moby.filesync.v1.FileSend/DiffCopy",
+];
 /// Bytes on their way between the call and the server of it.
 const BUFFER: usize = 256 * 1024;
 
@@ -56,19 +59,28 @@ impl Session {
             failures: Mutex::default(),
             received: Mutex::default(),
         });
-        let upload = UploadServer::from_arc(Arc::clone(&exchange)).max_encoding_message_size(MESSAGE);
-        let receive = FileSendServer::from_arc(Arc::clone(&exchange)).max_decoding_message_size(MESSAGE);
+        let upload =
+            UploadServer::from_arc(Arc::clone(&exchange)).max_encoding_message_size(MESSAGE);
+        let receive =
+            FileSendServer::from_arc(Arc::clone(&exchange)).max_decoding_message_size(MESSAGE);
         let (near, far) = tokio::io::duplex(BUFFER);
         let incoming = stream::once(async { Ok::<_, io::Error>(far) });
-        let server =
-            answers::services(options).add_service(upload).add_service(receive).serve_with_incoming(incoming);
+        let server = answers::services(options)
+            .add_service(upload)
+            .add_service(receive)
+            .serve_with_incoming(incoming);
 
         let (read, mut write) = tokio::io::split(near);
-        let chunks =
-            ReaderStream::with_capacity(read, BUFFER).filter_map(|chunk| std::future::ready(chunk.ok()));
+        let chunks = ReaderStream::with_capacity(read, BUFFER)
+            .filter_map(|chunk| std::future::ready(chunk.ok()));
         let outgoing = chunks.map(|chunk: Bytes| BytesMessage { data: chunk.into() });
-        let answer = control.session(announce(&id, outgoing)?).await?.into_inner();
-        let chunks = answer.map_ok(|message| Bytes::from(message.data)).map_err(io::Error::other);
+        let answer = control
+            .session(announce(&id, outgoing)?)
+            .await?
+            .into_inner();
+        let chunks = answer
+            .map_ok(|message| Bytes::from(message.data))
+            .map_err(io::Error::other);
         let mut said = StreamReader::new(chunks);
         let task = tokio::spawn(async move {
             // How the session ends is the build's affair: a build that misses it says so.
@@ -90,14 +102,26 @@ impl Session {
 
     /// What went wrong while the context was read, if that is what ended the build.
     pub(super) fn context_failure(&self) -> Option<io::Error> {
-        let mut failures = self.exchange.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.iter_mut().find_map(|failure| failure.try_recv().ok())
+        let mut failures = self
+            .exchange
+            .failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        failures
+            .iter_mut()
+            .find_map(|failure| failure.try_recv().ok())
     }
 
     /// The files of the archive that was handed over.
     pub(super) fn received(&self) -> io::Result<Members> {
-        let mut received = self.exchange.received.lock().unwrap_or_else(PoisonError::into_inner);
-        received.take().ok_or_else(|| io::Error::other("the daemon ended well and sent no image"))
+        let mut received = self
+            .exchange
+            .received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        received
+            .take()
+            .ok_or_else(|| io::Error::other("the daemon ended well and sent no image"))
     }
 }
 
@@ -140,14 +164,27 @@ impl Upload for Exchange {
         &self,
         request: Request<Streaming<UploadMessage>>,
     ) -> Result<Response<Self::PullStream>, Status> {
-        let asked = request.metadata().get("urlpath").and_then(|path| path.to_str().ok());
+        let asked = request
+            .metadata()
+            .get("urlpath")
+            .and_then(|path| path.to_str().ok());
         if asked != Some(&self.path) {
-            return Err(Status::not_found(format!("there is no {}", asked.unwrap_or("path"))));
+            return Err(Status::not_found(format!(
+                "there is no {}",
+                asked.unwrap_or("path")
+            )));
         }
         let context = context::stream(&self.recipe);
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(context.failure);
-        let messages = context.bytes.map_ok(|chunk| UploadMessage { data: chunk.into() });
-        Ok(Response::new(Box::pin(messages.map_err(|error| Status::aborted(error.to_string())))))
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(context.failure);
+        let messages = context
+            .bytes
+            .map_ok(|chunk| UploadMessage { data: chunk.into() });
+        Ok(Response::new(Box::pin(
+            messages.map_err(|error| Status::aborted(error.to_string())),
+        )))
     }
 }
 
@@ -160,7 +197,9 @@ impl FileSend for Exchange {
         request: Request<Streaming<FileMessage>>,
     ) -> Result<Response<Self::DiffCopyStream>, Status> {
         let messages = request.into_inner();
-        let chunks = messages.map_ok(|message| Bytes::from(message.data)).map_err(io::Error::other);
+        let chunks = messages
+            .map_ok(|message| Bytes::from(message.data))
+            .map_err(io::Error::other);
         let folder = self.folder.clone();
         let mut reader = SyncIoBridge::new(StreamReader::new(Box::pin(chunks)));
         let unpacking = tokio::task::spawn_blocking(move || {
@@ -170,7 +209,9 @@ impl FileSend for Exchange {
             io::copy(&mut reader, &mut io::sink())?;
             Ok::<_, io::Error>(members)
         });
-        let unpacked = unpacking.await.map_err(|stopped| Status::internal(stopped.to_string()))?;
+        let unpacked = unpacking
+            .await
+            .map_err(|stopped| Status::internal(stopped.to_string()))?;
         let members = unpacked.map_err(|error| Status::internal(error.to_string()))?;
         *self.received.lock().unwrap_or_else(PoisonError::into_inner) = Some(members);
         Ok(Response::new(stream::empty()))

@@ -58,7 +58,11 @@ impl FromStr for Address {
                 let Some((host, port)) = host_and_port(authority) else {
                     return refuse("expected tcp://HOST[:PORT]");
                 };
-                let host = if host.is_empty() { "127.0.0.1".to_owned() } else { host };
+                let host = if host.is_empty() {
+                    "127.0.0.1".to_owned()
+                } else {
+                    host
+                };
                 Ok(Self::Tcp { host, port })
             }
             "ssh" => {
@@ -79,12 +83,14 @@ impl FromStr for Address {
                     );
                 }
                 match host_and_port(machine) {
-                    Some((host, port)) if !host.is_empty() && is_word(&host, "._-:") => Ok(Self::Ssh {
-                        user: user.filter(|user| !user.is_empty()).map(str::to_owned),
-                        host,
-                        port,
-                        socket: (!path.is_empty()).then(|| format!("/{path}")),
-                    }),
+                    Some((host, port)) if !host.is_empty() && is_word(&host, "._-:") => {
+                        Ok(Self::Ssh {
+                            user: user.filter(|user| !user.is_empty()).map(str::to_owned),
+                            host,
+                            port,
+                            socket: (!path.is_empty()).then(|| format!("/{path}")),
+                        })
+                    }
                     _ => refuse("expected ssh://[USER@]HOST[:PORT]"),
                 }
             }
@@ -105,7 +111,14 @@ fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']')?;
-            (host, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
+            (
+                host,
+                if after.is_empty() {
+                    None
+                } else {
+                    Some(after.strip_prefix(':')?)
+                },
+            )
         }
         None => match authority.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -132,7 +145,12 @@ impl fmt::Display for Address {
                 f.write_str("tcp://")?;
                 authority(f, host, *port)
             }
-            Self::Ssh { user, host, port, socket } => {
+            Self::Ssh {
+                user,
+                host,
+                port,
+                socket,
+            } => {
                 f.write_str("ssh://")?;
                 user.as_ref().map_or(Ok(()), |user| write!(f, "{user}@"))?;
                 authority(f, host, *port)?;
@@ -149,18 +167,29 @@ mod tests {
     #[test]
     fn addresses_are_read_as_docker_reads_them() {
         for (written, canonical) in [
-            ("unix:///run/user/1000/docker.sock", "unix:///run/user/1000/docker.sock"),
+            (
+                "unix:///run/user/1000/docker.sock",
+                "unix:///run/user/1000/docker.sock",
+            ),
             ("tcp://127.0.0.1:2375", "tcp://127.0.0.1:2375"),
             ("tcp://build.example.com", "tcp://build.example.com"),
             ("tcp://[::1]:2376/", "tcp://[::1]:2376"),
             ("tcp://:2375", "tcp://127.0.0.1:2375"),
             ("build.example.com:2375", "tcp://build.example.com:2375"),
-            ("ssh://me@build.example.com:22", "ssh://me@build.example.com:22"),
+            (
+                "ssh://me@build.example.com:22",
+                "ssh://me@build.example.com:22",
+            ),
             ("ssh://build", "ssh://build"),
-            ("ssh://build/run/podman/podman.sock", "ssh://build/run/podman/podman.sock"),
+            (
+                "ssh://build/run/podman/podman.sock",
+                "ssh://build/run/podman/podman.sock",
+            ),
         ] {
             assert_eq!(
-                written.parse::<Address>().map(|address| address.to_string()),
+                written
+                    .parse::<Address>()
+                    .map(|address| address.to_string()),
                 Ok(canonical.to_owned()),
                 "{written}"
             );

@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use bollard::health::health_check_response::ServingStatus;
 use bollard::health::health_server::{Health, HealthServer};
-use bollard::health::{HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse};
+use bollard::health::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+};
 use bollard::moby::buildkit::secrets::v1::secrets_server::{Secrets, SecretsServer};
 use bollard::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
 use bollard::moby::filesync::v1::auth_server::{Auth, AuthServer};
 use bollard::moby::filesync::v1::{
-    CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
-    GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
+    CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
+    GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
+    VerifyTokenAuthorityResponse,
 };
 use tonic::transport::server::Router;
 use tonic::{Response, Status};
@@ -24,12 +27,17 @@ use crate::registry::Credential;
 use crate::secret::Secret;
 
 /// What the engine may call, as a session announces it.
-pub(in crate::engine) const METHODS: [&str; 2] =
-    ["/moby.filesync.v1.Auth/Credentials", "/moby.buildkit.secrets.v1.Secrets/GetSecret"];
+pub(in crate::engine) const METHODS: [&str; 2] = [
+    "/moby.filesync.v1.Auth/Credentials",
+    "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+];
 
 /// The services of a session that every build has.
 pub(in crate::engine) fn services(options: &BuildOptions) -> Router {
-    let answers = Arc::new(Answers { secrets: options.secrets.clone(), logins: options.logins.clone() });
+    let answers = Arc::new(Answers {
+        secrets: options.secrets.clone(),
+        logins: options.logins.clone(),
+    });
     tonic::transport::Server::builder()
         .add_service(HealthServer::new(Healthy))
         .add_service(AuthServer::from_arc(Arc::clone(&answers)))
@@ -38,7 +46,9 @@ pub(in crate::engine) fn services(options: &BuildOptions) -> Router {
 
 /// The name of a new session.
 pub(in crate::engine) fn session_id() -> String {
-    std::iter::repeat_with(|| fastrand::char('a'..='z')).take(25).collect()
+    std::iter::repeat_with(|| fastrand::char('a'..='z'))
+        .take(25)
+        .collect()
 }
 
 /// What the engine is told when it asks.
@@ -51,9 +61,19 @@ struct Answers {
 impl Answers {
     /// User and secret for a host. BuildKit reads an empty user as: the secret is a refresh token.
     fn login(&self, host: &str) -> (String, String) {
-        let host = if host == "https://index.docker.io/v1/" { Host::HUB } else { host };
-        match host.parse::<Host>().ok().and_then(|host| self.logins.get(&host)) {
-            Some(Credential::Password { user, password }) => (user.clone(), password.expose().clone()),
+        let host = if host == "https://index.docker.io/v1/" {
+            Host::HUB
+        } else {
+            host
+        };
+        match host
+            .parse::<Host>()
+            .ok()
+            .and_then(|host| self.logins.get(&host))
+        {
+            Some(Credential::Password { user, password }) => {
+                (user.clone(), password.expose().clone())
+            }
             Some(Credential::IdentityToken(token)) => (String::new(), token.expose().clone()),
             Some(Credential::RegistryToken(_)) | None => (String::new(), String::new()),
         }
@@ -67,9 +87,13 @@ impl Secrets for Answers {
         request: tonic::Request<GetSecretRequest>,
     ) -> Result<Response<GetSecretResponse>, Status> {
         let id = request.into_inner().id;
-        let secret =
-            self.secrets.get(&id).ok_or_else(|| Status::not_found(format!("no secret `{id}` was given")))?;
-        Ok(Response::new(GetSecretResponse { data: secret.expose().clone() }))
+        let secret = self
+            .secrets
+            .get(&id)
+            .ok_or_else(|| Status::not_found(format!("no secret `{id}` was given")))?;
+        Ok(Response::new(GetSecretResponse {
+            data: secret.expose().clone(),
+        }))
     }
 }
 
@@ -118,7 +142,9 @@ impl Health for Healthy {
         &self,
         _: tonic::Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() }))
+        Ok(Response::new(HealthCheckResponse {
+            status: ServingStatus::Serving.into(),
+        }))
     }
 
     async fn list(
@@ -150,9 +176,15 @@ mod tests {
         let logins = BTreeMap::from([
             (Host::hub(), password("hub")),
             (host("localhost:5000"), password("local")),
-            (host("token.example.com"), Credential::IdentityToken(Secret::new("refresh".into()))),
+            (
+                host("token.example.com"),
+                Credential::IdentityToken(Secret::new("refresh".into())),
+            ),
         ]);
-        let answers = Answers { secrets: BTreeMap::new(), logins };
+        let answers = Answers {
+            secrets: BTreeMap::new(),
+            logins,
+        };
         for (asked, user, secret) in [
             ("https://index.docker.io/v1/", "hub", "p@ss>word"),
             ("registry-1.docker.io", "hub", "p@ss>word"),
@@ -160,7 +192,11 @@ mod tests {
             ("token.example.com", "", "refresh"),
             ("elsewhere.example.com", "", ""),
         ] {
-            assert_eq!(answers.login(asked), (user.to_owned(), secret.to_owned()), "{asked}");
+            assert_eq!(
+                answers.login(asked),
+                (user.to_owned(), secret.to_owned()),
+                "{asked}"
+            );
         }
     }
 }

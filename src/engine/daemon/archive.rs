@@ -39,7 +39,10 @@ pub(in crate::engine) enum Member {
     /// JSON.
     Small(Vec<u8>),
     /// A layer as a plain tar.
-    Layer { diff_id: Digest, plain: NamedTempFile },
+    Layer {
+        diff_id: Digest,
+        plain: NamedTempFile,
+    },
     /// Another name of a file: equal layers stand in an archive once.
     Link(String),
 }
@@ -52,12 +55,19 @@ pub(in crate::engine) fn unpack(reader: impl Read, folder: &Path) -> io::Result<
     let mut members = Members::new();
     for entry in tar::Archive::new(reader).entries()? {
         let mut entry = entry?;
-        let path = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
+        let path = entry
+            .path()?
+            .to_string_lossy()
+            .trim_start_matches("./")
+            .to_owned();
         let kind = entry.header().entry_type();
         if kind.is_symlink() || kind.is_hard_link() {
             if let Some(target) = entry.link_name()? {
                 let target = target.to_string_lossy().into_owned();
-                members.insert(path.clone(), Member::Link(link_target(&path, &target, kind.is_symlink())));
+                members.insert(
+                    path.clone(),
+                    Member::Link(link_target(&path, &target, kind.is_symlink())),
+                );
             }
         } else if kind.is_file() {
             let size = entry.size();
@@ -99,7 +109,10 @@ fn layer(mut tar: impl Read, folder: &Path) -> io::Result<Member> {
         hash.update(&buffer[..read]);
         plain.write_all(&buffer[..read])?;
     }
-    Ok(Member::Layer { diff_id: Digest::from_sha256(&hash.finalize()), plain })
+    Ok(Member::Layer {
+        diff_id: Digest::from_sha256(&hash.finalize()),
+        plain,
+    })
 }
 
 /// What a link at `path` points to. Symbolic links count from the folder that they stand in.
@@ -132,7 +145,9 @@ pub(in crate::engine) fn compose(
         _ => Err(missing(path)),
     };
     let images: Vec<Contents> = serde_json::from_slice(&json(members, "manifest.json")?)?;
-    let [contents] = images.as_slice() else { return Err(missing("single image")) };
+    let [contents] = images.as_slice() else {
+        return Err(missing("single image"));
+    };
     let config = json(members, &contents.config)?;
     let of_base = base.config.diff_ids().unwrap_or_default();
     let mut layers = Vec::new();
@@ -143,11 +158,21 @@ pub(in crate::engine) fn compose(
             _ => layers.push(keep(plain, base.docker, folder)?),
         }
     }
-    let named = ImageConfig::parse(&config).map_err(io::Error::other)?.diff_ids().unwrap_or_default();
+    let named = ImageConfig::parse(&config)
+        .map_err(io::Error::other)?
+        .diff_ids()
+        .unwrap_or_default();
     if named.len() != layers.len() {
-        return Err(io::Error::other("its archive does not have the layers that its config names"));
+        return Err(io::Error::other(
+            "its archive does not have the layers that its config names",
+        ));
     }
-    Ok(AssembledImage::new(platform, config.into(), layers, base.docker))
+    Ok(AssembledImage::new(
+        platform,
+        config.into(),
+        layers,
+        base.docker,
+    ))
 }
 
 /// A layer of the archive, links followed.
@@ -168,15 +193,28 @@ fn keep(plain: &mut NamedTempFile, docker: bool, folder: &Path) -> io::Result<La
     let (written, file) = compress(plain, NamedTempFile::new_in(folder)?)?;
     let path = folder.join(written.digest.hex());
     file.persist(&path).map_err(|error| error.error)?;
-    let media_type = if docker { media::DOCKER_LAYER_GZIP } else { media::OCI_LAYER_GZIP };
+    let media_type = if docker {
+        media::DOCKER_LAYER_GZIP
+    } else {
+        media::OCI_LAYER_GZIP
+    };
     let descriptor = Descriptor::new(media_type, written.digest, written.size);
-    Ok(Layer { descriptor, source: LayerSource::File(path) })
+    Ok(Layer {
+        descriptor,
+        source: LayerSource::File(path),
+    })
 }
 
 /// Keeps the manifest and the config of an image beside its layers.
-pub(in crate::engine) fn keep_image(image: &AssembledImage, folder: &Path) -> Result<(), state::Error> {
+pub(in crate::engine) fn keep_image(
+    image: &AssembledImage,
+    folder: &Path,
+) -> Result<(), state::Error> {
     fs::write_cached(&folder.join(Digest::of(&image.config).hex()), &image.config)?;
-    fs::write_cached(&folder.join(image.manifest.digest.hex()), &image.manifest.bytes)
+    fs::write_cached(
+        &folder.join(image.manifest.digest.hex()),
+        &image.manifest.bytes,
+    )
 }
 
 /// An image that was kept; none when any part of it is not there any more, or is not what it was.
@@ -190,19 +228,34 @@ pub(in crate::engine) fn kept_image(
         let bytes = fs::read_if_there(&folder.join(digest.hex()))?;
         Ok::<_, state::Error>(bytes.filter(|bytes| Digest::of(bytes) == *digest))
     };
-    let Some(bytes) = read(manifest)? else { return Ok(None) };
-    let Ok(parsed) = serde_json::from_slice::<ImageManifest>(&bytes) else { return Ok(None) };
-    let Some(config) = read(&parsed.config.digest)? else { return Ok(None) };
+    let Some(bytes) = read(manifest)? else {
+        return Ok(None);
+    };
+    let Ok(parsed) = serde_json::from_slice::<ImageManifest>(&bytes) else {
+        return Ok(None);
+    };
+    let Some(config) = read(&parsed.config.digest)? else {
+        return Ok(None);
+    };
     let place = |descriptor: &Descriptor| {
         let path = folder.join(descriptor.digest.hex());
         let there = std::fs::metadata(&path).is_ok_and(|file| file.len() == descriptor.size);
-        let of_base =
-            || base.layers.iter().find(|layer| layer.descriptor.digest == descriptor.digest).cloned();
-        let own = Layer { descriptor: descriptor.clone(), source: LayerSource::File(path) };
+        let of_base = || {
+            base.layers
+                .iter()
+                .find(|layer| layer.descriptor.digest == descriptor.digest)
+                .cloned()
+        };
+        let own = Layer {
+            descriptor: descriptor.clone(),
+            source: LayerSource::File(path),
+        };
         if there { Some(own) } else { of_base() }
     };
     let layers: Option<Vec<Layer>> = parsed.layers.iter().map(place).collect();
-    let Some(layers) = layers else { return Ok(None) };
+    let Some(layers) = layers else {
+        return Ok(None);
+    };
     let media_type = parsed.media_type.as_deref().unwrap_or(media::OCI_MANIFEST);
     Ok(Some(AssembledImage {
         platform: platform.clone(),
@@ -229,7 +282,8 @@ mod tests {
 
     /// An archive as engine 20.10 writes it: a layer, a link to it, a config.
     fn archive(layer: &[u8], diff_ids: usize) -> Vec<u8> {
-        let ids: Vec<String> = std::iter::repeat_n(Digest::of(layer).to_string(), diff_ids).collect();
+        let ids: Vec<String> =
+            std::iter::repeat_n(Digest::of(layer).to_string(), diff_ids).collect();
         let config = serde_json::json!({"architecture": "arm64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ids}});
         let contents = r#"[{"Config": "c.json", "Layers": ["a/layer.tar", "b/layer.tar"]}]"#;
         let mut tar = tar::Builder::new(Vec::new());
@@ -245,7 +299,8 @@ mod tests {
         let mut header = tar::Header::new_ustar();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
-        tar.append_link(&mut header, "b/layer.tar", "../a/layer.tar").unwrap();
+        tar.append_link(&mut header, "b/layer.tar", "../a/layer.tar")
+            .unwrap();
         tar.into_inner().unwrap()
     }
 
@@ -271,8 +326,18 @@ mod tests {
 
     #[test]
     fn an_archive_that_does_not_hold_together_is_refused() {
-        assert!(taken(&archive(&[0; 1024], 1)).unwrap_err().to_string().contains("does not have the layers"));
-        assert!(taken(&[0; 1024]).unwrap_err().to_string().contains("no manifest.json"));
+        assert!(
+            taken(&archive(&[0; 1024], 1))
+                .unwrap_err()
+                .to_string()
+                .contains("does not have the layers")
+        );
+        assert!(
+            taken(&[0; 1024])
+                .unwrap_err()
+                .to_string()
+                .contains("no manifest.json")
+        );
         assert!(taken(b"nonsense".repeat(100).as_slice()).is_err());
     }
 }

@@ -30,20 +30,39 @@ pub(in crate::engine) fn build_args(
 }
 
 /// The labels that the Dockerfile does not hold.
-pub(in crate::engine) fn labels(recipe: &Recipe, options: &BuildOptions) -> BTreeMap<String, String> {
-    render::late_labels(recipe, options.parent_digest()).into_iter().collect()
+pub(in crate::engine) fn labels(
+    recipe: &Recipe,
+    options: &BuildOptions,
+) -> BTreeMap<String, String> {
+    render::late_labels(recipe, options.parent_digest())
+        .into_iter()
+        .collect()
 }
 
 /// Says before anything is sent what nobody who executes a Dockerfile can do with this recipe.
-pub(in crate::engine) fn refuse_what_cannot_be(recipe: &Recipe, options: &BuildOptions) -> Result<(), Error> {
-    let unsupported = |what| Err(Error::Unsupported { what, engine: EngineKind::Docker });
+pub(in crate::engine) fn refuse_what_cannot_be(
+    recipe: &Recipe,
+    options: &BuildOptions,
+) -> Result<(), Error> {
+    let unsupported = |what| {
+        Err(Error::Unsupported {
+            what,
+            engine: EngineKind::Docker,
+        })
+    };
     if let Some(what) = render::needs_embedded(&recipe.image) {
         return unsupported(format!("{what}, which needs the embedded engine"));
     }
     for name in recipe.image.run.iter().flat_map(|step| &step.secrets) {
-        let secret = options.secrets.get(name).ok_or_else(|| Error::MissingSecret { name: name.clone() })?;
+        let secret = options
+            .secrets
+            .get(name)
+            .ok_or_else(|| Error::MissingSecret { name: name.clone() })?;
         if secret.expose().len() > MAX_SECRET {
-            return unsupported(format!("the secret `{name}` is larger than {} kB", MAX_SECRET / 1024));
+            return unsupported(format!(
+                "the secret `{name}` is larger than {} kB",
+                MAX_SECRET / 1024
+            ));
         }
     }
     Ok(())

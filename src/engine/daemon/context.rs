@@ -29,7 +29,13 @@ pub(in crate::engine) fn stream(recipe: &Recipe) -> Context {
 
     let (near, far) = tokio::io::duplex(BUFFER);
     let writing = tokio::task::spawn_blocking(move || {
-        tar::write(&entries, mtime, SyncIoBridge::new(near), crate::workspace::fs::open).map(drop)
+        tar::write(
+            &entries,
+            mtime,
+            SyncIoBridge::new(near),
+            crate::workspace::fs::open,
+        )
+        .map(drop)
     });
     let (sender, failure) = oneshot::channel();
     // An archive that ends early must not look whole: the body ends with an error, too.
@@ -45,5 +51,8 @@ pub(in crate::engine) fn stream(recipe: &Recipe) -> Context {
         Some(Err(told))
     });
     let bytes = ReaderStream::with_capacity(far, BUFFER).chain(end.filter_map(std::future::ready));
-    Context { bytes: Box::pin(bytes), failure }
+    Context {
+        bytes: Box::pin(bytes),
+        failure,
+    }
 }

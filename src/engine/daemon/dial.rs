@@ -18,7 +18,10 @@ use crate::process::{Environment, Program};
 const CONNECT: Duration = Duration::from_secs(30);
 
 /// Both directions of a connection.
-pub(in crate::engine) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in crate::engine) trait Duplex:
+    AsyncRead + AsyncWrite + Send + Unpin
+{
+}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
@@ -40,9 +43,18 @@ pub(in crate::engine) async fn dial(
                     None => Box::new(stream),
                 }
             }
-            Address::Ssh { user, host, port, socket } => {
-                Box::new(SshStream::open(programs, user.as_deref(), host, *port, socket.as_deref())?)
-            }
+            Address::Ssh {
+                user,
+                host,
+                port,
+                socket,
+            } => Box::new(SshStream::open(
+                programs,
+                user.as_deref(),
+                host,
+                *port,
+                socket.as_deref(),
+            )?),
         })
     };
     tokio::time::timeout(CONNECT, connecting).await?
@@ -96,14 +108,24 @@ impl SshStream {
             command.arg(quoted(&format!("--host=unix://{socket}")));
         }
         command.args(["system", "dial-stdio"]);
-        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = pipes
-            .spawn()
-            .map_err(|error| io::Error::new(error.kind(), format!("`ssh` cannot be started: {error}")))?;
+        let pipes = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = pipes.spawn().map_err(|error| {
+            io::Error::new(error.kind(), format!("`ssh` cannot be started: {error}"))
+        })?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        Ok(Self { child, stdin, stdout, state: State::Silent, asked: false, waiting: None })
+        Ok(Self {
+            child,
+            stdin,
+            stdout,
+            state: State::Silent,
+            asked: false,
+            waiting: None,
+        })
     }
 
     /// The error of a connection whose ssh ended without a word.
@@ -173,7 +195,8 @@ impl AsyncWrite for SshStream {
         let written = ready!(Pin::new(&mut self.stdin).poll_write(context, bytes));
         match written {
             Err(error)
-                if error.kind() == io::ErrorKind::BrokenPipe && !matches!(self.state, State::Spoken) =>
+                if error.kind() == io::ErrorKind::BrokenPipe
+                    && !matches!(self.state, State::Spoken) =>
             {
                 self.poll_end(context).map(Err)
             }

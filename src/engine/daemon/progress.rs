@@ -71,7 +71,13 @@ impl Step {
 impl<'a> Progress<'a> {
     /// The beginning of a build of `image`.
     pub(in crate::engine) const fn new(image: &'a str, events: &'a Events) -> Self {
-        Self { image, events, steps: BTreeMap::new(), failed: None, id: None }
+        Self {
+            image,
+            events,
+            steps: BTreeMap::new(),
+            failed: None,
+            id: None,
+        }
     }
 
     /// The image that the build made, if it got so far.
@@ -102,7 +108,14 @@ impl<'a> Progress<'a> {
             self.finish_lines();
             let text = shorten(&step);
             self.events.step(self.image, text.clone());
-            self.steps.insert(String::new(), Step { text, told: true, ..Step::default() });
+            self.steps.insert(
+                String::new(),
+                Step {
+                    text,
+                    told: true,
+                    ..Step::default()
+                },
+            );
             return;
         }
         // A remark comes as one message, behind output that may lack its line break.
@@ -132,7 +145,11 @@ impl<'a> Progress<'a> {
             }
         }
         for log in status.logs {
-            let lines = self.steps.entry(log.vertex).or_default().lines(&String::from_utf8_lossy(&log.msg));
+            let lines = self
+                .steps
+                .entry(log.vertex)
+                .or_default()
+                .lines(&String::from_utf8_lossy(&log.msg));
             self.log(lines);
         }
     }
@@ -145,17 +162,24 @@ impl<'a> Progress<'a> {
         if !step.told && !internal && (vertex.started.is_some() || vertex.cached) {
             step.told = true;
             let cached = if vertex.cached { "CACHED " } else { "" };
-            self.events.step(self.image, format!("{cached}{}", step.text));
+            self.events
+                .step(self.image, format!("{cached}{}", step.text));
         }
         // Steps beside the one that failed end as cancelled.
-        if !vertex.error.is_empty() && !vertex.error.contains("context canceled") && self.failed.is_none() {
+        if !vertex.error.is_empty()
+            && !vertex.error.contains("context canceled")
+            && self.failed.is_none()
+        {
             self.failed = Some(vertex.digest);
         }
     }
 
     fn log(&self, lines: Vec<String>) {
         for line in lines {
-            self.events.send(Event::Log { image: self.image.to_owned(), line });
+            self.events.send(Event::Log {
+                image: self.image.to_owned(),
+                line,
+            });
         }
     }
 
@@ -163,7 +187,10 @@ impl<'a> Progress<'a> {
     fn finish_lines(&mut self) {
         for step in self.steps.values_mut().filter(|step| !step.rest.is_empty()) {
             for line in step.lines("\n") {
-                self.events.send(Event::Log { image: self.image.to_owned(), line });
+                self.events.send(Event::Log {
+                    image: self.image.to_owned(),
+                    line,
+                });
             }
         }
     }
@@ -176,7 +203,10 @@ impl<'a> Progress<'a> {
             (Some(step), exit_code) if !step.text.is_empty() => Error::Step {
                 step: step.text,
                 exit_code,
-                output: StepOutput { message, tail: step.tail.into() },
+                output: StepOutput {
+                    message,
+                    tail: step.tail.into(),
+                },
             },
             _ => Error::Build { message },
         }
@@ -189,11 +219,21 @@ impl<'a> Progress<'a> {
 }
 
 /// Sends the progress of a download or an upload.
-pub(in crate::engine) fn bytes(events: &Events, image: &str, what: String, detail: &ProgressDetail) {
+pub(in crate::engine) fn bytes(
+    events: &Events,
+    image: &str,
+    what: String,
+    detail: &ProgressDetail,
+) {
     let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok());
     if let Some(done) = count(detail.current) {
         let total = count(detail.total).filter(|total| *total > 0);
-        events.send(Event::Bytes { image: image.to_owned(), what, done, total });
+        events.send(Event::Bytes {
+            image: image.to_owned(),
+            what,
+            done,
+            total,
+        });
     }
 }
 
@@ -208,12 +248,20 @@ fn classic_step(text: &str) -> Option<String> {
 /// Whether a line is the classic builder's own bookkeeping: image and container IDs.
 fn is_remark(line: &str) -> bool {
     let id = |text: &str| text.len() >= 12 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let after = |prefix: &str| line.strip_prefix(prefix).is_some_and(|rest| id(rest.trim()));
+    let after = |prefix: &str| {
+        line.strip_prefix(prefix)
+            .is_some_and(|rest| id(rest.trim()))
+    };
     line.is_empty()
         || line == " ---> Using cache"
-        || [" ---> ", " ---> Running in ", "Removing intermediate container ", "Successfully built "]
-            .into_iter()
-            .any(after)
+        || [
+            " ---> ",
+            " ---> Running in ",
+            "Removing intermediate container ",
+            "Successfully built ",
+        ]
+        .into_iter()
+        .any(after)
 }
 
 /// A line without escape sequences: the classic builder colours what steps write to standard error, and a terminal
@@ -238,7 +286,10 @@ fn exit_code(message: &str) -> Option<i64> {
     let at = ["non-zero code: ", "exit code: "]
         .iter()
         .find_map(|words| message.rfind(words).map(|at| at + words.len()))?;
-    let digits: String = message[at..].chars().take_while(char::is_ascii_digit).collect();
+    let digits: String = message[at..]
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
     digits.parse().ok()
 }
 

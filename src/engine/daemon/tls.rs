@@ -42,16 +42,32 @@ impl Client {
             Some(folder) => read_optional(&folder.join(name)).await,
             None => Ok(None),
         };
-        let (ca, certificate, key) = (read("ca.pem").await?, read("cert.pem").await?, read("key.pem").await?);
-        let place = settings.folder.as_deref().unwrap_or(Path::new(".")).display().to_string();
-        let wrong = |what: String| Error::Address { what: format!("TLS to the engine: {what} (in {place})") };
+        let (ca, certificate, key) = (
+            read("ca.pem").await?,
+            read("cert.pem").await?,
+            read("key.pem").await?,
+        );
+        let place = settings
+            .folder
+            .as_deref()
+            .unwrap_or(Path::new("."))
+            .display()
+            .to_string();
+        let wrong = |what: String| Error::Address {
+            what: format!("TLS to the engine: {what} (in {place})"),
+        };
 
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match (settings.verify, ca) {
             (false, _) => Arc::new(Anyone(Arc::clone(&provider))),
-            (true, None) => return Err(wrong("ca.pem is missing, so that no engine can be trusted".into())),
+            (true, None) => {
+                return Err(wrong(
+                    "ca.pem is missing, so that no engine can be trusted".into(),
+                ));
+            }
             (true, Some(pem)) => {
-                let roots = certificates(&pem).map_err(|error| wrong(format!("ca.pem: {error}")))?;
+                let roots =
+                    certificates(&pem).map_err(|error| wrong(format!("ca.pem: {error}")))?;
                 let verifier = Verifier::new(&roots, Arc::clone(&provider));
                 Arc::new(verifier.map_err(|error| wrong(format!("ca.pem: {error}")))?)
             }
@@ -63,11 +79,13 @@ impl Client {
             .with_custom_certificate_verifier(verifier);
         let config = match (certificate, key) {
             (Some(certificate), Some(key)) => {
-                let chain =
-                    certificates(&certificate).map_err(|error| wrong(format!("cert.pem: {error}")))?;
+                let chain = certificates(&certificate)
+                    .map_err(|error| wrong(format!("cert.pem: {error}")))?;
                 let key = PrivateKeyDer::from_pem_slice(&key)
                     .map_err(|error| wrong(format!("key.pem: {error}")))?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| wrong(error.to_string()))?
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| wrong(error.to_string()))?
             }
             (None, None) => builder.with_no_client_auth(),
             (Some(_), None) => return Err(wrong("there is a cert.pem without its key.pem".into())),
@@ -91,7 +109,9 @@ impl Client {
         stream: TcpStream,
     ) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let connected = TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await;
+        let connected = TlsConnector::from(Arc::clone(&self.0))
+            .connect(name, stream)
+            .await;
         connected.map_err(|error| match problem(&error) {
             Some(problem) => io::Error::new(error.kind(), describe(problem)),
             None => error,
@@ -103,7 +123,9 @@ async fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match tokio::fs::read(path).await {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::Address { what: format!("{} cannot be read: {error}", path.display()) }),
+        Err(error) => Err(Error::Address {
+            what: format!("{} cannot be read: {error}", path.display()),
+        }),
     }
 }
 

@@ -29,14 +29,20 @@ pub(in crate::engine) fn of_archive(
     let mut manifest = None;
     for entry in tar::Archive::new(archive).entries()? {
         let mut entry = entry?;
-        let path = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
+        let path = entry
+            .path()?
+            .to_string_lossy()
+            .trim_start_matches("./")
+            .to_owned();
         let kind = entry.header().entry_type();
         if path == "manifest.json" {
             let mut bytes = Vec::new();
             entry.take(MANIFEST).read_to_end(&mut bytes)?;
             manifest = Some(bytes);
         } else if kind.is_symlink() || kind.is_hard_link() {
-            let target = entry.link_name()?.map(|target| target.to_string_lossy().into_owned());
+            let target = entry
+                .link_name()?
+                .map(|target| target.to_string_lossy().into_owned());
             let target = link_target(&path, &target.unwrap_or_default(), kind.is_symlink());
             members.insert(path, Member::Link(target));
         } else if kind.is_file() {
@@ -51,10 +57,14 @@ pub(in crate::engine) fn of_archive(
     let missing = |what: &str| io::Error::other(format!("its archive has no {what}"));
     let manifest = manifest.ok_or_else(|| missing("manifest.json"))?;
     let images: Vec<Contents> = serde_json::from_slice(&manifest)?;
-    let [contents] = images.as_slice() else { return Err(missing("single image")) };
+    let [contents] = images.as_slice() else {
+        return Err(missing("single image"));
+    };
     let tree = |path: &String| match find(&members, path) {
         Some(Member::Layer(index)) => Ok(Arc::clone(index)),
-        Some(Member::Other(error)) => Err(io::Error::other(format!("{path} in its archive: {error}"))),
+        Some(Member::Other(error)) => {
+            Err(io::Error::other(format!("{path} in its archive: {error}")))
+        }
         Some(Member::Link(_)) | None => Err(missing(path)),
     };
     contents.layers.iter().rev().map(tree).collect()
@@ -93,8 +103,12 @@ mod tests {
 
     #[test]
     fn the_layers_of_an_archive_are_read_from_the_top() {
-        let (below, above) = (tar_of(&[("etc/passwd", b"root")], None), tar_of(&[("new", b"")], None));
-        let manifest = br#"[{"Config": "c.json", "Layers": ["a/layer.tar", "b/layer.tar", "c/layer.tar"]}]"#;
+        let (below, above) = (
+            tar_of(&[("etc/passwd", b"root")], None),
+            tar_of(&[("new", b"")], None),
+        );
+        let manifest =
+            br#"[{"Config": "c.json", "Layers": ["a/layer.tar", "b/layer.tar", "c/layer.tar"]}]"#;
         let members: [(&str, &[u8]); 5] = [
             ("a/VERSION", b"1.0"),
             ("a/layer.tar", &below),
@@ -104,9 +118,18 @@ mod tests {
         ];
         let archive = tar_of(&members, Some(("b/layer.tar", "../a/layer.tar")));
         let trees = of_archive(archive.as_slice(), &BTreeSet::new()).unwrap();
-        let names: Vec<Vec<&str>> =
-            trees.iter().map(|tree| tree.entries.keys().map(String::as_str).collect()).collect();
-        assert_eq!(names, [vec!["new"], vec!["etc", "etc/passwd"], vec!["etc", "etc/passwd"]]);
+        let names: Vec<Vec<&str>> = trees
+            .iter()
+            .map(|tree| tree.entries.keys().map(String::as_str).collect())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                vec!["new"],
+                vec!["etc", "etc/passwd"],
+                vec!["etc", "etc/passwd"]
+            ]
+        );
     }
 
     #[test]
@@ -114,10 +137,14 @@ mod tests {
         let manifest: &[u8] = br#"[{"Config": "c.json", "Layers": ["a"]}]"#;
         for (members, expected) in [
             (vec![("manifest.json", manifest)], "its archive has no a"),
-            (vec![("manifest.json", manifest), ("a", &b"nonsense"[..])], "a in its archive: "),
+            (
+                vec![("manifest.json", manifest), ("a", &b"nonsense"[..])],
+                "a in its archive: ",
+            ),
             (vec![("x", &b"y"[..])], "its archive has no manifest.json"),
         ] {
-            let error = of_archive(tar_of(&members, None).as_slice(), &BTreeSet::new()).unwrap_err();
+            let error =
+                of_archive(tar_of(&members, None).as_slice(), &BTreeSet::new()).unwrap_err();
             assert!(error.to_string().starts_with(expected), "{error}");
         }
     }

@@ -35,8 +35,9 @@ impl Job<'_> {
         for reference in &self.options.local_tags {
             self.docker.tag(&id, reference).await?;
         }
-        let lost =
-            || Error::Build { message: format!("the image {} is gone right after it was built", id.short()) };
+        let lost = || Error::Build {
+            message: format!("the image {} is gone right after it was built", id.short()),
+        };
         let image = self.docker.image_by_id(&id).await?.ok_or_else(lost)?;
         Ok(BuiltImage {
             inputs: self.recipe.inputs.clone(),
@@ -49,7 +50,12 @@ impl Job<'_> {
 
     /// Says before anything is sent what this engine, or this builder, cannot do.
     fn refuse_what_cannot_be(&self) -> Result<(), Error> {
-        let unsupported = |what| Err(Error::Unsupported { what, engine: EngineKind::Docker });
+        let unsupported = |what| {
+            Err(Error::Unsupported {
+                what,
+                engine: EngineKind::Docker,
+            })
+        };
         if self.recipe.image.platforms.len() > 1 {
             return unsupported("one Docker Engine builds for one platform at a time".to_owned());
         }
@@ -69,14 +75,22 @@ impl Job<'_> {
     ) -> Result<Option<(String, LocalImage)>, Error> {
         let reference = match (&self.recipe.base, &self.options.parent) {
             (PinnedBase::Scratch, _) => return Ok(None),
-            (PinnedBase::Registry { reference, digest, .. }, _) => reference.at(digest.clone()),
+            (
+                PinnedBase::Registry {
+                    reference, digest, ..
+                },
+                _,
+            ) => reference.at(digest.clone()),
             (PinnedBase::Local { reference, .. }, _) => reference.clone(),
             (PinnedBase::Layout(layout), _) => {
                 return self.docker.layout_base(layout, platform).await.map(Some);
             }
             (PinnedBase::Workspace { .. }, Some(parent)) => parent.clone(),
             (PinnedBase::Workspace { parent, .. }, None) => {
-                return Err(no_base(parent, "it was neither built nor published".to_owned()));
+                return Err(no_base(
+                    parent,
+                    "it was neither built nor published".to_owned(),
+                ));
             }
         };
         // Without `platforms`, the image is for the platform of the engine.
@@ -88,7 +102,8 @@ impl Job<'_> {
         let usable = |image: &LocalImage| {
             is_local
                 || image.is_complete()
-                    && platform.map_or_else(|| is_for(image), |platform| *platform == image.platform)
+                    && platform
+                        .map_or_else(|| is_for(image), |platform| *platform == image.platform)
         };
         let mut image = match self.docker.image(&reference).await? {
             Some(image) if usable(&image) => image,
@@ -108,7 +123,8 @@ impl Job<'_> {
             }
             None if image.is_complete() => {}
             None => {
-                let why = "the engine does not tell its user, and its registry cannot be read".to_owned();
+                let why =
+                    "the engine does not tell its user, and its registry cannot be read".to_owned();
                 return Err(no_base(&reference.to_string(), why));
             }
         }
@@ -125,15 +141,30 @@ impl Job<'_> {
         Ok(Some((reference.to_string(), image)))
     }
 
-    async fn pull(&self, reference: &Reference, platform: Option<&Platform>) -> Result<LocalImage, Error> {
+    async fn pull(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+    ) -> Result<LocalImage, Error> {
         let login = self.options.logins.get(&reference.repository.host);
-        self.docker.pull(reference, platform, login, self.image, self.events).await?;
+        self.docker
+            .pull(reference, platform, login, self.image, self.events)
+            .await?;
         let image = self.docker.image(reference).await?;
-        image.ok_or_else(|| no_base(&reference.to_string(), "it is not there after the pull".to_owned()))
+        image.ok_or_else(|| {
+            no_base(
+                &reference.to_string(),
+                "it is not there after the pull".to_owned(),
+            )
+        })
     }
 
     /// The parameters of the build.
-    fn request(&self, platform: Option<&Platform>, base: Option<&(String, LocalImage)>) -> BuildImageOptions {
+    fn request(
+        &self,
+        platform: Option<&Platform>,
+        base: Option<&(String, LocalImage)>,
+    ) -> BuildImageOptions {
         let base = base.map(|(reference, image)| (reference.as_str(), &image.config));
         let build_args = arguments::build_args(self.recipe, self.options, base);
         BuildImageOptions {
@@ -142,7 +173,11 @@ impl Job<'_> {
             rm: true,
             forcerm: true,
             buildargs: Some(build_args.into_iter().collect()),
-            labels: Some(arguments::labels(self.recipe, self.options).into_iter().collect()),
+            labels: Some(
+                arguments::labels(self.recipe, self.options)
+                    .into_iter()
+                    .collect(),
+            ),
             platform: platform.map(Platform::to_string).unwrap_or_default(),
             ..Default::default()
         }
@@ -155,7 +190,8 @@ impl Job<'_> {
             Builder::Classic => None,
             Builder::BuildKit => {
                 let opened = Session::open(&docker.transport, self.options).await;
-                let session = opened.map_err(|error| docker.failed("open a build session", error))?;
+                let session =
+                    opened.map_err(|error| docker.failed("open a build session", error))?;
                 request.session = Some(session.id().to_owned());
                 Some(session)
             }
@@ -178,7 +214,9 @@ impl Job<'_> {
             }
         }
         progress.finish();
-        let silent = || Error::Build { message: "it ended without naming an image".to_owned() };
+        let silent = || Error::Build {
+            message: "it ended without naming an image".to_owned(),
+        };
         progress.image_id().cloned().ok_or_else(silent)
     }
 }
@@ -196,5 +234,8 @@ async fn follow(
 }
 
 fn no_base(reference: &str, message: String) -> Error {
-    Error::Base { reference: reference.to_owned(), message }
+    Error::Base {
+        reference: reference.to_owned(),
+        message,
+    }
 }

@@ -55,7 +55,10 @@ impl Endpoint {
             (None, None) => None,
         };
         match (context.as_deref(), &environment.config_dir) {
-            (None | Some("" | "default"), _) => Ok(Self { address: Address::default_socket(), tls: None }),
+            (None | Some("" | "default"), _) => Ok(Self {
+                address: Address::default_socket(),
+                tls: None,
+            }),
             (Some(name), Some(folder)) => Self::of_context(name, folder).await,
             (Some(name), None) => Err(no_context(name)),
         }
@@ -66,7 +69,10 @@ impl Endpoint {
         let address: Address = host.parse().map_err(|what| Error::Address { what })?;
         let wanted = environment.tls_verify || environment.tls || host.starts_with("https://");
         let tls = (wanted && matches!(address, Address::Tcp { .. })).then(|| Settings {
-            folder: environment.cert_path.clone().or_else(|| environment.config_dir.clone()),
+            folder: environment
+                .cert_path
+                .clone()
+                .or_else(|| environment.config_dir.clone()),
             verify: environment.tls_verify || !environment.tls,
         });
         Ok(Self { address, tls })
@@ -75,26 +81,45 @@ impl Endpoint {
     /// The engine of a docker context. Contexts are kept in folders named by the sha256 of their names.
     async fn of_context(name: &str, config_folder: &Path) -> Result<Self, Error> {
         let hash = Digest::of(name.as_bytes());
-        let meta = config_folder.join("contexts/meta").join(hash.hex()).join("meta.json");
-        let Some(meta) = read_json::<Meta>(&meta).await? else { return Err(no_context(name)) };
-        let Some(endpoint) = meta.endpoints.get("docker").filter(|endpoint| !endpoint.host.is_empty()) else {
+        let meta = config_folder
+            .join("contexts/meta")
+            .join(hash.hex())
+            .join("meta.json");
+        let Some(meta) = read_json::<Meta>(&meta).await? else {
+            return Err(no_context(name));
+        };
+        let Some(endpoint) = meta
+            .endpoints
+            .get("docker")
+            .filter(|endpoint| !endpoint.host.is_empty())
+        else {
             return Err(Error::Address {
                 what: format!("the docker context `{name}` names no Docker Engine"),
             });
         };
-        let address: Address = endpoint.host.parse().map_err(|what| Error::Address { what })?;
-        let folder = config_folder.join("contexts/tls").join(hash.hex()).join("docker");
+        let address: Address = endpoint
+            .host
+            .parse()
+            .map_err(|what| Error::Address { what })?;
+        let folder = config_folder
+            .join("contexts/tls")
+            .join(hash.hex())
+            .join("docker");
         let has_tls = tokio::fs::try_exists(&folder).await.unwrap_or(false);
         let wanted = has_tls || endpoint.skip_tls_verify || endpoint.host.starts_with("https://");
-        let tls = (wanted && matches!(address, Address::Tcp { .. }))
-            .then(|| Settings { folder: has_tls.then_some(folder), verify: !endpoint.skip_tls_verify });
+        let tls = (wanted && matches!(address, Address::Tcp { .. })).then(|| Settings {
+            folder: has_tls.then_some(folder),
+            verify: !endpoint.skip_tls_verify,
+        });
         Ok(Self { address, tls })
     }
 }
 
 /// `currentContext` of config.json, when there is one.
 async fn current_context(config_folder: &Path) -> Result<Option<String>, Error> {
-    let config = read_json::<ConfigFile>(&config_folder.join("config.json")).await?.unwrap_or_default();
+    let config = read_json::<ConfigFile>(&config_folder.join("config.json"))
+        .await?
+        .unwrap_or_default();
     Ok(Some(config.current_context).filter(|name| !name.is_empty()))
 }
 
@@ -104,14 +129,18 @@ async fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option
         what: format!("{} cannot be read: {error}", path.display()),
     };
     match tokio::fs::read(path).await {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| unreadable(&error)),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| unreadable(&error)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(unreadable(&error)),
     }
 }
 
 fn no_context(name: &str) -> Error {
-    Error::Address { what: format!("there is no docker context `{name}` (`docker context ls` lists them)") }
+    Error::Address {
+        what: format!("there is no docker context `{name}` (`docker context ls` lists them)"),
+    }
 }
 
 #[cfg(test)]
@@ -131,7 +160,10 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             write(&path, text);
         };
-        put("config.json".into(), r#"{"currentContext": "remote", "auths": {}}"#);
+        put(
+            "config.json".into(),
+            r#"{"currentContext": "remote", "auths": {}}"#,
+        );
         for (name, host) in [("remote", "ssh://me@build"), ("secure", "tcp://build:2376")] {
             let hash = Digest::of(name.as_bytes());
             put(
@@ -141,14 +173,23 @@ mod tests {
                 ),
             );
         }
-        put(format!("contexts/tls/{}/docker/ca.pem", Digest::of(b"secure").hex()), "");
+        put(
+            format!("contexts/tls/{}/docker/ca.pem", Digest::of(b"secure").hex()),
+            "",
+        );
         folder
     }
 
     async fn find(environment: DockerEnv) -> String {
         match Endpoint::find(&environment).await {
             Ok(Endpoint { address, tls }) => {
-                let tls = tls.map(|tls| if tls.verify { " verified" } else { " unverified" });
+                let tls = tls.map(|tls| {
+                    if tls.verify {
+                        " verified"
+                    } else {
+                        " unverified"
+                    }
+                });
                 format!("{address}{}", tls.unwrap_or_default())
             }
             Err(error) => error.to_string(),
@@ -162,29 +203,69 @@ mod tests {
         let host = |host: &str| Some(host.to_owned());
         for (environment, found) in [
             (DockerEnv::default(), "unix:///var/run/docker.sock"),
-            (DockerEnv { config_dir: config_dir.clone(), ..Default::default() }, "ssh://me@build"),
             (
-                DockerEnv { config_dir: config_dir.clone(), context: host("secure"), ..Default::default() },
+                DockerEnv {
+                    config_dir: config_dir.clone(),
+                    ..Default::default()
+                },
+                "ssh://me@build",
+            ),
+            (
+                DockerEnv {
+                    config_dir: config_dir.clone(),
+                    context: host("secure"),
+                    ..Default::default()
+                },
                 "tcp://build:2376 verified",
             ),
             (
-                DockerEnv { config_dir: config_dir.clone(), context: host("default"), ..Default::default() },
+                DockerEnv {
+                    config_dir: config_dir.clone(),
+                    context: host("default"),
+                    ..Default::default()
+                },
                 "unix:///var/run/docker.sock",
             ),
             (
-                DockerEnv { config_dir: config_dir.clone(), context: host("none"), ..Default::default() },
+                DockerEnv {
+                    config_dir: config_dir.clone(),
+                    context: host("none"),
+                    ..Default::default()
+                },
                 "there is no docker context `none` (`docker context ls` lists them)",
             ),
             (
-                DockerEnv { config_dir: config_dir.clone(), host: host("tcp://a:1"), ..Default::default() },
+                DockerEnv {
+                    config_dir: config_dir.clone(),
+                    host: host("tcp://a:1"),
+                    ..Default::default()
+                },
                 "tcp://a:1",
             ),
             (
-                DockerEnv { host: host("tcp://a:1"), tls_verify: true, ..Default::default() },
+                DockerEnv {
+                    host: host("tcp://a:1"),
+                    tls_verify: true,
+                    ..Default::default()
+                },
                 "tcp://a:1 verified",
             ),
-            (DockerEnv { host: host("tcp://a:1"), tls: true, ..Default::default() }, "tcp://a:1 unverified"),
-            (DockerEnv { host: host("unix:///s"), tls_verify: true, ..Default::default() }, "unix:///s"),
+            (
+                DockerEnv {
+                    host: host("tcp://a:1"),
+                    tls: true,
+                    ..Default::default()
+                },
+                "tcp://a:1 unverified",
+            ),
+            (
+                DockerEnv {
+                    host: host("unix:///s"),
+                    tls_verify: true,
+                    ..Default::default()
+                },
+                "unix:///s",
+            ),
         ] {
             assert_eq!(find(environment.clone()).await, found, "{environment:?}");
         }
@@ -194,7 +275,11 @@ mod tests {
     async fn a_broken_config_is_told_with_its_path() {
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join("config.json"), "{");
-        let error = find(DockerEnv { config_dir: Some(folder.path().into()), ..Default::default() }).await;
+        let error = find(DockerEnv {
+            config_dir: Some(folder.path().into()),
+            ..Default::default()
+        })
+        .await;
         assert!(error.contains("config.json cannot be read"), "{error}");
     }
 }

@@ -42,8 +42,12 @@ impl DockerEnv {
             cert_path: var("DOCKER_CERT_PATH").map(PathBuf::from),
             tls_verify: var("DOCKER_TLS_VERIFY").is_some(),
             tls: var("DOCKER_TLS").is_some(),
-            buildkit: var("DOCKER_BUILDKIT")
-                .map(|value| !matches!(value.as_str(), "0" | "false" | "f" | "F" | "FALSE" | "False")),
+            buildkit: var("DOCKER_BUILDKIT").map(|value| {
+                !matches!(
+                    value.as_str(),
+                    "0" | "false" | "f" | "F" | "FALSE" | "False"
+                )
+            }),
             api_version: var("DOCKER_API_VERSION").cloned(),
             programs: Environment::new(vars.clone()),
         }

@@ -22,7 +22,13 @@ pub(super) fn message(error: &BollardError) -> String {
 
 /// Whether the engine knows no such thing.
 pub(super) const fn is_not_found(error: &BollardError) -> bool {
-    matches!(error, BollardError::DockerResponseServerError { status_code: 404, .. })
+    matches!(
+        error,
+        BollardError::DockerResponseServerError {
+            status_code: 404,
+            ..
+        }
+    )
 }
 
 /// The error of a connection that failed, if it is one.
@@ -30,13 +36,23 @@ pub(super) fn connection(error: BollardError, address: &str) -> Result<Error, Bo
     let address = address.to_owned();
     match error {
         BollardError::IOError { err } if err.kind() == ErrorKind::PermissionDenied => {
-            Ok(Error::PermissionDenied { address, source: err.into() })
+            Ok(Error::PermissionDenied {
+                address,
+                source: err.into(),
+            })
         }
-        BollardError::IOError { err } => Ok(Error::Unreachable { address, source: err.into() }),
-        BollardError::HyperResponseError { err } => Ok(Error::Unreachable { address, source: err.into() }),
-        BollardError::RequestTimeoutError => {
-            Ok(Error::Unreachable { address, source: "it did not answer in time".into() })
-        }
+        BollardError::IOError { err } => Ok(Error::Unreachable {
+            address,
+            source: err.into(),
+        }),
+        BollardError::HyperResponseError { err } => Ok(Error::Unreachable {
+            address,
+            source: err.into(),
+        }),
+        BollardError::RequestTimeoutError => Ok(Error::Unreachable {
+            address,
+            source: "it did not answer in time".into(),
+        }),
         other => Err(other),
     }
 }

@@ -26,7 +26,10 @@ impl Docker {
         match self.transport.ask(&format!("/images/{name}/json")).await {
             Ok(inspected) => local_image(inspected)
                 .map(Some)
-                .map_err(|message| Error::Request { what: format!("tell about the image {name}"), message }),
+                .map_err(|message| Error::Request {
+                    what: format!("tell about the image {name}"),
+                    message,
+                }),
             Err(error) if failure::is_not_found(&error) => Ok(None),
             Err(error) => Err(self.failed(&format!("look at the image {name}"), error)),
         }
@@ -34,25 +37,36 @@ impl Docker {
 
     /// Gives an image another name in this engine.
     pub async fn tag(&self, id: &Digest, reference: &Reference) -> Result<(), Error> {
-        let tag = reference.tag.as_ref().map_or_else(|| Tag::latest().to_string(), Tag::to_string);
-        let options = TagImageOptionsBuilder::new().repo(&reference.repository.to_string()).tag(&tag).build();
-        self.api.tag_image(id.as_str(), Some(options)).await.map_err(|error| {
-            match failure::connection(error, &self.address()) {
+        let tag = reference
+            .tag
+            .as_ref()
+            .map_or_else(|| Tag::latest().to_string(), Tag::to_string);
+        let options = TagImageOptionsBuilder::new()
+            .repo(&reference.repository.to_string())
+            .tag(&tag)
+            .build();
+        self.api
+            .tag_image(id.as_str(), Some(options))
+            .await
+            .map_err(|error| match failure::connection(error, &self.address()) {
                 Ok(error) => error,
                 Err(error) => Error::Tag {
                     id: id.short(),
                     reference: reference.to_string(),
                     message: failure::message(&error),
                 },
-            }
-        })
+            })
     }
 
     /// Takes a name away from an image in this engine, and removes the image with its last name. A name that is not
     /// there is fine.
     pub async fn remove(&self, reference: &Reference) -> Result<(), Error> {
         let name = reference.to_string();
-        match self.api.remove_image(&name, None::<RemoveImageOptions>, None).await {
+        match self
+            .api
+            .remove_image(&name, None::<RemoveImageOptions>, None)
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if failure::is_not_found(&error) => Ok(()),
             Err(error) => Err(self.failed(&format!("remove the image {name}"), error)),
@@ -66,20 +80,29 @@ impl Docker {
         archive: impl tokio::io::AsyncRead + Send + 'static,
     ) -> Result<Vec<String>, Error> {
         let body = bollard::body_try_stream(ReaderStream::new(archive));
-        let options = ImportImageOptions { quiet: true, ..Default::default() };
+        let options = ImportImageOptions {
+            quiet: true,
+            ..Default::default()
+        };
         let failed = |error| self.failed("load the image", error);
         let mut said = Box::pin(self.patient().import_image(options, body, None));
         let mut loaded = Vec::new();
         while let Some(info) = said.try_next().await.map_err(failed)? {
             let text = info.stream.unwrap_or_default();
-            let names = text.lines().filter_map(|line| line.strip_prefix("Loaded image"));
-            loaded.extend(names.filter_map(|rest| Some(rest.split_once(": ")?.1.trim().to_owned())));
+            let names = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("Loaded image"));
+            loaded
+                .extend(names.filter_map(|rest| Some(rest.split_once(": ")?.1.trim().to_owned())));
         }
         Ok(loaded)
     }
 
     /// The docker archive of an image, as a stream of tar.
-    pub(in crate::engine) fn save(&self, id: &Digest) -> impl tokio::io::AsyncRead + Send + Unpin + use<> {
+    pub(in crate::engine) fn save(
+        &self,
+        id: &Digest,
+    ) -> impl tokio::io::AsyncRead + Send + Unpin + use<> {
         let archive = self.patient().export_image(id.as_str());
         Box::pin(StreamReader::new(archive.map_err(std::io::Error::other)))
     }
@@ -111,12 +134,19 @@ struct RootFs {
 
 /// An image out of what the API tells of it. The error is a sentence.
 fn local_image(inspected: Inspected) -> Result<LocalImage, String> {
-    let id: Digest =
-        inspected.id.parse().map_err(|error| format!("its ID `{}` is unusable: {error}", inspected.id))?;
+    let id: Digest = inspected
+        .id
+        .parse()
+        .map_err(|error| format!("its ID `{}` is unusable: {error}", inspected.id))?;
     let digests = inspected.repo_digests.iter().flatten();
     let repo_digests = digests.filter_map(|digest| digest.parse().ok()).collect();
     let config = image_config(inspected).map_err(|error| error.to_string())?;
-    Ok(LocalImage { id, platform: config.platform(), config, repo_digests })
+    Ok(LocalImage {
+        id,
+        platform: config.platform(),
+        config,
+        repo_digests,
+    })
 }
 
 /// The image config again, out of what the API took apart. History is not in it: the API does not tell it exactly.
@@ -137,7 +167,9 @@ fn image_config(inspected: Inspected) -> Result<ImageConfig, Box<dyn std::error:
     }
     if let Some(mut runtime) = inspected.config {
         for key in ["ExposedPorts", "Volumes"] {
-            if runtime.get(key).is_some_and(|set| set.is_null() || set.as_object().is_some_and(Map::is_empty))
+            if runtime
+                .get(key)
+                .is_some_and(|set| set.is_null() || set.as_object().is_some_and(Map::is_empty))
             {
                 runtime.remove(key);
             }
@@ -145,7 +177,10 @@ fn image_config(inspected: Inspected) -> Result<ImageConfig, Box<dyn std::error:
         object.insert("config".to_owned(), Value::Object(runtime));
     }
     if let Some(layers) = inspected.root_fs.and_then(|root| root.layers) {
-        object.insert("rootfs".to_owned(), serde_json::json!({"type": "layers", "diff_ids": layers}));
+        object.insert(
+            "rootfs".to_owned(),
+            serde_json::json!({"type": "layers", "diff_ids": layers}),
+        );
     }
     Ok(ImageConfig::parse(&serde_json::to_vec(&object)?)?)
 }
@@ -167,10 +202,15 @@ mod tests {
         let image = local_image(inspected).unwrap();
         assert_eq!(image.platform.to_string(), "linux/arm64");
         assert_eq!(image.repo_digests.len(), 1);
-        assert_eq!((image.config.user(), image.config.label("a")), ("1000", Some("b")));
+        assert_eq!(
+            (image.config.user(), image.config.label("a")),
+            ("1000", Some("b"))
+        );
         assert_eq!(image.config.env(), ["PATH=/bin", "A="]);
         let runtime = image.config.runtime().unwrap();
-        assert!(runtime["ExposedPorts"].get("80/tcp").is_some() && !runtime.contains_key("Volumes"));
+        assert!(
+            runtime["ExposedPorts"].get("80/tcp").is_some() && !runtime.contains_key("Volumes")
+        );
     }
 
     #[test]
@@ -185,6 +225,10 @@ mod tests {
             assert_eq!((image.id, image.config.runtime()), (id.clone(), None));
         }
         let nameless = serde_json::from_value(serde_json::json!({})).unwrap();
-        assert!(local_image(nameless).unwrap_err().contains("its ID `` is unusable"));
+        assert!(
+            local_image(nameless)
+                .unwrap_err()
+                .contains("its ID `` is unusable")
+        );
     }
 }

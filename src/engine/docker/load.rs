@@ -22,7 +22,10 @@ impl Docker {
         names: &[Reference],
         blobs: &Blobs,
     ) -> Result<(), Error> {
-        let named = [Named { image, references: names.to_vec() }];
+        let named = [Named {
+            image,
+            references: names.to_vec(),
+        }];
         // Known before the engine is given half an archive, of which it would only say that there is nothing in it.
         archive::only(&named[0])?;
         let (reader, mut writer) = tokio::io::duplex(PIPE);
@@ -44,15 +47,24 @@ impl Docker {
         platform: Option<&Platform>,
     ) -> Result<(String, LocalImage), Error> {
         let (name, platform) = (layout.local_name(), platform.unwrap_or(&self.platform));
-        let unnamed = |error: crate::reference::Error| unreachable!("a digest in hex is a tag: {error}");
+        let unnamed =
+            |error: crate::reference::Error| unreachable!("a digest in hex is a tag: {error}");
         let reference: Reference = name.parse().unwrap_or_else(unnamed);
-        if let Some(image) = self.image(&reference).await?.filter(|image| image.platform == *platform) {
+        if let Some(image) = self
+            .image(&reference)
+            .await?
+            .filter(|image| image.platform == *platform)
+        {
             return Ok((name, image));
         }
         let base = Assembled::new(vec![embedded::layout_image(layout, platform).await?]);
         // All that a layout has is in files.
-        let blobs = Blobs::new(Registries::new(Vec::new(), RegistryEnv::from_vars(&BTreeMap::new())));
-        self.load_assembled(&base, std::slice::from_ref(&reference), &blobs).await?;
+        let blobs = Blobs::new(Registries::new(
+            Vec::new(),
+            RegistryEnv::from_vars(&BTreeMap::new()),
+        ));
+        self.load_assembled(&base, std::slice::from_ref(&reference), &blobs)
+            .await?;
         let lost = || Error::Base {
             reference: name.clone(),
             message: "it is not there after it was loaded".to_owned(),

@@ -21,14 +21,20 @@ impl Docker {
         image: &str,
         events: &Events,
     ) -> Result<(), Error> {
-        let tag = reference.tag.as_ref().map_or_else(|| Tag::latest().to_string(), Tag::to_string);
+        let tag = reference
+            .tag
+            .as_ref()
+            .map_or_else(|| Tag::latest().to_string(), Tag::to_string);
         let options = PushImageOptionsBuilder::new().tag(&tag).build();
         let name = reference.repository.to_string();
         let api = self.patient();
         let mut said = Box::pin(api.push_image(&name, Some(options), login.map(credentials)));
         let failed = |error| match failure::connection(error, &self.address()) {
             Ok(error) => error,
-            Err(error) => Error::Push { reference: reference.to_string(), message: failure::message(&error) },
+            Err(error) => Error::Push {
+                reference: reference.to_string(),
+                message: failure::message(&error),
+            },
         };
         events.step(image, format!("push {reference} through the engine"));
         while let Some(info) = said.try_next().await.map_err(failed)? {
@@ -50,12 +56,18 @@ impl Docker {
     ) -> Result<(), Error> {
         let name = reference.to_string();
         let platform = platform.map(Platform::to_string).unwrap_or_default();
-        let options = CreateImageOptionsBuilder::new().from_image(&name).platform(&platform).build();
+        let options = CreateImageOptionsBuilder::new()
+            .from_image(&name)
+            .platform(&platform)
+            .build();
         let api = self.patient();
         let mut said = Box::pin(api.create_image(Some(options), None, login.map(credentials)));
         let failed = |error| match failure::connection(error, &self.address()) {
             Ok(error) => error,
-            Err(error) => Error::Base { reference: name.clone(), message: failure::message(&error) },
+            Err(error) => Error::Base {
+                reference: name.clone(),
+                message: failure::message(&error),
+            },
         };
         events.step(image, format!("pull {name}"));
         while let Some(info) = said.try_next().await.map_err(failed)? {
@@ -76,11 +88,13 @@ fn credentials(login: &Credential) -> DockerCredentials {
             password: Some(password.expose().clone()),
             ..nothing
         },
-        Credential::IdentityToken(token) => {
-            DockerCredentials { identitytoken: Some(token.expose().clone()), ..nothing }
-        }
-        Credential::RegistryToken(token) => {
-            DockerCredentials { registrytoken: Some(token.expose().clone()), ..nothing }
-        }
+        Credential::IdentityToken(token) => DockerCredentials {
+            identitytoken: Some(token.expose().clone()),
+            ..nothing
+        },
+        Credential::RegistryToken(token) => DockerCredentials {
+            registrytoken: Some(token.expose().clone()),
+            ..nothing
+        },
     }
 }

@@ -21,7 +21,10 @@ pub(super) struct Session {
 
 impl Session {
     /// Opens a session that offers a build's secrets and logins.
-    pub(super) async fn open(transport: &Transport, options: &BuildOptions) -> Result<Self, BollardError> {
+    pub(super) async fn open(
+        transport: &Transport,
+        options: &BuildOptions,
+    ) -> Result<Self, BollardError> {
         let id = answers::session_id();
         let request = Request::post("/session")
             .header("Connection", "Upgrade")
@@ -31,7 +34,10 @@ impl Session {
         let announce = |request: hyper::http::request::Builder, method| {
             request.header("X-Docker-Expose-Session-Grpc-Method", method)
         };
-        let request = answers::METHODS.into_iter().fold(request, announce).body(Empty::<Bytes>::new())?;
+        let request = answers::METHODS
+            .into_iter()
+            .fold(request, announce)
+            .body(Empty::<Bytes>::new())?;
         let mut connection = transport.upgrade(request).await?;
 
         let (mut near, far) = tokio::io::duplex(BUFFER);
@@ -39,8 +45,10 @@ impl Session {
         let server = answers::services(options).serve_with_incoming(incoming);
         let task = tokio::spawn(async move {
             // How the session ends is the build's affair: a build that misses it says so.
-            let (served, copied) =
-                tokio::join!(server, tokio::io::copy_bidirectional(&mut connection, &mut near));
+            let (served, copied) = tokio::join!(
+                server,
+                tokio::io::copy_bidirectional(&mut connection, &mut near)
+            );
             tracing::debug!(?served, ?copied, "the build session ended");
         });
         Ok(Self { id, task })

@@ -42,12 +42,19 @@ pub(super) struct Transport {
 
 impl Transport {
     /// Sends a request and waits for the head of the answer.
-    pub(super) async fn send<B>(&self, request: Request<B>) -> Result<Response<Incoming>, BollardError>
+    pub(super) async fn send<B>(
+        &self,
+        request: Request<B>,
+    ) -> Result<Response<Incoming>, BollardError>
     where
-        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+            + Send
+            + Unpin
+            + 'static,
     {
         let stream = dial(&self.endpoint.address, self.tls.as_ref(), &self.programs).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // The connection ends with its request; what went wrong on it reaches the request or its answer.
         tokio::spawn(connection.with_upgrades());
         Ok(sender.send_request(self.prepare(request)?).await?)
@@ -57,26 +64,41 @@ impl Transport {
     /// of fields that golden does not read.
     pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, BollardError> {
         let asking = async {
-            let response = self.send(Request::get(path).body(Empty::<Bytes>::new())?).await?;
+            let response = self
+                .send(Request::get(path).body(Empty::<Bytes>::new())?)
+                .await?;
             let status_code = response.status().as_u16();
             let unreadable = |error: &dyn std::fmt::Display| BollardError::DockerStreamError {
                 error: format!("its answer to GET {path} cannot be read: {error}"),
             };
-            let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
+            let body = Limited::new(response.into_body(), LARGEST_ANSWER)
+                .collect()
+                .await;
             let body = body.map_err(|error| unreadable(&error))?.to_bytes();
             if status_code >= 400 {
-                return Err(BollardError::DockerResponseServerError { status_code, message: refusal(&body) });
+                return Err(BollardError::DockerResponseServerError {
+                    status_code,
+                    message: refusal(&body),
+                });
             }
             serde_json::from_slice(&body).map_err(|error| unreadable(&error))
         };
         let timeout = tokio::time::timeout(ANSWER, asking);
-        timeout.await.unwrap_or(Err(BollardError::RequestTimeoutError))
+        timeout
+            .await
+            .unwrap_or(Err(BollardError::RequestTimeoutError))
     }
 
     /// Sends a request that turns its connection into a raw stream.
-    pub(super) async fn upgrade<B>(&self, request: Request<B>) -> Result<impl Duplex + use<B>, BollardError>
+    pub(super) async fn upgrade<B>(
+        &self,
+        request: Request<B>,
+    ) -> Result<impl Duplex + use<B>, BollardError>
     where
-        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+            + Send
+            + Unpin
+            + 'static,
     {
         let response = self.send(request).await?;
         if response.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
@@ -91,14 +113,19 @@ impl Transport {
 
     /// Gives a request the path, the host and the headers that an engine wants.
     fn prepare<B>(&self, mut request: Request<B>) -> Result<Request<B>, BollardError> {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
         let path = with_builder(path);
         let path = match self.version.get() {
             Some(version) if !path.starts_with("/v1.") => format!("/v{version}{path}"),
             _ => path,
         };
         *request.uri_mut() = path.parse::<Uri>()?;
-        request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
+        request
+            .headers_mut()
+            .insert(HOST, HeaderValue::from_static("docker"));
         if let Some(value) = request.headers_mut().get_mut(LOGIN) {
             *value = base64url(value)?;
         }
@@ -122,7 +149,13 @@ fn refusal(body: &[u8]) -> String {
 fn with_builder(path: &str) -> String {
     match path.split_once('?') {
         Some(("/build", query)) if query.split('&').any(|pair| pair.starts_with("session=")) => {
-            let pairs = query.split('&').map(|pair| if pair == "version=1" { "version=2" } else { pair });
+            let pairs = query.split('&').map(|pair| {
+                if pair == "version=1" {
+                    "version=2"
+                } else {
+                    pair
+                }
+            });
             format!("/build?{}", pairs.collect::<Vec<_>>().join("&"))
         }
         _ => path.to_owned(),
@@ -136,7 +169,8 @@ fn base64url(value: &HeaderValue) -> Result<HeaderValue, BollardError> {
         b'/' => b'_',
         other => *other,
     });
-    let mut value = HeaderValue::from_bytes(&bytes.collect::<Vec<u8>>()).map_err(hyper::http::Error::from)?;
+    let mut value =
+        HeaderValue::from_bytes(&bytes.collect::<Vec<u8>>()).map_err(hyper::http::Error::from)?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -148,16 +182,26 @@ mod tests {
 
     #[test]
     fn requests_get_the_version_and_a_login_that_engines_can_read() {
-        let endpoint = Endpoint { address: Address::default_socket(), tls: None };
-        let transport =
-            Transport { endpoint, tls: None, programs: Environment::default(), version: OnceLock::new() };
+        let endpoint = Endpoint {
+            address: Address::default_socket(),
+            tls: None,
+        };
+        let transport = Transport {
+            endpoint,
+            tls: None,
+            programs: Environment::default(),
+            version: OnceLock::new(),
+        };
         let request = || {
             Request::post("http://docker/images/a/push?tag=1")
                 .header("X-Registry-Auth", "a+b/c==")
                 .body(())
                 .unwrap()
         };
-        assert_eq!(transport.prepare(request()).unwrap().uri(), "/images/a/push?tag=1");
+        assert_eq!(
+            transport.prepare(request()).unwrap().uri(),
+            "/images/a/push?tag=1"
+        );
         transport.version.set("1.41".to_owned()).unwrap();
         let request = transport.prepare(request()).unwrap();
         assert_eq!(request.uri(), "/v1.41/images/a/push?tag=1");
@@ -168,7 +212,10 @@ mod tests {
     #[test]
     fn a_build_with_a_session_is_one_for_buildkit() {
         for (path, sent) in [
-            ("/build?q=false&version=1&session=abc", "/build?q=false&version=2&session=abc"),
+            (
+                "/build?q=false&version=1&session=abc",
+                "/build?q=false&version=2&session=abc",
+            ),
             ("/build?q=false&version=1", "/build?q=false&version=1"),
             ("/images/a/json", "/images/a/json"),
         ] {

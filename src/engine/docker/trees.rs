@@ -15,7 +15,8 @@ use crate::reference::Digest;
 impl Docker {
     /// The number that an image's own /etc/passwd gives a user, if it knows the name.
     pub async fn user_id(&self, id: &Digest, user: &str) -> Result<Option<u32>, Error> {
-        self.read_trees(id, |tree| owners::user_id(tree, user)).await
+        self.read_trees(id, |tree| owners::user_id(tree, user))
+            .await
     }
 
     /// Does `work` on the tree of an image.
@@ -27,7 +28,10 @@ impl Docker {
         let mut wanted = BTreeSet::new();
         loop {
             let layers = self.layer_trees(id, &wanted).await?;
-            match work(Tree { layers: &layers, complete: true }) {
+            match work(Tree {
+                layers: &layers,
+                complete: true,
+            }) {
                 Ok(done) => return Ok(done),
                 Err(Stop::Unread(Unread::Content(path))) if wanted.insert(path.clone()) => {}
                 Err(Stop::Unread(_)) => {
@@ -47,7 +51,9 @@ impl Docker {
     ) -> Result<Vec<Arc<LayerIndex>>, Error> {
         let (reader, wanted) = (SyncIoBridge::new(self.save(id)), wanted.clone());
         let reading = tokio::task::spawn_blocking(move || trees::of_archive(reader, &wanted));
-        let read = reading.await.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
+        let read = reading
+            .await
+            .unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
         read.map_err(|error| Error::Request {
             what: format!("hand over the image {}", id.short()),
             message: error.to_string(),

@@ -36,7 +36,9 @@ impl std::str::FromStr for ApiVersion {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let parts = text.split_once('.').map(|(major, minor)| (major.parse().ok(), minor.parse().ok()));
+        let parts = text
+            .split_once('.')
+            .map(|(major, minor)| (major.parse().ok(), minor.parse().ok()));
         match parts {
             Some((Some(major), Some(minor))) => Ok(Self(major, minor)),
             _ => Err(Error::Address {
@@ -78,17 +80,34 @@ pub(super) fn agree(
     buildkit: Option<bool>,
 ) -> Result<Agreement, Error> {
     let of_engine: ApiVersion = engine.api_version.as_deref().unwrap_or("1.24").parse()?;
-    let oldest: ApiVersion = engine.min_api_version.as_deref().unwrap_or("1.12").parse()?;
+    let oldest: ApiVersion = engine
+        .min_api_version
+        .as_deref()
+        .unwrap_or("1.12")
+        .parse()?;
     let api = wanted.map_or(Ok(of_engine.min(NEWEST)), str::parse)?;
-    let unsupported = |what| Err(Error::Unsupported { what, engine: EngineKind::Docker });
+    let unsupported = |what| {
+        Err(Error::Unsupported {
+            what,
+            engine: EngineKind::Docker,
+        })
+    };
     if api < oldest || api > of_engine {
-        return unsupported(format!("the engine speaks API versions {oldest} to {of_engine}, not {api}"));
+        return unsupported(format!(
+            "the engine speaks API versions {oldest} to {of_engine}, not {api}"
+        ));
     }
-    let podman = engine.components.iter().flatten().any(|component| component.name.contains("Podman"));
+    let podman = engine
+        .components
+        .iter()
+        .flatten()
+        .any(|component| component.name.contains("Podman"));
     let able = api >= BUILDKIT && !podman && engine.os.as_deref() != Some("windows");
     let builder = match (buildkit, able) {
         (Some(true), false) => {
-            return unsupported("the engine has no BuildKit (DOCKER_BUILDKIT asks for it)".to_owned());
+            return unsupported(
+                "the engine has no BuildKit (DOCKER_BUILDKIT asks for it)".to_owned(),
+            );
         }
         (Some(false), _) | (None, false) => Builder::Classic,
         (_, true) => Builder::BuildKit,
@@ -105,7 +124,9 @@ mod tests {
             api_version: Some(api.to_owned()),
             min_api_version: Some(oldest.to_owned()),
             os: Some("linux".to_owned()),
-            components: Some(vec![Component { name: component.to_owned() }]),
+            components: Some(vec![Component {
+                name: component.to_owned(),
+            }]),
             ..Default::default()
         }
     }
@@ -116,18 +137,42 @@ mod tests {
             ("1.41", "1.12", "Engine", None, None, "1.41 BuildKit"),
             ("1.41", "1.12", "Engine", None, Some(false), "1.41 Classic"),
             ("1.41", "1.12", "Podman Engine", None, None, "1.41 Classic"),
-            ("1.41", "1.12", "Podman Engine", None, Some(true), "has no BuildKit"),
+            (
+                "1.41",
+                "1.12",
+                "Podman Engine",
+                None,
+                Some(true),
+                "has no BuildKit",
+            ),
             ("1.38", "1.12", "Engine", None, None, "1.38 Classic"),
             ("1.99", "1.44", "Engine", None, None, "1.53 BuildKit"),
-            ("1.51", "1.44", "Engine", Some("1.40"), None, "speaks API versions 1.44 to 1.51, not 1.40"),
-            ("1.51", "1.44", "Engine", Some("1.45"), None, "1.45 BuildKit"),
+            (
+                "1.51",
+                "1.44",
+                "Engine",
+                Some("1.40"),
+                None,
+                "speaks API versions 1.44 to 1.51, not 1.40",
+            ),
+            (
+                "1.51",
+                "1.44",
+                "Engine",
+                Some("1.45"),
+                None,
+                "1.45 BuildKit",
+            ),
             ("1.51", "1.44", "Engine", Some("new"), None, "is no version"),
         ] {
             let told = match agree(&engine(api, oldest, component), wanted, buildkit) {
                 Ok(Agreement { api, builder }) => format!("{api} {builder:?}"),
                 Err(error) => error.to_string(),
             };
-            assert!(told.contains(agreed), "{api} {component} {wanted:?} {buildkit:?}: {told}");
+            assert!(
+                told.contains(agreed),
+                "{api} {component} {wanted:?} {buildkit:?}: {told}"
+            );
         }
     }
 }

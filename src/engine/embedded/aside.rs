@@ -35,16 +35,26 @@ impl<'scope, R: Read> Aside<'scope, R> {
     pub(super) fn start(scope: &'scope Scope<'scope, '_>, inner: R) -> io::Result<Self> {
         let (full, pieces) = sync_channel::<Arc<Vec<u8>>>(PIECES);
         let (back, empty) = sync_channel(PIECES);
-        let hashing = Builder::new().name("digest".to_owned()).spawn_scoped(scope, move || {
-            let mut hash = Sha256::new();
-            for piece in pieces {
-                hash.update(piece.as_slice());
-                // Never waits: towards the end nobody fills it again.
-                drop(back.try_send(piece));
-            }
-            Digest::from_sha256(&hash.finalize())
-        })?;
-        Ok(Self { inner, piece: Arc::default(), passed: 0, ended: false, full, empty, hashing })
+        let hashing = Builder::new()
+            .name("digest".to_owned())
+            .spawn_scoped(scope, move || {
+                let mut hash = Sha256::new();
+                for piece in pieces {
+                    hash.update(piece.as_slice());
+                    // Never waits: towards the end nobody fills it again.
+                    drop(back.try_send(piece));
+                }
+                Digest::from_sha256(&hash.finalize())
+            })?;
+        Ok(Self {
+            inner,
+            piece: Arc::default(),
+            passed: 0,
+            ended: false,
+            full,
+            empty,
+            hashing,
+        })
     }
 
     /// Reads the next piece; an empty one at the end.
@@ -53,11 +63,15 @@ impl<'scope, R: Read> Aside<'scope, R> {
         let free = self.empty.try_recv().ok().and_then(Arc::into_inner);
         let mut piece = free.or_else(|| Arc::into_inner(used)).unwrap_or_default();
         piece.clear();
-        (&mut self.inner).take(PIECE as u64).read_to_end(&mut piece)?;
+        (&mut self.inner)
+            .take(PIECE as u64)
+            .read_to_end(&mut piece)?;
         self.ended = piece.len() < PIECE;
         self.passed = 0;
         self.piece = Arc::new(piece);
-        self.full.send(Arc::clone(&self.piece)).map_err(|_| stopped())
+        self.full
+            .send(Arc::clone(&self.piece))
+            .map_err(|_| stopped())
     }
 
     /// What was not read of the stream, and the digest of what was.
@@ -105,9 +119,14 @@ mod tests {
 
     #[test]
     fn an_error_ends_it() {
-        let broken = b"some".chain(io::Cursor::new(vec![0; 3 * PIECE])).chain(Broken);
+        let broken = b"some"
+            .chain(io::Cursor::new(vec![0; 3 * PIECE]))
+            .chain(Broken);
         let error = std::thread::scope(|scope| {
-            Aside::start(scope, broken).unwrap().read_to_end(&mut Vec::new()).unwrap_err()
+            Aside::start(scope, broken)
+                .unwrap()
+                .read_to_end(&mut Vec::new())
+                .unwrap_err()
         });
         assert_eq!(error.to_string(), "gone");
     }

@@ -22,7 +22,10 @@ impl Embedded {
         platform: &Platform,
     ) -> Result<BaseImage, Error> {
         let key = format!("{}@{digest} {platform}", reference.repository);
-        self.shared.bases.get(key, self.read_base(reference, digest, platform)).await
+        self.shared
+            .bases
+            .get(key, self.read_base(reference, digest, platform))
+            .await
     }
 
     async fn read_base(
@@ -31,9 +34,16 @@ impl Embedded {
         digest: &Digest,
         platform: &Platform,
     ) -> Result<BaseImage, Error> {
-        let chosen = Source::Registry(self, reference).choose("", digest, platform).await?;
+        let chosen = Source::Registry(self, reference)
+            .choose("", digest, platform)
+            .await?;
         let source = |_: &Descriptor| LayerSource::Registry(reference.repository.clone());
-        Ok(BaseImage::new(&chosen.manifest, &chosen.raw.media_type, chosen.config, source)?)
+        Ok(BaseImage::new(
+            &chosen.manifest,
+            &chosen.raw.media_type,
+            chosen.config,
+            source,
+        )?)
     }
 
     /// The digest of the manifest of each platform of a registry's image; none if that is a single image.
@@ -42,7 +52,9 @@ impl Embedded {
         reference: &Reference,
         digest: &Digest,
     ) -> Result<BTreeMap<Platform, Digest>, Error> {
-        Source::Registry(self, reference).platforms("", digest).await
+        Source::Registry(self, reference)
+            .platforms("", digest)
+            .await
     }
 
     /// The config of a registry's base for a platform. None for another base, or if the registry cannot be read; an error
@@ -52,8 +64,16 @@ impl Embedded {
         base: &PinnedBase,
         platform: &Platform,
     ) -> Result<Option<ImageConfig>, Error> {
-        let PinnedBase::Registry { reference, digest, .. } = base else { return Ok(None) };
-        match Source::Registry(self, reference).choose("", digest, platform).await {
+        let PinnedBase::Registry {
+            reference, digest, ..
+        } = base
+        else {
+            return Ok(None);
+        };
+        match Source::Registry(self, reference)
+            .choose("", digest, platform)
+            .await
+        {
             Ok(chosen) => Ok(Some(chosen.config)),
             Err(error @ (Error::Registry(_) | Error::BaseMissing { .. } | Error::Cache(_))) => {
                 tracing::debug!(%error, "the config of the base is taken from the engine");
@@ -74,8 +94,13 @@ impl Embedded {
         }
         let registry = self.registries.of(&reference.repository)?;
         let target = Target::Digest(digest.clone());
-        let missing = || Error::BaseMissing { reference: reference.at(digest.clone()).to_string() };
-        let raw = registry.get_manifest(&reference.repository.path, &target).await?.ok_or_else(missing)?;
+        let missing = || Error::BaseMissing {
+            reference: reference.at(digest.clone()).to_string(),
+        };
+        let raw = registry
+            .get_manifest(&reference.repository.path, &target)
+            .await?
+            .ok_or_else(missing)?;
         let mut kept = format!("{}\n", raw.media_type).into_bytes();
         kept.extend_from_slice(&raw.bytes);
         self.keep("manifests", digest, &kept);
@@ -84,9 +109,16 @@ impl Embedded {
 
     /// A manifest that was read before: its media type in a line, then its bytes.
     fn cached_manifest(&self, digest: &Digest) -> Result<Option<RawManifest>, Error> {
-        let Some(kept) = self.kept("manifests", digest)? else { return Ok(None) };
-        let Some(end) = kept.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
-        let raw = RawManifest::new(String::from_utf8_lossy(&kept[..end]), kept[end + 1..].to_vec());
+        let Some(kept) = self.kept("manifests", digest)? else {
+            return Ok(None);
+        };
+        let Some(end) = kept.iter().position(|byte| *byte == b'\n') else {
+            return Ok(None);
+        };
+        let raw = RawManifest::new(
+            String::from_utf8_lossy(&kept[..end]),
+            kept[end + 1..].to_vec(),
+        );
         Ok((raw.digest == *digest).then_some(raw))
     }
 
@@ -96,13 +128,16 @@ impl Embedded {
         reference: &Reference,
         descriptor: &Descriptor,
     ) -> Result<Bytes, Error> {
-        if let Some(kept) =
-            self.kept("configs", &descriptor.digest)?.filter(|bytes| descriptor.digest.is_of(bytes))
+        if let Some(kept) = self
+            .kept("configs", &descriptor.digest)?
+            .filter(|bytes| descriptor.digest.is_of(bytes))
         {
             return Ok(kept.into());
         }
         let registry = self.registries.of(&reference.repository)?;
-        let bytes = registry.get_blob(&reference.repository.path, descriptor, METADATA).await?;
+        let bytes = registry
+            .get_blob(&reference.repository.path, descriptor, METADATA)
+            .await?;
         self.keep("configs", &descriptor.digest, &bytes);
         Ok(bytes)
     }
@@ -114,28 +149,51 @@ pub(super) fn of_assembled(image: &AssembledImage) -> Result<BaseImage, Error> {
     let manifest: ImageManifest = match image.manifest.parse() {
         Ok(Manifest::Image(manifest)) => manifest,
         Ok(Manifest::Index(_)) => unreachable!("an assembled image is no index"),
-        Err(source) => return Err(Error::Manifest { reference: name(), source }),
+        Err(source) => {
+            return Err(Error::Manifest {
+                reference: name(),
+                source,
+            });
+        }
     };
-    let mut config =
-        ImageConfig::parse(&image.config).map_err(|source| Error::Config { reference: name(), source })?;
+    let mut config = ImageConfig::parse(&image.config).map_err(|source| Error::Config {
+        reference: name(),
+        source,
+    })?;
     name_variant(&mut config, &image.platform);
     let source = |descriptor: &Descriptor| {
-        let layer = image.layers.iter().find(|layer| layer.descriptor.digest == descriptor.digest);
-        layer.map_or(LayerSource::Inline(Vec::new().into()), |layer| layer.source.clone())
+        let layer = image
+            .layers
+            .iter()
+            .find(|layer| layer.descriptor.digest == descriptor.digest);
+        layer.map_or(LayerSource::Inline(Vec::new().into()), |layer| {
+            layer.source.clone()
+        })
     };
-    Ok(BaseImage::new(&manifest, &image.manifest.media_type, config, source)?)
+    Ok(BaseImage::new(
+        &manifest,
+        &image.manifest.media_type,
+        config,
+        source,
+    )?)
 }
 
 /// Reads the manifest of a base of this name.
 pub(super) fn parse(raw: &RawManifest, reference: &str) -> Result<Manifest, Error> {
-    raw.parse().map_err(|source| Error::Manifest { reference: reference.to_owned(), source })
+    raw.parse().map_err(|source| Error::Manifest {
+        reference: reference.to_owned(),
+        source,
+    })
 }
 
 /// Gives a config the variant that an index names its image for: many a config leaves it out.
 pub(super) fn name_variant(config: &mut ImageConfig, named: &Platform) {
     let has = config.platform();
-    let silent =
-        config.as_object().get("variant").and_then(|variant| variant.as_str()).is_none_or(str::is_empty);
+    let silent = config
+        .as_object()
+        .get("variant")
+        .and_then(|variant| variant.as_str())
+        .is_none_or(str::is_empty);
     let same = (&has.os, &has.architecture) == (&named.os, &named.architecture);
     if silent && same && has != *named {
         config.set_platform(named);

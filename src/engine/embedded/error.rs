@@ -46,7 +46,9 @@ pub enum Error {
         versions: String,
     },
     /// Only an engine has the base.
-    #[error("the base {reference} is in the Docker Engine alone, where the embedded engine cannot read it")]
+    #[error(
+        "the base {reference} is in the Docker Engine alone, where the embedded engine cannot read it"
+    )]
     LocalBase {
         /// The base.
         reference: String,
@@ -111,7 +113,9 @@ impl Error {
             }
             Self::Platform { has, .. } => {
                 let first = has.split(", ").next().unwrap_or(has);
-                vec![format!("to build for {first}, set platforms = [\"{first}\"] under [image]")]
+                vec![format!(
+                    "to build for {first}, set platforms = [\"{first}\"] under [image]"
+                )]
             }
             Self::Ambiguous { .. } => {
                 vec![
@@ -120,8 +124,12 @@ impl Error {
                 ]
             }
             Self::Layout(error) => error.hints(),
-            Self::LocalBase { .. } => vec!["push it to a registry, or build with --engine docker".to_owned()],
-            Self::ParentMissing { .. } => vec!["build it in the same run, or push it first".to_owned()],
+            Self::LocalBase { .. } => {
+                vec!["push it to a registry, or build with --engine docker".to_owned()]
+            }
+            Self::ParentMissing { .. } => {
+                vec!["build it in the same run, or push it first".to_owned()]
+            }
             _ => Vec::new(),
         }
     }
@@ -129,6 +137,9 @@ impl Error {
     /// Whether the docker engine could make the image, so that `auto` may try it.
     #[must_use]
     pub const fn needs_execution(&self) -> bool {
-        matches!(self, Self::Assemble(assemble::Error::NeedsExecution(_)) | Self::LocalBase { .. })
+        matches!(
+            self,
+            Self::Assemble(assemble::Error::NeedsExecution(_)) | Self::LocalBase { .. }
+        )
     }
 }

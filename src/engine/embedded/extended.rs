@@ -31,13 +31,22 @@ pub(super) struct Watched<R> {
 
 impl<R> Watched<R> {
     pub(super) const fn new(inner: R) -> Self {
-        Self { inner, header: Vec::new(), skip: 0, records: None, size: None, sparse: None }
+        Self {
+            inner,
+            header: Vec::new(),
+            skip: 0,
+            records: None,
+            size: None,
+            sparse: None,
+        }
     }
 
     fn watch(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             if self.skip > 0 {
-                let passed = bytes.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+                let passed = bytes
+                    .len()
+                    .min(usize::try_from(self.skip).unwrap_or(usize::MAX));
                 self.skip -= passed as u64;
                 self.record(&bytes[..passed]);
                 bytes = &bytes[passed..];
@@ -56,13 +65,18 @@ impl<R> Watched<R> {
 
     /// Keeps what belongs to records, and reads them at their end.
     fn record(&mut self, bytes: &[u8]) {
-        let Some((records, left)) = &mut self.records else { return };
-        let take = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+        let Some((records, left)) = &mut self.records else {
+            return;
+        };
+        let take = bytes
+            .len()
+            .min(usize::try_from(*left).unwrap_or(usize::MAX));
         records.extend_from_slice(&bytes[..take]);
         *left -= take as u64;
         if self.skip == 0 {
-            let found =
-                tar::PaxExtensions::new(records).flatten().find(|record| record.key_bytes() == b"size");
+            let found = tar::PaxExtensions::new(records)
+                .flatten()
+                .find(|record| record.key_bytes() == b"size");
             self.size = found.and_then(|record| record.value().ok()?.parse().ok());
             self.records = None;
         }
@@ -84,14 +98,28 @@ impl<R> Watched<R> {
         }
         let header = tar::Header::from_byte_slice(block);
         // What is wrong with a header is for its reader to say.
-        let Ok(size) = header.entry_size() else { return Ok(()) };
+        let Ok(size) = header.entry_size() else {
+            return Ok(());
+        };
         let kind = header.entry_type();
         if kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions() {
-            let longest = if kind.is_pax_local_extensions() { LONGEST } else { LONGEST_NAME_HEADER };
+            let longest = if kind.is_pax_local_extensions() {
+                LONGEST
+            } else {
+                LONGEST_NAME_HEADER
+            };
             if size > longest {
-                let what = if kind.is_gnu_longlink() { "link to a name" } else { "name" };
+                let what = if kind.is_gnu_longlink() {
+                    "link to a name"
+                } else {
+                    "name"
+                };
                 // GNU's names end with a NUL.
-                let bytes = if kind.is_pax_local_extensions() { size } else { size - 1 };
+                let bytes = if kind.is_pax_local_extensions() {
+                    size
+                } else {
+                    size - 1
+                };
                 return Err(invalid(format!("it has a {what} of {bytes} bytes")));
             }
             if kind.is_pax_local_extensions() {
@@ -149,12 +177,15 @@ mod tests {
     #[test]
     fn what_is_sound_passes() {
         let mut builder = tar::Builder::new(Vec::new());
-        for (path, content) in
-            [("a/".repeat(200) + "long", "x".repeat(5000)), ("b".to_owned(), String::new())]
-        {
+        for (path, content) in [
+            ("a/".repeat(200) + "long", "x".repeat(5000)),
+            ("b".to_owned(), String::new()),
+        ] {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
-            builder.append_data(&mut header, path, content.as_bytes()).unwrap();
+            builder
+                .append_data(&mut header, path, content.as_bytes())
+                .unwrap();
         }
         let mut archive = builder.into_inner().unwrap();
         // Content that looks like a hostile header, and whose length a record alone tells.
@@ -167,7 +198,11 @@ mod tests {
         archive.extend(&hostile);
         archive.extend(end);
         for step in [1, 100, 512, 4096] {
-            assert_eq!(pass(&archive, step).unwrap(), archive.len() as u64, "{step}");
+            assert_eq!(
+                pass(&archive, step).unwrap(),
+                archive.len() as u64,
+                "{step}"
+            );
         }
     }
 
@@ -175,9 +210,21 @@ mod tests {
     fn what_would_fill_memory_does_not() {
         use tar::EntryType::{GNULongLink, GNULongName, XHeader};
         for (kind, longest, expected) in [
-            (GNULongName, LONGEST_NAME_HEADER, "it has a name of 4097 bytes".to_owned()),
-            (GNULongLink, LONGEST_NAME_HEADER, "it has a link to a name of 4097 bytes".to_owned()),
-            (XHeader, LONGEST, format!("it has a name of {} bytes", LONGEST + 1)),
+            (
+                GNULongName,
+                LONGEST_NAME_HEADER,
+                "it has a name of 4097 bytes".to_owned(),
+            ),
+            (
+                GNULongLink,
+                LONGEST_NAME_HEADER,
+                "it has a link to a name of 4097 bytes".to_owned(),
+            ),
+            (
+                XHeader,
+                LONGEST,
+                format!("it has a name of {} bytes", LONGEST + 1),
+            ),
         ] {
             let error = pass(&header(kind, longest + 1), 512).unwrap_err();
             assert_eq!(error.to_string(), expected);

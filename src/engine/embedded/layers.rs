@@ -48,7 +48,11 @@ struct Entries<'a>(&'a BTreeMap<String, Node>);
 
 impl Serialize for Entries<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(path, node)| (path, KeptNode::from(node))))
+        serializer.collect_map(
+            self.0
+                .iter()
+                .map(|(path, node)| (path, KeptNode::from(node))),
+        )
     }
 }
 
@@ -70,9 +74,15 @@ impl From<&Node> for KeptNode {
         match node {
             Node::Directory(Attributes { mode, uid, gid }) => Self::D(*mode, *uid, *gid),
             Node::Implied => Self::I,
-            Node::File { attributes: Attributes { mode, uid, gid }, content } => {
-                Self::F(*mode, *uid, *gid, content.as_ref().map(|bytes| STANDARD.encode(bytes)))
-            }
+            Node::File {
+                attributes: Attributes { mode, uid, gid },
+                content,
+            } => Self::F(
+                *mode,
+                *uid,
+                *gid,
+                content.as_ref().map(|bytes| STANDARD.encode(bytes)),
+            ),
             Node::Symlink(target) => Self::L(target.clone()),
             Node::Other => Self::O,
         }
@@ -91,7 +101,10 @@ impl Embedded {
         events: &Events,
     ) -> Result<Arc<LayerIndex>, Error> {
         let digest = &layer.descriptor.digest;
-        let key = format!("{digest} {}", wanted.iter().cloned().collect::<Vec<_>>().join("\n"));
+        let key = format!(
+            "{digest} {}",
+            wanted.iter().cloned().collect::<Vec<_>>().join("\n")
+        );
         let read = self.read_index(layer, wanted, image, events);
         let (index, found) = self.shared.indexes.get(key, read).await?;
         if found != *diff_id {
@@ -101,7 +114,10 @@ impl Embedded {
                     "the base's config has its content as {other}, and only sha256 is supported there"
                 ),
             };
-            return Err(Error::Layer { digest: digest.to_string(), what });
+            return Err(Error::Layer {
+                digest: digest.to_string(),
+                what,
+            });
         }
         Ok(index)
     }
@@ -114,7 +130,10 @@ impl Embedded {
         events: &Events,
     ) -> Result<(Arc<LayerIndex>, Digest), Error> {
         let digest = &layer.descriptor.digest;
-        if let Some((index, diff_id)) = self.indexes.read(file(digest)).and_then(|bytes| read(&bytes, wanted))
+        if let Some((index, diff_id)) = self
+            .indexes
+            .read(file(digest))
+            .and_then(|bytes| read(&bytes, wanted))
         {
             return Ok((Arc::new(index), diff_id));
         }
@@ -122,7 +141,10 @@ impl Embedded {
             digest: digest.to_string(),
             what: what.to_string(),
         });
-        events.step(image, format!("read layer {} of the base ({size} bytes)", digest.short()));
+        events.step(
+            image,
+            format!("read layer {} of the base ({size} bytes)", digest.short()),
+        );
         let reader = self.blobs.source(layer).open(0).await.map_err(failed)?;
         let names = wanted.clone();
         let bridge = SyncIoBridge::new(reader);
@@ -131,7 +153,8 @@ impl Embedded {
             Ok(result) => result.map_err(failed)?,
             Err(stopped) => return Err(failed(std::io::Error::other(stopped))),
         };
-        self.indexes.write(file(digest), &write(&index, &diff_id, wanted));
+        self.indexes
+            .write(file(digest), &write(&index, &diff_id, wanted));
         Ok((Arc::new(index), diff_id))
     }
 }
@@ -153,15 +176,26 @@ fn read(bytes: &[u8], wanted: &BTreeSet<String>) -> Option<(LayerIndex, Digest)>
             KeptNode::I => Node::Implied,
             KeptNode::F(mode, uid, gid, content) => Node::File {
                 attributes: Attributes { mode, uid, gid },
-                content: content.map(|text| STANDARD.decode(text).map(Into::into)).transpose().ok()?,
+                content: content
+                    .map(|text| STANDARD.decode(text).map(Into::into))
+                    .transpose()
+                    .ok()?,
             },
             KeptNode::L(target) => Node::Symlink(target),
             KeptNode::O => Node::Other,
         })
     };
-    let entries =
-        kept.entries.into_iter().map(|(path, kept)| Some((path, node(kept)?))).collect::<Option<_>>()?;
-    let index = LayerIndex { entries, whiteouts: kept.whiteouts, opaque: kept.opaque, links: kept.links };
+    let entries = kept
+        .entries
+        .into_iter()
+        .map(|(path, kept)| Some((path, node(kept)?)))
+        .collect::<Option<_>>()?;
+    let index = LayerIndex {
+        entries,
+        whiteouts: kept.whiteouts,
+        opaque: kept.opaque,
+        links: kept.links,
+    };
     Some((index, kept.diff_id))
 }
 
@@ -176,5 +210,6 @@ fn write(index: &LayerIndex, diff_id: &Digest, wanted: &BTreeSet<String>) -> Vec
         opaque: &index.opaque,
         links: &index.links,
     };
-    serde_json::to_vec(&kept).unwrap_or_else(|error| unreachable!("an index has text keys only: {error}"))
+    serde_json::to_vec(&kept)
+        .unwrap_or_else(|error| unreachable!("an index has text keys only: {error}"))
 }

@@ -14,8 +14,9 @@ pub(in crate::engine) async fn layout_image(
     platform: &Platform,
 ) -> Result<AssembledImage, Error> {
     let reader = LayoutReader::open(&layout.directory)?;
-    let chosen =
-        Source::Layout(&reader, &layout.written).choose(&layout.media_type, &layout.digest, platform).await?;
+    let chosen = Source::Layout(&reader, &layout.written)
+        .choose(&layout.media_type, &layout.digest, platform)
+        .await?;
     let layer = |descriptor: &Descriptor| match descriptor.urls.as_slice() {
         [] => reader.layer(descriptor),
         // A foreign layer is not in the layout; that it cannot be built on, the assembly says.
@@ -24,7 +25,12 @@ pub(in crate::engine) async fn layout_image(
             source: LayerSource::File(layout.directory.clone()),
         }),
     };
-    let layers = chosen.manifest.layers.iter().map(layer).collect::<Result<_, _>>()?;
+    let layers = chosen
+        .manifest
+        .layers
+        .iter()
+        .map(layer)
+        .collect::<Result<_, _>>()?;
     Ok(AssembledImage {
         platform: platform.clone(),
         manifest: chosen.raw,

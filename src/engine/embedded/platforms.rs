@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::base::{name_variant, parse};
 use super::{Embedded, Error};
-use crate::oci::{Bytes, Descriptor, ImageConfig, ImageManifest, Index, Manifest, RawManifest, Role};
+use crate::oci::{
+    Bytes, Descriptor, ImageConfig, ImageManifest, Index, Manifest, RawManifest, Role,
+};
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::store::layout::LayoutReader;
@@ -57,7 +59,11 @@ impl Source<'_> {
         }
     }
 
-    async fn manifest(&self, media_type: &str, digest: &Digest) -> Result<(RawManifest, Manifest), Error> {
+    async fn manifest(
+        &self,
+        media_type: &str,
+        digest: &Digest,
+    ) -> Result<(RawManifest, Manifest), Error> {
         let raw = match self {
             Self::Registry(embedded, reference) => embedded.manifest(reference, digest).await?,
             Self::Layout(reader, _) => reader.manifest(media_type, digest)?,
@@ -68,11 +74,15 @@ impl Source<'_> {
 
     async fn config(&self, manifest: &ImageManifest) -> Result<(Bytes, ImageConfig), Error> {
         let bytes = match self {
-            Self::Registry(embedded, reference) => embedded.config(reference, &manifest.config).await?,
+            Self::Registry(embedded, reference) => {
+                embedded.config(reference, &manifest.config).await?
+            }
             Self::Layout(reader, _) => reader.blob(&manifest.config.digest)?.into(),
         };
-        let config =
-            ImageConfig::parse(&bytes).map_err(|source| Error::Config { reference: self.name(), source })?;
+        let config = ImageConfig::parse(&bytes).map_err(|source| Error::Config {
+            reference: self.name(),
+            source,
+        })?;
         Ok((bytes, config))
     }
 
@@ -87,11 +97,16 @@ impl Source<'_> {
         };
         let contents = self.contents(index).await?;
         if contents.images.is_empty() {
-            return Err(Error::NoImage { reference: self.name(), found: contents.found() });
+            return Err(Error::NoImage {
+                reference: self.name(),
+                found: contents.found(),
+            });
         }
         let mut platforms = BTreeMap::new();
         for image in contents.images {
-            platforms.entry(image.platform).or_insert(image.descriptor.digest);
+            platforms
+                .entry(image.platform)
+                .or_insert(image.descriptor.digest);
         }
         Ok(platforms)
     }
@@ -103,28 +118,41 @@ impl Source<'_> {
         digest: &Digest,
         platform: &Platform,
     ) -> Result<Chosen, Error> {
-        let other = |has: String| Error::Platform { reference: self.name(), wanted: platform.clone(), has };
+        let other = |has: String| Error::Platform {
+            reference: self.name(),
+            wanted: platform.clone(),
+            has,
+        };
         let (mut raw, mut manifest) = self.manifest(media_type, digest).await?;
         let mut named = None;
         if let Manifest::Index(index) = manifest {
             let contents = self.contents(index).await?;
             if contents.images.is_empty() {
-                return Err(Error::NoImage { reference: self.name(), found: contents.found() });
+                return Err(Error::NoImage {
+                    reference: self.name(),
+                    found: contents.found(),
+                });
             }
-            let found = contents.choose(platform).map_err(|versions| Error::Ambiguous {
-                reference: self.name(),
-                platform: platform.clone(),
-                versions,
-            })?;
+            let found = contents
+                .choose(platform)
+                .map_err(|versions| Error::Ambiguous {
+                    reference: self.name(),
+                    platform: platform.clone(),
+                    versions,
+                })?;
             let child = found.ok_or_else(|| other(contents.found()))?;
-            (raw, manifest) = self.manifest(&child.descriptor.media_type, &child.descriptor.digest).await?;
+            (raw, manifest) = self
+                .manifest(&child.descriptor.media_type, &child.descriptor.digest)
+                .await?;
             named = Some(child.platform.clone());
         }
         let Manifest::Image(manifest) = manifest else {
             let what = "an entry of its index that names a platform is an index itself".to_owned();
             return Err(crate::assemble::Error::Base(what).into());
         };
-        manifest.refuse_artifact().map_err(crate::assemble::Error::Base)?;
+        manifest
+            .refuse_artifact()
+            .map_err(crate::assemble::Error::Base)?;
         let (config_bytes, mut config) = self.config(&manifest).await?;
         if let Some(named) = &named {
             name_variant(&mut config, named);
@@ -132,7 +160,12 @@ impl Source<'_> {
         if config.platform() != *platform {
             return Err(other(config.platform().to_string()));
         }
-        Ok(Chosen { raw, manifest, config, config_bytes })
+        Ok(Chosen {
+            raw,
+            manifest,
+            config,
+            config_bytes,
+        })
     }
 
     /// Everything that an index holds. Each digest is looked at once.
@@ -140,12 +173,17 @@ impl Source<'_> {
         let mut contents = Contents::default();
         let mut seen = BTreeSet::new();
         let mut reads = 0;
-        let mut waiting: Vec<(Descriptor, usize)> =
-            index.manifests.into_iter().rev().map(|child| (child, 1)).collect();
+        let mut waiting: Vec<(Descriptor, usize)> = index
+            .manifests
+            .into_iter()
+            .rev()
+            .map(|child| (child, 1))
+            .collect();
         while let Some((child, depth)) = waiting.pop() {
-            if !seen
-                .insert((child.digest.clone(), child.platform.clone().map(|named| Platform::from(&named))))
-            {
+            if !seen.insert((
+                child.digest.clone(),
+                child.platform.clone().map(|named| Platform::from(&named)),
+            )) {
                 continue;
             }
             match child.role() {
@@ -162,7 +200,13 @@ impl Source<'_> {
                     }
                     match self.manifest(&child.media_type, &child.digest).await? {
                         (_, Manifest::Index(index)) => {
-                            waiting.extend(index.manifests.into_iter().rev().map(|child| (child, depth + 1)));
+                            waiting.extend(
+                                index
+                                    .manifests
+                                    .into_iter()
+                                    .rev()
+                                    .map(|child| (child, depth + 1)),
+                            );
                         }
                         (_, Manifest::Image(manifest)) => {
                             if let Err(what) = manifest.refuse_artifact() {
@@ -182,8 +226,15 @@ impl Source<'_> {
 
 impl Contents {
     fn add(&mut self, platform: Platform, descriptor: Descriptor) {
-        let os_version = descriptor.platform.as_ref().and_then(|named| named.os_version.clone());
-        self.images.push(PlatformImage { platform, os_version, descriptor });
+        let os_version = descriptor
+            .platform
+            .as_ref()
+            .and_then(|named| named.os_version.clone());
+        self.images.push(PlatformImage {
+            platform,
+            os_version,
+            descriptor,
+        });
     }
 
     fn count(&mut self, what: String) {
@@ -193,14 +244,24 @@ impl Contents {
     /// The image for a platform: exactly this one, else one that names no variant. The error lists the versions of
     /// the operating system among which Docker would choose by the version of its own.
     fn choose(&self, platform: &Platform) -> Result<Option<&PlatformImage>, String> {
-        let without_variant = Platform { variant: None, ..platform.clone() };
+        let without_variant = Platform {
+            variant: None,
+            ..platform.clone()
+        };
         for wanted in [platform, &without_variant] {
             let mut fitting = self.images.iter().filter(|image| image.platform == *wanted);
-            let Some(first) = fitting.next() else { continue };
+            let Some(first) = fitting.next() else {
+                continue;
+            };
             let rest: Vec<&PlatformImage> = fitting.collect();
-            if rest.iter().any(|image| image.os_version != first.os_version) {
+            if rest
+                .iter()
+                .any(|image| image.os_version != first.os_version)
+            {
                 let all = std::iter::once(first).chain(rest);
-                let versions: Vec<&str> = all.filter_map(|image| image.os_version.as_deref()).collect();
+                let versions: Vec<&str> = all
+                    .filter_map(|image| image.os_version.as_deref())
+                    .collect();
                 return Err(versions.join(", "));
             }
             return Ok(Some(first));
@@ -211,9 +272,16 @@ impl Contents {
     /// The platforms, or else what is there instead.
     fn found(&self) -> String {
         if self.images.is_empty() {
-            let others: Vec<String> =
-                self.others.iter().map(|(what, count)| format!("{count} × {what}")).collect();
-            return if others.is_empty() { "nothing".to_owned() } else { others.join(", ") };
+            let others: Vec<String> = self
+                .others
+                .iter()
+                .map(|(what, count)| format!("{count} × {what}"))
+                .collect();
+            return if others.is_empty() {
+                "nothing".to_owned()
+            } else {
+                others.join(", ")
+            };
         }
         let mut names: Vec<String> = Vec::new();
         for image in &self.images {

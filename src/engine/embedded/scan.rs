@@ -64,8 +64,19 @@ pub(in crate::engine) fn scan(
 ) -> io::Result<(LayerIndex, Digest)> {
     std::thread::scope(|scope| {
         let limit = UNPACKED.max(size.saturating_mul(RATIO));
-        let mut plain = Aside::start(scope, Bounded { inner: unpack(layer)?, left: limit })?;
-        let mut scan = Scan { index: LayerIndex::default(), kept: 0, wanted, links: BTreeMap::new() };
+        let mut plain = Aside::start(
+            scope,
+            Bounded {
+                inner: unpack(layer)?,
+                left: limit,
+            },
+        )?;
+        let mut scan = Scan {
+            index: LayerIndex::default(),
+            kept: 0,
+            wanted,
+            links: BTreeMap::new(),
+        };
         let mut archive = tar::Archive::new(Watched::new(&mut plain));
         for entry in archive.entries()? {
             scan.entry(entry?)?;
@@ -94,7 +105,8 @@ fn unpack<R: Read>(mut layer: R) -> io::Result<Unpacked<R>> {
     layer.by_ref().take(4).read_to_end(&mut magic)?;
     let gzip = magic.starts_with(&[0x1f, 0x8b]);
     // The second is that of a frame to be skipped, with which some writers begin.
-    let zstd = magic == [0x28, 0xb5, 0x2f, 0xfd] || matches!(*magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18]);
+    let zstd =
+        magic == [0x28, 0xb5, 0x2f, 0xfd] || matches!(*magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18]);
     let peeked = io::Cursor::new(magic).chain(layer);
     Ok(if gzip {
         Unpacked::Gzip(Box::new(MultiGzDecoder::new(peeked)))
@@ -138,8 +150,9 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         let left = self.left.checked_sub(read as u64);
-        self.left =
-            left.ok_or_else(|| invalid("it unpacks to far more than its size: a decompression bomb?"))?;
+        self.left = left.ok_or_else(|| {
+            invalid("it unpacks to far more than its size: a decompression bomb?")
+        })?;
         Ok(read)
     }
 }
@@ -210,14 +223,25 @@ impl Scan<'_> {
                 let target = clean(link_text(entry, path)?.as_bytes())?;
                 self.keep(target.len() as u64)?;
                 match self.index.entries.get(&target) {
-                    Some(node @ Node::File { content: Some(_), .. }) => node.clone(),
+                    Some(
+                        node @ Node::File {
+                            content: Some(_), ..
+                        },
+                    ) => node.clone(),
                     found => {
                         let found = found.cloned();
                         // The path is held once more, and a symbolic link's target too.
-                        let again = if let Some(Node::Symlink(target)) = &found { target.len() } else { 0 };
+                        let again = if let Some(Node::Symlink(target)) = &found {
+                            target.len()
+                        } else {
+                            0
+                        };
                         self.keep((path.len() + again) as u64 + ENTRY)?;
                         self.links.insert(path.to_owned(), target);
-                        found.unwrap_or(Node::File { attributes, content: None })
+                        found.unwrap_or(Node::File {
+                            attributes,
+                            content: None,
+                        })
                     }
                 }
             }
@@ -227,9 +251,15 @@ impl Scan<'_> {
                     self.keep(size)?;
                     let mut bytes = Vec::new();
                     entry.read_to_end(&mut bytes)?;
-                    Node::File { attributes, content: Some(bytes.into()) }
+                    Node::File {
+                        attributes,
+                        content: Some(bytes.into()),
+                    }
                 } else {
-                    Node::File { attributes, content: None }
+                    Node::File {
+                        attributes,
+                        content: None,
+                    }
                 }
             }
             _ => Node::Other,
@@ -239,7 +269,11 @@ impl Scan<'_> {
     /// Counts what is kept.
     fn keep(&mut self, bytes: u64) -> io::Result<()> {
         self.kept += bytes;
-        if self.kept <= KEPT { Ok(()) } else { Err(too_much()) }
+        if self.kept <= KEPT {
+            Ok(())
+        } else {
+            Err(too_much())
+        }
     }
 
     /// Adds the directories that have something in them and no entry of their own.
@@ -258,7 +292,9 @@ impl Scan<'_> {
                 }
             }
         }
-        self.index.entries.extend(implied.into_iter().map(|path| (path, Node::Implied)));
+        self.index
+            .entries
+            .extend(implied.into_iter().map(|path| (path, Node::Implied)));
         // A link to a file that came before it, or in a layer below, is that file.
         self.index.links = std::mem::take(&mut self.links);
         Ok(self.index)
@@ -272,9 +308,14 @@ fn too_much() -> io::Error {
 
 /// The target of a link.
 fn link_text<R: Read>(entry: &tar::Entry<'_, R>, path: &str) -> io::Result<String> {
-    let target = entry.link_name_bytes().ok_or_else(|| invalid(format!("{path} is a link to nothing")))?;
+    let target = entry
+        .link_name_bytes()
+        .ok_or_else(|| invalid(format!("{path} is a link to nothing")))?;
     if target.len() > LONGEST_NAME {
-        return Err(invalid(format!("it has a link to a name of {} bytes", target.len())));
+        return Err(invalid(format!(
+            "it has a link to a name of {} bytes",
+            target.len()
+        )));
     }
     Ok(String::from_utf8_lossy(&target).into_owned())
 }
@@ -285,12 +326,20 @@ fn clean(path: &[u8]) -> io::Result<String> {
         return Err(invalid(format!("it has a name of {} bytes", path.len())));
     }
     let path = String::from_utf8_lossy(path);
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
     if parts.contains(&"..") {
-        return Err(invalid(format!("the entry {path:?} leads out of the image's root")));
+        return Err(invalid(format!(
+            "the entry {path:?} leads out of the image's root"
+        )));
     }
     if parts.len() > COMPONENTS {
-        return Err(invalid(format!("it has a name of {} components", parts.len())));
+        return Err(invalid(format!(
+            "it has a name of {} components",
+            parts.len()
+        )));
     }
     Ok(parts.join("/"))
 }
@@ -321,7 +370,9 @@ mod tests {
                 _ => tar::EntryType::Symlink,
             });
             header.set_cksum();
-            builder.append(&header, if *kind == 'f' { text.as_bytes() } else { b"" }).unwrap();
+            builder
+                .append(&header, if *kind == 'f' { text.as_bytes() } else { b"" })
+                .unwrap();
         }
         builder.into_inner().unwrap()
     }
@@ -353,11 +404,24 @@ mod tests {
         assert_eq!(index(&zstd).unwrap(), expected);
         let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 7], zstd.as_slice()].concat();
         assert_eq!(index(&skipped).unwrap(), expected);
-        let attributes = Attributes { mode: 0o640, uid: 1, gid: 2 };
-        let passwd = Node::File { attributes, content: Some((*b"root:x:0:0").into()) };
+        let attributes = Attributes {
+            mode: 0o640,
+            uid: 1,
+            gid: 2,
+        };
+        let passwd = Node::File {
+            attributes,
+            content: Some((*b"root:x:0:0").into()),
+        };
         assert_eq!(expected.entries["etc/passwd"], passwd);
         assert_eq!(expected.entries["etc/group"], passwd);
-        assert_eq!(expected.entries["etc/shadow"], Node::File { attributes, content: None });
+        assert_eq!(
+            expected.entries["etc/shadow"],
+            Node::File {
+                attributes,
+                content: None
+            }
+        );
         assert_eq!(expected.entries["usr"], Node::Implied);
         assert_eq!(expected.entries["bin"], Node::Symlink("usr/bin".to_owned()));
         assert!(expected.whiteouts.contains("etc/gone") && expected.opaque.contains("var"));
@@ -365,15 +429,26 @@ mod tests {
 
     #[test]
     fn what_leads_out_of_the_root_is_refused() {
-        for (path, kind, text) in [("../x", 'f', ""), ("a/../../x", 'd', ""), ("x", 'l', "../../etc/shadow")]
-        {
+        for (path, kind, text) in [
+            ("../x", 'f', ""),
+            ("a/../../x", 'd', ""),
+            ("x", 'l', "../../etc/shadow"),
+        ] {
             let error = index(&tar_of(&[(path, kind, text)])).unwrap_err();
-            assert!(error.to_string().contains("leads out of the image's root"), "{error}");
+            assert!(
+                error.to_string().contains("leads out of the image's root"),
+                "{error}"
+            );
         }
     }
 
     /// An archive with one entry of this kind, name and target, however long they are.
-    fn entry(archive: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, name: &str, target: Option<&str>) {
+    fn entry(
+        archive: &mut tar::Builder<Vec<u8>>,
+        kind: tar::EntryType,
+        name: &str,
+        target: Option<&str>,
+    ) {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
         header.set_mode(0o644);
@@ -389,7 +464,9 @@ mod tests {
     fn refused(fill: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> String {
         let mut archive = tar::Builder::new(Vec::new());
         fill(&mut archive);
-        index(&archive.into_inner().unwrap()).unwrap_err().to_string()
+        index(&archive.into_inner().unwrap())
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -420,13 +497,23 @@ mod tests {
         // Each name brings directories of its own; each link a long target.
         let told = refused(|archive| {
             for n in 0..200 {
-                entry(archive, Regular, &format!("{n}{}", "/dddddddddd".repeat(COMPONENTS - 1)), None);
+                entry(
+                    archive,
+                    Regular,
+                    &format!("{n}{}", "/dddddddddd".repeat(COMPONENTS - 1)),
+                    None,
+                );
             }
         });
         assert_eq!(told, too_much);
         let told = refused(|archive| {
             for n in 0..11_000 {
-                entry(archive, Symlink, &n.to_string(), Some(&"t".repeat(LONGEST_NAME)));
+                entry(
+                    archive,
+                    Symlink,
+                    &n.to_string(),
+                    Some(&"t".repeat(LONGEST_NAME)),
+                );
             }
         });
         assert_eq!(told, too_much);
@@ -448,7 +535,10 @@ mod tests {
     fn a_bomb_and_a_torn_layer_are_refused() {
         let bomb = gzip(&vec![0; 64 << 20]);
         let inner = unpack(bomb.as_slice()).unwrap();
-        let mut plain = Bounded { inner, left: 1 << 20 };
+        let mut plain = Bounded {
+            inner,
+            left: 1 << 20,
+        };
         let error = io::copy(&mut plain, &mut io::sink()).unwrap_err();
         assert!(error.to_string().contains("bomb"), "{error}");
         let whole = tar_of(&[("etc/passwd", 'f', &"x".repeat(4000))]);
@@ -456,7 +546,8 @@ mod tests {
         let packed = gzip(&whole);
         assert!(index(&packed[..packed.len() - 9]).is_err());
         assert!(
-            index(b"hello, this is no archive at all, but long enough to be taken for one ....").is_err()
+            index(b"hello, this is no archive at all, but long enough to be taken for one ....")
+                .is_err()
         );
     }
 }

@@ -16,10 +16,16 @@ fn read(bytes: &[u8]) -> Option<(LayerIndex, Digest)> {
 fn assert_sound(index: &LayerIndex) {
     for path in index.entries.keys().chain(&index.whiteouts) {
         let parts = || path.split('/');
-        assert!(parts().all(|part| !["", ".", ".."].contains(&part)), "{path:?}");
+        assert!(
+            parts().all(|part| !["", ".", ".."].contains(&part)),
+            "{path:?}"
+        );
     }
     for path in index.entries.keys() {
-        assert!(ancestors(path).all(|above| index.entries.contains_key(above)), "{path:?}");
+        assert!(
+            ancestors(path).all(|above| index.entries.contains_key(above)),
+            "{path:?}"
+        );
     }
 }
 

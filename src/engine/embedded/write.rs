@@ -63,7 +63,16 @@ impl Stop {
     fn new() -> (Self, Writing) {
         let (ends, ended) = channel();
         let stopped = Arc::<AtomicBool>::default();
-        (Self { stopped: Arc::clone(&stopped), ended }, Writing { stopped, _ends: ends })
+        (
+            Self {
+                stopped: Arc::clone(&stopped),
+                ended,
+            },
+            Writing {
+                stopped,
+                _ends: ends,
+            },
+        )
     }
 }
 
@@ -117,12 +126,19 @@ fn write(
     }
     std::fs::create_dir_all(folder).map_err(at(folder))?;
     let file = fs::temporary_in(folder).map_err(at(folder))?;
-    let wanted = Wanted { out: file, stopped: Arc::clone(&writing.stopped) };
+    let wanted = Wanted {
+        out: file,
+        stopped: Arc::clone(&writing.stopped),
+    };
     let out = io::BufWriter::with_capacity(64 << 10, wanted);
     let (layer, out) = layer::write(entries, mtime, compression, out, open).map_err(at(folder))?;
-    let file = out.into_inner().map_err(|error| at(folder)(error.into_error()))?.out;
+    let file = out
+        .into_inner()
+        .map_err(|error| at(folder)(error.into_error()))?
+        .out;
     let place = folder.join(layer.digest.hex());
-    file.persist(&place).map_err(|error| at(&place)(error.error))?;
+    file.persist(&place)
+        .map_err(|error| at(&place)(error.error))?;
     Ok((layer, LayerSource::File(place)))
 }
 
@@ -143,7 +159,14 @@ fn size(entry: &Entry) -> u64 {
 fn key(entries: &[Entry], mtime: u64) -> String {
     let mut hash = Sha256::new();
     hash.update(mtime.to_le_bytes());
-    for Entry { path, mode, uid, gid, kind } in entries {
+    for Entry {
+        path,
+        mode,
+        uid,
+        gid,
+        kind,
+    } in entries
+    {
         let what = match kind {
             EntryKind::File(content) => format!("f{}", content.digest()),
             EntryKind::Directory => "d".to_owned(),
@@ -155,7 +178,10 @@ fn key(entries: &[Entry], mtime: u64) -> String {
             EntryKind::File(Content::File { path, .. }) => path.clone(),
             _ => PathBuf::new(),
         };
-        hash.update(format!("{path}\0{mode}\0{uid}\0{gid}\0{what}\0{}\0\0", from.display()));
+        hash.update(format!(
+            "{path}\0{mode}\0{uid}\0{gid}\0{what}\0{}\0\0",
+            from.display()
+        ));
     }
     Digest::from_sha256(&hash.finalize()).to_string()
 }

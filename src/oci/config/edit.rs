@@ -41,7 +41,10 @@ impl ImageConfig {
     pub fn scratch(platform: &Platform) -> Self {
         let mut config = Self::default();
         config.set_platform(platform);
-        config.0.insert("rootfs".to_owned(), json!({ "type": "layers", "diff_ids": [] }));
+        config.0.insert(
+            "rootfs".to_owned(),
+            json!({ "type": "layers", "diff_ids": [] }),
+        );
         config
     }
 
@@ -56,7 +59,10 @@ impl ImageConfig {
     /// Names the platform.
     pub fn set_platform(&mut self, platform: &Platform) {
         self.0.insert("os".to_owned(), platform.os.clone().into());
-        self.0.insert("architecture".to_owned(), platform.architecture.clone().into());
+        self.0.insert(
+            "architecture".to_owned(),
+            platform.architecture.clone().into(),
+        );
         match &platform.variant {
             Some(variant) => self.0.insert("variant".to_owned(), variant.clone().into()),
             None => self.0.shift_remove("variant"),
@@ -75,21 +81,29 @@ impl ImageConfig {
 
     /// Sets a label.
     pub fn set_label(&mut self, key: &str, value: &str) {
-        self.object_in_runtime("Labels").insert(key.to_owned(), value.into());
+        self.object_in_runtime("Labels")
+            .insert(key.to_owned(), value.into());
     }
 
     /// The value of a variable, if it is set.
     #[must_use]
     pub fn env_value(&self, key: &str) -> Option<String> {
         let env = self.env();
-        env.iter().find_map(|item| item.split_once('=').filter(|(k, _)| *k == key).map(|(_, v)| v.to_owned()))
+        env.iter().find_map(|item| {
+            item.split_once('=')
+                .filter(|(k, _)| *k == key)
+                .map(|(_, v)| v.to_owned())
+        })
     }
 
     /// Sets a variable: in its place when it is there, else at the end.
     pub fn set_env(&mut self, key: &str, value: &str) {
         let mut env = self.env();
         let item = format!("{key}={value}");
-        match env.iter_mut().find(|item| item.split('=').next() == Some(key)) {
+        match env
+            .iter_mut()
+            .find(|item| item.split('=').next() == Some(key))
+        {
             Some(place) => *place = item,
             None => env.push(item),
         }
@@ -98,12 +112,14 @@ impl ImageConfig {
 
     /// Adds a port, `80/tcp`.
     pub fn expose(&mut self, port: &str) {
-        self.object_in_runtime("ExposedPorts").insert(port.to_owned(), json!({}));
+        self.object_in_runtime("ExposedPorts")
+            .insert(port.to_owned(), json!({}));
     }
 
     /// Adds a volume.
     pub fn add_volume(&mut self, path: &str) {
-        self.object_in_runtime("Volumes").insert(path.to_owned(), json!({}));
+        self.object_in_runtime("Volumes")
+            .insert(path.to_owned(), json!({}));
     }
 
     /// Sets a text of the runtime part: `User`, `WorkingDir`, `StopSignal`.
@@ -124,14 +140,28 @@ impl ImageConfig {
     #[must_use]
     pub fn healthcheck(&self) -> Option<Healthcheck> {
         let check = self.runtime()?.get("Healthcheck")?.as_object()?;
-        let words = check.get("Test").and_then(Value::as_array).into_iter().flatten();
-        let time = |key: &str| check.get(key).and_then(Value::as_u64).map(Duration::from_nanos);
+        let words = check
+            .get("Test")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let time = |key: &str| {
+            check
+                .get(key)
+                .and_then(Value::as_u64)
+                .map(Duration::from_nanos)
+        };
         Some(Healthcheck {
-            test: words.filter_map(|word| word.as_str().map(str::to_owned)).collect(),
+            test: words
+                .filter_map(|word| word.as_str().map(str::to_owned))
+                .collect(),
             interval: time("Interval"),
             timeout: time("Timeout"),
             start_period: time("StartPeriod"),
-            retries: check.get("Retries").and_then(Value::as_u64).and_then(|number| number.try_into().ok()),
+            retries: check
+                .get("Retries")
+                .and_then(Value::as_u64)
+                .and_then(|number| number.try_into().ok()),
         })
     }
 
@@ -139,8 +169,11 @@ impl ImageConfig {
     pub fn set_healthcheck(&mut self, check: &Healthcheck) {
         let mut object = Map::new();
         object.insert("Test".to_owned(), check.test.clone().into());
-        let times =
-            [("Interval", check.interval), ("Timeout", check.timeout), ("StartPeriod", check.start_period)];
+        let times = [
+            ("Interval", check.interval),
+            ("Timeout", check.timeout),
+            ("StartPeriod", check.start_period),
+        ];
         for (key, time) in times {
             if let Some(time) = time.filter(|time| !time.is_zero()) {
                 object.insert(key.to_owned(), nanoseconds(time).into());
@@ -149,7 +182,8 @@ impl ImageConfig {
         if let Some(retries) = check.retries.filter(|retries| *retries > 0) {
             object.insert("Retries".to_owned(), retries.into());
         }
-        self.runtime_mut().insert("Healthcheck".to_owned(), Value::Object(object));
+        self.runtime_mut()
+            .insert("Healthcheck".to_owned(), Value::Object(object));
     }
 
     /// Adds a layer at the top, by the digest of its uncompressed bytes.
@@ -213,10 +247,15 @@ mod tests {
     #[test]
     fn unknown_keys_survive_and_the_order_is_one() {
         let one =
-            ImageConfig::parse(br#"{"z":{"b":1,"a":[{"d":0,"c":null}]},"architecture":"amd64"}"#).unwrap();
+            ImageConfig::parse(br#"{"z":{"b":1,"a":[{"d":0,"c":null}]},"architecture":"amd64"}"#)
+                .unwrap();
         let two =
-            ImageConfig::parse(br#"{"architecture":"amd64","z":{"a":[{"c":null,"d":0}],"b":1}}"#).unwrap();
-        assert_eq!(text(&one), r#"{"architecture":"amd64","z":{"a":[{"c":null,"d":0}],"b":1}}"#);
+            ImageConfig::parse(br#"{"architecture":"amd64","z":{"a":[{"c":null,"d":0}],"b":1}}"#)
+                .unwrap();
+        assert_eq!(
+            text(&one),
+            r#"{"architecture":"amd64","z":{"a":[{"c":null,"d":0}],"b":1}}"#
+        );
         assert_eq!(one.to_bytes(), two.to_bytes());
     }
 
@@ -242,7 +281,11 @@ mod tests {
         config.add_volume("/data");
         config.push_diff_id(&Digest::of(b""));
         let created = "1970-01-01T00:00:00Z".to_owned();
-        config.push_history(&History { created, created_by: "x".to_owned(), empty_layer: true });
+        config.push_history(&History {
+            created,
+            created_by: "x".to_owned(),
+            empty_layer: true,
+        });
         insta::assert_snapshot!(text(&config), @r#"{"config":{"ExposedPorts":{"80/tcp":{}},"Labels":{"a":"b"},"Volumes":{"/data":{}}},"history":[{"created":"1970-01-01T00:00:00Z","created_by":"x","empty_layer":true}],"rootfs":{"diff_ids":["sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],"type":"layers"}}"#);
         assert_eq!(config.diff_ids(), Some(vec![Digest::of(b"")]));
     }

@@ -23,7 +23,9 @@ all of them.
 };
 
 fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let (Some(allow), Some(base)) = (&compiled.allow, subject.base) else { return };
+    let (Some(allow), Some(base)) = (&compiled.allow, subject.base) else {
+        return;
+    };
     let mut names = match (base, base_repository(base)) {
         // A layout's path is no repository's: the second form lets `*` match all of it.
         (Base::Layout(layout), _) => vec![layout.written.clone(), layout.written.replace('/', ":")],
@@ -33,10 +35,23 @@ fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding
     if let Base::Reference(reference) = base {
         let repository = &reference.repository;
         names.push(reference.to_string());
-        names.extend(reference.tag.as_ref().map(|tag| format!("{repository}:{tag}")));
-        names.extend(reference.digest.as_ref().map(|digest| format!("{repository}@{digest}")));
+        names.extend(
+            reference
+                .tag
+                .as_ref()
+                .map(|tag| format!("{repository}:{tag}")),
+        );
+        names.extend(
+            reference
+                .digest
+                .as_ref()
+                .map(|digest| format!("{repository}@{digest}")),
+        );
     }
-    if names.iter().any(|name| allow.iter().any(|glob| glob.is_match(name))) {
+    if names
+        .iter()
+        .any(|name| allow.iter().any(|glob| glob.is_match(name)))
+    {
         return;
     }
     let shown = match base {

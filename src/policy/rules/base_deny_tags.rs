@@ -39,9 +39,11 @@ fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding
         return;
     }
     found.push(
-        Finding::new(format!("the base has the tag `{tag}`{implied}; the policy denies it"))
-            .key(&["image", "base"], "tag is denied")
-            .asked_by(&["base", "deny_tags"])
-            .help("name a version, or pin the base by digest alone"),
+        Finding::new(format!(
+            "the base has the tag `{tag}`{implied}; the policy denies it"
+        ))
+        .key(&["image", "base"], "tag is denied")
+        .asked_by(&["base", "deny_tags"])
+        .help("name a version, or pin the base by digest alone"),
     );
 }

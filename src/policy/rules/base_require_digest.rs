@@ -22,16 +22,21 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let Some(base) = subject.base.filter(|_| compiled.policy.base.require_digest) else { return };
+    let Some(base) = subject.base.filter(|_| compiled.policy.base.require_digest) else {
+        return;
+    };
     let (name, help) = match base {
         Base::Reference(reference) if reference.digest.is_some() => return,
         Base::Layout(layout) if layout.pinned => return,
-        Base::Layout(layout) => {
-            (layout.written.clone(), format!("write {}@{}", layout.written, layout.digest))
-        }
+        Base::Layout(layout) => (
+            layout.written.clone(),
+            format!("write {}@{}", layout.written, layout.digest),
+        ),
         _ if subject.locked => return,
         _ => {
-            let Some(repository) = base_repository(base) else { return };
+            let Some(repository) = base_repository(base) else {
+                return;
+            };
             let help = "run `golden update` to write its digest into golden.lock, or write NAME:TAG@sha256:…";
             (repository.to_string(), help.to_owned())
         }

@@ -23,7 +23,9 @@ Put the authority's newer certificate beside the old one, and rebuild.
 const DAY: i64 = 24 * 60 * 60;
 
 fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let Some(days) = compiled.policy.certs.min_days_left else { return };
+    let Some(days) = compiled.policy.certs.min_days_left else {
+        return;
+    };
     for certificate in subject.certificates {
         let left = certificate.not_after.saturating_sub(subject.now);
         if left >= i64::from(days) * DAY {
@@ -35,14 +37,20 @@ fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding
         };
         let (subject, file) = (&certificate.subject, certificate.file.display());
         found.push(
-            Finding::new(format!("the certificate `{subject}` of {file} {when}; the policy asks for {days}"))
-                .key(&["certs", "trust"], "")
-                .asked_by(&["certs", "min_days_left"])
-                .help("put the authority's newer certificate beside it"),
+            Finding::new(format!(
+                "the certificate `{subject}` of {file} {when}; the policy asks for {days}"
+            ))
+            .key(&["certs", "trust"], "")
+            .asked_by(&["certs", "min_days_left"])
+            .help("put the authority's newer certificate beside it"),
         );
     }
 }
 
 fn in_days(days: i64) -> String {
-    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
+    if days == 1 {
+        "1 day".to_owned()
+    } else {
+        format!("{days} days")
+    }
 }

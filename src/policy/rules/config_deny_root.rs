@@ -22,7 +22,13 @@ Set `user` in [config], best as numbers: user = \"10001:10001\".
 };
 
 fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let Some(user) = subject.user.as_deref().filter(|_| compiled.policy.config.deny_root) else { return };
+    let Some(user) = subject
+        .user
+        .as_deref()
+        .filter(|_| compiled.policy.config.deny_root)
+    else {
+        return;
+    };
     let message = if user.is_empty() {
         "the image runs as root, because no user is set".to_owned()
     } else if is_root(user) {
@@ -59,7 +65,9 @@ mod tests {
 
     #[test]
     fn root_in_all_its_forms() {
-        for user in ["", "0", "root", "0:0", "root:app", "00", "+0", "0:1000", ":1000"] {
+        for user in [
+            "", "0", "root", "0:0", "root:app", "00", "+0", "0:1000", ":1000",
+        ] {
             assert!(is_root(user), "{user:?}");
         }
         for (user, name) in [

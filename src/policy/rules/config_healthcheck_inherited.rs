@@ -21,7 +21,9 @@ Set healthcheck in [config], or switch it off: healthcheck = { test = [\"NONE\"]
 };
 
 fn check(_: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let Some(test) = &subject.inherited_healthcheck else { return };
+    let Some(test) = &subject.inherited_healthcheck else {
+        return;
+    };
     found.push(
         Finding::new(format!("the health check of the base is inherited: {test}"))
             .key(&["config", "healthcheck"], "")

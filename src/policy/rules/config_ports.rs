@@ -19,7 +19,9 @@ below 1024 need privileges that a golden image should not ask for.
 };
 
 fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let Some(range) = compiled.policy.config.ports else { return };
+    let Some(range) = compiled.policy.config.ports else {
+        return;
+    };
     let (min, max) = (u32::from(range.min), u32::from(range.max));
     let outside: Vec<&str> = subject
         .ports
@@ -30,12 +32,19 @@ fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding
     if outside.is_empty() {
         return;
     }
-    let (ports, are) = if outside.len() == 1 { ("port", "is") } else { ("ports", "are") };
+    let (ports, are) = if outside.len() == 1 {
+        ("port", "is")
+    } else {
+        ("ports", "are")
+    };
     found.push(
-        Finding::new(format!("{ports} {} {are} outside of {min} to {max}", shortened(&outside)))
-            .key(&["config", "expose"], "")
-            .asked_by(&["config", "ports"])
-            .help(format!("expose ports from {min} to {max}")),
+        Finding::new(format!(
+            "{ports} {} {are} outside of {min} to {max}",
+            shortened(&outside)
+        ))
+        .key(&["config", "expose"], "")
+        .asked_by(&["config", "ports"])
+        .help(format!("expose ports from {min} to {max}")),
     );
 }
 

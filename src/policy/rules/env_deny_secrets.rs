@@ -54,7 +54,10 @@ const NAMES: [&str; 20] = [
 const WORDS: [&str; 3] = ["pwd", "pass", "pw"];
 
 /// Shapes of well-known credentials.
-#[expect(clippy::unwrap_used, reason = "constant patterns; a test compiles them")]
+#[expect(
+    clippy::unwrap_used,
+    reason = "constant patterns; a test compiles them"
+)]
 static VALUES: LazyLock<RegexSet> = LazyLock::new(|| {
     RegexSet::new([
         r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----",
@@ -110,11 +113,14 @@ pub(in crate::policy) fn looks_like_a_secret(name: &str, value: &str) -> bool {
 
 /// Whether a name says that it holds a credential.
 fn names_a_credential(name: &str) -> bool {
-    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_').to_ascii_lowercase();
+    let name = name
+        .trim_end_matches(|c: char| c.is_ascii_digit() || c == '_')
+        .to_ascii_lowercase();
     let joined: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let mut words = name.rsplit(['_', '-', '.']);
     let last = words.next().unwrap_or_default();
-    NAMES.iter().any(|end| joined.ends_with(end)) || (words.next().is_some() && WORDS.contains(&last))
+    NAMES.iter().any(|end| joined.ends_with(end))
+        || (words.next().is_some() && WORDS.contains(&last))
 }
 
 /// Whether a value is too plain to be a credential.
@@ -181,9 +187,14 @@ mod tests {
         ] {
             assert!(VALUES.is_match(value), "{value}");
         }
-        for value in
-            ["https://example.com:8080/a@b", "1.2.3", "/usr/bin:/bin", "user@host", "http://host/x:y@z", ""]
-        {
+        for value in [
+            "https://example.com:8080/a@b",
+            "1.2.3",
+            "/usr/bin:/bin",
+            "user@host",
+            "http://host/x:y@z",
+            "",
+        ] {
             assert!(!VALUES.is_match(value), "{value}");
         }
         assert!(says_nothing("Yes") && says_nothing("") && !says_nothing("hunter2"));

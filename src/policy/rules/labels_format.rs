@@ -26,7 +26,9 @@ or digest (sha256:…). An image without the label passes; `required_labels` ask
 
 fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
     for (label, rule) in &compiled.policy.labels {
-        let (Some(format), Some(value)) = (rule.format, known_label(subject, label)) else { continue };
+        let (Some(format), Some(value)) = (rule.format, known_label(subject, label)) else {
+            continue;
+        };
         if holds(format, value) {
             continue;
         }
@@ -68,19 +70,28 @@ fn holds(format: Format, value: &str) -> bool {
 fn is_url(value: &str) -> bool {
     !value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\')
         && value.contains("://")
-        && url::Url::parse(value).is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
+        && url::Url::parse(value)
+            .is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
 }
 
 /// The address of RFC 5322 as people write it (dot-atom), without comments, quotes and folding.
 fn is_email(value: &str) -> bool {
-    let Some((local, domain)) = value.rsplit_once('@') else { return false };
-    let atom = |text: &str, more: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || more.contains(c))
+    let Some((local, domain)) = value.rsplit_once('@') else {
+        return false;
     };
-    let label =
-        |text: &str| atom(text, "-") && !text.starts_with('-') && !text.ends_with('-') && text.len() <= 63;
+    let atom = |text: &str, more: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_alphanumeric() || more.contains(c))
+    };
+    let label = |text: &str| {
+        atom(text, "-") && !text.starts_with('-') && !text.ends_with('-') && text.len() <= 63
+    };
     local.len() <= 64
-        && local.split('.').all(|part| atom(part, "!#$%&'*+/=?^_`{|}~-"))
+        && local
+            .split('.')
+            .all(|part| atom(part, "!#$%&'*+/=?^_`{|}~-"))
         && domain.contains('.')
         && domain.split('.').all(label)
 }
@@ -95,33 +106,79 @@ mod tests {
         let table: &[(Format, &[&str], &[&str])] = &[
             (
                 Format::Url,
-                &["https://example.com", "ssh://git@host/path", "http://[::1]:80/x?y#z"],
-                &["example.com", "https://", "mailto:a@b.c", " https://a.b", "https://a b", "", "https:/a.b"],
+                &[
+                    "https://example.com",
+                    "ssh://git@host/path",
+                    "http://[::1]:80/x?y#z",
+                ],
+                &[
+                    "example.com",
+                    "https://",
+                    "mailto:a@b.c",
+                    " https://a.b",
+                    "https://a b",
+                    "",
+                    "https:/a.b",
+                ],
             ),
-            (Format::Semver, &["1.2.3", "1.2.3-rc.1+b"], &["v1.2.3", "1.2", "01.2.3", "1.2.3 ", ""]),
+            (
+                Format::Semver,
+                &["1.2.3", "1.2.3-rc.1+b"],
+                &["v1.2.3", "1.2", "01.2.3", "1.2.3 ", ""],
+            ),
             (
                 Format::Email,
-                &["a@b.cd", "first.last+tag@sub.example.com", "grün@exämple.com"],
-                &["a@b", "@b.cd", "a@", "a b@c.de", "a@b..cd", ".a@b.cd", "a@-b.cd", "A <a@b.cd>", ""],
+                &[
+                    "a@b.cd",
+                    "first.last+tag@sub.example.com",
+                    "grün@exämple.com",
+                ],
+                &[
+                    "a@b",
+                    "@b.cd",
+                    "a@",
+                    "a b@c.de",
+                    "a@b..cd",
+                    ".a@b.cd",
+                    "a@-b.cd",
+                    "A <a@b.cd>",
+                    "",
+                ],
             ),
             (
                 Format::Rfc3339,
                 &["2024-05-06T07:08:09Z", "2024-05-06T07:08:09.5+02:00"],
-                &["2024-05-06", "2024-13-06T07:08:09Z", "2024-05-06T07:08:09", ""],
+                &[
+                    "2024-05-06",
+                    "2024-13-06T07:08:09Z",
+                    "2024-05-06T07:08:09",
+                    "",
+                ],
             ),
             (
                 Format::Spdx,
-                &["MIT", "MIT OR Apache-2.0", "GPL-2.0-or-later WITH Classpath-exception-2.0"],
+                &[
+                    "MIT",
+                    "MIT OR Apache-2.0",
+                    "GPL-2.0-or-later WITH Classpath-exception-2.0",
+                ],
                 &["MIT/Apache", "my own", "mit", ""],
             ),
-            (Format::Digest, &[digest.as_str()], &["sha256:abc", "latest", ""]),
+            (
+                Format::Digest,
+                &[digest.as_str()],
+                &["sha256:abc", "latest", ""],
+            ),
         ];
         for (format, good, bad) in table {
             for value in *good {
                 assert!(holds(*format, value), "{format:?} should take {value:?}");
             }
             for value in *bad {
-                assert!(!holds(*format, value), "{format:?} should not take {value:?}");
+                assert!(
+                    !holds(*format, value),
+                    "{format:?} should not take {value:?}"
+                );
             }
         }
     }

@@ -60,16 +60,24 @@ fn check(_: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
             continue;
         }
         found.push(
-            Finding::new(format!("label `{key}` is inherited from the base and describes that: `{value}`"))
-                .key(&["labels", key], "")
-                .help(format!("set it in [labels], or overwrite it with {} = \"\"", super::toml_key(key))),
+            Finding::new(format!(
+                "label `{key}` is inherited from the base and describes that: `{value}`"
+            ))
+            .key(&["labels", key], "")
+            .help(format!(
+                "set it in [labels], or overwrite it with {} = \"\"",
+                super::toml_key(key)
+            )),
         );
     }
 }
 
 /// Whether a label says what an image is.
 fn is_identity(key: &str) -> bool {
-    if NAMESPACES.iter().any(|namespace| key.starts_with(namespace)) {
+    if NAMESPACES
+        .iter()
+        .any(|namespace| key.starts_with(namespace))
+    {
         return true;
     }
     let prefix = PREFIXES.iter().find(|prefix| key.starts_with(**prefix));
@@ -96,9 +104,13 @@ mod tests {
         ] {
             assert!(is_identity(key), "{key}");
         }
-        for key in
-            ["framework", "licenses", "org.example.version", "io.k8sx.name", "org.opencontainers.image.extra"]
-        {
+        for key in [
+            "framework",
+            "licenses",
+            "org.example.version",
+            "io.k8sx.name",
+            "org.opencontainers.image.extra",
+        ] {
             assert!(!is_identity(key), "{key}");
         }
     }

@@ -21,19 +21,28 @@ written. An image without the label passes; `required_labels` asks for its prese
 
 fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
     for (label, rule) in &compiled.policy.labels {
-        let (Some(allowed), Some(value)) = (&rule.one_of, known_label(subject, label)) else { continue };
+        let (Some(allowed), Some(value)) = (&rule.one_of, known_label(subject, label)) else {
+            continue;
+        };
         if allowed.iter().any(|one| one == value) {
             continue;
         }
         let help = closest(value, allowed.iter().map(String::as_str)).map_or_else(
             || format!("the allowed values are {}", quoted(allowed)),
-            |near| format!("did you mean \"{near}\"? The allowed values are {}", quoted(allowed)),
+            |near| {
+                format!(
+                    "did you mean \"{near}\"? The allowed values are {}",
+                    quoted(allowed)
+                )
+            },
         );
         found.push(
-            Finding::new(format!("label `{label}`: `{value}` is not one of the allowed values"))
-                .key(&["labels", label], "not allowed")
-                .asked_by(&["labels", label, "one_of"])
-                .help(help),
+            Finding::new(format!(
+                "label `{label}`: `{value}` is not one of the allowed values"
+            ))
+            .key(&["labels", label], "not allowed")
+            .asked_by(&["labels", label, "one_of"])
+            .help(help),
         );
     }
 }

@@ -20,11 +20,17 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
     for (label, pattern) in &compiled.patterns {
-        let Some(value) = known_label(subject, label) else { continue };
+        let Some(value) = known_label(subject, label) else {
+            continue;
+        };
         if pattern.is_match(value) {
             continue;
         }
-        let wanted = compiled.policy.labels.get(*label).and_then(|rule| rule.pattern.as_deref());
+        let wanted = compiled
+            .policy
+            .labels
+            .get(*label)
+            .and_then(|rule| rule.pattern.as_deref());
         found.push(
             Finding::new(format!(
                 "label `{label}`: `{value}` does not match `{}`",

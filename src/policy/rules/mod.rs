@@ -87,8 +87,15 @@ const fn base_repository(base: &Base) -> Option<&Repository> {
 
 /// A key as TOML writes it: bare when it can be.
 fn toml_key(key: &str) -> String {
-    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if bare { key.to_owned() } else { format!("\"{key}\"") }
+    let bare = !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if bare {
+        key.to_owned()
+    } else {
+        format!("\"{key}\"")
+    }
 }
 
 #[cfg(test)]
@@ -99,8 +106,16 @@ mod tests {
     fn the_table_is_sorted_and_explains_every_rule() {
         assert!(RULES.is_sorted_by_key(|rule| rule.id));
         for rule in RULES {
-            assert!(!rule.summary.is_empty() && !rule.summary.ends_with('.'), "{}", rule.id);
-            assert!(rule.docs.len() > 80 && rule.docs.ends_with('\n'), "{}", rule.id);
+            assert!(
+                !rule.summary.is_empty() && !rule.summary.ends_with('.'),
+                "{}",
+                rule.id
+            );
+            assert!(
+                rule.docs.len() > 80 && rule.docs.ends_with('\n'),
+                "{}",
+                rule.id
+            );
         }
     }
 }

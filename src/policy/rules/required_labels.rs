@@ -23,9 +23,10 @@ Add the label to [labels] in image.toml, or to [defaults.labels] in golden.toml 
 fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
     for (index, label) in compiled.policy.required_labels.iter().enumerate() {
         let (message, note) = match subject.labels.get(label.as_str()) {
-            Some(LabelValue::Known(value)) if value.is_empty() => {
-                (format!("the required label `{label}` is empty"), "must not be empty")
-            }
+            Some(LabelValue::Known(value)) if value.is_empty() => (
+                format!("the required label `{label}` is empty"),
+                "must not be empty",
+            ),
             Some(_) => continue,
             None => (format!("the required label `{label}` is missing"), ""),
         };
@@ -33,7 +34,10 @@ fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding
             Finding::new(message)
                 .key(&["labels", label], note)
                 .asked_by(&["required_labels", &index.to_string()])
-                .help(format!("add it to [labels]: {} = \"…\"", super::toml_key(label))),
+                .help(format!(
+                    "add it to [labels]: {} = \"…\"",
+                    super::toml_key(label)
+                )),
         );
     }
 }

@@ -69,12 +69,21 @@ pub(super) enum Found {
 impl AuthFile {
     /// Reads a file. Its text is secret, so an error says where it is wrong, never what stands there.
     pub(super) fn parse(name: &str, text: &[u8]) -> Result<Self, Error> {
-        let text = if text.trim_ascii().is_empty() { b"{}" } else { text };
+        let text = if text.trim_ascii().is_empty() {
+            b"{}"
+        } else {
+            text
+        };
         let shape = serde_json::from_slice(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            Error::local(format!("{name}:{line}:{column}: the file with the logins cannot be read"))
+            Error::local(format!(
+                "{name}:{line}:{column}: the file with the logins cannot be read"
+            ))
         })?;
-        Ok(Self { name: name.to_owned(), shape })
+        Ok(Self {
+            name: name.to_owned(),
+            shape,
+        })
     }
 
     /// What the file is called.
@@ -83,11 +92,22 @@ impl AuthFile {
     }
 
     /// credHelpers, then auths, then credsStore.
-    pub(super) fn find(&self, host: &Host, repository: Option<&RepositoryPath>) -> Result<Found, Error> {
-        let server = if host.is_hub() { HUB.to_owned() } else { host.to_string() };
+    pub(super) fn find(
+        &self,
+        host: &Host,
+        repository: Option<&RepositoryPath>,
+    ) -> Result<Found, Error> {
+        let server = if host.is_hub() {
+            HUB.to_owned()
+        } else {
+            host.to_string()
+        };
         let helper = best(&self.shape.cred_helpers, host, None);
         if let Some((_, name)) = helper.filter(|(_, name)| !name.is_empty()) {
-            return Ok(Found::Helper { name: name.clone(), server });
+            return Ok(Found::Helper {
+                name: name.clone(),
+                server,
+            });
         }
         let entry = best(&self.shape.auths, host, repository);
         if let Some((key, entry)) = entry
@@ -96,11 +116,15 @@ impl AuthFile {
             return Ok(Found::Credential(credential));
         }
         match (self.shape.creds_store.as_str(), entry) {
-            ("", Some((key, entry))) if !entry.username.is_empty() => {
-                Ok(Found::NoPassword { key: key.to_owned(), user: entry.username.clone() })
-            }
+            ("", Some((key, entry))) if !entry.username.is_empty() => Ok(Found::NoPassword {
+                key: key.to_owned(),
+                user: entry.username.clone(),
+            }),
             ("", _) => Ok(Found::Nothing),
-            (name, _) => Ok(Found::Helper { name: name.to_owned(), server }),
+            (name, _) => Ok(Found::Helper {
+                name: name.to_owned(),
+                server,
+            }),
         }
     }
 }
@@ -117,20 +141,27 @@ fn best<'m, V>(
         if name.parse::<Host>().ok()? != *host {
             return None;
         }
-        let fits =
-            path.is_empty() || repository.is_some_and(|repository| is_below(repository.as_str(), path));
+        let fits = path.is_empty()
+            || repository.is_some_and(|repository| is_below(repository.as_str(), path));
         fits.then_some((path.len(), key.as_str(), value))
     });
-    matching.max_by_key(|(length, ..)| *length).map(|(_, key, value)| (key, value))
+    matching
+        .max_by_key(|(length, ..)| *length)
+        .map(|(_, key, value)| (key, value))
 }
 
 fn is_below(repository: &str, folder: &str) -> bool {
-    repository.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    repository
+        .strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Host and path of a key. A scheme goes, and so do the paths that name an API and no repository.
 fn split_key(key: &str) -> (&str, &str) {
-    let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    let key = key
+        .strip_prefix("https://")
+        .or_else(|| key.strip_prefix("http://"))
+        .unwrap_or(key);
     let (host, path) = key.split_once('/').unwrap_or((key, ""));
     match path.trim_end_matches('/') {
         "v1" | "v2" => (host, ""),
@@ -150,22 +181,34 @@ impl Entry {
         }
         if !self.auth.is_empty() {
             let (user, password) = decode(&self.auth).ok_or_else(|| {
-                Error::local(format!("{file}: `auth` of {key} is not the base64 of user:password"))
+                Error::local(format!(
+                    "{file}: `auth` of {key} is not the base64 of user:password"
+                ))
             })?;
-            return Ok(Some(Credential::Password { user, password: Secret::new(password) }));
+            return Ok(Some(Credential::Password {
+                user,
+                password: Secret::new(password),
+            }));
         }
         let password = some(&self.password).filter(|_| !self.username.is_empty());
-        Ok(password.map(|password| Credential::Password { user: self.username.clone(), password }))
+        Ok(password.map(|password| Credential::Password {
+            user: self.username.clone(),
+            password,
+        }))
     }
 }
 
 /// User and password; the padding may be missing, the password may hold colons, and end in NULs that old clients added or in a line break.
 fn decode(auth: &str) -> Option<(String, String)> {
-    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let lenient = GeneralPurpose::new(&base64::alphabet::STANDARD, config);
     let text = String::from_utf8(lenient.decode(auth.trim()).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
-    Some((user.to_owned(), password.trim_end_matches(['\0', '\r', '\n']).to_owned()))
+    Some((
+        user.to_owned(),
+        password.trim_end_matches(['\0', '\r', '\n']).to_owned(),
+    ))
 }
 
 #[cfg(test)]
@@ -174,7 +217,8 @@ mod tests {
 
     fn find(json: &str, host: &str, repository: &str) -> Found {
         let file = AuthFile::parse("f", json.as_bytes()).unwrap();
-        file.find(&host.parse().unwrap(), Some(&repository.parse().unwrap())).unwrap()
+        file.find(&host.parse().unwrap(), Some(&repository.parse().unwrap()))
+            .unwrap()
     }
 
     fn login(user: &str, password: &str) -> Found {
@@ -185,7 +229,10 @@ mod tests {
     }
 
     fn helper(name: &str, server: &str) -> Found {
-        Found::Helper { name: name.to_owned(), server: server.to_owned() }
+        Found::Helper {
+            name: name.to_owned(),
+            server: server.to_owned(),
+        }
     }
 
     #[test]
@@ -194,14 +241,54 @@ mod tests {
         for (json, host, repository, expected) in [
             (hub, "docker.io", "library/a", login("u", "p:q")),
             (hub, "ghcr.io", "a", Found::Nothing),
-            (r#"{"auths":{"h:5000":{"auth":"dTpw"}}}"#, "h:5000", "a", login("u", "p")),
-            (r#"{"auths":{"h:5000":{"auth":"dTpw"}}}"#, "h", "a", Found::Nothing),
-            (r#"{"auths":{"https://h/v2/":{"username":"u","password":"ü"}}}"#, "h", "a", login("u", "ü")),
-            (r#"{"auths":{"h":{"auth":"dTpwOnE"}}}"#, "h", "a", login("u", "p:q")),
-            (r#"{"auths":{"h":{}},"credsStore":"s"}"#, "h", "a", helper("s", "h")),
-            (r#"{"auths":{},"credsStore":"s"}"#, "docker.io", "library/a", helper("s", HUB)),
-            (r#"{"auths":{"h":{"auth":"dTpw"}},"credHelpers":{"h":"x"}}"#, "h", "a", helper("x", "h")),
-            (r#"{"auths":{"h":{"auth":"dTpw"},"h/team":{"auth":"dDpx"}}}"#, "h", "team/app", login("t", "q")),
+            (
+                r#"{"auths":{"h:5000":{"auth":"dTpw"}}}"#,
+                "h:5000",
+                "a",
+                login("u", "p"),
+            ),
+            (
+                r#"{"auths":{"h:5000":{"auth":"dTpw"}}}"#,
+                "h",
+                "a",
+                Found::Nothing,
+            ),
+            (
+                r#"{"auths":{"https://h/v2/":{"username":"u","password":"ü"}}}"#,
+                "h",
+                "a",
+                login("u", "ü"),
+            ),
+            (
+                r#"{"auths":{"h":{"auth":"dTpwOnE"}}}"#,
+                "h",
+                "a",
+                login("u", "p:q"),
+            ),
+            (
+                r#"{"auths":{"h":{}},"credsStore":"s"}"#,
+                "h",
+                "a",
+                helper("s", "h"),
+            ),
+            (
+                r#"{"auths":{},"credsStore":"s"}"#,
+                "docker.io",
+                "library/a",
+                helper("s", HUB),
+            ),
+            (
+                r#"{"auths":{"h":{"auth":"dTpw"}},"credHelpers":{"h":"x"}}"#,
+                "h",
+                "a",
+                helper("x", "h"),
+            ),
+            (
+                r#"{"auths":{"h":{"auth":"dTpw"},"h/team":{"auth":"dDpx"}}}"#,
+                "h",
+                "team/app",
+                login("t", "q"),
+            ),
             (
                 r#"{"auths":{"h":{"auth":"dTpw"},"h/team":{"auth":"dDpx"}}}"#,
                 "h",
@@ -209,8 +296,18 @@ mod tests {
                 login("u", "p"),
             ),
             ("", "h", "a", Found::Nothing),
-            (r#"{"auths":null,"credHelpers":null,"credsStore":null}"#, "h", "a", Found::Nothing),
-            (r#"{"auths":null,"credsStore":"s"}"#, "h", "a", helper("s", "h")),
+            (
+                r#"{"auths":null,"credHelpers":null,"credsStore":null}"#,
+                "h",
+                "a",
+                Found::Nothing,
+            ),
+            (
+                r#"{"auths":null,"credsStore":"s"}"#,
+                "h",
+                "a",
+                helper("s", "h"),
+            ),
             (
                 r#"{"auths":{"h":null,"x":{"auth":null,"username":null}},"credHelpers":{"h":null}}"#,
                 "h",
@@ -221,19 +318,39 @@ mod tests {
                 r#"{"auths":{"h":{"username":"u"}}}"#,
                 "h",
                 "a",
-                Found::NoPassword { key: "h".to_owned(), user: "u".to_owned() },
+                Found::NoPassword {
+                    key: "h".to_owned(),
+                    user: "u".to_owned(),
+                },
             ),
         ] {
-            assert_eq!(find(json, host, repository), expected, "{json} {host} {repository}");
+            assert_eq!(
+                find(json, host, repository),
+                expected,
+                "{json} {host} {repository}"
+            );
         }
     }
 
     #[test]
     fn a_broken_file_is_named_and_not_quoted() {
-        let error = AuthFile::parse("/c.json", br#"{"auths":{"h":"s3cret"}}"#).err().unwrap().to_string();
-        assert!(error.contains("/c.json:1:") && !error.contains("s3cret"), "{error}");
+        let error = AuthFile::parse("/c.json", br#"{"auths":{"h":"s3cret"}}"#)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("/c.json:1:") && !error.contains("s3cret"),
+            "{error}"
+        );
         let file = AuthFile::parse("/c.json", br#"{"auths":{"h":{"auth":"s3cret"}}}"#).unwrap();
-        let error = file.find(&"h".parse().unwrap(), None).err().unwrap().to_string();
-        assert!(error.contains("/c.json") && !error.contains("s3cret"), "{error}");
+        let error = file
+            .find(&"h".parse().unwrap(), None)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("/c.json") && !error.contains("s3cret"),
+            "{error}"
+        );
     }
 }

@@ -14,8 +14,10 @@ const SECRET: &str = "s3cret-of-the-robot";
 fn find(text: &[u8]) -> Result<Found, String> {
     let host: Host = "registry.example.com:5000".parse().unwrap();
     let repository: RepositoryPath = "team/app".parse().unwrap();
-    let file = AuthFile::parse("config.json", text).map_err(|error| format!("{error} {error:?}"))?;
-    file.find(&host, Some(&repository)).map_err(|error| format!("{error} {error:?}"))
+    let file =
+        AuthFile::parse("config.json", text).map_err(|error| format!("{error} {error:?}"))?;
+    file.find(&host, Some(&repository))
+        .map_err(|error| format!("{error} {error:?}"))
 }
 
 /// Any JSON value, with the secret in many places.
@@ -44,8 +46,10 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 40, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((key.clone(), inner), 0..6)
-                .prop_map(|pairs| pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+            prop::collection::vec((key.clone(), inner), 0..6).prop_map(|pairs| pairs
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect()),
         ]
     })
 }

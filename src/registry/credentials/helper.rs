@@ -30,12 +30,21 @@ pub(super) async fn get(
 ) -> Result<Option<Credential>, Error> {
     let program = format!("docker-credential-{name}");
     if name.contains(['/', '\\']) {
-        return Err(Error::local(format!("`{name}` is not the name of a credential helper")));
+        return Err(Error::local(format!(
+            "`{name}` is not the name of a credential helper"
+        )));
     }
-    let failed = |what: String| Error::local(format!("credential helper `{program}` for {server}: {what}"));
+    let failed = |what: String| {
+        Error::local(format!(
+            "credential helper `{program}` for {server}: {what}"
+        ))
+    };
     let mut command = programs.command(Program::CredentialHelper, &program);
     command.arg("get");
-    let limits = Limits { time: limit, output: MAX_ANSWER };
+    let limits = Limits {
+        time: limit,
+        output: MAX_ANSWER,
+    };
     let output = process::output(command, format!("{server}\n").as_bytes(), limits).await;
     let output = output.map_err(|error| match error {
         error if error.is_missing() => failed("there is no such program in PATH".to_owned()),
@@ -47,18 +56,22 @@ pub(super) async fn get(
         let said = [output.stdout, b"\n".to_vec(), output.stderr].concat();
         let said = Error::line(&String::from_utf8_lossy(&said));
         let words = said.to_ascii_lowercase();
-        let nothing = words.contains("credentials not found") || words.contains("no credentials server url");
+        let nothing =
+            words.contains("credentials not found") || words.contains("no credentials server url");
         return match said.as_str() {
             _ if nothing => Ok(None),
             "" => Err(failed(format!("it failed ({})", output.status))),
             said => Err(failed(said.to_owned())),
         };
     }
-    let answer: Answer =
-        serde_json::from_slice(&output.stdout).map_err(|_| failed("its answer is not JSON".to_owned()))?;
+    let answer: Answer = serde_json::from_slice(&output.stdout)
+        .map_err(|_| failed("its answer is not JSON".to_owned()))?;
     let secret = Secret::new(answer.secret);
     Ok(Some(match answer.username.as_str() {
         "<token>" => Credential::IdentityToken(secret),
-        _ => Credential::Password { user: answer.username, password: secret },
+        _ => Credential::Password {
+            user: answer.username,
+            password: secret,
+        },
     }))
 }

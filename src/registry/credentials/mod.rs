@@ -86,7 +86,10 @@ struct State {
 
 impl Credentials {
     pub(super) fn new(env: Arc<RegistryEnv>) -> Self {
-        Self { env, state: Mutex::default() }
+        Self {
+            env,
+            state: Mutex::default(),
+        }
     }
 
     /// The login for a repository of `host`. The variables take precedence over the files where they apply.
@@ -115,23 +118,40 @@ impl Credentials {
         let missing = |set: &str, missing: &str| {
             let why = format!("{set} is set, {missing} is not");
             let hint = format!("set {missing}, or run `docker login {host}`");
-            Lookup::Absent(Absent { why, hint: Some(hint) })
+            Lookup::Absent(Absent {
+                why,
+                hint: Some(hint),
+            })
         };
         let password = "GOLDEN_REGISTRY_PASSWORD";
-        match (&self.env.user, &self.env.password, self.env.scope.verdict(host)) {
+        match (
+            &self.env.user,
+            &self.env.password,
+            self.env.scope.verdict(host),
+        ) {
             (Some(user), Some(password), Verdict::Allowed) => {
-                let credential = Credential::Password { user: user.clone(), password: password.clone() };
-                Lookup::Found(Login { credential, from: VARIABLE.to_owned() })
+                let credential = Credential::Password {
+                    user: user.clone(),
+                    password: password.clone(),
+                };
+                Lookup::Found(Login {
+                    credential,
+                    from: VARIABLE.to_owned(),
+                })
             }
             (Some(_), Some(_), verdict) => {
                 let why = format!("{VARIABLE} was not used: {verdict}");
-                Lookup::Absent(Absent { why, hint: Some(verdict.hint(host)) })
+                Lookup::Absent(Absent {
+                    why,
+                    hint: Some(verdict.hint(host)),
+                })
             }
             (Some(_), None, _) => missing(VARIABLE, password),
             (None, Some(_), _) => missing(password, VARIABLE),
-            (None, None, _) => {
-                Lookup::Absent(Absent { why: "no credential is known".to_owned(), hint: None })
-            }
+            (None, None, _) => Lookup::Absent(Absent {
+                why: "no credential is known".to_owned(),
+                hint: None,
+            }),
         }
     }
 
@@ -150,11 +170,19 @@ impl Credentials {
         for file in files.iter().flatten() {
             let (helper, server) = match file.find(host, repository)? {
                 Found::Credential(credential) => {
-                    return Ok((Some(Login { credential, from: file.name().to_owned() }), None));
+                    return Ok((
+                        Some(Login {
+                            credential,
+                            from: file.name().to_owned(),
+                        }),
+                        None,
+                    ));
                 }
                 Found::NoPassword { key, user } => {
                     let name = file.name();
-                    remark = Some(format!("{name} has user `{user}` for {key}, and no password"));
+                    remark = Some(format!(
+                        "{name} has user `{user}` for {key}, and no password"
+                    ));
                     continue;
                 }
                 Found::Helper { name, server } => (name, server),
@@ -164,8 +192,13 @@ impl Credentials {
             let credential = if let Some(known) = helped.get(&key) {
                 known.clone()
             } else {
-                let asked =
-                    helper::get(&self.env.programs, &helper, &server, self.env.patience.stall).await?;
+                let asked = helper::get(
+                    &self.env.programs,
+                    &helper,
+                    &server,
+                    self.env.patience.stall,
+                )
+                .await?;
                 helped.insert(key, asked.clone());
                 asked
             };
@@ -180,7 +213,10 @@ impl Credentials {
     async fn read_files(&self) -> Result<Vec<AuthFile>, Error> {
         let mut files = Vec::new();
         if let Some(text) = &self.env.docker_auth_config {
-            files.push(AuthFile::parse("DOCKER_AUTH_CONFIG", text.expose().as_bytes())?);
+            files.push(AuthFile::parse(
+                "DOCKER_AUTH_CONFIG",
+                text.expose().as_bytes(),
+            )?);
         }
         for path in self.paths() {
             match tokio::fs::read(&path).await {
@@ -205,7 +241,9 @@ impl Credentials {
         let candidates = [
             docker.map(|folder| folder.join("config.json")),
             env.registry_auth_file.clone(),
-            env.xdg_runtime_dir.as_ref().map(|folder| folder.join("containers/auth.json")),
+            env.xdg_runtime_dir
+                .as_ref()
+                .map(|folder| folder.join("containers/auth.json")),
             config.map(|folder| folder.join("containers/auth.json")),
         ];
         candidates.into_iter().flatten().collect()

@@ -1,7 +1,11 @@
 use super::*;
 
 fn label(value: &str) -> String {
-    Instruction::Label { key: "k".to_owned(), value: Piece::of(value) }.to_string()
+    Instruction::Label {
+        key: "k".to_owned(),
+        value: Piece::of(value),
+    }
+    .to_string()
 }
 
 #[test]
@@ -28,14 +32,21 @@ fn what_one_line_cannot_hold_is_told() {
     assert!(!Instruction::holds_key("a=b"));
     assert!(Instruction::holds_key("a b"));
     assert!(!Instruction::holds_key(&"k".repeat(7_001)));
-    assert_eq!(label("a\r\nb\n"), "LABEL k=\"a${GOLDEN_CR}${GOLDEN_LF}b${GOLDEN_LF}\"");
+    assert_eq!(
+        label("a\r\nb\n"),
+        "LABEL k=\"a${GOLDEN_CR}${GOLDEN_LF}b${GOLDEN_LF}\""
+    );
 }
 
 #[test]
 fn no_line_is_longer_than_a_builder_reads() {
     let name = "\"".repeat(7_000);
     assert!(Instruction::holds_key(&name));
-    let label = Instruction::Label { key: name, value: Piece::of(&"$".repeat(60_000)) }.to_string();
+    let label = Instruction::Label {
+        key: name,
+        value: Piece::of(&"$".repeat(60_000)),
+    }
+    .to_string();
     let comment = Instruction::Comment("é".repeat(100_000)).to_string();
     for line in label.lines().chain(comment.lines()) {
         assert!(line.len() < 65_535, "a line of {}", line.len());
@@ -44,21 +55,37 @@ fn no_line_is_longer_than_a_builder_reads() {
 
 #[test]
 fn thousands_of_ports_take_several_lines() {
-    let port = |number| Port { number, protocol: crate::resolve::image::Protocol::Sctp };
-    let expose =
-        |ports: std::ops::RangeInclusive<u16>| Instruction::Expose(ports.map(port).collect()).to_string();
+    let port = |number| Port {
+        number,
+        protocol: crate::resolve::image::Protocol::Sctp,
+    };
+    let expose = |ports: std::ops::RangeInclusive<u16>| {
+        Instruction::Expose(ports.map(port).collect()).to_string()
+    };
     assert_eq!(expose(8000..=8001), "EXPOSE 8000/sctp 8001/sctp");
     let all = expose(1..=u16::MAX);
-    assert!(all.lines().all(|line| line.starts_with("EXPOSE ") && line.len() <= 65_000));
-    assert_eq!(all.split(' ').filter(|word| word.contains("/sctp")).count(), 65_535);
+    assert!(
+        all.lines()
+            .all(|line| line.starts_with("EXPOSE ") && line.len() <= 65_000)
+    );
+    assert_eq!(
+        all.split(' ').filter(|word| word.contains("/sctp")).count(),
+        65_535
+    );
 }
 
 #[test]
 fn keys_that_could_be_something_else_are_quoted() {
-    for (name, expected) in
-        [("a.b/c-d", "a.b/c-d"), ("--a", "\"--a\""), ("a b", "\"a b\""), ("$a", "\"\\$a\"")]
-    {
-        let label = Instruction::Label { key: name.to_owned(), value: Piece::of("v") };
+    for (name, expected) in [
+        ("a.b/c-d", "a.b/c-d"),
+        ("--a", "\"--a\""),
+        ("a b", "\"a b\""),
+        ("$a", "\"\\$a\""),
+    ] {
+        let label = Instruction::Label {
+            key: name.to_owned(),
+            value: Piece::of("v"),
+        };
         assert_eq!(label.to_string(), format!("LABEL {expected}=\"v\""));
     }
 }
@@ -66,8 +93,13 @@ fn keys_that_could_be_something_else_are_quoted() {
 #[test]
 fn shell_forms_that_would_be_read_differently_become_exec_forms() {
     let shell = ["/bin/sh".to_owned(), "-c".to_owned()];
-    let cmd = |text: &str| Instruction::Cmd(Invocation::Shell(text.to_owned()), shell.to_vec()).to_string();
-    assert_eq!(cmd(r#"echo "$HOME"  'x' # y"#), r#"CMD echo "$HOME"  'x' # y"#);
+    let cmd = |text: &str| {
+        Instruction::Cmd(Invocation::Shell(text.to_owned()), shell.to_vec()).to_string()
+    };
+    assert_eq!(
+        cmd(r#"echo "$HOME"  'x' # y"#),
+        r#"CMD echo "$HOME"  'x' # y"#
+    );
     assert_eq!(cmd("a\nb"), r#"CMD ["/bin/sh","-c","a\nb"]"#);
     assert_eq!(cmd(" a"), r#"CMD ["/bin/sh","-c"," a"]"#);
     assert_eq!(cmd("[ -e /x ]"), r#"CMD ["/bin/sh","-c","[ -e /x ]"]"#);
@@ -78,12 +110,20 @@ fn shell_forms_that_would_be_read_differently_become_exec_forms() {
 #[test]
 fn words_of_volume_are_expanded_by_the_builder() {
     let paths = vec!["/data".to_owned(), "/a b/$c\"d".to_owned()];
-    assert_eq!(Instruction::Volume(paths).to_string(), r#"VOLUME ["/data","\"/a b/\\$c\\\"d\""]"#);
+    assert_eq!(
+        Instruction::Volume(paths).to_string(),
+        r#"VOLUME ["/data","\"/a b/\\$c\\\"d\""]"#
+    );
 }
 
 #[test]
 fn durations_are_in_the_largest_unit() {
-    let table = [(3_600_000, "1h"), (90_000, "90s"), (120_000, "2m"), (1_500, "1500ms")];
+    let table = [
+        (3_600_000, "1h"),
+        (90_000, "90s"),
+        (120_000, "2m"),
+        (1_500, "1500ms"),
+    ];
     for (milliseconds, expected) in table {
         assert_eq!(duration(Duration::from_millis(milliseconds)), expected);
     }
@@ -108,7 +148,10 @@ fn joined(text: &str) -> String {
     let mut lines = text.split('\n');
     let mut out = lines.next().unwrap_or_default().to_owned();
     for line in lines {
-        assert!(!line.trim_start().starts_with('#') && !line.trim().is_empty(), "{line:.20}");
+        assert!(
+            !line.trim_start().starts_with('#') && !line.trim().is_empty(),
+            "{line:.20}"
+        );
         assert!(out.ends_with('\\') && !out.ends_with("\\\\"));
         out.pop();
         out.push_str(line);
@@ -120,10 +163,15 @@ fn joined(text: &str) -> String {
 fn long_lists_are_folded_and_come_back() {
     for sample in ["x", "#", " ", "\\", "\n", "🦀", "é\"", "\u{1}"] {
         let text = sample.repeat(200_000 / sample.len());
-        let line = Instruction::Entrypoint(Invocation::Exec(vec![text.clone()]), Vec::new()).to_string();
-        assert!(line.split('\n').all(|line| line.len() < 64_000), "{sample:?}");
+        let line =
+            Instruction::Entrypoint(Invocation::Exec(vec![text.clone()]), Vec::new()).to_string();
+        assert!(
+            line.split('\n').all(|line| line.len() < 64_000),
+            "{sample:?}"
+        );
         let joined = joined(&line);
-        let words: Vec<String> = serde_json::from_str(joined.strip_prefix("ENTRYPOINT ").unwrap()).unwrap();
+        let words: Vec<String> =
+            serde_json::from_str(joined.strip_prefix("ENTRYPOINT ").unwrap()).unwrap();
         assert_eq!(words, [text]);
     }
 }
@@ -133,15 +181,23 @@ fn long_values_are_folded_and_come_back() {
     for sample in ["x", "#", " ", "\\", "\n", "🦀", "é\"", "\u{1}", "$\r"] {
         let text = sample.repeat(200_000 / sample.len());
         let line = label(&text);
-        assert!(line.split('\n').all(|line| line.len() < 64_000), "{sample:?}");
+        assert!(
+            line.split('\n').all(|line| line.len() < 64_000),
+            "{sample:?}"
+        );
         assert!(read_back(&joined(&line)) == text, "{sample:?}");
     }
 }
 
 /// Reads `LABEL k="…"` back as the builders do: their word parser, then their expansion.
 fn read_back(line: &str) -> String {
-    let quoted = line.strip_prefix("LABEL k=\"").and_then(|rest| rest.strip_suffix('"')).unwrap();
-    let quoted = quoted.replace("${GOLDEN_LF}", "\n").replace("${GOLDEN_CR}", "\r");
+    let quoted = line
+        .strip_prefix("LABEL k=\"")
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap();
+    let quoted = quoted
+        .replace("${GOLDEN_LF}", "\n")
+        .replace("${GOLDEN_CR}", "\r");
     let (mut out, mut chars) = (String::new(), quoted.chars().peekable());
     while let Some(c) = chars.next() {
         match c {

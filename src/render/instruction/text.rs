@@ -146,7 +146,10 @@ impl Folding {
     /// A character by its number.
     fn push_unit(&mut self, c: char) {
         let mut units = [0; 2];
-        let escapes = c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}"));
+        let escapes = c
+            .encode_utf16(&mut units)
+            .iter()
+            .map(|unit| format!("\\u{unit:04x}"));
         let escapes: String = escapes.collect();
         self.push(&escapes);
     }

@@ -7,8 +7,9 @@ use super::{Graph, Kind};
 /// A digraph from left to right.
 #[must_use]
 pub fn dot(graph: &Graph) -> String {
-    let mut text =
-        String::from("digraph golden {\n  rankdir=LR;\n  node [style=\"filled,rounded\", shape=box];\n");
+    let mut text = String::from(
+        "digraph golden {\n  rankdir=LR;\n  node [style=\"filled,rounded\", shape=box];\n",
+    );
     for (n, node) in graph.nodes.iter().enumerate() {
         let name = node.name.replace('\\', "\\\\").replace('"', "\\\"");
         let shape = match node.kind {
@@ -16,8 +17,11 @@ pub fn dot(graph: &Graph) -> String {
             Kind::Base => "ellipse",
         };
         // Writing into a String cannot fail.
-        let _ =
-            writeln!(text, "  n{n} [label=\"{name}\", shape={shape}, fillcolor=\"{}\"];", node.state.color());
+        let _ = writeln!(
+            text,
+            "  n{n} [label=\"{name}\", shape={shape}, fillcolor=\"{}\"];",
+            node.state.color()
+        );
     }
     for edge in &graph.edges {
         let _ = writeln!(text, "  n{} -> n{};", edge.from, edge.to);

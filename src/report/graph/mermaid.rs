@@ -21,8 +21,12 @@ pub fn mermaid(graph: &Graph) -> String {
         let _ = writeln!(text, "  n{} --> n{}", edge.from, edge.to);
     }
     for state in [State::Current, State::Stale, State::Unknown] {
-        let _ =
-            writeln!(text, "  classDef {} fill:{},stroke:#495057,color:#212529", state.word(), state.color());
+        let _ = writeln!(
+            text,
+            "  classDef {} fill:{},stroke:#495057,color:#212529",
+            state.word(),
+            state.color()
+        );
     }
     text
 }

@@ -88,7 +88,11 @@ mod tests {
     use super::*;
 
     fn graph() -> Graph {
-        let node = |name: &str, kind, state| Node { name: name.to_owned(), kind, state };
+        let node = |name: &str, kind, state| Node {
+            name: name.to_owned(),
+            kind,
+            state,
+        };
         Graph {
             nodes: vec![
                 node("docker.io/library/debian ^12", Kind::Base, State::Stale),

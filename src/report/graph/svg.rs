@@ -60,7 +60,10 @@ pub fn svg(graph: &Graph) -> String {
 /// What the colours mean, in the lowest row.
 fn legend(text: &mut String, height: usize) {
     let y = height - MARGIN - SWATCH;
-    for (n, state) in [State::Current, State::Stale, State::Unknown].into_iter().enumerate() {
+    for (n, state) in [State::Current, State::Stale, State::Unknown]
+        .into_iter()
+        .enumerate()
+    {
         let (x, line) = (MARGIN + n * LEGEND, y + SWATCH - 2);
         let _ = writeln!(
             text,
@@ -84,18 +87,35 @@ fn layout(graph: &Graph) -> (Vec<Place>, usize, usize) {
     let columns = depths.iter().max().map_or(0, |deepest| deepest + 1);
     let width = |n: usize| graph.nodes[n].name.chars().count() * CHARACTER / 10 + 24;
     let widths: Vec<usize> = (0..columns)
-        .map(|column| (0..depths.len()).filter(|n| depths[*n] == column).map(width).max().unwrap_or(0))
+        .map(|column| {
+            (0..depths.len())
+                .filter(|n| depths[*n] == column)
+                .map(width)
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut rows = vec![0_usize; graph.nodes.len()];
     let (mut x, mut most) = (MARGIN, 0);
-    let mut places = vec![Place { x, y: MARGIN, width: 0 }; graph.nodes.len()];
+    let mut places = vec![
+        Place {
+            x,
+            y: MARGIN,
+            width: 0
+        };
+        graph.nodes.len()
+    ];
     for (column, width) in widths.iter().enumerate() {
         let mut nodes: Vec<usize> = (0..depths.len()).filter(|n| depths[*n] == column).collect();
         nodes.sort_by_key(|n| below[*n].map(|below| rows[below]));
         most = most.max(nodes.len());
         for (row, node) in nodes.into_iter().enumerate() {
             rows[node] = row;
-            places[node] = Place { x, y: MARGIN + row * ROW, width: *width };
+            places[node] = Place {
+                x,
+                y: MARGIN + row * ROW,
+                width: *width,
+            };
         }
         x += width + GAP;
     }
@@ -105,5 +125,8 @@ fn layout(graph: &Graph) -> (Vec<Place>, usize, usize) {
 }
 
 fn escaped(name: &str) -> String {
-    name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    name.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

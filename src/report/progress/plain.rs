@@ -34,19 +34,37 @@ pub(super) const fn must_be_seen(event: &Event) -> bool {
 
 /// The line of an event; none for progress on the way.
 pub(super) fn line(event: &Event) -> Option<String> {
-    let of = |image: Option<&str>| image.map_or_else(String::new, |image| format!("{}: ", one_line(image)));
+    let of = |image: Option<&str>| {
+        image.map_or_else(String::new, |image| format!("{}: ", one_line(image)))
+    };
     Some(match event {
         Event::Started { image } => format!("{}started", of(Some(image))),
-        Event::Step { image, text } | Event::Finished { image, text, ok: true } => {
+        Event::Step { image, text }
+        | Event::Finished {
+            image,
+            text,
+            ok: true,
+        } => {
             format!("{}{}", of(Some(image)), one_line(text))
         }
         Event::Log { image, line } => format!("{}| {}", of(Some(image)), one_line(line)),
-        Event::Bytes { image, what, done, total } if *total == Some(*done) => {
+        Event::Bytes {
+            image,
+            what,
+            done,
+            total,
+        } if *total == Some(*done) => {
             format!("{}{} {}", of(Some(image)), one_line(what), bytes(*done))
         }
         Event::Bytes { .. } => return None,
         Event::Note { image, text } => format!("{}{}", of(image.as_deref()), one_line(text)),
-        Event::Warning { image, text } => format!("warning: {}{}", of(image.as_deref()), one_line(text)),
-        Event::Finished { image, text, ok: false } => format!("error: {}{}", of(Some(image)), one_line(text)),
+        Event::Warning { image, text } => {
+            format!("warning: {}{}", of(image.as_deref()), one_line(text))
+        }
+        Event::Finished {
+            image,
+            text,
+            ok: false,
+        } => format!("error: {}{}", of(Some(image)), one_line(text)),
     })
 }

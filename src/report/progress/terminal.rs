@@ -44,11 +44,22 @@ impl Image {
 
     /// What is going on, in one line.
     fn line(&self, name: &str) -> String {
-        let (done, total) = self.transfers.values().fold((0, 0), |(done, total), (of_one, in_all)| {
-            (done + of_one, total + in_all.unwrap_or(*of_one))
-        });
-        let moved = if total > 0 { format!("  {}/{}", bytes(done), bytes(total)) } else { String::new() };
-        let detail = if self.detail.is_empty() { String::new() } else { format!("  {}", self.detail) };
+        let (done, total) = self
+            .transfers
+            .values()
+            .fold((0, 0), |(done, total), (of_one, in_all)| {
+                (done + of_one, total + in_all.unwrap_or(*of_one))
+            });
+        let moved = if total > 0 {
+            format!("  {}/{}", bytes(done), bytes(total))
+        } else {
+            String::new()
+        };
+        let detail = if self.detail.is_empty() {
+            String::new()
+        } else {
+            format!("  {}", self.detail)
+        };
         // What the step prints must have room beside a long script.
         let step = if detail.is_empty() {
             self.step.as_str().into()
@@ -62,17 +73,32 @@ impl Image {
 impl Terminal {
     /// A reporter that draws on `bars`; with `every_line`, what steps print is kept above.
     pub(super) fn new(out: Out, bars: MultiProgress, every_line: bool) -> Self {
-        Self { out, bars, every_line, images: BTreeMap::new() }
+        Self {
+            out,
+            bars,
+            every_line,
+            images: BTreeMap::new(),
+        }
     }
 
     /// Changes what is known of an image; it is drawn at the next tick.
     fn image(&mut self, name: &str, change: impl FnOnce(&mut Image)) {
-        change(self.images.entry(name.to_owned()).or_insert_with(Image::new));
+        change(
+            self.images
+                .entry(name.to_owned())
+                .or_insert_with(Image::new),
+        );
     }
 
     fn write(&self, event: &Event) {
-        let Some(line) = plain::line(event) else { return };
-        let line = if self.out.color { colored(event, &line) } else { line };
+        let Some(line) = plain::line(event) else {
+            return;
+        };
+        let line = if self.out.color {
+            colored(event, &line)
+        } else {
+            line
+        };
         self.out.message(&line);
     }
 }
@@ -85,7 +111,10 @@ fn colored(event: &Event, line: &str) -> String {
         _ => return line.to_owned(),
     };
     let style = style.on_default().bold();
-    line.strip_prefix(head).map_or_else(|| line.to_owned(), |rest| format!("{style}{head}{style:#}{rest}"))
+    line.strip_prefix(head).map_or_else(
+        || line.to_owned(),
+        |rest| format!("{style}{head}{style:#}{rest}"),
+    )
 }
 
 impl Reporter for Terminal {
@@ -98,12 +127,19 @@ impl Reporter for Terminal {
                 state.transfers.clear();
             }),
             Event::Log { image, line } => {
-                self.image(image, |state| one_line(line).trim().clone_into(&mut state.detail));
+                self.image(image, |state| {
+                    one_line(line).trim().clone_into(&mut state.detail)
+                });
                 if self.every_line {
                     self.write(event);
                 }
             }
-            Event::Bytes { image, what, done, total } => self.image(image, |state| {
+            Event::Bytes {
+                image,
+                what,
+                done,
+                total,
+            } => self.image(image, |state| {
                 state.transfers.insert(what.clone(), (*done, *total));
             }),
             Event::Finished { image, .. } => {

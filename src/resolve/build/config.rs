@@ -16,19 +16,34 @@ impl Maker<'_, '_> {
         if let Some(user) = spec.user.as_deref() {
             self.user(&["config", "user"], user);
         }
-        if let Some(workdir) = spec.workdir.as_deref().filter(|path| !path.starts_with('/')) {
+        if let Some(workdir) = spec
+            .workdir
+            .as_deref()
+            .filter(|path| !path.starts_with('/'))
+        {
             let message = format!("the working directory `{workdir}` is not an absolute path");
             self.error(&["config", "workdir"], "spec.value", message);
         }
         for (n, volume) in spec.volumes.iter().flatten().enumerate() {
             if !volume.starts_with('/') {
                 let message = format!("the volume `{volume}` is not an absolute path");
-                self.error(&["config", "volumes", &n.to_string()], "spec.value", message);
+                self.error(
+                    &["config", "volumes", &n.to_string()],
+                    "spec.value",
+                    message,
+                );
             }
         }
-        if let Some(signal) = spec.stop_signal.as_deref().filter(|signal| !is_signal(signal)) {
+        if let Some(signal) = spec
+            .stop_signal
+            .as_deref()
+            .filter(|signal| !is_signal(signal))
+        {
             let message = format!("`{signal}` is not a signal, such as SIGTERM or 15");
-            let near = closest(signal.strip_prefix("SIG").unwrap_or(signal), SIGNALS.iter().copied());
+            let near = closest(
+                signal.strip_prefix("SIG").unwrap_or(signal),
+                SIGNALS.iter().copied(),
+            );
             let diagnostic = Diagnostic::error("spec.value", message);
             let diagnostic = match near {
                 Some(near) => diagnostic.help(format!("did you mean `SIG{near}`?")),
@@ -37,7 +52,11 @@ impl Maker<'_, '_> {
             self.report(&["config", "stop_signal"], diagnostic);
         }
         if spec.shell.as_ref().is_some_and(Vec::is_empty) {
-            self.error(&["config", "shell"], "spec.value", "a shell needs at least its program");
+            self.error(
+                &["config", "shell"],
+                "spec.value",
+                "a shell needs at least its program",
+            );
         }
         let healthcheck = spec.healthcheck.and_then(|check| self.healthcheck(check));
         Config {
@@ -59,7 +78,9 @@ impl Maker<'_, '_> {
             self.error(
                 path,
                 "spec.value",
-                message.replace("an owner", "a user").replace("0:0", "10001:10001"),
+                message
+                    .replace("an owner", "a user")
+                    .replace("0:0", "10001:10001"),
             );
         }
     }
@@ -71,7 +92,11 @@ impl Maker<'_, '_> {
             Some(Words::List(words)) => words,
             None if entry(self.table, &path).is_some() => return None,
             None => {
-                self.error(&path, "spec.missing", "`test` is missing in config.healthcheck");
+                self.error(
+                    &path,
+                    "spec.missing",
+                    "`test` is missing in config.healthcheck",
+                );
                 return None;
             }
         };
@@ -107,19 +132,28 @@ impl Maker<'_, '_> {
 
 /// The signals of Linux, without `SIG`, as Docker knows them: an engine refuses any other when it builds.
 const SIGNALS: [&str; 36] = [
-    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE",
-    "POLL", "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP",
-    "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ",
+    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL",
+    "PIPE", "POLL", "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS",
+    "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU",
+    "XFSZ",
 ];
 
 /// Whether Docker knows this signal: a number, a name, or a real-time one such as `SIGRTMIN+3`.
 fn is_signal(text: &str) -> bool {
     let number = |text: &str, most: u8| {
         let digits = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
-        digits && text.parse::<u8>().is_ok_and(|number| (1..=most).contains(&number))
+        digits
+            && text
+                .parse::<u8>()
+                .is_ok_and(|number| (1..=most).contains(&number))
     };
-    let Some(name) = text.strip_prefix("SIG") else { return number(text, 64) };
-    let above = |(start, most)| name.strip_prefix(start).is_some_and(|distance| number(distance, most));
+    let Some(name) = text.strip_prefix("SIG") else {
+        return number(text, 64);
+    };
+    let above = |(start, most)| {
+        name.strip_prefix(start)
+            .is_some_and(|distance| number(distance, most))
+    };
     SIGNALS.contains(&name) || [("RTMIN+", 15), ("RTMAX-", 14)].into_iter().any(above)
 }
 

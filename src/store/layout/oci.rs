@@ -10,22 +10,33 @@ use crate::oci::{Manifest, RawManifest, media};
 
 /// An image whose manifests are OCI's.
 pub(super) fn image(image: &Assembled) -> Result<Cow<'_, Assembled>, Error> {
-    let docker =
-        |raw: &RawManifest| matches!(raw.media_type.as_str(), media::DOCKER_MANIFEST | media::DOCKER_LIST);
+    let docker = |raw: &RawManifest| {
+        matches!(
+            raw.media_type.as_str(),
+            media::DOCKER_MANIFEST | media::DOCKER_LIST
+        )
+    };
     if !docker(&image.top) && !image.images.iter().any(|image| docker(&image.manifest)) {
         return Ok(Cow::Borrowed(image));
     }
     let mut images = Vec::new();
     for one in &image.images {
-        images.push(AssembledImage { manifest: manifest(&one.manifest)?, ..one.clone() });
+        images.push(AssembledImage {
+            manifest: manifest(&one.manifest)?,
+            ..one.clone()
+        });
     }
     let top = match parse(&image.top)? {
         Manifest::Image(_) => manifest(&image.top)?,
         Manifest::Index(mut index) => {
             for line in &mut index.manifests {
-                let old = image.images.iter().position(|one| one.manifest.digest == line.digest);
+                let old = image
+                    .images
+                    .iter()
+                    .position(|one| one.manifest.digest == line.digest);
                 if let Some(new) = old.map(|at| images[at].manifest.descriptor()) {
-                    (line.media_type, line.digest, line.size) = (new.media_type, new.digest, new.size);
+                    (line.media_type, line.digest, line.size) =
+                        (new.media_type, new.digest, new.size);
                 }
             }
             index.media_type = Some(media::OCI_INDEX.to_owned());
@@ -37,7 +48,9 @@ pub(super) fn image(image: &Assembled) -> Result<Cow<'_, Assembled>, Error> {
 
 /// One image's manifest.
 fn manifest(raw: &RawManifest) -> Result<RawManifest, Error> {
-    let Manifest::Image(mut manifest) = parse(raw)? else { return Ok(raw.clone()) };
+    let Manifest::Image(mut manifest) = parse(raw)? else {
+        return Ok(raw.clone());
+    };
     if raw.media_type != media::DOCKER_MANIFEST {
         return Ok(raw.clone());
     }

@@ -15,7 +15,10 @@ use crate::process::{self, Environment, Limits, Program};
 use crate::workspace::fs;
 
 /// Bounds of one call of git. The log of a large repository takes a minute.
-pub(super) const LIMITS: Limits = Limits { time: Duration::from_mins(5), output: 256 << 20 };
+pub(super) const LIMITS: Limits = Limits {
+    time: Duration::from_mins(5),
+    output: 256 << 20,
+};
 /// The longest file of a repository that is read here: configuration and references.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -38,7 +41,12 @@ const OF_REPOSITORY: &[&str] = &[
     "index.sparse",
 ];
 /// Keys of the user's configuration that golden keeps.
-const OF_USER: &[&str] = &["core.attributesfile", "core.autocrlf", "core.eol", "core.excludesfile"];
+const OF_USER: &[&str] = &[
+    "core.attributesfile",
+    "core.autocrlf",
+    "core.eol",
+    "core.excludesfile",
+];
 
 /// Why a repository cannot be read, in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,8 +88,13 @@ pub(super) struct Repository {
 
 impl Repository {
     /// The repository that has the directory `root`, which is canonical; none if it is in no checkout.
-    pub(super) async fn open(root: &Path, environment: &Environment) -> Result<Option<Self>, Refusal> {
-        let Some(parts) = find(root)? else { return Ok(None) };
+    pub(super) async fn open(
+        root: &Path,
+        environment: &Environment,
+    ) -> Result<Option<Self>, Refusal> {
+        let Some(parts) = find(root)? else {
+            return Ok(None);
+        };
         let directory = fs::temporary_directory();
         let unwritable = |error| Refusal(format!("a temporary directory cannot be made: {error}"));
         let directory = directory.map_err(unwritable)?;
@@ -104,8 +117,12 @@ impl Repository {
     /// A command of git on the repository, with the configuration that golden wrote and no other.
     pub(super) fn git(&self, args: &[&str]) -> Command {
         let mut command = bare(&self.environment, Program::Git);
-        command.env("GIT_CONFIG_GLOBAL", null()).env("GIT_CONFIG_NOSYSTEM", "1");
-        command.env("GIT_DIR", self.directory.path()).env("GIT_WORK_TREE", &self.top);
+        command
+            .env("GIT_CONFIG_GLOBAL", null())
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+        command
+            .env("GIT_DIR", self.directory.path())
+            .env("GIT_WORK_TREE", &self.top);
         command.env("GIT_INDEX_FILE", &self.index);
         command.args(args).current_dir(&self.root);
         command
@@ -121,22 +138,35 @@ impl Repository {
         let path = common.join("config");
         let text = read(&path)?.unwrap_or_default();
         let mut of_file = bare(&self.environment, Program::Git);
-        of_file.env("GIT_CONFIG_GLOBAL", null()).env("GIT_CONFIG_NOSYSTEM", "1");
+        of_file
+            .env("GIT_CONFIG_GLOBAL", null())
+            .env("GIT_CONFIG_NOSYSTEM", "1");
         of_file.args(["config", "--file", "-", "--no-includes", "--null", "--list"]);
         let mut of_user = bare(&self.environment, Program::GitOfUser);
         of_user.args(["config", "--includes", "--null", "--list"]);
         for command in [&mut of_file, &mut of_user] {
-            command.env("GIT_DIR", self.directory.path()).current_dir(self.directory.path());
+            command
+                .env("GIT_DIR", self.directory.path())
+                .current_dir(self.directory.path());
         }
         let (own, user) = tokio::join!(answer(of_file, &text), answer(of_user, &[]));
         let own = entries(&own?);
         let mut kept: BTreeMap<&str, &str> = BTreeMap::new();
         let user = entries(&user?);
-        kept.extend(user.iter().filter(|(key, _)| OF_USER.contains(&key.as_str())).map(borrowed));
-        kept.extend(own.iter().filter(|(key, _)| OF_REPOSITORY.contains(&key.as_str())).map(borrowed));
+        kept.extend(
+            user.iter()
+                .filter(|(key, _)| OF_USER.contains(&key.as_str()))
+                .map(borrowed),
+        );
+        kept.extend(
+            own.iter()
+                .filter(|(key, _)| OF_REPOSITORY.contains(&key.as_str()))
+                .map(borrowed),
+        );
         let lines: String = kept.iter().map(|(key, value)| line(key, value)).collect();
         let config = self.directory.path().join("config");
-        fs::write_cached(&config, lines.as_bytes()).map_err(|error| Refusal::of(&config, &error.source))?;
+        fs::write_cached(&config, lines.as_bytes())
+            .map_err(|error| Refusal::of(&config, &error.source))?;
         self.remotes = own.iter().filter_map(remote).collect();
         Ok(())
     }
@@ -165,7 +195,11 @@ fn entries(listed: &str) -> Vec<(String, String)> {
 /// An entry as git's configuration has it. The keys have one dot.
 fn line(key: &str, value: &str) -> String {
     let (section, name) = key.split_once('.').unwrap_or((key, ""));
-    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
+    let value = value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+        .replace('\t', "\\t");
     format!("[{section}]\n\t{name} = \"{value}\"\n")
 }
 
@@ -176,44 +210,74 @@ const fn null() -> &'static str {
 /// git without a repository. It neither fetches, nor asks, nor writes, and its words are in English.
 fn bare(environment: &Environment, program: Program) -> Command {
     let mut command = environment.command(program, "git");
-    command.env("GIT_NO_LAZY_FETCH", "1").env("GIT_TERMINAL_PROMPT", "0").env("GIT_OPTIONAL_LOCKS", "0");
+    command
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_OPTIONAL_LOCKS", "0");
     command.env("GIT_ALLOW_PROTOCOL", "none").env("LC_ALL", "C");
-    command.args(["--no-pager", "-c", "safe.bareRepository=explicit", "-c", "core.quotePath=false"]);
-    command.args(["-c", "core.fsmonitor=false", "-c", "log.showSignature=false"]);
+    command.args([
+        "--no-pager",
+        "-c",
+        "safe.bareRepository=explicit",
+        "-c",
+        "core.quotePath=false",
+    ]);
+    command.args([
+        "-c",
+        "core.fsmonitor=false",
+        "-c",
+        "log.showSignature=false",
+    ]);
     command
 }
 
 /// What a command prints, if it succeeds; else its words.
 pub(super) async fn answer(command: Command, input: &[u8]) -> Result<String, Refusal> {
     match process::output(command, input, LIMITS).await {
-        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
         Ok(output) => Err(Refusal(one_line(&String::from_utf8_lossy(&output.stderr)))),
-        Err(error) if error.is_missing() => Err(Refusal("the program `git` is not in PATH".to_owned())),
-        Err(process::Error::Io(error)) => Err(Refusal(format!("the program `git` does not start: {error}"))),
-        Err(error) => Err(Refusal(format!("the program `git` gives no answer: {error}"))),
+        Err(error) if error.is_missing() => {
+            Err(Refusal("the program `git` is not in PATH".to_owned()))
+        }
+        Err(process::Error::Io(error)) => Err(Refusal(format!(
+            "the program `git` does not start: {error}"
+        ))),
+        Err(error) => Err(Refusal(format!(
+            "the program `git` gives no answer: {error}"
+        ))),
     }
 }
 
 /// The words of a message, in one line and without control characters.
 fn one_line(message: &str) -> String {
-    let words = message.split_whitespace().map(|word| word.replace(char::is_control, ""));
+    let words = message
+        .split_whitespace()
+        .map(|word| word.replace(char::is_control, ""));
     words.collect::<Vec<_>>().join(" ")
 }
 
 /// Looks for `.git` in `root` and above it, on the same file system, as git does. A directory that merely looks like
 /// a repository, without that name, is none.
 fn find(root: &Path) -> Result<Option<Parts>, Refusal> {
-    for top in root.ancestors().take_while(|above| is_same_file_system(root, above)) {
+    for top in root
+        .ancestors()
+        .take_while(|above| is_same_file_system(root, above))
+    {
         let dot_git = top.join(".git");
-        let Ok(metadata) = std::fs::metadata(&dot_git) else { continue };
+        let Ok(metadata) = std::fs::metadata(&dot_git) else {
+            continue;
+        };
         let directory = if metadata.is_dir() {
             dot_git.clone()
         } else {
-            let named =
-                first_line(&dot_git)?.and_then(|line| Some(line.strip_prefix("gitdir: ")?.to_owned()));
+            let named = first_line(&dot_git)?
+                .and_then(|line| Some(line.strip_prefix("gitdir: ")?.to_owned()));
             top.join(named.ok_or_else(|| Refusal::of(&dot_git, &"it names no repository"))?)
         };
-        let canonical = |path: &Path| std::fs::canonicalize(path).map_err(|error| Refusal::of(path, &error));
+        let canonical =
+            |path: &Path| std::fs::canonicalize(path).map_err(|error| Refusal::of(path, &error));
         let directory = canonical(&directory)?;
         let common = match first_line(&directory.join("commondir"))? {
             Some(common) => canonical(&directory.join(common))?,
@@ -221,7 +285,12 @@ fn find(root: &Path) -> Result<Option<Parts>, Refusal> {
         };
         // git passes over a directory of this name that is not a repository.
         if common.join("objects").is_dir() && common.join("refs").is_dir() {
-            return Ok(Some(Parts { top: top.to_owned(), dot_git, directory, common }));
+            return Ok(Some(Parts {
+                top: top.to_owned(),
+                dot_git,
+                directory,
+                common,
+            }));
         }
     }
     Ok(None)
@@ -243,9 +312,15 @@ const fn is_same_file_system(_: &Path, _: &Path) -> bool {
 #[cfg(unix)]
 fn is_owned_as(own: &Path, parts: &Parts) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let owner = |path: &Path| std::fs::symlink_metadata(path).map(|metadata| metadata.uid()).ok();
+    let owner = |path: &Path| {
+        std::fs::symlink_metadata(path)
+            .map(|metadata| metadata.uid())
+            .ok()
+    };
     let me = owner(own);
-    [&parts.top, &parts.dot_git, &parts.directory].into_iter().all(|path| owner(path) == me)
+    [&parts.top, &parts.dot_git, &parts.directory]
+        .into_iter()
+        .all(|path| owner(path) == me)
 }
 
 #[cfg(not(unix))]
@@ -268,7 +343,10 @@ fn refer(parts: &Parts, directory: &Path) -> Result<(), Refusal> {
         fs::write_cached(&path, bytes).map_err(|error| Refusal::of(&path, &error.source))
     };
     // `HEAD`, and what else names one commit: `FETCH_HEAD`, `ORIG_HEAD`.
-    write(OsStr::new("HEAD"), &read(&head)?.ok_or_else(|| Refusal::of(&head, &"it does not exist"))?)?;
+    write(
+        OsStr::new("HEAD"),
+        &read(&head)?.ok_or_else(|| Refusal::of(&head, &"it does not exist"))?,
+    )?;
     for entry in listed(&parts.directory)? {
         let name = entry.file_name();
         if name.as_encoded_bytes().ends_with(b"_HEAD")
@@ -308,7 +386,10 @@ fn link(from: &Path, to: &Path) -> Result<(), Refusal> {
 
 #[cfg(not(unix))]
 fn link(from: &Path, _: &Path) -> Result<(), Refusal> {
-    Err(Refusal::of(from, &"git repositories are read on Unix alone"))
+    Err(Refusal::of(
+        from,
+        &"git repositories are read on Unix alone",
+    ))
 }
 
 /// A small file of the repository; none if it does not exist.
@@ -323,5 +404,11 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
 /// The first line of a small file; none if it does not exist.
 fn first_line(path: &Path) -> Result<Option<String>, Refusal> {
     let text = read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    Ok(text.map(|text| text.lines().next().unwrap_or_default().trim_end().to_owned()))
+    Ok(text.map(|text| {
+        text.lines()
+            .next()
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned()
+    }))
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::workspace::{Golden, Run};
 
-const IMAGE: &str = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\nfamily = \"debian\"\n";
+const IMAGE: &str =
+    "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\nfamily = \"debian\"\n";
 
 fn workspace() -> Golden {
     Golden::new()
@@ -25,7 +26,11 @@ fn fifo(path: &Path) {
 fn soon(golden: &Golden, args: &[&str]) -> Run {
     let started = Instant::now();
     let run = golden.run(args);
-    assert!(started.elapsed() < Duration::from_secs(20), "{args:?} took {:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "{args:?} took {:?}",
+        started.elapsed()
+    );
     run
 }
 
@@ -40,7 +45,12 @@ fn no_file_of_the_workspace_is_a_pipe_a_device_or_elsewhere() {
         "app/file",
         "app/ca.crt",
     ] {
-        for target in [None, Some("/dev/zero"), Some("/etc/passwd"), Some("/proc/self/environ")] {
+        for target in [
+            None,
+            Some("/dev/zero"),
+            Some("/etc/passwd"),
+            Some("/proc/self/environ"),
+        ] {
             let golden = workspace().image("app", &format!("{IMAGE}{extra}"));
             golden.write("app/file", "");
             let path = golden.path().join(file);
@@ -60,8 +70,14 @@ fn no_file_of_the_workspace_is_a_pipe_a_device_or_elsewhere() {
 
 #[test]
 fn links_that_stay_in_the_workspace_are_followed() {
-    let golden = workspace().file("shared/t", "FROM scratch\n").file("shared/lock", "version = 1\n");
-    symlink("../shared/t", golden.path().join("templates/debian.Dockerfile.j2")).unwrap();
+    let golden = workspace()
+        .file("shared/t", "FROM scratch\n")
+        .file("shared/lock", "version = 1\n");
+    symlink(
+        "../shared/t",
+        golden.path().join("templates/debian.Dockerfile.j2"),
+    )
+    .unwrap();
     symlink("shared/lock", golden.path().join("golden.lock")).unwrap();
     golden.run(&["check"]).exit(0);
 }
@@ -72,23 +88,50 @@ fn state_that_others_have_written_is_refused() {
     let outside = tempfile::tempdir().unwrap();
     symlink(outside.path(), golden.path().join(".golden")).unwrap();
     let run = golden.run(&["build", "--engine", "embedded"]).exit(2);
-    assert!(run.stderr.contains("`.golden` is a symbolic link"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("`.golden` is a symbolic link"),
+        "{}",
+        run.stderr
+    );
     std::fs::remove_file(golden.path().join(".golden")).unwrap();
     std::fs::create_dir(golden.path().join(".golden")).unwrap();
     symlink(outside.path(), golden.path().join(".golden/builds")).unwrap();
     let run = golden.run(&["build", "--engine", "embedded"]).exit(2);
-    assert!(run.stderr.contains("`.golden/builds` is a symbolic link"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("`.golden/builds` is a symbolic link"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
     std::fs::remove_file(golden.path().join(".golden/builds")).unwrap();
     golden.write(".golden/cache/x", "");
     let git = |args: &[&str]| {
-        assert!(Command::new("git").args(args).current_dir(golden.path()).status().unwrap().success());
+        assert!(
+            Command::new("git")
+                .args(args)
+                .current_dir(golden.path())
+                .status()
+                .unwrap()
+                .success()
+        );
     };
     git(&["init", "-q"]);
     git(&["add", "-f", ".golden"]);
-    git(&["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "one"]);
+    git(&[
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.com",
+        "commit",
+        "-qm",
+        "one",
+    ]);
     let run = golden.run(&["check"]).exit(2);
-    assert!(run.stderr.contains("git tracks `.golden`"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("git tracks `.golden`"),
+        "{}",
+        run.stderr
+    );
     git(&["rm", "-rq", "--cached", ".golden"]);
     golden.run(&["check"]).exit(0);
 }
@@ -99,11 +142,19 @@ fn what_a_killed_run_left_is_removed_by_the_next_one() {
     let mut child = Command::new("true").spawn().unwrap();
     child.wait().unwrap();
     let left = format!(".golden-{}-abc", child.id());
-    for directory in ["", ".golden/", ".golden/cache/blobs/", "out/", "out/blobs/sha256/"] {
+    for directory in [
+        "",
+        ".golden/",
+        ".golden/cache/blobs/",
+        "out/",
+        "out/blobs/sha256/",
+    ] {
         golden.write(&format!("{directory}{left}"), "half");
     }
     golden.write("out/index.json", r#"{"schemaVersion":2,"manifests":[]}"#);
-    golden.run(&["build", "--engine", "embedded", "--to", "oci:out"]).exit(0);
+    golden
+        .run(&["build", "--engine", "embedded", "--to", "oci:out"])
+        .exit(0);
     let files = walkdir::WalkDir::new(golden.path()).into_iter().flatten();
     let still: Vec<_> = files.filter(|entry| *entry.file_name() == *left).collect();
     assert!(still.is_empty(), "{still:?}");
@@ -114,12 +165,19 @@ fn work_has_bounds() {
     let bomb = "{{ range(99999) | join('x' * 60000) }}";
     let golden = workspace().image("app", &format!("{IMAGE}description = \"{bomb}\"\n"));
     let run = soon(&golden, &["check"]).exit(2);
-    assert!(run.stderr.contains("it takes too many steps, or makes too much text"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("it takes too many steps, or makes too much text"),
+        "{}",
+        run.stderr
+    );
     let doubling = "{% macro f(x, n) %}{% if n %}{{ f(x ~ x, n - 1) }}{% else %}{{ x }}{% endif %}{% endmacro %}{{ f('x', 40) }}";
     let deep = format!("{{{{ 1{} }}}}", "+1".repeat(50_000));
-    for template in
-        [doubling, &deep, "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"]
-    {
+    for template in [
+        doubling,
+        &deep,
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    ] {
         let golden = workspace().file("templates/debian.Dockerfile.j2", template);
         assert_ne!(soon(&golden, &["render"]).code, 0);
     }
@@ -127,5 +185,9 @@ fn work_has_bounds() {
     let golden = workspace().image("app", &format!("{IMAGE}{many}"));
     let golden = golden.image("other", &format!("{}{many}", IMAGE.replace("app", "other")));
     let run = soon(&golden, &["check"]).exit(2);
-    assert!(run.stderr.contains("... and 80 findings more"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("... and 80 findings more"),
+        "{}",
+        run.stderr
+    );
 }

@@ -11,17 +11,35 @@ const IMAGE: &str = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scra
 
 /// A workspace in a repository with one commit.
 fn committed() -> Golden {
-    let golden = Golden::new().workspace("").image("app", IMAGE).file("app/x.txt", "x");
+    let golden = Golden::new()
+        .workspace("")
+        .image("app", IMAGE)
+        .file("app/x.txt", "x");
     git(golden.path(), &["init", "-q"]);
     commit(golden.path());
     golden
 }
 
 fn git(directory: &Path, args: &[&str]) -> String {
-    let identity =
-        ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "protocol.file.allow=always"];
-    let output = Command::new("git").args(identity).args(args).current_dir(directory).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let identity = [
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.com",
+        "-c",
+        "protocol.file.allow=always",
+    ];
+    let output = Command::new("git")
+        .args(identity)
+        .args(args)
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
@@ -38,7 +56,10 @@ fn commit(directory: &Path) {
 /// A program that leaves a file behind, and the path of that file.
 fn program(golden: &Golden) -> (PathBuf, PathBuf) {
     let proof = golden.path().join(".ran");
-    let script = format!("#!/bin/sh\necho \"$0 $*\" >> {}\nexec cat\n", proof.display());
+    let script = format!(
+        "#!/bin/sh\necho \"$0 $*\" >> {}\nexec cat\n",
+        proof.display()
+    );
     let program = golden.write(".program", script);
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     (program, proof)
@@ -74,14 +95,21 @@ fn runs_nothing(golden: &Golden, directory: &str, proof: &Path) {
         let mut args = vec!["-w", directory];
         args.extend(&command);
         let run = golden.run(&args);
-        assert!(!proof.exists(), "{command:?} ran something:\n{}{}", run.stdout, run.stderr);
+        assert!(
+            !proof.exists(),
+            "{command:?} ran something:\n{}{}",
+            run.stdout,
+            run.stderr
+        );
     }
 }
 
 #[test]
 fn a_directory_that_looks_like_a_bare_repository_is_not_read_as_one() {
-    let golden =
-        Golden::new().workspace("").image("app", IMAGE).file(".gitattributes", "* filter=x diff=x\n");
+    let golden = Golden::new()
+        .workspace("")
+        .image("app", IMAGE)
+        .file(".gitattributes", "* filter=x diff=x\n");
     let (program, proof) = program(&golden);
     let here = golden.path();
     git(here, &["init", "-q", "--bare", "inner"]);
@@ -92,15 +120,26 @@ fn a_directory_that_looks_like_a_bare_repository_is_not_read_as_one() {
         "[core]\n\trepositoryformatversion = 1\n\tbare = false\n\tworktree = .\n{}",
         hostile(&program)
     );
-    golden.write("config", "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n");
+    golden.write(
+        "config",
+        "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n",
+    );
     git(here, &["--git-dir=.", "--work-tree=.", "add", "app"]);
-    git(here, &["--git-dir=.", "--work-tree=.", "commit", "-qm", "one"]);
+    git(
+        here,
+        &["--git-dir=.", "--work-tree=.", "commit", "-qm", "one"],
+    );
     golden.write("config", config);
     runs_nothing(&golden, ".", &proof);
     // Inside of a real repository, that one is read.
     let outer = Golden::new();
     git(outer.path(), &["init", "-q"]);
-    let copied = Command::new("cp").arg("-a").arg(here).arg(outer.path().join("inner")).status().unwrap();
+    let copied = Command::new("cp")
+        .arg("-a")
+        .arg(here)
+        .arg(outer.path().join("inner"))
+        .status()
+        .unwrap();
     assert!(copied.success());
     golden.write("inner/.ran", "");
     commit(outer.path());
@@ -119,10 +158,18 @@ fn the_configuration_of_the_repository_runs_nothing() {
     for config in [
         format!("{plain}{}", hostile(&program)),
         format!("{plain}[include]\n\tpath = {}\n", include.display()),
-        format!("{plain}[includeIf \"gitdir:**\"]\n\tpath = {}\n", include.display()),
+        format!(
+            "{plain}[includeIf \"gitdir:**\"]\n\tpath = {}\n",
+            include.display()
+        ),
     ] {
         golden.write(".git/config", config);
-        for hook in ["post-index-change", "fsmonitor-watchman", "post-checkout", "reference-transaction"] {
+        for hook in [
+            "post-index-change",
+            "fsmonitor-watchman",
+            "post-checkout",
+            "reference-transaction",
+        ] {
             std::fs::copy(&program, golden.path().join(".git/hooks").join(hook)).unwrap();
         }
         runs_nothing(&golden, ".", &proof);
@@ -135,12 +182,28 @@ fn missing_objects_are_not_fetched() {
     let golden = committed();
     let (program, proof) = program(&golden);
     let tree = git(golden.path(), &["rev-parse", "HEAD^{tree}"]);
-    std::fs::remove_file(golden.path().join(format!(".git/objects/{}/{}", &tree[..2], &tree[2..]))).unwrap();
+    std::fs::remove_file(
+        golden
+            .path()
+            .join(format!(".git/objects/{}/{}", &tree[..2], &tree[2..])),
+    )
+    .unwrap();
     let plain = "[core]\n\trepositoryformatversion = 1\n\tbare = false\n";
-    golden.write(".git/config", format!("{plain}{}", hostile(&program).replace("ext::", "ssh://host")));
+    golden.write(
+        ".git/config",
+        format!(
+            "{plain}{}",
+            hostile(&program).replace("ext::", "ssh://host")
+        ),
+    );
     runs_nothing(&golden, ".", &proof);
     let run = golden.run(&["check"]);
-    assert!(run.stderr.contains("times and revisions of images may be wrong"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("times and revisions of images may be wrong"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -149,11 +212,17 @@ fn a_submodule_runs_nothing() {
     let (program, proof) = program(&golden);
     let other = committed();
     let address = other.path().to_str().unwrap();
-    git(golden.path(), &["submodule", "--quiet", "add", address, "sub"]);
+    git(
+        golden.path(),
+        &["submodule", "--quiet", "add", address, "sub"],
+    );
     commit(golden.path());
     let config = golden.path().join(".git/modules/sub/config");
     let plain = text(&config).unwrap();
-    golden.write(".git/modules/sub/config", format!("{plain}{}", hostile(&program)));
+    golden.write(
+        ".git/modules/sub/config",
+        format!("{plain}{}", hostile(&program)),
+    );
     golden.write(".git/modules/sub/info/attributes", "* filter=x diff=x\n");
     golden.write("sub/app/x.txt", "changed");
     runs_nothing(&golden, ".", &proof);
@@ -165,32 +234,73 @@ fn a_submodule_runs_nothing() {
 fn worktrees_ignored_files_and_remotes_are_what_git_says() {
     let golden = committed();
     let provenance = |golden: &Golden, directory: &str| {
-        let run =
-            golden.run(&["-w", directory, "build", "--engine", "embedded", "--force", "--to", "oci:.out"]);
+        let run = golden.run(&[
+            "-w", directory, "build", "--engine", "embedded", "--force", "--to", "oci:.out",
+        ]);
         run.exit(0);
         let out = golden.path().join(".out");
-        let blobs = walkdir::WalkDir::new(out.join("blobs")).into_iter().flatten();
+        let blobs = walkdir::WalkDir::new(out.join("blobs"))
+            .into_iter()
+            .flatten();
         let texts = blobs.filter_map(|entry| text(entry.path()));
-        let config = texts.into_iter().find(|text| text.contains("image.version")).unwrap();
+        let config = texts
+            .into_iter()
+            .find(|text| text.contains("image.version"))
+            .unwrap();
         std::fs::remove_dir_all(out).unwrap();
         let config: serde_json::Value = serde_json::from_str(&config).unwrap();
         let labels = &config["config"]["Labels"];
-        let label = |key: &str| labels[format!("org.opencontainers.image.{key}")].as_str().map(str::to_owned);
+        let label = |key: &str| {
+            labels[format!("org.opencontainers.image.{key}")]
+                .as_str()
+                .map(str::to_owned)
+        };
         (label("revision"), label("source"))
     };
     let head = git(golden.path(), &["rev-parse", "HEAD"]);
     golden.write(".git/info/exclude", ".golden\n.out\n.tree\n*.ignored\n");
-    git(golden.path(), &["remote", "add", "other", "https://git.example.com/other.git"]);
-    git(golden.path(), &["remote", "add", "origin", "https://me:secret@git.example.com/team/images.git"]);
+    git(
+        golden.path(),
+        &[
+            "remote",
+            "add",
+            "other",
+            "https://git.example.com/other.git",
+        ],
+    );
+    git(
+        golden.path(),
+        &[
+            "remote",
+            "add",
+            "origin",
+            "https://me:secret@git.example.com/team/images.git",
+        ],
+    );
     let source = Some("https://git.example.com/team/images.git".to_owned());
     golden.write("app/a.ignored", "");
-    assert_eq!(provenance(&golden, "."), (Some(head.clone()), source.clone()));
-    git(golden.path(), &["worktree", "add", "-q", "--detach", ".tree"]);
-    assert_eq!(provenance(&golden, ".tree"), (Some(head.clone()), source.clone()));
+    assert_eq!(
+        provenance(&golden, "."),
+        (Some(head.clone()), source.clone())
+    );
+    git(
+        golden.path(),
+        &["worktree", "add", "-q", "--detach", ".tree"],
+    );
+    assert_eq!(
+        provenance(&golden, ".tree"),
+        (Some(head.clone()), source.clone())
+    );
     golden.write(".tree/app/x.txt", "changed");
-    assert_eq!(provenance(&golden, ".tree"), (Some(format!("{head}-dirty")), source.clone()));
+    assert_eq!(
+        provenance(&golden, ".tree"),
+        (Some(format!("{head}-dirty")), source.clone())
+    );
     golden.write("app/x.txt", "changed");
-    assert_eq!(provenance(&golden, "."), (Some(format!("{head}-dirty")), source));
+    assert_eq!(
+        provenance(&golden, "."),
+        (Some(format!("{head}-dirty")), source)
+    );
 }
 
 /// git and credential helpers learn little of the environment, and are not looked for in the workspace.
@@ -198,20 +308,31 @@ fn worktrees_ignored_files_and_remotes_are_what_git_says() {
 fn programs_get_no_secrets_and_come_from_absolute_directories() {
     let golden = committed();
     let (_, proof) = program(&golden);
-    let script = format!("#!/bin/sh\nenv >> {}\nexec /usr/bin/git \"$@\"\n", proof.display());
+    let script = format!(
+        "#!/bin/sh\nenv >> {}\nexec /usr/bin/git \"$@\"\n",
+        proof.display()
+    );
     let fake = golden.write("bin/git", script);
     std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).unwrap();
     let run = |path: &str| {
         let mut command = golden.command(&["check"]);
-        command.env("PATH", path).env("GOLDEN_REGISTRY_PASSWORD", "hunter2").env("CI_JOB_TOKEN", "hunter2");
-        command.env("GIT_SSH_COMMAND", "hunter2").env("LD_PRELOAD", "");
+        command
+            .env("PATH", path)
+            .env("GOLDEN_REGISTRY_PASSWORD", "hunter2")
+            .env("CI_JOB_TOKEN", "hunter2");
+        command
+            .env("GIT_SSH_COMMAND", "hunter2")
+            .env("LD_PRELOAD", "");
         assert!(command.status().unwrap().success());
         text(&proof)
     };
     let usual = std::env::var_os("PATH").unwrap().into_string().unwrap();
     assert_eq!(run(&format!("bin:.::{usual}")), None);
     let seen = run(&format!("{}:{usual}", golden.path().join("bin").display())).unwrap();
-    assert!(seen.contains("GIT_DIR=") && !seen.contains("hunter2"), "{seen}");
+    assert!(
+        seen.contains("GIT_DIR=") && !seen.contains("hunter2"),
+        "{seen}"
+    );
 }
 
 /// A repository whose files are pipes does not make golden wait.
@@ -221,7 +342,13 @@ fn pipes_in_the_repository_are_refused() {
         let golden = committed();
         let path = golden.path().join(".git").join(file);
         std::fs::remove_file(&path).unwrap();
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(
+            Command::new("mkfifo")
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
         let started = std::time::Instant::now();
         golden.run(&["graph"]);
         assert!(started.elapsed().as_secs() < 10, "{file}");

@@ -22,7 +22,10 @@ async fn published() -> (Reference, Digest) {
     let Some(image) = docker.image(&reference).await.unwrap() else {
         panic!("the services push the base from the first engine");
     };
-    let known = image.repo_digests.iter().find(|known| known.repository == reference.repository);
+    let known = image
+        .repo_digests
+        .iter()
+        .find(|known| known.repository == reference.repository);
     (reference, known.unwrap().digest.clone().unwrap())
 }
 
@@ -30,7 +33,9 @@ async fn published() -> (Reference, Digest) {
 async fn a_registrys_digest_is_pulled_by_an_engine_that_lacks_it() {
     let (reference, digest) = published().await;
     for builder in BUILDERS {
-        let second = Docker::connect(&environment(services::docker_second(), builder)).await.unwrap();
+        let second = Docker::connect(&environment(services::docker_second(), builder))
+            .await
+            .unwrap();
         second.remove(&reference.at(digest.clone())).await.unwrap();
         let base = PinnedBase::Registry {
             reference: reference.clone(),
@@ -39,7 +44,11 @@ async fn a_registrys_digest_is_pulled_by_an_engine_that_lacks_it() {
         };
         let outcome = build(&second, &recipe(base, NO_STEPS), &BuildOptions::default()).await;
         outcome.built();
-        assert!(outcome.steps()[0].starts_with("pull 127.0.0.1:"), "{:?}", outcome.steps());
+        assert!(
+            outcome.steps()[0].starts_with("pull 127.0.0.1:"),
+            "{:?}",
+            outcome.steps()
+        );
     }
 }
 
@@ -54,7 +63,15 @@ async fn a_login_reaches_the_registry_of_the_base() {
         user: services::htpasswd_user().into(),
         password: Secret::new(services::htpasswd_password().into()),
     };
-    docker.push(&reference, Some(&login), "base", &golden::event::Events::silent()).await.unwrap();
+    docker
+        .push(
+            &reference,
+            Some(&login),
+            "base",
+            &golden::event::Events::silent(),
+        )
+        .await
+        .unwrap();
     let image = docker.image(&reference).await.unwrap().unwrap();
     let digest = image
         .repo_digests
@@ -66,18 +83,39 @@ async fn a_login_reaches_the_registry_of_the_base() {
         .unwrap();
     docker.remove(&reference).await.unwrap();
 
-    let second = Docker::connect(&environment(services::docker_second(), Builder::BuildKit)).await.unwrap();
+    let second = Docker::connect(&environment(services::docker_second(), Builder::BuildKit))
+        .await
+        .unwrap();
     let base = PinnedBase::Registry {
         reference: reference.clone(),
         digest,
         platforms: std::collections::BTreeMap::default(),
     };
     let recipe = recipe(base, NO_STEPS);
-    let refused = build(&second, &recipe, &BuildOptions::default()).await.result.unwrap_err();
+    let refused = build(&second, &recipe, &BuildOptions::default())
+        .await
+        .result
+        .unwrap_err();
     assert!(matches!(refused, Error::Base { .. }), "{refused:?}");
-    assert!(refused.hints().iter().any(|hint| hint.contains("docker login")), "{:?}", refused.hints());
+    assert!(
+        refused
+            .hints()
+            .iter()
+            .any(|hint| hint.contains("docker login")),
+        "{:?}",
+        refused.hints()
+    );
     let logins = [(reference.repository.host.clone(), login)].into();
-    build(&second, &recipe, &BuildOptions { logins, ..Default::default() }).await.built();
+    build(
+        &second,
+        &recipe,
+        &BuildOptions {
+            logins,
+            ..Default::default()
+        },
+    )
+    .await
+    .built();
 }
 
 #[tokio::test]
@@ -85,12 +123,28 @@ async fn the_user_of_the_base_survives_steps_of_root() {
     for builder in BUILDERS {
         let docker = docker(builder).await;
         let parent: Reference = format!("localhost/{}:1", unique()).parse().unwrap();
-        let options = BuildOptions { local_tags: vec![parent.clone()], ..Default::default() };
-        build(&docker, &on_busybox(&docker, "USER 1234:99").await, &options).await.built();
+        let options = BuildOptions {
+            local_tags: vec![parent.clone()],
+            ..Default::default()
+        };
+        build(
+            &docker,
+            &on_busybox(&docker, "USER 1234:99").await,
+            &options,
+        )
+        .await
+        .built();
 
-        let base = PinnedBase::Workspace { parent: "parent:1.0.0".into(), inputs: Digest::of(b"") };
+        let base = PinnedBase::Workspace {
+            parent: "parent:1.0.0".into(),
+            inputs: Digest::of(b""),
+        };
         let child = recipe(base, LINES);
-        let options = BuildOptions { parent: Some(parent.clone()), no_cache: true, ..Default::default() };
+        let options = BuildOptions {
+            parent: Some(parent.clone()),
+            no_cache: true,
+            ..Default::default()
+        };
         let outcome = build(&docker, &child, &options).await;
         assert_eq!(outcome.built().0.config.user(), "1234:99", "{builder:?}");
         assert_eq!(outcome.logs(), ["0"], "{builder:?}");
@@ -99,9 +153,12 @@ async fn the_user_of_the_base_survives_steps_of_root() {
         // A base without a user is left without one.
         let reference = local_base();
         let id = docker.image(&reference).await.unwrap().unwrap().id;
-        let outcome =
-            build(&docker, &recipe(PinnedBase::Local { reference, id }, LINES), &BuildOptions::default())
-                .await;
+        let outcome = build(
+            &docker,
+            &recipe(PinnedBase::Local { reference, id }, LINES),
+            &BuildOptions::default(),
+        )
+        .await;
         assert_eq!(outcome.built().0.config.user(), "", "{builder:?}");
     }
 }
@@ -109,20 +166,34 @@ async fn the_user_of_the_base_survives_steps_of_root() {
 #[tokio::test]
 async fn a_local_base_must_still_be_the_one_that_was_looked_at() {
     let docker = docker(Builder::Classic).await;
-    let base = PinnedBase::Local { reference: local_base(), id: Digest::of(b"another image") };
-    let error = build(&docker, &recipe(base, LINES), &BuildOptions::default()).await.result.unwrap_err();
-    assert!(matches!(&error, Error::Base { message, .. } if message.contains("by now")), "{error:?}");
+    let base = PinnedBase::Local {
+        reference: local_base(),
+        id: Digest::of(b"another image"),
+    };
+    let error = build(&docker, &recipe(base, LINES), &BuildOptions::default())
+        .await
+        .result
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Base { message, .. } if message.contains("by now")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_base_that_is_nowhere_is_named() {
     let docker = docker(Builder::Classic).await;
-    let reference: Reference = format!("{}/no/such:1", services::registry()).parse().unwrap();
+    let reference: Reference = format!("{}/no/such:1", services::registry())
+        .parse()
+        .unwrap();
     let base = PinnedBase::Registry {
         reference,
         digest: Digest::of(b"nothing"),
         platforms: std::collections::BTreeMap::default(),
     };
-    let error = build(&docker, &recipe(base, LINES), &BuildOptions::default()).await.result.unwrap_err();
+    let error = build(&docker, &recipe(base, LINES), &BuildOptions::default())
+        .await
+        .result
+        .unwrap_err();
     assert!(error.to_string().contains("/no/such@sha256:"), "{error}");
 }

@@ -17,12 +17,21 @@ async fn steps_output_labels_and_tags() {
             "RUN [\"/bin/sh\",\"-ec\",\"echo out; echo err >&2; sleep 0.2; printf tail\"]\nEXPOSE 80",
         )
         .await;
-        recipe.rendered.api_labels.insert("odd".into(), " $HOME \"quoted\"\n#\u{1F600} ".into());
+        recipe
+            .rendered
+            .api_labels
+            .insert("odd".into(), " $HOME \"quoted\"\n#\u{1F600} ".into());
         let name = unique();
         let tags = ["1.0.0", "1.0", "1", "latest"];
-        let local_tags: Vec<Reference> =
-            tags.iter().map(|tag| format!("localhost/{name}:{tag}").parse().unwrap()).collect();
-        let options = BuildOptions { local_tags: local_tags.clone(), no_cache: true, ..Default::default() };
+        let local_tags: Vec<Reference> = tags
+            .iter()
+            .map(|tag| format!("localhost/{name}:{tag}").parse().unwrap())
+            .collect();
+        let options = BuildOptions {
+            local_tags: local_tags.clone(),
+            no_cache: true,
+            ..Default::default()
+        };
         let outcome = build(&docker, &recipe, &options).await;
 
         let (built, id) = outcome.built();
@@ -38,9 +47,19 @@ async fn steps_output_labels_and_tags() {
             "{:?}",
             outcome.steps()
         );
-        assert_eq!(built.config.label("odd"), Some(" $HOME \"quoted\"\n#\u{1F600} "));
-        assert_eq!(built.config.label("dev.golden.inputs"), Some(recipe.inputs.as_str()));
-        assert!(built.config.runtime().unwrap()["ExposedPorts"].get("80/tcp").is_some());
+        assert_eq!(
+            built.config.label("odd"),
+            Some(" $HOME \"quoted\"\n#\u{1F600} ")
+        );
+        assert_eq!(
+            built.config.label("dev.golden.inputs"),
+            Some(recipe.inputs.as_str())
+        );
+        assert!(
+            built.config.runtime().unwrap()["ExposedPorts"]
+                .get("80/tcp")
+                .is_some()
+        );
         assert_eq!(built.platforms, [docker.platform().clone()]);
         for tag in &local_tags {
             assert_eq!(&docker.image(tag).await.unwrap().unwrap().id, id);
@@ -61,12 +80,30 @@ async fn the_context_holds_what_the_recipe_names_and_nothing_else() {
         )
         .await;
         recipe.rendered.context = vec![
-            Entry { path: "a b".into(), mode: 0o755, uid: 0, gid: 0, kind: EntryKind::Directory },
+            Entry {
+                path: "a b".into(),
+                mode: 0o755,
+                uid: 0,
+                gid: 0,
+                kind: EntryKind::Directory,
+            },
             file("a b/c", "inside\n"),
         ];
-        let outcome = build(&docker, &recipe, &BuildOptions { no_cache: true, ..Default::default() }).await;
+        let outcome = build(
+            &docker,
+            &recipe,
+            &BuildOptions {
+                no_cache: true,
+                ..Default::default()
+            },
+        )
+        .await;
         outcome.built();
-        assert_eq!(outcome.logs(), ["./Dockerfile", "./a b/c", "inside"], "{builder:?}");
+        assert_eq!(
+            outcome.logs(),
+            ["./Dockerfile", "./a b/c", "inside"],
+            "{builder:?}"
+        );
     }
 }
 
@@ -74,7 +111,10 @@ async fn the_context_holds_what_the_recipe_names_and_nothing_else() {
 async fn scratch_needs_no_base_and_no_step() {
     for builder in BUILDERS {
         let docker = docker(builder).await;
-        let mut recipe = recipe(PinnedBase::Scratch, "FROM scratch\nCOPY hello /hello\nUSER 65532:65532\n");
+        let mut recipe = recipe(
+            PinnedBase::Scratch,
+            "FROM scratch\nCOPY hello /hello\nUSER 65532:65532\n",
+        );
         recipe.rendered.context = vec![file("hello", "hello\n")];
         let outcome = build(&docker, &recipe, &BuildOptions::default()).await;
         let (built, _) = outcome.built();
@@ -88,13 +128,26 @@ async fn a_context_larger_than_memory_should_hold_is_streamed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large");
     let bytes = vec![7_u8; 64 * 1024 * 1024];
-    std::fs::File::create(&path).and_then(|mut file| std::io::Write::write_all(&mut file, &bytes)).unwrap();
+    std::fs::File::create(&path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, &bytes))
+        .unwrap();
     let digest = golden::reference::Digest::of(&bytes);
     let mut recipe = recipe(PinnedBase::Scratch, "FROM scratch\nCOPY large /large\n");
-    let content = golden::oci::Content::File { path: path.clone(), len: bytes.len() as u64, digest };
-    recipe.rendered.context =
-        vec![Entry { path: "large".into(), mode: 0o644, uid: 0, gid: 0, kind: EntryKind::File(content) }];
-    build(&docker, &recipe, &BuildOptions::default()).await.built();
+    let content = golden::oci::Content::File {
+        path: path.clone(),
+        len: bytes.len() as u64,
+        digest,
+    };
+    recipe.rendered.context = vec![Entry {
+        path: "large".into(),
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        kind: EntryKind::File(content),
+    }];
+    build(&docker, &recipe, &BuildOptions::default())
+        .await
+        .built();
 
     // The same file, changed behind golden's back: what is sent must not pass for what was hashed.
     for builder in BUILDERS {
@@ -105,6 +158,9 @@ async fn a_context_larger_than_memory_should_hold_is_streamed() {
         let outcome = build(&docker, &recipe, &BuildOptions::default()).await;
         let error = outcome.result.unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(source.contains("changed while it was read"), "{builder:?}: {error:?}");
+        assert!(
+            source.contains("changed while it was read"),
+            "{builder:?}: {error:?}"
+        );
     }
 }

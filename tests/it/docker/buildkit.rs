@@ -8,7 +8,10 @@ use crate::support::workspace::Golden;
 /// A workspace whose engines are `engines`, and a registry.
 fn workspace(engines: &str) -> Golden {
     Golden::new()
-        .workspace(&format!("[[registry]]\nname = \"local\"\nhost = \"{}\"\n{engines}", services::registry()))
+        .workspace(&format!(
+            "[[registry]]\nname = \"local\"\nhost = \"{}\"\n{engines}",
+            services::registry()
+        ))
         .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
 }
 
@@ -29,7 +32,11 @@ fn skopeo(arguments: &[&str], reference: &str) -> serde_json::Value {
         .arg(format!("docker://{}/{reference}", services::registry()))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -60,20 +67,52 @@ fn steps_run_with_their_secret_and_a_child_is_built_on_the_published_parent() {
         .env("TOKEN", "s3cr3t-of-this-test")
         .env("GOLDEN_TRUST", "kit");
 
-    let alone =
-        golden.run(&["build", &child, "--engine", "docker", "--secret", "id=token,env=TOKEN"]).exit(1);
-    assert!(alone.stderr.contains("is not published: `golden build --push`"), "{}", alone.stderr);
+    let alone = golden
+        .run(&[
+            "build",
+            &child,
+            "--engine",
+            "docker",
+            "--secret",
+            "id=token,env=TOKEN",
+        ])
+        .exit(1);
+    assert!(
+        alone
+            .stderr
+            .contains("is not published: `golden build --push`"),
+        "{}",
+        alone.stderr
+    );
 
-    let run = golden.run(&["build", "--push", "-vv", "--no-cache", "--secret", "id=token,env=TOKEN"]).exit(0);
+    let run = golden
+        .run(&[
+            "build",
+            "--push",
+            "-vv",
+            "--no-cache",
+            "--secret",
+            "id=token,env=TOKEN",
+        ])
+        .exit(0);
     for words in [" spoken", " 640 5:6", " 19", " 0"] {
         assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
     }
-    assert!(!run.stderr.contains("s3cr3t-of-this-test"), "{}", run.stderr);
+    assert!(
+        !run.stderr.contains("s3cr3t-of-this-test"),
+        "{}",
+        run.stderr
+    );
     let config = skopeo(&["inspect", "--config"], &format!("{child}:1.2.3"));
     assert_eq!(config["config"]["User"], "7");
     let config = skopeo(&["inspect", "--config"], &format!("{parent}:latest"));
     assert_eq!(config["config"]["Labels"]["odd"], "a\nb");
-    assert!(config["config"]["Env"].as_array().unwrap().contains(&"PRICE=$5".into()));
+    assert!(
+        config["config"]["Env"]
+            .as_array()
+            .unwrap()
+            .contains(&"PRICE=$5".into())
+    );
 
     // The base's layer is the blob that its registry has.
     let (_, base) = services::base_busybox().split_once('/').unwrap();
@@ -81,8 +120,15 @@ fn steps_run_with_their_secret_and_a_child_is_built_on_the_published_parent() {
     let built = skopeo(&["inspect", "--raw"], &format!("{parent}:1.2.3"));
     assert_eq!(built["layers"][0]["digest"], base["layers"][0]["digest"]);
 
-    let again = golden.run(&["build", "--push", "--secret", "id=token,env=TOKEN"]).exit(0);
-    assert_eq!(again.stdout.matches("unchanged").count(), 2, "{}", again.stdout);
+    let again = golden
+        .run(&["build", "--push", "--secret", "id=token,env=TOKEN"])
+        .exit(0);
+    assert_eq!(
+        again.stdout.matches("unchanged").count(),
+        2,
+        "{}",
+        again.stdout
+    );
     golden.run(&["verify"]).exit(0);
 }
 
@@ -104,9 +150,16 @@ fn what_was_built_there_is_pushed_later_unless_it_is_lost() {
     drop(daemon);
     golden.write("app/image.toml", of("1.2.3"));
     let pushed = golden.run(&["push"]).exit(0);
-    assert!(!pushed.stderr.contains("on the engine"), "it was built again: {}", pushed.stderr);
+    assert!(
+        !pushed.stderr.contains("on the engine"),
+        "it was built again: {}",
+        pushed.stderr
+    );
     for architecture in ["amd64", "arm64"] {
-        let read = skopeo(&["--override-arch", architecture, "inspect"], &format!("{name}:1.2"));
+        let read = skopeo(
+            &["--override-arch", architecture, "inspect"],
+            &format!("{name}:1.2"),
+        );
         assert_eq!(read["Architecture"], architecture);
     }
     golden.run(&["verify"]).exit(0);
@@ -114,7 +167,11 @@ fn what_was_built_there_is_pushed_later_unless_it_is_lost() {
     golden.write("app/image.toml", of("1.2.4"));
     std::fs::remove_dir_all(golden.path().join(".golden/cache")).unwrap();
     let run = golden.run(&["push"]).exit(1);
-    assert!(run.stderr.contains("no up-to-date local build"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("no up-to-date local build"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -125,6 +182,11 @@ fn a_step_that_fails_is_shown_with_its_last_lines() {
     let golden = workspace(&format!("[[engine]]\nhost = \"{}\"\n", daemon.address))
         .image("app", &image(&unique(), &base, "\"linux/amd64\"", script));
     let run = golden.run(&["build", "--no-cache"]).exit(1);
-    assert!(run.stderr.contains("failed with exit code 7: its last lines:"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("failed with exit code 7: its last lines:"),
+        "{}",
+        run.stderr
+    );
     assert!(run.stderr.contains("    the reason"), "{}", run.stderr);
 }

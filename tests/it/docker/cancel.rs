@@ -15,7 +15,9 @@ fn runs(argument: &str) -> bool {
         let read = std::fs::File::open(process.path().join("cmdline"))
             .and_then(|mut file| std::io::Read::read_to_end(&mut file, &mut line));
         let mut arguments = line.split(|byte| *byte == 0);
-        read.is_ok() && arguments.next() == Some(b"sleep") && arguments.next() == Some(argument.as_bytes())
+        read.is_ok()
+            && arguments.next() == Some(b"sleep")
+            && arguments.next() == Some(argument.as_bytes())
     })
 }
 
@@ -48,8 +50,11 @@ async fn the_step_ends_with_the_future() {
         let step = format!("RUN [\"/bin/sh\",\"-ec\",\"echo begun; sleep {argument}\"]");
         let recipe = on_busybox(&docker, &step).await;
         let (events, mut receiver) = Events::channel();
-        let building =
-            tokio::spawn(async move { docker.build(&recipe, &BuildOptions::default(), &events).await });
+        let building = tokio::spawn(async move {
+            docker
+                .build(&recipe, &BuildOptions::default(), &events)
+                .await
+        });
         while let Some(event) = receiver.recv().await {
             if matches!(&event, Event::Log { line, .. } if line == "begun") {
                 break;

@@ -27,11 +27,14 @@ pub(super) fn executable(golden: &Golden, path: &str, text: &str) -> std::path::
 
 #[test]
 fn no_engine_is_exit_1_and_says_how_to_start_one() {
-    let golden = with_step(&unique(), "script = \"true\"").env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let golden =
+        with_step(&unique(), "script = \"true\"").env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     let run = golden.run(&["build"]).exit(1);
-    for words in
-        ["no Docker Engine answers at unix:///nowhere/docker.sock", "systemctl start docker", "DOCKER_HOST"]
-    {
+    for words in [
+        "no Docker Engine answers at unix:///nowhere/docker.sock",
+        "systemctl start docker",
+        "DOCKER_HOST",
+    ] {
         assert!(run.stderr.contains(words), "{}", run.stderr);
     }
 }
@@ -41,12 +44,13 @@ fn a_socket_that_may_not_be_used_is_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let open =
-        |path: &std::path::Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+    let open = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+    };
     open(folder.path(), 0o755).unwrap();
     open(&socket, 0o600).unwrap();
-    let golden =
-        with_step(&unique(), "script = \"true\"").env("DOCKER_HOST", &format!("unix://{}", socket.display()));
+    let golden = with_step(&unique(), "script = \"true\"")
+        .env("DOCKER_HOST", &format!("unix://{}", socket.display()));
     open(golden.path(), 0o777).unwrap();
     let command = golden.command(&["build", "--engine", "docker"]);
     // A copy that anybody may run, wherever this checkout lies.
@@ -57,10 +61,17 @@ fn a_socket_that_may_not_be_used_is_told_apart() {
         .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
         .arg(&binary)
         .args(command.get_args());
-    anybody.current_dir(golden.path()).env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    anybody
+        .current_dir(golden.path())
+        .env("DOCKER_HOST", format!("unix://{}", socket.display()));
     anybody.env("HOME", golden.path()).env("CI", "true");
     let run = Run::of(anybody.output().unwrap()).exit(1);
-    assert!(run.stderr.contains("no permission to use the Docker Engine"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("no permission to use the Docker Engine"),
+        "{}",
+        run.stderr
+    );
     assert!(run.stderr.contains("usermod -aG docker"), "{}", run.stderr);
 }
 
@@ -78,7 +89,12 @@ fn a_base_for_another_platform_is_refused_by_both_builders() {
             .env("DOCKER_HOST", services::docker_host())
             .env("DOCKER_BUILDKIT", buildkit);
         let run = golden.run(&["build", "--engine", "docker"]).exit(1);
-        assert!(run.stderr.contains("is not for linux/arm64; it is for linux/amd64"), "{}", run.stderr);
+        assert!(
+            run.stderr
+                .contains("is not for linux/arm64; it is for linux/amd64"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
@@ -94,7 +110,9 @@ fn a_base_of_another_architecture_is_refused_when_the_image_names_no_platform() 
                  [[files]]\ncontent = \"x\"\ntarget = \"/x\"\n"
             ),
         );
-    foreign.run(&["build", "--push", "--engine", "embedded"]).exit(0);
+    foreign
+        .run(&["build", "--push", "--engine", "embedded"])
+        .exit(0);
     for (engine, buildkit) in [("docker", "1"), ("docker", "0"), ("embedded", "1")] {
         let golden = Golden::new()
             .workspace("")
@@ -107,8 +125,18 @@ fn a_base_of_another_architecture_is_refused_when_the_image_names_no_platform() 
             .env("DOCKER_HOST", services::docker_host())
             .env("DOCKER_BUILDKIT", buildkit);
         let run = golden.run(&["build", "--engine", engine]).exit(1);
-        assert!(run.stderr.contains("is not for linux/amd64; it is for linux/arm64"), "{}", run.stderr);
-        assert!(run.stderr.contains("set platforms = [\"linux/arm64\"] under [image]"), "{}", run.stderr);
+        assert!(
+            run.stderr
+                .contains("is not for linux/amd64; it is for linux/arm64"),
+            "{}",
+            run.stderr
+        );
+        assert!(
+            run.stderr
+                .contains("set platforms = [\"linux/arm64\"] under [image]"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
@@ -116,12 +144,19 @@ fn a_base_of_another_architecture_is_refused_when_the_image_names_no_platform() 
 fn a_failing_step_is_shown_with_its_last_lines() {
     for buildkit in ["1", "0"] {
         let name = unique();
-        let golden = with_step(&name, "script = \"for n in $(seq 99); do echo line $n; done; exit 7\"")
-            .env("DOCKER_HOST", services::docker_host())
-            .env("DOCKER_BUILDKIT", buildkit);
+        let golden = with_step(
+            &name,
+            "script = \"for n in $(seq 99); do echo line $n; done; exit 7\"",
+        )
+        .env("DOCKER_HOST", services::docker_host())
+        .env("DOCKER_BUILDKIT", buildkit);
         let run = golden.run(&["build", "-q"]).exit(1);
         assert!(run.stderr.contains("exit code 7"), "{}", run.stderr);
-        assert!(run.stderr.contains("line 99") && run.stderr.contains("line 80"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("line 99") && run.stderr.contains("line 80"),
+            "{}",
+            run.stderr
+        );
         assert!(!run.stderr.contains("line 79"), "{}", run.stderr);
     }
 }
@@ -130,19 +165,33 @@ fn a_failing_step_is_shown_with_its_last_lines() {
 fn an_interrupt_stops_the_step_on_the_engine() {
     for (buildkit, seconds) in [("1", 300_011), ("0", 300_012)] {
         let argument = format!("{seconds}.{}", std::process::id());
-        let golden = with_step(&unique(), &format!("script = \"echo begun; sleep {argument}\""))
-            .env("DOCKER_HOST", services::docker_host())
-            .env("DOCKER_BUILDKIT", buildkit);
-        let mut child =
-            golden.command(&["build"]).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let golden = with_step(
+            &unique(),
+            &format!("script = \"echo begun; sleep {argument}\""),
+        )
+        .env("DOCKER_HOST", services::docker_host())
+        .env("DOCKER_BUILDKIT", buildkit);
+        let mut child = golden
+            .command(&["build"])
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let said: Vec<String> =
-            lines.map_while(Result::ok).take_while(|line| !line.ends_with("begun")).collect();
+        let said: Vec<String> = lines
+            .map_while(Result::ok)
+            .take_while(|line| !line.ends_with("begun"))
+            .collect();
         assert!(super::cancel::appears(&argument, true), "{said:#?}");
-        let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        let interrupted = std::process::Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
         assert!(interrupted.unwrap().success());
         assert_eq!(child.wait().unwrap().code(), Some(130), "{said:#?}");
-        assert!(super::cancel::appears(&argument, false), "builder {buildkit}: the step goes on");
+        assert!(
+            super::cancel::appears(&argument, false),
+            "builder {buildkit}: the step goes on"
+        );
     }
 }
 
@@ -155,9 +204,14 @@ fn ssh_reaches_an_engine_as_dockers_own_client_does() {
         services::docker_host()
     );
     executable(&golden, "bin/ssh", &script);
-    let path =
-        format!("{}/bin:{}", golden.path().display(), std::env::var_os("PATH").unwrap().to_str().unwrap());
-    let golden = golden.env("DOCKER_HOST", "ssh://me@build.example.com:2222").env("PATH", &path);
+    let path = format!(
+        "{}/bin:{}",
+        golden.path().display(),
+        std::env::var_os("PATH").unwrap().to_str().unwrap()
+    );
+    let golden = golden
+        .env("DOCKER_HOST", "ssh://me@build.example.com:2222")
+        .env("PATH", &path);
     let run = golden.run(&["build", "--no-cache"]).exit(0);
     assert!(run.stderr.contains("built over ssh"), "{}", run.stderr);
     let mut called = String::new();
@@ -166,7 +220,8 @@ fn ssh_reaches_an_engine_as_dockers_own_client_does() {
         &mut called,
     )
     .unwrap();
-    let wanted = "-o ConnectTimeout=30 -T -l me -p 2222 -- build.example.com docker system dial-stdio";
+    let wanted =
+        "-o ConnectTimeout=30 -T -l me -p 2222 -- build.example.com docker system dial-stdio";
     assert_eq!(called.lines().next(), Some(wanted));
 
     executable(
@@ -175,18 +230,29 @@ fn ssh_reaches_an_engine_as_dockers_own_client_does() {
         "#!/bin/sh\necho 'me@build.example.com: Permission denied (publickey).' >&2\nexit 255\n",
     );
     let run = golden.run(&["build"]).exit(1);
-    assert!(run.stderr.contains("Permission denied (publickey)"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("Permission denied (publickey)"),
+        "{}",
+        run.stderr
+    );
     assert!(run.stderr.contains("docker version"), "{}", run.stderr);
 }
 
 #[test]
 fn a_secret_of_the_command_line_reaches_its_step_and_no_output() {
-    let run =
-        "script = \"wc -c </run/secrets/token; cat /run/secrets/token | sha256sum\"\nsecrets = [\"token\"]";
+    let run = "script = \"wc -c </run/secrets/token; cat /run/secrets/token | sha256sum\"\nsecrets = [\"token\"]";
     let golden = with_step(&unique(), run)
         .env("DOCKER_HOST", services::docker_host())
         .env("TOKEN", "a-secret-that-nobody-may-see");
-    let run = golden.run(&["build", "-vv", "--no-cache", "--secret", "id=token,env=TOKEN"]).exit(0);
+    let run = golden
+        .run(&[
+            "build",
+            "-vv",
+            "--no-cache",
+            "--secret",
+            "id=token,env=TOKEN",
+        ])
+        .exit(0);
     assert!(run.stderr.contains("28"), "{}", run.stderr);
     assert!(
         !run.stderr.contains("nobody-may-see") && !run.stdout.contains("nobody-may-see"),
@@ -218,11 +284,17 @@ fn on_two_engines(parent: &str, child: &str) -> Golden {
 /// Both images are in the registry with all their tags, each an index of both platforms.
 fn assert_indexes(parent: &str, child: &str) {
     let registry = services::registry();
-    for (name, tags) in [(parent, ["1", "1.2", "1.2.3", "latest"]), (child, ["2", "2.0", "2.0.0", "latest"])]
-    {
+    for (name, tags) in [
+        (parent, ["1", "1.2", "1.2.3", "latest"]),
+        (child, ["2", "2.0", "2.0.0", "latest"]),
+    ] {
         let list: serde_json::Value = curl_json(&format!("http://{registry}/v2/{name}/tags/list"));
-        let mut found: Vec<&str> =
-            list["tags"].as_array().unwrap().iter().filter_map(|tag| tag.as_str()).collect();
+        let mut found: Vec<&str> = list["tags"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|tag| tag.as_str())
+            .collect();
         found.sort_unstable();
         assert_eq!(found, tags);
         let index = curl_json(&format!("http://{registry}/v2/{name}/manifests/latest"));
@@ -240,9 +312,13 @@ fn assert_indexes(parent: &str, child: &str) {
 fn engines_of_the_workspace_make_one_index_with_a_child() {
     let (parent, child) = (unique(), unique());
     let golden = on_two_engines(&parent, &child);
-    golden.run(&["build", "--engine", "docker", "--push"]).exit(0);
+    golden
+        .run(&["build", "--engine", "docker", "--push"])
+        .exit(0);
     assert_indexes(&parent, &child);
-    let again = golden.run(&["build", "--engine", "docker", "--push"]).exit(0);
+    let again = golden
+        .run(&["build", "--engine", "docker", "--push"])
+        .exit(0);
     assert!(again.stdout.contains("unchanged"), "{}", again.stdout);
     golden.run(&["verify"]).exit(0);
 }
@@ -252,15 +328,29 @@ fn what_several_engines_built_is_pushed_later() {
     let (parent, child) = (unique(), unique());
     let golden = on_two_engines(&parent, &child);
     golden.run(&["build", "--engine", "docker"]).exit(0);
-    let record = golden.path().join(format!(".golden/builds/{child}/2.0.0.json"));
-    let record: serde_json::Value = serde_json::from_reader(std::fs::File::open(record).unwrap()).unwrap();
-    let names: Vec<&str> =
-        record["parts"].as_array().unwrap().iter().filter_map(|part| part["engine"].as_str()).collect();
+    let record = golden
+        .path()
+        .join(format!(".golden/builds/{child}/2.0.0.json"));
+    let record: serde_json::Value =
+        serde_json::from_reader(std::fs::File::open(record).unwrap()).unwrap();
+    let names: Vec<&str> = record["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|part| part["engine"].as_str())
+        .collect();
     assert_eq!(names.len(), 2);
-    assert!(names.contains(&"here") && names.contains(&"there"), "{names:?}");
+    assert!(
+        names.contains(&"here") && names.contains(&"there"),
+        "{names:?}"
+    );
 
     let pushed = golden.run(&["push"]).exit(0);
-    assert!(!pushed.stderr.contains("on the engine"), "it was built again: {}", pushed.stderr);
+    assert!(
+        !pushed.stderr.contains("on the engine"),
+        "it was built again: {}",
+        pushed.stderr
+    );
     assert_indexes(&parent, &child);
     golden.run(&["verify"]).exit(0);
 }
@@ -269,21 +359,41 @@ fn what_several_engines_built_is_pushed_later() {
 fn a_part_that_an_engine_lost_cannot_be_pushed() {
     let (parent, child) = (unique(), unique());
     let golden = on_two_engines(&parent, &child);
-    golden.run(&["build", "--engine", "docker", &parent]).exit(0);
+    golden
+        .run(&["build", "--engine", "docker", &parent])
+        .exit(0);
     let removed = std::process::Command::new("docker")
         .args(["-H", services::docker_second(), "rmi", "--force"])
-        .args(["1.2.3", "1.2", "1", "latest"].map(|tag| format!("{}/{parent}:{tag}", services::registry())))
+        .args(
+            ["1.2.3", "1.2", "1", "latest"]
+                .map(|tag| format!("{}/{parent}:{tag}", services::registry())),
+        )
         .output()
         .unwrap();
-    assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+    assert!(
+        removed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&removed.stderr)
+    );
     let run = golden.run(&["push", &parent]).exit(1);
-    assert!(run.stderr.contains("no up-to-date local build"), "{}", run.stderr);
-    assert!(run.stderr.contains(&format!("golden build {parent}")), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("no up-to-date local build"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr.contains(&format!("golden build {parent}")),
+        "{}",
+        run.stderr
+    );
 }
 
 fn curl_json(url: &str) -> serde_json::Value {
     let accept = "Accept: application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json";
-    let output = std::process::Command::new("curl").args(["-sf", "-H", accept, url]).output().unwrap();
+    let output = std::process::Command::new("curl")
+        .args(["-sf", "-H", accept, url])
+        .output()
+        .unwrap();
     serde_json::from_slice(&output.stdout).unwrap()
 }
 

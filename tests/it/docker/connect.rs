@@ -9,17 +9,25 @@ use super::recipe::{build, docker, file, on_busybox, recipe};
 use crate::support::services;
 
 fn host(host: &str) -> DockerEnv {
-    DockerEnv { host: Some(host.to_owned()), ..Default::default() }
+    DockerEnv {
+        host: Some(host.to_owned()),
+        ..Default::default()
+    }
 }
 
 #[tokio::test]
 async fn tcp_builds_as_a_socket_does() {
-    let docker = Docker::connect(&host(services::docker_tcp())).await.unwrap();
+    let docker = Docker::connect(&host(services::docker_tcp()))
+        .await
+        .unwrap();
     assert_eq!(docker.builder(), Builder::BuildKit);
     let outcome = build(
         &docker,
         &on_busybox(&docker, "RUN [\"/bin/sh\",\"-ec\",\"echo over tcp\"]").await,
-        &BuildOptions { no_cache: true, ..Default::default() },
+        &BuildOptions {
+            no_cache: true,
+            ..Default::default()
+        },
     )
     .await;
     outcome.built();
@@ -41,17 +49,26 @@ async fn tcp_with_tls_wants_the_right_certificates() {
             ..tls(certificates.clone(), true, false)
         };
         let docker = Docker::connect(&environment).await.unwrap();
-        let mut recipe = recipe(golden::render::PinnedBase::Scratch, "FROM scratch\nCOPY a /a\n");
+        let mut recipe = recipe(
+            golden::render::PinnedBase::Scratch,
+            "FROM scratch\nCOPY a /a\n",
+        );
         recipe.rendered.context = vec![file("a", "over TLS")];
-        build(&docker, &recipe, &BuildOptions::default()).await.built();
+        build(&docker, &recipe, &BuildOptions::default())
+            .await
+            .built();
     }
     // Without verification the client's certificate is still shown.
-    Docker::connect(&tls(certificates.clone(), false, true)).await.unwrap();
+    Docker::connect(&tls(certificates.clone(), false, true))
+        .await
+        .unwrap();
 
     let plain = Docker::connect(&tls(None, false, false)).await.unwrap_err();
     assert!(plain.to_string().contains("HTTPS server"), "{plain:?}");
     let folder = tempfile::tempdir().unwrap();
-    let no_ca = Docker::connect(&tls(Some(folder.path().into()), true, false)).await.unwrap_err();
+    let no_ca = Docker::connect(&tls(Some(folder.path().into()), true, false))
+        .await
+        .unwrap_err();
     assert!(no_ca.to_string().contains("ca.pem is missing"), "{no_ca}");
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::io::Write::write_all(
@@ -59,10 +76,20 @@ async fn tcp_with_tls_wants_the_right_certificates() {
         other.cert.pem().as_bytes(),
     )
     .unwrap();
-    let wrong_ca = Docker::connect(&tls(Some(folder.path().into()), true, false)).await.unwrap_err();
-    assert!(matches!(wrong_ca, Error::Unreachable { .. }), "{wrong_ca:?}");
-    let no_client = Docker::connect(&tls(Some(folder.path().into()), false, true)).await.unwrap_err();
-    assert!(matches!(no_client, Error::Unreachable { .. }), "{no_client:?}");
+    let wrong_ca = Docker::connect(&tls(Some(folder.path().into()), true, false))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(wrong_ca, Error::Unreachable { .. }),
+        "{wrong_ca:?}"
+    );
+    let no_client = Docker::connect(&tls(Some(folder.path().into()), false, true))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(no_client, Error::Unreachable { .. }),
+        "{no_client:?}"
+    );
 }
 
 #[tokio::test]
@@ -72,12 +99,22 @@ async fn a_docker_context_names_the_engine() {
     let meta = folder.path().join("contexts/meta").join(name.hex());
     std::fs::create_dir_all(&meta).unwrap();
     let write = |path: PathBuf, text: String| {
-        std::io::Write::write_all(&mut std::fs::File::create(path).unwrap(), text.as_bytes()).unwrap();
+        std::io::Write::write_all(&mut std::fs::File::create(path).unwrap(), text.as_bytes())
+            .unwrap();
     };
     let endpoint = format!(r#"{{"docker":{{"Host":"{}"}}}}"#, services::docker_host());
-    write(meta.join("meta.json"), format!(r#"{{"Name":"tests","Metadata":{{}},"Endpoints":{endpoint}}}"#));
-    write(folder.path().join("config.json"), r#"{"currentContext":"tests"}"#.to_owned());
-    let environment = DockerEnv { config_dir: Some(folder.path().into()), ..Default::default() };
+    write(
+        meta.join("meta.json"),
+        format!(r#"{{"Name":"tests","Metadata":{{}},"Endpoints":{endpoint}}}"#),
+    );
+    write(
+        folder.path().join("config.json"),
+        r#"{"currentContext":"tests"}"#.to_owned(),
+    );
+    let environment = DockerEnv {
+        config_dir: Some(folder.path().into()),
+        ..Default::default()
+    };
     let docker = Docker::connect(&environment).await.unwrap();
     assert_eq!(docker.address(), services::docker_host());
 }
@@ -87,20 +124,30 @@ async fn an_engine_that_does_not_run_says_how_to_start_it() {
     let folder = tempfile::tempdir().unwrap();
     let missing = format!("unix://{}/docker.sock", folder.path().display());
     let error = Docker::connect(&host(&missing)).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("no Docker Engine answers at {missing}"));
+    assert_eq!(
+        error.to_string(),
+        format!("no Docker Engine answers at {missing}")
+    );
     let hints = error.hints().join("\n");
     for words in ["systemctl start docker", "DOCKER_HOST", "--engine embedded"] {
         assert!(hints.contains(words), "{hints}");
     }
-    let error = Docker::connect(&host("tcp://127.0.0.1:1")).await.unwrap_err();
+    let error = Docker::connect(&host("tcp://127.0.0.1:1"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
-    let error = Docker::connect(&host("npipe:////./pipe/docker_engine")).await.unwrap_err();
+    let error = Docker::connect(&host("npipe:////./pipe/docker_engine"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Address { .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn an_api_version_that_the_engine_does_not_speak() {
-    let environment = DockerEnv { api_version: Some("1.99".into()), ..host(services::docker_host()) };
+    let environment = DockerEnv {
+        api_version: Some("1.99".into()),
+        ..host(services::docker_host())
+    };
     let error = Docker::connect(&environment).await.unwrap_err();
     assert!(error.to_string().contains("not 1.99"), "{error}");
     docker(Builder::Classic).await;

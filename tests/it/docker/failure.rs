@@ -8,17 +8,33 @@ use super::recipe::{BUILDERS, build, docker, on_busybox, unique};
 async fn the_step_its_exit_code_and_its_last_lines() {
     for builder in BUILDERS {
         let docker = docker(builder).await;
-        let lines = "RUN [\"/bin/sh\",\"-ec\",\"for n in $(seq 50); do echo line $n; done; exit 7\"]";
+        let lines =
+            "RUN [\"/bin/sh\",\"-ec\",\"for n in $(seq 50); do echo line $n; done; exit 7\"]";
         let tag = format!("localhost/{}:1", unique()).parse().unwrap();
-        let options = BuildOptions { local_tags: vec![tag], ..Default::default() };
+        let options = BuildOptions {
+            local_tags: vec![tag],
+            ..Default::default()
+        };
         let outcome = build(&docker, &on_busybox(&docker, lines).await, &options).await;
-        let Err(Error::Step { step, exit_code, output }) = &outcome.result else {
+        let Err(Error::Step {
+            step,
+            exit_code,
+            output,
+        }) = &outcome.result
+        else {
             panic!("{:?}", outcome.result)
         };
-        assert!(step.contains("RUN") && step.contains("seq 50"), "{builder:?}: {step}");
+        assert!(
+            step.contains("RUN") && step.contains("seq 50"),
+            "{builder:?}: {step}"
+        );
         assert_eq!(*exit_code, Some(7), "{builder:?}");
         assert_eq!(
-            (output.tail.len(), output.tail[0].as_str(), output.tail[19].as_str()),
+            (
+                output.tail.len(),
+                output.tail[0].as_str(),
+                output.tail[19].as_str()
+            ),
             (20, "line 31", "line 50"),
             "{builder:?}"
         );
@@ -30,8 +46,12 @@ async fn the_step_its_exit_code_and_its_last_lines() {
 async fn what_no_step_explains_is_the_engines_own_word() {
     for builder in BUILDERS {
         let docker = docker(builder).await;
-        let outcome =
-            build(&docker, &on_busybox(&docker, "NONSENSE here").await, &BuildOptions::default()).await;
+        let outcome = build(
+            &docker,
+            &on_busybox(&docker, "NONSENSE here").await,
+            &BuildOptions::default(),
+        )
+        .await;
         let error = outcome.result.unwrap_err();
         assert!(
             matches!(&error, Error::Build { message } if message.contains("NONSENSE")),

@@ -31,7 +31,11 @@ fn registries() -> Registries {
 /// whatever executes nothing.
 fn fleet(folder: &tempfile::TempDir, builder: Builder) -> Fleet {
     let members = vec![
-        Member::docker("here", environment(services::docker_host(), builder), Vec::new()),
+        Member::docker(
+            "here",
+            environment(services::docker_host(), builder),
+            Vec::new(),
+        ),
         Member::docker(
             "there",
             environment(services::docker_second(), builder),
@@ -57,7 +61,10 @@ fn on_both(base: PinnedBase, path: &str, content: &str) -> Recipe {
 }
 
 async fn build(fleet: &Fleet, recipe: &Recipe) -> Assembled {
-    let built = fleet.build(recipe, &BuildOptions::default(), &Events::silent()).await.unwrap();
+    let built = fleet
+        .build(recipe, &BuildOptions::default(), &Events::silent())
+        .await
+        .unwrap();
     assert_eq!(built.platforms, recipe.image.platforms);
     match built.artifact {
         Artifact::Assembled(assembled) => assembled,
@@ -72,18 +79,30 @@ async fn push(assembled: &Assembled, path: &RepositoryPath, tag: &str) {
     let blobs = Blobs::new(registries.clone());
     for image in &assembled.images {
         for layer in &image.layers {
-            registry.push_blob(path, &layer.descriptor, &blobs.source(layer)).await.unwrap();
+            registry
+                .push_blob(path, &layer.descriptor, &blobs.source(layer))
+                .await
+                .unwrap();
         }
         let golden::oci::Manifest::Image(manifest) = image.manifest.parse().unwrap() else {
             panic!("an image")
         };
         let config: Bytes = image.config.clone();
-        registry.push_blob(path, &manifest.config, &config).await.unwrap();
+        registry
+            .push_blob(path, &manifest.config, &config)
+            .await
+            .unwrap();
         let target = Target::Digest(image.manifest.digest.clone());
-        registry.put_manifest(path, &target, &image.manifest).await.unwrap();
+        registry
+            .put_manifest(path, &target, &image.manifest)
+            .await
+            .unwrap();
     }
     let tag: Tag = tag.parse().unwrap();
-    registry.put_manifest(path, &Target::Tag(tag), &assembled.top).await.unwrap();
+    registry
+        .put_manifest(path, &Target::Tag(tag), &assembled.top)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -94,18 +113,26 @@ async fn an_index_of_what_two_engines_built_and_a_child_on_it() {
         let mut parent = on_both(PinnedBase::Scratch, "/parent", "parent\n");
         parent.image.config.user = Some("7".to_owned());
         let assembled = build(&fleet, &parent).await;
-        let platforms: Vec<String> =
-            assembled.images.iter().map(|image| image.platform.to_string()).collect();
+        let platforms: Vec<String> = assembled
+            .images
+            .iter()
+            .map(|image| image.platform.to_string())
+            .collect();
         assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
         for image in &assembled.images {
             let config = ImageConfig::parse(&image.config).unwrap();
             assert_eq!(config.platform(), image.platform, "{builder:?}");
-            assert_eq!(config.label("dev.golden.inputs"), Some(parent.inputs.as_str()));
+            assert_eq!(
+                config.label("dev.golden.inputs"),
+                Some(parent.inputs.as_str())
+            );
         }
 
         let path: RepositoryPath = unique().parse().unwrap();
         push(&assembled, &path, "1.0.0").await;
-        let reference: Reference = format!("{}/{path}:1.0.0", services::registry()).parse().unwrap();
+        let reference: Reference = format!("{}/{path}:1.0.0", services::registry())
+            .parse()
+            .unwrap();
         let base = PinnedBase::Registry {
             reference: reference.clone(),
             digest: assembled.top.digest.clone(),
@@ -114,7 +141,10 @@ async fn an_index_of_what_two_engines_built_and_a_child_on_it() {
         let child = build(&fleet, &on_both(base, "/child", "child\n")).await;
         for (child, parent) in child.images.iter().zip(&assembled.images) {
             assert_eq!(child.platform, parent.platform);
-            assert_eq!(child.layers[0].descriptor, parent.layers[0].descriptor, "{builder:?}");
+            assert_eq!(
+                child.layers[0].descriptor, parent.layers[0].descriptor,
+                "{builder:?}"
+            );
             assert!(
                 matches!(&child.layers[0].source, LayerSource::Registry(from) if *from == reference.repository)
             );
@@ -126,11 +156,20 @@ async fn an_index_of_what_two_engines_built_and_a_child_on_it() {
         // Another client and another engine read it.
         for architecture in ["amd64", "arm64"] {
             let output = std::process::Command::new("skopeo")
-                .args(["--override-arch", architecture, "inspect", "--tls-verify=false"])
+                .args([
+                    "--override-arch",
+                    architecture,
+                    "inspect",
+                    "--tls-verify=false",
+                ])
                 .arg(format!("docker://{}/{path}:2.0.0", services::registry()))
                 .output()
                 .unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             let read: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
             assert_eq!(read["Architecture"], architecture);
             assert_eq!(read["Layers"].as_array().unwrap().len(), 2);
@@ -155,13 +194,21 @@ async fn a_base_of_a_layout_is_loaded_into_every_engine() {
             digest: top.digest.clone(),
             pinned: false,
         });
-        let child = build(&fleet(&folder, builder), &on_both(base, "/child", "child\n")).await;
+        let child = build(
+            &fleet(&folder, builder),
+            &on_both(base, "/child", "child\n"),
+        )
+        .await;
         for image in &child.images {
             assert_eq!(image.layers.len(), 2, "{builder:?}");
             let LayerSource::File(path) = &image.layers[0].source else {
                 panic!("the layout has its layers")
             };
-            assert!(path.starts_with(directory.canonicalize().unwrap()), "{builder:?}: {}", path.display());
+            assert!(
+                path.starts_with(directory.canonicalize().unwrap()),
+                "{builder:?}: {}",
+                path.display()
+            );
         }
     }
 }
@@ -173,8 +220,14 @@ async fn a_platform_that_nobody_builds_is_told_before_any_build() {
     let mut recipe = on_both(PinnedBase::Scratch, "/f", "x");
     recipe.image.platforms.push(platform("linux/s390x"));
     let (events, mut receiver) = Events::channel();
-    let error = fleet.build(&recipe, &BuildOptions::default(), &events).await.unwrap_err();
-    assert_eq!(error.to_string(), "no [[engine]] builds for linux/s390x (there are: here, there)");
+    let error = fleet
+        .build(&recipe, &BuildOptions::default(), &events)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no [[engine]] builds for linux/s390x (there are: here, there)"
+    );
     assert!(matches!(error, Error::Unsupported { .. }));
     assert!(receiver.try_recv().is_err());
 }
@@ -183,21 +236,33 @@ async fn a_platform_that_nobody_builds_is_told_before_any_build() {
 async fn an_archive_is_loaded_as_docker_reads_it() {
     let engine = docker(Builder::Classic).await;
     let tag: Reference = format!("localhost/{}:1", unique()).parse().unwrap();
-    let id = engine.image(&super::recipe::local_base()).await.unwrap().unwrap().id;
+    let id = engine
+        .image(&super::recipe::local_base())
+        .await
+        .unwrap()
+        .unwrap()
+        .id;
     engine.tag(&id, &tag).await.unwrap();
     let saved = std::process::Command::new("docker")
         .args(["-H", services::docker_host(), "save", &tag.to_string()])
         .output()
         .unwrap();
     engine.remove(&tag).await.unwrap();
-    let second = golden::engine::Docker::connect(&environment(services::docker_second(), Builder::Classic))
+    let second =
+        golden::engine::Docker::connect(&environment(services::docker_second(), Builder::Classic))
+            .await
+            .unwrap();
+    let loaded = second
+        .load(std::io::Cursor::new(saved.stdout))
         .await
         .unwrap();
-    let loaded = second.load(std::io::Cursor::new(saved.stdout)).await.unwrap();
     assert_eq!(loaded, [tag.to_string()]);
     assert_eq!(second.image(&tag).await.unwrap().unwrap().id, id);
     second.remove(&tag).await.unwrap();
 
-    let error = second.load(std::io::Cursor::new(b"nonsense".to_vec())).await.unwrap_err();
+    let error = second
+        .load(std::io::Cursor::new(b"nonsense".to_vec()))
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("load the image"), "{error}");
 }

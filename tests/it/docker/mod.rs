@@ -9,6 +9,6 @@ mod connect;
 mod failure;
 mod fleet;
 mod push;
-mod ssh;
 pub(crate) mod recipe;
 mod secrets;
+mod ssh;

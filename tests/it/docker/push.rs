@@ -28,13 +28,21 @@ async fn a_password_whose_base64_needs_the_url_alphabet() {
     // Or the test would not see the difference.
     assert!(services::htpasswd_password().contains('>'));
     docker
-        .push(&reference, Some(&login(services::htpasswd_password())), "app", &Events::silent())
+        .push(
+            &reference,
+            Some(&login(services::htpasswd_password())),
+            "app",
+            &Events::silent(),
+        )
         .await
         .unwrap();
 
     let another = tagged(&docker, services::registry_htpasswd()).await;
     for login in [Some(login("wrong")), None] {
-        let error = docker.push(&another, login.as_ref(), "app", &Events::silent()).await.unwrap_err();
+        let error = docker
+            .push(&another, login.as_ref(), "app", &Events::silent())
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::Push { .. }), "{error:?}");
         let hints = error.hints().join("\n");
         assert!(
@@ -50,12 +58,18 @@ async fn a_password_whose_base64_needs_the_url_alphabet() {
 async fn an_engine_that_does_not_trust_the_registry_is_told_how_to() {
     let docker = docker(Builder::Classic).await;
     let reference = tagged(&docker, services::registry_tls()).await;
-    match docker.push(&reference, None, "app", &Events::silent()).await {
+    match docker
+        .push(&reference, None, "app", &Events::silent())
+        .await
+    {
         // An engine may take a loopback registry on any certificate.
         Ok(()) => {}
         Err(error) => {
             let hints = error.hints().join("\n");
-            assert!(hints.contains("certs.d") || hints.contains("insecure-registries"), "{error} {hints}");
+            assert!(
+                hints.contains("certs.d") || hints.contains("insecure-registries"),
+                "{error} {hints}"
+            );
         }
     }
     docker.remove(&reference).await.unwrap();
@@ -65,7 +79,10 @@ async fn an_engine_that_does_not_trust_the_registry_is_told_how_to() {
 async fn a_registry_that_is_not_there() {
     let docker = docker(Builder::Classic).await;
     let reference = tagged(&docker, "127.0.0.1:1").await;
-    let error = docker.push(&reference, None, "app", &Events::silent()).await.unwrap_err();
+    let error = docker
+        .push(&reference, None, "app", &Events::silent())
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("connection refused"), "{error}");
     docker.remove(&reference).await.unwrap();
 }

@@ -28,13 +28,19 @@ pub(crate) fn environment(host: &str, builder: Builder) -> golden::engine::Docke
 
 /// The first engine, with one builder.
 pub(crate) async fn docker(builder: Builder) -> Docker {
-    Docker::connect(&environment(services::docker_host(), builder)).await.unwrap()
+    Docker::connect(&environment(services::docker_host(), builder))
+        .await
+        .unwrap()
 }
 
 /// A text that no other test has.
 pub(crate) fn unique() -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
-    format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "t{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// The busybox that the first engine has under this name.
@@ -71,7 +77,13 @@ pub(crate) fn recipe(base: PinnedBase, dockerfile: &str) -> Recipe {
 /// A regular file of a context.
 pub(crate) fn file(path: &str, text: &str) -> Entry {
     let kind = EntryKind::File(Content::inline(text.as_bytes()));
-    Entry { path: path.to_owned(), mode: 0o644, uid: 0, gid: 0, kind }
+    Entry {
+        path: path.to_owned(),
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        kind,
+    }
 }
 
 fn image() -> ResolvedImage {

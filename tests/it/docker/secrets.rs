@@ -11,12 +11,25 @@ use crate::support::services;
 const SECRET: &str = "s3cr3t-value-of-the-test";
 
 fn step(name: &str) -> RunStep {
-    RunStep { name: None, script: String::new(), user: None, secrets: vec![name.to_owned()] }
+    RunStep {
+        name: None,
+        script: String::new(),
+        user: None,
+        secrets: vec![name.to_owned()],
+    }
 }
 
 fn options() -> BuildOptions {
-    let secrets = [("npm_token".to_owned(), Secret::new(SECRET.as_bytes().to_vec()))].into();
-    BuildOptions { secrets, no_cache: true, ..Default::default() }
+    let secrets = [(
+        "npm_token".to_owned(),
+        Secret::new(SECRET.as_bytes().to_vec()),
+    )]
+    .into();
+    BuildOptions {
+        secrets,
+        no_cache: true,
+        ..Default::default()
+    }
 }
 
 const LINES: &str = "RUN --mount=type=secret,id=npm_token,required=true [\"/bin/sh\",\"-ec\",\"wc -c </run/secrets/npm_token; test \\\"$(cat /run/secrets/npm_token)\\\" = s3cr3t-value-of-the-test\"]\nRUN [\"/bin/sh\",\"-ec\",\"ls -A /run/secrets 2>/dev/null || echo gone\"]";
@@ -32,7 +45,15 @@ async fn a_secret_reaches_its_step_and_nothing_of_it_stays() {
     let mut recipe = on_busybox(&docker, &lines).await;
     recipe.image.run = vec![step("npm_token")];
     let tag: golden::reference::Reference = format!("localhost/{}:1", unique()).parse().unwrap();
-    let outcome = build(&docker, &recipe, &BuildOptions { local_tags: vec![tag.clone()], ..options() }).await;
+    let outcome = build(
+        &docker,
+        &recipe,
+        &BuildOptions {
+            local_tags: vec![tag.clone()],
+            ..options()
+        },
+    )
+    .await;
     outcome.built();
     let digest = golden::reference::Digest::of(SECRET.as_bytes());
     let logs = outcome.logs();
@@ -44,9 +65,16 @@ async fn a_secret_reaches_its_step_and_nothing_of_it_stays() {
         .args(["-H", services::docker_host(), "save", &tag.to_string()])
         .output()
         .unwrap();
-    assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
     assert!(
-        !saved.stdout.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()),
+        saved.status.success(),
+        "{}",
+        String::from_utf8_lossy(&saved.stderr)
+    );
+    assert!(
+        !saved
+            .stdout
+            .windows(SECRET.len())
+            .any(|window| window == SECRET.as_bytes()),
         "the secret is in the image"
     );
     docker.remove(&tag).await.unwrap();

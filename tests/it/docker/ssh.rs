@@ -25,14 +25,19 @@ impl Sshd {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).display().to_string();
         for key in ["host", "user"] {
-            let made =
-                Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &at(key)]).status();
+            let made = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f", &at(key)])
+                .status();
             assert!(made.unwrap().success());
         }
         std::fs::copy(at("user.pub"), at("authorized")).unwrap();
         // sshd refuses to start without it when it is run by root.
         drop(std::fs::create_dir_all("/run/sshd"));
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let config = format!(
             "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nSetEnv PATH=/usr/local/bin:/usr/bin:/bin\n",
             at("host"),
@@ -51,7 +56,11 @@ impl Sshd {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Self { process, port, directory }
+        Self {
+            process,
+            port,
+            directory,
+        }
     }
 
     /// A workspace in which `ssh` uses the test's key, and nothing of the machine's user.
@@ -62,7 +71,11 @@ impl Sshd {
             "#!/bin/sh\nexec /usr/bin/ssh -F /dev/null -i {key} -o IdentitiesOnly=yes -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR \"$@\"\n"
         );
         executable(&golden, "bin/ssh", &script);
-        let path = format!("{}/bin:{}", golden.path().display(), std::env::var("PATH").unwrap());
+        let path = format!(
+            "{}/bin:{}",
+            golden.path().display(),
+            std::env::var("PATH").unwrap()
+        );
         golden.env("PATH", &path)
     }
 }
@@ -72,26 +85,37 @@ fn user() -> String {
     String::from_utf8(said.stdout).unwrap().trim().to_owned()
 }
 
-const IMAGE: &str =
-    "[image]\nname = \"app-over-ssh\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n[labels]\na = \"b\"\n";
+const IMAGE: &str = "[image]\nname = \"app-over-ssh\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n[labels]\na = \"b\"\n";
 
 #[test]
 fn a_socket_on_another_machine_is_reached_and_its_path_is_no_command() {
     let sshd = Sshd::start();
     let golden = sshd.workspace(IMAGE);
-    let socket = services::docker_host().strip_prefix("unix://").unwrap().to_owned();
+    let socket = services::docker_host()
+        .strip_prefix("unix://")
+        .unwrap()
+        .to_owned();
     let address = |path: &str| format!("ssh://{}@127.0.0.1:{}{path}", user(), sshd.port);
     let reached = golden.env("DOCKER_HOST", &address(&socket));
     reached.run(&["build", "--engine", "docker"]).exit(0);
 
     let mark = sshd.directory.path().join("executed");
-    for injected in
-        [";touch MARK;#", "$(touch MARK)", "`touch MARK`", "|touch MARK", "\ntouch MARK", "'&&touch MARK&&'"]
-    {
+    for injected in [
+        ";touch MARK;#",
+        "$(touch MARK)",
+        "`touch MARK`",
+        "|touch MARK",
+        "\ntouch MARK",
+        "'&&touch MARK&&'",
+    ] {
         let path = format!("/x{}", injected.replace("MARK", mark.to_str().unwrap()));
         let golden = sshd.workspace(IMAGE).env("DOCKER_HOST", &address(&path));
         let run = golden.run(&["build", "--engine", "docker"]).exit(1);
-        assert!(run.stderr.contains("a socket's path consists of"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("a socket's path consists of"),
+            "{}",
+            run.stderr
+        );
         assert!(!mark.exists(), "{injected}");
     }
 }

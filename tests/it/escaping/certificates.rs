@@ -19,7 +19,9 @@ fn authority(name: &str) -> (Certificate, String) {
     let root = params.self_signed(&key).unwrap();
     let leaf_key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new(vec!["server.example".to_owned()]).unwrap();
-    let leaf = leaf.signed_by(&leaf_key, &Issuer::new(params, key)).unwrap();
+    let leaf = leaf
+        .signed_by(&leaf_key, &Issuer::new(params, key))
+        .unwrap();
     let certificate = Certificate {
         file: "certs/ca.crt".into(),
         name: format!("{}.crt", name.to_lowercase()),
@@ -39,18 +41,29 @@ async fn a_real_debian_trusts_them() {
         image.certificates = vec![root.clone()];
         image.files = vec![entry("/leaf.pem", 0o644, Owner::ROOT, text(&leaf))];
         image.packages.install = vec!["tini=0.*".to_owned()];
-        image.run = vec![step("groupadd -g 10001 app; useradd -u 10001 -g app app", None)];
+        image.run = vec![step(
+            "groupadd -g 10001 app; useradd -u 10001 -g app app",
+            None,
+        )];
         image.config.user = Some("10001:10001".to_owned());
         let built = built(builder, &image).await;
         assert_eq!(built.config()["User"], serde_json::json!("10001:10001"));
         let openssl = ["openssl", "verify", "-verbose", "/leaf.pem"];
-        assert_eq!(built.run(&openssl), "/leaf.pem: OK\n", "{reference} {builder:?}");
+        assert_eq!(
+            built.run(&openssl),
+            "/leaf.pem: OK\n",
+            "{reference} {builder:?}"
+        );
         let files = built.files();
         assert!(
-            String::from_utf8_lossy(&files["etc/ssl/certs/ca-certificates.crt"].content).contains(&root.pem)
+            String::from_utf8_lossy(&files["etc/ssl/certs/ca-certificates.crt"].content)
+                .contains(&root.pem)
         );
         assert!(files.contains_key("usr/bin/tini"));
-        let left: Vec<_> = files.keys().filter(|path| path.starts_with("var/lib/apt/lists/")).collect();
+        let left: Vec<_> = files
+            .keys()
+            .filter(|path| path.starts_with("var/lib/apt/lists/"))
+            .collect();
         assert!(left.is_empty(), "{left:?}");
     }
 }
@@ -60,8 +73,12 @@ fn with_tool(family: Family, path: &str, script: &str) -> golden::resolve::Resol
     let mut image = image(family, base("busybox:1.36"));
     image.certificates = vec![authority("One").0, authority("Two").0];
     image.run = vec![step("true", None)];
-    image.files =
-        vec![entry("/placeholder", 0o644, numeric(0, 0), FileKind::File(Content::inline(script.as_bytes())))];
+    image.files = vec![entry(
+        "/placeholder",
+        0o644,
+        numeric(0, 0),
+        FileKind::File(Content::inline(script.as_bytes())),
+    )];
     path.clone_into(&mut image.files[0].path);
     image.files[0].mode = 0o755;
     image
@@ -70,9 +87,21 @@ fn with_tool(family: Family, path: &str, script: &str) -> golden::resolve::Resol
 #[tokio::test]
 async fn without_the_tool_and_without_a_way_to_get_it_both_causes_are_named() {
     let table = [
-        (Family::Debian, "update-ca-certificates", "there is no apt-get either"),
-        (Family::Alpine, "update-ca-certificates", "there is no apk either"),
-        (Family::Rhel, "update-ca-trust", "there is no dnf, microdnf or yum either"),
+        (
+            Family::Debian,
+            "update-ca-certificates",
+            "there is no apt-get either",
+        ),
+        (
+            Family::Alpine,
+            "update-ca-certificates",
+            "there is no apk either",
+        ),
+        (
+            Family::Rhel,
+            "update-ca-trust",
+            "there is no dnf, microdnf or yum either",
+        ),
     ];
     for (builder, (family, tool, why)) in BUILDERS.into_iter().cycle().zip(table) {
         let mut image = image(family, base("busybox:1.36"));
@@ -90,14 +119,23 @@ async fn a_package_manager_that_fails_is_named() {
     let table = [
         (Family::Debian, "/bin/apt-get", "apt-get update failed"),
         (Family::Alpine, "/bin/apk", "apk add failed"),
-        (Family::Rhel, "/bin/microdnf", "/bin/microdnf install failed"),
+        (
+            Family::Rhel,
+            "/bin/microdnf",
+            "/bin/microdnf install failed",
+        ),
     ];
     for (family, manager, why) in table {
         let parent: golden::reference::Reference =
-            format!("localhost/{}:1", crate::docker::recipe::unique()).parse().unwrap();
-        let mut with_manager = with_tool(family, manager, "#!/bin/sh\necho no network >&2\nexit 1\n");
+            format!("localhost/{}:1", crate::docker::recipe::unique())
+                .parse()
+                .unwrap();
+        let mut with_manager =
+            with_tool(family, manager, "#!/bin/sh\necho no network >&2\nexit 1\n");
         with_manager.certificates.clear();
-        outcome(ONE, &with_manager, std::slice::from_ref(&parent)).await.built();
+        outcome(ONE, &with_manager, std::slice::from_ref(&parent))
+            .await
+            .built();
         let mut image = image(family, Base::Reference(parent));
         image.certificates = vec![authority("One").0];
         let told = outcome(ONE, &image, &[]).await;
@@ -132,19 +170,30 @@ async fn the_tool_of_each_family_is_run_when_the_certificates_are_in_place() {
     ];
     for (builder, (family, tool, folder, bundle)) in BUILDERS.into_iter().cycle().zip(table) {
         let parent: golden::reference::Reference =
-            format!("localhost/{}:1", crate::docker::recipe::unique()).parse().unwrap();
+            format!("localhost/{}:1", crate::docker::recipe::unique())
+                .parse()
+                .unwrap();
         let script = format!("#!/bin/sh\necho \"tool $*\"\nls {folder}\ngrep -c BEGIN {bundle}\n");
         let mut with_tool = with_tool(family, tool, &script);
         with_tool.certificates.clear();
-        outcome(builder, &with_tool, std::slice::from_ref(&parent)).await.built();
+        outcome(builder, &with_tool, std::slice::from_ref(&parent))
+            .await
+            .built();
 
         let mut image = image(family, Base::Reference(parent));
         image.certificates = vec![authority("One").0, authority("Two").0];
         let told = outcome(builder, &image, &[]).await;
         let (_, id) = told.built();
-        let given = if family == Family::Rhel { "tool extract" } else { "tool" };
+        let given = if family == Family::Rhel {
+            "tool extract"
+        } else {
+            "tool"
+        };
         assert_eq!(
-            told.logs().iter().map(|line| line.trim()).collect::<Vec<_>>(),
+            told.logs()
+                .iter()
+                .map(|line| line.trim())
+                .collect::<Vec<_>>(),
             [given, "one.crt", "two.crt", "2"],
             "{builder:?} {family:?}"
         );
@@ -162,11 +211,19 @@ async fn static_on_scratch_has_exactly_the_bundle() {
         image.certificates = vec![authority("Two").0, authority("One").0];
         let files = built(builder, &image).await.files();
         let bundle = format!("{}{}", image.certificates[0].pem, image.certificates[1].pem);
-        assert_eq!(files["etc/ssl/certs/ca-certificates.crt"].content, bundle.as_bytes());
+        assert_eq!(
+            files["etc/ssl/certs/ca-certificates.crt"].content,
+            bundle.as_bytes()
+        );
         let paths: Vec<&str> = files.keys().map(String::as_str).collect();
         assert_eq!(
             paths,
-            ["etc", "etc/ssl", "etc/ssl/certs", "etc/ssl/certs/ca-certificates.crt"],
+            [
+                "etc",
+                "etc/ssl",
+                "etc/ssl/certs",
+                "etc/ssl/certs/ca-certificates.crt"
+            ],
             "{builder:?}"
         );
     }

@@ -14,7 +14,9 @@ async fn base_of(builder: Builder, user: &str) -> Reference {
     let reference: Reference = format!("localhost/{}:1", unique()).parse().unwrap();
     let mut image = image(Family::Alpine, base("busybox:1.36"));
     image.config.user = Some(user.to_owned());
-    outcome(builder, &image, std::slice::from_ref(&reference)).await.built();
+    outcome(builder, &image, std::slice::from_ref(&reference))
+        .await
+        .built();
     reference
 }
 
@@ -35,20 +37,38 @@ async fn steps_have_their_users_and_the_bases_own_survives() {
         image.env = vec![set("SEEN", "a $b \"c\" \\")];
         let told = outcome(builder, &image, &[]).await;
         let (_, id) = told.built();
-        let expected =
-            ["0", "0", "65534", "65534", "77", "88", "0", "a $b \"c\" \\", "it's \\ \"x\" # y", "on"];
+        let expected = [
+            "0",
+            "0",
+            "65534",
+            "65534",
+            "77",
+            "88",
+            "0",
+            "a $b \"c\" \\",
+            "it's \\ \"x\" # y",
+            "on",
+        ];
         assert_eq!(told.logs(), expected, "{builder:?}");
         let config = crate::support::built::Built::named(id.as_str()).config();
         assert_eq!(config["User"], json!("1234:5678"), "{builder:?}");
 
         // Without a step that needs root nothing about users is said; WORKDIR alone makes its folder as root.
         image.run.clear();
-        assert_eq!(built(builder, &image).await.config()["User"], json!("1234:5678"), "{builder:?}");
+        assert_eq!(
+            built(builder, &image).await.config()["User"],
+            json!("1234:5678"),
+            "{builder:?}"
+        );
         image.config.workdir = Some("/work/dir".to_owned());
         let image = built(builder, &image).await;
         assert_eq!(image.config()["User"], json!("1234:5678"), "{builder:?}");
         let folder = &image.files()["work/dir"];
-        assert_eq!((folder.kind, folder.mode, folder.owner), ('d', 0o755, (0, 0)), "{builder:?}");
+        assert_eq!(
+            (folder.kind, folder.mode, folder.owner),
+            ('d', 0o755, (0, 0)),
+            "{builder:?}"
+        );
         docker(builder).await.remove(&reference).await.unwrap();
     }
 }
@@ -59,7 +79,11 @@ async fn a_base_without_a_user_stays_without_one() {
         let mut image = image(Family::Alpine, base("busybox:1.36"));
         image.run = vec![step("true", None)];
         image.config.workdir = Some("/work".to_owned());
-        assert_eq!(built(builder, &image).await.config()["User"], json!(""), "{builder:?}");
+        assert_eq!(
+            built(builder, &image).await.config()["User"],
+            json!(""),
+            "{builder:?}"
+        );
     }
 }
 

@@ -14,7 +14,8 @@ use golden::registry::{Registries, RegistryEnv};
 use golden::render::{PinnedBase, Recipe, Rendered};
 use golden::resolve::ResolvedImage;
 use golden::resolve::image::{
-    Base, Certificate, Config, Family, FamilySource, FileEntry, FileKind, Owner, Packages, Provenance,
+    Base, Certificate, Config, Family, FamilySource, FileEntry, FileKind, Owner, Packages,
+    Provenance,
 };
 use golden::store::{Blobs, Destination, Named};
 
@@ -56,7 +57,10 @@ pub(crate) fn file(path: &str, text: &str) -> FileEntry {
 
 /// A certificate that signs itself, of this subject.
 pub(crate) fn certificate(folder: &Path, name: &str, subject: &str) -> Certificate {
-    let (key, pem) = (folder.join(format!("{name}.key")), folder.join(format!("{name}.pem")));
+    let (key, pem) = (
+        folder.join(format!("{name}.key")),
+        folder.join(format!("{name}.pem")),
+    );
     let output = Command::new("openssl")
         .args([
             "req",
@@ -75,7 +79,11 @@ pub(crate) fn certificate(folder: &Path, name: &str, subject: &str) -> Certifica
         .arg(&pem)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]
     let pem = std::fs::read_to_string(pem).unwrap();
     Certificate {
@@ -91,7 +99,10 @@ pub(crate) fn certificate(folder: &Path, name: &str, subject: &str) -> Certifica
 /// The engine, with an empty cache in `folder`.
 pub(crate) fn engine(folder: &Path) -> (Embedded, Blobs) {
     let registries = Registries::new(Vec::new(), RegistryEnv::from_vars(&BTreeMap::new()));
-    (Embedded::new(registries.clone(), folder.join("cache")), Blobs::new(registries))
+    (
+        Embedded::new(registries.clone(), folder.join("cache")),
+        Blobs::new(registries),
+    )
 }
 
 /// A base in the plain registry, by its digest.
@@ -99,8 +110,11 @@ pub(crate) async fn base(reference: &str) -> PinnedBase {
     let reference: Reference = reference.parse().unwrap();
     let registries = Registries::new(Vec::new(), RegistryEnv::from_vars(&BTreeMap::new()));
     let registry = registries.of(&reference.repository).unwrap();
-    let manifest =
-        registry.get_manifest(&reference.repository.path, &reference.target()).await.unwrap().unwrap();
+    let manifest = registry
+        .get_manifest(&reference.repository.path, &reference.target())
+        .await
+        .unwrap()
+        .unwrap();
     PinnedBase::Registry {
         digest: manifest.digest,
         reference,
@@ -123,8 +137,18 @@ pub(crate) async fn assemble(
     let inputs = Digest::of(image.name.as_str().as_bytes());
     let spec_inputs = Digest::of(b"spec");
     let templates = Arc::default();
-    let recipe = Recipe { image: image.clone(), base, rendered, inputs, spec_inputs, templates };
-    match engine.build(&recipe, &BuildOptions::default(), &Events::silent()).await {
+    let recipe = Recipe {
+        image: image.clone(),
+        base,
+        rendered,
+        inputs,
+        spec_inputs,
+        templates,
+    };
+    match engine
+        .build(&recipe, &BuildOptions::default(), &Events::silent())
+        .await
+    {
         Ok(built) => match built.artifact {
             Artifact::Assembled(assembled) => Ok(assembled),
             Artifact::Docker { .. } => panic!("the embedded engine made a docker image"),
@@ -138,19 +162,32 @@ pub(crate) async fn assemble(
 pub(crate) async fn load(folder: &Path, image: &Assembled, name: &str, blobs: &Blobs) {
     let file = folder.join("image.tar");
     let references = vec![name.parse().unwrap()];
-    Destination::Archive { file: file.clone(), name: None }
-        .write(&[Named { image, references }], blobs, &golden::event::Events::silent())
-        .await
-        .unwrap();
+    Destination::Archive {
+        file: file.clone(),
+        name: None,
+    }
+    .write(
+        &[Named { image, references }],
+        blobs,
+        &golden::event::Events::silent(),
+    )
+    .await
+    .unwrap();
     docker(&["load", "-q", "-i", file.to_str().unwrap()]);
 }
 
 /// The docker client on the first engine; what it printed.
 pub(crate) fn docker(args: &[&str]) -> String {
     let mut command = Command::new("docker");
-    command.args(args).env("DOCKER_HOST", services::docker_host());
+    command
+        .args(args)
+        .env("DOCKER_HOST", services::docker_host());
     let output = command.output().unwrap();
-    assert!(output.status.success(), "docker {args:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "docker {args:?}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
@@ -167,22 +204,37 @@ pub(crate) fn tree(name: &str) -> BTreeMap<String, String> {
     let mut tree = BTreeMap::new();
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
-        let path = String::from_utf8_lossy(&entry.path_bytes()).trim_end_matches('/').to_owned();
-        let link = entry.link_name_bytes().map(|link| String::from_utf8_lossy(&link).into_owned());
+        let path = String::from_utf8_lossy(&entry.path_bytes())
+            .trim_end_matches('/')
+            .to_owned();
+        let link = entry
+            .link_name_bytes()
+            .map(|link| String::from_utf8_lossy(&link).into_owned());
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
         let header = entry.header();
-        let (kind, mode) = (header.entry_type().as_byte() as char, header.mode().unwrap() & 0o7777);
+        let (kind, mode) = (
+            header.entry_type().as_byte() as char,
+            header.mode().unwrap() & 0o7777,
+        );
         let (uid, gid) = (header.uid().unwrap(), header.gid().unwrap());
-        let what =
-            link.unwrap_or_else(|| if kind == '0' { Digest::of(&bytes).short() } else { String::new() });
+        let what = link.unwrap_or_else(|| {
+            if kind == '0' {
+                Digest::of(&bytes).short()
+            } else {
+                String::new()
+            }
+        });
         tree.insert(path, format!("{kind} {mode:04o} {uid}:{gid} {what}"));
     }
     tree
 }
 
 /// What two trees do not have in common, a line each.
-pub(crate) fn differences(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Vec<String> {
+pub(crate) fn differences(
+    one: &BTreeMap<String, String>,
+    other: &BTreeMap<String, String>,
+) -> Vec<String> {
     let paths: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();
     let line = |path: &&String| {
         let (left, right) = (one.get(*path), other.get(*path));

@@ -10,24 +10,27 @@ use std::task::{Context, Poll};
 
 use bollard::health::health_check_response::ServingStatus;
 use bollard::health::health_server::{Health, HealthServer};
-use bollard::health::{HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse};
+use bollard::health::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+};
 use bollard::moby::buildkit::secrets::v1::secrets_client::SecretsClient;
 use bollard::moby::buildkit::secrets::v1::secrets_server::{Secrets, SecretsServer};
 use bollard::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
 use bollard::moby::buildkit::v1::control_client::ControlClient;
 use bollard::moby::buildkit::v1::control_server::{Control, ControlServer};
 use bollard::moby::buildkit::v1::{
-    BuildHistoryEvent, BuildHistoryRequest, BytesMessage, DiskUsageRequest, DiskUsageResponse, InfoRequest,
-    InfoResponse, ListWorkersRequest, ListWorkersResponse, PruneRequest, SolveRequest, SolveResponse,
-    StatusRequest, StatusResponse, UpdateBuildHistoryRequest, UpdateBuildHistoryResponse, UsageRecord,
+    BuildHistoryEvent, BuildHistoryRequest, BytesMessage, DiskUsageRequest, DiskUsageResponse,
+    InfoRequest, InfoResponse, ListWorkersRequest, ListWorkersResponse, PruneRequest, SolveRequest,
+    SolveResponse, StatusRequest, StatusResponse, UpdateBuildHistoryRequest,
+    UpdateBuildHistoryResponse, UsageRecord,
 };
 use bollard::moby::filesync::v1::auth_client::AuthClient;
 use bollard::moby::filesync::v1::auth_server::{Auth, AuthServer};
 use bollard::moby::filesync::v1::file_send_client::FileSendClient;
 use bollard::moby::filesync::v1::{
     BytesMessage as FileMessage, CredentialsRequest, CredentialsResponse, FetchTokenRequest,
-    FetchTokenResponse, GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
-    VerifyTokenAuthorityResponse,
+    FetchTokenResponse, GetTokenAuthorityRequest, GetTokenAuthorityResponse,
+    VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
 };
 use bollard::moby::upload::v1::BytesMessage as UploadMessage;
 use bollard::moby::upload::v1::upload_client::UploadClient;
@@ -67,18 +70,35 @@ impl Drop for Daemon {
 impl Daemon {
     /// Starts one before the Docker Engine at `unix://…`.
     pub(crate) fn before(engine: &str) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
         let address = format!("buildkit://{}", listener.local_addr().unwrap());
-        let front = Front { engine: engine.to_owned(), sessions: Mutex::default() };
+        let front = Front {
+            engine: engine.to_owned(),
+            sessions: Mutex::default(),
+        };
         let service = ControlServer::new(front).max_decoding_message_size(MESSAGE);
         let incoming = stream::unfold(listener, |listener| async move {
             let accepted = listener.accept().await.map(|(stream, _)| stream);
             Some((accepted, listener))
         });
-        drop(runtime.spawn(Server::builder().add_service(service).serve_with_incoming(incoming)));
-        Self { address, runtime: Some(runtime) }
+        drop(
+            runtime.spawn(
+                Server::builder()
+                    .add_service(service)
+                    .serve_with_incoming(incoming),
+            ),
+        );
+        Self {
+            address,
+            runtime: Some(runtime),
+        }
     }
 }
 
@@ -96,7 +116,11 @@ impl<S: Send + 'static> Service<Uri> for Over<S> {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        std::future::ready(taken.map(TokioIo::new).ok_or_else(|| io::Error::other("the stream was used up")))
+        std::future::ready(
+            taken
+                .map(TokioIo::new)
+                .ok_or_else(|| io::Error::other("the stream was used up")),
+        )
     }
 }
 
@@ -112,14 +136,18 @@ where
 async fn within(engine: &str) -> io::Result<ControlClient<Channel>> {
     let mut stream = UnixStream::connect(engine.trim_start_matches("unix://")).await?;
     stream
-        .write_all(b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+        .write_all(
+            b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        )
         .await?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
     }
     if !head.starts_with(b"HTTP/1.1 101") {
-        return Err(io::Error::other(String::from_utf8_lossy(&head).into_owned()));
+        return Err(io::Error::other(
+            String::from_utf8_lossy(&head).into_owned(),
+        ));
     }
     Ok(ControlClient::new(channel(stream)).max_decoding_message_size(MESSAGE))
 }
@@ -132,12 +160,16 @@ struct Front {
 
 impl Front {
     async fn within(&self) -> Result<ControlClient<Channel>, Status> {
-        within(&self.engine).await.map_err(|error| Status::internal(error.to_string()))
+        within(&self.engine)
+            .await
+            .map_err(|error| Status::internal(error.to_string()))
     }
 
     /// A session with the engine that passes on what the engine asks.
     async fn pass_on(&self, client: &Channel) -> Result<(ControlClient<Channel>, String), Status> {
-        let id: String = std::iter::repeat_with(|| fastrand::char('a'..='z')).take(25).collect();
+        let id: String = std::iter::repeat_with(|| fastrand::char('a'..='z'))
+            .take(25)
+            .collect();
         let (near, far) = tokio::io::duplex(BUFFER);
         let asked = Arc::new(Asked(client.clone()));
         let server = Server::builder()
@@ -148,7 +180,8 @@ impl Front {
             .serve_with_incoming(stream::once(async { Ok::<_, io::Error>(far) }));
         drop(tokio::spawn(server));
         let (read, write) = tokio::io::split(near);
-        let mut request = Request::new(messages(read).filter_map(|message| std::future::ready(message.ok())));
+        let mut request =
+            Request::new(messages(read).filter_map(|message| std::future::ready(message.ok())));
         let headers = request.metadata_mut();
         headers.insert("x-docker-expose-session-uuid", id.parse().unwrap());
         for method in [
@@ -156,7 +189,10 @@ impl Front {
             "/moby.buildkit.secrets.v1.Secrets/GetSecret",
             "/moby.upload.v1.Upload/Pull",
         ] {
-            headers.append("x-docker-expose-session-grpc-method", MetadataValue::from_static(method));
+            headers.append(
+                "x-docker-expose-session-grpc-method",
+                MetadataValue::from_static(method),
+            );
         }
         let mut engine = self.within().await?;
         let answers = engine.session(request).await?.into_inner();
@@ -175,7 +211,10 @@ fn messages(
 }
 
 /// Writes messages to a stream until they end.
-async fn written(mut messages: Streaming<BytesMessage>, mut to: tokio::io::WriteHalf<DuplexStream>) {
+async fn written(
+    mut messages: Streaming<BytesMessage>,
+    mut to: tokio::io::WriteHalf<DuplexStream>,
+) {
     while let Ok(Some(message)) = messages.message().await {
         if to.write_all(&message.data).await.is_err() {
             break;
@@ -194,19 +233,32 @@ impl Control for Front {
         &self,
         request: Request<Streaming<BytesMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let id = request.metadata().get("x-docker-expose-session-uuid").and_then(|id| id.to_str().ok());
-        let id = id.ok_or_else(|| Status::invalid_argument("a session without a name"))?.to_owned();
+        let id = request
+            .metadata()
+            .get("x-docker-expose-session-uuid")
+            .and_then(|id| id.to_str().ok());
+        let id = id
+            .ok_or_else(|| Status::invalid_argument("a session without a name"))?
+            .to_owned();
         let (near, far) = tokio::io::duplex(BUFFER);
         let (read, write) = tokio::io::split(near);
         drop(tokio::spawn(written(request.into_inner(), write)));
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(id, channel(far));
+        self.sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, channel(far));
         Ok(Response::new(messages(read).boxed()))
     }
 
-    async fn solve(&self, request: Request<SolveRequest>) -> Result<Response<SolveResponse>, Status> {
+    async fn solve(
+        &self,
+        request: Request<SolveRequest>,
+    ) -> Result<Response<SolveResponse>, Status> {
         let mut request = request.into_inner();
         if request.exporter_deprecated != "docker" {
-            return Err(Status::invalid_argument("only the exporter `docker` is there"));
+            return Err(Status::invalid_argument(
+                "only the exporter `docker` is there",
+            ));
         }
         let client = {
             let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -218,25 +270,43 @@ impl Control for Front {
         "moby".clone_into(&mut request.exporter_deprecated);
         let mut answer = engine.solve(request).await?.into_inner();
         // An engine's images are called after their configs.
-        let id = answer.exporter_response.get("containerimage.digest").cloned();
+        let id = answer
+            .exporter_response
+            .get("containerimage.digest")
+            .cloned();
         let id = id.ok_or_else(|| Status::internal("the engine made no image"))?;
-        answer.exporter_response.insert("containerimage.config.digest".to_owned(), id.clone());
+        answer
+            .exporter_response
+            .insert("containerimage.config.digest".to_owned(), id.clone());
         let saving = tokio::process::Command::new("docker")
             .args(["-H", &self.engine, "save", &id])
             .stdout(std::process::Stdio::piped())
             .spawn()?;
-        let archive = saving.stdout.ok_or_else(|| Status::internal("no archive"))?;
+        let archive = saving
+            .stdout
+            .ok_or_else(|| Status::internal("no archive"))?;
         let chunks = ReaderStream::with_capacity(archive, BUFFER)
             .filter_map(|chunk| std::future::ready(chunk.ok()))
             .map(|chunk| FileMessage { data: chunk.into() });
         // The stream of answers ends when the client has taken all.
-        let mut taken = FileSendClient::new(client).diff_copy(chunks).await?.into_inner();
+        let mut taken = FileSendClient::new(client)
+            .diff_copy(chunks)
+            .await?
+            .into_inner();
         while taken.message().await?.is_some() {}
         Ok(Response::new(answer))
     }
 
-    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<Self::StatusStream>, Status> {
-        let told = self.within().await?.status(request.into_inner()).await?.into_inner();
+    async fn status(
+        &self,
+        request: Request<StatusRequest>,
+    ) -> Result<Response<Self::StatusStream>, Status> {
+        let told = self
+            .within()
+            .await?
+            .status(request.into_inner())
+            .await?
+            .into_inner();
         Ok(Response::new(told.boxed()))
     }
 
@@ -244,10 +314,16 @@ impl Control for Front {
         &self,
         request: Request<ListWorkersRequest>,
     ) -> Result<Response<ListWorkersResponse>, Status> {
-        self.within().await?.list_workers(request.into_inner()).await
+        self.within()
+            .await?
+            .list_workers(request.into_inner())
+            .await
     }
 
-    async fn disk_usage(&self, _: Request<DiskUsageRequest>) -> Result<Response<DiskUsageResponse>, Status> {
+    async fn disk_usage(
+        &self,
+        _: Request<DiskUsageRequest>,
+    ) -> Result<Response<DiskUsageResponse>, Status> {
         Err(not_here())
     }
 
@@ -287,28 +363,36 @@ impl Auth for Asked {
         &self,
         request: Request<CredentialsRequest>,
     ) -> Result<Response<CredentialsResponse>, Status> {
-        AuthClient::new(self.0.clone()).credentials(request.into_inner()).await
+        AuthClient::new(self.0.clone())
+            .credentials(request.into_inner())
+            .await
     }
 
     async fn fetch_token(
         &self,
         request: Request<FetchTokenRequest>,
     ) -> Result<Response<FetchTokenResponse>, Status> {
-        AuthClient::new(self.0.clone()).fetch_token(request.into_inner()).await
+        AuthClient::new(self.0.clone())
+            .fetch_token(request.into_inner())
+            .await
     }
 
     async fn get_token_authority(
         &self,
         request: Request<GetTokenAuthorityRequest>,
     ) -> Result<Response<GetTokenAuthorityResponse>, Status> {
-        AuthClient::new(self.0.clone()).get_token_authority(request.into_inner()).await
+        AuthClient::new(self.0.clone())
+            .get_token_authority(request.into_inner())
+            .await
     }
 
     async fn verify_token_authority(
         &self,
         request: Request<VerifyTokenAuthorityRequest>,
     ) -> Result<Response<VerifyTokenAuthorityResponse>, Status> {
-        AuthClient::new(self.0.clone()).verify_token_authority(request.into_inner()).await
+        AuthClient::new(self.0.clone())
+            .verify_token_authority(request.into_inner())
+            .await
     }
 }
 
@@ -318,13 +402,16 @@ impl Secrets for Asked {
         &self,
         request: Request<GetSecretRequest>,
     ) -> Result<Response<GetSecretResponse>, Status> {
-        SecretsClient::new(self.0.clone()).get_secret(request.into_inner()).await
+        SecretsClient::new(self.0.clone())
+            .get_secret(request.into_inner())
+            .await
     }
 }
 
 #[tonic::async_trait]
 impl Upload for Asked {
-    type PullStream = Pin<Box<dyn futures_util::Stream<Item = Result<UploadMessage, Status>> + Send>>;
+    type PullStream =
+        Pin<Box<dyn futures_util::Stream<Item = Result<UploadMessage, Status>> + Send>>;
 
     async fn pull(
         &self,
@@ -346,15 +433,26 @@ struct Healthy;
 impl Health for Healthy {
     type WatchStream = stream::Empty<Result<HealthCheckResponse, Status>>;
 
-    async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
-        Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() }))
+    async fn check(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        Ok(Response::new(HealthCheckResponse {
+            status: ServingStatus::Serving.into(),
+        }))
     }
 
-    async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
+    async fn list(
+        &self,
+        _: Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Status> {
         Err(not_here())
     }
 
-    async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         Err(not_here())
     }
 }

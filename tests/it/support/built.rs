@@ -40,21 +40,39 @@ pub(crate) async fn recipe(docker: &Docker, image: &ResolvedImage) -> Recipe {
         Base::Scratch => PinnedBase::Scratch,
         Base::Reference(reference) => {
             let id = docker.image(reference).await.unwrap().unwrap().id;
-            PinnedBase::Local { reference: reference.clone(), id }
+            PinnedBase::Local {
+                reference: reference.clone(),
+                id,
+            }
         }
         other => panic!("{other:?}"),
     };
     let rendered = render(image, &Templates::builtin()).unwrap();
     let inputs = fingerprint(image, &rendered, &base);
     let spec_inputs = golden::reference::Digest::of(b"spec");
-    Recipe { image: image.clone(), base, rendered, inputs, spec_inputs, templates: Arc::default() }
+    Recipe {
+        image: image.clone(),
+        base,
+        rendered,
+        inputs,
+        spec_inputs,
+        templates: Arc::default(),
+    }
 }
 
 /// Builds an image with one builder, without the engine's cache.
-pub(crate) async fn outcome(builder: Builder, image: &ResolvedImage, tags: &[Reference]) -> Outcome {
+pub(crate) async fn outcome(
+    builder: Builder,
+    image: &ResolvedImage,
+    tags: &[Reference],
+) -> Outcome {
     let docker = crate::docker::recipe::docker(builder).await;
     let recipe = recipe(&docker, image).await;
-    let options = BuildOptions { local_tags: tags.to_vec(), no_cache: true, ..Default::default() };
+    let options = BuildOptions {
+        local_tags: tags.to_vec(),
+        no_cache: true,
+        ..Default::default()
+    };
     let cache = tempfile::tempdir().unwrap();
     let none = RegistryEnv::from_vars(&BTreeMap::new());
     let embedded = Embedded::new(Registries::new(Vec::new(), none), cache.path().to_owned());
@@ -62,7 +80,12 @@ pub(crate) async fn outcome(builder: Builder, image: &ResolvedImage, tags: &[Ref
     let fitted = fit::for_docker(&docker, &embedded, &recipe, &options, &events).await;
     let recipe = match fitted {
         Ok(recipe) => recipe,
-        Err(error) => return Outcome { result: Err(error), told: Vec::new() },
+        Err(error) => {
+            return Outcome {
+                result: Err(error),
+                told: Vec::new(),
+            };
+        }
     };
     build(&docker, &recipe, &options).await
 }
@@ -76,8 +99,16 @@ pub(crate) async fn built(builder: Builder, image: &ResolvedImage) -> Built {
 
 /// Runs Docker's client against the first engine.
 pub(crate) fn client(args: &[&str]) -> Vec<u8> {
-    let output = Command::new("docker").args(["-H", services::docker_host()]).args(args).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("docker")
+        .args(["-H", services::docker_host()])
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }
 
@@ -102,7 +133,8 @@ impl Built {
 
     /// Every file, by its path, but those that a container of it gets from the engine.
     pub(crate) fn files(&self) -> BTreeMap<String, File> {
-        let container = String::from_utf8(client(&["create", "--entrypoint", "/none", &self.id])).unwrap();
+        let container =
+            String::from_utf8(client(&["create", "--entrypoint", "/none", &self.id])).unwrap();
         let tar = client(&["export", container.trim()]);
         client(&["rm", container.trim()]);
         let mut files = BTreeMap::new();
@@ -111,17 +143,30 @@ impl Built {
             let path = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
             let path = path.trim_end_matches('/').to_owned();
             let header = entry.header();
-            let (mode, owner) =
-                (header.mode().unwrap() & 0o7777, (header.uid().unwrap(), header.gid().unwrap()));
+            let (mode, owner) = (
+                header.mode().unwrap() & 0o7777,
+                (header.uid().unwrap(), header.gid().unwrap()),
+            );
             let kind = match header.entry_type() {
                 tar::EntryType::Directory => 'd',
                 tar::EntryType::Symlink => 'l',
                 _ => 'f',
             };
-            let mut content = entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
+            let mut content = entry
+                .link_name_bytes()
+                .map(std::borrow::Cow::into_owned)
+                .unwrap_or_default();
             entry.read_to_end(&mut content).unwrap();
             if !from_the_engine(&path) {
-                files.insert(path, File { kind, mode, owner, content });
+                files.insert(
+                    path,
+                    File {
+                        kind,
+                        mode,
+                        owner,
+                        content,
+                    },
+                );
             }
         }
         files
@@ -130,7 +175,18 @@ impl Built {
 
 /// What every container has, whatever its image.
 fn from_the_engine(path: &str) -> bool {
-    let files =
-        [".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/mtab", "dev", "proc", "sys"];
-    files.contains(&path) || ["dev/", "proc/", "sys/"].iter().any(|folder| path.starts_with(folder))
+    let files = [
+        ".dockerenv",
+        "etc/hostname",
+        "etc/hosts",
+        "etc/resolv.conf",
+        "etc/mtab",
+        "dev",
+        "proc",
+        "sys",
+    ];
+    files.contains(&path)
+        || ["dev/", "proc/", "sys/"]
+            .iter()
+            .any(|folder| path.starts_with(folder))
 }

@@ -21,7 +21,10 @@ pub(crate) struct Answer {
 impl Answer {
     /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON.
@@ -48,25 +51,39 @@ pub(crate) fn curl_with(options: &[&str], method: &str, url: &str) -> Answer {
     };
     let output = command.arg(url).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let (head, body) =
-        text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer from {url}: {text:?}"));
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no answer from {url}: {text:?}"));
     let mut lines = head.lines();
-    let status =
-        lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok()).unwrap();
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|code| code.parse().ok())
+        .unwrap();
     let headers = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    Answer { status, headers, body: body.to_owned() }
+    Answer {
+        status,
+        headers,
+        body: body.to_owned(),
+    }
 }
 
 /// The tags of a repository of the plain registry, sorted; none when there is no such repository.
 #[track_caller]
 pub(crate) fn tags(repository: &str) -> Vec<String> {
-    let answer = curl("GET", services::registry(), &format!("{repository}/tags/list"));
+    let answer = curl(
+        "GET",
+        services::registry(),
+        &format!("{repository}/tags/list"),
+    );
     let mut tags: Vec<String> = match answer.status {
         404 => Vec::new(),
-        _ => serde_json::from_value::<Option<_>>(answer.json()["tags"].clone()).unwrap().unwrap_or_default(),
+        _ => serde_json::from_value::<Option<_>>(answer.json()["tags"].clone())
+            .unwrap()
+            .unwrap_or_default(),
     };
     tags.sort();
     tags
@@ -75,7 +92,11 @@ pub(crate) fn tags(repository: &str) -> Vec<String> {
 /// The digest of a tag in the plain registry, or none.
 #[track_caller]
 pub(crate) fn digest(repository: &str, tag: &str) -> Option<String> {
-    let answer = curl("HEAD", services::registry(), &format!("{repository}/manifests/{tag}"));
+    let answer = curl(
+        "HEAD",
+        services::registry(),
+        &format!("{repository}/manifests/{tag}"),
+    );
     match answer.status {
         200 => Some(answer.header("docker-content-digest").unwrap().to_owned()),
         404 => None,
@@ -86,8 +107,18 @@ pub(crate) fn digest(repository: &str, tag: &str) -> Option<String> {
 /// The labels of a tag in the plain registry: manifest, then config.
 #[track_caller]
 pub(crate) fn labels(repository: &str, tag: &str) -> serde_json::Value {
-    let manifest = curl("GET", services::registry(), &format!("{repository}/manifests/{tag}")).json();
+    let manifest = curl(
+        "GET",
+        services::registry(),
+        &format!("{repository}/manifests/{tag}"),
+    )
+    .json();
     let config = manifest["config"]["digest"].as_str().unwrap();
-    curl("GET", services::registry(), &format!("{repository}/blobs/{config}")).json()["config"]["Labels"]
+    curl(
+        "GET",
+        services::registry(),
+        &format!("{repository}/blobs/{config}"),
+    )
+    .json()["config"]["Labels"]
         .clone()
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use golden::oci::Content;
 use golden::resolve::ResolvedImage;
 use golden::resolve::image::{
-    Base, Config, EnvValue, Family, FamilySource, FileEntry, FileKind, Owner, Packages, Provenance, RunStep,
+    Base, Config, EnvValue, Family, FamilySource, FileEntry, FileKind, Owner, Packages, Provenance,
+    RunStep,
 };
 use golden::tags::TagRules;
 
@@ -64,12 +65,20 @@ pub(crate) const fn numeric(uid: u32, gid: u32) -> Owner {
 
 /// Owners by name.
 pub(crate) fn named(user: &str, group: &str) -> Owner {
-    Owner::Named { user: user.to_owned(), group: Some(group.to_owned()) }
+    Owner::Named {
+        user: user.to_owned(),
+        group: Some(group.to_owned()),
+    }
 }
 
 /// A step of a user, or of nobody in particular.
 pub(crate) fn step(script: &str, user: Option<&str>) -> RunStep {
-    RunStep { name: None, script: script.to_owned(), user: user.map(str::to_owned), secrets: Vec::new() }
+    RunStep {
+        name: None,
+        script: script.to_owned(),
+        user: user.map(str::to_owned),
+        secrets: Vec::new(),
+    }
 }
 
 /// Words.

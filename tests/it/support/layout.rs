@@ -42,7 +42,9 @@ pub(crate) fn tar(entries: &[(&str, char, &str)]) -> Vec<u8> {
             other => tar::EntryType::new(u8::try_from(*other).unwrap()),
         });
         header.set_cksum();
-        builder.append(&header, if file { text.as_bytes() } else { b"" }).unwrap();
+        builder
+            .append(&header, if file { text.as_bytes() } else { b"" })
+            .unwrap();
     }
     builder.into_inner().unwrap()
 }
@@ -98,7 +100,8 @@ impl Base {
 
     /// One layer more, as its bytes are, with the digest that the config is to name.
     pub(crate) fn layer_as(mut self, media_type: &str, bytes: Vec<u8>, diff_id: Digest) -> Self {
-        self.layers.push((Descriptor::of(media_type, &bytes), bytes));
+        self.layers
+            .push((Descriptor::of(media_type, &bytes), bytes));
         self.diff_ids.push(diff_id);
         self
     }
@@ -137,11 +140,17 @@ impl Base {
     /// Writes the blobs of the image into a layout. The descriptor of its manifest.
     pub(crate) fn blobs(&self, directory: &Path) -> Descriptor {
         let mut config = self.config.clone();
-        config["rootfs"] =
-            self.rootfs.clone().unwrap_or_else(|| json!({ "type": "layers", "diff_ids": self.diff_ids }));
+        config["rootfs"] = self
+            .rootfs
+            .clone()
+            .unwrap_or_else(|| json!({ "type": "layers", "diff_ids": self.diff_ids }));
         let config = serde_json::to_vec(&config).unwrap();
         let layers: Vec<&Descriptor> = self.layers.iter().map(|(layer, _)| layer).collect();
-        let layers = if self.rootfs.is_some() { Value::Null } else { json!(layers) };
+        let layers = if self.rootfs.is_some() {
+            Value::Null
+        } else {
+            json!(layers)
+        };
         let manifest = serde_json::to_vec(&json!({
             "schemaVersion": 2,
             "mediaType": self.manifest_type,
@@ -170,20 +179,30 @@ impl Base {
 
 /// Writes an index of images as a blob. Its descriptor.
 pub(crate) fn index_of(directory: &Path, images: &[&Base]) -> Descriptor {
-    write_index(directory, &images.iter().map(|image| image.blobs(directory)).collect::<Vec<_>>())
+    write_index(
+        directory,
+        &images
+            .iter()
+            .map(|image| image.blobs(directory))
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// The same, with platforms of its own for the images.
 pub(crate) fn index_naming(directory: &Path, images: &[(&str, &Base)]) -> Descriptor {
     let named = |(platform, image): &(&str, &Base)| {
         let platform: golden::platform::Platform = platform.parse().unwrap();
-        Descriptor { platform: Some((&platform).into()), ..image.blobs(directory) }
+        Descriptor {
+            platform: Some((&platform).into()),
+            ..image.blobs(directory)
+        }
     };
     write_index(directory, &images.iter().map(named).collect::<Vec<_>>())
 }
 
 fn write_index(directory: &Path, manifests: &[Descriptor]) -> Descriptor {
-    let index = json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": manifests });
+    let index =
+        json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": manifests });
     let index = serde_json::to_vec(&index).unwrap();
     blob(directory, &index);
     Descriptor::of(media::OCI_INDEX, &index)
@@ -200,7 +219,10 @@ pub(crate) fn index(directory: &Path, images: &[(&Descriptor, Option<&str>)]) {
     let manifests: Vec<Descriptor> = images.iter().map(line).collect();
     let index = json!({ "schemaVersion": 2, "manifests": manifests });
     write(&directory.join("index.json"), index.to_string().as_bytes());
-    write(&directory.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#);
+    write(
+        &directory.join("oci-layout"),
+        br#"{"imageLayoutVersion":"1.0.0"}"#,
+    );
 }
 
 /// Where a blob is.

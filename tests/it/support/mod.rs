@@ -1,18 +1,18 @@
 //! What the tests are written with.
 
+pub(crate) mod assembling;
 pub(crate) mod buildkit;
 pub(crate) mod built;
-pub(crate) mod images;
 pub(crate) mod curl;
-pub(crate) mod assembling;
+pub(crate) mod images;
+pub(crate) mod layout;
+pub(crate) mod proxy;
+pub(crate) mod publisher;
+pub(crate) mod registry;
 pub(crate) mod served;
+pub(crate) mod server;
 pub(crate) mod services;
 pub(crate) mod snapshot;
-pub(crate) mod workspace;
-pub(crate) mod publisher;
-pub(crate) mod proxy;
-pub(crate) mod registry;
-pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod tunnel;
-pub(crate) mod layout;
+pub(crate) mod workspace;

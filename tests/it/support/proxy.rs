@@ -97,7 +97,11 @@ pub(crate) fn fault_proxy(upstream: &str, fault: Option<(usize, Fault)>) -> Faul
 /// authority, and with HTTP/2 in it if that is wanted: there a request breaks by itself, not with its connection.
 pub(crate) fn fault_proxy_with_tls(upstream: &str, http2: bool) -> FaultProxy {
     let mut config = tls::of_the_services();
-    config.alpn_protocols = if http2 { vec![b"h2".to_vec()] } else { Vec::new() };
+    config.alpn_protocols = if http2 {
+        vec![b"h2".to_vec()]
+    } else {
+        Vec::new()
+    };
     FaultProxy::start(Some(config), Upstream::with_tls(upstream))
 }
 
@@ -119,7 +123,10 @@ pub(crate) fn answering(
 }
 
 /// A proxy that changes some requests on their way.
-pub(crate) fn rewriting(upstream: &str, change: impl Fn(&mut Seen) + Send + Sync + 'static) -> Server {
+pub(crate) fn rewriting(
+    upstream: &str,
+    change: impl Fn(&mut Seen) + Send + Sync + 'static,
+) -> Server {
     let (upstream, change) = (Upstream::plain(upstream), Arc::new(change));
     Server::start(Arc::new(move |mut seen: Seen| {
         change(&mut seen);
@@ -141,21 +148,33 @@ pub(crate) fn lagging(upstream: &str, lag: Duration, lists: bool) -> Server {
                 let mut changed = vec![format!("{repository}/manifests/{target}")];
                 changed.extend(lists.then(|| format!("{repository}/tags/list")));
                 for route in changed {
-                    let known = old.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&route);
+                    let known = old
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .contains_key(&route);
                     if !known {
                         let before = upstream.forward(Seen {
                             method: "GET".to_owned(),
                             path: route.clone(),
-                            headers: vec![("accept".to_owned(), golden::oci::media::ACCEPT.to_owned())],
+                            headers: vec![(
+                                "accept".to_owned(),
+                                golden::oci::media::ACCEPT.to_owned(),
+                            )],
                             body: Vec::new(),
                         });
                         let before = (Instant::now() + lag, before.await);
-                        old.lock().unwrap_or_else(PoisonError::into_inner).insert(route, before);
+                        old.lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .insert(route, before);
                     }
                 }
                 return upstream.forward(seen).await;
             }
-            let late = old.lock().unwrap_or_else(PoisonError::into_inner).get(seen.route()).cloned();
+            let late = old
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(seen.route())
+                .cloned();
             match late {
                 Some((until, answer)) if Instant::now() < until => answer,
                 _ => upstream.forward(seen).await,
@@ -182,29 +201,43 @@ impl Upstream {
         let ca = std::fs::read(services::tls_ca()).unwrap();
         let ca = reqwest::Certificate::from_pem(&ca).unwrap();
         // HTTP/2 has no Host that could be another than the registry's own.
-        Self::at(format!("https://{host}"), Self::client().tls_certs_only([ca]).http1_only())
+        Self::at(
+            format!("https://{host}"),
+            Self::client().tls_certs_only([ca]).http1_only(),
+        )
     }
 
     fn at(address: String, client: reqwest::ClientBuilder) -> Self {
-        Self { address, client: client.build().unwrap() }
+        Self {
+            address,
+            client: client.build().unwrap(),
+        }
     }
 
     fn client() -> reqwest::ClientBuilder {
         // Whoever installed it before did the same.
         drop(rustls::crypto::ring::default_provider().install_default());
-        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none())
+        reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
     }
 
     async fn forward(&self, seen: Seen) -> Answer {
         let method = reqwest::Method::from_bytes(seen.method.as_bytes()).unwrap();
-        let mut request = self.client.request(method, format!("{}{}", self.address, seen.path));
+        let mut request = self
+            .client
+            .request(method, format!("{}{}", self.address, seen.path));
         // The host stays the proxy's: the registry makes its Locations from it, which have to lead back here.
         for (key, value) in &seen.headers {
             if key != "content-length" && key != "connection" && key != "transfer-encoding" {
                 request = request.header(key, value);
             }
         }
-        let Ok(response) = request.header("content-length", seen.body.len()).body(seen.body).send().await
+        let Ok(response) = request
+            .header("content-length", seen.body.len())
+            .body(seen.body)
+            .send()
+            .await
         else {
             return Answer::new(502, "the registry is not there");
         };
@@ -213,13 +246,21 @@ impl Upstream {
         let kept = headers.filter(|(key, _)| {
             !["connection", "transfer-encoding", "content-length"].contains(&key.as_str())
         });
-        let mut headers: Vec<(String, String)> =
-            kept.map(|(key, value)| (key.to_string(), value.to_str().unwrap().to_owned())).collect();
+        let mut headers: Vec<(String, String)> = kept
+            .map(|(key, value)| (key.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
         if let Some(length) = response.headers().get("content-length") {
-            headers.push(("content-length".to_owned(), length.to_str().unwrap().to_owned()));
+            headers.push((
+                "content-length".to_owned(),
+                length.to_str().unwrap().to_owned(),
+            ));
         }
         let body = response.bytes().await.unwrap_or_default().to_vec();
-        Answer::Full { status, headers, body }
+        Answer::Full {
+            status,
+            headers,
+            body,
+        }
     }
 }
 
@@ -227,12 +268,18 @@ impl Shared {
     /// Counts a request, and tells what becomes of it.
     fn next(&mut self, seen: &Seen) -> (Option<Fault>, Option<Watcher>) {
         let watcher = self.watcher.clone().filter(|_| changes(seen));
-        if self.only_golden && !seen.header("user-agent").is_some_and(|agent| agent.starts_with("golden/")) {
+        if self.only_golden
+            && !seen
+                .header("user-agent")
+                .is_some_and(|agent| agent.starts_with("golden/"))
+        {
             return (None, watcher);
         }
         let index = self.log.len();
         self.log.push(format!("{} {}", seen.method, seen.route()));
-        let hit = self.fault.filter(|(at, _, on)| index == *at || (*on && index > *at));
+        let hit = self
+            .fault
+            .filter(|(at, _, on)| index == *at || (*on && index > *at));
         (hit.map(|(_, fault, _)| fault), watcher)
     }
 }
@@ -327,15 +374,35 @@ async fn spoilt(
         (Some(Fault::Garbled), _) => Answer::Garbled,
         (Some(Fault::Held), _) => Answer::Stall,
         (Some(Fault::Failed), _) => Answer::new(500, "oops"),
-        (Some(Fault::CutAnswer), Answer::Full { status, headers, body }) => {
-            Answer::Half { status, headers, body }
-        }
-        (Some(Fault::CorruptAnswer), Answer::Full { status, headers, mut body }) => {
+        (
+            Some(Fault::CutAnswer),
+            Answer::Full {
+                status,
+                headers,
+                body,
+            },
+        ) => Answer::Half {
+            status,
+            headers,
+            body,
+        },
+        (
+            Some(Fault::CorruptAnswer),
+            Answer::Full {
+                status,
+                headers,
+                mut body,
+            },
+        ) => {
             let at = body.len().saturating_sub(1).min(10);
             if let Some(byte) = body.get_mut(at) {
                 *byte ^= 1;
             }
-            Answer::Full { status, headers, body }
+            Answer::Full {
+                status,
+                headers,
+                body,
+            }
         }
         (Some(Fault::Late), answer) => {
             tokio::time::sleep(Duration::from_millis(60)).await;

@@ -58,18 +58,35 @@ impl Publisher {
     ) -> Self {
         let names = ["GOLDEN_REGISTRY_USER", "GOLDEN_REGISTRY_PASSWORD"].map(str::to_owned);
         let login = login.map(|(user, password)| [user, password].map(str::to_owned));
-        let variables = login.map(|login| names.into_iter().zip(login).collect()).unwrap_or_default();
+        let variables = login
+            .map(|login| names.into_iter().zip(login).collect())
+            .unwrap_or_default();
         let mut env = RegistryEnv::from_vars(&variables);
         let short = std::time::Duration::from_millis(5);
-        env.patience = Patience { attempts, pause: short, longest_pause: short, ..env.patience };
-        let destinations: Vec<Destination> =
-            hosts.iter().map(|host| format!("{host}/golden").parse().unwrap()).collect();
+        env.patience = Patience {
+            attempts,
+            pause: short,
+            longest_pause: short,
+            ..env.patience
+        };
+        let destinations: Vec<Destination> = hosts
+            .iter()
+            .map(|host| format!("{host}/golden").parse().unwrap())
+            .collect();
         env.scope = LoginScope::of(destinations.iter().map(|to| to.host.clone()));
-        let endpoint =
-            |to: &Destination| Endpoint { ca: ca.map(Path::to_owned), ..Endpoint::of(to.host.clone()) };
+        let endpoint = |to: &Destination| Endpoint {
+            ca: ca.map(Path::to_owned),
+            ..Endpoint::of(to.host.clone())
+        };
         let endpoints = destinations.iter().map(endpoint).collect();
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, registries: Registries::new(endpoints, env), destinations, force: false, docker: None }
+        Self {
+            folder,
+            registries: Registries::new(endpoints, env),
+            destinations,
+            force: false,
+            docker: None,
+        }
     }
 
     /// The same, with images that a Docker Engine has and pushes.
@@ -80,7 +97,8 @@ impl Publisher {
 
     /// The state folder.
     pub(crate) fn state(&self) -> State {
-        State::of(self.folder.path()).with_user_cache(UserCache::at(self.folder.path().join(".user-cache")))
+        State::of(self.folder.path())
+            .with_user_cache(UserCache::at(self.folder.path().join(".user-cache")))
     }
 
     /// The registries.
@@ -90,16 +108,31 @@ impl Publisher {
 
     /// The repository of an image in the first registry.
     pub(crate) fn repository(&self, name: &str) -> Repository {
-        self.destinations[0].repository(&name.parse().unwrap()).unwrap()
+        self.destinations[0]
+            .repository(&name.parse().unwrap())
+            .unwrap()
     }
 
     /// Asks and plans.
-    pub(crate) async fn plan(&self, images: &[&Image]) -> Result<(Vec<Recipe>, Plan), observe::Error> {
+    pub(crate) async fn plan(
+        &self,
+        images: &[&Image],
+    ) -> Result<(Vec<Recipe>, Plan), observe::Error> {
         let recipes: Vec<Recipe> = images.iter().map(|image| image.recipe()).collect();
         let mut observed = Observed::default();
         let cache = ConfigCache::of(self.state());
-        observe::repositories(&recipes, &self.destinations, &self.registries, &cache, &mut observed).await?;
-        let options = PlanOptions { destinations: self.destinations.clone(), force: self.force };
+        observe::repositories(
+            &recipes,
+            &self.destinations,
+            &self.registries,
+            &cache,
+            &mut observed,
+        )
+        .await?;
+        let options = PlanOptions {
+            destinations: self.destinations.clone(),
+            force: self.force,
+        };
         let plan = plan::plan(&recipes, &observed, &options).unwrap();
         Ok((recipes, plan))
     }
@@ -108,7 +141,12 @@ impl Publisher {
     pub(crate) async fn publish(&self, image: &Image) -> Done {
         let (recipes, plan) = match self.plan(&[image]).await {
             Ok(planned) => planned,
-            Err(error) => return Done { plan: Plan { images: Vec::new() }, result: Err(error.into()) },
+            Err(error) => {
+                return Done {
+                    plan: Plan { images: Vec::new() },
+                    result: Err(error.into()),
+                };
+            }
         };
         let built = plan.images[0].step.is_build().then(|| match self.docker {
             Some(_) => image.built_by_the_engine(),
@@ -128,7 +166,9 @@ impl Publisher {
             events: &Events::silent(),
         };
         let limit = std::time::Duration::from_mins(1);
-        let result = tokio::time::timeout(limit, publish::publish(job)).await.unwrap();
+        let result = tokio::time::timeout(limit, publish::publish(job))
+            .await
+            .unwrap();
         Done { plan, result }
     }
 
@@ -142,8 +182,11 @@ impl Publisher {
         let registry = self.registries.of(repository).unwrap();
         let mut found = BTreeMap::new();
         for tag in registry.tags(&repository.path).await.unwrap() {
-            let manifest =
-                registry.get_manifest(&repository.path, &Target::from(&tag)).await.unwrap().unwrap();
+            let manifest = registry
+                .get_manifest(&repository.path, &Target::from(&tag))
+                .await
+                .unwrap()
+                .unwrap();
             found.insert(tag.to_string(), manifest.digest);
         }
         found
@@ -154,8 +197,15 @@ impl Publisher {
         let repository = self.repository(name);
         let registry = self.registries.of(&repository).unwrap();
         let (from, tag): (Tag, Tag) = (from.parse().unwrap(), tag.parse().unwrap());
-        let raw = registry.get_manifest(&repository.path, &Target::from(&from)).await.unwrap().unwrap();
-        registry.put_manifest(&repository.path, &Target::from(&tag), &raw).await.unwrap();
+        let raw = registry
+            .get_manifest(&repository.path, &Target::from(&from))
+            .await
+            .unwrap()
+            .unwrap();
+        registry
+            .put_manifest(&repository.path, &Target::from(&tag), &raw)
+            .await
+            .unwrap();
     }
 }
 
@@ -184,7 +234,10 @@ pub(crate) fn fresh_name(prefix: &str) -> String {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let nanos = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-    format!("{prefix}-{nanos:x}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{prefix}-{nanos:x}-{}",
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// An image of scratch with one layer.
@@ -206,7 +259,13 @@ impl Image {
     /// An image whose content is its version.
     pub(crate) fn new(name: &str, version: &str) -> Self {
         let (name, version, variant) = (name.to_owned(), version.to_owned(), String::new());
-        Self { name, content: version.clone(), version, variant, rules: TagRules::default() }
+        Self {
+            name,
+            content: version.clone(),
+            version,
+            variant,
+            rules: TagRules::default(),
+        }
     }
 
     /// The same with other content.
@@ -233,7 +292,10 @@ impl Image {
 
     fn labels(&self) -> BTreeMap<String, String> {
         BTreeMap::from([
-            ("org.opencontainers.image.version".to_owned(), self.version.clone()),
+            (
+                "org.opencontainers.image.version".to_owned(),
+                self.version.clone(),
+            ),
             ("content".to_owned(), self.content.clone()),
         ])
     }
@@ -295,20 +357,27 @@ impl Image {
             "schemaVersion": 2, "mediaType": media::OCI_MANIFEST,
             "config": Descriptor::of(media::OCI_CONFIG, &config), "layers": [&descriptor],
         });
-        let manifest = RawManifest::new(media::OCI_MANIFEST, serde_json::to_vec(&manifest).unwrap());
+        let manifest =
+            RawManifest::new(media::OCI_MANIFEST, serde_json::to_vec(&manifest).unwrap());
         let platform: Platform = "linux/amd64".parse().unwrap();
         let image = AssembledImage {
             platform: platform.clone(),
             manifest: manifest.clone(),
             config: config.clone().into(),
-            layers: vec![Layer { descriptor, source: LayerSource::Inline(layer.into()) }],
+            layers: vec![Layer {
+                descriptor,
+                source: LayerSource::Inline(layer.into()),
+            }],
         };
         BuiltImage {
             inputs: self.inputs(),
             engine: EngineKind::Embedded,
             platforms: vec![platform],
             config: ImageConfig::parse(&config).unwrap(),
-            artifact: Artifact::Assembled(Assembled { top: manifest, images: vec![image] }),
+            artifact: Artifact::Assembled(Assembled {
+                top: manifest,
+                images: vec![image],
+            }),
         }
     }
 
@@ -316,14 +385,33 @@ impl Image {
     pub(crate) fn built_by_the_engine(&self) -> BuiltImage {
         let mut labels = self.labels();
         labels.insert("dev.golden.inputs".to_owned(), self.inputs().to_string());
-        let changes = labels.iter().map(|(key, value)| format!("--change 'LABEL {key}={value}'"));
+        let changes = labels
+            .iter()
+            .map(|(key, value)| format!("--change 'LABEL {key}={value}'"));
         let changes = changes.collect::<Vec<_>>().join(" ");
-        let import =
-            format!("tar -cf - -C / etc/hostname | docker -H {} import {changes} -", services::docker_host());
-        let output = std::process::Command::new("sh").args(["-c", &import]).output().unwrap();
-        assert!(output.status.success(), "{import}: {}", String::from_utf8_lossy(&output.stderr));
-        let id = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
-        BuiltImage { engine: EngineKind::Docker, artifact: Artifact::Docker { id }, ..self.built() }
+        let import = format!(
+            "tar -cf - -C / etc/hostname | docker -H {} import {changes} -",
+            services::docker_host()
+        );
+        let output = std::process::Command::new("sh")
+            .args(["-c", &import])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{import}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let id = String::from_utf8(output.stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        BuiltImage {
+            engine: EngineKind::Docker,
+            artifact: Artifact::Docker { id },
+            ..self.built()
+        }
     }
 
     /// The digest of [`Self::built`].

@@ -63,7 +63,10 @@ impl FakeRegistry {
     }
 
     /// Starts one that speaks TLS.
-    pub(crate) fn with_tls(behaviour: Behaviour, tls: Option<tokio_rustls::rustls::ServerConfig>) -> Self {
+    pub(crate) fn with_tls(
+        behaviour: Behaviour,
+        tls: Option<tokio_rustls::rustls::ServerConfig>,
+    ) -> Self {
         Self::at("127.0.0.1", behaviour, tls)
     }
 
@@ -118,7 +121,12 @@ impl FakeRegistry {
         let manifest = json!({ "schemaVersion": 2, "mediaType": media_type,
             "config": { "mediaType": golden::oci::media::OCI_CONFIG, "digest": config, "size": config_size },
             "layers": [{ "mediaType": golden::oci::media::OCI_LAYER, "digest": layer, "size": layer_size }] });
-        put(repository, media_type, manifest.to_string().into_bytes(), tags)
+        put(
+            repository,
+            media_type,
+            manifest.to_string().into_bytes(),
+            tags,
+        )
     }
 
     /// Puts a manifest or an index into a repository as it is. Gives its digest.
@@ -131,7 +139,12 @@ impl FakeRegistry {
     ) -> String {
         let mut state = lock(&self.state);
         let repository = state.repositories.entry(repository.to_owned()).or_default();
-        put(repository, media_type, manifest.to_string().into_bytes(), tags)
+        put(
+            repository,
+            media_type,
+            manifest.to_string().into_bytes(),
+            tags,
+        )
     }
 
     /// Puts an image without layers for a platform into a repository. Gives its digest.
@@ -148,17 +161,26 @@ impl FakeRegistry {
         let descriptor = json!({ "mediaType": golden::oci::media::OCI_CONFIG, "digest": Digest::of(&config),
             "size": config.len() });
         let media_type = golden::oci::media::OCI_MANIFEST;
-        let manifest =
-            json!({ "schemaVersion": 2, "mediaType": media_type, "config": descriptor, "layers": [] });
+        let manifest = json!({ "schemaVersion": 2, "mediaType": media_type, "config": descriptor, "layers": [] });
         let digest = Digest::of(&config).to_string();
         let mut state = lock(&self.state);
-        state.repositories.entry(repository.to_owned()).or_default().blobs.insert(digest, config);
+        state
+            .repositories
+            .entry(repository.to_owned())
+            .or_default()
+            .blobs
+            .insert(digest, config);
         drop(state);
         self.manifest(repository, media_type, &manifest, tags)
     }
 
     /// Puts an index of these images, each with its platform, into a repository. Gives its digest.
-    pub(crate) fn index_for(&self, repository: &str, children: &[(&str, &str)], tags: &[&str]) -> String {
+    pub(crate) fn index_for(
+        &self,
+        repository: &str,
+        children: &[(&str, &str)],
+        tags: &[&str],
+    ) -> String {
         let media_type = golden::oci::media::OCI_INDEX;
         let entries: Vec<Value> = children
             .iter()
@@ -187,8 +209,7 @@ impl FakeRegistry {
             json!({ "mediaType": media_type, "digest": child, "size": bytes.len() })
         });
         let media_type = golden::oci::media::OCI_INDEX;
-        let index =
-            json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries.collect::<Vec<_>>() });
+        let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries.collect::<Vec<_>>() });
         put(repository, media_type, index.to_string().into_bytes(), tags)
     }
 
@@ -206,7 +227,9 @@ impl FakeRegistry {
         let repository = state.repositories.entry(repository.to_owned()).or_default();
         let mut blob = |(kind, content): (&str, &str)| {
             let digest = Digest::of(content.as_bytes()).to_string();
-            repository.blobs.insert(digest.clone(), content.as_bytes().to_vec());
+            repository
+                .blobs
+                .insert(digest.clone(), content.as_bytes().to_vec());
             json!({ "mediaType": kind, "digest": digest, "size": content.len() })
         };
         let media_type = golden::oci::media::OCI_MANIFEST;
@@ -217,7 +240,12 @@ impl FakeRegistry {
         if let Some(subject) = subject {
             manifest["subject"] = json!({ "mediaType": media_type, "digest": subject, "size": 1 });
         }
-        put(repository, media_type, manifest.to_string().into_bytes(), tags)
+        put(
+            repository,
+            media_type,
+            manifest.to_string().into_bytes(),
+            tags,
+        )
     }
 
     /// Puts the list of referrers of `subject` under its fallback tag, as clients do. Gives its digest.
@@ -232,10 +260,14 @@ impl FakeRegistry {
                 "annotations": { "z": "first", "a": "second" } })
         });
         let media_type = golden::oci::media::OCI_INDEX;
-        let index =
-            json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries.collect::<Vec<_>>() });
+        let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries.collect::<Vec<_>>() });
         let tag = subject.replace(':', "-");
-        put(repository, media_type, index.to_string().into_bytes(), &[tag.as_str()])
+        put(
+            repository,
+            media_type,
+            index.to_string().into_bytes(),
+            &[tag.as_str()],
+        )
     }
 
     /// Puts a manifest that refers to another one into a repository. Gives its digest.
@@ -251,14 +283,25 @@ impl FakeRegistry {
             "subject": { "mediaType": media_type, "digest": subject, "size": 1 },
             "annotations": { "content": content } });
         for bytes in [empty, layer] {
-            repository.blobs.insert(Digest::of(&bytes).to_string(), bytes);
+            repository
+                .blobs
+                .insert(Digest::of(&bytes).to_string(), bytes);
         }
-        put(repository, media_type, manifest.to_string().into_bytes(), &[])
+        put(
+            repository,
+            media_type,
+            manifest.to_string().into_bytes(),
+            &[],
+        )
     }
 
     /// The tags of a repository, with what they name.
     pub(crate) fn tags(&self, repository: &str) -> BTreeMap<String, String> {
-        lock(&self.state).repositories.get(repository).map(|found| found.tags.clone()).unwrap_or_default()
+        lock(&self.state)
+            .repositories
+            .get(repository)
+            .map(|found| found.tags.clone())
+            .unwrap_or_default()
     }
 
     /// Whether a repository has a manifest.
@@ -276,7 +319,11 @@ impl FakeRegistry {
 
     /// `METHOD path` of every request so far.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.server.seen().iter().map(|seen| format!("{} {}", seen.method, seen.path)).collect()
+        self.server
+            .seen()
+            .iter()
+            .map(|seen| format!("{} {}", seen.method, seen.path))
+            .collect()
     }
 }
 
@@ -286,7 +333,9 @@ fn lock(state: &Arc<Mutex<State>>) -> MutexGuard<'_, State> {
 
 fn put(repository: &mut Repository, media_type: &str, bytes: Vec<u8>, tags: &[&str]) -> String {
     let digest = Digest::of(&bytes).to_string();
-    repository.manifests.insert(digest.clone(), (media_type.to_owned(), bytes));
+    repository
+        .manifests
+        .insert(digest.clone(), (media_type.to_owned(), bytes));
     for tag in tags {
         repository.tags.insert((*tag).to_owned(), digest.clone());
     }
@@ -305,7 +354,9 @@ fn json_answer(value: &Value) -> Answer {
 
 fn answer(state: &mut State, seen: &Seen, behaviour: &Behaviour) -> Answer {
     let route = seen.route().to_owned();
-    let Some(rest) = route.strip_prefix("/v2/") else { return Answer::new(404, "404 page not found\n") };
+    let Some(rest) = route.strip_prefix("/v2/") else {
+        return Answer::new(404, "404 page not found\n");
+    };
     if rest.is_empty() {
         return json_answer(&json!({}));
     }
@@ -314,7 +365,10 @@ fn answer(state: &mut State, seen: &Seen, behaviour: &Behaviour) -> Answer {
         return list(seen, behaviour, "repositories", names, &json!({}));
     }
     for (noun, act) in [
-        ("/tags/list", tags as fn(&mut State, &Seen, &Behaviour, &str, &str) -> Answer),
+        (
+            "/tags/list",
+            tags as fn(&mut State, &Seen, &Behaviour, &str, &str) -> Answer,
+        ),
         ("/blobs/uploads/", uploads),
         ("/blobs/", blobs),
         ("/manifests/", manifests),
@@ -329,14 +383,19 @@ fn answer(state: &mut State, seen: &Seen, behaviour: &Behaviour) -> Answer {
 
 fn list(seen: &Seen, behaviour: &Behaviour, key: &str, names: Vec<String>, base: &Value) -> Answer {
     let last = seen.query("last").pop();
-    let rest: Vec<String> =
-        names.into_iter().filter(|name| last.as_ref().is_none_or(|last| name > last)).collect();
+    let rest: Vec<String> = names
+        .into_iter()
+        .filter(|name| last.as_ref().is_none_or(|last| name > last))
+        .collect();
     let page = behaviour.page.unwrap_or(usize::MAX).min(rest.len());
     let mut value = base.clone();
     value[key] = json!(rest[..page]);
     let answer = json_answer(&value);
     if page < rest.len() {
-        return answer.header("link", format!("<{}?last={}>; rel=\"next\"", seen.route(), rest[page - 1]));
+        return answer.header(
+            "link",
+            format!("<{}?last={}>; rel=\"next\"", seen.route(), rest[page - 1]),
+        );
     }
     answer
 }
@@ -348,52 +407,93 @@ fn tags(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, _: &s
     if repository.tags.is_empty() {
         return json_answer(&json!({ "name": name, "tags": null }));
     }
-    list(seen, behaviour, "tags", repository.tags.keys().cloned().collect(), &json!({ "name": name }))
+    list(
+        seen,
+        behaviour,
+        "tags",
+        repository.tags.keys().cloned().collect(),
+        &json!({ "name": name }),
+    )
 }
 
 fn blobs(state: &mut State, seen: &Seen, _: &Behaviour, name: &str, digest: &str) -> Answer {
-    let found = state.repositories.get(name).and_then(|repository| repository.blobs.get(digest));
-    let Some(bytes) = found else { return refuse(404, "BLOB_UNKNOWN", "blob unknown to registry") };
-    let from =
-        seen.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let found = state
+        .repositories
+        .get(name)
+        .and_then(|repository| repository.blobs.get(digest));
+    let Some(bytes) = found else {
+        return refuse(404, "BLOB_UNKNOWN", "blob unknown to registry");
+    };
+    let from = seen.header("range").and_then(|range| {
+        range
+            .strip_prefix("bytes=")?
+            .strip_suffix('-')?
+            .parse()
+            .ok()
+    });
     match from {
         Some(from) => {
             let from: usize = from;
-            Answer::new(206, &bytes[from..])
-                .header("content-range", format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len()))
+            Answer::new(206, &bytes[from..]).header(
+                "content-range",
+                format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len()),
+            )
         }
         None => Answer::new(200, bytes.clone()).header("docker-content-digest", digest),
     }
 }
 
-fn uploads(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, session: &str) -> Answer {
-    let location =
-        |session: &str, offset: usize| format!("/v2/{name}/blobs/uploads/{session}?_state={offset}");
+fn uploads(
+    state: &mut State,
+    seen: &Seen,
+    behaviour: &Behaviour,
+    name: &str,
+    session: &str,
+) -> Answer {
+    let location = |session: &str, offset: usize| {
+        format!("/v2/{name}/blobs/uploads/{session}?_state={offset}")
+    };
     if seen.method == "POST" {
         if let (Some(digest), Some(from)) = (seen.query("mount").pop(), seen.query("from").pop())
-            && let Some(bytes) =
-                state.repositories.get(&from).and_then(|other| other.blobs.get(&digest)).cloned()
+            && let Some(bytes) = state
+                .repositories
+                .get(&from)
+                .and_then(|other| other.blobs.get(&digest))
+                .cloned()
         {
-            state.repositories.entry(name.to_owned()).or_default().blobs.insert(digest, bytes);
+            state
+                .repositories
+                .entry(name.to_owned())
+                .or_default()
+                .blobs
+                .insert(digest, bytes);
             return Answer::new(201, "");
         }
         state.next += 1;
         let session = format!("session-{}", state.next);
         state.uploads.insert(session.clone(), Vec::new());
-        let answer = Answer::new(202, "").header("location", location(&session, 0)).header("range", "0-0");
+        let answer = Answer::new(202, "")
+            .header("location", location(&session, 0))
+            .header("range", "0-0");
         return match behaviour.least_chunk {
             Some(least) => answer.header("oci-chunk-min-length", least),
             None => answer,
         };
     }
     let Some(received) = state.uploads.get_mut(session) else {
-        return refuse(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
+        return refuse(
+            404,
+            "BLOB_UPLOAD_UNKNOWN",
+            "blob upload unknown to registry",
+        );
     };
     if seen.query("_state").pop() != Some(received.len().to_string()) && seen.method != "GET" {
         return refuse(404, "BLOB_UPLOAD_INVALID", "an old Location was used");
     }
     // A client that went away in the middle: what arrived is kept.
-    let announced = seen.header("content-length").and_then(|length| length.parse().ok());
+    let announced = seen
+        .header("content-length")
+        .and_then(|length| length.parse().ok());
     if announced.is_some_and(|length: usize| length > seen.body.len()) {
         received.extend_from_slice(&seen.body);
         return Answer::Close;
@@ -412,8 +512,9 @@ fn uploads(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, se
         }
         "PATCH" => {
             // Docker Engines stream without a Content-Range.
-            let from: Option<usize> =
-                seen.header("content-range").and_then(|range| range.split('-').next()?.parse().ok());
+            let from: Option<usize> = seen
+                .header("content-range")
+                .and_then(|range| range.split('-').next()?.parse().ok());
             if from.is_some_and(|from| from != received.len()) {
                 return refuse(416, "BLOB_UPLOAD_INVALID", "out of order");
             }
@@ -428,35 +529,65 @@ fn uploads(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, se
             let wanted = seen.query("digest").pop().unwrap_or_default();
             if Digest::of(&whole).to_string() != wanted {
                 state.uploads.remove(session);
-                return refuse(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+                return refuse(
+                    400,
+                    "DIGEST_INVALID",
+                    "provided digest did not match uploaded content",
+                );
             }
             state.uploads.remove(session);
-            state.repositories.entry(name.to_owned()).or_default().blobs.insert(wanted.clone(), whole);
+            state
+                .repositories
+                .entry(name.to_owned())
+                .or_default()
+                .blobs
+                .insert(wanted.clone(), whole);
             Answer::new(201, "").header("docker-content-digest", wanted)
         }
         _ => refuse(405, "UNSUPPORTED", "method"),
     }
 }
 
-fn manifests(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, target: &str) -> Answer {
+fn manifests(
+    state: &mut State,
+    seen: &Seen,
+    behaviour: &Behaviour,
+    name: &str,
+    target: &str,
+) -> Answer {
     let unknown = || refuse(404, "MANIFEST_UNKNOWN", "manifest unknown");
     if seen.method == "PUT" {
-        return put_manifest(state.repositories.entry(name.to_owned()).or_default(), seen, behaviour, target);
+        return put_manifest(
+            state.repositories.entry(name.to_owned()).or_default(),
+            seen,
+            behaviour,
+            target,
+        );
     }
     let Some(repository) = state.repositories.get_mut(name) else {
         return refuse(404, "NAME_UNKNOWN", "repository name not known to registry");
     };
     let is_digest = target.contains(':');
-    let digest = if is_digest { Some(target.to_owned()) } else { repository.tags.get(target).cloned() };
+    let digest = if is_digest {
+        Some(target.to_owned())
+    } else {
+        repository.tags.get(target).cloned()
+    };
     let digest = digest.filter(|digest| repository.manifests.contains_key(digest));
     if seen.method == "DELETE" {
         if behaviour.no_deletion {
             return refuse(405, "UNSUPPORTED", "The operation is unsupported.");
         }
         if !is_digest && !behaviour.deletes_tags {
-            return refuse(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+            return refuse(
+                400,
+                "DIGEST_INVALID",
+                "provided digest did not match uploaded content",
+            );
         }
-        let Some(digest) = digest else { return unknown() };
+        let Some(digest) = digest else {
+            return unknown();
+        };
         if is_digest {
             repository.manifests.remove(&digest);
             repository.tags.retain(|_, named| *named != digest);
@@ -465,7 +596,9 @@ fn manifests(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, 
         }
         return Answer::new(202, "");
     }
-    let Some(digest) = digest else { return unknown() };
+    let Some(digest) = digest else {
+        return unknown();
+    };
     let (media_type, bytes) = &repository.manifests[&digest];
     // As distribution 2.8: with less than all types, what is there is not found.
     let mut accepted = seen.headers.iter().filter(|(key, _)| key == "accept");
@@ -477,48 +610,94 @@ fn manifests(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, 
         .header("docker-content-digest", &digest)
 }
 
-fn put_manifest(repository: &mut Repository, seen: &Seen, behaviour: &Behaviour, target: &str) -> Answer {
+fn put_manifest(
+    repository: &mut Repository,
+    seen: &Seen,
+    behaviour: &Behaviour,
+    target: &str,
+) -> Answer {
     let digest = Digest::of(&seen.body).to_string();
     let invalid = |message: &str| refuse(400, "MANIFEST_INVALID", message);
-    let Ok(value) = serde_json::from_slice::<Value>(&seen.body) else { return invalid("not JSON") };
+    let Ok(value) = serde_json::from_slice::<Value>(&seen.body) else {
+        return invalid("not JSON");
+    };
     let kind = seen.header("content-type").unwrap_or_default().to_owned();
     if value["mediaType"].as_str().is_some_and(|own| own != kind) {
         return invalid("Content-Type is not mediaType");
     }
     if target.contains(':') && target != digest {
-        return refuse(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+        return refuse(
+            400,
+            "DIGEST_INVALID",
+            "provided digest did not match uploaded content",
+        );
     }
     let list = |key: &str| value[key].as_array().cloned().unwrap_or_default();
     let text = |entry: &Value| entry["digest"].as_str().unwrap_or_default().to_owned();
-    let blobs: BTreeSet<String> = list("layers").iter().chain(value.get("config")).map(text).collect();
-    let missing = blobs.iter().find(|blob| !repository.blobs.contains_key(*blob));
+    let blobs: BTreeSet<String> = list("layers")
+        .iter()
+        .chain(value.get("config"))
+        .map(text)
+        .collect();
+    let missing = blobs
+        .iter()
+        .find(|blob| !repository.blobs.contains_key(*blob));
     let missing = missing.cloned().or_else(|| {
-        list("manifests").iter().map(text).find(|child| !repository.manifests.contains_key(child))
+        list("manifests")
+            .iter()
+            .map(text)
+            .find(|child| !repository.manifests.contains_key(child))
     });
     if let Some(missing) = missing {
         return refuse(400, "MANIFEST_BLOB_UNKNOWN", &missing);
     }
-    let mut tags: Vec<String> = if target.contains(':') { Vec::new() } else { vec![target.to_owned()] };
+    let mut tags: Vec<String> = if target.contains(':') {
+        Vec::new()
+    } else {
+        vec![target.to_owned()]
+    };
     let mut answer = Answer::new(201, "").header("docker-content-digest", &digest);
     if behaviour.fan_out {
-        for tag in seen.query("tag").into_iter().take(behaviour.fan_out_most.unwrap_or(usize::MAX)) {
+        for tag in seen
+            .query("tag")
+            .into_iter()
+            .take(behaviour.fan_out_most.unwrap_or(usize::MAX))
+        {
             answer = answer.header("oci-tag", &tag);
             tags.push(tag);
         }
     }
     if behaviour.referrers && value.get("subject").is_some() {
-        answer = answer.header("oci-subject", value["subject"]["digest"].as_str().unwrap_or_default());
+        answer = answer.header(
+            "oci-subject",
+            value["subject"]["digest"].as_str().unwrap_or_default(),
+        );
     }
-    put(repository, &kind, seen.body.clone(), &tags.iter().map(String::as_str).collect::<Vec<_>>());
+    put(
+        repository,
+        &kind,
+        seen.body.clone(),
+        &tags.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
     answer
 }
 
-fn referrers(state: &mut State, _: &Seen, behaviour: &Behaviour, name: &str, digest: &str) -> Answer {
+fn referrers(
+    state: &mut State,
+    _: &Seen,
+    behaviour: &Behaviour,
+    name: &str,
+    digest: &str,
+) -> Answer {
     if !behaviour.referrers {
         return Answer::new(404, "404 page not found\n");
     }
-    let found =
-        state.repositories.get(name).map(|repository| repository.manifests.iter()).into_iter().flatten();
+    let found = state
+        .repositories
+        .get(name)
+        .map(|repository| repository.manifests.iter())
+        .into_iter()
+        .flatten();
     let entries = found.filter_map(|(own, (media_type, bytes))| {
         let value: Value = serde_json::from_slice(bytes).ok()?;
         (value["subject"]["digest"] == digest)

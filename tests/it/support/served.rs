@@ -23,13 +23,21 @@ impl Served {
     /// Serves the directory `registry` of a test.
     pub(crate) fn of(golden: Golden, options: &[&str]) -> Self {
         let (process, url) = serve(&golden, options);
-        Self { golden, process, url }
+        Self {
+            golden,
+            process,
+            url,
+        }
     }
 
     /// A second process that serves the directory of `other`.
     pub(crate) fn same_directory(other: &Self) -> Self {
         let (process, url) = serve(&other.golden, &[]);
-        Self { golden: Golden::new(), process, url }
+        Self {
+            golden: Golden::new(),
+            process,
+            url,
+        }
     }
 
     /// HOST:PORT.
@@ -55,8 +63,15 @@ impl Drop for Served {
 /// Starts the process and returns its address.
 fn serve(golden: &Golden, options: &[&str]) -> (Child, String) {
     let args = [&["serve", "registry", "--addr", "127.0.0.1:0"], options].concat();
-    let mut process = golden.command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut process = golden
+        .command(&args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut url = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    BufReader::new(process.stdout.take().unwrap())
+        .read_line(&mut url)
+        .unwrap();
     (process, url.trim().to_owned())
 }

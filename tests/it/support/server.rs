@@ -27,7 +27,10 @@ pub(crate) struct Seen {
 impl Seen {
     /// A header's value.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The path without its query.
@@ -39,7 +42,10 @@ impl Seen {
     pub(crate) fn query(&self, key: &str) -> Vec<String> {
         let query = self.path.split_once('?').map_or("", |(_, query)| query);
         let pairs = url::form_urlencoded::parse(query.as_bytes());
-        pairs.filter(|(name, _)| name == key).map(|(_, value)| value.into_owned()).collect()
+        pairs
+            .filter(|(name, _)| name == key)
+            .map(|(_, value)| value.into_owned())
+            .collect()
     }
 }
 
@@ -47,9 +53,17 @@ impl Seen {
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// An answer.
-    Full { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
+    Full {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    },
     /// The head and half of the body, then a broken connection.
-    Half { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
+    Half {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    },
     /// The connection is closed without an answer.
     Close,
     /// Bytes that are neither TLS nor HTTP, then a closed connection.
@@ -61,7 +75,11 @@ pub(crate) enum Answer {
 impl Answer {
     /// An answer with a body and no headers.
     pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self::Full { status, headers: Vec::new(), body: body.into() }
+        Self::Full {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+        }
     }
 
     /// Adds a header.
@@ -74,7 +92,8 @@ impl Answer {
 }
 
 /// The function that answers.
-pub(crate) type Handler = Arc<dyn Fn(Seen) -> futures_util::future::BoxFuture<'static, Answer> + Send + Sync>;
+pub(crate) type Handler =
+    Arc<dyn Fn(Seen) -> futures_util::future::BoxFuture<'static, Answer> + Send + Sync>;
 
 /// A handler from a function that need not wait.
 pub(crate) fn handler(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Handler {
@@ -111,7 +130,11 @@ impl Server {
     }
 
     /// Starts on `port` of 127.0.0.1 (0: a free one), with TLS if a configuration is given.
-    pub(crate) fn on(port: u16, tls: Option<tokio_rustls::rustls::ServerConfig>, handler: Handler) -> Self {
+    pub(crate) fn on(
+        port: u16,
+        tls: Option<tokio_rustls::rustls::ServerConfig>,
+        handler: Handler,
+    ) -> Self {
         Self::at("127.0.0.1", port, tls, handler)
     }
 
@@ -122,8 +145,11 @@ impl Server {
         tls: Option<tokio_rustls::rustls::ServerConfig>,
         handler: Handler,
     ) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let listener = listen(&runtime, address, port);
         let port = listener.local_addr().unwrap().port();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
@@ -135,13 +161,16 @@ impl Server {
             while let Ok((stream, _)) = listener.accept().await {
                 let (handler, log, tls) = (handler.clone(), log.clone(), tls.clone());
                 let refuses = refuses.load(Ordering::SeqCst);
-                let Ok((stream, wire)) = with_wire(stream) else { continue };
+                let Ok((stream, wire)) = with_wire(stream) else {
+                    continue;
+                };
                 drop(tokio::spawn(async move {
                     match tls {
                         None => serve(stream, false, wire, handler, log).await,
                         Some(_) if refuses && is_plain(&stream).await => {
-                            let answer =
-                                self::handler(|_| Answer::new(400, "an HTTP request to an HTTPS server"));
+                            let answer = self::handler(|_| {
+                                Answer::new(400, "an HTTP request to an HTTPS server")
+                            });
                             serve(stream, false, wire, answer, Arc::default()).await;
                         }
                         Some(tls) => {
@@ -154,7 +183,13 @@ impl Server {
                 }));
             }
         }));
-        Self { port, address: address.to_owned(), seen, refuses_plain, runtime: Some(runtime) }
+        Self {
+            port,
+            address: address.to_owned(),
+            seen,
+            refuses_plain,
+            runtime: Some(runtime),
+        }
     }
 
     /// With TLS: answers a request that comes without it with a 400, as many do; else it is cut off. Neither is remembered.
@@ -169,12 +204,19 @@ impl Server {
 
     /// Every request so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 /// Listens for a runtime that need not be the caller's.
-pub(crate) fn listen(runtime: &tokio::runtime::Runtime, address: &str, port: u16) -> tokio::net::TcpListener {
+pub(crate) fn listen(
+    runtime: &tokio::runtime::Runtime,
+    address: &str,
+    port: u16,
+) -> tokio::net::TcpListener {
     let listener = std::net::TcpListener::bind((address, port)).unwrap();
     listener.set_nonblocking(true).unwrap();
     let _within = runtime.enter();
@@ -194,7 +236,10 @@ fn with_wire(stream: tokio::net::TcpStream) -> std::io::Result<(tokio::net::TcpS
 /// Whether what comes is no TLS greeting.
 async fn is_plain(stream: &tokio::net::TcpStream) -> bool {
     let mut first = [0];
-    stream.peek(&mut first).await.is_ok_and(|length| length == 1 && first[0] != 0x16)
+    stream
+        .peek(&mut first)
+        .await
+        .is_ok_and(|length| length == 1 && first[0] != 0x16)
 }
 
 async fn serve(
@@ -214,7 +259,11 @@ async fn serve(
         let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         drop(builder.serve_connection(stream, service).await);
     } else {
-        drop(hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await);
+        drop(
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(stream, service)
+                .await,
+        );
     }
 }
 
@@ -233,18 +282,30 @@ async fn one(
             body.extend_from_slice(piece);
         }
     }
-    let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let text =
+        |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let seen = {
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut headers: Vec<(String, String)> =
-            head.headers.iter().map(|(key, value)| (key.to_string(), text(value))).collect();
+        let mut headers: Vec<(String, String)> = head
+            .headers
+            .iter()
+            .map(|(key, value)| (key.to_string(), text(value)))
+            .collect();
         // What HTTP/2 has in place of the Host.
-        if let Some(authority) = head.uri.authority().filter(|_| head.version == hyper::Version::HTTP_2) {
+        if let Some(authority) = head
+            .uri
+            .authority()
+            .filter(|_| head.version == hyper::Version::HTTP_2)
+        {
             headers.push(("host".to_owned(), authority.to_string()));
         }
         let seen = Seen {
             method: head.method.to_string(),
-            path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            path: head
+                .uri
+                .path_and_query()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             headers,
             body,
         };
@@ -253,8 +314,16 @@ async fn one(
     };
     let is_head = seen.method == "HEAD";
     let (status, headers, body, half) = match handler(seen).await {
-        Answer::Full { status, headers, body } => (status, headers, body, false),
-        Answer::Half { status, headers, body } => (status, headers, body, true),
+        Answer::Full {
+            status,
+            headers,
+            body,
+        } => (status, headers, body, false),
+        Answer::Half {
+            status,
+            headers,
+            body,
+        } => (status, headers, body, true),
         Answer::Garbled => {
             // The head of a TLS record, and what cannot be decrypted.
             let mut record = vec![0x17, 3, 3, 0, 64];
@@ -269,7 +338,9 @@ async fn one(
         }
     };
     let mut response = Response::builder().status(status);
-    let length = headers.iter().any(|(key, _)| key.eq_ignore_ascii_case("content-length"));
+    let length = headers
+        .iter()
+        .any(|(key, _)| key.eq_ignore_ascii_case("content-length"));
     for (key, value) in headers {
         response = response.header(key, value);
     }
@@ -285,9 +356,15 @@ async fn one(
             Err(std::io::Error::other("cut by the test"))
         };
         let first = futures_util::stream::iter([Ok(Frame::data(piece))]);
-        StreamBody::new(futures_util::StreamExt::chain(first, futures_util::stream::once(cut))).boxed()
+        StreamBody::new(futures_util::StreamExt::chain(
+            first,
+            futures_util::stream::once(cut),
+        ))
+        .boxed()
     } else {
-        Full::new(Bytes::from(body)).map_err(|never: Infallible| match never {}).boxed()
+        Full::new(Bytes::from(body))
+            .map_err(|never: Infallible| match never {})
+            .boxed()
     };
     response.body(body).map_err(std::io::Error::other)
 }

@@ -19,7 +19,9 @@ fn value(key: &str) -> &'static str {
             .collect()
     });
     env.get(key).unwrap_or_else(|| {
-        panic!("target/services/env has no {key}; run `tests/services down` and `tests/services up`")
+        panic!(
+            "target/services/env has no {key}; run `tests/services down` and `tests/services up`"
+        )
     })
 }
 

@@ -11,12 +11,20 @@ pub(crate) fn redacted(text: &str) -> String {
         (r"[0-9a-f]{64}", "DIGEST"),
         (r"sha256:[0-9a-f]{6,}…?", "sha256:DIGEST"),
         (r"\b[0-9a-f]{12}\b", "DIGEST"),
-        (r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z| UTC)?)?", "TIME"),
+        (
+            r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z| UTC)?)?",
+            "TIME",
+        ),
         (r"\b\d+(\.\d+)? ?(ms|s|B|kB|KB|MB|KiB|MiB)\b", "AMOUNT"),
         (r"unix:///\S+", "ENGINE"),
         (r" +", " "),
     ];
-    patterns.iter().fold(text.to_owned(), |text, (pattern, with)| {
-        Regex::new(pattern).unwrap().replace_all(&text, *with).into_owned()
-    })
+    patterns
+        .iter()
+        .fold(text.to_owned(), |text, (pattern, with)| {
+            Regex::new(pattern)
+                .unwrap()
+                .replace_all(&text, *with)
+                .into_owned()
+        })
 }

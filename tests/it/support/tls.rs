@@ -19,14 +19,20 @@ pub(crate) fn server(names: &[&str]) -> (ServerConfig, String) {
 pub(crate) fn of(parameters: &rcgen::CertificateParams) -> (ServerConfig, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = parameters.self_signed(&key).unwrap();
-    let config = with(certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap());
+    let config = with(
+        certificate.der().clone(),
+        PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+    );
     (config, certificate.pem())
 }
 
 /// A server's settings with the certificate of the TLS registry, which [`services::tls_ca`] signed.
 pub(crate) fn of_the_services() -> ServerConfig {
     let certificate = CertificateDer::from_pem_file(services::tls_cert()).unwrap();
-    with(certificate, PrivateKeyDer::from_pem_file(services::tls_key()).unwrap())
+    with(
+        certificate,
+        PrivateKeyDer::from_pem_file(services::tls_key()).unwrap(),
+    )
 }
 
 fn with(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> ServerConfig {

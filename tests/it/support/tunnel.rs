@@ -49,19 +49,31 @@ impl Tunnel {
     }
 
     fn start(target: u16, cut: usize, changed: usize) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let listener = super::server::listen(&runtime, "127.0.0.1", 0);
         let port = listener.local_addr().unwrap().port();
         let (sent, cut) = (AtomicUsize::new(0), AtomicUsize::new(cut));
-        let shared = Arc::new(Shared { heads: Mutex::default(), sent, cut, changed });
+        let shared = Arc::new(Shared {
+            heads: Mutex::default(),
+            sent,
+            cut,
+            changed,
+        });
         let state = shared.clone();
         drop(runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 drop(tokio::spawn(lead(stream, target, state.clone())));
             }
         }));
-        Self { port, shared, runtime: Some(runtime) }
+        Self {
+            port,
+            shared,
+            runtime: Some(runtime),
+        }
     }
 
     /// `127.0.0.1:PORT`.
@@ -71,7 +83,11 @@ impl Tunnel {
 
     /// The first head of each connection.
     pub(crate) fn heads(&self) -> Vec<String> {
-        self.shared.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .heads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How many bytes went from clients to the server.
@@ -89,9 +105,19 @@ async fn lead(mut client: TcpStream, target: u16, shared: Arc<Shared>) {
             Ok(length) => head.extend_from_slice(&piece[..length]),
         }
     }
-    let text = String::from_utf8_lossy(&head).split("\r\n\r\n").next().unwrap_or_default().to_owned();
-    shared.heads.lock().unwrap_or_else(PoisonError::into_inner).push(text);
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+    let text = String::from_utf8_lossy(&head)
+        .split("\r\n\r\n")
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    shared
+        .heads
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(text);
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else {
+        return;
+    };
     let opened = if head.starts_with(b"CONNECT ") {
         client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await
     } else {
@@ -117,7 +143,11 @@ async fn lead(mut client: TcpStream, target: u16, shared: Arc<Shared>) {
 /// Passes bytes on; false when this is where the connection is cut.
 async fn pass(server: &mut TcpStream, bytes: &mut [u8], shared: &Shared) -> bool {
     let before = shared.sent.fetch_add(bytes.len(), Ordering::SeqCst);
-    if let Some(byte) = shared.changed.checked_sub(before).and_then(|at| bytes.get_mut(at)) {
+    if let Some(byte) = shared
+        .changed
+        .checked_sub(before)
+        .and_then(|at| bytes.get_mut(at))
+    {
         *byte ^= 1;
     }
     let cut = shared.cut.load(Ordering::SeqCst);

@@ -24,7 +24,11 @@ pub(crate) struct Run {
 impl Golden {
     /// An empty folder.
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), caches: tempfile::tempdir().unwrap(), env: Vec::new() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            caches: tempfile::tempdir().unwrap(),
+            env: Vec::new(),
+        }
     }
 
     /// The folder.
@@ -49,7 +53,10 @@ impl Golden {
 
     /// Removes all that golden remembers: `.golden`, and the user's caches.
     pub(crate) fn forget(&self) {
-        for path in [self.dir.path().join(".golden"), self.caches.path().join("golden")] {
+        for path in [
+            self.dir.path().join(".golden"),
+            self.caches.path().join("golden"),
+        ] {
             drop(std::fs::remove_dir_all(path));
         }
     }
@@ -80,7 +87,9 @@ impl Golden {
                 command.env(keep, value);
             }
         }
-        command.env("DOCKER_CONFIG", self.dir.path().join(".docker")).env("CI", "true");
+        command
+            .env("DOCKER_CONFIG", self.dir.path().join(".docker"))
+            .env("CI", "true");
         command.env("XDG_CACHE_HOME", self.caches.path());
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         command
@@ -105,7 +114,11 @@ impl Run {
     /// Asserts the exit code, showing everything when it is another.
     #[track_caller]
     pub(crate) fn exit(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 }

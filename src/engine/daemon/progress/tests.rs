@@ -4,7 +4,10 @@ use bollard::models::ImageId;
 use super::*;
 
 /// What a build says, and how it ends: the events as text, and the error if `message` is one.
-fn story(infos: Vec<BuildInfo>, message: Option<&str>) -> (Vec<String>, Option<Error>, Option<Digest>) {
+fn story(
+    infos: Vec<BuildInfo>,
+    message: Option<&str>,
+) -> (Vec<String>, Option<Error>, Option<Digest>) {
     let (events, mut receiver) = Events::channel();
     let mut progress = Progress::new("app:1.0.0", &events);
     for info in infos {
@@ -17,7 +20,9 @@ fn story(infos: Vec<BuildInfo>, message: Option<&str>) -> (Vec<String>, Option<E
         told.push(match event {
             Event::Step { text, .. } => format!("step {text}"),
             Event::Log { line, .. } => format!("log {line}"),
-            Event::Bytes { what, done, total, .. } => {
+            Event::Bytes {
+                what, done, total, ..
+            } => {
                 format!("bytes {what} {done}/{}", total.unwrap_or_default())
             }
             other => format!("{other:?}"),
@@ -27,7 +32,10 @@ fn story(infos: Vec<BuildInfo>, message: Option<&str>) -> (Vec<String>, Option<E
 }
 
 fn stream(text: &str) -> BuildInfo {
-    BuildInfo { stream: Some(text.to_owned()), ..Default::default() }
+    BuildInfo {
+        stream: Some(text.to_owned()),
+        ..Default::default()
+    }
 }
 
 fn status(vertexes: Vec<Vertex>, logs: &[(&str, &str)]) -> BuildInfo {
@@ -36,8 +44,15 @@ fn status(vertexes: Vec<Vertex>, logs: &[(&str, &str)]) -> BuildInfo {
         msg: text.as_bytes().to_vec(),
         ..Default::default()
     };
-    let response = StatusResponse { vertexes, logs: logs.iter().map(log).collect(), ..Default::default() };
-    BuildInfo { aux: Some(BuildInfoAux::BuildKit(response)), ..Default::default() }
+    let response = StatusResponse {
+        vertexes,
+        logs: logs.iter().map(log).collect(),
+        ..Default::default()
+    };
+    BuildInfo {
+        aux: Some(BuildInfoAux::BuildKit(response)),
+        ..Default::default()
+    }
 }
 
 fn vertex(digest: &str, name: &str, error: &str) -> Vertex {
@@ -76,10 +91,18 @@ fn the_classic_builder_is_heard_step_by_step() {
             "log no rule"
         ]
     );
-    let Some(Error::Step { step, exit_code, output: StepOutput { tail, .. } }) = error else {
+    let Some(Error::Step {
+        step,
+        exit_code,
+        output: StepOutput { tail, .. },
+    }) = error
+    else {
         panic!("{error:?}")
     };
-    assert_eq!((step.as_str(), exit_code), ("[2/2] RUN [\"/bin/sh\",\"-ec\",\"make\"]", Some(2)));
+    assert_eq!(
+        (step.as_str(), exit_code),
+        ("[2/2] RUN [\"/bin/sh\",\"-ec\",\"make\"]", Some(2))
+    );
     assert_eq!(tail, ["compiling", "no rule"]);
 }
 
@@ -87,9 +110,15 @@ fn the_classic_builder_is_heard_step_by_step() {
 fn buildkit_is_heard_and_the_failing_step_is_told_from_the_cancelled() {
     let (told, error, _) = story(
         vec![
-            status(vec![vertex("a", "[internal] load build definition", "")], &[]),
             status(
-                vec![vertex("b", "[1/2] RUN one", ""), vertex("c", "[2/2] RUN two", "")],
+                vec![vertex("a", "[internal] load build definition", "")],
+                &[],
+            ),
+            status(
+                vec![
+                    vertex("b", "[1/2] RUN one", ""),
+                    vertex("c", "[2/2] RUN two", ""),
+                ],
                 &[("c", "x\ny\n")],
             ),
             status(vec![vertex("b", "[1/2] RUN one", "context canceled")], &[]),
@@ -97,8 +126,16 @@ fn buildkit_is_heard_and_the_failing_step_is_told_from_the_cancelled() {
         ],
         Some("executor failed running [/bin/sh -ec exit 7]: exit code: 7"),
     );
-    assert_eq!(told, ["step [1/2] RUN one", "step [2/2] RUN two", "log x", "log y"]);
-    let Some(Error::Step { step, exit_code, output: StepOutput { tail, .. } }) = error else {
+    assert_eq!(
+        told,
+        ["step [1/2] RUN one", "step [2/2] RUN two", "log x", "log y"]
+    );
+    let Some(Error::Step {
+        step,
+        exit_code,
+        output: StepOutput { tail, .. },
+    }) = error
+    else {
         panic!("{error:?}")
     };
     assert_eq!((step.as_str(), exit_code), ("[2/2] RUN two", Some(7)));
@@ -109,22 +146,45 @@ fn buildkit_is_heard_and_the_failing_step_is_told_from_the_cancelled() {
 fn only_the_last_twenty_lines_are_kept() {
     let lines: Vec<String> = (0..100).map(|n| n.to_string()).collect();
     let output = format!("{}\n", lines.join("\n"));
-    let (_, error, _) = story(vec![stream("Step 1/1 : RUN x"), stream(&output)], Some("code"));
-    let Some(Error::Step { output: StepOutput { tail, .. }, .. }) = error else { panic!("{error:?}") };
-    assert_eq!((tail.len(), tail[0].as_str(), tail[19].as_str()), (20, "80", "99"));
+    let (_, error, _) = story(
+        vec![stream("Step 1/1 : RUN x"), stream(&output)],
+        Some("code"),
+    );
+    let Some(Error::Step {
+        output: StepOutput { tail, .. },
+        ..
+    }) = error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        (tail.len(), tail[0].as_str(), tail[19].as_str()),
+        (20, "80", "99")
+    );
 }
 
 #[test]
 fn a_failure_before_any_step_is_the_engines_own() {
     let (_, error, _) = story(vec![], Some("dockerfile parse error"));
-    assert_eq!(error.unwrap().to_string(), "the engine could not build the image: dockerfile parse error");
+    assert_eq!(
+        error.unwrap().to_string(),
+        "the engine could not build the image: dockerfile parse error"
+    );
 }
 
 #[test]
 fn the_last_image_id_counts() {
     let digest = Digest::of(b"image");
-    let aux = BuildInfoAux::Default(ImageId { id: Some(digest.to_string()) });
-    let (_, _, id) = story(vec![BuildInfo { aux: Some(aux), ..Default::default() }], None);
+    let aux = BuildInfoAux::Default(ImageId {
+        id: Some(digest.to_string()),
+    });
+    let (_, _, id) = story(
+        vec![BuildInfo {
+            aux: Some(aux),
+            ..Default::default()
+        }],
+        None,
+    );
     assert_eq!(id, Some(digest));
 }
 
@@ -136,7 +196,10 @@ fn a_step_is_one_line_of_bearable_length() {
 
 #[test]
 fn escape_sequences_do_not_reach_the_terminal() {
-    assert_eq!(without_escapes("\u{1b}[91merr\u{1b}[0m or \u{1b}[1;31mcolour"), "err or colour");
+    assert_eq!(
+        without_escapes("\u{1b}[91merr\u{1b}[0m or \u{1b}[1;31mcolour"),
+        "err or colour"
+    );
     assert_eq!(without_escapes("\u{1b}cx\u{1b}[2"), "cx");
     let (told, ..) = story(
         vec![
