@@ -183,7 +183,7 @@ const MAX_ERRORS: u64 = 64 << 10;
 
 /// What a program printed.
 #[derive(Debug)]
-pub struct Output {
+pub struct ProcessOutput {
     /// How it ended.
     pub status: ExitStatus,
     /// Standard output, whole.
@@ -203,7 +203,7 @@ pub enum Error {
     Time(Duration),
     /// It printed too much.
     #[error("it printed more than {0} bytes and was stopped")]
-    Output(u64),
+    ProcessOutput(u64),
 }
 
 impl Error {
@@ -215,7 +215,11 @@ impl Error {
 }
 
 /// Runs a command with `input` as its standard input, and stops it at the limits.
-pub async fn output(mut command: Command, input: &[u8], limits: Limits) -> Result<Output, Error> {
+pub async fn output(
+    mut command: Command,
+    input: &[u8],
+    limits: Limits,
+) -> Result<ProcessOutput, Error> {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -237,7 +241,7 @@ pub async fn output(mut command: Command, input: &[u8], limits: Limits) -> Resul
                 .await?;
         }
         if bytes.len() as u64 > limits.output {
-            Err(Error::Output(limits.output))
+            Err(Error::ProcessOutput(limits.output))
         } else {
             Ok(bytes)
         }
@@ -245,7 +249,7 @@ pub async fn output(mut command: Command, input: &[u8], limits: Limits) -> Resul
     let work = async {
         let rest = async { Ok(tokio::join!(feed, errors(stderr))) };
         let (stdout, ((), stderr)) = tokio::try_join!(stdout, rest)?;
-        Ok(Output {
+        Ok(ProcessOutput {
             stdout,
             stderr,
             status: child.wait().await?,

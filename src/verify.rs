@@ -13,7 +13,7 @@ use crate::plan::current;
 use crate::publish::Error;
 use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::Registry;
-use crate::tags::{self, Action, Existing, Role, Standing, TagRules, Variant};
+use crate::tags::{self, Action, PublishedContent, TagList, TagRole, TagRules, Variant};
 
 /// How many tags or blobs are read at once.
 const CONCURRENT: usize = 8;
@@ -22,7 +22,7 @@ const VERSION: &str = "org.opencontainers.image.version";
 
 /// What is verified.
 #[derive(Debug, Clone)]
-pub struct Subject {
+pub struct VerifySubject {
     /// The repository.
     pub repository: Repository,
     /// The version of the spec.
@@ -39,7 +39,7 @@ pub struct Subject {
 
 /// What was found about one tag or digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct VerifyFinding {
     /// The repository.
     pub repository: Repository,
     /// The tag or the digest.
@@ -89,33 +89,33 @@ pub enum Difference {
 /// the version that should hold it. `receipt` tells the digest of a tag's receipt, when there is one. `deep` reads and hashes configs and layers too.
 pub async fn image(
     registry: &Registry,
-    subject: &Subject,
+    subject: &VerifySubject,
     receipt: impl Fn(&Tag) -> Option<Digest>,
     deep: bool,
-) -> Result<Vec<Finding>, Error> {
-    let Subject {
+) -> Result<Vec<VerifyFinding>, Error> {
+    let VerifySubject {
         repository, rules, ..
     } = subject;
     let variant = subject.variant.as_ref();
     let probes = tags::fan_out(&subject.version, variant, rules)?;
     let probes = probes.tags.iter().map(|planned| &planned.tag);
     let list = registry.complete_tags(&repository.path, probes).await?;
-    let all = Existing::new(&list, variant, &[]);
-    let counted = Existing::new(&list, variant, &rules.withdrawn);
+    let all = TagList::new(&list, variant, &[]);
+    let counted = TagList::new(&list, variant, &rules.withdrawn);
     let held = current(&subject.version, &counted).or_else(|| current(&subject.version, &all));
     let version = held.map_or_else(|| subject.version.clone(), |held| held.version.clone());
     let out = tags::fan_out(&version, variant, rules)?;
     let gone = tags::is_withdrawn(&version, &rules.withdrawn);
-    let moves = tags::decide(&out, &counted, rules, Standing::Same);
+    let moves = tags::decide(&out, &counted, rules, PublishedContent::Same);
     let wanted = moves
         .iter()
         .filter(|decided| {
             // What stays with a higher version may never have been made.
             let may_lack = !subject.complete || matches!(decided.action, Action::Keep { .. });
-            (decided.role == Role::Full && !gone) || !may_lack || all.has(&decided.tag)
+            (decided.role == TagRole::Full && !gone) || !may_lack || all.has(&decided.tag)
         })
         // Extra tags follow whatever is published, and a withdrawn version is not.
-        .filter(|decided| decided.role != Role::Extra || !gone);
+        .filter(|decided| decided.role != TagRole::Extra || !gone);
     let read = stream::iter(wanted).map(async |decided| {
         Ok::<_, Error>((
             decided,
@@ -131,7 +131,7 @@ pub async fn image(
         let mut differences = Vec::new();
         let digest = raw.as_ref().map(|raw| raw.digest.clone());
         let expected = match (&decided.action, decided.role) {
-            (_, Role::Full) => {
+            (_, TagRole::Full) => {
                 receipt(&decided.tag).map(|digest| (digest, "the receipt".to_owned()))
             }
             (Action::Keep { tag, .. }, _) => {
@@ -151,7 +151,7 @@ pub async fn image(
             }
             _ => {}
         }
-        if let (Role::Full, Some(raw)) = (decided.role, &raw) {
+        if let (TagRole::Full, Some(raw)) = (decided.role, &raw) {
             // The spec may describe a later revision, which is withdrawn.
             let is_last = held == current(&subject.version, &all);
             let labels = if is_last {
@@ -159,13 +159,13 @@ pub async fn image(
             } else {
                 BTreeMap::new()
             };
-            let subject = Subject {
+            let subject = VerifySubject {
                 labels,
                 ..subject.clone()
             };
             differences.extend(content(registry, &subject, raw, deep).await?);
         }
-        findings.push(Finding {
+        findings.push(VerifyFinding {
             repository: repository.clone(),
             target: decided.tag.to_string(),
             digest,
@@ -184,9 +184,9 @@ pub async fn reference(
     target: &Target,
     rules: &TagRules,
     deep: bool,
-) -> Result<Vec<Finding>, Error> {
+) -> Result<Vec<VerifyFinding>, Error> {
     let found = registry.get_manifest(&repository.path, target).await?;
-    let mut finding = Finding {
+    let mut finding = VerifyFinding {
         repository: repository.clone(),
         target: target.to_string(),
         digest: found.as_ref().map(|raw| raw.digest.clone()),
@@ -229,7 +229,7 @@ pub async fn reference(
     let Some(owner) = owner else {
         let release = label.and_then(|text| release_of(tag, text, &list));
         if let Some((version, variant)) = release
-            && let Some(held) = current(&version, &Existing::new(&list, variant.as_ref(), &[]))
+            && let Some(held) = current(&version, &TagList::new(&list, variant.as_ref(), &[]))
             && held.tag != *tag
         {
             finding
@@ -254,7 +254,7 @@ pub async fn reference(
             found,
         });
     }
-    let subject = Subject {
+    let subject = VerifySubject {
         repository: repository.clone(),
         version,
         variant: owner.variant,
@@ -306,7 +306,7 @@ fn release_of(tag: &Tag, label: &str, list: &[Tag]) -> Option<(semver::Version, 
 
 async fn content(
     registry: &Registry,
-    subject: &Subject,
+    subject: &VerifySubject,
     raw: &RawManifest,
     deep: bool,
 ) -> Result<Vec<Difference>, Error> {

@@ -5,20 +5,20 @@ use super::tree::Unread;
 
 /// Why assembling stopped.
 #[derive(Debug)]
-pub enum Stop {
+pub enum AssembleStop {
     /// More of the base must be read; then try again.
     Unread(Unread),
     /// It cannot be done.
     Refused(Error),
 }
 
-impl From<Unread> for Stop {
+impl From<Unread> for AssembleStop {
     fn from(unread: Unread) -> Self {
         Self::Unread(unread)
     }
 }
 
-impl<E: Into<Error>> From<E> for Stop {
+impl<E: Into<Error>> From<E> for AssembleStop {
     fn from(error: E) -> Self {
         Self::Refused(error.into())
     }

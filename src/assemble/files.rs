@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::overlay::Overlay;
 use super::owners;
-use super::tree::{Attributes, Node, Tree};
-use super::{Error, Stop};
+use super::tree::{Attributes, Tree, TreeNode};
+use super::{AssembleStop, Error};
 use crate::oci::tar::{Entry, EntryKind};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{FileEntry, FileKind};
@@ -15,7 +15,7 @@ use crate::resolve::image::{FileEntry, FileKind};
 /// owners, and no entry for a directory that the base has. Where nothing else is left, one such directory is described
 /// as it is, so that the archive is not empty. A missing working directory is among them: Podman's builder loses the one
 /// that `WORKDIR` makes. Packages may bring it, with an owner of their own.
-pub fn placed(image: &ResolvedImage, tree: Tree<'_>) -> Result<Vec<Entry>, Stop> {
+pub fn placed(image: &ResolvedImage, tree: Tree<'_>) -> Result<Vec<Entry>, AssembleStop> {
     let mut overlay = Overlay::new(tree);
     let mut entries = place(image, tree, &mut overlay)?;
     if let Some(workdir) = image
@@ -44,7 +44,7 @@ pub fn place(
     image: &ResolvedImage,
     base: Tree<'_>,
     overlay: &mut Overlay<'_>,
-) -> Result<Vec<Entry>, Stop> {
+) -> Result<Vec<Entry>, AssembleStop> {
     let mut placing = Placing {
         overlay,
         sources: BTreeMap::new(),
@@ -111,7 +111,11 @@ struct Placing<'o, 'b, 'i> {
 
 impl<'i> Placing<'_, '_, 'i> {
     /// Makes a directory where none exists.
-    fn directory(&mut self, file: &'i FileEntry, attributes: Attributes) -> Result<(), Stop> {
+    fn directory(
+        &mut self,
+        file: &'i FileEntry,
+        attributes: Attributes,
+    ) -> Result<(), AssembleStop> {
         let path = self.overlay.resolve(file.path.trim_start_matches('/'))?;
         if path.is_empty() {
             return Ok(());
@@ -125,9 +129,9 @@ impl<'i> Placing<'_, '_, 'i> {
         };
         let found = match self.overlay.entry(&path)? {
             None => None,
-            Some(Node::Directory(_)) if self.overlay.is_implied(&path) => None,
-            Some(Node::Directory(attributes)) => Some(*attributes),
-            Some(Node::Implied) => Some(Attributes::FOLDER),
+            Some(TreeNode::Directory(_)) if self.overlay.is_implied(&path) => None,
+            Some(TreeNode::Directory(attributes)) => Some(*attributes),
+            Some(TreeNode::Implied) => Some(Attributes::FOLDER),
             Some(_) => return Err(self.not_a_directory(file, &path).into()),
         };
         if let Some(attributes) = found {
@@ -141,7 +145,7 @@ impl<'i> Placing<'_, '_, 'i> {
     }
 
     /// The path of a file: where its target leads, or in the directory that is there.
-    fn target_of_file(&self, file: &'i FileEntry) -> Result<String, Stop> {
+    fn target_of_file(&self, file: &'i FileEntry) -> Result<String, AssembleStop> {
         self.refuse_replaced(file, &self.unfollowed(&file.path)?)?;
         let path = self.overlay.resolve(file.path.trim_start_matches('/'))?;
         if !self.is_directory(&path)? {
@@ -162,16 +166,16 @@ impl<'i> Placing<'_, '_, 'i> {
     }
 
     /// The path of a symbolic link, which takes the place of a file or of another link.
-    fn target_of_link(&self, file: &'i FileEntry) -> Result<String, Stop> {
+    fn target_of_link(&self, file: &'i FileEntry) -> Result<String, AssembleStop> {
         let path = self.unfollowed(&file.path)?;
-        if self.overlay.entry(&path)?.is_some_and(Node::is_folder) {
+        if self.overlay.entry(&path)?.is_some_and(TreeNode::is_folder) {
             return Err(is_a_directory(file, &file.path).into());
         }
         Ok(path)
     }
 
     /// Places a file or a link whose target is decided.
-    fn add(&mut self, file: &'i FileEntry, entry: Entry) -> Result<(), Stop> {
+    fn add(&mut self, file: &'i FileEntry, entry: Entry) -> Result<(), AssembleStop> {
         self.refuse_replaced(file, &entry.path)?;
         let above: Option<&FileEntry> =
             super::tree::ancestors(&entry.path).find_map(|above| self.sources.get(above).copied());
@@ -185,7 +189,7 @@ impl<'i> Placing<'_, '_, 'i> {
     }
 
     /// A path with every link above its last name followed.
-    fn unfollowed(&self, path: &str) -> Result<String, Stop> {
+    fn unfollowed(&self, path: &str) -> Result<String, AssembleStop> {
         let path = path.trim_start_matches('/');
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let above = self.overlay.resolve(above)?;
@@ -196,8 +200,8 @@ impl<'i> Placing<'_, '_, 'i> {
         })
     }
 
-    fn is_directory(&self, path: &str) -> Result<bool, Stop> {
-        Ok(path.is_empty() || self.overlay.entry(path)?.is_some_and(Node::is_folder))
+    fn is_directory(&self, path: &str) -> Result<bool, AssembleStop> {
+        Ok(path.is_empty() || self.overlay.entry(path)?.is_some_and(TreeNode::is_folder))
     }
 
     /// Refuses a file in the place of another one of the same image.
@@ -240,7 +244,7 @@ pub fn workdir(
     image: &ResolvedImage,
     inherited: &str,
     overlay: &mut Overlay<'_>,
-) -> Result<(), Stop> {
+) -> Result<(), AssembleStop> {
     let Some(workdir) = image
         .config
         .workdir
@@ -251,7 +255,7 @@ pub fn workdir(
     };
     let path = overlay.resolve(workdir)?;
     // Anything else than a directory is in its way, and no container would start there.
-    if path.is_empty() || overlay.entry(&path)?.is_some_and(Node::is_folder) {
+    if path.is_empty() || overlay.entry(&path)?.is_some_and(TreeNode::is_folder) {
         return Ok(());
     }
     overlay.folder(&path, &path)

@@ -17,9 +17,9 @@ pub mod traits;
 pub mod tree;
 
 pub use base::BaseImage;
-pub use error::{Error, Stop};
+pub use error::{AssembleStop, Error};
 pub use execution::{NeedsExecution, can_assemble};
 pub use image::{Assembled, AssembledImage, Layer, LayerSource};
-pub use overlay::Trust;
+pub use overlay::TrustLayer;
 pub use plan::{Assembly, NewLayer, Output, assemble, trust};
 pub use traits::{Traits, traits};

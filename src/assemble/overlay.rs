@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tree::{Attributes, Node, Tree, Unread, ancestors, resolve};
-use super::{Error, Stop};
+use super::tree::{Attributes, Tree, TreeNode, Unread, ancestors, resolve};
+use super::{AssembleStop, Error};
 use crate::oci::tar::{Entry, EntryKind};
 use crate::oci::{Bytes, Content};
 
@@ -13,14 +13,14 @@ use crate::oci::{Bytes, Content};
 const CONVENTIONAL: &[&str] = &["etc", "usr", "usr/share", "var", "var/lib"];
 
 /// What one of them is like.
-const CONVENTIONAL_FOLDER: Node = Node::Directory(Attributes::FOLDER);
+const CONVENTIONAL_FOLDER: TreeNode = TreeNode::Directory(Attributes::FOLDER);
 
 /// The layer of trusted certificates: the same for every image on a base that trusts the same.
 #[derive(Debug)]
-pub struct Trust {
+pub struct TrustLayer {
     /// Its entries, sorted by path.
     pub entries: Vec<Entry>,
-    placed: BTreeMap<String, Node>,
+    placed: BTreeMap<String, TreeNode>,
 }
 
 /// A base with layers on it that are being made.
@@ -28,7 +28,7 @@ pub struct Trust {
 pub struct Overlay<'a> {
     base: Tree<'a>,
     /// Everything that was placed, as the tree sees it.
-    placed: BTreeMap<String, Node>,
+    placed: BTreeMap<String, TreeNode>,
     /// The entries of the layer in the making, by path.
     layer: BTreeMap<String, Entry>,
     /// Directories that neither the base has nor an entry of its own describes.
@@ -49,7 +49,7 @@ impl<'a> Overlay<'a> {
 
     /// On a base onto which the trusted certificates were placed before.
     #[must_use]
-    pub fn above(base: Tree<'a>, trust: &Trust) -> Self {
+    pub fn above(base: Tree<'a>, trust: &TrustLayer) -> Self {
         Self {
             placed: trust.placed.clone(),
             ..Self::new(base)
@@ -64,22 +64,22 @@ impl<'a> Overlay<'a> {
 
     /// What was placed, as one layer that others can be put above.
     #[must_use]
-    pub fn into_trust(self) -> Trust {
-        Trust {
+    pub fn into_trust(self) -> TrustLayer {
+        TrustLayer {
             entries: self.layer.into_values().collect(),
             placed: self.placed,
         }
     }
 
     /// What is at `path`; links are not followed.
-    pub fn entry(&self, path: &str) -> Result<Option<&Node>, Stop> {
+    pub fn entry(&self, path: &str) -> Result<Option<&TreeNode>, AssembleStop> {
         if let Some(node) = self.placed.get(path) {
             return Ok(Some(node));
         }
         let hidden = |above: &str| {
             self.placed
                 .get(above)
-                .is_some_and(|node| !matches!(node, Node::Directory(_)))
+                .is_some_and(|node| !matches!(node, TreeNode::Directory(_)))
         };
         if ancestors(path).any(hidden) {
             return Ok(None);
@@ -91,24 +91,24 @@ impl<'a> Overlay<'a> {
     }
 
     /// Where a path leads, every link followed.
-    pub fn resolve(&self, path: &str) -> Result<String, Stop> {
+    pub fn resolve(&self, path: &str) -> Result<String, AssembleStop> {
         resolve(path, true, |path| self.entry(path))
     }
 
     /// The bytes of a file, links followed; none when there is no such file.
-    pub fn read(&self, path: &str) -> Result<Option<Bytes>, Stop> {
+    pub fn read(&self, path: &str) -> Result<Option<Bytes>, AssembleStop> {
         self.read_through(path, 0)
     }
 
     /// The same, after so many hard links.
-    fn read_through(&self, path: &str, links: u32) -> Result<Option<Bytes>, Stop> {
+    fn read_through(&self, path: &str, links: u32) -> Result<Option<Bytes>, AssembleStop> {
         let path = self.resolve(path)?;
         match self.entry(&path)? {
-            Some(Node::File {
+            Some(TreeNode::File {
                 content: Some(content),
                 ..
             }) => Ok(Some(content.clone())),
-            Some(Node::File { content: None, .. }) => match self.base.hard_link(&path) {
+            Some(TreeNode::File { content: None, .. }) => match self.base.hard_link(&path) {
                 Some(_) if links > 40 => Err(Error::LinkLoop(format!("/{path}")).into()),
                 Some(target) => self.read_through(target, links + 1),
                 None => Err(Unread::Content(path).into()),
@@ -118,15 +118,15 @@ impl<'a> Overlay<'a> {
     }
 
     /// Whether there is a regular file, links followed.
-    pub fn is_file(&self, path: &str) -> Result<bool, Stop> {
+    pub fn is_file(&self, path: &str) -> Result<bool, AssembleStop> {
         Ok(matches!(
             self.entry(&self.resolve(path)?)?,
-            Some(Node::File { .. })
+            Some(TreeNode::File { .. })
         ))
     }
 
     /// The names in a folder, links to it followed.
-    pub fn list(&self, path: &str) -> Result<Vec<String>, Stop> {
+    pub fn list(&self, path: &str) -> Result<Vec<String>, AssembleStop> {
         let path = self.resolve(path)?;
         let mut names: BTreeSet<String> = self
             .base
@@ -142,7 +142,7 @@ impl<'a> Overlay<'a> {
             .take_while(|(full, _)| full.starts_with(&prefix));
         for (full, node) in placed {
             let name = &full[prefix.len()..];
-            if !name.contains('/') && !matches!(node, Node::Other) {
+            if !name.contains('/') && !matches!(node, TreeNode::Other) {
                 names.insert(name.to_owned());
             } else if !name.contains('/') {
                 names.remove(name);
@@ -152,7 +152,7 @@ impl<'a> Overlay<'a> {
     }
 
     /// Places an entry as unpacking it would: links above it are followed, the last name is not.
-    pub fn place(&mut self, mut entry: Entry) -> Result<(), Stop> {
+    pub fn place(&mut self, mut entry: Entry) -> Result<(), AssembleStop> {
         let asked = entry.path.clone();
         if let Some((above, name)) = asked.rsplit_once('/') {
             let above = self.resolve(above)?;
@@ -169,19 +169,19 @@ impl<'a> Overlay<'a> {
             gid: entry.gid,
         };
         let node = match &entry.kind {
-            EntryKind::Archive(_) => Node::Other,
-            EntryKind::Directory => Node::Directory(attributes),
-            EntryKind::Symlink(target) => Node::Symlink(target.clone()),
-            EntryKind::File(Content::Inline(bytes)) => Node::File {
+            EntryKind::Archive(_) => TreeNode::Other,
+            EntryKind::Directory => TreeNode::Directory(attributes),
+            EntryKind::Symlink(target) => TreeNode::Symlink(target.clone()),
+            EntryKind::File(Content::Inline(bytes)) => TreeNode::File {
                 attributes,
                 content: Some(bytes.clone()),
             },
-            EntryKind::File(Content::File { .. }) => Node::File {
+            EntryKind::File(Content::File { .. }) => TreeNode::File {
                 attributes,
                 content: None,
             },
         };
-        if !matches!(node, Node::Directory(_)) {
+        if !matches!(node, TreeNode::Directory(_)) {
             let below = format!("{}/", entry.path);
             remove_below(&mut self.layer, &below);
             remove_below(&mut self.placed, &below);
@@ -194,11 +194,11 @@ impl<'a> Overlay<'a> {
     }
 
     /// Takes a path away.
-    pub fn remove(&mut self, path: &str) -> Result<(), Stop> {
+    pub fn remove(&mut self, path: &str) -> Result<(), AssembleStop> {
         let whiteout = whiteout_of(path);
         self.folder(path.rsplit_once('/').map_or("", |(above, _)| above), path)?;
         self.layer.remove(path);
-        self.placed.insert(path.to_owned(), Node::Other);
+        self.placed.insert(path.to_owned(), TreeNode::Other);
         let kind = EntryKind::File(Content::inline(Vec::new()));
         self.layer.insert(
             whiteout.clone(),
@@ -215,7 +215,7 @@ impl<'a> Overlay<'a> {
 
     /// Makes sure that there is a folder, and that the layer says what it is like: as it is in the base, or 0755 and
     /// root's where it is new. A layer that left it out would leave that to whoever unpacks it.
-    pub fn folder(&mut self, path: &str, wanted_by: &str) -> Result<(), Stop> {
+    pub fn folder(&mut self, path: &str, wanted_by: &str) -> Result<(), AssembleStop> {
         let above: Vec<&str> = ancestors(path).collect();
         for path in above
             .into_iter()
@@ -227,8 +227,8 @@ impl<'a> Overlay<'a> {
                 continue;
             }
             let attributes = match self.entry(path)? {
-                Some(Node::Directory(attributes)) => *attributes,
-                Some(Node::Implied) => Attributes::FOLDER,
+                Some(TreeNode::Directory(attributes)) => *attributes,
+                Some(TreeNode::Implied) => Attributes::FOLDER,
                 None => {
                     self.implied.insert(path.to_owned());
                     Attributes::FOLDER
@@ -247,7 +247,7 @@ impl<'a> Overlay<'a> {
                 kind: EntryKind::Directory,
             };
             self.placed
-                .insert(path.to_owned(), Node::Directory(attributes));
+                .insert(path.to_owned(), TreeNode::Directory(attributes));
             self.layer.insert(path.to_owned(), entry);
         }
         Ok(())

@@ -2,14 +2,14 @@
 
 use super::overlay::Overlay;
 use super::tree::Tree;
-use super::{Error, Stop};
-use crate::resolve::image::Owner;
+use super::{AssembleStop, Error};
+use crate::resolve::image::FileOwner;
 
 /// The numbers of an owner. `path` is the file that it should own, for the error.
-pub fn resolve(owner: &Owner, base: Tree<'_>, path: &str) -> Result<(u32, u32), Stop> {
+pub fn resolve(owner: &FileOwner, base: Tree<'_>, path: &str) -> Result<(u32, u32), AssembleStop> {
     let (user, group) = match owner {
-        Owner::Numeric { uid, gid } => return Ok((*uid, *gid)),
-        Owner::Named { user, group } => (user, group.as_deref()),
+        FileOwner::Numeric { uid, gid } => return Ok((*uid, *gid)),
+        FileOwner::Named { user, group } => (user, group.as_deref()),
     };
     let unknown = |file, kind, name: &str| Error::Owner {
         file,
@@ -37,14 +37,14 @@ pub fn resolve(owner: &Owner, base: Tree<'_>, path: &str) -> Result<(u32, u32), 
 }
 
 /// The number of a user by name, if `/etc/passwd` has it.
-pub fn user_id(tree: Tree<'_>, user: &str) -> Result<Option<u32>, Stop> {
+pub fn user_id(tree: Tree<'_>, user: &str) -> Result<Option<u32>, AssembleStop> {
     Ok(find(tree, "etc/passwd", user)?
         .as_deref()
         .and_then(|line| field(line, 2)))
 }
 
 /// The number of a group, which may be a number already.
-fn number_of_group(group: &str, base: Tree<'_>) -> Result<Option<u32>, Stop> {
+fn number_of_group(group: &str, base: Tree<'_>) -> Result<Option<u32>, AssembleStop> {
     if let Ok(gid) = group.parse() {
         return Ok(Some(gid));
     }
@@ -54,7 +54,7 @@ fn number_of_group(group: &str, base: Tree<'_>) -> Result<Option<u32>, Stop> {
 }
 
 /// The line that begins with a name.
-fn find(base: Tree<'_>, file: &str, name: &str) -> Result<Option<String>, Stop> {
+fn find(base: Tree<'_>, file: &str, name: &str) -> Result<Option<String>, AssembleStop> {
     let content = Overlay::new(base)
         .read(file)?
         .unwrap_or_else(|| Vec::new().into());

@@ -7,10 +7,10 @@ use time::format_description::well_known::Rfc3339;
 
 use super::base::BaseImage;
 use super::image::{AssembledImage, Layer, LayerSource};
-use super::overlay::{Overlay, Trust};
+use super::overlay::{Overlay, TrustLayer};
 use super::tree::Tree;
-use super::{Error, Stop, can_assemble, certificates, files, runtime};
-use crate::oci::config::History;
+use super::{AssembleStop, Error, can_assemble, certificates, files, runtime};
+use crate::oci::config::HistoryEntry;
 use crate::oci::layer::{Compression, WrittenLayer};
 use crate::oci::tar::Entry;
 use crate::oci::{Descriptor, ImageConfig, media};
@@ -63,7 +63,11 @@ impl Output {
 }
 
 /// The layer of trusted certificates for a family, on a base of whose file tree `tree` is known.
-pub fn trust(family: Family, trusted: &[Certificate], tree: Tree<'_>) -> Result<Trust, Stop> {
+pub fn trust(
+    family: Family,
+    trusted: &[Certificate],
+    tree: Tree<'_>,
+) -> Result<TrustLayer, AssembleStop> {
     let mut overlay = Overlay::new(tree);
     certificates::place(family, trusted, &mut overlay)?;
     Ok(overlay.into_trust())
@@ -76,14 +80,14 @@ pub fn assemble(
     late: &BTreeMap<String, String>,
     base: &BaseImage,
     tree: Tree<'_>,
-    trust: Option<&Trust>,
+    trust: Option<&TrustLayer>,
     output: Output,
-) -> Result<Assembly, Stop> {
+) -> Result<Assembly, AssembleStop> {
     can_assemble(image)?;
     let (docker, layer_type) = output.of(base.docker)?;
     let mut overlay = trust.map_or_else(|| Overlay::new(tree), |trust| Overlay::above(tree, trust));
     let mut layers = Vec::new();
-    if let Some(Trust { entries, .. }) = trust.filter(|trust| !trust.entries.is_empty()) {
+    if let Some(TrustLayer { entries, .. }) = trust.filter(|trust| !trust.entries.is_empty()) {
         layers.push(NewLayer {
             entries: entries.clone(),
             created_by: "golden: certificates",
@@ -128,7 +132,7 @@ impl Assembly {
         for (layer, source, created_by) in written {
             self.config.push_diff_id(&layer.diff_id);
             let (created, created_by) = (self.created.clone(), created_by.to_owned());
-            self.config.push_history(&History {
+            self.config.push_history(&HistoryEntry {
                 created,
                 created_by,
                 empty_layer: false,
@@ -137,7 +141,7 @@ impl Assembly {
             layers.push(Layer { descriptor, source });
         }
         let created_by = "golden: config".to_owned();
-        self.config.push_history(&History {
+        self.config.push_history(&HistoryEntry {
             created: self.created,
             created_by,
             empty_layer: true,

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Stop;
+use super::AssembleStop;
 use super::overlay::Overlay;
-use super::tree::{Node, Tree, Unread};
+use super::tree::{Tree, TreeNode, Unread};
 use crate::resolve::image::Family;
 
 /// The program of each family's package manager.
@@ -89,12 +89,12 @@ struct Evidence {
 }
 
 /// The traits of a base. All of its layers are read: any of them may change what shows.
-pub fn traits(tree: Tree<'_>) -> Result<Traits, Stop> {
+pub fn traits(tree: Tree<'_>) -> Result<Traits, AssembleStop> {
     if !tree.complete {
         return Err(Unread::Layers.into());
     }
     let overlay = Overlay::new(tree);
-    let any = |paths: &[&str]| -> Result<bool, Stop> {
+    let any = |paths: &[&str]| -> Result<bool, AssembleStop> {
         for path in paths {
             if overlay.is_file(path)? {
                 return Ok(true);
@@ -148,7 +148,7 @@ impl Evidence {
 }
 
 /// `ID` and `ID_LIKE` of os-release(5).
-fn os_release(overlay: &Overlay<'_>) -> Result<(Option<String>, Vec<String>), Stop> {
+fn os_release(overlay: &Overlay<'_>) -> Result<(Option<String>, Vec<String>), AssembleStop> {
     let text = match overlay.read("etc/os-release")? {
         Some(text) => text,
         None => overlay
@@ -181,14 +181,14 @@ fn family_of(distribution: &str) -> Option<Family> {
 }
 
 /// The key stores that are files of their own.
-fn key_stores(tree: Tree<'_>, overlay: &Overlay<'_>) -> Result<Vec<String>, Stop> {
+fn key_stores(tree: Tree<'_>, overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
     let named = tree.layers.iter().flat_map(|layer| layer.entries.keys());
     let paths: BTreeSet<&String> = named
         .filter(|path| KEY_STORES.iter().any(|end| path.ends_with(end)))
         .collect();
     let mut found = Vec::new();
     for path in paths {
-        if matches!(overlay.entry(path)?, Some(Node::File { .. })) {
+        if matches!(overlay.entry(path)?, Some(TreeNode::File { .. })) {
             found.push(format!("/{path}"));
         }
     }
@@ -207,13 +207,13 @@ mod tests {
         let mut index = LayerIndex::default();
         for line in lines {
             let (path, node) = match (line.split_once(" -> "), line.split_once('=')) {
-                (Some((path, target)), _) => (path, Node::Symlink(target.to_owned())),
+                (Some((path, target)), _) => (path, TreeNode::Symlink(target.to_owned())),
                 (None, file) => {
                     let (path, content) = file.unwrap_or((line, ""));
                     let content = Some(content.as_bytes().to_vec().into());
                     (
                         path,
-                        Node::File {
+                        TreeNode::File {
                             attributes: Attributes::FOLDER,
                             content,
                         },
@@ -341,6 +341,6 @@ mod tests {
             layers: &[],
             complete: false,
         });
-        assert!(matches!(stopped, Err(Stop::Unread(Unread::Layers))));
+        assert!(matches!(stopped, Err(AssembleStop::Unread(Unread::Layers))));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Error, Stop};
+use super::{AssembleStop, Error};
 use crate::oci::Bytes;
 
 /// What must be read of the base before an answer is possible.
@@ -40,7 +40,7 @@ impl Attributes {
 
 /// One entry of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Node {
+pub enum TreeNode {
     /// A folder that the layer says all about.
     Directory(Attributes),
     /// A folder that the layer only has something in; what it is like, a layer below tells.
@@ -58,7 +58,7 @@ pub enum Node {
     Other,
 }
 
-impl Node {
+impl TreeNode {
     /// Whether it is a folder, however much the layer says of it.
     #[must_use]
     pub const fn is_folder(&self) -> bool {
@@ -70,7 +70,7 @@ impl Node {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LayerIndex {
     /// What it has.
-    pub entries: BTreeMap<String, Node>,
+    pub entries: BTreeMap<String, TreeNode>,
     /// What it takes away from the layers below.
     pub whiteouts: BTreeSet<String>,
     /// Folders of which nothing of the layers below shows through.
@@ -83,12 +83,12 @@ impl LayerIndex {
     /// The memory that the index takes, roughly, in bytes.
     #[must_use]
     pub fn weight(&self) -> u64 {
-        let node = |node: &Node| match node {
-            Node::File {
+        let node = |node: &TreeNode| match node {
+            TreeNode::File {
                 content: Some(content),
                 ..
             } => content.len(),
-            Node::Symlink(target) => target.len(),
+            TreeNode::Symlink(target) => target.len(),
             _ => 0,
         };
         let entries = self
@@ -147,13 +147,13 @@ impl<'a> Tree<'a> {
     }
 
     /// What is at `path`; links are not followed.
-    pub fn entry(&self, path: &str) -> Result<Option<&'a Node>, Unread> {
+    pub fn entry(&self, path: &str) -> Result<Option<&'a TreeNode>, Unread> {
         let mut implied = None;
         for layer in self.layers {
             match layer.entries.get(path) {
-                Some(node @ Node::Implied) => implied = Some(node),
+                Some(node @ TreeNode::Implied) => implied = Some(node),
                 // A folder below a folder that is only implied; anything else below it does not show.
-                Some(node) if implied.is_none() || matches!(node, Node::Directory(_)) => {
+                Some(node) if implied.is_none() || matches!(node, TreeNode::Directory(_)) => {
                     return Ok(Some(node));
                 }
                 Some(_) => return Ok(implied),
@@ -234,8 +234,8 @@ const LONGEST: usize = 4096;
 pub fn resolve<'n>(
     path: &str,
     last: bool,
-    entry: impl Fn(&str) -> Result<Option<&'n Node>, Stop>,
-) -> Result<String, Stop> {
+    entry: impl Fn(&str) -> Result<Option<&'n TreeNode>, AssembleStop>,
+) -> Result<String, AssembleStop> {
     let mut todo: Vec<String> = path
         .split('/')
         .rev()
@@ -264,7 +264,7 @@ pub fn resolve<'n>(
         if todo.is_empty() && !last {
             break;
         }
-        if let Some(Node::Symlink(target)) = entry(&here)? {
+        if let Some(TreeNode::Symlink(target)) = entry(&here)? {
             links += 1;
             if links > 40 {
                 return Err(Error::LinkLoop(format!("/{path}")).into());
@@ -297,24 +297,24 @@ mod tests {
                     drop(
                         index
                             .entries
-                            .insert(path.to_owned(), Node::Directory(Attributes::FOLDER)),
+                            .insert(path.to_owned(), TreeNode::Directory(Attributes::FOLDER)),
                     );
                 }
                 Some(("f", path)) => {
-                    let node = Node::File {
+                    let node = TreeNode::File {
                         attributes: Attributes::FOLDER,
                         content: None,
                     };
                     index.entries.insert(path.to_owned(), node);
                 }
-                Some(("i", path)) => drop(index.entries.insert(path.to_owned(), Node::Implied)),
+                Some(("i", path)) => drop(index.entries.insert(path.to_owned(), TreeNode::Implied)),
                 Some(("w", path)) => drop(index.whiteouts.insert(path.to_owned())),
                 Some(("o", path)) => drop(index.opaque.insert(path.to_owned())),
                 Some((link, path)) => {
                     drop(
                         index
                             .entries
-                            .insert(path.to_owned(), Node::Symlink(link.to_owned())),
+                            .insert(path.to_owned(), TreeNode::Symlink(link.to_owned())),
                     );
                 }
                 None => unreachable!("a line of the test has two words"),
@@ -361,7 +361,7 @@ mod tests {
         }
         assert_eq!(
             all.entry("a").unwrap(),
-            Some(&Node::Directory(Attributes::FOLDER))
+            Some(&TreeNode::Directory(Attributes::FOLDER))
         );
         assert_eq!(all.list("a").unwrap(), BTreeSet::from(["new", "old"]));
         assert_eq!(all.list("c").unwrap(), BTreeSet::from(["mine"]));
@@ -405,7 +405,7 @@ mod tests {
         }
         assert!(matches!(
             lead("loop/a", true),
-            Err(Stop::Refused(Error::LinkLoop(_)))
+            Err(AssembleStop::Refused(Error::LinkLoop(_)))
         ));
         // Each link leads through the next one twice.
         let links = (0..40)
@@ -417,6 +417,9 @@ mod tests {
             complete: true,
         };
         let led = resolve("l0", true, |p| Ok(tree.entry(p)?));
-        assert!(matches!(led, Err(Stop::Refused(Error::LinkLoop(_)))));
+        assert!(matches!(
+            led,
+            Err(AssembleStop::Refused(Error::LinkLoop(_)))
+        ));
     }
 }

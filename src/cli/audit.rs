@@ -15,9 +15,9 @@ use crate::policy::{Built, check_built, named_user};
 use crate::reference::Reference;
 use crate::registry::{DescribedImage, Registries};
 use crate::report::text::count;
-use crate::report::{self, Format};
+use crate::report::{self, OutputFormat};
 use crate::spec::policy::Policy;
-use crate::workspace::state::State;
+use crate::workspace::state::StateDirectory;
 
 /// How many images are read at once.
 const AT_ONCE: usize = 8;
@@ -46,7 +46,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let destinations = destinations(context).await?;
     let registries = registries::open(context, &destinations, &args.references)?;
     let policy = &workspace.spec.policy;
-    let cache = State::of(&workspace.root).path("cache");
+    let cache = StateDirectory::of(&workspace.root).path("cache");
     let audit = Audit {
         embedded: Embedded::new(registries.clone(), cache),
         registries,
@@ -73,7 +73,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
         return Err(last);
     }
-    if found.is_empty() && context.format == Format::Text {
+    if found.is_empty() && context.format == OutputFormat::Text {
         context.out.message(&format!(
             "{} checked; the policy is kept",
             count(references.len(), "image")

@@ -7,15 +7,15 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::finish::{Summary, finish};
-use super::prepared::{Prepared, Wanted, logins, prepare};
+use super::prepared::{Prepared, RunRequest, logins, prepare};
 use super::session::SessionOptions;
 use super::unready;
 use crate::engine::{Artifact, EngineKind};
 use crate::observe::ConfigCache;
 use crate::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
-use crate::report::Format;
-use crate::store::destination::Named;
-use crate::store::{Blobs, Destination};
+use crate::report::OutputFormat;
+use crate::store::destination::NamedImage;
+use crate::store::{Blobs, LocalDestination};
 use crate::workspace::fs;
 
 /// Build, tag locally, and with --push publish.
@@ -64,10 +64,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let to = args
         .to
         .as_deref()
-        .map(str::parse::<Destination>)
+        .map(str::parse::<LocalDestination>)
         .transpose()?;
     let to = to.map(|to| to.below(&context.cwd));
-    to.as_ref().map_or(Ok(()), Destination::check)?;
+    to.as_ref().map_or(Ok(()), LocalDestination::check)?;
     let metadata = args
         .metadata_file
         .as_ref()
@@ -79,7 +79,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         () if to.is_some() || args.load => Goal::Write,
         () => Goal::Local,
     };
-    let wanted = Wanted {
+    let wanted = RunRequest {
         engine: args.engine,
         goal,
         force: args.force,
@@ -87,7 +87,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         lock_new: true,
     };
     let mut prepared = prepare(context, &args.selection, &wanted).await?;
-    if to.as_ref().is_some_and(Destination::is_named) {
+    if to.as_ref().is_some_and(LocalDestination::is_named) {
         need_one_image(&prepared)?;
     }
     if args.atomic {
@@ -235,14 +235,14 @@ async fn write(
     context: &Context,
     prepared: &Prepared,
     ended: &Ended,
-    to: Option<Destination>,
+    to: Option<LocalDestination>,
     args: &Args,
 ) -> Result<Vec<String>, Failure> {
     let wanted = to.is_some();
     if !wanted && !stays(args) {
         return Ok(Vec::new());
     }
-    let standard = || Destination::Layout {
+    let standard = || LocalDestination::Layout {
         directory: prepared.state.path("oci"),
         name: None,
     };
@@ -265,7 +265,7 @@ async fn write(
             &spec.tags,
         )?;
         let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
-        named.push(Named {
+        named.push(NamedImage {
             image,
             references: crate::pipeline::local::references(&prepared.names[position], &tags),
         });
@@ -319,7 +319,7 @@ fn word(text: &str) -> String {
 
 /// Says what to do next with what was built.
 fn next_steps(context: &Context, ended: &Ended) {
-    if context.format != Format::Text || context.globals.quiet {
+    if context.format != OutputFormat::Text || context.globals.quiet {
         return;
     }
     if let Some(name) = ended.reports.iter().find_map(|report| report.local.first()) {
@@ -330,7 +330,7 @@ fn next_steps(context: &Context, ended: &Ended) {
     if ended
         .reports
         .iter()
-        .any(|report| report.outcome == crate::pipeline::Fate::Built)
+        .any(|report| report.outcome == crate::pipeline::ImageOutcome::Built)
     {
         context.events.note(
             None,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::Failure;
 use crate::process::Environment;
-use crate::resolve::draft::{Draft, Wanted};
+use crate::resolve::draft::{Draft, FileContent};
 use crate::workspace::load::Loaded;
 use crate::workspace::{git, links, lock::Lock};
 
@@ -117,7 +117,7 @@ pub(super) fn inputs(draft: &Draft) -> Vec<PathBuf> {
         add(&wish.folder, &wish.layout.directory);
     }
     for wish in &draft.files {
-        if let Wanted::Source { folder, pattern } = &wish.what {
+        if let FileContent::Source { folder, pattern } = &wish.what {
             add(folder, pattern);
         }
     }

@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::session::{self, Session, SessionOptions};
 use crate::diagnostic::{Diagnostic, Diagnostics, Places as _, SourceMap};
 use crate::render::{Renderer, Templates};
-use crate::report::{self, Format};
+use crate::report::{self, OutputFormat};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::FamilySource;
 use crate::spec::places::Parsed;
@@ -37,7 +37,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if let Some(session) = &checked.session {
         render(session, &checked.sources, &mut checked.found);
     }
-    if context.format != Format::Text || !checked.found.is_empty() {
+    if context.format != OutputFormat::Text || !checked.found.is_empty() {
         report::diagnostics(
             &context.out,
             context.format,
@@ -48,7 +48,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if let Some(exit) = session::exit_of(&checked.found) {
         return Ok(exit);
     }
-    if context.format == Format::Text {
+    if context.format == OutputFormat::Text {
         let images = checked
             .session
             .map(|session| session.images)

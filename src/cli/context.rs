@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::GlobalArgs;
 use crate::event::Events;
 use crate::process::Environment;
-use crate::report::{Format, Out};
+use crate::report::{Out, OutputFormat};
 use crate::workspace::user_cache::UserCache;
 
 /// The surroundings of a command. Tests make one by hand.
@@ -23,7 +23,7 @@ pub struct Context {
     /// The directory that golden was started in.
     pub cwd: PathBuf,
     /// The form of output, one of those that the command has.
-    pub format: Format,
+    pub format: OutputFormat,
     /// Whether somebody is there to answer a question.
     pub terminal: bool,
     /// Seconds since 1970 at the start.

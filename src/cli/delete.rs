@@ -11,11 +11,11 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
 use crate::publish::attached::Attached;
-use crate::publish::delete::{self, Deleted, Error, Subject};
+use crate::publish::delete::{self, DeleteSubject, Deleted, Error};
 use crate::publish::untag::untag;
 use crate::reference::{Reference, Repository, Target};
 use crate::registry::Registry;
-use crate::report::Format;
+use crate::report::OutputFormat;
 use crate::report::text::count;
 
 /// Delete by digest, and verify that it is gone.
@@ -46,7 +46,7 @@ pub struct Args {
 
 /// The JSON output.
 #[derive(Serialize)]
-struct Output<'a> {
+struct DeleteOutput<'a> {
     dry_run: bool,
     deleted: &'a [Deleted],
 }
@@ -68,7 +68,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let destinations = destinations(context).await?;
     let registries = registries::open(context, &destinations, &args.references)?;
 
-    let mut work: Vec<(Registry, Subject)> = Vec::new();
+    let mut work: Vec<(Registry, DeleteSubject)> = Vec::new();
     for (repository, references) in &repositories {
         let registry = registries.of(repository)?;
         let everything = if args.repository {
@@ -138,7 +138,7 @@ fn check_form(args: &Args, text: &str, reference: &Reference) -> Result<(), Fail
 }
 
 /// What is about to be deleted, line by line, before anything is.
-fn list(context: &Context, work: &[(Registry, Subject)], untag: bool) {
+fn list(context: &Context, work: &[(Registry, DeleteSubject)], untag: bool) {
     for (_, subject) in work {
         for one in would_delete(subject, untag) {
             let word = if untag { "to remove" } else { "to delete" };
@@ -153,7 +153,7 @@ fn list(context: &Context, work: &[(Registry, Subject)], untag: bool) {
     }
 }
 
-fn would_delete(subject: &Subject, untag: bool) -> Vec<Deleted> {
+fn would_delete(subject: &DeleteSubject, untag: bool) -> Vec<Deleted> {
     if untag {
         subject
             .named
@@ -165,7 +165,7 @@ fn would_delete(subject: &Subject, untag: bool) -> Vec<Deleted> {
     }
 }
 
-fn question(work: &[(Registry, Subject)], untag: bool) -> String {
+fn question(work: &[(Registry, DeleteSubject)], untag: bool) -> String {
     let tags: usize = work
         .iter()
         .map(|(_, subject)| {
@@ -235,8 +235,8 @@ fn line(one: &Deleted) -> String {
 }
 
 fn show(context: &Context, deleted: &[Deleted], args: &Args) {
-    if context.format == Format::Json {
-        context.out.json(&Output {
+    if context.format == OutputFormat::Json {
+        context.out.json(&DeleteOutput {
             dry_run: args.dry_run,
             deleted,
         });

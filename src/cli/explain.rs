@@ -5,7 +5,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use crate::diagnostic::Severity;
 use crate::policy::{RULES, rule};
-use crate::report::Format;
+use crate::report::OutputFormat;
 use crate::suggest::closest;
 
 /// Prints the documentation of a rule.
@@ -21,7 +21,7 @@ pub(super) fn explain(id: &str, context: &Context) -> Result<Exit, Failure> {
             None => failure,
         });
     };
-    if context.format == Format::Json {
+    if context.format == OutputFormat::Json {
         context.out.json(&serde_json::json!({
             "rule": rule.id,
             "severity": rule.severity,

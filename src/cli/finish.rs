@@ -5,15 +5,15 @@ use serde::Serialize;
 use super::context::Context;
 use super::exit::Exit;
 use crate::diagnostic::SourceMap;
-use crate::pipeline::{Ended, Failed, Report};
-use crate::report::table::Table;
-use crate::report::{self, Format};
+use crate::pipeline::{Ended, Failed, ImageReport};
+use crate::report::table::TextTable;
+use crate::report::{self, OutputFormat};
 
 /// What `--format json` and `--metadata-file` hold.
 #[derive(Serialize)]
 pub(crate) struct Summary<'a> {
     /// What was done with each image.
-    pub(crate) images: &'a [Report],
+    pub(crate) images: &'a [ImageReport],
     /// Where assembled images were written.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub(crate) places: &'a [String],
@@ -25,7 +25,7 @@ pub(crate) fn finish(context: &Context, ended: &mut Ended, places: &[String]) ->
     for (position, failed) in std::mem::take(&mut ended.failures) {
         explain(context, &ended.reports[position], failed);
     }
-    if context.format == Format::Json {
+    if context.format == OutputFormat::Json {
         context.out.json(&Summary {
             images: &ended.reports,
             places,
@@ -36,36 +36,41 @@ pub(crate) fn finish(context: &Context, ended: &mut Ended, places: &[String]) ->
     exit
 }
 
-fn explain(context: &Context, report: &Report, failed: Failed) {
+fn explain(context: &Context, report: &ImageReport, failed: Failed) {
     let image = format!("{}:{}", report.image, report.version);
     if let Failed::Policy { found, .. } = &failed {
-        report::diagnostics(&context.out, Format::Text, found, &SourceMap::default());
+        report::diagnostics(
+            &context.out,
+            OutputFormat::Text,
+            found,
+            &SourceMap::default(),
+        );
     }
     let hints = failed.hints();
-    report::failure(&context.out, &Named { image, failed }, &hints);
+    report::failure(&context.out, &NamedFailure { image, failed }, &hints);
 }
 
 /// A failure with the image that it is about.
 #[derive(Debug)]
-struct Named {
+struct NamedFailure {
     image: String,
     failed: Failed,
 }
 
-impl std::fmt::Display for Named {
+impl std::fmt::Display for NamedFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.image, self.failed.reason())
     }
 }
 
-impl std::error::Error for Named {
+impl std::error::Error for NamedFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         std::error::Error::source(&self.failed)
     }
 }
 
-fn table(reports: &[Report]) -> String {
-    let mut table = Table::new(["IMAGE", "OUTCOME", "DIGEST", "WHY"]);
+fn table(reports: &[ImageReport]) -> String {
+    let mut table = TextTable::new(["IMAGE", "OUTCOME", "DIGEST", "WHY"]);
     for report in reports {
         let variant = report
             .variant

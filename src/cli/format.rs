@@ -5,12 +5,12 @@ use std::ffi::OsStr;
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 
 use super::{Command, Failure};
-use crate::report::Format;
+use crate::report::OutputFormat;
 use crate::suggest::closest;
 
 /// The formats of a command, by its name; the first is the default.
-fn formats(command: &str) -> &'static [Format] {
-    use Format::{Dot, Github, Gitlab, Json, Mermaid, Sarif, Svg, Text};
+fn formats(command: &str) -> &'static [OutputFormat] {
+    use OutputFormat::{Dot, Github, Gitlab, Json, Mermaid, Sarif, Svg, Text};
     match command {
         "check" | "audit" => &[Text, Json, Github, Sarif],
         "graph" => &[Mermaid, Dot, Svg, Json],
@@ -34,7 +34,7 @@ pub(crate) fn document(command: clap::Command) -> clap::Command {
 
 /// Lists formats, and leaves the choice to [`choose`]: `--format` may also come before the command.
 #[derive(Debug, Clone)]
-struct Listed(&'static [Format]);
+struct Listed(&'static [OutputFormat]);
 
 impl TypedValueParser for Listed {
     type Value = String;
@@ -58,7 +58,7 @@ impl TypedValueParser for Listed {
 }
 
 /// The format that `--format` requests of a command, or the command's default.
-pub(crate) fn choose(command: &Command, asked: Option<&str>) -> Result<Format, Failure> {
+pub(crate) fn choose(command: &Command, asked: Option<&str>) -> Result<OutputFormat, Failure> {
     let known = formats(command.name());
     let Some(asked) = asked else {
         return Ok(known[0]);

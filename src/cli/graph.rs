@@ -7,8 +7,8 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::session::{Session, SessionOptions, check, show};
-use crate::report::Format;
-use crate::report::graph::{Edge, Graph, Kind, Node, State, dot, mermaid, svg};
+use crate::report::OutputFormat;
+use crate::report::graph::{Edge, Graph, GraphNode, NodeKind, NodeState, dot, mermaid, svg};
 use crate::resolve::select;
 use crate::workspace::lock::key;
 
@@ -30,9 +30,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let moved = moved(context, &session).await;
     let graph = graph(&session, &moved);
     match context.format {
-        Format::Json => context.out.json(&graph),
-        Format::Dot => context.out.data(&dot(&graph)),
-        Format::Svg => context.out.data(&svg(&graph)),
+        OutputFormat::Json => context.out.json(&graph),
+        OutputFormat::Dot => context.out.data(&dot(&graph)),
+        OutputFormat::Svg => context.out.data(&svg(&graph)),
         _ => context.out.data(&mermaid(&graph)),
     }
     Ok(Exit::Done)
@@ -87,14 +87,14 @@ fn graph(session: &Session, moved: &BTreeMap<String, bool>) -> Graph {
         .collect();
     for name in names {
         let state = match (name.contains('@'), moved.get(&name)) {
-            (true, _) | (_, Some(false)) => State::Current,
-            (_, Some(true)) => State::Stale,
-            (_, None) => State::Unknown,
+            (true, _) | (_, Some(false)) => NodeState::Current,
+            (_, Some(true)) => NodeState::Stale,
+            (_, None) => NodeState::Unknown,
         };
         bases.insert(name.clone(), graph.nodes.len());
-        graph.nodes.push(Node {
+        graph.nodes.push(GraphNode {
             name,
-            kind: Kind::Base,
+            kind: NodeKind::Base,
             state,
         });
     }
@@ -104,16 +104,16 @@ fn graph(session: &Session, moved: &BTreeMap<String, bool>) -> Graph {
         let below = parents[n]
             .map(|parent| first + parent)
             .or_else(|| bases.get(&base_name(&image.base)?).copied());
-        let state = below.map_or(State::Current, |below| graph.nodes[below].state);
+        let state = below.map_or(NodeState::Current, |below| graph.nodes[below].state);
         if let Some(from) = below {
             graph.edges.push(Edge {
                 from,
                 to: first + n,
             });
         }
-        graph.nodes.push(Node {
+        graph.nodes.push(GraphNode {
             name: image.display(),
-            kind: Kind::Image,
+            kind: NodeKind::Image,
             state,
         });
     }

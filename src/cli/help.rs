@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use crate::help::{Style, TOPICS, Topic, render};
-use crate::report::table::Table;
+use crate::help::{TOPICS, TextStyle, Topic, render};
+use crate::report::table::TextTable;
 use crate::suggest::closest;
 
 /// Show the help of a command, or a chapter of the guide.
@@ -37,7 +37,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     if let Some(topic) = Topic::find(&name) {
-        let style = Style {
+        let style = TextStyle {
             width: context.out.width,
             color: context.out.color,
         };
@@ -61,7 +61,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// The list of the chapters.
 fn topics() -> String {
-    let mut table = Table::default();
+    let mut table = TextTable::default();
     for topic in TOPICS {
         table.row([format!("  {}", topic.name), topic.summary.to_owned()]);
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use crate::report::Format;
+use crate::report::OutputFormat;
 use crate::workspace::discover;
 use crate::workspace::fs::{read_if_there, write_atomic};
 
@@ -51,7 +51,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     for (name, text) in FILES {
         write_atomic(&root.join(name), text.as_bytes())?;
     }
-    if context.format == Format::Json {
+    if context.format == OutputFormat::Json {
         context
             .out
             .json(&serde_json::json!({ "files": FILES.map(|(name, _)| shown(name)) }));

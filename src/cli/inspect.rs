@@ -12,12 +12,12 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
 use crate::oci::Descriptor;
-use crate::oci::artifact::Kind;
+use crate::oci::artifact::ArtifactKind;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::registry::{Described, Inventory};
-use crate::report::Format;
-use crate::report::table::Table;
+use crate::report::OutputFormat;
+use crate::report::table::TextTable;
 use crate::report::text::{bytes, one_line};
 use crate::spec::base::LayoutSpec;
 use crate::store::layout::LayoutReader;
@@ -32,17 +32,17 @@ pub struct Args {
 
 /// The JSON output.
 #[derive(Serialize)]
-struct Output {
+struct InspectOutput {
     reference: String,
     digest: Digest,
-    kind: Kind,
+    kind: ArtifactKind,
     media_type: String,
     size: u64,
     created: Option<String>,
     /// Every tag that names this digest, the one that was asked for too; in a layout every name.
     tags: Vec<String>,
     manifest: Value,
-    images: Vec<Image>,
+    images: Vec<InspectedImage>,
     /// The content of an artifact.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     blobs: Vec<Descriptor>,
@@ -50,7 +50,7 @@ struct Output {
 
 /// One image; an index has several.
 #[derive(Serialize)]
-struct Image {
+struct InspectedImage {
     platform: Platform,
     digest: Digest,
     config: Value,
@@ -66,14 +66,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         of_registry(&args.reference, context).await?
     };
     match context.format {
-        Format::Json => context.out.json(&output),
+        OutputFormat::Json => context.out.json(&output),
         _ => context.out.data(&text(&output)),
     }
     Ok(Exit::Done)
 }
 
 /// An image of an OCI layout.
-fn of_layout(written: String, context: &Context) -> Result<Output, Failure> {
+fn of_layout(written: String, context: &Context) -> Result<InspectOutput, Failure> {
     let LayoutSpec {
         directory,
         name,
@@ -85,7 +85,7 @@ fn of_layout(written: String, context: &Context) -> Result<Output, Failure> {
 }
 
 /// An image of a registry.
-async fn of_registry(written: &str, context: &Context) -> Result<Output, Failure> {
+async fn of_registry(written: &str, context: &Context) -> Result<InspectOutput, Failure> {
     let reference: Reference = written.parse().map_err(Failure::usage)?;
     let destinations = destinations(context).await?;
     let host = &reference.repository.host;
@@ -105,15 +105,15 @@ async fn of_registry(written: &str, context: &Context) -> Result<Output, Failure
     ))
 }
 
-fn output(reference: String, described: &Described, tags: Vec<String>) -> Output {
-    let images = described.images.iter().map(|image| Image {
+fn output(reference: String, described: &Described, tags: Vec<String>) -> InspectOutput {
+    let images = described.images.iter().map(|image| InspectedImage {
         platform: image.platform.clone(),
         digest: image.digest.clone(),
         config: Value::Object(image.config.as_object().clone()),
         labels: image.config.labels(),
         layers: image.manifest.layers.clone(),
     });
-    Output {
+    InspectOutput {
         reference,
         digest: described.raw.digest.clone(),
         kind: described.kind.clone(),
@@ -127,7 +127,7 @@ fn output(reference: String, described: &Described, tags: Vec<String>) -> Output
     }
 }
 
-fn text(output: &Output) -> String {
+fn text(output: &InspectOutput) -> String {
     let tags = if output.tags.is_empty() {
         "none".to_owned()
     } else {
@@ -147,7 +147,7 @@ fn text(output: &Output) -> String {
         // Writing into a String cannot fail.
         let _ = write!(text, "\n{}  {}\n", image.platform, image.digest);
         let runtime = image.config.get("config").cloned().unwrap_or_default();
-        let mut table = Table::default();
+        let mut table = TextTable::default();
         for key in [
             "User",
             "WorkingDir",
@@ -167,12 +167,12 @@ fn text(output: &Output) -> String {
             }
         }
         let _ = write!(text, "{table}");
-        let mut table = Table::default();
+        let mut table = TextTable::default();
         for (key, value) in &image.labels {
             table.row([format!("  {key}"), value.clone()]);
         }
         let _ = write!(text, "\n  labels\n{table}\n  layers\n");
-        let mut table = Table::default();
+        let mut table = TextTable::default();
         for layer in &image.layers {
             table.row([
                 format!("  {}", layer.digest),
@@ -186,7 +186,7 @@ fn text(output: &Output) -> String {
 }
 
 /// What is shown of an artifact: it has no platform, no config and no labels.
-fn artifact(output: &Output) -> String {
+fn artifact(output: &InspectOutput) -> String {
     let kind = output.kind.to_string();
     let mut text = format!("  kind        {}\n", one_line(&kind));
     if let Some(subject) = output
@@ -196,7 +196,7 @@ fn artifact(output: &Output) -> String {
     {
         let _ = writeln!(text, "  refers to   {}", one_line(subject));
     }
-    let mut table = Table::default();
+    let mut table = TextTable::default();
     let entries = output.manifest["manifests"]
         .as_array()
         .into_iter()

@@ -10,11 +10,11 @@ use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
-use crate::oci::artifact::Kind;
+use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Host, Reference, Repository, RepositoryPath, Tag, Target};
 use crate::registry::{Described, Inventory, Registry};
-use crate::report::Format;
-use crate::report::table::Table;
+use crate::report::OutputFormat;
+use crate::report::table::TextTable;
 use crate::report::text::bytes;
 use crate::suggest::closest;
 
@@ -37,14 +37,14 @@ struct Repositories {
 #[derive(Serialize)]
 struct Tags {
     repository: Repository,
-    tags: Vec<Row>,
+    tags: Vec<ListRow>,
 }
 
 /// One tag.
 #[derive(Serialize)]
-struct Row {
+struct ListRow {
     tag: Tag,
-    kind: Option<Kind>,
+    kind: Option<ArtifactKind>,
     digest: Digest,
     /// The digest that a tag made by a tool belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,7 +55,7 @@ struct Row {
 }
 
 /// What is listed.
-enum Place {
+enum ListScope {
     Registry(Host),
     Repository(Repository),
 }
@@ -66,7 +66,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let place = match &args.place {
         Some(text) => read_place(text)?,
         None => match destinations.chosen.first() {
-            Some(destination) => Place::Registry(destination.host.clone()),
+            Some(destination) => ListScope::Registry(destination.host.clone()),
             None => {
                 return Err(Failure::usage("no registry is named")
                     .hint("golden ls HOST[:PORT], or a workspace with a [[registry]]"));
@@ -74,29 +74,32 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         },
     };
     let host = match &place {
-        Place::Registry(host) => host,
-        Place::Repository(repository) => &repository.host,
+        ListScope::Registry(host) => host,
+        ListScope::Repository(repository) => &repository.host,
     };
     let registry = registries::open(context, &destinations, args.place.as_slice())?.at(host);
     match place {
-        Place::Registry(host) => show_registry(context, host, &registry).await,
-        Place::Repository(repository) => show_repository(context, repository, &registry).await,
+        ListScope::Registry(host) => show_registry(context, host, &registry).await,
+        ListScope::Repository(repository) => show_repository(context, repository, &registry).await,
     }
 }
 
 /// A host has no `/`; a name without one is a host when it looks like one.
-fn read_place(text: &str) -> Result<Place, Failure> {
+fn read_place(text: &str) -> Result<ListScope, Failure> {
     let text = text.trim_end_matches('/');
     let is_host = !text.contains('/') && (text.contains(['.', ':']) || text == "localhost");
     if is_host {
-        return text.parse().map(Place::Registry).map_err(Failure::usage);
+        return text
+            .parse()
+            .map(ListScope::Registry)
+            .map_err(Failure::usage);
     }
     match text.parse::<Reference>().map_err(Failure::usage)? {
         Reference {
             repository,
             tag: None,
             digest: None,
-        } => Ok(Place::Repository(repository)),
+        } => Ok(ListScope::Repository(repository)),
         _ => Err(
             Failure::usage(format!("`{text}` is an image, not a repository"))
                 .hint(format!("golden inspect {text}")),
@@ -110,7 +113,7 @@ async fn show_registry(
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let repositories = registry.catalog().await?;
-    if context.format == Format::Json {
+    if context.format == OutputFormat::Json {
         context.out.json(&Repositories {
             registry: host,
             repositories,
@@ -152,13 +155,15 @@ async fn show_repository(
         .await?;
     let rows = tags.into_iter().map(|(tag, found)| {
         let described = described.get(&found.digest);
-        let of_tag = Kind::of_tag(&tag);
-        Row {
+        let of_tag = ArtifactKind::of_tag(&tag);
+        ListRow {
             kind: match (&of_tag, described.map(|described| &described.kind)) {
                 // An image under such a tag is what cosign writes; any other kind tells more than the tag does.
-                (Some((kind, _)), None | Some(Kind::Image | Kind::Index | Kind::Artifact(_))) => {
-                    Some(kind.clone())
-                }
+                (
+                    Some((kind, _)),
+                    None
+                    | Some(ArtifactKind::Image | ArtifactKind::Index | ArtifactKind::Artifact(_)),
+                ) => Some(kind.clone()),
                 (_, kind) => kind.cloned(),
             },
             subject: of_tag.map(|(_, digest)| digest),
@@ -169,8 +174,8 @@ async fn show_repository(
             digest: found.digest,
         }
     });
-    let rows: Vec<Row> = rows.collect();
-    if context.format == Format::Json {
+    let rows: Vec<ListRow> = rows.collect();
+    if context.format == OutputFormat::Json {
         context.out.json(&Tags {
             repository,
             tags: rows,
@@ -186,8 +191,8 @@ async fn show_repository(
 }
 
 /// The kind has a column where not everything is an image.
-fn table(rows: &[Row]) -> Table {
-    let is_image = |row: &Row| row.kind.as_ref().is_none_or(Kind::is_image);
+fn table(rows: &[ListRow]) -> TextTable {
+    let is_image = |row: &ListRow| row.kind.as_ref().is_none_or(ArtifactKind::is_image);
     let only_images = rows.iter().all(is_image);
     let columns = |kind: String, others: [String; 5]| {
         let [tag, rest @ ..] = others;
@@ -197,7 +202,7 @@ fn table(rows: &[Row]) -> Table {
             .chain(rest)
     };
     let headings = ["TAG", "DIGEST", "SIZE", "CREATED", "VERSION"].map(str::to_owned);
-    let mut table = Table::new(columns("KIND".to_owned(), headings));
+    let mut table = TextTable::new(columns("KIND".to_owned(), headings));
     for row in rows {
         let kind = row
             .kind

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::session::{Session, SessionOptions};
-use crate::report::Format;
+use crate::report::OutputFormat;
 use crate::resolve::{ResolvedImage, graph, select};
 
 /// Print the build as waves of CI jobs.
@@ -26,7 +26,7 @@ const GITHUB_JOBS: usize = 256;
 
 /// One job: one image.
 #[derive(Debug, Clone, Serialize)]
-struct Job {
+struct MatrixJob {
     /// What `golden build` is to be given.
     image: String,
     name: String,
@@ -40,7 +40,7 @@ struct Job {
 
 #[derive(Serialize)]
 struct Waves {
-    waves: Vec<Vec<Job>>,
+    waves: Vec<Vec<MatrixJob>>,
 }
 
 /// Runs the command.
@@ -50,15 +50,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = Session::open(context, &options).await?;
     let waves = waves(&session, options.changed.is_some());
     match context.format {
-        Format::Json => context.out.json(&Waves { waves }),
-        Format::Gitlab => context.out.data(&gitlab(&waves)),
+        OutputFormat::Json => context.out.json(&Waves { waves }),
+        OutputFormat::Gitlab => context.out.data(&gitlab(&waves)),
         _ => context.out.data(&github(&waves)),
     }
     Ok(Exit::Done)
 }
 
 /// The jobs, in waves. Of a changed fleet only what was selected becomes a job: what it is built on is published.
-fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<Job>> {
+fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<MatrixJob>> {
     let wanted: Vec<&ResolvedImage> = session
         .images
         .iter()
@@ -78,7 +78,7 @@ fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<Job>> {
     let parents = select::parents(&images);
     let job = |n: usize| {
         let image = &images[n];
-        Job {
+        MatrixJob {
             image: call(image),
             name: image.name.to_string(),
             version: image.version.to_string(),
@@ -98,11 +98,11 @@ fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<Job>> {
 
 /// Lines for `$GITHUB_OUTPUT`: the number of waves, and for each the value of `strategy.matrix`. Where a wave has more
 /// images than a matrix may have jobs, a job gets several, with spaces between them.
-fn github(waves: &[Vec<Job>]) -> String {
+fn github(waves: &[Vec<MatrixJob>]) -> String {
     let mut text = format!("waves={}\n", waves.len());
     for (n, wave) in waves.iter().enumerate() {
         let together = wave.len().div_ceil(GITHUB_JOBS).max(1);
-        let names = |jobs: &[Job]| {
+        let names = |jobs: &[MatrixJob]| {
             jobs.iter()
                 .map(|job| job.image.as_str())
                 .collect::<Vec<_>>()
@@ -120,7 +120,7 @@ fn github(waves: &[Vec<Job>]) -> String {
 
 /// A child pipeline: a stage for each wave, and jobs that wait only for what they are built on. A job is called by
 /// more than the image's name, which may be a word that GitLab keeps for itself, such as `cache`.
-fn gitlab(waves: &[Vec<Job>]) -> String {
+fn gitlab(waves: &[Vec<MatrixJob>]) -> String {
     if waves.is_empty() {
         // GitLab refuses a pipeline without jobs.
         return "nothing-to-build:\n  script:\n    - \"true\"\n".to_owned();
@@ -145,8 +145,8 @@ fn gitlab(waves: &[Vec<Job>]) -> String {
 mod tests {
     use super::*;
 
-    fn job(image: &str, needs: &[&str]) -> Job {
-        Job {
+    fn job(image: &str, needs: &[&str]) -> MatrixJob {
+        MatrixJob {
             image: image.to_owned(),
             name: image.to_owned(),
             version: "1.0.0".to_owned(),
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_wave_larger_than_a_matrix_gives_its_jobs_several_images() {
         let images: Vec<String> = (0..600).map(|n| format!("app{n}")).collect();
-        let wave: Vec<Job> = images.iter().map(|image| job(image, &[])).collect();
+        let wave: Vec<MatrixJob> = images.iter().map(|image| job(image, &[])).collect();
         let text = github(&[wave]);
         let (_, matrix) = text.lines().nth(1).unwrap().split_once('=').unwrap();
         let matrix: serde_json::Value = serde_json::from_str(matrix).unwrap();

@@ -7,7 +7,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::session;
 use crate::reference::RepositoryPath;
-use crate::report::Format;
+use crate::report::OutputFormat;
 use crate::spec::base::BaseSpec;
 use crate::workspace::fs::{read_if_there, write_atomic};
 use crate::workspace::load;
@@ -88,7 +88,7 @@ fn text(name: &RepositoryPath, base: &str) -> String {
 }
 
 fn show(context: &Context, file: &Path, name: &RepositoryPath, is_found: bool) {
-    if context.format == Format::Json {
+    if context.format == OutputFormat::Json {
         context.out.json(&serde_json::json!({ "files": [file] }));
         return;
     }

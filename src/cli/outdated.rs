@@ -6,8 +6,8 @@ use super::bases::{self, Change, Compared, Lost, show_lost};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use crate::report::Format;
-use crate::report::table::Table;
+use crate::report::OutputFormat;
+use crate::report::table::TextTable;
 
 /// List bases that moved since golden.lock (exit 5 when there are any).
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ pub struct Args {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct OutdatedReport {
     bases: Vec<Compared>,
     /// Bases that are not to be had.
     lost: Vec<Lost>,
@@ -46,14 +46,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         (true, 0) => Exit::Done,
         (true, _) => Exit::Difference,
     };
-    if context.format == Format::Json {
-        context.out.json(&Report {
+    if context.format == OutputFormat::Json {
+        context.out.json(&OutdatedReport {
             bases: compared,
             lost,
         });
         return Ok(exit);
     }
-    let mut table = Table::default();
+    let mut table = TextTable::default();
     for base in compared
         .iter()
         .filter(|base| base.change != Change::Unchanged)

@@ -12,9 +12,9 @@ use super::unready;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::pipeline::{Engines, Goal, choose};
-use crate::plan::{Plan, PlanOptions, PlannedAction, PlannedImage, PlannedMove, Step};
-use crate::report::Format;
-use crate::report::table::Table;
+use crate::plan::{Plan, PlanOptions, PlanStep, PlannedAction, PlannedImage, PlannedMove};
+use crate::report::OutputFormat;
+use crate::report::table::TextTable;
 
 /// Show what `build --push` would do.
 #[derive(Debug, clap::Args)]
@@ -72,7 +72,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     match context.format {
-        Format::Json => context.out.json(&found.plan),
+        OutputFormat::Json => context.out.json(&found.plan),
         _ => context.out.data(&text(&found.plan)),
     }
     let missing = !unready.is_empty();
@@ -95,11 +95,11 @@ fn text(plan: &Plan) -> String {
 
 fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
     let step = match &image.step {
-        Step::Build { .. } => "build",
-        Step::Skip { .. } => "skip",
-        Step::Retag { .. } => "retag",
-        Step::Copy { .. } => "copy",
-        Step::Refuse { .. } => "refuse",
+        PlanStep::Build { .. } => "build",
+        PlanStep::Skip { .. } => "skip",
+        PlanStep::Retag { .. } => "retag",
+        PlanStep::Copy { .. } => "copy",
+        PlanStep::Refuse { .. } => "refuse",
     };
     writeln!(
         text,
@@ -107,7 +107,7 @@ fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
         image.image,
         image.step.because().join("; ")
     )?;
-    if let Step::Refuse { help, .. } = &image.step {
+    if let PlanStep::Refuse { help, .. } = &image.step {
         for help in help {
             writeln!(text, "  help: {help}")?;
         }
@@ -128,12 +128,12 @@ fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
     if let Some(engine) = &image.engine {
         writeln!(text, "  engine {engine}")?;
     }
-    if let Step::Copy { from, digest, .. } = &image.step {
+    if let PlanStep::Copy { from, digest, .. } = &image.step {
         writeln!(text, "  from {from}@{digest}")?;
     }
     for destination in &image.destinations {
         writeln!(text, "  {}", destination.repository)?;
-        let mut table = Table::default();
+        let mut table = TextTable::default();
         for planned in &destination.tags {
             table.row([
                 String::new(),

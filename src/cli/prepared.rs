@@ -13,11 +13,11 @@ use super::unready::{self, Unready};
 use crate::assemble::Output;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
-use crate::engine::fleet::{Fleet, Member};
-use crate::engine::{BuildKit, EngineKind, Trust};
+use crate::engine::fleet::{Fleet, FleetEngine};
+use crate::engine::{BuildKit, EngineKind, EngineTrust};
 use crate::event::Events;
 use crate::observe;
-use crate::pipeline::{Choice, Engines, Goal, choose, local};
+use crate::pipeline::{EngineChoice, Engines, Goal, choose, local};
 use crate::plan::{Plan, PlanOptions};
 use crate::reference::{Host, Reference, Repository};
 use crate::registry::{Credential, Registries};
@@ -25,11 +25,11 @@ use crate::render::Recipe;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
 use crate::workspace::lock::{FILE, LockedBase, key};
-use crate::workspace::state::State;
+use crate::workspace::state::StateDirectory;
 
 /// What a command wants to know and do.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted {
+pub(crate) struct RunRequest {
     /// `--engine`.
     pub(crate) engine: Option<EngineKind>,
     /// What becomes of the images.
@@ -52,13 +52,13 @@ pub(crate) struct Prepared {
     /// The engines of the run.
     pub(crate) engines: Engines,
     /// `.golden`.
-    pub(crate) state: State,
+    pub(crate) state: StateDirectory,
     /// What the images are made from, parents first.
     pub(crate) recipes: Vec<Recipe>,
     /// What is to be done.
     pub(crate) plan: Plan,
     /// Which engine builds each image.
-    pub(crate) choices: Vec<Choice>,
+    pub(crate) choices: Vec<EngineChoice>,
     /// The repository of each image in the Docker Engine.
     pub(crate) names: Vec<Repository>,
     /// Images that are not begun, because their base is not to be had.
@@ -92,7 +92,7 @@ impl Prepared {
 pub(crate) async fn prepare(
     context: &Context,
     options: &SessionOptions,
-    wanted: &Wanted,
+    wanted: &RunRequest,
 ) -> Result<Prepared, Failure> {
     let mut session = Session::open(context, options).await?;
     if wanted.goal == Goal::Publish && session.destinations.is_empty() {
@@ -275,8 +275,8 @@ async fn choices(
     session: &Session,
     engines: &Engines,
     recipes: &[Recipe],
-    wanted: &Wanted,
-) -> Result<Vec<Choice>, Failure> {
+    wanted: &RunRequest,
+) -> Result<Vec<EngineChoice>, Failure> {
     let engine = asked_engine(session, wanted.engine);
     let mut choices = Vec::with_capacity(recipes.len());
     for recipe in recipes {
@@ -318,14 +318,14 @@ fn fleet(
     session: &Session,
     environment: &DockerEnv,
     embedded: &Embedded,
-    state: &State,
+    state: &StateDirectory,
     trusted: &[String],
 ) -> Result<Option<Fleet>, Failure> {
     let tables = &session.workspace.spec.engine;
     if tables.is_empty() {
         return Ok(None);
     }
-    let mut members: Vec<Member> = Vec::with_capacity(tables.len() + 1);
+    let mut members: Vec<FleetEngine> = Vec::with_capacity(tables.len() + 1);
     let mut names = BTreeSet::new();
     for table in tables {
         let Some(host) = &table.host else {
@@ -339,10 +339,10 @@ fn fleet(
             );
         }
         let cert_path = trust::certificates(&session.workspace.root, table, &name, trusted)?;
-        let trust = Trust::of(&name, host, cert_path.is_some(), trusted, environment);
+        let trust = EngineTrust::of(&name, host, cert_path.is_some(), trusted, environment);
         let platforms = table.platforms.clone();
         let member = if BuildKit::is_at(host) {
-            Member::buildkit(name, host.clone(), cert_path, platforms)
+            FleetEngine::buildkit(name, host.clone(), cert_path, platforms)
         } else {
             let of_table = DockerEnv {
                 host: Some(host.clone()),
@@ -353,11 +353,11 @@ fn fleet(
                 config_dir: None,
                 ..environment.clone()
             };
-            Member::docker(name, of_table, platforms)
+            FleetEngine::docker(name, of_table, platforms)
         };
         members.push(member.with_trust(trust));
     }
-    members.push(Member::fallback(environment.clone()));
+    members.push(FleetEngine::fallback(environment.clone()));
     Ok(Some(Fleet::new(
         members,
         embedded.clone(),

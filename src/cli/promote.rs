@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::registries;
 use crate::publish::promote::{self, Copied, End, Error};
 use crate::reference::{Digest, Reference, Tag, Target};
-use crate::report::Format;
+use crate::report::OutputFormat;
 use crate::report::text::{bytes, count};
 use crate::tags::Move;
 
@@ -35,7 +35,7 @@ pub struct Args {
 
 /// The JSON output.
 #[derive(Serialize)]
-struct Output<'a> {
+struct PromoteOutput<'a> {
     source: &'a Reference,
     destination: String,
     digest: &'a Digest,
@@ -78,7 +78,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     } else {
         Vec::new()
     };
-    let output = Output {
+    let output = PromoteOutput {
         source: &source,
         destination: to.repository.to_string(),
         digest: &raw.digest,
@@ -112,12 +112,12 @@ async fn wanted(
     Ok(wanted)
 }
 
-fn show(context: &Context, output: &Output<'_>) {
-    if context.format == Format::Json {
+fn show(context: &Context, output: &PromoteOutput<'_>) {
+    if context.format == OutputFormat::Json {
         context.out.json(output);
         return;
     }
-    let Output {
+    let PromoteOutput {
         destination,
         digest,
         tags,

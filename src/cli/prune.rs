@@ -13,9 +13,9 @@ use super::exit::Exit;
 use super::registries;
 use super::session::{Session, SessionOptions};
 use crate::publish::delete::Deleted;
-use crate::publish::prune::{self, Pruning, Rules};
+use crate::publish::prune::{self, PruneRules, Pruning};
 use crate::reference::{Reference, Repository};
-use crate::report::Format;
+use crate::report::OutputFormat;
 use crate::report::text::count;
 use crate::tags::Variant;
 
@@ -46,7 +46,7 @@ pub struct Args {
 
 /// The JSON output.
 #[derive(Serialize)]
-struct Output<'a> {
+struct PruneOutput<'a> {
     dry_run: bool,
     repositories: &'a [Pruning],
     deleted: &'a [Deleted],
@@ -60,7 +60,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ));
     }
     let age = args.older_than.as_deref().map(age).transpose()?;
-    let rules = Rules {
+    let rules = PruneRules {
         keep: args.keep.unwrap_or(0),
         newer_than: age.map(|age| context.now - age),
     };
@@ -90,7 +90,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     show(
         context,
-        &Output {
+        &PruneOutput {
             dry_run: args.dry_run,
             repositories: &prunings,
             deleted: &deleted,
@@ -100,13 +100,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// A repository, and the variants that the workspace says it has.
-type Known = (Repository, BTreeSet<Variant>);
+type KnownRepository = (Repository, BTreeSet<Variant>);
 
 /// Repositories are named with their host; anything else is an image of the workspace.
 async fn repositories(
     args: &Args,
     context: &Context,
-) -> Result<(Vec<Known>, Destinations), Failure> {
+) -> Result<(Vec<KnownRepository>, Destinations), Failure> {
     let is_repository = |text: &str| {
         text.split_once('/')
             .is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost")
@@ -116,7 +116,7 @@ async fn repositories(
         .iter()
         .cloned()
         .partition(|text| is_repository(text));
-    let mut repositories: Vec<Known> = Vec::new();
+    let mut repositories: Vec<KnownRepository> = Vec::new();
     for text in &named {
         match text.parse::<Reference>().map_err(Failure::usage)? {
             Reference {
@@ -220,8 +220,8 @@ fn list(context: &Context, pruning: &Pruning, word: &str) {
     }
 }
 
-fn show(context: &Context, output: &Output<'_>) {
-    if context.format == Format::Json {
+fn show(context: &Context, output: &PruneOutput<'_>) {
+    if context.format == OutputFormat::Json {
         context.out.json(output);
         return;
     }

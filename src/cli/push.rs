@@ -5,7 +5,7 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::finish::finish;
-use super::prepared::{Wanted, logins, prepare};
+use super::prepared::{RunRequest, logins, prepare};
 use super::session::SessionOptions;
 use super::unready;
 use crate::pipeline::{Goal, Options};
@@ -23,7 +23,7 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let wanted = Wanted {
+    let wanted = RunRequest {
         engine: None,
         goal: Goal::Publish,
         force: false,

@@ -9,7 +9,7 @@ use super::destinations::{self, Destinations};
 use super::error::Failure;
 use super::session::Session;
 use crate::reference::{Host, Reference};
-use crate::registry::{Endpoint, LoginScope, Registries, RegistryEnv};
+use crate::registry::{LoginScope, Registries, RegistryEndpoint, RegistryEnv};
 use crate::secret::redact_userinfo;
 
 /// The registries of a command that works on the images of a workspace.
@@ -62,12 +62,12 @@ fn make(
 ) -> Result<Registries, Failure> {
     let Destinations { chosen, registries } = destinations;
     let insecure = hosts("--insecure-registry", &context.globals.insecure_registry)?;
-    let mut endpoints: Vec<Endpoint> = insecure
+    let mut endpoints: Vec<RegistryEndpoint> = insecure
         .iter()
-        .map(|host| Endpoint {
+        .map(|host| RegistryEndpoint {
             http: true,
             clear_login: true,
-            ..Endpoint::of(host.clone())
+            ..RegistryEndpoint::of(host.clone())
         })
         .collect();
     for destination in chosen.iter().chain(registries) {
@@ -78,10 +78,10 @@ fn make(
                 known.ca = known.ca.take().or_else(|| destination.ca.clone());
                 known.http |= destination.http;
             }
-            None => endpoints.push(Endpoint {
+            None => endpoints.push(RegistryEndpoint {
                 ca: destination.ca.clone(),
                 http: destination.http,
-                ..Endpoint::of(host.clone())
+                ..RegistryEndpoint::of(host.clone())
             }),
         }
     }

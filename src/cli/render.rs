@@ -8,15 +8,15 @@ use super::check::UNKNOWN_FAMILY;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::rendered::{self, State};
+use super::rendered::{self, RenderState};
 use super::session::{Session, SessionOptions};
 use super::{prepared, registries};
 use crate::engine::Embedded;
 use crate::pipeline::families;
 use crate::pipeline::standalone::{self, Rendering};
 use crate::reference::Reference;
-use crate::render::{Files, Renderer, Standalone, Templates};
-use crate::report::Format;
+use crate::render::{ContextFiles, Renderer, Standalone, Templates};
+use crate::report::OutputFormat;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Family, FamilySource};
 use crate::workspace::state;
@@ -41,7 +41,7 @@ pub struct Args {
 
 /// What was rendered of all images.
 #[derive(Debug, Serialize)]
-struct Report {
+struct RenderReport {
     images: Vec<RenderedImage>,
     /// With `--out`: the files that are no Dockerfiles.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -60,14 +60,14 @@ struct RenderedImage {
     dockerfile: String,
     /// With `--out`: what became of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<State>,
+    state: Option<RenderState>,
 }
 
 /// A file below `--out`.
 #[derive(Debug, Serialize)]
 struct WrittenFile {
     file: String,
-    state: State,
+    state: RenderState,
 }
 
 /// Runs the command.
@@ -90,7 +90,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let images = report.images.iter().filter_map(|image| image.state);
     let mut states = images.chain(report.context.iter().map(|file| file.state));
-    let differs = states.any(|state| matches!(state, State::Stale | State::Missing));
+    let differs = states.any(|state| matches!(state, RenderState::Stale | RenderState::Missing));
     let exit = if differs || (args.check && !report.left.is_empty()) {
         Exit::Difference
     } else {
@@ -101,7 +101,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// The Dockerfiles alone. No base is read for them.
-fn dockerfiles(session: Session) -> Result<Report, Failure> {
+fn dockerfiles(session: Session) -> Result<RenderReport, Failure> {
     let shown = shown_bases(&session);
     let templates = Templates::from(session.templates);
     let renderer = Renderer::new(&templates);
@@ -111,7 +111,7 @@ fn dockerfiles(session: Session) -> Result<Report, Failure> {
         let how = Standalone {
             base: base.as_deref(),
             traits: None,
-            files: Files::Later,
+            files: ContextFiles::Later,
             suffix: "",
         };
         let dockerfile = renderer.standalone(image, &how)?.dockerfile;
@@ -123,7 +123,7 @@ fn dockerfiles(session: Session) -> Result<Report, Failure> {
             state: None,
         });
     }
-    Ok(Report {
+    Ok(RenderReport {
         images,
         context: Vec::new(),
         left: Vec::new(),
@@ -151,10 +151,10 @@ async fn directories(
     out: &std::path::Path,
     check: bool,
     all: bool,
-) -> Result<Report, Failure> {
+) -> Result<RenderReport, Failure> {
     let templates = Templates::from(session.templates.clone());
     let registries = registries::of_session(context, &session)?;
-    let cache = state::State::of(&session.workspace.root).path("cache");
+    let cache = state::StateDirectory::of(&session.workspace.root).path("cache");
     let embedded = Embedded::new(registries, cache);
     let (deadline, lock, events) = (
         standalone::deadline(),
@@ -201,7 +201,7 @@ async fn directories(
         .into_iter()
         .map(|(file, state)| WrittenFile { file, state })
         .collect();
-    Ok(Report {
+    Ok(RenderReport {
         images,
         context,
         left,
@@ -243,8 +243,8 @@ fn suffix(image: &ResolvedImage) -> String {
     }
 }
 
-fn show(context: &Context, report: &Report, check: bool) {
-    if context.format == Format::Json {
+fn show(context: &Context, report: &RenderReport, check: bool) {
+    if context.format == OutputFormat::Json {
         context.out.json(report);
         return;
     }
@@ -272,10 +272,10 @@ fn show(context: &Context, report: &Report, check: bool) {
     }
     for (file, state) in files {
         match state {
-            State::Current => {}
-            State::Written => context.out.message(&format!("{file}: written")),
-            State::Stale => context.out.data(&format!("{file}: stale\n")),
-            State::Missing => context.out.data(&format!("{file}: missing\n")),
+            RenderState::Current => {}
+            RenderState::Written => context.out.message(&format!("{file}: written")),
+            RenderState::Stale => context.out.data(&format!("{file}: stale\n")),
+            RenderState::Missing => context.out.data(&format!("{file}: missing\n")),
         }
     }
     for file in &report.left {

@@ -14,13 +14,13 @@ use crate::oci::Content;
 use crate::oci::tar::{self, Entry, EntryKind};
 use crate::reference::Digest;
 use crate::render::MARK;
-use crate::render::bake::{self, BAKE, Target};
+use crate::render::bake::{self, BAKE, BakeTarget};
 use crate::workspace::fs;
 
 /// The state of a file below `--out`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum State {
+pub(super) enum RenderState {
     Current,
     Written,
     Stale,
@@ -28,7 +28,7 @@ pub(super) enum State {
 }
 
 /// The files that are no Dockerfiles, with their states; and the files that belong to no image.
-type Finished = (Vec<(String, State)>, Vec<String>);
+type Finished = (Vec<(String, RenderState)>, Vec<String>);
 
 /// The directories of all rendered images.
 pub(super) struct Directories<'a> {
@@ -39,8 +39,8 @@ pub(super) struct Directories<'a> {
     all: bool,
     /// The files that belong to an image, below `out`.
     expected: BTreeSet<String>,
-    files: Vec<(String, State)>,
-    targets: BTreeMap<String, Vec<Target>>,
+    files: Vec<(String, RenderState)>,
+    targets: BTreeMap<String, Vec<BakeTarget>>,
 }
 
 impl<'a> Directories<'a> {
@@ -63,8 +63,8 @@ impl<'a> Directories<'a> {
         entries: &[Entry],
         created: i64,
         dockerfile: &str,
-    ) -> Result<State, Failure> {
-        let mut of_dockerfile = State::Current;
+    ) -> Result<RenderState, Failure> {
+        let mut of_dockerfile = RenderState::Current;
         for entry in entries {
             let file = format!("{name}/{}", entry.path);
             if entry.kind == EntryKind::Directory {
@@ -87,7 +87,7 @@ impl<'a> Directories<'a> {
     }
 
     /// Adds an image to the bake file of the directory `name`.
-    pub(super) fn add_target(&mut self, name: &str, target: Target) {
+    pub(super) fn add_target(&mut self, name: &str, target: BakeTarget) {
         self.targets
             .entry(name.to_owned())
             .or_default()
@@ -109,16 +109,20 @@ impl<'a> Directories<'a> {
             let kept = bake::targets_of(before.as_deref().unwrap_or_default(), other);
             let text = bake::bake(&targets, kept);
             let state = match before {
-                Some(before) if before == text.as_bytes() => State::Current,
+                Some(before) if before == text.as_bytes() => RenderState::Current,
                 Some(before) if self.check => {
                     let same = bake::comparable(&before) == bake::comparable(text.as_bytes());
-                    if same { State::Current } else { State::Stale }
+                    if same {
+                        RenderState::Current
+                    } else {
+                        RenderState::Stale
+                    }
                 }
-                None if self.check => State::Missing,
+                None if self.check => RenderState::Missing,
                 _ => {
                     fs::write_atomic(&path, text.as_bytes())
                         .map_err(|error| Failure::new(Exit::Failed, error))?;
-                    State::Written
+                    RenderState::Written
                 }
             };
             self.expected.insert(file.clone());
@@ -133,7 +137,7 @@ impl<'a> Directories<'a> {
     }
 
     /// Writes a file, or compares it with what it should be.
-    fn one(&self, path: &Path, entry: &Entry, created: u64) -> io::Result<State> {
+    fn one(&self, path: &Path, entry: &Entry, created: u64) -> io::Result<RenderState> {
         let found = match std::fs::symlink_metadata(path) {
             Ok(found) => Some(found),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -150,14 +154,14 @@ impl<'a> Directories<'a> {
                 _ => created,
             };
             if digest_of(path)? == digest(entry, time)? {
-                return Ok(State::Current);
+                return Ok(RenderState::Current);
             }
         }
         if self.check {
             return Ok(if found.is_some() {
-                State::Stale
+                RenderState::Stale
             } else {
-                State::Missing
+                RenderState::Missing
             });
         }
         let directory = path.parent().unwrap_or(self.out);
@@ -168,14 +172,20 @@ impl<'a> Directories<'a> {
         write(entry, created, &mut io::BufWriter::new(&mut file))?;
         set_mode(file.as_file(), entry.mode)?;
         file.persist(path).map_err(|error| error.error)?;
-        Ok(State::Written)
+        Ok(RenderState::Written)
     }
 
     /// A symbolic link of the context.
-    fn link(&self, path: &Path, target: &str, found: bool) -> io::Result<State> {
+    fn link(&self, path: &Path, target: &str, found: bool) -> io::Result<RenderState> {
         match std::fs::read_link(path) {
-            Ok(there) if there == Path::new(target) => return Ok(State::Current),
-            _ if self.check => return Ok(if found { State::Stale } else { State::Missing }),
+            Ok(there) if there == Path::new(target) => return Ok(RenderState::Current),
+            _ if self.check => {
+                return Ok(if found {
+                    RenderState::Stale
+                } else {
+                    RenderState::Missing
+                });
+            }
             _ => {}
         }
         std::fs::create_dir_all(path.parent().unwrap_or(self.out))?;
@@ -183,7 +193,7 @@ impl<'a> Directories<'a> {
             std::fs::remove_file(path)?;
         }
         symlink(target, path)?;
-        Ok(State::Written)
+        Ok(RenderState::Written)
     }
 
     /// Files that golden rendered and that belong to no image: Dockerfiles with its mark, and in a directory with such

@@ -18,13 +18,13 @@ use crate::publish::rollback::{
 };
 use crate::reference::{Digest, Repository};
 use crate::registry::Registry;
-use crate::report::Format;
-use crate::report::table::Table;
+use crate::report::OutputFormat;
+use crate::report::table::TextTable;
 use crate::report::text::count;
 use crate::resolve::{Destination, ResolvedImage};
 use crate::spec::edit::Edit;
 use crate::workspace::fs;
-use crate::workspace::state::State;
+use crate::workspace::state::StateDirectory;
 
 /// Move the moving tags back to an earlier version, and withdraw the later ones.
 ///
@@ -52,14 +52,14 @@ pub struct Args {
 }
 
 #[derive(Debug, Serialize)]
-struct Document {
+struct RollbackDocument {
     dry_run: bool,
-    images: Vec<Row>,
+    images: Vec<RollbackRow>,
     edits: Vec<FileEdit>,
 }
 
 #[derive(Debug, Serialize)]
-struct Row {
+struct RollbackRow {
     image: String,
     #[serde(flatten)]
     done: RolledBack,
@@ -109,17 +109,17 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     } else {
         edits(&session, &work)?
     };
-    let rows = work.iter().map(|work| Row {
+    let rows = work.iter().map(|work| RollbackRow {
         image: work.image.name.to_string(),
         done: work.examined.outcome(&work.repository, &work.rollback),
     });
-    let document = Document {
+    let document = RollbackDocument {
         dry_run: args.dry_run,
         images: rows.collect(),
         edits,
     };
     // What is to be confirmed is shown before the question; JSON reports what was done.
-    if context.format != Format::Json {
+    if context.format != OutputFormat::Json {
         show(&document, context);
     }
     if args.no_edit {
@@ -293,7 +293,7 @@ fn warn_of_next_run(context: &Context, work: &[Work<'_>]) {
 }
 
 fn update_receipt(
-    state: &State,
+    state: &StateDirectory,
     work: &Work<'_>,
     done: &RolledBack,
 ) -> Result<(), crate::workspace::state::Error> {
@@ -361,15 +361,15 @@ fn updated(receipt: Receipt, done: &RolledBack) -> Receipt {
     }
 }
 
-fn print_json(document: &Document, context: &Context) {
-    if context.format == Format::Json {
+fn print_json(document: &RollbackDocument, context: &Context) {
+    if context.format == OutputFormat::Json {
         context.out.json(document);
     }
 }
 
-fn show(document: &Document, context: &Context) {
-    let mut table = Table::default();
-    for Row { done, .. } in &document.images {
+fn show(document: &RollbackDocument, context: &Context) {
+    let mut table = TextTable::default();
+    for RollbackRow { done, .. } in &document.images {
         for Returned { tag, previous } in &done.tags {
             let was = previous
                 .as_ref()

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use crate::report::Format;
+use crate::report::OutputFormat;
 use crate::report::text::{bytes, count};
-use crate::serve::{self, Rules, Store, Users};
+use crate::serve::{self, ServeRules, Store, Users};
 
 /// Serve a directory as a registry on this machine: the OCI distribution API 1.1.
 ///
@@ -53,7 +53,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .htpasswd
         .map(|file| Users::read(&path(&file)))
         .transpose()?;
-    let rules = Rules {
+    let rules = ServeRules {
         users,
         read_only: args.read_only,
         no_delete: args.no_delete,
@@ -80,7 +80,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 fn collect(store: &Store, context: &Context) -> Result<Exit, Failure> {
     let collected = store.collect()?;
-    if context.format == Format::Json {
+    if context.format == OutputFormat::Json {
         context.out.json(&collected);
     } else {
         let blobs = count(

@@ -13,13 +13,13 @@ use crate::engine::Embedded;
 use crate::policy::{self, SpecFacts};
 use crate::process::Environment;
 use crate::registry::Registries;
-use crate::report::{self, Format};
+use crate::report::{self, OutputFormat};
 use crate::resolve::draft::Draft;
 use crate::resolve::image::Base;
 use crate::resolve::{Destination, ResolvedImage, select};
 use crate::spec::places::Parsed;
 use crate::workspace::load::{self, Loaded, Surroundings};
-use crate::workspace::state::State;
+use crate::workspace::state::StateDirectory;
 use crate::workspace::{Workspace, assets::Assets, git, lock::Lock};
 
 /// What a command wants of the workspace; the options of every command that is about images.
@@ -47,7 +47,7 @@ pub struct Session {
     /// The workspace.
     pub workspace: Workspace,
     /// What golden remembers about it.
-    pub state: State,
+    pub state: StateDirectory,
     /// The selected images and the workspace images that they are built on, parents first.
     pub images: Vec<ResolvedImage>,
     /// For each of these, the reference of its base as it is written.
@@ -64,7 +64,7 @@ pub struct Session {
 
 /// A session with what was found, before anybody is told.
 #[derive(Debug)]
-pub struct Checked {
+pub struct CheckedSession {
     /// The session; none when an error made it impossible.
     pub session: Option<Session>,
     /// What was found.
@@ -120,7 +120,7 @@ fn prefix(from: &Path, root: &Path) -> PathBuf {
 /// Shows findings as text; errors among them are a failure.
 pub fn show(context: &Context, found: &Diagnostics, sources: &SourceMap) -> Result<(), Failure> {
     if !found.is_empty() {
-        report::diagnostics(&context.out, Format::Text, found, sources);
+        report::diagnostics(&context.out, OutputFormat::Text, found, sources);
     }
     exit_of(found).map_or(Ok(()), |exit| Err(Failure::shown(exit)))
 }
@@ -207,7 +207,7 @@ fn epoch(context: &Context) -> Result<Option<i64>, Failure> {
 }
 
 /// Opens the workspace and says what was found instead of showing it.
-pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checked, Failure> {
+pub async fn check(context: &Context, options: &SessionOptions) -> Result<CheckedSession, Failure> {
     let mut loaded = load::load(&surroundings(context, &options.set)?).await?;
     loaded
         .sources
@@ -245,14 +245,14 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
         assets.fill(draft, &mut found);
     }
     if found.worst() == Some(Class::Spec) {
-        return Ok(Checked {
+        return Ok(CheckedSession {
             session: None,
             found: found.sorted(),
             sources: loaded.sources,
         });
     }
     trace(context, &loaded.root, &mut drafts).await?;
-    let state = State::of(&loaded.root).with_user_cache(context.user_cache());
+    let state = StateDirectory::of(&loaded.root).with_user_cache(context.user_cache());
     let images: Vec<ResolvedImage> = drafts.iter().map(|draft| draft.image.clone()).collect();
     let bases = drafts
         .iter()
@@ -286,7 +286,7 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
         registries,
         templates,
     };
-    Ok(Checked {
+    Ok(CheckedSession {
         session: Some(session),
         found: found.sorted(),
         sources: loaded.sources,
@@ -460,7 +460,7 @@ fn unreadable_checkout(has_time: bool, words: &str) -> String {
 fn untampered(root: &Path, is_tracked: bool) -> Result<(), Failure> {
     crate::workspace::fs::sweep(root);
     crate::workspace::fs::sweep(&std::env::temp_dir());
-    if let Some(link) = State::of(root).link() {
+    if let Some(link) = StateDirectory::of(root).link() {
         let link = link
             .strip_prefix(root)
             .unwrap_or(&link)

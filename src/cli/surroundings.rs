@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 
 use super::{ColorChoice, Context, GlobalArgs};
 use crate::event::Events;
-use crate::report::out::Style;
-use crate::report::{Format, Out};
+use crate::report::out::OutputStyle;
+use crate::report::{Out, OutputFormat};
 
 /// Reads the surroundings. None when there is no current directory, which has been told then.
 #[expect(clippy::disallowed_methods, reason = "this is where they are read")]
@@ -31,7 +31,7 @@ pub(super) fn read(globals: GlobalArgs, program: String) -> Option<Context> {
         program,
         cwd,
         now: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
-        format: Format::Text,
+        format: OutputFormat::Text,
         terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
         env,
         globals,
@@ -39,7 +39,7 @@ pub(super) fn read(globals: GlobalArgs, program: String) -> Option<Context> {
 }
 
 /// How the streams are used: `NO_COLOR`, `CI` and what is no terminal are honoured.
-fn style(globals: &GlobalArgs, env: &BTreeMap<String, String>) -> Style {
+fn style(globals: &GlobalArgs, env: &BTreeMap<String, String>) -> OutputStyle {
     let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
     let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
     let terminal = std::io::stderr().is_terminal();
@@ -59,7 +59,7 @@ fn style(globals: &GlobalArgs, env: &BTreeMap<String, String>) -> Style {
     let width = console::Term::stderr()
         .size_checked()
         .map(|(_, columns)| usize::from(columns));
-    Style {
+    OutputStyle {
         color,
         interactive: terminal && !silent,
         quiet: globals.quiet,

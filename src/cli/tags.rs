@@ -8,8 +8,10 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use crate::reference::Tag;
-use crate::report::Format;
-use crate::tags::{self, Action, Existing, FanOut, Latest, Move, Standing, TagRules, Variant};
+use crate::report::OutputFormat;
+use crate::tags::{
+    self, Action, FanOut, Latest, Move, PublishedContent, TagList, TagRules, Variant,
+};
 
 /// Compute the tags of a version, and which of them may move.
 #[derive(Debug, clap::Args)]
@@ -60,13 +62,13 @@ impl From<LatestArg> for Latest {
 
 /// The document of `--format json`.
 #[derive(Debug, Serialize)]
-struct Document<'a> {
+struct TagsDocument<'a> {
     version: String,
-    tags: Vec<Row<'a>>,
+    tags: Vec<TagRow<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Row<'a> {
+struct TagRow<'a> {
     tag: &'a Tag,
     action: &'static str,
     because: &'a str,
@@ -82,7 +84,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .transpose()
         .map_err(|error| usage(&error))?;
     let existing = existing_tags(args.existing.as_deref(), context).await?;
-    let existing = Existing::new(&existing, variant.as_ref(), &[]);
+    let existing = TagList::new(&existing, variant.as_ref(), &[]);
     let variants = existing.variants();
     for extra in &args.extra {
         let names = variants.iter().map(Variant::as_str);
@@ -96,12 +98,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let out = tags::fan_out(&version, variant.as_ref(), &rules).map_err(|error| usage(&error))?;
     let standing = if args.republish {
-        Standing::Same
+        PublishedContent::Same
     } else {
-        Standing::Different
+        PublishedContent::Different
     };
     let moves = tags::decide(&out, &existing, &rules, standing);
-    if context.format == Format::Json {
+    if context.format == OutputFormat::Json {
         print_json(&out, &moves, context);
     } else {
         print_text(&moves, context);
@@ -116,14 +118,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn row(decided: &Move) -> Row<'_> {
+fn row(decided: &Move) -> TagRow<'_> {
     let action = match decided.action {
         Action::Create => "create",
         Action::Move => "move",
         Action::Keep { .. } => "keep",
         Action::Refuse => "refuse",
     };
-    Row {
+    TagRow {
         tag: &decided.tag,
         action,
         because: &decided.because,
@@ -131,7 +133,7 @@ fn row(decided: &Move) -> Row<'_> {
 }
 
 fn print_json(out: &FanOut, moves: &[Move], context: &Context) {
-    let document = Document {
+    let document = TagsDocument {
         version: out.version.to_string(),
         tags: moves.iter().map(row).collect(),
     };

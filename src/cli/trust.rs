@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use crate::engine::Trust;
+use crate::engine::EngineTrust;
 use crate::spec::workspace::EngineTable;
 use crate::workspace::discover::stays_inside;
 use crate::workspace::fs;
@@ -86,7 +86,7 @@ pub(super) fn certificates(
     let stays = stays_inside(Path::new(certs))
         && is_inside(&path)
         && files.iter().all(|file| is_inside(file));
-    if stays || Trust::is_named(name, host, trusted) {
+    if stays || EngineTrust::is_named(name, host, trusted) {
         return Ok(Some(path));
     }
     Err(Failure::usage(format!(

@@ -8,9 +8,9 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::session::Session;
 use crate::observe;
-use crate::pipeline::{Ended, Engines, Failed, Fate, Report};
+use crate::pipeline::{Ended, Engines, Failed, ImageOutcome, ImageReport};
 use crate::resolve::ResolvedImage;
-use crate::resolve::pin::Parents;
+use crate::resolve::pin::ParentIndex;
 use crate::snapshot::Observed;
 
 /// An image that is not begun.
@@ -33,7 +33,7 @@ pub(crate) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Un
     let mut observed = Observed::default();
     observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
     let mut lost = BTreeMap::new();
-    let parents = Parents::new(&session.images);
+    let parents = ParentIndex::new(&session.images);
     for (position, image) in session.images.iter().enumerate() {
         let parent = parents.of(image).filter(|parent| lost.contains_key(parent));
         if let Some(parent) = parent {
@@ -108,13 +108,21 @@ pub(crate) fn show(unready: Vec<Unready>, context: &Context) {
 pub(crate) fn put_back(unready: Vec<Unready>, ended: &mut Ended) {
     for Unready { image, why } in unready {
         let (outcome, because, failed) = match why {
-            Why::Base(error) => (Fate::Failed, error.to_string(), Some(Failed::Base(error))),
-            Why::Parent(parent) => (Fate::Skipped, format!("{parent} did not get done"), None),
+            Why::Base(error) => (
+                ImageOutcome::Failed,
+                error.to_string(),
+                Some(Failed::Base(error)),
+            ),
+            Why::Parent(parent) => (
+                ImageOutcome::Skipped,
+                format!("{parent} did not get done"),
+                None,
+            ),
         };
         if let Some(failed) = failed {
             ended.failures.push((ended.reports.len(), failed));
         }
-        ended.reports.push(Report {
+        ended.reports.push(ImageReport {
             image: image.name.to_string(),
             version: image.version,
             variant: image.variant.map(|variant| variant.to_string()),

@@ -6,8 +6,8 @@ use super::bases::{self, Change, Compared};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use crate::report::Format;
-use crate::report::table::Table;
+use crate::report::OutputFormat;
+use crate::report::table::TextTable;
 use crate::workspace::lock::FILE;
 
 /// Refresh golden.lock.
@@ -21,7 +21,7 @@ pub struct Args {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct UpdateReport {
     bases: Vec<Compared>,
     /// Bases that no image is built on any more.
     removed: Vec<String>,
@@ -60,8 +60,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn show(context: &Context, compared: Vec<Compared>, removed: Vec<String>) {
-    if context.format == Format::Json {
-        context.out.json(&Report {
+    if context.format == OutputFormat::Json {
+        context.out.json(&UpdateReport {
             bases: compared,
             removed,
         });
@@ -69,7 +69,7 @@ fn show(context: &Context, compared: Vec<Compared>, removed: Vec<String>) {
     }
     let (pinned, compared): (Vec<Compared>, Vec<Compared>) =
         compared.into_iter().partition(|base| base.pinned);
-    let mut table = Table::default();
+    let mut table = TextTable::default();
     for base in compared
         .iter()
         .filter(|base| base.change != Change::Unchanged)

@@ -11,12 +11,12 @@ use super::session::{self, Session, SessionOptions};
 use crate::publish::Receipt;
 use crate::reference::{Digest, Reference, Repository, RepositoryPath, Tag, Target};
 use crate::registry::Registry;
-use crate::report::Format;
-use crate::report::table::Table;
+use crate::report::OutputFormat;
+use crate::report::table::TextTable;
 use crate::resolve::{Destination, ResolvedImage};
 use crate::tags;
-use crate::verify::{self, Finding, Subject};
-use crate::workspace::state::State;
+use crate::verify::{self, VerifyFinding, VerifySubject};
+use crate::workspace::state::StateDirectory;
 
 /// Check that every tag is there and names what it should.
 #[derive(Debug, clap::Args)]
@@ -32,8 +32,8 @@ pub struct Args {
 }
 
 #[derive(Debug, Serialize)]
-struct Document<'a> {
-    findings: &'a [Finding],
+struct VerifyDocument<'a> {
+    findings: &'a [VerifyFinding],
     differences: usize,
 }
 
@@ -54,7 +54,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .map(|finding| finding.differences.len())
         .sum();
     match context.format {
-        Format::Json => context.out.json(&Document {
+        OutputFormat::Json => context.out.json(&VerifyDocument {
             findings: &findings,
             differences,
         }),
@@ -78,7 +78,7 @@ async fn workspace_images(
     set: Vec<String>,
     deep: bool,
     context: &Context,
-) -> Result<Vec<Finding>, Failure> {
+) -> Result<Vec<VerifyFinding>, Failure> {
     let session = Session::open(
         context,
         &SessionOptions {
@@ -102,11 +102,11 @@ async fn workspace_images(
     Ok(findings)
 }
 
-fn subject(destination: &Destination, image: &ResolvedImage) -> Result<Subject, Failure> {
+fn subject(destination: &Destination, image: &ResolvedImage) -> Result<VerifySubject, Failure> {
     let repository = destination
         .repository(&image.name)
         .map_err(Failure::usage)?;
-    Ok(Subject {
+    Ok(VerifySubject {
         repository,
         version: image.version.clone(),
         variant: image.variant.clone(),
@@ -120,7 +120,7 @@ async fn named_references(
     references: &[String],
     deep: bool,
     context: &Context,
-) -> Result<Vec<Finding>, Failure> {
+) -> Result<Vec<VerifyFinding>, Failure> {
     if references.is_empty() {
         return Ok(Vec::new());
     }
@@ -141,13 +141,13 @@ async fn named_references(
 
 /// An image of the workspace in a registry.
 struct Own {
-    subject: Subject,
+    subject: VerifySubject,
     receipts: Receipts,
 }
 
 /// Where the receipts of an image are.
 struct Receipts {
-    state: State,
+    state: StateDirectory,
     registry: String,
     image: RepositoryPath,
     repository: Repository,
@@ -197,7 +197,7 @@ async fn named_reference(
     reference: &Reference,
     own: &[Own],
     deep: bool,
-) -> Result<Vec<Finding>, Failure> {
+) -> Result<Vec<VerifyFinding>, Failure> {
     let (repository, target) = (&reference.repository, reference.target());
     let own: Vec<&Own> = own
         .iter()
@@ -227,24 +227,24 @@ async fn named_reference(
 
 /// The findings about one tag of an image: all of them for the version's own tag. The problems of the image itself are
 /// found at that tag, so a tag that points to the same image has them too.
-fn about(findings: Vec<Finding>, tag: &Tag, full: &Tag) -> Vec<Finding> {
+fn about(findings: Vec<VerifyFinding>, tag: &Tag, full: &Tag) -> Vec<VerifyFinding> {
     let digest = findings
         .iter()
         .find(|finding| finding.target == tag.as_str());
     let Some(digest) = digest.map(|finding| finding.digest.clone()) else {
         return Vec::new();
     };
-    let is_about = |finding: &Finding| {
+    let is_about = |finding: &VerifyFinding| {
         let is_damage = !finding.differences.is_empty() && finding.target == full.as_str();
         tag == full || finding.target == tag.as_str() || is_damage && finding.digest == digest
     };
     findings.into_iter().filter(is_about).collect()
 }
 
-fn show(findings: &[Finding], context: &Context) {
-    let mut table = Table::default();
+fn show(findings: &[VerifyFinding], context: &Context) {
+    let mut table = TextTable::default();
     // A tag has no colon, a digest has one.
-    let name = |finding: &Finding| {
+    let name = |finding: &VerifyFinding| {
         let mark = if finding.target.contains(':') {
             '@'
         } else {

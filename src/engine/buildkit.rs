@@ -26,7 +26,7 @@ use crate::platform::Platform;
 use crate::reference::Digest;
 use crate::render::{PinnedBase, Recipe};
 
-use self::session::Session;
+use self::session::BuildKitSession;
 
 /// What an address begins with: `buildkit://HOST[:PORT]`, `buildkit:///PATH/OF/SOCKET`.
 const SCHEME: &str = "buildkit://";
@@ -113,7 +113,7 @@ impl BuildKit {
         let named = on.as_deref().map(|reference| (reference, &base.config));
         let build_args = arguments::build_args(recipe, options, named);
 
-        let opened = Session::open(self.control.clone(), recipe, options, folder).await;
+        let opened = BuildKitSession::open(self.control.clone(), recipe, options, folder).await;
         let session =
             opened.map_err(|status| failed("open a build session", &status, &self.address))?;
         let mut attributes = BTreeMap::from([
@@ -169,7 +169,7 @@ impl BuildKit {
     async fn solve(
         &self,
         attributes: BTreeMap<String, String>,
-        session: &Session,
+        session: &BuildKitSession,
         recipe: &Recipe,
         events: &Events,
     ) -> Result<SolveResponse, Error> {

@@ -30,7 +30,7 @@ use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::render::Recipe;
 
-use self::endpoint::Endpoint;
+use self::endpoint::EngineEndpoint;
 pub use self::environment::DockerEnv;
 use self::transport::Transport;
 pub use self::version::Builder;
@@ -41,7 +41,7 @@ use super::{BuildOptions, BuiltImage, Engine, EngineKind, Error};
 const PATIENCE: Duration = Duration::from_hours(24);
 
 /// The body that bollard takes; the type has no public name of its own.
-type Body = Either<
+type RequestBody = Either<
     Full<Bytes>,
     StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, std::io::Error>> + Send>>>,
 >;
@@ -78,7 +78,7 @@ impl LocalImage {
 impl Docker {
     /// Connects to the engine that the surroundings name, asks it for its version, and agrees on one of the API.
     pub async fn connect(environment: &DockerEnv) -> Result<Self, Error> {
-        let endpoint = Endpoint::find(environment).await?;
+        let endpoint = EngineEndpoint::find(environment).await?;
         let tls = match &endpoint.tls {
             Some(settings) => Some(tls::Client::read(settings).await?),
             None => None,
@@ -91,7 +91,7 @@ impl Docker {
         });
         let sender = Arc::clone(&transport);
         let api = bollard::Docker::connect_with_custom_transport(
-            move |request: hyper::Request<Body>| {
+            move |request: hyper::Request<RequestBody>| {
                 let sender = Arc::clone(&sender);
                 async move { sender.send(request).await }
             },
@@ -154,7 +154,7 @@ impl Docker {
         events: &Events,
     ) -> Result<Option<LocalImage>, Error> {
         let image = recipe.image.display();
-        let job = build::Job {
+        let job = build::DockerBuild {
             docker: self,
             recipe,
             options,
@@ -201,7 +201,7 @@ impl Engine for Docker {
         events: &Events,
     ) -> Result<BuiltImage, Error> {
         let image = recipe.image.display();
-        build::Job {
+        build::DockerBuild {
             docker: self,
             recipe,
             options,

@@ -29,8 +29,8 @@ use self::memo::Memo;
 use super::{Artifact, BuildOptions, BuiltImage, Engine, EngineKind};
 use crate::assemble::tree::{LayerIndex, Tree, Unread};
 use crate::assemble::{
-    Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Stop, Traits, Trust,
-    assemble, can_assemble, files, owners, traits, trust,
+    AssembleStop, Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Traits,
+    TrustLayer, assemble, can_assemble, files, owners, traits, trust,
 };
 use crate::event::Events;
 use crate::oci::ImageConfig;
@@ -44,7 +44,7 @@ use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Certificate, Family};
 use crate::store::Blobs;
 use crate::workspace::fs;
-use crate::workspace::state::State;
+use crate::workspace::state::StateDirectory;
 use crate::workspace::user_cache::UserCache;
 
 /// How many layers of a base are read at once. Each may take the memory of a large index.
@@ -61,18 +61,18 @@ pub struct Embedded {
     /// Indexes of layers: a digest does not prove them.
     indexes: UserCache,
     output: Output,
-    shared: Arc<Shared>,
+    shared: Arc<RunCache>,
 }
 
 /// The layer of certificates, and the layers of the base that were read for it.
-type Placed = (Option<Arc<Trust>>, Vec<Arc<LayerIndex>>);
+type PlacedCertificates = (Option<Arc<TrustLayer>>, Vec<Arc<LayerIndex>>);
 
 /// What is read and made once a run.
 #[derive(Debug, Default)]
-struct Shared {
+struct RunCache {
     bases: Memo<BaseImage>,
     indexes: Memo<(Arc<LayerIndex>, Digest)>,
-    trust: Memo<Placed>,
+    trust: Memo<PlacedCertificates>,
     traits: Memo<Arc<Traits>>,
     written: Memo<(WrittenLayer, LayerSource)>,
     /// Images of this run by their inputs, for those that are built on them.
@@ -117,7 +117,7 @@ impl Embedded {
     /// Keeps something small in the cache. If the cache cannot be written, it is read again the next time.
     fn keep(&self, kind: &str, digest: &Digest, bytes: &[u8]) {
         let write = || {
-            State::around(&self.cache).make()?;
+            StateDirectory::around(&self.cache).make()?;
             fs::write_cached(&self.cache.join(kind).join(digest.hex()), bytes)
         };
         if let Err(error) = write() {
@@ -318,7 +318,7 @@ impl Embedded {
         base: &BaseImage,
         name: &str,
         events: &Events,
-    ) -> Result<Placed, Error> {
+    ) -> Result<PlacedCertificates, Error> {
         let layers = base
             .layers
             .iter()
@@ -348,7 +348,7 @@ impl Embedded {
         indexes: &mut Vec<Arc<LayerIndex>>,
         name: &str,
         events: &Events,
-        work: impl Fn(Tree<'_>) -> Result<T, Stop>,
+        work: impl Fn(Tree<'_>) -> Result<T, AssembleStop>,
     ) -> Result<T, Error> {
         let diff_ids = base.config.diff_ids().unwrap_or_default();
         let mut wanted = BTreeSet::new();
@@ -359,10 +359,10 @@ impl Embedded {
                 complete: left == 0,
             }) {
                 Ok(done) => return Ok(done),
-                Err(Stop::Refused(error)) => return Err(error.into()),
-                Err(Stop::Unread(Unread::Layer)) => 1,
-                Err(Stop::Unread(Unread::Layers)) => left,
-                Err(Stop::Unread(Unread::Content(path))) => {
+                Err(AssembleStop::Refused(error)) => return Err(error.into()),
+                Err(AssembleStop::Unread(Unread::Layer)) => 1,
+                Err(AssembleStop::Unread(Unread::Layers)) => left,
+                Err(AssembleStop::Unread(Unread::Content(path))) => {
                     self.want(path, &mut wanted, base, indexes, name, events)
                         .await?;
                     continue;

@@ -1,9 +1,9 @@
 //! Why an engine could not do what it was asked to.
 
-use super::{BuildKit, EngineKind, Trust};
+use super::{BuildKit, EngineKind, EngineTrust};
 
 /// The error below, boxed: clients of engines fail in many types.
-type Source = Box<dyn std::error::Error + Send + Sync>;
+type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why an engine could not do what it was asked to. Each variant is one problem that a user can tell apart.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum Error {
         address: String,
         /// What the connection said.
         #[source]
-        source: Source,
+        source: BoxedError,
     },
     /// The engine's socket is there, and this user may not use it.
     #[error("no permission to use the {} at {address}", daemon_at(address))]
@@ -30,7 +30,7 @@ pub enum Error {
         address: String,
         /// What the connection said.
         #[source]
-        source: Source,
+        source: BoxedError,
     },
     /// A step of the build failed.
     #[error("{step} failed{}", exit_code.map_or_else(String::new, |code| format!(" with exit code {code}")))]
@@ -81,7 +81,7 @@ pub enum Error {
         /// The secret.
         secret: String,
         /// Why.
-        trust: Trust,
+        trust: EngineTrust,
     },
     /// A tag could not be applied in the engine.
     #[error("the image {id} was built, and could not be tagged {reference}: {message}")]
@@ -197,9 +197,11 @@ pub(super) fn with_sources(mut text: String, error: &dyn std::error::Error) -> S
 }
 
 /// How an engine comes to receive logins and secrets.
-pub(super) fn trust_hint(engine: &str, trust: Trust) -> String {
+pub(super) fn trust_hint(engine: &str, trust: EngineTrust) -> String {
     match trust {
-        Trust::ClearText => format!("use TLS (`certs` of the [[engine]]) or ssh:// for `{engine}`"),
+        EngineTrust::ClearText => {
+            format!("use TLS (`certs` of the [[engine]]) or ssh:// for `{engine}`")
+        }
         _ => format!(
             "if you trust that engine: `--trust-engine {engine}`, GOLDEN_TRUST={engine}, or [trust] engines = [\"{engine}\"] in ~/.config/golden/config.toml"
         ),

@@ -19,7 +19,7 @@ use super::daemon::archive;
 use super::error::trust_hint;
 use super::{
     Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, Engine, EngineKind,
-    Error, Trust, fit,
+    EngineTrust, Error, fit,
 };
 use crate::assemble::{Assembled, AssembledImage, BaseImage};
 use crate::event::Events;
@@ -30,12 +30,12 @@ use crate::render::{PinnedBase, Recipe};
 
 /// One engine of a fleet. It is connected when it is first needed, once.
 #[derive(Debug)]
-pub struct Member {
+pub struct FleetEngine {
     name: String,
     platforms: Vec<Platform>,
     /// It is passed over when it does not answer.
     optional: bool,
-    trust: Trust,
+    trust: EngineTrust,
     daemon: Daemon,
 }
 
@@ -54,7 +54,7 @@ enum Connected<'a> {
     BuildKit(&'a BuildKit),
 }
 
-impl Member {
+impl FleetEngine {
     /// A Docker Engine that builds for `platforms`; for its own when none is named.
     #[must_use]
     pub fn docker(
@@ -67,7 +67,7 @@ impl Member {
             name: name.into(),
             platforms,
             optional: false,
-            trust: Trust::Trusted,
+            trust: EngineTrust::Trusted,
             daemon,
         }
     }
@@ -86,7 +86,7 @@ impl Member {
             name: name.into(),
             platforms,
             optional: false,
-            trust: Trust::Trusted,
+            trust: EngineTrust::Trusted,
             daemon,
         }
     }
@@ -102,7 +102,7 @@ impl Member {
 
     /// The same engine, as far as the user trusts it.
     #[must_use]
-    pub fn with_trust(self, trust: Trust) -> Self {
+    pub fn with_trust(self, trust: EngineTrust) -> Self {
         Self { trust, ..self }
     }
 
@@ -113,7 +113,7 @@ impl Member {
         options: &'o BuildOptions,
         events: &Events,
     ) -> Result<Cow<'o, BuildOptions>, Error> {
-        if self.trust == Trust::Trusted {
+        if self.trust == EngineTrust::Trusted {
             return Ok(Cow::Borrowed(options));
         }
         let (engine, trust) = (self.name.clone(), self.trust);
@@ -202,7 +202,7 @@ async fn once<'a>(
 
 /// What one engine made of an image: its part for one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct PlatformBuild {
     /// The engine's name.
     pub engine: String,
     /// The platform.
@@ -214,18 +214,18 @@ pub struct Part {
 /// Several engines.
 #[derive(Debug)]
 pub struct Fleet {
-    members: Vec<Member>,
+    members: Vec<FleetEngine>,
     embedded: Embedded,
     spool: PathBuf,
     /// What was built, by inputs.
-    made: Mutex<BTreeMap<Digest, Vec<Part>>>,
+    made: Mutex<BTreeMap<Digest, Vec<PlatformBuild>>>,
 }
 
 impl Fleet {
     /// A fleet. `embedded` reads the bases, and learns of what is made, for images that are built on it; layers are
     /// kept under `spool` until they are published or written.
     #[must_use]
-    pub const fn new(members: Vec<Member>, embedded: Embedded, spool: PathBuf) -> Self {
+    pub const fn new(members: Vec<FleetEngine>, embedded: Embedded, spool: PathBuf) -> Self {
         Self {
             members,
             embedded,
@@ -254,7 +254,7 @@ impl Fleet {
 
     /// Where the parts of an image are that was built here, for a later run to find them.
     #[must_use]
-    pub fn parts(&self, inputs: &Digest) -> Vec<Part> {
+    pub fn parts(&self, inputs: &Digest) -> Vec<PlatformBuild> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.get(inputs).cloned().unwrap_or_default()
     }
@@ -264,7 +264,7 @@ impl Fleet {
     pub async fn built_before(
         &self,
         recipe: &Recipe,
-        parts: &[Part],
+        parts: &[PlatformBuild],
         options: &BuildOptions,
         events: &Events,
     ) -> Result<Option<BuiltImage>, Error> {
@@ -291,12 +291,12 @@ impl Fleet {
             .transpose()
     }
 
-    fn named(&self, engine: &str) -> Option<&Member> {
+    fn named(&self, engine: &str) -> Option<&FleetEngine> {
         self.members.iter().find(|member| member.name == engine)
     }
 
     /// The first engine that builds for a platform.
-    async fn member(&self, platform: &Platform) -> Result<&Member, Error> {
+    async fn member(&self, platform: &Platform) -> Result<&FleetEngine, Error> {
         for member in &self.members {
             if member.builds(platform).await? {
                 return Ok(member);
@@ -333,7 +333,7 @@ impl Fleet {
         );
         let mut recipe = recipe.clone();
         recipe.image.platforms = vec![platform.clone()];
-        let part = |id| Part {
+        let part = |id| PlatformBuild {
             engine: member.name.clone(),
             platform: platform.clone(),
             id,
@@ -379,13 +379,13 @@ impl Fleet {
     /// Takes a part out of its engine; none when it is not there any more.
     async fn take_out(
         &self,
-        member: &Member,
+        member: &FleetEngine,
         recipe: &Recipe,
-        part: &Part,
+        part: &PlatformBuild,
         options: &BuildOptions,
         events: &Events,
     ) -> Result<Option<AssembledImage>, Error> {
-        let Part {
+        let PlatformBuild {
             engine,
             platform,
             id,
@@ -409,7 +409,7 @@ impl Fleet {
     async fn unpacked(
         &self,
         docker: &Docker,
-        part: &Part,
+        part: &PlatformBuild,
         base: BaseImage,
     ) -> Result<AssembledImage, Error> {
         let reader = SyncIoBridge::new(docker.save(&part.id));
@@ -428,7 +428,7 @@ impl Fleet {
         })
     }
 
-    fn keep(&self, inputs: &Digest, part: Part) {
+    fn keep(&self, inputs: &Digest, part: PlatformBuild) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.entry(inputs.clone()).or_default().push(part);
     }

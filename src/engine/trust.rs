@@ -10,7 +10,7 @@ use super::{BuildKit, DockerEnv};
 
 /// Whether an engine receives logins and secrets, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
+pub enum EngineTrust {
     /// It does.
     Trusted,
     /// Only the workspace names it.
@@ -19,7 +19,7 @@ pub enum Trust {
     ClearText,
 }
 
-impl Trust {
+impl EngineTrust {
     /// The trust in the engine `name` at `address`. `trusted` are the names and addresses that the user allows outside
     /// of the workspace; `tls` says that the connection is verified by certificates of its own.
     #[must_use]
@@ -45,7 +45,7 @@ impl Trust {
     }
 }
 
-impl fmt::Display for Trust {
+impl fmt::Display for EngineTrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Trusted => "it is trusted",
@@ -88,39 +88,84 @@ mod tests {
             ..DockerEnv::default()
         };
         for (address, tls, trusted, expected) in [
-            ("tcp://a.example.com:2376", true, "", Trust::WorkspaceOnly),
-            ("tcp://127.0.0.1:2375", false, "", Trust::WorkspaceOnly),
-            ("ssh://a.example.com", false, "", Trust::WorkspaceOnly),
-            ("unix:///tmp/x.sock", false, "", Trust::WorkspaceOnly),
-            ("tcp://a.example.com:2376", true, "e", Trust::Trusted),
+            (
+                "tcp://a.example.com:2376",
+                true,
+                "",
+                EngineTrust::WorkspaceOnly,
+            ),
+            (
+                "tcp://127.0.0.1:2375",
+                false,
+                "",
+                EngineTrust::WorkspaceOnly,
+            ),
+            ("ssh://a.example.com", false, "", EngineTrust::WorkspaceOnly),
+            ("unix:///tmp/x.sock", false, "", EngineTrust::WorkspaceOnly),
+            ("tcp://a.example.com:2376", true, "e", EngineTrust::Trusted),
             (
                 "tcp://a.example.com:2376",
                 true,
                 "tcp://a.example.com:2376",
-                Trust::Trusted,
+                EngineTrust::Trusted,
             ),
             (
                 "tcp://a.example.com:2376",
                 true,
                 "tcp://b.example.com:2376",
-                Trust::WorkspaceOnly,
+                EngineTrust::WorkspaceOnly,
             ),
-            ("tcp://a.example.com:2375", false, "e", Trust::ClearText),
-            ("tcp://10.0.0.1:2375", false, "e", Trust::ClearText),
-            ("buildkit://a.example.com", false, "e", Trust::ClearText),
-            ("buildkit://a.example.com", true, "e", Trust::Trusted),
-            ("buildkit://127.0.0.1:1234", false, "e", Trust::Trusted),
-            ("buildkit:///run/buildkit.sock", false, "e", Trust::Trusted),
-            ("tcp://[::1]:2375", false, "e", Trust::Trusted),
-            ("https://a.example.com:2376", false, "e", Trust::Trusted),
-            ("ssh://a.example.com", false, "e", Trust::Trusted),
-            ("unix:///tmp/x.sock", false, "e", Trust::Trusted),
-            ("unix:///var/run/docker.sock", false, "", Trust::Trusted),
-            ("tcp://own.example.com:2375", false, "", Trust::Trusted),
+            (
+                "tcp://a.example.com:2375",
+                false,
+                "e",
+                EngineTrust::ClearText,
+            ),
+            ("tcp://10.0.0.1:2375", false, "e", EngineTrust::ClearText),
+            (
+                "buildkit://a.example.com",
+                false,
+                "e",
+                EngineTrust::ClearText,
+            ),
+            ("buildkit://a.example.com", true, "e", EngineTrust::Trusted),
+            (
+                "buildkit://127.0.0.1:1234",
+                false,
+                "e",
+                EngineTrust::Trusted,
+            ),
+            (
+                "buildkit:///run/buildkit.sock",
+                false,
+                "e",
+                EngineTrust::Trusted,
+            ),
+            ("tcp://[::1]:2375", false, "e", EngineTrust::Trusted),
+            (
+                "https://a.example.com:2376",
+                false,
+                "e",
+                EngineTrust::Trusted,
+            ),
+            ("ssh://a.example.com", false, "e", EngineTrust::Trusted),
+            ("unix:///tmp/x.sock", false, "e", EngineTrust::Trusted),
+            (
+                "unix:///var/run/docker.sock",
+                false,
+                "",
+                EngineTrust::Trusted,
+            ),
+            (
+                "tcp://own.example.com:2375",
+                false,
+                "",
+                EngineTrust::Trusted,
+            ),
         ] {
             let trusted: Vec<String> = trusted.split_whitespace().map(str::to_owned).collect();
             assert_eq!(
-                Trust::of("e", address, tls, &trusted, &own),
+                EngineTrust::of("e", address, tls, &trusted, &own),
                 expected,
                 "{address} {trusted:?}"
             );

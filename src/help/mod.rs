@@ -3,7 +3,7 @@
 mod reference;
 mod terminal;
 
-pub use terminal::{Style, render};
+pub use terminal::{TextStyle, render};
 
 /// A chapter of the guide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

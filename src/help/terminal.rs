@@ -7,7 +7,7 @@ const WIDEST: usize = 100;
 
 /// How text may be set.
 #[derive(Debug, Clone, Copy)]
-pub struct Style {
+pub struct TextStyle {
     /// Columns of the terminal.
     pub width: usize,
     /// Whether bold and coloured text may be used.
@@ -16,8 +16,8 @@ pub struct Style {
 
 /// Sets a chapter.
 #[must_use]
-pub fn render(text: &str, style: Style) -> String {
-    let style = Style {
+pub fn render(text: &str, style: TextStyle) -> String {
+    let style = TextStyle {
         width: style.width.clamp(40, WIDEST),
         ..style
     };
@@ -32,7 +32,7 @@ pub fn render(text: &str, style: Style) -> String {
         } else if let Some(heading) = line.strip_prefix('#') {
             let heading = inline(
                 heading.trim_start_matches('#').trim(),
-                Style {
+                TextStyle {
                     color: false,
                     ..style
                 },
@@ -78,7 +78,7 @@ fn marker(line: &str) -> (&str, &str) {
 }
 
 /// Writes a paragraph in lines that fit. Further lines are indented below the text of the first.
-fn wrap(out: &mut String, marker: &str, text: &str, style: Style) {
+fn wrap(out: &mut String, marker: &str, text: &str, style: TextStyle) {
     let lines = fill(text, style.width - marker.len());
     let blank = " ".repeat(marker.len());
     for (index, line) in lines.iter().enumerate() {
@@ -128,7 +128,7 @@ fn shown(text: &str) -> usize {
 }
 
 /// Replaces the marks for code and for bold and emphasised text.
-fn inline(text: &str, style: Style) -> String {
+fn inline(text: &str, style: TextStyle) -> String {
     let mut out = String::new();
     let mut parts = text.split('`');
     while let Some(plain) = parts.next() {
@@ -150,7 +150,7 @@ fn inline(text: &str, style: Style) -> String {
 }
 
 /// Text with an attribute of the terminal (ECMA-48, SGR).
-fn styled(text: &str, style: Style, attribute: &str) -> String {
+fn styled(text: &str, style: TextStyle, attribute: &str) -> String {
     if style.color && !text.is_empty() {
         format!("\u{1b}[{attribute}m{text}\u{1b}[0m")
     } else {
@@ -168,7 +168,7 @@ fn cells(row: &str) -> Vec<String> {
 }
 
 /// Writes a table. The last column takes the rest of the width and is wrapped.
-fn table(out: &mut String, mut rows: Vec<Vec<String>>, style: Style) {
+fn table(out: &mut String, mut rows: Vec<Vec<String>>, style: TextStyle) {
     rows.retain(|row| {
         !row.iter()
             .all(|cell| !cell.is_empty() && cell.bytes().all(|byte| byte == b'-'))
@@ -215,7 +215,7 @@ fn table(out: &mut String, mut rows: Vec<Vec<String>>, style: Style) {
                     styled(
                         &inline(
                             piece,
-                            Style {
+                            TextStyle {
                                 color: false,
                                 ..style
                             },
@@ -246,7 +246,7 @@ mod tests {
     fn a_page_is_set_without_colour() {
         let text = render(
             PAGE,
-            Style {
+            TextStyle {
                 width: 50,
                 color: false,
             },
@@ -275,14 +275,14 @@ mod tests {
     fn colour_changes_no_layout() {
         let plain = render(
             PAGE,
-            Style {
+            TextStyle {
                 width: 60,
                 color: false,
             },
         );
         let colored = render(
             PAGE,
-            Style {
+            TextStyle {
                 width: 60,
                 color: true,
             },

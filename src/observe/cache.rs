@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::oci::ImageConfig;
 use crate::reference::Digest;
-use crate::workspace::state::State;
+use crate::workspace::state::StateDirectory;
 use crate::workspace::user_cache::UserCache;
 
 /// The runtime part of images' configs by the digest of their manifest, in the user's cache: what is kept is less than the
@@ -17,7 +17,7 @@ pub struct ConfigCache(UserCache);
 impl ConfigCache {
     /// The cache of a workspace's user.
     #[must_use]
-    pub fn of(state: State) -> Self {
+    pub fn of(state: StateDirectory) -> Self {
         Self(state.into_user_cache())
     }
 

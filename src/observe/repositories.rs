@@ -16,7 +16,7 @@ use crate::registry::{Registries, Registry};
 use crate::render::{INPUTS, Recipe};
 use crate::resolve::Destination;
 use crate::snapshot::{Observed, ObservedRepository, Published};
-use crate::tags::{self, Existing};
+use crate::tags::{self, TagList};
 
 /// The pauses before a tag that is listed and cannot be read counts as a tag without a manifest: another publisher may be
 /// writing it, because distribution lists a tag shortly before it can be read.
@@ -61,7 +61,7 @@ async fn read_repository(
     cache: &ConfigCache,
 ) -> Result<ObservedRepository, Error> {
     let registry = registries.of(repository)?;
-    let reader = Reader {
+    let reader = RepositoryReader {
         registry: &registry,
         repository,
         cache,
@@ -79,7 +79,10 @@ async fn read_repository(
     let mut digests = BTreeMap::new();
     let mut unread = BTreeSet::new();
     loop {
-        let wanted: Wanted = recipes.iter().map(|recipe| Wanted::of(recipe, &tags)).sum();
+        let wanted: RequiredTags = recipes
+            .iter()
+            .map(|recipe| RequiredTags::of(recipe, &tags))
+            .sum();
         let open: BTreeSet<Tag> = wanted
             .own
             .union(&wanted.holders)
@@ -119,8 +122,8 @@ async fn read_repository(
 /// The tags that hold the content of an image's version: of its last revision, and of the last one that is not withdrawn.
 fn own_tags(recipe: &Recipe, tags: &[Tag]) -> BTreeSet<Tag> {
     let image = &recipe.image;
-    let all = Existing::new(tags, image.variant.as_ref(), &[]);
-    let counted = Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
+    let all = TagList::new(tags, image.variant.as_ref(), &[]);
+    let counted = TagList::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
     let current = [
         plan::current(&image.version, &all),
         plan::current(&image.version, &counted),
@@ -134,19 +137,19 @@ fn own_tags(recipe: &Recipe, tags: &[Tag]) -> BTreeSet<Tag> {
 
 /// The tags whose digests decide what happens to an image.
 #[derive(Debug, Default)]
-struct Wanted {
+struct RequiredTags {
     /// The existing tags of the image's own fan-out.
     own: BTreeSet<Tag>,
     /// The tags of the versions that hold moving tags of the fan-out.
     holders: BTreeSet<Tag>,
 }
 
-impl Wanted {
+impl RequiredTags {
     fn of(recipe: &Recipe, tags: &[Tag]) -> Self {
         let image = &recipe.image;
         let variant = image.variant.as_ref();
-        let all = Existing::new(tags, variant, &[]);
-        let counted = Existing::new(tags, variant, &image.tags.withdrawn);
+        let all = TagList::new(tags, variant, &[]);
+        let counted = TagList::new(tags, variant, &image.tags.withdrawn);
         let current = [
             plan::current(&image.version, &all),
             plan::current(&image.version, &counted),
@@ -178,7 +181,7 @@ impl Wanted {
     }
 }
 
-impl std::iter::Sum for Wanted {
+impl std::iter::Sum for RequiredTags {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::default(), |mut sum, wanted| {
             sum.own.extend(wanted.own);
@@ -188,13 +191,13 @@ impl std::iter::Sum for Wanted {
     }
 }
 
-struct Reader<'a> {
+struct RepositoryReader<'a> {
     registry: &'a Registry,
     repository: &'a Repository,
     cache: &'a ConfigCache,
 }
 
-impl Reader<'_> {
+impl RepositoryReader<'_> {
     /// The digest of each tag, by HEAD; none for a tag that is listed and names no manifest.
     async fn read_digests(&self, tags: BTreeSet<Tag>) -> Result<Vec<(Tag, Option<Digest>)>, Error> {
         let read = stream::iter(tags).map(async |tag| {

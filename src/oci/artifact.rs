@@ -11,7 +11,7 @@ use crate::reference::{Digest, Tag};
 /// What a manifest holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ArtifactKind {
     /// An image for one platform.
     Image,
     /// Several images, one for each platform.
@@ -31,7 +31,7 @@ pub enum Kind {
     Artifact(String),
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ArtifactKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Image => f.write_str("image"),
@@ -46,7 +46,7 @@ impl fmt::Display for Kind {
     }
 }
 
-impl Kind {
+impl ArtifactKind {
     /// What a manifest holds, as its bytes tell.
     #[must_use]
     pub fn of(raw: &RawManifest) -> Self {
@@ -138,17 +138,17 @@ fn is_layer(media_type: &str) -> bool {
 
 /// The kind that a type of an artifact, of its config or of its content tells. `predicate` is what a sigstore bundle
 /// says that it contains.
-fn known(media_type: &str, predicate: Option<&str>) -> Option<Kind> {
+fn known(media_type: &str, predicate: Option<&str>) -> Option<ArtifactKind> {
     let has = |words: &[&str]| words.iter().any(|word| media_type.contains(word));
     match () {
         () if has(&["sigstore.bundle"]) => Some(match predicate {
-            Some(predicate) if !predicate.contains("cosign/sign") => Kind::Attestation,
-            _ => Kind::Signature,
+            Some(predicate) if !predicate.contains("cosign/sign") => ArtifactKind::Attestation,
+            _ => ArtifactKind::Signature,
         }),
-        () if has(&["spdx", "cyclonedx", "syft", "sbom"]) => Some(Kind::Sbom),
-        () if has(&["in-toto", "dsse", "attestation"]) => Some(Kind::Attestation),
-        () if has(&["simplesigning", "signature"]) => Some(Kind::Signature),
-        () if has(&["cncf.helm"]) => Some(Kind::HelmChart),
+        () if has(&["spdx", "cyclonedx", "syft", "sbom"]) => Some(ArtifactKind::Sbom),
+        () if has(&["in-toto", "dsse", "attestation"]) => Some(ArtifactKind::Attestation),
+        () if has(&["simplesigning", "signature"]) => Some(ArtifactKind::Signature),
+        () if has(&["cncf.helm"]) => Some(ArtifactKind::HelmChart),
         () => None,
     }
 }
@@ -165,7 +165,7 @@ mod tests {
             .map(|layer| json!({ "mediaType": layer }))
             .collect();
         let manifest = json!({ "schemaVersion": 2, "artifactType": artifact, "config": { "mediaType": config }, "layers": layers });
-        Kind::of(&RawManifest::new(
+        ArtifactKind::of(&RawManifest::new(
             media::OCI_MANIFEST,
             manifest.to_string().into_bytes(),
         ))
@@ -264,16 +264,19 @@ mod tests {
     fn an_index_is_one_of_images_or_a_list_of_referrers() {
         let index = |entry: Value| {
             let index = json!({ "schemaVersion": 2, "manifests": [entry] }).to_string();
-            Kind::of(&RawManifest::new(media::OCI_INDEX, index.into_bytes()))
+            ArtifactKind::of(&RawManifest::new(media::OCI_INDEX, index.into_bytes()))
         };
-        assert_eq!(index(json!({ "platform": { "os": "linux" } })), Kind::Index);
+        assert_eq!(
+            index(json!({ "platform": { "os": "linux" } })),
+            ArtifactKind::Index
+        );
         assert_eq!(
             index(json!({ "artifactType": "application/vnd.example" })),
-            Kind::Referrers
+            ArtifactKind::Referrers
         );
         assert_eq!(
             index(json!({ "artifactType": "x", "platform": { "os": "linux" } })),
-            Kind::Index
+            ArtifactKind::Index
         );
     }
 
@@ -281,7 +284,7 @@ mod tests {
     fn tags_that_tools_make_from_a_digest() {
         let hex = "0".repeat(64);
         let of = |tag: String| {
-            Kind::of_tag(&tag.parse().unwrap())
+            ArtifactKind::of_tag(&tag.parse().unwrap())
                 .map(|(kind, digest)| (kind.to_string(), digest.hex().to_owned()))
         };
         let expected = |kind: &str| Some((kind.to_owned(), hex.clone()));

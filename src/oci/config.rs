@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::platform::Platform;
 use crate::reference::Digest;
 
-pub use edit::{Healthcheck, History};
+pub use edit::{Healthcheck, HistoryEntry};
 
 /// Why bytes are not an image config.
 #[derive(Debug, thiserror::Error)]

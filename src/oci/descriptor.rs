@@ -66,7 +66,7 @@ impl Descriptor {
 
 /// What an entry of an index is, as far as the index says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Role {
+pub enum EntryRole {
     /// An image for this platform.
     Image(Platform),
     /// An index, or an image that does not name its platform: only its own content says which.
@@ -81,25 +81,27 @@ const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 impl Descriptor {
     /// What this entry of an index is.
     #[must_use]
-    pub fn role(&self) -> Role {
+    pub fn role(&self) -> EntryRole {
         if let Some(kind) = self.annotations.get(REFERENCE_TYPE) {
-            return Role::Other(kind.clone());
+            return EntryRole::Other(kind.clone());
         }
         if let Some(kind) = self
             .artifact_type
             .as_deref()
             .filter(|kind| !kind.is_empty() && !is_config(kind))
         {
-            return Role::Other(format!("artifact of type {kind}"));
+            return EntryRole::Other(format!("artifact of type {kind}"));
         }
         match self.media_type.as_str() {
-            media::OCI_INDEX | media::DOCKER_LIST | "" => Role::Unnamed,
+            media::OCI_INDEX | media::DOCKER_LIST | "" => EntryRole::Unnamed,
             media::OCI_MANIFEST | media::DOCKER_MANIFEST => match &self.platform {
-                Some(named) if named.os == "unknown" => Role::Other("attestation".to_owned()),
-                Some(named) if !named.architecture.is_empty() => Role::Image(Platform::from(named)),
-                _ => Role::Unnamed,
+                Some(named) if named.os == "unknown" => EntryRole::Other("attestation".to_owned()),
+                Some(named) if !named.architecture.is_empty() => {
+                    EntryRole::Image(Platform::from(named))
+                }
+                _ => EntryRole::Unnamed,
             },
-            other => Role::Other(format!("entry of media type {other}")),
+            other => EntryRole::Other(format!("entry of media type {other}")),
         }
     }
 }

@@ -61,7 +61,7 @@ impl RawManifest {
     pub fn parse(&self) -> Result<Manifest, Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Probe {
+        struct SchemaProbe {
             schema_version: Option<u32>,
         }
         match self.media_type.as_str() {
@@ -72,7 +72,7 @@ impl RawManifest {
                 Ok(Manifest::Index(serde_json::from_slice(&self.bytes)?))
             }
             other => {
-                let probe: Probe = serde_json::from_slice(&self.bytes)?;
+                let probe: SchemaProbe = serde_json::from_slice(&self.bytes)?;
                 if probe.schema_version == Some(1) || other == media::DOCKER_SCHEMA1 {
                     return Err(Error::Schema1);
                 }

@@ -13,7 +13,7 @@ pub mod tar;
 
 pub use config::ImageConfig;
 pub use content::{Bytes, Content};
-pub use descriptor::{Descriptor, Role};
+pub use descriptor::{Descriptor, EntryRole};
 pub use manifest::{ImageManifest, Index, Manifest, RawManifest};
 
 /// Media types (OCI image spec 1.1 and Docker distribution, schema 2).

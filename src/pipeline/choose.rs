@@ -16,7 +16,7 @@ pub enum Goal {
 
 /// The engine for an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+pub struct EngineChoice {
     /// Docker or embedded, never auto.
     pub engine: EngineKind,
     /// Why, in half a sentence.
@@ -31,13 +31,13 @@ pub async fn choose(
     goal: Goal,
     image: &ResolvedImage,
     answers: impl AsyncFnOnce() -> bool,
-) -> Choice {
-    let choice = |engine, because: &str| Choice {
+) -> EngineChoice {
+    let choice = |engine, because: &str| EngineChoice {
         engine,
         because: because.to_owned(),
         docker_may: false,
     };
-    let at_first = |because: &str| Choice {
+    let at_first = |because: &str| EngineChoice {
         docker_may: true,
         ..choice(EngineKind::Embedded, because)
     };

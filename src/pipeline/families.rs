@@ -12,7 +12,7 @@ use crate::event::Events;
 use crate::platform::Platform;
 use crate::resolve::image::{Base, Family, FamilySource, ResolvedImage};
 use crate::resolve::packages;
-use crate::resolve::pin::{self, Parents, PinnedBase};
+use crate::resolve::pin::{self, ParentIndex, PinnedBase};
 use crate::snapshot::Observed;
 
 /// How many bases are read at once. Each may have layers with large indexes.
@@ -60,7 +60,7 @@ pub enum Error {
         /// The image.
         image: String,
         /// Why it is refused.
-        refusal: packages::Refusal,
+        refusal: packages::PackageError,
     },
     /// A base that is not known.
     #[error(transparent)]
@@ -100,7 +100,7 @@ pub async fn settle(
     events: &Events,
 ) -> Result<Warnings, Error> {
     let roots = roots(images);
-    let mut bases: Vec<Subject> = Vec::new();
+    let mut bases: Vec<FamilyProbe> = Vec::new();
     let mut of_image: BTreeMap<usize, usize> = BTreeMap::new();
     for (position, image) in images
         .iter()
@@ -120,7 +120,7 @@ pub async fn settle(
             .position(|other| other.base == base && other.platform == platform);
         of_image.insert(position, found.unwrap_or(bases.len()));
         if found.is_none() {
-            bases.push(Subject {
+            bases.push(FamilyProbe {
                 base,
                 platform,
                 image: image.display(),
@@ -142,13 +142,13 @@ pub async fn settle(
 }
 
 /// A base that is read, for an image of this name.
-struct Subject {
+struct FamilyProbe {
     base: PinnedBase,
     platform: Option<Platform>,
     image: String,
 }
 
-impl Subject {
+impl FamilyProbe {
     async fn read(&self, embedded: &Embedded, events: &Events) -> Result<Arc<Traits>, Unreadable> {
         embedded
             .traits(&self.base, self.platform.as_ref(), &self.image, events)
@@ -158,7 +158,7 @@ impl Subject {
 
 /// For each image, the position of the one at the bottom that it is built on: itself, or an image of this workspace.
 fn roots(images: &[ResolvedImage]) -> Vec<usize> {
-    let parents = Parents::new(images.iter());
+    let parents = ParentIndex::new(images.iter());
     let mut roots: Vec<usize> = Vec::with_capacity(images.len());
     for (position, image) in images.iter().enumerate() {
         let above = parents.of(image).filter(|parent| *parent < position);

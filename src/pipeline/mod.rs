@@ -13,8 +13,8 @@ pub mod run;
 pub mod secrets;
 pub mod standalone;
 
-pub use choose::{Choice, Goal, choose};
+pub use choose::{EngineChoice, Goal, choose};
 pub use engines::Engines;
 pub use failed::Failed;
-pub use outcome::{Fate, Report};
+pub use outcome::{ImageOutcome, ImageReport};
 pub use run::{Ended, Options, Run};

@@ -9,7 +9,7 @@ use crate::reference::{Digest, Reference};
 /// What became of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Fate {
+pub enum ImageOutcome {
     /// It was built and stays on this machine.
     Built,
     /// It was published.
@@ -28,7 +28,7 @@ pub enum Fate {
     Skipped,
 }
 
-impl Fate {
+impl ImageOutcome {
     /// The word for people.
     #[must_use]
     pub const fn verb(self) -> &'static str {
@@ -47,7 +47,7 @@ impl Fate {
 
 /// What a run did with one image.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
+pub struct ImageReport {
     /// The image's name in the workspace.
     pub image: String,
     /// The version that went out.
@@ -56,7 +56,7 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// What became of it.
-    pub outcome: Fate,
+    pub outcome: ImageOutcome,
     /// Why it was built, skipped or refused, or what failed.
     pub because: String,
     /// The engine that built it.

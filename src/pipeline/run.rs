@@ -8,23 +8,23 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex, Semaphore};
 
-use super::choose::Choice;
+use super::choose::EngineChoice;
 use super::engines::Engines;
 use super::failed::Failed;
-use super::outcome::{Fate, Report};
+use super::outcome::{ImageOutcome, ImageReport};
 use crate::engine::{Artifact, BuiltImage, EngineKind};
 use crate::event::{Event, Events};
 use crate::observe::ConfigCache;
-use crate::plan::{Content, Plan, PlannedImage, Step};
+use crate::plan::{ContentSource, Plan, PlanStep, PlannedImage};
 use crate::publish::{self, Receipt, Uploaded};
 use crate::reference::{Digest, Host, Reference, Repository};
 use crate::registry::{Credential, Registries};
 use crate::render::Recipe;
-use crate::resolve::pin::Parents;
+use crate::resolve::pin::ParentIndex;
 use crate::schedule::{self, Outcome};
 use crate::secret::Secret;
 use crate::spec::policy::Policy;
-use crate::workspace::state::State;
+use crate::workspace::state::StateDirectory;
 
 /// What is done with the images.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ pub struct Run<'a> {
     /// What the images are made from.
     pub recipes: &'a [Recipe],
     /// Which engine builds each.
-    pub choices: &'a [Choice],
+    pub choices: &'a [EngineChoice],
     /// The repository of each in the Docker Engine.
     pub names: &'a [Repository],
     /// What is to be done.
@@ -75,7 +75,7 @@ pub struct Run<'a> {
     /// The configs of what is published.
     pub cache: &'a ConfigCache,
     /// Where records and receipts go.
-    pub state: &'a State,
+    pub state: &'a StateDirectory,
     /// How it is done.
     pub options: &'a Options,
     /// Where events go.
@@ -97,7 +97,7 @@ struct Slot {
 
 /// What the images of a run share.
 #[derive(Debug)]
-struct Shared<'s> {
+struct RunState<'s> {
     /// Images that are uploaded and wait for the others (`--atomic`), by position.
     held: Mutex<BTreeMap<usize, Uploaded<'s>>>,
     /// A permit for each image that may be built at once.
@@ -128,7 +128,7 @@ pub(super) struct Done {
 #[derive(Debug)]
 pub struct Ended {
     /// The reports, in the order of the images.
-    pub reports: Vec<Report>,
+    pub reports: Vec<ImageReport>,
     /// What failed, with the position of its image.
     pub failures: Vec<(usize, Failed)>,
     /// What was built, by position.
@@ -143,13 +143,13 @@ impl Run<'_> {
             .iter()
             .map(|recipe| recipe.image.clone())
             .collect();
-        let parents = Parents::new(&images);
+        let parents = ParentIndex::new(&images);
         let graph: Vec<Vec<usize>> = images
             .iter()
             .map(|image| parents.of(image).into_iter().collect())
             .collect();
         let slots: Vec<Slot> = images.iter().map(|_| Slot::default()).collect();
-        let shared = Shared {
+        let shared = RunState {
             held: Mutex::default(),
             builders: Semaphore::new(self.options.jobs.get()),
             bases: graph.iter().flatten().copied().collect(),
@@ -172,7 +172,7 @@ impl Run<'_> {
         position: usize,
         above: Vec<Done>,
         slot: &'s Slot,
-        shared: &Shared<'s>,
+        shared: &RunState<'s>,
     ) -> Result<Done, Failed> {
         let planned = &self.plan.images[position];
         self.events.send(Event::Started {
@@ -191,7 +191,7 @@ impl Run<'_> {
         let result = self.build_and_publish(position, above, slot, shared).await;
         let (text, ok) = match &result {
             // Its moving tags wait for the others.
-            Ok(_) if self.options.atomic && self.fate(planned, true) == Fate::Published => {
+            Ok(_) if self.options.atomic && self.fate(planned, true) == ImageOutcome::Published => {
                 ("uploaded".to_owned(), true)
             }
             Ok(_) => (self.fate(planned, true).verb().to_owned(), true),
@@ -210,7 +210,7 @@ impl Run<'_> {
         position: usize,
         above: Vec<Done>,
         slot: &'s Slot,
-        shared: &Shared<'s>,
+        shared: &RunState<'s>,
     ) -> Result<Done, Failed> {
         let planned = &self.plan.images[position];
         let mut done = Done::default();
@@ -272,11 +272,11 @@ impl Run<'_> {
         position: usize,
         built: Option<&'j BuiltImage>,
         slot: &'j Slot,
-    ) -> publish::Job<'j> {
+    ) -> publish::PublishJob<'j> {
         static NOTHING: BTreeMap<String, u64> = BTreeMap::new();
         let in_docker =
             built.is_some_and(|built| matches!(built.artifact, Artifact::Docker { .. }));
-        publish::Job {
+        publish::PublishJob {
             recipe: &self.recipes[position],
             planned: &self.plan.images[position],
             built,
@@ -337,7 +337,7 @@ impl Run<'_> {
                     if self.options.atomic && !all_done {
                         "uploaded; its tags were not moved (--atomic)"
                             .clone_into(&mut report.because);
-                        report.outcome = Fate::Failed;
+                        report.outcome = ImageOutcome::Failed;
                     }
                     report.local = if done.local.is_some() {
                         self.local_names(position).unwrap_or_default()
@@ -352,15 +352,15 @@ impl Run<'_> {
                 }
                 Outcome::Failed(failed) => {
                     report.outcome = if failed.is_refusal() {
-                        Fate::Refused
+                        ImageOutcome::Refused
                     } else {
-                        Fate::Failed
+                        ImageOutcome::Failed
                     };
                     report.because = failed.reason();
                     ended.failures.push((position, failed));
                 }
                 Outcome::Blocked { by } => {
-                    report.outcome = Fate::Skipped;
+                    report.outcome = ImageOutcome::Skipped;
                     report.because = format!("{} did not get done", self.plan.images[by].image);
                     let event = Event::Finished {
                         image: planned.image.clone(),
@@ -378,21 +378,21 @@ impl Run<'_> {
         ended
     }
 
-    fn fate(&self, planned: &PlannedImage, done: bool) -> Fate {
+    fn fate(&self, planned: &PlannedImage, done: bool) -> ImageOutcome {
         match (&planned.step, self.options.push) {
-            _ if !done => Fate::Failed,
-            _ if planned.withdrawn.is_some() => Fate::Withdrawn,
-            (Step::Skip { .. }, _) => Fate::Unchanged,
-            (Step::Retag { .. }, _) => Fate::Retagged,
-            (_, true) => Fate::Published,
-            (_, false) => Fate::Built,
+            _ if !done => ImageOutcome::Failed,
+            _ if planned.withdrawn.is_some() => ImageOutcome::Withdrawn,
+            (PlanStep::Skip { .. }, _) => ImageOutcome::Unchanged,
+            (PlanStep::Retag { .. }, _) => ImageOutcome::Retagged,
+            (_, true) => ImageOutcome::Published,
+            (_, false) => ImageOutcome::Built,
         }
     }
 
-    fn report(&self, position: usize, made: Option<(EngineKind, Digest)>) -> Report {
+    fn report(&self, position: usize, made: Option<(EngineKind, Digest)>) -> ImageReport {
         let planned = &self.plan.images[position];
         let (engine, digest) = made.unzip();
-        Report {
+        ImageReport {
             image: planned.name.to_string(),
             version: planned.publish.clone(),
             variant: planned.variant.as_ref().map(ToString::to_string),
@@ -422,12 +422,12 @@ fn published(planned: &PlannedImage) -> Option<Reference> {
         .destinations
         .iter()
         .find_map(|destination| match &destination.content {
-            Content::Published { digest } => Some(Reference {
+            ContentSource::Published { digest } => Some(Reference {
                 repository: destination.repository.clone(),
                 tag: None,
                 digest: Some(digest.clone()),
             }),
-            Content::Upload | Content::Nothing => None,
+            ContentSource::Upload | ContentSource::Nothing => None,
         })
 }
 

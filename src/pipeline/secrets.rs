@@ -7,7 +7,7 @@ use crate::secret::Secret;
 
 /// Where a secret comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum SecretSource {
     /// A file.
     File(PathBuf),
     /// A variable of the environment.
@@ -54,7 +54,7 @@ pub enum Error {
 }
 
 /// Reads one `--secret`. Without `src` and `env` the secret comes from the variable of its own name.
-pub fn parse(text: &str) -> Result<(String, Source), Error> {
+pub fn parse(text: &str) -> Result<(String, SecretSource), Error> {
     let syntax = || Error::Syntax(keys_of(text));
     let (mut name, mut source) = (None, None);
     for part in text.split(',') {
@@ -64,14 +64,14 @@ pub fn parse(text: &str) -> Result<(String, Source), Error> {
             .ok_or_else(syntax)?;
         match key {
             "id" if name.is_none() => name = Some(value.to_owned()),
-            "src" | "source" if source.is_none() => source = Some(Source::File(value.into())),
-            "env" if source.is_none() => source = Some(Source::Variable(value.to_owned())),
+            "src" | "source" if source.is_none() => source = Some(SecretSource::File(value.into())),
+            "env" if source.is_none() => source = Some(SecretSource::Variable(value.to_owned())),
             "type" if matches!(value, "file" | "env") => {}
             _ => return Err(syntax()),
         }
     }
     let name = name.ok_or_else(syntax)?;
-    Ok((name.clone(), source.unwrap_or(Source::Variable(name))))
+    Ok((name.clone(), source.unwrap_or(SecretSource::Variable(name))))
 }
 
 /// A `--secret` without what may be the secret itself, which people write there.
@@ -94,11 +94,11 @@ pub fn read(
     for text in texts {
         let (name, source) = parse(text)?;
         let value = match source {
-            Source::Variable(variable) => match env.get(&variable) {
+            SecretSource::Variable(variable) => match env.get(&variable) {
                 Some(value) => value.clone().into_bytes(),
                 None => return Err(Error::Unset { name, variable }),
             },
-            Source::File(path) => {
+            SecretSource::File(path) => {
                 read_file(&cwd.join(path)).map_err(|(path, source)| Error::File {
                     name: name.clone(),
                     path,
@@ -129,15 +129,18 @@ mod tests {
     fn both_forms_are_read_and_others_refused() {
         assert_eq!(
             parse("id=a,src=f").unwrap(),
-            ("a".to_owned(), Source::File("f".into()))
+            ("a".to_owned(), SecretSource::File("f".into()))
         );
         assert_eq!(
             parse("env=V,id=a").unwrap(),
-            ("a".to_owned(), Source::Variable("V".to_owned()))
+            ("a".to_owned(), SecretSource::Variable("V".to_owned()))
         );
         assert_eq!(
             parse("id=TOKEN").unwrap(),
-            ("TOKEN".to_owned(), Source::Variable("TOKEN".to_owned()))
+            (
+                "TOKEN".to_owned(),
+                SecretSource::Variable("TOKEN".to_owned())
+            )
         );
         for bad in [
             "",

@@ -15,13 +15,13 @@ use crate::oci::tar::{Entry, EntryKind};
 use crate::plan::{self, each_recipe};
 use crate::platform::Platform;
 use crate::reference::Repository;
-use crate::render::bake::Target;
+use crate::render::bake::BakeTarget;
 use crate::render::{
-    BaseTraits, Files, PinnedBase, Recipe, Renderer, Standalone, Templates, late_labels,
+    BaseTraits, ContextFiles, PinnedBase, Recipe, Renderer, Standalone, Templates, late_labels,
     late_labels_without_base,
 };
 use crate::resolve::ResolvedImage;
-use crate::resolve::pin::Parents;
+use crate::resolve::pin::ParentIndex;
 use crate::snapshot::Observed;
 use crate::tags;
 use crate::workspace::lock::Lock;
@@ -94,11 +94,11 @@ pub struct StandaloneImage {
     /// The files of its directory, the Dockerfile among them, sorted by path.
     pub entries: Vec<Entry>,
     /// Its target for bake.
-    pub target: Target,
+    pub target: BakeTarget,
 }
 
 /// A base that was read.
-struct Known {
+struct KnownBase {
     traits: BaseTraits,
     files: Vec<Entry>,
 }
@@ -108,7 +108,7 @@ impl Rendering<'_> {
     pub async fn all(&self) -> Result<Vec<StandaloneImage>, Failed> {
         let deadline = self.deadline;
         let recipes = each_recipe(self.images, self.observed, self.templates);
-        let parents = Parents::new(self.images);
+        let parents = ParentIndex::new(self.images);
         let is_parent = |position| {
             self.images
                 .iter()
@@ -149,7 +149,7 @@ impl Rendering<'_> {
     }
 
     /// The base of an image as far as it is needed; none if it cannot be read.
-    async fn known(&self, recipe: &Recipe, deadline: Instant) -> Result<Option<Known>, Failed> {
+    async fn known(&self, recipe: &Recipe, deadline: Instant) -> Result<Option<KnownBase>, Failed> {
         let image = &recipe.image;
         let host = Platform::new("linux", std::env::consts::ARCH, None);
         let platform = image.platforms.first().unwrap_or(&host);
@@ -157,7 +157,7 @@ impl Rendering<'_> {
         let reading = async {
             let base: BaseImage = self.embedded.base_of(recipe, &options, platform).await?;
             let files = fit::files_on(self.embedded, image, &base, self.events).await?;
-            Ok::<_, embedded::Error>(Known {
+            Ok::<_, embedded::Error>(KnownBase {
                 traits: BaseTraits::from(&base.config),
                 files,
             })
@@ -184,13 +184,15 @@ impl Rendering<'_> {
         &self,
         position: usize,
         recipe: Option<&Recipe>,
-        known: Option<&Known>,
+        known: Option<&KnownBase>,
     ) -> Result<StandaloneImage, Failed> {
         let (image, suffix) = (&self.images[position], &self.suffixes[position]);
         let how = Standalone {
             base: self.bases[position].as_deref(),
             traits: known.map(|known| &known.traits),
-            files: known.map_or(Files::AsWritten, |known| Files::OnBase(&known.files)),
+            files: known.map_or(ContextFiles::AsWritten, |known| {
+                ContextFiles::OnBase(&known.files)
+            }),
             suffix,
         };
         let rendered = Renderer::new(self.templates)
@@ -214,7 +216,7 @@ impl Rendering<'_> {
         let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
         let dockerfile = format!("Dockerfile{suffix}");
         let last = image.name.as_str().rsplit('/').next().unwrap_or_default();
-        let target = Target {
+        let target = BakeTarget {
             name: format!("{last}{suffix}"),
             dockerfile: dockerfile.clone(),
             args,

@@ -2,8 +2,8 @@
 
 use semver::Version;
 
-use super::state::{Standing, State};
-use super::{Parents, Step, current, reasons};
+use super::state::{PlanComparison, RepositoryState};
+use super::{PlanStep, PlannedParents, current, reasons};
 use crate::render::Recipe;
 use crate::snapshot::Published;
 use crate::tags::{self, Rebuild, is_withdrawn, next_free};
@@ -12,17 +12,17 @@ use crate::tags::{self, Rebuild, is_withdrawn, next_free};
 const VERSION: &str = "org.opencontainers.image.version";
 
 /// What is done with an image.
-pub(super) struct Choice {
+pub(super) struct PlanChoice {
     /// The version that is published.
     pub(super) publish: Version,
     /// What is done.
-    pub(super) step: Step,
+    pub(super) step: PlanStep,
     /// The next free version, if the version is withdrawn.
     pub(super) withdrawn: Option<Version>,
 }
 
-impl Choice {
-    fn new(publish: &Version, step: Step) -> Self {
+impl PlanChoice {
+    fn new(publish: &Version, step: PlanStep) -> Self {
         Self {
             publish: publish.clone(),
             step,
@@ -34,16 +34,16 @@ impl Choice {
 /// Decides for all registries of an image at once.
 pub(super) fn choose(
     recipe: &Recipe,
-    states: &[State<'_>],
+    states: &[RepositoryState<'_>],
     force: bool,
-    parents: &Parents,
-) -> Choice {
+    parents: &PlannedParents,
+) -> PlanChoice {
     if let Some(version) = withdrawn(recipe, states) {
         let because = vec![format!("{version} is withdrawn")];
         let next = next_version(recipe, states);
-        return Choice {
+        return PlanChoice {
             publish: version,
-            step: Step::Skip { because },
+            step: PlanStep::Skip { because },
             withdrawn: Some(next),
         };
     }
@@ -57,7 +57,7 @@ pub(super) fn choose(
     }
     let version = &image.version;
     let best = states.iter().filter_map(|state| match &state.standing {
-        Standing::Same(version, published) => Some((version, *published, state)),
+        PlanComparison::Same(version, published) => Some((version, *published, state)),
         _ => None,
     });
     let best = best.max_by(|a, b| tags::precedence(a.0, b.0));
@@ -69,7 +69,7 @@ pub(super) fn choose(
     let changed: Vec<(&Version, &Published)> = states
         .iter()
         .filter_map(|state| match &state.standing {
-            Standing::Changed(version, published) if !behind(version, published) => {
+            PlanComparison::Changed(version, published) if !behind(version, published) => {
                 Some((version, *published))
             }
             _ => None,
@@ -83,9 +83,9 @@ pub(super) fn choose(
         return changed_content(recipe, states, was, published, parents);
     }
     match best {
-        Some((version, ..)) if force => Choice::new(
+        Some((version, ..)) if force => PlanChoice::new(
             version,
-            Step::Build {
+            PlanStep::Build {
                 because: vec!["--force".to_owned()],
             },
         ),
@@ -96,31 +96,31 @@ pub(super) fn choose(
                 .all(|state| state.same_as(version).is_some() && state.has_tag_of(version, image));
             let (from, digest) = (state.repository.clone(), published.digest.clone());
             let step = if everywhere {
-                Step::Skip { because }
+                PlanStep::Skip { because }
             } else {
-                Step::Copy {
+                PlanStep::Copy {
                     from,
                     digest,
                     because,
                 }
             };
-            Choice::new(version, step)
+            PlanChoice::new(version, step)
         }
         None if states
             .iter()
-            .any(|state| matches!(state.standing, Standing::Damaged(_))) =>
+            .any(|state| matches!(state.standing, PlanComparison::Damaged(_))) =>
         {
             damaged(recipe, states)
         }
-        None if states.is_empty() => Choice::new(
+        None if states.is_empty() => PlanChoice::new(
             version,
-            Step::Build {
+            PlanStep::Build {
                 because: vec!["nothing is published in this run".to_owned()],
             },
         ),
-        None => Choice::new(
+        None => PlanChoice::new(
             version,
-            Step::Build {
+            PlanStep::Build {
                 because: vec![format!("{version} is not published yet")],
             },
         ),
@@ -128,13 +128,13 @@ pub(super) fn choose(
 }
 
 /// The image's version, or the revision of it that has the recipe's content, if it is withdrawn and would be published.
-fn withdrawn(recipe: &Recipe, states: &[State<'_>]) -> Option<Version> {
+fn withdrawn(recipe: &Recipe, states: &[RepositoryState<'_>]) -> Option<Version> {
     let image = &recipe.image;
-    let same = |state: &State<'_>| match &state.standing {
-        Standing::Same(version, _) => Some(version.clone()),
+    let same = |state: &RepositoryState<'_>| match &state.standing {
+        PlanComparison::Same(version, _) => Some(version.clone()),
         _ => None,
     };
-    let of_state = |state: &State<'_>| {
+    let of_state = |state: &RepositoryState<'_>| {
         same(state).or_else(|| current(&image.version, &state.all).map(|held| held.version.clone()))
     };
     let found = if is_withdrawn(&image.version, &image.tags.withdrawn) && !states.is_empty() {
@@ -148,24 +148,28 @@ fn withdrawn(recipe: &Recipe, states: &[State<'_>]) -> Option<Version> {
 
 /// Refuses an image if the tag of its version, or that of another version, was overwritten with the image of the other
 /// one.
-fn overwritten(recipe: &Recipe, state: &State<'_>, states: &[State<'_>]) -> Option<Choice> {
+fn overwritten(
+    recipe: &Recipe,
+    state: &RepositoryState<'_>,
+    states: &[RepositoryState<'_>],
+) -> Option<PlanChoice> {
     let version = &recipe.image.version;
     let refuse = |was: &Version, what: String, help: String| {
         let because = vec![format!(
             "{}: {what}: its tag was overwritten",
             state.repository
         )];
-        Choice::new(
+        PlanChoice::new(
             was,
-            Step::Refuse {
+            PlanStep::Refuse {
                 because,
                 help: vec![help],
             },
         )
     };
     match &state.standing {
-        Standing::Absent | Standing::Damaged(_) => None,
-        Standing::Same(was, published) => {
+        PlanComparison::Absent | PlanComparison::Damaged(_) => None,
+        PlanComparison::Same(was, published) => {
             let other = state.overwritten_with(&published.digest, version)?;
             let help = format!(
                 "point {} to its own image again, or add withdrawn = [\"{}\"] to [tags] of {}",
@@ -179,7 +183,7 @@ fn overwritten(recipe: &Recipe, state: &State<'_>, states: &[State<'_>]) -> Opti
                 help,
             ))
         }
-        Standing::Changed(was, published) => {
+        PlanComparison::Changed(was, published) => {
             published.inputs.as_ref()?;
             let named: Version = published.labels.get(VERSION)?.parse().ok()?;
             let is_own = recipe.image.labels.get(VERSION) == published.labels.get(VERSION);
@@ -203,18 +207,18 @@ fn overwritten(recipe: &Recipe, state: &State<'_>, states: &[State<'_>]) -> Opti
 /// Decides about an image whose version is published with other inputs.
 fn changed_content(
     recipe: &Recipe,
-    states: &[State<'_>],
+    states: &[RepositoryState<'_>],
     was: &Version,
     published: &Published,
-    parents: &Parents,
-) -> Choice {
+    parents: &PlannedParents,
+) -> PlanChoice {
     let image = &recipe.image;
     let mut because = reasons::changed(recipe, published, parents);
     if revises(recipe, published) {
-        return Choice::new(&next_revision(recipe, states), Step::Build { because });
+        return PlanChoice::new(&next_revision(recipe, states), PlanStep::Build { because });
     }
     if !image.tags.immutable {
-        return Choice::new(&image.version, Step::Build { because });
+        return PlanChoice::new(&image.version, PlanStep::Build { because });
     }
     because.insert(
         0,
@@ -222,15 +226,15 @@ fn changed_content(
     );
     let mut help = vec![other_version(recipe, states)];
     help.extend(other_rebuild(recipe, states, published));
-    Choice::new(was, Step::Refuse { because, help })
+    PlanChoice::new(was, PlanStep::Refuse { because, help })
 }
 
 /// Decides about an image of which the registry lost a part. The same content repairs it; other content is refused when it
 /// is built, unless it may be a revision.
-fn damaged(recipe: &Recipe, states: &[State<'_>]) -> Choice {
+fn damaged(recipe: &Recipe, states: &[RepositoryState<'_>]) -> PlanChoice {
     let image = &recipe.image;
     let damaged = states.iter().filter_map(|state| match &state.standing {
-        Standing::Damaged(version) => Some(version),
+        PlanComparison::Damaged(version) => Some(version),
         _ => None,
     });
     let was = damaged
@@ -239,15 +243,15 @@ fn damaged(recipe: &Recipe, states: &[State<'_>]) -> Choice {
     let because = vec![format!(
         "{was} is published, and the registry lost a part of it"
     )];
-    let step = Step::Build { because };
+    let step = PlanStep::Build { because };
     if image.tags.rebuild == Rebuild::Revise && image.version.build.is_empty() {
-        return Choice::new(&next_revision(recipe, states), step);
+        return PlanChoice::new(&next_revision(recipe, states), step);
     }
-    Choice::new(was, step)
+    PlanChoice::new(was, step)
 }
 
 /// The version after all revisions in all registries, withdrawn ones included.
-fn next_revision(recipe: &Recipe, states: &[State<'_>]) -> Version {
+fn next_revision(recipe: &Recipe, states: &[RepositoryState<'_>]) -> Version {
     let version = &recipe.image.version;
     let last = states
         .iter()
@@ -268,7 +272,7 @@ fn revises(recipe: &Recipe, published: &Published) -> bool {
     allowed && recipe.image.version.build.is_empty()
 }
 
-fn next_version(recipe: &Recipe, states: &[State<'_>]) -> Version {
+fn next_version(recipe: &Recipe, states: &[RepositoryState<'_>]) -> Version {
     let image = &recipe.image;
     next_free(
         &image.version,
@@ -278,7 +282,7 @@ fn next_version(recipe: &Recipe, states: &[State<'_>]) -> Version {
 }
 
 /// The version that would be accepted.
-pub(super) fn other_version(recipe: &Recipe, states: &[State<'_>]) -> String {
+pub(super) fn other_version(recipe: &Recipe, states: &[RepositoryState<'_>]) -> String {
     format!(
         "set version = \"{}\" in {}",
         next_version(recipe, states),
@@ -287,7 +291,11 @@ pub(super) fn other_version(recipe: &Recipe, states: &[State<'_>]) -> String {
 }
 
 /// The value of `rebuild` that would allow the change.
-fn other_rebuild(recipe: &Recipe, states: &[State<'_>], published: &Published) -> Option<String> {
+fn other_rebuild(
+    recipe: &Recipe,
+    states: &[RepositoryState<'_>],
+    published: &Published,
+) -> Option<String> {
     if !recipe.image.version.build.is_empty() {
         return None;
     }

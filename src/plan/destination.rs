@@ -3,10 +3,12 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{State, Step};
+use super::{PlanStep, RepositoryState};
 use crate::reference::{Digest, Repository, Tag};
 use crate::render::Recipe;
-use crate::tags::{self, Action, Existing, Held, Move, Original, Role, TagError, is_revision};
+use crate::tags::{
+    self, Action, Move, Original, TagError, TagList, TagRole, TaggedVersion, is_revision,
+};
 
 /// What would happen in one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +19,7 @@ pub struct PlannedDestination {
     pub repository: Repository,
     /// Where the content comes from.
     #[serde(flatten)]
-    pub content: Content,
+    pub content: ContentSource,
     /// Every tag, in the order that they are pushed.
     pub tags: Vec<PlannedMove>,
 }
@@ -25,7 +27,7 @@ pub struct PlannedDestination {
 /// Where the content of a destination comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "content", rename_all = "lowercase")]
-pub enum Content {
+pub enum ContentSource {
     /// It is uploaded: what is built, or a copy from another registry.
     Upload,
     /// It exists under the immutable tag.
@@ -43,7 +45,7 @@ pub struct PlannedMove {
     /// The tag.
     pub tag: Tag,
     /// What it stands for.
-    pub role: Role,
+    pub role: TagRole,
     /// What happens to it.
     pub action: PlannedAction,
     /// What it names now: a version, or a digest when no version tells.
@@ -106,16 +108,16 @@ impl PlannedDestination {
     /// Whether nothing would be written.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.content != Content::Upload && !self.tags.iter().any(PlannedMove::is_push)
+        self.content != ContentSource::Upload && !self.tags.iter().any(PlannedMove::is_push)
     }
 
     /// Whether the content is uploaded under a tag that does not exist yet.
     #[must_use]
     pub fn is_new(&self) -> bool {
         let creates = |planned: &PlannedMove| {
-            planned.role == Role::Full && planned.action == PlannedAction::Create
+            planned.role == TagRole::Full && planned.action == PlannedAction::Create
         };
-        self.content == Content::Upload && self.tags.iter().any(creates)
+        self.content == ContentSource::Upload && self.tags.iter().any(creates)
     }
 
     /// What would happen to a tag.
@@ -129,7 +131,7 @@ impl PlannedDestination {
         let tags = self
             .tags
             .into_iter()
-            .filter(|planned| planned.role != Role::Original);
+            .filter(|planned| planned.role != TagRole::Original);
         Self {
             tags: tags.map(PlannedMove::stopped).collect(),
             ..self
@@ -142,15 +144,15 @@ impl PlannedDestination {
             .iter()
             .filter(|planned| planned.action == PlannedAction::Refuse);
         refused
-            .filter(|planned| planned.role == Role::Full)
+            .filter(|planned| planned.role == TagRole::Full)
             .map(|planned| format!("{}:{}: {}", self.repository, planned.tag, planned.because))
     }
 }
 
 /// The tag that holds the newest content of a version: its highest revision, else the version itself.
 #[must_use]
-pub fn current<'a>(version: &Version, existing: &'a Existing) -> Option<&'a Held> {
-    let of = |held: &&Held| {
+pub fn current<'a>(version: &Version, existing: &'a TagList) -> Option<&'a TaggedVersion> {
+    let of = |held: &&TaggedVersion| {
         held.version == *version
             || (version.build.is_empty()
                 && held.version.cmp_precedence(version).is_eq()
@@ -164,8 +166,8 @@ pub(super) fn plan(
     recipe: &Recipe,
     publish: &Version,
     registry: String,
-    state: &State<'_>,
-    step: &Step,
+    state: &RepositoryState<'_>,
+    step: &PlanStep,
     withdrawn: bool,
 ) -> Result<PlannedDestination, TagError> {
     let image = &recipe.image;
@@ -174,22 +176,22 @@ pub(super) fn plan(
     // Whether a damaged image is the same is decided by its digest, once it is built again.
     let may_be_same = here.is_some() || state.is_damaged(publish);
     let standing = if may_be_same {
-        tags::Standing::Same
+        tags::PublishedContent::Same
     } else {
-        tags::Standing::Different
+        tags::PublishedContent::Different
     };
     let content = match here {
         Some(published) if !step.is_build() && !step.is_refusal() && state.all.has(out.full()) => {
-            Content::Published {
+            ContentSource::Published {
                 digest: published.digest.clone(),
             }
         }
-        _ if withdrawn => Content::Nothing,
-        _ => Content::Upload,
+        _ if withdrawn => ContentSource::Nothing,
+        _ => ContentSource::Upload,
     };
     let withheld = state.digests.get(out.full()).filter(|_| withdrawn);
     let digest = here.map(|published| &published.digest).or(withheld);
-    let view = View {
+    let view = RepositoryView {
         publish,
         state,
         digest,
@@ -211,15 +213,15 @@ pub(super) fn plan(
 }
 
 /// What is known of a repository when the tags of a version are planned.
-struct View<'a> {
+struct RepositoryView<'a> {
     publish: &'a Version,
-    state: &'a State<'a>,
+    state: &'a RepositoryState<'a>,
     /// The digest under which the version is published or withdrawn.
     digest: Option<&'a Digest>,
-    content: &'a Content,
+    content: &'a ContentSource,
 }
 
-impl View<'_> {
+impl RepositoryView<'_> {
     fn planned(&self, decided: Move) -> PlannedMove {
         let Move {
             tag,
@@ -271,7 +273,7 @@ impl View<'_> {
         let because = format!("{of} moves for the first time");
         PlannedMove {
             tag,
-            role: Role::Original,
+            role: TagRole::Original,
             action: PlannedAction::Create,
             from: None,
             to,
@@ -280,21 +282,21 @@ impl View<'_> {
     }
 
     const fn is_published(&self) -> bool {
-        matches!(self.content, Content::Published { .. })
+        matches!(self.content, ContentSource::Published { .. })
     }
 
     /// Whether a tag that belongs to the version under `holding` points to another image. A tag that does not exist does
     /// not have to; an extra tag goes along only if it points to this version, which is withdrawn.
-    fn strays(&self, role: Role, named: Option<&Digest>, holding: &Tag) -> bool {
+    fn strays(&self, role: TagRole, named: Option<&Digest>, holding: &Tag) -> bool {
         let (Some(named), Some(expected)) = (named, self.state.digests.get(holding)) else {
             return false;
         };
-        named != expected && (role != Role::Extra || Some(named) == self.digest)
+        named != expected && (role != TagRole::Extra || Some(named) == self.digest)
     }
 
     /// The version that a digest is published as, as far as its tag was read; else the digest.
     fn name_of(&self, digest: &Digest) -> String {
-        let holds = |held: &&Held| self.state.digests.get(&held.tag) == Some(digest);
+        let holds = |held: &&TaggedVersion| self.state.digests.get(&held.tag) == Some(digest);
         let held = self.state.all.versions().iter().rev().find(holds);
         held.map_or_else(|| digest.short(), |held| held.version.to_string())
     }

@@ -6,7 +6,7 @@ mod reasons;
 mod recipes;
 mod state;
 
-pub use destination::{Content, PlannedAction, PlannedDestination, PlannedMove, current};
+pub use destination::{ContentSource, PlannedAction, PlannedDestination, PlannedMove, current};
 pub use recipes::{each_recipe, recipes};
 
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ use crate::render::{PinnedBase, Recipe};
 use crate::resolve::Destination;
 use crate::snapshot::Observed;
 use crate::tags::{self, ExtraError, TagError, Variant};
-use choose::{Choice, choose};
-use state::State;
+use choose::{PlanChoice, choose};
+use state::RepositoryState;
 
 /// What would be done, image by image, parents first. This is what `plan --format json` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ pub struct PlannedImage {
     pub engine: Option<String>,
     /// Build, skip, retag, copy or refuse.
     #[serde(flatten)]
-    pub step: Step,
+    pub step: PlanStep,
     /// The next free version, if the image's version is withdrawn, so that nothing is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<Version>,
@@ -82,7 +82,7 @@ pub struct PlannedBase {
 /// What is done to have the image's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "lowercase")]
-pub enum Step {
+pub enum PlanStep {
     /// It is built.
     Build {
         /// Why.
@@ -116,7 +116,7 @@ pub enum Step {
     },
 }
 
-impl Step {
+impl PlanStep {
     /// Why.
     #[must_use]
     pub fn because(&self) -> &[String] {
@@ -189,7 +189,7 @@ pub enum Error {
 
 /// Plans every image. `recipes` has parents before their children.
 pub fn plan(recipes: &[Recipe], observed: &Observed, options: &PlanOptions) -> Result<Plan, Error> {
-    let mut parents = Parents::new();
+    let mut parents = PlannedParents::new();
     let mut images = Vec::with_capacity(recipes.len());
     for recipe in recipes {
         let planned = plan_image(recipe, observed, options, &parents)?;
@@ -201,7 +201,7 @@ pub fn plan(recipes: &[Recipe], observed: &Observed, options: &PlanOptions) -> R
 
 /// What was planned of the images so far, by display name: the digest under which they are published, or none for
 /// those that are built anew.
-pub(crate) type Parents = BTreeMap<String, Option<Digest>>;
+pub(crate) type PlannedParents = BTreeMap<String, Option<Digest>>;
 
 impl PlannedImage {
     /// The digest under which the image is published already; none when it is to be built.
@@ -209,7 +209,7 @@ impl PlannedImage {
         self.destinations
             .iter()
             .find_map(|destination| match &destination.content {
-                Content::Published { digest } if !self.step.is_build() => Some(digest),
+                ContentSource::Published { digest } if !self.step.is_build() => Some(digest),
                 _ => None,
             })
     }
@@ -219,7 +219,7 @@ fn plan_image(
     recipe: &Recipe,
     observed: &Observed,
     options: &PlanOptions,
-    parents: &Parents,
+    parents: &PlannedParents,
 ) -> Result<PlannedImage, Error> {
     let image = &recipe.image;
     let repositories: Vec<(String, Repository)> = options
@@ -236,9 +236,9 @@ fn plan_image(
             image: image.display(),
             source,
         })?;
-    let states: Vec<State<'_>> = repositories
+    let states: Vec<RepositoryState<'_>> = repositories
         .iter()
-        .map(|(_, repository)| State::of(recipe, observed, repository))
+        .map(|(_, repository)| RepositoryState::of(recipe, observed, repository))
         .collect();
     for state in states.iter().filter(|_| !image.tags.extra.is_empty()) {
         let variants = state.existing.sure_variants();
@@ -252,7 +252,7 @@ fn plan_image(
             )?;
         }
     }
-    let Choice {
+    let PlanChoice {
         publish,
         mut step,
         withdrawn,
@@ -287,7 +287,7 @@ fn plan_image(
         .flat_map(PlannedDestination::refusals)
         .collect();
     if !refusals.is_empty() && !step.is_refusal() {
-        step = Step::Refuse {
+        step = PlanStep::Refuse {
             because: refusals,
             help: vec![choose::other_version(recipe, &states)],
         };
@@ -298,10 +298,10 @@ fn plan_image(
             .map(PlannedDestination::stopped)
             .collect();
     }
-    if let Step::Skip { because } = &step
+    if let PlanStep::Skip { because } = &step
         && !destinations.iter().all(PlannedDestination::is_quiet)
     {
-        step = Step::Retag {
+        step = PlanStep::Retag {
             because: because.clone(),
         };
     }

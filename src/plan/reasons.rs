@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Parents;
+use super::PlannedParents;
 use crate::assemble::runtime;
 use crate::oci::ImageConfig;
 use crate::render::{INPUTS, PinnedBase, Recipe, SPEC_INPUTS};
@@ -15,7 +15,11 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 
 /// What differs between what is published and what the recipe makes. Never empty.
-pub(super) fn changed(recipe: &Recipe, published: &Published, parents: &Parents) -> Vec<String> {
+pub(super) fn changed(
+    recipe: &Recipe,
+    published: &Published,
+    parents: &PlannedParents,
+) -> Vec<String> {
     if published.inputs.is_none() {
         return vec!["what is published has no label dev.golden.inputs".to_owned()];
     }
@@ -40,7 +44,7 @@ pub(super) fn only_below(recipe: &Recipe, published: &Published) -> bool {
     published.labels.get(SPEC_INPUTS).map(String::as_str) == Some(recipe.spec_inputs.as_str())
 }
 
-fn base(recipe: &Recipe, published: &Published, parents: &Parents) -> Option<String> {
+fn base(recipe: &Recipe, published: &Published, parents: &PlannedParents) -> Option<String> {
     let label = |key: &str| {
         published
             .labels

@@ -7,7 +7,7 @@ use super::Error;
 use crate::reference::Digest;
 use crate::render::{self, Recipe, Renderer, Templates};
 use crate::resolve::ResolvedImage;
-use crate::resolve::pin::{self, Parents};
+use crate::resolve::pin::{self, ParentIndex};
 use crate::snapshot::Observed;
 
 /// The recipes of `images`, in their order, which has parents before children. A child takes its parent's inputs.
@@ -28,7 +28,7 @@ pub fn each_recipe(
     observed: &Observed,
     templates: &Templates,
 ) -> Vec<Result<Recipe, Error>> {
-    let parents = Parents::new(images);
+    let parents = ParentIndex::new(images);
     let renderer = Renderer::new(templates);
     let templates = Arc::new(templates.clone());
     let mut made: BTreeMap<usize, Digest> = BTreeMap::new();

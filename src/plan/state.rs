@@ -9,24 +9,24 @@ use crate::reference::{Digest, Repository, Tag};
 use crate::render::Recipe;
 use crate::resolve::ResolvedImage;
 use crate::snapshot::{Observed, ObservedRepository, Published};
-use crate::tags::{self, Existing, Held};
+use crate::tags::{self, TagList, TaggedVersion};
 
 /// What a repository has of an image.
 #[derive(Debug)]
-pub(super) struct State<'a> {
+pub(super) struct RepositoryState<'a> {
     pub(super) repository: Repository,
     /// The versions that count.
-    pub(super) existing: Existing,
+    pub(super) existing: TagList,
     /// All versions, withdrawn ones included.
-    pub(super) all: Existing,
+    pub(super) all: TagList,
     /// The digest of each tag that was read.
     pub(super) digests: &'a BTreeMap<Tag, Digest>,
-    pub(super) standing: Standing<'a>,
+    pub(super) standing: PlanComparison<'a>,
 }
 
 /// How what is published compares with what the recipe makes.
 #[derive(Debug)]
-pub(super) enum Standing<'a> {
+pub(super) enum PlanComparison<'a> {
     /// This version does not exist.
     Absent,
     /// It exists with equal inputs, as this version or as one of its revisions.
@@ -37,7 +37,7 @@ pub(super) enum Standing<'a> {
     Damaged(Version),
 }
 
-impl<'a> State<'a> {
+impl<'a> RepositoryState<'a> {
     pub(super) fn of(recipe: &Recipe, observed: &'a Observed, repository: &Repository) -> Self {
         static NOTHING: ObservedRepository = ObservedRepository {
             tags: Vec::new(),
@@ -51,23 +51,23 @@ impl<'a> State<'a> {
             published,
         } = observed.repositories.get(repository).unwrap_or(&NOTHING);
         // What is withdrawn still exists: it is only not compared with.
-        let all = Existing::new(tags, image.variant.as_ref(), &[]);
-        let existing = Existing::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
-        let standing = |held: &Held| match published.get(&held.tag) {
+        let all = TagList::new(tags, image.variant.as_ref(), &[]);
+        let existing = TagList::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
+        let standing = |held: &TaggedVersion| match published.get(&held.tag) {
             Some(found) if found.inputs.as_ref() == Some(&recipe.inputs) => {
-                Standing::Same(held.version.clone(), found)
+                PlanComparison::Same(held.version.clone(), found)
             }
-            Some(found) => Standing::Changed(held.version.clone(), found),
-            None => Standing::Damaged(held.version.clone()),
+            Some(found) => PlanComparison::Changed(held.version.clone(), found),
+            None => PlanComparison::Damaged(held.version.clone()),
         };
         let standing = match (
             current(&image.version, &all),
             current(&image.version, &existing),
         ) {
-            (None, _) => Standing::Absent,
+            (None, _) => PlanComparison::Absent,
             // The content of a withdrawn revision stays withdrawn; other content is compared with what counts.
             (Some(last), Some(counts)) if last != counts => match standing(last) {
-                same @ Standing::Same(..) => same,
+                same @ PlanComparison::Same(..) => same,
                 _ => standing(counts),
             },
             (Some(last), _) => standing(last),
@@ -84,14 +84,14 @@ impl<'a> State<'a> {
     /// What is published with the recipe's inputs as `version`.
     pub(super) fn same_as(&self, version: &Version) -> Option<&'a Published> {
         match &self.standing {
-            Standing::Same(found, published) if found == version => Some(published),
+            PlanComparison::Same(found, published) if found == version => Some(published),
             _ => None,
         }
     }
 
     /// Whether it has `version`, and lost a part of it.
     pub(super) fn is_damaged(&self, version: &Version) -> bool {
-        matches!(&self.standing, Standing::Damaged(found) if found == version)
+        matches!(&self.standing, PlanComparison::Damaged(found) if found == version)
     }
 
     /// Whether it has the tag that golden gives a version: it may have only another spelling, such as `v1.2.3`.
@@ -101,7 +101,11 @@ impl<'a> State<'a> {
     }
 
     /// A version whose own tag points to `digest`, which is the image of `version`.
-    pub(super) fn overwritten_with(&self, digest: &Digest, version: &Version) -> Option<&Held> {
+    pub(super) fn overwritten_with(
+        &self,
+        digest: &Digest,
+        version: &Version,
+    ) -> Option<&TaggedVersion> {
         self.existing.versions().iter().find(|held| {
             !held.version.cmp_precedence(version).is_eq()
                 && self.digests.get(&held.tag) == Some(digest)

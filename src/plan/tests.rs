@@ -185,7 +185,7 @@ fn inputs_decide_whether_an_image_is_built() {
 }
 
 /// Why an image is refused that was published with this config.
-fn reasons(recipe: &Recipe, config: &serde_json::Value, parents: &Parents) -> Vec<String> {
+fn reasons(recipe: &Recipe, config: &serde_json::Value, parents: &PlannedParents) -> Vec<String> {
     let config = ImageConfig::parse(
         serde_json::json!({ "config": config })
             .to_string()
@@ -233,9 +233,9 @@ fn a_config_tells_what_changed() {
     let with = |key: &str, value: serde_json::Value| {
         let mut config = as_published.clone();
         config[key] = value;
-        reasons(&image, &config, &Parents::new())
+        reasons(&image, &config, &PlannedParents::new())
     };
-    let nothing = reasons(&image, &as_published, &Parents::new());
+    let nothing = reasons(&image, &as_published, &PlannedParents::new());
     assert_eq!(nothing, ["what no config shows changed: the Dockerfile"]);
     for (key, value, expected) in [
         (
@@ -289,7 +289,7 @@ fn a_config_tells_what_changed() {
         user: None,
         secrets: Vec::new(),
     });
-    let hidden = reasons(&image, &as_published, &Parents::new());
+    let hidden = reasons(&image, &as_published, &PlannedParents::new());
     assert_eq!(
         hidden,
         ["what no config shows changed: the Dockerfile or a step"]
@@ -315,14 +315,15 @@ fn a_base_that_moved_is_told_with_both_digests() {
         digest: now.clone(),
         platforms: BTreeMap::default(),
     });
-    let told =
-        |recipe: &Recipe, name: &str, parents: &Parents| reasons(recipe, &labels(name), parents);
+    let told = |recipe: &Recipe, name: &str, parents: &PlannedParents| {
+        reasons(recipe, &labels(name), parents)
+    };
     assert_eq!(
-        told(&external, "a.example/b:1", &Parents::new()),
+        told(&external, "a.example/b:1", &PlannedParents::new()),
         [format!("base moved {was} → {now}")]
     );
     assert_eq!(
-        told(&external, "a.example/b:0", &Parents::new()),
+        told(&external, "a.example/b:0", &PlannedParents::new()),
         ["base changed a.example/b:0 → a.example/b:1"]
     );
 
@@ -331,13 +332,13 @@ fn a_base_that_moved_is_told_with_both_digests() {
         parent: parent.to_owned(),
         inputs: Digest::of(b"p"),
     });
-    let anew = Parents::from([(parent.to_owned(), None)]);
+    let anew = PlannedParents::from([(parent.to_owned(), None)]);
     assert_eq!(
         told(&child, parent, &anew),
         ["its base base:1.0.0 is built anew"]
     );
     // The parent went out in an earlier run, without this child.
-    let moved = Parents::from([(parent.to_owned(), Some(now.clone()))]);
+    let moved = PlannedParents::from([(parent.to_owned(), Some(now.clone()))]);
     assert_eq!(
         told(&child, parent, &moved),
         [format!("base moved {was} → {now}")]
@@ -453,7 +454,7 @@ fn a_refusal_says_what_would_be_accepted() {
             force: false,
         };
         let plan = plan(&[image], &observed, &options).unwrap();
-        let Step::Refuse { help, .. } = plan.images[0].step.clone() else {
+        let PlanStep::Refuse { help, .. } = plan.images[0].step.clone() else {
             panic!("{:?}", plan.images[0].step)
         };
         help

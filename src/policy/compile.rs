@@ -14,7 +14,7 @@ use crate::suggest::closest;
 
 /// A policy whose patterns and globs are ready to match.
 #[derive(Debug)]
-pub struct Compiled<'a> {
+pub struct CompiledPolicy<'a> {
     /// The policy itself.
     pub(super) policy: &'a Policy,
     /// The pattern of a label, for the whole value.
@@ -25,7 +25,7 @@ pub struct Compiled<'a> {
     pub(super) deny_tags: Vec<GlobMatcher>,
 }
 
-impl<'a> Compiled<'a> {
+impl<'a> CompiledPolicy<'a> {
     /// Compiles a policy. The second value is what is wrong with it; what is wrong then judges nothing.
     pub fn new(policy: &'a Policy, places: &dyn Places) -> (Self, Diagnostics) {
         let mut problems = Problems {

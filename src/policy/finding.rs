@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::compile::Compiled;
+use super::compile::CompiledPolicy;
 use super::rules::RULES;
-use super::subject::Subject;
+use super::subject::PolicySubject;
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Places, Severity};
-use crate::spec::policy::Level;
+use crate::spec::policy::RuleLevel;
 
 /// The name of the workspace's file, as reports show it.
 pub(super) const WORKSPACE_FILE: &str = "golden.toml";
@@ -68,16 +68,16 @@ impl Finding {
 
 /// Applies every rule that is on.
 pub(super) fn judge(
-    compiled: &Compiled<'_>,
-    subject: &Subject<'_>,
+    compiled: &CompiledPolicy<'_>,
+    subject: &PolicySubject<'_>,
     places: Option<&dyn Places>,
 ) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     for rule in RULES {
         let severity = match compiled.policy.severity.get(rule.id) {
-            Some(Level::Off) if !rule.fixed => continue,
-            Some(Level::Warn) if !rule.fixed => Severity::Warning,
-            Some(Level::Error) => Severity::Error,
+            Some(RuleLevel::Off) if !rule.fixed => continue,
+            Some(RuleLevel::Warn) if !rule.fixed => Severity::Warning,
+            Some(RuleLevel::Error) => Severity::Error,
             _ => rule.severity,
         };
         let Some(check) = rule.check else { continue };

@@ -15,10 +15,10 @@ use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
 use crate::spec::policy::Policy;
 
-pub use compile::Compiled;
+pub use compile::CompiledPolicy;
 pub use rules::config_deny_root::named_user;
 pub use rules::{RULES, Rule, rule};
-pub use subject::Subject;
+pub use subject::PolicySubject;
 
 /// Whether a variable looks like a secret, by its name or by its value.
 #[must_use]
@@ -56,10 +56,10 @@ pub fn check_specs(
     images: &[ResolvedImage],
     facts: &SpecFacts<'_>,
 ) -> Diagnostics {
-    let (compiled, mut found) = Compiled::new(policy, facts.places);
-    let fleet = subject::Fleet::of(images);
+    let (compiled, mut found) = CompiledPolicy::new(policy, facts.places);
+    let fleet = subject::ImageSet::of(images);
     for image in images {
-        let subject = Subject::of_spec(image, &fleet, facts);
+        let subject = PolicySubject::of_spec(image, &fleet, facts);
         found.extend(finding::judge(&compiled, &subject, Some(facts.places)));
     }
     found.sorted()
@@ -69,8 +69,8 @@ pub fn check_specs(
 /// `check_specs`'s to report; what cannot be compiled judges nothing here.
 #[must_use]
 pub fn check_built(policy: &Policy, built: &Built<'_>) -> Diagnostics {
-    let (compiled, _) = Compiled::new(policy, &crate::diagnostic::Nowhere);
-    finding::judge(&compiled, &Subject::of_config(built), None).sorted()
+    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
+    finding::judge(&compiled, &PolicySubject::of_config(built), None).sorted()
 }
 
 #[cfg(test)]

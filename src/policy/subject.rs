@@ -8,7 +8,7 @@ use super::{Built, SpecFacts};
 use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Certificate, EnvValue};
-use crate::resolve::pin::Parents;
+use crate::resolve::pin::ParentIndex;
 
 /// A label's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum LabelValue<'a> {
 
 /// An image under judgement.
 #[derive(Debug, Clone)]
-pub struct Subject<'a> {
+pub struct PolicySubject<'a> {
     /// What people call it.
     pub(super) name: String,
     /// Its `image.toml`, when its spec is judged.
@@ -50,11 +50,11 @@ pub struct Subject<'a> {
     pub(super) now: i64,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> PolicySubject<'a> {
     /// An image as its spec says.
     pub(super) fn of_spec(
         image: &'a ResolvedImage,
-        all: &Fleet<'a>,
+        all: &ImageSet<'a>,
         facts: &SpecFacts<'_>,
     ) -> Self {
         Self {
@@ -149,17 +149,17 @@ fn inherited_healthcheck(image: &ResolvedImage, config: &ImageConfig) -> Option<
 }
 
 /// The images of a workspace, each of which finds the one that it is built on.
-pub(super) struct Fleet<'a> {
+pub(super) struct ImageSet<'a> {
     images: &'a [ResolvedImage],
-    parents: Parents<'a>,
+    parents: ParentIndex<'a>,
 }
 
-impl<'a> Fleet<'a> {
+impl<'a> ImageSet<'a> {
     /// Indexes the images of a workspace.
     pub(super) fn of(images: &'a [ResolvedImage]) -> Self {
         Self {
             images,
-            parents: Parents::new(images),
+            parents: ParentIndex::new(images),
         }
     }
 }
@@ -192,7 +192,7 @@ fn spec_labels(image: &ResolvedImage) -> BTreeMap<&str, LabelValue<'_>> {
 }
 
 /// The user that the image will run as: its own, its workspace parent's, root on scratch; else the base's, unknown.
-fn effective_user<'a>(image: &'a ResolvedImage, all: &Fleet<'a>) -> Option<Cow<'a, str>> {
+fn effective_user<'a>(image: &'a ResolvedImage, all: &ImageSet<'a>) -> Option<Cow<'a, str>> {
     let mut image = image;
     // A cycle is an error of the graph; here it only must not hang.
     for _ in 0..=all.images.len() {

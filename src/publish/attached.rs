@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::delete::{Error, Subject, needing, prove_gone, remove_leftover, tagged};
+use super::delete::{DeleteSubject, Error, needing, prove_gone, remove_leftover, tagged};
 use super::untag::untag;
 use crate::oci::RawManifest;
-use crate::oci::artifact::Kind;
+use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Reference, Repository, RepositoryPath, Tag, Target};
 use crate::registry::referrers::{subject_of, tags_of_tools};
 use crate::registry::{Inventory, Registry};
@@ -17,7 +17,7 @@ use crate::registry::{Inventory, Registry};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attached {
     /// What it is.
-    pub kind: Kind,
+    pub kind: ArtifactKind,
     /// Its digest.
     pub digest: Digest,
     /// Its tags that tools made from a digest that goes.
@@ -58,15 +58,15 @@ pub(super) async fn attached(
         let Some(raw) = found.remove(&digest) else {
             continue;
         };
-        let (tags, others): (Vec<Tag>, Vec<Tag>) = inventory
-            .naming(&digest)
-            .into_iter()
-            .partition(|tag| Kind::of_tag(tag).is_some_and(|(_, of)| subjects.contains(&of)));
+        let (tags, others): (Vec<Tag>, Vec<Tag>) =
+            inventory.naming(&digest).into_iter().partition(|tag| {
+                ArtifactKind::of_tag(tag).is_some_and(|(_, of)| subjects.contains(&of))
+            });
         let stays = !others.is_empty() || is_part(inventory, &digest);
         if !stays || !tags.is_empty() {
-            let kind = match tags.first().and_then(Kind::of_tag) {
+            let kind = match tags.first().and_then(ArtifactKind::of_tag) {
                 Some((kind, _)) => kind,
-                None => Kind::of(&raw),
+                None => ArtifactKind::of(&raw),
             };
             attached.push(Attached {
                 kind,
@@ -107,7 +107,7 @@ fn is_free(inventory: &Inventory, digest: &Digest) -> bool {
     inventory
         .naming(digest)
         .iter()
-        .all(|tag| Kind::of_tag(tag).is_some())
+        .all(|tag| ArtifactKind::of_tag(tag).is_some())
         && !is_part(inventory, digest)
 }
 
@@ -127,7 +127,7 @@ pub(super) async fn delete(
             for tag in &one.tags {
                 untag(
                     registry,
-                    &Subject::bare(tagged(repository, tag), one.raw.clone()),
+                    &DeleteSubject::bare(tagged(repository, tag), one.raw.clone()),
                     tag,
                 )
                 .await?;

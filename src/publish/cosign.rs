@@ -35,7 +35,7 @@ pub(super) async fn copy(
     loop {
         let there = to.registry.get_manifest(path, &target).await?;
         let merged = match &there {
-            None => Merged {
+            None => MergedSignatures {
                 manifest: raw.clone(),
                 config: None,
             },
@@ -71,7 +71,7 @@ pub(super) async fn copy(
 }
 
 /// A manifest to put, with the config that it needs when that is new.
-struct Merged {
+struct MergedSignatures {
     manifest: RawManifest,
     config: Option<Vec<u8>>,
 }
@@ -81,7 +81,7 @@ enum Merge {
     /// The destination has every layer.
     Complete,
     /// The destination gets more layers.
-    Add(Merged),
+    Add(MergedSignatures),
     /// One of them is not a manifest whose layers are signatures or attestations.
     Impossible,
 }
@@ -133,7 +133,7 @@ fn is_same(one: &RawValue, other: &RawValue) -> bool {
 }
 
 /// The manifest with these layers, and a config that names them.
-fn add(fields: &mut Fields, layers: &[Box<RawValue>]) -> Option<Merged> {
+fn add(fields: &mut Fields, layers: &[Box<RawValue>]) -> Option<MergedSignatures> {
     let digests: Vec<Value> = layers
         .iter()
         .filter_map(|layer| {
@@ -157,7 +157,7 @@ fn add(fields: &mut Fields, layers: &[Box<RawValue>]) -> Option<Merged> {
         serde_json::value::to_raw_value(media::OCI_MANIFEST).ok()?,
     );
     let manifest = RawManifest::new(media::OCI_MANIFEST, serde_json::to_vec(fields).ok()?);
-    Some(Merged {
+    Some(MergedSignatures {
         manifest,
         config: Some(config),
     })

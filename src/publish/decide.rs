@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use super::{Error, Job};
+use super::{Error, PublishJob};
 use crate::engine::Artifact;
 use crate::observe;
 use crate::oci::{Manifest, RawManifest};
-use crate::plan::{Content, PlannedAction, PlannedDestination, Step};
+use crate::plan::{ContentSource, PlanStep, PlannedAction, PlannedDestination};
 use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::Registry;
 use crate::render::INPUTS;
-use crate::tags::{self, Existing, FanOut, Move, Original, Role, Standing};
+use crate::tags::{self, FanOut, Move, Original, PublishedContent, TagList, TagRole};
 
 /// The pauses before a tag that is listed and cannot be read counts as a tag without a manifest.
 const BEING_WRITTEN: [Duration; 4] = [
@@ -24,11 +24,11 @@ const BEING_WRITTEN: [Duration; 4] = [
 
 /// One registry in which something is to be done, and what is to be done there.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct PublishTarget<'a> {
     pub(super) registry: Registry,
     pub(super) planned: &'a PlannedDestination,
     pub(super) out: FanOut,
-    pub(super) existing: Existing,
+    pub(super) existing: TagList,
     pub(super) moves: Vec<Move>,
     /// The manifest, when the registry has it already.
     pub(super) there: Option<RawManifest>,
@@ -40,7 +40,7 @@ pub(super) struct Place<'a> {
 
 /// Reads every destination's tags again and decides. A refusal anywhere, or a registry that cannot be read, stops the
 /// image everywhere.
-pub(super) async fn decide<'a>(job: &Job<'a>) -> Result<Vec<Place<'a>>, Error> {
+pub(super) async fn decide<'a>(job: &PublishJob<'a>) -> Result<Vec<PublishTarget<'a>>, Error> {
     let places = try_join_all(job.busy().map(|planned| place(job, planned))).await?;
     let because: Vec<String> = places.iter().flat_map(refusals).collect();
     if because.is_empty() {
@@ -60,14 +60,14 @@ pub(super) async fn decide<'a>(job: &Job<'a>) -> Result<Vec<Place<'a>>, Error> {
     })
 }
 
-impl Place<'_> {
+impl PublishTarget<'_> {
     /// Reads the tags again, for a release that follows long after the decision. The content is uploaded already, and only
     /// moving tags are still to be decided.
-    pub(super) async fn refresh(&mut self, job: &Job<'_>) -> Result<(), Error> {
+    pub(super) async fn refresh(&mut self, job: &PublishJob<'_>) -> Result<(), Error> {
         let rules = &job.recipe.image.tags;
         let list = tags_for(&self.registry, self.planned, &self.out).await?;
-        self.existing = Existing::new(&list, self.out.variant.as_ref(), &rules.withdrawn);
-        self.moves = tags::decide(&self.out, &self.existing, rules, Standing::Same);
+        self.existing = TagList::new(&list, self.out.variant.as_ref(), &rules.withdrawn);
+        self.moves = tags::decide(&self.out, &self.existing, rules, PublishedContent::Same);
         Ok(())
     }
 }
@@ -84,7 +84,7 @@ async fn tags_for(
         .await?)
 }
 
-fn refusals<'a>(place: &'a Place<'_>) -> impl Iterator<Item = String> + 'a {
+fn refusals<'a>(place: &'a PublishTarget<'_>) -> impl Iterator<Item = String> + 'a {
     let refused = place.moves.iter().filter(|decided| decided.is_refusal());
     refused.map(|decided| {
         format!(
@@ -94,7 +94,10 @@ fn refusals<'a>(place: &'a Place<'_>) -> impl Iterator<Item = String> + 'a {
     })
 }
 
-async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Place<'a>, Error> {
+async fn place<'a>(
+    job: &PublishJob<'a>,
+    planned: &'a PlannedDestination,
+) -> Result<PublishTarget<'a>, Error> {
     let registry = job.registries.of(&planned.repository)?;
     let image = &job.recipe.image;
     let out = tags::fan_out(&job.planned.publish, image.variant.as_ref(), &image.tags)?;
@@ -111,8 +114,8 @@ async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Pla
         // A tag without a manifest is repaired by publishing.
         list.retain(|tag| tag != full);
     }
-    let all = Existing::new(&list, image.variant.as_ref(), &[]);
-    let existing = Existing::new(&list, image.variant.as_ref(), &image.tags.withdrawn);
+    let all = TagList::new(&list, image.variant.as_ref(), &[]);
+    let existing = TagList::new(&list, image.variant.as_ref(), &image.tags.withdrawn);
     let original = out.original(&all).filter(|_| !job.is_withdrawn());
     let original = original
         .zip(plain)
@@ -120,9 +123,9 @@ async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Pla
     let was = found.as_ref().map(|found| found.digest.clone());
     let there = already_there(job, planned, &registry, full, found).await?;
     let standing = if there.is_some() {
-        Standing::Same
+        PublishedContent::Same
     } else {
-        Standing::Different
+        PublishedContent::Different
     };
     let moves = tags::decide(&out, &existing, &image.tags, standing);
     for decided in moves.iter().filter(|decided| decided.is_push()) {
@@ -141,7 +144,7 @@ async fn place<'a>(job: &Job<'a>, planned: &'a PlannedDestination) -> Result<Pla
             });
         }
     }
-    Ok(Place {
+    Ok(PublishTarget {
         registry,
         planned,
         out,
@@ -159,7 +162,11 @@ async fn plain(
     repository: &Repository,
     out: &FanOut,
 ) -> Result<Option<RawManifest>, Error> {
-    match out.tags.iter().find(|planned| planned.role == Role::Patch) {
+    match out
+        .tags
+        .iter()
+        .find(|planned| planned.role == TagRole::Patch)
+    {
         Some(plain) => Ok(registry
             .get_manifest(&repository.path, &Target::from(&plain.tag))
             .await?),
@@ -186,7 +193,7 @@ async fn read_listed(
 
 /// The manifest under the immutable tag, when it is the content that is to be published.
 async fn already_there(
-    job: &Job<'_>,
+    job: &PublishJob<'_>,
     planned: &PlannedDestination,
     registry: &Registry,
     full: &Tag,
@@ -198,17 +205,19 @@ async fn already_there(
         what,
     };
     match (&planned.content, found) {
-        (Content::Published { digest }, Some(found)) if found.digest == *digest => Ok(Some(found)),
-        (Content::Published { digest }, Some(found)) => Err(raced(format!(
+        (ContentSource::Published { digest }, Some(found)) if found.digest == *digest => {
+            Ok(Some(found))
+        }
+        (ContentSource::Published { digest }, Some(found)) => Err(raced(format!(
             "it named {digest} and now names {}",
             found.digest
         ))),
-        (Content::Published { digest }, None) => Err(raced(format!(
+        (ContentSource::Published { digest }, None) => Err(raced(format!(
             "it named {digest} and does not exist any more"
         ))),
-        (Content::Nothing, found) => Ok(found),
-        (Content::Upload, None) => Ok(None),
-        (Content::Upload, Some(found)) => {
+        (ContentSource::Nothing, found) => Ok(found),
+        (ContentSource::Upload, None) => Ok(None),
+        (ContentSource::Upload, Some(found)) => {
             let same = is_same(job, planned, &found)?
                 || (planned.is_new()
                     && has_inputs(job, &planned.repository, registry, &found).await?);
@@ -219,7 +228,7 @@ async fn already_there(
 
 /// Whether a published manifest is the very content that was built.
 fn is_same(
-    job: &Job<'_>,
+    job: &PublishJob<'_>,
     planned: &PlannedDestination,
     found: &RawManifest,
 ) -> Result<bool, Error> {
@@ -228,7 +237,7 @@ fn is_same(
             Ok(*id == found.digest || config_of(planned, found)?.as_ref() == Some(id))
         }
         (Some(Artifact::Assembled(assembled)), _) => Ok(assembled.top.digest == found.digest),
-        (None, Step::Copy { digest, .. }) => Ok(*digest == found.digest),
+        (None, PlanStep::Copy { digest, .. }) => Ok(*digest == found.digest),
         (None, _) => Ok(false),
     }
 }
@@ -236,7 +245,7 @@ fn is_same(
 /// Whether a manifest was made from the same inputs. If another publisher published them since the plan was made, then
 /// theirs is the result.
 pub(super) async fn has_inputs(
-    job: &Job<'_>,
+    job: &PublishJob<'_>,
     repository: &Repository,
     registry: &Registry,
     found: &RawManifest,

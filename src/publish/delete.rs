@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::attached::{self, Attached};
 use crate::oci::RawManifest;
-use crate::oci::artifact::Kind;
+use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::referrers::subject_of;
 use crate::registry::{self, Inventory, Registry};
@@ -113,7 +113,7 @@ impl Error {
 
 /// A digest that is to be deleted, with all that depends on it.
 #[derive(Debug, Clone)]
-pub struct Subject {
+pub struct DeleteSubject {
     /// What was asked for.
     pub reference: Reference,
     /// The manifest.
@@ -147,19 +147,22 @@ pub struct Deleted {
 }
 
 /// Looks at what is to be deleted in one repository. Nothing is changed.
-pub async fn examine(registry: &Registry, references: &[Reference]) -> Result<Vec<Subject>, Error> {
+pub async fn examine(
+    registry: &Registry,
+    references: &[Reference],
+) -> Result<Vec<DeleteSubject>, Error> {
     let Some(first) = references.first() else {
         return Ok(Vec::new());
     };
     let path = &first.repository.path;
-    let mut subjects: BTreeMap<Digest, Subject> = BTreeMap::new();
+    let mut subjects: BTreeMap<Digest, DeleteSubject> = BTreeMap::new();
     for reference in references {
         let target = reference.target();
         let raw = registry.get_manifest(path, &target).await?;
         let raw = raw.ok_or_else(|| Error::Missing(reference.clone()))?;
         let subject = subjects
             .entry(raw.digest.clone())
-            .or_insert_with(|| Subject::bare(reference.clone(), raw));
+            .or_insert_with(|| DeleteSubject::bare(reference.clone(), raw));
         if let Target::Tag(tag) = target {
             subject.named.insert(tag);
         }
@@ -210,7 +213,12 @@ pub async fn everything(
 
 /// The tags of the indexes of images that need a digest. A list of referrers names it, and does not need it.
 pub(super) fn needing(inventory: &Inventory, digest: &Digest) -> Vec<Tag> {
-    let is_list = |tag: &Tag| matches!(Kind::of_tag(tag), Some((Kind::Referrers, _)));
+    let is_list = |tag: &Tag| {
+        matches!(
+            ArtifactKind::of_tag(tag),
+            Some((ArtifactKind::Referrers, _))
+        )
+    };
     inventory
         .needing(digest)
         .into_iter()
@@ -218,7 +226,7 @@ pub(super) fn needing(inventory: &Inventory, digest: &Digest) -> Vec<Tag> {
         .collect()
 }
 
-impl Subject {
+impl DeleteSubject {
     /// A manifest of which nothing more is known.
     pub(super) fn bare(reference: Reference, raw: RawManifest) -> Self {
         Self {
@@ -259,8 +267,8 @@ impl Subject {
 }
 
 /// Refuses what would take more with it than was named.
-pub fn check(subject: &Subject, all_tags: bool) -> Result<(), Error> {
-    let Subject {
+pub fn check(subject: &DeleteSubject, all_tags: bool) -> Result<(), Error> {
+    let DeleteSubject {
         reference,
         raw,
         named,
@@ -290,7 +298,7 @@ pub fn check(subject: &Subject, all_tags: bool) -> Result<(), Error> {
 }
 
 /// Deletes a digest with every tag that names it, then the images that only it needed, and proves that all are gone.
-pub async fn delete(registry: &Registry, subject: &Subject) -> Result<Deleted, Error> {
+pub async fn delete(registry: &Registry, subject: &DeleteSubject) -> Result<Deleted, Error> {
     let repository = &subject.reference.repository;
     let (path, digest) = (&repository.path, &subject.raw.digest);
     for tag in &subject.tags {

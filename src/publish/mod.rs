@@ -38,11 +38,11 @@ use crate::reference::Host;
 use crate::registry::Credential;
 use crate::registry::Registries;
 use crate::render::Recipe;
-use crate::workspace::state::State;
+use crate::workspace::state::StateDirectory;
 
 /// An image to publish, with all that is needed for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Job<'a> {
+pub struct PublishJob<'a> {
     /// What it was made from.
     pub recipe: &'a Recipe,
     /// What the plan says about it.
@@ -58,7 +58,7 @@ pub struct Job<'a> {
     /// The configs of what is published, for the next plan.
     pub cache: &'a ConfigCache,
     /// Where receipts go.
-    pub state: &'a State,
+    pub state: &'a StateDirectory,
     /// Seconds since 1970, for the receipt.
     pub now: i64,
     /// Milliseconds that earlier phases took, such as `build`.
@@ -67,7 +67,7 @@ pub struct Job<'a> {
     pub events: &'a Events,
 }
 
-impl Job<'_> {
+impl PublishJob<'_> {
     fn image(&self) -> &str {
         &self.planned.image
     }
@@ -78,7 +78,7 @@ impl Job<'_> {
     }
 }
 
-impl<'a> Job<'a> {
+impl<'a> PublishJob<'a> {
     /// The registries in which something is to be done.
     fn busy(&self) -> impl Iterator<Item = &'a PlannedDestination> {
         self.planned
@@ -89,6 +89,6 @@ impl<'a> Job<'a> {
 }
 
 /// Publishes one image to all its registries. The receipts are those of the registries in which something was written.
-pub async fn publish(job: Job<'_>) -> Result<Vec<Receipt>, Error> {
+pub async fn publish(job: PublishJob<'_>) -> Result<Vec<Receipt>, Error> {
     release(upload(job).await?).await
 }

@@ -14,7 +14,8 @@ use crate::registry::inventory::children;
 use crate::registry::referrers::tags_of_tools;
 use crate::registry::{self, Inventory, Registry, RemoteBlob, Upload};
 use crate::tags::{
-    Action, Existing, Level, Move, Role, Standing, TagRules, Variant, decide, fan_out, siblings,
+    Action, Level, Move, PublishedContent, TagList, TagRole, TagRules, Variant, decide, fan_out,
+    siblings,
 };
 
 /// Blobs on their way at once.
@@ -113,7 +114,7 @@ pub async fn decide_tags(to: &End, digest: &Digest, wanted: &[Tag]) -> Result<Ve
         .collect();
     let there = to.registry.complete_tags(path, &probes).await?;
     let (variant, version) = read(wanted);
-    let existing = Existing::new(&there, variant.as_ref(), &[]);
+    let existing = TagList::new(&there, variant.as_ref(), &[]);
     let mut moves = Vec::new();
     let mut seen = BTreeSet::new();
     if let Some(version) = version {
@@ -145,16 +146,24 @@ pub async fn decide_tags(to: &End, digest: &Digest, wanted: &[Tag]) -> Result<Ve
 /// A tag that is no part of the fan-out: a version of its own is immutable, anything else simply moves.
 async fn other(to: &End, digest: &Digest, tag: &Tag, there: &[Tag]) -> Result<Move, Error> {
     let one = [tag.clone()];
-    let is_version = !Existing::new(&one, None, &[]).versions().is_empty();
+    let is_version = !TagList::new(&one, None, &[]).versions().is_empty();
     let exists = there.contains(tag);
     let (role, action, because) = match (exists, is_version) {
-        (false, _) => (Role::Extra, Action::Create, "does not exist yet".to_owned()),
-        (true, true) if standing(to, digest, tag).await? == Standing::Different => (
-            Role::Full,
+        (false, _) => (
+            TagRole::Extra,
+            Action::Create,
+            "does not exist yet".to_owned(),
+        ),
+        (true, true) if standing(to, digest, tag).await? == PublishedContent::Different => (
+            TagRole::Full,
             Action::Refuse,
             "names other content already".to_owned(),
         ),
-        (true, _) => (Role::Extra, Action::Move, "it is copied by name".to_owned()),
+        (true, _) => (
+            TagRole::Extra,
+            Action::Move,
+            "it is copied by name".to_owned(),
+        ),
     };
     Ok(Move {
         tag: tag.clone(),
@@ -164,23 +173,23 @@ async fn other(to: &End, digest: &Digest, tag: &Tag, there: &[Tag]) -> Result<Mo
     })
 }
 
-async fn standing(to: &End, digest: &Digest, tag: &Tag) -> Result<Standing, Error> {
+async fn standing(to: &End, digest: &Digest, tag: &Tag) -> Result<PublishedContent, Error> {
     let held = to
         .registry
         .head_manifest(&to.repository.path, &Target::from(tag))
         .await?;
     let same = held.is_some_and(|held| held.digest == *digest);
     Ok(if same {
-        Standing::Same
+        PublishedContent::Same
     } else {
-        Standing::Different
+        PublishedContent::Different
     })
 }
 
 /// The variant and the highest version that a set of tags speaks of.
 fn read(tags: &[Tag]) -> (Option<Variant>, Option<semver::Version>) {
-    let variant = Existing::new(tags, None, &[]).variants().into_iter().next();
-    let existing = Existing::new(tags, variant.as_ref(), &[]);
+    let variant = TagList::new(tags, None, &[]).variants().into_iter().next();
+    let existing = TagList::new(tags, variant.as_ref(), &[]);
     let version = existing.versions().last().map(|held| held.version.clone());
     (variant, version)
 }

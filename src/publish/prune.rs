@@ -7,14 +7,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::attached::Attached;
-use super::delete::{self, Deleted, Subject};
+use super::delete::{self, DeleteSubject, Deleted};
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::{Inventory, Registry};
-use crate::tags::{Existing, Variant};
+use crate::tags::{TagList, Variant};
 
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
+pub struct PruneRules {
     /// So many of the highest stable versions of each variant, at least.
     pub keep: usize,
     /// Whatever was made after this second since 1970. What has no time counts as new.
@@ -23,7 +23,7 @@ pub struct Rules {
 
 /// A version of a repository, as its tag says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Version {
+struct StoredVersion {
     tag: Tag,
     digest: Digest,
     created: Option<i64>,
@@ -31,7 +31,7 @@ struct Version {
 
 /// What happens to a version, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub struct PruneVerdict {
     /// The tag of the version.
     pub tag: Tag,
     /// What it names.
@@ -48,7 +48,7 @@ pub struct Pruning {
     /// The repository.
     pub repository: Repository,
     /// Every version, from the highest to the lowest of each variant.
-    pub versions: Vec<Verdict>,
+    pub versions: Vec<PruneVerdict>,
     /// What other tools have attached to the versions that go, and goes with them.
     pub attached: Vec<Attached>,
 }
@@ -73,7 +73,7 @@ pub async fn examine(
     registry: &Registry,
     repository: &Repository,
     known: &BTreeSet<Variant>,
-    rules: Rules,
+    rules: PruneRules,
 ) -> Result<Pruning, delete::Error> {
     let inventory = Inventory::read(registry, &repository.path).await?;
     let mut created = BTreeMap::new();
@@ -127,7 +127,7 @@ pub async fn prune(registry: &Registry, pruning: &Pruning) -> Result<Vec<Deleted
         };
         let references: Vec<Reference> = tags.into_iter().map(tag).collect();
         for subject in delete::examine(registry, &references).await? {
-            let Subject { raw, .. } = &subject;
+            let DeleteSubject { raw, .. } = &subject;
             if raw.digest == digest {
                 delete::check(&subject, false)?;
                 deleted.push(delete::delete(registry, &subject).await?);
@@ -142,11 +142,11 @@ fn decide(
     inventory: &Inventory,
     known: &BTreeSet<Variant>,
     created: &BTreeMap<Digest, Option<i64>>,
-    rules: Rules,
-) -> Vec<Verdict> {
+    rules: PruneRules,
+) -> Vec<PruneVerdict> {
     let mut verdicts = Vec::new();
     let mut versions_seen = BTreeSet::new();
-    let told = Existing::new(inventory.tags.keys(), None, &[]).variants();
+    let told = TagList::new(inventory.tags.keys(), None, &[]).variants();
     for variant in told.union(known).map(Some).chain([None]) {
         for (version, verdict) in one_variant(inventory, variant, created, rules) {
             if versions_seen.insert(version.tag) {
@@ -178,16 +178,16 @@ fn one_variant(
     inventory: &Inventory,
     variant: Option<&Variant>,
     created: &BTreeMap<Digest, Option<i64>>,
-    rules: Rules,
-) -> Vec<(Version, Verdict)> {
-    let existing = Existing::new(inventory.tags.keys(), variant, &[]);
+    rules: PruneRules,
+) -> Vec<(StoredVersion, PruneVerdict)> {
+    let existing = TagList::new(inventory.tags.keys(), variant, &[]);
     let (mut stable, mut decided) = (0, Vec::new());
     for held in existing.versions().iter().rev() {
         let Some(found) = inventory.tags.get(&held.tag) else {
             continue;
         };
         let made = created.get(&found.digest).copied().flatten();
-        let version = Version {
+        let version = StoredVersion {
             tag: held.tag.clone(),
             digest: found.digest.clone(),
             created: made,
@@ -205,7 +205,7 @@ fn one_variant(
             None => (true, format!("{} stable versions are higher", rules.keep)),
         };
         stable += usize::from(is_stable);
-        let verdict = Verdict {
+        let verdict = PruneVerdict {
             tag: version.tag.clone(),
             digest: version.digest.clone(),
             prune,
@@ -246,7 +246,12 @@ mod tests {
             inventory.tags.insert(tag.parse().unwrap(), descriptor);
         }
         let known = known.iter().map(|name| name.parse().unwrap()).collect();
-        let verdicts = decide(&inventory, &known, &created, Rules { keep, newer_than });
+        let verdicts = decide(
+            &inventory,
+            &known,
+            &created,
+            PruneRules { keep, newer_than },
+        );
         let going = verdicts.iter().filter(|verdict| verdict.prune);
         going
             .map(|verdict| verdict.tag.to_string())

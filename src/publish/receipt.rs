@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::reference::{Digest, Repository, RepositoryPath, Tag};
-use crate::workspace::state::{Error, State};
+use crate::workspace::state::{Error, StateDirectory};
 
 /// What was published, where, and what each tag named before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ impl Receipt {
 
     /// Reads a receipt; none when there is none, or when it cannot be read any more.
     pub fn read(
-        state: &State,
+        state: &StateDirectory,
         registry: &str,
         name: &RepositoryPath,
         full: &Tag,
@@ -66,7 +66,7 @@ impl Receipt {
     /// Writes the receipt, as a whole or not at all.
     pub fn write(
         &self,
-        state: &State,
+        state: &StateDirectory,
         registry: &str,
         name: &RepositoryPath,
         full: &Tag,

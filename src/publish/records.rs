@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineKind;
-use crate::engine::fleet::Part;
+use crate::engine::fleet::PlatformBuild;
 use crate::platform::Platform;
 use crate::reference::{Digest, RepositoryPath, Tag};
-use crate::workspace::state::{Error, State};
+use crate::workspace::state::{Error, StateDirectory};
 
 /// What was built, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct BuildRecord {
     pub platforms: Vec<Platform>,
     /// The parts in the engines of `[[engine]]`, when those built it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<Part>,
+    pub parts: Vec<PlatformBuild>,
 }
 
 impl BuildRecord {
@@ -41,7 +41,11 @@ impl BuildRecord {
 
     /// The record of an image; none when it was not built here, or when the record cannot be read any more. What an
     /// engine built is proven by the user's cache; what golden assembles is assembled again from its inputs.
-    pub fn read(state: &State, image: &RepositoryPath, tag: &Tag) -> Result<Option<Self>, Error> {
+    pub fn read(
+        state: &StateDirectory,
+        image: &RepositoryPath,
+        tag: &Tag,
+    ) -> Result<Option<Self>, Error> {
         let Some(bytes) = state.read(Self::file(image, tag))? else {
             return Ok(None);
         };
@@ -51,7 +55,7 @@ impl BuildRecord {
     }
 
     /// Writes the record, as a whole or not at all.
-    pub fn write(&self, state: &State) -> Result<(), Error> {
+    pub fn write(&self, state: &StateDirectory) -> Result<(), Error> {
         // Every value is plain, so that this is always JSON.
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         bytes.push(b'\n');

@@ -7,11 +7,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::decide::{Place, has_inputs};
+use super::decide::{PublishTarget, has_inputs};
 use super::receipt::{BaseReceipt, Receipt, TagReceipt};
 use super::settle::{Correction, Settled, settle};
 use super::upload::Uploaded;
-use super::{Error, Job};
+use super::{Error, PublishJob};
 use crate::engine::{Artifact, EngineKind};
 use crate::observe;
 use crate::oci::{ImageConfig, Manifest, RawManifest};
@@ -43,8 +43,8 @@ pub(super) fn milliseconds(since: Instant) -> u64 {
 }
 
 async fn release_one(
-    job: &Job<'_>,
-    place: Place<'_>,
+    job: &PublishJob<'_>,
+    place: PublishTarget<'_>,
     raw: &RawManifest,
     pushing: u64,
 ) -> Result<Receipt, Error> {
@@ -109,8 +109,8 @@ async fn release_one(
 
 /// Settles the tags on `raw`, or on what another publisher made from the same inputs at the same time: both succeed.
 async fn settle_on(
-    job: &Job<'_>,
-    place: &Place<'_>,
+    job: &PublishJob<'_>,
+    place: &PublishTarget<'_>,
     raw: &RawManifest,
     previous: &BTreeMap<Tag, Digest>,
     put: &[Tag],
@@ -156,7 +156,7 @@ async fn settle_on(
 }
 
 /// Puts the moving tags of a withdrawn version where they belong.
-async fn correct(job: &Job<'_>, place: &Place<'_>) -> Result<(), Error> {
+async fn correct(job: &PublishJob<'_>, place: &PublishTarget<'_>) -> Result<(), Error> {
     let (repository, rules) = (&place.planned.repository, &job.recipe.image.tags);
     let nothing = BTreeMap::new();
     report(
@@ -176,7 +176,7 @@ async fn correct(job: &Job<'_>, place: &Place<'_>) -> Result<(), Error> {
 }
 
 /// Reports the tags that were put on another version than the one that is published.
-fn report(job: &Job<'_>, settled: &[Settled]) {
+fn report(job: &PublishJob<'_>, settled: &[Settled]) {
     for Settled {
         tag,
         digest,
@@ -197,7 +197,7 @@ fn report(job: &Job<'_>, settled: &[Settled]) {
 }
 
 /// Adds the config of what was published to the cache, so that the next plan does not read it. A plan can do without.
-async fn remember(job: &Job<'_>, place: &Place<'_>, raw: &RawManifest) {
+async fn remember(job: &PublishJob<'_>, place: &PublishTarget<'_>, raw: &RawManifest) {
     let own = match job.built.map(|built| &built.artifact) {
         Some(Artifact::Assembled(assembled)) => assembled.config_of(raw),
         _ => None,
@@ -214,7 +214,7 @@ async fn remember(job: &Job<'_>, place: &Place<'_>, raw: &RawManifest) {
 }
 
 /// What the tags that exist named before they are moved.
-async fn named(place: &Place<'_>) -> Result<BTreeMap<Tag, Digest>, Error> {
+async fn named(place: &PublishTarget<'_>) -> Result<BTreeMap<Tag, Digest>, Error> {
     let (path, full) = (&place.planned.repository.path, place.out.full());
     let ask = |tag: Tag| async move {
         let found = place
@@ -268,8 +268,8 @@ fn tag_receipt(
 }
 
 fn receipt(
-    job: &Job<'_>,
-    place: &Place<'_>,
+    job: &PublishJob<'_>,
+    place: &PublishTarget<'_>,
     raw: &RawManifest,
     tags: Vec<TagReceipt>,
     durations: BTreeMap<String, u64>,

@@ -12,14 +12,14 @@ use crate::plan::current;
 use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::Registry;
 use crate::tags::{
-    self, Existing, Held, PlannedTag, Role, TagError, TagRules, Variant, is_withdrawn,
+    self, PlannedTag, TagError, TagList, TagRole, TagRules, TaggedVersion, Variant, is_withdrawn,
 };
 
 /// What a rollback would do. Pure, from the names of the tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rollback {
     /// The version, with its tag.
-    pub to: Held,
+    pub to: TaggedVersion,
     /// The tags that are put on it, from the most specific to the least.
     pub tags: Vec<Tag>,
     /// The extra tags that are there. Each goes along when it is where one of `tags` is: on what is rolled back, and
@@ -61,7 +61,7 @@ pub fn decide(
     variant: Option<&Variant>,
     rules: &TagRules,
 ) -> Result<Option<Rollback>, TagError> {
-    let existing = Existing::new(tags, variant, &[]);
+    let existing = TagList::new(tags, variant, &[]);
     let Some(to) = current(version, &existing) else {
         return Ok(None);
     };
@@ -71,7 +71,7 @@ pub fn decide(
             .tags
             .iter()
             .skip(1)
-            .filter(move |planned| (planned.role == Role::Extra) == is_extra);
+            .filter(move |planned| (planned.role == TagRole::Extra) == is_extra);
         chosen.map(|planned| planned.tag.clone())
     };
     let mut moving: Vec<Tag> = named(false).collect();
@@ -80,7 +80,7 @@ pub fn decide(
     if to.tag != *out.full() {
         moving.retain(|tag| *tag != to.tag);
     }
-    let moves = |planned: &&PlannedTag| !matches!(planned.role, Role::Full | Role::Extra);
+    let moves = |planned: &&PlannedTag| !matches!(planned.role, TagRole::Full | TagRole::Extra);
     let scope = |v: &Version| {
         out.tags
             .iter()

@@ -9,7 +9,7 @@ use super::hold::{Look, Unsettled, Writes, look_at};
 use crate::oci::RawManifest;
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::{Polling, Registry};
-use crate::tags::{self, Action, Existing, FanOut, Role, Standing, TagRules};
+use crate::tags::{self, Action, FanOut, PublishedContent, TagList, TagRole, TagRules};
 
 /// Where a tag is in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Settling<'_> {
             look_at(self.registry, path, tags, look),
             self.registry.tags(path)
         )?;
-        let existing = Existing::new(&list, self.out.variant.as_ref(), &self.rules.withdrawn);
+        let existing = TagList::new(&list, self.out.variant.as_ref(), &self.rules.withdrawn);
         self.yield_to_other_content(&named).await?;
         let unlisted = named.keys().find(|tag| !existing.has(tag)).cloned();
         let own = self
@@ -121,13 +121,14 @@ impl Settling<'_> {
             .cloned();
         let mut settled = Vec::new();
         let mut wrong = None;
-        for decided in tags::decide(self.out, &existing, self.rules, Standing::Same) {
+        for decided in tags::decide(self.out, &existing, self.rules, PublishedContent::Same) {
             let found = named.get(&decided.tag);
             let expected = match &decided.action {
                 Action::Create | Action::Move => self.raw.cloned(),
                 // A tag that was never created is not created, and an extra tag belongs to a version only if it points to it.
                 Action::Keep { .. }
-                    if found.is_none() || decided.role == Role::Extra && found != own.as_ref() =>
+                    if found.is_none()
+                        || decided.role == TagRole::Extra && found != own.as_ref() =>
                 {
                     None
                 }

@@ -5,13 +5,17 @@
 
 use serde_json::{Value, json};
 
-use super::delete::{Deleted, Error, Subject, prove_gone, tagged};
+use super::delete::{DeleteSubject, Deleted, Error, prove_gone, tagged};
 use crate::oci::RawManifest;
 use crate::reference::{Repository, Tag, Target};
 use crate::registry::{Registry, Untag};
 
 /// Removes `tag` from a digest that stays, and proves that it is gone and that the others are not.
-pub async fn untag(registry: &Registry, subject: &Subject, tag: &Tag) -> Result<Deleted, Error> {
+pub async fn untag(
+    registry: &Registry,
+    subject: &DeleteSubject,
+    tag: &Tag,
+) -> Result<Deleted, Error> {
     let repository = &subject.reference.repository;
     let path = &repository.path;
     // Nothing is touched before it is known that the registry deletes at all.
@@ -27,7 +31,7 @@ pub async fn untag(registry: &Registry, subject: &Subject, tag: &Tag) -> Result<
 async fn through_stand_in(
     registry: &Registry,
     repository: &Repository,
-    subject: &Subject,
+    subject: &DeleteSubject,
     tag: &Tag,
 ) -> Result<(), Error> {
     let target = Target::from(tag);
@@ -37,7 +41,7 @@ async fn through_stand_in(
         return Err(Error::Moved(reference));
     }
     let stand_in = stand_in(&subject.raw, fastrand::u64(..));
-    let mut guard = Guard {
+    let mut guard = TagGuard {
         registry: registry.clone(),
         repository: repository.clone(),
         tag: tag.clone(),
@@ -67,14 +71,14 @@ async fn through_stand_in(
 }
 
 /// Puts the tag back when the work stops between its two steps, whether it failed or was interrupted.
-struct Guard {
+struct TagGuard {
     registry: Registry,
     repository: Repository,
     tag: Tag,
     raw: Option<RawManifest>,
 }
 
-impl Guard {
+impl TagGuard {
     async fn restore(&mut self) -> bool {
         let Some(raw) = self.raw.take() else {
             return true;
@@ -86,7 +90,7 @@ impl Guard {
     }
 }
 
-impl Drop for Guard {
+impl Drop for TagGuard {
     fn drop(&mut self) {
         let Some(raw) = self.raw.take() else { return };
         let (registry, path, tag) = (
@@ -122,7 +126,7 @@ fn stand_in(raw: &RawManifest, unique: u64) -> RawManifest {
 }
 
 /// A registry that takes more than the tag gets the other tags back, but for those that are to go as well.
-async fn keep_others(registry: &Registry, subject: &Subject, tag: &Tag) -> Result<(), Error> {
+async fn keep_others(registry: &Registry, subject: &DeleteSubject, tag: &Tag) -> Result<(), Error> {
     let path = &subject.reference.repository.path;
     let mut lost = Vec::new();
     for other in subject

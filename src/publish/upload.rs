@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::decide::{Place, config_of, decide};
-use super::{Error, Job};
+use super::decide::{PublishTarget, config_of, decide};
+use super::{Error, PublishJob};
 use crate::assemble::{Assembled, Layer, LayerSource};
 use crate::engine::Artifact;
 use crate::oci::{Descriptor, ImageManifest, Manifest, RawManifest};
-use crate::plan::{Content, PlannedDestination, Step};
+use crate::plan::{ContentSource, PlanStep, PlannedDestination};
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::Registry;
 use crate::store::blobs::Blobs;
@@ -21,9 +21,9 @@ const CONCURRENT: usize = 8;
 /// An image whose content every registry has, under the immutable tag.
 #[derive(Debug)]
 pub struct Uploaded<'a> {
-    pub(super) job: Job<'a>,
+    pub(super) job: PublishJob<'a>,
     /// Each registry with the manifest that the tags are put on; none if the version is withdrawn and not published.
-    pub(super) places: Vec<(Place<'a>, Option<RawManifest>)>,
+    pub(super) places: Vec<(PublishTarget<'a>, Option<RawManifest>)>,
     pub(super) milliseconds: u64,
 }
 
@@ -31,7 +31,7 @@ impl Uploaded<'_> {
     /// Where the content is, as `repository@digest`, one a registry in which something is to be done.
     #[must_use]
     pub fn references(&self) -> Vec<Reference> {
-        let reference = |(place, raw): &(Place<'_>, Option<RawManifest>)| {
+        let reference = |(place, raw): &(PublishTarget<'_>, Option<RawManifest>)| {
             let digest = Some(raw.as_ref()?.digest.clone());
             Some(Reference {
                 repository: place.planned.repository.clone(),
@@ -55,8 +55,8 @@ impl Uploaded<'_> {
 ///
 /// Blobs travel first: they have no name that anybody could be misled by. Then the lists of tags are read and
 /// everything is decided, in every registry, before the first tag is written anywhere, however long the blobs took.
-pub async fn upload(job: Job<'_>) -> Result<Uploaded<'_>, Error> {
-    if let Step::Refuse { because, help } = &job.planned.step {
+pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
+    if let PlanStep::Refuse { because, help } = &job.planned.step {
         let (because, help) = (because.clone(), help.clone());
         return Err(Error::Refused {
             image: job.image().to_owned(),
@@ -65,7 +65,7 @@ pub async fn upload(job: Job<'_>) -> Result<Uploaded<'_>, Error> {
         });
     }
     let start = Instant::now();
-    let parcel = Parcel::of(&job).await?;
+    let parcel = UploadSet::of(&job).await?;
     for planned in job.busy().filter(|planned| planned.is_new()) {
         job.events.step(
             job.image(),
@@ -79,7 +79,8 @@ pub async fn upload(job: Job<'_>) -> Result<Uploaded<'_>, Error> {
     for mut place in decide(&job).await? {
         let raw = match place.there.take() {
             Some(raw) => {
-                let again = place.planned.content == Content::Upload && !place.planned.is_new();
+                let again =
+                    place.planned.content == ContentSource::Upload && !place.planned.is_new();
                 // What is built in spite of equal inputs may exist in part only: a blob may have got lost.
                 if let Some(parcel) = parcel
                     .as_ref()
@@ -104,7 +105,7 @@ pub async fn upload(job: Job<'_>) -> Result<Uploaded<'_>, Error> {
     })
 }
 
-fn full_tag(job: &Job<'_>) -> Result<Tag, Error> {
+fn full_tag(job: &PublishJob<'_>) -> Result<Tag, Error> {
     let image = &job.recipe.image;
     Ok(
         tags::fan_out(&job.planned.publish, image.variant.as_ref(), &image.tags)?
@@ -114,7 +115,7 @@ fn full_tag(job: &Job<'_>) -> Result<Tag, Error> {
 }
 
 /// Puts the tag that keeps the first content of a version reachable, before that version's tag moves.
-async fn preserve(job: &Job<'_>, place: &Place<'_>) -> Result<(), Error> {
+async fn preserve(job: &PublishJob<'_>, place: &PublishTarget<'_>) -> Result<(), Error> {
     let Some((tag, raw)) = &place.original else {
         return Ok(());
     };
@@ -140,9 +141,9 @@ async fn preserve(job: &Job<'_>, place: &Place<'_>) -> Result<(), Error> {
 
 /// Puts the content under the immutable tag, and nothing else.
 async fn name(
-    job: &Job<'_>,
-    place: &Place<'_>,
-    parcel: Option<&Parcel>,
+    job: &PublishJob<'_>,
+    place: &PublishTarget<'_>,
+    parcel: Option<&UploadSet>,
 ) -> Result<RawManifest, Error> {
     let Some(parcel) = parcel else {
         return match job.built.map(|built| &built.artifact) {
@@ -171,9 +172,9 @@ async fn name(
 /// Puts a manifest whose content was just uploaded. distribution misses blobs for a moment when another publisher uploads
 /// the same ones, and claims to have blobs that it lost.
 async fn put(
-    job: &Job<'_>,
+    job: &PublishJob<'_>,
     planned: &PlannedDestination,
-    parcel: &Parcel,
+    parcel: &UploadSet,
     target: &Target,
     manifest: &RawManifest,
 ) -> Result<(), Error> {
@@ -211,9 +212,9 @@ const REPAIRS: [(Duration, Repair); 4] = [
 ];
 
 async fn send_again(
-    job: &Job<'_>,
+    job: &PublishJob<'_>,
     planned: &PlannedDestination,
-    parcel: &Parcel,
+    parcel: &UploadSet,
     repair: Repair,
 ) -> Result<(), Error> {
     if repair == Repair::Nothing {
@@ -244,8 +245,8 @@ async fn send_again(
 
 /// Lets the engine push the immutable tag, and proves that what arrived is what the engine has.
 async fn through_engine(
-    job: &Job<'_>,
-    place: &Place<'_>,
+    job: &PublishJob<'_>,
+    place: &PublishTarget<'_>,
     id: &Digest,
 ) -> Result<RawManifest, Error> {
     let Some(docker) = job.docker else {
@@ -300,18 +301,18 @@ async fn through_engine(
 }
 
 /// All that an image consists of, children before what names them.
-struct Parcel {
+struct UploadSet {
     blobs: Vec<Layer>,
     children: Vec<RawManifest>,
     top: RawManifest,
 }
 
-impl Parcel {
+impl UploadSet {
     /// What is to be sent; none when the engine sends it, or when nothing is known to send.
-    async fn of(job: &Job<'_>) -> Result<Option<Self>, Error> {
+    async fn of(job: &PublishJob<'_>) -> Result<Option<Self>, Error> {
         match (job.built.map(|built| &built.artifact), &job.planned.step) {
             (Some(Artifact::Assembled(assembled)), _) => Ok(Some(Self::assembled(assembled))),
-            (None, Step::Copy { from, digest, .. }) => {
+            (None, PlanStep::Copy { from, digest, .. }) => {
                 Self::published(job, from, digest).await.map(Some)
             }
             (Some(Artifact::Docker { .. }) | None, _) => Ok(None),
@@ -337,7 +338,11 @@ impl Parcel {
     }
 
     /// An image of a registry, to be copied from there.
-    async fn published(job: &Job<'_>, from: &Repository, digest: &Digest) -> Result<Self, Error> {
+    async fn published(
+        job: &PublishJob<'_>,
+        from: &Repository,
+        digest: &Digest,
+    ) -> Result<Self, Error> {
         let registry = job.registries.of(from)?;
         let top = fetch(&registry, from, digest).await?;
         let below = registry.below(&from.path, &top, |_| true).await?;
@@ -404,7 +409,11 @@ async fn fetch(
 }
 
 /// Sends the blobs and what an index names: all that has no tag.
-async fn send(job: &Job<'_>, planned: &PlannedDestination, parcel: &Parcel) -> Result<(), Error> {
+async fn send(
+    job: &PublishJob<'_>,
+    planned: &PlannedDestination,
+    parcel: &UploadSet,
+) -> Result<(), Error> {
     let blobs = Blobs::new(job.registries.clone());
     let registry = job.registries.of(&planned.repository)?;
     let sent = stream::iter(&parcel.blobs)

@@ -13,7 +13,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::credentials::{Absent, Credential, Credentials, Login, Lookup};
-use super::error::{Error, Kind};
+use super::error::{Error, FailureKind};
 use super::http::Http;
 use super::token::{self, Token};
 use crate::reference::{Host, RepositoryPath};
@@ -21,14 +21,14 @@ use crate::secret::Secret;
 
 /// What a call wants to be allowed. `key` is what tokens are kept under: the repository, or a name of its own.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Need {
+pub(super) struct AuthScope {
     key: String,
     repository: Option<RepositoryPath>,
     /// Scopes beyond those that a challenge names.
     scopes: BTreeSet<String>,
 }
 
-impl Need {
+impl AuthScope {
     /// Something in a repository.
     pub(super) fn repository(path: &RepositoryPath, actions: &str) -> Self {
         let scopes = BTreeSet::from([format!("repository:{path}:{actions}")]);
@@ -60,7 +60,7 @@ impl Need {
 pub(super) struct Auth {
     host: Host,
     credentials: Arc<Credentials>,
-    state: Mutex<State>,
+    state: Mutex<AuthState>,
     /// Held while a request is on its way whose outcome others wait for: the first one with a password, and every
     /// one at a registry whose tokens serve a single request.
     turn: Arc<Mutex<()>>,
@@ -68,10 +68,10 @@ pub(super) struct Auth {
 }
 
 #[derive(Default)]
-struct State {
+struct AuthState {
     /// Authorization headers for Basic, and ready tokens, by key.
     fixed: BTreeMap<String, Secret<String>>,
-    tokens: BTreeMap<String, Held>,
+    tokens: BTreeMap<String, HeldToken>,
     /// Logins that an answer has confirmed.
     proven: Vec<Credential>,
     /// Logins that were rejected on their first use. They are not sent again: accounts get locked.
@@ -79,7 +79,7 @@ struct State {
 }
 
 /// A token with what is needed to get the next one.
-struct Held {
+struct HeldToken {
     token: Token,
     bearer: Bearer,
     scopes: BTreeSet<String>,
@@ -171,7 +171,7 @@ impl Auth {
     }
 
     /// The Authorization header that can be sent before a challenge; a token close to its end is renewed first.
-    pub(super) async fn held(&self, http: &Http, need: &Need) -> Result<Sending, Error> {
+    pub(super) async fn held(&self, http: &Http, need: &AuthScope) -> Result<Sending, Error> {
         let turn = if self.single_use.load(Ordering::Relaxed) {
             Some(self.take_turn().await)
         } else {
@@ -201,7 +201,7 @@ impl Auth {
     }
 
     /// The header that is kept for Basic. Until an answer has confirmed the password, one request at a time carries it.
-    async fn fixed(&self, http: &Http, need: &Need) -> Result<Sending, Error> {
+    async fn fixed(&self, http: &Http, need: &AuthScope) -> Result<Sending, Error> {
         let Lookup::Found(login) = self.login(http, http.own()?, need).await? else {
             return Ok(Sending::nothing());
         };
@@ -247,7 +247,7 @@ impl Auth {
     pub(super) async fn challenged(
         &self,
         http: &Http,
-        need: &Need,
+        need: &AuthScope,
         headers: &HeaderMap,
         sent: Sending,
         refused: Error,
@@ -275,7 +275,7 @@ impl Auth {
     async fn answer_basic(
         &self,
         http: &Http,
-        need: &Need,
+        need: &AuthScope,
         sent: Sending,
         refused: Error,
     ) -> Result<Sending, Error> {
@@ -325,7 +325,7 @@ impl Auth {
     async fn answer_bearer(
         &self,
         http: &Http,
-        need: &Need,
+        need: &AuthScope,
         bearer: Bearer,
         sent: Sending,
         refused: Error,
@@ -375,7 +375,7 @@ impl Auth {
     }
 
     /// The login for a call, to be sent to `to`: the registry, or the server of its tokens.
-    async fn login(&self, http: &Http, to: Url, need: &Need) -> Result<Lookup, Error> {
+    async fn login(&self, http: &Http, to: Url, need: &AuthScope) -> Result<Lookup, Error> {
         let found = self
             .credentials
             .find(&self.host, need.repository.as_ref())
@@ -393,8 +393,8 @@ impl Auth {
     }
 
     /// Adds to a refusal whose login was rejected, or why none was sent.
-    async fn blame(&self, http: &Http, need: &Need, refused: Error) -> Error {
-        if refused.kind != Kind::Unauthorized {
+    async fn blame(&self, http: &Http, need: &AuthScope, refused: Error) -> Error {
+        if refused.kind != FailureKind::Unauthorized {
             return refused;
         }
         let own = match http.own() {
@@ -425,8 +425,8 @@ impl Auth {
     async fn exchange(
         &self,
         http: &Http,
-        need: &Need,
-        state: &mut State,
+        need: &AuthScope,
+        state: &mut AuthState,
         bearer: Bearer,
         scopes: BTreeSet<String>,
         share: bool,
@@ -454,7 +454,7 @@ impl Auth {
             Err(error) => {
                 let error = self.blame(http, need, error).await;
                 if let Some(credential) = credential.filter(|known| !state.proven.contains(known))
-                    && error.kind == Kind::Unauthorized
+                    && error.kind == FailureKind::Unauthorized
                 {
                     state.rejected.push((credential, error.clone()));
                 }
@@ -468,7 +468,7 @@ impl Auth {
         if share {
             state.tokens.insert(
                 need.key.clone(),
-                Held {
+                HeldToken {
                     token,
                     bearer,
                     scopes,
@@ -479,7 +479,7 @@ impl Auth {
     }
 }
 
-impl State {
+impl AuthState {
     fn rejection(&self, credential: &Credential) -> Option<Error> {
         let found = self
             .rejected

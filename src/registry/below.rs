@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::inventory::children;
-use super::{Error, Kind, Registry};
+use super::{Error, FailureKind, Registry};
 use crate::oci::{Descriptor, RawManifest};
 use crate::reference::{Digest, RepositoryPath, Target};
 
@@ -45,7 +45,7 @@ impl Registry {
                 let url = format!("{}/v2/{repository}/manifests/{}", self.host(), top.digest);
                 let message =
                     format!("the index has indexes in it that are nested more than {DEEPEST} deep");
-                return Err(Error::new(Kind::Unsupported, "GET", &url, message));
+                return Err(Error::new(FailureKind::Unsupported, "GET", &url, message));
             }
             match self
                 .get_manifest(repository, &Target::from(&child.digest))

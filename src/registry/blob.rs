@@ -9,8 +9,8 @@ use reqwest::{Method, Response, StatusCode};
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
-use super::auth::Need;
-use super::error::{Error, Kind};
+use super::auth::AuthScope;
+use super::error::{Error, FailureKind};
 use super::exchange::{Call, Pace};
 use super::hash::Hasher;
 use super::retry::Attempts;
@@ -50,9 +50,9 @@ impl Registry {
                 "{} bytes, where at most {limit} are expected",
                 descriptor.size
             );
-            return Err(error(Kind::TooLarge, message));
+            return Err(error(FailureKind::TooLarge, message));
         }
-        let mut attempts = Attempts::new(self.inner.env.patience);
+        let mut attempts = Attempts::new(self.inner.env.retry_policy);
         loop {
             let fetched = self
                 .fetch(&call, usize::try_from(limit).unwrap_or(usize::MAX))
@@ -61,13 +61,13 @@ impl Registry {
                 return Ok(fetched.body.into());
             }
             let mut wrong = error(
-                Kind::Broken,
+                FailureKind::Broken,
                 format!("the content does not have the digest {}", descriptor.digest),
             );
             // What was changed on its way may come whole the next time; what is stored wrong never does.
             if let Err(last) = attempts.again(wrong).await {
                 wrong = last;
-                wrong.kind = Kind::Digest;
+                wrong.kind = FailureKind::Digest;
                 return Err(wrong);
             }
         }
@@ -99,7 +99,7 @@ impl Registry {
             response: None,
             pace: Pace::new(self.inner.http.stall()),
             hasher: (offset == 0).then(|| Hasher::of(&descriptor.digest)),
-            attempts: Attempts::new(self.inner.env.patience),
+            attempts: Attempts::new(self.inner.env.retry_policy),
         };
         reading.connect().await?;
         let pieces = stream::try_unfold(reading, |mut reading| async move {
@@ -116,7 +116,7 @@ impl Registry {
         digest: &Digest,
     ) -> Result<Call<'a>, Error> {
         let url = self.url(&format!("/v2/{repository}/blobs/{digest}"))?;
-        Ok(Call::new(method, url, Need::repository(repository, "pull")).may_leave())
+        Ok(Call::new(method, url, AuthScope::repository(repository, "pull")).may_leave())
     }
 }
 
@@ -157,11 +157,16 @@ impl Reading {
         let mut left = self.offset;
         while left > 0 {
             let Some(piece) = self.chunk().await? else {
-                return Err(self.error(Kind::Broken, "the content ends too early".to_owned()));
+                return Err(
+                    self.error(FailureKind::Broken, "the content ends too early".to_owned())
+                );
             };
             let length = piece.len() as u64;
             if length > left {
-                return Err(self.error(Kind::Broken, "the server does not know ranges".to_owned()));
+                return Err(self.error(
+                    FailureKind::Broken,
+                    "the server does not know ranges".to_owned(),
+                ));
             }
             left -= length;
         }
@@ -177,7 +182,7 @@ impl Reading {
                     if self.offset > self.descriptor.size {
                         let text =
                             format!("the content is longer than {} bytes", self.descriptor.size);
-                        return Err(self.error(Kind::Digest, text));
+                        return Err(self.error(FailureKind::Digest, text));
                     }
                     if let Some(hasher) = &mut self.hasher {
                         hasher.update(&piece);
@@ -189,8 +194,10 @@ impl Reading {
                     return self.finish().map(|()| None);
                 }
                 Ok(None) => {
-                    self.again(self.error(Kind::Broken, "the content ends too early".to_owned()))
-                        .await?;
+                    self.again(
+                        self.error(FailureKind::Broken, "the content ends too early".to_owned()),
+                    )
+                    .await?;
                 }
                 Err(error) => self.again(error).await?,
             }
@@ -215,7 +222,7 @@ impl Reading {
             "the content does not have the digest {}",
             self.descriptor.digest
         );
-        Err(self.error(Kind::Digest, text))
+        Err(self.error(FailureKind::Digest, text))
     }
 
     async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Error> {
@@ -226,7 +233,7 @@ impl Reading {
         let started = Instant::now();
         match tokio::time::timeout(self.registry.inner.http.stall(), response.chunk()).await {
             Err(_) => Err(Error::new(
-                Kind::Timeout,
+                FailureKind::Timeout,
                 "GET",
                 &url,
                 "the content stopped in the middle",
@@ -234,7 +241,7 @@ impl Reading {
             Ok(Err(error)) => Err(http::explain(&Method::GET, &url, &error)),
             Ok(Ok(piece)) => {
                 let length = piece.as_ref().map_or(0, bytes::Bytes::len);
-                let too_slow = |what| Error::new(Kind::Timeout, "GET", &url, what);
+                let too_slow = |what| Error::new(FailureKind::Timeout, "GET", &url, what);
                 self.pace
                     .note(started.elapsed(), length)
                     .map_err(too_slow)?;
@@ -243,7 +250,7 @@ impl Reading {
         }
     }
 
-    fn error(&self, kind: Kind, message: String) -> Error {
+    fn error(&self, kind: FailureKind, message: String) -> Error {
         Error::new(kind, "GET", &redact_url(&self.call.url), message)
     }
 }

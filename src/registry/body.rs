@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
 
 use super::BlobSource;
-use super::error::{Error, Kind};
+use super::error::{Error, FailureKind};
 
 /// The size of a piece that is read and sent at once.
 const PIECE: usize = 64 * 1024;
@@ -77,9 +77,9 @@ impl Payload<'_> {
 
 /// When something last moved.
 #[derive(Clone)]
-pub(super) struct Progress(Arc<Mutex<State>>);
+pub(super) struct Progress(Arc<Mutex<ProgressState>>);
 
-struct State {
+struct ProgressState {
     last: Instant,
     limit: Duration,
     failure: Option<String>,
@@ -87,14 +87,14 @@ struct State {
 
 impl Progress {
     fn new(limit: Duration) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(ProgressState {
             last: Instant::now(),
             limit,
             failure: None,
         })))
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, ProgressState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -125,7 +125,7 @@ impl Progress {
     pub(super) fn failed(&self, method: &Method, shown: &str) -> Option<Error> {
         let failure = self.state().failure.take()?;
         Some(Error::new(
-            Kind::Broken,
+            FailureKind::Broken,
             method.as_str(),
             shown,
             format!("the content cannot be read: {failure}"),

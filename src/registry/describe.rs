@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::error::Kind as ErrorKind;
+use super::error::FailureKind;
 use super::{Error, Registry};
-use crate::oci::artifact::Kind;
+use crate::oci::artifact::ArtifactKind;
 use crate::oci::{Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
 use crate::reference::{Digest, RepositoryPath, Target};
@@ -18,7 +18,7 @@ pub struct Described {
     /// The manifest that was asked for.
     pub raw: RawManifest,
     /// What it holds.
-    pub kind: Kind,
+    pub kind: ArtifactKind,
     /// Its images, one a platform; a single one unless it is an index. Empty for what is no image.
     pub images: Vec<DescribedImage>,
 }
@@ -41,7 +41,7 @@ impl Described {
     #[must_use]
     pub fn new(raw: RawManifest, images: Vec<DescribedImage>) -> Self {
         Self {
-            kind: Kind::of(&raw),
+            kind: ArtifactKind::of(&raw),
             raw,
             images,
         }
@@ -115,7 +115,9 @@ impl Registry {
         let mut images = Vec::new();
         for manifest in below.manifests.iter().chain([&raw]) {
             let parsed = self.parse(repository, manifest)?;
-            if let (Manifest::Image(image), Kind::Image) = (parsed, Kind::of(manifest)) {
+            if let (Manifest::Image(image), ArtifactKind::Image) =
+                (parsed, ArtifactKind::of(manifest))
+            {
                 images.extend(
                     self.image(repository, manifest.digest.clone(), image)
                         .await?,
@@ -129,7 +131,7 @@ impl Registry {
     pub fn parse(&self, repository: &RepositoryPath, raw: &RawManifest) -> Result<Manifest, Error> {
         let url = format!("{}/v2/{repository}/manifests/{}", self.host(), raw.digest);
         raw.parse()
-            .map_err(|error| Error::new(ErrorKind::Unsupported, "GET", &url, error.to_string()))
+            .map_err(|error| Error::new(FailureKind::Unsupported, "GET", &url, error.to_string()))
     }
 
     /// An image with its config. None when its config cannot be read.

@@ -40,12 +40,12 @@ pub struct RegistryEnv {
     /// Where Docker keeps certificate authorities, a folder a host.
     pub certificates: PathBuf,
     /// How long and how often something is tried.
-    pub patience: Patience,
+    pub retry_policy: RetryPolicy,
 }
 
 /// How long and how often something is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// How long a connection may take to be made.
     pub connect: Duration,
     /// How long nothing may move; the answer to a finished upload may take four times as long.
@@ -60,7 +60,7 @@ pub struct Patience {
     pub settle: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
@@ -93,7 +93,7 @@ impl RegistryEnv {
                 .filter(|&s| s > 0)
                 .map(Duration::from_secs)
         };
-        let patience = Patience::default();
+        let retry_policy = RetryPolicy::default();
         Self {
             programs: Environment::new(vars.clone()),
             home: path("HOME"),
@@ -111,10 +111,10 @@ impl RegistryEnv {
             https_proxy: either("HTTPS_PROXY").or(all).map(Secret::new),
             no_proxy: either("NO_PROXY"),
             certificates: "/etc/docker/certs.d".into(),
-            patience: Patience {
-                stall: seconds("GOLDEN_REGISTRY_TIMEOUT").unwrap_or(patience.stall),
-                settle: seconds("GOLDEN_REGISTRY_SETTLE").unwrap_or(patience.settle),
-                ..patience
+            retry_policy: RetryPolicy {
+                stall: seconds("GOLDEN_REGISTRY_TIMEOUT").unwrap_or(retry_policy.stall),
+                settle: seconds("GOLDEN_REGISTRY_SETTLE").unwrap_or(retry_policy.settle),
+                ..retry_policy
             },
         }
     }

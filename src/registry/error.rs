@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// What kind of problem it is: what a user can tell apart, and does something different about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum FailureKind {
     /// Something on this machine: a credentials file, a helper, a certificate file, the blob to upload.
     Local,
     /// No connection.
@@ -25,7 +25,7 @@ pub enum Kind {
     Denied,
     /// 404.
     NotFound,
-    /// 429, or ghcr's secondary limit, after patience ran out.
+    /// 429, or ghcr's secondary limit, after the retries were spent.
     RateLimited,
     /// 429 for a quota of hours: waiting does not help.
     Quota,
@@ -52,7 +52,7 @@ pub enum Kind {
 #[error("{}", self.describe())]
 pub struct Error {
     /// What kind of problem it is.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// The HTTP method; empty when no request was made.
     pub method: String,
     /// The address without user information and query.
@@ -69,7 +69,7 @@ pub struct Error {
     pub(crate) registry: Option<String>,
     /// The next thing to type, if it is not the usual one for the kind.
     pub(crate) hint: Option<String>,
-    /// Whether it was tried again until patience ended; whoever waited for that does not begin anew.
+    /// Set once the retry budget is spent, so that an outer retry loop does not start over.
     pub(crate) exhausted: bool,
 }
 
@@ -99,7 +99,12 @@ impl Error {
     }
 
     /// An error for which there was no answer.
-    pub(crate) fn new(kind: Kind, method: &str, url: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        kind: FailureKind,
+        method: &str,
+        url: &str,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             kind,
             method: method.to_owned(),
@@ -116,7 +121,7 @@ impl Error {
 
     /// An error that no request was made for.
     pub(crate) fn local(message: impl Into<String>) -> Self {
-        Self::new(Kind::Local, "", "", message)
+        Self::new(FailureKind::Local, "", "", message)
     }
 
     /// An error from an answer: its status and what its body says.
@@ -125,7 +130,7 @@ impl Error {
         let (code, message) = read_body(body, status != 401);
         let kind = kind_of(method, status, code.as_deref(), &message);
         let message = match (message.is_empty(), code.is_none()) {
-            (true, true) if kind == Kind::RateLimited => {
+            (true, true) if kind == FailureKind::RateLimited => {
                 "the registry limits the rate of requests".to_owned()
             }
             (true, true) => Self::SILENT.to_owned(),
@@ -160,9 +165,12 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self.kind {
             _ if self.exhausted => false,
-            Kind::Connect | Kind::Timeout | Kind::Broken | Kind::RateLimited => true,
-            Kind::Server => matches!(self.status, Some(500 | 502 | 503 | 504)),
-            Kind::Rejected => self.status == Some(408),
+            FailureKind::Connect
+            | FailureKind::Timeout
+            | FailureKind::Broken
+            | FailureKind::RateLimited => true,
+            FailureKind::Server => matches!(self.status, Some(500 | 502 | 503 | 504)),
+            FailureKind::Rejected => self.status == Some(408),
             _ => false,
         }
     }
@@ -172,7 +180,11 @@ impl Error {
     pub const fn is_about_content(&self) -> bool {
         matches!(
             self.kind,
-            Kind::NotFound | Kind::TooLarge | Kind::Digest | Kind::Malformed | Kind::Unsupported
+            FailureKind::NotFound
+                | FailureKind::TooLarge
+                | FailureKind::Digest
+                | FailureKind::Malformed
+                | FailureKind::Unsupported
         )
     }
 
@@ -216,21 +228,21 @@ impl Error {
             return vec![hint.clone()];
         }
         let hint = match self.kind {
-            Kind::Connect => "is the registry running, and is the address right? behind a proxy, set HTTPS_PROXY".to_owned(),
-            Kind::Tls => "a registry whose certificate a private CA signed needs `ca = \"FILE.crt\"` in its [[registry]]".to_owned(),
-            Kind::PlainHttp => "a registry that speaks plain HTTP needs `http = true` in its [[registry]]".to_owned(),
-            Kind::Unauthorized => format!("run `docker login {host}`, or set GOLDEN_REGISTRY_USER, GOLDEN_REGISTRY_PASSWORD and GOLDEN_REGISTRY_HOST={host}"),
-            Kind::Denied => "the account is known and lacks the right; ask the registry's administrator".to_owned(),
-            Kind::Quota => "log in to get a larger quota, use a mirror, or wait until it is renewed".to_owned(),
-            Kind::RateLimited => "the registry asks for fewer requests; try again later".to_owned(),
-            Kind::DeletionDisabled => deletion_hint(host).to_owned(),
-            Kind::Rejected if self.status == Some(405) && ["POST", "PATCH", "PUT"].contains(&self.method.as_str()) => {
+            FailureKind::Connect => "is the registry running, and is the address right? behind a proxy, set HTTPS_PROXY".to_owned(),
+            FailureKind::Tls => "a registry whose certificate a private CA signed needs `ca = \"FILE.crt\"` in its [[registry]]".to_owned(),
+            FailureKind::PlainHttp => "a registry that speaks plain HTTP needs `http = true` in its [[registry]]".to_owned(),
+            FailureKind::Unauthorized => format!("run `docker login {host}`, or set GOLDEN_REGISTRY_USER, GOLDEN_REGISTRY_PASSWORD and GOLDEN_REGISTRY_HOST={host}"),
+            FailureKind::Denied => "the account is known and lacks the right; ask the registry's administrator".to_owned(),
+            FailureKind::Quota => "log in to get a larger quota, use a mirror, or wait until it is renewed".to_owned(),
+            FailureKind::RateLimited => "the registry asks for fewer requests; try again later".to_owned(),
+            FailureKind::DeletionDisabled => deletion_hint(host).to_owned(),
+            FailureKind::Rejected if self.status == Some(405) && ["POST", "PATCH", "PUT"].contains(&self.method.as_str()) => {
                 "the registry takes nothing: it is read-only, or a mirror of another (in distribution `storage.maintenance.readonly` and `proxy`)".to_owned()
             }
-            Kind::Timeout => "a slow registry may be given more time: GOLDEN_REGISTRY_TIMEOUT=SECONDS".to_owned(),
-            Kind::Digest => "something between here and the registry changes content, or the registry's storage is damaged".to_owned(),
-            Kind::Incomplete => "nothing was decided on this list, since the version that it lacks may be the highest; a proxy or a cache in front of the registry may be the cause".to_owned(),
-            Kind::Malformed => "is this a registry? a proxy or a captive portal may be answering in its place".to_owned(),
+            FailureKind::Timeout => "a slow registry may be given more time: GOLDEN_REGISTRY_TIMEOUT=SECONDS".to_owned(),
+            FailureKind::Digest => "something between here and the registry changes content, or the registry's storage is damaged".to_owned(),
+            FailureKind::Incomplete => "nothing was decided on this list, since the version that it lacks may be the highest; a proxy or a cache in front of the registry may be the cause".to_owned(),
+            FailureKind::Malformed => "is this a registry? a proxy or a captive portal may be answering in its place".to_owned(),
             _ => return Vec::new(),
         };
         vec![hint]
@@ -248,19 +260,19 @@ fn deletion_hint(host: &str) -> &'static str {
     }
 }
 
-fn kind_of(method: &str, status: u16, code: Option<&str>, message: &str) -> Kind {
+fn kind_of(method: &str, status: u16, code: Option<&str>, message: &str) -> FailureKind {
     let words = message.to_ascii_lowercase();
     match status {
-        401 => Kind::Unauthorized,
-        403 if words.contains("rate limit") => Kind::RateLimited,
-        403 => Kind::Denied,
-        404 => Kind::NotFound,
-        405 if method == "DELETE" => Kind::DeletionDisabled,
-        400 if method == "DELETE" && code == Some("UNSUPPORTED") => Kind::DeletionDisabled,
-        429 if words.contains("pull rate limit") || words.contains("quota") => Kind::Quota,
-        429 => Kind::RateLimited,
-        500.. => Kind::Server,
-        _ => Kind::Rejected,
+        401 => FailureKind::Unauthorized,
+        403 if words.contains("rate limit") => FailureKind::RateLimited,
+        403 => FailureKind::Denied,
+        404 => FailureKind::NotFound,
+        405 if method == "DELETE" => FailureKind::DeletionDisabled,
+        400 if method == "DELETE" && code == Some("UNSUPPORTED") => FailureKind::DeletionDisabled,
+        429 if words.contains("pull rate limit") || words.contains("quota") => FailureKind::Quota,
+        429 => FailureKind::RateLimited,
+        500.. => FailureKind::Server,
+        _ => FailureKind::Rejected,
     }
 }
 
@@ -359,16 +371,16 @@ mod tests {
         let kind = |method, status, body: &str| {
             Error::answered(method, "http://h/v2/", status, body.as_bytes()).kind
         };
-        assert_eq!(kind("DELETE", 405, ""), Kind::DeletionDisabled);
-        assert_eq!(kind("GET", 429, ""), Kind::RateLimited);
+        assert_eq!(kind("DELETE", 405, ""), FailureKind::DeletionDisabled);
+        assert_eq!(kind("GET", 429, ""), FailureKind::RateLimited);
         assert_eq!(
             kind("GET", 429, "You have reached your pull rate limit."),
-            Kind::Quota
+            FailureKind::Quota
         );
         assert_eq!(
             kind("GET", 403, "You have exceeded a secondary rate limit"),
-            Kind::RateLimited
+            FailureKind::RateLimited
         );
-        assert_eq!(kind("GET", 403, ""), Kind::Denied);
+        assert_eq!(kind("GET", 403, ""), FailureKind::Denied);
     }
 }

@@ -6,9 +6,9 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, Url};
 
 use super::Registry;
-use super::auth::{Need, Next, Sending};
+use super::auth::{AuthScope, Next, Sending};
 use super::body::Payload;
-use super::error::{Error, Kind};
+use super::error::{Error, FailureKind};
 use super::http::Sent;
 use super::reach;
 use super::retry::{Attempts, retry_after};
@@ -26,13 +26,13 @@ pub(super) struct Call<'a> {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload<'a>,
-    pub(super) need: Need,
+    pub(super) need: AuthScope,
     /// Its answer is content, which may be kept on another host.
     may_leave: bool,
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(method: Method, url: Url, need: Need) -> Self {
+    pub(super) fn new(method: Method, url: Url, need: AuthScope) -> Self {
         Self {
             method,
             url,
@@ -82,7 +82,7 @@ impl<'a> Call<'a> {
     /// An answer that makes no sense.
     pub(super) fn malformed(&self, message: impl Into<String>) -> Error {
         Error::new(
-            Kind::Malformed,
+            FailureKind::Malformed,
             self.method.as_str(),
             &redact_url(&self.url),
             message,
@@ -92,7 +92,7 @@ impl<'a> Call<'a> {
     /// A list of which it is not certain that it was read to its end.
     pub(super) fn incomplete(&self, message: String) -> Error {
         Error::new(
-            Kind::Incomplete,
+            FailureKind::Incomplete,
             self.method.as_str(),
             &redact_url(&self.url),
             message,
@@ -104,7 +104,7 @@ impl Registry {
     /// A call that may safely be made again: it is, while what goes wrong is transient. Any answer that is not
     /// transient is given back, errors too.
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Response, Error> {
-        let mut attempts = Attempts::new(self.inner.env.patience);
+        let mut attempts = Attempts::new(self.inner.env.retry_policy);
         loop {
             let error = match self.call_once(call).await {
                 Ok(response) => match self.transient(call, response).await {
@@ -296,7 +296,7 @@ impl Registry {
         let error = |kind, message: String| Error::new(kind, method, &url, message);
         let too_large = || {
             error(
-                Kind::TooLarge,
+                FailureKind::TooLarge,
                 format!("the answer is larger than {} KiB", most / 1024),
             )
         };
@@ -314,7 +314,7 @@ impl Registry {
             {
                 Err(_) => {
                     return Err(error(
-                        Kind::Timeout,
+                        FailureKind::Timeout,
                         "the answer stopped in the middle".to_owned(),
                     ));
                 }
@@ -326,7 +326,7 @@ impl Registry {
                 return Err(too_large());
             }
             pace.note(started.elapsed(), piece.len())
-                .map_err(|what| error(Kind::Timeout, what))?;
+                .map_err(|what| error(FailureKind::Timeout, what))?;
             body.extend_from_slice(&piece);
         }
     }
@@ -334,7 +334,7 @@ impl Registry {
     /// Makes a call and reads its whole answer; both again when the answer breaks off. Gives the answer's
     /// final address, status and headers as well. Errors of the registry become errors here.
     pub(super) async fn fetch(&self, call: &Call<'_>, most: usize) -> Result<Fetched, Error> {
-        let mut attempts = Attempts::new(self.inner.env.patience);
+        let mut attempts = Attempts::new(self.inner.env.retry_policy);
         loop {
             let response = self.call(call).await?;
             if !response.status().is_success() {

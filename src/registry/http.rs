@@ -17,15 +17,15 @@ use reqwest::{Client, Method, NoProxy, Proxy, Response, Url, redirect};
 use tokio::sync::OnceCell;
 
 use super::body::Payload;
-use super::env::{Patience, RegistryEnv};
-use super::error::{Error, Kind};
+use super::env::{RegistryEnv, RetryPolicy};
+use super::error::{Error, FailureKind};
 use super::reach::{self, Zone};
-use super::{Endpoint, tls};
+use super::{RegistryEndpoint, tls};
 use crate::secret::{Secret, redact_url};
 
 /// The connection to one host.
 pub(super) struct Http {
-    endpoint: Endpoint,
+    endpoint: RegistryEndpoint,
     env: Arc<RegistryEnv>,
     /// For the host itself, which the user named.
     client: OnceCell<Client>,
@@ -87,7 +87,7 @@ const PLAIN: u8 = 1;
 const TLS: u8 = 2;
 
 impl Http {
-    pub(super) fn new(endpoint: Endpoint, env: Arc<RegistryEnv>) -> Self {
+    pub(super) fn new(endpoint: RegistryEndpoint, env: Arc<RegistryEnv>) -> Self {
         let scheme = match (endpoint.http, endpoint.host.is_loopback()) {
             (true, _) => PLAIN,
             (false, true) => UNDECIDED,
@@ -127,7 +127,7 @@ impl Http {
         let refuse = |why: String| {
             let message = format!("the registry sends golden to {}: {why}", redact_url(url));
             Err(Error::new(
-                Kind::Malformed,
+                FailureKind::Malformed,
                 method.as_str(),
                 &redact_url(&own),
                 message,
@@ -153,7 +153,7 @@ impl Http {
         let refuse = |why: String| {
             let message = format!("the registry sends logins to {}, {why}", redact_url(realm));
             Err(Error::new(
-                Kind::Malformed,
+                FailureKind::Malformed,
                 "GET",
                 &redact_url(&self.url("/v2/")?),
                 message,
@@ -220,7 +220,7 @@ impl Http {
         let answer = self.exchange(method, url, headers, secret, payload).await;
         let other = match &answer {
             Ok(response) => response.status() == 400,
-            Err(error) => error.kind == Kind::Broken,
+            Err(error) => error.kind == FailureKind::Broken,
         };
         if !other {
             if answer.is_ok() {
@@ -241,11 +241,11 @@ impl Http {
                 Ok(response)
             }
             // What broke after the connection was made was TLS until then.
-            Err(error) if error.kind == Kind::Broken => {
+            Err(error) if error.kind == FailureKind::Broken => {
                 self.scheme.store(TLS, Ordering::Relaxed);
                 Err(error)
             }
-            Err(error) if error.kind == Kind::Tls => Err(error),
+            Err(error) if error.kind == FailureKind::Tls => Err(error),
             Err(_) => answer,
         }
     }
@@ -262,7 +262,7 @@ impl Http {
         let client = if own {
             self.client.get_or_try_init(|| self.connect(None)).await?
         } else {
-            let guard = Guard {
+            let guard = AddressGuard {
                 zone: Arc::clone(&self.zone),
                 proxies: self.proxies.hosts(),
                 look_up,
@@ -279,10 +279,10 @@ impl Http {
             self.sent.note(secret);
             request = request.header(reqwest::header::AUTHORIZATION, secret);
         }
-        let stall = self.env.patience.stall;
+        let stall = self.env.retry_policy.stall;
         let (request, progress) = payload.attach(request, stall).await.map_err(|error| {
             Error::new(
-                Kind::Local,
+                FailureKind::Local,
                 method.as_str(),
                 &shown,
                 format!("the content cannot be read: {error}"),
@@ -313,19 +313,24 @@ impl Http {
                     "no data transferred for {} s",
                     progress.limit().as_secs_f32()
                 );
-                Err(Error::new(Kind::Timeout, method.as_str(), &shown, text))
+                Err(Error::new(
+                    FailureKind::Timeout,
+                    method.as_str(),
+                    &shown,
+                    text,
+                ))
             }
         }
     }
 
     /// How long and how often something is tried.
-    pub(super) fn patience(&self) -> Patience {
-        self.env.patience
+    pub(super) fn retry_policy(&self) -> RetryPolicy {
+        self.env.retry_policy
     }
 
     /// How long nothing may move.
     pub(super) fn stall(&self) -> Duration {
-        self.env.patience.stall
+        self.env.retry_policy.stall
     }
 
     /// Notes where the host has answered from. A proxy hides that, and counts as far away.
@@ -337,7 +342,7 @@ impl Http {
         self.zone.fetch_max(zone as u8, Ordering::Relaxed);
     }
 
-    async fn connect(&self, guard: Option<Guard>) -> Result<Client, Error> {
+    async fn connect(&self, guard: Option<AddressGuard>) -> Result<Client, Error> {
         let mut roots = Vec::new();
         for file in self.certificate_files().await {
             let text = crate::workspace::fs::read_up_to(&file, MAX_CERTIFICATES)
@@ -350,7 +355,7 @@ impl Http {
             .user_agent(concat!("golden/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .referer(false)
-            .connect_timeout(self.env.patience.connect)
+            .connect_timeout(self.env.retry_policy.connect)
             .pool_idle_timeout(Duration::from_secs(20))
             .tls_backend_preconfigured(config)
             .no_proxy();
@@ -408,7 +413,7 @@ fn is_unspecified(url: &Url) -> bool {
 }
 
 /// Looks names up, and gives only addresses that the registry may lead to: the connection is made to one of these.
-struct Guard {
+struct AddressGuard {
     zone: Arc<AtomicU8>,
     /// Names that the user configured.
     proxies: Vec<String>,
@@ -423,7 +428,7 @@ fn look_up(name: String) -> LookUp {
     Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
 }
 
-impl reqwest::dns::Resolve for Guard {
+impl reqwest::dns::Resolve for AddressGuard {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let name = name.as_str().to_owned();
         let from = if self.proxies.contains(&name) {
@@ -548,12 +553,18 @@ fn deepest(error: &(dyn StdError + 'static)) -> String {
 pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> Error {
     use rustls::{AlertDescription as Alert, Error as Tls};
     if let Some(refused) = tls::find::<reach::Refused>(error) {
-        return Error::new(Kind::Malformed, method.as_str(), shown, refused.to_string());
+        return Error::new(
+            FailureKind::Malformed,
+            method.as_str(),
+            shown,
+            refused.to_string(),
+        );
     }
     let (kind, message) = match tls::problem(error) {
-        Some(Tls::InvalidMessage(_)) if error.is_connect() => {
-            (Kind::PlainHttp, "the server does not speak TLS".to_owned())
-        }
+        Some(Tls::InvalidMessage(_)) if error.is_connect() => (
+            FailureKind::PlainHttp,
+            "the server does not speak TLS".to_owned(),
+        ),
         // Bytes that became others on their way, after all was agreed on: seen here, or by the server.
         Some(
             other @ (Tls::DecryptError
@@ -561,19 +572,20 @@ pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> E
             | Tls::PeerSentOversizedRecord
             | Tls::AlertReceived(Alert::BadRecordMac | Alert::RecordOverflow)),
         ) if !error.is_connect() => (
-            Kind::Broken,
+            FailureKind::Broken,
             format!("the connection broke: {}", tls::describe(other)),
         ),
-        Some(other) => (Kind::Tls, tls::describe(other)),
+        Some(other) => (FailureKind::Tls, tls::describe(other)),
         None if error.is_timeout() && error.is_connect() => {
-            (Kind::Connect, "no connection in time".to_owned())
+            (FailureKind::Connect, "no connection in time".to_owned())
         }
-        None if error.is_timeout() => (Kind::Timeout, "no answer in time".to_owned()),
-        None if error.is_connect() => {
-            (Kind::Connect, format!("cannot connect: {}", deepest(error)))
-        }
+        None if error.is_timeout() => (FailureKind::Timeout, "no answer in time".to_owned()),
+        None if error.is_connect() => (
+            FailureKind::Connect,
+            format!("cannot connect: {}", deepest(error)),
+        ),
         None => (
-            Kind::Broken,
+            FailureKind::Broken,
             format!("the connection broke: {}", deepest(error)),
         ),
     };
@@ -603,16 +615,16 @@ mod tests {
         Box::pin(async move { Ok(found) })
     }
 
-    fn guard(zone: Zone, proxy: &str) -> Guard {
+    fn guard(zone: Zone, proxy: &str) -> AddressGuard {
         let zone = Arc::new(AtomicU8::new(zone as u8));
-        Guard {
+        AddressGuard {
             zone,
             proxies: vec![proxy.to_owned()],
             look_up: own_resolver,
         }
     }
 
-    async fn found(guard: &Guard, name: &str) -> Result<Vec<String>, String> {
+    async fn found(guard: &AddressGuard, name: &str) -> Result<Vec<String>, String> {
         let found = reqwest::dns::Resolve::resolve(guard, name.parse().unwrap()).await;
         found
             .map(|list| list.map(|address| address.ip().to_string()).collect())
@@ -671,7 +683,7 @@ mod tests {
             "{}",
             error.message
         );
-        assert_eq!(error.kind, Kind::Malformed);
+        assert_eq!(error.kind, FailureKind::Malformed);
         assert_eq!(
             here.accept().unwrap_err().kind(),
             std::io::ErrorKind::WouldBlock

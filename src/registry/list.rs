@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::Registry;
-use super::auth::Need;
-use super::error::{Error, Kind};
+use super::auth::AuthScope;
+use super::error::{Error, FailureKind};
 use super::exchange::{Call, Fetched};
 use crate::reference::{RepositoryPath, Tag, Target};
 
@@ -113,7 +113,7 @@ impl Pages {
 impl Registry {
     /// `GET /v2/`: whether the registry answers and takes the credentials.
     pub async fn ping(&self) -> Result<(), Error> {
-        let call = Call::new(Method::GET, self.url("/v2/")?, Need::default());
+        let call = Call::new(Method::GET, self.url("/v2/")?, AuthScope::default());
         let fetched = self.fetch(&call, PAGE_BYTES).await?;
         let html = fetched
             .header("content-type")
@@ -127,7 +127,7 @@ impl Registry {
 
     /// Every repository, sorted, all pages.
     pub async fn catalog(&self) -> Result<Vec<RepositoryPath>, Error> {
-        let found = self.list("/v2/_catalog", Need::catalog()).await?;
+        let found = self.list("/v2/_catalog", AuthScope::catalog()).await?;
         Ok(found.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
@@ -141,7 +141,7 @@ impl Registry {
         let found = self
             .list(
                 &format!("/v2/{repository}/tags/list"),
-                Need::repository(repository, "pull"),
+                AuthScope::repository(repository, "pull"),
             )
             .await;
         match found {
@@ -197,11 +197,11 @@ impl Registry {
         let url = format!("{}/v2/{repository}/tags/list", self.host());
         let message =
             format!("the list of tags is incomplete: it lacks `{tag}`, which can be read");
-        Error::new(Kind::Incomplete, "GET", &url, message)
+        Error::new(FailureKind::Incomplete, "GET", &url, message)
     }
 
     /// The entries of a list, all its pages.
-    async fn list(&self, path: &str, need: Need) -> Result<BTreeSet<String>, Error> {
+    async fn list(&self, path: &str, need: AuthScope) -> Result<BTreeSet<String>, Error> {
         let sized = self.url(&format!("{path}?n={PAGE}"))?;
         match self.pages(sized, need.clone(), Some(PAGE)).await {
             // The server's own limit is below ours (PAGINATION_NUMBER_INVALID).
@@ -217,7 +217,7 @@ impl Registry {
     async fn pages(
         &self,
         first: Url,
-        need: Need,
+        need: AuthScope,
         size: Option<usize>,
     ) -> Result<BTreeSet<String>, Error> {
         let mut pages = Pages::default();

@@ -8,9 +8,9 @@ use reqwest::{Method, Response};
 use serde::Deserialize;
 
 use super::Registry;
-use super::auth::Need;
+use super::auth::AuthScope;
 use super::body::Payload;
-use super::error::{Error, Kind};
+use super::error::{Error, FailureKind};
 use super::exchange::{Call, Fetched};
 use super::hash::Hasher;
 use crate::oci::{Descriptor, RawManifest, media};
@@ -35,9 +35,9 @@ pub enum Untag {
 
 /// Whether a registry speaks the fan-out of tags in one request.
 #[derive(Debug, Default)]
-pub(super) struct FanOut(AtomicU8);
+pub(super) struct MultiTagSupport(AtomicU8);
 
-impl FanOut {
+impl MultiTagSupport {
     /// Nobody has asked.
     const UNKNOWN: u8 = 0;
     /// The first request that would use it is on its way.
@@ -69,7 +69,7 @@ impl FanOut {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Probe {
+struct ManifestProbe {
     schema_version: Option<u32>,
     media_type: Option<String>,
 }
@@ -195,7 +195,7 @@ impl Registry {
         url: reqwest::Url,
         manifest: &RawManifest,
     ) -> Result<Response, Error> {
-        let need = Need::repository(repository, "pull,push");
+        let need = AuthScope::repository(repository, "pull,push");
         let call = Call::new(Method::PUT, url, need)
             .header(CONTENT_TYPE, &manifest.media_type)
             .payload(Payload::Bytes(&manifest.bytes));
@@ -217,7 +217,7 @@ impl Registry {
                         manifest.digest
                     );
                     return Err(Error::new(
-                        Kind::Digest,
+                        FailureKind::Digest,
                         "PUT",
                         &redact_url(&call.url),
                         message,
@@ -281,7 +281,7 @@ impl Registry {
         actions: &str,
     ) -> Result<Call<'a>, Error> {
         let url = self.url(&format!("/v2/{repository}/manifests/{target}"))?;
-        let need = Need::repository(repository, actions);
+        let need = AuthScope::repository(repository, actions);
         Ok(Call::new(method, url, need)
             .header(ACCEPT, media::ACCEPT)
             .may_leave())
@@ -314,20 +314,20 @@ fn content_type(headers: &HeaderMap) -> String {
 fn read(call: &Call<'_>, fetched: &Fetched, target: &Target) -> Result<RawManifest, Error> {
     let error = |kind, message: String| Error::new(kind, "GET", &redact_url(&call.url), message);
     let media_type = content_type(&fetched.headers);
-    let probe: Probe = serde_json::from_slice(&fetched.body).map_err(|json| {
+    let probe: ManifestProbe = serde_json::from_slice(&fetched.body).map_err(|json| {
         let page = media_type == "text/html" || fetched.body.trim_ascii_start().starts_with(b"<");
         let message = if page {
             "the answer is a web page, not a manifest".to_owned()
         } else {
             format!("the manifest is not JSON: {json}")
         };
-        error(Kind::Malformed, message)
+        error(FailureKind::Malformed, message)
     })?;
     if probe.schema_version == Some(1)
         || media_type.starts_with("application/vnd.docker.distribution.manifest.v1+")
     {
         let message = crate::oci::manifest::Error::Schema1.to_string();
-        return Err(error(Kind::Unsupported, message));
+        return Err(error(FailureKind::Unsupported, message));
     }
     for expected in [asked(target), claimed(&fetched.headers)]
         .into_iter()
@@ -338,7 +338,7 @@ fn read(call: &Call<'_>, fetched: &Fetched, target: &Target) -> Result<RawManife
                 "the manifest does not have the digest {expected}: it is {}",
                 Digest::of(&fetched.body)
             );
-            return Err(error(Kind::Digest, message));
+            return Err(error(FailureKind::Digest, message));
         }
     }
     // Some servers label every file the same; the manifest itself knows better.

@@ -39,8 +39,8 @@ pub use self::below::Below;
 pub use self::blob::RemoteBlob;
 pub use self::credentials::Credential;
 pub use self::describe::{Described, DescribedImage};
-pub use self::env::{Patience, RegistryEnv};
-pub use self::error::{Error, Kind};
+pub use self::env::{RegistryEnv, RetryPolicy};
+pub use self::error::{Error, FailureKind};
 pub use self::inventory::Inventory;
 pub use self::manifest::Untag;
 pub use self::polling::{Polling, Rewrites};
@@ -48,7 +48,7 @@ pub use self::scope::LoginScope;
 
 /// How a registry is reached: from a `[[registry]]` table, or from a bare host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct RegistryEndpoint {
     /// The host.
     pub host: Host,
     /// An extra root certificate for TLS, PEM.
@@ -59,7 +59,7 @@ pub struct Endpoint {
     pub clear_login: bool,
 }
 
-impl Endpoint {
+impl RegistryEndpoint {
     /// A host with the defaults.
     #[must_use]
     pub const fn of(host: Host) -> Self {
@@ -86,13 +86,13 @@ struct Inner {
     /// Requests at once.
     limiter: tokio::sync::Semaphore,
     /// Whether the registry speaks the fan-out of tags in one request.
-    fan_out: manifest::FanOut,
+    fan_out: manifest::MultiTagSupport,
     /// Where this run has brought which blob.
-    brought: Mutex<BTreeMap<Digest, Place>>,
+    brought: Mutex<BTreeMap<Digest, BlobLocation>>,
 }
 
 /// The repository that has a blob; locked while it is on its way there.
-type Place = Arc<tokio::sync::Mutex<Option<RepositoryPath>>>;
+type BlobLocation = Arc<tokio::sync::Mutex<Option<RepositoryPath>>>;
 
 /// Requests to one registry at once. Most of a request's time is waiting: for the network, or for the registry's disk.
 const AT_ONCE: usize = 32;
@@ -151,11 +151,11 @@ impl Registry {
 /// All registries of a run: one [`Registry`] a host, made when it is first asked for.
 #[derive(Clone)]
 pub struct Registries {
-    shared: Arc<Shared>,
+    shared: Arc<RegistriesInner>,
 }
 
-struct Shared {
-    endpoints: Vec<Endpoint>,
+struct RegistriesInner {
+    endpoints: Vec<RegistryEndpoint>,
     env: Arc<RegistryEnv>,
     credentials: Arc<credentials::Credentials>,
     made: Mutex<BTreeMap<Host, Registry>>,
@@ -172,11 +172,11 @@ impl std::fmt::Debug for Registries {
 impl Registries {
     /// Registries with the settings of `endpoints`; any other host has the defaults.
     #[must_use]
-    pub fn new(endpoints: Vec<Endpoint>, env: RegistryEnv) -> Self {
+    pub fn new(endpoints: Vec<RegistryEndpoint>, env: RegistryEnv) -> Self {
         let env = Arc::new(env);
         let credentials = Arc::new(credentials::Credentials::new(env.clone()));
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(RegistriesInner {
                 endpoints,
                 env,
                 credentials,
@@ -205,7 +205,7 @@ impl Registries {
                     http: http::Http::new(endpoint, shared.env.clone()),
                     env: shared.env.clone(),
                     limiter: tokio::sync::Semaphore::new(AT_ONCE),
-                    fan_out: manifest::FanOut::default(),
+                    fan_out: manifest::MultiTagSupport::default(),
                     brought: Mutex::default(),
                 }),
             }
@@ -230,13 +230,15 @@ impl Registries {
         }
     }
 
-    fn endpoint(&self, host: &Host) -> Endpoint {
+    fn endpoint(&self, host: &Host) -> RegistryEndpoint {
         let named = self
             .shared
             .endpoints
             .iter()
             .find(|endpoint| endpoint.host == *host);
-        named.cloned().unwrap_or_else(|| Endpoint::of(host.clone()))
+        named
+            .cloned()
+            .unwrap_or_else(|| RegistryEndpoint::of(host.clone()))
     }
 }
 
@@ -259,10 +261,10 @@ mod tests {
         ] {
             let host: Host = host.parse().unwrap();
             let vars = BTreeMap::from([("DOCKER_AUTH_CONFIG".to_owned(), config.clone())]);
-            let endpoint = Endpoint {
+            let endpoint = RegistryEndpoint {
                 http,
                 clear_login,
-                ..Endpoint::of(host.clone())
+                ..RegistryEndpoint::of(host.clone())
             };
             let registries = Registries::new(vec![endpoint], RegistryEnv::from_vars(&vars));
             let found = registries.credential(&host).await.unwrap();

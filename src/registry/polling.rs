@@ -26,7 +26,7 @@ impl Registry {
     pub fn polling(&self) -> Polling {
         Polling {
             start: Instant::now(),
-            limit: self.inner.env.patience.settle,
+            limit: self.inner.env.retry_policy.settle,
             pause: FIRST_PAUSE,
         }
     }

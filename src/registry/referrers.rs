@@ -7,8 +7,8 @@ use reqwest::header::ACCEPT;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::auth::Need;
-use super::error::{Error, Kind};
+use super::auth::AuthScope;
+use super::error::{Error, FailureKind};
 use super::exchange::Call;
 use super::list::{Pages, next_page};
 use super::{Registry, Rewrites};
@@ -123,7 +123,7 @@ impl Registry {
         let mut all = Vec::new();
         let mut next = Some(first.clone());
         while let Some(url) = next {
-            let call = Call::new(Method::GET, url, Need::repository(repository, "pull"))
+            let call = Call::new(Method::GET, url, AuthScope::repository(repository, "pull"))
                 .header(ACCEPT, media::OCI_INDEX);
             let incomplete = |message| call.incomplete(message);
             pages.request(&call.url).map_err(incomplete)?;
@@ -177,7 +177,7 @@ impl Registry {
         let not_one = || {
             let url = format!("{}/v2/{repository}/manifests/{}", self.host(), raw.digest);
             Error::new(
-                Kind::Malformed,
+                FailureKind::Malformed,
                 "GET",
                 &url,
                 "the list of referrers under the fallback tag is not an index",
@@ -259,7 +259,7 @@ impl Registry {
                 let url = format!("{}/v2/{repository}/manifests/{tag}", self.host());
                 let message =
                     "the list of referrers under the fallback tag does not stay as it was put";
-                return Err(Error::new(Kind::Rejected, "PUT", &url, message));
+                return Err(Error::new(FailureKind::Rejected, "PUT", &url, message));
             }
         }
     }
@@ -305,7 +305,7 @@ fn fallback_tag(digest: &Digest) -> Result<Tag, Error> {
         .take(128)
         .collect();
     text.parse()
-        .map_err(|error| Error::new(Kind::Local, "", "", format!("{error}")))
+        .map_err(|error| Error::new(FailureKind::Local, "", "", format!("{error}")))
 }
 
 /// The tags that tools make from a digest: the fallback tag, and those of cosign.

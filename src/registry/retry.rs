@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 
-use super::env::Patience;
-use super::error::{Error, Kind};
+use super::env::RetryPolicy;
+use super::error::{Error, FailureKind};
 
 /// The attempts of one request.
 pub(super) struct Attempts {
-    patience: Patience,
+    retry_policy: RetryPolicy,
     made: u32,
     waited: Duration,
 }
@@ -18,9 +18,9 @@ pub(super) struct Attempts {
 const LONGEST: Duration = Duration::from_mins(3);
 
 impl Attempts {
-    pub(super) const fn new(patience: Patience) -> Self {
+    pub(super) const fn new(retry_policy: RetryPolicy) -> Self {
         Self {
-            patience,
+            retry_policy,
             made: 0,
             waited: Duration::ZERO,
         }
@@ -35,17 +35,17 @@ impl Attempts {
     pub(super) async fn again(&mut self, mut error: Error) -> Result<(), Error> {
         self.made += 1;
         // A name or a port that nobody answers at rarely changes within seconds.
-        let most = if error.kind == Kind::Connect {
-            self.patience.attempts.min(4)
+        let most = if error.kind == FailureKind::Connect {
+            self.retry_policy.attempts.min(4)
         } else {
-            self.patience.attempts
+            self.retry_policy.attempts
         };
         if !error.is_transient() || self.made >= most {
             error.exhausted |= self.made > 1;
             return Err(error);
         }
         let pause = match error.retry_after {
-            Some(wanted) if wanted > self.patience.longest_pause => {
+            Some(wanted) if wanted > self.retry_policy.longest_pause => {
                 error.message = format!(
                     "{}; the registry asks to wait {} s",
                     error.message,
@@ -55,7 +55,7 @@ impl Attempts {
                 return Err(error);
             }
             // Some servers say 0 at once and always.
-            Some(wanted) => wanted.max(self.patience.pause),
+            Some(wanted) => wanted.max(self.retry_policy.pause),
             None => self.backoff(),
         };
         if self.waited + pause > LONGEST {
@@ -72,11 +72,11 @@ impl Attempts {
     /// Exponential with full jitter: many clients that failed together do not come back together.
     fn backoff(&self) -> Duration {
         let doubled = self
-            .patience
+            .retry_policy
             .pause
             .saturating_mul(1 << (self.made - 1).min(10));
         doubled
-            .min(self.patience.longest_pause)
+            .min(self.retry_policy.longest_pause)
             .mul_f64(fastrand::f64())
     }
 }
@@ -135,9 +135,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_patience_ended_for_below_is_not_begun_anew_above() {
-        let mut error = Error::new(Kind::Broken, "GET", "https://token.example.com/", "gone");
+        let mut error = Error::new(
+            FailureKind::Broken,
+            "GET",
+            "https://token.example.com/",
+            "gone",
+        );
         error.exhausted = true;
-        let back = Attempts::new(Patience::default())
+        let back = Attempts::new(RetryPolicy::default())
             .again(error)
             .await
             .unwrap_err();

@@ -24,7 +24,7 @@ pub struct LoginScope {
 
 /// The answer for one registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum LoginVerdict {
     /// The login is sent.
     Allowed,
     /// `GOLDEN_REGISTRY_HOST` lists only these.
@@ -54,48 +54,48 @@ impl LoginScope {
     }
 
     /// Whether the login is sent to `host`.
-    pub(super) fn verdict(&self, host: &Host) -> Verdict {
+    pub(super) fn verdict(&self, host: &Host) -> LoginVerdict {
         if let Some(listed) = &self.listed {
             return if listed.contains(host) {
-                Verdict::Allowed
+                LoginVerdict::Allowed
             } else {
-                Verdict::Listed(list(listed))
+                LoginVerdict::Listed(list(listed))
             };
         }
         if let Some(selected) = &self.selected {
             return match (selected.contains(host), self.destinations.contains(host)) {
-                (true, _) => Verdict::Allowed,
-                (false, true) if self.named.contains(host) => Verdict::Allowed,
-                (false, true) => Verdict::Workspace,
-                (false, false) => Verdict::Selected(list(&self.destinations)),
+                (true, _) => LoginVerdict::Allowed,
+                (false, true) if self.named.contains(host) => LoginVerdict::Allowed,
+                (false, true) => LoginVerdict::Workspace,
+                (false, false) => LoginVerdict::Selected(list(&self.destinations)),
             };
         }
         if let Some(target) = &self.target {
             return match target {
-                target if target == host => Verdict::Allowed,
-                target => Verdict::Target(target.clone()),
+                target if target == host => LoginVerdict::Allowed,
+                target => LoginVerdict::Target(target.clone()),
             };
         }
         let is_named = self.named.contains(host);
         let is_several = self.named.iter().filter(|named| !named.is_hub()).count() > 1;
         let is_destination = self.destinations.contains(host);
         if !is_destination && !self.destinations.is_empty() {
-            return Verdict::Default(list(&self.destinations));
+            return LoginVerdict::Default(list(&self.destinations));
         }
         if !is_named {
-            return Verdict::Workspace;
+            return LoginVerdict::Workspace;
         }
         if !is_destination && host.is_hub() {
-            return Verdict::Hub;
+            return LoginVerdict::Hub;
         }
         if !is_destination && is_several {
-            return Verdict::Several;
+            return LoginVerdict::Several;
         }
-        Verdict::Allowed
+        LoginVerdict::Allowed
     }
 }
 
-impl Verdict {
+impl LoginVerdict {
     /// The next thing to type, so that the login, or another one, is used for `host`.
     pub(super) fn hint(&self, host: &Host) -> String {
         match self {
@@ -113,7 +113,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for LoginVerdict {
     /// Half a sentence that says why the login was not used.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -292,7 +292,7 @@ mod tests {
             ),
         ] {
             let found = match scope.verdict(&host.parse().unwrap()) {
-                Verdict::Allowed => "yes".to_owned(),
+                LoginVerdict::Allowed => "yes".to_owned(),
                 refused => refused.to_string(),
             };
             assert_eq!(found, expected, "{scope:?} {host}");

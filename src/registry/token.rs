@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::auth::{Bearer, basic_header};
 use super::body::Payload;
 use super::credentials::Credential;
-use super::error::{Error, Kind};
+use super::error::{Error, FailureKind};
 use super::exchange::{masked_body, read_some};
 use super::http::Http;
 use super::retry::{Attempts, retry_after};
@@ -33,7 +33,7 @@ pub(super) struct Token {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct TokenAnswer {
     token: Option<String>,
     access_token: Option<String>,
     expires_in: Option<f64>,
@@ -110,7 +110,7 @@ async fn request(
     }
     let payload = form.map_or(Payload::Empty, |form| Payload::Bytes(form.as_bytes()));
     let shown = redact_url(url);
-    let mut attempts = Attempts::new(http.patience());
+    let mut attempts = Attempts::new(http.retry_policy());
     loop {
         let asked = Instant::now();
         let error = match http.send(method, url, &headers, secret, &payload).await {
@@ -118,7 +118,7 @@ async fn request(
                 let headers = response.headers().clone();
                 let body = read_some(response, ANSWER).await;
                 return read(&body, &headers, asked).map_err(|message| {
-                    Error::new(Kind::Malformed, method.as_str(), &shown, message)
+                    Error::new(FailureKind::Malformed, method.as_str(), &shown, message)
                 });
             }
             Ok(response) => {
@@ -129,7 +129,7 @@ async fn request(
                     error.message =
                         String::from("redirected; a login is not sent along a redirect");
                 } else if status == 400 && secret.is_some() {
-                    error.kind = Kind::Unauthorized;
+                    error.kind = FailureKind::Unauthorized;
                 }
                 error.retry_after = after;
                 error
@@ -141,7 +141,7 @@ async fn request(
 }
 
 fn read(body: &[u8], headers: &HeaderMap, asked: Instant) -> Result<Token, String> {
-    let answer: Answer = serde_json::from_slice(body)
+    let answer: TokenAnswer = serde_json::from_slice(body)
         .map_err(|_| "the token server's answer is not JSON".to_owned())?;
     let value = [answer.token, answer.access_token]
         .into_iter()

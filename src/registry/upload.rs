@@ -7,12 +7,12 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response, Url};
 
-use super::auth::Need;
+use super::auth::AuthScope;
 use super::body::Payload;
-use super::error::{Error, Kind};
+use super::error::{Error, FailureKind};
 use super::exchange::{Call, location};
 use super::retry::Attempts;
-use super::{BlobSource, Place, Registry, Upload};
+use super::{BlobLocation, BlobSource, Registry, Upload};
 use crate::oci::Descriptor;
 use crate::reference::{Digest, RepositoryPath};
 use crate::secret::redact_url;
@@ -28,9 +28,9 @@ const CANCELLATIONS: u32 = 4;
 const CANCELLATION_PAUSE: Duration = Duration::from_millis(200);
 
 /// An upload that the registry has opened. Dropping it before its end cancels it as well as can be.
-pub(super) struct Session {
+pub(super) struct UploadSession {
     registry: Registry,
-    need: Need,
+    need: AuthScope,
     location: Url,
     /// How much the registry has.
     offset: u64,
@@ -40,7 +40,7 @@ pub(super) struct Session {
 }
 
 /// Why an upload did not go through in one piece.
-enum Setback {
+enum UploadError {
     /// Ask the registry where it stands, and go on from there.
     Resume(Error),
     /// The session is gone or spoilt: start again from the beginning.
@@ -163,7 +163,7 @@ impl Registry {
     }
 
     /// The repository that this run has brought a blob to, under a lock that is held while it is on its way.
-    fn place_of(&self, digest: &Digest) -> Place {
+    fn place_of(&self, digest: &Digest) -> BlobLocation {
         let mut brought = self
             .inner
             .brought
@@ -178,17 +178,17 @@ impl Registry {
         repository: &RepositoryPath,
         digest: &Digest,
         from: &RepositoryPath,
-    ) -> Result<Option<Session>, Error> {
+    ) -> Result<Option<UploadSession>, Error> {
         let mut url = self.uploads(repository)?;
         url.query_pairs_mut()
             .append_pair("mount", digest.as_str())
             .append_pair("from", from.as_str());
-        let need = Need::repository(repository, "pull,push").and_pull(from);
+        let need = AuthScope::repository(repository, "pull,push").and_pull(from);
         let call = Call::new(Method::POST, url, need.clone()).header(CONTENT_LENGTH, "0");
         match self.call(&call).await {
             Ok(response) if response.status() == 201 => Ok(None),
             Ok(response) if response.status() == 202 => {
-                Session::opened(self, need, &call, &response).map(Some)
+                UploadSession::opened(self, need, &call, &response).map(Some)
             }
             // Whatever else it says about mounting: an ordinary upload tells whether something is wrong.
             Ok(_) => self.start(repository).await.map(Some),
@@ -203,26 +203,26 @@ impl Registry {
         self.url(&format!("/v2/{repository}/blobs/uploads/"))
     }
 
-    async fn start(&self, repository: &RepositoryPath) -> Result<Session, Error> {
-        let need = Need::repository(repository, "pull,push");
+    async fn start(&self, repository: &RepositoryPath) -> Result<UploadSession, Error> {
+        let need = AuthScope::repository(repository, "pull,push");
         let call = Call::new(Method::POST, self.uploads(repository)?, need.clone())
             .header(CONTENT_LENGTH, "0");
         let response = self.call(&call).await?;
         if response.status() != 202 {
             return Err(call.refuse(response).await);
         }
-        Session::opened(self, need, &call, &response)
+        UploadSession::opened(self, need, &call, &response)
     }
 
-    /// Sends a blob until the registry has it, or patience ends.
+    /// Sends a blob until the registry has it, or the retries are spent.
     async fn upload(
         &self,
         repository: &RepositoryPath,
         descriptor: &Descriptor,
         source: &dyn BlobSource,
-        mut session: Option<Session>,
+        mut session: Option<UploadSession>,
     ) -> Result<Upload, Error> {
-        let mut attempts = Attempts::new(self.inner.env.patience);
+        let mut attempts = Attempts::new(self.inner.env.retry_policy);
         let mut chunk = CHUNK;
         let mut best = 0;
         loop {
@@ -239,24 +239,24 @@ impl Registry {
                 attempts.progressed();
             }
             let error = match setback {
-                Setback::Stop(error) => {
+                UploadError::Stop(error) => {
                     current.cancel().await;
                     return Err(error);
                 }
-                Setback::Smaller(error) if chunk <= SMALLEST_CHUNK => {
+                UploadError::Smaller(error) if chunk <= SMALLEST_CHUNK => {
                     current.cancel().await;
                     return Err(error);
                 }
-                Setback::Smaller(_) => {
+                UploadError::Smaller(_) => {
                     chunk = chunk.min(descriptor.size).div_ceil(4).max(SMALLEST_CHUNK);
                     current.cancel().await;
                     continue;
                 }
-                Setback::Restart(error) => {
+                UploadError::Restart(error) => {
                     current.cancel().await;
                     error
                 }
-                Setback::Resume(error) => {
+                UploadError::Resume(error) => {
                     session = Some(current);
                     error
                 }
@@ -266,7 +266,7 @@ impl Registry {
             let passing = if error.is_transient() {
                 kind
             } else {
-                Kind::Broken
+                FailureKind::Broken
             };
             if let Err(error) = attempts
                 .again(Error {
@@ -292,10 +292,10 @@ impl Registry {
     }
 }
 
-impl Session {
+impl UploadSession {
     fn opened(
         registry: &Registry,
-        need: Need,
+        need: AuthScope,
         call: &Call<'_>,
         response: &Response,
     ) -> Result<Self, Error> {
@@ -320,7 +320,7 @@ impl Session {
         descriptor: &Descriptor,
         source: &dyn BlobSource,
         chunk: u64,
-    ) -> Result<(), Setback> {
+    ) -> Result<(), UploadError> {
         let size = descriptor.size;
         let chunk = chunk.max(self.least);
         if self.offset == 0 && size <= chunk {
@@ -343,7 +343,7 @@ impl Session {
     }
 
     /// Sends one chunk.
-    async fn patch(&mut self, source: &dyn BlobSource, length: u64) -> Result<(), Setback> {
+    async fn patch(&mut self, source: &dyn BlobSource, length: u64) -> Result<(), UploadError> {
         let (from, to) = (self.offset, self.offset + length);
         let call = Call::new(Method::PATCH, self.location.clone(), self.need.clone())
             .header(CONTENT_TYPE, "application/octet-stream")
@@ -353,9 +353,13 @@ impl Session {
                 offset: from,
                 length,
             });
-        let response = self.registry.call_once(&call).await.map_err(Setback::of)?;
+        let response = self
+            .registry
+            .call_once(&call)
+            .await
+            .map_err(UploadError::of)?;
         if !response.status().is_success() {
-            return Err(Setback::of(call.refuse(response).await));
+            return Err(UploadError::of(call.refuse(response).await));
         }
         self.location = location(&response).unwrap_or_else(|| self.location.clone());
         self.offset = received(response.headers())
@@ -369,7 +373,7 @@ impl Session {
         &mut self,
         descriptor: &Descriptor,
         payload: Payload<'_>,
-    ) -> Result<(), Setback> {
+    ) -> Result<(), UploadError> {
         let mut url = self.location.clone();
         url.query_pairs_mut()
             .append_pair("digest", descriptor.digest.as_str());
@@ -378,9 +382,13 @@ impl Session {
             Payload::Empty => call.header(CONTENT_LENGTH, "0"),
             _ => call.header(CONTENT_TYPE, "application/octet-stream"),
         };
-        let response = self.registry.call_once(&call).await.map_err(Setback::of)?;
+        let response = self
+            .registry
+            .call_once(&call)
+            .await
+            .map_err(UploadError::of)?;
         if !response.status().is_success() {
-            return Err(Setback::of(call.refuse(response).await));
+            return Err(UploadError::of(call.refuse(response).await));
         }
         self.open = false;
         let claimed = header(response.headers(), "docker-content-digest")
@@ -394,8 +402,8 @@ impl Session {
                     "the registry stored {claimed} where {} was sent",
                     descriptor.digest
                 );
-                Err(Setback::Stop(Error::new(
-                    Kind::Digest,
+                Err(UploadError::Stop(Error::new(
+                    FailureKind::Digest,
                     "PUT",
                     &redact_url(&call.url),
                     text,
@@ -425,7 +433,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for UploadSession {
     fn drop(&mut self) {
         if !self.open {
             return;
@@ -448,7 +456,7 @@ impl Drop for Session {
 /// Cancels the upload at `location`. The Location of a session changes with every byte that the registry takes, and a
 /// request that was interrupted may have left some, so the registry is asked for the current one first. distribution
 /// 2.8 answers 404 to an outdated Location: only its own purge removes such an upload.
-async fn cancel(registry: &Registry, need: &Need, mut location: Url) {
+async fn cancel(registry: &Registry, need: &AuthScope, mut location: Url) {
     for attempt in 0..CANCELLATIONS {
         if attempt > 0 {
             tokio::time::sleep(CANCELLATION_PAUSE).await;
@@ -469,7 +477,7 @@ async fn cancel(registry: &Registry, need: &Need, mut location: Url) {
     }
 }
 
-impl Setback {
+impl UploadError {
     /// What an error in the middle of an upload means.
     fn of(error: Error) -> Self {
         match error.status {

@@ -16,7 +16,7 @@ const OF_THE_COMMIT: [&str; 2] = [
 
 /// One image of a rendered directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Target {
+pub struct BakeTarget {
     /// The name of the target, of any characters.
     pub name: String,
     /// The name of the Dockerfile.
@@ -33,7 +33,7 @@ pub struct Target {
 
 /// The file for the images of one directory, and for those of an earlier file that are `kept`.
 #[must_use]
-pub fn bake(targets: &[Target], kept: Map<String, Value>) -> String {
+pub fn bake(targets: &[BakeTarget], kept: Map<String, Value>) -> String {
     let mut names: BTreeSet<String> = kept.keys().cloned().collect();
     let mut all: BTreeMap<String, Value> = kept.into_iter().collect();
     for target in targets {
@@ -122,18 +122,18 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn target(name: &str) -> Target {
-        Target {
+    fn target(name: &str) -> BakeTarget {
+        BakeTarget {
             name: name.to_owned(),
             dockerfile: "Dockerfile".to_owned(),
-            ..Target::default()
+            ..BakeTarget::default()
         }
     }
 
     #[test]
     fn a_target_for_each_image_and_a_group_of_all() {
         let text = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
-        let first = Target {
+        let first = BakeTarget {
             args: text("GOLDEN_LF", "\n"),
             labels: text("a=b", "${HOME} %{x}"),
             platforms: vec!["linux/arm64".to_owned()],
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn targets_of_other_images_are_kept() {
-        let other = Target {
+        let other = BakeTarget {
             dockerfile: "Dockerfile.slim".to_owned(),
             ..target("app.slim")
         };
@@ -170,7 +170,7 @@ mod tests {
                 .into();
             comparable(
                 bake(
-                    &[Target {
+                    &[BakeTarget {
                         labels,
                         ..target("app")
                     }],

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::form::{Files, Form};
+use super::form::{ContextFiles, Form};
 use crate::oci::Content;
 use crate::oci::tar::{Entry, EntryKind};
 use crate::resolve::ResolvedImage;
-use crate::resolve::image::{Base, Family, FileEntry, FileKind, Owner};
+use crate::resolve::image::{Base, Family, FileEntry, FileKind, FileOwner};
 
 /// The archive with the files, in the context. `suffix` tells several images of one directory apart.
 pub(super) fn files_archive(suffix: &str) -> String {
@@ -22,7 +22,7 @@ pub(super) fn certificates_archive(suffix: &str) -> String {
 
 /// The files of an image, by the way they take.
 #[derive(Debug, Default)]
-pub(super) struct Placed {
+pub(super) struct PlacedFiles {
     /// Entries of the archive, in the order of the spec; none while the base is not known.
     archive: Option<Vec<Entry>>,
     /// Groups of files that names own.
@@ -44,21 +44,21 @@ pub(super) struct Group {
     entries: Vec<Entry>,
 }
 
-impl Placed {
+impl PlacedFiles {
     /// The files of an image as this form of its Dockerfile needs them.
     pub(super) fn of(image: &ResolvedImage, form: &Form<'_>) -> Self {
         let suffix = form.suffix.to_owned();
         match form.files {
-            Files::Later => Self {
+            ContextFiles::Later => Self {
                 suffix,
                 ..Self::default()
             },
-            Files::OnBase(entries) => Self {
+            ContextFiles::OnBase(entries) => Self {
                 archive: Some(entries.to_vec()),
                 suffix,
                 ..Self::default()
             },
-            Files::AsWritten => Self::as_written(image, suffix),
+            ContextFiles::AsWritten => Self::as_written(image, suffix),
         }
     }
 
@@ -85,7 +85,7 @@ impl Placed {
         };
         let mut archive = Vec::new();
         for file in files().filter(|file| counts(file)) {
-            if let Owner::Numeric { uid, gid } = file.owner {
+            if let FileOwner::Numeric { uid, gid } = file.owner {
                 let path = file.path.trim_start_matches('/').to_owned();
                 archive.push(Entry {
                     path,
@@ -98,7 +98,7 @@ impl Placed {
         }
         // Sorted, a folder comes before what lies in it and takes it into its group.
         for file in last.into_values() {
-            if let Owner::Named { user, group } = &file.owner {
+            if let FileOwner::Named { user, group } = &file.owner {
                 let owner = group
                     .as_ref()
                     .map_or_else(|| user.clone(), |group| format!("{user}:{group}"));

@@ -28,7 +28,7 @@ impl From<&ImageConfig> for BaseTraits {
 
 /// The files of a build context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Files<'a> {
+pub enum ContextFiles<'a> {
     /// Added once the base is known; the Dockerfile has the line that unpacks them already.
     #[default]
     Later,
@@ -46,7 +46,7 @@ pub struct Standalone<'a> {
     /// The traits of the base, if it could be read.
     pub traits: Option<&'a BaseTraits>,
     /// The files.
-    pub files: Files<'a>,
+    pub files: ContextFiles<'a>,
     /// Tells several images of one directory apart, in the names of what belongs to them: `.slim`.
     pub suffix: &'a str,
 }
@@ -75,7 +75,7 @@ pub(super) struct Form<'a> {
     /// The base as people are shown it.
     pub(super) base: Option<&'a str>,
     pub(super) traits: Option<&'a BaseTraits>,
-    pub(super) files: Files<'a>,
+    pub(super) files: ContextFiles<'a>,
     pub(super) suffix: &'a str,
     /// Whether it is built without golden, so that a missing build argument must be an error.
     pub(super) standalone: bool,

@@ -12,7 +12,7 @@ mod sections;
 mod templates;
 
 pub use self::fingerprint::{fingerprint, spec_fingerprint};
-pub use self::form::{BaseTraits, Files, Standalone};
+pub use self::form::{BaseTraits, ContextFiles, Standalone};
 pub use self::labels::{INPUTS, SPEC_INPUTS, late_labels, late_labels_without_base};
 pub use self::templates::Templates;
 
@@ -66,7 +66,7 @@ impl Recipe {
     pub fn on_base(&self, traits: &BaseTraits, files: &[Entry]) -> Result<Self, Error> {
         let form = Form {
             traits: Some(traits),
-            files: Files::OnBase(files),
+            files: ContextFiles::OnBase(files),
             ..Form::default()
         };
         let rendered = Renderer::new(&self.templates).form(&self.image, &form)?;
@@ -121,7 +121,7 @@ pub fn render(image: &ResolvedImage, templates: &Templates) -> Result<Rendered, 
 /// Renders many images with the same templates, which are compiled once.
 #[derive(Debug)]
 pub struct Renderer<'t> {
-    templates: templates::Compiled<'t>,
+    templates: templates::CompiledTemplate<'t>,
 }
 
 impl<'t> Renderer<'t> {
@@ -129,7 +129,7 @@ impl<'t> Renderer<'t> {
     #[must_use]
     pub const fn new(templates: &'t Templates) -> Self {
         Self {
-            templates: templates::Compiled::new(templates),
+            templates: templates::CompiledTemplate::new(templates),
         }
     }
 
@@ -148,7 +148,7 @@ impl<'t> Renderer<'t> {
     }
 
     fn form(&self, image: &ResolvedImage, form: &Form<'_>) -> Result<Rendered, Error> {
-        let placed = files::Placed::of(image, form);
+        let placed = files::PlacedFiles::of(image, form);
         let (sections, beside) = sections::Sections::of(image, &placed, form)?;
         Ok(Rendered {
             dockerfile: self.fill(image, &sections)?,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Error;
-use super::files::Placed;
+use super::files::PlacedFiles;
 use super::form::Form;
 use super::instruction::{Instruction, Piece};
 use crate::reference::Reference;
@@ -82,7 +82,7 @@ impl Sections {
     /// The sections of an image, and what goes beside them.
     pub(super) fn of(
         image: &ResolvedImage,
-        placed: &Placed,
+        placed: &PlacedFiles,
         form: &Form<'_>,
     ) -> Result<(Self, Beside), Error> {
         let mut beside = Beside {
@@ -90,7 +90,7 @@ impl Sections {
             ..Beside::default()
         };
         let scratch = matches!(image.base, Base::Scratch);
-        let users = Users::of(image, form, scratch);
+        let users = StepUsers::of(image, form, scratch);
         let (env, late_env) = env(image, &mut beside)?;
         let workdir = image.config.workdir.iter();
         let workdir = lines(
@@ -161,7 +161,7 @@ impl Beside {
 }
 
 /// Who runs the steps, and who the image is left to.
-struct Users<'a> {
+struct StepUsers<'a> {
     /// `USER 0:0` before the first step, where the base's user may be another.
     root: Option<Instruction>,
     /// The base's user; none if nobody can tell.
@@ -170,7 +170,7 @@ struct Users<'a> {
     scratch: bool,
 }
 
-impl<'a> Users<'a> {
+impl<'a> StepUsers<'a> {
     fn of(image: &ResolvedImage, form: &Form<'a>, scratch: bool) -> Self {
         let executes = image.needs_execution()
             || (!image.certificates.is_empty() && image.family != Family::Static);
@@ -399,7 +399,7 @@ fn add_certificates(image: &ResolvedImage, scratch: bool, suffix: &str) -> Strin
     add(&super::files::certificates_archive(suffix)).to_string()
 }
 
-fn files(image: &ResolvedImage, placed: &Placed, suffix: &str) -> String {
+fn files(image: &ResolvedImage, placed: &PlacedFiles, suffix: &str) -> String {
     let add = Instruction::Add {
         source: super::files::files_archive(suffix),
         target: "/".to_owned(),
@@ -414,7 +414,7 @@ fn files(image: &ResolvedImage, placed: &Placed, suffix: &str) -> String {
 }
 
 /// The steps, each run by its own user, else by root; and the user of the last one.
-fn steps(image: &ResolvedImage, users: &Users<'_>) -> (String, String) {
+fn steps(image: &ResolvedImage, users: &StepUsers<'_>) -> (String, String) {
     let mut out = Vec::new();
     let mut current = users.first();
     for (number, step) in image.run.iter().enumerate() {

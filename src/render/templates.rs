@@ -147,12 +147,12 @@ impl Templates {
 
 /// Templates that are compiled, once for all images that are rendered with them.
 #[derive(Debug)]
-pub(super) struct Compiled<'t> {
+pub(super) struct CompiledTemplate<'t> {
     templates: &'t Templates,
     environment: OnceCell<Environment<'t>>,
 }
 
-impl<'t> Compiled<'t> {
+impl<'t> CompiledTemplate<'t> {
     /// Templates that are compiled when the first one is needed.
     pub(super) const fn new(templates: &'t Templates) -> Self {
         Self {
@@ -334,7 +334,7 @@ mod tests {
         fn a_template_of_any_text_is_rendered_or_an_error(text in prop_oneof![template(), "\\PC{0,40}"]) {
             let templates = Templates::from(BTreeMap::from([("own".to_owned(), text)]));
             let sections = serde_json::json!({ "texts": ["a", "b c"], "script": "echo\n" });
-            if let Some(Ok(text)) = Compiled::new(&templates).render("own", &sections) {
+            if let Some(Ok(text)) = CompiledTemplate::new(&templates).render("own", &sections) {
                 prop_assert!(text.ends_with('\n') && !text.contains("\n\n\n"), "{text:?}");
             }
         }

@@ -14,7 +14,7 @@ fn reference(text: &str) -> Base {
     Base::Reference(text.parse().unwrap())
 }
 
-fn file(path: &str, mode: u32, owner: Owner) -> FileEntry {
+fn file(path: &str, mode: u32, owner: FileOwner) -> FileEntry {
     FileEntry::new(
         path,
         mode,
@@ -24,12 +24,12 @@ fn file(path: &str, mode: u32, owner: Owner) -> FileEntry {
     )
 }
 
-fn folder(path: &str, mode: u32, owner: Owner) -> FileEntry {
+fn folder(path: &str, mode: u32, owner: FileOwner) -> FileEntry {
     FileEntry::new(path, mode, owner, FileKind::Directory, path)
 }
 
-fn named(user: &str, group: Option<&str>) -> Owner {
-    Owner::Named {
+fn named(user: &str, group: Option<&str>) -> FileOwner {
+    FileOwner::Named {
         user: user.to_owned(),
         group: group.map(str::to_owned),
     }
@@ -111,8 +111,8 @@ fn full(family: Family, base: Base) -> ResolvedImage {
             remove: words(&["vim"]),
         },
         files: vec![
-            file("/etc/motd", 0o644, Owner::ROOT),
-            folder("/tmp", 0o1777, Owner::ROOT),
+            file("/etc/motd", 0o644, FileOwner::ROOT),
+            folder("/tmp", 0o1777, FileOwner::ROOT),
             folder("/srv/app", 0o750, named("app", Some("app"))),
             file("/srv/app/config", 0o600, named("app", Some("app"))),
             file("/srv/other", 0o644, named("app", None)),
@@ -178,7 +178,7 @@ fn as_written(image: &ResolvedImage, suffix: &str) -> Rendered {
     let how = Standalone {
         base: None,
         traits: None,
-        files: Files::AsWritten,
+        files: ContextFiles::AsWritten,
         suffix,
     };
     Renderer::new(&Templates::builtin())
@@ -234,10 +234,10 @@ fn the_context_holds_only_what_the_spec_names() {
 fn the_later_of_two_files_counts_and_the_root_is_left_out() {
     let mut image = empty(Family::Static, Base::Scratch);
     image.files = vec![
-        folder("/", 0o700, Owner::ROOT),
-        file("/b", 0o600, Owner::ROOT),
-        file("/a", 0o600, Owner::ROOT),
-        file("/b", 0o640, Owner::ROOT),
+        folder("/", 0o700, FileOwner::ROOT),
+        file("/b", 0o600, FileOwner::ROOT),
+        file("/a", 0o600, FileOwner::ROOT),
+        file("/b", 0o640, FileOwner::ROOT),
     ];
     assert_eq!(
         render(&image, &Templates::builtin()).unwrap().context,
@@ -452,7 +452,7 @@ fn a_build_by_hand_fails_where_it_would_lose_something() {
     let how = Standalone {
         base: Some("a/b:1"),
         traits: Some(&traits),
-        files: Files::OnBase(&[]),
+        files: ContextFiles::OnBase(&[]),
         suffix: "",
     };
     let known = Renderer::new(&Templates::builtin())
@@ -530,7 +530,7 @@ fn every_input_changes_the_fingerprint() {
         |i| i.certificates[0].name = "b.crt".to_owned(),
         |i| i.packages.remove.clear(),
         |i| i.files[0].mode = 0o600,
-        |i| i.files[0].owner = Owner::Numeric { uid: 1, gid: 0 },
+        |i| i.files[0].owner = FileOwner::Numeric { uid: 1, gid: 0 },
         |i| i.files[0].path.push('2'),
         |i| i.files[0].kind = FileKind::File(Content::inline(*b"other")),
         |i| i.run[0].script.push(' '),

@@ -2,7 +2,7 @@
 
 /// A form of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum OutputFormat {
     /// For people.
     Text,
     /// One JSON document.
@@ -21,7 +21,7 @@ pub enum Format {
     Svg,
 }
 
-impl Format {
+impl OutputFormat {
     /// Every form.
     pub const ALL: [Self; 8] = [
         Self::Text,

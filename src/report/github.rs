@@ -1,6 +1,6 @@
 //! Annotations of GitHub Actions: `::error file=…,line=…,col=…::message`.
 
-use super::place::Place;
+use super::place::ReportLocation;
 use super::text::visible;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceMap};
 
@@ -39,7 +39,7 @@ fn annotation(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
 /// Where it is, and the rule as a title.
 fn properties(diagnostic: &Diagnostic, sources: &SourceMap) -> Vec<(&'static str, String)> {
     let mut properties = Vec::new();
-    if let Some(place) = Place::main(diagnostic, sources) {
+    if let Some(place) = ReportLocation::main(diagnostic, sources) {
         properties.push(("file", place.file));
         if let (Some(start), Some(end)) = (place.start, place.end) {
             properties.push(("line", start.line.to_string()));

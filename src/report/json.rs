@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::place::Place;
+use super::place::ReportLocation;
 use super::text::escaped_json;
 use crate::diagnostic::{Diagnostics, Severity, SourceMap};
 
@@ -28,7 +28,7 @@ pub(super) fn document(found: &Diagnostics, sources: &SourceMap) -> String {
     let diagnostics: Vec<Value> = found
         .iter()
         .map(|diagnostic| {
-            let place = Place::main(diagnostic, sources);
+            let place = ReportLocation::main(diagnostic, sources);
             let start = place.as_ref().and_then(|place| place.start);
             json!({
                 "rule": diagnostic.rule,

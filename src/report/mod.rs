@@ -17,19 +17,23 @@ pub mod text;
 use crate::diagnostic::{Diagnostics, SourceMap};
 
 pub use failure::failure;
-pub use format::Format;
+pub use format::OutputFormat;
 pub use out::Out;
 pub use progress::{Reporting, spawn};
 
 /// Shows findings in one of the forms of `check` and `audit`: text goes to stderr, all others are data for stdout.
 /// Other forms of output count as text.
-pub fn diagnostics(out: &Out, format: Format, found: &Diagnostics, sources: &SourceMap) {
+pub fn diagnostics(out: &Out, format: OutputFormat, found: &Diagnostics, sources: &SourceMap) {
     let found = &conceal::conceal(found, sources);
     match format {
-        Format::Json => out.data(&json::document(found, sources)),
-        Format::Github => out.data(&github::annotations(found, sources)),
-        Format::Sarif => out.data(&sarif::log(found, sources)),
-        Format::Text | Format::Gitlab | Format::Mermaid | Format::Dot | Format::Svg => {
+        OutputFormat::Json => out.data(&json::document(found, sources)),
+        OutputFormat::Github => out.data(&github::annotations(found, sources)),
+        OutputFormat::Sarif => out.data(&sarif::log(found, sources)),
+        OutputFormat::Text
+        | OutputFormat::Gitlab
+        | OutputFormat::Mermaid
+        | OutputFormat::Dot
+        | OutputFormat::Svg => {
             source::draw(out, found, sources);
         }
     }

@@ -21,7 +21,7 @@ pub struct Out {
     pub width: usize,
     /// What is drawn on stderr, and has to make room for what is written there.
     bars: Option<MultiProgress>,
-    broken: Arc<Broken>,
+    broken: Arc<BrokenStreams>,
     queue: Arc<Queue>,
 }
 
@@ -42,7 +42,7 @@ impl Queue {
 
 /// What became of the streams: one that cannot be written is left alone, and the other goes on.
 #[derive(Default)]
-struct Broken {
+struct BrokenStreams {
     stdout: AtomicBool,
     stderr: AtomicBool,
     /// Why data did not arrive, though somebody waits for it.
@@ -51,7 +51,7 @@ struct Broken {
 
 /// How the process's own streams are used.
 #[derive(Debug, Clone, Copy)]
-pub struct Style {
+pub struct OutputStyle {
     /// Whether diagnostics and progress may be coloured.
     pub color: bool,
     /// Whether progress is drawn.
@@ -105,7 +105,7 @@ impl std::fmt::Debug for Out {
 impl Out {
     /// The process's own streams.
     #[must_use]
-    pub fn process(style: Style) -> Self {
+    pub fn process(style: OutputStyle) -> Self {
         let bars = || MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         Self {
             stdout: Sink::Stdout,

@@ -6,7 +6,7 @@ use crate::diagnostic::{Diagnostic, Label, Position, SourceMap};
 
 /// A place with its end, for reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ReportLocation {
     /// The file as it is shown, `/`-separated.
     pub(super) file: String,
     /// Where it begins; None in a file whose text is not at hand.
@@ -15,7 +15,7 @@ pub(super) struct Place {
     pub(super) end: Option<Position>,
 }
 
-impl Place {
+impl ReportLocation {
     /// The place of a label.
     pub(super) fn of(label: &Label, sources: &SourceMap) -> Self {
         Self {

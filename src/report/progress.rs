@@ -50,9 +50,9 @@ impl Display {
 
 /// A display that the consuming task and [`Out`] share.
 #[derive(Clone)]
-struct Shared(Arc<Mutex<Display>>);
+struct SharedDisplay(Arc<Mutex<Display>>);
 
-impl Shared {
+impl SharedDisplay {
     fn lock(&self) -> MutexGuard<'_, Display> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,7 +90,7 @@ pub fn spawn(out: &Out, events: UnboundedReceiver<Event>, verbose: u8) -> Report
         )),
         None => Box::new(plain::Plain::new(out.direct())),
     };
-    let display = Shared(Arc::new(Mutex::new(Display { events, reporter })));
+    let display = SharedDisplay(Arc::new(Mutex::new(Display { events, reporter })));
     let pending = display.clone();
     out.attach(move || pending.lock().drain());
     let (stop, mut stopped) = oneshot::channel();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::place::Place;
+use super::place::ReportLocation;
 use super::text::escaped_json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity, SourceMap};
 use crate::policy::{RULES, rule};
@@ -98,7 +98,7 @@ fn result(diagnostic: &Diagnostic, ids: &[&str], sources: &SourceMap) -> Value {
 }
 
 fn location(label: &Label, sources: &SourceMap) -> Value {
-    let place = Place::of(label, sources);
+    let place = ReportLocation::of(label, sources);
     let mut physical = json!({ "artifactLocation": { "uri": uri(&place.file) } });
     if let (Some(start), Some(end)) = (place.start, place.end) {
         physical["region"] = json!({

@@ -9,7 +9,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::out::Out;
-use super::place::{Place, files};
+use super::place::{ReportLocation, files};
 use super::text::{count, masked, visible};
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity, SourceMap};
 
@@ -185,7 +185,7 @@ fn by_file(labels: &[Label]) -> Vec<(&Path, Vec<&Label>)> {
 
 /// A place without its text.
 fn origin<'a>(label: &Label, sources: &SourceMap) -> Origin<'a> {
-    let place = Place::of(label, sources);
+    let place = ReportLocation::of(label, sources);
     let origin = Origin::path(visible(&place.file).into_owned());
     match place.start {
         Some(start) => origin.line(start.line).char_column(start.column),
@@ -230,7 +230,7 @@ fn snippet<'a>(
         kind.span(span)
             .label((!label.text.is_empty()).then(|| visible(&label.text)))
     });
-    let path = visible(&Place::of(labels[0], sources).file).into_owned();
+    let path = visible(&ReportLocation::of(labels[0], sources).file).into_owned();
     let line = text[..from].bytes().filter(|byte| *byte == b'\n').count() + 1;
     let annotations: Vec<_> = annotations.collect();
     Some(

@@ -6,11 +6,11 @@ use super::text::one_line;
 
 /// Rows whose columns are aligned by what a terminal shows: wide characters count as two.
 #[derive(Debug, Clone, Default)]
-pub struct Table {
+pub struct TextTable {
     rows: Vec<Vec<String>>,
 }
 
-impl Table {
+impl TextTable {
     /// A table with a row of headings.
     pub fn new(headings: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let mut table = Self::default();
@@ -30,7 +30,7 @@ impl Table {
     }
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for TextTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut widths = Vec::new();
         for row in &self.rows {
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_lines_end_where_the_text_does() {
-        let mut table = Table::new(["TAG", "DIGEST", "CREATED"]);
+        let mut table = TextTable::new(["TAG", "DIGEST", "CREATED"]);
         table
             .row(["1.2.3-alpine", "sha256:12ab", ""])
             .row(["漢字", "sha256:34cd", "2024-05-06"])

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::out::Captured;
-use super::{Format, Out, diagnostics, spawn};
+use super::{Out, OutputFormat, diagnostics, spawn};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 use crate::event::{Event, Events};
 
@@ -61,7 +61,7 @@ fn text(captured: &Captured) -> String {
     String::from_utf8(captured.lock().unwrap().clone()).unwrap()
 }
 
-fn drawn(format: Format, found: &Diagnostics) -> (String, String) {
+fn drawn(format: OutputFormat, found: &Diagnostics) -> (String, String) {
     let (out, stdout, stderr) = Out::memory(100);
     diagnostics(&out, format, found, &sources());
     (text(&stdout), text(&stderr))
@@ -69,7 +69,7 @@ fn drawn(format: Format, found: &Diagnostics) -> (String, String) {
 
 #[test]
 fn for_people() {
-    let (stdout, stderr) = drawn(Format::Text, &found());
+    let (stdout, stderr) = drawn(OutputFormat::Text, &found());
     assert_eq!(stdout, "");
     insta::assert_snapshot!(stderr);
 }
@@ -78,35 +78,36 @@ fn for_people() {
 fn only_errors_when_quiet() {
     let (mut out, _, stderr) = Out::memory(100);
     out.quiet = true;
-    diagnostics(&out, Format::Text, &found(), &sources());
+    diagnostics(&out, OutputFormat::Text, &found(), &sources());
     assert!(!text(&stderr).contains("warning"), "{}", text(&stderr));
 }
 
 #[test]
 fn nothing_found_says_nothing() {
     assert_eq!(
-        drawn(Format::Text, &Diagnostics::new()),
+        drawn(OutputFormat::Text, &Diagnostics::new()),
         (String::new(), String::new())
     );
     assert_eq!(
-        drawn(Format::Github, &Diagnostics::new()),
+        drawn(OutputFormat::Github, &Diagnostics::new()),
         (String::new(), String::new())
     );
 }
 
 #[test]
 fn as_json() {
-    insta::assert_snapshot!(drawn(Format::Json, &found()).0);
+    insta::assert_snapshot!(drawn(OutputFormat::Json, &found()).0);
 }
 
 #[test]
 fn as_github_annotations() {
-    insta::assert_snapshot!(drawn(Format::Github, &found()).0);
+    insta::assert_snapshot!(drawn(OutputFormat::Github, &found()).0);
 }
 
 #[test]
 fn as_sarif() {
-    let log: serde_json::Value = serde_json::from_str(&drawn(Format::Sarif, &found()).0).unwrap();
+    let log: serde_json::Value =
+        serde_json::from_str(&drawn(OutputFormat::Sarif, &found()).0).unwrap();
     let run = &log["runs"][0];
     for result in run["results"].as_array().unwrap() {
         let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
@@ -123,7 +124,7 @@ fn paths_lead_from_where_people_are() {
     let mut sources = sources();
     sources.set_prefix("images");
     let (out, stdout, _) = Out::memory(100);
-    diagnostics(&out, Format::Github, &found(), &sources);
+    diagnostics(&out, OutputFormat::Github, &found(), &sources);
     assert!(
         text(&stdout).starts_with("::error file=images/a/image.toml,line=4,"),
         "{}",
@@ -136,7 +137,12 @@ fn what_is_hidden_is_shown_by_no_other_finding() {
     let mut found = found();
     let start = IMAGE.find("hunter2").unwrap();
     found.push(Diagnostic::error("x.y", "same line").at("a/image.toml", start..start + 3, "here"));
-    for format in [Format::Text, Format::Json, Format::Github, Format::Sarif] {
+    for format in [
+        OutputFormat::Text,
+        OutputFormat::Json,
+        OutputFormat::Github,
+        OutputFormat::Sarif,
+    ] {
         let (stdout, stderr) = drawn(format, &found);
         assert!(
             !stdout.contains("hunter") && !stderr.contains("hunter"),
@@ -155,7 +161,7 @@ fn a_very_long_line_is_named_and_not_drawn() {
     let mut found = Diagnostics::new();
     found.push(Diagnostic::error("x.y", "too long").at("a.toml", 10..20, "here"));
     let (out, _, stderr) = Out::memory(80);
-    diagnostics(&out, Format::Text, &found, &sources);
+    diagnostics(&out, OutputFormat::Text, &found, &sources);
     assert!(
         text(&stderr).contains("a.toml:2:5") && text(&stderr).len() < 200,
         "{}",
@@ -170,7 +176,7 @@ proptest! {
         sources.insert("a.toml", source);
         let mut found = Diagnostics::new();
         found.push(Diagnostic::error("x.y", says.clone()).at("a.toml", a..a + length, says.clone()).hiding("a.toml", a..a + 5).help(says));
-        for format in [Format::Text, Format::Json, Format::Github, Format::Sarif] {
+        for format in [OutputFormat::Text, OutputFormat::Json, OutputFormat::Github, OutputFormat::Sarif] {
             let (out, _, stderr) = Out::memory(80);
             diagnostics(&out, format, &found, &sources);
             let drawn = text(&stderr);

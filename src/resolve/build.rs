@@ -6,18 +6,18 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::draft::{Draft, FileWish, LayoutWish, Place, TrustWish, Wanted};
+use super::draft::{Draft, FileContent, FileRequest, LayoutRequest, SpecLocation, TrustRequest};
 use super::image::{
-    Base, EnvValue, Family, FamilySource, Owner, Packages, Provenance, ResolvedImage, RunStep,
+    Base, EnvValue, Family, FamilySource, FileOwner, Packages, Provenance, ResolvedImage, RunStep,
 };
 use super::labels::{INPUTS, SPEC_INPUTS, labels};
-use super::matrix::Row;
+use super::matrix::MatrixRow;
 use super::{family, packages, target};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::Reference;
 use crate::spec::ImageSpec;
 use crate::spec::base::BaseSpec;
-use crate::spec::document::{Files, Table, entry};
+use crate::spec::document::{SourceFiles, SpecTable, entry};
 use crate::spec::image::{FileTable, ImageTable, OptionalVariant, TagsTable};
 use crate::spec::values::{EnvSpec, OwnerSpec};
 use crate::tags::{Level, TagRules};
@@ -26,9 +26,9 @@ use crate::tags::{Level, TagRules};
 /// even a stand-in can be made.
 pub(super) fn draft(
     spec: ImageSpec,
-    table: &Table<'_>,
-    row: &Row,
-    files: &Files,
+    table: &SpecTable<'_>,
+    row: &MatrixRow,
+    files: &SourceFiles,
     found: &mut Diagnostics,
 ) -> Option<Draft> {
     let mut maker = Maker {
@@ -83,7 +83,7 @@ pub(super) fn draft(
         .version
         .map_or(semver::Version::new(0, 0, 0), |version| version.0);
     let layout = match &image.base {
-        Some(BaseSpec::Layout(layout)) => Some(LayoutWish {
+        Some(BaseSpec::Layout(layout)) => Some(LayoutRequest {
             folder: maker.folder(&["image", "base"]),
             layout: layout.clone(),
         }),
@@ -209,7 +209,7 @@ fn base(spec: BaseSpec) -> (Base, Option<OptionalVariant>) {
 }
 
 /// The reference of a base of a registry, as it stands in the spec.
-fn written_base(table: &Table<'_>) -> Option<String> {
+fn written_base(table: &SpecTable<'_>) -> Option<String> {
     let string = |path: &[&str]| match entry(table, path)?.1.get_ref() {
         toml::de::DeValue::String(text) => Some(text.clone().into_owned()),
         _ => None,
@@ -250,8 +250,8 @@ fn rules(spec: TagsTable) -> TagRules {
 }
 
 struct Maker<'a, 't> {
-    table: &'a Table<'t>,
-    files: &'a Files,
+    table: &'a SpecTable<'t>,
+    files: &'a SourceFiles,
     found: &'a mut Diagnostics,
 }
 
@@ -270,11 +270,11 @@ impl Maker<'_, '_> {
             })
     }
 
-    fn place(&self, path: &[&str]) -> Place {
+    fn place(&self, path: &[&str]) -> SpecLocation {
         let span = self.span(path);
-        Place {
+        SpecLocation {
             file: self.files.file(&span).to_owned(),
-            span: Files::local(&span),
+            span: SourceFiles::local(&span),
         }
     }
 
@@ -400,16 +400,16 @@ impl Maker<'_, '_> {
             .push(diagnostic.help("delete one of the two entries"));
     }
 
-    fn trust(&mut self, number: usize, pattern: String) -> TrustWish {
+    fn trust(&mut self, number: usize, pattern: String) -> TrustRequest {
         let path = ["certs", "trust", &number.to_string()];
-        TrustWish {
+        TrustRequest {
             folder: self.folder(&path),
             place: self.place(&path),
             pattern,
         }
     }
 
-    fn file(&mut self, number: usize, spec: FileTable) -> Option<FileWish> {
+    fn file(&mut self, number: usize, spec: FileTable) -> Option<FileRequest> {
         let number = number.to_string();
         let at = ["files", number.as_str()];
         let key = |key: &'static str| ["files", number.as_str(), key];
@@ -438,7 +438,7 @@ impl Maker<'_, '_> {
             (Some(pattern), None) => {
                 let folder = self.folder(&key("source"));
                 (
-                    Wanted::Source { folder, pattern },
+                    FileContent::Source { folder, pattern },
                     self.place(&key("source")),
                 )
             }
@@ -448,8 +448,8 @@ impl Maker<'_, '_> {
                 self.error(&key("target"), "spec.value", message);
                 return None;
             }
-            (None, Some(content)) => (Wanted::Content(content), self.place(&key("content"))),
-            (None, None) if into => (Wanted::Folder, self.place(&key("target"))),
+            (None, Some(content)) => (FileContent::Content(content), self.place(&key("content"))),
+            (None, None) if into => (FileContent::Folder, self.place(&key("target"))),
             (None, None) => {
                 let diagnostic = Diagnostic::error(
                     "spec.missing",
@@ -462,8 +462,8 @@ impl Maker<'_, '_> {
                 return None;
             }
         };
-        let owner = spec.owner.map_or(Owner::ROOT, owner);
-        Some(FileWish {
+        let owner = spec.owner.map_or(FileOwner::ROOT, owner);
+        Some(FileRequest {
             what,
             target,
             into,
@@ -523,13 +523,13 @@ impl Maker<'_, '_> {
     }
 }
 
-fn owner(spec: OwnerSpec) -> Owner {
+fn owner(spec: OwnerSpec) -> FileOwner {
     let number = |text: &str| text.parse::<u32>().ok();
     match (number(&spec.user), spec.group.as_deref().map(number)) {
-        (Some(uid), Some(Some(gid))) => Owner::Numeric { uid, gid },
+        (Some(uid), Some(Some(gid))) => FileOwner::Numeric { uid, gid },
         // As Docker's --chown has it: one number stands for both.
-        (Some(uid), None) => Owner::Numeric { uid, gid: uid },
-        _ => Owner::Named {
+        (Some(uid), None) => FileOwner::Numeric { uid, gid: uid },
+        _ => FileOwner::Named {
             user: spec.user,
             group: spec.group,
         },

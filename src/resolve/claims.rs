@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{Draft, Place};
+use super::draft::{Draft, SpecLocation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::{RepositoryPath, Tag};
-use crate::tags::{Latest, Role, check_extra, fan_out, precedence};
+use crate::tags::{Latest, TagRole, check_extra, fan_out, precedence};
 
 /// Checks the tags of all images against one another.
 pub(super) fn check(drafts: &[Draft], found: &mut Diagnostics) {
@@ -22,7 +22,7 @@ pub(super) fn check(drafts: &[Draft], found: &mut Diagnostics) {
     }
 }
 
-fn at(diagnostic: Diagnostic, place: &Place, text: impl Into<String>) -> Diagnostic {
+fn at(diagnostic: Diagnostic, place: &SpecLocation, text: impl Into<String>) -> Diagnostic {
     diagnostic.at(&place.file, place.span.clone(), text)
 }
 
@@ -48,14 +48,14 @@ pub(super) fn extras(drafts: &[&Draft], found: &mut Diagnostics) {
 }
 
 /// A claim of a tag. Of images of one variant only the highest version claims a tag that moves by comparison.
-struct Claim<'a> {
+struct TagClaim<'a> {
     draft: &'a Draft,
     /// Whether the tag goes to whichever version is the highest.
     compared: bool,
 }
 
 fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics) {
-    let mut claims: BTreeMap<Tag, Vec<Claim<'_>>> = BTreeMap::new();
+    let mut claims: BTreeMap<Tag, Vec<TagClaim<'_>>> = BTreeMap::new();
     for draft in drafts {
         let mut rules = draft.image.tags.clone();
         let variant = draft.image.variant.as_ref();
@@ -76,14 +76,14 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
         };
         for planned in fan_out.tags {
             let compared = match planned.role {
-                Role::Full | Role::Original | Role::Extra => false,
-                Role::Latest => rules.latest != Latest::Always,
-                Role::Patch | Role::Minor | Role::Major => true,
+                TagRole::Full | TagRole::Original | TagRole::Extra => false,
+                TagRole::Latest => rules.latest != Latest::Always,
+                TagRole::Patch | TagRole::Minor | TagRole::Major => true,
             };
             claims
                 .entry(planned.tag)
                 .or_default()
-                .push(Claim { draft, compared });
+                .push(TagClaim { draft, compared });
         }
     }
     let mut told: Vec<(*const Draft, *const Draft)> = Vec::new();
@@ -110,7 +110,7 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
 }
 
 /// Whether two claims can live together: versions of one variant, of which the higher takes the tag.
-fn peaceful(first: &Claim<'_>, second: &Claim<'_>) -> bool {
+fn peaceful(first: &TagClaim<'_>, second: &TagClaim<'_>) -> bool {
     let (a, b) = (&first.draft.image, &second.draft.image);
     first.compared
         && second.compared

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::image::{Family, FamilySource, Owner, ResolvedImage};
+use super::image::{Family, FamilySource, FileOwner, ResolvedImage};
 use crate::spec::base::LayoutSpec;
 
 /// An image that still lacks what only the disk and git know.
@@ -20,28 +20,28 @@ pub struct Draft {
     /// The variant of a workspace base: whether one was written, and which.
     pub base_variant: Option<crate::spec::image::OptionalVariant>,
     /// Its base, when that is an image of a layout; until then it stands on scratch.
-    pub layout: Option<LayoutWish>,
+    pub layout: Option<LayoutRequest>,
     /// The files that it wants.
-    pub files: Vec<FileWish>,
+    pub files: Vec<FileRequest>,
     /// The certificates that it wants.
-    pub trust: Vec<TrustWish>,
+    pub trust: Vec<TrustRequest>,
     /// Where its name is written.
-    pub place: Place,
+    pub place: SpecLocation,
     /// Where its base is written.
-    pub base_place: Place,
+    pub base_place: SpecLocation,
     /// The reference of its base as it is written; none for other bases than those of registries.
     pub base_written: Option<String>,
     /// Where its packages are written.
-    pub packages_place: Place,
+    pub packages_place: SpecLocation,
     /// Where its steps are written, one for each.
-    pub run_places: Vec<Place>,
+    pub run_places: Vec<SpecLocation>,
     /// Where its extra tags are written, one for each.
-    pub extra_places: Vec<Place>,
+    pub extra_places: Vec<SpecLocation>,
 }
 
 /// A place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct SpecLocation {
     /// The file, relative to the workspace.
     pub file: PathBuf,
     /// The bytes.
@@ -50,7 +50,7 @@ pub struct Place {
 
 /// A base that is an image of an OCI layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayoutWish {
+pub struct LayoutRequest {
     /// The folder that its path is relative to, relative to the workspace.
     pub folder: PathBuf,
     /// What is wanted.
@@ -59,9 +59,9 @@ pub struct LayoutWish {
 
 /// A `[[files]]` entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileWish {
+pub struct FileRequest {
     /// What is wanted.
-    pub what: Wanted,
+    pub what: FileContent,
     /// Where it goes: absolute, normalised.
     pub target: String,
     /// Whether it goes into the target instead of being it.
@@ -69,14 +69,14 @@ pub struct FileWish {
     /// The permission bits, when written.
     pub mode: Option<u32>,
     /// The owner.
-    pub owner: Owner,
+    pub owner: FileOwner,
     /// Where it is written.
-    pub place: Place,
+    pub place: SpecLocation,
 }
 
 /// What a `[[files]]` entry places.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub enum FileContent {
     /// A file, folder or glob.
     Source {
         /// The folder that it is relative to, relative to the workspace.
@@ -92,11 +92,11 @@ pub enum Wanted {
 
 /// An entry of `certs.trust`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrustWish {
+pub struct TrustRequest {
     /// The folder that it is relative to, relative to the workspace.
     pub folder: PathBuf,
     /// A path or a glob.
     pub pattern: String,
     /// Where it is written.
-    pub place: Place,
+    pub place: SpecLocation,
 }

@@ -7,7 +7,7 @@ use super::image::{FileEntry, FileKind};
 
 /// The files of an image, and what is wrong with them.
 #[derive(Debug, Default)]
-pub struct Merged {
+pub struct MergedFiles {
     /// The entries in the order of the spec, one for each directory.
     pub files: Vec<FileEntry>,
     /// Pairs of entries that cannot both be placed.
@@ -28,7 +28,10 @@ pub struct Conflict {
 /// Puts the entries of all `[[files]]` together; each comes with the number of its `[[files]]`. A directory that several
 /// sources bring is one: `is_explicit` tells the tables that name the directory itself, whose owner and mode count;
 /// otherwise those of the first source do.
-pub fn merge(expanded: Vec<(usize, FileEntry)>, is_explicit: impl Fn(usize) -> bool) -> Merged {
+pub fn merge(
+    expanded: Vec<(usize, FileEntry)>,
+    is_explicit: impl Fn(usize) -> bool,
+) -> MergedFiles {
     let conflicts = conflicts(&expanded);
     let mut directories: BTreeMap<String, (usize, bool)> = BTreeMap::new();
     let mut files: Vec<FileEntry> = Vec::with_capacity(expanded.len());
@@ -48,7 +51,7 @@ pub fn merge(expanded: Vec<(usize, FileEntry)>, is_explicit: impl Fn(usize) -> b
             *fixed = true;
         }
     }
-    Merged { files, conflicts }
+    MergedFiles { files, conflicts }
 }
 
 /// The pairs that are in conflict on every base.
@@ -133,7 +136,7 @@ pub fn same_target(first: &str, second: &str, path: &str) -> String {
 mod tests {
     use super::*;
     use crate::oci::Content;
-    use crate::resolve::image::Owner;
+    use crate::resolve::image::FileOwner;
 
     fn entry(text: &str) -> FileEntry {
         let (kind, rest) = text.split_once(' ').unwrap();
@@ -143,7 +146,13 @@ mod tests {
             "l" => FileKind::Symlink("x".to_owned()),
             _ => FileKind::File(Content::inline(*b"")),
         };
-        let mut entry = FileEntry::new(path, 0o644, Owner::ROOT, kind, format!("source of {path}"));
+        let mut entry = FileEntry::new(
+            path,
+            0o644,
+            FileOwner::ROOT,
+            kind,
+            format!("source of {path}"),
+        );
         entry.name_inside = Some(name.to_owned()).filter(|name| !name.is_empty());
         entry
     }

@@ -377,7 +377,7 @@ pub struct Packages {
 
 /// The owner of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub enum Owner {
+pub enum FileOwner {
     /// Numbers.
     Numeric {
         /// User.
@@ -394,7 +394,7 @@ pub enum Owner {
     },
 }
 
-impl Owner {
+impl FileOwner {
     /// 0:0.
     pub const ROOT: Self = Self::Numeric { uid: 0, gid: 0 };
 }
@@ -407,7 +407,7 @@ pub struct FileEntry {
     /// Permission bits with set-id and sticky, such as 0o644.
     pub mode: u32,
     /// The owner.
-    pub owner: Owner,
+    pub owner: FileOwner,
     /// What it is.
     pub kind: FileKind,
     /// The name it gets where `path` turns out to be a directory of the base: set for a single file whose target
@@ -422,7 +422,7 @@ impl FileEntry {
     pub fn new(
         path: impl Into<String>,
         mode: u32,
-        owner: Owner,
+        owner: FileOwner,
         kind: FileKind,
         origin: impl Into<String>,
     ) -> Self {

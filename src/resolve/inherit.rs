@@ -4,7 +4,7 @@
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
 
-use crate::spec::document::{Table, Value};
+use crate::spec::document::{SpecTable, Value};
 
 /// Arrays that are appended.
 const APPENDED: [&[&str]; 4] = [
@@ -19,13 +19,13 @@ const FLAT: [&str; 2] = ["labels", "env"];
 
 /// `image` over `defaults`.
 #[must_use]
-pub(super) fn merged<'t>(defaults: &Table<'t>, image: &Table<'t>) -> Table<'t> {
+pub(super) fn merged<'t>(defaults: &SpecTable<'t>, image: &SpecTable<'t>) -> SpecTable<'t> {
     let mut result = defaults.clone();
     overlay(&mut result, image, &mut Vec::new());
     result
 }
 
-fn overlay<'t>(under: &mut Table<'t>, over: &Table<'t>, path: &mut Vec<String>) {
+fn overlay<'t>(under: &mut SpecTable<'t>, over: &SpecTable<'t>, path: &mut Vec<String>) {
     for (key, value) in over {
         path.push(key.get_ref().clone().into_owned());
         match under.get_mut(&**key.get_ref()) {

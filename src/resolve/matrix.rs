@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::spec::matrix::{MatrixTable, Scalar};
 
 /// One combination: axis to value.
-pub(super) type Row = BTreeMap<String, String>;
+pub(super) type MatrixRow = BTreeMap<String, String>;
 
 /// More combinations than this are a mistake.
 pub(super) const MAX_ROWS: usize = 10_000;
@@ -27,9 +27,9 @@ pub(super) enum Error {
 
 /// The combinations, in the order of the axes and their values; one empty row without a matrix. Also the numbers of
 /// the `exclude` entries that leave out nothing.
-pub(super) fn rows(matrix: &MatrixTable) -> Result<(Vec<Row>, Vec<usize>), Error> {
+pub(super) fn rows(matrix: &MatrixTable) -> Result<(Vec<MatrixRow>, Vec<usize>), Error> {
     if matrix.axes.is_empty() && matrix.include.is_empty() {
-        return Ok((vec![Row::new()], Vec::new()));
+        return Ok((vec![MatrixRow::new()], Vec::new()));
     }
     let mut rows = product(matrix)?;
     let mut idle = Vec::new();
@@ -55,11 +55,11 @@ pub(super) fn rows(matrix: &MatrixTable) -> Result<(Vec<Row>, Vec<usize>), Error
     }
 }
 
-fn product(matrix: &MatrixTable) -> Result<Vec<Row>, Error> {
+fn product(matrix: &MatrixTable) -> Result<Vec<MatrixRow>, Error> {
     if matrix.axes.is_empty() {
         return Ok(Vec::new());
     }
-    let mut rows = vec![Row::new()];
+    let mut rows = vec![MatrixRow::new()];
     for (axis, values) in &matrix.axes {
         if values.is_empty() {
             return Err(Error::EmptyAxis(axis.clone()));
@@ -67,7 +67,7 @@ fn product(matrix: &MatrixTable) -> Result<Vec<Row>, Error> {
         if rows.len().saturating_mul(values.len()) > MAX_ROWS {
             return Err(Error::TooMany);
         }
-        let with = |row: &Row, value: &Scalar| {
+        let with = |row: &MatrixRow, value: &Scalar| {
             let mut row = row.clone();
             row.insert(axis.clone(), value.0.clone());
             row
@@ -81,12 +81,12 @@ fn product(matrix: &MatrixTable) -> Result<Vec<Row>, Error> {
 }
 
 fn include(
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<MatrixRow>,
     original: usize,
     included: &BTreeMap<String, Scalar>,
     matrix: &MatrixTable,
 ) {
-    let agrees = |row: &Row| {
+    let agrees = |row: &MatrixRow| {
         let axes = included
             .iter()
             .filter(|(axis, _)| matrix.axes.contains_key(*axis));
@@ -121,7 +121,7 @@ mod tests {
 
     fn matrix(text: &str) -> Result<Vec<String>, Error> {
         let table: MatrixTable = toml::from_str(text).unwrap();
-        let show = |row: Row| {
+        let show = |row: MatrixRow| {
             row.into_iter()
                 .map(|(k, v)| format!("{k}={v}"))
                 .collect::<Vec<_>>()

@@ -30,7 +30,7 @@ pub(crate) use strings::LONGEST_EXPRESSION;
 pub use strings::Names;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::spec::document::{Files, Table, entry};
+use crate::spec::document::{SourceFiles, SpecTable, entry};
 use crate::spec::{ImageSpec, WorkspaceSpec, keyed, typed::typed};
 use strings::Strings;
 
@@ -42,7 +42,7 @@ pub struct WorkspaceFile<'t> {
     /// What it says.
     pub spec: WorkspaceSpec,
     /// `[defaults]`, still with its templates.
-    pub defaults: Table<'t>,
+    pub defaults: SpecTable<'t>,
     /// The names that templates of images see, but for `matrix` and `image`.
     pub names: Names,
 }
@@ -53,18 +53,18 @@ pub struct ImageFile<'t> {
     /// The file, relative to the workspace.
     pub file: PathBuf,
     /// What it says.
-    pub table: Table<'t>,
+    pub table: SpecTable<'t>,
 }
 
 /// Reads golden.toml. `names` has what templates see beside `vars`; `set` overrides variables.
 pub fn workspace<'t>(
     file: &Path,
-    mut table: Table<'t>,
+    mut table: SpecTable<'t>,
     names: Names,
     set: &BTreeMap<String, String>,
     found: &mut Diagnostics,
 ) -> WorkspaceFile<'t> {
-    let files = Files {
+    let files = SourceFiles {
         workspace: file.to_owned(),
         image: file.to_owned(),
     };
@@ -101,12 +101,16 @@ pub fn workspace<'t>(
     }
 }
 
-fn take_defaults<'t>(table: &mut Table<'t>, files: &Files, found: &mut Diagnostics) -> Table<'t> {
+fn take_defaults<'t>(
+    table: &mut SpecTable<'t>,
+    files: &SourceFiles,
+    found: &mut Diagnostics,
+) -> SpecTable<'t> {
     let Some(value) = table.get("defaults") else {
-        return Table::new();
+        return SpecTable::new();
     };
     let DeValue::Table(mut defaults) = value.get_ref().clone() else {
-        return Table::new();
+        return SpecTable::new();
     };
     table.remove("defaults");
     for key in ["image", "matrix"] {
@@ -123,15 +127,15 @@ fn take_defaults<'t>(table: &mut Table<'t>, files: &Files, found: &mut Diagnosti
 fn settle(
     own: Diagnostics,
     failed: &[std::ops::Range<usize>],
-    files: &Files,
+    files: &SourceFiles,
     found: &mut Diagnostics,
 ) {
     let follows = |diagnostic: &Diagnostic| {
         diagnostic.rule != "spec.template"
             && diagnostic.labels.first().is_some_and(|label| {
-                failed
-                    .iter()
-                    .any(|span| label.file == files.file(span) && label.span == Files::local(span))
+                failed.iter().any(|span| {
+                    label.file == files.file(span) && label.span == SourceFiles::local(span)
+                })
             })
     };
     for diagnostic in own {
@@ -175,12 +179,12 @@ fn rows_of(
     drafts: &mut Vec<Draft>,
     found: &mut Diagnostics,
 ) {
-    let files = Files {
+    let files = SourceFiles {
         workspace: workspace.file.clone(),
         image: image.file.clone(),
     };
     let mut own = image.table.clone();
-    let mut axes = Table::new();
+    let mut axes = SpecTable::new();
     if let Some((key, value)) = own.remove_entry("matrix") {
         axes.insert(key, value);
     }
@@ -218,9 +222,9 @@ fn rows_of(
 /// Fills in `[image]` first, entry by entry, so that the rest of the file sees it.
 fn fill_image(
     strings: &Strings,
-    table: &mut Table<'_>,
+    table: &mut SpecTable<'_>,
     mut names: Names,
-    files: &Files,
+    files: &SourceFiles,
     found: &mut Diagnostics,
 ) -> Vec<std::ops::Range<usize>> {
     let mut failed = Vec::new();
@@ -243,7 +247,7 @@ fn fill_image(
             else {
                 continue;
             };
-            let mut one = Table::new();
+            let mut one = SpecTable::new();
             one.insert(name, value);
             failed.extend(strings.fill(&mut one, &names, false, files, found));
             for (name, value) in one {

@@ -4,7 +4,7 @@ use super::image::Family;
 
 /// The reason why an entry of `[packages]` is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum PackageError {
     /// No package can have this name.
     #[error("`{0}` is not the name of a package")]
     NotAName(String),
@@ -35,7 +35,7 @@ pub enum Refusal {
     Version(String),
 }
 
-impl Refusal {
+impl PackageError {
     /// What is accepted instead.
     #[must_use]
     pub fn help(&self) -> Option<String> {
@@ -81,7 +81,7 @@ pub fn are_same(a: &str, b: &str, family: Option<Family>) -> bool {
 }
 
 /// Checks an entry of `install`. Without a family, it must be one that some family accepts.
-pub fn check_install(entry: &str, family: Option<Family>) -> Result<(), Refusal> {
+pub fn check_install(entry: &str, family: Option<Family>) -> Result<(), PackageError> {
     let families = match family {
         Some(family) => vec![family],
         None => vec![Family::Debian, Family::Alpine, Family::Rhel],
@@ -97,22 +97,22 @@ pub fn check_install(entry: &str, family: Option<Family>) -> Result<(), Refusal>
 }
 
 /// Checks an entry of `remove`.
-pub fn check_remove(entry: &str, family: Option<Family>) -> Result<(), Refusal> {
+pub fn check_remove(entry: &str, family: Option<Family>) -> Result<(), PackageError> {
     check_install(entry, family)?;
     if name(entry).len() < entry.len() {
-        Err(Refusal::Version(entry.to_owned()))
+        Err(PackageError::Version(entry.to_owned()))
     } else {
         Ok(())
     }
 }
 
 /// Checks an entry against the grammar of one family.
-fn check(entry: &str, family: Family) -> Result<(), Refusal> {
+fn check(entry: &str, family: Family) -> Result<(), PackageError> {
     let written = entry.to_owned();
     let plain = name(entry);
     let rest = &entry[plain.len()..];
     if let Some(name) = entry.strip_prefix('!').filter(|name| !name.is_empty()) {
-        return Err(Refusal::Removal {
+        return Err(PackageError::Removal {
             written,
             name: name.to_owned(),
         });
@@ -121,7 +121,7 @@ fn check(entry: &str, family: Family) -> Result<(), Refusal> {
         .strip_suffix('-')
         .filter(|name| !name.is_empty() && !name.starts_with('-'))
     {
-        return Err(Refusal::Removal {
+        return Err(PackageError::Removal {
             written,
             name: name.to_owned(),
         });
@@ -130,13 +130,13 @@ fn check(entry: &str, family: Family) -> Result<(), Refusal> {
         .strip_suffix('+')
         .filter(|name| !name.is_empty() && !name.ends_with('+'))
     {
-        return Err(Refusal::Installation {
+        return Err(PackageError::Installation {
             written,
             name: name.to_owned(),
         });
     }
     if entry.len() > 1 && entry.starts_with('@') {
-        return Err(Refusal::Group(written));
+        return Err(PackageError::Group(written));
     }
     let pattern = ['*', '?', '[', ']', '^', '$', '|', '\\', '{', '}'];
     let accepted = match family {
@@ -152,9 +152,9 @@ fn check(entry: &str, family: Family) -> Result<(), Refusal> {
     } else if plain.contains(pattern)
         || plain.strip_suffix('.').is_some_and(|name| !name.is_empty())
     {
-        Err(Refusal::Pattern(written))
+        Err(PackageError::Pattern(written))
     } else {
-        Err(Refusal::NotAName(written))
+        Err(PackageError::NotAName(written))
     }
 }
 
@@ -303,8 +303,8 @@ mod tests {
 
     #[test]
     fn what_a_manager_would_take_for_something_else_is_refused() {
-        let pattern = |text: &str| Refusal::Pattern(text.to_owned());
-        let not_a_name = |text: &str| Refusal::NotAName(text.to_owned());
+        let pattern = |text: &str| PackageError::Pattern(text.to_owned());
+        let not_a_name = |text: &str| PackageError::NotAName(text.to_owned());
         for family in FAMILIES {
             for entry in [
                 "^too", "too$", "tool.", "lib*", "lib?", "lib[ab]", "*", "a|b", "li*b-2",
@@ -335,21 +335,21 @@ mod tests {
                 let (written, name) = (entry.to_owned(), name.to_owned());
                 assert_eq!(
                     check_install(entry, Some(family)),
-                    Err(Refusal::Removal { written, name })
+                    Err(PackageError::Removal { written, name })
                 );
             }
             let (written, name) = ("foo+".to_owned(), "foo".to_owned());
             assert_eq!(
                 check_remove("foo+", Some(family)),
-                Err(Refusal::Installation { written, name })
+                Err(PackageError::Installation { written, name })
             );
             assert_eq!(
                 check_install("@tools", Some(family)),
-                Err(Refusal::Group("@tools".to_owned()))
+                Err(PackageError::Group("@tools".to_owned()))
             );
             assert_eq!(
                 check_remove("curl=1", Some(family)),
-                Err(Refusal::Version("curl=1".to_owned()))
+                Err(PackageError::Version("curl=1".to_owned()))
             );
         }
         assert_eq!(

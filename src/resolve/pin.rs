@@ -87,9 +87,9 @@ pub enum Error {
 
 /// The images of a workspace by name, to find the parent of an image.
 #[derive(Debug, Clone, Default)]
-pub struct Parents<'a>(BTreeMap<&'a RepositoryPath, Vec<(usize, &'a ResolvedImage)>>);
+pub struct ParentIndex<'a>(BTreeMap<&'a RepositoryPath, Vec<(usize, &'a ResolvedImage)>>);
 
-impl<'a> Parents<'a> {
+impl<'a> ParentIndex<'a> {
     /// Indexes the images of a workspace.
     pub fn new(images: impl IntoIterator<Item = &'a ResolvedImage>) -> Self {
         let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();

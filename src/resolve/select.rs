@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use globset::GlobBuilder;
 
 use super::ResolvedImage;
-use super::pin::Parents;
+use super::pin::ParentIndex;
 use crate::suggest::{closest, nearest};
 
 /// Why nothing could be selected.
@@ -96,7 +96,7 @@ fn unknown(images: &[ResolvedImage], pattern: &str) -> Error {
 /// The position of each image's parent.
 #[must_use]
 pub fn parents(images: &[ResolvedImage]) -> Vec<Option<usize>> {
-    let index = Parents::new(images);
+    let index = ParentIndex::new(images);
     images.iter().map(|image| index.of(image)).collect()
 }
 

@@ -8,7 +8,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use toml::de::DeValue;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::spec::document::{self, Files, NUL, Table};
+use crate::spec::document::{self, NUL, SourceFiles, SpecTable};
 use crate::suggest::closest;
 
 /// What templates see. Nothing else of the environment leaks in.
@@ -129,10 +129,10 @@ impl Strings {
     /// about them. `volatile_is_fine`: whether `now` and `git` may be used (in `[tags]`).
     pub(super) fn fill(
         &self,
-        table: &mut Table<'_>,
+        table: &mut SpecTable<'_>,
         names: &Names,
         volatile_is_fine: bool,
-        files: &Files,
+        files: &SourceFiles,
         found: &mut Diagnostics,
     ) -> Vec<Range<usize>> {
         let mut filling = Filling {
@@ -295,13 +295,13 @@ struct Filling<'a> {
     strings: &'a Strings,
     context: Option<Value>,
     names: &'a Names,
-    files: &'a Files,
+    files: &'a SourceFiles,
     found: &'a mut Diagnostics,
     failed: Vec<Range<usize>>,
 }
 
 impl Filling<'_> {
-    fn table(&mut self, table: &mut Table<'_>, volatile_is_fine: bool) {
+    fn table(&mut self, table: &mut SpecTable<'_>, volatile_is_fine: bool) {
         for (key, value) in table.iter_mut() {
             self.value(value, volatile_is_fine || key.get_ref() == "tags");
         }

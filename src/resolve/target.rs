@@ -49,7 +49,7 @@ pub fn below(folder: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resolve::image::{FileKind, Owner};
+    use crate::resolve::image::{FileKind, FileOwner};
 
     #[test]
     fn paths_are_normalised() {
@@ -77,7 +77,7 @@ mod tests {
             (&format!("/a/{}/b", "é".repeat(128)), true),
         ] {
             let kind = FileKind::Directory;
-            let mut entry = FileEntry::new(path, 0o755, Owner::ROOT, kind, "");
+            let mut entry = FileEntry::new(path, 0o755, FileOwner::ROOT, kind, "");
             assert_eq!(refused(&entry).is_some(), refusal, "{path}");
             entry = FileEntry {
                 path: "/usr/bin".to_owned(),

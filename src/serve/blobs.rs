@@ -13,7 +13,7 @@ use hyper::header::{
 use hyper::{Method, StatusCode};
 
 use super::answer::{Answer, DIGEST, Refusal, empty, set, streamed};
-use super::range::{Part, part};
+use super::range::{ByteRange, part};
 use super::service::is_known;
 use super::store::Store;
 use super::uploads::blocking;
@@ -67,9 +67,9 @@ fn content(
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let wanted = text(&RANGE).filter(|_| text(&IF_RANGE).is_none_or(|known| known == tag));
     let (status, range) = match part(wanted, length) {
-        Part::Whole => (StatusCode::OK, 0..length),
-        Part::Bytes(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Part::Outside => {
+        ByteRange::Whole => (StatusCode::OK, 0..length),
+        ByteRange::Bytes(range) => (StatusCode::PARTIAL_CONTENT, range),
+        ByteRange::Outside => {
             let message = format!("the blob has {length} bytes");
             return Err(
                 Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", message)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Error;
-use super::manifests::View;
+use super::manifests::ManifestView;
 use super::store::Store;
 use crate::reference::Digest;
 
@@ -45,7 +45,7 @@ impl Store {
             }
             let Some(view) = self
                 .manifest(&digest)?
-                .and_then(|bytes| View::parse(&bytes))
+                .and_then(|bytes| ManifestView::parse(&bytes))
             else {
                 continue;
             };

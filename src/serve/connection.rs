@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::service::{Rules, Service};
+use super::service::{ServeRules, Service};
 use super::{Error, Store};
 
 /// How long a client may take to send the head of a request, or to agree on TLS.
@@ -33,7 +33,7 @@ pub struct Listening {
 /// requires TLS and a login.
 pub async fn listen(
     store: Store,
-    rules: Rules,
+    rules: ServeRules,
     address: SocketAddr,
     tls: Option<(&Path, &Path)>,
 ) -> Result<Listening, Error> {

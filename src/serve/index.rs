@@ -16,7 +16,7 @@ const EMPTY: &str = "dev.golden.serve.empty";
 
 /// A manifest of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct ManifestEntry {
     /// Its media type.
     pub(super) media_type: String,
     /// Its digest.
@@ -29,7 +29,7 @@ pub(super) struct Entry {
     annotations: String,
 }
 
-impl Entry {
+impl ManifestEntry {
     /// The entry of a manifest.
     pub(super) fn new(media_type: &str, digest: Digest, size: u64) -> Self {
         let line = Map::from_iter([
@@ -87,16 +87,16 @@ fn members(object: &Map<String, Value>) -> String {
 
 /// The manifests of one repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Contents {
+pub(super) struct RepositoryContents {
     /// By tag.
-    pub(super) tags: BTreeMap<Tag, Entry>,
+    pub(super) tags: BTreeMap<Tag, ManifestEntry>,
     /// Those that no tag points to.
-    untagged: BTreeMap<Digest, Entry>,
+    untagged: BTreeMap<Digest, ManifestEntry>,
 }
 
-impl Contents {
+impl RepositoryContents {
     /// The manifest that a tag or a digest names.
-    pub(super) fn find(&self, target: &Target) -> Option<&Entry> {
+    pub(super) fn find(&self, target: &Target) -> Option<&ManifestEntry> {
         match target {
             Target::Tag(tag) => self.tags.get(tag),
             Target::Digest(digest) => self.entries().find(|entry| entry.digest == *digest),
@@ -104,7 +104,7 @@ impl Contents {
     }
 
     /// Every entry; a digest with several tags comes several times.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &ManifestEntry> {
         self.untagged.values().chain(self.tags.values())
     }
 
@@ -113,7 +113,7 @@ impl Contents {
     }
 
     /// Keeps a manifest that has just lost a tag, if that was its last one.
-    fn keep(&mut self, lost: Entry) {
+    fn keep(&mut self, lost: ManifestEntry) {
         if !self.tags.values().any(|entry| entry.digest == lost.digest) {
             self.untagged.insert(lost.digest.clone(), lost);
         }
@@ -122,9 +122,9 @@ impl Contents {
 
 /// The whole of `index.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Index {
+pub(super) struct StoreIndex {
     /// Shared with the copy that a change is made to: only the repository that changes is copied.
-    repositories: BTreeMap<RepositoryPath, Arc<Contents>>,
+    repositories: BTreeMap<RepositoryPath, Arc<RepositoryContents>>,
     /// Repositories that had manifests.
     empty: BTreeSet<RepositoryPath>,
     /// Lines that name no repository. They are kept as they are.
@@ -133,7 +133,7 @@ pub(super) struct Index {
     annotations: Map<String, Value>,
 }
 
-impl Index {
+impl StoreIndex {
     /// Reads `index.json`.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let document: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
@@ -160,7 +160,7 @@ impl Index {
 
     fn enter(&mut self, line: &Value) -> Option<()> {
         let name = line["annotations"][REF_NAME].as_str()?;
-        let entry = Entry::parse(line)?;
+        let entry = ManifestEntry::parse(line)?;
         if let Some((repository, digest)) = name.split_once('@') {
             let (repository, _): (RepositoryPath, Digest) =
                 (repository.parse().ok()?, digest.parse().ok()?);
@@ -207,7 +207,7 @@ impl Index {
     }
 
     /// The manifests of a repository; `None` if it never had any.
-    pub(super) fn repository(&self, path: &RepositoryPath) -> Option<&Contents> {
+    pub(super) fn repository(&self, path: &RepositoryPath) -> Option<&RepositoryContents> {
         self.repositories.get(path).map(Arc::as_ref)
     }
 
@@ -235,14 +235,16 @@ impl Index {
     }
 
     /// All repositories with their manifests.
-    pub(super) fn repositories(&self) -> impl Iterator<Item = (&RepositoryPath, &Contents)> {
+    pub(super) fn repositories(
+        &self,
+    ) -> impl Iterator<Item = (&RepositoryPath, &RepositoryContents)> {
         self.repositories
             .iter()
             .map(|(path, contents)| (path, contents.as_ref()))
     }
 
     /// Adds a manifest under these tags, or under its digest alone. A manifest that loses its last tag stays.
-    pub(super) fn put(&mut self, path: &RepositoryPath, entry: &Entry, tags: &[Tag]) {
+    pub(super) fn put(&mut self, path: &RepositoryPath, entry: &ManifestEntry, tags: &[Tag]) {
         let contents = self.contents(path);
         for tag in tags {
             if let Some(lost) = contents.tags.insert(tag.clone(), entry.clone()) {
@@ -279,7 +281,7 @@ impl Index {
         removed
     }
 
-    fn contents(&mut self, path: &RepositoryPath) -> &mut Contents {
+    fn contents(&mut self, path: &RepositoryPath) -> &mut RepositoryContents {
         self.empty.remove(path);
         Arc::make_mut(self.repositories.entry(path.clone()).or_default())
     }
@@ -310,15 +312,15 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn entry(content: &str) -> Entry {
-        Entry::new(
+    fn entry(content: &str) -> ManifestEntry {
+        ManifestEntry::new(
             media::OCI_MANIFEST,
             Digest::of(content.as_bytes()),
             content.len() as u64,
         )
     }
 
-    fn tags(index: &Index, name: &str) -> Vec<String> {
+    fn tags(index: &StoreIndex, name: &str) -> Vec<String> {
         let contents = index.repository(&path(name));
         contents
             .map(|contents| contents.tags.keys().map(ToString::to_string).collect())
@@ -328,7 +330,7 @@ mod tests {
     #[test]
     fn a_manifest_that_loses_its_last_tag_stays() {
         let (one, two) = (entry("one"), entry("two"));
-        let mut index = Index::default();
+        let mut index = StoreIndex::default();
         index.put(&path("app"), &one, &[tag("1"), tag("latest")]);
         index.put(&path("app"), &two, &[tag("latest")]);
         assert_eq!(tags(&index, "app"), ["1", "latest"]);
@@ -346,7 +348,7 @@ mod tests {
     #[test]
     fn deleting_a_digest_removes_all_of_its_tags() {
         let (one, two) = (entry("one"), entry("two"));
-        let mut index = Index::default();
+        let mut index = StoreIndex::default();
         index.put(&path("app"), &one, &[tag("1"), tag("1.0")]);
         index.put(&path("app"), &two, &[tag("2")]);
         assert!(index.remove(&path("app"), &Target::Digest(one.digest.clone())));
@@ -360,13 +362,13 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let mut index = Index::default();
+        let mut index = StoreIndex::default();
         index.put(&path("team/app"), &entry("one"), &[tag("1")]);
         index.put(&path("team/app"), &entry("two"), &[]);
         index.put(&path("gone"), &entry("three"), &[]);
         index.remove(&path("gone"), &Target::Digest(entry("three").digest));
         let bytes = index.to_bytes();
-        let read = Index::parse(&bytes).unwrap();
+        let read = StoreIndex::parse(&bytes).unwrap();
         assert_eq!(read.to_bytes(), bytes);
         assert!(read.knows(&path("gone")));
         assert_eq!(tags(&read, "team/app"), ["1"]);
@@ -384,7 +386,7 @@ mod tests {
         let line = json!({ "mediaType": media::OCI_MANIFEST, "digest": Digest::of(b"x"), "size": 1, "annotations": { REF_NAME: "latest" } });
         let named = json!({ "mediaType": media::OCI_MANIFEST, "digest": Digest::of(b"y"), "size": 1, "platform": { "os": "linux", "architecture": "amd64" }, "annotations": { REF_NAME: "app:1", "other": "kept" } });
         let text = json!({ "schemaVersion": 2, "manifests": [line, named] }).to_string();
-        let index = Index::parse(text.as_bytes()).unwrap();
+        let index = StoreIndex::parse(text.as_bytes()).unwrap();
         assert_eq!(tags(&index, "app"), ["1"]);
         let written: Value = serde_json::from_slice(&index.to_bytes()).unwrap();
         assert_eq!(written["manifests"], json!([line, named]));

@@ -10,7 +10,7 @@ use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 
 use super::answer::{Answer, DIGEST, Refusal, add, empty, set, with_body};
-use super::index::{Contents, Entry, Index};
+use super::index::{ManifestEntry, RepositoryContents, StoreIndex};
 use super::service::{Query, is_known};
 use super::store::{MANIFEST_LIMIT, Store};
 use crate::oci::{Descriptor, media};
@@ -23,7 +23,7 @@ const TAG: HeaderName = HeaderName::from_static("oci-tag");
 /// What is read of a manifest or an index. Everything else in it is the client's.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct View {
+pub(super) struct ManifestView {
     schema_version: Option<u32>,
     media_type: Option<String>,
     /// What kind of artifact it is.
@@ -38,7 +38,7 @@ pub(super) struct View {
     pub(super) annotations: Option<std::collections::BTreeMap<String, String>>,
 }
 
-impl View {
+impl ManifestView {
     /// Reads a manifest. `None` if it is none.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
@@ -95,8 +95,8 @@ fn find(
     store: &Store,
     repository: &RepositoryPath,
     target: &Target,
-) -> std::io::Result<Option<Entry>> {
-    let contents: Option<Contents> =
+) -> std::io::Result<Option<ManifestEntry>> {
+    let contents: Option<RepositoryContents> =
         match store.read(|index| match index.repository(repository) {
             None => Ok(None),
             Some(contents) => match contents.find(target) {
@@ -119,7 +119,11 @@ fn find(
 }
 
 /// Searches the indexes among the entries, and the indexes in them, for a manifest.
-fn child(store: &Store, entries: Vec<Entry>, digest: &Digest) -> std::io::Result<Option<Entry>> {
+fn child(
+    store: &Store,
+    entries: Vec<ManifestEntry>,
+    digest: &Digest,
+) -> std::io::Result<Option<ManifestEntry>> {
     let mut seen = std::collections::BTreeSet::new();
     let mut waiting = entries;
     while let Some(entry) = waiting.pop() {
@@ -128,12 +132,12 @@ fn child(store: &Store, entries: Vec<Entry>, digest: &Digest) -> std::io::Result
         }
         let Some(view) = store
             .manifest(&entry.digest)?
-            .and_then(|bytes| View::parse(&bytes))
+            .and_then(|bytes| ManifestView::parse(&bytes))
         else {
             continue;
         };
         for one in view.children() {
-            let entry = Entry::new(&one.media_type, one.digest.clone(), one.size);
+            let entry = ManifestEntry::new(&one.media_type, one.digest.clone(), one.size);
             if one.digest == *digest {
                 return Ok(Some(entry));
             }
@@ -167,7 +171,8 @@ pub(super) async fn store(
         .await
         .map_err(|error| too_long(error.as_ref()))?
         .to_bytes();
-    let view = View::parse(&bytes).ok_or_else(|| invalid("it is not the JSON of a manifest"))?;
+    let view =
+        ManifestView::parse(&bytes).ok_or_else(|| invalid("it is not the JSON of a manifest"))?;
     let media_type = checked_type(media_type, &view)?;
     let digest = match target {
         Target::Digest(digest) if Hasher::check(digest, &bytes) => digest.clone(),
@@ -182,7 +187,7 @@ pub(super) async fn store(
         Target::Tag(_) => Digest::of(&bytes),
     };
     let subject = view.subject.as_ref().map(|subject| subject.digest.clone());
-    let entry = Entry::new(&media_type, digest.clone(), bytes.len() as u64);
+    let entry = ManifestEntry::new(&media_type, digest.clone(), bytes.len() as u64);
     let (kept, path, put) = (store.clone(), repository.clone(), tags.clone());
     changed(move || {
         kept.change(|index| {
@@ -237,7 +242,7 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
     )
 }
 
-fn checked_type(header: Option<String>, view: &View) -> Result<String, Refusal> {
+fn checked_type(header: Option<String>, view: &ManifestView) -> Result<String, Refusal> {
     let known = [
         media::OCI_MANIFEST,
         media::OCI_INDEX,
@@ -277,7 +282,7 @@ fn checked_type(header: Option<String>, view: &View) -> Result<String, Refusal> 
 }
 
 /// Refuses a manifest whose blobs or images are not stored. Its subject may come later.
-fn complete(store: &Store, view: &View) -> Result<(), Refusal> {
+fn complete(store: &Store, view: &ManifestView) -> Result<(), Refusal> {
     for descriptor in view.blobs().chain(view.children()) {
         if store.blob_size(&descriptor.digest)?.is_none() {
             let message = format!("{} is not stored", descriptor.digest);
@@ -300,7 +305,7 @@ pub(super) async fn delete(
     let (kept, path, removed) = (store.clone(), repository.clone(), target.clone());
     changed(move || {
         let known = find(&kept, &path, &removed)?.is_some();
-        kept.change(|index: &mut Index| {
+        kept.change(|index: &mut StoreIndex| {
             let removed_entry = index.remove(&path, &removed);
             if !known && !removed_entry {
                 return Err(unknown(&removed));

@@ -27,5 +27,5 @@ pub use access::Users;
 pub use collect::Collected;
 pub use connection::{Listening, listen};
 pub use error::Error;
-pub use service::Rules;
+pub use service::ServeRules;
 pub use store::Store;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a `Range` header means for content of a length.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum ByteRange {
     /// Everything: no header, another unit, several ranges, or a header that cannot be read.
     Whole,
     /// These bytes.
@@ -14,24 +14,24 @@ pub(super) enum Part {
 }
 
 /// Reads a `Range` header. Several ranges are answered with the whole content, as the RFC allows.
-pub(super) fn part(header: Option<&str>, length: u64) -> Part {
+pub(super) fn part(header: Option<&str>, length: u64) -> ByteRange {
     let Some((first, last)) = header
         .and_then(|header| header.trim().strip_prefix("bytes="))
         .filter(|ranges| !ranges.contains(','))
         .and_then(|range| range.trim().split_once('-'))
     else {
-        return Part::Whole;
+        return ByteRange::Whole;
     };
     let range = match (first.parse::<u64>(), last.parse::<u64>()) {
         (Ok(first), Ok(last)) if first <= last => first..last.saturating_add(1).min(length),
         (Ok(first), Err(_)) if last.is_empty() => first..length,
         (Err(_), Ok(count)) if first.is_empty() => length.saturating_sub(count)..length,
-        _ => return Part::Whole,
+        _ => return ByteRange::Whole,
     };
     if range.is_empty() {
-        Part::Outside
+        ByteRange::Outside
     } else {
-        Part::Bytes(range)
+        ByteRange::Bytes(range)
     }
 }
 
@@ -51,24 +51,24 @@ mod tests {
     #[test]
     fn a_range_names_bytes() {
         for (header, expected) in [
-            ("bytes=0-0", Part::Bytes(0..1)),
-            ("bytes=2-4", Part::Bytes(2..5)),
-            ("bytes=2-", Part::Bytes(2..10)),
-            ("bytes=-3", Part::Bytes(7..10)),
-            ("bytes=-30", Part::Bytes(0..10)),
-            ("bytes=5-99999999999999999999", Part::Whole),
-            ("bytes=5-18446744073709551615", Part::Bytes(5..10)),
-            ("bytes=10-", Part::Outside),
-            ("bytes=-0", Part::Outside),
-            ("bytes=4-2", Part::Whole),
-            ("bytes=0-1,3-4", Part::Whole),
-            ("lines=0-1", Part::Whole),
-            ("bytes=-", Part::Whole),
+            ("bytes=0-0", ByteRange::Bytes(0..1)),
+            ("bytes=2-4", ByteRange::Bytes(2..5)),
+            ("bytes=2-", ByteRange::Bytes(2..10)),
+            ("bytes=-3", ByteRange::Bytes(7..10)),
+            ("bytes=-30", ByteRange::Bytes(0..10)),
+            ("bytes=5-99999999999999999999", ByteRange::Whole),
+            ("bytes=5-18446744073709551615", ByteRange::Bytes(5..10)),
+            ("bytes=10-", ByteRange::Outside),
+            ("bytes=-0", ByteRange::Outside),
+            ("bytes=4-2", ByteRange::Whole),
+            ("bytes=0-1,3-4", ByteRange::Whole),
+            ("lines=0-1", ByteRange::Whole),
+            ("bytes=-", ByteRange::Whole),
         ] {
             assert_eq!(part(Some(header), 10), expected, "{header}");
         }
-        assert_eq!(part(None, 10), Part::Whole);
-        assert_eq!(part(Some("bytes=0-"), 0), Part::Outside);
+        assert_eq!(part(None, 10), ByteRange::Whole);
+        assert_eq!(part(Some("bytes=0-"), 0), ByteRange::Outside);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use hyper::header::HeaderName;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal, set, with_body};
-use super::index::{Contents, Entry};
-use super::manifests::View;
+use super::index::{ManifestEntry, RepositoryContents};
+use super::manifests::ManifestView;
 use super::service::Query;
 use super::store::Store;
 use super::uploads::blocking;
@@ -24,11 +24,11 @@ pub(super) async fn list(
     digest: &Digest,
     query: &Query,
 ) -> Result<Answer, Refusal> {
-    let entries: std::collections::BTreeMap<Digest, Entry> = store.read(|index| {
+    let entries: std::collections::BTreeMap<Digest, ManifestEntry> = store.read(|index| {
         let entries = index
             .repository(repository)
             .into_iter()
-            .flat_map(Contents::entries);
+            .flat_map(RepositoryContents::entries);
         entries
             .map(|entry| (entry.digest.clone(), entry.clone()))
             .collect()
@@ -55,10 +55,14 @@ pub(super) async fn list(
 }
 
 /// The line of a manifest, if it refers to the subject.
-fn referrer(store: &Store, entry: &Entry, subject: &Digest) -> std::io::Result<Option<Value>> {
+fn referrer(
+    store: &Store,
+    entry: &ManifestEntry,
+    subject: &Digest,
+) -> std::io::Result<Option<Value>> {
     let Some(view) = store
         .manifest(&entry.digest)?
-        .and_then(|bytes| View::parse(&bytes))
+        .and_then(|bytes| ManifestView::parse(&bytes))
     else {
         return Ok(None);
     };

@@ -17,7 +17,7 @@ const VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-ver
 
 /// What the registry allows.
 #[derive(Debug, Default)]
-pub struct Rules {
+pub struct ServeRules {
     /// Who may use it; `None` if everybody may.
     pub users: Option<Users>,
     /// Nothing may be stored or deleted.
@@ -32,7 +32,7 @@ pub(super) struct Service {
     /// The directory.
     pub(super) store: Arc<Store>,
     /// What is allowed.
-    pub(super) rules: Arc<Rules>,
+    pub(super) rules: Arc<ServeRules>,
 }
 
 /// The parameters of a URL.

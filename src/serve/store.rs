@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::Error;
-use super::index::Index;
+use super::index::StoreIndex;
 use super::uploads::Sessions;
 use crate::reference::Digest;
 use crate::workspace::fs;
@@ -20,14 +20,14 @@ pub(super) const MANIFEST_LIMIT: u64 = 4 << 20;
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<StoreState>,
     /// Unfinished uploads.
     pub(super) sessions: Sessions,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    index: Index,
+struct StoreState {
+    index: StoreIndex,
     stamp: Option<Stamp>,
 }
 
@@ -117,12 +117,12 @@ impl Store {
         self.root.join("index.json")
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, StoreState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads `index.json` again if it is another file than the one that was read last.
-    fn refresh(&self, state: &mut State) -> std::io::Result<()> {
+    fn refresh(&self, state: &mut StoreState) -> std::io::Result<()> {
         let path = self.index_path();
         let stamp = Stamp::of(&path)?;
         if state.stamp == stamp {
@@ -131,17 +131,17 @@ impl Store {
         state.index = match &stamp {
             Some(_) => {
                 let bytes = fs::read(&path).map_err(|error| error.source)?;
-                Index::parse(&bytes)
+                StoreIndex::parse(&bytes)
                     .map_err(|what| std::io::Error::other(format!("index.json: {what}")))?
             }
-            None => Index::default(),
+            None => StoreIndex::default(),
         };
         state.stamp = stamp;
         Ok(())
     }
 
     /// Looks something up in the entries.
-    pub(super) fn read<T>(&self, look_up: impl FnOnce(&Index) -> T) -> std::io::Result<T> {
+    pub(super) fn read<T>(&self, look_up: impl FnOnce(&StoreIndex) -> T) -> std::io::Result<T> {
         let mut state = self.lock();
         self.refresh(&mut state)?;
         Ok(look_up(&state.index))
@@ -151,7 +151,7 @@ impl Store {
     /// waits for other processes that write, so it must not run on a thread that serves other requests.
     pub(super) fn change<T, E: From<std::io::Error>>(
         &self,
-        change: impl FnOnce(&mut Index) -> Result<T, E>,
+        change: impl FnOnce(&mut StoreIndex) -> Result<T, E>,
     ) -> Result<T, E> {
         let directory = File::open(&self.root)?;
         directory.lock()?;
@@ -162,7 +162,7 @@ impl Store {
         if index != state.index {
             let path = self.index_path();
             fs::write_cached(&path, &index.to_bytes()).map_err(|error| error.source)?;
-            *state = State {
+            *state = StoreState {
                 index,
                 stamp: Stamp::of(&path)?,
             };

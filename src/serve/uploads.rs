@@ -32,12 +32,12 @@ const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 #[derive(Debug)]
 pub(super) struct Sessions {
     directory: PathBuf,
-    open: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Session>>>>,
+    open: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<StoredUpload>>>>,
 }
 
 /// One upload.
 #[derive(Debug)]
-struct Session {
+struct StoredUpload {
     path: PathBuf,
     received: u64,
     hash: Sha256,
@@ -75,7 +75,7 @@ impl Sessions {
         File::create_new(&path)?;
         self.insert(
             &id,
-            Session {
+            StoredUpload {
                 path,
                 received: 0,
                 hash: Sha256::new(),
@@ -84,7 +84,7 @@ impl Sessions {
         Ok(id)
     }
 
-    fn insert(&self, id: &str, session: Session) -> Arc<tokio::sync::Mutex<Session>> {
+    fn insert(&self, id: &str, session: StoredUpload) -> Arc<tokio::sync::Mutex<StoredUpload>> {
         let session = Arc::new(tokio::sync::Mutex::new(session));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.entry(id.to_owned()).or_insert(session).clone()
@@ -95,7 +95,7 @@ impl Sessions {
         &self,
         repository: &RepositoryPath,
         id: &str,
-    ) -> Result<Arc<tokio::sync::Mutex<Session>>, Refusal> {
+    ) -> Result<Arc<tokio::sync::Mutex<StoredUpload>>, Refusal> {
         let is_id = id.len() == 48 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !is_id || !id.ends_with(&mark(repository)) {
             return Err(unknown());
@@ -109,7 +109,7 @@ impl Sessions {
         if let Some(session) = open {
             return Ok(session);
         }
-        match Session::read(self.directory.join(id)) {
+        match StoredUpload::read(self.directory.join(id)) {
             Ok(session) => Ok(self.insert(id, session)),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(unknown()),
             Err(error) => Err(error.into()),
@@ -137,7 +137,7 @@ fn unknown() -> Refusal {
     )
 }
 
-impl Session {
+impl StoredUpload {
     fn read(path: PathBuf) -> std::io::Result<Self> {
         let (mut file, mut hash, mut received) = (File::open(&path)?, Sha256::new(), 0);
         let mut buffer = vec![0; 256 << 10];
@@ -289,7 +289,7 @@ pub(super) async fn cancel(
 
 /// Adds the body of a request to an upload. Returns how many bytes the upload has now.
 async fn receive(
-    session: Arc<tokio::sync::Mutex<Session>>,
+    session: Arc<tokio::sync::Mutex<StoredUpload>>,
     repository: &RepositoryPath,
     id: &str,
     request: Request<Incoming>,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 
 use super::image::OptionalVariant;
-use super::values::Requirement;
+use super::values::RequirementValue;
 use crate::reference::{Digest, Reference, Repository, RepositoryPath};
 
 /// What an image is built on, as it is written.
@@ -25,14 +25,14 @@ pub enum BaseSpec {
         /// The repository.
         repository: Repository,
         /// The requirement on the tag.
-        version: Requirement,
+        version: RequirementValue,
     },
     /// Another image of this workspace.
     Workspace {
         /// Its name.
         image: RepositoryPath,
         /// A requirement on its version.
-        version: Option<Requirement>,
+        version: Option<RequirementValue>,
         /// Its variant; the empty string means the one without.
         variant: Option<OptionalVariant>,
     },
@@ -113,7 +113,7 @@ impl fmt::Display for LayoutSpec {
 struct BaseTable {
     image: Option<RepositoryPath>,
     r#ref: Option<Reference>,
-    version: Option<Requirement>,
+    version: Option<RequirementValue>,
     variant: Option<OptionalVariant>,
 }
 

@@ -24,20 +24,20 @@ pub const NUL: &str = "no text may contain the character NUL";
 const ABOVE: usize = 1 << 24;
 
 /// A table whose entries know where they stand. It borrows from the text of its file.
-pub type Table<'t> = DeTable<'t>;
+pub type SpecTable<'t> = DeTable<'t>;
 /// A value that knows where it stands.
 pub type Value<'t> = Spanned<DeValue<'t>>;
 
 /// The two files that a value of an image can come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Files {
+pub struct SourceFiles {
     /// golden.toml, relative to the workspace.
     pub workspace: PathBuf,
     /// image.toml, relative to the workspace.
     pub image: PathBuf,
 }
 
-impl Files {
+impl SourceFiles {
     /// The file that a span belongs to.
     #[must_use]
     pub fn file(&self, span: &Range<usize>) -> &Path {
@@ -75,7 +75,7 @@ impl Files {
 
 /// Which of the two kinds of files a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum SourceKind {
     /// golden.toml.
     Workspace,
     /// image.toml.
@@ -85,10 +85,10 @@ pub enum Kind {
 /// Parses `text`. What is not TOML is reported, all of it; then there is no table.
 pub fn parse<'t>(
     file: &Path,
-    kind: Kind,
+    kind: SourceKind,
     text: &'t str,
     found: &mut Diagnostics,
-) -> Option<Table<'t>> {
+) -> Option<SpecTable<'t>> {
     if text.len() > MAX_BYTES {
         let size = text.len() / (1 << 20);
         found.push(
@@ -104,10 +104,10 @@ pub fn parse<'t>(
     let (root, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         let mut table = root.into_inner();
-        if kind == Kind::Workspace {
+        if kind == SourceKind::Workspace {
             table = raised(table);
         }
-        let files = Files {
+        let files = SourceFiles {
             workspace: file.to_owned(),
             image: file.to_owned(),
         };
@@ -138,7 +138,7 @@ fn up(span: &Range<usize>) -> Range<usize> {
     span.start + ABOVE..span.end + ABOVE
 }
 
-fn raised(table: Table<'_>) -> Table<'_> {
+fn raised(table: SpecTable<'_>) -> SpecTable<'_> {
     table
         .into_iter()
         .map(|(key, value)| {
@@ -166,7 +166,7 @@ pub fn string(span: Range<usize>, text: String) -> Value<'static> {
     Spanned::new(span, DeValue::String(Cow::Owned(text)))
 }
 
-fn refuse_nul(table: &Table<'_>, files: &Files, found: &mut Diagnostics) {
+fn refuse_nul(table: &SpecTable<'_>, files: &SourceFiles, found: &mut Diagnostics) {
     let tell = |span: &Range<usize>| files.at(Diagnostic::error("spec.nul", NUL), span, "");
     for (key, value) in table {
         if key.get_ref().contains('\0') {
@@ -181,7 +181,7 @@ fn refuse_nul(table: &Table<'_>, files: &Files, found: &mut Diagnostics) {
     }
 }
 
-fn refuse_nul_keys(table: &Table<'_>, files: &Files, found: &mut Diagnostics) {
+fn refuse_nul_keys(table: &SpecTable<'_>, files: &SourceFiles, found: &mut Diagnostics) {
     for (key, _) in table.iter().filter(|(key, _)| key.get_ref().contains('\0')) {
         let nul = Diagnostic::error("spec.nul", "no key may contain the character NUL");
         found.push(files.at(nul, &key.span(), ""));
@@ -198,7 +198,7 @@ pub fn each_string(value: &Value<'_>, see: &mut impl FnMut(&str, &Range<usize>))
     }
 }
 
-fn each_table(value: &Value<'_>, see: &mut impl FnMut(&Table<'_>)) {
+fn each_table(value: &Value<'_>, see: &mut impl FnMut(&SpecTable<'_>)) {
     match value.get_ref() {
         DeValue::Array(array) => array.iter().for_each(|value| each_table(value, see)),
         DeValue::Table(table) => {
@@ -211,7 +211,10 @@ fn each_table(value: &Value<'_>, see: &mut impl FnMut(&Table<'_>)) {
 
 /// The entry at `path`, in which array items are named by their number.
 #[must_use]
-pub fn entry<'a, 't>(table: &'a Table<'t>, path: &[&str]) -> Option<(Range<usize>, &'a Value<'t>)> {
+pub fn entry<'a, 't>(
+    table: &'a SpecTable<'t>,
+    path: &[&str],
+) -> Option<(Range<usize>, &'a Value<'t>)> {
     let (first, rest) = path.split_first()?;
     let (key, value) = table.get_key_value(*first)?;
     below(key.span(), value, rest)

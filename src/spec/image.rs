@@ -57,7 +57,7 @@ pub struct ImageTable {
     pub name: Option<RepositoryPath>,
     /// The version: semver 2.0.0, strictly.
     #[schemars(with = "String", extend("pattern" = pattern::VERSION))]
-    pub version: Option<super::values::Version>,
+    pub version: Option<super::values::VersionValue>,
     /// What it is for.
     pub description: Option<String>,
     /// What it is built on.

@@ -6,13 +6,13 @@ use std::ops::Range;
 
 use toml::de::DeValue;
 
-use super::document::{Files, Table, Value};
+use super::document::{SourceFiles, SpecTable, Value};
 use super::typed::{as_text, bare_or_quoted, quoted};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::suggest::closest;
 
 /// Checks `[labels]`, `[env]` and `[vars]` of a file, and takes out what is wrong.
-pub fn check(table: &mut Table<'_>, files: &Files, found: &mut Diagnostics) {
+pub fn check(table: &mut SpecTable<'_>, files: &SourceFiles, found: &mut Diagnostics) {
     for name in ["labels", "env", "vars"] {
         let Some(DeValue::Table(entries)) = table.get_mut(name).map(toml::Spanned::get_mut) else {
             continue;
@@ -45,7 +45,7 @@ fn wrong(
     key: &str,
     at: &Range<usize>,
     value: &Value<'_>,
-    files: &Files,
+    files: &SourceFiles,
 ) -> Option<Diagnostic> {
     if key.is_empty() {
         let empty = Diagnostic::error(
@@ -72,8 +72,8 @@ fn nested_table(
     table: &str,
     key: &str,
     at: &Range<usize>,
-    nested: &Table<'_>,
-    files: &Files,
+    nested: &SpecTable<'_>,
+    files: &SourceFiles,
 ) -> Diagnostic {
     let (path, value) = first_leaf(key, nested);
     let text = match value.map(|value| (value.get_ref(), as_text(value))) {
@@ -97,12 +97,12 @@ fn nested_table(
 
 /// Whether a table of `[env]` comes from a dotted key, such as `spring.profile = "x"`: nothing in it is, or resembles, a
 /// key of the table that extends the base's value.
-fn is_dotted(nested: &Table<'_>) -> bool {
+fn is_dotted(nested: &SpecTable<'_>) -> bool {
     let mut keys = nested.keys().map(toml::Spanned::get_ref);
     !nested.is_empty() && !keys.any(|key| closest(key, ["prepend", "append"]).is_some())
 }
 
-fn first_leaf<'a, 't>(path: &str, table: &'a Table<'t>) -> (String, Option<&'a Value<'t>>) {
+fn first_leaf<'a, 't>(path: &str, table: &'a SpecTable<'t>) -> (String, Option<&'a Value<'t>>) {
     match table.iter().next() {
         None => (path.to_owned(), None),
         Some((key, value)) => {
@@ -115,7 +115,7 @@ fn first_leaf<'a, 't>(path: &str, table: &'a Table<'t>) -> (String, Option<&'a V
     }
 }
 
-fn not_a_string(table: &str, key: &str, value: &Value<'_>, files: &Files) -> Diagnostic {
+fn not_a_string(table: &str, key: &str, value: &Value<'_>, files: &SourceFiles) -> Diagnostic {
     let kind = value.get_ref().type_str();
     let expected = if table == "vars" {
         "a string"
@@ -134,7 +134,12 @@ fn not_a_string(table: &str, key: &str, value: &Value<'_>, files: &Files) -> Dia
     }
 }
 
-fn wrong_env(key: &str, at: &Range<usize>, value: &Value<'_>, files: &Files) -> Option<Diagnostic> {
+fn wrong_env(
+    key: &str,
+    at: &Range<usize>,
+    value: &Value<'_>,
+    files: &SourceFiles,
+) -> Option<Diagnostic> {
     if key.contains('=') || key.contains(char::is_whitespace) {
         let message =
             format!("`{key}` cannot be the name of a variable: no `=` and no white space");
@@ -170,7 +175,7 @@ fn literal(
     key: &str,
     value: &Value<'_>,
     keys: &BTreeSet<&str>,
-    files: &Files,
+    files: &SourceFiles,
 ) -> Option<Diagnostic> {
     let (at, name) = match value.get_ref() {
         DeValue::String(text) => {

@@ -27,21 +27,26 @@ pub use workspace::WorkspaceSpec;
 mod tests {
     use std::path::Path;
 
-    use super::document::{Files, Kind, parse};
+    use super::document::{SourceFiles, SourceKind, parse};
     use super::typed::typed;
     use super::{ImageSpec, WorkspaceSpec};
     use crate::diagnostic::Diagnostics;
 
     fn read(text: &str) -> Diagnostics {
-        let files = Files {
+        let files = SourceFiles {
             workspace: "golden.toml".into(),
             image: "image.toml".into(),
         };
         let mut found = Diagnostics::new();
-        if let Some(table) = parse(Path::new("image.toml"), Kind::Image, text, &mut found) {
+        if let Some(table) = parse(Path::new("image.toml"), SourceKind::Image, text, &mut found) {
             drop::<ImageSpec>(typed(table, &files, &mut found));
         }
-        if let Some(table) = parse(Path::new("golden.toml"), Kind::Workspace, text, &mut found) {
+        if let Some(table) = parse(
+            Path::new("golden.toml"),
+            SourceKind::Workspace,
+            text,
+            &mut found,
+        ) {
             drop::<WorkspaceSpec>(typed(table, &files, &mut found));
         }
         found

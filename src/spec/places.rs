@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::document::{self, Kind};
+use super::document::{self, SourceKind};
 use crate::diagnostic::{Diagnostics, Places, SourceMap};
 
 /// The places of the keys of some files.
@@ -14,7 +14,7 @@ impl Parsed<'_> {
     fn find(self, file: &Path, path: &[&str]) -> Option<(Range<usize>, Range<usize>)> {
         let table = document::parse(
             file,
-            Kind::Image,
+            SourceKind::Image,
             self.0.text(file)?,
             &mut Diagnostics::new(),
         )?;

@@ -27,7 +27,7 @@ pub struct Policy {
     #[serde(deserialize_with = "super::table::one")]
     pub certs: CertsPolicy,
     /// How bad a broken rule is, by the rule's id; each rule has its own default.
-    pub severity: BTreeMap<String, Level>,
+    pub severity: BTreeMap<String, RuleLevel>,
 }
 
 /// What a label's value must look like: all that is given must hold.
@@ -43,13 +43,13 @@ pub struct LabelPolicy {
     pub one_of: Option<Vec<String>>,
     /// A named format.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub format: Option<Format>,
+    pub format: Option<LabelFormat>,
 }
 
 /// A format that label values can be held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub enum LabelFormat {
     /// An absolute URL with a host.
     Url,
     /// A version of semver 2.0.0.
@@ -128,7 +128,7 @@ pub struct CertsPolicy {
 /// How bad a broken rule is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
+pub enum RuleLevel {
     /// Exit 3.
     Error,
     /// Told only.

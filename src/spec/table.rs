@@ -12,7 +12,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 pub(super) fn one<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
-    Table::deserialize(deserializer).map(|Table(value)| value)
+    ParsedTable::deserialize(deserializer).map(|ParsedTable(value)| value)
 }
 
 /// A table that may be absent.
@@ -27,7 +27,7 @@ pub(super) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
     let tables = Vec::deserialize(deserializer)?;
-    Ok(tables.into_iter().map(|Table(value)| value).collect())
+    Ok(tables.into_iter().map(|ParsedTable(value)| value).collect())
 }
 
 /// Tables by names of the user's own.
@@ -37,25 +37,25 @@ pub(super) fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     let tables = BTreeMap::deserialize(deserializer)?;
     Ok(tables
         .into_iter()
-        .map(|(name, Table(value))| (name, value))
+        .map(|(name, ParsedTable(value))| (name, value))
         .collect())
 }
 
 /// What is read from a table, and from nothing else.
-struct Table<T>(T);
+struct ParsedTable<T>(T);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ParsedTable<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct AsTable<T>(PhantomData<T>);
         impl<'de, T: Deserialize<'de>> Visitor<'de> for AsTable<T> {
-            type Value = Table<T>;
+            type Value = ParsedTable<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a table")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Table<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Table)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ParsedTable<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(ParsedTable)
             }
         }
         deserializer.deserialize_map(AsTable(PhantomData))

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
-use super::document::{Files, Table, Value};
+use super::document::{SourceFiles, SpecTable, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::suggest::closest;
 
@@ -18,7 +18,7 @@ use crate::suggest::closest;
 const MAX_ERRORS: usize = 100;
 
 /// Reads `table` as a `T`.
-pub fn typed<T>(table: Table<'_>, files: &Files, found: &mut Diagnostics) -> T
+pub fn typed<T>(table: SpecTable<'_>, files: &SourceFiles, found: &mut Diagnostics) -> T
 where
     T: Default + for<'de> Deserialize<'de>,
 {
@@ -49,7 +49,7 @@ where
 /// Takes out the innermost entry that `span` lies in. Tables with a header do not cover what they contain, so every
 /// table is looked into.
 fn take<'t>(
-    table: &mut Table<'t>,
+    table: &mut SpecTable<'t>,
     span: &Range<usize>,
     path: &mut Vec<String>,
 ) -> Option<Value<'t>> {
@@ -121,7 +121,7 @@ fn explain(
     span: &Range<usize>,
     path: &[String],
     value: Option<&Value<'_>>,
-    files: &Files,
+    files: &SourceFiles,
 ) -> Diagnostic {
     if let Some((key, known)) = unknown(message) {
         return unknown_key(key, &known, span, path, files);
@@ -201,7 +201,7 @@ fn unknown_key(
     known: &[&str],
     span: &Range<usize>,
     path: &[String],
-    files: &Files,
+    files: &SourceFiles,
 ) -> Diagnostic {
     let above = &path[..path.len().saturating_sub(1)];
     let above: Vec<&str> = above

@@ -90,7 +90,7 @@ mod tests {
         let mut found = crate::diagnostic::Diagnostics::new();
         super::super::document::parse(
             std::path::Path::new("image.toml"),
-            super::super::document::Kind::Image,
+            super::super::document::SourceKind::Image,
             text,
             &mut found,
         );

@@ -52,9 +52,9 @@ impl<'de, T: TryFrom<String, Error: fmt::Display>> Deserialize<'de> for Text<T> 
 /// A version, semver 2.0.0.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Version(pub semver::Version);
+pub struct VersionValue(pub semver::Version);
 
-impl TryFrom<String> for Version {
+impl TryFrom<String> for VersionValue {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -81,9 +81,9 @@ impl TryFrom<String> for AnyVersion {
 /// A Cargo-style requirement on a version.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Requirement(pub crate::tags::Requirement);
+pub struct RequirementValue(pub crate::tags::Requirement);
 
-impl TryFrom<String> for Requirement {
+impl TryFrom<String> for RequirementValue {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::destination::Named;
+use super::destination::NamedImage;
 use super::{Blobs, Error};
 use crate::assemble::{AssembledImage, Layer};
 use crate::oci::media;
@@ -27,7 +27,7 @@ struct Line {
 /// is not replaced by an archive.
 pub async fn write_file(
     written: &Path,
-    images: &[Named<'_>],
+    images: &[NamedImage<'_>],
     blobs: &Blobs,
 ) -> Result<Vec<String>, Error> {
     let failed = |source| Error::File {
@@ -54,7 +54,7 @@ pub async fn write_file(
 /// Writes an archive into a stream, such as an engine's `load`.
 pub async fn write<W: AsyncWrite + Send + Unpin>(
     out: &mut W,
-    images: &[Named<'_>],
+    images: &[NamedImage<'_>],
     blobs: &Blobs,
 ) -> Result<(), Error> {
     let (mut lines, mut done) = (Vec::new(), BTreeSet::new());
@@ -88,7 +88,7 @@ pub async fn write<W: AsyncWrite + Send + Unpin>(
 }
 
 /// The one platform of an image: an archive has no place for others.
-pub fn only<'a>(named: &'a Named<'_>) -> Result<&'a AssembledImage, Error> {
+pub fn only<'a>(named: &'a NamedImage<'_>) -> Result<&'a AssembledImage, Error> {
     if let [image] = named.image.images.as_slice() {
         return Ok(image);
     }
@@ -101,7 +101,7 @@ pub fn only<'a>(named: &'a Named<'_>) -> Result<&'a AssembledImage, Error> {
 }
 
 /// The line of an image.
-fn line(named: &Named<'_>, image: &AssembledImage, config: String) -> Line {
+fn line(named: &NamedImage<'_>, image: &AssembledImage, config: String) -> Line {
     let tagged = named
         .references
         .iter()

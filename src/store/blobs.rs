@@ -31,7 +31,7 @@ impl Blobs {
 }
 
 /// The reader of a blob.
-type Reader = Box<dyn AsyncRead + Send + Unpin>;
+type BlobReader = Box<dyn AsyncRead + Send + Unpin>;
 
 /// The bytes of one layer.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ pub struct LayerBlob<'a> {
 
 #[async_trait::async_trait]
 impl BlobSource for LayerBlob<'_> {
-    async fn open(&self, offset: u64) -> std::io::Result<Reader> {
+    async fn open(&self, offset: u64) -> std::io::Result<BlobReader> {
         match &self.layer.source {
             LayerSource::Inline(bytes) => {
                 let mut cursor = std::io::Cursor::new(bytes.clone());
@@ -56,7 +56,7 @@ impl BlobSource for LayerBlob<'_> {
                 let mut file = tokio::fs::File::open(path).await.map_err(named)?;
                 let digest = &self.layer.descriptor.digest;
                 if offset == 0 {
-                    return Ok(Box::new(Checked {
+                    return Ok(Box::new(VerifiedFile {
                         file,
                         hash: Hasher::of(digest),
                         digest: digest.clone(),
@@ -81,13 +81,13 @@ impl BlobSource for LayerBlob<'_> {
 }
 
 /// A file that is compared with its digest at its end, as what comes from a registry is.
-struct Checked {
+struct VerifiedFile {
     file: tokio::fs::File,
     hash: Hasher,
     digest: Digest,
 }
 
-impl AsyncRead for Checked {
+impl AsyncRead for VerifiedFile {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

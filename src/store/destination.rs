@@ -13,7 +13,7 @@ use crate::workspace::fs;
 
 /// A local destination. With a name it takes one image, which gets this name alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
+pub enum LocalDestination {
     /// An OCI layout, which may hold other images already.
     Layout {
         /// Its directory.
@@ -30,7 +30,7 @@ pub enum Destination {
     },
 }
 
-impl FromStr for Destination {
+impl FromStr for LocalDestination {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
@@ -44,7 +44,7 @@ impl FromStr for Destination {
 }
 
 /// `oci:DIR[:NAME]`, as the base of an image is written; a digest cannot be chosen.
-fn layout(text: &str) -> Option<Destination> {
+fn layout(text: &str) -> Option<LocalDestination> {
     let LayoutSpec {
         directory,
         name,
@@ -53,19 +53,19 @@ fn layout(text: &str) -> Option<Destination> {
     else {
         return None;
     };
-    Some(Destination::Layout {
+    Some(LocalDestination::Layout {
         directory: directory.into(),
         name,
     })
 }
 
 /// `FILE[:NAME[:TAG]]`.
-fn archive(place: &str) -> Option<Destination> {
+fn archive(place: &str) -> Option<LocalDestination> {
     let (file, name) = match place.split_once(':') {
         Some((file, name)) => (file, Some(tagged(name)?)),
         None => (place, None),
     };
-    (!file.is_empty()).then(|| Destination::Archive {
+    (!file.is_empty()).then(|| LocalDestination::Archive {
         file: file.into(),
         name,
     })
@@ -85,14 +85,14 @@ fn tagged(name: &str) -> Option<Reference> {
 
 /// An image with the names that it gets at its destination.
 #[derive(Debug, Clone)]
-pub struct Named<'a> {
+pub struct NamedImage<'a> {
     /// The image.
     pub image: &'a Assembled,
     /// Its local references, the most specific first (7-rules 18).
     pub references: Vec<Reference>,
 }
 
-impl Destination {
+impl LocalDestination {
     /// The same destination, relative to `directory`.
     #[must_use]
     pub fn below(self, parent: &Path) -> Self {
@@ -129,7 +129,7 @@ impl Destination {
     /// `oci:.golden/oci:static:1.0.0`.
     pub async fn write<'a>(
         &self,
-        images: &[Named<'a>],
+        images: &[NamedImage<'a>],
         blobs: &Blobs,
         events: &Events,
     ) -> Result<Vec<String>, Error> {
@@ -142,7 +142,7 @@ impl Destination {
                 file,
                 name: Some(name),
             } => {
-                let rename = |named: &Named<'a>| Named {
+                let rename = |named: &NamedImage<'a>| NamedImage {
                     image: named.image,
                     references: vec![name.clone()],
                 };
@@ -160,13 +160,13 @@ mod tests {
     #[test]
     fn destinations_are_written_as_skopeo_writes_them() {
         let layout = |directory: &str, name: Option<&str>| {
-            Some(Destination::Layout {
+            Some(LocalDestination::Layout {
                 directory: directory.into(),
                 name: name.map(str::to_owned),
             })
         };
         let archive = |file: &str, name: Option<&str>| {
-            Some(Destination::Archive {
+            Some(LocalDestination::Archive {
                 file: file.into(),
                 name: name.map(|name| name.parse().unwrap()),
             })
@@ -200,7 +200,7 @@ mod tests {
             ("out", None),
             ("dir:out", None),
         ] {
-            assert_eq!(text.parse::<Destination>().ok(), expected, "{text}");
+            assert_eq!(text.parse::<LocalDestination>().ok(), expected, "{text}");
         }
     }
 }

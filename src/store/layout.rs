@@ -14,7 +14,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::destination::Named;
+use super::destination::NamedImage;
 use super::{Blobs, Error};
 use crate::assemble::Layer;
 use crate::event::Events;
@@ -35,7 +35,7 @@ const PARALLEL: usize = 4;
 pub async fn write(
     directory: &Path,
     name: Option<&str>,
-    images: &[Named<'_>],
+    images: &[NamedImage<'_>],
     blobs: &Blobs,
     events: &Events,
 ) -> Result<Vec<String>, Error> {
@@ -43,7 +43,7 @@ pub async fn write(
     let folder = directory.join("blobs/sha256");
     [directory, &folder].into_iter().for_each(fs::sweep);
     let mut entries = Vec::new();
-    for Named { image, references } in images {
+    for NamedImage { image, references } in images {
         let layers = image.images.iter().flat_map(|image| &image.layers);
         let transfers = stream::iter(layers).map(|layer| transfer(&folder, layer, blobs));
         transfers

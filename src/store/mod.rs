@@ -7,7 +7,7 @@ pub mod error;
 pub mod layout;
 
 pub use blobs::Blobs;
-pub use destination::{Destination, Named};
+pub use destination::{LocalDestination, NamedImage};
 pub use error::Error;
 
 /// Temporary files are for their owner alone; what is left behind is for all who may read the folder.

@@ -1,16 +1,16 @@
 //! Which tags of a fan-out may move (2-tags). A pure function of names; what is known of the content comes in as a
-//! [`Standing`].
+//! [`PublishedContent`].
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::existing::is_withdrawn;
-use super::{Existing, FanOut, Held, Latest, PlannedTag, Role, TagRules};
+use super::tag_list::is_withdrawn;
+use super::{FanOut, Latest, PlannedTag, TagList, TagRole, TagRules, TaggedVersion};
 use crate::reference::Tag;
 
 /// What is known of the content that the immutable tag names already, if it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum PublishedContent {
     /// It is the content that is to be published (same inputs, or same digest).
     Same,
     /// It is something else, or nobody knows.
@@ -42,7 +42,7 @@ pub struct Move {
     /// The tag.
     pub tag: Tag,
     /// What it stands for.
-    pub role: Role,
+    pub role: TagRole,
     /// What happens to it.
     #[serde(flatten)]
     pub action: Action,
@@ -69,26 +69,28 @@ impl Move {
 #[must_use]
 pub fn decide(
     fan_out: &FanOut,
-    existing: &Existing,
+    existing: &TagList,
     rules: &TagRules,
-    standing: Standing,
+    standing: PublishedContent,
 ) -> Vec<Move> {
     let ours = &fan_out.version;
     let gone = is_withdrawn(ours, &rules.withdrawn);
     let decide_one = |planned: &PlannedTag| {
         let (action, because) = match planned.role {
             _ if gone => withdrawn(planned, fan_out, existing),
-            Role::Full | Role::Original => full(&planned.tag, fan_out, existing, rules, standing),
-            Role::Latest if rules.latest == Latest::Always => {
+            TagRole::Full | TagRole::Original => {
+                full(&planned.tag, fan_out, existing, rules, standing)
+            }
+            TagRole::Latest if rules.latest == Latest::Always => {
                 present(planned, existing, "`latest` is `always`")
             }
-            Role::Patch | Role::Minor | Role::Major | Role::Latest => moving(
+            TagRole::Patch | TagRole::Minor | TagRole::Major | TagRole::Latest => moving(
                 planned,
                 ours,
                 existing,
                 existing.highest(|other| planned.role.covers(ours, other)),
             ),
-            Role::Extra => present(planned, existing, "an extra tag always moves"),
+            TagRole::Extra => present(planned, existing, "an extra tag always moves"),
         };
         Move {
             tag: planned.tag.clone(),
@@ -101,7 +103,7 @@ pub fn decide(
 }
 
 /// A tag of a version that is withdrawn.
-fn withdrawn(planned: &PlannedTag, out: &FanOut, existing: &Existing) -> (Action, String) {
+fn withdrawn(planned: &PlannedTag, out: &FanOut, existing: &TagList) -> (Action, String) {
     let ours = &out.version;
     let itself = |because: String| {
         (
@@ -113,11 +115,11 @@ fn withdrawn(planned: &PlannedTag, out: &FanOut, existing: &Existing) -> (Action
         )
     };
     let holder = match planned.role {
-        Role::Full | Role::Original => {
+        TagRole::Full | TagRole::Original => {
             return itself(format!("{ours} is withdrawn; its own tag remains"));
         }
         // An extra tag goes along with the moving tags.
-        Role::Extra => existing.highest(|_| true),
+        TagRole::Extra => existing.highest(|_| true),
         role => existing.highest(|other| role.covers(ours, other)),
     };
     match holder {
@@ -130,9 +132,9 @@ fn withdrawn(planned: &PlannedTag, out: &FanOut, existing: &Existing) -> (Action
 fn full(
     tag: &Tag,
     out: &FanOut,
-    existing: &Existing,
+    existing: &TagList,
     rules: &TagRules,
-    standing: Standing,
+    standing: PublishedContent,
 ) -> (Action, String) {
     let ours = &out.version;
     let exists = existing.has(tag);
@@ -143,8 +145,8 @@ fn full(
         && let Some(later) = later
     {
         return match (exists, standing) {
-            (true, Standing::Same) => keep(later, higher(later)),
-            (true, Standing::Different) => (
+            (true, PublishedContent::Same) => keep(later, higher(later)),
+            (true, PublishedContent::Different) => (
                 Action::Refuse,
                 format!("{ours} is published, and {} after it", later.tag),
             ),
@@ -156,11 +158,11 @@ fn full(
     }
     match (exists, standing) {
         (false, _) => (Action::Create, "does not exist yet".to_owned()),
-        (true, Standing::Same) => (Action::Move, "published again".to_owned()),
-        (true, Standing::Different) if !rules.immutable => {
+        (true, PublishedContent::Same) => (Action::Move, "published again".to_owned()),
+        (true, PublishedContent::Different) if !rules.immutable => {
             (Action::Move, "`immutable` is false".to_owned())
         }
-        (true, Standing::Different) => (
+        (true, PublishedContent::Different) => (
             Action::Refuse,
             format!("{tag} is published already, and a version is immutable"),
         ),
@@ -171,8 +173,8 @@ fn full(
 fn moving(
     planned: &PlannedTag,
     ours: &Version,
-    existing: &Existing,
-    highest: Option<&Held>,
+    existing: &TagList,
+    highest: Option<&TaggedVersion>,
 ) -> (Action, String) {
     match highest {
         Some(held) if super::precedence(&held.version, ours).is_gt() => keep(held, higher(held)),
@@ -183,7 +185,7 @@ fn moving(
     }
 }
 
-fn present(planned: &PlannedTag, existing: &Existing, because: &str) -> (Action, String) {
+fn present(planned: &PlannedTag, existing: &TagList, because: &str) -> (Action, String) {
     if existing.has(&planned.tag) {
         (Action::Move, because.to_owned())
     } else {
@@ -191,7 +193,7 @@ fn present(planned: &PlannedTag, existing: &Existing, because: &str) -> (Action,
     }
 }
 
-fn keep(held: &Held, because: String) -> (Action, String) {
+fn keep(held: &TaggedVersion, because: String) -> (Action, String) {
     (
         Action::Keep {
             holder: held.version.clone(),
@@ -201,7 +203,7 @@ fn keep(held: &Held, because: String) -> (Action, String) {
     )
 }
 
-fn higher(held: &Held) -> String {
+fn higher(held: &TaggedVersion) -> String {
     format!("{} is the higher version", held.tag)
 }
 

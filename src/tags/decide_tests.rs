@@ -11,14 +11,14 @@ fn decisions(
     variant: &str,
     existing: &str,
     rules: &TagRules,
-    standing: Standing,
+    standing: PublishedContent,
 ) -> String {
     let variant: Option<Variant> = (!variant.is_empty()).then(|| variant.parse().unwrap());
     let tags: Vec<Tag> = existing
         .split_whitespace()
         .map(|tag| tag.parse().unwrap())
         .collect();
-    let existing = Existing::new(&tags, variant.as_ref(), &rules.withdrawn);
+    let existing = TagList::new(&tags, variant.as_ref(), &rules.withdrawn);
     let out = fan_out(&version.parse().unwrap(), variant.as_ref(), rules).unwrap();
     let mut text = String::new();
     for decided in decide(&out, &existing, rules, standing) {
@@ -125,7 +125,13 @@ fn names_decide() {
         ),
     ] {
         assert_eq!(
-            decisions(version, variant, existing, &rules, Standing::Different),
+            decisions(
+                version,
+                variant,
+                existing,
+                &rules,
+                PublishedContent::Different
+            ),
             expected,
             "{version} after {existing}"
         );
@@ -135,7 +141,7 @@ fn names_decide() {
 #[test]
 fn the_same_content_again_is_not_refused() {
     let rules = TagRules::default();
-    let same = |existing| decisions("1.2.3", "", existing, &rules, Standing::Same);
+    let same = |existing| decisions("1.2.3", "", existing, &rules, PublishedContent::Same);
     assert_eq!(
         same("1.2.3 1.2 latest"),
         "1.2.3 move, 1.2 move, 1 create, latest move"
@@ -154,11 +160,17 @@ fn rules_change_what_may_move() {
         ..TagRules::default()
     };
     assert_eq!(
-        decisions("1.2.3", "", "2.0.0 latest", &always, Standing::Different),
+        decisions(
+            "1.2.3",
+            "",
+            "2.0.0 latest",
+            &always,
+            PublishedContent::Different
+        ),
         "1.2.3 create, 1.2 create, 1 create, latest move"
     );
     assert_eq!(
-        decisions("1.2.3-rc.1", "", "", &always, Standing::Different),
+        decisions("1.2.3-rc.1", "", "", &always, PublishedContent::Different),
         "1.2.3-rc.1 create"
     );
     let mutable = TagRules {
@@ -166,7 +178,13 @@ fn rules_change_what_may_move() {
         ..TagRules::default()
     };
     assert_eq!(
-        decisions("1.2.3", "", "1.2.3 latest", &mutable, Standing::Different),
+        decisions(
+            "1.2.3",
+            "",
+            "1.2.3 latest",
+            &mutable,
+            PublishedContent::Different
+        ),
         "1.2.3 move, 1.2 create, 1 create, latest move"
     );
     let withdrawn = TagRules {
@@ -179,7 +197,7 @@ fn rules_change_what_may_move() {
             "",
             "1.2.3 1.2.2 1.2 1 latest",
             &withdrawn,
-            Standing::Same
+            PublishedContent::Same
         ),
         "1.2.2 move, 1.2 move, 1 move, latest move"
     );
@@ -189,12 +207,18 @@ fn rules_change_what_may_move() {
             "",
             "1.2.3 1.2.2 1.2 1 latest",
             &withdrawn,
-            Standing::Same
+            PublishedContent::Same
         ),
         "1.2.3 keep(1.2.3), 1.2 keep(1.2.2), 1 keep(1.2.2), latest keep(1.2.2)"
     );
     assert_eq!(
-        decisions("1.2.3", "", "1.1.0 1.2.3", &withdrawn, Standing::Different),
+        decisions(
+            "1.2.3",
+            "",
+            "1.1.0 1.2.3",
+            &withdrawn,
+            PublishedContent::Different
+        ),
         "1.2.3 keep(1.2.3), 1.2 keep(1.2.3), 1 keep(1.1.0), latest keep(1.1.0)"
     );
     let extra = TagRules {
@@ -202,7 +226,14 @@ fn rules_change_what_may_move() {
         ..TagRules::default()
     };
     assert!(
-        decisions("1.2.3", "", "2.0.0 edge", &extra, Standing::Different).ends_with("edge move")
+        decisions(
+            "1.2.3",
+            "",
+            "2.0.0 edge",
+            &extra,
+            PublishedContent::Different
+        )
+        .ends_with("edge move")
     );
 }
 
@@ -222,13 +253,13 @@ fn publish(
     let rules = TagRules::default();
     let out = fan_out(version, None, &rules).unwrap();
     let standing = if registry.get(out.full()) == Some(version) {
-        Standing::Same
+        PublishedContent::Same
     } else {
-        Standing::Different
+        PublishedContent::Different
     };
     let moves = decide(
         &out,
-        &Existing::new(registry.keys(), None, &[]),
+        &TagList::new(registry.keys(), None, &[]),
         &rules,
         standing,
     );
@@ -271,8 +302,8 @@ proptest! {
         let rules = TagRules::default();
         let out = fan_out(&version, None, &rules).unwrap();
         let tags: Vec<Tag> = tags.iter().map(|v| fan_out(v, None, &rules).unwrap().full().clone()).collect();
-        let forwards = decide(&out, &Existing::new(&tags, None, &[]), &rules, Standing::Different);
-        let backwards = decide(&out, &Existing::new(tags.iter().rev(), None, &[]), &rules, Standing::Different);
+        let forwards = decide(&out, &TagList::new(&tags, None, &[]), &rules, PublishedContent::Different);
+        let backwards = decide(&out, &TagList::new(tags.iter().rev(), None, &[]), &rules, PublishedContent::Different);
         prop_assert_eq!(forwards, backwards);
     }
 }

@@ -3,13 +3,13 @@
 use semver::{BuildMetadata, Version};
 use serde::{Deserialize, Serialize};
 
-use super::{Existing, Latest, Level, TagRules, Variant};
+use super::{Latest, Level, TagList, TagRules, Variant};
 use crate::reference::{Error as ReferenceError, Tag};
 
 /// What a tag stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum TagRole {
     /// The version itself, immutable: `1.2.3`, `1.2.3-rc.1`, `1.2.3_build.5`.
     Full,
     /// `1.2.3_r0`: it preserves the first content of a version before `1.2.3` moves for the first time.
@@ -26,7 +26,7 @@ pub enum Role {
     Extra,
 }
 
-impl Role {
+impl TagRole {
     /// Whether a tag with this role, of the version `ours`, also stands for the version `other`.
     #[must_use]
     pub fn covers(self, ours: &Version, other: &Version) -> bool {
@@ -46,7 +46,7 @@ pub struct PlannedTag {
     /// The tag.
     pub tag: Tag,
     /// What it stands for.
-    pub role: Role,
+    pub role: TagRole,
 }
 
 /// The tags of a version, in the order that they are pushed, and what they were computed from.
@@ -85,11 +85,11 @@ impl FanOut {
     /// The tag that preserves the first content of a version, when publishing this one moves `1.2.3` for the first time:
     /// `all` has `1.2.3`, and neither a revision of it nor another build.
     #[must_use]
-    pub fn original(&self, all: &Existing) -> Option<Original> {
+    pub fn original(&self, all: &TagList) -> Option<Original> {
         let plain = self
             .tags
             .iter()
-            .find(|planned| planned.role == Role::Patch)?;
+            .find(|planned| planned.role == TagRole::Patch)?;
         let has_moved = all.versions().iter().any(|held| {
             held.version.cmp_precedence(&self.version).is_eq() && !held.version.build.is_empty()
         });
@@ -146,34 +146,34 @@ pub fn fan_out(
     };
     let mut names = Vec::new();
     if build.is_empty() {
-        names.push((core, Role::Full));
+        names.push((core, TagRole::Full));
     } else {
-        names.push((format!("{core}_{build}"), Role::Full));
+        names.push((format!("{core}_{build}"), TagRole::Full));
         if stable {
-            names.push((core, Role::Patch));
+            names.push((core, TagRole::Patch));
         }
     }
     if wanted(Level::Minor) {
-        names.push((format!("{major}.{minor}"), Role::Minor));
+        names.push((format!("{major}.{minor}"), TagRole::Minor));
     }
     if wanted(Level::Major) && (*major > 0 || rules.zero_major) {
-        names.push((major.to_string(), Role::Major));
+        names.push((major.to_string(), TagRole::Major));
     }
-    let mut names: Vec<(String, Role)> = names
+    let mut names: Vec<(String, TagRole)> = names
         .into_iter()
         .map(|(name, role)| (suffixed(&name, variant), role))
         .collect();
     if wanted(Level::Latest) && rules.latest != Latest::Never {
         names.push((
             variant.map_or("latest", Variant::as_str).to_owned(),
-            Role::Latest,
+            TagRole::Latest,
         ));
     }
     names.extend(
         rules
             .extra
             .iter()
-            .map(|extra| (suffixed(extra, variant), Role::Extra)),
+            .map(|extra| (suffixed(extra, variant), TagRole::Extra)),
     );
     let mut tags: Vec<PlannedTag> = Vec::with_capacity(names.len());
     for (name, role) in names {
@@ -316,7 +316,7 @@ mod tests {
                 &TagRules::default(),
             )
             .unwrap();
-            let original = out.original(&Existing::new(&tags, variant.as_ref(), &[]));
+            let original = out.original(&TagList::new(&tags, variant.as_ref(), &[]));
             let found = original
                 .map(|original| original.tag.to_string())
                 .unwrap_or_default();

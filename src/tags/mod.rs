@@ -1,7 +1,6 @@
 //! Tags: the semver fan-out of a version, and which of those tags may move (2-tags). Pure.
 
 mod decide;
-mod existing;
 mod extra;
 mod fan_out;
 mod next_free;
@@ -9,17 +8,18 @@ mod order;
 mod owner;
 mod requirement;
 mod siblings;
+mod tag_list;
 mod version;
 
-pub use decide::{Action, Move, Standing, decide};
-pub use existing::{Existing, Held, is_withdrawn};
+pub use decide::{Action, Move, PublishedContent, decide};
 pub use extra::{ExtraError, check_extra};
-pub use fan_out::{FanOut, Original, PlannedTag, Role, TagError, fan_out, revision};
+pub use fan_out::{FanOut, Original, PlannedTag, TagError, TagRole, fan_out, revision};
 pub use next_free::next_free;
 pub use order::precedence;
-pub use owner::{Owner, owner};
+pub use owner::{TagOwner, owner};
 pub use requirement::{Requirement, TagVersion};
 pub use siblings::siblings;
+pub use tag_list::{TagList, TaggedVersion, is_withdrawn};
 pub use version::{VersionError, is_revision, version, version_argument};
 
 use std::collections::BTreeSet;

@@ -2,13 +2,13 @@
 
 use semver::{Prerelease, Version};
 
-use super::Existing;
+use super::TagList;
 
 /// The next version after `version` that none of the repositories has and that `withdrawn` does not name: the next patch
 /// version of the same minor version, or the next number of a pre-release.
 pub fn next_free<'a>(
     version: &Version,
-    repositories: impl IntoIterator<Item = &'a Existing>,
+    repositories: impl IntoIterator<Item = &'a TagList>,
     withdrawn: &[Version],
 ) -> Version {
     let taken: Vec<&Version> = repositories
@@ -83,7 +83,7 @@ mod tests {
                 .collect();
             let next = next_free(
                 &version.parse().unwrap(),
-                [&Existing::new(&tags, None, &[])],
+                [&TagList::new(&tags, None, &[])],
                 &withdrawn,
             );
             assert_eq!(next.to_string(), expected, "{version} after {existing}");

@@ -1,13 +1,13 @@
 //! The version that a tag should point to, as the other tags of its repository tell it.
 
-use super::{Existing, Held, TagRules, Variant, fan_out};
+use super::{TagList, TagRules, TaggedVersion, Variant, fan_out};
 use crate::reference::Tag;
 
 /// The version that a tag belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner {
+pub struct TagOwner {
     /// The version, with its own tag.
-    pub held: Held,
+    pub held: TaggedVersion,
     /// Its variant.
     pub variant: Option<Variant>,
 }
@@ -15,22 +15,22 @@ pub struct Owner {
 /// The highest version among `list` whose fan-out under `rules` contains `tag`; none for a tag that no rule is about, such
 /// as a channel, or one that no version claims.
 #[must_use]
-pub fn owner(tag: &Tag, list: &[Tag], rules: &TagRules) -> Option<Owner> {
+pub fn owner(tag: &Tag, list: &[Tag], rules: &TagRules) -> Option<TagOwner> {
     let rules = TagRules {
         zero_major: true,
         extra: Vec::new(),
         ..rules.clone()
     };
-    let variants = Existing::new(list, None, &[]).variants();
+    let variants = TagList::new(list, None, &[]).variants();
     // A variant tells more of a tag than a pre-release does.
     variants.iter().map(Some).chain([None]).find_map(|variant| {
-        let existing = Existing::new(list, variant, &rules.withdrawn);
-        let claims = |held: &&Held| {
+        let existing = TagList::new(list, variant, &rules.withdrawn);
+        let claims = |held: &&TaggedVersion| {
             let out = fan_out(&held.version, variant, &rules);
             out.is_ok_and(|out| out.tags.iter().any(|planned| planned.tag == *tag))
         };
         let held = existing.versions().iter().rev().find(claims)?.clone();
-        Some(Owner {
+        Some(TagOwner {
             held,
             variant: variant.cloned(),
         })

@@ -9,11 +9,11 @@ use semver::{Comparator, Op, Version, VersionReq};
 
 /// A requirement on a version, such as `12`, `~24.04` or `>=1.2, <2`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Requirement(Vec<Part>);
+pub struct Requirement(Vec<Comparison>);
 
 /// One comparison of a requirement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
+struct Comparison {
     comparator: Comparator,
     /// The fourth component, which semver does not know.
     fourth: Option<u64>,
@@ -43,13 +43,13 @@ impl Requirement {
     #[must_use]
     pub fn admits(&self, tag: &TagVersion) -> bool {
         let three = VersionReq {
-            comparators: self.0.iter().map(Part::without_fourth).collect(),
+            comparators: self.0.iter().map(Comparison::without_fourth).collect(),
         };
         three.matches(&tag.version) && self.0.iter().all(|part| part.admits_fourth(tag))
     }
 }
 
-impl Part {
+impl Comparison {
     /// The comparison of the first three components, which admits equality where the fourth decides.
     fn without_fourth(&self) -> Comparator {
         let mut comparator = self.comparator.clone();
@@ -111,7 +111,7 @@ impl FromStr for Requirement {
         let parts = comparators.into_iter().zip(fourths);
         Ok(Self(
             parts
-                .map(|(comparator, fourth)| Part { comparator, fourth })
+                .map(|(comparator, fourth)| Comparison { comparator, fourth })
                 .collect(),
         ))
     }

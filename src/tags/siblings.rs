@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Existing, TagRules, fan_out};
+use super::{TagList, TagRules, fan_out};
 use crate::reference::Tag;
 
 /// The tags of the fan-outs of all versions among `tags`, of every variant that they have. A list of tags that lacks one
@@ -13,10 +13,10 @@ pub fn siblings(tags: &[Tag]) -> BTreeSet<Tag> {
         zero_major: true,
         ..TagRules::default()
     };
-    let variants = Existing::new(tags, None, &[]).variants();
+    let variants = TagList::new(tags, None, &[]).variants();
     let mut siblings = BTreeSet::new();
     for variant in variants.iter().map(Some).chain([None]) {
-        for held in Existing::new(tags, variant, &[]).versions() {
+        for held in TagList::new(tags, variant, &[]).versions() {
             let Ok(out) = fan_out(&held.version, variant, &rules) else {
                 continue;
             };

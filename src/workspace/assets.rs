@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
-use super::state::State;
+use super::state::StateDirectory;
 use super::{certificates, discover};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::oci::{Content, layout};
 use crate::reference::Digest;
-use crate::resolve::draft::{Draft, FileWish, LayoutWish, Place, TrustWish, Wanted};
-use crate::resolve::image::{Base, Certificate, FileEntry, FileKind, Layout, Owner};
+use crate::resolve::draft::{
+    Draft, FileContent, FileRequest, LayoutRequest, SpecLocation, TrustRequest,
+};
+use crate::resolve::image::{Base, Certificate, FileEntry, FileKind, FileOwner, Layout};
 use crate::resolve::{files, target};
 use crate::spec::base::LayoutSpec;
 
@@ -33,7 +35,7 @@ pub struct Assets<'a> {
     hashed: BTreeMap<PathBuf, Hashed>,
     parsed: BTreeMap<PathBuf, Result<Vec<Certificate>, Diagnostic>>,
     /// Files of the image in hand whose extended attributes do not reach it, with the place that names them.
-    lost: Vec<(Place, String, &'static str)>,
+    lost: Vec<(SpecLocation, String, &'static str)>,
 }
 
 /// A file as it was read.
@@ -75,7 +77,9 @@ impl<'a> Assets<'a> {
             let help = "set them in a step: [[run]] with setcap or setfacl";
             found.push(at(Diagnostic::warning("spec.attributes", message), &place).help(help));
         }
-        let merged = files::merge(files, |number| draft.files[number].what == Wanted::Folder);
+        let merged = files::merge(files, |number| {
+            draft.files[number].what == FileContent::Folder
+        });
         for files::Conflict {
             first,
             second,
@@ -111,7 +115,7 @@ impl<'a> Assets<'a> {
         draft.image.certificates = certificates::collected(certificates);
     }
 
-    fn file(&mut self, wish: &FileWish) -> Result<Vec<FileEntry>, String> {
+    fn file(&mut self, wish: &FileRequest) -> Result<Vec<FileEntry>, String> {
         let entry = |mode, kind, origin: &str| {
             let mode = wish.mode.unwrap_or(mode);
             vec![FileEntry::new(
@@ -123,19 +127,19 @@ impl<'a> Assets<'a> {
             )]
         };
         match &wish.what {
-            Wanted::Content(text) => Ok(entry(
+            FileContent::Content(text) => Ok(entry(
                 0o644,
                 FileKind::File(Content::inline(text.as_bytes())),
                 "content",
             )),
-            Wanted::Folder => Ok(entry(0o755, FileKind::Directory, "an empty directory")),
-            Wanted::Source { folder, pattern } => self.source(wish, folder, pattern),
+            FileContent::Folder => Ok(entry(0o755, FileKind::Directory, "an empty directory")),
+            FileContent::Source { folder, pattern } => self.source(wish, folder, pattern),
         }
     }
 
     fn source(
         &mut self,
-        wish: &FileWish,
+        wish: &FileRequest,
         folder: &Path,
         pattern: &str,
     ) -> Result<Vec<FileEntry>, String> {
@@ -198,7 +202,7 @@ impl<'a> Assets<'a> {
     /// One file or folder that was named itself: a symbolic link is followed.
     fn place(
         &mut self,
-        wish: &FileWish,
+        wish: &FileRequest,
         path: &Path,
         target: String,
         entries: &mut Vec<FileEntry>,
@@ -230,7 +234,7 @@ impl<'a> Assets<'a> {
     /// What is in a folder, and the folder itself. Symbolic links in it stay what they are.
     fn folder(
         &mut self,
-        wish: &FileWish,
+        wish: &FileRequest,
         folder: &Path,
         target: &str,
         entries: &mut Vec<FileEntry>,
@@ -241,7 +245,7 @@ impl<'a> Assets<'a> {
         };
         let mut lost = Vec::new();
         // What golden and git remember differs from machine to machine, and git's remotes may hold a token.
-        let state = State::of(self.root).path("");
+        let state = StateDirectory::of(self.root).path("");
         let remembered = |item: &walkdir::DirEntry| {
             item.depth() > 0 && (item.file_name() == ".git" || item.path() == state)
         };
@@ -255,7 +259,8 @@ impl<'a> Assets<'a> {
             .map_err(|error| format!("`{}` cannot be read: {error}", self.shown(folder)))?;
         // A folder that is made for what lies in it, as every folder is that is missing, is not placed itself: the one
         // that the base has stays what it is, /tmp open to all and /bin a link to usr/bin.
-        let is_placed = |empty: bool| empty || folder_mode != 0o755 || wish.owner != Owner::ROOT;
+        let is_placed =
+            |empty: bool| empty || folder_mode != 0o755 || wish.owner != FileOwner::ROOT;
         if target != "/" && is_placed(items.is_empty()) {
             push(
                 target.to_owned(),
@@ -339,7 +344,7 @@ impl<'a> Assets<'a> {
     }
 
     /// The image of a layout that is a base, and that its manifest is there.
-    fn layout(&self, wish: &LayoutWish) -> Result<Layout, String> {
+    fn layout(&self, wish: &LayoutRequest) -> Result<Layout, String> {
         let LayoutSpec {
             directory,
             name,
@@ -382,7 +387,7 @@ impl<'a> Assets<'a> {
         })
     }
 
-    fn trust(&mut self, wish: &TrustWish, found: &mut Diagnostics) -> Vec<Certificate> {
+    fn trust(&mut self, wish: &TrustRequest, found: &mut Diagnostics) -> Vec<Certificate> {
         let paths = match self.trusted(wish) {
             Ok(paths) => paths,
             Err(message) => {
@@ -400,7 +405,7 @@ impl<'a> Assets<'a> {
         all
     }
 
-    fn trusted(&self, wish: &TrustWish) -> Result<Vec<PathBuf>, String> {
+    fn trusted(&self, wish: &TrustRequest) -> Result<Vec<PathBuf>, String> {
         let literal = inside(self.root, &wish.folder, &wish.pattern)?;
         let paths = if discover::is_glob(&wish.pattern) && !literal.exists() {
             let mut hits = self.glob(&wish.folder, &wish.pattern)?;
@@ -450,7 +455,7 @@ impl<'a> Assets<'a> {
 }
 
 /// Why a glob has no files: the pattern from the workspace's root, and the file that it is relative to.
-fn no_match(directory: &Path, pattern: &str, place: &Place) -> String {
+fn no_match(directory: &Path, pattern: &str, place: &SpecLocation) -> String {
     let file = place.file.file_name().unwrap_or_default().to_string_lossy();
     format!(
         "no file matches {} (paths are relative to {file})",
@@ -458,7 +463,7 @@ fn no_match(directory: &Path, pattern: &str, place: &Place) -> String {
     )
 }
 
-fn at(diagnostic: Diagnostic, place: &Place) -> Diagnostic {
+fn at(diagnostic: Diagnostic, place: &SpecLocation) -> Diagnostic {
     diagnostic.at(&place.file, place.span.clone(), "")
 }
 

@@ -8,13 +8,13 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use self::repository::Repository;
+use self::repository::GitRepository;
 use crate::process::Environment;
 use crate::resolve::image::Provenance;
 
 /// What is known of a repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct History {
+pub struct GitHistory {
     /// The remote, without anything secret.
     pub source: Option<String>,
     /// Whether older commits are missing.
@@ -42,14 +42,14 @@ pub struct Touched {
 const MAX_LINE: u64 = 64 << 10;
 
 /// The repository of `root`, if there is one that can be read.
-async fn repository(root: &Path, environment: &Environment) -> Option<Repository> {
-    Repository::open(root, environment).await.ok().flatten()
+async fn repository(root: &Path, environment: &Environment) -> Option<GitRepository> {
+    GitRepository::open(root, environment).await.ok().flatten()
 }
 
 /// Why git does not read the checkout that `root` is in, in git's own words. None if git reads it, or if `root` is in
 /// no checkout.
 pub async fn refusal(root: &Path, environment: &Environment) -> Option<String> {
-    match Repository::open(root, environment).await {
+    match GitRepository::open(root, environment).await {
         Ok(None) => None,
         Ok(Some(repository)) => repository
             .ask(&["rev-parse", "--git-dir"])
@@ -102,9 +102,9 @@ fn with_a_letter<'s>(sha: &'s str, abbreviated: &str) -> &'s str {
 }
 
 /// The history of lists of paths, each relative to `root`.
-pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environment) -> History {
+pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environment) -> GitHistory {
     let Some(repository) = repository(root, environment).await else {
-        return History::default();
+        return GitHistory::default();
     };
     let facts = [
         "rev-parse",
@@ -113,7 +113,7 @@ pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environm
         "HEAD",
     ];
     let Ok(facts) = repository.ask(&facts).await else {
-        return History::default();
+        return GitHistory::default();
     };
     let mut lines = facts.lines();
     let shallow = lines.next() == Some("true");
@@ -140,7 +140,7 @@ pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environm
         })
         .collect();
     let tracks_state = tracked.is_ok_and(|files| !files.is_empty());
-    History {
+    GitHistory {
         source: source(&repository),
         shallow,
         head,
@@ -175,7 +175,7 @@ impl<'a> Owners<'a> {
 }
 
 /// The address of `origin`, else of the first remote, as far as it may be shown.
-fn source(repository: &Repository) -> Option<String> {
+fn source(repository: &GitRepository) -> Option<String> {
     let remotes = &repository.remotes;
     let (_, address) = remotes
         .iter()
@@ -229,7 +229,7 @@ pub fn sanitised(remote: &str) -> Option<String> {
 }
 
 /// Files that differ from HEAD or are new, relative to the workspace.
-async fn changed(repository: &Repository, prefix: &str) -> Result<Vec<PathBuf>, String> {
+async fn changed(repository: &GitRepository, prefix: &str) -> Result<Vec<PathBuf>, String> {
     let args = [
         "status",
         "--porcelain",
@@ -259,7 +259,7 @@ type Commit = Option<(String, i64)>;
 /// The last commit of each list of paths, and why some are missing. One walk through the history serves all, and ends
 /// when all are found.
 async fn last_commits(
-    repository: &Repository,
+    repository: &GitRepository,
     prefix: &str,
     owners: &Owners<'_>,
     count: usize,
@@ -278,7 +278,7 @@ async fn last_commits(
 }
 
 async fn walk(
-    repository: &Repository,
+    repository: &GitRepository,
     prefix: &str,
     owners: &Owners<'_>,
     found: &mut [Commit],
@@ -423,7 +423,7 @@ pub async fn file_at(
 
 /// Provenance of an image (7-rules 3). `epoch` is `SOURCE_DATE_EPOCH`.
 #[must_use]
-pub fn provenance(history: &History, touched: &Touched, epoch: Option<i64>) -> Provenance {
+pub fn provenance(history: &GitHistory, touched: &Touched, epoch: Option<i64>) -> Provenance {
     let commit = touched.commit.as_ref();
     let revision = commit.map(|(sha, _)| sha).or(history.head.as_ref());
     let dirty = if touched.dirty { "-dirty" } else { "" };
@@ -463,7 +463,7 @@ mod tests {
         let environment = Environment::default();
         assert_eq!(
             history(&root, &paths, &environment).await,
-            History::default()
+            GitHistory::default()
         );
         run(&["init", "-q"], "").await;
         write("a/x", "1").unwrap();

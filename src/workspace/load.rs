@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Places, SourceMap};
 use crate::process::Environment;
 use crate::resolve::{self, Draft, ImageFile, Names, WorkspaceFile};
 use crate::spec::WorkspaceSpec;
-use crate::spec::document::{self, Kind, MAX_BYTES, Table};
+use crate::spec::document::{self, MAX_BYTES, SourceKind, SpecTable};
 use crate::spec::places::Parsed;
 
 /// What reading needs from outside.
@@ -168,10 +168,10 @@ fn with_line_feeds(text: &str) -> String {
 /// The table of a file; none when something was found already that makes it useless.
 fn table<'t>(
     file: &Path,
-    kind: Kind,
+    kind: SourceKind,
     sources: &'t SourceMap,
     found: &mut Diagnostics,
-) -> Option<Table<'t>> {
+) -> Option<SpecTable<'t>> {
     let text = sources.text(file)?;
     let unusable = |d: &Diagnostic| {
         matches!(&*d.rule, "spec.utf8" | "spec.too-long" | "spec.file")
@@ -190,7 +190,7 @@ fn workspace_file<'t>(
     surroundings: &Surroundings,
     found: &mut Diagnostics,
 ) -> WorkspaceFile<'t> {
-    let table = table(file, Kind::Workspace, sources, found).unwrap_or_default();
+    let table = table(file, SourceKind::Workspace, sources, found).unwrap_or_default();
     resolve::workspace(file, table, names, &surroundings.set, found)
 }
 
@@ -201,7 +201,7 @@ fn drafts(
     found: &mut Diagnostics,
 ) -> Vec<Draft> {
     let parse = |file: &PathBuf| {
-        table(file, Kind::Image, sources, found).map(|table| ImageFile {
+        table(file, SourceKind::Image, sources, found).map(|table| ImageFile {
             file: file.clone(),
             table,
         })

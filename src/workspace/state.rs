@@ -11,7 +11,7 @@ pub const DIRECTORY: &str = ".golden";
 
 /// The state folder of a workspace. It is made on the first write.
 #[derive(Debug, Clone)]
-pub struct State {
+pub struct StateDirectory {
     folder: PathBuf,
     user: UserCache,
 }
@@ -29,7 +29,7 @@ pub struct Error {
     pub source: std::io::Error,
 }
 
-impl State {
+impl StateDirectory {
     /// The state folder of the workspace at `root`.
     #[must_use]
     pub fn of(root: &Path) -> Self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use golden::engine::embedded::Error;
 use golden::render::PinnedBase;
-use golden::resolve::image::{Family, FileEntry, FileKind, Owner};
+use golden::resolve::image::{Family, FileEntry, FileKind, FileOwner};
 
 use crate::support::assembling::{
     assemble, base, certificate, differences, docker, engine, file, image, load, tree,
@@ -101,7 +101,7 @@ fn files_leave_the_tree_that_copy_leaves() {
     let folder = tempfile::tempdir().unwrap();
     let mut golden = image("files/debian");
     golden.config.workdir = Some("/srv/new/work".to_owned());
-    let named = Owner::Named {
+    let named = FileOwner::Named {
         user: "www-data".to_owned(),
         group: Some("adm".to_owned()),
     };
@@ -117,7 +117,7 @@ fn files_leave_the_tree_that_copy_leaves() {
         },
         FileEntry {
             mode: 0o1777,
-            owner: Owner::ROOT,
+            owner: FileOwner::ROOT,
             ..FileEntry {
                 kind: FileKind::Directory,
                 ..file("/scratch", "")

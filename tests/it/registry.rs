@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use golden::oci::{Bytes, Descriptor, RawManifest, media};
 use golden::reference::{Digest, Host, RepositoryPath, Target};
-use golden::registry::{Kind, Registries, Registry, RegistryEnv, Upload};
+use golden::registry::{FailureKind, Registries, Registry, RegistryEnv, Upload};
 use serde_json::json;
 
 use crate::support::proxy::{Fault, fault_proxy};
@@ -19,7 +19,7 @@ use crate::support::workspace::Golden;
 fn client(host: &str) -> Registry {
     let vars = BTreeMap::from([("GOLDEN_REGISTRY_TIMEOUT".to_owned(), "1".to_owned())]);
     let mut env = RegistryEnv::from_vars(&vars);
-    env.patience.pause = std::time::Duration::from_millis(20);
+    env.retry_policy.pause = std::time::Duration::from_millis(20);
     Registries::new(Vec::new(), env).at(&host.parse::<Host>().unwrap())
 }
 
@@ -99,7 +99,7 @@ fn a_page_that_links_to_itself_is_no_end_of_the_list() {
         )
     });
     let error = run(client(&registry.host()).tags(&path("a"))).unwrap_err();
-    assert_eq!(error.kind, Kind::Incomplete, "{error}");
+    assert_eq!(error.kind, FailureKind::Incomplete, "{error}");
     assert_eq!(registry.requests().len(), 1);
 }
 
@@ -130,7 +130,7 @@ fn no_tags_and_no_repository_are_both_none() {
     let error = run(client(&portal.host()).tags(&path("a"))).unwrap_err();
     assert_eq!(
         error.kind,
-        Kind::NotFound,
+        FailureKind::NotFound,
         "a bare 404 says nothing: {error}"
     );
 }
@@ -152,35 +152,35 @@ fn bad_manifests_are_clear_errors() {
         (
             ok(&manifest),
             Some(&other),
-            Kind::Digest,
+            FailureKind::Digest,
             "does not have the digest",
         ),
         (
             ok(&manifest).header("docker-content-digest", &other),
             None,
-            Kind::Digest,
+            FailureKind::Digest,
             "does not have the digest",
         ),
         (
             ok("{nonsense"),
             None,
-            Kind::Malformed,
+            FailureKind::Malformed,
             "the manifest is not JSON",
         ),
         (
             html,
             None,
-            Kind::Malformed,
+            FailureKind::Malformed,
             "the answer is a web page, not a manifest",
         ),
         (
             Answer::new(200, r#"{"schemaVersion":1}"#)
                 .header("content-type", media::DOCKER_SCHEMA1),
             None,
-            Kind::Unsupported,
+            FailureKind::Unsupported,
             "schema 1",
         ),
-        (huge, None, Kind::TooLarge, "larger than 4096 KiB"),
+        (huge, None, FailureKind::TooLarge, "larger than 4096 KiB"),
     ] {
         let registry = with(answer);
         let target = match target {
@@ -236,7 +236,7 @@ fn a_quota_is_not_waited_for() {
     let error = run(client(&registry.host()).ping()).unwrap_err();
     assert_eq!(
         (error.kind, registry.requests().len()),
-        (Kind::Quota, 1),
+        (FailureKind::Quota, 1),
         "{error}"
     );
     let registry = odd(|_| Some(Answer::new(429, "later").header("retry-after", 21600)));

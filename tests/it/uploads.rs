@@ -21,7 +21,7 @@ use crate::support::tunnel::Tunnel;
 
 const MIB: usize = 1024 * 1024;
 
-/// A client that has the login of the GOLDEN_ variables, and little patience.
+/// A client that has the login of the GOLDEN_ variables, and little retry_policy.
 fn client(host: &str) -> Registry {
     let vars = [
         ("GOLDEN_REGISTRY_USER", "robot"),
@@ -29,7 +29,7 @@ fn client(host: &str) -> Registry {
     ];
     let vars = vars.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let mut env = RegistryEnv::from_vars(&BTreeMap::from(vars));
-    env.patience.pause = std::time::Duration::from_millis(20);
+    env.retry_policy.pause = std::time::Duration::from_millis(20);
     let host: Host = host.parse().unwrap();
     env.scope = LoginScope::of([host.clone()]);
     Registries::new(Vec::new(), env).at(&host)

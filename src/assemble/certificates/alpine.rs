@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Stop;
+use super::super::AssembleStop;
 use super::super::overlay::Overlay;
-use super::super::tree::Node;
+use super::super::tree::TreeNode;
 use super::rehash::{Rehash, rehash};
 use super::{CONF, HOOKS, LOCAL, SHARED, STORE, TOOL, append, file, hooks, link, needs};
 use crate::resolve::image::Certificate;
@@ -24,7 +24,10 @@ const WORDS: &[&str] = &[
 ];
 
 /// Places the certificates and does what the tool would do.
-pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> Result<(), Stop> {
+pub(super) fn place(
+    certificates: &[Certificate],
+    overlay: &mut Overlay<'_>,
+) -> Result<(), AssembleStop> {
     // Any layer may have some of its own, so all are read; asked for first, they are read side by side.
     overlay.list(LOCAL)?;
     check_tool(overlay)?;
@@ -56,7 +59,7 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
 }
 
 /// Refuses a base without the program, or with another one of its name.
-fn check_tool(overlay: &Overlay<'_>) -> Result<(), Stop> {
+fn check_tool(overlay: &Overlay<'_>) -> Result<(), AssembleStop> {
     let Some(tool) = overlay.read(TOOL)? else {
         return Err(
             needs("the base has no update-ca-certificates (package ca-certificates)").into(),
@@ -71,12 +74,12 @@ fn check_tool(overlay: &Overlay<'_>) -> Result<(), Stop> {
 }
 
 /// Whether the base's hook makes the links by hash. Any other hook only the tool can run.
-fn check_hooks(overlay: &Overlay<'_>) -> Result<bool, Stop> {
+fn check_hooks(overlay: &Overlay<'_>) -> Result<bool, AssembleStop> {
     let run_parts =
         ["usr/bin/run-parts", "bin/run-parts"].map(|path| overlay.entry(&overlay.resolve(path)?));
     if !run_parts
         .into_iter()
-        .collect::<Result<Vec<_>, Stop>>()?
+        .collect::<Result<Vec<_>, AssembleStop>>()?
         .iter()
         .any(Option::is_some)
     {
@@ -109,7 +112,7 @@ fn check_hooks(overlay: &Overlay<'_>) -> Result<bool, Stop> {
 }
 
 /// The certificates that the configuration lists, whether they are there or not.
-fn shared(overlay: &Overlay<'_>) -> Result<Vec<String>, Stop> {
+fn shared(overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
     let conf = overlay.read(CONF)?.unwrap_or_else(|| Vec::new().into());
     let conf = String::from_utf8_lossy(&conf);
     let wanted = conf
@@ -120,7 +123,7 @@ fn shared(overlay: &Overlay<'_>) -> Result<Vec<String>, Stop> {
 
 /// What the base's version of the program puts after each certificate: a newline, or (before 2020) nothing. The bundle
 /// that it left in the base shows it; one that it did not write shows that nobody knows what it would write.
-fn separator(overlay: &Overlay<'_>, shared: &[String]) -> Result<&'static [u8], Stop> {
+fn separator(overlay: &Overlay<'_>, shared: &[String]) -> Result<&'static [u8], AssembleStop> {
     let bundle = overlay
         .read(&format!("{STORE}/ca-certificates.crt"))?
         .unwrap_or_else(|| Vec::new().into());
@@ -140,7 +143,7 @@ fn separator(overlay: &Overlay<'_>, shared: &[String]) -> Result<&'static [u8], 
 }
 
 /// The local certificates: all that is in the folder itself, but what is hidden.
-fn local(overlay: &Overlay<'_>) -> Result<Vec<String>, Stop> {
+fn local(overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
     let names = overlay
         .list(LOCAL)?
         .into_iter()
@@ -149,7 +152,7 @@ fn local(overlay: &Overlay<'_>) -> Result<Vec<String>, Stop> {
 }
 
 /// The bytes of a file; none of a folder, or where there is nothing.
-fn content(overlay: &Overlay<'_>, path: &str) -> Result<crate::oci::Bytes, Stop> {
+fn content(overlay: &Overlay<'_>, path: &str) -> Result<crate::oci::Bytes, AssembleStop> {
     Ok(overlay.read(path)?.unwrap_or_else(|| Vec::new().into()))
 }
 
@@ -171,14 +174,14 @@ fn update_links(
     overlay: &mut Overlay<'_>,
     store: &str,
     links: &BTreeMap<String, String>,
-) -> Result<(), Stop> {
+) -> Result<(), AssembleStop> {
     for name in overlay
         .list(store)?
         .into_iter()
         .filter(|name| !name.starts_with('.'))
     {
         let path = format!("{store}/{name}");
-        let Some(Node::Symlink(target)) = overlay.entry(&path)? else {
+        let Some(TreeNode::Symlink(target)) = overlay.entry(&path)? else {
             continue;
         };
         let ours = [SHARED, LOCAL]
@@ -191,8 +194,8 @@ fn update_links(
     for (name, target) in links {
         let path = format!("{store}/{name}");
         match overlay.entry(&path)? {
-            Some(Node::Symlink(there)) if there == target => {}
-            None | Some(Node::Symlink(_)) => overlay.place(link(&path, target))?,
+            Some(TreeNode::Symlink(there)) if there == target => {}
+            None | Some(TreeNode::Symlink(_)) => overlay.place(link(&path, target))?,
             Some(_) => {}
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use x509_parser::pem::Pem;
 
 use super::super::overlay::Overlay;
-use super::super::tree::{Attributes, Node};
-use super::super::{Error, Stop};
+use super::super::tree::{Attributes, TreeNode};
+use super::super::{AssembleStop, Error};
 use super::file;
 use crate::oci::tar::Entry;
 use crate::resolve::image::Certificate;
@@ -24,7 +24,10 @@ const BUNDLES: &[&str] = &[
 
 /// Appends to every bundle of the base what it does not have yet. If there is none, the first is made: on scratch it is
 /// exactly what the spec trusts.
-pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> Result<(), Stop> {
+pub(super) fn place(
+    certificates: &[Certificate],
+    overlay: &mut Overlay<'_>,
+) -> Result<(), AssembleStop> {
     let mut bundles = BTreeSet::new();
     for path in BUNDLES {
         // A link stays a link; the file that it leads to is written.
@@ -46,7 +49,7 @@ pub(super) fn append(
     certificates: &[Certificate],
     path: &str,
     overlay: &mut Overlay<'_>,
-) -> Result<(), Stop> {
+) -> Result<(), AssembleStop> {
     let target = overlay.resolve(path)?;
     let attributes = match overlay.entry(&target)? {
         None => Attributes {
@@ -54,7 +57,7 @@ pub(super) fn append(
             uid: 0,
             gid: 0,
         },
-        Some(Node::File { attributes, .. }) => *attributes,
+        Some(TreeNode::File { attributes, .. }) => *attributes,
         Some(_) => return Err(Error::Base(format!("/{target} is not a file")).into()),
     };
     let mut bytes = overlay
@@ -113,11 +116,14 @@ mod tests {
     }
 
     /// The bundle that is placed on a base that has this in its place.
-    fn placed(there: Node, certificates: &[Certificate]) -> Result<Option<Entry>, Stop> {
+    fn placed(
+        there: TreeNode,
+        certificates: &[Certificate],
+    ) -> Result<Option<Entry>, AssembleStop> {
         let mut index = LayerIndex::default();
         index.entries.insert(
             "etc/ssl/certs".to_owned(),
-            Node::Directory(Attributes::FOLDER),
+            TreeNode::Directory(Attributes::FOLDER),
         );
         index.entries.insert(BUNDLES[0].to_owned(), there);
         let layers = [Arc::new(index)];
@@ -138,7 +144,7 @@ mod tests {
             gid: 4,
         };
         let torn = one.pem.trim_end().as_bytes().to_vec();
-        let base = || Node::File {
+        let base = || TreeNode::File {
             attributes,
             content: Some(torn.clone().into()),
         };
@@ -155,7 +161,10 @@ mod tests {
             EntryKind::File(Content::inline(both.into_bytes()))
         );
         assert_eq!(placed(base(), &[one]).unwrap(), None);
-        let refused = placed(Node::Directory(Attributes::FOLDER), &[two]);
-        assert!(matches!(refused, Err(Stop::Refused(Error::Base(_)))));
+        let refused = placed(TreeNode::Directory(Attributes::FOLDER), &[two]);
+        assert!(matches!(
+            refused,
+            Err(AssembleStop::Refused(Error::Base(_)))
+        ));
     }
 }

@@ -2,14 +2,17 @@
 //! certificates, every one gets a link by name, and `openssl rehash` those by subject hash.
 
 use super::super::overlay::Overlay;
-use super::super::tree::Node;
-use super::super::{Error, Stop};
+use super::super::tree::TreeNode;
+use super::super::{AssembleStop, Error};
 use super::rehash::{Rehash, rehash};
 use super::{CONF, HOOKS, LOCAL, SHARED, STORE, TOOL, append, file, hooks, link, needs};
 use crate::resolve::image::Certificate;
 
 /// Places the certificates and does what the tool would do.
-pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> Result<(), Stop> {
+pub(super) fn place(
+    certificates: &[Certificate],
+    overlay: &mut Overlay<'_>,
+) -> Result<(), AssembleStop> {
     // Any layer may have some of its own, so all are read; asked for first, they are read side by side.
     overlay.list(LOCAL)?;
     check_tool(overlay)?;
@@ -31,7 +34,7 @@ pub(super) fn place(certificates: &[Certificate], overlay: &mut Overlay<'_>) -> 
     let store = overlay.resolve(STORE)?;
     if matches!(
         overlay.entry(&format!("{store}/ca-certificates.crt"))?,
-        Some(Node::Symlink(_))
+        Some(TreeNode::Symlink(_))
     ) {
         // What a link leads to has them too: they are appended before the tool puts its bundle in the link's place.
         super::bundle::append(
@@ -75,7 +78,7 @@ fn read(line: &str) -> &str {
 }
 
 /// Refuses what only the real tool can do: no tool, one that links in another way, hooks.
-fn check_tool(overlay: &Overlay<'_>) -> Result<(), Stop> {
+fn check_tool(overlay: &Overlay<'_>) -> Result<(), AssembleStop> {
     let Some(tool) = overlay.read(TOOL)? else {
         return Err(
             needs("the base has no update-ca-certificates (package ca-certificates)").into(),
@@ -103,7 +106,7 @@ fn local(
     folder: &str,
     depth: u32,
     visited: &mut u32,
-) -> Result<Vec<String>, Stop> {
+) -> Result<Vec<String>, AssembleStop> {
     *visited += 1;
     if depth > 32 || *visited > DIRECTORIES {
         return Err(Error::LinkLoop(format!("/{folder}")).into());
@@ -112,10 +115,10 @@ fn local(
     for name in overlay.list(folder)? {
         let path = format!("{folder}/{name}");
         match overlay.entry(&overlay.resolve(&path)?)? {
-            Some(Node::Directory(_) | Node::Implied) => {
+            Some(TreeNode::Directory(_) | TreeNode::Implied) => {
                 found.extend(local(overlay, &path, depth + 1, visited)?);
             }
-            Some(Node::File { .. }) if name.strip_suffix(".crt").is_some() => found.push(path),
+            Some(TreeNode::File { .. }) if name.strip_suffix(".crt").is_some() => found.push(path),
             _ => {}
         }
     }
@@ -129,13 +132,13 @@ fn add(
     store: &str,
     path: &str,
     bundle: &mut Vec<u8>,
-) -> Result<bool, Stop> {
+) -> Result<bool, AssembleStop> {
     let name = base_name(path)
         .replace(' ', "_")
         .replace(['(', ')'], "=")
         .replace(',', "_");
     let (pem, target) = (format!("{store}/{name}.pem"), format!("/{path}"));
-    let same = matches!(overlay.entry(&pem)?, Some(Node::Symlink(there)) if *there == target);
+    let same = matches!(overlay.entry(&pem)?, Some(TreeNode::Symlink(there)) if *there == target);
     if !same {
         overlay.place(link(&pem, &target))?;
     }
@@ -148,9 +151,9 @@ fn add(
 }
 
 /// The tool's `remove`. Whether there was a link.
-fn remove(overlay: &mut Overlay<'_>, store: &str, name: &str) -> Result<bool, Stop> {
+fn remove(overlay: &mut Overlay<'_>, store: &str, name: &str) -> Result<bool, AssembleStop> {
     let pem = format!("{store}/{}.pem", base_name(name));
-    let there = matches!(overlay.entry(&pem)?, Some(Node::Symlink(_)));
+    let there = matches!(overlay.entry(&pem)?, Some(TreeNode::Symlink(_)));
     if there {
         overlay.remove(&pem)?;
     }

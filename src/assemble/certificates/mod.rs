@@ -9,8 +9,8 @@ mod subject;
 
 use super::execution::{NeedsExecution, UPDATE_CA_TRUST};
 use super::overlay::Overlay;
-use super::tree::Node;
-use super::{Error, Stop};
+use super::tree::TreeNode;
+use super::{AssembleStop, Error};
 use crate::oci::Content;
 use crate::oci::tar::{Entry, EntryKind};
 use crate::resolve::image::{Certificate, Family};
@@ -28,7 +28,7 @@ const HOOKS: &str = "etc/ca-certificates/update.d";
 const LARGEST_BUNDLE: usize = 16 << 20;
 
 /// Appends to a bundle.
-fn append(bundle: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Stop> {
+fn append(bundle: &mut Vec<u8>, bytes: &[u8]) -> Result<(), AssembleStop> {
     if bundle.len() + bytes.len() > LARGEST_BUNDLE {
         return Err(Error::Base("its trust store has more than 16 MiB".to_owned()).into());
     }
@@ -41,7 +41,7 @@ pub fn place(
     family: Family,
     certificates: &[Certificate],
     overlay: &mut Overlay<'_>,
-) -> Result<(), Stop> {
+) -> Result<(), AssembleStop> {
     match family {
         Family::Static => bundle::place(certificates, overlay),
         Family::Debian => debian::place(certificates, overlay),
@@ -59,14 +59,14 @@ fn needs(tool: &str) -> Error {
 }
 
 /// The hooks that `run-parts` would run, by name.
-fn hooks(overlay: &Overlay<'_>) -> Result<Vec<String>, Stop> {
+fn hooks(overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
     let mut found = Vec::new();
     for name in overlay.list(HOOKS)? {
         let path = overlay.resolve(&format!("{HOOKS}/{name}"))?;
         let plain = name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        let executable = |node: &Node| matches!(node, Node::File { attributes, .. } if attributes.mode & 0o111 != 0);
+        let executable = |node: &TreeNode| matches!(node, TreeNode::File { attributes, .. } if attributes.mode & 0o111 != 0);
         if plain && overlay.entry(&path)?.is_some_and(executable) {
             found.push(name);
         }

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha1::{Digest as _, Sha1};
 
 use super::super::overlay::Overlay;
-use super::super::tree::Node;
-use super::super::{Error, Stop};
+use super::super::tree::TreeNode;
+use super::super::{AssembleStop, Error};
 use super::{link, needs, subject};
 
 /// What one file or link says about a hash.
-struct Claim {
+struct HashName {
     file: String,
     fingerprint: Option<[u8; 20]>,
     /// The number of a link that is there already.
@@ -22,7 +22,7 @@ struct Claim {
 /// The claims on one hash, in the order that they were met.
 #[derive(Default)]
 struct Bucket {
-    claims: Vec<Claim>,
+    claims: Vec<HashName>,
     /// The position of each file's claim.
     by_file: BTreeMap<String, usize>,
     fingerprints: BTreeSet<[u8; 20]>,
@@ -40,12 +40,16 @@ pub(super) enum Rehash {
 }
 
 /// Brings the links of a folder up to date.
-pub(super) fn rehash(overlay: &mut Overlay<'_>, folder: &str, tool: Rehash) -> Result<(), Stop> {
+pub(super) fn rehash(
+    overlay: &mut Overlay<'_>,
+    folder: &str,
+    tool: Rehash,
+) -> Result<(), AssembleStop> {
     let mut buckets = BTreeMap::<u32, Bucket>::new();
     for name in overlay.list(folder)? {
         let path = format!("{folder}/{name}");
         let target = match overlay.entry(&path)? {
-            Some(Node::Symlink(target)) => Some(target.clone()),
+            Some(TreeNode::Symlink(target)) => Some(target.clone()),
             _ => None,
         };
         if tool == Rehash::OpenSsl
@@ -96,7 +100,7 @@ fn certificate(
     overlay: &Overlay<'_>,
     path: &str,
     name: &str,
-) -> Result<Option<(u32, [u8; 20])>, Stop> {
+) -> Result<Option<(u32, [u8; 20])>, AssembleStop> {
     let extension = name
         .rsplit_once('.')
         .map(|(_, extension)| extension.to_ascii_lowercase());
@@ -134,11 +138,11 @@ fn is_certificate(label: &str) -> bool {
 
 impl Bucket {
     /// The claim of a file, which is made if there is none.
-    fn claim(&mut self, file: &str) -> &mut Claim {
+    fn claim(&mut self, file: &str) -> &mut HashName {
         let next = self.claims.len();
         let position = *self.by_file.entry(file.to_owned()).or_insert(next);
         if position == next {
-            self.claims.push(Claim {
+            self.claims.push(HashName {
                 file: file.to_owned(),
                 fingerprint: None,
                 number: None,
@@ -165,9 +169,9 @@ impl Bucket {
     fn settle(
         &self,
         tool: Rehash,
-        mut write: impl FnMut(usize, Option<&str>) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
-        let stays = |claim: &Claim| claim.number.filter(|number| *number < self.needed);
+        mut write: impl FnMut(usize, Option<&str>) -> Result<(), AssembleStop>,
+    ) -> Result<(), AssembleStop> {
+        let stays = |claim: &HashName| claim.number.filter(|number| *number < self.needed);
         let mut taken: BTreeSet<usize> = self.claims.iter().filter_map(stays).collect();
         let mut free = 0;
         for claim in self.claims.iter().filter(|claim| stays(claim).is_none()) {

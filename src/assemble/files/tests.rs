@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::assemble::tree::LayerIndex;
 use crate::oci::Content;
-use crate::resolve::image::{Base, Family, Owner};
+use crate::resolve::image::{Base, Family, FileOwner};
 
 /// A base of one layer: `d PATH` with 0755 of root, `d:MODE:UID:GID PATH`, `f PATH`, `TARGET<-PATH` for a link.
 fn base(lines: &[&str]) -> Vec<Arc<LayerIndex>> {
@@ -12,7 +12,7 @@ fn base(lines: &[&str]) -> Vec<Arc<LayerIndex>> {
         if let Some((target, path)) = line.split_once("<-") {
             index
                 .entries
-                .insert(path.to_owned(), Node::Symlink(target.to_owned()));
+                .insert(path.to_owned(), TreeNode::Symlink(target.to_owned()));
             continue;
         }
         let (kind, path) = line.split_once(' ').unwrap();
@@ -21,15 +21,15 @@ fn base(lines: &[&str]) -> Vec<Arc<LayerIndex>> {
             (Some("d"), Some(mode)) => {
                 let mut number = || fields.next().unwrap().parse().unwrap();
                 let mode = u32::from_str_radix(mode, 8).unwrap();
-                Node::Directory(Attributes {
+                TreeNode::Directory(Attributes {
                     mode,
                     uid: number(),
                     gid: number(),
                 })
             }
-            (Some("d"), None) => Node::Directory(Attributes::FOLDER),
-            (Some("i"), None) => Node::Implied,
-            _ => Node::File {
+            (Some("d"), None) => TreeNode::Directory(Attributes::FOLDER),
+            (Some("i"), None) => TreeNode::Implied,
+            _ => TreeNode::File {
                 attributes: Attributes::FOLDER,
                 content: None,
             },
@@ -42,7 +42,7 @@ fn base(lines: &[&str]) -> Vec<Arc<LayerIndex>> {
         let content = Some(content.to_vec().into());
         index.entries.insert(
             path.to_owned(),
-            Node::File {
+            TreeNode::File {
                 attributes: Attributes::FOLDER,
                 content,
             },
@@ -56,14 +56,14 @@ fn base(lines: &[&str]) -> Vec<Arc<LayerIndex>> {
         index
             .entries
             .entry(above.to_owned())
-            .or_insert(Node::Implied);
+            .or_insert(TreeNode::Implied);
     }
     vec![Arc::new(index)]
 }
 
 /// Files: `f PATH [NAME]`, `d PATH`, `TARGET<-PATH`, all of 7:8 with mode 0640 (directories 0750).
 fn files(lines: &[&str]) -> Vec<FileEntry> {
-    let owner = Owner::Numeric { uid: 7, gid: 8 };
+    let owner = FileOwner::Numeric { uid: 7, gid: 8 };
     let file = |line: &&str| {
         let origin = format!("from {line}");
         if let Some((target, path)) = line.split_once("<-") {
@@ -115,8 +115,8 @@ fn placed_on(base: &[Arc<LayerIndex>], files: Vec<FileEntry>) -> Result<Vec<Stri
         },
     ) {
         Ok(entries) => Ok(entries.iter().map(show).collect()),
-        Err(Stop::Refused(error)) => Err(error.to_string()),
-        Err(Stop::Unread(unread)) => panic!("{unread:?}"),
+        Err(AssembleStop::Refused(error)) => Err(error.to_string()),
+        Err(AssembleStop::Unread(unread)) => panic!("{unread:?}"),
     }
 }
 
@@ -253,7 +253,7 @@ fn what_cannot_be_placed_names_what_is_in_its_way() {
 fn owners_become_the_numbers_that_the_base_gives_them() {
     let base = base(&["d srv"]);
     let owned = |user: &str, group: Option<&str>| {
-        let owner = Owner::Named {
+        let owner = FileOwner::Named {
             user: user.to_owned(),
             group: group.map(str::to_owned),
         };

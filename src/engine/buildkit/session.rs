@@ -36,13 +36,13 @@ const BUFFER: usize = 256 * 1024;
 
 /// An open session; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct BuildKitSession {
     id: String,
     exchange: Arc<Exchange>,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Session {
+impl BuildKitSession {
     /// Opens a session that offers a build's context, secrets and logins, and takes the image that comes of it. Its
     /// layers are kept in `folder`.
     pub(super) async fn open(
@@ -125,7 +125,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for BuildKitSession {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -28,7 +28,7 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The archive's table of contents, manifest.json.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Contents {
+pub(super) struct ArchiveManifest {
     config: String,
     pub(super) layers: Vec<String>,
 }
@@ -144,7 +144,7 @@ pub(in crate::engine) fn compose(
         Some(Member::Small(bytes)) => Ok(bytes.clone()),
         _ => Err(missing(path)),
     };
-    let images: Vec<Contents> = serde_json::from_slice(&json(members, "manifest.json")?)?;
+    let images: Vec<ArchiveManifest> = serde_json::from_slice(&json(members, "manifest.json")?)?;
     let [contents] = images.as_slice() else {
         return Err(missing("single image"));
     };

@@ -66,7 +66,7 @@ struct SshStream {
     child: Child,
     stdin: ChildStdin,
     stdout: ChildStdout,
-    state: State,
+    state: SshState,
     /// Whether anything was asked. That ssh ended is told as the answer to a question: whoever holds a connection
     /// that breaks before only knows that it was not ready.
     asked: bool,
@@ -75,7 +75,7 @@ struct SshStream {
 }
 
 /// Whether ssh has said anything yet. When it ends without a word, its standard error is the explanation.
-enum State {
+enum SshState {
     Silent,
     Spoken,
     Ended(Pin<Box<dyn Future<Output = String> + Send>>),
@@ -122,7 +122,7 @@ impl SshStream {
             child,
             stdin,
             stdout,
-            state: State::Silent,
+            state: SshState::Silent,
             asked: false,
             waiting: None,
         })
@@ -132,14 +132,16 @@ impl SshStream {
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             match &mut self.state {
-                State::Ended(complaint) => {
+                SshState::Ended(complaint) => {
                     let complaint = ready!(complaint.as_mut().poll(context));
-                    self.state = State::Told(complaint);
+                    self.state = SshState::Told(complaint);
                 }
-                State::Told(complaint) => {
+                SshState::Told(complaint) => {
                     return Poll::Ready(io::Error::other(format!("ssh ended: {complaint}")));
                 }
-                State::Silent | State::Spoken => self.state = State::Ended(self.complaint()),
+                SshState::Silent | SshState::Spoken => {
+                    self.state = SshState::Ended(self.complaint())
+                }
             }
         }
     }
@@ -164,14 +166,14 @@ impl AsyncRead for SshStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if matches!(self.state, State::Ended(_) | State::Told(_)) {
+        if matches!(self.state, SshState::Ended(_) | SshState::Told(_)) {
             return self.poll_end(context).map(Err);
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stdout).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
-            self.state = State::Spoken;
-        } else if matches!(self.state, State::Silent) && buffer.remaining() > 0 {
+            self.state = SshState::Spoken;
+        } else if matches!(self.state, SshState::Silent) && buffer.remaining() > 0 {
             if self.asked {
                 return self.poll_end(context).map(Err);
             }
@@ -196,7 +198,7 @@ impl AsyncWrite for SshStream {
         match written {
             Err(error)
                 if error.kind() == io::ErrorKind::BrokenPipe
-                    && !matches!(self.state, State::Spoken) =>
+                    && !matches!(self.state, SshState::Spoken) =>
             {
                 self.poll_end(context).map(Err)
             }

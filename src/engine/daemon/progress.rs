@@ -20,7 +20,7 @@ pub(in crate::engine) struct Progress<'a> {
     image: &'a str,
     events: &'a Events,
     /// The steps by BuildKit's digest of them; the classic builder has one at a time, under the empty key.
-    steps: BTreeMap<String, Step>,
+    steps: BTreeMap<String, StepState>,
     /// The step that BuildKit says has failed.
     failed: Option<String>,
     /// The image that was made.
@@ -32,7 +32,7 @@ const LONGEST_LINE: usize = 64 << 10;
 
 /// A step of the build.
 #[derive(Debug, Default)]
-struct Step {
+struct StepState {
     text: String,
     told: bool,
     /// What came after the last line break.
@@ -40,7 +40,7 @@ struct Step {
     tail: VecDeque<String>,
 }
 
-impl Step {
+impl StepState {
     /// Takes output and gives back the lines that are complete by now. A carriage return draws a line anew.
     fn lines(&mut self, output: &str) -> Vec<String> {
         self.rest.push_str(output);
@@ -110,10 +110,10 @@ impl<'a> Progress<'a> {
             self.events.step(self.image, text.clone());
             self.steps.insert(
                 String::new(),
-                Step {
+                StepState {
                     text,
                     told: true,
-                    ..Step::default()
+                    ..StepState::default()
                 },
             );
             return;
@@ -239,7 +239,7 @@ pub(in crate::engine) fn bytes(
 
 /// `Step 2/5 : RUN …` of the classic builder, written as BuildKit does: `[2/5] RUN …`.
 fn classic_step(text: &str) -> Option<String> {
-    let (count, instruction) = text.strip_prefix("Step ")?.split_once(" : ")?;
+    let (count, instruction) = text.strip_prefix("StepState ")?.split_once(" : ")?;
     let (at, of) = count.split_once('/')?;
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     (number(at) && number(of)).then(|| format!("[{count}] {}", instruction.trim_end()))

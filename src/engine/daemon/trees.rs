@@ -5,14 +5,14 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::super::embedded::scan_layer;
-use super::archive::{Contents, link_target};
+use super::archive::{ArchiveManifest, link_target};
 use crate::assemble::tree::LayerIndex;
 
 /// The largest `manifest.json`, in bytes.
 const MANIFEST: u64 = 8 << 20;
 
 /// A file of the archive.
-enum Member {
+enum ArchiveFile {
     Layer(Arc<LayerIndex>),
     /// Another name of a file: an archive holds equal layers once.
     Link(String),
@@ -44,36 +44,36 @@ pub(in crate::engine) fn of_archive(
                 .link_name()?
                 .map(|target| target.to_string_lossy().into_owned());
             let target = link_target(&path, &target.unwrap_or_default(), kind.is_symlink());
-            members.insert(path, Member::Link(target));
+            members.insert(path, ArchiveFile::Link(target));
         } else if kind.is_file() {
             let size = entry.size();
             let member = match scan_layer(&mut entry, size, wanted) {
-                Ok((index, _)) => Member::Layer(Arc::new(index)),
-                Err(error) => Member::Other(error),
+                Ok((index, _)) => ArchiveFile::Layer(Arc::new(index)),
+                Err(error) => ArchiveFile::Other(error),
             };
             members.insert(path, member);
         }
     }
     let missing = |what: &str| io::Error::other(format!("its archive has no {what}"));
     let manifest = manifest.ok_or_else(|| missing("manifest.json"))?;
-    let images: Vec<Contents> = serde_json::from_slice(&manifest)?;
+    let images: Vec<ArchiveManifest> = serde_json::from_slice(&manifest)?;
     let [contents] = images.as_slice() else {
         return Err(missing("single image"));
     };
     let tree = |path: &String| match find(&members, path) {
-        Some(Member::Layer(index)) => Ok(Arc::clone(index)),
-        Some(Member::Other(error)) => {
+        Some(ArchiveFile::Layer(index)) => Ok(Arc::clone(index)),
+        Some(ArchiveFile::Other(error)) => {
             Err(io::Error::other(format!("{path} in its archive: {error}")))
         }
-        Some(Member::Link(_)) | None => Err(missing(path)),
+        Some(ArchiveFile::Link(_)) | None => Err(missing(path)),
     };
     contents.layers.iter().rev().map(tree).collect()
 }
 
 /// A file of the archive, links followed.
-fn find<'m>(members: &'m BTreeMap<String, Member>, path: &str) -> Option<&'m Member> {
+fn find<'m>(members: &'m BTreeMap<String, ArchiveFile>, path: &str) -> Option<&'m ArchiveFile> {
     match members.get(path)? {
-        Member::Link(target) => members.get(target),
+        ArchiveFile::Link(target) => members.get(target),
         found => Some(found),
     }
 }

@@ -7,7 +7,7 @@ use futures_util::{Stream, TryStreamExt as _};
 use super::super::daemon::progress::Progress;
 use super::super::daemon::{arguments, context};
 use super::super::{Artifact, BuildOptions, BuiltImage, EngineKind, Error};
-use super::session::Session;
+use super::session::DockerSession;
 use super::version::Builder;
 use super::{Docker, LocalImage, failure};
 use crate::event::Events;
@@ -16,7 +16,7 @@ use crate::reference::{Digest, Reference};
 use crate::render::{PinnedBase, Recipe};
 
 /// A build that is asked for.
-pub(super) struct Job<'a> {
+pub(super) struct DockerBuild<'a> {
     pub(super) docker: &'a Docker,
     pub(super) recipe: &'a Recipe,
     pub(super) options: &'a BuildOptions,
@@ -25,7 +25,7 @@ pub(super) struct Job<'a> {
     pub(super) image: &'a str,
 }
 
-impl Job<'_> {
+impl DockerBuild<'_> {
     /// Builds, and names the result.
     pub(super) async fn run(&self) -> Result<BuiltImage, Error> {
         self.refuse_what_cannot_be()?;
@@ -189,7 +189,7 @@ impl Job<'_> {
         let _session = match docker.builder {
             Builder::Classic => None,
             Builder::BuildKit => {
-                let opened = Session::open(&docker.transport, self.options).await;
+                let opened = DockerSession::open(&docker.transport, self.options).await;
                 let session =
                     opened.map_err(|error| docker.failed("open a build session", error))?;
                 request.session = Some(session.id().to_owned());

@@ -12,7 +12,7 @@ use crate::reference::Digest;
 
 /// An engine to speak to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Endpoint {
+pub(super) struct EngineEndpoint {
     /// Where it is.
     pub(super) address: Address,
     /// TLS, for an address of TCP.
@@ -43,7 +43,7 @@ struct ConfigFile {
     current_context: String,
 }
 
-impl Endpoint {
+impl EngineEndpoint {
     /// The engine that the surroundings name.
     pub(super) async fn find(environment: &DockerEnv) -> Result<Self, Error> {
         if let Some(host) = &environment.host {
@@ -181,8 +181,8 @@ mod tests {
     }
 
     async fn find(environment: DockerEnv) -> String {
-        match Endpoint::find(&environment).await {
-            Ok(Endpoint { address, tls }) => {
+        match EngineEndpoint::find(&environment).await {
+            Ok(EngineEndpoint { address, tls }) => {
                 let tls = tls.map(|tls| {
                     if tls.verify {
                         " verified"

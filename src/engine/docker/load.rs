@@ -9,7 +9,7 @@ use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::registry::{Registries, RegistryEnv};
 use crate::resolve::image::Layout;
-use crate::store::{Blobs, Named, archive};
+use crate::store::{Blobs, NamedImage, archive};
 
 /// How much of an archive is under way at once.
 const PIPE: usize = 256 * 1024;
@@ -22,7 +22,7 @@ impl Docker {
         names: &[Reference],
         blobs: &Blobs,
     ) -> Result<(), Error> {
-        let named = [Named {
+        let named = [NamedImage {
             image,
             references: names.to_vec(),
         }];

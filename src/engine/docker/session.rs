@@ -14,12 +14,12 @@ const BUFFER: usize = 64 * 1024;
 
 /// An open session; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct DockerSession {
     id: String,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Session {
+impl DockerSession {
     /// Opens a session that offers a build's secrets and logins.
     pub(super) async fn open(
         transport: &Transport,
@@ -29,10 +29,10 @@ impl Session {
         let request = Request::post("/session")
             .header("Connection", "Upgrade")
             .header("Upgrade", "h2c")
-            .header("X-Docker-Expose-Session-Uuid", &id)
-            .header("X-Docker-Expose-Session-Name", "golden");
+            .header("X-Docker-Expose-DockerSession-Uuid", &id)
+            .header("X-Docker-Expose-DockerSession-Name", "golden");
         let announce = |request: hyper::http::request::Builder, method| {
-            request.header("X-Docker-Expose-Session-Grpc-Method", method)
+            request.header("X-Docker-Expose-DockerSession-Grpc-Method", method)
         };
         let request = answers::METHODS
             .into_iter()
@@ -60,7 +60,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for DockerSession {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::super::daemon::dial::{Duplex, dial};
 use super::super::daemon::tls;
-use super::endpoint::Endpoint;
+use super::endpoint::EngineEndpoint;
 use crate::process::Environment;
 
 /// The header that carries a login.
@@ -33,7 +33,7 @@ pub(super) const ANSWER: Duration = Duration::from_mins(1);
 /// The way to one engine.
 #[derive(Debug)]
 pub(super) struct Transport {
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: EngineEndpoint,
     pub(super) tls: Option<tls::Client>,
     pub(super) programs: Environment,
     /// The version of the API that was agreed on; requests before that go without.
@@ -136,10 +136,10 @@ impl Transport {
 /// What the engine says in a refusal: its message, or the body as it is.
 fn refusal(body: &[u8]) -> String {
     #[derive(Deserialize)]
-    struct Refusal {
+    struct ErrorBody {
         message: String,
     }
-    match serde_json::from_slice::<Refusal>(body) {
+    match serde_json::from_slice::<ErrorBody>(body) {
         Ok(refusal) => refusal.message,
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     }
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn requests_get_the_version_and_a_login_that_engines_can_read() {
-        let endpoint = Endpoint {
+        let endpoint = EngineEndpoint {
             address: Address::default_socket(),
             tls: None,
         };

@@ -9,7 +9,7 @@ use super::super::daemon::trees;
 use super::super::{Error, embedded};
 use super::Docker;
 use crate::assemble::tree::{LayerIndex, Tree, Unread};
-use crate::assemble::{Stop, owners};
+use crate::assemble::{AssembleStop, owners};
 use crate::reference::Digest;
 
 impl Docker {
@@ -23,7 +23,7 @@ impl Docker {
     pub(in crate::engine) async fn read_trees<T>(
         &self,
         id: &Digest,
-        work: impl Fn(Tree<'_>) -> Result<T, Stop>,
+        work: impl Fn(Tree<'_>) -> Result<T, AssembleStop>,
     ) -> Result<T, Error> {
         let mut wanted = BTreeSet::new();
         loop {
@@ -33,12 +33,15 @@ impl Docker {
                 complete: true,
             }) {
                 Ok(done) => return Ok(done),
-                Err(Stop::Unread(Unread::Content(path))) if wanted.insert(path.clone()) => {}
-                Err(Stop::Unread(_)) => {
+                Err(AssembleStop::Unread(Unread::Content(path))) if wanted.insert(path.clone()) => {
+                }
+                Err(AssembleStop::Unread(_)) => {
                     let what = "a file of it is too large to be read".to_owned();
                     return Err(embedded::Error::from(crate::assemble::Error::Base(what)).into());
                 }
-                Err(Stop::Refused(error)) => return Err(embedded::Error::from(error).into()),
+                Err(AssembleStop::Refused(error)) => {
+                    return Err(embedded::Error::from(error).into());
+                }
             }
         }
     }

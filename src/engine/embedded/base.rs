@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::platforms::Source;
+use super::platforms::BaseSource;
 use super::{Embedded, Error};
 use crate::assemble::{AssembledImage, BaseImage, LayerSource};
 use crate::oci::{Bytes, Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
@@ -34,7 +34,7 @@ impl Embedded {
         digest: &Digest,
         platform: &Platform,
     ) -> Result<BaseImage, Error> {
-        let chosen = Source::Registry(self, reference)
+        let chosen = BaseSource::Registry(self, reference)
             .choose("", digest, platform)
             .await?;
         let source = |_: &Descriptor| LayerSource::Registry(reference.repository.clone());
@@ -52,7 +52,7 @@ impl Embedded {
         reference: &Reference,
         digest: &Digest,
     ) -> Result<BTreeMap<Platform, Digest>, Error> {
-        Source::Registry(self, reference)
+        BaseSource::Registry(self, reference)
             .platforms("", digest)
             .await
     }
@@ -70,7 +70,7 @@ impl Embedded {
         else {
             return Ok(None);
         };
-        match Source::Registry(self, reference)
+        match BaseSource::Registry(self, reference)
             .choose("", digest, platform)
             .await
         {

@@ -11,7 +11,7 @@ use tokio_util::io::SyncIoBridge;
 
 use super::{Embedded, Error, scan};
 use crate::assemble::Layer;
-use crate::assemble::tree::{Attributes, LayerIndex, Node};
+use crate::assemble::tree::{Attributes, LayerIndex, TreeNode};
 use crate::event::Events;
 use crate::reference::Digest;
 use crate::registry::BlobSource as _;
@@ -44,7 +44,7 @@ struct Keep<'a> {
 }
 
 /// Entries that are converted one at a time while they are written.
-struct Entries<'a>(&'a BTreeMap<String, Node>);
+struct Entries<'a>(&'a BTreeMap<String, TreeNode>);
 
 impl Serialize for Entries<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -69,12 +69,12 @@ enum KeptNode {
     O,
 }
 
-impl From<&Node> for KeptNode {
-    fn from(node: &Node) -> Self {
+impl From<&TreeNode> for KeptNode {
+    fn from(node: &TreeNode) -> Self {
         match node {
-            Node::Directory(Attributes { mode, uid, gid }) => Self::D(*mode, *uid, *gid),
-            Node::Implied => Self::I,
-            Node::File {
+            TreeNode::Directory(Attributes { mode, uid, gid }) => Self::D(*mode, *uid, *gid),
+            TreeNode::Implied => Self::I,
+            TreeNode::File {
                 attributes: Attributes { mode, uid, gid },
                 content,
             } => Self::F(
@@ -83,8 +83,8 @@ impl From<&Node> for KeptNode {
                 *gid,
                 content.as_ref().map(|bytes| STANDARD.encode(bytes)),
             ),
-            Node::Symlink(target) => Self::L(target.clone()),
-            Node::Other => Self::O,
+            TreeNode::Symlink(target) => Self::L(target.clone()),
+            TreeNode::Other => Self::O,
         }
     }
 }
@@ -172,17 +172,17 @@ fn read(bytes: &[u8], wanted: &BTreeSet<String>) -> Option<(LayerIndex, Digest)>
     }
     let node = |node| {
         Some(match node {
-            KeptNode::D(mode, uid, gid) => Node::Directory(Attributes { mode, uid, gid }),
-            KeptNode::I => Node::Implied,
-            KeptNode::F(mode, uid, gid, content) => Node::File {
+            KeptNode::D(mode, uid, gid) => TreeNode::Directory(Attributes { mode, uid, gid }),
+            KeptNode::I => TreeNode::Implied,
+            KeptNode::F(mode, uid, gid, content) => TreeNode::File {
                 attributes: Attributes { mode, uid, gid },
                 content: content
                     .map(|text| STANDARD.decode(text).map(Into::into))
                     .transpose()
                     .ok()?,
             },
-            KeptNode::L(target) => Node::Symlink(target),
-            KeptNode::O => Node::Other,
+            KeptNode::L(target) => TreeNode::Symlink(target),
+            KeptNode::O => TreeNode::Other,
         })
     };
     let entries = kept

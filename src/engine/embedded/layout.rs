@@ -1,7 +1,7 @@
 //! A base that is an image of an OCI layout: its manifest and config are read from files, its layers stay there.
 
 use super::Error;
-use super::platforms::Source;
+use super::platforms::BaseSource;
 use crate::assemble::{AssembledImage, LayerSource};
 use crate::oci::Descriptor;
 use crate::platform::Platform;
@@ -14,7 +14,7 @@ pub(in crate::engine) async fn layout_image(
     platform: &Platform,
 ) -> Result<AssembledImage, Error> {
     let reader = LayoutReader::open(&layout.directory)?;
-    let chosen = Source::Layout(&reader, &layout.written)
+    let chosen = BaseSource::Layout(&reader, &layout.written)
         .choose(&layout.media_type, &layout.digest, platform)
         .await?;
     let layer = |descriptor: &Descriptor| match descriptor.urls.as_slice() {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::base::{name_variant, parse};
 use super::{Embedded, Error};
 use crate::oci::{
-    Bytes, Descriptor, ImageConfig, ImageManifest, Index, Manifest, RawManifest, Role,
+    Bytes, Descriptor, EntryRole, ImageConfig, ImageManifest, Index, Manifest, RawManifest,
 };
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 8;
 const MAX_READ: usize = 64;
 
 /// Where a base is read from.
-pub(super) enum Source<'a> {
+pub(super) enum BaseSource<'a> {
     /// A registry, through the cache.
     Registry(&'a Embedded, &'a Reference),
     /// A layout, with the name of the base in it.
@@ -36,7 +36,7 @@ struct PlatformImage {
 
 /// What an index holds.
 #[derive(Debug, Default)]
-struct Contents {
+struct IndexContents {
     /// The images, in the order of the index.
     images: Vec<PlatformImage>,
     /// How often it holds something else, by what that is.
@@ -51,7 +51,7 @@ pub(super) struct Chosen {
     pub(super) config_bytes: Bytes,
 }
 
-impl Source<'_> {
+impl BaseSource<'_> {
     fn name(&self) -> String {
         match self {
             Self::Registry(_, reference) => reference.to_string(),
@@ -169,8 +169,8 @@ impl Source<'_> {
     }
 
     /// Everything that an index holds. Each digest is looked at once.
-    async fn contents(&self, index: Index) -> Result<Contents, Error> {
-        let mut contents = Contents::default();
+    async fn contents(&self, index: Index) -> Result<IndexContents, Error> {
+        let mut contents = IndexContents::default();
         let mut seen = BTreeSet::new();
         let mut reads = 0;
         let mut waiting: Vec<(Descriptor, usize)> = index
@@ -187,9 +187,9 @@ impl Source<'_> {
                 continue;
             }
             match child.role() {
-                Role::Image(platform) => contents.add(platform, child),
-                Role::Other(what) => contents.count(what),
-                Role::Unnamed => {
+                EntryRole::Image(platform) => contents.add(platform, child),
+                EntryRole::Other(what) => contents.count(what),
+                EntryRole::Unnamed => {
                     reads += 1;
                     if reads > MAX_READ || depth > MAX_DEPTH {
                         let what = format!(
@@ -224,7 +224,7 @@ impl Source<'_> {
     }
 }
 
-impl Contents {
+impl IndexContents {
     fn add(&mut self, platform: Platform, descriptor: Descriptor) {
         let os_version = descriptor
             .platform

@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::aside::Aside;
 use super::extended::Watched;
-use crate::assemble::tree::{Attributes, LayerIndex, Node, ancestors};
+use crate::assemble::tree::{Attributes, LayerIndex, TreeNode, ancestors};
 use crate::reference::Digest;
 
 /// A layer may unpack to this many bytes, or to [`RATIO`] times its size, whichever is more.
@@ -201,7 +201,7 @@ impl Scan<'_> {
     }
 
     /// What an entry is.
-    fn node<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, path: &str) -> io::Result<Node> {
+    fn node<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, path: &str) -> io::Result<TreeNode> {
         let header = entry.header();
         let number = |value: u64| {
             u32::try_from(value).map_err(|_| invalid(format!("{path} has an owner out of range")))
@@ -213,32 +213,32 @@ impl Scan<'_> {
         };
         let kind = header.entry_type();
         Ok(match kind {
-            tar::EntryType::Directory => Node::Directory(attributes),
+            tar::EntryType::Directory => TreeNode::Directory(attributes),
             tar::EntryType::Symlink => {
                 let target = link_text(entry, path)?;
                 self.keep(target.len() as u64)?;
-                Node::Symlink(target)
+                TreeNode::Symlink(target)
             }
             tar::EntryType::Link => {
                 let target = clean(link_text(entry, path)?.as_bytes())?;
                 self.keep(target.len() as u64)?;
                 match self.index.entries.get(&target) {
                     Some(
-                        node @ Node::File {
+                        node @ TreeNode::File {
                             content: Some(_), ..
                         },
                     ) => node.clone(),
                     found => {
                         let found = found.cloned();
                         // The path is held once more, and a symbolic link's target too.
-                        let again = if let Some(Node::Symlink(target)) = &found {
+                        let again = if let Some(TreeNode::Symlink(target)) = &found {
                             target.len()
                         } else {
                             0
                         };
                         self.keep((path.len() + again) as u64 + ENTRY)?;
                         self.links.insert(path.to_owned(), target);
-                        found.unwrap_or(Node::File {
+                        found.unwrap_or(TreeNode::File {
                             attributes,
                             content: None,
                         })
@@ -251,18 +251,18 @@ impl Scan<'_> {
                     self.keep(size)?;
                     let mut bytes = Vec::new();
                     entry.read_to_end(&mut bytes)?;
-                    Node::File {
+                    TreeNode::File {
                         attributes,
                         content: Some(bytes.into()),
                     }
                 } else {
-                    Node::File {
+                    TreeNode::File {
                         attributes,
                         content: None,
                     }
                 }
             }
-            _ => Node::Other,
+            _ => TreeNode::Other,
         })
     }
 
@@ -294,7 +294,7 @@ impl Scan<'_> {
         }
         self.index
             .entries
-            .extend(implied.into_iter().map(|path| (path, Node::Implied)));
+            .extend(implied.into_iter().map(|path| (path, TreeNode::Implied)));
         // A link to a file that came before it, or in a layer below, is that file.
         self.index.links = std::mem::take(&mut self.links);
         Ok(self.index)
@@ -409,7 +409,7 @@ mod tests {
             uid: 1,
             gid: 2,
         };
-        let passwd = Node::File {
+        let passwd = TreeNode::File {
             attributes,
             content: Some((*b"root:x:0:0").into()),
         };
@@ -417,13 +417,16 @@ mod tests {
         assert_eq!(expected.entries["etc/group"], passwd);
         assert_eq!(
             expected.entries["etc/shadow"],
-            Node::File {
+            TreeNode::File {
                 attributes,
                 content: None
             }
         );
-        assert_eq!(expected.entries["usr"], Node::Implied);
-        assert_eq!(expected.entries["bin"], Node::Symlink("usr/bin".to_owned()));
+        assert_eq!(expected.entries["usr"], TreeNode::Implied);
+        assert_eq!(
+            expected.entries["bin"],
+            TreeNode::Symlink("usr/bin".to_owned())
+        );
         assert!(expected.whiteouts.contains("etc/gone") && expected.opaque.contains("var"));
     }
 

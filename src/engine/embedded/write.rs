@@ -30,7 +30,7 @@ impl Embedded {
         let key = key(&entries, mtime);
         let (folder, compression) = (self.cache.join("blobs"), self.output.compression);
         let work = async {
-            let (stop, writing) = Stop::new();
+            let (stop, writing) = WriterGuard::new();
             let write = move || write(&entries, mtime, compression, &folder, &writing);
             let written = tokio::task::spawn_blocking(write).await;
             drop(stop);
@@ -44,13 +44,13 @@ impl Embedded {
 }
 
 /// Dropped before the layer is written, it stops the thread that writes it, which then takes away what it wrote.
-struct Stop {
+struct WriterGuard {
     stopped: Arc<AtomicBool>,
     /// Disconnected once the thread has ended.
     ended: Receiver<()>,
 }
 
-/// The thread's end of a [`Stop`].
+/// The thread's end of a [`WriterGuard`].
 struct Writing {
     stopped: Arc<AtomicBool>,
     _ends: Sender<()>,
@@ -59,7 +59,7 @@ struct Writing {
 /// How long a thread may take to notice that it is to stop.
 const NOTICE: Duration = Duration::from_secs(1);
 
-impl Stop {
+impl WriterGuard {
     fn new() -> (Self, Writing) {
         let (ends, ended) = channel();
         let stopped = Arc::<AtomicBool>::default();
@@ -76,7 +76,7 @@ impl Stop {
     }
 }
 
-impl Drop for Stop {
+impl Drop for WriterGuard {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
         // Without a moment for that, the thread would end with the process and leave its file.
@@ -85,12 +85,12 @@ impl Drop for Stop {
 }
 
 /// A file in the making, as long as it is wanted.
-struct Wanted<W> {
+struct CancellableFile<W> {
     out: W,
     stopped: Arc<AtomicBool>,
 }
 
-impl<W: Write> Write for Wanted<W> {
+impl<W: Write> Write for CancellableFile<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(io::Error::other("it is not wanted any more"));
@@ -126,7 +126,7 @@ fn write(
     }
     std::fs::create_dir_all(folder).map_err(at(folder))?;
     let file = fs::temporary_in(folder).map_err(at(folder))?;
-    let wanted = Wanted {
+    let wanted = CancellableFile {
         out: file,
         stopped: Arc::clone(&writing.stopped),
     };

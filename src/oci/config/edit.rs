@@ -26,7 +26,7 @@ pub struct Healthcheck {
 
 /// One line of an image's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct History {
+pub struct HistoryEntry {
     /// When, RFC 3339.
     pub created: String,
     /// What made it.
@@ -197,7 +197,7 @@ impl ImageConfig {
     }
 
     /// Adds a line of history.
-    pub fn push_history(&mut self, line: &History) {
+    pub fn push_history(&mut self, line: &HistoryEntry) {
         let mut entry = json!({ "created": line.created, "created_by": line.created_by });
         if line.empty_layer {
             entry["empty_layer"] = true.into();
@@ -281,7 +281,7 @@ mod tests {
         config.add_volume("/data");
         config.push_diff_id(&Digest::of(b""));
         let created = "1970-01-01T00:00:00Z".to_owned();
-        config.push_history(&History {
+        config.push_history(&HistoryEntry {
             created,
             created_by: "x".to_owned(),
             empty_layer: true,

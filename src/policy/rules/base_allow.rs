@@ -2,9 +2,9 @@
 
 use super::{Rule, base_repository};
 use crate::diagnostic::Severity;
-use crate::policy::compile::Compiled;
+use crate::policy::compile::CompiledPolicy;
 use crate::policy::finding::Finding;
-use crate::policy::subject::Subject;
+use crate::policy::subject::PolicySubject;
 use crate::resolve::image::Base;
 
 pub(super) static RULE: Rule = Rule {
@@ -22,7 +22,7 @@ all of them.
     check: Some(check),
 };
 
-fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Finding>) {
     let (Some(allow), Some(base)) = (&compiled.allow, subject.base) else {
         return;
     };

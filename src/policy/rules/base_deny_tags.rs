@@ -2,9 +2,9 @@
 
 use super::Rule;
 use crate::diagnostic::Severity;
-use crate::policy::compile::Compiled;
+use crate::policy::compile::CompiledPolicy;
 use crate::policy::finding::Finding;
-use crate::policy::subject::Subject;
+use crate::policy::subject::PolicySubject;
 use crate::resolve::image::Base;
 
 pub(super) static RULE: Rule = Rule {
@@ -21,7 +21,7 @@ Name a version, or pin the base by digest alone.
     check: Some(check),
 };
 
-fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Finding>) {
     let (tag, implied) = match subject.base {
         Some(Base::Reference(reference)) => match (&reference.tag, &reference.digest) {
             (Some(tag), _) => (tag.as_str(), ""),

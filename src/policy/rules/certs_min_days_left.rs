@@ -2,9 +2,9 @@
 
 use super::Rule;
 use crate::diagnostic::Severity;
-use crate::policy::compile::Compiled;
+use crate::policy::compile::CompiledPolicy;
 use crate::policy::finding::Finding;
-use crate::policy::subject::Subject;
+use crate::policy::subject::PolicySubject;
 
 pub(super) static RULE: Rule = Rule {
     id: "certs.min_days_left",
@@ -22,7 +22,7 @@ Put the authority's newer certificate beside the old one, and rebuild.
 
 const DAY: i64 = 24 * 60 * 60;
 
-fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Finding>) {
     let Some(days) = compiled.policy.certs.min_days_left else {
         return;
     };

@@ -2,9 +2,9 @@
 
 use super::Rule;
 use crate::diagnostic::Severity;
-use crate::policy::compile::Compiled;
+use crate::policy::compile::CompiledPolicy;
 use crate::policy::finding::Finding;
-use crate::policy::subject::Subject;
+use crate::policy::subject::PolicySubject;
 
 pub(super) static RULE: Rule = Rule {
     id: "config.healthcheck_inherited",
@@ -20,7 +20,7 @@ Set healthcheck in [config], or switch it off: healthcheck = { test = [\"NONE\"]
     check: Some(check),
 };
 
-fn check(_: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+fn check(_: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Finding>) {
     let Some(test) = &subject.inherited_healthcheck else {
         return;
     };

@@ -2,9 +2,9 @@
 
 use super::Rule;
 use crate::diagnostic::Severity;
-use crate::policy::compile::Compiled;
+use crate::policy::compile::CompiledPolicy;
 use crate::policy::finding::Finding;
-use crate::policy::subject::Subject;
+use crate::policy::subject::PolicySubject;
 
 pub(super) static RULE: Rule = Rule {
     id: "config.ports",
@@ -18,7 +18,7 @@ below 1024 need privileges that a golden image should not ask for.
     check: Some(check),
 };
 
-fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Finding>) {
     let Some(range) = compiled.policy.config.ports else {
         return;
     };

@@ -6,9 +6,9 @@ use regex::RegexSet;
 
 use super::Rule;
 use crate::diagnostic::Severity;
-use crate::policy::compile::Compiled;
+use crate::policy::compile::CompiledPolicy;
 use crate::policy::finding::Finding;
-use crate::policy::subject::Subject;
+use crate::policy::subject::PolicySubject;
 
 pub(super) static RULE: Rule = Rule {
     id: "env.deny_secrets",
@@ -82,7 +82,7 @@ static VALUES: LazyLock<RegexSet> = LazyLock::new(|| {
     .unwrap()
 });
 
-fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Finding>) {
     if !compiled.policy.env.deny_secrets {
         return;
     }

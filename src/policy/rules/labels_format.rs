@@ -5,11 +5,11 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Rule, known_label};
 use crate::diagnostic::Severity;
-use crate::policy::compile::Compiled;
+use crate::policy::compile::CompiledPolicy;
 use crate::policy::finding::Finding;
-use crate::policy::subject::Subject;
+use crate::policy::subject::PolicySubject;
 use crate::reference::Digest;
-use crate::spec::policy::Format;
+use crate::spec::policy::LabelFormat;
 
 pub(super) static RULE: Rule = Rule {
     id: "labels.format",
@@ -24,7 +24,7 @@ or digest (sha256:…). An image without the label passes; `required_labels` ask
     check: Some(check),
 };
 
-fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Finding>) {
     for (label, rule) in &compiled.policy.labels {
         let (Some(format), Some(value)) = (rule.format, known_label(subject, label)) else {
             continue;
@@ -43,26 +43,26 @@ fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding
 }
 
 /// What a format is called, and an example.
-const fn described(format: Format) -> (&'static str, &'static str) {
+const fn described(format: LabelFormat) -> (&'static str, &'static str) {
     match format {
-        Format::Url => ("a URL", "https://example.com/team/project"),
-        Format::Semver => ("a version of semver 2.0.0", "1.2.3"),
-        Format::Email => ("an e-mail address", "team@example.com"),
-        Format::Rfc3339 => ("a date and time of RFC 3339", "2024-05-06T07:08:09Z"),
-        Format::Spdx => ("an SPDX licence expression", "MIT OR Apache-2.0"),
-        Format::Digest => ("a digest", "sha256: and 64 hexadecimal digits"),
+        LabelFormat::Url => ("a URL", "https://example.com/team/project"),
+        LabelFormat::Semver => ("a version of semver 2.0.0", "1.2.3"),
+        LabelFormat::Email => ("an e-mail address", "team@example.com"),
+        LabelFormat::Rfc3339 => ("a date and time of RFC 3339", "2024-05-06T07:08:09Z"),
+        LabelFormat::Spdx => ("an SPDX licence expression", "MIT OR Apache-2.0"),
+        LabelFormat::Digest => ("a digest", "sha256: and 64 hexadecimal digits"),
     }
 }
 
 /// Whether a value has a format.
-fn holds(format: Format, value: &str) -> bool {
+fn holds(format: LabelFormat, value: &str) -> bool {
     match format {
-        Format::Url => is_url(value),
-        Format::Semver => semver::Version::parse(value).is_ok(),
-        Format::Email => is_email(value),
-        Format::Rfc3339 => OffsetDateTime::parse(value, &Rfc3339).is_ok(),
-        Format::Spdx => spdx::Expression::parse(value).is_ok(),
-        Format::Digest => value.parse::<Digest>().is_ok(),
+        LabelFormat::Url => is_url(value),
+        LabelFormat::Semver => semver::Version::parse(value).is_ok(),
+        LabelFormat::Email => is_email(value),
+        LabelFormat::Rfc3339 => OffsetDateTime::parse(value, &Rfc3339).is_ok(),
+        LabelFormat::Spdx => spdx::Expression::parse(value).is_ok(),
+        LabelFormat::Digest => value.parse::<Digest>().is_ok(),
     }
 }
 
@@ -103,9 +103,9 @@ mod tests {
     #[test]
     fn formats_take_what_they_should() {
         let digest = format!("sha256:{}", "a".repeat(64));
-        let table: &[(Format, &[&str], &[&str])] = &[
+        let table: &[(LabelFormat, &[&str], &[&str])] = &[
             (
-                Format::Url,
+                LabelFormat::Url,
                 &[
                     "https://example.com",
                     "ssh://git@host/path",
@@ -122,12 +122,12 @@ mod tests {
                 ],
             ),
             (
-                Format::Semver,
+                LabelFormat::Semver,
                 &["1.2.3", "1.2.3-rc.1+b"],
                 &["v1.2.3", "1.2", "01.2.3", "1.2.3 ", ""],
             ),
             (
-                Format::Email,
+                LabelFormat::Email,
                 &[
                     "a@b.cd",
                     "first.last+tag@sub.example.com",
@@ -146,7 +146,7 @@ mod tests {
                 ],
             ),
             (
-                Format::Rfc3339,
+                LabelFormat::Rfc3339,
                 &["2024-05-06T07:08:09Z", "2024-05-06T07:08:09.5+02:00"],
                 &[
                     "2024-05-06",
@@ -156,7 +156,7 @@ mod tests {
                 ],
             ),
             (
-                Format::Spdx,
+                LabelFormat::Spdx,
                 &[
                     "MIT",
                     "MIT OR Apache-2.0",
@@ -165,7 +165,7 @@ mod tests {
                 &["MIT/Apache", "my own", "mit", ""],
             ),
             (
-                Format::Digest,
+                LabelFormat::Digest,
                 &[digest.as_str()],
                 &["sha256:abc", "latest", ""],
             ),

@@ -2,9 +2,9 @@
 
 use super::Rule;
 use crate::diagnostic::Severity;
-use crate::policy::compile::Compiled;
+use crate::policy::compile::CompiledPolicy;
 use crate::policy::finding::Finding;
-use crate::policy::subject::Subject;
+use crate::policy::subject::PolicySubject;
 
 pub(super) static RULE: Rule = Rule {
     id: "labels.inherited",
@@ -54,7 +54,7 @@ const PREFIXES: [&str; 2] = ["org.opencontainers.image.", "org.label-schema."];
 /// Namespaces of which every label says what an image is.
 const NAMESPACES: [&str; 3] = ["com.redhat.", "io.openshift.", "io.k8s."];
 
-fn check(_: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+fn check(_: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Finding>) {
     for (key, value) in &subject.inherited {
         if value.is_empty() || !is_identity(key) {
             continue;

@@ -2,9 +2,9 @@
 
 use super::{Rule, known_label};
 use crate::diagnostic::Severity;
-use crate::policy::compile::Compiled;
+use crate::policy::compile::CompiledPolicy;
 use crate::policy::finding::Finding;
-use crate::policy::subject::Subject;
+use crate::policy::subject::PolicySubject;
 use crate::suggest::closest;
 
 pub(super) static RULE: Rule = Rule {
@@ -19,7 +19,7 @@ written. An image without the label passes; `required_labels` asks for its prese
     check: Some(check),
 };
 
-fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Finding>) {
     for (label, rule) in &compiled.policy.labels {
         let (Some(allowed), Some(value)) = (&rule.one_of, known_label(subject, label)) else {
             continue;

@@ -2,9 +2,9 @@
 
 use super::{Rule, known_label};
 use crate::diagnostic::Severity;
-use crate::policy::compile::Compiled;
+use crate::policy::compile::CompiledPolicy;
 use crate::policy::finding::Finding;
-use crate::policy::subject::Subject;
+use crate::policy::subject::PolicySubject;
 
 pub(super) static RULE: Rule = Rule {
     id: "labels.pattern",
@@ -18,7 +18,7 @@ pub(super) static RULE: Rule = Rule {
     check: Some(check),
 };
 
-fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Finding>) {
     for (label, pattern) in &compiled.patterns {
         let Some(value) = known_label(subject, label) else {
             continue;

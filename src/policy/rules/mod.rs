@@ -16,9 +16,9 @@ mod labels_one_of;
 mod labels_pattern;
 mod required_labels;
 
-use super::compile::Compiled;
+use super::compile::CompiledPolicy;
 use super::finding::Finding;
-use super::subject::{LabelValue, Subject};
+use super::subject::{LabelValue, PolicySubject};
 use crate::diagnostic::Severity;
 use crate::reference::Repository;
 use crate::resolve::image::Base;
@@ -41,7 +41,7 @@ pub struct Rule {
 }
 
 /// A function that judges.
-pub(super) type Check = fn(&Compiled<'_>, &Subject<'_>, &mut Vec<Finding>);
+pub(super) type Check = fn(&CompiledPolicy<'_>, &PolicySubject<'_>, &mut Vec<Finding>);
 
 /// Every rule, sorted by id.
 pub static RULES: &[&Rule] = &[
@@ -69,7 +69,7 @@ pub fn rule(id: &str) -> Option<&'static Rule> {
 }
 
 /// The value of a label, when it is known by now.
-fn known_label<'s>(subject: &'s Subject<'_>, label: &str) -> Option<&'s str> {
+fn known_label<'s>(subject: &'s PolicySubject<'_>, label: &str) -> Option<&'s str> {
     match subject.labels.get(label)? {
         LabelValue::Known(value) => Some(value),
         LabelValue::Later => None,

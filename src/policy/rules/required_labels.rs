@@ -2,9 +2,9 @@
 
 use super::Rule;
 use crate::diagnostic::Severity;
-use crate::policy::compile::Compiled;
+use crate::policy::compile::CompiledPolicy;
 use crate::policy::finding::Finding;
-use crate::policy::subject::{LabelValue, Subject};
+use crate::policy::subject::{LabelValue, PolicySubject};
 
 pub(super) static RULE: Rule = Rule {
     id: "required_labels",
@@ -20,7 +20,7 @@ Add the label to [labels] in image.toml, or to [defaults.labels] in golden.toml 
     check: Some(check),
 };
 
-fn check(compiled: &Compiled<'_>, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Finding>) {
     for (index, label) in compiled.policy.required_labels.iter().enumerate() {
         let (message, note) = match subject.labels.get(label.as_str()) {
             Some(LabelValue::Known(value)) if value.is_empty() => (

@@ -24,7 +24,7 @@ pub(super) struct AuthFile {
 #[serde(rename_all = "camelCase", default)]
 struct Shape {
     #[serde(deserialize_with = "or_null")]
-    auths: BTreeMap<String, Option<Entry>>,
+    auths: BTreeMap<String, Option<AuthEntry>>,
     #[serde(deserialize_with = "or_null")]
     cred_helpers: BTreeMap<String, Option<String>>,
     #[serde(deserialize_with = "or_null")]
@@ -33,7 +33,7 @@ struct Shape {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Entry {
+struct AuthEntry {
     #[serde(deserialize_with = "or_null")]
     auth: String,
     #[serde(deserialize_with = "or_null")]
@@ -169,7 +169,7 @@ fn split_key(key: &str) -> (&str, &str) {
     }
 }
 
-impl Entry {
+impl AuthEntry {
     /// The login, if the entry has one: Docker leaves an empty entry where a store has the login.
     fn credential(&self, file: &str, key: &str) -> Result<Option<Credential>, Error> {
         let some = |text: &str| (!text.is_empty()).then(|| Secret::new(text.to_owned()));

@@ -14,7 +14,7 @@ const MAX_ANSWER: u64 = 1 << 20;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct HelperAnswer {
     #[serde(default)]
     username: String,
     secret: String,
@@ -64,7 +64,7 @@ pub(super) async fn get(
             said => Err(failed(said.to_owned())),
         };
     }
-    let answer: Answer = serde_json::from_slice(&output.stdout)
+    let answer: HelperAnswer = serde_json::from_slice(&output.stdout)
         .map_err(|_| failed("its answer is not JSON".to_owned()))?;
     let secret = Secret::new(answer.secret);
     Ok(Some(match answer.username.as_str() {

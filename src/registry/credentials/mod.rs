@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use self::file::{AuthFile, Found};
 use super::env::RegistryEnv;
 use super::error::Error;
-use super::scope::Verdict;
+use super::scope::LoginVerdict;
 use crate::reference::{Host, RepositoryPath};
 use crate::secret::Secret;
 
@@ -75,11 +75,11 @@ const VARIABLE: &str = "GOLDEN_REGISTRY_USER";
 /// All sources of logins of a run. Nothing is read before a registry asks.
 pub(super) struct Credentials {
     env: Arc<RegistryEnv>,
-    state: Mutex<State>,
+    state: Mutex<CredentialCache>,
 }
 
 #[derive(Default)]
-struct State {
+struct CredentialCache {
     files: Option<Vec<AuthFile>>,
     helped: BTreeMap<(String, String), Option<Credential>>,
 }
@@ -129,7 +129,7 @@ impl Credentials {
             &self.env.password,
             self.env.scope.verdict(host),
         ) {
-            (Some(user), Some(password), Verdict::Allowed) => {
+            (Some(user), Some(password), LoginVerdict::Allowed) => {
                 let credential = Credential::Password {
                     user: user.clone(),
                     password: password.clone(),
@@ -166,7 +166,7 @@ impl Credentials {
         if state.files.is_none() {
             state.files = Some(self.read_files().await?);
         }
-        let State { files, helped } = &mut *state;
+        let CredentialCache { files, helped } = &mut *state;
         for file in files.iter().flatten() {
             let (helper, server) = match file.find(host, repository)? {
                 Found::Credential(credential) => {
@@ -196,7 +196,7 @@ impl Credentials {
                     &self.env.programs,
                     &helper,
                     &server,
-                    self.env.patience.stall,
+                    self.env.retry_policy.stall,
                 )
                 .await?;
                 helped.insert(key, asked.clone());

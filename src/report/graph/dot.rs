@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Graph, Kind};
+use super::{Graph, NodeKind};
 
 /// A digraph from left to right.
 #[must_use]
@@ -13,8 +13,8 @@ pub fn dot(graph: &Graph) -> String {
     for (n, node) in graph.nodes.iter().enumerate() {
         let name = node.name.replace('\\', "\\\\").replace('"', "\\\"");
         let shape = match node.kind {
-            Kind::Image => "box",
-            Kind::Base => "ellipse",
+            NodeKind::Image => "box",
+            NodeKind::Base => "ellipse",
         };
         // Writing into a String cannot fail.
         let _ = writeln!(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Graph, Kind, State};
+use super::{Graph, NodeKind, NodeState};
 
 /// A flowchart from left to right.
 #[must_use]
@@ -13,14 +13,14 @@ pub fn mermaid(graph: &Graph) -> String {
         let class = node.state.word();
         // Writing into a String cannot fail.
         let _ = match node.kind {
-            Kind::Image => writeln!(text, "  n{n}[\"{name}\"]:::{class}"),
-            Kind::Base => writeln!(text, "  n{n}([\"{name}\"]):::{class}"),
+            NodeKind::Image => writeln!(text, "  n{n}[\"{name}\"]:::{class}"),
+            NodeKind::Base => writeln!(text, "  n{n}([\"{name}\"]):::{class}"),
         };
     }
     for edge in &graph.edges {
         let _ = writeln!(text, "  n{} --> n{}", edge.from, edge.to);
     }
-    for state in [State::Current, State::Stale, State::Unknown] {
+    for state in [NodeState::Current, NodeState::Stale, NodeState::Unknown] {
         let _ = writeln!(
             text,
             "  classDef {} fill:{},stroke:#495057,color:#212529",

@@ -14,26 +14,26 @@ pub use svg::svg;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Graph {
     /// Images and external bases; what something is built on comes before it.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<GraphNode>,
     /// From what is built on to what is built.
     pub edges: Vec<Edge>,
 }
 
 /// An image or an external base.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Node {
+pub struct GraphNode {
     /// What people call it.
     pub name: String,
     /// What it is.
-    pub kind: Kind,
+    pub kind: NodeKind,
     /// Whether it is as new as it could be.
-    pub state: State,
+    pub state: NodeState,
 }
 
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum NodeKind {
     /// An image of this workspace.
     Image,
     /// An image of a registry.
@@ -43,7 +43,7 @@ pub enum Kind {
 /// Whether a node is as new as it could be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum NodeState {
     /// Everything below it is as the registry has it.
     Current,
     /// Its base, or one below that, moved since golden.lock.
@@ -52,7 +52,7 @@ pub enum State {
     Unknown,
 }
 
-impl State {
+impl NodeState {
     /// The colour that stands for it, as `#rrggbb`.
     #[must_use]
     pub const fn color(self) -> &'static str {
@@ -88,17 +88,21 @@ mod tests {
     use super::*;
 
     fn graph() -> Graph {
-        let node = |name: &str, kind, state| Node {
+        let node = |name: &str, kind, state| GraphNode {
             name: name.to_owned(),
             kind,
             state,
         };
         Graph {
             nodes: vec![
-                node("docker.io/library/debian ^12", Kind::Base, State::Stale),
-                node("debian:1.0.0", Kind::Image, State::Stale),
-                node("a<\"&>:1.0.0-slim", Kind::Image, State::Stale),
-                node("static:1.0.0", Kind::Image, State::Current),
+                node(
+                    "docker.io/library/debian ^12",
+                    NodeKind::Base,
+                    NodeState::Stale,
+                ),
+                node("debian:1.0.0", NodeKind::Image, NodeState::Stale),
+                node("a<\"&>:1.0.0-slim", NodeKind::Image, NodeState::Stale),
+                node("static:1.0.0", NodeKind::Image, NodeState::Current),
             ],
             edges: vec![Edge { from: 0, to: 1 }, Edge { from: 1, to: 2 }],
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Graph, Kind, State};
+use super::{Graph, NodeKind, NodeState};
 
 const ROW: usize = 44;
 const BOX: usize = 30;
@@ -16,7 +16,7 @@ const CHARACTER: usize = 72;
 
 /// Where a node is drawn.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct NodePosition {
     x: usize,
     y: usize,
     width: usize,
@@ -40,10 +40,10 @@ pub fn svg(graph: &Graph) -> String {
         );
     }
     for (node, place) in graph.nodes.iter().zip(&places) {
-        let Place { x, y, width } = *place;
+        let NodePosition { x, y, width } = *place;
         let round = match node.kind {
-            Kind::Image => 4,
-            Kind::Base => BOX / 2,
+            NodeKind::Image => 4,
+            NodeKind::Base => BOX / 2,
         };
         let (color, name) = (node.state.color(), escaped(&node.name));
         let (center, line) = (x + width / 2, y + BOX / 2 + 4);
@@ -60,7 +60,7 @@ pub fn svg(graph: &Graph) -> String {
 /// What the colours mean, in the lowest row.
 fn legend(text: &mut String, height: usize) {
     let y = height - MARGIN - SWATCH;
-    for (n, state) in [State::Current, State::Stale, State::Unknown]
+    for (n, state) in [NodeState::Current, NodeState::Stale, NodeState::Unknown]
         .into_iter()
         .enumerate()
     {
@@ -77,7 +77,7 @@ fn legend(text: &mut String, height: usize) {
 
 /// A column for each depth; in it, what is built on the same thing stands together, in the order of those things, so
 /// that few lines cross.
-fn layout(graph: &Graph) -> (Vec<Place>, usize, usize) {
+fn layout(graph: &Graph) -> (Vec<NodePosition>, usize, usize) {
     let mut depths = vec![0_usize; graph.nodes.len()];
     let mut below: Vec<Option<usize>> = vec![None; graph.nodes.len()];
     for edge in &graph.edges {
@@ -98,7 +98,7 @@ fn layout(graph: &Graph) -> (Vec<Place>, usize, usize) {
     let mut rows = vec![0_usize; graph.nodes.len()];
     let (mut x, mut most) = (MARGIN, 0);
     let mut places = vec![
-        Place {
+        NodePosition {
             x,
             y: MARGIN,
             width: 0
@@ -111,7 +111,7 @@ fn layout(graph: &Graph) -> (Vec<Place>, usize, usize) {
         most = most.max(nodes.len());
         for (row, node) in nodes.into_iter().enumerate() {
             rows[node] = row;
-            places[node] = Place {
+            places[node] = NodePosition {
                 x,
                 y: MARGIN + row * ROW,
                 width: *width,

@@ -19,11 +19,11 @@ pub(super) struct Terminal {
     out: Out,
     bars: MultiProgress,
     every_line: bool,
-    images: BTreeMap<String, Image>,
+    images: BTreeMap<String, RunningImage>,
 }
 
 /// An image in work.
-struct Image {
+struct RunningImage {
     since: Instant,
     bar: Option<ProgressBar>,
     step: String,
@@ -31,7 +31,7 @@ struct Image {
     transfers: BTreeMap<String, (u64, Option<u64>)>,
 }
 
-impl Image {
+impl RunningImage {
     fn new() -> Self {
         Self {
             since: Instant::now(),
@@ -82,11 +82,11 @@ impl Terminal {
     }
 
     /// Changes what is known of an image; it is drawn at the next tick.
-    fn image(&mut self, name: &str, change: impl FnOnce(&mut Image)) {
+    fn image(&mut self, name: &str, change: impl FnOnce(&mut RunningImage)) {
         change(
             self.images
                 .entry(name.to_owned())
-                .or_insert_with(Image::new),
+                .or_insert_with(RunningImage::new),
         );
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::Error;
 use crate::assemble::{Layer, LayerSource};
-use crate::oci::artifact::Kind;
+use crate::oci::artifact::ArtifactKind;
 use crate::oci::layout::{self, REF_NAME};
 use crate::oci::{Descriptor, ImageConfig, Index, Manifest, RawManifest};
 use crate::reference::Digest;
@@ -123,7 +123,7 @@ impl LayoutReader {
         let Manifest::Image(manifest) = self.parse(raw)? else {
             return Err(self.broken(&raw.digest, "is an index in an index"));
         };
-        if Kind::of(raw) != Kind::Image {
+        if ArtifactKind::of(raw) != ArtifactKind::Image {
             return Ok(None);
         }
         let config = ImageConfig::parse(&self.blob(&manifest.config.digest)?)

@@ -51,9 +51,9 @@ const OF_USER: &[&str] = &[
 /// Why a repository cannot be read, in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Refusal(pub(super) String);
+pub(super) struct GitError(pub(super) String);
 
-impl Refusal {
+impl GitError {
     fn of(path: &Path, error: &dyn std::fmt::Display) -> Self {
         Self(format!("{} cannot be read: {error}", path.display()))
     }
@@ -74,7 +74,7 @@ struct Parts {
 
 /// A repository that git can be asked about.
 #[derive(Debug)]
-pub(super) struct Repository {
+pub(super) struct GitRepository {
     environment: Environment,
     /// The directory of the checkout.
     pub(super) top: PathBuf,
@@ -86,17 +86,17 @@ pub(super) struct Repository {
     directory: tempfile::TempDir,
 }
 
-impl Repository {
+impl GitRepository {
     /// The repository that has the directory `root`, which is canonical; none if it is in no checkout.
     pub(super) async fn open(
         root: &Path,
         environment: &Environment,
-    ) -> Result<Option<Self>, Refusal> {
+    ) -> Result<Option<Self>, GitError> {
         let Some(parts) = find(root)? else {
             return Ok(None);
         };
         let directory = fs::temporary_directory();
-        let unwritable = |error| Refusal(format!("a temporary directory cannot be made: {error}"));
+        let unwritable = |error| GitError(format!("a temporary directory cannot be made: {error}"));
         let directory = directory.map_err(unwritable)?;
         if !is_owned_as(directory.path(), &parts) {
             allowed(root, environment).await?;
@@ -129,12 +129,12 @@ impl Repository {
     }
 
     /// What git prints, if it succeeds.
-    pub(super) async fn ask(&self, args: &[&str]) -> Result<String, Refusal> {
+    pub(super) async fn ask(&self, args: &[&str]) -> Result<String, GitError> {
         answer(self.git(args), &[]).await
     }
 
     /// Writes the configuration: what the repository and the user say of the keys that golden keeps.
-    async fn configure(&mut self, common: &Path) -> Result<(), Refusal> {
+    async fn configure(&mut self, common: &Path) -> Result<(), GitError> {
         let path = common.join("config");
         let text = read(&path)?.unwrap_or_default();
         let mut of_file = bare(&self.environment, Program::Git);
@@ -166,7 +166,7 @@ impl Repository {
         let lines: String = kept.iter().map(|(key, value)| line(key, value)).collect();
         let config = self.directory.path().join("config");
         fs::write_cached(&config, lines.as_bytes())
-            .map_err(|error| Refusal::of(&config, &error.source))?;
+            .map_err(|error| GitError::of(&config, &error.source))?;
         self.remotes = own.iter().filter_map(remote).collect();
         Ok(())
     }
@@ -232,19 +232,19 @@ fn bare(environment: &Environment, program: Program) -> Command {
 }
 
 /// What a command prints, if it succeeds; else its words.
-pub(super) async fn answer(command: Command, input: &[u8]) -> Result<String, Refusal> {
+pub(super) async fn answer(command: Command, input: &[u8]) -> Result<String, GitError> {
     match process::output(command, input, LIMITS).await {
         Ok(output) if output.status.success() => {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         }
-        Ok(output) => Err(Refusal(one_line(&String::from_utf8_lossy(&output.stderr)))),
+        Ok(output) => Err(GitError(one_line(&String::from_utf8_lossy(&output.stderr)))),
         Err(error) if error.is_missing() => {
-            Err(Refusal("the program `git` is not in PATH".to_owned()))
+            Err(GitError("the program `git` is not in PATH".to_owned()))
         }
-        Err(process::Error::Io(error)) => Err(Refusal(format!(
+        Err(process::Error::Io(error)) => Err(GitError(format!(
             "the program `git` does not start: {error}"
         ))),
-        Err(error) => Err(Refusal(format!(
+        Err(error) => Err(GitError(format!(
             "the program `git` gives no answer: {error}"
         ))),
     }
@@ -260,7 +260,7 @@ fn one_line(message: &str) -> String {
 
 /// Looks for `.git` in `root` and above it, on the same file system, as git does. A directory that merely looks like
 /// a repository, without that name, is none.
-fn find(root: &Path) -> Result<Option<Parts>, Refusal> {
+fn find(root: &Path) -> Result<Option<Parts>, GitError> {
     for top in root
         .ancestors()
         .take_while(|above| is_same_file_system(root, above))
@@ -274,10 +274,10 @@ fn find(root: &Path) -> Result<Option<Parts>, Refusal> {
         } else {
             let named = first_line(&dot_git)?
                 .and_then(|line| Some(line.strip_prefix("gitdir: ")?.to_owned()));
-            top.join(named.ok_or_else(|| Refusal::of(&dot_git, &"it names no repository"))?)
+            top.join(named.ok_or_else(|| GitError::of(&dot_git, &"it names no repository"))?)
         };
         let canonical =
-            |path: &Path| std::fs::canonicalize(path).map_err(|error| Refusal::of(path, &error));
+            |path: &Path| std::fs::canonicalize(path).map_err(|error| GitError::of(path, &error));
         let directory = canonical(&directory)?;
         let common = match first_line(&directory.join("commondir"))? {
             Some(common) => canonical(&directory.join(common))?,
@@ -329,23 +329,23 @@ const fn is_owned_as(_: &Path, _: &Parts) -> bool {
 }
 
 /// Whether git itself would read a repository of somebody else: the user's `safe.directory` decides.
-async fn allowed(root: &Path, environment: &Environment) -> Result<(), Refusal> {
+async fn allowed(root: &Path, environment: &Environment) -> Result<(), GitError> {
     let mut command = bare(environment, Program::GitOfUser);
     command.args(["rev-parse", "--git-dir"]).current_dir(root);
     answer(command, &[]).await.map(drop)
 }
 
 /// Makes the directory that git works in refer to the parts of the repository.
-fn refer(parts: &Parts, directory: &Path) -> Result<(), Refusal> {
+fn refer(parts: &Parts, directory: &Path) -> Result<(), GitError> {
     let head = parts.directory.join("HEAD");
     let write = |name: &OsStr, bytes: &[u8]| {
         let path = directory.join(name);
-        fs::write_cached(&path, bytes).map_err(|error| Refusal::of(&path, &error.source))
+        fs::write_cached(&path, bytes).map_err(|error| GitError::of(&path, &error.source))
     };
     // `HEAD`, and what else names one commit: `FETCH_HEAD`, `ORIG_HEAD`.
     write(
         OsStr::new("HEAD"),
-        &read(&head)?.ok_or_else(|| Refusal::of(&head, &"it does not exist"))?,
+        &read(&head)?.ok_or_else(|| GitError::of(&head, &"it does not exist"))?,
     )?;
     for entry in listed(&parts.directory)? {
         let name = entry.file_name();
@@ -370,39 +370,39 @@ fn refer(parts: &Parts, directory: &Path) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn listed(directory: &Path) -> Result<Vec<std::fs::DirEntry>, Refusal> {
-    let entries = std::fs::read_dir(directory).map_err(|error| Refusal::of(directory, &error))?;
+fn listed(directory: &Path) -> Result<Vec<std::fs::DirEntry>, GitError> {
+    let entries = std::fs::read_dir(directory).map_err(|error| GitError::of(directory, &error))?;
     Ok(entries.flatten().collect())
 }
 
 /// Makes `to` a symbolic link to `from`, if that exists.
 #[cfg(unix)]
-fn link(from: &Path, to: &Path) -> Result<(), Refusal> {
+fn link(from: &Path, to: &Path) -> Result<(), GitError> {
     if !from.exists() {
         return Ok(());
     }
-    std::os::unix::fs::symlink(from, to).map_err(|error| Refusal::of(from, &error))
+    std::os::unix::fs::symlink(from, to).map_err(|error| GitError::of(from, &error))
 }
 
 #[cfg(not(unix))]
-fn link(from: &Path, _: &Path) -> Result<(), Refusal> {
-    Err(Refusal::of(
+fn link(from: &Path, _: &Path) -> Result<(), GitError> {
+    Err(GitError::of(
         from,
         &"git repositories are read on Unix alone",
     ))
 }
 
 /// A small file of the repository; none if it does not exist.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
+fn read(path: &Path) -> Result<Option<Vec<u8>>, GitError> {
     match fs::read_up_to(path, MAX_FILE) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Refusal::of(path, &error.source)),
+        Err(error) => Err(GitError::of(path, &error.source)),
     }
 }
 
 /// The first line of a small file; none if it does not exist.
-fn first_line(path: &Path) -> Result<Option<String>, Refusal> {
+fn first_line(path: &Path) -> Result<Option<String>, GitError> {
     let text = read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     Ok(text.map(|text| {
         text.lines()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use golden::assemble::{Assembled, LayerSource};
 use golden::engine::docker::Builder;
-use golden::engine::fleet::Member;
+use golden::engine::fleet::FleetEngine;
 use golden::engine::{Artifact, BuildOptions, Embedded, Engine as _, Error, Fleet};
 use golden::event::Events;
 use golden::oci::{Bytes, Content, ImageConfig};
@@ -12,7 +12,7 @@ use golden::platform::Platform;
 use golden::reference::{Reference, RepositoryPath, Tag, Target};
 use golden::registry::{Registries, RegistryEnv};
 use golden::render::{PinnedBase, Recipe};
-use golden::resolve::image::{self, FileEntry, FileKind, Owner};
+use golden::resolve::image::{self, FileEntry, FileKind, FileOwner};
 use golden::store::Blobs;
 
 use super::recipe::{BUILDERS, docker, environment, recipe, unique};
@@ -31,12 +31,12 @@ fn registries() -> Registries {
 /// whatever executes nothing.
 fn fleet(folder: &tempfile::TempDir, builder: Builder) -> Fleet {
     let members = vec![
-        Member::docker(
+        FleetEngine::docker(
             "here",
             environment(services::docker_host(), builder),
             Vec::new(),
         ),
-        Member::docker(
+        FleetEngine::docker(
             "there",
             environment(services::docker_second(), builder),
             vec![platform("linux/arm64")],
@@ -56,7 +56,7 @@ fn on_both(base: PinnedBase, path: &str, content: &str) -> Recipe {
         _ => image::Base::Scratch,
     };
     let kind = FileKind::File(Content::inline(content.as_bytes()));
-    recipe.image.files = vec![FileEntry::new(path, 0o644, Owner::ROOT, kind, path)];
+    recipe.image.files = vec![FileEntry::new(path, 0o644, FileOwner::ROOT, kind, path)];
     recipe
 }
 

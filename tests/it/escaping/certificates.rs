@@ -2,7 +2,7 @@
 
 use golden::engine::docker::Builder;
 use golden::oci::Content;
-use golden::resolve::image::{Base, Certificate, Family, FileKind, Owner};
+use golden::resolve::image::{Base, Certificate, Family, FileKind, FileOwner};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use super::ONE;
@@ -39,7 +39,7 @@ async fn a_real_debian_trusts_them() {
         let (root, leaf) = authority("Golden-Test-Root");
         let mut image = image(Family::Debian, base(reference));
         image.certificates = vec![root.clone()];
-        image.files = vec![entry("/leaf.pem", 0o644, Owner::ROOT, text(&leaf))];
+        image.files = vec![entry("/leaf.pem", 0o644, FileOwner::ROOT, text(&leaf))];
         image.packages.install = vec!["tini=0.*".to_owned()];
         image.run = vec![step(
             "groupadd -g 10001 app; useradd -u 10001 -g app app",

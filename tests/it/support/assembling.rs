@@ -14,10 +14,10 @@ use golden::registry::{Registries, RegistryEnv};
 use golden::render::{PinnedBase, Recipe, Rendered};
 use golden::resolve::ResolvedImage;
 use golden::resolve::image::{
-    Base, Certificate, Config, Family, FamilySource, FileEntry, FileKind, Owner, Packages,
+    Base, Certificate, Config, Family, FamilySource, FileEntry, FileKind, FileOwner, Packages,
     Provenance,
 };
-use golden::store::{Blobs, Destination, Named};
+use golden::store::{Blobs, LocalDestination, NamedImage};
 
 use super::services;
 
@@ -52,7 +52,7 @@ pub(crate) fn image(name: &str) -> ResolvedImage {
 /// A file.
 pub(crate) fn file(path: &str, text: &str) -> FileEntry {
     let kind = FileKind::File(Content::inline(text.as_bytes().to_vec()));
-    FileEntry::new(path, 0o644, Owner::ROOT, kind, path)
+    FileEntry::new(path, 0o644, FileOwner::ROOT, kind, path)
 }
 
 /// A certificate that signs itself, of this subject.
@@ -162,12 +162,12 @@ pub(crate) async fn assemble(
 pub(crate) async fn load(folder: &Path, image: &Assembled, name: &str, blobs: &Blobs) {
     let file = folder.join("image.tar");
     let references = vec![name.parse().unwrap()];
-    Destination::Archive {
+    LocalDestination::Archive {
         file: file.clone(),
         name: None,
     }
     .write(
-        &[Named { image, references }],
+        &[NamedImage { image, references }],
         blobs,
         &golden::event::Events::silent(),
     )

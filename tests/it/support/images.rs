@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use golden::oci::Content;
 use golden::resolve::ResolvedImage;
 use golden::resolve::image::{
-    Base, Config, EnvValue, Family, FamilySource, FileEntry, FileKind, Owner, Packages, Provenance,
-    RunStep,
+    Base, Config, EnvValue, Family, FamilySource, FileEntry, FileKind, FileOwner, Packages,
+    Provenance, RunStep,
 };
 use golden::tags::TagRules;
 
@@ -49,7 +49,7 @@ pub(crate) fn set(key: &str, value: &str) -> (String, EnvValue) {
 }
 
 /// A file, folder or link.
-pub(crate) fn entry(path: &str, mode: u32, owner: Owner, kind: FileKind) -> FileEntry {
+pub(crate) fn entry(path: &str, mode: u32, owner: FileOwner, kind: FileKind) -> FileEntry {
     FileEntry::new(path, mode, owner, kind, path)
 }
 
@@ -59,13 +59,13 @@ pub(crate) fn text(content: &str) -> FileKind {
 }
 
 /// Owners by number.
-pub(crate) const fn numeric(uid: u32, gid: u32) -> Owner {
-    Owner::Numeric { uid, gid }
+pub(crate) const fn numeric(uid: u32, gid: u32) -> FileOwner {
+    FileOwner::Numeric { uid, gid }
 }
 
 /// Owners by name.
-pub(crate) fn named(user: &str, group: &str) -> Owner {
-    Owner::Named {
+pub(crate) fn named(user: &str, group: &str) -> FileOwner {
+    FileOwner::Named {
         user: user.to_owned(),
         group: Some(group.to_owned()),
     }

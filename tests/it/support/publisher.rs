@@ -10,15 +10,15 @@ use golden::observe::{self, ConfigCache};
 use golden::oci::{Descriptor, ImageConfig, RawManifest, media};
 use golden::plan::{self, Plan, PlanOptions};
 use golden::platform::Platform;
-use golden::publish::{self, Job, Receipt};
+use golden::publish::{self, PublishJob, Receipt};
 use golden::reference::{Digest, Repository, Tag, Target};
-use golden::registry::{Endpoint, LoginScope, Patience, Registries, RegistryEnv};
+use golden::registry::{LoginScope, Registries, RegistryEndpoint, RegistryEnv, RetryPolicy};
 use golden::render::{Recipe, Rendered};
 use golden::resolve::image::{Base, Config, Family, FamilySource, Packages, Provenance};
 use golden::resolve::{Destination, PinnedBase, ResolvedImage};
 use golden::snapshot::Observed;
 use golden::tags::TagRules;
-use golden::workspace::state::State;
+use golden::workspace::state::StateDirectory;
 use golden::workspace::user_cache::UserCache;
 
 use crate::support::services;
@@ -63,20 +63,20 @@ impl Publisher {
             .unwrap_or_default();
         let mut env = RegistryEnv::from_vars(&variables);
         let short = std::time::Duration::from_millis(5);
-        env.patience = Patience {
+        env.retry_policy = RetryPolicy {
             attempts,
             pause: short,
             longest_pause: short,
-            ..env.patience
+            ..env.retry_policy
         };
         let destinations: Vec<Destination> = hosts
             .iter()
             .map(|host| format!("{host}/golden").parse().unwrap())
             .collect();
         env.scope = LoginScope::of(destinations.iter().map(|to| to.host.clone()));
-        let endpoint = |to: &Destination| Endpoint {
+        let endpoint = |to: &Destination| RegistryEndpoint {
             ca: ca.map(Path::to_owned),
-            ..Endpoint::of(to.host.clone())
+            ..RegistryEndpoint::of(to.host.clone())
         };
         let endpoints = destinations.iter().map(endpoint).collect();
         let folder = tempfile::tempdir().unwrap();
@@ -96,8 +96,8 @@ impl Publisher {
     }
 
     /// The state folder.
-    pub(crate) fn state(&self) -> State {
-        State::of(self.folder.path())
+    pub(crate) fn state(&self) -> StateDirectory {
+        StateDirectory::of(self.folder.path())
             .with_user_cache(UserCache::at(self.folder.path().join(".user-cache")))
     }
 
@@ -152,7 +152,7 @@ impl Publisher {
             Some(_) => image.built_by_the_engine(),
             None => image.built(),
         });
-        let job = Job {
+        let job = PublishJob {
             recipe: &recipes[0],
             planned: &plan.images[0],
             built: built.as_ref(),
@@ -213,11 +213,11 @@ impl Done {
     /// The one word for what was planned.
     pub(crate) fn step(&self) -> &'static str {
         match self.plan.images.first().map(|image| &image.step) {
-            Some(plan::Step::Build { .. }) => "build",
-            Some(plan::Step::Skip { .. }) => "skip",
-            Some(plan::Step::Retag { .. }) => "retag",
-            Some(plan::Step::Copy { .. }) => "copy",
-            Some(plan::Step::Refuse { .. }) => "refuse",
+            Some(plan::PlanStep::Build { .. }) => "build",
+            Some(plan::PlanStep::Skip { .. }) => "skip",
+            Some(plan::PlanStep::Retag { .. }) => "retag",
+            Some(plan::PlanStep::Copy { .. }) => "copy",
+            Some(plan::PlanStep::Refuse { .. }) => "refuse",
             None => "none",
         }
     }

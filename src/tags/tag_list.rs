@@ -10,7 +10,7 @@ use crate::reference::Tag;
 
 /// A version that a repository holds, with the tag that says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct TaggedVersion {
     /// The version.
     pub version: Version,
     /// Its tag, as the repository has it.
@@ -19,12 +19,12 @@ pub struct Held {
 
 /// The tags of a repository, seen from one variant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Existing {
+pub struct TagList {
     tags: BTreeSet<Tag>,
-    held: Vec<Held>,
+    held: Vec<TaggedVersion>,
 }
 
-impl Existing {
+impl TagList {
     /// Reads `tags` as versions of `variant`; versions in `withdrawn` do not count. The order of `tags` means nothing.
     pub fn new<'a>(
         tags: impl IntoIterator<Item = &'a Tag>,
@@ -43,9 +43,9 @@ impl Existing {
             // `2.0.0` speaks for the version before `v2.0.0` does; digits sort before letters.
             held.entry(version).or_insert_with(|| tag.clone());
         }
-        let mut held: Vec<Held> = held
+        let mut held: Vec<TaggedVersion> = held
             .into_iter()
-            .map(|(version, tag)| Held { version, tag })
+            .map(|(version, tag)| TaggedVersion { version, tag })
             .collect();
         held.sort_by(|a, b| precedence(&a.version, &b.version));
         Self { tags, held }
@@ -59,12 +59,12 @@ impl Existing {
 
     /// Every version of the variant, from the lowest to the highest, pre-releases included.
     #[must_use]
-    pub fn versions(&self) -> &[Held] {
+    pub fn versions(&self) -> &[TaggedVersion] {
         &self.held
     }
 
     /// The highest stable version for which `scope` holds.
-    pub fn highest(&self, scope: impl Fn(&Version) -> bool) -> Option<&Held> {
+    pub fn highest(&self, scope: impl Fn(&Version) -> bool) -> Option<&TaggedVersion> {
         self.held
             .iter()
             .rev()
@@ -74,10 +74,10 @@ impl Existing {
     /// The number of the highest revision of `version`; 0 when there is none.
     #[must_use]
     pub fn revisions(&self, version: &Version) -> u64 {
-        let of = |held: &&Held| {
+        let of = |held: &&TaggedVersion| {
             held.version.cmp_precedence(version).is_eq() && is_revision(&held.version.build)
         };
-        let number = |held: &Held| {
+        let number = |held: &TaggedVersion| {
             held.version
                 .build
                 .as_str()
@@ -181,7 +181,7 @@ mod tests {
         let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
         let variant = (!variant.is_empty()).then(|| variant.parse().unwrap());
         let withdrawn: Vec<Version> = withdrawn.iter().map(|text| text.parse().unwrap()).collect();
-        let existing = Existing::new(&tags, variant.as_ref(), &withdrawn);
+        let existing = TagList::new(&tags, variant.as_ref(), &withdrawn);
         existing
             .held
             .iter()
@@ -232,7 +232,7 @@ mod tests {
     fn variants_are_told_from_the_tags() {
         let all = |tags: &str| {
             let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
-            let found = Existing::new(&tags, None, &[]).variants();
+            let found = TagList::new(&tags, None, &[]).variants();
             found
                 .iter()
                 .map(ToString::to_string)
@@ -249,7 +249,7 @@ mod tests {
         );
         assert_eq!(all("1.2.3-rc.1 1.2.3-rc.2 1.2 edge"), "");
         let tags = ["1.2.3-beta", "beta", "1.2.3-slim", "1-slim"].map(|tag| tag.parse().unwrap());
-        let sure = Existing::new(&tags, None, &[]).sure_variants();
+        let sure = TagList::new(&tags, None, &[]).sure_variants();
         assert_eq!(
             sure.into_iter()
                 .map(|variant| variant.to_string())
