@@ -239,7 +239,7 @@ pub(in crate::engine) fn bytes(
 
 /// `Step 2/5 : RUN …` of the classic builder, written as BuildKit does: `[2/5] RUN …`.
 fn classic_step(text: &str) -> Option<String> {
-    let (count, instruction) = text.strip_prefix("StepState ")?.split_once(" : ")?;
+    let (count, instruction) = text.strip_prefix("Step ")?.split_once(" : ")?;
     let (at, of) = count.split_once('/')?;
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     (number(at) && number(of)).then(|| format!("[{count}] {}", instruction.trim_end()))

@@ -29,10 +29,10 @@ impl DockerSession {
         let request = Request::post("/session")
             .header("Connection", "Upgrade")
             .header("Upgrade", "h2c")
-            .header("X-Docker-Expose-DockerSession-Uuid", &id)
-            .header("X-Docker-Expose-DockerSession-Name", "golden");
+            .header("X-Docker-Expose-Session-Uuid", &id)
+            .header("X-Docker-Expose-Session-Name", "golden");
         let announce = |request: hyper::http::request::Builder, method| {
-            request.header("X-Docker-Expose-DockerSession-Grpc-Method", method)
+            request.header("X-Docker-Expose-Session-Grpc-Method", method)
         };
         let request = answers::METHODS
             .into_iter()
