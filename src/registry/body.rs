@@ -1,4 +1,4 @@
-//! What a request carries, and the watch over an exchange in which nothing moves.
+//! Request bodies, and the detection of an exchange in which no data moves.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,17 +13,14 @@ use tokio_util::io::ReaderStream;
 use super::BlobSource;
 use super::error::{Error, FailureKind};
 
-/// The size of a piece that is read and sent at once.
-const PIECE: usize = 64 * 1024;
+/// The size of the chunks that are read and sent, in bytes.
+const CHUNK: usize = 64 * 1024;
 
 /// The body of a request. Every kind can be sent again.
 #[derive(Clone, Copy)]
 pub(super) enum Payload<'a> {
-    /// None.
     Empty,
-    /// Bytes in memory.
     Bytes(&'a [u8]),
-    /// A part of a blob.
     Part {
         source: &'a dyn BlobSource,
         offset: u64,
@@ -32,7 +29,7 @@ pub(super) enum Payload<'a> {
 }
 
 impl Payload<'_> {
-    /// Puts the body on a request, and gives the watch over its sending.
+    /// Adds the body to a request. Returns the progress of sending it.
     pub(super) async fn attach(
         &self,
         request: RequestBuilder,
@@ -54,19 +51,19 @@ impl Payload<'_> {
             } => {
                 let progress = Progress::new(stall);
                 let reader = source.open(*offset).await?.take(*length);
-                let mark = progress.clone();
+                let sender = progress.clone();
                 let mut left = *length;
-                let stream = ReaderStream::with_capacity(reader, PIECE).map(move |piece| {
-                    match &piece {
-                        Ok(piece) => left -= piece.len() as u64,
-                        Err(error) => mark.fail(error),
+                let stream = ReaderStream::with_capacity(reader, CHUNK).map(move |chunk| {
+                    match &chunk {
+                        Ok(chunk) => left -= chunk.len() as u64,
+                        Err(error) => sender.fail(error),
                     }
-                    mark.moved();
+                    sender.moved();
                     if left == 0 {
-                        // Registries need time to store a finished upload before they answer.
-                        mark.wait_longer(stall * 4);
+                        // Registries need time to store a finished upload before they respond.
+                        sender.wait_longer(stall * 4);
                     }
-                    piece
+                    chunk
                 });
                 let body = reqwest::Body::wrap_stream(stream);
                 Ok((request.header(CONTENT_LENGTH, *length).body(body), progress))
@@ -75,7 +72,7 @@ impl Payload<'_> {
     }
 }
 
-/// When something last moved.
+/// The time at which data last moved.
 #[derive(Clone)]
 pub(super) struct Progress(Arc<Mutex<ProgressState>>);
 
@@ -110,18 +107,18 @@ impl Progress {
         self.state().failure = Some(error.to_string());
     }
 
-    /// How long nothing may move.
+    /// The maximum time without any data.
     pub(super) fn limit(&self) -> Duration {
         self.state().limit
     }
 
-    /// When it has been too long.
+    /// The time at which the exchange counts as stalled.
     fn deadline(&self) -> Instant {
         let state = self.state();
         state.last + state.limit
     }
 
-    /// The error of the body's own source, which the client shows as a broken connection.
+    /// The error of the body's source; the HTTP client only reports a broken connection.
     pub(super) fn failed(&self, method: &Method, shown: &str) -> Option<Error> {
         let failure = self.state().failure.take()?;
         Some(Error::new(
@@ -132,7 +129,7 @@ impl Progress {
         ))
     }
 
-    /// The result of `work`, or none when nothing moved for too long.
+    /// Returns the result of `work`, or `None` if no data moved for too long.
     pub(super) async fn watch<F: Future>(&self, work: F) -> Option<F::Output> {
         tokio::pin!(work);
         loop {

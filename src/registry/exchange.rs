@@ -1,4 +1,4 @@
-//! A call of the API: one request with its credentials, its redirects and its retries.
+//! One API call: a request with its credentials, redirects and retries.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use super::reach;
 use super::retry::{Attempts, retry_after};
 use crate::secret::redact_url;
 
-/// Error bodies are read this far.
+/// The maximum number of bytes that are read of an error body.
 const ERROR_BODY: usize = 64 * 1024;
-/// Redirects are followed this often.
+/// The maximum number of redirects that are followed.
 const REDIRECTS: usize = 5;
 
-/// One call.
+/// One API call.
 #[derive(Clone)]
 pub(super) struct Call<'a> {
     pub(super) method: Method,
@@ -27,7 +27,7 @@ pub(super) struct Call<'a> {
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload<'a>,
     pub(super) need: AuthScope,
-    /// Its answer is content, which may be kept on another host.
+    /// True if the response may come from another host, as registries store blobs elsewhere.
     may_leave: bool,
 }
 
@@ -43,7 +43,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Adds a header; the value comes from parsed names and numbers, never from outside.
+    /// Adds a header. Its value is built from parsed names and numbers, never from untrusted input,
+    /// so it is always valid.
     pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
@@ -51,7 +52,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// Follows redirects to other hosts, without a credential.
+    /// Allows redirects to other hosts; no credential is sent to them.
     pub(super) const fn may_leave(mut self) -> Self {
         self.may_leave = true;
         self
@@ -62,7 +63,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// The error of an answer that is not what was wanted.
+    /// The error for an unexpected response.
     pub(super) async fn refuse(&self, response: Response) -> Error {
         let after = retry_after(response.headers());
         let (status, shown) = (response.status().as_u16(), redact_url(response.url()));
@@ -73,13 +74,13 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The error of an answer that has no body.
+    /// The error for a response without a body.
     fn unexplained(&self, response: &Response) -> Error {
         let (status, shown) = (response.status().as_u16(), redact_url(response.url()));
         Error::answered(self.method.as_str(), &shown, status, &[])
     }
 
-    /// An answer that makes no sense.
+    /// The error for a response that violates the API.
     pub(super) fn malformed(&self, message: impl Into<String>) -> Error {
         Error::new(
             FailureKind::Malformed,
@@ -89,7 +90,7 @@ impl<'a> Call<'a> {
         )
     }
 
-    /// A list of which it is not certain that it was read to its end.
+    /// The error for a list that may not have been read to its end.
     pub(super) fn incomplete(&self, message: String) -> Error {
         Error::new(
             FailureKind::Incomplete,
@@ -101,8 +102,8 @@ impl<'a> Call<'a> {
 }
 
 impl Registry {
-    /// A call that may safely be made again: it is, while what goes wrong is transient. Any answer that is not
-    /// transient is given back, errors too.
+    /// Makes an idempotent call, and retries it while the failure is transient. Returns any other
+    /// response, including error responses.
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Response, Error> {
         let mut attempts = Attempts::new(self.inner.env.retry_policy);
         loop {
@@ -117,7 +118,7 @@ impl Registry {
         }
     }
 
-    /// Sorts an answer: an error when it is one that passes.
+    /// Returns the response, or an error if its status is transient.
     pub(super) async fn transient(
         &self,
         call: &Call<'_>,
@@ -135,8 +136,8 @@ impl Registry {
         }
     }
 
-    /// The call with credentials: those that are known already, and again after a challenge. What was requested for
-    /// this very call is not tried twice, unless another call may have spent it.
+    /// Makes the call with the credentials known so far, and again after a challenge. A token that
+    /// was fetched for this call is not tried twice, unless another call may have used it up.
     pub(super) async fn call_once(&self, call: &Call<'_>) -> Result<Response, Error> {
         let inner = &self.inner;
         let ours = self.is_ours(&inner.http.settled(&call.url)?)?;
@@ -171,7 +172,8 @@ impl Registry {
         }
     }
 
-    /// Follows redirects by hand. The credential goes only to the registry itself, never to where it points.
+    /// Follows redirects. The credential is sent only to the registry itself, never to a redirect
+    /// target on another host.
     async fn follow(&self, call: &Call<'_>, secret: Option<&str>) -> Result<Response, Error> {
         let _permit = self.inner.limiter.acquire().await;
         let mut url = self.inner.http.settled(&call.url)?;
@@ -201,10 +203,10 @@ impl Registry {
                 _ => return Err(call.malformed(format!("redirected to {}", shown(next.as_ref())))),
             }
         }
-        Err(call.malformed("redirected too often"))
+        Err(call.malformed("too many redirects"))
     }
 
-    /// Whether an address belongs to this registry, so that its credential may be sent there.
+    /// True if `url` belongs to this registry, so that its credential may be sent there.
     pub(super) fn is_ours(&self, url: &Url) -> Result<bool, Error> {
         let own = self.inner.http.own()?;
         let secure_enough = url.scheme() == own.scheme() || url.scheme() == "https";
@@ -213,16 +215,17 @@ impl Registry {
 }
 
 fn shown(url: Option<&Url>) -> String {
-    url.map_or_else(|| "nowhere".to_owned(), redact_url)
+    url.map_or_else(|| "no location".to_owned(), redact_url)
 }
 
-/// `Location`, absolute or relative to the request.
+/// The `Location` header, resolved against the URL of the request.
 pub(super) fn location(response: &Response) -> Option<Url> {
     let text = response.headers().get(LOCATION)?.to_str().ok()?;
     response.url().join(text).ok()
 }
 
-/// The body of an answer that is an error, without the secrets that were sent: some servers repeat a request.
+/// The body of an error response. The secrets that were sent are masked, because some servers echo
+/// the request.
 pub(super) async fn masked_body(response: Response, most: usize) -> Vec<u8> {
     let sent = response
         .extensions()
@@ -232,7 +235,7 @@ pub(super) async fn masked_body(response: Response, most: usize) -> Vec<u8> {
     sent.mask(&read_some(response, most).await)
 }
 
-/// A body as far as `most` bytes; what is beyond, or breaks, is not worth an error of its own.
+/// Reads at most `most` bytes of a body. A longer or broken body is no error.
 pub(super) async fn read_some(mut response: Response, most: usize) -> Vec<u8> {
     let mut body = Vec::new();
     let read = async {
@@ -243,16 +246,16 @@ pub(super) async fn read_some(mut response: Response, most: usize) -> Vec<u8> {
             }
         }
     };
-    // The part that came in time is enough for a message.
+    // The part that arrived in time is enough for a message.
     drop(tokio::time::timeout(std::time::Duration::from_secs(10), read).await);
     body
 }
 
-/// The slowest average at which an answer may arrive, in bytes per second.
+/// The lowest average transfer rate of a response, in bytes per second.
 const SLOWEST: u64 = 1024;
 
-/// Refuses an answer that arrives too slowly as a whole, such as a byte at a time. Only the time spent waiting for the
-/// server counts.
+/// Rejects a response that arrives too slowly as a whole, such as one byte at a time. Only the time
+/// spent waiting for the server counts.
 pub(super) struct Pace {
     stall: Duration,
     waited: Duration,
@@ -260,7 +263,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The pace of an answer that begins. It may be late by `stall` in total.
+    /// Starts measuring a response. It may be late by `stall` in total.
     pub(super) const fn new(stall: Duration) -> Self {
         Self {
             stall,
@@ -269,7 +272,7 @@ impl Pace {
         }
     }
 
-    /// Counts a piece and the time that it took. The error says that the answer is too slow.
+    /// Records a chunk and the time spent waiting for it. Fails if the response is too slow.
     pub(super) fn note(&mut self, waited: Duration, piece: usize) -> Result<(), String> {
         self.waited += waited;
         self.received += piece as u64;
@@ -278,13 +281,13 @@ impl Pace {
         }
         let (received, seconds) = (self.received, self.waited.as_secs());
         Err(format!(
-            "the answer arrives too slowly ({received} bytes in {seconds} s)"
+            "the response arrives too slowly ({received} bytes in {seconds} s)"
         ))
     }
 }
 
 impl Registry {
-    /// The whole body of an answer, refused beyond `most` bytes before more is read.
+    /// Reads the whole body of a response. Fails before more than `most` bytes are read.
     pub(super) async fn read_all(
         &self,
         call: &Call<'_>,
@@ -297,7 +300,7 @@ impl Registry {
         let too_large = || {
             error(
                 FailureKind::TooLarge,
-                format!("the answer is larger than {} KiB", most / 1024),
+                format!("the response is larger than {} KiB", most / 1024),
             )
         };
         if response
@@ -315,7 +318,7 @@ impl Registry {
                 Err(_) => {
                     return Err(error(
                         FailureKind::Timeout,
-                        "the answer stopped in the middle".to_owned(),
+                        "the response stopped before its end".to_owned(),
                     ));
                 }
                 Ok(Err(broken)) => return Err(super::http::explain(&call.method, &url, &broken)),
@@ -326,13 +329,13 @@ impl Registry {
                 return Err(too_large());
             }
             pace.note(started.elapsed(), piece.len())
-                .map_err(|what| error(FailureKind::Timeout, what))?;
+                .map_err(|message| error(FailureKind::Timeout, message))?;
             body.extend_from_slice(&piece);
         }
     }
 
-    /// Makes a call and reads its whole answer; both again when the answer breaks off. Gives the answer's
-    /// final address, status and headers as well. Errors of the registry become errors here.
+    /// Makes a call and reads the whole response; retries both if the response breaks off. Fails on
+    /// any status other than success.
     pub(super) async fn fetch(&self, call: &Call<'_>, most: usize) -> Result<Fetched, Error> {
         let mut attempts = Attempts::new(self.inner.env.retry_policy);
         loop {
@@ -349,7 +352,7 @@ impl Registry {
     }
 }
 
-/// A successful answer, read to its end.
+/// A successful response, read to its end.
 pub(super) struct Fetched {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
@@ -357,7 +360,7 @@ pub(super) struct Fetched {
 }
 
 impl Fetched {
-    /// A header as text.
+    /// The value of a header, if it is text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -368,19 +371,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_refused_when_it_is_too_slow_as_a_whole() {
+    fn a_response_that_is_too_slow_as_a_whole_is_refused() {
         let pieces = |wait: u64, piece: usize| {
             let mut pace = Pace::new(Duration::from_secs(30));
             (0..100).find_map(|_| pace.note(Duration::from_millis(wait), piece).err())
         };
         assert_eq!(
             pieces(700, 1).as_deref(),
-            Some("the answer arrives too slowly (43 bytes in 30 s)")
+            Some("the response arrives too slowly (43 bytes in 30 s)")
         );
         assert_eq!(pieces(700, 1024), None);
         assert_eq!(
             pieces(20_000, 16),
-            Some("the answer arrives too slowly (32 bytes in 40 s)".to_owned())
+            Some("the response arrives too slowly (32 bytes in 40 s)".to_owned())
         );
         assert_eq!(pieces(200, 1), None);
     }

@@ -1,4 +1,5 @@
-//! What a repository holds: every tag with its digest, and which manifests its indexes need.
+//! The content of a repository: every tag with its digest, and the manifests that its indexes
+//! reference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,21 +10,22 @@ use crate::oci::{Descriptor, Manifest, RawManifest, media};
 use crate::reference::{Digest, RepositoryPath, Tag, Target};
 use crate::tags::siblings;
 
-/// Requests at once.
-const AT_ONCE: usize = 8;
+/// The number of concurrent requests.
+const CONCURRENCY: usize = 8;
 
-/// Every tag of a repository, and every index among what they name.
+/// Every tag of a repository, and the children of every tagged index.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
-    /// What each tag names.
+    /// The descriptor that each tag points to.
     pub tags: BTreeMap<Tag, Descriptor>,
-    /// The manifests that each tagged index names, all levels.
+    /// The digests of all manifests below each tagged index, at all levels.
     pub children: BTreeMap<Digest, BTreeSet<Digest>>,
 }
 
 impl Inventory {
-    /// Reads a repository, for a decision about what may be deleted: a list that lacks a tag that can be read, and that
-    /// may point to what is to be deleted, is refused. A tag that is deleted concurrently is left out.
+    /// Reads a repository before a deletion. Fails if the tag list is incomplete: a tag that the
+    /// registry serves but does not list may point to the manifest to be deleted. Tags that are
+    /// deleted concurrently are omitted.
     pub async fn read(registry: &Registry, repository: &RepositoryPath) -> Result<Self, Error> {
         let list = registry.tags(repository).await?;
         let list = registry.complete_tags(repository, &siblings(&list)).await?;
@@ -38,7 +40,7 @@ impl Inventory {
         Ok(Self { tags, children })
     }
 
-    /// The tags alone, by HEAD.
+    /// Reads only the tags, with HEAD requests. Fails if the tag list cannot be read.
     pub async fn tags(
         registry: &Registry,
         repository: &RepositoryPath,
@@ -46,7 +48,7 @@ impl Inventory {
         Self::heads(registry, repository, registry.tags(repository).await?).await
     }
 
-    /// The tags of a list that can be read, by HEAD.
+    /// Resolves `tags` with HEAD requests; tags that do not exist are omitted.
     pub async fn heads(
         registry: &Registry,
         repository: &RepositoryPath,
@@ -59,13 +61,13 @@ impl Inventory {
             Ok::<_, Error>(found.map(|descriptor| (tag, descriptor)))
         });
         heads
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(CONCURRENCY)
             .try_filter_map(async |found| Ok(found))
             .try_collect()
             .await
     }
 
-    /// The tags that name a digest.
+    /// The tags that point to `digest`.
     #[must_use]
     pub fn naming(&self, digest: &Digest) -> Vec<Tag> {
         let naming = self
@@ -75,7 +77,7 @@ impl Inventory {
         naming.map(|(tag, _)| tag.clone()).collect()
     }
 
-    /// The tags of the indexes that need a digest.
+    /// The tags of the indexes that reference `digest`, directly or through a nested index.
     #[must_use]
     pub fn needing(&self, digest: &Digest) -> Vec<Tag> {
         let needing = self.tags.iter().filter(|(_, descriptor)| {
@@ -87,13 +89,14 @@ impl Inventory {
     }
 }
 
-/// Whether a media type is an index's.
+/// True if `media_type` is that of an OCI index or of a Docker manifest list.
 #[must_use]
 pub fn is_index(media_type: &str) -> bool {
     [media::OCI_INDEX, media::DOCKER_LIST].contains(&media_type)
 }
 
-/// All manifests below an index that the repository has; an index may hold others.
+/// All manifests below an index as far as the repository has them; an index may list manifests that
+/// were never pushed.
 async fn below(
     registry: &Registry,
     repository: &RepositoryPath,
@@ -112,7 +115,7 @@ async fn below(
     Ok(named.map(|child| child.digest).collect())
 }
 
-/// The manifests that an index names; none for an image.
+/// The manifests that an index lists; empty for an image.
 #[must_use]
 pub fn children(raw: &RawManifest) -> Vec<Descriptor> {
     match raw.parse() {

@@ -1,4 +1,4 @@
-//! Looking again for something that a registry shows late: some registries answer reads from replicas.
+//! Repeated reads: registries that answer from replicas may show a write late.
 
 use std::time::Duration;
 
@@ -7,12 +7,11 @@ use tokio::time::Instant;
 use super::Registry;
 use crate::reference::Digest;
 
-/// The first pause; it doubles with each look.
+/// The first pause. It doubles after each read.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The pauses between the looks at one thing, until a deadline.
+/// The pauses between repeated reads of one value, until a deadline.
 #[derive(Debug)]
 pub struct Polling {
     start: Instant,
@@ -21,7 +20,7 @@ pub struct Polling {
 }
 
 impl Registry {
-    /// Begins to wait for what the registry may show late.
+    /// Starts polling for a write that the registry may show late.
     #[must_use]
     pub fn polling(&self) -> Polling {
         Polling {
@@ -33,7 +32,8 @@ impl Registry {
 }
 
 impl Polling {
-    /// Waits before the next look. False once the deadline has passed; the last look is made at the deadline.
+    /// Waits before the next read. Returns false once the deadline has passed; the last read
+    /// happens at the deadline.
     pub async fn again(&mut self) -> bool {
         let left = self.limit.saturating_sub(self.start.elapsed());
         tokio::time::sleep(self.pause.min(left)).await;
@@ -41,20 +41,21 @@ impl Polling {
         !left.is_zero()
     }
 
-    /// Whether half of the time until the deadline has passed.
+    /// True once half of the time until the deadline has passed.
     #[must_use]
     pub fn is_half_over(&self) -> bool {
         self.start.elapsed() * 2 >= self.limit
     }
 
-    /// The time until the deadline, from the start.
+    /// The total time allowed, measured from the start.
     #[must_use]
     pub const fn limit(&self) -> Duration {
         self.limit
     }
 }
 
-/// The writes of something that another client may write at the same time, and that a registry may show late.
+/// Counts our writes to a tag that other clients may write at the same time, and that the registry
+/// may show late.
 #[derive(Debug, Default)]
 pub struct Rewrites {
     over: Option<Digest>,
@@ -62,8 +63,9 @@ pub struct Rewrites {
 }
 
 impl Rewrites {
-    /// Whether to write over what is seen now, and notes that it is done. What is still shown as it was before the last
-    /// write is late: it is written over once more after half of the time. Anything else is another client's.
+    /// Decides whether to overwrite the digest that is seen now, and records the write if so. If
+    /// the digest before our last write is still shown, our write may only be late: it is repeated
+    /// once, after half of the time. Any other digest was written by another client.
     pub fn calls_for(&mut self, seen: Option<&Digest>, polling: &Polling) -> bool {
         let is_late = self.times > 0 && self.over.as_ref() == seen;
         let calls = !is_late || (self.times < 2 && polling.is_half_over());

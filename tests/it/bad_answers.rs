@@ -127,7 +127,7 @@ fn a_manifest_of_a_hundred_megabytes() {
     fails(
         &large,
         "inspect {}/app:1.2.3",
-        &["the answer is larger than 4096 KiB"],
+        &["the response is larger than 4096 KiB"],
     );
 }
 
@@ -267,7 +267,7 @@ fn uploads_that_lead_nowhere() {
         let around = seen.method == "GET" && seen.path.contains("/blobs/");
         around.then(|| Answer::new(307, "").header("location", &seen.path))
     });
-    fails(&registry, "inspect {}/app:1.2.3", &["redirected too often"]);
+    fails(&registry, "inspect {}/app:1.2.3", &["too many redirects"]);
 }
 
 /// An index is shown, copied and deleted as what it is; where one image is needed, and none fits, that is said.

@@ -143,7 +143,7 @@ fn a_helper_that_fails_is_named_and_says_why_itself() {
             "printf 'expired SSO session\\033[2J\\nrun aws sso login'; exit 1".to_owned(),
             "expired SSO session",
         ),
-        ("exit 2".to_owned(), "it failed (exit status: 2)"),
+        ("exit 2".to_owned(), "failed (exit status: 2)"),
         (
             format!("echo 'no json, {SECRET}'"),
             "its answer is not JSON",

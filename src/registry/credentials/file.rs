@@ -1,4 +1,5 @@
-//! Docker's config.json, and the auth.json of containers-auth.json(5), which has the same shape.
+//! Parses Docker's config.json and the auth.json of containers-auth.json(5), which has the same
+//! format.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +12,10 @@ use crate::reference::{Host, RepositoryPath};
 use crate::registry::error::Error;
 use crate::secret::Secret;
 
-/// Docker Hub's key: the address of its long-gone first index.
+/// Docker Hub's key: the URL of its first index, which no longer exists.
 const HUB: &str = "https://index.docker.io/v1/";
 
-/// A file with logins.
+/// A parsed credentials file.
 pub(super) struct AuthFile {
     name: String,
     shape: Shape,
@@ -46,28 +47,32 @@ struct AuthEntry {
     registrytoken: String,
 }
 
-/// `null` is what Go programs write for an empty map.
+/// Go programs write `null` for an empty map.
 fn or_null<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// What a file says about a host.
+/// The entry that a file has for a host.
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) enum Found {
-    /// The login itself.
     Credential(Credential),
-    /// Who knows it, and what to ask.
-    Helper { name: String, server: String },
-    /// A user without a password.
-    NoPassword { key: String, user: String },
-    /// Nothing.
+    /// The helper program that has the login, and the server name to send to it.
+    Helper {
+        name: String,
+        server: String,
+    },
+    /// An entry with a user and no password.
+    NoPassword {
+        key: String,
+        user: String,
+    },
     Nothing,
 }
 
 impl AuthFile {
-    /// Reads a file. Its text is secret, so an error says where it is wrong, never what stands there.
+    /// Parses a file. The file is secret, so an error gives the position and never quotes the text.
     pub(super) fn parse(name: &str, text: &[u8]) -> Result<Self, Error> {
         let text = if text.trim_ascii().is_empty() {
             b"{}"
@@ -77,7 +82,7 @@ impl AuthFile {
         let shape = serde_json::from_slice(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             Error::local(format!(
-                "{name}:{line}:{column}: the file with the logins cannot be read"
+                "{name}:{line}:{column}: this credentials file cannot be parsed"
             ))
         })?;
         Ok(Self {
@@ -86,12 +91,11 @@ impl AuthFile {
         })
     }
 
-    /// What the file is called.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// credHelpers, then auths, then credsStore.
+    /// Looks in credHelpers, then in auths, then in credsStore.
     pub(super) fn find(
         &self,
         host: &Host,
@@ -129,7 +133,8 @@ impl AuthFile {
     }
 }
 
-/// The entry for a host: the longest key that is the repository or a folder above it, else the host's own.
+/// The most specific entry for a host: the longest key that is the repository or a parent of it,
+/// else the key of the host.
 fn best<'m, V>(
     map: &'m BTreeMap<String, Option<V>>,
     host: &Host,
@@ -150,13 +155,13 @@ fn best<'m, V>(
         .map(|(_, key, value)| (key, value))
 }
 
-fn is_below(repository: &str, folder: &str) -> bool {
+fn is_below(repository: &str, parent: &str) -> bool {
     repository
-        .strip_prefix(folder)
+        .strip_prefix(parent)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Host and path of a key. A scheme goes, and so do the paths that name an API and no repository.
+/// Splits a key into host and path. The scheme and the API paths `v1` and `v2` are removed.
 fn split_key(key: &str) -> (&str, &str) {
     let key = key
         .strip_prefix("https://")
@@ -170,7 +175,8 @@ fn split_key(key: &str) -> (&str, &str) {
 }
 
 impl AuthEntry {
-    /// The login, if the entry has one: Docker leaves an empty entry where a store has the login.
+    /// The login of this entry, if it has one. Docker writes an empty entry if a credential store
+    /// has the login.
     fn credential(&self, file: &str, key: &str) -> Result<Option<Credential>, Error> {
         let some = |text: &str| (!text.is_empty()).then(|| Secret::new(text.to_owned()));
         if let Some(token) = some(&self.registrytoken) {
@@ -198,7 +204,8 @@ impl AuthEntry {
     }
 }
 
-/// User and password; the padding may be missing, the password may hold colons, and end in NULs that old clients added or in a line break.
+/// Decodes user and password. Base64 padding is optional, the password may contain colons, and
+/// trailing NULs (added by old clients) and line breaks are removed.
 fn decode(auth: &str) -> Option<(String, String)> {
     let config =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -236,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn logins_are_found_as_docker_and_podman_find_them() {
+    fn logins_are_looked_up_like_docker_and_podman_do() {
         let hub = r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpwOnE="}}}"#;
         for (json, host, repository, expected) in [
             (hub, "docker.io", "library/a", login("u", "p:q")),
@@ -333,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_is_named_and_not_quoted() {
+    fn an_error_names_a_broken_file_and_does_not_quote_it() {
         let error = AuthFile::parse("/c.json", br#"{"auths":{"h":"s3cret"}}"#)
             .err()
             .unwrap()

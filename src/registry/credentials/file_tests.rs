@@ -1,4 +1,4 @@
-//! Files with logins, of any content: nothing in them ends the program, and no error repeats what they hold.
+//! Property tests: no content of a credentials file causes a panic, and no error repeats a secret.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::secret::Secret;
 
 const SECRET: &str = "s3cret-of-the-robot";
 
-/// What the file says about an image; the text of an error when it says nothing that can be used.
+/// Looks up an image in a file; returns the text of the error if the file is invalid.
 fn find(text: &[u8]) -> Result<Found, String> {
     let host: Host = "registry.example.com:5000".parse().unwrap();
     let repository: RepositoryPath = "team/app".parse().unwrap();
@@ -56,16 +56,16 @@ fn value() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn bytes_that_are_no_file_with_logins_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         drop(find(&bytes));
     }
 
     #[test]
-    fn an_error_repeats_no_secret(value in value(), cut in any::<prop::sample::Index>()) {
+    fn an_error_contains_no_secret(value in value(), cut in any::<prop::sample::Index>()) {
         let text = value.to_string();
         for text in [text.as_bytes(), &text.as_bytes()[..cut.index(text.len() + 1)]] {
             if let Err(message) = find(text) {
-                // The name of a registry is no secret, and errors name it.
+                // The name of a registry is not secret, and errors contain it.
                 let named = format!("`auth` of {SECRET}");
                 prop_assert!(!message.replace(&named, "").contains(SECRET), "{}", message);
             }

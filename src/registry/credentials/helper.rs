@@ -1,4 +1,4 @@
-//! The `docker-credential-*` protocol: the server's address on stdin, a login as JSON on stdout.
+//! The `docker-credential-*` protocol: the server name on stdin, a login as JSON on stdout.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::process::{self, Environment, Limits, Program};
 use crate::registry::error::Error;
 use crate::secret::Secret;
 
-/// The longest answer that is read, in bytes. Tokens have some kilobytes.
+/// The longest response that is read, in bytes. Tokens have a few kilobytes.
 const MAX_ANSWER: u64 = 1 << 20;
 
 #[derive(Deserialize)]
@@ -20,8 +20,8 @@ struct HelperAnswer {
     secret: String,
 }
 
-/// Asks a helper. None when it knows nothing of the server. It may ask its user something, but for no longer than
-/// `limit`.
+/// Runs a credential helper. Returns `None` if it has no login for the server. The helper may
+/// prompt the user, so it gets `limit` to respond.
 pub(super) async fn get(
     programs: &Environment,
     name: &str,
@@ -34,9 +34,9 @@ pub(super) async fn get(
             "`{name}` is not the name of a credential helper"
         )));
     }
-    let failed = |what: String| {
+    let failed = |reason: String| {
         Error::local(format!(
-            "credential helper `{program}` for {server}: {what}"
+            "credential helper `{program}` for {server}: {reason}"
         ))
     };
     let mut command = programs.command(Program::CredentialHelper, &program);
@@ -47,21 +47,21 @@ pub(super) async fn get(
     };
     let output = process::output(command, format!("{server}\n").as_bytes(), limits).await;
     let output = output.map_err(|error| match error {
-        error if error.is_missing() => failed("there is no such program in PATH".to_owned()),
+        error if error.is_missing() => failed("not found in PATH".to_owned()),
         process::Error::Time(limit) => failed(format!("no answer in {} s", limit.as_secs())),
         error => failed(error.to_string()),
     })?;
     if !output.status.success() {
-        // Helpers print the reason to stdout; their programs, to stderr.
-        let said = [output.stdout, b"\n".to_vec(), output.stderr].concat();
-        let said = Error::line(&String::from_utf8_lossy(&said));
-        let words = said.to_ascii_lowercase();
-        let nothing =
-            words.contains("credentials not found") || words.contains("no credentials server url");
-        return match said.as_str() {
-            _ if nothing => Ok(None),
-            "" => Err(failed(format!("it failed ({})", output.status))),
-            said => Err(failed(said.to_owned())),
+        // Helpers print the reason to stdout; wrapped programs print it to stderr.
+        let message = [output.stdout, b"\n".to_vec(), output.stderr].concat();
+        let message = Error::line(&String::from_utf8_lossy(&message));
+        let lowercase = message.to_ascii_lowercase();
+        let is_absent = lowercase.contains("credentials not found")
+            || lowercase.contains("no credentials server url");
+        return match message.as_str() {
+            _ if is_absent => Ok(None),
+            "" => Err(failed(format!("failed ({})", output.status))),
+            message => Err(failed(message.to_owned())),
         };
     }
     let answer: HelperAnswer = serde_json::from_slice(&output.stdout)

@@ -1,4 +1,5 @@
-//! Where logins come from: the variables for CI, Docker's and Podman's files, and credential helpers.
+//! Finds logins: in the CI variables, in the files of Docker and Podman, and with credential
+//! helpers.
 
 mod file;
 #[cfg(test)]
@@ -23,9 +24,9 @@ use crate::secret::Secret;
 pub enum Credential {
     /// A user and a password.
     Password {
-        /// The user.
+        /// The user name.
         user: String,
-        /// The password.
+        /// The password or personal access token.
         password: Secret<String>,
     },
     /// An OAuth 2 refresh token (`identitytoken` in Docker's config.json).
@@ -34,45 +35,42 @@ pub enum Credential {
     RegistryToken(Secret<String>),
 }
 
-/// A login, and where it was found.
+/// A login and its source.
 pub(super) struct Login {
     pub(super) credential: Credential,
-    /// The variable, file or helper, as people know it.
+    /// The variable, file or helper that it comes from, as messages name it.
     pub(super) from: String,
 }
 
 impl Login {
-    /// Who was rejected, and where that login is written.
+    /// Says which user was rejected, and which source the login comes from.
     pub(super) fn rejected_by(&self, host: &Host) -> String {
-        let who = match &self.credential {
+        let identity = match &self.credential {
             Credential::Password { user, .. } => format!("user `{user}`"),
             Credential::IdentityToken(_) => "the identity token".to_owned(),
             Credential::RegistryToken(_) => "the registry token".to_owned(),
         };
-        format!("{host} rejected {who} (from {})", self.from)
+        format!("{host} rejected {identity} (from {})", self.from)
     }
 }
 
-/// Why a registry is sent no login.
+/// The reason why no login is sent to a registry.
 pub(super) struct Absent {
-    /// A sentence.
     pub(super) why: String,
-    /// The next thing to type, if it is not the usual one.
+    /// The next command to run, if it differs from the usual `docker login`.
     pub(super) hint: Option<String>,
 }
 
 /// The result of looking for a login.
 pub(super) enum Lookup {
-    /// The login.
     Found(Login),
-    /// None is sent.
     Absent(Absent),
 }
 
-/// The variable with the user, as a source of a login.
+/// The variable for the user name; it also names the source of a login in messages.
 const VARIABLE: &str = "GOLDEN_REGISTRY_USER";
 
-/// All sources of logins of a run. Nothing is read before a registry asks.
+/// All sources of logins of a run. They are read when the first registry requests authentication.
 pub(super) struct Credentials {
     env: Arc<RegistryEnv>,
     state: Mutex<CredentialCache>,
@@ -92,29 +90,29 @@ impl Credentials {
         }
     }
 
-    /// The login for a repository of `host`. The variables take precedence over the files where they apply.
+    /// Finds the login for a repository of `host`. The variables take precedence over the files.
     pub(super) async fn find(
         &self,
         host: &Host,
         repository: Option<&RepositoryPath>,
     ) -> Result<Lookup, Error> {
-        let absent = match self.of_variables(host) {
+        let absent = match self.from_variables(host) {
             Lookup::Absent(absent) => absent,
             found @ Lookup::Found(_) => return Ok(found),
         };
-        match self.of_files(host, repository).await? {
+        match self.from_files(host, repository).await? {
             (Some(login), _) => Ok(Lookup::Found(login)),
             (None, Some(why)) => Ok(Lookup::Absent(Absent { why, hint: None })),
             (None, None) => Ok(Lookup::Absent(absent)),
         }
     }
 
-    /// The next thing to type when this login was rejected.
+    /// The next command to run after `login` was rejected.
     pub(super) fn hint(&self, login: &Login, host: &Host) -> Option<String> {
         (login.from == VARIABLE).then(|| self.env.scope.verdict(host).hint(host))
     }
 
-    fn of_variables(&self, host: &Host) -> Lookup {
+    fn from_variables(&self, host: &Host) -> Lookup {
         let missing = |set: &str, missing: &str| {
             let why = format!("{set} is set, {missing} is not");
             let hint = format!("set {missing}, or run `docker login {host}`");
@@ -155,8 +153,8 @@ impl Credentials {
         }
     }
 
-    /// The login in the files, or a remark on why the entry there is none.
-    async fn of_files(
+    /// The login from the files; else a remark on an entry that is incomplete.
+    async fn from_files(
         &self,
         host: &Host,
         repository: Option<&RepositoryPath>,
@@ -192,15 +190,15 @@ impl Credentials {
             let credential = if let Some(known) = helped.get(&key) {
                 known.clone()
             } else {
-                let asked = helper::get(
+                let answer = helper::get(
                     &self.env.programs,
                     &helper,
                     &server,
                     self.env.retry_policy.stall,
                 )
                 .await?;
-                helped.insert(key, asked.clone());
-                asked
+                helped.insert(key, answer.clone());
+                answer
             };
             if let Some(credential) = credential {
                 let from = format!("`docker-credential-{helper}`, which {} names", file.name());
@@ -232,19 +230,19 @@ impl Credentials {
         Ok(files)
     }
 
-    /// The files in the order in which they are asked.
+    /// The files, in the order of lookup.
     fn paths(&self) -> Vec<PathBuf> {
         let env = &self.env;
         let in_home = |path: &str| env.home.as_ref().map(|home| home.join(path));
         let docker = env.docker_config.clone().or_else(|| in_home(".docker"));
         let config = env.xdg_config_home.clone().or_else(|| in_home(".config"));
         let candidates = [
-            docker.map(|folder| folder.join("config.json")),
+            docker.map(|directory| directory.join("config.json")),
             env.registry_auth_file.clone(),
             env.xdg_runtime_dir
                 .as_ref()
-                .map(|folder| folder.join("containers/auth.json")),
-            config.map(|folder| folder.join("containers/auth.json")),
+                .map(|directory| directory.join("containers/auth.json")),
+            config.map(|directory| directory.join("containers/auth.json")),
         ];
         candidates.into_iter().flatten().collect()
     }
