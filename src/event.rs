@@ -1,78 +1,79 @@
-//! What happens while work is done. The core sends events; `report` is the only one that prints.
+//! Progress events. Every other module sends events; only `report` prints.
 
 use tokio::sync::mpsc;
 
-/// Something that happened. `image` is the display name of the image that it is about.
+/// One progress event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Work on an image began.
     Started {
-        /// The image.
+        /// Display name of the image, such as `app:1.2.3`.
         image: String,
     },
     /// A step of the work began, such as a build step or an upload: `RUN apt-get install …`.
     Step {
-        /// The image.
+        /// Display name of the image, such as `app:1.2.3`.
         image: String,
-        /// What the step is, in one line.
+        /// The step in one line.
         text: String,
     },
     /// A line that a step printed.
     Log {
-        /// The image.
+        /// Display name of the image, such as `app:1.2.3`.
         image: String,
-        /// One line without its newline.
+        /// One line without its line break.
         line: String,
     },
-    /// Bytes moved so far, for a progress bar.
+    /// Progress of a transfer, for a progress bar.
     Bytes {
-        /// The image.
+        /// Display name of the image, such as `app:1.2.3`.
         image: String,
-        /// What is moved, such as a short digest.
+        /// The transferred item, such as a short digest.
         what: String,
-        /// Bytes so far.
+        /// Bytes transferred so far.
         done: u64,
-        /// Bytes in all, when known.
+        /// Bytes in total, if known.
         total: Option<u64>,
     },
-    /// A fact worth telling, for which nothing need be done: which engine and why, which base.
+    /// Information that requires no action, such as the chosen engine.
     Note {
-        /// The image, if it is about one.
+        /// Display name of the image; `None` if the event is not about one image.
         image: Option<String>,
-        /// The fact in one line.
+        /// The information in one line.
         text: String,
     },
-    /// A fact that somebody should act on.
+    /// A problem that the user should act on.
     Warning {
-        /// The image, if it is about one.
+        /// Display name of the image; `None` if the event is not about one image.
         image: Option<String>,
-        /// The fact in one line.
+        /// The problem in one line.
         text: String,
     },
     /// Work on an image ended.
     Finished {
-        /// The image.
+        /// Display name of the image, such as `app:1.2.3`.
         image: String,
-        /// How it ended, in one line.
+        /// The result in one line.
         text: String,
-        /// Whether it ended well.
+        /// True if the work succeeded.
         ok: bool,
     },
 }
 
-/// The sending end, cheap to clone. Sending never fails and never waits: nobody listening is fine.
+/// The sender of events. Cheap to clone. Sending never fails and never waits, even without a
+/// receiver.
 #[derive(Debug, Clone)]
 pub struct Events(mpsc::UnboundedSender<Event>);
 
 impl Events {
-    /// A channel: the sending end, and the one that a reporter reads.
+    /// Creates a channel: the sender, and the receiver that a reporter reads.
     #[must_use]
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self(sender), receiver)
     }
 
-    /// A sending end that nobody reads.
+    /// A sender without a receiver: all events are dropped.
     #[must_use]
     pub fn silent() -> Self {
         Self::channel().0
@@ -80,7 +81,7 @@ impl Events {
 
     /// Sends one event.
     pub fn send(&self, event: Event) {
-        // A closed channel means that the reporter is gone, and with it the wish to know.
+        // Sending fails only after the reporter has exited; the event is dropped.
         drop(self.0.send(event));
     }
 

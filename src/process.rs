@@ -1,5 +1,5 @@
-//! Programs that golden starts: git, ssh and credential helpers. Each gets a small environment, and an answer is
-//! read up to a deadline and a length.
+//! Starts other programs: git, ssh and credential helpers. Each program receives a reduced
+//! environment. Its running time and its output are limited.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,20 +11,20 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
-/// A kind of program, which decides what it learns of the environment.
+/// A kind of program. It decides which environment variables the program receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
-    /// git on a repository: no configuration but the one that golden writes.
+    /// git with only the configuration that golden writes.
     Git,
-    /// git that reads the configuration of the user.
+    /// git with the configuration of the user.
     GitOfUser,
-    /// ssh, which finds keys, agents and tickets through the environment.
+    /// ssh, which finds keys, agents and Kerberos tickets through the environment.
     Ssh,
-    /// A credential helper, which may need the login of a cloud.
+    /// A credential helper, which may need the login of a cloud provider.
     CredentialHelper,
 }
 
-/// Variables of every program: where things are, and the language. None of them is a secret.
+/// Variables that every program receives: directories, user and language. None of them is a secret.
 const COMMON: &[&str] = &[
     "HOME",
     "USER",
@@ -52,7 +52,7 @@ const COMMON: &[&str] = &[
     "PROGRAMFILES*",
 ];
 
-/// Sessions of the desktop, keys and tickets: what ssh and password stores ask for.
+/// Desktop session, keys and Kerberos tickets: variables for ssh and password stores.
 const SESSION: &[&str] = &[
     "SSH_*",
     "DISPLAY",
@@ -65,7 +65,7 @@ const SESSION: &[&str] = &[
     "PINENTRY_*",
 ];
 
-/// Logins of clouds and vaults, and the way to them.
+/// Logins of cloud providers and vaults, and the proxies and certificates to reach them.
 const CLOUD: &[&str] = &[
     "ACR_*",
     "AMAZON_*",
@@ -105,12 +105,12 @@ const CLOUD: &[&str] = &[
     "CURL_CA_BUNDLE",
 ];
 
-/// What decides which configuration of the user's git reads, and whom it takes for the user.
+/// Variables that select the configuration of git and the user that it runs for.
 const GIT: &[&str] = &["GIT_CONFIG_*", "SUDO_UID"];
 
 impl Program {
-    /// Whether the program gets a variable of this name.
-    fn gets(self, name: &str) -> bool {
+    /// True if the program receives the variable `name`.
+    fn receives(self, name: &str) -> bool {
         let lists: &[&[&str]] = match self {
             Self::Git => &[COMMON],
             Self::GitOfUser => &[COMMON, GIT],
@@ -128,38 +128,38 @@ impl Program {
     }
 }
 
-/// The environment of golden, from which programs get theirs.
+/// The environment of golden. Other programs receive a part of it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment(Arc<BTreeMap<String, String>>);
 
 impl fmt::Debug for Environment {
-    /// Names alone: values may be secret.
+    /// Shows only the names, because values may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
 impl Environment {
-    /// These variables.
+    /// An environment with these variables.
     #[must_use]
     pub fn new(variables: BTreeMap<String, String>) -> Self {
         Self(Arc::new(variables))
     }
 
-    /// A command that starts `name` with the variables that are meant for this kind of program. It ends when it is
-    /// dropped.
+    /// A command that starts `name` with the variables for this kind of program. The program is
+    /// killed when its handle is dropped.
     #[must_use]
     pub fn command(&self, program: Program, name: &str) -> Command {
         let mut command = Command::new(name);
         command.env_clear().kill_on_drop(true);
-        command.envs(self.0.iter().filter(|(name, _)| program.gets(name)));
+        command.envs(self.0.iter().filter(|(name, _)| program.receives(name)));
         if let Some(path) = self.search_path() {
             command.env("PATH", path);
         }
         command
     }
 
-    /// `PATH` without relative directories, which would lead into the workspace.
+    /// `PATH` without relative directories: they could point into the workspace.
     fn search_path(&self) -> Option<OsString> {
         let path = self.0.get("PATH")?;
         std::env::join_paths(
@@ -169,52 +169,53 @@ impl Environment {
     }
 }
 
-/// How much of a program is waited for.
+/// The limits of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// From its start to its end.
+    /// The longest running time.
     pub time: Duration,
-    /// The length of its standard output, in bytes.
+    /// The largest standard output, in bytes.
     pub output: u64,
 }
 
-/// The length of standard error that is kept, in bytes. More is read and dropped.
+/// The bytes of standard error that are kept. The rest is read and dropped.
 const MAX_ERRORS: u64 = 64 << 10;
 
-/// What a program printed.
+/// The result of a program.
 #[derive(Debug)]
 pub struct ProcessOutput {
-    /// How it ended.
+    /// Exit code or signal.
     pub status: ExitStatus,
-    /// Standard output, whole.
+    /// The complete standard output.
     pub stdout: Vec<u8>,
-    /// Standard error, as far as it is kept.
+    /// The first 64 KiB of standard error.
     pub stderr: Vec<u8>,
 }
 
-/// Why there is no output.
+/// The reason why a program gave no result.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It does not start, or its output cannot be read.
+    /// The program cannot be started, or its output cannot be read.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// It did not end.
+    /// The program exceeded the time limit.
     #[error("it did not end within {} s and was stopped", .0.as_secs())]
     Time(Duration),
-    /// It printed too much.
+    /// The program exceeded the output limit.
     #[error("it printed more than {0} bytes and was stopped")]
     ProcessOutput(u64),
 }
 
 impl Error {
-    /// Whether there is no such program.
+    /// True if the program does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == std::io::ErrorKind::NotFound)
     }
 }
 
-/// Runs a command with `input` as its standard input, and stops it at the limits.
+/// Runs a command with `input` as its standard input. Fails if the program cannot be started, or
+/// exceeds a limit; it is then killed. A non-zero exit code is not an error.
 pub async fn output(
     mut command: Command,
     input: &[u8],
@@ -228,7 +229,7 @@ pub async fn output(
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {
-            // A program that does not read its input fails in its own words.
+            // If the program does not read its input, its own error message explains the failure.
             drop(stdin.write_all(input).await);
         }
     };
@@ -260,12 +261,13 @@ pub async fn output(
         .map_err(|_| Error::Time(limits.time))?
 }
 
-/// Standard error up to what is kept; the rest is read, so that the program goes on.
+/// Reads standard error and keeps the first part. The rest is read as well, so that the program
+/// does not block.
 async fn errors(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     let mut kept = Vec::new();
     if let Some(stream) = stream {
         let mut stream = stream.take(MAX_ERRORS);
-        // What could be read is enough.
+        // A read error is ignored: the part read so far is enough.
         drop(stream.read_to_end(&mut kept).await);
         drop(tokio::io::copy(&mut stream.into_inner(), &mut tokio::io::sink()).await);
     }

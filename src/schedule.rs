@@ -1,29 +1,30 @@
-//! Running a graph of images: side by side up to `--jobs`, parents first; a failure stops only what depends on it.
+//! Runs a graph of images: up to `--jobs` in parallel, parents before their children. A failure
+//! stops only the images that depend on it.
 //!
-//! The work runs as futures of the caller's own task: dropping the returned future drops all work in flight,
-//! which is how an interrupt cancels builds.
+//! The work runs in the caller's task. Dropping the returned future drops all running work; this is
+//! how an interrupt cancels builds.
 
 use std::num::NonZeroUsize;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
-/// How the work on one node ended.
+/// The result of the work on one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome<T, E> {
-    /// It was done, with this result.
+    /// The work succeeded with this value.
     Done(T),
-    /// It failed.
+    /// The work failed with this error.
     Failed(E),
-    /// It was not begun, because this node, which it depends on, did not get done.
+    /// The work did not start because a node that it depends on failed.
     Blocked {
-        /// The position of the node that failed first on the way down.
+        /// The position of the node that failed.
         by: usize,
     },
 }
 
 impl<T, E> Outcome<T, E> {
-    /// The result, when there is one.
+    /// The value, if the work succeeded.
     pub const fn done(&self) -> Option<&T> {
         match self {
             Self::Done(value) => Some(value),
@@ -32,11 +33,13 @@ impl<T, E> Outcome<T, E> {
     }
 }
 
-/// Runs `work` for every node of a graph. `parents[n]` are the positions of the nodes that node `n` depends on;
-/// `work` gets a node's position and its parents' results, in the order of `parents[n]`. Nodes that are ready
-/// start in the order of their positions. The outcomes come back by position.
+/// Runs `work` for every node of a graph. `parents[n]` are the positions of the nodes that node `n`
+/// depends on. `work` receives the position of a node and its parents' results, in the order of
+/// `parents[n]`. Nodes that are ready start in the order of their positions. The outcomes are
+/// returned by position.
 ///
-/// A cycle is the caller's mistake: its nodes come back as blocked by themselves, so that nothing hangs.
+/// The graph must not have a cycle. If it has one, the nodes of the cycle are returned as blocked
+/// by themselves, so that the function does not hang.
 pub async fn run<T, E, F, W>(
     parents: &[Vec<usize>],
     jobs: NonZeroUsize,
@@ -93,7 +96,7 @@ where
         .collect()
 }
 
-/// The node to blame when a parent ended like this; none when it was done.
+/// The node that blocks the children of `parent`; `None` if the parent succeeded.
 fn blocker<T, E>(parent: usize, outcome: Option<&Outcome<T, E>>) -> Option<usize> {
     match outcome {
         Some(Outcome::Done(_)) => None,
@@ -102,7 +105,7 @@ fn blocker<T, E>(parent: usize, outcome: Option<&Outcome<T, E>>) -> Option<usize
     }
 }
 
-/// Tells the children of a node that ended; those that wait for nothing else become ready.
+/// Updates the children of a node that ended: a child that waits for no other parent becomes ready.
 fn release(
     node: usize,
     children: &[Vec<usize>],
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn parents_come_first_and_hand_down_their_results() {
+    async fn parents_run_first_and_pass_their_results_to_their_children() {
         // 0 ← 1 ← 3, 0 ← 2 ← 3
         let graph = [vec![], vec![0], vec![0], vec![1, 2]];
         let outcomes = run(&graph, jobs(8), |node, above: Vec<String>| async move {
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_stops_its_descendants_alone() {
+    async fn a_failure_stops_only_its_descendants() {
         let graph = [vec![], vec![0], vec![1], vec![], vec![3]];
         let outcomes = run(&graph, jobs(2), |node, _: Vec<()>| async move {
             if node == 0 { Err("no") } else { Ok(()) }
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_run_at_once_than_jobs_says() {
+    async fn no_more_nodes_run_at_once_than_jobs_allows() {
         let (now, most) = (Cell::new(0), Cell::new(0));
         let graph = vec![vec![]; 10];
         let (now_ref, most_ref) = (&now, &most);
@@ -174,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_job_goes_in_order() {
+    async fn one_job_runs_the_nodes_in_order() {
         let order = RefCell::new(Vec::new());
         let graph = [vec![2], vec![], vec![], vec![]];
         let order_ref = &order;

@@ -1,4 +1,5 @@
-//! What was read from the world, as values: pure code decides from these, and tests write them by hand.
+//! The observed state of registries and engines, as plain values. Pure code decides from these
+//! values, and tests write them by hand.
 
 use std::collections::BTreeMap;
 
@@ -8,60 +9,61 @@ use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference, Repository, Tag};
 
-/// What was asked of registries and engines before a plan is made. It is serde, so that a plan can be replayed.
+/// Everything that golden reads from registries and engines before it makes a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Observed {
-    /// External bases, by the reference as it is written or locked.
+    /// External bases, by the reference in the spec or in the lock file.
     pub bases: BTreeMap<Reference, ObservedBase>,
-    /// The reference that a version requirement on a base means, by repository and requirement as written.
+    /// The reference that a version requirement on a base resolves to, by repository and by the
+    /// requirement as written.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub requirements: BTreeMap<Repository, BTreeMap<String, Reference>>,
-    /// Destination repositories.
+    /// State of the destination repositories.
     pub repositories: BTreeMap<Repository, ObservedRepository>,
 }
 
-/// What is known of an external base.
+/// An external base, as a registry or an engine reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObservedBase {
-    /// A registry has it.
+    /// The base is in a registry.
     Registry {
-        /// The digest of what the reference names: of the index, when it is one.
+        /// The digest that the reference resolves to: that of the index if the base is an index.
         digest: Digest,
-        /// The digest of each platform's manifest; empty for a single image.
+        /// The manifest digest of each platform; empty for a single image.
         platforms: BTreeMap<Platform, Digest>,
     },
-    /// No registry could be asked, or none has it, but the engine has an image of that name.
+    /// No registry has the base or can be reached, but the engine has an image of that name.
     Local {
-        /// The engine's image ID.
+        /// The image ID in the engine.
         id: Digest,
-        /// Why the registry did not tell.
+        /// Why the registry could not be used, as a sentence.
         because: String,
     },
 }
 
-/// What a destination repository has.
+/// The state of a destination repository.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ObservedRepository {
-    /// Every tag, sorted, except for tags of the images' own versions that name no manifest.
+    /// Every tag, sorted, except tags of the images' own versions that point to no manifest.
     pub tags: Vec<Tag>,
-    /// The digest of each tag that was read: every tag of the images' fan-outs, and the tags of the versions that hold
-    /// moving tags in their place.
+    /// The digest of each tag that was read: every tag of the images' fan-outs, and the tags of
+    /// higher versions that keep a moving tag.
     pub digests: BTreeMap<Tag, Digest>,
-    /// The config below the tags of the images' own versions.
+    /// The published image of each tag of the images' own versions.
     pub published: BTreeMap<Tag, Published>,
 }
 
-/// What a tag names.
+/// The image that a tag points to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
-    /// The manifest's digest.
+    /// Digest of the manifest or index.
     pub digest: Digest,
-    /// The label `dev.golden.inputs` of its config, when that was read and has one.
+    /// The label `dev.golden.inputs`; `None` if the config was not read or lacks the label.
     pub inputs: Option<Digest>,
-    /// All labels of its config, when that was read.
+    /// All labels of the config; empty if the config was not read.
     pub labels: BTreeMap<String, String>,
-    /// The rest of its config's runtime part, when that was read.
+    /// The runtime part of the config; empty if the config was not read.
     #[serde(default)]
     pub runtime: ImageConfig,
 }

@@ -1,4 +1,5 @@
-//! Engines: what turns a [`Recipe`] into an image. Two of them, one interface.
+//! Engines build an image from a [`Recipe`]: the Docker Engine, BuildKit daemons, a fleet of both,
+//! and the embedded engine.
 
 pub mod buildkit;
 mod daemon;
@@ -29,17 +30,18 @@ use crate::registry::Credential;
 use crate::render::Recipe;
 use crate::secret::Secret;
 
-/// Which engine.
+/// The engine that the user requested, or that built an image.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
-    /// The cheapest one that can reach the destination.
+    /// golden chooses: the embedded engine if no command has to run and the image is published or
+    /// written, otherwise Docker.
     Auto,
-    /// The Docker Engine over its API.
+    /// The Docker Engine, over its API.
     Docker,
-    /// golden itself, without a daemon.
+    /// golden's own engine, which needs no daemon.
     Embedded,
 }
 
@@ -55,7 +57,7 @@ impl From<crate::spec::workspace::EngineName> for EngineKind {
 }
 
 impl EngineKind {
-    /// The name as command lines and files write it.
+    /// The name in options and configuration files.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,72 +68,75 @@ impl EngineKind {
     }
 }
 
-/// What a build may be told beyond its recipe.
+/// Options of a build that are not part of the recipe.
 #[derive(Debug, Clone, Default)]
 pub struct BuildOptions {
-    /// Every local reference that the image gets (the whole fan-out, most specific first).
+    /// References to give the image in the engine: the whole fan-out, most specific first.
     pub local_tags: Vec<Reference>,
-    /// Secrets by name, for steps that ask for them.
+    /// Secrets by name, for the steps that require them.
     pub secrets: BTreeMap<String, Secret<Vec<u8>>>,
-    /// Build steps anew even if the engine remembers them.
+    /// Run every step again, even if the engine has its result in the cache.
     pub no_cache: bool,
-    /// Docker's predefined proxy build arguments (7-rules 17).
+    /// Docker's predefined proxy build arguments, such as `HTTP_PROXY`.
     pub proxy_args: BTreeMap<String, String>,
-    /// Where the base is by now, when it is an image of this workspace: the parent's most specific local tag, or
-    /// `repository@digest` when the parent was not built in this run. Not looked at for other bases.
+    /// The reference of the parent, if the base is an image of this workspace: its most specific
+    /// local tag, or `repository@digest` if it was not built in this run. Ignored for other bases.
     pub parent: Option<Reference>,
-    /// Where that parent is published, by digest: for the label that names it, and for who has no other way to it.
+    /// The parent's published digest: used for the base label, and by engines that can only pull.
     pub published_parent: Option<Reference>,
-    /// No other image will be built on it in this run, so that it need not be kept for that.
+    /// True if no other image of this run is built on this image. It is then not kept in memory.
     pub childless: bool,
-    /// The base's config as its registry has it. What an engine tells of an image can be incomplete.
+    /// The config of the base as the registry has it. The config that an engine reports can be
+    /// incomplete.
     pub base_config: Option<ImageConfig>,
-    /// Logins for the registries that the engine pulls the base from.
+    /// Logins for the registries from which the engine pulls the base.
     pub logins: BTreeMap<Host, Credential>,
 }
 
 impl BuildOptions {
-    /// The digest under which the parent is published.
+    /// The published digest of the parent, if the parent is published.
     #[must_use]
     pub fn parent_digest(&self) -> Option<&Digest> {
         self.published_parent.as_ref()?.digest.as_ref()
     }
 }
 
-/// What an engine made.
+/// An image that an engine built.
 #[derive(Debug, Clone)]
 pub struct BuiltImage {
-    /// The image's inputs, as in its recipe.
+    /// The inputs digest of the recipe.
     pub inputs: Digest,
-    /// Who made it.
+    /// The engine that built the image; never `Auto`.
     pub engine: EngineKind,
-    /// For which platforms.
+    /// The platforms of the image, in the order of the spec.
     pub platforms: Vec<Platform>,
-    /// The image's config (of the first platform), to audit what was really built.
+    /// The config of the first platform. The policy is checked against it.
     pub config: ImageConfig,
-    /// Where it is.
+    /// The location of the image content.
     pub artifact: Artifact,
 }
 
-/// Where a built image is.
+/// The location of a built image.
 #[derive(Debug, Clone)]
 pub enum Artifact {
-    /// In a Docker Engine, under this image ID (the digest of its config).
+    /// The image is in a Docker Engine.
     Docker {
-        /// The image ID.
+        /// The image ID: the digest of the config.
         id: Digest,
     },
-    /// Assembled by golden: nothing is stored anywhere until it is published or written.
+    /// golden assembled the image. It is not stored until it is published or written.
     Assembled(Assembled),
 }
 
-/// An engine.
+/// An engine that builds an image from a recipe.
 #[async_trait::async_trait]
 pub trait Engine: Send + Sync {
-    /// Which one.
+    /// The kind of this engine; never `Auto`.
     fn kind(&self) -> EngineKind;
 
-    /// Builds an image. What happens meanwhile is told to `events`. Dropping the future cancels the build.
+    /// Builds an image and sends its progress to `events`. Dropping the future cancels the build.
+    /// Fails if the engine cannot be reached, lacks a feature that the recipe needs, or if the
+    /// build itself fails.
     async fn build(
         &self,
         recipe: &Recipe,
