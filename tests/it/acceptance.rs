@@ -1,11 +1,11 @@
-//! The main job against a real engine and a real registry, checked as an HTTP client alone would.
+//! The main job against a real engine and a real registry, checked by a plain HTTP client.
 
 use crate::auth::{SECRET, signed_token, token_server};
 use crate::support::curl::{curl, curl_with, digest, labels, tags};
 use crate::support::services;
 use crate::support::workspace::Golden;
 
-/// A workspace with one image, to be published below a namespace of the test's own.
+/// A workspace with one image, which is published below `namespace`.
 fn workspace(namespace: &str, version: &str) -> Golden {
     Golden::new()
         .env("DOCKER_HOST", services::docker_host())
@@ -35,14 +35,15 @@ GREETING = "hello"
     )
 }
 
-/// A namespace that no other test, and no run before, has used.
+/// A namespace that no other test or earlier run has used.
 fn namespace(test: &str, engine: &str) -> String {
     let unique = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     format!("acceptance/{test}-{engine}-{unique}")
 }
 
-/// Publishes an image at a registry with a login or with TLS, reads its tags and deletes them; curl, with the login or the CA
-/// in `options`, is asked what is there. `table` has more for `[[registry]]`.
+/// Publishes an image to a registry with a login or with TLS, reads its tags and deletes them.
+/// curl, with the login or the CA in `options`, reads the registry. `table` holds further keys of
+/// `[[registry]]`.
 fn publish_read_delete_at(
     address: &str,
     table: &str,
@@ -200,7 +201,7 @@ fn publish_read_delete(engine: &str) {
     }
 }
 
-/// The same command again, on an engine that has never seen the image and without `.golden`.
+/// Runs the same command again, without `.golden`, on an engine that has never had the image.
 fn again_elsewhere(engine: &str) {
     let namespace = namespace("again", engine);
     let repository = format!("{namespace}/app");
@@ -274,7 +275,8 @@ fn backport_and_pre_release(engine: &str) {
     assert_eq!(digest(&repository, "latest"), two);
 }
 
-/// Other content under a published version is refused before anything is built, and says what changed.
+/// Different content under a published version is refused before the build, with the list of
+/// changes.
 fn changed_version(engine: &str) {
     let namespace = namespace("changed", engine);
     let repository = format!("{namespace}/app");
@@ -293,7 +295,7 @@ fn changed_version(engine: &str) {
     assert_eq!(tags(&repository), ["1", "1.2", "1.2.3", "latest"]);
 }
 
-/// An interrupted publish is finished by the same command: missing and lagging moving tags are put right.
+/// The same command completes an interrupted publish: it corrects missing and outdated moving tags.
 fn finishes(engine: &str) {
     let namespace = namespace("finishes", engine);
     let repository = format!("{namespace}/app");
@@ -314,9 +316,10 @@ fn finishes(engine: &str) {
     assert_eq!(digest(&repository, "1"), before);
 }
 
-/// A refused image stops itself and what is built on it; the others are published, and the summary names each.
+/// A refused image stops only the images built on it. The others are published, and the summary
+/// names each image.
 #[test]
-fn a_refusal_stops_its_image_and_those_on_it_alone() {
+fn a_refused_image_stops_only_the_images_built_on_it() {
     let namespace = namespace("refusal", "embedded");
     workspace(&namespace, "1.2.3")
         .run(&["build", "--push", "--engine", "embedded"])
@@ -360,9 +363,10 @@ fn a_refusal_stops_its_image_and_those_on_it_alone() {
     );
 }
 
-/// An image whose base is not to be had stops itself and what is built on it; with `--atomic`, everything.
+/// An image whose base is unavailable stops only the images built on it, or every image with
+/// `--atomic`.
 #[test]
-fn a_missing_base_stops_its_image_and_those_on_it_alone() {
+fn a_missing_base_stops_only_the_images_built_on_it() {
     let namespace = namespace("base", "embedded");
     let named = |name: &str, base: &str| {
         format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n")
@@ -407,7 +411,7 @@ fn a_missing_base_stops_its_image_and_those_on_it_alone() {
         tags(&format!("{namespace}/app")),
         ["1", "1.2", "1.2.3", "latest"]
     );
-    // A plan shows the others, too.
+    // A plan shows the other images too.
     let run = golden.run(&["plan", "--engine", "embedded"]).exit(1);
     assert!(run.stdout.starts_with("app:1.2.3  skip"), "{}", run.stdout);
     assert!(!run.stdout.contains("adrift"), "{}", run.stdout);
@@ -418,7 +422,7 @@ fn a_missing_base_stops_its_image_and_those_on_it_alone() {
     ] {
         assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
     }
-    // Alone it is the failure of the whole run.
+    // If it is the only image, the whole run fails.
     let run = golden.run(&["build", "child"]).exit(1);
     assert!(
         run.stderr.starts_with("error: base") && run.stdout.is_empty(),

@@ -1,4 +1,4 @@
-//! Registries hold more than images: what is shown of it, and what `verify` says about tags by reference.
+//! Artifacts in a registry: how they are shown, and how `verify` checks tags by reference.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::support::workspace::{Golden, Run};
 const FOUR: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
 const ZERO: &str = "0001-01-01T00:00:00Z";
 
-/// A signature as cosign writes it: an image config of no platform and of the year 1.
+/// A signature as cosign writes it: an image config without a platform, created in the year 1.
 fn cosign(registry: &FakeRegistry, repository: &str, tag: &str) -> String {
     let config = json!({ "architecture": "", "os": "", "created": ZERO, "config": {},
         "rootfs": { "type": "layers", "diff_ids": [] } });
@@ -24,7 +24,7 @@ fn cosign(registry: &FakeRegistry, repository: &str, tag: &str) -> String {
 }
 
 #[test]
-fn artifacts_are_listed_as_what_they_are() {
+fn artifacts_are_listed_with_their_type() {
     let registry = FakeRegistry::start(Behaviour::default());
     let image = registry.image("app", "a", &["1.2.3"]);
     let name = image.replace(':', "-");
@@ -89,7 +89,7 @@ fn artifacts_are_listed_as_what_they_are() {
 }
 
 #[test]
-fn an_artifact_is_inspected_as_what_it_is() {
+fn an_artifact_is_inspected_with_its_type() {
     let registry = FakeRegistry::start(Behaviour::default());
     let image = registry.image("app", "a", &["1.2.3"]);
     let tag = format!("{}.sig", image.replace(':', "-"));
@@ -176,7 +176,7 @@ fn verify(registry: &FakeRegistry, what: &str) -> Run {
     Golden::new().run(&["verify", &format!("{}/app:{what}", registry.host())])
 }
 
-/// The rules for tags decide, whatever the labels of the image that a tag points to say.
+/// The tag rules decide, whatever the labels of the tagged image are.
 #[test]
 fn a_reference_is_verified_by_the_rules_for_tags() {
     for tag in ["1.2", "1", "latest", "alpine", "1.2-alpine"] {
@@ -209,12 +209,12 @@ fn a_reference_is_verified_by_the_rules_for_tags() {
             run.stderr
         );
     }
-    // A version's own tag that was overwritten is not like the moving tags.
+    // A version tag that was overwritten differs from the moving tags.
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &FOUR);
     registry.image("app", "foreign", &["1.2.3"]);
     verify(&registry, "1.2.3").exit(5);
-    // A moving tag on an older version.
+    // A moving tag that points to an older version.
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &["1.2.3"]);
     registry.image("app", "old", &["1.2.2", "1.2"]);
@@ -222,7 +222,7 @@ fn a_reference_is_verified_by_the_rules_for_tags() {
     verify(&registry, "1.2.2").exit(5);
 }
 
-/// In a workspace, its own rules apply to references to its images.
+/// In a workspace, its tag rules apply to references to its images.
 #[test]
 fn a_reference_to_an_image_of_the_workspace_is_verified_by_its_rules() {
     let registry = FakeRegistry::start(Behaviour::default());

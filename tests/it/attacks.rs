@@ -1,4 +1,4 @@
-//! A workspace that was just cloned runs nothing and reads nothing outside of itself, whatever is in it.
+//! golden runs no program of a freshly cloned workspace and reads no file outside it.
 
 mod files;
 mod git;

@@ -1,11 +1,11 @@
-//! `golden audit` on images that a real registry has.
+//! `golden audit` on images of a real registry.
 
 use crate::support::publisher::fresh_name;
 use crate::support::services;
 use crate::support::workspace::Golden;
 
 #[test]
-fn a_published_image_is_judged_by_its_config() {
+fn a_published_image_is_checked_by_its_config() {
     let registry = services::registry();
     let name = fresh_name("audit");
     let image = format!(
@@ -24,7 +24,7 @@ fn a_published_image_is_judged_by_its_config() {
         .exit(0);
     let reference = format!("{registry}/{name}:1.0.0");
 
-    // Nothing is asked for, so nothing is broken.
+    // No rule is set, so no rule is violated.
     golden.run(&["audit", &reference]).exit(0);
 
     golden.write(
@@ -65,7 +65,7 @@ fn a_published_image_is_judged_by_its_config() {
         assert!(!(run.stdout + &run.stderr).contains("hunter2"), "{format}");
     }
 
-    // What is missing does not keep the other from being judged.
+    // A missing image does not prevent the check of the others.
     let missing = format!("{registry}/{name}:9.9.9");
     let run = golden.run(&["audit", &missing, &reference]).exit(1);
     assert!(

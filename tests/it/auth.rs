@@ -1,4 +1,4 @@
-//! Logins: where they come from, where they go, and where they never go.
+//! Logins: their sources, and the hosts that receive them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -27,9 +27,9 @@ pub(crate) fn with_basic() -> FakeRegistry {
     registry
 }
 
-/// No output may hold the secret, in no form.
+/// Asserts that no output contains the secret, in any encoding.
 #[track_caller]
-pub(crate) fn silent(run: &Run) {
+pub(crate) fn assert_no_secret(run: &Run) {
     let encoded = STANDARD.encode(format!("robot:{SECRET}"));
     for text in [&run.stdout, &run.stderr] {
         assert!(
@@ -52,7 +52,7 @@ fn docker_config_logs_in() {
         .run(&["-vv", "ls", &format!("{}/app", registry.host())])
         .exit(0);
     assert!(run.stdout.contains("1.2.3"));
-    silent(&run);
+    assert_no_secret(&run);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn the_variables_win_and_reach_only_the_destination() {
         .env("GOLDEN_REGISTRY", &registry.host())
         .env("GOLDEN_REGISTRY_USER", "robot")
         .env("GOLDEN_REGISTRY_PASSWORD", SECRET);
-    silent(
+    assert_no_secret(
         &golden
             .run(&["-vv", "ls", &format!("{}/app", registry.host())])
             .exit(0),
@@ -89,11 +89,11 @@ fn the_variables_win_and_reach_only_the_destination() {
         "{}",
         run.stderr
     );
-    silent(&run);
+    assert_no_secret(&run);
 }
 
 #[test]
-fn a_wrong_password_is_told_once() {
+fn a_wrong_password_is_reported_once() {
     let registry = with_basic();
     let golden = Golden::new()
         .env("GOLDEN_REGISTRY_USER", "robot")
@@ -101,10 +101,11 @@ fn a_wrong_password_is_told_once() {
     let run = golden.run(&["-vv", "ls", &registry.host()]).exit(1);
     assert!(run.stderr.contains("401 UNAUTHORIZED"), "{}", run.stderr);
     assert_eq!(registry.server.seen().len(), 2);
-    silent(&run);
+    assert_no_secret(&run);
 }
 
-/// Accounts get locked after a few wrong passwords: whatever a command reads and writes, it sends one once.
+/// Servers lock accounts after a few wrong passwords: every command sends a wrong password only
+/// once.
 #[test]
 fn a_wrong_password_is_sent_once() {
     for bearer in [false, true] {
@@ -152,14 +153,15 @@ fn a_wrong_password_is_sent_once() {
             );
             let expected = format!("{host} rejected user `ann` (from GOLDEN_REGISTRY_USER)");
             assert!(run.stderr.contains(&expected), "{command}: {}", run.stderr);
-            silent(&run);
+            assert_no_secret(&run);
         }
     }
 }
 
-/// Some registries count the uses of a token. Requests that run at the same time must not take it from each other.
+/// Some registries limit the uses of a token. Concurrent requests must not use up each other's
+/// tokens.
 #[test]
-fn a_token_that_serves_one_request_is_enough() {
+fn a_token_for_a_single_request_is_enough() {
     let Bearer { registry, tokens } = with_bearer(1);
     let host = registry.host();
     let golden = Golden::new()
@@ -172,7 +174,7 @@ fn a_token_that_serves_one_request_is_enough() {
     golden
         .run(&["build", "--push", "--engine", "embedded"])
         .exit(0);
-    silent(&golden.run(&["-vv", "verify"]).exit(0));
+    assert_no_secret(&golden.run(&["-vv", "verify"]).exit(0));
     let inspect = format!("{host}/app:1.2.4");
     golden.run(&["inspect", &inspect]).exit(0);
     golden
@@ -181,7 +183,7 @@ fn a_token_that_serves_one_request_is_enough() {
     assert!(tokens.seen().len() > 20, "{}", tokens.seen().len());
 }
 
-/// A variable that was filled with `$(cat FILE)` or `echo` ends in a line break.
+/// A variable that is set from `$(cat FILE)` or `echo` may end in a line break.
 #[test]
 fn a_password_may_end_in_a_line_break() {
     for end in ["\n", "\r\n"] {
@@ -211,11 +213,11 @@ fn half_a_login_is_reported() {
             "{}",
             run.stderr
         );
-        silent(&run);
+        assert_no_secret(&run);
     }
 }
 
-/// Some servers repeat the request in their error.
+/// Some servers repeat the request in their error message.
 #[test]
 fn a_login_that_the_registry_repeats_is_not_shown() {
     for secret in [SECRET, "tok3n"] {
@@ -256,7 +258,7 @@ fn a_login_that_the_registry_repeats_is_not_shown() {
 }
 
 #[test]
-fn a_helper_is_asked() {
+fn a_credential_helper_is_used() {
     let registry = with_basic();
     let config = format!(
         r#"{{"credHelpers":{{"{}":"golden-test"}},"auths":{{}}}}"#,
@@ -288,10 +290,10 @@ fn a_helper_is_asked() {
     let golden = golden.env("PATH", &search);
     let run = golden.run(&["-vv", "ls", &registry.host()]).exit(0);
     assert_eq!(run.stdout, "app\n");
-    silent(&run);
+    assert_no_secret(&run);
 }
 
-/// A token server for a fake registry: every token is good for as many requests as `uses` says.
+/// A token server for a fake registry: each token is valid for `uses` requests.
 pub(crate) struct Bearer {
     pub(crate) registry: FakeRegistry,
     pub(crate) tokens: Server,
@@ -346,7 +348,7 @@ pub(crate) fn with_bearer(uses: usize) -> Bearer {
 }
 
 #[test]
-fn a_token_that_expires_in_the_middle_is_renewed() {
+fn a_token_that_expires_during_a_command_is_renewed() {
     let Bearer { registry, tokens } = with_bearer(3);
     let golden = Golden::new()
         .env("GOLDEN_REGISTRY_USER", "robot")
@@ -360,7 +362,7 @@ fn a_token_that_expires_in_the_middle_is_renewed() {
             "--yes",
         ])
         .exit(0);
-    silent(&run);
+    assert_no_secret(&run);
     assert!(registry.tags("app").is_empty());
     let asked = tokens.seen();
     assert!(asked.len() > 2, "{}", asked.len());
@@ -371,7 +373,7 @@ fn a_token_that_expires_in_the_middle_is_renewed() {
     assert_eq!(asked[0].query("service"), ["s"]);
 }
 
-/// A registry whose token server answers everything with this.
+/// A registry whose token server sends this answer to every request.
 pub(crate) fn with_token_server(answer: Answer) -> Bearer {
     let tokens = Server::start(handler(move |_| answer.clone()));
     let challenge = format!(
@@ -388,7 +390,7 @@ pub(crate) fn with_token_server(answer: Answer) -> Bearer {
 }
 
 #[test]
-fn a_token_server_that_fails_is_asked_as_often_as_a_registry() {
+fn requests_to_a_failing_token_server_are_retried_as_to_a_registry() {
     let Bearer { registry, tokens } =
         with_token_server(Answer::new(503, "not now").header("retry-after", 0));
     let run = Golden::new()
@@ -413,7 +415,7 @@ fn an_identity_token_is_exchanged_by_post() {
         .file(".docker/config.json", config)
         .run(&["-vv", "ls", &format!("{}/app", registry.host())])
         .exit(0);
-    silent(&run);
+    assert_no_secret(&run);
     let asked = tokens.seen();
     let form = String::from_utf8(asked[0].body.clone()).unwrap();
     assert_eq!(asked[0].method, "POST");
@@ -444,7 +446,7 @@ fn a_login_does_not_follow_a_redirect() {
     let golden = Golden::new()
         .env("GOLDEN_REGISTRY_USER", "robot")
         .env("GOLDEN_REGISTRY_PASSWORD", SECRET);
-    silent(
+    assert_no_secret(
         &golden
             .run(&["-vv", "inspect", &format!("{}/app:1.2.3", registry.host())])
             .exit(0),
@@ -460,7 +462,7 @@ fn a_login_does_not_follow_a_redirect() {
 }
 
 #[test]
-fn a_real_registry_with_htpasswd() {
+fn a_login_works_at_a_real_registry_with_htpasswd() {
     let host = services::registry_htpasswd();
     let golden = Golden::new()
         .env("GOLDEN_REGISTRY_USER", services::htpasswd_user())
@@ -475,7 +477,7 @@ fn a_real_registry_with_htpasswd() {
 }
 
 #[test]
-fn a_real_registry_with_tls() {
+fn a_real_registry_with_tls_is_trusted_through_its_ca() {
     let host = services::registry_tls();
     let ca = services::tls_ca();
     let table = |ca: &str| format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n{ca}");
@@ -499,9 +501,9 @@ fn a_real_registry_with_tls() {
     assert!(run.stderr.contains("not trusted"), "{}", run.stderr);
 }
 
-/// A loopback host is asked over HTTP first. What is asked again, for whatever reason, is asked over TLS from then on.
+/// A loopback host is first addressed over HTTP. Once it needs TLS, every later request uses TLS.
 #[test]
-fn a_loopback_registry_with_tls_is_asked_again_over_tls() {
+fn a_loopback_registry_with_tls_is_addressed_again_over_tls() {
     for refuses_plain in [false, true] {
         let challenge =
             Answer::new(401, "who are you?").header("www-authenticate", "Basic realm=\"r\"");
@@ -529,7 +531,7 @@ fn a_loopback_registry_with_tls_is_asked_again_over_tls() {
                 .env("GOLDEN_REGISTRY_PASSWORD", SECRET);
             let run = golden.run(&["-vv", "inspect", &format!("{host}/app:1.2.3")]);
             assert_eq!(run.code, 0, "{what}: {}", run.stderr);
-            silent(&run);
+            assert_no_secret(&run);
             let plain = |line: &&str| line.contains(" request ") && line.contains("url=\"http:");
             assert_eq!(
                 run.stderr.lines().filter(plain).count(),
@@ -541,9 +543,10 @@ fn a_loopback_registry_with_tls_is_asked_again_over_tls() {
     }
 }
 
-/// `openssl req -x509` makes such a certificate. Only the very certificate is accepted, and only for its name.
+/// `openssl req -x509` makes such a certificate. Only this exact certificate is accepted, and only
+/// for its own name.
 #[test]
-fn a_self_signed_certificate_that_is_an_authority_is_accepted_where_it_is_configured() {
+fn a_self_signed_ca_certificate_is_accepted_if_it_is_configured() {
     let authority = |name: &str| {
         let mut parameters = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -592,7 +595,7 @@ fn an_expired_certificate_is_named() {
 }
 
 #[test]
-fn plain_http_elsewhere_is_refused_unless_it_is_wanted() {
+fn plain_http_to_another_machine_is_refused_unless_configured() {
     for address in [services::bridge_address(), "0.0.0.0"] {
         let authorization = Some((basic("robot", SECRET), "Basic realm=\"r\"".to_owned()));
         let registry = FakeRegistry::at(
@@ -618,7 +621,7 @@ fn plain_http_elsewhere_is_refused_unless_it_is_wanted() {
         );
         assert!(registry.server.seen().is_empty());
         let text = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nhttp = true\n");
-        // A file of the workspace does not decide that a login travels in clear text.
+        // A workspace file cannot allow a login to be sent in clear text.
         let run = golden().workspace(&text).run(&["ls", &host]).exit(1);
         let expected = format!("the login for {host} was not used: it is not sent in clear text");
         assert!(run.stderr.contains(&expected), "{}", run.stderr);
@@ -643,7 +646,7 @@ fn plain_http_elsewhere_is_refused_unless_it_is_wanted() {
     }
 }
 
-/// The login of a file is no more sent in clear text than that of the variables, nor to a token server at plain HTTP.
+/// A login from a file is not sent in clear text either, nor to a token server over plain HTTP.
 #[test]
 fn no_login_is_sent_in_clear_text() {
     let tokens = Server::at(
@@ -692,7 +695,7 @@ fn no_login_is_sent_in_clear_text() {
     assert!(!tokens.seen().is_empty());
 }
 
-/// A token as distribution wants it: a JWT, signed by the key whose certificate the registry trusts.
+/// A token for distribution: a JWT, signed by the key whose certificate the registry trusts.
 pub(crate) fn signed_token(scopes: &[String]) -> String {
     let url_safe = base64::engine::general_purpose::URL_SAFE_NO_PAD;
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]
@@ -727,7 +730,7 @@ pub(crate) fn signed_token(scopes: &[String]) -> String {
     format!("{text}.{}", url_safe.encode(signature))
 }
 
-/// The server that the real registry sends people to for tokens; its port is fixed, so that all tests share it.
+/// The token server of the real registry. Its port is fixed, so all tests share it.
 pub(crate) fn token_server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| {
@@ -747,7 +750,7 @@ pub(crate) fn token_server() -> &'static Server {
 }
 
 #[test]
-fn a_real_registry_with_tokens() {
+fn a_login_works_at_a_real_registry_with_tokens() {
     let tokens = token_server();
     let source = FakeRegistry::start(Behaviour::default());
     source.image("app", "token", &["1.2.3", "1.2", "1", "latest"]);
@@ -768,8 +771,8 @@ fn a_real_registry_with_tokens() {
             "--tags",
         ])
         .exit(0);
-    silent(&run);
-    // A mount needs the right to read its source in the same token.
+    assert_no_secret(&run);
+    // A mount needs a token that also grants pull on its source.
     let run = golden
         .run(&[
             "-vv",
@@ -784,13 +787,13 @@ fn a_real_registry_with_tokens() {
         "{}",
         run.stderr
     );
-    silent(&run);
+    assert_no_secret(&run);
     let run = golden
         .run(&["-vv", "ls", services::registry_token()])
         .exit(0);
     assert!(run.stdout.contains("token/t"), "{}", run.stdout);
-    silent(&run);
-    silent(
+    assert_no_secret(&run);
+    assert_no_secret(
         &golden
             .run(&["-vv", "delete", &format!("{name}:1"), "--all-tags", "--yes"])
             .exit(0),

@@ -1,4 +1,4 @@
-//! What registries, proxies and captive portals may answer, and what golden says about it.
+//! Invalid answers of registries, proxies and captive portals, and the errors that golden reports.
 
 use std::sync::Arc;
 
@@ -15,8 +15,10 @@ use crate::support::workspace::Golden;
 
 const FOUR: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
 
-/// A registry with an image, some of whose answers are others.
-fn odd(instead: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static) -> FakeRegistry {
+/// A registry with an image; `instead` replaces some of its answers.
+fn registry_with(
+    instead: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static,
+) -> FakeRegistry {
     let registry = FakeRegistry::start(Behaviour {
         instead: Some(Arc::new(instead)),
         ..Behaviour::default()
@@ -25,7 +27,8 @@ fn odd(instead: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static) -> Fak
     registry
 }
 
-/// Runs a command, `{}` being the registry, and asserts that it fails in these words, naming the address.
+/// Runs a command, with `{}` as the registry, and asserts that it fails with these words and names
+/// the address.
 #[track_caller]
 fn fails(registry: &FakeRegistry, command: &str, words: &[&str]) {
     fails_at(&registry.host(), command, words);
@@ -55,15 +58,15 @@ fn manifest(body: impl Into<Vec<u8>>, kind: &str) -> Answer {
     Answer::new(200, body).header("content-type", kind)
 }
 
-/// Answers every GET of a manifest with this.
+/// Sends this answer to every GET of a manifest.
 fn with_manifest(answer: Answer) -> FakeRegistry {
-    odd(move |seen| {
+    registry_with(move |seen| {
         (seen.method == "GET" && seen.path.contains("/manifests/")).then(|| answer.clone())
     })
 }
 
 #[test]
-fn a_digest_that_lies() {
+fn a_manifest_with_a_wrong_digest_is_refused() {
     let other = Digest::of(b"other").to_string();
     let body = json!({ "schemaVersion": 2, "config": {}, "layers": [] }).to_string();
     let lying =
@@ -91,14 +94,15 @@ fn a_digest_that_lies() {
     );
 }
 
-/// A registry that says it stored something else than was sent: the same again, and then it is told.
+/// A registry that reports another digest for a stored manifest: golden retries, then reports the
+/// error.
 #[test]
-fn a_digest_that_lies_about_what_was_stored() {
-    let source = odd(|_| None);
+fn a_wrong_digest_in_the_answer_to_a_put_is_an_error() {
+    let source = registry_with(|_| None);
     let other = Digest::of(b"other").to_string();
     for part in ["/manifests/", "/blobs/uploads/"] {
         let claimed = other.clone();
-        let registry = odd(move |seen| {
+        let registry = registry_with(move |seen| {
             let stored = seen.method == "PUT" && seen.path.contains(part);
             stored.then(|| Answer::new(201, "").header("docker-content-digest", &claimed))
         });
@@ -122,7 +126,7 @@ fn a_digest_that_lies_about_what_was_stored() {
 }
 
 #[test]
-fn a_manifest_of_a_hundred_megabytes() {
+fn a_manifest_of_a_hundred_megabytes_is_refused() {
     let large = with_manifest(manifest(vec![b' '; 100_000_000], media::OCI_MANIFEST));
     fails(
         &large,
@@ -132,7 +136,7 @@ fn a_manifest_of_a_hundred_megabytes() {
 }
 
 #[test]
-fn json_that_is_no_manifest() {
+fn json_that_is_not_a_manifest_is_an_error() {
     for (body, words) in [
         ("", "the manifest is not JSON: EOF"),
         ("{\"schemaVersion\":2,", "the manifest is not JSON"),
@@ -167,7 +171,7 @@ fn json_that_is_no_manifest() {
 }
 
 #[test]
-fn schema_1() {
+fn a_schema_1_manifest_is_refused() {
     for kind in [
         media::DOCKER_SCHEMA1,
         "application/json",
@@ -186,9 +190,9 @@ fn schema_1() {
     }
 }
 
-/// A web page in place of an answer, at every step of every kind of command.
+/// Every kind of request receives a web page as its answer.
 #[test]
-fn a_captive_portal() {
+fn the_web_page_of_a_captive_portal_is_an_error() {
     let portal = Server::start(handler(|_| {
         Answer::new(
             200,
@@ -196,7 +200,7 @@ fn a_captive_portal() {
         )
         .header("content-type", "text/html")
     }));
-    let source = odd(|_| None);
+    let source = registry_with(|_| None);
     let promote = format!("promote {}/app:1.2.3 {{}}/copy", source.host());
     for command in [
         "ls {}",
@@ -214,7 +218,7 @@ fn a_captive_portal() {
         "www-authenticate",
         format!("Bearer realm=\"http://{}/login\"", portal.host()),
     );
-    let registry = odd(move |_| Some(token.clone()));
+    let registry = registry_with(move |_| Some(token.clone()));
     let run = Golden::new().run(&["ls", &registry.host()]).exit(1);
     assert!(
         run.stderr.contains("the token server's answer is not JSON"),
@@ -224,7 +228,7 @@ fn a_captive_portal() {
 }
 
 #[test]
-fn lists_that_are_none() {
+fn an_answer_that_is_not_a_list_is_an_error() {
     for (body, words) in [
         ("", "the answer is not the JSON of a list"),
         ("[]", "the answer is not the JSON of a list"),
@@ -234,15 +238,15 @@ fn lists_that_are_none() {
         ),
         ("{\"tags\":[1,2]}", "the answer is not the JSON of a list"),
     ] {
-        let registry = odd(move |seen| {
+        let registry = registry_with(move |seen| {
             seen.path
                 .contains("/tags/list")
                 .then(|| Answer::new(200, body))
         });
         fails(&registry, "ls {}/app", &[words, "/v2/app/tags/list"]);
     }
-    // Names that are no tags cannot be asked for, and are passed over.
-    let registry = odd(|seen| {
+    // Names that are not valid tags are skipped, because they cannot be requested.
+    let registry = registry_with(|seen| {
         seen.path
             .contains("/tags/list")
             .then(|| Answer::new(200, r#"{"tags":["1.2.3","../../x","a b","","é"]}"#))
@@ -254,25 +258,26 @@ fn lists_that_are_none() {
 }
 
 #[test]
-fn uploads_that_lead_nowhere() {
-    let source = odd(|_| None);
+fn an_upload_without_location_and_a_redirect_loop_are_errors() {
+    let source = registry_with(|_| None);
     let promote = format!("promote {}/app:1.2.3 {{}}/copy", source.host());
-    let registry = odd(|seen| (seen.method == "POST").then(|| Answer::new(202, "")));
+    let registry = registry_with(|seen| (seen.method == "POST").then(|| Answer::new(202, "")));
     fails(
         &registry,
         &promote,
         &["an upload was opened without a Location"],
     );
-    let registry = odd(|seen| {
+    let registry = registry_with(|seen| {
         let around = seen.method == "GET" && seen.path.contains("/blobs/");
         around.then(|| Answer::new(307, "").header("location", &seen.path))
     });
     fails(&registry, "inspect {}/app:1.2.3", &["too many redirects"]);
 }
 
-/// An index is shown, copied and deleted as what it is; where one image is needed, and none fits, that is said.
+/// An index is shown, copied and deleted as an index. If one image is needed and none matches, an
+/// error says so.
 #[test]
-fn an_index_where_an_image_was_expected() {
+fn an_index_without_a_matching_image_is_an_error() {
     let registry = FakeRegistry::start(Behaviour::default());
     let child = registry.image("base", "a", &[]);
     registry.index("base", &[&child], &["1.0.0"]);
@@ -315,9 +320,10 @@ fn an_index_where_an_image_was_expected() {
     }
 }
 
-/// An image whose config or layers are missing or damaged: `verify` sees the first only with --deep.
+/// An image whose config or layers are missing or damaged: `verify` finds damaged layers only with
+/// --deep.
 #[test]
-fn content_that_is_not_there() {
+fn missing_and_damaged_content_is_reported() {
     for (answer, words) in [
         (
             Answer::new(
@@ -335,7 +341,7 @@ fn content_that_is_not_there() {
     ] {
         // The layer of this image is the one byte `a`.
         let layer = Digest::of(b"a").to_string();
-        let registry = odd(move |seen| {
+        let registry = registry_with(move |seen| {
             (seen.method == "GET" && seen.path.ends_with(&layer)).then(|| answer.clone())
         });
         let reference = format!("{}/app:1.2.3", registry.host());
@@ -346,12 +352,12 @@ fn content_that_is_not_there() {
     }
 }
 
-/// An image that cannot be read does not hide the others of its repository.
+/// An unreadable image does not hide the other images of its repository.
 #[test]
 fn one_damaged_image_does_not_hide_the_others() {
     let other = Digest::of(b"b").to_string();
     let lost = other.clone();
-    let registry = odd(move |seen| {
+    let registry = registry_with(move |seen| {
         let config =
             seen.method == "GET" && seen.path.contains("/blobs/") && !seen.path.ends_with(&lost);
         config.then(|| refuse(404, "BLOB_UNKNOWN", "blob unknown to registry"))
@@ -367,9 +373,9 @@ fn one_damaged_image_does_not_hide_the_others() {
     );
 }
 
-/// What has no image config cannot be judged, and is not said to keep the policy.
+/// An artifact without an image config cannot be audited, and is not reported as compliant.
 #[test]
-fn an_artifact_is_no_image() {
+fn an_artifact_cannot_be_audited() {
     let registry = FakeRegistry::start(Behaviour {
         referrers: true,
         ..Behaviour::default()
@@ -391,9 +397,10 @@ fn an_artifact_is_no_image() {
     }
 }
 
-/// An index of ours of which an image was deleted is not whole; of somebody else's, a part may be all that was copied.
+/// An index published by golden that lacks an image is incomplete. A foreign index may have been
+/// copied only in part.
 #[test]
-fn an_index_that_lost_an_image() {
+fn an_index_published_by_golden_that_lacks_an_image_is_incomplete() {
     let (name, host) = (fresh_name("torn"), services::registry());
     let golden = Golden::new()
         .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"torn\"\n"))
@@ -418,9 +425,10 @@ fn an_index_that_lost_an_image() {
         .exit(5);
 }
 
-/// A registry whose storage lost or damaged a blob still says yes to a HEAD: only reading it shows.
+/// A registry whose storage lost or damaged a blob still answers HEAD with 200: only reading the
+/// blob shows the damage.
 #[test]
-fn a_real_registry_with_damaged_storage() {
+fn damaged_storage_of_a_real_registry_is_found() {
     let name = fresh_name("damaged");
     let host = services::registry();
     let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"damaged\"\n");
@@ -465,10 +473,10 @@ fn a_real_registry_with_damaged_storage() {
 }
 
 #[test]
-fn a_registry_that_takes_nothing_says_why_it_may_be() {
-    let source = odd(|_| None);
+fn a_registry_that_accepts_no_writes_is_reported_with_possible_causes() {
+    let source = registry_with(|_| None);
     for method in ["POST", "PUT"] {
-        let registry = odd(move |seen| {
+        let registry = registry_with(move |seen| {
             (seen.method == method)
                 .then(|| refuse(405, "UNSUPPORTED", "The operation is unsupported."))
         });

@@ -1,4 +1,4 @@
-//! Bases that are broken, hostile or of no use: each refused with what is wrong, nothing written.
+//! Broken, hostile or unusable bases: each is refused with the cause, and nothing is written.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::layout::{Base, gzip, tar};
 use crate::support::services;
 use crate::support::workspace::{Golden, Run};
 
-/// Builds an image that has to read the layers of its base, which are `base`'s.
+/// Builds an image on `base` that needs the layers of the base.
 fn build_on(base: &Base) -> (Golden, Run) {
     let golden = Golden::new().workspace("").image(
         "image",
@@ -22,7 +22,7 @@ fn build_on(base: &Base) -> (Golden, Run) {
     (golden, run)
 }
 
-/// Asserts that such a build fails with a message, and leaves nothing.
+/// Asserts that such a build fails with this message and leaves no files.
 #[track_caller]
 fn refused(base: &Base, message: &str) -> Run {
     let (golden, run) = build_on(base);
@@ -35,17 +35,17 @@ fn refused(base: &Base, message: &str) -> Run {
     run
 }
 
-fn sound() -> Base {
+fn valid_base() -> Base {
     Base::here().layer(&[("etc/passwd", 'f', "app:x:7:8::/:\n")])
 }
 
 #[test]
-fn a_sound_one_is_built_on() {
-    build_on(&sound()).1.exit(0);
+fn a_valid_base_is_accepted() {
+    build_on(&valid_base()).1.exit(0);
 }
 
 #[test]
-fn names_stay_below_the_root() {
+fn names_outside_the_root_are_refused() {
     let out = "leads out of the image's root";
     for entry in [
         ("../etc/passwd", 'f', "app:x:0:0::/:\n"),
@@ -53,12 +53,15 @@ fn names_stay_below_the_root() {
         ("..", 'd', ""),
     ] {
         refused(
-            &sound().layer(&[entry]),
+            &valid_base().layer(&[entry]),
             &format!("the entry {:?} {out}", entry.0),
         );
     }
-    refused(&sound().layer(&[("passwd", 'l', "../../etc/shadow")]), out);
-    // A symbolic link may say what it likes: it is followed within the root, as in a container.
+    refused(
+        &valid_base().layer(&[("passwd", 'l', "../../etc/shadow")]),
+        out,
+    );
+    // A symbolic link may have any target: it is followed within the root, as in a container.
     let base = Base::here().layer(&[
         ("real/passwd", 'f', "app:x:7:8::/:\n"),
         ("etc", 's', "../../../../real"),
@@ -71,7 +74,7 @@ fn names_stay_below_the_root() {
 }
 
 #[test]
-fn links_that_lead_in_a_circle_end() {
+fn circular_links_are_an_error() {
     refused(
         &Base::here().layer(&[("etc", 's', "a"), ("a", 's', "etc")]),
         "leads through too many symbolic links in the base",
@@ -79,8 +82,8 @@ fn links_that_lead_in_a_circle_end() {
 }
 
 #[test]
-fn a_bomb_is_stopped() {
-    // Twenty members of 64 MiB: 1.3 GB of zeros in as many kilobytes.
+fn a_decompression_bomb_is_refused() {
+    // Twenty gzip members of 64 MiB: 1.3 GB of zeros in about as many kilobytes.
     let mut header = tar::Header::new_ustar();
     header.set_path("zeros").unwrap();
     header.set_size(20 * (64 << 20));
@@ -94,7 +97,7 @@ fn a_bomb_is_stopped() {
     for _ in 0..20 {
         bomb.write_all(&zeros).unwrap();
     }
-    let base = sound().layer_as(media::OCI_LAYER_GZIP, bomb, Digest::of(b"never reached"));
+    let base = valid_base().layer_as(media::OCI_LAYER_GZIP, bomb, Digest::of(b"never reached"));
     let start = Instant::now();
     refused(
         &base,
@@ -107,10 +110,10 @@ fn a_bomb_is_stopped() {
     );
 }
 
-/// Names are held in memory: one of a gigabyte is not.
+/// Names are kept in memory, so a name of a gigabyte is refused.
 #[test]
-fn a_bomb_in_a_name_is_stopped() {
-    // GNU's names end with a NUL.
+fn a_decompression_bomb_in_a_name_is_refused() {
+    // GNU long names end with a NUL byte.
     for (kind, found) in [
         ('L', "a name of 943718399"),
         ('K', "a link to a name of 943718399"),
@@ -126,7 +129,7 @@ fn a_bomb_in_a_name_is_stopped() {
         for _ in 0..9 {
             bomb.write_all(&zeros).unwrap();
         }
-        let base = sound().layer_as(media::OCI_LAYER_GZIP, bomb, Digest::of(b"never reached"));
+        let base = valid_base().layer_as(media::OCI_LAYER_GZIP, bomb, Digest::of(b"never reached"));
         refused(
             &base,
             &format!("of the base cannot be read: it has {found} bytes"),
@@ -135,7 +138,7 @@ fn a_bomb_in_a_name_is_stopped() {
 }
 
 #[test]
-fn a_torn_layer_is_named() {
+fn a_truncated_layer_is_named() {
     let plain = tar(&[("etc/passwd", 'f', &"app:x:7:8::/:\n".repeat(1000))]);
     let packed = gzip(&plain);
     let torn = packed[..packed.len() - 20].to_vec();
@@ -150,7 +153,7 @@ fn a_torn_layer_is_named() {
 }
 
 #[test]
-fn content_that_is_not_what_the_config_says_is_refused() {
+fn a_layer_that_contradicts_the_config_is_refused() {
     let plain = tar(&[("etc/passwd", 'f', "app:x:7:8::/:\n")]);
     let (found, said) = (Digest::of(&plain), Digest::of(b"something else"));
     let base = Base::here().layer_as(media::OCI_LAYER_GZIP, gzip(&plain), said.clone());
@@ -161,24 +164,25 @@ fn content_that_is_not_what_the_config_says_is_refused() {
 }
 
 #[test]
-fn layers_that_could_not_be_passed_on_are_refused() {
+fn layers_of_unknown_or_foreign_media_types_are_refused() {
     let plain = tar(&[("etc/passwd", 'f', "app:x:7:8::/:\n")]);
-    let of = |media_type: &str| Base::here().layer_as(media_type, gzip(&plain), Digest::of(&plain));
+    let base_with =
+        |media_type: &str| Base::here().layer_as(media_type, gzip(&plain), Digest::of(&plain));
     let table = [
         (
-            of("application/vnd.example.layer"),
+            base_with("application/vnd.example.layer"),
             "the media type application/vnd.example.layer, which golden does not know",
         ),
         (
-            of("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
+            base_with("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
             "a foreign layer: it lives at other addresses, and registries refuse it",
         ),
         (
-            of("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"),
+            base_with("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"),
             "a foreign layer: it lives at other addresses, and registries refuse it",
         ),
         (
-            of(media::OCI_LAYER_GZIP).foreign(),
+            base_with(media::OCI_LAYER_GZIP).foreign(),
             "a foreign layer: it lives at other addresses, and registries refuse it",
         ),
     ];
@@ -187,12 +191,12 @@ fn layers_that_could_not_be_passed_on_are_refused() {
     }
 }
 
-/// Docker refuses it too: no container would start.
+/// Docker refuses it too: the container would not start.
 #[test]
 fn a_working_directory_that_is_a_file_is_refused() {
     let text = "[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"oci:../base\"\n[config]\nworkdir = \"/etc/passwd\"\n";
     let golden = Golden::new().workspace("").image("image", text);
-    sound().write(&golden.path().join("base"), "any");
+    valid_base().write(&golden.path().join("base"), "any");
     let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
     assert!(
         run.stderr
@@ -222,7 +226,7 @@ fn a_base_for_another_platform_is_refused() {
 }
 
 #[test]
-fn a_base_that_is_not_there_is_named() {
+fn a_missing_base_is_named() {
     let base = format!("{}/nowhere/nothing:1", services::registry());
     let text = format!("[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"{base}\"\n");
     let golden = Golden::new()
@@ -239,7 +243,7 @@ fn a_base_that_is_not_there_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_does_not_take_the_place_of_what_was_placed_before() {
+fn a_link_does_not_replace_a_file_that_was_placed_before() {
     let before = "[[files]]\ncontent = \"x\"\ntarget = \"/link/x\"\n";
     let links = "[[files]]\nsource = \"tree\"\ntarget = \"/\"\n";
     let head = "[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
@@ -251,13 +255,13 @@ fn a_link_does_not_take_the_place_of_what_was_placed_before() {
     let run = golden.run(&["build", "--engine", "embedded"]).exit(2);
     let message = "`/link/x` cannot lie in `/link`, which is made a symbolic link later";
     assert!(run.stderr.contains(message), "{}", run.stderr);
-    // In the other order it lies where the link leads.
+    // In the other order, the file is written to the target of the link.
     golden.write("image/image.toml", format!("{head}{links}{before}"));
     golden.run(&["build", "--engine", "embedded"]).exit(0);
 }
 
 #[test]
-fn what_is_neither_file_nor_folder_is_no_source() {
+fn a_source_that_is_neither_file_nor_directory_is_refused() {
     let golden = Golden::new().workspace("").image(
         "image",
         "[image]\nname = \"bad\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n[[files]]\nsource = \"tree\"\ntarget = \"/tree\"\n",

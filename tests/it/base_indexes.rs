@@ -1,4 +1,5 @@
-//! Bases in every form of index that tools write: read as Docker reads them, or refused with what was found.
+//! Bases with every form of index that tools write: golden reads them as Docker does, or refuses
+//! them and lists the entries.
 
 use golden::oci::media;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use crate::support::workspace::{Golden, Run};
 
 const BASE: &str = "base/b";
 
-/// The registry with an image for amd64 and one for arm64, and the digests of these.
+/// A registry with an image for amd64 and one for arm64, and the digests of the two images.
 fn registry() -> (FakeRegistry, String, String) {
     let registry = FakeRegistry::start(Behaviour::default());
     let amd = registry.image_for(BASE, "amd64", "BASE=amd", &[]);
@@ -33,7 +34,7 @@ fn index(entries: &[Value]) -> Value {
     json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": entries })
 }
 
-/// Builds an image for a platform on the base, in a new workspace.
+/// Builds an image for `platform` on the base, in a new workspace.
 fn build(registry: &FakeRegistry, platform: &str) -> (Golden, Run) {
     let golden = Golden::new().workspace("").image(
         "app",
@@ -81,7 +82,7 @@ fn refused(registry: &FakeRegistry, platform: &str, message: &str) {
 }
 
 #[test]
-fn entries_without_a_platform_are_read_by_their_config() {
+fn entries_without_a_platform_get_it_from_their_config() {
     let (registry, amd, arm) = registry();
     for more in [
         json!({}),
@@ -105,7 +106,7 @@ fn entries_without_a_platform_are_read_by_their_config() {
 }
 
 #[test]
-fn indexes_in_indexes_are_followed() {
+fn nested_indexes_are_followed() {
     let (registry, amd, arm) = registry();
     let mut child = registry.index_for(BASE, &[("arm64", &arm), ("amd64", &amd)], &[]);
     for _ in 0..6 {
@@ -127,7 +128,7 @@ fn indexes_in_indexes_are_followed() {
 }
 
 #[test]
-fn attestations_and_artifacts_are_no_images() {
+fn attestations_and_artifacts_are_not_selected() {
     let (registry, amd, _) = registry();
     let artifact = registry.referrer(BASE, &amd, "sbom");
     let unknown = json!({ "platform": { "os": "unknown", "architecture": "unknown" } });
@@ -170,7 +171,7 @@ fn attestations_and_artifacts_are_no_images() {
         "linux/amd64",
         "holds no image; its index lists nothing",
     );
-    // An artifact that a tag points to.
+    // A tag that points to an artifact.
     let tagged = json!({ "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "layers": [],
         "config": { "mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": amd, "size": 1 } });
     registry.manifest(BASE, media::OCI_MANIFEST, &tagged, &["1"]);
@@ -182,7 +183,7 @@ fn attestations_and_artifacts_are_no_images() {
 }
 
 #[test]
-fn a_list_of_docker_with_variants_and_versions_is_read() {
+fn a_docker_manifest_list_with_variants_and_os_versions_is_read() {
     let (registry, amd, arm) = registry();
     let platform = |os: &str, architecture: &str, more: Value| {
         let mut platform = json!({ "os": os, "architecture": architecture, "features": ["sse4"] });

@@ -1,4 +1,5 @@
-//! What counts as another base: the manifest of the image's platform, not the index around it, nor how it is pinned.
+//! The identity of a base: the manifest for the image's platform. Neither the index around it nor
+//! the form of the pin counts.
 
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::workspace::Golden;
@@ -36,7 +37,7 @@ fn lock(golden: &Golden) -> String {
 const PUBLISH: [&str; 4] = ["build", "--push", "--engine", "embedded"];
 
 #[test]
-fn a_build_locks_a_base_that_the_lock_lacks_and_says_so() {
+fn a_build_adds_a_missing_base_to_the_lock_and_reports_it() {
     let (registry, golden, amd) = setup("\"HOST/base/b:1\"");
     golden.run(&["plan"]).exit(0);
     golden.run(&["check"]).exit(0);
@@ -64,7 +65,7 @@ fn a_build_locks_a_base_that_the_lock_lacks_and_says_so() {
         "{text}"
     );
 
-    // The base moves; the build follows the lock, and says nothing of it any more.
+    // The base moves; the build follows the lock and reports nothing.
     let moved = registry.image_for(BASE, "amd64", "BASE=2", &[]);
     registry.index_for(BASE, &[("amd64", &moved)], &["1"]);
     let built = golden
@@ -78,7 +79,7 @@ fn a_build_locks_a_base_that_the_lock_lacks_and_says_so() {
     assert_eq!(lock(&golden), text);
     golden.run(&["plan"]).exit(0);
 
-    // A second image adds its own entry and leaves the other as it is.
+    // A second image adds its own entry and does not change the other.
     registry.image_for("base/c", "amd64", "BASE=c", &["1"]);
     golden.write(
         "other/image.toml",
@@ -117,11 +118,11 @@ fn an_index_that_gains_another_platform_changes_nothing() {
         golden.run(&["update"]).exit(0);
         let run = golden.run(&PUBLISH).exit(0);
         assert!(run.stdout.contains("unchanged"), "{}", run.stdout);
-        // Without a lock, as well.
+        // The same holds without a lock.
         std::fs::remove_file(golden.path().join("golden.lock")).unwrap();
         let plan = golden.run(&["plan"]).exit(0);
         assert!(plan.stdout.contains("skip"), "{}", plan.stdout);
-        // Another image for the platform is another base.
+        // A different image for the platform is a different base.
         let moved = registry.image_for(BASE, "amd64", "BASE=2", &[]);
         registry.index_for(BASE, &[("arm64", &arm), ("amd64", &moved)], &["1"]);
         golden.run(&["plan"]).exit(4);
@@ -144,7 +145,7 @@ fn a_pin_that_follows_a_new_index_with_the_same_image_changes_nothing() {
     golden.write("app/image.toml", pinned(&second));
     let run = golden.run(&PUBLISH).exit(0);
     assert!(run.stdout.contains("unchanged"), "{}", run.stdout);
-    // The manifest of the platform itself is the same base, too.
+    // A pin to the platform's manifest names the same base.
     golden.write("app/image.toml", pinned(&amd));
     golden.run(&["plan"]).exit(0);
 }
@@ -162,7 +163,7 @@ fn outdated_reports_a_pin_whose_tag_has_moved() {
         run.stderr.lines().last(),
         Some("All bases match golden.lock.")
     );
-    // A pin to the manifest of a platform is what the tag points to.
+    // A pin to the platform's manifest matches the tag.
     golden.write(
         "app/image.toml",
         image(&registry, &format!("\"HOST/base/b:1@{amd}\"")),

@@ -1,4 +1,5 @@
-//! `golden check`: everything that is wrong in the user's files is told at once, at its place, and nothing panics.
+//! `golden check` reports all mistakes of the user's files at once, each with its position, and
+//! never panics.
 
 use std::path::Path;
 
@@ -6,9 +7,10 @@ use crate::support::workspace::Golden;
 
 const FINE: &str = "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
 
-/// Every file of tests/cases/bad is an image.toml; the whole message stands beside it.
+/// Every file of tests/cases/bad is an image.toml; the complete message is in the .snap file next
+/// to it.
 #[test]
-fn each_bad_file_has_its_message() {
+fn each_bad_file_gives_its_message() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/bad");
     let mut names: Vec<_> = std::fs::read_dir(&cases)
         .unwrap()
@@ -33,7 +35,7 @@ fn each_bad_file_has_its_message() {
 }
 
 #[test]
-fn the_files_of_a_workspace_are_told_of_together() {
+fn the_mistakes_of_all_files_are_reported_together() {
     let run = Golden::new()
         .workspace("[workspce]\n[[registry]]\nname = \"team\"\nhots = \"x\"\n[defaults.image]\nname = \"x\"\n[defaults.config]\nexpose = [0]\n")
         .image("a", "[image\n")
@@ -44,7 +46,7 @@ fn the_files_of_a_workspace_are_told_of_together() {
 }
 
 #[test]
-fn json_and_annotations_are_data() {
+fn json_and_annotations_are_machine_readable() {
     let golden = Golden::new().workspace("").image(
         "a",
         "[image]\nname = \"A\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n",
@@ -66,7 +68,7 @@ fn json_and_annotations_are_data() {
 }
 
 #[test]
-fn the_mark_that_some_editors_write_first_is_no_column() {
+fn a_byte_order_mark_is_not_counted_as_a_column() {
     let golden = Golden::new()
         .workspace("\u{feff}[vras]\n")
         .image("a", &format!("\u{feff}{FINE}"));
@@ -81,7 +83,7 @@ fn the_mark_that_some_editors_write_first_is_no_column() {
 }
 
 #[test]
-fn odd_files_are_refused() {
+fn empty_binary_and_unreadable_files_are_refused() {
     let long = format!("{FINE}[labels]\nlong = \"{}\"\n", "x".repeat(10 << 20));
     let not_utf8 = [FINE.as_bytes(), b"# \xff\xfe\n"].concat();
     for (what, bytes) in [
@@ -130,7 +132,7 @@ fn workspaces_are_found_as_cargo_finds_them() {
 
 #[cfg(unix)]
 #[test]
-fn discovery_enters_neither_dot_folders_nor_links() {
+fn discovery_skips_hidden_directories_and_links() {
     let golden = Golden::new()
         .workspace("")
         .image("a", FINE)
@@ -139,7 +141,7 @@ fn discovery_enters_neither_dot_folders_nor_links() {
     let outside = Golden::new().image("b", "broken");
     std::os::unix::fs::symlink(outside.path(), golden.path().join("link")).unwrap();
     golden.run(&["check"]).exit(0);
-    // A file that leads out is an error of its own.
+    // A link that leads out of the workspace is an error of its own.
     std::os::unix::fs::symlink(
         outside.path().join("b/image.toml"),
         golden.path().join("a/x.toml"),
@@ -236,7 +238,7 @@ fn a_registrys_root_stays_in_the_workspace() {
 }
 
 #[test]
-fn nothing_lies_in_a_file() {
+fn a_target_below_a_file_is_refused() {
     let entry = |target: &str| format!("[[files]]\ncontent = \"x\"\ntarget = \"{target}\"\n");
     let check = |files: &str| {
         Golden::new()
@@ -264,10 +266,10 @@ fn nothing_lies_in_a_file() {
     .exit(0);
 }
 
-/// Opening a pipe waits for somebody to write into it, so it must not be opened.
+/// Opening a pipe blocks until a writer opens it, so golden must not open it.
 #[cfg(unix)]
 #[test]
-fn pipes_are_no_files() {
+fn pipes_are_refused() {
     let golden = Golden::new().workspace("").file("a/files/inside", "x");
     let made = std::process::Command::new("mkfifo")
         .arg(golden.path().join("a/files/pipe"))
@@ -291,7 +293,7 @@ fn pipes_are_no_files() {
 }
 
 #[test]
-fn certificates_are_checked_and_keys_are_never_taken() {
+fn certificates_are_checked_and_private_keys_are_refused() {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::new(vec!["ca".to_owned()])
         .unwrap()
@@ -383,7 +385,7 @@ fn images_are_selected_by_name_or_glob() {
 }
 
 #[test]
-fn a_repository_that_no_registry_could_have_is_refused() {
+fn an_invalid_repository_path_is_refused() {
     let (namespace, name) = ("n".repeat(128), "a".repeat(127));
     let golden = |namespace: &str| {
         let registry = format!(
@@ -406,7 +408,7 @@ fn a_repository_that_no_registry_could_have_is_refused() {
 }
 
 #[test]
-fn variables_are_overridden() {
+fn set_overrides_variables() {
     let golden = Golden::new()
         .workspace("[vars]\nversion = \"1.0.0\"\n")
         .image("a", &FINE.replace("1.0.0", "{{ vars.version }}"));

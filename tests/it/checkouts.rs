@@ -1,4 +1,4 @@
-//! The same files in another checkout: line endings, and repositories that git does not read.
+//! The same files in another checkout: line endings, and repositories that git refuses to read.
 
 use std::process::Command;
 
@@ -27,7 +27,7 @@ fn committed(image: &str) -> Golden {
 
 const IMAGE: &str = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
 
-/// The same checkout, given to another user; and no configuration of git that allows it.
+/// The same checkout, owned by another user, with no git configuration that allows it.
 fn of_another_user(golden: Golden) -> Golden {
     for path in [golden.path().to_owned(), golden.path().join(".git")] {
         std::os::unix::fs::chown(path, Some(12_345), None).unwrap();
@@ -47,7 +47,7 @@ fn warnings(golden: &Golden) -> Vec<String> {
 }
 
 #[test]
-fn a_checkout_that_git_does_not_read_is_a_warning_in_gits_words() {
+fn a_checkout_that_git_refuses_gives_a_warning_with_its_message() {
     let golden = committed(IMAGE);
     assert_eq!(warnings(&golden), Vec::<String>::new());
     let said = "warning: git does not read this checkout, so the labels `revision` and `source` are omitted and \
@@ -78,7 +78,7 @@ fn a_checkout_that_git_does_not_read_is_a_warning_in_gits_words() {
 }
 
 #[test]
-fn a_checkout_of_another_user_is_a_warning_that_quotes_git() {
+fn a_checkout_of_another_user_gives_a_warning_that_quotes_git() {
     let golden = of_another_user(committed(IMAGE));
     let found = warnings(&golden);
     assert_eq!(found.len(), 1, "{found:?}");
@@ -93,7 +93,7 @@ fn a_checkout_of_another_user_is_a_warning_that_quotes_git() {
 }
 
 #[test]
-fn a_workspace_outside_of_git_is_no_warning() {
+fn a_workspace_outside_of_git_gives_no_warning() {
     let golden = Golden::new().workspace("").image("app", IMAGE);
     assert_eq!(warnings(&golden), Vec::<String>::new());
     let golden = golden.env("PATH", "/nonexistent");
@@ -110,7 +110,7 @@ fn a_workspace_outside_of_git_is_no_warning() {
 }
 
 #[test]
-fn a_template_that_needs_git_says_why_there_is_none() {
+fn a_template_that_needs_git_reports_why_git_is_unavailable() {
     let image = format!("{IMAGE}[tags]\nextra = [\"{{{{ git.short }}}}\"]\n");
     let golden = committed(&image);
     golden.run(&["check"]).exit(0);
@@ -187,7 +187,7 @@ echo b
 """
 "#;
 
-/// A workspace in which all lines of specs and templates end in `line_end`.
+/// A workspace in which every line of specs and templates ends in `line_end`.
 fn with_line_ends(line_end: &str, image: &str) -> Golden {
     let with = |text: &str| text.replace('\n', line_end);
     Golden::new()
@@ -201,7 +201,7 @@ fn with_line_ends(line_end: &str, image: &str) -> Golden {
 }
 
 #[test]
-fn a_checkout_with_crlf_is_the_same_image() {
+fn a_checkout_with_crlf_builds_the_same_image() {
     let built = |line_end: &str| {
         let golden = with_line_ends(line_end, TEXTS);
         golden

@@ -24,7 +24,7 @@ fn a_command_lists_its_own_formats() {
 }
 
 #[test]
-fn global_options_may_stand_anywhere() {
+fn global_options_are_accepted_anywhere() {
     for args in [
         ["--format", "json", "check", "--explain", "env.deny_secrets"],
         ["check", "--explain", "env.deny_secrets", "--format", "json"],
@@ -130,7 +130,7 @@ fn new_creates_an_image_that_passes_the_check() {
 }
 
 #[test]
-fn new_says_when_the_workspace_does_not_find_the_image() {
+fn new_warns_if_the_workspace_does_not_find_the_image() {
     let golden = Golden::new().workspace("[workspace]\nimages = [\"images/*/image.toml\"]\n");
     let run = golden.run(&["new", "app"]).exit(0);
     assert!(
@@ -142,7 +142,7 @@ fn new_says_when_the_workspace_does_not_find_the_image() {
 }
 
 #[test]
-fn completions_and_manual_pages() {
+fn completions_and_manual_pages_are_written() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let run = Golden::new().run(&["completions", shell]).exit(0);
         assert!(
@@ -163,7 +163,7 @@ fn completions_and_manual_pages() {
 }
 
 #[test]
-fn help_tells_every_command() {
+fn help_lists_every_command() {
     let run = Golden::new().run(&["--help"]).exit(0);
     for command in [
         "init",
@@ -199,7 +199,7 @@ fn help_tells_every_command() {
 }
 
 #[test]
-fn a_stream_that_cannot_be_written_is_told_on_the_other() {
+fn an_unwritable_stream_is_reported_on_the_other() {
     let full = || {
         std::fs::OpenOptions::new()
             .write(true)
@@ -228,7 +228,7 @@ fn a_stream_that_cannot_be_written_is_told_on_the_other() {
 }
 
 #[test]
-fn a_current_directory_that_is_gone_is_told() {
+fn a_deleted_current_directory_is_an_error() {
     let golden = Golden::new();
     let mut shell = std::process::Command::new("sh");
     shell.args([

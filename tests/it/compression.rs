@@ -1,4 +1,4 @@
-//! Layers with zstd and manifests in OCI's format, where they are asked for.
+//! Layers with zstd and manifests in OCI format, where the workspace requests them.
 
 use std::process::Command;
 
@@ -28,7 +28,7 @@ fn workspace(settings: &str, base: &str) -> Golden {
         .env("DOCKER_HOST", services::docker_host())
 }
 
-/// Two layers of zstd: the upper one takes a file away and brings another, as whiteouts do it.
+/// Two zstd layers: the upper one removes a file with a whiteout and adds another.
 fn base() -> Base {
     Base::here()
         .zstd_layer(&[
@@ -50,7 +50,7 @@ fn inspect(golden: &Golden, what: &str) -> Value {
     .unwrap()
 }
 
-/// The manifest's media type, and those of the layers.
+/// The media types of the manifest and of the layers.
 fn types(found: &Value) -> (&str, Vec<&str>) {
     let layers = found["images"][0]["layers"].as_array().unwrap();
     let types = layers
@@ -70,7 +70,7 @@ fn skopeo(args: &[&str]) -> String {
 }
 
 #[test]
-fn zstd_is_written_read_and_the_same_each_time() {
+fn zstd_layers_are_reproducible_and_readable() {
     let digest = || {
         let golden = workspace(ZSTD, "oci:../base");
         base().write(&golden.path().join("base"), "any");
@@ -122,7 +122,7 @@ fn zstd_is_written_read_and_the_same_each_time() {
 }
 
 #[test]
-fn the_inputs_are_the_same_however_it_is_written_down() {
+fn format_and_compression_do_not_change_the_inputs() {
     let inputs = |settings| {
         let golden = workspace(settings, "oci:../base");
         base().write(&golden.path().join("base"), "any");
@@ -139,7 +139,7 @@ fn the_inputs_are_the_same_however_it_is_written_down() {
 }
 
 #[test]
-fn schema_2_has_no_zstd_and_becomes_oci_where_that_is_said() {
+fn schema_2_refuses_zstd_unless_the_format_is_oci() {
     let owner = |golden: &Golden| {
         let text = format!(
             "[image]\nname = \"packed\"\nversion = \"1.0.0\"\nbase = \"{}\"\nfamily = \"static\"\n\
@@ -189,7 +189,7 @@ fn schema_2_has_no_zstd_and_becomes_oci_where_that_is_said() {
             ])
             .contains(layer)
         );
-        // This engine is older than zstd: what is loaded into it is plain.
+        // This engine does not support zstd: loaded layers are not compressed with it.
         golden
             .run(&["build", "--engine", "embedded", "--load", "--force"])
             .exit(0);
@@ -199,7 +199,7 @@ fn schema_2_has_no_zstd_and_becomes_oci_where_that_is_said() {
 }
 
 #[test]
-fn other_words_are_no_settings() {
+fn unknown_values_of_format_and_compression_are_refused() {
     for (settings, message) in [
         (
             "[workspace]\ncompression = \"lzma\"\n",

@@ -1,4 +1,4 @@
-//! Where logins are found: the files of Docker and Podman, helpers, tokens; each with the real binary.
+//! Sources of logins, with the real binary: the files of Docker and Podman, helpers, tokens.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -22,7 +22,7 @@ fn list(golden: &Golden, host: &str) -> Run {
     run
 }
 
-/// Puts a helper `docker-credential-NAME` into PATH.
+/// Adds a helper `docker-credential-NAME` to PATH.
 fn with_helper(golden: Golden, name: &str, script: &str) -> Golden {
     let program = golden.write(
         &format!("bin/docker-credential-{name}"),
@@ -34,7 +34,7 @@ fn with_helper(golden: Golden, name: &str, script: &str) -> Golden {
     golden.env("PATH", &search)
 }
 
-/// What a helper prints that knows the login.
+/// The output of a helper that has the login.
 fn knows(server: &str) -> String {
     format!(
         "read -r server\n[ \"$1 $server\" = 'get {server}' ] || {{ echo 'credentials not found in native keychain'; exit 1; }}\n\
@@ -43,7 +43,7 @@ fn knows(server: &str) -> String {
 }
 
 #[test]
-fn every_file_that_docker_and_podman_use_is_read() {
+fn logins_are_read_from_every_file_of_docker_and_podman() {
     let registry = with_basic();
     let host = registry.host();
     let config = format!(r#"{{"auths":{{"{host}":{{"auth":"{}"}}}}}}"#, auth());
@@ -64,7 +64,7 @@ fn every_file_that_docker_and_podman_use_is_read() {
 }
 
 #[test]
-fn every_form_of_an_entry_is_understood() {
+fn every_form_of_an_auths_entry_is_accepted() {
     let registry = with_basic();
     let (host, auth) = (registry.host(), auth());
     let unpadded = auth.trim_end_matches('=');
@@ -83,7 +83,7 @@ fn every_form_of_an_entry_is_understood() {
 }
 
 #[test]
-fn stores_and_helpers_are_asked_in_dockers_order() {
+fn stores_and_helpers_are_used_in_the_order_of_docker() {
     let registry = with_basic();
     let host = registry.host();
     for config in [
@@ -101,7 +101,7 @@ fn stores_and_helpers_are_asked_in_dockers_order() {
 }
 
 #[test]
-fn a_helper_that_knows_nothing_is_no_error() {
+fn a_helper_without_a_login_is_not_an_error() {
     let open = FakeRegistry::start(Behaviour::default());
     open.image("app", "a", &["1.2.3"]);
     let locked = with_basic();
@@ -117,7 +117,7 @@ fn a_helper_that_knows_nothing_is_no_error() {
         "{}",
         run.stderr
     );
-    // Where there is a second source, it is asked.
+    // If a second source exists, it is used.
     let second = format!(
         r#"{{"auths":{{"{}":{{"auth":"{}"}}}}}}"#,
         locked.host(),
@@ -132,7 +132,7 @@ fn a_helper_that_knows_nothing_is_no_error() {
 }
 
 #[test]
-fn a_helper_that_fails_is_named_and_says_why_itself() {
+fn a_failing_helper_is_reported_with_its_own_message() {
     let registry = with_basic();
     for (script, words) in [
         (
@@ -178,7 +178,7 @@ fn a_helpers_token_is_an_identity_token() {
     assert_eq!(tokens.seen()[0].method, "POST");
 }
 
-/// Servers without OAuth 2 know only the GET; the refresh token goes there as a password.
+/// Servers without OAuth 2 accept only GET, with the refresh token as the password.
 #[test]
 fn an_identity_token_falls_back_to_a_get() {
     for status in [404, 405] {
@@ -238,9 +238,9 @@ fn a_registry_token_is_sent_as_it_is() {
     assert!(tokens.seen().is_empty());
 }
 
-/// Docker Hub is reached through a proxy that leads to a registry of the test's own.
+/// Requests to Docker Hub go through a proxy to a registry of the test.
 #[test]
-fn docker_hub_has_a_key_of_its_own() {
+fn docker_hub_logins_are_found_under_their_own_key() {
     let (config, pem) = crate::support::tls::server(&["registry-1.docker.io"]);
     let authorization = Some((basic("robot", SECRET), "Basic realm=\"hub\"".to_owned()));
     let hub = FakeRegistry::with_tls(
@@ -284,7 +284,8 @@ fn docker_hub_has_a_key_of_its_own() {
             .iter()
             .all(|head| head.starts_with("CONNECT registry-1.docker.io:443 "))
     );
-    // The variables are for a team's registry: they are not tried at Docker Hub because nothing else is chosen.
+    // The variables are for a team's registry: they are not sent to Docker Hub just because no
+    // registry is selected.
     let run = Golden::new()
         .env("GOLDEN_REGISTRY_USER", "robot")
         .env("GOLDEN_REGISTRY_PASSWORD", SECRET)
@@ -299,7 +300,7 @@ fn docker_hub_has_a_key_of_its_own() {
 }
 
 #[test]
-fn a_real_registry_takes_the_login_of_a_file_and_of_a_store() {
+fn a_real_registry_accepts_the_login_of_a_file_and_of_a_store() {
     let host = services::registry_htpasswd();
     let (user, password) = (services::htpasswd_user(), services::htpasswd_password());
     let auth = STANDARD.encode(format!("{user}:{password}"));
@@ -332,7 +333,8 @@ fn a_real_registry_takes_the_login_of_a_file_and_of_a_store() {
     );
 }
 
-/// A rejected login is reported with its user and source, and with the registry that it is for, not its token server.
+/// A rejected login is reported with its user, its source and its registry, not with the token
+/// server.
 #[test]
 fn a_rejected_login_is_reported_with_its_user_and_source() {
     let Bearer { registry, tokens } = with_token_server(Answer::new(401, "who are you?"));

@@ -1,4 +1,4 @@
-//! What golden reads back or is given by others, with random damage: it is noticed, or it makes no difference.
+//! Random damage to files that golden reads: golden reports it, or the damage has no effect.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::layout::Base;
 
-/// Damage to a file: a place and the byte that it gets, or the length to which it is cut.
+/// Damage to a file: a changed byte at an offset, or a truncation to a length.
 #[derive(Debug, Clone)]
 enum Damage {
     Byte(Index, u8),
@@ -79,7 +79,7 @@ fn base() -> Base {
     ])
 }
 
-/// Everything that is read of an image of a layout; each blob that is given has its digest.
+/// Reads every image of a layout; each returned blob must match its digest.
 fn read_all(directory: &Path) {
     let Ok(layout) = LayoutReader::open(directory) else {
         return;
@@ -115,7 +115,7 @@ fn read_all(directory: &Path) {
 }
 
 #[test]
-fn a_damaged_layout_is_read_or_refused() {
+fn a_damaged_layout_never_gives_wrong_content() {
     let directory = tempfile::tempdir().unwrap();
     base().write(directory.path(), "app:1");
     let all = files(directory.path());
@@ -147,7 +147,7 @@ fn a_damaged_layout_is_read_or_refused() {
 
 proptest! {
     #[test]
-    fn any_manifest_config_and_index_is_read_or_refused(
+    fn arbitrary_manifests_configs_and_indexes_cause_no_panic(
         text in "([{}\\[\\],:0-9]|\"(schemaVersion|mediaType|config|layers|manifests|digest|size|annotations|platform|rootfs|diff_ids|Labels|Env|os)\"|\"sha256:[0-9a-f]{4}\"|null|true|-1|1e99){0,30}",
         bytes in prop::collection::vec(any::<u8>(), 0..60),
     ) {

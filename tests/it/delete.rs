@@ -1,4 +1,4 @@
-//! `golden delete`: nothing that was not named goes, and what goes is proven gone.
+//! `golden delete` deletes only named content and proves that it is gone.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ fn reference(registry: &FakeRegistry, name: &str) -> String {
 }
 
 #[test]
-fn a_shared_digest_is_refused_with_the_list() {
+fn a_digest_with_other_tags_is_refused_with_a_list_of_them() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("team/app", "a", &FOUR);
     let run = Golden::new()
@@ -38,7 +38,7 @@ fn a_shared_digest_is_refused_with_the_list() {
 }
 
 #[test]
-fn all_tags_take_the_digest_with_them() {
+fn all_tags_deletes_the_digest() {
     let registry = FakeRegistry::start(Behaviour::default());
     let digest = registry.image("team/app", "a", &FOUR);
     let other = registry.image("team/app", "b", &["2.0.0"]);
@@ -65,7 +65,7 @@ fn all_tags_take_the_digest_with_them() {
 }
 
 #[test]
-fn naming_every_tag_is_as_good_as_all_tags() {
+fn naming_every_tag_deletes_the_digest_like_all_tags() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &["1", "2"]);
     let names = [reference(&registry, "app:1"), reference(&registry, "app:2")];
@@ -76,7 +76,7 @@ fn naming_every_tag_is_as_good_as_all_tags() {
 }
 
 #[test]
-fn without_a_terminal_nothing_happens_unless_yes_is_said() {
+fn without_a_terminal_a_deletion_needs_yes() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &["1"]);
     Golden::new()
@@ -86,7 +86,7 @@ fn without_a_terminal_nothing_happens_unless_yes_is_said() {
 }
 
 #[test]
-fn untag_removes_one_tag_and_nothing_else() {
+fn untag_removes_only_one_tag() {
     for deletes_tags in [true, false] {
         let registry = FakeRegistry::start(Behaviour {
             deletes_tags,
@@ -114,7 +114,7 @@ fn untag_removes_one_tag_and_nothing_else() {
 }
 
 #[test]
-fn untag_touches_nothing_where_deletion_is_off() {
+fn untag_changes_nothing_if_deletion_is_disabled() {
     let registry = FakeRegistry::start(Behaviour {
         no_deletion: true,
         ..Behaviour::default()
@@ -140,7 +140,7 @@ fn untag_touches_nothing_where_deletion_is_off() {
 }
 
 #[test]
-fn a_tag_is_put_back_when_the_second_step_fails() {
+fn a_tag_is_restored_if_the_second_step_fails() {
     let unknown =
         golden::reference::Digest::of(b"golden asks whether deletion is enabled").to_string();
     let instead = move |seen: &crate::support::server::Seen| {
@@ -171,7 +171,7 @@ fn a_tag_is_put_back_when_the_second_step_fails() {
 }
 
 #[test]
-fn a_yes_that_changes_nothing_is_no_deletion() {
+fn a_deletion_that_the_registry_only_acknowledges_is_an_error() {
     let instead = |seen: &crate::support::server::Seen| {
         (seen.method == "DELETE").then(|| crate::support::server::Answer::new(202, ""))
     };
@@ -193,7 +193,7 @@ fn a_yes_that_changes_nothing_is_no_deletion() {
 }
 
 #[test]
-fn an_index_goes_with_the_images_that_no_other_index_needs() {
+fn an_index_is_deleted_with_the_images_that_no_other_index_needs() {
     let registry = FakeRegistry::start(Behaviour::default());
     let (a, b, c) = (
         registry.image("app", "a", &[]),
@@ -225,7 +225,7 @@ fn an_index_goes_with_the_images_that_no_other_index_needs() {
 }
 
 #[test]
-fn what_is_not_there_is_said() {
+fn a_missing_tag_or_digest_is_an_error() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &["1"]);
     let run = Golden::new()
@@ -238,7 +238,7 @@ fn what_is_not_there_is_said() {
 }
 
 #[test]
-fn a_bare_repository_is_no_image() {
+fn delete_refuses_a_repository_without_a_tag() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("team/app", "a", &FOUR);
     let name = reference(&registry, "team/app");
@@ -278,7 +278,7 @@ fn a_bare_repository_is_no_image() {
 }
 
 #[test]
-fn a_repository_is_deleted_as_a_whole_after_a_list_of_it() {
+fn the_repository_option_deletes_all_its_content_after_a_list() {
     let registry = FakeRegistry::start(Behaviour::default());
     let (a, b) = (
         registry.image("team/app", "a", &FOUR),
@@ -336,9 +336,9 @@ fn a_repository_is_deleted_as_a_whole_after_a_list_of_it() {
     );
 }
 
-/// The tag that is named decides, not the `latest` that a bare repository would mean.
+/// `--all-tags` uses the named tag, not `latest`, which a reference without a tag would mean.
 #[test]
-fn all_tags_are_those_of_one_digest() {
+fn all_tags_deletes_only_the_tags_of_one_digest() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &["1.0.0", "1.0", "latest"]);
     let newer = registry.image("app", "b", &["1.1.0", "1.1", "1"]);

@@ -1,4 +1,5 @@
-//! What the embedded engine made is where it says, and others can use it.
+//! Images of the embedded engine are written to the requested destination, and other tools can read
+//! them.
 
 use std::process::Command;
 
@@ -19,7 +20,7 @@ fn workspace() -> Golden {
 }
 
 #[test]
-fn an_image_that_was_loaded_runs_under_every_name() {
+fn a_loaded_image_runs_under_every_name() {
     workspace()
         .run(&["build", "--engine", "embedded", "--load"])
         .exit(0);
@@ -60,19 +61,19 @@ fn an_archive_is_loaded_by_docker() {
     assert_eq!(docker(&["run", "--rm", "localhost/at-hand:1.2.3"]), "hello");
 }
 
-/// A pipe stands for devices too, which a test must not put at risk.
+/// A pipe represents devices too, which a test must not endanger.
 #[cfg(unix)]
 #[test]
-fn an_archive_takes_the_place_of_a_file_alone() {
+fn an_archive_replaces_only_a_regular_file() {
     let golden = workspace();
     let status = Command::new("mkfifo")
         .arg(golden.path().join("pipe"))
         .status()
         .unwrap();
     assert!(status.success());
-    golden.write("folder/kept", "");
+    golden.write("directory/kept", "");
     std::os::unix::fs::symlink("pipe", golden.path().join("to-pipe")).unwrap();
-    for place in ["pipe", "to-pipe", "folder"] {
+    for place in ["pipe", "to-pipe", "directory"] {
         let run = golden
             .run(&["build", "--to", &format!("docker-archive:{place}")])
             .exit(2);
@@ -103,7 +104,7 @@ fn an_archive_takes_the_place_of_a_file_alone() {
 }
 
 #[test]
-fn several_platforms_are_no_archive() {
+fn an_archive_of_several_platforms_is_refused() {
     let golden = Golden::new().workspace("").image(
         "image",
         "[image]\nname = \"many\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n\
@@ -136,9 +137,9 @@ fn several_platforms_are_no_archive() {
     );
 }
 
-/// The first command of the README, on a machine with nothing: no engine, no network, no home.
+/// The first command of the README on a machine without an engine, a network or a home directory.
 #[test]
-fn nothing_is_needed_and_the_result_can_be_looked_at() {
+fn a_build_needs_nothing_and_its_result_can_be_inspected() {
     let golden = Golden::new();
     let images = concat!(env!("CARGO_MANIFEST_DIR"), "/images");
     let copied = Command::new("cp")

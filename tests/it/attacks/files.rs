@@ -1,4 +1,5 @@
-//! Links, pipes and devices of a workspace are refused, and what others wrote into `.golden` decides nothing.
+//! Links, pipes and devices in a workspace are refused, and foreign files in `.golden` have no
+//! effect.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -22,7 +23,7 @@ fn fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// Runs a command that must end soon.
+/// Runs a command, which must end within the time limit.
 fn soon(golden: &Golden, args: &[&str]) -> Run {
     let started = Instant::now();
     let run = golden.run(args);
@@ -35,7 +36,7 @@ fn soon(golden: &Golden, args: &[&str]) -> Run {
 }
 
 #[test]
-fn no_file_of_the_workspace_is_a_pipe_a_device_or_elsewhere() {
+fn pipes_devices_and_links_out_of_the_workspace_are_refused() {
     let extra = "[[files]]\nsource = \"file\"\ntarget = \"/file\"\n[certs]\ntrust = [\"ca.crt\"]\n";
     for file in [
         "golden.toml",
@@ -69,7 +70,7 @@ fn no_file_of_the_workspace_is_a_pipe_a_device_or_elsewhere() {
 }
 
 #[test]
-fn links_that_stay_in_the_workspace_are_followed() {
+fn links_within_the_workspace_are_followed() {
     let golden = workspace()
         .file("shared/t", "FROM scratch\n")
         .file("shared/lock", "version = 1\n");
@@ -83,7 +84,7 @@ fn links_that_stay_in_the_workspace_are_followed() {
 }
 
 #[test]
-fn state_that_others_have_written_is_refused() {
+fn state_that_is_tracked_by_git_or_linked_is_refused() {
     let golden = workspace();
     let outside = tempfile::tempdir().unwrap();
     symlink(outside.path(), golden.path().join(".golden")).unwrap();
@@ -137,7 +138,7 @@ fn state_that_others_have_written_is_refused() {
 }
 
 #[test]
-fn what_a_killed_run_left_is_removed_by_the_next_one() {
+fn the_next_run_removes_the_files_of_a_killed_run() {
     let golden = workspace();
     let mut child = Command::new("true").spawn().unwrap();
     child.wait().unwrap();
@@ -161,7 +162,7 @@ fn what_a_killed_run_left_is_removed_by_the_next_one() {
 }
 
 #[test]
-fn work_has_bounds() {
+fn expensive_templates_and_floods_of_errors_are_bounded() {
     let bomb = "{{ range(99999) | join('x' * 60000) }}";
     let golden = workspace().image("app", &format!("{IMAGE}description = \"{bomb}\"\n"));
     let run = soon(&golden, &["check"]).exit(2);

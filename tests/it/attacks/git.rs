@@ -1,4 +1,4 @@
-//! Nothing that a repository says about git is run.
+//! No setting of a git repository makes golden run a program.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ fn commit(directory: &Path) {
     git(directory, &["commit", "-qm", "one"]);
 }
 
-/// A program that leaves a file behind, and the path of that file.
+/// Writes a program that creates a file when it runs; returns both paths.
 fn program(golden: &Golden) -> (PathBuf, PathBuf) {
     let proof = golden.path().join(".ran");
     let script = format!(
@@ -65,7 +65,7 @@ fn program(golden: &Golden) -> (PathBuf, PathBuf) {
     (program, proof)
 }
 
-/// Configuration in which everything that can name a program names this one.
+/// A git configuration in which every key that can name a program names this one.
 fn hostile(program: &Path) -> String {
     let p = program.display();
     format!(
@@ -81,7 +81,7 @@ fn hostile(program: &Path) -> String {
     )
 }
 
-/// Runs the commands that read git, and asserts that nothing of the repository ran.
+/// Runs the commands that read git, and asserts that no program of the repository ran.
 fn runs_nothing(golden: &Golden, directory: &str, proof: &Path) {
     for command in [
         vec!["check"],
@@ -131,7 +131,7 @@ fn a_directory_that_looks_like_a_bare_repository_is_not_read_as_one() {
     );
     golden.write("config", config);
     runs_nothing(&golden, ".", &proof);
-    // Inside of a real repository, that one is read.
+    // Inside a real repository, the real repository is read.
     let outer = Golden::new();
     git(outer.path(), &["init", "-q"]);
     let copied = Command::new("cp")
@@ -229,9 +229,9 @@ fn a_submodule_runs_nothing() {
     runs_nothing(&golden, "sub", &proof);
 }
 
-/// Everything that decides the image is read as before.
+/// The facts that golden reads from git equal those that git itself reports.
 #[test]
-fn worktrees_ignored_files_and_remotes_are_what_git_says() {
+fn worktrees_ignored_files_and_remotes_are_read_as_git_reads_them() {
     let golden = committed();
     let provenance = |golden: &Golden, directory: &str| {
         let run = golden.run(&[
@@ -303,9 +303,10 @@ fn worktrees_ignored_files_and_remotes_are_what_git_says() {
     );
 }
 
-/// git and credential helpers learn little of the environment, and are not looked for in the workspace.
+/// git and credential helpers receive only a few environment variables, and are not searched for in
+/// the workspace.
 #[test]
-fn programs_get_no_secrets_and_come_from_absolute_directories() {
+fn programs_get_no_secrets_and_are_found_only_in_absolute_directories() {
     let golden = committed();
     let (_, proof) = program(&golden);
     let script = format!(
@@ -335,7 +336,7 @@ fn programs_get_no_secrets_and_come_from_absolute_directories() {
     );
 }
 
-/// A repository whose files are pipes does not make golden wait.
+/// A repository whose files are pipes does not block golden.
 #[test]
 fn pipes_in_the_repository_are_refused() {
     for file in ["config", "HEAD"] {

@@ -1,4 +1,4 @@
-//! What an image is built on: a registry's digest, the engine's own image, a parent of the same run.
+//! Bases of a build: a registry's digest, the engine's own image, a parent from the same run.
 
 use golden::engine::docker::Builder;
 use golden::engine::{BuildOptions, Docker, Error};
@@ -12,10 +12,10 @@ use crate::support::services;
 
 const LINES: &str = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nARG GOLDEN_BASE_USER=\nUSER root\nRUN [\"/bin/sh\",\"-ec\",\"id -u\"]\nUSER ${GOLDEN_BASE_USER}\n";
 
-/// For the second engine, whose steps have no network that BuildKit could give them.
+/// The second engine's steps have no network that BuildKit could give them.
 const NO_STEPS: &str = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nLABEL built=yes\n";
 
-/// The digest under which the second engine, or any other, gets the busybox of the registry.
+/// The digest of the registry's busybox, which the second engine pulls.
 async fn published() -> (Reference, Digest) {
     let docker = docker(Builder::Classic).await;
     let reference: Reference = services::base_busybox().parse().unwrap();
@@ -30,7 +30,7 @@ async fn published() -> (Reference, Digest) {
 }
 
 #[tokio::test]
-async fn a_registrys_digest_is_pulled_by_an_engine_that_lacks_it() {
+async fn an_engine_pulls_a_base_digest_that_it_lacks() {
     let (reference, digest) = published().await;
     for builder in BUILDERS {
         let second = Docker::connect(&environment(services::docker_second(), builder))
@@ -119,7 +119,7 @@ async fn a_login_reaches_the_registry_of_the_base() {
 }
 
 #[tokio::test]
-async fn the_user_of_the_base_survives_steps_of_root() {
+async fn steps_as_root_keep_the_user_of_the_base() {
     for builder in BUILDERS {
         let docker = docker(builder).await;
         let parent: Reference = format!("localhost/{}:1", unique()).parse().unwrap();
@@ -150,7 +150,7 @@ async fn the_user_of_the_base_survives_steps_of_root() {
         assert_eq!(outcome.logs(), ["0"], "{builder:?}");
         docker.remove(&parent).await.unwrap();
 
-        // A base without a user is left without one.
+        // An image on a base without a user has no user.
         let reference = local_base();
         let id = docker.image(&reference).await.unwrap().unwrap().id;
         let outcome = build(
@@ -164,7 +164,7 @@ async fn the_user_of_the_base_survives_steps_of_root() {
 }
 
 #[tokio::test]
-async fn a_local_base_must_still_be_the_one_that_was_looked_at() {
+async fn a_local_base_that_changed_since_the_plan_is_refused() {
     let docker = docker(Builder::Classic).await;
     let base = PinnedBase::Local {
         reference: local_base(),
@@ -181,7 +181,7 @@ async fn a_local_base_must_still_be_the_one_that_was_looked_at() {
 }
 
 #[tokio::test]
-async fn a_base_that_is_nowhere_is_named() {
+async fn a_missing_base_is_named() {
     let docker = docker(Builder::Classic).await;
     let reference: Reference = format!("{}/no/such:1", services::registry())
         .parse()

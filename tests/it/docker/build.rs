@@ -1,4 +1,4 @@
-//! A build reaches the engine whole, and comes back whole.
+//! A build sends the complete context to the engine and receives the complete result.
 
 use golden::engine::BuildOptions;
 use golden::engine::docker::Builder;
@@ -9,7 +9,7 @@ use golden::render::PinnedBase;
 use super::recipe::{BUILDERS, build, docker, file, on_busybox, recipe, unique};
 
 #[tokio::test]
-async fn steps_output_labels_and_tags() {
+async fn a_build_reports_its_steps_and_gives_labels_and_tags() {
     for builder in BUILDERS {
         let docker = docker(builder).await;
         let mut recipe = on_busybox(
@@ -35,7 +35,7 @@ async fn steps_output_labels_and_tags() {
         let outcome = build(&docker, &recipe, &options).await;
 
         let (built, id) = outcome.built();
-        // Two pipes, whose order among one another nobody promises.
+        // stdout and stderr are two pipes; the order between them is undefined.
         let mut logs = outcome.logs();
         logs.sort_unstable();
         assert_eq!(logs, ["err", "out", "tail"], "{builder:?}");
@@ -71,7 +71,7 @@ async fn steps_output_labels_and_tags() {
 }
 
 #[tokio::test]
-async fn the_context_holds_what_the_recipe_names_and_nothing_else() {
+async fn the_context_holds_only_the_entries_of_the_recipe() {
     for builder in BUILDERS {
         let docker = docker(builder).await;
         let mut recipe = on_busybox(
@@ -108,7 +108,7 @@ async fn the_context_holds_what_the_recipe_names_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn scratch_needs_no_base_and_no_step() {
+async fn an_image_on_scratch_builds_without_a_step() {
     for builder in BUILDERS {
         let docker = docker(builder).await;
         let mut recipe = recipe(
@@ -123,7 +123,7 @@ async fn scratch_needs_no_base_and_no_step() {
 }
 
 #[tokio::test]
-async fn a_context_larger_than_memory_should_hold_is_streamed() {
+async fn a_large_context_is_streamed() {
     let docker = docker(Builder::Classic).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large");
@@ -149,7 +149,8 @@ async fn a_context_larger_than_memory_should_hold_is_streamed() {
         .await
         .built();
 
-    // The same file, changed behind golden's back: what is sent must not pass for what was hashed.
+    // The file changes after golden hashed it: the changed content must not be sent as the hashed
+    // content.
     for builder in BUILDERS {
         let docker = super::recipe::docker(builder).await;
         std::fs::File::create(&path)

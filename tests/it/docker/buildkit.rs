@@ -41,7 +41,7 @@ fn skopeo(arguments: &[&str], reference: &str) -> serde_json::Value {
 }
 
 #[test]
-fn steps_run_with_their_secret_and_a_child_is_built_on_the_published_parent() {
+fn steps_get_their_secret_and_a_child_is_built_on_the_published_parent() {
     let daemon = Daemon::before(services::docker_host());
     let (parent, child) = (unique(), unique());
     let golden = workspace(&format!("[[engine]]\nname = \"kit\"\nhost = \"{}\"\n", daemon.address))
@@ -114,7 +114,7 @@ fn steps_run_with_their_secret_and_a_child_is_built_on_the_published_parent() {
             .contains(&"PRICE=$5".into())
     );
 
-    // The base's layer is the blob that its registry has.
+    // The base's layer is the blob of the registry.
     let (_, base) = services::base_busybox().split_once('/').unwrap();
     let base = skopeo(&["inspect", "--raw"], base);
     let built = skopeo(&["inspect", "--raw"], &format!("{parent}:1.2.3"));
@@ -133,22 +133,22 @@ fn steps_run_with_their_secret_and_a_child_is_built_on_the_published_parent() {
 }
 
 #[test]
-fn what_was_built_there_is_pushed_later_unless_it_is_lost() {
+fn a_buildkit_image_is_kept_locally_for_a_later_push() {
     let daemon = Daemon::before(services::docker_second());
     let name = unique();
     let engines = engine("here", services::docker_host(), "linux/amd64")
         + &engine("there", &daemon.address, "linux/arm64");
     let files = "[[files]]\ncontent = \"x\"\ntarget = \"/x\"\n";
     let both = "\"linux/amd64\", \"linux/arm64\"";
-    let of = |version: &str| image(&name, "\"scratch\"", both, files).replace("1.2.3", version);
-    let golden = workspace(&engines).image("app", &of("1.2.3"));
+    let spec = |version: &str| image(&name, "\"scratch\"", both, files).replace("1.2.3", version);
+    let golden = workspace(&engines).image("app", &spec("1.2.3"));
     golden.run(&["build", "--engine", "docker"]).exit(0);
-    golden.write("app/image.toml", of("1.2.4"));
+    golden.write("app/image.toml", spec("1.2.4"));
     golden.run(&["build", "--engine", "docker"]).exit(0);
 
-    // It is kept here, so that nobody has to be asked for it.
+    // golden keeps the image itself, so it needs no engine for the push.
     drop(daemon);
-    golden.write("app/image.toml", of("1.2.3"));
+    golden.write("app/image.toml", spec("1.2.3"));
     let pushed = golden.run(&["push"]).exit(0);
     assert!(
         !pushed.stderr.contains("on the engine"),
@@ -164,7 +164,7 @@ fn what_was_built_there_is_pushed_later_unless_it_is_lost() {
     }
     golden.run(&["verify"]).exit(0);
 
-    golden.write("app/image.toml", of("1.2.4"));
+    golden.write("app/image.toml", spec("1.2.4"));
     std::fs::remove_dir_all(golden.path().join(".golden/cache")).unwrap();
     let run = golden.run(&["push"]).exit(1);
     assert!(
@@ -175,7 +175,7 @@ fn what_was_built_there_is_pushed_later_unless_it_is_lost() {
 }
 
 #[test]
-fn a_step_that_fails_is_shown_with_its_last_lines() {
+fn a_failing_step_is_shown_with_its_last_lines() {
     let daemon = Daemon::before(services::docker_host());
     let base = format!("\"{}\"", services::base_busybox());
     let script = "[[run]]\nscript = \"echo the reason; exit 7\"\n";

@@ -7,7 +7,8 @@ use golden::event::{Event, Events};
 
 use super::recipe::{BUILDERS, docker, on_busybox};
 
-/// Whether a process with this argument runs on this machine; the engines of the tests run their steps here.
+/// True if a process with this argument runs on this machine, where the engines of the tests run
+/// their steps.
 fn runs(argument: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes.into_iter().any(|process| {
@@ -21,7 +22,8 @@ fn runs(argument: &str) -> bool {
     })
 }
 
-/// Waits until such a process runs, or does not run any more. False when that takes more than 15 s.
+/// Waits until such a process runs, or no longer runs if `wanted` is false. Returns false after 15
+/// s.
 pub(super) fn appears(argument: &str, wanted: bool) -> bool {
     (0..300).any(|_| {
         let is = runs(argument) == wanted;
@@ -39,11 +41,11 @@ async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("{what}: not within 15 s");
+    panic!("{what}: timed out after 15 s");
 }
 
 #[tokio::test]
-async fn the_step_ends_with_the_future() {
+async fn dropping_the_build_stops_the_step() {
     for (builder, seconds) in BUILDERS.into_iter().zip([300_001, 300_002]) {
         let docker = docker(builder).await;
         let argument = format!("{seconds}.{}", std::process::id());

@@ -1,4 +1,4 @@
-//! What people see of the Docker engine: the binary, run against real engines.
+//! The Docker engine as the user sees it: the binary, run against real engines.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,7 @@ use super::recipe::unique;
 use crate::support::services;
 use crate::support::workspace::{Golden, Run};
 
-/// A workspace with one image on the registry's busybox, and one step.
+/// A workspace with one image on the registry's busybox, with one step.
 fn with_step(name: &str, run: &str) -> Golden {
     Golden::new().workspace("").image(
         "app",
@@ -26,7 +26,7 @@ pub(super) fn executable(golden: &Golden, path: &str, text: &str) -> std::path::
 }
 
 #[test]
-fn no_engine_is_exit_1_and_says_how_to_start_one() {
+fn a_missing_engine_is_exit_1_with_advice_to_start_one() {
     let golden =
         with_step(&unique(), "script = \"true\"").env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     let run = golden.run(&["build"]).exit(1);
@@ -40,20 +40,20 @@ fn no_engine_is_exit_1_and_says_how_to_start_one() {
 }
 
 #[test]
-fn a_socket_that_may_not_be_used_is_told_apart() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("docker.sock");
+fn a_socket_without_permission_has_its_own_message() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("docker.sock");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let open = |path: &std::path::Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
     };
-    open(folder.path(), 0o755).unwrap();
+    open(directory.path(), 0o755).unwrap();
     open(&socket, 0o600).unwrap();
     let golden = with_step(&unique(), "script = \"true\"")
         .env("DOCKER_HOST", &format!("unix://{}", socket.display()));
     open(golden.path(), 0o777).unwrap();
     let command = golden.command(&["build", "--engine", "docker"]);
-    // A copy that anybody may run, wherever this checkout lies.
+    // A copy that any user may execute, wherever the checkout is.
     let binary = golden.path().join("golden");
     std::fs::copy(command.get_program(), &binary).unwrap();
     let mut anybody = std::process::Command::new("setpriv");
@@ -190,7 +190,7 @@ fn an_interrupt_stops_the_step_on_the_engine() {
         assert_eq!(child.wait().unwrap().code(), Some(130), "{said:#?}");
         assert!(
             super::cancel::appears(&argument, false),
-            "builder {buildkit}: the step goes on"
+            "builder {buildkit}: the step still runs"
         );
     }
 }
@@ -239,7 +239,7 @@ fn ssh_reaches_an_engine_as_dockers_own_client_does() {
 }
 
 #[test]
-fn a_secret_of_the_command_line_reaches_its_step_and_no_output() {
+fn a_secret_reaches_its_step_and_no_output() {
     let run = "script = \"wc -c </run/secrets/token; cat /run/secrets/token | sha256sum\"\nsecrets = [\"token\"]";
     let golden = with_step(&unique(), run)
         .env("DOCKER_HOST", services::docker_host())
@@ -281,7 +281,8 @@ fn on_two_engines(parent: &str, child: &str) -> Golden {
         .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
 }
 
-/// Both images are in the registry with all their tags, each an index of both platforms.
+/// Asserts that both images are in the registry with all their tags, each as an index of both
+/// platforms.
 fn assert_indexes(parent: &str, child: &str) {
     let registry = services::registry();
     for (name, tags) in [
@@ -309,7 +310,7 @@ fn assert_indexes(parent: &str, child: &str) {
 }
 
 #[test]
-fn engines_of_the_workspace_make_one_index_with_a_child() {
+fn engines_of_the_workspace_build_one_index_for_parent_and_child() {
     let (parent, child) = (unique(), unique());
     let golden = on_two_engines(&parent, &child);
     golden
@@ -324,7 +325,7 @@ fn engines_of_the_workspace_make_one_index_with_a_child() {
 }
 
 #[test]
-fn what_several_engines_built_is_pushed_later() {
+fn an_image_built_by_several_engines_is_pushed_later() {
     let (parent, child) = (unique(), unique());
     let golden = on_two_engines(&parent, &child);
     golden.run(&["build", "--engine", "docker"]).exit(0);
@@ -356,7 +357,7 @@ fn what_several_engines_built_is_pushed_later() {
 }
 
 #[test]
-fn a_part_that_an_engine_lost_cannot_be_pushed() {
+fn an_image_that_an_engine_lost_cannot_be_pushed() {
     let (parent, child) = (unique(), unique());
     let golden = on_two_engines(&parent, &child);
     golden
@@ -398,7 +399,7 @@ fn curl_json(url: &str) -> serde_json::Value {
 }
 
 #[test]
-fn several_platforms_without_engines_for_them_are_refused_by_docker() {
+fn docker_refuses_several_platforms_without_engines_for_them() {
     let golden = Golden::new()
         .workspace("")
         .image("app", "[image]\nname = \"app\"\nversion = \"1.0.0\"\ndescription = \"x\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n")

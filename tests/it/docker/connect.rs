@@ -1,4 +1,4 @@
-//! How an engine is reached, and what is said when it is not.
+//! Connections to an engine, and the errors if there is none.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ fn host(host: &str) -> DockerEnv {
 }
 
 #[tokio::test]
-async fn tcp_builds_as_a_socket_does() {
+async fn a_build_over_tcp_equals_a_build_over_a_socket() {
     let docker = Docker::connect(&host(services::docker_tcp()))
         .await
         .unwrap();
@@ -35,7 +35,7 @@ async fn tcp_builds_as_a_socket_does() {
 }
 
 #[tokio::test]
-async fn tcp_with_tls_wants_the_right_certificates() {
+async fn tcp_with_tls_requires_the_right_certificates() {
     let certificates = Some(PathBuf::from(services::docker_cert_path()));
     let tls = |cert_path: Option<PathBuf>, tls_verify: bool, tls: bool| DockerEnv {
         cert_path,
@@ -58,32 +58,32 @@ async fn tcp_with_tls_wants_the_right_certificates() {
             .await
             .built();
     }
-    // Without verification the client's certificate is still shown.
+    // Without verification, the client certificate is still sent.
     Docker::connect(&tls(certificates.clone(), false, true))
         .await
         .unwrap();
 
     let plain = Docker::connect(&tls(None, false, false)).await.unwrap_err();
     assert!(plain.to_string().contains("HTTPS server"), "{plain:?}");
-    let folder = tempfile::tempdir().unwrap();
-    let no_ca = Docker::connect(&tls(Some(folder.path().into()), true, false))
+    let directory = tempfile::tempdir().unwrap();
+    let no_ca = Docker::connect(&tls(Some(directory.path().into()), true, false))
         .await
         .unwrap_err();
     assert!(no_ca.to_string().contains("ca.pem is missing"), "{no_ca}");
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::io::Write::write_all(
-        &mut std::fs::File::create(folder.path().join("ca.pem")).unwrap(),
+        &mut std::fs::File::create(directory.path().join("ca.pem")).unwrap(),
         other.cert.pem().as_bytes(),
     )
     .unwrap();
-    let wrong_ca = Docker::connect(&tls(Some(folder.path().into()), true, false))
+    let wrong_ca = Docker::connect(&tls(Some(directory.path().into()), true, false))
         .await
         .unwrap_err();
     assert!(
         matches!(wrong_ca, Error::Unreachable { .. }),
         "{wrong_ca:?}"
     );
-    let no_client = Docker::connect(&tls(Some(folder.path().into()), false, true))
+    let no_client = Docker::connect(&tls(Some(directory.path().into()), false, true))
         .await
         .unwrap_err();
     assert!(
@@ -94,9 +94,9 @@ async fn tcp_with_tls_wants_the_right_certificates() {
 
 #[tokio::test]
 async fn a_docker_context_names_the_engine() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let name = golden::reference::Digest::of(b"tests");
-    let meta = folder.path().join("contexts/meta").join(name.hex());
+    let meta = directory.path().join("contexts/meta").join(name.hex());
     std::fs::create_dir_all(&meta).unwrap();
     let write = |path: PathBuf, text: String| {
         std::io::Write::write_all(&mut std::fs::File::create(path).unwrap(), text.as_bytes())
@@ -108,11 +108,11 @@ async fn a_docker_context_names_the_engine() {
         format!(r#"{{"Name":"tests","Metadata":{{}},"Endpoints":{endpoint}}}"#),
     );
     write(
-        folder.path().join("config.json"),
+        directory.path().join("config.json"),
         r#"{"currentContext":"tests"}"#.to_owned(),
     );
     let environment = DockerEnv {
-        config_dir: Some(folder.path().into()),
+        config_dir: Some(directory.path().into()),
         ..Default::default()
     };
     let docker = Docker::connect(&environment).await.unwrap();
@@ -120,9 +120,9 @@ async fn a_docker_context_names_the_engine() {
 }
 
 #[tokio::test]
-async fn an_engine_that_does_not_run_says_how_to_start_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let missing = format!("unix://{}/docker.sock", folder.path().display());
+async fn a_stopped_engine_is_an_error_with_advice_to_start_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = format!("unix://{}/docker.sock", directory.path().display());
     let error = Docker::connect(&host(&missing)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -143,7 +143,7 @@ async fn an_engine_that_does_not_run_says_how_to_start_it() {
 }
 
 #[tokio::test]
-async fn an_api_version_that_the_engine_does_not_speak() {
+async fn an_unsupported_api_version_is_an_error() {
     let environment = DockerEnv {
         api_version: Some("1.99".into()),
         ..host(services::docker_host())

@@ -5,7 +5,7 @@ use golden::engine::{BuildOptions, Error};
 use super::recipe::{BUILDERS, build, docker, on_busybox, unique};
 
 #[tokio::test]
-async fn the_step_its_exit_code_and_its_last_lines() {
+async fn a_failing_step_is_reported_with_its_exit_code_and_last_lines() {
     for builder in BUILDERS {
         let docker = docker(builder).await;
         let lines =
@@ -43,7 +43,7 @@ async fn the_step_its_exit_code_and_its_last_lines() {
 }
 
 #[tokio::test]
-async fn what_no_step_explains_is_the_engines_own_word() {
+async fn a_failure_outside_a_step_is_reported_in_the_engines_words() {
     for builder in BUILDERS {
         let docker = docker(builder).await;
         let outcome = build(

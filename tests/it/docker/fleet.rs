@@ -1,4 +1,4 @@
-//! Several engines make one image: each its platform, the index put together by golden.
+//! Several engines build one image: each builds its platform, and golden makes the index.
 
 use std::collections::BTreeMap;
 
@@ -27,9 +27,9 @@ fn registries() -> Registries {
     Registries::new(Vec::new(), RegistryEnv::from_vars(&BTreeMap::new()))
 }
 
-/// The first engine for its own platform, the second one for arm64: an engine of another architecture can do there
-/// whatever executes nothing.
-fn fleet(folder: &tempfile::TempDir, builder: Builder) -> Fleet {
+/// The first engine for its own platform, the second one for arm64. An engine of another
+/// architecture can build images that execute nothing.
+fn fleet(scratch_directory: &tempfile::TempDir, builder: Builder) -> Fleet {
     let members = vec![
         FleetEngine::docker(
             "here",
@@ -42,11 +42,11 @@ fn fleet(folder: &tempfile::TempDir, builder: Builder) -> Fleet {
             vec![platform("linux/arm64")],
         ),
     ];
-    let embedded = Embedded::new(registries(), folder.path().join("cache"));
-    Fleet::new(members, embedded, folder.path().join("spool"))
+    let embedded = Embedded::new(registries(), scratch_directory.path().join("cache"));
+    Fleet::new(members, embedded, scratch_directory.path().join("spool"))
 }
 
-/// An image for both platforms with one file. The engines get the Dockerfile that its base asks for.
+/// An image for both platforms with one file. Each engine gets the Dockerfile for its base.
 fn on_both(base: PinnedBase, path: &str, content: &str) -> Recipe {
     let mut recipe = recipe(base.clone(), "");
     recipe.image.platforms = vec![platform("linux/amd64"), platform("linux/arm64")];
@@ -68,11 +68,11 @@ async fn build(fleet: &Fleet, recipe: &Recipe) -> Assembled {
     assert_eq!(built.platforms, recipe.image.platforms);
     match built.artifact {
         Artifact::Assembled(assembled) => assembled,
-        Artifact::Docker { .. } => panic!("a fleet's image is in no single engine"),
+        Artifact::Docker { .. } => panic!("the fleet returned an image of a single engine"),
     }
 }
 
-/// Puts an image with all that it needs into the plain registry.
+/// Uploads an image with all its blobs to the plain registry.
 async fn push(assembled: &Assembled, path: &RepositoryPath, tag: &str) {
     let registries = registries();
     let registry = registries.at(&services::registry().parse().unwrap());
@@ -106,10 +106,10 @@ async fn push(assembled: &Assembled, path: &RepositoryPath, tag: &str) {
 }
 
 #[tokio::test]
-async fn an_index_of_what_two_engines_built_and_a_child_on_it() {
+async fn two_engines_build_one_index_and_a_child_is_built_on_it() {
     for builder in BUILDERS {
-        let folder = tempfile::tempdir().unwrap();
-        let fleet = fleet(&folder, builder);
+        let scratch_directory = tempfile::tempdir().unwrap();
+        let fleet = fleet(&scratch_directory, builder);
         let mut parent = on_both(PinnedBase::Scratch, "/parent", "parent\n");
         parent.image.config.user = Some("7".to_owned());
         let assembled = build(&fleet, &parent).await;
@@ -153,7 +153,7 @@ async fn an_index_of_what_two_engines_built_and_a_child_on_it() {
         }
         push(&child, &path, "2.0.0").await;
 
-        // Another client and another engine read it.
+        // Another client and another engine can read the index.
         for architecture in ["amd64", "arm64"] {
             let output = std::process::Command::new("skopeo")
                 .args([
@@ -177,14 +177,17 @@ async fn an_index_of_what_two_engines_built_and_a_child_on_it() {
     }
 }
 
-/// Each engine is given the image of its platform, and the layers stay those of the layout.
+/// Each engine receives the image of its platform; the layers stay those of the layout.
 #[tokio::test]
 async fn a_base_of_a_layout_is_loaded_into_every_engine() {
     for builder in BUILDERS {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = folder.path().join("base");
-        let of = |platform| Base::new(platform).layer(&[("base", 'f', platform)]);
-        let top = layout::index_of(&directory, &[&of("linux/amd64"), &of("linux/arm64")]);
+        let scratch_directory = tempfile::tempdir().unwrap();
+        let directory = scratch_directory.path().join("base");
+        let base_for = |platform| Base::new(platform).layer(&[("base", 'f', platform)]);
+        let top = layout::index_of(
+            &directory,
+            &[&base_for("linux/amd64"), &base_for("linux/arm64")],
+        );
         layout::index(&directory, &[(&top, Some("multi"))]);
         let base = PinnedBase::Layout(golden::resolve::image::Layout {
             written: "oci:base".to_owned(),
@@ -195,7 +198,7 @@ async fn a_base_of_a_layout_is_loaded_into_every_engine() {
             pinned: false,
         });
         let child = build(
-            &fleet(&folder, builder),
+            &fleet(&scratch_directory, builder),
             &on_both(base, "/child", "child\n"),
         )
         .await;
@@ -214,9 +217,9 @@ async fn a_base_of_a_layout_is_loaded_into_every_engine() {
 }
 
 #[tokio::test]
-async fn a_platform_that_nobody_builds_is_told_before_any_build() {
-    let folder = tempfile::tempdir().unwrap();
-    let fleet = fleet(&folder, Builder::Classic);
+async fn a_platform_without_an_engine_is_refused_before_any_build() {
+    let scratch_directory = tempfile::tempdir().unwrap();
+    let fleet = fleet(&scratch_directory, Builder::Classic);
     let mut recipe = on_both(PinnedBase::Scratch, "/f", "x");
     recipe.image.platforms.push(platform("linux/s390x"));
     let (events, mut receiver) = Events::channel();

@@ -1,4 +1,4 @@
-//! Pushing through the engine, with its own view of the registry.
+//! Pushes through the engine, which has its own view of the registry.
 
 use golden::engine::docker::Builder;
 use golden::engine::{Docker, Error};
@@ -18,14 +18,14 @@ async fn tagged(docker: &Docker, host: &str) -> Reference {
 }
 
 #[tokio::test]
-async fn a_password_whose_base64_needs_the_url_alphabet() {
+async fn a_password_whose_base64_needs_the_url_alphabet_is_accepted() {
     let docker = docker(Builder::Classic).await;
     let reference = tagged(&docker, services::registry_htpasswd()).await;
     let login = |password: &str| Credential::Password {
         user: services::htpasswd_user().into(),
         password: Secret::new(password.into()),
     };
-    // Or the test would not see the difference.
+    // Otherwise the test could not detect the difference.
     assert!(services::htpasswd_password().contains('>'));
     docker
         .push(
@@ -55,14 +55,14 @@ async fn a_password_whose_base64_needs_the_url_alphabet() {
 }
 
 #[tokio::test]
-async fn an_engine_that_does_not_trust_the_registry_is_told_how_to() {
+async fn an_engine_that_does_not_trust_the_registry_is_reported_with_advice() {
     let docker = docker(Builder::Classic).await;
     let reference = tagged(&docker, services::registry_tls()).await;
     match docker
         .push(&reference, None, "app", &Events::silent())
         .await
     {
-        // An engine may take a loopback registry on any certificate.
+        // An engine may accept any certificate of a loopback registry.
         Ok(()) => {}
         Err(error) => {
             let hints = error.hints().join("\n");
@@ -76,7 +76,7 @@ async fn an_engine_that_does_not_trust_the_registry_is_told_how_to() {
 }
 
 #[tokio::test]
-async fn a_registry_that_is_not_there() {
+async fn an_unreachable_registry_is_an_error() {
     let docker = docker(Builder::Classic).await;
     let reference = tagged(&docker, "127.0.0.1:1").await;
     let error = docker

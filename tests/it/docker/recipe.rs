@@ -1,4 +1,4 @@
-//! Recipes written by hand, so that the engine is tested apart from what renders for it.
+//! Recipes written by hand, so that the engine is tested without the renderer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use golden::tags::TagRules;
 
 use crate::support::services;
 
-/// The environment of an engine of the tests, with one builder.
+/// The environment for an engine of the tests, with one builder.
 pub(crate) fn environment(host: &str, builder: Builder) -> golden::engine::DockerEnv {
     golden::engine::DockerEnv {
         host: Some(host.to_owned()),
@@ -33,7 +33,7 @@ pub(crate) async fn docker(builder: Builder) -> Docker {
         .unwrap()
 }
 
-/// A text that no other test has.
+/// A text that no other test uses.
 pub(crate) fn unique() -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     format!(
@@ -43,12 +43,12 @@ pub(crate) fn unique() -> String {
     )
 }
 
-/// The busybox that the first engine has under this name.
+/// The name of busybox in the first engine.
 pub(crate) fn local_base() -> Reference {
     "busybox:1.36".parse().unwrap()
 }
 
-/// A recipe on the engine's own busybox. `lines` come after FROM.
+/// A recipe on the engine's own busybox. `lines` follow the FROM line.
 pub(crate) async fn on_busybox(docker: &Docker, lines: &str) -> Recipe {
     let reference = local_base();
     let id = docker.image(&reference).await.unwrap().unwrap().id;
@@ -56,7 +56,6 @@ pub(crate) async fn on_busybox(docker: &Docker, lines: &str) -> Recipe {
     recipe(PinnedBase::Local { reference, id }, &dockerfile)
 }
 
-/// A recipe of a Dockerfile.
 pub(crate) fn recipe(base: PinnedBase, dockerfile: &str) -> Recipe {
     let rendered = Rendered {
         dockerfile: dockerfile.to_owned(),
@@ -113,17 +112,17 @@ fn image() -> ResolvedImage {
     }
 }
 
-/// What a build gave, and what it told.
+/// The result of a build and its events.
 pub(crate) struct Outcome {
     pub(crate) result: Result<BuiltImage, Error>,
-    pub(crate) told: Vec<Event>,
+    pub(crate) events: Vec<Event>,
 }
 
 impl Outcome {
     /// The output of the steps.
     pub(crate) fn logs(&self) -> Vec<&str> {
         let mut lines = Vec::new();
-        for event in &self.told {
+        for event in &self.events {
             if let Event::Log { line, .. } = event {
                 lines.push(line.as_str());
             }
@@ -134,7 +133,7 @@ impl Outcome {
     /// The steps.
     pub(crate) fn steps(&self) -> Vec<&str> {
         let mut texts = Vec::new();
-        for event in &self.told {
+        for event in &self.events {
             if let Event::Step { text, .. } = event {
                 texts.push(text.as_str());
             }
@@ -142,30 +141,29 @@ impl Outcome {
         texts
     }
 
-    /// The image, and its ID.
+    /// Returns the image and its ID, and panics if the build failed.
     #[track_caller]
     pub(crate) fn built(&self) -> (&BuiltImage, &Digest) {
         match &self.result {
             Ok(built) => match &built.artifact {
                 Artifact::Docker { id } => (built, id),
-                Artifact::Assembled(_) => panic!("the Docker engine assembled something"),
+                Artifact::Assembled(_) => panic!("the Docker engine returned an assembled image"),
             },
-            Err(error) => panic!("{error:?}\n{:?}", self.told),
+            Err(error) => panic!("{error:?}\n{:?}", self.events),
         }
     }
 }
 
-/// Builds.
 pub(crate) async fn build(docker: &Docker, recipe: &Recipe, options: &BuildOptions) -> Outcome {
     let (events, mut receiver) = Events::channel();
     let result = docker.build(recipe, options, &events).await;
     drop(events);
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     while let Some(event) = receiver.recv().await {
-        told.push(event);
+        events.push(event);
     }
-    Outcome { result, told }
+    Outcome { result, events }
 }
 
-/// Both builders, for tests that hold for each.
+/// Both builders, for tests that must hold for each.
 pub(crate) const BUILDERS: [Builder; 2] = [Builder::BuildKit, Builder::Classic];

@@ -1,4 +1,4 @@
-//! Secrets are seen by the step that asks for them, and by nobody else.
+//! A secret is visible only to the step that requests it.
 
 use golden::engine::docker::Builder;
 use golden::engine::{BuildOptions, Error};
@@ -35,9 +35,9 @@ fn options() -> BuildOptions {
 const LINES: &str = "RUN --mount=type=secret,id=npm_token,required=true [\"/bin/sh\",\"-ec\",\"wc -c </run/secrets/npm_token; test \\\"$(cat /run/secrets/npm_token)\\\" = s3cr3t-value-of-the-test\"]\nRUN [\"/bin/sh\",\"-ec\",\"ls -A /run/secrets 2>/dev/null || echo gone\"]";
 
 #[tokio::test]
-async fn a_secret_reaches_its_step_and_nothing_of_it_stays() {
+async fn a_secret_reaches_its_step_and_is_not_stored() {
     let docker = docker(Builder::BuildKit).await;
-    // The test of the value stands in the Dockerfile here; the search below looks for it everywhere else.
+    // The Dockerfile compares the value here; the search below looks for it everywhere else.
     let lines = LINES.replace(
         "test \\\"$(cat /run/secrets/npm_token)\\\" = s3cr3t-value-of-the-test",
         "sha256sum </run/secrets/npm_token",
@@ -59,7 +59,7 @@ async fn a_secret_reaches_its_step_and_nothing_of_it_stays() {
     let logs = outcome.logs();
     assert_eq!(logs[0], SECRET.len().to_string());
     assert!(logs[1].starts_with(digest.hex()), "{logs:?}");
-    assert!(!format!("{:?}", outcome.told).contains(SECRET));
+    assert!(!format!("{:?}", outcome.events).contains(SECRET));
 
     let saved = std::process::Command::new("docker")
         .args(["-H", services::docker_host(), "save", &tag.to_string()])
@@ -81,7 +81,7 @@ async fn a_secret_reaches_its_step_and_nothing_of_it_stays() {
 }
 
 #[tokio::test]
-async fn the_classic_builder_and_a_missing_secret_are_refused_before_anything_starts() {
+async fn the_classic_builder_and_a_missing_secret_are_refused_before_the_build() {
     let classic = docker(Builder::Classic).await;
     let mut recipe = on_busybox(&classic, "RUN true").await;
     recipe.image.run = vec![step("npm_token")];
@@ -91,7 +91,7 @@ async fn the_classic_builder_and_a_missing_secret_are_refused_before_anything_st
         "{:?}",
         outcome.result
     );
-    assert!(outcome.told.is_empty());
+    assert!(outcome.events.is_empty());
 
     let buildkit = docker(Builder::BuildKit).await;
     recipe.image.run = vec![step("other")];
@@ -101,5 +101,5 @@ async fn the_classic_builder_and_a_missing_secret_are_refused_before_anything_st
         "{:?}",
         outcome.result
     );
-    assert!(outcome.told.is_empty());
+    assert!(outcome.events.is_empty());
 }

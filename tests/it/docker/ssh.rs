@@ -1,4 +1,4 @@
-//! ssh to a real sshd on loopback, with keys and settings of the test's own.
+//! ssh to a real sshd on loopback, with keys and settings of the test.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl Sshd {
             assert!(made.unwrap().success());
         }
         std::fs::copy(at("user.pub"), at("authorized")).unwrap();
-        // sshd refuses to start without it when it is run by root.
+        // sshd refuses to start without this directory when root runs it.
         drop(std::fs::create_dir_all("/run/sshd"));
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -63,7 +63,7 @@ impl Sshd {
         }
     }
 
-    /// A workspace in which `ssh` uses the test's key, and nothing of the machine's user.
+    /// A workspace in which `ssh` uses the test's key, and no settings of the machine's user.
     fn workspace(&self, text: &str) -> Golden {
         let golden = Golden::new().workspace("[workspace]\n").image("app", text);
         let key = self.directory.path().join("user").display().to_string();
@@ -88,7 +88,7 @@ fn user() -> String {
 const IMAGE: &str = "[image]\nname = \"app-over-ssh\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n[labels]\na = \"b\"\n";
 
 #[test]
-fn a_socket_on_another_machine_is_reached_and_its_path_is_no_command() {
+fn a_remote_socket_is_reached_and_its_path_is_not_run_as_a_command() {
     let sshd = Sshd::start();
     let golden = sshd.workspace(IMAGE);
     let socket = services::docker_host()

@@ -83,7 +83,7 @@ pub(crate) async fn outcome(
         Err(error) => {
             return Outcome {
                 result: Err(error),
-                told: Vec::new(),
+                events: Vec::new(),
             };
         }
     };
