@@ -114,15 +114,15 @@ pub(super) fn inputs(draft: &Draft) -> Vec<PathBuf> {
         }
     };
     if let Some(wish) = &draft.layout {
-        add(&wish.folder, &wish.layout.directory);
+        add(&wish.directory, &wish.layout.directory);
     }
     for wish in &draft.files {
-        if let FileContent::Source { folder, pattern } = &wish.what {
-            add(folder, pattern);
+        if let FileContent::Source { directory, pattern } = &wish.what {
+            add(directory, pattern);
         }
     }
     for wish in &draft.trust {
-        add(&wish.folder, &wish.pattern);
+        add(&wish.directory, &wish.pattern);
     }
     paths
 }

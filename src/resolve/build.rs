@@ -1,4 +1,5 @@
-//! From the shape of image.toml to a [`Draft`]: what serde cannot say is checked here, each at its place.
+//! Converts a parsed image.toml to a [`Draft`], with the checks that serde cannot express. Each
+//! error has its location.
 
 mod config;
 
@@ -22,8 +23,8 @@ use crate::spec::image::{FileTable, ImageTable, OptionalVariant, TagsTable};
 use crate::spec::values::{EnvSpec, OwnerSpec};
 use crate::tags::{Level, TagRules};
 
-/// Makes a draft of what was read; a broken one when it has no name, version or base to go on with. None when not
-/// even a stand-in can be made.
+/// Makes the draft of an image. The draft is marked `broken` if name, version or base is missing.
+/// None if no placeholder name is available either.
 pub(super) fn draft(
     spec: ImageSpec,
     table: &SpecTable<'_>,
@@ -56,7 +57,7 @@ pub(super) fn draft(
         spec.packages.remove,
         family.map(|(family, _)| family),
     );
-    let wishes: Vec<_> = spec
+    let file_requests: Vec<_> = spec
         .files
         .into_iter()
         .enumerate()
@@ -84,7 +85,7 @@ pub(super) fn draft(
         .map_or(semver::Version::new(0, 0, 0), |version| version.0);
     let layout = match &image.base {
         Some(BaseSpec::Layout(layout)) => Some(LayoutRequest {
-            folder: maker.folder(&["image", "base"]),
+            directory: maker.directory(&["image", "base"]),
             layout: layout.clone(),
         }),
         _ => None,
@@ -105,7 +106,7 @@ pub(super) fn draft(
         template: image.template,
         base_variant,
         layout,
-        files: wishes,
+        files: file_requests,
         trust,
         place: maker.place(&["image", "name"]),
         base_place: maker.place(&["image", "base"]),
@@ -143,7 +144,7 @@ pub(super) fn draft(
     })
 }
 
-/// The family that the spec names, or that the table of repository names gives the base. None when neither does.
+/// The family from the spec, or from the table of repository names. None if neither has it.
 fn known_family(image: &ImageTable) -> Option<(Family, FamilySource)> {
     let by_name = |reference: &Reference| Some((family::of(reference)?, FamilySource::Name));
     if let Some(written) = image.family {
@@ -180,7 +181,7 @@ const fn written_family(family: crate::spec::values::Family) -> Family {
 
 fn base(spec: BaseSpec) -> (Base, Option<OptionalVariant>) {
     match spec {
-        // The layout is read with the other files.
+        // The layout is read later, with the other files.
         BaseSpec::Scratch | BaseSpec::Layout(_) => (Base::Scratch, None),
         BaseSpec::Reference(reference) => (Base::Reference(reference), None),
         BaseSpec::Requirement {
@@ -208,7 +209,7 @@ fn base(spec: BaseSpec) -> (Base, Option<OptionalVariant>) {
     }
 }
 
-/// The reference of a base of a registry, as it stands in the spec.
+/// The reference of a registry base as it is written in the spec.
 fn written_base(table: &SpecTable<'_>) -> Option<String> {
     let string = |path: &[&str]| match entry(table, path)?.1.get_ref() {
         toml::de::DeValue::String(text) => Some(text.clone().into_owned()),
@@ -256,7 +257,7 @@ struct Maker<'a, 't> {
 }
 
 impl Maker<'_, '_> {
-    /// Where `path` is written; where what contains it is, when it is not.
+    /// The location of `path`, or of the nearest table that contains it if `path` is not written.
     fn span(&self, path: &[&str]) -> Range<usize> {
         (1..=path.len())
             .rev()
@@ -288,8 +289,8 @@ impl Maker<'_, '_> {
         self.report(path, Diagnostic::error(rule, message));
     }
 
-    /// The folder of the file that `path` is written in, relative to the workspace.
-    fn folder(&self, path: &[&str]) -> PathBuf {
+    /// The directory of the file that contains `path`, relative to the workspace.
+    fn directory(&self, path: &[&str]) -> PathBuf {
         let span = self.span(path);
         self.files
             .file(&span)
@@ -343,12 +344,12 @@ impl Maker<'_, '_> {
             self.error(
                 &["image", "template"],
                 "spec.value",
-                format!("`{template}` is not a template's name"),
+                format!("`{template}` is not a valid template name"),
             );
         }
     }
 
-    /// Checks the names of packages. The family is None where only the base can tell it.
+    /// Checks the names of packages. The family is None if only the base can show it.
     fn packages(
         &mut self,
         install: Vec<String>,
@@ -384,9 +385,12 @@ impl Maker<'_, '_> {
         Packages { install, remove }
     }
 
-    /// Reports an entry of `install` that an entry of `remove` contradicts, with both places.
+    /// Reports a package that is in both `install` and `remove`, with both locations.
     fn contradiction(&mut self, entry: &str, installed: usize, removed: usize) {
-        let message = format!("`{}` is to be installed and removed", packages::name(entry));
+        let message = format!(
+            "`{}` is in both `install` and `remove`",
+            packages::name(entry)
+        );
         let places = [("remove", removed), ("install", installed)];
         let spans = places.map(|(key, n)| self.span(&["packages", key, &n.to_string()]));
         let [remove, install] = spans;
@@ -403,7 +407,7 @@ impl Maker<'_, '_> {
     fn trust(&mut self, number: usize, pattern: String) -> TrustRequest {
         let path = ["certs", "trust", &number.to_string()];
         TrustRequest {
-            folder: self.folder(&path),
+            directory: self.directory(&path),
             place: self.place(&path),
             pattern,
         }
@@ -436,20 +440,20 @@ impl Maker<'_, '_> {
                 return None;
             }
             (Some(pattern), None) => {
-                let folder = self.folder(&key("source"));
+                let directory = self.directory(&key("source"));
                 (
-                    FileContent::Source { folder, pattern },
+                    FileContent::Source { directory, pattern },
                     self.place(&key("source")),
                 )
             }
             (None, Some(_)) if into => {
                 let message =
-                    format!("`{written}` names a folder; `content` needs the name of a file");
+                    format!("`{written}` is a directory; `content` needs the path of a file");
                 self.error(&key("target"), "spec.value", message);
                 return None;
             }
             (None, Some(content)) => (FileContent::Content(content), self.place(&key("content"))),
-            (None, None) if into => (FileContent::Folder, self.place(&key("target"))),
+            (None, None) if into => (FileContent::Directory, self.place(&key("target"))),
             (None, None) => {
                 let diagnostic = Diagnostic::error(
                     "spec.missing",
@@ -457,7 +461,9 @@ impl Maker<'_, '_> {
                 );
                 self.report(
                     &at,
-                    diagnostic.help("a target that ends in `/` alone makes an empty folder"),
+                    diagnostic.help(
+                        "an entry with only a `target` that ends in `/` creates an empty directory",
+                    ),
                 );
                 return None;
             }
@@ -527,7 +533,7 @@ fn owner(spec: OwnerSpec) -> FileOwner {
     let number = |text: &str| text.parse::<u32>().ok();
     match (number(&spec.user), spec.group.as_deref().map(number)) {
         (Some(uid), Some(Some(gid))) => FileOwner::Numeric { uid, gid },
-        // As Docker's --chown has it: one number stands for both.
+        // As in Docker's --chown, one number is both the user and the group.
         (Some(uid), None) => FileOwner::Numeric { uid, gid: uid },
         _ => FileOwner::Named {
             user: spec.user,

@@ -1,4 +1,5 @@
-//! Two images that claim the same tag are refused before anything starts (2-tags), with both places shown.
+//! Refuses two images that claim the same tag, before anything is built. The diagnostic shows both
+//! locations.
 
 use std::collections::BTreeMap;
 
@@ -47,10 +48,11 @@ pub(super) fn extras(drafts: &[&Draft], found: &mut Diagnostics) {
     }
 }
 
-/// A claim of a tag. Of images of one variant only the highest version claims a tag that moves by comparison.
+/// A claim of a tag.
 struct TagClaim<'a> {
     draft: &'a Draft,
-    /// Whether the tag goes to whichever version is the highest.
+    /// True if the tag always goes to the highest version. Several versions of one variant may
+    /// claim such a tag.
     compared: bool,
 }
 
@@ -59,7 +61,7 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
     for draft in drafts {
         let mut rules = draft.image.tags.clone();
         let variant = draft.image.variant.as_ref();
-        // A wrong extra tag is told at its own place.
+        // `extras` reports an invalid extra tag.
         rules
             .extra
             .retain(|extra| check_extra(extra, variant, []).is_ok());
@@ -86,22 +88,22 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
                 .push(TagClaim { draft, compared });
         }
     }
-    let mut told: Vec<(*const Draft, *const Draft)> = Vec::new();
-    // The tag that tells most comes first: a version, then what it moves.
+    let mut reported: Vec<(*const Draft, *const Draft)> = Vec::new();
+    // Report collisions of version tags before those of moving tags.
     let mut claims: Vec<_> = claims.into_iter().collect();
     claims.sort_by_key(|(_, claims)| claims.iter().all(|claim| claim.compared));
     for (tag, claims) in &claims {
         for (n, first) in claims.iter().enumerate() {
             for second in &claims[n + 1..] {
-                if peaceful(first, second) {
+                if can_coexist(first, second) {
                     continue;
                 }
                 let pair = (
                     std::ptr::from_ref(first.draft),
                     std::ptr::from_ref(second.draft),
                 );
-                if !told.contains(&pair) {
-                    told.push(pair);
+                if !reported.contains(&pair) {
+                    reported.push(pair);
                     found.push(collision(name, tag, first.draft, second.draft));
                 }
             }
@@ -109,8 +111,9 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
     }
 }
 
-/// Whether two claims can live together: versions of one variant, of which the higher takes the tag.
-fn peaceful(first: &TagClaim<'_>, second: &TagClaim<'_>) -> bool {
+/// True if both images may claim the tag: they are versions of one variant, and the higher version
+/// takes it.
+fn can_coexist(first: &TagClaim<'_>, second: &TagClaim<'_>) -> bool {
     let (a, b) = (&first.draft.image, &second.draft.image);
     first.compared
         && second.compared
@@ -119,7 +122,7 @@ fn peaceful(first: &TagClaim<'_>, second: &TagClaim<'_>) -> bool {
 }
 
 fn collision(name: &RepositoryPath, tag: &Tag, first: &Draft, second: &Draft) -> Diagnostic {
-    let who = |draft: &Draft| {
+    let describe = |draft: &Draft| {
         let row: Vec<String> = draft
             .image
             .row
@@ -136,8 +139,8 @@ fn collision(name: &RepositoryPath, tag: &Tag, first: &Draft, second: &Draft) ->
     let diagnostic = at(
         Diagnostic::error("tags.collision", message),
         &first.place,
-        who(first),
+        describe(first),
     );
-    at(diagnostic, &second.place, who(second))
+    at(diagnostic, &second.place, describe(second))
         .help("give them different names, versions or variants")
 }

@@ -1,4 +1,4 @@
-//! Where images are published to.
+//! A [`Destination`]: the registry and the namespace that images are published to.
 
 use std::path::PathBuf;
 
@@ -7,20 +7,21 @@ use crate::reference::{Error, Host, Repository, RepositoryPath};
 /// A registry to publish to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// Its name in golden.toml, or the text of `--registry`; also the folder of its receipts.
+    /// The name in golden.toml, or the text of `--registry`. It is also the directory name of the
+    /// receipts.
     pub name: String,
-    /// The registry.
+    /// The host and port of the registry.
     pub host: Host,
-    /// Prefix of every repository; may be empty.
+    /// The prefix of every repository; may be empty.
     pub namespace: String,
-    /// An extra root for TLS, an absolute path to a PEM file.
+    /// The absolute path of a PEM file with an additional root certificate for TLS.
     pub ca: Option<PathBuf>,
-    /// Whether plain HTTP was asked for.
+    /// True if the registry is used over plain HTTP.
     pub http: bool,
 }
 
 impl Destination {
-    /// The repository of an image here. Fails when the namespace makes the path too long.
+    /// The repository of an image in this registry. Fails if the namespace makes the path too long.
     pub fn repository(&self, name: &RepositoryPath) -> Result<Repository, Error> {
         Ok(Repository {
             host: self.host.clone(),

@@ -6,97 +6,101 @@ use std::path::PathBuf;
 use super::image::{Family, FamilySource, FileOwner, ResolvedImage};
 use crate::spec::base::LayoutSpec;
 
-/// An image that still lacks what only the disk and git know.
+/// An image before files, certificates and git are read. [`ResolvedImage`] is the result.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// The image, without files, certificates, provenance and a base of a layout.
+    /// The image. Its files, certificates, provenance and layout base are not filled in yet.
     pub image: ResolvedImage,
-    /// Whether it lacks its name, version or base, so that only what it names elsewhere can be checked.
+    /// True if name, version or base is missing. The other keys of such an image are still checked.
     pub broken: bool,
-    /// The family, of the spec or of the table of repository names; none when neither has it, or the parent has it.
+    /// The family from the spec, or from the table of repository names. None if neither has it, or
+    /// if the image inherits it from its parent.
     pub family: Option<(Family, FamilySource)>,
-    /// The template, when one was written.
+    /// The template that the spec names, if it names one.
     pub template: Option<String>,
-    /// The variant of a workspace base: whether one was written, and which.
+    /// The `variant` of a workspace base; the outer option is None if the key is omitted.
     pub base_variant: Option<crate::spec::image::OptionalVariant>,
-    /// Its base, when that is an image of a layout; until then it stands on scratch.
+    /// The base, if it is an image of an OCI layout. Until the layout is read, `image.base` is
+    /// `scratch`.
     pub layout: Option<LayoutRequest>,
-    /// The files that it wants.
+    /// The `[[files]]` entries, in the order of the spec.
     pub files: Vec<FileRequest>,
-    /// The certificates that it wants.
+    /// The entries of `certs.trust`, in the order of the spec.
     pub trust: Vec<TrustRequest>,
-    /// Where its name is written.
+    /// The location of `name`, for diagnostics.
     pub place: SpecLocation,
-    /// Where its base is written.
+    /// The location of `base`, for diagnostics.
     pub base_place: SpecLocation,
-    /// The reference of its base as it is written; none for other bases than those of registries.
+    /// The reference of the base as it is written. None if the base is not from a registry.
     pub base_written: Option<String>,
-    /// Where its packages are written.
+    /// The location of `[packages]`, for diagnostics.
     pub packages_place: SpecLocation,
-    /// Where its steps are written, one for each.
+    /// The location of each `[[run]]` step.
     pub run_places: Vec<SpecLocation>,
-    /// Where its extra tags are written, one for each.
+    /// The location of each extra tag.
     pub extra_places: Vec<SpecLocation>,
 }
 
-/// A place in a file.
+/// A location in a spec file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecLocation {
-    /// The file, relative to the workspace.
+    /// The path of the file, relative to the workspace.
     pub file: PathBuf,
-    /// The bytes.
+    /// The byte range in the file.
     pub span: Range<usize>,
 }
 
-/// A base that is an image of an OCI layout.
+/// A request for a base from an OCI layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayoutRequest {
-    /// The folder that its path is relative to, relative to the workspace.
-    pub folder: PathBuf,
-    /// What is wanted.
+    /// The directory that contains the spec, relative to the workspace. The layout's path is
+    /// relative to it.
+    pub directory: PathBuf,
+    /// The layout and the image in it, as the spec names them.
     pub layout: LayoutSpec,
 }
 
 /// A `[[files]]` entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRequest {
-    /// What is wanted.
+    /// The content to place.
     pub what: FileContent,
-    /// Where it goes: absolute, normalised.
+    /// The target path in the image: absolute and normalised.
     pub target: String,
-    /// Whether it goes into the target instead of being it.
+    /// True if the target is a directory that receives the source; false if the source becomes the
+    /// target.
     pub into: bool,
-    /// The permission bits, when written.
+    /// The permission bits, if the spec sets them.
     pub mode: Option<u32>,
-    /// The owner.
+    /// The owner; root by default.
     pub owner: FileOwner,
-    /// Where it is written.
+    /// The location of the entry, for diagnostics.
     pub place: SpecLocation,
 }
 
-/// What a `[[files]]` entry places.
+/// The content that a `[[files]]` entry places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileContent {
-    /// A file, folder or glob.
+    /// A file, a directory or a glob.
     Source {
-        /// The folder that it is relative to, relative to the workspace.
-        folder: PathBuf,
-        /// The path or glob.
+        /// The directory that `pattern` is relative to, itself relative to the workspace.
+        directory: PathBuf,
+        /// A path or a glob.
         pattern: String,
     },
-    /// This text.
+    /// The text of a regular file.
     Content(String),
-    /// An empty folder: the target itself.
-    Folder,
+    /// An empty directory: the target itself.
+    Directory,
 }
 
 /// An entry of `certs.trust`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustRequest {
-    /// The folder that it is relative to, relative to the workspace.
-    pub folder: PathBuf,
+    /// The directory that `pattern` is relative to, itself relative to the workspace.
+    pub directory: PathBuf,
     /// A path or a glob.
     pub pattern: String,
-    /// Where it is written.
+    /// The location of the entry, for diagnostics.
     pub place: SpecLocation,
 }

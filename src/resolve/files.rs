@@ -1,14 +1,15 @@
-//! The entries of `[[files]]` put together: two sources for one target are found here as far as the spec tells. What
-//! only the base tells (its directories and links), placing them on the base finds.
+//! Merges the entries of `[[files]]` and finds two sources for one target, as far as the spec shows
+//! it. Conflicts that depend on directories and links of the base are found later, when the files
+//! are placed on the base.
 
 use std::collections::BTreeMap;
 
 use super::image::{FileEntry, FileKind};
 
-/// The files of an image, and what is wrong with them.
+/// The files of an image, and the conflicts between them.
 #[derive(Debug, Default)]
 pub struct MergedFiles {
-    /// The entries in the order of the spec, one for each directory.
+    /// The entries in the order of the spec; each directory occurs once.
     pub files: Vec<FileEntry>,
     /// Pairs of entries that cannot both be placed.
     pub conflicts: Vec<Conflict>,
@@ -21,13 +22,14 @@ pub struct Conflict {
     pub first: usize,
     /// The number of the later `[[files]]`, or the same one.
     pub second: usize,
-    /// The reason, which names both sources and the target.
+    /// The message; it names both sources and the target.
     pub message: String,
 }
 
-/// Puts the entries of all `[[files]]` together; each comes with the number of its `[[files]]`. A directory that several
-/// sources bring is one: `is_explicit` tells the tables that name the directory itself, whose owner and mode count;
-/// otherwise those of the first source do.
+/// Merges the entries of all `[[files]]`; each comes with the position of its `[[files]]`. A
+/// directory that comes from several sources is placed once. Its owner and mode come from the table
+/// for which `is_explicit` is true because it names the directory itself, or else from the first
+/// source.
 pub fn merge(
     expanded: Vec<(usize, FileEntry)>,
     is_explicit: impl Fn(usize) -> bool,
@@ -54,7 +56,7 @@ pub fn merge(
     MergedFiles { files, conflicts }
 }
 
-/// The pairs that are in conflict on every base.
+/// The conflicts that exist on every base.
 fn conflicts(entries: &[(usize, FileEntry)]) -> Vec<Conflict> {
     let mut occupied: BTreeMap<&str, usize> = BTreeMap::new();
     let mut found = Vec::new();
@@ -96,13 +98,13 @@ fn conflicts(entries: &[(usize, FileEntry)]) -> Vec<Conflict> {
                 same_target(&other.origin, &entry.origin, &entry.path)
             } else {
                 let what = match other.kind {
-                    FileKind::Symlink(_) => "made a symbolic link later",
+                    FileKind::Symlink(_) => "replaced by a symbolic link later",
                     FileKind::File(_) | FileKind::Directory => "a file",
                 };
                 let (below, above) = (&entry.origin, &other.origin);
                 let (inner, outer) = (&entry.path, &other.path);
                 format!(
-                    "`{inner}` cannot lie in `{outer}`, which is {what} (from `{below}` and `{above}`)"
+                    "`{inner}` cannot be placed in `{outer}`, which is {what} (from `{below}` and `{above}`)"
                 )
             };
             report(occupant, position, message);
@@ -111,8 +113,8 @@ fn conflicts(entries: &[(usize, FileEntry)]) -> Vec<Conflict> {
     found
 }
 
-/// Whether what is placed at a path leaves no room there for an entry below it. Through a link that is placed before,
-/// the entry leads elsewhere; a file with a name may go into a directory of the base.
+/// True if the occupant of a path prevents an entry below that path. A link that is placed before
+/// the entry leads it elsewhere. A file with `name_inside` may go into a directory of the base.
 const fn is_in_the_way(at: usize, occupant: &FileEntry, entry: usize) -> bool {
     match occupant.kind {
         FileKind::Symlink(_) => entry < at,
@@ -121,7 +123,8 @@ const fn is_in_the_way(at: usize, occupant: &FileEntry, entry: usize) -> bool {
     }
 }
 
-/// Whether two sources for one path may end up at different ones, because the path may be a directory of the base.
+/// True if two sources for one path may get different paths, because the path may be a directory in
+/// the base.
 fn may_differ(one: &FileEntry, other: &FileEntry) -> bool {
     one.name_inside.is_some() && other.name_inside.is_some() && one.name_inside != other.name_inside
 }

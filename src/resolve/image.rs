@@ -1,5 +1,6 @@
-//! [`ResolvedImage`]: an image of the workspace after defaults, matrix and templates. Nothing in it is a
-//! template, a default or a relative path any more; what still needs the network (the base's digest) is not in it.
+//! [`ResolvedImage`]: an image of the workspace after defaults, matrix and templates are applied.
+//! All its paths are absolute or relative to the workspace. It does not contain data that needs the
+//! network, such as the digest of the base.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,57 +13,58 @@ use crate::platform::Platform;
 use crate::reference::{Digest, Reference, RepositoryPath};
 use crate::tags::{TagRules, Variant};
 
-/// An image to be built.
+/// An image of the workspace with all its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedImage {
     /// The repository path below the registry's namespace.
     pub name: RepositoryPath,
-    /// The `image.toml` it comes from, relative to the workspace, `/`-separated.
+    /// The path of its `image.toml`, relative to the workspace, separated by `/`.
     pub source: PathBuf,
-    /// The matrix row it comes from, axis by axis; empty without a matrix.
+    /// The values of its matrix row, by axis; empty if there is no matrix.
     pub row: BTreeMap<String, String>,
-    /// The version.
+    /// The version in the spec.
     pub version: semver::Version,
-    /// The tag suffix.
+    /// The suffix of its tags, such as `alpine` in `1.2.0-alpine`.
     pub variant: Option<Variant>,
-    /// The description.
+    /// One line about the image; it fills the description label.
     pub description: Option<String>,
-    /// What it is built on.
+    /// The base image, or `scratch`.
     pub base: Base,
     /// The family of the base's distribution: package manager and trust store.
     pub family: Family,
-    /// The source of the family.
+    /// The source that the family is known from.
     pub family_source: FamilySource,
     /// The name of the Dockerfile template.
     pub template: String,
-    /// Whether the spec names the template. Otherwise it is that of the family.
+    /// True if the spec names the template. Otherwise the family determines it.
     pub template_written: bool,
-    /// The platforms; empty means the engine's own.
+    /// The platforms to build for; empty means the engine's own.
     pub platforms: Vec<Platform>,
-    /// Labels, own and filled in, but without those of [`Provenance`], `base.digest` and `dev.golden.inputs`.
+    /// All labels except those from [`Provenance`], `base.digest` and `dev.golden.inputs`.
     pub labels: BTreeMap<String, String>,
-    /// Labels that are filled in as a rule and that the spec dropped with `KEY = false`.
+    /// The standard labels that the spec drops with `KEY = false`.
     pub suppressed_labels: BTreeSet<String>,
-    /// Environment in its order, defaults first.
+    /// The environment in the order of the spec, defaults first.
     pub env: Vec<(String, EnvValue)>,
-    /// The runtime config.
+    /// The runtime config of the containers.
     pub config: Config,
-    /// Certificates to trust, one an entry, sorted by file and position in it.
+    /// The certificates to trust, sorted by file and position in the file.
     pub certificates: Vec<Certificate>,
-    /// Packages.
+    /// The packages to install and to remove.
     pub packages: Packages,
-    /// Files, expanded: one entry each file, folder and symbolic link, in the order of the spec, sorted within one `[[files]]`.
+    /// The files, expanded: one entry for each file, directory and symbolic link. They keep the
+    /// order of the spec and are sorted within one `[[files]]` entry.
     pub files: Vec<FileEntry>,
-    /// Steps to run, in order.
+    /// The steps to run, in order.
     pub run: Vec<RunStep>,
-    /// Rules for tags.
+    /// The rules for its tags.
     pub tags: TagRules,
-    /// Where and when the spec comes from; not part of the image's identity.
+    /// The origin and time of the inputs; not part of the image's identity.
     pub provenance: Provenance,
 }
 
 impl ResolvedImage {
-    /// What people call it: the name, the version and the variant, `dotnet/aspnet:3.0.1-alpine`.
+    /// The display name: name, version and variant, such as `dotnet/aspnet:3.0.1-alpine`.
     #[must_use]
     pub fn display(&self) -> String {
         match &self.variant {
@@ -71,19 +73,19 @@ impl ResolvedImage {
         }
     }
 
-    /// Whether the family decides what is made: only packages and certificates depend on it.
+    /// True if the result depends on the family: it has packages or certificates.
     #[must_use]
     pub fn needs_family(&self) -> bool {
         !self.certificates.is_empty() || self.has_packages()
     }
 
-    /// Whether the spec names packages.
+    /// True if the spec installs or removes packages.
     #[must_use]
     pub const fn has_packages(&self) -> bool {
         !self.packages.install.is_empty() || !self.packages.remove.is_empty()
     }
 
-    /// Gives the image the family that its base shows, and the template of that family unless the spec names one.
+    /// Sets the family detected in the base, and its template unless the spec names one.
     pub fn set_family(&mut self, family: Family) {
         self.family = family;
         self.family_source = FamilySource::Base;
@@ -92,7 +94,7 @@ impl ResolvedImage {
         }
     }
 
-    /// Whether something must be executed to make it, so that only an engine with containers can.
+    /// True if the build runs commands in containers, so that it needs an engine.
     #[must_use]
     pub fn needs_execution(&self) -> bool {
         self.has_packages() || !self.run.is_empty()
@@ -101,7 +103,7 @@ impl ResolvedImage {
 
 #[cfg(test)]
 impl ResolvedImage {
-    /// An image with nothing in it, for tests.
+    /// An image without content, for tests.
     pub(crate) fn empty(family: Family, base: Base) -> Self {
         let unnamed = |error| unreachable!("this is a name: {error:?}");
         Self {
@@ -131,52 +133,53 @@ impl ResolvedImage {
     }
 }
 
-/// What an image is built on.
+/// The base that an image is built on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {
-    /// Nothing.
+    /// The empty base, `scratch`.
     Scratch,
-    /// An image of a registry (or, when it has none, of the engine).
+    /// An image of a registry, or of the engine if the registry does not have it.
     Reference(Reference),
-    /// An image of an OCI layout of the workspace.
+    /// An image of an OCI layout in the workspace.
     Layout(Layout),
-    /// The highest tag of a repository that a requirement admits (golden.lock, or the registry, tells which).
+    /// The highest tag of a repository that matches a requirement. golden.lock or the registry
+    /// determines it.
     Requirement {
         /// The repository, without tag and digest.
         repository: crate::reference::Repository,
-        /// A Cargo-style requirement, as written.
+        /// A version requirement in Cargo's syntax, as written.
         requirement: crate::tags::Requirement,
     },
-    /// Another image of this workspace, which builds first.
+    /// Another image of this workspace, which is built first.
     Workspace {
-        /// Its name.
+        /// The name of the parent.
         name: RepositoryPath,
-        /// A requirement on its version.
+        /// The requirement on the parent's version, if the spec has one.
         requirement: Option<crate::tags::Requirement>,
-        /// The variant to take; the same one as the child's row or none.
+        /// The variant of the parent; None for a parent without a variant.
         variant: Option<Variant>,
     },
 }
 
-/// An image of an OCI layout, found in it.
+/// An image that was found in an OCI layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// The base as it is written.
+    /// The base as it is written in the spec.
     pub written: String,
-    /// The image's name in the layout, when one is written.
+    /// The image's name in the layout, if the spec names one.
     pub name: Option<String>,
     /// The layout's absolute path.
     pub directory: PathBuf,
-    /// What `digest` is of: a manifest's or an index's media type.
+    /// The media type of the manifest or index that `digest` identifies.
     pub media_type: String,
     /// The digest of the manifest or index.
     pub digest: Digest,
-    /// Whether that digest is written.
+    /// True if the spec contains the digest.
     pub pinned: bool,
 }
 
 impl Layout {
-    /// What the image is called in a Docker Engine, which can build on no other than its own.
+    /// The image's name in a Docker Engine, which can build only on images in its own store.
     #[must_use]
     pub fn local_name(&self) -> String {
         format!("localhost/golden/base:{}", self.digest.hex())
@@ -199,22 +202,22 @@ pub enum Family {
     Static,
 }
 
-/// The source of an image's family.
+/// The source that the family of an image is known from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FamilySource {
-    /// The spec, of the image or of the one that it is built on; or the base is `scratch`.
+    /// The spec of the image or of its parent, or the base `scratch`.
     #[default]
     Spec,
-    /// The table of repository names. The base shows whether it is right.
+    /// The table of repository names. The content of the base confirms or corrects it.
     Name,
-    /// The base.
+    /// The content of the base.
     Base,
-    /// None: only the base can show it.
+    /// None yet: only the content of the base can show the family.
     Unknown,
 }
 
 impl Family {
-    /// The name as specs write it, which is also the name of the family's template.
+    /// The name in specs, which is also the name of the family's template.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -230,46 +233,46 @@ impl Family {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EnvValue {
-    /// This value.
+    /// A value that replaces the base's.
     Set(String),
-    /// The base's value with text before and after it.
+    /// The base's value with text added before and after it.
     Extend {
-        /// Put before it; may be empty.
+        /// The text before the base's value; may be empty.
         prepend: String,
-        /// Put after it; may be empty.
+        /// The text after the base's value; may be empty.
         append: String,
     },
 }
 
-/// The runtime config. `None` means: what the base has.
+/// The runtime config. `None` keeps the value of the base.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Config {
-    /// Ports, normalised (`80/tcp`), sorted as they were written, without duplicates; ranges are expanded.
+    /// Ports in their written order, without duplicates; ranges are expanded.
     pub expose: Vec<Port>,
-    /// User.
+    /// The user as written: a name or number, with an optional group.
     pub user: Option<String>,
-    /// Working directory, absolute.
+    /// The working directory, an absolute path.
     pub workdir: Option<String>,
-    /// Entrypoint; setting it clears an inherited cmd.
+    /// The entrypoint; setting it clears an inherited cmd.
     pub entrypoint: Option<Invocation>,
-    /// Command.
+    /// The command.
     pub cmd: Option<Invocation>,
-    /// Volumes, absolute paths.
+    /// The volumes, absolute paths.
     pub volumes: Vec<String>,
-    /// Stop signal.
+    /// The stop signal, such as `SIGTERM` or `15`.
     pub stop_signal: Option<String>,
-    /// Shell for shell-form entrypoint and cmd.
+    /// The shell for entrypoint and cmd in shell form.
     pub shell: Option<Vec<String>>,
-    /// Health check.
+    /// The health check.
     pub healthcheck: Option<Healthcheck>,
 }
 
 /// A port with its protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Port {
-    /// 1 to 65535.
+    /// A number from 1 to 65535.
     pub number: u16,
-    /// The protocol.
+    /// The transport protocol; TCP by default.
     pub protocol: Protocol,
 }
 
@@ -292,7 +295,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// As the image config writes it.
+    /// The name in the image config, such as `tcp`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -307,9 +310,9 @@ impl Protocol {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Invocation {
-    /// Executed as it is.
+    /// The program and its arguments, executed without a shell.
     Exec(Vec<String>),
-    /// Given to the image's shell.
+    /// A line that the image's shell executes.
     Shell(String),
 }
 
@@ -322,22 +325,22 @@ pub struct Healthcheck {
     pub interval: Option<Duration>,
     /// Time after which a check has failed.
     pub timeout: Option<Duration>,
-    /// Time in which failures do not count.
+    /// Time after the start in which failures do not count.
     pub start_period: Option<Duration>,
-    /// Failures in a row that make the container unhealthy.
+    /// Consecutive failures that make the container unhealthy.
     pub retries: Option<u32>,
 }
 
 impl Healthcheck {
-    /// The check on a base that has this one: intervals and retries that the spec does not set are the base's, as with
-    /// the classic builder, which cannot do otherwise.
+    /// The check merged with that of the base: timings and retries that the spec does not set come
+    /// from the base, as with Docker's classic builder.
     #[must_use]
     pub fn on(&self, base: Option<&crate::oci::config::Healthcheck>) -> Self {
         let Some(base) = base.filter(|_| self.test.first().is_some_and(|kind| kind != "NONE"))
         else {
             return self.clone();
         };
-        // Zero means the engine's default, as if nothing were set.
+        // Zero means the engine's default, as if the value were not set.
         let time = |own: Option<Duration>, base| own.filter(|time| !time.is_zero()).or(base);
         Self {
             test: self.test.clone(),
@@ -352,73 +355,75 @@ impl Healthcheck {
 /// One certificate to trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// The file it comes from, relative to the workspace, `/`-separated.
+    /// The path of its file, relative to the workspace, separated by `/`.
     pub file: PathBuf,
-    /// A file name for the image's trust store, unique in the image, `[a-z0-9._-]+`, ending in `.crt`.
+    /// The file name in the image's trust store: unique in the image, `[a-z0-9._-]+`, ending in
+    /// `.crt`.
     pub name: String,
-    /// Exactly one PEM block, with a newline at its end.
+    /// Exactly one PEM block, with a newline at the end.
     pub pem: String,
-    /// The DER inside.
+    /// The decoded content of the PEM block.
     pub der: Vec<u8>,
-    /// The end of its validity, seconds since 1970.
+    /// The end of its validity, in seconds since 1970.
     pub not_after: i64,
-    /// Its subject, for people.
+    /// Its subject, for display.
     pub subject: String,
 }
 
-/// Packages.
+/// The packages of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Packages {
-    /// To install, with the manager's own version syntax.
+    /// The packages to install, with versions in the syntax of the package manager.
     pub install: Vec<String>,
-    /// To remove.
+    /// The packages to remove.
     pub remove: Vec<String>,
 }
 
 /// The owner of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum FileOwner {
-    /// Numbers.
+    /// Numeric ids.
     Numeric {
-        /// User.
+        /// The user id.
         uid: u32,
-        /// Group.
+        /// The group id.
         gid: u32,
     },
-    /// Names that the base knows; one of them may be a number.
+    /// Names that the base resolves; one of them may be a number.
     Named {
-        /// User.
+        /// The user's name.
         user: String,
-        /// Group; the user's own when none was written.
+        /// The group; None means the primary group of the user.
         group: Option<String>,
     },
 }
 
 impl FileOwner {
-    /// 0:0.
+    /// The owner 0:0.
     pub const ROOT: Self = Self::Numeric { uid: 0, gid: 0 };
 }
 
-/// A file, folder or symbolic link to place into the image.
+/// A file, directory or symbolic link to place into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileEntry {
     /// The absolute path in the image, normalised: starts with `/`, no `.`, `..`, `//`, no trailing `/`.
     pub path: String,
     /// Permission bits with set-id and sticky, such as 0o644.
     pub mode: u32,
-    /// The owner.
+    /// The owner, by number or by name.
     pub owner: FileOwner,
-    /// What it is.
+    /// The type and the content.
     pub kind: FileKind,
-    /// The name it gets where `path` turns out to be a directory of the base: set for a single file whose target
-    /// does not end in `/`.
+    /// The file name to use if `path` is a directory in the base. Set for a single file whose
+    /// target does not end in `/`.
     pub name_inside: Option<String>,
-    /// What it is made from, for error messages: a path of the workspace, or `content`. Not part of the identity.
+    /// The source for error messages: a path of the workspace, or `content`. Not part of the
+    /// identity.
     pub origin: String,
 }
 
 impl FileEntry {
-    /// An entry for exactly this path.
+    /// Makes an entry for exactly this path.
     pub fn new(
         path: impl Into<String>,
         mode: u32,
@@ -437,37 +442,38 @@ impl FileEntry {
     }
 }
 
-/// What a [`FileEntry`] is.
+/// The type and content of a [`FileEntry`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileKind {
-    /// A regular file.
+    /// A regular file with its content.
     File(Content),
-    /// A folder.
+    /// A directory.
     Directory,
-    /// A symbolic link to this target, as it was on disk.
+    /// A symbolic link with its target, unchanged from disk.
     Symlink(String),
 }
 
 /// A step to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunStep {
-    /// What it does, for people.
+    /// The name of the step, for display.
     pub name: Option<String>,
     /// The script, given to `/bin/sh -ec`.
     pub script: String,
-    /// The user that runs it; root when none is written.
+    /// The user that runs it; None means root.
     pub user: Option<String>,
-    /// Secrets that it sees at /run/secrets/NAME.
+    /// The names of the secrets that are mounted at /run/secrets/NAME.
     pub secrets: Vec<String>,
 }
 
-/// Where and when an image's inputs come from (7-rules 3). These become labels, and never part of the identity.
+/// The origin and time of an image's inputs. They become labels and are never part of the identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Provenance {
-    /// Seconds since 1970: `SOURCE_DATE_EPOCH`, else the last commit that touched the image's inputs, else 0.
+    /// Seconds since 1970: `SOURCE_DATE_EPOCH`, else the time of the last commit that changed the
+    /// image's inputs, else 0.
     pub created: i64,
-    /// That commit, with `-dirty` when the inputs differ from it.
+    /// The id of that commit, with `-dirty` if the inputs differ from it.
     pub revision: Option<String>,
-    /// The remote, without user information, query and fragment.
+    /// The URL of the git remote, without user information, query and fragment.
     pub source: Option<String>,
 }

@@ -1,17 +1,18 @@
-//! `[matrix]`: one image a combination. `exclude` leaves out those that have all its values; `include` adds its
-//! values to the combinations that it does not contradict, or a combination of its own, as GitHub Actions does.
+//! `[matrix]`: one image for each combination of values. An `exclude` entry removes the
+//! combinations that have all its values. An `include` entry adds its values to the combinations
+//! that agree with it, or else adds a new combination, as in GitHub Actions.
 
 use std::collections::BTreeMap;
 
 use crate::spec::matrix::{MatrixTable, Scalar};
 
-/// One combination: axis to value.
+/// One combination: the value of each axis.
 pub(super) type MatrixRow = BTreeMap<String, String>;
 
-/// More combinations than this are a mistake.
+/// The limit of combinations, so that a typing error does not exhaust memory.
 pub(super) const MAX_ROWS: usize = 10_000;
 
-/// Why a matrix has no combinations.
+/// The reason why a matrix has no combinations.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Error {
     /// An axis without values.
@@ -21,18 +22,18 @@ pub(super) enum Error {
     #[error("the matrix has more than {MAX_ROWS} combinations")]
     TooMany,
     /// Everything was excluded.
-    #[error("the matrix has no combination left")]
+    #[error("the matrix has no combinations: `exclude` removes all of them")]
     NoneLeft,
 }
 
-/// The combinations, in the order of the axes and their values; one empty row without a matrix. Also the numbers of
-/// the `exclude` entries that leave out nothing.
+/// The combinations, in the order of the axes and their values; one empty row if there is no
+/// matrix. Also returns the positions of the `exclude` entries that match no combination.
 pub(super) fn rows(matrix: &MatrixTable) -> Result<(Vec<MatrixRow>, Vec<usize>), Error> {
     if matrix.axes.is_empty() && matrix.include.is_empty() {
         return Ok((vec![MatrixRow::new()], Vec::new()));
     }
     let mut rows = product(matrix)?;
-    let mut idle = Vec::new();
+    let mut unused = Vec::new();
     for (number, excluded) in matrix.exclude.iter().enumerate() {
         let before = rows.len();
         rows.retain(|row| {
@@ -41,7 +42,7 @@ pub(super) fn rows(matrix: &MatrixTable) -> Result<(Vec<MatrixRow>, Vec<usize>),
                 .all(|(axis, value)| row.get(axis) == Some(&value.0))
         });
         if rows.len() == before {
-            idle.push(number);
+            unused.push(number);
         }
     }
     let original = rows.len();
@@ -51,7 +52,7 @@ pub(super) fn rows(matrix: &MatrixTable) -> Result<(Vec<MatrixRow>, Vec<usize>),
     if rows.is_empty() {
         Err(Error::NoneLeft)
     } else {
-        Ok((rows, idle))
+        Ok((rows, unused))
     }
 }
 
@@ -94,9 +95,9 @@ fn include(
             .all(|(axis, value)| row.get(axis) == Some(&value.0))
     };
     let extends = included.keys().any(|key| !matrix.axes.contains_key(key));
-    let mut met = false;
+    let mut matched = false;
     for row in rows[..original].iter_mut().filter(|row| agrees(row)) {
-        met = true;
+        matched = true;
         if extends {
             row.extend(
                 included
@@ -105,7 +106,7 @@ fn include(
             );
         }
     }
-    if !met {
+    if !matched {
         rows.push(
             included
                 .iter()

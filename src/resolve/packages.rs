@@ -1,4 +1,5 @@
-//! The names of packages: how each family writes them, and what its package manager would take for something else.
+//! Checks the names of packages against the grammar of each family, so that no package manager
+//! misreads one.
 
 use super::image::Family;
 
@@ -9,34 +10,35 @@ pub enum PackageError {
     #[error("`{0}` is not the name of a package")]
     NotAName(String),
     /// A glob or a regular expression.
-    #[error("`{0}` is a pattern, which stands for every package that matches it")]
+    #[error("`{0}` is a pattern, not the name of one package")]
     Pattern(String),
-    /// apt-get removes a package whose name is followed by `-`, and apk one whose name follows `!`.
+    /// apt-get removes a package whose name is followed by `-`; apk removes one whose name is
+    /// preceded by `!`.
     #[error("`{written}` tells the package manager to remove `{name}`")]
     Removal {
-        /// The entry.
+        /// The entry as written.
         written: String,
-        /// The package.
+        /// The name of the package.
         name: String,
     },
     /// apt-get installs a package whose name is followed by `+`.
     #[error("`{written}` tells apt-get to install `{name}`")]
     Installation {
-        /// The entry.
+        /// The entry as written.
         written: String,
-        /// The package.
+        /// The name of the package.
         name: String,
     },
     /// A group of packages.
     #[error("`{0}` is a group of packages")]
     Group(String),
     /// A version in `remove`.
-    #[error("`{0}` names a version, and `remove` takes names alone")]
+    #[error("`{0}` contains a version; `remove` accepts only names")]
     Version(String),
 }
 
 impl PackageError {
-    /// What is accepted instead.
+    /// Returns the entry that is accepted instead.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         Some(match self {
@@ -53,8 +55,9 @@ impl PackageError {
     }
 }
 
-/// The name in an entry, without its version, repository and architecture. On Red Hat, a version that follows `-` is
-/// part of the name, because only the package manager can tell the two apart.
+/// The name in an entry, without its version, repository and architecture. On Red Hat, a version
+/// that follows `-` remains part of the name, because only the package manager can distinguish
+/// them.
 #[must_use]
 pub fn name(entry: &str) -> &str {
     let end = entry
@@ -63,7 +66,7 @@ pub fn name(entry: &str) -> &str {
     end.map_or(entry, |at| &entry[..at])
 }
 
-/// Whether two entries name the same package.
+/// True if two entries name the same package.
 #[must_use]
 pub fn are_same(a: &str, b: &str, family: Option<Family>) -> bool {
     let without_architecture = |entry| match (family, name(entry).split_once(':')) {
@@ -80,7 +83,7 @@ pub fn are_same(a: &str, b: &str, family: Option<Family>) -> bool {
     a == b || (family == Some(Family::Rhel) && (versioned(a, b) || versioned(b, a)))
 }
 
-/// Checks an entry of `install`. Without a family, it must be one that some family accepts.
+/// Checks an entry of `install`. If the family is unknown, one family must accept the entry.
 pub fn check_install(entry: &str, family: Option<Family>) -> Result<(), PackageError> {
     let families = match family {
         Some(family) => vec![family],
@@ -96,7 +99,8 @@ pub fn check_install(entry: &str, family: Option<Family>) -> Result<(), PackageE
     first.map_or(Ok(()), Err)
 }
 
-/// Checks an entry of `remove`.
+/// Checks an entry of `remove`. In addition to the checks of `install`, it must not contain a
+/// version.
 pub fn check_remove(entry: &str, family: Option<Family>) -> Result<(), PackageError> {
     check_install(entry, family)?;
     if name(entry).len() < entry.len() {
@@ -158,7 +162,7 @@ fn check(entry: &str, family: Family) -> Result<(), PackageError> {
     }
 }
 
-/// A Debian name (Policy 5.6.1) with an optional architecture.
+/// True for a Debian package name (Debian Policy 5.6.1) with an optional architecture.
 fn is_debian(text: &str) -> bool {
     let (name, architecture) = text
         .split_once(':')
@@ -170,7 +174,8 @@ fn is_debian(text: &str) -> bool {
         && architecture.is_none_or(|it| is_name(it, "-", true))
 }
 
-/// A name of Red Hat, in which a version may follow a `-`, or a capability such as `perl(JSON)`.
+/// True for a Red Hat name, which may end in `-` and a version, or a capability such as
+/// `perl(JSON)`.
 fn is_rhel(text: &str) -> bool {
     let versioned = |(at, _): (usize, &str)| {
         let (name, version) = (&text[..at], &text[at + 1..]);
@@ -188,8 +193,8 @@ fn is_rhel(text: &str) -> bool {
         })
 }
 
-/// Letters, digits and some others; it starts with a letter or digit (or `_`, where that is one of the others) and
-/// ends in none of `.` and `-`.
+/// True if the text consists of letters, digits and the characters in `others`. It must start with
+/// a letter or digit (or with `_` unless `strict`) and must not end in `.` or `-`.
 fn is_name(text: &str, others: &str, strict: bool) -> bool {
     let start = |c: char| c.is_ascii_alphanumeric() || (!strict && c == '_');
     text.starts_with(start)
@@ -199,7 +204,7 @@ fn is_name(text: &str, others: &str, strict: bool) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
 }
 
-/// Nothing, or one of the operators and a version after it.
+/// True for an empty text, or an operator followed by a version.
 fn is_version(text: &str, operators: &[&str]) -> bool {
     text.is_empty()
         || operators
@@ -207,7 +212,7 @@ fn is_version(text: &str, operators: &[&str]) -> bool {
             .any(|operator| text.strip_prefix(operator).is_some_and(is_value))
 }
 
-/// A version, or the name of a suite or a repository. Only its end may be a `*`.
+/// True for a version, or the name of a suite or a repository. It may end in one `*`.
 fn is_value(text: &str) -> bool {
     let text = text.strip_suffix('*').unwrap_or(text);
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -216,7 +221,8 @@ fn is_value(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "._+~:-^@".contains(c))
 }
 
-/// An entry of `install` as the package manager of its family writes it: `name=1.2.*` means the same everywhere.
+/// An entry of `install` in the syntax of the family's package manager. `name=1.2.*` means the same
+/// in each family.
 #[must_use]
 pub fn for_manager(entry: &str, family: Family) -> String {
     let versioned = entry.split_once('=').filter(|(name, version)| {
@@ -302,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_manager_would_take_for_something_else_is_refused() {
+    fn entries_that_a_package_manager_misreads_are_refused() {
         let pattern = |text: &str| PackageError::Pattern(text.to_owned());
         let not_a_name = |text: &str| PackageError::NotAName(text.to_owned());
         for family in FAMILIES {
@@ -364,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_install_and_one_of_remove_can_name_the_same_package() {
+    fn entries_for_the_same_package_are_recognised() {
         for (a, b, family, same) in [
             ("curl=7.*", "curl", Some(Family::Debian), true),
             ("libc6:arm64", "libc6", None, true),

@@ -1,4 +1,4 @@
-//! Selection of images by name or glob, with what they are built on, and what is built on them.
+//! Selects images by name or glob, and adds their ancestors and dependants.
 
 use std::collections::BTreeSet;
 
@@ -8,29 +8,29 @@ use super::ResolvedImage;
 use super::pin::ParentIndex;
 use crate::suggest::{closest, nearest};
 
-/// Why nothing could be selected.
+/// The reason why a pattern selects no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No image has the name, or fits the glob.
+    /// No image has this name or matches this glob.
     #[error("no image of this workspace is called `{pattern}`")]
     Unknown {
-        /// What was asked for.
+        /// The pattern as the user wrote it.
         pattern: String,
-        /// What may have been meant.
+        /// The most similar name, if one is similar.
         near: Option<String>,
-        /// All names.
+        /// All image names of the workspace.
         names: Vec<String>,
     },
-    /// Not a glob.
-    #[error("`{0}` is not a glob")]
+    /// The pattern is not a valid glob.
+    #[error("`{0}` is not a valid glob")]
     Glob(String),
 }
 
-/// How many names are shown of a workspace that has many.
+/// The number of names to suggest if the workspace has many.
 const NEAREST: usize = 3;
 
 impl Error {
-    /// What to do next.
+    /// Returns hints for the user: similar names, or the names that exist.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
@@ -55,8 +55,9 @@ impl Error {
     }
 }
 
-/// The positions of the images that one of `patterns` names; all without patterns. A pattern is a name, a name with
-/// its version as `display` shows it, or a glob of either.
+/// The positions of the images that match one of `patterns`; all images if `patterns` is empty. A
+/// pattern is a name, a name with its version as `display` shows it, or a glob of either. Fails if
+/// a pattern is invalid or matches nothing.
 pub fn named(images: &[ResolvedImage], patterns: &[String]) -> Result<BTreeSet<usize>, Error> {
     if patterns.is_empty() {
         return Ok((0..images.len()).collect());
@@ -100,7 +101,7 @@ pub fn parents(images: &[ResolvedImage]) -> Vec<Option<usize>> {
     images.iter().map(|image| index.of(image)).collect()
 }
 
-/// Adds what the selected images are built on.
+/// Adds the ancestors of the selected images.
 pub fn add_ancestors(selected: &mut BTreeSet<usize>, parents: &[Option<usize>]) {
     for start in selected.clone() {
         let mut at = parents[start];
@@ -110,7 +111,8 @@ pub fn add_ancestors(selected: &mut BTreeSet<usize>, parents: &[Option<usize>]) 
     }
 }
 
-/// Adds what is built on the selected images. Parents lie before their children.
+/// Adds the images that are built on the selected ones. `parents` must list parents before their
+/// children.
 pub fn add_dependants(selected: &mut BTreeSet<usize>, parents: &[Option<usize>]) {
     for (node, parent) in parents.iter().enumerate() {
         if parent.is_some_and(|parent| selected.contains(&parent)) {

@@ -78,7 +78,7 @@ impl<'a> Assets<'a> {
             found.push(at(Diagnostic::warning("spec.attributes", message), &place).help(help));
         }
         let merged = files::merge(files, |number| {
-            draft.files[number].what == FileContent::Folder
+            draft.files[number].what == FileContent::Directory
         });
         for files::Conflict {
             first,
@@ -132,8 +132,8 @@ impl<'a> Assets<'a> {
                 FileKind::File(Content::inline(text.as_bytes())),
                 "content",
             )),
-            FileContent::Folder => Ok(entry(0o755, FileKind::Directory, "an empty directory")),
-            FileContent::Source { folder, pattern } => self.source(wish, folder, pattern),
+            FileContent::Directory => Ok(entry(0o755, FileKind::Directory, "an empty directory")),
+            FileContent::Source { directory, pattern } => self.source(wish, directory, pattern),
         }
     }
 
@@ -351,7 +351,7 @@ impl<'a> Assets<'a> {
             digest,
         } = &wish.layout;
         let shown = directory.as_str();
-        let folder = self.real(&inside(self.root, &wish.folder, directory)?, directory)?;
+        let folder = self.real(&inside(self.root, &wish.directory, directory)?, directory)?;
         let not_one = |what: String| format!("`{shown}` is not an OCI layout: {what}");
         if !folder.join("oci-layout").is_file() {
             return Err(not_one("it has no file oci-layout".to_owned()));
@@ -406,12 +406,12 @@ impl<'a> Assets<'a> {
     }
 
     fn trusted(&self, wish: &TrustRequest) -> Result<Vec<PathBuf>, String> {
-        let literal = inside(self.root, &wish.folder, &wish.pattern)?;
+        let literal = inside(self.root, &wish.directory, &wish.pattern)?;
         let paths = if discover::is_glob(&wish.pattern) && !literal.exists() {
-            let mut hits = self.glob(&wish.folder, &wish.pattern)?;
+            let mut hits = self.glob(&wish.directory, &wish.pattern)?;
             hits.retain(|hit| !hit.is_dir());
             if hits.is_empty() {
-                return Err(no_match(&wish.folder, &wish.pattern, &wish.place));
+                return Err(no_match(&wish.directory, &wish.pattern, &wish.place));
             }
             hits
         } else {

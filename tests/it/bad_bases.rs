@@ -253,7 +253,8 @@ fn a_link_does_not_replace_a_file_that_was_placed_before() {
     golden.write("image/tree/real/y", "y");
     std::os::unix::fs::symlink("real", golden.path().join("image/tree/link")).unwrap();
     let run = golden.run(&["build", "--engine", "embedded"]).exit(2);
-    let message = "`/link/x` cannot lie in `/link`, which is made a symbolic link later";
+    let message =
+        "`/link/x` cannot be placed in `/link`, which is replaced by a symbolic link later";
     assert!(run.stderr.contains(message), "{}", run.stderr);
     // In the other order, the file is written to the target of the link.
     golden.write("image/image.toml", format!("{head}{links}{before}"));

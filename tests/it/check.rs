@@ -253,7 +253,7 @@ fn a_target_below_a_file_is_refused() {
         let run = check(&order.map(entry).concat()).exit(2);
         assert!(
             run.stderr
-                .contains("`/etc/app/rules` cannot lie in `/etc/app`, which is a file"),
+                .contains("`/etc/app/rules` cannot be placed in `/etc/app`, which is a file"),
             "{}",
             run.stderr
         );

@@ -223,7 +223,7 @@ fn a_contradiction_between_the_defaults_and_an_image_names_both_files() {
     );
     let told = golden.run(&["check"]).exit(2).stderr;
     assert!(
-        told.contains("`curl` is to be installed and removed"),
+        told.contains("`curl` is in both `install` and `remove`"),
         "{told}"
     );
     assert!(
