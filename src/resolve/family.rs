@@ -1,10 +1,10 @@
-//! The family of a base, told from a published table of repository names (7-rules 17).
+//! The family of a base, according to a table of repository names.
 
 use super::image::Family;
 use crate::reference::Reference;
 
-/// Last components of repository paths, wherever they are mirrored, and their family. A tag with `alpine` in it
-/// makes every one of them Alpine.
+/// Last components of repository paths, in any registry or mirror, by family. A tag that contains
+/// `alpine` changes the family from Debian to Alpine.
 pub const NAMES: &[(Family, &[&str])] = &[
     (
         Family::Debian,
@@ -60,7 +60,7 @@ pub const NAMES: &[(Family, &[&str])] = &[
     ),
 ];
 
-/// Prefixes of whole repository names, and their family.
+/// Prefixes of full repository names, by family.
 pub const PREFIXES: &[(Family, &str)] = &[
     (Family::Debian, "mcr.microsoft.com/dotnet/"),
     (Family::Rhel, "registry.access.redhat.com/"),
@@ -68,7 +68,7 @@ pub const PREFIXES: &[(Family, &str)] = &[
     (Family::Static, "gcr.io/distroless/"),
 ];
 
-/// The family of a base; none when the table does not know it.
+/// The family of a base; None if the table does not contain it.
 #[must_use]
 pub fn of(reference: &Reference) -> Option<Family> {
     let name = reference.repository.to_string();

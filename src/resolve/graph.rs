@@ -1,4 +1,4 @@
-//! Which image is built on which: parents found, cycles refused, images put in build order.
+//! The graph of images: finds parents, refuses cycles and puts images in build order.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,9 @@ use crate::reference::RepositoryPath;
 use crate::suggest::closest;
 use crate::tags::{Variant, precedence};
 
-/// Finds each image's parent, gives what a parent tells (family, variant), and returns the images with parents
-/// first. `complete`: whether every file could be read, so that a missing parent is really missing.
+/// Finds each image's parent, copies family and variant from it, and returns the images with
+/// parents first. `complete` is true if every file could be read; otherwise missing parents are not
+/// reported.
 #[must_use]
 pub fn ordered(mut drafts: Vec<Draft>, complete: bool, found: &mut Diagnostics) -> Vec<Draft> {
     let mut by_name: BTreeMap<&RepositoryPath, Vec<usize>> = BTreeMap::new();
@@ -33,7 +34,7 @@ pub fn ordered(mut drafts: Vec<Draft>, complete: bool, found: &mut Diagnostics) 
                 parent.variant.clone(),
             )
         });
-        settle(&mut drafts[*child], inherited.as_ref(), found);
+        inherit_from_parent(&mut drafts[*child], inherited.as_ref(), found);
     }
     let mut slots: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
     order
@@ -42,8 +43,9 @@ pub fn ordered(mut drafts: Vec<Draft>, complete: bool, found: &mut Diagnostics) 
         .collect()
 }
 
-/// What depends on the parent: the family, the template, the variant of the base.
-fn settle(
+/// Fills in the settings that depend on the parent: the family, the template and the variant of the
+/// base.
+fn inherit_from_parent(
     draft: &mut Draft,
     parent: Option<&((Family, FamilySource), Option<Variant>)>,
     found: &mut Diagnostics,
@@ -62,7 +64,7 @@ fn settle(
                     draft.packages_place.span.clone(),
                     "",
                 )
-                .help("take another base, or write its family in [image]"),
+                .help("choose another base, or set `family` in [image]"),
         );
     }
     draft.image.family = family;
@@ -74,7 +76,7 @@ fn settle(
         .unwrap_or_else(|| family.as_str().to_owned());
 }
 
-/// The position of the image that `child` is built on.
+/// The position of the parent of `child`.
 fn parent(
     drafts: &[Draft],
     by_name: &BTreeMap<&RepositoryPath, Vec<usize>>,
@@ -96,7 +98,7 @@ fn parent(
             .is_none_or(|requirement| requirement.matches(&drafts[**n].image.version))
     };
     let fitting: Vec<usize> = named.iter().filter(admitted).copied().collect();
-    let of = |variant: Option<&Variant>| {
+    let highest = |variant: Option<&Variant>| {
         let same = fitting
             .iter()
             .filter(|n| drafts[**n].image.variant.as_ref() == variant);
@@ -104,15 +106,15 @@ fn parent(
             .max_by(|a, b| precedence(&drafts[*a].image.version, &drafts[*b].image.version))
     };
     let chosen = match &draft.base_variant {
-        Some(variant) => of(variant.0.as_ref()),
-        None => of(draft.image.variant.as_ref())
-            .or_else(|| of(None))
+        Some(variant) => highest(variant.0.as_ref()),
+        None => highest(draft.image.variant.as_ref())
+            .or_else(|| highest(None))
             .or_else(|| {
                 let only = drafts[*fitting.first()?].image.variant.as_ref();
                 fitting
                     .iter()
                     .all(|n| drafts[*n].image.variant.as_ref() == only)
-                    .then(|| of(only))?
+                    .then(|| highest(only))?
             }),
     };
     if chosen.is_none() && complete {
@@ -133,11 +135,11 @@ fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], fitting: &[usize]
         .map(ToString::to_string)
         .unwrap_or_default();
     let (message, help) = if named.is_empty() {
-        let near = closest(
+        let similar = closest(
             name.as_str(),
             drafts.iter().map(|draft| draft.image.name.as_str()),
         );
-        let help = near.map(|near| format!("did you mean `{near}`?"));
+        let help = similar.map(|similar| format!("did you mean `{similar}`?"));
         (
             format!("no image of this workspace is called `{name}`"),
             help,
@@ -147,9 +149,9 @@ fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], fitting: &[usize]
         let what = if fitting.is_empty() {
             format!("no version of `{name}` satisfies `{requirement}`")
         } else {
-            format!("which variant of `{name}` is meant is not clear")
+            format!("the variant of `{name}` is ambiguous")
         };
-        (what, Some(format!("there is {}", shown.join(", "))))
+        (what, Some(format!("available: {}", shown.join(", "))))
     };
     let place = &draft.base_place;
     let mut diagnostic =
@@ -158,7 +160,8 @@ fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], fitting: &[usize]
     diagnostic
 }
 
-/// Positions with parents first, else in their own order. Shorter than the input when there are cycles.
+/// The positions with parents first, otherwise in their original order. Images of a cycle, and
+/// images built on them, are left out.
 fn order(parents: &[Option<usize>]) -> Vec<usize> {
     let mut depth: Vec<Option<usize>> = vec![None; parents.len()];
     for start in 0..parents.len() {
@@ -202,7 +205,7 @@ fn report_cycles(drafts: &[Draft], parents: &[Option<usize>], found: &mut Diagno
         let mut names: Vec<String> = cycle.iter().map(|n| drafts[*n].image.display()).collect();
         names.push(names[0].clone());
         let message = format!(
-            "images are built on one another in a circle: {}",
+            "the bases of these images form a cycle: {}",
             names.join(" → ")
         );
         let mut diagnostic = Diagnostic::error("spec.cycle", message);
@@ -214,8 +217,8 @@ fn report_cycles(drafts: &[Draft], parents: &[Option<usize>], found: &mut Diagno
     }
 }
 
-/// The images in waves: those of a wave are built on images of earlier waves alone. `parents[n]` is the position
-/// that `n` is built on, and lies before it.
+/// Groups the images into waves: images of one wave are built only on images of earlier waves.
+/// `parents[n]` is the position of the parent of `n`, and is less than `n`.
 #[must_use]
 pub fn waves(parents: &[Option<usize>]) -> Vec<Vec<usize>> {
     let mut depths: BTreeMap<usize, usize> = BTreeMap::new();

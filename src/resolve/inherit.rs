@@ -1,12 +1,12 @@
-//! `[defaults]` merged under an image: tables key by key, the image winning; arrays replaced, but for four that
-//! are appended to, defaults first (1-spec).
+//! Merges `[defaults]` with an image. Tables are merged key by key, and the image has precedence.
+//! Arrays are replaced, except for four arrays that are appended to the defaults.
 
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
 
 use crate::spec::document::{SpecTable, Value};
 
-/// Arrays that are appended.
+/// The arrays of the image that are appended to those of the defaults.
 const APPENDED: [&[&str]; 4] = [
     &["files"],
     &["run"],
@@ -14,10 +14,10 @@ const APPENDED: [&[&str]; 4] = [
     &["packages", "install"],
 ];
 
-/// Tables whose entries are values, and not merged any deeper.
+/// Tables whose entries are plain values, which are not merged any deeper.
 const FLAT: [&str; 2] = ["labels", "env"];
 
-/// `image` over `defaults`.
+/// Returns `defaults` with the keys of `image` merged over them.
 #[must_use]
 pub(super) fn merged<'t>(defaults: &SpecTable<'t>, image: &SpecTable<'t>) -> SpecTable<'t> {
     let mut result = defaults.clone();
@@ -29,7 +29,7 @@ fn overlay<'t>(under: &mut SpecTable<'t>, over: &SpecTable<'t>, path: &mut Vec<S
     for (key, value) in over {
         path.push(key.get_ref().clone().into_owned());
         match under.get_mut(&**key.get_ref()) {
-            Some(below) => *below = joined(std::mem::replace(below, nothing()), value, path),
+            Some(below) => *below = joined(std::mem::replace(below, placeholder()), value, path),
             None => {
                 under.insert(key.clone(), value.clone());
             }
@@ -38,7 +38,7 @@ fn overlay<'t>(under: &mut SpecTable<'t>, over: &SpecTable<'t>, path: &mut Vec<S
     }
 }
 
-fn nothing() -> Value<'static> {
+fn placeholder() -> Value<'static> {
     Spanned::new(0..0, DeValue::Boolean(false))
 }
 

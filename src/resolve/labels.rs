@@ -1,4 +1,4 @@
-//! Labels: the spec's own, and those that are filled in from it (7-rules 8).
+//! Labels: those that the spec sets, and the standard labels that golden fills in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,14 @@ use indexmap::IndexMap;
 
 use crate::spec::values::LabelSpec;
 
-/// The label with the digest of everything that went into an image. Only golden sets it.
+/// The label with the inputs digest: the digest of everything that the image is built from. Only
+/// golden sets it.
 pub const INPUTS: &str = "dev.golden.inputs";
-/// The label with the digest of the inputs without the packages and the version of the base: if it is unchanged, then only
-/// these changed. Only golden sets it.
+/// The label with the digest of the inputs without packages and base version. If it is unchanged,
+/// only packages or the base have changed. Only golden sets it.
 pub const SPEC_INPUTS: &str = "dev.golden.inputs.spec";
 
-/// Labels that are filled in as a rule.
+/// The standard labels, which golden fills in unless the spec drops them.
 pub const FILLED: [&str; 10] = [
     "org.opencontainers.image.title",
     "org.opencontainers.image.description",
@@ -26,7 +27,7 @@ pub const FILLED: [&str; 10] = [
     "description",
 ];
 
-/// The labels of an image, and which of those that are filled in were dropped.
+/// The labels of an image, and the keys of the standard labels that the spec drops.
 #[must_use]
 pub fn labels(
     spec: &IndexMap<String, LabelSpec>,

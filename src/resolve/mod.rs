@@ -1,4 +1,5 @@
-//! From what the user wrote to what it means: defaults merged, the matrix unrolled, templates filled in.
+//! Resolves specs into images: merges defaults, expands the matrix, fills in templates and checks
+//! the result.
 
 mod build;
 mod claims;
@@ -34,29 +35,30 @@ use crate::spec::document::{SourceFiles, SpecTable, entry};
 use crate::spec::{ImageSpec, WorkspaceSpec, keyed, typed::typed};
 use strings::Strings;
 
-/// golden.toml as it is to be used.
+/// golden.toml after its templates are filled in.
 #[derive(Debug)]
 pub struct WorkspaceFile<'t> {
-    /// The file, relative to the workspace.
+    /// The path of golden.toml, relative to the workspace.
     pub file: PathBuf,
-    /// What it says.
+    /// The typed content.
     pub spec: WorkspaceSpec,
-    /// `[defaults]`, still with its templates.
+    /// `[defaults]`, whose templates are not filled in yet.
     pub defaults: SpecTable<'t>,
-    /// The names that templates of images see, but for `matrix` and `image`.
+    /// The names that templates of images can use, except `matrix` and `image`.
     pub names: Names,
 }
 
-/// An image.toml, parsed.
+/// An image.toml after TOML parsing.
 #[derive(Debug)]
 pub struct ImageFile<'t> {
-    /// The file, relative to the workspace.
+    /// The path of the image.toml, relative to the workspace.
     pub file: PathBuf,
-    /// What it says.
+    /// The parsed TOML.
     pub table: SpecTable<'t>,
 }
 
-/// Reads golden.toml. `names` has what templates see beside `vars`; `set` overrides variables.
+/// Reads golden.toml. `names` are the names that templates can use in addition to `vars`; `set`
+/// overrides variables.
 pub fn workspace<'t>(
     file: &Path,
     mut table: SpecTable<'t>,
@@ -92,7 +94,7 @@ pub fn workspace<'t>(
         table.insert(toml::Spanned::new(vars.span(), "vars".into()), vars);
     }
     let spec = typed(table, &files, &mut own);
-    settle(own, &failed, &files, found);
+    keep_independent(own, &failed, &files, found);
     WorkspaceFile {
         file: file.to_owned(),
         spec,
@@ -115,7 +117,7 @@ fn take_defaults<'t>(
     table.remove("defaults");
     for key in ["image", "matrix"] {
         if let Some((span, _)) = entry(&defaults, &[key]) {
-            let message = format!("[{key}] cannot have defaults: it is each image's own");
+            let message = format!("[{key}] cannot have defaults: each image has its own");
             found.push(files.at(Diagnostic::error("spec.unknown-key", message), &span, ""));
             defaults.remove(key);
         }
@@ -123,8 +125,9 @@ fn take_defaults<'t>(
     defaults
 }
 
-/// Keeps what was found, but for what follows from a template that could not be filled in.
-fn settle(
+/// Keeps the diagnostics in `own`, except those that only follow from a template that could not be
+/// filled in.
+fn keep_independent(
     own: Diagnostics,
     failed: &[std::ops::Range<usize>],
     files: &SourceFiles,
@@ -145,7 +148,8 @@ fn settle(
     }
 }
 
-/// Drafts of all images, parents first. `complete`: whether every image file could be parsed.
+/// Makes the drafts of all images, parents first. `complete` is true if every image file could be
+/// parsed.
 #[must_use]
 pub fn drafts(
     workspace: &WorkspaceFile<'_>,
@@ -160,7 +164,8 @@ pub fn drafts(
     }
     let (broken, usable): (Vec<Draft>, Vec<Draft>) =
         drafts.into_iter().partition(|draft| draft.broken);
-    // A matrix or a draft that could not be made was told of; what refers to it is not to blame.
+    // The error of an unusable matrix or draft is already reported. Do not report the images that
+    // refer to it.
     let complete = complete && !found.has_errors();
     claims::check(&usable, found);
     for draft in &broken {
@@ -192,11 +197,11 @@ fn rows_of(
     let mut early = Diagnostics::new();
     let failed = strings.fill(&mut axes, &workspace.names, false, &files, &mut early);
     let matrix = typed::<ImageSpec>(axes, &files, &mut early).matrix;
-    settle(early, &failed, &files, found);
+    keep_independent(early, &failed, &files, found);
     let rows = match matrix::rows(&matrix) {
         Ok((rows, idle)) => {
             for number in idle {
-                let message = format!("entry {} of `exclude` leaves out nothing", number + 1);
+                let message = format!("entry {} of `exclude` matches no combination", number + 1);
                 found.push(files.at(Diagnostic::warning("matrix.exclude", message), &at, ""));
             }
             rows
@@ -214,12 +219,12 @@ fn rows_of(
         keyed::check(&mut table, &files, &mut found_here);
         let spec: ImageSpec = typed(table.clone(), &files, &mut found_here);
         let draft = build::draft(spec, &table, row, &files, &mut found_here);
-        settle(found_here, &failed, &files, found);
+        keep_independent(found_here, &failed, &files, found);
         drafts.extend(draft);
     }
 }
 
-/// Fills in `[image]` first, entry by entry, so that the rest of the file sees it.
+/// Fills in `[image]` first, key by key, so that the rest of the file can use its values.
 fn fill_image(
     strings: &Strings,
     table: &mut SpecTable<'_>,
@@ -258,7 +263,7 @@ fn fill_image(
             }
         }
     }
-    // What is left of [image] has no template any more, unless a value has braces of its own: those stay.
+    // `[image]` is filled in already. Braces that a value contains now are literal and are kept.
     let image = table.remove_entry("image");
     failed.extend(strings.fill(table, &names, false, files, found));
     if let Some((key, value)) = image {

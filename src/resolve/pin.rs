@@ -1,4 +1,4 @@
-//! Pinning: the base of an image becomes a digest, an image ID, or the inputs of its parent (7-rules 1).
+//! Pinning: resolves the base of an image to a digest, an image ID, or the inputs of its parent.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,23 @@ use crate::reference::{Digest, Reference, RepositoryPath, Tag};
 use crate::snapshot::{Observed, ObservedBase};
 use crate::tags::{Requirement, TagVersion};
 
-/// What an image's base is, as far as the image's identity is concerned (7-rules 1).
+/// The base as it counts for the identity of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PinnedBase {
-    /// Nothing.
+    /// The empty base, `scratch`.
     Scratch,
-    /// A registry's image.
+    /// An image of a registry.
     Registry {
         /// The reference as it was written or locked.
         reference: Reference,
-        /// Its digest: of the index, when it is one.
+        /// The digest of the index, or of the manifest if there is no index.
         digest: Digest,
-        /// The digest of each platform's manifest; empty for a single image.
+        /// The digest of each platform's manifest; empty if the base is a single image.
         platforms: BTreeMap<Platform, Digest>,
     },
     /// An image of an OCI layout.
     Layout(Layout),
-    /// An image that only the engine has.
+    /// An image that exists only in the engine.
     Local {
         /// The reference as it was written.
         reference: Reference,
@@ -33,15 +33,15 @@ pub enum PinnedBase {
     },
     /// An image of this workspace.
     Workspace {
-        /// Its display name.
+        /// The display name of the parent.
         parent: String,
-        /// The parent's own inputs.
+        /// The inputs digest of the parent.
         inputs: Digest,
     },
 }
 
 impl PinnedBase {
-    /// What a label and people call it; none for scratch.
+    /// The name for labels and messages; None for `scratch`.
     #[must_use]
     pub fn name(&self) -> Option<String> {
         match self {
@@ -54,7 +54,7 @@ impl PinnedBase {
         }
     }
 
-    /// The digest that a registry, or a layout, knows it by.
+    /// The digest in the registry or in the layout.
     #[must_use]
     pub const fn digest(&self) -> Option<&Digest> {
         match self {
@@ -64,21 +64,21 @@ impl PinnedBase {
     }
 }
 
-/// Why a base could not be pinned.
+/// The reason why a base could not be pinned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Nobody was asked about this base, or nobody has it.
+    /// The base was not observed, or it was not found.
     #[error("cannot resolve the base of {image}: {base}")]
     Unknown {
-        /// The image.
+        /// The display name of the image.
         image: String,
         /// The base as written.
         base: String,
     },
-    /// The workspace has no such image.
-    #[error("{image}: no image of this workspace is its base {base}")]
+    /// The workspace does not contain the parent.
+    #[error("{image}: its base {base} is not an image of this workspace")]
     NoParent {
-        /// The image.
+        /// The display name of the image.
         image: String,
         /// The name of the base.
         base: RepositoryPath,
@@ -102,8 +102,9 @@ impl<'a> ParentIndex<'a> {
         Self(by_name)
     }
 
-    /// The position of the image that `image` is built on: of those with the name, the variant and an admitted
-    /// version, the one with the highest version. None when the base is no image of the workspace, or there is none.
+    /// The position of the parent of `image`: the image with the highest version among those with
+    /// the name, the variant and an admitted version. None if the base is not an image of the
+    /// workspace, or no image qualifies.
     #[must_use]
     pub fn of(&self, image: &ResolvedImage) -> Option<usize> {
         let Base::Workspace {
@@ -127,8 +128,9 @@ impl<'a> ParentIndex<'a> {
     }
 }
 
-/// The base of `image`, pinned. `parent` is the display name and the inputs of the image that it is built on, when
-/// that is one of the workspace.
+/// Pins the base of `image`. `parent` is the display name and the inputs digest of its parent, if
+/// the base is an image of the workspace. Fails if the base was not observed or the parent is
+/// missing.
 pub fn pin(
     image: &ResolvedImage,
     observed: &Observed,
@@ -148,11 +150,11 @@ pub fn pin(
             repository,
             requirement,
         } => {
-            let meant = observed
+            let chosen = observed
                 .requirements
                 .get(repository)
-                .and_then(|of| of.get(&requirement.to_string()));
-            let pinned = meant.and_then(|reference| pin_reference(reference, observed));
+                .and_then(|by_requirement| by_requirement.get(&requirement.to_string()));
+            let pinned = chosen.and_then(|reference| pin_reference(reference, observed));
             pinned.ok_or_else(|| unknown(format!("{repository} {requirement}")))
         }
         Base::Workspace { name, .. } => match parent {
@@ -188,15 +190,16 @@ fn pin_reference(reference: &Reference, observed: &Observed) -> Option<PinnedBas
     }
 }
 
-/// The highest tag that a Cargo-style requirement admits. Tags with fewer numbers count (`12`, `12.5`), because many
-/// distributions have no others; pre-releases count only when the requirement names one.
+/// The highest tag that a Cargo-style requirement admits. Tags with fewer numbers, such as `12` or
+/// `12.5`, also match, because many distributions publish no others. Pre-releases match only if the
+/// requirement names one.
 #[must_use]
 pub fn highest_admitted<'a>(tags: &'a [Tag], requirement: &Requirement) -> Option<&'a Tag> {
     let admitted = tags.iter().filter_map(|tag| {
         let version = TagVersion::parse(tag.as_str())?;
         requirement.admits(&version).then_some((version, tag))
     });
-    // A plain `12` is preferred to `v12`.
+    // `12` is preferred to `v12`.
     let highest =
         admitted.max_by(|(a, tag_a), (b, tag_b)| a.order(b).then_with(|| tag_b.cmp(tag_a)));
     highest.map(|(_, tag)| tag)
@@ -207,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_requirement_means_the_highest_tag() {
+    fn a_requirement_selects_the_highest_tag() {
         let tags: Vec<Tag> = [
             "12",
             "12.5",
@@ -239,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn calendar_versions_are_read() {
+    fn calendar_versions_are_compared() {
         for (tags, requirement, expected) in [
             (
                 &["2025.11.1", "2026.01.3", "2026.02.0"][..],

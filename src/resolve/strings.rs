@@ -1,4 +1,5 @@
-//! `{{ … }}` in strings (7-rules 5): strict, without a second expansion, and nothing else is special.
+//! Fills in `{{ … }}` in strings. Undefined names are errors, results are not expanded again, and
+//! no other syntax is special.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,19 +12,19 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::document::{self, NUL, SourceFiles, SpecTable};
 use crate::suggest::closest;
 
-/// What templates see. Nothing else of the environment leaks in.
+/// The names that templates can use. Templates cannot read the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    /// By root: `vars`, `matrix`, `image`, `git`; each a table of strings.
+    /// The tables of strings, by root: `vars`, `matrix`, `image`, `git`.
     tables: BTreeMap<&'static str, BTreeMap<String, String>>,
-    /// Why a table is empty, by root.
+    /// The reason why a table is empty, by root.
     reasons: BTreeMap<&'static str, String>,
-    /// The time of the run.
+    /// The time of the run, for `now`.
     now: String,
 }
 
 impl Names {
-    /// Only the time.
+    /// Makes names that contain only `now`.
     #[must_use]
     pub fn new(now: impl Into<String>) -> Self {
         Self {
@@ -32,14 +33,14 @@ impl Names {
         }
     }
 
-    /// The same names and a table more.
+    /// Adds a table, or replaces it.
     #[must_use]
     pub fn with(mut self, root: &'static str, table: BTreeMap<String, String>) -> Self {
         self.tables.insert(root, table);
         self
     }
 
-    /// The same names and an empty table, with the reason why it is empty.
+    /// Adds an empty table with the reason why it is empty.
     #[must_use]
     pub fn without(mut self, root: &'static str, reason: String) -> Self {
         self.reasons.insert(root, reason);
@@ -66,50 +67,51 @@ impl Names {
         Value::from_pairs(tables.chain([("now".to_owned(), Value::from(self.now.clone()))]))
     }
 
-    /// Why `variable`, such as `vars.teem`, is not there, and what may have been meant.
+    /// Explains why `variable`, such as `vars.teem`, is undefined: a message, and a hint such as a
+    /// similar name.
     fn explain(&self, variable: &str) -> (String, Option<String>) {
         let (root, key) = variable
             .split_once('.')
             .map_or((variable, None), |(root, key)| (root, Some(key)));
         let Some(table) = self.tables.get(root) else {
             let known = self.tables.keys().copied().chain(["now"]);
-            let near = closest(root, known).map(|near| format!("did you mean `{near}`?"));
-            let all = "templates see vars, matrix, image, git and now".to_owned();
+            let similar = closest(root, known).map(|similar| format!("did you mean `{similar}`?"));
+            let all = "templates can use vars, matrix, image, git and now".to_owned();
             return (
                 format!("`{root}` is not defined"),
-                Some(near.unwrap_or(all)),
+                Some(similar.unwrap_or(all)),
             );
         };
         let key = key.unwrap_or_default();
         let help = match closest(key, table.keys().map(String::as_str)) {
-            Some(near) => Some(format!("did you mean `{root}.{near}`?")),
+            Some(similar) => Some(format!("did you mean `{root}.{similar}`?")),
             None if table.is_empty() => Some(
                 self.reasons
                     .get(root)
                     .cloned()
-                    .unwrap_or_else(|| format!("`{root}` has nothing here")),
+                    .unwrap_or_else(|| format!("`{root}` is empty here")),
             ),
             None => {
                 let known: Vec<_> = table.keys().map(|key| format!("{root}.{key}")).collect();
-                Some(format!("there is {}", known.join(", ")))
+                Some(format!("defined here: {}", known.join(", ")))
             }
         };
         (format!("`{root}.{key}` is not defined"), help)
     }
 }
 
-/// The work that one expression may cause: some thousand steps, or about 3 MB of text.
+/// The fuel for one expression: a few thousand steps, or about 3 MB of text.
 const FUEL: u64 = 50_000;
 /// The longest expression, in bytes. Longer chains of operators would need a deep stack.
 pub(crate) const LONGEST_EXPRESSION: usize = 2000;
 
-/// Fills in templates.
+/// Fills in the templates of TOML tables.
 #[derive(Debug)]
 pub(super) struct Strings {
     environment: Environment<'static>,
 }
 
-/// What filling in one string found.
+/// Observations made while one string is filled in.
 #[derive(Debug, Default)]
 struct Seen {
     volatile: Vec<String>,
@@ -125,8 +127,9 @@ impl Default for Strings {
 }
 
 impl Strings {
-    /// Fills in every string of `table`. Returns the spans of those that could not be, so that nothing more is said
-    /// about them. `volatile_is_fine`: whether `now` and `git` may be used (in `[tags]`).
+    /// Fills in every string of `table`. Returns the spans of the strings that failed, so that no
+    /// follow-up errors are reported for them. `volatile_is_fine` is true if `now` and `git` may be
+    /// used, as in `[tags]`.
     pub(super) fn fill(
         &self,
         table: &mut SpecTable<'_>,
@@ -147,7 +150,7 @@ impl Strings {
         filling.failed
     }
 
-    /// The text with its templates filled in.
+    /// Returns `text` with its templates filled in.
     fn text(
         &self,
         text: &str,
@@ -227,7 +230,8 @@ impl Strings {
             Ok(value) if value.is_undefined() => Err(undefined()),
             Ok(value) => {
                 let text = value.to_string();
-                // An escape within the expression makes one that the file does not show.
+                // An escape sequence in the expression can produce a NUL that the file does not
+                // contain.
                 let nul = || Problem {
                     message: format!("`{{{{ {source} }}}}`: {NUL}"),
                     help: None,
@@ -258,7 +262,7 @@ impl Names {
 
 fn describe(error: &minijinja::Error) -> String {
     if error.kind() == ErrorKind::OutOfFuel {
-        return "it takes too many steps, or makes too much text".to_owned();
+        return "it needs too many steps or produces too much text".to_owned();
     }
     match error.detail() {
         Some(detail) => detail.to_owned(),
@@ -271,7 +275,8 @@ struct Problem {
     help: Option<String>,
 }
 
-/// Where the `}}` is that ends an expression: not within quotes, not closing a `{` of the expression itself.
+/// Finds the `}}` that ends an expression. Ignores braces in quotes and those that close a `{` of
+/// the expression.
 fn end_of(text: &str) -> Option<usize> {
     let mut quote = None;
     let mut open = 0_usize;
@@ -339,13 +344,13 @@ impl Filling<'_> {
         let result = self.strings.text(text, &context, self.names, &mut seen);
         if let (false, Some(name)) = (volatile_is_fine, seen.volatile.first()) {
             let message = format!(
-                "`{name}` changes the image with every commit or run, so that it is never skipped"
+                "`{name}` changes the image with every commit or run, so its build is never skipped"
             );
             let warning = Diagnostic::warning("spec.volatile", message);
             self.found.push(
                 self.files
                     .at(warning, span, "")
-                    .help("use it in [tags] alone"),
+                    .help("use it only in [tags]"),
             );
         }
         match result {
@@ -402,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_defined_is_an_error() {
+    fn an_undefined_name_is_an_error() {
         insta::assert_debug_snapshot!(
             ["{{ vars.teem }}", "{{ env.HOME }}", "{{ vars.team.x }}", "{{", "{{ }}", "{{ 1 + }}", "{{ vars.team | nope }}"]
                 .map(|text| filled(text).unwrap_err()),
@@ -421,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_has_bounds_of_time_memory_and_depth() {
+    fn expressions_have_limits_of_time_memory_and_depth() {
         let message = |inside: &str| filled(&format!("{{{{ {inside} }}}}")).unwrap_err();
         for inside in [
             "range(99999) | join('x' * 60000)",
@@ -463,7 +468,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in ".*") {
+        fn no_text_causes_a_panic(text in ".*") {
             drop(filled(&text));
             drop(filled(&format!("{{{{ {text} }}}}")));
         }

@@ -1,8 +1,10 @@
-//! Paths in an image.
+//! Target paths in an image.
 
 use super::image::FileEntry;
 
-/// An absolute path without `.`, `//` and a trailing `/`, and whether it ended in `/`, which means *into*.
+/// Removes `.`, `//` and a trailing `/` from an absolute path. Also returns true if the path ended
+/// in `/`, so that it is a directory to place files into. Fails if the path is relative or contains
+/// `..`.
 pub fn normalised(written: &str) -> Result<(String, bool), String> {
     if !written.starts_with('/') {
         return Err(format!("the target `{written}` is not an absolute path"));
@@ -18,7 +20,7 @@ pub fn normalised(written: &str) -> Result<(String, bool), String> {
     Ok((format!("/{}", parts.join("/")), into || parts.is_empty()))
 }
 
-/// Why an entry cannot be placed at its path, if so.
+/// Returns the reason why an entry cannot be placed at its path, if there is one.
 #[must_use]
 pub fn refused(entry: &FileEntry) -> Option<String> {
     let path = &entry.path;
@@ -26,23 +28,23 @@ pub fn refused(entry: &FileEntry) -> Option<String> {
         .chain(entry.name_inside.as_deref())
         .find_map(|name| match () {
             () if name.starts_with(".wh.") => Some(format!(
-                "the target `{path}`: in an image a name that begins with `.wh.` takes a file away"
+                "the target `{path}`: image layers use names that begin with `.wh.` to delete files"
             )),
             () if name.len() > 255 => Some(format!(
-                "the target `{path}` has a name of {} bytes: 255 are possible",
+                "the target `{path}` has a name of {} bytes; the limit is 255",
                 name.len()
             )),
             () => None,
         })
 }
 
-/// `name` below `folder`.
+/// The path of `name` in `directory`.
 #[must_use]
-pub fn below(folder: &str, name: &str) -> String {
-    if folder == "/" {
+pub fn below(directory: &str, name: &str) -> String {
+    if directory == "/" {
         format!("/{name}")
     } else {
-        format!("{folder}/{name}")
+        format!("{directory}/{name}")
     }
 }
 
@@ -63,12 +65,12 @@ mod tests {
             assert_eq!(normalised(written), Ok((path.to_owned(), into)));
         }
         for bad in ["", "etc", "./etc", "/a/../b", "/.."] {
-            assert!(normalised(bad).is_err(), "{bad:?} was taken");
+            assert!(normalised(bad).is_err(), "{bad:?} was accepted");
         }
     }
 
     #[test]
-    fn names_that_no_image_holds_are_refused() {
+    fn names_that_layers_cannot_contain_are_refused() {
         for (path, refusal) in [
             ("/etc/.wh.motd", true),
             ("/.wh..wh..opq/x", true),

@@ -1,4 +1,4 @@
-//! `[config]`: what runs, as whom, and what tells that it is well.
+//! Validates `[config]`: entrypoint, user, ports, signals and health check.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::spec::values::OwnerSpec;
 use crate::suggest::closest;
 
 impl Maker<'_, '_> {
-    /// What runs, as the spec has it; faults are told.
+    /// Converts `[config]` and reports its errors.
     pub(super) fn config(&mut self, spec: ConfigTable) -> Config {
         if let Some(user) = spec.user.as_deref() {
             self.user(&["config", "user"], user);
@@ -40,13 +40,13 @@ impl Maker<'_, '_> {
             .filter(|signal| !is_signal(signal))
         {
             let message = format!("`{signal}` is not a signal, such as SIGTERM or 15");
-            let near = closest(
+            let similar = closest(
                 signal.strip_prefix("SIG").unwrap_or(signal),
                 SIGNALS.iter().copied(),
             );
             let diagnostic = Diagnostic::error("spec.value", message);
-            let diagnostic = match near {
-                Some(near) => diagnostic.help(format!("did you mean `SIG{near}`?")),
+            let diagnostic = match similar {
+                Some(similar) => diagnostic.help(format!("did you mean `SIG{similar}`?")),
                 None => diagnostic,
             };
             self.report(&["config", "stop_signal"], diagnostic);
@@ -72,7 +72,7 @@ impl Maker<'_, '_> {
         }
     }
 
-    /// Tells what is wrong with the name or number of a user.
+    /// Reports an invalid user name or id.
     pub(super) fn user(&mut self, path: &[&str], user: &str) {
         if let Err(message) = OwnerSpec::try_from(user.to_owned()) {
             self.error(
@@ -111,7 +111,7 @@ impl Maker<'_, '_> {
             self.error(&path, "spec.value", message);
         }
         if test == ["NONE"] {
-            // What the defaults say of a check is about none: the builders leave it out as well.
+            // A disabled check drops the timings from the defaults, as Docker's builders do.
             return Some(Healthcheck {
                 test,
                 interval: None,
@@ -130,7 +130,8 @@ impl Maker<'_, '_> {
     }
 }
 
-/// The signals of Linux, without `SIG`, as Docker knows them: an engine refuses any other when it builds.
+/// The signals of Linux that Docker knows, without `SIG`. An engine refuses any other signal in a
+/// build.
 const SIGNALS: [&str; 36] = [
     "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL",
     "PIPE", "POLL", "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS",
@@ -138,7 +139,7 @@ const SIGNALS: [&str; 36] = [
     "XFSZ",
 ];
 
-/// Whether Docker knows this signal: a number, a name, or a real-time one such as `SIGRTMIN+3`.
+/// True if Docker knows this signal: a number, a name, or a real-time one such as `SIGRTMIN+3`.
 fn is_signal(text: &str) -> bool {
     let number = |text: &str, most: u8| {
         let digits = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());

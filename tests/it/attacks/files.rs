@@ -168,7 +168,7 @@ fn expensive_templates_and_floods_of_errors_are_bounded() {
     let run = soon(&golden, &["check"]).exit(2);
     assert!(
         run.stderr
-            .contains("it takes too many steps, or makes too much text"),
+            .contains("it needs too many steps or produces too much text"),
         "{}",
         run.stderr
     );
