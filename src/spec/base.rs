@@ -1,4 +1,5 @@
-//! `image.base`: a string, or a table that names an image of the workspace or a repository with a requirement.
+//! `image.base`: a string, or a table that names an image of the workspace or a repository with a
+//! version requirement.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,37 +12,37 @@ use super::image::OptionalVariant;
 use super::values::RequirementValue;
 use crate::reference::{Digest, Reference, Repository, RepositoryPath};
 
-/// What an image is built on, as it is written.
+/// The base of an image, as the spec writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BaseSpec {
-    /// Nothing.
+    /// `"scratch"`: the empty image.
     Scratch,
     /// An image of a registry.
     Reference(Reference),
     /// An image of an OCI layout.
     Layout(LayoutSpec),
-    /// The highest tag of a repository that a requirement admits.
+    /// The highest tag of a repository that satisfies a requirement.
     Requirement {
-        /// The repository.
+        /// The repository to search.
         repository: Repository,
         /// The requirement on the tag.
         version: RequirementValue,
     },
     /// Another image of this workspace.
     Workspace {
-        /// Its name.
+        /// The name of that image.
         image: RepositoryPath,
         /// A requirement on its version.
         version: Option<RequirementValue>,
-        /// Its variant; the empty string means the one without.
+        /// Its variant; the empty string selects the image without a variant.
         variant: Option<OptionalVariant>,
     },
 }
 
-/// `oci:DIR[:NAME][@DIGEST]`, as skopeo and buildah name an image of a layout.
+/// `oci:DIR[:NAME][@DIGEST]`: an image of an OCI layout, in the notation of skopeo and buildah.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayoutSpec {
-    /// The folder, relative to the file.
+    /// The directory, relative to image.toml.
     pub directory: String,
     /// The image's name in the layout, the annotation `org.opencontainers.image.ref.name`.
     pub name: Option<String>,
@@ -49,27 +50,27 @@ pub struct LayoutSpec {
     pub digest: Option<Digest>,
 }
 
-/// What an image of a layout begins with.
+/// The prefix of a base that is an image of a layout.
 const LAYOUT: &str = "oci:";
 
 impl FromStr for LayoutSpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let place = text.strip_prefix(LAYOUT).unwrap_or(text);
-        let (place, digest) = match place.rsplit_once('@') {
-            // A directory's name may hold an `@`.
-            Some((place, digest)) if is_digest_like(digest) => {
+        let path = text.strip_prefix(LAYOUT).unwrap_or(text);
+        let (path, digest) = match path.rsplit_once('@') {
+            // The name of a directory may contain an `@`.
+            Some((path, digest)) if is_digest_like(digest) => {
                 let digest = digest
                     .parse()
                     .map_err(|error| format!("the base `{text}`: {error}"))?;
-                (place, Some(digest))
+                (path, Some(digest))
             }
-            _ => (place, None),
+            _ => (path, None),
         };
-        let (directory, name) = match place.split_once(':') {
+        let (directory, name) = match path.split_once(':') {
             Some((directory, name)) => (directory, Some(name)),
-            None => (place, None),
+            None => (path, None),
         };
         if directory.is_empty() || name.is_some_and(str::is_empty) {
             return Err(format!(
@@ -84,7 +85,7 @@ impl FromStr for LayoutSpec {
     }
 }
 
-/// Whether a text is written as a digest, `ALGORITHM:HEX`, whether golden knows the algorithm or not.
+/// True if a text has the form of a digest, `ALGORITHM:HEX`, also of an unknown algorithm.
 fn is_digest_like(text: &str) -> bool {
     text.split_once(':').is_some_and(|(algorithm, hex)| {
         let is_hex = !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -107,7 +108,7 @@ impl fmt::Display for LayoutSpec {
     }
 }
 
-/// The table forms in one shape.
+/// The keys of both table forms.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct BaseTable {
@@ -135,7 +136,7 @@ impl BaseTable {
             (None, Some(reference)) => match self.version {
                 None => Ok(BaseSpec::Reference(reference)),
                 Some(_) if reference.tag.is_some() || reference.digest.is_some() => Err(format!(
-                    "`{reference}` has a tag or a digest, so that `version` has nothing to choose"
+                    "`{reference}` already has a tag or a digest: remove that or `version`"
                 )),
                 Some(version) => Ok(BaseSpec::Requirement {
                     repository: reference.repository,
@@ -203,7 +204,7 @@ impl JsonSchema for BaseSpec {
                     "type": "object",
                     "properties": {
                         "ref": { "type": "string", "description": "A repository" },
-                        "version": { "type": "string", "description": "The highest tag that this admits is taken" }
+                        "version": { "type": "string", "description": "A requirement; the highest tag that satisfies it is used" }
                     },
                     "required": ["ref"],
                     "additionalProperties": false
@@ -218,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_image_of_a_layout() {
+    fn a_base_in_a_layout_is_parsed_and_printed() {
         let digest = Digest::of(b"x");
         for (text, directory, name, pinned) in [
             ("oci:base", "base", None, false),

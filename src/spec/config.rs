@@ -1,4 +1,4 @@
-//! `[config]`: the OCI image config, as it is written.
+//! `[config]`: the OCI image config, as the spec writes it.
 
 use std::fmt;
 
@@ -8,56 +8,56 @@ use serde::de::{self, SeqAccess, Visitor};
 
 use super::values::Interval;
 
-/// `[config]`.
+/// The OCI image config.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigTable {
-    /// Ports: `80`, `"443/tcp"`, `"8000-8010"`.
+    /// Exposed ports: `80`, `"443/tcp"`, `"8000-8010"`.
     pub expose: Option<Vec<Exposed>>,
-    /// The user, `user[:group]`, names or numbers.
+    /// The user that the container runs as: `user[:group]`, names or numbers.
     pub user: Option<String>,
-    /// The working directory, absolute.
+    /// The working directory, an absolute path.
     pub workdir: Option<String>,
-    /// The entrypoint: a list is executed as it is, a string by the shell.
+    /// The entrypoint: a list is executed directly, a string by the shell.
     pub entrypoint: Option<Words>,
-    /// The command: a list is executed as it is, a string by the shell.
+    /// The command: a list is executed directly, a string by the shell.
     pub cmd: Option<Words>,
     /// Volumes: absolute paths.
     pub volumes: Option<Vec<String>>,
     /// The signal that stops the container, such as `SIGTERM` or `15`.
     pub stop_signal: Option<String>,
-    /// The shell for shell-form entrypoint and cmd.
+    /// The shell for an entrypoint, command or health check that is a string.
     pub shell: Option<Vec<String>>,
     /// The health check.
     #[serde(deserialize_with = "super::table::some")]
     pub healthcheck: Option<HealthcheckTable>,
 }
 
-/// `config.healthcheck`.
+/// The command that checks if the container is healthy, and its timings.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthcheckTable {
-    /// `["CMD", …]`, `["CMD-SHELL", "…"]`, `["NONE"]`; a string is run by the shell.
+    /// The command: `["CMD", …]`, `["CMD-SHELL", "…"]` or `["NONE"]`; a string is run by the shell.
     pub test: Option<Words>,
     /// Time between two checks, such as `30s`.
     #[schemars(with = "Option<String>")]
     pub interval: Option<Interval>,
-    /// Time after which a check has failed.
+    /// Time after which an unfinished check counts as failed.
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Interval>,
-    /// Time in which failures do not count.
+    /// Time after the start in which failures do not count.
     #[schemars(with = "Option<String>")]
     pub start_period: Option<Interval>,
-    /// Failures in a row that make the container unhealthy.
+    /// The number of consecutive failures that make the container unhealthy.
     pub retries: Option<u32>,
 }
 
-/// A list of words, or a line for the shell.
+/// A command: a list of words, or a line for the shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Words {
-    /// Executed as it is.
+    /// Exec form: executed directly.
     List(Vec<String>),
-    /// Given to a shell.
+    /// Shell form: run by the shell.
     Line(String),
 }
 
@@ -104,9 +104,9 @@ impl JsonSchema for Words {
 pub struct Exposed {
     /// The first port, 1 to 65535.
     pub first: u16,
-    /// The last port, not below the first.
+    /// The last port, equal to or higher than the first.
     pub last: u16,
-    /// The protocol.
+    /// The transport protocol of all ports.
     pub protocol: Transport,
 }
 
@@ -135,7 +135,9 @@ impl std::str::FromStr for Exposed {
         let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
         let (first, last) = (port(first)?, port(last)?);
         if first > last {
-            return Err(format!("the range {first}-{last} ends before it begins"));
+            return Err(format!(
+                "the first port of the range {first}-{last} is higher than the last"
+            ));
         }
         Ok(Self {
             first,
@@ -151,7 +153,7 @@ fn port(text: &str) -> Result<u16, String> {
         Ok(port) if digits && port > 0 => Ok(port),
         _ if digits => Err(format!("port {text} does not exist: ports are 1 to 65535")),
         _ => Err(format!(
-            "`{text}` is not a port (expected such as 80, \"443/tcp\" or \"8000-8010/udp\")"
+            "`{text}` is not a port (examples: 80, \"443/tcp\", \"8000-8010/udp\")"
         )),
     }
 }
@@ -204,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_and_ranges() {
+    fn ports_and_ranges_are_parsed() {
         for (text, first, last, protocol) in [
             ("80", 80, 80, Transport::Tcp),
             ("443/tcp", 443, 443, Transport::Tcp),

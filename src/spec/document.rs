@@ -1,7 +1,7 @@
-//! A file as a tree of values that know where they stand.
+//! Parses a file into a tree of values with their spans.
 //!
-//! The trees of golden.toml and of an image.toml are merged, so a span must also tell its file: those of
-//! golden.toml are moved up by `ABOVE`, which no image file is long enough to reach.
+//! The trees of golden.toml and of an image.toml are merged, so a span must also identify its file.
+//! Spans of golden.toml are shifted by `WORKSPACE_OFFSET`, which is larger than any image file.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -14,18 +14,18 @@ use toml::de::{DeTable, DeValue};
 use super::unquoted;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
-/// The longest file that is read, in bytes. A spec is written by hand; what is longer is a mistake.
+/// The largest file that is read, in bytes. Specs are written by hand; a longer one is a mistake.
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// What is said of a text with a NUL in it.
+/// The message about a string that contains NUL.
 pub const NUL: &str = "no text may contain the character NUL";
 
-/// How far the spans of golden.toml are moved up.
-const ABOVE: usize = 1 << 24;
+/// The offset that is added to the spans of golden.toml.
+const WORKSPACE_OFFSET: usize = 1 << 24;
 
-/// A table whose entries know where they stand. It borrows from the text of its file.
+/// A table with spans. It borrows from the text of its file.
 pub type SpecTable<'t> = DeTable<'t>;
-/// A value that knows where it stands.
+/// A value with its span.
 pub type Value<'t> = Spanned<DeValue<'t>>;
 
 /// The two files that a value of an image can come from.
@@ -41,7 +41,7 @@ impl SourceFiles {
     /// The file that a span belongs to.
     #[must_use]
     pub fn file(&self, span: &Range<usize>) -> &Path {
-        if span.start >= ABOVE {
+        if span.start >= WORKSPACE_OFFSET {
             &self.workspace
         } else {
             &self.image
@@ -51,17 +51,17 @@ impl SourceFiles {
     /// The span within its file.
     #[must_use]
     pub fn local(span: &Range<usize>) -> Range<usize> {
-        let below = |at: usize| {
-            if span.start >= ABOVE {
-                at.saturating_sub(ABOVE)
+        let local = |at: usize| {
+            if span.start >= WORKSPACE_OFFSET {
+                at.saturating_sub(WORKSPACE_OFFSET)
             } else {
                 at
             }
         };
-        below(span.start)..below(span.end)
+        local(span.start)..local(span.end)
     }
 
-    /// Points a finding at a span.
+    /// Adds a location to a diagnostic: `span`, in the file that it belongs to.
     #[must_use]
     pub fn at(
         &self,
@@ -73,7 +73,7 @@ impl SourceFiles {
     }
 }
 
-/// Which of the two kinds of files a text is.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceKind {
     /// golden.toml.
@@ -82,7 +82,7 @@ pub enum SourceKind {
     Image,
 }
 
-/// Parses `text`. What is not TOML is reported, all of it; then there is no table.
+/// Parses `text`. If it is not TOML, reports every syntax error and returns `None`.
 pub fn parse<'t>(
     file: &Path,
     kind: SourceKind,
@@ -94,10 +94,10 @@ pub fn parse<'t>(
         found.push(
             Diagnostic::error(
                 "spec.too-long",
-                format!("the file has {size} MiB; at most 1 MiB is read"),
+                format!("the file has {size} MiB; the limit is 1 MiB"),
             )
             .at(file, 0..0, "")
-            .help("put large content into a file of its own, and name it by `source`"),
+            .help("put large content into a separate file and name that file in `source`"),
         );
         return None;
     }
@@ -105,7 +105,7 @@ pub fn parse<'t>(
     if errors.is_empty() {
         let mut table = root.into_inner();
         if kind == SourceKind::Workspace {
-            table = raised(table);
+            table = shifted(table);
         }
         let files = SourceFiles {
             workspace: file.to_owned(),
@@ -118,7 +118,7 @@ pub fn parse<'t>(
     for error in errors {
         let span = error.span().unwrap_or(0..0);
         match unquoted::find(text, span.start) {
-            // The parser reports the first character of a word, then what follows it.
+            // The parser reports an unquoted word twice: at its start and after it.
             Some(word) if !unquoted.insert(word.span.start) => {}
             Some(word) => {
                 let message = format!("strings need quotes: {}", word.corrected());
@@ -134,47 +134,47 @@ pub fn parse<'t>(
     None
 }
 
-fn up(span: &Range<usize>) -> Range<usize> {
-    span.start + ABOVE..span.end + ABOVE
+fn shifted_span(span: &Range<usize>) -> Range<usize> {
+    span.start + WORKSPACE_OFFSET..span.end + WORKSPACE_OFFSET
 }
 
-fn raised(table: SpecTable<'_>) -> SpecTable<'_> {
+fn shifted(table: SpecTable<'_>) -> SpecTable<'_> {
     table
         .into_iter()
         .map(|(key, value)| {
             (
-                Spanned::new(up(&key.span()), key.into_inner()),
-                raised_value(value),
+                Spanned::new(shifted_span(&key.span()), key.into_inner()),
+                shifted_value(value),
             )
         })
         .collect()
 }
 
-fn raised_value(value: Value<'_>) -> Value<'_> {
-    let span = up(&value.span());
+fn shifted_value(value: Value<'_>) -> Value<'_> {
+    let span = shifted_span(&value.span());
     let inner = match value.into_inner() {
-        DeValue::Table(table) => DeValue::Table(raised(table)),
-        DeValue::Array(array) => DeValue::Array(array.into_iter().map(raised_value).collect()),
+        DeValue::Table(table) => DeValue::Table(shifted(table)),
+        DeValue::Array(array) => DeValue::Array(array.into_iter().map(shifted_value).collect()),
         other => other,
     };
     Spanned::new(span, inner)
 }
 
-/// A string, for values that are made here.
+/// A string value with the given span, for values that no file contains literally.
 #[must_use]
 pub fn string(span: Range<usize>, text: String) -> Value<'static> {
     Spanned::new(span, DeValue::String(Cow::Owned(text)))
 }
 
 fn refuse_nul(table: &SpecTable<'_>, files: &SourceFiles, found: &mut Diagnostics) {
-    let tell = |span: &Range<usize>| files.at(Diagnostic::error("spec.nul", NUL), span, "");
+    let nul_at = |span: &Range<usize>| files.at(Diagnostic::error("spec.nul", NUL), span, "");
     for (key, value) in table {
         if key.get_ref().contains('\0') {
-            found.push(tell(&key.span()));
+            found.push(nul_at(&key.span()));
         }
         each_string(value, &mut |text, span| {
             if text.contains('\0') {
-                found.push(tell(span));
+                found.push(nul_at(span));
             }
         });
         each_table(value, &mut |table| refuse_nul_keys(table, files, found));
@@ -188,7 +188,7 @@ fn refuse_nul_keys(table: &SpecTable<'_>, files: &SourceFiles, found: &mut Diagn
     }
 }
 
-/// Calls `see` with every string below `value`.
+/// Calls `see` for every string in `value`, at any depth.
 pub fn each_string(value: &Value<'_>, see: &mut impl FnMut(&str, &Range<usize>)) {
     match value.get_ref() {
         DeValue::String(text) => see(text, &value.span()),
@@ -209,7 +209,7 @@ fn each_table(value: &Value<'_>, see: &mut impl FnMut(&SpecTable<'_>)) {
     }
 }
 
-/// The entry at `path`, in which array items are named by their number.
+/// Returns the span of the key and the value at `path`; a path names an array item by its index.
 #[must_use]
 pub fn entry<'a, 't>(
     table: &'a SpecTable<'t>,

@@ -1,4 +1,4 @@
-//! Edits of an image.toml that keep its comments, its layout and its line endings.
+//! Edits image.toml and keeps its comments, layout and line endings.
 
 use std::fmt::Write as _;
 
@@ -8,17 +8,18 @@ use toml_edit::{Array, DocumentMut, Item, RawString, Table, TomlError, Value};
 /// A text before and after an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
-    /// The text as it was.
+    /// The original text.
     pub before: String,
-    /// The text as it is to be.
+    /// The edited text.
     pub after: String,
 }
 
-/// The lines around a change that a diff shows.
+/// The number of unchanged lines that a diff shows before and after a change.
 const CONTEXT: usize = 3;
 
 impl Edit {
-    /// Sets `[tags] withdrawn` to `versions`. Entries that are there already keep their place, and templates are left alone.
+    /// Sets `[tags] withdrawn` to `versions`. Existing entries keep their position, and templates
+    /// stay. Fails if `text` is not TOML.
     pub fn withdraw(text: &str, versions: &[Version]) -> Result<Self, TomlError> {
         let unix = text.replace("\r\n", "\n");
         let mut document: DocumentMut = unix.parse()?;
@@ -47,13 +48,13 @@ impl Edit {
         })
     }
 
-    /// Whether it changes nothing.
+    /// True if the edit changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.before == self.after
     }
 
-    /// The change in the format of `diff -u`, for a file of this name.
+    /// The change in the format of `diff -u`; `file` is the name in its header.
     #[must_use]
     pub fn diff(&self, file: &str) -> String {
         let lines = |text| -> Vec<&str> { str::lines(text).collect() };
@@ -86,7 +87,8 @@ impl Edit {
     }
 }
 
-/// Takes the space before the closing brace of `tags = { … }` from the last value, for the value that is to follow it.
+/// Removes the space before the closing brace of `tags = { … }` and returns it, so that the caller
+/// can put it after the new last value.
 fn inline_end(tags: &mut Item) -> Option<String> {
     let table = tags
         .as_inline_table_mut()
@@ -97,7 +99,7 @@ fn inline_end(tags: &mut Item) -> Option<String> {
     Some(end)
 }
 
-/// Adds `[tags]` at the end of the text, after its last comments.
+/// Adds `[tags]` at the end of the document, after its last comments.
 fn add_tags(document: &mut DocumentMut) {
     let comments = document.trailing().as_str().unwrap_or_default().to_owned();
     let mut table = Table::new();
@@ -108,10 +110,10 @@ fn add_tags(document: &mut DocumentMut) {
 
 fn set_versions(array: &mut Array, versions: &[Version]) {
     let version_of = |value: &Value| value.as_str().and_then(|text| text.parse::<Version>().ok());
-    let gone =
+    let is_obsolete =
         |value: &Value| version_of(value).is_some_and(|version| !versions.contains(&version));
     loop {
-        let first = array.iter().position(gone);
+        let first = array.iter().position(is_obsolete);
         let Some(position) = first else { break };
         let removed = array.remove(position);
         if let (0, Some(first)) = (position, array.get_mut(0)) {
@@ -129,8 +131,8 @@ fn set_versions(array: &mut Array, versions: &[Version]) {
     }
 }
 
-/// Adds a version in the layout of the array: on a line of its own if the last one is, and after the comments that follow
-/// the last one.
+/// Adds a version in the layout of the array: on its own line if the last entry is on its own line,
+/// and after the comments that follow the last entry.
 fn append(array: &mut Array, version: &Version) {
     let trailing = text(Some(array.trailing()));
     let last = array
@@ -171,7 +173,7 @@ fn text(raw: Option<&RawString>) -> String {
         .to_owned()
 }
 
-/// The lines that differ, as one block.
+/// One block that contains all lines that differ.
 struct Changed {
     start: usize,
     before_end: usize,
@@ -197,8 +199,8 @@ impl Changed {
     }
 }
 
-/// `edited` with the line endings of `text`: unchanged lines keep theirs, new ones get those of most lines. `unix` is `text`
-/// with LF alone.
+/// Returns `edited` with the line endings of `text`: unchanged lines keep theirs, new lines get the
+/// most frequent ones. `unix` is `text` with LF only.
 fn with_endings_of(text: &str, unix: &str, edited: &str) -> String {
     let crlf = text.matches("\r\n").count();
     if crlf == 0 {
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn every_layout_is_kept() {
+    fn an_edit_keeps_the_layout() {
         for (before, versions, after) in [
             (
                 "[tags]\nwithdrawn = [\"1.0.0\"] # bad\n",

@@ -1,4 +1,5 @@
-//! The shape of image.toml, after templates are filled in. No logic but defaults.
+//! The types of image.toml, after its templates are evaluated. They contain no logic except
+//! defaults.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -13,69 +14,69 @@ use crate::platform::Platform;
 use crate::reference::RepositoryPath;
 use crate::tags::{Latest, Level, Rebuild, Variant};
 
-/// An image: image.toml.
+/// The spec of one image, image.toml.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(title = "image.toml", extend("required" = ["image"]))]
 pub struct ImageSpec {
-    /// What it is, and what it is built on.
+    /// Name, version, base and platforms of the image.
     #[serde(deserialize_with = "super::table::some")]
     pub image: Option<ImageTable>,
-    /// Labels; `false` drops one that comes from the defaults or would be filled in.
+    /// Labels; `false` removes one that comes from the defaults or that golden fills in.
     pub labels: IndexMap<String, LabelSpec>,
-    /// Environment, in this order.
+    /// Environment variables, in the order of the file.
     pub env: IndexMap<String, EnvSpec>,
     /// The OCI image config.
     #[serde(deserialize_with = "super::table::one")]
     pub config: ConfigTable,
-    /// Certificates.
+    /// Root certificates for the image.
     #[serde(deserialize_with = "super::table::one")]
     pub certs: CertsTable,
-    /// Packages of the family's manager.
+    /// Packages of the base's package manager.
     #[serde(deserialize_with = "super::table::one")]
     pub packages: PackagesTable,
-    /// Files to place into the image.
+    /// Files to copy into the image.
     #[serde(deserialize_with = "super::table::list")]
     pub files: Vec<FileTable>,
     /// Steps to run, in order.
     #[serde(deserialize_with = "super::table::list")]
     pub run: Vec<RunTable>,
-    /// Rules for tags.
+    /// Rules for the tags of the image.
     #[serde(deserialize_with = "super::table::one")]
     pub tags: TagsTable,
-    /// One image for each combination of its axes.
+    /// One image for each combination of the values of the axes.
     pub matrix: MatrixTable,
 }
 
-/// `[image]`.
+/// Name, version, base and platforms of an image.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("required" = ["name", "version", "base"]))]
 pub struct ImageTable {
-    /// Repository path below the registry's namespace.
+    /// The repository path below the registry's namespace.
     #[schemars(with = "String", extend("pattern" = pattern::NAME))]
     pub name: Option<RepositoryPath>,
-    /// The version: semver 2.0.0, strictly.
+    /// The version, strict semver 2.0.0.
     #[schemars(with = "String", extend("pattern" = pattern::VERSION))]
     pub version: Option<super::values::VersionValue>,
-    /// What it is for.
+    /// A short text about the purpose of the image.
     pub description: Option<String>,
-    /// What it is built on.
+    /// The base image.
     pub base: Option<BaseSpec>,
-    /// The base's family; told from the base without.
+    /// The family of the base; inferred from the base by default.
     pub family: Option<super::values::Family>,
-    /// The Dockerfile template; the family's without.
+    /// The Dockerfile template; the template of the family by default.
     pub template: Option<String>,
-    /// Platforms such as `linux/amd64`; the engine's own without.
+    /// Platforms such as `linux/amd64`; the platform of the engine by default.
     #[serde(deserialize_with = "super::values::some_list")]
     #[schemars(with = "Option<Vec<String>>")]
     pub platforms: Option<Vec<Platform>>,
-    /// A tag suffix.
+    /// The variant, a suffix of every tag: `alpine` in `1.2.3-alpine`.
     #[schemars(with = "Option<String>", extend("pattern" = pattern::VARIANT))]
     pub variant: Option<OptionalVariant>,
 }
 
-/// A variant that may be the empty string, which means none (useful in a matrix).
+/// A variant; the empty string means none, so that one value of a matrix axis can have no variant.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct OptionalVariant(pub Option<Variant>);
@@ -92,44 +93,44 @@ impl TryFrom<String> for OptionalVariant {
     }
 }
 
-/// `[certs]`.
+/// Root certificates for the image.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CertsTable {
-    /// PEM files, by path or glob, that the image's system trust store gets.
+    /// PEM files, by path or glob, that golden adds to the trust store of the image.
     pub trust: Vec<String>,
 }
 
-/// `[packages]`.
+/// Packages of the base's package manager.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PackagesTable {
-    /// To install, with the manager's own version syntax.
+    /// Packages to install, with the version syntax of the package manager.
     pub install: Vec<String>,
-    /// To remove.
+    /// Packages to remove.
     pub remove: Vec<String>,
 }
 
-/// A `[[files]]` entry.
+/// A file or directory to copy into the image.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("required" = ["target"], "oneOf" = one_of_source_and_content()))]
 pub struct FileTable {
-    /// A file, folder or glob, relative to this file.
+    /// A file, directory or glob, relative to image.toml.
     pub source: Option<String>,
-    /// The content, in place of `source`.
+    /// The content of the file, instead of `source`.
     pub content: Option<String>,
-    /// Where it goes: an absolute path; one that ends in `/` means into that folder.
+    /// The absolute path in the image; a path that ends in `/` is the directory to copy into.
     pub target: Option<String>,
-    /// Permission bits, octal, such as "0644".
+    /// Permission bits in octal, such as "0644".
     #[schemars(with = "Option<String>", extend("pattern" = pattern::MODE))]
     pub mode: Option<super::values::Mode>,
-    /// `uid:gid`, or names that the base knows.
+    /// The owner: `uid:gid`, or names from `/etc/passwd` and `/etc/group` of the base.
     #[schemars(with = "Option<String>")]
     pub owner: Option<super::values::OwnerSpec>,
 }
 
-/// For the schema: an entry has a source or a content, and an empty folder neither.
+/// For the schema: an entry has `source` or `content`; an empty directory has neither.
 fn one_of_source_and_content() -> serde_json::Value {
     serde_json::json!([
         { "required": ["source"] },
@@ -141,38 +142,38 @@ fn one_of_source_and_content() -> serde_json::Value {
     ])
 }
 
-/// A `[[run]]` entry.
+/// A build step.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("required" = ["script"]))]
 pub struct RunTable {
-    /// What it does, for people.
+    /// The name of the step in messages.
     pub name: Option<String>,
-    /// The script, given to `/bin/sh -ec`.
+    /// The script, run by `/bin/sh -ec`.
     pub script: Option<String>,
-    /// The user that runs it; root without.
+    /// The user that runs the script; root by default.
     pub user: Option<String>,
-    /// Secrets that it sees at /run/secrets/NAME.
+    /// Secrets that the script reads at /run/secrets/NAME.
     pub secrets: Vec<String>,
 }
 
-/// `[tags]`.
+/// Rules for the tags of an image.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TagsTable {
-    /// When `latest`, or the bare variant, moves.
+    /// Rule for moving `latest`, or the variant's own tag such as `alpine`.
     pub latest: Option<Latest>,
-    /// Whether 0.x versions get the tag `0`.
+    /// If true, 0.x versions get the tag `0`.
     pub zero_major: Option<bool>,
-    /// Which kinds of tags are made; `full` always is.
+    /// The kinds of tags to publish; `full` is always included.
     pub fan_out: Option<Vec<Level>>,
-    /// Whether a full version may never change its digest.
+    /// If true, the digest of a version tag never changes.
     pub immutable: Option<bool>,
-    /// Other moving tags.
+    /// Additional moving tags.
     pub extra: Vec<String>,
-    /// What happens to new content for a published version.
+    /// Rule for new content of a version that is already published.
     pub rebuild: Option<Rebuild>,
-    /// Versions that are neither compared with nor published.
+    /// Versions that golden does not publish and that no moving tag points to.
     #[serde(deserialize_with = "super::values::list")]
     #[schemars(with = "Vec<String>")]
     pub withdrawn: Vec<super::values::AnyVersion>,

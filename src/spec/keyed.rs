@@ -1,5 +1,7 @@
-//! The tables whose keys are the user's own: labels, env and vars. What their values may be is told before serde
-//! sees them, because the message names the key and shows it as it should be written (7-rules 6).
+//! Checks the tables whose keys the user chooses: `[labels]`, `[env]` and `[vars]`.
+//!
+//! Their values are checked before serde reads them, because the message names the key and shows
+//! the corrected line.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,21 +13,21 @@ use super::typed::{as_text, bare_or_quoted, quoted};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::suggest::closest;
 
-/// Checks `[labels]`, `[env]` and `[vars]` of a file, and takes out what is wrong.
+/// Checks `[labels]`, `[env]` and `[vars]` of a file; reports and removes wrong entries.
 pub fn check(table: &mut SpecTable<'_>, files: &SourceFiles, found: &mut Diagnostics) {
     for name in ["labels", "env", "vars"] {
         let Some(DeValue::Table(entries)) = table.get_mut(name).map(toml::Spanned::get_mut) else {
             continue;
         };
-        let judge = |(key, value): (&toml::Spanned<_>, &Value<'_>)| {
+        let check_entry = |(key, value): (&toml::Spanned<_>, &Value<'_>)| {
             let key: &toml::Spanned<std::borrow::Cow<'_, str>> = key;
             Some((
                 key.clone(),
                 wrong(name, key.get_ref(), &key.span(), value, files)?,
             ))
         };
-        let judged: Vec<_> = entries.iter().filter_map(judge).collect();
-        for (key, diagnostic) in judged {
+        let rejected: Vec<_> = entries.iter().filter_map(check_entry).collect();
+        for (key, diagnostic) in rejected {
             entries.remove(&key);
             found.push(diagnostic);
         }
@@ -88,15 +90,15 @@ fn nested_table(
     };
     let nested = Diagnostic::error(
         "spec.nested-table",
-        format!("`{key}` is a table, and [{table}] has only {accepted}"),
+        format!("`{key}` is a table, but [{table}] accepts only {accepted}"),
     );
     files
         .at(nested, at, "")
         .help(format!("write {} = {text}", quoted(&path)))
 }
 
-/// Whether a table of `[env]` comes from a dotted key, such as `spring.profile = "x"`: nothing in it is, or resembles, a
-/// key of the table that extends the base's value.
+/// True if a table in `[env]` comes from a dotted key, such as `spring.profile = "x"`: it contains
+/// no key that is, or resembles, `prepend` or `append`.
 fn is_dotted(nested: &SpecTable<'_>) -> bool {
     let mut keys = nested.keys().map(toml::Spanned::get_ref);
     !nested.is_empty() && !keys.any(|key| closest(key, ["prepend", "append"]).is_some())
@@ -141,8 +143,7 @@ fn wrong_env(
     files: &SourceFiles,
 ) -> Option<Diagnostic> {
     if key.contains('=') || key.contains(char::is_whitespace) {
-        let message =
-            format!("`{key}` cannot be the name of a variable: no `=` and no white space");
+        let message = format!("`{key}` is not a variable name: it contains `=` or white space");
         return Some(files.at(Diagnostic::error("env.key", message), at, ""));
     }
     let DeValue::String(text) = value.get_ref() else {
@@ -160,7 +161,7 @@ fn wrong_env(
             quoted(after)
         ),
     };
-    let message = format!("the value of `{key}` names `{key}` itself, but `$` is literal here");
+    let message = format!("the value of `{key}` refers to `{key}` itself, but `$` is literal here");
     let diagnostic = Diagnostic::error("env.own-name", message);
     let help = format!(
         "to extend the base's value, write {} = {form}",
@@ -169,8 +170,9 @@ fn wrong_env(
     Some(files.at(diagnostic, &value.span(), "").help(help))
 }
 
-/// A warning for a value that seems to mean another variable, which nothing expands: any in `prepend` and `append`; in a
-/// whole value PATH and the keys of the same table, since `$` may be meant for whoever reads the value.
+/// Returns a warning if a value seems to refer to a variable, since golden expands none. In
+/// `prepend` and `append` every variable counts; in a whole value only PATH and the keys of the
+/// same table, since the program that reads the value may expand the others.
 fn literal(
     key: &str,
     value: &Value<'_>,
@@ -206,19 +208,19 @@ fn literal(
 
 /// The variables that a shell or a Dockerfile would expand in a text: `$NAME`, `${NAME}`, `${NAME:-x}`.
 fn mentions(text: &str) -> Vec<&str> {
-    let name = |rest: &'_ str| {
+    let name_length = |rest: &'_ str| {
         rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
             .unwrap_or(rest.len())
     };
     let dollars = text.match_indices('$').map(|(at, _)| &text[at + 1..]);
     let rests = dollars.map(|rest| rest.strip_prefix('{').unwrap_or(rest));
-    let names = rests.map(|rest| &rest[..name(rest)]);
+    let names = rests.map(|rest| &rest[..name_length(rest)]);
     names
         .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'))
         .collect()
 }
 
-/// Where `text` names the variable `key`: `$KEY` or `${KEY…}`.
+/// The position in `text` of a reference to the variable `key`: `$KEY` or `${KEY}`.
 fn own_name(key: &str, text: &str) -> Option<Range<usize>> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.match_indices('$').find_map(|(at, _)| {
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_names_itself() {
+    fn a_reference_of_a_variable_to_itself_is_found() {
         for (key, text, expected) in [
             ("PATH", "/opt/bin:$PATH", Some(9..14)),
             ("PATH", "${PATH}:/opt/bin", Some(0..7)),

@@ -1,4 +1,4 @@
-//! `[matrix]`: axes of any name beside `include` and `exclude`.
+//! `[matrix]`: axes with any names, and the keys `include` and `exclude`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,18 +8,18 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 
-/// `[matrix]`.
+/// The table `[matrix]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MatrixTable {
-    /// The axes, in the order of the file; each has its values.
+    /// The values of each axis, in the order of the file.
     pub axes: IndexMap<String, Vec<Scalar>>,
-    /// Combinations to leave out: those that have all these values.
+    /// Combinations to omit: all that have these values.
     pub exclude: Vec<BTreeMap<String, Scalar>>,
-    /// Combinations to add, or values to add to those that match.
+    /// Combinations to add, or values to add to matching combinations.
     pub include: Vec<BTreeMap<String, Scalar>>,
 }
 
-/// A value of an axis: a string; a number or a boolean stands for its text.
+/// A value of an axis: a string, or an integer that is converted to its text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scalar(pub String);
 
@@ -89,8 +89,8 @@ impl JsonSchema for MatrixTable {
         schemars::json_schema!({
             "type": "object",
             "properties": {
-                "exclude": rows("Combinations to leave out: those that have all of these values."),
-                "include": rows("Combinations to add."),
+                "exclude": rows("Combinations to omit: all that have these values."),
+                "include": rows("Combinations to add, or values to add to matching combinations."),
             },
             "additionalProperties": { "type": "array", "minItems": 1, "items": { "type": ["string", "integer"] } }
         })

@@ -1,8 +1,9 @@
-//! What the user wrote: golden.toml and image.toml (1-spec), read into types that cannot be wrong.
+//! The specs golden.toml and image.toml, parsed into checked types.
 //!
-//! A file is first a tree of values ([`document`]) that remember where they stand. Defaults, the matrix and
-//! templates work on trees (`resolve`); then [`typed`] turns a tree into the shapes of [`image`] and [`workspace`]
-//! and finds everything that does not fit, at its place. The JSON Schema is made from the same shapes.
+//! [`document`] parses a file into a tree of values with spans. Defaults, the matrix and templates
+//! work on trees (`resolve`). Then [`typed`] converts a tree into the types of [`image`] and
+//! [`workspace`], and reports every mistake with its location. The JSON Schema is generated from
+//! the same types.
 
 pub mod base;
 pub mod config;
@@ -54,12 +55,12 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in ".*") {
+        fn no_text_makes_the_parser_panic(text in ".*") {
             drop(read(&text));
         }
 
         #[test]
-        fn no_value_at_any_key_makes_it_panic(
+        fn no_value_at_any_key_makes_the_parser_panic(
             table in "image|labels|env|config|certs|packages|tags|matrix|registry|policy|defaults|workspace|x",
             key in "name|version|base|expose|entrypoint|healthcheck|trust|install|extra|host|a|\"\"",
             value in "0|-1|1e400|true|\"\"|\"x\"|\\[\\]|\\[1, \"a\"\\]|\\{\\}|\\{ image = 1 \\}|1979-05-27|nan",

@@ -1,4 +1,5 @@
-//! Where keys stand: files are parsed again when somebody asks, which only findings do.
+//! Finds the spans of keys and values. It parses the file again for each query, since only
+//! diagnostics need spans.
 
 use std::ops::Range;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use super::document::{self, SourceKind};
 use crate::diagnostic::{Diagnostics, Places, SourceMap};
 
-/// The places of the keys of some files.
+/// Finds spans in the files of a source map.
 #[derive(Debug, Clone, Copy)]
 pub struct Parsed<'a>(pub &'a SourceMap);
 

@@ -1,36 +1,36 @@
-//! The shape of `[policy]` in golden.toml (1-spec “Policy”). What each key means is in `policy::rules`.
+//! The types of `[policy]` in golden.toml. The rules themselves are in `policy::rules`.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `[policy]`: rules that every image of the workspace must keep. Absent keys ask for nothing.
+/// Rules that every image of the workspace must keep. A rule whose key is absent does not apply.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// Labels that every image must have, with a value that is not empty.
+    /// Labels that every image must have with a non-empty value.
     pub required_labels: Vec<String>,
-    /// What the values of labels must look like.
+    /// Rules for the values of labels.
     #[serde(deserialize_with = "super::table::named")]
     pub labels: BTreeMap<String, LabelPolicy>,
-    /// Which bases are allowed.
+    /// Rules for base images.
     #[serde(deserialize_with = "super::table::one")]
     pub base: BasePolicy,
-    /// Limits on the runtime config.
+    /// Rules for the image config.
     #[serde(deserialize_with = "super::table::one")]
     pub config: ConfigPolicy,
-    /// Limits on the environment.
+    /// Rules for environment variables.
     #[serde(deserialize_with = "super::table::one")]
     pub env: EnvPolicy,
-    /// Limits on certificates.
+    /// Rules for certificates.
     #[serde(deserialize_with = "super::table::one")]
     pub certs: CertsPolicy,
-    /// How bad a broken rule is, by the rule's id; each rule has its own default.
+    /// The severity of each rule, by rule code; each rule has its own default.
     pub severity: BTreeMap<String, RuleLevel>,
 }
 
-/// What a label's value must look like: all that is given must hold.
+/// Conditions on the value of a label; all of them must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("minProperties" = 1))]
@@ -38,50 +38,51 @@ pub struct LabelPolicy {
     /// A regular expression for the whole value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
-    /// The values that are allowed.
+    /// The allowed values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub one_of: Option<Vec<String>>,
-    /// A named format.
+    /// A format such as `url` or `semver`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<LabelFormat>,
 }
 
-/// A format that label values can be held to.
+/// A format for the value of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LabelFormat {
     /// An absolute URL with a host.
     Url,
-    /// A version of semver 2.0.0.
+    /// A version, semver 2.0.0.
     Semver,
-    /// An address for mail.
+    /// An email address.
     Email,
-    /// A date and time of RFC 3339.
+    /// A date and time as in RFC 3339.
     Rfc3339,
-    /// An SPDX licence expression.
+    /// An SPDX license expression.
     Spdx,
     /// A digest, `sha256:…`.
     Digest,
 }
 
-/// Which bases are allowed.
+/// Rules for base images.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BasePolicy {
-    /// Globs over the base in full, such as `docker.io/library/*`; absent allows every base.
+    /// Globs over the full reference of the base, such as `docker.io/library/*`; if absent, every
+    /// base is allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<String>>,
-    /// The base must be pinned by digest, in its reference or in golden.lock.
+    /// If true, the base must be pinned by digest, in its reference or in golden.lock.
     pub require_digest: bool,
-    /// Tags that a base may not have.
+    /// Tags that a base must not have.
     pub deny_tags: Vec<String>,
 }
 
-/// Limits on the runtime config.
+/// Rules for the image config.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigPolicy {
-    /// The image may not run as root.
+    /// If true, an image must not run as root.
     pub deny_root: bool,
     /// The ports that may be exposed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,9 +94,9 @@ pub struct ConfigPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PortRange {
-    /// The lowest.
+    /// The lowest port; 1 by default.
     pub min: u16,
-    /// The highest.
+    /// The highest port; 65535 by default.
     pub max: u16,
 }
 
@@ -108,31 +109,31 @@ impl Default for PortRange {
     }
 }
 
-/// Limits on the environment.
+/// Rules for environment variables.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnvPolicy {
-    /// No variable may look like a credential.
+    /// If true, no variable may look like a credential.
     pub deny_secrets: bool,
 }
 
-/// Limits on certificates.
+/// Rules for certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CertsPolicy {
-    /// Every certificate must be valid for so many days more.
+    /// The number of days that every certificate must still be valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_days_left: Option<u32>,
 }
 
-/// How bad a broken rule is.
+/// The severity of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleLevel {
-    /// Exit 3.
+    /// A violation is an error, and the command exits with 3.
     Error,
-    /// Told only.
+    /// A violation is reported as a warning.
     Warn,
-    /// Not looked at.
+    /// The rule is not checked.
     Off,
 }

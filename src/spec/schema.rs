@@ -1,19 +1,19 @@
-//! JSON Schema of the two files, from the same shapes that they are read with.
+//! The JSON Schemas of golden.toml and image.toml, generated from the types that parse them.
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::{ImageSpec, WorkspaceSpec};
 
-/// What strings must look like that are read into a type of their own. A template may stand for each of them: only what
-/// it gives can be judged, and that is not the schema's to know.
+/// Patterns of strings that are parsed into their own types. Each pattern also accepts a template,
+/// since the schema cannot know its result.
 pub(super) mod pattern {
-    /// A version, as semver.org gives its expression.
+    /// A version: the regular expression of semver.org.
     pub(in crate::spec) const VERSION: &str = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-((0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*))?(\+([0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*))?$|\{\{";
     /// The path of a repository.
     pub(in crate::spec) const NAME: &str =
         r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$|\{\{";
-    /// A variant, or none.
+    /// A variant, or the empty string.
     pub(in crate::spec) const VARIANT: &str = r"^([a-z][a-z0-9]*([._-][a-z0-9]+)*)?$|\{\{";
     /// Permission bits.
     pub(in crate::spec) const MODE: &str = r"^0?[0-7]{3,4}$|\{\{";
@@ -40,8 +40,8 @@ fn finished<T: schemars::JsonSchema>() -> Value {
     schema
 }
 
-/// TOML has no null; the defaults say nothing that the README does not; and wherever a word of a list is wanted,
-/// a template may stand for it.
+/// Removes null, which TOML does not have, and the defaults, and accepts a template wherever the
+/// schema lists fixed words.
 fn tidy(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(tidy),
@@ -51,7 +51,7 @@ fn tidy(value: &mut Value) {
             without_null(object);
             for (key, below) in object.iter_mut() {
                 match below {
-                    // The keys of these are names, not words of the schema.
+                    // The keys of these objects are names, not keywords of JSON Schema.
                     Value::Object(named) if key == "properties" || key == "definitions" => {
                         named.values_mut().for_each(tidy);
                     }

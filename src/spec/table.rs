@@ -1,5 +1,5 @@
-//! How tables are read: as tables alone. What serde derives takes a list for a table as well, its items for the keys in
-//! the order of the source, so that `healthcheck = ["true"]` would mean something.
+//! Deserializes tables from tables only. The code that serde derives also accepts a list and
+//! assigns its items to the fields in source order, so `healthcheck = ["true"]` would be accepted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,21 +8,21 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// A table.
+/// Deserializes a table.
 pub(super) fn one<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     ParsedTable::deserialize(deserializer).map(|ParsedTable(value)| value)
 }
 
-/// A table that may be absent.
+/// Deserializes a table that may be absent.
 pub(super) fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     one(deserializer).map(Some)
 }
 
-/// A list of tables.
+/// Deserializes a list of tables.
 pub(super) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
@@ -30,7 +30,7 @@ pub(super) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     Ok(tables.into_iter().map(|ParsedTable(value)| value).collect())
 }
 
-/// Tables by names of the user's own.
+/// Deserializes tables whose keys the user chooses.
 pub(super) fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, T>, D::Error> {
@@ -41,7 +41,7 @@ pub(super) fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
         .collect())
 }
 
-/// What is read from a table, and from nothing else.
+/// A value that is deserialized from a table and from no other type.
 struct ParsedTable<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for ParsedTable<T> {

@@ -1,8 +1,7 @@
-//! From a tree to a type: everything that does not fit is found, not only the first.
+//! Converts a tree into a type and reports every mistake, not only the first one.
 //!
-//! serde stops at the first error. So the value that it complains about is taken out of the tree and reading
-//! starts again, until it goes through; every field of the shapes has a default. Which keys had to go is told, so
-//! that nothing is called missing that is merely wrong.
+//! serde stops at the first error. So the rejected value is removed from the tree and
+//! deserialization starts again, until it succeeds; every field of the types has a default.
 
 use std::ops::Range;
 
@@ -14,10 +13,10 @@ use super::document::{SourceFiles, SpecTable, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::suggest::closest;
 
-/// More errors than this in one file are no help.
+/// The maximum number of errors reported for one file.
 const MAX_ERRORS: usize = 100;
 
-/// Reads `table` as a `T`.
+/// Reads `table` as a `T`. Rejected entries are reported in `found` and have default values.
 pub fn typed<T>(table: SpecTable<'_>, files: &SourceFiles, found: &mut Diagnostics) -> T
 where
     T: Default + for<'de> Deserialize<'de>,
@@ -46,8 +45,8 @@ where
     T::default()
 }
 
-/// Takes out the innermost entry that `span` lies in. Tables with a header do not cover what they contain, so every
-/// table is looked into.
+/// Removes the innermost entry that contains `span`. The span of a table with a header does not
+/// cover its entries, so every table is searched.
 fn take<'t>(
     table: &mut SpecTable<'t>,
     span: &Range<usize>,
@@ -57,7 +56,8 @@ fn take<'t>(
     for key in keys {
         let name = key.get_ref().clone();
         path.push(name.clone().into_owned());
-        // The key before what is below it: of `[[runs]]` the header holds the key and the first entry alike.
+        // Test the key before its value: the header `[[runs]]` is the span of the key and also of
+        // the first entry.
         if holds(&key.span(), span) {
             return table.remove(&*name);
         }
@@ -131,7 +131,7 @@ fn explain(
         let message = format!("{} is not one of {}", quoted(word), expected.join(", "));
         let diagnostic = files.at(Diagnostic::error("spec.value", message), span, "");
         return match closest(word, known) {
-            Some(near) => diagnostic.help(format!("did you mean {}?", quoted(near))),
+            Some(similar) => diagnostic.help(format!("did you mean {}?", quoted(similar))),
             None => diagnostic,
         };
     }
@@ -140,9 +140,9 @@ fn explain(
     let diagnostic = files.at(diagnostic, span, "");
     match value.and_then(as_text) {
         Some(text) if message.contains("expected a string") => {
-            // A mode of three digits is meant to be octal all the same.
+            // A mode of three digits is octal too.
             let octal = key.is_some_and(|key| key == "mode") && text.len() == 3;
-            // A bare number is meant in seconds, as in every tool that takes one.
+            // A bare number most likely means seconds, as in other tools.
             let seconds = key
                 .is_some_and(|key| ["interval", "timeout", "start_period"].contains(&key.as_str()));
             let quoted = match () {
@@ -159,9 +159,9 @@ fn explain(
     }
 }
 
-/// serde's words for types in those of TOML.
+/// Replaces serde's names of types in a message with TOML's names.
 fn in_toml(message: &str) -> String {
-    // What is said where one word of a few is expected.
+    // The message for a value that should be one of several words.
     if message == "wanted string or table" {
         return "invalid type, expected a string".to_owned();
     }
@@ -183,12 +183,12 @@ fn in_toml(message: &str) -> String {
     format!("{found}, expected {expected}")
 }
 
-/// The words of serde's message about an unknown field.
+/// The unknown key and the known keys in serde's message about an unknown field.
 fn unknown(message: &str) -> Option<(&str, Vec<&str>)> {
     words_after(message, "unknown field `")
 }
 
-/// The unknown word and the known ones of a message that begins with `start`.
+/// The unknown word and the known words in a message that begins with `start`.
 fn words_after<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<&'m str>)> {
     let rest = message.strip_prefix(start)?;
     let (key, rest) = rest.split_once("`, ")?;
@@ -216,13 +216,13 @@ fn unknown_key(
     };
     let diagnostic = Diagnostic::error("spec.unknown-key", format!("unknown key `{key}`{place}"));
     let help = match closest(key, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(similar) => format!("did you mean `{similar}`?"),
         None => format!("the keys here are {}", known.join(", ")),
     };
     files.at(diagnostic, span, "").help(help)
 }
 
-/// The text of a value that is not a string but could have been meant as one.
+/// The text of a value that should perhaps be a string, such as `1.20` or `true`.
 #[must_use]
 pub fn as_text(value: &Value<'_>) -> Option<String> {
     match value.get_ref() {
@@ -234,13 +234,13 @@ pub fn as_text(value: &Value<'_>) -> Option<String> {
     }
 }
 
-/// A TOML string.
+/// Writes `text` as a TOML string, with quotes and escapes.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-/// A key as TOML wants it.
+/// Writes a TOML key, with quotes if it needs them.
 #[must_use]
 pub fn bare_or_quoted(key: &str) -> String {
     let bare = !key.is_empty()

@@ -1,22 +1,21 @@
-//! Strings without their quotes, such as `name = app`: the parser takes the word for a number or a date and says so.
+//! Finds strings without quotes, such as `name = app`. The parser reports such a word as an
+//! invalid number or date.
 
 use std::ops::Range;
 
 use super::typed::quoted;
 
-/// A word that stands where a value is expected, and is no value.
+/// A word that is not a TOML value, at a position where a value is expected.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unquoted<'t> {
-    /// The key that it belongs to; none within a list.
+    /// The key of the value; `None` in a list.
     key: Option<&'t str>,
-    /// The word.
     word: &'t str,
-    /// Its place.
     pub(super) span: Range<usize>,
 }
 
 impl Unquoted<'_> {
-    /// The assignment, or the item of a list, with its quotes.
+    /// The assignment, or the item of a list, with quotes.
     pub(super) fn corrected(&self) -> String {
         match self.key {
             Some(key) => format!("{key} = {}", quoted(self.word)),
@@ -25,10 +24,10 @@ impl Unquoted<'_> {
     }
 }
 
-/// How far around its place a word is searched for.
+/// The number of bytes before and after the position in which the word is searched.
 const REACH: usize = 400;
 
-/// The word at `at`, if it is one that needs quotes.
+/// The word at `at`, if it needs quotes.
 pub(super) fn find(text: &str, at: usize) -> Option<Unquoted<'_>> {
     let first = text.floor_char_boundary(at.saturating_sub(REACH));
     let line_start = text
@@ -76,7 +75,7 @@ pub(super) fn find(text: &str, at: usize) -> Option<Unquoted<'_>> {
     })
 }
 
-/// Whether the last line of `above` leaves a list open.
+/// True if a list is still open at the end of `above`.
 fn continues_list(above: &str) -> bool {
     above.trim_end().ends_with(['[', ','])
 }
@@ -85,7 +84,7 @@ fn continues_list(above: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// What is reported of a text, as the parser finds it.
+    /// The messages that `parse` reports for a text.
     fn reported(text: &str) -> Vec<String> {
         let mut found = crate::diagnostic::Diagnostics::new();
         super::super::document::parse(
@@ -153,7 +152,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_and_no_place_makes_it_panic(text in "[a-z=\\[\\]{},\"# .\\n\u{e9}\u{1f600}-]{0,40}", at in 0_usize..60) {
+        fn no_text_and_no_position_makes_the_search_panic(text in "[a-z=\\[\\]{},\"# .\\n\u{e9}\u{1f600}-]{0,40}", at in 0_usize..60) {
             if let Some(found) = find(&text, at) {
                 proptest::prop_assert_eq!(&text[found.span.clone()], found.word);
             }

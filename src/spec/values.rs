@@ -1,4 +1,4 @@
-//! Values of image.toml that are written in a form of their own: string or `false`, octal modes, durations.
+//! Values of image.toml with their own syntax: string or `false`, octal modes, durations.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 
-/// Reads a list of what is written as strings. A text that is wrong is told at its own place: what is refused after the string
-/// has been read, as by `try_from`, has only the place of the whole list.
+/// Deserializes a list of values that are written as strings. A wrong text is reported at its own
+/// location; an error of `#[serde(try_from)]` would have the location of the whole list.
 pub(super) fn list<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     T: TryFrom<String, Error: fmt::Display>,
@@ -19,7 +19,7 @@ where
     Ok(texts.into_iter().map(|Text(value)| value).collect())
 }
 
-/// As [`list`], for a list that may be absent.
+/// Like [`list`], for a list that may be absent.
 pub(super) fn some_list<'de, T, D>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
     T: TryFrom<String, Error: fmt::Display>,
@@ -28,7 +28,7 @@ where
     list(deserializer).map(Some)
 }
 
-/// A value that is written as a string, refused while the string is read.
+/// A value that is written as a string and parsed while serde reads the string.
 struct Text<T>(T);
 
 impl<'de, T: TryFrom<String, Error: fmt::Display>> Deserialize<'de> for Text<T> {
@@ -64,7 +64,7 @@ impl TryFrom<String> for VersionValue {
     }
 }
 
-/// A version that may be one of golden's own revisions, `1.2.3+r2`.
+/// A version that may be a revision, such as `1.2.3+r2`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct AnyVersion(pub semver::Version);
@@ -73,8 +73,8 @@ impl TryFrom<String> for AnyVersion {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let tell = |error| format!("`{text}` is not a version of semver 2.0.0: {error}");
-        semver::Version::parse(&text).map(Self).map_err(tell)
+        let describe = |error| format!("`{text}` is not a version of semver 2.0.0: {error}");
+        semver::Version::parse(&text).map(Self).map_err(describe)
     }
 }
 
@@ -87,13 +87,14 @@ impl TryFrom<String> for RequirementValue {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let tell =
-            |error| format!("`{text}` is not a requirement such as 12, ~1.2 or >=1.2, <2: {error}");
-        text.parse().map(Self).map_err(tell)
+        let describe = |error| {
+            format!("`{text}` is not a version requirement such as 12, ~1.2 or >=1.2, <2: {error}")
+        };
+        text.parse().map(Self).map_err(describe)
     }
 }
 
-/// The family of the base.
+/// The family of the base, which decides the package manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
@@ -110,24 +111,24 @@ pub enum Family {
 /// The value of a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LabelSpec {
-    /// This text.
+    /// A value.
     Set(String),
-    /// `false`: not even when the defaults have it or it would be filled in.
+    /// `false`: removes the label that comes from the defaults or that golden fills in.
     Dropped,
 }
 
 /// The value of an environment variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnvSpec {
-    /// This text.
+    /// A value.
     Set(String),
-    /// `false`: not even when the defaults have it.
+    /// `false`: removes the variable that comes from the defaults.
     Dropped,
     /// The base's value with text before and after it.
     Extend {
-        /// Put before it.
+        /// Text before the base's value; may be empty.
         prepend: String,
-        /// Put after it.
+        /// Text after the base's value; may be empty.
         append: String,
     },
 }
@@ -139,7 +140,7 @@ struct Extension {
     append: Option<String>,
 }
 
-/// Reads all three forms; what a label cannot be is refused by its caller.
+/// Reads a string, `false` or, if `extensible`, a table.
 struct AsValue {
     extensible: bool,
 }
@@ -174,7 +175,7 @@ impl<'de> Visitor<'de> for AsValue {
         let extension = Extension::deserialize(de::value::MapAccessDeserializer::new(map))?;
         if extension.prepend.is_none() && extension.append.is_none() {
             return Err(de::Error::custom(
-                "a table here has `prepend`, `append` or both",
+                "a table here needs `prepend`, `append` or both",
             ));
         }
         Ok(EnvSpec::Extend {
@@ -230,7 +231,7 @@ impl JsonSchema for EnvSpec {
     }
 }
 
-/// Permission bits with set-id and sticky.
+/// Permission bits, with set-uid, set-gid and sticky bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Mode(pub u32);
@@ -250,13 +251,13 @@ impl TryFrom<String> for Mode {
     }
 }
 
-/// The owner of files, as written.
+/// The owner of files, as the spec writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct OwnerSpec {
-    /// User.
+    /// A user name or uid.
     pub user: String,
-    /// Group.
+    /// A group name or gid.
     pub group: Option<String>,
 }
 
@@ -264,7 +265,7 @@ impl TryFrom<String> for OwnerSpec {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let name = |part: &str| {
+        let is_name = |part: &str| {
             !part.is_empty()
                 && !part.starts_with('-')
                 && part
@@ -276,7 +277,7 @@ impl TryFrom<String> for OwnerSpec {
             Some((user, group)) => (user, Some(group)),
             None => (text.as_str(), None),
         };
-        if name(user) && group.is_none_or(name) {
+        if is_name(user) && group.is_none_or(is_name) {
             Ok(Self {
                 user: user.to_owned(),
                 group: group.map(str::to_owned),
@@ -289,7 +290,7 @@ impl TryFrom<String> for OwnerSpec {
     }
 }
 
-/// A duration: `30s`, `1m30s`, `500ms`, as Go and Docker write it.
+/// A duration in the notation of Go and Docker: `30s`, `1m30s`, `500ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Interval(pub Duration);
@@ -306,8 +307,7 @@ impl FromStr for Interval {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse =
-            || format!("`{text}` is not a duration (expected such as 30s, 1m30s or 500ms)");
+        let refuse = || format!("`{text}` is not a duration (examples: 30s, 1m30s, 500ms)");
         let mut rest = text;
         let mut nanoseconds: u64 = 0;
         while !rest.is_empty() {
@@ -320,7 +320,7 @@ impl FromStr for Interval {
             if whole.is_empty() && fraction.is_empty() {
                 return Err(refuse());
             }
-            // What is beyond a nanosecond of the largest unit counts as nothing.
+            // Further digits are less than a nanosecond, even for hours.
             let fraction = &fraction[..fraction.len().min(15)];
             let scale = fraction.bytes().fold(1_u128, |scale, _| scale * 10);
             let number: u128 = format!("{whole}{fraction}").parse().map_err(|_| refuse())?;
@@ -345,7 +345,7 @@ impl FromStr for Interval {
         if text.is_empty() || nanoseconds > i64::MAX.unsigned_abs() {
             return Err(refuse());
         }
-        // The engine refuses what lies between nothing and a millisecond.
+        // Docker refuses a duration between 0 and 1 ms.
         if (1..1_000_000).contains(&nanoseconds) {
             return Err(format!(
                 "`{text}` is shorter than a millisecond, which Docker refuses"
@@ -360,7 +360,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_those_of_go() {
+    fn durations_follow_go() {
         for (text, milliseconds) in [
             ("30s", 30_000),
             ("1m30s", 90_000),
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_and_owners() {
+    fn modes_and_owners_are_parsed() {
         let mode = |text: &str| Mode::try_from(text.to_owned()).ok().map(|mode| mode.0);
         assert_eq!(mode("0644"), Some(0o644));
         assert_eq!(mode("1777"), Some(0o1777));

@@ -1,4 +1,4 @@
-//! The shape of golden.toml. No logic but defaults.
+//! The types of golden.toml. They contain no logic except defaults.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -12,131 +12,131 @@ use crate::oci::layer::Compression;
 use crate::platform::Platform;
 use crate::reference::Host;
 
-/// A workspace: golden.toml.
+/// The workspace, golden.toml.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(title = "golden.toml")]
 pub struct WorkspaceSpec {
-    /// Where images and templates are.
+    /// Locations of images and templates, and defaults for building.
     #[serde(deserialize_with = "super::table::one")]
     pub workspace: WorkspaceTable,
-    /// `{{ vars.NAME }}` in any string.
+    /// Variables; any string can contain them as `{{ vars.NAME }}`.
     pub vars: IndexMap<String, String>,
-    /// Destinations.
+    /// Registries to publish to.
     #[serde(deserialize_with = "super::table::list")]
     pub registry: Vec<RegistryTable>,
     /// Engines to build with.
     #[serde(deserialize_with = "super::table::list")]
     pub engine: Vec<EngineTable>,
-    /// Tables of image.toml that are merged under each image's.
+    /// Default values for every image.toml.
     #[serde(deserialize_with = "super::table::one")]
     pub defaults: DefaultsTable,
-    /// What images must look like.
+    /// Rules that every image must keep.
     #[serde(deserialize_with = "super::table::one")]
     pub policy: Policy,
 }
 
-/// `[workspace]`.
+/// Locations of images and templates, and defaults for building.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkspaceTable {
-    /// Globs of image files; `**/image.toml` without.
+    /// Globs of image files; `**/image.toml` by default.
     pub images: Option<Vec<String>>,
-    /// Folders that are searched for templates before the built-in ones.
+    /// Directories that are searched for templates before the built-in templates.
     pub templates: Vec<String>,
-    /// Which engine builds, unless `--engine` says.
+    /// The engine to build with; `--engine` overrides it.
     pub engine: Option<EngineName>,
-    /// How the embedded engine compresses the layers that it makes.
+    /// The compression of layers that the embedded engine creates.
     pub compression: Compression,
-    /// The format of the manifests that the embedded engine makes.
+    /// The format of manifests that the embedded engine creates.
     pub format: Format,
 }
 
-/// The format of manifests, as `[workspace] format` names it.
+/// The value of `[workspace] format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// The base's: Docker's schema 2 stays what it is, OCI too.
+    /// The format of the base: Docker's schema 2 or OCI.
     #[default]
     Base,
-    /// OCI's, on every base.
+    /// OCI, on every base.
     Oci,
 }
 
-/// An engine, as `[workspace] engine` names it.
+/// The value of `[workspace] engine`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineName {
-    /// The cheapest one that can reach the destination.
+    /// The cheapest engine that can build the image and reach the destination.
     Auto,
     /// The Docker Engine.
     Docker,
-    /// golden itself.
+    /// The engine inside golden, which needs no daemon.
     Embedded,
 }
 
-/// A `[[registry]]` entry.
+/// A registry to publish to.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("required" = ["name", "host"]))]
 pub struct RegistryTable {
-    /// What `--registry` calls it.
+    /// The name for `--registry`.
     pub name: Option<String>,
-    /// `host[:port]`.
+    /// The address, `host[:port]`.
     #[schemars(with = "String")]
     pub host: Option<Host>,
-    /// Prefix of every repository; may be empty.
+    /// The prefix of every repository; may be empty.
     pub namespace: Option<String>,
-    /// Published to unless `--registry` names another.
+    /// If true, golden publishes to this registry unless `--registry` names another one.
     pub default: bool,
-    /// An extra root for TLS, a PEM file.
+    /// A PEM file with an additional root certificate for TLS.
     pub ca: Option<String>,
-    /// Plain HTTP.
+    /// If true, golden uses HTTP without TLS.
     pub http: bool,
 }
 
-/// An `[[engine]]` entry: a Docker Engine, or a BuildKit daemon, to build with.
+/// A Docker Engine or a BuildKit daemon to build with.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("required" = ["host"]))]
 pub struct EngineTable {
-    /// What people call it.
+    /// The name of the engine in messages.
     pub name: Option<String>,
-    /// Its address, as in `DOCKER_HOST`: `unix:///…`, `tcp://…`, `ssh://…`; a BuildKit daemon's is
+    /// The address, as in `DOCKER_HOST`: `unix:///…`, `tcp://…`, `ssh://…`; for a BuildKit daemon
     /// `buildkit://HOST[:PORT]` or `buildkit:///PATH`.
     pub host: Option<String>,
-    /// Platforms that it builds; its own without.
+    /// The platforms that the engine builds; its own platform by default.
     #[serde(deserialize_with = "super::values::list")]
     #[schemars(with = "Vec<String>")]
     pub platforms: Vec<Platform>,
-    /// A folder with ca.pem, cert.pem and key.pem for TLS, as in `DOCKER_CERT_PATH`.
+    /// A directory with ca.pem, cert.pem and key.pem for TLS, as in `DOCKER_CERT_PATH`.
     pub certs: Option<String>,
 }
 
-/// `[defaults]`: any table of image.toml but `[image]` and `[matrix]`.
+/// Default values for every image: any table of image.toml except `[image]` and `[matrix]`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DefaultsTable {
-    /// Labels.
+    /// Labels; an image replaces them key by key.
     pub labels: IndexMap<String, LabelSpec>,
-    /// Environment.
+    /// Environment variables; an image replaces them key by key.
     pub env: IndexMap<String, EnvSpec>,
     /// The OCI image config.
     #[serde(deserialize_with = "super::table::one")]
     pub config: ConfigTable,
-    /// Certificates, before each image's own.
+    /// Certificates, placed before those of the image.
     #[serde(deserialize_with = "super::table::one")]
     pub certs: CertsTable,
-    /// Packages, before each image's own.
+    /// Packages, placed before those of the image.
     #[serde(deserialize_with = "super::table::one")]
     pub packages: PackagesTable,
-    /// Files, before each image's own.
+    /// Files, placed before those of the image.
     #[serde(deserialize_with = "super::table::list")]
     pub files: Vec<FileTable>,
-    /// Steps, before each image's own.
+    /// Steps, run before those of the image.
     #[serde(deserialize_with = "super::table::list")]
     pub run: Vec<RunTable>,
-    /// Rules for tags.
+    /// Rules for tags; an image replaces them key by key.
     #[serde(deserialize_with = "super::table::one")]
     pub tags: TagsTable,
 }

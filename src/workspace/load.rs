@@ -133,8 +133,8 @@ fn add(root: &Path, file: &Path, sources: &mut SourceMap, found: &mut Diagnostic
         && error.kind() == std::io::ErrorKind::FileTooLarge
     {
         sources.insert(file, "");
-        let message = format!("the file has {} MiB; at most 1 MiB is read", length >> 20);
-        let help = "put large content into a file of its own, and name it by `source`";
+        let message = format!("the file has {} MiB; the limit is 1 MiB", length >> 20);
+        let help = "put large content into a separate file and name that file in `source`";
         found.push(refuse("spec.too-long", message).help(help));
         return;
     }

@@ -54,7 +54,7 @@ fn a_dotted_variable_of_the_environment_needs_quotes() {
             .run(&["check"])
     };
     insta::assert_snapshot!(failure(check("spring.port = \"80\""), 2), @r#"
-    error[spec.nested-table]: `spring` is a table, and [env] has only strings and { prepend, append }
+    error[spec.nested-table]: `spring` is a table, but [env] accepts only strings and { prepend, append }
      --> app/image.toml:6:1
       |
     6 | spring.port = "80"
