@@ -1,6 +1,8 @@
-//! What is wrong in the user's files: collected, never thrown, each with its place.
+//! Findings about the user's files. They are collected instead of returned as errors, and each has
+//! a place in a file.
 //!
-//! A [`Diagnostic`] is data; text, JSON, GitHub annotations and SARIF are four views of it (`report`).
+//! A [`Diagnostic`] is data. The module `report` prints it as text, JSON, GitHub annotations or
+//! SARIF.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,62 +10,63 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How bad a finding is. The order is from mild to bad.
+/// The severity of a finding, in ascending order.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Told, and the run goes on.
+    /// Reported; the run continues.
     Warning,
-    /// The run stops before anything is touched.
+    /// The run stops before it changes anything.
     Error,
 }
 
-/// Which promise was broken; it decides the exit code (3-cli).
+/// The class of a finding. It decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
-    /// The files do not parse, or say something impossible: exit 2.
+    /// The files do not parse, or contradict themselves: exit 2.
     Spec,
-    /// The files are well-formed but break the policy: exit 3.
+    /// The files are valid but violate the policy: exit 3.
     Policy,
 }
 
-/// A place in a file, with what to say there.
+/// A place in a file, with the text that reports print there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
     /// The file, relative to the workspace, as in [`SourceMap`].
     pub file: PathBuf,
-    /// Bytes of the file; empty at the end of a file where something is missing.
+    /// Byte range in the file; empty, at the end of the file, if something is missing.
     pub span: Range<usize>,
-    /// What is said under the marked text; may be empty.
+    /// The text under the marked source; may be empty.
     pub text: String,
 }
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The rule's id, stable, such as `spec.unknown-key` or `labels.required`.
+    /// The stable ID of the rule, such as `spec.unknown-key` or `labels.required`.
     pub rule: Cow<'static, str>,
-    /// Error or warning.
+    /// Errors stop the run; warnings do not.
     pub severity: Severity,
-    /// Spec or policy.
+    /// Decides the exit code if this finding is an error.
     pub class: Class,
-    /// What is wrong: one sentence without a full stop.
+    /// The problem, as one sentence without a full stop.
     pub message: String,
-    /// The image that the finding is about, when it is about one.
+    /// The image that the finding is about, if it is about a single image.
     pub image: Option<String>,
-    /// Places; the first is the main one, others are context. Empty for what has no place in a file.
+    /// The places. The first is the main one, the others are context. Empty if the finding has no
+    /// place in a file.
     pub labels: Vec<Label>,
-    /// What to do next.
+    /// The next step for the user.
     pub help: Option<String>,
-    /// Parts of files that must not be shown, in this finding or in any other: what looks like a credential.
+    /// Parts of files that look like credentials. No finding shows them, including other findings.
     pub hidden: Vec<(PathBuf, Range<usize>)>,
 }
 
 impl Diagnostic {
-    /// An error of the spec, without a place yet.
+    /// Creates an error of the spec that has no place yet.
     pub fn error(rule: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             rule: rule.into(),
@@ -77,7 +80,7 @@ impl Diagnostic {
         }
     }
 
-    /// A warning about the spec, without a place yet.
+    /// Creates a warning about the spec that has no place yet.
     pub fn warning(rule: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
@@ -85,14 +88,14 @@ impl Diagnostic {
         }
     }
 
-    /// The same finding as one of policy.
+    /// Changes the class to policy.
     #[must_use]
     pub fn of_policy(mut self) -> Self {
         self.class = Class::Policy;
         self
     }
 
-    /// Adds a place; the first that is added is the main one.
+    /// Adds a place. The first one added is the main place.
     #[must_use]
     pub fn at(
         mut self,
@@ -108,21 +111,21 @@ impl Diagnostic {
         self
     }
 
-    /// Names the image that this is about.
+    /// Sets the image that the finding is about.
     #[must_use]
     pub fn about(mut self, image: impl Into<String>) -> Self {
         self.image = Some(image.into());
         self
     }
 
-    /// Names bytes of a file that no report may show.
+    /// Adds bytes of a file that no report may show.
     #[must_use]
     pub fn hiding(mut self, file: impl Into<PathBuf>, span: Range<usize>) -> Self {
         self.hidden.push((file.into(), span));
         self
     }
 
-    /// Says what to do next.
+    /// Sets the next step for the user.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -130,28 +133,29 @@ impl Diagnostic {
     }
 }
 
-/// Findings, in the order that they are shown in.
+/// Findings, in the order of the output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// None yet.
+    /// Creates an empty collection.
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Adds one.
+    /// Adds a finding.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.0.push(diagnostic);
     }
 
-    /// Adds all of another collection.
+    /// Adds all findings of another collection.
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 
-    /// Sorts by file, place, rule and message and drops what is said twice, so that output does not depend on the order of work.
+    /// Sorts by file, place, rule and message and removes duplicates, so that the output does not
+    /// depend on the order of the checks.
     #[must_use]
     pub fn sorted(mut self) -> Self {
         let key = |d: &Diagnostic| {
@@ -169,19 +173,20 @@ impl Diagnostics {
         self
     }
 
-    /// Whether there is none at all.
+    /// True if there are no findings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether an error is among them.
+    /// True if at least one finding is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|d| d.severity == Severity::Error)
     }
 
-    /// The class that decides the exit code: a broken spec before a broken policy. None without errors.
+    /// The class that decides the exit code: spec errors take precedence over policy errors. `None`
+    /// if no finding is an error.
     #[must_use]
     pub fn worst(&self) -> Option<Class> {
         self.0
@@ -191,7 +196,7 @@ impl Diagnostics {
             .min()
     }
 
-    /// All of them.
+    /// Iterates over the findings.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.0.iter()
     }
@@ -206,34 +211,34 @@ impl IntoIterator for Diagnostics {
     }
 }
 
-/// A value together with what was found on the way; no value when what was found made one impossible.
+/// A value and the findings of its creation. The value is `None` if the findings prevent it.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Checked<T> {
-    /// The value, as far as it could be made.
+    /// The value; `None` if it could not be created.
     pub value: Option<T>,
-    /// What was found.
+    /// The findings about the value.
     pub diagnostics: Diagnostics,
 }
 
 impl<T> Checked<T> {
-    /// Hands the findings to `into` and returns the value.
+    /// Moves the findings to `into` and returns the value.
     pub fn drain(self, into: &mut Diagnostics) -> Option<T> {
         into.extend(self.diagnostics);
         self.value
     }
 }
 
-/// Where the keys of the user's files stand, for those who judge values long after parsing. A path names keys from
-/// the top of the file; items of an array go by their decimal index: `["run", "0", "script"]`.
+/// Finds the keys of the user's files, for checks that run after parsing. A path lists the keys
+/// from the top of the file; items of an array have their decimal index: `["run", "0", "script"]`.
 pub trait Places {
-    /// The bytes of a key, or of a table's header. None when the file has no such key.
+    /// The byte range of a key, or of a table's header. `None` if the file has no such key.
     fn key(&self, file: &Path, path: &[&str]) -> Option<Range<usize>>;
-    /// The bytes of a key's value. None when the file has no such key.
+    /// The byte range of a key's value. `None` if the file has no such key.
     fn value(&self, file: &Path, path: &[&str]) -> Option<Range<usize>>;
 }
 
-/// No file is at hand, so nothing has a place.
+/// Finds no key. It is for callers without source files.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Nowhere;
 
@@ -247,46 +252,47 @@ impl Places for Nowhere {
     }
 }
 
-/// The text of every file that a diagnostic can point into, by its path relative to the workspace.
+/// The text of every file that a diagnostic can refer to, by its path relative to the workspace.
 #[derive(Debug, Clone, Default)]
 pub struct SourceMap {
     texts: BTreeMap<PathBuf, Arc<str>>,
     prefix: PathBuf,
 }
 
-/// A place for people: both counted from 1, the column in characters.
+/// A line and a column, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Position {
-    /// The line.
+    /// Line number in the file.
     pub line: usize,
-    /// The character in the line.
+    /// Column in characters, not bytes.
     pub column: usize,
 }
 
 impl SourceMap {
-    /// Adds a file.
+    /// Adds a file and its text.
     pub fn insert(&mut self, file: impl Into<PathBuf>, text: impl Into<Arc<str>>) {
         self.texts.insert(file.into(), text.into());
     }
 
-    /// Says how to get from where people are to the workspace, so that they are shown paths that they can open.
+    /// Sets the path from the current directory to the workspace, so that the user can open the
+    /// paths in the output.
     pub fn set_prefix(&mut self, prefix: impl Into<PathBuf>) {
         self.prefix = prefix.into();
     }
 
-    /// A file's path as people are shown it.
+    /// The path of a file as the output shows it.
     #[must_use]
     pub fn shown(&self, file: &Path) -> PathBuf {
         self.prefix.join(file)
     }
 
-    /// The text of a file.
+    /// The text of a file; `None` if the file is unknown.
     #[must_use]
     pub fn text(&self, file: &Path) -> Option<&str> {
         self.texts.get(file).map(|text| &**text)
     }
 
-    /// Line and column of byte `offset` of `file`.
+    /// Line and column of byte `offset` of `file`; `None` if the file is unknown.
     #[must_use]
     pub fn position(&self, file: &Path, offset: usize) -> Option<Position> {
         let text = self.text(file)?;
@@ -308,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_count_characters_from_one() {
+    fn lines_and_columns_start_at_one_and_count_characters() {
         let mut sources = SourceMap::default();
         sources.insert("a.toml", "é = 1\nkey = 2\n");
         let at = |offset| {
@@ -323,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_spec_outranks_a_broken_policy() {
+    fn a_spec_error_takes_precedence_over_a_policy_error() {
         let mut found = Diagnostics::new();
         found.push(Diagnostic::error("labels.required", "x").of_policy());
         assert_eq!(found.worst(), Some(Class::Policy));

@@ -1,4 +1,4 @@
-//! The `golden` program: everything is in the library; this is the only place that ends the process.
+//! The `golden` program. All code is in the library; `main` only runs it.
 
 use std::process::ExitCode;
 

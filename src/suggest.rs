@@ -1,6 +1,6 @@
-//! "Did you mean": the nearest of a few known words.
+//! Suggestions for misspelt words ("did you mean …?").
 
-/// The candidate nearest to `word`, if one is near enough to be what was meant.
+/// The candidate most similar to `word`; `None` if no candidate is similar enough to suggest.
 #[must_use]
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).max(1);
@@ -17,7 +17,7 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The `count` candidates nearest to `word`, nearest first.
+/// The `count` candidates most similar to `word`, most similar first.
 #[must_use]
 pub fn nearest<'a>(
     word: &str,
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_words_only() {
+    fn only_similar_words_are_suggested() {
         let known = ["labels", "env", "config", "version"];
         assert_eq!(closest("lables", known), Some("labels"));
         assert_eq!(closest("Version", known), Some("version"));

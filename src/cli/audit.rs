@@ -1,4 +1,4 @@
-//! `golden audit`: apply the policy to published images, whoever built them.
+//! `golden audit`: apply the policy to published images, from any tool or publisher.
 
 use futures_util::{StreamExt as _, stream};
 
@@ -19,10 +19,12 @@ use crate::report::{self, OutputFormat};
 use crate::spec::policy::Policy;
 use crate::workspace::state::StateDirectory;
 
-/// How many images are read at once.
-const AT_ONCE: usize = 8;
+/// Maximum number of images that are read concurrently.
+const CONCURRENCY: usize = 8;
 
-/// Apply the policy of the workspace to published images, whoever built them: labels, user, ports and environment.
+/// Apply the policy of the workspace to published images, from any tool or publisher.
+///
+/// The rules about labels, user, ports and environment are applied.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// References, such as registry.example.com/team/app:1.2.3.
@@ -30,7 +32,7 @@ pub struct Args {
     pub references: Vec<String>,
 }
 
-/// Runs the command. What cannot be read is told, and does not keep the others from being judged.
+/// Runs the command. An image that cannot be read is reported; the other images are still checked.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let references: Vec<Reference> = args
         .references
@@ -40,7 +42,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let Some(workspace) = session::workspace(context).await? else {
         return Err(
             Failure::usage("no golden.toml was found, so there is no policy to apply")
-                .hint("run it in a workspace, or name one: golden -w DIR audit REF…"),
+                .hint("run it in a workspace, or specify one: golden -w DIR audit REF…"),
         );
     };
     let destinations = destinations(context).await?;
@@ -53,16 +55,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         policy,
         context,
     };
-    let judged: Vec<Result<Diagnostics, Failure>> = stream::iter(&references)
-        .map(|reference| audit.judge(reference))
-        .buffered(AT_ONCE)
+    let results: Vec<Result<Diagnostics, Failure>> = stream::iter(&references)
+        .map(|reference| audit.check(reference))
+        .buffered(CONCURRENCY)
         .collect()
         .await;
     let mut found = Diagnostics::new();
     let mut failures = Vec::new();
-    for result in judged {
+    for result in results {
         match result {
-            Ok(of_one) => found.extend(of_one),
+            Ok(diagnostics) => found.extend(diagnostics),
             Err(failure) => failures.push(failure),
         }
     }
@@ -75,14 +77,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     if found.is_empty() && context.format == OutputFormat::Text {
         context.out.message(&format!(
-            "{} checked; the policy is kept",
+            "{} checked; no policy violations",
             count(references.len(), "image")
         ));
     }
     Ok(session::exit_of(&found).unwrap_or(Exit::Done))
 }
 
-/// What references are judged by.
+/// The policy, and the handles that read images.
 struct Audit<'a> {
     registries: Registries,
     embedded: Embedded,
@@ -91,18 +93,17 @@ struct Audit<'a> {
 }
 
 impl Audit<'_> {
-    /// Judges every image that a reference names: one, or one a platform.
-    async fn judge(&self, reference: &Reference) -> Result<Diagnostics, Failure> {
+    /// Checks every image that a reference points to: one image, or the images of an index.
+    async fn check(&self, reference: &Reference) -> Result<Diagnostics, Failure> {
         let registry = self.registries.at(&reference.repository.host);
         let described = registry
             .describe(&reference.repository.path, &reference.target())
             .await?;
         let described = described.ok_or_else(|| {
-            Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there"))
+            Failure::new(Exit::Failed, anyhow::anyhow!("{reference} does not exist"))
         })?;
         if described.images.is_empty() {
-            let message =
-                format!("{reference} is no image: it has no image config that could be judged");
+            let message = format!("{reference} is not an image: it has no image config to check");
             return Err(Failure::new(Exit::Failed, anyhow::anyhow!(message)));
         }
         let mut found = Diagnostics::new();
@@ -124,14 +125,15 @@ impl Audit<'_> {
         Ok(found)
     }
 
-    /// The number of an image's user, if the policy depends on it and only the image's /etc/passwd tells it.
+    /// The user ID of an image, if the policy needs it and only /etc/passwd of the image contains
+    /// it.
     async fn user_id(
         &self,
         reference: &Reference,
         image: &DescribedImage,
     ) -> Result<Option<u32>, Failure> {
-        let asked = self.policy.config.deny_root;
-        let Some(user) = named_user(image.config.user()).filter(|_| asked) else {
+        let is_needed = self.policy.config.deny_root;
+        let Some(user) = named_user(image.config.user()).filter(|_| is_needed) else {
             return Ok(None);
         };
         let layer = |descriptor: &Descriptor| Layer {

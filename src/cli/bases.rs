@@ -16,37 +16,37 @@ use crate::resolve::image::Base;
 use crate::suggest::closest;
 use crate::workspace::lock::{LockedBase, key};
 
-/// What happened to a base since golden.lock.
+/// The change of a base since golden.lock was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// golden.lock does not have it.
+    /// golden.lock has no entry for it.
     New,
-    /// It names another digest now.
+    /// It points to another digest now.
     Moved,
-    /// As it is locked.
+    /// It still points to the locked digest.
     Unchanged,
 }
 
-/// A base as it is locked and as it is now.
+/// The locked and the current state of a base.
 #[derive(Debug, Clone, Serialize)]
 pub struct Compared {
-    /// What the spec asks for.
+    /// The base as the spec writes it.
     pub base: String,
-    /// What happened.
+    /// The change since golden.lock was written.
     pub change: Change,
-    /// As it is locked.
+    /// The entry in golden.lock.
     pub locked: Option<LockedBase>,
-    /// As the registry has it.
+    /// The state in the registry.
     pub current: LockedBase,
     /// The images that are built on it.
     pub images: Vec<String>,
-    /// Whether the spec pins it to a digest, which golden.lock has no part in.
+    /// True if the spec pins it to a digest, so that golden.lock has no entry for it.
     pub pinned: bool,
 }
 
 impl Compared {
-    /// Old and new in one line, with the dates of creation.
+    /// The locked and the current digest in one line, with the creation dates.
     #[must_use]
     pub fn line(&self) -> String {
         let show = |locked: &LockedBase, with_tag: bool| {
@@ -57,7 +57,7 @@ impl Compared {
                 None => format!("{tag}{}", locked.digest.short()),
             }
         };
-        // What is asked for names the tag, unless a requirement chose it.
+        // The spec contains the tag, unless a version requirement selected it.
         let chosen = !self.pinned && self.current.reference.to_string() != self.base;
         match &self.locked {
             None => format!("not locked → {}", show(&self.current, chosen)),
@@ -67,8 +67,8 @@ impl Compared {
     }
 }
 
-/// The session of a command that is about bases. What breaks the policy does not matter to it: that a base is not
-/// locked may be just why.
+/// Opens the session of a command that is about bases. Fails if a spec is invalid. Policy
+/// violations are ignored: an unlocked base may be the reason for the command.
 pub async fn open(context: &Context, set: Vec<String>) -> Result<Session, Failure> {
     let options = SessionOptions {
         set,
@@ -82,7 +82,7 @@ pub async fn open(context: &Context, set: Vec<String>) -> Result<Session, Failur
     Err(Failure::shown(Exit::Usage))
 }
 
-/// The external bases, by their key in golden.lock, with the images built on them.
+/// The external bases and the images that are built on them, by the key in golden.lock.
 #[must_use]
 pub fn external(session: &Session) -> BTreeMap<String, (Base, Vec<String>)> {
     let mut bases: BTreeMap<String, (Base, Vec<String>)> = BTreeMap::new();
@@ -97,7 +97,8 @@ pub fn external(session: &Session) -> BTreeMap<String, (Base, Vec<String>)> {
     bases
 }
 
-/// The tags that specs pin to a digest, by the reference as it is written, with the images built on them.
+/// The tags that specs pin to a digest and the images that are built on them, by the reference as
+/// written.
 fn pins(session: &Session) -> BTreeMap<String, (Reference, Vec<String>)> {
     let mut pins: BTreeMap<String, (Reference, Vec<String>)> = BTreeMap::new();
     for image in &session.images {
@@ -114,7 +115,8 @@ fn pins(session: &Session) -> BTreeMap<String, (Reference, Vec<String>)> {
     pins
 }
 
-/// A pin compared with what its tag points to. The digest of a platform's manifest is as good as that of the index.
+/// Compares a pinned digest with the digest that its tag points to. A pin to the manifest of one
+/// platform counts like a pin to the index.
 fn compare_pin(
     base: String,
     pin: &Reference,
@@ -149,21 +151,21 @@ fn compare_pin(
     })
 }
 
-/// A base that the registry does not have any more, or cannot be asked for.
+/// A base that is unavailable: the registry no longer has it, or did not answer.
 #[derive(Debug, Serialize)]
 pub struct Lost {
-    /// What the spec asks for.
+    /// The base as the spec writes it.
     pub base: String,
     /// The images that are built on it.
     pub images: Vec<String>,
-    /// Why.
+    /// The error of the registry.
     pub error: String,
-    /// What to do next.
+    /// The next steps for the user.
     #[serde(skip)]
     pub hints: Vec<String>,
 }
 
-/// Shows what is lost, and what to do next.
+/// Shows the unavailable bases, with hints.
 pub fn show_lost(context: &Context, lost: Vec<Lost>) {
     for lost in lost {
         let failure = Failure::new(Exit::Failed, anyhow::anyhow!(lost.error));
@@ -174,8 +176,8 @@ pub fn show_lost(context: &Context, lost: Vec<Lost>) {
     }
 }
 
-/// Asks the registries about the bases that `patterns` name (all without), and compares with golden.lock. One that is
-/// not to be had does not hide the others.
+/// Reads the bases that match `patterns` (all if empty) from the registries and compares them with
+/// golden.lock. An unavailable base does not stop the others. Fails if a pattern matches no base.
 pub async fn compare(
     context: &Context,
     session: &Session,
@@ -269,7 +271,8 @@ pub async fn compare(
     Ok((compared, lost))
 }
 
-/// The keys that one of `patterns` names: as written, as a reference in any form, as a repository, or as a glob.
+/// The keys that match one of `patterns`: the key itself, a reference in any form, a repository, or
+/// a glob.
 fn named<'a>(
     patterns: &[String],
     keys: impl Iterator<Item = &'a str>,
@@ -287,7 +290,7 @@ fn named<'a>(
         let glob =
             Glob::new(pattern).map_err(|_| Failure::usage(format!("`{pattern}` is not a glob")))?;
         let glob = glob.compile_matcher();
-        let fits = |key: &&&str| {
+        let matches = |key: &&&str| {
             let unpinned = key.split_once('@').map_or(**key, |(unpinned, _)| unpinned);
             let repository = unpinned.split_once(' ').map_or_else(
                 || {
@@ -304,7 +307,7 @@ fn named<'a>(
                 || canonical == Some(repository)
                 || glob.is_match(**key)
         };
-        let found: Vec<&str> = keys.iter().filter(fits).copied().collect();
+        let found: Vec<&str> = keys.iter().filter(matches).copied().collect();
         if found.is_empty() {
             let failure = Failure::usage(format!(
                 "no image of this workspace is built on `{pattern}`"
@@ -316,7 +319,7 @@ fn named<'a>(
                 ) {
                     Some(near) => failure.hint(format!("did you mean `{near}`?")),
                     None if keys.is_empty() => failure.hint("no image has a base in a registry"),
-                    None => failure.hint(format!("there is {}", keys.join(", "))),
+                    None => failure.hint(format!("the bases are {}", keys.join(", "))),
                 },
             );
         }

@@ -21,7 +21,7 @@ use crate::workspace::fs;
 /// Build, tag locally, and with --push publish.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What is built.
+    /// The images to build.
     #[command(flatten)]
     pub selection: SessionOptions,
     /// Publish to the registry.
@@ -79,14 +79,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         () if to.is_some() || args.load => Goal::Write,
         () => Goal::Local,
     };
-    let wanted = RunRequest {
+    let request = RunRequest {
         engine: args.engine,
         goal,
         force: args.force,
         locked: args.locked,
         lock_new: true,
     };
-    let mut prepared = prepare(context, &args.selection, &wanted).await?;
+    let mut prepared = prepare(context, &args.selection, &request).await?;
     if to.as_ref().is_some_and(LocalDestination::is_named) {
         need_one_image(&prepared)?;
     }
@@ -105,7 +105,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         secrets,
         no_cache: args.no_cache,
         load: args.load,
-        hand_back: to.is_some() || stays(&args),
+        hand_back: to.is_some() || is_local_only(&args),
         proxy_args: proxies::build_args(&context.env, docker_config(context).as_ref()),
         logins: logins(&prepared).await?,
     };
@@ -128,7 +128,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Runs what is prepared.
+/// Runs the prepared builds.
 pub(super) async fn execute(
     context: &Context,
     prepared: &mut Prepared,
@@ -154,25 +154,27 @@ pub(super) async fn execute(
     ended
 }
 
-/// How many images are built at once: as asked, else the number of cores.
-pub(super) fn jobs(asked: Option<NonZeroUsize>) -> NonZeroUsize {
-    asked
+/// The maximum number of parallel builds. The default is the number of CPUs.
+pub(super) fn jobs(requested: Option<NonZeroUsize>) -> NonZeroUsize {
+    requested
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN)
 }
 
-/// How many images are worked on at once: no more than were asked for; without, many, since publishing is waiting.
-pub(super) fn at_once(asked: Option<NonZeroUsize>) -> NonZeroUsize {
-    asked.unwrap_or_else(|| jobs(None).max(NonZeroUsize::MIN.saturating_add(31)))
+/// The maximum number of images in progress. The default is higher than the number of CPUs, because
+/// publishing mostly waits for the network.
+pub(super) fn at_once(requested: Option<NonZeroUsize>) -> NonZeroUsize {
+    requested.unwrap_or_else(|| jobs(None).max(NonZeroUsize::MIN.saturating_add(31)))
 }
 
-/// Reads the value of `--jobs`.
+/// Parses the value of `--jobs`.
 fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
     let number: usize = text.parse().map_err(|_| "it is not a number".to_owned())?;
     NonZeroUsize::new(number).ok_or_else(|| "--jobs must be at least 1".to_owned())
 }
 
-/// A destination that names its image takes one: the selected one, without the images that it is built on.
+/// Fails unless exactly one image is selected: a destination with a name takes one image. Base
+/// images that are built as well do not count.
 fn need_one_image(prepared: &Prepared) -> Result<(), Failure> {
     let selected = prepared
         .session
@@ -189,17 +191,17 @@ fn need_one_image(prepared: &Prepared) -> Result<(), Failure> {
         selected.join(", ")
     );
     Err(Failure::usage(message)
-        .hint("select one image, or omit the name: each image then has its own"))
+        .hint("select one image, or omit the name: each image then gets its own name"))
 }
 
-/// Every secret that a step asks for must be given.
+/// Fails if a secret that a step requires is missing.
 fn need_secrets(
     prepared: &Prepared,
     given: &std::collections::BTreeMap<String, crate::secret::Secret<Vec<u8>>>,
 ) -> Result<(), Failure> {
     for (recipe, planned) in prepared.recipes.iter().zip(&prepared.plan.images) {
-        let asked = recipe.image.run.iter().flat_map(|step| &step.secrets);
-        if let Some(name) = asked
+        let required = recipe.image.run.iter().flat_map(|step| &step.secrets);
+        if let Some(name) = required
             .into_iter()
             .find(|name| planned.step.is_build() && !given.contains_key(*name))
         {
@@ -213,24 +215,25 @@ fn need_secrets(
     Ok(())
 }
 
-/// Docker's config.json, for its proxies. One that cannot be read says nothing.
+/// Docker's config.json, for its proxy settings. An unreadable file is ignored.
 fn docker_config(context: &Context) -> Option<serde_json::Value> {
-    let folder = context.var("DOCKER_CONFIG").map(PathBuf::from);
-    let folder = folder.or_else(|| {
+    let directory = context.var("DOCKER_CONFIG").map(PathBuf::from);
+    let directory = directory.or_else(|| {
         context
             .var("HOME")
             .map(|home| PathBuf::from(home).join(".docker"))
     })?;
-    let bytes = fs::read_if_there(&folder.join("config.json")).ok()??;
+    let bytes = fs::read_if_there(&directory.join("config.json")).ok()??;
     serde_json::from_slice(&bytes).ok()
 }
 
-/// Whether what is built goes nowhere else.
-const fn stays(args: &Args) -> bool {
+/// True if the images are neither published nor loaded into an engine.
+const fn is_local_only(args: &Args) -> bool {
     !args.push && !args.load
 }
 
-/// Writes what was assembled and stays here: where `--to` says, else to `.golden/oci`.
+/// Writes the assembled images to the destination of `--to`; without that option, to `.golden/oci`,
+/// if they are neither published nor loaded. Fails if `--to` is given and no image was assembled.
 async fn write(
     context: &Context,
     prepared: &Prepared,
@@ -238,20 +241,20 @@ async fn write(
     to: Option<LocalDestination>,
     args: &Args,
 ) -> Result<Vec<String>, Failure> {
-    let wanted = to.is_some();
-    if !wanted && !stays(args) {
+    let is_requested = to.is_some();
+    if !is_requested && !is_local_only(args) {
         return Ok(Vec::new());
     }
-    let standard = || LocalDestination::Layout {
+    let default = || LocalDestination::Layout {
         directory: prepared.state.path("oci"),
         name: None,
     };
-    let destination = to.unwrap_or_else(standard);
-    let is_taken = |at: &usize| !destination.is_named() || prepared.session.selected.contains(at);
+    let destination = to.unwrap_or_else(default);
+    let is_written = |at: &usize| !destination.is_named() || prepared.session.selected.contains(at);
     let built = ended
         .built
         .iter()
-        .filter(|(position, _)| is_taken(position));
+        .filter(|(position, _)| is_written(position));
     let assembled = built.filter_map(|(position, built)| match &built.artifact {
         Artifact::Assembled(image) => Some((*position, image)),
         Artifact::Docker { .. } => None,
@@ -271,16 +274,16 @@ async fn write(
         });
     }
     if named.is_empty() {
-        return if wanted && ended.failures.is_empty() {
-            Err(
-                Failure::usage("--to writes images that golden assembles, and none of these was")
-                    .hint("images in a Docker Engine are written by `docker save`"),
+        return if is_requested && ended.failures.is_empty() {
+            Err(Failure::usage(
+                "--to writes only images of the embedded engine, which built none here",
             )
+            .hint("`docker save` writes an image of the Docker Engine"))
         } else {
             Ok(Vec::new())
         };
     }
-    if !wanted {
+    if !is_requested {
         prepared.state.make()?;
     }
     let places = destination
@@ -292,23 +295,28 @@ async fn write(
         .await?;
     for place in &places {
         context.events.note(None, format!("written to {place}"));
-        context
-            .events
-            .note(None, format!("look at it: {}", look(context, place)));
+        context.events.note(
+            None,
+            format!("look at it: {}", view_command(context, place)),
+        );
     }
     Ok(places)
 }
 
-/// A command that shows what was written, and needs nothing that may not be there.
-fn look(context: &Context, place: &str) -> String {
+/// A command that shows the written image. It needs no tool that may be missing.
+fn view_command(context: &Context, place: &str) -> String {
     match place.strip_prefix("docker-archive:") {
-        Some(file) => format!("docker load -i {}", word(file)),
-        None => format!("{} inspect {}", word(&context.program), word(place)),
+        Some(file) => format!("docker load -i {}", shell_word(file)),
+        None => format!(
+            "{} inspect {}",
+            shell_word(&context.program),
+            shell_word(place)
+        ),
     }
 }
 
-/// A word of a shell.
-fn word(text: &str) -> String {
+/// Quotes a word for a shell, if necessary.
+fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,=%".contains(c);
     if text.chars().all(plain) {
         text.to_owned()
@@ -317,7 +325,7 @@ fn word(text: &str) -> String {
     }
 }
 
-/// Says what to do next with what was built.
+/// Shows the next steps for the built images.
 fn next_steps(context: &Context, ended: &Ended) {
     if context.format != OutputFormat::Text || context.globals.quiet {
         return;

@@ -1,4 +1,4 @@
-//! `--changed COMMIT`: which images differ from a commit, by what they are made of.
+//! `--changed COMMIT`: selects the images whose files differ from a commit.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,38 +9,43 @@ use crate::resolve::draft::{Draft, FileContent};
 use crate::workspace::load::Loaded;
 use crate::workspace::{git, links, lock::Lock};
 
-/// The images that differ from a commit. golden.toml and the templates belong to all; golden.lock to those whose
-/// base has another entry in it.
+/// The images that differ from a commit. A change of golden.toml or of a template affects all
+/// images. A change of golden.lock affects the images whose base has another entry. Fails if git
+/// does not know the commit.
 pub(super) async fn since(
     loaded: &Loaded,
     since: &str,
     environment: &Environment,
 ) -> Result<BTreeSet<usize>, Failure> {
-    // What CI calls the commit before when there was none: everything is new.
+    // CI systems pass zeros if there is no earlier commit: every image is new.
     if since.len() >= 40 && since.bytes().all(|b| b == b'0') {
         return Ok((0..loaded.drafts.len()).collect());
     }
-    let folders: Vec<PathBuf> = loaded
+    let templates: Vec<PathBuf> = loaded
         .spec
         .workspace
         .templates
         .iter()
-        .map(|folder| loaded.root.join(folder))
+        .map(|directory| loaded.root.join(directory))
         .collect();
-    let folders: Vec<PathBuf> = folders
+    let templates: Vec<PathBuf> = templates
         .iter()
-        .filter_map(|folder| folder.canonicalize().ok())
+        .filter_map(|directory| directory.canonicalize().ok())
         .collect();
-    let files = git::changed_since(&loaded.root, since, &folders, environment)
+    let files = git::changed_since(&loaded.root, since, &templates, environment)
         .await
         .ok_or_else(|| {
-            Failure::usage(format!("git knows no commit `{since}` here"))
+            Failure::usage(format!("git does not know the commit `{since}`"))
                 .hint("in a shallow clone, fetch more of the history first")
         })?;
-    let own = loaded.root.join(&loaded.file);
-    let of_all =
-        |file: &PathBuf| *file == own || folders.iter().any(|folder| file.starts_with(folder));
-    if files.iter().any(of_all) {
+    let workspace_file = loaded.root.join(&loaded.file);
+    let affects_all = |file: &PathBuf| {
+        *file == workspace_file
+            || templates
+                .iter()
+                .any(|directory| file.starts_with(directory))
+    };
+    if files.iter().any(affects_all) {
         return Ok((0..loaded.drafts.len()).collect());
     }
     let lock = loaded.root.join(crate::workspace::lock::FILE);
@@ -53,8 +58,8 @@ pub(super) async fn since(
         .iter()
         .filter_map(|file| file.strip_prefix(&loaded.root).ok())
         .collect();
-    // What lies below a path comes right after it.
-    let below = |path: &PathBuf| {
+    // In sorted order, the files inside a directory follow directly after its path.
+    let is_changed = |path: &PathBuf| {
         files
             .range(path.as_path()..)
             .next()
@@ -63,17 +68,17 @@ pub(super) async fn since(
     let touches = |draft: &Draft| {
         let base = crate::workspace::lock::key(&draft.image.base);
         let inputs = inputs(draft);
-        // Links are looked for last: it takes a walk through the folders.
+        // Symbolic links are checked last, because that reads all directories.
         base.is_some_and(|key| relocked.contains(&key))
-            || inputs.iter().any(below)
-            || !files.is_empty() && links::followed(&loaded.root, inputs).iter().any(below)
+            || inputs.iter().any(is_changed)
+            || !files.is_empty() && links::followed(&loaded.root, inputs).iter().any(is_changed)
     };
     Ok((0..loaded.drafts.len())
         .filter(|n| touches(&loaded.drafts[*n]))
         .collect())
 }
 
-/// The bases that golden.lock has another entry for than it had at a commit.
+/// The bases whose entry in golden.lock differs from the entry at a commit.
 async fn relocked(
     loaded: &Loaded,
     since: &str,
@@ -81,7 +86,7 @@ async fn relocked(
 ) -> Result<BTreeSet<String>, Failure> {
     let file = crate::workspace::lock::FILE;
     let then = match git::file_at(&loaded.root, since, file, environment).await {
-        // One that cannot be read any more has nothing in common with today's.
+        // If an old file cannot be parsed, every entry counts as changed.
         Some(text) => Lock::parse(&text).unwrap_or_default(),
         None => Lock::default(),
     };
@@ -93,15 +98,16 @@ async fn relocked(
         .collect())
 }
 
-/// The paths that an image is made of: its folder, and what it names elsewhere; relative to the workspace.
+/// The files and directories that an image uses: its own directory, and the paths outside it that
+/// its spec names. The paths are relative to the workspace.
 pub(super) fn inputs(draft: &Draft) -> Vec<PathBuf> {
-    let folder = draft
+    let directory = draft
         .image
         .source
         .parent()
         .unwrap_or(Path::new(""))
         .to_owned();
-    let mut paths = vec![folder];
+    let mut paths = vec![directory];
     let mut add = |base: &Path, pattern: &str| {
         let prefix = if crate::workspace::discover::is_glob(pattern) {
             crate::workspace::discover::literal_prefix(pattern)
@@ -113,16 +119,16 @@ pub(super) fn inputs(draft: &Draft) -> Vec<PathBuf> {
             paths.push(path);
         }
     };
-    if let Some(wish) = &draft.layout {
-        add(&wish.directory, &wish.layout.directory);
+    if let Some(base) = &draft.layout {
+        add(&base.directory, &base.layout.directory);
     }
-    for wish in &draft.files {
-        if let FileContent::Source { directory, pattern } = &wish.what {
+    for file in &draft.files {
+        if let FileContent::Source { directory, pattern } = &file.what {
             add(directory, pattern);
         }
     }
-    for wish in &draft.trust {
-        add(&wish.directory, &wish.pattern);
+    for certificate in &draft.trust {
+        add(&certificate.directory, &certificate.pattern);
     }
     paths
 }

@@ -16,15 +16,15 @@ use crate::spec::places::Parsed;
 /// Parse and validate the specs, and apply the policy to them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What is checked.
+    /// The images to check.
     #[command(flatten)]
     pub selection: SessionOptions,
-    /// Explain a rule and stop.
+    /// Explain a rule and exit.
     #[arg(long, value_name = "RULE")]
     pub explain: Option<String>,
 }
 
-/// What to do about a family that nothing in the workspace shows.
+/// The hint for an image whose family cannot be inferred from the workspace.
 pub(super) const UNKNOWN_FAMILY: &str =
     "write family = \"debian\", \"alpine\", \"rhel\" or \"static\" in [image]";
 
@@ -53,33 +53,34 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .session
             .map(|session| session.images)
             .unwrap_or_default();
-        context.out.message(&in_order(&images));
+        context.out.message(&summary(&images));
     }
     Ok(Exit::Done)
 }
 
-/// A warning about an image whose family only its base can show, since nothing outside the workspace is read here.
+/// Warns about an image whose family is known only from its base. `golden check` reads nothing
+/// outside the workspace.
 fn unknown_family(image: &ResolvedImage, places: Parsed<'_>) -> Diagnostics {
     let mut found = Diagnostics::new();
     if image.needs_family() && image.family_source == FamilySource::Unknown {
         let at = places
             .value(&image.source, &["image", "base"])
             .unwrap_or(0..0);
-        let message = "the name of the base does not show its family, so that the base is read when the image is planned";
+        let message = "the name of the base does not show its family; golden reads the base when it plans the image";
         let diagnostic = Diagnostic::warning("spec.family", message).at(&image.source, at, "");
         found.push(diagnostic.help(UNKNOWN_FAMILY));
     }
     found
 }
 
-/// What was checked: the number of images, and of certificates if some were read.
-fn in_order(images: &[ResolvedImage]) -> String {
+/// The summary: the number of images, and of certificates if there are any.
+fn summary(images: &[ResolvedImage]) -> String {
     let plural = if images.len() == 1 {
         "image is"
     } else {
         "images are"
     };
-    let images_in_order = format!("{} {plural} in order", images.len());
+    let images_are_valid = format!("{} {plural} valid", images.len());
     let all = || images.iter().flat_map(|image| &image.certificates);
     let certificates: BTreeSet<_> = all().map(|one| (&one.file, &one.der)).collect();
     let files: BTreeSet<_> = all().map(|one| &one.file).collect();
@@ -87,16 +88,16 @@ fn in_order(images: &[ResolvedImage]) -> String {
         format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
     };
     match certificates.len() {
-        0 => images_in_order,
+        0 => images_are_valid,
         read => format!(
-            "{images_in_order}; read {} from {}",
+            "{images_are_valid}; read {} from {}",
             count(read, "certificate"),
             count(files.len(), "file")
         ),
     }
 }
 
-/// Renders each image, which finds a template of the workspace that is not right, and what no Dockerfile can say.
+/// Renders each image. This finds invalid templates, and specs that no Dockerfile can express.
 fn render(session: &Session, sources: &SourceMap, found: &mut Diagnostics) {
     let templates = Templates::from(session.templates.clone());
     let renderer = Renderer::new(&templates);

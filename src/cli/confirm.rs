@@ -1,10 +1,10 @@
-//! The question before something is destroyed (7-rules 29).
+//! The confirmation before a command deletes something.
 
 use std::io::BufRead;
 
 use super::{Context, Failure};
 
-/// Goes on with `--yes`, or when somebody at a terminal agrees. Without either, nothing happens: exit 2.
+/// Returns if `--yes` is given or the user confirms at a terminal. Otherwise it fails with exit 2.
 pub(crate) async fn confirm(context: &Context, yes: bool, what: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
@@ -14,7 +14,7 @@ pub(crate) async fn confirm(context: &Context, yes: bool, what: &str) -> Result<
             "refusing to {what} without confirmation: stdin is not a terminal (use --yes)"
         )));
     }
-    context.out.prompt(&format!("{what}. Go on? [y/N] "));
+    context.out.prompt(&format!("{what}. Continue? [y/N] "));
     let read = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)

@@ -1,4 +1,5 @@
-//! What a command is given: output, events, and the process's surroundings, read once.
+//! The context of a command: output, events, and the environment of the process, which is read
+//! once.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,37 +10,38 @@ use crate::process::Environment;
 use crate::report::{Out, OutputFormat};
 use crate::workspace::user_cache::UserCache;
 
-/// The surroundings of a command. Tests make one by hand.
+/// The output, the options and the environment of a command. Tests construct their own.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// Where output goes.
+    /// Writes to stdout and stderr.
     pub out: Out,
-    /// Where events go.
+    /// Sends events to the progress display.
     pub events: Events,
-    /// The environment, as it was at the start.
+    /// The environment variables at the start.
     pub env: BTreeMap<String, String>,
-    /// What golden was called as, for commands that can be pasted.
+    /// The name that the user called golden by, for commands in hints.
     pub program: String,
     /// The directory that golden was started in.
     pub cwd: PathBuf,
-    /// The form of output, one of those that the command has.
+    /// The output format, one that the command supports.
     pub format: OutputFormat,
-    /// Whether somebody is there to answer a question.
+    /// True if a user can answer questions: stdin is a terminal.
     pub terminal: bool,
-    /// Seconds since 1970 at the start.
+    /// The start time in seconds since 1970-01-01 UTC.
     pub now: i64,
-    /// The global options.
+    /// The values of the global options.
     pub globals: GlobalArgs,
 }
 
 impl Context {
-    /// The environment, for programs that golden starts.
+    /// The environment for programs that golden starts.
     #[must_use]
     pub fn environment(&self) -> Environment {
         Environment::new(self.env.clone())
     }
 
-    /// The user's cache: `golden` in `XDG_CACHE_HOME`, else in `.cache` of the home directory.
+    /// The cache of the user: `$XDG_CACHE_HOME/golden`, or `~/.cache/golden` if the variable is not
+    /// set.
     #[must_use]
     pub fn user_cache(&self) -> UserCache {
         let absolute = |name: &str| {
@@ -53,7 +55,7 @@ impl Context {
         })
     }
 
-    /// A variable of the environment; an empty one counts as not set.
+    /// The value of an environment variable; `None` if it is not set or empty.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&str> {
         self.env

@@ -1,4 +1,4 @@
-//! `golden delete`: delete by digest, and verify that it is gone.
+//! `golden delete`: delete by digest, and verify the deletion.
 
 use std::collections::BTreeMap;
 
@@ -18,28 +18,29 @@ use crate::registry::Registry;
 use crate::report::OutputFormat;
 use crate::report::text::count;
 
-/// Delete by digest, and verify that it is gone.
+/// Delete by digest, and verify the deletion.
 ///
-/// Deleting a digest removes every tag that names it, so a digest that other tags share is refused (exit 4) unless
-/// --all-tags or --untag says what is meant. An index goes with the images that no other index needs.
+/// Deleting a digest removes every tag that points to it. If other tags point to the digest, the
+/// command refuses (exit 4) unless --all-tags or --untag is given. If the digest is an index, its
+/// images are deleted too, except those that another index contains.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The images.
+    /// Images to delete, by tag or digest.
     #[arg(required = true, value_name = "REF")]
     pub references: Vec<String>,
     /// Delete the digest with every tag that points to it.
     #[arg(long, conflicts_with = "untag")]
     pub all_tags: bool,
-    /// Delete everything that has a tag in these repositories.
+    /// Delete all tagged images of these repositories.
     #[arg(long, conflicts_with_all = ["all_tags", "untag"])]
     pub repository: bool,
     /// Remove only this tag; the digest and its other tags stay.
     #[arg(long)]
     pub untag: bool,
-    /// Show what would be deleted, and delete nothing.
+    /// Show the deletions without deleting anything.
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long, short)]
     pub yes: bool,
 }
@@ -85,17 +86,17 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     if args.dry_run {
-        let would: Vec<Deleted> = work
+        let planned: Vec<Deleted> = work
             .iter()
             .flat_map(|(_, subject)| would_delete(subject, args.untag))
             .collect();
-        show(context, &would, &args);
+        show(context, &planned, &args);
         return Ok(Exit::Done);
     }
     if work.is_empty() {
         context
             .out
-            .message("nothing has a tag there; nothing was deleted");
+            .message("no tag exists there; nothing was deleted");
     } else {
         list(context, &work, args.untag);
         confirm(context, args.yes, &question(&work, args.untag)).await?;
@@ -115,7 +116,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A repository is no image: what is deleted is named.
+/// Fails if the reference is a repository, unless `--repository` is given.
 fn check_form(args: &Args, text: &str, reference: &Reference) -> Result<(), Failure> {
     let is_repository = reference.tag.is_none() && reference.digest.is_none();
     match (args.repository, is_repository) {
@@ -137,7 +138,7 @@ fn check_form(args: &Args, text: &str, reference: &Reference) -> Result<(), Fail
     }
 }
 
-/// What is about to be deleted, line by line, before anything is.
+/// Lists the planned deletions, before the confirmation.
 fn list(context: &Context, work: &[(Registry, DeleteSubject)], untag: bool) {
     for (_, subject) in work {
         for one in would_delete(subject, untag) {
@@ -186,7 +187,7 @@ fn question(work: &[(Registry, DeleteSubject)], untag: bool) -> String {
     )
 }
 
-/// What goes with a deletion, in one line.
+/// Describes an attached artifact in one line.
 pub(super) fn line_of(repository: &Repository, attached: &Attached) -> String {
     let Attached {
         kind,
@@ -207,7 +208,7 @@ pub(super) fn line_of(repository: &Repository, attached: &Attached) -> String {
     }
 }
 
-/// A deletion in one line.
+/// Describes a deletion in one line.
 fn line(one: &Deleted) -> String {
     let Deleted {
         repository,
@@ -252,6 +253,6 @@ fn show(context: &Context, deleted: &[Deleted], args: &Args) {
         context.out.data(&format!("{did} {}\n", line(one)));
     }
     if !args.untag && !args.dry_run && !deleted.is_empty() {
-        context.out.message("the space is freed when the registry next collects garbage (restart it afterwards, or stop it meanwhile)");
+        context.out.message("the registry frees the space at its next garbage collection (stop the registry during the collection, or restart it afterwards)");
     }
 }

@@ -1,4 +1,5 @@
-//! Which registries a command is about: `--registry`, `--all-registries`, `GOLDEN_REGISTRY`, else golden.toml.
+//! Selects the registries of a command: by `--registry`, `--all-registries` or `GOLDEN_REGISTRY`,
+//! else from golden.toml.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use crate::secret::redact_userinfo;
 use crate::spec::WorkspaceSpec;
 use crate::suggest::closest;
 
-/// Every `[[registry]]` of golden.toml.
+/// All `[[registry]]` tables of golden.toml.
 #[must_use]
 pub fn registries(root: &Path, spec: &WorkspaceSpec) -> Vec<Destination> {
     let destination = |table: &crate::spec::workspace::RegistryTable| {
@@ -29,7 +30,7 @@ pub fn registries(root: &Path, spec: &WorkspaceSpec) -> Vec<Destination> {
     spec.registry.iter().filter_map(destination).collect()
 }
 
-/// The registries that `--registry` names, else the one in `GOLDEN_REGISTRY`, as they are written.
+/// The values of `--registry`; if there are none, the value of `GOLDEN_REGISTRY`.
 pub(super) fn selected(context: &Context) -> Vec<String> {
     match context.var("GOLDEN_REGISTRY") {
         _ if !context.globals.registry.is_empty() => context.globals.registry.clone(),
@@ -38,7 +39,8 @@ pub(super) fn selected(context: &Context) -> Vec<String> {
     }
 }
 
-/// The destinations of a command that knows the workspace. Empty when nothing names one.
+/// The destinations of a command in a workspace. Empty if no registry is configured. Fails if a
+/// name matches no `[[registry]]` and is not a host.
 pub fn chosen(
     context: &Context,
     root: &Path,
@@ -51,7 +53,7 @@ pub fn chosen(
     }
     let named = selected(context);
     if named.is_empty() {
-        let marked: Vec<Destination> = known
+        let defaults: Vec<Destination> = known
             .iter()
             .filter(|destination| {
                 spec.registry
@@ -60,15 +62,15 @@ pub fn chosen(
             })
             .cloned()
             .collect();
-        return Ok(if marked.is_empty() {
+        return Ok(if defaults.is_empty() {
             known.into_iter().take(1).collect()
         } else {
-            marked
+            defaults
         });
     }
     let mut destinations: Vec<Destination> = Vec::new();
     for text in &named {
-        let destination = named_one(text, &known)?;
+        let destination = find(text, &known)?;
         if !destinations.contains(&destination) {
             destinations.push(destination);
         }
@@ -76,8 +78,8 @@ pub fn chosen(
     Ok(destinations)
 }
 
-/// A name of a `[[registry]]` first, else a host with an optional namespace.
-fn named_one(text: &str, known: &[Destination]) -> Result<Destination, Failure> {
+/// Reads the name of a `[[registry]]`, or a host with an optional namespace.
+fn find(text: &str, known: &[Destination]) -> Result<Destination, Failure> {
     if let Some(found) = known.iter().find(|destination| destination.name == text) {
         return Ok(found.clone());
     }
@@ -107,16 +109,17 @@ fn named_one(text: &str, known: &[Destination]) -> Result<Destination, Failure> 
     Ok(destination)
 }
 
-/// What commands that need no images know of registries.
+/// The registries of a command that needs no images.
 #[derive(Debug, Default)]
 pub struct Destinations {
-    /// The chosen ones.
+    /// The registries to use.
     pub chosen: Vec<Destination>,
-    /// Every `[[registry]]`, for its CA and its scheme.
+    /// All `[[registry]]` tables, for their CA and scheme.
     pub registries: Vec<Destination>,
 }
 
-/// The destinations of a command that needs no images. A workspace need not be there; a broken one fails as usual.
+/// The registries of a command that needs no images. The workspace is optional. Fails if
+/// golden.toml is invalid, or if a name is unknown.
 pub async fn destinations(context: &Context) -> Result<Destinations, Failure> {
     let Some(workspace) = super::session::workspace(context).await? else {
         let chosen = chosen(context, Path::new("/"), &WorkspaceSpec::default())?;

@@ -21,8 +21,8 @@ use crate::tags::Variant;
 
 /// Delete old versions from the registry by rules of retention.
 ///
-/// What a moving tag names is never deleted, nor a digest that a kept version shares. A pre-release goes once enough
-/// stable versions are higher.
+/// What a moving tag names is never deleted, nor a digest that a kept version shares. A pre-release
+/// goes once enough stable versions are higher.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Images of the workspace or repositories; all images without.
@@ -151,7 +151,8 @@ async fn repositories(
         .iter()
         .filter_map(|text| globset::Glob::new(text).ok())
         .collect();
-    // The images that the selected ones are built on come with a selection; retention is not for them.
+    // The images that the selected ones are built on come with a selection; retention is not for
+    // them.
     let selected = |name: &str| {
         patterns.is_empty()
             || patterns
@@ -250,7 +251,7 @@ fn show(context: &Context, output: &PruneOutput<'_>) {
         }
     }
     if !output.deleted.is_empty() {
-        context.out.message("the space is freed when the registry next collects garbage (restart it afterwards, or stop it meanwhile)");
+        context.out.message("the registry frees the space at its next garbage collection (stop the registry during the collection, or restart it afterwards)");
     }
 }
 

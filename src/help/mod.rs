@@ -1,4 +1,5 @@
-//! The guide: the chapters that `golden help TOPIC` shows. They are files of Markdown, compiled in.
+//! The chapters of the guide, which `golden help TOPIC` shows. They are Markdown files that are
+//! compiled into the program.
 
 mod reference;
 mod terminal;
@@ -8,9 +9,9 @@ pub use terminal::{TextStyle, render};
 /// A chapter of the guide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topic {
-    /// The word that names it on the command line.
+    /// The TOPIC of `golden help TOPIC`.
     pub name: &'static str,
-    /// Its content in one line.
+    /// One line for the list of topics.
     pub summary: &'static str,
     text: &'static str,
 }
@@ -44,13 +45,14 @@ topics! {
 }
 
 impl Topic {
-    /// The chapter with this name.
+    /// The chapter with this name; `None` if there is none.
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         TOPICS.iter().find(|topic| topic.name == name)
     }
 
-    /// The text of the chapter, in Markdown. The chapter on the spec ends with every key, from the schema itself.
+    /// The Markdown text of the chapter. The chapter `spec` ends with a reference of all keys,
+    /// which is generated from the JSON Schema.
     #[must_use]
     pub fn text(&self) -> String {
         match self.name {

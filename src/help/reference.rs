@@ -1,4 +1,5 @@
-//! Every key of the two files, from the descriptions of the JSON Schema: the reference cannot differ from the parser.
+//! The reference of all keys of golden.toml and image.toml. It is generated from the JSON Schema,
+//! so that it cannot differ from the parser.
 
 use std::fmt::Write as _;
 
@@ -6,7 +7,7 @@ use serde_json::Value;
 
 use crate::spec::schema;
 
-/// The reference, in Markdown.
+/// The reference as Markdown.
 pub(super) fn reference() -> String {
     let mut text = String::new();
     for (file, schema) in [
@@ -21,7 +22,7 @@ pub(super) fn reference() -> String {
     text
 }
 
-/// One table of the file and the tables below it.
+/// Writes one table of the file and the tables inside it.
 fn table(text: &mut String, schema: &Value, path: &str, value: &Value) {
     let is_list = value["type"] == "array";
     let inner = resolved(schema, if is_list { &value["items"] } else { value });
@@ -31,7 +32,7 @@ fn table(text: &mut String, schema: &Value, path: &str, value: &Value) {
         format!("[{path}]")
     };
     let _ = writeln!(text, "### `{heading}`\n\n{}\n", description(schema, value));
-    // The defaults repeat tables of image.toml.
+    // [defaults] has the tables of image.toml, which the reference lists already.
     if path == "defaults" {
         return;
     }
@@ -83,7 +84,7 @@ fn description(schema: &Value, value: &Value) -> String {
         .replace('|', "\\|")
 }
 
-/// The description of a key, and the words that it accepts.
+/// The description of a key, and the values that it accepts.
 fn meaning(schema: &Value, value: &Value) -> String {
     let text = description(schema, value);
     let words = words(resolved(
@@ -101,7 +102,7 @@ fn meaning(schema: &Value, value: &Value) -> String {
     }
 }
 
-/// The words of an enumeration, with their meanings.
+/// The values of an enumeration, each with its meaning.
 fn words(value: &Value) -> Vec<String> {
     let choices = value["anyOf"]
         .as_array()
@@ -126,7 +127,7 @@ fn words(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The type of a key in a word or two.
+/// The type of a key, such as `list of strings`.
 fn kind(schema: &Value, value: &Value) -> String {
     let inner = resolved(schema, value);
     if let Some(kind) = inner["type"].as_str() {

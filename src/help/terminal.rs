@@ -1,24 +1,25 @@
-//! Markdown for a terminal: the part of it that the guide uses (headings, paragraphs, lists, tables, code).
+//! Renders Markdown for a terminal. It supports only what the guide uses: headings, paragraphs,
+//! lists, tables and code.
 
 use std::fmt::Write as _;
 
-/// The widest that text is set, in columns: longer lines are hard to read.
-const WIDEST: usize = 100;
+/// Maximum width of the text in columns. Longer lines are hard to read.
+const MAX_WIDTH: usize = 100;
 
-/// How text may be set.
+/// The layout options of rendered text.
 #[derive(Debug, Clone, Copy)]
 pub struct TextStyle {
-    /// Columns of the terminal.
+    /// Width of the terminal in columns.
     pub width: usize,
-    /// Whether bold and coloured text may be used.
+    /// True if the output may use bold and coloured text.
     pub color: bool,
 }
 
-/// Sets a chapter.
+/// Renders a chapter of the guide.
 #[must_use]
 pub fn render(text: &str, style: TextStyle) -> String {
     let style = TextStyle {
-        width: style.width.clamp(40, WIDEST),
+        width: style.width.clamp(40, MAX_WIDTH),
         ..style
     };
     let mut out = String::new();
@@ -58,13 +59,13 @@ pub fn render(text: &str, style: TextStyle) -> String {
     out
 }
 
-/// Whether a line belongs to the paragraph before it.
+/// True if a line belongs to the paragraph before it.
 fn continues(line: &str) -> bool {
     !line.is_empty() && !line.starts_with(['#', '|', '`']) && marker(line).0.is_empty()
         || line.starts_with('`') && !line.starts_with("```")
 }
 
-/// The bullet or the number of a list, and the text after it.
+/// Splits the bullet or the number of a list item from its text.
 fn marker(line: &str) -> (&str, &str) {
     if let Some(rest) = line.strip_prefix("- ") {
         return ("- ", rest);
@@ -77,7 +78,8 @@ fn marker(line: &str) -> (&str, &str) {
     }
 }
 
-/// Writes a paragraph in lines that fit. Further lines are indented below the text of the first.
+/// Writes a paragraph, broken into lines that fit the width. All lines are indented to the text of
+/// the first line.
 fn wrap(out: &mut String, marker: &str, text: &str, style: TextStyle) {
     let lines = fill(text, style.width - marker.len());
     let blank = " ".repeat(marker.len());
@@ -87,7 +89,7 @@ fn wrap(out: &mut String, marker: &str, text: &str, style: TextStyle) {
     }
 }
 
-/// Breaks text into lines of at most `width` columns, between words. Code is not broken.
+/// Breaks text between words into lines of at most `width` columns. Code is not broken.
 fn fill(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in words(text) {
@@ -107,7 +109,7 @@ fn fill(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Words, with the spaces inside of code kept.
+/// Splits text at spaces, except inside code.
 fn words(text: &str) -> Vec<String> {
     let (mut words, mut word, mut code) = (Vec::new(), String::new(), false);
     for character in text.chars() {
@@ -122,12 +124,12 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// How many columns a text takes, without its marks.
+/// The width of a text in columns, without its Markdown marks.
 fn shown(text: &str) -> usize {
     console::measure_text_width(&text.replace(['`', '*'], "").replace("\\|", "|"))
 }
 
-/// Replaces the marks for code and for bold and emphasised text.
+/// Replaces the Markdown marks for code, bold and emphasised text.
 fn inline(text: &str, style: TextStyle) -> String {
     let mut out = String::new();
     let mut parts = text.split('`');
@@ -149,7 +151,7 @@ fn inline(text: &str, style: TextStyle) -> String {
     out
 }
 
-/// Text with an attribute of the terminal (ECMA-48, SGR).
+/// Adds a terminal attribute (ECMA-48, SGR) to a text.
 fn styled(text: &str, style: TextStyle, attribute: &str) -> String {
     if style.color && !text.is_empty() {
         format!("\u{1b}[{attribute}m{text}\u{1b}[0m")
@@ -158,7 +160,7 @@ fn styled(text: &str, style: TextStyle, attribute: &str) -> String {
     }
 }
 
-/// The cells of a row. A `\|` belongs to its cell.
+/// The cells of a row. `\|` does not end a cell.
 fn cells(row: &str) -> Vec<String> {
     let hidden = row.trim().trim_matches('|').replace("\\|", "\u{0}");
     hidden
@@ -167,7 +169,7 @@ fn cells(row: &str) -> Vec<String> {
         .collect()
 }
 
-/// Writes a table. The last column takes the rest of the width and is wrapped.
+/// Writes a table. The last column gets the rest of the width, and its text is wrapped.
 fn table(out: &mut String, mut rows: Vec<Vec<String>>, style: TextStyle) {
     rows.retain(|row| {
         !row.iter()
@@ -243,7 +245,7 @@ mod tests {
     const PAGE: &str = "# Title\n\nA paragraph with `code in one piece` and **bold** text that is\nlong enough to need a second line.\n\n- one item that is also long enough to be continued below its own text\n- two\n\n| key | meaning |\n|---|---|\n| `a` | a \\| b, and a long explanation that does not fit into one line of this table |\n| `long_name` | short |\n\n```sh\nls   -l\n```\n";
 
     #[test]
-    fn a_page_is_set_without_colour() {
+    fn a_page_is_rendered_without_colour() {
         let text = render(
             PAGE,
             TextStyle {
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_changes_no_layout() {
+    fn colour_does_not_change_the_layout() {
         let plain = render(
             PAGE,
             TextStyle {

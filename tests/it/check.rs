@@ -310,12 +310,12 @@ fn certificates_are_checked_and_private_keys_are_refused() {
         (
             certificate.clone(),
             0,
-            "1 image is in order; read 1 certificate from 1 file",
+            "1 image is valid; read 1 certificate from 1 file",
         ),
         (
             format!("{}{other}", certificate.trim_end()),
             0,
-            "1 image is in order; read 2 certificates from 1 file",
+            "1 image is valid; read 2 certificates from 1 file",
         ),
         (key.serialize_pem(), 3, "private key"),
         (

@@ -269,7 +269,7 @@ fn every_command_about_images_selects_by_what_changed() {
             .exit(0);
         let all = run.stdout.clone() + &run.stderr;
         if command == "check" {
-            assert!(all.contains("3 images are in order"), "{all}");
+            assert!(all.contains("3 images are valid"), "{all}");
         } else {
             assert!(
                 all.contains('c') && !all.contains("d:1.0.0"),

@@ -1,4 +1,5 @@
-//! An OCI layout as a base: found and pinned before anything is built, read with its digests, the same in both engines.
+//! An OCI layout as a base: found and pinned before anything is built, read with its digests, the
+//! same in both engines.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -92,7 +93,8 @@ fn an_image_of_a_layout_is_built_on() {
     assert_ne!(before, after["images"][0]["inputs"]);
 }
 
-/// A base's layers are read from the top down, no more of them than it takes, and each one once for all builds.
+/// A base's layers are read from the top down, no more of them than it takes, and each one once for
+/// all builds.
 #[test]
 fn only_the_layers_that_tell_are_read_and_only_once() {
     let golden = workspace("oci:../base");
@@ -675,7 +677,7 @@ fn an_image_of_a_layout_gets_the_name_of_the_destination() {
     let run = build("oci:out:both", "*").exit(2);
     insta::assert_snapshot!(run.stderr, @r"
     error: --to with a name takes one image, not 3: below:1.0.0, child:1.0.0, app:1.0.0
-      help: select one image, or omit the name: each image then has its own
+      help: select one image, or omit the name: each image then gets its own name
     ");
     for wrong in ["oci:out:", "oci::x", "docker-archive:a.tar:not a name"] {
         let run = build(wrong, "app").exit(2);

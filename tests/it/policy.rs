@@ -186,7 +186,7 @@ fn what_init_writes_keeps_its_policy() {
     let run = golden.run(&["check"]).exit(0);
     assert_eq!(
         (run.stdout.as_str(), run.stderr.as_str()),
-        ("", "1 image is in order\n")
+        ("", "1 image is valid\n")
     );
     golden.run(&["build", "--engine", "embedded"]).exit(0);
 }
