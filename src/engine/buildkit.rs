@@ -55,7 +55,7 @@ impl BuildKit {
         address.strip_prefix(SCHEME)
     }
 
-    /// Connects to a daemon and asks for what it builds. `certs` is a folder with ca.pem, cert.pem and key.pem.
+    /// Connects to a daemon and asks for what it builds. `certs` is a directory with ca.pem, cert.pem and key.pem.
     pub async fn connect(address: &str, certs: Option<&Path>) -> Result<Self, Error> {
         let channel = connection::connect(address, certs).await?;
         let mut control = ControlClient::new(channel)
@@ -96,14 +96,14 @@ impl BuildKit {
     }
 
     /// Builds a recipe that names one platform. `embedded` reads the base: its traits, its files, and the layers that
-    /// need not be sent on; layers of the image's own are kept in `folder`. Dropping the future cancels the build.
+    /// need not be sent on; layers of the image's own are kept in `directory`. Dropping the future cancels the build.
     pub async fn build(
         &self,
         recipe: &Recipe,
         embedded: &Embedded,
         options: &BuildOptions,
         events: &Events,
-        folder: &Path,
+        directory: &Path,
     ) -> Result<AssembledImage, Error> {
         arguments::refuse_what_cannot_be(recipe, options)?;
         let on = base_reference(recipe, options)?;
@@ -113,7 +113,7 @@ impl BuildKit {
         let named = on.as_deref().map(|reference| (reference, &base.config));
         let build_args = arguments::build_args(recipe, options, named);
 
-        let opened = BuildKitSession::open(self.control.clone(), recipe, options, folder).await;
+        let opened = BuildKitSession::open(self.control.clone(), recipe, options, directory).await;
         let session =
             opened.map_err(|status| failed("open a build session", &status, &self.address))?;
         let mut attributes = BTreeMap::from([
@@ -144,7 +144,7 @@ impl BuildKit {
         let mut members = session
             .received()
             .map_err(|error| broken(error.to_string()))?;
-        let (own, platform) = (folder.to_owned(), platform.clone());
+        let (own, platform) = (directory.to_owned(), platform.clone());
         let composing = tokio::task::spawn_blocking(move || {
             archive::compose(&mut members, platform, &base, &own)
         });
@@ -161,7 +161,7 @@ impl BuildKit {
             }
             _ => {}
         }
-        archive::keep_image(&image, folder).map_err(crate::store::Error::from)?;
+        archive::keep_image(&image, directory).map_err(crate::store::Error::from)?;
         Ok(image)
     }
 

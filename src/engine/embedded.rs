@@ -1,5 +1,5 @@
 //! The embedded engine: no daemon, no root, no network beyond the registry. It reads the base's manifest and
-//! config (and, where certificates or folders ask for it, the layers that it must), and leaves the rest to
+//! config (and, where certificates or directories ask for it, the layers that it must), and leaves the rest to
 //! [`assemble`](crate::assemble).
 
 mod aside;

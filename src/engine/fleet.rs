@@ -44,7 +44,7 @@ pub struct FleetEngine {
 enum Daemon {
     /// A Docker Engine.
     Docker(DockerEnv, OnceCell<Docker>),
-    /// A BuildKit daemon at an address, with a folder of TLS files where it wants them.
+    /// A BuildKit daemon at an address, with a directory of TLS files where it wants them.
     BuildKit(String, Option<PathBuf>, OnceCell<BuildKit>),
 }
 
@@ -72,7 +72,7 @@ impl FleetEngine {
         }
     }
 
-    /// A BuildKit daemon that builds for `platforms`; for its own when none is named. `certs` is a folder with ca.pem,
+    /// A BuildKit daemon that builds for `platforms`; for its own when none is named. `certs` is a directory with ca.pem,
     /// cert.pem and key.pem.
     #[must_use]
     pub fn buildkit(
@@ -413,11 +413,11 @@ impl Fleet {
         base: BaseImage,
     ) -> Result<AssembledImage, Error> {
         let reader = SyncIoBridge::new(docker.save(&part.id));
-        let (folder, platform) = (self.spool.clone(), part.platform.clone());
+        let (directory, platform) = (self.spool.clone(), part.platform.clone());
         let taking = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&folder)?;
-            let mut members = archive::unpack(reader, &folder)?;
-            archive::compose(&mut members, platform, &base, &folder)
+            std::fs::create_dir_all(&directory)?;
+            let mut members = archive::unpack(reader, &directory)?;
+            archive::compose(&mut members, platform, &base, &directory)
         });
         let taken = taking
             .await

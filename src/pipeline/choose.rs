@@ -10,7 +10,7 @@ pub enum Goal {
     Local,
     /// It is published.
     Publish,
-    /// It is written to a file or folder, or loaded from one: only an assembled image can be.
+    /// It is written to a file or directory, or loaded from one: only an assembled image can be.
     Write,
 }
 

@@ -26,9 +26,9 @@ const WINDOW: u32 = 4 << 20;
 pub(super) async fn connect(address: &str, certs: Option<&Path>) -> Result<Channel, Error> {
     let place = parse(address).map_err(|what| Error::Address { what })?;
     let tls = match certs {
-        Some(folder) => {
+        Some(directory) => {
             let settings = tls::Settings {
-                folder: Some(folder.to_owned()),
+                directory: Some(directory.to_owned()),
                 verify: true,
             };
             Some(tls::Client::read(&settings).await?.for_http2())

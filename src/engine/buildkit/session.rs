@@ -44,18 +44,18 @@ pub(super) struct BuildKitSession {
 
 impl BuildKitSession {
     /// Opens a session that offers a build's context, secrets and logins, and takes the image that comes of it. Its
-    /// layers are kept in `folder`.
+    /// layers are kept in `directory`.
     pub(super) async fn open(
         mut control: ControlClient<Channel>,
         recipe: &Recipe,
         options: &BuildOptions,
-        folder: &Path,
+        directory: &Path,
     ) -> Result<Self, Status> {
         let id = answers::session_id();
         let exchange = Arc::new(Exchange {
             path: format!("/{id}"),
             recipe: recipe.clone(),
-            folder: folder.to_owned(),
+            directory: directory.to_owned(),
             failures: Mutex::default(),
             received: Mutex::default(),
         });
@@ -150,7 +150,7 @@ struct Exchange {
     /// Where the daemon asks for the context.
     path: String,
     recipe: Recipe,
-    folder: PathBuf,
+    directory: PathBuf,
     /// Why the context ended early, each time that it was sent.
     failures: Mutex<Vec<oneshot::Receiver<io::Error>>>,
     received: Mutex<Option<Members>>,
@@ -200,11 +200,11 @@ impl FileSend for Exchange {
         let chunks = messages
             .map_ok(|message| Bytes::from(message.data))
             .map_err(io::Error::other);
-        let folder = self.folder.clone();
+        let directory = self.directory.clone();
         let mut reader = SyncIoBridge::new(StreamReader::new(Box::pin(chunks)));
         let unpacking = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&folder)?;
-            let members = archive::unpack(&mut reader, &folder)?;
+            std::fs::create_dir_all(&directory)?;
+            let members = archive::unpack(&mut reader, &directory)?;
             // What pads an archive belongs to it: the daemon waits until all is taken.
             io::copy(&mut reader, &mut io::sink())?;
             Ok::<_, io::Error>(members)

@@ -50,8 +50,8 @@ pub(in crate::engine) enum Member {
 /// The files of an archive by path.
 pub(in crate::engine) type Members = BTreeMap<String, Member>;
 
-/// Reads an archive. Layers become files in `folder`, the rest stays in memory.
-pub(in crate::engine) fn unpack(reader: impl Read, folder: &Path) -> io::Result<Members> {
+/// Reads an archive. Layers become files in `directory`, the rest stays in memory.
+pub(in crate::engine) fn unpack(reader: impl Read, directory: &Path) -> io::Result<Members> {
     let mut members = Members::new();
     for entry in tar::Archive::new(reader).entries()? {
         let mut entry = entry?;
@@ -73,14 +73,14 @@ pub(in crate::engine) fn unpack(reader: impl Read, folder: &Path) -> io::Result<
             let size = entry.size();
             let mut head = Vec::new();
             entry.by_ref().take(HEAD).read_to_end(&mut head)?;
-            members.insert(path, read(head, entry, size, folder)?);
+            members.insert(path, read(head, entry, size, directory)?);
         }
     }
     Ok(members)
 }
 
 /// Reads a file of the archive whose first bytes have been read.
-fn read(head: Vec<u8>, rest: impl Read, size: u64, folder: &Path) -> io::Result<Member> {
+fn read(head: Vec<u8>, rest: impl Read, size: u64, directory: &Path) -> io::Result<Member> {
     let json = head.starts_with(b"{") || head.starts_with(b"[");
     let (gzip, zstd) = (head.starts_with(&GZIP), head.starts_with(&ZSTD));
     let mut whole: Chain<_, _> = Cursor::new(head).chain(rest);
@@ -89,17 +89,17 @@ fn read(head: Vec<u8>, rest: impl Read, size: u64, folder: &Path) -> io::Result<
         whole.read_to_end(&mut bytes)?;
         Ok(Member::Small(bytes))
     } else if gzip {
-        layer(MultiGzDecoder::new(whole), folder)
+        layer(MultiGzDecoder::new(whole), directory)
     } else if zstd {
-        layer(zstd::Decoder::new(whole)?, folder)
+        layer(zstd::Decoder::new(whole)?, directory)
     } else {
-        layer(whole, folder)
+        layer(whole, directory)
     }
 }
 
 /// Keeps a plain tar in a file that ends with its last user.
-fn layer(mut tar: impl Read, folder: &Path) -> io::Result<Member> {
-    let mut plain = NamedTempFile::new_in(folder)?;
+fn layer(mut tar: impl Read, directory: &Path) -> io::Result<Member> {
+    let mut plain = NamedTempFile::new_in(directory)?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);
     loop {
         let read = tar.read(&mut buffer)?;
@@ -115,7 +115,7 @@ fn layer(mut tar: impl Read, folder: &Path) -> io::Result<Member> {
     })
 }
 
-/// What a link at `path` points to. Symbolic links count from the folder that they stand in.
+/// What a link at `path` points to. Symbolic links count from the directory that they stand in.
 pub(super) fn link_target(path: &str, target: &str, symbolic: bool) -> String {
     if !symbolic {
         return target.to_owned();
@@ -137,7 +137,7 @@ pub(in crate::engine) fn compose(
     members: &mut Members,
     platform: Platform,
     base: &BaseImage,
-    folder: &Path,
+    directory: &Path,
 ) -> io::Result<AssembledImage> {
     let missing = |what: &str| io::Error::other(format!("its archive has no {what}"));
     let json = |members: &Members, path: &str| match members.get(path) {
@@ -155,7 +155,7 @@ pub(in crate::engine) fn compose(
         let (diff_id, plain) = find(members, path).ok_or_else(|| missing(path))?;
         match (of_base.get(at), base.layers.get(at)) {
             (Some(known), Some(layer)) if *known == *diff_id => layers.push(layer.clone()),
-            _ => layers.push(keep(plain, base.docker, folder)?),
+            _ => layers.push(keep(plain, base.docker, directory)?),
         }
     }
     let named = ImageConfig::parse(&config)
@@ -188,10 +188,10 @@ fn find<'a>(members: &'a mut Members, path: &str) -> Option<(&'a Digest, &'a mut
 }
 
 /// Compresses a layer into a file that is called like its digest.
-fn keep(plain: &mut NamedTempFile, docker: bool, folder: &Path) -> io::Result<Layer> {
+fn keep(plain: &mut NamedTempFile, docker: bool, directory: &Path) -> io::Result<Layer> {
     plain.rewind()?;
-    let (written, file) = compress(plain, NamedTempFile::new_in(folder)?)?;
-    let path = folder.join(written.digest.hex());
+    let (written, file) = compress(plain, NamedTempFile::new_in(directory)?)?;
+    let path = directory.join(written.digest.hex());
     file.persist(&path).map_err(|error| error.error)?;
     let media_type = if docker {
         media::DOCKER_LAYER_GZIP
@@ -208,11 +208,14 @@ fn keep(plain: &mut NamedTempFile, docker: bool, folder: &Path) -> io::Result<La
 /// Keeps the manifest and the config of an image beside its layers.
 pub(in crate::engine) fn keep_image(
     image: &AssembledImage,
-    folder: &Path,
+    directory: &Path,
 ) -> Result<(), state::Error> {
-    fs::write_cached(&folder.join(Digest::of(&image.config).hex()), &image.config)?;
     fs::write_cached(
-        &folder.join(image.manifest.digest.hex()),
+        &directory.join(Digest::of(&image.config).hex()),
+        &image.config,
+    )?;
+    fs::write_cached(
+        &directory.join(image.manifest.digest.hex()),
         &image.manifest.bytes,
     )
 }
@@ -222,10 +225,10 @@ pub(in crate::engine) fn kept_image(
     manifest: &Digest,
     platform: &Platform,
     base: &BaseImage,
-    folder: &Path,
+    directory: &Path,
 ) -> Result<Option<AssembledImage>, state::Error> {
     let read = |digest: &Digest| {
-        let bytes = fs::read_if_there(&folder.join(digest.hex()))?;
+        let bytes = fs::read_if_there(&directory.join(digest.hex()))?;
         Ok::<_, state::Error>(bytes.filter(|bytes| Digest::of(bytes) == *digest))
     };
     let Some(bytes) = read(manifest)? else {
@@ -238,7 +241,7 @@ pub(in crate::engine) fn kept_image(
         return Ok(None);
     };
     let place = |descriptor: &Descriptor| {
-        let path = folder.join(descriptor.digest.hex());
+        let path = directory.join(descriptor.digest.hex());
         let there = std::fs::metadata(&path).is_ok_and(|file| file.len() == descriptor.size);
         let of_base = || {
             base.layers
@@ -305,11 +308,11 @@ mod tests {
     }
 
     fn taken(archive: &[u8]) -> io::Result<AssembledImage> {
-        let folder = tempfile::tempdir().unwrap();
-        let mut members = unpack(archive, folder.path())?;
+        let directory = tempfile::tempdir().unwrap();
+        let mut members = unpack(archive, directory.path())?;
         let platform: Platform = "linux/arm64".parse().unwrap();
         let base = BaseImage::scratch(&platform);
-        compose(&mut members, platform, &base, folder.path())
+        compose(&mut members, platform, &base, directory.path())
     }
 
     #[test]

@@ -19,8 +19,8 @@ use crate::registry::tls::{Verifier, certificates, describe, problem};
 /// How TLS is spoken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::engine) struct Settings {
-    /// A folder with ca.pem, cert.pem and key.pem; each may be missing.
-    pub(in crate::engine) folder: Option<PathBuf>,
+    /// A directory with ca.pem, cert.pem and key.pem; each may be missing.
+    pub(in crate::engine) directory: Option<PathBuf>,
     /// Whether the engine's certificate must be good.
     pub(in crate::engine) verify: bool,
 }
@@ -38,8 +38,8 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// Reads the files.
     pub(in crate::engine) async fn read(settings: &Settings) -> Result<Self, Error> {
-        let read = async |name: &str| match &settings.folder {
-            Some(folder) => read_optional(&folder.join(name)).await,
+        let read = async |name: &str| match &settings.directory {
+            Some(directory) => read_optional(&directory.join(name)).await,
             None => Ok(None),
         };
         let (ca, certificate, key) = (
@@ -48,7 +48,7 @@ impl Client {
             read("key.pem").await?,
         );
         let place = settings
-            .folder
+            .directory
             .as_deref()
             .unwrap_or(Path::new("."))
             .display()

@@ -51,7 +51,7 @@ impl EngineEndpoint {
         }
         let context = match (&environment.context, &environment.config_dir) {
             (Some(name), _) => Some(name.clone()),
-            (None, Some(folder)) => current_context(folder).await?,
+            (None, Some(directory)) => current_context(directory).await?,
             (None, None) => None,
         };
         match (context.as_deref(), &environment.config_dir) {
@@ -59,7 +59,7 @@ impl EngineEndpoint {
                 address: Address::default_socket(),
                 tls: None,
             }),
-            (Some(name), Some(folder)) => Self::of_context(name, folder).await,
+            (Some(name), Some(directory)) => Self::of_context(name, directory).await,
             (Some(name), None) => Err(no_context(name)),
         }
     }
@@ -69,7 +69,7 @@ impl EngineEndpoint {
         let address: Address = host.parse().map_err(|what| Error::Address { what })?;
         let wanted = environment.tls_verify || environment.tls || host.starts_with("https://");
         let tls = (wanted && matches!(address, Address::Tcp { .. })).then(|| Settings {
-            folder: environment
+            directory: environment
                 .cert_path
                 .clone()
                 .or_else(|| environment.config_dir.clone()),
@@ -78,10 +78,10 @@ impl EngineEndpoint {
         Ok(Self { address, tls })
     }
 
-    /// The engine of a docker context. Contexts are kept in folders named by the sha256 of their names.
-    async fn of_context(name: &str, config_folder: &Path) -> Result<Self, Error> {
+    /// The engine of a docker context. Contexts are kept in directories named by the sha256 of their names.
+    async fn of_context(name: &str, config_directory: &Path) -> Result<Self, Error> {
         let hash = Digest::of(name.as_bytes());
-        let meta = config_folder
+        let meta = config_directory
             .join("contexts/meta")
             .join(hash.hex())
             .join("meta.json");
@@ -101,14 +101,14 @@ impl EngineEndpoint {
             .host
             .parse()
             .map_err(|what| Error::Address { what })?;
-        let folder = config_folder
+        let directory = config_directory
             .join("contexts/tls")
             .join(hash.hex())
             .join("docker");
-        let has_tls = tokio::fs::try_exists(&folder).await.unwrap_or(false);
+        let has_tls = tokio::fs::try_exists(&directory).await.unwrap_or(false);
         let wanted = has_tls || endpoint.skip_tls_verify || endpoint.host.starts_with("https://");
         let tls = (wanted && matches!(address, Address::Tcp { .. })).then(|| Settings {
-            folder: has_tls.then_some(folder),
+            directory: has_tls.then_some(directory),
             verify: !endpoint.skip_tls_verify,
         });
         Ok(Self { address, tls })
@@ -116,8 +116,8 @@ impl EngineEndpoint {
 }
 
 /// `currentContext` of config.json, when there is one.
-async fn current_context(config_folder: &Path) -> Result<Option<String>, Error> {
-    let config = read_json::<ConfigFile>(&config_folder.join("config.json"))
+async fn current_context(config_directory: &Path) -> Result<Option<String>, Error> {
+    let config = read_json::<ConfigFile>(&config_directory.join("config.json"))
         .await?
         .unwrap_or_default();
     Ok(Some(config.current_context).filter(|name| !name.is_empty()))
@@ -152,11 +152,11 @@ mod tests {
         std::fs::write(path, text).unwrap();
     }
 
-    /// A config folder with a current context `remote` and a context `secure` that has TLS files.
-    fn folder() -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
+    /// A config directory with a current context `remote` and a context `secure` that has TLS files.
+    fn directory() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
         let put = |path: String, text: &str| {
-            let path = folder.path().join(path);
+            let path = directory.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             write(&path, text);
         };
@@ -177,7 +177,7 @@ mod tests {
             format!("contexts/tls/{}/docker/ca.pem", Digest::of(b"secure").hex()),
             "",
         );
-        folder
+        directory
     }
 
     async fn find(environment: DockerEnv) -> String {
@@ -198,8 +198,8 @@ mod tests {
 
     #[tokio::test]
     async fn host_then_context_then_default() {
-        let folder = folder();
-        let config_dir = Some(folder.path().to_path_buf());
+        let directory = directory();
+        let config_dir = Some(directory.path().to_path_buf());
         let host = |host: &str| Some(host.to_owned());
         for (environment, found) in [
             (DockerEnv::default(), "unix:///var/run/docker.sock"),
@@ -273,10 +273,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_broken_config_is_told_with_its_path() {
-        let folder = tempfile::tempdir().unwrap();
-        write(&folder.path().join("config.json"), "{");
+        let directory = tempfile::tempdir().unwrap();
+        write(&directory.path().join("config.json"), "{");
         let error = find(DockerEnv {
-            config_dir: Some(folder.path().into()),
+            config_dir: Some(directory.path().into()),
             ..Default::default()
         })
         .await;

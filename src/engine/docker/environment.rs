@@ -14,7 +14,7 @@ pub struct DockerEnv {
     pub context: Option<String>,
     /// `DOCKER_CONFIG`, else `$HOME/.docker`: where config.json and contexts are.
     pub config_dir: Option<PathBuf>,
-    /// `DOCKER_CERT_PATH`: a folder with ca.pem, cert.pem and key.pem.
+    /// `DOCKER_CERT_PATH`: a directory with ca.pem, cert.pem and key.pem.
     pub cert_path: Option<PathBuf>,
     /// `DOCKER_TLS_VERIFY`: TLS, and the engine's certificate must be good.
     pub tls_verify: bool,

@@ -89,7 +89,7 @@ pub enum Error {
     /// A file could not be read into a layer, or a layer not be written to the cache.
     #[error("{}: {source}", path.display())]
     File {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,

@@ -52,7 +52,10 @@ fn is_kept(path: &str, wanted: &BTreeSet<String>) -> bool {
     let private = path.contains("/private/") || path.to_ascii_lowercase().ends_with(".key");
     wanted.contains(path)
         || KEPT_FILES.contains(&path)
-        || (!private && KEPT_BELOW.iter().any(|folder| path.starts_with(folder)))
+        || (!private
+            && KEPT_BELOW
+                .iter()
+                .any(|directory| path.starts_with(directory)))
 }
 
 /// Reads a whole layer of `size` compressed bytes. `wanted` are files whose content is to be kept as well. The digest

@@ -28,10 +28,10 @@ impl Embedded {
         mtime: u64,
     ) -> Result<(WrittenLayer, LayerSource), Error> {
         let key = key(&entries, mtime);
-        let (folder, compression) = (self.cache.join("blobs"), self.output.compression);
+        let (directory, compression) = (self.cache.join("blobs"), self.output.compression);
         let work = async {
             let (stop, writing) = WriterGuard::new();
-            let write = move || write(&entries, mtime, compression, &folder, &writing);
+            let write = move || write(&entries, mtime, compression, &directory, &writing);
             let written = tokio::task::spawn_blocking(write).await;
             drop(stop);
             match written {
@@ -114,29 +114,30 @@ fn write(
     entries: &[Entry],
     mtime: u64,
     compression: Compression,
-    folder: &Path,
+    directory: &Path,
     writing: &Writing,
 ) -> Result<(WrittenLayer, LayerSource), Error> {
     let content: u64 = entries.iter().map(size).sum();
     let open = |path: &Path| fs::open(path).map_err(|error| named(path, &error));
     if content <= SMALL {
         let (layer, bytes) =
-            layer::write(entries, mtime, compression, Vec::new(), open).map_err(at(folder))?;
+            layer::write(entries, mtime, compression, Vec::new(), open).map_err(at(directory))?;
         return Ok((layer, LayerSource::Inline(bytes.into())));
     }
-    std::fs::create_dir_all(folder).map_err(at(folder))?;
-    let file = fs::temporary_in(folder).map_err(at(folder))?;
+    std::fs::create_dir_all(directory).map_err(at(directory))?;
+    let file = fs::temporary_in(directory).map_err(at(directory))?;
     let wanted = CancellableFile {
         out: file,
         stopped: Arc::clone(&writing.stopped),
     };
     let out = io::BufWriter::with_capacity(64 << 10, wanted);
-    let (layer, out) = layer::write(entries, mtime, compression, out, open).map_err(at(folder))?;
+    let (layer, out) =
+        layer::write(entries, mtime, compression, out, open).map_err(at(directory))?;
     let file = out
         .into_inner()
-        .map_err(|error| at(folder)(error.into_error()))?
+        .map_err(|error| at(directory)(error.into_error()))?
         .out;
-    let place = folder.join(layer.digest.hex());
+    let place = directory.join(layer.digest.hex());
     file.persist(&place)
         .map_err(|error| at(&place)(error.error))?;
     Ok((layer, LayerSource::File(place)))
