@@ -1,5 +1,5 @@
-//! What the daemons that execute Dockerfiles have in common: how they are reached, what they are sent, what they ask, and
-//! what they tell.
+//! Shared code for the daemons that execute Dockerfiles (Docker Engine and BuildKit): connections,
+//! requests, callbacks and progress.
 
 pub(super) mod address;
 pub(super) mod answers;

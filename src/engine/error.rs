@@ -1,34 +1,35 @@
-//! Why an engine could not do what it was asked to.
+//! Errors of the engines.
 
 use super::{BuildKit, EngineKind, EngineTrust};
 
-/// The error below, boxed: clients of engines fail in many types.
+/// A source error of any type: each client library has its own.
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why an engine could not do what it was asked to. Each variant is one problem that a user can tell apart.
+/// The reason why a request to an engine failed. Each variant is one problem that a user can
+/// recognize.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `DOCKER_HOST` or a docker context names something that is no address, or settings that cannot be read.
+    /// `DOCKER_HOST` or a Docker context holds an invalid address, or its settings cannot be read.
     #[error("{what}")]
     Address {
-        /// What is wrong with it, in a sentence.
+        /// The problem, as a sentence.
         what: String,
     },
-    /// No engine answers.
+    /// No engine answers at the address.
     #[error("no {} answers at {address}", daemon_at(address))]
     Unreachable {
-        /// The address that was tried.
+        /// The address of the connection attempt.
         address: String,
-        /// What the connection said.
+        /// The error of the connection.
         #[source]
         source: BoxedError,
     },
-    /// The engine's socket is there, and this user may not use it.
+    /// The socket of the engine exists, but this user has no permission to use it.
     #[error("no permission to use the {} at {address}", daemon_at(address))]
     PermissionDenied {
-        /// The address that was tried.
+        /// The address of the connection attempt.
         address: String,
-        /// What the connection said.
+        /// The error of the connection.
         #[source]
         source: BoxedError,
     },
@@ -37,114 +38,115 @@ pub enum Error {
     Step {
         /// The step as the engine shows it: `RUN …`.
         step: String,
-        /// What its command ended with, when it was a command.
+        /// The exit code of the command; `None` if the step is not a command.
         exit_code: Option<i64>,
-        /// What explains it.
+        /// The output that explains the failure.
         #[source]
         output: StepOutput,
     },
-    /// The engine refused a build, or broke off in a way that no step explains.
+    /// The engine refused the build, or the build failed outside of a step.
     #[error("the engine could not build the image: {message}")]
     Build {
-        /// What the engine said.
+        /// The message of the engine.
         message: String,
     },
-    /// The base could not be had.
+    /// The engine cannot get the base image.
     #[error("the engine could not get the base {reference}: {message}")]
     Base {
-        /// What was asked for.
+        /// The reference of the base.
         reference: String,
-        /// What the engine said.
+        /// The message of the engine.
         message: String,
     },
-    /// The engine cannot do what the spec asks for; another one, or another setting, can.
+    /// The engine does not support something that the spec requires. Another engine or another
+    /// setting does.
     #[error("{what}")]
     Unsupported {
-        /// What it is and who can, in a sentence.
+        /// The missing feature and its alternative, as a sentence.
         what: String,
-        /// The engine that was asked.
+        /// The engine that does not support it.
         engine: EngineKind,
     },
-    /// A step asks for a secret that nobody gave.
-    #[error("a step needs the secret `{name}`, and it was not given")]
+    /// A step requires a secret that the user did not pass.
+    #[error("a step requires the secret `{name}`, but it was not passed")]
     MissingSecret {
-        /// The secret.
+        /// The name of the secret.
         name: String,
     },
-    /// A step requires a secret, and the engine receives none.
+    /// A step requires a secret, but the engine is not trusted and receives no secrets.
     #[error(
-        "a step needs the secret `{secret}`, and the engine `{engine}` receives no secrets: {trust}"
+        "a step requires the secret `{secret}`, but the engine `{engine}` receives no secrets: {trust}"
     )]
     Untrusted {
-        /// The engine.
+        /// The name of the engine in `[[engine]]`.
         engine: String,
-        /// The secret.
+        /// The name of the secret.
         secret: String,
-        /// Why.
+        /// The reason why the engine is not trusted.
         trust: EngineTrust,
     },
-    /// A tag could not be applied in the engine.
-    #[error("the image {id} was built, and could not be tagged {reference}: {message}")]
+    /// The engine built the image, but did not accept the tag.
+    #[error("the image {id} was built, but could not be tagged {reference}: {message}")]
     Tag {
-        /// The image ID.
+        /// The shortened image ID.
         id: String,
-        /// The reference that was to be applied.
+        /// The reference with the tag.
         reference: String,
-        /// What the engine said.
+        /// The message of the engine.
         message: String,
     },
-    /// The engine's own push failed.
+    /// A push by the engine failed.
     #[error("the engine could not push {reference}: {message}")]
     Push {
-        /// What was pushed.
+        /// The pushed reference.
         reference: String,
-        /// What the engine, or the registry through it, said.
+        /// The message of the engine or of the registry.
         message: String,
     },
     /// Any other request to the engine failed.
     #[error("the engine could not {what}: {message}")]
     Request {
-        /// What was asked for, as a verb and its object.
+        /// The request, as a verb and its object: `remove the image app:1`.
         what: String,
-        /// What the engine said.
+        /// The message of the engine.
         message: String,
     },
-    /// A file of the build context could not be read, or changed while it was read.
+    /// A file of the build context cannot be read, or changed during the build.
     #[error("the build context could not be read")]
     Context(#[source] std::io::Error),
-    /// What was to be loaded into the engine could not be read, or not be written for it.
+    /// The image to load into the engine cannot be read, or its archive cannot be written.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
-    /// The Dockerfile could not be rendered for its base.
+    /// The Dockerfile cannot be rendered for its base.
     #[error(transparent)]
     Render(#[from] crate::render::Error),
-    /// The embedded engine could not assemble the image.
+    /// The embedded engine cannot assemble the image.
     #[error(transparent)]
     Embedded(super::embedded::Error),
 }
 
-/// What explains a failing step.
+/// The output of a failed step.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.explanation())]
 pub struct StepOutput {
-    /// What the engine said.
+    /// The message of the engine.
     pub message: String,
-    /// The last lines that the step printed.
+    /// The last lines that the step printed; empty if it printed nothing.
     pub tail: Vec<String>,
 }
 
 impl StepOutput {
-    /// The last lines, which are better than the engine's word for it; that word when there are none.
+    /// The last lines of the step, or the message of the engine if the step printed nothing.
     fn explanation(&self) -> String {
         if self.tail.is_empty() {
             return self.message.clone();
         }
-        format!("its last lines:\n  {}", self.tail.join("\n  "))
+        format!("last output:\n  {}", self.tail.join("\n  "))
     }
 }
 
 impl Error {
-    /// Whether the spec contradicts itself on this base (exit 2).
+    /// True if the spec is invalid on this base. The exit code is then 2.
     #[must_use]
     pub const fn is_of_the_spec(&self) -> bool {
         use super::embedded::Error as Embedded;
@@ -155,18 +157,18 @@ impl Error {
         )
     }
 
-    /// What to do next, one line each.
+    /// Hints for the user, one line each.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Embedded(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Render(error) => error.hints(),
-            Self::Address { .. } => vec!["DOCKER_HOST, DOCKER_CONTEXT and the current docker context say which engine".into()],
+            Self::Address { .. } => vec!["check DOCKER_HOST, DOCKER_CONTEXT and the current Docker context: they select the engine".into()],
             Self::Unreachable { address, .. } => unreachable_hints(address),
             Self::PermissionDenied { .. } => vec![
                 "add yourself to the group that owns the socket (`sudo usermod -aG docker $USER`, then log in again)".into(),
-                "or name an engine of your own with DOCKER_HOST (a rootless one listens at unix://$XDG_RUNTIME_DIR/docker.sock)".into(),
+                "or use your own engine: set DOCKER_HOST (a rootless engine listens at unix://$XDG_RUNTIME_DIR/docker.sock)".into(),
             ],
             Self::Step { output, .. } => step_hints(output),
             Self::Unsupported { what, .. } if what.contains("secret") => {
@@ -177,26 +179,27 @@ impl Error {
                 vec![format!("pass it with --secret id={name},src=FILE or --secret id={name},env=VARIABLE")]
             }
             Self::Base { message, .. } | Self::Push { message, .. } => transfer_hints(message),
-            Self::Context(_) => vec!["run the command again when the files do not change any more".into()],
+            Self::Context(_) => vec!["run the command again when no other program changes the files".into()],
             Self::Build { .. } | Self::Unsupported { .. } | Self::Tag { .. } | Self::Request { .. } => Vec::new(),
         }
     }
 }
 
-/// What an error says, and what its sources add: hyper and its kin put there what happened.
+/// Appends the source chain of an error to `text`. hyper and similar libraries put the real cause
+/// in the sources.
 pub(super) fn with_sources(mut text: String, error: &dyn std::error::Error) -> String {
     let mut source = error.source();
     while let Some(error) = source {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
         }
         source = error.source();
     }
     text
 }
 
-/// How an engine comes to receive logins and secrets.
+/// The hint that says how an engine becomes trusted.
 pub(super) fn trust_hint(engine: &str, trust: EngineTrust) -> String {
     match trust {
         EngineTrust::ClearText => {
@@ -208,7 +211,7 @@ pub(super) fn trust_hint(engine: &str, trust: EngineTrust) -> String {
     }
 }
 
-/// What was expected to answer at an address.
+/// The kind of daemon that is expected at an address.
 fn daemon_at(address: &str) -> &'static str {
     if BuildKit::is_at(address) {
         "BuildKit daemon"
@@ -217,43 +220,43 @@ fn daemon_at(address: &str) -> &'static str {
     }
 }
 
-/// How to get an engine that answers.
+/// The hints for an engine that does not answer.
 fn unreachable_hints(address: &str) -> Vec<String> {
     if BuildKit::is_at(address) {
         return vec![
-            "see whether buildkitd listens there (its own --addr), and whether it wants TLS (`certs` of the [[engine]])".into(),
-            "or remove that [[engine]]: the platforms of the others are built without it".into(),
+            "check that buildkitd listens at this address (its option --addr), and whether it requires TLS (`certs` of the [[engine]])".into(),
+            "or remove that [[engine]]: the other engines still build their platforms".into(),
         ];
     }
     let first = if address.starts_with("unix://") {
         "start it: `sudo systemctl start docker`, `dockerd`, or Docker Desktop".to_owned()
     } else if let Some(machine) = address.strip_prefix("ssh://") {
-        format!("see whether `ssh {machine} docker version` answers")
+        format!("check that `ssh {machine} docker version` works")
     } else {
         format!(
-            "see whether the engine listens there (`dockerd -H {address}`), and whether it wants TLS (DOCKER_TLS_VERIFY, DOCKER_CERT_PATH)"
+            "check that the engine listens at this address (`dockerd -H {address}`), and whether it requires TLS (DOCKER_TLS_VERIFY, DOCKER_CERT_PATH)"
         )
     };
     vec![
         first,
-        "or name another one: DOCKER_HOST=unix:///PATH, tcp://HOST:PORT or ssh://HOST, or `docker context use NAME`".into(),
-        "or build without one: --engine embedded does all that needs no packages and no [[run]] steps".into(),
+        "or use another engine: DOCKER_HOST=unix:///PATH, tcp://HOST:PORT or ssh://HOST, or `docker context use NAME`".into(),
+        "or use --engine embedded: it builds every image without packages and [[run]] steps".into(),
     ]
 }
 
-/// What a failing step may be told from.
+/// The hints for a failed step.
 fn step_hints(output: &StepOutput) -> Vec<String> {
-    let says = |words: &str| {
-        output.message.contains(words) || output.tail.iter().any(|line| line.contains(words))
+    let contains = |text: &str| {
+        output.message.contains(text) || output.tail.iter().any(|line| line.contains(text))
     };
-    if says("exec format error") {
-        vec!["the engine cannot execute programs of this platform: name an engine that can in [[engine]], or install emulation (binfmt)".into()]
+    if contains("exec format error") {
+        vec!["the engine cannot execute programs of this platform: add an [[engine]] of this platform, or install emulation (binfmt)".into()]
     } else {
         Vec::new()
     }
 }
 
-/// Why an engine and a registry do not come together.
+/// The hints for a failed pull or push by the engine.
 fn transfer_hints(message: &str) -> Vec<String> {
     let mut hints = Vec::new();
     if message.contains("server gave HTTP response to HTTPS client") {
@@ -277,7 +280,7 @@ fn transfer_hints(message: &str) -> Vec<String> {
         );
     }
     hints.push(
-        "the engine speaks to the registry itself, with its own TLS settings and its own view of `localhost`"
+        "the engine connects to the registry itself, with its own TLS settings; `localhost` is the engine's machine"
             .to_owned(),
     );
     hints

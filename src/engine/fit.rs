@@ -1,5 +1,6 @@
-//! Fitting a recipe to its base, before an engine that executes Dockerfiles is given it: the Dockerfile for the base's
-//! user, shell and health check, the files where the base's directories and links lead, and owners as numbers.
+//! Adapts a recipe to its base before an engine executes the Dockerfile: the Dockerfile fits the
+//! base's user, shell and health check, files are placed where the base's directories and links
+//! lead, and owners become numbers.
 
 use super::docker::LocalImage;
 use super::{BuildOptions, Docker, Embedded, Error, embedded};
@@ -9,7 +10,8 @@ use crate::oci::tar::Entry;
 use crate::render::{BaseTraits, Recipe};
 use crate::resolve::ResolvedImage;
 
-/// A recipe on a base that golden has read itself.
+/// The recipe, adapted to a base that golden has read itself. Fails if the files cannot be placed
+/// on the base.
 pub async fn on_base(
     embedded: &Embedded,
     recipe: &Recipe,
@@ -24,8 +26,8 @@ pub async fn on_base(
     Ok(recipe.on_base(&BaseTraits::from(&base.config), &files)?)
 }
 
-/// The files of an image at their places on a base, and its working directory if the base lacks it. No layer is read
-/// for an image without either.
+/// The files of an image at their final paths on a base, and the working directory if the base
+/// lacks it. If the image has neither, no layer is read.
 pub async fn files_on(
     embedded: &Embedded,
     image: &ResolvedImage,
@@ -38,8 +40,8 @@ pub async fn files_on(
     embedded.files_on(image, base, events).await
 }
 
-/// A recipe on the base that a Docker Engine has. The files of the base are read from its registry or layout; where
-/// only the engine has it, from the engine.
+/// The recipe, adapted to the base that a Docker Engine has. The files of the base are read from
+/// its registry or layout, or from the engine if only the engine has the base.
 pub async fn for_docker(
     docker: &Docker,
     embedded: &Embedded,
@@ -49,7 +51,8 @@ pub async fn for_docker(
 ) -> Result<Recipe, Error> {
     let local = docker.base_of(recipe, options, events).await?;
     let image = &recipe.image;
-    // The engine answers with the config of the registry where that could be read: Podman does not tell all of it.
+    // The config comes from the registry if it could be read, because Podman does not report all of
+    // it.
     let traits = local
         .as_ref()
         .map(|local| BaseTraits::from(&local.config))
@@ -76,7 +79,8 @@ pub async fn for_docker(
     Ok(recipe.on_base(&traits, &files)?)
 }
 
-/// Whether reading the base from elsewhere would end in the same error.
+/// True if the error comes from the spec. Reading the base from another source would then fail in
+/// the same way.
 #[must_use]
 pub const fn is_of_the_spec(error: &embedded::Error) -> bool {
     use crate::assemble::Error as Assemble;
@@ -92,7 +96,7 @@ pub const fn is_of_the_spec(error: &embedded::Error) -> bool {
     )
 }
 
-/// The files of an image at their places on a base that the engine hands over.
+/// The files of an image at their final paths on a base that the engine exports.
 async fn on_saved(
     docker: &Docker,
     image: &ResolvedImage,

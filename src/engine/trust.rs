@@ -1,6 +1,6 @@
-//! Which engines receive the user's logins and secrets. Pure.
+//! Decides which engines receive the user's logins and secrets. Pure.
 //!
-//! A workspace that was just cloned may name any engine. It must not collect logins that way.
+//! A cloned workspace can name any engine. Such an engine must not receive the user's logins.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,20 +8,21 @@ use std::net::IpAddr;
 use super::daemon::address::Address;
 use super::{BuildKit, DockerEnv};
 
-/// Whether an engine receives logins and secrets, and if not, why.
+/// The trust in an engine: only a trusted engine receives logins and secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineTrust {
-    /// It does.
+    /// The engine receives logins and secrets.
     Trusted,
-    /// Only the workspace names it.
+    /// Only the workspace names the engine, not the user.
     WorkspaceOnly,
-    /// The connection to it is in clear text.
+    /// The connection to the engine is not encrypted.
     ClearText,
 }
 
 impl EngineTrust {
-    /// The trust in the engine `name` at `address`. `trusted` are the names and addresses that the user allows outside
-    /// of the workspace; `tls` says that the connection is verified by certificates of its own.
+    /// Returns the trust in the engine `name` at `address`. `trusted` are the names and addresses
+    /// that the user trusts, from outside of the workspace. `tls` is true if the connection is
+    /// verified with certificates.
     #[must_use]
     pub fn of(name: &str, address: &str, tls: bool, trusted: &[String], own: &DockerEnv) -> Self {
         let is_own = own.host.as_deref() == Some(address)
@@ -36,7 +37,7 @@ impl EngineTrust {
         }
     }
 
-    /// Whether the user allows an engine outside of the workspace.
+    /// True if the user names the engine outside of the workspace, by name or by address.
     #[must_use]
     pub fn is_named(name: &str, address: &str, trusted: &[String]) -> bool {
         trusted
@@ -55,7 +56,7 @@ impl fmt::Display for EngineTrust {
     }
 }
 
-/// Whether the connection is private: TLS, ssh, or an address of this machine.
+/// True if the connection is protected: TLS, ssh, or an address of this machine.
 fn is_protected(address: &str, tls: bool) -> bool {
     if tls || address.starts_with("https://") {
         return true;
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_engine_is_trusted_when_the_user_names_it_and_the_way_is_protected() {
+    fn an_engine_is_trusted_if_the_user_names_it_and_the_connection_is_protected() {
         let own = DockerEnv {
             host: Some("tcp://own.example.com:2375".to_owned()),
             ..DockerEnv::default()

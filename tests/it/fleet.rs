@@ -400,11 +400,11 @@ fn engines_are_told_apart_by_name_and_by_what_they_are() {
     for (host, words) in [
         (
             "npipe:////./pipe/docker",
-            "is no address of a Docker Engine: expected unix://, tcp:// or ssh://",
+            "is not an address of a Docker Engine: expected unix://, tcp:// or ssh://",
         ),
         (
             "buildkit://me@host",
-            "is no address of a BuildKit daemon: expected buildkit://HOST[:PORT]",
+            "is not an address of a BuildKit daemon: expected buildkit://HOST[:PORT]",
         ),
         (
             "buildkit://127.0.0.1:1",

@@ -50,7 +50,7 @@ pub(super) async fn connect(address: &str, certs: Option<&Path>) -> Result<Chann
 fn parse(address: &str) -> Result<Address, String> {
     let refuse = || {
         format!(
-            "`{address}` is no address of a BuildKit daemon: expected buildkit://HOST[:PORT] or buildkit:///PATH"
+            "`{address}` is not an address of a BuildKit daemon: expected buildkit://HOST[:PORT] or buildkit:///PATH"
         )
     };
     let rest = address.strip_prefix(SCHEME).ok_or_else(refuse)?;

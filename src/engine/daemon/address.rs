@@ -1,4 +1,4 @@
-//! Where an engine is: the addresses that `DOCKER_HOST` and docker contexts are written in.
+//! Addresses of engines, as `DOCKER_HOST` and Docker contexts write them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,28 +9,28 @@ use std::str::FromStr;
 pub(in crate::engine) enum Address {
     /// A socket of this machine.
     Unix(PathBuf),
-    /// TCP, with TLS or without: that is settled elsewhere.
+    /// TCP, with or without TLS. The address does not decide about TLS.
     Tcp {
-        /// A name, or an address without brackets.
+        /// A name, or an IP address without brackets.
         host: String,
-        /// The port; Docker's own when none was written.
+        /// The port; `None` means Docker's default.
         port: Option<u16>,
     },
-    /// A shell on another machine that reaches the engine there.
+    /// An engine on another machine, through ssh.
     Ssh {
-        /// The user; ssh's own choice when none was written.
+        /// The user; `None` means ssh's default.
         user: Option<String>,
-        /// The machine, or its name in ssh's config.
+        /// The machine, or its name in the ssh configuration.
         host: String,
-        /// The port; ssh's own choice when none was written.
+        /// The port; `None` means ssh's default.
         port: Option<u16>,
-        /// The engine's socket there; its default when none was written.
+        /// The socket of the engine on that machine; `None` means its default.
         socket: Option<String>,
     },
 }
 
 impl Address {
-    /// Where an engine listens when nobody says otherwise.
+    /// The socket where an engine listens by default.
     pub(in crate::engine) fn default_socket() -> Self {
         Self::Unix("/var/run/docker.sock".into())
     }
@@ -39,21 +39,28 @@ impl Address {
 impl FromStr for Address {
     type Err = String;
 
-    /// Parses `unix://PATH`, `tcp://HOST[:PORT]` or `ssh://[USER@]HOST[:PORT][/SOCKET]`. The error is a sentence.
+    /// Parses `unix://PATH`, `tcp://HOST[:PORT]` or `ssh://[USER@]HOST[:PORT][/SOCKET]`. The error
+    /// is a sentence for the user.
     fn from_str(text: &str) -> Result<Self, String> {
         let shown = crate::secret::redact_userinfo(text);
-        let refuse = |why: &str| Err(format!("`{shown}` is no address of a Docker Engine: {why}"));
+        let refuse = |why: &str| {
+            Err(format!(
+                "`{shown}` is not an address of a Docker Engine: {why}"
+            ))
+        };
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
         match scheme {
             "unix" if rest.starts_with('/') => Ok(Self::Unix(rest.into())),
-            "unix" => refuse("a socket is an absolute path, unix:///var/run/docker.sock"),
+            "unix" => {
+                refuse("a socket needs an absolute path, such as unix:///var/run/docker.sock")
+            }
             "tcp" | "http" | "https" => {
                 if rest.starts_with('/') {
-                    return refuse("a socket is written unix:///PATH");
+                    return refuse("write a socket as unix:///PATH");
                 }
                 let authority = rest.trim_end_matches('/');
                 if authority.contains(['/', '@']) {
-                    return refuse("tcp://HOST[:PORT] is all that there can be");
+                    return refuse("expected tcp://HOST[:PORT] without a user or a path");
                 }
                 let Some((host, port)) = host_and_port(authority) else {
                     return refuse("expected tcp://HOST[:PORT]");
@@ -72,7 +79,7 @@ impl FromStr for Address {
                     None => (None, authority),
                 };
                 if user.is_some_and(|user| user.contains(':')) {
-                    return refuse("ssh takes no password here; use a key");
+                    return refuse("a password is not supported; use an ssh key");
                 }
                 if user.is_some_and(|user| !is_word(user, "._-@")) {
                     return refuse("a user consists of letters, digits, `.`, `_`, `-` and `@`");
@@ -99,8 +106,9 @@ impl FromStr for Address {
     }
 }
 
-/// Whether a text holds only letters, digits and these characters, and does not begin like an option. Both the shell
-/// on the other machine and the commands in ssh's configuration receive it.
+/// True if a text contains only letters, digits and these characters, and does not begin like an
+/// option. The shell on the remote machine and the commands in the ssh configuration receive the
+/// text.
 fn is_word(text: &str, others: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
     !text.starts_with('-') && text.chars().all(is_allowed)
@@ -165,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_as_docker_reads_them() {
+    fn addresses_are_parsed_as_docker_parses_them() {
         for (written, canonical) in [
             (
                 "unix:///run/user/1000/docker.sock",
@@ -197,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_the_reason() {
+    fn an_invalid_address_is_refused_with_the_reason() {
         for (written, reason) in [
             ("unix://relative.sock", "absolute path"),
             ("/var/run/docker.sock", "unix:///PATH"),
             ("tcp://host:99999", "expected tcp://"),
-            ("tcp://host/path", "all that there can be"),
-            ("tcp://user:password@host", "all that there can be"),
-            ("ssh://me:password@host", "no password"),
+            ("tcp://host/path", "without a user or a path"),
+            ("tcp://user:password@host", "without a user or a path"),
+            ("ssh://me:password@host", "a password is not supported"),
             ("ssh://-oProxyCommand=x", "expected ssh://"),
             ("ssh://-x@host", "a user consists of"),
             ("ssh://$(id)@host", "a user consists of"),

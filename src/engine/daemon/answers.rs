@@ -1,6 +1,7 @@
-//! What BuildKit is told when it asks back over a build's session: logins and secrets, from memory.
+//! Answers BuildKit's requests over the session of a build: logins and secrets, from memory.
 //!
-//! bollard's own answers know no secrets and fetch registry tokens in their own way. These leave tokens to the engine.
+//! bollard's own implementation does not support secrets from memory and fetches registry tokens
+//! itself. This one leaves the tokens to the engine.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,13 +27,13 @@ use crate::reference::Host;
 use crate::registry::Credential;
 use crate::secret::Secret;
 
-/// What the engine may call, as a session announces it.
+/// The gRPC methods that every session offers to the engine.
 pub(in crate::engine) const METHODS: [&str; 2] = [
     "/moby.filesync.v1.Auth/Credentials",
     "/moby.buildkit.secrets.v1.Secrets/GetSecret",
 ];
 
-/// The services of a session that every build has.
+/// The gRPC services of a session that every build needs.
 pub(in crate::engine) fn services(options: &BuildOptions) -> Router {
     let answers = Arc::new(Answers {
         secrets: options.secrets.clone(),
@@ -44,14 +45,14 @@ pub(in crate::engine) fn services(options: &BuildOptions) -> Router {
         .add_service(SecretsServer::from_arc(answers))
 }
 
-/// The name of a new session.
+/// A random ID for a new session.
 pub(in crate::engine) fn session_id() -> String {
     std::iter::repeat_with(|| fastrand::char('a'..='z'))
         .take(25)
         .collect()
 }
 
-/// What the engine is told when it asks.
+/// The secrets and logins that a session offers.
 #[derive(Debug)]
 struct Answers {
     secrets: BTreeMap<String, Secret<Vec<u8>>>,
@@ -59,7 +60,8 @@ struct Answers {
 }
 
 impl Answers {
-    /// User and secret for a host. BuildKit reads an empty user as: the secret is a refresh token.
+    /// User and secret for a host. BuildKit interprets an empty user as: the secret is a refresh
+    /// token.
     fn login(&self, host: &str) -> (String, String) {
         let host = if host == "https://index.docker.io/v1/" {
             Host::HUB
@@ -90,7 +92,7 @@ impl Secrets for Answers {
         let secret = self
             .secrets
             .get(&id)
-            .ok_or_else(|| Status::not_found(format!("no secret `{id}` was given")))?;
+            .ok_or_else(|| Status::not_found(format!("the secret `{id}` was not passed")))?;
         Ok(Response::new(GetSecretResponse {
             data: secret.expose().clone(),
         }))
@@ -107,30 +109,31 @@ impl Auth for Answers {
         Ok(Response::new(CredentialsResponse { username, secret }))
     }
 
-    // The engine fetches tokens itself, with the login from above, when these say that nobody else does.
+    // The engine fetches tokens itself, with the login from `credentials`, because these methods
+    // are unimplemented.
     async fn fetch_token(
         &self,
         _: tonic::Request<FetchTokenRequest>,
     ) -> Result<Response<FetchTokenResponse>, Status> {
-        Err(Status::unimplemented("tokens are the engine's to fetch"))
+        Err(Status::unimplemented("the engine fetches tokens itself"))
     }
 
     async fn get_token_authority(
         &self,
         _: tonic::Request<GetTokenAuthorityRequest>,
     ) -> Result<Response<GetTokenAuthorityResponse>, Status> {
-        Err(Status::unimplemented("tokens are the engine's to fetch"))
+        Err(Status::unimplemented("the engine fetches tokens itself"))
     }
 
     async fn verify_token_authority(
         &self,
         _: tonic::Request<VerifyTokenAuthorityRequest>,
     ) -> Result<Response<VerifyTokenAuthorityResponse>, Status> {
-        Err(Status::unimplemented("tokens are the engine's to fetch"))
+        Err(Status::unimplemented("the engine fetches tokens itself"))
     }
 }
 
-/// The health check by which the engine notices that a session has gone.
+/// The health check. The engine uses it to detect that a session has ended.
 #[derive(Debug)]
 struct Healthy;
 
@@ -151,14 +154,16 @@ impl Health for Healthy {
         &self,
         _: tonic::Request<HealthListRequest>,
     ) -> Result<Response<HealthListResponse>, Status> {
-        Err(Status::unimplemented("there is one service"))
+        Err(Status::unimplemented("listing is not supported"))
     }
 
     async fn watch(
         &self,
         _: tonic::Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        Err(Status::unimplemented("ask again"))
+        Err(Status::unimplemented(
+            "watching is not supported; call Check again",
+        ))
     }
 }
 
@@ -185,7 +190,7 @@ mod tests {
             secrets: BTreeMap::new(),
             logins,
         };
-        for (asked, user, secret) in [
+        for (requested, user, secret) in [
             ("https://index.docker.io/v1/", "hub", "p@ss>word"),
             ("registry-1.docker.io", "hub", "p@ss>word"),
             ("localhost:5000", "local", "p@ss>word"),
@@ -193,9 +198,9 @@ mod tests {
             ("elsewhere.example.com", "", ""),
         ] {
             assert_eq!(
-                answers.login(asked),
+                answers.login(requested),
                 (user.to_owned(), secret.to_owned()),
-                "{asked}"
+                "{requested}"
             );
         }
     }

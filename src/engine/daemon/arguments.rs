@@ -1,4 +1,5 @@
-//! What goes with a recipe to whoever executes its Dockerfile: build arguments, and secrets that are there.
+//! The parameters of a Dockerfile build: build arguments, labels, and the check of the required
+//! secrets.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +7,13 @@ use super::super::{BuildOptions, EngineKind, Error};
 use crate::oci::ImageConfig;
 use crate::render::{self, Recipe};
 
-/// The build argument with the base's own user, to be restored after steps of root (7-rules 14).
+/// The build argument with the user of the base. The Dockerfile restores this user after the steps
+/// that run as root.
 const BASE_USER: &str = "GOLDEN_BASE_USER";
-/// The largest secret that BuildKit takes, in bytes.
+/// The largest secret that BuildKit accepts, in bytes.
 const MAX_SECRET: usize = 500 * 1024;
 
-/// The build arguments. `base` is the name to build on with its config; none for scratch.
+/// The build arguments. `base` is the reference of the base and its config; `None` for scratch.
 pub(in crate::engine) fn build_args(
     recipe: &Recipe,
     options: &BuildOptions,
@@ -21,7 +23,7 @@ pub(in crate::engine) fn build_args(
     arguments.extend(recipe.rendered.build_args.clone());
     if let Some((reference, config)) = base {
         arguments.insert("GOLDEN_BASE".to_owned(), reference.to_owned());
-        // An argument that no instruction declares is something to warn of, for the classic builder.
+        // The classic builder warns about an argument that no instruction declares.
         if recipe.rendered.dockerfile.contains(BASE_USER) {
             arguments.insert(BASE_USER.to_owned(), config.user().to_owned());
         }
@@ -29,7 +31,7 @@ pub(in crate::engine) fn build_args(
     arguments
 }
 
-/// The labels that the Dockerfile does not hold.
+/// The labels that are not part of the Dockerfile.
 pub(in crate::engine) fn labels(
     recipe: &Recipe,
     options: &BuildOptions,
@@ -39,7 +41,8 @@ pub(in crate::engine) fn labels(
         .collect()
 }
 
-/// Says before anything is sent what nobody who executes a Dockerfile can do with this recipe.
+/// Checks the recipe before anything is sent. Fails if no Dockerfile builder can build it, or if a
+/// secret is missing or too large.
 pub(in crate::engine) fn refuse_what_cannot_be(
     recipe: &Recipe,
     options: &BuildOptions,
@@ -51,7 +54,7 @@ pub(in crate::engine) fn refuse_what_cannot_be(
         })
     };
     if let Some(what) = render::needs_embedded(&recipe.image) {
-        return unsupported(format!("{what}, which needs the embedded engine"));
+        return unsupported(format!("{what} needs the embedded engine"));
     }
     for name in recipe.image.run.iter().flat_map(|step| &step.secrets) {
         let secret = options

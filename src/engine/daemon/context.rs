@@ -1,4 +1,5 @@
-//! The build context as a stream: made while it is sent, so that memory stays flat whatever it holds.
+//! The build context as a stream. It is created while it is sent, so that the memory use does not
+//! depend on its size.
 
 use std::io;
 use std::pin::Pin;
@@ -11,46 +12,48 @@ use tokio_util::io::{ReaderStream, SyncIoBridge};
 use crate::oci::tar;
 use crate::render::{self, Recipe};
 
-/// Bytes that may wait to be sent.
+/// The buffer between the tar writer and the connection, in bytes.
 const BUFFER: usize = 256 * 1024;
 
-/// A context on its way.
+/// A build context that is being sent.
 pub(in crate::engine) struct Context {
-    /// The tar. It ends with an error when it could not be made to its end: it must not look whole.
+    /// The tar archive. The stream ends with an error if the archive is incomplete.
     pub(in crate::engine) bytes: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>,
-    /// Resolves to what went wrong while the tar was made; to nothing when it was made well.
+    /// Resolves to the error if the archive could not be created. Closed without a value on
+    /// success.
     pub(in crate::engine) failure: oneshot::Receiver<io::Error>,
 }
 
-/// The context of a recipe: its Dockerfile and its entries.
+/// Streams the context of a recipe: its Dockerfile and its files.
 pub(in crate::engine) fn stream(recipe: &Recipe) -> Context {
     let entries = render::context::entries(recipe);
     let mtime = u64::try_from(recipe.image.provenance.created).unwrap_or_default();
 
-    let (near, far) = tokio::io::duplex(BUFFER);
+    let (input, output) = tokio::io::duplex(BUFFER);
     let writing = tokio::task::spawn_blocking(move || {
         tar::write(
             &entries,
             mtime,
-            SyncIoBridge::new(near),
+            SyncIoBridge::new(input),
             crate::workspace::fs::open,
         )
         .map(drop)
     });
     let (sender, failure) = oneshot::channel();
-    // An archive that ends early must not look whole: the body ends with an error, too.
+    // An incomplete archive must not look complete: the body ends with an error as well.
     let end = stream::once(async move {
         let error = match writing.await {
             Ok(Ok(())) => return None,
             Ok(Err(error)) => error,
             Err(error) => io::Error::other(error),
         };
-        let told = io::Error::other("the build context broke off");
-        // Nobody waits for the reason when the build was given up.
+        let incomplete = io::Error::other("the build context is incomplete");
+        // Sending fails only if the build was cancelled; the reason is then not needed.
         drop(sender.send(error));
-        Some(Err(told))
+        Some(Err(incomplete))
     });
-    let bytes = ReaderStream::with_capacity(far, BUFFER).chain(end.filter_map(std::future::ready));
+    let bytes =
+        ReaderStream::with_capacity(output, BUFFER).chain(end.filter_map(std::future::ready));
     Context {
         bytes: Box::pin(bytes),
         failure,

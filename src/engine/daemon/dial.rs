@@ -1,4 +1,4 @@
-//! A stream of bytes to an engine, over whatever leads there.
+//! Opens a byte stream to an engine: over a Unix socket, TCP, TLS or ssh.
 
 use std::io;
 use std::pin::Pin;
@@ -14,10 +14,10 @@ use super::address::Address;
 use super::tls;
 use crate::process::{Environment, Program};
 
-/// How long a connection may take to be made.
+/// The time limit for connecting.
 const CONNECT: Duration = Duration::from_secs(30);
 
-/// Both directions of a connection.
+/// A bidirectional byte stream.
 pub(in crate::engine) trait Duplex:
     AsyncRead + AsyncWrite + Send + Unpin
 {
@@ -25,7 +25,8 @@ pub(in crate::engine) trait Duplex:
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// Connects to an engine.
+/// Connects to an engine. Fails if the connection, the TLS handshake or ssh fails, or after 30
+/// seconds.
 pub(in crate::engine) async fn dial(
     address: &Address,
     tls: Option<&tls::Client>,
@@ -60,29 +61,34 @@ pub(in crate::engine) async fn dial(
     tokio::time::timeout(CONNECT, connecting).await?
 }
 
-/// `ssh HOST docker system dial-stdio`, which joins its standard streams with the engine's socket: the way of
-/// Docker's own client, so that what works for it (keys, agents, jump hosts) works here.
+/// A connection through `ssh HOST docker system dial-stdio`, which connects its standard streams to
+/// the engine's socket. Docker's own client does the same, so its keys, agents and jump hosts also
+/// work here.
 struct SshStream {
     child: Child,
     stdin: ChildStdin,
     stdout: ChildStdout,
     state: SshState,
-    /// Whether anything was asked. That ssh ended is told as the answer to a question: whoever holds a connection
-    /// that breaks before only knows that it was not ready.
-    asked: bool,
-    /// Who waits for that.
+    /// True once the caller has written something. The end of ssh is reported only after that:
+    /// hyper drops the cause if the connection breaks before the first request.
+    requested: bool,
+    /// The reader to wake at the first write.
     waiting: Option<Waker>,
 }
 
-/// Whether ssh has said anything yet. When it ends without a word, its standard error is the explanation.
+/// The state of ssh. If it ends without any output, its standard error explains why.
 enum SshState {
+    /// No output so far.
     Silent,
-    Spoken,
+    /// Some output was read.
+    Answered,
+    /// ssh ended without output; its standard error is being read.
     Ended(Pin<Box<dyn Future<Output = String> + Send>>),
-    Told(String),
+    /// ssh ended without output; this is its standard error.
+    Failed(String),
 }
 
-/// A word as the shell on the other machine reads it: ssh joins its arguments with spaces.
+/// Quotes an argument for the shell on the remote machine: ssh joins its arguments with spaces.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -123,36 +129,36 @@ impl SshStream {
             stdin,
             stdout,
             state: SshState::Silent,
-            asked: false,
+            requested: false,
             waiting: None,
         })
     }
 
-    /// The error of a connection whose ssh ended without a word.
+    /// The error of a connection whose ssh ended without output.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             match &mut self.state {
                 SshState::Ended(complaint) => {
                     let complaint = ready!(complaint.as_mut().poll(context));
-                    self.state = SshState::Told(complaint);
+                    self.state = SshState::Failed(complaint);
                 }
-                SshState::Told(complaint) => {
+                SshState::Failed(complaint) => {
                     return Poll::Ready(io::Error::other(format!("ssh ended: {complaint}")));
                 }
-                SshState::Silent | SshState::Spoken => {
+                SshState::Silent | SshState::Answered => {
                     self.state = SshState::Ended(self.complaint())
                 }
             }
         }
     }
 
-    /// All that ssh said on standard error.
+    /// Reads the standard error of ssh.
     fn complaint(&mut self) -> Pin<Box<dyn Future<Output = String> + Send>> {
         let stderr = self.child.stderr.take();
         Box::pin(async move {
             let mut text = Vec::new();
             if let Some(stderr) = stderr {
-                // What could be read is told; that the rest could not be is no news.
+                // A read error is ignored: the part read so far is reported.
                 drop(stderr.take(64 * 1024).read_to_end(&mut text).await);
             }
             String::from_utf8_lossy(&text).trim().to_owned()
@@ -166,15 +172,15 @@ impl AsyncRead for SshStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if matches!(self.state, SshState::Ended(_) | SshState::Told(_)) {
+        if matches!(self.state, SshState::Ended(_) | SshState::Failed(_)) {
             return self.poll_end(context).map(Err);
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stdout).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
-            self.state = SshState::Spoken;
+            self.state = SshState::Answered;
         } else if matches!(self.state, SshState::Silent) && buffer.remaining() > 0 {
-            if self.asked {
+            if self.requested {
                 return self.poll_end(context).map(Err);
             }
             self.waiting = Some(context.waker().clone());
@@ -190,7 +196,7 @@ impl AsyncWrite for SshStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.asked = true;
+        self.requested = true;
         if let Some(waiting) = self.waiting.take() {
             waiting.wake();
         }
@@ -198,7 +204,7 @@ impl AsyncWrite for SshStream {
         match written {
             Err(error)
                 if error.kind() == io::ErrorKind::BrokenPipe
-                    && !matches!(self.state, SshState::Spoken) =>
+                    && !matches!(self.state, SshState::Answered) =>
             {
                 self.poll_end(context).map(Err)
             }

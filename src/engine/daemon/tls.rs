@@ -1,4 +1,4 @@
-//! TLS to an engine, with the three files that Docker keeps: ca.pem, cert.pem and key.pem.
+//! TLS connections to an engine, with Docker's three files: ca.pem, cert.pem and key.pem.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,16 +16,16 @@ use tokio_rustls::client::TlsStream;
 use super::super::Error;
 use crate::registry::tls::{Verifier, certificates, describe, problem};
 
-/// How TLS is spoken.
+/// The TLS settings of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::engine) struct Settings {
-    /// A directory with ca.pem, cert.pem and key.pem; each may be missing.
+    /// A directory with ca.pem, cert.pem and key.pem. Each file may be missing.
     pub(in crate::engine) directory: Option<PathBuf>,
-    /// Whether the engine's certificate must be good.
+    /// True if the certificate of the engine is verified.
     pub(in crate::engine) verify: bool,
 }
 
-/// Settings that have been read and hold together.
+/// A TLS client with valid settings.
 #[derive(Clone)]
 pub(in crate::engine) struct Client(Arc<ClientConfig>);
 
@@ -36,7 +36,8 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// Reads the files.
+    /// Reads the files. Fails if a file is unreadable or invalid, or if cert.pem and key.pem do not
+    /// come together.
     pub(in crate::engine) async fn read(settings: &Settings) -> Result<Self, Error> {
         let read = async |name: &str| match &settings.directory {
             Some(directory) => read_optional(&directory.join(name)).await,
@@ -54,15 +55,15 @@ impl Client {
             .display()
             .to_string();
         let wrong = |what: String| Error::Address {
-            what: format!("TLS to the engine: {what} (in {place})"),
+            what: format!("cannot set up TLS to the engine: {what} (in {place})"),
         };
 
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match (settings.verify, ca) {
-            (false, _) => Arc::new(Anyone(Arc::clone(&provider))),
+            (false, _) => Arc::new(AcceptAny(Arc::clone(&provider))),
             (true, None) => {
                 return Err(wrong(
-                    "ca.pem is missing, so that no engine can be trusted".into(),
+                    "ca.pem is missing; it is needed to verify the engine".into(),
                 ));
             }
             (true, Some(pem)) => {
@@ -88,13 +89,14 @@ impl Client {
                     .map_err(|error| wrong(error.to_string()))?
             }
             (None, None) => builder.with_no_client_auth(),
-            (Some(_), None) => return Err(wrong("there is a cert.pem without its key.pem".into())),
-            (None, Some(_)) => return Err(wrong("there is a key.pem without its cert.pem".into())),
+            (Some(_), None) => return Err(wrong("cert.pem exists, but key.pem is missing".into())),
+            (None, Some(_)) => return Err(wrong("key.pem exists, but cert.pem is missing".into())),
         };
         Ok(Self(Arc::new(config)))
     }
 
-    /// The same settings for HTTP/2, which a server wants to hear of while TLS is agreed on (RFC 9113, 3.2).
+    /// The same settings with HTTP/2, which the client must announce in the TLS handshake (RFC
+    /// 9113, section 3.2).
     #[must_use]
     pub(in crate::engine) fn for_http2(self) -> Self {
         let mut config = ClientConfig::clone(&self.0);
@@ -102,7 +104,8 @@ impl Client {
         Self(Arc::new(config))
     }
 
-    /// Speaks TLS over a connection to `host`.
+    /// Performs the TLS handshake over a connection to `host`. Fails if `host` is not a valid
+    /// server name or the handshake fails.
     pub(in crate::engine) async fn connect(
         &self,
         host: &str,
@@ -129,11 +132,12 @@ async fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// Takes any certificate, as `DOCKER_TLS` without `DOCKER_TLS_VERIFY` and `SkipTLSVerify` of a context ask for.
+/// Accepts any certificate. `DOCKER_TLS` without `DOCKER_TLS_VERIFY`, and `SkipTLSVerify` of a
+/// Docker context, require this.
 #[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
+struct AcceptAny(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anyone {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -1,4 +1,5 @@
-//! The file trees in a docker archive. Each layer is scanned while the archive passes by; nothing is kept of it.
+//! Reads the file trees of a docker archive. Each layer is scanned while the archive is read; its
+//! content is not stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -14,13 +15,14 @@ const MANIFEST: u64 = 8 << 20;
 /// A file of the archive.
 enum ArchiveFile {
     Layer(Arc<LayerIndex>),
-    /// Another name of a file: an archive holds equal layers once.
+    /// A link to another file: an archive contains equal layers only once.
     Link(String),
-    /// No layer, and the reason.
+    /// A file that is not a layer, and the error that the scan returned.
     Other(io::Error),
 }
 
-/// The trees of the layers of the only image in an archive, the top one first.
+/// Reads the trees of the layers of an archive, the top layer first. Fails if the archive does not
+/// contain exactly one image, or lacks one of its layers.
 pub(in crate::engine) fn of_archive(
     archive: impl Read,
     wanted: &BTreeSet<String>,
@@ -70,7 +72,7 @@ pub(in crate::engine) fn of_archive(
     contents.layers.iter().rev().map(tree).collect()
 }
 
-/// A file of the archive, links followed.
+/// Returns a file of the archive and follows links.
 fn find<'m>(members: &'m BTreeMap<String, ArchiveFile>, path: &str) -> Option<&'m ArchiveFile> {
     match members.get(path)? {
         ArchiveFile::Link(target) => members.get(target),

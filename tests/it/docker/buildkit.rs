@@ -183,8 +183,7 @@ fn a_failing_step_is_shown_with_its_last_lines() {
         .image("app", &image(&unique(), &base, "\"linux/amd64\"", script));
     let run = golden.run(&["build", "--no-cache"]).exit(1);
     assert!(
-        run.stderr
-            .contains("failed with exit code 7: its last lines:"),
+        run.stderr.contains("failed with exit code 7: last output:"),
         "{}",
         run.stderr
     );
