@@ -1,6 +1,7 @@
-//! Credentials on requests: Basic, and Bearer tokens by scope, kept until shortly before they expire.
+//! Credentials on requests: Basic, and Bearer tokens per scope, cached until shortly before they
+//! expire.
 //!
-//! Sources: RFC 7235, and the token and OAuth 2 pages of the distribution project.
+//! Sources: RFC 7235, and the token and OAuth 2 specifications of the distribution project.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,17 +20,18 @@ use super::token::{self, Token};
 use crate::reference::{Host, RepositoryPath};
 use crate::secret::Secret;
 
-/// What a call wants to be allowed. `key` is what tokens are kept under: the repository, or a name of its own.
+/// The permissions that a call needs. `key` is the cache key of its tokens: the repository, or a
+/// name of its own.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AuthScope {
     key: String,
     repository: Option<RepositoryPath>,
-    /// Scopes beyond those that a challenge names.
+    /// Scopes that are requested in addition to those of the challenge.
     scopes: BTreeSet<String>,
 }
 
 impl AuthScope {
-    /// Something in a repository.
+    /// Actions on a repository, such as `pull,push`.
     pub(super) fn repository(path: &RepositoryPath, actions: &str) -> Self {
         let scopes = BTreeSet::from([format!("repository:{path}:{actions}")]);
         Self {
@@ -39,13 +41,13 @@ impl AuthScope {
         }
     }
 
-    /// As well: reading another repository, to mount from it.
+    /// Adds read access to another repository, to mount from it.
     pub(super) fn and_pull(mut self, path: &RepositoryPath) -> Self {
         self.scopes.insert(format!("repository:{path}:pull"));
         self
     }
 
-    /// The list of repositories.
+    /// Access to the list of repositories.
     pub(super) fn catalog() -> Self {
         let scopes = BTreeSet::from(["registry:catalog:*".to_owned()]);
         Self {
@@ -61,24 +63,25 @@ pub(super) struct Auth {
     host: Host,
     credentials: Arc<Credentials>,
     state: Mutex<AuthState>,
-    /// Held while a request is on its way whose outcome others wait for: the first one with a password, and every
-    /// one at a registry whose tokens serve a single request.
+    /// Held during a request whose outcome others wait for: the first request with a password, and
+    /// every request at a registry whose tokens are valid for a single request.
     turn: Arc<Mutex<()>>,
     single_use: AtomicBool,
 }
 
 #[derive(Default)]
 struct AuthState {
-    /// Authorization headers for Basic, and ready tokens, by key.
+    /// Authorization headers for Basic, and tokens from the configuration, by key.
     fixed: BTreeMap<String, Secret<String>>,
     tokens: BTreeMap<String, HeldToken>,
-    /// Logins that an answer has confirmed.
+    /// Logins that the registry has accepted.
     proven: Vec<Credential>,
-    /// Logins that were rejected on their first use. They are not sent again: accounts get locked.
+    /// Logins that were rejected on their first use. They are not sent again, because repeated
+    /// failures lock accounts.
     rejected: Vec<(Credential, Error)>,
 }
 
-/// A token with what is needed to get the next one.
+/// A token, and the parameters to request the next one.
 struct HeldToken {
     token: Token,
     bearer: Bearer,
@@ -91,28 +94,28 @@ pub(super) struct Bearer {
     pub(super) realm: Url,
     pub(super) service: Option<String>,
     scopes: BTreeSet<String>,
-    /// The token was understood, and does not allow what was requested.
+    /// The token is valid but does not permit the request.
     insufficient: bool,
 }
 
-/// Where an Authorization header comes from.
+/// The source of an Authorization header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// Other calls use it too.
+    /// The cache, which other calls use too.
     Shared,
-    /// Another call requested it while this one was on its way.
+    /// The cache, after another call renewed the token during this one.
     Renewed,
-    /// Requested for this call, and then shared.
+    /// A token requested for this call and then cached.
     Fresh,
-    /// Requested for this call alone; the number counts them.
+    /// A token requested for this call alone; the number counts such requests.
     Private(u8),
 }
 
-/// The Authorization header of a request that is about to be sent.
+/// The Authorization header of the next request.
 pub(super) struct Sending {
     header: Option<String>,
     origin: Origin,
-    /// The password in the header, if nothing has confirmed it yet.
+    /// The login in the header, until the registry has accepted it.
     unproven: Option<Credential>,
     turn: Option<OwnedMutexGuard<()>>,
 }
@@ -141,12 +144,12 @@ impl Sending {
     }
 }
 
-/// What follows a 401.
+/// The next action after a 401.
 pub(super) enum Next {
-    /// The request is made again.
+    /// Repeat the request.
     Send(Sending),
-    /// A token that was requested for this call was refused. The answer to HEAD has no body that says why, so that its
-    /// caller decides what to request instead.
+    /// A token that was requested for this call was rejected. The response to HEAD has no body with
+    /// the reason, so the caller decides what to request instead.
     Refused(Error),
 }
 
@@ -155,8 +158,8 @@ enum Challenge {
     Bearer(Bearer),
 }
 
-/// A token that was requested for one call is requested this often.
-const PRIVATE: u8 = 2;
+/// The maximum number of tokens that are requested for one call alone.
+const MAX_PRIVATE: u8 = 2;
 
 impl Auth {
     pub(super) fn new(host: Host, credentials: Arc<Credentials>) -> Self {
@@ -170,7 +173,8 @@ impl Auth {
         }
     }
 
-    /// The Authorization header that can be sent before a challenge; a token close to its end is renewed first.
+    /// The Authorization header that can be sent before a challenge. A token that expires soon is
+    /// renewed first.
     pub(super) async fn held(&self, http: &Http, need: &AuthScope) -> Result<Sending, Error> {
         let turn = if self.single_use.load(Ordering::Relaxed) {
             Some(self.take_turn().await)
@@ -200,7 +204,8 @@ impl Auth {
         })
     }
 
-    /// The header that is kept for Basic. Until an answer has confirmed the password, one request at a time carries it.
+    /// The cached header for Basic. Until the registry has accepted the password, only one request
+    /// at a time sends it.
     async fn fixed(&self, http: &Http, need: &AuthScope) -> Result<Sending, Error> {
         let Lookup::Found(login) = self.login(http, http.own()?, need).await? else {
             return Ok(Sending::nothing());
@@ -230,12 +235,12 @@ impl Auth {
         Arc::clone(&self.turn).lock_owned().await
     }
 
-    /// Notes an answer that was no 401.
+    /// Records a response other than 401.
     pub(super) async fn accepted(&self, sent: Sending, status: u16) {
         if matches!(sent.origin, Origin::Private(_)) {
             self.single_use.store(true, Ordering::Relaxed);
         }
-        // What the registry could not handle says nothing about the login.
+        // These statuses do not show whether the login is valid.
         if let Some(credential) = sent.unproven
             && !matches!(status, 408 | 429 | 500..)
         {
@@ -243,7 +248,7 @@ impl Auth {
         }
     }
 
-    /// What follows a 401: the header for the next attempt, or the error that ends the call.
+    /// Handles a 401: returns the header for the next attempt, or the error that ends the call.
     pub(super) async fn challenged(
         &self,
         http: &Http,
@@ -280,7 +285,7 @@ impl Auth {
         refused: Error,
     ) -> Result<Sending, Error> {
         if sent.header.is_some() {
-            let error = self.blame(http, need, refused).await;
+            let error = self.explain(http, need, refused).await;
             if let Some(credential) = sent.unproven {
                 self.state
                     .lock()
@@ -312,7 +317,7 @@ impl Auth {
                     ..refused
                 });
             }
-            Lookup::Absent(_) => return Err(self.blame(http, need, refused).await),
+            Lookup::Absent(_) => return Err(self.explain(http, need, refused).await),
         };
         self.state
             .lock()
@@ -332,15 +337,15 @@ impl Auth {
     ) -> Result<Next, Error> {
         let next = match (sent.header.is_some(), sent.origin) {
             (false, _) | (true, Origin::Shared | Origin::Renewed) => Origin::Fresh,
-            (true, _) if bearer.insufficient => Origin::Private(PRIVATE + 1),
-            // Another call may have spent the token, if it serves only one request.
+            (true, _) if bearer.insufficient => Origin::Private(MAX_PRIVATE + 1),
+            // If tokens are valid for a single request, another call may have used this one.
             (true, Origin::Fresh) => Origin::Private(1),
             (true, Origin::Private(count)) => Origin::Private(count + 1),
         };
         let (header, origin) = (sent.header, sent.origin);
         let turn = match next {
-            Origin::Private(count) if count > PRIVATE => {
-                return Ok(Next::Refused(self.blame(http, need, refused).await));
+            Origin::Private(count) if count > MAX_PRIVATE => {
+                return Ok(Next::Refused(self.explain(http, need, refused).await));
             }
             Origin::Private(_) => match sent.turn {
                 Some(turn) => Some(turn),
@@ -351,7 +356,7 @@ impl Auth {
         let mut state = self.state.lock().await;
         let mut scopes = bearer.scopes.clone();
         if let Some(held) = state.tokens.get(&need.key) {
-            // Another call renewed it while this one was on its way.
+            // Another call renewed the token during this one.
             let is_another = header
                 .as_ref()
                 .is_some_and(|sent| *sent != held.token.header());
@@ -374,7 +379,8 @@ impl Auth {
         }))
     }
 
-    /// The login for a call, to be sent to `to`: the registry, or the server of its tokens.
+    /// The login for a call. `to` is the server that receives it: the registry, or its token
+    /// server.
     async fn login(&self, http: &Http, to: Url, need: &AuthScope) -> Result<Lookup, Error> {
         let found = self
             .credentials
@@ -392,8 +398,8 @@ impl Auth {
         Ok(found)
     }
 
-    /// Adds to a refusal whose login was rejected, or why none was sent.
-    async fn blame(&self, http: &Http, need: &AuthScope, refused: Error) -> Error {
+    /// Adds to an error which login was rejected, or why none was sent.
+    async fn explain(&self, http: &Http, need: &AuthScope, refused: Error) -> Error {
         if refused.kind != FailureKind::Unauthorized {
             return refused;
         }
@@ -452,7 +458,7 @@ impl Auth {
         let token = match token::fetch(http, &bearer, &scopes, credential.as_ref()).await {
             Ok(token) => token,
             Err(error) => {
-                let error = self.blame(http, need, error).await;
+                let error = self.explain(http, need, error).await;
                 if let Some(credential) = credential.filter(|known| !state.proven.contains(known))
                     && error.kind == FailureKind::Unauthorized
                 {
@@ -489,7 +495,7 @@ impl AuthState {
     }
 }
 
-/// `Basic …` of a user and a password.
+/// The value `Basic …` for a user and a password.
 pub(super) fn basic_header(user: &str, password: &Secret<String>) -> String {
     format!(
         "Basic {}",
@@ -497,14 +503,14 @@ pub(super) fn basic_header(user: &str, password: &Secret<String>) -> String {
     )
 }
 
-/// Finds the challenge to answer among all headers and schemes: Bearer before Basic.
+/// Selects the challenge to answer among all headers and schemes: Bearer is preferred to Basic.
 fn read_challenges(headers: &HeaderMap) -> Result<Challenge, String> {
     let mut basic = false;
     let mut seen = Vec::new();
     for header in headers.get_all(WWW_AUTHENTICATE) {
         let text = header
             .to_str()
-            .map_err(|_| "a challenge that is not text".to_owned())?;
+            .map_err(|_| "the WWW-Authenticate header is not text".to_owned())?;
         for challenge in http_auth::ChallengeParser::new(text).map_while(Result::ok) {
             if challenge.scheme.eq_ignore_ascii_case("bearer") {
                 return read_bearer(&challenge).map(Challenge::Bearer);
@@ -515,9 +521,9 @@ fn read_challenges(headers: &HeaderMap) -> Result<Challenge, String> {
     }
     match (basic, seen.is_empty()) {
         (true, _) => Ok(Challenge::Basic),
-        (false, true) => Err("the registry does not say how to log in".to_owned()),
+        (false, true) => Err("the registry sent no WWW-Authenticate header".to_owned()),
         (false, false) => Err(format!(
-            "the registry wants {}, which is not supported",
+            "the registry requires {}, which is not supported",
             seen.join(", ")
         )),
     }
@@ -533,7 +539,7 @@ fn read_bearer(challenge: &http_auth::ChallengeRef<'_>) -> Result<Bearer, String
     };
     let realm = parameter("realm").ok_or("a Bearer challenge without a realm")?;
     let realm = Url::parse(&realm)
-        .map_err(|error| format!("a Bearer challenge with a bad realm: {error}"))?;
+        .map_err(|error| format!("a Bearer challenge with an invalid realm: {error}"))?;
     let scopes = parameter("scope").unwrap_or_default();
     let scopes = scopes.split_whitespace().map(str::to_owned).collect();
     let insufficient = parameter("error").is_some_and(|error| error == "insufficient_scope");
@@ -545,7 +551,7 @@ fn read_bearer(challenge: &http_auth::ChallengeRef<'_>) -> Result<Bearer, String
     })
 }
 
-/// Splits `type:name:actions`. The name may hold colons (`host:port/path`).
+/// Splits `type:name:actions`. The name may contain colons (`host:port/path`).
 fn split_scope(scope: &str) -> Option<(&str, BTreeSet<&str>)> {
     let (resource, actions) = scope.rsplit_once(':')?;
     resource
@@ -553,7 +559,7 @@ fn split_scope(scope: &str) -> Option<(&str, BTreeSet<&str>)> {
         .then(|| (resource, actions.split(',').collect()))
 }
 
-/// One scope a resource, with all its actions.
+/// Merges scopes: one per resource, with all its actions.
 fn merge<'s>(scopes: impl Iterator<Item = &'s String>) -> BTreeSet<String> {
     let mut resources: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut odd = BTreeSet::new();
@@ -572,9 +578,9 @@ fn merge<'s>(scopes: impl Iterator<Item = &'s String>) -> BTreeSet<String> {
     merged.chain(odd).collect()
 }
 
-/// Whether `held` allows all that `wanted` asks for.
-fn covers(held: &BTreeSet<String>, wanted: &BTreeSet<String>) -> bool {
-    merge(held.iter().chain(wanted)) == merge(held.iter())
+/// True if `held` includes every permission of `wanted`.
+fn covers(held: &BTreeSet<String>, required: &BTreeSet<String>) -> bool {
+    merge(held.iter().chain(required)) == merge(held.iter())
 }
 
 #[cfg(test)]
@@ -587,7 +593,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_challenge_is_answered_or_an_error(
+        fn no_challenge_causes_a_panic(
             text in "(Bearer |Basic |realm=|service=|scope=|\"|,|=| |https?://h/t|repository:a:pull|[a-z]|[ -~]){0,20}"
         ) {
             let mut headers = HeaderMap::new();
@@ -597,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_of_one_resource_become_one() {
+    fn scopes_of_one_resource_are_merged() {
         let merged = merge(
             set(&[
                 "repository:a:pull",
@@ -615,7 +621,7 @@ mod tests {
     }
 
     #[test]
-    fn bearer_is_found_among_other_schemes() {
+    fn bearer_is_preferred_to_other_schemes() {
         let mut headers = HeaderMap::new();
         headers.append(
             WWW_AUTHENTICATE,

@@ -1,5 +1,5 @@
-//! The manifests below an index. An index can name other indexes, and the same manifest any number of times, so that a
-//! walk without memory needs as many requests as there are ways through them.
+//! Reads the manifests below an index. Indexes can be nested and can list a manifest several times;
+//! each manifest is read once.
 
 use std::collections::BTreeSet;
 
@@ -8,20 +8,22 @@ use super::{Error, FailureKind, Registry};
 use crate::oci::{Descriptor, RawManifest};
 use crate::reference::{Digest, RepositoryPath, Target};
 
-/// The number of levels below the first manifest.
+/// The maximum number of levels below the first manifest.
 const DEEPEST: usize = 8;
 
-/// The manifests below one, all levels, each digest once.
+/// The manifests below an index at all levels, each digest once.
 #[derive(Debug, Default)]
 pub struct Below {
-    /// Those that the registry has. A manifest comes after everything that it names.
+    /// The manifests that the registry has. A manifest comes after all manifests that it
+    /// references.
     pub manifests: Vec<RawManifest>,
-    /// Those that it does not have.
+    /// The digests of the manifests that the registry does not have.
     pub missing: Vec<Digest>,
 }
 
 impl Registry {
-    /// Reads the manifests below `top`, as far as `follow` accepts their descriptors.
+    /// Reads the manifests below `top` whose descriptors `follow` accepts. Fails if the indexes are
+    /// nested too deeply.
     pub async fn below(
         &self,
         repository: &RepositoryPath,
@@ -31,8 +33,8 @@ impl Registry {
         let mut below = Below::default();
         let mut seen = BTreeSet::from([top.digest.clone()]);
         let mut open = vec![(top.clone(), children(top).into_iter())];
-        while let Some((_, left)) = open.last_mut() {
-            let Some(child) = left.next() else {
+        while let Some((_, remaining)) = open.last_mut() {
+            let Some(child) = remaining.next() else {
                 below
                     .manifests
                     .extend(open.pop().map(|(manifest, _)| manifest));
@@ -43,8 +45,7 @@ impl Registry {
             }
             if open.len() > DEEPEST {
                 let url = format!("{}/v2/{repository}/manifests/{}", self.host(), top.digest);
-                let message =
-                    format!("the index has indexes in it that are nested more than {DEEPEST} deep");
+                let message = format!("the index has more than {DEEPEST} levels of nested indexes");
                 return Err(Error::new(FailureKind::Unsupported, "GET", &url, message));
             }
             match self
@@ -58,7 +59,7 @@ impl Registry {
                 }
             }
         }
-        // The last one is `top` itself.
+        // The last manifest is `top` itself.
         below.manifests.pop();
         Ok(below)
     }

@@ -1,4 +1,4 @@
-//! Blobs: asked for, read with proof, mounted from another repository.
+//! Blobs: existence checks, and reads that verify the digest.
 
 use std::io;
 use std::time::Instant;
@@ -20,7 +20,7 @@ use crate::reference::{Digest, RepositoryPath};
 use crate::secret::redact_url;
 
 impl Registry {
-    /// Whether a repository has a blob, by HEAD.
+    /// True if the repository has the blob, checked with a HEAD request.
     pub async fn has_blob(
         &self,
         repository: &RepositoryPath,
@@ -35,7 +35,8 @@ impl Registry {
         }
     }
 
-    /// A small blob (a config) in memory, hashed; refused when larger than `limit` bytes.
+    /// Reads a small blob, such as a config, into memory and verifies its digest. Fails if it is
+    /// larger than `limit` bytes.
     pub async fn get_blob(
         &self,
         repository: &RepositoryPath,
@@ -47,7 +48,7 @@ impl Registry {
             |kind, message: String| Error::new(kind, "GET", &redact_url(&call.url), message);
         if descriptor.size > limit {
             let message = format!(
-                "{} bytes, where at most {limit} are expected",
+                "the size is {} bytes; the limit is {limit} bytes",
                 descriptor.size
             );
             return Err(error(FailureKind::TooLarge, message));
@@ -60,21 +61,21 @@ impl Registry {
             if Hasher::check(&descriptor.digest, &fetched.body) {
                 return Ok(fetched.body.into());
             }
-            let mut wrong = error(
+            let mut mismatch = error(
                 FailureKind::Broken,
                 format!("the content does not have the digest {}", descriptor.digest),
             );
-            // What was changed on its way may come whole the next time; what is stored wrong never does.
-            if let Err(last) = attempts.again(wrong).await {
-                wrong = last;
-                wrong.kind = FailureKind::Digest;
-                return Err(wrong);
+            // Corruption in transit may not recur; corrupted storage will.
+            if let Err(last) = attempts.again(mismatch).await {
+                mismatch = last;
+                mismatch.kind = FailureKind::Digest;
+                return Err(mismatch);
             }
         }
     }
 
-    /// A blob as a stream that fails at its end when digest or size are not the descriptor's. A connection that
-    /// breaks on the way is made again, and the stream goes on where it stood.
+    /// Reads a blob as a stream. The stream fails at its end if the digest or the size differs from
+    /// the descriptor. If the connection breaks, it reconnects and continues at the current offset.
     pub async fn read_blob(
         &self,
         repository: &RepositoryPath,
@@ -83,8 +84,8 @@ impl Registry {
         self.read_blob_from(repository, descriptor, 0).await
     }
 
-    /// As [`Self::read_blob`], from `offset`. What starts in the middle cannot be hashed: whoever puts the
-    /// pieces together checks the whole.
+    /// Like [`Self::read_blob`], from `offset`. A partial stream is not hashed: the caller that
+    /// joins the parts must verify the digest.
     pub async fn read_blob_from(
         &self,
         repository: &RepositoryPath,
@@ -102,11 +103,11 @@ impl Registry {
             attempts: Attempts::new(self.inner.env.retry_policy),
         };
         reading.connect().await?;
-        let pieces = stream::try_unfold(reading, |mut reading| async move {
-            let piece = reading.next().await.map_err(io::Error::other)?;
-            Ok::<_, io::Error>(piece.map(|piece| (piece, reading)))
+        let chunks = stream::try_unfold(reading, |mut reading| async move {
+            let chunk = reading.next().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>(chunk.map(|chunk| (chunk, reading)))
         });
-        Ok(Box::new(StreamReader::new(Box::pin(pieces))))
+        Ok(Box::new(StreamReader::new(Box::pin(chunks))))
     }
 
     pub(super) fn blob_call<'a>(
@@ -120,7 +121,7 @@ impl Registry {
     }
 }
 
-/// A blob on its way here.
+/// The state of a blob that is being read.
 struct Reading {
     registry: Registry,
     call: Call<'static>,
@@ -133,7 +134,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Asks for what is still missing.
+    /// Requests the remaining bytes.
     async fn connect(&mut self) -> Result<(), Error> {
         let mut call = self.call.clone();
         if self.offset > 0 {
@@ -152,20 +153,20 @@ impl Reading {
         Ok(())
     }
 
-    /// Drops what was had before, for a server that does not know ranges.
+    /// Skips the bytes that were read before, if the server ignores ranges.
     async fn skip(&mut self) -> Result<(), Error> {
         let mut left = self.offset;
         while left > 0 {
-            let Some(piece) = self.chunk().await? else {
+            let Some(chunk) = self.chunk().await? else {
                 return Err(
                     self.error(FailureKind::Broken, "the content ends too early".to_owned())
                 );
             };
-            let length = piece.len() as u64;
+            let length = chunk.len() as u64;
             if length > left {
                 return Err(self.error(
                     FailureKind::Broken,
-                    "the server does not know ranges".to_owned(),
+                    "the server does not support ranges".to_owned(),
                 ));
             }
             left -= length;
@@ -173,38 +174,39 @@ impl Reading {
         Ok(())
     }
 
-    /// The next piece, reconnecting when the connection breaks; none at the proven end.
+    /// The next chunk; reconnects if the connection breaks. Returns `None` at the end, after the
+    /// digest was verified.
     async fn next(&mut self) -> Result<Option<bytes::Bytes>, Error> {
         loop {
             match self.chunk().await {
-                Ok(Some(piece)) => {
-                    self.offset += piece.len() as u64;
+                Ok(Some(chunk)) => {
+                    self.offset += chunk.len() as u64;
                     if self.offset > self.descriptor.size {
                         let text =
                             format!("the content is longer than {} bytes", self.descriptor.size);
                         return Err(self.error(FailureKind::Digest, text));
                     }
                     if let Some(hasher) = &mut self.hasher {
-                        hasher.update(&piece);
+                        hasher.update(&chunk);
                     }
                     self.attempts.progressed();
-                    return Ok(Some(piece));
+                    return Ok(Some(chunk));
                 }
                 Ok(None) if self.offset == self.descriptor.size => {
                     return self.finish().map(|()| None);
                 }
                 Ok(None) => {
-                    self.again(
+                    self.retry(
                         self.error(FailureKind::Broken, "the content ends too early".to_owned()),
                     )
                     .await?;
                 }
-                Err(error) => self.again(error).await?,
+                Err(error) => self.retry(error).await?,
             }
         }
     }
 
-    async fn again(&mut self, error: Error) -> Result<(), Error> {
+    async fn retry(&mut self, error: Error) -> Result<(), Error> {
         self.response = None;
         self.attempts.again(error).await?;
         self.connect().await
@@ -236,16 +238,16 @@ impl Reading {
                 FailureKind::Timeout,
                 "GET",
                 &url,
-                "the content stopped in the middle",
+                "the content stopped before its end",
             )),
             Ok(Err(error)) => Err(http::explain(&Method::GET, &url, &error)),
-            Ok(Ok(piece)) => {
-                let length = piece.as_ref().map_or(0, bytes::Bytes::len);
+            Ok(Ok(chunk)) => {
+                let length = chunk.as_ref().map_or(0, bytes::Bytes::len);
                 let too_slow = |what| Error::new(FailureKind::Timeout, "GET", &url, what);
                 self.pace
                     .note(started.elapsed(), length)
                     .map_err(too_slow)?;
-                Ok(piece)
+                Ok(chunk)
             }
         }
     }
@@ -255,14 +257,14 @@ impl Reading {
     }
 }
 
-/// A blob of a registry as something to upload to another one.
+/// A blob of one registry as the source of an upload to another.
 #[derive(Debug, Clone)]
 pub struct RemoteBlob {
-    /// The registry that has it.
+    /// The registry to read from.
     pub registry: Registry,
-    /// The repository there.
+    /// The repository to read from.
     pub repository: RepositoryPath,
-    /// What it is.
+    /// The digest and the size of the blob.
     pub descriptor: Descriptor,
 }
 

@@ -1,4 +1,4 @@
-//! An image as people want to see it: config, labels, layers, size, all its platforms.
+//! Reads an image for display: config, labels, layers and size of all platforms.
 
 use std::collections::BTreeMap;
 
@@ -9,35 +9,36 @@ use crate::oci::{Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
 use crate::reference::{Digest, RepositoryPath, Target};
 
-/// A config may be this large.
+/// The maximum size of a config, in bytes.
 const CONFIG: u64 = 8 * 1024 * 1024;
 
-/// An image or an index, with what belongs to it.
+/// An image or an index, with the images that it consists of.
 #[derive(Debug, Clone)]
 pub struct Described {
-    /// The manifest that was asked for.
+    /// The manifest or index that was requested.
     pub raw: RawManifest,
-    /// What it holds.
+    /// The kind of its content, such as an image or a signature.
     pub kind: ArtifactKind,
-    /// Its images, one a platform; a single one unless it is an index. Empty for what is no image.
+    /// The images, one per platform; one image if `raw` is not an index. Empty if `raw` is not an
+    /// image.
     pub images: Vec<DescribedImage>,
 }
 
-/// One image.
+/// One image of one platform.
 #[derive(Debug, Clone)]
 pub struct DescribedImage {
-    /// Its platform.
+    /// The platform in the config.
     pub platform: Platform,
     /// The digest of its manifest.
     pub digest: Digest,
-    /// The manifest.
+    /// The parsed manifest.
     pub manifest: ImageManifest,
-    /// The config.
+    /// The parsed config.
     pub config: ImageConfig,
 }
 
 impl Described {
-    /// A manifest with the images below it, as far as it holds images.
+    /// Combines a manifest with the images below it.
     #[must_use]
     pub fn new(raw: RawManifest, images: Vec<DescribedImage>) -> Self {
         Self {
@@ -47,7 +48,7 @@ impl Described {
         }
     }
 
-    /// The blobs of an artifact; of an image, they are those of [`Self::images`].
+    /// The blobs of an artifact; empty for an image, whose blobs are in [`Self::images`].
     #[must_use]
     pub fn artifact_blobs(&self) -> Vec<Descriptor> {
         match self.raw.parse() {
@@ -56,7 +57,7 @@ impl Described {
         }
     }
 
-    /// Bytes of everything that the image consists of, each counted once.
+    /// The total size in bytes of all manifests and blobs; a blob that is used twice counts once.
     #[must_use]
     pub fn size(&self) -> u64 {
         let blobs = self
@@ -69,7 +70,8 @@ impl Described {
         blobs.values().sum::<u64>() + self.raw.bytes.len() as u64
     }
 
-    /// When it was made, RFC 3339: the label, else the config. Go writes an unknown time as the year 1.
+    /// The creation time in RFC 3339, from the label or else from the config. `None` if it is
+    /// unknown; Go writes an unknown time as year 1.
     #[must_use]
     pub fn created(&self) -> Option<&str> {
         self.written_created()
@@ -88,7 +90,7 @@ impl Described {
             .or(own)
     }
 
-    /// The version that its labels tell.
+    /// The version in the labels of the first image.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
         self.images
@@ -99,7 +101,8 @@ impl Described {
 }
 
 impl Registry {
-    /// Reads an image with its config; of an index, every image. None when there is none.
+    /// Reads an image with its config, or every image of an index. Returns `None` if the target
+    /// does not exist.
     pub async fn describe(
         &self,
         repository: &RepositoryPath,
@@ -108,7 +111,7 @@ impl Registry {
         let Some(raw) = self.get_manifest(repository, target).await? else {
             return Ok(None);
         };
-        // An index may name images that were never copied here.
+        // An index may list images that were never copied to this repository.
         let below = self
             .below(repository, &raw, |child| !is_attestation(child))
             .await?;
@@ -127,14 +130,14 @@ impl Registry {
         Ok(Some(Described::new(raw, images)))
     }
 
-    /// Reads a manifest's text; an error names the address.
+    /// Parses a manifest. The error contains its URL.
     pub fn parse(&self, repository: &RepositoryPath, raw: &RawManifest) -> Result<Manifest, Error> {
         let url = format!("{}/v2/{repository}/manifests/{}", self.host(), raw.digest);
         raw.parse()
             .map_err(|error| Error::new(FailureKind::Unsupported, "GET", &url, error.to_string()))
     }
 
-    /// An image with its config. None when its config cannot be read.
+    /// Reads the config of an image. Returns `None` if the config cannot be parsed.
     async fn image(
         &self,
         repository: &RepositoryPath,
@@ -154,7 +157,7 @@ impl Registry {
     }
 }
 
-/// BuildKit's attestations stand in an index as images for no platform.
+/// BuildKit lists its attestations in an index as images.
 fn is_attestation(child: &Descriptor) -> bool {
     child
         .annotations

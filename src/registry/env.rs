@@ -1,4 +1,5 @@
-//! What the client takes from the process's surroundings, as values: nothing here reads the environment.
+//! The settings of the registry client. They are passed in as values; this module does not read the
+//! environment.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,16 +9,16 @@ use super::scope::LoginScope;
 use crate::process::Environment;
 use crate::secret::Secret;
 
-/// Where credentials, certificates and proxies are, and how patient the client is.
+/// The locations of credentials and certificates, the proxies, and the retry policy.
 #[derive(Debug, Clone)]
 pub struct RegistryEnv {
-    /// The environment that credential helpers get theirs from.
+    /// The environment for credential helpers.
     pub programs: Environment,
     /// `HOME`.
     pub home: Option<PathBuf>,
-    /// `DOCKER_CONFIG`: the folder of config.json.
+    /// `DOCKER_CONFIG`: the directory of config.json.
     pub docker_config: Option<PathBuf>,
-    /// `DOCKER_AUTH_CONFIG`: the text of a config.json.
+    /// `DOCKER_AUTH_CONFIG`: the content of a config.json.
     pub docker_auth_config: Option<Secret<String>>,
     /// `REGISTRY_AUTH_FILE`.
     pub registry_auth_file: Option<PathBuf>,
@@ -25,38 +26,41 @@ pub struct RegistryEnv {
     pub xdg_runtime_dir: Option<PathBuf>,
     /// `XDG_CONFIG_HOME`.
     pub xdg_config_home: Option<PathBuf>,
-    /// `GOLDEN_REGISTRY_USER`, without a line break at its end.
+    /// `GOLDEN_REGISTRY_USER` without a trailing line break.
     pub user: Option<String>,
-    /// `GOLDEN_REGISTRY_PASSWORD`, without a line break at its end: `$(cat FILE)` and `echo` leave one.
+    /// `GOLDEN_REGISTRY_PASSWORD` without a trailing line break, which `echo` and `$(cat FILE)` may
+    /// leave.
     pub password: Option<Secret<String>>,
-    /// The registries that this login is for.
+    /// The registries that this login may be sent to.
     pub scope: LoginScope,
-    /// `HTTP_PROXY`; it may hold a password.
+    /// `HTTP_PROXY`; it may contain a password.
     pub http_proxy: Option<Secret<String>>,
-    /// `HTTPS_PROXY`; it may hold a password.
+    /// `HTTPS_PROXY`; it may contain a password.
     pub https_proxy: Option<Secret<String>>,
     /// `NO_PROXY`.
     pub no_proxy: Option<String>,
-    /// Where Docker keeps certificate authorities, a folder a host.
+    /// Docker's directory of certificate authorities, with one subdirectory per host.
     pub certificates: PathBuf,
-    /// How long and how often something is tried.
+    /// The number of attempts and the time limits.
     pub retry_policy: RetryPolicy,
 }
 
-/// How long and how often something is tried.
+/// The number of attempts and the time limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How long a connection may take to be made.
+    /// The maximum time to establish a connection.
     pub connect: Duration,
-    /// How long nothing may move; the answer to a finished upload may take four times as long.
+    /// The maximum time without any data; the response to a finished upload may take four times as
+    /// long.
     pub stall: Duration,
-    /// How often a request is made in all.
+    /// The maximum number of times that a request is sent.
     pub attempts: u32,
-    /// The longest first pause; it doubles with each attempt, and the real pause is anything up to it.
+    /// The upper limit of the first pause. It doubles with each attempt; the actual pause is random
+    /// below it.
     pub pause: Duration,
-    /// The longest pause, and the longest `Retry-After` that is waited for.
+    /// The upper limit of a pause, and of a `Retry-After` that is followed.
     pub longest_pause: Duration,
-    /// How long a registry may take to show what was written: some answer reads from replicas.
+    /// The maximum time until a write must be visible: some registries answer reads from replicas.
     pub settle: Duration,
 }
 
@@ -74,11 +78,11 @@ impl Default for RetryPolicy {
 }
 
 impl RegistryEnv {
-    /// Picks the variables that matter out of an environment. An empty variable counts as not set.
+    /// Reads the relevant variables. An empty variable counts as not set.
     #[must_use]
     pub fn from_vars(vars: &BTreeMap<String, String>) -> Self {
         let get = |name: &str| vars.get(name).filter(|value| !value.is_empty()).cloned();
-        // `docker login --password-stdin` removes it, too.
+        // `docker login --password-stdin` also removes a trailing line break.
         let line = |name: &str| {
             get(name)
                 .map(|value| value.trim_end_matches(['\r', '\n']).to_owned())

@@ -1,49 +1,50 @@
-//! What went wrong between golden and a registry.
+//! Errors of the communication with a registry.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// What kind of problem it is: what a user can tell apart, and does something different about.
+/// The kind of a failure. Each kind has its own hint or handling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureKind {
-    /// Something on this machine: a credentials file, a helper, a certificate file, the blob to upload.
+    /// A failure on this machine: a credentials file, a helper, a certificate file, the blob to
+    /// upload.
     Local,
-    /// No connection.
+    /// The connection could not be established.
     Connect,
-    /// The server's certificate is not trusted, or TLS cannot be agreed on.
+    /// The certificate of the server is not trusted, or the TLS handshake failed.
     Tls,
-    /// The server speaks plain HTTP, and that was not allowed.
+    /// The server uses plain HTTP, which is not allowed for it.
     PlainHttp,
-    /// Nothing moved for too long.
+    /// No data was transferred for too long.
     Timeout,
-    /// The connection broke in the middle.
+    /// The connection broke during the exchange.
     Broken,
-    /// 401: no credential, or one that is not accepted.
+    /// 401: no credential was sent, or it was rejected.
     Unauthorized,
-    /// 403: the credential is known and may not.
+    /// 403: the credential is valid but lacks the permission.
     Denied,
-    /// 404.
+    /// 404: the manifest, blob or repository does not exist.
     NotFound,
     /// 429, or ghcr's secondary limit, after the retries were spent.
     RateLimited,
-    /// 429 for a quota of hours: waiting does not help.
+    /// 429 for a quota that lasts hours: a retry does not help.
     Quota,
-    /// 405 to a DELETE: the registry has deletion switched off.
+    /// 405 to a DELETE: deletion is disabled in the registry.
     DeletionDisabled,
-    /// An answer larger than golden is willing to read.
+    /// The response is larger than the limit.
     TooLarge,
-    /// The registry refused, with another 4xx.
+    /// The registry rejected the request with another 4xx.
     Rejected,
-    /// 5xx.
+    /// 5xx: the registry failed.
     Server,
-    /// Content that is not what its digest says.
+    /// The content does not match its digest.
     Digest,
-    /// An answer that makes no sense: a web page, broken JSON, a Link to somewhere else.
+    /// The response is invalid: an HTML page, broken JSON, a Link to another host.
     Malformed,
-    /// A list that was not read to its end, or that contradicts what can be read.
+    /// A list was not read to its end, or lacks an entry that the registry serves.
     Incomplete,
-    /// A manifest in a format that is not supported.
+    /// The manifest has an unsupported format.
     Unsupported,
 }
 
@@ -51,23 +52,23 @@ pub enum FailureKind {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", self.describe())]
 pub struct Error {
-    /// What kind of problem it is.
+    /// The kind of the failure, which decides the hint and retries.
     pub kind: FailureKind,
-    /// The HTTP method; empty when no request was made.
+    /// The HTTP method; empty if no request was made.
     pub method: String,
-    /// The address without user information and query.
+    /// The URL without user information and query.
     pub url: String,
-    /// The HTTP status, when there was an answer.
+    /// The HTTP status; `None` if there was no response.
     pub status: Option<u16>,
-    /// The registry's own code, such as `MANIFEST_UNKNOWN`.
+    /// The error code of the registry, such as `MANIFEST_UNKNOWN`.
     pub code: Option<String>,
-    /// What was wrong, in a sentence; the registry's own words where it said something.
+    /// The cause in one sentence; the registry's own message if it sent one.
     pub message: String,
-    /// How long the registry asks to wait.
+    /// The time to wait that the registry requested.
     pub(crate) retry_after: Option<Duration>,
-    /// The registry that was talked about, when the address is another's: a token server's.
+    /// The host of the registry, if `url` is on another host, such as a token server.
     pub(crate) registry: Option<String>,
-    /// The next thing to type, if it is not the usual one for the kind.
+    /// The next command to run, if it differs from the usual one for the kind.
     pub(crate) hint: Option<String>,
     /// Set once the retry budget is spent, so that an outer retry loop does not start over.
     pub(crate) exhausted: bool,
@@ -90,15 +91,15 @@ struct Item {
 }
 
 impl Error {
-    /// The message of an answer that explains nothing.
+    /// The message for a response with an empty body.
     pub(crate) const SILENT: &str = "empty response body";
 
-    /// Text of another program as one short line.
+    /// Shortens the text of another program to one line.
     pub(crate) fn line(text: &str) -> String {
         clean(text)
     }
 
-    /// An error for which there was no answer.
+    /// An error without a response.
     pub(crate) fn new(
         kind: FailureKind,
         method: &str,
@@ -119,14 +120,14 @@ impl Error {
         }
     }
 
-    /// An error that no request was made for.
+    /// An error without a request.
     pub(crate) fn local(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Local, "", "", message)
     }
 
-    /// An error from an answer: its status and what its body says.
+    /// The error for a response: its status, and the message in its body.
     pub(crate) fn answered(method: &str, url: &str, status: u16, body: &[u8]) -> Self {
-        // With a 401 distribution lists the scopes that were requested, which do not help the reader.
+        // For a 401, distribution lists the requested scopes, which do not help the reader.
         let (code, message) = read_body(body, status != 401);
         let kind = kind_of(method, status, code.as_deref(), &message);
         let message = match (message.is_empty(), code.is_none()) {
@@ -150,17 +151,18 @@ impl Error {
         }
     }
 
-    /// Whether the registry says that it misses what a manifest refers to.
+    /// True if the registry reports that content which a manifest references is missing.
     #[must_use]
     pub fn misses_content(&self) -> bool {
-        // distribution reports a blob that another publisher is just writing as its second error, after DIGEST_INVALID.
+        // distribution reports a blob that another publisher is writing at that moment as its
+        // second error, after DIGEST_INVALID.
         matches!(
             self.code.as_deref(),
             Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN")
         ) || self.message.contains("; MANIFEST_BLOB_UNKNOWN: ")
     }
 
-    /// Whether the same request may well succeed a moment later.
+    /// True if the same request may succeed when it is repeated.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.kind {
@@ -175,7 +177,8 @@ impl Error {
         }
     }
 
-    /// Whether something is wrong with what is stored, and not with the way there: other content may well be read.
+    /// True if the stored content is at fault, and not the connection or the login: other content
+    /// may be readable.
     #[must_use]
     pub const fn is_about_content(&self) -> bool {
         matches!(
@@ -188,8 +191,8 @@ impl Error {
         )
     }
 
-    /// Whether the registry's own words say that the manifest or the repository is not there. A bare 404 does
-    /// not: proxies and misspelt paths give that too.
+    /// True if the error code of the registry says that the manifest or the repository does not
+    /// exist. A 404 without such a code is not enough: proxies and misspelt paths return it too.
     #[must_use]
     pub fn says_unknown(&self) -> bool {
         let known = ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"];
@@ -219,37 +222,37 @@ impl Error {
         text + &self.message
     }
 
-    /// What to do next, one line each.
+    /// The hints for the user, one per line.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
-        let asked = self.url.split('/').nth(2).unwrap_or_default();
-        let host = self.registry.as_deref().unwrap_or(asked);
+        let url_host = self.url.split('/').nth(2).unwrap_or_default();
+        let host = self.registry.as_deref().unwrap_or(url_host);
         if let Some(hint) = &self.hint {
             return vec![hint.clone()];
         }
         let hint = match self.kind {
-            FailureKind::Connect => "is the registry running, and is the address right? behind a proxy, set HTTPS_PROXY".to_owned(),
-            FailureKind::Tls => "a registry whose certificate a private CA signed needs `ca = \"FILE.crt\"` in its [[registry]]".to_owned(),
+            FailureKind::Connect => "check that the registry is running and that its address is right; behind a proxy, set HTTPS_PROXY".to_owned(),
+            FailureKind::Tls => "a registry with a certificate of a private CA needs `ca = \"FILE.crt\"` in its [[registry]]".to_owned(),
             FailureKind::PlainHttp => "a registry that speaks plain HTTP needs `http = true` in its [[registry]]".to_owned(),
             FailureKind::Unauthorized => format!("run `docker login {host}`, or set GOLDEN_REGISTRY_USER, GOLDEN_REGISTRY_PASSWORD and GOLDEN_REGISTRY_HOST={host}"),
-            FailureKind::Denied => "the account is known and lacks the right; ask the registry's administrator".to_owned(),
+            FailureKind::Denied => "the account lacks the permission; ask the registry's administrator".to_owned(),
             FailureKind::Quota => "log in to get a larger quota, use a mirror, or wait until it is renewed".to_owned(),
-            FailureKind::RateLimited => "the registry asks for fewer requests; try again later".to_owned(),
+            FailureKind::RateLimited => "the registry limits the rate of requests; try again later".to_owned(),
             FailureKind::DeletionDisabled => deletion_hint(host).to_owned(),
             FailureKind::Rejected if self.status == Some(405) && ["POST", "PATCH", "PUT"].contains(&self.method.as_str()) => {
-                "the registry takes nothing: it is read-only, or a mirror of another (in distribution `storage.maintenance.readonly` and `proxy`)".to_owned()
+                "the registry accepts no writes: it is read-only, or a pull-through mirror (in distribution: `storage.maintenance.readonly` and `proxy`)".to_owned()
             }
-            FailureKind::Timeout => "a slow registry may be given more time: GOLDEN_REGISTRY_TIMEOUT=SECONDS".to_owned(),
-            FailureKind::Digest => "something between here and the registry changes content, or the registry's storage is damaged".to_owned(),
-            FailureKind::Incomplete => "nothing was decided on this list, since the version that it lacks may be the highest; a proxy or a cache in front of the registry may be the cause".to_owned(),
-            FailureKind::Malformed => "is this a registry? a proxy or a captive portal may be answering in its place".to_owned(),
+            FailureKind::Timeout => "set GOLDEN_REGISTRY_TIMEOUT=SECONDS to allow a slow registry more time".to_owned(),
+            FailureKind::Digest => "a proxy in front of the registry changes the content, or the registry's storage is damaged".to_owned(),
+            FailureKind::Incomplete => "golden stopped because a missing version may be the highest; a proxy or a cache in front of the registry may be the cause".to_owned(),
+            FailureKind::Malformed => "check that this is a registry; a proxy or a captive portal may have answered instead".to_owned(),
             _ => return Vec::new(),
         };
         vec![hint]
     }
 }
 
-/// How deletion is enabled where it is off.
+/// The way to enable deletion for a registry.
 fn deletion_hint(host: &str) -> &'static str {
     match host {
         "registry-1.docker.io" => "Docker Hub deletes through its website or its own API only",
@@ -276,7 +279,8 @@ fn kind_of(method: &str, status: u16, code: Option<&str>, message: &str) -> Fail
     }
 }
 
-/// Code and message of an error body. Anything may come: several errors, any type in any field, text, HTML.
+/// The code and the message of an error body. The body is untrusted: several errors, any type in
+/// any field, plain text, HTML.
 fn read_body(body: &[u8], details: bool) -> (Option<String>, String) {
     let text = |value: &serde_json::Value| match value {
         serde_json::Value::Null => String::new(),
@@ -289,7 +293,7 @@ fn read_body(body: &[u8], details: bool) -> (Option<String>, String) {
         return (
             None,
             if html {
-                "the answer is a web page".to_owned()
+                "the response is a web page".to_owned()
             } else {
                 clean(&shown)
             },
@@ -301,21 +305,21 @@ fn read_body(body: &[u8], details: bool) -> (Option<String>, String) {
         .map(|item| text(&item.code))
         .filter(|code| !code.is_empty());
     let messages = envelope.errors.iter().enumerate().map(|(at, item)| {
-        let mut said = if at == 0 {
+        let mut text_of_item = if at == 0 {
             text(&item.message)
         } else {
             format!("{}: {}", text(&item.code), text(&item.message))
         };
         let detail = text(&item.detail);
         if details && !detail.is_empty() && detail != "{}" {
-            said = format!("{said} ({detail})");
+            text_of_item = format!("{text_of_item} ({detail})");
         }
-        said
+        text_of_item
     });
     (code, messages.collect::<Vec<_>>().join("; "))
 }
 
-/// One short line: control characters would let an answer write over the terminal.
+/// Reduces a text to one short line without control characters, which could overwrite the terminal.
 fn clean(text: &str) -> String {
     const MOST: usize = 300;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -332,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_says_what_the_registry_said() {
+    fn an_error_contains_the_message_of_the_registry() {
         for (status, body, expected) in [
             (
                 404,
@@ -347,7 +351,7 @@ mod tests {
             (
                 502,
                 "<html>oops",
-                "GET http://h/v2/a: 502: the answer is a web page",
+                "GET http://h/v2/a: 502: the response is a web page",
             ),
             (500, "", "GET http://h/v2/a: 500: empty response body"),
             (
@@ -367,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_come_from_status_and_words() {
+    fn the_kind_depends_on_status_and_message() {
         let kind = |method, status, body: &str| {
             Error::answered(method, "http://h/v2/", status, body.as_bytes()).kind
         };

@@ -1,10 +1,10 @@
-//! Hashing content with the algorithm of the digest that it should have.
+//! Hashes content with the algorithm of its expected digest.
 
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use crate::reference::Digest;
 
-/// A hash on its way, of the algorithm of one digest.
+/// A hash computation with the algorithm of one digest.
 #[derive(Clone)]
 pub(crate) enum Hasher {
     Sha256(Sha256),
@@ -13,7 +13,7 @@ pub(crate) enum Hasher {
 }
 
 impl Hasher {
-    /// A hasher for content that should have `digest`.
+    /// Creates a hasher for content whose expected digest is `digest`.
     pub(crate) fn of(digest: &Digest) -> Self {
         match digest.algorithm() {
             "sha384" => Self::Sha384(Sha384::new()),
@@ -30,7 +30,7 @@ impl Hasher {
         }
     }
 
-    /// Whether what was hashed has `digest`.
+    /// True if the hashed content has `digest`.
     pub(crate) fn matches(self, digest: &Digest) -> bool {
         let hash = match self {
             Self::Sha256(hash) => hash.finalize().to_vec(),
@@ -40,7 +40,7 @@ impl Hasher {
         digest.is_hash(&hash)
     }
 
-    /// Whether `bytes` have `digest`.
+    /// True if `bytes` have `digest`.
     pub(crate) fn check(digest: &Digest, bytes: &[u8]) -> bool {
         digest.is_of(bytes)
     }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_algorithm_is_checked_with_itself() {
+    fn content_is_verified_with_each_algorithm() {
         for digest in [
             "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
             "sha384:cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",

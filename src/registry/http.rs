@@ -1,4 +1,5 @@
-//! One request and its answer: TLS, proxies, http or https, time limits, the log. No retries, no credentials.
+//! Sends one HTTP request: TLS, proxies, http or https, timeouts, logging. Retries and credentials
+//! are handled above.
 
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
@@ -23,30 +24,32 @@ use super::reach::{self, Zone};
 use super::{RegistryEndpoint, tls};
 use crate::secret::{Secret, redact_url};
 
-/// The connection to one host.
+/// The HTTP connection settings of one registry.
 pub(super) struct Http {
     endpoint: RegistryEndpoint,
     env: Arc<RegistryEnv>,
-    /// For the host itself, which the user named.
+    /// The client for the host itself, which the user named.
     client: OnceCell<Client>,
-    /// For hosts that its answers name.
+    /// The client for hosts in redirects and challenges. It checks the addresses that names resolve
+    /// to.
     foreign: OnceCell<Client>,
     proxies: Proxies,
     scheme: AtomicU8,
-    /// The farthest zone that the host has answered from, as a number.
+    /// The farthest zone that the host responded from, as a number.
     zone: Arc<AtomicU8>,
     sent: Sent,
 }
 
-/// The secrets that were sent, in every form in which a server could repeat them. Answers carry it.
+/// The secrets that were sent, in every form in which a server could echo them. Each response
+/// carries a copy.
 #[derive(Clone, Default)]
 pub(super) struct Sent(Arc<Mutex<BTreeSet<String>>>);
 
 impl Sent {
-    /// A secret shorter than this is also an ordinary word.
+    /// The minimum length: a shorter secret may also be an ordinary word.
     const SHORTEST: usize = 4;
 
-    fn note(&self, authorization: &str) {
+    fn record(&self, authorization: &str) {
         let mut forms = vec![authorization.to_owned()];
         if let Some((_, value)) = authorization.split_once(' ') {
             forms.push(value.to_owned());
@@ -66,7 +69,7 @@ impl Sent {
             .extend(forms);
     }
 
-    /// Text of a server with `***` in place of what it repeats of them.
+    /// Replaces the sent secrets in the text of a server with `***`.
     pub(super) fn mask(&self, text: &[u8]) -> Vec<u8> {
         let mut masked = String::from_utf8_lossy(text).into_owned();
         let forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +82,7 @@ impl Sent {
     }
 }
 
-/// The longest file that certificates are read from, in bytes.
+/// The maximum size of a certificate file, in bytes.
 const MAX_CERTIFICATES: u64 = 8 << 20;
 
 const UNDECIDED: u8 = 0;
@@ -106,7 +109,7 @@ impl Http {
         }
     }
 
-    /// The address of the host itself.
+    /// The base URL of the host.
     pub(super) fn own(&self) -> Result<Url, Error> {
         self.url("/")
     }
@@ -115,17 +118,19 @@ impl Http {
         Ok(reach::is_same_host(url, &self.own()?))
     }
 
-    /// Whether a login may be sent to `url`: over TLS, to this machine, or where the user allows clear text.
+    /// True if a login may be sent to `url`: over TLS, to this machine, or if the user allows clear
+    /// text.
     pub(super) fn may_carry_login(&self, url: &Url) -> bool {
         let is_here = Zone::of_url(url) == Some(Zone::Loopback) && !is_unspecified(url);
         url.scheme() == "https" || self.endpoint.clear_login || is_here
     }
 
-    /// Refuses an address that an answer must not lead to. Names are checked again when they are looked up.
+    /// Fails if the registry may not redirect to `url`. Host names are checked again when they are
+    /// resolved.
     pub(super) fn check_target(&self, method: &Method, url: &Url) -> Result<(), Error> {
         let own = self.own()?;
-        let refuse = |why: String| {
-            let message = format!("the registry sends golden to {}: {why}", redact_url(url));
+        let refuse = |reason: String| {
+            let message = format!("the registry sends golden to {}: {reason}", redact_url(url));
             Err(Error::new(
                 FailureKind::Malformed,
                 method.as_str(),
@@ -147,11 +152,15 @@ impl Http {
         self.check_zone(url).or_else(refuse)
     }
 
-    /// A login is sent to the realm: it is at https unless the registry itself is not, and not nearer than the registry.
+    /// Fails if a login must not be sent to the realm: it must use https if the registry does, and
+    /// must not be in a nearer zone than the registry.
     pub(super) fn check_realm(&self, realm: &Url) -> Result<(), Error> {
         let own = self.own()?;
-        let refuse = |why: String| {
-            let message = format!("the registry sends logins to {}, {why}", redact_url(realm));
+        let refuse = |reason: String| {
+            let message = format!(
+                "the registry requests logins at {}: {reason}",
+                redact_url(realm)
+            );
             Err(Error::new(
                 FailureKind::Malformed,
                 "GET",
@@ -162,7 +171,7 @@ impl Http {
         match realm.scheme() {
             "https" => {}
             "http" if own.scheme() == "http" => {}
-            _ => return refuse("which is not https".to_owned()),
+            _ => return refuse("the URL is not https".to_owned()),
         }
         if reach::is_same_host(realm, &own) {
             return Ok(());
@@ -179,21 +188,20 @@ impl Http {
         }
     }
 
-    /// The address of a path of the API, such as `/v2/`.
+    /// The URL of a path of the API, such as `/v2/`.
     pub(super) fn url(&self, path: &str) -> Result<Url, Error> {
-        // A loopback host is asked over HTTP first: a TLS server answers that at once, while some plain
-        // servers would wait for the rest of a TLS greeting forever.
+        // HTTP is tried first for a loopback host: a TLS server rejects it at once, but some plain
+        // HTTP servers wait forever for the rest of a TLS handshake.
         let scheme = if self.scheme.load(Ordering::Relaxed) == TLS {
             "https"
         } else {
             "http"
         };
         let text = format!("{scheme}://{}{path}", self.endpoint.host.api_authority());
-        Url::parse(&text)
-            .map_err(|error| Error::local(format!("`{text}` is not an address: {error}")))
+        Url::parse(&text).map_err(|error| Error::local(format!("`{text}` is not a URL: {error}")))
     }
 
-    /// The address as it is to be asked now: one that was made before a loopback host was known to speak TLS says http.
+    /// Upgrades an http URL that was built before a loopback host was found to use TLS.
     pub(super) fn settled(&self, url: &Url) -> Result<Url, Error> {
         let own = self.url("/")?;
         let mut secure = url.clone();
@@ -205,7 +213,7 @@ impl Http {
         Ok(if changed { secure } else { url.clone() })
     }
 
-    /// Sends one request and waits for the head of its answer. `secret` is the Authorization header.
+    /// Sends one request and waits for the response headers. `secret` is the Authorization header.
     pub(super) async fn send(
         &self,
         method: &Method,
@@ -218,11 +226,11 @@ impl Http {
             return self.exchange(method, url, headers, secret, payload).await;
         }
         let answer = self.exchange(method, url, headers, secret, payload).await;
-        let other = match &answer {
+        let may_be_tls = match &answer {
             Ok(response) => response.status() == 400,
             Err(error) => error.kind == FailureKind::Broken,
         };
-        if !other {
+        if !may_be_tls {
             if answer.is_ok() {
                 self.scheme.store(PLAIN, Ordering::Relaxed);
             }
@@ -240,7 +248,7 @@ impl Http {
                 self.scheme.store(TLS, Ordering::Relaxed);
                 Ok(response)
             }
-            // What broke after the connection was made was TLS until then.
+            // The handshake succeeded before the connection broke, so the server uses TLS.
             Err(error) if error.kind == FailureKind::Broken => {
                 self.scheme.store(TLS, Ordering::Relaxed);
                 Err(error)
@@ -276,7 +284,7 @@ impl Http {
             .request(method.clone(), url.clone())
             .headers(headers.clone());
         if let Some(secret) = secret {
-            self.sent.note(secret);
+            self.sent.record(secret);
             request = request.header(reqwest::header::AUTHORIZATION, secret);
         }
         let stall = self.env.retry_policy.stall;
@@ -294,7 +302,7 @@ impl Http {
         match answer {
             Some(Ok(mut response)) => {
                 if own {
-                    self.note_zone(url, &response);
+                    self.record_zone(url, &response);
                 }
                 response.extensions_mut().insert(self.sent.clone());
                 tracing::debug!(%method, url = shown, status = response.status().as_u16(), ms, "request");
@@ -323,18 +331,19 @@ impl Http {
         }
     }
 
-    /// How long and how often something is tried.
+    /// The number of attempts and the time limits.
     pub(super) fn retry_policy(&self) -> RetryPolicy {
         self.env.retry_policy
     }
 
-    /// How long nothing may move.
+    /// The maximum time without any data.
     pub(super) fn stall(&self) -> Duration {
         self.env.retry_policy.stall
     }
 
-    /// Notes where the host has answered from. A proxy hides that, and counts as far away.
-    fn note_zone(&self, url: &Url, response: &Response) {
+    /// Records the zone that the host responded from. The address behind a proxy is unknown and
+    /// counts as public.
+    fn record_zone(&self, url: &Url, response: &Response) {
         let zone = match response.remote_addr() {
             Some(address) if !self.proxies.is_for(url) => Zone::of(address.ip()),
             _ => Zone::of_url(url).unwrap_or(Zone::Public),
@@ -359,25 +368,29 @@ impl Http {
             .pool_idle_timeout(Duration::from_secs(20))
             .tls_backend_preconfigured(config)
             .no_proxy();
-        for proxy in self.proxies.made()? {
+        for proxy in self.proxies.build()? {
             builder = builder.proxy(proxy);
         }
         if let Some(guard) = guard {
             builder = builder.dns_resolver(guard);
         }
-        builder
-            .build()
-            .map_err(|error| Error::local(format!("no HTTP client: {}", deepest(&error))))
+        builder.build().map_err(|error| {
+            Error::local(format!(
+                "cannot create the HTTP client: {}",
+                deepest(&error)
+            ))
+        })
     }
 
-    /// The extra roots: the endpoint's own, else those that Docker would take for the host.
+    /// The files with additional root certificates: the configured one, else those of Docker for
+    /// this host.
     async fn certificate_files(&self) -> Vec<PathBuf> {
         if let Some(file) = &self.endpoint.ca {
             return vec![file.clone()];
         }
         let mut files = Vec::new();
-        let folder = self.env.certificates.join(self.endpoint.host.as_str());
-        if let Ok(mut entries) = tokio::fs::read_dir(folder).await {
+        let directory = self.env.certificates.join(self.endpoint.host.as_str());
+        if let Ok(mut entries) = tokio::fs::read_dir(directory).await {
             while let Ok(Some(entry)) = entries.next_entry().await {
                 if entry
                     .path()
@@ -393,7 +406,7 @@ impl Http {
     }
 }
 
-/// The zone that an answer came from; far away until there was one.
+/// The zone that the host responded from; `Public` before the first response.
 fn zone_of(zone: &AtomicU8) -> Zone {
     let known = [Zone::Loopback, Zone::LinkLocal, Zone::Private];
     let number = zone.load(Ordering::Relaxed);
@@ -403,7 +416,7 @@ fn zone_of(zone: &AtomicU8) -> Zone {
         .unwrap_or(Zone::Public)
 }
 
-/// 0.0.0.0 and [::] reach this machine on Linux, and nothing is promised about them elsewhere.
+/// On Linux 0.0.0.0 and [::] reach this machine; other systems do not define it.
 fn is_unspecified(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_unspecified(),
@@ -412,18 +425,19 @@ fn is_unspecified(url: &Url) -> bool {
     }
 }
 
-/// Looks names up, and gives only addresses that the registry may lead to: the connection is made to one of these.
+/// A resolver that returns only addresses that the registry may send golden to. The connection uses
+/// one of them.
 struct AddressGuard {
     zone: Arc<AtomicU8>,
-    /// Names that the user configured.
+    /// The host names of the configured proxies, which are not checked.
     proxies: Vec<String>,
     look_up: fn(String) -> LookUp,
 }
 
-/// The addresses of a name, once they are found.
+/// A pending lookup of the addresses of a name.
 type LookUp = BoxFuture<'static, std::io::Result<Vec<SocketAddr>>>;
 
-/// Asks the system's resolver.
+/// Uses the resolver of the system.
 fn look_up(name: String) -> LookUp {
     Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
 }
@@ -492,14 +506,14 @@ impl Proxies {
         }
     }
 
-    /// Whether a request goes through a proxy.
+    /// True if requests to `url` use a proxy.
     fn is_for(&self, url: &Url) -> bool {
         url.as_str()
             .parse::<hyper::Uri>()
             .is_ok_and(|uri| self.matcher.intercept(&uri).is_some())
     }
 
-    /// The names of the proxies' hosts.
+    /// The host names of the proxies.
     fn hosts(&self) -> Vec<String> {
         let host = |proxy: &Secret<String>| {
             let text = proxy.expose();
@@ -515,15 +529,15 @@ impl Proxies {
             .collect()
     }
 
-    fn made(&self) -> Result<Vec<Proxy>, Error> {
+    fn build(&self) -> Result<Vec<Proxy>, Error> {
         let mut proxies = Vec::new();
         for (name, address) in [("HTTP_PROXY", &self.http), ("HTTPS_PROXY", &self.https)] {
             let Some(address) = address else { continue };
-            let made = match name {
+            let proxy = match name {
                 "HTTP_PROXY" => Proxy::http(address.expose()),
                 _ => Proxy::https(address.expose()),
             };
-            let proxy = made.map_err(|_| Error::local(format!("{name} is not an address")))?;
+            let proxy = proxy.map_err(|_| Error::local(format!("{name} is not a URL")))?;
             proxies.push(proxy.no_proxy(NoProxy::from_string(&self.exceptions)));
         }
         Ok(proxies)
@@ -531,10 +545,11 @@ impl Proxies {
 }
 
 fn unreadable(file: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::local(format!("certificate authority {}: {error}", file.display()))
+    Error::local(format!("certificate file {}: {error}", file.display()))
 }
 
-/// The last error of a chain, which is the one that says what happened. An `io::Error` hides what it wraps.
+/// The innermost error of a chain, which has the cause. `source` of an `io::Error` skips the error
+/// that it wraps.
 fn deepest(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     loop {
@@ -549,7 +564,8 @@ fn deepest(error: &(dyn StdError + 'static)) -> String {
     }
 }
 
-/// Turns the client's error into ours: its text would hold the whole address, with what is secret in it.
+/// Converts an error of the HTTP client. Its own text would contain the whole URL, including
+/// secrets.
 pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> Error {
     use rustls::{AlertDescription as Alert, Error as Tls};
     if let Some(refused) = tls::find::<reach::Refused>(error) {
@@ -565,7 +581,7 @@ pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> E
             FailureKind::PlainHttp,
             "the server does not speak TLS".to_owned(),
         ),
-        // Bytes that became others on their way, after all was agreed on: seen here, or by the server.
+        // A corrupted TLS record after the handshake, detected here or reported by the server.
         Some(
             other @ (Tls::DecryptError
             | Tls::InvalidMessage(_)
@@ -577,9 +593,9 @@ pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> E
         ),
         Some(other) => (FailureKind::Tls, tls::describe(other)),
         None if error.is_timeout() && error.is_connect() => {
-            (FailureKind::Connect, "no connection in time".to_owned())
+            (FailureKind::Connect, "the connection timed out".to_owned())
         }
-        None if error.is_timeout() => (FailureKind::Timeout, "no answer in time".to_owned()),
+        None if error.is_timeout() => (FailureKind::Timeout, "the response timed out".to_owned()),
         None if error.is_connect() => (
             FailureKind::Connect,
             format!("cannot connect: {}", deepest(error)),
@@ -598,9 +614,10 @@ mod tests {
 
     use super::*;
 
-    /// A resolver in which every name has two addresses of this machine, except that `mixed` also has a public one.
-    #[expect(clippy::needless_pass_by_value, reason = "the type of a look-up")]
-    fn own_resolver(name: String) -> LookUp {
+    /// A test resolver: every name has two addresses of this machine, and `mixed…` also has a
+    /// public one.
+    #[expect(clippy::needless_pass_by_value, reason = "the signature of `look_up`")]
+    fn resolver(name: String) -> LookUp {
         let here = ["127.0.0.1:0", "[::1]:0"];
         let public: &[&str] = if name.starts_with("mixed") {
             &["192.88.98.1:0"]
@@ -620,7 +637,7 @@ mod tests {
         AddressGuard {
             zone,
             proxies: vec![proxy.to_owned()],
-            look_up: own_resolver,
+            look_up: resolver,
         }
     }
 
@@ -632,7 +649,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_addresses_that_a_registry_may_lead_to_are_given() {
+    async fn only_allowed_addresses_are_returned() {
         let both = Ok(vec!["127.0.0.1".to_owned(), "::1".to_owned()]);
         let refused =
             "app.internal has an address of this machine (127.0.0.1), and the registry is elsewhere"
@@ -661,7 +678,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_address_of_a_connection_counts_and_not_its_name() {
+    async fn the_resolved_address_is_checked_and_not_the_name() {
         let here = TcpListener::bind("127.0.0.1:0").unwrap();
         here.set_nonblocking(true).unwrap();
         let url = format!("http://app.internal:{}/", here.local_addr().unwrap().port());

@@ -1,4 +1,4 @@
-//! Lists: the catalog and the tags of a repository, all their pages.
+//! Paginated lists: the catalog, and the tags of a repository.
 
 use std::collections::BTreeSet;
 
@@ -14,18 +14,18 @@ use super::error::{Error, FailureKind};
 use super::exchange::{Call, Fetched};
 use crate::reference::{RepositoryPath, Tag, Target};
 
-/// The number of tags that are looked at at once.
-const HEADS_AT_ONCE: usize = 8;
+/// The number of concurrent HEAD requests.
+const CONCURRENT_HEADS: usize = 8;
 
-/// The number of entries requested per page; registries give fewer, or all.
+/// The number of entries requested per page; registries may return fewer, or all.
 const PAGE: usize = 1000;
-/// The largest page: 100,000 of the longest tags at once.
+/// The largest page in bytes: enough for 100,000 tags of maximum length.
 const PAGE_BYTES: usize = 32 * 1024 * 1024;
-/// The most entries of a list.
+/// The maximum number of entries of a list.
 const MOST_ENTRIES: usize = 1_000_000;
-/// The most pages of a list.
+/// The maximum number of pages of a list.
 const MOST_PAGES: usize = 4000;
-/// The most pages in a row that have no entry.
+/// The maximum number of consecutive pages without an entry.
 const MOST_EMPTY_PAGES: usize = 100;
 
 /// A page of a list: `{"tags": […]}` or `{"repositories": […]}`.
@@ -33,13 +33,13 @@ const MOST_EMPTY_PAGES: usize = 100;
 struct Page {
     #[serde(default, alias = "repositories", deserialize_with = "list_or_null")]
     tags: Option<Vec<String>>,
-    /// The repository that a list of tags is of.
+    /// The repository of a list of tags.
     name: Option<Value>,
-    /// Some proxies answer 200 with the registry's error.
+    /// Some proxies answer 200 with the error of the registry.
     errors: Option<Value>,
 }
 
-/// A list, or the `null` that distribution writes for a repository without tags.
+/// Reads a list; distribution writes `null` for a repository without tags.
 fn list_or_null<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<String>>, D::Error> {
@@ -60,13 +60,13 @@ impl Page {
             Self {
                 tags: None, name, ..
             } if name.is_some() => Ok(Vec::new()),
-            Self { .. } => Err("the answer is JSON, but not a list".to_owned()),
+            Self { .. } => Err("the response is JSON, but not a list".to_owned()),
         }
     }
 }
 
-/// The pages of a list, as they come. A list that is not read to its end, or of which that is not certain, is an error:
-/// the version that is missing may be the highest.
+/// Checks the pages of a list as they are read. A list that is, or may be, incomplete is an error:
+/// a missing version may be the highest.
 #[derive(Default)]
 pub(super) struct Pages {
     entries: BTreeSet<String>,
@@ -75,7 +75,8 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Notes the address of the page that is requested next.
+    /// Records the URL of the next request. Fails if it was requested before, or after too many
+    /// pages.
     pub(super) fn request(&mut self, url: &Url) -> Result<(), String> {
         if self.addresses.len() >= MOST_PAGES {
             return Err(format!(
@@ -91,7 +92,8 @@ impl Pages {
         Ok(())
     }
 
-    /// Adds a page. False when it has only entries that earlier pages have.
+    /// Adds a page. Returns false if all its entries are on earlier pages. Fails if the list is too
+    /// long.
     pub(super) fn add(&mut self, page: Vec<String>) -> Result<bool, String> {
         self.empty = if page.is_empty() { self.empty + 1 } else { 0 };
         if self.empty > MOST_EMPTY_PAGES {
@@ -111,7 +113,7 @@ impl Pages {
 }
 
 impl Registry {
-    /// `GET /v2/`: whether the registry answers and takes the credentials.
+    /// Requests `GET /v2/`. Fails if the registry does not answer or rejects the credentials.
     pub async fn ping(&self) -> Result<(), Error> {
         let call = Call::new(Method::GET, self.url("/v2/")?, AuthScope::default());
         let fetched = self.fetch(&call, PAGE_BYTES).await?;
@@ -119,24 +121,26 @@ impl Registry {
             .header("content-type")
             .is_some_and(|kind| kind.starts_with("text/html"));
         if html {
-            Err(call.malformed("the answer is a web page"))
+            Err(call.malformed("the response is a web page"))
         } else {
             Ok(())
         }
     }
 
-    /// Every repository, sorted, all pages.
+    /// Every repository of the registry, sorted. Fails if the list is incomplete.
     pub async fn catalog(&self) -> Result<Vec<RepositoryPath>, Error> {
         let found = self.list("/v2/_catalog", AuthScope::catalog()).await?;
         Ok(found.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Every tag of a repository, sorted, all pages. A repository that does not exist has none.
+    /// Every tag of a repository, sorted; empty if the repository does not exist. Fails if the list
+    /// is incomplete.
     pub async fn tags(&self, repository: &RepositoryPath) -> Result<Vec<Tag>, Error> {
         Ok(self.find_tags(repository).await?.unwrap_or_default())
     }
 
-    /// As [`Self::tags`]; none when the registry says that the repository does not exist.
+    /// Like [`Self::tags`], but returns `None` if the registry reports that the repository does not
+    /// exist.
     pub async fn find_tags(&self, repository: &RepositoryPath) -> Result<Option<Vec<Tag>>, Error> {
         let found = self
             .list(
@@ -153,9 +157,9 @@ impl Registry {
         }
     }
 
-    /// The tags of a repository, for a decision that compares versions and is about the tags `probes`. A list that lacks
-    /// one of them although it can be read is late, or incomplete: it is read again until the deadline, and then
-    /// refused.
+    /// Reads the tags of a repository for a decision that compares versions. `probes` are the tags
+    /// that the decision is about. If the registry serves one of them but does not list it, the
+    /// list is late or incomplete: it is read again until the deadline, and then the call fails.
     pub async fn complete_tags(
         &self,
         repository: &RepositoryPath,
@@ -174,7 +178,7 @@ impl Registry {
         }
     }
 
-    /// The first of `probes` that the list lacks, and that can be read nevertheless.
+    /// The first of `probes` that is not in the list although the registry serves it.
     async fn lacking(
         &self,
         repository: &RepositoryPath,
@@ -187,11 +191,11 @@ impl Registry {
                 let found = self.head_manifest(repository, &Target::from(&tag)).await?;
                 Ok::<_, Error>(found.map(|_| tag))
             });
-        let found: Vec<Option<Tag>> = heads.buffered(HEADS_AT_ONCE).try_collect().await?;
+        let found: Vec<Option<Tag>> = heads.buffered(CONCURRENT_HEADS).try_collect().await?;
         Ok(found.into_iter().flatten().next())
     }
 
-    /// The error of a list of tags that lacks a tag that can be read.
+    /// The error for a list of tags that lacks a tag that the registry serves.
     #[must_use]
     pub fn incomplete(&self, repository: &RepositoryPath, tag: &Tag) -> Error {
         let url = format!("{}/v2/{repository}/tags/list", self.host());
@@ -200,11 +204,11 @@ impl Registry {
         Error::new(FailureKind::Incomplete, "GET", &url, message)
     }
 
-    /// The entries of a list, all its pages.
+    /// The entries of all pages of a list.
     async fn list(&self, path: &str, need: AuthScope) -> Result<BTreeSet<String>, Error> {
         let sized = self.url(&format!("{path}?n={PAGE}"))?;
         match self.pages(sized, need.clone(), Some(PAGE)).await {
-            // The server's own limit is below ours (PAGINATION_NUMBER_INVALID).
+            // The server's page limit is lower than ours (PAGINATION_NUMBER_INVALID).
             Err(error) if error.status == Some(400) => {
                 self.pages(self.url(path)?, need, None).await
             }
@@ -212,8 +216,8 @@ impl Registry {
         }
     }
 
-    /// Follows the pages of a list, and gives its entries sorted and once each. `size` is the number of entries that
-    /// `first` requests.
+    /// Follows the pages of a list. Returns the entries sorted, without duplicates. `size` is the
+    /// number of entries that `first` requests.
     async fn pages(
         &self,
         first: Url,
@@ -222,7 +226,7 @@ impl Registry {
     ) -> Result<BTreeSet<String>, Error> {
         let mut pages = Pages::default();
         let mut next = Some(first.clone());
-        let mut is_named = true;
+        let mut has_next = true;
         while let Some(url) = next {
             let call = Call::new(Method::GET, url, need.clone()).header(ACCEPT, "application/json");
             let incomplete = |message| call.incomplete(message);
@@ -243,7 +247,7 @@ impl Registry {
                 .cloned()
                 .filter(|_| size.is_some_and(|size| entries.len() >= size));
             let is_new = pages.add(entries).map_err(incomplete)?;
-            if !is_new && is_named {
+            if !is_new && has_next {
                 return Err(incomplete(
                     "the list repeats itself: a page has only entries of earlier pages".to_owned(),
                 ));
@@ -254,8 +258,8 @@ impl Registry {
             {
                 return Err(call.malformed("the next page of the list is on another host"));
             }
-            is_named = next.is_some();
-            // A full page that names no next one may have lost its Link on the way.
+            has_next = next.is_some();
+            // A full page without a Link to the next page may have lost it in a proxy.
             if let (None, Some(last), true) = (&next, last, is_new) {
                 let mut url = first.clone();
                 url.query_pairs_mut().append_pair("last", &last);
@@ -266,19 +270,19 @@ impl Registry {
     }
 }
 
-/// Reads a page. A captive portal answers 200 with a web page.
+/// Parses a page. A captive portal answers 200 with an HTML page.
 fn read(call: &Call<'_>, fetched: &Fetched) -> Result<Page, Error> {
     serde_json::from_slice(&fetched.body).map_err(|error| {
         let page = fetched.body.trim_ascii_start().starts_with(b"<");
         call.malformed(if page {
-            "the answer is a web page, not a list".to_owned()
+            "the response is a web page, not a list".to_owned()
         } else {
-            format!("the answer is not the JSON of a list: {error}")
+            format!("the response is not the JSON of a list: {error}")
         })
     })
 }
 
-/// The address of the next page: `Link: </v2/…?last=x&n=1000>; rel="next"` (RFC 8288).
+/// The URL of the next page: `Link: </v2/…?last=x&n=1000>; rel="next"` (RFC 8288).
 pub(super) fn next_page(headers: &HeaderMap, base: &Url) -> Result<Option<Url>, String> {
     let links: Vec<String> = headers
         .get_all(LINK)
@@ -303,10 +307,10 @@ pub(super) fn next_page(headers: &HeaderMap, base: &Url) -> Result<Option<Url>, 
     };
     base.join(address)
         .map(Some)
-        .map_err(|error| format!("the address of the next page of the list is invalid: {error}"))
+        .map_err(|error| format!("the URL of the next page of the list is invalid: {error}"))
 }
 
-/// Addresses and parameters of a Link header. A comma may stand within an address.
+/// The URLs and parameters of a Link header. A URL may contain a comma.
 fn split_links(text: &str) -> Vec<(&str, &str)> {
     let parts = text.split('<').skip(1);
     parts
@@ -321,7 +325,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_link_header_is_read_to_its_end(text in "([<>;,= /?\"]|rel|next|https?://|[a-z0-9]|\\PC){0,30}") {
+        fn no_link_header_causes_a_panic(text in "([<>;,= /?\"]|rel|next|https?://|[a-z0-9]|\\PC){0,30}") {
             let base = Url::parse("http://h:5000/v2/a/tags/list?n=2").unwrap();
             let mut headers = HeaderMap::new();
             if let Ok(value) = text.parse() {
@@ -332,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_read_as_rfc_8288_has_them() {
+    fn links_are_parsed_as_in_rfc_8288() {
         let base = Url::parse("http://h:5000/v2/a/tags/list?n=2").unwrap();
         for (header, expected) in [
             (
@@ -367,12 +371,12 @@ mod tests {
         headers.insert(LINK, "<http://[>; rel=next".parse().unwrap());
         assert!(
             next_page(&headers, &base).is_err(),
-            "a next page that cannot be requested is not the end"
+            "an invalid next URL is not the end of the list"
         );
     }
 
     #[test]
-    fn a_list_repeats_itself_or_has_something_new_on_each_page() {
+    fn pages_without_a_new_entry_and_endless_lists_are_detected() {
         let page = |text: &str| {
             text.split_whitespace()
                 .map(str::to_owned)
@@ -402,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_no_list_is_not_an_empty_one() {
+    fn a_page_that_is_not_a_list_is_an_error() {
         let entries = |text: &str| serde_json::from_str::<Page>(text).unwrap().entries();
         assert_eq!(entries(r#"{"name":"a","tags":null}"#), Ok(Vec::new()));
         assert_eq!(entries(r#"{"name":"a"}"#), Ok(Vec::new()));

@@ -1,4 +1,4 @@
-//! Manifests: read with proof, written as they came, deleted by digest.
+//! Manifests: reads verify the digest, writes keep the bytes, deletion is by digest.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -17,51 +17,58 @@ use crate::oci::{Descriptor, RawManifest, media};
 use crate::reference::{Digest, RepositoryPath, Tag, Target};
 use crate::secret::redact_url;
 
-/// The limit of distribution 2.8 and of the spec's advice.
+/// The maximum size in bytes: the limit of distribution 2.8 and the recommendation of the
+/// specification.
 const MOST: usize = 4 * 1024 * 1024;
-/// Tags that one request carries; registries should take at least ten.
+/// The number of tags per request; the specification recommends that registries accept at least
+/// ten.
 const TAGS_AT_ONCE: usize = 10;
 
-/// What became of an attempt to delete a tag by its name.
+/// The outcome of deleting a tag by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Untag {
-    /// The registry took it.
+    /// The registry deleted the tag.
     Done,
-    /// There is no such tag.
+    /// The tag does not exist.
     Absent,
     /// The registry cannot delete a tag by name (distribution 2.8).
     Unsupported,
 }
 
-/// Whether a registry speaks the fan-out of tags in one request.
+/// Records whether the registry accepts several tags in one request.
 #[derive(Debug, Default)]
 pub(super) struct MultiTagSupport(AtomicU8);
 
 impl MultiTagSupport {
-    /// Nobody has asked.
+    /// No request was sent yet.
     const UNKNOWN: u8 = 0;
-    /// The first request that would use it is on its way.
-    const ASKING: u8 = 1;
-    const SPOKEN: u8 = 2;
-    const UNHEARD: u8 = 3;
+    /// The first request with several tags is in progress.
+    const PENDING: u8 = 1;
+    const SUPPORTED: u8 = 2;
+    const UNSUPPORTED: u8 = 3;
 
-    /// Whether to try: until the first answer is there, others go tag by tag.
+    /// True if a request with several tags may be sent. Only one request tries it; until its
+    /// response, the others send one request per tag.
     fn may_try(&self) -> bool {
         let order = Ordering::Relaxed;
         self.0
-            .compare_exchange(Self::UNKNOWN, Self::ASKING, order, order)
+            .compare_exchange(Self::UNKNOWN, Self::PENDING, order, order)
             .is_ok()
-            || self.0.load(order) == Self::SPOKEN
+            || self.0.load(order) == Self::SUPPORTED
     }
 
-    fn learned(&self, spoken: bool) {
+    fn record(&self, is_supported: bool) {
         self.0.store(
-            if spoken { Self::SPOKEN } else { Self::UNHEARD },
+            if is_supported {
+                Self::SUPPORTED
+            } else {
+                Self::UNSUPPORTED
+            },
             Ordering::Relaxed,
         );
     }
 
-    /// The request told nothing.
+    /// Resets the state after a request that gave no result.
     fn forget(&self) {
         self.0.store(Self::UNKNOWN, Ordering::Relaxed);
     }
@@ -75,7 +82,8 @@ struct ManifestProbe {
 }
 
 impl Registry {
-    /// Digest, size and media type of a manifest by HEAD: good for polling, no proof. None when there is none.
+    /// Reads digest, size and media type of a manifest by HEAD. The digest is the registry's claim
+    /// and is not verified. Returns `None` if the manifest does not exist.
     pub async fn head_manifest(
         &self,
         repository: &RepositoryPath,
@@ -86,7 +94,8 @@ impl Registry {
         match response.status().as_u16() {
             200 => {}
             404 => return Ok(None),
-            // HEAD has no body: GET says why. It may succeed where HEAD is not known.
+            // A response to HEAD has no body; GET returns the reason, or succeeds if the server
+            // does not support HEAD.
             _ => {
                 return Ok(self
                     .get_manifest(repository, target)
@@ -100,7 +109,7 @@ impl Registry {
             (Some(digest), Some(size)) => {
                 Ok(Some(Descriptor::new(&content_type(headers), digest, size)))
             }
-            // Old servers tell no digest.
+            // Old servers send no digest.
             _ => Ok(self
                 .get_manifest(repository, target)
                 .await?
@@ -108,8 +117,8 @@ impl Registry {
         }
     }
 
-    /// A manifest by GET; its bytes are hashed and compared with what was asked for and with what the registry
-    /// claims. None when the registry says, in its own words, that there is none.
+    /// Reads a manifest by GET and verifies its digest against the requested digest and the
+    /// registry's claim. Returns `None` if the registry reports that the manifest does not exist.
     pub async fn get_manifest(
         &self,
         repository: &RepositoryPath,
@@ -123,7 +132,7 @@ impl Registry {
         }
     }
 
-    /// Puts a manifest under a tag or its digest.
+    /// Puts a manifest under a tag or its digest. Fails if the registry stores other bytes.
     pub async fn put_manifest(
         &self,
         repository: &RepositoryPath,
@@ -134,8 +143,9 @@ impl Registry {
         self.put(repository, url, manifest).await.map(drop)
     }
 
-    /// Puts one manifest under several tags: in one request where the registry speaks it (`?tag=…`, believed as
-    /// far as `OCI-Tag` goes), one after the other, in this order, where it does not.
+    /// Puts one manifest under several tags. If the registry supports it, one request carries
+    /// several tags (`?tag=…`), and those that it confirms in `OCI-Tag` are done; the other tags
+    /// are put one by one, in this order.
     pub async fn put_tags(
         &self,
         repository: &RepositoryPath,
@@ -152,7 +162,8 @@ impl Registry {
         Ok(())
     }
 
-    /// One request for several tags (distribution spec after 1.1.1); gives the tags that the registry took.
+    /// Sends one request for several tags (distribution spec after 1.1.1). Returns the tags that
+    /// the registry confirmed.
     async fn fan_out(
         &self,
         repository: &RepositoryPath,
@@ -168,7 +179,8 @@ impl Registry {
             .extend_pairs(tags.iter().map(|tag| ("tag", tag.as_str())));
         let headers = match self.put(repository, url, manifest).await {
             Ok(response) => response.headers().clone(),
-            // Too long an address, or a query that the registry does not like; tag by tag tells what is wrong.
+            // The URL is too long, or the registry rejects the query; the requests per tag report
+            // any other error.
             Err(error) if matches!(error.status, Some(400 | 404 | 405 | 414 | 431)) => {
                 HeaderMap::new()
             }
@@ -185,7 +197,7 @@ impl Registry {
             .flat_map(|list| list.split(','))
             .filter_map(|tag| tag.trim().parse().ok())
             .collect();
-        known.learned(!done.is_empty());
+        known.record(!done.is_empty());
         Ok(done)
     }
 
@@ -199,7 +211,7 @@ impl Registry {
         let call = Call::new(Method::PUT, url, need)
             .header(CONTENT_TYPE, &manifest.media_type)
             .payload(Payload::Bytes(&manifest.bytes));
-        let mut again = true;
+        let mut may_retry = true;
         loop {
             let response = self.call(&call).await?;
             if !response.status().is_success() {
@@ -209,8 +221,9 @@ impl Registry {
                 .filter(|stored| !Hasher::check(stored, &manifest.bytes))
             {
                 None => return Ok(response),
-                // A tag names something else now. What was changed on its way is put right at once.
-                Some(_) if again => again = false,
+                // The tag now points to damaged content. Damage in transit is repaired by putting
+                // the manifest again at once.
+                Some(_) if may_retry => may_retry = false,
                 Some(stored) => {
                     let message = format!(
                         "the registry stored {stored} where {} was sent",
@@ -227,7 +240,8 @@ impl Registry {
         }
     }
 
-    /// Deletes a manifest by digest. False when it was not there.
+    /// Deletes a manifest by digest. Returns false if it did not exist. Fails if deletion is
+    /// disabled.
     pub async fn delete_manifest(
         &self,
         repository: &RepositoryPath,
@@ -246,7 +260,7 @@ impl Registry {
         }
     }
 
-    /// Deletes a tag by its name, where the registry can (distribution 3, zot).
+    /// Deletes a tag by its name, if the registry supports it (distribution 3, zot).
     pub async fn delete_tag(&self, repository: &RepositoryPath, tag: &Tag) -> Result<Untag, Error> {
         let call = self.manifest_call(
             Method::DELETE,
@@ -266,8 +280,8 @@ impl Registry {
         }
     }
 
-    /// Whether manifests can be deleted at all, found out without deleting one: a digest that nothing has is
-    /// unknown where deletion is on, and the method refused where it is off.
+    /// Fails if the registry does not allow deletion. Nothing is deleted: the request is for a
+    /// digest that does not exist, which the registry reports as unknown if deletion is enabled.
     pub async fn probe_deletion(&self, repository: &RepositoryPath) -> Result<(), Error> {
         let nothing = Digest::of(b"golden asks whether deletion is enabled");
         self.delete_manifest(repository, &nothing).await.map(drop)
@@ -310,14 +324,14 @@ fn content_type(headers: &HeaderMap) -> String {
         .to_ascii_lowercase()
 }
 
-/// Reads a manifest's bytes with every check: format, digest asked for, digest claimed.
+/// Verifies a manifest: its format, the requested digest, and the digest that the registry claims.
 fn read(call: &Call<'_>, fetched: &Fetched, target: &Target) -> Result<RawManifest, Error> {
     let error = |kind, message: String| Error::new(kind, "GET", &redact_url(&call.url), message);
     let media_type = content_type(&fetched.headers);
     let probe: ManifestProbe = serde_json::from_slice(&fetched.body).map_err(|json| {
         let page = media_type == "text/html" || fetched.body.trim_ascii_start().starts_with(b"<");
         let message = if page {
-            "the answer is a web page, not a manifest".to_owned()
+            "the response is a web page, not a manifest".to_owned()
         } else {
             format!("the manifest is not JSON: {json}")
         };
@@ -329,7 +343,7 @@ fn read(call: &Call<'_>, fetched: &Fetched, target: &Target) -> Result<RawManife
         let message = crate::oci::manifest::Error::Schema1.to_string();
         return Err(error(FailureKind::Unsupported, message));
     }
-    for expected in [asked(target), claimed(&fetched.headers)]
+    for expected in [requested_digest(target), claimed(&fetched.headers)]
         .into_iter()
         .flatten()
     {
@@ -341,7 +355,7 @@ fn read(call: &Call<'_>, fetched: &Fetched, target: &Target) -> Result<RawManife
             return Err(error(FailureKind::Digest, message));
         }
     }
-    // Some servers label every file the same; the manifest itself knows better.
+    // Some servers send the same media type for every file; the manifest has the right one.
     let known = media::ACCEPT.split(", ").any(|known| known == media_type);
     let media_type = if known {
         media_type
@@ -351,7 +365,7 @@ fn read(call: &Call<'_>, fetched: &Fetched, target: &Target) -> Result<RawManife
     Ok(RawManifest::new(media_type, fetched.body.clone()))
 }
 
-fn asked(target: &Target) -> Option<Digest> {
+fn requested_digest(target: &Target) -> Option<Digest> {
     match target {
         Target::Digest(digest) => Some(digest.clone()),
         Target::Tag(_) => None,

@@ -1,8 +1,10 @@
-//! The registry client (OCI distribution spec 1.1, Docker registry v2): one client, used by every command.
+//! The registry client (OCI distribution spec 1.1, Docker registry v2). Every command uses this one
+//! client.
 //!
-//! A [`Registry`] is a handle on one host: cheap to clone, sharing connections, credentials and tokens. A call goes
-//! through `exchange` (retries, credentials, redirects) and `http` (one request); `manifest`, `blob`, `upload`,
-//! `list` and `referrers` are the nouns of the API.
+//! A [`Registry`] is a handle on one host: cheap to clone; clones share connections, credentials
+//! and tokens. A call goes through `exchange` (retries, credentials, redirects) and `http` (one
+//! request). `manifest`, `blob`, `upload`, `list` and `referrers` implement the endpoints of the
+//! API.
 
 mod auth;
 mod below;
@@ -46,21 +48,22 @@ pub use self::manifest::Untag;
 pub use self::polling::{Polling, Rewrites};
 pub use self::scope::LoginScope;
 
-/// How a registry is reached: from a `[[registry]]` table, or from a bare host.
+/// The connection settings of a registry: from a `[[registry]]` table, or the defaults for a bare
+/// host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryEndpoint {
-    /// The host.
+    /// The host name, with the port if it is not the default.
     pub host: Host,
-    /// An extra root certificate for TLS, PEM.
+    /// A file with an additional root certificate for TLS, in PEM.
     pub ca: Option<PathBuf>,
-    /// Plain HTTP is wanted although the host is not this machine.
+    /// Use plain HTTP although the host is not this machine.
     pub http: bool,
-    /// A login may be sent over plain HTTP although the host is not this machine.
+    /// Send a login over plain HTTP although the host is not this machine.
     pub clear_login: bool,
 }
 
 impl RegistryEndpoint {
-    /// A host with the defaults.
+    /// The default settings for a host.
     #[must_use]
     pub const fn of(host: Host) -> Self {
         Self {
@@ -83,19 +86,20 @@ struct Inner {
     http: http::Http,
     auth: auth::Auth,
     env: Arc<RegistryEnv>,
-    /// Requests at once.
+    /// Limits the number of concurrent requests.
     limiter: tokio::sync::Semaphore,
-    /// Whether the registry speaks the fan-out of tags in one request.
+    /// Records whether the registry accepts several tags in one PUT request.
     fan_out: manifest::MultiTagSupport,
-    /// Where this run has brought which blob.
-    brought: Mutex<BTreeMap<Digest, BlobLocation>>,
+    /// The blobs that this run uploaded, each with its repository.
+    uploaded_to: Mutex<BTreeMap<Digest, BlobLocation>>,
 }
 
-/// The repository that has a blob; locked while it is on its way there.
+/// The repository that a blob was uploaded to; locked during the upload.
 type BlobLocation = Arc<tokio::sync::Mutex<Option<RepositoryPath>>>;
 
-/// Requests to one registry at once. Most of a request's time is waiting: for the network, or for the registry's disk.
-const AT_ONCE: usize = 32;
+/// The number of concurrent requests to one registry. Requests mostly wait for the network or for
+/// the registry's disk.
+const CONCURRENCY: usize = 32;
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -103,21 +107,21 @@ impl std::fmt::Debug for Registry {
     }
 }
 
-/// What an upload did.
+/// The outcome of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upload {
-    /// The registry had it already; nothing was sent.
+    /// The repository already had the blob; nothing was sent.
     Present,
-    /// The registry took it from another of its repositories; nothing was sent.
+    /// The registry mounted the blob from another of its repositories; nothing was sent.
     Mounted,
-    /// So many bytes were sent.
+    /// The blob was sent; its size in bytes.
     Sent(u64),
 }
 
-/// Bytes to upload that can be read again from any offset, so that an upload can resume.
+/// The bytes of an upload. They can be read again from any offset, so that an upload can resume.
 #[async_trait::async_trait]
 pub trait BlobSource: Send + Sync {
-    /// A reader from `offset` to the end.
+    /// Opens a reader from `offset` to the end. Fails if the source cannot be read.
     async fn open(
         &self,
         offset: u64,
@@ -137,7 +141,7 @@ impl BlobSource for crate::oci::Bytes {
 }
 
 impl Registry {
-    /// The host that this is a handle on.
+    /// The host of this registry.
     #[must_use]
     pub fn host(&self) -> &Host {
         &self.inner.host
@@ -148,7 +152,7 @@ impl Registry {
     }
 }
 
-/// All registries of a run: one [`Registry`] a host, made when it is first asked for.
+/// All registries of a run: one [`Registry`] per host, created on first use.
 #[derive(Clone)]
 pub struct Registries {
     shared: Arc<RegistriesInner>,
@@ -158,7 +162,7 @@ struct RegistriesInner {
     endpoints: Vec<RegistryEndpoint>,
     env: Arc<RegistryEnv>,
     credentials: Arc<credentials::Credentials>,
-    made: Mutex<BTreeMap<Host, Registry>>,
+    handles: Mutex<BTreeMap<Host, Registry>>,
 }
 
 impl std::fmt::Debug for Registries {
@@ -170,7 +174,7 @@ impl std::fmt::Debug for Registries {
 }
 
 impl Registries {
-    /// Registries with the settings of `endpoints`; any other host has the defaults.
+    /// Creates the registries with the settings of `endpoints`; any other host has the defaults.
     #[must_use]
     pub fn new(endpoints: Vec<RegistryEndpoint>, env: RegistryEnv) -> Self {
         let env = Arc::new(env);
@@ -180,7 +184,7 @@ impl Registries {
                 endpoints,
                 env,
                 credentials,
-                made: Mutex::default(),
+                handles: Mutex::default(),
             }),
         }
     }
@@ -190,11 +194,14 @@ impl Registries {
         Ok(self.at(&repository.host))
     }
 
-    /// The handle for a host.
+    /// The handle for a host, created on first use.
     #[must_use]
     pub fn at(&self, host: &Host) -> Registry {
         let shared = &self.shared;
-        let mut made = shared.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut handles = shared
+            .handles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let endpoint = self.endpoint(host);
             let credentials = shared.credentials.clone();
@@ -204,17 +211,17 @@ impl Registries {
                     auth: auth::Auth::new(host.clone(), credentials),
                     http: http::Http::new(endpoint, shared.env.clone()),
                     env: shared.env.clone(),
-                    limiter: tokio::sync::Semaphore::new(AT_ONCE),
+                    limiter: tokio::sync::Semaphore::new(CONCURRENCY),
                     fan_out: manifest::MultiTagSupport::default(),
-                    brought: Mutex::default(),
+                    uploaded_to: Mutex::default(),
                 }),
             }
         };
-        made.entry(host.clone()).or_insert_with(make).clone()
+        handles.entry(host.clone()).or_insert_with(make).clone()
     }
 
-    /// The login for a host, for an engine that talks to it on its own. None for a host that receives none from golden
-    /// either, because it is asked over plain HTTP.
+    /// The login for a host, for an engine that accesses the registry itself. Returns `None` if
+    /// golden itself would not send the login either, because the registry uses plain HTTP.
     pub async fn credential(&self, host: &Host) -> Result<Option<Credential>, Error> {
         let registry = self.at(host);
         if !registry

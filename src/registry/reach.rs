@@ -1,29 +1,30 @@
-//! Where the answers of a registry may lead: redirects, upload locations and token servers. Pure.
+//! Decides which addresses a registry may send golden to: redirects, upload locations and token
+//! servers. Pure.
 //!
-//! A registry elsewhere must not make golden send requests to this machine or its network (SSRF), nor fall back from
-//! https to http.
+//! A remote registry must not make golden send requests to this machine or its network (server-side
+//! request forgery), and must not downgrade https to http.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 
-/// Where an address is, from near to far.
+/// The network zone of an address, ordered from near to far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Zone {
-    /// This machine.
+    /// An address of this machine.
     Loopback = 1,
-    /// The same link: cloud metadata services are there.
+    /// An address of the local link, such as a cloud metadata service.
     LinkLocal,
     /// A private network.
     Private,
-    /// Anywhere else.
+    /// Any other address.
     Public,
 }
 
 impl Zone {
-    /// The zone of an address.
+    /// The zone that an address belongs to.
     pub(super) fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self::of_v4(address),
@@ -36,7 +37,8 @@ impl Zone {
             // 0.0.0.0/8 is this host.
             [0 | 127, ..] => Self::Loopback,
             [169, 254, ..] => Self::LinkLocal,
-            // Private networks, shared address space (RFC 6598), protocol assignments, benchmarks, multicast, reserved.
+            // Private networks, shared address space (RFC 6598), protocol assignments, benchmarks,
+            // multicast, reserved.
             [10 | 224..=255, ..]
             | [172, 16..=31, ..]
             | [192, 168, ..]
@@ -68,7 +70,8 @@ impl Zone {
         }
     }
 
-    /// The zone of an address in a URL; none for a name, which is looked up when a connection is made.
+    /// The zone of a URL with an address. `None` for a host name, which is checked when it is
+    /// resolved.
     pub(super) fn of_url(url: &Url) -> Option<Self> {
         match url.host()? {
             url::Host::Ipv4(address) => Some(Self::of(IpAddr::V4(address))),
@@ -80,8 +83,8 @@ impl Zone {
         }
     }
 
-    /// Whether a registry in this zone may lead to an address in `other`: outwards, or to its own zone. A link-local
-    /// address is reached only from another one.
+    /// True if a registry in this zone may send golden to `other`: to a farther zone, or to its
+    /// own. A link-local address is allowed only for a link-local registry.
     pub(super) fn may_lead_to(self, other: Self) -> bool {
         other == self || other == Self::Public || (self == Self::Loopback && other == Self::Private)
     }
@@ -105,13 +108,13 @@ impl fmt::Display for Zone {
     }
 }
 
-/// Whether two URLs have the same host and port.
+/// True if both URLs have the same host and port.
 pub(super) fn is_same_host(one: &Url, other: &Url) -> bool {
     one.host_str() == other.host_str()
         && one.port_or_known_default() == other.port_or_known_default()
 }
 
-/// A name that leads to an address that a registry elsewhere may not send golden to.
+/// A host name that resolves to an address that the registry may not send golden to.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} has {zone} ({address}), and the registry is elsewhere")]
 pub(super) struct Refused {
@@ -125,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_an_internal_address_is_known() {
+    fn every_form_of_an_internal_address_is_recognised() {
         for (address, zone) in [
             ("127.0.0.1", Zone::Loopback),
             ("127.9.9.9", Zone::Loopback),
@@ -162,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_this_machine_in_a_url_is_known() {
+    fn every_spelling_of_this_machine_in_a_url_is_recognised() {
         for (url, zone) in [
             ("http://localhost/", Some(Zone::Loopback)),
             ("http://LOCALHOST./", Some(Zone::Loopback)),
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_lead_outwards_only() {
+    fn a_registry_sends_golden_only_to_its_own_or_a_farther_zone() {
         let all = [Zone::Loopback, Zone::LinkLocal, Zone::Private, Zone::Public];
         let allowed = |from: Zone| all.map(|to| from.may_lead_to(to));
         assert_eq!(allowed(Zone::Loopback), [true, false, true, true]);

@@ -1,4 +1,5 @@
-//! What refers to a manifest: signatures, SBOMs (distribution spec 1.1, referrers API and its fallback tag).
+//! Referrers of a manifest, such as signatures and SBOMs (OCI distribution spec 1.1: referrers API
+//! and fallback tag).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,26 +16,26 @@ use super::{Registry, Rewrites};
 use crate::oci::{Descriptor, RawManifest, media};
 use crate::reference::{Digest, RepositoryPath, Tag, Target};
 
-/// A page of a list of referrers may be this large.
+/// The largest page of a list of referrers, in bytes.
 const MOST: usize = 4 * 1024 * 1024;
 
 /// An entry of a list of referrers.
 #[derive(Debug, Clone)]
 pub struct Referrer {
-    /// The descriptor.
+    /// The parsed descriptor.
     pub descriptor: Descriptor,
-    /// The descriptor exactly as the list has it, with what golden does not know.
+    /// The descriptor exactly as in the list, including fields that golden does not know.
     text: Box<RawValue>,
 }
 
-/// An index as it is kept under a fallback tag, with its entries as they were written.
+/// The index under a fallback tag. Its entries keep their original text.
 struct List {
     fields: BTreeMap<String, Box<RawValue>>,
     entries: Vec<Referrer>,
 }
 
 impl List {
-    /// Reads an index; none when the text is something else.
+    /// Parses an index; returns `None` if the text is not an index.
     fn read(text: &[u8]) -> Option<Self> {
         let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(text).ok()?;
         let media_type: Option<String> = fields
@@ -63,7 +64,7 @@ impl List {
             .any(|entry| entry.descriptor.digest == *digest)
     }
 
-    /// The index with these entries and the other fields of this one.
+    /// Returns the index with `entries`, and the other fields unchanged.
     fn with(&self, entries: &[Referrer]) -> Result<RawManifest, Error> {
         let broken = |error: serde_json::Error| Error::local(error.to_string());
         let texts: Vec<&RawValue> = entries.iter().map(|entry| entry.text.as_ref()).collect();
@@ -88,8 +89,9 @@ impl List {
 }
 
 impl Registry {
-    /// The manifests that name `digest` as their subject: those that the registry lists, and those that clients list
-    /// under the fallback tag. They are never filtered by type.
+    /// The manifests whose subject is `digest`: those in the registry's list and those in the
+    /// client-managed list under the fallback tag, of all types. Fails if a list is malformed or
+    /// cannot be read to its end.
     pub async fn referrers(
         &self,
         repository: &RepositoryPath,
@@ -112,7 +114,8 @@ impl Registry {
         Ok(all)
     }
 
-    /// The list of the registry itself, all its pages; none where it does not keep one.
+    /// Reads all pages of the registry's own list; returns `None` if the registry does not support
+    /// the API.
     async fn referrers_by_api(
         &self,
         repository: &RepositoryPath,
@@ -136,10 +139,10 @@ impl Registry {
                 Err(error) => return Err(error),
             };
             let Some(page) = List::read(&fetched.body) else {
-                // Some registries answer an address that they do not know with a page of their own.
-                let not_one =
+                // Some registries answer unknown URLs with an HTML page.
+                let malformed =
                     || call.malformed("the next page of the list of referrers is not an index");
-                return if is_first { Ok(None) } else { Err(not_one()) };
+                return if is_first { Ok(None) } else { Err(malformed()) };
             };
             let names = page
                 .entries
@@ -161,7 +164,8 @@ impl Registry {
         Ok(Some(all))
     }
 
-    /// The list under the fallback tag, with the digest of its index; empty where there is none.
+    /// The list under the fallback tag, with the digest of its index; empty if the tag does not
+    /// exist.
     async fn fallback_list(
         &self,
         repository: &RepositoryPath,
@@ -174,7 +178,7 @@ impl Registry {
             return Ok((None, List::empty()));
         };
         let list = List::read(&raw.bytes);
-        let not_one = || {
+        let malformed = || {
             let url = format!("{}/v2/{repository}/manifests/{}", self.host(), raw.digest);
             Error::new(
                 FailureKind::Malformed,
@@ -183,12 +187,13 @@ impl Registry {
                 "the list of referrers under the fallback tag is not an index",
             )
         };
-        Ok((Some(raw.digest.clone()), list.ok_or_else(not_one)?))
+        Ok((Some(raw.digest.clone()), list.ok_or_else(malformed)?))
     }
 
-    /// Puts a manifest that refers to another one; `listed` is its entry in a list that it was found in. Where the
-    /// registry does not keep the list of referrers itself (its answer lacks `OCI-Subject`), the client has to, under
-    /// the fallback tag.
+    /// Puts a manifest that has a subject; `listed` is its entry in the list that it was copied
+    /// from. If the registry does not maintain the list of referrers (the response lacks
+    /// `OCI-Subject`), the client must add the entry under the fallback tag. Fails if the list does
+    /// not keep the entry.
     pub async fn put_referrer(
         &self,
         repository: &RepositoryPath,
@@ -218,7 +223,7 @@ impl Registry {
         .await
     }
 
-    /// Removes a manifest from the list under the fallback tag of its subject, when it is in it.
+    /// Removes a manifest from the list under the fallback tag of its subject, if it is listed.
     pub async fn unlist_referrer(
         &self,
         repository: &RepositoryPath,
@@ -235,8 +240,9 @@ impl Registry {
         .await
     }
 
-    /// Changes the list under a fallback tag until the change holds: another client may write it at the same time, and a
-    /// registry may show it late. `change` gives the new entries, or none when there is nothing to change.
+    /// Changes the list under a fallback tag and reads it back, until the change persists: another
+    /// client may write it at the same time, and the registry may show the write late. `change`
+    /// returns the new entries, or `None` if the list is already as required.
     async fn change_list(
         &self,
         repository: &RepositoryPath,
@@ -258,21 +264,22 @@ impl Registry {
             if !polling.again().await {
                 let url = format!("{}/v2/{repository}/manifests/{tag}", self.host());
                 let message =
-                    "the list of referrers under the fallback tag does not stay as it was put";
+                    "the list of referrers under the fallback tag does not keep the new entries";
                 return Err(Error::new(FailureKind::Rejected, "PUT", &url, message));
             }
         }
     }
 }
 
-/// The digest that a manifest names as its subject.
+/// The digest of the subject of a manifest, if it has one.
 #[must_use]
 pub fn subject_of(manifest: &RawManifest) -> Option<Digest> {
     let value: Value = serde_json::from_slice(&manifest.bytes).ok()?;
     value.pointer("/subject/digest")?.as_str()?.parse().ok()
 }
 
-/// The entry of a manifest in the list of its subject (distribution spec, pushing manifests with subject).
+/// The entry of a manifest in the list of its subject (OCI distribution spec, "Pushing Manifests
+/// with Subject").
 fn entry_of(manifest: &RawManifest) -> Result<Referrer, Error> {
     let broken = |error: serde_json::Error| Error::local(error.to_string());
     let value: Value = serde_json::from_slice(&manifest.bytes).map_err(broken)?;
@@ -298,7 +305,7 @@ fn entry_of(manifest: &RawManifest) -> Result<Referrer, Error> {
     })
 }
 
-/// The tag under which clients list referrers where the registry does not: `sha256-…`.
+/// The tag `sha256-…`, under which clients list referrers if the registry does not.
 fn fallback_tag(digest: &Digest) -> Result<Tag, Error> {
     let text: String = format!("{}-{}", digest.algorithm(), digest.hex())
         .chars()
@@ -308,7 +315,7 @@ fn fallback_tag(digest: &Digest) -> Result<Tag, Error> {
         .map_err(|error| Error::new(FailureKind::Local, "", "", format!("{error}")))
 }
 
-/// The tags that tools make from a digest: the fallback tag, and those of cosign.
+/// The tags that tools derive from a digest: the fallback tag, and those of cosign.
 #[must_use]
 pub fn tags_of_tools(digest: &Digest) -> Vec<Tag> {
     let name = format!("{}-{}", digest.algorithm(), digest.hex());
@@ -323,7 +330,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_entries_stay_byte_for_byte() {
+    fn foreign_entries_keep_their_bytes() {
         let foreign = format!(
             r#"{{ "size":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",  "digest":"{}","artifactType":"application/x","x":[1, 2] }}"#,
             Digest::of(b"a")

@@ -1,4 +1,4 @@
-//! How often and when something is tried again.
+//! Decides whether and when a failed request is repeated.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,14 +7,14 @@ use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use super::env::RetryPolicy;
 use super::error::{Error, FailureKind};
 
-/// The attempts of one request.
+/// The attempts of one request so far.
 pub(super) struct Attempts {
     retry_policy: RetryPolicy,
     made: u32,
     waited: Duration,
 }
 
-/// All pauses of a request together.
+/// The maximum sum of all pauses of a request.
 const LONGEST: Duration = Duration::from_mins(3);
 
 impl Attempts {
@@ -26,15 +26,15 @@ impl Attempts {
         }
     }
 
-    /// Something moved: what failed before does not count any more.
+    /// Resets the count after progress, so that earlier failures no longer count.
     pub(super) const fn progressed(&mut self) {
         self.made = 0;
     }
 
-    /// Waits before the next attempt, or gives the error back when there is to be none.
+    /// Waits before the next attempt. Returns the error if there is no further attempt.
     pub(super) async fn again(&mut self, mut error: Error) -> Result<(), Error> {
         self.made += 1;
-        // A name or a port that nobody answers at rarely changes within seconds.
+        // A host name or a port that does not answer rarely recovers within seconds.
         let most = if error.kind == FailureKind::Connect {
             self.retry_policy.attempts.min(4)
         } else {
@@ -45,17 +45,17 @@ impl Attempts {
             return Err(error);
         }
         let pause = match error.retry_after {
-            Some(wanted) if wanted > self.retry_policy.longest_pause => {
+            Some(requested) if requested > self.retry_policy.longest_pause => {
                 error.message = format!(
                     "{}; the registry asks to wait {} s",
                     error.message,
-                    wanted.as_secs()
+                    requested.as_secs()
                 );
                 error.exhausted = true;
                 return Err(error);
             }
-            // Some servers say 0 at once and always.
-            Some(wanted) => wanted.max(self.retry_policy.pause),
+            // Some servers always send 0.
+            Some(requested) => requested.max(self.retry_policy.pause),
             None => self.backoff(),
         };
         if self.waited + pause > LONGEST {
@@ -64,12 +64,13 @@ impl Attempts {
         }
         self.waited += pause;
         let ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        tracing::debug!(method = error.method, url = error.url, because = %error.message, ms, "trying again");
+        tracing::debug!(method = error.method, url = error.url, because = %error.message, ms, "retrying");
         tokio::time::sleep(pause).await;
         Ok(())
     }
 
-    /// Exponential with full jitter: many clients that failed together do not come back together.
+    /// Exponential backoff with full jitter, so that clients that failed together do not retry
+    /// together.
     fn backoff(&self) -> Duration {
         let doubled = self
             .retry_policy
@@ -81,27 +82,28 @@ impl Attempts {
     }
 }
 
-/// `Retry-After`, in seconds or as a date; a date is read against the server's own clock.
+/// The value of `Retry-After`, in seconds or as a date. A date is compared with the clock of the
+/// server.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |value: &HeaderValue| value.to_str().map(|text| text.trim().to_owned()).ok();
-    let wanted = headers.get(RETRY_AFTER).and_then(text)?;
-    if let Ok(seconds) = wanted.parse() {
+    let value = headers.get(RETRY_AFTER).and_then(text)?;
+    if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let until = httpdate::parse_http_date(&wanted).ok()?;
+    let until = httpdate::parse_http_date(&value).ok()?;
     let server = headers
         .get(DATE)
         .and_then(text)
         .and_then(|date| httpdate::parse_http_date(&date).ok());
-    let now = server.unwrap_or_else(here);
+    let now = server.unwrap_or_else(local_now);
     Some(until.duration_since(now).unwrap_or_default())
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a server that tells no date leaves only this clock; a pause is all that depends on it"
+    reason = "without a Date header only the local clock is left; it decides nothing but a pause"
 )]
-fn here() -> SystemTime {
+fn local_now() -> SystemTime {
     SystemTime::now()
 }
 
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_patience_ended_for_below_is_not_begun_anew_above() {
+    async fn an_exhausted_error_is_not_retried_by_an_outer_loop() {
         let mut error = Error::new(
             FailureKind::Broken,
             "GET",

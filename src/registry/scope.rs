@@ -1,50 +1,52 @@
-//! Which registries the login of `GOLDEN_REGISTRY_USER` and `GOLDEN_REGISTRY_PASSWORD` is sent to. Pure.
+//! Decides which registries receive the login of `GOLDEN_REGISTRY_USER` and
+//! `GOLDEN_REGISTRY_PASSWORD`. Pure.
 //!
-//! A file of the workspace never decides that: a pull request could change it, and would receive the login.
+//! A file of the workspace never decides this, because a pull request can change the file and would
+//! then receive the login.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::reference::Host;
 
-/// How the user says which registries the login is for.
+/// The hosts that the login may be sent to, as far as the user named them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoginScope {
-    /// The hosts in `GOLDEN_REGISTRY_HOST`, if it is set. They decide alone.
+    /// The hosts in `GOLDEN_REGISTRY_HOST`, if it is set. No other rule applies then.
     pub listed: Option<BTreeSet<Host>>,
-    /// The hosts that `--registry` or `GOLDEN_REGISTRY` names as hosts, if one of them is given.
+    /// The hosts that `--registry` or `GOLDEN_REGISTRY` gives as host names, if one of the two is
+    /// set.
     pub selected: Option<BTreeSet<Host>>,
-    /// The destinations of the command, whatever names them.
+    /// The registries that the command publishes to, including those of golden.toml.
     pub destinations: BTreeSet<Host>,
     /// The hosts of the references on the command line.
     pub named: BTreeSet<Host>,
-    /// The reference on the command line that the command writes to, for a command that also reads from one.
+    /// The host that the command writes to, if it reads from one reference and writes to another.
     pub target: Option<Host>,
 }
 
-/// The answer for one registry.
+/// The decision for one registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LoginVerdict {
-    /// The login is sent.
     Allowed,
-    /// `GOLDEN_REGISTRY_HOST` lists only these.
+    /// `GOLDEN_REGISTRY_HOST` lists only these hosts.
     Listed(String),
-    /// `--registry` or `GOLDEN_REGISTRY` selects these.
+    /// `--registry` or `GOLDEN_REGISTRY` selects these hosts.
     Selected(String),
-    /// The command writes to this one.
+    /// The command writes to this host.
     Target(Host),
-    /// The workspace's default registry is another one.
+    /// The default registry of the workspace is another one.
     Default(String),
     /// The command line names several registries.
     Several,
     /// Only a file of the workspace names the registry.
     Workspace,
-    /// Docker Hub is not guessed to be the team's registry.
+    /// Docker Hub is not assumed to be the registry that the login is for.
     Hub,
 }
 
 impl LoginScope {
-    /// The scope of a login that is for these hosts.
+    /// A login for exactly these hosts.
     #[must_use]
     pub fn of(hosts: impl IntoIterator<Item = Host>) -> Self {
         Self {
@@ -53,7 +55,7 @@ impl LoginScope {
         }
     }
 
-    /// Whether the login is sent to `host`.
+    /// Decides whether the login is sent to `host`.
     pub(super) fn verdict(&self, host: &Host) -> LoginVerdict {
         if let Some(listed) = &self.listed {
             return if listed.contains(host) {
@@ -96,7 +98,7 @@ impl LoginScope {
 }
 
 impl LoginVerdict {
-    /// The next thing to type, so that the login, or another one, is used for `host`.
+    /// The next command to run, so that a login is used for `host`.
     pub(super) fn hint(&self, host: &Host) -> String {
         match self {
             Self::Allowed => format!(
@@ -114,7 +116,7 @@ impl LoginVerdict {
 }
 
 impl fmt::Display for LoginVerdict {
-    /// Half a sentence that says why the login was not used.
+    /// Formats the reason why the login was not used, as a clause.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Allowed => f.write_str("it is for this registry"),
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_file_does_not_decide_where_the_login_goes() {
+    fn a_workspace_file_does_not_decide_which_registry_receives_the_login() {
         let default = LoginScope::default;
         for (scope, host, expected) in [
             (

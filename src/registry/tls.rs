@@ -1,4 +1,4 @@
-//! TLS to servers whose certificates golden is told to trust.
+//! TLS with the system's root certificates and the configured ones.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -13,20 +13,21 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
-/// The certificates of a PEM file; the error is half a sentence.
+/// Parses the certificates of a PEM file. The error is a clause without the file name.
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match found {
-        Ok(list) if list.is_empty() => Err("no certificate in it".to_owned()),
+        Ok(list) if list.is_empty() => Err("it contains no certificate".to_owned()),
         Ok(list) => Ok(list),
-        Err(_) => Err("it is not PEM".to_owned()),
+        Err(_) => Err("it is not in PEM format".to_owned()),
     }
 }
 
-/// The settings of a client that trusts the system's roots, and these.
+/// The TLS settings of a client that trusts the system's roots and `extra`.
 pub(super) fn client(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, String> {
     let mut roots = extra.to_vec();
-    // A machine without a trust store (a scratch container) still speaks plain HTTP, and TLS with `ca`.
+    // A machine without a trust store, such as a scratch container, can still use plain HTTP, and
+    // TLS with `ca`.
     roots.extend(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -47,10 +48,11 @@ pub(super) fn client(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, 
     Ok(config)
 }
 
-/// Verifies certificates as usual, and accepts a certificate that is itself one of the roots.
+/// Verifies certificates as usual, but also accepts a certificate that is itself a trusted root.
 ///
-/// `openssl req -x509` makes a server certificate with CA:TRUE, as Docker's documentation has it. webpki refuses a CA
-/// as a server certificate; curl, skopeo and Docker accept it where it is equal to a root.
+/// `openssl req -x509` creates a server certificate with CA:TRUE, as in Docker's documentation.
+/// webpki rejects a CA as a server certificate; curl, skopeo and Docker accept it if it equals a
+/// root.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     usual: Arc<WebPkiServerVerifier>,
@@ -58,7 +60,7 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier that trusts `roots`.
+    /// Creates a verifier that trusts `roots`. Fails if no root can be used.
     pub(crate) fn new(
         roots: &[CertificateDer<'static>],
         provider: Arc<CryptoProvider>,
@@ -72,7 +74,7 @@ impl Verifier {
         })
     }
 
-    /// Verifies name and dates of a certificate that is a root.
+    /// Verifies the name and the validity period of a certificate that is itself a root.
     fn verify_root(
         certificate: &CertificateDer<'_>,
         name: &ServerName<'_>,
@@ -106,7 +108,7 @@ impl ServerCertVerifier for Verifier {
             .usual
             .verify_server_cert(certificate, intermediates, name, ocsp, now);
         match &usual {
-            // webpki's "CA used as end entity" has no variant of its own here.
+            // rustls has no variant for webpki's "CA used as end entity".
             Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
                 if self.roots.iter().any(|root| root == certificate) =>
             {
@@ -141,12 +143,13 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// The TLS problem in a chain of errors.
+/// The TLS error in a chain of errors.
 pub(crate) fn problem<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
     find(error)
 }
 
-/// The first error of a type in a chain. An `io::Error` hides what it wraps.
+/// The first error of type `T` in a chain. `source` of an `io::Error` skips the error that it
+/// wraps.
 pub(super) fn find<'e, T: StdError + 'static>(
     error: &'e (dyn StdError + 'static),
 ) -> Option<&'e T> {
@@ -163,7 +166,7 @@ pub(super) fn find<'e, T: StdError + 'static>(
     }
 }
 
-/// A TLS problem in a sentence. rustls shows most of its values as they are named in its code.
+/// Describes a TLS error in a sentence. rustls prints most of its values as identifiers.
 pub(crate) fn describe(error: &rustls::Error) -> String {
     use rustls::Error as Tls;
     match error {
@@ -189,9 +192,9 @@ pub(crate) fn describe(error: &rustls::Error) -> String {
         Tls::InvalidMessage(_)
         | Tls::InappropriateMessage { .. }
         | Tls::InappropriateHandshakeMessage { .. } => {
-            "TLS failed: the server's answer makes no sense".to_owned()
+            "TLS failed: the response of the server is invalid".to_owned()
         }
-        Tls::PeerMisbehaved(_) => "TLS failed: the server breaks the protocol".to_owned(),
+        Tls::PeerMisbehaved(_) => "TLS failed: the server violates the protocol".to_owned(),
         Tls::DecryptError => "TLS failed: a message of the server cannot be decrypted".to_owned(),
         Tls::PeerSentOversizedRecord => {
             "TLS failed: a message of the server is too large".to_owned()
@@ -209,18 +212,21 @@ fn describe_certificate(bad: &CertificateError) -> String {
         Bad::NotValidYet | Bad::NotValidYetContext { .. } => "it is not valid yet",
         Bad::NotValidForName | Bad::NotValidForNameContext { .. } => "it is for another name",
         Bad::Revoked => "it is revoked",
-        Bad::BadSignature => "its signature is wrong",
+        Bad::BadSignature => "its signature is invalid",
         Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
             "it is not a certificate for servers"
         }
-        Bad::BadEncoding => "it cannot be read",
-        Bad::Other(other) => return words(&other.to_string()),
+        Bad::BadEncoding => "it cannot be parsed",
+        Bad::Other(other) => match other.to_string().as_str() {
+            "CaUsedAsEndEntity" => "it is a CA certificate that is used as server certificate",
+            name => return words(name),
+        },
         _ => "its signature algorithm is not supported",
     };
     text.to_owned()
 }
 
-/// `CaUsedAsEndEntity` as `ca used as end entity`.
+/// Converts `CaUsedAsEndEntity` to `ca used as end entity`.
 fn words(name: &str) -> String {
     let mut text = String::with_capacity(name.len() + 8);
     for (n, character) in name.chars().enumerate() {
@@ -238,7 +244,7 @@ mod tests {
 
     use super::*;
 
-    /// A certificate that signs itself, with CA:TRUE.
+    /// A self-signed certificate with CA:TRUE.
     fn own_root(names: &[&str]) -> CertificateDer<'static> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut parameters = rcgen::CertificateParams::new(names).unwrap();
@@ -253,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_is_a_root_is_accepted_for_its_name_while_it_is_valid() {
+    fn a_root_is_accepted_as_server_certificate_for_its_name_while_it_is_valid() {
         let (own, other) = (own_root(&["registry.corp"]), own_root(&["registry.corp"]));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Verifier::new(std::slice::from_ref(&own), provider).unwrap();
@@ -279,12 +285,12 @@ mod tests {
         );
         assert_eq!(
             verify(&other, "registry.corp", 2026),
-            format!("{refused} ca used as end entity")
+            format!("{refused} it is a CA certificate that is used as server certificate")
         );
     }
 
     #[test]
-    fn a_problem_is_described_without_names_of_the_code() {
+    fn a_tls_error_is_described_without_identifiers() {
         use rustls::{AlertDescription, Error, PeerIncompatible};
         for (error, text) in [
             (

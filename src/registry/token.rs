@@ -1,4 +1,4 @@
-//! Getting a Bearer token from the server that a challenge names.
+//! Fetches Bearer tokens from the token server that a challenge names.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -19,11 +19,11 @@ use super::http::Http;
 use super::retry::{Attempts, retry_after};
 use crate::secret::{Secret, redact_url};
 
-/// What a token lives when its server does not say, and at least.
+/// The minimum lifetime of a token in seconds, also used if the server states none.
 const LIFETIME: u64 = 60;
-/// A token is renewed this long before its end, so that it does not end on its way.
+/// A token is renewed this long before it expires, so that it does not expire during a request.
 const MARGIN: Duration = Duration::from_secs(10);
-/// Token answers are read this far.
+/// The maximum size of a response of the token server, in bytes.
 const ANSWER: usize = 1024 * 1024;
 
 /// A Bearer token.
@@ -50,7 +50,8 @@ impl Token {
     }
 }
 
-/// Asks the realm for a token: with a refresh token by POST, else by GET with or without a user and a password.
+/// Requests a token from the realm: by POST with a refresh token, else by GET, with user and
+/// password if known.
 pub(super) async fn fetch(
     http: &Http,
     bearer: &Bearer,
@@ -60,7 +61,7 @@ pub(super) async fn fetch(
     if let Some(Credential::IdentityToken(refresh)) = credential {
         let form = refresh_form(bearer, scopes, refresh);
         match request(http, &Method::POST, &bearer.realm, None, Some(&form)).await {
-            // Servers without OAuth 2 know only the GET.
+            // Servers without OAuth 2 support only GET.
             Err(error) if matches!(error.status, Some(404 | 405)) => {}
             other => return other,
         }
@@ -112,12 +113,12 @@ async fn request(
     let shown = redact_url(url);
     let mut attempts = Attempts::new(http.retry_policy());
     loop {
-        let asked = Instant::now();
+        let requested_at = Instant::now();
         let error = match http.send(method, url, &headers, secret, &payload).await {
             Ok(response) if response.status().is_success() => {
                 let headers = response.headers().clone();
                 let body = read_some(response, ANSWER).await;
-                return read(&body, &headers, asked).map_err(|message| {
+                return read(&body, &headers, requested_at).map_err(|message| {
                     Error::new(FailureKind::Malformed, method.as_str(), &shown, message)
                 });
             }
@@ -126,8 +127,9 @@ async fn request(
                 let body = masked_body(response, ANSWER).await;
                 let mut error = Error::answered(method.as_str(), &shown, status, &body);
                 if matches!(status, 300..=399) {
-                    error.message =
-                        String::from("redirected; a login is not sent along a redirect");
+                    error.message = String::from(
+                        "the token server redirects; a login is not sent to a redirect target",
+                    );
                 } else if status == 400 && secret.is_some() {
                     error.kind = FailureKind::Unauthorized;
                 }
@@ -140,16 +142,16 @@ async fn request(
     }
 }
 
-fn read(body: &[u8], headers: &HeaderMap, asked: Instant) -> Result<Token, String> {
+fn read(body: &[u8], headers: &HeaderMap, requested_at: Instant) -> Result<Token, String> {
     let answer: TokenAnswer = serde_json::from_slice(body)
-        .map_err(|_| "the token server's answer is not JSON".to_owned())?;
+        .map_err(|_| "the response of the token server is not JSON".to_owned())?;
     let value = [answer.token, answer.access_token]
         .into_iter()
         .flatten()
         .find(|token| !token.is_empty());
-    let value = value.ok_or("the token server's answer has no token")?;
+    let value = value.ok_or("the response of the token server has no token")?;
     if !value.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err("the token server's answer is no token".to_owned());
+        return Err("the response of the token server is not a valid token".to_owned());
     }
     let seconds = answer
         .expires_in
@@ -157,11 +159,12 @@ fn read(body: &[u8], headers: &HeaderMap, asked: Instant) -> Result<Token, Strin
         .unwrap_or_default();
     let lifetime =
         Duration::from_secs_f64(seconds.clamp(0.0, 1e8)).max(Duration::from_secs(LIFETIME));
-    // A token from the server's cache is older than this answer; both times are the server's, so clocks may differ.
+    // A token from the server's cache is older than this response. Both times are from the server,
+    // so that local clock differences do not matter.
     let age = age(answer.issued_at.as_deref(), headers).unwrap_or_default();
     Ok(Token {
         value: Secret::new(value),
-        until: asked + lifetime.saturating_sub(age),
+        until: requested_at + lifetime.saturating_sub(age),
     })
 }
 
@@ -177,7 +180,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_answer_is_a_token_or_an_error(
+        fn no_response_causes_a_panic(
             token in "[ -~]{0,20}|\\PC{0,5}",
             seconds in "-?[0-9]{1,20}(\\.[0-9]{1,3})?(e[0-9]{1,3})?|null|\"60\"",
             issued in "[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z|\\PC{0,9}",

@@ -1,5 +1,5 @@
-//! Uploads: nothing when the blob is there, a mount where it can be had next door, else streamed, resumed after a
-//! break from where the registry says it stands, and cancelled when given up.
+//! Blob uploads: skip the blob if it is present, mount it if possible, else stream it. An
+//! interrupted upload resumes at the registry's offset; an abandoned upload is cancelled.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -17,42 +17,44 @@ use crate::oci::Descriptor;
 use crate::reference::{Digest, RepositoryPath};
 use crate::secret::redact_url;
 
-/// Blobs up to this size go in one request, larger ones in chunks of it.
+/// The chunk size in bytes. Blobs up to this size are sent in one request.
 const CHUNK: u64 = 64 * 1024 * 1024;
-/// Below this a registry's 413 is final.
+/// The smallest chunk that is tried: a 413 for a chunk of this size is final.
 const SMALLEST_CHUNK: u64 = 1024 * 1024;
 
-/// A cancellation is tried this often: an interrupted request may still be on its way.
+/// The number of attempts to cancel an upload: an interrupted request may still be in progress.
 const CANCELLATIONS: u32 = 4;
-/// The pause between two of these.
+/// The pause between two attempts to cancel.
 const CANCELLATION_PAUSE: Duration = Duration::from_millis(200);
 
-/// An upload that the registry has opened. Dropping it before its end cancels it as well as can be.
+/// An upload that the registry has opened. If it is dropped while open, a background task cancels
+/// it.
 pub(super) struct UploadSession {
     registry: Registry,
     need: AuthScope,
     location: Url,
-    /// How much the registry has.
+    /// The number of bytes that the registry has.
     offset: u64,
-    /// The smallest chunk that the registry takes, but for the last one.
+    /// The minimum chunk length that the registry accepts, except for the last chunk.
     least: u64,
     open: bool,
 }
 
-/// Why an upload did not go through in one piece.
+/// The reason why an attempt to upload failed, and how to continue.
 enum UploadError {
-    /// Ask the registry where it stands, and go on from there.
+    /// Resume at the offset that the registry reports.
     Resume(Error),
-    /// The session is gone or spoilt: start again from the beginning.
+    /// The session is lost or invalid: start again from the beginning.
     Restart(Error),
-    /// Smaller pieces are wanted.
+    /// The registry rejected the size: send smaller chunks.
     Smaller(Error),
-    /// It cannot be done.
+    /// Permanent failure.
     Stop(Error),
 }
 
 impl Registry {
-    /// Uploads a blob unless the repository has it: streamed, resumed after a break, memory flat.
+    /// Uploads a blob unless the repository has it. The blob is streamed, so memory use does not
+    /// depend on its size; an interrupted upload resumes. Fails once the retries are spent.
     pub async fn push_blob(
         &self,
         repository: &RepositoryPath,
@@ -65,7 +67,8 @@ impl Registry {
         self.upload(repository, descriptor, source, None).await
     }
 
-    /// Uploads a blob even if the registry says that it has it: what it has may be damaged or lost.
+    /// Uploads a blob even if the registry reports that it has it, because the stored blob may be
+    /// damaged or lost.
     pub async fn replace_blob(
         &self,
         repository: &RepositoryPath,
@@ -75,7 +78,8 @@ impl Registry {
         self.upload(repository, descriptor, source, None).await
     }
 
-    /// As [`Self::push_blob`], but first asks the registry to take the blob from its repository `from`.
+    /// Like [`Self::push_blob`], but first requests a mount from the repository `from` of the same
+    /// registry.
     pub async fn push_blob_or_mount(
         &self,
         repository: &RepositoryPath,
@@ -98,37 +102,39 @@ impl Registry {
         }
     }
 
-    /// Brings a blob to a repository at the least cost: taken from `near`, a repository of this registry that has it,
-    /// or from the one that this run has brought it to; else uploaded. What many images want at the same time
-    /// travels once: the others wait for it, and take it from there.
+    /// Transfers a blob to a repository at the lowest cost: mounts it from `mount_from`, a
+    /// repository of this registry that has it, or from the repository that this run uploaded it
+    /// to; else uploads it. A blob that several images need at the same time is uploaded once: the
+    /// other callers wait, and then mount it.
     pub async fn bring_blob(
         &self,
         repository: &RepositoryPath,
         descriptor: &Descriptor,
-        near: Option<&RepositoryPath>,
+        mount_from: Option<&RepositoryPath>,
         source: &dyn BlobSource,
     ) -> Result<Upload, Error> {
         let digest = &descriptor.digest;
-        if let Some(near) = near
-            && let Some(done) = self.take_from(repository, digest, near).await?
+        if let Some(mount_from) = mount_from
+            && let Some(done) = self.mount_blob(repository, digest, mount_from).await?
         {
             return Ok(done);
         }
-        let place = self.place_of(digest);
-        let mut held = place.lock().await;
-        let Some(there) = held.clone() else {
+        let location = self.location_of(digest);
+        let mut uploaded_to = location.lock().await;
+        let Some(holder) = uploaded_to.clone() else {
             let done = self.push_blob(repository, descriptor, source).await?;
-            *held = Some(repository.clone());
+            *uploaded_to = Some(repository.clone());
             return Ok(done);
         };
-        drop(held);
-        match self.take_from(repository, digest, &there).await? {
+        drop(uploaded_to);
+        match self.mount_blob(repository, digest, &holder).await? {
             Some(done) => Ok(done),
             None => self.push_blob(repository, descriptor, source).await,
         }
     }
 
-    /// Whether a repository has a blob. A registry that cannot say may have it damaged, which an upload repairs.
+    /// True if the repository has the blob. False also for a registry that fails to answer: its
+    /// copy may be damaged, and an upload repairs it.
     async fn needs_no_upload(
         &self,
         repository: &RepositoryPath,
@@ -136,15 +142,15 @@ impl Registry {
     ) -> Result<bool, Error> {
         match self.has_blob(repository, digest).await {
             Err(error) if error.status.is_some_and(|status| status >= 500) => {
-                tracing::debug!(%error, "uploaded, because the registry cannot say whether it has the blob");
+                tracing::debug!(%error, "uploading the blob, because the registry cannot report whether it has it");
                 Ok(false)
             }
             known => known,
         }
     }
 
-    /// Takes a blob from a repository that has it. None when the registry would not.
-    async fn take_from(
+    /// Mounts a blob from another repository. Returns `None` if the registry does not mount it.
+    async fn mount_blob(
         &self,
         repository: &RepositoryPath,
         digest: &Digest,
@@ -162,17 +168,18 @@ impl Registry {
         }
     }
 
-    /// The repository that this run has brought a blob to, under a lock that is held while it is on its way.
-    fn place_of(&self, digest: &Digest) -> BlobLocation {
-        let mut brought = self
+    /// The repository that this run uploaded a blob to. The lock is held during the upload.
+    fn location_of(&self, digest: &Digest) -> BlobLocation {
+        let mut uploaded_to = self
             .inner
-            .brought
+            .uploaded_to
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(brought.entry(digest.clone()).or_default())
+        Arc::clone(uploaded_to.entry(digest.clone()).or_default())
     }
 
-    /// Asks for a mount. None when it is done; else the upload that the registry opened in its place.
+    /// Requests a mount. Returns `None` if the blob was mounted; else the upload session that the
+    /// registry opened instead.
     pub(super) async fn start_mount(
         &self,
         repository: &RepositoryPath,
@@ -190,7 +197,7 @@ impl Registry {
             Ok(response) if response.status() == 202 => {
                 UploadSession::opened(self, need, &call, &response).map(Some)
             }
-            // Whatever else it says about mounting: an ordinary upload tells whether something is wrong.
+            // Any other status is ignored: the ordinary upload reports whether something is wrong.
             Ok(_) => self.start(repository).await.map(Some),
             Err(error) if matches!(error.status, Some(401 | 403)) => {
                 self.start(repository).await.map(Some)
@@ -214,7 +221,7 @@ impl Registry {
         UploadSession::opened(self, need, &call, &response)
     }
 
-    /// Sends a blob until the registry has it, or the retries are spent.
+    /// Uploads a blob, with retries. Fails once the retries are spent.
     async fn upload(
         &self,
         repository: &RepositoryPath,
@@ -230,15 +237,15 @@ impl Registry {
                 Some(session) => session,
                 None => self.start(repository).await?,
             };
-            let setback = match current.send(descriptor, source, chunk).await {
+            let failure = match current.send(descriptor, source, chunk).await {
                 Ok(()) => return Ok(Upload::Sent(descriptor.size)),
-                Err(setback) => setback,
+                Err(failure) => failure,
             };
             if current.offset > best {
                 best = current.offset;
                 attempts.progressed();
             }
-            let error = match setback {
+            let error = match failure {
                 UploadError::Stop(error) => {
                     current.cancel().await;
                     return Err(error);
@@ -261,16 +268,16 @@ impl Registry {
                     error
                 }
             };
-            // A digest that does not fit may be damage on the way, so it counts as something that passes.
+            // A wrong digest may be damage in transit, so it is retried like a transient error.
             let kind = error.kind;
-            let passing = if error.is_transient() {
+            let retried_as = if error.is_transient() {
                 kind
             } else {
                 FailureKind::Broken
             };
             if let Err(error) = attempts
                 .again(Error {
-                    kind: passing,
+                    kind: retried_as,
                     ..error
                 })
                 .await
@@ -282,9 +289,14 @@ impl Registry {
                 return Err(error);
             }
             if let Some(mut open) = session.take() {
-                session = if open.ask().await { Some(open) } else { None };
+                session = if open.refresh().await {
+                    Some(open)
+                } else {
+                    None
+                };
             }
-            // A session that is gone may have been closed by the request whose answer was lost.
+            // If the session no longer exists, a request whose response was lost may have completed
+            // the upload.
             if session.is_none() && self.has_blob(repository, &descriptor.digest).await? {
                 return Ok(Upload::Sent(descriptor.size));
             }
@@ -314,7 +326,7 @@ impl UploadSession {
         })
     }
 
-    /// Sends what is missing and closes the upload.
+    /// Sends the remaining bytes and closes the upload.
     async fn send(
         &mut self,
         descriptor: &Descriptor,
@@ -368,7 +380,7 @@ impl UploadSession {
         Ok(())
     }
 
-    /// Closes the upload, with the last bytes if there are some left.
+    /// Closes the upload. The last bytes are sent with this request, if any remain.
     async fn close(
         &mut self,
         descriptor: &Descriptor,
@@ -413,8 +425,8 @@ impl UploadSession {
         }
     }
 
-    /// Asks the registry how much it has. False when the session is lost.
-    async fn ask(&mut self) -> bool {
+    /// Updates the offset from the registry. Returns false if the session is lost.
+    async fn refresh(&mut self) -> bool {
         let call = Call::new(Method::GET, self.location.clone(), self.need.clone());
         match self.registry.call(&call).await {
             Ok(response) if response.status().is_success() => {
@@ -426,7 +438,7 @@ impl UploadSession {
         }
     }
 
-    /// Cancels the upload. An error makes no difference to what is uploaded instead.
+    /// Cancels the upload. Errors are ignored.
     pub(super) async fn cancel(mut self) {
         self.open = false;
         cancel(&self.registry, &self.need, self.location.clone()).await;
@@ -445,7 +457,8 @@ impl Drop for UploadSession {
                 self.location.clone(),
             );
             drop(runtime.spawn(async move {
-                // A registry that still stores what the interrupted request brought would restore a cancelled upload.
+                // The registry may still be storing the interrupted request, and would then
+                // recreate the cancelled upload.
                 tokio::time::sleep(CANCELLATION_PAUSE).await;
                 cancel(&registry, &need, location).await;
             }));
@@ -453,8 +466,9 @@ impl Drop for UploadSession {
     }
 }
 
-/// Cancels the upload at `location`. The Location of a session changes with every byte that the registry takes, and a
-/// request that was interrupted may have left some, so the registry is asked for the current one first. distribution
+/// Cancels the upload at `location`. The Location of a session changes with every byte that the
+/// registry stores, also those of an interrupted request, so the current Location is read first.
+/// distribution
 /// 2.8 answers 404 to an outdated Location: only its own purge removes such an upload.
 async fn cancel(registry: &Registry, need: &AuthScope, mut location: Url) {
     for attempt in 0..CANCELLATIONS {
@@ -468,7 +482,7 @@ async fn cancel(registry: &Registry, need: &AuthScope, mut location: Url) {
             Err(_) => {}
         }
         let call = Call::new(Method::DELETE, location.clone(), need.clone());
-        // Some registries cannot cancel at all.
+        // Some registries do not support cancellation (405).
         if let Ok(response) = registry.call_once(&call).await
             && (response.status().is_success() || response.status() == 405)
         {
@@ -478,11 +492,12 @@ async fn cancel(registry: &Registry, need: &AuthScope, mut location: Url) {
 }
 
 impl UploadError {
-    /// What an error in the middle of an upload means.
+    /// Decides how to continue after an error during an upload.
     fn of(error: Error) -> Self {
         match error.status {
             Some(413) => Self::Smaller(error),
-            // The session or its state is not known (any more), or what arrived is not what was sent.
+            // The session or its state is unknown to the registry, or the received bytes differ
+            // from those sent.
             Some(400 | 404 | 409 | 416) => match error.code.as_deref() {
                 Some("NAME_INVALID" | "NAME_UNKNOWN" | "UNSUPPORTED" | "DENIED") => {
                     Self::Stop(error)
@@ -499,8 +514,8 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// How much the registry has, from `Range: 0-N`. `0-0` is said of nothing and of one byte alike: nothing is the
-/// safe reading, since the digest decides in the end.
+/// The number of bytes that the registry has, from `Range: 0-N`. Registries send `0-0` for zero
+/// bytes and for one byte. It is read as zero, which is safe: the digest is checked at the end.
 fn received(headers: &HeaderMap) -> Option<u64> {
     let text = header(headers, "range")?;
     let (_, end) = text.trim_start_matches("bytes=").split_once('-')?;

@@ -221,7 +221,8 @@ fn the_web_page_of_a_captive_portal_is_an_error() {
     let registry = registry_with(move |_| Some(token.clone()));
     let run = Golden::new().run(&["ls", &registry.host()]).exit(1);
     assert!(
-        run.stderr.contains("the token server's answer is not JSON"),
+        run.stderr
+            .contains("the response of the token server is not JSON"),
         "{}",
         run.stderr
     );
@@ -230,13 +231,13 @@ fn the_web_page_of_a_captive_portal_is_an_error() {
 #[test]
 fn an_answer_that_is_not_a_list_is_an_error() {
     for (body, words) in [
-        ("", "the answer is not the JSON of a list"),
-        ("[]", "the answer is not the JSON of a list"),
+        ("", "the response is not the JSON of a list"),
+        ("[]", "the response is not the JSON of a list"),
         (
             "{\"tags\":\"latest\"}",
-            "the answer is not the JSON of a list",
+            "the response is not the JSON of a list",
         ),
-        ("{\"tags\":[1,2]}", "the answer is not the JSON of a list"),
+        ("{\"tags\":[1,2]}", "the response is not the JSON of a list"),
     ] {
         let registry = registry_with(move |seen| {
             seen.path

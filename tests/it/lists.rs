@@ -114,8 +114,11 @@ fn a_list_that_ends_in_an_error_is_refused() {
             Answer::new(200, r#"{"errors":[{"code":"UNKNOWN","message":"oops"}]}"#),
             "the list ends in an error",
         ),
-        (Answer::new(200, "{}"), "the answer is JSON, but not a list"),
-        (Answer::new(200, "<html>"), "the answer is a web page"),
+        (
+            Answer::new(200, "{}"),
+            "the response is JSON, but not a list",
+        ),
+        (Answer::new(200, "<html>"), "the response is a web page"),
         (refuse(403, "DENIED", "not that page"), "403 DENIED"),
     ] {
         refused(words, move |seen| {
@@ -126,10 +129,9 @@ fn a_list_that_ends_in_an_error_is_refused() {
             }
         });
     }
-    refused(
-        "the address of the next page of the list is invalid",
-        |_| next(page(&TAGS[..3]), "http://["),
-    );
+    refused("the URL of the next page of the list is invalid", |_| {
+        next(page(&TAGS[..3]), "http://[")
+    });
 }
 
 #[test]

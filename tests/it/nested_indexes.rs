@@ -66,7 +66,7 @@ fn an_index_that_is_too_deep_is_refused() {
             .run(&args.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(run.code != 0, "{command:?}");
         assert!(
-            run.stderr.contains("nested more than 8 deep"),
+            run.stderr.contains("more than 8 levels of nested indexes"),
             "{command:?}: {}",
             run.stderr
         );

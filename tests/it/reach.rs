@@ -183,7 +183,7 @@ fn https_does_not_become_http() {
             .replace("HOST", &host)
             .replace("SOURCE", &source.host());
         let run = golden.run(&command.split(' ').collect::<Vec<_>>());
-        let refused = ["https must not become plain http", "which is not https"];
+        let refused = ["https must not become plain http", "the URL is not https"];
         assert!(
             run.code != 0 && refused.iter().any(|text| run.stderr.contains(text)),
             "{command}: {}",
@@ -209,7 +209,7 @@ fn a_token_server_is_not_on_this_machine_when_the_registry_is_elsewhere() {
         let registry = FakeRegistry::at(services::bridge_address(), behaviour, None);
         let run = run(&registry, "ls HOST").exit(1);
         assert!(
-            run.stderr.contains("the registry sends logins to"),
+            run.stderr.contains("the registry requests logins at"),
             "{}",
             run.stderr
         );

@@ -171,7 +171,7 @@ fn bad_manifests_are_clear_errors() {
             html,
             None,
             FailureKind::Malformed,
-            "the answer is a web page, not a manifest",
+            "the response is a web page, not a manifest",
         ),
         (
             Answer::new(200, r#"{"schemaVersion":1}"#)
@@ -202,7 +202,7 @@ fn a_list_that_is_a_web_page_is_no_list() {
     let registry = odd(|_| Some(Answer::new(200, "<!DOCTYPE html><p>log in")));
     let run = Golden::new().run(&["ls", &registry.host()]).exit(1);
     assert!(
-        run.stderr.contains("the answer is a web page"),
+        run.stderr.contains("the response is a web page"),
         "{}",
         run.stderr
     );

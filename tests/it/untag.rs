@@ -234,7 +234,7 @@ fn a_bare_404_is_no_proof_of_deletion() {
             Answer::new(404, "404 page not found\n"),
             "404: 404 page not found",
         ),
-        (Answer::new(200, "<html>"), "the answer is a web page"),
+        (Answer::new(200, "<html>"), "the response is a web page"),
         (
             unknown(),
             "still exists 2 s after the registry accepted its deletion",
