@@ -1,20 +1,20 @@
-//! The single funnel from errors to exit codes and to what people read.
+//! Converts every error to an exit code, a message and hints.
 
 use super::exit::Exit;
 
-/// Why a command did not do what it was asked to.
+/// The failure of a command.
 #[derive(Debug)]
 pub struct Failure {
-    /// How the process ends.
+    /// The exit code of the process.
     pub exit: Exit,
-    /// What happened; `None` when it has been shown already (diagnostics).
+    /// The error; `None` if it has been shown already, as diagnostics are.
     pub error: Option<anyhow::Error>,
-    /// What to do next, one line each.
+    /// The next steps for the user, one line each.
     pub hints: Vec<String>,
 }
 
 impl Failure {
-    /// A failure that ends with `exit`.
+    /// Creates a failure with an exit code.
     pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
         Self {
             exit,
@@ -23,12 +23,12 @@ impl Failure {
         }
     }
 
-    /// A failure of usage (exit 2) from a sentence.
+    /// Creates a usage error (exit 2) from a message.
     pub fn usage(message: impl std::fmt::Display) -> Self {
         Self::new(Exit::Usage, anyhow::anyhow!("{message}"))
     }
 
-    /// A failure whose explanation has been shown already.
+    /// Creates a failure whose error has been shown already.
     #[must_use]
     pub const fn shown(exit: Exit) -> Self {
         Self {
@@ -38,20 +38,20 @@ impl Failure {
         }
     }
 
-    /// The end of a command that a signal stopped (exit 130).
+    /// Creates the failure of a command that a signal stopped (exit 130).
     #[must_use]
     pub fn interrupted() -> Self {
         Self::new(Exit::Interrupted, anyhow::anyhow!("interrupted"))
     }
 
-    /// Shows what happened and what to do next.
+    /// Prints the error and the hints.
     pub fn show(&self, context: &super::Context) {
         if let Some(error) = &self.error {
             crate::report::failure(&context.out, error.as_ref(), &self.hints);
         }
     }
 
-    /// Adds what to do next.
+    /// Adds a next step for the user.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -59,7 +59,7 @@ impl Failure {
     }
 }
 
-/// Errors that end the command in the same way whatever their variant.
+/// Implements `From` for errors that have one exit code for all variants, and no hints.
 macro_rules! ends_with {
     ($($exit:ident: $($error:ty),+;)+) => {$($(
         impl From<$error> for Failure {
@@ -83,7 +83,7 @@ ends_with! {
         crate::oci::manifest::Error;
 }
 
-/// Errors that end the command in the same way, and say what to do next.
+/// Implements `From` for errors that have one exit code for all variants, and hints.
 macro_rules! ends_with_hints {
     ($($exit:ident: $($error:ty),+;)+) => {$($(
         impl From<$error> for Failure {

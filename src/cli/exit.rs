@@ -1,26 +1,26 @@
-//! Exit codes (3-cli), in one place.
+//! The exit codes of golden.
 
-/// How a run ended.
+/// The result of a run, as its exit code reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Done.
+    /// The command succeeded.
     Done,
-    /// Something failed: engine, network, registry.
+    /// The engine, the network or the registry failed.
     Failed,
-    /// Usage, or a spec that does not parse.
+    /// The command line or a spec is invalid.
     Usage,
-    /// Policy violated.
+    /// An image violates the policy.
     Policy,
-    /// Refused: an immutable tag, a digest shared by other tags.
+    /// The command refused a change: the tag is immutable, or other tags share the digest.
     Refused,
     /// A check found a difference: `render --check`, `verify`, `outdated`.
     Difference,
-    /// Interrupted; what was begun is cleaned up or resumable.
+    /// A signal interrupted the command. Partial work is cleaned up or can be resumed.
     Interrupted,
 }
 
 impl Exit {
-    /// The number that the process ends with.
+    /// The number that the process returns.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {

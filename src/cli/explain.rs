@@ -1,4 +1,4 @@
-//! `golden check --explain RULE`: what a rule means.
+//! `golden check --explain RULE`: the documentation of a rule.
 
 use super::context::Context;
 use super::error::Failure;
@@ -8,7 +8,7 @@ use crate::policy::{RULES, rule};
 use crate::report::OutputFormat;
 use crate::suggest::closest;
 
-/// Prints the documentation of a rule.
+/// Prints the documentation of a rule. Fails if no rule has this ID.
 pub(super) fn explain(id: &str, context: &Context) -> Result<Exit, Failure> {
     let Some(rule) = rule(id) else {
         let known = || RULES.iter().map(|rule| rule.id);

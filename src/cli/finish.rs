@@ -1,4 +1,5 @@
-//! The end of `build` and `push`: failures explained, the summary, and the exit code of several images.
+//! The end of `build` and `push`: the failures, the summary table, and the common exit code of all
+//! images.
 
 use serde::Serialize;
 
@@ -9,17 +10,17 @@ use crate::pipeline::{Ended, Failed, ImageReport};
 use crate::report::table::TextTable;
 use crate::report::{self, OutputFormat};
 
-/// What `--format json` and `--metadata-file` hold.
+/// The content of `--format json` and `--metadata-file`.
 #[derive(Serialize)]
 pub(crate) struct Summary<'a> {
-    /// What was done with each image.
+    /// The result of each image.
     pub(crate) images: &'a [ImageReport],
     /// Where assembled images were written.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub(crate) places: &'a [String],
 }
 
-/// Shows what failed and what was done; returns how the process ends (7-rules 30).
+/// Shows the failures and the summary, and returns the exit code.
 pub(crate) fn finish(context: &Context, ended: &mut Ended, places: &[String]) -> Exit {
     let exit = exit(ended);
     for (position, failed) in std::mem::take(&mut ended.failures) {
@@ -50,7 +51,7 @@ fn explain(context: &Context, report: &ImageReport, failed: Failed) {
     report::failure(&context.out, &NamedFailure { image, failed }, &hints);
 }
 
-/// A failure with the image that it is about.
+/// A failure and the name of its image.
 #[derive(Debug)]
 struct NamedFailure {
     image: String,
@@ -90,18 +91,19 @@ fn table(reports: &[ImageReport]) -> String {
     table.to_string()
 }
 
-/// 1 when something failed, else 4 when something was refused, else 3 for policy, else 2 for a spec that contradicts
-/// itself on its base; 0 when all is done.
+/// The exit code of several images: 1 if one failed, else 4 if one was refused, else 3 if one
+/// violates the policy, else 2 if a spec does not fit its base, else 0.
 fn exit(ended: &Ended) -> Exit {
     let failures = || ended.failures.iter().map(|(_, failed)| failed);
-    let of_policy = |failed: &Failed| matches!(failed, Failed::Policy { .. });
-    let other =
-        |failed: &Failed| !failed.is_refusal() && !of_policy(failed) && !failed.is_of_the_spec();
+    let violates_policy = |failed: &Failed| matches!(failed, Failed::Policy { .. });
+    let other = |failed: &Failed| {
+        !failed.is_refusal() && !violates_policy(failed) && !failed.is_of_the_spec()
+    };
     if failures().any(other) {
         Exit::Failed
     } else if failures().any(Failed::is_refusal) {
         Exit::Refused
-    } else if failures().any(of_policy) {
+    } else if failures().any(violates_policy) {
         Exit::Policy
     } else if failures().any(Failed::is_of_the_spec) {
         Exit::Usage

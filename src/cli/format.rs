@@ -8,7 +8,7 @@ use super::{Command, Failure};
 use crate::report::OutputFormat;
 use crate::suggest::closest;
 
-/// The formats of a command, by its name; the first is the default.
+/// The formats that a command supports. The first one is the default.
 fn formats(command: &str) -> &'static [OutputFormat] {
     use OutputFormat::{Dot, Github, Gitlab, Json, Mermaid, Sarif, Svg, Text};
     match command {
@@ -21,7 +21,7 @@ fn formats(command: &str) -> &'static [OutputFormat] {
     }
 }
 
-/// Gives a command a `--format` whose help and completions list the formats of this command.
+/// Adds `--format` to a command, so that help and completions list the formats of this command.
 pub(crate) fn document(command: clap::Command) -> clap::Command {
     let known = formats(command.get_name());
     let argument = clap::Arg::new("format")
@@ -32,7 +32,8 @@ pub(crate) fn document(command: clap::Command) -> clap::Command {
     command.arg(argument)
 }
 
-/// Lists formats, and leaves the choice to [`choose`]: `--format` may also come before the command.
+/// Lists the formats but accepts every value. [`choose`] checks it later, because `--format` may
+/// also come before the command.
 #[derive(Debug, Clone)]
 struct Listed(&'static [OutputFormat]);
 
@@ -57,22 +58,23 @@ impl TypedValueParser for Listed {
     }
 }
 
-/// The format that `--format` requests of a command, or the command's default.
-pub(crate) fn choose(command: &Command, asked: Option<&str>) -> Result<OutputFormat, Failure> {
+/// The format that `--format` requests, or the default of the command. Fails if the command does
+/// not support it.
+pub(crate) fn choose(command: &Command, requested: Option<&str>) -> Result<OutputFormat, Failure> {
     let known = formats(command.name());
-    let Some(asked) = asked else {
+    let Some(requested) = requested else {
         return Ok(known[0]);
     };
-    if let Some(format) = known.iter().find(|format| format.as_str() == asked) {
+    if let Some(format) = known.iter().find(|format| format.as_str() == requested) {
         return Ok(*format);
     }
     let names: Vec<&str> = known.iter().map(|format| format.as_str()).collect();
     let failure = Failure::usage(format!(
-        "`golden {}` has no format `{asked}` (it has: {})",
+        "`golden {}` has no format `{requested}` (it has: {})",
         command.name(),
         names.join(", ")
     ));
-    Err(match closest(asked, names) {
+    Err(match closest(requested, names) {
         Some(near) => failure.hint(format!("did you mean --format {near}?")),
         None => failure,
     })

@@ -15,7 +15,7 @@ use crate::workspace::lock::key;
 /// Show which image is built on which.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What is drawn, with what it is built on.
+    /// The images to show; their base images are shown as well.
     #[command(flatten)]
     pub selection: SessionOptions,
 }
@@ -38,8 +38,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Of the bases that are locked, which moved. Nothing is asked without a lock; a registry that does not answer
-/// leaves them unknown, because a picture is better than none.
+/// Returns whether each locked base has moved. Bases that are not locked are not checked. If a
+/// registry does not answer, its bases stay unknown and the graph is still shown.
 async fn moved(context: &Context, session: &Session) -> BTreeMap<String, bool> {
     let external = bases::external(session);
     let locked: Vec<String> = external
@@ -101,11 +101,11 @@ fn graph(session: &Session, moved: &BTreeMap<String, bool>) -> Graph {
     let first = graph.nodes.len();
     let parents = select::parents(&session.images);
     for (n, image) in session.images.iter().enumerate() {
-        let below = parents[n]
+        let base = parents[n]
             .map(|parent| first + parent)
             .or_else(|| bases.get(&base_name(&image.base)?).copied());
-        let state = below.map_or(NodeState::Current, |below| graph.nodes[below].state);
-        if let Some(from) = below {
+        let state = base.map_or(NodeState::Current, |base| graph.nodes[base].state);
+        if let Some(from) = base {
             graph.edges.push(Edge {
                 from,
                 to: first + n,
@@ -120,7 +120,7 @@ fn graph(session: &Session, moved: &BTreeMap<String, bool>) -> Graph {
     graph
 }
 
-/// What an external base is called; with a digest it cannot move.
+/// The name of an external base. A base with a digest cannot move.
 fn base_name(base: &crate::resolve::image::Base) -> Option<String> {
     use crate::resolve::image::Base;
     match base {

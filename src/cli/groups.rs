@@ -1,10 +1,10 @@
-//! How help shows the commands: in groups, each with the options that it uses.
+//! The groups of the commands in the help, and the options that each command accepts.
 
 use std::fmt::Write as _;
 
 use super::{Failure, GlobalArgs};
 
-/// The groups, in the order of the work, with their commands.
+/// The groups and their commands, in the order of a typical workflow.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Author", &["init", "new", "check", "render", "graph"]),
     ("Build", &["plan", "build", "push", "tags", "matrix"]),
@@ -18,7 +18,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Tool", &["serve", "schema", "completions", "man", "help"]),
 ];
 
-/// The commands that use no registry: they refuse the options that choose one.
+/// The commands that use no registry. They refuse the registry options.
 const WITHOUT_REGISTRY: &[&str] = &[
     "init",
     "new",
@@ -33,7 +33,7 @@ const WITHOUT_REGISTRY: &[&str] = &[
     "help",
 ];
 
-/// The options that choose a registry: id and name.
+/// The registry options: clap's ID and the name.
 const REGISTRY_OPTIONS: [(&str, &str); 3] = [
     ("registry", "registry"),
     ("all_registries", "all-registries"),
@@ -44,7 +44,7 @@ fn uses_registry(command: &str) -> bool {
     !WITHOUT_REGISTRY.contains(&command)
 }
 
-/// Shows the commands of golden in groups.
+/// Makes the help list the commands in groups.
 pub(super) fn grouped(golden: clap::Command) -> clap::Command {
     let mut commands = String::new();
     for (group, names) in GROUPS {
@@ -64,7 +64,7 @@ pub(super) fn grouped(golden: clap::Command) -> clap::Command {
     ))
 }
 
-/// Hides the options that choose a registry where a command uses none.
+/// Hides the registry options of a command that uses no registry.
 pub(super) fn without_unused(mut command: clap::Command) -> clap::Command {
     if uses_registry(command.get_name()) {
         return command;
@@ -80,7 +80,7 @@ pub(super) fn without_unused(mut command: clap::Command) -> clap::Command {
     command
 }
 
-/// Refuses an option that a command does not use.
+/// Fails if a registry option is given to a command that uses no registry.
 pub(super) fn check(command: &str, globals: &GlobalArgs) -> Result<(), Failure> {
     let given = [
         ("--registry", !globals.registry.is_empty()),

@@ -1,4 +1,4 @@
-//! `golden help`: the help of a command, or a chapter of the guide.
+//! `golden help`: show the help of a command, or a chapter of the guide.
 
 use super::context::Context;
 use super::error::Failure;
@@ -16,7 +16,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "every command is run in the same way")]
+#[expect(clippy::unused_async, reason = "all commands have the same signature")]
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut golden = super::parser();
     golden.build();
@@ -59,7 +59,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     })
 }
 
-/// The list of the chapters.
+/// The list of topics.
 fn topics() -> String {
     let mut table = TextTable::default();
     for topic in TOPICS {

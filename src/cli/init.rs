@@ -1,4 +1,4 @@
-//! `golden init`: write a commented workspace that builds as it is.
+//! `golden init`: create a commented workspace that builds as it is.
 
 use std::path::{Path, PathBuf};
 
@@ -9,30 +9,27 @@ use crate::report::OutputFormat;
 use crate::workspace::discover;
 use crate::workspace::fs::{read_if_there, write_atomic};
 
-/// Write a commented workspace that builds as it is.
+/// Create a commented workspace that builds as it is.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where to write it.
+    /// Directory of the new workspace.
     #[arg(default_value = ".")]
     pub dir: PathBuf,
 }
 
-/// What is written.
+/// The files of a new workspace, with their content.
 const FILES: [(&str, &str); 2] = [
     ("golden.toml", include_str!("init/golden.toml")),
     ("example/image.toml", include_str!("init/image.toml")),
 ];
 
 /// Runs the command.
-#[expect(
-    clippy::unused_async,
-    reason = "every command is called in the same way"
-)]
+#[expect(clippy::unused_async, reason = "all commands have the same signature")]
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let root = context.cwd.join(&args.dir);
-    let here = args.dir.as_os_str() == ".";
+    let is_current = args.dir.as_os_str() == ".";
     let shown = |name: &str| {
-        if here {
+        if is_current {
             PathBuf::from(name)
         } else {
             args.dir.join(name)
@@ -42,7 +39,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     for (name, _) in FILES {
         if read_if_there(&root.join(name))?.is_some() {
             return Err(Failure::usage(format!(
-                "{} is there already; nothing was written",
+                "{} exists already; nothing was written",
                 shown(name).display()
             ))
             .hint("`golden new NAME` creates an image in a workspace; `golden init DIR` writes another workspace"));
@@ -61,7 +58,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 .out
                 .message(&format!("wrote {}", shown(name).display()));
         }
-        let option = if here {
+        let option = if is_current {
             String::new()
         } else {
             format!(" -w {}", args.dir.display())
@@ -73,7 +70,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Refuses a directory below a workspace, whose globs would find the new images.
+/// Fails if the directory is inside a workspace, whose globs would match the new images.
 fn refuse_inside_another(root: &Path) -> Result<(), Failure> {
     let Some(parent) = root.parent() else {
         return Ok(());
@@ -86,10 +83,10 @@ fn refuse_inside_another(root: &Path) -> Result<(), Failure> {
     if !root.ancestors().skip(1).any(is_own) {
         return Ok(());
     }
-    let what = format!(
+    let message = format!(
         "{} is inside the workspace {}",
         root.display(),
         outer.display()
     );
-    Err(Failure::usage(what).hint("`golden new NAME` creates an image in that workspace"))
+    Err(Failure::usage(message).hint("`golden new NAME` creates an image in that workspace"))
 }

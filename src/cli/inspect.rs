@@ -25,7 +25,7 @@ use crate::store::layout::LayoutReader;
 /// Show manifest, config, labels, layers, and the other tags of the same digest.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The image; `oci:DIR[:NAME][@DIGEST]` for one of an OCI layout.
+    /// Image in a registry, or `oci:DIR[:NAME][@DIGEST]` in an OCI layout.
     #[arg(value_name = "REF")]
     pub reference: String,
 }
@@ -39,16 +39,16 @@ struct InspectOutput {
     media_type: String,
     size: u64,
     created: Option<String>,
-    /// Every tag that names this digest, the one that was asked for too; in a layout every name.
+    /// All tags that point to this digest, including the requested one; in a layout, all names.
     tags: Vec<String>,
     manifest: Value,
     images: Vec<InspectedImage>,
-    /// The content of an artifact.
+    /// The blobs of an artifact.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     blobs: Vec<Descriptor>,
 }
 
-/// One image; an index has several.
+/// One image of the reference; an index has several.
 #[derive(Serialize)]
 struct InspectedImage {
     platform: Platform,
@@ -72,7 +72,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// An image of an OCI layout.
+/// Reads an image from an OCI layout.
 fn of_layout(written: String, context: &Context) -> Result<InspectOutput, Failure> {
     let LayoutSpec {
         directory,
@@ -84,7 +84,7 @@ fn of_layout(written: String, context: &Context) -> Result<InspectOutput, Failur
     Ok(output(written, &layout.describe(&top)?, names))
 }
 
-/// An image of a registry.
+/// Reads an image from a registry.
 async fn of_registry(written: &str, context: &Context) -> Result<InspectOutput, Failure> {
     let reference: Reference = written.parse().map_err(Failure::usage)?;
     let destinations = destinations(context).await?;
@@ -93,7 +93,7 @@ async fn of_registry(written: &str, context: &Context) -> Result<InspectOutput, 
     let path = &reference.repository.path;
     let found = registry.describe(path, &reference.target()).await?;
     let described = found
-        .ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} is not there")))?;
+        .ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} does not exist")))?;
     let tags = Inventory::tags(&registry, path).await?;
     let same = tags
         .into_iter()
@@ -185,7 +185,7 @@ fn text(output: &InspectOutput) -> String {
     text
 }
 
-/// What is shown of an artifact: it has no platform, no config and no labels.
+/// The text for an artifact, which has no platform, config or labels.
 fn artifact(output: &InspectOutput) -> String {
     let kind = output.kind.to_string();
     let mut text = format!("  kind        {}\n", one_line(&kind));

@@ -1,4 +1,5 @@
-//! Logs: at -v what golden decides, at -vv every request. Only golden's own; libraries know no secrets from text.
+//! Logs: `-v` shows the decisions of golden, `-vv` every request. Logs of libraries are not shown,
+//! because libraries do not mask secrets.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -7,7 +8,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Context;
 
-/// Sends logs to stderr as `-v` asks.
+/// Sends logs to stderr, at the level that `-v` sets.
 pub(super) fn install(context: &Context) {
     let level = match context.globals.verbose {
         0 => return,
@@ -21,7 +22,8 @@ pub(super) fn install(context: &Context) {
         .with_target(false)
         .without_time();
     let filter = Targets::new().with_target("golden", level);
-    // A subscriber is there already only in tests that run several commands in one process.
+    // This fails only in tests that run several commands in one process: a subscriber exists
+    // already.
     drop(
         tracing_subscriber::registry()
             .with(lines)

@@ -21,7 +21,7 @@ use crate::suggest::closest;
 /// List the repositories of a registry, or the tags of a repository.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A host, or a repository; the default registry without.
+    /// Registry host or repository to list [default: the default registry].
     #[arg(value_name = "HOST[/REPO]")]
     pub place: Option<String>,
 }
@@ -46,7 +46,7 @@ struct ListRow {
     tag: Tag,
     kind: Option<ArtifactKind>,
     digest: Digest,
-    /// The digest that a tag made by a tool belongs to.
+    /// For a tag that a tool derived from a digest: that digest.
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<Digest>,
     size: Option<u64>,
@@ -54,7 +54,7 @@ struct ListRow {
     version: Option<String>,
 }
 
-/// What is listed.
+/// The registry or repository to list.
 enum ListScope {
     Registry(Host),
     Repository(Repository),
@@ -84,7 +84,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
-/// A host has no `/`; a name without one is a host when it looks like one.
+/// Reads a host or a repository. A text without `/` is a host if it has a dot or a port, or is
+/// `localhost`.
 fn read_place(text: &str) -> Result<ListScope, Failure> {
     let text = text.trim_end_matches('/');
     let is_host = !text.contains('/') && (text.contains(['.', ':']) || text == "localhost");
@@ -132,7 +133,7 @@ async fn show_repository(
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let Some(list) = registry.find_tags(&repository.path).await? else {
-        return Err(unknown(&repository, registry).await);
+        return Err(not_found(&repository, registry).await);
     };
     let tags = Inventory::heads(registry, &repository.path, list).await?;
     let digests: BTreeSet<Digest> = tags.values().map(|found| found.digest.clone()).collect();
@@ -141,7 +142,7 @@ async fn show_repository(
         .map(|digest| async move {
             match registry.describe(path, &Target::from(&digest)).await {
                 Ok(found) => Ok(found.map(|described| (digest, described))),
-                // One damaged or ancient image does not hide the others.
+                // One damaged or very old image does not hide the others.
                 Err(error) if error.is_about_content() => {
                     context.events.warn(None, error.to_string());
                     Ok(None)
@@ -158,7 +159,8 @@ async fn show_repository(
         let of_tag = ArtifactKind::of_tag(&tag);
         ListRow {
             kind: match (&of_tag, described.map(|described| &described.kind)) {
-                // An image under such a tag is what cosign writes; any other kind tells more than the tag does.
+                // cosign writes plain images under such tags. Any other kind is more precise than
+                // the tag.
                 (
                     Some((kind, _)),
                     None
@@ -190,7 +192,7 @@ async fn show_repository(
     Ok(Exit::Done)
 }
 
-/// The kind has a column where not everything is an image.
+/// The table of the tags. The column KIND is shown only if an artifact is among them.
 fn table(rows: &[ListRow]) -> TextTable {
     let is_image = |row: &ListRow| row.kind.as_ref().is_none_or(ArtifactKind::is_image);
     let only_images = rows.iter().all(is_image);
@@ -223,8 +225,8 @@ fn table(rows: &[ListRow]) -> TextTable {
     table
 }
 
-/// The error for a repository that does not exist, with the nearest that do.
-async fn unknown(repository: &Repository, registry: &Registry) -> Failure {
+/// The error for a repository that does not exist. The hint lists similar repositories.
+async fn not_found(repository: &Repository, registry: &Registry) -> Failure {
     let failure = Failure::new(
         Exit::Failed,
         anyhow::anyhow!("the registry has no repository {repository}"),
@@ -234,36 +236,37 @@ async fn unknown(repository: &Repository, registry: &Registry) -> Failure {
         return failure;
     };
     let catalog: Vec<&str> = catalog.iter().map(RepositoryPath::as_str).collect();
-    let near = near(repository.path.as_str(), &catalog);
-    if near.is_empty() {
+    let similar = similar(repository.path.as_str(), &catalog);
+    if similar.is_empty() {
         return failure.hint(format!(
             "`golden ls {}` lists the repositories",
             repository.host
         ));
     }
-    let near: Vec<String> = near
+    let similar: Vec<String> = similar
         .iter()
         .map(|path| format!("{}/{path}", repository.host))
         .collect();
-    failure.hint(format!("did you mean {}?", near.join(" or ")))
+    failure.hint(format!("did you mean {}?", similar.join(" or ")))
 }
 
-/// The names nearest to `path`: the one that is spelt alike, and those that end in the same word.
-fn near<'a>(path: &str, catalog: &[&'a str]) -> Vec<&'a str> {
+/// Up to three names similar to `path`: the one with the most similar spelling, and those that end
+/// in the same or a similar word.
+fn similar<'a>(path: &str, catalog: &[&'a str]) -> Vec<&'a str> {
     let last = |path: &'a str| path.rsplit('/').next().unwrap_or(path);
     let word = path.rsplit('/').next().unwrap_or(path);
-    let mut near: Vec<&str> = closest(path, catalog.iter().copied()).into_iter().collect();
+    let mut similar: Vec<&str> = closest(path, catalog.iter().copied()).into_iter().collect();
     let same = catalog
         .iter()
         .copied()
         .filter(|other| last(other) == word || closest(word, [last(other)]).is_some());
     for other in same {
-        if !near.contains(&other) {
-            near.push(other);
+        if !similar.contains(&other) {
+            similar.push(other);
         }
     }
-    near.truncate(3);
-    near
+    similar.truncate(3);
+    similar
 }
 
 #[cfg(test)]
@@ -271,12 +274,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_repositories_are_spelt_alike_or_end_in_the_same_word() {
+    fn suggested_repositories_have_a_similar_spelling_or_last_word() {
         let catalog = ["base/debian", "team/app", "team/api", "other/app"];
-        let near = |path: &str| near(path, &catalog);
-        assert_eq!(near("team/apq"), ["team/app", "team/api", "other/app"]);
-        assert_eq!(near("app"), ["team/app", "team/api", "other/app"]);
-        assert_eq!(near("base/debina"), ["base/debian"]);
-        assert!(near("nothing/like/it").is_empty());
+        let similar = |path: &str| similar(path, &catalog);
+        assert_eq!(similar("team/apq"), ["team/app", "team/api", "other/app"]);
+        assert_eq!(similar("app"), ["team/app", "team/api", "other/app"]);
+        assert_eq!(similar("base/debina"), ["base/debian"]);
+        assert!(similar("nothing/like/it").is_empty());
     }
 }

@@ -11,11 +11,11 @@ use super::exit::Exit;
 /// Print the manual page of golden, or of one of its commands: `golden man | man -l -`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A command; golden itself without.
+    /// Command to describe [default: golden itself].
     pub command: Option<String>,
 }
 
-/// What the page of golden says beyond its options.
+/// The section of the manual page that clap does not generate.
 const MORE: &str = "\
 .SH \"EXIT STATUS\"
 .TP
@@ -38,14 +38,11 @@ refused: an immutable tag, a digest shared by other tags
 a check found a difference: render --check, verify, outdated
 .TP
 \\fB130\\fR
-interrupted; what was begun is cleaned up or resumable
+interrupted; partial work is cleaned up or can be resumed
 ";
 
 /// Runs the command.
-#[expect(
-    clippy::unused_async,
-    reason = "every command is called in the same way"
-)]
+#[expect(clippy::unused_async, reason = "all commands have the same signature")]
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut golden = super::parser();
     golden.build();

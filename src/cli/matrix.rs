@@ -1,4 +1,4 @@
-//! `golden matrix`: the build as waves of CI jobs.
+//! `golden matrix`: print the build as waves of CI jobs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,25 +16,25 @@ use crate::resolve::{ResolvedImage, graph, select};
 /// Print the build as waves of CI jobs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What becomes jobs; with --changed, what is built on it does too.
+    /// The images that get jobs; with --changed, also the images that are built on them.
     #[command(flatten)]
     pub selection: SessionOptions,
 }
 
-/// GitHub makes no more jobs than this of one matrix.
+/// The maximum number of jobs in a GitHub matrix.
 const GITHUB_JOBS: usize = 256;
 
-/// One job: one image.
+/// The CI job of one image.
 #[derive(Debug, Clone, Serialize)]
 struct MatrixJob {
-    /// What `golden build` is to be given.
+    /// The argument for `golden build`.
     image: String,
     name: String,
     version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     variant: Option<String>,
     platforms: Vec<String>,
-    /// Jobs of earlier waves that this one stands on.
+    /// The jobs of earlier waves that must finish first.
     needs: Vec<String>,
 }
 
@@ -57,9 +57,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The jobs, in waves. Of a changed fleet only what was selected becomes a job: what it is built on is published.
+/// The jobs, in waves. With `selected_alone`, only selected images get jobs, because their base
+/// images are published already.
 fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<MatrixJob>> {
-    let wanted: Vec<&ResolvedImage> = session
+    let selected: Vec<&ResolvedImage> = session
         .images
         .iter()
         .enumerate()
@@ -74,7 +75,7 @@ fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<MatrixJob>> {
         Some(1) => image.name.to_string(),
         _ => image.display(),
     };
-    let images: Vec<ResolvedImage> = wanted.into_iter().cloned().collect();
+    let images: Vec<ResolvedImage> = selected.into_iter().cloned().collect();
     let parents = select::parents(&images);
     let job = |n: usize| {
         let image = &images[n];
@@ -96,8 +97,9 @@ fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<MatrixJob>> {
         .collect()
 }
 
-/// Lines for `$GITHUB_OUTPUT`: the number of waves, and for each the value of `strategy.matrix`. Where a wave has more
-/// images than a matrix may have jobs, a job gets several, with spaces between them.
+/// Lines for `$GITHUB_OUTPUT`: the number of waves, and the value of `strategy.matrix` for each
+/// wave. If a wave has more images than a matrix may have jobs, each job gets several images,
+/// separated by spaces.
 fn github(waves: &[Vec<MatrixJob>]) -> String {
     let mut text = format!("waves={}\n", waves.len());
     for (n, wave) in waves.iter().enumerate() {
@@ -118,22 +120,23 @@ fn github(waves: &[Vec<MatrixJob>]) -> String {
     text
 }
 
-/// A child pipeline: a stage for each wave, and jobs that wait only for what they are built on. A job is called by
-/// more than the image's name, which may be a word that GitLab keeps for itself, such as `cache`.
+/// A GitLab child pipeline with a stage for each wave. Each job waits only for the jobs of its base
+/// images. Job names have a prefix, because an image may have a name that GitLab reserves, such as
+/// `cache`.
 fn gitlab(waves: &[Vec<MatrixJob>]) -> String {
     if waves.is_empty() {
         // GitLab refuses a pipeline without jobs.
         return "nothing-to-build:\n  script:\n    - \"true\"\n".to_owned();
     }
-    let called = |image: &str| json!(format!("build {image}")).to_string();
+    let job_name = |image: &str| json!(format!("build {image}")).to_string();
     let mut text = String::from("stages:\n");
     for n in 1..=waves.len() {
         let _ = writeln!(text, "  - wave-{n}");
     }
     for (n, wave) in waves.iter().enumerate() {
         for job in wave {
-            let _ = writeln!(text, "\n{}:\n  stage: wave-{}", called(&job.image), n + 1);
-            let needs: Vec<_> = job.needs.iter().map(|need| called(need)).collect();
+            let _ = writeln!(text, "\n{}:\n  stage: wave-{}", job_name(&job.image), n + 1);
+            let needs: Vec<_> = job.needs.iter().map(|need| job_name(need)).collect();
             let _ = writeln!(text, "  needs: [{}]", needs.join(", "));
             let _ = writeln!(text, "  script:\n    - golden build --push {}", job.image);
         }
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn pipelines() {
+    fn github_and_gitlab_get_one_job_per_image() {
         let waves = [
             vec![job("debian", &[]), job("static", &[])],
             vec![job("java", &["debian"])],
@@ -194,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wave_larger_than_a_matrix_gives_its_jobs_several_images() {
+    fn jobs_get_several_images_if_a_wave_exceeds_the_matrix_limit() {
         let images: Vec<String> = (0..600).map(|n| format!("app{n}")).collect();
         let wave: Vec<MatrixJob> = images.iter().map(|image| job(image, &[])).collect();
         let text = github(&[wave]);

@@ -1,4 +1,4 @@
-//! The command line: arguments, dispatch, and one file a command.
+//! The command line: arguments, dispatch, and one file for each command.
 
 pub mod audit;
 pub mod bases;
@@ -63,15 +63,15 @@ pub use exit::Exit;
 #[derive(Debug, Parser)]
 #[command(name = "golden", version, about, long_about = None, disable_help_subcommand = true)]
 pub struct Cli {
-    /// Options that every command takes.
+    /// Options that every command accepts.
     #[command(flatten)]
     pub globals: GlobalArgs,
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The options that may be placed anywhere.
+/// The global options, which may be given before or after the command.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
@@ -81,7 +81,8 @@ pub struct GlobalArgs {
     /// Output format; the help of each command lists its formats.
     #[arg(long, global = true, value_name = "FORMAT")]
     pub format: Option<String>,
-    /// Destination: the name of a `[[registry]]`, or `HOST[:PORT][/NAMESPACE]` [env: `GOLDEN_REGISTRY`].
+    /// Destination: the name of a `[[registry]]`, or `HOST[:PORT][/NAMESPACE]` [env:
+    /// `GOLDEN_REGISTRY`].
     #[arg(
         long,
         global = true,
@@ -97,7 +98,7 @@ pub struct GlobalArgs {
         help_heading = "Registry options"
     )]
     pub all_registries: bool,
-    /// Use plain HTTP for HOST, also if it is not this machine, and send its login in clear text.
+    /// Use plain HTTP for HOST, even if it is another machine, and send the login in clear text.
     #[arg(
         long,
         global = true,
@@ -119,10 +120,10 @@ pub struct GlobalArgs {
     pub no_progress: bool,
 }
 
-/// When output is coloured.
+/// Values of `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum ColorChoice {
-    /// On terminals, unless `NO_COLOR` says otherwise.
+    /// On terminals, unless `NO_COLOR` is set.
     #[default]
     Auto,
     /// Always.
@@ -146,7 +147,7 @@ pub enum Command {
     Plan(plan::Args),
     /// Build, tag locally, and with --push publish.
     Build(build::Args),
-    /// Publish what was built.
+    /// Publish the built images.
     Push(push::Args),
     /// Compute the tags of a version, and which of them may move.
     Tags(tags::Args),
@@ -187,7 +188,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The name that it is called by.
+    /// The name of the command on the command line.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -219,7 +220,7 @@ impl Command {
         }
     }
 
-    /// What to do when it was interrupted, where it may have begun something.
+    /// The hint after an interruption, for commands that may leave partial work.
     const fn resumed(&self) -> Option<&'static str> {
         match self {
             Self::Build(_)
@@ -227,9 +228,9 @@ impl Command {
             | Self::Promote(_)
             | Self::Rollback(_)
             | Self::Prune(_)
-            | Self::Update(_) => Some("the same command again finishes what was begun"),
+            | Self::Update(_) => Some("run the same command again to finish the work"),
             Self::Delete(_) => {
-                Some("`golden ls` shows what is still there; the same command again deletes it")
+                Some("run the same command again to finish; `golden ls` lists the remaining tags")
             }
             _ => None,
         }
@@ -273,7 +274,7 @@ fn parser() -> clap::Command {
     groups::grouped(golden)
 }
 
-/// Parses `args`, runs the command, and says how the process ends.
+/// Parses `args`, runs the command, and returns the exit code of the process.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let program = args.first().map_or_else(
@@ -292,7 +293,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             } else {
                 Exit::Done
             };
-            // Nobody is left to tell when this cannot be printed.
+            // If the message cannot be printed, there is no other place to report it.
             drop(error.print());
             return ExitCode::from(exit.code());
         }

@@ -17,12 +17,13 @@ use crate::workspace::load;
 pub struct Args {
     /// Name of the image; it also names the directory of its image.toml.
     pub name: String,
-    /// What the image is built on: a reference, `scratch`, `oci:DIR`, or the name of an image of this workspace.
+    /// Base of the image: a reference, `scratch`, `oci:DIR`, or the name of an image of this
+    /// workspace.
     #[arg(long, value_name = "REF", default_value = "scratch")]
     pub base: String,
 }
 
-/// What is written; the words in capitals are replaced.
+/// The template of image.toml; `NAME` and `BASE` are replaced.
 const TEXT: &str = include_str!("init/new.toml");
 
 /// Runs the command.
@@ -61,7 +62,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The base as image.toml writes it.
+/// The TOML value of the base. Fails if the base is invalid.
 fn base(written: &str, is_own: bool) -> Result<String, Failure> {
     #[derive(serde::Deserialize)]
     struct Only {

@@ -1,4 +1,4 @@
-//! `golden outdated`: list bases that moved since golden.lock (exit 5 when there are any).
+//! `golden outdated`: list bases that changed since golden.lock (exit 5 if there are any).
 
 use serde::Serialize;
 
@@ -9,10 +9,10 @@ use super::exit::Exit;
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 
-/// List bases that moved since golden.lock (exit 5 when there are any).
+/// List bases that changed since golden.lock (exit 5 if there are any).
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Bases, by reference or glob; all without.
+    /// Bases to check, by reference or glob [default: all].
     pub bases: Vec<String>,
     /// Set a variable of the workspace.
     #[arg(long, value_name = "NAME=VALUE")]
@@ -22,7 +22,7 @@ pub struct Args {
 #[derive(Serialize)]
 struct OutdatedReport {
     bases: Vec<Compared>,
-    /// Bases that are not to be had.
+    /// Bases that are unavailable.
     lost: Vec<Lost>,
 }
 
@@ -68,7 +68,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// The last line: how many bases are outdated, and what to do about it.
+/// The last line: the number of outdated bases, and the next step.
 fn summary(outdated: usize, all: usize, pinned: usize, lost: usize) -> String {
     let next = match (outdated, outdated - pinned, lost) {
         (0, _, 0) if all == 0 => return "No image has a base in a registry.".to_owned(),

@@ -1,13 +1,13 @@
-//! What is shown when golden itself is wrong: enough to find the place, and nothing that anybody gave it.
+//! The message for a panic. It shows the place in the source, but no data of the user.
 
 use std::panic::PanicHookInfo;
 
-/// Replaces the hook that prints a panic's message, which may hold anything that was at hand.
+/// Replaces the default panic hook, whose message may contain secrets.
 pub(super) fn install(out: crate::report::Out) {
     std::panic::set_hook(Box::new(move |info| out.error(&text(info))));
 }
 
-/// Whether the system refused a thread, which tokio and the standard library answer with a panic.
+/// True if the system refused to start a thread. tokio and the standard library panic in that case.
 fn is_lack_of_threads(info: &PanicHookInfo<'_>) -> bool {
     let payload = info.payload();
     let text = payload.downcast_ref::<String>().map(String::as_str);
@@ -19,11 +19,12 @@ fn is_lack_of_threads(info: &PanicHookInfo<'_>) -> bool {
         .any(|words| text.contains(words))
 }
 
-/// Text that was put together while running is left out: only a literal of the source is certain to hold no secret.
+/// The message of a panic. A formatted panic text is omitted, because only a literal of the source
+/// certainly contains no secret.
 fn text(info: &PanicHookInfo<'_>) -> String {
     if is_lack_of_threads(info) {
         return "error: the system does not let golden start another thread\n  help: raise the limit of processes \
-                (`ulimit -u`, or that of the container); golden needs some more than there are processors"
+                (`ulimit -u`, or that of the container); golden needs a few threads more than there are CPUs"
             .to_owned();
     }
     let place = info.location().map_or_else(String::new, |place| {
@@ -35,7 +36,7 @@ fn text(info: &PanicHookInfo<'_>) -> String {
         .map_or_else(String::new, |what| format!(": {what}"));
     format!(
         "error: golden has a bug and stops{place}{what}\n  help: please report it with this line and the command that you ran \
-         (golden {} on {}-{}); nothing of your files is in it",
+         (golden {} on {}-{}); it contains nothing from your files",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::OS,
         std::env::consts::ARCH,

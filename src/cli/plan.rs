@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::prepared::{asked_engine, require_locked, survey_ready};
+use super::prepared::{requested_engine, require_locked, survey_ready};
 use super::registries;
 use super::session::{Session, SessionOptions};
 use super::unready;
@@ -19,16 +19,16 @@ use crate::report::table::TextTable;
 /// Show what `build --push` would do.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What is planned.
+    /// The images to plan.
     #[command(flatten)]
     pub selection: SessionOptions,
-    /// Which engine would build.
+    /// Engine to build with [default: chosen for each image].
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineKind>,
-    /// Plan to build in spite of equal inputs.
+    /// Plan to build even if the inputs are unchanged.
     #[arg(long)]
     pub force: bool,
-    /// Refuse to change golden.lock.
+    /// Fail if golden.lock would change.
     #[arg(long)]
     pub locked: bool,
 }
@@ -59,8 +59,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     for (planned, image) in found.plan.images.iter_mut().zip(&session.images) {
         if planned.step.is_build() {
-            let wanted = asked_engine(&session, args.engine);
-            let choice = choose(wanted, goal, image, async || engines.docker_answers().await).await;
+            let requested = requested_engine(&session, args.engine);
+            let choice = choose(requested, goal, image, async || {
+                engines.docker_answers().await
+            })
+            .await;
             planned.engine = Some(
                 if choice.engine == EngineKind::Docker {
                     "docker"
@@ -138,7 +141,7 @@ fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
             table.row([
                 String::new(),
                 String::new(),
-                word(planned.action).to_owned(),
+                action_name(planned.action).to_owned(),
                 planned.tag.to_string(),
                 moved(planned),
             ]);
@@ -148,7 +151,7 @@ fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
     Ok(())
 }
 
-const fn word(action: PlannedAction) -> &'static str {
+const fn action_name(action: PlannedAction) -> &'static str {
     match action {
         PlannedAction::Create => "create",
         PlannedAction::Move => "move",

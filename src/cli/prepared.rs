@@ -1,4 +1,5 @@
-//! What `plan`, `build` and `push` have in common: the workspace opened, the world asked, and everything decided.
+//! What `plan`, `build` and `push` have in common: the workspace opened, the world asked, and
+//! everything decided.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -163,8 +164,8 @@ pub(crate) async fn prepare(
     })
 }
 
-/// Asks and plans. Images whose base is not to be had are taken out of the session, with what is built on them; when
-/// nothing is left, or it was no base, the failure is that of the whole run.
+/// Asks and plans. Images whose base is not to be had are taken out of the session, with what is
+/// built on them; when nothing is left, or it was no base, the failure is that of the whole run.
 pub(super) async fn survey_ready(
     session: &mut Session,
     registries: &Registries,
@@ -186,7 +187,8 @@ pub(super) async fn survey_ready(
     ))
 }
 
-/// The names of the images in the Docker Engine; refused when tagging one would change somebody's base (7-rules 18).
+/// The names of the images in the Docker Engine; refused when tagging one would change somebody's
+/// base (7-rules 18).
 pub(super) fn local_names(session: &Session) -> Result<Vec<Repository>, Failure> {
     let base = |image: &ResolvedImage| match &image.base {
         Base::Reference(reference) => Some(reference.clone()),
@@ -217,8 +219,8 @@ pub(super) fn local_names(session: &Session) -> Result<Vec<Repository>, Failure>
     Ok(names)
 }
 
-/// Adds the external bases that golden.lock lacks to the session's copy of it, as they are now. One that is unavailable
-/// is left out: asking for it once more says why, or finds it in an engine.
+/// Adds the external bases that golden.lock lacks to the session's copy of it, as they are now. One
+/// that is unavailable is left out: asking for it once more says why, or finds it in an engine.
 async fn lock_new(session: &mut Session, engines: &Engines) -> Vec<LockedBase> {
     let lock = &mut session.workspace.lock;
     let is_new = |base: &&Base| key(base).is_some_and(|key| !lock.bases.contains_key(&key));
@@ -264,8 +266,8 @@ pub(super) fn require_locked(session: &Session, locked: bool) -> Result<(), Fail
 }
 
 /// Which engine was asked for: by the command line, else by golden.toml.
-pub(super) fn asked_engine(session: &Session, asked: Option<EngineKind>) -> EngineKind {
-    asked
+pub(super) fn requested_engine(session: &Session, requested: Option<EngineKind>) -> EngineKind {
+    requested
         .or(session.workspace.spec.workspace.engine.map(Into::into))
         .unwrap_or(EngineKind::Auto)
 }
@@ -277,7 +279,7 @@ async fn choices(
     recipes: &[Recipe],
     wanted: &RunRequest,
 ) -> Result<Vec<EngineChoice>, Failure> {
-    let engine = asked_engine(session, wanted.engine);
+    let engine = requested_engine(session, wanted.engine);
     let mut choices = Vec::with_capacity(recipes.len());
     for recipe in recipes {
         let image = &recipe.image;
@@ -313,7 +315,8 @@ async fn choices(
     Ok(choices)
 }
 
-/// The engines of `[[engine]]`, and behind them the one of the surroundings; none without such a table.
+/// The engines of `[[engine]]`, and behind them the one of the surroundings; none without such a
+/// table.
 fn fleet(
     session: &Session,
     environment: &DockerEnv,
@@ -365,7 +368,8 @@ fn fleet(
     )))
 }
 
-/// What engines log in with: the credentials of every registry that bases come from or images go to.
+/// What engines log in with: the credentials of every registry that bases come from or images go
+/// to.
 pub(crate) async fn logins(prepared: &Prepared) -> Result<BTreeMap<Host, Credential>, Failure> {
     let mut hosts: Vec<Host> = prepared
         .session

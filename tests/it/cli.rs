@@ -66,7 +66,7 @@ fn init_refuses_to_overwrite() {
     golden.write("example/image.toml", "mine");
     let run = golden.run(&["init"]).exit(2);
     insta::assert_snapshot!(run.stderr, @r"
-    error: golden.toml is there already; nothing was written
+    error: golden.toml exists already; nothing was written
       help: `golden new NAME` creates an image in a workspace; `golden init DIR` writes another workspace
     ");
     let inside = golden.run(&["init", "other/deep"]).exit(2);

@@ -93,7 +93,7 @@ fn a_layer_in_the_making_is_taken_away() {
             .unwrap();
         let since = Instant::now();
         let run = Run::of(child.wait_with_output().unwrap()).exit(130);
-        let ending = "error: interrupted\n  help: the same command again finishes what was begun\n";
+        let ending = "error: interrupted\n  help: run the same command again to finish the work\n";
         assert!(run.stderr.ends_with(ending), "{signal}: {}", run.stderr);
         assert!(
             since.elapsed() < Duration::from_secs(5),
