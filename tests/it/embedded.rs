@@ -1,4 +1,4 @@
-//! What the embedded engine makes is what Docker would have made, and what it cannot make so it refuses.
+//! The embedded engine makes the image that Docker would make, and refuses what it cannot make.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::support::assembling::{
 };
 use crate::support::services;
 
-/// A multi-threaded runtime: layers are scanned on threads beside the one that reads them.
+/// A multi-threaded runtime, because layers are scanned on threads next to the reading one.
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -21,8 +21,8 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn certificates_on_debian_are_what_its_tool_leaves() {
-    let folder = tempfile::tempdir().unwrap();
+fn certificates_on_debian_equal_those_of_its_own_tool() {
+    let directory = tempfile::tempdir().unwrap();
     let subjects = [
         ("b-one", "/C=DE/O=Example/CN=Root"),
         ("a-two", "/C=de/O=  EXAMPLE/CN=root"),
@@ -36,12 +36,12 @@ fn certificates_on_debian_are_what_its_tool_leaves() {
     for (name, subject) in subjects {
         golden
             .certificates
-            .push(certificate(folder.path(), name, subject));
+            .push(certificate(directory.path(), name, subject));
     }
     let mut dockerfile = format!("FROM {}\n", services::base_debian());
     for certificate in &golden.certificates {
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
-        std::fs::write(folder.path().join(&certificate.name), &certificate.pem).unwrap();
+        std::fs::write(directory.path().join(&certificate.name), &certificate.pem).unwrap();
         dockerfile.push_str(
             &[
                 "COPY ",
@@ -53,22 +53,22 @@ fn certificates_on_debian_are_what_its_tool_leaves() {
     }
     dockerfile += "RUN update-ca-certificates\n";
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]
-    std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
+    std::fs::write(directory.path().join("Dockerfile"), dockerfile).unwrap();
     docker(&[
         "build",
         "-q",
         "-t",
         "golden-test/trust-docker",
-        folder.path().to_str().unwrap(),
+        directory.path().to_str().unwrap(),
     ]);
 
     run(async {
-        let (embedded, blobs) = engine(folder.path());
+        let (embedded, blobs) = engine(directory.path());
         let assembled = assemble(&embedded, &golden, base(services::base_debian()).await)
             .await
             .unwrap();
         load(
-            folder.path(),
+            directory.path(),
             &assembled,
             "golden-test/trust-embedded:1",
             &blobs,
@@ -97,8 +97,8 @@ fn certificates_on_debian_are_what_its_tool_leaves() {
 }
 
 #[test]
-fn files_leave_the_tree_that_copy_leaves() {
-    let folder = tempfile::tempdir().unwrap();
+fn files_give_the_same_tree_as_copy() {
+    let directory = tempfile::tempdir().unwrap();
     let mut golden = image("files/debian");
     golden.config.workdir = Some("/srv/new/work".to_owned());
     let named = FileOwner::Named {
@@ -134,7 +134,7 @@ fn files_leave_the_tree_that_copy_leaves() {
         },
     ];
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]
-    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
     write("motd", "hello\n");
     write("x", "x");
     write(
@@ -152,15 +152,15 @@ fn files_leave_the_tree_that_copy_leaves() {
         "-q",
         "-t",
         "golden-test/files-docker",
-        folder.path().to_str().unwrap(),
+        directory.path().to_str().unwrap(),
     ]);
     run(async {
-        let (embedded, blobs) = engine(folder.path());
+        let (embedded, blobs) = engine(directory.path());
         let assembled = assemble(&embedded, &golden, base(services::base_debian()).await)
             .await
             .unwrap();
         load(
-            folder.path(),
+            directory.path(),
             &assembled,
             "golden-test/files-embedded:1",
             &blobs,
@@ -175,10 +175,10 @@ fn files_leave_the_tree_that_copy_leaves() {
 }
 
 #[test]
-fn what_must_be_executed_is_refused_by_name() {
-    let folder = tempfile::tempdir().unwrap();
+fn features_that_need_execution_are_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
     run(async {
-        let (embedded, _) = engine(folder.path());
+        let (embedded, _) = engine(directory.path());
         let mut golden = image("refused");
         golden.packages.install = vec!["tini".to_owned()];
         let error = assemble(&embedded, &golden, PinnedBase::Scratch)
@@ -191,7 +191,7 @@ fn what_must_be_executed_is_refused_by_name() {
         golden.family = Family::Debian;
         golden
             .certificates
-            .push(certificate(folder.path(), "ca", "/CN=ca"));
+            .push(certificate(directory.path(), "ca", "/CN=ca"));
         let error = assemble(&embedded, &golden, base(services::base_debian_slim()).await)
             .await
             .unwrap_err();
@@ -207,17 +207,18 @@ fn what_must_be_executed_is_refused_by_name() {
     });
 }
 
-/// Small ones are held in memory and large ones written to the cache: neither is left behind when it is not what it was.
+/// Small files are held in memory and large ones are written to the cache. Neither leaves a blob if
+/// the file changes while it is read.
 #[test]
-fn a_file_that_changes_while_it_is_read_stops_the_image() {
-    let folder = tempfile::tempdir().unwrap();
+fn a_file_that_changes_while_it_is_read_fails_the_build() {
+    let directory = tempfile::tempdir().unwrap();
     for (name, before, now) in [
         ("longer", "short".to_owned(), "shorter".to_owned()),
         ("shorter", "longer".to_owned(), "long".to_owned()),
         ("other", "same".to_owned(), "emas".to_owned()),
         ("large", "a".repeat(100_000), "b".repeat(100_000)),
     ] {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
         std::fs::write(&path, now).unwrap();
         let digest = golden::reference::Digest::of(before.as_bytes());
@@ -232,14 +233,14 @@ fn a_file_that_changes_while_it_is_read_stops_the_image() {
             ..file("/x", "")
         }];
         run(async {
-            let (embedded, _) = engine(folder.path());
+            let (embedded, _) = engine(directory.path());
             let error = assemble(&embedded, &golden, PinnedBase::Scratch)
                 .await
                 .unwrap_err();
             let message = format!("{} changed while it was read", path.display());
             assert!(error.to_string().contains(&message), "{error}");
         });
-        let left = folder
+        let left = directory
             .path()
             .join("cache/blobs")
             .read_dir()
@@ -251,10 +252,10 @@ fn a_file_that_changes_while_it_is_read_stops_the_image() {
 }
 
 #[test]
-fn a_base_that_cannot_be_built_on_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
+fn an_unusable_base_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
     run(async {
-        let (embedded, _) = engine(folder.path());
+        let (embedded, _) = engine(directory.path());
         let mut golden = image("refused");
         golden.platforms = vec!["linux/s390x".parse().unwrap()];
         let error = assemble(&embedded, &golden, base(services::base_busybox()).await)
@@ -278,17 +279,17 @@ fn a_base_that_cannot_be_built_on_is_refused() {
 }
 
 #[test]
-fn metadata_reads_no_layer_and_an_index_has_every_platform() {
-    let folder = tempfile::tempdir().unwrap();
+fn metadata_alone_reads_no_layer_and_an_index_has_every_platform() {
+    let directory = tempfile::tempdir().unwrap();
     run(async {
-        let (embedded, _) = engine(folder.path());
+        let (embedded, _) = engine(directory.path());
         let mut golden = image("metadata");
         golden.labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
         let assembled = assemble(&embedded, &golden, base(services::base_busybox()).await)
             .await
             .unwrap();
         assert!(
-            !folder.path().join("cache/layers").exists(),
+            !directory.path().join("cache/layers").exists(),
             "a layer was read"
         );
         assert!(assembled.images[0].layers.len() == 1, "a layer was made");

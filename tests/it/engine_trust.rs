@@ -9,7 +9,7 @@ use crate::support::workspace::{Golden, Run};
 
 const PASSWORD: &str = "s3cret-of-the-user";
 
-/// An engine that tells its version, and fails at everything else.
+/// An engine that reports its version and fails every other request.
 fn engine() -> Server {
     Server::start(handler(|seen| {
         if seen.route().ends_with("/version") {
@@ -17,7 +17,7 @@ fn engine() -> Server {
             return Answer::new(200, version.to_string())
                 .header("content-type", "application/json");
         }
-        // It does not have the base, and cannot get it.
+        // It does not have the base and cannot pull it.
         let status = if seen.method == "GET" && seen.path.contains("/images/") {
             404
         } else {
@@ -39,7 +39,8 @@ fn registry() -> FakeRegistry {
     registry
 }
 
-/// A workspace whose image is built on a base that requires a login, by an engine that golden.toml names.
+/// A workspace whose image is built on a base that requires a login, by an engine that golden.toml
+/// names.
 fn workspace(address: &str, registry: &FakeRegistry, step: &str, certs: &str) -> Golden {
     let host = registry.host();
     let auth = STANDARD.encode(format!("ann:{PASSWORD}"));
@@ -61,7 +62,7 @@ fn workspace(address: &str, registry: &FakeRegistry, step: &str, certs: &str) ->
         .env("TOKEN", "a-secret-value")
 }
 
-/// Whether a request carries something of the user's.
+/// True if a request carries a login of the user.
 fn carries(seen: &Seen) -> bool {
     let login = ["x-registry-auth", "x-registry-config"].iter().any(|name| {
         let value = seen
@@ -146,7 +147,7 @@ fn an_engine_of_the_workspace_receives_no_secret() {
     assert!(!engine.seen().iter().any(carries), "{:?}", engine.seen());
 }
 
-/// Another machine could read along.
+/// Another machine could read the traffic.
 #[test]
 fn a_trusted_engine_over_plain_tcp_receives_no_secret() {
     let registry = registry();

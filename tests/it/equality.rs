@@ -1,5 +1,5 @@
-//! For a spec without steps it does not matter which engine builds: both of Docker's builders and the embedded
-//! engine make images of the same config and the same file tree.
+//! A spec without steps gives the same result with every engine: both builders of Docker and the
+//! embedded engine make images with the same config and the same file tree.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,14 @@ use crate::support::built::{Built, File, client};
 use crate::support::services;
 use crate::support::workspace::Golden;
 
-/// What must be the same.
+/// The parts of an image that must be equal.
 struct Seen {
     config: Map<String, Value>,
     files: BTreeMap<String, File>,
 }
 
-/// The parts of a config that a spec can say something about; nothing, an empty list and an empty text are the same.
+/// The parts of a config that a spec can set. A missing value, an empty list and an empty string
+/// count as equal.
 fn config(image: &Built) -> Map<String, Value> {
     let whole = image.config();
     let keys = [
@@ -43,11 +44,11 @@ fn config(image: &Built) -> Map<String, Value> {
         .iter()
         .map(|key| ((*key).to_owned(), whole[*key].clone()));
     let mut config: Map<String, Value> = parts.filter(|(_, value)| !empty(value)).collect();
-    // BuildKit says `/` for scratch where the others say nothing, which means the same.
+    // BuildKit writes `/` on scratch where the others write nothing; both mean the same.
     if config.get("WorkingDir").is_some_and(|path| path == "/") {
         config.shift_remove("WorkingDir");
     }
-    // The classic builder keeps the base's times beside NONE, where they mean nothing.
+    // The classic builder keeps the base's times next to NONE, where they have no effect.
     if config
         .get("Healthcheck")
         .is_some_and(|check| check["Test"] == serde_json::json!(["NONE"]))
@@ -60,7 +61,7 @@ fn config(image: &Built) -> Map<String, Value> {
     config
 }
 
-/// Builds the image `subject` of a workspace in one way, and looks at it.
+/// Builds the image `subject` of a workspace in one way, and reads the result.
 fn seen(golden: &Golden, name: &str, way: &str) -> Seen {
     match way {
         "embedded" => {
@@ -89,7 +90,7 @@ fn seen(golden: &Golden, name: &str, way: &str) -> Seen {
     seen
 }
 
-/// Builds an image in all three ways and compares.
+/// Builds an image in all three ways and asserts that the results are equal.
 #[track_caller]
 pub(crate) fn equal(name: &str, golden: &Golden) {
     let embedded = seen(golden, name, "embedded");
@@ -133,7 +134,7 @@ fn workspace() -> Golden {
         .file("subject/tree/below/two", "two\n")
 }
 
-/// Every construct that needs nothing executed.
+/// Every construct that needs no execution.
 const EVERYTHING: &str = r#"
 [labels]
 framework = "dotnet"
@@ -181,7 +182,7 @@ fn image(name: &str, base: &str, rest: &str) -> String {
 }
 
 #[test]
-fn on_scratch() {
+fn scratch_images_are_equal() {
     let text = EVERYTHING.replace(
         "PATH = { prepend = \"/opt/bin:\", append = \":/late\" }\n",
         "",
@@ -193,14 +194,14 @@ fn on_scratch() {
 }
 
 #[test]
-fn on_scratch_with_a_path_and_certificates() {
+fn scratch_images_with_a_path_and_certificates_are_equal() {
     let text = "[env]\nPATH = \"/bin\"\nA = \"b\"\n[certs]\ntrust = [\"ca.crt\"]\n[config]\ncmd = \"shell form $X\"\n";
     let golden = workspace().image("subject", &image("with-path", "\"scratch\"", text));
     equal("with-path", &golden.file("subject/ca.crt", root("Equal")));
 }
 
 #[test]
-fn on_a_base() {
+fn images_on_a_base_are_equal() {
     let base = format!("{:?}", services::base_busybox());
     equal(
         "on-a-base",
@@ -209,7 +210,7 @@ fn on_a_base() {
 }
 
 #[test]
-fn a_base_that_has_everything_already() {
+fn images_on_a_fully_configured_base_are_equal() {
     let base = format!("{:?}", services::base_busybox());
     let parent = image("equality-parent", &base, EVERYTHING);
     let changes = [
@@ -230,7 +231,7 @@ fn a_base_that_has_everything_already() {
 }
 
 #[test]
-fn shell_forms_run_in_the_shell_that_is_set() {
+fn shell_forms_use_the_configured_shell() {
     let base = format!("{:?}", services::base_busybox());
     for (name, rest) in [
         (
@@ -254,7 +255,7 @@ fn shell_forms_run_in_the_shell_that_is_set() {
 }
 
 #[test]
-fn certificates_on_a_real_debian() {
+fn certificates_on_a_real_debian_are_equal() {
     let base = format!("{:?}", services::base_debian());
     let text = "family = \"debian\"\n[certs]\ntrust = [\"*.crt\"]\n";
     let golden = workspace().image("subject", &image("with-certificates", &base, text));
@@ -265,7 +266,7 @@ fn certificates_on_a_real_debian() {
 }
 
 #[test]
-fn on_a_layout() {
+fn images_on_a_layout_are_equal() {
     let golden = workspace().image(
         "subject",
         &image("on-a-layout", "\"oci:../base:any\"", EVERYTHING),
@@ -285,9 +286,9 @@ fn on_a_layout() {
     equal("on-a-layout", &golden);
 }
 
-/// What a base has in the way of what is placed.
+/// The base already has files, directories and links at the targets.
 #[test]
-fn what_is_placed_meets_what_is_there() {
+fn files_keep_existing_directories_and_links_of_the_base() {
     let base = format!("{:?}", services::base_busybox());
     let parent = image(
         "meeting-parent",
@@ -403,9 +404,10 @@ target = "/usr/local/bin/"
     assert_eq!(files["folder/other"].content, b"over a link");
 }
 
-/// What lies in a folder goes into the folder that the base has, be it a link; only what is missing is made.
+/// Files of a source directory go into the directory of the base, even through a link; only missing
+/// directories are created.
 #[test]
-fn folders_of_the_base_stay_what_they_are() {
+fn directories_of_the_base_stay_unchanged() {
     let base = format!("{:?}", services::base_debian());
     let rest = "[[files]]\nsource = \"tree\"\ntarget = \"/\"\n\
                 [[files]]\nsource = \"tools\"\ntarget = \"/lib/\"\nmode = \"0755\"\n\
@@ -450,14 +452,18 @@ fn folders_of_the_base_stay_what_they_are() {
     }
 }
 
-/// What a base has for what is added later is not always a folder of root's.
+/// The usual parent directories may be links, or owned by another user, in the base.
 #[test]
-fn links_in_the_place_of_usual_folders_are_followed() {
-    let folders = ["home", "opt", "srv", "mnt", "media", "usr/local"];
-    let place = |(n, folder): (usize, &&str)| {
-        format!("[[files]]\ncontent = \"x\"\ntarget = \"/{folder}/x{n}\"\n")
+fn links_in_place_of_usual_directories_are_followed() {
+    let directories = ["home", "opt", "srv", "mnt", "media", "usr/local"];
+    let place = |(n, directory): (usize, &&str)| {
+        format!("[[files]]\ncontent = \"x\"\ntarget = \"/{directory}/x{n}\"\n")
     };
-    let rest = folders.iter().enumerate().map(place).collect::<String>();
+    let rest = directories
+        .iter()
+        .enumerate()
+        .map(place)
+        .collect::<String>();
     let golden = workspace().image(
         "subject",
         &image("usual-links", "\"oci:../base:any\"", &rest),
@@ -476,7 +482,8 @@ fn links_in_the_place_of_usual_folders_are_followed() {
     ]);
     base.write(&golden.path().join("base"), "any");
     equal("usual-links", &golden);
-    // One file alone does not need the rest of the base read to be placed, and is not to be misplaced either.
+    // For a single file the rest of the base is not read, and the file still goes to the right
+    // place.
     let one = image(
         "usual-links",
         "\"oci:../base:any\"",
@@ -490,7 +497,7 @@ fn links_in_the_place_of_usual_folders_are_followed() {
     );
 }
 
-/// A root, as PEM.
+/// A root certificate, as PEM.
 fn root(name: &str) -> String {
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);

@@ -1,4 +1,5 @@
-//! Any value reaches the built image exactly, on both builders; so do modes and owners of files, and users.
+//! Every value reaches the built image unchanged with both builders; so do modes and owners of
+//! files, and users.
 
 mod certificates;
 mod files;
@@ -14,7 +15,7 @@ use crate::docker::recipe::BUILDERS;
 use crate::support::built::{Built, built};
 use crate::support::images::{base, image, set, words};
 
-/// Values that something on the way could read in another way than it was meant.
+/// Values that a shell, a parser or an engine could misread.
 fn values() -> Vec<String> {
     let short = [
         "",
@@ -59,7 +60,7 @@ fn values() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn labels_are_what_the_spec_says() {
+async fn labels_equal_the_spec() {
     let mut image = image(Family::Static, Base::Scratch);
     for (number, value) in values().into_iter().enumerate() {
         image.labels.insert(format!("value.{number:02}"), value);
@@ -105,7 +106,7 @@ async fn labels_are_what_the_spec_says() {
 }
 
 #[tokio::test]
-async fn the_environment_is_what_the_spec_says_in_its_order() {
+async fn the_environment_equals_the_spec_in_its_order() {
     for from in [Base::Scratch, base("busybox:1.36")] {
         let mut image = image(Family::Alpine, from.clone());
         image.env = values()
@@ -151,7 +152,7 @@ async fn the_environment_is_what_the_spec_says_in_its_order() {
                 }
             }
             if from == Base::Scratch {
-                // Docker's builders give every image a PATH, first.
+                // Docker's builders put a PATH first into every image.
                 if env[0].starts_with("PATH=") {
                     expected.insert(0, env[0].to_owned());
                 }
@@ -177,7 +178,7 @@ async fn the_environment_is_what_the_spec_says_in_its_order() {
 }
 
 #[tokio::test]
-async fn every_construct_of_config_is_what_the_spec_says() {
+async fn every_key_of_config_equals_the_spec() {
     let odd = values();
     let list = |first: &[&str]| [words(first), odd.clone()].concat();
     for (builder, from) in BUILDERS
@@ -240,13 +241,14 @@ async fn every_construct_of_config_is_what_the_spec_says() {
 }
 
 #[tokio::test]
-async fn shell_forms_are_given_to_the_shell_of_the_image() {
+async fn shell_forms_are_passed_to_the_shell_of_the_image() {
     let odd: Vec<String> = values()
         .into_iter()
         .filter(|value| !value.is_empty())
         .collect();
     let bash = words(&["/bin/bash", "-o", "pipe\"fail", "-c"]);
-    // With a shell of its own it is the exec form, which the test above reads back: three values are enough.
+    // With its own shell the value becomes the exec form, which the test above reads: three values
+    // are enough.
     let ways = [
         (BUILDERS[0], None, odd.len()),
         (BUILDERS[1], None, odd.len()),
@@ -281,7 +283,8 @@ async fn shell_forms_are_given_to_the_shell_of_the_image() {
             let test = if one_line(&value(2)) {
                 words(&["CMD-SHELL", &value(2)])
             } else {
-                // A Dockerfile cannot hold it: the shell is named, which is what CMD-SHELL means.
+                // A Dockerfile cannot hold this value, so the shell is named explicitly, as
+                // CMD-SHELL does.
                 [words(&["CMD"]), in_shell(2)].concat()
             };
             assert!(
@@ -293,7 +296,7 @@ async fn shell_forms_are_given_to_the_shell_of_the_image() {
     }
 }
 
-/// A health check with nothing but its test.
+/// A health check with only a test.
 fn check(test: &[&str]) -> Healthcheck {
     Healthcheck {
         test: words(test),
@@ -304,7 +307,7 @@ fn check(test: &[&str]) -> Healthcheck {
     }
 }
 
-/// Whether the shell form of a Dockerfile can hold a text.
+/// True if the shell form of a Dockerfile can hold a text.
 fn one_line(text: &str) -> bool {
     let whole = !text.contains(['\r', '\n']) && text.trim() == text && text.len() <= 60_000;
     whole && !text.starts_with('[') && !text.ends_with('\\')
@@ -345,5 +348,5 @@ async fn an_entrypoint_clears_the_inherited_cmd() {
     }
 }
 
-/// One builder is enough where the file tree is the same question for both.
+/// One builder, for tests whose file tree does not depend on the builder.
 pub(crate) const ONE: Builder = Builder::BuildKit;

@@ -1,4 +1,4 @@
-//! The family of a base is what its files show, whatever its name is.
+//! The family of a base is detected from its files, not from its name.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -13,7 +13,7 @@ const DEBIAN: (&str, char, &str) = ("etc/os-release", 'f', "ID=debian\n");
 const UBI: (&str, char, &str) = ("etc/os-release", 'f', "ID=\"rhel\"\nID_LIKE=\"fedora\"\n");
 const APT: (&str, char, &str) = ("usr/bin/apt-get", 'f', "");
 const SHELL: (&str, char, &str) = ("bin/sh", 'f', "");
-/// All that golden looks for in Debian's tool.
+/// The text that golden recognizes in Debian's tool.
 const TOOL: (&str, char, &str) = (
     "usr/sbin/update-ca-certificates",
     'f',
@@ -91,7 +91,7 @@ impl Subject {
 }
 
 #[test]
-fn a_debian_under_a_name_of_its_own_gets_what_its_tool_leaves() {
+fn a_renamed_debian_gets_the_files_of_its_own_tool() {
     let conf = (
         "etc/ca-certificates.conf",
         'f',
@@ -110,14 +110,14 @@ fn a_debian_under_a_name_of_its_own_gets_what_its_tool_leaves() {
         ("etc/ssl/certs/ca-certificates.crt", 'f', &a),
     ];
     let subject = Subject::new(&base, "", "");
-    let told = subject.build().exit(0).stderr;
-    assert!(!told.contains("warning"), "{told}");
+    let stderr = subject.build().exit(0).stderr;
+    assert!(!stderr.contains("warning"), "{stderr}");
     let files = subject.files();
     assert_eq!(
         files["usr/local/share/ca-certificates/c.crt"],
         subject.certificate
     );
-    // The certificate that the base has deactivated stays so.
+    // A certificate that the base deactivated stays deactivated.
     assert_eq!(
         files["etc/ssl/certs/ca-certificates.crt"],
         format!("{a}{}", subject.certificate)
@@ -125,7 +125,7 @@ fn a_debian_under_a_name_of_its_own_gets_what_its_tool_leaves() {
 }
 
 #[test]
-fn a_base_without_tools_gets_the_certificates_in_the_bundle_that_it_has() {
+fn a_base_without_tools_gets_the_certificates_in_its_bundle() {
     let public = certificate();
     let bundle = "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem";
     let base = [
@@ -146,7 +146,7 @@ fn a_base_without_tools_gets_the_certificates_in_the_bundle_that_it_has() {
     )]);
     assert_eq!(subject.files(), expected);
 
-    // Several bundles that are files of their own all get them.
+    // Every bundle that is a regular file gets the certificates.
     let base = [
         ("etc/ssl/cert.pem", 'f', &*public),
         ("etc/ssl/certs/ca-certificates.crt", 'f', ""),
@@ -164,12 +164,12 @@ fn a_base_without_tools_gets_the_certificates_in_the_bundle_that_it_has() {
 }
 
 #[test]
-fn a_family_that_contradicts_the_base_is_a_warning() {
+fn a_family_that_contradicts_the_base_gives_a_warning() {
     let subject = Subject::new(&[DEBIAN, APT, SHELL], "family = \"static\"", "");
-    let told = subject.build().exit(0).stderr;
+    let stderr = subject.build().exit(0).stderr;
     let warning =
         "its spec has the family static, and its base oci:../base:corp/base:1 looks like debian";
-    assert!(told.contains(warning), "{told}");
+    assert!(stderr.contains(warning), "{stderr}");
     let plan = subject.golden.run(&["plan"]).exit(0).stderr;
     assert!(plan.contains(warning), "{plan}");
     subject.golden.write("app/image.toml", "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"oci:../base:corp/base:1\"\nfamily = \"static\"\n");
@@ -177,7 +177,7 @@ fn a_family_that_contradicts_the_base_is_a_warning() {
 }
 
 #[test]
-fn a_base_of_an_unknown_distribution_asks_for_the_family() {
+fn a_base_of_an_unknown_distribution_requires_the_family() {
     let suse = [
         (
             "etc/os-release",
@@ -203,13 +203,13 @@ fn a_base_of_an_unknown_distribution_asks_for_the_family() {
         "{render}"
     );
 
-    // The name of a layout counts where the base shows nothing that golden knows.
+    // The name of a layout counts if golden recognizes nothing in the base.
     let subject = Subject::new(&suse, "", "");
     subject.build().exit(0);
 }
 
 #[test]
-fn a_base_without_a_shell_is_refused_before_anything_starts() {
+fn a_base_without_a_shell_is_refused_before_the_build() {
     for (rest, what, hint) in [
         ("", "[certs]", "write family = \"static\" in [image]"),
         (
@@ -221,7 +221,7 @@ fn a_base_without_a_shell_is_refused_before_anything_starts() {
         let bundle = ("etc/ssl/certs/ca-certificates.crt", 'f', "");
         let subject = Subject::new(&[DEBIAN, bundle], "family = \"debian\"", rest);
         for engine in ["embedded", "docker"] {
-            let told = subject
+            let stderr = subject
                 .golden
                 .run(&["build", "--engine", engine])
                 .exit(2)
@@ -230,20 +230,20 @@ fn a_base_without_a_shell_is_refused_before_anything_starts() {
                 "app:1.0.0: {what} needs the tools of the family debian, and its base oci:../base:corp/base:1 has no \
                  /bin/sh that could run them"
             );
-            assert!(told.contains(&why) && told.contains(hint), "{told}");
+            assert!(stderr.contains(&why) && stderr.contains(hint), "{stderr}");
         }
     }
     let packages = "[packages]\ninstall = [\"curl\"]";
     let subject = Subject::new(&[DEBIAN], "family = \"static\"", packages);
-    let told = subject.golden.run(&["check"]).exit(2).stderr;
+    let stderr = subject.golden.run(&["check"]).exit(2).stderr;
     assert!(
-        told.contains("a base of the family static has no package manager"),
-        "{told}"
+        stderr.contains("a base of the family static has no package manager"),
+        "{stderr}"
     );
 }
 
 #[test]
-fn a_key_store_that_stays_as_it_is_gives_a_warning() {
+fn a_java_key_store_without_the_certificates_gives_a_warning() {
     let own = "/opt/java/openjdk/lib/security/cacerts";
     let base = [
         ("opt/java/openjdk/lib/security/cacerts", 'f', "keys"),
@@ -255,15 +255,15 @@ fn a_key_store_that_stays_as_it_is_gives_a_warning() {
         ("etc/ssl/certs/java/cacerts", 'f', "keys"),
     ];
     let subject = Subject::new(&base, "", "");
-    let told = subject.build().exit(0).stderr;
-    let warnings: Vec<&str> = told
+    let stderr = subject.build().exit(0).stderr;
+    let warnings: Vec<&str> = stderr
         .lines()
         .filter(|line| line.contains("keytool"))
         .collect();
-    assert_eq!(warnings.len(), 1, "{told}");
+    assert_eq!(warnings.len(), 1, "{stderr}");
     assert!(
         warnings[0].contains(&format!("{own} does not get the certificates of [certs]")),
-        "{told}"
+        "{stderr}"
     );
     assert!(subject.golden.run(&["plan"]).exit(0).stderr.contains(own));
 }
@@ -276,9 +276,9 @@ fn an_image_on_an_image_of_the_workspace_has_the_family_of_the_lowest_base() {
     subject.golden.write("parent/image.toml", parent);
     let child = "[image]\nname = \"child\"\nversion = \"1.0.0\"\nbase = { image = \"parent\" }\n[packages]\ninstall = [\"Curl\"]\n";
     subject.golden.write("child/image.toml", child);
-    let told = subject.golden.run(&["plan", "child"]).exit(2).stderr;
+    let stderr = subject.golden.run(&["plan", "child"]).exit(2).stderr;
     assert!(
-        told.contains("child:1.0.0: [packages]: `Curl` is not the name of a package"),
-        "{told}"
+        stderr.contains("child:1.0.0: [packages]: `Curl` is not the name of a package"),
+        "{stderr}"
     );
 }

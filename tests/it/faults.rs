@@ -1,4 +1,5 @@
-//! Interrupted anywhere, the same command finishes; and with one publisher no moving tag is ever wrong on the way.
+//! An interrupted publish is completed by the same command, and with a single publisher no moving
+//! tag is ever wrong.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,24 +18,24 @@ use crate::support::publisher::{Image, Publisher, fresh_name};
 use crate::support::services;
 use crate::support::workspace::Golden;
 
-/// Looks at a repository after each change and remembers what was wrong.
+/// Reads a repository after each change and records every violation.
 struct Watch {
     repository: Repository,
     registries: Registries,
-    /// What each version's own tag names; it never changes.
+    /// The digest of each version tag; it never changes.
     versions: Mutex<BTreeMap<Version, Digest>>,
-    /// The highest version that each moving tag was seen on.
+    /// The highest version that each moving tag has pointed to.
     highest: Mutex<BTreeMap<Tag, Version>>,
     wrong: Mutex<Vec<String>>,
 }
 
 impl Watch {
-    /// Looks at a repository of the plain registry.
+    /// Watches a repository of the plain registry.
     fn over(name: &str, namespace: &str) -> Arc<Self> {
         Self::at(Place::Plain, name, namespace)
     }
 
-    /// Looks at the repository by itself, past any proxy.
+    /// Watches the repository directly, without the proxy.
     fn at(place: Place, name: &str, namespace: &str) -> Arc<Self> {
         let direct = Publisher::with(&[place.registry()], 3, place.login(), place.ca().as_deref());
         let mut repository = direct.repository(name);
@@ -48,7 +49,7 @@ impl Watch {
         })
     }
 
-    /// What a proxy calls after each change.
+    /// The callback of a proxy after each change.
     fn watcher(self: &Arc<Self>) -> Watcher {
         let watch = Arc::clone(self);
         Arc::new(move || {
@@ -57,7 +58,7 @@ impl Watch {
         })
     }
 
-    /// Judges every moving tag; gives the version that each one is on.
+    /// Checks every moving tag; returns the version that each one points to.
     async fn look(&self) -> BTreeMap<String, Version> {
         let registry = self.registries.of(&self.repository).unwrap();
         let path = &self.repository.path;
@@ -114,7 +115,7 @@ impl Watch {
         on
     }
 
-    /// Nothing was ever wrong, and all three moving tags are on `version`.
+    /// Asserts that no violation was recorded, and that all three moving tags point to `version`.
     async fn assert_finished(&self, version: &Version, what: &str) {
         let on = self.look().await;
         let expected = ["1", "1.2", "latest"].map(|tag| (tag.to_owned(), version.clone()));
@@ -123,20 +124,20 @@ impl Watch {
     }
 }
 
-/// Where is published, and by whom.
+/// The destination and its publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// To a registry that asks nobody who they are.
+    /// A registry without authentication.
     Plain,
-    /// To the same, through a Docker Engine that pushes the first tag.
+    /// The same, with a Docker Engine that pushes the first tag.
     Engine,
-    /// To a registry with passwords.
+    /// A registry with passwords.
     Passwords,
-    /// To a registry with tokens.
+    /// A registry with tokens.
     Tokens,
-    /// To a registry with TLS.
+    /// A registry with TLS.
     Tls,
-    /// To the same, with HTTP/2.
+    /// The same, with HTTP/2.
     Http2,
 }
 
@@ -165,7 +166,7 @@ impl Place {
         matches!(self, Self::Tls | Self::Http2).then(services::tls_ca)
     }
 
-    /// A proxy that speaks as the registry does.
+    /// A proxy with the protocol of the registry.
     fn proxy(self) -> FaultProxy {
         match self {
             Self::Tls | Self::Http2 => fault_proxy_with_tls(self.registry(), self == Self::Http2),
@@ -183,9 +184,9 @@ impl Place {
     }
 }
 
-/// Spoils request 0, 1, 2, … of a publish of one version over another, until a whole publish needs fewer; after each,
-/// the same again must finish. With `on`, all that follow are spoilt too, as when a network is gone. Gives the number of
-/// requests.
+/// Injects `fault` into request 0, 1, 2, … of a publish of one version over another, until a
+/// publish needs fewer requests. After each fault, the same command must complete the publish. With
+/// `on`, all later requests fail too, as in a network outage. Returns the number of requests.
 async fn matrix(fault: Fault, on: bool, place: Place) -> usize {
     let proxy = place.proxy();
     if place == Place::Engine {
@@ -227,8 +228,8 @@ async fn matrix(fault: Fault, on: bool, place: Place) -> usize {
     panic!("a publish never takes that many requests")
 }
 
-/// One of each kind: cut before and after, slow, refused, failed, and changed both ways. What else can break within a
-/// body is tried on every request of an upload, in `registry`.
+/// One fault of each kind: cut before and after, slow, refused, failed, and corrupted both ways.
+/// `registry` injects the faults within a body into every request of an upload.
 const KINDS: [Fault; 7] = [
     Fault::CutBefore,
     Fault::CutAfter,
@@ -240,42 +241,33 @@ const KINDS: [Fault; 7] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_spoilt_request() {
+async fn one_failing_request_does_not_break_a_publish() {
     for fault in KINDS {
         let requests = matrix(fault, false, Place::Plain).await;
-        assert!(
-            requests > 15,
-            "{fault:?}: only {requests} requests were spoilt"
-        );
+        assert!(requests > 15, "{fault:?}: only {requests} requests failed");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn spoilt_from_a_request_on() {
+async fn a_publish_that_loses_its_network_is_completed_later() {
     for fault in [Fault::CutBefore, Fault::CutAfter, Fault::Failed] {
         let requests = matrix(fault, true, Place::Plain).await;
-        assert!(
-            requests > 15,
-            "{fault:?}: only {requests} requests were spoilt"
-        );
+        assert!(requests > 15, "{fault:?}: only {requests} requests failed");
     }
 }
 
-/// What golden asks itself when an engine pushes the first tag.
+/// The requests that golden sends itself when an engine pushes the first tag.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn spoilt_while_an_engine_pushes() {
+async fn failing_requests_do_not_break_a_push_by_an_engine() {
     for (fault, on) in [(Fault::Failed, false), (Fault::CutAfter, true)] {
         let requests = matrix(fault, on, Place::Engine).await;
-        assert!(
-            requests > 10,
-            "{fault:?}: only {requests} requests were spoilt"
-        );
+        assert!(requests > 10, "{fault:?}: only {requests} requests failed");
     }
 }
 
-/// What is asked with a login, and asked again after a challenge.
+/// The requests with a login, and those repeated after a challenge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn spoilt_where_a_login_is_asked_for() {
+async fn failing_requests_do_not_break_a_publish_with_a_login() {
     for (fault, place) in [
         (Fault::CutAfter, Place::Passwords),
         (Fault::Unavailable, Place::Passwords),
@@ -285,14 +277,15 @@ async fn spoilt_where_a_login_is_asked_for() {
         let requests = matrix(fault, false, place).await;
         assert!(
             requests > 15,
-            "{place:?}: {fault:?}: only {requests} requests were spoilt"
+            "{place:?}: {fault:?}: only {requests} requests failed"
         );
     }
 }
 
-/// What breaks within TLS, which the proxy speaks to golden as well as to the registry. HTTP/2 is what golden speaks where it can.
+/// Faults within TLS. The proxy speaks TLS on both sides; golden uses HTTP/2 where the server
+/// offers it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn spoilt_within_tls() {
+async fn failing_requests_do_not_break_a_publish_over_tls() {
     for (fault, on, place) in [
         (Fault::CutAfter, false, Place::Tls),
         (Fault::Unavailable, false, Place::Tls),
@@ -306,7 +299,7 @@ async fn spoilt_within_tls() {
         let requests = matrix(fault, on, place).await;
         assert!(
             requests > 15,
-            "{place:?}: {fault:?}: only {requests} requests were spoilt"
+            "{place:?}: {fault:?}: only {requests} requests failed"
         );
     }
 }
@@ -347,7 +340,7 @@ impl Command {
         self.golden.write("app/image.toml", text);
     }
 
-    /// `build --push`, killed when `until` says so; it may have finished before.
+    /// Runs `build --push` and kills it when `until` returns; the command may have finished before.
     fn killed(&self, until: impl FnOnce()) {
         let mut command = self.golden.command(&["build", "--push", "-q"]);
         let mut child = command
@@ -360,7 +353,7 @@ impl Command {
         child.wait().unwrap();
     }
 
-    /// The same again finishes, and all is as it should be.
+    /// The same command completes the publish, with every tag correct.
     async fn finishes(&self, version: &Version, what: &str) {
         drop(self.watch.look().await);
         self.golden.run(&["build", "--push"]).exit(0);
@@ -370,14 +363,14 @@ impl Command {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_every_request() {
+async fn a_publish_that_is_killed_at_any_request_is_completed_later() {
     let command = Command::new();
     let version = |patch| Version::new(1, 2, patch);
     command.version(&version(0));
     command.golden.run(&["build", "--push"]).exit(0);
     for at in 0..100 {
         command.version(&version(at as u64 + 1));
-        // The registry has done it, and the answer is on its way: the worst moment.
+        // The worst moment: the registry has done the work, and its answer is on the way.
         command.proxy.break_at(at, Fault::Held, true);
         let started = Instant::now();
         let arrived = || command.proxy.requests().len() > at;
@@ -400,7 +393,7 @@ async fn killed_at_every_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_moment() {
+async fn a_publish_that_is_killed_at_any_moment_is_completed_later() {
     let command = Command::new();
     let mut whole = Duration::ZERO;
     for patch in 0..16 {
@@ -420,10 +413,10 @@ async fn killed_at_any_moment() {
     }
 }
 
-/// A changed byte that leaves a manifest what it is, so that the registry takes it: golden sees it in the answer and puts
-/// the right one at once.
+/// A changed byte that keeps a manifest valid, so that the registry accepts it: golden sees the
+/// wrong digest in the answer and puts the right manifest at once.
 #[tokio::test]
-async fn a_manifest_that_was_changed_on_its_way_is_put_again() {
+async fn a_manifest_that_was_corrupted_in_transit_is_put_again() {
     let name = fresh_name("changed");
     let image = Image::new(&name, "1.2.3");
     for nth in 0..4 {
@@ -433,7 +426,7 @@ async fn a_manifest_that_was_changed_on_its_way_is_put_again() {
         let proxy = crate::support::proxy::rewriting(upstream, move |seen| {
             let is_manifest = seen.method == "PUT" && seen.path.contains("/manifests/");
             if is_manifest && count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == nth {
-                // The last digit stands in the size of the layer, which nobody compares.
+                // The last digit belongs to the size of the layer, which no registry compares.
                 if let Some(digit) = seen
                     .body
                     .iter_mut()
@@ -460,7 +453,7 @@ async fn a_manifest_that_was_changed_on_its_way_is_put_again() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_up_to_date_costs_a_list_and_one_head_a_tag_and_its_config_once() {
+async fn an_up_to_date_image_needs_one_list_and_one_head_per_tag() {
     let proxy = fault_proxy(services::registry(), None);
     let image = Image::new(&fresh_name("economy"), "1.2.3");
     Publisher::new(&[services::registry()], 3)

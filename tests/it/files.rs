@@ -1,5 +1,5 @@
-//! `[[files]]`: nothing that exists in the base changes, a target that is a directory takes the file in, names become
-//! the numbers of the base, and no two sources have one target.
+//! `[[files]]`: existing entries of the base stay unchanged, a target that is a directory receives
+//! the file, owner names become the numbers of the base, and two sources cannot have one target.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::support::layout::Base;
 use crate::support::workspace::{Golden, Run};
 
-/// A base as distributions are: merged /usr, links to directories, a directory open to everybody.
+/// A base like those of distributions: merged /usr, links to directories, a directory writable by
+/// everyone.
 fn base() -> Base {
     Base::here()
         .layer(&[
@@ -61,7 +62,7 @@ fn blob(layout: &Path, digest: &Value) -> Vec<u8> {
     std::fs::read(layout.join("blobs").join(algorithm).join(hex)).unwrap()
 }
 
-/// The entries of the layer that golden added: `KIND MODE UID:GID CONTENT` by path.
+/// The entries of the layer that golden added: path → `KIND MODE UID:GID CONTENT`.
 #[expect(clippy::disallowed_methods, reason = "a test's own file")]
 fn top_layer(golden: &Golden) -> BTreeMap<String, String> {
     let layout = golden.path().join("out");
@@ -106,7 +107,7 @@ fn top_layer(golden: &Golden) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn directories_and_links_of_the_base_stay_what_they_are() {
+fn directories_and_links_of_the_base_stay_unchanged() {
     let golden = workspace(
         "[[files]]\nsource = \"rootfs\"\ntarget = \"/\"\nowner = \"1000:1000\"\nmode = \"0640\"\n\
          [[files]]\nsource = \"pid\"\ntarget = \"/var/run/\"\nowner = \"app\"\n\
@@ -151,7 +152,7 @@ fn a_file_whose_target_is_a_directory_goes_into_it() {
         build(&golden).exit(0);
         assert_eq!(top_layer(&golden)[placed], "f 6755 1001:4 x", "{target}");
     }
-    // `content` has no name of its own.
+    // `content` has no file name.
     let golden = workspace("[[files]]\ncontent = \"x\"\ntarget = \"/usr/bin\"\n");
     let run = build(&golden).exit(1);
     assert!(

@@ -65,7 +65,7 @@ fn a_cycle_is_shown() {
 }
 
 #[test]
-fn collisions_show_both_places() {
+fn collisions_show_both_specs() {
     let run = Golden::new()
         .workspace("")
         .image("a", &image("same", "\"scratch\""))
@@ -73,7 +73,8 @@ fn collisions_show_both_places() {
         .run(&["check"])
         .exit(2);
     insta::assert_snapshot!(run.stderr);
-    // Rows of a matrix too, which differ in nothing that a tag is made of, or in an extra tag alone.
+    // Rows of a matrix collide too, if they differ only in values without effect on the tags, or in
+    // an extra tag.
     let rows = "[matrix]\nn = [\"1\", \"2\"]\n";
     let extra = image("tool", "\"scratch\"").replace("1.0.0", "1.{{ matrix.n }}.0")
         + "[tags]\nextra = [\"edge\"]\n";
@@ -86,7 +87,7 @@ fn collisions_show_both_places() {
     for words in ["`app:1.0.0`", "`tool:edge`", "with n = 1", "with n = 2"] {
         assert!(run.stderr.contains(words), "{}", run.stderr);
     }
-    // Several versions of one image share the moving tags: the highest has them.
+    // Several versions of one image share the moving tags: the highest version gets them.
     Golden::new()
         .workspace("")
         .image("a", &image("same", "\"scratch\""))
@@ -96,7 +97,7 @@ fn collisions_show_both_places() {
 }
 
 #[test]
-fn what_changed_and_what_is_built_on_it() {
+fn changed_selects_changed_images_and_with_dependants_their_children() {
     let golden = three();
     git(&golden, &["init", "-q"]);
     git(&golden, &["add", "-A"]);
@@ -120,7 +121,7 @@ fn what_changed_and_what_is_built_on_it() {
         [vec!["a", "d"], vec!["b"], vec!["c"]]
     );
     golden.run(&["matrix", "--changed", "nonsense"]).exit(2);
-    // A branch that has no commit before it, as CI says it.
+    // A branch without an earlier commit, in the form that CI passes.
     assert_eq!(
         jobs(&golden, &["--changed", &"0".repeat(40)]),
         [vec!["a", "d"], vec!["b"], vec!["c"]]
@@ -133,7 +134,7 @@ fn commit(golden: &Golden) {
     git(golden, &["commit", "-qm", "more"]);
 }
 
-/// What changed since the last commit, and what that is built on.
+/// The images that changed since the last commit, and their dependants.
 fn changed(golden: &Golden, workspace: &str) -> Vec<String> {
     let run = golden
         .run(&[
@@ -157,7 +158,7 @@ fn changed(golden: &Golden, workspace: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_image_changes_with_all_that_it_is_made_of() {
+fn an_image_changes_with_each_of_its_inputs() {
     let golden = Golden::new()
         .file(
             "fleet/golden.toml",
@@ -195,7 +196,7 @@ fn an_image_changes_with_all_that_it_is_made_of() {
     let names = || changed(&golden, "fleet");
     assert_eq!(names(), [""; 0]);
 
-    // Files and certificates beside the image's folder: another one, one that is gone, one that is called otherwise.
+    // Files and certificates outside the image's directory: changed, deleted and renamed.
     golden.write("fleet/shared/three.conf", "3");
     assert_eq!(names(), ["files"]);
     commit(&golden);
@@ -212,7 +213,7 @@ fn an_image_changes_with_all_that_it_is_made_of() {
     assert_eq!(names(), ["certs"]);
     commit(&golden);
 
-    // What is reached through a link changes where it is.
+    // A file reached through a link changes with the link's target.
     golden.write("fleet/apart/x", "1");
     std::os::unix::fs::symlink("../apart/x", golden.path().join("fleet/plain/linked")).unwrap();
     commit(&golden);
@@ -220,12 +221,12 @@ fn an_image_changes_with_all_that_it_is_made_of() {
     assert_eq!(names(), ["plain"]);
     commit(&golden);
 
-    // An image that moved to another folder, and one that went.
+    // An image that moved to another directory, and one that was deleted.
     git(&golden, &["mv", "fleet/plain", "fleet/simple"]);
     assert_eq!(names(), ["plain"]);
     commit(&golden);
 
-    // The lock belongs to the images whose base has another entry.
+    // A changed lock entry changes only the images on that base.
     let entry = |base: &str, digest: char| {
         let digest = digest.to_string().repeat(64);
         format!(
@@ -245,7 +246,8 @@ fn an_image_changes_with_all_that_it_is_made_of() {
     assert_eq!(names(), ["locked"]);
     commit(&golden);
 
-    // Templates belong to all, wherever in the repository they lie; what lies beside does not count.
+    // A template changes all images, wherever it is in the repository; files next to it do not
+    // count.
     golden.write("unrelated", "y");
     assert_eq!(names(), [""; 0]);
     golden.write("templates/debian.Dockerfile.j2", "{{ base }}\n");
@@ -253,16 +255,12 @@ fn an_image_changes_with_all_that_it_is_made_of() {
 }
 
 #[test]
-fn every_command_about_images_selects_by_what_changed() {
+fn every_command_with_images_supports_changed() {
     let golden = three();
     git(&golden, &["init", "-q"]);
     commit(&golden);
     golden.write("b/new-file", "x");
-    assert_eq!(
-        changed(&golden, "."),
-        ["a", "b"],
-        "with what it is built on"
-    );
+    assert_eq!(changed(&golden, "."), ["a", "b"], "with its parents");
     for command in ["check", "render", "plan", "graph", "matrix"] {
         let run = golden
             .run(&[command, "--changed", "HEAD", "--with-dependants"])
@@ -292,7 +290,7 @@ fn every_command_about_images_selects_by_what_changed() {
 }
 
 #[test]
-fn a_failure_stops_only_what_depends_on_it() {
+fn a_failure_stops_only_its_dependants() {
     let step = "[[files]]\ncontent = \"\"\ntarget = \"/bin/sh\"\n[[run]]\nscript = \"true\"\n";
     let golden = Golden::new()
         .workspace("")
@@ -347,7 +345,7 @@ fn the_graph_of_a_fleet() {
 }
 
 #[test]
-fn a_broken_lock_is_told() {
+fn a_broken_lock_is_an_error() {
     let golden = three();
     for lock in [
         "nonsense",
@@ -361,7 +359,7 @@ fn a_broken_lock_is_told() {
 }
 
 #[test]
-fn a_plan_names_the_engine_that_the_workspace_asks_for() {
+fn a_plan_names_the_engine_that_the_workspace_requests() {
     let golden = Golden::new()
         .workspace("[workspace]\nengine = \"docker\"\n")
         .image("a", &image("a", "\"scratch\""))
@@ -378,7 +376,7 @@ fn a_plan_names_the_engine_that_the_workspace_asks_for() {
 }
 
 #[test]
-fn engines_are_told_apart_by_name_and_by_what_they_are() {
+fn duplicate_invalid_and_unreachable_engines_are_errors() {
     let with = |engines: &str| {
         Golden::new()
             .workspace(engines)

@@ -1,4 +1,5 @@
-//! A fleet of 47 images, four deep, on both engines, through its life: build, edit, a base that moves, update, rebuild.
+//! A fleet of 47 images, four levels deep, on both engines: build, edit, a moved base, update,
+//! rebuild.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +10,10 @@ use crate::support::workspace::Golden;
 const LANGUAGES: [&str; 4] = ["java", "node", "python", "ruby"];
 const LINES: [&str; 3] = ["1", "2", "3"];
 const KINDS: [&str; 2] = ["api", "worker"];
-/// What a first version is published under.
+/// The tags of a first version.
 const FIRST: [&str; 4] = ["1", "1.0", "1.0.0", "latest"];
 
-/// The workspace of the fleet, to be published below a namespace of the test's own.
+/// The workspace of the fleet, which is published below `namespace`.
 pub(crate) fn workspace(namespace: &str) -> Golden {
     let registry = services::registry();
     Golden::new()
@@ -56,7 +57,7 @@ fn image(name: &str, base: &str, rest: &str) -> String {
     )
 }
 
-/// The services, whose version the tests edit.
+/// The spec of the services, whose version the tests edit.
 pub(crate) fn service(version: &str) -> String {
     image(
         "service/{{ matrix.language }}{{ matrix.line }}-{{ matrix.kind }}",
@@ -66,7 +67,7 @@ pub(crate) fn service(version: &str) -> String {
     .replace("version = \"1.0.0\"", &format!("version = \"{version}\""))
 }
 
-/// A namespace of the test's own, and the fleet's upstream base in it.
+/// A new namespace, with the fleet's upstream base in it.
 pub(crate) fn namespace() -> String {
     let namespace = format!(
         "fleet/{}",
@@ -98,7 +99,7 @@ fn copy(source: &str, target: &str) {
     );
 }
 
-/// Upstream publishes another image under the tag that the fleet stands on.
+/// Upstream publishes another image under the tag of the fleet's base.
 fn move_upstream(namespace: &str) {
     let registry = services::registry();
     let upstream = Golden::new()
@@ -154,7 +155,7 @@ fn on_scratch() -> Vec<String> {
         .collect()
 }
 
-/// Every image that stands on upstream's base.
+/// Every image that is built on upstream's base.
 fn on_upstream() -> Vec<String> {
     let platform = ["platform/busybox", "platform/tools"].map(str::to_owned);
     [platform.to_vec(), runtimes(), builders(), services()].concat()
@@ -165,7 +166,7 @@ pub(crate) fn fleet() -> Vec<String> {
     [on_upstream(), on_scratch()].concat()
 }
 
-/// Image → tag → digest, of all that is in the registry.
+/// Image → tag → digest, of the whole registry.
 pub(crate) fn contents(namespace: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let read = |image: &String| {
         let repository = format!("{namespace}/{image}");
@@ -178,7 +179,7 @@ pub(crate) fn contents(namespace: &str) -> BTreeMap<String, BTreeMap<String, Str
     fleet().iter().map(read).collect()
 }
 
-/// Asserts that the tags of an image are these, and that all of `same` name one digest.
+/// Asserts that an image has exactly these tags, and that all tags in `same` point to one digest.
 #[track_caller]
 pub(crate) fn assert_tags(
     image: &str,
@@ -200,7 +201,7 @@ pub(crate) fn assert_tags(
     }
 }
 
-/// What a plan says of each image: what is done with it, and why.
+/// The action and the reason that a plan gives for each image.
 fn plan(golden: &Golden) -> BTreeMap<String, (String, String)> {
     let run = golden.run(&["plan", "--format", "json"]).exit(0);
     let plan: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
@@ -220,7 +221,7 @@ fn plan(golden: &Golden) -> BTreeMap<String, (String, String)> {
         .collect()
 }
 
-/// Asserts that these images are to be built and that all others are left alone; gives the reasons of the former.
+/// Asserts that the plan builds exactly these images; returns their reasons.
 #[track_caller]
 fn assert_builds(golden: &Golden, mut expected: Vec<String>) -> BTreeMap<String, String> {
     let plan = plan(golden);
@@ -238,12 +239,12 @@ fn assert_builds(golden: &Golden, mut expected: Vec<String>) -> BTreeMap<String,
 }
 
 #[test]
-fn a_fleet_lives() {
+fn a_fleet_is_built_edited_updated_and_rebuilt() {
     assert_eq!(fleet().len(), 47);
     let namespace = namespace();
     let golden = workspace(&namespace);
 
-    // Everything is new.
+    // Every image is new.
     golden.run(&["check"]).exit(0);
     assert_builds(&golden, fleet());
     assert!(
@@ -260,7 +261,7 @@ fn a_fleet_lives() {
             .filter(|image| image["engine"] == engine)
             .count()
     };
-    // What executes something is Docker's, and the rest needs no daemon.
+    // Images that execute something need Docker; the others need no daemon.
     assert_eq!(
         (by("docker"), by("embedded")),
         (1 + LANGUAGES.len(), fleet().len() - 1 - LANGUAGES.len())
@@ -301,7 +302,7 @@ fn a_fleet_lives() {
         }
     }
 
-    // Upstream moves. Nothing of ours follows until somebody says so.
+    // Upstream moves. The fleet does not follow until `golden update` runs.
     golden.run(&["update"]).exit(0);
     golden.run(&["outdated"]).exit(0);
     move_upstream(&namespace);
@@ -310,7 +311,7 @@ fn a_fleet_lives() {
     golden.run(&["build", "--push", "--locked"]).exit(0);
     assert_eq!(contents(&namespace), edited, "the lock was not kept");
 
-    // The lock is refreshed: all that stands on it goes out as a revision, in one run.
+    // The lock is refreshed: every image on that base is published as a revision, in one run.
     golden.run(&["update"]).exit(0);
     golden.run(&["outdated"]).exit(0);
     for (image, because) in assert_builds(&golden, on_upstream()) {
@@ -345,7 +346,7 @@ fn a_fleet_lives() {
         );
         assert_eq!(tags.len(), edited[image].len() + 2, "{image}: {tags:?}");
     }
-    // A child stands on its parent as it was published in that run.
+    // A child is built on its parent's digest from that run.
     let child = labels(&format!("{namespace}/service/node2-api"), "latest");
     assert_eq!(
         child["org.opencontainers.image.base.digest"],
@@ -353,7 +354,7 @@ fn a_fleet_lives() {
     );
     golden.run(&["verify"]).exit(0);
 
-    // And all is quiet again.
+    // A further run changes nothing.
     golden.run(&["build", "--push"]).exit(0);
     assert_eq!(contents(&namespace), revised);
 }

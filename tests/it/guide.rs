@@ -1,9 +1,9 @@
-//! The README and the guide are true: their excerpts are what the program prints, their TOML parses, their commands
-//! exist.
+//! The README and the guide are true: their excerpts are what the program prints, their TOML
+//! parses, their commands exist.
 //!
-//! Each console block is run in the order of the pages, in one workspace. `GOLDEN_GUIDE=write cargo test guide` writes
-//! what was printed into the files. Digests are numbered in the order in which a page shows them: two that must be
-//! equal are seen to be equal.
+//! Each console block is run in the order of the pages, in one workspace. `GOLDEN_GUIDE=write cargo
+//! test guide` writes what was printed into the files. Digests are numbered in the order in which a
+//! page shows them: two that must be equal are seen to be equal.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -58,8 +58,8 @@ fn blocks(page: &str, info: &str) -> Vec<String> {
     blocks
 }
 
-/// The workspace of the guide's excerpts: the first two TOML blocks of its first chapter, and one with mistakes. Its
-/// registry is empty but for the base image.
+/// The workspace of the guide's excerpts: the first two TOML blocks of its first chapter, and one
+/// with mistakes. Its registry contains only the base image.
 fn workspace(registry: &Served) -> Golden {
     let local = |text: &str| text.replace("localhost:5000", registry.host());
     let page = read("src/help/getting-started.md");
@@ -92,7 +92,8 @@ fn run(golden: &Golden, registry: &Served, line: &str) -> String {
         line.replace("localhost:5000", registry.host())
     );
     let mut shell = Command::new("sh");
-    // A command that names a directory is run next to the workspaces, the others in the guide's own.
+    // A command that names a directory is run next to the workspaces, the others in the guide's
+    // own.
     let outside = ["golden init", " -w ", "cd first"]
         .iter()
         .any(|part| line.contains(part));
@@ -140,7 +141,8 @@ fn rerun(golden: &Golden, registry: &Served, block: &str) -> String {
     text
 }
 
-/// Digests as `<digest-1>`, `<digest-2>`, …: equal numbers for equal digests, whether they are shown short or in full.
+/// Digests as `<digest-1>`, `<digest-2>`, …: equal numbers for equal digests, whether they are
+/// shown short or in full.
 #[derive(Default)]
 struct Numbers(BTreeMap<String, usize>);
 
@@ -151,7 +153,7 @@ impl Numbers {
             let next = self.0.len() + 1;
             let number = *self.0.entry(found[1].to_owned()).or_insert(next);
             let short = format!("<digest-{number}>");
-            // The next column stays where it is.
+            // The next column keeps its position.
             let columns = found.get(3).map_or(0, |_| found[0].chars().count());
             format!("{short:columns$}")
         });
@@ -290,7 +292,7 @@ fn every_link_leads_to_a_file() {
 
 /// The picture of a terminal in the README: the same lines as a real run.
 #[test]
-fn the_picture_is_a_real_run() {
+fn the_picture_shows_a_real_run() {
     let registry = Served::start(&[]);
     let golden = workspace(&registry);
     let mut numbers = Numbers::default();

@@ -1,4 +1,4 @@
-//! What no output shows: characters that change a terminal or hide text, and secrets.
+//! No output shows control characters, characters that hide text, or secrets.
 
 use sha2::Digest as _;
 
@@ -27,7 +27,7 @@ fn shows_none(run: &Run, what: &str) {
     }
 }
 
-/// In a value that a message repeats, and in a comment beside a mistake.
+/// In a value that a message repeats, and in a comment next to a mistake.
 #[test]
 fn no_format_shows_characters_that_change_a_terminal() {
     for character in HIDDEN
@@ -61,7 +61,7 @@ fn no_format_shows_characters_that_change_a_terminal() {
 }
 
 #[test]
-fn a_spec_error_does_not_show_a_secret_beside_it() {
+fn a_spec_error_does_not_show_a_secret_next_to_it() {
     for env in [
         "env = { API_TOKEN = \"hunter2secret\", x = 1 }",
         "[env]\nAPI_TOKEN = \"hunter2secret\" x = 1",
@@ -146,7 +146,7 @@ fn a_secret_on_the_command_line_is_not_shown() {
     }
 }
 
-/// A registry that limits the rate says nothing about whether the base exists.
+/// A registry that limits the request rate does not say whether the base exists.
 #[test]
 fn a_rate_limit_is_reported_as_one() {
     let limited = |seen: &crate::support::server::Seen| {
@@ -177,9 +177,9 @@ fn a_rate_limit_is_reported_as_one() {
     assert!(!run.stderr.contains("not found"), "{}", run.stderr);
 }
 
-/// Content under sha512 is hashed as such, and a digest of it names an image.
+/// Content under sha512 is verified with sha512, and a sha512 digest identifies an image.
 #[test]
-fn content_of_a_layout_under_sha512_is_hashed() {
+fn content_of_a_layout_under_sha512_is_verified() {
     let sha512 = |bytes: &[u8]| -> String {
         sha2::Sha512::digest(bytes)
             .iter()

@@ -1,4 +1,5 @@
-//! The workspace that ships, images/: in order, rendered as snapshots, and really built where its base can be had.
+//! The shipped workspace, images/: it passes the check, renders to the snapshots, and builds where
+//! its base is available.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +10,7 @@ use crate::support::workspace::{Golden, Run};
 
 const IMAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/images");
 
-/// Runs the binary on a copy, so that nothing is left in the repository.
+/// Runs the binary on a copy, so that the repository stays unchanged.
 struct Shipped(Golden);
 
 impl Shipped {
@@ -38,7 +39,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn they_are_in_order_and_render_as_they_did() {
+fn the_shipped_images_pass_the_check_and_render_to_their_snapshots() {
     let shipped = Shipped::new();
     shipped.run(&["check"]).exit(0);
     for image in ["static", "dotnet-aspnet", "debian"] {
@@ -50,7 +51,7 @@ fn they_are_in_order_and_render_as_they_did() {
 }
 
 #[test]
-fn static_is_what_its_folder_says() {
+fn the_static_image_has_the_files_of_its_directory() {
     for buildkit in ["1", "0"] {
         let shipped = Shipped(Shipped::new().0.env("DOCKER_BUILDKIT", buildkit));
         shipped
@@ -85,7 +86,7 @@ fn static_is_what_its_folder_says() {
 }
 
 #[test]
-fn debian_is_built_on_a_real_debian() {
+fn the_debian_image_builds_on_a_real_debian() {
     let shipped = Shipped::new();
     let base = format!("debian={}", services::base_debian_slim());
     shipped

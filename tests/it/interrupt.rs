@@ -1,4 +1,4 @@
-//! ^C and SIGTERM end a command soon, with 130, and say so.
+//! ^C and SIGTERM end a command within seconds, with exit code 130 and a message.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::workspace::{Golden, Run};
 
-/// Runs `golden ls` against a server that takes connections and never answers, and sends signals once it is waiting.
+/// Runs `golden ls` against a server that accepts connections and never answers, and sends signals
+/// while it waits.
 fn interrupted(signals: &[&str]) -> (Run, Duration) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = silent.local_addr().unwrap().to_string();
@@ -45,10 +46,10 @@ fn a_signal_ends_a_command() {
     }
 }
 
-/// The files below a folder that are being written, or were left half-written.
-fn unfinished(folder: &Path) -> Vec<PathBuf> {
+/// The files below a directory that are being written, or are incomplete.
+fn unfinished(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
             found.extend(unfinished(&path));
@@ -59,7 +60,7 @@ fn unfinished(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What cannot be compressed, so that a layer of it takes a while.
+/// Incompressible content, so that writing its layer takes a while.
 fn noise(bytes: usize) -> Vec<u8> {
     let mut noise = fastrand::Rng::with_seed(7);
     std::iter::repeat_with(|| noise.u8(..))
@@ -67,9 +68,9 @@ fn noise(bytes: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Half a layer is taken away, and the same command again finishes.
+/// An incomplete layer is removed, and the same command completes the build.
 #[test]
-fn a_layer_in_the_making_is_taken_away() {
+fn an_interrupted_build_removes_its_incomplete_layer() {
     let image = "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n\
                  [[files]]\nsource = \"noise\"\ntarget = \"/noise\"\n";
     let golden = Golden::new()

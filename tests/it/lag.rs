@@ -1,4 +1,4 @@
-//! Registries that show what was written only after a while: golden waits, and writes nothing twice for that reason.
+//! Registries that show a write only after a delay: golden waits, and does not repeat the write.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::support::workspace::{Golden, Run};
 const LAG: Duration = Duration::from_millis(900);
 const FOREVER: Duration = Duration::from_mins(10);
 
-/// A workspace with `app` in a version.
+/// A workspace with one version of `app`.
 fn app(host: &str, version: &str) -> Golden {
     let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n");
     let image = format!("[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"scratch\"\n");
     Golden::new().workspace(&table).image("app", &image)
 }
 
-/// The tags of `app`, each with how often it was put.
+/// The tags of `app`, each with the number of its PUT requests.
 fn puts(server: &Server) -> Vec<(String, usize)> {
     let mut found: Vec<(String, usize)> = Vec::new();
     for seen in server.seen().iter().filter(|seen| seen.method == "PUT") {
@@ -41,7 +41,7 @@ fn once(server: &Server) {
 }
 
 #[test]
-fn a_late_registry_is_waited_for_by_build() {
+fn build_waits_for_a_slow_registry() {
     let registry = FakeRegistry::start(Behaviour::default());
     for lists in [false, true] {
         for version in ["1.0.0", "1.0.1"] {
@@ -69,7 +69,7 @@ fn a_late_registry_is_waited_for_by_build() {
 }
 
 #[test]
-fn a_late_registry_is_waited_for_by_promote_rollback_untag_and_delete() {
+fn promote_rollback_untag_and_delete_wait_for_a_slow_registry() {
     let registry = FakeRegistry::start(Behaviour::default());
     let mut golden = app(&registry.host(), "1.0.0");
     golden.run(&["build", "--push"]).exit(0);
@@ -115,9 +115,9 @@ fn a_late_registry_is_waited_for_by_promote_rollback_untag_and_delete() {
     assert!(!registry.has("app", &digests["1.0.1"]));
 }
 
-/// At the deadline the error says what is known, and blames nobody.
+/// At the deadline the error states the facts and does not guess the cause.
 #[test]
-fn a_registry_that_stays_late_is_reported() {
+fn a_registry_that_stays_outdated_is_reported() {
     let registry = FakeRegistry::start(Behaviour::default());
     app(&registry.host(), "1.0.0")
         .run(&["build", "--push"])

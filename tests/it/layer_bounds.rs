@@ -1,4 +1,4 @@
-//! A layer of a few kilobytes does not exhaust the memory or the time of the machine that reads it.
+//! A layer of a few kilobytes cannot exhaust the memory or the time of the reader.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use golden::reference::Digest;
 use crate::support::layout::{Base, gzip};
 use crate::support::workspace::Golden;
 
-/// The memory that a run may take, in KiB.
+/// The maximum memory of a run, in KiB.
 const MEMORY: u64 = 256 << 10;
 const TIME: Duration = Duration::from_mins(1);
 
@@ -29,7 +29,7 @@ fn entry(archive: &mut Archive, kind: tar::EntryType, name: &str, target: Option
     }
 }
 
-/// An entry whose name, or another record, stands in an extended header.
+/// An entry whose name, or another record, is in an extended header.
 fn extended(archive: &mut Archive, key: &str, value: &str) {
     archive
         .append_pax_extensions([(key, value.as_bytes())])
@@ -37,7 +37,8 @@ fn extended(archive: &mut Archive, key: &str, value: &str) {
     entry(archive, tar::EntryType::Regular, "x", None);
 }
 
-/// Builds on a base of these layers, watching the process. Gives its exit code, its messages and its peak of memory.
+/// Builds on a base of these layers and watches the process. Returns the exit code, stderr and the
+/// peak memory in KiB.
 fn build(layers: Vec<Archive>) -> (i32, String, u64) {
     let golden = Golden::new().workspace("").image(
         "app",
@@ -77,8 +78,8 @@ fn build(layers: Vec<Archive>) -> (i32, String, u64) {
         assert!(started.elapsed() < TIME, "it takes longer than {TIME:?}");
         std::thread::sleep(Duration::from_millis(5));
     };
-    let told = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
-    (code, told, peak)
+    let stderr = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    (code, stderr, peak)
 }
 
 #[test]
@@ -156,14 +157,14 @@ fn memory_stays_bounded_for_every_layer() {
         ),
     ];
     for (name, layers, why) in cases {
-        let (code, told, peak) = build(layers);
-        assert!(code == 1 && told.contains(why), "{name}: {code} {told}");
+        let (code, stderr, peak) = build(layers);
+        assert!(code == 1 && stderr.contains(why), "{name}: {code} {stderr}");
         assert!(peak < MEMORY, "{name}: {peak} KiB");
     }
 }
 
 #[test]
-fn a_trust_store_that_repeats_itself_is_refused() {
+fn an_oversized_trust_store_is_refused() {
     let mut archive = tar::Builder::new(Vec::new());
     let mut file = |path: &str, content: &str| {
         let mut header = tar::Header::new_gnu();
@@ -182,10 +183,10 @@ fn a_trust_store_that_repeats_itself_is_refused() {
     file("usr/sbin/update-ca-certificates", "LOCALCERTSDIR\n");
     file("etc/ca-certificates.conf", &"a\n".repeat(1 << 20));
     file("usr/share/ca-certificates/a", &"x".repeat(1 << 20));
-    let (code, told, peak) = build(vec![archive]);
+    let (code, stderr, peak) = build(vec![archive]);
     assert!(
-        code == 1 && told.contains("its trust store has more than 16 MiB"),
-        "{code} {told}"
+        code == 1 && stderr.contains("its trust store has more than 16 MiB"),
+        "{code} {stderr}"
     );
     assert!(peak < MEMORY, "{peak} KiB");
 }

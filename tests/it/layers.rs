@@ -1,13 +1,13 @@
-//! The house keeps its order: a module uses only modules above it in the list of src/lib.rs, and levels 0 to 2 are
-//! pure.
+//! The module order of src/lib.rs: a module uses only modules above it in the list, and levels 0 to
+//! 2 do no I/O.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The modules of src/lib.rs in their order, each with its level.
-fn rooms() -> Vec<(String, u8)> {
+/// The modules of src/lib.rs in order, each with its level.
+fn modules() -> Vec<(String, u8)> {
     let mut level = 0;
-    let mut rooms = Vec::new();
+    let mut modules = Vec::new();
     for line in text(&source().join("lib.rs")).lines() {
         if let Some(rest) = line.strip_prefix("// Level ") {
             level = rest[..1].parse().unwrap();
@@ -16,10 +16,10 @@ fn rooms() -> Vec<(String, u8)> {
             .strip_prefix("pub mod ")
             .and_then(|rest| rest.strip_suffix(';'))
         {
-            rooms.push((name.to_owned(), level));
+            modules.push((name.to_owned(), level));
         }
     }
-    rooms
+    modules
 }
 
 fn source() -> PathBuf {
@@ -31,13 +31,13 @@ fn text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Every source file of a room, by the path people know it by.
-fn files(room: &str) -> BTreeMap<String, String> {
-    let under = walkdir::WalkDir::new(source().join(room))
+/// Every source file of a module, by its path below src.
+fn files(module: &str) -> BTreeMap<String, String> {
+    let under = walkdir::WalkDir::new(source().join(module))
         .into_iter()
         .filter_map(Result::ok);
     let mut paths: Vec<PathBuf> = under.map(|entry| entry.path().to_owned()).collect();
-    paths.push(source().join(format!("{room}.rs")));
+    paths.push(source().join(format!("{module}.rs")));
     paths
         .into_iter()
         .filter(|path| {
@@ -52,7 +52,7 @@ fn files(room: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The code of a file: comments gone, and what stands below its tests, which may reach anywhere.
+/// The code of a file without comments and without its tests, which may use any module.
 fn code(text: &str) -> String {
     let without_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let lines = without_tests.lines().map(|line| {
@@ -65,7 +65,7 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The rooms that code names as `crate::room` or within `use crate::{a, b::c}`.
+/// The modules that code names as `crate::module` or within `use crate::{a, b::c}`.
 fn named(code: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (at, found) in code.match_indices("crate::") {
@@ -101,15 +101,15 @@ fn named(code: &str) -> Vec<String> {
 
 #[test]
 fn a_module_uses_only_modules_above_it() {
-    let rooms = rooms();
+    let modules = modules();
     let mut wrong = Vec::new();
-    for (index, (room, _)) in rooms.iter().enumerate() {
-        for (file, text) in files(room) {
+    for (index, (module, _)) in modules.iter().enumerate() {
+        for (file, text) in files(module) {
             for name in named(&code(&text)) {
-                let place = rooms.iter().position(|(other, _)| *other == name);
+                let place = modules.iter().position(|(other, _)| *other == name);
                 if place.is_some_and(|place| place > index) {
                     wrong.push(format!(
-                        "src/{file} uses crate::{name}, which stands below {room}"
+                        "src/{file} uses crate::{name}, which is below {module}"
                     ));
                 }
             }
@@ -133,8 +133,8 @@ fn levels_0_to_2_are_pure() {
         "tokio::fs",
     ];
     let mut wrong = Vec::new();
-    for (room, _) in rooms().into_iter().filter(|(_, level)| *level <= 2) {
-        for (file, text) in files(&room) {
+    for (module, _) in modules().into_iter().filter(|(_, level)| *level <= 2) {
+        for (file, text) in files(&module) {
             if file.ends_with("tests.rs") {
                 continue;
             }
@@ -150,15 +150,15 @@ fn levels_0_to_2_are_pure() {
 #[test]
 fn only_report_prints_and_only_cli_reads_the_environment() {
     let mut wrong = Vec::new();
-    for (room, _) in rooms() {
-        for (file, text) in files(&room) {
+    for (module, _) in modules() {
+        for (file, text) in files(&module) {
             let code = code(&text);
             let mut deny = |words: &[&str]| {
                 for word in words.iter().filter(|word| code.contains(**word)) {
                     wrong.push(format!("src/{file} has {word}"));
                 }
             };
-            if room != "report" {
+            if module != "report" {
                 deny(&[
                     "io::stdout",
                     "io::stderr()",
@@ -167,7 +167,7 @@ fn only_report_prints_and_only_cli_reads_the_environment() {
                     "indicatif",
                 ]);
             }
-            if room != "cli" {
+            if module != "cli" {
                 deny(&["env::var", "env::current_dir", "env::args", "process::exit"]);
             }
         }
@@ -177,8 +177,8 @@ fn only_report_prints_and_only_cli_reads_the_environment() {
 }
 
 #[test]
-fn every_room_is_on_the_list() {
-    let rooms: Vec<String> = rooms().into_iter().map(|(name, _)| name).collect();
+fn every_module_is_on_the_list() {
+    let modules: Vec<String> = modules().into_iter().map(|(name, _)| name).collect();
     for entry in walkdir::WalkDir::new(source()).min_depth(1).max_depth(1) {
         let path = entry.unwrap().into_path();
         if path.is_file() && path.extension().is_none_or(|extension| extension != "rs") {
@@ -186,7 +186,7 @@ fn every_room_is_on_the_list() {
         }
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         assert!(
-            rooms.contains(&name) || ["lib", "main"].contains(&name.as_str()),
+            modules.contains(&name) || ["lib", "main"].contains(&name.as_str()),
             "{name} is not in src/lib.rs"
         );
     }

@@ -1,5 +1,5 @@
-//! An OCI layout as a base: found and pinned before anything is built, read with its digests, the
-//! same in both engines.
+//! An OCI layout as a base: it is found and pinned before the build, every read is checked against
+//! its digest, and both engines use it alike.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,10 +11,10 @@ use crate::support::layout::{self, Base};
 use crate::support::services;
 use crate::support::workspace::{Golden, Run};
 
-/// What a case of a table does before it is tried.
+/// The preparation of a test case.
 type Prepare<'a, T> = &'a dyn Fn(&T);
 
-/// An image of a base, with a file whose owner only the base's layers tell.
+/// An image on a base, with a file whose owner is defined only in the base's layers.
 fn image(base: &str, rest: &str) -> String {
     format!(
         "[image]\nname = \"on-layout\"\nversion = \"1.0.0\"\nbase = \"{base}\"\n{rest}\n\
@@ -29,7 +29,7 @@ fn passwd() -> Base {
     ])
 }
 
-/// A workspace whose image stands on a layout beside its folder.
+/// A workspace whose image is built on a layout next to its directory.
 fn workspace(base: &str) -> Golden {
     Golden::new()
         .workspace("")
@@ -66,7 +66,7 @@ fn an_image_of_a_layout_is_built_on() {
     );
     assert_eq!(image["layers"].as_array().unwrap().len(), 2);
 
-    // Everything that asks about bases knows that nobody has to be asked about this one.
+    // Every command that reads bases treats this one as local.
     let plan = golden.run(&["plan", "--format", "json"]).exit(0);
     let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
     assert_eq!(plan["images"][0]["base"]["digest"], digest.to_string());
@@ -83,7 +83,7 @@ fn an_image_of_a_layout_is_built_on() {
             .contains("oci:../base:team/base:1.0")
     );
 
-    // Another base is another image, wherever it is written the same.
+    // A changed base changes the image, even under the same name.
     let before = plan["images"][0]["inputs"].clone();
     passwd()
         .layer(&[("more", 'f', "")])
@@ -93,10 +93,10 @@ fn an_image_of_a_layout_is_built_on() {
     assert_ne!(before, after["images"][0]["inputs"]);
 }
 
-/// A base's layers are read from the top down, no more of them than it takes, and each one once for
-/// all builds.
+/// The base's layers are read from the top down, only as far as needed, and only once for all
+/// builds.
 #[test]
-fn only_the_layers_that_tell_are_read_and_only_once() {
+fn only_the_needed_layers_are_read_and_only_once() {
     let golden = workspace("oci:../base");
     let base = Base::here()
         .layer(&[("large", 'f', "never read")])
@@ -120,7 +120,7 @@ fn only_the_layers_that_tell_are_read_and_only_once() {
         ),
         0
     );
-    // Where only the config changes, nothing of the base is read.
+    // If only the config changes, no layer of the base is read.
     golden.write(
         "image/image.toml",
         image("oci:../base", "").split("[[files]]").next().unwrap(),
@@ -133,7 +133,7 @@ fn only_the_layers_that_tell_are_read_and_only_once() {
 }
 
 #[test]
-fn its_layers_go_to_the_registry_with_the_image() {
+fn the_layers_of_the_layout_are_pushed_with_the_image() {
     let golden = workspace("oci:../base");
     passwd().docker().write(&golden.path().join("base"), "any");
     let registry = format!("{}/layouts-{}", services::registry(), std::process::id());
@@ -157,7 +157,7 @@ fn its_layers_go_to_the_registry_with_the_image() {
 }
 
 #[test]
-fn a_layout_that_cannot_be_meant_is_shown_at_its_place() {
+fn an_unusable_layout_is_reported_at_its_position() {
     let one = |golden: &Golden| drop(passwd().write(&golden.path().join("base"), "team/base:1.0"));
     let digest = golden::reference::Digest::of(b"another");
     let table: [(&str, Prepare<'_, Golden>, &str); 9] = [
@@ -187,9 +187,9 @@ fn a_layout_that_cannot_be_meant_is_shown_at_its_place() {
         (
             "oci:../base",
             &|golden| {
-                let (folder, base) = (golden.path().join("base"), passwd());
-                let (a, b) = (base.blobs(&folder), Base::here().blobs(&folder));
-                layout::index(&folder, &[(&a, Some("a:1")), (&b, Some("b:1"))]);
+                let (directory, base) = (golden.path().join("base"), passwd());
+                let (a, b) = (base.blobs(&directory), Base::here().blobs(&directory));
+                layout::index(&directory, &[(&a, Some("a:1")), (&b, Some("b:1"))]);
             },
             "it has several images, so that the base must name one: a:1, b:1",
         ),
@@ -213,7 +213,7 @@ fn a_layout_that_cannot_be_meant_is_shown_at_its_place() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_does_not_lead_out_of_the_workspace() {
+fn a_link_out_of_the_workspace_is_refused() {
     let outside = tempfile::tempdir().unwrap();
     passwd().write(outside.path(), "x");
     let golden = workspace("oci:../base");
@@ -228,7 +228,7 @@ fn a_link_does_not_lead_out_of_the_workspace() {
 }
 
 #[test]
-fn what_a_layout_lacks_or_has_wrong_is_named() {
+fn missing_and_damaged_content_of_a_layout_is_named() {
     let broken = |breaks: &dyn Fn(&Path)| {
         let golden = workspace("oci:../base");
         passwd().write(&golden.path().join("base"), "any");
@@ -254,7 +254,7 @@ fn what_a_layout_lacks_or_has_wrong_is_named() {
         ),
         (
             &|base| {
-                // The same length, and sound all through but for the times in it.
+                // The same length, and valid except for the changed times in it.
                 let mut other = packed.clone();
                 other[4..8].copy_from_slice(&[1, 2, 3, 4]);
                 write(&layout::blob_path(base, &layer), &other);
@@ -274,7 +274,7 @@ fn what_a_layout_lacks_or_has_wrong_is_named() {
 }
 
 #[test]
-fn the_policy_judges_layouts() {
+fn the_policy_applies_to_layouts() {
     let digest = passwd().write(tempfile::tempdir().unwrap().path(), "x");
     let table = [
         (
@@ -316,15 +316,19 @@ fn the_policy_judges_layouts() {
 }
 
 #[test]
-fn an_index_gives_the_platforms_that_it_has() {
+fn an_index_of_a_layout_gives_its_platforms() {
     let golden = Golden::new().workspace("");
-    let of = |platform| {
+    let base_for = |platform| {
         Base::new(platform).layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")])
     };
-    let (amd64, arm64, arm) = (of("linux/amd64"), of("linux/arm64"), of("linux/arm/v7"));
-    let folder = golden.path().join("base");
-    let top = layout::index_of(&folder, &[&amd64, &arm64, &arm]);
-    layout::index(&folder, &[(&top, Some("multi"))]);
+    let (amd64, arm64, arm) = (
+        base_for("linux/amd64"),
+        base_for("linux/arm64"),
+        base_for("linux/arm/v7"),
+    );
+    let directory = golden.path().join("base");
+    let top = layout::index_of(&directory, &[&amd64, &arm64, &arm]);
+    layout::index(&directory, &[(&top, Some("multi"))]);
     let all = "platforms = [\"linux/amd64\", \"linux/arm64\", \"linux/arm/v7\"]";
     golden.write("image/image.toml", image("oci:../base", all));
     golden.run(&["build", "--engine", "embedded"]).exit(0);
@@ -350,15 +354,15 @@ fn an_index_gives_the_platforms_that_it_has() {
     assert!(run.stderr.contains(message), "{}", run.stderr);
 }
 
-/// Many an index says more of a platform than its images' configs.
+/// An index may say more about a platform than the configs of its images.
 #[test]
 fn a_variant_that_only_the_index_names_is_kept() {
     let golden = Golden::new().workspace("");
-    let folder = golden.path().join("base");
+    let directory = golden.path().join("base");
     let base =
         Base::new("linux/arm").layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")]);
-    let top = layout::index_naming(&folder, &[("linux/arm/v6", &base)]);
-    layout::index(&folder, &[(&top, Some("multi"))]);
+    let top = layout::index_naming(&directory, &[("linux/arm/v6", &base)]);
+    layout::index(&directory, &[(&top, Some("multi"))]);
     let copy = format!("{}/variant-{}:1", services::registry(), std::process::id());
     let copied = std::process::Command::new("skopeo")
         .args([
@@ -368,7 +372,7 @@ fn a_variant_that_only_the_index_names_is_kept() {
             "--dest-tls-verify=false",
         ])
         .args([
-            &format!("oci:{}:multi", folder.display()),
+            &format!("oci:{}:multi", directory.display()),
             &format!("docker://{copy}"),
         ])
         .output()
@@ -402,7 +406,7 @@ fn a_variant_that_only_the_index_names_is_kept() {
     }
 }
 
-/// As Docker's classic builder and programs in Go write an image that has labels alone.
+/// As Docker's classic builder and Go programs write an image with only labels.
 #[test]
 fn an_image_without_layers_is_built_on() {
     let golden = Golden::new()
@@ -427,9 +431,9 @@ fn an_image_without_layers_is_built_on() {
     }
 }
 
-/// containerd's name for a layer in schema 2 that is packed with zstd.
+/// containerd's media type for a zstd layer in schema 2.
 #[test]
-fn dockers_zstd_layers_are_passed_on() {
+fn zstd_layers_of_schema_2_are_passed_on() {
     let plain = layout::tar(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")]);
     let packed = zstd::encode_all(plain.as_slice(), 3).unwrap();
     let id = golden::reference::Digest::of(&plain);
@@ -472,7 +476,7 @@ fn dockers_zstd_layers_are_passed_on() {
         types("oci:out:on-layout:1.0.0"),
         [media::OCI_LAYER_ZSTD, media::OCI_LAYER_GZIP]
     );
-    // No engine before Docker 23 knows zstd: in an archive it is undone.
+    // Docker reads zstd only from version 23 on, so an archive has the layer uncompressed.
     golden
         .run(&[
             "build",
@@ -496,7 +500,7 @@ fn dockers_zstd_layers_are_passed_on() {
 }
 
 #[test]
-fn a_layout_with_a_spoiled_manifest_is_mended() {
+fn a_damaged_manifest_of_the_output_layout_is_repaired() {
     let golden = workspace("scratch");
     golden.write(
         "image/image.toml",
@@ -528,14 +532,17 @@ fn a_layout_with_a_spoiled_manifest_is_mended() {
 }
 
 #[test]
-fn an_index_of_a_registry_gives_them_too_and_docker_stays_docker() {
+fn an_index_of_a_registry_gives_its_platforms_and_keeps_its_format() {
     let golden = Golden::new().workspace("");
-    let folder = golden.path().join("base");
-    let of = |platform| {
+    let directory = golden.path().join("base");
+    let base_for = |platform| {
         Base::new(platform).layer(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")])
     };
-    let top = layout::index_of(&folder, &[&of("linux/amd64"), &of("linux/arm/v7")]);
-    layout::index(&folder, &[(&top, Some("multi"))]);
+    let top = layout::index_of(
+        &directory,
+        &[&base_for("linux/amd64"), &base_for("linux/arm/v7")],
+    );
+    layout::index(&directory, &[(&top, Some("multi"))]);
     for (format, list) in [("oci", media::OCI_INDEX), ("v2s2", media::DOCKER_LIST)] {
         let base = format!(
             "{}/list-{format}-{}:1",
@@ -552,7 +559,7 @@ fn an_index_of_a_registry_gives_them_too_and_docker_stays_docker() {
                 format,
             ])
             .args([
-                &format!("oci:{}:multi", folder.display()),
+                &format!("oci:{}:multi", directory.display()),
                 &format!("docker://{base}"),
             ])
             .output()
@@ -593,9 +600,9 @@ fn an_index_of_a_registry_gives_them_too_and_docker_stays_docker() {
     }
 }
 
-/// Several commands that write into one layout at the same time lose none of each other's images.
+/// Several commands that write into one layout at the same time lose no image of each other.
 #[test]
-fn several_write_into_one_layout() {
+fn concurrent_writers_of_a_layout_lose_no_image() {
     let out = tempfile::tempdir().unwrap();
     let directory = format!("oci:{}/layout", out.path().display());
     let workspaces: Vec<Golden> = (0..8)
@@ -628,9 +635,9 @@ fn several_write_into_one_layout() {
     }
 }
 
-/// What a command that was killed left of its first file is no reason to refuse the folder.
+/// A file that a killed command left incomplete does not make the directory unusable.
 #[test]
-fn a_layout_whose_first_file_was_never_finished_is_gone_on_with() {
+fn a_layout_whose_first_file_is_incomplete_is_continued() {
     let image = "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n";
     let golden = Golden::new()
         .workspace("")
@@ -642,7 +649,7 @@ fn a_layout_whose_first_file_was_never_finished_is_gone_on_with() {
 
 /// As skopeo writes `oci:DIR:NAME`, and as `base = "oci:DIR:NAME"` reads it.
 #[test]
-fn an_image_of_a_layout_gets_the_name_of_the_destination() {
+fn an_image_in_a_layout_gets_the_name_of_the_destination() {
     let fine = |name: &str, base: &str| {
         format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n")
     };

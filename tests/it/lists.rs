@@ -1,4 +1,5 @@
-//! Lists of tags that repeat, end early or never end: no version is compared with what may be missing.
+//! Lists of tags that repeat, end early or never end: golden compares no version with an incomplete
+//! list.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +13,7 @@ use crate::support::workspace::Golden;
 /// The tags of the two versions.
 const TAGS: [&str; 7] = ["1", "1.0", "1.0.0", "3", "3.0", "3.0.0", "latest"];
 
-/// Every command that compares versions, `{}` being the registry.
+/// Every command that compares versions, with `{}` as the registry.
 const COMMANDS: [&str; 9] = [
     "plan",
     "build --push",
@@ -27,7 +28,7 @@ const COMMANDS: [&str; 9] = [
 
 type List = dyn Fn(&Seen) -> Answer + Send + Sync;
 
-/// A registry with 1.0.0 and 3.0.0 whose lists of tags are these.
+/// A registry with 1.0.0 and 3.0.0, whose lists of tags come from `list`.
 fn registry(list: Arc<List>) -> FakeRegistry {
     let instead = move |seen: &Seen| seen.route().ends_with("/app/tags/list").then(|| list(seen));
     let registry = FakeRegistry::start(Behaviour {
@@ -48,7 +49,8 @@ fn next(answer: Answer, address: &str) -> Answer {
     answer.header("link", format!("<{address}>; rel=\"next\""))
 }
 
-/// Runs every command against a registry with these lists. Each ends with 1 and changes nothing.
+/// Runs every command against a registry with these lists. Each must exit with 1 and change
+/// nothing.
 #[track_caller]
 fn refused(words: &str, list: impl Fn(&Seen) -> Answer + Send + Sync + 'static) {
     let registry = registry(Arc::new(list));
@@ -135,7 +137,7 @@ fn a_list_that_ends_in_an_error_is_refused() {
 }
 
 #[test]
-fn a_list_that_lacks_a_tag_that_can_be_read_is_refused() {
+fn a_list_that_lacks_an_existing_tag_is_refused() {
     refused(
         "the list of tags is incomplete: it lacks `latest`, which can be read",
         |_| page(&TAGS[..3]),
@@ -183,7 +185,7 @@ fn a_list_that_always_has_one_more_tag_is_refused() {
     );
 }
 
-/// A proxy that takes the Link away leaves a page that is full.
+/// A proxy that removes the Link header leaves a full page.
 #[test]
 fn a_full_page_without_a_link_is_not_the_end() {
     let registry = FakeRegistry::start(Behaviour {

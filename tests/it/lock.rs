@@ -1,11 +1,12 @@
-//! golden.lock: what it holds, who follows it, and who may change it; with a real registry.
+//! golden.lock: its content, the commands that follow it, and those that change it; with a real
+//! registry.
 
 use serde_json::Value;
 
 use crate::support::services;
 use crate::support::workspace::Golden;
 
-/// A namespace of the test's own.
+/// A namespace for one test.
 fn namespace() -> String {
     format!(
         "lock/{}",
@@ -13,8 +14,8 @@ fn namespace() -> String {
     )
 }
 
-/// Publishes a version of a base for two platforms, as a distribution does: the tags that move follow. `day` is when
-/// it was made.
+/// Publishes a version of a base for two platforms, with its moving tags, as a distribution does.
+/// `day` is its creation date.
 fn publish(namespace: &str, name: &str, version: &str, day: u64) {
     let registry = services::registry();
     let epoch = (1_790_000_000 + day * 86_400).to_string();
@@ -32,7 +33,7 @@ fn publish(namespace: &str, name: &str, version: &str, day: u64) {
         .exit(0);
 }
 
-/// A workspace with an image on a requirement, and one on a tag.
+/// A workspace with one image on a version requirement, and one on a tag.
 fn workspace(namespace: &str) -> Golden {
     let registry = services::registry();
     let image = |name: &str, base: &str| {
@@ -70,7 +71,7 @@ fn locked(golden: &Golden, base: &str) -> toml::Table {
         .clone()
 }
 
-/// How the graph shows alpine, debian, app and tool.
+/// The states of alpine, debian, app and tool in the graph.
 fn states(golden: &Golden) -> Vec<&'static str> {
     let graph: Value =
         serde_json::from_str(&golden.run(&["graph", "--format", "json"]).exit(0).stdout).unwrap();
@@ -90,7 +91,7 @@ fn states(golden: &Golden) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_base_that_is_gone_hides_no_other() {
+fn a_missing_base_hides_no_other_base() {
     let namespace = namespace();
     publish(&namespace, "debian", "12.4.0", 1);
     publish(&namespace, "alpine", "3.20.0", 1);
@@ -124,7 +125,7 @@ fn a_base_that_is_gone_hides_no_other() {
         "{json}"
     );
 
-    // The lock is refreshed as a whole or not at all, unless a base is named.
+    // Without a base argument, the lock is refreshed completely or not at all.
     let update = golden.run(&["update"]).exit(1);
     assert!(
         update.stderr.contains("golden.lock is as it was"),
@@ -142,7 +143,7 @@ fn a_base_that_is_gone_hides_no_other() {
 }
 
 #[test]
-fn a_lock_is_made_followed_and_refreshed() {
+fn a_lock_is_created_followed_and_refreshed() {
     let namespace = namespace();
     let registry = services::registry();
     publish(&namespace, "debian", "12.4.0", 1);
@@ -150,7 +151,7 @@ fn a_lock_is_made_followed_and_refreshed() {
     publish(&namespace, "alpine", "3.20.0", 1);
     let golden = workspace(&namespace);
 
-    // Nothing is locked: that is told, and --locked refuses to do anything about it.
+    // No base is locked: this is reported, and --locked refuses to lock one.
     let outdated = golden.run(&["outdated"]).exit(5);
     assert!(
         outdated.stdout.contains("not locked → 12.4.0 sha256:"),
@@ -190,7 +191,7 @@ fn a_lock_is_made_followed_and_refreshed() {
         ["current", "current", "current", "current"]
     );
 
-    // Both bases move; the lock is kept until somebody says so.
+    // Both bases move; the lock is kept until `golden update` runs.
     publish(&namespace, "debian", "12.5.0", 2);
     publish(&namespace, "alpine", "3.21.0", 2);
     let before = lock(&golden);
@@ -225,7 +226,7 @@ fn a_lock_is_made_followed_and_refreshed() {
 
     assert_eq!(states(&golden), ["stale", "stale", "stale", "stale"]);
 
-    // One base alone is refreshed: by name, by glob, by a reference that is written in another way.
+    // One base is refreshed: by name, by glob, or by a reference in another form.
     let update = golden.run(&["update", "**/debian*"]).exit(0);
     assert!(
         update.stdout.contains("→ 12.5.0 sha256:") && !update.stdout.contains("alpine"),
@@ -237,7 +238,7 @@ fn a_lock_is_made_followed_and_refreshed() {
         format!("{registry}/{namespace}/debian:12.5.0")
     );
     let svg = golden.run(&["graph", "--format", "svg"]).exit(0).stdout;
-    // Two bases and the images on them, and the legend's three.
+    // The two bases and their images, and the three of the legend.
     let colours = ["#d3f9d8", "#ffe3e3", "#f1f3f5"].map(|colour| svg.matches(colour).count());
     assert_eq!(
         (states(&golden), colours),
@@ -258,7 +259,7 @@ fn a_lock_is_made_followed_and_refreshed() {
         unknown.stderr
     );
 
-    // The published version cannot take the new base silently, and the reason has both digests.
+    // The published version cannot get the new base silently; the reason has both digests.
     let plan = golden.run(&["plan", "app"]).exit(4);
     let (was, now) = (
         debian["digest"].as_str().unwrap(),
@@ -271,7 +272,7 @@ fn a_lock_is_made_followed_and_refreshed() {
         plan.stdout
     );
 
-    // What no image is built on any more goes out of the lock.
+    // An entry that no image uses is removed from the lock.
     golden.run(&["update", "**/alpine:3"]).exit(0);
     std::fs::remove_dir_all(golden.path().join("tool")).unwrap();
     let update = golden.run(&["update"]).exit(0);
@@ -300,7 +301,7 @@ fn a_single_image_is_locked_with_its_platform() {
 }
 
 #[test]
-fn a_lock_that_is_no_file_is_a_failure_and_no_matter_of_usage() {
+fn a_lock_that_is_not_a_file_is_exit_1() {
     let golden = Golden::new().workspace("").image(
         "a",
         "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n",
@@ -311,7 +312,7 @@ fn a_lock_that_is_no_file_is_a_failure_and_no_matter_of_usage() {
 }
 
 #[test]
-fn a_lock_that_was_merged_by_hand_is_told_with_its_line() {
+fn a_badly_merged_lock_is_reported_with_its_line() {
     let golden = Golden::new().workspace("").image(
         "app",
         &format!(

@@ -1,4 +1,4 @@
-//! The login of the GOLDEN_ variables reaches the registries that the user names for it, and no other.
+//! The login of the GOLDEN_ variables reaches only the registries that the user names for it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn login() -> String {
     format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")))
 }
 
-/// A registry that wants the team's login and gives `challenge` to those who lack it.
+/// A registry that requires the team's login and sends `challenge` to requests without it.
 fn locked(challenge: &str) -> FakeRegistry {
     let authorization = Some((login(), challenge.to_owned()));
     let registry = FakeRegistry::start(Behaviour {
@@ -28,7 +28,7 @@ fn locked(challenge: &str) -> FakeRegistry {
     registry
 }
 
-/// No request of these carries a login of any kind.
+/// Asserts that none of these requests carries a login.
 #[track_caller]
 fn saw_no_login(requests: &[Seen], what: &str) {
     for seen in requests {
@@ -42,7 +42,8 @@ fn saw_no_login(requests: &[Seen], what: &str) {
     }
 }
 
-/// A workspace with two registries, the first of which is the default; its image is built on the second.
+/// A workspace with two registries, the first of which is the default. Its image is built on a base
+/// in the second.
 fn workspace(team: &str, mirror: &str) -> Golden {
     let table = |name: &str, host: &str| {
         format!("[[registry]]\nname = \"{name}\"\nhost = \"{host}\"\nnamespace = \"golden\"\n")
@@ -65,7 +66,8 @@ fn workspace(team: &str, mirror: &str) -> Golden {
         .env("GOLDEN_REGISTRY_PASSWORD", PASSWORD)
 }
 
-/// Every command that asks a registry, as somebody in that workspace writes it. `{mirror}` is the second registry.
+/// Every command that contacts a registry, as a user of that workspace types it. `{mirror}` is the
+/// second registry.
 const COMMANDS: [&str; 18] = [
     "outdated",
     "update",
@@ -93,7 +95,7 @@ fn run(golden: &Golden, command: &str, mirror: &str) -> Run {
 }
 
 #[test]
-fn a_registry_that_was_not_chosen_never_sees_it() {
+fn a_registry_that_was_not_selected_never_gets_the_login() {
     let tokens = Server::start(handler(|_| Answer::new(200, r#"{"token":"anonymous"}"#)));
     let bearer = format!(
         "Bearer realm=\"http://{}/token\",service=\"s\"",
@@ -131,7 +133,7 @@ fn a_registry_that_was_not_chosen_never_sees_it() {
 }
 
 #[test]
-fn the_chosen_one_gets_it_however_it_was_chosen() {
+fn the_selected_registry_gets_the_login_however_it_was_selected() {
     let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
     let golden = workspace(&team.host(), &mirror.host());
     let inspect = |registry: &FakeRegistry| format!("inspect {}/golden/app:1.2.2", registry.host());
@@ -155,7 +157,7 @@ fn the_chosen_one_gets_it_however_it_was_chosen() {
         "",
     )
     .exit(0);
-    // A host that only golden.toml names gets it when the user lists it.
+    // A host that only golden.toml names gets the login if the user lists it.
     for (command, host, code) in [
         ("verify --registry mirror app", &mirror, 5),
         ("rollback app --to 1.2.2 --yes", &team, 0),
@@ -181,7 +183,7 @@ fn the_chosen_one_gets_it_however_it_was_chosen() {
 
 /// A pull request that changes golden.toml must not receive the login of the CI job that checks it.
 #[test]
-fn a_host_that_only_a_workspace_file_names_never_sees_it() {
+fn a_host_that_only_a_workspace_file_names_never_gets_the_login() {
     for command in COMMANDS
         .iter()
         .filter(|command| !command.contains("{mirror}"))
@@ -210,9 +212,9 @@ fn a_host_that_only_a_workspace_file_names_never_sees_it() {
     }
 }
 
-/// A `[[registry]]` may be called like the host that the user means.
+/// A `[[registry]]` may have the name of the host that the user means.
 #[test]
-fn the_name_of_a_registry_is_no_host() {
+fn the_name_of_a_registry_is_not_taken_for_a_host() {
     let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
     let golden = workspace(&team.host(), &mirror.host()).workspace(&format!(
         "[[registry]]\nname = \"registry.example.com\"\nhost = \"{}\"\n",
@@ -223,7 +225,7 @@ fn the_name_of_a_registry_is_no_host() {
 }
 
 #[test]
-fn a_login_that_is_not_used_says_for_whom_it_is_and_what_to_type() {
+fn an_unused_login_is_reported_with_its_host_and_advice() {
     let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
     let (host, other) = (team.host(), mirror.host());
     for (variable, command, why, help) in [
@@ -268,7 +270,7 @@ fn a_login_that_is_not_used_says_for_whom_it_is_and_what_to_type() {
 }
 
 #[test]
-fn of_several_registries_that_are_named_none_gets_it() {
+fn with_several_selected_registries_none_gets_the_login() {
     let (one, two) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
     let golden = Golden::new()
         .env("GOLDEN_REGISTRY_USER", USER)
@@ -284,7 +286,7 @@ fn of_several_registries_that_are_named_none_gets_it() {
 }
 
 #[test]
-fn a_promotion_gives_it_to_its_destination_alone() {
+fn a_promotion_sends_the_login_only_to_its_destination() {
     let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
     let golden = workspace(&team.host(), &mirror.host());
     let command = format!(
@@ -294,7 +296,7 @@ fn a_promotion_gives_it_to_its_destination_alone() {
     );
     run(&golden, &command, "").exit(1);
     saw_no_login(&team.server.seen(), "the source");
-    // The source's own login comes from where logins are kept.
+    // The source's login comes from the stored logins.
     let auth = STANDARD.encode(format!("{USER}:{PASSWORD}"));
     golden.write(
         ".docker/config.json",
@@ -302,7 +304,7 @@ fn a_promotion_gives_it_to_its_destination_alone() {
     );
     run(&golden, &command, "").exit(0);
     assert_eq!(mirror.tags("copy").len(), 1);
-    // Whose it is can be said, and then it goes nowhere else.
+    // GOLDEN_REGISTRY_HOST can name the host; then no other host gets the login.
     let again = locked("Basic realm=\"r\"");
     let command = format!(
         "promote {}/golden/app:1.2.2 {}/copy",
@@ -323,9 +325,10 @@ fn a_promotion_gives_it_to_its_destination_alone() {
     .exit(0);
 }
 
-/// Where the chosen registry sends people elsewhere, the login stays behind; also when elsewhere asks for one.
+/// If the selected registry redirects to another host, the login is not sent there, even if that
+/// host requests one.
 #[test]
-fn it_does_not_follow_a_redirect_nor_an_upload_elsewhere() {
+fn the_login_follows_no_redirect_and_no_upload_to_another_host() {
     let elsewhere = Server::start(handler(|seen| match seen.method.as_str() {
         "PUT" => Answer::new(201, ""),
         _ => {
@@ -381,7 +384,7 @@ fn it_does_not_follow_a_redirect_nor_an_upload_elsewhere() {
     saw_no_login(&elsewhere.seen(), "elsewhere");
 }
 
-/// A registry's CA and scheme hold for the bases that it has, whether it is a destination or not.
+/// A registry's CA and scheme also apply to bases from it, whether it is a destination or not.
 #[test]
 fn a_base_is_read_with_the_settings_of_its_registry() {
     let (config, pem) = crate::support::tls::server(&["localhost"]);
@@ -390,7 +393,7 @@ fn a_base_is_read_with_the_settings_of_its_registry() {
     let host = format!("localhost:{}", mirror.server.port);
     let plain = FakeRegistry::start(Behaviour::default());
     plain.image("base/app", "p", &["1.2.3"]);
-    // An address of this machine that is no loopback address by its name.
+    // An address of this machine that its name does not show to be loopback.
     let other = format!("0.0.0.0:{}", plain.server.port);
     let team = FakeRegistry::start(Behaviour::default());
     let golden = Golden::new()

@@ -1,4 +1,4 @@
-//! The one integration test binary: one module a promise.
+//! The integration test binary, with one module for each promise.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 #![expect(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! Messages as the user reads them: the whole output, and what it says to do next.
+//! Messages as the user sees them: the complete output, with the next step.
 
 use crate::support::workspace::{Golden, Run};
 
@@ -11,7 +11,7 @@ fn workspace() -> Golden {
         .env("SOURCE_DATE_EPOCH", "0")
 }
 
-/// Everything that a failing run prints.
+/// The complete output of a failing run.
 #[track_caller]
 fn failure(run: Run, code: i32) -> String {
     let run = run.exit(code);
@@ -78,7 +78,7 @@ fn a_dotted_variable_of_the_environment_needs_quotes() {
         let message = failure(check(written), 2);
         assert!(message.contains(corrected), "{message}");
     }
-    // A misspelt key of the table that extends the base's value is no dotted variable.
+    // A misspelt key of a table that extends the base's value is not a dotted variable.
     assert!(failure(check("PATH = { prepnd = \"/opt:\" }"), 2).contains("did you mean `prepend`?"));
     check("PATH = { prepend = \"/opt:\" }").exit(0);
 }
@@ -122,7 +122,7 @@ fn output_that_cannot_be_written_is_an_error_before_the_build() {
 }
 
 #[test]
-fn values_that_make_no_sense_say_what_is_accepted() {
+fn invalid_values_are_reported_with_the_accepted_values() {
     let golden = workspace();
     insta::assert_snapshot!(failure(golden.run(&["build", "--jobs", "0"]), 2), @r"
     error: invalid value '0' for '--jobs <N>': --jobs must be at least 1
@@ -137,7 +137,7 @@ fn values_that_make_no_sense_say_what_is_accepted() {
 }
 
 #[test]
-fn one_of_many_images_that_does_not_exist_has_its_nearest_names() {
+fn an_unknown_image_is_reported_with_the_nearest_names() {
     let mut golden = Golden::new().workspace("");
     for n in 0..40 {
         golden = golden.image(

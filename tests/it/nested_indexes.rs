@@ -1,9 +1,11 @@
-//! Indexes that name other indexes many times cost as many requests as there are manifests, in every command.
+//! Nested indexes that repeat the same entries cost one request for each manifest, in every
+//! command.
 
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::workspace::Golden;
 
-/// A registry in which `team/app:1.0.0` is an index of indexes, so deep, each naming the next one ten times.
+/// A registry in which `team/app:1.0.0` is an index of indexes, `depth` levels deep, each of which
+/// names the next one ten times.
 fn nested(depth: usize) -> FakeRegistry {
     let registry = FakeRegistry::start(Behaviour {
         referrers: true,

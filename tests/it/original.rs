@@ -1,4 +1,5 @@
-//! `1.2.3_r0`: the first content of a version stays reachable when a revision takes its tag. And `rebuild = "base"`.
+//! `1.2.3_r0` keeps the first content of a version when a revision takes its tag; and `rebuild =
+//! "base"`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ fn workspace(registries: &[&FakeRegistry]) -> Golden {
         .env("SOURCE_DATE_EPOCH", "0")
 }
 
-/// Publishes 1.2.3 of `app` with this owner.
+/// Publishes `app` 1.2.3 with this owner.
 fn build(golden: &Golden, image: &str, owner: &str, tags: &str, more: &[&str]) -> Run {
     golden.write(
         "app/image.toml",
@@ -67,7 +68,7 @@ fn the_first_content_gets_a_tag_before_the_version_moves() {
         golden.run(&["verify"]).exit(0);
         let plan = golden.run(&["plan"]).exit(0).stdout;
         assert!(plan.contains("skip: 1.2.3+r2 is published"), "{plan}");
-        // It is a version that a rollback can go back to.
+        // A rollback to it is possible.
         golden
             .run(&["rollback", "app", "--to", "1.2.3_r0", "--yes"])
             .exit(0);
@@ -78,7 +79,7 @@ fn the_first_content_gets_a_tag_before_the_version_moves() {
 }
 
 #[test]
-fn a_build_with_metadata_preserves_the_plain_version() {
+fn a_version_with_build_metadata_preserves_the_plain_version() {
     let registry = FakeRegistry::start(Behaviour::default());
     let golden = workspace(&[&registry]);
     build(&golden, "", "a", "", &[]).exit(0);
@@ -154,7 +155,7 @@ fn an_interrupted_revision_loses_nothing_and_the_same_command_completes_it() {
     }
 }
 
-/// The base moves: a revision. The spec, a file or a certificate changes: refused.
+/// A moved base gives a revision. A changed spec, file or certificate is refused.
 #[test]
 fn rebuild_base_publishes_a_moved_base_and_refuses_a_changed_spec() {
     let registry = FakeRegistry::start(Behaviour::default());

@@ -1,12 +1,12 @@
-//! A step that changes packages fails unless, at its end, every package is as the spec says. The rendered script runs
-//! here with package managers that only pretend.
+//! A step that changes packages fails unless, at its end, every package is as the spec requires.
+//! The rendered script runs here with simulated package managers.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::support::workspace::Golden;
 
-/// The script of the step that changes the packages of an image.
+/// The script of the step that changes an image's packages.
 fn script(golden: &Golden) -> String {
     let rendered = golden.run(&["render"]).exit(0).stdout;
     let step = rendered.split("# packages\n").nth(1).unwrap();
@@ -15,7 +15,8 @@ fn script(golden: &Golden) -> String {
     words[2].clone()
 }
 
-/// A family's package manager, as scripts of the given names. Each sees the state in $STATE, one package a line.
+/// A family's package manager, as scripts with the given names. Each reads the installed packages
+/// from $STATE, one per line.
 struct Machine {
     family: &'static str,
     tools: &'static [(&'static str, &'static str)],
@@ -58,7 +59,7 @@ const RHEL: Machine = Machine {
 };
 
 impl Machine {
-    /// Runs the step of an image with these packages; the exit code and stderr.
+    /// Runs the step of an image with these packages; returns the exit code and stderr.
     fn run(&self, packages: &str, variables: &[(&str, &str)]) -> (i32, String) {
         let text = format!(
             "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"base:1\"\nfamily = \"{}\"\n[packages]\n{packages}\n",
@@ -67,7 +68,7 @@ impl Machine {
         let golden = Golden::new().workspace("").image("a", &text);
         let script = script(&golden);
         let state = golden.write("state", "vim\nlibthing\n");
-        // The step removes caches, which on this machine are somebody's.
+        // The step removes caches, which on this machine belong to the user.
         for (name, text) in self.tools.iter().chain(&[("rm", "")]) {
             let path = golden.write(&format!("bin/{name}"), format!("#!/bin/sh\n{text}\n"));
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -89,14 +90,14 @@ impl Machine {
         )
     }
 
-    /// Runs the step, which must fail with this as its last line.
+    /// Runs the step, which must fail with `why` as its last line.
     #[track_caller]
     fn fails(&self, packages: &str, variables: &[(&str, &str)], why: &str) {
-        let (code, told) = self.run(packages, variables);
+        let (code, printed) = self.run(packages, variables);
         assert_eq!(
-            (code, told.lines().last()),
+            (code, printed.lines().last()),
             (1, Some(format!("golden: {why}").as_str())),
-            "{told}"
+            "{printed}"
         );
     }
 }
@@ -104,13 +105,13 @@ impl Machine {
 const MACHINES: [Machine; 3] = [DEBIAN, ALPINE, RHEL];
 
 #[test]
-fn packages_that_are_as_the_spec_says_pass() {
+fn packages_that_match_the_spec_pass() {
     for machine in MACHINES {
-        let (code, told) = machine.run(
+        let (code, printed) = machine.run(
             "install = [\"tool\"]\nremove = [\"vim\", \"libthing\"]",
             &[],
         );
-        assert_eq!(code, 0, "{}: {told}", machine.family);
+        assert_eq!(code, 0, "{}: {printed}", machine.family);
     }
     let virtual_package = [(
         "INSTALLED",
@@ -136,7 +137,7 @@ fn packages_that_are_as_the_spec_says_pass() {
 fn an_index_that_cannot_be_read_fails_the_step() {
     let no_network = "no network, or the server does not answer";
     let no_index = "the server has no such index";
-    for (machine, told, cause) in [
+    for (machine, printed, cause) in [
         (
             &DEBIAN,
             "W: Failed to fetch http://deb.example.com/dists/x/InRelease  Temporary failure resolving 'deb.example.com'",
@@ -148,15 +149,15 @@ fn an_index_that_cannot_be_read_fails_the_step() {
             no_index,
         ),
     ] {
-        let code = if told.starts_with('E') { "100" } else { "0" };
-        let why = format!("apt-get update did not read every package index: {cause}: {told}");
+        let code = if printed.starts_with('E') { "100" } else { "0" };
+        let why = format!("apt-get update did not read every package index: {cause}: {printed}");
         machine.fails(
             "install = [\"tool\"]",
-            &[("UPDATE", told), ("UPDATE_EXIT", code)],
+            &[("UPDATE", printed), ("UPDATE_EXIT", code)],
             &why,
         );
     }
-    for (told, cause) in [
+    for (printed, cause) in [
         (
             "WARNING: fetching https://apk.example.com/main: temporary error (try again later)",
             no_network,
@@ -166,10 +167,10 @@ fn an_index_that_cannot_be_read_fails_the_step() {
             no_index,
         ),
     ] {
-        let why = format!("apk did not read every package index: {cause}: {told}");
-        ALPINE.fails("install = [\"tool\"]", &[("UPDATE", told)], &why);
+        let why = format!("apk did not read every package index: {cause}: {printed}");
+        ALPINE.fails("install = [\"tool\"]", &[("UPDATE", printed)], &why);
     }
-    for (told, code, cause) in [
+    for (printed, code, cause) in [
         (
             "Error: Failed to download metadata for repo 'x': Curl error (6): Couldn't resolve host name",
             "1",
@@ -185,7 +186,7 @@ fn an_index_that_cannot_be_read_fails_the_step() {
         let why = format!("dnf did not read every package index: {cause}");
         RHEL.fails(
             "install = [\"tool\"]",
-            &[("UPDATE", told), ("UPDATE_EXIT", code)],
+            &[("UPDATE", printed), ("UPDATE_EXIT", code)],
             &why,
         );
     }
@@ -221,13 +222,13 @@ fn a_contradiction_between_the_defaults_and_an_image_names_both_files() {
         "a",
         "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"debian:12\"\n[packages]\nremove = [\"curl\"]\n",
     );
-    let told = golden.run(&["check"]).exit(2).stderr;
+    let printed = golden.run(&["check"]).exit(2).stderr;
     assert!(
-        told.contains("`curl` is in both `install` and `remove`"),
-        "{told}"
+        printed.contains("`curl` is in both `install` and `remove`"),
+        "{printed}"
     );
     assert!(
-        told.contains("a/image.toml:6:11") && told.contains("golden.toml:2:12"),
-        "{told}"
+        printed.contains("a/image.toml:6:11") && printed.contains("golden.toml:2:12"),
+        "{printed}"
     );
 }

@@ -1,4 +1,5 @@
-//! The policy on the specs, with the real binary: places, severities, exit codes, and nothing secret shown.
+//! The policy on specs, with the real binary: positions, severities, exit codes, and no secret in
+//! the output.
 
 use crate::support::workspace::Golden;
 
@@ -67,14 +68,14 @@ fn broken() -> Golden {
 }
 
 #[test]
-fn every_violation_has_its_place() {
+fn every_violation_has_its_position() {
     let run = broken().run(&["check"]).exit(3);
     assert_eq!(run.stdout, "");
     insta::assert_snapshot!(run.stderr);
 }
 
 #[test]
-fn a_policy_that_is_kept() {
+fn a_policy_without_violations_passes() {
     let golden = Golden::new().workspace(POLICY).image("app", KEPT);
     let run = golden.run(&["check"]).exit(0);
     assert!(
@@ -91,7 +92,7 @@ fn a_policy_that_is_kept() {
 }
 
 #[test]
-fn no_form_of_output_shows_a_secret() {
+fn no_output_format_shows_a_secret() {
     for format in ["text", "json", "github", "sarif"] {
         for more in [&[][..], &["-vv"], &["-q"], &["--color", "always"]] {
             let run = broken()
@@ -113,7 +114,7 @@ fn annotations_name_file_line_and_column() {
 }
 
 #[test]
-fn paths_lead_from_where_one_is() {
+fn paths_are_relative_to_the_current_directory() {
     let golden = Golden::new()
         .file("images/golden.toml", POLICY)
         .image("images/app", BROKEN);
@@ -132,7 +133,7 @@ fn paths_lead_from_where_one_is() {
 }
 
 #[test]
-fn severities_and_a_broken_policy() {
+fn severities_apply_and_a_broken_policy_is_an_error() {
     let golden = Golden::new()
         .workspace(
             "[policy]\nrequired_labels = [\"nobody\"]\n[policy.severity]\nrequired_labels = \"warn\"\n",
@@ -151,8 +152,8 @@ fn severities_and_a_broken_policy() {
 }
 
 #[test]
-fn nothing_is_built_that_breaks_the_policy() {
-    // Nothing could be built here at all: the policy stops the run before an engine is looked for.
+fn a_policy_violation_stops_the_build() {
+    // No engine exists here: the policy stops the run before golden looks for one.
     let golden = broken().env("DOCKER_HOST", "unix:///nowhere.sock");
     for command in [
         &["build"][..],
@@ -180,7 +181,7 @@ fn audit_needs_a_policy() {
 }
 
 #[test]
-fn what_init_writes_keeps_its_policy() {
+fn the_workspace_of_init_passes_its_policy() {
     let golden = Golden::new();
     golden.run(&["init"]).exit(0);
     let run = golden.run(&["check"]).exit(0);

@@ -35,7 +35,7 @@ fn within_a_registry_blobs_are_mounted() {
 }
 
 #[test]
-fn between_registries_the_bytes_stay_the_same() {
+fn between_registries_the_content_stays_identical() {
     let (one, two) = (
         FakeRegistry::start(Behaviour::default()),
         FakeRegistry::start(Behaviour::default()),
@@ -54,7 +54,7 @@ fn between_registries_the_bytes_stay_the_same() {
 }
 
 #[test]
-fn a_version_with_other_content_is_refused_before_anything_is_sent() {
+fn a_version_with_different_content_is_refused_before_the_upload() {
     let (one, two) = (
         FakeRegistry::start(Behaviour::default()),
         FakeRegistry::start(Behaviour::default()),
@@ -100,7 +100,7 @@ fn tags_move_by_the_rules() {
 }
 
 #[test]
-fn between_real_registries() {
+fn promote_copies_between_real_registries() {
     let registry = services::registry();
     let fake = FakeRegistry::start(Behaviour::default());
     fake.image("app", "real", &FOUR);
@@ -128,7 +128,7 @@ fn between_real_registries() {
     );
 }
 
-/// What the registry lists as referring to a digest, by API or by the fallback tag; asked by curl.
+/// The referrers of a digest in a registry, by the API or by the fallback tag; read with curl.
 fn referrers(host: &str, repository: &str, digest: &str) -> Vec<String> {
     let mut answer = curl("GET", host, &format!("{repository}/referrers/{digest}"));
     if answer.status == 404 {
@@ -149,7 +149,7 @@ fn referrers(host: &str, repository: &str, digest: &str) -> Vec<String> {
 }
 
 #[test]
-fn signatures_go_with_an_image_that_is_promoted_with_its_referrers() {
+fn the_referrers_option_copies_signatures() {
     let source = FakeRegistry::start(Behaviour {
         referrers: true,
         ..Behaviour::default()
@@ -167,7 +167,8 @@ fn signatures_go_with_an_image_that_is_promoted_with_its_referrers() {
         referrers: true,
         ..Behaviour::default()
     });
-    // distribution 2.8 does not know the API: the list stands under a tag there, and is read from it again.
+    // distribution 2.8 lacks the referrers API: the list is under a tag there, and is read from
+    // that tag again.
     let real = services::registry();
     let name = fresh_name("signed");
     let copies = [
@@ -205,7 +206,7 @@ fn signatures_go_with_an_image_that_is_promoted_with_its_referrers() {
             &format!("{new}/manifests/{}.sig", image.replace(':', "-")),
         );
         assert_eq!(kept.header("docker-content-digest"), Some(cosign.as_str()));
-        // The same again copies nothing twice.
+        // The same command copies nothing again.
         promote(&[&from, &to_name, "--tags", "--referrers"]).exit(0);
         assert_eq!(referrers(to, new, &image).len(), 2);
     }
@@ -227,7 +228,7 @@ fn signatures_go_with_an_image_that_is_promoted_with_its_referrers() {
 }
 
 #[test]
-fn prune_keeps_what_moving_tags_name() {
+fn prune_keeps_images_that_moving_tags_point_to() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &["1.0.0"]);
     registry.image("app", "b", &["1.1.0", "1.1"]);

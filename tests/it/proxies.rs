@@ -1,11 +1,11 @@
-//! The variables that name a proxy: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+//! The proxy variables: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
 
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::tunnel::Tunnel;
 use crate::support::workspace::Golden;
 
 #[test]
-fn a_registry_beyond_a_proxy_is_reached_through_it() {
+fn a_registry_is_reached_through_the_proxy() {
     let (config, pem) = crate::support::tls::server(&["registry.test"]);
     let registry = FakeRegistry::with_tls(Behaviour::default(), Some(config));
     registry.image("app", "a", &["1.2.3"]);
@@ -52,9 +52,10 @@ fn a_registry_beyond_a_proxy_is_reached_through_it() {
     );
 }
 
-/// A byte that another one became on its way to the registry, which TLS sees: the registry breaks the connection off.
+/// A byte that is corrupted on its way to the registry is detected by TLS: the registry closes the
+/// connection.
 #[test]
-fn a_byte_that_changes_within_tls_is_sent_again() {
+fn a_request_that_is_corrupted_within_tls_is_sent_again() {
     let (config, pem) = crate::support::tls::server(&["registry.test"]);
     let registry = FakeRegistry::with_tls(Behaviour::default(), Some(config));
     registry.image("app", "a", &["1.2.3"]);
@@ -67,7 +68,7 @@ fn a_byte_that_changes_within_tls_is_sent_again() {
     };
     let clean = Tunnel::to(registry.server.port);
     list(&clean);
-    // Within the request, which is the last but for the farewell.
+    // The byte is within the request, which is the last record before the close message.
     let tunnel = Tunnel::changing(registry.server.port, clean.sent() - 80);
     let run = list(&tunnel);
     assert_eq!(run.stdout, "app\n");
@@ -75,7 +76,7 @@ fn a_byte_that_changes_within_tls_is_sent_again() {
 }
 
 #[test]
-fn plain_http_goes_through_http_proxy_and_this_machine_through_none() {
+fn plain_http_uses_http_proxy_and_this_machine_uses_none() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("app", "a", &["1.2.3"]);
     let tunnel = Tunnel::to(registry.server.port);

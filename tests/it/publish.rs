@@ -1,4 +1,5 @@
-//! Publishing to a real registry: the fan-out, what may move, the same again, and several registries.
+//! Publishing to a real registry: the fan-out, the tag rules, repeated runs, and several
+//! registries.
 
 use std::collections::BTreeSet;
 
@@ -12,23 +13,23 @@ fn publisher() -> Publisher {
     Publisher::new(&[services::registry()], 3)
 }
 
-/// `tag=version …`, as far as the images tell.
+/// `tag=version …`, for the tags that point to one of `images`.
 async fn shown(publisher: &Publisher, name: &str, images: &[&Image]) -> String {
     let tags = publisher.tags(name).await;
-    let of = |digest: &golden::reference::Digest| {
+    let name_of = |digest: &golden::reference::Digest| {
         images
             .iter()
             .find(|image| image.digest() == *digest)
             .map_or("?", |image| image.content.as_str())
     };
     tags.iter()
-        .map(|(tag, digest)| format!("{tag}={}", of(digest)))
+        .map(|(tag, digest)| format!("{tag}={}", name_of(digest)))
         .collect::<Vec<_>>()
         .join(" ")
 }
 
 #[tokio::test]
-async fn four_tags_and_one_digest() {
+async fn a_version_gets_four_tags_with_one_digest() {
     let (publisher, name) = (publisher(), fresh_name("four"));
     let image = Image::new(&name, "1.2.3");
     let receipts = publisher.publish(&image).await.receipts();
@@ -55,7 +56,7 @@ async fn four_tags_and_one_digest() {
 }
 
 #[tokio::test]
-async fn the_same_again_writes_nothing_even_without_memory() {
+async fn a_repeated_publish_writes_nothing_even_without_caches() {
     let name = fresh_name("again");
     let image = Image::new(&name, "1.2.3");
     publisher().publish(&image).await.receipts();
@@ -66,7 +67,7 @@ async fn the_same_again_writes_nothing_even_without_memory() {
 }
 
 #[tokio::test]
-async fn backports_and_prereleases_move_what_they_may() {
+async fn backports_and_prereleases_move_only_their_tags() {
     let (publisher, name) = (publisher(), fresh_name("moves"));
     let images: Vec<Image> = ["1.2.8", "2.0.0", "1.2.9", "3.0.0-rc.1"]
         .map(|version| Image::new(&name, version))
@@ -82,7 +83,7 @@ async fn backports_and_prereleases_move_what_they_may() {
 }
 
 #[tokio::test]
-async fn a_changed_version_is_refused_and_says_what_changed() {
+async fn a_changed_version_is_refused_with_the_list_of_changes() {
     let (publisher, name) = (publisher(), fresh_name("changed"));
     let image = Image::new(&name, "1.2.3");
     publisher.publish(&image).await.receipts();
@@ -98,7 +99,7 @@ async fn a_changed_version_is_refused_and_says_what_changed() {
 }
 
 #[tokio::test]
-async fn revisions_follow_each_other() {
+async fn revisions_are_numbered_in_sequence() {
     let (publisher, name) = (publisher(), fresh_name("revise"));
     let rules = TagRules {
         rebuild: Rebuild::Revise,
@@ -141,7 +142,7 @@ async fn variants_and_extras_have_their_own_tags() {
 }
 
 #[tokio::test]
-async fn what_is_missing_or_behind_is_put_right() {
+async fn missing_and_outdated_tags_are_corrected() {
     let (publisher, name) = (publisher(), fresh_name("behind"));
     let (old, new) = (Image::new(&name, "1.2.2"), Image::new(&name, "1.2.3"));
     publisher.publish(&old).await.receipts();
@@ -158,7 +159,7 @@ async fn what_is_missing_or_behind_is_put_right() {
 }
 
 #[tokio::test]
-async fn what_is_withdrawn_does_not_hold_tags_back() {
+async fn withdrawn_versions_do_not_hold_moving_tags() {
     let (publisher, name) = (publisher(), fresh_name("withdrawn"));
     let bad = Image::new(&name, "1.3.0");
     publisher.publish(&bad).await.receipts();
@@ -181,7 +182,7 @@ async fn what_is_withdrawn_does_not_hold_tags_back() {
 }
 
 #[tokio::test]
-async fn latest_always_and_force() {
+async fn latest_always_moves_latest_and_force_rebuilds() {
     let (mut publisher, name) = (publisher(), fresh_name("always"));
     let rules = TagRules {
         latest: Latest::Always,
@@ -203,7 +204,7 @@ async fn latest_always_and_force() {
 }
 
 #[tokio::test]
-async fn several_registries_are_all_or_nothing_and_copy_from_each_other() {
+async fn several_registries_publish_all_or_nothing_and_mount_blobs() {
     let hosts = [services::registry(), services::registry_nodelete()];
     let (both, name) = (Publisher::new(&hosts, 3), fresh_name("both"));
     let first = Publisher::new(&hosts[..1], 3);
@@ -253,8 +254,8 @@ async fn revisions_are_numbered_over_all_registries() {
     assert!(first.tags(&name).await.contains_key("1.0.0_r2"));
 }
 
-/// The requests of a run: method and path, without the repository, and without what is random in it.
-fn asked(proxy: &FaultProxy, name: &str) -> Vec<String> {
+/// The requests of a run: method and path, without the repository and without random parts.
+fn requests_of(proxy: &FaultProxy, name: &str) -> Vec<String> {
     let short = |request: String| {
         let request = request.replace(&format!("/v2/golden/{name}/"), "");
         match request.split_once("blobs/uploads/") {
@@ -266,18 +267,18 @@ fn asked(proxy: &FaultProxy, name: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tags_are_read_once_more_just_before_the_first_is_written() {
+async fn tags_are_read_again_just_before_the_first_write() {
     let proxy = fault_proxy(services::registry(), None);
     let image = Image::new(&fresh_name("order"), "1.2.3");
     Publisher::new(&[&proxy.host()], 3)
         .publish(&image)
         .await
         .receipts();
-    let requests = asked(&proxy, &image.name);
+    let requests = requests_of(&proxy, &image.name);
     let upload = ["POST blobs/uploads", "PUT blobs/uploads"];
     let is_blob = |request: &&String| request.contains("blobs/");
     let (blobs, others): (Vec<_>, Vec<_>) = requests.iter().partition(is_blob);
-    // A list of tags is believed when it lacks no tag of the fan-out that can be read.
+    // A list of tags is trusted if it lacks no existing tag of the fan-out.
     let is_head = |request: &&String| request.starts_with("HEAD manifests/");
     let (heads, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_head);
     assert_eq!(heads.len(), 8, "{requests:?}");
@@ -334,14 +335,14 @@ async fn tags_are_read_once_more_just_before_the_first_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_two_images_share_travels_once() {
+async fn blobs_shared_by_two_images_are_uploaded_once() {
     let proxy = fault_proxy(services::registry(), None);
     let publisher = Publisher::new(&[&proxy.host()], 3);
     let names = [fresh_name("share"), fresh_name("share")];
     let images = names
         .each_ref()
         .map(|name| Image::new(name, "1.2.3").content("shared"));
-    // Their configs are equal too: two blobs in all.
+    // Their configs are equal too, so there are two blobs in all.
     let (first, second) =
         tokio::join!(publisher.publish(&images[0]), publisher.publish(&images[1]));
     first.receipts();
@@ -360,7 +361,7 @@ async fn what_two_images_share_travels_once() {
 }
 
 #[tokio::test]
-async fn a_version_that_may_move_tells_what_it_named_before() {
+async fn a_mutable_version_records_the_previous_digest_of_each_tag() {
     let (publisher, name) = (publisher(), fresh_name("mutable"));
     let rules = TagRules {
         immutable: false,
@@ -379,10 +380,10 @@ async fn a_version_that_may_move_tells_what_it_named_before() {
         .await
         .receipts()
         .remove(0);
-    let told: Vec<_> = receipt
+    let moves: Vec<_> = receipt
         .tags
         .iter()
         .map(|tag| (tag.action.as_str(), tag.previous.clone()))
         .collect();
-    assert_eq!(told, vec![("move", Some(old.digest())); 4]);
+    assert_eq!(moves, vec![("move", Some(old.digest())); 4]);
 }

@@ -1,4 +1,5 @@
-//! Two publishers at once: when both have finished, every moving tag is on the highest version.
+//! Two concurrent publishers: when both have finished, every moving tag points to the highest
+//! version.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use crate::support::services;
 use crate::support::workspace::{Golden, Run};
 
 #[tokio::test]
-async fn the_higher_version_has_latest_in_the_end() {
+async fn latest_ends_on_the_higher_version() {
     for round in 0..20 {
         let name = fresh_name("race");
         let (low, high) = (Image::new(&name, "1.2.3"), Image::new(&name, "1.3.0"));
@@ -43,7 +44,7 @@ async fn the_higher_version_has_latest_in_the_end() {
     }
 }
 
-/// A workspace with one image; its owner makes the content differ.
+/// A workspace with one image; a different owner gives different content.
 fn publisher(name: &str, version: &str, owner: &str) -> Golden {
     let host = services::registry();
     let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"race\"\n");
@@ -53,10 +54,10 @@ fn publisher(name: &str, version: &str, owner: &str) -> Golden {
     Golden::new().workspace(&table).image("app", &text)
 }
 
-/// Runs `build --push` in all of them at once, each a process of its own as two CI jobs are.
+/// Runs `build --push` in both workspaces at once, each in its own process as two CI jobs do.
 fn at_once(publishers: &[Golden; 2]) -> [Run; 2] {
     let start = |golden: &Golden| {
-        // Sometimes one is a little ahead, sometimes the other, mostly they are in the middle of each other.
+        // The start times vary, so that either process may be ahead; mostly they overlap.
         std::thread::sleep(Duration::from_millis(fastrand::u64(0..15)));
         let mut command = golden.command(&["build", "--push"]);
         command
@@ -96,7 +97,7 @@ fn two_processes_leave_latest_on_the_higher_version() {
     }
 }
 
-/// Two CI jobs of the same commit: both succeed, and one of them uploads.
+/// Two CI jobs of the same commit: both succeed, and only one uploads.
 #[test]
 fn two_processes_with_the_same_content_both_succeed() {
     for round in 0..30 {
@@ -116,9 +117,9 @@ fn two_processes_with_the_same_content_both_succeed() {
     }
 }
 
-/// One of them has the version, with all its tags; the other one is told.
+/// One publisher gets the version with all its tags; the other one is refused.
 #[test]
-fn two_processes_with_other_content_for_one_version() {
+fn with_two_contents_for_one_version_one_process_is_refused() {
     let mut told = 0;
     for round in 0..20 {
         let name = fresh_name("same");

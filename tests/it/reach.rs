@@ -1,5 +1,6 @@
-//! Where an answer may lead: neither to this machine nor to its network from a registry elsewhere, and never back to
-//! plain HTTP. The registry elsewhere is one at the address of a container network; other addresses are only looked at.
+//! Redirects: a registry elsewhere cannot redirect golden to this machine, to its network, or from
+//! https to http. The registry here has an address of a container network; other addresses are only
+//! checked, not contacted.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::support::services;
 use crate::support::tls;
 use crate::support::workspace::{Golden, Run};
 
-/// A registry at a private address, which answers requests for which `leads` says so with a redirect to `to`.
+/// A registry at a private address that redirects the requests selected by `leads` to `to`.
 fn elsewhere(leads: fn(&Seen) -> bool, status: u16, to: &str) -> FakeRegistry {
     let to = to.to_owned();
     let instead = move |seen: &Seen| {
@@ -37,7 +38,7 @@ fn run(registry: &FakeRegistry, command: &str) -> Run {
 }
 
 #[test]
-fn a_redirect_does_not_lead_to_this_machine_or_its_link() {
+fn a_redirect_to_this_machine_or_its_link_is_refused() {
     let here = Server::start(handler(|_| Answer::new(200, "{}")));
     let port = here.port;
     for host in [
@@ -71,7 +72,7 @@ fn a_redirect_does_not_lead_to_this_machine_or_its_link() {
 }
 
 #[test]
-fn an_upload_does_not_go_to_another_host() {
+fn an_upload_to_another_host_is_refused() {
     let other = Server::start(handler(|_| Answer::new(201, "")));
     let source = FakeRegistry::start(Behaviour::default());
     source.image("app", "a", &["1.2.3"]);
@@ -112,7 +113,7 @@ fn an_upload_does_not_go_to_another_host() {
 }
 
 #[test]
-fn a_list_is_not_read_from_another_host() {
+fn a_list_from_another_host_is_refused() {
     let other = Server::start(handler(|_| {
         Answer::new(200, r#"{"repositories":["x"],"tags":["9.9.9"]}"#)
     }));
@@ -142,9 +143,9 @@ fn a_list_is_not_read_from_another_host() {
     assert!(other.seen().is_empty(), "{:?}", other.seen());
 }
 
-/// https stays https: in redirects, in the location of an upload, and for the server of tokens.
+/// https stays https: in redirects, in the location of an upload, and for the token server.
 #[test]
-fn https_does_not_become_http() {
+fn a_change_from_https_to_http_is_refused() {
     let plain = Server::start(handler(|_| Answer::new(200, r#"{"token":"t"}"#)));
     let source = FakeRegistry::start(Behaviour::default());
     source.image("app", "other", &["1.2.3"]);
@@ -194,7 +195,7 @@ fn https_does_not_become_http() {
 }
 
 #[test]
-fn a_token_server_is_not_on_this_machine_when_the_registry_is_elsewhere() {
+fn a_registry_elsewhere_cannot_name_a_token_server_on_this_machine() {
     let tokens = Server::start(handler(|_| Answer::new(200, r#"{"token":"t"}"#)));
     for realm in [
         format!("http://127.0.0.1:{}", tokens.port),

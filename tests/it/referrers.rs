@@ -1,4 +1,4 @@
-//! What refers to an image is copied, listed and deleted with it, and what belongs to others stays.
+//! Referrers of an image are copied, listed and deleted with it; foreign referrers stay.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::support::workspace::{Golden, Run};
 const EMPTY: (&str, &str) = ("application/vnd.oci.empty.v1+json", "{}");
 const SIMPLE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 
-/// A referrer, whose content makes it different from others.
+/// A referrer with its own content.
 fn referrer(
     registry: &FakeRegistry,
     repository: &str,
@@ -33,7 +33,7 @@ fn referrer(
     )
 }
 
-/// A signature as cosign keeps it under a tag.
+/// A signature as cosign stores it under a tag.
 fn signature(registry: &FakeRegistry, repository: &str, subject: &str, content: &str) -> String {
     let tag = format!("{}.sig", tag_of(subject));
     let config = (golden::oci::media::OCI_CONFIG, "{}");
@@ -95,7 +95,7 @@ fn lists_of_referrers_are_merged_and_foreign_entries_stay_byte_for_byte() {
 }
 
 #[test]
-fn a_signature_of_the_destination_stays_next_to_the_copied_one() {
+fn a_signature_at_the_destination_is_kept_next_to_the_copied_one() {
     let (source, target) = (
         FakeRegistry::start(Behaviour::default()),
         FakeRegistry::start(Behaviour::default()),
@@ -158,7 +158,7 @@ fn referrers_of_the_images_of_an_index_are_copied() {
 }
 
 #[test]
-fn a_registry_without_the_api_is_asked_for_the_fallback_tag() {
+fn without_the_referrers_api_the_fallback_tag_is_read() {
     for answer in [
         refuse(400, "UNSUPPORTED", "no"),
         refuse(404, "NOT_FOUND", "no"),
@@ -231,13 +231,13 @@ fn all_pages_of_a_list_of_referrers_are_read() {
         &format!("{}/app", target.host()),
         "--referrers",
     ]);
-    // Their own referrers are the same pages again, of what refers to something else.
+    // The same pages answer for the referrers' own referrers, which refer to another subject.
     drop(dry.exit(0));
     assert!(all.iter().all(|digest| target.has("app", digest)));
 }
 
 #[test]
-fn what_is_attached_to_an_image_is_deleted_with_it() {
+fn referrers_are_deleted_with_their_image() {
     for referrers in [true, false] {
         let registry = FakeRegistry::start(Behaviour {
             referrers,
@@ -297,9 +297,9 @@ fn what_is_attached_to_an_image_is_deleted_with_it() {
     }
 }
 
-/// A referrer that is deleted by itself leaves the list of its subject.
+/// A referrer that is deleted directly is removed from the list of its subject.
 #[test]
-fn a_deleted_referrer_is_taken_out_of_the_list() {
+fn a_deleted_referrer_is_removed_from_the_list() {
     let registry = FakeRegistry::start(Behaviour::default());
     let image = registry.image("app", "a", &["1.2.3"]);
     let (one, two) = (
@@ -318,7 +318,7 @@ fn a_deleted_referrer_is_taken_out_of_the_list() {
 }
 
 #[test]
-fn what_is_attached_to_a_version_is_pruned_with_it() {
+fn referrers_are_pruned_with_their_version() {
     let registry = FakeRegistry::start(Behaviour::default());
     let old = registry.image("app", "old", &["1.0.0"]);
     let new = registry.image("app", "new", &["1.1.0", "latest"]);
@@ -347,7 +347,7 @@ fn what_is_attached_to_a_version_is_pruned_with_it() {
 }
 
 #[test]
-fn a_late_registry_loses_no_referrer() {
+fn a_slow_registry_loses_no_referrer() {
     let source = FakeRegistry::start(Behaviour {
         referrers: true,
         ..Behaviour::default()

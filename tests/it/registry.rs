@@ -1,4 +1,5 @@
-//! The registry client: lists, bad answers, retries, uploads that resume, the fan-out in one request.
+//! The registry client: lists, invalid answers, retries, resumed uploads, several tags in one
+//! request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::support::server::{Answer, Seen, Server, handler};
 use crate::support::services;
 use crate::support::workspace::Golden;
 
-/// A client for a host, patient for a second.
+/// A client for a host, with a retry budget of one second.
 fn client(host: &str) -> Registry {
     let vars = BTreeMap::from([("GOLDEN_REGISTRY_TIMEOUT".to_owned(), "1".to_owned())]);
     let mut env = RegistryEnv::from_vars(&vars);
@@ -35,8 +36,10 @@ fn run<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// A registry that answers some requests in a way of its own.
-fn odd(instead: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static) -> FakeRegistry {
+/// A registry; `instead` replaces some of its answers.
+fn registry_with(
+    instead: impl Fn(&Seen) -> Option<Answer> + Send + Sync + 'static,
+) -> FakeRegistry {
     FakeRegistry::start(Behaviour {
         instead: Some(Arc::new(instead)),
         ..Behaviour::default()
@@ -61,13 +64,13 @@ fn lists_follow_their_pages() {
 }
 
 #[test]
-fn a_hundred_thousand_tags_are_a_list() {
-    let registry = odd(|seen| {
+fn a_list_of_a_hundred_thousand_tags_is_read() {
+    let registry = registry_with(|seen| {
         let last = seen
             .query("last")
             .pop()
             .map(|last| last.trim_start_matches('t').parse::<usize>().unwrap());
-        // A full page without a next one is asked past.
+        // After a full page without a Link, golden requests the next page.
         let from = if last == Some(99_999) {
             99_000
         } else {
@@ -91,8 +94,8 @@ fn a_hundred_thousand_tags_are_a_list() {
 }
 
 #[test]
-fn a_page_that_links_to_itself_is_no_end_of_the_list() {
-    let registry = odd(|seen| {
+fn a_page_that_links_to_itself_is_an_error() {
+    let registry = registry_with(|seen| {
         Some(
             Answer::new(200, r#"{"tags":["b","a","b"]}"#)
                 .header("link", format!("<{}>; rel=\"next\"", seen.path)),
@@ -105,7 +108,7 @@ fn a_page_that_links_to_itself_is_no_end_of_the_list() {
 
 #[test]
 fn a_link_to_another_host_is_refused() {
-    let registry = odd(|_| {
+    let registry = registry_with(|_| {
         Some(
             Answer::new(200, r#"{"tags":["a"]}"#)
                 .header("link", "<http://127.0.0.2:1/x>; rel=\"next\""),
@@ -116,7 +119,7 @@ fn a_link_to_another_host_is_refused() {
 }
 
 #[test]
-fn no_tags_and_no_repository_are_both_none() {
+fn a_repository_without_tags_and_a_missing_one_have_an_empty_list() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("empty", "a", &[]);
     for name in ["empty", "unknown"] {
@@ -126,7 +129,7 @@ fn no_tags_and_no_repository_are_both_none() {
                 .is_empty()
         );
     }
-    let portal = odd(|_| Some(Answer::new(404, "404 page not found\n")));
+    let portal = registry_with(|_| Some(Answer::new(404, "404 page not found\n")));
     let error = run(client(&portal.host()).tags(&path("a"))).unwrap_err();
     assert_eq!(
         error.kind,
@@ -139,7 +142,7 @@ fn no_tags_and_no_repository_are_both_none() {
 fn bad_manifests_are_clear_errors() {
     let manifest = json!({ "schemaVersion": 2, "config": {}, "layers": [] }).to_string();
     let other = Digest::of(b"other").to_string();
-    let with = move |answer: Answer| odd(move |_| Some(answer.clone()));
+    let with = move |answer: Answer| registry_with(move |_| Some(answer.clone()));
     let ok = |body: &str| Answer::new(200, body).header("content-type", media::OCI_MANIFEST);
     let html = Answer::new(200, "<html>please log in").header("content-type", "text/html");
     let huge = Answer::Half {
@@ -198,8 +201,8 @@ fn bad_manifests_are_clear_errors() {
 }
 
 #[test]
-fn a_list_that_is_a_web_page_is_no_list() {
-    let registry = odd(|_| Some(Answer::new(200, "<!DOCTYPE html><p>log in")));
+fn a_web_page_instead_of_a_list_is_an_error() {
+    let registry = registry_with(|_| Some(Answer::new(200, "<!DOCTYPE html><p>log in")));
     let run = Golden::new().run(&["ls", &registry.host()]).exit(1);
     assert!(
         run.stderr.contains("the response is a web page"),
@@ -213,10 +216,10 @@ fn a_list_that_is_a_web_page_is_no_list() {
 }
 
 #[test]
-fn what_passes_is_tried_again() {
+fn temporary_failures_are_retried() {
     for status in [429, 500, 502, 503, 504] {
         let count = AtomicUsize::new(0);
-        let registry = odd(move |_| {
+        let registry = registry_with(move |_| {
             (count.fetch_add(1, Ordering::SeqCst) < 2)
                 .then(|| Answer::new(status, "not now").header("retry-after", 0))
         });
@@ -226,8 +229,8 @@ fn what_passes_is_tried_again() {
 }
 
 #[test]
-fn a_quota_is_not_waited_for() {
-    let registry = odd(|_| {
+fn a_used_up_quota_is_not_retried() {
+    let registry = registry_with(|_| {
         Some(Answer::new(
             429,
             "toomanyrequests: You have reached your pull rate limit.",
@@ -239,7 +242,7 @@ fn a_quota_is_not_waited_for() {
         (FailureKind::Quota, 1),
         "{error}"
     );
-    let registry = odd(|_| Some(Answer::new(429, "later").header("retry-after", 21600)));
+    let registry = registry_with(|_| Some(Answer::new(429, "later").header("retry-after", 21600)));
     let error = run(client(&registry.host()).ping()).unwrap_err();
     assert!(
         error.to_string().contains("asks to wait 21600 s"),
@@ -249,16 +252,17 @@ fn a_quota_is_not_waited_for() {
 }
 
 #[test]
-fn a_stall_ends() {
+fn a_stalled_answer_times_out() {
     let count = AtomicUsize::new(0);
-    let registry =
-        odd(move |_| (count.fetch_add(1, Ordering::SeqCst) == 0).then_some(Answer::Stall));
+    let registry = registry_with(move |_| {
+        (count.fetch_add(1, Ordering::SeqCst) == 0).then_some(Answer::Stall)
+    });
     run(client(&registry.host()).ping()).unwrap();
     assert_eq!(registry.requests().len(), 2);
 }
 
 #[test]
-fn tags_go_out_in_one_request_where_the_registry_says_so() {
+fn all_tags_are_put_in_one_request_if_the_registry_supports_it() {
     let tags: Vec<_> = ["1.2.3", "1.2", "1", "latest"]
         .map(|tag| tag.parse().unwrap())
         .to_vec();
@@ -289,9 +293,9 @@ fn tags_go_out_in_one_request_where_the_registry_says_so() {
     }
 }
 
-/// A registry that takes some of the tags, none, or says that it took what nobody asked for.
+/// A registry that accepts some of the tags, none of them, or claims tags that were not sent.
 #[test]
-fn the_fan_out_is_believed_only_as_far_as_the_registry_names_tags() {
+fn only_tags_that_the_registry_confirms_count_as_put() {
     let tags: Vec<_> = ["1.2.3", "1.2", "1", "latest"]
         .map(|tag| tag.parse().unwrap())
         .to_vec();
@@ -321,7 +325,8 @@ fn the_fan_out_is_believed_only_as_far_as_the_registry_names_tags() {
             vec![digest; 4]
         );
         assert_eq!(puts(&registry).len(), expected, "{:?}", puts(&registry));
-        // What is left goes in the order that was asked for; and a registry that took none is not asked so again.
+        // The other tags are put in the requested order. A registry that accepted none gets no
+        // second request of this kind.
         if most == 0 {
             let alone: Vec<_> = puts(&registry)[1..]
                 .iter()
@@ -339,7 +344,7 @@ fn the_fan_out_is_believed_only_as_far_as_the_registry_names_tags() {
         }
     }
     for named in ["1.2.3, 1.2,1 , latest", "nonsense, 9.9.9"] {
-        let lie = odd(move |seen| {
+        let lie = registry_with(move |seen| {
             let fan_out = seen.method == "PUT" && seen.path.contains("?tag=");
             fan_out.then(|| Answer::new(201, "").header("oci-tag", named))
         });
@@ -361,7 +366,7 @@ fn blob(size: usize) -> (Bytes, Descriptor) {
 }
 
 #[test]
-fn a_blob_is_sent_once_and_mounted_where_it_can_be() {
+fn a_blob_is_sent_once_and_mounted_where_possible() {
     let registry = FakeRegistry::start(Behaviour::default());
     let (content, descriptor) = blob(100_000);
     let client = client(&registry.host());
@@ -392,7 +397,8 @@ fn a_blob_is_sent_once_and_mounted_where_it_can_be() {
     assert_eq!(registry.open_uploads(), 0);
 }
 
-/// Every fault at every request of an upload, against a registry: the upload goes through in spite of it.
+/// Injects every fault into every request of an upload to a registry; the upload must succeed each
+/// time.
 fn survives_every_fault(upstream: &str, repository: &str) {
     let (content, descriptor) = blob(300_000);
     let upload = |host: String, name: String| {
@@ -425,7 +431,7 @@ fn survives_every_fault(upstream: &str, repository: &str) {
             );
             let proxy = fault_proxy(upstream, Some((index, fault)));
             let first = upload(proxy.host(), name.clone());
-            // A manifest that is changed on its way is told, not hidden; the same again is whole.
+            // A manifest that is corrupted in transit is an error; the same request again succeeds.
             if let Err(error) = first {
                 assert!(fault.corrupts(), "{fault:?} {index}: {error}");
                 upload(proxy.host(), name).unwrap();
@@ -435,7 +441,7 @@ fn survives_every_fault(upstream: &str, repository: &str) {
 }
 
 #[test]
-fn uploads_survive_every_fault_at_the_fake() {
+fn uploads_survive_every_fault_at_the_fake_registry() {
     let registry = FakeRegistry::start(Behaviour::default());
     survives_every_fault(&registry.host(), "faults");
 }
@@ -449,7 +455,7 @@ fn uploads_survive_every_fault_at_a_real_registry() {
 }
 
 #[test]
-fn a_blob_that_breaks_off_is_read_on() {
+fn an_interrupted_blob_download_is_resumed() {
     let registry = FakeRegistry::start(Behaviour::default());
     let (content, descriptor) = blob(200_000);
     run(client(&registry.host()).push_blob(&path("a"), &descriptor, &content)).unwrap();
@@ -470,8 +476,8 @@ fn a_blob_that_breaks_off_is_read_on() {
 }
 
 #[test]
-fn a_blob_that_is_not_its_digest_fails_at_its_end() {
-    let registry = odd(|seen| {
+fn a_blob_with_a_wrong_digest_fails_at_its_end() {
+    let registry = registry_with(|seen| {
         seen.path
             .contains("/blobs/")
             .then(|| Answer::new(200, "wrong"))
@@ -492,9 +498,10 @@ fn a_blob_that_is_not_its_digest_fails_at_its_end() {
     );
 }
 
-/// A token that another call got, and that ended before this one could use it, is no refusal: this one gets its own.
+/// A token of another call may expire before this call uses it. That is not a refusal: this call
+/// requests its own.
 #[test]
-fn a_shared_token_that_has_ended_is_renewed() {
+fn a_shared_token_that_expired_is_renewed() {
     let issued = Arc::new(AtomicUsize::new(0));
     let (count, good) = (issued.clone(), issued);
     let tokens = Server::start(handler(move |_| {
@@ -512,8 +519,8 @@ fn a_shared_token_that_has_ended_is_renewed() {
         Box::pin(async move {
             let number = |sent: &str| sent.trim_start_matches("Bearer t").parse().unwrap_or(0);
             let sent: Option<usize> = seen.header("authorization").map(number);
-            // The first is good for the first manifest alone; the second for all but the third, which is told
-            // that the first has ended only when the second is there.
+            // The first token is valid only for the first manifest; the second for all but the
+            // third, which learns that the first token expired only when the second exists.
             let wanted = seen.path.rsplit('/').next().unwrap().parse().unwrap();
             while (sent, wanted) == (Some(0), 2) && good.load(Ordering::SeqCst) < 2 {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -1,22 +1,24 @@
-//! `golden render`: the same workspace gives the same Dockerfiles, and a check tells when they are stale.
+//! `golden render` writes the same Dockerfiles for the same workspace, and `--check` finds outdated
+//! ones.
 
 use crate::support::workspace::Golden;
 
-/// One folder a case below tests/cases/render, with an image.toml and the Dockerfile that it must give.
+/// Each directory below tests/cases/render is a case: an image.toml and the Dockerfile that it must
+/// give.
 #[test]
 fn each_case_gives_its_dockerfile() {
     let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/render");
-    let mut folders: Vec<_> = std::fs::read_dir(cases)
+    let mut directories: Vec<_> = std::fs::read_dir(cases)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
-    folders.sort();
-    assert!(folders.len() >= 6);
-    for folder in folders {
+    directories.sort();
+    assert!(directories.len() >= 6);
+    for directory in directories {
         let golden = Golden::new();
-        copy(&folder, golden.path());
+        copy(&directory, golden.path());
         let run = golden.run(&["render"]).exit(0);
-        insta::with_settings!({ snapshot_path => &folder, prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::with_settings!({ snapshot_path => &directory, prepend_module_to_snapshot => false, omit_expression => true }, {
             insta::assert_snapshot!("Dockerfile", run.stdout);
         });
     }
@@ -47,7 +49,7 @@ fn workspace() -> Golden {
 }
 
 #[test]
-fn dockerfiles_are_written_checked_and_found_stale() {
+fn dockerfiles_are_written_and_outdated_ones_are_found() {
     let golden = workspace();
     let check = ["render", "--out", "out", "--check"];
     let run = golden.run(&check).exit(5);
@@ -78,7 +80,7 @@ fn dockerfiles_are_written_checked_and_found_stale() {
     }
     assert_eq!(golden.run(&check).exit(0).stdout, "");
 
-    // What a gone image left is found; what people put there is theirs.
+    // Files of a deleted image are found; files of the user are ignored.
     std::fs::create_dir(golden.path().join("out/gone")).unwrap();
     let gone = golden.path().join("out/gone/Dockerfile.v1");
     std::fs::copy(golden.path().join("out/team/app/Dockerfile"), &gone).unwrap();
@@ -127,7 +129,7 @@ fn dockerfiles_are_written_checked_and_found_stale() {
 }
 
 #[test]
-fn a_base_is_named_as_it_is_written_or_locked() {
+fn a_base_appears_as_written_or_as_locked() {
     let image =
         |base: &str| format!("[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = {base}\n");
     let golden = Golden::new().workspace("[vars]\nline = \"12\"\n");
@@ -183,7 +185,7 @@ fn an_unknown_template_is_an_error_of_the_spec() {
 }
 
 #[test]
-fn a_check_renders() {
+fn check_renders_the_templates() {
     let image = |more: &str| {
         format!("[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n{more}\n")
     };
@@ -209,7 +211,7 @@ fn a_check_renders() {
 }
 
 #[test]
-fn an_own_template_goes_before_the_built_in_one() {
+fn a_template_of_the_workspace_overrides_the_built_in_one() {
     let golden = Golden::new()
         .workspace("[workspace]\ntemplates = [\"own\"]\n")
         .file("own/static.Dockerfile.j2", "{{ from }}\n{{ labels }}\n{{ config }}\n# mine\n")

@@ -1,4 +1,5 @@
-//! Publishing again repairs what a registry lost, and publishers of the same content do not get in each other's way.
+//! A repeated publish repairs content that a registry lost, and publishers of the same content do
+//! not disturb each other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,7 +25,7 @@ fn app(registry: &FakeRegistry) -> Golden {
         .image("app", "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n[[files]]\ncontent = \"x\"\ntarget = \"/x\"\n")
 }
 
-/// distribution lists a tag whose manifest was deleted behind its back.
+/// distribution still lists a tag whose manifest was deleted from its storage.
 #[test]
 fn a_tag_without_a_manifest_is_published_again() {
     for tag in ["1.2.3", "latest", "1"] {
@@ -54,7 +55,8 @@ fn a_tag_without_a_manifest_is_published_again() {
     }
 }
 
-/// The config is gone, or the registry cannot read it: the same content is uploaded again, other content is refused.
+/// If the config is missing or unreadable, the same content is uploaded again, and different
+/// content is refused.
 #[test]
 fn a_published_image_whose_config_is_lost_is_repaired_by_the_same_content() {
     for status in [404, 500] {
@@ -101,7 +103,7 @@ fn a_published_image_whose_config_is_lost_is_repaired_by_the_same_content() {
 }
 
 #[test]
-fn a_blob_that_the_registry_cannot_answer_for_is_uploaded() {
+fn a_blob_whose_check_fails_is_uploaded() {
     let registry = registry(|seen| {
         let asks = seen.method == "HEAD" && seen.route().contains("/blobs/sha256:");
         asks.then(|| refuse(500, "UNKNOWN", "unknown error"))
@@ -110,9 +112,10 @@ fn a_blob_that_the_registry_cannot_answer_for_is_uploaded() {
     assert_eq!(registry.tags("app").len(), 4);
 }
 
-/// distribution misses blobs for a moment when two publishers upload them at once; or it claims to have a blob that it lost.
+/// distribution may not see a blob for a moment when two publishers upload it at once, or may claim
+/// a blob that it lost.
 #[test]
-fn a_manifest_whose_blobs_the_registry_misses_is_put_again() {
+fn a_manifest_is_put_again_if_the_registry_misses_its_blobs() {
     for times in [1, 3] {
         let refused = Arc::new(AtomicUsize::new(0));
         let count = refused.clone();
@@ -127,7 +130,7 @@ fn a_manifest_whose_blobs_the_registry_misses_is_put_again() {
 }
 
 #[test]
-fn a_blob_that_the_registry_claims_to_have_is_uploaded_when_the_manifest_shows_that_it_lacks_it() {
+fn a_blob_that_the_registry_wrongly_claims_to_have_is_uploaded() {
     let honest = Arc::new(AtomicBool::new(false));
     let is_honest = honest.clone();
     let registry = registry(move |seen| {

@@ -1,4 +1,5 @@
-//! The same inputs give the same image: in another folder, time zone, locale and umask, with one job or eight.
+//! The same inputs give the same image: in another directory, time zone, locale and umask, and with
+//! any number of jobs.
 
 use std::process::Command;
 
@@ -27,7 +28,7 @@ fn workspace() -> Golden {
         )
 }
 
-/// The digests that the layout of a build names, by image.
+/// The digests in the layout of a build, by image.
 fn digests(golden: &Golden) -> Vec<(String, String)> {
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]
     let text = std::fs::read(golden.path().join(".golden/oci/index.json")).unwrap();
@@ -48,7 +49,7 @@ fn digests(golden: &Golden) -> Vec<(String, String)> {
 }
 
 #[test]
-fn builds_are_equal_wherever_and_however_they_run() {
+fn builds_are_identical_in_every_environment() {
     let one = workspace().env("TZ", "UTC").env("LC_ALL", "C");
     one.run(&["build", "--engine", "embedded", "--jobs", "1"])
         .exit(0);
@@ -56,7 +57,7 @@ fn builds_are_equal_wherever_and_however_they_run() {
         .env("TZ", "Asia/Tokyo")
         .env("LC_ALL", "tr_TR.UTF-8");
     let command = two.command(&["build", "--engine", "embedded", "--jobs", "8"]);
-    // Another umask, through a shell: the files of the workspace are there already, what golden writes is not.
+    // Another umask, set by a shell: it affects only the files that golden writes.
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "umask 077; exec \"$@\"", "sh"])
@@ -81,9 +82,10 @@ fn builds_are_equal_wherever_and_however_they_run() {
     );
 }
 
-/// Another user, who may neither read what is root's nor write what is not his, builds the same.
+/// Another user, who can neither read root's files nor write outside their own, builds the same
+/// image.
 #[test]
-fn whoever_builds_builds_the_same() {
+fn every_user_builds_the_same_image() {
     use std::os::unix::process::CommandExt as _;
     let (one, two) = (workspace(), workspace());
     one.run(&["build", "--engine", "embedded"]).exit(0);
@@ -114,9 +116,10 @@ fn whoever_builds_builds_the_same() {
     assert_eq!(digests(&one), digests(&two));
 }
 
-/// Without `SOURCE_DATE_EPOCH` the time is that of the last commit that touched the image, wherever the clone is.
+/// Without `SOURCE_DATE_EPOCH`, the time is that of the last commit that touched the image, in
+/// every clone.
 #[test]
-fn the_time_is_the_commits() {
+fn the_time_of_the_image_is_that_of_its_commit() {
     let built = |at: &str, epoch: Option<&str>| {
         let golden = Golden::new().workspace("").image(
             "one",

@@ -1,5 +1,5 @@
-//! Every tag of the fan-out is read: tags that another tool moved are reported and corrected, and version tags that were
-//! overwritten stop the image.
+//! Every tag of the fan-out is read: tags that another tool moved are reported and corrected, and
+//! an overwritten version tag stops the image.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ impl App {
         Self { registry, golden }
     }
 
-    /// Writes the spec in a version, with more under `[image]` and `[tags]`.
+    /// Writes the spec with a version, and with more lines under `[image]` and `[tags]`.
     fn spec(&self, version: &str, image: &str, tags: &str) -> &Self {
         self.golden.write(
             "app/image.toml",
@@ -56,12 +56,12 @@ impl App {
         self.registry.tags("app")
     }
 
-    /// Points `tag` to what `from` names, as another tool does.
+    /// Points `tag` to the image of `from`, as another tool does.
     fn overwrite(&self, tag: &str, from: &str) {
         self.registry.tag("app", tag, &self.tags()[from]);
     }
 
-    /// The outcome of the one image of a run.
+    /// The outcome of the single image of a run.
     fn outcome(&self, args: &[&str], code: i32) -> String {
         let run = self.run(&[args, &["--format", "json"]].concat(), code);
         let output: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
@@ -118,9 +118,9 @@ fn a_foreign_or_lagging_tag_is_planned_and_corrected() {
     }
 }
 
-/// `latest` belongs to 2.0.0, whichever version is published.
+/// `latest` belongs to 2.0.0, whatever version is published.
 #[test]
-fn a_kept_tag_that_strays_is_put_on_the_version_that_holds_it() {
+fn a_kept_tag_with_a_wrong_image_is_corrected() {
     let app = App::new();
     app.version("1.2.3").publish();
     app.version("2.0.0").publish();
@@ -167,7 +167,7 @@ fn an_overwritten_version_tag_is_refused() {
         let right = app.tags();
         app.overwrite(&new, &old);
         let wrong = app.tags();
-        // Seen from the version itself, and from the one whose manifest was used.
+        // Checked from the version itself, and from the version whose manifest was used.
         for version in ["1.2.4", "1.2.3"] {
             let plan = app.spec(version, image, tags).run(&["plan"], 4).stdout;
             assert!(plan.contains("its tag was overwritten"), "{plan}");
@@ -191,7 +191,7 @@ fn an_overwritten_version_tag_is_refused() {
 }
 
 #[test]
-fn a_new_version_says_what_the_tags_really_point_to() {
+fn a_new_version_reports_the_real_targets_of_the_tags() {
     let app = App::new();
     app.version("1.2.3").publish();
     let foreign = app.registry.image("app", "foreign", &["latest"]);
@@ -205,7 +205,7 @@ fn a_new_version_says_what_the_tags_really_point_to() {
 
 /// One list, one HEAD for each tag; the config was cached by the publish that wrote it.
 #[test]
-fn a_plan_of_what_is_published_takes_one_list_and_one_head_for_each_tag() {
+fn a_plan_of_a_published_image_needs_one_list_and_one_head_per_tag() {
     let app = App::new();
     app.version("1.2.3").publish();
     for cold in [false, true] {
@@ -231,7 +231,7 @@ fn a_plan_of_what_is_published_takes_one_list_and_one_head_for_each_tag() {
 }
 
 #[test]
-fn a_withdrawn_version_gives_its_tags_back_and_is_not_published() {
+fn a_withdrawn_version_releases_its_tags_and_is_not_published() {
     let app = App::new();
     let extra = "extra = [\"edge\"]\n";
     app.spec("1.9.0", "", extra).publish();
@@ -263,11 +263,11 @@ fn a_withdrawn_version_gives_its_tags_back_and_is_not_published() {
         "{plan}"
     );
     assert_eq!(app.outcome(&["build", "--push"], 0), "withdrawn");
-    // With other content it is not published either, and it does not fail.
+    // With different content it is not published either, and the run does not fail.
     app.spec("1.10.0", "description = \"changed\"", &withdrawn);
     assert_eq!(app.outcome(&["build", "--push"], 0), "withdrawn");
     assert_eq!(app.tags(), tags);
-    // Not even if it never was.
+    // The same holds for a version that was never published.
     app.spec("1.11.0", "", "withdrawn = [\"1.10.0\", \"1.11.0\"]");
     assert_eq!(app.outcome(&["build", "--push", "--force"], 0), "withdrawn");
     assert_eq!(app.tags(), tags);

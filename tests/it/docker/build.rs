@@ -125,8 +125,8 @@ async fn an_image_on_scratch_builds_without_a_step() {
 #[tokio::test]
 async fn a_large_context_is_streamed() {
     let docker = docker(Builder::Classic).await;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("large");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("large");
     let bytes = vec![7_u8; 64 * 1024 * 1024];
     std::fs::File::create(&path)
         .and_then(|mut file| std::io::Write::write_all(&mut file, &bytes))

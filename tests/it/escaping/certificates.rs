@@ -1,4 +1,4 @@
-//! Certificates reach the trust store of each family, and where they cannot the build says why.
+//! Certificates reach the trust store of each family; if they cannot, the build reports the cause.
 
 use golden::engine::docker::Builder;
 use golden::oci::Content;
@@ -10,7 +10,7 @@ use crate::docker::recipe::BUILDERS;
 use crate::support::built::{Built, built, outcome};
 use crate::support::images::{base, entry, image, numeric, step, text};
 
-/// A CA of its own, and a certificate that it signed.
+/// A new CA, and a certificate that it signed.
 fn authority(name: &str) -> (Certificate, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -34,7 +34,7 @@ fn authority(name: &str) -> (Certificate, String) {
 }
 
 #[tokio::test]
-async fn a_real_debian_trusts_them() {
+async fn a_real_debian_trusts_the_certificates() {
     for (reference, builder) in [("debian:12", Builder::Classic), ("debian-slim:12", ONE)] {
         let (root, leaf) = authority("Golden-Test-Root");
         let mut image = image(Family::Debian, base(reference));
@@ -68,7 +68,7 @@ async fn a_real_debian_trusts_them() {
     }
 }
 
-/// A base of busybox with a tool, a script.
+/// A base of busybox with a script as the tool.
 fn with_tool(family: Family, path: &str, script: &str) -> golden::resolve::ResolvedImage {
     let mut image = image(family, base("busybox:1.36"));
     image.certificates = vec![authority("One").0, authority("Two").0];
@@ -85,7 +85,7 @@ fn with_tool(family: Family, path: &str, script: &str) -> golden::resolve::Resol
 }
 
 #[tokio::test]
-async fn without_the_tool_and_without_a_way_to_get_it_both_causes_are_named() {
+async fn a_missing_tool_and_a_missing_package_manager_are_both_named() {
     let table = [
         (
             Family::Debian,
@@ -115,7 +115,7 @@ async fn without_the_tool_and_without_a_way_to_get_it_both_causes_are_named() {
 }
 
 #[tokio::test]
-async fn a_package_manager_that_fails_is_named() {
+async fn a_failing_package_manager_is_named() {
     let table = [
         (Family::Debian, "/bin/apt-get", "apt-get update failed"),
         (Family::Alpine, "/bin/apk", "apk add failed"),
@@ -145,9 +145,10 @@ async fn a_package_manager_that_fails_is_named() {
     }
 }
 
-/// The layouts of Alpine and Red Hat, with a tool that says what it was given: their own bases are not to be had here.
+/// The layouts of Alpine and Red Hat, with a tool that prints its input, because their own bases
+/// are unavailable here.
 #[tokio::test]
-async fn the_tool_of_each_family_is_run_when_the_certificates_are_in_place() {
+async fn the_tool_of_each_family_runs_after_the_certificates_are_written() {
     let table = [
         (
             Family::Debian,
@@ -168,12 +169,13 @@ async fn the_tool_of_each_family_is_run_when_the_certificates_are_in_place() {
             "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
         ),
     ];
-    for (builder, (family, tool, folder, bundle)) in BUILDERS.into_iter().cycle().zip(table) {
+    for (builder, (family, tool, directory, bundle)) in BUILDERS.into_iter().cycle().zip(table) {
         let parent: golden::reference::Reference =
             format!("localhost/{}:1", crate::docker::recipe::unique())
                 .parse()
                 .unwrap();
-        let script = format!("#!/bin/sh\necho \"tool $*\"\nls {folder}\ngrep -c BEGIN {bundle}\n");
+        let script =
+            format!("#!/bin/sh\necho \"tool $*\"\nls {directory}\ngrep -c BEGIN {bundle}\n");
         let mut with_tool = with_tool(family, tool, &script);
         with_tool.certificates.clear();
         outcome(builder, &with_tool, std::slice::from_ref(&parent))
@@ -198,14 +200,14 @@ async fn the_tool_of_each_family_is_run_when_the_certificates_are_in_place() {
             "{builder:?} {family:?}"
         );
         let files = Built::named(id.as_str()).files();
-        let file = &files[&format!("{}/one.crt", folder.trim_start_matches('/'))];
+        let file = &files[&format!("{}/one.crt", directory.trim_start_matches('/'))];
         assert_eq!((file.mode, file.owner), (0o644, (0, 0)));
         assert_eq!(file.content, image.certificates[0].pem.as_bytes());
     }
 }
 
 #[tokio::test]
-async fn static_on_scratch_has_exactly_the_bundle() {
+async fn static_on_scratch_has_only_the_bundle() {
     for builder in BUILDERS {
         let mut image = image(Family::Static, Base::Scratch);
         image.certificates = vec![authority("Two").0, authority("One").0];

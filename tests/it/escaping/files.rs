@@ -16,7 +16,7 @@ fn expected(kind: char, mode: u32, owner: (u64, u64), content: &str) -> File {
 }
 
 #[tokio::test]
-async fn modes_and_numeric_owners() {
+async fn modes_and_numeric_owners_are_kept() {
     let long = format!("{}/{}", "d".repeat(120), "é".repeat(100));
     for builder in BUILDERS {
         let mut image = image(Family::Static, Base::Scratch);
@@ -63,7 +63,7 @@ async fn modes_and_numeric_owners() {
 }
 
 #[tokio::test]
-async fn owners_that_the_base_knows_by_name() {
+async fn owners_by_name_are_resolved_in_the_base() {
     for builder in BUILDERS {
         let mut image = image(Family::Alpine, base("busybox:1.36"));
         image.files = vec![
@@ -107,7 +107,7 @@ async fn owners_that_the_base_knows_by_name() {
         for (path, file) in table {
             assert_eq!(files.get(path), Some(&file), "{builder:?}: {path}");
         }
-        // Nothing that the base has was touched.
+        // The base's own files are unchanged.
         for (path, file) in &before {
             assert_eq!(files.get(path), Some(file), "{builder:?}: {path}");
         }

@@ -1,4 +1,4 @@
-//! Who runs the steps, and who is left when they are done.
+//! The user of each step, and the user of the finished image.
 
 use golden::engine::docker::Builder;
 use golden::reference::Reference;
@@ -9,7 +9,7 @@ use crate::docker::recipe::{BUILDERS, docker, unique};
 use crate::support::built::{built, outcome};
 use crate::support::images::{base, image, set, step, words};
 
-/// A base with a user of its own.
+/// A base that sets a user.
 async fn base_of(builder: Builder, user: &str) -> Reference {
     let reference: Reference = format!("localhost/{}:1", unique()).parse().unwrap();
     let mut image = image(Family::Alpine, base("busybox:1.36"));
@@ -21,7 +21,7 @@ async fn base_of(builder: Builder, user: &str) -> Reference {
 }
 
 #[tokio::test]
-async fn steps_have_their_users_and_the_bases_own_survives() {
+async fn steps_run_as_their_users_and_the_image_keeps_the_user_of_the_base() {
     for builder in BUILDERS {
         let reference = base_of(builder, "1234:5678").await;
         let mut image = image(Family::Alpine, Base::Reference(reference.clone()));
@@ -53,7 +53,8 @@ async fn steps_have_their_users_and_the_bases_own_survives() {
         let config = crate::support::built::Built::named(id.as_str()).config();
         assert_eq!(config["User"], json!("1234:5678"), "{builder:?}");
 
-        // Without a step that needs root nothing about users is said; WORKDIR alone makes its folder as root.
+        // Without a step that needs root, the Dockerfile has no USER; only WORKDIR creates its
+        // directory as root.
         image.run.clear();
         assert_eq!(
             built(builder, &image).await.config()["User"],
@@ -63,9 +64,9 @@ async fn steps_have_their_users_and_the_bases_own_survives() {
         image.config.workdir = Some("/work/dir".to_owned());
         let image = built(builder, &image).await;
         assert_eq!(image.config()["User"], json!("1234:5678"), "{builder:?}");
-        let folder = &image.files()["work/dir"];
+        let directory = &image.files()["work/dir"];
         assert_eq!(
-            (folder.kind, folder.mode, folder.owner),
+            (directory.kind, directory.mode, directory.owner),
             ('d', 0o755, (0, 0)),
             "{builder:?}"
         );
@@ -74,7 +75,7 @@ async fn steps_have_their_users_and_the_bases_own_survives() {
 }
 
 #[tokio::test]
-async fn a_base_without_a_user_stays_without_one() {
+async fn an_image_on_a_base_without_a_user_has_no_user() {
     for builder in BUILDERS {
         let mut image = image(Family::Alpine, base("busybox:1.36"));
         image.run = vec![step("true", None)];
@@ -88,10 +89,10 @@ async fn a_base_without_a_user_stays_without_one() {
 }
 
 #[tokio::test]
-async fn the_users_environment_of_a_step_and_a_step_that_fails() {
+async fn steps_get_the_environment_and_a_failing_step_fails_the_build() {
     for builder in BUILDERS {
         let mut image = image(Family::Alpine, base("busybox:1.36"));
-        // The shell of the image is for its entrypoint and cmd; steps are /bin/sh's.
+        // The shell of the image is for its entrypoint and cmd; steps run in /bin/sh.
         image.config.shell = Some(words(&["/bin/none", "-c"]));
         image.config.cmd = Some(Invocation::Shell("exec x".to_owned()));
         image.env = vec![set("LONG", &"y".repeat(100_000)), set("LINES", "a\nb")];
