@@ -406,7 +406,8 @@ impl FileOwner {
 /// A file, directory or symbolic link to place into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileEntry {
-    /// The absolute path in the image, normalised: starts with `/`, no `.`, `..`, `//`, no trailing `/`.
+    /// The absolute path in the image, normalised: starts with `/`, no `.`, `..`, `//`, no trailing
+    /// `/`.
     pub path: String,
     /// Permission bits with set-id and sticky, such as 0o644.
     pub mode: u32,

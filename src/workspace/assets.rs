@@ -1,4 +1,5 @@
-//! Files and certificates that specs name: found, checked to lie in the workspace, and hashed (7-rules 10).
+//! Reads the files and certificates that specs name, checks that they are in the workspace, and
+//! hashes the files.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -19,36 +20,37 @@ use crate::resolve::image::{Base, Certificate, FileEntry, FileKind, FileOwner, L
 use crate::resolve::{files, target};
 use crate::spec::base::LayoutSpec;
 
-/// The longest manifest or index of a layout, in bytes.
+/// The longest manifest or index of a layout that is read, in bytes.
 const MAX_MANIFEST: u64 = 8 << 20;
 
-/// The longest file that certificates are read from, in bytes.
+/// The longest certificate file that is read, in bytes.
 const MAX_CERTIFICATES: u64 = 8 << 20;
 
-/// The program that runs steps.
+/// The shell that runs steps.
 const SHELL: &str = "/bin/sh";
 
-/// What was found, once for all images that name it.
+/// Files and certificates of the workspace. Each is read once, for all images that use it.
 #[derive(Debug)]
 pub struct Assets<'a> {
     root: &'a Path,
     hashed: BTreeMap<PathBuf, Hashed>,
     parsed: BTreeMap<PathBuf, Result<Vec<Certificate>, Diagnostic>>,
-    /// Files of the image in hand whose extended attributes do not reach it, with the place that names them.
+    /// Files of the current image whose extended attributes are lost, with the location of the
+    /// entry.
     lost: Vec<(SpecLocation, String, &'static str)>,
 }
 
-/// A file as it was read.
+/// The hash and the attributes of a file.
 #[derive(Debug, Clone)]
 struct Hashed {
     content: Content,
     executable: bool,
-    /// An extended attribute that does not reach the image.
+    /// An extended attribute that golden does not copy into the image.
     lost: Option<&'static str>,
 }
 
 impl<'a> Assets<'a> {
-    /// Assets of the workspace at `root`, which is canonical.
+    /// Creates an empty cache for the workspace at `root`, which must be canonical.
     #[must_use]
     pub const fn new(root: &'a Path) -> Self {
         Self {
@@ -59,21 +61,21 @@ impl<'a> Assets<'a> {
         }
     }
 
-    /// Gives an image its files and certificates.
+    /// Reads the files, the layout and the certificates of an image. Errors are added to `found`.
     pub fn fill(&mut self, draft: &mut Draft, found: &mut Diagnostics) {
         let mut files = Vec::new();
-        for (number, wish) in draft.files.iter().enumerate() {
-            let placed = self.file(wish);
+        for (number, request) in draft.files.iter().enumerate() {
+            let placed = self.file(request);
             let refused = |entries: &Vec<FileEntry>| entries.iter().find_map(target::refused);
             match placed.and_then(|entries| refused(&entries).map_or(Ok(entries), Err)) {
                 Ok(entries) => files.extend(entries.into_iter().map(|entry| (number, entry))),
                 Err(message) => {
-                    found.push(at(Diagnostic::error("spec.file", message), &wish.place))
+                    found.push(at(Diagnostic::error("spec.file", message), &request.place))
                 }
             }
         }
         for (place, file, what) in std::mem::take(&mut self.lost) {
-            let message = format!("`{file}` has {what}, which images made from it do not have");
+            let message = format!("`{file}` has {what}, which golden does not copy into images");
             let help = "set them in a step: [[run]] with setcap or setfacl";
             found.push(at(Diagnostic::warning("spec.attributes", message), &place).help(help));
         }
@@ -91,8 +93,8 @@ impl<'a> Assets<'a> {
             found.push(diagnostic.at(&first.file, first.span.clone(), "the other source"));
         }
         draft.image.files = merged.files;
-        if let Some(wish) = &draft.layout {
-            match self.layout(wish) {
+        if let Some(request) = &draft.layout {
+            match self.layout(request) {
                 Ok(layout) => draft.image.base = Base::Layout(layout),
                 Err(message) => found.push(at(
                     Diagnostic::error("spec.base", message),
@@ -109,66 +111,71 @@ impl<'a> Assets<'a> {
             found.push(at(Diagnostic::error("spec.run", message), place).help(help));
         }
         let mut certificates = Vec::new();
-        for wish in &draft.trust {
-            certificates.extend(self.trust(wish, found));
+        for request in &draft.trust {
+            certificates.extend(self.trust(request, found));
         }
         draft.image.certificates = certificates::collected(certificates);
     }
 
-    fn file(&mut self, wish: &FileRequest) -> Result<Vec<FileEntry>, String> {
+    fn file(&mut self, request: &FileRequest) -> Result<Vec<FileEntry>, String> {
         let entry = |mode, kind, origin: &str| {
-            let mode = wish.mode.unwrap_or(mode);
+            let mode = request.mode.unwrap_or(mode);
             vec![FileEntry::new(
-                wish.target.clone(),
+                request.target.clone(),
                 mode,
-                wish.owner.clone(),
+                request.owner.clone(),
                 kind,
                 origin,
             )]
         };
-        match &wish.what {
+        match &request.what {
             FileContent::Content(text) => Ok(entry(
                 0o644,
                 FileKind::File(Content::inline(text.as_bytes())),
                 "content",
             )),
             FileContent::Directory => Ok(entry(0o755, FileKind::Directory, "an empty directory")),
-            FileContent::Source { directory, pattern } => self.source(wish, directory, pattern),
+            FileContent::Source { directory, pattern } => self.source(request, directory, pattern),
         }
     }
 
     fn source(
         &mut self,
-        wish: &FileRequest,
-        folder: &Path,
+        request: &FileRequest,
+        directory: &Path,
         pattern: &str,
     ) -> Result<Vec<FileEntry>, String> {
         let mut entries = Vec::new();
-        let literal = inside(self.root, folder, pattern)?;
+        let literal = inside(self.root, directory, pattern)?;
         if discover::is_glob(pattern) && !literal.exists() {
-            let hits = self.glob(folder, pattern)?;
+            let hits = self.glob(directory, pattern)?;
             if hits.is_empty() {
-                return Err(no_match(folder, pattern, &wish.place));
+                return Err(no_match(directory, pattern, &request.place));
             }
             for hit in hits {
                 let name = text(hit.file_name().unwrap_or_default().as_ref())?;
-                self.place(wish, &hit, target::below(&wish.target, &name), &mut entries)?;
+                self.place(
+                    request,
+                    &hit,
+                    target::below(&request.target, &name),
+                    &mut entries,
+                )?;
             }
             return Ok(entries);
         }
         let real = self.real(&literal, pattern)?;
         if real.is_dir() {
-            self.folder(wish, &real, &wish.target, &mut entries)?;
-        } else if wish.into {
+            self.directory(request, &real, &request.target, &mut entries)?;
+        } else if request.into {
             let name = text(literal.file_name().unwrap_or_default().as_ref())?;
             self.place(
-                wish,
+                request,
                 &literal,
-                target::below(&wish.target, &name),
+                target::below(&request.target, &name),
                 &mut entries,
             )?;
         } else {
-            self.place(wish, &literal, wish.target.clone(), &mut entries)?;
+            self.place(request, &literal, request.target.clone(), &mut entries)?;
             let name = text(literal.file_name().unwrap_or_default().as_ref())?;
             for entry in &mut entries {
                 entry.name_inside = Some(name.clone());
@@ -177,14 +184,14 @@ impl<'a> Assets<'a> {
         Ok(entries)
     }
 
-    fn glob(&self, folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
-        let base = self.root.join(folder);
+    fn glob(&self, directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
+        let base = self.root.join(directory);
         let hits = discover::entries(&base, pattern.trim_start_matches("./"))
-            .map_err(|error| format!("`{pattern}` is not a glob: {}", error.kind()))?;
+            .map_err(|error| format!("`{pattern}` is not a valid glob: {}", error.kind()))?;
         Ok(hits.into_iter().map(|hit| base.join(hit)).collect())
     }
 
-    /// The path without symbolic links, which must exist and lie in the workspace.
+    /// The path without symbolic links. Fails if it does not exist or is outside the workspace.
     fn real(&self, path: &Path, shown: &str) -> Result<PathBuf, String> {
         let real = std::fs::canonicalize(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => format!("`{shown}` does not exist"),
@@ -194,83 +201,91 @@ impl<'a> Assets<'a> {
             Ok(real)
         } else {
             Err(format!(
-                "`{shown}` leads out of the workspace by a symbolic link"
+                "`{shown}` leads out of the workspace through a symbolic link"
             ))
         }
     }
 
-    /// One file or folder that was named itself: a symbolic link is followed.
+    /// Places one file or directory that the entry itself names. A symbolic link is followed.
     fn place(
         &mut self,
-        wish: &FileRequest,
+        request: &FileRequest,
         path: &Path,
         target: String,
         entries: &mut Vec<FileEntry>,
     ) -> Result<(), String> {
         let real = self.real(path, &self.shown(path))?;
         if real.is_dir() {
-            return self.folder(wish, &real, &target, entries);
+            return self.directory(request, &real, &target, entries);
         }
         let hashed = self.hashed(&real)?;
         self.lost.extend(
             hashed
                 .lost
-                .map(|what| (wish.place.clone(), self.shown(path), what)),
+                .map(|what| (request.place.clone(), self.shown(path), what)),
         );
-        let mode = wish
+        let mode = request
             .mode
             .unwrap_or(if hashed.executable { 0o755 } else { 0o644 });
         let kind = FileKind::File(hashed.content);
         entries.push(FileEntry::new(
             target,
             mode,
-            wish.owner.clone(),
+            request.owner.clone(),
             kind,
             self.shown(path),
         ));
         Ok(())
     }
 
-    /// What is in a folder, and the folder itself. Symbolic links in it stay what they are.
-    fn folder(
+    /// Places a directory and its content. Symbolic links in it are kept.
+    fn directory(
         &mut self,
-        wish: &FileRequest,
-        folder: &Path,
+        request: &FileRequest,
+        directory: &Path,
         target: &str,
         entries: &mut Vec<FileEntry>,
     ) -> Result<(), String> {
-        let folder_mode = wish.mode.map_or(0o755, enterable);
+        let directory_mode = request.mode.map_or(0o755, enterable);
         let mut push = |path: String, mode: u32, kind, origin: String| {
-            entries.push(FileEntry::new(path, mode, wish.owner.clone(), kind, origin));
+            entries.push(FileEntry::new(
+                path,
+                mode,
+                request.owner.clone(),
+                kind,
+                origin,
+            ));
         };
         let mut lost = Vec::new();
-        // What golden and git remember differs from machine to machine, and git's remotes may hold a token.
+        // `.git` and `.golden` differ between machines, and the URLs of git remotes may contain a
+        // token.
         let state = StateDirectory::of(self.root).path("");
-        let remembered = |item: &walkdir::DirEntry| {
+        let is_ignored = |item: &walkdir::DirEntry| {
             item.depth() > 0 && (item.file_name() == ".git" || item.path() == state)
         };
-        let items = WalkDir::new(folder)
+        let items = WalkDir::new(directory)
             .min_depth(1)
             .sort_by_file_name()
             .into_iter();
         let items: Vec<_> = items
-            .filter_entry(|item| !remembered(item))
+            .filter_entry(|item| !is_ignored(item))
             .collect::<Result<_, _>>()
-            .map_err(|error| format!("`{}` cannot be read: {error}", self.shown(folder)))?;
-        // A folder that is made for what lies in it, as every folder is that is missing, is not placed itself: the one
-        // that the base has stays what it is, /tmp open to all and /bin a link to usr/bin.
+            .map_err(|error| format!("`{}` cannot be read: {error}", self.shown(directory)))?;
+        // Parent directories that are created implicitly get no entry of their own, so that
+        // directories and links of the base keep their mode and type, such as a writable /tmp or
+        // /bin as a link to usr/bin.
         let is_placed =
-            |empty: bool| empty || folder_mode != 0o755 || wish.owner != FileOwner::ROOT;
+            |empty: bool| empty || directory_mode != 0o755 || request.owner != FileOwner::ROOT;
         if target != "/" && is_placed(items.is_empty()) {
             push(
                 target.to_owned(),
-                folder_mode,
+                directory_mode,
                 FileKind::Directory,
-                self.shown(folder),
+                self.shown(directory),
             );
         }
         for (number, item) in items.iter().enumerate() {
-            let below = item.path().strip_prefix(folder).unwrap_or(item.path());
+            let below = item.path().strip_prefix(directory).unwrap_or(item.path());
             let path = target::below(target, &text(below)?);
             let kind = item.file_type();
             if kind.is_dir() {
@@ -278,7 +293,7 @@ impl<'a> Assets<'a> {
                 if is_placed(next.is_none_or(|next| !next.path().starts_with(item.path()))) {
                     push(
                         path,
-                        folder_mode,
+                        directory_mode,
                         FileKind::Directory,
                         self.shown(item.path()),
                     );
@@ -291,9 +306,9 @@ impl<'a> Assets<'a> {
                 lost.extend(
                     hashed
                         .lost
-                        .map(|what| (wish.place.clone(), self.shown(item.path()), what)),
+                        .map(|what| (request.place.clone(), self.shown(item.path()), what)),
                 );
-                let mode = wish
+                let mode = request
                     .mode
                     .unwrap_or(if hashed.executable { 0o755 } else { 0o644 });
                 push(
@@ -308,17 +323,17 @@ impl<'a> Assets<'a> {
         Ok(())
     }
 
-    /// The target of a symbolic link within a folder. An absolute one is a path of the image; a relative one must
-    /// not climb out of the workspace.
+    /// The target of a symbolic link in a directory. An absolute target is a path in the image. A
+    /// relative target must not leave the workspace.
     fn link(&self, path: &Path) -> Result<String, String> {
         let shown = self.shown(path);
         let target = std::fs::read_link(path)
             .map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
-        let folder = path
+        let directory = path
             .parent()
-            .and_then(|folder| folder.strip_prefix(self.root).ok())
+            .and_then(|directory| directory.strip_prefix(self.root).ok())
             .unwrap_or(Path::new(""));
-        if target.is_relative() && !discover::stays_inside(&folder.join(&target)) {
+        if target.is_relative() && !discover::stays_inside(&directory.join(&target)) {
             return Err(format!(
                 "the symbolic link `{shown}` leads out of the workspace"
             ));
@@ -343,18 +358,21 @@ impl<'a> Assets<'a> {
             .to_string()
     }
 
-    /// The image of a layout that is a base, and that its manifest is there.
-    fn layout(&self, wish: &LayoutRequest) -> Result<Layout, String> {
+    /// Finds the image of a layout that is used as a base, and checks its manifest.
+    fn layout(&self, request: &LayoutRequest) -> Result<Layout, String> {
         let LayoutSpec {
             directory,
             name,
             digest,
-        } = &wish.layout;
+        } = &request.layout;
         let shown = directory.as_str();
-        let folder = self.real(&inside(self.root, &wish.directory, directory)?, directory)?;
-        let not_one = |what: String| format!("`{shown}` is not an OCI layout: {what}");
-        if !folder.join("oci-layout").is_file() {
-            return Err(not_one("it has no file oci-layout".to_owned()));
+        let directory = self.real(
+            &inside(self.root, &request.directory, directory)?,
+            directory,
+        )?;
+        let invalid = |what: String| format!("`{shown}` is not an OCI layout: {what}");
+        if !directory.join("oci-layout").is_file() {
+            return Err(invalid("the file oci-layout is missing".to_owned()));
         }
         let read = |path: &Path| {
             let path = self.real(path, &self.shown(path))?;
@@ -362,36 +380,39 @@ impl<'a> Assets<'a> {
                 format!("`{}` cannot be read: {}", self.shown(&path), error.source)
             })
         };
-        let index = read(&folder.join("index.json"))?;
+        let index = read(&directory.join("index.json"))?;
         let found =
             layout::find(&index, name.as_deref(), digest.as_ref()).map_err(
                 |error| match error {
-                    layout::Error::Json(_) => not_one(error.to_string()),
+                    layout::Error::Json(_) => invalid(error.to_string()),
                     _ => format!("the layout `{shown}`: {error}"),
                 },
             )?;
-        let blob = folder
+        let blob = directory
             .join("blobs")
             .join(found.digest.algorithm())
             .join(found.digest.hex());
         if !found.digest.is_of(&read(&blob)?) {
-            return Err(format!("`{}` is not what its name says", self.shown(&blob)));
+            return Err(format!(
+                "the content of `{}` does not match its digest",
+                self.shown(&blob)
+            ));
         }
         Ok(Layout {
-            written: wish.layout.to_string(),
+            written: request.layout.to_string(),
             name: name.clone(),
-            directory: folder,
+            directory,
             media_type: found.media_type,
             digest: found.digest,
             pinned: digest.is_some(),
         })
     }
 
-    fn trust(&mut self, wish: &TrustRequest, found: &mut Diagnostics) -> Vec<Certificate> {
-        let paths = match self.trusted(wish) {
+    fn trust(&mut self, request: &TrustRequest, found: &mut Diagnostics) -> Vec<Certificate> {
+        let paths = match self.trusted(request) {
             Ok(paths) => paths,
             Err(message) => {
-                found.push(at(Diagnostic::error("spec.file", message), &wish.place));
+                found.push(at(Diagnostic::error("spec.file", message), &request.place));
                 return Vec::new();
             }
         };
@@ -399,30 +420,34 @@ impl<'a> Assets<'a> {
         for path in paths {
             match self.certificates(&path) {
                 Ok(certificates) => all.extend(certificates),
-                Err(diagnostic) => found.push(at(diagnostic, &wish.place)),
+                Err(diagnostic) => found.push(at(diagnostic, &request.place)),
             }
         }
         all
     }
 
-    fn trusted(&self, wish: &TrustRequest) -> Result<Vec<PathBuf>, String> {
-        let literal = inside(self.root, &wish.directory, &wish.pattern)?;
-        let paths = if discover::is_glob(&wish.pattern) && !literal.exists() {
-            let mut hits = self.glob(&wish.directory, &wish.pattern)?;
+    fn trusted(&self, request: &TrustRequest) -> Result<Vec<PathBuf>, String> {
+        let literal = inside(self.root, &request.directory, &request.pattern)?;
+        let paths = if discover::is_glob(&request.pattern) && !literal.exists() {
+            let mut hits = self.glob(&request.directory, &request.pattern)?;
             hits.retain(|hit| !hit.is_dir());
             if hits.is_empty() {
-                return Err(no_match(&wish.directory, &wish.pattern, &wish.place));
+                return Err(no_match(
+                    &request.directory,
+                    &request.pattern,
+                    &request.place,
+                ));
             }
             hits
         } else {
             vec![literal]
         };
         for path in &paths {
-            let real = self.real(path, &wish.pattern)?;
+            let real = self.real(path, &request.pattern)?;
             if real.is_dir() {
                 return Err(format!(
-                    "`{}` is a folder; a PEM file is expected",
-                    wish.pattern
+                    "`{}` is a directory; a PEM file is expected",
+                    request.pattern
                 ));
             }
         }
@@ -454,7 +479,8 @@ impl<'a> Assets<'a> {
     }
 }
 
-/// Why a glob has no files: the pattern from the workspace's root, and the file that it is relative to.
+/// The error for a glob without matches: the pattern relative to the workspace, and the file that
+/// contains it.
 fn no_match(directory: &Path, pattern: &str, place: &SpecLocation) -> String {
     let file = place.file.file_name().unwrap_or_default().to_string_lossy();
     format!(
@@ -467,23 +493,23 @@ fn at(diagnostic: Diagnostic, place: &SpecLocation) -> Diagnostic {
     diagnostic.at(&place.file, place.span.clone(), "")
 }
 
-/// A path of a spec, which may not leave the workspace.
-fn inside(root: &Path, folder: &Path, written: &str) -> Result<PathBuf, String> {
+/// Resolves a path of a spec. Fails if the path is empty or leaves the workspace.
+fn inside(root: &Path, directory: &Path, written: &str) -> Result<PathBuf, String> {
     if written.is_empty() {
         return Err("the path is empty".to_owned());
     }
-    if Path::new(written).is_absolute() || !discover::stays_inside(&folder.join(written)) {
+    if Path::new(written).is_absolute() || !discover::stays_inside(&directory.join(written)) {
         return Err(format!("`{written}` leaves the workspace"));
     }
-    Ok(root.join(folder).join(written))
+    Ok(root.join(directory).join(written))
 }
 
 fn text(path: &Path) -> Result<String, String> {
-    let lossy = || format!("the name `{}` is not UTF-8", path.display());
-    path.to_str().map(str::to_owned).ok_or_else(lossy)
+    let not_utf8 = || format!("the name `{}` is not UTF-8", path.display());
+    path.to_str().map(str::to_owned).ok_or_else(not_utf8)
 }
 
-/// A folder of the same readers can be entered by them: 0644 becomes 0755.
+/// Adds the permission to enter a directory for everyone who may read it: 0644 becomes 0755.
 const fn enterable(mode: u32) -> u32 {
     mode | (mode & 0o444) >> 2
 }
@@ -514,14 +540,14 @@ fn hash(root: &Path, path: &Path) -> std::io::Result<Hashed> {
     })
 }
 
-/// Extended attributes that change what may be done with a file or by it. Archives of golden do not hold them.
+/// Extended attributes that grant or restrict access. golden's archives do not contain them.
 #[cfg(target_os = "linux")]
 const ATTRIBUTES: [(&str, &str); 2] = [
     ("security.capability", "file capabilities"),
     ("system.posix_acl_access", "an access control list"),
 ];
 
-/// The first such attribute that a file has, for people.
+/// The display name of the first such attribute of a file.
 #[cfg(target_os = "linux")]
 fn lost_attribute(file: &std::fs::File) -> Option<&'static str> {
     let has =

@@ -1,4 +1,5 @@
-//! What git knows of the workspace, by asking the `git` program. Without git nothing is known, and golden goes on.
+//! Reads the history of the workspace with the `git` program. Without git, golden continues and
+//! omits the history.
 
 mod repository;
 
@@ -12,42 +13,42 @@ use self::repository::GitRepository;
 use crate::process::Environment;
 use crate::resolve::image::Provenance;
 
-/// What is known of a repository.
+/// The git history of a workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GitHistory {
-    /// The remote, without anything secret.
+    /// The URL of the remote, without credentials, query and fragment.
     pub source: Option<String>,
-    /// Whether older commits are missing.
+    /// True if the clone is shallow, so that older commits are missing.
     pub shallow: bool,
-    /// The commit that is checked out; none without git or without a commit.
+    /// The commit that is checked out. None without git or without a commit.
     pub head: Option<String>,
-    /// The last commit of each list of paths that was asked about, and whether they differ from it.
+    /// The last commit of each requested list of paths, and their differences from it.
     pub touched: Vec<Touched>,
-    /// Whether files of `.golden` are in the repository.
+    /// True if files of `.golden` are committed to the repository.
     pub tracks_state: bool,
-    /// Why something of this is missing although there is a repository.
+    /// The reason why part of the history is missing although a repository exists.
     pub problem: Option<String>,
 }
 
-/// The last commit that touched some paths.
+/// The last commit that changed some paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Touched {
-    /// The commit and its time in seconds since 1970.
+    /// The id of the commit and its time in seconds since 1970.
     pub commit: Option<(String, i64)>,
-    /// Whether something of it is changed or new.
+    /// True if one of the paths is changed or new in the working tree.
     pub dirty: bool,
 }
 
-/// The longest line of a log that is read: a path, which git itself keeps far shorter.
+/// The longest line of a log that is read, in bytes. A line is a path, which git keeps far shorter.
 const MAX_LINE: u64 = 64 << 10;
 
-/// The repository of `root`, if there is one that can be read.
+/// Opens the repository of `root`. None if there is none or it cannot be read.
 async fn repository(root: &Path, environment: &Environment) -> Option<GitRepository> {
     GitRepository::open(root, environment).await.ok().flatten()
 }
 
-/// Why git does not read the checkout that `root` is in, in git's own words. None if git reads it, or if `root` is in
-/// no checkout.
+/// The reason in git's own words why git cannot read the checkout that contains `root`. None if git
+/// can read it, or if `root` is not in a checkout.
 pub async fn refusal(root: &Path, environment: &Environment) -> Option<String> {
     match GitRepository::open(root, environment).await {
         Ok(None) => None,
@@ -60,7 +61,7 @@ pub async fn refusal(root: &Path, environment: &Environment) -> Option<String> {
     }
 }
 
-/// `git.sha`, `.short`, `.branch` and `.tag` for templates; those that exist.
+/// The values of `git.sha`, `.short`, `.branch` and `.tag` for templates, as far as they exist.
 pub async fn names(root: &Path, environment: &Environment) -> BTreeMap<String, String> {
     let Some(repository) = repository(root, environment).await else {
         return BTreeMap::new();
@@ -92,8 +93,8 @@ pub async fn names(root: &Path, environment: &Environment) -> BTreeMap<String, S
     names
 }
 
-/// `abbreviated`, or a longer beginning of `sha` when it has only digits. As a tag such a commit (one in thirty) would look
-/// like a major version, which no extra tag may (7-rules 24).
+/// Returns `abbreviated`, or a longer prefix of `sha` if `abbreviated` has only digits. As a tag,
+/// such a commit id (one in thirty) would look like a major version, which an extra tag must not.
 fn with_a_letter<'s>(sha: &'s str, abbreviated: &str) -> &'s str {
     let letter = sha
         .find(|c: char| c.is_ascii_alphabetic())
@@ -101,7 +102,7 @@ fn with_a_letter<'s>(sha: &'s str, abbreviated: &str) -> &'s str {
     sha.get(..abbreviated.len().max(letter)).unwrap_or(sha)
 }
 
-/// The history of lists of paths, each relative to `root`.
+/// The history of several lists of paths, each path relative to `root`.
 pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environment) -> GitHistory {
     let Some(repository) = repository(root, environment).await else {
         return GitHistory::default();
@@ -150,7 +151,8 @@ pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environm
     }
 }
 
-/// Which lists have a path, so that a file finds its lists without a look at all of them.
+/// Maps each path to the lists that contain it, so that the lists of a file are found without a
+/// full search.
 struct Owners<'a>(BTreeMap<&'a Path, Vec<usize>>);
 
 impl<'a> Owners<'a> {
@@ -164,7 +166,7 @@ impl<'a> Owners<'a> {
         Self(owners)
     }
 
-    /// The numbers of the lists that have `file` or a folder above it.
+    /// The positions of the lists that contain `file` or a directory above it.
     fn find(&self, file: &Path) -> Vec<usize> {
         file.ancestors()
             .filter_map(|path| self.0.get(path))
@@ -174,7 +176,7 @@ impl<'a> Owners<'a> {
     }
 }
 
-/// The address of `origin`, else of the first remote, as far as it may be shown.
+/// The URL of `origin`, or else of the first remote, without secrets.
 fn source(repository: &GitRepository) -> Option<String> {
     let remotes = &repository.remotes;
     let (_, address) = remotes
@@ -184,8 +186,8 @@ fn source(repository: &GitRepository) -> Option<String> {
     sanitised(address.trim_end())
 }
 
-/// A remote that may be shown: without user information, query and fragment; `git@host:path` as `https://host/path`;
-/// none for a local path.
+/// Removes user information, query and fragment from a remote URL. Rewrites `git@host:path` to
+/// `https://host/path`. None for a local path.
 #[must_use]
 pub fn sanitised(remote: &str) -> Option<String> {
     if let Some(url) = url::Url::parse(remote)
@@ -209,14 +211,15 @@ pub fn sanitised(remote: &str) -> Option<String> {
     if remote.contains("://") {
         return None;
     }
-    // scp's form: [user@]host:path. A single letter before the colon is a Windows drive.
+    // The form of scp: [user@]host:path. A single letter before the colon is a Windows drive.
     let (place, path) = remote.split_once(':')?;
     let host = place.rsplit('@').next()?;
-    // `helper::address` is told by a program of the user's own what to do.
+    // `helper::address` is passed to a remote helper program; it is not a URL.
     if host.len() < 2 || host.contains('/') || path.is_empty() || path.starts_with(':') {
         return None;
     }
-    // `user:token@host:path` is no form of git's, but people write it; what stands before the second `@` is secret.
+    // Git does not define `user:token@host:path`, but users write it. The part before the second
+    // `@` is secret.
     if path.contains('@') {
         return None;
     }
@@ -228,7 +231,7 @@ pub fn sanitised(remote: &str) -> Option<String> {
     Some(format!("https://{host}/{path}"))
 }
 
-/// Files that differ from HEAD or are new, relative to the workspace.
+/// The files that differ from HEAD or are new, relative to the workspace.
 async fn changed(repository: &GitRepository, prefix: &str) -> Result<Vec<PathBuf>, String> {
     let args = [
         "status",
@@ -250,14 +253,15 @@ async fn changed(repository: &GitRepository, prefix: &str) -> Result<Vec<PathBuf
         .collect())
 }
 
-/// Of a submodule its commit counts. Git would start another git in it, with the submodule's own configuration.
+/// Only the commit of a submodule matters. Otherwise git would start a second git in the submodule,
+/// with the configuration of the submodule.
 const NO_SUBMODULES: &str = "--ignore-submodules=dirty";
 
 /// The last commit of a list of paths.
 type Commit = Option<(String, i64)>;
 
-/// The last commit of each list of paths, and why some are missing. One walk through the history serves all, and ends
-/// when all are found.
+/// The last commit of each list of paths, and the reason if some are missing. One walk through the
+/// history finds them all, and ends as soon as it has.
 async fn last_commits(
     repository: &GitRepository,
     prefix: &str,
@@ -315,7 +319,8 @@ async fn walk(
             .map_err(unreadable)?;
         if read == 0 {
             let is_whole = child.wait().await.map_err(unreadable)?.success();
-            let missing = "`git log` failed; golden fetches nothing that a partial clone lacks";
+            let missing =
+                "`git log` failed; golden does not fetch objects that a partial clone omits";
             return if is_whole {
                 Ok(())
             } else {
@@ -341,9 +346,9 @@ async fn walk(
     Ok(())
 }
 
-/// Files below the workspace, and below `directories` as far as they lie in the same repository, that differ between
-/// `since` and the working tree: changed, new or gone. All paths are absolute and without symbolic links. None when
-/// git does not know `since`.
+/// The files that differ between `since` and the working tree: changed, new or deleted. Covers the
+/// workspace, and those of `directories` that are in the same repository. All paths are absolute
+/// and without symbolic links. None if git does not know `since`.
 pub async fn changed_since(
     root: &Path,
     since: &str,
@@ -363,16 +368,16 @@ pub async fn changed_since(
         .await
         .ok()?;
     let top = &repository.top;
-    let elsewhere = directories
+    let outside = directories
         .iter()
         .filter(|path| path.starts_with(top) && !path.starts_with(root));
-    // Names of directories are not patterns.
+    // The names of directories are not patterns.
     let literal = |directory: &PathBuf| Some(format!(":(literal){}", directory.to_str()?));
-    let elsewhere: Vec<String> = elsewhere.filter_map(literal).collect();
+    let outside: Vec<String> = outside.filter_map(literal).collect();
     let below = async |args: &[&str]| {
         let paths = ["--", "."]
             .into_iter()
-            .chain(elsewhere.iter().map(String::as_str));
+            .chain(outside.iter().map(String::as_str));
         let args: Vec<&str> = args.iter().copied().chain(paths).collect();
         repository.ask(&args).await.ok()
     };
@@ -402,7 +407,7 @@ pub async fn changed_since(
     Some(paths.map(|path| top.join(path)).collect())
 }
 
-/// The text of a file of the workspace as it was at a commit; none when there was none.
+/// The text of a workspace file at a commit. None if the file did not exist then.
 pub async fn file_at(
     root: &Path,
     commit: &str,
@@ -421,7 +426,7 @@ pub async fn file_at(
         .ok()
 }
 
-/// Provenance of an image (7-rules 3). `epoch` is `SOURCE_DATE_EPOCH`.
+/// The provenance of an image. `epoch` is `SOURCE_DATE_EPOCH`.
 #[must_use]
 pub fn provenance(history: &GitHistory, touched: &Touched, epoch: Option<i64>) -> Provenance {
     let commit = touched.commit.as_ref();
@@ -440,9 +445,9 @@ mod tests {
     use crate::process::Program;
 
     #[tokio::test]
-    async fn commits_belong_to_the_paths_that_they_touched() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = std::fs::canonicalize(folder.path()).unwrap();
+    async fn each_path_gets_the_last_commit_that_changed_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(directory.path()).unwrap();
         let run = async |args: &[&str], time: &str| {
             let mut command = Environment::default().command(Program::Git, "git");
             command
@@ -525,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn remotes_lose_what_is_secret() {
+    fn credentials_are_removed_from_remotes() {
         for (remote, shown) in [
             (
                 "https://user:token@example.com/team/images.git",

@@ -1,4 +1,5 @@
-//! golden.lock: every external base as a digest, so that a build today and one next week start from the same bytes.
+//! golden.lock: the digest of every external base, so that builds on different days start from the
+//! same bytes.
 //!
 //! ```toml
 //! version = 1
@@ -22,16 +23,16 @@ use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::resolve::image::Base;
 
-/// The name of the file, which lies beside golden.toml.
+/// The file name; the file is next to golden.toml.
 pub const FILE: &str = "golden.lock";
 
-/// The form of the file that is written and read.
+/// The version of the file format.
 const VERSION: u32 = 1;
 
-/// The lock file.
+/// The content of the lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lock {
-    /// Locked bases, by [`key`].
+    /// The locked bases, by [`key`].
     pub bases: BTreeMap<String, LockedBase>,
 }
 
@@ -39,23 +40,24 @@ pub struct Lock {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockedBase {
-    /// What was asked for: the reference, or the repository with the requirement.
+    /// The base as requested: a reference, or a repository with a requirement.
     pub base: String,
-    /// The reference that this stands for: as written, or with the tag that the requirement chose.
+    /// The reference that is locked: as requested, or with the tag that the requirement selects.
     pub reference: Reference,
-    /// Its digest: of the index, when it is one.
+    /// The digest of the index, or of the manifest if there is no index.
     pub digest: Digest,
-    /// When it was made, RFC 3339; for people.
+    /// The creation time of the base in RFC 3339, for information.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// The digest of each platform; of a single image, its own.
+    /// The digest of each platform's manifest. For a single image, its own digest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub platforms: BTreeMap<Platform, Digest>,
 }
 
 impl LockedBase {
-    /// Whether the reference is what was asked for: the same, or a tag of the repository that has the requirement.
-    fn stands_for_itself(&self) -> bool {
+    /// True if `reference` fits `base`: it is the same, or a tag of the repository that has the
+    /// requirement.
+    fn is_consistent(&self) -> bool {
         match self.base.split_once(' ') {
             Some((repository, _)) => {
                 self.reference.repository.to_string() == repository && self.reference.tag.is_some()
@@ -65,10 +67,10 @@ impl LockedBase {
     }
 }
 
-/// The longest file that is read, in bytes: ten thousand bases.
+/// The longest file that is read, in bytes; enough for ten thousand bases.
 const MAX_FILE: u64 = 16 << 20;
 
-/// The line of the entry with this number, counted from 0.
+/// The line of the entry at this position. Positions start at 0, lines at 1.
 fn line_of(text: &str, number: usize) -> usize {
     let headers = text
         .lines()
@@ -77,7 +79,7 @@ fn line_of(text: &str, number: usize) -> usize {
     headers.map(|(line, _)| line + 1).nth(number).unwrap_or(1)
 }
 
-/// The file as it is written.
+/// The serialised form of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -86,30 +88,30 @@ struct File {
     base: Vec<LockedBase>,
 }
 
-/// Why golden.lock cannot be used.
+/// The reason why golden.lock cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error(transparent)]
     File(#[from] super::state::Error),
-    /// It is not what this program writes.
-    #[error("golden.lock does not parse: {0}")]
+    /// The file is not valid TOML, or has unknown keys.
+    #[error("cannot parse golden.lock: {0}")]
     Parse(String),
-    /// It parses, and yet an entry cannot be right: somebody edited or merged it.
+    /// An entry contradicts itself or another one, for example after a wrong merge.
     #[error("golden.lock:{line}: {what}")]
     Entry {
         /// The line of the entry's header.
         line: usize,
-        /// What is wrong with it.
+        /// The problem.
         what: String,
     },
-    /// A later program wrote it.
-    #[error("golden.lock is of version {0}, and this program reads version {VERSION}")]
+    /// A newer golden wrote the file.
+    #[error("golden.lock has version {0}; this golden reads version {VERSION}")]
     Version(u32),
 }
 
 impl Error {
-    /// What to do next.
+    /// Returns hints for the user.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
@@ -126,7 +128,8 @@ impl Error {
 }
 
 impl Lock {
-    /// Parses the text of the file.
+    /// Parses the text of the file. Fails if it is invalid, has another version, or has a
+    /// contradictory entry.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let file: File = toml::from_str(text).map_err(|error| Error::Parse(error.to_string()))?;
         if file.version != VERSION {
@@ -140,7 +143,7 @@ impl Lock {
                     what,
                 })
             };
-            if !base.stands_for_itself() {
+            if !base.is_consistent() {
                 let what = format!(
                     "`{}` is locked as {}, which is another image",
                     base.base, base.reference
@@ -155,7 +158,7 @@ impl Lock {
         Ok(Self { bases })
     }
 
-    /// The text of the file, sorted, so that two machines write the same.
+    /// The text of the file. It is sorted, so that all machines write the same text.
     pub fn text(&self) -> Result<String, Error> {
         let file = File {
             version: VERSION,
@@ -165,7 +168,7 @@ impl Lock {
         Ok(format!("# Written by `golden update`; commit it.\n{body}"))
     }
 
-    /// Reads the lock of the workspace at `root`; an empty one when there is none.
+    /// Reads the lock of the workspace at `root`. Returns an empty lock if the file does not exist.
     pub fn read(root: &Path) -> Result<Self, Error> {
         let bytes = match fs::read_in(root, &root.join(FILE), MAX_FILE) {
             Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
@@ -176,26 +179,26 @@ impl Lock {
         Self::parse(&String::from_utf8(bytes).map_err(|error| Error::Parse(error.to_string()))?)
     }
 
-    /// Writes the lock of the workspace at `root`, when it says something else than before.
+    /// Writes the lock of the workspace at `root` if its content has changed.
     pub fn write(&self, root: &Path) -> Result<(), Error> {
         let (path, text) = (root.join(FILE), self.text()?);
         // Git may have checked the file out with CRLF.
-        let has = fs::read_if_there(&path)?.and_then(|bytes| String::from_utf8(bytes).ok());
-        if has.is_none_or(|has| has.replace("\r\n", "\n") != text) {
+        let current = fs::read_if_exists(&path)?.and_then(|bytes| String::from_utf8(bytes).ok());
+        if current.is_none_or(|current| current.replace("\r\n", "\n") != text) {
             fs::write_atomic(&path, text.as_bytes())?;
         }
         Ok(())
     }
 
-    /// What is locked for a base.
+    /// The entry of a base, if it is locked.
     #[must_use]
     pub fn get(&self, base: &Base) -> Option<&LockedBase> {
         self.bases.get(&key(base)?)
     }
 }
 
-/// What a base is called in the lock: `docker.io/library/debian:12`, or `docker.io/library/debian ^12` for a
-/// requirement. None for what is not external, and for what is written with its digest.
+/// The name of a base in the lock: `docker.io/library/debian:12`, or `docker.io/library/debian ^12`
+/// for a requirement. None if the base is not external or is written with its digest.
 #[must_use]
 pub fn key(base: &Base) -> Option<String> {
     match base {
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_lock_is_read_as_it_was_written() {
         let bases = [
             locked("docker.io/library/debian ^12", "debian:12.8"),
             locked("a.example/b:1", "a.example/b:1"),
@@ -244,33 +247,33 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_cannot_be_right_is_told_with_its_line() {
+    fn a_contradictory_entry_is_reported_with_its_line() {
         let entry = |base: &str, reference: &str| {
             let digest = Digest::of(b"x");
             format!(
                 "[[base]]\nbase = \"{base}\"\nreference = \"{reference}\"\ndigest = \"{digest}\"\n"
             )
         };
-        let told = |entries: &[String]| {
+        let refusal = |entries: &[String]| {
             Lock::parse(&format!("version = 1\n{}", entries.concat()))
                 .unwrap_err()
                 .to_string()
         };
-        let right = entry("a.example/b:1", "a.example/b:1");
+        let valid = entry("a.example/b:1", "a.example/b:1");
         assert_eq!(
-            told(&[right.clone(), right.clone()]),
+            refusal(&[valid.clone(), valid.clone()]),
             "golden.lock:6: `a.example/b:1` is locked twice"
         );
         assert_eq!(
-            told(&[right, entry("a.example/c:1", "evil.example/c:1")]),
+            refusal(&[valid, entry("a.example/c:1", "evil.example/c:1")]),
             "golden.lock:6: `a.example/c:1` is locked as evil.example/c:1, which is another image"
         );
         assert_eq!(
-            told(&[entry("a.example/c ^1", "a.example/d:1")]),
+            refusal(&[entry("a.example/c ^1", "a.example/d:1")]),
             "golden.lock:2: `a.example/c ^1` is locked as a.example/d:1, which is another image"
         );
-        let broken = "version = 1\n[[base]]\nbase = \"a.example/b:1\"\nreference = \"a.example/b:1\"\ndigest = \"sha256:12\"\n";
-        let message = Lock::parse(broken).unwrap_err().to_string();
+        let invalid = "version = 1\n[[base]]\nbase = \"a.example/b:1\"\nreference = \"a.example/b:1\"\ndigest = \"sha256:12\"\n";
+        let message = Lock::parse(invalid).unwrap_err().to_string();
         assert!(message.contains("line 5"), "{message}");
     }
 }

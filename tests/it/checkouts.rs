@@ -135,7 +135,7 @@ fn a_template_that_needs_git_reports_why_git_is_unavailable() {
     assert!(
         outside
             .stderr
-            .contains("the workspace is in no git repository that has a commit"),
+            .contains("the workspace is not in a git repository with a commit"),
         "{}",
         outside.stderr
     );

@@ -221,7 +221,7 @@ fn a_link_out_of_the_workspace_is_refused() {
     let run = golden.run(&["check"]).exit(2);
     assert!(
         run.stderr
-            .contains("leads out of the workspace by a symbolic link"),
+            .contains("leads out of the workspace through a symbolic link"),
         "{}",
         run.stderr
     );

@@ -1,8 +1,10 @@
-//! A repository as golden reads it: git runs on a directory that golden makes, whose configuration golden writes.
+//! A repository that golden reads through git: git runs on a directory that golden creates, with a
+//! configuration that golden writes.
 //!
-//! Git's configuration can name programs: filters, hooks, monitors, transports, helpers. Whoever wrote the checkout
-//! may have written `.git/config` too, so git must not read it. The directory that git works in refers to the objects,
-//! the references and the index of the repository; of the configuration it has what cannot run anything.
+//! Git's configuration can name programs: filters, hooks, monitors, transports, helpers. The author
+//! of the checkout may also have written `.git/config`, so git must not read it. The directory that
+//! git works in refers to the objects, references and index of the repository. Its configuration
+//! contains only keys that cannot run a program.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,16 +16,17 @@ use tokio::process::Command;
 use crate::process::{self, Environment, Limits, Program};
 use crate::workspace::fs;
 
-/// Bounds of one call of git. The log of a large repository takes a minute.
+/// Limits of one call of git. The log of a large repository takes a minute.
 pub(super) const LIMITS: Limits = Limits {
     time: Duration::from_mins(5),
     output: 256 << 20,
 };
-/// The longest file of a repository that is read here: configuration and references.
+/// The longest file of a repository that golden reads itself, in bytes: configuration and
+/// references.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Keys of the repository's own configuration that golden keeps: they say how to read it, and name no program and no
-/// file.
+/// Keys that golden keeps from the repository's own configuration. They describe its format and
+/// name no program and no file.
 const OF_REPOSITORY: &[&str] = &[
     "core.autocrlf",
     "core.checkstat",
@@ -40,7 +43,7 @@ const OF_REPOSITORY: &[&str] = &[
     "extensions.refstorage",
     "index.sparse",
 ];
-/// Keys of the user's configuration that golden keeps.
+/// Keys that golden keeps from the user's configuration.
 const OF_USER: &[&str] = &[
     "core.attributesfile",
     "core.autocrlf",
@@ -48,7 +51,7 @@ const OF_USER: &[&str] = &[
     "core.excludesfile",
 ];
 
-/// Why a repository cannot be read, in a sentence.
+/// The reason why a repository cannot be read, as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct GitError(pub(super) String);
@@ -59,35 +62,37 @@ impl GitError {
     }
 }
 
-/// Where the parts of a repository are.
+/// The paths of the parts of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Parts {
     /// The directory of the checkout.
     top: PathBuf,
     /// Its `.git`: a directory, or a file that names one.
     dot_git: PathBuf,
-    /// HEAD and index.
+    /// The directory of HEAD and index.
     directory: PathBuf,
-    /// Objects, references and configuration. Another directory only for additional worktrees.
+    /// The directory of objects, references and configuration. It differs from `directory` only in
+    /// additional worktrees.
     common: PathBuf,
 }
 
-/// A repository that git can be asked about.
+/// A repository that git commands can run on.
 #[derive(Debug)]
 pub(super) struct GitRepository {
     environment: Environment,
     /// The directory of the checkout.
     pub(super) top: PathBuf,
-    /// Where git runs.
+    /// The working directory of git commands.
     root: PathBuf,
     index: PathBuf,
-    /// The addresses of the remotes, by name, in the order of the configuration.
+    /// The names and URLs of the remotes, in the order of the configuration.
     pub(super) remotes: Vec<(String, String)>,
     directory: tempfile::TempDir,
 }
 
 impl GitRepository {
-    /// The repository that has the directory `root`, which is canonical; none if it is in no checkout.
+    /// Opens the repository that contains the directory `root`, which must be canonical. None if
+    /// `root` is not in a checkout.
     pub(super) async fn open(
         root: &Path,
         environment: &Environment,
@@ -96,10 +101,10 @@ impl GitRepository {
             return Ok(None);
         };
         let directory = fs::temporary_directory();
-        let unwritable = |error| GitError(format!("a temporary directory cannot be made: {error}"));
+        let unwritable = |error| GitError(format!("cannot create a temporary directory: {error}"));
         let directory = directory.map_err(unwritable)?;
         if !is_owned_as(directory.path(), &parts) {
-            allowed(root, environment).await?;
+            check_safe_directory(root, environment).await?;
         }
         refer(&parts, directory.path())?;
         let mut repository = Self {
@@ -114,7 +119,7 @@ impl GitRepository {
         Ok(Some(repository))
     }
 
-    /// A command of git on the repository, with the configuration that golden wrote and no other.
+    /// A git command on the repository. It reads only the configuration that golden wrote.
     pub(super) fn git(&self, args: &[&str]) -> Command {
         let mut command = bare(&self.environment, Program::Git);
         command
@@ -128,12 +133,13 @@ impl GitRepository {
         command
     }
 
-    /// What git prints, if it succeeds.
+    /// Runs git and returns its output. Fails if git does.
     pub(super) async fn ask(&self, args: &[&str]) -> Result<String, GitError> {
         answer(self.git(args), &[]).await
     }
 
-    /// Writes the configuration: what the repository and the user say of the keys that golden keeps.
+    /// Writes the configuration: the values that the repository and the user set for the keys that
+    /// golden keeps.
     async fn configure(&mut self, common: &Path) -> Result<(), GitError> {
         let path = common.join("config");
         let text = read(&path)?.unwrap_or_default();
@@ -176,13 +182,13 @@ fn borrowed((key, value): &(String, String)) -> (&str, &str) {
     (key, value)
 }
 
-/// The name and the address of a remote, of an entry that has them.
+/// The name and URL of a remote, if the entry is one.
 fn remote((key, value): &(String, String)) -> Option<(String, String)> {
     let name = key.strip_prefix("remote.")?.strip_suffix(".url")?;
     Some((name.to_owned(), value.clone()))
 }
 
-/// The entries of `git config --null --list`. A key without a value is true.
+/// The entries of `git config --null --list`. A key without a value means true.
 fn entries(listed: &str) -> Vec<(String, String)> {
     let entries = listed.split('\0').filter(|entry| !entry.is_empty());
     let pair = |entry: &str| {
@@ -192,7 +198,7 @@ fn entries(listed: &str) -> Vec<(String, String)> {
     entries.map(pair).collect()
 }
 
-/// An entry as git's configuration has it. The keys have one dot.
+/// One entry in the syntax of git's configuration. The key has exactly one dot.
 fn line(key: &str, value: &str) -> String {
     let (section, name) = key.split_once('.').unwrap_or((key, ""));
     let value = value
@@ -207,7 +213,7 @@ const fn null() -> &'static str {
     if cfg!(windows) { "NUL" } else { "/dev/null" }
 }
 
-/// git without a repository. It neither fetches, nor asks, nor writes, and its words are in English.
+/// git without a repository. It does not fetch, prompt or write, and its messages are in English.
 fn bare(environment: &Environment, program: Program) -> Command {
     let mut command = environment.command(program, "git");
     command
@@ -231,7 +237,7 @@ fn bare(environment: &Environment, program: Program) -> Command {
     command
 }
 
-/// What a command prints, if it succeeds; else its words.
+/// Runs a command and returns its output, or its error message if it fails.
 pub(super) async fn answer(command: Command, input: &[u8]) -> Result<String, GitError> {
     match process::output(command, input, LIMITS).await {
         Ok(output) if output.status.success() => {
@@ -241,16 +247,16 @@ pub(super) async fn answer(command: Command, input: &[u8]) -> Result<String, Git
         Err(error) if error.is_missing() => {
             Err(GitError("the program `git` is not in PATH".to_owned()))
         }
-        Err(process::Error::Io(error)) => Err(GitError(format!(
-            "the program `git` does not start: {error}"
-        ))),
+        Err(process::Error::Io(error)) => {
+            Err(GitError(format!("cannot start the program `git`: {error}")))
+        }
         Err(error) => Err(GitError(format!(
-            "the program `git` gives no answer: {error}"
+            "the program `git` did not finish: {error}"
         ))),
     }
 }
 
-/// The words of a message, in one line and without control characters.
+/// The message in one line and without control characters.
 fn one_line(message: &str) -> String {
     let words = message
         .split_whitespace()
@@ -258,8 +264,8 @@ fn one_line(message: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Looks for `.git` in `root` and above it, on the same file system, as git does. A directory that merely looks like
-/// a repository, without that name, is none.
+/// Searches for `.git` in `root` and above it on the same file system, as git does. A directory
+/// that has the content of a repository but not this name is ignored.
 fn find(root: &Path) -> Result<Option<Parts>, GitError> {
     for top in root
         .ancestors()
@@ -274,7 +280,7 @@ fn find(root: &Path) -> Result<Option<Parts>, GitError> {
         } else {
             let named = first_line(&dot_git)?
                 .and_then(|line| Some(line.strip_prefix("gitdir: ")?.to_owned()));
-            top.join(named.ok_or_else(|| GitError::of(&dot_git, &"it names no repository"))?)
+            top.join(named.ok_or_else(|| GitError::of(&dot_git, &"it does not name a repository"))?)
         };
         let canonical =
             |path: &Path| std::fs::canonicalize(path).map_err(|error| GitError::of(path, &error));
@@ -283,7 +289,7 @@ fn find(root: &Path) -> Result<Option<Parts>, GitError> {
             Some(common) => canonical(&directory.join(common))?,
             None => directory.clone(),
         };
-        // git passes over a directory of this name that is not a repository.
+        // Git ignores a `.git` directory that is not a repository.
         if common.join("objects").is_dir() && common.join("refs").is_dir() {
             return Ok(Some(Parts {
                 top: top.to_owned(),
@@ -308,7 +314,7 @@ const fn is_same_file_system(_: &Path, _: &Path) -> bool {
     true
 }
 
-/// Whether the owner of `own`, which golden made, has the checkout and the repository too.
+/// True if the checkout and the repository have the same owner as `own`, which golden created.
 #[cfg(unix)]
 fn is_owned_as(own: &Path, parts: &Parts) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -328,8 +334,9 @@ const fn is_owned_as(_: &Path, _: &Parts) -> bool {
     true
 }
 
-/// Whether git itself would read a repository of somebody else: the user's `safe.directory` decides.
-async fn allowed(root: &Path, environment: &Environment) -> Result<(), GitError> {
+/// Checks that git itself would read a repository of another user, which the user's
+/// `safe.directory` permits.
+async fn check_safe_directory(root: &Path, environment: &Environment) -> Result<(), GitError> {
     let mut command = bare(environment, Program::GitOfUser);
     command.args(["rev-parse", "--git-dir"]).current_dir(root);
     answer(command, &[]).await.map(drop)
@@ -342,7 +349,7 @@ fn refer(parts: &Parts, directory: &Path) -> Result<(), GitError> {
         let path = directory.join(name);
         fs::write_cached(&path, bytes).map_err(|error| GitError::of(&path, &error.source))
     };
-    // `HEAD`, and what else names one commit: `FETCH_HEAD`, `ORIG_HEAD`.
+    // `HEAD` and the other files that name one commit: `FETCH_HEAD`, `ORIG_HEAD`.
     write(
         OsStr::new("HEAD"),
         &read(&head)?.ok_or_else(|| GitError::of(&head, &"it does not exist"))?,
@@ -375,7 +382,7 @@ fn listed(directory: &Path) -> Result<Vec<std::fs::DirEntry>, GitError> {
     Ok(entries.flatten().collect())
 }
 
-/// Makes `to` a symbolic link to `from`, if that exists.
+/// Makes `to` a symbolic link to `from` if `from` exists.
 #[cfg(unix)]
 fn link(from: &Path, to: &Path) -> Result<(), GitError> {
     if !from.exists() {
@@ -388,11 +395,11 @@ fn link(from: &Path, to: &Path) -> Result<(), GitError> {
 fn link(from: &Path, _: &Path) -> Result<(), GitError> {
     Err(GitError::of(
         from,
-        &"git repositories are read on Unix alone",
+        &"git repositories are read only on Unix",
     ))
 }
 
-/// A small file of the repository; none if it does not exist.
+/// Reads a small file of the repository. None if it does not exist.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, GitError> {
     match fs::read_up_to(path, MAX_FILE) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -401,7 +408,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, GitError> {
     }
 }
 
-/// The first line of a small file; none if it does not exist.
+/// Reads the first line of a small file. None if the file does not exist.
 fn first_line(path: &Path) -> Result<Option<String>, GitError> {
     let text = read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     Ok(text.map(|text| {
