@@ -1,4 +1,5 @@
-//! PEM files of `certs.trust`: one entry a certificate, bundles split. A private key is never taken.
+//! Reads the PEM files of `certs.trust` and splits bundles into single certificates. A private key
+//! is always refused.
 
 use std::path::Path;
 
@@ -9,33 +10,32 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::pem;
 use crate::resolve::image::Certificate;
 
-/// Why a file is not taken.
+/// The reason why a certificate file is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A private key.
-    #[error(
-        "the file contains a private key, which would be readable by everybody who has the image"
-    )]
+    /// The file contains a private key.
+    #[error("the file contains a private key, which everyone with the image could read")]
     PrivateKey,
-    /// No PEM block at all.
+    /// The file has no PEM block.
     #[error("the file is not PEM: it has no `-----BEGIN CERTIFICATE-----`")]
     NotPem,
-    /// A block that is broken.
+    /// A block is malformed. The number starts at 1.
     #[error("PEM block {0} is broken: {1}")]
     Broken(usize, String),
-    /// A block of another kind.
+    /// A block has another label.
     #[error("PEM block {0} is a {1}, not a CERTIFICATE")]
     Other(usize, String),
-    /// A certificate with the uses that OpenSSL trusts or rejects it for, which a trust store cannot hold.
+    /// A block in OpenSSL's format with trusted and rejected uses, which a trust store cannot
+    /// represent.
     #[error("PEM block {0} is a TRUSTED CERTIFICATE, which names the uses that it is trusted for")]
     Trusted(usize),
-    /// DER that is no certificate.
+    /// The DER content is not a valid certificate.
     #[error("certificate {0} cannot be read: {1}")]
     Unreadable(usize, String),
 }
 
 impl Error {
-    /// The id of the rule that was broken; no policy can switch it off.
+    /// The id of the violated rule. No policy can disable it.
     #[must_use]
     pub const fn rule(&self) -> &'static str {
         match self {
@@ -44,23 +44,24 @@ impl Error {
         }
     }
 
-    /// What to do next.
+    /// Returns a hint for the user.
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::PrivateKey => {
-                "trust the certificate alone, and treat the key as disclosed if it was committed"
+                "name a file that contains only the certificate; if the key was committed, treat it as disclosed"
             }
-            Self::Trusted(_) => "`openssl x509 -in FILE -out NEW` writes the certificate alone",
-            Self::NotPem => "a DER file becomes PEM by `openssl x509 -inform der -in FILE`",
-            _ => "`openssl x509 -noout -text -in FILE` shows what is in it",
+            Self::Trusted(_) => "`openssl x509 -in FILE -out NEW` writes only the certificate",
+            Self::NotPem => "convert a DER file to PEM with `openssl x509 -inform der -in FILE`",
+            _ => "`openssl x509 -noout -text -in FILE` shows its content",
         }
     }
 }
 
-/// The certificates of a file, in its order.
+/// The certificates of a file, in their order. Fails if one block is invalid or is not a
+/// certificate.
 pub fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<Certificate>, Error> {
-    // Looked for in the raw text too: a key must not slip through because its block is broken.
+    // Search the raw text as well, so that a key in a malformed block is also found.
     let marker = b"PRIVATE KEY-----";
     if bytes.windows(marker.len()).any(|window| window == marker) {
         return Err(Error::PrivateKey);
@@ -88,7 +89,7 @@ fn certificate(file: &Path, number: usize, der: Vec<u8>) -> Result<Certificate, 
     let (rest, parsed) =
         X509Certificate::from_der(&der).map_err(|error| unreadable(error.to_string()))?;
     if !rest.is_empty() {
-        return Err(unreadable("there are bytes behind it".to_owned()));
+        return Err(unreadable("extra bytes follow it".to_owned()));
     }
     let (subject, not_after) = (
         parsed.subject().to_string(),
@@ -104,7 +105,7 @@ fn certificate(file: &Path, number: usize, der: Vec<u8>) -> Result<Certificate, 
     })
 }
 
-/// A name for the trust store, from the file's own.
+/// A file name for the trust store, derived from the name of the source file.
 fn name(file: &Path, number: usize) -> String {
     let stem = file
         .file_stem()
@@ -139,7 +140,7 @@ fn encoded(der: &[u8]) -> String {
     pem
 }
 
-/// Sorts by file and position, drops what is there twice, and makes the names unique.
+/// Sorts by file and position, removes duplicates and makes the names unique.
 #[must_use]
 pub fn collected(mut all: Vec<Certificate>) -> Vec<Certificate> {
     let mut ders = std::collections::BTreeSet::new();
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_read_whole_in_every_layout() {
+    fn certificates_are_read_in_every_text_layout() {
         let (a, b) = (made("a"), made("b"));
         let expected = parse(Path::new("x"), format!("{a}{b}").as_bytes()).unwrap();
         assert_eq!(expected.len(), 2);
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_certificate_is_refused() {
+    fn files_without_valid_certificates_are_refused() {
         let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
         let block = |label: &str, body: &str| {
             format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
@@ -255,7 +256,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        fn no_bytes_cause_a_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
             drop(parse(Path::new("x"), &bytes));
             let body = STANDARD.encode(&bytes);
             let text = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");

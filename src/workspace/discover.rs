@@ -1,4 +1,4 @@
-//! Finding the workspace, and the image files in it (1-spec, 7-rules 9).
+//! Finds the workspace and the files that its globs match.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -6,81 +6,82 @@ use std::path::{Component, Path, PathBuf};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::WalkDir;
 
-/// Why there is no workspace.
+/// The reason why no workspace was found.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// None from here upwards.
-    #[error("no golden.toml in {} or in a folder above it", .0.display())]
+    /// No golden.toml in the start directory or above it.
+    #[error("no golden.toml in {} or in a directory above it", .0.display())]
     NotFound(PathBuf),
-    /// None where `-w` points.
+    /// No golden.toml in the directory of `-w`.
     #[error("no golden.toml in {}", .0.display())]
     NotThere(PathBuf),
-    /// It cannot be read.
+    /// The directory cannot be resolved.
     #[error(transparent)]
     File(#[from] super::state::Error),
 }
 
 impl Error {
-    /// What to do next.
+    /// Returns hints for the user.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::NotFound(_) => {
-                vec!["`golden init` writes a workspace; `-w DIR` names one".to_owned()]
+                vec!["create a workspace with `golden init`, or name one with `-w DIR`".to_owned()]
             }
-            Self::NotThere(_) => vec!["`golden init DIR` writes one".to_owned()],
+            Self::NotThere(_) => vec!["create one with `golden init DIR`".to_owned()],
             Self::File(_) => Vec::new(),
         }
     }
 }
 
-/// The path of golden.toml, absolute: in `named` if given, else from `start` upwards.
+/// The absolute path of golden.toml: in `named` if given, else in `start` or the nearest directory
+/// above it.
 pub fn workspace(start: &Path, named: Option<&Path>) -> Result<PathBuf, Error> {
-    let there = |folder: &Path| {
+    let find_in = |directory: &Path| {
         let candidates = [
-            folder.join("golden.toml"),
-            folder.join("images").join("golden.toml"),
+            directory.join("golden.toml"),
+            directory.join("images").join("golden.toml"),
         ];
         candidates.into_iter().find(|file| file.is_file())
     };
     let found = match named {
         Some(named) => {
-            let folder = start.join(named);
-            let file = if folder.is_file() {
-                Some(folder.clone())
+            let directory = start.join(named);
+            let file = if directory.is_file() {
+                Some(directory.clone())
             } else {
-                there(&folder)
+                find_in(&directory)
             };
-            file.ok_or(Error::NotThere(folder))?
+            file.ok_or(Error::NotThere(directory))?
         }
         None => start
             .ancestors()
-            .find_map(there)
+            .find_map(find_in)
             .ok_or_else(|| Error::NotFound(start.to_owned()))?,
     };
     let canonical = |file: PathBuf| {
-        let folder = file
+        let directory = file
             .parent()
             .map_or_else(|| PathBuf::from("."), Path::to_owned);
         let name = file.file_name().unwrap_or_default().to_owned();
-        std::fs::canonicalize(&folder)
-            .map(|folder| folder.join(name))
+        std::fs::canonicalize(&directory)
+            .map(|directory| directory.join(name))
             .map_err(|source| super::state::Error {
                 action: "find",
-                path: folder,
+                path: directory,
                 source,
             })
     };
     Ok(canonical(found)?)
 }
 
-/// Whether a text has characters of a glob.
+/// True if the text contains special characters of globs.
 #[must_use]
 pub fn is_glob(pattern: &str) -> bool {
     pattern.contains(['*', '?', '[', '{'])
 }
 
-/// Whether a relative path stays where it begins.
+/// True if a relative path does not leave its start directory.
 #[must_use]
 pub fn stays_inside(path: &Path) -> bool {
     let mut depth = 0_i32;
@@ -95,7 +96,7 @@ pub fn stays_inside(path: &Path) -> bool {
     })
 }
 
-/// One glob, `/`-separated, whose `*` stays within a folder's name.
+/// Compiles one glob with `/` as separator. `*` does not match `/`.
 pub fn glob(pattern: &str) -> Result<GlobSet, globset::Error> {
     let glob = GlobBuilder::new(pattern.trim_start_matches("./"))
         .literal_separator(true)
@@ -103,7 +104,7 @@ pub fn glob(pattern: &str) -> Result<GlobSet, globset::Error> {
     GlobSetBuilder::new().add(glob).build()
 }
 
-/// The part of a glob before its first special component.
+/// The components of a glob before the first one with special characters.
 #[must_use]
 pub fn literal_prefix(pattern: &str) -> PathBuf {
     let mut parts: Vec<&str> = pattern.split('/').collect();
@@ -114,13 +115,13 @@ pub fn literal_prefix(pattern: &str) -> PathBuf {
         .collect()
 }
 
-/// Files below `root` that fit `pattern`, relative to it, sorted. Neither dot-folders nor symbolic links to folders
-/// are entered, unless the pattern itself names them.
+/// The files below `root` that match `pattern`, relative to `root` and sorted. Hidden directories
+/// and symbolic links to directories are not entered unless the pattern names them.
 pub fn files(root: &Path, pattern: &str) -> Result<BTreeSet<PathBuf>, globset::Error> {
     matching(root, pattern, false)
 }
 
-/// As [`files`], and folders too; those are not looked into when they fit.
+/// Like [`files`], but also returns directories. A directory that matches is not searched.
 pub fn entries(root: &Path, pattern: &str) -> Result<BTreeSet<PathBuf>, globset::Error> {
     matching(root, pattern, true)
 }
@@ -128,7 +129,7 @@ pub fn entries(root: &Path, pattern: &str) -> Result<BTreeSet<PathBuf>, globset:
 fn matching(
     root: &Path,
     pattern: &str,
-    folders: bool,
+    with_directories: bool,
 ) -> Result<BTreeSet<PathBuf>, globset::Error> {
     let set = glob(pattern)?;
     let dotted = pattern
@@ -141,18 +142,21 @@ fn matching(
         .into_iter();
     while let Some(entry) = walk.next() {
         let Ok(entry) = entry else { continue };
-        let is_folder = entry.file_type().is_dir();
+        let is_directory = entry.file_type().is_dir();
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if hidden && is_folder && !dotted {
+        if hidden && is_directory && !dotted {
             walk.skip_current_dir();
             continue;
         }
         let Ok(relative) = entry.path().strip_prefix(root) else {
             continue;
         };
-        if set.is_match(relative) && (folders || !is_folder) && (!hidden || dotted || !folders) {
+        if set.is_match(relative)
+            && (with_directories || !is_directory)
+            && (!hidden || dotted || !with_directories)
+        {
             found.insert(relative.to_owned());
-            if is_folder {
+            if is_directory {
                 walk.skip_current_dir();
             }
         }

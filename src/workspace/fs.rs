@@ -1,28 +1,30 @@
-//! Files whose errors name their path, and writes that are whole or not at all.
+//! File access with errors that name the path, and atomic writes.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::state::Error;
 
-/// What the name of a file begins with while it is written.
+/// The prefix of the name of a file that is not completely written yet.
 pub const UNFINISHED: &str = ".golden-";
 
-/// Why a pipe, a socket or a device is not read.
+/// The reason why a pipe, a socket or a device is not read.
 pub const NO_FILE: &str = "it is neither a file nor a directory nor a symbolic link";
 
-/// A new file in `directory`, to be renamed when it is whole. Its name has the number of this process, and the process
-/// holds a lock on it: [`sweep`] removes it if the process was killed.
+/// Creates a file in `directory` that is renamed once it is complete. Its name contains the id of
+/// this process, which also holds a lock on it. If the process is killed, [`sweep`] removes the
+/// file.
 pub fn temporary_in(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let file = tempfile::Builder::new()
         .prefix(&prefix())
         .tempfile_in(directory)?;
-    // Some network file systems have no locks; the number of the process is left there.
+    // Some network file systems have no locks. There, only the process id in the name protects the
+    // file.
     drop(file.as_file().try_lock());
     Ok(file)
 }
 
-/// A new directory among the system's temporary files.
+/// Creates a directory in the system's directory for temporary files.
 pub fn temporary_directory() -> std::io::Result<tempfile::TempDir> {
     tempfile::Builder::new().prefix(&prefix()).tempdir()
 }
@@ -31,7 +33,7 @@ fn prefix() -> String {
     format!("{UNFINISHED}{}-", std::process::id())
 }
 
-/// Removes what processes that were killed left unfinished right in `directory`.
+/// Removes the unfinished files and directories that killed processes left directly in `directory`.
 pub fn sweep(directory: &Path) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         if is_abandoned(&entry.path()) {
@@ -42,12 +44,12 @@ pub fn sweep(directory: &Path) {
             } else {
                 std::fs::remove_file(&path)
             };
-            tracing::debug!(path = %path.display(), ?removed, "left by a process that was killed");
+            tracing::debug!(path = %path.display(), ?removed, "removed a file of a killed process");
         }
     }
 }
 
-/// Whether a path is that of an unfinished file of a process that has ended.
+/// True if the path is an unfinished file of a process that has ended.
 fn is_abandoned(path: &Path) -> bool {
     let name = path
         .file_name()
@@ -60,7 +62,7 @@ fn is_abandoned(path: &Path) -> bool {
         return false;
     }
     match path.symlink_metadata() {
-        // Containers that share a directory number their processes apart; the lock is common to them.
+        // Containers that share a directory have separate process ids, but they share the lock.
         Ok(metadata) if metadata.is_file() => open(path).is_ok_and(|file| file.try_lock().is_ok()),
         Ok(metadata) if metadata.is_dir() => {
             let age = metadata
@@ -95,22 +97,22 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> E
     }
 }
 
-/// The longest file that is read into memory, unless a shorter limit is named.
+/// The longest file that is read into memory unless the caller sets another limit, in bytes.
 const LONGEST: u64 = 64 << 20;
 
-/// Reads a regular file of at most 64 MiB.
+/// Reads a regular file of at most 64 MiB. Fails if it is longer or cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
     read_up_to(path, LONGEST)
 }
 
-/// Reads a regular file of at most `limit` bytes.
+/// Reads a regular file of at most `limit` bytes. Fails if it is longer or cannot be read.
 pub fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     open(path)
         .and_then(|file| read_all(file, limit))
         .map_err(failed("read", path))
 }
 
-/// Opens a regular file. It does not wait for a pipe's writer, and reads no device.
+/// Opens a regular file. Does not wait for the writer of a pipe, and refuses devices.
 pub fn open(path: &Path) -> std::io::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true);
@@ -123,19 +125,20 @@ pub fn open(path: &Path) -> std::io::Result<std::fs::File> {
     regular(options.open(path)?)
 }
 
-/// Opens a regular file of the workspace at `root`, which is canonical. Symbolic links may lead from one place of the
-/// workspace to another, but not out of it, also if they change while the file is opened.
+/// Opens a regular file of the workspace at `root`, which must be canonical. Symbolic links may
+/// lead to other places in the workspace but not out of it, even if they change while the file is
+/// opened.
 pub fn open_in(root: &Path, path: &Path) -> std::io::Result<std::fs::File> {
     let real = std::fs::canonicalize(path)?;
     match real.strip_prefix(root) {
         Ok(relative) => open_beneath(root, relative),
         Err(_) => Err(std::io::Error::other(
-            "it leads out of the workspace by a symbolic link",
+            "it leads out of the workspace through a symbolic link",
         )),
     }
 }
 
-/// Opens a regular file by a path that has no symbolic links, directory by directory.
+/// Opens a regular file by a path without symbolic links, directory by directory.
 #[cfg(unix)]
 fn open_beneath(root: &Path, relative: &Path) -> std::io::Result<std::fs::File> {
     use rustix::fs::{Mode, OFlags, openat};
@@ -146,7 +149,7 @@ fn open_beneath(root: &Path, relative: &Path) -> std::io::Result<std::fs::File> 
         if names.peek().is_none() {
             let flags = always | OFlags::NONBLOCK | OFlags::NOCTTY;
             let opened = openat(&directory, name.as_os_str(), flags, Mode::empty());
-            // A socket cannot be opened at all.
+            // Opening a socket fails with ENXIO.
             let file = opened.map_err(|error| match error {
                 rustix::io::Errno::NXIO => std::io::Error::other(NO_FILE),
                 other => other.into(),
@@ -168,14 +171,14 @@ fn open_beneath(root: &Path, relative: &Path) -> std::io::Result<std::fs::File> 
     open(&root.join(relative))
 }
 
-/// Reads a regular file of the workspace at `root`, of at most `limit` bytes.
+/// Reads a regular file of at most `limit` bytes in the workspace at `root`.
 pub fn read_in(root: &Path, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     open_in(root, path)
         .and_then(|file| read_all(file, limit))
         .map_err(failed("read", path))
 }
 
-/// The file, if it is a regular one.
+/// Returns the file if it is a regular file.
 fn regular(file: std::fs::File) -> std::io::Result<std::fs::File> {
     let kind = file.metadata()?.file_type();
     if kind.is_file() {
@@ -188,7 +191,7 @@ fn regular(file: std::fs::File) -> std::io::Result<std::fs::File> {
     })
 }
 
-/// All bytes of a file, if there are not more than `limit`.
+/// Reads all bytes of a file. Fails if there are more than `limit`.
 pub fn read_all(file: std::fs::File, limit: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -201,7 +204,7 @@ pub fn read_all(file: std::fs::File, limit: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A limit in words.
+/// A limit with its unit, for messages.
 fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} bytes"),
@@ -210,8 +213,8 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Reads a regular file of at most 64 MiB; none when it does not exist.
-pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+/// Reads a regular file of at most 64 MiB. Returns None if it does not exist.
+pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.source.kind() == ErrorKind::NotFound => Ok(None),
@@ -219,46 +222,48 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// Why a file that the user names for output cannot be written.
+/// The reason why an output file cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// Its directory does not exist. golden does not create it: the path may be a mistake.
+    /// Its directory does not exist. golden does not create it, because the path may be a mistake.
     #[error("cannot write {}: the directory {} does not exist", path.display(), directory.display())]
     NoDirectory {
-        /// The file.
+        /// The output file as the user named it.
         path: PathBuf,
-        /// Its directory.
+        /// The missing directory.
         directory: PathBuf,
     },
-    /// A directory, device, pipe or socket.
-    #[error("{} is not a regular file, and is left as it is", .0.display())]
+    /// The path is a directory, device, pipe or socket.
+    #[error("{} is not a regular file, so golden does not write to it", .0.display())]
     NotAFile(PathBuf),
     /// The file cannot be created in its directory.
     #[error("cannot write {}", path.display())]
     File {
-        /// The file.
+        /// The output file as the user named it.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl OutputError {
-    /// What to do next.
+    /// Returns hints for the user.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::NoDirectory { directory, .. } => {
                 vec![format!("mkdir -p {}", directory.display())]
             }
-            Self::NotAFile(_) => vec!["name a regular file, or one that does not exist".to_owned()],
+            Self::NotAFile(_) => {
+                vec!["name a regular file, or a path that does not exist yet".to_owned()]
+            }
             Self::File { .. } => Vec::new(),
         }
     }
 }
 
-/// Checks that a file for output can be written, and follows the links that lead to it.
+/// Checks that an output file can be written. Returns its path with symbolic links followed.
 pub fn output(path: &Path) -> Result<PathBuf, OutputError> {
     let failed = |source| OutputError::File {
         path: path.to_owned(),
@@ -276,12 +281,12 @@ pub fn output(path: &Path) -> Result<PathBuf, OutputError> {
             directory: directory.to_owned(),
         });
     }
-    // Only the attempt shows whether the file system allows it.
+    // Only an attempt shows if the file system allows it.
     let attempt = temporary_in(directory);
     attempt.map(|_| real.clone()).map_err(failed)
 }
 
-/// The directory of a file.
+/// The directory of a file; `.` for a bare file name.
 #[must_use]
 pub fn directory_of(file: &Path) -> &Path {
     file.parent()
@@ -289,23 +294,24 @@ pub fn directory_of(file: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// Writes a file beside its place and then renames it, so that nobody sees half of it; makes the folders above it.
-/// When it returns, the content is on the disk.
+/// Writes a temporary file in the same directory and renames it, so that readers never see a
+/// partial file. Creates missing parent directories. The content is on disk when the function
+/// returns.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_whole(path, bytes, true)
 }
 
-/// As [`write_atomic`], for what can be had again: it does not wait for the disk. After a crash of the machine the
-/// file may be empty, so that readers must notice what is not whole.
+/// Like [`write_atomic`], but does not wait for the disk; for content that can be created again.
+/// After a crash of the machine the file may be empty, so readers must check that it is complete.
 pub fn write_cached(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_whole(path, bytes, false)
 }
 
 fn write_whole(path: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed("create", folder))?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(directory).map_err(failed("create", directory))?;
     let write = || {
-        let mut file = temporary_in(folder)?;
+        let mut file = temporary_in(directory)?;
         file.write_all(bytes)?;
         share(file.as_file())?;
         if durable {
@@ -316,7 +322,7 @@ fn write_whole(path: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
     write().map(drop).map_err(failed("write", path))
 }
 
-/// Temporary files are for their owner alone; what is left behind is for all who may read the folder.
+/// Makes the file readable for everyone. Temporary files are readable only for their owner.
 #[cfg(unix)]
 fn share(file: &std::fs::File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -335,7 +341,7 @@ mod tests {
 
     use super::*;
 
-    /// The number of a process that has ended.
+    /// The id of a process that has ended.
     fn ended() -> u32 {
         let mut child = Command::new("true").stdin(Stdio::null()).spawn().unwrap();
         let number = child.id();
@@ -344,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_dead_processes_left_is_removed() {
+    fn only_files_of_dead_processes_are_removed() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let abandoned = format!("{UNFINISHED}{}-abc", ended());
@@ -398,16 +404,16 @@ mod tests {
         };
         assert_eq!(
             refused("outside", 4),
-            "it leads out of the workspace by a symbolic link"
+            "it leads out of the workspace through a symbolic link"
         );
         assert_eq!(
             refused("zero", 4),
-            "it leads out of the workspace by a symbolic link"
+            "it leads out of the workspace through a symbolic link"
         );
         assert_eq!(refused("pipe", 4), NO_FILE);
         assert_eq!(refused("a", 4), "is a directory");
         assert_eq!(refused("a/file", 3), "it is longer than 3 bytes");
-        // A link that takes the place of a directory after its path was resolved is not followed.
+        // A link that replaces a directory after the path was resolved is not followed.
         assert!(open_beneath(&root, Path::new("a/up/file")).is_err());
         assert!(open_beneath(&root, Path::new("absolute")).is_err());
     }

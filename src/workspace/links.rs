@@ -1,12 +1,13 @@
-//! Where symbolic links lead: a file that is reached through one changes where it is, not where it is named.
+//! Follows symbolic links, because a change of a link's target is a change of the file that the
+//! link names.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-/// `paths`, and what links among them and below them lead to; all relative to `root`, which has no links itself. What
-/// lies outside of `root` is left out.
+/// Returns `paths` and the targets of symbolic links among and below them, all relative to `root`,
+/// which must not contain links itself. Targets outside `root` are omitted.
 #[must_use]
 pub fn followed(root: &Path, paths: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut all: BTreeSet<PathBuf> = BTreeSet::new();
@@ -32,9 +33,9 @@ mod tests {
     use crate::workspace::fs::write_atomic;
 
     #[test]
-    fn links_are_followed_wherever_they_stand() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
+    fn links_are_followed_at_every_depth() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
         for file in ["app/x", "shared/ca.crt", "more/deep/y", "plain/z"] {
             write_atomic(&root.join(file), b"").unwrap();
         }
@@ -44,16 +45,16 @@ mod tests {
         symlink("../app", root.join("app/circle")).unwrap();
         symlink("../gone", root.join("app/gone")).unwrap();
         symlink("/", root.join("app/outside")).unwrap();
-        let of = |paths: &[&str]| -> Vec<String> {
+        let all_of = |paths: &[&str]| -> Vec<String> {
             let all = followed(&root, paths.iter().map(PathBuf::from).collect());
             all.iter()
                 .map(|path| path.to_string_lossy().into_owned())
                 .collect()
         };
-        assert_eq!(of(&["plain"]), ["plain"]);
-        assert_eq!(of(&["app"]), ["app", "shared/ca.crt"]);
-        assert_eq!(of(&["alias/more"]), ["alias/more", "more"]);
-        assert_eq!(of(&["alias"]), ["alias", "more", "shared"]);
-        assert_eq!(of(&["app/not-there"]), ["app/not-there"]);
+        assert_eq!(all_of(&["plain"]), ["plain"]);
+        assert_eq!(all_of(&["app"]), ["app", "shared/ca.crt"]);
+        assert_eq!(all_of(&["alias/more"]), ["alias/more", "more"]);
+        assert_eq!(all_of(&["alias"]), ["alias", "more", "shared"]);
+        assert_eq!(all_of(&["app/not-there"]), ["app/not-there"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Reading a workspace: golden.toml, then all image files, then what they say together.
+//! Loads a workspace: reads golden.toml and all image files, and resolves them together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,44 +11,44 @@ use crate::spec::WorkspaceSpec;
 use crate::spec::document::{self, MAX_BYTES, SourceKind, SpecTable};
 use crate::spec::places::Parsed;
 
-/// What reading needs from outside.
+/// The inputs of loading that come from the command line and the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// Where to look for the workspace.
+    /// The directory in which the search for the workspace starts.
     pub start: PathBuf,
-    /// `-w`.
+    /// The workspace that `-w` names.
     pub named: Option<PathBuf>,
-    /// `--set`.
+    /// The variables that `--set` overrides.
     pub set: BTreeMap<String, String>,
-    /// The time that templates see, RFC 3339.
+    /// The value of `now` in templates, RFC 3339.
     pub now: String,
-    /// The environment of programs.
+    /// The environment for child processes such as git.
     pub environment: Environment,
 }
 
-/// A workspace as it was read; what is wrong with it is in `found`.
+/// A workspace after loading, with its diagnostics.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The folder that holds golden.toml, canonical.
+    /// The directory that contains golden.toml, canonical.
     pub root: PathBuf,
-    /// The name of the file, `golden.toml`.
+    /// The file name, `golden.toml`.
     pub file: PathBuf,
-    /// The texts.
+    /// The texts of all files that were read.
     pub sources: SourceMap,
-    /// golden.toml.
+    /// The content of golden.toml.
     pub spec: WorkspaceSpec,
-    /// The images, parents first; as many as could be made.
+    /// The drafts of the images, parents first. Images with fatal errors are omitted.
     pub drafts: Vec<Draft>,
-    /// What was found.
+    /// The diagnostics of all files.
     pub found: Diagnostics,
 }
 
-/// Reads golden.toml alone.
+/// Reads only golden.toml. Fails if there is no workspace; other errors are in `found`.
 pub async fn spec(surroundings: &Surroundings) -> Result<Loaded, discover::Error> {
     read(surroundings, false).await
 }
 
-/// Reads the whole workspace.
+/// Reads the whole workspace. Fails if there is no workspace; other errors are in `found`.
 pub async fn load(surroundings: &Surroundings) -> Result<Loaded, discover::Error> {
     read(surroundings, true).await
 }
@@ -61,12 +61,12 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
     let mut sources = SourceMap::default();
     add(&root, &file, &mut sources, &mut found);
     let mut names = Names::new(surroundings.now.clone());
-    let mut asked = false;
+    let mut has_git = false;
     if mentions_git(&sources, &file) {
         names = with_git(names, &root, &surroundings.environment).await;
-        asked = true;
+        has_git = true;
     }
-    // Read once for its globs; once more when the images want to know git.
+    // Read golden.toml first for its globs, and again if the images use `git`.
     let first = workspace_file(
         &sources,
         &file,
@@ -82,7 +82,7 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
         for image in &files {
             add(&root, image, &mut sources, &mut found);
         }
-        if !asked && files.iter().any(|image| mentions_git(&sources, image)) {
+        if !has_git && files.iter().any(|image| mentions_git(&sources, image)) {
             names = with_git(names, &root, &surroundings.environment).await;
         }
     }
@@ -100,7 +100,7 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
     })
 }
 
-/// The names and those of git; if there are none, with the reason.
+/// Adds the names of git, or the reason why there are none.
 async fn with_git(names: Names, root: &Path, environment: &Environment) -> Names {
     let known = git::names(root, environment).await;
     if !known.is_empty() {
@@ -110,7 +110,7 @@ async fn with_git(names: Names, root: &Path, environment: &Environment) -> Names
         "git",
         match git::refusal(root, environment).await {
             Some(words) => format!("git does not read this checkout: {words}"),
-            None => "the workspace is in no git repository that has a commit".to_owned(),
+            None => "the workspace is not in a git repository with a commit".to_owned(),
         },
     )
 }
@@ -139,7 +139,7 @@ fn add(root: &Path, file: &Path, sources: &mut SourceMap, found: &mut Diagnostic
         return;
     }
     match read.and_then(|(_, bytes)| bytes).map(String::from_utf8) {
-        // Columns are counted as editors show them, without the mark that some of them write first.
+        // Editors count columns without the byte order mark, so it is removed.
         Ok(Ok(text)) => sources.insert(file, with_line_feeds(text.trim_start_matches('\u{feff}'))),
         Ok(Err(error)) => {
             let at = error.utf8_error().valid_up_to();
@@ -160,12 +160,12 @@ fn add(root: &Path, file: &Path, sources: &mut SourceMap, found: &mut Diagnostic
     }
 }
 
-/// A text whose lines end in LF, in whatever way git checked it out: a spec or template with CRLF makes the same image.
+/// Converts CRLF to LF, so that a spec or template gives the same image however git checked it out.
 fn with_line_feeds(text: &str) -> String {
     text.replace("\r\n", "\n")
 }
 
-/// The table of a file; none when something was found already that makes it useless.
+/// Parses a file. None if an earlier diagnostic shows that it is unusable.
 fn table<'t>(
     file: &Path,
     kind: SourceKind,
@@ -234,12 +234,14 @@ fn image_files(
         } else if discover::is_glob(glob) {
             match discover::files(root, glob.trim_start_matches("./")) {
                 Ok(hits) => files.extend(hits),
-                Err(error) => refuse(format!("`{glob}` is not a glob: {}", error.kind())),
+                Err(error) => refuse(format!("`{glob}` is not a valid glob: {}", error.kind())),
             }
         } else if root.join(glob).is_file() {
             files.insert(PathBuf::from(glob.trim_start_matches("./")));
         } else if root.join(glob).is_dir() {
-            refuse(format!("`{glob}` is a folder; an image file is expected"));
+            refuse(format!(
+                "`{glob}` is a directory; an image file is expected"
+            ));
         } else {
             refuse(format!("`{glob}` does not exist"));
         }
@@ -249,8 +251,8 @@ fn image_files(
         let place = Parsed(sources)
             .value(file, &["workspace", "images"])
             .unwrap_or(0..0);
-        let message = "this workspace has no images: no file fits its globs";
-        let help = "write an image.toml in a folder below golden.toml; `golden init DIR` shows one";
+        let message = "this workspace has no images: no file matches its globs";
+        let help = "create an image.toml in a directory below golden.toml; `golden init DIR` creates an example";
         found.push(
             Diagnostic::error("spec.no-images", message)
                 .at(file, place, "")
@@ -260,7 +262,7 @@ fn image_files(
     files
 }
 
-/// What serde cannot say of `[[registry]]`.
+/// Checks `[[registry]]` for errors that serde cannot detect.
 fn check_registries(
     root: &Path,
     spec: &WorkspaceSpec,
@@ -323,7 +325,7 @@ fn check_registries(
                 refuse(
                     "ca",
                     "spec.file",
-                    format!("`{ca}` is a folder; a PEM file is expected"),
+                    format!("`{ca}` is a directory; a PEM file is expected"),
                 );
             } else if !path.exists() {
                 refuse("ca", "spec.file", format!("`{ca}` does not exist"));
@@ -331,7 +333,7 @@ fn check_registries(
                 refuse(
                     "ca",
                     "spec.file",
-                    format!("`{ca}` leads out of the workspace by a symbolic link"),
+                    format!("`{ca}` leads out of the workspace through a symbolic link"),
                 );
             }
         }
@@ -341,7 +343,8 @@ fn check_registries(
 /// The longest template that is read, in bytes.
 const MAX_TEMPLATE: u64 = 256 << 10;
 
-/// The workspace's own templates, name to text; the directories are searched in their order.
+/// The text of each template of the workspace, by name. The first directory that has a template
+/// takes precedence.
 pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
     let mut templates = BTreeMap::new();
     let directories = loaded.spec.workspace.templates.clone();
@@ -389,7 +392,8 @@ pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
     templates
 }
 
-/// The text of a template. A symbolic link may lead to another place of the template's directory or of the workspace.
+/// The text of a template. A symbolic link may lead to another place in the template's directory or
+/// the workspace.
 fn template(root: &Path, directory: &Path, path: &Path) -> Result<String, String> {
     let file = super::fs::open_in(directory, path).or_else(|error| {
         if path.is_symlink() {

@@ -1,4 +1,4 @@
-//! The folder that the user works in: found, read, hashed. The only place that opens the user's files.
+//! The workspace: finds, reads and hashes the user's files. No other module opens them.
 
 pub mod assets;
 pub mod certificates;
@@ -19,10 +19,10 @@ use crate::spec::WorkspaceSpec;
 /// A workspace that was found and read.
 #[derive(Debug, Clone)]
 pub struct Workspace {
-    /// The folder that holds golden.toml, absolute and without symbolic links.
+    /// The directory that contains golden.toml, absolute and without symbolic links.
     pub root: PathBuf,
-    /// golden.toml, with templates filled in; the default when there is none.
+    /// golden.toml with its templates filled in; the default if the file does not exist.
     pub spec: WorkspaceSpec,
-    /// golden.lock; empty when there is none.
+    /// golden.lock; empty if the file does not exist.
     pub lock: lock::Lock,
 }

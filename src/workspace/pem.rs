@@ -1,5 +1,6 @@
-//! PEM (RFC 7468), read whole. A block may begin and end anywhere in a line, because joining files without a newline at
-//! their ends gives such lines. What looks like a block and is none is an error: leaving it out would lose a certificate.
+//! A strict parser for PEM (RFC 7468). A block may begin and end anywhere in a line, because files
+//! that are joined without a newline have such lines. A malformed block is an error, because
+//! skipping it would lose a certificate.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,17 +9,17 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
-/// A block.
+/// A PEM block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Block {
-    /// The words after `BEGIN`.
+    /// The text after `BEGIN`, such as `CERTIFICATE`.
     pub(super) label: String,
     /// The bytes that the block encodes.
     pub(super) bytes: Vec<u8>,
 }
 
-/// The blocks of a text, in its order, or the number of the first one that is broken and the reason. The text around
-/// blocks has no meaning.
+/// The blocks of a text, in their order. Fails with the number of the first malformed block and the
+/// reason. Text between the blocks is ignored.
 pub(super) fn blocks(text: &[u8]) -> Result<Vec<Block>, (usize, String)> {
     let text = String::from_utf8_lossy(text);
     let (mut blocks, mut rest) = (Vec::new(), text.as_ref());
@@ -33,7 +34,7 @@ pub(super) fn blocks(text: &[u8]) -> Result<Vec<Block>, (usize, String)> {
     Ok(blocks)
 }
 
-/// The block whose label the text begins with, and the text after it.
+/// Parses the block whose label the text begins with. Also returns the text after it.
 fn block(text: &str) -> Result<(Block, &str), String> {
     let (label, text) = text
         .split_once(DASHES)
@@ -61,7 +62,7 @@ fn block(text: &str) -> Result<(Block, &str), String> {
     ))
 }
 
-/// Refuses text between blocks in which a line looks like the beginning or the end of one.
+/// Refuses text between blocks if one of its lines looks like the beginning or end of a block.
 fn outside(text: &str) -> Result<(), String> {
     let like_a_marker = |line: &&str| {
         let upper = line.to_ascii_uppercase();
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_block_and_is_none_is_refused() {
+    fn malformed_blocks_are_refused() {
         for (text, why) in [
             (
                 "-----BEGIN CERTIFICATE-----\nAAEC",

@@ -1,4 +1,5 @@
-//! `.golden/`: what golden remembers about a workspace. Losing it never changes what is published.
+//! `.golden/`: the state that golden keeps for a workspace. Losing it never changes what is
+//! published.
 
 use std::path::{Path, PathBuf};
 
@@ -6,62 +7,62 @@ use walkdir::WalkDir;
 
 use super::user_cache::UserCache;
 
-/// The name of the directory in a workspace.
+/// The name of the state directory in a workspace.
 pub const DIRECTORY: &str = ".golden";
 
-/// The state folder of a workspace. It is made on the first write.
+/// The state directory of a workspace. It is created on the first write.
 #[derive(Debug, Clone)]
 pub struct StateDirectory {
-    folder: PathBuf,
+    directory: PathBuf,
     user: UserCache,
 }
 
-/// Why a file of the workspace cannot be read or written.
+/// The reason why a file of the workspace cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}", path.display())]
 pub struct Error {
-    /// `read`, `write` or the like.
+    /// A verb such as `read` or `write`.
     pub action: &'static str,
-    /// The path.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What the system said.
+    /// The error of the operating system.
     #[source]
     pub source: std::io::Error,
 }
 
 impl StateDirectory {
-    /// The state folder of the workspace at `root`.
+    /// The state directory of the workspace at `root`.
     #[must_use]
     pub fn of(root: &Path) -> Self {
         Self {
-            folder: root.join(DIRECTORY),
+            directory: root.join(DIRECTORY),
             user: UserCache::default(),
         }
     }
 
-    /// The same with the user's cache, which proves what `.golden` cannot prove by a digest.
+    /// Adds the user's cache, which holds facts that a digest cannot prove.
     #[must_use]
     pub fn with_user_cache(self, user: UserCache) -> Self {
         Self { user, ..self }
     }
 
-    /// What the user alone can have written.
+    /// The cache that only the user can write.
     #[must_use]
     pub const fn user_cache(&self) -> &UserCache {
         &self.user
     }
 
-    /// The same, of a state that is not needed otherwise.
+    /// Returns the user's cache and drops the rest.
     #[must_use]
     pub fn into_user_cache(self) -> UserCache {
         self.user
     }
 
-    /// The first symbolic link in `.golden`, where golden makes none: through one, golden would read and write elsewhere.
-    /// On the way, what killed runs left is removed.
+    /// The first symbolic link in `.golden`. golden creates none there, and following one would
+    /// read and write in other directories. Also removes the unfinished files of killed processes.
     #[must_use]
     pub fn link(&self) -> Option<PathBuf> {
-        for entry in WalkDir::new(&self.folder)
+        for entry in WalkDir::new(&self.directory)
             .follow_root_links(false)
             .into_iter()
             .flatten()
@@ -76,29 +77,29 @@ impl StateDirectory {
         None
     }
 
-    /// The state folder that a file or folder lies in.
+    /// The state directory that contains a file or directory.
     #[must_use]
     pub fn around(path: &Path) -> Self {
         Self {
-            folder: path.parent().unwrap_or(path).to_owned(),
+            directory: path.parent().unwrap_or(path).to_owned(),
             user: UserCache::default(),
         }
     }
 
-    /// The path of a file in it.
+    /// The path of a file in the state directory.
     #[must_use]
     pub fn path(&self, file: impl AsRef<Path>) -> PathBuf {
-        self.folder.join(file)
+        self.directory.join(file)
     }
 
-    /// Reads a file; none when it is not there.
+    /// Reads a file of the state directory. Returns None if it does not exist.
     pub fn read(&self, file: impl AsRef<Path>) -> Result<Option<Vec<u8>>, Error> {
-        super::fs::read_if_there(&self.path(file))
+        super::fs::read_if_exists(&self.path(file))
     }
 
-    /// Makes the folder, with a `.gitignore` of `*` in it.
+    /// Creates the directory with a `.gitignore` that contains `*`.
     pub fn make(&self) -> Result<(), Error> {
-        let ignore = self.folder.join(".gitignore");
+        let ignore = self.directory.join(".gitignore");
         if ignore.exists() {
             Ok(())
         } else {
@@ -106,7 +107,7 @@ impl StateDirectory {
         }
     }
 
-    /// Writes a file as a whole or not at all, and makes the folders above it.
+    /// Writes a file atomically and creates missing parent directories.
     pub fn write(&self, file: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
         self.make()?;
         super::fs::write_cached(&self.path(file), bytes)

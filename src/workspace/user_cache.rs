@@ -1,21 +1,23 @@
-//! The user's cache: what golden worked out, and must not take from a workspace that others can write.
+//! The user's cache: results that golden must not read from a workspace that others can write.
 
 use std::path::{Path, PathBuf};
 
 use super::fs;
 
-/// A directory that only the user can write, or none: then nothing is remembered. Losing it costs time and requests.
+/// A directory that only the user can write. Without one, nothing is cached. Losing the cache costs
+/// only time and requests.
 #[derive(Debug, Clone, Default)]
 pub struct UserCache(Option<PathBuf>);
 
 impl UserCache {
-    /// The cache at `directory`, such as `~/.cache/golden`, which is made on the first write.
+    /// The cache at `directory`, such as `~/.cache/golden`. The directory is created on the first
+    /// write.
     #[must_use]
     pub const fn at(directory: PathBuf) -> Self {
         Self(Some(directory))
     }
 
-    /// The bytes of a file that was remembered.
+    /// Reads a cached file. None if it does not exist or others can write the directory.
     #[must_use]
     pub fn read(&self, file: impl AsRef<Path>) -> Option<Vec<u8>> {
         let directory = self
@@ -25,26 +27,27 @@ impl UserCache {
         fs::read(&directory.join(file)).ok()
     }
 
-    /// Whether a file is remembered; none where nothing can be, as without a home directory.
+    /// True if the file is cached. None if caching is impossible, for example without a home
+    /// directory.
     #[must_use]
     pub fn has(&self, file: impl AsRef<Path>) -> Option<bool> {
         let directory = self.0.as_deref()?;
         (make(directory).is_ok() && is_private(directory)).then(|| self.read(file).is_some())
     }
 
-    /// Remembers a file. Where that cannot be done, the work goes on.
+    /// Caches a file. Failures are only logged.
     pub fn write(&self, file: impl AsRef<Path>, bytes: &[u8]) {
         let Some(directory) = &self.0 else { return };
         let made = make(directory);
         let written = made.is_ok() && is_private(directory);
         let written = written.then(|| fs::write_cached(&directory.join(file), bytes));
         if !matches!(written, Some(Ok(()))) {
-            tracing::debug!(directory = %directory.display(), ?made, ?written, "not remembered");
+            tracing::debug!(directory = %directory.display(), ?made, ?written, "cannot write to the cache");
         }
     }
 }
 
-/// Makes the directory, for the user alone.
+/// Creates the directory with access only for the user.
 fn make(directory: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -53,7 +56,7 @@ fn make(directory: &Path) -> std::io::Result<()> {
     builder.create(directory)
 }
 
-/// Whether the user has the directory, and nobody else can write it.
+/// True if the user owns the directory and no other user can write it.
 #[cfg(unix)]
 fn is_private(directory: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;

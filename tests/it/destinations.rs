@@ -79,7 +79,7 @@ fn an_archive_replaces_only_a_regular_file() {
             .exit(2);
         assert!(
             run.stderr
-                .contains("is not a regular file, and is left as it is"),
+                .contains("is not a regular file, so golden does not write to it"),
             "{}",
             run.stderr
         );

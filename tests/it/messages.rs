@@ -97,7 +97,7 @@ fn output_that_cannot_be_written_is_an_error_before_the_build() {
     );
     for place in [["--metadata-file", "pipe"], ["--to", "docker-archive:pipe"]] {
         let run = golden.run(&[&["build", "--engine", "embedded"], place.as_slice()].concat());
-        assert!(failure(run, 2).contains("is not a regular file, and is left as it is"));
+        assert!(failure(run, 2).contains("is not a regular file, so golden does not write to it"));
     }
     failure(
         golden.run(&[
