@@ -223,7 +223,7 @@ fn docker_config(context: &Context) -> Option<serde_json::Value> {
             .var("HOME")
             .map(|home| PathBuf::from(home).join(".docker"))
     })?;
-    let bytes = fs::read_if_there(&directory.join("config.json")).ok()??;
+    let bytes = fs::read_if_exists(&directory.join("config.json")).ok()??;
     serde_json::from_slice(&bytes).ok()
 }
 

@@ -7,7 +7,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use crate::report::OutputFormat;
 use crate::workspace::discover;
-use crate::workspace::fs::{read_if_there, write_atomic};
+use crate::workspace::fs::{read_if_exists, write_atomic};
 
 /// Create a commented workspace that builds as it is.
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     refuse_inside_another(&root)?;
     for (name, _) in FILES {
-        if read_if_there(&root.join(name))?.is_some() {
+        if read_if_exists(&root.join(name))?.is_some() {
             return Err(Failure::usage(format!(
                 "{} exists already; nothing was written",
                 shown(name).display()

@@ -9,7 +9,7 @@ use super::session;
 use crate::reference::RepositoryPath;
 use crate::report::OutputFormat;
 use crate::spec::base::BaseSpec;
-use crate::workspace::fs::{read_if_there, write_atomic};
+use crate::workspace::fs::{read_if_exists, write_atomic};
 use crate::workspace::load;
 
 /// Create an image in this workspace.
@@ -41,7 +41,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let file = PathBuf::from(name.to_string()).join("image.toml");
     let path = loaded.root.join(&file);
-    if read_if_there(&path)?.is_some() {
+    if read_if_exists(&path)?.is_some() {
         return Err(Failure::usage(format!(
             "{} exists already; nothing was written",
             file.display()

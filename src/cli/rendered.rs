@@ -101,7 +101,7 @@ impl<'a> Directories<'a> {
             let file = format!("{name}/{BAKE}");
             let path = self.out.join(&file);
             let before =
-                fs::read_if_there(&path).map_err(|error| Failure::new(Exit::Failed, error))?;
+                fs::read_if_exists(&path).map_err(|error| Failure::new(Exit::Failed, error))?;
             // A selection may lack other images of this directory, whose targets stay.
             let other = |dockerfile: &str| {
                 !self.all && targets.iter().all(|target| target.dockerfile != dockerfile)

@@ -56,7 +56,7 @@ fn user_config(context: &Context) -> Result<UserConfig, Failure> {
     };
     let file = directory.join("golden/config.toml");
     let failed = |error| Failure::new(Exit::Failed, anyhow::Error::new(error));
-    let Some(bytes) = fs::read_if_there(&file).map_err(failed)? else {
+    let Some(bytes) = fs::read_if_exists(&file).map_err(failed)? else {
         return Ok(UserConfig::default());
     };
     toml::from_slice(&bytes).map_err(|error| {

@@ -109,7 +109,7 @@ impl Embedded {
 
     /// Something small in the cache. What is there is a copy: whoever uses it compares its digest.
     fn kept(&self, kind: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
-        Ok(fs::read_if_there(
+        Ok(fs::read_if_exists(
             &self.cache.join(kind).join(digest.hex()),
         )?)
     }

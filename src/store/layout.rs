@@ -112,7 +112,7 @@ fn read_index(directory: &Path) -> Result<Value, Error> {
         path: directory.to_owned(),
         what: what.to_owned(),
     };
-    if fs::read_if_there(&directory.join("oci-layout"))?.is_none() {
+    if fs::read_if_exists(&directory.join("oci-layout"))?.is_none() {
         let mut entries = match std::fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(new_index()),
@@ -133,7 +133,7 @@ fn read_index(directory: &Path) -> Result<Value, Error> {
             return Err(refuse("it has no oci-layout file, and is not empty"));
         }
     }
-    let Some(bytes) = fs::read_if_there(&directory.join("index.json"))? else {
+    let Some(bytes) = fs::read_if_exists(&directory.join("index.json"))? else {
         return Ok(new_index());
     };
     let index: Value =

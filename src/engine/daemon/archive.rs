@@ -228,7 +228,7 @@ pub(in crate::engine) fn kept_image(
     directory: &Path,
 ) -> Result<Option<AssembledImage>, state::Error> {
     let read = |digest: &Digest| {
-        let bytes = fs::read_if_there(&directory.join(digest.hex()))?;
+        let bytes = fs::read_if_exists(&directory.join(digest.hex()))?;
         Ok::<_, state::Error>(bytes.filter(|bytes| Digest::of(bytes) == *digest))
     };
     let Some(bytes) = read(manifest)? else {
