@@ -1,14 +1,16 @@
-//! `docker-bake.json`: what `docker buildx bake` adds to rendered Dockerfiles, so that it builds exactly golden's image
+//! Writes `docker-bake.json`: the arguments, labels and tags with which `docker buildx bake` builds
+//! the same image from rendered Dockerfiles as golden
 //! (<https://docs.docker.com/build/bake/reference/>).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-/// The file's name in a rendered directory.
+/// The name of the file in a rendered directory.
 pub const BAKE: &str = "docker-bake.json";
 
-/// Labels that name the commit of the spec. A file in the same commit cannot name it, so that a check ignores them.
+/// Labels with data of the commit of the spec. A file of the same commit cannot contain them, so a
+/// check ignores them.
 const OF_THE_COMMIT: [&str; 2] = [
     "org.opencontainers.image.created",
     "org.opencontainers.image.revision",
@@ -17,21 +19,21 @@ const OF_THE_COMMIT: [&str; 2] = [
 /// One image of a rendered directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BakeTarget {
-    /// The name of the target, of any characters.
+    /// The name of the target; it may contain any character.
     pub name: String,
-    /// The name of the Dockerfile.
+    /// The file name of the Dockerfile.
     pub dockerfile: String,
-    /// The build arguments.
+    /// The build arguments, by name.
     pub args: BTreeMap<String, String>,
     /// The labels that are not in the Dockerfile.
     pub labels: BTreeMap<String, String>,
-    /// The platforms; empty for the builder's own.
+    /// The platforms; if empty, the platform of the builder.
     pub platforms: Vec<String>,
-    /// The names of the image.
+    /// The references of the image.
     pub tags: Vec<String>,
 }
 
-/// The file for the images of one directory, and for those of an earlier file that are `kept`.
+/// Writes the file for the images of one directory; `kept` are targets of an earlier file.
 #[must_use]
 pub fn bake(targets: &[BakeTarget], kept: Map<String, Value>) -> String {
     let mut names: BTreeSet<String> = kept.keys().cloned().collect();
@@ -49,7 +51,7 @@ pub fn bake(targets: &[BakeTarget], kept: Map<String, Value>) -> String {
             "args": texts(&target.args),
             "labels": texts(&target.labels),
             "tags": target.tags,
-            // An attestation would make an index of a single image.
+            // With an attestation, a single image would become an index.
             "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],
         });
         if !target.platforms.is_empty() {
@@ -64,7 +66,8 @@ pub fn bake(targets: &[BakeTarget], kept: Map<String, Value>) -> String {
     format!("{text}\n")
 }
 
-/// The targets of a file whose Dockerfiles `is_kept` accepts; none if it is no such file.
+/// The targets of a bake file whose Dockerfiles `is_kept` accepts; empty if `text` is not a bake
+/// file.
 #[must_use]
 pub fn targets_of(text: &[u8], is_kept: impl Fn(&str) -> bool) -> Map<String, Value> {
     let file: Value = serde_json::from_slice(text).unwrap_or_default();
@@ -73,16 +76,17 @@ pub fn targets_of(text: &[u8], is_kept: impl Fn(&str) -> bool) -> Map<String, Va
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default();
-    let kept = |(_, target): &(String, Value)| {
+    let has_kept_dockerfile = |(_, target): &(String, Value)| {
         target
             .get("dockerfile")
             .and_then(Value::as_str)
             .is_some_and(&is_kept)
     };
-    targets.into_iter().filter(kept).collect()
+    targets.into_iter().filter(has_kept_dockerfile).collect()
 }
 
-/// The file as a check compares it: without the labels that name a commit. None if it is no such file.
+/// The file without the labels of the commit, for comparison by a check; `None` if `text` is not a
+/// bake file.
 #[must_use]
 pub fn comparable(text: &[u8]) -> Option<Value> {
     let mut file: Value = serde_json::from_slice(text).ok()?;
@@ -94,7 +98,7 @@ pub fn comparable(text: &[u8]) -> Option<Value> {
     Some(file)
 }
 
-/// A name of letters, digits, `_` and `-`, which no other target has.
+/// A unique target name of letters, digits, `_` and `-`.
 fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || c == '_' {
@@ -113,7 +117,7 @@ fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
     candidate
 }
 
-/// A text that bake takes literally: it expands `${…}` and `%{…}`.
+/// Escapes `${` and `%{`, which bake would expand.
 fn escaped(text: &str) -> String {
     text.replace("${", "$${").replace("%{", "%%{")
 }

@@ -1,13 +1,13 @@
-//! The build context: what a Docker Engine is given to build from. The same recipe gives the same bytes everywhere.
+//! The build context that is sent to a Docker Engine. A recipe always gives the same bytes.
 
 use super::Recipe;
 use crate::oci::Content;
 use crate::oci::tar::{Entry, EntryKind};
 
-/// The Dockerfile's name in the context.
+/// The name of the Dockerfile in the context.
 pub const DOCKERFILE: &str = "Dockerfile";
 
-/// All entries of the context, the Dockerfile among them, sorted by path.
+/// All entries of the context, including the Dockerfile, sorted by path.
 #[must_use]
 pub fn entries(recipe: &Recipe) -> Vec<Entry> {
     let mut entries = recipe.rendered.context.clone();

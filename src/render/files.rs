@@ -1,6 +1,8 @@
-//! How files reach the image: an archive in the context, which `ADD` unpacks with modes, set-id and sticky bits and
-//! numeric owners on every builder. Where the base cannot be read, nobody knows the numbers of owners by name: then
-//! `COPY --chown` places their files.
+//! Puts the files of an image into the build context.
+//!
+//! An archive in the context holds the files. `ADD` unpacks it with modes, set-id and sticky bits
+//! and numeric owners on every builder. If the base cannot be read, the numbers of owner names are
+//! unknown, and `COPY --chown` places the files of named owners.
 
 use std::collections::BTreeMap;
 
@@ -10,42 +12,42 @@ use crate::oci::tar::{Entry, EntryKind};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Family, FileEntry, FileKind, FileOwner};
 
-/// The archive with the files, in the context. `suffix` tells several images of one directory apart.
+/// The name of the archive with the files. `suffix` distinguishes several images of one directory.
 pub(super) fn files_archive(suffix: &str) -> String {
     format!("files{suffix}.tar")
 }
 
-/// The archive with the certificates, in the context.
+/// The name of the archive with the certificates.
 pub(super) fn certificates_archive(suffix: &str) -> String {
     format!("certificates{suffix}.tar")
 }
 
-/// The files of an image, by the way they take.
+/// The files of an image, grouped by the instruction that places them.
 #[derive(Debug, Default)]
 pub(super) struct PlacedFiles {
-    /// Entries of the archive, in the order of the spec; none while the base is not known.
+    /// Entries of the archive, in the order of the spec; `None` until the base is known.
     archive: Option<Vec<Entry>>,
-    /// Groups of files that names own.
+    /// Groups of files whose owners are names.
     pub(super) named: Vec<Group>,
-    /// Tells several images of one directory apart.
+    /// Distinguishes several images of one directory.
     suffix: String,
 }
 
-/// Files of one owner below one folder of the image.
+/// Files with one owner in one directory of the image.
 #[derive(Debug)]
 pub(super) struct Group {
     /// `USER[:GROUP]`.
     pub(super) owner: String,
-    /// The folder in the context.
-    pub(super) folder: String,
-    /// The folder in the image, with a `/` at its end.
+    /// The directory in the context.
+    pub(super) directory: String,
+    /// The directory in the image, with a `/` at its end.
     pub(super) target: String,
-    /// What is in the folder.
+    /// The entries, with paths relative to the directory.
     entries: Vec<Entry>,
 }
 
 impl PlacedFiles {
-    /// The files of an image as this form of its Dockerfile needs them.
+    /// The files of an image for a form of its Dockerfile.
     pub(super) fn of(image: &ResolvedImage, form: &Form<'_>) -> Self {
         let suffix = form.suffix.to_owned();
         match form.files {
@@ -62,7 +64,7 @@ impl PlacedFiles {
         }
     }
 
-    /// Whether the Dockerfile unpacks an archive.
+    /// True if the Dockerfile unpacks an archive of files.
     pub(super) fn needs_archive(&self, image: &ResolvedImage) -> bool {
         match &self.archive {
             Some(entries) => !entries.is_empty(),
@@ -70,12 +72,13 @@ impl PlacedFiles {
         }
     }
 
-    /// Sorts the files of an image into their ways as the spec has them. Of two for one path the later one counts.
+    /// Groups the files of an image as the spec lists them. If a path occurs twice, the later entry
+    /// applies.
     fn as_written(image: &ResolvedImage, suffix: String) -> Self {
         let files = || image.files.iter().filter(|file| file.path != "/");
         let last: BTreeMap<&str, &FileEntry> =
             files().map(|file| (file.path.as_str(), file)).collect();
-        let counts = |file: &FileEntry| {
+        let is_last = |file: &FileEntry| {
             last.get(file.path.as_str())
                 .is_some_and(|it| std::ptr::eq(*it, file))
         };
@@ -84,7 +87,7 @@ impl PlacedFiles {
             ..Self::default()
         };
         let mut archive = Vec::new();
-        for file in files().filter(|file| counts(file)) {
+        for file in files().filter(|file| is_last(file)) {
             if let FileOwner::Numeric { uid, gid } = file.owner {
                 let path = file.path.trim_start_matches('/').to_owned();
                 archive.push(Entry {
@@ -96,7 +99,7 @@ impl PlacedFiles {
                 });
             }
         }
-        // Sorted, a folder comes before what lies in it and takes it into its group.
+        // In sorted order a directory comes before its content, which joins the directory's group.
         for file in last.into_values() {
             if let FileOwner::Named { user, group } = &file.owner {
                 let owner = group
@@ -105,35 +108,35 @@ impl PlacedFiles {
                 placed.push_named(file, owner);
             }
         }
-        archive.extend(placed.named.iter().flat_map(Group::stand_ins));
+        archive.extend(placed.named.iter().flat_map(Group::placeholders));
         Self {
             archive: Some(archive),
             ..placed
         }
     }
 
-    /// Adds a file to the group of its folder, or of a folder above it that the same owner is given.
+    /// Adds a file to the group of its directory, or of a parent directory with the same owner.
     fn push_named(&mut self, file: &FileEntry, owner: String) {
         let (parent, _) = file.path.rsplit_once('/').unwrap_or_default();
-        let below = |group: &Group| {
+        let can_hold = |group: &Group| {
             let inside = file.path.strip_prefix(&group.target);
-            let folder = inside
+            let directory = inside
                 .and_then(|inside| inside.rsplit_once('/'))
-                .map(|(folder, _)| folder);
-            inside.is_some() && folder.is_none_or(|folder| group.has_folder(folder))
+                .map(|(directory, _)| directory);
+            inside.is_some() && directory.is_none_or(|directory| group.has_directory(directory))
         };
         let group = self
             .named
             .iter_mut()
             .rev()
-            .find(|group| group.owner == owner && below(group));
+            .find(|group| group.owner == owner && can_hold(group));
         let group = if let Some(group) = group {
             group
         } else {
-            let folder = format!("named{}/{:03}", self.suffix, self.named.len());
+            let directory = format!("named{}/{:03}", self.suffix, self.named.len());
             self.named.push(Group {
                 owner,
-                folder,
+                directory,
                 target: format!("{parent}/"),
                 entries: Vec::new(),
             });
@@ -172,11 +175,11 @@ impl PlacedFiles {
             self.archive.unwrap_or_default(),
         ));
         for group in self.named {
-            let below = |entry: Entry| Entry {
-                path: format!("{}/{}", group.folder, entry.path),
+            let in_group = |entry: Entry| Entry {
+                path: format!("{}/{}", group.directory, entry.path),
                 ..entry
             };
-            context.extend(group.entries.into_iter().map(below));
+            context.extend(group.entries.into_iter().map(in_group));
         }
         context.sort_by(|a, b| a.path.cmp(&b.path));
         context
@@ -184,9 +187,10 @@ impl PlacedFiles {
 }
 
 impl Group {
-    /// What makes room for the group: `COPY --chown` would give its owner the folders that are missing above it, which
-    /// are root's, and BuildKit's does not put a file in the place of a folder. A link needs neither.
-    fn stand_ins(&self) -> impl Iterator<Item = Entry> {
+    /// Empty entries that the archive creates before `COPY --chown` runs. Without them, `COPY`
+    /// would create missing parent directories with the group's owner instead of root, and BuildKit
+    /// would not replace a directory by a file. Links need no placeholder.
+    fn placeholders(&self) -> impl Iterator<Item = Entry> {
         let direct = self
             .entries
             .iter()
@@ -208,8 +212,8 @@ impl Group {
         })
     }
 
-    /// Whether this folder is one of the group's own entries.
-    fn has_folder(&self, path: &str) -> bool {
+    /// True if this directory is an entry of the group.
+    fn has_directory(&self, path: &str) -> bool {
         self.entries
             .iter()
             .any(|entry| entry.path == path && entry.kind == EntryKind::Directory)
@@ -224,10 +228,10 @@ fn kind(file: &FileEntry) -> EntryKind {
     }
 }
 
-/// Where the certificates of an image go, absolute, in their order; empty where the whole bundle is placed, or
-/// nothing can be.
+/// The absolute paths of the certificates of an image, in their order; empty if golden writes the
+/// whole bundle or cannot place certificates.
 pub(super) fn certificate_paths(image: &ResolvedImage) -> Vec<String> {
-    let folder = match image.family {
+    let directory = match image.family {
         Family::Debian | Family::Alpine => "/usr/local/share/ca-certificates",
         Family::Rhel => "/etc/pki/ca-trust/source/anchors",
         Family::Static => return Vec::new(),
@@ -235,7 +239,7 @@ pub(super) fn certificate_paths(image: &ResolvedImage) -> Vec<String> {
     image
         .certificates
         .iter()
-        .map(|certificate| format!("{folder}/{}", certificate.name))
+        .map(|certificate| format!("{directory}/{}", certificate.name))
         .collect()
 }
 

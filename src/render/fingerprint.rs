@@ -1,4 +1,4 @@
-//! What makes an image the same (7-rules 1).
+//! Computes the inputs digest: two images with equal inputs are the same image and are not rebuilt.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,10 @@ use crate::reference::{Digest, Reference};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, FileEntry, FileKind, Packages};
 
-/// `dev.golden.inputs`: the digest of canonical JSON (sorted keys, no white space) over the resolved spec without
-/// its tags and provenance, the Dockerfile, every file and certificate, the base and the platforms. Where the spec
-/// lies, which engine builds it and which golden reads it do not count.
+/// `dev.golden.inputs`: the digest of canonical JSON (sorted keys, no white space) over the
+/// resolved spec without its tags and provenance, the Dockerfile, every file and certificate, the
+/// base and the platforms. The path of the spec, the engine and the version of golden do not
+/// change it.
 #[must_use]
 pub fn fingerprint(image: &ResolvedImage, rendered: &Rendered, base: &PinnedBase) -> Digest {
     let mut inputs = inputs(image, rendered);
@@ -30,7 +31,7 @@ pub fn fingerprint(image: &ResolvedImage, rendered: &Rendered, base: &PinnedBase
     Digest::of(inputs.to_string().as_bytes())
 }
 
-/// Everything but the content of the base.
+/// All inputs except the content of the base.
 fn inputs(image: &ResolvedImage, rendered: &Rendered) -> Value {
     let certificates = image.certificates.iter();
     json!({
@@ -44,8 +45,9 @@ fn inputs(image: &ResolvedImage, rendered: &Rendered) -> Value {
     })
 }
 
-/// `dev.golden.inputs.spec`: the digest of the same inputs without what changes below a spec, which are the packages and
-/// the version of the base. `rendered` is the image without its packages. Another repository as the base is another spec.
+/// `dev.golden.inputs.spec`: the digest of the same inputs without the packages and the version of
+/// the base, which can change while the spec stays the same. Another base repository changes it.
+/// `rendered` is the image without its packages.
 #[must_use]
 pub fn spec_fingerprint(image: &ResolvedImage, rendered: &Rendered) -> Digest {
     let image = ResolvedImage {
@@ -65,14 +67,14 @@ pub fn spec_fingerprint(image: &ResolvedImage, rendered: &Rendered) -> Digest {
     Digest::of(inputs.to_string().as_bytes())
 }
 
-/// The digest of the base's manifest for each platform of the image, so that an index that gains another platform changes
-/// nothing.
+/// The digest of the base's manifest for each platform of the image. A platform that is added to
+/// the base's index and that the image does not use changes nothing.
 fn manifests(
     image: &ResolvedImage,
     digest: &Digest,
     platforms: &BTreeMap<Platform, Digest>,
 ) -> Value {
-    let of = |platform: &Platform| {
+    let manifest_digest = |platform: &Platform| {
         let without_variant = Platform {
             variant: None,
             ..platform.clone()
@@ -83,10 +85,10 @@ fn manifests(
         manifest.unwrap_or(digest).as_str()
     };
     match image.platforms.as_slice() {
-        [] => of(&Platform::host()).into(),
+        [] => manifest_digest(&Platform::host()).into(),
         named => named
             .iter()
-            .map(|platform| (platform.to_string(), Value::from(of(platform))))
+            .map(|platform| (platform.to_string(), Value::from(manifest_digest(platform))))
             .collect(),
     }
 }
@@ -116,7 +118,7 @@ fn spec(image: &ResolvedImage) -> Value {
 fn base(base: &Base) -> Value {
     match base {
         Base::Scratch => "scratch".into(),
-        // The digest counts by what it is of.
+        // The caller adds the digest of the base to the inputs.
         Base::Reference(reference) => Reference {
             digest: None,
             ..reference.clone()

@@ -1,18 +1,18 @@
-//! The forms that a Dockerfile has: one for the inputs, which depends on no base; one for an engine, on a base that is
-//! known; one for people, who build it without golden.
+//! The forms of a Dockerfile: one for the inputs digest, which does not depend on the base; one for
+//! an engine, on a known base; one that users build without golden.
 
 use crate::oci::ImageConfig;
 use crate::oci::config::Healthcheck;
 use crate::oci::tar::Entry;
 
-/// The parts of a base's config that a Dockerfile depends on.
+/// The parts of the base's config that a Dockerfile depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BaseTraits {
-    /// Its user, as the config has it.
+    /// The user, as in the config; may be empty.
     pub user: String,
-    /// Its shell; empty if it names none.
+    /// The shell; empty if the config has none.
     pub shell: Vec<String>,
-    /// Its health check.
+    /// The health check, which gives defaults for timings.
     pub healthcheck: Option<Healthcheck>,
 }
 
@@ -29,25 +29,25 @@ impl From<&ImageConfig> for BaseTraits {
 /// The files of a build context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ContextFiles<'a> {
-    /// Added once the base is known; the Dockerfile has the line that unpacks them already.
+    /// Added when the base is known; the Dockerfile already has the line that unpacks them.
     #[default]
     Later,
-    /// At their places on the base.
+    /// With their final paths on a known base.
     OnBase(&'a [Entry]),
-    /// As the spec has them, on a base that cannot be read.
+    /// As in the spec, on a base that cannot be read.
     AsWritten,
 }
 
-/// A Dockerfile and a context to be built without golden.
+/// Settings for a Dockerfile and a context that are built without golden.
 #[derive(Debug, Clone, Copy)]
 pub struct Standalone<'a> {
-    /// The base as it is written or locked; its normal name if none.
+    /// The base as written or locked; if `None`, its normal name.
     pub base: Option<&'a str>,
     /// The traits of the base, if it could be read.
     pub traits: Option<&'a BaseTraits>,
-    /// The files.
+    /// The files of the build context.
     pub files: ContextFiles<'a>,
-    /// Tells several images of one directory apart, in the names of what belongs to them: `.slim`.
+    /// Distinguishes several images of one directory in the names of their files, such as `.slim`.
     pub suffix: &'a str,
 }
 
@@ -72,11 +72,11 @@ impl<'a> Standalone<'a> {
 /// A form of a Dockerfile.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Form<'a> {
-    /// The base as people are shown it.
+    /// The base as shown to users.
     pub(super) base: Option<&'a str>,
     pub(super) traits: Option<&'a BaseTraits>,
     pub(super) files: ContextFiles<'a>,
     pub(super) suffix: &'a str,
-    /// Whether it is built without golden, so that a missing build argument must be an error.
+    /// True if it is built without golden, so that a missing build argument must be an error.
     pub(super) standalone: bool,
 }

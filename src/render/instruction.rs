@@ -1,5 +1,5 @@
-//! The instructions of a Dockerfile. Their `Display` is the only place that escapes: what is put in here comes out
-//! of both builders as it went in.
+//! The instructions of a Dockerfile. Only their `Display` escapes, so that both builders read the
+//! exact values that are stored here.
 
 mod text;
 
@@ -9,14 +9,14 @@ use std::time::Duration;
 use self::text::{argument, json_words, key, verbatim, word};
 use crate::resolve::image::{Healthcheck, Invocation, Port};
 
-/// A part of a value that a Dockerfile puts together.
+/// A part of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
     /// Literal text.
     Text(String),
     /// The value of a variable or a build argument.
     Variable(String),
-    /// The value of a build argument without which the build fails with this message.
+    /// The value of a build argument; if it is missing, the build fails with this message.
     Required(String, &'static str),
 }
 
@@ -41,19 +41,19 @@ pub(super) enum Instruction {
         key: String,
         value: Vec<Piece>,
     },
-    /// A tar of the context, unpacked.
+    /// Unpacks a tar of the context.
     Add {
         source: String,
         target: String,
     },
-    /// The content of a folder of the context, owned by names that the base knows.
+    /// Copies the content of a directory of the context; `owner` is resolved on the base.
     Copy {
         owner: String,
         source: String,
         target: String,
     },
     Run {
-        /// Secrets to mount, and whether somebody else than root reads them.
+        /// Secrets to mount; `readable` if a user other than root reads them.
         secrets: Vec<String>,
         readable: bool,
         script: String,
@@ -66,7 +66,7 @@ pub(super) enum Instruction {
     Shell(Vec<String>),
     Healthcheck {
         check: Healthcheck,
-        /// What runs a test in shell form that a Dockerfile cannot hold.
+        /// The shell for a test in shell form that a Dockerfile line cannot hold.
         shell: Vec<String>,
     },
     Entrypoint(Invocation, Vec<String>),
@@ -79,7 +79,8 @@ const LINE_FEED: &str = "GOLDEN_LF";
 const CARRIAGE_RETURN: &str = "GOLDEN_CR";
 
 impl Piece {
-    /// A text as pieces: line breaks, which no line can hold, come in as build arguments.
+    /// Splits a text into pieces. Line breaks become build arguments, since an instruction cannot
+    /// contain them.
     pub(super) fn of(text: &str) -> Vec<Self> {
         let mut pieces = Vec::new();
         for part in text.split_inclusive(['\r', '\n']) {
@@ -106,14 +107,15 @@ impl Piece {
 }
 
 impl Instruction {
-    /// Whether a text may stand before the steps: what has line breaks needs build arguments, which would be in
-    /// the history of each step, and what is longer than a program's argument may be would break them.
+    /// True if a text may occur before the steps. A text with line breaks needs build arguments,
+    /// which would be in the history of each step. A text that exceeds the maximum length of a
+    /// program argument would make the steps fail.
     pub(super) fn holds(text: &str) -> bool {
         !text.contains(['\r', '\n']) && text.len() <= text::LONGEST
     }
 
-    /// Whether a Dockerfile can hold a label of this name. The parsers look for the first `=` without looking for
-    /// quotes.
+    /// True if a Dockerfile can hold a label with this name. The parsers split at the first `=` and
+    /// ignore quotes.
     pub(super) fn holds_key(key: &str) -> bool {
         !key.contains('=') && key.len() <= text::LONGEST_KEY && Self::holds(key)
     }
@@ -170,7 +172,8 @@ impl Display for Instruction {
             Self::User(user) => write!(f, "USER {}", argument(user)),
             Self::Workdir(path) => write!(f, "WORKDIR {}", argument(path)),
             Self::Expose(ports) => {
-                // As many lines as it takes: a range of thousands is longer than one can be.
+                // Several lines: a range of thousands of ports is longer than the maximum of a
+                // line.
                 ports
                     .chunks(text::PORTS)
                     .enumerate()
@@ -180,7 +183,7 @@ impl Display for Instruction {
                     })
             }
             Self::Volume(paths) => {
-                // The words of the list are expanded like those of other instructions.
+                // The builders expand variables in this list as in other instructions.
                 let words: Vec<String> = paths.iter().map(|path| word(path)).collect();
                 write!(f, "VOLUME {}", json_words(&words))
             }
@@ -195,8 +198,8 @@ impl Display for Instruction {
     }
 }
 
-/// An invocation. A text that the shell form cannot hold is given to the shell outright, which is what the shell
-/// form means.
+/// Writes an invocation. If the shell form cannot hold a text, writes the equivalent exec form with
+/// the shell.
 fn invoke(invocation: &Invocation, shell: &[String]) -> String {
     match invocation {
         Invocation::Exec(words) => json_words(words),
@@ -205,8 +208,8 @@ fn invoke(invocation: &Invocation, shell: &[String]) -> String {
     }
 }
 
-/// The test of a health check as it reaches a config: a text that a line of a Dockerfile cannot hold is given to the
-/// shell outright, which means the same.
+/// The test of a health check, as in the image config. If a line of a Dockerfile cannot hold a text
+/// in shell form, returns the equivalent exec form with the shell.
 pub(super) fn healthcheck_test(check: &Healthcheck, shell: &[String]) -> Vec<String> {
     match check.test.as_slice() {
         [kind, text] if kind == "CMD-SHELL" && !verbatim(text) => {
@@ -238,7 +241,7 @@ fn healthcheck(f: &mut Formatter<'_>, check: &Healthcheck, shell: &[String]) -> 
         ("start-period", check.start_period),
     ];
     for (flag, time) in times {
-        // Zero means the engine's default, as leaving it out does.
+        // Zero means the engine's default, like an omitted value.
         if let Some(time) = time.filter(|time| !time.is_zero()) {
             write!(f, " --{flag}={}", duration(time))?;
         }
@@ -252,7 +255,7 @@ fn healthcheck(f: &mut Formatter<'_>, check: &Healthcheck, shell: &[String]) -> 
     }
 }
 
-/// A duration as Go reads it, in the largest unit that divides it.
+/// Writes a duration in Go's notation, with the largest unit that divides it.
 fn duration(time: Duration) -> String {
     let nanoseconds = time.as_nanos();
     let units = [

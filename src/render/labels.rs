@@ -1,4 +1,4 @@
-//! Labels that are not in the Dockerfile.
+//! The labels that are not in the Dockerfile.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,12 @@ use crate::resolve::ResolvedImage;
 
 pub use crate::resolve::labels::{INPUTS, SPEC_INPUTS};
 
-/// Labels that travel as the API's `labels` parameter (7-rules 12): those whose value is known only when the base is
-/// pinned or that are no part of the image's identity, and those whose text a Dockerfile cannot hold. What the spec
-/// gives itself, or drops, is not filled in. `parent` is the digest under which a base of the same workspace is
-/// published, when it is.
+/// The labels that are sent in the `labels` parameter of the build API: labels whose value is known
+/// only when the base is pinned, labels that are not part of the image's identity, and labels that
+/// a Dockerfile cannot hold.
+///
+/// A label that the spec sets or removes is not filled in. `parent` is the published digest of a
+/// base in the same workspace, if it is published.
 #[must_use]
 pub fn late_labels(recipe: &Recipe, parent: Option<&Digest>) -> BTreeMap<String, String> {
     let (name, digest) = base(&recipe.base, parent);
@@ -25,7 +27,8 @@ pub fn late_labels(recipe: &Recipe, parent: Option<&Digest>) -> BTreeMap<String,
     labels
 }
 
-/// As [`late_labels`], where nobody can tell what the base is: without its name and digest, and without the inputs.
+/// Like [`late_labels`] for an unknown base: without the labels for its name, its digest and the
+/// inputs.
 #[must_use]
 pub fn late_labels_without_base(
     image: &ResolvedImage,
@@ -58,8 +61,9 @@ fn filled_in<'a>(
     labels
 }
 
-/// The base's name and digest. A base without a registry has no digest that anybody could look up; the empty text
-/// then stands in place of the one that the base itself may bring, which would name the base's base.
+/// The name and the digest of the base. A base that is in no registry has no digest that a reader
+/// could look up. Its digest is then the empty string, which replaces the inherited label: that one
+/// would name the base of the base.
 fn base(base: &PinnedBase, published: Option<&Digest>) -> (Option<String>, Option<String>) {
     match base {
         PinnedBase::Scratch => (None, None),
@@ -78,7 +82,7 @@ fn base(base: &PinnedBase, published: Option<&Digest>) -> (Option<String>, Optio
     }
 }
 
-/// Seconds since 1970 as RFC 3339; what no calendar holds counts as the beginning.
+/// Formats seconds since 1970 as RFC 3339; a value out of range becomes 1970-01-01.
 fn rfc3339(seconds: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     time.format(&Rfc3339)

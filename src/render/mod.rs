@@ -1,5 +1,5 @@
-//! Rendering: a [`ResolvedImage`] becomes a Dockerfile and a build context. Pure, offline and stable: the same
-//! image gives the same bytes everywhere.
+//! Renders a [`ResolvedImage`] to a Dockerfile and a build context. Rendering is pure and works
+//! offline; the same image always gives the same bytes.
 
 pub mod bake;
 pub mod context;
@@ -27,42 +27,44 @@ pub use crate::resolve::PinnedBase;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Family, Healthcheck, Packages};
 
-/// What the first line of a rendered Dockerfile ends with, unless a template of the workspace leaves it away.
+/// The end of the first line of a rendered Dockerfile; a template of the workspace may omit it.
 pub const MARK: &str = "Rendered by golden: change its image.toml instead.";
 
-/// What rendering makes; needs no network.
+/// The result of rendering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// The Dockerfile.
+    /// The text of the Dockerfile.
     pub dockerfile: String,
-    /// The entries of the build context, sorted by path, without the Dockerfile; files only once the base is known.
+    /// The entries of the build context, sorted by path, without the Dockerfile. Files are included
+    /// only if the base is known.
     pub context: Vec<Entry>,
-    /// Build arguments: the line breaks, which the Dockerfile cannot hold.
+    /// Build arguments, such as the line breaks that the Dockerfile cannot hold.
     pub build_args: BTreeMap<String, String>,
-    /// Labels whose key a Dockerfile cannot hold; they travel as the API's `labels` parameter.
+    /// Labels whose key a Dockerfile cannot hold; the build API receives them in `labels`.
     pub api_labels: BTreeMap<String, String>,
 }
 
-/// All that an engine needs to build an image, and the fingerprint of it.
+/// Everything that an engine needs to build an image, and its inputs digests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
-    /// The image.
+    /// The image to build.
     pub image: ResolvedImage,
-    /// Its base.
+    /// The base, pinned by digest or id.
     pub base: PinnedBase,
-    /// Its Dockerfile and context.
+    /// The Dockerfile and the build context.
     pub rendered: Rendered,
     /// `dev.golden.inputs`: the digest of everything that goes into the image.
     pub inputs: Digest,
-    /// `dev.golden.inputs.spec`: the same without the version of the base and the packages.
+    /// `dev.golden.inputs.spec`: the same digest without the packages and the version of the base.
     pub spec_inputs: Digest,
-    /// The templates of the workspace, for the form that the Dockerfile has on this base.
+    /// The templates of the workspace, to render the Dockerfile for this base.
     pub templates: Arc<Templates>,
 }
 
 impl Recipe {
-    /// The recipe as an engine needs it: with the Dockerfile for a base of these traits, and the files at their places
-    /// on that base. The inputs stay those of the form that no base has changed.
+    /// The recipe for an engine: the Dockerfile fits a base with these traits, and the files have
+    /// their final paths on that base. The inputs digests stay the same. Fails if the template
+    /// cannot be rendered.
     pub fn on_base(&self, traits: &BaseTraits, files: &[Entry]) -> Result<Self, Error> {
         let form = Form {
             traits: Some(traits),
@@ -77,43 +79,44 @@ impl Recipe {
     }
 }
 
-/// Why an image cannot be rendered.
+/// The reason why an image cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No template has this name.
-    #[error("{image}: there is no template {template:?}")]
+    #[error("{image}: template {template:?} does not exist")]
     NoTemplate {
-        /// The image.
+        /// The image, as shown to users.
         image: String,
-        /// The name that it asks for.
+        /// The name in the spec.
         template: String,
-        /// All names that there are.
+        /// The names of all templates.
         known: Vec<String>,
     },
-    /// A template is not right.
-    #[error("{image}: the template {template:?} cannot be rendered: {source}")]
+    /// A template has an error.
+    #[error("{image}: cannot render template {template:?}: {source}")]
     Template {
-        /// The image.
+        /// The image, as shown to users.
         image: String,
-        /// The template.
+        /// The name of the template.
         template: String,
-        /// What minijinja says, with the line.
+        /// The error of minijinja, with the line.
         #[source]
         source: minijinja::Error,
     },
     /// `prepend` or `append` for a variable that a Dockerfile cannot refer to.
     #[error(
-        "{image}: env.{key} cannot be extended: a Dockerfile refers only to names of letters, digits and _"
+        "{image}: env.{key} cannot be extended: a Dockerfile can refer only to names of letters, digits and `_`"
     )]
     Extend {
-        /// The image.
+        /// The image, as shown to users.
         image: String,
-        /// The variable.
+        /// The name of the variable.
         key: String,
     },
 }
 
-/// Renders an image: its Dockerfile and build context.
+/// Renders the Dockerfile and the build context of an image. Fails if the template does not exist
+/// or has an error, or if a Dockerfile cannot refer to an extended variable.
 pub fn render(image: &ResolvedImage, templates: &Templates) -> Result<Rendered, Error> {
     Renderer::new(templates).render(image)
 }
@@ -125,7 +128,7 @@ pub struct Renderer<'t> {
 }
 
 impl<'t> Renderer<'t> {
-    /// A renderer with these templates.
+    /// Creates a renderer; templates are compiled at the first use.
     #[must_use]
     pub const fn new(templates: &'t Templates) -> Self {
         Self {
@@ -133,12 +136,13 @@ impl<'t> Renderer<'t> {
         }
     }
 
-    /// Renders an image in the form that its inputs are taken from, whatever its base is.
+    /// Renders an image in the form for its inputs digest, which does not depend on the base. Fails
+    /// as [`render`] does.
     pub fn render(&self, image: &ResolvedImage) -> Result<Rendered, Error> {
         self.form(image, &Form::default())
     }
 
-    /// Renders an image for people, who build it without golden.
+    /// Renders an image for a build without golden. Fails as [`render`] does.
     pub fn standalone(
         &self,
         image: &ResolvedImage,
@@ -149,17 +153,17 @@ impl<'t> Renderer<'t> {
 
     fn form(&self, image: &ResolvedImage, form: &Form<'_>) -> Result<Rendered, Error> {
         let placed = files::PlacedFiles::of(image, form);
-        let (sections, beside) = sections::Sections::of(image, &placed, form)?;
+        let (sections, options) = sections::Sections::of(image, &placed, form)?;
         Ok(Rendered {
             dockerfile: self.fill(image, &sections)?,
             context: placed.context(image),
-            build_args: beside.build_args,
-            api_labels: beside.api_labels,
+            build_args: options.build_args,
+            api_labels: options.api_labels,
         })
     }
 
-    /// The digest of what an image is made from, without its packages and the version of its base. `rendered` is the
-    /// whole image.
+    /// The inputs digest without the packages and the version of the base. `rendered` is the
+    /// complete image. Fails as [`render`] does.
     pub fn spec_inputs(&self, image: &ResolvedImage, rendered: &Rendered) -> Result<Digest, Error> {
         if image.packages == Packages::default() {
             return Ok(spec_fingerprint(image, rendered));
@@ -193,48 +197,50 @@ impl<'t> Renderer<'t> {
 }
 
 impl Error {
-    /// What to do next.
+    /// Hints for the user: what to change.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::NoTemplate {
                 template, known, ..
             } => {
-                let near = crate::suggest::closest(template, known.iter().map(String::as_str));
-                vec![match near {
-                    Some(near) => format!("did you mean `{near}`?"),
+                let similar = crate::suggest::closest(template, known.iter().map(String::as_str));
+                vec![match similar {
+                    Some(similar) => format!("did you mean `{similar}`?"),
                     None => format!("the templates are {}", known.join(", ")),
                 }]
             }
             Self::Template { .. } => {
                 vec![
-                    "the comment at the top of each built-in template lists the names it may use"
+                    "the comment at the top of each built-in template lists the available variables"
                         .to_owned(),
                 ]
             }
-            Self::Extend { .. } => vec!["write its whole value".to_owned()],
+            Self::Extend { .. } => vec!["write the complete value as a string".to_owned()],
         }
     }
 }
 
-/// The shell of an image whose base names none.
+/// The shell of an image whose base has no `Shell` in its config.
 #[must_use]
 pub fn default_shell() -> Vec<String> {
     vec!["/bin/sh".to_owned(), "-c".to_owned()]
 }
 
-/// The test of a health check as every engine writes it into a config, on a base with this shell.
+/// The test of a health check that every engine writes into the image config, on a base with this
+/// shell.
 #[must_use]
 pub fn healthcheck_test(check: &Healthcheck, shell: &[String]) -> Vec<String> {
     test_of(check, shell)
 }
 
-/// Why no Docker Engine can build an image, if so: certificates on a base without a shell can only be placed by
-/// the embedded engine, which reads the base's trust store (7-rules 16).
+/// The reason why only the embedded engine can build an image, if there is one. On a base without a
+/// shell, only the embedded engine can add certificates, because it reads the trust store of the
+/// base.
 #[must_use]
 pub fn needs_embedded(image: &ResolvedImage) -> Option<String> {
-    let foreign = !matches!(image.base, Base::Scratch);
-    (image.family == Family::Static && foreign && !image.certificates.is_empty())
+    let has_base = !matches!(image.base, Base::Scratch);
+    (image.family == Family::Static && has_base && !image.certificates.is_empty())
         .then(|| "[certs] on a base of the family \"static\"".to_owned())
 }
 

@@ -1,4 +1,4 @@
-//! The parts of a Dockerfile, each as text that is already escaped: what a template puts in order.
+//! The parts of a Dockerfile as escaped text. A template puts them in order.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::reference::Reference;
 use crate::resolve::image::{Base, EnvValue, Family, Invocation, Packages};
 use crate::resolve::{ResolvedImage, packages};
 
-/// What a template may use. The names are documented at the top of each built-in template.
+/// The variables of a template. A comment at the top of each built-in template documents them.
 #[derive(Debug, Serialize)]
 pub(super) struct Sections {
     image: Facts,
@@ -32,18 +32,17 @@ pub(super) struct Sections {
     restore_user: String,
 }
 
-/// The packages, as the family's package manager takes them.
+/// The packages, in the syntax of the family's package manager.
 #[derive(Debug, Serialize)]
 struct PackageLists {
-    /// To install, with versions.
+    /// Packages to install, with versions.
     install: Vec<String>,
-    /// The names of those, without versions.
+    /// The names of the packages to install, without versions.
     names: Vec<String>,
-    /// To remove.
     remove: Vec<String>,
 }
 
-/// What a template may ask about the image.
+/// The variable `image` of a template.
 #[derive(Debug, Serialize)]
 struct Facts {
     name: String,
@@ -54,52 +53,52 @@ struct Facts {
     scratch: bool,
 }
 
-/// What does not fit into the Dockerfile.
+/// Build arguments and labels that are passed to the build next to the Dockerfile.
 #[derive(Debug, Default)]
-pub(super) struct Beside {
-    /// Whether the Dockerfile is built without golden, so that a build without the arguments must fail.
+pub(super) struct BuildOptions {
+    /// True if the Dockerfile is built without golden: then a missing argument must be an error.
     standalone: bool,
-    /// Values of build arguments.
     pub(super) build_args: BTreeMap<String, String>,
-    /// Labels for the API.
+    /// Labels that the Dockerfile cannot hold.
     pub(super) api_labels: BTreeMap<String, String>,
 }
 
-/// The build argument that names the base.
+/// The build argument for the reference of the base.
 const BASE: &str = "GOLDEN_BASE";
-/// The build argument with the base's own user.
+/// The build argument for the user of the base.
 const BASE_USER: &str = "GOLDEN_BASE_USER";
-/// The build argument that says that labels come in addition to the Dockerfile.
+/// The build argument that confirms that the build adds the labels which the Dockerfile lacks.
 const BAKE: &str = "GOLDEN_BAKE";
-/// The message of a build by hand that lacks a build argument.
+/// The error message of a build without golden if a build argument is missing.
 const BUILD_WITH_BAKE: &str = "build with docker-bake.json";
-/// The message of a build by hand where nobody could tell the base's user.
+/// The error message of a build without golden if the user of the base is unknown.
 const GIVE_BASE_USER: &str = "give the user of the base with --build-arg GOLDEN_BASE_USER=USER";
-/// Root, by its number: the name needs /etc/passwd and /etc/group.
+/// Root by number, since a name needs /etc/passwd and /etc/group.
 const ROOT: &str = "0:0";
 
 impl Sections {
-    /// The sections of an image, and what goes beside them.
+    /// The sections of an image, and the options of its build. Fails if a Dockerfile cannot refer
+    /// to a variable that the spec extends.
     pub(super) fn of(
         image: &ResolvedImage,
         placed: &PlacedFiles,
         form: &Form<'_>,
-    ) -> Result<(Self, Beside), Error> {
-        let mut beside = Beside {
+    ) -> Result<(Self, BuildOptions), Error> {
+        let mut options = BuildOptions {
             standalone: form.standalone,
-            ..Beside::default()
+            ..BuildOptions::default()
         };
         let scratch = matches!(image.base, Base::Scratch);
         let users = StepUsers::of(image, form, scratch);
-        let (env, late_env) = env(image, &mut beside)?;
+        let (env, late_env) = env(image, &mut options)?;
         let workdir = image.config.workdir.iter();
         let workdir = lines(
             workdir
-                .flat_map(|path| beside.argument(path, Instruction::Workdir))
+                .flat_map(|path| options.argument(path, Instruction::Workdir))
                 .collect::<Vec<_>>(),
         );
         let (steps, current) = steps(image, &users);
-        let restore = users.restore(&current, &mut beside);
+        let restore = users.restore(&current, &mut options);
         let sections = Self {
             image: facts(image, scratch),
             header: Instruction::Comment(format!("{}. {}", image.display(), super::MARK))
@@ -112,22 +111,22 @@ impl Sections {
             files: files(image, placed, form.suffix),
             workdir,
             steps,
-            labels: labels(image, &mut beside),
+            labels: labels(image, &mut options),
             late_env,
-            config: config(image, form, &restore, &mut beside),
+            config: config(image, form, &restore, &mut options),
             restore_user: lines(if scratch {
                 Vec::new()
             } else {
-                users.restored(&mut beside)
+                users.restored(&mut options)
             }),
             root: lines(users.root),
         };
-        Ok((sections, beside))
+        Ok((sections, options))
     }
 }
 
-impl Beside {
-    /// A text as pieces. Line breaks are build arguments.
+impl BuildOptions {
+    /// Splits a text into pieces; line breaks become build arguments.
     fn pieces(&self, text: &str) -> Vec<Piece> {
         let required = |piece| match piece {
             Piece::Variable(name) if self.standalone => Piece::Required(name, BUILD_WITH_BAKE),
@@ -136,7 +135,7 @@ impl Beside {
         Piece::of(text).into_iter().map(required).collect()
     }
 
-    /// The declarations of the line breaks in these texts, which are build arguments.
+    /// Declares the build arguments for the line breaks in these texts.
     fn line_breaks<'a>(
         &mut self,
         texts: impl Iterator<Item = &'a str> + Clone,
@@ -160,11 +159,11 @@ impl Beside {
     }
 }
 
-/// Who runs the steps, and who the image is left to.
+/// The users of the steps and of the final image.
 struct StepUsers<'a> {
-    /// `USER 0:0` before the first step, where the base's user may be another.
+    /// `USER 0:0` before the first step, if the user of the base may not be root.
     root: Option<Instruction>,
-    /// The base's user; none if nobody can tell.
+    /// The user of the base; `None` if unknown.
     base: Option<&'a str>,
     standalone: bool,
     scratch: bool,
@@ -195,26 +194,27 @@ impl<'a> StepUsers<'a> {
         }
     }
 
-    /// The instructions that make the base's user the image's again after steps that `current` ran last; none where it
-    /// still is.
-    fn restore(&self, current: &str, beside: &mut Beside) -> Vec<Instruction> {
+    /// The instructions that restore the user of the base after the steps; `current` ran the last
+    /// step. Empty if the user has not changed.
+    fn restore(&self, current: &str, options: &mut BuildOptions) -> Vec<Instruction> {
         let changed = self.root.is_some() || current != self.first();
         if changed && !self.scratch {
-            self.restored(beside)
+            self.restored(options)
         } else {
             Vec::new()
         }
     }
 
-    /// The instructions that make the base's user the image's. Empty stays empty.
-    fn restored(&self, beside: &mut Beside) -> Vec<Instruction> {
+    /// The instructions that set the user of the image to the user of the base; an empty user stays
+    /// empty.
+    fn restored(&self, options: &mut BuildOptions) -> Vec<Instruction> {
         let name = BASE_USER.to_owned();
         let (default, user) = match self.base {
             Some(base) if self.standalone => {
-                let declared = beside.line_breaks(std::iter::once(base));
+                let declared = options.line_breaks(std::iter::once(base));
                 let arg = Instruction::Arg {
                     name: name.clone(),
-                    default: Some(beside.pieces(base)),
+                    default: Some(options.pieces(base)),
                 };
                 let user = Instruction::User(vec![Piece::Variable(name)]);
                 return declared.into_iter().chain([arg, user]).collect();
@@ -229,7 +229,7 @@ impl<'a> StepUsers<'a> {
     }
 }
 
-/// Whether `USER[:GROUP]` is root without doubt.
+/// True if `USER[:GROUP]` is certainly root.
 fn is_root(user: &str) -> bool {
     matches!(
         user,
@@ -237,12 +237,12 @@ fn is_root(user: &str) -> bool {
     )
 }
 
-/// A value without line breaks.
+/// A value of one piece; `text` has no line breaks.
 fn literal(text: &str) -> Vec<Piece> {
     vec![Piece::Text(text.to_owned())]
 }
 
-/// Instructions, one a line.
+/// Joins instructions, one per line.
 fn lines(instructions: impl IntoIterator<Item = Instruction>) -> String {
     instructions
         .into_iter()
@@ -277,11 +277,12 @@ fn package_lists(image: &ResolvedImage) -> PackageLists {
     }
 }
 
-/// The base: by `shown`, or else by its normal name. A build passes what it was pinned to.
+/// The `FROM` section: `shown`, or the normal name of the base. The build passes the pinned base in
+/// a build argument.
 fn from(image: &ResolvedImage, shown: Option<&str>) -> String {
     let (note, default) = match &image.base {
         Base::Scratch => return Instruction::FromScratch.to_string(),
-        // The build passes the digest; the inputs count it by what it is of.
+        // The build passes the digest, and the inputs digest includes it separately.
         Base::Reference(reference) => (
             None,
             Reference {
@@ -323,9 +324,9 @@ fn from(image: &ResolvedImage, shown: Option<&str>) -> String {
     )
 }
 
-/// The environment before the steps, and what of it comes after the last one; an empty value keeps its place
-/// meanwhile.
-fn env(image: &ResolvedImage, beside: &mut Beside) -> Result<(String, String), Error> {
+/// The `ENV` instructions before the steps and those after the last step. A variable that is set
+/// late is empty during the steps, so that it keeps its position.
+fn env(image: &ResolvedImage, options: &mut BuildOptions) -> Result<(String, String), Error> {
     let (mut early, mut late) = (Vec::new(), Vec::new());
     let mut late_texts = Vec::new();
     for (key, value) in &image.env {
@@ -336,7 +337,7 @@ fn env(image: &ResolvedImage, beside: &mut Beside) -> Result<(String, String), E
         let holds = texts.iter().all(|text| Instruction::holds(text));
         let variable = Instruction::Env {
             key: key.clone(),
-            value: env_pieces(image, key, value, beside)?,
+            value: env_pieces(image, key, value, options)?,
         };
         if holds {
             early.push(variable);
@@ -351,7 +352,7 @@ fn env(image: &ResolvedImage, beside: &mut Beside) -> Result<(String, String), E
             });
         }
     }
-    let declared = beside.line_breaks(late_texts.into_iter());
+    let declared = options.line_breaks(late_texts.into_iter());
     Ok((lines(early), lines(declared.into_iter().chain(late))))
 }
 
@@ -359,23 +360,23 @@ fn env_pieces(
     image: &ResolvedImage,
     key: &str,
     value: &EnvValue,
-    beside: &Beside,
+    options: &BuildOptions,
 ) -> Result<Vec<Piece>, Error> {
     let (prepend, append) = match value {
-        EnvValue::Set(text) => return Ok(beside.pieces(text)),
+        EnvValue::Set(text) => return Ok(options.pieces(text)),
         EnvValue::Extend { prepend, append } => (prepend, append),
     };
-    let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if !key.chars().all(name) || key.starts_with(|c: char| c.is_ascii_digit()) {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !key.chars().all(is_word) || key.starts_with(|c: char| c.is_ascii_digit()) {
         return Err(Error::Extend {
             image: image.display(),
             key: key.to_owned(),
         });
     }
     Ok([
-        beside.pieces(prepend),
+        options.pieces(prepend),
         vec![Piece::Variable(key.to_owned())],
-        beside.pieces(append),
+        options.pieces(append),
     ]
     .concat())
 }
@@ -389,10 +390,11 @@ fn add_certificates(image: &ResolvedImage, scratch: bool, suffix: &str) -> Strin
         target: "/".to_owned(),
     };
     if image.family == Family::Static && !scratch {
-        // Without a shell only the embedded engine can; should an engine be given this all the same, it fails here.
-        let why = "certificates: only golden's embedded engine can append them to this base's trust store";
+        // On a base without a shell, only the embedded engine can add certificates. This
+        // instruction makes a build by another engine fail.
+        let note = "certificates: only golden's embedded engine can append them to this base's trust store";
         return lines([
-            Instruction::Comment(why.to_owned()),
+            Instruction::Comment(note.to_owned()),
             add("certificates.need-the-embedded-engine"),
         ]);
     }
@@ -407,13 +409,13 @@ fn files(image: &ResolvedImage, placed: &PlacedFiles, suffix: &str) -> String {
     let add = placed.needs_archive(image).then_some(add);
     let copies = placed.named.iter().map(|group| Instruction::Copy {
         owner: group.owner.clone(),
-        source: format!("{}/", group.folder),
+        source: format!("{}/", group.directory),
         target: group.target.clone(),
     });
     lines(add.into_iter().chain(copies))
 }
 
-/// The steps, each run by its own user, else by root; and the user of the last one.
+/// The steps, each run by its own user or by root, and the user of the last step.
 fn steps(image: &ResolvedImage, users: &StepUsers<'_>) -> (String, String) {
     let mut out = Vec::new();
     let mut current = users.first();
@@ -442,12 +444,13 @@ fn steps(image: &ResolvedImage, users: &StepUsers<'_>) -> (String, String) {
     (lines(out), current.to_owned())
 }
 
-/// The instructions that let a build by hand fail which would lose labels that no Dockerfile holds.
-fn guard(beside: &mut Beside) -> Vec<Instruction> {
-    if !beside.standalone || beside.api_labels.is_empty() {
+/// The instructions that make a build without golden fail if it would lose labels that a Dockerfile
+/// cannot hold.
+fn guard(options: &mut BuildOptions) -> Vec<Instruction> {
+    if !options.standalone || options.api_labels.is_empty() {
         return Vec::new();
     }
-    beside.build_args.insert(BAKE.to_owned(), "1".to_owned());
+    options.build_args.insert(BAKE.to_owned(), "1".to_owned());
     let required = vec![Piece::Required(BAKE.to_owned(), BUILD_WITH_BAKE)];
     vec![
         Instruction::Arg {
@@ -461,31 +464,31 @@ fn guard(beside: &mut Beside) -> Vec<Instruction> {
     ]
 }
 
-fn labels(image: &ResolvedImage, beside: &mut Beside) -> String {
+fn labels(image: &ResolvedImage, options: &mut BuildOptions) -> String {
     let (held, others): (Vec<_>, Vec<_>) = image
         .labels
         .iter()
         .partition(|(key, _)| Instruction::holds_key(key));
-    beside.api_labels.extend(
+    options.api_labels.extend(
         others
             .into_iter()
             .map(|(key, value)| (key.clone(), value.clone())),
     );
-    let declared = beside.line_breaks(held.iter().map(|(_, value)| value.as_str()));
+    let declared = options.line_breaks(held.iter().map(|(_, value)| value.as_str()));
     let label = |(key, value): (&String, &String)| Instruction::Label {
         key: key.clone(),
-        value: beside.pieces(value),
+        value: options.pieces(value),
     };
     let held: Vec<Instruction> = held.into_iter().map(label).collect();
-    lines(declared.into_iter().chain(held).chain(guard(beside)))
+    lines(declared.into_iter().chain(held).chain(guard(options)))
 }
 
-/// What stands last, so that no step sees it.
+/// The config section. It comes last, so that it does not affect the steps.
 fn config(
     image: &ResolvedImage,
     form: &Form<'_>,
     restore: &[Instruction],
-    beside: &mut Beside,
+    options: &mut BuildOptions,
 ) -> String {
     let config = &image.config;
     let of_base = form
@@ -498,7 +501,7 @@ fn config(
         .or(of_base)
         .cloned()
         .unwrap_or_else(super::default_shell);
-    // With a shell of its own the exec form says the same, and says it for every text.
+    // If the spec sets a shell, the exec form is equivalent and works for every text.
     let invocation = |invocation: &Invocation| match invocation {
         Invocation::Shell(text) if config.shell.is_some() => {
             Invocation::Exec(shell.iter().cloned().chain([text.clone()]).collect())
@@ -510,14 +513,14 @@ fn config(
         out.push(Instruction::Expose(config.expose.clone()));
     }
     if let Some(signal) = &config.stop_signal {
-        out.extend(beside.argument(signal, Instruction::StopSignal));
+        out.extend(options.argument(signal, Instruction::StopSignal));
     }
     out.extend(config.shell.clone().map(Instruction::Shell));
     if !config.volumes.is_empty() {
         out.push(Instruction::Volume(config.volumes.clone()));
     }
     match &config.user {
-        Some(user) => out.extend(beside.argument(user, Instruction::User)),
+        Some(user) => out.extend(options.argument(user, Instruction::User)),
         None => out.extend_from_slice(restore),
     }
     let of_base = form.traits.and_then(|traits| traits.healthcheck.as_ref());

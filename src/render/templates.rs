@@ -1,5 +1,6 @@
-//! The Dockerfile templates: the built-in ones, and the workspace's own. They give the order and the steps; values
-//! come in as instructions that are escaped already, so no template can break that.
+//! The Dockerfile templates: the built-in templates and those of the workspace. They define the
+//! order and the steps. Values are inserted as escaped instructions, so a template cannot break the
+//! escaping.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use super::instruction::Instruction;
 use crate::resolve::LONGEST_EXPRESSION;
 
-/// The templates that are compiled in, by name.
+/// The built-in templates, by name.
 const BUILT_IN: [(&str, &str); 4] = [
     (
         "alpine",
@@ -29,10 +30,10 @@ const BUILT_IN: [(&str, &str); 4] = [
     ),
 ];
 
-/// The work that one template may cause: a million steps, or about 64 MB of text.
+/// The limit of work per template: a million steps, or about 64 MB of text.
 const FUEL: u64 = 1_000_000;
 
-/// The line of the first expression or statement that is too long. One in raw text counts too.
+/// The line of the first expression or statement that is too long, also within raw text.
 fn too_long(text: &str) -> Option<usize> {
     let mut rest = text;
     while let Some(open) = ["{{", "{%", "{#"]
@@ -55,7 +56,7 @@ fn too_long(text: &str) -> Option<usize> {
     None
 }
 
-/// The length of an expression or statement: up to its end that is not within quotes.
+/// The length of an expression or statement, up to the first end marker outside quotes.
 fn length(text: &str) -> usize {
     let (mut quote, mut is_escaped) = (None, false);
     for (at, c) in text.char_indices() {
@@ -73,24 +74,24 @@ fn length(text: &str) -> usize {
     text.len()
 }
 
-/// Templates by name. A workspace's own one goes before the built-in one of the same name, which it can still
-/// include as `builtin/NAME`.
+/// Templates by name. A template of the workspace replaces the built-in template with the same
+/// name, and can include it as `builtin/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Templates {
     own: BTreeMap<String, String>,
 }
 
 impl Templates {
-    /// How a template's file name ends; what stands before it is the template's name.
+    /// The suffix of a template's file name; the part before it is the name of the template.
     pub const SUFFIX: &'static str = ".Dockerfile.j2";
 
-    /// The built-in templates.
+    /// Only the built-in templates.
     #[must_use]
     pub fn builtin() -> Self {
         Self::default()
     }
 
-    /// All names, sorted.
+    /// The names of all templates, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let names = self
@@ -134,10 +135,10 @@ impl Templates {
         }
         for (name, text) in &self.own {
             if let Some(line) = too_long(text) {
-                let what = format!(
-                    "template `{name}`, line {line}: the expression has over {LONGEST_EXPRESSION} bytes"
+                let message = format!(
+                    "template `{name}`, line {line}: the expression is longer than {LONGEST_EXPRESSION} bytes"
                 );
-                return Err(minijinja::Error::new(ErrorKind::SyntaxError, what));
+                return Err(minijinja::Error::new(ErrorKind::SyntaxError, message));
             }
             environment.add_template(name, text)?;
         }
@@ -145,7 +146,7 @@ impl Templates {
     }
 }
 
-/// Templates that are compiled, once for all images that are rendered with them.
+/// Templates that are compiled once for all images.
 #[derive(Debug)]
 pub(super) struct CompiledTemplate<'t> {
     templates: &'t Templates,
@@ -153,7 +154,7 @@ pub(super) struct CompiledTemplate<'t> {
 }
 
 impl<'t> CompiledTemplate<'t> {
-    /// Templates that are compiled when the first one is needed.
+    /// Stores templates; they are compiled at the first use.
     pub(super) const fn new(templates: &'t Templates) -> Self {
         Self {
             templates,
@@ -161,7 +162,7 @@ impl<'t> CompiledTemplate<'t> {
         }
     }
 
-    /// Renders a template. None when there is no such template.
+    /// Renders a template. Returns `None` if it does not exist.
     pub(super) fn render(
         &self,
         name: &str,
@@ -176,7 +177,6 @@ impl<'t> CompiledTemplate<'t> {
         })
     }
 
-    /// All names, sorted.
     pub(super) fn names(&self) -> Vec<String> {
         self.templates.names()
     }
@@ -190,7 +190,8 @@ impl<'t> CompiledTemplate<'t> {
     }
 }
 
-/// The names by which own templates reach the built-in ones, in the order of [`BUILT_IN`].
+/// The names under which workspace templates can include the built-in ones, in the order of
+/// [`BUILT_IN`].
 const BUILT_IN_BY_PATH: [&str; 4] = [
     "builtin/alpine",
     "builtin/debian",
@@ -199,13 +200,13 @@ const BUILT_IN_BY_PATH: [&str; 4] = [
 ];
 
 impl From<BTreeMap<String, String>> for Templates {
-    /// A workspace's own templates, name to text, before the built-in ones.
+    /// Takes the templates of the workspace: name to text. They replace built-in ones.
     fn from(own: BTreeMap<String, String>) -> Self {
         Self { own }
     }
 }
 
-/// The filter `run`: a script as a RUN instruction.
+/// The filter `run`: writes a script as a RUN instruction.
 fn run(script: &str) -> String {
     let script = script.trim_matches('\n').to_owned();
     Instruction::Run {
@@ -216,7 +217,7 @@ fn run(script: &str) -> String {
     .to_string()
 }
 
-/// The filter `sh`: a text, or each text of a list, as words of a shell.
+/// The filter `sh`: quotes a text, or each text of a list, for a shell.
 fn sh(value: &Value) -> Result<String, minijinja::Error> {
     let texts = match value.kind() {
         ValueKind::Seq => value.try_iter()?.collect(),
@@ -227,7 +228,7 @@ fn sh(value: &Value) -> Result<String, minijinja::Error> {
         let text = text.ok_or_else(|| {
             minijinja::Error::new(
                 ErrorKind::InvalidOperation,
-                "the filter `sh` takes text, or a list of texts",
+                "the filter `sh` takes a string or a list of strings",
             )
         })?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
@@ -242,7 +243,7 @@ fn sh(value: &Value) -> Result<String, minijinja::Error> {
     Ok(words?.join(" "))
 }
 
-/// No more than one blank line in a row, none at the ends, and one newline at the end.
+/// Removes repeated blank lines and blank lines at both ends; the result ends in one newline.
 fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text
@@ -265,7 +266,7 @@ mod tests {
 
     use super::*;
 
-    /// The words that a POSIX shell makes of a text of plain and quoted words.
+    /// Splits a text of plain and quoted words as a POSIX shell does.
     fn words_of_a_shell(text: &str) -> Vec<String> {
         let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
         let mut characters = text.chars();
@@ -284,7 +285,7 @@ mod tests {
         words
     }
 
-    /// Pieces of templates, in any order.
+    /// Random sequences of template pieces.
     fn template() -> impl Strategy<Value = String> {
         let piece = prop::sample::select(vec![
             "{{",
@@ -331,7 +332,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_template_of_any_text_is_rendered_or_an_error(text in prop_oneof![template(), "\\PC{0,40}"]) {
+        fn every_template_is_rendered_or_rejected(text in prop_oneof![template(), "\\PC{0,40}"]) {
             let templates = Templates::from(BTreeMap::from([("own".to_owned(), text)]));
             let sections = serde_json::json!({ "texts": ["a", "b c"], "script": "echo\n" });
             if let Some(Ok(text)) = CompiledTemplate::new(&templates).render("own", &sections) {
@@ -340,7 +341,7 @@ mod tests {
         }
 
         #[test]
-        fn any_script_is_one_instruction(script in "(\\PC|[\n\t\\\\\"'#$]){0,60}") {
+        fn every_script_becomes_one_instruction(script in "(\\PC|[\n\t\\\\\"'#$]){0,60}") {
             let instruction = run(&script);
             prop_assert!(!instruction.trim_end().contains('\n'), "{instruction}");
             let words = instruction.trim_end().strip_prefix("RUN ").unwrap_or_default();
@@ -349,7 +350,7 @@ mod tests {
         }
 
         #[test]
-        fn any_texts_are_as_many_words_of_a_shell(texts in prop::collection::vec("\\PC{0,20}|[\n'\\\\ \"$`]{0,9}", 0..5)) {
+        fn every_text_becomes_one_word_of_a_shell(texts in prop::collection::vec("\\PC{0,20}|[\n'\\\\ \"$`]{0,9}", 0..5)) {
             let words = sh(&Value::from(texts.clone())).map_err(|error| TestCaseError::fail(error.to_string()))?;
             prop_assert_eq!(words_of_a_shell(&words), texts);
         }

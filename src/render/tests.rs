@@ -5,7 +5,7 @@ use crate::oci::Content;
 use crate::oci::tar::EntryKind;
 use crate::resolve::image::*;
 
-/// An image with nothing in it.
+/// An image with only a name, a version and a base.
 fn empty(family: Family, base: Base) -> ResolvedImage {
     ResolvedImage::empty(family, base)
 }
@@ -24,7 +24,7 @@ fn file(path: &str, mode: u32, owner: FileOwner) -> FileEntry {
     )
 }
 
-fn folder(path: &str, mode: u32, owner: FileOwner) -> FileEntry {
+fn directory(path: &str, mode: u32, owner: FileOwner) -> FileEntry {
     FileEntry::new(path, mode, owner, FileKind::Directory, path)
 }
 
@@ -35,7 +35,7 @@ fn named(user: &str, group: Option<&str>) -> FileOwner {
     }
 }
 
-/// An image with everything in it.
+/// An image that uses every feature.
 fn full(family: Family, base: Base) -> ResolvedImage {
     let set = |key: &str, value: &str| (key.to_owned(), EnvValue::Set(value.to_owned()));
     let step = |name: Option<&str>, script: &str, user: Option<&str>, secrets: &[&str]| RunStep {
@@ -112,8 +112,8 @@ fn full(family: Family, base: Base) -> ResolvedImage {
         },
         files: vec![
             file("/etc/motd", 0o644, FileOwner::ROOT),
-            folder("/tmp", 0o1777, FileOwner::ROOT),
-            folder("/srv/app", 0o750, named("app", Some("app"))),
+            directory("/tmp", 0o1777, FileOwner::ROOT),
+            directory("/srv/app", 0o750, named("app", Some("app"))),
             file("/srv/app/config", 0o600, named("app", Some("app"))),
             file("/srv/other", 0o644, named("app", None)),
         ],
@@ -157,7 +157,7 @@ fn an_empty_image_of_each_family() {
 }
 
 #[test]
-fn what_does_not_fit_comes_beside() {
+fn line_breaks_and_odd_labels_are_build_options() {
     let rendered = render(
         &full(Family::Debian, reference("a/b")),
         &Templates::builtin(),
@@ -173,7 +173,7 @@ fn what_does_not_fit_comes_beside() {
     assert_eq!(labels, [("a=b".to_owned(), "c".to_owned())]);
 }
 
-/// An image for people, on a base that nobody could read.
+/// An image for a build without golden, on a base that cannot be read.
 fn as_written(image: &ResolvedImage, suffix: &str) -> Rendered {
     let how = Standalone {
         base: None,
@@ -186,7 +186,7 @@ fn as_written(image: &ResolvedImage, suffix: &str) -> Rendered {
         .unwrap()
 }
 
-/// The recipe of an image on a base of these traits.
+/// The Dockerfile of an image on a base with these traits.
 fn on_base(image: &ResolvedImage, traits: &BaseTraits) -> String {
     let rendered = render(image, &Templates::builtin()).unwrap();
     let inputs = Digest::of(b"x");
@@ -202,7 +202,7 @@ fn on_base(image: &ResolvedImage, traits: &BaseTraits) -> String {
 }
 
 #[test]
-fn the_context_holds_only_what_the_spec_names() {
+fn the_context_contains_only_the_files_of_the_spec() {
     let rendered = as_written(&full(Family::Debian, reference("a/b")), "");
     let mut lines = Vec::new();
     for entry in &rendered.context {
@@ -231,10 +231,10 @@ fn the_context_holds_only_what_the_spec_names() {
 }
 
 #[test]
-fn the_later_of_two_files_counts_and_the_root_is_left_out() {
+fn the_later_of_two_files_applies_and_the_root_is_omitted() {
     let mut image = empty(Family::Static, Base::Scratch);
     image.files = vec![
-        folder("/", 0o700, FileOwner::ROOT),
+        directory("/", 0o700, FileOwner::ROOT),
         file("/b", 0o600, FileOwner::ROOT),
         file("/a", 0o600, FileOwner::ROOT),
         file("/b", 0o640, FileOwner::ROOT),
@@ -242,7 +242,7 @@ fn the_later_of_two_files_counts_and_the_root_is_left_out() {
     assert_eq!(
         render(&image, &Templates::builtin()).unwrap().context,
         [],
-        "the base decides where files go"
+        "the paths of files depend on the base"
     );
     let rendered = as_written(&image, "");
     let [
@@ -262,7 +262,7 @@ fn the_later_of_two_files_counts_and_the_root_is_left_out() {
 }
 
 #[test]
-fn static_on_scratch_gets_exactly_the_bundle() {
+fn a_static_image_on_scratch_gets_the_certificate_bundle() {
     let mut image = empty(Family::Static, Base::Scratch);
     image.certificates = full(Family::Static, Base::Scratch).certificates;
     let rendered = render(&image, &Templates::builtin()).unwrap();
@@ -279,7 +279,7 @@ fn static_on_scratch_gets_exactly_the_bundle() {
 }
 
 #[test]
-fn the_user_of_the_spec_comes_back_after_the_steps() {
+fn the_user_of_the_spec_is_set_again_after_the_steps() {
     let mut image = empty(Family::Debian, reference("a/b"));
     image.config.user = Some("10001:10001".to_owned());
     assert!(!dockerfile(&image).contains("USER 0:0"));
@@ -292,23 +292,20 @@ fn the_user_of_the_spec_comes_back_after_the_steps() {
     assert_eq!(users, ["USER 0:0", "USER 10001:10001"]);
 }
 
-/// The lines about users, on a base with this user.
+/// The lines that set a user, on a base with this user.
 fn users(image: &ResolvedImage, user: &str) -> Vec<String> {
     let traits = BaseTraits {
         user: user.to_owned(),
         ..BaseTraits::default()
     };
     let text = on_base(image, &traits);
-    let about_users =
+    let sets_user =
         |line: &&str| line.starts_with("USER") || line.starts_with("ARG GOLDEN_BASE_USER");
-    text.lines()
-        .filter(about_users)
-        .map(str::to_owned)
-        .collect()
+    text.lines().filter(sets_user).map(str::to_owned).collect()
 }
 
 #[test]
-fn root_is_set_only_where_the_base_has_another_user() {
+fn root_is_set_only_if_the_base_has_another_user() {
     let mut image = empty(Family::Debian, reference("a/b"));
     image.packages.install = vec!["curl".to_owned()];
     let restored = [
@@ -344,7 +341,7 @@ fn root_is_set_only_where_the_base_has_another_user() {
 }
 
 #[test]
-fn texts_for_the_shell_are_for_the_shell_of_the_base() {
+fn shell_forms_use_the_shell_of_the_base() {
     let mut image = empty(Family::Debian, reference("a/b"));
     let traits = BaseTraits {
         shell: ["/bin/bash", "-o", "pipefail", "-c"]
@@ -381,7 +378,7 @@ fn texts_for_the_shell_are_for_the_shell_of_the_base() {
         };
         assert_eq!(lines(&format!("CMD {words}")), 1, "{rendered}");
         assert_eq!(lines(&format!("ENTRYPOINT {words}")), 1, "{rendered}");
-        // A health check has no flags of its own to be taken for.
+        // A health check in shell form may start with `--`.
         let check = if text == "--flag" {
             "HEALTHCHECK CMD --flag".to_owned()
         } else {
@@ -389,13 +386,13 @@ fn texts_for_the_shell_are_for_the_shell_of_the_base() {
         };
         assert_eq!(lines(&check), 1, "{rendered}");
     }
-    // The shell of the spec goes before that of the base.
+    // The shell of the spec overrides the shell of the base.
     image.config.shell = Some(vec!["/bin/ash".to_owned(), "-c".to_owned()]);
     assert!(!on_base(&image, &traits).contains("bash"));
 }
 
 #[test]
-fn a_health_check_keeps_what_the_base_sets_and_the_spec_does_not() {
+fn a_health_check_keeps_timings_of_the_base_that_the_spec_does_not_set() {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let of_base = crate::oci::config::Healthcheck {
         test: vec!["CMD".to_owned(), "/old".to_owned()],
@@ -442,7 +439,7 @@ fn a_health_check_keeps_what_the_base_sets_and_the_spec_does_not() {
 }
 
 #[test]
-fn a_build_by_hand_fails_where_it_would_lose_something() {
+fn a_build_without_golden_fails_if_it_would_lose_data() {
     let image = full(Family::Debian, reference("a/b"));
     let unknown = as_written(&image, ".slim");
     let traits = BaseTraits {
@@ -465,7 +462,7 @@ fn a_build_by_hand_fails_where_it_would_lose_something() {
 }
 
 #[test]
-fn an_own_template_goes_first_and_may_build_on_the_built_in_one() {
+fn a_workspace_template_replaces_and_can_include_the_built_in_one() {
     let own = "{% include \"builtin/debian\" %}\n{{ \"echo '$HOME'\" | run }}\n{{ [\"a b\", \"c\"] | sh }}";
     let own = [("debian", own), ("odd", "{{ nothing }}")];
     let own: BTreeMap<String, String> = own
@@ -552,7 +549,7 @@ fn every_input_changes_the_fingerprint() {
 }
 
 #[test]
-fn what_is_no_input_does_not_change_it() {
+fn provenance_and_paths_do_not_change_the_fingerprint() {
     let image = full(Family::Debian, reference("a/b"));
     let first = inputs(&image);
     let changes: [fn(&mut ResolvedImage); 5] = [
@@ -569,14 +566,14 @@ fn what_is_no_input_does_not_change_it() {
     }
 }
 
-/// Published images carry these digests: changing how they are computed rebuilds everybody's images.
+/// Published images carry these digests: a change of their computation rebuilds all images.
 #[test]
-fn the_fingerprint_is_this_one_on_every_machine() {
+fn the_fingerprint_is_equal_on_every_machine() {
     insta::assert_snapshot!(inputs(&empty(Family::Static, reference("a/b"))), @"sha256:3b539eef1919359e5db1d7924e2cfb259b08c24ae192b63c5dd4ed61bcf5706e");
 }
 
 #[test]
-fn late_labels_leave_alone_what_the_spec_says() {
+fn late_labels_do_not_override_labels_of_the_spec() {
     let mut image = empty(Family::Static, reference("a/b"));
     image.provenance = Provenance {
         created: 86400,

@@ -206,7 +206,8 @@ fn literal(
     )
 }
 
-/// The variables that a shell or a Dockerfile would expand in a text: `$NAME`, `${NAME}`, `${NAME:-x}`.
+/// The variables that a shell or a Dockerfile would expand in a text: `$NAME`, `${NAME}`,
+/// `${NAME:-x}`.
 fn mentions(text: &str) -> Vec<&str> {
     let name_length = |rest: &'_ str| {
         rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')

@@ -25,7 +25,7 @@ fn labels_are_quoted() {
 }
 
 #[test]
-fn what_one_line_cannot_hold_is_told() {
+fn texts_that_do_not_fit_on_one_line_are_detected() {
     assert!(!Instruction::holds("a\nb"));
     assert!(!Instruction::holds("a\rb"));
     assert!(!Instruction::holds(&"x".repeat(60_001)));
@@ -75,7 +75,7 @@ fn thousands_of_ports_take_several_lines() {
 }
 
 #[test]
-fn keys_that_could_be_something_else_are_quoted() {
+fn keys_that_look_like_flags_or_several_words_are_quoted() {
     for (name, expected) in [
         ("a.b/c-d", "a.b/c-d"),
         ("--a", "\"--a\""),
@@ -91,7 +91,7 @@ fn keys_that_could_be_something_else_are_quoted() {
 }
 
 #[test]
-fn shell_forms_that_would_be_read_differently_become_exec_forms() {
+fn shell_forms_that_builders_would_misread_become_exec_forms() {
     let shell = ["/bin/sh".to_owned(), "-c".to_owned()];
     let cmd = |text: &str| {
         Instruction::Cmd(Invocation::Shell(text.to_owned()), shell.to_vec()).to_string()
@@ -143,7 +143,8 @@ fn steps_are_exec_forms_with_their_secrets() {
     );
 }
 
-/// Joins continued lines as the parsers do: comments between them are dropped, and so are blank lines.
+/// Joins continued lines as the parsers do. Fails on comments and blank lines between them, which
+/// the parsers would drop.
 fn joined(text: &str) -> String {
     let mut lines = text.split('\n');
     let mut out = lines.next().unwrap_or_default().to_owned();
@@ -160,7 +161,7 @@ fn joined(text: &str) -> String {
 }
 
 #[test]
-fn long_lists_are_folded_and_come_back() {
+fn long_lists_are_folded_and_read_back_unchanged() {
     for sample in ["x", "#", " ", "\\", "\n", "🦀", "é\"", "\u{1}"] {
         let text = sample.repeat(200_000 / sample.len());
         let line =
@@ -177,7 +178,7 @@ fn long_lists_are_folded_and_come_back() {
 }
 
 #[test]
-fn long_values_are_folded_and_come_back() {
+fn long_values_are_folded_and_read_back_unchanged() {
     for sample in ["x", "#", " ", "\\", "\n", "🦀", "é\"", "\u{1}", "$\r"] {
         let text = sample.repeat(200_000 / sample.len());
         let line = label(&text);
@@ -189,7 +190,7 @@ fn long_values_are_folded_and_come_back() {
     }
 }
 
-/// Reads `LABEL k="…"` back as the builders do: their word parser, then their expansion.
+/// Reads `LABEL k="…"` back as the builders do: parses words, then expands variables.
 fn read_back(line: &str) -> String {
     let quoted = line
         .strip_prefix("LABEL k=\"")
@@ -216,12 +217,12 @@ fn read_back(line: &str) -> String {
 
 proptest::proptest! {
     #[test]
-    fn any_text_survives(value in "[^\\x00]{0,200}") {
+    fn every_text_is_read_back_unchanged(value in "[^\\x00]{0,200}") {
         proptest::prop_assert_eq!(read_back(&label(&value)), value);
     }
 
     #[test]
-    fn any_list_survives(words in proptest::collection::vec("\\PC{0,50}|[\\x01-\\x7f]{0,50}", 0..5)) {
+    fn every_list_is_read_back_unchanged(words in proptest::collection::vec("\\PC{0,50}|[\\x01-\\x7f]{0,50}", 0..5)) {
         let line = Instruction::Shell(words.clone()).to_string();
         proptest::prop_assert!(!line.contains('\n'));
         let read: Vec<String> = serde_json::from_str(line.strip_prefix("SHELL ").unwrap()).unwrap();

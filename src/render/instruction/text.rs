@@ -1,28 +1,30 @@
-//! How text is written in a Dockerfile, as both builders' parser and word expansion read it
-//! (buildkit `frontend/dockerfile/parser` and `shell`).
+//! Writes text for a Dockerfile, for the parsers and the variable expansion of both builders
+//! (`frontend/dockerfile/parser` and `shell` in BuildKit).
 
 use super::Piece;
 
-/// The longest text that an instruction holds on one line: the oldest parsers stop at lines of 64 KiB.
+/// The longest text on one line, in bytes: old parsers reject lines of 64 KiB.
 pub(super) const LONGEST: usize = 60_000;
-/// The longest name of a label that stands before its value, with every character of it escaped.
+/// The longest name of a label, in bytes: it shares a line with its value even if every character
+/// is escaped.
 pub(super) const LONGEST_KEY: usize = 7_000;
 
 /// The longest comment, in characters.
 pub(super) const LONGEST_COMMENT: usize = 1_000;
 
-/// The most ports that one line holds, `65535/sctp` the longest of them.
+/// The maximum number of ports on one line; the longest port is `65535/sctp`.
 pub(super) const PORTS: usize = LONGEST / 11;
 
-/// Where a long line is continued on the next one.
+/// The length of a line, in bytes, after which it is continued on the next line.
 const FOLD: usize = 50_000;
 
-/// A text in double quotes. `"`, `$` and `\` are the only characters that mean something in there.
+/// Quotes a text. Only `"`, `$` and `\` have a special meaning between double quotes.
 fn quoted(text: &str) -> String {
     value(&[Piece::Text(text.to_owned())])
 }
 
-/// A value put together, in double quotes; on more than one line, in more than one pair of quotes, when it is long.
+/// Writes a value in double quotes. A long value continues on further lines, each with its own pair
+/// of quotes.
 pub(super) fn value(pieces: &[Piece]) -> String {
     let mut out = Folding::default();
     out.push("\"");
@@ -34,7 +36,7 @@ pub(super) fn value(pieces: &[Piece]) -> String {
             }
             Piece::Required(name, message) => {
                 out.fold_quotes();
-                // Without a colon: Podman and Buildah take the text after `:?` for the value.
+                // No colon: Podman and Buildah use the text after `:?` as the value.
                 out.push(&format!("${{{name}?{message}}}"));
             }
             Piece::Text(text) => {
@@ -52,7 +54,7 @@ pub(super) fn value(pieces: &[Piece]) -> String {
     out.text
 }
 
-/// The only argument of an instruction: bare where it can be.
+/// Writes the only argument of an instruction, without quotes if possible.
 pub(super) fn argument(pieces: &[Piece]) -> String {
     match pieces {
         [Piece::Text(text)] => word(text),
@@ -61,28 +63,30 @@ pub(super) fn argument(pieces: &[Piece]) -> String {
     }
 }
 
-/// A word: bare where nothing in it needs quotes.
+/// Writes a word, with quotes only if it needs them.
 pub(super) fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._:@+,-".contains(c);
     let bare = text.chars().all(plain) && !text.is_empty() && !text.starts_with('-');
     if bare { text.to_owned() } else { quoted(text) }
 }
 
-/// The key of a label or a variable. A leading `-` would make it a flag.
+/// Writes the key of a label or a variable. A leading `-` needs quotes, since it would be a flag.
 pub(super) fn key(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     let bare = text.chars().all(plain) && !text.starts_with('-');
     if bare { text.to_owned() } else { quoted(text) }
 }
 
-/// Whether the shell form holds a text as it is: one line, not a list, nothing that is trimmed or continued.
+/// True if the shell form keeps a text unchanged: it is one line, not a list, and the parsers
+/// neither trim nor continue it.
 pub(super) fn verbatim(text: &str) -> bool {
     let kept = !text.is_empty() && text.trim() == text && !text.contains(['\r', '\n']);
     kept && !text.starts_with('[') && !text.ends_with('\\') && text.len() <= LONGEST
 }
 
-/// Words as a JSON list, on more than one line when it is long. Both sides of a fold are written as `\uXXXX`, so
-/// that no line looks like a comment, ends in a blank, or ends in two backslashes.
+/// Writes words as a JSON list; a long list continues on further lines. The characters next to a
+/// line break are written as `\uXXXX`, so that no line looks like a comment, ends in a blank or
+/// ends in two backslashes.
 pub(super) fn json_words<T: AsRef<str>>(words: &[T]) -> String {
     let mut out = Folding::default();
     out.push("[");
@@ -97,13 +101,13 @@ pub(super) fn json_words<T: AsRef<str>>(words: &[T]) -> String {
     out.text
 }
 
-/// Text that is continued on the next line when the line is long.
+/// A text whose long lines are continued on the next line.
 #[derive(Default)]
 struct Folding {
     text: String,
-    /// Where the line begins.
+    /// The offset at which the current line begins.
     line: usize,
-    /// Whether the next character is the first one of a line.
+    /// True if the next character is the first of a line.
     fresh: bool,
 }
 
@@ -143,7 +147,7 @@ impl Folding {
         }
     }
 
-    /// A character by its number.
+    /// Writes a character as `\uXXXX`.
     fn push_unit(&mut self, c: char) {
         let mut units = [0; 2];
         let escapes = c
