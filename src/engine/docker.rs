@@ -1,7 +1,7 @@
 //! The Docker Engine over its API, with bollard.
 //!
-//! What this is not: an idea of what to build. A [`Recipe`] says that; here it is handed to an engine, and what the
-//! engine says is turned into events and errors.
+//! The [`Recipe`] decides what is built. This module sends it to an engine and converts the
+//! engine's messages to events and errors.
 
 mod build;
 mod endpoint;
@@ -37,16 +37,17 @@ pub use self::version::Builder;
 use super::daemon::tls;
 use super::{BuildOptions, BuiltImage, Engine, EngineKind, Error};
 
-/// How long it may take to say the first word of a build, a push or a load: until the context has been read.
-const PATIENCE: Duration = Duration::from_hours(24);
+/// The time limit for the first answer to a build, a push or a load. The engine answers only after
+/// it has read the whole context.
+const LONG_REQUEST: Duration = Duration::from_hours(24);
 
-/// The body that bollard takes; the type has no public name of its own.
+/// The type of bollard's request bodies. bollard does not export a name for it.
 type RequestBody = Either<
     Full<Bytes>,
     StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, std::io::Error>> + Send>>>,
 >;
 
-/// A connection to a Docker Engine (or to Podman, whose socket speaks the same API). Cheap to clone.
+/// A connection to a Docker Engine, or to Podman, which offers the same API. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Docker {
     api: bollard::Docker,
@@ -55,28 +56,32 @@ pub struct Docker {
     platform: Platform,
 }
 
-/// An image that an engine has.
+/// An image in an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalImage {
     /// The image ID: the digest of the image's config.
     pub id: Digest,
-    /// The config as far as the engine tells it: platform, creation time, runtime part and layers.
+    /// The part of the config that the engine reports: platform, creation time, runtime part and
+    /// layers.
     pub config: ImageConfig,
-    /// The `repository@digest` references that the engine knows it by.
+    /// The `repository@digest` references of the image in the engine.
     pub repo_digests: Vec<Reference>,
-    /// Its platform.
+    /// The platform in the config.
     pub platform: Platform,
 }
 
 impl LocalImage {
-    /// Whether the engine tells more than the ID. The containerd store does not, if it lacks a part of the content.
+    /// True if the engine reports more than the ID. The containerd store reports only the ID if it
+    /// lacks a part of the content.
     pub(crate) fn is_complete(&self) -> bool {
         self.config.as_object().contains_key("architecture")
     }
 }
 
 impl Docker {
-    /// Connects to the engine that the surroundings name, asks it for its version, and agrees on one of the API.
+    /// Connects to the engine that the environment selects, and chooses a version of the API that
+    /// both support. Fails if the address is invalid, no engine answers, or no common version
+    /// exists.
     pub async fn connect(environment: &DockerEnv) -> Result<Self, Error> {
         let endpoint = EngineEndpoint::find(environment).await?;
         let tls = match &endpoint.tls {
@@ -104,7 +109,7 @@ impl Docker {
         let version: version::EngineVersion = transport
             .ask("/version")
             .await
-            .map_err(|error| failed("tell its version", error, &address))?;
+            .map_err(|error| failed("report its version", error, &address))?;
         let agreed = version::agree(
             &version,
             environment.api_version.as_deref(),
@@ -128,25 +133,26 @@ impl Docker {
         })
     }
 
-    /// Where the engine is, for people.
+    /// The address of the engine, for messages.
     #[must_use]
     pub fn address(&self) -> String {
         self.transport.endpoint.address.to_string()
     }
 
-    /// The platform that the engine builds for when nobody names one.
+    /// The platform that the engine builds for by default.
     #[must_use]
     pub const fn platform(&self) -> &Platform {
         &self.platform
     }
 
-    /// Who executes Dockerfiles here.
+    /// The builder that executes Dockerfiles in this engine.
     #[must_use]
     pub const fn builder(&self) -> Builder {
         self.builder
     }
 
-    /// The base of a recipe as this engine has it, pulled if it lacks it; none for scratch.
+    /// The base of a recipe in this engine; `None` for scratch. It is pulled if the engine lacks
+    /// it.
     pub(super) async fn base_of(
         &self,
         recipe: &Recipe,
@@ -167,9 +173,9 @@ impl Docker {
             .map(|(_, image)| image))
     }
 
-    /// bollard, with time enough for requests that are answered when their work is done.
-    fn patient(&self) -> bollard::Docker {
-        self.api.clone().with_timeout(PATIENCE)
+    /// bollard with a long time limit, for requests that are answered when their work is done.
+    fn long_requests(&self) -> bollard::Docker {
+        self.api.clone().with_timeout(LONG_REQUEST)
     }
 
     /// The error of a request that failed; `what` is a verb and its object.

@@ -1,4 +1,4 @@
-//! Taking an image out of a daemon: its archive is read as it comes, and its layers are kept as files.
+//! Exports an image from a daemon: reads its archive as a stream and stores the layers as files.
 
 use std::collections::BTreeMap;
 use std::io::{self, Chain, Cursor, Read, Seek as _, Write as _};
@@ -16,13 +16,13 @@ use crate::platform::Platform;
 use crate::reference::Digest;
 use crate::workspace::{fs, state};
 
-/// The largest manifest or config that an archive may have.
+/// The largest manifest or config in an archive, in bytes.
 const METADATA: u64 = 8 << 20;
-/// How much of a file tells what it is.
+/// The number of bytes that identify the type of a file.
 const HEAD: u64 = 4;
-/// The first bytes of what gzip wrote.
+/// The first bytes of a gzip stream.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// The first bytes of what zstd wrote.
+/// The first bytes of a zstd stream.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// The archive's table of contents, manifest.json.
@@ -43,14 +43,15 @@ pub(in crate::engine) enum Member {
         diff_id: Digest,
         plain: NamedTempFile,
     },
-    /// Another name of a file: equal layers stand in an archive once.
+    /// A link to another file: an archive contains equal layers only once.
     Link(String),
 }
 
 /// The files of an archive by path.
 pub(in crate::engine) type Members = BTreeMap<String, Member>;
 
-/// Reads an archive. Layers become files in `directory`, the rest stays in memory.
+/// Reads an archive. Layers become files in `directory`; other files stay in memory. Fails if the
+/// archive is damaged or `directory` cannot be written.
 pub(in crate::engine) fn unpack(reader: impl Read, directory: &Path) -> io::Result<Members> {
     let mut members = Members::new();
     for entry in tar::Archive::new(reader).entries()? {
@@ -79,7 +80,7 @@ pub(in crate::engine) fn unpack(reader: impl Read, directory: &Path) -> io::Resu
     Ok(members)
 }
 
-/// Reads a file of the archive whose first bytes have been read.
+/// Reads a file of the archive. `head` is its first bytes.
 fn read(head: Vec<u8>, rest: impl Read, size: u64, directory: &Path) -> io::Result<Member> {
     let json = head.starts_with(b"{") || head.starts_with(b"[");
     let (gzip, zstd) = (head.starts_with(&GZIP), head.starts_with(&ZSTD));
@@ -97,7 +98,7 @@ fn read(head: Vec<u8>, rest: impl Read, size: u64, directory: &Path) -> io::Resu
     }
 }
 
-/// Keeps a plain tar in a file that ends with its last user.
+/// Stores a plain tar in a temporary file, which is deleted when the member is dropped.
 fn layer(mut tar: impl Read, directory: &Path) -> io::Result<Member> {
     let mut plain = NamedTempFile::new_in(directory)?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);
@@ -115,7 +116,8 @@ fn layer(mut tar: impl Read, directory: &Path) -> io::Result<Member> {
     })
 }
 
-/// What a link at `path` points to. Symbolic links count from the directory that they stand in.
+/// The target of a link at `path`. The target of a symbolic link is relative to the directory of
+/// the link.
 pub(super) fn link_target(path: &str, target: &str, symbolic: bool) -> String {
     if !symbolic {
         return target.to_owned();
@@ -132,7 +134,8 @@ pub(super) fn link_target(path: &str, target: &str, symbolic: bool) -> String {
     parts.join("/")
 }
 
-/// Puts an image together from its archive. Layers that the base has too are the base's own, from wherever it has them.
+/// Creates an image from its archive. Layers of the base keep the source that the base has for
+/// them. Fails if the archive lacks its manifest, config or a layer.
 pub(in crate::engine) fn compose(
     members: &mut Members,
     platform: Platform,
@@ -164,7 +167,7 @@ pub(in crate::engine) fn compose(
         .unwrap_or_default();
     if named.len() != layers.len() {
         return Err(io::Error::other(
-            "its archive does not have the layers that its config names",
+            "its archive does not have the layers that its config lists",
         ));
     }
     Ok(AssembledImage::new(
@@ -175,7 +178,7 @@ pub(in crate::engine) fn compose(
     ))
 }
 
-/// A layer of the archive, links followed.
+/// Returns a layer of the archive and follows links.
 fn find<'a>(members: &'a mut Members, path: &str) -> Option<(&'a Digest, &'a mut NamedTempFile)> {
     let path = match members.get(path)? {
         Member::Link(target) => target.clone(),
@@ -187,7 +190,7 @@ fn find<'a>(members: &'a mut Members, path: &str) -> Option<(&'a Digest, &'a mut
     }
 }
 
-/// Compresses a layer into a file that is called like its digest.
+/// Compresses a layer into a file that has the digest as its name.
 fn keep(plain: &mut NamedTempFile, docker: bool, directory: &Path) -> io::Result<Layer> {
     plain.rewind()?;
     let (written, file) = compress(plain, NamedTempFile::new_in(directory)?)?;
@@ -205,7 +208,7 @@ fn keep(plain: &mut NamedTempFile, docker: bool, directory: &Path) -> io::Result
     })
 }
 
-/// Keeps the manifest and the config of an image beside its layers.
+/// Stores the manifest and the config of an image next to its layers.
 pub(in crate::engine) fn keep_image(
     image: &AssembledImage,
     directory: &Path,
@@ -220,7 +223,7 @@ pub(in crate::engine) fn keep_image(
     )
 }
 
-/// An image that was kept; none when any part of it is not there any more, or is not what it was.
+/// Reads a stored image. Returns `None` if a part of it is missing or changed.
 pub(in crate::engine) fn kept_image(
     manifest: &Digest,
     platform: &Platform,
@@ -240,9 +243,9 @@ pub(in crate::engine) fn kept_image(
     let Some(config) = read(&parsed.config.digest)? else {
         return Ok(None);
     };
-    let place = |descriptor: &Descriptor| {
+    let find_layer = |descriptor: &Descriptor| {
         let path = directory.join(descriptor.digest.hex());
-        let there = std::fs::metadata(&path).is_ok_and(|file| file.len() == descriptor.size);
+        let is_stored = std::fs::metadata(&path).is_ok_and(|file| file.len() == descriptor.size);
         let of_base = || {
             base.layers
                 .iter()
@@ -253,9 +256,9 @@ pub(in crate::engine) fn kept_image(
             descriptor: descriptor.clone(),
             source: LayerSource::File(path),
         };
-        if there { Some(own) } else { of_base() }
+        if is_stored { Some(own) } else { of_base() }
     };
-    let layers: Option<Vec<Layer>> = parsed.layers.iter().map(place).collect();
+    let layers: Option<Vec<Layer>> = parsed.layers.iter().map(find_layer).collect();
     let Some(layers) = layers else {
         return Ok(None);
     };
@@ -273,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_are_followed_from_where_they_stand() {
+    fn a_symbolic_link_is_relative_to_its_directory() {
         for (path, target, symbolic, found) in [
             ("a/layer.tar", "../b/layer.tar", true, "b/layer.tar"),
             ("a/layer.tar", "b/layer.tar", false, "b/layer.tar"),
@@ -283,7 +286,7 @@ mod tests {
         }
     }
 
-    /// An archive as engine 20.10 writes it: a layer, a link to it, a config.
+    /// An archive as Docker Engine 20.10 writes it: a layer, a link to it, a config.
     fn archive(layer: &[u8], diff_ids: usize) -> Vec<u8> {
         let ids: Vec<String> =
             std::iter::repeat_n(Digest::of(layer).to_string(), diff_ids).collect();
@@ -307,7 +310,7 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
-    fn taken(archive: &[u8]) -> io::Result<AssembledImage> {
+    fn imported(archive: &[u8]) -> io::Result<AssembledImage> {
         let directory = tempfile::tempdir().unwrap();
         let mut members = unpack(archive, directory.path())?;
         let platform: Platform = "linux/arm64".parse().unwrap();
@@ -318,29 +321,29 @@ mod tests {
     #[test]
     fn an_archive_becomes_an_image_compressed_or_not() {
         let plain = [0; 1024];
-        let image = taken(&archive(&plain, 2)).unwrap();
+        let image = imported(&archive(&plain, 2)).unwrap();
         assert_eq!(image.layers.len(), 2);
         assert_eq!(image.layers[0].descriptor, image.layers[1].descriptor);
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&plain).unwrap();
-        let compressed = taken(&archive(&gzip.finish().unwrap(), 2)).unwrap();
+        let compressed = imported(&archive(&gzip.finish().unwrap(), 2)).unwrap();
         assert_eq!(compressed.layers[0].descriptor, image.layers[0].descriptor);
     }
 
     #[test]
-    fn an_archive_that_does_not_hold_together_is_refused() {
+    fn an_inconsistent_archive_is_refused() {
         assert!(
-            taken(&archive(&[0; 1024], 1))
+            imported(&archive(&[0; 1024], 1))
                 .unwrap_err()
                 .to_string()
                 .contains("does not have the layers")
         );
         assert!(
-            taken(&[0; 1024])
+            imported(&[0; 1024])
                 .unwrap_err()
                 .to_string()
                 .contains("no manifest.json")
         );
-        assert!(taken(b"nonsense".repeat(100).as_slice()).is_err());
+        assert!(imported(b"nonsense".repeat(100).as_slice()).is_err());
     }
 }

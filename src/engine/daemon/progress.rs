@@ -1,4 +1,5 @@
-//! What a build says while it runs, as events, and what is kept of it to explain a failure.
+//! Converts the progress messages of a build to events, and keeps the last output to explain a
+//! failure.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,39 +10,42 @@ use super::super::error::{Error, StepOutput};
 use crate::event::{Event, Events};
 use crate::reference::Digest;
 
-/// How many lines of a failing step are shown.
+/// The number of output lines that are shown for a failed step.
 const TAIL: usize = 20;
-/// How much of a step's text is shown: a script of a hundred lines is one step.
+/// The number of characters of a step's text that are shown. A step can be a long script.
 const STEP: usize = 200;
 
-/// The story of one build.
+/// The progress of one build.
 #[derive(Debug)]
 pub(in crate::engine) struct Progress<'a> {
     image: &'a str,
     events: &'a Events,
-    /// The steps by BuildKit's digest of them; the classic builder has one at a time, under the empty key.
+    /// The steps by their BuildKit digest. The classic builder runs one step at a time, under the
+    /// empty key.
     steps: BTreeMap<String, StepState>,
-    /// The step that BuildKit says has failed.
+    /// The key of the step that BuildKit reports as failed.
     failed: Option<String>,
-    /// The image that was made.
+    /// The ID of the built image.
     id: Option<Digest>,
 }
 
-/// Output without a line break is cut into lines of about this many bytes.
+/// Output without a line break is split into lines of about this many bytes.
 const LONGEST_LINE: usize = 64 << 10;
 
 /// A step of the build.
 #[derive(Debug, Default)]
 struct StepState {
     text: String,
-    told: bool,
-    /// What came after the last line break.
+    /// True once the event for the step was sent.
+    announced: bool,
+    /// The output after the last line break.
     rest: String,
     tail: VecDeque<String>,
 }
 
 impl StepState {
-    /// Takes output and gives back the lines that are complete by now. A carriage return draws a line anew.
+    /// Adds output and returns the lines that are now complete. A carriage return starts the line
+    /// again.
     fn lines(&mut self, output: &str) -> Vec<String> {
         self.rest.push_str(output);
         if self.rest.len() > LONGEST_LINE && !self.rest.contains('\n') {
@@ -52,7 +56,7 @@ impl StepState {
             let line: String = self.rest.drain(..=end).collect();
             let line = without_escapes(line.trim_end_matches(['\n', '\r']));
             let line = line.rsplit('\r').next().unwrap_or_default().to_owned();
-            if !is_remark(&line) {
+            if !is_status_message(&line) {
                 self.keep(line.clone());
                 lines.push(line);
             }
@@ -69,7 +73,7 @@ impl StepState {
 }
 
 impl<'a> Progress<'a> {
-    /// The beginning of a build of `image`.
+    /// The progress of a new build of `image`.
     pub(in crate::engine) const fn new(image: &'a str, events: &'a Events) -> Self {
         Self {
             image,
@@ -80,12 +84,12 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// The image that the build made, if it got so far.
+    /// The ID of the built image, if the engine has reported it.
     pub(in crate::engine) fn image_id(&self) -> Option<&Digest> {
         self.id.as_ref()
     }
 
-    /// Takes what the engine said next.
+    /// Processes one message of the Docker Engine.
     pub(in crate::engine) fn take(&mut self, info: BuildInfo) {
         match info.aux {
             Some(BuildInfoAux::BuildKit(status)) => self.take_status(status),
@@ -102,7 +106,8 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// A message of the classic builder: the head of a step, its own remarks, or output of a step.
+    /// Processes a message of the classic builder: the start of a step, its own status messages, or
+    /// output of a step.
     fn take_stream(&mut self, text: &str) {
         if let Some(step) = classic_step(text) {
             self.finish_lines();
@@ -112,15 +117,15 @@ impl<'a> Progress<'a> {
                 String::new(),
                 StepState {
                     text,
-                    told: true,
+                    announced: true,
                     ..StepState::default()
                 },
             );
             return;
         }
-        // A remark comes as one message, behind output that may lack its line break.
+        // A status message arrives as one message. The output before it may lack a line break.
         let message = without_escapes(text.trim_end());
-        if !message.is_empty() && is_remark(&message) {
+        if !message.is_empty() && is_status_message(&message) {
             self.finish_lines();
             return;
         }
@@ -128,7 +133,7 @@ impl<'a> Progress<'a> {
         self.log(lines);
     }
 
-    /// A message of BuildKit: steps that began or ended, and output.
+    /// Processes a message of BuildKit: steps that started or ended, and output.
     pub(in crate::engine) fn take_status(&mut self, status: StatusResponse) {
         for vertex in status.vertexes {
             self.take_vertex(vertex);
@@ -157,15 +162,15 @@ impl<'a> Progress<'a> {
     fn take_vertex(&mut self, vertex: Vertex) {
         let step = self.steps.entry(vertex.digest.clone()).or_default();
         step.text = shorten(&vertex.name);
-        // BuildKit prepares things in steps of its own, of which nobody has written a line.
+        // BuildKit adds internal steps that are not in the Dockerfile.
         let internal = vertex.name.starts_with("[internal]") || vertex.name == "copy /context /";
-        if !step.told && !internal && (vertex.started.is_some() || vertex.cached) {
-            step.told = true;
+        if !step.announced && !internal && (vertex.started.is_some() || vertex.cached) {
+            step.announced = true;
             let cached = if vertex.cached { "CACHED " } else { "" };
             self.events
                 .step(self.image, format!("{cached}{}", step.text));
         }
-        // Steps beside the one that failed end as cancelled.
+        // Steps that run in parallel to the failed one end as cancelled.
         if !vertex.error.is_empty()
             && !vertex.error.contains("context canceled")
             && self.failed.is_none()
@@ -183,7 +188,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Tells what steps left without a line break.
+    /// Sends the output that has no line break yet.
     fn finish_lines(&mut self) {
         for step in self.steps.values_mut().filter(|step| !step.rest.is_empty()) {
             for line in step.lines("\n") {
@@ -195,7 +200,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// The error of a build that ended with `message`.
+    /// The error of a build that failed with `message`.
     pub(in crate::engine) fn failure(mut self, message: String) -> Error {
         self.finish_lines();
         let failed = self.failed.as_deref().unwrap_or_default();
@@ -212,7 +217,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Tells what is left at the end of a build that went well.
+    /// Sends the remaining output after a successful build.
     pub(in crate::engine) fn finish(&mut self) {
         self.finish_lines();
     }
@@ -237,16 +242,16 @@ pub(in crate::engine) fn bytes(
     }
 }
 
-/// `Step 2/5 : RUN …` of the classic builder, written as BuildKit does: `[2/5] RUN …`.
+/// Converts `Step 2/5 : RUN …` of the classic builder to BuildKit's form: `[2/5] RUN …`.
 fn classic_step(text: &str) -> Option<String> {
     let (count, instruction) = text.strip_prefix("Step ")?.split_once(" : ")?;
-    let (at, of) = count.split_once('/')?;
+    let (current, total) = count.split_once('/')?;
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    (number(at) && number(of)).then(|| format!("[{count}] {}", instruction.trim_end()))
+    (number(current) && number(total)).then(|| format!("[{count}] {}", instruction.trim_end()))
 }
 
-/// Whether a line is the classic builder's own bookkeeping: image and container IDs.
-fn is_remark(line: &str) -> bool {
+/// True if a line is a status message of the classic builder itself: image and container IDs.
+fn is_status_message(line: &str) -> bool {
     let id = |text: &str| text.len() >= 12 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let after = |prefix: &str| {
         line.strip_prefix(prefix)
@@ -264,8 +269,8 @@ fn is_remark(line: &str) -> bool {
         .any(after)
 }
 
-/// A line without escape sequences: the classic builder colours what steps write to standard error, and a terminal
-/// must not be steered by what a build prints.
+/// Removes escape sequences from a line. The classic builder colours the standard error of steps,
+/// and the output of a build must not control the terminal.
 fn without_escapes(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line.chars();
@@ -283,17 +288,17 @@ fn without_escapes(line: &str) -> String {
 
 /// The exit code in an engine's message: `… returned a non-zero code: 3`, `… exit code: 3`.
 fn exit_code(message: &str) -> Option<i64> {
-    let at = ["non-zero code: ", "exit code: "]
+    let start = ["non-zero code: ", "exit code: "]
         .iter()
-        .find_map(|words| message.rfind(words).map(|at| at + words.len()))?;
-    let digits: String = message[at..]
+        .find_map(|prefix| message.rfind(prefix).map(|at| at + prefix.len()))?;
+    let digits: String = message[start..]
         .chars()
         .take_while(char::is_ascii_digit)
         .collect();
     digits.parse().ok()
 }
 
-/// The first line of a step, no longer than people read.
+/// The first line of a step, shortened to [`STEP`] characters.
 fn shorten(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     match line.char_indices().nth(STEP) {

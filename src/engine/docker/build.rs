@@ -1,4 +1,4 @@
-//! One build: the base is fetched and looked at, the context sent, the story told, the image named.
+//! One Docker build: pull and inspect the base, send the context, report progress, tag the result.
 
 use bollard::models::BuildInfo;
 use bollard::query_parameters::BuildImageOptions;
@@ -15,7 +15,7 @@ use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::render::{PinnedBase, Recipe};
 
-/// A build that is asked for.
+/// The parameters of one build.
 pub(super) struct DockerBuild<'a> {
     pub(super) docker: &'a Docker,
     pub(super) recipe: &'a Recipe,
@@ -26,7 +26,7 @@ pub(super) struct DockerBuild<'a> {
 }
 
 impl DockerBuild<'_> {
-    /// Builds, and names the result.
+    /// Builds the image and tags it.
     pub(super) async fn run(&self) -> Result<BuiltImage, Error> {
         self.refuse_what_cannot_be()?;
         let platform = self.recipe.image.platforms.first();
@@ -36,7 +36,10 @@ impl DockerBuild<'_> {
             self.docker.tag(&id, reference).await?;
         }
         let lost = || Error::Build {
-            message: format!("the image {} is gone right after it was built", id.short()),
+            message: format!(
+                "the image {} was removed right after it was built",
+                id.short()
+            ),
         };
         let image = self.docker.image_by_id(&id).await?.ok_or_else(lost)?;
         Ok(BuiltImage {
@@ -48,7 +51,8 @@ impl DockerBuild<'_> {
         })
     }
 
-    /// Says before anything is sent what this engine, or this builder, cannot do.
+    /// Checks the recipe before anything is sent. Fails if this engine or its builder cannot build
+    /// it.
     fn refuse_what_cannot_be(&self) -> Result<(), Error> {
         let unsupported = |what| {
             Err(Error::Unsupported {
@@ -62,13 +66,14 @@ impl DockerBuild<'_> {
         let mut secrets = self.recipe.image.run.iter().flat_map(|step| &step.secrets);
         if let (Builder::Classic, Some(name)) = (self.docker.builder, secrets.next()) {
             return unsupported(format!(
-                "a step needs the secret `{name}`, and only BuildKit keeps secrets out of the image"
+                "a step requires the secret `{name}`, but only BuildKit keeps secrets out of the image"
             ));
         }
         arguments::refuse_what_cannot_be(self.recipe, self.options)
     }
 
-    /// The base as the engine has it, and the name to build on; none for scratch.
+    /// The base in the engine, and the reference to build on; `None` for scratch. Pulls the base if
+    /// the engine lacks it.
     pub(super) async fn base(
         &self,
         platform: Option<&Platform>,
@@ -112,7 +117,7 @@ impl DockerBuild<'_> {
         if let PinnedBase::Local { id, .. } = &self.recipe.base
             && image.id != *id
         {
-            let why = format!("it was {} and is {} by now", id.short(), image.id.short());
+            let why = format!("it was {} and is now {}", id.short(), image.id.short());
             return Err(no_base(&reference.to_string(), why));
         }
         match &self.options.base_config {
@@ -123,13 +128,13 @@ impl DockerBuild<'_> {
             }
             None if image.is_complete() => {}
             None => {
-                let why =
-                    "the engine does not tell its user, and its registry cannot be read".to_owned();
+                let why = "the engine does not report its user, and its registry cannot be read"
+                    .to_owned();
                 return Err(no_base(&reference.to_string(), why));
             }
         }
-        // Builders take a base that is for one platform alone whatever is asked for; BuildKit calls the result what was
-        // wanted all the same.
+        // A builder accepts a base that has only another platform. BuildKit then labels the result
+        // with the requested platform, which would be wrong.
         if !is_for(&image) {
             return Err(super::super::embedded::Error::Platform {
                 reference: reference.to_string(),
@@ -154,12 +159,11 @@ impl DockerBuild<'_> {
         image.ok_or_else(|| {
             no_base(
                 &reference.to_string(),
-                "it is not there after the pull".to_owned(),
+                "it does not exist after the pull".to_owned(),
             )
         })
     }
 
-    /// The parameters of the build.
     fn request(
         &self,
         platform: Option<&Platform>,
@@ -183,7 +187,8 @@ impl DockerBuild<'_> {
         }
     }
 
-    /// Sends the build and follows it to its end. Dropping this hangs up, and the engine stops.
+    /// Sends the build and follows it to its end. Dropping the future closes the connection, and
+    /// the engine cancels the build.
     async fn execute(&self, mut request: BuildImageOptions) -> Result<Digest, Error> {
         let docker = self.docker;
         let _session = match docker.builder {
@@ -197,10 +202,11 @@ impl DockerBuild<'_> {
             }
         };
         let context = context::stream(self.recipe);
-        let api = docker.patient();
-        let said = api.build_image(request, None, Some(bollard::body_try_stream(context.bytes)));
+        let api = docker.long_requests();
+        let messages =
+            api.build_image(request, None, Some(bollard::body_try_stream(context.bytes)));
         let mut progress = Progress::new(self.image, self.events);
-        match follow(said, &mut progress).await {
+        match follow(messages, &mut progress).await {
             Ok(()) => {}
             Err(error) => {
                 let mut reason = context.failure;
@@ -214,20 +220,20 @@ impl DockerBuild<'_> {
             }
         }
         progress.finish();
-        let silent = || Error::Build {
-            message: "it ended without naming an image".to_owned(),
+        let no_image = || Error::Build {
+            message: "the build ended without an image ID".to_owned(),
         };
-        progress.image_id().cloned().ok_or_else(silent)
+        progress.image_id().cloned().ok_or_else(no_image)
     }
 }
 
-/// Takes everything that a build says.
+/// Processes all messages of a build.
 async fn follow(
-    said: impl Stream<Item = Result<BuildInfo, bollard::errors::Error>>,
+    messages: impl Stream<Item = Result<BuildInfo, bollard::errors::Error>>,
     progress: &mut Progress<'_>,
 ) -> Result<(), bollard::errors::Error> {
-    let mut said = std::pin::pin!(said);
-    while let Some(info) = said.try_next().await? {
+    let mut messages = std::pin::pin!(messages);
+    while let Some(info) = messages.try_next().await? {
         progress.take(info);
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! From the surroundings to one engine: `DOCKER_HOST`, else the current docker context, else the default socket.
+//! Finds the Docker Engine to use: `DOCKER_HOST`, else the current Docker context, else the default
+//! socket.
 
 use std::path::Path;
 
@@ -10,16 +11,15 @@ use super::super::daemon::tls::Settings;
 use super::environment::DockerEnv;
 use crate::reference::Digest;
 
-/// An engine to speak to.
+/// The address of an engine and its TLS settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EngineEndpoint {
-    /// Where it is.
     pub(super) address: Address,
-    /// TLS, for an address of TCP.
+    /// TLS settings; only for a TCP address.
     pub(super) tls: Option<Settings>,
 }
 
-/// `meta.json` of a docker context.
+/// `meta.json` of a Docker context.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Meta {
@@ -36,7 +36,7 @@ struct MetaEndpoint {
     skip_tls_verify: bool,
 }
 
-/// What golden reads of config.json here.
+/// The part of config.json that this module reads.
 #[derive(Debug, Default, Deserialize)]
 struct ConfigFile {
     #[serde(rename = "currentContext", default)]
@@ -44,7 +44,8 @@ struct ConfigFile {
 }
 
 impl EngineEndpoint {
-    /// The engine that the surroundings name.
+    /// Returns the engine that the environment selects. Fails if an address is invalid, or if the
+    /// Docker context does not exist or cannot be read.
     pub(super) async fn find(environment: &DockerEnv) -> Result<Self, Error> {
         if let Some(host) = &environment.host {
             return Self::of_host(host, environment);
@@ -78,7 +79,8 @@ impl EngineEndpoint {
         Ok(Self { address, tls })
     }
 
-    /// The engine of a docker context. Contexts are kept in directories named by the sha256 of their names.
+    /// The engine of a Docker context. The directory of a context is named by the SHA-256 digest of
+    /// the context's name.
     async fn of_context(name: &str, config_directory: &Path) -> Result<Self, Error> {
         let hash = Digest::of(name.as_bytes());
         let meta = config_directory
@@ -94,7 +96,7 @@ impl EngineEndpoint {
             .filter(|endpoint| !endpoint.host.is_empty())
         else {
             return Err(Error::Address {
-                what: format!("the docker context `{name}` names no Docker Engine"),
+                what: format!("the Docker context `{name}` has no address of a Docker Engine"),
             });
         };
         let address: Address = endpoint
@@ -115,7 +117,7 @@ impl EngineEndpoint {
     }
 }
 
-/// `currentContext` of config.json, when there is one.
+/// `currentContext` of config.json, if it is set.
 async fn current_context(config_directory: &Path) -> Result<Option<String>, Error> {
     let config = read_json::<ConfigFile>(&config_directory.join("config.json"))
         .await?
@@ -123,7 +125,7 @@ async fn current_context(config_directory: &Path) -> Result<Option<String>, Erro
     Ok(Some(config.current_context).filter(|name| !name.is_empty()))
 }
 
-/// Reads a JSON file; none when there is no such file.
+/// Reads a JSON file. Returns `None` if the file does not exist.
 async fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     let unreadable = |error: &dyn std::fmt::Display| Error::Address {
         what: format!("{} cannot be read: {error}", path.display()),
@@ -139,7 +141,7 @@ async fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option
 
 fn no_context(name: &str) -> Error {
     Error::Address {
-        what: format!("there is no docker context `{name}` (`docker context ls` lists them)"),
+        what: format!("no Docker context `{name}`; `docker context ls` lists the contexts"),
     }
 }
 
@@ -152,7 +154,8 @@ mod tests {
         std::fs::write(path, text).unwrap();
     }
 
-    /// A config directory with a current context `remote` and a context `secure` that has TLS files.
+    /// A configuration directory with a current context `remote` and a context `secure` that has
+    /// TLS files.
     fn directory() -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         let put = |path: String, text: &str| {
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn host_then_context_then_default() {
+    async fn docker_host_overrides_the_context_and_the_context_overrides_the_default() {
         let directory = directory();
         let config_dir = Some(directory.path().to_path_buf());
         let host = |host: &str| Some(host.to_owned());
@@ -232,7 +235,7 @@ mod tests {
                     context: host("none"),
                     ..Default::default()
                 },
-                "there is no docker context `none` (`docker context ls` lists them)",
+                "no Docker context `none`; `docker context ls` lists the contexts",
             ),
             (
                 DockerEnv {
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_broken_config_is_told_with_its_path() {
+    async fn an_invalid_config_is_reported_with_its_path() {
         let directory = tempfile::tempdir().unwrap();
         write(&directory.path().join("config.json"), "{");
         let error = find(DockerEnv {

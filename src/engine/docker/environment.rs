@@ -1,35 +1,36 @@
-//! The surroundings that decide which engine is spoken to, as values.
+//! The environment variables that select and configure the Docker Engine.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::process::Environment;
 
-/// What the environment says about the Docker Engine. Empty variables count as not set.
+/// The settings of the Docker Engine from the environment. An empty variable counts as not set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DockerEnv {
     /// `DOCKER_HOST`: `unix://…`, `tcp://…`, `ssh://…`.
     pub host: Option<String>,
-    /// `DOCKER_CONTEXT`: a docker context; wins over the current one of config.json, not over `DOCKER_HOST`.
+    /// `DOCKER_CONTEXT`: a Docker context. It overrides the current context of config.json, but not
+    /// `DOCKER_HOST`.
     pub context: Option<String>,
-    /// `DOCKER_CONFIG`, else `$HOME/.docker`: where config.json and contexts are.
+    /// `DOCKER_CONFIG`, else `$HOME/.docker`: the directory with config.json and the contexts.
     pub config_dir: Option<PathBuf>,
     /// `DOCKER_CERT_PATH`: a directory with ca.pem, cert.pem and key.pem.
     pub cert_path: Option<PathBuf>,
-    /// `DOCKER_TLS_VERIFY`: TLS, and the engine's certificate must be good.
+    /// `DOCKER_TLS_VERIFY`: use TLS and verify the certificate of the engine.
     pub tls_verify: bool,
-    /// `DOCKER_TLS`: TLS, whoever answers.
+    /// `DOCKER_TLS`: use TLS and accept any certificate.
     pub tls: bool,
-    /// `DOCKER_BUILDKIT`: which builder; without, BuildKit where the engine has it.
+    /// `DOCKER_BUILDKIT`: use or do not use BuildKit. `None` means: use it if the engine has it.
     pub buildkit: Option<bool>,
-    /// `DOCKER_API_VERSION`: this version of the API and no other.
+    /// `DOCKER_API_VERSION`: use only this version of the API.
     pub api_version: Option<String>,
-    /// The environment that ssh gets its own from.
+    /// The environment for ssh, which receives a part of it.
     pub programs: Environment,
 }
 
 impl DockerEnv {
-    /// Picks what matters out of an environment.
+    /// Reads the settings from environment variables.
     #[must_use]
     pub fn from_vars(vars: &BTreeMap<String, String>) -> Self {
         let var = |name: &str| vars.get(name).filter(|value| !value.is_empty());

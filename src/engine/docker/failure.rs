@@ -1,4 +1,4 @@
-//! bollard's errors, sorted into ours.
+//! Converts bollard's errors to engine errors.
 
 use std::io::ErrorKind;
 
@@ -7,20 +7,20 @@ use bollard::errors::Error as BollardError;
 use super::super::Error;
 use super::super::error::with_sources;
 
-/// What the engine said, without bollard's own words around it.
+/// The message of the engine, without bollard's own text.
 pub(super) fn message(error: &BollardError) -> String {
     match error {
         BollardError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
         BollardError::DockerStreamError { error } => error.trim().to_owned(),
         BollardError::RequestTimeoutError => "it did not answer in time".to_owned(),
         BollardError::JsonDataError { .. } | BollardError::JsonSerdeError { .. } => {
-            format!("its answer cannot be read: {error}")
+            format!("the engine's answer could not be read: {error}")
         }
         other => with_sources(other.to_string(), other),
     }
 }
 
-/// Whether the engine knows no such thing.
+/// True if the engine answered 404 Not Found.
 pub(super) const fn is_not_found(error: &BollardError) -> bool {
     matches!(
         error,
@@ -31,7 +31,7 @@ pub(super) const fn is_not_found(error: &BollardError) -> bool {
     )
 }
 
-/// The error of a connection that failed, if it is one.
+/// Converts a failed connection to an engine error. Returns any other error unchanged.
 pub(super) fn connection(error: BollardError, address: &str) -> Result<Error, BollardError> {
     let address = address.to_owned();
     match error {

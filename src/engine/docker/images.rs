@@ -1,4 +1,4 @@
-//! The images that an engine has: looked at, named, removed, loaded.
+//! Inspects, tags, removes, loads and exports images of an engine.
 
 use bollard::query_parameters::{ImportImageOptions, RemoveImageOptions, TagImageOptionsBuilder};
 use futures_util::TryStreamExt as _;
@@ -12,12 +12,13 @@ use crate::oci::ImageConfig;
 use crate::reference::{Digest, Reference, Tag};
 
 impl Docker {
-    /// The image that a reference names in this engine, if it has it.
+    /// The image with this reference, if the engine has it. Fails if the engine cannot be reached
+    /// or its answer is invalid.
     pub async fn image(&self, reference: &Reference) -> Result<Option<LocalImage>, Error> {
         self.inspect(&reference.to_string()).await
     }
 
-    /// The image with this ID, if the engine has it.
+    /// The image with this ID, if the engine has it. Fails as [`Docker::image`] does.
     pub async fn image_by_id(&self, id: &Digest) -> Result<Option<LocalImage>, Error> {
         self.inspect(id.as_str()).await
     }
@@ -27,15 +28,15 @@ impl Docker {
             Ok(inspected) => local_image(inspected)
                 .map(Some)
                 .map_err(|message| Error::Request {
-                    what: format!("tell about the image {name}"),
+                    what: format!("describe the image {name}"),
                     message,
                 }),
             Err(error) if failure::is_not_found(&error) => Ok(None),
-            Err(error) => Err(self.failed(&format!("look at the image {name}"), error)),
+            Err(error) => Err(self.failed(&format!("inspect the image {name}"), error)),
         }
     }
 
-    /// Gives an image another name in this engine.
+    /// Adds a tag to an image in this engine. Fails if the image does not exist.
     pub async fn tag(&self, id: &Digest, reference: &Reference) -> Result<(), Error> {
         let tag = reference
             .tag
@@ -58,8 +59,8 @@ impl Docker {
             })
     }
 
-    /// Takes a name away from an image in this engine, and removes the image with its last name. A name that is not
-    /// there is fine.
+    /// Removes a tag from an image in this engine. The engine deletes the image together with its
+    /// last tag. A missing tag is not an error.
     pub async fn remove(&self, reference: &Reference) -> Result<(), Error> {
         let name = reference.to_string();
         match self
@@ -73,8 +74,9 @@ impl Docker {
         }
     }
 
-    /// Loads a docker archive from a stream of tar (an OCI layout, where the engine takes one). Returns what the
-    /// engine says it loaded: names, or an ID where the archive has none.
+    /// Loads a docker archive, or an OCI layout if the engine supports it, from a tar stream.
+    /// Returns the names that the engine loaded, or the ID of an image without a name. Fails if the
+    /// engine refuses the archive.
     pub async fn load(
         &self,
         archive: impl tokio::io::AsyncRead + Send + 'static,
@@ -85,9 +87,9 @@ impl Docker {
             ..Default::default()
         };
         let failed = |error| self.failed("load the image", error);
-        let mut said = Box::pin(self.patient().import_image(options, body, None));
+        let mut messages = Box::pin(self.long_requests().import_image(options, body, None));
         let mut loaded = Vec::new();
-        while let Some(info) = said.try_next().await.map_err(failed)? {
+        while let Some(info) = messages.try_next().await.map_err(failed)? {
             let text = info.stream.unwrap_or_default();
             let names = text
                 .lines()
@@ -98,18 +100,18 @@ impl Docker {
         Ok(loaded)
     }
 
-    /// The docker archive of an image, as a stream of tar.
+    /// Exports an image as a docker archive, in a tar stream.
     pub(in crate::engine) fn save(
         &self,
         id: &Digest,
     ) -> impl tokio::io::AsyncRead + Send + Unpin + use<> {
-        let archive = self.patient().export_image(id.as_str());
+        let archive = self.long_requests().export_image(id.as_str());
         Box::pin(StreamReader::new(archive.map_err(std::io::Error::other)))
     }
 }
 
-/// What the API tells of an image, as far as golden needs it. The containerd store leaves out what it cannot read at the
-/// moment: everything but the ID.
+/// The part of the engine's answer about an image that golden needs. The containerd store omits
+/// everything but the ID if it cannot read the content.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Inspected {
@@ -132,12 +134,12 @@ struct RootFs {
     layers: Option<Vec<String>>,
 }
 
-/// An image out of what the API tells of it. The error is a sentence.
+/// Converts the engine's answer to an image. The error is a sentence for the user.
 fn local_image(inspected: Inspected) -> Result<LocalImage, String> {
     let id: Digest = inspected
         .id
         .parse()
-        .map_err(|error| format!("its ID `{}` is unusable: {error}", inspected.id))?;
+        .map_err(|error| format!("its ID `{}` is invalid: {error}", inspected.id))?;
     let digests = inspected.repo_digests.iter().flatten();
     let repo_digests = digests.filter_map(|digest| digest.parse().ok()).collect();
     let config = image_config(inspected).map_err(|error| error.to_string())?;
@@ -149,7 +151,8 @@ fn local_image(inspected: Inspected) -> Result<LocalImage, String> {
     })
 }
 
-/// The image config again, out of what the API took apart. History is not in it: the API does not tell it exactly.
+/// Rebuilds the image config from the engine's answer. It has no history, because the API does not
+/// report the history exactly.
 fn image_config(inspected: Inspected) -> Result<ImageConfig, Box<dyn std::error::Error>> {
     let mut object = Map::new();
     let texts = [
@@ -190,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_config_is_put_together_again() {
+    fn a_config_is_rebuilt_from_the_engines_answer() {
         let id = Digest::of(b"config");
         let inspected: Inspected = serde_json::from_value(serde_json::json!({
             "Id": id, "RepoDigests": [format!("localhost:5000/a@{id}"), "<none>@<none>"],
@@ -214,21 +217,21 @@ mod tests {
     }
 
     #[test]
-    fn an_image_whose_content_the_engine_lacks_is_read_all_the_same() {
+    fn an_answer_with_only_the_id_is_accepted() {
         let id = Digest::of(b"index");
-        for told in [
+        for answer in [
             serde_json::json!({ "Id": id, "RootFS": {}, "Created": "", "GraphDriver": null, "Size": 1.5 }),
             serde_json::json!({ "Id": id, "RootFS": null, "Config": null, "RepoDigests": null }),
             serde_json::json!({ "Id": id }),
         ] {
-            let image = local_image(serde_json::from_value(told).unwrap()).unwrap();
+            let image = local_image(serde_json::from_value(answer).unwrap()).unwrap();
             assert_eq!((image.id, image.config.runtime()), (id.clone(), None));
         }
         let nameless = serde_json::from_value(serde_json::json!({})).unwrap();
         assert!(
             local_image(nameless)
                 .unwrap_err()
-                .contains("its ID `` is unusable")
+                .contains("its ID `` is invalid")
         );
     }
 }

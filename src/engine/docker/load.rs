@@ -1,4 +1,5 @@
-//! Giving an engine images that it did not build: what golden assembled, and a base that lies in a layout.
+//! Loads images into an engine that it did not build: images that golden assembled, and bases in an
+//! OCI layout.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +12,12 @@ use crate::registry::{Registries, RegistryEnv};
 use crate::resolve::image::Layout;
 use crate::store::{Blobs, NamedImage, archive};
 
-/// How much of an archive is under way at once.
+/// The buffer between the archive writer and the connection, in bytes.
 const PIPE: usize = 256 * 1024;
 
 impl Docker {
-    /// Streams an assembled image, as a docker archive that names it `names`, into the engine.
+    /// Streams an assembled image into the engine, as a docker archive with the tags `names`. Fails
+    /// if a layer cannot be read, or if the engine refuses the archive.
     pub async fn load_assembled(
         &self,
         image: &Assembled,
@@ -26,7 +28,8 @@ impl Docker {
             image,
             references: names.to_vec(),
         }];
-        // Known before the engine is given half an archive, of which it would only say that there is nothing in it.
+        // Checked before anything is sent: for an incomplete archive, the engine would only report
+        // that it is empty.
         archive::only(&named[0])?;
         let (reader, mut writer) = tokio::io::duplex(PIPE);
         let write = async {
@@ -35,12 +38,14 @@ impl Docker {
             written
         };
         let (written, loaded) = tokio::join!(write, self.load(reader));
-        // When the engine stops reading, writing fails too: its own words come first.
+        // If the engine stops reading, the writer fails as well. The engine's own error explains
+        // more.
         loaded?;
         Ok(written?)
     }
 
-    /// A base of a layout as the engine has it, and its name there; it is loaded unless it is there already.
+    /// The base of a layout in the engine, and its name there. It is loaded unless the engine
+    /// already has it.
     pub(super) async fn layout_base(
         &self,
         layout: &Layout,
@@ -58,7 +63,7 @@ impl Docker {
             return Ok((name, image));
         }
         let base = Assembled::new(vec![embedded::layout_image(layout, platform).await?]);
-        // All that a layout has is in files.
+        // A layout needs no registry: all its content is in files.
         let blobs = Blobs::new(Registries::new(
             Vec::new(),
             RegistryEnv::from_vars(&BTreeMap::new()),
@@ -67,7 +72,7 @@ impl Docker {
             .await?;
         let lost = || Error::Base {
             reference: name.clone(),
-            message: "it is not there after it was loaded".to_owned(),
+            message: "it does not exist after it was loaded".to_owned(),
         };
         let image = self.image(&reference).await?.ok_or_else(lost)?;
         Ok((name, image))

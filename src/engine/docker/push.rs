@@ -1,4 +1,5 @@
-//! Pushing and pulling through the engine: with its TLS settings, and with its own view of `localhost`.
+//! Pushes and pulls by the engine. The engine uses its own TLS settings, and `localhost` means the
+//! engine's machine.
 
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuilder};
@@ -13,7 +14,8 @@ use crate::reference::{Reference, Tag};
 use crate::registry::Credential;
 
 impl Docker {
-    /// Pushes a tag through the engine. `image` is the display name that events carry.
+    /// Pushes a tag with the engine. `image` is the display name for events. Fails if the engine
+    /// cannot be reached or the push fails.
     pub async fn push(
         &self,
         reference: &Reference,
@@ -27,8 +29,8 @@ impl Docker {
             .map_or_else(|| Tag::latest().to_string(), Tag::to_string);
         let options = PushImageOptionsBuilder::new().tag(&tag).build();
         let name = reference.repository.to_string();
-        let api = self.patient();
-        let mut said = Box::pin(api.push_image(&name, Some(options), login.map(credentials)));
+        let api = self.long_requests();
+        let mut messages = Box::pin(api.push_image(&name, Some(options), login.map(credentials)));
         let failed = |error| match failure::connection(error, &self.address()) {
             Ok(error) => error,
             Err(error) => Error::Push {
@@ -37,7 +39,7 @@ impl Docker {
             },
         };
         events.step(image, format!("push {reference} through the engine"));
-        while let Some(info) = said.try_next().await.map_err(failed)? {
+        while let Some(info) = messages.try_next().await.map_err(failed)? {
             if let Some(detail) = &info.progress_detail {
                 progress::bytes(events, image, "push".to_owned(), detail);
             }
@@ -45,7 +47,7 @@ impl Docker {
         Ok(())
     }
 
-    /// Has the engine pull an image.
+    /// Pulls an image with the engine.
     pub(super) async fn pull(
         &self,
         reference: &Reference,
@@ -60,8 +62,8 @@ impl Docker {
             .from_image(&name)
             .platform(&platform)
             .build();
-        let api = self.patient();
-        let mut said = Box::pin(api.create_image(Some(options), None, login.map(credentials)));
+        let api = self.long_requests();
+        let mut messages = Box::pin(api.create_image(Some(options), None, login.map(credentials)));
         let failed = |error| match failure::connection(error, &self.address()) {
             Ok(error) => error,
             Err(error) => Error::Base {
@@ -70,7 +72,7 @@ impl Docker {
             },
         };
         events.step(image, format!("pull {name}"));
-        while let Some(info) = said.try_next().await.map_err(failed)? {
+        while let Some(info) = messages.try_next().await.map_err(failed)? {
             if let (Some(what), Some(detail)) = (info.id, info.progress_detail) {
                 progress::bytes(events, image, what, &detail);
             }
@@ -79,7 +81,7 @@ impl Docker {
     }
 }
 
-/// A login as the API takes it.
+/// A login in the form of the Docker Engine API.
 fn credentials(login: &Credential) -> DockerCredentials {
     let nothing = DockerCredentials::default();
     match login {

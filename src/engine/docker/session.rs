@@ -1,4 +1,5 @@
-//! The session of a BuildKit build in a Docker Engine: over one connection the engine asks back.
+//! The session of a BuildKit build in a Docker Engine. The engine sends its requests for secrets
+//! and logins over this connection.
 
 use bollard::errors::Error as BollardError;
 use http_body_util::Empty;
@@ -9,10 +10,10 @@ use super::super::BuildOptions;
 use super::super::daemon::answers;
 use super::transport::Transport;
 
-/// Bytes on their way between the connection and the server of it.
+/// The buffer between the connection and its gRPC server, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// An open session; it ends when this is dropped.
+/// An open session. Dropping it ends the session.
 #[derive(Debug)]
 pub(super) struct DockerSession {
     id: String,
@@ -20,7 +21,8 @@ pub(super) struct DockerSession {
 }
 
 impl DockerSession {
-    /// Opens a session that offers a build's secrets and logins.
+    /// Opens a session that offers a build's secrets and logins. Fails if the engine refuses the
+    /// session.
     pub(super) async fn open(
         transport: &Transport,
         options: &BuildOptions,
@@ -40,21 +42,21 @@ impl DockerSession {
             .body(Empty::<Bytes>::new())?;
         let mut connection = transport.upgrade(request).await?;
 
-        let (mut near, far) = tokio::io::duplex(BUFFER);
-        let incoming = futures_util::stream::once(async { Ok::<_, std::io::Error>(far) });
+        let (mut client_end, server_end) = tokio::io::duplex(BUFFER);
+        let incoming = futures_util::stream::once(async { Ok::<_, std::io::Error>(server_end) });
         let server = answers::services(options).serve_with_incoming(incoming);
         let task = tokio::spawn(async move {
-            // How the session ends is the build's affair: a build that misses it says so.
+            // Errors are only logged: a build that needs the session fails itself.
             let (served, copied) = tokio::join!(
                 server,
-                tokio::io::copy_bidirectional(&mut connection, &mut near)
+                tokio::io::copy_bidirectional(&mut connection, &mut client_end)
             );
             tracing::debug!(?served, ?copied, "the build session ended");
         });
         Ok(Self { id, task })
     }
 
-    /// The name under which the build finds the session.
+    /// The ID that the build request refers to.
     pub(super) fn id(&self) -> &str {
         &self.id
     }

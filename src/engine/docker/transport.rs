@@ -1,9 +1,11 @@
-//! Requests to an engine: one connection each, so that dropping a request hangs up, which is how a build is
-//! cancelled.
+//! Sends requests to an engine, each over its own connection. Dropping a request closes its
+//! connection; this is how a build is cancelled.
 //!
-//! bollard makes the requests; sending them here makes up for what it does not do: it drops the API version out of
-//! the path, it encodes logins in standard base64 where engines read base64url, and for a BuildKit build it insists
-//! on a session of its own, so that it is told of a classic one and the builder is put in here.
+//! bollard creates the requests. This module corrects three things that bollard does differently:
+//! - bollard omits the API version from the path.
+//! - bollard encodes logins in standard base64, but engines expect base64url.
+//! - For a BuildKit build, bollard requires its own session. golden therefore requests a classic
+//!   build from bollard, and this module sets the builder to BuildKit.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -27,21 +29,21 @@ const LOGIN: &str = "x-registry-auth";
 
 /// The largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 16 << 20;
-/// How long an engine may take to answer a question.
+/// The time limit for the answer to a short request.
 pub(super) const ANSWER: Duration = Duration::from_mins(1);
 
-/// The way to one engine.
+/// The transport to one engine.
 #[derive(Debug)]
 pub(super) struct Transport {
     pub(super) endpoint: EngineEndpoint,
     pub(super) tls: Option<tls::Client>,
     pub(super) programs: Environment,
-    /// The version of the API that was agreed on; requests before that go without.
+    /// The chosen version of the API. Requests before the choice have no version in their path.
     pub(super) version: OnceLock<String>,
 }
 
 impl Transport {
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the headers of the answer. Fails if the connection fails.
     pub(super) async fn send<B>(
         &self,
         request: Request<B>,
@@ -55,21 +57,22 @@ impl Transport {
         let stream = dial(&self.endpoint.address, self.tls.as_ref(), &self.programs).await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        // The connection ends with its request; what went wrong on it reaches the request or its answer.
+        // The connection ends with its request. An error of the connection reaches the request or
+        // its answer.
         tokio::spawn(connection.with_upgrades());
         Ok(sender.send_request(self.prepare(request)?).await?)
     }
 
-    /// Asks for something in JSON. `T` requires only what golden needs: bollard's own types refuse an answer for the lack
-    /// of fields that golden does not read.
+    /// Sends a GET request and parses the JSON answer. `T` requires only the fields that golden
+    /// needs: bollard's own types reject answers that lack other fields.
     pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, BollardError> {
-        let asking = async {
+        let request = async {
             let response = self
                 .send(Request::get(path).body(Empty::<Bytes>::new())?)
                 .await?;
             let status_code = response.status().as_u16();
             let unreadable = |error: &dyn std::fmt::Display| BollardError::DockerStreamError {
-                error: format!("its answer to GET {path} cannot be read: {error}"),
+                error: format!("the answer to GET {path} could not be read: {error}"),
             };
             let body = Limited::new(response.into_body(), LARGEST_ANSWER)
                 .collect()
@@ -83,13 +86,14 @@ impl Transport {
             }
             serde_json::from_slice(&body).map_err(|error| unreadable(&error))
         };
-        let timeout = tokio::time::timeout(ANSWER, asking);
+        let timeout = tokio::time::timeout(ANSWER, request);
         timeout
             .await
             .unwrap_or(Err(BollardError::RequestTimeoutError))
     }
 
-    /// Sends a request that turns its connection into a raw stream.
+    /// Sends a request that upgrades its connection to a raw stream. Fails if the engine does not
+    /// switch protocols.
     pub(super) async fn upgrade<B>(
         &self,
         request: Request<B>,
@@ -105,13 +109,13 @@ impl Transport {
             let status_code = response.status().as_u16();
             return Err(BollardError::DockerResponseServerError {
                 status_code,
-                message: "the engine would not open a session".to_owned(),
+                message: "the engine did not open a session".to_owned(),
             });
         }
         Ok(TokioIo::new(hyper::upgrade::on(response).await?))
     }
 
-    /// Gives a request the path, the host and the headers that an engine wants.
+    /// Sets the path, the host and the login header that the engine expects.
     fn prepare<B>(&self, mut request: Request<B>) -> Result<Request<B>, BollardError> {
         let path = request
             .uri()
@@ -133,7 +137,7 @@ impl Transport {
     }
 }
 
-/// What the engine says in a refusal: its message, or the body as it is.
+/// The message in the engine's error answer, or the whole body if it has no message.
 fn refusal(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct ErrorBody {
@@ -145,7 +149,7 @@ fn refusal(body: &[u8]) -> String {
     }
 }
 
-/// The path of a build that has a session, with the builder that has sessions.
+/// Sets the builder to BuildKit in the path of a build that has a session.
 fn with_builder(path: &str) -> String {
     match path.split_once('?') {
         Some(("/build", query)) if query.split('&').any(|pair| pair.starts_with("session=")) => {
@@ -162,7 +166,7 @@ fn with_builder(path: &str) -> String {
     }
 }
 
-/// The same bytes in base64url, as moby's API has it: `+` and `/` are what it refuses.
+/// Converts standard base64 to base64url, which the Docker Engine API requires.
 fn base64url(value: &HeaderValue) -> Result<HeaderValue, BollardError> {
     let bytes = value.as_bytes().iter().map(|byte| match byte {
         b'+' => b'-',
@@ -181,7 +185,7 @@ mod tests {
     use crate::engine::daemon::address::Address;
 
     #[test]
-    fn requests_get_the_version_and_a_login_that_engines_can_read() {
+    fn requests_get_the_api_version_and_a_base64url_login() {
         let endpoint = EngineEndpoint {
             address: Address::default_socket(),
             tls: None,
@@ -210,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_with_a_session_is_one_for_buildkit() {
+    fn a_build_with_a_session_uses_buildkit() {
         for (path, sent) in [
             (
                 "/build?q=false&version=1&session=abc",

@@ -1,4 +1,4 @@
-//! The file trees of an image that an engine has, read from the archive that it saves.
+//! Reads the file trees of an image in an engine, from the archive that the engine exports.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,13 +13,15 @@ use crate::assemble::{AssembleStop, owners};
 use crate::reference::Digest;
 
 impl Docker {
-    /// The number that an image's own /etc/passwd gives a user, if it knows the name.
+    /// The user ID of a user in the image's /etc/passwd; `None` if the file does not list the user.
+    /// Fails if the engine cannot export the image.
     pub async fn user_id(&self, id: &Digest, user: &str) -> Result<Option<u32>, Error> {
         self.read_trees(id, |tree| owners::user_id(tree, user))
             .await
     }
 
-    /// Does `work` on the tree of an image.
+    /// Calls `work` with the tree of an image. If `work` needs the content of a file, the image is
+    /// read again. Fails if the image cannot be exported or `work` fails.
     pub(in crate::engine) async fn read_trees<T>(
         &self,
         id: &Digest,
@@ -36,7 +38,7 @@ impl Docker {
                 Err(AssembleStop::Unread(Unread::Content(path))) if wanted.insert(path.clone()) => {
                 }
                 Err(AssembleStop::Unread(_)) => {
-                    let what = "a file of it is too large to be read".to_owned();
+                    let what = "one of its files is too large to read".to_owned();
                     return Err(embedded::Error::from(crate::assemble::Error::Base(what)).into());
                 }
                 Err(AssembleStop::Refused(error)) => {
@@ -46,7 +48,8 @@ impl Docker {
         }
     }
 
-    /// The trees of an image's layers, the top one first. `wanted` are files whose content is to be kept as well.
+    /// The trees of an image's layers, the top layer first. `wanted` are the files whose content is
+    /// also kept.
     async fn layer_trees(
         &self,
         id: &Digest,
@@ -58,7 +61,7 @@ impl Docker {
             .await
             .unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
         read.map_err(|error| Error::Request {
-            what: format!("hand over the image {}", id.short()),
+            what: format!("export the image {}", id.short()),
             message: error.to_string(),
         })
     }

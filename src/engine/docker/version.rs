@@ -1,15 +1,15 @@
-//! What an engine is, and what it is asked to build with.
+//! Chooses the API version and the builder for an engine.
 
 use serde::Deserialize;
 
 use super::super::{EngineKind, Error};
 
-/// The newest version of the API whose answers golden reads.
+/// The newest version of the API that golden supports.
 const NEWEST: ApiVersion = ApiVersion(1, 53);
-/// The first version whose engines have BuildKit without being asked for experiments.
+/// The first version of the API whose engines have BuildKit without the experimental mode.
 const BUILDKIT: ApiVersion = ApiVersion(1, 39);
 
-/// What an engine says of itself, as far as golden needs it.
+/// The part of the engine's answer to `GET /version` that golden needs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct EngineVersion {
@@ -42,7 +42,9 @@ impl std::str::FromStr for ApiVersion {
         match parts {
             Some((Some(major), Some(minor))) => Ok(Self(major, minor)),
             _ => Err(Error::Address {
-                what: format!("`{text}` is no version of the Docker Engine's API (such as 1.41)"),
+                what: format!(
+                    "`{text}` is not a version of the Docker Engine API; a version is MAJOR.MINOR, such as 1.41"
+                ),
             }),
         }
     }
@@ -54,26 +56,25 @@ impl std::fmt::Display for ApiVersion {
     }
 }
 
-/// Who executes a Dockerfile in the engine.
+/// The builder that executes a Dockerfile in the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Builder {
     /// BuildKit, with a session.
     BuildKit,
-    /// The classic builder (and Podman's).
+    /// The classic builder, or that of Podman.
     Classic,
 }
 
-/// What an engine says of itself, and what follows.
+/// The chosen API version and builder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Agreement {
-    /// The version of the API to speak.
     pub(super) api: ApiVersion,
-    /// The builder to use.
     pub(super) builder: Builder,
 }
 
-/// Agrees with an engine: the newest API that both know (or `wanted`), and BuildKit where there is one, unless
-/// `buildkit` says otherwise.
+/// Chooses the newest API version that both sides support (or `wanted`), and BuildKit if the engine
+/// has it, unless `buildkit` decides otherwise. Fails if the engine does not support `wanted`, or
+/// has no BuildKit although `buildkit` requires it.
 pub(super) fn agree(
     engine: &EngineVersion,
     wanted: Option<&str>,
@@ -94,7 +95,7 @@ pub(super) fn agree(
     };
     if api < oldest || api > of_engine {
         return unsupported(format!(
-            "the engine speaks API versions {oldest} to {of_engine}, not {api}"
+            "the engine supports API versions {oldest} to {of_engine}, not {api}"
         ));
     }
     let podman = engine
@@ -102,11 +103,11 @@ pub(super) fn agree(
         .iter()
         .flatten()
         .any(|component| component.name.contains("Podman"));
-    let able = api >= BUILDKIT && !podman && engine.os.as_deref() != Some("windows");
-    let builder = match (buildkit, able) {
+    let has_buildkit = api >= BUILDKIT && !podman && engine.os.as_deref() != Some("windows");
+    let builder = match (buildkit, has_buildkit) {
         (Some(true), false) => {
             return unsupported(
-                "the engine has no BuildKit (DOCKER_BUILDKIT asks for it)".to_owned(),
+                "the engine has no BuildKit, but DOCKER_BUILDKIT requires it".to_owned(),
             );
         }
         (Some(false), _) | (None, false) => Builder::Classic,
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn version_and_builder() {
+    fn the_api_version_and_the_builder_are_chosen_for_the_engine() {
         for (api, oldest, component, wanted, buildkit, agreed) in [
             ("1.41", "1.12", "Engine", None, None, "1.41 BuildKit"),
             ("1.41", "1.12", "Engine", None, Some(false), "1.41 Classic"),
@@ -153,7 +154,7 @@ mod tests {
                 "Engine",
                 Some("1.40"),
                 None,
-                "speaks API versions 1.44 to 1.51, not 1.40",
+                "supports API versions 1.44 to 1.51, not 1.40",
             ),
             (
                 "1.51",
@@ -163,15 +164,22 @@ mod tests {
                 None,
                 "1.45 BuildKit",
             ),
-            ("1.51", "1.44", "Engine", Some("new"), None, "is no version"),
+            (
+                "1.51",
+                "1.44",
+                "Engine",
+                Some("new"),
+                None,
+                "is not a version",
+            ),
         ] {
-            let told = match agree(&engine(api, oldest, component), wanted, buildkit) {
+            let result = match agree(&engine(api, oldest, component), wanted, buildkit) {
                 Ok(Agreement { api, builder }) => format!("{api} {builder:?}"),
                 Err(error) => error.to_string(),
             };
             assert!(
-                told.contains(agreed),
-                "{api} {component} {wanted:?} {buildkit:?}: {told}"
+                result.contains(agreed),
+                "{api} {component} {wanted:?} {buildkit:?}: {result}"
             );
         }
     }

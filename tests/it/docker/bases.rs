@@ -175,7 +175,7 @@ async fn a_local_base_that_changed_since_the_plan_is_refused() {
         .result
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Base { message, .. } if message.contains("by now")),
+        matches!(&error, Error::Base { message, .. } if message.contains("and is now")),
         "{error:?}"
     );
 }

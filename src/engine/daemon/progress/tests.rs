@@ -3,8 +3,9 @@ use bollard::models::ImageId;
 
 use super::*;
 
-/// What a build says, and how it ends: the events as text, and the error if `message` is one.
-fn story(
+/// Processes messages. Returns the events as text, the error if the build failed with `message`,
+/// and the image ID.
+fn process(
     infos: Vec<BuildInfo>,
     message: Option<&str>,
 ) -> (Vec<String>, Option<Error>, Option<Digest>) {
@@ -15,9 +16,9 @@ fn story(
     }
     let id = progress.image_id().cloned();
     let error = message.map(|message| progress.failure(message.to_owned()));
-    let mut told = Vec::new();
+    let mut sent = Vec::new();
     while let Ok(event) = receiver.try_recv() {
-        told.push(match event {
+        sent.push(match event {
             Event::Step { text, .. } => format!("step {text}"),
             Event::Log { line, .. } => format!("log {line}"),
             Event::Bytes {
@@ -28,7 +29,7 @@ fn story(
             other => format!("{other:?}"),
         });
     }
-    (told, error, id)
+    (sent, error, id)
 }
 
 fn stream(text: &str) -> BuildInfo {
@@ -67,8 +68,8 @@ fn vertex(digest: &str, name: &str, error: &str) -> Vertex {
 }
 
 #[test]
-fn the_classic_builder_is_heard_step_by_step() {
-    let (told, error, _) = story(
+fn the_steps_of_the_classic_builder_become_events() {
+    let (sent, error, _) = process(
         vec![
             stream("Step 1/2 : FROM ${GOLDEN_BASE}"),
             stream("\n"),
@@ -83,7 +84,7 @@ fn the_classic_builder_is_heard_step_by_step() {
         Some("The command '/bin/sh -ec make' returned a non-zero code: 2"),
     );
     assert_eq!(
-        told,
+        sent,
         [
             "step [1/2] FROM ${GOLDEN_BASE}",
             "step [2/2] RUN [\"/bin/sh\",\"-ec\",\"make\"]",
@@ -107,8 +108,8 @@ fn the_classic_builder_is_heard_step_by_step() {
 }
 
 #[test]
-fn buildkit_is_heard_and_the_failing_step_is_told_from_the_cancelled() {
-    let (told, error, _) = story(
+fn the_failed_step_of_buildkit_is_reported_and_not_a_cancelled_one() {
+    let (sent, error, _) = process(
         vec![
             status(
                 vec![vertex("a", "[internal] load build definition", "")],
@@ -127,7 +128,7 @@ fn buildkit_is_heard_and_the_failing_step_is_told_from_the_cancelled() {
         Some("executor failed running [/bin/sh -ec exit 7]: exit code: 7"),
     );
     assert_eq!(
-        told,
+        sent,
         ["step [1/2] RUN one", "step [2/2] RUN two", "log x", "log y"]
     );
     let Some(Error::Step {
@@ -146,7 +147,7 @@ fn buildkit_is_heard_and_the_failing_step_is_told_from_the_cancelled() {
 fn only_the_last_twenty_lines_are_kept() {
     let lines: Vec<String> = (0..100).map(|n| n.to_string()).collect();
     let output = format!("{}\n", lines.join("\n"));
-    let (_, error, _) = story(
+    let (_, error, _) = process(
         vec![stream("Step 1/1 : RUN x"), stream(&output)],
         Some("code"),
     );
@@ -164,8 +165,8 @@ fn only_the_last_twenty_lines_are_kept() {
 }
 
 #[test]
-fn a_failure_before_any_step_is_the_engines_own() {
-    let (_, error, _) = story(vec![], Some("dockerfile parse error"));
+fn a_failure_before_any_step_is_reported_with_the_engines_message() {
+    let (_, error, _) = process(vec![], Some("dockerfile parse error"));
     assert_eq!(
         error.unwrap().to_string(),
         "the engine could not build the image: dockerfile parse error"
@@ -173,12 +174,12 @@ fn a_failure_before_any_step_is_the_engines_own() {
 }
 
 #[test]
-fn the_last_image_id_counts() {
+fn the_image_id_of_the_engine_is_kept() {
     let digest = Digest::of(b"image");
     let aux = BuildInfoAux::Default(ImageId {
         id: Some(digest.to_string()),
     });
-    let (_, _, id) = story(
+    let (_, _, id) = process(
         vec![BuildInfo {
             aux: Some(aux),
             ..Default::default()
@@ -189,7 +190,7 @@ fn the_last_image_id_counts() {
 }
 
 #[test]
-fn a_step_is_one_line_of_bearable_length() {
+fn a_step_is_shortened_to_one_line() {
     assert_eq!(shorten("a\nb"), "a");
     assert_eq!(shorten(&"é".repeat(500)).chars().count(), STEP + 1);
 }
@@ -201,7 +202,7 @@ fn escape_sequences_do_not_reach_the_terminal() {
         "err or colour"
     );
     assert_eq!(without_escapes("\u{1b}cx\u{1b}[2"), "cx");
-    let (told, ..) = story(
+    let (sent, ..) = process(
         vec![
             stream("Step 1/1 : RUN x"),
             stream("\u{1b}[91mwarned\n\u{1b}[0m"),
@@ -209,5 +210,5 @@ fn escape_sequences_do_not_reach_the_terminal() {
         ],
         None,
     );
-    assert_eq!(told, ["step [1/1] RUN x", "log warned"]);
+    assert_eq!(sent, ["step [1/1] RUN x", "log warned"]);
 }
