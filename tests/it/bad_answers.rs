@@ -444,7 +444,7 @@ fn damaged_storage_of_a_real_registry_is_found() {
     let manifest = curl("GET", host, &format!("damaged/{name}/manifests/1.0.0")).json();
     let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
     let hex = layer.strip_prefix("sha256:").unwrap();
-    let blob = services::folder().join(format!(
+    let blob = services::directory().join(format!(
         "registry-plain/docker/registry/v2/blobs/sha256/{}/{hex}/data",
         &hex[..2]
     ));

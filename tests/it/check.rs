@@ -337,11 +337,11 @@ fn certificates_are_checked_and_private_keys_are_refused() {
             run.stderr
         );
     }
-    let folder = Golden::new()
+    let golden = Golden::new()
         .workspace("")
         .image("a", &image)
         .file("a/x.pem/y", "");
-    let run = folder.run(&["check"]).exit(2);
+    let run = golden.run(&["check"]).exit(2);
     assert!(run.stderr.contains("is a folder"), "{}", run.stderr);
 }
 

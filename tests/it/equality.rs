@@ -305,7 +305,7 @@ LD = { append = ":/more" }
 NEW = { prepend = "a", append = "b" }
 
 [config]
-workdir = "/link-to-folder/new"
+workdir = "/link-to-directory/new"
 expose = ["9/sctp", "7000-7002/udp"]
 cmd = "echo $HOME"
 stop_signal = "15"
@@ -314,28 +314,28 @@ healthcheck = { test = "test -e /x", interval = "1m", retries = 1 }
 
 [[files]]
 content = "through a link"
-target = "/link-to-folder/through"
+target = "/link-to-directory/through"
 
 [[files]]
 content = "over a file"
-target = "/folder/file"
+target = "/directory/file"
 mode = "0600"
 
 [[files]]
 content = "over a link"
-target = "/folder/link"
+target = "/directory/link"
 
 [[files]]
 content = "in a volume"
 target = "/data/in"
 
 [[files]]
-target = "/folder/sticky/"
+target = "/directory/sticky/"
 mode = "3777"
 owner = "nobody:nogroup"
 
 [[files]]
-content = "in a new folder"
+content = "in a new directory"
 target = "/newer/still/file"
 owner = "nobody:nogroup"
 
@@ -346,7 +346,7 @@ owner = "nobody:nogroup"
 mode = "6755"
 
 [[files]]
-target = "/link-to-folder/"
+target = "/link-to-directory/"
 owner = "nobody:nogroup"
 mode = "0710"
 
@@ -367,8 +367,8 @@ target = "/usr/local/bin/"
     );
     let golden = workspace()
         .image("parent", &parent)
-        .file("parent/tree/folder/file", "old")
-        .file("parent/tree/folder/other", "old")
+        .file("parent/tree/directory/file", "old")
+        .file("parent/tree/directory/other", "old")
         .file("parent/tree/over/file", "old")
         .image("subject", &child)
         .file("subject/odd/.hidden", "h")
@@ -379,8 +379,8 @@ target = "/usr/local/bin/"
     let make = |target: &str, path: &str| {
         std::os::unix::fs::symlink(target, golden.path().join(path)).unwrap();
     };
-    make("folder", "parent/tree/link-to-folder");
-    make("other", "parent/tree/folder/link");
+    make("directory", "parent/tree/link-to-directory");
+    make("other", "parent/tree/directory/link");
     make("deep/.keep", "subject/odd/inner");
     make("/etc/motd", "subject/odd/absolute");
     make("nowhere", "subject/odd/dangling");
@@ -395,13 +395,13 @@ target = "/usr/local/bin/"
     for (path, expected) in [
         ("over", "d 755 (0, 0)"),
         ("over/script", "f 6755 (65534, 65534)"),
-        ("folder/link", "l 777 (0, 0)"),
-        ("folder", "d 755 (0, 0)"),
-        ("folder/sticky", "d 3777 (65534, 65534)"),
+        ("directory/link", "l 777 (0, 0)"),
+        ("directory", "d 755 (0, 0)"),
+        ("directory/sticky", "d 3777 (65534, 65534)"),
     ] {
         assert_eq!(look(path), expected, "{path}");
     }
-    assert_eq!(files["folder/other"].content, b"over a link");
+    assert_eq!(files["directory/other"].content, b"over a link");
 }
 
 /// Files of a source directory go into the directory of the base, even through a link; only missing
@@ -415,7 +415,7 @@ fn directories_of_the_base_stay_unchanged() {
                 [[files]]\nsource = \"owned\"\ntarget = \"/\"\nowner = \"www-data:adm\"\nmode = \"4750\"\n\
                 [[files]]\nsource = \"tools/tool\"\ntarget = \"/bin\"\n";
     let golden = workspace()
-        .image("subject", &image("into-folders", &base, rest))
+        .image("subject", &image("into-directories", &base, rest))
         .file("subject/tree/bin/in-bin", "")
         .file("subject/tree/tmp/in-tmp", "")
         .file("subject/tree/root/in-root", "")
@@ -425,8 +425,8 @@ fn directories_of_the_base_stay_unchanged() {
         .file("subject/owned/tmp/mine/owned", "")
         .file("subject/owned/var/run/owned", "");
     std::fs::create_dir_all(golden.path().join("subject/tree/new/empty")).unwrap();
-    equal("into-folders", &golden);
-    let files = seen(&golden, "into-folders", "embedded").files;
+    equal("into-directories", &golden);
+    let files = seen(&golden, "into-directories", "embedded").files;
     let look = |path: &str| {
         let file = &files[path];
         format!("{} {:o} {:?}", file.kind, file.mode, file.owner)

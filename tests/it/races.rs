@@ -120,7 +120,7 @@ fn two_processes_with_the_same_content_both_succeed() {
 /// One publisher gets the version with all its tags; the other one is refused.
 #[test]
 fn with_two_contents_for_one_version_one_process_is_refused() {
-    let mut told = 0;
+    let mut refused = 0;
     for round in 0..20 {
         let name = fresh_name("same");
         let runs = at_once(&["me", "you"].map(|owner| publisher(&name, "1.2.3", owner)));
@@ -131,7 +131,7 @@ fn with_two_contents_for_one_version_one_process_is_refused() {
             runs[1].stderr
         );
         for run in runs.iter().filter(|run| run.code != 0) {
-            told += 1;
+            refused += 1;
             let words = [
                 "somebody else published",
                 "labels.owner changed",
@@ -153,5 +153,5 @@ fn with_two_contents_for_one_version_one_process_is_refused() {
             );
         }
     }
-    assert!(told > 15, "only {told} were told");
+    assert!(refused > 15, "only {refused} were refused");
 }

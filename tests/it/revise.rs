@@ -1,4 +1,4 @@
-//! `rebuild = "revise"`: a base that moves goes through a family of images as revisions, on both engines.
+//! `rebuild = "revise"`: a moved base gives a revision of each image of a family, on both engines.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::support::publisher::fresh_name;
 use crate::support::services;
 use crate::support::workspace::Golden;
 
-/// Publishes what the family stands on, below its namespace, with this content.
+/// Publishes the upstream base of the family below its namespace, with this content.
 fn upstream(namespace: &str, content: &str) {
     let registry = services::registry();
     let golden = Golden::new()
@@ -26,7 +26,7 @@ fn upstream(namespace: &str, content: &str) {
         .exit(0);
 }
 
-/// A parent on upstream, and a child on the parent.
+/// A parent on the upstream base, and a child on the parent.
 fn family(namespace: &str) -> Golden {
     let registry = services::registry();
     let image = |name: &str, base: &str| {
@@ -52,10 +52,10 @@ fn contents(namespace: &str, name: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Asserts that an image is at this revision, and that the version and all moving tags are with it.
+/// Asserts that an image is at this revision, and that the version and all moving tags point to it.
 #[track_caller]
 fn assert_at(found: &BTreeMap<String, String>, revision: &str, revisions: usize) {
-    // The first content has a tag of its own once there is a revision.
+    // The first content has its own tag once a revision exists.
     assert_eq!(
         found.len(),
         4 + revisions + usize::from(revisions > 0),
@@ -109,7 +109,7 @@ fn revises(engine: &str) {
     };
     assert_eq!(base("child"), second.0["1.2.3_r1"].as_str());
 
-    // It moves again, and only the parent is selected; the child follows when it is.
+    // It moves again, and only the parent is selected; the child follows when it is selected.
     upstream(&namespace, "three");
     golden.run(&["update"]).exit(0);
     build(&["parent"]);
@@ -142,7 +142,7 @@ fn revises(engine: &str) {
     assert_at(&contents(&namespace, "child"), "1.2.3_r2", 2);
     assert_eq!(base("child"), now.as_str());
 
-    // All is quiet again.
+    // A further run changes nothing.
     let quiet = build(&[]);
     assert_eq!(
         quiet.stdout.matches("unchanged").count(),

@@ -1,4 +1,5 @@
-//! From a spec to tags and back, with the real binary and a real registry: plan, build --push, verify, rollback.
+//! From a spec to tags and back, with the real binary and a real registry: plan, build --push,
+//! verify, rollback.
 
 use crate::support::curl;
 use crate::support::proxy::answering;
@@ -27,7 +28,7 @@ impl App {
         }
     }
 
-    /// Writes the image in a version, with more under `[tags]`.
+    /// Writes the spec with a version, and with more lines under `[tags]`.
     fn version(&self, version: &str, owner: &str, tags: &str) -> &Self {
         let name = &self.name;
         let text = format!(
@@ -46,7 +47,7 @@ impl App {
         self.golden.run(args).exit(code)
     }
 
-    /// stdout without what differs from run to run.
+    /// stdout without the parts that differ between runs.
     fn shown(&self, run: &Run) -> String {
         let host = format!("{}/e2e/{}", services::registry(), self.name);
         run.stdout
@@ -65,7 +66,7 @@ fn a_rollback_edits_the_spec_and_the_next_build_agrees() {
     let digest = |tag: &str| curl::digest(&format!("e2e/{}", app.name), tag).unwrap();
     let (before, new) = (digest("1.2.2"), digest("1.2.3"));
 
-    // Without a terminal and without --yes nothing happens.
+    // Without a terminal and without --yes, nothing changes.
     let refused = app.run(&["rollback", &app.name, "--to", "1.2.2"], 2);
     assert!(refused.stderr.contains("use --yes"), "{}", refused.stderr);
     let dry = app.run(&["rollback", &app.name, "--to", "1.2.2", "--dry-run"], 0);
@@ -112,7 +113,7 @@ fn a_rollback_edits_the_spec_and_the_next_build_agrees() {
     );
     assert_eq!(done["tags"][2]["previous"], done["digest"]);
 
-    // The next run agrees: nothing moves.
+    // The next run agrees: no tag moves.
     let plan = app.run(&["plan"], 0);
     assert!(
         plan.stdout.contains("skip: 1.2.3 is withdrawn"),
@@ -129,7 +130,7 @@ fn a_rollback_edits_the_spec_and_the_next_build_agrees() {
     );
     assert_eq!(digest("latest"), before);
 
-    // Forward again: what the tags are on counts again.
+    // Forward again: the published versions count again.
     app.run(&["rollback", &app.name, "--to", "1.2.3", "--yes"], 0);
     assert!(app.spec().contains("withdrawn = []"), "{}", app.spec());
     let run = app.run(&["build", "--push"], 0);
@@ -176,9 +177,10 @@ fn a_rollback_without_an_edit_warns_that_the_next_publish_undoes_it() {
     app.run(&["verify"], 0);
 }
 
-/// The image.toml of a matrix withdraws for all its rows; a list of the workspace's defaults is taken over.
+/// A rollback writes `withdrawn` into the image.toml of a matrix, for all its rows, and copies the
+/// workspace's default list into it.
 #[test]
-fn a_rollback_edits_the_spec_of_a_matrix_and_takes_over_the_defaults() {
+fn a_rollback_edits_the_spec_of_a_matrix_and_copies_the_default_list() {
     let app = App::new();
     let registry = std::fs::read_to_string(app.golden.path().join("golden.toml")).unwrap();
     app.golden.write(
@@ -242,11 +244,11 @@ fn extra_tags_are_rolled_back_with_the_rest() {
 }
 
 #[test]
-fn a_workspace_that_cannot_be_written_can_be_planned_and_needs_no_second_publish() {
+fn a_read_only_workspace_can_be_planned_and_publishes_only_once() {
     let app = App::new();
     app.version("1.2.3", "me", "").run(&["build", "--push"], 0);
     app.golden.forget();
-    app.golden.write(".golden", "where the folder would be");
+    app.golden.write(".golden", "in place of the directory");
     let plan = app.run(&["plan"], 0);
     assert!(
         plan.stdout.contains("skip: 1.2.3 is published"),
@@ -258,7 +260,7 @@ fn a_workspace_that_cannot_be_written_can_be_planned_and_needs_no_second_publish
 }
 
 #[test]
-fn behind_a_withdrawn_revision_stands_the_one_that_counts() {
+fn a_rollback_of_a_revision_restores_the_previous_revision() {
     let app = App::new();
     let revise = "rebuild = \"revise\"";
     for owner in ["a", "b", "c"] {
@@ -268,7 +270,7 @@ fn behind_a_withdrawn_revision_stands_the_one_that_counts() {
     app.run(&["rollback", &app.name, "--to", "1.2.3_r1", "--yes"], 0);
     let tags = format!("{revise}\nwithdrawn = [\"1.2.3+r2\"]");
     assert!(app.spec().contains(&tags), "{}", app.spec());
-    // What is withdrawn is not published again, under no number.
+    // Withdrawn content is not published again, under any number.
     let plan = app.run(&["plan"], 0);
     assert!(
         plan.stdout.contains("skip: 1.2.3+r2 is withdrawn"),
@@ -277,7 +279,7 @@ fn behind_a_withdrawn_revision_stands_the_one_that_counts() {
     );
     app.run(&["build", "--push"], 0);
     app.run(&["verify"], 0);
-    // The spec that made the revision before is where the registry is.
+    // The spec of the previous revision matches the registry.
     let plan = app.version("1.2.3", "b", &tags).run(&["plan"], 0);
     assert!(
         plan.stdout
@@ -287,7 +289,7 @@ fn behind_a_withdrawn_revision_stands_the_one_that_counts() {
     );
     app.run(&["build", "--push"], 0);
     app.run(&["verify"], 0);
-    // New content gets a number that nothing ever had.
+    // New content gets a number that was never used.
     let run = app
         .version("1.2.3", "d", &tags)
         .run(&["build", "--push"], 0);
@@ -296,7 +298,7 @@ fn behind_a_withdrawn_revision_stands_the_one_that_counts() {
 }
 
 #[test]
-fn a_blob_that_is_gone_is_a_difference_and_a_forced_build_brings_it_back() {
+fn a_missing_blob_is_a_difference_and_a_forced_build_restores_it() {
     let app = App::new();
     let files = "[[files]]\ncontent = \"x\"\ntarget = \"/x\"\n";
     app.version("1.2.3", &app.name, files)
@@ -337,7 +339,7 @@ fn a_blob_that_is_gone_is_a_difference_and_a_forced_build_brings_it_back() {
 }
 
 #[test]
-fn an_extra_tag_that_a_variant_of_the_repository_holds_is_refused() {
+fn an_extra_tag_that_belongs_to_a_variant_is_refused() {
     let app = App::new();
     app.version("1.2.3\"\nvariant = \"alpine", "me", "")
         .run(&["build", "--push"], 0);
@@ -352,7 +354,7 @@ fn an_extra_tag_that_a_variant_of_the_repository_holds_is_refused() {
             );
         }
     }
-    // A pre-release may have a channel of its own name, again and again.
+    // A pre-release may have an extra tag with a channel's name, which each publish moves.
     app.version("1.3.0-beta", "me", "extra = [\"beta\"]")
         .run(&["build", "--push"], 0);
     app.version("1.4.0-beta", "me", "extra = [\"beta\"]")
@@ -397,7 +399,7 @@ fn a_rollback_names_the_registries_that_lack_the_version() {
 }
 
 #[test]
-fn a_tag_that_is_kept_and_was_never_made_is_no_difference() {
+fn a_kept_tag_that_never_existed_is_not_a_difference() {
     let app = App::new();
     app.version("2.0.0", "me", "latest = \"never\"")
         .run(&["build", "--push"], 0);
@@ -407,7 +409,7 @@ fn a_tag_that_is_kept_and_was_never_made_is_no_difference() {
 }
 
 #[test]
-fn a_version_that_only_a_tag_with_a_v_names_gets_its_own() {
+fn a_version_with_only_a_v_tag_gets_its_own_tag() {
     let app = App::new();
     app.version("1.2.3", "me", "").run(&["build", "--push"], 0);
     let image = format!("{}/e2e/{}", services::registry(), app.name);
@@ -541,7 +543,7 @@ fn every_image_of_an_index_is_verified() {
         "{}",
         run.stderr
     );
-    // An image of an index has no tag of its own.
+    // An image of an index has no tag.
     let run = golden
         .run(&[
             "inspect",
@@ -555,9 +557,10 @@ fn every_image_of_an_index_is_verified() {
     );
 }
 
-/// A rollback that broke off is seen by the next publish, which puts every moving tag back; or the same again finishes it.
+/// The next publish sees an interrupted rollback and corrects every moving tag; the same rollback
+/// also completes it.
 #[test]
-fn a_rollback_that_broke_off_leaves_no_tag_behind() {
+fn an_interrupted_rollback_is_completed_later() {
     for tag in ["1.2", "1", "latest"] {
         for again in [false, true] {
             let app = App::new();

@@ -1,7 +1,8 @@
-//! `golden serve`: the distribution API as an HTTP client sees it, and the whole workflow of golden against it.
+//! `golden serve`: the distribution API as an HTTP client sees it, and the whole workflow of golden
+//! against it.
 //!
-//! The first tests follow the four categories of the OCI distribution spec: pull, push, content discovery, content
-//! management.
+//! The first tests follow the four categories of the OCI distribution spec: pull, push, content
+//! discovery, content management.
 
 use std::path::Path;
 
@@ -16,7 +17,7 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 impl Served {
-    /// Ends the process at once, as a crash does, and serves the same directory again.
+    /// Kills the process, as a crash does, and serves the same directory again.
     fn crash(self) -> Self {
         let golden = self.kill();
         Self::of(golden, &[])
@@ -46,7 +47,7 @@ impl Served {
         )
     }
 
-    /// Where an answer says that an upload continues.
+    /// The Location of an upload in an answer.
     fn location(answer: &Answer) -> String {
         let location = answer.header("location").unwrap();
         assert!(location.starts_with("/v2/"), "{location}");
@@ -79,7 +80,7 @@ impl Served {
         )
     }
 
-    /// An image of one layer, uploaded but for its manifest.
+    /// Uploads the blobs of an image with one layer; returns its manifest.
     fn image(&self, repository: &str, content: &str) -> Value {
         let config = self.blob(repository, b"{}");
         let layer = self.blob(repository, content.as_bytes());
@@ -88,7 +89,7 @@ impl Served {
             "layers": [{ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer, "size": content.len() }] })
     }
 
-    /// An image under these tags, and its digest.
+    /// Uploads an image with these tags; returns its digest.
     fn tagged(&self, repository: &str, content: &str, tags: &[&str]) -> String {
         let manifest = self.image(repository, content);
         for tag in tags {
@@ -111,7 +112,7 @@ fn code(answer: &Answer) -> String {
 }
 
 #[test]
-fn blobs_are_pulled_whole_in_part_and_not_again() {
+fn blobs_are_pulled_completely_in_ranges_and_by_etag() {
     let served = Served::start(&[]);
     let digest = served.blob("app", b"0123456789");
     let path = format!("/v2/app/blobs/{digest}");
@@ -280,7 +281,7 @@ fn a_manifest_is_pushed_and_pulled_by_tag_and_digest() {
 }
 
 #[test]
-fn a_manifest_that_is_wrong_is_refused() {
+fn an_invalid_manifest_is_refused() {
     let served = Served::start(&[]);
     let good = served.image("app", "layer");
     let with = |key: &str, value: Value| {
@@ -484,7 +485,7 @@ fn an_image_of_an_index_is_read_and_deleted() {
 }
 
 #[test]
-fn a_registry_may_be_read_only_or_keep_everything() {
+fn read_only_and_no_delete_refuse_changes() {
     let served = Served::start(&["--no-delete"]);
     served.tagged("app", "layer", &["1"]);
     let refused = served.ask(&[], "DELETE", "/v2/app/manifests/1");
@@ -506,7 +507,7 @@ fn a_registry_may_be_read_only_or_keep_everything() {
 }
 
 #[test]
-fn writers_lose_none_of_each_others_tags() {
+fn concurrent_writers_lose_no_tag() {
     let served = Served::start(&[]);
     let manifest = served.image("app", "layer");
     let other = Served::same_directory(&served);
@@ -534,7 +535,7 @@ fn writers_lose_none_of_each_others_tags() {
 }
 
 #[test]
-fn garbage_is_collected_and_images_stay() {
+fn garbage_collection_keeps_images() {
     let served = Served::start(&[]);
     served.tagged("app", "layer", &["1"]);
     let lost = served.blob("app", b"nothing needs this");
@@ -570,7 +571,7 @@ fn garbage_is_collected_and_images_stay() {
 }
 
 #[test]
-fn other_machines_need_tls_and_a_login() {
+fn an_address_for_other_machines_needs_tls_and_a_login() {
     let golden = Golden::new();
     let run = golden
         .run(&["serve", "registry", "--addr", "0.0.0.0:0"])
@@ -607,7 +608,8 @@ fn a_login_is_required_if_users_are_listed() {
     assert_eq!(code(&refused), "UNAUTHORIZED");
 }
 
-/// The acceptance scenario: publish with four tags, look with an HTTP client alone, delete with proof.
+/// The acceptance scenario: publish with four tags, read them with a plain HTTP client, delete with
+/// proof.
 #[test]
 fn the_whole_workflow_needs_no_engine_and_no_other_registry() {
     let served = Served::start(&[]);
@@ -659,7 +661,7 @@ fn the_whole_workflow_needs_no_engine_and_no_other_registry() {
     }
 }
 
-/// What golden writes into a layout is served as it is, and a served directory is a layout to build on.
+/// golden serves a layout that it wrote, and a served directory is a layout to build on.
 #[test]
 fn a_layout_that_golden_wrote_is_served() {
     let golden = Golden::new().workspace("").image(

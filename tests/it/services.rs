@@ -1,4 +1,4 @@
-//! What `tests/services up` promises to the other tests.
+//! The services and files that `tests/services up` provides for the other tests.
 
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -26,7 +26,7 @@ fn every_service_listens() {
 }
 
 #[test]
-fn every_file_is_there() {
+fn every_file_exists() {
     for file in [
         services::tls_ca(),
         services::tls_cert(),

@@ -1,4 +1,5 @@
-//! Several registries in one run, and several images with `--atomic`; the real binary at real registries.
+//! Several registries in one run, and several images with `--atomic`: the real binary with real
+//! registries.
 
 use crate::support::curl::{self, curl};
 use crate::support::proxy::answering;
@@ -17,7 +18,7 @@ fn image(name: &str, version: &str, owner: &str) -> String {
     )
 }
 
-/// What a tag names in a registry; none when it is not there.
+/// The digest of a tag in a registry; `None` if the tag does not exist.
 fn digest(host: &str, repository: &str, tag: &str) -> Option<String> {
     let answer = curl("HEAD", host, &format!("{repository}/manifests/{tag}"));
     answer
@@ -55,7 +56,8 @@ fn one_run_publishes_to_all_registries_or_to_none() {
                 .exists()
         );
     }
-    // A version that only the second one has, with other content: nothing goes to the first one either.
+    // A version that only the second registry has, with different content: the first registry
+    // receives nothing either.
     golden.write("app/image.toml", image("app", "1.3.0", "me"));
     golden
         .run(&["build", "--push", "--registry", "two"])
@@ -69,7 +71,7 @@ fn one_run_publishes_to_all_registries_or_to_none() {
     );
     assert_eq!(digest(one, &repository, "1.3.0"), None);
     assert_eq!(digest(one, &repository, "latest"), first);
-    // A registry that cannot be read stops it as well.
+    // An unreadable registry stops the run too.
     golden.write("app/image.toml", image("app", "1.4.0", "me"));
     golden
         .run(&[
@@ -85,7 +87,7 @@ fn one_run_publishes_to_all_registries_or_to_none() {
 }
 
 #[test]
-fn with_atomic_no_moving_tag_moves_before_all_is_uploaded() {
+fn with_atomic_no_moving_tag_moves_before_every_upload_is_done() {
     let namespace = fresh_name("atomic");
     let broken = format!("/v2/{namespace}/two/manifests/1.2.3");
     let proxy = answering(services::registry(), move |seen| {
@@ -124,7 +126,7 @@ fn with_atomic_no_moving_tag_moves_before_all_is_uploaded() {
     for tag in ["1.2", "1", "latest"] {
         assert_eq!(on("one", tag), old, "{tag} moved");
     }
-    // Without it each image stands for itself.
+    // Without --atomic, each image is independent.
     golden.run(&["build", "--push", "--jobs", "1"]).exit(1);
     assert_eq!(on("one", "latest"), on("one", "1.2.3"));
     assert_eq!(on("two", "latest"), on("two", "1.2.2"));

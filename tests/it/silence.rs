@@ -1,5 +1,5 @@
-//! Nothing that is secret is ever printed or kept: all output of every command that talks to a registry is searched, at -vv,
-//! when it works and when it fails.
+//! No secret is printed or stored: these tests search all output, at -vv, of every command that
+//! contacts a registry, both when it succeeds and when it fails.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::support::server::{Answer, Server, handler};
 use crate::support::services;
 use crate::support::workspace::Golden;
 
-/// A workspace on one registry, and what must never be seen of its login.
+/// A workspace with one registry, and the secrets of its login.
 struct Silent {
     golden: Golden,
     host: String,
@@ -59,7 +59,8 @@ impl Silent {
         self.golden.write("app/image.toml", text);
     }
 
-    /// Runs a command at -vv and searches what it says. `{}` is the workspace's part of the registry.
+    /// Runs a command at -vv and searches its output. `{}` is the repository prefix of the
+    /// workspace.
     #[track_caller]
     fn run(&self, command: &str, code: i32) {
         let place = format!("{}/{}", self.host, self.name);
@@ -81,7 +82,8 @@ impl Silent {
         }
     }
 
-    /// Runs all commands. `{code}` in a run's place means that it cannot work with this login.
+    /// Runs all commands. `{code}` instead of a run means that the command cannot work with this
+    /// login.
     fn run_all(&self) {
         self.run(
             &format!("promote {} {{}}/base:1.36", services::base_busybox()),
@@ -115,10 +117,10 @@ impl Silent {
         self.run("inspect {}/nothing:1", 1);
     }
 
-    /// What was written on disk is searched as well.
+    /// Searches the written files too.
     fn search_files(&self) {
-        fn search(folder: &Path, secrets: &[String]) {
-            for entry in std::fs::read_dir(folder).unwrap() {
+        fn search(directory: &Path, secrets: &[String]) {
+            for entry in std::fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     search(&path, secrets);
@@ -140,7 +142,7 @@ impl Silent {
 }
 
 #[test]
-fn with_a_password_at_a_real_registry() {
+fn a_password_for_a_real_registry_is_never_shown() {
     let (user, password) = (services::htpasswd_user(), services::htpasswd_password());
     let silent = Silent::new(services::registry_htpasswd(), user, password, &[]);
     silent.run_all();
@@ -148,7 +150,7 @@ fn with_a_password_at_a_real_registry() {
 }
 
 #[test]
-fn with_a_wrong_password() {
+fn a_wrong_password_is_never_shown() {
     let wrong = "wr0ng>pass~word";
     let silent = Silent::new(services::registry_htpasswd(), "golden", wrong, &[]);
     for command in [
@@ -173,9 +175,9 @@ fn with_a_wrong_password() {
     silent.search_files();
 }
 
-/// Tokens are as secret as what they were given for, and so are the addresses that a registry redirects to.
+/// Tokens are as secret as the login that they were requested with, and so are redirect addresses.
 #[test]
-fn with_tokens_and_signed_addresses() {
+fn tokens_and_signed_addresses_are_never_shown() {
     let (password, token) = ("s3cret of the-robot", "eyJ0.t0ken-of-the.robot");
     let tokens = Server::start(handler(move |_| {
         Answer::new(200, format!(r#"{{"token":"{token}"}}"#))

@@ -1,4 +1,5 @@
-//! What specs mean: merge, templates, matrix, files and labels, seen through what is rendered; and the schema.
+//! The semantics of specs: merge, templates, matrix, files and labels, checked through the rendered
+//! result; and the schema.
 
 use serde_json::Value;
 
@@ -54,7 +55,7 @@ target = "/etc/own"
 }
 
 #[test]
-fn a_matrix_makes_one_image_a_combination() {
+fn a_matrix_makes_one_image_for_each_combination() {
     let golden = Golden::new().workspace("").image(
         "a",
         r#"
@@ -84,7 +85,7 @@ exclude = [{ distro = "alpine" }]
 }
 
 #[test]
-fn git_and_the_time_belong_to_tags() {
+fn git_is_only_for_tags_and_the_time_elsewhere_is_a_warning() {
     let golden = Golden::new().workspace("").image(
         "a",
         &format!(
@@ -116,7 +117,7 @@ fn git_and_the_time_belong_to_tags() {
 }
 
 #[test]
-fn a_check_that_is_switched_off_has_no_times() {
+fn a_disabled_health_check_has_no_times() {
     let inputs = |check: &str| {
         let off = format!("{FINE}[config]\nhealthcheck = {{ {check} }}\n");
         let golden = Golden::new()
@@ -137,7 +138,7 @@ fn a_check_that_is_switched_off_has_no_times() {
 }
 
 #[test]
-fn what_golden_and_git_remember_is_no_file_of_an_image() {
+fn the_state_of_golden_and_git_is_not_copied_into_an_image() {
     let golden = Golden::new()
         .workspace("")
         .file(
@@ -164,7 +165,7 @@ fn what_golden_and_git_remember_is_no_file_of_an_image() {
 }
 
 #[test]
-fn names_that_no_image_holds_are_told_at_their_place() {
+fn invalid_target_names_are_reported_at_their_position() {
     let long = "n".repeat(256);
     for target in ["/etc/.wh.motd", &format!("/{long}/x")] {
         let text = format!("{FINE}[[files]]\ncontent = \"x\"\ntarget = \"{target}\"\n");
@@ -184,7 +185,7 @@ fn names_that_no_image_holds_are_told_at_their_place() {
 }
 
 #[test]
-fn no_template_sees_the_environment() {
+fn templates_cannot_read_the_environment() {
     let golden = Golden::new().workspace("").env("SECRET", "hunter2");
     for expression in [
         "env.SECRET",
@@ -218,7 +219,7 @@ fn schemas_and_the_parser_agree() {
         let value: toml::Table = toml::from_str(&text).unwrap();
         let value = serde_json::to_value(&value).unwrap();
         assert_eq!(fits(&schema, &schema, &value), Ok(()), "{file}");
-        // What the parser refuses as unknown the schema refuses too, in every table of the example.
+        // The schema also refuses unknown keys in every table of the example, as the parser does.
         for path in tables(&value) {
             let mut wrong = value.clone();
             let table = wrong.pointer_mut(&path).unwrap().as_object_mut().unwrap();
@@ -228,7 +229,7 @@ fn schemas_and_the_parser_agree() {
                 "{file}: {path} takes unknown keys"
             );
         }
-        // A list is no table, not even one of what the table's keys would have.
+        // A list is not a table, even if its elements are the table's keys.
         for path in tables(&value).iter().filter(|path| !path.is_empty()) {
             let mut wrong = value.clone();
             *wrong.pointer_mut(path).unwrap() = serde_json::json!([]);
@@ -301,7 +302,7 @@ fn the_schemas_refuse_what_the_parser_refuses() {
 }
 
 #[test]
-fn the_schemas_take_templates_and_folders() {
+fn the_schemas_accept_templates_and_directory_targets() {
     let schema: serde_json::Value =
         serde_json::from_str(&Golden::new().run(&["schema", "image"]).exit(0).stdout).unwrap();
     for text in [
@@ -313,7 +314,8 @@ fn the_schemas_take_templates_and_folders() {
     }
 }
 
-/// Whether `value` is as `schema` wants it: the words of JSON Schema that ours use. An unknown word fails the test.
+/// Validates `value` against `schema`, with the JSON Schema keywords that these schemas use. An
+/// unknown keyword fails the test.
 fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     let Value::Object(words) = schema else {
         return if *schema == Value::Bool(true) {
@@ -445,7 +447,7 @@ fn tables(value: &serde_json::Value) -> Vec<String> {
     found
 }
 
-/// The example of the README's guide, all tables of it.
+/// The complete example of the guide, with all tables.
 fn example(file: &str) -> String {
     match file {
         "image" => IMAGE.to_owned(),

@@ -1,4 +1,5 @@
-//! `render --out`: what it writes builds the image without golden, and a check compares all of it.
+//! `render --out` writes a directory that builds the image without golden, and a check compares all
+//! of it.
 
 use std::process::Command;
 
@@ -9,7 +10,7 @@ use crate::support::layout::Base;
 use crate::support::services;
 use crate::support::workspace::Golden;
 
-/// A workspace with one image on a base of a layout, whose user and shell are not the usual ones.
+/// A workspace with one image on a layout, whose user and shell are not the defaults.
 fn workspace(rest: &str) -> Golden {
     let golden = Golden::new()
         .workspace("")
@@ -61,7 +62,7 @@ fn entries(archive: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn a_rendered_directory_has_everything_that_builds_the_image() {
+fn a_rendered_directory_has_everything_for_the_build() {
     let golden = workspace(
         "[labels]\nlines = \"a\\nb\"\n\"odd=key\" = \"${HOME} $x\"\n[config]\ncmd = \"[[ -e / ]]\"\nworkdir = \"/new\"\n\
          [[files]]\nsource = \"tool\"\ntarget = \"/bin\"\nowner = \"app\"\nmode = \"4755\"\n",
@@ -108,13 +109,13 @@ fn a_rendered_directory_has_everything_that_builds_the_image() {
 }
 
 #[test]
-fn a_check_compares_every_file_but_not_the_commit() {
+fn a_check_compares_every_file_except_the_commit_time() {
     let golden = workspace("[[files]]\nsource = \"tool\"\ntarget = \"/bin\"\nowner = \"app\"\n")
         .file("app/tool", "x");
     let check = ["render", "--out", "out", "--check"];
     golden.run(&["render", "--out", "out"]).exit(0);
     golden.run(&check).exit(0);
-    // The time of the commit is in the archive and in the labels; a file of that commit cannot know it.
+    // The commit time is in the archive and in the labels; a file of that commit cannot contain it.
     let later = golden.env("SOURCE_DATE_EPOCH", "1800000000");
     later.run(&check).exit(0);
     later.write("app/tool", "y");
@@ -132,7 +133,7 @@ fn a_check_compares_every_file_but_not_the_commit() {
     std::fs::remove_file(later.path().join("out/team/app/files.tar")).unwrap();
     later.run(&["render", "--out", "out"]).exit(0);
     later.run(&check).exit(0);
-    // An archive that no image needs any more is found.
+    // An archive that no image needs is found.
     later.write(
         "app/image.toml",
         "[image]\nname = \"team/app\"\nversion = \"1.2.3\"\nbase = \"oci:../base:any\"\n",
@@ -146,7 +147,7 @@ fn a_check_compares_every_file_but_not_the_commit() {
 }
 
 #[test]
-fn a_base_that_cannot_be_read_leaves_files_as_they_are_written() {
+fn an_unreadable_base_gives_a_warning_and_unresolved_files() {
     let golden = Golden::new()
         .workspace("")
         .image(
@@ -192,7 +193,7 @@ fn variants_of_one_directory_share_its_bake_file() {
     assert_eq!(bake["target"]["app-b"]["dockerfile"], "Dockerfile.b");
 }
 
-/// What Docker makes of a rendered directory, with both builders, is what golden makes.
+/// Docker builds the same image from a rendered directory, with both builders, as golden.
 #[test]
 fn docker_builds_from_a_rendered_directory_what_golden_builds() {
     let base = services::base_debian();
@@ -220,7 +221,7 @@ fn docker_builds_from_a_rendered_directory_what_golden_builds() {
     let own = Built::named("localhost/rendered:1.0.0");
     golden.run(&["render", "--out", "out"]).exit(0);
     let directory = golden.path().join("out/rendered");
-    // Docker's own client has no BuildKit here: its plugin is not installed with the engine.
+    // Docker's client has no BuildKit here: its plugin is not installed with the engine.
     let output = Command::new("docker")
         .args([
             "-H",
@@ -264,7 +265,7 @@ fn docker_builds_from_a_rendered_directory_what_golden_builds() {
     client(&["image", "rm", "--force", "golden-test/by-hand"]);
 }
 
-/// The labels that `docker build` alone does not give.
+/// The labels that `docker build` alone does not set.
 const ADDED_BY_BAKE: [&str; 7] = [
     "dev.golden.inputs",
     "dev.golden.inputs.spec",

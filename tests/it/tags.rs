@@ -1,4 +1,4 @@
-//! `golden tags`: the fan-out alone, for any CI.
+//! `golden tags` prints the fan-out, for any CI.
 
 use crate::support::workspace::Golden;
 
@@ -12,7 +12,7 @@ fn tags(args: &[&str], existing: &str) -> (i32, String, String) {
 }
 
 #[test]
-fn tags_to_push_are_on_stdout_and_what_is_kept_on_stderr() {
+fn tags_to_push_are_on_stdout_and_kept_tags_on_stderr() {
     let (code, stdout, stderr) = tags(
         &["v1.2.9"],
         "2.0.0\r\n\r\n1.2.8\n1.2.8\nnot a tag!\n  1.2\n",
@@ -51,7 +51,7 @@ fn without_existing_tags_all_are_pushed() {
 }
 
 #[test]
-fn a_refusal_leaves_stdout_empty_as_text_and_complete_as_json() {
+fn a_refusal_prints_no_tags_as_text_and_all_tags_as_json() {
     let (code, stdout, stderr) = tags(&["1.2.3"], "1.2.3\n1\n");
     assert_eq!((code, stdout.as_str()), (4, ""));
     assert_eq!(
@@ -93,7 +93,7 @@ fn a_refusal_leaves_stdout_empty_as_text_and_complete_as_json() {
 }
 
 #[test]
-fn bad_input_is_a_usage_error_that_says_what_is_wrong() {
+fn bad_input_is_a_usage_error_with_its_cause() {
     for (args, message) in [
         (&["1.2"][..], "only two numbers"),
         (&["01.2.3"], "leading zero in `01`"),

@@ -1,4 +1,4 @@
-//! Certificates that the embedded engine placed are trusted by programs that know nothing of golden.
+//! Certificates that the embedded engine adds are trusted by independent programs.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::support::assembling::docker;
 use crate::support::services;
 use crate::support::workspace::Golden;
 
-/// A CA, and a server's certificate that it signed, all as PEM.
+/// A CA and a server certificate that it signed, as PEM.
 struct Authority {
     root: String,
     leaf: String,
@@ -40,16 +40,16 @@ fn authority(name: &str) -> Authority {
     }
 }
 
-/// A TLS server on this machine that says a little about itself to everybody.
+/// A TLS server on this machine that answers every client.
 struct Server {
     process: Child,
     port: u16,
 }
 
 impl Server {
-    fn start(folder: &Path, authority: &Authority) -> Self {
+    fn start(directory: &Path, authority: &Authority) -> Self {
         let write = |name: &str, text: &str| {
-            let path = folder.join(name);
+            let path = directory.join(name);
             #[expect(clippy::disallowed_methods, reason = "a test's own file")]
             std::fs::write(&path, text).unwrap();
             path
@@ -94,7 +94,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs a script in a container that sees this machine's network.
+/// Runs a script in a container with the network of this machine.
 fn script(image: &str, script: &str) -> Output {
     let words = [
         "run",
@@ -114,7 +114,8 @@ fn script(image: &str, script: &str) -> Output {
         .unwrap()
 }
 
-/// Builds in every way and compares; then the embedded engine's image must trust the server, and the base must not.
+/// Builds in every way and compares. The embedded engine's image must trust the server; the base
+/// must not.
 fn trusted(name: &str, base: &str, family: &str) {
     let (own, other) = (authority("Golden Trust One"), authority("Golden Trust Two"));
     let text = format!(
@@ -134,17 +135,17 @@ fn trusted(name: &str, base: &str, family: &str) {
         .run(&["build", "--engine", "embedded", "--load", "--force"])
         .exit(0);
     let image = format!("localhost/{name}:1.0.0");
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &own);
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path(), &own);
     let curl = format!("curl -sS https://localhost:{}/", server.port);
-    let told = script(base, &curl);
+    let output = script(base, &curl);
     assert_eq!(
-        told.status.code(),
+        output.status.code(),
         Some(60),
         "the base trusts it: {}",
-        String::from_utf8_lossy(&told.stderr)
+        String::from_utf8_lossy(&output.stderr)
     );
-    // By the bundle, and by the folder with its links.
+    // Through the bundle, and through the directory with its links.
     for check in [
         curl,
         format!(
@@ -154,11 +155,11 @@ fn trusted(name: &str, base: &str, family: &str) {
         "openssl verify -no-CApath -CAfile /etc/ssl/certs/ca-certificates.crt /leaf.pem".to_owned(),
         "openssl verify -no-CAfile -CApath /etc/ssl/certs /leaf.pem".to_owned(),
     ] {
-        let told = script(&image, &check);
+        let output = script(&image, &check);
         assert!(
-            told.status.success(),
+            output.status.success(),
             "{check}: {}",
-            String::from_utf8_lossy(&told.stderr)
+            String::from_utf8_lossy(&output.stderr)
         );
     }
     docker(&["image", "rm", "--force", &image]);
@@ -169,9 +170,10 @@ fn a_server_is_trusted_on_debian() {
     trusted("trust-debian", services::base_debian(), "debian");
 }
 
-/// The configuration is read as the shell reads it, and a link in the bundle's place is what it is for Docker.
+/// The configuration is read as the shell reads it, and a link in place of the bundle is handled as
+/// in Docker.
 #[test]
-fn odd_stores_of_debian_are_what_its_tool_makes_of_them() {
+fn unusual_trust_stores_of_debian_are_handled_as_by_its_tool() {
     let table = [
         (
             "link",
@@ -204,7 +206,7 @@ fn odd_stores_of_debian_are_what_its_tool_makes_of_them() {
     }
 }
 
-/// What Alpine's program leaves, when the names of a folder come in their order.
+/// The output of Alpine's program, when the names of a directory come in sorted order.
 const ALPINES_TOOL: &str = r#"#!/bin/sh -e
 store=/etc/ssl/certs
 {
@@ -222,8 +224,8 @@ mv $store/bundle $store/ca-certificates.crt
 exec run-parts /etc/ca-certificates/update.d/
 "#;
 
-/// A base that is laid out as Alpine's: no Alpine can be had where the tests run, so Debian's programs are put in its
-/// places. `change` are lines of a Dockerfile at its end.
+/// A base with Alpine's file layout. Alpine is unavailable where the tests run, so Debian's
+/// programs are installed at its paths. `change` holds more Dockerfile lines.
 fn alpine(name: &str, change: &str) -> String {
     let hook = "#!/bin/sh\n# Alpine's own\nexec /usr/bin/c_rehash /etc/ssl/certs\n";
     let dockerfile = format!(
@@ -244,12 +246,12 @@ fn alpine(name: &str, change: &str) -> String {
     made(&format!("alpine-like/{name}"), &files)
 }
 
-/// A base that a Dockerfile makes, in the plain registry.
+/// A base built from a Dockerfile, in the plain registry.
 fn made(name: &str, files: &[(&str, &str)]) -> String {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for (file, text) in files {
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
-        std::fs::write(folder.path().join(file), text).unwrap();
+        std::fs::write(directory.path().join(file), text).unwrap();
     }
     let reference = format!("{}/{name}:1", services::registry());
     docker(&[
@@ -257,7 +259,7 @@ fn made(name: &str, files: &[(&str, &str)]) -> String {
         "-q",
         "-t",
         &reference,
-        folder.path().to_str().unwrap(),
+        directory.path().to_str().unwrap(),
     ]);
     docker(&["push", "-q", &reference]);
     reference
@@ -269,15 +271,16 @@ fn a_server_is_trusted_on_alpine() {
 }
 
 #[test]
-fn the_tool_before_2020_put_no_line_between_certificates() {
+fn alpines_tool_before_2020_is_supported() {
     let change =
         "RUN sed -i '/^  echo$/d' /usr/sbin/update-ca-certificates && update-ca-certificates";
     trusted("trust-alpine-old", &alpine("old", change), "alpine");
 }
 
-/// Whether something has to be run, only the base tells: `auto` then takes the engine that can.
+/// Only the base shows whether a program must be run: `auto` then selects the engine that can run
+/// it.
 #[test]
-fn auto_leaves_to_docker_what_turns_out_to_need_it() {
+fn auto_selects_docker_if_the_base_requires_it() {
     let base = alpine(
         "auto",
         "RUN cp /bin/true /etc/ca-certificates/update.d/java",
@@ -302,7 +305,7 @@ fn auto_leaves_to_docker_what_turns_out_to_need_it() {
         .run(&["verify", "--deep", "--registry", &registry])
         .exit(0);
     assert!(golden.run(&push).exit(0).stdout.contains("unchanged"));
-    // Nobody else is asked where the engine was named, or where no other answers.
+    // No other engine is used if one was named, or if no other answers.
     golden
         .run(&["build", "--force", "--engine", "embedded"])
         .exit(1);
@@ -318,9 +321,9 @@ fn auto_leaves_to_docker_what_turns_out_to_need_it() {
     );
 }
 
-/// Of Red Hat's tool this is known before anything is read.
+/// For Red Hat's tool this is known before anything is read.
 #[test]
-fn red_hats_tool_is_left_to_docker_at_once() {
+fn red_hats_tool_always_requires_docker() {
     let golden = Golden::new()
         .workspace("")
         .image(
@@ -341,7 +344,7 @@ fn red_hats_tool_is_left_to_docker_at_once() {
 }
 
 #[test]
-fn what_only_alpines_tool_knows_is_left_to_it() {
+fn unsupported_trust_stores_of_alpine_require_docker() {
     let table = [
         (
             "hook",

@@ -1,4 +1,4 @@
-//! `golden delete` at distribution 2.8, which cannot delete a tag by its name.
+//! `golden delete` with distribution 2.8, which cannot delete a tag by its name.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::support::server::{Answer, Seen, Server};
 use crate::support::workspace::{Golden, Run};
 use crate::support::{curl, services};
 
-/// Publishes an image under its four tags; gives the repository.
+/// Publishes an image with its four tags; returns the repository.
 fn published() -> String {
     let name = fresh_name("untag");
     let table = format!(
@@ -36,7 +36,7 @@ fn delete(host: &str, repository: &str, tag: &str, flags: &[&str]) -> Run {
 }
 
 #[test]
-fn several_tags_of_a_digest_go_together() {
+fn several_tags_of_a_digest_are_deleted_together() {
     let (host, repository) = (services::registry(), published());
     let reference = |tag: &str| format!("{host}/{repository}:{tag}");
     let run = |tags: [&str; 2]| {
@@ -52,7 +52,7 @@ fn several_tags_of_a_digest_go_together() {
 }
 
 #[test]
-fn a_shared_digest_is_refused_with_a_list_and_a_tag_goes_alone() {
+fn a_shared_digest_is_refused_and_untag_deletes_one_tag() {
     let (host, repository) = (services::registry(), published());
     let digest = curl::digest(&repository, "1.2.3").unwrap();
     let run = delete(host, &repository, "1.2.3", &[]).exit(4);
@@ -82,7 +82,7 @@ fn a_shared_digest_is_refused_with_a_list_and_a_tag_goes_alone() {
         assert_eq!(curl::digest(&repository, tag), None);
     }
     assert_eq!(curl::tags(&repository), ["1.2.3"]);
-    // The last tag too: the digest stays, without a name.
+    // The last tag too: the digest stays, without a tag.
     delete(host, &repository, "1.2.3", &["--untag"]).exit(0);
     assert!(curl::tags(&repository).is_empty());
     assert_eq!(curl::digest(&repository, &digest), Some(digest));
@@ -91,7 +91,7 @@ fn a_shared_digest_is_refused_with_a_list_and_a_tag_goes_alone() {
 }
 
 #[test]
-fn where_deletion_is_off_nothing_is_touched() {
+fn nothing_changes_if_deletion_is_disabled() {
     let host = services::registry_nodelete();
     let repository = published();
     let copy = format!("{host}/{repository}");
@@ -126,7 +126,8 @@ fn where_deletion_is_off_nothing_is_touched() {
     );
 }
 
-/// Whether this is the DELETE of the stand-in: by digest, and not the question whether deletion is enabled.
+/// True for the DELETE of the placeholder: by digest, and not the request that tests if deletion is
+/// enabled.
 fn is_second_step(seen: &Seen) -> bool {
     let probe = Digest::of(b"golden asks whether deletion is enabled").to_string();
     seen.method == "DELETE"
@@ -134,7 +135,7 @@ fn is_second_step(seen: &Seen) -> bool {
         && !seen.path.contains(&probe)
 }
 
-/// A proxy whose registry fails exactly that DELETE.
+/// A proxy that answers exactly that DELETE with `answer`.
 fn failing(answer: Answer) -> Server {
     answering(services::registry(), move |seen| {
         is_second_step(seen).then(|| answer.clone())
@@ -142,7 +143,7 @@ fn failing(answer: Answer) -> Server {
 }
 
 #[test]
-fn the_tag_comes_back_when_the_second_step_fails() {
+fn the_tag_is_restored_if_the_second_step_fails() {
     for (answer, words) in [
         (refuse(403, "DENIED", "not you"), "403 DENIED: not you"),
         (
@@ -170,10 +171,10 @@ fn the_tag_comes_back_when_the_second_step_fails() {
     }
 }
 
-/// A registry that takes nothing any more after the first step: the tag names the stand-in, which is told, and the same
-/// again finishes.
+/// A registry that accepts no writes after the first step: the tag points to the placeholder, an
+/// error says so, and the same command completes the deletion.
 #[test]
-fn a_tag_that_cannot_come_back_is_told() {
+fn a_tag_that_cannot_be_restored_is_reported() {
     let repository = published();
     let gone = Arc::new(AtomicBool::new(false));
     let state = gone.clone();
@@ -196,7 +197,7 @@ fn a_tag_that_cannot_come_back_is_told() {
 }
 
 #[test]
-fn the_tag_comes_back_when_it_is_interrupted_between_the_steps() {
+fn the_tag_is_restored_if_the_command_is_interrupted_between_the_steps() {
     let repository = published();
     let digest = curl::digest(&repository, "latest");
     let proxy = failing(Answer::Stall);
@@ -224,10 +225,10 @@ fn the_tag_comes_back_when_it_is_interrupted_between_the_steps() {
     assert_eq!(curl::digest(&repository, "latest"), digest);
 }
 
-/// What a proxy or a misspelt path says after the deletion proves nothing; nor does a registry's own word while the tag
-/// is still listed.
+/// An answer of a proxy, or for a misspelt path, does not prove a deletion; nor does the registry's
+/// own answer while the tag is still listed.
 #[test]
-fn a_bare_404_is_no_proof_of_deletion() {
+fn a_404_alone_does_not_prove_a_deletion() {
     let unknown = || refuse(404, "MANIFEST_UNKNOWN", "manifest unknown");
     for (answer, words) in [
         (
@@ -243,7 +244,8 @@ fn a_bare_404_is_no_proof_of_deletion() {
         let repository = published();
         let accepted = Arc::new(AtomicBool::new(false));
         let state = accepted.clone();
-        // The registry only says that it deleted; everything stays, behind answers that look like a success.
+        // The registry only claims the deletion; everything still exists, behind answers that look
+        // like success.
         let proxy = answering(services::registry(), move |seen| {
             if seen.method == "DELETE" {
                 state.store(true, Ordering::SeqCst);

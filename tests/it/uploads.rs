@@ -1,4 +1,5 @@
-//! Uploads of large blobs: in chunks where they must be, resumed where they broke, with a token that ends on the way.
+//! Uploads of large blobs: in chunks where required, resumed after a break, with tokens that expire
+//! during the upload.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::support::tunnel::Tunnel;
 
 const MIB: usize = 1024 * 1024;
 
-/// A client that has the login of the GOLDEN_ variables, and little retry_policy.
+/// A client with the login of the GOLDEN_ variables, and a small retry budget.
 fn client(host: &str) -> Registry {
     let vars = [
         ("GOLDEN_REGISTRY_USER", "robot"),
@@ -39,7 +40,7 @@ fn path(text: &str) -> RepositoryPath {
     text.parse().unwrap()
 }
 
-/// Pseudo-random content, so that a piece in the wrong place changes the digest.
+/// Pseudo-random content, so that a misplaced part changes the digest.
 fn blob(size: usize) -> (Bytes, Descriptor) {
     let mut content = vec![0; size];
     fastrand::Rng::with_seed(size as u64).fill(&mut content);
@@ -48,7 +49,7 @@ fn blob(size: usize) -> (Bytes, Descriptor) {
 }
 
 async fn has_whole(registry: &Registry, repository: &RepositoryPath, descriptor: &Descriptor) {
-    // Read to its end it is hashed, and fails if it is another.
+    // A complete read hashes the blob, and fails on a wrong digest.
     let mut reader = registry.read_blob(repository, descriptor).await.unwrap();
     let length = tokio::io::copy(&mut reader, &mut tokio::io::sink())
         .await
@@ -85,7 +86,8 @@ async fn beyond_64_mib_a_real_registry_gets_chunks() {
     has_whole(&client(services::registry()), &repository, &descriptor).await;
 }
 
-/// A registry, or a web server before it, that takes bodies only up to `most`, and chunks only from `least` on.
+/// A registry, or a web server in front of it, that accepts bodies only up to `most` bytes, and
+/// chunks only from `least` bytes on.
 fn narrow(most: usize, least: Option<usize>) -> FakeRegistry {
     let instead = move |seen: &Seen| {
         let refused = seen.body.len() > most && ["PATCH", "PUT"].contains(&seen.method.as_str());
@@ -107,7 +109,7 @@ async fn a_body_that_is_too_large_goes_in_smaller_chunks() {
         .await
         .unwrap();
     let pieces = pieces(&registry.server.seen());
-    // Once whole, which is refused; then in quarters of it.
+    // First one body, which is refused; then chunks of a quarter of the limit.
     assert_eq!(pieces[0], ("PUT".to_owned(), 5 * MIB + 7));
     assert!(
         pieces[1..].iter().all(|(_, size)| *size <= 2 * MIB),
@@ -136,7 +138,7 @@ async fn a_limit_below_one_mib_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn chunks_are_as_large_as_the_registry_wants_them_at_least() {
+async fn chunks_have_at_least_the_size_that_the_registry_requires() {
     let (content, descriptor) = blob(5 * MIB + 7);
     let registry = narrow(3 * MIB, Some(2 * MIB));
     client(&registry.host())
@@ -158,7 +160,7 @@ async fn chunks_are_as_large_as_the_registry_wants_them_at_least() {
 }
 
 #[tokio::test]
-async fn what_broke_off_goes_on_where_the_registry_stands() {
+async fn an_interrupted_upload_continues_at_the_offset_of_the_registry() {
     let (content, descriptor) = blob(8 * MIB);
     let registry = FakeRegistry::start(Behaviour::default());
     let tunnel = Tunnel::cutting(registry.server.port, 3 * MIB);
@@ -181,12 +183,12 @@ async fn what_broke_off_goes_on_where_the_registry_stands() {
     has_whole(&client(&registry.host()), &path("a"), &descriptor).await;
 }
 
-/// Only the answer was lost: what has arrived is not sent a second time.
+/// Only the answer was lost: the data that arrived is not sent again.
 #[tokio::test]
 async fn a_lost_answer_costs_no_second_upload() {
     for fault in [Fault::CutAfter, Fault::Failed] {
         let (content, descriptor) = blob(MIB);
-        // HEAD, POST, and then the PUT that closes the upload.
+        // HEAD, POST, and then the PUT that completes the upload.
         let proxy = fault_proxy(services::registry(), Some((2, fault)));
         let repository = path(&fresh_name("lost"));
         client(&proxy.host())
@@ -202,9 +204,9 @@ async fn a_lost_answer_costs_no_second_upload() {
     }
 }
 
-/// distribution 2.8 does not know its own session any more when a request broke off within it: then all is sent again.
+/// distribution 2.8 loses the upload session when a request breaks: then everything is sent again.
 #[tokio::test]
-async fn a_real_registry_has_it_whole_after_a_break() {
+async fn a_real_registry_has_the_complete_blob_after_a_break() {
     let port = services::registry()
         .split_once(':')
         .unwrap()
@@ -225,8 +227,8 @@ async fn a_real_registry_has_it_whole_after_a_break() {
 }
 
 #[tokio::test]
-async fn a_token_may_end_between_any_two_requests_of_an_upload() {
-    // Each token is good for one request: every one of the upload's has to get a new one.
+async fn a_token_may_expire_between_any_two_requests_of_an_upload() {
+    // Each token is valid for one request: every request of the upload needs a new one.
     let Bearer { registry, tokens } = with_bearer(1);
     let (content, descriptor) = blob(65 * MIB);
     let client = client(&registry.host());
@@ -243,7 +245,7 @@ async fn a_token_may_end_between_any_two_requests_of_an_upload() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_given_up_is_cancelled() {
+async fn a_failed_upload_is_cancelled() {
     let instead = |seen: &Seen| {
         (seen.method == "PUT").then(|| refuse(403, "DENIED", "this repository is full"))
     };
@@ -265,7 +267,7 @@ async fn an_upload_that_is_given_up_is_cancelled() {
     assert_eq!(registry.open_uploads(), 0);
 }
 
-/// A blob whose second half never comes.
+/// A blob whose second half never arrives.
 struct Stalling(Bytes);
 
 #[async_trait::async_trait]
@@ -280,7 +282,7 @@ impl BlobSource for Stalling {
     }
 }
 
-/// Bytes that never come.
+/// A stream that never returns data.
 struct Never;
 
 impl tokio::io::AsyncRead for Never {
@@ -293,7 +295,8 @@ impl tokio::io::AsyncRead for Never {
     }
 }
 
-/// The Location of an upload changes with every byte that the registry takes, and cancelling requires the current one.
+/// The Location of an upload changes with every byte that the registry accepts, and a cancellation
+/// requires the current one.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_upload_is_cancelled() {
     let (fake, served) = (

@@ -1,4 +1,5 @@
-//! The waves of `golden matrix`, run as CI would: separate processes, separate workspaces, the registry alone in common.
+//! The waves of `golden matrix`, run as in CI: separate processes and workspaces that share only
+//! the registry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,15 +10,15 @@ use serde_json::Value;
 use crate::fleet_end_to_end::{assert_tags, contents, fleet, namespace, service, workspace};
 use crate::support::workspace::{Golden, Run};
 
-/// How many machines a CI has at once.
+/// The number of machines that the simulated CI has.
 const MACHINES: usize = 4;
 
-/// Runs the jobs of a wave, each a line of shell on a machine of its own that has nothing but the workspace.
+/// Runs the jobs of a wave, each a shell line on its own machine, which has only the workspace.
 fn run_wave(lines: &[String], machine: impl Fn() -> Golden) {
-    let folder = Path::new(env!("CARGO_BIN_EXE_golden")).parent().unwrap();
+    let directory = Path::new(env!("CARGO_BIN_EXE_golden")).parent().unwrap();
     let path = format!(
         "{}:{}",
-        folder.display(),
+        directory.display(),
         std::env::var_os("PATH").unwrap().to_str().unwrap()
     );
     for together in lines.chunks(MACHINES) {
@@ -55,7 +56,8 @@ fn run_wave(lines: &[String], machine: impl Fn() -> Golden) {
     }
 }
 
-/// The waves as GitHub Actions reads them: lines of `$GITHUB_OUTPUT`, `fromJSON` of each wave, a job an entry.
+/// The waves as GitHub Actions reads them: lines of `$GITHUB_OUTPUT`, `fromJSON` of each wave, one
+/// entry per job.
 fn github(output: &str) -> Vec<Vec<String>> {
     let outputs: BTreeMap<&str, &str> = output
         .lines()
@@ -74,7 +76,7 @@ fn github(output: &str) -> Vec<Vec<String>> {
     (1..=waves).map(wave).collect()
 }
 
-/// YAML as a parser reads it that is not ours.
+/// Parses YAML with an independent parser.
 fn yaml(text: &str) -> Value {
     let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.argv[1])))";
     let read = Run::of(
@@ -96,7 +98,7 @@ fn words(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The jobs of a GitLab pipeline by stage. What a job needs stands in an earlier stage.
+/// The jobs of a GitLab pipeline by stage. The jobs that a job needs are in an earlier stage.
 fn gitlab(output: &str) -> Vec<Vec<String>> {
     let pipeline = yaml(output);
     let mut done: BTreeSet<String> = BTreeSet::new();
@@ -148,7 +150,7 @@ fn git(golden: &Golden, args: &[&str]) {
 }
 
 #[test]
-fn waves_share_a_fleet_through_the_registry_alone() {
+fn waves_publish_a_fleet_and_share_only_the_registry() {
     let namespace = namespace();
     let planner = workspace(&namespace);
     let waves = github(
@@ -204,7 +206,7 @@ fn waves_share_a_fleet_through_the_registry_alone() {
         assert_tags(&image, &tags, &first, &first);
     }
 
-    // Nothing changed: there is nothing to do, for one process as for CI.
+    // Nothing changed: neither one process nor CI has anything to do.
     let published = contents(&namespace);
     planner.run(&["build", "--push"]).exit(0);
     assert_eq!(contents(&namespace), published);
@@ -224,7 +226,7 @@ fn waves_share_a_fleet_through_the_registry_alone() {
         nothing.stdout
     );
 
-    // An edit: only what changed becomes jobs, and only that is published.
+    // After an edit, only changed images become jobs, and only those are published.
     planner.write("service/image.toml", service("1.1.0"));
     let pipeline = planner
         .run(&["matrix", "--format", "gitlab", "--changed", "HEAD"])
@@ -252,7 +254,7 @@ fn waves_share_a_fleet_through_the_registry_alone() {
 }
 
 #[test]
-fn a_pipeline_of_a_whole_fleet_is_yaml_whatever_its_images_are_called() {
+fn a_pipeline_is_valid_yaml_whatever_the_images_are_named() {
     let image = |name: &str, base: &str| {
         format!(
             "[image]\nname = \"{name}\"\nversion = \"1.0.0+x\"\ndescription = \"x\"\nbase = {base}\n"
@@ -285,7 +287,7 @@ fn a_pipeline_of_a_whole_fleet_is_yaml_whatever_its_images_are_called() {
     }
 }
 
-/// A recipe of the repository.
+/// A CI recipe of the repository.
 #[expect(clippy::disallowed_methods, reason = "a file of the repository")]
 fn recipe(name: &str) -> String {
     let path = format!("{}/images/ci/{name}.yml", env!("CARGO_MANIFEST_DIR"));
@@ -293,7 +295,7 @@ fn recipe(name: &str) -> String {
 }
 
 #[test]
-fn the_recipes_for_ci_use_what_is_printed() {
+fn the_recipes_for_ci_use_the_output_of_matrix() {
     let pages: Vec<Value> = ["github", "gitlab", "gitlab-jobs"]
         .map(|name| yaml(&recipe(name)))
         .to_vec();

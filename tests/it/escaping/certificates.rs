@@ -106,11 +106,11 @@ async fn a_missing_tool_and_a_missing_package_manager_are_both_named() {
     for (builder, (family, tool, why)) in BUILDERS.into_iter().cycle().zip(table) {
         let mut image = image(family, base("busybox:1.36"));
         image.certificates = vec![authority("One").0];
-        let told = outcome(builder, &image, &[]).await;
-        assert!(told.result.is_err());
-        let said = told.logs().join("\n");
-        assert!(said.contains(&format!("this base has no {tool}")), "{said}");
-        assert!(said.contains(why), "{said}");
+        let build_outcome = outcome(builder, &image, &[]).await;
+        assert!(build_outcome.result.is_err());
+        let log = build_outcome.logs().join("\n");
+        assert!(log.contains(&format!("this base has no {tool}")), "{log}");
+        assert!(log.contains(why), "{log}");
     }
 }
 
@@ -138,10 +138,10 @@ async fn a_failing_package_manager_is_named() {
             .built();
         let mut image = image(family, Base::Reference(parent));
         image.certificates = vec![authority("One").0];
-        let told = outcome(ONE, &image, &[]).await;
-        assert!(told.result.is_err());
-        let said = told.logs().join("\n");
-        assert!(said.contains("no network") && said.contains(why), "{said}");
+        let build_outcome = outcome(ONE, &image, &[]).await;
+        assert!(build_outcome.result.is_err());
+        let log = build_outcome.logs().join("\n");
+        assert!(log.contains("no network") && log.contains(why), "{log}");
     }
 }
 
@@ -184,15 +184,16 @@ async fn the_tool_of_each_family_runs_after_the_certificates_are_written() {
 
         let mut image = image(family, Base::Reference(parent));
         image.certificates = vec![authority("One").0, authority("Two").0];
-        let told = outcome(builder, &image, &[]).await;
-        let (_, id) = told.built();
+        let build_outcome = outcome(builder, &image, &[]).await;
+        let (_, id) = build_outcome.built();
         let given = if family == Family::Rhel {
             "tool extract"
         } else {
             "tool"
         };
         assert_eq!(
-            told.logs()
+            build_outcome
+                .logs()
                 .iter()
                 .map(|line| line.trim())
                 .collect::<Vec<_>>(),

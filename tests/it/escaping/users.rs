@@ -35,8 +35,8 @@ async fn steps_run_as_their_users_and_the_image_keeps_the_user_of_the_base() {
             ),
         ];
         image.env = vec![set("SEEN", "a $b \"c\" \\")];
-        let told = outcome(builder, &image, &[]).await;
-        let (_, id) = told.built();
+        let build_outcome = outcome(builder, &image, &[]).await;
+        let (_, id) = build_outcome.built();
         let expected = [
             "0",
             "0",
@@ -49,7 +49,7 @@ async fn steps_run_as_their_users_and_the_image_keeps_the_user_of_the_base() {
             "it's \\ \"x\" # y",
             "on",
         ];
-        assert_eq!(told.logs(), expected, "{builder:?}");
+        assert_eq!(build_outcome.logs(), expected, "{builder:?}");
         let config = crate::support::built::Built::named(id.as_str()).config();
         assert_eq!(config["User"], json!("1234:5678"), "{builder:?}");
 
@@ -97,8 +97,8 @@ async fn steps_get_the_environment_and_a_failing_step_fails_the_build() {
         image.config.cmd = Some(Invocation::Shell("exec x".to_owned()));
         image.env = vec![set("LONG", &"y".repeat(100_000)), set("LINES", "a\nb")];
         image.run = vec![step("echo ok; false; echo never", None)];
-        let told = outcome(builder, &image, &[]).await;
-        let error = told.result.as_ref().unwrap_err();
-        assert_eq!(told.logs(), ["ok"], "{builder:?}: {error:?}");
+        let build_outcome = outcome(builder, &image, &[]).await;
+        let error = build_outcome.result.as_ref().unwrap_err();
+        assert_eq!(build_outcome.logs(), ["ok"], "{builder:?}: {error:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! The embedded engine without the command line: images written by hand, and what Docker makes of the result.
+//! The embedded engine without the command line, with images written by hand, and Docker to read
+//! the result.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +22,7 @@ use golden::store::{Blobs, LocalDestination, NamedImage};
 
 use super::services;
 
-/// An image with nothing in it, on scratch.
+/// An empty image on scratch.
 pub(crate) fn image(name: &str) -> ResolvedImage {
     ResolvedImage {
         name: name.parse().unwrap(),
@@ -49,17 +50,16 @@ pub(crate) fn image(name: &str) -> ResolvedImage {
     }
 }
 
-/// A file.
 pub(crate) fn file(path: &str, text: &str) -> FileEntry {
     let kind = FileKind::File(Content::inline(text.as_bytes().to_vec()));
     FileEntry::new(path, 0o644, FileOwner::ROOT, kind, path)
 }
 
-/// A certificate that signs itself, of this subject.
-pub(crate) fn certificate(folder: &Path, name: &str, subject: &str) -> Certificate {
+/// A self-signed certificate with this subject.
+pub(crate) fn certificate(directory: &Path, name: &str, subject: &str) -> Certificate {
     let (key, pem) = (
-        folder.join(format!("{name}.key")),
-        folder.join(format!("{name}.pem")),
+        directory.join(format!("{name}.key")),
+        directory.join(format!("{name}.pem")),
     );
     let output = Command::new("openssl")
         .args([
@@ -96,16 +96,16 @@ pub(crate) fn certificate(folder: &Path, name: &str, subject: &str) -> Certifica
     }
 }
 
-/// The engine, with an empty cache in `folder`.
-pub(crate) fn engine(folder: &Path) -> (Embedded, Blobs) {
+/// The engine, with an empty cache in `directory`.
+pub(crate) fn engine(directory: &Path) -> (Embedded, Blobs) {
     let registries = Registries::new(Vec::new(), RegistryEnv::from_vars(&BTreeMap::new()));
     (
-        Embedded::new(registries.clone(), folder.join("cache")),
+        Embedded::new(registries.clone(), directory.join("cache")),
         Blobs::new(registries),
     )
 }
 
-/// A base in the plain registry, by its digest.
+/// A base in the plain registry, pinned by digest.
 pub(crate) async fn base(reference: &str) -> PinnedBase {
     let reference: Reference = reference.parse().unwrap();
     let registries = Registries::new(Vec::new(), RegistryEnv::from_vars(&BTreeMap::new()));
@@ -122,7 +122,6 @@ pub(crate) async fn base(reference: &str) -> PinnedBase {
     }
 }
 
-/// Assembles.
 pub(crate) async fn assemble(
     engine: &Embedded,
     image: &ResolvedImage,
@@ -159,8 +158,8 @@ pub(crate) async fn assemble(
 }
 
 /// Writes an image and loads it into the first engine under a name.
-pub(crate) async fn load(folder: &Path, image: &Assembled, name: &str, blobs: &Blobs) {
-    let file = folder.join("image.tar");
+pub(crate) async fn load(directory: &Path, image: &Assembled, name: &str, blobs: &Blobs) {
+    let file = directory.join("image.tar");
     let references = vec![name.parse().unwrap()];
     LocalDestination::Archive {
         file: file.clone(),
@@ -176,7 +175,7 @@ pub(crate) async fn load(folder: &Path, image: &Assembled, name: &str, blobs: &B
     docker(&["load", "-q", "-i", file.to_str().unwrap()]);
 }
 
-/// The docker client on the first engine; what it printed.
+/// Runs the docker client against the first engine and returns its output.
 pub(crate) fn docker(args: &[&str]) -> String {
     let mut command = Command::new("docker");
     command
@@ -191,7 +190,8 @@ pub(crate) fn docker(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// The file tree of an image in the first engine: path → type, mode, owner, link or digest. Times are left out.
+/// The file tree of an image in the first engine: path → type, mode, owner, and link target or
+/// digest. Times are omitted.
 pub(crate) fn tree(name: &str) -> BTreeMap<String, String> {
     let container = docker(&["create", name, "/none"]);
     let output = Command::new("docker")
@@ -230,7 +230,7 @@ pub(crate) fn tree(name: &str) -> BTreeMap<String, String> {
     tree
 }
 
-/// What two trees do not have in common, a line each.
+/// The differences of two trees, one per line.
 pub(crate) fn differences(
     one: &BTreeMap<String, String>,
     other: &BTreeMap<String, String>,

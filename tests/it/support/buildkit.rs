@@ -1,6 +1,7 @@
-//! A BuildKit daemon as its clients see one. No distribution has a package of buildkitd, but every Docker Engine has
-//! BuildKit inside, and speaks its API at `/grpc`: solving, telling and asking back is all done by that one. What it
-//! lacks is an exporter that hands an image over; that is done here, with the engine's own archive of it.
+//! A BuildKit daemon as its clients see it. No distribution packages buildkitd, but every Docker
+//! Engine contains BuildKit and serves its API at `/grpc`: that one solves, reports progress and
+//! calls the client back. It lacks an exporter that returns the image, so this daemon adds one,
+//! with the engine's archive of the image.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -60,7 +61,7 @@ pub(crate) struct Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Waiting for its end is not allowed within another runtime, where some tests are.
+        // Waiting for the thread would panic within another runtime, where some tests run.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -68,7 +69,7 @@ impl Drop for Daemon {
 }
 
 impl Daemon {
-    /// Starts one before the Docker Engine at `unix://…`.
+    /// Starts a daemon in front of the Docker Engine at `unix://…`.
     pub(crate) fn before(engine: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -102,7 +103,7 @@ impl Daemon {
     }
 }
 
-/// Makes a channel of a stream that is there.
+/// Makes a channel from an open stream.
 struct Over<S>(Arc<Mutex<Option<S>>>);
 
 impl<S: Send + 'static> Service<Uri> for Over<S> {
@@ -132,7 +133,7 @@ where
         .connect_with_connector_lazy(Over(Arc::new(Mutex::new(Some(stream)))))
 }
 
-/// The API of the BuildKit that a Docker Engine has.
+/// The API of the BuildKit in a Docker Engine.
 async fn within(engine: &str) -> io::Result<ControlClient<Channel>> {
     let mut stream = UnixStream::connect(engine.trim_start_matches("unix://")).await?;
     stream
@@ -154,7 +155,7 @@ async fn within(engine: &str) -> io::Result<ControlClient<Channel>> {
 
 struct Front {
     engine: String,
-    /// Ways back to the clients, by the names of their sessions.
+    /// Channels to the clients, by session name.
     sessions: Mutex<BTreeMap<String, Channel>>,
 }
 
@@ -165,7 +166,7 @@ impl Front {
             .map_err(|error| Status::internal(error.to_string()))
     }
 
-    /// A session with the engine that passes on what the engine asks.
+    /// Opens a session with the engine that forwards the engine's requests to the client.
     async fn pass_on(&self, client: &Channel) -> Result<(ControlClient<Channel>, String), Status> {
         let id: String = std::iter::repeat_with(|| fastrand::char('a'..='z'))
             .take(25)
@@ -201,7 +202,7 @@ impl Front {
     }
 }
 
-/// What can be read of a stream, as messages.
+/// Reads a stream as messages.
 fn messages(
     read: tokio::io::ReadHalf<DuplexStream>,
 ) -> impl futures_util::Stream<Item = Result<BytesMessage, Status>> + Send {
@@ -269,7 +270,7 @@ impl Control for Front {
         request.session = session;
         "moby".clone_into(&mut request.exporter_deprecated);
         let mut answer = engine.solve(request).await?.into_inner();
-        // An engine's images are called after their configs.
+        // The engine names images after their configs.
         let id = answer
             .exporter_response
             .get("containerimage.digest")
@@ -288,7 +289,7 @@ impl Control for Front {
         let chunks = ReaderStream::with_capacity(archive, BUFFER)
             .filter_map(|chunk| std::future::ready(chunk.ok()))
             .map(|chunk| FileMessage { data: chunk.into() });
-        // The stream of answers ends when the client has taken all.
+        // The stream of answers ends when the client has received all of them.
         let mut taken = FileSendClient::new(client)
             .diff_copy(chunks)
             .await?
@@ -301,13 +302,13 @@ impl Control for Front {
         &self,
         request: Request<StatusRequest>,
     ) -> Result<Response<Self::StatusStream>, Status> {
-        let told = self
+        let statuses = self
             .within()
             .await?
             .status(request.into_inner())
             .await?
             .into_inner();
-        Ok(Response::new(told.boxed()))
+        Ok(Response::new(statuses.boxed()))
     }
 
     async fn list_workers(
@@ -354,7 +355,7 @@ fn not_here() -> Status {
     Status::unimplemented("golden does not ask for this")
 }
 
-/// What the engine asks is asked of the client.
+/// Forwards the engine's requests to the client.
 struct Asked(Channel);
 
 #[tonic::async_trait]

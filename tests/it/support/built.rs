@@ -1,4 +1,4 @@
-//! Images that were really built, read back by Docker's own client, which is not golden.
+//! Images built by an engine, read back with Docker's own client instead of golden.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -22,7 +22,7 @@ pub(crate) struct Built {
     id: String,
 }
 
-/// A file of an image: everything that must be the same on both builders.
+/// A file of an image: the properties that must be equal with both builders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct File {
     /// `f`, `d` or `l`.
@@ -34,7 +34,7 @@ pub(crate) struct File {
     pub(crate) content: Vec<u8>,
 }
 
-/// The recipe of an image, on the base that the engine has under the name that the image gives.
+/// The recipe of an image, on the engine's local base with the name that the image gives.
 pub(crate) async fn recipe(docker: &Docker, image: &ResolvedImage) -> Recipe {
     let base = match &image.base {
         Base::Scratch => PinnedBase::Scratch,
@@ -113,7 +113,7 @@ pub(crate) fn client(args: &[&str]) -> Vec<u8> {
 }
 
 impl Built {
-    /// An image that the engine has.
+    /// An image in the engine.
     pub(crate) fn named(id: &str) -> Self {
         Self { id: id.to_owned() }
     }
@@ -124,14 +124,14 @@ impl Built {
         serde_json::from_slice::<Value>(&text).unwrap()[0]["Config"].clone()
     }
 
-    /// The output of a command in a container of it.
+    /// Runs a command in a container of the image and returns its output.
     pub(crate) fn run(&self, words: &[&str]) -> String {
         let head = ["run", "--rm", "--entrypoint", words[0], &self.id];
         let output = client(&[&head[..], &words[1..]].concat());
         String::from_utf8(output).unwrap()
     }
 
-    /// Every file, by its path, but those that a container of it gets from the engine.
+    /// Every file by its path, except those that the engine adds to a container.
     pub(crate) fn files(&self) -> BTreeMap<String, File> {
         let container =
             String::from_utf8(client(&["create", "--entrypoint", "/none", &self.id])).unwrap();
@@ -173,7 +173,7 @@ impl Built {
     }
 }
 
-/// What every container has, whatever its image.
+/// True for files that every container has, whatever its image.
 fn from_the_engine(path: &str) -> bool {
     let files = [
         ".dockerenv",
@@ -188,5 +188,5 @@ fn from_the_engine(path: &str) -> bool {
     files.contains(&path)
         || ["dev/", "proc/", "sys/"]
             .iter()
-            .any(|folder| path.starts_with(folder))
+            .any(|directory| path.starts_with(directory))
 }

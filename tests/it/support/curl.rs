@@ -1,4 +1,4 @@
-//! A registry as an HTTP client alone sees it: asked by curl, which knows nothing of golden.
+//! A registry read with curl, independently of golden.
 
 use std::process::Command;
 
@@ -8,18 +8,14 @@ use super::services;
 const ACCEPT: &str = "Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
-/// An answer.
 pub(crate) struct Answer {
-    /// The status.
     pub(crate) status: u16,
-    /// Header lines, names in lower case.
+    /// Header lines, with names in lower case.
     headers: Vec<(String, String)>,
-    /// The body.
     pub(crate) body: String,
 }
 
 impl Answer {
-    /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -27,20 +23,20 @@ impl Answer {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON, and panics with the body if that fails.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 }
 
-/// Asks `http://HOST/v2/PATH`; `method` is GET, HEAD or DELETE.
+/// Sends a request to `http://HOST/v2/PATH`; `method` is GET, HEAD or DELETE.
 #[track_caller]
 pub(crate) fn curl(method: &str, host: &str, path: &str) -> Answer {
     curl_with(&[], method, &format!("http://{host}/v2/{path}"))
 }
 
-/// Asks an address, with more options of curl.
+/// Sends a request to an address, with more options of curl.
 #[track_caller]
 pub(crate) fn curl_with(options: &[&str], method: &str, url: &str) -> Answer {
     let mut command = Command::new("curl");
@@ -71,7 +67,7 @@ pub(crate) fn curl_with(options: &[&str], method: &str, url: &str) -> Answer {
     }
 }
 
-/// The tags of a repository of the plain registry, sorted; none when there is no such repository.
+/// The tags of a repository of the plain registry, sorted; empty if the repository does not exist.
 #[track_caller]
 pub(crate) fn tags(repository: &str) -> Vec<String> {
     let answer = curl(
@@ -89,7 +85,7 @@ pub(crate) fn tags(repository: &str) -> Vec<String> {
     tags
 }
 
-/// The digest of a tag in the plain registry, or none.
+/// The digest of a tag in the plain registry; `None` if the tag does not exist.
 #[track_caller]
 pub(crate) fn digest(repository: &str, tag: &str) -> Option<String> {
     let answer = curl(
@@ -104,7 +100,7 @@ pub(crate) fn digest(repository: &str, tag: &str) -> Option<String> {
     }
 }
 
-/// The labels of a tag in the plain registry: manifest, then config.
+/// The labels of a tag in the plain registry, read through manifest and config.
 #[track_caller]
 pub(crate) fn labels(repository: &str, tag: &str) -> serde_json::Value {
     let manifest = curl(

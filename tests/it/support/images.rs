@@ -10,7 +10,7 @@ use golden::resolve::image::{
 };
 use golden::tags::TagRules;
 
-/// An image with nothing in it.
+/// An empty image.
 pub(crate) fn image(family: Family, base: Base) -> ResolvedImage {
     ResolvedImage {
         name: crate::docker::recipe::unique().parse().unwrap(),
@@ -38,7 +38,7 @@ pub(crate) fn image(family: Family, base: Base) -> ResolvedImage {
     }
 }
 
-/// A base by its name.
+/// A base with this name.
 pub(crate) fn base(reference: &str) -> Base {
     Base::Reference(reference.parse().unwrap())
 }
@@ -48,7 +48,7 @@ pub(crate) fn set(key: &str, value: &str) -> (String, EnvValue) {
     (key.to_owned(), EnvValue::Set(value.to_owned()))
 }
 
-/// A file, folder or link.
+/// A file, directory or link.
 pub(crate) fn entry(path: &str, mode: u32, owner: FileOwner, kind: FileKind) -> FileEntry {
     FileEntry::new(path, mode, owner, kind, path)
 }
@@ -71,7 +71,7 @@ pub(crate) fn named(user: &str, group: &str) -> FileOwner {
     }
 }
 
-/// A step of a user, or of nobody in particular.
+/// A step; `None` as the user means the default user.
 pub(crate) fn step(script: &str, user: Option<&str>) -> RunStep {
     RunStep {
         name: None,
@@ -81,7 +81,6 @@ pub(crate) fn step(script: &str, user: Option<&str>) -> RunStep {
     }
 }
 
-/// Words.
 pub(crate) fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| (*word).to_owned()).collect()
 }

@@ -1,4 +1,4 @@
-//! Bases made by hand: OCI layouts whose layers are what a test wants, sound or broken.
+//! OCI layouts written by hand as bases, valid or broken.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -7,19 +7,19 @@ use golden::oci::{Descriptor, media};
 use golden::reference::Digest;
 use serde_json::{Value, json};
 
-/// An image of a layout in the making.
+/// A builder for an image of a layout.
 pub(crate) struct Base {
     config: Value,
     config_type: &'static str,
     manifest_type: &'static str,
     layers: Vec<(Descriptor, Vec<u8>)>,
     diff_ids: Vec<Digest>,
-    /// What is in the place of `rootfs`, beside a null for the layers.
+    /// A replacement for `rootfs`, together with a null for the layers.
     rootfs: Option<Value>,
 }
 
-/// A tar of entries: path, kind (`f`, `d`, `l` for hard links, `s` for symbolic ones, or any type of the format), and
-/// content or target. Nothing is checked on the way: broken archives can be made.
+/// A tar of entries: path, kind (`f`, `d`, `l` for hard links, `s` for symbolic links, or any type
+/// of the format), and content or target. Nothing is validated, so broken archives can be made.
 pub(crate) fn tar(entries: &[(&str, char, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (path, kind, text) in entries {
@@ -57,7 +57,7 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 impl Base {
-    /// A base for a platform such as `linux/amd64` or `linux/arm/v7`, OCI's, without layers.
+    /// A base without layers in OCI format, for a platform such as `linux/amd64` or `linux/arm/v7`.
     pub(crate) fn new(platform: &str) -> Self {
         let mut parts = platform.split('/');
         let (os, architecture) = (parts.next().unwrap(), parts.next().unwrap());
@@ -76,7 +76,7 @@ impl Base {
         }
     }
 
-    /// A base for the machine that the tests run on.
+    /// A base for the platform of the test machine.
     pub(crate) fn here() -> Self {
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
@@ -86,19 +86,19 @@ impl Base {
         Self::new(&format!("linux/{architecture}"))
     }
 
-    /// Docker's schema 2 in place of OCI.
+    /// Uses Docker's schema 2 instead of OCI.
     pub(crate) fn docker(mut self) -> Self {
         (self.config_type, self.manifest_type) = (media::DOCKER_CONFIG, media::DOCKER_MANIFEST);
         self
     }
 
-    /// A value of the runtime part of the config.
+    /// Sets a value of the runtime part of the config.
     pub(crate) fn runtime(mut self, key: &str, value: Value) -> Self {
         self.config["config"][key] = value;
         self
     }
 
-    /// One layer more, as its bytes are, with the digest that the config is to name.
+    /// Adds a layer from its bytes, with the given diff ID for the config.
     pub(crate) fn layer_as(mut self, media_type: &str, bytes: Vec<u8>, diff_id: Digest) -> Self {
         self.layers
             .push((Descriptor::of(media_type, &bytes), bytes));
@@ -106,7 +106,7 @@ impl Base {
         self
     }
 
-    /// A gzip layer of entries.
+    /// Adds a gzip layer of entries.
     pub(crate) fn layer(self, entries: &[(&str, char, &str)]) -> Self {
         let plain = tar(entries);
         let media_type = if self.config_type == media::DOCKER_CONFIG {
@@ -117,27 +117,27 @@ impl Base {
         self.layer_as(media_type, gzip(&plain), Digest::of(&plain))
     }
 
-    /// A zstd layer of entries.
+    /// Adds a zstd layer of entries.
     pub(crate) fn zstd_layer(self, entries: &[(&str, char, &str)]) -> Self {
         let plain = tar(entries);
         let packed = zstd::encode_all(plain.as_slice(), 3).unwrap();
         self.layer_as(media::OCI_LAYER_ZSTD, packed, Digest::of(&plain))
     }
 
-    /// No list of layers: null in the manifest, and this `rootfs` in the config.
+    /// Removes the list of layers: null in the manifest, and this `rootfs` in the config.
     pub(crate) fn without_lists(mut self, rootfs: Value) -> Self {
         self.rootfs = Some(rootfs);
         self
     }
 
-    /// The last layer as one that lives elsewhere.
+    /// Makes the last layer a foreign layer.
     pub(crate) fn foreign(mut self) -> Self {
         let (layer, _) = self.layers.last_mut().unwrap();
         layer.urls.push("https://example.com/layer".to_owned());
         self
     }
 
-    /// Writes the blobs of the image into a layout. The descriptor of its manifest.
+    /// Writes the blobs of the image into a layout; returns the descriptor of its manifest.
     pub(crate) fn blobs(&self, directory: &Path) -> Descriptor {
         let mut config = self.config.clone();
         config["rootfs"] = self
@@ -169,7 +169,7 @@ impl Base {
         descriptor
     }
 
-    /// Writes a layout with this image alone, under a name. The digest of its manifest.
+    /// Writes a layout with only this image, under a name; returns the digest of its manifest.
     pub(crate) fn write(&self, directory: &Path, name: &str) -> Digest {
         let descriptor = self.blobs(directory);
         index(directory, &[(&descriptor, Some(name))]);
@@ -177,7 +177,7 @@ impl Base {
     }
 }
 
-/// Writes an index of images as a blob. Its descriptor.
+/// Writes an index of images as a blob; returns its descriptor.
 pub(crate) fn index_of(directory: &Path, images: &[&Base]) -> Descriptor {
     write_index(
         directory,
@@ -188,7 +188,7 @@ pub(crate) fn index_of(directory: &Path, images: &[&Base]) -> Descriptor {
     )
 }
 
-/// The same, with platforms of its own for the images.
+/// The same, with explicit platforms for the images.
 pub(crate) fn index_naming(directory: &Path, images: &[(&str, &Base)]) -> Descriptor {
     let named = |(platform, image): &(&str, &Base)| {
         let platform: golden::platform::Platform = platform.parse().unwrap();
@@ -225,7 +225,7 @@ pub(crate) fn index(directory: &Path, images: &[(&Descriptor, Option<&str>)]) {
     );
 }
 
-/// Where a blob is.
+/// The path of a blob.
 pub(crate) fn blob_path(directory: &Path, digest: &Digest) -> std::path::PathBuf {
     directory.join("blobs/sha256").join(digest.hex())
 }

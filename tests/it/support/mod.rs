@@ -1,4 +1,4 @@
-//! What the tests are written with.
+//! Shared test support.
 
 pub(crate) mod assembling;
 pub(crate) mod buildkit;

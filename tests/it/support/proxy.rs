@@ -1,5 +1,5 @@
-//! A proxy that stands between golden and a registry, spoils one request or all from one on, and shows every change to
-//! a watcher.
+//! A proxy between golden and a registry. It injects a fault into one request, or into all from one
+//! on, and reports every change to a watcher.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,37 +11,38 @@ use super::registry::Instead;
 use super::server::{Answer, Handler, Seen, Server};
 use super::{services, tls};
 
-/// What is spoilt.
+/// The injected fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The connection is closed; the registry never sees the request.
+    /// The connection is closed, and the registry never sees the request.
     CutBefore,
-    /// The registry does what it is asked to, and its answer is lost.
+    /// The registry handles the request, and its answer is lost.
     CutAfter,
-    /// The answer breaks off in the middle of its body.
+    /// The answer ends in the middle of its body.
     CutAnswer,
-    /// The registry does what it is asked to, and its answer arrives as bytes that make no sense, not even as TLS.
+    /// The registry handles the request, and its answer arrives as random bytes, not even valid
+    /// TLS.
     Garbled,
-    /// The registry gets half of the body, and no end of it.
+    /// The registry receives half of the body, without an end.
     HalfBody,
-    /// 503 in place of the registry.
+    /// 503 instead of the registry's answer.
     Unavailable,
-    /// 429 with `Retry-After: 0` in place of the registry.
+    /// 429 with `Retry-After: 0` instead of the registry's answer.
     TooMany,
-    /// The registry does what it is asked to, and the answer is a 500.
+    /// The registry handles the request, and the answer is a 500.
     Failed,
-    /// The answer comes late, but comes.
+    /// The answer is delayed.
     Late,
-    /// A byte of the request's body is another one.
+    /// One byte of the request's body is changed.
     CorruptRequest,
-    /// A byte of the answer's body is another one.
+    /// One byte of the answer's body is changed.
     CorruptAnswer,
-    /// The registry does what it is asked to, and the answer never comes.
+    /// The registry handles the request, and the answer never arrives.
     Held,
 }
 
 impl Fault {
-    /// All that pass.
+    /// All faults except `Held`, which never ends.
     pub(crate) const ALL: [Self; 11] = [
         Self::CutBefore,
         Self::CutAfter,
@@ -56,16 +57,15 @@ impl Fault {
         Self::CorruptAnswer,
     ];
 
-    /// Whether a byte is changed, which nobody can see in what has no digest.
+    /// True if a byte is changed, which a client cannot detect in content without a digest.
     pub(crate) const fn corrupts(self) -> bool {
         matches!(self, Self::CorruptRequest | Self::CorruptAnswer)
     }
 }
 
-/// Called after each change that the registry has seen, before its answer is given.
+/// Called after each change in the registry, before the answer is returned.
 pub(crate) type Watcher = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// The proxy.
 pub(crate) struct FaultProxy {
     server: Server,
     shared: Arc<Mutex<Shared>>,
@@ -74,10 +74,10 @@ pub(crate) struct FaultProxy {
 #[derive(Default)]
 struct Shared {
     log: Vec<String>,
-    /// The first request that is spoilt, how, and whether all after it are, too.
+    /// The first request with a fault, the fault, and true if all later requests have it too.
     fault: Option<(usize, Fault, bool)>,
     watcher: Option<Watcher>,
-    /// Whether requests of other programs pass untouched and uncounted.
+    /// True if requests of other programs pass unchanged and uncounted.
     only_golden: bool,
 }
 
@@ -85,16 +85,17 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts a proxy for the registry at `upstream` (HOST:PORT, plain HTTP). The request with the number that `fault`
-/// names is spoilt.
+/// Starts a proxy for the registry at `upstream` (HOST:PORT, plain HTTP). `fault` names the number
+/// of a request and its fault.
 pub(crate) fn fault_proxy(upstream: &str, fault: Option<(usize, Fault)>) -> FaultProxy {
     let proxy = FaultProxy::start(None, Upstream::plain(upstream));
     lock(&proxy.shared).fault = fault.map(|(index, fault)| (index, fault, false));
     proxy
 }
 
-/// Starts a proxy for the registry at `upstream`, which speaks TLS; so does the proxy, with a certificate of the same
-/// authority, and with HTTP/2 in it if that is wanted: there a request breaks by itself, not with its connection.
+/// Starts a proxy for the TLS registry at `upstream`. The proxy also uses TLS, with a certificate
+/// of the same authority, and offers HTTP/2 if requested: there a fault ends one request, not its
+/// connection.
 pub(crate) fn fault_proxy_with_tls(upstream: &str, http2: bool) -> FaultProxy {
     let mut config = tls::of_the_services();
     config.alpn_protocols = if http2 {
@@ -122,7 +123,7 @@ pub(crate) fn answering(
     }))
 }
 
-/// A proxy that changes some requests on their way.
+/// A proxy that changes some requests.
 pub(crate) fn rewriting(
     upstream: &str,
     change: impl Fn(&mut Seen) + Send + Sync + 'static,
@@ -135,8 +136,8 @@ pub(crate) fn rewriting(
     }))
 }
 
-/// A proxy whose registry shows what is changed only after `lag`: each tag and digest, and with `lists` the list of tags,
-/// as it was before its first change.
+/// A proxy whose registry shows a change only after `lag`: until then each tag and digest, and with
+/// `lists` the list of tags, is as it was before its first change.
 pub(crate) fn lagging(upstream: &str, lag: Duration, lists: bool) -> Server {
     let upstream = Upstream::plain(upstream);
     let old: Arc<Mutex<BTreeMap<String, (Instant, Answer)>>> = Arc::default();
@@ -200,7 +201,7 @@ impl Upstream {
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
         let ca = std::fs::read(services::tls_ca()).unwrap();
         let ca = reqwest::Certificate::from_pem(&ca).unwrap();
-        // HTTP/2 has no Host that could be another than the registry's own.
+        // HTTP/2 has no Host header that could differ from the registry's own address.
         Self::at(
             format!("https://{host}"),
             Self::client().tls_certs_only([ca]).http1_only(),
@@ -215,7 +216,7 @@ impl Upstream {
     }
 
     fn client() -> reqwest::ClientBuilder {
-        // Whoever installed it before did the same.
+        // If a provider was installed before, it is the same one.
         drop(rustls::crypto::ring::default_provider().install_default());
         reqwest::Client::builder()
             .no_proxy()
@@ -227,7 +228,8 @@ impl Upstream {
         let mut request = self
             .client
             .request(method, format!("{}{}", self.address, seen.path));
-        // The host stays the proxy's: the registry makes its Locations from it, which have to lead back here.
+        // The Host stays that of the proxy: the registry derives its Locations from it, which must
+        // lead back here.
         for (key, value) in &seen.headers {
             if key != "content-length" && key != "connection" && key != "transfer-encoding" {
                 request = request.header(key, value);
@@ -265,7 +267,7 @@ impl Upstream {
 }
 
 impl Shared {
-    /// Counts a request, and tells what becomes of it.
+    /// Counts a request; returns its fault and the watcher.
     fn next(&mut self, seen: &Seen) -> (Option<Fault>, Option<Watcher>) {
         let watcher = self.watcher.clone().filter(|_| changes(seen));
         if self.only_golden
@@ -284,7 +286,7 @@ impl Shared {
     }
 }
 
-/// Whether a request may change what a tag names.
+/// True if a request may change the target of a tag.
 fn changes(seen: &Seen) -> bool {
     matches!(seen.method.as_str(), "PUT" | "DELETE") && seen.path.contains("/manifests/")
 }
@@ -303,7 +305,7 @@ impl FaultProxy {
         Self { server, shared }
     }
 
-    /// HOST:PORT; what golden is given as the registry.
+    /// HOST:PORT, to be given to golden as the registry.
     pub(crate) fn host(&self) -> String {
         self.server.host()
     }
@@ -313,31 +315,33 @@ impl FaultProxy {
         self.server.seen()
     }
 
-    /// Spoils request `index` (from 0, counted from now), and all after it when `on`.
+    /// Injects a fault into request `index` (from 0, counted from now), and into all later ones if
+    /// `on`.
     pub(crate) fn break_at(&self, index: usize, fault: Fault, on: bool) {
         let mut shared = lock(&self.shared);
         shared.log.clear();
         shared.fault = Some((index, fault, on));
     }
 
-    /// Spoils nothing any more, and counts from 0.
+    /// Injects no more faults, and counts from 0 again.
     pub(crate) fn heal(&self) {
         let mut shared = lock(&self.shared);
         shared.log.clear();
         shared.fault = None;
     }
 
-    /// The requests since the last call of `break_at` or `heal`: method and path.
+    /// The requests since the last call of `break_at` or `heal`, as method and path.
     pub(crate) fn requests(&self) -> Vec<String> {
         lock(&self.shared).log.clone()
     }
 
-    /// Calls `watcher` after each change that the registry has seen.
+    /// Calls `watcher` after each change in the registry.
     pub(crate) fn watch(&self, watcher: Watcher) {
         lock(&self.shared).watcher = Some(watcher);
     }
 
-    /// Spoils and counts only golden's own requests, not those of an engine that pushes for it.
+    /// Injects faults only into golden's own requests and counts only those, not the requests of an
+    /// engine that pushes for it.
     pub(crate) fn spare_engines(&self) {
         lock(&self.shared).only_golden = true;
     }
@@ -360,7 +364,8 @@ async fn spoilt(
         }
         Some(Fault::HalfBody) => {
             seen.body.truncate(seen.body.len() / 2);
-            // A registry keeps what arrived before a connection broke; sending that much and hiding the answer is the same.
+            // A registry keeps the data that arrived before a connection broke. Sending only that
+            // part and dropping the answer has the same effect.
             seen.headers.retain(|(key, _)| key != "content-range");
         }
         _ => {}

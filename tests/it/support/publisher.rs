@@ -1,4 +1,5 @@
-//! Publishing without an engine: hand-made images that differ in one file, published through the library.
+//! Publishing without an engine: images written by hand that differ in one file, published through
+//! the library.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -23,33 +24,32 @@ use golden::workspace::user_cache::UserCache;
 
 use crate::support::services;
 
-/// A publisher: a workspace folder of its own, and one registry or more.
+/// A publisher with its own workspace directory, and one or more registries.
 pub(crate) struct Publisher {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     registries: Registries,
     destinations: Vec<Destination>,
-    /// Build in spite of equal inputs.
+    /// Build even if the inputs are unchanged.
     pub(crate) force: bool,
     docker: Option<Docker>,
 }
 
-/// What one run did.
+/// The result of one run.
 #[derive(Debug)]
 pub(crate) struct Done {
-    /// What was planned.
     pub(crate) plan: Plan,
-    /// The receipts, or why there are none.
+    /// The receipts, or the error.
     pub(crate) result: Result<Vec<Receipt>, publish::Error>,
 }
 
 impl Publisher {
-    /// A publisher to `hosts`, which gives up after `attempts` tries of a request.
+    /// A publisher to `hosts` that gives up after `attempts` tries of a request.
     pub(crate) fn new(hosts: &[&str], attempts: u32) -> Self {
         Self::with(hosts, attempts, None, None)
     }
 
-    /// The same, with a user and a password for the GOLDEN_ variables, and with a CA that the registries' certificates are
-    /// signed by.
+    /// The same, with a user and a password in the GOLDEN_ variables, and with a CA that signed the
+    /// registries' certificates.
     pub(crate) fn with(
         hosts: &[&str],
         attempts: u32,
@@ -79,9 +79,9 @@ impl Publisher {
             ..RegistryEndpoint::of(to.host.clone())
         };
         let endpoints = destinations.iter().map(endpoint).collect();
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         Self {
-            folder,
+            directory,
             registries: Registries::new(endpoints, env),
             destinations,
             force: false,
@@ -89,19 +89,17 @@ impl Publisher {
         }
     }
 
-    /// The same, with images that a Docker Engine has and pushes.
+    /// The same, with images that a Docker Engine builds and pushes.
     pub(crate) fn through(mut self, docker: Docker) -> Self {
         self.docker = Some(docker);
         self
     }
 
-    /// The state folder.
     pub(crate) fn state(&self) -> StateDirectory {
-        StateDirectory::of(self.folder.path())
-            .with_user_cache(UserCache::at(self.folder.path().join(".user-cache")))
+        StateDirectory::of(self.directory.path())
+            .with_user_cache(UserCache::at(self.directory.path().join(".user-cache")))
     }
 
-    /// The registries.
     pub(crate) fn registries(&self) -> &Registries {
         &self.registries
     }
@@ -113,7 +111,7 @@ impl Publisher {
             .unwrap()
     }
 
-    /// Asks and plans.
+    /// Reads the registries and plans.
     pub(crate) async fn plan(
         &self,
         images: &[&Image],
@@ -137,7 +135,7 @@ impl Publisher {
         Ok((recipes, plan))
     }
 
-    /// What `build --push` does with an image, but for the building.
+    /// Runs the steps of `build --push` for an image, except for the build.
     pub(crate) async fn publish(&self, image: &Image) -> Done {
         let (recipes, plan) = match self.plan(&[image]).await {
             Ok(planned) => planned,
@@ -172,12 +170,12 @@ impl Publisher {
         Done { plan, result }
     }
 
-    /// Every tag of an image in the first registry, with the content that it names.
+    /// Every tag of an image in the first registry, with its digest.
     pub(crate) async fn tags(&self, name: &str) -> BTreeMap<String, Digest> {
         self.tags_in(&self.repository(name)).await
     }
 
-    /// Every tag of a repository, with the digest that it names.
+    /// Every tag of a repository, with its digest.
     pub(crate) async fn tags_in(&self, repository: &Repository) -> BTreeMap<String, Digest> {
         let registry = self.registries.of(repository).unwrap();
         let mut found = BTreeMap::new();
@@ -192,7 +190,7 @@ impl Publisher {
         found
     }
 
-    /// Puts `tag` on what `from` names, as somebody with another tool would.
+    /// Points `tag` to the image of `from`, as another tool does.
     pub(crate) async fn retag(&self, name: &str, from: &str, tag: &str) {
         let repository = self.repository(name);
         let registry = self.registries.of(&repository).unwrap();
@@ -210,7 +208,7 @@ impl Publisher {
 }
 
 impl Done {
-    /// The one word for what was planned.
+    /// The planned step, as one word.
     pub(crate) fn step(&self) -> &'static str {
         match self.plan.images.first().map(|image| &image.step) {
             Some(plan::PlanStep::Build { .. }) => "build",
@@ -222,7 +220,7 @@ impl Done {
         }
     }
 
-    /// The receipts of a run that succeeded.
+    /// The receipts of a successful run.
     #[track_caller]
     pub(crate) fn receipts(self) -> Vec<Receipt> {
         self.result.unwrap()
@@ -243,15 +241,12 @@ pub(crate) fn fresh_name(prefix: &str) -> String {
 /// An image of scratch with one layer.
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
-    /// Its name.
     pub(crate) name: String,
-    /// Its version.
     pub(crate) version: String,
-    /// Its variant; may be empty.
+    /// May be empty.
     pub(crate) variant: String,
-    /// What is in it: other content means other inputs.
+    /// The content of its file; different content gives different inputs.
     pub(crate) content: String,
-    /// Rules for its tags.
     pub(crate) rules: TagRules,
 }
 
@@ -268,19 +263,19 @@ impl Image {
         }
     }
 
-    /// The same with other content.
+    /// Sets the content.
     pub(crate) fn content(mut self, content: &str) -> Self {
         content.clone_into(&mut self.content);
         self
     }
 
-    /// The same with a variant.
+    /// Sets the variant.
     pub(crate) fn variant(mut self, variant: &str) -> Self {
         variant.clone_into(&mut self.variant);
         self
     }
 
-    /// The same with other rules.
+    /// Sets the tag rules.
     pub(crate) fn rules(mut self, rules: TagRules) -> Self {
         self.rules = rules;
         self
@@ -300,7 +295,6 @@ impl Image {
         ])
     }
 
-    /// The recipe.
     pub(crate) fn recipe(&self) -> Recipe {
         let image = ResolvedImage {
             name: self.name.parse().unwrap(),
@@ -342,7 +336,7 @@ impl Image {
         }
     }
 
-    /// The image as the embedded engine hands it over.
+    /// The image in the form that the embedded engine returns.
     pub(crate) fn built(&self) -> BuiltImage {
         let mut labels = self.labels();
         labels.insert("dev.golden.inputs".to_owned(), self.inputs().to_string());

@@ -1,4 +1,5 @@
-//! A registry in the test's own process: strict, and able to do what no registry that we can install does.
+//! A registry in the test's process. It is strict, and can behave in ways that no installable
+//! registry does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,30 +12,29 @@ use super::server::{Answer, Seen, Server, handler};
 /// A function that answers some requests.
 pub(crate) type Instead = Arc<dyn Fn(&Seen) -> Option<Answer> + Send + Sync>;
 
-/// How the registry behaves where registries differ.
+/// Behaviour in the points where registries differ.
 #[derive(Clone, Default)]
 pub(crate) struct Behaviour {
-    /// It takes `?tag=…&tag=…`, and says so with `OCI-Tag`.
+    /// Accepts `?tag=…&tag=…`, and confirms each tag with `OCI-Tag`.
     pub(crate) fan_out: bool,
-    /// It deletes a tag by its name, as distribution 3 does.
+    /// Deletes a tag by its name, as distribution 3 does.
     pub(crate) deletes_tags: bool,
-    /// Deletion is switched off.
+    /// Deletion is disabled.
     pub(crate) no_deletion: bool,
-    /// It takes no more than so many of them at once.
+    /// The maximum number of tags in one request.
     pub(crate) fan_out_most: Option<usize>,
-    /// It wants chunks of at least so many bytes, but for the last one.
+    /// The minimum size of a chunk in bytes, except for the last one.
     pub(crate) least_chunk: Option<usize>,
-    /// It gives lists in pages of so many.
+    /// The page size of lists.
     pub(crate) page: Option<usize>,
-    /// It keeps lists of referrers.
+    /// Maintains lists of referrers.
     pub(crate) referrers: bool,
-    /// It wants this Authorization header, and this challenge is given to those who lack it.
+    /// The required Authorization header, and the challenge for requests without it.
     pub(crate) authorization: Option<(String, String)>,
-    /// Asked first; what it answers is the answer.
+    /// Called first; its answer replaces the registry's own.
     pub(crate) instead: Option<Instead>,
 }
 
-/// The content of a repository.
 #[derive(Default)]
 struct Repository {
     blobs: BTreeMap<String, Vec<u8>>,
@@ -49,20 +49,18 @@ struct State {
     next: usize,
 }
 
-/// The registry.
 pub(crate) struct FakeRegistry {
-    /// The server, with its requests.
+    /// The server, which records its requests.
     pub(crate) server: Server,
     state: Arc<Mutex<State>>,
 }
 
 impl FakeRegistry {
-    /// Starts one.
     pub(crate) fn start(behaviour: Behaviour) -> Self {
         Self::with_tls(behaviour, None)
     }
 
-    /// Starts one that speaks TLS.
+    /// Starts a registry with TLS.
     pub(crate) fn with_tls(
         behaviour: Behaviour,
         tls: Option<tokio_rustls::rustls::ServerConfig>,
@@ -70,7 +68,7 @@ impl FakeRegistry {
         Self::at("127.0.0.1", behaviour, tls)
     }
 
-    /// Starts one on an address of this machine.
+    /// Starts a registry on an address of this machine.
     pub(crate) fn at(
         address: &str,
         behaviour: Behaviour,
@@ -103,7 +101,7 @@ impl FakeRegistry {
         self.server.host()
     }
 
-    /// Puts an image into a repository by hand, under these tags. Gives its digest.
+    /// Adds an image with these tags to a repository; returns its digest.
     pub(crate) fn image(&self, repository: &str, content: &str, tags: &[&str]) -> String {
         let mut state = lock(&self.state);
         let repository = state.repositories.entry(repository.to_owned()).or_default();
@@ -129,7 +127,7 @@ impl FakeRegistry {
         )
     }
 
-    /// Puts a manifest or an index into a repository as it is. Gives its digest.
+    /// Adds a manifest or an index to a repository unchanged; returns its digest.
     pub(crate) fn manifest(
         &self,
         repository: &str,
@@ -147,7 +145,7 @@ impl FakeRegistry {
         )
     }
 
-    /// Puts an image without layers for a platform into a repository. Gives its digest.
+    /// Adds an image without layers for a platform to a repository; returns its digest.
     pub(crate) fn image_for(
         &self,
         repository: &str,
@@ -174,7 +172,7 @@ impl FakeRegistry {
         self.manifest(repository, media_type, &manifest, tags)
     }
 
-    /// Puts an index of these images, each with its platform, into a repository. Gives its digest.
+    /// Adds an index of these images, each with its platform, to a repository; returns its digest.
     pub(crate) fn index_for(
         &self,
         repository: &str,
@@ -200,7 +198,7 @@ impl FakeRegistry {
         repository.tags.insert(tag.to_owned(), digest.to_owned());
     }
 
-    /// Puts an index of these manifests into a repository. Gives its digest.
+    /// Adds an index of these manifests to a repository; returns its digest.
     pub(crate) fn index(&self, repository: &str, children: &[&str], tags: &[&str]) -> String {
         let mut state = lock(&self.state);
         let repository = state.repositories.entry(repository.to_owned()).or_default();
@@ -213,7 +211,8 @@ impl FakeRegistry {
         put(repository, media_type, index.to_string().into_bytes(), tags)
     }
 
-    /// Puts an artifact into a repository, with a config and one layer, each of a media type. Gives its digest.
+    /// Adds an artifact to a repository, with a config and one layer of the given media types;
+    /// returns its digest.
     pub(crate) fn artifact(
         &self,
         repository: &str,
@@ -248,7 +247,8 @@ impl FakeRegistry {
         )
     }
 
-    /// Puts the list of referrers of `subject` under its fallback tag, as clients do. Gives its digest.
+    /// Adds the list of referrers of `subject` under its fallback tag, as clients do; returns its
+    /// digest.
     pub(crate) fn fallback(&self, repository: &str, subject: &str, referrers: &[&str]) -> String {
         let mut state = lock(&self.state);
         let repository = state.repositories.entry(repository.to_owned()).or_default();
@@ -270,7 +270,7 @@ impl FakeRegistry {
         )
     }
 
-    /// Puts a manifest that refers to another one into a repository. Gives its digest.
+    /// Adds a manifest that refers to another one to a repository; returns its digest.
     pub(crate) fn referrer(&self, repository: &str, subject: &str, content: &str) -> String {
         let mut state = lock(&self.state);
         let repository = state.repositories.entry(repository.to_owned()).or_default();
@@ -295,7 +295,7 @@ impl FakeRegistry {
         )
     }
 
-    /// The tags of a repository, with what they name.
+    /// The tags of a repository, with their digests.
     pub(crate) fn tags(&self, repository: &str) -> BTreeMap<String, String> {
         lock(&self.state)
             .repositories
@@ -304,7 +304,7 @@ impl FakeRegistry {
             .unwrap_or_default()
     }
 
-    /// Whether a repository has a manifest.
+    /// True if a repository has a manifest.
     pub(crate) fn has(&self, repository: &str, digest: &str) -> bool {
         lock(&self.state)
             .repositories
@@ -312,7 +312,7 @@ impl FakeRegistry {
             .is_some_and(|found| found.manifests.contains_key(digest))
     }
 
-    /// Uploads that were begun and neither finished nor cancelled.
+    /// The number of uploads that were started and neither completed nor cancelled.
     pub(crate) fn open_uploads(&self) -> usize {
         lock(&self.state).uploads.len()
     }
@@ -342,7 +342,7 @@ fn put(repository: &mut Repository, media_type: &str, bytes: Vec<u8>, tags: &[&s
     digest
 }
 
-/// An error in the registry's own form.
+/// An error in the format of the distribution API.
 pub(crate) fn refuse(status: u16, code: &str, message: &str) -> Answer {
     let body = json!({ "errors": [{ "code": code, "message": message, "detail": null }] });
     Answer::new(status, body.to_string()).header("content-type", "application/json")
@@ -490,7 +490,7 @@ fn uploads(
     if seen.query("_state").pop() != Some(received.len().to_string()) && seen.method != "GET" {
         return refuse(404, "BLOB_UPLOAD_INVALID", "an old Location was used");
     }
-    // A client that went away in the middle: what arrived is kept.
+    // If a client disconnects during an upload, the data that arrived is kept.
     let announced = seen
         .header("content-length")
         .and_then(|length| length.parse().ok());
@@ -600,7 +600,7 @@ fn manifests(
         return unknown();
     };
     let (media_type, bytes) = &repository.manifests[&digest];
-    // As distribution 2.8: with less than all types, what is there is not found.
+    // As in distribution 2.8: if Accept lacks the manifest's type, the manifest is not found.
     let mut accepted = seen.headers.iter().filter(|(key, _)| key == "accept");
     if !accepted.any(|(_, accept)| accept.contains(media_type.as_str())) {
         return unknown();

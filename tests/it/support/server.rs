@@ -1,4 +1,5 @@
-//! A small HTTP server in the test's own process: a function from request to answer, every request remembered.
+//! A small HTTP server in the test's process: a function from request to answer that records every
+//! request.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,21 +12,19 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A request as the server saw it.
+/// A request as the server received it.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
-    /// The method.
     pub(crate) method: String,
-    /// Path and query.
+    /// With the query.
     pub(crate) path: String,
-    /// Headers, names in lower case.
+    /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
-    /// The body; cut short when the client went away.
+    /// Truncated if the client disconnected.
     pub(crate) body: Vec<u8>,
 }
 
 impl Seen {
-    /// A header's value.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -49,10 +48,10 @@ impl Seen {
     }
 }
 
-/// What the server does.
+/// The server's reaction to a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
-    /// An answer.
+    /// A complete answer.
     Full {
         status: u16,
         headers: Vec<(String, String)>,
@@ -68,7 +67,7 @@ pub(crate) enum Answer {
     Close,
     /// Bytes that are neither TLS nor HTTP, then a closed connection.
     Garbled,
-    /// Nothing, for a long time.
+    /// No answer for a long time.
     Stall,
 }
 
@@ -82,7 +81,6 @@ impl Answer {
         }
     }
 
-    /// Adds a header.
     pub(crate) fn header(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         if let Self::Full { headers, .. } | Self::Half { headers, .. } = &mut self {
             headers.push((name.to_owned(), value.to_string()));
@@ -95,7 +93,7 @@ impl Answer {
 pub(crate) type Handler =
     Arc<dyn Fn(Seen) -> futures_util::future::BoxFuture<'static, Answer> + Send + Sync>;
 
-/// A handler from a function that need not wait.
+/// A handler from a synchronous function.
 pub(crate) fn handler(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Handler {
     Arc::new(move |seen| {
         let answer = answer(&seen);
@@ -105,18 +103,17 @@ pub(crate) fn handler(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) 
 
 /// A server that runs until it is dropped.
 pub(crate) struct Server {
-    /// Its port.
     pub(crate) port: u16,
     address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
     refuses_plain: Arc<AtomicBool>,
-    /// Taken when the server is dropped.
+    /// Taken on drop.
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Waiting for its end is not allowed within another runtime, where many tests are.
+        // Waiting for the thread would panic within another runtime, where many tests run.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -192,7 +189,8 @@ impl Server {
         }
     }
 
-    /// With TLS: answers a request that comes without it with a 400, as many do; else it is cut off. Neither is remembered.
+    /// For a server with TLS: answers a plain HTTP request with 400, as many servers do; otherwise
+    /// the connection is closed. Neither is recorded.
     pub(crate) fn refuse_plain(&self) {
         self.refuses_plain.store(true, Ordering::SeqCst);
     }
@@ -211,7 +209,7 @@ impl Server {
     }
 }
 
-/// Listens for a runtime that need not be the caller's.
+/// Opens a listener for a runtime other than the caller's.
 pub(crate) fn listen(
     runtime: &tokio::runtime::Runtime,
     address: &str,
@@ -223,17 +221,17 @@ pub(crate) fn listen(
     tokio::net::TcpListener::from_std(listener).unwrap()
 }
 
-/// A connection without the TLS that is spoken over it.
+/// The raw connection below TLS.
 type Wire = Arc<std::net::TcpStream>;
 
-/// Gives a connection back with a second handle on it.
+/// Returns a connection with a second handle on it.
 fn with_wire(stream: tokio::net::TcpStream) -> std::io::Result<(tokio::net::TcpStream, Wire)> {
     let stream = stream.into_std()?;
     let wire = Arc::new(stream.try_clone()?);
     Ok((tokio::net::TcpStream::from_std(stream)?, wire))
 }
 
-/// Whether what comes is no TLS greeting.
+/// True if the first bytes are not a TLS handshake.
 async fn is_plain(stream: &tokio::net::TcpStream) -> bool {
     let mut first = [0];
     stream
@@ -254,7 +252,7 @@ async fn serve(
         async move { one(request, &wire, handler, log).await }
     });
     let stream = TokioIo::new(stream);
-    // A connection that breaks is what many tests are about.
+    // Broken connections are part of many tests.
     if http2 {
         let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         drop(builder.serve_connection(stream, service).await);
@@ -291,7 +289,7 @@ async fn one(
             .iter()
             .map(|(key, value)| (key.to_string(), text(value)))
             .collect();
-        // What HTTP/2 has in place of the Host.
+        // HTTP/2 has the authority instead of the Host header.
         if let Some(authority) = head
             .uri
             .authority()
@@ -325,7 +323,7 @@ async fn one(
             body,
         } => (status, headers, body, true),
         Answer::Garbled => {
-            // The head of a TLS record, and what cannot be decrypted.
+            // The header of a TLS record, and bytes that cannot be decrypted.
             let mut record = vec![0x17, 3, 3, 0, 64];
             record.resize(5 + 64, b'?');
             std::io::Write::write_all(&mut &*wire, &record)?;
@@ -351,7 +349,7 @@ async fn one(
     let body: Body = if half {
         let piece = Bytes::copy_from_slice(&body[..body.len() / 2]);
         let cut = async {
-            // What was written before is on its way by now.
+            // The earlier bytes are already sent.
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             Err(std::io::Error::other("cut by the test"))
         };

@@ -1,10 +1,11 @@
-//! The addresses of the services that `tests/services up` started for this checkout.
+//! The addresses of the services that `tests/services up` starts for this checkout.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-/// The value of a key of target/services/env. Tests never skip: without the services they fail, saying how to start them.
+/// The value of a key of target/services/env. Tests are never skipped: without the services they
+/// fail with a hint how to start them.
 #[track_caller]
 fn value(key: &str) -> &'static str {
     static ENV: OnceLock<BTreeMap<String, String>> = OnceLock::new();
@@ -32,17 +33,17 @@ macro_rules! services {
 }
 
 services! {
-    /// `unix://…` of the first engine (`BuildKit` and classic, steps have a network).
+    /// `unix://…` of the first engine (BuildKit and classic; its steps have a network).
     docker_host = "DOCKER_HOST";
     /// `tcp://…` of the first engine, plain.
     docker_tcp = "DOCKER_TCP";
     /// `unix://…` of the second engine, whose steps have no network.
     docker_second = "DOCKER_SECOND";
-    /// `tcp://…` of the second engine; it wants a client certificate, see `docker_cert_path`.
+    /// `tcp://…` of the second engine, which requires a client certificate, see `docker_cert_path`.
     docker_tls = "DOCKER_TLS";
-    /// The folder with ca.pem, cert.pem and key.pem, as `DOCKER_CERT_PATH` wants it.
+    /// The directory with ca.pem, cert.pem and key.pem, for `DOCKER_CERT_PATH`.
     docker_cert_path = "DOCKER_CERT_PATH";
-    /// An address of this machine that is no loopback address: that of the engine's bridge.
+    /// A non-loopback address of this machine: that of the engine's bridge.
     bridge_address = "BRIDGE_ADDRESS";
     /// HOST:PORT of the plain registry, with deletion. The bases are in it.
     registry = "REGISTRY";
@@ -50,27 +51,30 @@ services! {
     registry_nodelete = "REGISTRY_NODELETE";
     /// HOST:PORT of the registry with Basic authentication.
     registry_htpasswd = "REGISTRY_HTPASSWD";
-    /// Its user.
+    /// The user of the registry with Basic authentication.
     htpasswd_user = "HTPASSWD_USER";
-    /// And the password.
+    /// The password of the registry with Basic authentication.
     htpasswd_password = "HTPASSWD_PASSWORD";
-    /// HOST:PORT of the registry with Bearer authentication; the tests start the token server themselves.
+    /// HOST:PORT of the registry with Bearer authentication; the tests start the token server
+    /// themselves.
     registry_token = "REGISTRY_TOKEN";
-    /// The port on 127.0.0.1 where that registry says the token server is (path `/token`, service and issuer `golden-tests`).
+    /// The port on 127.0.0.1 where that registry says the token server is (path `/token`, service
+    /// and issuer `golden-tests`).
     token_port = "TOKEN_PORT";
     /// localhost:PORT of the registry with TLS.
     registry_tls = "REGISTRY_TLS";
     /// The busybox base in the plain registry (also `busybox:1.36` in the first engine).
     base_busybox = "BASE_BUSYBOX";
-    /// Debian 12 with ca-certificates, openssl and curl, in the plain registry; `tests/services debian` makes it.
+    /// Debian 12 with ca-certificates, openssl and curl, in the plain registry; made by
+    /// `tests/services debian`.
     base_debian = "BASE_DEBIAN";
     /// Debian 12 without them.
     base_debian_slim = "BASE_DEBIAN_SLIM";
 }
 
-/// The folder of the services: their storage, their logs.
+/// The directory of the services, with their storage and logs.
 #[track_caller]
-pub(crate) fn folder() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     value("SERVICES").into()
 }
 
@@ -80,7 +84,7 @@ pub(crate) fn tls_ca() -> PathBuf {
     value("TLS_CA").into()
 }
 
-/// The PEM file of the certificate that both of them show, for localhost and its addresses.
+/// The PEM file of the certificate that both of them use, for localhost and its addresses.
 #[track_caller]
 pub(crate) fn tls_cert() -> PathBuf {
     value("TLS_CERT").into()

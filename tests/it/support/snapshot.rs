@@ -1,12 +1,12 @@
-//! What differs from run to run, and how it is written in an expectation.
+//! Replaces the parts of an output that differ between runs.
 
 use regex::Regex;
 
-/// The text with digests, durations, sizes, times and the engine's address replaced by words, runs of blanks by one,
-/// and without the steps of a Docker build.
+/// Replaces digests, durations, sizes, times and the engine's address by words, and runs of blanks
+/// by one blank. Removes the steps of a Docker build.
 pub(crate) fn redacted(text: &str) -> String {
     let patterns = [
-        // An engine that has the step already says so, and builds side by side in no order.
+        // An engine that has cached the step reports it, and builds parallel steps in any order.
         (r"(?m)^\S+: (CACHED )?(\[\d+/\d+\] |exporting ).*\n", ""),
         (r"[0-9a-f]{64}", "DIGEST"),
         (r"sha256:[0-9a-f]{6,}…?", "sha256:DIGEST"),

@@ -9,13 +9,14 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::services;
 
-/// A server's settings with a certificate that signs itself, and that certificate as PEM, to be trusted as a CA.
+/// A server configuration with a self-signed certificate, and that certificate as PEM, to be
+/// trusted as a CA.
 pub(crate) fn server(names: &[&str]) -> (ServerConfig, String) {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     of(&rcgen::CertificateParams::new(names).unwrap())
 }
 
-/// As [`server`], with parameters of the caller's own.
+/// Like [`server`], with the given certificate parameters.
 pub(crate) fn of(parameters: &rcgen::CertificateParams) -> (ServerConfig, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = parameters.self_signed(&key).unwrap();
@@ -26,7 +27,8 @@ pub(crate) fn of(parameters: &rcgen::CertificateParams) -> (ServerConfig, String
     (config, certificate.pem())
 }
 
-/// A server's settings with the certificate of the TLS registry, which [`services::tls_ca`] signed.
+/// A server configuration with the certificate of the TLS registry, which [`services::tls_ca`]
+/// signed.
 pub(crate) fn of_the_services() -> ServerConfig {
     let certificate = CertificateDer::from_pem_file(services::tls_cert()).unwrap();
     with(

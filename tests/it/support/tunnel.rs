@@ -1,4 +1,5 @@
-//! A proxy for whole connections: takes CONNECT and absolute addresses, leads everything to one server, and can cut or change once.
+//! A proxy for whole connections. It accepts CONNECT and absolute addresses, forwards everything to
+//! one server, and can once cut a connection or change a byte.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// The proxy; it runs until it is dropped.
+/// A proxy that runs until it is dropped.
 pub(crate) struct Tunnel {
     port: u16,
     shared: Arc<Shared>,
-    /// Taken when the proxy is dropped.
+    /// Taken on drop.
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -24,16 +25,16 @@ impl Drop for Tunnel {
 
 struct Shared {
     heads: Mutex<Vec<String>>,
-    /// Bytes from clients to the server.
+    /// Number of bytes from clients to the server.
     sent: AtomicUsize,
-    /// After so many of them the connection is cut, once.
+    /// The number of bytes after which the connection is cut, once.
     cut: AtomicUsize,
-    /// This one of them is changed, once.
+    /// The number of the byte that is changed, once.
     changed: usize,
 }
 
 impl Tunnel {
-    /// Leads to `port` on 127.0.0.1, whatever a client asks for.
+    /// Forwards to `port` on 127.0.0.1, whatever address a client requests.
     pub(crate) fn to(port: u16) -> Self {
         Self::cutting(port, usize::MAX)
     }
@@ -43,7 +44,7 @@ impl Tunnel {
         Self::start(target, usize::MAX, changed)
     }
 
-    /// Cuts the connection on which byte number `cut` goes out; what was before it arrives.
+    /// Cuts the connection at byte number `cut`; the bytes before it arrive.
     pub(crate) fn cutting(target: u16, cut: usize) -> Self {
         Self::start(target, cut, usize::MAX)
     }
@@ -140,7 +141,7 @@ async fn lead(mut client: TcpStream, target: u16, shared: Arc<Shared>) {
     }
 }
 
-/// Passes bytes on; false when this is where the connection is cut.
+/// Forwards bytes; returns false at the cut.
 async fn pass(server: &mut TcpStream, bytes: &mut [u8], shared: &Shared) -> bool {
     let before = shared.sent.fetch_add(bytes.len(), Ordering::SeqCst);
     if let Some(byte) = shared
@@ -156,7 +157,7 @@ async fn pass(server: &mut TcpStream, bytes: &mut [u8], shared: &Shared) -> bool
     }
     shared.cut.store(usize::MAX, Ordering::SeqCst);
     drop(server.write_all(&bytes[..cut.saturating_sub(before)]).await);
-    // The server gets the time to read what arrived before it finds the connection gone.
+    // The server gets the time to read the bytes that arrived before it sees the closed connection.
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     false
 }

@@ -1,4 +1,4 @@
-//! A workspace in a temporary folder, and the real binary run in it.
+//! A workspace in a temporary directory, and runs of the real binary in it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -11,18 +11,15 @@ pub(crate) struct Golden {
     env: Vec<(String, String)>,
 }
 
-/// What a run of the binary did.
+/// The result of a run of the binary.
 pub(crate) struct Run {
-    /// The exit code.
     pub(crate) code: i32,
-    /// All of stdout.
     pub(crate) stdout: String,
-    /// All of stderr.
     pub(crate) stderr: String,
 }
 
 impl Golden {
-    /// An empty folder.
+    /// Creates an empty directory.
     pub(crate) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
@@ -31,18 +28,17 @@ impl Golden {
         }
     }
 
-    /// The folder.
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Writes a file, with the folders above it.
+    /// Writes a file, with its parent directories.
     pub(crate) fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
         self.write(path, content);
         self
     }
 
-    /// Writes a file, with the folders above it.
+    /// Writes a file, with its parent directories; returns its path.
     pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.dir.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -51,7 +47,7 @@ impl Golden {
         path
     }
 
-    /// Removes all that golden remembers: `.golden`, and the user's caches.
+    /// Removes the state of golden: `.golden`, and the user's caches.
     pub(crate) fn forget(&self) {
         for path in [
             self.dir.path().join(".golden"),
@@ -67,18 +63,18 @@ impl Golden {
     }
 
     /// Writes NAME/image.toml.
-    pub(crate) fn image(self, folder: &str, text: &str) -> Self {
-        self.file(&format!("{folder}/image.toml"), text)
+    pub(crate) fn image(self, directory: &str, text: &str) -> Self {
+        self.file(&format!("{directory}/image.toml"), text)
     }
 
-    /// Sets a variable of the environment for every run.
+    /// Sets an environment variable for every run.
     pub(crate) fn env(mut self, key: &str, value: &str) -> Self {
         self.env.push((key.to_owned(), value.to_owned()));
         self
     }
 
-    /// The binary, to be run in the folder, with an environment of its own: nothing of the machine's docker
-    /// configuration, registry or colours reaches it.
+    /// Returns a command for the binary in the workspace, with a clean environment: the machine's
+    /// docker configuration, registry and colours do not reach it.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_golden"));
         command.current_dir(self.dir.path()).args(args).env_clear();
@@ -95,14 +91,14 @@ impl Golden {
         command
     }
 
-    /// Runs the binary to its end.
+    /// Runs the binary until it exits.
     pub(crate) fn run(&self, args: &[&str]) -> Run {
         Run::of(self.command(args).output().unwrap())
     }
 }
 
 impl Run {
-    /// Reads what a finished process did.
+    /// Reads the result of a finished process.
     pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -111,7 +107,7 @@ impl Run {
         }
     }
 
-    /// Asserts the exit code, showing everything when it is another.
+    /// Asserts the exit code, and shows the complete output if it differs.
     #[track_caller]
     pub(crate) fn exit(self, code: i32) -> Self {
         assert_eq!(
