@@ -68,7 +68,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         None => match destinations.chosen.first() {
             Some(destination) => ListScope::Registry(destination.host.clone()),
             None => {
-                return Err(Failure::usage("no registry is named")
+                return Err(Failure::usage("no registry is configured")
                     .hint("golden ls HOST[:PORT], or a workspace with a [[registry]]"));
             }
         },

@@ -1,5 +1,5 @@
-//! What `plan`, `build` and `push` have in common: the workspace opened, the world asked, and
-//! everything decided.
+//! The preparation of `plan`, `build` and `push`: opens the workspace, reads the registries and the
+//! engines, and makes all decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,22 +28,22 @@ use crate::resolve::image::Base;
 use crate::workspace::lock::{FILE, LockedBase, key};
 use crate::workspace::state::StateDirectory;
 
-/// What a command wants to know and do.
+/// The request of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct RunRequest {
     /// `--engine`.
     pub(crate) engine: Option<EngineKind>,
-    /// What becomes of the images.
+    /// The use of the images: publish, write or keep locally.
     pub(crate) goal: Goal,
     /// `--force`.
     pub(crate) force: bool,
     /// `--locked`.
     pub(crate) locked: bool,
-    /// Whether external bases that golden.lock lacks are added to it.
+    /// True if external bases without an entry are added to golden.lock.
     pub(crate) lock_new: bool,
 }
 
-/// A workspace about which everything is decided and nothing is done.
+/// A workspace with all decisions made, before any build starts.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     /// The workspace and the selected images.
@@ -54,22 +54,22 @@ pub(crate) struct Prepared {
     pub(crate) engines: Engines,
     /// `.golden`.
     pub(crate) state: StateDirectory,
-    /// What the images are made from, parents first.
+    /// The recipes of the images, parents first.
     pub(crate) recipes: Vec<Recipe>,
-    /// What is to be done.
+    /// The planned steps.
     pub(crate) plan: Plan,
-    /// Which engine builds each image.
+    /// The engine for each image.
     pub(crate) choices: Vec<EngineChoice>,
     /// The repository of each image in the Docker Engine.
     pub(crate) names: Vec<Repository>,
-    /// Images that are not begun, because their base is not to be had.
+    /// Images that are not built because their base is unavailable.
     pub(crate) unready: Vec<Unready>,
-    /// The bases that golden.lock lacked.
+    /// The bases that were added to golden.lock.
     pub(crate) newly_locked: Vec<LockedBase>,
 }
 
 impl Prepared {
-    /// Writes the bases that golden.lock lacked into it, and reports them.
+    /// Writes the added bases to golden.lock, and reports them.
     pub(crate) fn write_lock(&self, context: &Context) -> Result<(), Failure> {
         if self.newly_locked.is_empty() {
             return Ok(());
@@ -89,14 +89,15 @@ impl Prepared {
     }
 }
 
-/// Opens the workspace and decides. Nothing is written anywhere but to the cache.
+/// Opens the workspace and makes all decisions. It writes only to the cache. Fails before any build
+/// starts, for example if there is no registry to publish to, or an engine cannot build an image.
 pub(crate) async fn prepare(
     context: &Context,
     options: &SessionOptions,
-    wanted: &RunRequest,
+    request: &RunRequest,
 ) -> Result<Prepared, Failure> {
     let mut session = Session::open(context, options).await?;
-    if wanted.goal == Goal::Publish && session.destinations.is_empty() {
+    if request.goal == Goal::Publish && session.destinations.is_empty() {
         return Err(Failure::usage("there is no registry to publish to").hint(
             "add a [[registry]] to golden.toml, or give --registry HOST[:PORT][/NAMESPACE] or GOLDEN_REGISTRY",
         ));
@@ -114,20 +115,20 @@ pub(crate) async fn prepare(
     let fleet = fleet(&session, &environment, &embedded, &state, &trusted)?;
     let engines = Engines::new(environment, embedded).with_fleet(fleet);
     let mut names = local_names(&session)?;
-    require_locked(&session, wanted.locked)?;
-    let newly_locked = if wanted.lock_new {
+    require_locked(&session, request.locked)?;
+    let newly_locked = if request.lock_new {
         lock_new(&mut session, &engines).await
     } else {
         Vec::new()
     };
-    let destinations = if wanted.goal == Goal::Publish {
+    let destinations = if request.goal == Goal::Publish {
         session.destinations.clone()
     } else {
         Vec::new()
     };
     let options = PlanOptions {
         destinations,
-        force: wanted.force,
+        force: request.force,
     };
     let (surveyed, unready) = survey_ready(
         &mut session,
@@ -143,7 +144,7 @@ pub(crate) async fn prepare(
     let Survey {
         recipes, mut plan, ..
     } = surveyed;
-    let choices = choices(&session, &engines, &recipes, wanted).await?;
+    let choices = choices(&session, &engines, &recipes, request).await?;
     for (planned, choice) in plan.images.iter_mut().zip(&choices) {
         planned.engine = planned
             .step
@@ -164,8 +165,9 @@ pub(crate) async fn prepare(
     })
 }
 
-/// Asks and plans. Images whose base is not to be had are taken out of the session, with what is
-/// built on them; when nothing is left, or it was no base, the failure is that of the whole run.
+/// Surveys and plans. If bases are unavailable, their images and the images built on them are
+/// removed from the session, and the rest is planned. Fails if no image is left, or for any other
+/// error.
 pub(super) async fn survey_ready(
     session: &mut Session,
     registries: &Registries,
@@ -187,8 +189,8 @@ pub(super) async fn survey_ready(
     ))
 }
 
-/// The names of the images in the Docker Engine; refused when tagging one would change somebody's
-/// base (7-rules 18).
+/// The names of the images in the Docker Engine. Fails if such a name is also the base of an image:
+/// the local tag would replace the base.
 pub(super) fn local_names(session: &Session) -> Result<Vec<Repository>, Failure> {
     let base = |image: &ResolvedImage| match &image.base {
         Base::Reference(reference) => Some(reference.clone()),
@@ -210,17 +212,16 @@ pub(super) fn local_names(session: &Session) -> Result<Vec<Repository>, Failure>
                 "{} would be tagged {shadowed}, which an image of this workspace is built on",
                 image.display()
             );
-            return Err(Failure::usage(what).hint(
-                "give the image another name, or the base its full reference with a digest",
-            ));
+            return Err(Failure::usage(what)
+                .hint("rename the image, or write the base as a full reference with a digest"));
         }
         names.push(name);
     }
     Ok(names)
 }
 
-/// Adds the external bases that golden.lock lacks to the session's copy of it, as they are now. One
-/// that is unavailable is left out: asking for it once more says why, or finds it in an engine.
+/// Adds missing external bases to the session's copy of golden.lock. An unavailable base is omitted
+/// here; the survey reads it again and reports the error, or finds it in an engine.
 async fn lock_new(session: &mut Session, engines: &Engines) -> Vec<LockedBase> {
     let lock = &mut session.workspace.lock;
     let is_new = |base: &&Base| key(base).is_some_and(|key| !lock.bases.contains_key(&key));
@@ -242,7 +243,7 @@ async fn lock_new(session: &mut Session, engines: &Engines) -> Vec<LockedBase> {
     added
 }
 
-/// With `--locked`, every external base must be in golden.lock already.
+/// Fails if `--locked` is given and an external base is not in golden.lock.
 pub(super) fn require_locked(session: &Session, locked: bool) -> Result<(), Failure> {
     if !locked {
         return Ok(());
@@ -255,35 +256,35 @@ pub(super) fn require_locked(session: &Session, locked: bool) -> Result<(), Fail
         None => Ok(()),
         Some(image) => {
             let base = key(&image.base).unwrap_or_default();
-            let what = format!(
+            let message = format!(
                 "golden.lock has no digest for {base}, the base of {}, and --locked refuses to change it",
                 image.display()
             );
-            Err(Failure::new(Exit::Failed, anyhow::anyhow!(what))
+            Err(Failure::new(Exit::Failed, anyhow::anyhow!(message))
                 .hint("run `golden update` and commit golden.lock"))
         }
     }
 }
 
-/// Which engine was asked for: by the command line, else by golden.toml.
+/// The engine that the command line requests, or else golden.toml.
 pub(super) fn requested_engine(session: &Session, requested: Option<EngineKind>) -> EngineKind {
     requested
         .or(session.workspace.spec.workspace.engine.map(Into::into))
         .unwrap_or(EngineKind::Auto)
 }
 
-/// Which engine builds each image; what it cannot do is refused before anything starts.
+/// Chooses the engine for each image. Fails if it cannot build the image, before any build starts.
 async fn choices(
     session: &Session,
     engines: &Engines,
     recipes: &[Recipe],
-    wanted: &RunRequest,
+    request: &RunRequest,
 ) -> Result<Vec<EngineChoice>, Failure> {
-    let engine = requested_engine(session, wanted.engine);
+    let engine = requested_engine(session, request.engine);
     let mut choices = Vec::with_capacity(recipes.len());
     for recipe in recipes {
         let image = &recipe.image;
-        let choice = choose(engine, wanted.goal, image, async || {
+        let choice = choose(engine, request.goal, image, async || {
             engines.docker_answers().await
         })
         .await;
@@ -315,8 +316,8 @@ async fn choices(
     Ok(choices)
 }
 
-/// The engines of `[[engine]]`, and behind them the one of the surroundings; none without such a
-/// table.
+/// The engines of `[[engine]]`, and the engine of the environment as a fallback. `None` if
+/// golden.toml has no `[[engine]]`.
 fn fleet(
     session: &Session,
     environment: &DockerEnv,
@@ -338,7 +339,7 @@ fn fleet(
         if !names.insert(name.clone()) {
             return Err(
                 Failure::usage(format!("two [[engine]] tables are called `{name}`"))
-                    .hint("a build is found again by the name of its engine"),
+                    .hint("give each [[engine]] its own name: golden finds a build by the name of its engine"),
             );
         }
         let cert_path = trust::certificates(&session.workspace.root, table, &name, trusted)?;
@@ -352,7 +353,7 @@ fn fleet(
                 tls_verify: cert_path.is_some(),
                 cert_path,
                 tls: false,
-                // The user's own client certificate is there.
+                // That directory contains the client certificate of the user.
                 config_dir: None,
                 ..environment.clone()
             };
@@ -368,8 +369,8 @@ fn fleet(
     )))
 }
 
-/// What engines log in with: the credentials of every registry that bases come from or images go
-/// to.
+/// The credentials that engines use: those of the registries of the bases and the destinations.
+/// Fails if a credential cannot be read.
 pub(crate) async fn logins(prepared: &Prepared) -> Result<BTreeMap<Host, Credential>, Failure> {
     let mut hosts: Vec<Host> = prepared
         .session

@@ -15,20 +15,21 @@ use crate::tags::Move;
 
 /// Copy by digest between repositories or registries.
 ///
-/// Within a registry blobs are mounted; between registries they are streamed. The manifest's bytes stay as they are, so
-/// the digest does. A version that the destination has with other content is refused (exit 4).
+/// Within a registry, blobs are mounted; between registries, they are streamed. The bytes of the
+/// manifest and therefore the digest do not change. If the destination has the version with other
+/// content, the command refuses (exit 4).
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The image.
+    /// Image to copy.
     #[arg(value_name = "SRC")]
     pub source: String,
-    /// The destination: a repository, or a reference with a tag.
+    /// Destination: a repository, or a reference with a tag.
     #[arg(value_name = "DST")]
     pub destination: String,
-    /// Copy the other tags of the same digest too, by the rules of moving.
+    /// Also copy the other tags of the same digest; moving tags move by the usual rules.
     #[arg(long)]
     pub tags: bool,
-    /// Copy what refers to the image (signatures, SBOMs) too.
+    /// Also copy the artifacts that refer to the image (signatures, SBOMs).
     #[arg(long)]
     pub referrers: bool,
 }
@@ -50,7 +51,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let destination: Reference = args.destination.parse().map_err(Failure::usage)?;
     if destination.digest.is_some() {
         return Err(Failure::usage(
-            "the destination is a repository or a tag; its digest is the source's",
+            "the destination must be a repository or a tag; its digest is that of the source",
         ));
     }
     let destinations = destinations(context).await?;
@@ -69,8 +70,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .get_manifest(&source.repository.path, &source.target())
         .await?;
     let raw = found.ok_or_else(|| Error::Missing(source.clone()))?;
-    let wanted = wanted(&args, &source, &destination, &from, &raw.digest).await?;
-    let moves = promote::decide_tags(&to, &raw.digest, &wanted).await?;
+    let tags = requested_tags(&args, &source, &destination, &from, &raw.digest).await?;
+    let moves = promote::decide_tags(&to, &raw.digest, &tags).await?;
     let copied = promote::copy(&from, &to, &raw, &context.events).await?;
     promote::put(&to, &raw, &moves).await?;
     let referrers = if args.referrers {
@@ -90,26 +91,26 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The tags that the destination is to get.
-async fn wanted(
+/// The tags to create in the destination.
+async fn requested_tags(
     args: &Args,
     source: &Reference,
     destination: &Reference,
     from: &End,
     digest: &Digest,
 ) -> Result<Vec<Tag>, Failure> {
-    let mut wanted: Vec<Tag> = destination.tag.iter().cloned().collect();
-    if let (true, Target::Tag(tag)) = (wanted.is_empty(), source.target()) {
-        wanted.push(tag);
+    let mut tags: Vec<Tag> = destination.tag.iter().cloned().collect();
+    if let (true, Target::Tag(tag)) = (tags.is_empty(), source.target()) {
+        tags.push(tag);
     }
     if args.tags {
         for tag in promote::tags_of(from, digest).await? {
-            if !wanted.contains(&tag) {
-                wanted.push(tag);
+            if !tags.contains(&tag) {
+                tags.push(tag);
             }
         }
     }
-    Ok(wanted)
+    Ok(tags)
 }
 
 fn show(context: &Context, output: &PromoteOutput<'_>) {
@@ -145,7 +146,7 @@ fn show(context: &Context, output: &PromoteOutput<'_>) {
         bytes: total,
     } = blobs;
     context.out.message(&format!(
-        "{} there already, {mounted} mounted, {sent} copied ({})",
+        "{} already present, {mounted} mounted, {sent} copied ({})",
         count(*present, "blob"),
         bytes(*total)
     ));

@@ -1,4 +1,4 @@
-//! `golden prune`: delete old versions from the registry by rules of retention.
+//! `golden prune`: delete old versions from the registry by retention rules.
 
 use std::collections::BTreeSet;
 
@@ -19,24 +19,24 @@ use crate::report::OutputFormat;
 use crate::report::text::count;
 use crate::tags::Variant;
 
-/// Delete old versions from the registry by rules of retention.
+/// Delete old versions from the registry by retention rules.
 ///
-/// What a moving tag names is never deleted, nor a digest that a kept version shares. A pre-release
-/// goes once enough stable versions are higher.
+/// A digest that a moving tag points to is never deleted, nor a digest that a kept version shares.
+/// For --keep, a pre-release counts as old if at least N stable versions are higher.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images of the workspace or repositories; all images without.
+    /// Images of the workspace, or repositories [default: all images].
     pub subjects: Vec<String>,
     /// Keep at least this many of the highest stable versions.
     #[arg(long, value_name = "N")]
     pub keep: Option<usize>,
-    /// Only what was created longer ago than this: 30d, 12h, 8w.
+    /// Delete only versions that are older than AGE: 30d, 12h, 8w.
     #[arg(long, value_name = "AGE")]
     pub older_than: Option<String>,
-    /// Say what would be deleted, and delete nothing.
+    /// Show the deletions without deleting anything.
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long, short)]
     pub yes: bool,
     /// Set a variable of the workspace.
@@ -99,10 +99,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A repository, and the variants that the workspace says it has.
+/// A repository and its variants in the workspace.
 type KnownRepository = (Repository, BTreeSet<Variant>);
 
-/// Repositories are named with their host; anything else is an image of the workspace.
+/// Splits the arguments into repositories, which have a host, and images of the workspace.
 async fn repositories(
     args: &Args,
     context: &Context,
@@ -144,15 +144,14 @@ async fn repositories(
     let session = Session::open(context, &options).await?;
     if session.destinations.is_empty() {
         return Err(
-            Failure::usage("no registry is named").hint("--registry HOST[:PORT][/NAMESPACE]")
+            Failure::usage("no registry is configured").hint("--registry HOST[:PORT][/NAMESPACE]")
         );
     }
     let patterns: Vec<_> = images
         .iter()
         .filter_map(|text| globset::Glob::new(text).ok())
         .collect();
-    // The images that the selected ones are built on come with a selection; retention is not for
-    // them.
+    // A session also contains the base images of the selected images; these are not pruned.
     let selected = |name: &str| {
         patterns.is_empty()
             || patterns
@@ -187,7 +186,7 @@ async fn repositories(
     ))
 }
 
-/// Seconds of `90m`, `12h`, `30d`, `8w`.
+/// Parses an age such as `90m`, `12h`, `30d` or `8w`, and returns seconds.
 fn age(text: &str) -> Result<i64, Failure> {
     let refuse =
         || Failure::usage(format!("`{text}` is not an age")).hint("a number and m, h, d or w: 30d");
@@ -211,7 +210,7 @@ fn named(prunings: &[Pruning]) -> String {
     prunings.iter().flat_map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// What goes with the versions that go.
+/// Lists the attached artifacts that are deleted with their versions.
 fn list(context: &Context, pruning: &Pruning, word: &str) {
     for attached in &pruning.attached {
         context.out.message(&format!(
@@ -270,7 +269,7 @@ mod tests {
             assert_eq!(age(text).ok(), Some(seconds));
         }
         for bad in ["", "30", "d", "-1d", "1.5d", "30y", "3ä"] {
-            assert!(age(bad).is_err(), "{bad} was taken");
+            assert!(age(bad).is_err(), "{bad} was accepted");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `golden push`: publish what was built.
+//! `golden push`: publish the built images.
 
 use super::build::{at_once, execute, jobs};
 use super::context::Context;
@@ -10,10 +10,10 @@ use super::session::SessionOptions;
 use super::unready;
 use crate::pipeline::{Goal, Options};
 
-/// Publish what was built.
+/// Publish the built images.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What is published.
+    /// The images to publish.
     #[command(flatten)]
     pub selection: SessionOptions,
     /// Move no tag before all images are uploaded.
@@ -23,14 +23,14 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let wanted = RunRequest {
+    let request = RunRequest {
         engine: None,
         goal: Goal::Publish,
         force: false,
         locked: false,
         lock_new: false,
     };
-    let mut prepared = prepare(context, &args.selection, &wanted).await?;
+    let mut prepared = prepare(context, &args.selection, &request).await?;
     if args.atomic {
         unready::refuse_any(&prepared.unready)?;
     }

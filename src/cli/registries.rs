@@ -1,6 +1,7 @@
-//! The registries of a command, with the settings that the workspace has for them, if there is one.
+//! The registries of a command, with their settings from the workspace, if there is one.
 //!
-//! This is the one place that collects how the user said which registries the login of the GOLDEN_ variables is for.
+//! Only this module determines which registries get the login in `GOLDEN_REGISTRY_USER` and
+//! `GOLDEN_REGISTRY_PASSWORD`.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,8 @@ use crate::reference::{Host, Reference};
 use crate::registry::{LoginScope, Registries, RegistryEndpoint, RegistryEnv};
 use crate::secret::redact_userinfo;
 
-/// The registries of a command that works on the images of a workspace.
+/// Opens the registries of a command on the images of a workspace. Fails if a configured host is
+/// invalid.
 pub(crate) fn of_session(context: &Context, session: &Session) -> Result<Registries, Failure> {
     let Session {
         destinations,
@@ -26,8 +28,8 @@ pub(crate) fn of_session(context: &Context, session: &Session) -> Result<Registr
     open(context, &known, &[])
 }
 
-/// The registries of a command with these arguments. The host of a reference among them is one that the user named; the
-/// name of a workspace image names none.
+/// Opens the registries of a command with these arguments. The host of a reference counts as named
+/// by the user; the name of a workspace image has no host. Fails if a configured host is invalid.
 pub(crate) fn open(
     context: &Context,
     destinations: &Destinations,
@@ -40,7 +42,8 @@ pub(crate) fn open(
     make(context, destinations, named, None)
 }
 
-/// The registries of a command that writes to a reference on the command line, which is at the host `target`.
+/// Opens the registries of a command that writes to a reference on the command line, whose host is
+/// `target`. Fails if a configured host is invalid.
 pub(crate) fn open_to(
     context: &Context,
     destinations: &Destinations,
@@ -72,7 +75,7 @@ fn make(
         .collect();
     for destination in chosen.iter().chain(registries) {
         let host = &destination.host;
-        // One host may be in several tables; the settings of all of them apply.
+        // Several tables may have the same host; the settings of all of them apply.
         match endpoints.iter_mut().find(|known| known.host == *host) {
             Some(known) => {
                 known.ca = known.ca.take().or_else(|| destination.ca.clone());
@@ -104,7 +107,8 @@ fn make(
     ))
 }
 
-/// The host of an argument: `HOST[:PORT]`, or a reference. Without a `/` it may be both.
+/// The host of an argument: `HOST[:PORT]`, or a reference. An argument without `/` may be either,
+/// so both hosts are returned.
 fn hosts_of(argument: &str) -> Vec<Host> {
     let host = (!argument.trim_end_matches('/').contains('/'))
         .then(|| argument.trim_end_matches('/').parse());
@@ -114,7 +118,8 @@ fn hosts_of(argument: &str) -> Vec<Host> {
     host.into_iter().flatten().chain(reference).collect()
 }
 
-/// The hosts in `GOLDEN_REGISTRY_HOST`, separated by commas or white space; none if it is not set.
+/// The hosts in `GOLDEN_REGISTRY_HOST`, separated by commas or white space; `None` if it is not
+/// set.
 fn listed(context: &Context) -> Result<Option<BTreeSet<Host>>, Failure> {
     const NAME: &str = "GOLDEN_REGISTRY_HOST";
     let Some(text) = context.var(NAME) else {
@@ -128,8 +133,8 @@ fn listed(context: &Context) -> Result<Option<BTreeSet<Host>>, Failure> {
     hosts(NAME, &words).map(Some)
 }
 
-/// The hosts that `--registry` or `GOLDEN_REGISTRY` names as hosts; none if neither is given. The name of a
-/// `[[registry]]` is no host: golden.toml decides what it means.
+/// The hosts in `--registry` or `GOLDEN_REGISTRY`; `None` if neither is given. The name of a
+/// `[[registry]]` does not count as a host, because golden.toml defines its host.
 fn selected(
     context: &Context,
     destinations: &Destinations,

@@ -1,4 +1,5 @@
-//! `golden render`: render the Dockerfiles, or with `--out` everything that builds the images without golden.
+//! `golden render`: render the Dockerfiles, or with `--out` all files that build the images without
+//! golden.
 
 use std::path::PathBuf;
 
@@ -24,46 +25,49 @@ use crate::workspace::state;
 /// Render the Dockerfiles.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What is rendered.
+    /// The images to render.
     #[command(flatten)]
     pub selection: SessionOptions,
-    /// Write each image's Dockerfile with its whole build context and a docker-bake.json to DIR/NAME.
+    /// Write each image's Dockerfile with its whole build context and a docker-bake.json to
+    /// DIR/NAME.
     ///
-    /// `docker build DIR/NAME`, `podman build DIR/NAME` and `buildah bud DIR/NAME` then build the image without golden;
-    /// `docker buildx bake` in DIR/NAME adds the labels that are not in the Dockerfile. Variants have a Dockerfile.VARIANT
-    /// of their own in the same directory, rows of a matrix a Dockerfile.VERSION-VARIANT.
+    /// `docker build DIR/NAME`, `podman build DIR/NAME` and `buildah bud DIR/NAME` then build the
+    /// image without golden; `docker buildx bake` in DIR/NAME also adds the labels that are not in
+    /// the Dockerfile. A variant has its Dockerfile.VARIANT in the same directory, and a row of a
+    /// matrix its Dockerfile.VERSION-VARIANT.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Compare all files in the directory instead of writing them; exit 5 if one differs or belongs to no image.
+    /// Compare all files in the directory instead of writing them; exit 5 if one differs or belongs
+    /// to no image.
     #[arg(long, requires = "out")]
     pub check: bool,
 }
 
-/// What was rendered of all images.
+/// The rendered files of all images.
 #[derive(Debug, Serialize)]
 struct RenderReport {
     images: Vec<RenderedImage>,
-    /// With `--out`: the files that are no Dockerfiles.
+    /// With `--out`: all files except the Dockerfiles.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     context: Vec<WrittenFile>,
-    /// Rendered once, by an image that does not exist any more; below `--out`.
+    /// Files of images that no longer exist, relative to `--out`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left: Vec<String>,
 }
 
-/// What was rendered of an image.
+/// The Dockerfile of an image.
 #[derive(Debug, Serialize)]
 struct RenderedImage {
     image: String,
-    /// Below `--out`.
+    /// The path relative to `--out`.
     file: String,
     dockerfile: String,
-    /// With `--out`: what became of the file.
+    /// With `--out`: the state of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<RenderState>,
 }
 
-/// A file below `--out`.
+/// A file in the directory of `--out`.
 #[derive(Debug, Serialize)]
 struct WrittenFile {
     file: String,
@@ -77,7 +81,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let report = match &args.out {
         None => dockerfiles(session)?,
         Some(out) => {
-            // Boxed, because the compiler bounds how deep futures are nested.
+            // Boxed, because the compiler limits the nesting depth of futures.
             Box::pin(directories(
                 context,
                 session,
@@ -100,7 +104,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// The Dockerfiles alone. No base is read for them.
+/// Renders only the Dockerfiles. This reads no base.
 fn dockerfiles(session: Session) -> Result<RenderReport, Failure> {
     let shown = shown_bases(&session);
     let templates = Templates::from(session.templates);
@@ -108,13 +112,13 @@ fn dockerfiles(session: Session) -> Result<RenderReport, Failure> {
     let mut images = Vec::new();
     for (image, base) in session.images.iter().zip(&shown) {
         known_family(image)?;
-        let how = Standalone {
+        let options = Standalone {
             base: base.as_deref(),
             traits: None,
             files: ContextFiles::Later,
             suffix: "",
         };
-        let dockerfile = renderer.standalone(image, &how)?.dockerfile;
+        let dockerfile = renderer.standalone(image, &options)?.dockerfile;
         let file = format!("{}/Dockerfile{}", image.name, suffix(image));
         images.push(RenderedImage {
             image: image.display(),
@@ -130,9 +134,9 @@ fn dockerfiles(session: Session) -> Result<RenderReport, Failure> {
     })
 }
 
-/// Refuses an image whose family only its base can show, if the base could not be read.
+/// Fails if the image needs its family and only an unreadable base could show it.
 fn known_family(image: &ResolvedImage) -> Result<(), Failure> {
-    let what = match (image.family_source, image.family) {
+    let reason = match (image.family_source, image.family) {
         (FamilySource::Unknown, _) if image.needs_family() => {
             "the name of its base does not show its family"
         }
@@ -141,10 +145,11 @@ fn known_family(image: &ResolvedImage) -> Result<(), Failure> {
         }
         _ => return Ok(()),
     };
-    Err(Failure::usage(format!("{}: {what}", image.display())).hint(UNKNOWN_FAMILY))
+    Err(Failure::usage(format!("{}: {reason}", image.display())).hint(UNKNOWN_FAMILY))
 }
 
-/// Everything that builds the images without golden, written below `out` or compared with what is there.
+/// Writes all files that build the images without golden to `out`, or compares them with the
+/// existing files.
 async fn directories(
     context: &Context,
     mut session: Session,
@@ -164,7 +169,7 @@ async fn directories(
     let observed = standalone::observed(&session.images, lock, &embedded, events, deadline).await;
     let settling = families::settle(&mut session.images, &observed, &embedded, events);
     match tokio::time::timeout_at(deadline, settling).await {
-        // Where a base is unknown, its name tells the family.
+        // If a base cannot be read, its name determines the family.
         Ok(Ok(_) | Err(families::Error::Pin(_))) | Err(_) => {}
         Ok(Err(error)) => return Err(error.into()),
     }
@@ -208,7 +213,7 @@ async fn directories(
     })
 }
 
-/// The reference of each image's base as it is locked, else as it is written.
+/// The reference of each image's base: the locked one, or else the one in the spec.
 fn shown_bases(session: &Session) -> Vec<Option<String>> {
     let shown = |(image, written): (&ResolvedImage, &Option<String>)| {
         let locked = session.workspace.lock.get(&image.base).map(|locked| {
@@ -228,8 +233,8 @@ fn shown_bases(session: &Session) -> Vec<Option<String>> {
         .collect()
 }
 
-/// What tells an image apart from the others in its directory. Names have no capitals, so no image's directory is
-/// called like a Dockerfile.
+/// The suffix of the Dockerfile, which distinguishes the images in one directory. Image names are
+/// lower case, so no directory has the name of a Dockerfile.
 fn suffix(image: &ResolvedImage) -> String {
     let version = (!image.row.is_empty()).then(|| image.version.to_string());
     let parts: Vec<String> = version
@@ -283,7 +288,7 @@ fn show(context: &Context, report: &RenderReport, check: bool) {
             context.out.data(&format!("{file}: left over\n"));
         } else {
             context.out.message(&format!(
-                "{file}: left over from an image that is gone; delete it"
+                "{file}: left over from an image that no longer exists; delete it"
             ));
         }
     }

@@ -1,4 +1,5 @@
-//! The directories of `render --out`: their files are written, or compared with what they should be.
+//! The directories of `render --out`: writes their files, or compares them with the expected
+//! content.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -27,17 +28,17 @@ pub(super) enum RenderState {
     Missing,
 }
 
-/// The files that are no Dockerfiles, with their states; and the files that belong to no image.
+/// The states of all files except the Dockerfiles; and the files that belong to no image.
 type Finished = (Vec<(String, RenderState)>, Vec<String>);
 
 /// The directories of all rendered images.
 pub(super) struct Directories<'a> {
     out: &'a Path,
-    /// Whether files are compared and not written.
+    /// True if files are compared instead of written.
     check: bool,
-    /// Whether every image of the workspace is among them.
+    /// True if all images of the workspace are rendered.
     all: bool,
-    /// The files that belong to an image, below `out`.
+    /// The files that belong to an image, relative to `out`.
     expected: BTreeSet<String>,
     files: Vec<(String, RenderState)>,
     targets: BTreeMap<String, Vec<BakeTarget>>,
@@ -55,8 +56,8 @@ impl<'a> Directories<'a> {
         }
     }
 
-    /// Writes or compares the files of an image in the directory `name`. The state of its Dockerfile, the file
-    /// `dockerfile`, is returned.
+    /// Writes or compares the files of an image in the directory `name`. Returns the state of its
+    /// Dockerfile, the file `dockerfile`.
     pub(super) fn settle(
         &mut self,
         name: &str,
@@ -64,7 +65,7 @@ impl<'a> Directories<'a> {
         created: i64,
         dockerfile: &str,
     ) -> Result<RenderState, Failure> {
-        let mut of_dockerfile = RenderState::Current;
+        let mut dockerfile_state = RenderState::Current;
         for entry in entries {
             let file = format!("{name}/{}", entry.path);
             if entry.kind == EntryKind::Directory {
@@ -78,12 +79,12 @@ impl<'a> Directories<'a> {
             let state = state.map_err(|source| failed(&self.out.join(&file), source))?;
             self.expected.insert(file.clone());
             if file == dockerfile {
-                of_dockerfile = state;
+                dockerfile_state = state;
             } else {
                 self.files.push((file, state));
             }
         }
-        Ok(of_dockerfile)
+        Ok(dockerfile_state)
     }
 
     /// Adds an image to the bake file of the directory `name`.
@@ -94,15 +95,15 @@ impl<'a> Directories<'a> {
             .push(target);
     }
 
-    /// Settles the bake files. Returns all files that are no Dockerfiles with their states, and those that belong to no
-    /// image.
+    /// Writes or compares the bake files. Returns the states of all files except the Dockerfiles,
+    /// and the files that belong to no image.
     pub(super) fn finish(mut self) -> Result<Finished, Failure> {
         for (name, targets) in std::mem::take(&mut self.targets) {
             let file = format!("{name}/{BAKE}");
             let path = self.out.join(&file);
             let before =
                 fs::read_if_exists(&path).map_err(|error| Failure::new(Exit::Failed, error))?;
-            // A selection may lack other images of this directory, whose targets stay.
+            // If only some images are selected, the targets of the others are kept.
             let other = |dockerfile: &str| {
                 !self.all && targets.iter().all(|target| target.dockerfile != dockerfile)
             };
@@ -136,7 +137,7 @@ impl<'a> Directories<'a> {
         Ok((self.files, left))
     }
 
-    /// Writes a file, or compares it with what it should be.
+    /// Writes a file, or compares it with the expected content.
     fn one(&self, path: &Path, entry: &Entry, created: u64) -> io::Result<RenderState> {
         let found = match std::fs::symlink_metadata(path) {
             Ok(found) => Some(found),
@@ -148,7 +149,8 @@ impl<'a> Directories<'a> {
         }
         let is_file = found.as_ref().is_some_and(std::fs::Metadata::is_file);
         if is_file {
-            // An archive has the time of the spec's commit, which a file of the same commit cannot know.
+            // An archive contains the time of the spec's commit. A file of the same commit cannot
+            // contain that time, so the time of the existing archive is used.
             let time = match &entry.kind {
                 EntryKind::Archive(_) if self.check => time_of_archive(path)?.unwrap_or(created),
                 _ => created,
@@ -175,10 +177,10 @@ impl<'a> Directories<'a> {
         Ok(RenderState::Written)
     }
 
-    /// A symbolic link of the context.
+    /// Writes or compares a symbolic link.
     fn link(&self, path: &Path, target: &str, found: bool) -> io::Result<RenderState> {
         match std::fs::read_link(path) {
-            Ok(there) if there == Path::new(target) => return Ok(RenderState::Current),
+            Ok(existing) if existing == Path::new(target) => return Ok(RenderState::Current),
             _ if self.check => {
                 return Ok(if found {
                     RenderState::Stale
@@ -196,8 +198,9 @@ impl<'a> Directories<'a> {
         Ok(RenderState::Written)
     }
 
-    /// Files that golden rendered and that belong to no image: Dockerfiles with its mark, and in a directory with such
-    /// a Dockerfile what goes with it. What people put there is theirs.
+    /// The files that golden rendered and that belong to no image: Dockerfiles with golden's mark,
+    /// and the other files of the context in a directory with such a Dockerfile. Files of the user
+    /// are not listed.
     fn left_over(&self) -> Vec<String> {
         let entries = walkdir::WalkDir::new(self.out)
             .sort_by_file_name()
@@ -227,7 +230,7 @@ impl<'a> Directories<'a> {
                     rendered.insert(directory_of(&path));
                     found.push((path, name.to_owned()));
                 }
-            } else if is_of_a_context(name) {
+            } else if is_context_file(name) {
                 found.push((path, name.to_owned()));
             }
         }
@@ -236,8 +239,8 @@ impl<'a> Directories<'a> {
     }
 }
 
-/// Whether a file is called like one that goes with a rendered Dockerfile.
-fn is_of_a_context(name: &str) -> bool {
+/// True if a file has the name of a bake file or of an archive of a context.
+fn is_context_file(name: &str) -> bool {
     let archive = |kind: &str| {
         let suffix = name
             .strip_prefix(kind)
@@ -253,7 +256,7 @@ fn directory_of(file: &str) -> String {
         .to_owned()
 }
 
-/// Whether a Dockerfile says in its first line that golden rendered it.
+/// True if the first line of a Dockerfile has golden's mark.
 fn has_mark(path: &Path) -> bool {
     let text = fs::read(path).unwrap_or_default();
     text.split(|byte| *byte == b'\n')
@@ -270,7 +273,7 @@ fn failed(path: &Path, source: io::Error) -> Failure {
     Failure::new(Exit::Failed, error)
 }
 
-/// Writes the content of a file of the context.
+/// Writes the content of an entry.
 fn write(entry: &Entry, created: u64, out: &mut impl Write) -> io::Result<()> {
     let open = |path: &Path| File::open(path);
     match &entry.kind {
@@ -281,7 +284,7 @@ fn write(entry: &Entry, created: u64, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// A writer that keeps nothing but the digest.
+/// A writer that only computes the digest.
 #[derive(Default)]
 struct Hash(Sha256);
 
@@ -296,7 +299,7 @@ impl Write for Hash {
     }
 }
 
-/// The digest of a file's content as it should be.
+/// The digest of the expected content of a file.
 fn digest(entry: &Entry, created: u64) -> io::Result<Digest> {
     if let EntryKind::File(content) = &entry.kind {
         return Ok(content.digest());
@@ -306,14 +309,14 @@ fn digest(entry: &Entry, created: u64) -> io::Result<Digest> {
     Ok(Digest::from_sha256(&hash.0.finalize()))
 }
 
-/// The digest of a file as it is.
+/// The digest of the existing file.
 fn digest_of(path: &Path) -> io::Result<Digest> {
     let mut hash = Hash::default();
     io::copy(&mut File::open(path)?, &mut hash)?;
     Ok(Digest::from_sha256(&hash.0.finalize()))
 }
 
-/// The time of the first entry of an archive; none if it is no archive.
+/// The time of the first entry of a tar archive; `None` if the file is not an archive.
 fn time_of_archive(path: &Path) -> io::Result<Option<u64>> {
     let mut header = Vec::new();
     File::open(path)?.take(512).read_to_end(&mut header)?;
@@ -339,7 +342,7 @@ fn symlink(target: &str, path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn symlink(_: &str, path: &Path) -> io::Result<()> {
     Err(io::Error::other(format!(
-        "{}: no symbolic links on this system",
+        "{}: this system does not support symbolic links",
         path.display()
     )))
 }

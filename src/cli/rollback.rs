@@ -1,4 +1,5 @@
-//! `golden rollback`: move the moving tags back to an earlier version, and withdraw the later ones in the spec.
+//! `golden rollback`: move the moving tags back to an earlier version, and withdraw the later ones
+//! in the spec.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -28,19 +29,20 @@ use crate::workspace::state::StateDirectory;
 
 /// Move the moving tags back to an earlier version, and withdraw the later ones.
 ///
-/// The versions above it are added to `withdrawn` in `[tags]` of image.toml, so that the next run agrees. The edit is shown
-/// as a diff. Without a terminal, --yes is required.
+/// The command adds the later versions to `withdrawn` in `[tags]` of image.toml, so that the next
+/// run does not move the tags forward again. It shows the edit as a diff. If stdin is not a
+/// terminal, --yes is required.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The image, by name.
+    /// Image to roll back, by name or glob.
     pub image: String,
-    /// The version to go back to; a revision as `1.2.3_r1`.
+    /// Version to go back to; a revision is written as `1.2.3_r1`.
     #[arg(long, value_name = "VERSION")]
     pub to: String,
-    /// Only move the tags, and leave image.toml as it is.
+    /// Move the tags without editing image.toml.
     #[arg(long)]
     pub no_edit: bool,
-    /// Show the edit and the moves, and change nothing.
+    /// Show the edit and the moves without changing anything.
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask for confirmation.
@@ -95,11 +97,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let session = Session::open(context, &options).await?;
     if session.destinations.is_empty() {
-        return Err(Failure::usage("no registry is named")
-            .hint("add a [[registry]] to golden.toml, or give --registry"));
+        return Err(Failure::usage("no registry is configured")
+            .hint("add a [[registry]] to golden.toml, or use --registry"));
     }
     let images = selected(&session, &args.image)?;
-    let work = look(context, &session, &images, &version).await?;
+    let work = plan(context, &session, &images, &version).await?;
     if work.is_empty() {
         let message = anyhow::anyhow!("{} has no version {version} in any registry", args.image);
         return Err(Failure::new(Exit::Failed, message).hint("`golden ls` lists what is published"));
@@ -118,7 +120,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         images: rows.collect(),
         edits,
     };
-    // What is to be confirmed is shown before the question; JSON reports what was done.
+    // Text output is shown before the confirmation; JSON is printed after the work.
     if context.format != OutputFormat::Json {
         show(&document, context);
     }
@@ -151,7 +153,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The images that `pattern` names. Several versions of one image share their moving tags, so that each is listed once.
+/// The images that match `pattern`. Several versions of one image share their moving tags, so each
+/// image is returned once. Fails if the pattern is not a glob.
 fn selected<'s>(session: &'s Session, pattern: &str) -> Result<Vec<&'s ResolvedImage>, Failure> {
     let matcher = globset::Glob::new(pattern)
         .map_err(|error| Failure::usage(error.to_string()))?
@@ -166,8 +169,8 @@ fn selected<'s>(session: &'s Session, pattern: &str) -> Result<Vec<&'s ResolvedI
         .collect())
 }
 
-/// Reads and decides everything before the first tag moves.
-async fn look<'s>(
+/// Reads the registries and plans all moves before the first tag moves.
+async fn plan<'s>(
     context: &Context,
     session: &'s Session,
     images: &[&'s ResolvedImage],
@@ -188,9 +191,8 @@ async fn look<'s>(
             let decided = decide(&tags, version, image.variant.as_ref(), &image.tags)
                 .map_err(Failure::usage)?;
             let Some(rollback) = decided else {
-                let lacking = named(&repository, image);
-                let warning =
-                    format!("{lacking} has no version {version}; its tags stay where they are");
+                let name = described(&repository, image);
+                let warning = format!("{name} has no version {version}; its tags do not move");
                 context.events.warn(None, warning);
                 continue;
             };
@@ -208,7 +210,8 @@ async fn look<'s>(
     Ok(work)
 }
 
-/// The edit of each image.toml: it withdraws what has to be withdrawn for any of its images in any registry.
+/// The edit of each image.toml. It withdraws every version that must be withdrawn for one of its
+/// images in any registry.
 fn edits(session: &Session, work: &[Work<'_>]) -> Result<Vec<FileEdit>, Failure> {
     let mut withdrawn: BTreeMap<&PathBuf, Vec<Version>> = BTreeMap::new();
     let mut before: BTreeMap<&PathBuf, &[Version]> = BTreeMap::new();
@@ -246,7 +249,7 @@ fn edits(session: &Session, work: &[Work<'_>]) -> Result<Vec<FileEdit>, Failure>
     Ok(edits)
 }
 
-/// The question that is asked before anything changes.
+/// The question of the confirmation.
 fn question(image: &str, version: &Version, work: &[Work<'_>], edits: &[FileEdit]) -> String {
     let tags: usize = work.iter().map(|work| work.examined.moving().count()).sum();
     let files: Vec<String> = edits
@@ -264,7 +267,7 @@ fn question(image: &str, version: &Version, work: &[Work<'_>], edits: &[FileEdit
     )
 }
 
-/// Without an edit, the next run undoes the rollback.
+/// Warns that the next publish undoes the rollback, because image.toml is not edited.
 fn warn_of_next_run(context: &Context, work: &[Work<'_>]) {
     let mut later: Vec<&Version> = work
         .iter()
@@ -309,8 +312,8 @@ fn update_receipt(
     }
 }
 
-/// A repository, and of it a variant.
-fn named(repository: &Repository, image: &ResolvedImage) -> String {
+/// The repository and the variant of an image, for messages.
+fn described(repository: &Repository, image: &ResolvedImage) -> String {
     let variant = image
         .variant
         .as_ref()
@@ -318,7 +321,7 @@ fn named(repository: &Repository, image: &ResolvedImage) -> String {
     format!("{repository}{}", variant.unwrap_or_default())
 }
 
-/// A stable version, or a revision of one.
+/// Parses a stable version or a revision. Fails for a pre-release.
 fn target(text: &str) -> Result<Version, Failure> {
     let plain = text.strip_prefix('v').unwrap_or(text).replacen('_', "+", 1);
     let version = match Version::parse(&plain) {
@@ -329,7 +332,7 @@ fn target(text: &str) -> Result<Version, Failure> {
         Ok(version)
     } else {
         Err(Failure::usage(format!(
-            "{version} is a pre-release, and no moving tag may be on one"
+            "{version} is a pre-release; a moving tag never points to a pre-release"
         )))
     }
 }

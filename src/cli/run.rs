@@ -1,4 +1,4 @@
-//! Runs a command to its end, or to the signal that ends it, and says how the process ends.
+//! Runs a command until it ends or a signal stops it, and returns the exit code.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,11 +14,11 @@ use super::{Context, Exit, Failure};
 use crate::event::Events;
 use crate::report;
 
-/// How long what was begun may take to clean up after itself once the command was interrupted.
+/// The maximum time for cleanup after an interruption.
 const CLEANUP: Duration = Duration::from_secs(3);
 
-/// Runs a command with its events shown. A panic has been reported by the hook and is a failure. `resumed` is what to do
-/// once it was interrupted.
+/// Runs a command and shows its events. A panic counts as a failure; the panic hook has reported it
+/// already. `resumed` is the hint after an interruption.
 pub(super) fn to_end<F>(
     mut context: Context,
     resumed: Option<&str>,
@@ -27,13 +27,13 @@ pub(super) fn to_end<F>(
 where
     F: Future<Output = Result<Exit, Failure>>,
 {
-    // tokio panics where the system refuses a thread.
-    let made = catch_unwind(|| {
+    // tokio panics if the system refuses to start a thread.
+    let created = catch_unwind(|| {
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
     });
-    let runtime = match made {
+    let runtime = match created {
         Ok(Ok(runtime)) => runtime,
         Ok(Err(error)) => return end(&context, Err(Failure::new(Exit::Failed, error))),
         Err(_) => return end(&context, Err(Failure::shown(Exit::Failed))),
@@ -51,7 +51,7 @@ where
         result
     };
     let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
-    // Whoever still reads from a terminal must not hold up the end.
+    // A task that still reads from a terminal must not delay the exit.
     runtime.shutdown_background();
     end(
         &shown,
@@ -59,8 +59,8 @@ where
     )
 }
 
-/// Runs `command` unless a signal comes first. Dropping it cancels all that it does; what that leaves to be cleaned up
-/// elsewhere (a build on an engine) gets a moment.
+/// Runs `command` until it ends or a signal arrives. A signal drops the command, which cancels its
+/// work. Tasks that clean up elsewhere, such as a build on an engine, get a short time to finish.
 async fn until_interrupted(
     command: impl Future<Output = Result<Exit, Failure>>,
     resumed: Option<&str>,
@@ -85,7 +85,7 @@ async fn until_interrupted(
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    // Whether it was clean or time ran out: the end is the same.
+    // A timeout does not change the result.
     drop(tokio::time::timeout(CLEANUP, idle).await);
     let interrupted = Failure::interrupted();
     Err(match resumed {
@@ -94,26 +94,27 @@ async fn until_interrupted(
     })
 }
 
-/// Listens for ^C, SIGTERM and SIGHUP in a task of its own, so that they are heard while a command computes. The second one
-/// ends the process at once.
+/// Listens for ^C, SIGTERM and SIGHUP in a separate task, so that a signal is received even while
+/// the command computes. The second signal ends the process immediately.
 #[expect(
     clippy::exit,
-    reason = "a second signal must end the process whatever it is busy with"
+    reason = "a second signal must end the process in any case"
 )]
 fn listen() -> Arc<Notify> {
     let first = Arc::new(Notify::new());
-    let told = Arc::clone(&first);
+    let notify = Arc::clone(&first);
     let mut signals = Signals::new();
     drop(tokio::spawn(async move {
         signals.next().await;
-        told.notify_one();
+        notify.notify_one();
         signals.next().await;
         std::process::exit(Exit::Interrupted.code().into());
     }));
     first
 }
 
-/// The signals that ask a process to end. One that cannot be listened to ends the process as it always does.
+/// The signals that end a process. If no handler can be installed for a signal, its default action
+/// applies.
 struct Signals {
     #[cfg(unix)]
     listening: Vec<tokio::signal::unix::Signal>,
@@ -140,7 +141,7 @@ impl Signals {
         Self {}
     }
 
-    /// The next of them.
+    /// Waits for the next signal.
     #[cfg(unix)]
     async fn next(&mut self) {
         std::future::poll_fn(|context| {
@@ -157,7 +158,7 @@ impl Signals {
         .await;
     }
 
-    /// The next of them.
+    /// Waits for the next signal.
     #[cfg(not(unix))]
     async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
@@ -166,7 +167,7 @@ impl Signals {
     }
 }
 
-/// Whether `nohup` or a supervisor asked for SIGHUP to be ignored, which a process inherits.
+/// True if the process inherited that SIGHUP is ignored, for example from `nohup`.
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {
     let status =
@@ -177,7 +178,7 @@ fn hangup_is_ignored() -> bool {
         .is_some_and(|mask| mask & 1 == 1)
 }
 
-/// Shows a failure and turns the result into the process's exit code.
+/// Shows a failure, and returns the exit code of the process.
 pub(super) fn end(context: &Context, result: Result<Exit, Failure>) -> ExitCode {
     let exit = match result {
         Ok(exit) => exit,
@@ -190,7 +191,7 @@ pub(super) fn end(context: &Context, result: Result<Exit, Failure>) -> ExitCode 
         Some(error) => {
             context
                 .out
-                .error(&format!("error: stdout cannot be written: {error}"));
+                .error(&format!("error: cannot write to stdout: {error}"));
             if exit == Exit::Done {
                 Exit::Failed
             } else {

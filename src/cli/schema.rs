@@ -8,28 +8,28 @@ use crate::spec::schema;
 /// Print the JSON Schema of image.toml or golden.toml.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which file.
+    /// File to print the schema of.
     #[arg(value_enum)]
     pub file: SchemaFile,
 }
 
-/// Which file's schema.
+/// The files that have a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum SchemaFile {
-    /// image.toml.
+    /// The schema of image.toml.
     Image,
-    /// golden.toml.
+    /// The schema of golden.toml.
     Workspace,
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "every command is run in the same way")]
+#[expect(clippy::unused_async, reason = "all commands have the same signature")]
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let schema = match args.file {
         SchemaFile::Image => schema::image(),
         SchemaFile::Workspace => schema::workspace(),
     };
-    // A schema is a document of its own form: it has no `schema` number of ours.
+    // The output is a JSON Schema document, without golden's own `schema` number.
     context.out.data(&format!("{schema:#}\n"));
     Ok(Exit::Done)
 }

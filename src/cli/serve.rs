@@ -1,4 +1,4 @@
-//! `golden serve`: a directory as a registry.
+//! `golden serve`: serve a directory as a registry.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,9 @@ use crate::serve::{self, ServeRules, Store, Users};
 
 /// Serve a directory as a registry on this machine: the OCI distribution API 1.1.
 ///
-/// The directory is an OCI image layout, which `golden build --to oci:DIR`, skopeo and oras read and write too. It is
-/// created if it does not exist. An address that other machines can reach requires TLS and a login.
+/// The directory is an OCI image layout, which `golden build --to oci:DIR`, skopeo and oras also
+/// read and write. It is created if it does not exist. An address that other machines can reach
+/// requires TLS and a login.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Directory of the images.

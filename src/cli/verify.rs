@@ -89,8 +89,8 @@ async fn workspace_images(
     )
     .await?;
     if session.destinations.is_empty() {
-        return Err(Failure::usage("no registry is named")
-            .hint("add a [[registry]] to golden.toml, or give --registry"));
+        return Err(Failure::usage("no registry is configured")
+            .hint("add a [[registry]] to golden.toml, or use --registry"));
     }
     let registries = registries::of_session(context, &session)?;
     let mut findings = Vec::new();
@@ -154,16 +154,16 @@ struct Receipts {
 }
 
 impl Receipts {
-    /// The digest of a tag's receipt. A receipt of another registry that once had the same name says nothing; nor does
-    /// one that is broken.
+    /// The digest of a tag's receipt. A receipt of another registry that once had the same name
+    /// says nothing; nor does one that is broken.
     fn digest(&self, tag: &Tag) -> Option<Digest> {
         let receipt = Receipt::read(&self.state, &self.registry, &self.image, tag).ok()??;
         (receipt.repository == self.repository).then_some(receipt.digest)
     }
 }
 
-/// The images of the workspace, whose rules apply to references to them. A reference needs no workspace, so one that
-/// cannot be read counts as none.
+/// The images of the workspace, whose rules apply to references to them. A reference needs no
+/// workspace, so one that cannot be read counts as none.
 async fn own_images(context: &Context) -> Vec<Own> {
     let Ok(Some(session)) = session::check(context, &SessionOptions::default())
         .await
@@ -225,8 +225,8 @@ async fn named_reference(
     Ok(verify::reference(registry, repository, &target, &rules, deep).await?)
 }
 
-/// The findings about one tag of an image: all of them for the version's own tag. The problems of the image itself are
-/// found at that tag, so a tag that points to the same image has them too.
+/// The findings about one tag of an image: all of them for the version's own tag. The problems of
+/// the image itself are found at that tag, so a tag that points to the same image has them too.
 fn about(findings: Vec<VerifyFinding>, tag: &Tag, full: &Tag) -> Vec<VerifyFinding> {
     let digest = findings
         .iter()

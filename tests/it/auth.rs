@@ -783,7 +783,7 @@ fn a_login_works_at_a_real_registry_with_tokens() {
         .exit(0);
     assert!(
         run.stderr
-            .contains("0 blobs there already, 2 mounted, 0 copied"),
+            .contains("0 blobs already present, 2 mounted, 0 copied"),
         "{}",
         run.stderr
     );

@@ -215,7 +215,7 @@ fn an_unwritable_stream_is_reported_on_the_other() {
     let stderr = String::from_utf8(run.stderr).unwrap();
     assert_eq!(run.status.code(), Some(1), "{stderr}");
     assert!(
-        stderr.starts_with("error: stdout cannot be written: "),
+        stderr.starts_with("error: cannot write to stdout: "),
         "{stderr}"
     );
     golden.write("existing", "2.0.0\n1.9.0\n");

@@ -388,7 +388,7 @@ fn a_rollback_names_the_registries_that_lack_the_version() {
         0,
     );
     let lacks = format!(
-        "e2e-behind/{} has no version 1.2.2; its tags stay where they are",
+        "e2e-behind/{} has no version 1.2.2; its tags do not move",
         app.name
     );
     assert!(run.stderr.contains(&lacks), "{}", run.stderr);
