@@ -1,4 +1,4 @@
-//! What other tools have attached to manifests, and what goes with a manifest that is deleted: referrers, lists of
+//! Finds what other tools attached to manifests and is deleted with them: referrers, lists of
 //! referrers under fallback tags, and the tags of cosign.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,22 +13,23 @@ use crate::reference::{Digest, Reference, Repository, RepositoryPath, Tag, Targe
 use crate::registry::referrers::{subject_of, tags_of_tools};
 use crate::registry::{Inventory, Registry};
 
-/// Something that belongs to a manifest and goes with it.
+/// An artifact that is attached to a manifest and deleted with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attached {
-    /// What it is.
+    /// The kind of the artifact, such as a signature.
     pub kind: ArtifactKind,
-    /// Its digest.
+    /// The digest of its manifest.
     pub digest: Digest,
-    /// Its tags that tools made from a digest that goes.
+    /// Its tags that tools derived from a digest that is deleted.
     pub tags: Vec<Tag>,
-    /// Whether the digest stays, since another tag points to it, and only `tags` go.
+    /// True if another tag points to the digest, so that only `tags` are deleted.
     pub stays: bool,
     #[serde(skip)]
     raw: RawManifest,
 }
 
-/// Finds everything that belongs to `going` and to nothing else, recursively: in the order in which it was found.
+/// Finds all artifacts that are attached to `going`, recursively, and to nothing that remains.
+/// Returns them in the order of discovery.
 pub(super) async fn attached(
     registry: &Registry,
     path: &RepositoryPath,
@@ -40,13 +41,13 @@ pub(super) async fn attached(
     let mut found: BTreeMap<Digest, RawManifest> = BTreeMap::new();
     let mut order = Vec::new();
     while let Some(subject) = open.pop() {
-        for raw in belonging(registry, path, inventory, &subject).await? {
+        for raw in attached_to(registry, path, inventory, &subject).await? {
             if subjects.contains(&raw.digest) || found.contains_key(&raw.digest) {
                 continue;
             }
             order.push(raw.digest.clone());
             found.insert(raw.digest.clone(), raw.clone());
-            // A digest that has a name of its own stays, with what belongs to it.
+            // A digest with a tag of its own remains, and so do its attached artifacts.
             if is_free(inventory, &raw.digest) {
                 subjects.insert(raw.digest.clone());
                 open.push(raw.digest);
@@ -60,7 +61,7 @@ pub(super) async fn attached(
         };
         let (tags, others): (Vec<Tag>, Vec<Tag>) =
             inventory.naming(&digest).into_iter().partition(|tag| {
-                ArtifactKind::of_tag(tag).is_some_and(|(_, of)| subjects.contains(&of))
+                ArtifactKind::of_tag(tag).is_some_and(|(_, subject)| subjects.contains(&subject))
             });
         let stays = !others.is_empty() || is_part(inventory, &digest);
         if !stays || !tags.is_empty() {
@@ -80,29 +81,30 @@ pub(super) async fn attached(
     Ok(attached)
 }
 
-/// The manifests that belong to one digest. A list may name what refers to another one.
-async fn belonging(
+/// The manifests that are attached to one digest. A list may contain entries for another subject;
+/// they are skipped.
+async fn attached_to(
     registry: &Registry,
     path: &RepositoryPath,
     inventory: &Inventory,
     subject: &Digest,
 ) -> Result<Vec<RawManifest>, Error> {
-    let mut belonging = Vec::new();
+    let mut attached_to = Vec::new();
     for referrer in registry.referrers(path, subject).await? {
         let target = Target::from(&referrer.descriptor.digest);
         let raw = registry.get_manifest(path, &target).await?;
-        belonging.extend(raw.filter(|raw| subject_of(raw).as_ref() == Some(subject)));
+        attached_to.extend(raw.filter(|raw| subject_of(raw).as_ref() == Some(subject)));
     }
     for tag in tags_of_tools(subject)
         .iter()
         .filter(|tag| inventory.tags.contains_key(*tag))
     {
-        belonging.extend(registry.get_manifest(path, &Target::from(tag)).await?);
+        attached_to.extend(registry.get_manifest(path, &Target::from(tag)).await?);
     }
-    Ok(belonging)
+    Ok(attached_to)
 }
 
-/// Whether only tags that tools made point to a digest, and no index that stays needs it.
+/// True if only tags of tools point to `digest`, and no index that remains references it.
 fn is_free(inventory: &Inventory, digest: &Digest) -> bool {
     inventory
         .naming(digest)
@@ -111,35 +113,35 @@ fn is_free(inventory: &Inventory, digest: &Digest) -> bool {
         && !is_part(inventory, digest)
 }
 
-/// Whether an index of images needs a digest. A list of referrers names it without needing it.
+/// True if an index of images references `digest`. Lists of referrers do not count.
 fn is_part(inventory: &Inventory, digest: &Digest) -> bool {
     !needing(inventory, digest).is_empty()
 }
 
-/// Deletes what belonged to a manifest that was deleted, and proves that it is gone.
+/// Deletes the artifacts of a deleted manifest, and verifies that they are gone.
 pub(super) async fn delete(
     registry: &Registry,
     repository: &Repository,
     attached: &[Attached],
 ) -> Result<(), Error> {
-    for one in attached {
-        if one.stays {
-            for tag in &one.tags {
+    for artifact in attached {
+        if artifact.stays {
+            for tag in &artifact.tags {
                 untag(
                     registry,
-                    &DeleteSubject::bare(tagged(repository, tag), one.raw.clone()),
+                    &DeleteSubject::bare(tagged(repository, tag), artifact.raw.clone()),
                     tag,
                 )
                 .await?;
             }
         } else {
             registry
-                .delete_manifest(&repository.path, &one.digest)
+                .delete_manifest(&repository.path, &artifact.digest)
                 .await?;
-            for tag in &one.tags {
+            for tag in &artifact.tags {
                 remove_leftover(registry, repository, tag).await?;
             }
-            let digest = Some(one.digest.clone());
+            let digest = Some(artifact.digest.clone());
             prove_gone(
                 registry,
                 &Reference {

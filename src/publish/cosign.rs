@@ -1,5 +1,5 @@
-//! Signatures and attestations that cosign keeps under tags made from a digest: each is one layer of a manifest, so two
-//! manifests are merged by their layers.
+//! Copies signatures and attestations that cosign stores under tags derived from a digest. Each one
+//! is a layer of a manifest, so two manifests are merged by their layers.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,9 @@ use crate::oci::{Bytes, Descriptor, RawManifest, media};
 use crate::reference::{Tag, Target};
 use crate::registry::Rewrites;
 
-/// Copies the manifest under a tag of cosign, and gives it; none when the source has none. What the destination has under
-/// that tag stays: layers are added to it. What cannot be merged stays as it is, with a warning.
+/// Copies the manifest under a tag of cosign and returns it; `None` if the source has none. Layers
+/// are added to an existing manifest of the destination. A manifest that cannot be merged is left
+/// unchanged, with a warning.
 pub(super) async fn copy(
     from: &End,
     to: &End,
@@ -33,17 +34,17 @@ pub(super) async fn copy(
     let mut polling = to.registry.polling();
     let mut rewrites = Rewrites::default();
     loop {
-        let there = to.registry.get_manifest(path, &target).await?;
-        let merged = match &there {
+        let existing = to.registry.get_manifest(path, &target).await?;
+        let merged = match &existing {
             None => MergedSignatures {
                 manifest: raw.clone(),
                 config: None,
             },
-            Some(there) => match merge(there, &raw) {
+            Some(existing) => match merge(existing, &raw) {
                 Merge::Complete => return Ok(Some(raw)),
                 Merge::Impossible => {
                     let text = format!(
-                        "{}:{tag} has other content and stays as it is",
+                        "{}:{tag} has different content that cannot be merged; it is left unchanged",
                         to.repository
                     );
                     events.warn(None, text);
@@ -52,7 +53,7 @@ pub(super) async fn copy(
                 Merge::Add(merged) => merged,
             },
         };
-        if rewrites.calls_for(there.as_ref().map(|there| &there.digest), &polling) {
+        if rewrites.calls_for(existing.as_ref().map(|existing| &existing.digest), &polling) {
             if let Some(config) = &merged.config {
                 let descriptor = Descriptor::of(media::OCI_CONFIG, config);
                 to.registry
@@ -70,28 +71,29 @@ pub(super) async fn copy(
     }
 }
 
-/// A manifest to put, with the config that it needs when that is new.
+/// A merged manifest, with its config if that is new.
 struct MergedSignatures {
     manifest: RawManifest,
     config: Option<Vec<u8>>,
 }
 
-/// The result of a merge.
+/// The result of merging two manifests.
 enum Merge {
-    /// The destination has every layer.
+    /// The destination already has every layer.
     Complete,
-    /// The destination gets more layers.
+    /// The destination needs more layers.
     Add(MergedSignatures),
-    /// One of them is not a manifest whose layers are signatures or attestations.
+    /// One of the manifests has layers other than signatures and attestations.
     Impossible,
 }
 
-/// Adds the layers of `more` that `there` lacks. The layers of `there` stay byte for byte.
-fn merge(there: &RawManifest, more: &RawManifest) -> Merge {
-    if there.digest == more.digest {
+/// Adds the layers of `more` that `existing` lacks. The existing layers keep their bytes.
+fn merge(existing: &RawManifest, more: &RawManifest) -> Merge {
+    if existing.digest == more.digest {
         return Merge::Complete;
     }
-    let (Some((mut fields, mut layers)), Some((_, others))) = (layers(there), layers(more)) else {
+    let (Some((mut fields, mut layers)), Some((_, others))) = (layers(existing), layers(more))
+    else {
         return Merge::Impossible;
     };
     let missing: Vec<_> = others
@@ -107,7 +109,8 @@ fn merge(there: &RawManifest, more: &RawManifest) -> Merge {
 
 type Fields = BTreeMap<String, Box<RawValue>>;
 
-/// The fields of a manifest and its layers; none when a layer is neither a signature nor an attestation.
+/// The fields and the layers of a manifest; `None` if a layer is neither a signature nor an
+/// attestation.
 fn layers(raw: &RawManifest) -> Option<(Fields, Vec<Box<RawValue>>)> {
     let fields: Fields = serde_json::from_slice(&raw.bytes).ok()?;
     let layers: Vec<Box<RawValue>> = serde_json::from_str(fields.get("layers")?.get()).ok()?;
@@ -117,7 +120,7 @@ fn layers(raw: &RawManifest) -> Option<(Fields, Vec<Box<RawValue>>)> {
         .then_some((fields, layers))
 }
 
-/// Whether a layer is a signature or an attestation, of which a manifest may have several.
+/// True if the layer is a signature or an attestation, of which a manifest may have several.
 fn can_coexist(layer: &RawValue) -> bool {
     let value: Value = serde_json::from_str(layer.get()).unwrap_or_default();
     let kind = value["mediaType"].as_str().unwrap_or_default();
@@ -126,13 +129,14 @@ fn can_coexist(layer: &RawValue) -> bool {
         .any(|word| kind.contains(word))
 }
 
-/// The same payload with another signature is another layer.
+/// Compares the whole descriptors, because two signatures of one payload differ only in their
+/// annotations.
 fn is_same(one: &RawValue, other: &RawValue) -> bool {
     let value = |text: &RawValue| serde_json::from_str::<Value>(text.get()).unwrap_or_default();
     value(one) == value(other)
 }
 
-/// The manifest with these layers, and a config that names them.
+/// Builds the manifest with these layers, and a config that lists them.
 fn add(fields: &mut Fields, layers: &[Box<RawValue>]) -> Option<MergedSignatures> {
     let digests: Vec<Value> = layers
         .iter()
@@ -180,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_are_added_and_none_is_lost() {
+    fn missing_layers_are_added_and_existing_layers_are_kept() {
         let sig = "application/vnd.dev.cosign.simplesigning.v1+json";
         let (one, two) = (
             manifest(&[(sig, "one")]),

@@ -1,4 +1,5 @@
-//! The second decision: fresh tag lists, real digests, every registry, just before the first tag is written.
+//! The second decision, just before the first tag is written: it reads the current tag lists and
+//! digests of every registry.
 
 use std::time::Duration;
 
@@ -14,15 +15,16 @@ use crate::registry::Registry;
 use crate::render::INPUTS;
 use crate::tags::{self, FanOut, Move, Original, PublishedContent, TagList, TagRole};
 
-/// The pauses before a tag that is listed and cannot be read counts as a tag without a manifest.
-const BEING_WRITTEN: [Duration; 4] = [
+/// The pauses between reads of a tag that is listed but cannot be read, before its manifest counts
+/// as missing.
+const READ_PAUSES: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
     Duration::from_secs(1),
     Duration::from_secs(2),
 ];
 
-/// One registry in which something is to be done, and what is to be done there.
+/// A registry to publish to, with the decided tag moves.
 #[derive(Debug)]
 pub(super) struct PublishTarget<'a> {
     pub(super) registry: Registry,
@@ -30,24 +32,24 @@ pub(super) struct PublishTarget<'a> {
     pub(super) out: FanOut,
     pub(super) existing: TagList,
     pub(super) moves: Vec<Move>,
-    /// The manifest, when the registry has it already.
-    pub(super) there: Option<RawManifest>,
-    /// What the immutable tag names before it is put.
-    pub(super) was: Option<Digest>,
+    /// The manifest under the immutable tag, if the registry already has it.
+    pub(super) published: Option<RawManifest>,
+    /// The digest that the immutable tag points to before the push.
+    pub(super) previous: Option<Digest>,
     /// The first content of the version, and the tag that keeps it reachable.
     pub(super) original: Option<(Tag, RawManifest)>,
 }
 
-/// Reads every destination's tags again and decides. A refusal anywhere, or a registry that cannot be read, stops the
-/// image everywhere.
+/// Reads the tags of every destination again and decides. Fails for all registries if one refuses
+/// or cannot be read.
 pub(super) async fn decide<'a>(job: &PublishJob<'a>) -> Result<Vec<PublishTarget<'a>>, Error> {
-    let places = try_join_all(job.busy().map(|planned| place(job, planned))).await?;
-    let because: Vec<String> = places.iter().flat_map(refusals).collect();
+    let destinations = try_join_all(job.busy().map(|planned| examine(job, planned))).await?;
+    let because: Vec<String> = destinations.iter().flat_map(refusals).collect();
     if because.is_empty() {
-        return Ok(places);
+        return Ok(destinations);
     }
     let image = &job.recipe.image;
-    let existing = places.iter().map(|place| &place.existing);
+    let existing = destinations.iter().map(|destination| &destination.existing);
     let next = tags::next_free(&image.version, existing, &image.tags.withdrawn);
     let help = vec![format!(
         "set version = \"{next}\" in {}",
@@ -61,8 +63,8 @@ pub(super) async fn decide<'a>(job: &PublishJob<'a>) -> Result<Vec<PublishTarget
 }
 
 impl PublishTarget<'_> {
-    /// Reads the tags again, for a release that follows long after the decision. The content is uploaded already, and only
-    /// moving tags are still to be decided.
+    /// Reads the tags again, for a release long after the decision. The content is already
+    /// uploaded; only the moving tags are decided.
     pub(super) async fn refresh(&mut self, job: &PublishJob<'_>) -> Result<(), Error> {
         let rules = &job.recipe.image.tags;
         let list = tags_for(&self.registry, self.planned, &self.out).await?;
@@ -72,7 +74,7 @@ impl PublishTarget<'_> {
     }
 }
 
-/// The tags of a destination, for a decision about the tags of `out`.
+/// Reads the tag list of a destination, for a decision about the tags of `out`.
 async fn tags_for(
     registry: &Registry,
     planned: &PlannedDestination,
@@ -84,24 +86,28 @@ async fn tags_for(
         .await?)
 }
 
-fn refusals<'a>(place: &'a PublishTarget<'_>) -> impl Iterator<Item = String> + 'a {
-    let refused = place.moves.iter().filter(|decided| decided.is_refusal());
+fn refusals<'a>(destination: &'a PublishTarget<'_>) -> impl Iterator<Item = String> + 'a {
+    let refused = destination
+        .moves
+        .iter()
+        .filter(|decided| decided.is_refusal());
     refused.map(|decided| {
         format!(
             "{}:{}: {}",
-            place.planned.repository, decided.tag, decided.because
+            destination.planned.repository, decided.tag, decided.because
         )
     })
 }
 
-async fn place<'a>(
+async fn examine<'a>(
     job: &PublishJob<'a>,
     planned: &'a PlannedDestination,
 ) -> Result<PublishTarget<'a>, Error> {
     let registry = job.registries.of(&planned.repository)?;
     let image = &job.recipe.image;
     let out = tags::fan_out(&job.planned.publish, image.variant.as_ref(), &image.tags)?;
-    // This is read before the list: if the list has no revision, then no publisher had moved the tag when it was read.
+    // This is read before the list. If the list then has no revision, no publisher had moved the
+    // tag when it was read.
     let plain = plain(&registry, &planned.repository, &out).await?;
     let mut list = tags_for(&registry, planned, &out).await?;
     let full = out.full();
@@ -111,7 +117,7 @@ async fn place<'a>(
         None
     };
     if found.is_none() {
-        // A tag without a manifest is repaired by publishing.
+        // Publishing repairs a tag without a manifest.
         list.retain(|tag| tag != full);
     }
     let all = TagList::new(&list, image.variant.as_ref(), &[]);
@@ -120,27 +126,27 @@ async fn place<'a>(
     let original = original
         .zip(plain)
         .map(|(Original { tag, .. }, raw)| (tag, raw));
-    let was = found.as_ref().map(|found| found.digest.clone());
-    let there = already_there(job, planned, &registry, full, found).await?;
-    let standing = if there.is_some() {
+    let previous = found.as_ref().map(|found| found.digest.clone());
+    let published = already_there(job, planned, &registry, full, found).await?;
+    let content = if published.is_some() {
         PublishedContent::Same
     } else {
         PublishedContent::Different
     };
-    let moves = tags::decide(&out, &existing, &image.tags, standing);
+    let moves = tags::decide(&out, &existing, &image.tags, content);
     for decided in moves.iter().filter(|decided| decided.is_push()) {
         if let Some(kept) = planned
             .of(&decided.tag)
             .filter(|planned| planned.action == PlannedAction::Keep)
         {
-            let what = format!(
-                "it was to stay on {}",
+            let change = format!(
+                "the plan keeps it on {}",
                 kept.from.as_deref().unwrap_or("a higher version")
             );
             return Err(Error::Raced {
                 repository: planned.repository.clone(),
                 tag: decided.tag.clone(),
-                what,
+                what: change,
             });
         }
     }
@@ -150,13 +156,13 @@ async fn place<'a>(
         out,
         existing,
         moves,
-        there,
-        was,
+        published,
+        previous,
         original,
     })
 }
 
-/// The manifest of `1.2.3` when `1.2.3_r1` is to be published.
+/// The manifest of the plain tag `1.2.3`, when the revision `1.2.3_r1` is to be published.
 async fn plain(
     registry: &Registry,
     repository: &Repository,
@@ -174,15 +180,15 @@ async fn plain(
     }
 }
 
-/// The manifest of a tag that is listed. Another publisher may be writing it, so that it is read again before it counts as
-/// missing.
+/// Reads the manifest of a listed tag. Another publisher may be writing it, so it is read several
+/// times before it counts as missing.
 async fn read_listed(
     registry: &Registry,
     repository: &Repository,
     tag: &Tag,
 ) -> Result<Option<RawManifest>, Error> {
     let target = Target::from(tag);
-    for pause in BEING_WRITTEN {
+    for pause in READ_PAUSES {
         if let Some(found) = registry.get_manifest(&repository.path, &target).await? {
             return Ok(Some(found));
         }
@@ -191,7 +197,8 @@ async fn read_listed(
     Ok(registry.get_manifest(&repository.path, &target).await?)
 }
 
-/// The manifest under the immutable tag, when it is the content that is to be published.
+/// Returns the manifest under the immutable tag if it has the content to be published. Fails if the
+/// content changed since the plan was made.
 async fn already_there(
     job: &PublishJob<'_>,
     planned: &PlannedDestination,
@@ -209,11 +216,11 @@ async fn already_there(
             Ok(Some(found))
         }
         (ContentSource::Published { digest }, Some(found)) => Err(raced(format!(
-            "it named {digest} and now names {}",
+            "it pointed to {digest} and now points to {}",
             found.digest
         ))),
         (ContentSource::Published { digest }, None) => Err(raced(format!(
-            "it named {digest} and does not exist any more"
+            "it pointed to {digest} and no longer exists"
         ))),
         (ContentSource::Nothing, found) => Ok(found),
         (ContentSource::Upload, None) => Ok(None),
@@ -226,7 +233,7 @@ async fn already_there(
     }
 }
 
-/// Whether a published manifest is the very content that was built.
+/// True if the published manifest has exactly the content that was built.
 fn is_same(
     job: &PublishJob<'_>,
     planned: &PlannedDestination,
@@ -242,8 +249,8 @@ fn is_same(
     }
 }
 
-/// Whether a manifest was made from the same inputs. If another publisher published them since the plan was made, then
-/// theirs is the result.
+/// True if the manifest was built from the same inputs. If another publisher published them after
+/// the plan was made, that manifest is the result.
 pub(super) async fn has_inputs(
     job: &PublishJob<'_>,
     repository: &Repository,
@@ -254,7 +261,7 @@ pub(super) async fn has_inputs(
     Ok(labels.get(INPUTS).map(String::as_str) == Some(job.recipe.inputs.as_str()))
 }
 
-/// The config's digest, which a Docker Engine calls the image ID; none for an index.
+/// The digest of the config, which a Docker Engine calls the image ID; `None` for an index.
 pub(super) fn config_of(
     planned: &PlannedDestination,
     raw: &RawManifest,

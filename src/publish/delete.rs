@@ -1,4 +1,5 @@
-//! Deletion by digest, with proof: what shares the digest is known before, and that it is gone after.
+//! Deletion by digest. Before it, golden finds everything that shares the digest; after it, golden
+//! verifies that the digest is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,61 +12,61 @@ use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::referrers::subject_of;
 use crate::registry::{self, Inventory, Registry};
 
-/// Why something was not deleted.
+/// The reason why a deletion failed or was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The registry could not be asked, or refused.
+    /// The registry could not be reached, or rejected the request.
     #[error(transparent)]
     Registry(#[from] registry::Error),
-    /// There is nothing of that name.
-    #[error("{0} is not there")]
+    /// The tag or digest does not exist.
+    #[error("{0} does not exist")]
     Missing(Reference),
-    /// There is no such repository.
+    /// The repository does not exist.
     #[error("the registry has no repository {0}")]
     NoRepository(Repository),
-    /// Other tags name the same digest.
+    /// Other tags point to the same digest.
     #[error("{}", shared(reference, digest, tags))]
     Shared {
-        /// What was to be deleted.
+        /// The reference that was to be deleted.
         reference: Reference,
-        /// Its digest.
+        /// The digest that it points to.
         digest: Digest,
-        /// The other tags.
+        /// The other tags of the digest.
         tags: Vec<Tag>,
     },
-    /// An index that stays needs it.
-    #[error("{reference} is part of the index that {} {}", list(tags), if tags.len() == 1 { "names" } else { "name" })]
+    /// An index that remains references the manifest.
+    #[error("{reference} is part of the index tagged {}", list(tags))]
     Part {
-        /// What was to be deleted.
+        /// The reference that was to be deleted.
         reference: Reference,
         /// The tags of the index.
         tags: Vec<Tag>,
     },
-    /// Only a tag can be removed as a tag.
-    #[error("{0} names no tag; --untag removes a tag")]
+    /// `--untag` was given with a reference without a tag.
+    #[error("{0} has no tag; --untag removes a tag")]
     NoTag(Reference),
-    /// Somebody else moved the tag after it was looked at.
-    #[error("{0} was moved by somebody else meanwhile; nothing was deleted")]
+    /// Another publisher moved the tag after it was examined.
+    #[error("another publisher moved {0}; nothing was deleted")]
     Moved(Reference),
-    /// The registry accepted the deletion, and the content still exists after this many seconds.
+    /// The registry accepted the deletion, but the content still exists after this many seconds.
     #[error("{0} still exists {1} s after the registry accepted its deletion")]
     Still(Reference, u64),
-    /// A tag went that should have stayed.
-    #[error("the registry removed {} as well; {}", list(tags), if *restored { "they were put back" } else { "they could not be put back" })]
+    /// The registry also removed tags that should remain.
+    #[error("the registry also removed {}; {}", list(tags), if *restored { "they were restored" } else { "they could not be restored" })]
     Collateral {
-        /// The tags.
+        /// The tags that the registry removed.
         tags: Vec<Tag>,
-        /// Whether they are there again.
+        /// True if golden restored them.
         restored: bool,
     },
     /// The second step of removing a tag failed.
-    #[error("{reference} could not be removed: {source}; {}", if *restored { "it was put back on its digest" } else { "it names an empty stand-in now, and could not be put back" })]
+    #[error("{reference} could not be removed: {source}; {}", if *restored { "it points to its digest again" } else { "it now points to an empty stand-in manifest and could not be restored" })]
     HalfWay {
-        /// The tag.
+        /// The tag to remove.
         reference: Reference,
-        /// Whether it names what it named before.
+        /// True if the tag points to its previous digest again.
         restored: bool,
-        /// What failed.
+        /// The error of the second step.
         source: registry::Error,
     },
 }
@@ -74,8 +75,7 @@ fn shared(reference: &Reference, digest: &Digest, tags: &[Tag]) -> String {
     match reference.target() {
         Target::Digest(_) => format!("{reference} has tags: {}", list(tags)),
         Target::Tag(_) => {
-            let verb = if tags.len() == 1 { "is" } else { "are" };
-            format!("{reference} is {digest}, and so {verb} {}", list(tags))
+            format!("{reference} shares the digest {digest} with {}", list(tags))
         }
     }
 }
@@ -85,68 +85,71 @@ fn list(tags: &[Tag]) -> String {
 }
 
 impl Error {
-    /// Whether golden refused, as against failed.
+    /// True if golden refused the deletion because of a rule; false for a failure.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Shared { .. } | Self::Part { .. })
     }
 
-    /// What to do next.
+    /// The hints for the user, one per line.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Registry(error) | Self::HalfWay { source: error, .. } => error.hints(),
             Self::Shared { .. } => vec![
                 "--all-tags deletes the digest with every tag that points to it".to_owned(),
-                "--untag removes only the tag and leaves the digest and its other tags".to_owned(),
+                "--untag removes only the tag and keeps the digest and its other tags".to_owned(),
             ],
-            Self::Part { .. } => vec!["delete the index; its images go with it".to_owned()],
+            Self::Part { .. } => {
+                vec!["delete the index; its images are deleted with it".to_owned()]
+            }
             Self::Collateral {
                 restored: false, ..
             } => {
-                vec!["`golden rollback` or `golden promote` puts tags back".to_owned()]
+                vec!["restore the tags with `golden rollback` or `golden promote`".to_owned()]
             }
             _ => Vec::new(),
         }
     }
 }
 
-/// A digest that is to be deleted, with all that depends on it.
+/// A digest to delete, with everything that depends on it.
 #[derive(Debug, Clone)]
 pub struct DeleteSubject {
-    /// What was asked for.
+    /// The reference that the user gave.
     pub reference: Reference,
-    /// The manifest.
+    /// The manifest to delete.
     pub raw: RawManifest,
-    /// The tags that were named for it.
+    /// The tags of the digest that the user named.
     pub named: BTreeSet<Tag>,
-    /// Every tag that names it.
+    /// Every tag that points to the digest.
     pub tags: Vec<Tag>,
-    /// The manifests that only it needs.
+    /// The manifests that only this one references.
     pub children: Vec<Digest>,
-    /// What other tools have attached to it, and goes with it.
+    /// The artifacts of other tools that are deleted with it.
     pub attached: Vec<Attached>,
     needing: Vec<Tag>,
 }
 
-/// What was deleted.
+/// The result of a deletion.
 #[derive(Debug, Clone, Serialize)]
 pub struct Deleted {
-    /// The repository.
+    /// The repository that it was deleted from.
     pub repository: Repository,
-    /// The digest that is gone; with `untagged` it is still there.
+    /// The deleted digest; with `untagged` it still exists.
     pub digest: Digest,
-    /// The tags that are gone.
+    /// The deleted tags.
     pub tags: Vec<Tag>,
-    /// The images of an index that are gone with it.
+    /// The images of the index that were deleted with it.
     pub children: Vec<Digest>,
-    /// What other tools had attached to it.
+    /// The attached artifacts of other tools that were deleted with it.
     pub attached: Vec<Attached>,
-    /// Whether only the tag was removed.
+    /// True if only the tag was removed.
     pub untagged: bool,
 }
 
-/// Looks at what is to be deleted in one repository. Nothing is changed.
+/// Examines what is to be deleted in one repository, without any change. Fails if a reference does
+/// not exist, or if the tag list is incomplete.
 pub async fn examine(
     registry: &Registry,
     references: &[Reference],
@@ -199,19 +202,19 @@ pub async fn examine(
     Ok(subjects.into_values().collect())
 }
 
-/// A reference to each tag of a repository.
+/// Lists a reference to each tag of a repository. Fails if the repository does not exist.
 pub async fn everything(
     registry: &Registry,
     repository: &Repository,
 ) -> Result<Vec<Reference>, Error> {
     let list = registry.find_tags(&repository.path).await?;
     let list = list.ok_or_else(|| Error::NoRepository(repository.clone()))?;
-    // A tag that is listed and cannot be read has nothing to delete.
+    // A tag that is listed but cannot be read has nothing to delete.
     let tags = Inventory::heads(registry, &repository.path, list).await?;
     Ok(tags.keys().map(|tag| tagged(repository, tag)).collect())
 }
 
-/// The tags of the indexes of images that need a digest. A list of referrers names it, and does not need it.
+/// The tags of the indexes of images that reference `digest`. Lists of referrers do not count.
 pub(super) fn needing(inventory: &Inventory, digest: &Digest) -> Vec<Tag> {
     let is_list = |tag: &Tag| {
         matches!(
@@ -227,7 +230,7 @@ pub(super) fn needing(inventory: &Inventory, digest: &Digest) -> Vec<Tag> {
 }
 
 impl DeleteSubject {
-    /// A manifest of which nothing more is known.
+    /// A subject without its dependents.
     pub(super) fn bare(reference: Reference, raw: RawManifest) -> Self {
         Self {
             reference,
@@ -240,7 +243,7 @@ impl DeleteSubject {
         }
     }
 
-    /// What its deletion deletes.
+    /// The result of deleting it.
     #[must_use]
     pub fn deleted(&self) -> Deleted {
         Deleted {
@@ -253,7 +256,7 @@ impl DeleteSubject {
         }
     }
 
-    /// What the removal of one of its tags removes.
+    /// The result of removing one of its tags.
     #[must_use]
     pub fn untagged(&self, tag: &Tag) -> Deleted {
         Deleted {
@@ -266,7 +269,7 @@ impl DeleteSubject {
     }
 }
 
-/// Refuses what would take more with it than was named.
+/// Fails if the deletion would also affect tags that the user did not name.
 pub fn check(subject: &DeleteSubject, all_tags: bool) -> Result<(), Error> {
     let DeleteSubject {
         reference,
@@ -297,7 +300,8 @@ pub fn check(subject: &DeleteSubject, all_tags: bool) -> Result<(), Error> {
     })
 }
 
-/// Deletes a digest with every tag that names it, then the images that only it needed, and proves that all are gone.
+/// Deletes a digest with all its tags, then the images that only it referenced, and verifies that
+/// all are gone. Fails if a tag was moved, or if the content still exists at the deadline.
 pub async fn delete(registry: &Registry, subject: &DeleteSubject) -> Result<Deleted, Error> {
     let repository = &subject.reference.repository;
     let (path, digest) = (&repository.path, &subject.raw.digest);
@@ -319,8 +323,10 @@ pub async fn delete(registry: &Registry, subject: &DeleteSubject) -> Result<Dele
             children.push(child.clone());
         }
     }
-    if let Some(of) = subject_of(&subject.raw) {
-        registry.unlist_referrer(path, &of, digest).await?;
+    if let Some(subject_digest) = subject_of(&subject.raw) {
+        registry
+            .unlist_referrer(path, &subject_digest, digest)
+            .await?;
     }
     attached::delete(registry, repository, &subject.attached).await?;
     Ok(Deleted {
@@ -329,7 +335,7 @@ pub async fn delete(registry: &Registry, subject: &DeleteSubject) -> Result<Dele
     })
 }
 
-/// Some registries list a tag although its digest was deleted.
+/// Removes a tag that some registries still list after its digest was deleted.
 pub(super) async fn remove_leftover(
     registry: &Registry,
     repository: &Repository,
@@ -361,9 +367,10 @@ pub(super) fn tagged(repository: &Repository, tag: &Tag) -> Reference {
     }
 }
 
-/// Proves that something is gone, and waits for registries that show it for a while. HEAD polls; the proof is a GET with
-/// every media type that the registry answers, in its own words, with "unknown". A bare 404 is none. A tag must be absent
-/// from the list, too.
+/// Verifies that a reference is gone, and waits for registries that show it for a while. Polling
+/// uses HEAD; the final check is a GET that accepts every media type and requires an error code for
+/// "unknown" from the registry, because a 404 alone is not sufficient. A tag must also be absent
+/// from the tag list.
 pub(super) async fn prove_gone(registry: &Registry, reference: &Reference) -> Result<(), Error> {
     let (path, target) = (&reference.repository.path, reference.target());
     let mut polling = registry.polling();

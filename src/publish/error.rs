@@ -1,103 +1,104 @@
-//! Why an image was not published.
+//! The error of publishing an image.
 
 use super::hold::Unsettled;
 use crate::reference::{Digest, Reference, Repository, Tag};
 
-/// Why an image was not published.
+/// The reason why an image was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A tag may not be touched. Nothing was written.
-    #[error("{image} is refused: {}", because.join("; "))]
+    /// A tag rule forbids the change. Nothing was written.
+    #[error("refusing to publish {image}: {}", because.join("; "))]
     Refused {
-        /// The image.
+        /// The image with its version, such as `app:1.2.3`.
         image: String,
-        /// Why, one line a tag.
+        /// The reasons, one per tag.
         because: Vec<String>,
-        /// What would be accepted.
+        /// The hints that say what would be accepted.
         help: Vec<String>,
     },
-    /// The registry changed between the plan and the first write, so that something would happen that was not
-    /// planned. Nothing was written.
+    /// The registry changed between the plan and the first write, so that the plan no longer
+    /// applies. Nothing was written.
     #[error("{repository}:{tag} changed since the plan was made: {what}")]
     Raced {
-        /// The repository.
+        /// The repository that changed.
         repository: Repository,
-        /// The tag.
+        /// The tag that changed.
         tag: Tag,
-        /// What changed.
+        /// The change, as a clause.
         what: String,
     },
-    /// What was pushed through the engine is not what was built.
-    #[error("{reference} holds the config {found}, but the image in the engine is {expected}")]
+    /// The engine pushed an image that differs from the one that was built.
+    #[error("{reference} has the config {found}, but the image in the engine has {expected}")]
     OtherContent {
-        /// What was pushed.
+        /// The reference that was pushed.
         reference: String,
-        /// The config that the registry has.
+        /// The digest of the config in the registry.
         found: Digest,
-        /// The image ID.
+        /// The image ID in the engine.
         expected: Digest,
     },
-    /// What was just put is not there.
-    #[error("{0} is not there after it was pushed")]
+    /// The registry does not have a manifest that was just pushed.
+    #[error("{0} was pushed, but the registry does not have it")]
     Vanished(Reference),
-    /// A tag does not point to what was put there.
+    /// A tag does not point to the manifest that was put.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
-    /// Somebody else published other content as the same version at the same time. Moving tags are on theirs.
+    /// Another publisher published other content as the same version at the same time. The moving
+    /// tags point to that content.
     #[error(
-        "{repository}:{tag} is {found}: somebody else published other content as this version at the same time"
+        "{repository}:{tag} is {found}: another publisher published other content as this version at the same time"
     )]
     Overtaken {
-        /// The repository.
+        /// The repository with the conflict.
         repository: Repository,
         /// The immutable tag.
         tag: Tag,
-        /// What it names.
+        /// The digest that the tag points to.
         found: Digest,
     },
-    /// There is nothing to upload: neither was the image built, nor has a registry it.
+    /// There is nothing to upload: the image was not built, and no registry has it.
     #[error("{0} was not built, so there is nothing to upload")]
     NotBuilt(String),
-    /// A registry did not answer as it should.
+    /// A registry request failed.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
-    /// The engine did not push.
+    /// The engine failed to push.
     #[error(transparent)]
     Engine(Box<crate::engine::Error>),
-    /// What is published cannot be read.
+    /// The published image cannot be read.
     #[error(transparent)]
     Observe(Box<crate::observe::Error>),
-    /// A manifest is not one.
+    /// A manifest is invalid.
     #[error("{repository}: {source}")]
     Manifest {
-        /// The repository.
+        /// The repository of the manifest.
         repository: Repository,
-        /// What is wrong.
+        /// The error in the manifest.
         source: crate::oci::manifest::Error,
     },
-    /// A version makes no tags.
+    /// A version cannot be converted to tags.
     #[error(transparent)]
     Tags(#[from] crate::tags::TagError),
-    /// A receipt or a record could not be written.
+    /// A receipt or a build record could not be written.
     #[error(transparent)]
     State(#[from] crate::workspace::state::Error),
 }
 
 impl Error {
-    /// What to do next.
+    /// The hints for the user, one per line.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Refused { help, .. } => return help.clone(),
-            Self::Raced { .. } => "run the same command again: it plans anew",
+            Self::Raced { .. } => "run the same command again; it makes a new plan",
             Self::Unsettled(unsettled) => unsettled.hint(),
             Self::Overtaken { .. } => {
-                "`golden inspect` shows what they published; publish this under a new version"
+                "`golden inspect` shows the other content; publish this image under a new version"
             }
             Self::OtherContent { .. } => {
-                "another publisher may have pushed the same version: `golden inspect` shows it"
+                "another publisher may have pushed the same version; `golden inspect` shows it"
             }
-            Self::NotBuilt(_) => "`golden build` makes it",
+            Self::NotBuilt(_) => "run `golden build` first",
             Self::Observe(error) => return error.hints(),
             Self::Registry(error) => return error.hints(),
             Self::Engine(error) => return error.hints(),
@@ -108,7 +109,7 @@ impl Error {
         vec![hint.to_owned()]
     }
 
-    /// Whether a rule forbade it (exit 4), in difference to a failure.
+    /// True if a rule forbade publishing (exit code 4); false for a failure.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. })

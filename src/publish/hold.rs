@@ -1,5 +1,5 @@
-//! Tags that were put are read again until they point to what was put. Registries that answer reads from replicas show
-//! an old tag for a while, and no registry keeps another publisher from moving a tag at the same time.
+//! Puts tags and reads them back until they point to the new manifest. Registries that answer reads
+//! from replicas show an old tag for a while, and another publisher can move a tag at any time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,35 +10,35 @@ use crate::oci::RawManifest;
 use crate::reference::{Digest, Repository, RepositoryPath, Tag, Target};
 use crate::registry::{self, Polling, Registry};
 
-/// The number of tags that are read at once.
+/// The number of tags that are read concurrently.
 const CONCURRENT: usize = 8;
-/// A tag is put this often at most.
+/// The maximum number of times that a tag is put.
 const MOST_WRITES: u32 = 2;
 
-/// A tag that does not point to what was put there, although the registry was given time.
+/// A tag that does not point to the manifest that was put, even after the deadline.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{repository}:{tag} points to {} instead of {expected}, {seconds} s after it was put: {cause}", found.as_ref().map_or("nothing", Digest::as_str))]
 pub struct Unsettled {
-    /// The repository.
+    /// The repository of the tag.
     pub repository: Repository,
-    /// The tag.
+    /// The tag that was put.
     pub tag: Tag,
-    /// What it should point to.
+    /// The digest that the tag should point to.
     pub expected: Digest,
-    /// What it points to.
+    /// The digest that it points to; `None` if it does not exist.
     pub found: Option<Digest>,
-    /// How long the registry was given.
+    /// The time that the registry was given, in seconds.
     pub seconds: u64,
-    /// The reason, as far as it can be seen.
+    /// The probable reason.
     pub cause: Cause,
 }
 
-/// The reason why a tag does not point to what was put there.
+/// The reason why a tag does not point to the manifest that was put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// It points to what it did before, or to nothing.
+    /// The tag still points to its previous digest, or does not exist.
     Late,
-    /// It points to something that this run neither put nor found there.
+    /// The tag points to a digest that is neither from this run nor from before.
     Foreign,
 }
 
@@ -46,25 +46,25 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Late => "the registry still shows the tag as it was before",
-            Self::Foreign => "another publisher has put it there",
+            Self::Foreign => "another publisher moved it",
         })
     }
 }
 
 impl Unsettled {
-    /// What to do next.
+    /// The hint for the user.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self.cause {
             Cause::Late => {
-                "the registry may answer from a replica that is late: run the same command again later, or give it more time with GOLDEN_REGISTRY_SETTLE=SECONDS"
+                "the registry may answer from a replica that is late: run the same command again later, or wait longer with GOLDEN_REGISTRY_SETTLE=SECONDS"
             }
-            Cause::Foreign => "run the same command again when the other publisher has finished",
+            Cause::Foreign => "run the same command again after the other publisher has finished",
         }
     }
 }
 
-/// What the tags pointed to at first, and what this run has put.
+/// The digests that the tags pointed to at first, and the digests that this run put.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Writes {
     previous: BTreeMap<Tag, Digest>,
@@ -72,20 +72,21 @@ pub(super) struct Writes {
 }
 
 impl Writes {
-    /// `put` are the tags that were just put on `digest`; `previous` is what tags pointed to before.
+    /// `put` are the tags that were just put on `digest`; `previous` are the digests that the tags
+    /// pointed to before.
     pub(super) fn new(previous: BTreeMap<Tag, Digest>, put: &[Tag], digest: &Digest) -> Self {
         let mut writes = Self {
             previous,
             written: BTreeMap::new(),
         };
         for tag in put {
-            writes.note(tag, digest);
+            writes.record(tag, digest);
         }
         writes
     }
 
-    /// Notes that a tag was put.
-    pub(super) fn note(&mut self, tag: &Tag, digest: &Digest) {
+    /// Records that a tag was put.
+    pub(super) fn record(&mut self, tag: &Tag, digest: &Digest) {
         let of_tag = self.written.entry(tag.clone()).or_default();
         match of_tag.iter_mut().find(|(written, _)| written == digest) {
             Some((_, times)) => *times += 1,
@@ -93,7 +94,8 @@ impl Writes {
         }
     }
 
-    /// Whether `found` is neither what was expected, nor what was there before, nor what this run has put there.
+    /// True if `found` is neither the expected digest, nor the previous one, nor one that this run
+    /// put.
     pub(super) fn is_foreign(&self, tag: &Tag, found: &Digest, expected: &Digest) -> bool {
         let written = self.written.get(tag);
         found != expected
@@ -101,8 +103,9 @@ impl Writes {
             && !written.is_some_and(|of_tag| of_tag.iter().any(|(digest, _)| digest == found))
     }
 
-    /// Whether a tag that is on `found` instead of `expected` is to be put now. What is on its way is waited for: half
-    /// of the time, unless another publisher has moved the tag.
+    /// True if a tag that points to `found` instead of `expected` should be put now. A write may be
+    /// late, so it is repeated only after half of the time, or when another publisher has moved the
+    /// tag.
     pub(super) fn calls_for(
         &self,
         tag: &Tag,
@@ -125,7 +128,7 @@ impl Writes {
         }
     }
 
-    /// The error for a tag that is on `found` instead of `expected`.
+    /// The error for a tag that points to `found` instead of `expected`.
     pub(super) fn unsettled(
         &self,
         repository: &Repository,
@@ -150,8 +153,9 @@ impl Writes {
     }
 }
 
-/// Puts `raw` under `tags`, in their order, and waits until each of them points to it. None when all do; else the tag that does not.
-/// A tag that another publisher moves at the same time stays where that publisher put it.
+/// Puts `raw` under `tags`, in their order, and waits until each of them points to it. Returns the
+/// first tag that does not, or `None` if all do. A tag that another publisher moved at the same
+/// time is not moved again.
 pub(super) async fn put_and_hold(
     registry: &Registry,
     repository: &Repository,
@@ -191,7 +195,7 @@ pub(super) async fn put_and_hold(
             let is_foreign = found.is_some_and(|found| writes.is_foreign(tag, found, &raw.digest));
             if !is_foreign && writes.calls_for(tag, &raw.digest, found, &polling) {
                 registry.put_manifest(path, &Target::from(tag), raw).await?;
-                writes.note(tag, &raw.digest);
+                writes.record(tag, &raw.digest);
             }
         }
         if !polling.again().await {
@@ -201,16 +205,16 @@ pub(super) async fn put_and_hold(
     }
 }
 
-/// How tags are read.
+/// The way to read a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
-    /// By GET and the hash of the body: proof.
+    /// GET, with the hash of the body: the result is verified.
     Prove,
-    /// By HEAD.
+    /// HEAD: fast, but the digest is only claimed.
     Poll,
 }
 
-/// What tags point to; the ones that do not exist are left out.
+/// The digests that tags point to; tags that do not exist are omitted.
 pub(super) async fn look_at(
     registry: &Registry,
     path: &RepositoryPath,
@@ -218,7 +222,7 @@ pub(super) async fn look_at(
     look: Look,
 ) -> Result<BTreeMap<Tag, Digest>, registry::Error> {
     let tags: Vec<Tag> = tags.into_iter().cloned().collect();
-    let ask = |tag: Tag| async move {
+    let read = |tag: Tag| async move {
         let target = Target::from(&tag);
         let found = match look {
             Look::Prove => registry
@@ -233,7 +237,7 @@ pub(super) async fn look_at(
         Ok::<_, registry::Error>(found.map(|digest| (tag, digest)))
     };
     let found: Vec<_> = stream::iter(tags)
-        .map(ask)
+        .map(read)
         .buffered(CONCURRENT)
         .try_collect()
         .await?;

@@ -1,8 +1,9 @@
-//! Publishing: one upload, one manifest, and every tag put as the same bytes (2-tags).
+//! Publishing: one upload and one manifest; every tag is put with the same bytes.
 //!
-//! Two steps, so that a run can hold all images before any moving tag moves: [`upload`] sends the content, reads fresh
-//! tag lists, decides for every registry and puts the immutable tag; [`release`] moves the rest and verifies. Each
-//! can be interrupted anywhere; the same command again finishes.
+//! There are two steps, so that a run can upload all images before it moves any moving tag.
+//! [`upload`] sends the content, reads the current tag lists, decides for every registry and puts
+//! the immutable tag. [`release`] moves the other tags and verifies them. Both steps can be
+//! interrupted at any point; running the same command again completes the work.
 
 pub mod attached;
 mod cosign;
@@ -40,30 +41,30 @@ use crate::registry::Registries;
 use crate::render::Recipe;
 use crate::workspace::state::StateDirectory;
 
-/// An image to publish, with all that is needed for it.
+/// An image to publish, and everything that publishing needs.
 #[derive(Debug, Clone, Copy)]
 pub struct PublishJob<'a> {
-    /// What it was made from.
+    /// The recipe that the image was built from.
     pub recipe: &'a Recipe,
-    /// What the plan says about it.
+    /// The planned steps for the image.
     pub planned: &'a PlannedImage,
-    /// What was built; none when the plan says skip or copy.
+    /// The build result; `None` if the plan says skip or copy.
     pub built: Option<&'a BuiltImage>,
-    /// The registries.
+    /// The registries of the run.
     pub registries: &'a Registries,
-    /// The engine that holds the image, when one does.
+    /// The engine that has the image, if an engine built it.
     pub docker: Option<&'a Docker>,
-    /// What the engine logs in with, by host.
+    /// The logins for the engine, by host.
     pub logins: &'a BTreeMap<Host, Credential>,
-    /// The configs of what is published, for the next plan.
+    /// The cache of configs, which saves reads in the next plan.
     pub cache: &'a ConfigCache,
-    /// Where receipts go.
+    /// The directory for receipts.
     pub state: &'a StateDirectory,
-    /// Seconds since 1970, for the receipt.
+    /// The current time in seconds since 1970, for the receipt.
     pub now: i64,
-    /// Milliseconds that earlier phases took, such as `build`.
+    /// The duration of earlier phases such as `build`, in milliseconds.
     pub durations: &'a BTreeMap<String, u64>,
-    /// Where events go.
+    /// The channel for progress events and warnings.
     pub events: &'a Events,
 }
 
@@ -72,14 +73,14 @@ impl PublishJob<'_> {
         &self.planned.image
     }
 
-    /// Whether the version is withdrawn, so that only the tags of other versions may move.
+    /// True if the version is withdrawn, so that only tags of other versions may move.
     const fn is_withdrawn(&self) -> bool {
         self.planned.withdrawn.is_some()
     }
 }
 
 impl<'a> PublishJob<'a> {
-    /// The registries in which something is to be done.
+    /// The registries that require a change.
     fn busy(&self) -> impl Iterator<Item = &'a PlannedDestination> {
         self.planned
             .destinations
@@ -88,7 +89,8 @@ impl<'a> PublishJob<'a> {
     }
 }
 
-/// Publishes one image to all its registries. The receipts are those of the registries in which something was written.
+/// Publishes one image to all its registries. Returns a receipt for each registry that was changed.
+/// Fails if a registry refuses or cannot be reached.
 pub async fn publish(job: PublishJob<'_>) -> Result<Vec<Receipt>, Error> {
     release(upload(job).await?).await
 }

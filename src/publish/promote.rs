@@ -1,4 +1,4 @@
-//! Copying by digest: between repositories of one registry by mounting, between registries by streaming.
+//! Copies images by digest: by mounting within one registry, by streaming between registries.
 
 use std::collections::BTreeSet;
 
@@ -18,50 +18,50 @@ use crate::tags::{
     siblings,
 };
 
-/// Blobs on their way at once.
-const AT_ONCE: usize = 4;
+/// The number of blobs that are copied concurrently.
+const CONCURRENCY: usize = 4;
 
-/// Why something was not promoted.
+/// The reason why an image was not promoted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A registry could not be asked, or refused.
+    /// A registry could not be reached, or rejected the request.
     #[error(transparent)]
     Registry(#[from] registry::Error),
-    /// There is nothing of that name.
-    #[error("{0} is not there")]
+    /// The image does not exist.
+    #[error("{0} does not exist")]
     Missing(Reference),
-    /// The destination has that version with other content.
+    /// The destination has this version with other content.
     #[error("{repository}:{tag}: {because}")]
     Refused {
-        /// The destination.
+        /// The repository of the destination.
         repository: Repository,
-        /// The tag.
+        /// The tag that is refused.
         tag: Tag,
-        /// Why.
+        /// The reason, as a clause.
         because: String,
     },
-    /// A merged manifest of cosign was put, and another one is there.
-    #[error("{0} does not stay as it was put")]
+    /// A merged manifest of cosign was put, but the registry serves another one.
+    #[error("{0} does not keep the merged signatures")]
     Unmerged(Reference),
-    /// A tag does not point to what was put there.
+    /// A tag does not point to the manifest that was put.
     #[error(transparent)]
     Unsettled(#[from] Unsettled),
 }
 
 impl Error {
-    /// Whether golden refused, as against failed.
+    /// True if golden refused the promotion because of a rule; false for a failure.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. })
     }
 
-    /// What to do next.
+    /// The hints for the user, one per line.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Registry(error) => error.hints(),
             Self::Refused { .. } => {
-                vec!["a version is immutable; promote it under a new number".to_owned()]
+                vec!["a version is immutable; promote the image under a new version".to_owned()]
             }
             Self::Unsettled(unsettled) => vec![unsettled.hint().to_owned()],
             Self::Missing(_) | Self::Unmerged(_) => Vec::new(),
@@ -69,25 +69,25 @@ impl Error {
     }
 }
 
-/// One end of a copy.
+/// The source or the destination of a copy.
 #[derive(Debug, Clone)]
 pub struct End {
-    /// The registry.
+    /// The registry to read from or write to.
     pub registry: Registry,
-    /// The repository there.
+    /// The repository on that registry.
     pub repository: Repository,
 }
 
-/// What a copy moved.
+/// The blobs of a copy, by outcome.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Copied {
-    /// Blobs that were there already.
+    /// The number of blobs that already existed.
     pub present: usize,
-    /// Blobs that the registry took from another of its repositories.
+    /// The number of blobs that the registry mounted from another repository.
     pub mounted: usize,
-    /// Blobs that were sent.
+    /// The number of blobs that were sent.
     pub sent: usize,
-    /// Their bytes.
+    /// The size of the sent blobs in bytes.
     pub bytes: u64,
 }
 
@@ -104,34 +104,34 @@ impl Copied {
     }
 }
 
-/// Decides which tags of the destination will name `digest`. `wanted` are the tags to copy; one that the rules keep
-/// where it is is kept, and a version with other content is refused.
-pub async fn decide_tags(to: &End, digest: &Digest, wanted: &[Tag]) -> Result<Vec<Move>, Error> {
+/// Decides which of the `requested` tags of the destination will point to `digest`. Tags that
+/// belong to a higher version are kept. Fails if a version exists with other content.
+pub async fn decide_tags(to: &End, digest: &Digest, requested: &[Tag]) -> Result<Vec<Move>, Error> {
     let path = &to.repository.path;
-    let probes: BTreeSet<Tag> = siblings(wanted)
+    let probes: BTreeSet<Tag> = siblings(requested)
         .into_iter()
-        .chain(wanted.iter().cloned())
+        .chain(requested.iter().cloned())
         .collect();
-    let there = to.registry.complete_tags(path, &probes).await?;
-    let (variant, version) = read(wanted);
-    let existing = TagList::new(&there, variant.as_ref(), &[]);
+    let existing_tags = to.registry.complete_tags(path, &probes).await?;
+    let (variant, version) = read(requested);
+    let existing = TagList::new(&existing_tags, variant.as_ref(), &[]);
     let mut moves = Vec::new();
     let mut seen = BTreeSet::new();
     if let Some(version) = version {
-        let rules = rules(&version, wanted, variant.as_ref());
+        let rules = rules(&version, requested, variant.as_ref());
         if let Ok(planned) = fan_out(&version, variant.as_ref(), &rules) {
-            let standing = standing(to, digest, planned.full()).await?;
-            let decided = decide(&planned, &existing, &rules, standing);
+            let content = content_under(to, digest, planned.full()).await?;
+            let decided = decide(&planned, &existing, &rules, content);
             moves.extend(
                 decided
                     .into_iter()
-                    .filter(|decision| wanted.contains(&decision.tag)),
+                    .filter(|decision| requested.contains(&decision.tag)),
             );
             seen.extend(moves.iter().map(|decision| decision.tag.clone()));
         }
     }
-    for tag in wanted.iter().filter(|tag| !seen.contains(*tag)) {
-        moves.push(other(to, digest, tag, &there).await?);
+    for tag in requested.iter().filter(|tag| !seen.contains(*tag)) {
+        moves.push(decide_other(to, digest, tag, &existing_tags).await?);
     }
     match moves.iter().find(|decision| decision.is_refusal()) {
         Some(Move { tag, because, .. }) => Err(Error::Refused {
@@ -143,26 +143,31 @@ pub async fn decide_tags(to: &End, digest: &Digest, wanted: &[Tag]) -> Result<Ve
     }
 }
 
-/// A tag that is no part of the fan-out: a version of its own is immutable, anything else simply moves.
-async fn other(to: &End, digest: &Digest, tag: &Tag, there: &[Tag]) -> Result<Move, Error> {
+/// Decides about a tag outside the fan-out: a version of its own is immutable; any other tag moves.
+async fn decide_other(
+    to: &End,
+    digest: &Digest,
+    tag: &Tag,
+    existing: &[Tag],
+) -> Result<Move, Error> {
     let one = [tag.clone()];
     let is_version = !TagList::new(&one, None, &[]).versions().is_empty();
-    let exists = there.contains(tag);
+    let exists = existing.contains(tag);
     let (role, action, because) = match (exists, is_version) {
         (false, _) => (
             TagRole::Extra,
             Action::Create,
             "does not exist yet".to_owned(),
         ),
-        (true, true) if standing(to, digest, tag).await? == PublishedContent::Different => (
+        (true, true) if content_under(to, digest, tag).await? == PublishedContent::Different => (
             TagRole::Full,
             Action::Refuse,
-            "names other content already".to_owned(),
+            "already points to other content".to_owned(),
         ),
         (true, _) => (
             TagRole::Extra,
             Action::Move,
-            "it is copied by name".to_owned(),
+            "it is copied by its name".to_owned(),
         ),
     };
     Ok(Move {
@@ -173,12 +178,12 @@ async fn other(to: &End, digest: &Digest, tag: &Tag, there: &[Tag]) -> Result<Mo
     })
 }
 
-async fn standing(to: &End, digest: &Digest, tag: &Tag) -> Result<PublishedContent, Error> {
-    let held = to
+async fn content_under(to: &End, digest: &Digest, tag: &Tag) -> Result<PublishedContent, Error> {
+    let found = to
         .registry
         .head_manifest(&to.repository.path, &Target::from(tag))
         .await?;
-    let same = held.is_some_and(|held| held.digest == *digest);
+    let same = found.is_some_and(|found| found.digest == *digest);
     Ok(if same {
         PublishedContent::Same
     } else {
@@ -186,18 +191,21 @@ async fn standing(to: &End, digest: &Digest, tag: &Tag) -> Result<PublishedConte
     })
 }
 
-/// The variant and the highest version that a set of tags speaks of.
+/// The variant and the highest version that a set of tags contains.
 fn read(tags: &[Tag]) -> (Option<Variant>, Option<semver::Version>) {
     let variant = TagList::new(tags, None, &[]).variants().into_iter().next();
     let existing = TagList::new(tags, variant.as_ref(), &[]);
-    let version = existing.versions().last().map(|held| held.version.clone());
+    let version = existing
+        .versions()
+        .last()
+        .map(|tagged| tagged.version.clone());
     (variant, version)
 }
 
-/// The rules under which the source's tags can have come about.
-fn rules(version: &semver::Version, wanted: &[Tag], variant: Option<&Variant>) -> TagRules {
+/// Infers the tag rules that would produce the tags of the source.
+fn rules(version: &semver::Version, requested: &[Tag], variant: Option<&Variant>) -> TagRules {
     let zero = variant.map_or_else(|| "0".to_owned(), |variant| format!("0-{variant}"));
-    let zero_major = version.major == 0 && wanted.iter().any(|tag| tag.as_str() == zero);
+    let zero_major = version.major == 0 && requested.iter().any(|tag| tag.as_str() == zero);
     let fan_out = BTreeSet::from([Level::Full, Level::Minor, Level::Major, Level::Latest]);
     TagRules {
         zero_major,
@@ -206,7 +214,8 @@ fn rules(version: &semver::Version, wanted: &[Tag], variant: Option<&Variant>) -
     }
 }
 
-/// Copies a manifest with all that it needs, by digest: blobs first, then the images of an index, then itself.
+/// Copies a manifest by digest with everything that it references: first the blobs, then the images
+/// of an index, then the manifest itself. Fails if the source lacks a referenced manifest.
 pub async fn copy(
     from: &End,
     to: &End,
@@ -231,7 +240,7 @@ pub async fn copy(
     for manifest in below.manifests.iter().chain([raw]) {
         if let Manifest::Image(image) = from.registry.parse(&from.repository.path, manifest)? {
             let all = image.layers.into_iter().chain([image.config]);
-            // Foreign layers are had from elsewhere, and registries refuse them.
+            // Foreign layers are downloaded from their own URLs, and registries reject them.
             blobs.extend(
                 all.filter(|blob| blob.urls.is_empty() && seen.insert(blob.digest.clone())),
             );
@@ -239,7 +248,7 @@ pub async fn copy(
     }
     let mut uploads = stream::iter(blobs)
         .map(|blob| copy_blob(from, to, blob))
-        .buffered(AT_ONCE);
+        .buffered(CONCURRENCY);
     while let Some((digest, upload)) = uploads.try_next().await? {
         let result = match upload {
             Upload::Present => "already exists",
@@ -281,7 +290,8 @@ async fn copy_blob(from: &End, to: &End, blob: Descriptor) -> Result<(Digest, Up
     Ok((blob.digest, upload))
 }
 
-/// Puts the manifest under its tags, the most specific first, and checks every one; without tags, by digest alone.
+/// Puts the manifest under its tags, the most specific tag first, and verifies each; without tags,
+/// by digest only. Fails if a tag does not point to the manifest at the deadline.
 pub async fn put(to: &End, raw: &RawManifest, moves: &[Move]) -> Result<(), Error> {
     let path = &to.repository.path;
     let tags: Vec<Tag> = moves
@@ -302,9 +312,9 @@ pub async fn put(to: &End, raw: &RawManifest, moves: &[Move]) -> Result<(), Erro
     }
 }
 
-/// Copies what refers to `digest` and to the images below it, and what refers to that, such as the signature of an SBOM:
-/// through the referrers API or its fallback tag, and the tags that cosign makes. What the destination has of its own
-/// stays.
+/// Copies the referrers of `raw` and of the images below it, recursively, such as the signature of
+/// an SBOM. They are found with the referrers API, its fallback tag, and the tags of cosign.
+/// Existing referrers of the destination are kept.
 pub async fn copy_referrers(
     from: &End,
     to: &End,
@@ -360,7 +370,7 @@ pub async fn copy_referrers(
     Ok(copied)
 }
 
-/// The tags of the source that name `digest`, without those that belong to tools.
+/// The tags of the source that point to `digest`, except the tags of tools.
 pub async fn tags_of(from: &End, digest: &Digest) -> Result<Vec<Tag>, Error> {
     let tags = Inventory::tags(&from.registry, &from.repository.path).await?;
     let naming = tags
@@ -374,7 +384,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn version_and_variant_are_read_from_tags_of_one_digest() {
+    fn version_and_variant_are_inferred_from_the_tags_of_a_digest() {
         for (tags, variant, version) in [
             ("1.2.3 1.2 1 latest", "", "1.2.3"),
             ("1.2.3-alpine 1.2-alpine 1-alpine alpine", "alpine", "1.2.3"),
@@ -384,13 +394,15 @@ mod tests {
             ("edge", "", ""),
         ] {
             let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
-            let (found, held) = read(&tags);
+            let (found, found_version) = read(&tags);
             assert_eq!(
                 found.map(|variant| variant.to_string()).unwrap_or_default(),
                 variant
             );
             assert_eq!(
-                held.map(|version| version.to_string()).unwrap_or_default(),
+                found_version
+                    .map(|version| version.to_string())
+                    .unwrap_or_default(),
                 version
             );
         }

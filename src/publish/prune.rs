@@ -1,4 +1,5 @@
-//! Retention: which old versions of a repository may go. Reading and deciding are apart, so that the rules have tables.
+//! Retention: decides which old versions of a repository are deleted. Reading is separate from
+//! deciding, so that the rules can be tested with tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,16 +13,17 @@ use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::{Inventory, Registry};
 use crate::tags::{TagList, Variant};
 
-/// What is kept.
+/// The versions to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PruneRules {
-    /// So many of the highest stable versions of each variant, at least.
+    /// The minimum number of stable versions to keep per variant, counted from the highest.
     pub keep: usize,
-    /// Whatever was made after this second since 1970. What has no time counts as new.
+    /// Keep versions that were created after this time, in seconds since 1970. A version without a
+    /// creation time counts as new.
     pub newer_than: Option<i64>,
 }
 
-/// A version of a repository, as its tag says.
+/// A version in a repository, according to its tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct StoredVersion {
     tag: Tag,
@@ -29,32 +31,32 @@ struct StoredVersion {
     created: Option<i64>,
 }
 
-/// What happens to a version, and why.
+/// The decision about a version, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PruneVerdict {
     /// The tag of the version.
     pub tag: Tag,
-    /// What it names.
+    /// The digest that the tag points to.
     pub digest: Digest,
-    /// Whether it goes.
+    /// True if the version is deleted.
     pub prune: bool,
-    /// Why it goes or stays.
+    /// The reason for the decision.
     pub because: String,
 }
 
-/// The decision about a repository.
+/// The decisions about a repository.
 #[derive(Debug, Clone, Serialize)]
 pub struct Pruning {
-    /// The repository.
+    /// The repository that was examined.
     pub repository: Repository,
     /// Every version, from the highest to the lowest of each variant.
     pub versions: Vec<PruneVerdict>,
-    /// What other tools have attached to the versions that go, and goes with them.
+    /// The artifacts of other tools that are deleted with the versions.
     pub attached: Vec<Attached>,
 }
 
 impl Pruning {
-    /// The digests that go, each with the tags that go with it.
+    /// The digests to delete, each with its tags.
     #[must_use]
     pub fn going(&self) -> BTreeMap<Digest, BTreeSet<Tag>> {
         let mut going: BTreeMap<Digest, BTreeSet<Tag>> = BTreeMap::new();
@@ -68,7 +70,8 @@ impl Pruning {
     }
 }
 
-/// Reads a repository and decides. `known` are variants that it has, whatever its tags tell. Nothing is deleted.
+/// Reads a repository and decides; nothing is deleted. `known` are variants that exist in addition
+/// to those that the tags show. Fails if the tag list is incomplete.
 pub async fn examine(
     registry: &Registry,
     repository: &Repository,
@@ -116,7 +119,8 @@ fn seconds(text: &str) -> Option<i64> {
         .map(OffsetDateTime::unix_timestamp)
 }
 
-/// Deletes what was decided, digest by digest, each with proof. What changed since is found again and left alone.
+/// Deletes the decided digests and verifies each deletion. A digest that changed since the decision
+/// is examined again and kept. Fails at the first deletion that is refused or fails.
 pub async fn prune(registry: &Registry, pruning: &Pruning) -> Result<Vec<Deleted>, delete::Error> {
     let mut deleted = Vec::new();
     for (digest, tags) in pruning.going() {
@@ -137,7 +141,7 @@ pub async fn prune(registry: &Registry, pruning: &Pruning) -> Result<Vec<Deleted
     Ok(deleted)
 }
 
-/// The rules. A version goes only when every tag of its digest is a version that goes.
+/// Applies the rules. A version is deleted only if every tag of its digest is a version to delete.
 fn decide(
     inventory: &Inventory,
     known: &BTreeSet<Variant>,
@@ -146,8 +150,8 @@ fn decide(
 ) -> Vec<PruneVerdict> {
     let mut verdicts = Vec::new();
     let mut versions_seen = BTreeSet::new();
-    let told = TagList::new(inventory.tags.keys(), None, &[]).variants();
-    for variant in told.union(known).map(Some).chain([None]) {
+    let listed = TagList::new(inventory.tags.keys(), None, &[]).variants();
+    for variant in listed.union(known).map(Some).chain([None]) {
         for (version, verdict) in one_variant(inventory, variant, created, rules) {
             if versions_seen.insert(version.tag) {
                 verdicts.push(verdict);
@@ -165,10 +169,10 @@ fn decide(
         let needed = inventory.needing(&verdict.digest);
         if let Some(tag) = staying {
             verdict.prune = false;
-            verdict.because = format!("{tag} names the same digest");
+            verdict.because = format!("`{tag}` points to it");
         } else if let Some(tag) = needed.first() {
             verdict.prune = false;
-            verdict.because = format!("it is part of the index {tag}");
+            verdict.because = format!("it is part of the index `{tag}`");
         }
     }
     verdicts
@@ -182,27 +186,28 @@ fn one_variant(
 ) -> Vec<(StoredVersion, PruneVerdict)> {
     let existing = TagList::new(inventory.tags.keys(), variant, &[]);
     let (mut stable, mut decided) = (0, Vec::new());
-    for held in existing.versions().iter().rev() {
-        let Some(found) = inventory.tags.get(&held.tag) else {
+    for tagged in existing.versions().iter().rev() {
+        let Some(found) = inventory.tags.get(&tagged.tag) else {
             continue;
         };
-        let made = created.get(&found.digest).copied().flatten();
+        let created_at = created.get(&found.digest).copied().flatten();
         let version = StoredVersion {
-            tag: held.tag.clone(),
+            tag: tagged.tag.clone(),
             digest: found.digest.clone(),
-            created: made,
+            created: created_at,
         };
-        let is_stable = held.version.pre.is_empty();
+        let is_stable = tagged.version.pre.is_empty();
         let (prune, because) = match rules.newer_than {
-            // A pre-release counts for nothing; it goes once enough stable versions stand above it.
+            // Pre-releases are not counted; one is deleted once enough stable versions are higher.
             _ if stable < rules.keep => (false, kept(rules.keep)),
             Some(limit) => match version.created {
-                Some(made) if made < limit => (true, "it is old enough".to_owned()),
-                Some(_) => (false, "it is too new".to_owned()),
-                None => (false, "nobody knows how old it is".to_owned()),
+                Some(created_at) if created_at < limit => {
+                    (true, "older than --older-than".to_owned())
+                }
+                Some(_) => (false, "newer than --older-than".to_owned()),
+                None => (false, "its age is unknown".to_owned()),
             },
-            None if rules.keep == 1 => (true, "a stable version is higher".to_owned()),
-            None => (true, format!("{} stable versions are higher", rules.keep)),
+            None => (true, format!("beyond --keep {}", rules.keep)),
         };
         stable += usize::from(is_stable);
         let verdict = PruneVerdict {
@@ -217,10 +222,7 @@ fn one_variant(
 }
 
 fn kept(keep: usize) -> String {
-    match keep {
-        1 => "no stable version is higher".to_owned(),
-        keep => format!("one of the {keep} highest versions"),
-    }
+    format!("within --keep {keep}")
 }
 
 #[cfg(test)]
@@ -228,7 +230,7 @@ mod tests {
     use super::*;
     use crate::oci::{Descriptor, media};
 
-    /// `tag=content` pairs, and what goes.
+    /// Takes `tag=content` pairs, and returns the tags to delete.
     fn going(tags: &str, keep: usize, newer_than: Option<i64>) -> String {
         going_of(tags, &[], keep, newer_than)
     }
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_versions_and_what_moving_tags_name_stay() {
+    fn the_highest_versions_and_targets_of_moving_tags_are_kept() {
         let tags = "1.0.0=a 1.1.0=b 1.1=b 1.2.0=c 1=c 2.0.0=d 2=d latest=d";
         assert_eq!(going(tags, 1, None), "1.0.0");
         assert_eq!(going(tags, 9, None), "");
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn prereleases_go_when_enough_stable_versions_are_higher() {
+    fn pre_releases_are_deleted_when_enough_stable_versions_are_higher() {
         assert_eq!(
             going("1.0.0-rc.1=a 1.0.0=b 1.1.0-rc.1=c", 1, None),
             "1.0.0-rc.1"
@@ -285,10 +287,11 @@ mod tests {
     }
 
     #[test]
-    fn variants_count_for_themselves() {
+    fn each_variant_is_counted_separately() {
         let tags = "1.0.0=a 1.1.0=b 1.0.0-alpine=c 1.1.0-alpine=d alpine=d";
         assert_eq!(going(tags, 1, None), "1.0.0-alpine 1.0.0");
-        // Without the bare tag, what only a variant has tells; else the workspace does.
+        // Without the bare tag, the variant is known from tags that only a variant has, or from the
+        // workspace.
         let tags = "1.0.0=a 2.0.0=b 1.0.0-alpine=c 1.0-alpine=d 2.0.0-alpine=e";
         assert_eq!(going(tags, 1, None), "1.0.0-alpine 1.0.0");
         let tags = "1.0.0=a 2.0.0=b 1.0.0-alpine=c 2.0.0-alpine=e";
@@ -296,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn age_is_counted_beside_the_number() {
+    fn age_is_considered_in_addition_to_the_number() {
         let tags = "1.0.0=a100 1.1.0=b200 1.2.0=c300 1.3.0=d";
         assert_eq!(going(tags, 0, Some(250)), "1.1.0 1.0.0");
         assert_eq!(going(tags, 3, Some(250)), "1.0.0");

@@ -1,4 +1,4 @@
-//! The receipt: what a publish did, kept under `.golden/receipts/REGISTRY/NAME/TAG.json`.
+//! The receipt of a publish, stored as `.golden/receipts/REGISTRY/NAME/TAG.json`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,41 +8,42 @@ use serde::{Deserialize, Serialize};
 use crate::reference::{Digest, Repository, RepositoryPath, Tag};
 use crate::workspace::state::{Error, StateDirectory};
 
-/// What was published, where, and what each tag named before.
+/// The published image, its destination, and the previous digest of each tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// Version of this format.
+    /// The version of this format.
     pub schema: u32,
-    /// The image's name in the workspace.
+    /// The name of the image in the workspace.
     pub image: String,
-    /// The version.
+    /// The published version.
     pub version: semver::Version,
-    /// The variant.
+    /// The variant, such as `alpine`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// The destination.
+    /// The repository that it was published to.
     pub repository: Repository,
-    /// What was published.
+    /// The digest of the published manifest.
     pub digest: Digest,
-    /// Size of the manifest and all that it names, in bytes, when known.
+    /// The size in bytes of the manifest and all blobs; `None` for an index.
     pub size: Option<u64>,
-    /// The image's inputs.
+    /// The inputs digest of the image.
     pub inputs: Digest,
-    /// Every tag, in the order that they were pushed.
+    /// Every tag, in the order of pushing.
     pub tags: Vec<TagReceipt>,
-    /// The base, as reference and digest.
+    /// The base image, as reference and digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseReceipt>,
-    /// The engine that built it: `docker` or `embedded`.
+    /// The engine that built it: `docker`, `embedded` or `none`.
     pub engine: String,
-    /// Milliseconds by phase: `build`, `push`, `tags`, `verify`.
+    /// The duration of each phase in milliseconds: `build`, `push`, `tags`, `verify`.
     pub durations: BTreeMap<String, u64>,
-    /// When it was published, RFC 3339.
+    /// The time of publishing, in RFC 3339.
     pub published: String,
 }
 
 impl Receipt {
-    /// Where the receipt of an image lies in `.golden`. A name of a registry with slashes is one folder all the same.
+    /// The path of a receipt below `.golden`. Slashes in the name of a registry are replaced, so
+    /// that it is one directory.
     #[must_use]
     pub fn file(registry: &str, name: &RepositoryPath, full: &Tag) -> PathBuf {
         let registry = registry.replace('/', "_");
@@ -52,7 +53,8 @@ impl Receipt {
             .join(format!("{full}.json"))
     }
 
-    /// Reads a receipt; none when there is none, or when it cannot be read any more.
+    /// Reads a receipt. Returns `None` if it does not exist or has another format. Fails if the
+    /// file cannot be read.
     pub fn read(
         state: &StateDirectory,
         registry: &str,
@@ -63,7 +65,7 @@ impl Receipt {
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
-    /// Writes the receipt, as a whole or not at all.
+    /// Writes the receipt atomically. Fails if the file cannot be written.
     pub fn write(
         &self,
         state: &StateDirectory,
@@ -71,31 +73,31 @@ impl Receipt {
         name: &RepositoryPath,
         full: &Tag,
     ) -> Result<(), Error> {
-        // Every key is text and every value is plain, so that this is always JSON.
+        // The struct has only string keys and plain values, so that serialization cannot fail.
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         bytes.push(b'\n');
         state.write(Self::file(registry, name, full), &bytes)
     }
 }
 
-/// What happened to one tag.
+/// The change of one tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagReceipt {
-    /// The tag.
+    /// The name of the tag.
     pub tag: Tag,
-    /// `create`, `move`, `keep`, or `same`.
+    /// The action: `create`, `move`, `keep` or `same`.
     pub action: String,
-    /// What it named before.
+    /// The digest that the tag pointed to before.
     pub previous: Option<Digest>,
-    /// What it names now.
+    /// The digest that the tag points to now.
     pub digest: Option<Digest>,
 }
 
-/// What the image was built on.
+/// The base of the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BaseReceipt {
-    /// The reference.
+    /// The reference of the base.
     pub name: String,
-    /// The digest.
+    /// The pinned digest of the base.
     pub digest: Option<Digest>,
 }

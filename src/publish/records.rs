@@ -1,4 +1,4 @@
-//! Build records: what was built, kept under `.golden/builds/NAME/TAG.json` for `push`.
+//! Build records: local build results, stored as `.golden/builds/NAME/TAG.json` for `push`.
 
 use std::path::PathBuf;
 
@@ -10,24 +10,24 @@ use crate::platform::Platform;
 use crate::reference::{Digest, RepositoryPath, Tag};
 use crate::workspace::state::{Error, StateDirectory};
 
-/// What was built, and where it is.
+/// A build result and its location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildRecord {
-    /// Version of this format.
+    /// The version of this format.
     pub schema: u32,
-    /// The image's name in the workspace.
+    /// The name of the image in the workspace.
     pub image: RepositoryPath,
     /// Its most specific tag.
     pub tag: Tag,
-    /// Its inputs.
+    /// Its inputs digest.
     pub inputs: Digest,
-    /// Who built it.
+    /// The engine that built it.
     pub engine: EngineKind,
     /// The image ID in the engine, or the digest of the assembled manifest.
     pub id: Digest,
-    /// For which platforms.
+    /// The platforms that it was built for.
     pub platforms: Vec<Platform>,
-    /// The parts in the engines of `[[engine]]`, when those built it.
+    /// The parts per platform, if engines of `[[engine]]` built them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<PlatformBuild>,
 }
@@ -39,8 +39,10 @@ impl BuildRecord {
             .join(format!("{tag}.json"))
     }
 
-    /// The record of an image; none when it was not built here, or when the record cannot be read any more. What an
-    /// engine built is proven by the user's cache; what golden assembles is assembled again from its inputs.
+    /// Reads the record of an image. Returns `None` if the image was not built here or the record
+    /// has another format. The record of an engine's build counts only if the user's cache has a
+    /// proof of it; an image that golden assembles is assembled again from its inputs. Fails if the
+    /// file cannot be read.
     pub fn read(
         state: &StateDirectory,
         image: &RepositoryPath,
@@ -54,9 +56,9 @@ impl BuildRecord {
         Ok(record.filter(|record| record.engine == EngineKind::Embedded || is_own()))
     }
 
-    /// Writes the record, as a whole or not at all.
+    /// Writes the record atomically. Fails if the file cannot be written.
     pub fn write(&self, state: &StateDirectory) -> Result<(), Error> {
-        // Every value is plain, so that this is always JSON.
+        // The struct has only plain values, so that serialization cannot fail.
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         bytes.push(b'\n');
         state.user_cache().write(proof(&bytes), b"");
@@ -64,7 +66,8 @@ impl BuildRecord {
     }
 }
 
-/// The file of the user's cache that proves that the user wrote a record, which decides what `push` uploads.
+/// The file in the user's cache that proves that the user wrote a record. It is needed because the
+/// record decides what `push` uploads.
 fn proof(record: &[u8]) -> PathBuf {
     PathBuf::from("records").join(Digest::of(record).hex())
 }

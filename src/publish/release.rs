@@ -1,4 +1,5 @@
-//! The release: moving tags, from the most specific to the least, verified, and written down.
+//! Releases an image: moves the moving tags, from the most specific to the least, verifies them and
+//! writes the receipts.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -18,21 +19,22 @@ use crate::oci::{ImageConfig, Manifest, RawManifest};
 use crate::reference::{Digest, Tag, Target};
 use crate::tags::{Action, Move};
 
-/// How many tags are read at once.
+/// The number of tags that are read concurrently.
 const CONCURRENT: usize = 8;
 
-/// Moves the tags in every registry and verifies them; the receipts are written and returned.
+/// Moves and verifies the tags in every registry. Writes the receipts and returns them. Fails if a
+/// tag does not settle or a receipt cannot be written.
 pub async fn release(uploaded: Uploaded<'_>) -> Result<Vec<Receipt>, Error> {
     let Uploaded {
         job,
-        places,
+        destinations,
         milliseconds,
     } = uploaded;
-    let mut receipts = Vec::with_capacity(places.len());
-    for (place, raw) in places {
+    let mut receipts = Vec::with_capacity(destinations.len());
+    for (destination, raw) in destinations {
         match raw.filter(|_| !job.is_withdrawn()) {
-            Some(raw) => receipts.push(release_one(&job, place, &raw, milliseconds).await?),
-            None => correct(&job, &place).await?,
+            Some(raw) => receipts.push(release_one(&job, destination, &raw, milliseconds).await?),
+            None => correct(&job, &destination).await?,
         }
     }
     Ok(receipts)
@@ -44,82 +46,93 @@ pub(super) fn milliseconds(since: Instant) -> u64 {
 
 async fn release_one(
     job: &PublishJob<'_>,
-    place: PublishTarget<'_>,
+    destination: PublishTarget<'_>,
     raw: &RawManifest,
     pushing: u64,
 ) -> Result<Receipt, Error> {
     let start = Instant::now();
-    let path = &place.planned.repository.path;
-    let moves = &place.moves;
-    let previous = named(&place).await?;
-    let full = place.out.full();
-    let behind = |decided: &&Move| {
+    let path = &destination.planned.repository.path;
+    let moves = &destination.moves;
+    let previous = previous_digests(&destination).await?;
+    let full = destination.out.full();
+    let must_move = |decided: &&Move| {
         decided.is_push() && decided.tag != *full && previous.get(&decided.tag) != Some(&raw.digest)
     };
-    let wanted: Vec<Tag> = moves
+    let tags_to_move: Vec<Tag> = moves
         .iter()
-        .filter(behind)
+        .filter(must_move)
         .map(|decided| decided.tag.clone())
         .collect();
-    if !wanted.is_empty() {
-        let names: Vec<&str> = wanted.iter().map(Tag::as_str).collect();
+    if !tags_to_move.is_empty() {
+        let names: Vec<&str> = tags_to_move.iter().map(Tag::as_str).collect();
         job.events.step(
             job.image(),
-            format!("tag {}: {}", place.planned.repository, names.join(", ")),
+            format!(
+                "tag {}: {}",
+                destination.planned.repository,
+                names.join(", ")
+            ),
         );
-        place.registry.put_tags(path, &wanted, raw).await?;
+        destination
+            .registry
+            .put_tags(path, &tags_to_move, raw)
+            .await?;
     }
     let moving = milliseconds(start);
     let start = Instant::now();
-    // The version's own tag was put with the content.
-    let put: Vec<Tag> = wanted.into_iter().chain([full.clone()]).collect();
-    let (raw, settled) = settle_on(job, &place, raw, &previous, &put).await?;
+    // The tag of the version itself was put with the content.
+    let put: Vec<Tag> = tags_to_move.into_iter().chain([full.clone()]).collect();
+    let (raw, settled) = settle_on(job, &destination, raw, &previous, &put).await?;
     report(job, &settled);
-    remember(job, &place, &raw).await;
+    remember(job, &destination, &raw).await;
     let mut durations = job.durations.clone();
     durations.extend([
         ("push".to_owned(), pushing),
         ("tags".to_owned(), moving),
         ("verify".to_owned(), milliseconds(start)),
     ]);
-    let original = place.original.as_ref().map(|(tag, original)| TagReceipt {
-        tag: tag.clone(),
-        action: "create".to_owned(),
-        previous: None,
-        digest: Some(original.digest.clone()),
-    });
+    let original = destination
+        .original
+        .as_ref()
+        .map(|(tag, original)| TagReceipt {
+            tag: tag.clone(),
+            action: "create".to_owned(),
+            previous: None,
+            digest: Some(original.digest.clone()),
+        });
     let moved = moves
         .iter()
         .map(|decided| tag_receipt(decided, &previous, &raw, &settled));
     let receipt = receipt(
         job,
-        &place,
+        &destination,
         &raw,
         original.into_iter().chain(moved).collect(),
         durations,
     );
     receipt.write(
         job.state,
-        &place.planned.registry,
+        &destination.planned.registry,
         &job.recipe.image.name,
         full,
     )?;
     Ok(receipt)
 }
 
-/// Settles the tags on `raw`, or on what another publisher made from the same inputs at the same time: both succeed.
+/// Settles the tags on `raw`. If another publisher published an image from the same inputs at the
+/// same time, settles on that image, so that both succeed.
 async fn settle_on(
     job: &PublishJob<'_>,
-    place: &PublishTarget<'_>,
+    destination: &PublishTarget<'_>,
     raw: &RawManifest,
     previous: &BTreeMap<Tag, Digest>,
     put: &[Tag],
 ) -> Result<(RawManifest, Vec<Settled>), Error> {
-    let (repository, rules) = (&place.planned.repository, &job.recipe.image.tags);
+    let (repository, rules) = (&destination.planned.repository, &job.recipe.image.tags);
     let settled = settle(
-        &place.registry,
+        &destination.registry,
         repository,
-        &place.out,
+        &destination.out,
         rules,
         Some(raw),
         previous,
@@ -133,16 +146,16 @@ async fn settle_on(
     let Error::Overtaken { found, .. } = &error else {
         return Err(error);
     };
-    let theirs = place
+    let theirs = destination
         .registry
         .get_manifest(&repository.path, &Target::from(found))
         .await?;
     match theirs {
-        Some(theirs) if has_inputs(job, repository, &place.registry, &theirs).await? => {
+        Some(theirs) if has_inputs(job, repository, &destination.registry, &theirs).await? => {
             let settled = settle(
-                &place.registry,
+                &destination.registry,
                 repository,
-                &place.out,
+                &destination.out,
                 rules,
                 Some(&theirs),
                 previous,
@@ -155,16 +168,16 @@ async fn settle_on(
     }
 }
 
-/// Puts the moving tags of a withdrawn version where they belong.
-async fn correct(job: &PublishJob<'_>, place: &PublishTarget<'_>) -> Result<(), Error> {
-    let (repository, rules) = (&place.planned.repository, &job.recipe.image.tags);
+/// Moves the moving tags that point to a withdrawn version to the versions that they belong to.
+async fn correct(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Result<(), Error> {
+    let (repository, rules) = (&destination.planned.repository, &job.recipe.image.tags);
     let nothing = BTreeMap::new();
     report(
         job,
         &settle(
-            &place.registry,
+            &destination.registry,
             repository,
-            &place.out,
+            &destination.out,
             rules,
             None,
             &nothing,
@@ -175,7 +188,7 @@ async fn correct(job: &PublishJob<'_>, place: &PublishTarget<'_>) -> Result<(), 
     Ok(())
 }
 
-/// Reports the tags that were put on another version than the one that is published.
+/// Reports the tags that were put on a version other than the published one.
 fn report(job: &PublishJob<'_>, settled: &[Settled]) {
     for Settled {
         tag,
@@ -183,21 +196,22 @@ fn report(job: &PublishJob<'_>, settled: &[Settled]) {
         corrected,
     } in settled
     {
-        let why = match corrected {
+        let reason = match corrected {
             None => continue,
             Some(Correction::Overtaken) if job.is_withdrawn() => "this version is withdrawn",
             Some(Correction::Overtaken) => "a higher version was published concurrently",
-            Some(Correction::Stray) => "it pointed to an image that may not hold it",
+            Some(Correction::Stray) => "the tag rules do not allow the image that it pointed to",
         };
         job.events.note(
             Some(job.image()),
-            format!("moved {tag} to {}: {why}", digest.short()),
+            format!("moved {tag} to {}: {reason}", digest.short()),
         );
     }
 }
 
-/// Adds the config of what was published to the cache, so that the next plan does not read it. A plan can do without.
-async fn remember(job: &PublishJob<'_>, place: &PublishTarget<'_>, raw: &RawManifest) {
+/// Adds the config of the published image to the cache, so that the next plan does not read it.
+/// Errors are ignored: the cache is optional.
+async fn remember(job: &PublishJob<'_>, destination: &PublishTarget<'_>, raw: &RawManifest) {
     let own = match job.built.map(|built| &built.artifact) {
         Some(Artifact::Assembled(assembled)) => assembled.config_of(raw),
         _ => None,
@@ -206,37 +220,47 @@ async fn remember(job: &PublishJob<'_>, place: &PublishTarget<'_>, raw: &RawMani
         job.cache.put(&raw.digest, &config);
         return;
     }
-    if let Err(error) =
-        observe::remember(&place.registry, &place.planned.repository, raw, job.cache).await
+    if let Err(error) = observe::remember(
+        &destination.registry,
+        &destination.planned.repository,
+        raw,
+        job.cache,
+    )
+    .await
     {
-        tracing::debug!(%error, "the config is not cached");
+        tracing::debug!(%error, "cannot cache the config");
     }
 }
 
-/// What the tags that exist named before they are moved.
-async fn named(place: &PublishTarget<'_>) -> Result<BTreeMap<Tag, Digest>, Error> {
-    let (path, full) = (&place.planned.repository.path, place.out.full());
-    let ask = |tag: Tag| async move {
-        let found = place
+/// The digests that the existing tags point to before they are moved.
+async fn previous_digests(destination: &PublishTarget<'_>) -> Result<BTreeMap<Tag, Digest>, Error> {
+    let (path, full) = (&destination.planned.repository.path, destination.out.full());
+    let read = |tag: Tag| async move {
+        let found = destination
             .registry
             .head_manifest(path, &Target::from(&tag))
             .await?;
         Ok::<_, Error>(found.map(|descriptor| (tag, descriptor.digest)))
     };
-    let tags = place.moves.iter().map(|decided| &decided.tag);
-    let there: Vec<Tag> = tags
-        .filter(|tag| *tag != full && place.existing.has(tag))
+    let tags = destination.moves.iter().map(|decided| &decided.tag);
+    let existing: Vec<Tag> = tags
+        .filter(|tag| *tag != full && destination.existing.has(tag))
         .cloned()
         .collect();
-    let found: Vec<_> = stream::iter(there)
-        .map(ask)
+    let found: Vec<_> = stream::iter(existing)
+        .map(read)
         .buffered(CONCURRENT)
         .try_collect()
         .await?;
     Ok(found
         .into_iter()
         .flatten()
-        .chain(place.was.clone().map(|was| (full.clone(), was)))
+        .chain(
+            destination
+                .previous
+                .clone()
+                .map(|digest| (full.clone(), digest)),
+        )
         .collect())
 }
 
@@ -269,7 +293,7 @@ fn tag_receipt(
 
 fn receipt(
     job: &PublishJob<'_>,
-    place: &PublishTarget<'_>,
+    destination: &PublishTarget<'_>,
     raw: &RawManifest,
     tags: Vec<TagReceipt>,
     durations: BTreeMap<String, u64>,
@@ -288,7 +312,7 @@ fn receipt(
         image: job.planned.name.to_string(),
         version: job.planned.publish.clone(),
         variant: job.planned.variant.as_ref().map(ToString::to_string),
-        repository: place.planned.repository.clone(),
+        repository: destination.planned.repository.clone(),
         digest: raw.digest.clone(),
         size: size(raw),
         inputs: job.recipe.inputs.clone(),
@@ -303,7 +327,8 @@ fn receipt(
     }
 }
 
-/// The manifest and all that it names; of an index, what is below its images is not known here.
+/// The size of an image with its blobs; `None` for an index, because the sizes of the blobs of its
+/// images are not known here.
 fn size(raw: &RawManifest) -> Option<u64> {
     match raw.parse().ok()? {
         Manifest::Image(image) => {

@@ -1,4 +1,4 @@
-//! Rolling back: the moving tags of a version are put back on it.
+//! Rollback: points the moving tags to an older version again.
 
 use std::collections::BTreeMap;
 
@@ -15,46 +15,47 @@ use crate::tags::{
     self, PlannedTag, TagError, TagList, TagRole, TagRules, TaggedVersion, Variant, is_withdrawn,
 };
 
-/// What a rollback would do. Pure, from the names of the tags.
+/// The planned changes of a rollback, computed from the tag names only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rollback {
-    /// The version, with its tag.
+    /// The version to roll back to, with its tag.
     pub to: TaggedVersion,
-    /// The tags that are put on it, from the most specific to the least.
+    /// The tags to move to it, from the most specific to the least.
     pub tags: Vec<Tag>,
-    /// The extra tags that are there. Each goes along when it is where one of `tags` is: on what is rolled back, and
-    /// not on a pre-release, say.
+    /// The extra tags that exist. Each one moves only if it points to the same digest as one of
+    /// `tags`, so that, for example, one on a pre-release does not.
     pub extra: Vec<Tag>,
-    /// What has to be withdrawn, or the next run moves the tags forward again: sorted, with what is withdrawn already,
-    /// without what the tags are put on.
+    /// The versions to withdraw, because otherwise the next run moves the tags forward again:
+    /// sorted, including those that are already withdrawn, without the version to roll back to.
     pub withdrawn: Vec<Version>,
 }
 
-/// What a rollback did in one registry.
+/// The result of a rollback in one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RolledBack {
-    /// The repository.
+    /// The repository of the tags.
     pub repository: Repository,
-    /// The version that the tags are on now.
+    /// The version that the tags now point to.
     pub version: Version,
-    /// Its digest.
+    /// The digest of that version.
     pub digest: Digest,
-    /// Every tag that is on it now.
+    /// Every tag that now points to it.
     pub tags: Vec<Returned>,
-    /// What has to be withdrawn.
+    /// The versions to withdraw.
     pub withdrawn: Vec<Version>,
 }
 
-/// A tag that was put on an older version, or was there already.
+/// A tag that points to the older version, and its previous digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Returned {
-    /// The tag.
+    /// The name of the tag.
     pub tag: Tag,
-    /// What it named before.
+    /// The digest that it pointed to before; `None` if it did not exist.
     pub previous: Option<Digest>,
 }
 
-/// Decides a rollback; none when the repository has no such version.
+/// Decides a rollback. Returns `None` if the repository does not have the version. Fails if the
+/// version cannot be converted to tags.
 pub fn decide(
     tags: &[Tag],
     version: &Version,
@@ -76,7 +77,7 @@ pub fn decide(
     };
     let mut moving: Vec<Tag> = named(false).collect();
     let extra = named(true).filter(|tag| existing.has(tag)).collect();
-    // After a revision the plain tag of the version is a moving one, too.
+    // After a revision, the plain tag of the version is also a moving tag.
     if to.tag != *out.full() {
         moving.retain(|tag| *tag != to.tag);
     }
@@ -90,7 +91,7 @@ pub fn decide(
     let higher = existing
         .versions()
         .iter()
-        .map(|held| &held.version)
+        .map(|tagged| &tagged.version)
         .filter(|v| v.pre.is_empty() && scope(v) && tags::precedence(v, &to.version).is_gt());
     let whole = |v: &Version| {
         if v.cmp_precedence(&to.version).is_eq() {
@@ -100,8 +101,8 @@ pub fn decide(
         }
     };
     let counts = |gone: &&Version| !is_withdrawn(&to.version, std::slice::from_ref(*gone));
-    let before = rules.withdrawn.iter().filter(counts).cloned();
-    let mut withdrawn: Vec<Version> = before.chain(higher.map(whole)).collect();
+    let already = rules.withdrawn.iter().filter(counts).cloned();
+    let mut withdrawn: Vec<Version> = already.chain(higher.map(whole)).collect();
     withdrawn.sort_by(tags::precedence);
     withdrawn.dedup();
     Ok(Some(Rollback {
@@ -119,16 +120,16 @@ fn plain(version: &Version) -> Version {
     }
 }
 
-/// What a rollback finds in a registry before it moves anything.
+/// The state of a registry before a rollback.
 #[derive(Debug, Clone)]
 pub struct Examined {
-    /// The manifest of the version.
+    /// The manifest of the version to roll back to.
     raw: RawManifest,
-    /// Every tag that belongs on it, with what it names.
+    /// Every tag that will point to it, with its current digest.
     tags: Vec<Returned>,
 }
 
-/// Reads what the tags name.
+/// Reads the digests that the tags point to. Fails if the version does not exist.
 pub async fn examine(
     registry: &Registry,
     repository: &Repository,
@@ -141,9 +142,9 @@ pub async fn examine(
         let found = registry.head_manifest(path, &Target::from(tag)).await?;
         let previous = found.map(|descriptor| descriptor.digest);
         let goes_along = || {
-            let is_there = |returned: &Returned| returned.previous == previous;
+            let is_same = |returned: &Returned| returned.previous == previous;
             previous.as_ref() == Some(&raw.digest)
-                || tags.iter().take(rollback.tags.len()).any(is_there)
+                || tags.iter().take(rollback.tags.len()).any(is_same)
         };
         if !rollback.extra.contains(tag) || previous.is_some() && goes_along() {
             tags.push(Returned {
@@ -156,7 +157,7 @@ pub async fn examine(
 }
 
 impl Examined {
-    /// What the rollback does in this registry.
+    /// The result of the rollback in this registry.
     #[must_use]
     pub fn outcome(&self, repository: &Repository, rollback: &Rollback) -> RolledBack {
         RolledBack {
@@ -168,32 +169,34 @@ impl Examined {
         }
     }
 
-    /// The tags that are elsewhere, from the least specific to the most.
+    /// The tags that do not yet point to the version, from the least specific to the most.
     pub fn moving(&self) -> impl Iterator<Item = &Tag> {
-        let behind = |returned: &&Returned| returned.previous.as_ref() != Some(&self.raw.digest);
+        let is_elsewhere =
+            |returned: &&Returned| returned.previous.as_ref() != Some(&self.raw.digest);
         self.tags
             .iter()
             .rev()
-            .filter(behind)
+            .filter(is_elsewhere)
             .map(|returned| &returned.tag)
     }
 }
 
-/// Puts the tags on the version, and reads each back. The least specific goes first: of a rollback that broke off, the next
-/// one sees all that is left to do.
+/// Moves the tags to the version and verifies each. The least specific tag moves first, so that
+/// after an interruption the next rollback still finds all remaining tags. Fails if a tag does not
+/// point to the version at the deadline.
 pub async fn roll_back(
     registry: &Registry,
     repository: &Repository,
     examined: &Examined,
 ) -> Result<(), Error> {
     let raw = &examined.raw;
-    let wanted: Vec<Tag> = examined.moving().cloned().collect();
+    let tags: Vec<Tag> = examined.moving().cloned().collect();
     let previous: BTreeMap<Tag, Digest> = examined
         .tags
         .iter()
         .filter_map(|found| Some((found.tag.clone(), found.previous.clone()?)))
         .collect();
-    if let Some(wrong) = put_and_hold(registry, repository, &wanted, raw, &previous).await? {
+    if let Some(wrong) = put_and_hold(registry, repository, &tags, raw, &previous).await? {
         return Err(wrong.into());
     }
     Ok(())
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn moving_tags_and_what_is_withdrawn() {
+    fn a_rollback_moves_tags_and_withdraws_higher_versions() {
         let all = "1.2.2 1.2.3 1.2.3_r1 1.3.0 2.0.0 3.0.0-rc.1 1 1.2 latest";
         assert_eq!(
             rolled(all, "1.2.2"),
@@ -266,7 +269,7 @@ mod tests {
                 Version::new(2, 0, 0)
             ]
         );
-        // What the tags are put on counts again.
+        // The version that is rolled back to is no longer withdrawn.
         let found = decide(&tags, &"1.2.3+r1".parse().unwrap(), None, &rules)
             .unwrap()
             .unwrap();

@@ -1,4 +1,5 @@
-//! Settling: no registry has compare-and-swap, so every tag and the list of tags are read after the last write.
+//! Verifies tags after the last write. Registries have no compare-and-swap, so every tag and the
+//! tag list are read again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,46 +12,49 @@ use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::{Polling, Registry};
 use crate::tags::{self, Action, FanOut, PublishedContent, TagList, TagRole, TagRules};
 
-/// Where a tag is in the end.
+/// The final state of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
-    /// The tag.
+    /// The name of the tag.
     pub tag: Tag,
     /// The digest that it points to.
     pub digest: Digest,
-    /// Why it had to be put on the version that holds it.
+    /// The reason why golden moved it to another version; `None` if it did not.
     pub corrected: Option<Correction>,
 }
 
-/// Why a tag was put on another version than the one that is published.
+/// The reason why a tag was moved to a version other than the published one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Correction {
     /// A higher version was published concurrently.
     Overtaken,
-    /// The tag pointed to an image to which the rules do not allow it to point.
+    /// The tag pointed to an image that the tag rules do not allow.
     Stray,
 }
 
-/// The result of one look at all tags.
+/// The result of reading all tags once.
 enum Round {
-    /// Every tag is where it should be.
+    /// Every tag points to the expected digest.
     Right(Vec<Settled>),
-    /// This tag is not, or not yet.
+    /// This tag does not point to the expected digest yet.
     Wrong(Unsettled),
-    /// The list of tags lacks this one, which can be read.
+    /// The list of tags lacks this tag although the registry serves it.
     Unlisted(Tag),
 }
 
-/// Reads every tag of `out` and the list of tags, and corrects what is wrong: a tag that belongs to another version is put
-/// on that one, any other tag on `raw`. Without `raw`, the version is withdrawn. `previous` is what the tags pointed to
-/// before `put`, the tags that were just put.
+/// Reads every tag of `out` and the tag list, and corrects wrong tags: a tag that belongs to
+/// another version is moved to that version, any other tag to `raw`. If `raw` is `None`, the
+/// version is withdrawn. `previous` are the digests that the tags pointed to before; `put` are the
+/// tags that were just put.
 ///
-/// A registry that answers reads from replicas shows old tags for a while, so a tag that still points to what it did
-/// before is waited for, until the deadline. Each tag is put at most twice.
+/// A registry that answers reads from replicas shows old tags for a while. A tag that still points
+/// to its previous digest is therefore read again until the deadline. Each tag is put at most
+/// twice.
 ///
-/// With several publishers, each one does this after its last write, and so the last one to finish leaves everything
-/// right. If another publisher put other content under the version's own tag, the moving tags that are on `raw` go to that
-/// content, and this is an error.
+/// If several publishers run at the same time, each one settles after its last write, so the last
+/// one leaves every tag correct. Fails if another publisher put other content under the version's
+/// own tag; the moving tags that point to `raw` are then moved to that content. Also fails if a tag
+/// is still wrong at the deadline.
 pub async fn settle(
     registry: &Registry,
     repository: &Repository,
@@ -87,7 +91,7 @@ pub async fn settle(
     }
 }
 
-/// The tags of one image in one repository, while they settle.
+/// The tags of one image in one repository while they are verified.
 struct Settling<'a> {
     registry: &'a Registry,
     repository: &'a Repository,
@@ -96,16 +100,17 @@ struct Settling<'a> {
     raw: Option<&'a RawManifest>,
     writes: Writes,
     corrected: BTreeMap<Tag, Correction>,
-    /// Tags that were seen to stray, with what they pointed to.
+    /// Tags that pointed to a disallowed image, with the digest.
     strays: BTreeSet<(Tag, Option<Digest>)>,
     polling: Polling,
 }
 
 impl Settling<'_> {
-    /// One look at everything, and the writes that it calls for.
+    /// Reads all tags once, and writes the corrections.
     async fn round(&mut self, look: Look) -> Result<Round, Error> {
         let path = &self.repository.path;
-        // A publisher that writes after either of these was read settles after that write.
+        // A publisher that writes after these reads runs its own settle pass, so its change is not
+        // missed.
         let tags = self.out.tags.iter().map(|planned| &planned.tag);
         let (named, list) = try_join!(
             look_at(self.registry, path, tags, look),
@@ -125,7 +130,8 @@ impl Settling<'_> {
             let found = named.get(&decided.tag);
             let expected = match &decided.action {
                 Action::Create | Action::Move => self.raw.cloned(),
-                // A tag that was never created is not created, and an extra tag belongs to a version only if it points to it.
+                // A tag that does not exist is not created, and an extra tag belongs to a version
+                // only if it points to it.
                 Action::Keep { .. }
                     if found.is_none()
                         || decided.role == TagRole::Extra && found != own.as_ref() =>
@@ -153,7 +159,8 @@ impl Settling<'_> {
                     Correction::Stray
                 };
                 self.corrected.insert(decided.tag.clone(), correction);
-                // The list may be older than the tag. A tag that still strays in the next round does stray.
+                // The list may be older than the tag. The tag is corrected only if it is still
+                // wrong in the next round.
                 if correction == Correction::Stray
                     && self.strays.insert((decided.tag.clone(), found.cloned()))
                 {
@@ -170,7 +177,7 @@ impl Settling<'_> {
         })
     }
 
-    /// Gives way if another publisher has put other content under the version's own tag.
+    /// Fails if another publisher has put other content under the version's own tag.
     async fn yield_to_other_content(&self, named: &BTreeMap<Tag, Digest>) -> Result<(), Error> {
         let (Some(raw), Some(found)) = (self.raw, named.get(self.out.full())) else {
             return Ok(());
@@ -188,7 +195,7 @@ impl Settling<'_> {
             .unsettled(self.repository, tag, expected, found, &self.polling)
     }
 
-    /// Puts a tag that is wrong, unless the registry may only be late.
+    /// Puts a wrong tag, unless the registry may only be late.
     async fn correct(
         &mut self,
         tag: &Tag,
@@ -203,12 +210,12 @@ impl Settling<'_> {
             self.registry
                 .put_manifest(&self.repository.path, &Target::from(tag), expected)
                 .await?;
-            self.writes.note(tag, &expected.digest);
+            self.writes.record(tag, &expected.digest);
         }
         Ok(wrong)
     }
 
-    /// The error for what is still wrong at the deadline.
+    /// The error for a tag that is still wrong at the deadline.
     fn give_up(&self, round: Round) -> Error {
         match round {
             Round::Wrong(wrong) => Error::Unsettled(wrong),
@@ -222,7 +229,7 @@ impl Settling<'_> {
     }
 }
 
-/// Puts the moving tags that are on `raw` on what the version's own tag names.
+/// Moves the moving tags that point to `raw` to the digest that the version's own tag points to.
 async fn yield_to(
     registry: &Registry,
     repository: &Repository,
@@ -267,7 +274,7 @@ async fn holder(
             tag: Some(tag.clone()),
             digest: None,
         };
-        tracing::debug!(%reference, "listed, but not there");
+        tracing::debug!(%reference, "the tag is listed, but its manifest does not exist");
     }
     Ok(found)
 }

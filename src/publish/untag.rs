@@ -1,7 +1,9 @@
-//! Removing one tag and nothing else: by its name where the registry can, else through a stand-in.
+//! Removes one tag and nothing else: by its name if the registry supports it, else through a
+//! stand-in manifest.
 //!
-//! distribution 2.8 deletes only by digest, and with the digest every tag that names it. So the tag is first put on
-//! a manifest of its own, the stand-in, and that one's digest is deleted.
+//! distribution 2.8 deletes only by digest, which removes every tag of the digest. The tag is
+//! therefore first moved to a manifest of its own, the stand-in, and the digest of the stand-in is
+//! deleted.
 
 use serde_json::{Value, json};
 
@@ -10,7 +12,8 @@ use crate::oci::RawManifest;
 use crate::reference::{Repository, Tag, Target};
 use crate::registry::{Registry, Untag};
 
-/// Removes `tag` from a digest that stays, and proves that it is gone and that the others are not.
+/// Removes `tag` from a digest that remains, and verifies that the tag is gone and the others
+/// exist. Fails if deletion is disabled, or if the registry removes other tags.
 pub async fn untag(
     registry: &Registry,
     subject: &DeleteSubject,
@@ -18,7 +21,7 @@ pub async fn untag(
 ) -> Result<Deleted, Error> {
     let repository = &subject.reference.repository;
     let path = &repository.path;
-    // Nothing is touched before it is known that the registry deletes at all.
+    // Nothing is changed until it is known that the registry allows deletion.
     registry.probe_deletion(path).await?;
     if registry.delete_tag(path, tag).await? == Untag::Unsupported {
         through_stand_in(registry, repository, subject, tag).await?;
@@ -47,10 +50,10 @@ async fn through_stand_in(
         tag: tag.clone(),
         raw: Some(subject.raw.clone()),
     };
-    let swapped = registry
+    let put = registry
         .put_manifest(&repository.path, &target, &stand_in)
         .await;
-    let deleted = match swapped {
+    let deleted = match put {
         Ok(()) => registry
             .delete_manifest(&repository.path, &stand_in.digest)
             .await
@@ -70,7 +73,7 @@ async fn through_stand_in(
     }
 }
 
-/// Puts the tag back when the work stops between its two steps, whether it failed or was interrupted.
+/// Restores the tag if the work fails or is interrupted between its two steps.
 struct TagGuard {
     registry: Registry,
     repository: Repository,
@@ -111,8 +114,8 @@ impl Drop for TagGuard {
     }
 }
 
-/// A manifest of the same kind that names the same, existing content, with bytes that no other manifest has. It
-/// refers to nothing, so that no list of referrers changes.
+/// Builds a manifest of the same kind with the same, existing content and unique bytes. It has no
+/// subject, so that no list of referrers changes.
 fn stand_in(raw: &RawManifest, unique: u64) -> RawManifest {
     let mut value: Value = serde_json::from_slice(&raw.bytes).unwrap_or_default();
     if let Some(object) = value.as_object_mut() {
@@ -125,7 +128,8 @@ fn stand_in(raw: &RawManifest, unique: u64) -> RawManifest {
     RawManifest::new(raw.media_type.clone(), value.to_string().into_bytes())
 }
 
-/// A registry that takes more than the tag gets the other tags back, but for those that are to go as well.
+/// Restores the other tags if the registry removed them too, except those that are also to be
+/// removed. Fails if any tag was removed.
 async fn keep_others(registry: &Registry, subject: &DeleteSubject, tag: &Tag) -> Result<(), Error> {
     let path = &subject.reference.repository.path;
     let mut lost = Vec::new();
@@ -158,7 +162,7 @@ mod tests {
     use crate::oci::media;
 
     #[test]
-    fn a_stand_in_is_of_the_same_kind_and_unique() {
+    fn a_stand_in_has_the_same_kind_and_a_unique_digest() {
         let raw = RawManifest::new(
             media::OCI_MANIFEST,
             br#"{"schemaVersion":2,"subject":{"a":1},"layers":[]}"#.to_vec(),

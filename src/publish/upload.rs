@@ -1,4 +1,5 @@
-//! The upload: blobs by digest, then, decided on fresh lists, the manifest under the immutable tag.
+//! Uploads an image: the blobs by digest, then, after a decision on current tag lists, the manifest
+//! under the immutable tag.
 
 use std::time::{Duration, Instant};
 
@@ -15,46 +16,50 @@ use crate::registry::Registry;
 use crate::store::blobs::Blobs;
 use crate::tags;
 
-/// How many blobs of an image travel at once.
+/// The number of blobs of an image that are uploaded concurrently.
 const CONCURRENT: usize = 8;
 
-/// An image whose content every registry has, under the immutable tag.
+/// An image that every registry has under its immutable tag.
 #[derive(Debug)]
 pub struct Uploaded<'a> {
     pub(super) job: PublishJob<'a>,
-    /// Each registry with the manifest that the tags are put on; none if the version is withdrawn and not published.
-    pub(super) places: Vec<(PublishTarget<'a>, Option<RawManifest>)>,
+    /// Each registry with the manifest for the tags; `None` if the version is withdrawn and not
+    /// published.
+    pub(super) destinations: Vec<(PublishTarget<'a>, Option<RawManifest>)>,
     pub(super) milliseconds: u64,
 }
 
 impl Uploaded<'_> {
-    /// Where the content is, as `repository@digest`, one a registry in which something is to be done.
+    /// The content as `repository@digest`, one reference per changed registry.
     #[must_use]
     pub fn references(&self) -> Vec<Reference> {
-        let reference = |(place, raw): &(PublishTarget<'_>, Option<RawManifest>)| {
+        let reference = |(destination, raw): &(PublishTarget<'_>, Option<RawManifest>)| {
             let digest = Some(raw.as_ref()?.digest.clone());
             Some(Reference {
-                repository: place.planned.repository.clone(),
+                repository: destination.planned.repository.clone(),
                 tag: None,
                 digest,
             })
         };
-        self.places.iter().filter_map(reference).collect()
+        self.destinations.iter().filter_map(reference).collect()
     }
 
-    /// The same, decided once more on fresh lists: for images that were held while others were uploaded.
+    /// Decides again on current tag lists, for an image that waited for the upload of others. Fails
+    /// if a list cannot be read.
     pub async fn refreshed(mut self) -> Result<Self, Error> {
-        for (place, _) in &mut self.places {
-            place.refresh(&self.job).await?;
+        for (destination, _) in &mut self.destinations {
+            destination.refresh(&self.job).await?;
         }
         Ok(self)
     }
 }
 
-/// Brings the content of an image to every registry that lacks it, and names it by its immutable tag.
+/// Uploads an image to every registry that lacks it, and puts its immutable tag. Fails if any
+/// registry refuses or cannot be reached.
 ///
-/// Blobs travel first: they have no name that anybody could be misled by. Then the lists of tags are read and
-/// everything is decided, in every registry, before the first tag is written anywhere, however long the blobs took.
+/// The blobs are sent first: they have no tag, so no reader sees them. Then all tag lists are read
+/// and everything is decided for every registry before the first tag is written, so that the
+/// decision does not depend on how long the blobs took.
 pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
     if let PlanStep::Refuse { because, help } = &job.planned.step {
         let (because, help) = (because.clone(), help.clone());
@@ -65,42 +70,43 @@ pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
         });
     }
     let start = Instant::now();
-    let parcel = UploadSet::of(&job).await?;
+    let upload_set = UploadSet::of(&job).await?;
     for planned in job.busy().filter(|planned| planned.is_new()) {
         job.events.step(
             job.image(),
             format!("push {}:{}", planned.repository, full_tag(&job)?),
         );
-        if let Some(parcel) = &parcel {
-            send(&job, planned, parcel).await?;
+        if let Some(upload_set) = &upload_set {
+            send(&job, planned, upload_set).await?;
         }
     }
     let mut done = Vec::new();
-    for mut place in decide(&job).await? {
-        let raw = match place.there.take() {
+    for mut destination in decide(&job).await? {
+        let raw = match destination.published.take() {
             Some(raw) => {
-                let again =
-                    place.planned.content == ContentSource::Upload && !place.planned.is_new();
-                // What is built in spite of equal inputs may exist in part only: a blob may have got lost.
-                if let Some(parcel) = parcel
+                let is_republished = destination.planned.content == ContentSource::Upload
+                    && !destination.planned.is_new();
+                // An image that was built again from equal inputs may be incomplete in the
+                // registry: a blob may have been lost.
+                if let Some(upload_set) = upload_set
                     .as_ref()
-                    .filter(|parcel| again && parcel.top.digest == raw.digest)
+                    .filter(|upload_set| is_republished && upload_set.top.digest == raw.digest)
                 {
-                    send(&job, place.planned, parcel).await?;
+                    send(&job, destination.planned, upload_set).await?;
                 }
                 Some(raw)
             }
             None if job.is_withdrawn() => None,
             None => {
-                preserve(&job, &place).await?;
-                Some(name(&job, &place, parcel.as_ref()).await?)
+                preserve(&job, &destination).await?;
+                Some(put_immutable_tag(&job, &destination, upload_set.as_ref()).await?)
             }
         };
-        done.push((place, raw));
+        done.push((destination, raw));
     }
     Ok(Uploaded {
         job,
-        places: done,
+        destinations: done,
         milliseconds: super::release::milliseconds(start),
     })
 }
@@ -114,18 +120,23 @@ fn full_tag(job: &PublishJob<'_>) -> Result<Tag, Error> {
     )
 }
 
-/// Puts the tag that keeps the first content of a version reachable, before that version's tag moves.
-async fn preserve(job: &PublishJob<'_>, place: &PublishTarget<'_>) -> Result<(), Error> {
-    let Some((tag, raw)) = &place.original else {
+/// Puts the tag that keeps the first content of a version reachable, before the tag of that version
+/// moves.
+async fn preserve(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Result<(), Error> {
+    let Some((tag, raw)) = &destination.original else {
         return Ok(());
     };
     job.events.step(
         job.image(),
-        format!("tag {}: {tag}", place.planned.repository),
+        format!("tag {}: {tag}", destination.planned.repository),
     );
-    let put = place
+    let put = destination
         .registry
-        .put_manifest(&place.planned.repository.path, &Target::from(tag), raw)
+        .put_manifest(
+            &destination.planned.repository.path,
+            &Target::from(tag),
+            raw,
+        )
         .await;
     match put {
         Err(error) if error.misses_content() => {
@@ -139,42 +150,46 @@ async fn preserve(job: &PublishJob<'_>, place: &PublishTarget<'_>) -> Result<(),
     }
 }
 
-/// Puts the content under the immutable tag, and nothing else.
-async fn name(
+/// Puts the content under the immutable tag only.
+async fn put_immutable_tag(
     job: &PublishJob<'_>,
-    place: &PublishTarget<'_>,
-    parcel: Option<&UploadSet>,
+    destination: &PublishTarget<'_>,
+    upload_set: Option<&UploadSet>,
 ) -> Result<RawManifest, Error> {
-    let Some(parcel) = parcel else {
+    let Some(upload_set) = upload_set else {
         return match job.built.map(|built| &built.artifact) {
-            Some(Artifact::Docker { id }) => through_engine(job, place, id).await,
+            Some(Artifact::Docker { id }) => through_engine(job, destination, id).await,
             _ => Err(Error::NotBuilt(job.image().to_owned())),
         };
     };
-    if !place.planned.is_new() {
+    if !destination.planned.is_new() {
         job.events.step(
             job.image(),
-            format!("push {}:{}", place.planned.repository, place.out.full()),
+            format!(
+                "push {}:{}",
+                destination.planned.repository,
+                destination.out.full()
+            ),
         );
-        send(job, place.planned, parcel).await?;
+        send(job, destination.planned, upload_set).await?;
     }
     put(
         job,
-        place.planned,
-        parcel,
-        &Target::from(place.out.full()),
-        &parcel.top,
+        destination.planned,
+        upload_set,
+        &Target::from(destination.out.full()),
+        &upload_set.top,
     )
     .await?;
-    Ok(parcel.top.clone())
+    Ok(upload_set.top.clone())
 }
 
-/// Puts a manifest whose content was just uploaded. distribution misses blobs for a moment when another publisher uploads
-/// the same ones, and claims to have blobs that it lost.
+/// Puts a manifest whose content was just uploaded. distribution may report blobs as missing for a
+/// moment while another publisher uploads the same ones, and may claim to have blobs that it lost.
 async fn put(
     job: &PublishJob<'_>,
     planned: &PlannedDestination,
-    parcel: &UploadSet,
+    upload_set: &UploadSet,
     target: &Target,
     manifest: &RawManifest,
 ) -> Result<(), Error> {
@@ -188,17 +203,17 @@ async fn put(
             done => return Ok(done?),
         }
         tokio::time::sleep(pause).await;
-        send_again(job, planned, parcel, repair).await?;
+        send_again(job, planned, upload_set, repair).await?;
     }
     Ok(registry.put_manifest(path, target, manifest).await?)
 }
 
-/// How much is uploaded again when the registry says that it misses content.
+/// The content to upload again after the registry reported missing content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Repair {
-    /// Nothing: it may only be late.
+    /// Nothing: the registry may only be late.
     Nothing,
-    /// The blobs that the registry says it does not have.
+    /// The blobs that the registry does not have.
     Missing,
     /// Every blob.
     Everything,
@@ -214,7 +229,7 @@ const REPAIRS: [(Duration, Repair); 4] = [
 async fn send_again(
     job: &PublishJob<'_>,
     planned: &PlannedDestination,
-    parcel: &UploadSet,
+    upload_set: &UploadSet,
     repair: Repair,
 ) -> Result<(), Error> {
     if repair == Repair::Nothing {
@@ -223,7 +238,7 @@ async fn send_again(
     let blobs = Blobs::new(job.registries.clone());
     let registry = job.registries.of(&planned.repository)?;
     let path = &planned.repository.path;
-    let sent = stream::iter(&parcel.blobs).map(async |blob| {
+    let sent = stream::iter(&upload_set.blobs).map(async |blob| {
         let source = blobs.source(blob);
         match repair {
             Repair::Everything => registry.replace_blob(path, &blob.descriptor, &source).await,
@@ -235,7 +250,7 @@ async fn send_again(
     sent.buffer_unordered(CONCURRENT)
         .try_collect::<Vec<_>>()
         .await?;
-    for child in &parcel.children {
+    for child in &upload_set.children {
         registry
             .put_manifest(path, &Target::from(&child.digest), child)
             .await?;
@@ -243,17 +258,18 @@ async fn send_again(
     Ok(())
 }
 
-/// Lets the engine push the immutable tag, and proves that what arrived is what the engine has.
+/// Lets the engine push the immutable tag, and verifies that the registry has the image of the
+/// engine.
 async fn through_engine(
     job: &PublishJob<'_>,
-    place: &PublishTarget<'_>,
+    destination: &PublishTarget<'_>,
     id: &Digest,
 ) -> Result<RawManifest, Error> {
     let Some(docker) = job.docker else {
         return Err(Error::NotBuilt(job.image().to_owned()));
     };
-    let repository = &place.planned.repository;
-    let full = place.out.full();
+    let repository = &destination.planned.repository;
+    let full = destination.out.full();
     let reference = Reference {
         repository: repository.clone(),
         tag: Some(full.clone()),
@@ -268,14 +284,14 @@ async fn through_engine(
             job.events,
         )
         .await?;
-    let mut polling = place.registry.polling();
+    let mut polling = destination.registry.polling();
     loop {
-        let found = place
+        let found = destination
             .registry
             .get_manifest(&repository.path, &Target::from(full))
             .await?;
         let config = match &found {
-            Some(raw) => config_of(place.planned, raw)?,
+            Some(raw) => config_of(destination.planned, raw)?,
             None => None,
         };
         let error = match (found, config) {
@@ -285,8 +301,8 @@ async fn through_engine(
                     found,
                     expected: id.clone(),
                 };
-                // What was there before may be shown for a while.
-                if place.was.as_ref() != Some(&raw.digest) {
+                // The registry may still show the previous manifest.
+                if destination.previous.as_ref() != Some(&raw.digest) {
                     return Err(error);
                 }
                 error
@@ -300,7 +316,7 @@ async fn through_engine(
     }
 }
 
-/// All that an image consists of, children before what names them.
+/// All content of an image; children come before the manifests that reference them.
 struct UploadSet {
     blobs: Vec<Layer>,
     children: Vec<RawManifest>,
@@ -308,7 +324,7 @@ struct UploadSet {
 }
 
 impl UploadSet {
-    /// What is to be sent; none when the engine sends it, or when nothing is known to send.
+    /// The content to send; `None` if the engine sends it or if there is nothing to send.
     async fn of(job: &PublishJob<'_>) -> Result<Option<Self>, Error> {
         match (job.built.map(|built| &built.artifact), &job.planned.step) {
             (Some(Artifact::Assembled(assembled)), _) => Ok(Some(Self::assembled(assembled))),
@@ -324,7 +340,8 @@ impl UploadSet {
         let mut children = Vec::new();
         for image in &assembled.images {
             blobs.extend(image.layers.iter().cloned());
-            // Only the digest and the size of a config matter here; the media type stands in the manifest.
+            // Only the digest and the size of a config matter here; the manifest has its media
+            // type.
             let descriptor = Descriptor::of("", &image.config);
             blobs.push(Layer {
                 descriptor,
@@ -337,7 +354,7 @@ impl UploadSet {
         Self::without_duplicates(blobs, children, assembled.top.clone())
     }
 
-    /// An image of a registry, to be copied from there.
+    /// The content of a published image, to be copied from its registry.
     async fn published(
         job: &PublishJob<'_>,
         from: &Repository,
@@ -378,7 +395,7 @@ impl UploadSet {
         ))
     }
 
-    /// Foreign layers stay where they are; what several platforms share travels once.
+    /// Omits foreign layers, and blobs that several platforms share.
     fn without_duplicates(blobs: Vec<Layer>, children: Vec<RawManifest>, top: RawManifest) -> Self {
         let mut seen = std::collections::BTreeSet::new();
         let keep = |blob: &Layer| {
@@ -408,26 +425,33 @@ async fn fetch(
     found.ok_or_else(|| Error::Vanished(reference()))
 }
 
-/// Sends the blobs and what an index names: all that has no tag.
+/// Sends everything without a tag: the blobs, and the children of an index.
 async fn send(
     job: &PublishJob<'_>,
     planned: &PlannedDestination,
-    parcel: &UploadSet,
+    upload_set: &UploadSet,
 ) -> Result<(), Error> {
     let blobs = Blobs::new(job.registries.clone());
     let registry = job.registries.of(&planned.repository)?;
-    let sent = stream::iter(&parcel.blobs)
+    let sent = stream::iter(&upload_set.blobs)
         .map(|blob| send_blob(&blobs, &registry, &planned.repository, blob));
     sent.buffer_unordered(CONCURRENT)
         .try_collect::<Vec<()>>()
         .await?;
-    for child in &parcel.children {
-        put(job, planned, parcel, &Target::from(&child.digest), child).await?;
+    for child in &upload_set.children {
+        put(
+            job,
+            planned,
+            upload_set,
+            &Target::from(&child.digest),
+            child,
+        )
+        .await?;
     }
     Ok(())
 }
 
-/// Mounts a blob where the registry has it in another repository; else uploads it.
+/// Mounts a blob if the registry has it in another repository; else uploads it.
 async fn send_blob(
     blobs: &Blobs,
     registry: &Registry,

@@ -239,7 +239,7 @@ fn prune_keeps_images_that_moving_tags_point_to() {
         .exit(0);
     assert_eq!(
         dry.stdout,
-        format!("would delete {name}:1.0.0: a stable version is higher\n")
+        format!("would delete {name}:1.0.0: beyond --keep 1\n")
     );
     assert_eq!(registry.tags("app").len(), 6);
     Golden::new().run(&["prune", &name, "--keep", "1"]).exit(2);
@@ -263,6 +263,6 @@ fn prune_keeps_images_that_moving_tags_point_to() {
     let output: serde_json::Value = serde_json::from_str(&old.stdout).unwrap();
     assert_eq!(
         output["repositories"][0]["versions"][0]["because"],
-        "1 names the same digest"
+        "`1` points to it"
     );
 }

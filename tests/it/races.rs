@@ -133,7 +133,7 @@ fn with_two_contents_for_one_version_one_process_is_refused() {
         for run in runs.iter().filter(|run| run.code != 0) {
             refused += 1;
             let words = [
-                "somebody else published",
+                "another publisher published",
                 "labels.owner changed",
                 "is published already",
             ];

@@ -58,7 +58,7 @@ fn a_shared_digest_is_refused_and_untag_deletes_one_tag() {
     let run = delete(host, &repository, "1.2.3", &[]).exit(4);
     assert!(
         run.stderr
-            .contains(&format!("is {digest}, and so are 1, 1.2, latest")),
+            .contains(&format!("shares the digest {digest} with 1, 1.2, latest")),
         "{}",
         run.stderr
     );
@@ -87,7 +87,7 @@ fn a_shared_digest_is_refused_and_untag_deletes_one_tag() {
     assert!(curl::tags(&repository).is_empty());
     assert_eq!(curl::digest(&repository, &digest), Some(digest));
     let run = delete(host, &repository, "1.2.3", &["--untag"]).exit(1);
-    assert!(run.stderr.contains("is not there"), "{}", run.stderr);
+    assert!(run.stderr.contains("does not exist"), "{}", run.stderr);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn the_tag_is_restored_if_the_second_step_fails() {
         let run = delete(&proxy.host(), &repository, "latest", &["--untag"]).exit(1);
         assert!(run.stderr.contains(words), "{}", run.stderr);
         assert!(
-            run.stderr.contains("it was put back on its digest"),
+            run.stderr.contains("it points to its digest again"),
             "{}",
             run.stderr
         );
@@ -187,7 +187,7 @@ fn a_tag_that_cannot_be_restored_is_reported() {
     let run = delete(&proxy.host(), &repository, "latest", &["--untag"]).exit(1);
     assert!(
         run.stderr
-            .contains("it names an empty stand-in now, and could not be put back"),
+            .contains("it now points to an empty stand-in manifest and could not be restored"),
         "{}",
         run.stderr
     );
