@@ -1,30 +1,32 @@
-//! What needs a container, and so cannot be assembled.
+//! The parts of an image that must be executed, so that an engine with containers is needed.
 
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Family;
 
 /// A part of an image that must be executed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{step} must be executed, which only the docker engine can do")]
+#[error("only the docker engine can build this image: {step}")]
 pub struct NeedsExecution {
-    /// The step, as its author knows it: `[packages] install = ["tini"]`, `[[run]] "create the app user"`.
+    /// The step as it is written, such as `[packages] install = ["tini"]` or `[[run]] "create the
+    /// app user"`.
     pub step: String,
 }
 
 impl NeedsExecution {
-    /// What to do about it.
+    /// Returns hints for the user.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         vec!["build it with `--engine docker`".to_owned()]
     }
 }
 
-/// Red Hat's tool, and why only running it tells what it leaves.
-pub(super) const UPDATE_CA_TRUST: &str = "update-ca-trust, which orders its bundles as p11-kit's memory has them and writes the time of its run \
-     into /etc/pki/ca-trust/extracted/java/cacerts, so that nobody knows before what it will leave,";
+/// The reason why golden cannot reproduce the output of Red Hat's trust tool.
+pub(super) const UPDATE_CA_TRUST: &str = "the output of update-ca-trust cannot be predicted, because it depends on p11-kit's memory \
+     and contains the current time (in /etc/pki/ca-trust/extracted/java/cacerts)";
 
-/// Whether the embedded engine can make the image, as far as its spec tells. Certificates may still turn out to
-/// need execution when the base is read: on a base without the tools of its family.
+/// Checks that the embedded engine can build the image, as far as the spec shows it. Certificates
+/// may still need execution after the base is read, if the base does not contain the tools of its
+/// family.
 pub fn can_assemble(image: &ResolvedImage) -> Result<(), NeedsExecution> {
     let quoted = |names: &[String]| {
         names
@@ -55,7 +57,7 @@ pub fn can_assemble(image: &ResolvedImage) -> Result<(), NeedsExecution> {
     Err(NeedsExecution { step })
 }
 
-/// The first line of a script that says something, shortened.
+/// The first line of a script that is not blank, shortened.
 fn first_line(script: &str) -> String {
     let line = script
         .lines()

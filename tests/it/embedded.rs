@@ -185,7 +185,7 @@ fn features_that_need_execution_are_refused_by_name() {
             .await
             .unwrap_err();
         assert!(error.needs_execution());
-        insta::assert_snapshot!(error, @r#"[packages] install = ["tini"] must be executed, which only the docker engine can do"#);
+        insta::assert_snapshot!(error, @r#"only the docker engine can build this image: [packages] install = ["tini"]"#);
 
         let mut golden = image("refused");
         golden.family = Family::Debian;
@@ -196,14 +196,14 @@ fn features_that_need_execution_are_refused_by_name() {
             .await
             .unwrap_err();
         assert!(error.needs_execution());
-        insta::assert_snapshot!(error, @"[certs] trust: the base has no update-ca-certificates (package ca-certificates) must be executed, which only the docker engine can do");
+        insta::assert_snapshot!(error, @"only the docker engine can build this image: [certs] trust: the base has no update-ca-certificates (package ca-certificates)");
 
         golden.family = Family::Rhel;
         let error = assemble(&embedded, &golden, PinnedBase::Scratch)
             .await
             .unwrap_err();
         assert!(error.needs_execution());
-        insta::assert_snapshot!(error, @"[certs] trust: update-ca-trust, which orders its bundles as p11-kit's memory has them and writes the time of its run into /etc/pki/ca-trust/extracted/java/cacerts, so that nobody knows before what it will leave, must be executed, which only the docker engine can do");
+        insta::assert_snapshot!(error, @"only the docker engine can build this image: [certs] trust: the output of update-ca-trust cannot be predicted, because it depends on p11-kit's memory and contains the current time (in /etc/pki/ca-trust/extracted/java/cacerts)");
     });
 }
 

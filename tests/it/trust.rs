@@ -299,7 +299,7 @@ fn auto_selects_docker_if_the_base_requires_it() {
         .env("DOCKER_HOST", services::docker_host());
     let push = ["build", "--push", "--registry", registry.as_str()];
     let run = golden.run(&push).exit(0);
-    let note = "engine: docker ([certs] trust: the base's hook /etc/ca-certificates/update.d/java must be executed";
+    let note = "engine: docker (only the docker engine can build this image: [certs] trust: the base has the hook /etc/ca-certificates/update.d/java";
     assert!(run.stderr.contains(note), "{}", run.stderr);
     golden
         .run(&["verify", "--deep", "--registry", &registry])
@@ -315,7 +315,7 @@ fn auto_selects_docker_if_the_base_requires_it() {
         .exit(1);
     assert!(
         run.stderr
-            .contains("must be executed, which only the docker engine can do"),
+            .contains("only the docker engine can build this image"),
         "{}",
         run.stderr
     );
@@ -349,28 +349,28 @@ fn unsupported_trust_stores_of_alpine_require_docker() {
         (
             "hook",
             "RUN cp /bin/true /etc/ca-certificates/update.d/java",
-            "[certs] trust: the base's hook /etc/ca-certificates/update.d/java must be executed",
+            "[certs] trust: the base has the hook /etc/ca-certificates/update.d/java",
         ),
         (
             "bundle",
             "RUN sed -i 1d /etc/ssl/certs/ca-certificates.crt",
             "[certs] trust: the base's /etc/ssl/certs/ca-certificates.crt does not begin with the certificates of \
-             /etc/ca-certificates.conf, so that its update-ca-certificates did not write it must be executed",
+             /etc/ca-certificates.conf, so that its update-ca-certificates did not write it",
         ),
         (
             "other",
             "RUN echo '#!/bin/sh' > /usr/sbin/update-ca-certificates",
-            "[certs] trust: the base's update-ca-certificates is not one that golden knows must be executed",
+            "[certs] trust: golden does not know the base's version of update-ca-certificates",
         ),
         (
             "none",
             "RUN rm /usr/sbin/update-ca-certificates",
-            "[certs] trust: the base has no update-ca-certificates (package ca-certificates) must be executed",
+            "[certs] trust: the base has no update-ca-certificates (package ca-certificates)",
         ),
         (
             "rehash",
             "RUN rm /usr/bin/c_rehash",
-            "[certs] trust: the base has no c_rehash, which update-ca-certificates calls must be executed",
+            "[certs] trust: the base has no c_rehash, which update-ca-certificates calls",
         ),
     ];
     for (name, change, message) in table {

@@ -1,9 +1,11 @@
-//! Alpine's `update-ca-certificates`, a small program of its own: the bundle is written anew from
-//! `/etc/ca-certificates.conf` and the local certificates, every one gets a link by name, and the hook `certhash` calls
-//! `c_rehash` for those by subject hash.
+//! Reproduces Alpine's `update-ca-certificates`, a program of its own: it writes the bundle again
+//! from `/etc/ca-certificates.conf` and the local certificates, and creates a link by name for
+//! every certificate. The hook `certhash` calls `c_rehash`, which creates the links by subject
+//! hash.
 //!
-//! The program takes a folder's files as `readdir` gives them, which no image tells: every order is one that it could
-//! have left, and here it is the order of their names.
+//! The program uses the order in which `readdir` returns the files of a directory, which an image
+//! does not record. Every order is a possible result of the program; golden uses the order of the
+//! names.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +17,7 @@ use super::{CONF, HOOKS, LOCAL, SHARED, STORE, TOOL, append, file, hooks, link, 
 use crate::resolve::image::Certificate;
 
 const REHASH: &str = "usr/bin/c_rehash";
-/// What every version of the program has in it.
+/// Strings that every version of the program contains.
 const WORDS: &[&str] = &[
     "ca-cert-",
     "/usr/local/share/ca-certificates/",
@@ -23,12 +25,13 @@ const WORDS: &[&str] = &[
     "run-parts",
 ];
 
-/// Places the certificates and does what the tool would do.
+/// Places the certificates and produces the files that the tool would produce.
 pub(super) fn place(
     certificates: &[Certificate],
     overlay: &mut Overlay<'_>,
 ) -> Result<(), AssembleStop> {
-    // Any layer may have some of its own, so all are read; asked for first, they are read side by side.
+    // Every layer may contain local certificates, so all layers are needed. Requesting them first
+    // lets the caller read them in parallel.
     overlay.list(LOCAL)?;
     check_tool(overlay)?;
     let rehashed = check_hooks(overlay)?;
@@ -45,11 +48,11 @@ pub(super) fn place(
     for path in shared.into_iter().chain(local(overlay)?) {
         append(&mut bundle, &content(overlay, &path)?)?;
         append(&mut bundle, separator)?;
-        // Of several with one name the last wins.
+        // If several certificates have the same link name, the last one takes it.
         links.insert(link_name(&path), format!("/{path}"));
     }
     update_links(overlay, &store, &links)?;
-    // The new bundle is renamed over what is there, even over a link.
+    // As in the tool, the new bundle replaces the old one, even if that is a link.
     overlay.place(file(&format!("{store}/ca-certificates.crt"), bundle))?;
     if rehashed {
         rehash(overlay, &store, Rehash::Alpine)
@@ -58,7 +61,7 @@ pub(super) fn place(
     }
 }
 
-/// Refuses a base without the program, or with another one of its name.
+/// Refuses a base that does not contain the program, or contains another program of that name.
 fn check_tool(overlay: &Overlay<'_>) -> Result<(), AssembleStop> {
     let Some(tool) = overlay.read(TOOL)? else {
         return Err(
@@ -69,11 +72,12 @@ fn check_tool(overlay: &Overlay<'_>) -> Result<(), AssembleStop> {
     if WORDS.iter().all(|word| tool.contains(word)) {
         Ok(())
     } else {
-        Err(needs("the base's update-ca-certificates is not one that golden knows").into())
+        Err(needs("golden does not know the base's version of update-ca-certificates").into())
     }
 }
 
-/// Whether the base's hook makes the links by hash. Any other hook only the tool can run.
+/// Returns true if the base has the hook that creates the links by hash. Refuses any other hook,
+/// because only the tool can run it.
 fn check_hooks(overlay: &Overlay<'_>) -> Result<bool, AssembleStop> {
     let run_parts =
         ["usr/bin/run-parts", "bin/run-parts"].map(|path| overlay.entry(&overlay.resolve(path)?));
@@ -101,7 +105,7 @@ fn check_hooks(overlay: &Overlay<'_>) -> Result<bool, AssembleStop> {
             )
         );
         if !plain {
-            return Err(needs(&format!("the base's hook /{HOOKS}/{name}")).into());
+            return Err(needs(&format!("the base has the hook /{HOOKS}/{name}")).into());
         }
         rehashed = true;
     }
@@ -111,18 +115,20 @@ fn check_hooks(overlay: &Overlay<'_>) -> Result<bool, AssembleStop> {
     Ok(rehashed)
 }
 
-/// The certificates that the configuration lists, whether they are there or not.
+/// The certificates that the configuration lists, whether or not they exist.
 fn shared(overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
     let conf = overlay.read(CONF)?.unwrap_or_else(|| Vec::new().into());
     let conf = String::from_utf8_lossy(&conf);
-    let wanted = conf
+    let listed = conf
         .split_terminator('\n')
         .filter(|line| !line.starts_with(['#', '!']));
-    Ok(wanted.map(|line| format!("{SHARED}/{line}")).collect())
+    Ok(listed.map(|line| format!("{SHARED}/{line}")).collect())
 }
 
-/// What the base's version of the program puts after each certificate: a newline, or (before 2020) nothing. The bundle
-/// that it left in the base shows it; one that it did not write shows that nobody knows what it would write.
+/// The separator that the base's version of the program writes after each certificate: a newline,
+/// or nothing before
+/// 2020. The existing bundle shows it. If the program did not write that bundle, the separator is
+///       unknown.
 fn separator(overlay: &Overlay<'_>, shared: &[String]) -> Result<&'static [u8], AssembleStop> {
     let bundle = overlay
         .read(&format!("{STORE}/ca-certificates.crt"))?
@@ -142,7 +148,7 @@ fn separator(overlay: &Overlay<'_>, shared: &[String]) -> Result<&'static [u8], 
     Err(needs(what).into())
 }
 
-/// The local certificates: all that is in the folder itself, but what is hidden.
+/// The local certificates: all files directly in the directory, except hidden ones.
 fn local(overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
     let names = overlay
         .list(LOCAL)?
@@ -151,7 +157,7 @@ fn local(overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
     Ok(names.map(|name| format!("{LOCAL}/{name}")).collect())
 }
 
-/// The bytes of a file; none of a folder, or where there is nothing.
+/// The bytes of a file; empty if the path is a directory or does not exist.
 fn content(overlay: &Overlay<'_>, path: &str) -> Result<crate::oci::Bytes, AssembleStop> {
     Ok(overlay.read(path)?.unwrap_or_else(|| Vec::new().into()))
 }
@@ -169,7 +175,8 @@ fn link_name(path: &str) -> String {
     )
 }
 
-/// Makes the links by name, and takes away those of certificates that are gone. What is no link stays.
+/// Creates the links by name and removes those of certificates that no longer exist. Files that are
+/// not links are kept.
 fn update_links(
     overlay: &mut Overlay<'_>,
     store: &str,
@@ -186,7 +193,7 @@ fn update_links(
         };
         let ours = [SHARED, LOCAL]
             .iter()
-            .any(|folder| target.starts_with(&format!("/{folder}/")));
+            .any(|directory| target.starts_with(&format!("/{directory}/")));
         if ours && !links.contains_key(&name) {
             overlay.remove(&path)?;
         }
@@ -194,7 +201,7 @@ fn update_links(
     for (name, target) in links {
         let path = format!("{store}/{name}");
         match overlay.entry(&path)? {
-            Some(TreeNode::Symlink(there)) if there == target => {}
+            Some(TreeNode::Symlink(current)) if current == target => {}
             None | Some(TreeNode::Symlink(_)) => overlay.place(link(&path, target))?,
             Some(_) => {}
         }

@@ -1,4 +1,4 @@
-//! Images without a trust tool: the bundles alone.
+//! Places certificates on images without a trust tool: only the bundles are written.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,8 @@ use super::file;
 use crate::oci::tar::Entry;
 use crate::resolve::image::Certificate;
 
-/// The bundles that programs look for, in the order in which Go does. The first is made where there is none.
+/// The bundles that programs look for, in the order that Go uses. If none exists, the first is
+/// created.
 const BUNDLES: &[&str] = &[
     "etc/ssl/certs/ca-certificates.crt",
     "etc/pki/tls/certs/ca-bundle.crt",
@@ -22,8 +23,8 @@ const BUNDLES: &[&str] = &[
     "etc/ssl/certs/ca-bundle.crt",
 ];
 
-/// Appends to every bundle of the base what it does not have yet. If there is none, the first is made: on scratch it is
-/// exactly what the spec trusts.
+/// Appends the missing certificates to every bundle of the base. If there is none, the first is
+/// created; on scratch it contains exactly the certificates of the spec.
 pub(super) fn place(
     certificates: &[Certificate],
     overlay: &mut Overlay<'_>,
@@ -44,7 +45,8 @@ pub(super) fn place(
         .try_for_each(|bundle| append(certificates, bundle, overlay))
 }
 
-/// Appends to one bundle, which is made when it does not exist. One that does keeps its owner and mode.
+/// Appends to one bundle and creates it if it does not exist. An existing bundle keeps its owner
+/// and mode.
 pub(super) fn append(
     certificates: &[Certificate],
     path: &str,
@@ -115,17 +117,17 @@ mod tests {
         }
     }
 
-    /// The bundle that is placed on a base that has this in its place.
+    /// The bundle that is placed on a base whose first bundle is `existing`.
     fn placed(
-        there: TreeNode,
+        existing: TreeNode,
         certificates: &[Certificate],
     ) -> Result<Option<Entry>, AssembleStop> {
         let mut index = LayerIndex::default();
         index.entries.insert(
             "etc/ssl/certs".to_owned(),
-            TreeNode::Directory(Attributes::FOLDER),
+            TreeNode::Directory(Attributes::DIRECTORY),
         );
-        index.entries.insert(BUNDLES[0].to_owned(), there);
+        index.entries.insert(BUNDLES[0].to_owned(), existing);
         let layers = [Arc::new(index)];
         let mut overlay = Overlay::new(Tree {
             layers: &layers,
@@ -136,17 +138,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_new_is_appended_and_the_bundle_stays_whose_it_is() {
+    fn new_certificates_are_appended_and_owner_and_mode_are_kept() {
         let (one, two) = (made("one"), made("two"));
         let attributes = Attributes {
             mode: 0o440,
             uid: 3,
             gid: 4,
         };
-        let torn = one.pem.trim_end().as_bytes().to_vec();
+        let without_newline = one.pem.trim_end().as_bytes().to_vec();
         let base = || TreeNode::File {
             attributes,
-            content: Some(torn.clone().into()),
+            content: Some(without_newline.clone().into()),
         };
         let entry = placed(base(), &[one.clone(), two.clone()])
             .unwrap()
@@ -161,7 +163,7 @@ mod tests {
             EntryKind::File(Content::inline(both.into_bytes()))
         );
         assert_eq!(placed(base(), &[one]).unwrap(), None);
-        let refused = placed(TreeNode::Directory(Attributes::FOLDER), &[two]);
+        let refused = placed(TreeNode::Directory(Attributes::DIRECTORY), &[two]);
         assert!(matches!(
             refused,
             Err(AssembleStop::Refused(Error::Base(_)))

@@ -1,5 +1,6 @@
-//! Debian's `update-ca-certificates`: the bundle is written anew from `/etc/ca-certificates.conf` and the local
-//! certificates, every one gets a link by name, and `openssl rehash` those by subject hash.
+//! Reproduces Debian's `update-ca-certificates`: it writes the bundle again from
+//! `/etc/ca-certificates.conf` and the local certificates, and creates a link by name for every
+//! certificate; `openssl rehash` creates those by subject hash.
 
 use super::super::overlay::Overlay;
 use super::super::tree::TreeNode;
@@ -8,12 +9,13 @@ use super::rehash::{Rehash, rehash};
 use super::{CONF, HOOKS, LOCAL, SHARED, STORE, TOOL, append, file, hooks, link, needs};
 use crate::resolve::image::Certificate;
 
-/// Places the certificates and does what the tool would do.
+/// Places the certificates and produces the files that the tool would produce.
 pub(super) fn place(
     certificates: &[Certificate],
     overlay: &mut Overlay<'_>,
 ) -> Result<(), AssembleStop> {
-    // Any layer may have some of its own, so all are read; asked for first, they are read side by side.
+    // Every layer may contain local certificates, so all layers are needed. Requesting them first
+    // lets the caller read them in parallel.
     overlay.list(LOCAL)?;
     check_tool(overlay)?;
     let conf = overlay
@@ -21,7 +23,7 @@ pub(super) fn place(
         .ok_or_else(|| needs("the base has no /etc/ca-certificates.conf"))?;
     if conf.is_empty() {
         return Err(needs(
-            "update-ca-certificates, which clears the store where its configuration is empty,",
+            "update-ca-certificates clears the store, because its configuration is empty",
         )
         .into());
     }
@@ -36,7 +38,8 @@ pub(super) fn place(
         overlay.entry(&format!("{store}/ca-certificates.crt"))?,
         Some(TreeNode::Symlink(_))
     ) {
-        // What a link leads to has them too: they are appended before the tool puts its bundle in the link's place.
+        // The tool replaces this link by its bundle. The file that the link leads to gets the
+        // certificates as well.
         super::bundle::append(
             certificates,
             &format!("{store}/ca-certificates.crt"),
@@ -66,18 +69,19 @@ pub(super) fn place(
     overlay.place(file(&format!("{store}/ca-certificates.crt"), bundle))
 }
 
-/// The lines of a file as a shell takes them one after the other: what no newline ends is none.
+/// The lines of a file as a shell loop reads them: text after the last newline is ignored.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive('\n')
         .filter_map(|line| line.strip_suffix('\n'))
 }
 
-/// What the shell's `read` makes of a line.
+/// A line after the shell's `read`, which trims blanks.
 fn read(line: &str) -> &str {
     line.trim_matches([' ', '\t'])
 }
 
-/// Refuses what only the real tool can do: no tool, one that links in another way, hooks.
+/// Refuses a base on which only the tool itself gives the right result: it is missing, it is an old
+/// version, or it has hooks.
 fn check_tool(overlay: &Overlay<'_>) -> Result<(), AssembleStop> {
     let Some(tool) = overlay.read(TOOL)? else {
         return Err(
@@ -86,34 +90,37 @@ fn check_tool(overlay: &Overlay<'_>) -> Result<(), AssembleStop> {
     };
     let tool = String::from_utf8_lossy(&tool);
     if tool.contains("c_rehash") || !tool.contains("LOCALCERTSDIR") {
-        return Err(needs("the base's update-ca-certificates is not one that golden knows").into());
+        return Err(
+            needs("golden does not know the base's version of update-ca-certificates").into(),
+        );
     }
     if !overlay.is_file("usr/bin/openssl")? {
         return Err(needs("the base has no openssl, which update-ca-certificates calls").into());
     }
     match hooks(overlay)?.first() {
-        Some(name) => Err(needs(&format!("the base's hook /{HOOKS}/{name}")).into()),
+        Some(name) => Err(needs(&format!("the base has the hook /{HOOKS}/{name}")).into()),
         None => Ok(()),
     }
 }
 
-/// The number of directories that are looked into for local certificates. Links make as many of them as they like.
+/// The limit of directories that are searched for local certificates. Symbolic links can multiply
+/// them.
 const DIRECTORIES: u32 = 1024;
 
 /// The local certificates below a directory, links followed, as `find -L | sort` lists them.
 fn local(
     overlay: &Overlay<'_>,
-    folder: &str,
+    directory: &str,
     depth: u32,
     visited: &mut u32,
 ) -> Result<Vec<String>, AssembleStop> {
     *visited += 1;
     if depth > 32 || *visited > DIRECTORIES {
-        return Err(Error::LinkLoop(format!("/{folder}")).into());
+        return Err(Error::LinkLoop(format!("/{directory}")).into());
     }
     let mut found = Vec::new();
-    for name in overlay.list(folder)? {
-        let path = format!("{folder}/{name}");
+    for name in overlay.list(directory)? {
+        let path = format!("{directory}/{name}");
         match overlay.entry(&overlay.resolve(&path)?)? {
             Some(TreeNode::Directory(_) | TreeNode::Implied) => {
                 found.extend(local(overlay, &path, depth + 1, visited)?);
@@ -126,7 +133,8 @@ fn local(
     Ok(found)
 }
 
-/// The tool's `add`: the link by name, and the certificate at the end of the bundle. Whether the link is new.
+/// The tool's `add`: creates the link by name and appends the certificate to the bundle. Returns
+/// true if the link is new.
 fn add(
     overlay: &mut Overlay<'_>,
     store: &str,
@@ -138,7 +146,8 @@ fn add(
         .replace(['(', ')'], "=")
         .replace(',', "_");
     let (pem, target) = (format!("{store}/{name}.pem"), format!("/{path}"));
-    let same = matches!(overlay.entry(&pem)?, Some(TreeNode::Symlink(there)) if *there == target);
+    let same =
+        matches!(overlay.entry(&pem)?, Some(TreeNode::Symlink(current)) if *current == target);
     if !same {
         overlay.place(link(&pem, &target))?;
     }
@@ -150,14 +159,14 @@ fn add(
     Ok(!same)
 }
 
-/// The tool's `remove`. Whether there was a link.
+/// The tool's `remove`: removes the link. Returns true if it existed.
 fn remove(overlay: &mut Overlay<'_>, store: &str, name: &str) -> Result<bool, AssembleStop> {
     let pem = format!("{store}/{}.pem", base_name(name));
-    let there = matches!(overlay.entry(&pem)?, Some(TreeNode::Symlink(_)));
-    if there {
+    let exists = matches!(overlay.entry(&pem)?, Some(TreeNode::Symlink(_)));
+    if exists {
         overlay.remove(&pem)?;
     }
-    Ok(there)
+    Ok(exists)
 }
 
 /// `basename PATH .crt`.

@@ -1,5 +1,6 @@
-//! Certificates without executing anything: what the family's own tool would have left, worked out from the base's
-//! trust store. What cannot be worked out exactly is refused.
+//! Installs certificates without executing anything. golden reproduces the files that the trust
+//! tool of the family would write into the base's trust store. If it cannot reproduce them exactly,
+//! it refuses.
 
 mod alpine;
 mod bundle;
@@ -15,7 +16,7 @@ use crate::oci::Content;
 use crate::oci::tar::{Entry, EntryKind};
 use crate::resolve::image::{Certificate, Family};
 
-// Where Debian's and Alpine's tools have everything; the same places, though the tools are not the same.
+// The paths of Debian's and Alpine's tools. The paths are equal, although the tools differ.
 const TOOL: &str = "usr/sbin/update-ca-certificates";
 const CONF: &str = "etc/ca-certificates.conf";
 const SHARED: &str = "usr/share/ca-certificates";
@@ -23,20 +24,20 @@ const LOCAL: &str = "usr/local/share/ca-certificates";
 const STORE: &str = "etc/ssl/certs";
 const HOOKS: &str = "etc/ca-certificates/update.d";
 
-/// The largest bundle that is written. Real ones have 250 kB; a configuration that lists one certificate many times
-/// would fill memory.
+/// The largest bundle that is written, in bytes. Real bundles have 250 kB. A configuration that
+/// lists one certificate many times would fill the memory.
 const LARGEST_BUNDLE: usize = 16 << 20;
 
-/// Appends to a bundle.
+/// Appends to a bundle. Fails if the bundle becomes too large.
 fn append(bundle: &mut Vec<u8>, bytes: &[u8]) -> Result<(), AssembleStop> {
     if bundle.len() + bytes.len() > LARGEST_BUNDLE {
-        return Err(Error::Base("its trust store has more than 16 MiB".to_owned()).into());
+        return Err(Error::Base("its trust store is larger than 16 MiB".to_owned()).into());
     }
     bundle.extend_from_slice(bytes);
     Ok(())
 }
 
-/// Places certificates as the tool of a family would.
+/// Places certificates as the tool of the family would. Fails if only the tool itself can do it.
 pub fn place(
     family: Family,
     certificates: &[Certificate],
@@ -50,7 +51,7 @@ pub fn place(
     }
 }
 
-/// Certificates whose tool must run.
+/// The error for certificates that only the tool itself can install.
 fn needs(tool: &str) -> Error {
     NeedsExecution {
         step: format!("[certs] trust: {tool}"),
@@ -58,7 +59,7 @@ fn needs(tool: &str) -> Error {
     .into()
 }
 
-/// The hooks that `run-parts` would run, by name.
+/// The names of the hooks that `run-parts` would run.
 fn hooks(overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
     let mut found = Vec::new();
     for name in overlay.list(HOOKS)? {
@@ -74,7 +75,7 @@ fn hooks(overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
     Ok(found)
 }
 
-/// A file that is root's and readable by all.
+/// A file that belongs to root and is readable for everyone.
 fn file(path: &str, bytes: Vec<u8>) -> Entry {
     let kind = EntryKind::File(Content::inline(bytes));
     Entry {
@@ -86,7 +87,6 @@ fn file(path: &str, bytes: Vec<u8>) -> Entry {
     }
 }
 
-/// A symbolic link.
 fn link(path: &str, target: &str) -> Entry {
     Entry {
         path: path.to_owned(),

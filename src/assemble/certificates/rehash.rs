@@ -1,6 +1,7 @@
-//! `openssl rehash`, and Alpine's `c_rehash`, from which it comes: a link HASH.N for every file of a folder that holds
-//! exactly one certificate, where HASH is the subject's and N tells apart those that share it. The order of the links
-//! is the program's own (OpenSSL's apps/rehash.c).
+//! Reproduces `openssl rehash` and Alpine's `c_rehash`, which is derived from it. They create a
+//! link HASH.N for every file of a directory that contains exactly one certificate. HASH is the
+//! hash of the subject, and N distinguishes certificates with the same hash. The order of the links
+//! is that of OpenSSL's apps/rehash.c.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +12,15 @@ use super::super::tree::TreeNode;
 use super::super::{AssembleStop, Error};
 use super::{link, needs, subject};
 
-/// What one file or link says about a hash.
+/// A file or link that claims a name with a hash.
 struct HashName {
     file: String,
     fingerprint: Option<[u8; 20]>,
-    /// The number of a link that is there already.
+    /// The number of an existing link.
     number: Option<usize>,
 }
 
-/// The claims on one hash, in the order that they were met.
+/// The claims on one hash, in the order in which they are found.
 #[derive(Default)]
 struct Bucket {
     claims: Vec<HashName>,
@@ -29,25 +30,25 @@ struct Bucket {
     needed: usize,
 }
 
-/// Whose links they are.
+/// The tool whose links are created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rehash {
-    /// Debian's tool, which takes away links that lead nowhere, and `openssl rehash`.
+    /// `openssl rehash` and Debian's tool, which removes dangling links.
     OpenSsl,
-    /// `c_rehash`. It gives all new links of one hash the same number, so that the last of them is left; the next run
-    /// finds a number for another one.
+    /// `c_rehash`. It gives all new links of one hash the same number, so that only the last of
+    /// them remains. Its next run gives the others a number.
     Alpine,
 }
 
-/// Brings the links of a folder up to date.
+/// Updates the links by hash in a directory.
 pub(super) fn rehash(
     overlay: &mut Overlay<'_>,
-    folder: &str,
+    directory: &str,
     tool: Rehash,
 ) -> Result<(), AssembleStop> {
     let mut buckets = BTreeMap::<u32, Bucket>::new();
-    for name in overlay.list(folder)? {
-        let path = format!("{folder}/{name}");
+    for name in overlay.list(directory)? {
+        let path = format!("{directory}/{name}");
         let target = match overlay.entry(&path)? {
             Some(TreeNode::Symlink(target)) => Some(target.clone()),
             _ => None,
@@ -74,8 +75,8 @@ pub(super) fn rehash(
         }
     }
     for (hash, bucket) in buckets {
-        bucket.settle(tool, |number, file| {
-            let path = format!("{folder}/{hash:08x}.{number}");
+        bucket.assign_numbers(tool, |number, file| {
+            let path = format!("{directory}/{hash:08x}.{number}");
             match file {
                 Some(file) => overlay.place(link(&path, file)),
                 None => overlay.remove(&path),
@@ -85,7 +86,7 @@ pub(super) fn rehash(
     Ok(())
 }
 
-/// The hash and the number of a link's name, such as `5ad8a5d6.0`.
+/// The hash and the number in the name of a link, such as `5ad8a5d6.0`.
 fn hash_link(name: &str) -> Option<(u32, usize)> {
     let (hash, number) = name.split_once('.')?;
     let hex = hash.len() == 8 && hash.bytes().all(|b| b.is_ascii_hexdigit());
@@ -95,7 +96,7 @@ fn hash_link(name: &str) -> Option<(u32, usize)> {
     ))
 }
 
-/// Subject hash and fingerprint of a file that holds exactly one certificate.
+/// The subject hash and the fingerprint of a file that contains exactly one certificate.
 fn certificate(
     overlay: &Overlay<'_>,
     path: &str,
@@ -112,13 +113,14 @@ fn certificate(
     };
     let mut blocks = x509_parser::pem::Pem::iter_from_buffer(&bytes);
     let (first, second) = (blocks.next(), blocks.next());
-    // A list of revoked ones gets links of another form, and a key beside its certificate counts with it as one.
+    // A revocation list gets a different link, and a file with a key and a certificate counts as
+    // one certificate.
     let others = [&first, &second].into_iter().flatten().flatten();
     let others = others
         .map(|block| block.label.as_str())
         .find(|label| !is_certificate(label));
     if let Some(label) = others.filter(|label| label.contains("CRL") || label.contains("KEY")) {
-        return Err(needs(&format!("/{path} of the base has a {label}")).into());
+        return Err(needs(&format!("/{path} of the base contains a {label}")).into());
     }
     let (Some(Ok(block)), None) = (first, second) else {
         return Ok(None);
@@ -131,13 +133,13 @@ fn certificate(
     Ok(Some((hash, Sha1::digest(&block.contents).into())))
 }
 
-/// Whether a PEM block is a plain certificate.
+/// True if a PEM block is a plain certificate.
 fn is_certificate(label: &str) -> bool {
     matches!(label, "CERTIFICATE" | "X509 CERTIFICATE")
 }
 
 impl Bucket {
-    /// The claim of a file, which is made if there is none.
+    /// The claim of a file. It is created if it does not exist.
     fn claim(&mut self, file: &str) -> &mut HashName {
         let next = self.claims.len();
         let position = *self.by_file.entry(file.to_owned()).or_insert(next);
@@ -151,13 +153,13 @@ impl Bucket {
         &mut self.claims[position]
     }
 
-    /// A link that exists.
+    /// Adds an existing link.
     fn existing(&mut self, target: &str, number: usize) {
         let claim = self.claim(target);
         claim.number = Some(claim.number.map_or(number, |other| other.min(number)));
     }
 
-    /// A file that needs a link. A second copy of the same certificate gets none.
+    /// Adds a file that needs a link. A second copy of the same certificate gets none.
     fn certificate(&mut self, file: &str, fingerprint: [u8; 20]) {
         if self.fingerprints.insert(fingerprint) {
             self.needed += 1;
@@ -165,16 +167,21 @@ impl Bucket {
         }
     }
 
-    /// Gives out the numbers: links whose number is low enough stay, the rest are made or removed.
-    fn settle(
+    /// Assigns the numbers: links with a low enough number are kept, the others are created or
+    /// removed.
+    fn assign_numbers(
         &self,
         tool: Rehash,
         mut write: impl FnMut(usize, Option<&str>) -> Result<(), AssembleStop>,
     ) -> Result<(), AssembleStop> {
-        let stays = |claim: &HashName| claim.number.filter(|number| *number < self.needed);
-        let mut taken: BTreeSet<usize> = self.claims.iter().filter_map(stays).collect();
+        let kept_number = |claim: &HashName| claim.number.filter(|number| *number < self.needed);
+        let mut taken: BTreeSet<usize> = self.claims.iter().filter_map(kept_number).collect();
         let mut free = 0;
-        for claim in self.claims.iter().filter(|claim| stays(claim).is_none()) {
+        for claim in self
+            .claims
+            .iter()
+            .filter(|claim| kept_number(claim).is_none())
+        {
             if claim.fingerprint.is_some() {
                 while taken.contains(&free) {
                     free += 1;

@@ -1,12 +1,13 @@
-//! OpenSSL's hash of a certificate's subject (`X509_NAME_hash`): the first four bytes, the lowest first, of SHA-1 over
-//! the name's canonical encoding, in which text is UTF-8, in lower case, its white space collapsed.
+//! OpenSSL's hash of a certificate's subject (`X509_NAME_hash`): the first four bytes, in
+//! little-endian order, of the SHA-1 of the name's canonical encoding. In that encoding, text is
+//! UTF-8 in lower case with collapsed white space.
 
 use sha1::{Digest as _, Sha1};
 use x509_parser::asn1_rs::{FromDer as _, Header, Tag, ToDer as _};
 use x509_parser::der_parser::Oid;
 use x509_parser::prelude::X509Certificate;
 
-/// The hash of the subject of a certificate in DER. None when it cannot be read.
+/// The hash of the subject of a certificate in DER. None if the certificate cannot be parsed.
 pub(super) fn hash(der: &[u8]) -> Option<u32> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let digest = Sha1::digest(canonical(certificate.subject.as_raw())?);
@@ -35,14 +36,14 @@ fn canonical(name: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// What follows the first element, and what is in it.
+/// The bytes after the first element, and the content of that element.
 fn contents(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (rest, header) = Header::from_der(bytes).ok()?;
     let length = header.length().definite().ok()?;
     (length <= rest.len()).then(|| (&rest[length..], &rest[..length]))
 }
 
-/// A type and its value, the value in canonical form.
+/// A type and its value in canonical form.
 fn canonical_pair(pair: &[u8]) -> Option<Vec<u8>> {
     let (value, oid) = Oid::from_der(pair).ok()?;
     let (_, header) = Header::from_der(value).ok()?;
@@ -57,7 +58,8 @@ fn canonical_pair(pair: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The text of a string type that has a canonical form; None for all others, which stay as they are.
+/// The text of a string type that has a canonical form. None for all other types, which are kept
+/// unchanged.
 fn text(tag: Tag, bytes: &[u8]) -> Option<String> {
     match tag {
         Tag::Utf8String => String::from_utf8(bytes.to_vec()).ok(),
@@ -78,14 +80,14 @@ fn text(tag: Tag, bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// ASCII in lower case, no white space at the ends, one space for each run of it within.
+/// Converts ASCII to lower case, trims white space and replaces each run of it by one space.
 fn collapse(text: &str) -> String {
     let space = |c: char| matches!(c, ' ' | '\t' | '\n' | '\u{b}' | '\u{c}' | '\r');
     let words: Vec<&str> = text.split(space).filter(|word| !word.is_empty()).collect();
     words.join(" ").to_ascii_lowercase()
 }
 
-/// An element with its tag and length.
+/// Appends an element with its tag and length to `out`.
 fn wrap(tag: u8, content: &[u8], out: &mut Vec<u8>) {
     out.push(tag);
     let length = content.len();
@@ -107,8 +109,8 @@ fn wrap(tag: u8, content: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// C = DE, O = "  Ünï  Corp ", OU = Multi + CN = "Weird   ROOT", emailAddress = A@B.example; openssl says
-    /// d38c07b3 of it.
+    /// C = DE, O = "  Ünï  Corp ", OU = Multi + CN = "Weird   ROOT", emailAddress = A@B.example.
+    /// According to openssl its hash is d38c07b3.
     const WEIRD: &[u8] = b"-----BEGIN CERTIFICATE-----\n\
         MIICJTCCAcugAwIBAgIUfrvpOSAdSzpiZVL7BO84zR0mlVIwCgYIKoZIzj0EAwIw\n\
         ZzELMAkGA1UEBhMCREUxFzAVBgNVBAoMDiAgw5xuw68gIENvcnAgMSMwDAYDVQQL\n\
@@ -125,14 +127,14 @@ mod tests {
         -----END CERTIFICATE-----\n";
 
     #[test]
-    fn the_hash_is_openssls() {
+    fn the_hash_equals_that_of_openssl() {
         let (_, pem) = x509_parser::pem::parse_x509_pem(WEIRD).unwrap();
         assert_eq!(format!("{:08x}", hash(&pem.contents).unwrap()), "d38c07b3");
         assert_eq!(hash(b"no certificate"), None);
     }
 
     #[test]
-    fn white_space_is_collapsed_and_ascii_lowered() {
+    fn white_space_is_collapsed_and_ascii_is_lower_case() {
         assert_eq!(collapse("  ÜNÏ \t Corp "), "ÜnÏ corp");
     }
 }
