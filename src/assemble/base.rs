@@ -1,4 +1,4 @@
-//! What an image is built on: a manifest and a config that fit each other.
+//! A base image: a manifest, a config and layers that are consistent.
 
 use super::Error;
 use super::execution::NeedsExecution;
@@ -6,19 +6,19 @@ use super::image::{Layer, LayerSource};
 use crate::oci::{Descriptor, ImageConfig, ImageManifest, media};
 use crate::platform::Platform;
 
-/// A base for one platform.
+/// A base image for one platform.
 #[derive(Debug, Clone)]
 pub struct BaseImage {
-    /// Its config.
+    /// The config of the base.
     pub config: ImageConfig,
-    /// Its layers, bottom first.
+    /// The layers, bottom first.
     pub layers: Vec<Layer>,
-    /// Whether it is Docker's schema 2, which stays what it is; OCI otherwise.
+    /// True for Docker's schema 2, which golden keeps unless the spec requests OCI; false for OCI.
     pub docker: bool,
 }
 
 impl BaseImage {
-    /// Nothing: no layers, an empty config.
+    /// The empty base: no layers and an empty config.
     #[must_use]
     pub fn scratch(platform: &Platform) -> Self {
         Self {
@@ -28,7 +28,8 @@ impl BaseImage {
         }
     }
 
-    /// A base as a manifest and a config describe it. What golden could not pass on unharmed is refused.
+    /// Makes a base from its manifest and config. Fails if they are inconsistent, if a layer has an
+    /// unsupported type, or if the config has ONBUILD triggers.
     pub fn new(
         manifest: &ImageManifest,
         media_type: &str,
@@ -45,7 +46,7 @@ impl BaseImage {
         if ids.len() != manifest.layers.len() {
             let (layers, ids) = (manifest.layers.len(), ids.len());
             return Err(Error::Base(format!(
-                "its manifest has {layers} layers, its config {ids} diff_ids"
+                "its manifest has {layers} layers, but its config has {ids} diff_ids"
             )));
         }
         if !config.words("OnBuild").is_empty() {
@@ -68,7 +69,7 @@ impl BaseImage {
     }
 }
 
-/// Refuses a layer that a registry would not take, or that nobody could unpack.
+/// Refuses a layer that registries do not accept or that no engine can unpack.
 fn check_layer(layer: &Descriptor) -> Result<(), Error> {
     let why = match layer.media_type.as_str() {
         media::OCI_LAYER
@@ -86,9 +87,9 @@ fn check_layer(layer: &Descriptor) -> Result<(), Error> {
                 || other.contains("nondistributable")
                 || !layer.urls.is_empty() =>
         {
-            "a foreign layer: it lives at other addresses, and registries refuse it"
+            "a foreign layer: its content is stored at other URLs, and registries refuse it"
         }
-        _ => "which golden does not know",
+        _ => "which golden does not support",
     };
     let (digest, media_type) = (layer.digest.to_string(), layer.media_type.clone());
     Err(Error::LayerType {

@@ -1,14 +1,14 @@
-//! Why an image cannot be assembled, or not yet.
+//! The errors of assembling an image.
 
 use super::execution::NeedsExecution;
 use super::tree::Unread;
 
-/// Why assembling stopped.
+/// The reason why assembling stopped.
 #[derive(Debug)]
 pub enum AssembleStop {
-    /// More of the base must be read; then try again.
+    /// More of the base must be read. The caller reads it and tries again.
     Unread(Unread),
-    /// It cannot be done.
+    /// The image cannot be assembled.
     Refused(Error),
 }
 
@@ -24,54 +24,54 @@ impl<E: Into<Error>> From<E> for AssembleStop {
     }
 }
 
-/// Why an image cannot be assembled. Each variant is one problem that a user can tell apart.
+/// The reason why an image cannot be assembled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Something must be executed.
+    /// The image needs an engine that executes commands.
     #[error(transparent)]
     NeedsExecution(#[from] NeedsExecution),
-    /// The base's manifest or config contradicts itself, or is no image.
-    #[error("the base is not an image that can be built on: {0}")]
+    /// The base's manifest and config are inconsistent, or the base is not an image.
+    #[error("the base cannot be used: {0}")]
     Base(String),
-    /// A layer of the base is of a kind that golden cannot pass on.
+    /// A layer of the base has an unsupported media type.
     #[error("layer {digest} of the base has the media type {media_type}, {why}")]
     LayerType {
-        /// The layer.
+        /// The digest of the layer.
         digest: String,
-        /// Its media type.
+        /// The media type in the manifest.
         media_type: String,
-        /// What is wrong with that.
+        /// The reason why it is not supported.
         why: &'static str,
     },
-    /// A name that the base does not know.
-    #[error("{file} of the base has no {kind} `{name}`, which owns {path}")]
+    /// The base has no user or group with this name.
+    #[error("{file} of the base has no {kind} `{name}`, the owner of {path}")]
     Owner {
         /// `/etc/passwd` or `/etc/group`.
         file: &'static str,
         /// `user` or `group`.
         kind: &'static str,
-        /// The name.
+        /// The name of the user or group.
         name: String,
-        /// The file that it should own.
+        /// The target of the file.
         path: String,
     },
-    /// A directory above a file is something else in the base.
+    /// A parent of the target exists in the base but is not a directory.
     #[error("{path} cannot be placed: {above} is not a directory in the base")]
     NotADirectory {
-        /// The file to place.
+        /// The target of the file.
         path: String,
-        /// What is in its way.
+        /// The parent that is not a directory.
         above: String,
     },
-    /// A directory of the base has the place of a file or a link.
+    /// The target is a directory, so a file or link cannot be placed there.
     #[error("`{origin}` cannot be placed at {path}: this is a directory of the image")]
     IsADirectory {
         /// The source of the file.
         origin: String,
-        /// Its target.
+        /// The target of the file.
         path: String,
     },
-    /// Two sources for one target, which the links or directories of the base make one.
+    /// Two sources have the same target after the links and directories of the base are resolved.
     #[error("{}", crate::resolve::files::same_target(first, second, path))]
     SameTarget {
         /// The earlier source.
@@ -81,19 +81,19 @@ pub enum Error {
         /// The target in the image, links followed.
         path: String,
     },
-    /// Symbolic links of the base lead in a circle.
+    /// Symbolic links of the base form a loop, or the chain of links is too long.
     #[error("{0} leads through too many symbolic links in the base")]
     LinkLoop(String),
-    /// Schema 2 has no media type for zstd.
-    #[error("the base is in Docker's schema 2 format, which has no layers compressed with zstd")]
+    /// Docker's schema 2 has no media type for zstd.
+    #[error("the base has Docker's schema 2 format, which does not support zstd layers")]
     ZstdInSchema2,
-    /// A certificate could not be read.
+    /// A certificate in the base cannot be parsed.
     #[error("the certificate {0} cannot be read")]
     Certificate(String),
 }
 
 impl Error {
-    /// What to do about it.
+    /// Returns hints for the user.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
@@ -104,14 +104,14 @@ impl Error {
                     .to_owned(),
             ],
             Self::IsADirectory { path, .. } => {
-                vec![format!("name the file: target = \"{path}/NAME\"")]
+                vec![format!("write the file name: target = \"{path}/NAME\"")]
             }
             Self::SameTarget { .. } => {
                 vec!["remove one of them, or give it another target".to_owned()]
             }
             Self::ZstdInSchema2 => vec![
-                "write format = \"oci\" under [workspace], so that the image becomes an OCI image".to_owned(),
-                "or leave compression at \"gzip\"".to_owned(),
+                "set format = \"oci\" in [workspace] to publish an OCI image".to_owned(),
+                "or keep compression = \"gzip\"".to_owned(),
             ],
             _ => Vec::new(),
         }

@@ -1,5 +1,6 @@
-//! What `[[files]]` places on a base, and the directory that `workdir` makes. One function decides for every engine
-//! where a file really goes and who owns it; nothing that exists in the base changes but files that are replaced.
+//! Places `[[files]]` and the directory of `workdir` on a base. Every engine uses this function to
+//! find the path and owner of a file. Existing directories and links of the base are not changed;
+//! only files are replaced.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +12,11 @@ use crate::oci::tar::{Entry, EntryKind};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{FileEntry, FileKind};
 
-/// The files of an image on a base of which `tree` is known, as entries to be unpacked: paths without links, numeric
-/// owners, and no entry for a directory that the base has. Where nothing else is left, one such directory is described
-/// as it is, so that the archive is not empty. A missing working directory is among them: Podman's builder loses the one
-/// that `WORKDIR` makes. Packages may bring it, with an owner of their own.
+/// The files of an image on a base as archive entries: paths without links, numeric owners, and no
+/// entry for a directory that the base has. If no entry remains, one such directory is described
+/// unchanged, so that the archive is not empty. A missing working directory is included, because
+/// Podman's builder loses the one that `WORKDIR` creates; but not if the image installs packages,
+/// because they may create it with another owner.
 pub fn placed(image: &ResolvedImage, tree: Tree<'_>) -> Result<Vec<Entry>, AssembleStop> {
     let mut overlay = Overlay::new(tree);
     let mut entries = place(image, tree, &mut overlay)?;
@@ -26,7 +28,7 @@ pub fn placed(image: &ResolvedImage, tree: Tree<'_>) -> Result<Vec<Entry>, Assem
     {
         let path = overlay.resolve(workdir)?;
         if !path.is_empty() && overlay.entry(&path)?.is_none() {
-            let Attributes { mode, uid, gid } = Attributes::FOLDER;
+            let Attributes { mode, uid, gid } = Attributes::DIRECTORY;
             entries.push(Entry {
                 path,
                 mode,
@@ -39,7 +41,7 @@ pub fn placed(image: &ResolvedImage, tree: Tree<'_>) -> Result<Vec<Entry>, Assem
     Ok(entries)
 }
 
-/// Places the files of an image, in the order of the spec, and returns them as [`placed`] does.
+/// Places the files of an image in the order of the spec, and returns their entries.
 pub fn place(
     image: &ResolvedImage,
     base: Tree<'_>,
@@ -78,7 +80,7 @@ pub fn place(
             }
             FileKind::Symlink(target) => {
                 let path = placing.target_of_link(file)?;
-                // The mode of a link means nothing; Linux shows this one.
+                // The mode of a link has no effect; Linux always shows 0777.
                 let kind = EntryKind::Symlink(target.clone());
                 placing.add(
                     file,
@@ -99,18 +101,18 @@ pub fn place(
     Ok(placing.entries)
 }
 
-/// Files that are being placed.
+/// The state while files are placed.
 struct Placing<'o, 'b, 'i> {
     overlay: &'o mut Overlay<'b>,
-    /// The sources of what was placed, by path.
+    /// The source of each placed entry, by path.
     sources: BTreeMap<String, &'i FileEntry>,
     entries: Vec<Entry>,
-    /// A directory of the base that was requested, as it is there.
+    /// A requested directory that the base already has, unchanged.
     existing: Option<Entry>,
 }
 
 impl<'i> Placing<'_, '_, 'i> {
-    /// Makes a directory where none exists.
+    /// Creates a directory if it does not exist.
     fn directory(
         &mut self,
         file: &'i FileEntry,
@@ -131,7 +133,7 @@ impl<'i> Placing<'_, '_, 'i> {
             None => None,
             Some(TreeNode::Directory(_)) if self.overlay.is_implied(&path) => None,
             Some(TreeNode::Directory(attributes)) => Some(*attributes),
-            Some(TreeNode::Implied) => Some(Attributes::FOLDER),
+            Some(TreeNode::Implied) => Some(Attributes::DIRECTORY),
             Some(_) => return Err(self.not_a_directory(file, &path).into()),
         };
         if let Some(attributes) = found {
@@ -144,7 +146,8 @@ impl<'i> Placing<'_, '_, 'i> {
         Ok(())
     }
 
-    /// The path of a file: where its target leads, or in the directory that is there.
+    /// The path of a file: its target with links followed, or a path in the directory that exists
+    /// there.
     fn target_of_file(&self, file: &'i FileEntry) -> Result<String, AssembleStop> {
         self.refuse_replaced(file, &self.unfollowed(&file.path)?)?;
         let path = self.overlay.resolve(file.path.trim_start_matches('/'))?;
@@ -165,16 +168,20 @@ impl<'i> Placing<'_, '_, 'i> {
         Ok(path)
     }
 
-    /// The path of a symbolic link, which takes the place of a file or of another link.
+    /// The path of a symbolic link. It replaces a file or another link.
     fn target_of_link(&self, file: &'i FileEntry) -> Result<String, AssembleStop> {
         let path = self.unfollowed(&file.path)?;
-        if self.overlay.entry(&path)?.is_some_and(TreeNode::is_folder) {
+        if self
+            .overlay
+            .entry(&path)?
+            .is_some_and(TreeNode::is_directory)
+        {
             return Err(is_a_directory(file, &file.path).into());
         }
         Ok(path)
     }
 
-    /// Places a file or a link whose target is decided.
+    /// Places a file or a link at its final path.
     fn add(&mut self, file: &'i FileEntry, entry: Entry) -> Result<(), AssembleStop> {
         self.refuse_replaced(file, &entry.path)?;
         let above: Option<&FileEntry> =
@@ -188,7 +195,7 @@ impl<'i> Placing<'_, '_, 'i> {
         Ok(())
     }
 
-    /// A path with every link above its last name followed.
+    /// The path with every link followed except the last component.
     fn unfollowed(&self, path: &str) -> Result<String, AssembleStop> {
         let path = path.trim_start_matches('/');
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -201,17 +208,21 @@ impl<'i> Placing<'_, '_, 'i> {
     }
 
     fn is_directory(&self, path: &str) -> Result<bool, AssembleStop> {
-        Ok(path.is_empty() || self.overlay.entry(path)?.is_some_and(TreeNode::is_folder))
+        Ok(path.is_empty()
+            || self
+                .overlay
+                .entry(path)?
+                .is_some_and(TreeNode::is_directory))
     }
 
-    /// Refuses a file in the place of another one of the same image.
+    /// Refuses a file that replaces another file of the same image.
     fn refuse_replaced(&self, file: &FileEntry, path: &str) -> Result<(), Error> {
         self.sources
             .get(path)
             .map_or(Ok(()), |other| Err(same_target(other, file, path)))
     }
 
-    /// The reason why no directory can be made at a path.
+    /// The reason why a directory cannot be created at a path.
     fn not_a_directory(&self, file: &FileEntry, path: &str) -> Error {
         match self.sources.get(path) {
             Some(other) => same_target(other, file, path),
@@ -239,7 +250,8 @@ fn is_a_directory(file: &FileEntry, path: &str) -> Error {
     }
 }
 
-/// Makes the working directory if it does not exist, as `WORKDIR` does. The base's own exists.
+/// Creates the working directory if it does not exist, as `WORKDIR` does. The base's own already
+/// exists.
 pub fn workdir(
     image: &ResolvedImage,
     inherited: &str,
@@ -254,11 +266,11 @@ pub fn workdir(
         return Ok(());
     };
     let path = overlay.resolve(workdir)?;
-    // Anything else than a directory is in its way, and no container would start there.
-    if path.is_empty() || overlay.entry(&path)?.is_some_and(TreeNode::is_folder) {
+    // If the path is not a directory, containers cannot start there.
+    if path.is_empty() || overlay.entry(&path)?.is_some_and(TreeNode::is_directory) {
         return Ok(());
     }
-    overlay.folder(&path, &path)
+    overlay.ensure_directory(&path, &path)
 }
 
 #[cfg(test)]

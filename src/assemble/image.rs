@@ -1,4 +1,4 @@
-//! What assembling makes: manifests, configs, and layers that say where their bytes are.
+//! The result of assembling: manifests, configs, and layers with the source of their bytes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,14 +11,15 @@ use crate::reference::Repository;
 /// An assembled image or index.
 #[derive(Debug, Clone)]
 pub struct Assembled {
-    /// What the tags will name: the image's manifest, or the index.
+    /// The manifest or index that the tags point to.
     pub top: RawManifest,
-    /// The images, one a platform; when there is no index, one whose manifest is `top`.
+    /// The images, one per platform. Without an index there is one image, and its manifest is
+    /// `top`.
     pub images: Vec<AssembledImage>,
 }
 
 impl Assembled {
-    /// The config below `manifest`, if it is this image; of an index, that of its first image.
+    /// The config of `manifest` if that is `top`; for an index, the config of its first image.
     #[must_use]
     pub fn config_of(&self, manifest: &RawManifest) -> Option<&[u8]> {
         let first = self
@@ -28,7 +29,8 @@ impl Assembled {
         Some(&first.config)
     }
 
-    /// One image as it is, several under an index: Docker's list where all of them are Docker's, else OCI's.
+    /// Makes an image of one part, or an index of several: Docker's list if all are Docker's,
+    /// otherwise an OCI index.
     #[must_use]
     pub fn new(images: Vec<AssembledImage>) -> Self {
         let top = match images.as_slice() {
@@ -39,7 +41,6 @@ impl Assembled {
     }
 }
 
-/// The index of several images.
 fn index_of(images: &[AssembledImage]) -> RawManifest {
     let docker = images
         .iter()
@@ -67,18 +68,18 @@ fn index_of(images: &[AssembledImage]) -> RawManifest {
 /// One assembled image.
 #[derive(Debug, Clone)]
 pub struct AssembledImage {
-    /// Its platform.
+    /// The platform of the image.
     pub platform: Platform,
-    /// Its manifest.
+    /// The manifest as it is published.
     pub manifest: RawManifest,
-    /// The bytes of its config.
+    /// The bytes of the config.
     pub config: Bytes,
-    /// Its layers, bottom first.
+    /// The layers, bottom first.
     pub layers: Vec<Layer>,
 }
 
 impl AssembledImage {
-    /// An image of a config and layers, with the manifest that names them: Docker's schema 2, or OCI's.
+    /// Makes an image from a config and layers, with a manifest of Docker's schema 2 or OCI's.
     #[must_use]
     pub fn new(platform: Platform, config: Bytes, layers: Vec<Layer>, docker: bool) -> Self {
         let (config_type, manifest_type) = if docker {
@@ -111,19 +112,19 @@ impl AssembledImage {
 /// A layer of an assembled image.
 #[derive(Debug, Clone)]
 pub struct Layer {
-    /// Its descriptor in the manifest.
+    /// The descriptor in the manifest.
     pub descriptor: Descriptor,
-    /// Where its bytes are.
+    /// The source of the bytes.
     pub source: LayerSource,
 }
 
-/// Where the bytes of a layer are.
+/// The source of the bytes of a layer.
 #[derive(Debug, Clone)]
 pub enum LayerSource {
-    /// In memory.
+    /// The bytes are in memory.
     Inline(Bytes),
-    /// In a file (a layer that is too large to be held, or one of an OCI layout).
+    /// The bytes are in a file: a layer that is too large for memory, or a layer of an OCI layout.
     File(PathBuf),
-    /// In a repository of a registry: to be mounted there, or streamed from there.
+    /// The bytes are in a repository of a registry, to be mounted or streamed.
     Registry(Repository),
 }

@@ -1,7 +1,7 @@
-//! Assembling an image without executing anything (the pure part of the embedded engine): a base's manifest and
-//! config, what is known of its file tree, and a [`ResolvedImage`](crate::resolve::ResolvedImage) become layers,
-//! a config and a manifest. Nothing is read or written here; what must first be read of the base is asked for
-//! with [`Stop::Unread`].
+//! Assembles an image without executing anything (the pure part of the embedded engine). The input
+//! is the base's manifest and config, the known part of its file tree, and a
+//! [`ResolvedImage`](crate::resolve::ResolvedImage). The output is layers, a config and a manifest.
+//! This module does no I/O: it requests missing parts of the base with [`AssembleStop::Unread`].
 
 pub mod base;
 pub mod certificates;

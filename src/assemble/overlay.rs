@@ -1,4 +1,4 @@
-//! The tree that a layer is being written onto: the base, and above it what was placed so far.
+//! The file tree while a layer is written: the base, and the entries placed on it so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,36 +7,37 @@ use super::{AssembleStop, Error};
 use crate::oci::tar::{Entry, EntryKind};
 use crate::oci::{Bytes, Content};
 
-/// Folders that are 0755 and root's in every distribution. For these alone a base is not read only to learn what
-/// they are like; when its layers are read anyway, what they say counts. Those for what is added later are not among
-/// them: busybox gives /home to nobody, and /opt, /srv and /usr/local are links where the system is an ostree.
+/// Directories that have mode 0755 and owner root in every distribution. The base is not read only
+/// to confirm that; if its layers are read anyway, their values are used. Directories for local
+/// additions are not in this list: busybox gives /home to nobody, and /opt, /srv and /usr/local are
+/// links on ostree systems.
 const CONVENTIONAL: &[&str] = &["etc", "usr", "usr/share", "var", "var/lib"];
 
-/// What one of them is like.
-const CONVENTIONAL_FOLDER: TreeNode = TreeNode::Directory(Attributes::FOLDER);
+const CONVENTIONAL_DIRECTORY: TreeNode = TreeNode::Directory(Attributes::DIRECTORY);
 
-/// The layer of trusted certificates: the same for every image on a base that trusts the same.
+/// The layer of trusted certificates. It is the same for all images with the same base and
+/// certificates.
 #[derive(Debug)]
 pub struct TrustLayer {
-    /// Its entries, sorted by path.
+    /// The entries, sorted by path.
     pub entries: Vec<Entry>,
     placed: BTreeMap<String, TreeNode>,
 }
 
-/// A base with layers on it that are being made.
+/// A base and the layers that are being written on it.
 #[derive(Debug)]
 pub struct Overlay<'a> {
     base: Tree<'a>,
-    /// Everything that was placed, as the tree sees it.
+    /// The nodes of all placed entries, by path.
     placed: BTreeMap<String, TreeNode>,
-    /// The entries of the layer in the making, by path.
+    /// The entries of the current layer, by path.
     layer: BTreeMap<String, Entry>,
-    /// Directories that neither the base has nor an entry of its own describes.
+    /// Directories that exist neither in the base nor as an entry of their own.
     implied: BTreeSet<String>,
 }
 
 impl<'a> Overlay<'a> {
-    /// Nothing placed yet.
+    /// Creates an overlay without placed entries.
     #[must_use]
     pub const fn new(base: Tree<'a>) -> Self {
         Self {
@@ -47,7 +48,7 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    /// On a base onto which the trusted certificates were placed before.
+    /// Creates an overlay on a base with its layer of trusted certificates.
     #[must_use]
     pub fn above(base: Tree<'a>, trust: &TrustLayer) -> Self {
         Self {
@@ -56,13 +57,14 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    /// Whether a directory was made for what lies in it, so that its owner and mode may still be given.
+    /// True if a directory was created only as a parent, so that an entry can still set its owner
+    /// and mode.
     #[must_use]
     pub fn is_implied(&self, path: &str) -> bool {
         self.implied.contains(path)
     }
 
-    /// What was placed, as one layer that others can be put above.
+    /// Converts the placed entries to a layer that other layers can be placed on.
     #[must_use]
     pub fn into_trust(self) -> TrustLayer {
         TrustLayer {
@@ -71,7 +73,7 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    /// What is at `path`; links are not followed.
+    /// The node at `path`; links are not followed. Fails if the base must be read first.
     pub fn entry(&self, path: &str) -> Result<Option<&TreeNode>, AssembleStop> {
         if let Some(node) = self.placed.get(path) {
             return Ok(Some(node));
@@ -85,22 +87,22 @@ impl<'a> Overlay<'a> {
             return Ok(None);
         }
         match self.base.entry(path) {
-            Err(Unread::Layer) if CONVENTIONAL.contains(&path) => Ok(Some(&CONVENTIONAL_FOLDER)),
+            Err(Unread::Layer) if CONVENTIONAL.contains(&path) => Ok(Some(&CONVENTIONAL_DIRECTORY)),
             found => Ok(found?),
         }
     }
 
-    /// Where a path leads, every link followed.
+    /// The path that `path` leads to, every link followed.
     pub fn resolve(&self, path: &str) -> Result<String, AssembleStop> {
         resolve(path, true, |path| self.entry(path))
     }
 
-    /// The bytes of a file, links followed; none when there is no such file.
+    /// The bytes of a file, links followed. None if there is no such file.
     pub fn read(&self, path: &str) -> Result<Option<Bytes>, AssembleStop> {
         self.read_through(path, 0)
     }
 
-    /// The same, after so many hard links.
+    /// Like [`Self::read`], after `links` hard links.
     fn read_through(&self, path: &str, links: u32) -> Result<Option<Bytes>, AssembleStop> {
         let path = self.resolve(path)?;
         match self.entry(&path)? {
@@ -117,7 +119,7 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    /// Whether there is a regular file, links followed.
+    /// True if `path` is a regular file, links followed.
     pub fn is_file(&self, path: &str) -> Result<bool, AssembleStop> {
         Ok(matches!(
             self.entry(&self.resolve(path)?)?,
@@ -125,7 +127,7 @@ impl<'a> Overlay<'a> {
         ))
     }
 
-    /// The names in a folder, links to it followed.
+    /// The names in a directory, links to it followed.
     pub fn list(&self, path: &str) -> Result<Vec<String>, AssembleStop> {
         let path = self.resolve(path)?;
         let mut names: BTreeSet<String> = self
@@ -151,12 +153,13 @@ impl<'a> Overlay<'a> {
         Ok(names.into_iter().collect())
     }
 
-    /// Places an entry as unpacking it would: links above it are followed, the last name is not.
+    /// Places an entry as unpacking a layer does: links in the parent path are followed, the last
+    /// component is not.
     pub fn place(&mut self, mut entry: Entry) -> Result<(), AssembleStop> {
-        let asked = entry.path.clone();
-        if let Some((above, name)) = asked.rsplit_once('/') {
+        let requested = entry.path.clone();
+        if let Some((above, name)) = requested.rsplit_once('/') {
             let above = self.resolve(above)?;
-            self.folder(&above, &asked)?;
+            self.ensure_directory(&above, &requested)?;
             entry.path = if above.is_empty() {
                 name.to_owned()
             } else {
@@ -193,10 +196,10 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
-    /// Takes a path away.
+    /// Removes a path, with a whiteout in the layer.
     pub fn remove(&mut self, path: &str) -> Result<(), AssembleStop> {
         let whiteout = whiteout_of(path);
-        self.folder(path.rsplit_once('/').map_or("", |(above, _)| above), path)?;
+        self.ensure_directory(path.rsplit_once('/').map_or("", |(above, _)| above), path)?;
         self.layer.remove(path);
         self.placed.insert(path.to_owned(), TreeNode::Other);
         let kind = EntryKind::File(Content::inline(Vec::new()));
@@ -213,9 +216,10 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
-    /// Makes sure that there is a folder, and that the layer says what it is like: as it is in the base, or 0755 and
-    /// root's where it is new. A layer that left it out would leave that to whoever unpacks it.
-    pub fn folder(&mut self, path: &str, wanted_by: &str) -> Result<(), AssembleStop> {
+    /// Makes sure that a directory and its parents exist and have entries in the layer: as in the
+    /// base, or with mode 0755 and owner root if new. Without the entry, mode and owner would
+    /// depend on the unpacker.
+    pub fn ensure_directory(&mut self, path: &str, needed_for: &str) -> Result<(), AssembleStop> {
         let above: Vec<&str> = ancestors(path).collect();
         for path in above
             .into_iter()
@@ -228,13 +232,13 @@ impl<'a> Overlay<'a> {
             }
             let attributes = match self.entry(path)? {
                 Some(TreeNode::Directory(attributes)) => *attributes,
-                Some(TreeNode::Implied) => Attributes::FOLDER,
+                Some(TreeNode::Implied) => Attributes::DIRECTORY,
                 None => {
                     self.implied.insert(path.to_owned());
-                    Attributes::FOLDER
+                    Attributes::DIRECTORY
                 }
                 Some(_) => {
-                    let (path, above) = (format!("/{wanted_by}"), format!("/{path}"));
+                    let (path, above) = (format!("/{needed_for}"), format!("/{path}"));
                     return Err(Error::NotADirectory { path, above }.into());
                 }
             };
@@ -253,24 +257,23 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
-    /// Ends a layer: its entries, sorted by path.
+    /// Ends the current layer and returns its entries, sorted by path.
     pub fn finish_layer(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.layer).into_values().collect()
     }
 }
 
-/// Removes every key that starts with `below`.
 fn remove_below<T>(map: &mut BTreeMap<String, T>, below: &str) {
-    let gone = map
+    let removed = map
         .range(below.to_owned()..)
         .map(|(path, _)| path)
         .take_while(|path| path.starts_with(below));
-    for path in gone.cloned().collect::<Vec<_>>() {
+    for path in removed.cloned().collect::<Vec<_>>() {
         map.remove(&path);
     }
 }
 
-/// The entry that takes a path away from the layers below.
+/// The path of the whiteout entry that removes `path` from the layers below.
 fn whiteout_of(path: &str) -> String {
     match path.rsplit_once('/') {
         Some((above, name)) => format!("{above}/.wh.{name}"),

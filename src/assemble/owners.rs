@@ -1,11 +1,12 @@
-//! Owners by name, looked up in the base's own `/etc/passwd` and `/etc/group`.
+//! Looks up owners by name in the base's own `/etc/passwd` and `/etc/group`.
 
 use super::overlay::Overlay;
 use super::tree::Tree;
 use super::{AssembleStop, Error};
 use crate::resolve::image::FileOwner;
 
-/// The numbers of an owner. `path` is the file that it should own, for the error.
+/// The user id and group id of an owner. `path` is the file to own, for the error. Fails if the
+/// base has no such name.
 pub fn resolve(owner: &FileOwner, base: Tree<'_>, path: &str) -> Result<(u32, u32), AssembleStop> {
     let (user, group) = match owner {
         FileOwner::Numeric { uid, gid } => return Ok((*uid, *gid)),
@@ -18,7 +19,7 @@ pub fn resolve(owner: &FileOwner, base: Tree<'_>, path: &str) -> Result<(u32, u3
         path: path.to_owned(),
     };
     let (uid, own_group) = if let Ok(uid) = user.parse() {
-        // A number without a group means the group of the same number, as with Docker's --chown.
+        // A number without a group is also the group id, as with Docker's --chown.
         (uid, uid)
     } else {
         let line = find(base, "etc/passwd", user)?;
@@ -36,14 +37,14 @@ pub fn resolve(owner: &FileOwner, base: Tree<'_>, path: &str) -> Result<(u32, u3
     Ok((uid, gid))
 }
 
-/// The number of a user by name, if `/etc/passwd` has it.
+/// The id of a user by name. None if `/etc/passwd` does not contain the name.
 pub fn user_id(tree: Tree<'_>, user: &str) -> Result<Option<u32>, AssembleStop> {
     Ok(find(tree, "etc/passwd", user)?
         .as_deref()
         .and_then(|line| field(line, 2)))
 }
 
-/// The number of a group, which may be a number already.
+/// The id of a group by name or number.
 fn number_of_group(group: &str, base: Tree<'_>) -> Result<Option<u32>, AssembleStop> {
     if let Ok(gid) = group.parse() {
         return Ok(Some(gid));
@@ -65,7 +66,7 @@ fn find(base: Tree<'_>, file: &str, name: &str) -> Result<Option<String>, Assemb
         .map(str::to_owned))
 }
 
-/// A number of a line.
+/// A numeric field of a line.
 fn field(line: &str, number: usize) -> Option<u32> {
     line.split(':').nth(number)?.trim().parse().ok()
 }

@@ -1,4 +1,4 @@
-//! From an image and its base to layers, config and manifest.
+//! Combines an image and its base to layers, config and manifest.
 
 use std::collections::BTreeMap;
 
@@ -21,18 +21,18 @@ use crate::spec::workspace::Format;
 /// A layer to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLayer {
-    /// Its entries, sorted by path.
+    /// The entries, sorted by path.
     pub entries: Vec<Entry>,
-    /// What the history says of it.
+    /// The text for `created_by` in the history.
     pub created_by: &'static str,
 }
 
-/// An image of which only the layers' digests are missing.
+/// An image that is complete except for the digests of its new layers.
 #[derive(Debug, Clone)]
 pub struct Assembly {
-    /// The layers to be written on top of the base's, bottom first.
+    /// The new layers on top of the base's layers, bottom first.
     pub layers: Vec<NewLayer>,
-    /// The time of every file in them, seconds since 1970.
+    /// The modification time of every file in them, in seconds since 1970.
     pub mtime: u64,
     config: ImageConfig,
     base: Vec<Layer>,
@@ -41,17 +41,19 @@ pub struct Assembly {
     created: String,
 }
 
-/// How the new image is written down. Neither counts for what it is (7-rules 1): its files are the same.
+/// The form in which an image is written. It is not part of the image's inputs, because the files
+/// are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Output {
-    /// How its new layers are compressed.
+    /// The compression of the new layers.
     pub compression: Compression,
-    /// The format of its manifest.
+    /// The format of the manifest.
     pub format: Format,
 }
 
 impl Output {
-    /// Whether an image on a base of this kind is Docker's schema 2, and the media type of its new layers.
+    /// Returns true if the image is in Docker's schema 2, and the media type of its new layers.
+    /// `docker` is true for a base in schema 2. Fails if schema 2 is combined with zstd.
     fn of(self, docker: bool) -> Result<(bool, &'static str), Error> {
         match (docker && self.format == Format::Base, self.compression) {
             (true, Compression::Gzip) => Ok((true, media::DOCKER_LAYER_GZIP)),
@@ -62,7 +64,8 @@ impl Output {
     }
 }
 
-/// The layer of trusted certificates for a family, on a base of whose file tree `tree` is known.
+/// Makes the layer of trusted certificates for a family. `tree` is the known part of the base's
+/// file tree.
 pub fn trust(
     family: Family,
     trusted: &[Certificate],
@@ -73,8 +76,8 @@ pub fn trust(
     Ok(overlay.into_trust())
 }
 
-/// Assembles an image on a base, of whose file tree `tree` is known, above the layer of its certificates if it has
-/// some. `late` are the labels that no Dockerfile holds.
+/// Assembles an image on a base and, if there is one, the layer of its certificates. `tree` is the
+/// known part of the base's file tree. `late` are the labels that are not in the Dockerfile.
 pub fn assemble(
     image: &ResolvedImage,
     late: &BTreeMap<String, String>,
@@ -125,7 +128,8 @@ pub fn assemble(
 }
 
 impl Assembly {
-    /// Puts the written layers, bottom first and each with what the history says of it, into config and manifest.
+    /// Adds the written layers to config and manifest. They are bottom first, each with its
+    /// `created_by` text.
     #[must_use]
     pub fn finish(mut self, written: Vec<(WrittenLayer, LayerSource, &str)>) -> AssembledImage {
         let mut layers = self.base;
@@ -151,13 +155,13 @@ impl Assembly {
     }
 }
 
-/// The one way that golden writes its own JSON objects: fields in their order, nothing between the tokens.
+/// Serialises golden's own JSON objects: fields in declaration order, without white space.
 pub(crate) fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value)
-        .unwrap_or_else(|error| unreachable!("a manifest has text keys only: {error}"))
+        .unwrap_or_else(|error| unreachable!("the keys of a manifest are strings: {error}"))
 }
 
-/// Seconds since 1970 as RFC 3339.
+/// Formats seconds since 1970 as RFC 3339.
 fn rfc3339(seconds: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     time.format(&Rfc3339)

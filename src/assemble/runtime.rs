@@ -1,4 +1,4 @@
-//! The config of the new image, from the base's and the spec's: what Docker's builders would have made of it.
+//! Makes the config of the new image from those of the base and the spec, as Docker's builders do.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,11 @@ use crate::oci::config::Healthcheck;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{EnvValue, Invocation};
 
-/// What both of Docker's builders set where a base has no PATH.
+/// The PATH that both of Docker's builders set if the base has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How the classic builder describes the container that made the base; no longer true of the new image.
-const OF_THE_BASE_ALONE: &[&str] = &[
+/// Keys in which the classic builder describes the container that created the base. They do not
+/// apply to the new image.
+const BASE_ONLY: &[&str] = &[
     "container",
     "container_config",
     "docker_version",
@@ -18,9 +19,9 @@ const OF_THE_BASE_ALONE: &[&str] = &[
     "parent",
 ];
 
-/// Applies the spec to the base's config. `late` are labels that stand in no Dockerfile.
+/// Applies the spec to the base's config. `late` are the labels that are not in the Dockerfile.
 pub fn apply(image: &ResolvedImage, late: &BTreeMap<String, String>, config: &mut ImageConfig) {
-    for key in OF_THE_BASE_ALONE {
+    for key in BASE_ONLY {
         config.remove(key);
     }
     environment(image, config);
@@ -57,7 +58,8 @@ pub fn apply(image: &ResolvedImage, late: &BTreeMap<String, String>, config: &mu
     }
 }
 
-/// The environment: the base's, in its order, each variable of the spec in its place or at the end.
+/// Sets the environment. Variables of the base keep their order and position; new variables are
+/// added at the end.
 fn environment(image: &ResolvedImage, config: &mut ImageConfig) {
     if config.env_value("PATH").is_none() && config.platform().os != "windows" {
         config.set_env("PATH", DEFAULT_PATH);
@@ -73,7 +75,7 @@ fn environment(image: &ResolvedImage, config: &mut ImageConfig) {
     }
 }
 
-/// The shell that a text in shell form is for.
+/// The shell for entrypoint, cmd and health check in shell form.
 fn shell(config: &ImageConfig) -> Vec<String> {
     let words = config.words("Shell");
     if words.is_empty() {
@@ -83,7 +85,7 @@ fn shell(config: &ImageConfig) -> Vec<String> {
     }
 }
 
-/// Shell, entrypoint and cmd. A new entrypoint clears an inherited cmd.
+/// Sets shell, entrypoint and cmd. A new entrypoint clears an inherited cmd.
 fn invocations(image: &ResolvedImage, config: &mut ImageConfig) {
     if let Some(shell) = &image.config.shell {
         config.set_words("Shell", shell.clone());

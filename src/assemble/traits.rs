@@ -1,4 +1,5 @@
-//! The traits of a base that its file tree shows: the family of its distribution, a shell, key stores of Java.
+//! Traits of a base that its file tree shows: the family of its distribution, a shell, and Java key
+//! stores.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use super::overlay::Overlay;
 use super::tree::{Tree, TreeNode, Unread};
 use crate::resolve::image::Family;
 
-/// The program of each family's package manager.
+/// The paths of each family's package manager.
 const MANAGERS: &[(Family, &[&str])] = &[
     (Family::Debian, &["usr/bin/apt-get"]),
     (Family::Alpine, &["sbin/apk", "usr/bin/apk", "usr/sbin/apk"]),
@@ -21,7 +22,7 @@ const MANAGERS: &[(Family, &[&str])] = &[
         ],
     ),
 ];
-/// The package managers of other distributions.
+/// The paths of the package managers of other distributions.
 const OTHER_MANAGERS: &[&str] = &[
     "usr/bin/zypper",
     "usr/bin/pacman",
@@ -32,15 +33,15 @@ const OTHER_MANAGERS: &[&str] = &[
     "bin/opkg",
     "usr/sbin/slackpkg",
 ];
-/// The trust tool of Debian and of Alpine.
+/// The paths of the trust tool of Debian and Alpine.
 const CERTIFICATES_TOOL: &[&str] = &[
     "usr/sbin/update-ca-certificates",
     "usr/bin/update-ca-certificates",
     "sbin/update-ca-certificates",
 ];
-/// The trust tool of Red Hat.
+/// The paths of the trust tool of Red Hat.
 const TRUST_TOOL: &[&str] = &["usr/bin/update-ca-trust", "usr/sbin/update-ca-trust"];
-/// Distributions by the `ID` or `ID_LIKE` of their os-release.
+/// Distributions, by the `ID` or `ID_LIKE` in their os-release.
 const DISTRIBUTIONS: &[(Family, &[&str])] = &[
     (Family::Debian, &["debian", "ubuntu"]),
     (
@@ -60,27 +61,27 @@ const DISTRIBUTIONS: &[(Family, &[&str])] = &[
         ],
     ),
 ];
-/// Where a Java runtime keeps the certificates that it trusts, below its own directory.
+/// The paths of a Java runtime's trusted certificates, below its own directory.
 const KEY_STORES: &[&str] = &["/lib/security/cacerts", "/lib/security/jssecacerts"];
 
-/// The traits of a base.
+/// The traits of a base image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traits {
-    /// The family; none when the base does not show one that golden knows.
+    /// The family. None if the base shows none that golden knows.
     pub family: Option<Family>,
     /// The `ID` of its os-release.
     pub distribution: Option<String>,
-    /// Whether a step can run: there is a `/bin/sh`.
+    /// True if steps can run, because `/bin/sh` exists.
     pub shell: bool,
-    /// The key stores of Java runtimes that are files of their own, sorted. Those that are links to the distribution's
-    /// key store are not among them: its trust tool writes that one.
+    /// The key stores of Java runtimes that are regular files, sorted. Links to the distribution's
+    /// key store are omitted, because its trust tool updates that one.
     pub key_stores: Vec<String>,
 }
 
-/// What shows the family.
+/// The evidence for the family.
 #[derive(Debug, Default)]
 struct Evidence {
-    /// The family of the os-release.
+    /// The family that the os-release names.
     named: Option<Family>,
     managers: BTreeSet<Family>,
     other_manager: bool,
@@ -88,7 +89,7 @@ struct Evidence {
     trust_tool: bool,
 }
 
-/// The traits of a base. All of its layers are read: any of them may change what shows.
+/// Detects the traits of a base. Requires all layers, because each of them may change the result.
 pub fn traits(tree: Tree<'_>) -> Result<Traits, AssembleStop> {
     if !tree.complete {
         return Err(Unread::Layers.into());
@@ -124,8 +125,8 @@ pub fn traits(tree: Tree<'_>) -> Result<Traits, AssembleStop> {
 }
 
 impl Evidence {
-    /// The family. A base with neither a package manager nor a trust tool is static, whatever its os-release names: a
-    /// distroless image of Debian has no tool that would read Debian's directories.
+    /// The family. A base with neither a package manager nor a trust tool is static, whatever its
+    /// os-release says: a distroless Debian image has no tool that reads Debian's directories.
     fn family(&self) -> Option<Family> {
         let has_tool = |family| match family {
             Family::Debian | Family::Alpine => self.certificates_tool,
@@ -180,7 +181,7 @@ fn family_of(distribution: &str) -> Option<Family> {
         .map(|(family, _)| *family)
 }
 
-/// The key stores that are files of their own.
+/// The key stores that are regular files.
 fn key_stores(tree: Tree<'_>, overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
     let named = tree.layers.iter().flat_map(|layer| layer.entries.keys());
     let paths: BTreeSet<&String> = named
@@ -202,7 +203,7 @@ mod tests {
     use super::super::tree::{Attributes, LayerIndex};
     use super::*;
 
-    /// A base of one layer: `PATH`, `PATH=content` or `PATH -> target`.
+    /// A base with one layer: `PATH`, `PATH=content` or `PATH -> target`.
     fn base(lines: &[&str]) -> Traits {
         let mut index = LayerIndex::default();
         for line in lines {
@@ -214,7 +215,7 @@ mod tests {
                     (
                         path,
                         TreeNode::File {
-                            attributes: Attributes::FOLDER,
+                            attributes: Attributes::DIRECTORY,
                             content,
                         },
                     )
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_family_is_seen_in_the_base() {
+    fn the_family_is_detected_in_the_base() {
         let (apt, tool) = ("usr/bin/apt-get", "usr/sbin/update-ca-certificates");
         let debian = "etc/os-release=PRETTY_NAME=\"Debian\"\nID=debian\n";
         let ubi = "etc/os-release=ID=\"rhel\"\nID_LIKE=\"fedora\"\n";
@@ -271,14 +272,14 @@ mod tests {
                 ],
                 Some(Family::Rhel),
             ),
-            // Distroless, chiselled, micro: a name, and no tool.
+            // Distroless, chiselled and micro images have an os-release but no tool.
             (
                 &[debian, "etc/ssl/certs/ca-certificates.crt"],
                 Some(Family::Static),
             ),
             (&[ubi, "bin/sh"], Some(Family::Static)),
             (&["app"], Some(Family::Static)),
-            // Without a name, the package manager shows it.
+            // Without an os-release, the package manager shows the family.
             (&[apt], Some(Family::Debian)),
             (
                 &["etc/os-release=ID=corp\n", "sbin/apk"],
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_and_key_stores_are_seen() {
+    fn a_shell_and_key_stores_are_detected() {
         let own = "opt/java/openjdk/lib/security/cacerts";
         let found = base(&[
             own,
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn every_layer_is_read_first() {
+    fn all_layers_are_required() {
         let stopped = traits(Tree {
             layers: &[],
             complete: false,

@@ -1,5 +1,6 @@
-//! What is known of a base's file tree: one index a layer, looked at from the top down (OCI image spec, layer.md:
-//! whiteouts, opaque whiteouts). Layers that were not read yet are asked for only when the answer depends on them.
+//! The known part of a base's file tree: one index per layer, read from the top down (OCI image
+//! spec, layer.md: whiteouts, opaque whiteouts). Further layers are requested only if the answer
+//! depends on them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,31 +8,31 @@ use std::sync::Arc;
 use super::{AssembleStop, Error};
 use crate::oci::Bytes;
 
-/// What must be read of the base before an answer is possible.
+/// A part of the base that must be read before an answer is possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unread {
-    /// The next layer below those that are known.
+    /// The next layer below the known ones.
     Layer,
-    /// All layers below those that are known: any of them may add to a folder.
+    /// All layers below the known ones, because any of them may add names to a directory.
     Layers,
-    /// The content of this file, which no index keeps as a rule.
+    /// The content of this file, which indexes do not keep by default.
     Content(String),
 }
 
-/// Who a file belongs to and what may be done with it.
+/// The owner and permissions of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
-    /// Permission bits with set-id and sticky.
+    /// The permission bits with set-id and sticky.
     pub mode: u32,
-    /// Owner.
+    /// The user id.
     pub uid: u32,
-    /// Group.
+    /// The group id.
     pub gid: u32,
 }
 
 impl Attributes {
-    /// What Docker gives a folder that it makes on the way: 0755, root's.
-    pub const FOLDER: Self = Self {
+    /// The attributes that Docker gives to implicitly created directories: mode 0755, owner root.
+    pub const DIRECTORY: Self = Self {
         mode: 0o755,
         uid: 0,
         gid: 0,
@@ -41,46 +42,47 @@ impl Attributes {
 /// One entry of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeNode {
-    /// A folder that the layer says all about.
+    /// A directory with an entry of its own.
     Directory(Attributes),
-    /// A folder that the layer only has something in; what it is like, a layer below tells.
+    /// A directory without an entry of its own: the layer only has entries in it. A layer below has
+    /// its attributes.
     Implied,
     /// A regular file.
     File {
-        /// Owner and mode.
+        /// The owner and mode.
         attributes: Attributes,
-        /// Its bytes, where the index keeps them.
+        /// The bytes, if the index keeps them.
         content: Option<Bytes>,
     },
-    /// A symbolic link.
+    /// A symbolic link and its target.
     Symlink(String),
-    /// A device, a pipe: nothing that golden looks into.
+    /// A device, a pipe or a removed entry, which golden does not read.
     Other,
 }
 
 impl TreeNode {
-    /// Whether it is a folder, however much the layer says of it.
+    /// True for a directory, with or without an entry of its own.
     #[must_use]
-    pub const fn is_folder(&self) -> bool {
+    pub const fn is_directory(&self) -> bool {
         matches!(self, Self::Directory(_) | Self::Implied)
     }
 }
 
-/// What one layer does to the tree. Paths are relative, without `.` and `..`.
+/// The changes of one layer to the tree. Paths are relative, without `.` and `..`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LayerIndex {
-    /// What it has.
+    /// The entries of the layer, by path.
     pub entries: BTreeMap<String, TreeNode>,
-    /// What it takes away from the layers below.
+    /// The paths that the layer removes from the layers below.
     pub whiteouts: BTreeSet<String>,
-    /// Folders of which nothing of the layers below shows through.
+    /// Directories whose content in the layers below is hidden.
     pub opaque: BTreeSet<String>,
-    /// Hard links to files whose content was not kept: the file that each one is.
+    /// Hard links to files whose content was not kept: link path to file path.
     pub links: BTreeMap<String, String>,
 }
 
 impl LayerIndex {
-    /// The memory that the index takes, roughly, in bytes.
+    /// The approximate memory of the index in bytes.
     #[must_use]
     pub fn weight(&self) -> u64 {
         let node = |node: &TreeNode| match node {
@@ -107,21 +109,23 @@ impl LayerIndex {
             .sum()
     }
 
-    /// Whether what layers below have at `path` does not show.
+    /// True if the layer hides `path` of the layers below.
     fn hides(&self, path: &str) -> bool {
-        let buried = |above: &str| {
+        let is_hidden_by = |above: &str| {
             self.whiteouts.contains(above)
                 || self.opaque.contains(above)
                 || self
                     .entries
                     .get(above)
-                    .is_some_and(|node| !node.is_folder())
+                    .is_some_and(|node| !node.is_directory())
         };
-        self.whiteouts.contains(path) || self.opaque.contains("") || ancestors(path).any(buried)
+        self.whiteouts.contains(path)
+            || self.opaque.contains("")
+            || ancestors(path).any(is_hidden_by)
     }
 }
 
-/// The folders above a path, the deepest first, without the root.
+/// The parent directories of a path, the deepest first, without the root.
 pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     path.rmatch_indices('/').map(|(at, _)| &path[..at])
 }
@@ -131,12 +135,12 @@ pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
 pub struct Tree<'a> {
     /// The layers that were read, the top one first.
     pub layers: &'a [Arc<LayerIndex>],
-    /// Whether there is no other layer below.
+    /// True if there is no further layer below.
     pub complete: bool,
 }
 
 impl<'a> Tree<'a> {
-    /// Of a hard link without content, the file whose content is wanted in its place.
+    /// The file that a hard link without content refers to.
     #[must_use]
     pub fn hard_link(&self, path: &str) -> Option<&'a str> {
         let layer = self
@@ -146,13 +150,14 @@ impl<'a> Tree<'a> {
         layer.links.get(path).map(String::as_str)
     }
 
-    /// What is at `path`; links are not followed.
+    /// The node at `path`; links are not followed. Fails if a further layer must be read.
     pub fn entry(&self, path: &str) -> Result<Option<&'a TreeNode>, Unread> {
         let mut implied = None;
         for layer in self.layers {
             match layer.entries.get(path) {
                 Some(node @ TreeNode::Implied) => implied = Some(node),
-                // A folder below a folder that is only implied; anything else below it does not show.
+                // A directory completes an implied directory above it. Other entries in lower
+                // layers are hidden by it.
                 Some(node) if implied.is_none() || matches!(node, TreeNode::Directory(_)) => {
                     return Ok(Some(node));
                 }
@@ -170,9 +175,10 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The names in a folder, sorted; none when there is no such folder.
+    /// The names in a directory, sorted; empty if it does not exist. Fails if further layers must
+    /// be read.
     pub fn list(&self, path: &str) -> Result<BTreeSet<&'a str>, Unread> {
-        let (mut names, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        let (mut names, mut removed) = (BTreeSet::new(), BTreeSet::new());
         let prefix = if path.is_empty() {
             String::new()
         } else {
@@ -186,12 +192,12 @@ impl<'a> Tree<'a> {
                 .map(|(path, _)| path.as_str());
             for full in below.take_while(|full| full.starts_with(&prefix)) {
                 let name = name_of(full);
-                if !gone.contains(name) {
+                if !removed.contains(name) {
                     names.insert(name);
                 }
             }
             let taken = layer.whiteouts.range(prefix.clone()..).map(String::as_str);
-            gone.extend(
+            removed.extend(
                 taken
                     .take_while(|full| full.starts_with(&prefix))
                     .map(name_of_whole(&prefix)),
@@ -199,7 +205,7 @@ impl<'a> Tree<'a> {
             let other = layer
                 .entries
                 .get(path)
-                .is_some_and(|node| !node.is_folder());
+                .is_some_and(|node| !node.is_directory());
             if layer.opaque.contains(path) || layer.hides(path) || other {
                 return Ok(names);
             }
@@ -212,7 +218,8 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// The name of a whiteout right below `prefix`; one deeper down takes no name of this folder away.
+/// The name of a whiteout directly below `prefix`; empty for a deeper one, which removes no name of
+/// this directory.
 fn name_of_whole<'a>(prefix: &str) -> impl Fn(&'a str) -> &'a str {
     let length = prefix.len();
     move |full| {
@@ -224,13 +231,13 @@ fn name_of_whole<'a>(prefix: &str) -> impl Fn(&'a str) -> &'a str {
     }
 }
 
-/// The number of components that are looked at on the way of a path. A link of 4,096 bytes can have 2,048.
+/// The limit of path components per lookup. A link of 4,096 bytes can have 2,048 components.
 const STEPS: usize = 8192;
-/// The longest path that is looked up: Linux's `PATH_MAX`.
+/// The longest path that is looked up, in bytes: Linux's `PATH_MAX`.
 const LONGEST: usize = 4096;
 
-/// Where a path leads when every link on its way is followed, the last one too when `last` says so. What does not
-/// exist leads to itself.
+/// The path that `path` leads to with every link followed, including the last component if `last`
+/// is true. Components that do not exist are kept. Fails if there are too many links.
 pub fn resolve<'n>(
     path: &str,
     last: bool,
@@ -297,12 +304,12 @@ mod tests {
                     drop(
                         index
                             .entries
-                            .insert(path.to_owned(), TreeNode::Directory(Attributes::FOLDER)),
+                            .insert(path.to_owned(), TreeNode::Directory(Attributes::DIRECTORY)),
                     );
                 }
                 Some(("f", path)) => {
                     let node = TreeNode::File {
-                        attributes: Attributes::FOLDER,
+                        attributes: Attributes::DIRECTORY,
                         content: None,
                     };
                     index.entries.insert(path.to_owned(), node);
@@ -324,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn upper_layers_win_and_hide() {
+    fn upper_layers_override_and_hide_lower_ones() {
         let layers = [
             layer(&["f a/new", "i a", "w b", "o c", "d c", "f c/mine", "f d"]),
             layer(&[
@@ -344,7 +351,7 @@ mod tests {
             layers: &layers,
             complete: true,
         };
-        for (path, there) in [
+        for (path, exists) in [
             ("a/new", true),
             ("a/old", true),
             ("b", false),
@@ -357,11 +364,11 @@ mod tests {
             ("g", true),
             ("h", false),
         ] {
-            assert_eq!(all.entry(path).unwrap().is_some(), there, "{path}");
+            assert_eq!(all.entry(path).unwrap().is_some(), exists, "{path}");
         }
         assert_eq!(
             all.entry("a").unwrap(),
-            Some(&TreeNode::Directory(Attributes::FOLDER))
+            Some(&TreeNode::Directory(Attributes::DIRECTORY))
         );
         assert_eq!(all.list("a").unwrap(), BTreeSet::from(["new", "old"]));
         assert_eq!(all.list("c").unwrap(), BTreeSet::from(["mine"]));

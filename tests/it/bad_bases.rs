@@ -171,19 +171,19 @@ fn layers_of_unknown_or_foreign_media_types_are_refused() {
     let table = [
         (
             base_with("application/vnd.example.layer"),
-            "the media type application/vnd.example.layer, which golden does not know",
+            "the media type application/vnd.example.layer, which golden does not support",
         ),
         (
             base_with("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
-            "a foreign layer: it lives at other addresses, and registries refuse it",
+            "a foreign layer: its content is stored at other URLs, and registries refuse it",
         ),
         (
             base_with("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"),
-            "a foreign layer: it lives at other addresses, and registries refuse it",
+            "a foreign layer: its content is stored at other URLs, and registries refuse it",
         ),
         (
             base_with(media::OCI_LAYER_GZIP).foreign(),
-            "a foreign layer: it lives at other addresses, and registries refuse it",
+            "a foreign layer: its content is stored at other URLs, and registries refuse it",
         ),
     ];
     for (base, message) in table {

@@ -151,10 +151,9 @@ fn schema_2_refuses_zstd_unless_the_format_is_oci() {
     let golden = workspace(ZSTD, "scratch");
     owner(&golden);
     let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
-    let message =
-        "the base is in Docker's schema 2 format, which has no layers compressed with zstd";
+    let message = "the base has Docker's schema 2 format, which does not support zstd layers";
     assert!(
-        run.stderr.contains(message) && run.stderr.contains("write format = \"oci\""),
+        run.stderr.contains(message) && run.stderr.contains("set format = \"oci\""),
         "{}",
         run.stderr
     );

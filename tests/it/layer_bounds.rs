@@ -185,7 +185,7 @@ fn an_oversized_trust_store_is_refused() {
     file("usr/share/ca-certificates/a", &"x".repeat(1 << 20));
     let (code, stderr, peak) = build(vec![archive]);
     assert!(
-        code == 1 && stderr.contains("its trust store has more than 16 MiB"),
+        code == 1 && stderr.contains("its trust store is larger than 16 MiB"),
         "{code} {stderr}"
     );
     assert!(peak < MEMORY, "{peak} KiB");

@@ -5,7 +5,8 @@ use crate::assemble::tree::LayerIndex;
 use crate::oci::Content;
 use crate::resolve::image::{Base, Family, FileOwner};
 
-/// A base of one layer: `d PATH` with 0755 of root, `d:MODE:UID:GID PATH`, `f PATH`, `TARGET<-PATH` for a link.
+/// A base with one layer: `d PATH` with mode 0755 and owner root, `d:MODE:UID:GID PATH`, `f PATH`,
+/// `TARGET<-PATH` for a link.
 fn base(lines: &[&str]) -> Vec<Arc<LayerIndex>> {
     let mut index = LayerIndex::default();
     for line in lines {
@@ -27,10 +28,10 @@ fn base(lines: &[&str]) -> Vec<Arc<LayerIndex>> {
                     gid: number(),
                 })
             }
-            (Some("d"), None) => TreeNode::Directory(Attributes::FOLDER),
+            (Some("d"), None) => TreeNode::Directory(Attributes::DIRECTORY),
             (Some("i"), None) => TreeNode::Implied,
             _ => TreeNode::File {
-                attributes: Attributes::FOLDER,
+                attributes: Attributes::DIRECTORY,
                 content: None,
             },
         };
@@ -43,7 +44,7 @@ fn base(lines: &[&str]) -> Vec<Arc<LayerIndex>> {
         index.entries.insert(
             path.to_owned(),
             TreeNode::File {
-                attributes: Attributes::FOLDER,
+                attributes: Attributes::DIRECTORY,
                 content,
             },
         );
@@ -61,7 +62,8 @@ fn base(lines: &[&str]) -> Vec<Arc<LayerIndex>> {
     vec![Arc::new(index)]
 }
 
-/// Files: `f PATH [NAME]`, `d PATH`, `TARGET<-PATH`, all of 7:8 with mode 0640 (directories 0750).
+/// Files: `f PATH [NAME]`, `d PATH`, `TARGET<-PATH`, all with owner 7:8 and mode 0640 (directories
+/// 0750).
 fn files(lines: &[&str]) -> Vec<FileEntry> {
     let owner = FileOwner::Numeric { uid: 7, gid: 8 };
     let file = |line: &&str| {
@@ -94,7 +96,7 @@ fn image(files: Vec<FileEntry>) -> ResolvedImage {
     }
 }
 
-/// The result of placing: `KIND PATH MODE UID:GID`, or the error.
+/// The result of placing as `KIND PATH MODE UID:GID`, or the error.
 fn placed_on(base: &[Arc<LayerIndex>], files: Vec<FileEntry>) -> Result<Vec<String>, String> {
     let show = |entry: &Entry| {
         let kind = match entry.kind {
@@ -121,7 +123,7 @@ fn placed_on(base: &[Arc<LayerIndex>], files: Vec<FileEntry>) -> Result<Vec<Stri
 }
 
 #[test]
-fn what_exists_in_the_base_stays_as_it_is() {
+fn directories_and_links_of_the_base_are_kept() {
     let base = base(&[
         "d usr",
         "d usr/bin",
@@ -154,7 +156,7 @@ fn what_exists_in_the_base_stays_as_it_is() {
             &["d /opt/app", "f /opt/app tool"],
             &["d opt/app 750 7:8", "f opt/app/tool 640 7:8"],
         ),
-        // A file in the place of a file replaces it; through a link it is written where the link leads.
+        // A file replaces a file. Through a link it is written to the target of the link.
         (&["f /bin/sh"], &["f usr/bin/sh 640 7:8"]),
         (&["f /bin/ash"], &["f usr/bin/busybox 640 7:8"]),
         (&["f /etc/dangling"], &["f etc/new 640 7:8"]),
@@ -181,7 +183,7 @@ fn what_exists_in_the_base_stays_as_it_is() {
 }
 
 #[test]
-fn what_cannot_be_placed_names_what_is_in_its_way() {
+fn the_error_names_the_obstacle() {
     let base = base(&[
         "d usr",
         "d usr/bin",
@@ -215,7 +217,7 @@ fn what_cannot_be_placed_names_what_is_in_its_way() {
             &["f /loop/x"],
             "/loop leads through too many symbolic links in the base",
         ),
-        // Two sources whose targets the base makes one.
+        // Two sources that have the same target because of the base's links.
         (
             &["f /bin/x", "f /usr/bin/x"],
             "`from f /bin/x` and `from f /usr/bin/x` have the same target, `/usr/bin/x`",
@@ -250,7 +252,7 @@ fn what_cannot_be_placed_names_what_is_in_its_way() {
 }
 
 #[test]
-fn owners_become_the_numbers_that_the_base_gives_them() {
+fn owner_names_are_resolved_in_the_base() {
     let base = base(&["d srv"]);
     let owned = |user: &str, group: Option<&str>| {
         let owner = FileOwner::Named {
@@ -271,17 +273,17 @@ fn owners_become_the_numbers_that_the_base_gives_them() {
         (
             "nosuch",
             None,
-            Err("/etc/passwd of the base has no user `nosuch`, which owns /srv/x"),
+            Err("/etc/passwd of the base has no user `nosuch`, the owner of /srv/x"),
         ),
         (
             "app",
             Some("nosuch"),
-            Err("/etc/group of the base has no group `nosuch`, which owns /srv/x"),
+            Err("/etc/group of the base has no group `nosuch`, the owner of /srv/x"),
         ),
         (
             "1000",
             Some("nosuch"),
-            Err("/etc/group of the base has no group `nosuch`, which owns /srv/x"),
+            Err("/etc/group of the base has no group `nosuch`, the owner of /srv/x"),
         ),
     ] {
         let expected = expected
