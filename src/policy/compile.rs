@@ -1,4 +1,4 @@
-//! A policy made ready: patterns and globs compiled once for all images, and what is wrong with it found.
+//! Compiles the patterns and globs of a policy once for all images, and reports mistakes in it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,32 +12,31 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Places};
 use crate::spec::policy::Policy;
 use crate::suggest::closest;
 
-/// A policy whose patterns and globs are ready to match.
+/// A policy with compiled patterns and globs.
 #[derive(Debug)]
 pub struct CompiledPolicy<'a> {
-    /// The policy itself.
     pub(super) policy: &'a Policy,
-    /// The pattern of a label, for the whole value.
+    /// Patterns by label; each must match the whole value.
     pub(super) patterns: BTreeMap<&'a str, Regex>,
-    /// `base.allow`; None allows every base.
+    /// `base.allow`; `None` allows every base.
     pub(super) allow: Option<Vec<GlobMatcher>>,
     /// `base.deny_tags`.
     pub(super) deny_tags: Vec<GlobMatcher>,
 }
 
 impl<'a> CompiledPolicy<'a> {
-    /// Compiles a policy. The second value is what is wrong with it; what is wrong then judges nothing.
+    /// Compiles a policy. Also returns its mistakes; a wrong pattern or glob is then ignored.
     pub fn new(policy: &'a Policy, places: &dyn Places) -> (Self, Diagnostics) {
         let mut problems = Problems {
             places,
             found: Diagnostics::new(),
         };
         let mut patterns = BTreeMap::new();
-        for (label, wanted) in &policy.labels {
-            if wanted.pattern.is_none() && wanted.one_of.is_none() && wanted.format.is_none() {
+        for (label, rule) in &policy.labels {
+            if rule.pattern.is_none() && rule.one_of.is_none() && rule.format.is_none() {
                 problems.empty_rule(label);
             }
-            if let Some(pattern) = &wanted.pattern {
+            if let Some(pattern) = &rule.pattern {
                 match whole_value(pattern) {
                     Ok(regex) => drop(patterns.insert(label.as_str(), regex)),
                     Err(error) => problems.pattern(label, pattern, &error),
@@ -64,23 +63,23 @@ impl<'a> CompiledPolicy<'a> {
     }
 }
 
-/// Compiles a pattern that must match the whole value. It is compiled by itself first, so that a pattern such as
-/// `a)|(b` cannot escape from the group around it.
+/// Compiles a pattern that must match the whole value. First compiles it alone, so that a pattern
+/// such as `a)|(b` cannot close the group around it. Fails if it is not a regular expression.
 fn whole_value(pattern: &str) -> Result<Regex, regex::Error> {
     Regex::new(pattern)?;
-    // The newline ends a comment of a pattern in the (?x) form.
+    // A pattern with (?x) may end in a comment; the newline ends that comment.
     Regex::new(&format!(r"\A(?:{pattern})\z"))
         .or_else(|_| Regex::new(&format!("\\A(?:{pattern}\n)\\z")))
 }
 
-/// Collects what is wrong with a policy.
+/// Collects the mistakes in a policy.
 struct Problems<'p> {
     places: &'p dyn Places,
     found: Diagnostics,
 }
 
 impl Problems<'_> {
-    /// Adds a finding about the value at `path`.
+    /// Adds a diagnostic about the value at `path`.
     fn push(&mut self, diagnostic: Diagnostic, path: &[&str]) {
         let file = Path::new(WORKSPACE_FILE);
         let span = self
@@ -93,7 +92,7 @@ impl Problems<'_> {
         });
     }
 
-    /// Adds a finding about the key at `path`.
+    /// Adds a diagnostic about the key at `path`.
     fn push_key(&mut self, diagnostic: Diagnostic, path: &[&str]) {
         let file = Path::new(WORKSPACE_FILE);
         self.found.push(match self.places.key(file, path) {
@@ -103,8 +102,8 @@ impl Problems<'_> {
     }
 
     fn empty_rule(&mut self, label: &str) {
-        let message = format!("the rule for label `{label}` asks for nothing");
-        let help = "say what it must be: pattern = '…', one_of = […] or format = \"…\"";
+        let message = format!("the rule for label `{label}` has no condition");
+        let help = "add a condition: pattern = '…', one_of = […] or format = \"…\"";
         let diagnostic = Diagnostic::error("spec.policy", message).help(help);
         self.push(diagnostic, &["policy", "labels", label]);
     }
@@ -121,7 +120,7 @@ impl Problems<'_> {
         self.push(Diagnostic::error("spec.policy", message), &path);
     }
 
-    /// Compiles globs in which `*` stays within one part of a path and `**` does not.
+    /// Compiles globs in which `*` does not match `/` and `**` does.
     fn globs(&mut self, key: &str, globs: &[String]) -> Vec<GlobMatcher> {
         let mut matchers = Vec::new();
         for (index, glob) in globs.iter().enumerate() {
@@ -139,9 +138,9 @@ impl Problems<'_> {
 
     fn ports(&mut self, policy: &Policy) {
         if let Some(ports) = policy.config.ports.filter(|ports| ports.min > ports.max) {
-            let message = format!("the ports {} to {} are none at all", ports.min, ports.max);
+            let message = format!("the port range {} to {} is empty", ports.min, ports.max);
             let diagnostic =
-                Diagnostic::error("spec.policy", message).help("min must not be above max");
+                Diagnostic::error("spec.policy", message).help("min must not be higher than max");
             self.push(diagnostic, &["policy", "config", "ports"]);
         }
     }
@@ -159,7 +158,7 @@ impl Problems<'_> {
                     let ids = || RULES.iter().filter(|rule| !rule.fixed).map(|rule| rule.id);
                     let help = closest(id, ids()).map_or_else(
                         || format!("the rules are {}", ids().collect::<Vec<_>>().join(", ")),
-                        |near| format!("did you mean \"{near}\"?"),
+                        |similar| format!("did you mean \"{similar}\"?"),
                     );
                     let message = format!("there is no rule `{id}`");
                     self.push_key(Diagnostic::error("spec.policy", message).help(help), &path);

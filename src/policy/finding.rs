@@ -1,4 +1,4 @@
-//! From what a rule found to a [`Diagnostic`]: severity, place in the files, image.
+//! Converts the finding of a rule to a [`Diagnostic`] with severity, image and location.
 
 use std::path::{Path, PathBuf};
 
@@ -8,31 +8,29 @@ use super::subject::PolicySubject;
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Places, Severity};
 use crate::spec::policy::RuleLevel;
 
-/// The name of the workspace's file, as reports show it.
+/// The name of the workspace file in reports.
 pub(super) const WORKSPACE_FILE: &str = "golden.toml";
 
-/// A path of keys into a file.
+/// A path of keys in a file.
 pub(super) type KeyPath = Vec<String>;
 
-/// One thing that a rule found.
+/// One violation of a rule.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Finding {
-    /// What is wrong.
     pub(crate) message: String,
-    /// The key of image.toml that is to blame (or of `[defaults]`); its nearest table when the key is not there.
+    /// The key of image.toml or of `[defaults]` that violates the rule. If the key does not exist,
+    /// the report shows its nearest table.
     pub(super) key: KeyPath,
-    /// The key below `[policy]` that asks for it.
-    pub(super) asked_by: KeyPath,
-    /// What is said under the marked key.
+    /// The key below `[policy]` that enables the rule.
+    pub(super) required_by: KeyPath,
+    /// The text under the marked key.
     pub(super) note: String,
-    /// What to do.
     pub(super) help: Option<String>,
-    /// The value at `key` looks like a credential and must not be shown.
+    /// True if the value at `key` looks like a credential, which reports must not show.
     pub(super) hide_value: bool,
 }
 
 impl Finding {
-    /// A finding with its message.
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -40,34 +38,34 @@ impl Finding {
         }
     }
 
-    /// Blames a key of the image.
+    /// Sets the key of the image that violates the rule, and the text under it.
     pub(super) fn key(mut self, path: &[&str], note: &str) -> Self {
         self.key = path.iter().map(|part| (*part).to_owned()).collect();
         note.clone_into(&mut self.note);
         self
     }
 
-    /// Names the key below `[policy]` that asks for it.
-    pub(super) fn asked_by(mut self, path: &[&str]) -> Self {
-        self.asked_by = path.iter().map(|part| (*part).to_owned()).collect();
+    /// Sets the key below `[policy]` that enables the rule.
+    pub(super) fn required_by(mut self, path: &[&str]) -> Self {
+        self.required_by = path.iter().map(|part| (*part).to_owned()).collect();
         self
     }
 
-    /// Says what to do.
+    /// Adds a hint about the correction.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The value may not be shown.
+    /// Hides the value at the key in reports.
     pub(super) fn hiding_value(mut self) -> Self {
         self.hide_value = true;
         self
     }
 }
 
-/// Applies every rule that is on.
-pub(super) fn judge(
+/// Applies every enabled rule.
+pub(super) fn apply_rules(
     compiled: &CompiledPolicy<'_>,
     subject: &PolicySubject<'_>,
     places: Option<&dyn Places>,
@@ -97,7 +95,7 @@ pub(super) fn judge(
     diagnostics
 }
 
-/// Finds the places of a finding in the files.
+/// Adds the locations of a finding to its diagnostic.
 fn locate(diagnostic: &mut Diagnostic, finding: &Finding, file: &Path, places: &dyn Places) {
     let key: Vec<&str> = finding.key.iter().map(String::as_str).collect();
     let from_defaults: Vec<&str> = std::iter::once("defaults")
@@ -129,15 +127,15 @@ fn locate(diagnostic: &mut Diagnostic, finding: &Finding, file: &Path, places: &
             text: finding.note.clone(),
         });
     }
-    let asked_by: Vec<&str> = std::iter::once("policy")
-        .chain(finding.asked_by.iter().map(String::as_str))
+    let policy_key: Vec<&str> = std::iter::once("policy")
+        .chain(finding.required_by.iter().map(String::as_str))
         .collect();
     let policy_file = Path::new(WORKSPACE_FILE);
-    let asked = places
-        .value(policy_file, &asked_by)
-        .or_else(|| places.key(policy_file, &asked_by));
-    if let Some(span) = asked.filter(|_| asked_by.len() > 1) {
-        let text = "asked for here".to_owned();
+    let policy_span = places
+        .value(policy_file, &policy_key)
+        .or_else(|| places.key(policy_file, &policy_key));
+    if let Some(span) = policy_span.filter(|_| policy_key.len() > 1) {
+        let text = "required here".to_owned();
         diagnostic.labels.push(Label {
             file: PathBuf::from(WORKSPACE_FILE),
             span,
@@ -146,7 +144,7 @@ fn locate(diagnostic: &mut Diagnostic, finding: &Finding, file: &Path, places: &
     }
 }
 
-/// The place of the nearest table that is there, `[image]` at last, where a key would have to be added.
+/// The span of the nearest existing table to which the key would be added, or of `[image]`.
 fn nearest(file: &Path, key: &[&str], places: &dyn Places) -> Option<std::ops::Range<usize>> {
     (1..key.len())
         .rev()

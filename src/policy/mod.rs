@@ -1,8 +1,8 @@
-//! Policy: rules as data, checked on the specs and on what was really built or is published (1-spec “Policy”).
+//! Policy: rules for specs, for built images and for published images.
 //!
-//! Each rule is one file under `rules`: its id, its default severity, what it means, and a function from a
-//! [`Subject`] to findings. A subject is an image seen from the spec or from an image config, so that one rule
-//! serves both.
+//! Each rule is one file under `rules`: its id, its default severity, its explanation, and a
+//! function from a [`PolicySubject`] to findings. A subject describes an image by its spec or by
+//! its image config, so that each rule works for both.
 
 mod compile;
 mod finding;
@@ -20,36 +20,36 @@ pub use rules::config_deny_root::named_user;
 pub use rules::{RULES, Rule, rule};
 pub use subject::PolicySubject;
 
-/// Whether a variable looks like a secret, by its name or by its value.
+/// True if a variable looks like a secret, by its name or by its value.
 #[must_use]
 pub fn looks_like_a_secret(name: &str, value: &str) -> bool {
     rules::env_deny_secrets::looks_like_a_secret(name, value)
 }
 
-/// What judging specs needs beside the specs.
+/// The data that the rules need in addition to the specs.
 pub struct SpecFacts<'a> {
-    /// Where keys stand in the files.
+    /// Finds the spans of keys.
     pub places: &'a dyn Places,
-    /// Seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub now: i64,
-    /// Whether golden.lock has a digest for a base.
+    /// Returns true if golden.lock has a digest for a base.
     pub is_locked: &'a dyn Fn(&Base) -> bool,
 }
 
-/// What was built or is published.
+/// An image that was built or is published.
 #[derive(Debug, Clone, Copy)]
 pub struct Built<'a> {
-    /// What people call it: a display name or a reference.
+    /// The name in reports: a display name or a reference.
     pub name: &'a str,
-    /// Its config.
+    /// The image config to check.
     pub config: &'a ImageConfig,
-    /// The number of its user, if the config names one and the image's /etc/passwd has it.
+    /// The uid of its user, if the config has a user name that the image's /etc/passwd contains.
     pub user_id: Option<u32>,
-    /// The spec it was built from, when it was built here: tells its own labels from those of the base.
+    /// The spec, if golden built the image now. It distinguishes its labels from those of the base.
     pub image: Option<&'a ResolvedImage>,
 }
 
-/// Applies the policy to specs. Also reports what is wrong with the policy itself, as errors of the spec.
+/// Applies the policy to specs. Also reports mistakes in the policy itself, as errors of the spec.
 #[must_use]
 pub fn check_specs(
     policy: &Policy,
@@ -60,17 +60,21 @@ pub fn check_specs(
     let fleet = subject::ImageSet::of(images);
     for image in images {
         let subject = PolicySubject::of_spec(image, &fleet, facts);
-        found.extend(finding::judge(&compiled, &subject, Some(facts.places)));
+        found.extend(finding::apply_rules(
+            &compiled,
+            &subject,
+            Some(facts.places),
+        ));
     }
     found.sorted()
 }
 
-/// Applies the policy to what an image really is: labels, user, ports and env of its config. A broken policy is
-/// `check_specs`'s to report; what cannot be compiled judges nothing here.
+/// Applies the policy to the config of an image: its labels, user, ports and environment. Does not
+/// report mistakes in the policy itself, which `check_specs` reports.
 #[must_use]
 pub fn check_built(policy: &Policy, built: &Built<'_>) -> Diagnostics {
     let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
-    finding::judge(&compiled, &PolicySubject::of_config(built), None).sorted()
+    finding::apply_rules(&compiled, &PolicySubject::of_config(built), None).sorted()
 }
 
 #[cfg(test)]

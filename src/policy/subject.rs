@@ -1,4 +1,4 @@
-//! What a rule looks at: an image as its spec says, or as its config is.
+//! The data that a rule checks, from the spec of an image or from its config.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,48 +10,49 @@ use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Certificate, EnvValue};
 use crate::resolve::pin::ParentIndex;
 
-/// A label's value.
+/// The value of a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LabelValue<'a> {
-    /// Known.
+    /// The value is known.
     Known(Cow<'a, str>),
-    /// Filled in when the image is built.
+    /// golden fills in the value when it builds the image.
     Later,
 }
 
-/// An image under judgement.
+/// An image that the rules check.
 #[derive(Debug, Clone)]
 pub struct PolicySubject<'a> {
-    /// What people call it.
+    /// The name in reports.
     pub(super) name: String,
-    /// Its `image.toml`, when its spec is judged.
+    /// The path of `image.toml`; only for a spec.
     pub(super) file: Option<&'a Path>,
-    /// Own and filled-in labels; of a built image all that it has.
+    /// For a spec: its own labels and those that golden fills in. For a config: all labels.
     pub(super) labels: BTreeMap<&'a str, LabelValue<'a>>,
-    /// Labels that came from the base, of a built image whose spec is known.
+    /// Labels inherited from the base; only for a built image with a known spec.
     pub(super) inherited: Vec<(&'a str, &'a str)>,
-    /// The health check that came from a base outside of the workspace, of a built image whose spec is known.
+    /// The health check inherited from a base outside the workspace; only for a built image with a
+    /// known spec.
     pub(super) inherited_healthcheck: Option<String>,
-    /// The effective user; None while only the base knows it.
+    /// The effective user; `None` if it comes from a base that is not known yet.
     pub(super) user: Option<Cow<'a, str>>,
-    /// The number of a user that is named, as far as it is known.
+    /// The uid of a user with a name, if known.
     pub(super) user_id: Option<u32>,
-    /// Exposed ports, as ranges of numbers with their text.
+    /// Exposed ports: first and last number, and the text for reports.
     pub(super) ports: Vec<(u32, u32, String)>,
-    /// The environment: names, and every text that goes into the value.
+    /// Environment variables: the name, and all parts of the value.
     pub(super) env: Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>,
-    /// The base, when the spec is judged.
+    /// The base; only for a spec.
     pub(super) base: Option<&'a Base>,
-    /// Whether golden.lock has the base's digest.
+    /// True if golden.lock has the digest of the base.
     pub(super) locked: bool,
-    /// Certificates, when the spec is judged.
+    /// The certificates; only for a spec.
     pub(super) certificates: &'a [Certificate],
-    /// Seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub(super) now: i64,
 }
 
 impl<'a> PolicySubject<'a> {
-    /// An image as its spec says.
+    /// Describes an image by its spec.
     pub(super) fn of_spec(
         image: &'a ResolvedImage,
         all: &ImageSet<'a>,
@@ -83,7 +84,7 @@ impl<'a> PolicySubject<'a> {
         }
     }
 
-    /// An image as its config is.
+    /// Describes an image by its config.
     pub(super) fn of_config(built: &Built<'a>) -> Self {
         let runtime = built.config.runtime();
         let table = |key: &str| {
@@ -131,7 +132,8 @@ impl<'a> PolicySubject<'a> {
     }
 }
 
-/// The health check of a built image that its spec does not have. A parent in the same workspace set its own on purpose.
+/// The health check of a built image if its spec has none. A health check of a parent in the same
+/// workspace is intended and not returned.
 fn inherited_healthcheck(image: &ResolvedImage, config: &ImageConfig) -> Option<String> {
     if image.config.healthcheck.is_some() || matches!(image.base, Base::Workspace { .. }) {
         return None;
@@ -148,14 +150,13 @@ fn inherited_healthcheck(image: &ResolvedImage, config: &ImageConfig) -> Option<
     }
 }
 
-/// The images of a workspace, each of which finds the one that it is built on.
+/// The images of a workspace, with an index of their parents.
 pub(super) struct ImageSet<'a> {
     images: &'a [ResolvedImage],
     parents: ParentIndex<'a>,
 }
 
 impl<'a> ImageSet<'a> {
-    /// Indexes the images of a workspace.
     pub(super) fn of(images: &'a [ResolvedImage]) -> Self {
         Self {
             images,
@@ -164,7 +165,7 @@ impl<'a> ImageSet<'a> {
     }
 }
 
-/// Own and filled-in labels of a spec, those of the build itself included.
+/// The labels of a spec and those that golden fills in, also during the build.
 fn spec_labels(image: &ResolvedImage) -> BTreeMap<&str, LabelValue<'_>> {
     let known = |text: &'_ str| LabelValue::Known(text.to_owned().into());
     let mut labels = BTreeMap::from([
@@ -191,10 +192,11 @@ fn spec_labels(image: &ResolvedImage) -> BTreeMap<&str, LabelValue<'_>> {
     labels
 }
 
-/// The user that the image will run as: its own, its workspace parent's, root on scratch; else the base's, unknown.
+/// The user that the image will run as: its own user, the user of its parent in the workspace, or
+/// root on scratch. `None` if it is the user of another base, which is not known yet.
 fn effective_user<'a>(image: &'a ResolvedImage, all: &ImageSet<'a>) -> Option<Cow<'a, str>> {
     let mut image = image;
-    // A cycle is an error of the graph; here it only must not hang.
+    // A cycle is reported elsewhere; the limit ensures that this loop ends.
     for _ in 0..=all.images.len() {
         match (&image.config.user, &image.base) {
             (Some(user), _) => return Some(user.as_str().into()),
@@ -222,7 +224,7 @@ fn split_variable(variable: String) -> (Cow<'static, str>, Vec<Cow<'static, str>
     }
 }
 
-/// `80/tcp`, `80`, `8000-8010/udp`; what is none of these is no port.
+/// Parses `80/tcp`, `80` or `8000-8010/udp`. Returns `None` for any other text.
 fn port_range(text: &str) -> Option<(u32, u32, String)> {
     let numbers = text.split('/').next()?;
     let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));

@@ -1,4 +1,4 @@
-//! Every rule, on specs and on configs.
+//! Tests of every rule, on specs and on configs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -18,7 +18,7 @@ fn policy(text: &str) -> Policy {
     toml::from_str(text).unwrap()
 }
 
-/// An image on `base` that keeps most policies.
+/// An image on `base` that satisfies most policies.
 fn image(base: Base) -> ResolvedImage {
     ResolvedImage {
         name: "team/app".parse().unwrap(),
@@ -79,7 +79,7 @@ fn findings_of(policy: &Policy, images: &[ResolvedImage], locked: bool) -> Vec<S
         .collect()
 }
 
-/// What a config with these runtime keys breaks.
+/// The violations of a config with these runtime keys, as `rule: message`.
 fn built(text: &str, runtime: &serde_json::Value, image: Option<&ResolvedImage>) -> Vec<String> {
     let config = serde_json::json!({ "os": "linux", "config": runtime });
     let config = ImageConfig::parse(config.to_string().as_bytes()).unwrap();
@@ -99,12 +99,12 @@ fn built(text: &str, runtime: &serde_json::Value, image: Option<&ResolvedImage>)
 }
 
 #[test]
-fn no_policy_asks_for_nothing() {
+fn an_empty_policy_has_no_findings() {
     assert_eq!(findings("", on("debian")), Vec::<String>::new());
 }
 
 #[test]
-fn required_labels() {
+fn required_labels_must_exist_and_not_be_empty() {
     let text = r#"required_labels = ["owner", "version", "org.opencontainers.image.created"]"#;
     assert_eq!(findings(text, label("owner", "me")), Vec::<String>::new());
     assert_eq!(
@@ -131,7 +131,7 @@ fn required_labels() {
 }
 
 #[test]
-fn label_values() {
+fn label_values_must_satisfy_all_conditions() {
     let text = r#"
         [labels]
         owner = { pattern = '[a-z.-]+@example\.com' }
@@ -197,7 +197,7 @@ fn a_pattern_cannot_escape_its_group() {
 }
 
 #[test]
-fn bases_that_are_allowed() {
+fn only_allowed_bases_pass() {
     let text = r#"base = { allow = ["mcr.microsoft.com/**", "docker.io/library/debian", "r.example.com:5000/*/x:1.*"] }"#;
     for base in [
         "debian:12",
@@ -226,7 +226,7 @@ fn bases_that_are_allowed() {
 }
 
 #[test]
-fn bases_that_are_pinned() {
+fn a_base_must_be_pinned_by_digest() {
     let text = "base = { require_digest = true }";
     let digest = format!("debian:12@sha256:{}", "a".repeat(64));
     assert_eq!(findings(text, on(&digest)), Vec::<String>::new());
@@ -242,7 +242,7 @@ fn bases_that_are_pinned() {
 }
 
 #[test]
-fn tags_that_are_denied() {
+fn denied_tags_of_bases_are_found() {
     let text = r#"base = { deny_tags = ["latest", "*-rc*"] }"#;
     let pinned = format!("debian@sha256:{}", "a".repeat(64));
     for (base, denied) in [
@@ -276,7 +276,7 @@ fn root_is_denied() {
     assert_eq!(
         findings(text, on("debian")),
         Vec::<String>::new(),
-        "only the base knows"
+        "the user of the base is not known"
     );
     assert_eq!(
         findings(text, user(on("debian").base, Some("root"))).len(),
@@ -294,7 +294,7 @@ fn root_is_denied() {
     assert_eq!(
         found.len(),
         2,
-        "the child runs as its parent does: {found:?}"
+        "the child runs as the user of its parent: {found:?}"
     );
     assert_eq!(built(text, &serde_json::json!({}), None).len(), 1);
     assert_eq!(
@@ -304,7 +304,7 @@ fn root_is_denied() {
 }
 
 #[test]
-fn ports_within_a_range() {
+fn ports_outside_the_range_are_found() {
     let text = "config = { ports = { min = 1024 } }";
     let exposes = |ports: &[u16]| {
         with(image(Base::Scratch), |image| {
@@ -356,8 +356,8 @@ fn secrets_are_denied_and_never_printed() {
         ];
     });
     let expected = [
-        "env.deny_secrets: the variable `CONFIG` looks like a secret: its value has the shape of a credential",
-        "env.deny_secrets: the variable `DB_PASSWORD` looks like a secret: its name says that it holds a credential",
+        "env.deny_secrets: the variable `CONFIG` looks like a secret: its value has the form of a credential",
+        "env.deny_secrets: the variable `DB_PASSWORD` looks like a secret: it has the name of a credential",
     ];
     assert_eq!(findings(text, secret), expected);
     let env = serde_json::json!({ "Env": ["DB_PASSWORD=hunter2", "CONFIG=postgres://app:hunter2@db/app", "A=b"] });
@@ -365,8 +365,8 @@ fn secrets_are_denied_and_never_printed() {
 }
 
 #[test]
-fn certificates_that_end_soon() {
-    let ends = |days: i64| {
+fn certificates_that_expire_soon_are_found() {
+    let expires_in = |days: i64| {
         with(image(Base::Scratch), |image| {
             image.certificates = vec![Certificate {
                 file: "certs/ca.crt".into(),
@@ -379,23 +379,23 @@ fn certificates_that_end_soon() {
         })
     };
     let text = "certs = { min_days_left = 30 }";
-    assert_eq!(findings(text, ends(30)), Vec::<String>::new());
+    assert_eq!(findings(text, expires_in(30)), Vec::<String>::new());
     assert_eq!(
-        findings(text, ends(29)),
+        findings(text, expires_in(29)),
         [
-            "certs.min_days_left: the certificate `CN=Root` of certs/ca.crt expires in 29 days; the policy asks for 30"
+            "certs.min_days_left: the certificate `CN=Root` of certs/ca.crt expires in 29 days; the policy requires 30 days"
         ]
     );
     assert_eq!(
-        findings(text, ends(-1)),
+        findings(text, expires_in(-1)),
         [
-            "certs.min_days_left: the certificate `CN=Root` of certs/ca.crt expired 1 day ago; the policy asks for 30"
+            "certs.min_days_left: the certificate `CN=Root` of certs/ca.crt expired 1 day ago; the policy requires 30 days"
         ]
     );
 }
 
 #[test]
-fn labels_that_describe_the_base() {
+fn inherited_labels_that_describe_the_base_are_found() {
     let runtime = serde_json::json!({ "Labels": {
         "version": "1.2.3", "maintainer": "Base Team", "framework": "base's", "io.k8s.description": "the base", "url": "",
     } });
@@ -403,8 +403,8 @@ fn labels_that_describe_the_base() {
     assert_eq!(
         built("", &runtime, Some(&own)),
         [
-            "labels.inherited: label `io.k8s.description` is inherited from the base and describes that: `the base`",
-            "labels.inherited: label `maintainer` is inherited from the base and describes that: `Base Team`",
+            "labels.inherited: label `io.k8s.description` is inherited and describes the base: `the base`",
+            "labels.inherited: label `maintainer` is inherited and describes the base: `Base Team`",
         ]
     );
     assert_eq!(
@@ -438,8 +438,8 @@ fn labels_that_describe_the_base() {
 }
 
 #[test]
-fn severities_are_the_policys() {
-    let of = |level: &str| {
+fn the_policy_sets_the_severity_of_a_rule() {
+    let check_with = |level: &str| {
         let text = format!("required_labels = [\"x\"]\n[severity]\nrequired_labels = \"{level}\"");
         let facts = SpecFacts {
             places: &Nowhere,
@@ -448,9 +448,9 @@ fn severities_are_the_policys() {
         };
         check_specs(&policy(&text), &[image(Base::Scratch)], &facts)
     };
-    assert_eq!(of("error").worst(), Some(Class::Policy));
-    assert!(!of("warn").has_errors() && !of("warn").is_empty());
-    assert!(of("off").is_empty());
+    assert_eq!(check_with("error").worst(), Some(Class::Policy));
+    assert!(!check_with("warn").has_errors() && !check_with("warn").is_empty());
+    assert!(check_with("off").is_empty());
 }
 
 #[test]
@@ -462,7 +462,7 @@ fn a_broken_policy_is_an_error_of_the_spec() {
         ),
         (
             "[labels]\na = {}",
-            "the rule for label `a` asks for nothing",
+            "the rule for label `a` has no condition",
         ),
         (
             "base = { allow = ['a{b'] }",
@@ -470,7 +470,7 @@ fn a_broken_policy_is_an_error_of_the_spec() {
         ),
         (
             "config = { ports = { min = 5, max = 4 } }",
-            "the ports 5 to 4 are none at all",
+            "the port range 5 to 4 is empty",
         ),
         (
             "[severity]\n'base.alow' = 'off'",
@@ -492,10 +492,10 @@ fn a_broken_policy_is_an_error_of_the_spec() {
     }
 }
 
-/// Knows a few keys of two files.
-struct Some3;
+/// Spans of a few keys in two files.
+struct KnownKeys;
 
-impl Places for Some3 {
+impl Places for KnownKeys {
     fn key(&self, file: &Path, path: &[&str]) -> Option<Range<usize>> {
         match (file.to_str()?, path) {
             ("app/image.toml", ["image"]) => Some(1..6),
@@ -514,9 +514,9 @@ impl Places for Some3 {
 }
 
 #[test]
-fn places_lead_to_defaults_and_to_the_policy() {
+fn locations_point_to_the_defaults_and_to_the_policy() {
     let facts = SpecFacts {
-        places: &Some3,
+        places: &KnownKeys,
         now: NOW,
         is_locked: &|_| false,
     };
@@ -538,7 +538,8 @@ fn places_lead_to_defaults_and_to_the_policy() {
                 .collect::<Vec<_>>()
         })
         .collect();
-    // The label is missing, so the image's table is shown; the variable stands in the defaults, and its value is hidden.
+    // The label is missing, so the table of the image is shown. The variable is in the defaults,
+    // and its value is hidden.
     assert_eq!(
         places,
         [

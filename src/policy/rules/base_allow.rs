@@ -11,13 +11,13 @@ pub(super) static RULE: Rule = Rule {
     id: "base.allow",
     severity: Severity::Error,
     fixed: false,
-    summary: "the base is one that the policy allows",
+    summary: "the policy allows the base",
     docs: "\
-`[policy.base] allow` lists globs over the base in full, with its registry: `debian` is `docker.io/library/debian`.
-`*` stays within one part of the path, `**` does not. A glob may name the repository alone, or go on with the tag
-(`docker.io/library/debian:12*`) or digest. `scratch` is always allowed, and so is another image of the workspace,
-whose own base is judged. An image of an OCI layout is judged as it is written, or by `oci:*`, which allows
-all of them.
+`[policy.base] allow` lists globs over the full reference of the base, with its registry: `debian` is
+`docker.io/library/debian`. `*` does not match `/`, `**` does. A glob may contain the repository only, or
+also the tag (`docker.io/library/debian:12*`) or the digest. `scratch` and other images of the workspace
+are always allowed; the rule checks the bases of those images. An image of an OCI layout must match as
+written; `oci:*` allows all of them.
 ",
     check: Some(check),
 };
@@ -27,7 +27,7 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
         return;
     };
     let mut names = match (base, base_repository(base)) {
-        // A layout's path is no repository's: the second form lets `*` match all of it.
+        // The path of a layout may contain `/`: in the second form `*` matches all of it.
         (Base::Layout(layout), _) => vec![layout.written.clone(), layout.written.replace('/', ":")],
         (_, Some(repository)) => vec![repository.to_string()],
         (_, None) => return,
@@ -67,7 +67,7 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
     found.push(
         Finding::new(format!("the base `{shown}` is not allowed"))
             .key(&["image", "base"], "not allowed")
-            .asked_by(&["base", "allow"])
+            .required_by(&["base", "allow"])
             .help(help),
     );
 }

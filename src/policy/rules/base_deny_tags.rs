@@ -11,12 +11,13 @@ pub(super) static RULE: Rule = Rule {
     id: "base.deny_tags",
     severity: Severity::Error,
     fixed: false,
-    summary: "the base's tag is none that the policy denies",
+    summary: "the policy does not deny the tag of the base",
     docs: "\
-`[policy.base] deny_tags` lists tags (globs) that a base may not have, such as `latest`: what they name changes from
-day to day, and so would the image. A base without a tag and without a digest has the tag `latest`.
+`[policy.base] deny_tags` lists tags (globs) that a base must not have, such as `latest`. Such a tag points
+to another image from time to time, so the image built on it would change too. A base without tag and
+digest has the tag `latest`.
 
-Name a version, or pin the base by digest alone.
+Use a tag with a version, or pin the base by digest without a tag.
 ",
     check: Some(check),
 };
@@ -26,9 +27,9 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
         Some(Base::Reference(reference)) => match (&reference.tag, &reference.digest) {
             (Some(tag), _) => (tag.as_str(), ""),
             (None, Some(_)) => return,
-            (None, None) => ("latest", ", which is meant where none is written"),
+            (None, None) => ("latest", " (the default)"),
         },
-        // What a layout calls an image need not be a reference; what follows the last colon is the tag of one that is.
+        // The name of an image in a layout may be a reference; its tag follows the last colon.
         Some(Base::Layout(layout)) => match layout.name.as_deref() {
             Some(name) => (name.rsplit(':').next().unwrap_or(name), ""),
             None => return,
@@ -43,7 +44,7 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
             "the base has the tag `{tag}`{implied}; the policy denies it"
         ))
         .key(&["image", "base"], "tag is denied")
-        .asked_by(&["base", "deny_tags"])
-        .help("name a version, or pin the base by digest alone"),
+        .required_by(&["base", "deny_tags"])
+        .help("use a tag with a version, or pin the base by digest without a tag"),
     );
 }

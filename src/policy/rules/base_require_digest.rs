@@ -13,8 +13,9 @@ pub(super) static RULE: Rule = Rule {
     fixed: false,
     summary: "the base is pinned by digest",
     docs: "\
-`[policy.base] require_digest = true` asks that every base from a registry is pinned: by the reference itself
-(`NAME:TAG@sha256:…`) or by golden.lock; an image of an OCI layout by `oci:DIR:NAME@sha256:…`. Only then does the same spec give the same image tomorrow.
+`[policy.base] require_digest = true` requires that every base from a registry is pinned, in the reference
+(`NAME:TAG@sha256:…`) or in golden.lock. An image of an OCI layout is pinned by `oci:DIR:NAME@sha256:…`.
+Without a pinned base, the same spec can give another image tomorrow.
 
 `golden update` writes golden.lock.
 ",
@@ -44,7 +45,7 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
     found.push(
         Finding::new(format!("the base `{name}` is not pinned by digest"))
             .key(&["image", "base"], "no digest")
-            .asked_by(&["base", "require_digest"])
+            .required_by(&["base", "require_digest"])
             .help(help),
     );
 }

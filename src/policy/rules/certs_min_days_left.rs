@@ -10,12 +10,12 @@ pub(super) static RULE: Rule = Rule {
     id: "certs.min_days_left",
     severity: Severity::Error,
     fixed: false,
-    summary: "every certificate is valid for long enough",
+    summary: "every certificate is valid for the required number of days",
     docs: "\
-`[policy.certs] min_days_left = 30` asks that each certificate in `[certs] trust` is valid for at least so many days from
-now. An image outlives the day it was built on, and with an expired root everything that trusts it stops.
+`[policy.certs] min_days_left = 30` requires that each certificate in `[certs] trust` is valid for at least
+30 more days. An image is used long after its build, and connections fail when a root certificate expires.
 
-Put the authority's newer certificate beside the old one, and rebuild.
+Add the new certificate of the authority to [certs] in addition to the old one, and rebuild.
 ",
     check: Some(check),
 };
@@ -38,11 +38,12 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
         let (subject, file) = (&certificate.subject, certificate.file.display());
         found.push(
             Finding::new(format!(
-                "the certificate `{subject}` of {file} {when}; the policy asks for {days}"
+                "the certificate `{subject}` of {file} {when}; the policy requires {}",
+                in_days(i64::from(days))
             ))
             .key(&["certs", "trust"], "")
-            .asked_by(&["certs", "min_days_left"])
-            .help("put the authority's newer certificate beside it"),
+            .required_by(&["certs", "min_days_left"])
+            .help("add the new certificate of the authority in addition to it"),
         );
     }
 }

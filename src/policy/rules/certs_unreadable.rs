@@ -1,4 +1,4 @@
-//! `certs.unreadable`, applied where certificates are read.
+//! `certs.unreadable`, which is enforced while certificates are read.
 
 use super::Rule;
 use crate::diagnostic::Severity;
@@ -7,13 +7,13 @@ pub(super) static RULE: Rule = Rule {
     id: "certs.unreadable",
     severity: Severity::Error,
     fixed: true,
-    summary: "every file of [certs] holds certificates that parse",
+    summary: "every file of [certs] contains valid certificates",
     docs: "\
-A file that `[certs] trust` names is not PEM, has no certificate in it, or has one that does not parse. The trust tools
-of distributions skip such a file in silence, and the image would miss the authority. Built in: no policy can switch
-it off.
+A file in `[certs] trust` is not PEM, contains no certificate, or contains one that does not parse. The
+trust tools of distributions skip such a file without a message, and the image would not trust the
+authority. No policy can disable this rule.
 
-A DER file becomes PEM with: openssl x509 -inform der -in FILE -out FILE.crt
+Convert a DER file to PEM with: openssl x509 -inform der -in FILE -out FILE.crt
 ",
     check: None,
 };

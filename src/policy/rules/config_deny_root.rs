@@ -12,11 +12,12 @@ pub(super) static RULE: Rule = Rule {
     fixed: false,
     summary: "the image does not run as root",
     docs: "\
-`[policy.config] deny_root = true` requires that the image's effective user is not root: neither `root` nor 0, not
-empty, which means root, and no name to which the image's /etc/passwd gives the number 0. A spec that sets no user has the base's, which is known once the image is built; it is
-judged then, before anything is pushed.
+`[policy.config] deny_root = true` requires that the effective user of the image is not root: not `root`,
+not 0, not empty (which means root), and not a name with the number 0 in the image's /etc/passwd. A spec
+without a user has the user of its base, which is known only after the build. golden then checks it after
+the build, before it pushes anything.
 
-Set `user` in [config], best as numbers: user = \"10001:10001\".
+Set `user` in [config], preferably as numbers: user = \"10001:10001\".
 ",
     check: Some(check),
 };
@@ -41,19 +42,20 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
     found.push(
         Finding::new(message)
             .key(&["config", "user"], "this is root")
-            .asked_by(&["config", "deny_root"])
-            .help("set another user in [config], best as numbers: user = \"10001:10001\""),
+            .required_by(&["config", "deny_root"])
+            .help("set another user in [config], preferably as numbers: user = \"10001:10001\""),
     );
 }
 
-/// The name of a user whose number only the image's /etc/passwd tells; none for numbers and for root.
+/// The name of a user whose number must be looked up in the image's /etc/passwd; `None` for numbers
+/// and for root.
 #[must_use]
 pub fn named_user(user: &str) -> Option<&str> {
     let name = user.split(':').next().unwrap_or_default().trim();
     (!is_root(user) && name.parse::<i64>().is_err()).then_some(name)
 }
 
-/// Whether `USER[:GROUP]` is root. Engines read numbers with signs and leading zeros.
+/// True if `USER[:GROUP]` is root. Engines accept numbers with signs and leading zeros.
 fn is_root(user: &str) -> bool {
     let name = user.split(':').next().unwrap_or_default().trim();
     name.is_empty() || name == "root" || name.parse::<i64>() == Ok(0)
@@ -64,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_in_all_its_forms() {
+    fn every_notation_of_root_is_recognized() {
         for user in [
             "", "0", "root", "0:0", "root:app", "00", "+0", "0:1000", ":1000",
         ] {

@@ -10,12 +10,12 @@ pub(super) static RULE: Rule = Rule {
     id: "config.healthcheck_inherited",
     severity: Severity::Warning,
     fixed: false,
-    summary: "no health check of the base checks another program",
+    summary: "the image does not inherit a health check",
     docs: "\
-A health check is inherited. The one of a base checks the base's own program, which the image may not run, so that its
-containers become unhealthy. This rule reports it on the image that was built.
+An image inherits the health check of its base. That check tests the program of the base, which the image
+may not run, so that its containers become unhealthy. This rule checks the built image.
 
-Set healthcheck in [config], or switch it off: healthcheck = { test = [\"NONE\"] }.
+Set healthcheck in [config], or disable it: healthcheck = { test = [\"NONE\"] }.
 ",
     check: Some(check),
 };
@@ -27,6 +27,6 @@ fn check(_: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Fi
     found.push(
         Finding::new(format!("the health check of the base is inherited: {test}"))
             .key(&["config", "healthcheck"], "")
-            .help("set healthcheck in [config], or switch it off with healthcheck = { test = [\"NONE\"] }"),
+            .help("set healthcheck in [config], or disable it with healthcheck = { test = [\"NONE\"] }"),
     );
 }

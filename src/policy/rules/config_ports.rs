@@ -10,10 +10,10 @@ pub(super) static RULE: Rule = Rule {
     id: "config.ports",
     severity: Severity::Error,
     fixed: false,
-    summary: "exposed ports are within the policy's range",
+    summary: "exposed ports are in the range of the policy",
     docs: "\
-`[policy.config] ports = { min = 1024, max = 65535 }` bounds the ports that an image exposes, both ends included. Ports
-below 1024 need privileges that a golden image should not ask for.
+`[policy.config] ports = { min = 1024, max = 65535 }` limits the ports that an image exposes; both ends are
+included. Ports below 1024 need privileges that a golden image should not need.
 ",
     check: Some(check),
 };
@@ -43,12 +43,12 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
             shortened(&outside)
         ))
         .key(&["config", "expose"], "")
-        .asked_by(&["config", "ports"])
+        .required_by(&["config", "ports"])
         .help(format!("expose ports from {min} to {max}")),
     );
 }
 
-/// A range of thousands of ports should not fill the screen.
+/// Lists up to six ports, or the first four and the last of a longer list.
 fn shortened(ports: &[&str]) -> String {
     if ports.len() <= 6 {
         ports.join(", ")

@@ -14,19 +14,20 @@ pub(super) static RULE: Rule = Rule {
     id: "env.deny_secrets",
     severity: Severity::Error,
     fixed: false,
-    summary: "no variable of the environment looks like a credential",
+    summary: "no environment variable looks like a credential",
     docs: "\
-`[policy.env] deny_secrets = true` refuses variables whose name says that they hold a credential (DB_PASSWORD, API_TOKEN,
-AWS_SECRET_ACCESS_KEY, …) and values that have the shape of one (keys of cloud providers, tokens of forges, private
-keys, JSON web tokens, URLs with a password). Everyone who can pull the image can read its environment. Empty values
-and plain yes or no pass. The value is never shown.
+`[policy.env] deny_secrets = true` rejects variables with the name of a credential (DB_PASSWORD, API_TOKEN,
+AWS_SECRET_ACCESS_KEY, …) and values with the form of a credential (keys of cloud providers, tokens of
+GitHub, GitLab and others, private keys, JSON web tokens, URLs with a password). Everyone who can pull the
+image can read its environment. Empty values and values such as `true` or `no` are accepted. golden never
+prints the value.
 
-Give secrets to containers when they run, and to build steps by [[run]] secrets = […].
+Pass secrets to containers at run time, and to build steps with [[run]] secrets = […].
 ",
     check: Some(check),
 };
 
-/// Ends of names, in lower case and without separators, that say “a credential”.
+/// Name endings of credentials, in lower case and without separators.
 const NAMES: [&str; 20] = [
     "password",
     "passwd",
@@ -50,10 +51,10 @@ const NAMES: [&str; 20] = [
     "accountkey",
 ];
 
-/// Words that say so only when they stand alone after a separator: `DB_PWD`, but not `PWD`.
+/// Words that mean a credential only as a separate last word: `DB_PWD`, but not `PWD`.
 const WORDS: [&str; 3] = ["pwd", "pass", "pw"];
 
-/// Shapes of well-known credentials.
+/// Patterns of well-known credentials.
 #[expect(
     clippy::unwrap_used,
     reason = "constant patterns; a test compiles them"
@@ -87,31 +88,31 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
         return;
     }
     for (name, values) in &subject.env {
-        let why = if values.iter().any(|value| VALUES.is_match(value)) {
-            "its value has the shape of a credential"
-        } else if names_a_credential(name) && values.iter().any(|value| !says_nothing(value)) {
-            "its name says that it holds a credential"
+        let reason = if values.iter().any(|value| VALUES.is_match(value)) {
+            "its value has the form of a credential"
+        } else if names_a_credential(name) && values.iter().any(|value| !is_trivial(value)) {
+            "it has the name of a credential"
         } else {
             continue;
         };
         found.push(
-            Finding::new(format!("the variable `{name}` looks like a secret: {why}"))
+            Finding::new(format!("the variable `{name}` looks like a secret: {reason}"))
                 .key(&["env", name], "the value is not shown")
                 .hiding_value()
-                .asked_by(&["env", "deny_secrets"])
+                .required_by(&["env", "deny_secrets"])
                 .help(
-                    "give secrets to containers when they run, and to build steps by [[run]] secrets = […]",
+                    "pass secrets to containers at run time, and to build steps with [[run]] secrets = […]",
                 ),
         );
     }
 }
 
-/// Whether a variable looks like a secret, by its name or by its value.
+/// True if a variable looks like a secret, by its name or by its value.
 pub(in crate::policy) fn looks_like_a_secret(name: &str, value: &str) -> bool {
-    VALUES.is_match(value) || (names_a_credential(name) && !says_nothing(value))
+    VALUES.is_match(value) || (names_a_credential(name) && !is_trivial(value))
 }
 
-/// Whether a name says that it holds a credential.
+/// True if a name is typical for a credential.
 fn names_a_credential(name: &str) -> bool {
     let name = name
         .trim_end_matches(|c: char| c.is_ascii_digit() || c == '_')
@@ -123,8 +124,8 @@ fn names_a_credential(name: &str) -> bool {
         || (words.next().is_some() && WORDS.contains(&last))
 }
 
-/// Whether a value is too plain to be a credential.
-fn says_nothing(value: &str) -> bool {
+/// True if a value is too simple to be a credential.
+fn is_trivial(value: &str) -> bool {
     const PLAIN: [&str; 8] = ["", "0", "1", "true", "false", "yes", "no", "none"];
     PLAIN.contains(&value.trim().to_ascii_lowercase().as_str())
 }
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_say_so() {
+    fn names_of_credentials_are_recognized() {
         for name in [
             "DB_PASSWORD",
             "PGPASSWORD",
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_look_so() {
+    fn values_of_credentials_are_recognized() {
         let token = format!("ghp_{}", "a1B2".repeat(9));
         for value in [
             token.as_str(),
@@ -197,6 +198,6 @@ mod tests {
         ] {
             assert!(!VALUES.is_match(value), "{value}");
         }
-        assert!(says_nothing("Yes") && says_nothing("") && !says_nothing("hunter2"));
+        assert!(is_trivial("Yes") && is_trivial("") && !is_trivial("hunter2"));
     }
 }

@@ -15,11 +15,12 @@ pub(super) static RULE: Rule = Rule {
     id: "labels.format",
     severity: Severity::Error,
     fixed: false,
-    summary: "a label's value has the format that the policy names",
+    summary: "the value of a label has the format that the policy requires",
     docs: "\
-`[policy.labels] KEY = { format = \"…\" }` asks that the value of the label KEY is a url (absolute, with a host), semver
-(2.0.0, without a leading v), email, rfc3339 (date and time), spdx (a licence expression such as `MIT OR Apache-2.0`)
-or digest (sha256:…). An image without the label passes; `required_labels` asks for its presence.
+`[policy.labels] KEY = { format = \"…\" }` requires a format for the value of the label KEY: url (absolute,
+with a host), semver (2.0.0, without a leading v), email, rfc3339 (date and time), spdx (a license
+expression such as `MIT OR Apache-2.0`) or digest (sha256:…). An image without the label is accepted;
+`required_labels` requires the label itself.
 ",
     check: Some(check),
 };
@@ -36,25 +37,25 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
         found.push(
             Finding::new(format!("label `{label}`: `{value}` is not {name}"))
                 .key(&["labels", label], &format!("not {name}"))
-                .asked_by(&["labels", label, "format"])
-                .help(format!("such as {example}")),
+                .required_by(&["labels", label, "format"])
+                .help(format!("example: {example}")),
         );
     }
 }
 
-/// What a format is called, and an example.
+/// The name of a format, and an example.
 const fn described(format: LabelFormat) -> (&'static str, &'static str) {
     match format {
         LabelFormat::Url => ("a URL", "https://example.com/team/project"),
         LabelFormat::Semver => ("a version of semver 2.0.0", "1.2.3"),
-        LabelFormat::Email => ("an e-mail address", "team@example.com"),
-        LabelFormat::Rfc3339 => ("a date and time of RFC 3339", "2024-05-06T07:08:09Z"),
-        LabelFormat::Spdx => ("an SPDX licence expression", "MIT OR Apache-2.0"),
+        LabelFormat::Email => ("an email address", "team@example.com"),
+        LabelFormat::Rfc3339 => ("an RFC 3339 date and time", "2024-05-06T07:08:09Z"),
+        LabelFormat::Spdx => ("an SPDX license expression", "MIT OR Apache-2.0"),
         LabelFormat::Digest => ("a digest", "sha256: and 64 hexadecimal digits"),
     }
 }
 
-/// Whether a value has a format.
+/// True if a value has a format.
 fn holds(format: LabelFormat, value: &str) -> bool {
     match format {
         LabelFormat::Url => is_url(value),
@@ -66,7 +67,8 @@ fn holds(format: LabelFormat, value: &str) -> bool {
     }
 }
 
-/// The URL parser trims and repairs what it is given; a label is taken as it is.
+/// True if a value is an absolute URL with a host. The URL parser trims and repairs its input, but
+/// a label must be correct as written.
 fn is_url(value: &str) -> bool {
     !value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\')
         && value.contains("://")
@@ -74,7 +76,8 @@ fn is_url(value: &str) -> bool {
             .is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
 }
 
-/// The address of RFC 5322 as people write it (dot-atom), without comments, quotes and folding.
+/// True if a value is an email address in the dot-atom form of RFC 5322, without comments, quotes
+/// and folding.
 fn is_email(value: &str) -> bool {
     let Some((local, domain)) = value.rsplit_once('@') else {
         return false;
@@ -101,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_take_what_they_should() {
+    fn formats_accept_valid_values_only() {
         let digest = format!("sha256:{}", "a".repeat(64));
         let table: &[(LabelFormat, &[&str], &[&str])] = &[
             (

@@ -10,12 +10,13 @@ pub(super) static RULE: Rule = Rule {
     id: "labels.inherited",
     severity: Severity::Warning,
     fixed: false,
-    summary: "no label of the base describes the wrong image",
+    summary: "no inherited label describes the base instead of the image",
     docs: "\
-Labels are inherited, and Docker cannot delete one. Labels that say what an image is (title, description, version,
-revision, source, created, url, documentation, authors, vendor, maintainer, name, release, summary,
-vcs-ref, vcs-type, vcs-url, build-date, com.redhat.*, io.openshift.*, io.k8s.*) and that came from the base would describe the base as if it were this image. golden
-overwrites those that it fills in; this rule reports the rest, on the image that was built.
+An image inherits the labels of its base, and Docker cannot delete them. Some labels identify an image:
+title, description, version, revision, source, created, url, documentation, authors, vendor, maintainer,
+name, release, summary, vcs-ref, vcs-type, vcs-url, build-date, com.redhat.*, io.openshift.* and io.k8s.*.
+If they are inherited, they describe the base instead of the image. golden overwrites those that it fills
+in; this rule reports the others in the built image.
 
 Set the label in [labels], or overwrite it with the empty string: KEY = \"\".
 ",
@@ -38,20 +39,20 @@ const IDENTITY: [&str; 18] = [
     "name",
     "release",
     "summary",
-    // What build systems such as Red Hat's record of the source and the build.
+    // Labels that build systems such as Red Hat's add about the source and the build.
     "vcs-ref",
     "vcs-type",
     "vcs-url",
     "build-date",
 ];
 
-/// Names that the OCI defines in addition, and that mean something only after its prefix.
+/// Further names that OCI defines; they identify an image only after a prefix.
 const OCI: [&str; 4] = ["licenses", "ref.name", "base.name", "base.digest"];
 
-/// What identity labels may begin with.
+/// The prefixes of identity labels.
 const PREFIXES: [&str; 2] = ["org.opencontainers.image.", "org.label-schema."];
 
-/// Namespaces of which every label says what an image is.
+/// Namespaces in which every label is an identity label.
 const NAMESPACES: [&str; 3] = ["com.redhat.", "io.openshift.", "io.k8s."];
 
 fn check(_: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Finding>) {
@@ -61,7 +62,7 @@ fn check(_: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Fi
         }
         found.push(
             Finding::new(format!(
-                "label `{key}` is inherited from the base and describes that: `{value}`"
+                "label `{key}` is inherited and describes the base: `{value}`"
             ))
             .key(&["labels", key], "")
             .help(format!(
@@ -72,7 +73,7 @@ fn check(_: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Fi
     }
 }
 
-/// Whether a label says what an image is.
+/// True if a label identifies an image.
 fn is_identity(key: &str) -> bool {
     if NAMESPACES
         .iter()
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identity_is_told_from_the_rest() {
+    fn identity_labels_are_recognized() {
         for key in [
             "maintainer",
             "version",

@@ -11,10 +11,10 @@ pub(super) static RULE: Rule = Rule {
     id: "labels.one_of",
     severity: Severity::Error,
     fixed: false,
-    summary: "a label has one of the values that the policy allows",
+    summary: "a label has one of the allowed values",
     docs: "\
-`[policy.labels] KEY = { one_of = [\"a\", \"b\"] }` asks that the label KEY has one of the listed values, exactly as
-written. An image without the label passes; `required_labels` asks for its presence.
+`[policy.labels] KEY = { one_of = [\"a\", \"b\"] }` requires that the label KEY has one of the listed values,
+exactly as written. An image without the label is accepted; `required_labels` requires the label itself.
 ",
     check: Some(check),
 };
@@ -29,9 +29,9 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
         }
         let help = closest(value, allowed.iter().map(String::as_str)).map_or_else(
             || format!("the allowed values are {}", quoted(allowed)),
-            |near| {
+            |similar| {
                 format!(
-                    "did you mean \"{near}\"? The allowed values are {}",
+                    "did you mean \"{similar}\"? The allowed values are {}",
                     quoted(allowed)
                 )
             },
@@ -41,7 +41,7 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
                 "label `{label}`: `{value}` is not one of the allowed values"
             ))
             .key(&["labels", label], "not allowed")
-            .asked_by(&["labels", label, "one_of"])
+            .required_by(&["labels", label, "one_of"])
             .help(help),
         );
     }

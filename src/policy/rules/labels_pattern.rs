@@ -10,10 +10,11 @@ pub(super) static RULE: Rule = Rule {
     id: "labels.pattern",
     severity: Severity::Error,
     fixed: false,
-    summary: "a label's whole value matches the policy's pattern",
+    summary: "the whole value of a label matches the pattern of the policy",
     docs: "\
-`[policy.labels] KEY = { pattern = '…' }` asks that the whole value of the label KEY matches a regular expression
-(the syntax of Rust's regex crate). An image without the label passes; `required_labels` asks for its presence.
+`[policy.labels] KEY = { pattern = '…' }` requires that the whole value of the label KEY matches a regular
+expression (in the syntax of Rust's regex crate). An image without the label is accepted;
+`required_labels` requires the label itself.
 ",
     check: Some(check),
 };
@@ -26,7 +27,7 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
         if pattern.is_match(value) {
             continue;
         }
-        let wanted = compiled
+        let source = compiled
             .policy
             .labels
             .get(*label)
@@ -34,10 +35,10 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
         found.push(
             Finding::new(format!(
                 "label `{label}`: `{value}` does not match `{}`",
-                wanted.unwrap_or_default()
+                source.unwrap_or_default()
             ))
             .key(&["labels", label], "does not match")
-            .asked_by(&["labels", label, "pattern"])
+            .required_by(&["labels", label, "pattern"])
             .help("the whole value must match the pattern"),
         );
     }

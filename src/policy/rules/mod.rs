@@ -1,4 +1,4 @@
-//! The table of rules: one file a rule, or a few that share their subject.
+//! The table of rules; each rule has its own file.
 
 mod base_allow;
 mod base_deny_tags;
@@ -23,24 +23,24 @@ use crate::diagnostic::Severity;
 use crate::reference::Repository;
 use crate::resolve::image::Base;
 
-/// A rule as data: what `check --explain` and SARIF show, and what judges.
+/// A rule: the texts for `check --explain` and SARIF, and the check itself.
 #[derive(Debug)]
 pub struct Rule {
-    /// The stable id, as `[policy.severity]` writes it.
+    /// The stable id, as used in `[policy.severity]`.
     pub id: &'static str,
-    /// How bad it is unless `[policy.severity]` says otherwise.
+    /// The default severity; `[policy.severity]` overrides it.
     pub severity: Severity,
-    /// No policy can switch it off or make it milder.
+    /// True if no policy can disable the rule or lower its severity.
     pub fixed: bool,
-    /// What it asks for, in one line.
+    /// The requirement in one line, without a final period.
     pub summary: &'static str,
-    /// What it means, why one wants it, and what to do when it is broken.
+    /// The meaning of the rule, its reason, and how to correct a violation.
     pub docs: &'static str,
-    /// Judges a subject. None for a rule that whoever reads the file in question applies.
+    /// The check; `None` for rules enforced while a file is loaded.
     pub(super) check: Option<Check>,
 }
 
-/// A function that judges.
+/// Checks a subject and adds its findings.
 pub(super) type Check = fn(&CompiledPolicy<'_>, &PolicySubject<'_>, &mut Vec<Finding>);
 
 /// Every rule, sorted by id.
@@ -68,7 +68,7 @@ pub fn rule(id: &str) -> Option<&'static Rule> {
     RULES.iter().copied().find(|rule| rule.id == id)
 }
 
-/// The value of a label, when it is known by now.
+/// The value of a label, if it is already known.
 fn known_label<'s>(subject: &'s PolicySubject<'_>, label: &str) -> Option<&'s str> {
     match subject.labels.get(label)? {
         LabelValue::Known(value) => Some(value),
@@ -76,7 +76,7 @@ fn known_label<'s>(subject: &'s PolicySubject<'_>, label: &str) -> Option<&'s st
     }
 }
 
-/// The repository of a base that comes from outside of the workspace.
+/// The repository of a base from outside the workspace.
 const fn base_repository(base: &Base) -> Option<&Repository> {
     match base {
         Base::Reference(reference) => Some(&reference.repository),
@@ -85,7 +85,7 @@ const fn base_repository(base: &Base) -> Option<&Repository> {
     }
 }
 
-/// A key as TOML writes it: bare when it can be.
+/// Writes a TOML key, with quotes if it needs them.
 fn toml_key(key: &str) -> String {
     let bare = !key.is_empty()
         && key

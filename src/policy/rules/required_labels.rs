@@ -12,8 +12,8 @@ pub(super) static RULE: Rule = Rule {
     fixed: false,
     summary: "an image has every label that the policy requires",
     docs: "\
-Every label that `[policy] required_labels` lists must be there with a value that is not empty. The image's own
-labels and those that golden fills in count; labels inherited from the base do not, since they describe the base.
+Every label in `[policy] required_labels` must exist and have a non-empty value. The labels of the image and
+those that golden fills in count; labels inherited from the base do not, because they describe the base.
 
 Add the label to [labels] in image.toml, or to [defaults.labels] in golden.toml for all images.
 ",
@@ -33,7 +33,7 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
         found.push(
             Finding::new(message)
                 .key(&["labels", label], note)
-                .asked_by(&["required_labels", &index.to_string()])
+                .required_by(&["required_labels", &index.to_string()])
                 .help(format!(
                     "add it to [labels]: {} = \"…\"",
                     super::toml_key(label)
