@@ -1,4 +1,4 @@
-//! What most commands begin with: find the workspace, read it, show what is wrong, select images.
+//! The start of most commands: finds and reads the workspace, shows findings, and selects images.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::workspace::load::{self, Loaded, Surroundings};
 use crate::workspace::state::StateDirectory;
 use crate::workspace::{Workspace, assets::Assets, git, lock::Lock};
 
-/// What a command wants of the workspace; the options of every command that is about images.
+/// The options of every command on images.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct SessionOptions {
     /// Images to select, by name or glob [default: all].
@@ -41,40 +41,42 @@ pub struct SessionOptions {
     pub set: Vec<String>,
 }
 
-/// A workspace that is in order, and the images that were asked for.
+/// A valid workspace and the selected images.
 #[derive(Debug)]
 pub struct Session {
-    /// The workspace.
+    /// golden.toml and golden.lock.
     pub workspace: Workspace,
-    /// What golden remembers about it.
+    /// The state that golden keeps in `.golden`.
     pub state: StateDirectory,
     /// The selected images and the workspace images that they are built on, parents first.
     pub images: Vec<ResolvedImage>,
-    /// For each of these, the reference of its base as it is written.
+    /// For each of these images, the reference of its base as written in the spec.
     pub bases: Vec<Option<String>>,
-    /// The positions of those that were selected themselves; the others are what these are built on.
+    /// The positions of the selected images. The others are base images of these.
     pub selected: BTreeSet<usize>,
-    /// Where to publish: after --registry, --all-registries and `GOLDEN_REGISTRY`; empty when nothing is named.
+    /// The destinations by --registry, --all-registries, `GOLDEN_REGISTRY` or golden.toml; empty if
+    /// there are none.
     pub destinations: Vec<Destination>,
-    /// Every `[[registry]]` of golden.toml.
+    /// All `[[registry]]` tables of golden.toml.
     pub registries: Vec<Destination>,
-    /// The workspace's own templates, name to text; these come before the built-in ones.
+    /// The templates of the workspace, by name. They take precedence over the built-in ones.
     pub templates: BTreeMap<String, String>,
 }
 
-/// A session with what was found, before anybody is told.
+/// A session and its findings, which are not shown yet.
 #[derive(Debug)]
 pub struct CheckedSession {
-    /// The session; none when an error made it impossible.
+    /// The session; `None` if a spec is invalid.
     pub session: Option<Session>,
-    /// What was found.
+    /// The findings about specs and policy, sorted.
     pub found: Diagnostics,
-    /// The texts that it points into.
+    /// The texts of the files that the findings refer to.
     pub sources: SourceMap,
 }
 
 impl Session {
-    /// Opens the workspace of `context`. Findings are shown; errors among them end the command with 2 or 3.
+    /// Opens the workspace of `context` and shows the findings. Fails with exit 2 or 3 if a finding
+    /// is an error.
     pub async fn open(context: &Context, options: &SessionOptions) -> Result<Self, Failure> {
         let checked = check(context, options).await?;
         show(context, &checked.found, &checked.sources)?;
@@ -88,8 +90,8 @@ impl Session {
     }
 }
 
-/// The workspace without its images, for commands that need golden.toml alone. None when there is none; a broken
-/// one is shown, and ends the command.
+/// Reads the workspace without its images, for commands that need only golden.toml. `None` if there
+/// is no workspace. Fails if golden.toml is invalid.
 pub async fn workspace(context: &Context) -> Result<Option<Workspace>, Failure> {
     let mut loaded = match load::spec(&surroundings(context, &[])?).await {
         Ok(loaded) => loaded,
@@ -108,7 +110,8 @@ pub async fn workspace(context: &Context) -> Result<Option<Workspace>, Failure> 
     }))
 }
 
-/// The way from where people are to the workspace, so that they can open what is shown.
+/// The path from the current directory to the workspace, so that the user can open the paths in
+/// messages.
 fn prefix(from: &Path, root: &Path) -> PathBuf {
     match (root.strip_prefix(from), from.strip_prefix(root)) {
         (Ok(below), _) => below.to_owned(),
@@ -117,7 +120,7 @@ fn prefix(from: &Path, root: &Path) -> PathBuf {
     }
 }
 
-/// Shows findings as text; errors among them are a failure.
+/// Shows findings as text. Fails if a finding is an error.
 pub fn show(context: &Context, found: &Diagnostics, sources: &SourceMap) -> Result<(), Failure> {
     if !found.is_empty() {
         report::diagnostics(&context.out, OutputFormat::Text, found, sources);
@@ -125,7 +128,7 @@ pub fn show(context: &Context, found: &Diagnostics, sources: &SourceMap) -> Resu
     exit_of(found).map_or(Ok(()), |exit| Err(Failure::shown(exit)))
 }
 
-/// How a command ends that found this; none without errors.
+/// The exit code for findings; `None` if none is an error.
 #[must_use]
 pub fn exit_of(found: &Diagnostics) -> Option<Exit> {
     found.worst().map(|class| match class {
@@ -134,7 +137,8 @@ pub fn exit_of(found: &Diagnostics) -> Option<Exit> {
     })
 }
 
-/// Where and how to look for the workspace.
+/// The input of loading a workspace: directory, variables, time and environment. Fails if an
+/// assignment of `--set` or `SOURCE_DATE_EPOCH` is invalid.
 pub fn surroundings(context: &Context, set: &[String]) -> Result<Surroundings, Failure> {
     let mut variables = BTreeMap::new();
     for assignment in set {
@@ -166,7 +170,7 @@ pub fn surroundings(context: &Context, set: &[String]) -> Result<Surroundings, F
     })
 }
 
-/// `--set` overrides variables of `[vars]`; it does not make new ones.
+/// Fails if `--set` names a variable that `[vars]` does not define.
 fn known_variables(loaded: &Loaded, set: &[String]) -> Result<(), Failure> {
     let names: Vec<&str> = loaded.spec.vars.keys().map(String::as_str).collect();
     let assigned = set
@@ -198,15 +202,16 @@ fn epoch(context: &Context) -> Result<Option<i64>, Failure> {
         .parse::<i64>()
         .ok()
         .filter(|seconds| (0..=253_402_300_799).contains(seconds));
-    let tell = || {
+    let invalid = || {
         Failure::usage(format!(
             "SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970"
         ))
     };
-    seconds.map(Some).ok_or_else(tell)
+    seconds.map(Some).ok_or_else(invalid)
 }
 
-/// Opens the workspace and says what was found instead of showing it.
+/// Opens the workspace and returns the findings instead of showing them. Fails if there is no
+/// workspace, or if the selection matches no image.
 pub async fn check(context: &Context, options: &SessionOptions) -> Result<CheckedSession, Failure> {
     let mut loaded = load::load(&surroundings(context, &options.set)?).await?;
     loaded
@@ -219,7 +224,7 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
     check_templates(&templates, &mut loaded);
     let mut found = std::mem::take(&mut loaded.found);
     let selection = match select(&loaded, options, &context.environment()).await {
-        // What is wrong with the files may be why an image is not there.
+        // An error in the files may be the reason why an image does not exist.
         Err(_) if found.has_errors() => None,
         Err(failure) => return Err(failure),
         Ok(selection) => Some(selection),
@@ -293,7 +298,7 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
     })
 }
 
-/// A template that neither the workspace nor golden has.
+/// Reports templates that neither the workspace nor golden has.
 fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut Loaded) {
     let builtin = ["debian", "alpine", "rhel", "static"];
     for draft in &loaded.drafts {
@@ -327,14 +332,14 @@ fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut Loaded) {
             .push(match crate::suggest::closest(name, known.iter().copied()) {
                 Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
                 None => diagnostic.help(format!(
-                    "there is {}",
+                    "the templates are {}",
                     known.into_iter().collect::<Vec<_>>().join(", ")
                 )),
             });
     }
 }
 
-/// Names that make no repository below the namespace of a registry.
+/// Reports images whose name gives no valid repository in a registry.
 fn impossible(drafts: &[Draft], destinations: &[&[Destination]], found: &mut Diagnostics) {
     for draft in drafts {
         let name = &draft.image.name;
@@ -356,7 +361,8 @@ fn impossible(drafts: &[Draft], destinations: &[&[Destination]], found: &mut Dia
     }
 }
 
-/// A local tag that is also the reference of a base would be built on itself the next time (7-rules 18).
+/// Reports images with a tag that is also the reference of a base: the next build would use that
+/// image as its own base.
 fn shadowed(drafts: &[Draft], destinations: &[Destination], found: &mut Diagnostics) {
     let mut bases: BTreeMap<String, &Draft> = BTreeMap::new();
     for draft in drafts {
@@ -410,11 +416,11 @@ fn shadowed(drafts: &[Draft], destinations: &[Destination], found: &mut Diagnost
     }
 }
 
-/// Positions of drafts.
+/// The positions of the selected drafts.
 struct Selection {
-    /// Those that were asked for.
+    /// The selected images.
     named: BTreeSet<usize>,
-    /// Those, and what they are built on.
+    /// The selected images and their base images.
     all: BTreeSet<usize>,
 }
 
@@ -445,7 +451,7 @@ async fn select(
     })
 }
 
-/// The warning that provenance is missing because git does not read the checkout.
+/// The warning that provenance is missing because git refuses to read the checkout.
 fn unreadable_checkout(has_time: bool, words: &str) -> String {
     let missing = if has_time {
         "the labels `revision` and `source` are omitted"
@@ -455,8 +461,8 @@ fn unreadable_checkout(has_time: bool, words: &str) -> String {
     format!("git does not read this checkout, so {missing}: {words}")
 }
 
-/// Refuses a `.golden` that others have written: by a link in it golden would write elsewhere, and what it remembers there
-/// would be what they chose.
+/// Fails if `.golden` contains a symbolic link or is tracked by git. Through a link, golden would
+/// write to another place; and the author of a commit could choose the state that golden trusts.
 fn untampered(root: &Path, is_tracked: bool) -> Result<(), Failure> {
     crate::workspace::fs::sweep(root);
     crate::workspace::fs::sweep(&std::env::temp_dir());
@@ -467,19 +473,18 @@ fn untampered(root: &Path, is_tracked: bool) -> Result<(), Failure> {
             .display()
             .to_string();
         return Err(Failure::usage(format!(
-            "`{link}` is a symbolic link, and golden makes none there"
+            "`{link}` is a symbolic link; golden never creates links there"
         ))
         .hint(format!("remove it: rm {link}")));
     }
     if is_tracked {
-        let message =
-            "git tracks `.golden`: what golden remembers would be what others have committed";
+        let message = "git tracks `.golden`; golden does not use state from a commit";
         return Err(Failure::usage(message).hint("git rm -r --cached .golden"));
     }
     Ok(())
 }
 
-/// Gives the images their provenance.
+/// Sets the provenance of the images.
 async fn trace(context: &Context, root: &Path, drafts: &mut [Draft]) -> Result<(), Failure> {
     let epoch = epoch(context)?;
     let paths: Vec<Vec<PathBuf>> = drafts.iter().map(changed::inputs).collect();

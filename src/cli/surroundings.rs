@@ -1,4 +1,5 @@
-//! The process's surroundings: environment, clock, folder, terminal. The one place that reads them.
+//! Reads the environment variables, the clock, the current directory and the terminal. No other
+//! module reads them.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -8,8 +9,12 @@ use crate::event::Events;
 use crate::report::out::OutputStyle;
 use crate::report::{Out, OutputFormat};
 
-/// Reads the surroundings. None when there is no current directory, which has been told then.
-#[expect(clippy::disallowed_methods, reason = "this is where they are read")]
+/// Reads the environment of the process. `None` if the current directory cannot be read; the error
+/// has been shown then.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only this function reads the environment"
+)]
 pub(super) fn read(globals: GlobalArgs, program: String) -> Option<Context> {
     let env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
@@ -19,12 +24,12 @@ pub(super) fn read(globals: GlobalArgs, program: String) -> Option<Context> {
         .unwrap_or_default();
     let out = Out::process(style(&globals, &env));
     let cwd = std::env::current_dir();
-    let tell = |error| {
+    let report = |error| {
         out.error(&format!(
-            "error: the current directory cannot be read: {error}"
+            "error: cannot read the current directory: {error}"
         ))
     };
-    let cwd = cwd.map_err(tell).ok()?;
+    let cwd = cwd.map_err(report).ok()?;
     Some(Context {
         out,
         events: Events::silent(),
@@ -38,7 +43,7 @@ pub(super) fn read(globals: GlobalArgs, program: String) -> Option<Context> {
     })
 }
 
-/// How the streams are used: `NO_COLOR`, `CI` and what is no terminal are honoured.
+/// The style of the output: it depends on `NO_COLOR`, `CI`, `TERM`, the options and the terminal.
 fn style(globals: &GlobalArgs, env: &BTreeMap<String, String>) -> OutputStyle {
     let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
     let dumb = env.get("TERM").is_some_and(|term| term == "dumb");

@@ -1,4 +1,4 @@
-//! What `plan`, `build` and `push` begin with: bases and registries are asked, and everything is decided.
+//! The survey of `plan`, `build` and `push`: reads bases and registries, and plans the images.
 
 use super::error::Failure;
 use super::session::Session;
@@ -10,18 +10,19 @@ use crate::registry::Registries;
 use crate::render::{Recipe, Templates};
 use crate::snapshot::Observed;
 
-/// What is known before anything is done.
+/// The result of the survey, before any build starts.
 #[derive(Debug)]
 pub struct Survey {
-    /// What was asked.
+    /// The state of the bases and the registries.
     pub observed: Observed,
-    /// One for each image of the session, in its order.
+    /// One recipe for each image of the session, in the same order.
     pub recipes: Vec<Recipe>,
-    /// One image for each recipe, in the same order.
+    /// The plan, with one image for each recipe, in the same order.
     pub plan: Plan,
 }
 
-/// Asks and plans. An engine is asked only for a base that no registry tells.
+/// Surveys and plans. It reads a base from an engine only if no registry has the base. Fails if a
+/// base or a registry cannot be read.
 pub async fn survey(
     session: &mut Session,
     registries: &Registries,

@@ -1,9 +1,9 @@
-//! Commands as other tools call them. clap suggests commands of a similar spelling; this adds those of a similar
-//! meaning.
+//! Suggestions for commands that have other names in other tools. clap suggests commands with a
+//! similar spelling; this module adds commands with a similar meaning.
 
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
-/// Words that other tools use, and what they are called here.
+/// Command names of other tools, and the commands to use instead.
 const SYNONYMS: &[(&str, &str)] = &[
     ("copy", "golden promote"),
     ("cp", "golden promote"),
@@ -27,7 +27,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("version", "golden --version"),
 ];
 
-/// Replaces the suggestions of an unknown command when the word has a known meaning.
+/// Replaces the suggestions for an unknown command if the table has a synonym.
 pub(super) fn explain(mut error: Error) -> Error {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return error;
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_other_tools_lead_to_the_command() {
+    fn commands_of_other_tools_are_explained() {
         insta::assert_snapshot!(message("rm"), @r"
         error: unrecognized subcommand 'rm'
 
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn every_synonym_names_a_command_that_exists() {
+    fn every_suggested_command_exists() {
         let parser = parser();
         for (synonym, command) in SYNONYMS {
             let mut words = command.split(' ');

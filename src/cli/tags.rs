@@ -16,33 +16,33 @@ use crate::tags::{
 /// Compute the tags of a version, and which of them may move.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The version, semver; one leading `v` is dropped.
+    /// Semantic version; a leading `v` is removed.
     #[arg(allow_hyphen_values = true)]
     pub version: String,
-    /// The tag suffix; empty means none.
+    /// Suffix of the tags; empty for no suffix.
     #[arg(long, value_name = "VARIANT")]
     pub variant: Option<String>,
-    /// The tags that exist, one a line; `-` is standard input.
+    /// File with the existing tags, one per line; `-` for standard input.
     #[arg(long, value_name = "FILE")]
     pub existing: Option<PathBuf>,
-    /// Take it that a version which exists already is published again.
+    /// Allow republishing a version that already exists.
     #[arg(long)]
     pub republish: bool,
-    /// Make the tag `0` for 0.x versions.
+    /// Create the tag `0` for 0.x versions.
     #[arg(long)]
     pub zero_major: bool,
-    /// When `latest` moves.
+    /// When to move `latest`.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub latest: LatestArg,
-    /// Another moving tag.
+    /// Additional moving tag.
     #[arg(long, value_name = "TAG")]
     pub extra: Vec<String>,
 }
 
-/// When `latest` moves, on the command line.
+/// The values of `--latest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LatestArg {
-    /// When no stable version is higher.
+    /// If no stable version is higher.
     Auto,
     /// With every stable release.
     Always,
@@ -97,12 +97,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ..TagRules::default()
     };
     let out = tags::fan_out(&version, variant.as_ref(), &rules).map_err(|error| usage(&error))?;
-    let standing = if args.republish {
+    let content = if args.republish {
         PublishedContent::Same
     } else {
         PublishedContent::Different
     };
-    let moves = tags::decide(&out, &existing, &rules, standing);
+    let moves = tags::decide(&out, &existing, &rules, content);
     if context.format == OutputFormat::Json {
         print_json(&out, &moves, context);
     } else {
@@ -163,7 +163,8 @@ fn print_text(moves: &[Move], context: &Context) {
     }
 }
 
-/// The tags of `--existing`; what is no tag is passed over (7-rules 23).
+/// Reads the tags of `--existing`. Lines that are not valid tags are ignored. Fails if the file
+/// cannot be read or is not UTF-8.
 async fn existing_tags(path: Option<&Path>, context: &Context) -> Result<Vec<Tag>, Failure> {
     use std::io::Read as _;
     let Some(path) = path else {
@@ -177,14 +178,14 @@ async fn existing_tags(path: Option<&Path>, context: &Context) -> Result<Vec<Tag
             .await
             .map(|read| bytes = read)
     };
-    let named = if path == Path::new("-") {
+    let name = if path == Path::new("-") {
         "standard input".into()
     } else {
         path.to_string_lossy()
     };
-    let failed = |what: &dyn std::fmt::Display| {
+    let failed = |reason: &dyn std::fmt::Display| {
         Failure::usage(format!(
-            "the tags of --existing cannot be read from {named}: {what}"
+            "cannot read the tags of --existing from {name}: {reason}"
         ))
     };
     read.map_err(|error| failed(&error))?;

@@ -1,4 +1,5 @@
-//! The engines that the user trusts: `--trust-engine`, `GOLDEN_TRUST`, and `[trust] engines` of the user's config.toml.
+//! The engines that the user trusts: by `--trust-engine`, `GOLDEN_TRUST`, or `[trust] engines` in
+//! the user's config.toml.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,8 @@ use crate::spec::workspace::EngineTable;
 use crate::workspace::discover::stays_inside;
 use crate::workspace::fs;
 
-/// The user's own settings: `golden/config.toml` in `$XDG_CONFIG_HOME`, else in `~/.config`.
+/// The settings of the user: `$XDG_CONFIG_HOME/golden/config.toml`, or
+/// `~/.config/golden/config.toml` if the variable is not set.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct UserConfig {
@@ -27,7 +29,7 @@ struct TrustTable {
     engines: Vec<String>,
 }
 
-/// Names and addresses of engines that the user trusts.
+/// Names and addresses of the engines that the user trusts. Fails if config.toml is invalid.
 pub(super) fn engines(context: &Context, named: &[String]) -> Result<Vec<String>, Failure> {
     let mut all = named.to_vec();
     let variable = context.var("GOLDEN_TRUST").unwrap_or_default();
@@ -65,7 +67,8 @@ fn user_config(context: &Context) -> Result<UserConfig, Failure> {
     })
 }
 
-/// The directory of an engine's TLS files. Those of the user are read only for an engine that the user trusts.
+/// The directory of an engine's TLS files. Fails if it is outside the workspace and the user does
+/// not trust the engine, because such files may belong to the user.
 pub(super) fn certificates(
     root: &Path,
     table: &EngineTable,
@@ -79,23 +82,23 @@ pub(super) fn certificates(
     let real_root = std::fs::canonicalize(root);
     let is_inside = |path: &Path| match (std::fs::canonicalize(path), &real_root) {
         (Ok(real), Ok(root)) => real.starts_with(root),
-        // What does not exist is reported when it is read.
+        // A missing file is reported when it is read.
         _ => true,
     };
     let files = ["ca.pem", "cert.pem", "key.pem"].map(|file| path.join(file));
-    let stays = stays_inside(Path::new(certs))
+    let is_in_workspace = stays_inside(Path::new(certs))
         && is_inside(&path)
         && files.iter().all(|file| is_inside(file));
-    if stays || EngineTrust::is_named(name, host, trusted) {
+    if is_in_workspace || EngineTrust::is_named(name, host, trusted) {
         return Ok(Some(path));
     }
     Err(Failure::usage(format!(
-        "[[engine]] `{name}`: certs = \"{certs}\" leaves the workspace"
+        "[[engine]] `{name}`: certs = \"{certs}\" is outside the workspace"
     ))
     .hint(hint(name)))
 }
 
-/// How to trust an engine.
+/// The hint that explains how to trust an engine.
 fn hint(name: &str) -> String {
     format!("put the files into the workspace, or trust the engine: `--trust-engine {name}`")
 }

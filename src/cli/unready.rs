@@ -1,5 +1,5 @@
-//! Images whose base is not to be had. One failure stops what depends on it, not the rest: they are taken out of a run,
-//! and its summary names them.
+//! Images whose base is unavailable. They are removed from a run together with the images built on
+//! them. The other images are still built, and the summary lists all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::resolve::ResolvedImage;
 use crate::resolve::pin::ParentIndex;
 use crate::snapshot::Observed;
 
-/// An image that is not begun.
+/// An image that is not built, and the reason.
 #[derive(Debug)]
 pub(crate) struct Unready {
     image: ResolvedImage,
@@ -22,22 +22,25 @@ pub(crate) struct Unready {
 
 #[derive(Debug)]
 enum Why {
-    /// Its base is not to be had.
+    /// Its base is unavailable.
     Base(observe::Error),
-    /// The image that it is built on, as people call it, is not ready either.
+    /// Its base image in the workspace, given by its display name, is not ready either.
     Parent(String),
 }
 
-/// Asks for every base by itself, and takes out of `session` the images that have none, with what is built on them.
+/// Reads every base separately. Removes the images whose base is unavailable, and the images built
+/// on them, from `session`.
 pub(crate) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Unready> {
     let mut observed = Observed::default();
     observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
-    let mut lost = BTreeMap::new();
+    let mut unavailable = BTreeMap::new();
     let parents = ParentIndex::new(&session.images);
     for (position, image) in session.images.iter().enumerate() {
-        let parent = parents.of(image).filter(|parent| lost.contains_key(parent));
+        let parent = parents
+            .of(image)
+            .filter(|parent| unavailable.contains_key(parent));
         if let Some(parent) = parent {
-            lost.insert(position, Why::Parent(session.images[parent].display()));
+            unavailable.insert(position, Why::Parent(session.images[parent].display()));
             continue;
         }
         let alone = std::slice::from_ref(image);
@@ -47,11 +50,11 @@ pub(crate) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Un
             Err(_) => None,
         };
         if let Err(error) = observe::bases(alone, &engines.embedded, docker, &mut observed).await {
-            lost.insert(position, Why::Base(error));
+            unavailable.insert(position, Why::Base(error));
         }
     }
     let kept: Vec<usize> = (0..session.images.len())
-        .filter(|n| !lost.contains_key(n))
+        .filter(|n| !unavailable.contains_key(n))
         .collect();
     let selected = kept
         .iter()
@@ -63,7 +66,7 @@ pub(crate) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Un
     let all = std::mem::take(&mut session.images).into_iter().enumerate();
     let mut unready = Vec::new();
     for (position, image) in all {
-        match lost.remove(&position) {
+        match unavailable.remove(&position) {
             Some(why) => unready.push(Unready { image, why }),
             None => session.images.push(image),
         }
@@ -71,7 +74,8 @@ pub(crate) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Un
     unready
 }
 
-/// Stops a run of which every image must be there before a tag moves (`--atomic`).
+/// Fails if the base of an image is unavailable. It is for `--atomic`, which moves no tag unless
+/// all images are ready.
 pub(crate) fn refuse_any(unready: &[Unready]) -> Result<(), Failure> {
     let error = unready.iter().find_map(|unready| match &unready.why {
         Why::Base(error) => Some(error),
@@ -80,13 +84,13 @@ pub(crate) fn refuse_any(unready: &[Unready]) -> Result<(), Failure> {
     error.map_or(Ok(()), |error| {
         let failure = Failure::new(
             Exit::Failed,
-            anyhow::anyhow!("{error}; with --atomic nothing is begun"),
+            anyhow::anyhow!("{error}; with --atomic, no build starts"),
         );
         Err(error.hints().into_iter().fold(failure, Failure::hint))
     })
 }
 
-/// Says of each why it was left out of a plan.
+/// Shows the reason for each image that is not planned.
 pub(crate) fn show(unready: Vec<Unready>, context: &Context) {
     for Unready { image, why } in unready {
         let (error, hints) = match why {
@@ -104,7 +108,7 @@ pub(crate) fn show(unready: Vec<Unready>, context: &Context) {
     }
 }
 
-/// Adds what was taken out to the summary of a run.
+/// Adds the removed images to the summary of a run.
 pub(crate) fn put_back(unready: Vec<Unready>, ended: &mut Ended) {
     for Unready { image, why } in unready {
         let (outcome, because, failed) = match why {

@@ -13,7 +13,7 @@ use crate::workspace::lock::FILE;
 /// Refresh golden.lock.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Bases, by reference or glob; all without.
+    /// Bases to refresh, by reference or glob [default: all].
     pub bases: Vec<String>,
     /// Set a variable of the workspace.
     #[arg(long, value_name = "NAME=VALUE")]
@@ -23,7 +23,7 @@ pub struct Args {
 #[derive(Serialize)]
 struct UpdateReport {
     bases: Vec<Compared>,
-    /// Bases that no image is built on any more.
+    /// Bases that no image uses any longer.
     removed: Vec<String>,
 }
 
@@ -31,11 +31,11 @@ struct UpdateReport {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = bases::open(context, args.set).await?;
     let (compared, lost) = bases::compare(context, &session, &args.bases).await?;
-    // All that was asked for, or nothing: a file that is half new would look as if it were refreshed.
+    // If one base is unavailable, nothing is written: a partial update would look complete.
     if !lost.is_empty() {
         bases::show_lost(context, lost);
         context.out.message(&format!(
-            "{FILE} is as it was; `golden update BASE` refreshes one base alone"
+            "{FILE} is unchanged; `golden update BASE` refreshes a single base"
         ));
         return Err(Failure::shown(Exit::Failed));
     }
@@ -49,7 +49,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .collect();
     lock.bases.retain(|key, _| used.contains_key(key));
     for base in &compared {
-        // The date alone is no reason to touch the file.
+        // A new date with the same digest does not change the file.
         if base.change != Change::Unchanged && !base.pinned {
             lock.bases.insert(base.base.clone(), base.current.clone());
         }

@@ -1,4 +1,4 @@
-//! `golden verify`: check that every tag is there and names what it should.
+//! `golden verify`: check that every tag exists and points to the right image.
 
 use serde::Serialize;
 
@@ -18,12 +18,12 @@ use crate::tags;
 use crate::verify::{self, VerifyFinding, VerifySubject};
 use crate::workspace::state::StateDirectory;
 
-/// Check that every tag is there and names what it should.
+/// Check that every tag exists and points to the right image.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images of the workspace or references; all images without.
+    /// Images of the workspace, or references [default: all images].
     pub subjects: Vec<String>,
-    /// Read and hash configs and layers too.
+    /// Also read and hash configs and layers.
     #[arg(long)]
     pub deep: bool,
     /// Set a variable of the workspace.
@@ -67,7 +67,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     })
 }
 
-/// Names of images have no tag, no digest and no host.
+/// True if a text is a reference: it has a tag, a digest or a host. Names of images have none of
+/// these.
 fn is_reference(text: &str) -> bool {
     let host = |first: &str| first == "localhost" || first.contains('.');
     text.contains([':', '@']) || text.split_once('/').is_some_and(|(first, _)| host(first))
@@ -94,7 +95,7 @@ async fn workspace_images(
     }
     let registries = registries::of_session(context, &session)?;
     let mut findings = Vec::new();
-    for Own { subject, receipts } in owns(&session)? {
+    for OwnImage { subject, receipts } in images_of(&session)? {
         let registry = registries.of(&subject.repository)?;
         findings
             .extend(verify::image(&registry, &subject, |tag| receipts.digest(tag), deep).await?);
@@ -140,12 +141,12 @@ async fn named_references(
 }
 
 /// An image of the workspace in a registry.
-struct Own {
+struct OwnImage {
     subject: VerifySubject,
     receipts: Receipts,
 }
 
-/// Where the receipts of an image are.
+/// Finds the receipts of an image.
 struct Receipts {
     state: StateDirectory,
     registry: String,
@@ -154,29 +155,29 @@ struct Receipts {
 }
 
 impl Receipts {
-    /// The digest of a tag's receipt. A receipt of another registry that once had the same name
-    /// says nothing; nor does one that is broken.
+    /// The digest in the receipt of a tag. `None` if the receipt is missing or invalid, or is from
+    /// another registry that once had the same name.
     fn digest(&self, tag: &Tag) -> Option<Digest> {
         let receipt = Receipt::read(&self.state, &self.registry, &self.image, tag).ok()??;
         (receipt.repository == self.repository).then_some(receipt.digest)
     }
 }
 
-/// The images of the workspace, whose rules apply to references to them. A reference needs no
-/// workspace, so one that cannot be read counts as none.
-async fn own_images(context: &Context) -> Vec<Own> {
+/// The images of the workspace, whose rules apply to references to these images. Empty if there is
+/// no valid workspace, because a reference does not need one.
+async fn own_images(context: &Context) -> Vec<OwnImage> {
     let Ok(Some(session)) = session::check(context, &SessionOptions::default())
         .await
         .map(|checked| checked.session)
     else {
         return Vec::new();
     };
-    owns(&session).unwrap_or_default()
+    images_of(&session).unwrap_or_default()
 }
 
-/// The images of a session, in every registry of it.
-fn owns(session: &Session) -> Result<Vec<Own>, Failure> {
-    let mut owns = Vec::new();
+/// The images of a session, once for each destination.
+fn images_of(session: &Session) -> Result<Vec<OwnImage>, Failure> {
+    let mut images = Vec::new();
     for destination in &session.destinations {
         for image in &session.images {
             let subject = subject(destination, image)?;
@@ -186,25 +187,25 @@ fn owns(session: &Session) -> Result<Vec<Own>, Failure> {
                 image: image.name.clone(),
                 repository: subject.repository.clone(),
             };
-            owns.push(Own { subject, receipts });
+            images.push(OwnImage { subject, receipts });
         }
     }
-    Ok(owns)
+    Ok(images)
 }
 
 async fn named_reference(
     registry: &Registry,
     reference: &Reference,
-    own: &[Own],
+    own: &[OwnImage],
     deep: bool,
 ) -> Result<Vec<VerifyFinding>, Failure> {
     let (repository, target) = (&reference.repository, reference.target());
-    let own: Vec<&Own> = own
+    let own: Vec<&OwnImage> = own
         .iter()
         .filter(|own| own.subject.repository == *repository)
         .collect();
     if let Target::Tag(tag) = &target {
-        for Own { subject, receipts } in &own {
+        for OwnImage { subject, receipts } in &own {
             let out = tags::fan_out(&subject.version, subject.variant.as_ref(), &subject.rules);
             let Ok(out) = out else { continue };
             if !out.tags.iter().any(|planned| planned.tag == *tag) {
@@ -225,8 +226,9 @@ async fn named_reference(
     Ok(verify::reference(registry, repository, &target, &rules, deep).await?)
 }
 
-/// The findings about one tag of an image: all of them for the version's own tag. The problems of
-/// the image itself are found at that tag, so a tag that points to the same image has them too.
+/// The findings about one tag of an image. For the version tag, these are all findings. The version
+/// tag also has the findings about the content of the image, so these are included for a tag that
+/// points to the same image.
 fn about(findings: Vec<VerifyFinding>, tag: &Tag, full: &Tag) -> Vec<VerifyFinding> {
     let digest = findings
         .iter()

@@ -244,7 +244,7 @@ fn a_deleted_current_directory_is_an_error() {
     let run = Run::of(output).exit(1);
     assert!(
         run.stderr
-            .starts_with("error: the current directory cannot be read: "),
+            .starts_with("error: cannot read the current directory: "),
         "{}",
         run.stderr
     );

@@ -179,7 +179,7 @@ fn the_certificates_of_an_engine_stay_in_the_workspace() {
         }
         let run = golden.run(&["build"]).exit(2);
         assert!(
-            run.stderr.contains("leaves the workspace"),
+            run.stderr.contains("is outside the workspace"),
             "{}",
             run.stderr
         );

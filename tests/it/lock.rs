@@ -128,7 +128,7 @@ fn a_missing_base_hides_no_other_base() {
     // Without a base argument, the lock is refreshed completely or not at all.
     let update = golden.run(&["update"]).exit(1);
     assert!(
-        update.stderr.contains("golden.lock is as it was"),
+        update.stderr.contains("golden.lock is unchanged"),
         "{}",
         update.stderr
     );
