@@ -1,8 +1,9 @@
-//! A BuildKit daemon over its own API: buildkitd, without a Docker Engine around it.
+//! A client of a BuildKit daemon (buildkitd) without a Docker Engine.
 //!
-//! The API is gRPC (buildkit `api/services/control/control.proto`): a session stays open, over which the daemon fetches
-//! the context, logins and secrets, and hands over the image as a docker archive; one call solves, another tells what
-//! goes on. bollard's types speak it; its drivers hold the whole context in memory and tell nothing of a build.
+//! The API is gRPC (buildkit `api/services/control/control.proto`). Over an open session, the
+//! daemon fetches the context, logins and secrets, and sends the image as a docker archive. One
+//! call runs the build, another one reports its progress. This module uses bollard's message types,
+//! but not its drivers: they hold the whole context in memory and report no progress.
 
 mod connection;
 mod session;
@@ -28,12 +29,12 @@ use crate::render::{PinnedBase, Recipe};
 
 use self::session::BuildKitSession;
 
-/// What an address begins with: `buildkit://HOST[:PORT]`, `buildkit:///PATH/OF/SOCKET`.
+/// The scheme of an address: `buildkit://HOST[:PORT]` or `buildkit:///PATH/OF/SOCKET`.
 const SCHEME: &str = "buildkit://";
-/// The largest message that either side takes: BuildKit's own bound.
+/// The largest message, in bytes. It is also BuildKit's limit.
 const MESSAGE: usize = 16 << 20;
-/// How long the last words of a build that has ended may take.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The time limit for the remaining progress messages after a build has ended.
+const LAST_PROGRESS: Duration = Duration::from_secs(2);
 
 /// A connection to a BuildKit daemon. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,30 +45,31 @@ pub struct BuildKit {
 }
 
 impl BuildKit {
-    /// Whether an address is one of a BuildKit daemon.
+    /// True if an address has the scheme `buildkit://`.
     #[must_use]
     pub fn is_at(address: &str) -> bool {
         Self::place(address).is_some()
     }
 
-    /// What follows the scheme in the address of a BuildKit daemon.
+    /// The part after the scheme in the address of a BuildKit daemon.
     pub(super) fn place(address: &str) -> Option<&str> {
         address.strip_prefix(SCHEME)
     }
 
-    /// Connects to a daemon and asks for what it builds. `certs` is a directory with ca.pem, cert.pem and key.pem.
+    /// Connects to a daemon and reads the platform of its worker. `certs` is a directory with
+    /// ca.pem, cert.pem and key.pem. Fails if the daemon cannot be reached or has no worker.
     pub async fn connect(address: &str, certs: Option<&Path>) -> Result<Self, Error> {
         let channel = connection::connect(address, certs).await?;
         let mut control = ControlClient::new(channel)
             .max_decoding_message_size(MESSAGE)
             .max_encoding_message_size(MESSAGE);
-        let failed = |status: Status| failed("tell what it builds", &status, address);
+        let failed = |status: Status| failed("list its workers", &status, address);
         let workers = control
             .list_workers(ListWorkersRequest::default())
             .await
             .map_err(failed)?
             .into_inner();
-        // A worker names what it emulates behind what it is.
+        // A worker lists its native platform before the emulated ones.
         let native = workers
             .record
             .iter()
@@ -95,8 +97,10 @@ impl BuildKit {
         &self.platform
     }
 
-    /// Builds a recipe that names one platform. `embedded` reads the base: its traits, its files, and the layers that
-    /// need not be sent on; layers of the image's own are kept in `directory`. Dropping the future cancels the build.
+    /// Builds a recipe for one platform. `embedded` reads the base; its layers keep their source
+    /// and are not downloaded. The new layers are stored in `directory`. Dropping the future
+    /// cancels the build. Fails if the base is not in a registry, or if the build or the export
+    /// fails.
     pub async fn build(
         &self,
         recipe: &Recipe,
@@ -106,11 +110,13 @@ impl BuildKit {
         directory: &Path,
     ) -> Result<AssembledImage, Error> {
         arguments::refuse_what_cannot_be(recipe, options)?;
-        let on = base_reference(recipe, options)?;
+        let reference = base_reference(recipe, options)?;
         let platform = recipe.image.platforms.first().unwrap_or(&self.platform);
         let base = embedded.base_of(recipe, options, platform).await?;
         let recipe = &fit::on_base(embedded, recipe, &base, events).await?;
-        let named = on.as_deref().map(|reference| (reference, &base.config));
+        let named = reference
+            .as_deref()
+            .map(|reference| (reference, &base.config));
         let build_args = arguments::build_args(recipe, options, named);
 
         let opened = BuildKitSession::open(self.control.clone(), recipe, options, directory).await;
@@ -138,7 +144,7 @@ impl BuildKit {
         let solved = self.solve(attributes, &session, recipe, events).await?;
 
         let broken = |message: String| Error::Request {
-            what: "hand over the image".to_owned(),
+            what: "export the image".to_owned(),
             message,
         };
         let mut members = session
@@ -154,9 +160,9 @@ impl BuildKit {
         let image = composed.map_err(|error| broken(error.to_string()))?;
         let config = Digest::of(&image.config);
         match solved.exporter_response.get("containerimage.config.digest") {
-            Some(told) if *told != config.to_string() => {
+            Some(reported) if *reported != config.to_string() => {
                 return Err(broken(format!(
-                    "its config is {config}, and it says that it is {told}"
+                    "its config is {config}, but the daemon reported {reported}"
                 )));
             }
             _ => {}
@@ -165,7 +171,7 @@ impl BuildKit {
         Ok(image)
     }
 
-    /// Has the Dockerfile executed, and tells what goes on.
+    /// Runs the build and reports its progress.
     async fn solve(
         &self,
         attributes: BTreeMap<String, String>,
@@ -185,28 +191,28 @@ impl BuildKit {
         };
         let image = recipe.image.display();
         let mut progress = Progress::new(&image, events);
-        let (mut solving, mut telling) = (self.control.clone(), self.control.clone());
+        let (mut solve_client, mut status_client) = (self.control.clone(), self.control.clone());
         let solved = {
-            let mut story = std::pin::pin!(async {
-                let mut said = telling
+            let mut progress_stream = std::pin::pin!(async {
+                let mut messages = status_client
                     .status(StatusRequest { r#ref: reference })
                     .await?
                     .into_inner();
-                while let Some(status) = said.message().await? {
+                while let Some(status) = messages.message().await? {
                     progress.take_status(status);
                 }
                 Ok::<_, Status>(())
             });
-            let mut solve = std::pin::pin!(solving.solve(request));
-            // Who cannot be told of a build can have it all the same.
+            let mut solve = std::pin::pin!(solve_client.solve(request));
+            // A broken progress stream does not fail the build.
             tokio::select! {
                 solved = &mut solve => {
-                    let told = tokio::time::timeout(LAST_WORDS, story).await;
-                    tracing::debug!(?told, "the build has ended");
+                    let ended = tokio::time::timeout(LAST_PROGRESS, progress_stream).await;
+                    tracing::debug!(?ended, "the build has ended");
                     solved
                 }
-                told = &mut story => {
-                    tracing::debug!(?told, "the build tells no more");
+                ended = &mut progress_stream => {
+                    tracing::debug!(?ended, "the progress stream has ended");
                     solve.await
                 }
             }
@@ -225,10 +231,10 @@ impl BuildKit {
     }
 }
 
-/// The name that the daemon pulls the base by; none for scratch.
+/// The reference from which the daemon pulls the base; `None` for scratch.
 fn base_reference(recipe: &Recipe, options: &BuildOptions) -> Result<Option<String>, Error> {
     let unsupported = |what: String| Error::Unsupported {
-        what: format!("a BuildKit daemon gets its base from a registry, and {what}"),
+        what: format!("a BuildKit daemon pulls its base from a registry, but {what}"),
         engine: EngineKind::Docker,
     };
     match (&recipe.base, &options.published_parent) {
@@ -246,11 +252,11 @@ fn base_reference(recipe: &Recipe, options: &BuildOptions) -> Result<Option<Stri
         (PinnedBase::Local { reference, .. }, _) => Err(unsupported(format!(
             "{reference} is only in a Docker Engine"
         ))),
-        (PinnedBase::Layout(_), _) => Err(unsupported("this one is an OCI layout".to_owned())),
+        (PinnedBase::Layout(_), _) => Err(unsupported("this base is an OCI layout".to_owned())),
     }
 }
 
-/// What a daemon said when it refused something.
+/// The message of a daemon's error answer.
 fn message(status: &Status) -> String {
     let text = status.message().trim();
     if text.is_empty() {
@@ -260,7 +266,7 @@ fn message(status: &Status) -> String {
     }
 }
 
-/// Whether the connection failed, and not what was asked for.
+/// True if the connection failed, and not the request itself.
 fn is_connection(status: &Status) -> bool {
     let source = std::error::Error::source(status);
     status.code() == Code::Unavailable
@@ -268,10 +274,10 @@ fn is_connection(status: &Status) -> bool {
 }
 
 fn unreachable(address: &str, status: &Status) -> Error {
-    let words = with_sources(message(status), status);
+    let cause = with_sources(message(status), status);
     Error::Unreachable {
         address: address.to_owned(),
-        source: words.into(),
+        source: cause.into(),
     }
 }
 

@@ -1,11 +1,11 @@
-//! The embedded engine: no daemon, no root, no network beyond the registry. It reads the base's manifest and
-//! config (and, where certificates or directories ask for it, the layers that it must), and leaves the rest to
-//! [`assemble`](crate::assemble).
+//! The embedded engine. It needs no daemon, no root user, and no network except the registry. It
+//! reads the base's manifest and config, and layers only if files or certificates require them.
+//! [`assemble`](crate::assemble) does the rest.
 
-mod aside;
 mod base;
 mod error;
 mod extended;
+mod hashing_reader;
 mod layers;
 mod layout;
 mod memo;
@@ -47,27 +47,29 @@ use crate::workspace::fs;
 use crate::workspace::state::StateDirectory;
 use crate::workspace::user_cache::UserCache;
 
-/// How many layers of a base are read at once. Each may take the memory of a large index.
+/// The number of layers of a base that are read in parallel. Each can need the memory of a large
+/// index.
 const LAYERS_AT_ONCE: usize = 2;
-/// The memory that the indexes of a base's layers may take together, in bytes.
+/// The limit for the total memory of the indexes of a base, in bytes.
 const INDEXES: u64 = 80 << 20;
 
-/// The embedded engine. Cheap to clone; clones share what they have read.
+/// The embedded engine. Cheap to clone; clones share the results of their work.
 #[derive(Debug, Clone)]
 pub struct Embedded {
     registries: Registries,
     blobs: Blobs,
     cache: PathBuf,
-    /// Indexes of layers: a digest does not prove them.
+    /// Indexes of layers. They are in the user's cache and not in the workspace, because no digest
+    /// verifies them.
     indexes: UserCache,
     output: Output,
     shared: Arc<RunCache>,
 }
 
-/// The layer of certificates, and the layers of the base that were read for it.
+/// The layer with the certificates, and the indexes of the base's layers that were read for it.
 type PlacedCertificates = (Option<Arc<TrustLayer>>, Vec<Arc<LayerIndex>>);
 
-/// What is read and made once a run.
+/// The results that are computed once per run.
 #[derive(Debug, Default)]
 struct RunCache {
     bases: Memo<BaseImage>,
@@ -75,12 +77,13 @@ struct RunCache {
     trust: Memo<PlacedCertificates>,
     traits: Memo<Arc<Traits>>,
     written: Memo<(WrittenLayer, LayerSource)>,
-    /// Images of this run by their inputs, for those that are built on them.
+    /// Images of this run by their inputs digest, for images that are built on them.
     assembled: Mutex<BTreeMap<Digest, Arc<Assembled>>>,
 }
 
 impl Embedded {
-    /// An engine that reads bases from `registries` and keeps what it has read under `cache` (`.golden/cache`).
+    /// An engine that reads bases from `registries` and stores manifests and configs under `cache`
+    /// (`.golden/cache`).
     #[must_use]
     pub fn new(registries: Registries, cache: PathBuf) -> Self {
         let blobs = Blobs::new(registries.clone());
@@ -95,37 +98,39 @@ impl Embedded {
         }
     }
 
-    /// The same engine, keeping what it has worked out of layers in the user's cache.
+    /// The same engine with a cache for the indexes of layers.
     #[must_use]
     pub fn with_indexes(self, indexes: UserCache) -> Self {
         Self { indexes, ..self }
     }
 
-    /// The same engine, writing images down in another way.
+    /// The same engine with another output format for images.
     #[must_use]
     pub fn with_output(self, output: Output) -> Self {
         Self { output, ..self }
     }
 
-    /// Something small in the cache. What is there is a copy: whoever uses it compares its digest.
-    fn kept(&self, kind: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+    /// Reads a small file of the cache. The caller must compare its digest, because the file can be
+    /// changed.
+    fn read_cached(&self, kind: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
         Ok(fs::read_if_exists(
             &self.cache.join(kind).join(digest.hex()),
         )?)
     }
 
-    /// Keeps something small in the cache. If the cache cannot be written, it is read again the next time.
-    fn keep(&self, kind: &str, digest: &Digest, bytes: &[u8]) {
+    /// Writes a small file to the cache. An error is only logged: the next run then reads the
+    /// content again.
+    fn write_cached(&self, kind: &str, digest: &Digest, bytes: &[u8]) {
         let write = || {
             StateDirectory::around(&self.cache).make()?;
             fs::write_cached(&self.cache.join(kind).join(digest.hex()), bytes)
         };
         if let Err(error) = write() {
-            tracing::debug!(%error, "not kept");
+            tracing::debug!(%error, "not written to the cache");
         }
     }
 
-    /// The registries that bases are read from.
+    /// The registries from which bases are read.
     pub(crate) const fn registries(&self) -> &Registries {
         &self.registries
     }
@@ -152,7 +157,8 @@ impl Embedded {
         ))
     }
 
-    /// The base for one platform.
+    /// The base of a recipe for one platform. Fails if the base does not exist, is not available
+    /// for the platform, or is only in a Docker Engine.
     pub async fn base_of(
         &self,
         recipe: &Recipe,
@@ -185,7 +191,8 @@ impl Embedded {
         }
     }
 
-    /// The traits of a base that is no image of this workspace, read once a run. All of its layers are read for it.
+    /// The traits of a base that is not an image of this workspace. They are read once per run,
+    /// from all layers of the base. Fails if the base cannot be read.
     pub async fn traits(
         &self,
         base: &PinnedBase,
@@ -227,7 +234,7 @@ impl Embedded {
         self.shared.traits.get(key.join("\n"), work).await
     }
 
-    /// Keeps an image of this run for those that are built on it.
+    /// Stores an image of this run for the images that are built on it.
     pub(super) fn remember(&self, recipe: &Recipe, assembled: &Assembled) {
         let mut all = self
             .shared
@@ -237,7 +244,7 @@ impl Embedded {
         all.insert(recipe.inputs.clone(), Arc::new(assembled.clone()));
     }
 
-    /// An image of this run.
+    /// The image of this run with these inputs.
     fn assembled(&self, inputs: &Digest) -> Option<Arc<Assembled>> {
         self.shared
             .assembled
@@ -247,7 +254,7 @@ impl Embedded {
             .cloned()
     }
 
-    /// Assembles on one base.
+    /// Assembles an image on one base.
     async fn assemble_on(
         &self,
         recipe: &Recipe,
@@ -272,7 +279,7 @@ impl Embedded {
         self.write(assembly, layers).await
     }
 
-    /// The files of an image at their places on a base.
+    /// The files of an image at their final paths on a base.
     pub(super) async fn files_on(
         &self,
         image: &ResolvedImage,
@@ -284,7 +291,8 @@ impl Embedded {
             .await
     }
 
-    /// The number that an image's own /etc/passwd gives a user, if it knows the name.
+    /// The user ID of a user in the image's /etc/passwd; `None` if the file does not list the user.
+    /// Fails if a layer cannot be read.
     pub async fn user_id(
         &self,
         image: &BaseImage,
@@ -297,7 +305,7 @@ impl Embedded {
             .await
     }
 
-    /// The same for an image of this run.
+    /// As [`Embedded::user_id`], for an image of this run.
     pub async fn user_id_of(
         &self,
         image: &AssembledImage,
@@ -309,8 +317,8 @@ impl Embedded {
             .await
     }
 
-    /// The layer of an image's certificates, and what had to be read of the base for it: made once a run for all images
-    /// on a base that trust the same.
+    /// The layer with an image's certificates, and the indexes that were read for it. It is created
+    /// once per run for all images with the same base and the same certificates.
     async fn trust(
         &self,
         family: Family,
@@ -341,7 +349,8 @@ impl Embedded {
         self.shared.trust.get(key.join("\n"), work).await
     }
 
-    /// Does `work`, reading of the base what turns out to be needed: from the top, no more layers than it asks for.
+    /// Calls `work` until it has everything that it needs of the base. Layers are read from the
+    /// top, and only as many as `work` requires.
     async fn read_for<T>(
         &self,
         base: &BaseImage,
@@ -363,7 +372,7 @@ impl Embedded {
                 Err(AssembleStop::Unread(Unread::Layer)) => 1,
                 Err(AssembleStop::Unread(Unread::Layers)) => left,
                 Err(AssembleStop::Unread(Unread::Content(path))) => {
-                    self.want(path, &mut wanted, base, indexes, name, events)
+                    self.read_content(path, &mut wanted, base, indexes, name, events)
                         .await?;
                     continue;
                 }
@@ -377,16 +386,15 @@ impl Embedded {
             while let Some(index) = read.try_next().await? {
                 indexes.push(index);
                 if indexes.iter().map(|index| index.weight()).sum::<u64>() > INDEXES {
-                    let what =
-                        "its layers have more names and certificates than golden holds in memory";
+                    let what = "its layers have more names and certificates than golden can hold in memory";
                     return Err(crate::assemble::Error::Base(what.to_owned()).into());
                 }
             }
         }
     }
 
-    /// Reads the layers that are known once more, to keep the content of one more file.
-    async fn want(
+    /// Reads the layer with the file `path` again, this time with the content of the file.
+    async fn read_content(
         &self,
         path: String,
         wanted: &mut BTreeSet<String>,
@@ -412,7 +420,7 @@ impl Embedded {
         Ok(())
     }
 
-    /// Writes the new layers, and with them the image.
+    /// Writes the new layers and finishes the image.
     async fn write(
         &self,
         assembly: Assembly,
@@ -459,7 +467,7 @@ impl Engine for Embedded {
     }
 }
 
-/// An image of this run as a base for a platform.
+/// Converts an image of this run to a base for a platform.
 fn of_platform(
     assembled: &Assembled,
     parent: &str,

@@ -1,8 +1,9 @@
-//! Several engines as one (`[[engine]]`): every platform of an image is built by an engine that builds it
-//! for real, and what they made becomes one image under an index.
+//! Uses several engines together (`[[engine]]`). Each platform of an image is built by an engine
+//! that supports it without emulation. The results become one index.
 //!
-//! The results are taken out of the engines and published by golden like anything assembled. So no tags but the
-//! fan-out reach the registry, and the base's layers stay the blobs that the registry has.
+//! golden exports the results from the engines and publishes them like an assembled image. The
+//! registry therefore receives no other tags than the fan-out, and the layers of the base keep
+//! their blobs.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -28,34 +29,34 @@ use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::render::{PinnedBase, Recipe};
 
-/// One engine of a fleet. It is connected when it is first needed, once.
+/// One engine of a fleet. It is connected once, at its first use.
 #[derive(Debug)]
 pub struct FleetEngine {
     name: String,
     platforms: Vec<Platform>,
-    /// It is passed over when it does not answer.
+    /// True if the engine is skipped when it does not answer.
     optional: bool,
     trust: EngineTrust,
     daemon: Daemon,
 }
 
-/// Who executes Dockerfiles there.
+/// The daemon that executes Dockerfiles.
 #[derive(Debug)]
 enum Daemon {
     /// A Docker Engine.
     Docker(DockerEnv, OnceCell<Docker>),
-    /// A BuildKit daemon at an address, with a directory of TLS files where it wants them.
+    /// A BuildKit daemon at an address, with the directory of its TLS files if it requires TLS.
     BuildKit(String, Option<PathBuf>, OnceCell<BuildKit>),
 }
 
-/// A daemon that is connected.
+/// A connected daemon.
 enum Connected<'a> {
     Docker(&'a Docker),
     BuildKit(&'a BuildKit),
 }
 
 impl FleetEngine {
-    /// A Docker Engine that builds for `platforms`; for its own when none is named.
+    /// A Docker Engine that builds for `platforms`, or for its own platform if the list is empty.
     #[must_use]
     pub fn docker(
         name: impl Into<String>,
@@ -72,8 +73,8 @@ impl FleetEngine {
         }
     }
 
-    /// A BuildKit daemon that builds for `platforms`; for its own when none is named. `certs` is a directory with ca.pem,
-    /// cert.pem and key.pem.
+    /// A BuildKit daemon that builds for `platforms`, or for its own platform if the list is empty.
+    /// `certs` is a directory with ca.pem, cert.pem and key.pem.
     #[must_use]
     pub fn buildkit(
         name: impl Into<String>,
@@ -91,7 +92,8 @@ impl FleetEngine {
         }
     }
 
-    /// The engine of the surroundings: it builds for its own platform, if it answers.
+    /// The engine that the environment selects. It builds for its own platform, and is skipped if
+    /// it does not answer.
     #[must_use]
     pub fn fallback(environment: DockerEnv) -> Self {
         Self {
@@ -100,13 +102,14 @@ impl FleetEngine {
         }
     }
 
-    /// The same engine, as far as the user trusts it.
+    /// The same engine with this trust.
     #[must_use]
     pub fn with_trust(self, trust: EngineTrust) -> Self {
         Self { trust, ..self }
     }
 
-    /// The options of a build, without what this engine must not receive.
+    /// The options of a build without the secrets and logins that this engine must not receive.
+    /// Fails if a step requires a secret and the engine is not trusted.
     fn options<'o>(
         &self,
         recipe: &Recipe,
@@ -155,9 +158,9 @@ impl FleetEngine {
 
     async fn connected(&self) -> Result<Connected<'_>, Error> {
         match &self.daemon {
-            Daemon::Docker(environment, docker) => {
-                once(environment, docker).await.map(Connected::Docker)
-            }
+            Daemon::Docker(environment, docker) => connect_once(environment, docker)
+                .await
+                .map(Connected::Docker),
             Daemon::BuildKit(address, certs, daemon) => {
                 let connect = || BuildKit::connect(address, certs.as_deref());
                 daemon
@@ -168,15 +171,19 @@ impl FleetEngine {
         }
     }
 
-    /// The Docker Engine, which keeps what it built. None for a BuildKit daemon, which keeps nothing and is not asked.
-    async fn keeper(&self) -> Result<Option<&Docker>, Error> {
+    /// The Docker Engine, which stores the images that it builds. `None` for a BuildKit daemon,
+    /// which stores none; it is not connected.
+    async fn docker_engine(&self) -> Result<Option<&Docker>, Error> {
         match &self.daemon {
-            Daemon::Docker(environment, docker) => once(environment, docker).await.map(Some),
+            Daemon::Docker(environment, docker) => {
+                connect_once(environment, docker).await.map(Some)
+            }
             Daemon::BuildKit(..) => Ok(None),
         }
     }
 
-    /// Whether this engine builds for a platform. One that names none is asked for its own.
+    /// True if this engine builds for a platform. An engine without `platforms` is connected to
+    /// read its own. Fails if it does not answer.
     async fn builds(&self, platform: &Platform) -> Result<bool, Error> {
         if !self.platforms.is_empty() {
             return Ok(self.platforms.contains(platform));
@@ -190,8 +197,8 @@ impl FleetEngine {
     }
 }
 
-/// The engine of an environment, connected once.
-async fn once<'a>(
+/// Connects to the Docker Engine of an environment once.
+async fn connect_once<'a>(
     environment: &DockerEnv,
     docker: &'a OnceCell<Docker>,
 ) -> Result<&'a Docker, Error> {
@@ -200,30 +207,31 @@ async fn once<'a>(
         .await
 }
 
-/// What one engine made of an image: its part for one platform.
+/// The part of an image that one engine built: the image for one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlatformBuild {
-    /// The engine's name.
+    /// The name of the engine in `[[engine]]`.
     pub engine: String,
-    /// The platform.
+    /// The platform that the engine built.
     pub platform: Platform,
-    /// The image ID in that engine; for a BuildKit daemon, which keeps no images, the digest of the manifest.
+    /// The image ID in that engine. For a BuildKit daemon, which stores no images, the digest of
+    /// the manifest.
     pub id: Digest,
 }
 
-/// Several engines.
+/// Several engines that build the platforms of an image together.
 #[derive(Debug)]
 pub struct Fleet {
     members: Vec<FleetEngine>,
     embedded: Embedded,
     spool: PathBuf,
-    /// What was built, by inputs.
+    /// The built parts, by inputs digest.
     made: Mutex<BTreeMap<Digest, Vec<PlatformBuild>>>,
 }
 
 impl Fleet {
-    /// A fleet. `embedded` reads the bases, and learns of what is made, for images that are built on it; layers are
-    /// kept under `spool` until they are published or written.
+    /// A fleet of `members`. `embedded` reads the bases, and stores the built images for their
+    /// children. Layers are stored under `spool` until they are published or written.
     #[must_use]
     pub const fn new(members: Vec<FleetEngine>, embedded: Embedded, spool: PathBuf) -> Self {
         Self {
@@ -234,14 +242,15 @@ impl Fleet {
         }
     }
 
-    /// Gives an image that was built here its names, in every Docker Engine that has a part of it. Whether one has.
+    /// Tags an image of this fleet in every Docker Engine that has a part of it. Returns true if at
+    /// least one engine has a part. Fails if an engine refuses a tag.
     pub async fn tag(&self, inputs: &Digest, names: &[Reference]) -> Result<bool, Error> {
         let mut named = false;
         for part in self.parts(inputs) {
             let Some(member) = self.named(&part.engine) else {
                 continue;
             };
-            let Some(docker) = member.keeper().await? else {
+            let Some(docker) = member.docker_engine().await? else {
                 continue;
             };
             for name in names {
@@ -252,15 +261,16 @@ impl Fleet {
         Ok(named)
     }
 
-    /// Where the parts of an image are that was built here, for a later run to find them.
+    /// The parts of an image that this fleet built. A later run uses them to find the image again.
     #[must_use]
     pub fn parts(&self, inputs: &Digest) -> Vec<PlatformBuild> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.get(inputs).cloned().unwrap_or_default()
     }
 
-    /// What an earlier run built, taken out of its engines once more. None when one of them is not in the workspace
-    /// any more, or has lost its part.
+    /// Exports an image that an earlier run built. Returns `None` if one of its engines is no
+    /// longer in the workspace, or no longer has its part. Fails if an engine cannot export its
+    /// part.
     pub async fn built_before(
         &self,
         recipe: &Recipe,
@@ -268,26 +278,26 @@ impl Fleet {
         options: &BuildOptions,
         events: &Events,
     ) -> Result<Option<BuiltImage>, Error> {
-        // Parts stand in the order in which they were done, an index in that of the spec.
-        let take = async |platform: &Platform| {
+        // The parts are in the order of their completion; the index needs the order of the spec.
+        let export = async |platform: &Platform| {
             let of_platform = parts.iter().find(|part| part.platform == *platform);
             let known = of_platform.and_then(|part| Some((part, self.named(&part.engine)?)));
             let Some((part, member)) = known else {
                 return Ok(None);
             };
-            let image = self.take_out(member, recipe, part, options, events).await?;
+            let image = self.export(member, recipe, part, options, events).await?;
             if image.is_some() {
                 self.keep(&recipe.inputs, part.clone());
             }
             Ok::<_, Error>(image)
         };
         let images: Option<Vec<AssembledImage>> =
-            try_join_all(recipe.image.platforms.iter().map(take))
+            try_join_all(recipe.image.platforms.iter().map(export))
                 .await?
                 .into_iter()
                 .collect();
         images
-            .map(|images| self.together(recipe, options, images))
+            .map(|images| self.combine(recipe, options, images))
             .transpose()
     }
 
@@ -295,7 +305,7 @@ impl Fleet {
         self.members.iter().find(|member| member.name == engine)
     }
 
-    /// The first engine that builds for a platform.
+    /// The first engine that builds for a platform. Fails if there is none.
     async fn member(&self, platform: &Platform) -> Result<&FleetEngine, Error> {
         for member in &self.members {
             if member.builds(platform).await? {
@@ -309,14 +319,14 @@ impl Fleet {
             .collect();
         Err(Error::Unsupported {
             what: format!(
-                "no [[engine]] builds for {platform} (there are: {})",
+                "no [[engine]] builds for {platform}; the engines are: {}",
                 names.join(", ")
             ),
             engine: EngineKind::Docker,
         })
     }
 
-    /// Builds for one platform, and takes the result out of its engine.
+    /// Builds for one platform and exports the result.
     async fn build_one(
         &self,
         recipe: &Recipe,
@@ -363,21 +373,19 @@ impl Fleet {
         .await?;
         let built = docker.build(&fitted, allowed, events).await?;
         let Artifact::Docker { id } = built.artifact else {
-            unreachable!("a Docker Engine keeps what it built")
+            unreachable!("a Docker Engine stores the image that it builds")
         };
         let part = part(id);
         self.keep(&recipe.inputs, part.clone());
-        let taken = self
-            .take_out(member, &recipe, &part, options, events)
-            .await?;
-        taken.ok_or_else(|| Error::Request {
-            what: format!("hand over the image {}", part.id.short()),
-            message: "it is gone right after it was built".to_owned(),
+        let exported = self.export(member, &recipe, &part, options, events).await?;
+        exported.ok_or_else(|| Error::Request {
+            what: format!("export the image {}", part.id.short()),
+            message: "it was removed right after it was built".to_owned(),
         })
     }
 
-    /// Takes a part out of its engine; none when it is not there any more.
-    async fn take_out(
+    /// Exports a part from its engine. Returns `None` if the engine no longer has it.
+    async fn export(
         &self,
         member: &FleetEngine,
         recipe: &Recipe,
@@ -391,7 +399,7 @@ impl Fleet {
             id,
         } = part;
         let base = async || self.known_base(recipe, platform, options, events).await;
-        let Some(docker) = member.keeper().await? else {
+        let Some(docker) = member.docker_engine().await? else {
             let image = archive::kept_image(id, platform, &base().await, &self.spool);
             return Ok(image.map_err(crate::store::Error::from)?);
         };
@@ -400,12 +408,12 @@ impl Fleet {
         }
         events.step(
             &recipe.image.display(),
-            format!("take {platform} out of the engine {engine}"),
+            format!("export {platform} from the engine {engine}"),
         );
         self.unpacked(docker, part, base().await).await.map(Some)
     }
 
-    /// An image as a Docker Engine has it, read out of the archive that it saves.
+    /// Reads an image of a Docker Engine from the archive that the engine exports.
     async fn unpacked(
         &self,
         docker: &Docker,
@@ -414,16 +422,16 @@ impl Fleet {
     ) -> Result<AssembledImage, Error> {
         let reader = SyncIoBridge::new(docker.save(&part.id));
         let (directory, platform) = (self.spool.clone(), part.platform.clone());
-        let taking = tokio::task::spawn_blocking(move || {
+        let unpacking = tokio::task::spawn_blocking(move || {
             std::fs::create_dir_all(&directory)?;
             let mut members = archive::unpack(reader, &directory)?;
             archive::compose(&mut members, platform, &base, &directory)
         });
-        let taken = taking
+        let unpacked = unpacking
             .await
             .unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
-        taken.map_err(|error| Error::Request {
-            what: format!("hand over the image {}", part.id.short()),
+        unpacked.map_err(|error| Error::Request {
+            what: format!("export the image {}", part.id.short()),
             message: error.to_string(),
         })
     }
@@ -433,15 +441,15 @@ impl Fleet {
         made.entry(inputs.clone()).or_default().push(part);
     }
 
-    /// One image of the parts for its platforms.
-    fn together(
+    /// Combines the images of the platforms to one image.
+    fn combine(
         &self,
         recipe: &Recipe,
         options: &BuildOptions,
         images: Vec<AssembledImage>,
     ) -> Result<BuiltImage, Error> {
         let [first, ..] = images.as_slice() else {
-            let what = "several engines build images that name their platforms".to_owned();
+            let what = "[[engine]] needs an image with `platforms`".to_owned();
             return Err(Error::Unsupported {
                 what,
                 engine: EngineKind::Docker,
@@ -463,7 +471,8 @@ impl Fleet {
         })
     }
 
-    /// The base as its registry has it, so that its layers need not be sent again. Without, they are.
+    /// The base as its registry has it, so that its layers are not uploaded again. If it cannot be
+    /// read, scratch is returned and the layers are uploaded.
     async fn known_base(
         &self,
         recipe: &Recipe,
@@ -475,7 +484,7 @@ impl Fleet {
             Ok(base) => base,
             Err(error) => {
                 let note = format!(
-                    "the base's layers are sent along, since its manifest could not be read: {error}"
+                    "the layers of the base are uploaded as well, because its manifest could not be read: {error}"
                 );
                 events.note(Some(&recipe.image.display()), note);
                 BaseImage::scratch(platform)
@@ -496,7 +505,7 @@ impl Engine for Fleet {
         options: &BuildOptions,
         events: &Events,
     ) -> Result<BuiltImage, Error> {
-        // Who lacks an engine hears of it before any build begins.
+        // Fail before building if a platform has no engine.
         try_join_all(
             recipe
                 .image
@@ -507,6 +516,6 @@ impl Engine for Fleet {
         .await?;
         let one = |platform| self.build_one(recipe, platform, options, events);
         let images = try_join_all(recipe.image.platforms.iter().map(one)).await?;
-        self.together(recipe, options, images)
+        self.combine(recipe, options, images)
     }
 }

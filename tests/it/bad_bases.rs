@@ -159,7 +159,7 @@ fn a_layer_that_contradicts_the_config_is_refused() {
     let base = Base::here().layer_as(media::OCI_LAYER_GZIP, gzip(&plain), said.clone());
     refused(
         &base,
-        &format!("its content is {found}, and the base's config says {said}"),
+        &format!("its content is {found}, but the base's config says {said}"),
     );
 }
 

@@ -98,7 +98,7 @@ fn memory_stays_bounded_for_every_layer() {
             }
         })
     };
-    let more = "more names and certificates than golden holds in memory";
+    let more = "more names and certificates than golden can hold in memory";
     let cases: Vec<(&str, Vec<Archive>, &str)> = vec![
         (
             "a long name",

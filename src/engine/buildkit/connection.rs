@@ -1,4 +1,4 @@
-//! The way to a BuildKit daemon: its address, and HTTP/2 over a stream to it.
+//! Connects to a BuildKit daemon: parses its address and opens HTTP/2 over a stream to it.
 
 use std::io;
 use std::path::Path;
@@ -17,14 +17,15 @@ use super::super::daemon::tls;
 use super::SCHEME;
 use crate::process::Environment;
 
-/// The port of a daemon when none is written, as its own documentation has it.
+/// The default port of a daemon, according to BuildKit's documentation.
 const PORT: u16 = 1234;
-/// How much may be on its way before the other side says that it has it: contexts and layers travel in both directions.
+/// The HTTP/2 window, in bytes. Contexts and layers are large, so it is larger than the default.
 const WINDOW: u32 = 4 << 20;
 
-/// Connects to the daemon at `address`; TLS with the files in `certs`.
+/// Connects to the daemon at `address`, with TLS if `certs` has the files for it. Fails if the
+/// address or the TLS files are invalid, or if the daemon cannot be reached.
 pub(super) async fn connect(address: &str, certs: Option<&Path>) -> Result<Channel, Error> {
-    let place = parse(address).map_err(|what| Error::Address { what })?;
+    let target = parse(address).map_err(|what| Error::Address { what })?;
     let tls = match certs {
         Some(directory) => {
             let settings = tls::Settings {
@@ -38,7 +39,7 @@ pub(super) async fn connect(address: &str, certs: Option<&Path>) -> Result<Chann
     Endpoint::from_static("http://buildkit")
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
-        .connect_with_connector(Connector { place, tls })
+        .connect_with_connector(Connector { target, tls })
         .await
         .map_err(|error| Error::Unreachable {
             address: address.to_owned(),
@@ -46,7 +47,7 @@ pub(super) async fn connect(address: &str, certs: Option<&Path>) -> Result<Chann
         })
 }
 
-/// Reads `buildkit://HOST[:PORT]` or `buildkit:///SOCKET`. The error is a sentence.
+/// Parses `buildkit://HOST[:PORT]` or `buildkit:///SOCKET`. The error is a sentence for the user.
 fn parse(address: &str) -> Result<Address, String> {
     let refuse = || {
         format!(
@@ -66,10 +67,10 @@ fn parse(address: &str) -> Result<Address, String> {
     }
 }
 
-/// Makes connections as HTTP/2 needs them, also again when one is lost.
+/// Opens the connections for HTTP/2, also after a connection is lost.
 #[derive(Clone)]
 struct Connector {
-    place: Address,
+    target: Address,
     tls: Option<tls::Client>,
 }
 
@@ -83,11 +84,11 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let Self { place, tls } = self.clone();
-        // No address of a BuildKit daemon needs a program.
+        let Self { target, tls } = self.clone();
+        // BuildKit addresses do not use ssh, so no program is started.
         let programs = Environment::default();
         Box::pin(async move {
-            dial(&place, tls.as_ref(), &programs)
+            dial(&target, tls.as_ref(), &programs)
                 .await
                 .map(TokioIo::new)
         })
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_have_a_host_or_a_socket() {
+    fn an_address_has_a_host_or_a_socket() {
         for (written, read) in [
             (
                 "buildkit://build.example.com",

@@ -1,5 +1,5 @@
-//! The session of a build in a BuildKit daemon: over one call of its API the daemon asks back, fetches the context,
-//! and hands over what it made.
+//! The session of a build in a BuildKit daemon. Over one API call, the daemon requests secrets and
+//! logins, fetches the context, and sends the built image.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,15 +26,15 @@ use super::super::daemon::{answers, context};
 use super::MESSAGE;
 use crate::render::Recipe;
 
-/// What the daemon may call beside [`answers::METHODS`].
+/// The gRPC methods that the session offers in addition to [`answers::METHODS`].
 const METHODS: [&str; 2] = [
     "/moby.upload.v1.Upload/Pull",
     "/moby.filesync.v1.FileSend/DiffCopy",
 ];
-/// Bytes on their way between the call and the server of it.
+/// The buffer between the API call and the gRPC server, in bytes.
 const BUFFER: usize = 256 * 1024;
 
-/// An open session; it ends when this is dropped.
+/// An open session. Dropping it ends the session.
 #[derive(Debug)]
 pub(super) struct BuildKitSession {
     id: String,
@@ -43,8 +43,8 @@ pub(super) struct BuildKitSession {
 }
 
 impl BuildKitSession {
-    /// Opens a session that offers a build's context, secrets and logins, and takes the image that comes of it. Its
-    /// layers are kept in `directory`.
+    /// Opens a session that offers a build's context, secrets and logins, and receives the built
+    /// image. The layers are stored in `directory`. Fails if the daemon refuses the session.
     pub(super) async fn open(
         mut control: ControlClient<Channel>,
         recipe: &Recipe,
@@ -63,14 +63,14 @@ impl BuildKitSession {
             UploadServer::from_arc(Arc::clone(&exchange)).max_encoding_message_size(MESSAGE);
         let receive =
             FileSendServer::from_arc(Arc::clone(&exchange)).max_decoding_message_size(MESSAGE);
-        let (near, far) = tokio::io::duplex(BUFFER);
-        let incoming = stream::once(async { Ok::<_, io::Error>(far) });
+        let (client_end, server_end) = tokio::io::duplex(BUFFER);
+        let incoming = stream::once(async { Ok::<_, io::Error>(server_end) });
         let server = answers::services(options)
             .add_service(upload)
             .add_service(receive)
             .serve_with_incoming(incoming);
 
-        let (read, mut write) = tokio::io::split(near);
+        let (read, mut write) = tokio::io::split(client_end);
         let chunks = ReaderStream::with_capacity(read, BUFFER)
             .filter_map(|chunk| std::future::ready(chunk.ok()));
         let outgoing = chunks.map(|chunk: Bytes| BytesMessage { data: chunk.into() });
@@ -81,26 +81,26 @@ impl BuildKitSession {
         let chunks = answer
             .map_ok(|message| Bytes::from(message.data))
             .map_err(io::Error::other);
-        let mut said = StreamReader::new(chunks);
+        let mut requests = StreamReader::new(chunks);
         let task = tokio::spawn(async move {
-            // How the session ends is the build's affair: a build that misses it says so.
-            let (served, copied) = tokio::join!(server, tokio::io::copy(&mut said, &mut write));
+            // Errors are only logged: a build that needs the session fails itself.
+            let (served, copied) = tokio::join!(server, tokio::io::copy(&mut requests, &mut write));
             tracing::debug!(?served, ?copied, "the build session ended");
         });
         Ok(Self { id, exchange, task })
     }
 
-    /// The name under which the build finds the session.
+    /// The ID that the build request refers to.
     pub(super) fn id(&self) -> &str {
         &self.id
     }
 
-    /// The build context, as the frontend asks for it: a host that BuildKit knows to be the session.
+    /// The URL of the build context. BuildKit resolves this host name to the session.
     pub(super) fn context(&self) -> String {
         format!("http://buildkit-session{}", self.exchange.path)
     }
 
-    /// What went wrong while the context was read, if that is what ended the build.
+    /// The error while the context was read, if there was one.
     pub(super) fn context_failure(&self) -> Option<io::Error> {
         let mut failures = self
             .exchange
@@ -112,7 +112,7 @@ impl BuildKitSession {
             .find_map(|failure| failure.try_recv().ok())
     }
 
-    /// The files of the archive that was handed over.
+    /// The files of the archive that the daemon sent. Fails if it sent none.
     pub(super) fn received(&self) -> io::Result<Members> {
         let mut received = self
             .exchange
@@ -121,7 +121,7 @@ impl BuildKitSession {
             .unwrap_or_else(PoisonError::into_inner);
         received
             .take()
-            .ok_or_else(|| io::Error::other("the daemon ended well and sent no image"))
+            .ok_or_else(|| io::Error::other("the build succeeded, but the daemon sent no image"))
     }
 }
 
@@ -131,7 +131,7 @@ impl Drop for BuildKitSession {
     }
 }
 
-/// The call that opens a session, with what it offers.
+/// The request that opens a session and lists the offered methods.
 fn announce<T>(id: &str, outgoing: T) -> Result<Request<T>, Status> {
     let mut request = Request::new(outgoing);
     let text = |text: &str| MetadataValue::try_from(text).map_err(|_| Status::internal("a header"));
@@ -144,14 +144,14 @@ fn announce<T>(id: &str, outgoing: T) -> Result<Request<T>, Status> {
     Ok(request)
 }
 
-/// What goes to the daemon and comes from it.
+/// The data that a session exchanges with the daemon.
 #[derive(Debug)]
 struct Exchange {
-    /// Where the daemon asks for the context.
+    /// The URL path of the context.
     path: String,
     recipe: Recipe,
     directory: PathBuf,
-    /// Why the context ended early, each time that it was sent.
+    /// The result of each transfer of the context: its error, if it failed.
     failures: Mutex<Vec<oneshot::Receiver<io::Error>>>,
     received: Mutex<Option<Members>>,
 }
@@ -164,14 +164,14 @@ impl Upload for Exchange {
         &self,
         request: Request<Streaming<UploadMessage>>,
     ) -> Result<Response<Self::PullStream>, Status> {
-        let asked = request
+        let requested = request
             .metadata()
             .get("urlpath")
             .and_then(|path| path.to_str().ok());
-        if asked != Some(&self.path) {
+        if requested != Some(&self.path) {
             return Err(Status::not_found(format!(
-                "there is no {}",
-                asked.unwrap_or("path")
+                "{} does not exist",
+                requested.unwrap_or("an empty path")
             )));
         }
         let context = context::stream(&self.recipe);
@@ -205,7 +205,7 @@ impl FileSend for Exchange {
         let unpacking = tokio::task::spawn_blocking(move || {
             std::fs::create_dir_all(&directory)?;
             let members = archive::unpack(&mut reader, &directory)?;
-            // What pads an archive belongs to it: the daemon waits until all is taken.
+            // The padding is read as well: the daemon waits until everything is read.
             io::copy(&mut reader, &mut io::sink())?;
             Ok::<_, io::Error>(members)
         });

@@ -1,4 +1,4 @@
-//! The base: manifest and config by digest, from the cache or the registry, for one platform.
+//! Reads the base for one platform: its manifest and config, from the cache or the registry.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use crate::platform::Platform;
 use crate::reference::{Digest, Reference, Target};
 use crate::render::PinnedBase;
 
-/// Manifests and configs above this size are refused: registries take no manifest above 4 MiB.
+/// The largest manifest or config, in bytes. Registries accept manifests up to 4 MiB.
 const METADATA: u64 = 8 << 20;
 
 impl Embedded {
-    /// A registry's image for a platform, read once a run.
+    /// The image of a registry for a platform. It is read once per run.
     pub(super) async fn base(
         &self,
         reference: &Reference,
@@ -46,7 +46,8 @@ impl Embedded {
         )?)
     }
 
-    /// The digest of the manifest of each platform of a registry's image; none if that is a single image.
+    /// The manifest digest of each platform of an image in a registry; empty for a single image.
+    /// Fails if the registry does not have the image or cannot be read.
     pub(crate) async fn platforms(
         &self,
         reference: &Reference,
@@ -57,8 +58,8 @@ impl Embedded {
             .await
     }
 
-    /// The config of a registry's base for a platform. None for another base, or if the registry cannot be read; an error
-    /// if the base is not for the platform.
+    /// The config of a base in a registry, for a platform. Returns `None` for another base, or if
+    /// the registry cannot be read. Fails if the base is not available for the platform.
     pub(crate) async fn base_config(
         &self,
         base: &PinnedBase,
@@ -83,7 +84,7 @@ impl Embedded {
         }
     }
 
-    /// A manifest by digest.
+    /// The manifest with this digest, from the cache or the registry.
     pub(super) async fn manifest(
         &self,
         reference: &Reference,
@@ -103,13 +104,13 @@ impl Embedded {
             .ok_or_else(missing)?;
         let mut kept = format!("{}\n", raw.media_type).into_bytes();
         kept.extend_from_slice(&raw.bytes);
-        self.keep("manifests", digest, &kept);
+        self.write_cached("manifests", digest, &kept);
         Ok(raw)
     }
 
-    /// A manifest that was read before: its media type in a line, then its bytes.
+    /// A cached manifest. The file has the media type in its first line, then the manifest.
     fn cached_manifest(&self, digest: &Digest) -> Result<Option<RawManifest>, Error> {
-        let Some(kept) = self.kept("manifests", digest)? else {
+        let Some(kept) = self.read_cached("manifests", digest)? else {
             return Ok(None);
         };
         let Some(end) = kept.iter().position(|byte| *byte == b'\n') else {
@@ -122,14 +123,14 @@ impl Embedded {
         Ok((raw.digest == *digest).then_some(raw))
     }
 
-    /// A config by digest.
+    /// The config with this digest, from the cache or the registry.
     pub(super) async fn config(
         &self,
         reference: &Reference,
         descriptor: &Descriptor,
     ) -> Result<Bytes, Error> {
         if let Some(kept) = self
-            .kept("configs", &descriptor.digest)?
+            .read_cached("configs", &descriptor.digest)?
             .filter(|bytes| descriptor.digest.is_of(bytes))
         {
             return Ok(kept.into());
@@ -138,12 +139,12 @@ impl Embedded {
         let bytes = registry
             .get_blob(&reference.repository.path, descriptor, METADATA)
             .await?;
-        self.keep("configs", &descriptor.digest, &bytes);
+        self.write_cached("configs", &descriptor.digest, &bytes);
         Ok(bytes)
     }
 }
 
-/// An image that was assembled before, as a base.
+/// Converts an assembled image to a base.
 pub(super) fn of_assembled(image: &AssembledImage) -> Result<BaseImage, Error> {
     let name = || "an image of this workspace".to_owned();
     let manifest: ImageManifest = match image.manifest.parse() {
@@ -178,7 +179,7 @@ pub(super) fn of_assembled(image: &AssembledImage) -> Result<BaseImage, Error> {
     )?)
 }
 
-/// Reads the manifest of a base of this name.
+/// Parses the manifest of the base `reference`.
 pub(super) fn parse(raw: &RawManifest, reference: &str) -> Result<Manifest, Error> {
     raw.parse().map_err(|source| Error::Manifest {
         reference: reference.to_owned(),
@@ -186,16 +187,16 @@ pub(super) fn parse(raw: &RawManifest, reference: &str) -> Result<Manifest, Erro
     })
 }
 
-/// Gives a config the variant that an index names its image for: many a config leaves it out.
+/// Sets the platform variant of a config to the variant in the index, because many configs omit it.
 pub(super) fn name_variant(config: &mut ImageConfig, named: &Platform) {
     let has = config.platform();
-    let silent = config
+    let lacks_variant = config
         .as_object()
         .get("variant")
         .and_then(|variant| variant.as_str())
         .is_none_or(str::is_empty);
     let same = (&has.os, &has.architecture) == (&named.os, &named.architecture);
-    if silent && same && has != *named {
+    if lacks_variant && same && has != *named {
         config.set_platform(named);
     }
 }

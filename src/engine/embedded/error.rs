@@ -1,115 +1,117 @@
-//! Why the embedded engine could not make an image.
+//! Errors of the embedded engine.
 
 use std::path::PathBuf;
 
 use crate::platform::Platform;
 use crate::{assemble, oci, registry};
 
-/// Why the embedded engine could not make an image. Each variant is one problem that a user can tell apart.
+/// The reason why the embedded engine failed. Each variant is one problem that a user can
+/// recognize.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be assembled.
+    /// The image cannot be assembled.
     #[error(transparent)]
     Assemble(#[from] assemble::Error),
     /// The registry has no such base.
     #[error("the base {reference} does not exist")]
     BaseMissing {
-        /// What was asked for.
+        /// The reference of the base.
         reference: String,
     },
-    /// The base is not for the platform that is wanted.
+    /// The base is not available for the requested platform.
     #[error("the base {reference} is not for {wanted}; it is for {has}")]
     Platform {
-        /// The base.
+        /// The reference of the base.
         reference: String,
-        /// The platform that is wanted.
+        /// The requested platform.
         wanted: Platform,
-        /// Those that it is for.
+        /// The platforms of the base, separated by commas.
         has: String,
     },
-    /// The base's index has no image at all.
+    /// The index of the base lists no image.
     #[error("the base {reference} holds no image; its index lists {found}")]
     NoImage {
-        /// The base.
+        /// The reference of the base.
         reference: String,
-        /// What its index holds instead.
+        /// The entries of the index, as text.
         found: String,
     },
-    /// Several images are for the platform, and only their operating system's version tells them apart.
+    /// Several images are for the platform. They differ only in the version of the operating
+    /// system.
     #[error("the base {reference} has several images for {platform}: os.version {versions}")]
     Ambiguous {
-        /// The base.
+        /// The reference of the base.
         reference: String,
-        /// The platform.
+        /// The requested platform.
         platform: Platform,
-        /// The versions of the operating system.
+        /// The versions of the operating system, separated by commas.
         versions: String,
     },
     /// Only an engine has the base.
     #[error(
-        "the base {reference} is in the Docker Engine alone, where the embedded engine cannot read it"
+        "the base {reference} is only in the Docker Engine, and the embedded engine cannot read it there"
     )]
     LocalBase {
-        /// The base.
+        /// The reference of the base.
         reference: String,
     },
     /// The parent is an image of the workspace that is neither assembled in this run nor published.
-    #[error("the base {parent} of this workspace is neither assembled in this run nor published")]
+    #[error("the base {parent} of this workspace is neither built in this run nor published")]
     ParentMissing {
-        /// Its display name.
+        /// The display name of the parent.
         parent: String,
     },
-    /// The base's manifest cannot be used.
+    /// The manifest of the base is invalid.
     #[error("the base {reference}: {source}")]
     Manifest {
-        /// The base.
+        /// The reference of the base.
         reference: String,
-        /// What is wrong.
+        /// The problem of the document.
         source: oci::manifest::Error,
     },
-    /// The base's config cannot be used.
+    /// The config of the base is invalid.
     #[error("the base {reference}: {source}")]
     Config {
-        /// The base.
+        /// The reference of the base.
         reference: String,
-        /// What is wrong.
+        /// The problem of the document.
         source: oci::config::Error,
     },
-    /// The layout that the base is in cannot be read.
+    /// The OCI layout with the base cannot be read.
     #[error(transparent)]
     Layout(#[from] crate::store::Error),
     /// A layer of the base cannot be read.
     #[error("layer {digest} of the base cannot be read: {what}")]
     Layer {
-        /// The layer.
+        /// The digest of the compressed layer.
         digest: String,
-        /// What is wrong with it.
+        /// The problem, in a few words.
         what: String,
     },
-    /// A file could not be read into a layer, or a layer not be written to the cache.
+    /// A file cannot be read for a layer, or a layer cannot be written to the cache.
     #[error("{}: {source}", path.display())]
     File {
-        /// The file or directory.
+        /// The path of the file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The cache could not be written.
+    /// The cache cannot be read or written.
     #[error(transparent)]
     Cache(#[from] crate::workspace::state::Error),
-    /// A registry failed.
+    /// A request to a registry failed.
     #[error(transparent)]
     Registry(#[from] registry::Error),
 }
 
 impl Error {
-    /// What to do about it.
+    /// Hints for the user, one line each.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Assemble(error) => error.hints(),
             Self::BaseMissing { .. } => {
-                vec!["look for a typing error in `base`; a private base needs a login".to_owned()]
+                vec!["check the spelling of `base`; a private base needs a login".to_owned()]
             }
             Self::Platform { has, .. } => {
                 let first = has.split(", ").next().unwrap_or(has);
@@ -134,7 +136,7 @@ impl Error {
         }
     }
 
-    /// Whether the docker engine could make the image, so that `auto` may try it.
+    /// True if a Docker Engine could build the image. The engine `auto` then tries it.
     #[must_use]
     pub const fn needs_execution(&self) -> bool {
         matches!(

@@ -1,5 +1,5 @@
-//! A watch over the extended headers of an archive: what reads archives holds them in memory whole, however long they
-//! say they are.
+//! Limits the extended headers of an archive. The tar crate reads an extended header into memory as
+//! a whole, with any length that the archive claims.
 
 use std::io::{self, Read};
 
@@ -7,25 +7,26 @@ use super::scan::{self, invalid};
 
 /// The size of a header.
 const BLOCK: usize = 512;
-/// The longest extended header: names have at most 4 KiB, and the records next to them are few.
+/// The longest extended header, in bytes. Names have at most 4 KiB, and a header has few other
+/// records.
 const LONGEST: u64 = 1 << 20;
-/// The longest header that holds one name and the NUL after it.
+/// The longest header with one name and its final NUL, in bytes.
 const LONGEST_NAME_HEADER: u64 = scan::LONGEST_NAME as u64 + 1;
-/// The longest map of a sparse file, in blocks of 21 pieces.
+/// The longest map of a sparse file, in blocks of 21 entries.
 const SPARSE: u32 = 4096;
 
-/// Passes an archive on, and fails before an extended header that is too long.
+/// Returns the bytes of an archive, and fails at an extended header that is too long.
 pub(super) struct Watched<R> {
     inner: R,
-    /// What has come of the header that is being read.
+    /// The bytes read so far of the current header.
     header: Vec<u8>,
     /// Bytes until the next header.
     skip: u64,
-    /// The records that are being read, and how much of them is still to come.
+    /// The bytes read so far of the current records, and the number of missing bytes.
     records: Option<(Vec<u8>, u64)>,
-    /// The size of the next entry, where a record tells.
+    /// The size of the next entry, if a record defines it.
     size: Option<u64>,
-    /// The size of a sparse file whose map is being read, and how long that map is so far.
+    /// The size of the sparse file whose map is being read, and the blocks of the map so far.
     sparse: Option<(u64, u32)>,
 }
 
@@ -63,7 +64,7 @@ impl<R> Watched<R> {
         Ok(())
     }
 
-    /// Keeps what belongs to records, and reads them at their end.
+    /// Collects the bytes of records, and parses the records when they are complete.
     fn record(&mut self, bytes: &[u8]) {
         let Some((records, left)) = &mut self.records else {
             return;
@@ -82,13 +83,13 @@ impl<R> Watched<R> {
         }
     }
 
-    /// A header, or a piece of a sparse file's map.
+    /// Processes a header, or a block of a sparse file's map.
     fn block(&mut self, block: &[u8]) -> io::Result<()> {
         if let Some((size, blocks)) = self.sparse.take() {
             if blocks > SPARSE {
                 return Err(invalid("it has a sparse file in too many pieces"));
             }
-            // The last field of the block says whether there is another.
+            // The last field of the block is 1 if another block follows.
             if block[BLOCK - 8] == 1 {
                 self.sparse = Some((size, blocks + 1));
             } else {
@@ -97,7 +98,7 @@ impl<R> Watched<R> {
             return Ok(());
         }
         let header = tar::Header::from_byte_slice(block);
-        // What is wrong with a header is for its reader to say.
+        // The tar crate reports an invalid header.
         let Ok(size) = header.entry_size() else {
             return Ok(());
         };
@@ -114,7 +115,7 @@ impl<R> Watched<R> {
                 } else {
                     "name"
                 };
-                // GNU's names end with a NUL.
+                // GNU names end with a NUL.
                 let bytes = if kind.is_pax_local_extensions() {
                     size
                 } else {
@@ -136,7 +137,7 @@ impl<R> Watched<R> {
         Ok(())
     }
 
-    /// Leaves out content, which is filled up to whole blocks.
+    /// Skips content, which is padded to whole blocks.
     const fn pass(&mut self, size: u64) {
         self.skip = size.saturating_add(BLOCK as u64 - 1) / BLOCK as u64 * BLOCK as u64;
     }
@@ -154,7 +155,7 @@ impl<R: Read> Read for Watched<R> {
 mod tests {
     use super::*;
 
-    /// Reads an archive whole, some bytes at a time.
+    /// Reads a whole archive, `step` bytes at a time.
     fn pass(archive: &[u8], step: usize) -> io::Result<u64> {
         let mut watched = Watched::new(archive);
         let (mut buffer, mut all) = (vec![0; step], 0);
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sound_passes() {
+    fn a_valid_archive_passes_unchanged() {
         let mut builder = tar::Builder::new(Vec::new());
         for (path, content) in [
             ("a/".repeat(200) + "long", "x".repeat(5000)),
@@ -188,14 +189,14 @@ mod tests {
                 .unwrap();
         }
         let mut archive = builder.into_inner().unwrap();
-        // Content that looks like a hostile header, and whose length a record alone tells.
-        let hostile = header(tar::EntryType::GNULongName, LONGEST + 1);
+        // Content that looks like a malicious header. Only a record defines its length.
+        let malicious = header(tar::EntryType::GNULongName, LONGEST + 1);
         let end = archive.split_off(archive.len() - 1024);
         let record = b"12 size=512\n";
         archive.extend(header(tar::EntryType::XHeader, record.len() as u64));
         archive.extend(record.iter().chain(&[0; 500]));
         archive.extend(header(tar::EntryType::Regular, 0));
-        archive.extend(&hostile);
+        archive.extend(&malicious);
         archive.extend(end);
         for step in [1, 100, 512, 4096] {
             assert_eq!(
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_fill_memory_does_not() {
+    fn headers_that_would_fill_the_memory_are_refused() {
         use tar::EntryType::{GNULongLink, GNULongName, XHeader};
         for (kind, longest, expected) in [
             (

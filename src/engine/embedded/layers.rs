@@ -1,4 +1,5 @@
-//! Indexes of the base's layers: each layer is read once, ever, and its index kept under its digest.
+//! Indexes of the layers of a base. Each layer is read once; its index is then in the user's cache,
+//! under the digest of the layer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,24 +17,25 @@ use crate::event::Events;
 use crate::reference::Digest;
 use crate::registry::BlobSource as _;
 
-/// An index as the cache holds it, read.
+/// An index, as it is read from the cache.
 #[derive(Deserialize)]
-struct Kept {
-    /// Version of this format, and of what is kept at all.
+struct CachedIndex {
+    /// The version of this format, and of the rules for the kept content.
     schema: u32,
-    /// The digest of the layer's plain bytes.
+    /// The digest of the uncompressed layer.
     diff_id: Digest,
-    /// Files whose content was asked for by name.
+    /// The files whose content was requested by name.
     wanted: BTreeSet<String>,
-    entries: BTreeMap<String, KeptNode>,
+    entries: BTreeMap<String, CachedNode>,
     whiteouts: BTreeSet<String>,
     opaque: BTreeSet<String>,
     links: BTreeMap<String, String>,
 }
 
-/// The same, written. It borrows the index: a copy would double the memory that a large layer takes.
+/// An index, as it is written to the cache. It borrows the data, because a copy of a large index
+/// would need too much memory.
 #[derive(Serialize)]
-struct Keep<'a> {
+struct CachedIndexRef<'a> {
     schema: u32,
     diff_id: &'a Digest,
     wanted: &'a BTreeSet<String>,
@@ -43,7 +45,7 @@ struct Keep<'a> {
     links: &'a BTreeMap<String, String>,
 }
 
-/// Entries that are converted one at a time while they are written.
+/// Entries that are converted one by one while they are written.
 struct Entries<'a>(&'a BTreeMap<String, TreeNode>);
 
 impl Serialize for Entries<'_> {
@@ -51,17 +53,18 @@ impl Serialize for Entries<'_> {
         serializer.collect_map(
             self.0
                 .iter()
-                .map(|(path, node)| (path, KeptNode::from(node))),
+                .map(|(path, node)| (path, CachedNode::from(node))),
         )
     }
 }
 
-/// The version that this code writes and reads.
+/// The format version that this code reads and writes.
 const SCHEMA: u32 = 3;
 
-/// A node in few letters: layers have tens of thousands.
+/// A node in a short form, because a layer has tens of thousands of nodes: directory, implied
+/// directory, file, symbolic link, other.
 #[derive(Serialize, Deserialize)]
-enum KeptNode {
+enum CachedNode {
     D(u32, u32, u32),
     I,
     F(u32, u32, u32, Option<String>),
@@ -69,7 +72,7 @@ enum KeptNode {
     O,
 }
 
-impl From<&TreeNode> for KeptNode {
+impl From<&TreeNode> for CachedNode {
     fn from(node: &TreeNode) -> Self {
         match node {
             TreeNode::Directory(Attributes { mode, uid, gid }) => Self::D(*mode, *uid, *gid),
@@ -90,8 +93,8 @@ impl From<&TreeNode> for KeptNode {
 }
 
 impl Embedded {
-    /// The index of a layer, with the content of the files that are wanted by name. Its plain bytes must have the
-    /// digest that the base's config gives them.
+    /// The index of a layer, with the content of the files in `wanted`. Fails if the layer cannot
+    /// be read, or if its uncompressed digest is not the one in the base's config.
     pub(super) async fn index(
         &self,
         layer: &Layer,
@@ -109,10 +112,10 @@ impl Embedded {
         let (index, found) = self.shared.indexes.get(key, read).await?;
         if found != *diff_id {
             let what = match diff_id.algorithm() {
-                "sha256" => format!("its content is {found}, and the base's config says {diff_id}"),
-                other => format!(
-                    "the base's config has its content as {other}, and only sha256 is supported there"
-                ),
+                "sha256" => format!("its content is {found}, but the base's config says {diff_id}"),
+                other => {
+                    format!("the base's config lists it as {other}, but only sha256 is supported")
+                }
             };
             return Err(Error::Layer {
                 digest: digest.to_string(),
@@ -159,30 +162,31 @@ impl Embedded {
     }
 }
 
-/// Where an index is kept.
+/// The path of an index in the cache.
 fn file(layer: &Digest) -> PathBuf {
     PathBuf::from("layers").join(format!("{}-{}", layer.algorithm(), layer.hex()))
 }
 
-/// Reads a kept index. None when it is of another version, or lacks a file that is wanted now.
+/// Reads a cached index. Returns `None` if it has another version, or lacks the content of a file
+/// in `wanted`.
 fn read(bytes: &[u8], wanted: &BTreeSet<String>) -> Option<(LayerIndex, Digest)> {
-    let kept: Kept = serde_json::from_slice(bytes).ok()?;
+    let kept: CachedIndex = serde_json::from_slice(bytes).ok()?;
     if kept.schema != SCHEMA || !kept.wanted.is_superset(wanted) {
         return None;
     }
     let node = |node| {
         Some(match node {
-            KeptNode::D(mode, uid, gid) => TreeNode::Directory(Attributes { mode, uid, gid }),
-            KeptNode::I => TreeNode::Implied,
-            KeptNode::F(mode, uid, gid, content) => TreeNode::File {
+            CachedNode::D(mode, uid, gid) => TreeNode::Directory(Attributes { mode, uid, gid }),
+            CachedNode::I => TreeNode::Implied,
+            CachedNode::F(mode, uid, gid, content) => TreeNode::File {
                 attributes: Attributes { mode, uid, gid },
                 content: content
                     .map(|text| STANDARD.decode(text).map(Into::into))
                     .transpose()
                     .ok()?,
             },
-            KeptNode::L(target) => TreeNode::Symlink(target),
-            KeptNode::O => TreeNode::Other,
+            CachedNode::L(target) => TreeNode::Symlink(target),
+            CachedNode::O => TreeNode::Other,
         })
     };
     let entries = kept
@@ -199,9 +203,9 @@ fn read(bytes: &[u8], wanted: &BTreeSet<String>) -> Option<(LayerIndex, Digest)>
     Some((index, kept.diff_id))
 }
 
-/// Writes an index for the cache.
+/// Serializes an index for the cache.
 fn write(index: &LayerIndex, diff_id: &Digest, wanted: &BTreeSet<String>) -> Vec<u8> {
-    let kept = Keep {
+    let kept = CachedIndexRef {
         schema: SCHEMA,
         diff_id,
         wanted,

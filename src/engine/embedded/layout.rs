@@ -1,4 +1,4 @@
-//! A base that is an image of an OCI layout: its manifest and config are read from files, its layers stay there.
+//! Reads a base from an OCI layout: its manifest and config. The layers stay in the layout.
 
 use super::Error;
 use super::platforms::BaseSource;
@@ -8,7 +8,8 @@ use crate::platform::Platform;
 use crate::resolve::image::Layout;
 use crate::store::layout::LayoutReader;
 
-/// The image of a layout for a platform.
+/// The image of a layout for a platform. Fails if the layout is invalid or has no image for the
+/// platform.
 pub(in crate::engine) async fn layout_image(
     layout: &Layout,
     platform: &Platform,
@@ -19,7 +20,8 @@ pub(in crate::engine) async fn layout_image(
         .await?;
     let layer = |descriptor: &Descriptor| match descriptor.urls.as_slice() {
         [] => reader.layer(descriptor),
-        // A foreign layer is not in the layout; that it cannot be built on, the assembly says.
+        // A foreign layer is not in the layout. The assembly reports that such a base is not
+        // supported.
         _ => Ok(crate::assemble::Layer {
             descriptor: descriptor.clone(),
             source: LayerSource::File(layout.directory.clone()),

@@ -1,11 +1,11 @@
-//! Work that is done once a run, however many images ask for it at the same time.
+//! Runs work once per run, even if several images request its result at the same time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-/// Results by key. A failure is not kept: the next one who asks tries again.
+/// Results by key. A failure is not stored: the next caller runs the work again.
 #[derive(Debug)]
 pub(super) struct Memo<T>(Mutex<BTreeMap<String, Arc<OnceCell<T>>>>);
 
@@ -16,13 +16,15 @@ impl<T> Default for Memo<T> {
 }
 
 impl<T: Clone> Memo<T> {
-    /// The result of `work` for this key, from now or from before. Work that is not needed is not begun.
+    /// Returns the stored result for this key, or runs `work` and stores its result. Fails if
+    /// `work` fails.
     pub(super) async fn get<E>(
         &self,
         key: String,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        // What is under the lock is whole after every statement, so a panic elsewhere does it no harm.
+        // The map is valid after every statement, so a panic of another lock holder does not damage
+        // it.
         let cell = Arc::clone(
             self.0
                 .lock()

@@ -1,5 +1,5 @@
-//! The images of a base by platform, read from an index in every form that tools write: entries without `platform`,
-//! indexes in indexes, attestations and other artifacts among the images.
+//! Finds the images of a base by platform. An index can have entries without `platform`, nested
+//! indexes, attestations and other artifacts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,38 +12,38 @@ use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::store::layout::LayoutReader;
 
-/// How deep indexes are followed into indexes.
+/// The maximum depth of nested indexes.
 const MAX_DEPTH: usize = 8;
-/// How many entries of an index are read because they do not name their platform.
+/// The maximum number of entries without a platform that are read.
 const MAX_READ: usize = 64;
 
-/// Where a base is read from.
+/// The source of a base.
 pub(super) enum BaseSource<'a> {
     /// A registry, through the cache.
     Registry(&'a Embedded, &'a Reference),
-    /// A layout, with the name of the base in it.
+    /// An OCI layout, with the name of the base as the spec writes it.
     Layout(&'a LayoutReader, &'a str),
 }
 
-/// An image of a base.
+/// The image of a base for one platform, as its index lists it.
 #[derive(Debug, Clone)]
 struct PlatformImage {
     platform: Platform,
-    /// The version of the operating system, which only Windows has.
+    /// The version of the operating system. Only Windows images have it.
     os_version: Option<String>,
     descriptor: Descriptor,
 }
 
-/// What an index holds.
+/// The entries of an index.
 #[derive(Debug, Default)]
 struct IndexContents {
     /// The images, in the order of the index.
     images: Vec<PlatformImage>,
-    /// How often it holds something else, by what that is.
+    /// The number of other entries, by their kind.
     others: BTreeMap<String, usize>,
 }
 
-/// The image of a base for one platform.
+/// The chosen image of a base, with its manifest and config.
 pub(super) struct Chosen {
     pub(super) raw: RawManifest,
     pub(super) manifest: ImageManifest,
@@ -86,7 +86,8 @@ impl BaseSource<'_> {
         Ok((bytes, config))
     }
 
-    /// The digest of each platform's manifest; none for a base that is a single image.
+    /// The manifest digest of each platform; empty for a base that is a single image. Fails if the
+    /// index lists no image.
     pub(super) async fn platforms(
         &self,
         media_type: &str,
@@ -111,7 +112,7 @@ impl BaseSource<'_> {
         Ok(platforms)
     }
 
-    /// The image for a platform.
+    /// The image for a platform. Fails if the base has no image or several images for it.
     pub(super) async fn choose(
         &self,
         media_type: &str,
@@ -147,7 +148,7 @@ impl BaseSource<'_> {
             named = Some(child.platform.clone());
         }
         let Manifest::Image(manifest) = manifest else {
-            let what = "an entry of its index that names a platform is an index itself".to_owned();
+            let what = "an entry of its index has a platform, but is an index itself".to_owned();
             return Err(crate::assemble::Error::Base(what).into());
         };
         manifest
@@ -168,7 +169,7 @@ impl BaseSource<'_> {
         })
     }
 
-    /// Everything that an index holds. Each digest is looked at once.
+    /// Reads all entries of an index, including nested indexes. Each digest is read once.
     async fn contents(&self, index: Index) -> Result<IndexContents, Error> {
         let mut contents = IndexContents::default();
         let mut seen = BTreeSet::new();
@@ -193,8 +194,8 @@ impl BaseSource<'_> {
                     reads += 1;
                     if reads > MAX_READ || depth > MAX_DEPTH {
                         let what = format!(
-                            "its index has more than {MAX_READ} entries without a platform, or is more than \
-                             {MAX_DEPTH} indexes deep"
+                            "its index has more than {MAX_READ} entries without a platform, or more than \
+                             {MAX_DEPTH} levels of nested indexes"
                         );
                         return Err(crate::assemble::Error::Base(what).into());
                     }
@@ -241,8 +242,9 @@ impl IndexContents {
         *self.others.entry(what).or_default() += 1;
     }
 
-    /// The image for a platform: exactly this one, else one that names no variant. The error lists the versions of
-    /// the operating system among which Docker would choose by the version of its own.
+    /// The image for a platform: an exact match, else one without a variant. The error lists the
+    /// versions of the operating system if several images match; Docker would choose the version of
+    /// its own host.
     fn choose(&self, platform: &Platform) -> Result<Option<&PlatformImage>, String> {
         let without_variant = Platform {
             variant: None,
@@ -269,7 +271,7 @@ impl IndexContents {
         Ok(None)
     }
 
-    /// The platforms, or else what is there instead.
+    /// The platforms as text, or the other entries if there is no image.
     fn found(&self) -> String {
         if self.images.is_empty() {
             let others: Vec<String> = self

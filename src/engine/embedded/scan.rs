@@ -1,34 +1,35 @@
-//! Reading a layer's archive into an index. Layers come from elsewhere and are not trusted: names that lead out of
-//! the root are refused, and how much may be unpacked and kept is bounded.
+//! Reads the archive of a layer and creates its index. Layers are not trusted: names that lead out
+//! of the root are refused, and the unpacked size and the memory are limited.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 
-use super::aside::Aside;
 use super::extended::Watched;
+use super::hashing_reader::HashingReader;
 use crate::assemble::tree::{Attributes, LayerIndex, TreeNode, ancestors};
 use crate::reference::Digest;
 
-/// A layer may unpack to this many bytes, or to [`RATIO`] times its size, whichever is more.
+/// The limit for the unpacked size of a layer, in bytes. If [`RATIO`] times the compressed size is
+/// larger, that is the limit.
 const UNPACKED: u64 = 1 << 30;
-/// How much larger than its compressed bytes a layer may be. Real ones stay below 20; deflate reaches 1032.
+/// The limit for the compression ratio of a layer. Real layers stay below 20; deflate reaches 1032.
 const RATIO: u64 = 100;
-/// Files above this size are not kept.
+/// The largest file whose content is kept, in bytes.
 const CONTENT: u64 = 4 << 20;
-/// The memory that one layer's index may take: names, targets of links and content.
+/// The limit for the memory of one layer's index: names, link targets and content, in bytes.
 const KEPT: u64 = 40 << 20;
-/// The memory that an entry takes in addition to its texts.
+/// The memory of an entry in addition to its strings, in bytes.
 const ENTRY: u64 = 128;
-/// The longest name and the longest target of a link, in bytes: Linux's `PATH_MAX`.
+/// The longest name and the longest link target, in bytes: Linux's `PATH_MAX`.
 pub(super) const LONGEST_NAME: usize = 4096;
-/// The number of components that a name may have.
+/// The maximum number of components of a name.
 const COMPONENTS: usize = 256;
 /// The largest window of a zstd frame, as a power of two. Compressors for layers use 8 MiB at most.
 const ZSTD_WINDOW: u32 = 25;
 
-/// Where trust stores and the names of owners are; the content of files below is kept.
+/// Directories of the trust stores. The content of their files is kept.
 const KEPT_BELOW: &[&str] = &[
     "etc/ssl/",
     "etc/pki/tls/certs/",
@@ -37,7 +38,7 @@ const KEPT_BELOW: &[&str] = &[
     "usr/local/share/ca-certificates/",
     "usr/share/ca-certificates/",
 ];
-/// Single files that are kept.
+/// Other files whose content is kept.
 const KEPT_FILES: &[&str] = &[
     "etc/passwd",
     "etc/group",
@@ -47,7 +48,7 @@ const KEPT_FILES: &[&str] = &[
     "usr/sbin/update-ca-certificates",
 ];
 
-/// Whether the content of a file is kept. Keys never are.
+/// True if the content of a file is kept. Private keys of the trust stores are not kept.
 fn is_kept(path: &str, wanted: &BTreeSet<String>) -> bool {
     let private = path.contains("/private/") || path.to_ascii_lowercase().ends_with(".key");
     wanted.contains(path)
@@ -58,8 +59,9 @@ fn is_kept(path: &str, wanted: &BTreeSet<String>) -> bool {
                 .any(|directory| path.starts_with(directory)))
 }
 
-/// Reads a whole layer of `size` compressed bytes. `wanted` are files whose content is to be kept as well. The digest
-/// is that of the plain bytes, the layer's diff id.
+/// Reads a whole layer of `size` compressed bytes. `wanted` are the files whose content is also
+/// kept. Returns the index and the digest of the uncompressed layer (its diff ID). Fails if the
+/// archive is damaged, leads out of the root, or exceeds a limit.
 pub(in crate::engine) fn scan(
     layer: impl Read,
     size: u64,
@@ -67,7 +69,7 @@ pub(in crate::engine) fn scan(
 ) -> io::Result<(LayerIndex, Digest)> {
     std::thread::scope(|scope| {
         let limit = UNPACKED.max(size.saturating_mul(RATIO));
-        let mut plain = Aside::start(
+        let mut plain = HashingReader::start(
             scope,
             Bounded {
                 inner: unpack(layer)?,
@@ -84,7 +86,7 @@ pub(in crate::engine) fn scan(
         for entry in archive.entries()? {
             scan.entry(entry?)?;
         }
-        // The digest is checked at the end of the stream, so it is read to its end.
+        // The stream is read to its end, because the digest is checked there.
         io::copy(&mut plain, &mut io::sink())?;
         let (rest, diff_id) = plain.finish()?;
         io::copy(&mut rest.inner.into_inner(), &mut io::sink())?;
@@ -92,22 +94,22 @@ pub(in crate::engine) fn scan(
     })
 }
 
-/// A layer as it is stored. What it is, its first bytes say: media types are wrong often enough.
+/// A layer with its compression. The first bytes decide, because the media type is sometimes wrong.
 enum Unpacked<R: Read> {
     Plain(Peeked<R>),
     Gzip(Box<MultiGzDecoder<Peeked<R>>>),
     Zstd(zstd::stream::read::Decoder<'static, io::BufReader<Peeked<R>>>),
 }
 
-/// The first bytes of a stream, and the rest of it.
+/// The first bytes of a stream and the rest of the stream.
 type Peeked<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
 
-/// Undoes the compression.
+/// Detects the compression and unpacks the layer.
 fn unpack<R: Read>(mut layer: R) -> io::Result<Unpacked<R>> {
     let mut magic = Vec::new();
     layer.by_ref().take(4).read_to_end(&mut magic)?;
     let gzip = magic.starts_with(&[0x1f, 0x8b]);
-    // The second is that of a frame to be skipped, with which some writers begin.
+    // The second pattern is a skippable frame, which some writers put first.
     let zstd =
         magic == [0x28, 0xb5, 0x2f, 0xfd] || matches!(*magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18]);
     let peeked = io::Cursor::new(magic).chain(layer);
@@ -123,7 +125,7 @@ fn unpack<R: Read>(mut layer: R) -> io::Result<Unpacked<R>> {
 }
 
 impl<R: Read> Unpacked<R> {
-    /// What was not read of the compressed stream.
+    /// The rest of the compressed stream.
     fn into_inner(self) -> Peeked<R> {
         match self {
             Self::Plain(inner) => inner,
@@ -143,7 +145,7 @@ impl<R: Read> Read for Unpacked<R> {
     }
 }
 
-/// A reader that fails once too much comes out of it.
+/// A reader that fails after a limited number of bytes.
 struct Bounded<R> {
     inner: R,
     left: u64,
@@ -160,22 +162,22 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-/// A layer that is not what it should be.
+/// The error for an invalid layer.
 pub(super) fn invalid(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
-/// An index in the making.
+/// The index of a layer while it is being read.
 struct Scan<'a> {
     index: LayerIndex,
     kept: u64,
     wanted: &'a BTreeSet<String>,
-    /// Hard links whose target's content is not known, by path.
+    /// Hard links whose target has no known content, by path.
     links: BTreeMap<String, String>,
 }
 
 impl Scan<'_> {
-    /// Takes an entry in.
+    /// Adds an entry of the archive.
     fn entry<R: Read>(&mut self, mut entry: tar::Entry<'_, R>) -> io::Result<()> {
         let path = clean(&entry.path_bytes())?;
         self.keep(path.len() as u64 + ENTRY)?;
@@ -184,13 +186,13 @@ impl Scan<'_> {
             self.index.opaque.insert(above.to_owned());
             return Ok(());
         }
-        if let Some(gone) = name.strip_prefix(".wh.") {
-            // Other names of AUFS, such as `.wh..wh.plnk`, mean nothing here.
-            if !gone.starts_with(".wh.") && !gone.is_empty() {
+        if let Some(deleted) = name.strip_prefix(".wh.") {
+            // Other names of AUFS, such as `.wh..wh.plnk`, are ignored.
+            if !deleted.starts_with(".wh.") && !deleted.is_empty() {
                 self.index.whiteouts.insert(if above.is_empty() {
-                    gone.to_owned()
+                    deleted.to_owned()
                 } else {
-                    format!("{above}/{gone}")
+                    format!("{above}/{deleted}")
                 });
             }
             return Ok(());
@@ -203,7 +205,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// What an entry is.
+    /// Converts an entry to a node.
     fn node<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, path: &str) -> io::Result<TreeNode> {
         let header = entry.header();
         let number = |value: u64| {
@@ -233,7 +235,8 @@ impl Scan<'_> {
                     ) => node.clone(),
                     found => {
                         let found = found.cloned();
-                        // The path is held once more, and a symbolic link's target too.
+                        // The path is stored a second time, and so is the target of a symbolic
+                        // link.
                         let again = if let Some(TreeNode::Symlink(target)) = &found {
                             target.len()
                         } else {
@@ -269,7 +272,7 @@ impl Scan<'_> {
         })
     }
 
-    /// Counts what is kept.
+    /// Counts the used memory. Fails if it exceeds the limit.
     fn keep(&mut self, bytes: u64) -> io::Result<()> {
         self.kept += bytes;
         if self.kept <= KEPT {
@@ -279,12 +282,12 @@ impl Scan<'_> {
         }
     }
 
-    /// Adds the directories that have something in them and no entry of their own.
+    /// Adds the parent directories that have no entry of their own.
     fn finish(mut self) -> io::Result<LayerIndex> {
         let mut implied = BTreeSet::new();
         let (entries, mut kept) = (&self.index.entries, 0);
         for path in entries.keys() {
-            // Above a directory that is known, all others are known as well.
+            // If a directory is already known, so are its parents.
             for above in ancestors(path).take_while(|above| !entries.contains_key(*above)) {
                 if !implied.insert(above.to_owned()) {
                     break;
@@ -298,7 +301,7 @@ impl Scan<'_> {
         self.index
             .entries
             .extend(implied.into_iter().map(|path| (path, TreeNode::Implied)));
-        // A link to a file that came before it, or in a layer below, is that file.
+        // These links refer to a file earlier in this layer or in a lower layer.
         self.index.links = std::mem::take(&mut self.links);
         Ok(self.index)
     }
@@ -306,7 +309,7 @@ impl Scan<'_> {
 
 /// The error for a layer whose index would be too large.
 fn too_much() -> io::Error {
-    invalid("it has more names and certificates than golden holds in memory")
+    invalid("it has more names and certificates than golden can hold in memory")
 }
 
 /// The target of a link.
@@ -323,7 +326,8 @@ fn link_text<R: Read>(entry: &tar::Entry<'_, R>, path: &str) -> io::Result<Strin
     Ok(String::from_utf8_lossy(&target).into_owned())
 }
 
-/// A path below the root: `./` and a leading `/` mean the root, as for every engine; `..` is refused.
+/// Returns a path relative to the root. `./` and a leading `/` mean the root, as for every engine.
+/// Fails if the path contains `..` or is too long.
 fn clean(path: &[u8]) -> io::Result<String> {
     if path.len() > LONGEST_NAME {
         return Err(invalid(format!("it has a name of {} bytes", path.len())));
@@ -391,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_is_indexed_whatever_its_compression() {
+    fn a_layer_has_the_same_index_with_every_compression() {
         let plain = tar_of(&[
             ("./etc/passwd", 'f', "root:x:0:0"),
             ("etc/shadow", 'f', "secret"),
@@ -434,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_out_of_the_root_is_refused() {
+    fn a_name_that_leads_out_of_the_root_is_refused() {
         for (path, kind, text) in [
             ("../x", 'f', ""),
             ("a/../../x", 'd', ""),
@@ -448,7 +452,7 @@ mod tests {
         }
     }
 
-    /// An archive with one entry of this kind, name and target, however long they are.
+    /// Adds an entry of this kind, name and target to an archive. Both can have any length.
     fn entry(
         archive: &mut tar::Builder<Vec<u8>>,
         kind: tar::EntryType,
@@ -476,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn names_links_and_components_are_bounded() {
+    fn names_links_and_components_are_limited() {
         use tar::EntryType::{Link, Regular, Symlink};
         let long = |length: usize| "x".repeat(length);
         let deep = |components: usize| vec!["d"; components].join("/");
@@ -486,22 +490,22 @@ mod tests {
         entry(&mut archive, Regular, &deep(COMPONENTS), None);
         let found = index(&archive.into_inner().unwrap()).unwrap();
         assert_eq!(found.entries.len(), 2 + COMPONENTS);
-        let told = refused(|archive| entry(archive, Regular, &long(LONGEST_NAME + 1), None));
-        assert_eq!(told, "it has a name of 4097 bytes");
+        let error = refused(|archive| entry(archive, Regular, &long(LONGEST_NAME + 1), None));
+        assert_eq!(error, "it has a name of 4097 bytes");
         for kind in [Link, Symlink] {
-            let told = refused(|archive| entry(archive, kind, "l", Some(&long(LONGEST_NAME + 1))));
-            assert_eq!(told, "it has a link to a name of 4097 bytes");
+            let error = refused(|archive| entry(archive, kind, "l", Some(&long(LONGEST_NAME + 1))));
+            assert_eq!(error, "it has a link to a name of 4097 bytes");
         }
-        let told = refused(|archive| entry(archive, Regular, &deep(COMPONENTS + 1), None));
-        assert_eq!(told, "it has a name of 257 components");
+        let error = refused(|archive| entry(archive, Regular, &deep(COMPONENTS + 1), None));
+        assert_eq!(error, "it has a name of 257 components");
     }
 
     #[test]
-    fn names_that_would_fill_memory_are_refused() {
+    fn names_that_would_fill_the_memory_are_refused() {
         use tar::EntryType::{Regular, Symlink};
         let too_much = too_much().to_string();
-        // Each name brings directories of its own; each link a long target.
-        let told = refused(|archive| {
+        // Each name has its own directories; each link has a long target.
+        let error = refused(|archive| {
             for n in 0..200 {
                 entry(
                     archive,
@@ -511,8 +515,8 @@ mod tests {
                 );
             }
         });
-        assert_eq!(told, too_much);
-        let told = refused(|archive| {
+        assert_eq!(error, too_much);
+        let error = refused(|archive| {
             for n in 0..11_000 {
                 entry(
                     archive,
@@ -522,11 +526,11 @@ mod tests {
                 );
             }
         });
-        assert_eq!(told, too_much);
+        assert_eq!(error, too_much);
     }
 
     #[test]
-    fn a_zstd_frame_that_asks_for_a_large_window_is_refused() {
+    fn a_zstd_frame_with_a_large_window_is_refused() {
         let plain = tar_of(&[("etc/passwd", 'f', "root")]);
         let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
         encoder.window_log(ZSTD_WINDOW + 1).unwrap();
@@ -538,7 +542,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_and_a_torn_layer_are_refused() {
+    fn a_decompression_bomb_and_an_incomplete_layer_are_refused() {
         let bomb = gzip(&vec![0; 64 << 20]);
         let inner = unpack(bomb.as_slice()).unwrap();
         let mut plain = Bounded {

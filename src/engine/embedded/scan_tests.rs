@@ -1,4 +1,5 @@
-//! Archives of any content, and sound ones with damage: reading them ends, and what is read stays below the root.
+//! Property tests with random and damaged archives: reading them ends, and every path stays below
+//! the root.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,8 @@ fn read(bytes: &[u8]) -> Option<(LayerIndex, Digest)> {
     scan(bytes, bytes.len() as u64, &BTreeSet::from(["w".to_owned()])).ok()
 }
 
-/// No path leads out of the root, and every directory above an entry is an entry.
+/// Asserts that no path leads out of the root, and that every parent directory of an entry is an
+/// entry.
 fn assert_sound(index: &LayerIndex) {
     for path in index.entries.keys().chain(&index.whiteouts) {
         let parts = || path.split('/');
@@ -29,14 +31,14 @@ fn assert_sound(index: &LayerIndex) {
     }
 }
 
-/// An entry: its name, its type, and its content or its target.
+/// An entry: its name, its type, and its content or link target.
 fn entry() -> impl Strategy<Value = (String, u8, Vec<u8>)> {
     let name = "(\\./|/)?([a-w]{1,3}|\\.wh\\.[a-w.]{0,6}|\\.|\\.\\.)(/([a-w]{1,3}|\\.\\.|\\.wh\\.\\.wh\\.\\.opq)){0,4}/?";
     let kind = prop::sample::select(b"0125367xgLKS\0".to_vec());
     (name, kind, prop::collection::vec(any::<u8>(), 0..700))
 }
 
-/// An archive as a writer without any checks makes it.
+/// Writes an archive without any checks.
 fn archive(entries: &[(String, u8, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, kind, content) in entries {
@@ -60,7 +62,7 @@ fn archive(entries: &[(String, u8, Vec<u8>)]) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn bytes_that_are_no_archive_end_the_reading(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+    fn reading_random_bytes_ends(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
         if let Some((index, _)) = read(&bytes) {
             assert_sound(&index);
         }
@@ -76,7 +78,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_archive_ends_the_reading(
+    fn reading_a_damaged_archive_ends(
         entries in prop::collection::vec(entry(), 1..6),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in any::<prop::sample::Index>(),
@@ -88,7 +90,7 @@ proptest! {
             bytes[at] = byte;
         }
         if fix {
-            // With a valid checksum, the damage is in what the header says.
+            // With a valid checksum, the reader uses the damaged header.
             for block in bytes.chunks_exact_mut(512).filter(|block| block[257..262] == *b"ustar") {
                 let mut header = tar::Header::new_gnu();
                 header.as_mut_bytes().copy_from_slice(block);

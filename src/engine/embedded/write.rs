@@ -1,4 +1,5 @@
-//! Writing new layers: small ones into memory, large ones into the cache, equal ones once.
+//! Writes new layers: small ones into memory, large ones into the cache. Equal layers are written
+//! once.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -17,11 +18,12 @@ use crate::oci::tar::{Entry, EntryKind};
 use crate::reference::Digest;
 use crate::workspace::fs;
 
-/// Compressed layers up to this size stay in memory; a thousand of them are no burden.
+/// Layers with up to this many bytes of content stay in memory.
 const SMALL: u64 = 8 << 10;
 
 impl Embedded {
-    /// Writes a layer, unless this run has written the same one.
+    /// Writes a layer, unless this run has already written an equal one. Fails if a file cannot be
+    /// read or the cache cannot be written.
     pub(super) async fn layer(
         &self,
         entries: Vec<Entry>,
@@ -43,20 +45,21 @@ impl Embedded {
     }
 }
 
-/// Dropped before the layer is written, it stops the thread that writes it, which then takes away what it wrote.
+/// Stops the writing thread when it is dropped before the layer is complete. The thread then
+/// deletes its file.
 struct WriterGuard {
     stopped: Arc<AtomicBool>,
-    /// Disconnected once the thread has ended.
+    /// Disconnects when the thread has ended.
     ended: Receiver<()>,
 }
 
-/// The thread's end of a [`WriterGuard`].
+/// The part of a [`WriterGuard`] that the thread holds.
 struct Writing {
     stopped: Arc<AtomicBool>,
     _ends: Sender<()>,
 }
 
-/// How long a thread may take to notice that it is to stop.
+/// The time that a stopped thread gets to delete its file.
 const NOTICE: Duration = Duration::from_secs(1);
 
 impl WriterGuard {
@@ -79,12 +82,12 @@ impl WriterGuard {
 impl Drop for WriterGuard {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
-        // Without a moment for that, the thread would end with the process and leave its file.
+        // Without this wait, the process could end before the thread deletes its file.
         let _ended = self.ended.recv_timeout(NOTICE);
     }
 }
 
-/// A file in the making, as long as it is wanted.
+/// A file whose writing can be cancelled.
 struct CancellableFile<W> {
     out: W,
     stopped: Arc<AtomicBool>,
@@ -93,7 +96,7 @@ struct CancellableFile<W> {
 impl<W: Write> Write for CancellableFile<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.stopped.load(Ordering::Relaxed) {
-            return Err(io::Error::other("it is not wanted any more"));
+            return Err(io::Error::other("the build was cancelled"));
         }
         self.out.write(bytes)
     }
@@ -103,13 +106,13 @@ impl<W: Write> Write for CancellableFile<W> {
     }
 }
 
-/// An error about a file.
+/// Adds the path to an error of a file.
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::File { path, source }
 }
 
-/// Writes a layer into a file of the cache; a small one is read back and the file dropped.
+/// Writes a layer into memory if it is small, otherwise into a file of the cache.
 fn write(
     entries: &[Entry],
     mtime: u64,
@@ -126,11 +129,11 @@ fn write(
     }
     std::fs::create_dir_all(directory).map_err(at(directory))?;
     let file = fs::temporary_in(directory).map_err(at(directory))?;
-    let wanted = CancellableFile {
+    let cancellable = CancellableFile {
         out: file,
         stopped: Arc::clone(&writing.stopped),
     };
-    let out = io::BufWriter::with_capacity(64 << 10, wanted);
+    let out = io::BufWriter::with_capacity(64 << 10, cancellable);
     let (layer, out) =
         layer::write(entries, mtime, compression, out, open).map_err(at(directory))?;
     let file = out
@@ -143,7 +146,7 @@ fn write(
     Ok((layer, LayerSource::File(place)))
 }
 
-/// The error of a file that is part of a layer, with its name.
+/// Adds the path to an error of a file that is part of a layer.
 fn named(path: &Path, error: &std::io::Error) -> std::io::Error {
     std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
@@ -156,7 +159,7 @@ fn size(entry: &Entry) -> u64 {
     }
 }
 
-/// What decides a layer's bytes, without writing it.
+/// A digest of everything that determines the bytes of a layer.
 fn key(entries: &[Entry], mtime: u64) -> String {
     let mut hash = Sha256::new();
     hash.update(mtime.to_le_bytes());
@@ -174,7 +177,8 @@ fn key(entries: &[Entry], mtime: u64) -> String {
             EntryKind::Symlink(target) => format!("l{target}"),
             EntryKind::Archive(inner) => format!("a{}", key(inner, mtime)),
         };
-        // A file is named too: two equal ones may change apart while they are read.
+        // The path counts as well: a file can change while it is read, so equal files can become
+        // different.
         let from = match kind {
             EntryKind::File(Content::File { path, .. }) => path.clone(),
             _ => PathBuf::new(),

@@ -229,7 +229,7 @@ async fn a_platform_without_an_engine_is_refused_before_any_build() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no [[engine]] builds for linux/s390x (there are: here, there)"
+        "no [[engine]] builds for linux/s390x; the engines are: here, there"
     );
     assert!(matches!(error, Error::Unsupported { .. }));
     assert!(receiver.try_recv().is_err());

@@ -1,5 +1,5 @@
-//! A stream whose digest is reckoned on a thread of its own, beside whoever reads it: unpacking a layer and hashing
-//! what comes out take about the same time.
+//! A reader that hashes its stream on a second thread. Unpacking a layer and hashing its content
+//! take about the same time, so both run in parallel.
 
 use std::io::{self, Read};
 use std::mem;
@@ -11,27 +11,28 @@ use sha2::{Digest as _, Sha256};
 
 use crate::reference::Digest;
 
-/// How many bytes are read at once: enough that waking a thread costs little beside hashing them, and little enough
-/// that they are still near the processor then.
+/// The bytes that are read at once: large enough that waking a thread costs little compared to
+/// hashing, and small enough to stay in the CPU cache.
 const PIECE: usize = 128 << 10;
-/// How many pieces may wait to be hashed.
+/// The number of pieces that can wait for the hashing thread.
 const PIECES: usize = 4;
 
-/// Passes a stream on and hashes it.
-pub(super) struct Aside<'scope, R> {
+/// Returns the bytes of a stream and hashes them.
+pub(super) struct HashingReader<'scope, R> {
     inner: R,
-    /// What was read last, and how much of it was passed on.
+    /// The current piece.
     piece: Arc<Vec<u8>>,
+    /// The bytes of the current piece that the caller has already read.
     passed: usize,
     ended: bool,
     full: SyncSender<Arc<Vec<u8>>>,
-    /// Pieces that were hashed, to be filled again.
+    /// Buffers of hashed pieces, for reuse.
     empty: Receiver<Arc<Vec<u8>>>,
     hashing: ScopedJoinHandle<'scope, Digest>,
 }
 
-impl<'scope, R: Read> Aside<'scope, R> {
-    /// Starts the thread. It ends with this.
+impl<'scope, R: Read> HashingReader<'scope, R> {
+    /// Starts the thread, which ends when the reader is dropped. Fails if no thread can be started.
     pub(super) fn start(scope: &'scope Scope<'scope, '_>, inner: R) -> io::Result<Self> {
         let (full, pieces) = sync_channel::<Arc<Vec<u8>>>(PIECES);
         let (back, empty) = sync_channel(PIECES);
@@ -41,7 +42,7 @@ impl<'scope, R: Read> Aside<'scope, R> {
                 let mut hash = Sha256::new();
                 for piece in pieces {
                     hash.update(piece.as_slice());
-                    // Never waits: towards the end nobody fills it again.
+                    // Does not wait: at the end of the stream, no buffer is reused.
                     drop(back.try_send(piece));
                 }
                 Digest::from_sha256(&hash.finalize())
@@ -57,7 +58,7 @@ impl<'scope, R: Read> Aside<'scope, R> {
         })
     }
 
-    /// Reads the next piece; an empty one at the end.
+    /// Reads the next piece. It is empty at the end of the stream.
     fn advance(&mut self) -> io::Result<()> {
         let used = mem::take(&mut self.piece);
         let free = self.empty.try_recv().ok().and_then(Arc::into_inner);
@@ -74,14 +75,14 @@ impl<'scope, R: Read> Aside<'scope, R> {
             .map_err(|_| stopped())
     }
 
-    /// What was not read of the stream, and the digest of what was.
+    /// Returns the rest of the stream, and the digest of the part that was read.
     pub(super) fn finish(self) -> io::Result<(R, Digest)> {
         drop(self.full);
         Ok((self.inner, self.hashing.join().map_err(|_| stopped())?))
     }
 }
 
-impl<R: Read> Read for Aside<'_, R> {
+impl<R: Read> Read for HashingReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.passed == self.piece.len() && !self.ended {
             self.advance()?;
@@ -95,7 +96,7 @@ impl<R: Read> Read for Aside<'_, R> {
 }
 
 fn stopped() -> io::Error {
-    io::Error::other("the thread that hashes has ended")
+    io::Error::other("the hashing thread has ended")
 }
 
 #[cfg(test)]
@@ -103,14 +104,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_is_passed_on_and_hashed() {
+    fn all_bytes_are_returned_and_hashed() {
         for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 40 * PIECE + 7] {
             let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
             let (passed, digest) = std::thread::scope(|scope| {
-                let mut aside = Aside::start(scope, bytes.as_slice()).unwrap();
+                let mut reader = HashingReader::start(scope, bytes.as_slice()).unwrap();
                 let mut passed = Vec::new();
-                aside.read_to_end(&mut passed).unwrap();
-                (passed, aside.finish().unwrap().1)
+                reader.read_to_end(&mut passed).unwrap();
+                (passed, reader.finish().unwrap().1)
             });
             assert!(passed == bytes, "{length}");
             assert_eq!(digest, Digest::of(&bytes), "{length}");
@@ -118,12 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn an_error_ends_it() {
+    fn an_error_of_the_stream_is_returned() {
         let broken = b"some"
             .chain(io::Cursor::new(vec![0; 3 * PIECE]))
             .chain(Broken);
         let error = std::thread::scope(|scope| {
-            Aside::start(scope, broken)
+            HashingReader::start(scope, broken)
                 .unwrap()
                 .read_to_end(&mut Vec::new())
                 .unwrap_err()
