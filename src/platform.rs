@@ -5,27 +5,28 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a text is not a platform.
+/// The text is not a platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a platform (expected os/architecture[/variant], such as linux/amd64 or linux/arm/v7)"
 )]
 pub struct Error(String);
 
-/// An operating system and an architecture, normalised as containerd does it.
+/// An operating system and an architecture, normalised as in containerd.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Platform {
-    /// `linux`, `windows`, …
+    /// The operating system, such as `linux`.
     pub os: String,
-    /// Go's name of the architecture: `amd64`, `arm64`, …
+    /// The architecture as Go names it, such as `amd64` or `arm64`.
     pub architecture: String,
-    /// `v7` of `linux/arm/v7`; none where it is the architecture's default.
+    /// The variant, such as `v7` in `linux/arm/v7`; `None` for the default of the architecture.
     pub variant: Option<String>,
 }
 
 impl Platform {
-    /// The platform of these three words, with aliases folded (`x86_64` is `amd64`, `arm64/v8` is `arm64`).
+    /// Creates a platform and resolves aliases: `x86_64` becomes `amd64`, `arm64/v8` becomes
+    /// `arm64`.
     #[must_use]
     pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
         let (os, architecture) = (os.to_ascii_lowercase(), architecture.to_ascii_lowercase());
@@ -51,7 +52,7 @@ impl Platform {
 }
 
 impl Platform {
-    /// Linux on this machine's architecture: what an image without `platforms` is built for.
+    /// Linux on the architecture of this machine: the platform of an image without `platforms`.
     #[must_use]
     pub fn host() -> Self {
         let architecture = if cfg!(target_arch = "x86_64") {
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn aliases_are_folded() {
+    fn aliases_are_resolved() {
         for (written, canonical) in [
             ("linux/amd64", "linux/amd64"),
             ("linux/x86_64", "linux/amd64"),
@@ -143,7 +144,7 @@ mod tests {
             "linux/amd64/v1/x",
             "linux/a b",
         ] {
-            assert!(bad.parse::<Platform>().is_err(), "{bad:?} was taken");
+            assert!(bad.parse::<Platform>().is_err(), "{bad:?} was accepted");
         }
     }
 }

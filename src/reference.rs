@@ -1,11 +1,11 @@
-//! Names of images: [`Host`], [`Repository`], [`Tag`], [`Digest`] and [`Reference`].
+//! Image names: [`Host`], [`Repository`], [`Tag`], [`Digest`] and [`Reference`].
 //!
-//! The grammar is the one of the `distribution/reference` package, with Docker's normalisation: no host
-//! means `docker.io`, a single-segment path there means `library/…`. A value of any of these types is valid;
-//! everything downstream relies on it.
+//! The grammar is that of the `distribution/reference` package, with Docker's normalisation:
+//! without a host, the host is `docker.io`, and a path of one segment there becomes `library/…`.
+//! Every value of these types is valid, so other modules do not check again.
 //!
-//! What this is not: a registry client. Which address `docker.io` is spoken to at is asked here
-//! ([`Host::api_authority`]), because it is part of the name's meaning; nothing is looked up.
+//! This module sends no requests. It defines the API address of `docker.io`
+//! ([`Host::api_authority`]), because that is part of the meaning of the name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,48 +15,49 @@ use sha2::{Digest as _, Sha256};
 
 use crate::secret::redact_userinfo;
 
-/// The longest repository path that the grammar admits, in bytes (`RepositoryNameTotalLengthMax`).
+/// The maximum length of a repository path in bytes (`RepositoryNameTotalLengthMax`).
 pub const MAX_PATH: usize = 255;
-/// The longest tag that the grammar admits, in bytes.
+/// The maximum length of a tag in bytes.
 pub const MAX_TAG: usize = 128;
 
-/// Why a text is not a reference, or not a part of one.
+/// The reason why a text is not a reference, or not a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Nothing was given.
+    /// The text is empty.
     #[error("a reference cannot be empty")]
     Empty,
-    /// It is written as a URL. What stands behind the scheme may be secret and is not shown.
-    #[error("a reference has no scheme: leave `{0}://` out")]
+    /// The text is a URL. The part after the scheme may be secret and is not shown.
+    #[error("a reference has no scheme: remove `{0}://`")]
     Scheme(String),
     /// The part before the first `/` is not a host.
     #[error("`{0}` is not a registry host (expected name[:port], an IPv4 address, or [IPv6])")]
     Host(String),
-    /// The path has upper-case letters.
+    /// The path contains upper-case letters.
     #[error("repository `{0}` must be lower case")]
     UpperCase(String),
-    /// The path breaks the grammar in another way.
+    /// The path violates the grammar in another way.
     #[error(
         "`{0}` is not a repository path (lower-case letters and digits, separated by `.`, `_`, `__` or `-`, in segments of `/`)"
     )]
     Path(String),
     /// The path is longer than [`MAX_PATH`].
-    #[error("repository path of {0} characters: {MAX_PATH} are allowed")]
+    #[error("the repository path has {0} characters; at most {MAX_PATH} are allowed")]
     TooLong(usize),
-    /// The tag breaks `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`.
+    /// The tag does not match `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`.
     #[error(
         "`{0}` is not a tag (letters, digits, `_`, `.` and `-`, not starting with `.` or `-`, at most {MAX_TAG})"
     )]
     Tag(String),
-    /// The digest is not `sha256:` with 64, `sha384:` with 96 or `sha512:` with 128 lower-case hex digits.
+    /// The digest is not `sha256:` with 64, `sha384:` with 96 or `sha512:` with 128 lower-case hex
+    /// digits.
     #[error("`{0}` is not a digest (expected sha256: and 64 lower-case hex digits)")]
     Digest(String),
-    /// 64 hex digits alone mean an image ID to Docker, so no repository may be called so.
+    /// Docker reads 64 hex digits as an image ID, so a repository cannot have such a name.
     #[error("`{0}` is an image ID, not a repository name")]
     Identifier(String),
 }
 
-/// Refuses a URL where a reference, or a part of one, is wanted.
+/// Fails if the text is a URL, for a place that requires a reference or a part of one.
 pub(crate) fn without_scheme(text: &str) -> Result<(), Error> {
     match text.split_once("://") {
         Some((scheme, _))
@@ -79,25 +80,26 @@ impl Host {
     /// The name of Docker Hub.
     pub const HUB: &'static str = "docker.io";
 
-    /// Docker Hub, what a reference without a host means.
+    /// Docker Hub, the host of a reference without a host.
     #[must_use]
     pub fn hub() -> Self {
         Self(Self::HUB.to_owned())
     }
 
-    /// The host as written (Docker Hub's aliases are folded into `docker.io`).
+    /// The host as written, except that aliases of Docker Hub become `docker.io`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is Docker Hub.
+    /// True if this is Docker Hub.
     #[must_use]
     pub fn is_hub(&self) -> bool {
         self.0 == Self::HUB
     }
 
-    /// The authority that answers `/v2/`: `registry-1.docker.io` for Docker Hub, else the host itself.
+    /// The host and port that serve `/v2/`: `registry-1.docker.io` for Docker Hub, else the host
+    /// itself.
     #[must_use]
     pub fn api_authority(&self) -> &str {
         if self.is_hub() {
@@ -128,8 +130,8 @@ impl Host {
             .and_then(|(_, port)| port.parse().ok())
     }
 
-    /// Whether the host can only be this machine, so that plain HTTP is acceptable: `localhost`,
-    /// `*.localhost`, `127.0.0.0/8` and `::1`. Private ranges are *not* meant.
+    /// True if the host is certainly this machine, so that plain HTTP is acceptable: `localhost`,
+    /// `*.localhost`, `127.0.0.0/8` and `::1`. Private networks are not included.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let name = self.name().to_ascii_lowercase();
@@ -175,7 +177,7 @@ impl FromStr for Host {
                 return Err(refuse());
             }
         }
-        // The grammar takes any run of digits; a port beyond 65535 could never be connected to.
+        // The grammar allows any number of digits, but a port above 65535 does not exist.
         if port.is_some_and(|port| {
             !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err()
         }) {
@@ -194,13 +196,14 @@ impl FromStr for Host {
 pub struct RepositoryPath(String);
 
 impl RepositoryPath {
-    /// The path as text.
+    /// The path as text, without the host.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// This path below `namespace`; an empty namespace changes nothing.
+    /// Prefixes the path with `namespace`, unless that is empty. Fails if the result is not a valid
+    /// path.
     pub fn below(&self, namespace: &str) -> Result<Self, Error> {
         if namespace.is_empty() {
             Ok(self.clone())
@@ -257,9 +260,9 @@ fn is_path_component(text: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Repository {
-    /// The registry.
+    /// The registry host.
     pub host: Host,
-    /// The path below it.
+    /// The path on that host.
     pub path: RepositoryPath,
 }
 
@@ -292,8 +295,8 @@ impl FromStr for Repository {
     }
 }
 
-/// Docker's rule: a first segment is a host when it has a `.` or `:`, is `localhost`, or has upper case
-/// (which no path may have).
+/// Docker's rule: the first segment is a host if it contains `.` or `:`, is `localhost`, or has
+/// upper-case letters, which a path cannot have.
 fn is_host_segment(segment: &str) -> bool {
     segment.contains(['.', ':'])
         || segment == "localhost"
@@ -312,7 +315,7 @@ impl Tag {
         &self.0
     }
 
-    /// `latest`.
+    /// The tag `latest`.
     #[must_use]
     pub fn latest() -> Self {
         Self("latest".to_owned())
@@ -335,7 +338,7 @@ impl FromStr for Tag {
     }
 }
 
-/// A content digest, `algorithm:hex`. Only `sha256`, `sha384` and `sha512` are known.
+/// A content digest, `algorithm:hex`. The supported algorithms are `sha256`, `sha384` and `sha512`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(String);
@@ -347,7 +350,7 @@ impl Digest {
         Self::from_sha256(&Sha256::digest(bytes))
     }
 
-    /// The digest of a finished sha256 state, for content that was streamed.
+    /// Creates a digest from a finished sha256 hash, for streamed content.
     #[must_use]
     pub fn from_sha256(hash: &[u8]) -> Self {
         use fmt::Write as _;
@@ -366,7 +369,7 @@ impl Digest {
         &self.0
     }
 
-    /// `sha256`, `sha384` or `sha512`.
+    /// The algorithm: `sha256`, `sha384` or `sha512`.
     #[must_use]
     pub fn algorithm(&self) -> &str {
         self.0.split(':').next().unwrap_or_default()
@@ -378,7 +381,7 @@ impl Digest {
         self.0.split(':').nth(1).unwrap_or_default()
     }
 
-    /// Whether this is the digest of `bytes`, by its own algorithm.
+    /// True if this is the digest of `bytes`, computed with its own algorithm.
     #[must_use]
     pub fn is_of(&self, bytes: &[u8]) -> bool {
         let hash = match self.algorithm() {
@@ -389,7 +392,7 @@ impl Digest {
         self.is_hash(&hash)
     }
 
-    /// Whether these bytes are the hash.
+    /// True if `hash` equals the hash in this digest.
     pub(crate) fn is_hash(&self, hash: &[u8]) -> bool {
         let mut hex = String::with_capacity(hash.len() * 2);
         for byte in hash {
@@ -399,7 +402,7 @@ impl Digest {
         hex == self.hex()
     }
 
-    /// Algorithm and the first twelve digits, for people.
+    /// The algorithm and the first twelve hex digits, for display.
     #[must_use]
     pub fn short(&self) -> String {
         format!("{}:{}", self.algorithm(), &self.hex()[..12])
@@ -431,16 +434,16 @@ impl FromStr for Digest {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Reference {
-    /// Where the image is.
+    /// The repository of the image.
     pub repository: Repository,
-    /// The tag that was written.
+    /// The tag in the text, if any.
     pub tag: Option<Tag>,
-    /// The digest that was written. When there is one, it decides; the tag is a comment.
+    /// The digest in the text, if any. It takes precedence over the tag.
     pub digest: Option<Digest>,
 }
 
 impl Reference {
-    /// What a registry is asked for: the digest if there is one, else the tag, else `latest`.
+    /// The target of a request: the digest if there is one, else the tag, else `latest`.
     #[must_use]
     pub fn target(&self) -> Target {
         match (&self.digest, &self.tag) {
@@ -450,7 +453,7 @@ impl Reference {
         }
     }
 
-    /// The same repository at `digest`, without a tag.
+    /// Returns a reference to `digest` in the same repository, without a tag.
     #[must_use]
     pub fn at(&self, digest: Digest) -> Self {
         Self {
@@ -487,12 +490,12 @@ impl FromStr for Reference {
     }
 }
 
-/// What names a manifest within a repository: a tag or a digest.
+/// The name of a manifest within a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
-    /// By tag; what it names may change.
+    /// A tag, which can move to another manifest.
     Tag(Tag),
-    /// By digest; what it names cannot change.
+    /// A digest, which always identifies the same manifest.
     Digest(Digest),
 }
 
@@ -573,7 +576,7 @@ mod tests {
     const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn normalises_as_docker_does() {
+    fn references_are_normalised_like_docker_does() {
         for (written, canonical) in [
             ("debian", "docker.io/library/debian"),
             ("debian:12", "docker.io/library/debian:12"),
@@ -598,7 +601,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_distribution_refuses() {
+    fn invalid_references_are_rejected() {
         for bad in [
             "",
             ":1",
@@ -624,7 +627,7 @@ mod tests {
             "http://a/b",
             HEX,
         ] {
-            assert!(bad.parse::<Reference>().is_err(), "{bad:?} was taken");
+            assert!(bad.parse::<Reference>().is_err(), "{bad:?} was accepted");
         }
         for url in [
             "https://example.com/a:1",
@@ -640,14 +643,14 @@ mod tests {
     }
 
     #[test]
-    fn both_tag_and_digest_are_kept_and_the_digest_decides() {
+    fn tag_and_digest_are_kept_and_the_digest_takes_precedence() {
         let reference: Reference = format!("a/b:1@sha256:{HEX}").parse().unwrap();
         assert_eq!(reference.tag.as_ref().unwrap().as_str(), "1");
         assert_eq!(reference.target().to_string(), format!("sha256:{HEX}"));
     }
 
     #[test]
-    fn loopback_is_this_machine_alone() {
+    fn only_addresses_of_this_machine_are_loopback() {
         for (host, loopback) in [
             ("localhost", true),
             ("localhost:5000", true),
@@ -669,14 +672,14 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_makes_the_parser_panic(text in ".*") {
+        fn no_text_causes_a_panic(text in ".*") {
             drop(text.parse::<Reference>());
             drop(text.parse::<Host>());
             drop(text.parse::<Digest>());
         }
 
         #[test]
-        fn what_parses_is_written_and_read_back_the_same(
+        fn a_reference_survives_formatting_and_parsing(
             text in "(([a-zA-Z0-9.-]{1,8}|\\[[a-f0-9:]{2,8}\\])(:[0-9]{1,5})?/)?[a-z0-9._-]{1,8}(/[a-z0-9_]{1,6}){0,3}(:[A-Za-z0-9._-]{1,12})?(@sha256:[a-f0-9]{64})?"
         ) {
             if let Ok(reference) = text.parse::<Reference>() {

@@ -1,10 +1,11 @@
-//! Values that must never be printed, and addresses that may be printed only in part.
+//! Values that must never be printed, and URLs of which only a part may be printed.
 
 use std::fmt;
 
 use url::Url;
 
-/// A value whose `Debug` is `***` and that has no `Display`: it cannot reach a log by accident.
+/// A secret value. Its `Debug` output is `***` and it has no `Display`, so it cannot be logged by
+/// accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
@@ -14,7 +15,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The value itself. Every call is a place to look at when something leaked.
+    /// The secret value itself. If a secret leaks, check the callers of this function.
     pub const fn expose(&self) -> &T {
         &self.0
     }
@@ -26,11 +27,11 @@ impl<T> fmt::Debug for Secret<T> {
     }
 }
 
-/// `url` without user information, query and fragment: presigned addresses and tokens live there.
+/// Removes user information, query and fragment from a URL: tokens and signatures may be there.
 #[must_use]
 pub fn redact_url(url: &Url) -> String {
     let mut url = url.clone();
-    // Both fail only for addresses that cannot have user information, which then have nothing to hide.
+    // Both calls fail only for URLs that cannot have user information.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_query(None);
@@ -38,8 +39,8 @@ pub fn redact_url(url: &Url) -> String {
     url.to_string()
 }
 
-/// `text` without the user information before an `@`: people write `user:password@host`. What is no user information,
-/// such as the digest of a reference, stays.
+/// Masks user information before an `@`, as in `user:password@host`. An `@` before a digest is left
+/// unchanged.
 #[must_use]
 pub fn redact_userinfo(text: &str) -> String {
     let (scheme, rest) = text
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_secret_is_left() {
+    fn no_secret_is_printed() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "***");
         let url = Url::parse("https://user:pass@host/v2/?sig=secret#frag").unwrap();
         assert_eq!(redact_url(&url), "https://host/v2/");

@@ -1,6 +1,6 @@
-//! Verifying: every tag is there, and what it names is what it should be.
+//! Verifies published images: every tag exists, and points to the expected digest.
 //!
-//! What this is not: a judgement of the content. `audit` applies the policy.
+//! The content is not judged; `audit` applies the policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,78 +15,80 @@ use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::Registry;
 use crate::tags::{self, Action, PublishedContent, TagList, TagRole, TagRules, Variant};
 
-/// How many tags or blobs are read at once.
+/// The number of tags or blobs that are read concurrently.
 const CONCURRENT: usize = 8;
-/// The label that tells an image's version.
+/// The label with the version of an image.
 const VERSION: &str = "org.opencontainers.image.version";
 
-/// What is verified.
+/// The image to verify, and the expected tags and labels.
 #[derive(Debug, Clone)]
 pub struct VerifySubject {
-    /// The repository.
+    /// The repository that is verified.
     pub repository: Repository,
-    /// The version of the spec.
+    /// The version in the spec.
     pub version: semver::Version,
-    /// The variant.
+    /// The variant in the spec, if the image has one.
     pub variant: Option<Variant>,
-    /// Rules for tags.
+    /// The tag rules of the image.
     pub rules: TagRules,
-    /// Labels that the image must have.
+    /// The labels that the image must have.
     pub labels: BTreeMap<String, String>,
-    /// Whether a moving tag of the fan-out that is not there is a difference.
+    /// True if a missing moving tag of the fan-out is a difference.
     pub complete: bool,
 }
 
-/// What was found about one tag or digest.
+/// The finding about one tag or digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerifyFinding {
-    /// The repository.
+    /// The repository that was read.
     pub repository: Repository,
-    /// The tag or the digest.
+    /// The tag or the digest, as text.
     pub target: String,
-    /// What it names; none when it is not there.
+    /// The digest that it points to; `None` if it does not exist.
     pub digest: Option<Digest>,
-    /// What is wrong; empty when nothing is.
+    /// The differences; empty if everything is as expected.
     pub differences: Vec<Difference>,
 }
 
-/// A difference between what is and what should be.
+/// A difference between the registry and the expectation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Difference {
-    /// The tag is not there.
-    #[error("is not there")]
+    /// The tag or digest does not exist.
+    #[error("does not exist")]
     Missing,
-    /// The tag names another image.
-    #[error("should name {expected}, as {} does", like)]
+    /// The tag points to another image.
+    #[error("should point to {expected}, like {}", like)]
     Digest {
-        /// What it should name.
+        /// The digest that it should point to.
         expected: Digest,
-        /// Which tag or receipt says so.
+        /// The tag or receipt that this digest comes from.
         like: String,
     },
-    /// A label has another value.
+    /// A label has another value, or is missing.
     #[error("label {key} is {} instead of {expected:?}", found.as_ref().map_or_else(|| "missing".to_owned(), |found| format!("{found:?}")))]
     Label {
-        /// The key.
+        /// The key of the label.
         key: String,
-        /// What the spec says.
+        /// The value in the spec.
         expected: String,
-        /// What the image has.
+        /// The value in the image; `None` if the label is missing.
         found: Option<String>,
     },
-    /// Something below the manifest is missing or damaged.
+    /// A blob or manifest below the manifest is missing or damaged.
     #[error("{digest}: {problem}")]
     Content {
         /// The digest of the blob or manifest.
         digest: Digest,
-        /// What is wrong with it.
+        /// The problem, as a clause.
         problem: String,
     },
 }
 
-/// Verifies an image: its version's own tag against the receipt and the spec's labels, and every other tag against
-/// the version that should hold it. `receipt` tells the digest of a tag's receipt, when there is one. `deep` reads and hashes configs and layers too.
+/// Verifies an image: the version's own tag against the receipt and the labels of the spec, and
+/// every other tag against the version that it belongs to. `receipt` returns the digest of a tag's
+/// receipt, if there is one. `deep` also reads and hashes configs and layers. Fails if the registry
+/// cannot be read; differences are not errors.
 pub async fn image(
     registry: &Registry,
     subject: &VerifySubject,
@@ -102,21 +104,21 @@ pub async fn image(
     let list = registry.complete_tags(&repository.path, probes).await?;
     let all = TagList::new(&list, variant, &[]);
     let counted = TagList::new(&list, variant, &rules.withdrawn);
-    let held = current(&subject.version, &counted).or_else(|| current(&subject.version, &all));
-    let version = held.map_or_else(|| subject.version.clone(), |held| held.version.clone());
+    let latest = current(&subject.version, &counted).or_else(|| current(&subject.version, &all));
+    let version = latest.map_or_else(|| subject.version.clone(), |latest| latest.version.clone());
     let out = tags::fan_out(&version, variant, rules)?;
     let gone = tags::is_withdrawn(&version, &rules.withdrawn);
     let moves = tags::decide(&out, &counted, rules, PublishedContent::Same);
-    let wanted = moves
+    let checked = moves
         .iter()
         .filter(|decided| {
-            // What stays with a higher version may never have been made.
+            // A moving tag held by a higher version may legitimately be missing.
             let may_lack = !subject.complete || matches!(decided.action, Action::Keep { .. });
             (decided.role == TagRole::Full && !gone) || !may_lack || all.has(&decided.tag)
         })
-        // Extra tags follow whatever is published, and a withdrawn version is not.
+        // Extra tags belong to the published version, and a withdrawn version is not published.
         .filter(|decided| decided.role != TagRole::Extra || !gone);
-    let read = stream::iter(wanted).map(async |decided| {
+    let read = stream::iter(checked).map(async |decided| {
         Ok::<_, Error>((
             decided,
             registry
@@ -135,10 +137,10 @@ pub async fn image(
                 receipt(&decided.tag).map(|digest| (digest, "the receipt".to_owned()))
             }
             (Action::Keep { tag, .. }, _) => {
-                let held = registry
+                let head = registry
                     .head_manifest(&repository.path, &Target::from(tag))
                     .await?;
-                held.map(|descriptor| (descriptor.digest, tag.to_string()))
+                head.map(|descriptor| (descriptor.digest, tag.to_string()))
             }
             _ => full
                 .as_ref()
@@ -152,8 +154,8 @@ pub async fn image(
             _ => {}
         }
         if let (TagRole::Full, Some(raw)) = (decided.role, &raw) {
-            // The spec may describe a later revision, which is withdrawn.
-            let is_last = held == current(&subject.version, &all);
+            // The labels of the spec may describe a later revision that is withdrawn.
+            let is_last = latest == current(&subject.version, &all);
             let labels = if is_last {
                 subject.labels.clone()
             } else {
@@ -175,9 +177,10 @@ pub async fn image(
     Ok(findings)
 }
 
-/// Verifies what a reference points to, by the rules that an image of a workspace is verified by: a moving tag must point
-/// to the highest version that claims it, and a version's own tag brings the moving tags that exist with it. Any other tag
-/// whose labels say which version it is must point to the same image as that version's own tag.
+/// Verifies a reference with the rules for workspace images. A moving tag must point to the highest
+/// version that claims it; for a version's own tag, the existing moving tags are verified as well.
+/// Any other tag with a version label must point to the same image as the own tag of that version.
+/// Fails if the registry cannot be read; differences are not errors.
 pub async fn reference(
     registry: &Registry,
     repository: &Repository,
@@ -214,7 +217,7 @@ pub async fn reference(
     if let Some(owner) = owner.as_ref().filter(|owner| owner.held.tag != *tag) {
         finding
             .differences
-            .extend(unlike(registry, repository, &raw, &owner.held.tag).await?);
+            .extend(compare(registry, repository, &raw, &owner.held.tag).await?);
         return Ok(vec![finding]);
     }
     let labels = match observe::labels_of(registry, repository, &raw).await {
@@ -234,19 +237,19 @@ pub async fn reference(
         {
             finding
                 .differences
-                .extend(unlike(registry, repository, &raw, &held.tag).await?);
+                .extend(compare(registry, repository, &raw, &held.tag).await?);
         }
         return Ok(vec![finding]);
     };
     let version = owner.held.version;
-    // Other tools may leave the base's label; golden never does.
-    let says_another = |text: &&String| {
+    // Other tools may keep the label of the base; golden always sets it.
+    let is_another_version = |text: &&String| {
         labels.contains_key(crate::render::INPUTS)
             && !text
                 .parse::<semver::Version>()
-                .is_ok_and(|said| said.cmp_precedence(&version).is_eq())
+                .is_ok_and(|found| found.cmp_precedence(&version).is_eq())
     };
-    if let Some(found) = label.filter(says_another) {
+    if let Some(found) = label.filter(is_another_version) {
         let (key, expected, found) = (VERSION.to_owned(), version.to_string(), Some(found.clone()));
         finding.differences.push(Difference::Label {
             key,
@@ -269,8 +272,8 @@ pub async fn reference(
     Ok(findings)
 }
 
-/// The difference when a tag does not point to what `like` does.
-async fn unlike(
+/// The difference if the image differs from the one that the tag `like` points to.
+async fn compare(
     registry: &Registry,
     repository: &Repository,
     raw: &RawManifest,
@@ -286,7 +289,8 @@ async fn unlike(
     }))
 }
 
-/// The version and the variant that a tag is of: the label tells the version, and the tag or its siblings the variant.
+/// The version and the variant of a tag: the version comes from the label, the variant from the tag
+/// or from other tags.
 fn release_of(tag: &Tag, label: &str, list: &[Tag]) -> Option<(semver::Version, Option<Variant>)> {
     let version = semver::Version::parse(label).ok()?;
     let plain = tag.as_str() == "latest"
@@ -313,7 +317,8 @@ async fn content(
     let mut differences = Vec::new();
     let mut unreadable = None;
     if !subject.labels.is_empty() {
-        // Every image of an index has to have them; what is no image has none.
+        // Every image of the index must carry the labels; a non-image artifact counts as having
+        // none.
         let all = match registry
             .describe(&subject.repository.path, &Target::from(&raw.digest))
             .await
@@ -365,7 +370,7 @@ async fn content(
     Ok(differences)
 }
 
-/// Says that what is below a manifest cannot be read, unless what is wrong there has been found already.
+/// Adds a difference for unreadable content, unless a more specific one was found already.
 fn add_unreadable(differences: &mut Vec<Difference>, raw: &RawManifest, problem: String) {
     if !differences
         .iter()
@@ -378,8 +383,8 @@ fn add_unreadable(differences: &mut Vec<Difference>, raw: &RawManifest, problem:
     }
 }
 
-/// The images of an index that are not there. Who publishes an index publishes all of it; of somebody else's, a mirror
-/// may hold a part.
+/// The missing images of an index. This is checked only for indexes of the workspace, which are
+/// published as a whole; a mirror may have a part of another index.
 async fn lost_children(
     registry: &Registry,
     repository: &Repository,
@@ -389,24 +394,24 @@ async fn lost_children(
         return Ok(Vec::new());
     };
     let children: BTreeSet<&Digest> = index.manifests.iter().map(|child| &child.digest).collect();
-    let asked = stream::iter(children).map(async |child| {
+    let missing = stream::iter(children).map(async |child| {
         let found = registry
             .head_manifest(&repository.path, &Target::from(child))
             .await?;
         Ok::<_, Error>(found.is_none().then(|| lost_child(child)))
     });
-    let lost: Vec<Option<Difference>> = asked.buffered(CONCURRENT).try_collect().await?;
+    let lost: Vec<Option<Difference>> = missing.buffered(CONCURRENT).try_collect().await?;
     Ok(lost.into_iter().flatten().collect())
 }
 
 fn lost_child(digest: &Digest) -> Difference {
     Difference::Content {
         digest: digest.clone(),
-        problem: "the image of the index is not there".to_owned(),
+        problem: "the image of the index does not exist".to_owned(),
     }
 }
 
-/// Reads and hashes all that a manifest names.
+/// Reads and hashes everything that a manifest references.
 async fn deep_content(
     registry: &Registry,
     repository: &Repository,

@@ -1,4 +1,4 @@
-//! External bases: their digests, and the tags that requirements mean.
+//! External bases: resolves version requirements to tags, and tags to digests.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ use crate::snapshot::{Observed, ObservedBase};
 use crate::tags::Requirement;
 use crate::workspace::lock::{Lock, key};
 
-/// What golden.lock tells about the bases of `images`: nobody has to be asked about these.
+/// Adds the bases of `images` that golden.lock lists to `observed`, so that no registry request is
+/// needed for them.
 pub fn from_lock(images: &[ResolvedImage], lock: &Lock, observed: &mut Observed) {
     for image in images {
         let Some(locked) = key(&image.base).and_then(|key| lock.bases.get(&key)) else {
@@ -26,8 +27,8 @@ pub fn from_lock(images: &[ResolvedImage], lock: &Lock, observed: &mut Observed)
             requirement,
         } = &image.base
         {
-            let of = observed.requirements.entry(repository.clone()).or_default();
-            of.insert(requirement.to_string(), locked.reference.clone());
+            let by_requirement = observed.requirements.entry(repository.clone()).or_default();
+            by_requirement.insert(requirement.to_string(), locked.reference.clone());
         }
         let base = ObservedBase::Registry {
             digest: locked.digest.clone(),
@@ -37,9 +38,10 @@ pub fn from_lock(images: &[ResolvedImage], lock: &Lock, observed: &mut Observed)
     }
 }
 
-/// Asks for every external base of `images` that `observed` does not tell yet. A tag costs one HEAD, a requirement the
-/// list of tags too, and a digest that is not in the cache the manifests of its platforms. If no registry has the base,
-/// `engine` is asked.
+/// Adds every external base of `images` that `observed` lacks. A tag costs one HEAD request; a
+/// requirement also costs the list of tags, and a digest that is not cached costs the manifests of
+/// its platforms. If no registry has the base, `engine` is asked. Fails if a base cannot be found
+/// or used.
 pub async fn bases(
     images: &[ResolvedImage],
     embedded: &Embedded,
@@ -47,8 +49,8 @@ pub async fn bases(
     observed: &mut Observed,
 ) -> Result<(), Error> {
     let registries = embedded.registries();
-    let asked = requirements(images, observed);
-    let found: Vec<_> = stream::iter(asked)
+    let missing = requirements(images, observed);
+    let found: Vec<_> = stream::iter(missing)
         .map(|((repository, text), requirement)| async move {
             let reference = highest_tag(&repository, &requirement, registries).await?;
             Ok::<_, Error>((repository, text, reference))
@@ -64,8 +66,8 @@ pub async fn bases(
             .insert(text, reference);
     }
     let found: Vec<_> = stream::iter(references(images, observed))
-        .map(|(reference, asked)| async move {
-            let base = ask(&asked, embedded, engine).await?;
+        .map(|(reference, requested)| async move {
+            let base = read_base(&requested, embedded, engine).await?;
             Ok::<_, Error>((reference, base))
         })
         .buffered(CONCURRENT)
@@ -79,7 +81,7 @@ fn requirements(
     images: &[ResolvedImage],
     observed: &Observed,
 ) -> BTreeMap<(Repository, String), Requirement> {
-    let mut asked = BTreeMap::new();
+    let mut missing = BTreeMap::new();
     for image in images {
         let Base::Requirement {
             repository,
@@ -92,17 +94,18 @@ fn requirements(
         if observed
             .requirements
             .get(repository)
-            .is_none_or(|of| !of.contains_key(&text))
+            .is_none_or(|known| !known.contains_key(&text))
         {
-            asked.insert((repository.clone(), text), requirement.clone());
+            missing.insert((repository.clone(), text), requirement.clone());
         }
     }
-    asked
+    missing
 }
 
-/// The references to ask for, and what to ask: of a locked index whose platforms golden.lock does not list, the digest.
+/// The references that `observed` lacks, each with the reference to request. For a locked index
+/// without platforms in golden.lock, that is its digest.
 fn references(images: &[ResolvedImage], observed: &Observed) -> BTreeMap<Reference, Reference> {
-    let mut asked = BTreeMap::new();
+    let mut requested = BTreeMap::new();
     for image in images {
         let reference = match &image.base {
             Base::Reference(reference) => Some(reference),
@@ -112,19 +115,19 @@ fn references(images: &[ResolvedImage], observed: &Observed) -> BTreeMap<Referen
             } => observed
                 .requirements
                 .get(repository)
-                .and_then(|of| of.get(&requirement.to_string())),
+                .and_then(|known| known.get(&requirement.to_string())),
             Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
         };
         let Some(reference) = reference else { continue };
         match observed.bases.get(reference) {
-            None => asked.insert(reference.clone(), reference.clone()),
+            None => requested.insert(reference.clone(), reference.clone()),
             Some(ObservedBase::Registry { digest, platforms }) if platforms.is_empty() => {
-                asked.insert(reference.clone(), reference.at(digest.clone()))
+                requested.insert(reference.clone(), reference.at(digest.clone()))
             }
             Some(_) => None,
         };
     }
-    asked
+    requested
 }
 
 pub(super) async fn highest_tag(
@@ -132,25 +135,25 @@ pub(super) async fn highest_tag(
     requirement: &Requirement,
     registries: &Registries,
 ) -> Result<Reference, Error> {
-    // A list that ends early rarely has this tag: letters come last.
+    // The tag `latest` detects a truncated list, because letters are sorted last.
     let probe: Option<Tag> = "latest".parse().ok();
     let tags = registries
         .of(repository)?
         .complete_tags(&repository.path, &probe)
         .await?;
     let tag = pin::highest_admitted(&tags, requirement).cloned();
-    let none = || Error::NoTag {
+    let no_tag = || Error::NoTag {
         repository: repository.clone(),
         requirement: requirement.to_string(),
     };
     Ok(Reference {
         repository: repository.clone(),
-        tag: Some(tag.ok_or_else(none)?),
+        tag: Some(tag.ok_or_else(no_tag)?),
         digest: None,
     })
 }
 
-async fn ask(
+async fn read_base(
     reference: &Reference,
     embedded: &Embedded,
     engine: Option<&Docker>,

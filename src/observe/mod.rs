@@ -1,4 +1,5 @@
-//! Asking before deciding: base digests, published tags and inputs, all read-only and side by side.
+//! Reads the current state before a decision: base digests, published tags and inputs. All requests
+//! are read-only and run concurrently.
 
 mod bases;
 mod cache;
@@ -12,58 +13,58 @@ pub use upstream::upstream;
 
 use crate::reference::{Reference, Repository};
 
-/// How many requests wait for an answer at once.
+/// The maximum number of concurrent requests.
 const CONCURRENT: usize = 64;
 
-/// Why something could not be observed.
+/// The reason why the state could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A base that neither its registry nor an engine gave.
+    /// Neither the registry nor an engine has the base.
     #[error("base `{reference}` {because}; no engine has it")]
     NoBase {
-        /// The base.
+        /// The reference of the base.
         reference: Reference,
-        /// Why.
+        /// The reason why the registry did not return it.
         because: NoBase,
     },
-    /// A base that its registry has, and that cannot be used.
+    /// The registry has the base, but it cannot be used.
     #[error(transparent)]
     Unusable(Box<crate::engine::embedded::Error>),
-    /// No tag of a base fits its requirement.
-    #[error("no tag of {repository} fits the version requirement `{requirement}`")]
+    /// No tag of the base matches its version requirement.
+    #[error("no tag of {repository} matches the version requirement `{requirement}`")]
     NoTag {
-        /// The base's repository.
+        /// The repository of the base.
         repository: Repository,
-        /// The requirement.
+        /// The version requirement, as in the spec.
         requirement: String,
     },
-    /// A registry did not answer as it should.
+    /// A registry request failed.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
-    /// What is published is not an image.
+    /// A published manifest is invalid.
     #[error("{repository}: {source}")]
     Manifest {
-        /// The repository.
+        /// The repository of the manifest.
         repository: Repository,
-        /// What is wrong.
+        /// The error in the manifest.
         source: crate::oci::manifest::Error,
     },
-    /// What is published has a config that cannot be read.
+    /// The config of a published image is invalid.
     #[error("{repository}: {source}")]
     Config {
-        /// The repository.
+        /// The repository of the image.
         repository: Repository,
-        /// What is wrong.
+        /// The error in the config.
         source: crate::oci::config::Error,
     },
 }
 
-/// Why a base is unavailable.
+/// The reason why a registry did not return a base.
 #[derive(Debug)]
 pub enum NoBase {
-    /// Its registry has no such image.
+    /// The registry has no such image.
     Absent,
-    /// Its registry did not say whether it exists.
+    /// The request failed, so it is unknown whether the image exists.
     Unread(Box<crate::registry::Error>),
 }
 
@@ -77,7 +78,7 @@ impl std::fmt::Display for NoBase {
 }
 
 impl Error {
-    /// Whether the registry lost a part of the content, so that asking again does not help.
+    /// True if the registry lost a part of the content, so that a retry does not help.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
@@ -90,7 +91,7 @@ impl Error {
         }
     }
 
-    /// What to do next.
+    /// The hints for the user, one per line.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {

@@ -1,7 +1,9 @@
-//! Destination repositories: their tags, and what the tags that matter name.
+//! Reads the destination repositories: their tags, and the digests of the tags that matter for the
+//! plan.
 //!
-//! Requests are counted here: per repository one list of tags, one HEAD for each tag of the fan-outs, and the config of
-//! each version once. The config is cached by the digest of its manifest.
+//! The number of requests is kept low: per repository one list of tags, one HEAD request for each
+//! tag of the fan-outs, and the config of each version once. Configs are cached by the digest of
+//! their manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,13 +20,15 @@ use crate::resolve::Destination;
 use crate::snapshot::{Observed, ObservedRepository, Published};
 use crate::tags::{self, TagList};
 
-/// The pauses before a tag that is listed and cannot be read counts as a tag without a manifest: another publisher may be
-/// writing it, because distribution lists a tag shortly before it can be read.
-const BEING_WRITTEN: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
-/// The most that a config may weigh, in bytes.
+/// The pauses between reads of a tag that is listed but cannot be read, before its manifest counts
+/// as missing. distribution lists a tag shortly before it can be read while another publisher
+/// writes it.
+const READ_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+/// The maximum size of a config, in bytes.
 const CONFIG_LIMIT: u64 = 4 << 20;
 
-/// Reads every repository that `recipes` are published to into `observed`.
+/// Reads every repository that `recipes` are published to, and adds the result to `observed`. Fails
+/// if a repository cannot be read.
 pub async fn repositories(
     recipes: &[Recipe],
     destinations: &[Destination],
@@ -35,7 +39,7 @@ pub async fn repositories(
     let mut by_repository: BTreeMap<Repository, Vec<&Recipe>> = BTreeMap::new();
     for destination in destinations {
         for recipe in recipes {
-            // A name that is too long is told by the plan.
+            // The plan reports a name that is too long.
             let Ok(repository) = destination.repository(&recipe.image.name) else {
                 continue;
             };
@@ -44,8 +48,8 @@ pub async fn repositories(
     }
     let found: Vec<_> = stream::iter(by_repository)
         .map(|(repository, recipes)| async move {
-            let seen = read_repository(&repository, &recipes, registries, cache).await?;
-            Ok::<_, Error>((repository, seen))
+            let state = read_repository(&repository, &recipes, registries, cache).await?;
+            Ok::<_, Error>((repository, state))
         })
         .buffer_unordered(CONCURRENT)
         .try_collect()
@@ -66,7 +70,7 @@ async fn read_repository(
         repository,
         cache,
     };
-    // A version whose tags break the grammar is reported by the plan.
+    // The plan reports a version that does not make valid tags.
     let probes = recipes.iter().filter_map(|recipe| {
         let image = &recipe.image;
         tags::fan_out(&image.version, image.variant.as_ref(), &image.tags).ok()
@@ -79,13 +83,13 @@ async fn read_repository(
     let mut digests = BTreeMap::new();
     let mut unread = BTreeSet::new();
     loop {
-        let wanted: RequiredTags = recipes
+        let required: RequiredTags = recipes
             .iter()
             .map(|recipe| RequiredTags::of(recipe, &tags))
             .sum();
-        let open: BTreeSet<Tag> = wanted
+        let open: BTreeSet<Tag> = required
             .own
-            .union(&wanted.holders)
+            .union(&required.holders)
             .filter(|tag| !digests.contains_key(*tag) && !unread.contains(*tag))
             .cloned()
             .collect();
@@ -95,8 +99,9 @@ async fn read_repository(
         for (tag, digest) in reader.read_digests(open).await? {
             match digest {
                 Some(digest) => drop(digests.insert(tag, digest)),
-                // Publishing the version again repairs its tag. What another version's tag names stays unknown.
-                None if wanted.own.contains(&tag) => tags.retain(|listed| *listed != tag),
+                // Publishing the version again repairs its tag. The digest of another version's tag
+                // stays unknown.
+                None if required.own.contains(&tag) => tags.retain(|listed| *listed != tag),
                 None => drop(unread.insert(tag)),
             }
         }
@@ -119,7 +124,8 @@ async fn read_repository(
     })
 }
 
-/// The tags that hold the content of an image's version: of its last revision, and of the last one that is not withdrawn.
+/// The tags with the content of an image's version: the tag of its newest revision, and the tag of
+/// the newest revision that is not withdrawn.
 fn own_tags(recipe: &Recipe, tags: &[Tag]) -> BTreeSet<Tag> {
     let image = &recipe.image;
     let all = TagList::new(tags, image.variant.as_ref(), &[]);
@@ -131,16 +137,16 @@ fn own_tags(recipe: &Recipe, tags: &[Tag]) -> BTreeSet<Tag> {
     current
         .into_iter()
         .flatten()
-        .map(|held| held.tag.clone())
+        .map(|tagged| tagged.tag.clone())
         .collect()
 }
 
-/// The tags whose digests decide what happens to an image.
+/// The tags whose digests decide the plan of an image.
 #[derive(Debug, Default)]
 struct RequiredTags {
-    /// The existing tags of the image's own fan-out.
+    /// The existing tags of the fan-out of the image.
     own: BTreeSet<Tag>,
-    /// The tags of the versions that hold moving tags of the fan-out.
+    /// The tags of the versions that other moving tags of the fan-out belong to.
     holders: BTreeSet<Tag>,
 }
 
@@ -157,35 +163,37 @@ impl RequiredTags {
         let versions = current
             .into_iter()
             .flatten()
-            .map(|held| &held.version)
+            .map(|tagged| &tagged.version)
             .chain([&image.version]);
-        let mut wanted = Self::default();
+        let mut required = Self::default();
         for version in versions {
-            // The plan reports a version whose tags break the grammar.
+            // The plan reports a version that does not make valid tags.
             let Ok(out) = tags::fan_out(version, variant, &image.tags) else {
                 continue;
             };
             for planned in &out.tags {
                 let holder = counted.highest(|other| planned.role.covers(version, other));
-                wanted.holders.extend(holder.map(|held| held.tag.clone()));
+                required
+                    .holders
+                    .extend(holder.map(|tagged| tagged.tag.clone()));
             }
-            wanted.own.extend(
+            required.own.extend(
                 out.tags
                     .into_iter()
                     .map(|planned| planned.tag)
                     .filter(|tag| all.has(tag)),
             );
         }
-        wanted.own.extend(own_tags(recipe, tags));
-        wanted
+        required.own.extend(own_tags(recipe, tags));
+        required
     }
 }
 
 impl std::iter::Sum for RequiredTags {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::default(), |mut sum, wanted| {
-            sum.own.extend(wanted.own);
-            sum.holders.extend(wanted.holders);
+        all.fold(Self::default(), |mut sum, required| {
+            sum.own.extend(required.own);
+            sum.holders.extend(required.holders);
             sum
         })
     }
@@ -198,7 +206,7 @@ struct RepositoryReader<'a> {
 }
 
 impl RepositoryReader<'_> {
-    /// The digest of each tag, by HEAD; none for a tag that is listed and names no manifest.
+    /// Reads the digest of each tag by HEAD; `None` for a tag that is listed but has no manifest.
     async fn read_digests(&self, tags: BTreeSet<Tag>) -> Result<Vec<(Tag, Option<Digest>)>, Error> {
         let read = stream::iter(tags).map(async |tag| {
             let digest = self.read_digest(&tag).await?;
@@ -213,7 +221,7 @@ impl RepositoryReader<'_> {
             .registry
             .head_manifest(&self.repository.path, &target)
             .await?;
-        for pause in BEING_WRITTEN {
+        for pause in READ_PAUSES {
             if found.is_some() {
                 break;
             }
@@ -226,7 +234,7 @@ impl RepositoryReader<'_> {
         Ok(found.map(|descriptor| descriptor.digest))
     }
 
-    /// The content of an image's version; none if the registry lost a part of it.
+    /// Reads the content of an image's version. Returns `None` if the registry lost a part of it.
     async fn read_version(
         &self,
         tag: Tag,
@@ -240,19 +248,21 @@ impl RepositoryReader<'_> {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
             Err(error) if error.is_damage() => {
-                tracing::debug!(%error, %tag, "what is published cannot be read");
+                tracing::debug!(%error, %tag, "the published image cannot be read");
                 return Ok(None);
             }
             Err(error) => return Err(error),
         };
         if found.inputs.as_ref() == Some(&recipe.inputs) {
-            // Only a difference has to be explained, and a fleet must not be held in memory for nothing.
+            // The config is needed only to explain a difference. Dropping it saves memory with many
+            // images.
             found.runtime = ImageConfig::default();
         }
         Ok(Some((tag, found)))
     }
 
-    /// The config below a manifest; none if the manifest was deleted since its tag was read.
+    /// Reads the config below a manifest. Returns `None` if the manifest was deleted after its tag
+    /// was read.
     async fn read_config(&self, digest: &Digest) -> Result<Option<Published>, Error> {
         if let Some(config) = self.cache.get(digest) {
             return Ok(Some(published(digest.clone(), &config)));
@@ -267,7 +277,8 @@ impl RepositoryReader<'_> {
     }
 }
 
-/// Reads the config below a manifest and adds it to the cache, unless the cache has it.
+/// Reads the config below a manifest, from the cache if possible, and caches it. Fails if the
+/// manifest or the config is invalid or cannot be read.
 pub async fn remember(
     registry: &Registry,
     repository: &Repository,
@@ -294,7 +305,8 @@ fn published(digest: Digest, config: &ImageConfig) -> Published {
     }
 }
 
-/// The labels of a manifest's config; of an index, those of its first image.
+/// The labels of an image, or of the first image of an index. Fails if the manifest or the config
+/// is invalid or cannot be read.
 pub async fn labels_of(
     registry: &Registry,
     repository: &Repository,
@@ -304,7 +316,7 @@ pub async fn labels_of(
     Ok(config.map(|config| config.labels()).unwrap_or_default())
 }
 
-/// The config of a manifest; of an index, that of its first image. None when there is no image below it.
+/// The config of an image, or of the first image of an index; `None` if there is no image.
 async fn config_of(
     registry: &Registry,
     repository: &Repository,

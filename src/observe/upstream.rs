@@ -1,4 +1,4 @@
-//! What golden.lock would say of a base today.
+//! Computes the entries that golden.lock would have for the bases today.
 
 use super::bases::highest_tag;
 use super::{CONCURRENT, Error, NoBase};
@@ -12,11 +12,12 @@ use crate::workspace::lock::{LockedBase, key};
 
 use futures_util::{StreamExt as _, stream};
 
-/// A config longer than this is none.
+/// The maximum size of a config, in bytes.
 const MAX_CONFIG: u64 = 4 << 20;
 
-/// Asks for every base of `bases`, each by itself: its tag where a requirement chooses one, its digest, those of its
-/// platforms, and when it was made. Bases that are not external are left out; the rest come in order, with their keys.
+/// Reads the current state of each external base: the tag that its requirement selects, its digest,
+/// the digests of its platforms, and its creation time. Bases that are not external are omitted;
+/// the others are returned in order, each with its key and its own error.
 pub async fn upstream(
     bases: &[Base],
     embedded: &Embedded,
@@ -32,7 +33,7 @@ pub async fn upstream(
         .await
 }
 
-/// An external base as its registry has it now.
+/// The current lock entry of an external base.
 async fn current(key: String, base: &Base, embedded: &Embedded) -> Result<LockedBase, Error> {
     let reference = match base {
         Base::Requirement {
@@ -44,10 +45,14 @@ async fn current(key: String, base: &Base, embedded: &Embedded) -> Result<Locked
             unreachable!("only external bases have a key")
         }
     };
-    ask(key, reference, embedded).await
+    read_base(key, reference, embedded).await
 }
 
-async fn ask(base: String, reference: Reference, embedded: &Embedded) -> Result<LockedBase, Error> {
+async fn read_base(
+    base: String,
+    reference: Reference,
+    embedded: &Embedded,
+) -> Result<LockedBase, Error> {
     let registry = embedded.registries().of(&reference.repository)?;
     let path = &reference.repository.path;
     let Some(raw) = registry.get_manifest(path, &reference.target()).await? else {
@@ -91,7 +96,7 @@ async fn ask(base: String, reference: Reference, embedded: &Embedded) -> Result<
     })
 }
 
-/// The config of an image. It tells people more, and nothing is wrong when it cannot be read.
+/// The config of an image. Errors are ignored: the config only adds details to the lock entry.
 async fn config(
     registry: &Registry,
     path: &RepositoryPath,

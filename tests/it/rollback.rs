@@ -504,7 +504,7 @@ fn references_are_verified_without_a_workspace() {
         .run(&["verify", &format!("{reference}:9.9.9")])
         .exit(5);
     assert!(
-        missing.stderr.contains("is not there"),
+        missing.stderr.contains("does not exist"),
         "{}",
         missing.stderr
     );
