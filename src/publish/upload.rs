@@ -463,7 +463,7 @@ async fn send_blob(
         _ => None,
     };
     registry
-        .bring_blob(&to.path, &blob.descriptor, from, &blobs.source(blob))
+        .transfer_blob(&to.path, &blob.descriptor, from, &blobs.source(blob))
         .await?;
     Ok(())
 }

@@ -122,7 +122,7 @@ pub(super) struct Sending {
 
 impl Sending {
     /// A request without a credential.
-    pub(super) const fn nothing() -> Self {
+    pub(super) const fn anonymous() -> Self {
         Self {
             header: None,
             origin: Origin::Shared,
@@ -139,7 +139,7 @@ impl Sending {
         Self {
             header: Some(header),
             origin,
-            ..Self::nothing()
+            ..Self::anonymous()
         }
     }
 }
@@ -175,28 +175,28 @@ impl Auth {
 
     /// The Authorization header that can be sent before a challenge. A token that expires soon is
     /// renewed first.
-    pub(super) async fn held(&self, http: &Http, need: &AuthScope) -> Result<Sending, Error> {
+    pub(super) async fn cached(&self, http: &Http, scope: &AuthScope) -> Result<Sending, Error> {
         let turn = if self.single_use.load(Ordering::Relaxed) {
             Some(self.take_turn().await)
         } else {
             None
         };
         let mut state = self.state.lock().await;
-        if state.fixed.contains_key(&need.key) {
+        if state.fixed.contains_key(&scope.key) {
             drop(state);
-            return self.fixed(http, need).await;
+            return self.fixed(http, scope).await;
         }
-        let Some(held) = state.tokens.get(&need.key) else {
-            return Ok(Sending::nothing());
+        let Some(held) = state.tokens.get(&scope.key) else {
+            return Ok(Sending::anonymous());
         };
-        if turn.is_none() && held.token.is_fresh() && covers(&held.scopes, &need.scopes) {
+        if turn.is_none() && held.token.is_fresh() && covers(&held.scopes, &scope.scopes) {
             return Ok(Sending::of(held.token.header(), Origin::Shared));
         }
-        let scopes = merge(held.scopes.iter().chain(&need.scopes));
+        let scopes = merge(held.scopes.iter().chain(&scope.scopes));
         let bearer = held.bearer.clone();
         let share = turn.is_none();
         let header = self
-            .exchange(http, need, &mut state, bearer, scopes, share)
+            .exchange(http, scope, &mut state, bearer, scopes, share)
             .await?;
         Ok(Sending {
             turn,
@@ -206,17 +206,17 @@ impl Auth {
 
     /// The cached header for Basic. Until the registry has accepted the password, only one request
     /// at a time sends it.
-    async fn fixed(&self, http: &Http, need: &AuthScope) -> Result<Sending, Error> {
-        let Lookup::Found(login) = self.login(http, http.own()?, need).await? else {
-            return Ok(Sending::nothing());
+    async fn fixed(&self, http: &Http, scope: &AuthScope) -> Result<Sending, Error> {
+        let Lookup::Found(login) = self.login(http, http.own()?, scope).await? else {
+            return Ok(Sending::anonymous());
         };
         let mut turn = Some(self.take_turn().await);
         let state = self.state.lock().await;
         if let Some(rejected) = state.rejection(&login.credential) {
             return Err(rejected);
         }
-        let Some(header) = state.fixed.get(&need.key) else {
-            return Ok(Sending::nothing());
+        let Some(header) = state.fixed.get(&scope.key) else {
+            return Ok(Sending::anonymous());
         };
         let is_proven = state.proven.contains(&login.credential);
         if is_proven {
@@ -252,7 +252,7 @@ impl Auth {
     pub(super) async fn challenged(
         &self,
         http: &Http,
-        need: &AuthScope,
+        scope: &AuthScope,
         headers: &HeaderMap,
         sent: Sending,
         refused: Error,
@@ -268,11 +268,11 @@ impl Auth {
         };
         match challenge {
             Challenge::Basic => self
-                .answer_basic(http, need, sent, refused)
+                .answer_basic(http, scope, sent, refused)
                 .await
                 .map(Next::Send),
             Challenge::Bearer(bearer) => {
-                self.answer_bearer(http, need, bearer, sent, refused).await
+                self.answer_bearer(http, scope, bearer, sent, refused).await
             }
         }
     }
@@ -280,12 +280,12 @@ impl Auth {
     async fn answer_basic(
         &self,
         http: &Http,
-        need: &AuthScope,
+        scope: &AuthScope,
         sent: Sending,
         refused: Error,
     ) -> Result<Sending, Error> {
         if sent.header.is_some() {
-            let error = self.explain(http, need, refused).await;
+            let error = self.explain(http, scope, refused).await;
             if let Some(credential) = sent.unproven {
                 self.state
                     .lock()
@@ -296,7 +296,7 @@ impl Auth {
             return Err(error);
         }
         drop(sent);
-        let header = match self.login(http, http.own()?, need).await? {
+        let header = match self.login(http, http.own()?, scope).await? {
             Lookup::Found(Login {
                 credential: Credential::Password { user, password },
                 ..
@@ -317,20 +317,20 @@ impl Auth {
                     ..refused
                 });
             }
-            Lookup::Absent(_) => return Err(self.explain(http, need, refused).await),
+            Lookup::Absent(_) => return Err(self.explain(http, scope, refused).await),
         };
         self.state
             .lock()
             .await
             .fixed
-            .insert(need.key.clone(), Secret::new(header));
-        self.fixed(http, need).await
+            .insert(scope.key.clone(), Secret::new(header));
+        self.fixed(http, scope).await
     }
 
     async fn answer_bearer(
         &self,
         http: &Http,
-        need: &AuthScope,
+        scope: &AuthScope,
         bearer: Bearer,
         sent: Sending,
         refused: Error,
@@ -345,7 +345,7 @@ impl Auth {
         let (header, origin) = (sent.header, sent.origin);
         let turn = match next {
             Origin::Private(count) if count > MAX_PRIVATE => {
-                return Ok(Next::Refused(self.explain(http, need, refused).await));
+                return Ok(Next::Refused(self.explain(http, scope, refused).await));
             }
             Origin::Private(_) => match sent.turn {
                 Some(turn) => Some(turn),
@@ -355,7 +355,7 @@ impl Auth {
         };
         let mut state = self.state.lock().await;
         let mut scopes = bearer.scopes.clone();
-        if let Some(held) = state.tokens.get(&need.key) {
+        if let Some(held) = state.tokens.get(&scope.key) {
             // Another call renewed the token during this one.
             let is_another = header
                 .as_ref()
@@ -368,10 +368,10 @@ impl Auth {
             }
             scopes.extend(held.scopes.iter().cloned());
         }
-        let scopes = merge(scopes.iter().chain(&need.scopes));
+        let scopes = merge(scopes.iter().chain(&scope.scopes));
         let share = !matches!(next, Origin::Private(_));
         let header = self
-            .exchange(http, need, &mut state, bearer, scopes, share)
+            .exchange(http, scope, &mut state, bearer, scopes, share)
             .await?;
         Ok(Next::Send(Sending {
             turn,
@@ -381,10 +381,10 @@ impl Auth {
 
     /// The login for a call. `to` is the server that receives it: the registry, or its token
     /// server.
-    async fn login(&self, http: &Http, to: Url, need: &AuthScope) -> Result<Lookup, Error> {
+    async fn login(&self, http: &Http, to: Url, scope: &AuthScope) -> Result<Lookup, Error> {
         let found = self
             .credentials
-            .find(&self.host, need.repository.as_ref())
+            .find(&self.host, scope.repository.as_ref())
             .await?;
         if matches!(found, Lookup::Found(_)) && !http.may_carry_login(&to) {
             let host = &self.host;
@@ -399,7 +399,7 @@ impl Auth {
     }
 
     /// Adds to an error which login was rejected, or why none was sent.
-    async fn explain(&self, http: &Http, need: &AuthScope, refused: Error) -> Error {
+    async fn explain(&self, http: &Http, scope: &AuthScope, refused: Error) -> Error {
         if refused.kind != FailureKind::Unauthorized {
             return refused;
         }
@@ -407,7 +407,7 @@ impl Auth {
             Ok(own) => own,
             Err(error) => return error,
         };
-        let (why, hint) = match self.login(http, own, need).await {
+        let (why, hint) = match self.login(http, own, scope).await {
             Ok(Lookup::Found(login)) => (
                 login.rejected_by(&self.host),
                 self.credentials.hint(&login, &self.host),
@@ -431,13 +431,13 @@ impl Auth {
     async fn exchange(
         &self,
         http: &Http,
-        need: &AuthScope,
+        scope: &AuthScope,
         state: &mut AuthState,
         bearer: Bearer,
         scopes: BTreeSet<String>,
         share: bool,
     ) -> Result<String, Error> {
-        let credential = match self.login(http, bearer.realm.clone(), need).await? {
+        let credential = match self.login(http, bearer.realm.clone(), scope).await? {
             Lookup::Found(login) => Some(login.credential),
             Lookup::Absent(_) => None,
         };
@@ -445,7 +445,7 @@ impl Auth {
             let header = format!("Bearer {}", token.expose());
             state
                 .fixed
-                .insert(need.key.clone(), Secret::new(header.clone()));
+                .insert(scope.key.clone(), Secret::new(header.clone()));
             return Ok(header);
         }
         if let Some(rejected) = credential
@@ -458,7 +458,7 @@ impl Auth {
         let token = match token::fetch(http, &bearer, &scopes, credential.as_ref()).await {
             Ok(token) => token,
             Err(error) => {
-                let error = self.explain(http, need, error).await;
+                let error = self.explain(http, scope, error).await;
                 if let Some(credential) = credential.filter(|known| !state.proven.contains(known))
                     && error.kind == FailureKind::Unauthorized
                 {
@@ -473,7 +473,7 @@ impl Auth {
         let header = token.header();
         if share {
             state.tokens.insert(
-                need.key.clone(),
+                scope.key.clone(),
                 HeldToken {
                     token,
                     bearer,
@@ -578,7 +578,7 @@ fn merge<'s>(scopes: impl Iterator<Item = &'s String>) -> BTreeSet<String> {
     merged.chain(odd).collect()
 }
 
-/// True if `held` includes every permission of `wanted`.
+/// True if `held` includes every permission of `required`.
 fn covers(held: &BTreeSet<String>, required: &BTreeSet<String>) -> bool {
     merge(held.iter().chain(required)) == merge(held.iter())
 }

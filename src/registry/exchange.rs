@@ -26,19 +26,19 @@ pub(super) struct Call<'a> {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload<'a>,
-    pub(super) need: AuthScope,
+    pub(super) scope: AuthScope,
     /// True if the response may come from another host, as registries store blobs elsewhere.
     may_leave: bool,
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(method: Method, url: Url, need: AuthScope) -> Self {
+    pub(super) fn new(method: Method, url: Url, scope: AuthScope) -> Self {
         Self {
             method,
             url,
             headers: HeaderMap::new(),
             payload: Payload::Empty,
-            need,
+            scope,
             may_leave: false,
         }
     }
@@ -142,9 +142,9 @@ impl Registry {
         let inner = &self.inner;
         let ours = self.is_ours(&inner.http.settled(&call.url)?)?;
         let mut sending = if ours {
-            inner.auth.held(&inner.http, &call.need).await?
+            inner.auth.cached(&inner.http, &call.scope).await?
         } else {
-            Sending::nothing()
+            Sending::anonymous()
         };
         loop {
             let response = self.follow(call, sending.header()).await?;
@@ -164,7 +164,7 @@ impl Registry {
             };
             let next = inner
                 .auth
-                .challenged(&inner.http, &call.need, &headers, sending, refused);
+                .challenged(&inner.http, &call.scope, &headers, sending, refused);
             sending = match next.await? {
                 Next::Send(next) => next,
                 Next::Refused(error) => return answer.ok_or(error),

@@ -205,12 +205,12 @@ impl Registry {
     }
 
     /// The entries of all pages of a list.
-    async fn list(&self, path: &str, need: AuthScope) -> Result<BTreeSet<String>, Error> {
+    async fn list(&self, path: &str, scope: AuthScope) -> Result<BTreeSet<String>, Error> {
         let sized = self.url(&format!("{path}?n={PAGE}"))?;
-        match self.pages(sized, need.clone(), Some(PAGE)).await {
+        match self.pages(sized, scope.clone(), Some(PAGE)).await {
             // The server's page limit is lower than ours (PAGINATION_NUMBER_INVALID).
             Err(error) if error.status == Some(400) => {
-                self.pages(self.url(path)?, need, None).await
+                self.pages(self.url(path)?, scope, None).await
             }
             other => other,
         }
@@ -221,14 +221,15 @@ impl Registry {
     async fn pages(
         &self,
         first: Url,
-        need: AuthScope,
+        scope: AuthScope,
         size: Option<usize>,
     ) -> Result<BTreeSet<String>, Error> {
         let mut pages = Pages::default();
         let mut next = Some(first.clone());
         let mut has_next = true;
         while let Some(url) = next {
-            let call = Call::new(Method::GET, url, need.clone()).header(ACCEPT, "application/json");
+            let call =
+                Call::new(Method::GET, url, scope.clone()).header(ACCEPT, "application/json");
             let incomplete = |message| call.incomplete(message);
             pages.request(&call.url).map_err(incomplete)?;
             let fetched = match self.fetch(&call, PAGE_BYTES).await {

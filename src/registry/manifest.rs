@@ -207,8 +207,8 @@ impl Registry {
         url: reqwest::Url,
         manifest: &RawManifest,
     ) -> Result<Response, Error> {
-        let need = AuthScope::repository(repository, "pull,push");
-        let call = Call::new(Method::PUT, url, need)
+        let scope = AuthScope::repository(repository, "pull,push");
+        let call = Call::new(Method::PUT, url, scope)
             .header(CONTENT_TYPE, &manifest.media_type)
             .payload(Payload::Bytes(&manifest.bytes));
         let mut may_retry = true;
@@ -295,8 +295,8 @@ impl Registry {
         actions: &str,
     ) -> Result<Call<'a>, Error> {
         let url = self.url(&format!("/v2/{repository}/manifests/{target}"))?;
-        let need = AuthScope::repository(repository, actions);
-        Ok(Call::new(method, url, need)
+        let scope = AuthScope::repository(repository, actions);
+        Ok(Call::new(method, url, scope)
             .header(ACCEPT, media::ACCEPT)
             .may_leave())
     }

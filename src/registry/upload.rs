@@ -31,7 +31,7 @@ const CANCELLATION_PAUSE: Duration = Duration::from_millis(200);
 /// it.
 pub(super) struct UploadSession {
     registry: Registry,
-    need: AuthScope,
+    scope: AuthScope,
     location: Url,
     /// The number of bytes that the registry has.
     offset: u64,
@@ -106,7 +106,7 @@ impl Registry {
     /// repository of this registry that has it, or from the repository that this run uploaded it
     /// to; else uploads it. A blob that several images need at the same time is uploaded once: the
     /// other callers wait, and then mount it.
-    pub async fn bring_blob(
+    pub async fn transfer_blob(
         &self,
         repository: &RepositoryPath,
         descriptor: &Descriptor,
@@ -190,12 +190,12 @@ impl Registry {
         url.query_pairs_mut()
             .append_pair("mount", digest.as_str())
             .append_pair("from", from.as_str());
-        let need = AuthScope::repository(repository, "pull,push").and_pull(from);
-        let call = Call::new(Method::POST, url, need.clone()).header(CONTENT_LENGTH, "0");
+        let scope = AuthScope::repository(repository, "pull,push").and_pull(from);
+        let call = Call::new(Method::POST, url, scope.clone()).header(CONTENT_LENGTH, "0");
         match self.call(&call).await {
             Ok(response) if response.status() == 201 => Ok(None),
             Ok(response) if response.status() == 202 => {
-                UploadSession::opened(self, need, &call, &response).map(Some)
+                UploadSession::opened(self, scope, &call, &response).map(Some)
             }
             // Any other status is ignored: the ordinary upload reports whether something is wrong.
             Ok(_) => self.start(repository).await.map(Some),
@@ -211,14 +211,14 @@ impl Registry {
     }
 
     async fn start(&self, repository: &RepositoryPath) -> Result<UploadSession, Error> {
-        let need = AuthScope::repository(repository, "pull,push");
-        let call = Call::new(Method::POST, self.uploads(repository)?, need.clone())
+        let scope = AuthScope::repository(repository, "pull,push");
+        let call = Call::new(Method::POST, self.uploads(repository)?, scope.clone())
             .header(CONTENT_LENGTH, "0");
         let response = self.call(&call).await?;
         if response.status() != 202 {
             return Err(call.refuse(response).await);
         }
-        UploadSession::opened(self, need, &call, &response)
+        UploadSession::opened(self, scope, &call, &response)
     }
 
     /// Uploads a blob, with retries. Fails once the retries are spent.
@@ -307,7 +307,7 @@ impl Registry {
 impl UploadSession {
     fn opened(
         registry: &Registry,
-        need: AuthScope,
+        scope: AuthScope,
         call: &Call<'_>,
         response: &Response,
     ) -> Result<Self, Error> {
@@ -318,7 +318,7 @@ impl UploadSession {
         let least = least.unwrap_or_default();
         Ok(Self {
             registry: registry.clone(),
-            need,
+            scope,
             location,
             offset: 0,
             least,
@@ -357,7 +357,7 @@ impl UploadSession {
     /// Sends one chunk.
     async fn patch(&mut self, source: &dyn BlobSource, length: u64) -> Result<(), UploadError> {
         let (from, to) = (self.offset, self.offset + length);
-        let call = Call::new(Method::PATCH, self.location.clone(), self.need.clone())
+        let call = Call::new(Method::PATCH, self.location.clone(), self.scope.clone())
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(CONTENT_RANGE, &format!("{from}-{}", to - 1))
             .payload(Payload::Part {
@@ -389,7 +389,7 @@ impl UploadSession {
         let mut url = self.location.clone();
         url.query_pairs_mut()
             .append_pair("digest", descriptor.digest.as_str());
-        let mut call = Call::new(Method::PUT, url, self.need.clone()).payload(payload);
+        let mut call = Call::new(Method::PUT, url, self.scope.clone()).payload(payload);
         call = match payload {
             Payload::Empty => call.header(CONTENT_LENGTH, "0"),
             _ => call.header(CONTENT_TYPE, "application/octet-stream"),
@@ -427,7 +427,7 @@ impl UploadSession {
 
     /// Updates the offset from the registry. Returns false if the session is lost.
     async fn refresh(&mut self) -> bool {
-        let call = Call::new(Method::GET, self.location.clone(), self.need.clone());
+        let call = Call::new(Method::GET, self.location.clone(), self.scope.clone());
         match self.registry.call(&call).await {
             Ok(response) if response.status().is_success() => {
                 self.location = location(&response).unwrap_or_else(|| self.location.clone());
@@ -441,7 +441,7 @@ impl UploadSession {
     /// Cancels the upload. Errors are ignored.
     pub(super) async fn cancel(mut self) {
         self.open = false;
-        cancel(&self.registry, &self.need, self.location.clone()).await;
+        cancel(&self.registry, &self.scope, self.location.clone()).await;
     }
 }
 
@@ -451,16 +451,16 @@ impl Drop for UploadSession {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (registry, need, location) = (
+            let (registry, scope, location) = (
                 self.registry.clone(),
-                self.need.clone(),
+                self.scope.clone(),
                 self.location.clone(),
             );
             drop(runtime.spawn(async move {
                 // The registry may still be storing the interrupted request, and would then
                 // recreate the cancelled upload.
                 tokio::time::sleep(CANCELLATION_PAUSE).await;
-                cancel(&registry, &need, location).await;
+                cancel(&registry, &scope, location).await;
             }));
         }
     }
@@ -470,18 +470,18 @@ impl Drop for UploadSession {
 /// registry stores, also those of an interrupted request, so the current Location is read first.
 /// distribution
 /// 2.8 answers 404 to an outdated Location: only its own purge removes such an upload.
-async fn cancel(registry: &Registry, need: &AuthScope, mut location: Url) {
+async fn cancel(registry: &Registry, scope: &AuthScope, mut location: Url) {
     for attempt in 0..CANCELLATIONS {
         if attempt > 0 {
             tokio::time::sleep(CANCELLATION_PAUSE).await;
         }
-        let call = Call::new(Method::GET, location.clone(), need.clone());
+        let call = Call::new(Method::GET, location.clone(), scope.clone());
         match registry.call_once(&call).await {
             Ok(response) if response.status() == 404 => return,
             Ok(response) => location = self::location(&response).unwrap_or(location),
             Err(_) => {}
         }
-        let call = Call::new(Method::DELETE, location.clone(), need.clone());
+        let call = Call::new(Method::DELETE, location.clone(), scope.clone());
         // Some registries do not support cancellation (405).
         if let Ok(response) = registry.call_once(&call).await
             && (response.status().is_success() || response.status() == 405)
