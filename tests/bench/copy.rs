@@ -1,4 +1,4 @@
-//! Copying an image of 500 MB between two repositories of one registry, and between two registries.
+//! Copies an image of 500 MB between two repositories of one registry, and between two registries.
 
 use super::machine::{Registry, big_base, docker, golden, unique};
 use super::measure::{Cost, repeat, run};
@@ -8,8 +8,8 @@ use std::process::Command;
 const RUNS: usize = 5;
 
 fn with_golden(source: &str, target: &str) -> Cost {
-    let folder = tempfile::tempdir().unwrap();
-    run(&mut golden(folder.path(), &["promote", source, target]))
+    let directory = tempfile::tempdir().unwrap();
+    run(&mut golden(directory.path(), &["promote", source, target]))
 }
 
 fn with_skopeo(source: &str, target: &str) -> Cost {
@@ -25,7 +25,7 @@ fn with_skopeo(source: &str, target: &str) -> Cost {
         .arg(format!("docker://{target}")))
 }
 
-/// The engine has the image; only its push is timed.
+/// The engine has the image; only the push is timed.
 fn with_docker(source: &str, target: &str) -> Cost {
     run(&mut docker(false, &["tag", source, target]));
     let cost = run(&mut docker(
@@ -55,7 +55,7 @@ pub(crate) fn run_bench() {
     ] {
         let measure = |copy: &dyn Fn(&str, &str) -> Cost| {
             repeat(RUNS, |_| {
-                // A fresh registry each time: nothing of it is known to anybody's cache.
+                // A new registry each time, so that no cache knows it.
                 let other = (!same).then(Registry::start);
                 let host = other
                     .as_ref()

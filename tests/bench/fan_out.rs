@@ -24,34 +24,37 @@ fn tags(count: usize) -> String {
 }
 
 /// A workspace with an image of 50 MB on busybox.
-fn workspace(folder: &Path, namespace: &str, count: usize) {
+fn workspace(directory: &Path, namespace: &str, count: usize) {
     let (registry, base) = (service("REGISTRY"), service("BASE_BUSYBOX"));
     write(
-        &folder.join("golden.toml"),
+        &directory.join("golden.toml"),
         format!(
             "[[registry]]\nname = \"bench\"\nhost = \"{registry}\"\nnamespace = \"{namespace}\"\n"
         ),
     );
     write(
-        &folder.join("image.toml"),
+        &directory.join("image.toml"),
         format!(
             "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"{base}\"\n[labels]\nrun = \"{namespace}\"\n[[files]]\nsource = \"data\"\ntarget = \"/data\"\n[tags]\n{}\n",
             tags(count)
         ),
     );
-    write(&folder.join("data"), noise(mebibytes(50), 7));
+    write(&directory.join("data"), noise(mebibytes(50), 7));
 }
 
 fn with_golden(engine: &str, count: usize) -> Cost {
     repeat(RUNS, |_| {
-        let folder = tempfile::tempdir().unwrap();
-        workspace(folder.path(), &unique(), count);
+        let directory = tempfile::tempdir().unwrap();
+        workspace(directory.path(), &unique(), count);
         if engine == "docker" {
-            run(&mut golden(folder.path(), &["build", "--engine", "docker"]));
-            run(&mut golden(folder.path(), &["push"]))
+            run(&mut golden(
+                directory.path(),
+                &["build", "--engine", "docker"],
+            ));
+            run(&mut golden(directory.path(), &["push"]))
         } else {
             run(&mut golden(
-                folder.path(),
+                directory.path(),
                 &["build", "--push", "--engine", "embedded"],
             ))
         }
@@ -59,12 +62,12 @@ fn with_golden(engine: &str, count: usize) -> Cost {
 }
 
 fn with_docker(count: usize) -> Cost {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join("data"), noise(mebibytes(50), 7));
+    let directory = tempfile::tempdir().unwrap();
+    write(&directory.path().join("data"), noise(mebibytes(50), 7));
     repeat(RUNS, |_| {
         let repository = format!("{}/{}/app", service("REGISTRY"), unique());
         write(
-            &folder.path().join("Dockerfile"),
+            &directory.path().join("Dockerfile"),
             format!(
                 "FROM {}\nLABEL run={repository}\nCOPY data /data\n",
                 service("BASE_BUSYBOX")
@@ -77,7 +80,7 @@ fn with_docker(count: usize) -> Cost {
                 "-q",
                 "-t",
                 &format!("{repository}:0"),
-                folder.path().to_str().unwrap(),
+                directory.path().to_str().unwrap(),
             ],
         ));
         for tag in 1..count {
@@ -94,13 +97,14 @@ fn with_docker(count: usize) -> Cost {
     })
 }
 
-/// The same image from a folder, once a tag: skopeo knows no other way.
+/// The same image from a directory, one call for each tag, because skopeo copies only one tag at a
+/// time.
 fn with_skopeo(count: usize) -> Cost {
-    let (folder, namespace) = (tempfile::tempdir().unwrap(), unique());
-    workspace(folder.path(), &namespace, 1);
-    let layout = format!("oci:{}", folder.path().join("layout").display());
+    let (directory, namespace) = (tempfile::tempdir().unwrap(), unique());
+    workspace(directory.path(), &namespace, 1);
+    let layout = format!("oci:{}", directory.path().join("layout").display());
     run(&mut golden(
-        folder.path(),
+        directory.path(),
         &["build", "--engine", "embedded", "--to", &layout],
     ));
     let source = format!("{layout}:{namespace}/app:1.2.3");

@@ -1,4 +1,5 @@
-//! Generated fleets, four images deep: `check`, `plan` with everything up to date, and `plan` with one base moved.
+//! Generated fleets, four levels deep: `check`, `plan` with everything up to date, and `plan` with
+//! one moved base.
 
 use std::path::Path;
 
@@ -11,10 +12,11 @@ use super::table;
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
 const DEPTH: usize = 4;
 
-/// Writes a fleet: a quarter of the images stand on an external base, each of the others on one of the layer before.
-fn fleet(folder: &Path, host: &str, base: &str, size: usize) {
+/// Writes a fleet: a quarter of the images are built on an external base, each of the others on an
+/// image of the level before.
+fn fleet(directory: &Path, host: &str, base: &str, size: usize) {
     write(
-        &folder.join("golden.toml"),
+        &directory.join("golden.toml"),
         format!(
             "[[registry]]\nname = \"bench\"\nhost = \"{host}\"\nnamespace = \"fleet\"\n[defaults.labels]\nowner = \"team@example.com\"\n"
         ),
@@ -27,7 +29,7 @@ fn fleet(folder: &Path, host: &str, base: &str, size: usize) {
             format!("{{ image = \"app{}\" }}", number - width)
         };
         write(
-            &folder.join(format!("app{number}/image.toml")),
+            &directory.join(format!("app{number}/image.toml")),
             format!(
                 "[image]\nname = \"app{number}\"\nversion = \"1.0.0\"\ndescription = \"Image {number}\"\nbase = {on}\n[env]\nNUMBER = \"{number}\"\n"
             ),
@@ -36,7 +38,7 @@ fn fleet(folder: &Path, host: &str, base: &str, size: usize) {
 }
 
 fn accepts(exit: i32, workspace: &Path, arguments: &[&str]) -> Cost {
-    // A plan of moved bases is a refusal, which is what is to be measured there.
+    // A plan with moved bases is a refusal, and the benchmark measures this case.
     if exit == 0 {
         return run(&mut golden(workspace, arguments));
     }
@@ -67,7 +69,7 @@ pub(crate) fn run_bench() {
         "its requests alone",
         "plan, one base moved",
         "peak memory",
-        "requests an image, cold",
+        "requests per image, cold",
         "cached",
     ]);
     for size in SIZES {
@@ -84,21 +86,21 @@ pub(crate) fn run_bench() {
                 .args([format!("docker://{source}"), format!("docker://{base}")]))
         };
         copy(service("BASE_BUSYBOX"));
-        let folder = tempfile::tempdir().unwrap();
-        fleet(folder.path(), &registry.host, &base, size);
+        let directory = tempfile::tempdir().unwrap();
+        fleet(directory.path(), &registry.host, &base, size);
         let runs = if size > 1_000 { 3 } else { 5 };
-        let check = repeat(runs, |_| run(&mut golden(folder.path(), &["check"])));
+        let check = repeat(runs, |_| run(&mut golden(directory.path(), &["check"])));
         let build = run(&mut golden(
-            folder.path(),
+            directory.path(),
             &["build", "--push", "--engine", "embedded"],
         ));
         let cold = repeat(runs, |_| {
-            forget(folder.path());
-            run(&mut golden(folder.path(), &["plan"]))
+            forget(directory.path());
+            run(&mut golden(directory.path(), &["plan"]))
         });
-        let cached = repeat(runs, |_| run(&mut golden(folder.path(), &["plan"])));
+        let cached = repeat(runs, |_| run(&mut golden(directory.path(), &["plan"])));
 
-        // What is left when golden does nothing: the registry's own time for the same requests.
+        // The lower bound: the registry's own time for the same requests.
         let requests: Vec<String> = (0..size).flat_map(requests_of).collect();
         let mut alone: Vec<_> = (0..runs)
             .map(|_| bare::requests(&registry.host, &requests))
@@ -109,11 +111,11 @@ pub(crate) fn run_bench() {
         let through = format!("{}/fleet", proxy.host);
         let counted = |forgetting: bool| {
             if forgetting {
-                forget(folder.path());
+                forget(directory.path());
             }
             proxy.take();
             run(&mut golden(
-                folder.path(),
+                directory.path(),
                 &["--registry", &through, "plan"],
             ));
             #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
@@ -122,7 +124,7 @@ pub(crate) fn run_bench() {
         };
         let (requests_cold, requests_cached) = (counted(true), counted(false));
 
-        // A label more, and the base is another one.
+        // One more label makes a different base.
         let moved = tempfile::tempdir().unwrap();
         write(
             &moved.path().join("golden.toml"),
@@ -144,7 +146,7 @@ pub(crate) fn run_bench() {
             &["build", "--push", "--engine", "embedded"],
         ));
         copy(&format!("{}/base/next:1.0.0", registry.host));
-        let one_moved = repeat(runs, |_| accepts(4, folder.path(), &["plan"]));
+        let one_moved = repeat(runs, |_| accepts(4, directory.path(), &["plan"]));
         table::row(&[
             size.to_string(),
             table::time(check.time),
@@ -169,7 +171,7 @@ fn requests_of(number: usize) -> Vec<String> {
     list.into_iter().chain(tags).collect()
 }
 
-/// Loses everything that golden remembers of a workspace but the lock.
+/// Deletes everything that golden has stored for a workspace, except for the lock.
 fn forget(workspace: &Path) {
     drop(std::fs::remove_dir_all(workspace.join(".golden")));
 }

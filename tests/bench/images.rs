@@ -12,10 +12,10 @@ const IMAGES: usize = 20;
 const TAGS: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
 
 /// A workspace with `count` images.
-fn workspace(folder: &Path, host: &str, base: &str, namespace: &str, count: usize) {
-    certificate(&folder.join("ca.crt"));
+fn workspace(directory: &Path, host: &str, base: &str, namespace: &str, count: usize) {
+    certificate(&directory.join("ca.crt"));
     write(
-        &folder.join("golden.toml"),
+        &directory.join("golden.toml"),
         format!(
             "[[registry]]\nname = \"bench\"\nhost = \"{host}\"\nnamespace = \"{namespace}\"\n[defaults.certs]\ntrust = [\"ca.crt\"]\n\
              [defaults.labels]\nowner = \"golden-images@example.com\"\nrun = \"{namespace}\"\n"
@@ -23,7 +23,7 @@ fn workspace(folder: &Path, host: &str, base: &str, namespace: &str, count: usiz
     );
     for number in 0..count {
         write(
-            &folder.join(format!("app{number}/image.toml")),
+            &directory.join(format!("app{number}/image.toml")),
             format!(
                 "[image]\nname = \"app{number}\"\nversion = \"1.2.3\"\ndescription = \"Application {number}\"\nbase = \"{base}\"\nfamily = \"debian\"\n\
                  [labels]\nnumber = \"{number}\"\n[env]\nNUMBER = \"{number}\"\n[config]\nexpose = [80]\nuser = \"10001\"\n"
@@ -32,22 +32,25 @@ fn workspace(folder: &Path, host: &str, base: &str, namespace: &str, count: usiz
     }
 }
 
-/// Publishes images that nobody has published before. What golden remembers of bases is `cache`, kept from run to run
-/// as the peers keep the base; without, it has seen none of them.
+/// Publishes new images. `cache` is golden's cache of bases, which is kept between runs as the
+/// peers keep the base; without it, golden has not read the base before.
 fn with_golden(host: &str, base: &str, count: usize, cache: Option<&Path>) -> Cost {
-    let (folder, namespace) = (tempfile::tempdir().unwrap(), unique());
-    workspace(folder.path(), host, base, &namespace, count);
-    let mut command = golden(folder.path(), &["build", "--push", "--engine", "embedded"]);
+    let (directory, namespace) = (tempfile::tempdir().unwrap(), unique());
+    workspace(directory.path(), host, base, &namespace, count);
+    let mut command = golden(
+        directory.path(),
+        &["build", "--push", "--engine", "embedded"],
+    );
     if let Some(cache) = cache {
         command.env("XDG_CACHE_HOME", cache);
     }
     run(&mut command)
 }
 
-/// What a team writes by hand for the same images.
-fn contexts(folder: &Path, base: &str, run: &str) {
+/// The Dockerfiles that a team writes by hand for the same images.
+fn contexts(directory: &Path, base: &str, run: &str) {
     for number in 0..IMAGES {
-        let context = folder.join(format!("app{number}"));
+        let context = directory.join(format!("app{number}"));
         certificate(&context.join("ca.crt"));
         write(
             &context.join("Dockerfile"),
@@ -61,11 +64,11 @@ fn contexts(folder: &Path, base: &str, run: &str) {
 }
 
 fn with_docker(host: &str, base: &str, buildkit: bool) -> Cost {
-    let (folder, namespace) = (tempfile::tempdir().unwrap(), unique());
-    contexts(folder.path(), base, &namespace);
+    let (directory, namespace) = (tempfile::tempdir().unwrap(), unique());
+    contexts(directory.path(), base, &namespace);
     let commands = (0..IMAGES).flat_map(|number| {
         let repository = format!("{host}/{namespace}/app{number}");
-        let context = folder.path().join(format!("app{number}"));
+        let context = directory.path().join(format!("app{number}"));
         let names: Vec<String> = TAGS
             .iter()
             .map(|tag| format!("--tag={repository}:{tag}"))
@@ -93,11 +96,11 @@ fn buildah(root: &Path, arguments: &[&str]) -> Command {
 }
 
 fn with_buildah(store: &Path, host: &str, base: &str) -> Cost {
-    let (folder, namespace) = (tempfile::tempdir().unwrap(), unique());
-    contexts(folder.path(), base, &namespace);
+    let (directory, namespace) = (tempfile::tempdir().unwrap(), unique());
+    contexts(directory.path(), base, &namespace);
     let commands = (0..IMAGES).flat_map(|number| {
         let repository = format!("{host}/{namespace}/app{number}");
-        let context = folder.path().join(format!("app{number}"));
+        let context = directory.path().join(format!("app{number}"));
         let context = context.to_str().unwrap();
         let mut commands = vec![buildah(
             store,
@@ -129,14 +132,14 @@ fn with_buildah(store: &Path, host: &str, base: &str) -> Cost {
     sequence(commands.collect::<Vec<_>>())
 }
 
-/// Makes an engine forget the base and everything built on it.
+/// Removes the base and everything built on it from an engine.
 fn forget() {
     run(&mut docker(false, &["system", "prune", "-af"]));
     run(&mut docker(false, &["builder", "prune", "-af"]));
 }
 
-/// Prints the table of the twenty images: warm (the peers have the base, and golden has read it before), and cold (only
-/// the registry has it, and golden has no `.golden`).
+/// Prints the table of the twenty images: warm (the peers have the base, and golden has read it
+/// before), and cold (only the registry has it, and golden has no `.golden`).
 pub(crate) fn twenty() {
     let registry = Registry::start();
     let (host, base) = (registry.host.as_str(), big_base(&registry.host));
@@ -194,25 +197,25 @@ fn print(name: &str, [golden, buildkit, classic, buildah]: [Cost; 4]) {
     table::row(&cells);
 }
 
-/// Prints what one image costs on the wire, and how far that is from the least possible.
+/// Prints the network cost of one image, and its ratio to the minimum.
 pub(crate) fn wire() {
     let registry = Registry::start();
     let base = big_base(&registry.host);
     let proxy = Proxy::start(&registry.host);
-    // The base by the proxy's name: the reading of it counts too.
+    // The base under the proxy's name, so that reading it counts too.
     let base = base.replace(&registry.host, &proxy.host);
     table::head(&[
         "twenty images through a counting proxy",
-        "requests an image",
-        "sent an image",
-        "received an image",
+        "requests per image",
+        "sent per image",
+        "received per image",
     ]);
-    let folder = tempfile::tempdir().unwrap();
-    workspace(folder.path(), &proxy.host, &base, &unique(), IMAGES);
-    for name in ["first build --push", "the same again"] {
+    let directory = tempfile::tempdir().unwrap();
+    workspace(directory.path(), &proxy.host, &base, &unique(), IMAGES);
+    for name in ["first build --push", "the same command again"] {
         proxy.take();
         run(&mut golden(
-            folder.path(),
+            directory.path(),
             &["build", "--push", "--engine", "embedded"],
         ));
         let counted = proxy.take();

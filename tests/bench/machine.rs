@@ -1,4 +1,5 @@
-//! What a bench runs on: the tests' engine and registries, registries of its own, and the programs under test.
+//! The environment of a benchmark: the tests' engine and registries, its own registries, and the
+//! programs under test.
 
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +11,7 @@ use std::time::Duration;
 /// The project's root.
 pub(crate) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A value of target/services/env; the services are started when they are not.
+/// A value of target/services/env. Starts the services if they are not running.
 pub(crate) fn service(key: &str) -> &'static str {
     static ENV: OnceLock<BTreeMap<String, String>> = OnceLock::new();
     let env = ENV.get_or_init(|| {
@@ -25,7 +26,7 @@ pub(crate) fn service(key: &str) -> &'static str {
     &env[key]
 }
 
-/// Starts the services that are not running, and makes the bases that are not there.
+/// Starts the services that are not running, and creates the bases that do not exist.
 pub(crate) fn make_bases() {
     let status = Command::new(format!("{ROOT}/tests/services"))
         .arg("peers")
@@ -34,7 +35,7 @@ pub(crate) fn make_bases() {
     assert!(status.success(), "tests/services peers: {status}");
 }
 
-/// `golden` in a workspace, with an environment of its own.
+/// `golden` in a workspace, with a clean environment.
 pub(crate) fn golden(workspace: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_golden"));
     command
@@ -47,7 +48,7 @@ pub(crate) fn golden(workspace: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Docker's client, Debian's where it stands, since a newer one brings a builder of its own.
+/// Docker's client, preferably Debian's, because a newer client brings its own builder.
 pub(crate) fn docker(buildkit: bool, arguments: &[&str]) -> Command {
     let mut command = Command::new(if Path::new("/usr/bin/docker").exists() {
         "/usr/bin/docker"
@@ -65,19 +66,19 @@ pub(crate) fn docker(buildkit: bool, arguments: &[&str]) -> Command {
     command
 }
 
-/// Writes a file with the folders above it.
+/// Writes a file, with its parent directories.
 pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     #[expect(clippy::disallowed_methods, reason = "a bench's own file")]
     std::fs::write(path, content).unwrap();
 }
 
-/// A name that no run before has used.
+/// A name that no earlier run has used.
 pub(crate) fn unique() -> String {
     format!("b{}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos())
 }
 
-/// A docker-registry of a bench's own, empty at the start, removed at the end.
+/// A docker-registry for one benchmark, empty at the start and removed at the end.
 pub(crate) struct Registry {
     process: Child,
     /// HOST:PORT.
@@ -96,12 +97,12 @@ impl Registry {
             .to_string();
         let config = storage.path().join("config.yml");
         let log = "log: { level: error, accesslog: { disabled: true } }";
-        let folder = storage.path().join("data");
+        let directory = storage.path().join("data");
         write(
             &config,
             format!(
                 "version: 0.1\n{log}\nstorage: {{ filesystem: {{ rootdirectory: \"{}\", maxthreads: 1000 }}, delete: {{ enabled: true }} }}\nhttp: {{ addr: \"{host}\" }}\n",
-                folder.display()
+                directory.display()
             ),
         );
         let process = Command::new("docker-registry")
@@ -129,28 +130,36 @@ impl Drop for Registry {
     }
 }
 
-/// A base of about 500 MB with a trust store, pushed to `host` as `base/big:1` and present in the engine.
+/// A base of about 500 MB with a trust store, pushed to `host` as `base/big:1` and present in the
+/// engine.
 pub(crate) fn big_base(host: &str) -> String {
-    let folder = tempfile::tempdir_in(format!("{ROOT}/target")).unwrap();
+    let directory = tempfile::tempdir_in(format!("{ROOT}/target")).unwrap();
     let mut dockerfile = "FROM debian:12\n".to_owned();
     for number in 0..4_u8 {
         write(
-            &folder.path().join(format!("data{number}")),
+            &directory.path().join(format!("data{number}")),
             noise(mebibytes(95), number),
         );
         dockerfile.extend(["COPY data", &number.to_string(), " /opt/\n"]);
     }
-    write(&folder.path().join("Dockerfile"), dockerfile);
+    write(&directory.path().join("Dockerfile"), dockerfile);
     let name = format!("{host}/base/big:1");
     super::measure::run(&mut docker(
         false,
-        &["build", "-q", "-t", &name, folder.path().to_str().unwrap()],
+        &[
+            "build",
+            "-q",
+            "-t",
+            &name,
+            directory.path().to_str().unwrap(),
+        ],
     ));
     super::measure::run(&mut docker(false, &["push", "-q", &name]));
     name
 }
 
-/// So many MiB in bytes, or the part of it that `GOLDEN_BENCH_PERCENT` asks for: to try a bench out, not to measure.
+/// MiB in bytes, multiplied by `GOLDEN_BENCH_PERCENT`, which makes a trial run of a benchmark
+/// faster.
 pub(crate) fn mebibytes(full: usize) -> usize {
     #[expect(clippy::disallowed_methods, reason = "a bench's own setting")]
     let percent = std::env::var("GOLDEN_BENCH_PERCENT")
@@ -160,7 +169,7 @@ pub(crate) fn mebibytes(full: usize) -> usize {
     full * percent * (1 << 20) / 100
 }
 
-/// Bytes that do not compress, the same at every run.
+/// Incompressible bytes, the same in every run.
 pub(crate) fn noise(length: usize, seed: u8) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(u64::from(seed) + 1);
     let mut bytes = vec![0; length];

@@ -3,16 +3,16 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What a run cost.
+/// The cost of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost {
-    /// From start to end.
+    /// The elapsed time.
     pub(crate) time: Duration,
-    /// The highest resident memory, in bytes.
+    /// The peak resident memory, in bytes.
     pub(crate) peak: u64,
 }
 
-/// Runs a command to its end, which must be success.
+/// Runs a command until it exits, and panics if it fails.
 pub(crate) fn run(command: &mut Command) -> Cost {
     let started = Instant::now();
     let mut child = command
@@ -34,8 +34,8 @@ pub(crate) fn run(command: &mut Command) -> Cost {
     Cost { time, peak }
 }
 
-/// The high-water mark of a process, asked until it is gone; the kernel keeps the mark, so no peak is missed but one
-/// in the last two milliseconds.
+/// The peak memory of a process, read until it exits. The kernel keeps the maximum, so only a peak
+/// in the last two milliseconds can be missed.
 fn watch(status: &str) -> u64 {
     let mut peak = 0;
     loop {
@@ -46,7 +46,7 @@ fn watch(status: &str) -> u64 {
         let Ok(text) = std::fs::read_to_string(status) else {
             return peak;
         };
-        // A zombie has no memory lines.
+        // A zombie process has no memory lines.
         let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else {
             return peak;
         };
@@ -59,7 +59,7 @@ fn watch(status: &str) -> u64 {
     }
 }
 
-/// The costs of several runs, by median.
+/// The median of the costs of several runs.
 pub(crate) fn median(mut costs: Vec<Cost>) -> Cost {
     costs.sort_by_key(|cost| cost.time);
     let peak = costs.iter().map(|cost| cost.peak).max().unwrap_or_default();
@@ -69,12 +69,12 @@ pub(crate) fn median(mut costs: Vec<Cost>) -> Cost {
     }
 }
 
-/// Runs what `run` does `times` times, each with its number, and gives the median.
+/// Calls `run` `times` times, each with its number, and returns the median.
 pub(crate) fn repeat(times: usize, mut run: impl FnMut(usize) -> Cost) -> Cost {
     median((0..times).map(&mut run).collect())
 }
 
-/// Several commands, one after the other, as one cost.
+/// Runs several commands in sequence, and returns their total cost.
 pub(crate) fn sequence(commands: impl IntoIterator<Item = Command>) -> Cost {
     commands
         .into_iter()

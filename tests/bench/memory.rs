@@ -7,26 +7,26 @@ use super::table;
 /// Prints the table.
 pub(crate) fn run_bench() {
     let (home, other) = (Registry::start(), Registry::start());
-    let folder = tempfile::tempdir_in(format!("{}/target", super::machine::ROOT)).unwrap();
+    let directory = tempfile::tempdir_in(format!("{}/target", super::machine::ROOT)).unwrap();
     let base = service("BASE_BUSYBOX");
     write(
-        &folder.path().join("golden.toml"),
+        &directory.path().join("golden.toml"),
         format!("[[registry]]\nname = \"bench\"\nhost = \"{}\"\n", home.host),
     );
     write(
-        &folder.path().join("image.toml"),
+        &directory.path().join("image.toml"),
         format!(
             "[image]\nname = \"large\"\nversion = \"1.0.0\"\nbase = \"{base}\"\n[[files]]\nsource = \"data\"\ntarget = \"/data\"\n"
         ),
     );
-    write(&folder.path().join("data"), noise(mebibytes(1024), 9));
+    write(&directory.path().join("data"), noise(mebibytes(1024), 9));
     let build = run(&mut golden(
-        folder.path(),
+        directory.path(),
         &["build", "--push", "--engine", "embedded"],
     ));
     let source = format!("{}/large:1.0.0", home.host);
     let promote = run(&mut golden(
-        folder.path(),
+        directory.path(),
         &[
             "promote",
             &source,

@@ -1,11 +1,11 @@
-//! A proxy that counts at the socket: bytes each way, and requests.
+//! A proxy that counts at the socket: bytes in each direction, and requests.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What went through.
+/// The counters.
 #[derive(Debug, Default)]
 struct Counters {
     sent: AtomicU64,
@@ -13,7 +13,7 @@ struct Counters {
     requests: AtomicU64,
 }
 
-/// A snapshot of what went through.
+/// A snapshot of the counters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counted {
     /// Bytes to the registry.
@@ -24,15 +24,15 @@ pub(crate) struct Counted {
     pub(crate) requests: u64,
 }
 
-/// The proxy; it ends with the process.
+/// A proxy that runs until the process exits.
 pub(crate) struct Proxy {
-    /// HOST:PORT to talk to.
+    /// The address of the proxy, as HOST:PORT.
     pub(crate) host: String,
     counters: Arc<Counters>,
 }
 
 impl Proxy {
-    /// Starts one in front of `registry`.
+    /// Starts a proxy in front of `registry`.
     pub(crate) fn start(registry: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (host, registry) = (
@@ -68,7 +68,7 @@ impl Proxy {
         Self { host, counters }
     }
 
-    /// What went through since the last call.
+    /// The counts since the last call.
     pub(crate) fn take(&self) -> Counted {
         Counted {
             sent: self.counters.sent.swap(0, Ordering::Relaxed),
@@ -89,7 +89,8 @@ fn pump(mut from: TcpStream, mut to: TcpStream, mut seen: impl FnMut(&[u8])) {
     drop(to.shutdown(Shutdown::Write));
 }
 
-/// Counts the requests of a connection: heads are read, bodies of known length are skipped, chunks followed.
+/// Counts the requests of a connection: reads heads, skips bodies of known length, and follows
+/// chunks.
 #[derive(Default)]
 struct Requests {
     line: Vec<u8>,
@@ -138,7 +139,7 @@ impl Requests {
         complete
     }
 
-    /// Takes a line of a head or between chunks; true when it ends a head.
+    /// Reads a line of a head or between chunks; returns true if it ends a head.
     fn line(&mut self, line: &str) -> bool {
         match self.state {
             State::Head if line.is_empty() => {
@@ -165,7 +166,7 @@ impl Requests {
                 let size = line.split(';').next().unwrap_or_default();
                 self.state = match u64::from_str_radix(size, 16).unwrap_or_default() {
                     0 => State::Trailer,
-                    // The line's end after the data is a part of it.
+                    // The line end after the data belongs to the chunk.
                     size => State::Chunk(size + 2),
                 };
             }

@@ -15,7 +15,7 @@ pub(crate) fn row(cells: &[String]) {
     println!("| {} |", cells.join(" | "));
 }
 
-/// A duration for people.
+/// A duration with a unit.
 pub(crate) fn time(time: Duration) -> String {
     match time.as_secs_f64() {
         seconds if seconds < 1.0 => format!("{:.0} ms", seconds * 1000.0),
@@ -23,7 +23,7 @@ pub(crate) fn time(time: Duration) -> String {
     }
 }
 
-/// How many times longer `other` took.
+/// The ratio of `other` to golden's time.
 pub(crate) fn ratio(other: Cost, golden: Cost) -> String {
     format!(
         "{:.1} ×",
@@ -31,7 +31,7 @@ pub(crate) fn ratio(other: Cost, golden: Cost) -> String {
     )
 }
 
-/// Bytes for people.
+/// A number of bytes with a unit.
 pub(crate) fn size(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let bytes = bytes as f64;

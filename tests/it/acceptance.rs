@@ -106,7 +106,7 @@ fn publish_read_delete_at(
 }
 
 #[test]
-fn at_a_registry_with_passwords() {
+fn an_image_is_published_read_and_deleted_with_a_password() {
     let (user, password) = (services::htpasswd_user(), services::htpasswd_password());
     let address = format!("http://{}", services::registry_htpasswd());
     let login = format!("{user}:{password}");
@@ -115,7 +115,7 @@ fn at_a_registry_with_passwords() {
 }
 
 #[test]
-fn at_a_registry_with_tokens() {
+fn an_image_is_published_read_and_deleted_with_tokens() {
     let namespace = namespace("at", "tokens");
     let scopes = [
         format!("repository:{namespace}/app:pull"),
@@ -134,7 +134,7 @@ fn at_a_registry_with_tokens() {
 }
 
 #[test]
-fn at_a_registry_with_tls() {
+fn an_image_is_published_read_and_deleted_over_tls() {
     let address = format!("https://{}", services::registry_tls());
     let (ca, namespace) = (services::tls_ca(), namespace("at", "tls"));
     publish_read_delete_at(

@@ -130,7 +130,7 @@ fn an_artifact_is_inspected_with_its_type() {
 }
 
 #[test]
-fn a_repository_that_does_not_exist_is_an_error_with_near_names() {
+fn a_missing_repository_is_an_error_with_similar_names() {
     let registry = FakeRegistry::start(Behaviour::default());
     registry.image("team/app", "a", &["1"]);
     registry.image("empty", "a", &[]);

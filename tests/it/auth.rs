@@ -40,7 +40,7 @@ pub(crate) fn assert_no_secret(run: &Run) {
 }
 
 #[test]
-fn docker_config_logs_in() {
+fn the_login_of_docker_config_is_used() {
     let registry = with_basic();
     let auth = STANDARD.encode(format!("robot:{SECRET}"));
     let config = format!(
@@ -56,7 +56,7 @@ fn docker_config_logs_in() {
 }
 
 #[test]
-fn the_variables_win_and_reach_only_the_destination() {
+fn the_variables_take_precedence_and_reach_only_the_destination() {
     let registry = with_basic();
     let wrong = format!(
         r#"{{"auths":{{"{}":{{"auth":"{}"}}}}}}"#,
@@ -196,7 +196,7 @@ fn a_password_may_end_in_a_line_break() {
 }
 
 #[test]
-fn half_a_login_is_reported() {
+fn a_user_without_a_password_is_reported() {
     let registry = with_basic();
     for (set, missing) in [
         ("GOLDEN_REGISTRY_USER", "GOLDEN_REGISTRY_PASSWORD"),
@@ -364,13 +364,13 @@ fn a_token_that_expires_during_a_command_is_renewed() {
         .exit(0);
     assert_no_secret(&run);
     assert!(registry.tags("app").is_empty());
-    let asked = tokens.seen();
-    assert!(asked.len() > 2, "{}", asked.len());
+    let token_requests = tokens.seen();
+    assert!(token_requests.len() > 2, "{}", token_requests.len());
     assert_eq!(
-        asked.last().unwrap().query("scope"),
+        token_requests.last().unwrap().query("scope"),
         ["repository:app:delete,pull,push"]
     );
-    assert_eq!(asked[0].query("service"), ["s"]);
+    assert_eq!(token_requests[0].query("service"), ["s"]);
 }
 
 /// A registry whose token server sends this answer to every request.
@@ -416,9 +416,9 @@ fn an_identity_token_is_exchanged_by_post() {
         .run(&["-vv", "ls", &format!("{}/app", registry.host())])
         .exit(0);
     assert_no_secret(&run);
-    let asked = tokens.seen();
-    let form = String::from_utf8(asked[0].body.clone()).unwrap();
-    assert_eq!(asked[0].method, "POST");
+    let token_requests = tokens.seen();
+    let form = String::from_utf8(token_requests[0].body.clone()).unwrap();
+    assert_eq!(token_requests[0].method, "POST");
     assert_eq!(
         form,
         "grant_type=refresh_token&service=s&client_id=golden&scope=repository%3Aapp%3Apull&refresh_token=tok3n-refresh"
@@ -431,8 +431,9 @@ fn a_login_does_not_follow_a_redirect() {
     content.image("app", "a", &["1.2.3"]);
     let target = format!("http://{}", content.host());
     let instead = move |seen: &Seen| {
-        let asked = seen.header("authorization").is_some() && seen.path.contains("/blobs/");
-        asked.then(|| {
+        let token_requests =
+            seen.header("authorization").is_some() && seen.path.contains("/blobs/");
+        token_requests.then(|| {
             Answer::new(307, "").header("location", format!("{target}{}?sig=tok3n", seen.path))
         })
     };

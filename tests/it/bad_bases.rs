@@ -155,11 +155,11 @@ fn a_truncated_layer_is_named() {
 #[test]
 fn a_layer_that_contradicts_the_config_is_refused() {
     let plain = tar(&[("etc/passwd", 'f', "app:x:7:8::/:\n")]);
-    let (found, said) = (Digest::of(&plain), Digest::of(b"something else"));
-    let base = Base::here().layer_as(media::OCI_LAYER_GZIP, gzip(&plain), said.clone());
+    let (found, expected) = (Digest::of(&plain), Digest::of(b"something else"));
+    let base = Base::here().layer_as(media::OCI_LAYER_GZIP, gzip(&plain), expected.clone());
     refused(
         &base,
-        &format!("its content is {found}, but the base's config says {said}"),
+        &format!("its content is {found}, but the base's config says {expected}"),
     );
 }
 

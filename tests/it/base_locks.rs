@@ -205,7 +205,7 @@ fn outdated_reports_a_pin_whose_tag_has_moved() {
 }
 
 #[test]
-fn a_requirement_reads_calendar_versions() {
+fn a_requirement_selects_calendar_versions() {
     let (registry, golden, amd) = setup("\"scratch\"");
     for tag in ["2025.11.1", "2026.01.3", "2026.02.0", "8.5.1.2", "8.5.1.10"] {
         registry.index_for("base/calendar", &[("amd64", &amd)], &[tag]);

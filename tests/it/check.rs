@@ -106,7 +106,7 @@ fn empty_binary_and_unreadable_files_are_refused() {
 }
 
 #[test]
-fn workspaces_are_found_as_cargo_finds_them() {
+fn a_workspace_is_found_from_its_parent_and_its_subdirectories() {
     let golden = Golden::new()
         .file("images/golden.toml", "")
         .file("images/a/image.toml", FINE);
@@ -158,7 +158,7 @@ fn discovery_skips_hidden_directories_and_links() {
 
 #[cfg(unix)]
 #[test]
-fn files_stay_in_the_workspace() {
+fn files_outside_the_workspace_are_refused() {
     let outside = Golden::new().file("secret", "x");
     let golden = Golden::new().workspace("").file("a/files/inside", "x");
     let link = |target: &Path, name: &str| {
@@ -203,7 +203,7 @@ fn files_stay_in_the_workspace() {
 
 #[cfg(unix)]
 #[test]
-fn a_registrys_root_stays_in_the_workspace() {
+fn a_root_certificate_outside_the_workspace_is_refused() {
     let outside = Golden::new().file("ca.crt", "x");
     let golden = Golden::new().image("a", FINE).file("certs/real.crt", "x");
     std::os::unix::fs::symlink(outside.path().join("ca.crt"), golden.path().join("out.crt"))

@@ -50,7 +50,7 @@ fn warnings(golden: &Golden) -> Vec<String> {
 fn a_checkout_that_git_refuses_gives_a_warning_with_its_message() {
     let golden = committed(IMAGE);
     assert_eq!(warnings(&golden), Vec::<String>::new());
-    let said = "warning: git does not read this checkout, so the labels `revision` and `source` are omitted and \
+    let expected = "warning: git does not read this checkout, so the labels `revision` and `source` are omitted and \
                 times are 1970-01-01: ";
 
     let config = golden.path().join(".git/config");
@@ -62,7 +62,7 @@ fn a_checkout_that_git_refuses_gives_a_warning_with_its_message() {
     let found = warnings(&golden);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
-        found[0].starts_with(said) && found[0].contains("bad config line"),
+        found[0].starts_with(expected) && found[0].contains("bad config line"),
         "{found:?}"
     );
     golden.write(".git/config", sound);
@@ -70,7 +70,7 @@ fn a_checkout_that_git_refuses_gives_a_warning_with_its_message() {
     let golden = golden.env("PATH", "/nonexistent");
     assert_eq!(
         warnings(&golden),
-        [format!("{said}the program `git` is not in PATH")]
+        [format!("{expected}the program `git` is not in PATH")]
     );
     let golden = golden.env("SOURCE_DATE_EPOCH", "0");
     let found = warnings(&golden);

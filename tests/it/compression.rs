@@ -192,8 +192,8 @@ fn schema_2_refuses_zstd_unless_the_format_is_oci() {
         golden
             .run(&["build", "--engine", "embedded", "--load", "--force"])
             .exit(0);
-        let said = crate::support::assembling::docker(&["run", "--rm", "localhost/packed:1.0.0"]);
-        assert_eq!(said, "120000 /srv/big");
+        let output = crate::support::assembling::docker(&["run", "--rm", "localhost/packed:1.0.0"]);
+        assert_eq!(output, "120000 /srv/big");
     }
 }
 

@@ -52,7 +52,7 @@ fn jobs(golden: &Golden, args: &[&str]) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn a_cycle_is_shown() {
+fn a_cycle_is_reported_with_its_path() {
     let run = Golden::new()
         .workspace("")
         .image("a", &image("a", "{ image = \"c\" }"))
@@ -320,7 +320,7 @@ fn a_failure_stops_only_its_dependants() {
 }
 
 #[test]
-fn the_graph_of_a_fleet() {
+fn the_graph_shows_bases_and_images() {
     let golden = three();
     golden.write(
         "e/image.toml",

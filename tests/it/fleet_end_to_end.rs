@@ -331,7 +331,7 @@ fn a_fleet_is_built_edited_updated_and_rebuilt() {
             "1.0.0"
         };
         if on_scratch().contains(image) {
-            assert_eq!(tags, &edited[image], "{image} does not stand on upstream");
+            assert_eq!(tags, &edited[image], "{image} is not built on upstream");
             continue;
         }
         let revision = format!("{version}_r1");

@@ -148,7 +148,7 @@ fn a_secret_on_the_command_line_is_not_shown() {
 
 /// A registry that limits the request rate does not say whether the base exists.
 #[test]
-fn a_rate_limit_is_reported_as_one() {
+fn a_rate_limit_is_not_reported_as_a_missing_base() {
     let limited = |seen: &crate::support::server::Seen| {
         (seen.method == "HEAD" || seen.method == "GET" && seen.path.contains("/manifests/"))
             .then(|| Answer::new(429, "").header("retry-after", "3600"))

@@ -120,7 +120,7 @@ fn a_module_uses_only_modules_above_it() {
 }
 
 #[test]
-fn levels_0_to_2_are_pure() {
+fn levels_0_to_2_do_no_io() {
     const IMPURE: [&str; 9] = [
         "std::fs",
         "std::env",

@@ -76,7 +76,7 @@ fn a_version_with_different_content_is_refused_before_the_upload() {
 }
 
 #[test]
-fn tags_move_by_the_rules() {
+fn promote_moves_tags_by_the_tag_rules() {
     let (one, two) = (
         FakeRegistry::start(Behaviour::default()),
         FakeRegistry::start(Behaviour::default()),

@@ -47,7 +47,7 @@ fn registry_with(
 }
 
 #[test]
-fn lists_follow_their_pages() {
+fn all_pages_of_a_list_are_read() {
     let registry = FakeRegistry::start(Behaviour {
         page: Some(2),
         ..Behaviour::default()
@@ -139,7 +139,7 @@ fn a_repository_without_tags_and_a_missing_one_have_an_empty_list() {
 }
 
 #[test]
-fn bad_manifests_are_clear_errors() {
+fn an_invalid_manifest_is_reported_with_its_cause() {
     let manifest = json!({ "schemaVersion": 2, "config": {}, "layers": [] }).to_string();
     let other = Digest::of(b"other").to_string();
     let with = move |answer: Answer| registry_with(move |_| Some(answer.clone()));

@@ -195,7 +195,7 @@ fn variants_of_one_directory_share_its_bake_file() {
 
 /// Docker builds the same image from a rendered directory, with both builders, as golden.
 #[test]
-fn docker_builds_from_a_rendered_directory_what_golden_builds() {
+fn docker_builds_the_same_image_from_a_rendered_directory() {
     let base = services::base_debian();
     let golden = Golden::new()
         .workspace("")

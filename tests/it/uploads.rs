@@ -69,7 +69,7 @@ fn pieces(requests: &[Seen]) -> Vec<(String, usize)> {
 }
 
 #[tokio::test]
-async fn beyond_64_mib_a_real_registry_gets_chunks() {
+async fn a_blob_over_64_mib_is_sent_in_chunks() {
     let (content, descriptor) = blob(65 * MIB + 1);
     let proxy = fault_proxy(services::registry(), None);
     let (registry, repository) = (client(&proxy.host()), path(&fresh_name("chunks")));
@@ -101,7 +101,7 @@ fn narrow(most: usize, least: Option<usize>) -> FakeRegistry {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_goes_in_smaller_chunks() {
+async fn a_body_that_is_too_large_is_sent_in_smaller_chunks() {
     let (content, descriptor) = blob(5 * MIB + 7);
     let registry = narrow(2 * MIB, None);
     client(&registry.host())
@@ -121,7 +121,7 @@ async fn a_body_that_is_too_large_goes_in_smaller_chunks() {
 }
 
 #[tokio::test]
-async fn a_limit_below_one_mib_is_an_error_that_says_so() {
+async fn a_body_limit_below_one_mib_is_an_error() {
     let (content, descriptor) = blob(3 * MIB);
     let registry = narrow(100_000, None);
     let error = client(&registry.host())
@@ -185,7 +185,7 @@ async fn an_interrupted_upload_continues_at_the_offset_of_the_registry() {
 
 /// Only the answer was lost: the data that arrived is not sent again.
 #[tokio::test]
-async fn a_lost_answer_costs_no_second_upload() {
+async fn after_a_lost_answer_the_data_is_not_sent_again() {
     for fault in [Fault::CutAfter, Fault::Failed] {
         let (content, descriptor) = blob(MIB);
         // HEAD, POST, and then the PUT that completes the upload.

@@ -178,16 +178,16 @@ fn an_interrupt_stops_the_step_on_the_engine() {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let said: Vec<String> = lines
+        let output: Vec<String> = lines
             .map_while(Result::ok)
             .take_while(|line| !line.ends_with("begun"))
             .collect();
-        assert!(super::cancel::appears(&argument, true), "{said:#?}");
+        assert!(super::cancel::appears(&argument, true), "{output:#?}");
         let interrupted = std::process::Command::new("kill")
             .args(["-INT", &child.id().to_string()])
             .status();
         assert!(interrupted.unwrap().success());
-        assert_eq!(child.wait().unwrap().code(), Some(130), "{said:#?}");
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{output:#?}");
         assert!(
             super::cancel::appears(&argument, false),
             "builder {buildkit}: the step still runs"

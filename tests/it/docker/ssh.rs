@@ -81,8 +81,8 @@ impl Sshd {
 }
 
 fn user() -> String {
-    let said = Command::new("id").arg("-un").output().unwrap();
-    String::from_utf8(said.stdout).unwrap().trim().to_owned()
+    let output = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 const IMAGE: &str = "[image]\nname = \"app-over-ssh\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n[labels]\na = \"b\"\n";

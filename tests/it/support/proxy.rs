@@ -241,7 +241,7 @@ impl Upstream {
             .send()
             .await
         else {
-            return Answer::new(502, "the registry is not there");
+            return Answer::new(502, "the registry is unreachable");
         };
         let status = response.status().as_u16();
         let headers = response.headers().iter();
@@ -298,7 +298,7 @@ impl FaultProxy {
         let handler: Handler = Arc::new(move |seen: Seen| {
             let upstream = upstream.clone();
             let (fault, watcher) = lock(&state).next(&seen);
-            Box::pin(async move { spoilt(&upstream, seen, fault, watcher).await })
+            Box::pin(async move { answer_with_fault(&upstream, seen, fault, watcher).await })
         });
         let server = Server::on(0, tls, handler);
         server.refuse_plain();
@@ -347,7 +347,7 @@ impl FaultProxy {
     }
 }
 
-async fn spoilt(
+async fn answer_with_fault(
     upstream: &Upstream,
     mut seen: Seen,
     fault: Option<Fault>,
