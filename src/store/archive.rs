@@ -1,4 +1,5 @@
-//! The docker archive: what `docker load`, `podman load` and skopeo's `docker-archive:` read.
+//! The docker archive, the format that `docker load`, `podman load` and skopeo's `docker-archive:`
+//! read.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,7 +15,7 @@ use crate::reference::Digest;
 use crate::registry::BlobSource as _;
 use crate::workspace::fs;
 
-/// An image of the archive, as `manifest.json` lists it.
+/// An entry of `manifest.json`: one image of the archive.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Line {
@@ -23,18 +24,18 @@ struct Line {
     layers: Vec<String>,
 }
 
-/// Writes an archive file, whole or not at all. A link to a file stays one, and what else there is, such as a device,
-/// is not replaced by an archive.
+/// Writes an archive file atomically. A link to a file is kept and its target is replaced. Fails if
+/// the path is something else, such as a device.
 pub async fn write_file(
-    written: &Path,
+    path: &Path,
     images: &[NamedImage<'_>],
     blobs: &Blobs,
 ) -> Result<Vec<String>, Error> {
     let failed = |source| Error::File {
-        path: written.to_owned(),
+        path: path.to_owned(),
         source,
     };
-    let file = &fs::output(written)?;
+    let file = &fs::output(path)?;
     let directory = fs::directory_of(file);
     fs::sweep(directory);
     let temporary = fs::temporary_in(directory).map_err(failed)?;
@@ -48,10 +49,11 @@ pub async fn write_file(
         })?;
     super::share(&place).map_err(failed)?;
     place.persist(file).map_err(|error| failed(error.error))?;
-    Ok(vec![format!("docker-archive:{}", written.display())])
+    Ok(vec![format!("docker-archive:{}", path.display())])
 }
 
-/// Writes an archive into a stream, such as an engine's `load`.
+/// Writes an archive to a stream, such as an engine's `load`. Fails if an image has several
+/// platforms.
 pub async fn write<W: AsyncWrite + Send + Unpin>(
     out: &mut W,
     images: &[NamedImage<'_>],
@@ -87,7 +89,8 @@ pub async fn write<W: AsyncWrite + Send + Unpin>(
     out.flush().await.map_err(Error::Stream)
 }
 
-/// The one platform of an image: an archive has no place for others.
+/// The image for the only platform. Fails if there are several, because an archive has no place for
+/// them.
 pub fn only<'a>(named: &'a NamedImage<'_>) -> Result<&'a AssembledImage, Error> {
     if let [image] = named.image.images.as_slice() {
         return Ok(image);
@@ -100,7 +103,7 @@ pub fn only<'a>(named: &'a NamedImage<'_>) -> Result<&'a AssembledImage, Error> 
     Err(Error::SeveralPlatforms { image })
 }
 
-/// The line of an image.
+/// The `manifest.json` entry of an image.
 fn line(named: &NamedImage<'_>, image: &AssembledImage, config: String) -> Line {
     let tagged = named
         .references
@@ -114,13 +117,13 @@ fn line(named: &NamedImage<'_>, image: &AssembledImage, config: String) -> Line 
     }
 }
 
-/// Where a layer is in the archive.
+/// The file name of a layer in the archive.
 fn layer_name(layer: &Layer) -> String {
     format!("{}.tar", layer.descriptor.digest.hex())
 }
 
-/// Writes a layer as it is; readers see by its first bytes how it is compressed. zstd alone is undone: engines before
-/// Docker 23 do not know it.
+/// Writes a layer with its compression, which readers detect from the first bytes. Only zstd is
+/// decompressed, because engines before Docker 23 do not support it.
 async fn write_layer<W: AsyncWrite + Send + Unpin>(
     out: &mut W,
     layer: &Layer,
@@ -142,7 +145,8 @@ async fn write_layer<W: AsyncWrite + Send + Unpin>(
         .map_err(failed)
 }
 
-/// The plain bytes of a zstd stream, in a file that nobody else sees: their number must be known first.
+/// Decompresses a zstd stream to a file without a name, because the tar header needs the size
+/// first.
 async fn decompress(
     reader: impl AsyncRead + Send + Unpin + 'static,
 ) -> std::io::Result<(u64, tokio::fs::File)> {
@@ -160,7 +164,7 @@ async fn decompress(
     Ok((size, file))
 }
 
-/// Writes a file of the archive.
+/// Writes a file of the archive. Fails if the content does not have exactly `size` bytes.
 async fn entry<W: AsyncWrite + Send + Unpin>(
     out: &mut W,
     path: &str,
@@ -177,10 +181,10 @@ async fn entry<W: AsyncWrite + Send + Unpin>(
     header.set_cksum();
     out.write_all(header.as_bytes()).await?;
     let copied = tokio::io::copy(&mut (&mut content).take(size), out).await?;
-    // A registry's stream is compared with its digest at its end, which must therefore be met.
+    // The stream of a registry verifies its digest only at its end, so it is read to the end.
     if copied != size || content.read(&mut [0]).await? != 0 {
         return Err(std::io::Error::other(
-            "it does not have the size that its manifest says",
+            "its size differs from the size in the manifest",
         ));
     }
     let rest = usize::try_from(size % 512).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The bytes of layers, wherever they are.
+//! Opens the bytes of layers, independent of where they are stored.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,20 +10,20 @@ use crate::assemble::{Layer, LayerSource};
 use crate::reference::Digest;
 use crate::registry::{BlobSource, Registries};
 
-/// Opens layers: from memory, from a file, or streamed from the registry that has them.
+/// Opens layers from memory, from a file, or as a stream from their registry.
 #[derive(Debug, Clone)]
 pub struct Blobs {
     registries: Registries,
 }
 
 impl Blobs {
-    /// Reads from these registries.
+    /// Creates a source that reads from these registries if needed.
     #[must_use]
     pub const fn new(registries: Registries) -> Self {
         Self { registries }
     }
 
-    /// A layer as something that can be uploaded, and opened again at any offset.
+    /// A layer as a source for uploads, which can be opened at any offset.
     #[must_use]
     pub fn source<'a>(&'a self, layer: &'a Layer) -> LayerBlob<'a> {
         LayerBlob { blobs: self, layer }
@@ -80,7 +80,7 @@ impl BlobSource for LayerBlob<'_> {
     }
 }
 
-/// A file that is compared with its digest at its end, as what comes from a registry is.
+/// A file that is compared with its digest when it is read to the end, as blobs of registries are.
 struct VerifiedFile {
     file: tokio::fs::File,
     hash: Hasher,
@@ -99,7 +99,9 @@ impl AsyncRead for VerifiedFile {
         if !new.is_empty() {
             self.hash.update(new);
         } else if !self.hash.clone().matches(&self.digest) && buffer.remaining() > 0 {
-            return Poll::Ready(Err(std::io::Error::other("it is not what its digest says")));
+            return Poll::Ready(Err(std::io::Error::other(
+                "its content does not match its digest",
+            )));
         }
         Poll::Ready(Ok(()))
     }

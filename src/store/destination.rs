@@ -1,5 +1,5 @@
-//! Where `build` writes an assembled image: `--to oci:DIR[:NAME]` or `--to docker-archive:FILE[:NAME]`; the layout
-//! `.golden/oci` by default.
+//! Local destinations of `build`: `--to oci:DIR[:NAME]` and `--to docker-archive:FILE[:NAME]`. The
+//! default is the layout `.golden/oci`.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -11,19 +11,19 @@ use crate::reference::{Reference, Tag};
 use crate::spec::base::LayoutSpec;
 use crate::workspace::fs;
 
-/// A local destination. With a name it takes one image, which gets this name alone.
+/// A local destination. If it has a name, it accepts one image, which gets only this name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LocalDestination {
-    /// An OCI layout, which may hold other images already.
+    /// An OCI layout, which may already contain other images.
     Layout {
-        /// Its directory.
+        /// The directory of the layout.
         directory: PathBuf,
         /// The annotation `org.opencontainers.image.ref.name` of the image.
         name: Option<String>,
     },
-    /// A file for `docker load`.
+    /// An archive file for `docker load`.
     Archive {
-        /// The file.
+        /// The path of the archive.
         file: PathBuf,
         /// The tag that the image gets when it is loaded.
         name: Option<Reference>,
@@ -36,14 +36,14 @@ impl FromStr for LocalDestination {
     fn from_str(text: &str) -> Result<Self, Error> {
         match text.split_once(':') {
             Some(("oci", _)) => layout(text),
-            Some(("docker-archive", place)) => archive(place),
+            Some(("docker-archive", path)) => archive(path),
             _ => None,
         }
         .ok_or_else(|| Error::Destination(text.to_owned()))
     }
 }
 
-/// `oci:DIR[:NAME]`, as the base of an image is written; a digest cannot be chosen.
+/// Parses `oci:DIR[:NAME]`, the same form as for a base, but without a digest.
 fn layout(text: &str) -> Option<LocalDestination> {
     let LayoutSpec {
         directory,
@@ -59,11 +59,11 @@ fn layout(text: &str) -> Option<LocalDestination> {
     })
 }
 
-/// `FILE[:NAME[:TAG]]`.
-fn archive(place: &str) -> Option<LocalDestination> {
-    let (file, name) = match place.split_once(':') {
+/// Parses `FILE[:NAME[:TAG]]`.
+fn archive(path: &str) -> Option<LocalDestination> {
+    let (file, name) = match path.split_once(':') {
         Some((file, name)) => (file, Some(tagged(name)?)),
-        None => (place, None),
+        None => (path, None),
     };
     (!file.is_empty()).then(|| LocalDestination::Archive {
         file: file.into(),
@@ -71,7 +71,7 @@ fn archive(place: &str) -> Option<LocalDestination> {
     })
 }
 
-/// A reference that `docker load` tags; `latest` is the default of Docker.
+/// A reference for `docker load`. The default tag is `latest`, as in Docker.
 fn tagged(name: &str) -> Option<Reference> {
     let mut reference: Reference = name.parse().ok()?;
     if reference.digest.is_some() {
@@ -83,17 +83,17 @@ fn tagged(name: &str) -> Option<Reference> {
     Some(reference)
 }
 
-/// An image with the names that it gets at its destination.
+/// An image with its names at the destination.
 #[derive(Debug, Clone)]
 pub struct NamedImage<'a> {
-    /// The image.
+    /// The image to write.
     pub image: &'a Assembled,
-    /// Its local references, the most specific first (7-rules 18).
+    /// The local references of the image, the most specific first.
     pub references: Vec<Reference>,
 }
 
 impl LocalDestination {
-    /// The same destination, relative to `directory`.
+    /// The same destination, relative to `parent`.
     #[must_use]
     pub fn below(self, parent: &Path) -> Self {
         match self {
@@ -108,7 +108,7 @@ impl LocalDestination {
         }
     }
 
-    /// Whether the destination names its image.
+    /// True if the destination contains the name of the image.
     #[must_use]
     pub const fn is_named(&self) -> bool {
         matches!(
@@ -117,7 +117,8 @@ impl LocalDestination {
         )
     }
 
-    /// Fails when an archive cannot be written, before anything is built for it. A layout's directory is created.
+    /// Fails if an archive cannot be written, before anything is built for it. A layout's directory
+    /// is created later.
     pub fn check(&self) -> Result<(), Error> {
         match self {
             Self::Layout { .. } => Ok(()),
@@ -125,8 +126,8 @@ impl LocalDestination {
         }
     }
 
-    /// Writes images; what is there already is not written again. Where each is, as skopeo and buildah name it:
-    /// `oci:.golden/oci:static:1.0.0`.
+    /// Writes images; existing content is not written again. Returns the location of each image in
+    /// the form of skopeo and buildah, such as `oci:.golden/oci:static:1.0.0`.
     pub async fn write<'a>(
         &self,
         images: &[NamedImage<'a>],
@@ -158,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn destinations_are_written_as_skopeo_writes_them() {
+    fn destinations_have_the_form_of_skopeo() {
         let layout = |directory: &str, name: Option<&str>| {
             Some(LocalDestination::Layout {
                 directory: directory.into(),

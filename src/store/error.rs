@@ -1,70 +1,70 @@
-//! Why an image could not be written or read.
+//! The errors of local destinations and layouts.
 
 use std::path::PathBuf;
 
-/// Why a local destination failed. Each variant is one problem that a user can tell apart.
+/// The reason why a local destination cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `--to` names no destination that golden knows.
+    /// `--to` has an unknown form.
     #[error(
         "`{0}` is not a destination (expected oci:DIR[:NAME] or docker-archive:FILE[:NAME:TAG])"
     )]
     Destination(String),
-    /// A file or folder could not be read or written.
+    /// A file or directory could not be read or written.
     #[error("{}: {source}", path.display())]
     File {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// An archive cannot be written where it is requested.
+    /// The archive file cannot be written.
     #[error(transparent)]
     Output(#[from] crate::workspace::fs::OutputError),
-    /// The folder has something else in it.
+    /// The directory contains something other than a layout.
     #[error("{} is not an OCI layout: {what}", path.display())]
     Layout {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         what: String,
     },
-    /// A layout has no such image.
+    /// The layout has no such image.
     #[error("{}: {what}", path.display())]
     NoImage {
-        /// The folder.
+        /// The directory of the layout.
         path: PathBuf,
-        /// What was asked for, and what there is.
+        /// The requested image and the available ones.
         what: String,
     },
-    /// A blob of a layout is not there, or not what it should be.
+    /// A blob of the layout is missing or damaged.
     #[error("{}: its blob {digest} {what}", path.display())]
     Blob {
-        /// The folder.
+        /// The directory of the layout.
         path: PathBuf,
-        /// The blob.
+        /// The digest of the blob.
         digest: String,
-        /// What is wrong with it.
+        /// The problem, as a predicate such as `is missing`.
         what: &'static str,
     },
-    /// A docker archive holds images for one platform each.
-    #[error("{image} has several platforms, which a docker archive cannot hold")]
+    /// A docker archive contains only one platform of an image.
+    #[error("{image} has several platforms, but a docker archive can contain only one")]
     SeveralPlatforms {
-        /// The image.
+        /// The reference of the image.
         image: String,
     },
-    /// A layer could not be read from where it is.
+    /// A layer could not be read from its source.
     #[error("layer {digest} cannot be read: {source}")]
     Layer {
-        /// Its digest.
+        /// The digest of the layer.
         digest: String,
-        /// What was wrong.
+        /// The error of the source.
         source: std::io::Error,
     },
-    /// The other end of a stream, such as an engine that loads, stopped reading.
+    /// The reader of the stream, such as an engine, closed it early.
     #[error("the archive could not be written: {0}")]
     Stream(#[source] std::io::Error),
-    /// The image's own manifest cannot be read.
+    /// A manifest of the image cannot be parsed.
     #[error("{0}")]
     Manifest(String),
     /// A file of the layout could not be read or written.
@@ -76,7 +76,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What to do about it.
+    /// Returns hints for the user.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
@@ -84,11 +84,17 @@ impl Error {
                 vec!["write it with --to oci:DIR, or build one platform".to_owned()]
             }
             Self::Blob { .. } => {
-                vec!["write the layout again, whole: such as with `skopeo copy --all`".to_owned()]
+                vec![
+                    "write the complete layout again, for example with `skopeo copy --all`"
+                        .to_owned(),
+                ]
             }
             Self::Output(error) => error.hints(),
             Self::Layout { .. } => {
-                vec!["name a folder that is new, empty, or an OCI layout".to_owned()]
+                vec![
+                    "name a directory that does not exist, is empty, or is an OCI layout"
+                        .to_owned(),
+                ]
             }
             _ => Vec::new(),
         }

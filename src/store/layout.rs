@@ -24,14 +24,15 @@ use crate::reference::{Digest, Reference};
 use crate::registry::BlobSource as _;
 use crate::workspace::fs;
 
-/// How many layers are fetched at a time.
+/// The number of layers that are fetched in parallel.
 const PARALLEL: usize = 4;
 
-/// Writes images into a layout, which is made when there is none. Each image is one entry of `index.json`, named
-/// `name`, or `NAME:TAG` by its most specific tag; an entry of that name is replaced. Docker's manifests become OCI's here, with a
-/// digest of their own. Blobs come first, so that nothing is named
-/// that is not there. The index is read and written under a lock, so that two who write into the same layout at the same
-/// time lose none of each other's entries.
+/// Writes images to a layout, which is created if it does not exist. Each image gets one entry in
+/// `index.json` with the name `name`, or `NAME:TAG` with its most specific tag. It replaces an
+/// entry of the same name. Docker manifests are converted to OCI manifests, which have a different
+/// digest. Blobs are written first, so that the index never refers to a missing blob. The index is
+/// read and written under a lock, so that two processes that write to the same layout keep each
+/// other's entries.
 pub async fn write(
     directory: &Path,
     name: Option<&str>,
@@ -40,22 +41,24 @@ pub async fn write(
     events: &Events,
 ) -> Result<Vec<String>, Error> {
     read_index(directory)?;
-    let folder = directory.join("blobs/sha256");
-    [directory, &folder].into_iter().for_each(fs::sweep);
+    let blobs_directory = directory.join("blobs/sha256");
+    [directory, &blobs_directory]
+        .into_iter()
+        .for_each(fs::sweep);
     let mut entries = Vec::new();
     for NamedImage { image, references } in images {
         let layers = image.images.iter().flat_map(|image| &image.layers);
-        let transfers = stream::iter(layers).map(|layer| transfer(&folder, layer, blobs));
+        let transfers = stream::iter(layers).map(|layer| transfer(&blobs_directory, layer, blobs));
         transfers
             .buffer_unordered(PARALLEL)
             .try_collect::<()>()
             .await?;
         let image = oci::image(image)?;
         for one in &image.images {
-            keep(&folder, &Digest::of(&one.config), &one.config)?;
-            keep(&folder, &one.manifest.digest, &one.manifest.bytes)?;
+            keep(&blobs_directory, &Digest::of(&one.config), &one.config)?;
+            keep(&blobs_directory, &one.manifest.digest, &one.manifest.bytes)?;
         }
-        keep(&folder, &image.top.digest, &image.top.bytes)?;
+        keep(&blobs_directory, &image.top.digest, &image.top.bytes)?;
         if let Some(reference) = references.first() {
             let name = name.map_or_else(|| name_of(reference), str::to_owned);
             let entry = entry(&image.top, &name, reference);
@@ -67,7 +70,7 @@ pub async fn write(
         path: directory.to_owned(),
         source,
     })?;
-    let _held = lock(directory, events).await;
+    let _lock = lock(directory, events).await;
     let mut index = read_index(directory)?;
     for (name, entry) in entries {
         enter(&mut index, &name, entry);
@@ -81,21 +84,21 @@ pub async fn write(
     Ok(written)
 }
 
-/// How often a lock that another process holds is tried.
+/// The time between two attempts to get the lock.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// Locks a directory until what is returned is dropped, and says so if another process holds the lock. Where directories
-/// cannot be locked (Windows, some network file systems), nobody waits.
+/// Locks a directory until the returned file is dropped. Reports once if another process holds the
+/// lock. If directories cannot be locked (Windows, some network file systems), no lock is taken.
 async fn lock(directory: &Path, events: &Events) -> Option<std::fs::File> {
     let file = std::fs::File::open(directory).ok()?;
-    let mut is_told = false;
+    let mut is_reported = false;
     loop {
         match file.try_lock() {
             Ok(()) => return Some(file),
             Err(TryLockError::Error(_)) => return None,
             Err(TryLockError::WouldBlock) => {}
         }
-        if !std::mem::replace(&mut is_told, true) {
+        if !std::mem::replace(&mut is_reported, true) {
             let waits = format!(
                 "waiting for another process that writes into {}",
                 directory.display()
@@ -106,7 +109,8 @@ async fn lock(directory: &Path, events: &Events) -> Option<std::fs::File> {
     }
 }
 
-/// The index of a layout that is there, or a new one. A folder with anything else in it is left alone.
+/// Reads the index of an existing layout, or creates a new one. Refuses a directory with other
+/// content.
 fn read_index(directory: &Path) -> Result<Value, Error> {
     let refuse = |what: &str| Error::Layout {
         path: directory.to_owned(),
@@ -123,14 +127,14 @@ fn read_index(directory: &Path) -> Result<Value, Error> {
                 });
             }
         };
-        // What an interrupted first run left is a layout in the making.
-        let strange = |name: &str| {
+        // An interrupted first run leaves a layout without the file oci-layout.
+        let is_foreign = |name: &str| {
             !["blobs", "index.json"].contains(&name) && !name.starts_with(fs::UNFINISHED)
         };
         if entries
-            .any(|entry| entry.is_ok_and(|entry| strange(&entry.file_name().to_string_lossy())))
+            .any(|entry| entry.is_ok_and(|entry| is_foreign(&entry.file_name().to_string_lossy())))
         {
-            return Err(refuse("it has no oci-layout file, and is not empty"));
+            return Err(refuse("it is not empty and has no file oci-layout"));
         }
     }
     let Some(bytes) = fs::read_if_exists(&directory.join("index.json"))? else {
@@ -141,16 +145,15 @@ fn read_index(directory: &Path) -> Result<Value, Error> {
     if index.get("manifests").is_some_and(Value::is_array) {
         Ok(index)
     } else {
-        Err(refuse("index.json lists no manifests"))
+        Err(refuse("index.json has no list of manifests"))
     }
 }
 
-/// An index without images.
 fn new_index() -> Value {
     json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [] })
 }
 
-/// `NAME:TAG`, without the host: what follows `oci:DIR:`.
+/// `NAME:TAG` without the host: the part after `oci:DIR:`.
 fn name_of(reference: &Reference) -> String {
     match &reference.tag {
         Some(tag) => format!("{}:{tag}", reference.repository.path),
@@ -158,7 +161,7 @@ fn name_of(reference: &Reference) -> String {
     }
 }
 
-/// The line of an image. containerd reads the second annotation.
+/// The index entry of an image. containerd reads the second annotation.
 fn entry(top: &RawManifest, name: &str, reference: &Reference) -> Value {
     let mut descriptor = top.descriptor();
     descriptor
@@ -171,27 +174,28 @@ fn entry(top: &RawManifest, name: &str, reference: &Reference) -> Value {
         .unwrap_or_else(|error| unreachable!("a descriptor is JSON: {error}"))
 }
 
-/// Puts the line in the place of the one with its name, or at its place in the order of names.
-fn enter(index: &mut Value, name: &str, line: Value) {
-    let Some(lines) = index.get_mut("manifests").and_then(Value::as_array_mut) else {
+/// Replaces the entry with the same name, or inserts the entry in the order of names.
+fn enter(index: &mut Value, name: &str, entry: Value) {
+    let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) else {
         unreachable!("an index without a list was refused when it was read");
     };
-    lines.retain(|line| line["annotations"][REF_NAME] != name);
-    let at = lines
-        .partition_point(|line| line["annotations"][REF_NAME].as_str().unwrap_or_default() < name);
-    lines.insert(at, line);
+    entries.retain(|entry| entry["annotations"][REF_NAME] != name);
+    let at = entries.partition_point(|entry| {
+        entry["annotations"][REF_NAME].as_str().unwrap_or_default() < name
+    });
+    entries.insert(at, entry);
 }
 
-/// Writes a small blob, unless it is there, and is what it should be.
-fn keep(folder: &Path, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
-    let path = folder.join(digest.hex());
+/// Writes a small blob unless it already exists with the right content.
+fn keep(blobs_directory: &Path, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
+    let path = blobs_directory.join(digest.hex());
     if size(&path) == Some(bytes.len() as u64) && fs::read(&path)? == bytes {
         return Ok(());
     }
     Ok(fs::write_atomic(&path, bytes)?)
 }
 
-/// The size of a blob that is there.
+/// The size of an existing blob.
 fn size(path: &Path) -> Option<u64> {
     std::fs::metadata(path)
         .ok()
@@ -199,12 +203,13 @@ fn size(path: &Path) -> Option<u64> {
         .map(|file| file.len())
 }
 
-/// Fetches a layer, unless it is there; what does not have its digest and its size is not kept.
-async fn transfer(folder: &Path, layer: &Layer, blobs: &Blobs) -> Result<(), Error> {
+/// Fetches a layer unless it exists. Content with a wrong digest or size is discarded.
+async fn transfer(blobs_directory: &Path, layer: &Layer, blobs: &Blobs) -> Result<(), Error> {
     let digest = &layer.descriptor.digest;
-    // A layout has a folder for each algorithm; golden writes sha256 alone, a base may have others.
-    let folder = folder.with_file_name(digest.algorithm());
-    let path = folder.join(digest.hex());
+    // A layout has one directory per algorithm. golden writes only sha256, but a base may use
+    // others.
+    let blobs_directory = blobs_directory.with_file_name(digest.algorithm());
+    let path = blobs_directory.join(digest.hex());
     if size(&path) == Some(layer.descriptor.size) {
         return Ok(());
     }
@@ -216,8 +221,8 @@ async fn transfer(folder: &Path, layer: &Layer, blobs: &Blobs) -> Result<(), Err
         digest: digest.to_string(),
         source,
     };
-    std::fs::create_dir_all(&folder).map_err(file(&folder))?;
-    let temporary = fs::temporary_in(&folder).map_err(file(&folder))?;
+    std::fs::create_dir_all(&blobs_directory).map_err(file(&blobs_directory))?;
+    let temporary = fs::temporary_in(&blobs_directory).map_err(file(&blobs_directory))?;
     let (handle, place) = temporary.into_parts();
     let mut out = tokio::fs::File::from_std(handle);
     let mut reader = blobs.source(layer).open(0).await.map_err(failed)?;
@@ -234,7 +239,7 @@ async fn transfer(folder: &Path, layer: &Layer, blobs: &Blobs) -> Result<(), Err
     out.flush().await.map_err(file(&path))?;
     if count != layer.descriptor.size || !hash.matches(digest) {
         return Err(failed(std::io::Error::other(
-            "it is not what its digest says",
+            "its content does not match its digest",
         )));
     }
     super::share(&place).map_err(file(&path))?;
@@ -248,21 +253,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_one_line() {
+    fn a_name_has_one_entry() {
         let mut index = new_index();
-        let line =
+        let entry =
             |name: &str, digest: &str| json!({"digest": digest, "annotations": {REF_NAME: name}});
         for (name, digest) in [("b:1", "x"), ("a:1", "y"), ("b:1", "z")] {
-            enter(&mut index, name, line(name, digest));
+            enter(&mut index, name, entry(name, digest));
         }
         assert_eq!(
             index["manifests"],
-            json!([line("a:1", "y"), line("b:1", "z")])
+            json!([entry("a:1", "y"), entry("b:1", "z")])
         );
     }
 
     #[test]
-    fn other_folders_are_left_alone() {
+    fn directories_with_other_content_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         assert!(read_index(dir.path()).is_ok());
         assert!(read_index(&dir.path().join("new")).is_ok());

@@ -1,4 +1,4 @@
-//! Destinations that are not a registry: the OCI layout directory and the docker archive.
+//! Local destinations for images: the OCI layout directory and the docker archive.
 
 pub mod archive;
 pub mod blobs;
@@ -10,7 +10,7 @@ pub use blobs::Blobs;
 pub use destination::{LocalDestination, NamedImage};
 pub use error::Error;
 
-/// Temporary files are for their owner alone; what is left behind is for all who may read the folder.
+/// Makes the file readable for everyone. Temporary files are readable only for their owner.
 #[cfg(unix)]
 fn share(path: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;

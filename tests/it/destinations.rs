@@ -115,7 +115,7 @@ fn an_archive_of_several_platforms_is_refused() {
         .exit(2);
     assert!(
         run.stderr
-            .contains("has several platforms, which a docker archive cannot hold"),
+            .contains("has several platforms, but a docker archive can contain only one"),
         "{}",
         run.stderr
     );
@@ -131,7 +131,7 @@ fn an_archive_of_several_platforms_is_refused() {
         .exit(1);
     assert!(
         run.stderr
-            .contains("has several platforms, which a docker archive cannot hold"),
+            .contains("has several platforms, but a docker archive can contain only one"),
         "{}",
         run.stderr
     );

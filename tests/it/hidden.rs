@@ -214,7 +214,7 @@ fn content_of_a_layout_under_sha512_is_verified() {
     golden.write(&format!("l/blobs/sha512/{config_hex}"), &other);
     let run = golden.run(&["inspect", &named]).exit(1);
     assert!(
-        run.stderr.contains("is not what its digest says"),
+        run.stderr.contains("does not match its digest"),
         "{}",
         run.stderr
     );

@@ -165,7 +165,7 @@ fn an_unusable_layout_is_reported_at_its_position() {
         (
             "oci:../image",
             &one,
-            "`../image` is not an OCI layout: it has no file oci-layout",
+            "`../image` is not an OCI layout: the file oci-layout is missing",
         ),
         ("oci:../../base", &one, "`../../base` leaves the workspace"),
         ("oci:/base", &one, "`/base` leaves the workspace"),
@@ -191,7 +191,7 @@ fn an_unusable_layout_is_reported_at_its_position() {
                 let (a, b) = (base.blobs(&directory), Base::here().blobs(&directory));
                 layout::index(&directory, &[(&a, Some("a:1")), (&b, Some("b:1"))]);
             },
-            "it has several images, so that the base must name one: a:1, b:1",
+            "it has several images, so the base must name one: a:1, b:1",
         ),
         (
             "oci:../base",
@@ -250,7 +250,7 @@ fn missing_and_damaged_content_of_a_layout_is_named() {
         ),
         (
             &|base| write(&layout::blob_path(base, &layer), &packed[1..]),
-            format!("its blob {layer} has not the length that the manifest says"),
+            format!("its blob {layer} does not have the size in the manifest"),
         ),
         (
             &|base| {
@@ -259,7 +259,9 @@ fn missing_and_damaged_content_of_a_layout_is_named() {
                 other[4..8].copy_from_slice(&[1, 2, 3, 4]);
                 write(&layout::blob_path(base, &layer), &other);
             },
-            format!("layer {layer} of the base cannot be read: it is not what its digest says"),
+            format!(
+                "layer {layer} of the base cannot be read: its content does not match its digest"
+            ),
         ),
     ];
     for (breaks, message) in table {

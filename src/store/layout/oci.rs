@@ -1,5 +1,5 @@
-//! Docker's manifests as OCI's: a layout is OCI, and its readers pass over anything else. Layers and configs keep their
-//! bytes and digests; only what the manifests call them changes.
+//! Converts Docker manifests to OCI manifests, because readers of a layout ignore all other types.
+//! Layers and configs keep their bytes and digests; only their media types in the manifests change.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::assemble::plan::to_json;
 use crate::assemble::{Assembled, AssembledImage};
 use crate::oci::{Manifest, RawManifest, media};
 
-/// An image whose manifests are OCI's.
+/// Returns the image with all manifests converted to OCI.
 pub(super) fn image(image: &Assembled) -> Result<Cow<'_, Assembled>, Error> {
     let docker = |raw: &RawManifest| {
         matches!(
@@ -29,13 +29,13 @@ pub(super) fn image(image: &Assembled) -> Result<Cow<'_, Assembled>, Error> {
     let top = match parse(&image.top)? {
         Manifest::Image(_) => manifest(&image.top)?,
         Manifest::Index(mut index) => {
-            for line in &mut index.manifests {
+            for entry in &mut index.manifests {
                 let old = image
                     .images
                     .iter()
-                    .position(|one| one.manifest.digest == line.digest);
+                    .position(|one| one.manifest.digest == entry.digest);
                 if let Some(new) = old.map(|at| images[at].manifest.descriptor()) {
-                    (line.media_type, line.digest, line.size) =
+                    (entry.media_type, entry.digest, entry.size) =
                         (new.media_type, new.digest, new.size);
                 }
             }
@@ -46,7 +46,7 @@ pub(super) fn image(image: &Assembled) -> Result<Cow<'_, Assembled>, Error> {
     Ok(Cow::Owned(Assembled { top, images }))
 }
 
-/// One image's manifest.
+/// Converts the manifest of one image.
 fn manifest(raw: &RawManifest) -> Result<RawManifest, Error> {
     let Manifest::Image(mut manifest) = parse(raw)? else {
         return Ok(raw.clone());

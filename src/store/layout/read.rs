@@ -1,4 +1,4 @@
-//! Reading a layout: its manifests, configs and layers, each compared with its digest.
+//! Reads a layout: its manifests, configs and layers. Each is compared with its digest.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ use crate::reference::Digest;
 use crate::registry::{Described, DescribedImage};
 use crate::workspace::fs;
 
-/// A layout to read from.
+/// A layout that can be read.
 #[derive(Debug, Clone)]
 pub struct LayoutReader {
     directory: PathBuf,
 }
 
 impl LayoutReader {
-    /// The layout in a folder.
+    /// Opens the layout in a directory. Fails if the directory is not a layout.
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let failed = |source| Error::File {
             path: directory.to_owned(),
@@ -28,18 +28,18 @@ impl LayoutReader {
         if real.join("oci-layout").is_file() {
             Ok(Self { directory: real })
         } else {
-            Err(not_one(directory, "it has no file oci-layout"))
+            Err(invalid(directory, "the file oci-layout is missing"))
         }
     }
 
-    /// The image that a name and a digest mean, and all its names.
+    /// Finds the image with the name and the digest. Returns its descriptor and all its names.
     pub fn find(
         &self,
         name: Option<&str>,
         digest: Option<&Digest>,
     ) -> Result<(Descriptor, Vec<String>), Error> {
         let bytes = fs::read(&self.directory.join("index.json"))?;
-        let wrong = |error: layout::Error| not_one(&self.directory, &error.to_string());
+        let wrong = |error: layout::Error| invalid(&self.directory, &error.to_string());
         let found = layout::find(&bytes, name, digest).map_err(|error| match error {
             layout::Error::Json(_) => wrong(error),
             _ => Error::NoImage {
@@ -58,32 +58,30 @@ impl LayoutReader {
         Ok((found, names))
     }
 
-    /// A manifest or an index.
+    /// Reads a manifest or an index.
     pub fn manifest(&self, media_type: &str, digest: &Digest) -> Result<RawManifest, Error> {
         Ok(RawManifest::new(media_type, self.blob(digest)?))
     }
 
-    /// A small blob.
+    /// Reads a small blob into memory. Fails if it does not match its digest.
     pub fn blob(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
         let bytes = fs::read(&self.place(digest)?)?;
         if digest.is_of(&bytes) {
             Ok(bytes)
         } else {
-            Err(self.broken(digest, "is not what its digest says"))
+            Err(self.damaged(digest, "does not match its digest"))
         }
     }
 
-    /// A layer, which must be there in full length; its bytes are compared with its digest by whoever reads them.
+    /// A layer. Fails if its file does not have the full size. The reader of the bytes compares
+    /// them with the digest.
     pub fn layer(&self, descriptor: &Descriptor) -> Result<Layer, Error> {
         let path = self.place(&descriptor.digest)?;
         let length = std::fs::metadata(&path)
             .map(|file| file.len())
             .unwrap_or_default();
         if length != descriptor.size {
-            return Err(self.broken(
-                &descriptor.digest,
-                "has not the length that the manifest says",
-            ));
+            return Err(self.damaged(&descriptor.digest, "does not have the size in the manifest"));
         }
         Ok(Layer {
             descriptor: descriptor.clone(),
@@ -91,13 +89,13 @@ impl LayoutReader {
         })
     }
 
-    /// An image as people want to see it; of an index, the images of it that are there.
+    /// Describes an image. For an index, describes the images that the layout contains.
     pub fn describe(&self, top: &Descriptor) -> Result<Described, Error> {
         let raw = self.manifest(&top.media_type, &top.digest)?;
         let images = match self.parse(&raw)? {
             Manifest::Image(_) => self.described(&raw)?.into_iter().collect(),
             Manifest::Index(index) => {
-                // Attestations stand in indexes as images of an unknown platform.
+                // Indexes list attestations as images of an unknown platform.
                 let image = |child: &&Descriptor| {
                     child
                         .platform
@@ -105,11 +103,11 @@ impl LayoutReader {
                         .is_none_or(|platform| platform.os != "unknown")
                 };
                 let all = index.manifests.iter().filter(image);
-                let there = all.filter(|child| self.place(&child.digest).is_ok());
+                let existing = all.filter(|child| self.place(&child.digest).is_ok());
                 let image = |child: &Descriptor| {
                     self.described(&self.manifest(&child.media_type, &child.digest)?)
                 };
-                let images = there
+                let images = existing
                     .map(image)
                     .collect::<Result<Vec<Option<DescribedImage>>, _>>()?;
                 images.into_iter().flatten().collect()
@@ -118,10 +116,10 @@ impl LayoutReader {
         Ok(Described::new(raw, images))
     }
 
-    /// An image of the layout; none when it is an artifact.
+    /// Describes one image of the layout. None for an artifact.
     fn described(&self, raw: &RawManifest) -> Result<Option<DescribedImage>, Error> {
         let Manifest::Image(manifest) = self.parse(raw)? else {
-            return Err(self.broken(&raw.digest, "is an index in an index"));
+            return Err(self.damaged(&raw.digest, "is an index inside another index"));
         };
         if ArtifactKind::of(raw) != ArtifactKind::Image {
             return Ok(None);
@@ -141,7 +139,7 @@ impl LayoutReader {
         raw.parse().map_err(|error| Error::Manifest(what(error)))
     }
 
-    /// The file of a blob, which must be there and not lead out of the layout.
+    /// The path of a blob. Fails if it does not exist or leads out of the layout.
     fn place(&self, digest: &Digest) -> Result<PathBuf, Error> {
         let path = self
             .directory
@@ -150,15 +148,15 @@ impl LayoutReader {
             .join(digest.hex());
         match std::fs::canonicalize(&path) {
             Ok(real) if real.starts_with(&self.directory) && real.is_file() => Ok(real),
-            Ok(_) => Err(self.broken(digest, "leads out of it")),
+            Ok(_) => Err(self.damaged(digest, "is not a file in the layout")),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(self.broken(digest, "is missing"))
+                Err(self.damaged(digest, "is missing"))
             }
             Err(source) => Err(Error::File { path, source }),
         }
     }
 
-    fn broken(&self, digest: &Digest, what: &'static str) -> Error {
+    fn damaged(&self, digest: &Digest, what: &'static str) -> Error {
         Error::Blob {
             path: self.directory.clone(),
             digest: digest.to_string(),
@@ -167,7 +165,7 @@ impl LayoutReader {
     }
 }
 
-fn not_one(path: &Path, what: &str) -> Error {
+fn invalid(path: &Path, what: &str) -> Error {
     Error::Layout {
         path: path.to_owned(),
         what: what.to_owned(),
