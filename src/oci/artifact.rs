@@ -1,4 +1,5 @@
-//! What a manifest holds: an image, or something that other tools keep in registries next to images.
+//! The kind of a manifest: an image, or an artifact that other tools store in registries next to
+//! images.
 
 use std::fmt;
 
@@ -8,25 +9,26 @@ use serde_json::Value;
 use super::{RawManifest, media};
 use crate::reference::{Digest, Tag};
 
-/// What a manifest holds.
+/// The kind of content of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ArtifactKind {
     /// An image for one platform.
     Image,
-    /// Several images, one for each platform.
+    /// An index of images, one for each platform.
     Index,
-    /// A signature: of cosign, sigstore or notation.
+    /// A signature of cosign, sigstore or notation.
     Signature,
-    /// An attestation: in-toto, DSSE.
+    /// An attestation in the format of in-toto or DSSE.
     Attestation,
-    /// A bill of materials: SPDX, `CycloneDX`, Syft.
+    /// A bill of materials in the format of SPDX, `CycloneDX` or Syft.
     Sbom,
     /// A Helm chart.
     HelmChart,
-    /// A list of what refers to a manifest, as clients keep it where the registry does not.
+    /// An index of the manifests that refer to a manifest. Clients maintain it if the registry has
+    /// no referrers API.
     Referrers,
-    /// Anything else, by its type.
+    /// Any other artifact, with its type.
     #[serde(untagged)]
     Artifact(String),
 }
@@ -47,7 +49,7 @@ impl fmt::Display for ArtifactKind {
 }
 
 impl ArtifactKind {
-    /// What a manifest holds, as its bytes tell.
+    /// Detects the kind from the bytes of a manifest.
     #[must_use]
     pub fn of(raw: &RawManifest) -> Self {
         let value: Value = serde_json::from_slice(&raw.bytes).unwrap_or_default();
@@ -82,7 +84,8 @@ impl ArtifactKind {
         known.unwrap_or_else(|| Self::Artifact(own.unwrap_or(&raw.media_type).to_owned()))
     }
 
-    /// Entries of an index of images have no `artifactType`; those of a list of referrers have one each.
+    /// Detects the kind of an index. The entries of an index of images have no `artifactType`; each
+    /// entry of a list of referrers has one.
     fn of_index(value: &Value) -> Self {
         let mut entries = list(value, "manifests").peekable();
         if let Some(declared) = value["artifactType"]
@@ -101,8 +104,9 @@ impl ArtifactKind {
         }
     }
 
-    /// What a tag that a tool made from a digest points to, with that digest: `sha256-…` is a list of referrers, and
-    /// cosign keeps signatures, attestations and bills of materials under `sha256-….sig`, `.att` and `.sbom`.
+    /// The kind and digest of a tag that a tool derived from a digest: `sha256-…` is a list of
+    /// referrers. cosign stores signatures, attestations and bills of materials as `sha256-….sig`,
+    /// `.att` and `.sbom`.
     #[must_use]
     pub fn of_tag(tag: &Tag) -> Option<(Self, Digest)> {
         let (name, kind) = match tag.as_str().split_once('.') {
@@ -115,7 +119,7 @@ impl ArtifactKind {
         Some((kind, name.replacen('-', ":", 1).parse().ok()?))
     }
 
-    /// Whether it is an image or an index of images.
+    /// True for an image or an index of images.
     #[must_use]
     pub const fn is_image(&self) -> bool {
         matches!(self, Self::Image | Self::Index)
@@ -126,7 +130,7 @@ fn list<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
     value[key].as_array().into_iter().flatten()
 }
 
-/// Whether a media type is that of a layer of an image.
+/// True for the media type of an image layer.
 fn is_layer(media_type: &str) -> bool {
     [
         "application/vnd.oci.image.layer.",
@@ -136,8 +140,8 @@ fn is_layer(media_type: &str) -> bool {
     .any(|prefix| media_type.starts_with(prefix))
 }
 
-/// The kind that a type of an artifact, of its config or of its content tells. `predicate` is what a sigstore bundle
-/// says that it contains.
+/// The kind for the media type of an artifact, its config or its content. `predicate` is the
+/// predicate type of a sigstore bundle.
 fn known(media_type: &str, predicate: Option<&str>) -> Option<ArtifactKind> {
     let has = |words: &[&str]| words.iter().any(|word| media_type.contains(word));
     match () {
@@ -281,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_tools_make_from_a_digest() {
+    fn tags_derived_from_a_digest_are_recognised() {
         let hex = "0".repeat(64);
         let of = |tag: String| {
             ArtifactKind::of_tag(&tag.parse().unwrap())

@@ -1,5 +1,5 @@
-//! The image config, lossless: keys that golden does not know survive, and what is written has one canonical
-//! key order, so that the same config always has the same digest.
+//! The image config. It is lossless: keys that golden does not know are kept. It is written with
+//! one canonical key order, so that equal configs always have the same digest.
 
 mod edit;
 
@@ -11,24 +11,25 @@ use crate::reference::Digest;
 
 pub use edit::{Healthcheck, HistoryEntry};
 
-/// Why bytes are not an image config.
+/// The reason why bytes are not an image config.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not JSON.
+    /// The bytes are not JSON.
     #[error("the image config cannot be read: {0}")]
     Json(#[from] serde_json::Error),
-    /// JSON, but not an object.
+    /// The JSON value is not an object.
     #[error("the image config is not a JSON object")]
     NotAnObject,
 }
 
-/// An image config (OCI image spec, config.md; Docker's has the same shape with more keys).
+/// An image config (OCI image spec, config.md). Docker's config has the same structure with
+/// additional keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImageConfig(Map<String, Value>);
 
 impl ImageConfig {
-    /// Reads a config.
+    /// Parses a config. Fails if the bytes are not a JSON object.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         match serde_json::from_slice(bytes)? {
             Value::Object(map) => Ok(Self(map)),
@@ -36,7 +37,7 @@ impl ImageConfig {
         }
     }
 
-    /// The platform that the config names; `linux/amd64` where it names none, as Docker reads it.
+    /// The platform in the config. Missing parts default to `linux` and `amd64`, as in Docker.
     #[must_use]
     pub fn platform(&self) -> Platform {
         let text = |key: &str| {
@@ -52,19 +53,19 @@ impl ImageConfig {
         )
     }
 
-    /// The runtime part, `config`.
+    /// The runtime part, the object `config`.
     #[must_use]
     pub fn runtime(&self) -> Option<&Map<String, Value>> {
         self.0.get("config").and_then(Value::as_object)
     }
 
-    /// The value of a label.
+    /// The value of a label, if it is set.
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
         self.runtime()?.get("Labels")?.get(key)?.as_str()
     }
 
-    /// All labels, sorted.
+    /// All labels, sorted by key.
     #[must_use]
     pub fn labels(&self) -> std::collections::BTreeMap<String, String> {
         let labels = self
@@ -77,7 +78,7 @@ impl ImageConfig {
             .collect()
     }
 
-    /// The runtime part alone, without its labels.
+    /// A config with only the runtime part, without its labels.
     #[must_use]
     pub fn without_labels(&self) -> Self {
         let runtime = self.runtime().map(|runtime| {
@@ -109,7 +110,7 @@ impl ImageConfig {
             .collect()
     }
 
-    /// The user, empty when none is set.
+    /// The user; empty if it is not set.
     #[must_use]
     pub fn user(&self) -> &str {
         self.runtime()
@@ -118,8 +119,8 @@ impl ImageConfig {
             .unwrap_or_default()
     }
 
-    /// Digests of the uncompressed layers, bottom first. None when they cannot be read. An image without layers may
-    /// leave the list out: Docker does.
+    /// The digests of the uncompressed layers, bottom first. None if they cannot be parsed. Docker
+    /// omits the list for an image without layers.
     #[must_use]
     pub fn diff_ids(&self) -> Option<Vec<Digest>> {
         match self
@@ -136,7 +137,7 @@ impl ImageConfig {
         }
     }
 
-    /// A list of words in the runtime part, such as `Cmd`; empty when it has none.
+    /// A list of strings in the runtime part, such as `Cmd`; empty if it is not set.
     #[must_use]
     pub fn words(&self, key: &str) -> Vec<String> {
         let list = self
@@ -149,7 +150,7 @@ impl ImageConfig {
             .collect()
     }
 
-    /// A text of the runtime part, such as `WorkingDir`; empty when it has none.
+    /// A string in the runtime part, such as `WorkingDir`; empty if it is not set.
     #[must_use]
     pub fn text(&self, key: &str) -> &str {
         self.runtime()
@@ -158,7 +159,7 @@ impl ImageConfig {
             .unwrap_or_default()
     }
 
-    /// The whole object.
+    /// The whole JSON object.
     #[must_use]
     pub const fn as_object(&self) -> &Map<String, Value> {
         &self.0

@@ -1,31 +1,33 @@
-//! File content that pure code can talk about without opening a file.
+//! The content of files, for code that does not open files itself.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::reference::Digest;
 
-/// Bytes shared without copying.
+/// Bytes that are shared without copying.
 pub type Bytes = Arc<[u8]>;
 
-/// Content of a file. Pure code sees length and digest; only the edge opens the file, so memory stays flat.
+/// The content of a file. Pure code uses only length and digest. The code that writes a layer opens
+/// the file, so large files are not held in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Bytes in memory.
+    /// The bytes in memory.
     Inline(Bytes),
-    /// A file on disk, as it was when it was hashed. Whoever reads it must see the same length and digest, or stop.
+    /// A file on disk, as it was hashed. A reader must fail if the length or the digest has
+    /// changed.
     File {
-        /// Its absolute path.
+        /// The absolute path of the file.
         path: PathBuf,
-        /// Its length in bytes.
+        /// The length in bytes.
         len: u64,
-        /// The digest of its bytes.
+        /// The digest of the bytes.
         digest: Digest,
     },
 }
 
 impl Content {
-    /// Content from bytes.
+    /// Makes content from bytes in memory.
     pub fn inline(bytes: impl Into<Bytes>) -> Self {
         Self::Inline(bytes.into())
     }
@@ -39,7 +41,7 @@ impl Content {
         }
     }
 
-    /// Whether there are no bytes.
+    /// True if the content has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,4 +1,5 @@
-//! The descriptor: media type, digest and size of something that is stored elsewhere (OCI image spec, descriptor.md).
+//! The descriptor: media type, digest and size of content that is stored elsewhere (OCI image spec,
+//! descriptor.md).
 
 use std::collections::BTreeMap;
 
@@ -9,31 +10,31 @@ use super::media;
 use crate::platform::Platform;
 use crate::reference::Digest;
 
-/// Names content by digest.
+/// A reference to content by digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What the content is.
+    /// The media type of the content; empty if an index omits it.
     #[serde(default)]
     pub media_type: String,
-    /// Digest of the content.
+    /// The digest of the content.
     pub digest: Digest,
-    /// Length of the content in bytes.
+    /// The length of the content in bytes.
     pub size: u64,
-    /// Where else the content may be had; set on foreign layers, which are not uploaded.
+    /// Other locations of the content. They are set on foreign layers, which are not uploaded.
     #[serde(
         default,
         deserialize_with = "or_null",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub urls: Vec<String>,
-    /// What kind of artifact it is, when it is not an image.
+    /// The type of the artifact, if the content is not an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// The platform, in an index.
+    /// The platform of the image, in an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<PlatformObject>,
-    /// Free text pairs.
+    /// Annotations: arbitrary keys and values.
     #[serde(
         default,
         deserialize_with = "or_null",
@@ -43,13 +44,13 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// A descriptor of `bytes`.
+    /// Makes the descriptor of `bytes`.
     #[must_use]
     pub fn of(media_type: &str, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
     }
 
-    /// A descriptor without platform, addresses and annotations.
+    /// Makes a descriptor without platform, URLs and annotations.
     #[must_use]
     pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
         Self {
@@ -64,22 +65,22 @@ impl Descriptor {
     }
 }
 
-/// What an entry of an index is, as far as the index says.
+/// The role of an entry of an index, as far as the index shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryRole {
     /// An image for this platform.
     Image(Platform),
-    /// An index, or an image that does not name its platform: only its own content says which.
+    /// An index, or an image without a platform in the index. Only its own content shows which.
     Unnamed,
-    /// Something that is no image, such as an attestation.
+    /// Something other than an image, such as an attestation; the text describes it.
     Other(String),
 }
 
-/// The annotation by which BuildKit names what is attached to an image.
+/// The annotation in which BuildKit stores the type of a manifest that is attached to an image.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 impl Descriptor {
-    /// What this entry of an index is.
+    /// The role of this entry of an index.
     #[must_use]
     pub fn role(&self) -> EntryRole {
         if let Some(kind) = self.annotations.get(REFERENCE_TYPE) {
@@ -106,23 +107,23 @@ impl Descriptor {
     }
 }
 
-/// The platform as an index writes it, an object of its own.
+/// The platform object in an index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlatformObject {
-    /// The architecture.
+    /// The architecture in Go's names, such as `amd64`.
     #[serde(default)]
     pub architecture: String,
-    /// The operating system; Linux where it is empty.
+    /// The operating system; an empty string means Linux.
     #[serde(default)]
     pub os: String,
-    /// Version of the operating system (Windows).
+    /// The version of the operating system, used for Windows.
     #[serde(
         rename = "os.version",
         default,
         skip_serializing_if = "Option::is_none"
     )]
     pub os_version: Option<String>,
-    /// Variant of the architecture.
+    /// The variant of the architecture, such as `v7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
 }

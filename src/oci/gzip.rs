@@ -1,7 +1,8 @@
-//! gzip (RFC 1952), packed side by side. The stream is cut into blocks of a fixed size, each of which is packed by
-//! itself; where one ends depends on nothing but the bytes, so that the result is the same on one core and on many.
-//! The packer is named here, not left to flate2, which takes what any crate of the build asks for: faster ones choose
-//! their way by the processor, and what they write differs from machine to machine.
+//! A parallel gzip compressor (RFC 1952). The stream is divided into blocks of a fixed size that
+//! are compressed independently. The block boundaries depend only on the bytes, so the result is
+//! the same for any number of cores. The compressor is `miniz_oxide`, named here and not selected
+//! by flate2's features, which any crate of the build can change. Faster compressors choose their
+//! algorithm by the processor, so their output differs between machines.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -12,25 +13,25 @@ use miniz_oxide::deflate::core::CompressorOxide;
 use miniz_oxide::deflate::stream::deflate;
 use miniz_oxide::{DataFormat, MZFlush, MZStatus};
 
-/// What is packed by itself, in bytes. What a block cannot borrow from the one before it, some of the 32 KiB that
-/// deflate looks back, costs less than one in a hundred.
+/// The size of a block in bytes. A block cannot refer to the last 32 KiB of the block before it,
+/// which costs less than one percent.
 const BLOCK: usize = 1 << 20;
-/// The level, gzip's own default.
+/// The compression level, gzip's default.
 const LEVEL: u8 = 6;
-/// The header: deflate, no flags, no time, no extra, no system.
+/// The gzip header: method deflate, without flags, time, extra field and operating system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
-/// Packs what it takes into `out`. It has to be finished.
+/// A writer that compresses its input to `out`. The caller must call `finish`.
 pub(super) struct Gzip<W: Write> {
     out: W,
     checksum: Crc,
     block: Vec<u8>,
-    /// Blocks on their way, in order.
+    /// Blocks that are being compressed, in order.
     packing: VecDeque<Receiver<io::Result<Vec<u8>>>>,
 }
 
 impl<W: Write> Gzip<W> {
-    /// Begins a stream.
+    /// Starts a stream and writes its header.
     pub(super) fn new(mut out: W) -> io::Result<Self> {
         out.write_all(&HEADER)?;
         Ok(Self {
@@ -41,7 +42,7 @@ impl<W: Write> Gzip<W> {
         })
     }
 
-    /// Ends the stream.
+    /// Writes the remaining blocks and the trailer.
     pub(super) fn finish(mut self) -> io::Result<W> {
         while let Some(packed) = self.packing.pop_front() {
             self.take(&packed)?;
@@ -52,9 +53,10 @@ impl<W: Write> Gzip<W> {
         Ok(self.out)
     }
 
-    /// Hands a full block to whoever has time.
-    fn hand_over(&mut self) -> io::Result<()> {
-        // Few wait: memory stays flat however large a layer is.
+    /// Sends a full block to the thread pool.
+    fn submit_block(&mut self) -> io::Result<()> {
+        // Limit the number of pending blocks, so that memory use does not depend on the size of the
+        // layer.
         if self.packing.len() > rayon::current_num_threads()
             && let Some(packed) = self.packing.pop_front()
         {
@@ -63,7 +65,7 @@ impl<W: Write> Gzip<W> {
         let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
         let (sender, packed) = sync_channel(1);
         rayon::spawn(move || {
-            // Nobody waits for it when the layer was given up.
+            // The receiver is gone if the layer was abandoned.
             drop(sender.send(pack(&block, MZFlush::Sync)));
         });
         self.packing.push_back(packed);
@@ -73,12 +75,13 @@ impl<W: Write> Gzip<W> {
     fn take(&mut self, packed: &Receiver<io::Result<Vec<u8>>>) -> io::Result<()> {
         let packed = packed
             .recv()
-            .map_err(|_| io::Error::other("a thread that packs has ended"))??;
+            .map_err(|_| io::Error::other("a compression thread has ended"))??;
         self.out.write_all(&packed)
     }
 }
 
-/// Packs a block. A flush leaves it at a whole byte, for the next one to follow.
+/// Compresses a block. `MZFlush::Sync` ends the output at a byte boundary, so that the next block
+/// can follow.
 fn pack(block: &[u8], flush: MZFlush) -> io::Result<Vec<u8>> {
     let mut packer = Box::<CompressorOxide>::default();
     packer.set_format_and_level(DataFormat::Raw, LEVEL);
@@ -93,7 +96,7 @@ fn pack(block: &[u8], flush: MZFlush) -> io::Result<Vec<u8>> {
             .map_err(|error| io::Error::other(format!("deflate: {error:?}")))?;
         let ended = match flush {
             MZFlush::Finish => status == MZStatus::StreamEnd,
-            // Room that is left says that nothing is held back.
+            // Free space in the output shows that no output is pending.
             _ => taken == block.len() && given < packed.len(),
         };
         if ended {
@@ -107,7 +110,7 @@ fn pack(block: &[u8], flush: MZFlush) -> io::Result<Vec<u8>> {
 impl<W: Write> Write for Gzip<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.block.len() == BLOCK {
-            self.hand_over()?;
+            self.submit_block()?;
         }
         let taken = bytes.len().min(BLOCK - self.block.len());
         self.block.extend_from_slice(&bytes[..taken]);
@@ -136,7 +139,7 @@ mod tests {
         gzip.finish().unwrap()
     }
 
-    /// Bytes of which some repeat and some do not.
+    /// Test data with repeating and random parts.
     fn bytes(length: usize) -> Vec<u8> {
         let mut random = fastrand::Rng::with_seed(1);
         (0..length)
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_packed_is_unpacked_whatever_its_length() {
+    fn compressed_bytes_of_any_length_are_restored() {
         for length in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 5 * BLOCK + 17] {
             let bytes = bytes(length);
             let packed = packed(&bytes, 100_000);
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_these_on_every_machine() {
+    fn the_compressed_bytes_are_the_same_on_every_machine() {
         let digest =
             |length| crate::reference::Digest::of(&packed(&bytes(length), 1 << 16)).to_string();
         assert_eq!(
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_pack_grows_by_little() {
+    fn incompressible_bytes_grow_by_less_than_a_thousandth() {
         let mut random = fastrand::Rng::with_seed(2);
         let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
             .take(2 * BLOCK + 5)
@@ -193,7 +196,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(16))]
 
         #[test]
-        fn the_bytes_do_not_depend_on_how_they_come(length in 0..3 * BLOCK, piece in 1..2 * BLOCK) {
+        fn the_bytes_do_not_depend_on_the_size_of_writes(length in 0..3 * BLOCK, piece in 1..2 * BLOCK) {
             let bytes = bytes(length);
             prop_assert!(packed(&bytes, piece) == packed(&bytes, 1 << 20));
         }

@@ -1,4 +1,4 @@
-//! A layer: a tar with its compression, and the three facts that name it.
+//! A layer: a tar with its compression, and the digests and the size that identify it.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -11,33 +11,33 @@ use super::gzip::Gzip;
 use super::tar::{self, Entry};
 use crate::reference::Digest;
 
-/// How a layer is compressed.
+/// The compression of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// What every registry and every engine knows.
+    /// Supported by every registry and every engine.
     #[default]
     Gzip,
-    /// Smaller and faster to unpack; OCI alone has a media type for it.
+    /// Smaller and faster to decompress. Only OCI has a media type for it.
     Zstd,
 }
 
-/// The level of zstd, zstd's own default.
+/// The compression level, zstd's default.
 const ZSTD_LEVEL: i32 = 3;
 
-/// What names a layer.
+/// The digests and the size of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenLayer {
-    /// Digest of the plain tar.
+    /// The digest of the uncompressed tar.
     pub diff_id: Digest,
-    /// Digest of the compressed bytes.
+    /// The digest of the compressed bytes.
     pub digest: Digest,
-    /// Number of compressed bytes.
+    /// The number of compressed bytes.
     pub size: u64,
 }
 
-/// Writes entries as a layer into `out`. The compressors that golden is built with make the same bytes on every
-/// machine; gzip's header names no time, no file and no system.
+/// Writes entries as a layer to `out`. The compressors in golden's build produce the same bytes on
+/// every machine. Fails if a file cannot be read or has changed since it was hashed.
 pub fn write<W: Write, R: Read>(
     entries: &[Entry],
     mtime: u64,
@@ -48,20 +48,20 @@ pub fn write<W: Write, R: Read>(
     finish(tar::write(entries, mtime, packed(compression, out)?, open)?)
 }
 
-/// Compresses a tar that somebody else wrote into a layer, with gzip.
+/// Compresses an existing tar to a layer, with gzip.
 pub fn compress<W: Write>(mut plain: impl Read, out: W) -> io::Result<(WrittenLayer, W)> {
     let mut layer = packed(Compression::Gzip, out)?;
     io::copy(&mut plain, &mut layer)?;
     finish(layer)
 }
 
-/// Compresses what it takes, and hashes the result.
+/// A compressor that hashes its output.
 enum Packed<W: Write> {
     Gzip(Gzip<Hashing<W>>),
     Zstd(zstd::stream::write::Encoder<'static, Hashing<W>>),
 }
 
-/// Takes a plain tar, and hashes it before and after compression.
+/// Makes a writer that accepts a plain tar and hashes it before and after compression.
 fn packed<W: Write>(compression: Compression, out: W) -> io::Result<Hashing<Packed<W>>> {
     let out = Hashing::new(out);
     Ok(Hashing::new(match compression {
@@ -103,7 +103,7 @@ impl<W: Write> Write for Packed<W> {
     }
 }
 
-/// A writer that hashes and counts what passes.
+/// A writer that hashes and counts the bytes that it forwards.
 struct Hashing<W> {
     out: W,
     hash: Sha256,
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_these_on_every_machine() {
+    fn the_layer_is_the_same_on_every_machine() {
         let (gzip, bytes) = written(Compression::Gzip);
         let mut plain = Vec::new();
         flate2::read::GzDecoder::new(bytes.as_slice())

@@ -1,34 +1,36 @@
-//! `index.json` of an OCI image layout: which manifest a name means (OCI image spec, image-layout.md).
+//! `index.json` of an OCI image layout: finds the manifest of a name (OCI image spec,
+//! image-layout.md).
 
 use super::{Descriptor, Index};
 use crate::reference::Digest;
 
-/// The annotation that names an image within a layout.
+/// The annotation with the name of an image in a layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// Why a layout has no such image.
+/// The reason why an image is not found in a layout.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not an index.
+    /// `index.json` is not a valid index.
     #[error("its index.json cannot be read: {0}")]
     Json(#[from] serde_json::Error),
-    /// No image of that name, or with that digest.
+    /// No image has the name or the digest.
     #[error("it has no image {wanted}; it has {has}")]
     Missing {
-        /// What was asked for.
+        /// The requested name and digest.
         wanted: String,
-        /// What there is.
+        /// The names of the available images.
         has: String,
     },
-    /// Several images, and nothing says which.
-    #[error("it has several images, so that the base must name one: {has}")]
+    /// Several images match.
+    #[error("it has several images, so the base must name one: {has}")]
     Several {
-        /// What there is.
+        /// The names of the matching images.
         has: String,
     },
 }
 
-/// The image that a name and a digest, where they are given, mean; the only one without.
+/// Finds the image with the name and the digest, as far as they are given. Fails unless exactly one
+/// image matches.
 pub fn find(
     index: &[u8],
     name: Option<&str>,
@@ -68,7 +70,7 @@ fn name_of(entry: &Descriptor) -> Option<&str> {
     entry.annotations.get(REF_NAME).map(String::as_str)
 }
 
-/// Images by their names, or else by their digests.
+/// The names of the images, or else their digests.
 fn list<'a>(entries: impl IntoIterator<Item = &'a Descriptor>) -> String {
     let shown = |entry: &'a Descriptor| {
         name_of(entry).map_or_else(|| format!("@{}", entry.digest), str::to_owned)
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     fn index(images: &[(&str, Option<&str>)]) -> Vec<u8> {
-        let line = |(content, name): &(&str, Option<&str>)| {
+        let entry = |(content, name): &(&str, Option<&str>)| {
             let mut descriptor = Descriptor::of(
                 "application/vnd.oci.image.manifest.v1+json",
                 content.as_bytes(),
@@ -96,12 +98,13 @@ mod tests {
                 .extend(name.map(|name| (REF_NAME.to_owned(), name.to_owned())));
             descriptor
         };
-        let lines: Vec<Descriptor> = images.iter().map(line).collect();
-        serde_json::to_vec(&serde_json::json!({ "schemaVersion": 2, "manifests": lines })).unwrap()
+        let entries: Vec<Descriptor> = images.iter().map(entry).collect();
+        serde_json::to_vec(&serde_json::json!({ "schemaVersion": 2, "manifests": entries }))
+            .unwrap()
     }
 
     #[test]
-    fn a_name_or_a_digest_means_one_image() {
+    fn a_name_or_a_digest_selects_one_image() {
         let two = index(&[("a", Some("team/app:1.0")), ("b", None)]);
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         assert_eq!(find(&two, Some("team/app:1.0"), None).unwrap().digest, a);
@@ -120,9 +123,7 @@ mod tests {
             (
                 None,
                 None,
-                format!(
-                    "it has several images, so that the base must name one: team/app:1.0, @{b}"
-                ),
+                format!("it has several images, so the base must name one: team/app:1.0, @{b}"),
             ),
             (
                 Some("app"),

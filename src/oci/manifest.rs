@@ -1,4 +1,5 @@
-//! Manifests: [`RawManifest`] is what has a digest and is sent again as it came; [`Manifest`] is a view of it.
+//! Manifests. [`RawManifest`] has the original bytes and their digest and is uploaded unchanged;
+//! [`Manifest`] is a parsed view of it.
 
 use std::collections::BTreeMap;
 
@@ -9,30 +10,30 @@ use super::descriptor::Descriptor;
 use super::media;
 use crate::reference::Digest;
 
-/// Why bytes are not a manifest that golden can work with.
+/// The reason why bytes are not a supported manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not JSON, or a field is missing.
+    /// The bytes are not JSON, or a field is missing.
     #[error("the manifest cannot be read: {0}")]
     Json(#[from] serde_json::Error),
-    /// Schema 1 has no digests of its layers' content and is dead.
+    /// Docker's schema 1, which is obsolete and has no digests of uncompressed layers.
     #[error(
         "the image is in Docker's schema 1 format, which is not supported; push it again with a current Docker"
     )]
     Schema1,
-    /// A media type that is not an image or an index.
+    /// The media type is neither an image manifest nor an index.
     #[error("media type `{0}` is neither an image manifest nor an index")]
     MediaType(String),
 }
 
-/// The bytes of a manifest, with what the registry said that they are.
+/// The bytes of a manifest, with the media type from the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawManifest {
     /// The media type, without parameters.
     pub media_type: String,
-    /// Exactly the bytes that the digest is of.
+    /// The unchanged bytes, from which the digest is computed.
     pub bytes: Bytes,
-    /// The digest of the bytes, computed here.
+    /// The digest of the bytes, computed by [`Self::new`].
     pub digest: Digest,
 }
 
@@ -47,7 +48,7 @@ impl RawManifest {
         }
     }
 
-    /// The descriptor of this manifest.
+    /// A descriptor that refers to this manifest.
     #[must_use]
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::new(
@@ -57,7 +58,7 @@ impl RawManifest {
         )
     }
 
-    /// Reads the manifest.
+    /// Parses the manifest. Fails if it is invalid or has an unsupported media type.
     pub fn parse(&self) -> Result<Manifest, Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -82,36 +83,36 @@ impl RawManifest {
     }
 }
 
-/// A manifest as read.
+/// A parsed manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manifest {
-    /// One image.
+    /// The manifest of one image.
     Image(ImageManifest),
-    /// Several, by platform.
+    /// An index of images by platform.
     Index(Index),
 }
 
-/// One image: a config and layers, bottom first.
+/// The manifest of one image: a config and layers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageManifest {
     /// Always 2.
     pub schema_version: u32,
-    /// The manifest's own media type; OCI manifests may omit it.
+    /// The media type of the manifest itself; OCI manifests may omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
-    /// What kind of artifact this is, when it is not an image.
+    /// The type of the artifact, if this is not an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// The image config.
+    /// The descriptor of the image config.
     pub config: Descriptor,
-    /// The layers, bottom first; programs in Go write `null` where there are none.
+    /// The layers, bottom first. Programs in Go write `null` if there are none.
     #[serde(deserialize_with = "or_null")]
     pub layers: Vec<Descriptor>,
     /// The manifest that this one refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
-    /// Free text pairs.
+    /// Annotations: arbitrary keys and values.
     #[serde(
         default,
         deserialize_with = "or_null",
@@ -121,9 +122,10 @@ pub struct ImageManifest {
 }
 
 impl ImageManifest {
-    /// Refuses a manifest whose config is not an image's; the error names what it is instead.
+    /// Fails if the manifest is an artifact instead of an image. The error names the type of the
+    /// artifact.
     pub fn refuse_artifact(&self) -> Result<(), String> {
-        // Docker reads the last four as images too: a registry of old stored them so.
+        // Docker also accepts the last four types, because old registries stored images with them.
         let is_image = matches!(
             self.config.media_type.as_str(),
             media::OCI_CONFIG
@@ -149,34 +151,34 @@ impl ImageManifest {
     }
 }
 
-/// Whether a media type is that of an image's config.
+/// True for the media type of an image config.
 pub(super) fn is_config(media_type: &str) -> bool {
     matches!(media_type, media::OCI_CONFIG | media::DOCKER_CONFIG)
 }
 
-/// A value, or the null that Go writes for an empty list or map.
+/// Deserialises a value, or the `null` that Go writes for an empty list or map.
 pub(super) fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Several images, one a platform.
+/// An index of several images, one per platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
     /// Always 2.
     pub schema_version: u32,
-    /// The index's own media type; OCI indexes may omit it.
+    /// The media type of the index itself; OCI indexes may omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
-    /// The images.
+    /// The entries of the index.
     #[serde(deserialize_with = "or_null")]
     pub manifests: Vec<Descriptor>,
-    /// The manifest that this one refers to.
+    /// The manifest that this index refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
-    /// Free text pairs.
+    /// Annotations: arbitrary keys and values.
     #[serde(
         default,
         deserialize_with = "or_null",

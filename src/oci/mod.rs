@@ -1,5 +1,5 @@
-//! The data that registries and engines exchange: media types, [`Descriptor`], manifests, the image config,
-//! and deterministic layers. Raw bytes are the truth; structs are views of them.
+//! The data that registries and engines exchange: media types, [`Descriptor`], manifests, the image
+//! config and deterministic layers. The raw bytes are authoritative; the structs are views of them.
 
 pub mod artifact;
 pub mod config;
@@ -38,14 +38,14 @@ pub mod media {
     pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
     /// Docker layer, gzip.
     pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-    /// Docker layer, zstd: containerd's name for what BuildKit writes when it is told to.
+    /// Docker layer, zstd: containerd's media type, which BuildKit writes on request.
     pub const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
     /// Docker layer, plain tar.
     pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
-    /// Docker manifest, schema 1, signed: refused everywhere.
+    /// Docker manifest, schema 1, signed. golden always refuses it.
     pub const DOCKER_SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 
-    /// OCI's name for a part of an image that may have Docker's.
+    /// The OCI media type for a Docker config or layer type. Other types are returned unchanged.
     #[must_use]
     pub fn as_oci(media_type: &str) -> &str {
         match media_type {
@@ -57,8 +57,8 @@ pub mod media {
         }
     }
 
-    /// What every HEAD and GET of a manifest must accept; with less, servers answer with another
-    /// manifest's digest, or that there is none.
+    /// The `Accept` header for every HEAD and GET of a manifest. With fewer types, some registries
+    /// respond with the digest of another manifest, or with 404.
     pub const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
         application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
 }

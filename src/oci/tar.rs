@@ -1,5 +1,6 @@
-//! Deterministic tar: the same entries give the same bytes on every machine. Headers are ustar; a PAX record
-//! stands before an entry only where ustar cannot hold its path, its link, its owner or its size (POSIX.1-2017, pax).
+//! Deterministic tar: the same entries give the same bytes on every machine. Headers are ustar. A
+//! PAX record precedes an entry only if ustar cannot represent its path, link, owner or size
+//! (POSIX.1-2017, pax).
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -14,38 +15,39 @@ use crate::reference::Digest;
 pub struct Entry {
     /// The path in the archive, relative, `/`-separated, without a leading or trailing `/`.
     pub path: String,
-    /// Permission bits with set-id and sticky.
+    /// The permission bits with set-id and sticky.
     pub mode: u32,
-    /// Owner.
+    /// The user id.
     pub uid: u32,
-    /// Group.
+    /// The group id.
     pub gid: u32,
-    /// What it is.
+    /// The type and the content.
     pub kind: EntryKind,
 }
 
-/// What an [`Entry`] is.
+/// The type and content of an [`Entry`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file.
     File(Content),
-    /// A folder.
+    /// A directory.
     Directory,
-    /// A symbolic link to this target.
+    /// A symbolic link with its target.
     Symlink(String),
     /// A regular file that is itself an archive of these entries, with the same time.
     Archive(Vec<Entry>),
 }
 
-/// The block size of the format.
+/// The block size of the format in bytes.
 const BLOCK: usize = 512;
-/// The largest number that an 8-digit octal field holds.
+/// The largest number in a field of 7 octal digits.
 const OCTAL_7: u64 = 0o777_7777;
-/// The largest number that a 12-digit octal field holds.
+/// The largest number in a field of 11 octal digits.
 const OCTAL_11: u64 = 0o777_7777_7777;
 
-/// Writes an archive of `entries`, in their order, every one with the time `mtime` (seconds since 1970). Files on
-/// disk are opened with `open`; one that is not the file that was hashed, in length or digest, is an error.
+/// Writes an archive of `entries` in their order. Every entry has the time `mtime` in seconds since
+/// 1970. Files on disk are opened with `open`. Fails if the length or digest of a file has changed
+/// since it was hashed.
 pub fn write<W: Write, R: Read>(
     entries: &[Entry],
     mtime: u64,
@@ -56,7 +58,7 @@ pub fn write<W: Write, R: Read>(
     Ok(out)
 }
 
-/// The same without type parameters that grow with each archive in an archive.
+/// Like [`write()`], without type parameters that would grow with each nested archive.
 fn write_all<R: Read>(
     entries: &[Entry],
     mtime: u64,
@@ -79,7 +81,7 @@ fn write_all<R: Read>(
     out.write_all(&[0; 2 * BLOCK])
 }
 
-/// The length of an entry's content.
+/// The length of an entry's content in bytes.
 fn size_of_entry(entry: &Entry, mtime: u64) -> io::Result<u64> {
     match &entry.kind {
         EntryKind::File(content) => Ok(content.len()),
@@ -88,7 +90,7 @@ fn size_of_entry(entry: &Entry, mtime: u64) -> io::Result<u64> {
     }
 }
 
-/// The length of an archive, known before a file of it is opened.
+/// The length of an archive in bytes. It is computed without opening files.
 fn size_of_archive(entries: &[Entry], mtime: u64) -> io::Result<u64> {
     let mut total = 2 * BLOCK as u64;
     for entry in entries {
@@ -100,7 +102,7 @@ fn size_of_archive(entries: &[Entry], mtime: u64) -> io::Result<u64> {
     Ok(total)
 }
 
-/// Zeros up to the next block.
+/// Writes zeros up to the next block boundary.
 fn pad(out: &mut dyn Write, size: u64) -> io::Result<()> {
     let rest = usize::try_from(size % BLOCK as u64).unwrap_or_default();
     if rest == 0 {
@@ -110,7 +112,7 @@ fn pad(out: &mut dyn Write, size: u64) -> io::Result<()> {
     }
 }
 
-/// Copies a file that must have this length and digest.
+/// Copies a file. Fails if it does not have this length and digest.
 fn copy_exactly(
     path: &Path,
     mut file: impl Read,
@@ -128,7 +130,7 @@ fn copy_exactly(
         if read == 0 {
             break;
         }
-        // Longer than it was: stop before the archive is broken.
+        // The file has grown. Stop before more bytes are written than the header declares.
         left = left.checked_sub(read as u64).ok_or_else(changed)?;
         hash.update(&buffer[..read]);
         out.write_all(&buffer[..read])?;
@@ -140,7 +142,7 @@ fn copy_exactly(
     }
 }
 
-/// The header of an entry, with the PAX record before it where one is needed.
+/// Writes the header of an entry, and before it a PAX record if one is needed.
 fn write_header(out: &mut dyn Write, entry: &Entry, size: u64, mtime: u64) -> io::Result<()> {
     let mut path = entry.path.clone();
     let (flag, link) = match &entry.kind {
@@ -178,7 +180,7 @@ fn write_header(out: &mut dyn Write, entry: &Entry, size: u64, mtime: u64) -> io
         pad(out, records.len() as u64)?;
     }
     let fits = |number: u64, limit: u64| if number <= limit { number } else { 0 };
-    // What a PAX record says does not count here; a prefix of it helps old readers.
+    // Readers of the PAX record ignore this value; the start of the path helps other readers.
     let (prefix, name) = place.unwrap_or(("", ascii_start(&path)));
     let (uid, gid, size) = (fits(uid, OCTAL_7), fits(gid, OCTAL_7), fits(size, OCTAL_11));
     let mode = entry.mode & 0o7777;
@@ -196,7 +198,7 @@ fn write_header(out: &mut dyn Write, entry: &Entry, size: u64, mtime: u64) -> io
     out.write_all(&header.bytes())
 }
 
-/// How a path stands in ustar's prefix and name. None where it does not fit or is not ASCII.
+/// Splits a path into ustar's prefix and name. None if it does not fit or is not ASCII.
 fn split_path(path: &str) -> Option<(&str, &str)> {
     if !path.is_ascii() {
         return None;
@@ -211,7 +213,7 @@ fn split_path(path: &str) -> Option<(&str, &str)> {
     Some((&path[..at], &path[at + 1..]))
 }
 
-/// As much of a text as fits a field of 100 bytes, up to the first character that is not ASCII.
+/// The start of a text that fits in 100 bytes, up to the first character that is not ASCII.
 fn ascii_start(text: &str) -> &str {
     let end = text
         .find(|c: char| !c.is_ascii())
@@ -220,7 +222,7 @@ fn ascii_start(text: &str) -> &str {
     &text[..end]
 }
 
-/// `LENGTH KEY=VALUE\n`, where LENGTH counts the whole record, its own digits too.
+/// Formats `LENGTH KEY=VALUE\n`. LENGTH counts the whole record, including its own digits.
 fn pax_record(key: &str, value: &str) -> Vec<u8> {
     let body = format!(" {key}={value}\n");
     let mut length = body.len();
@@ -230,7 +232,7 @@ fn pax_record(key: &str, value: &str) -> Vec<u8> {
     format!("{length}{body}").into_bytes()
 }
 
-/// The fields of a ustar header; every value fits its field.
+/// The fields of a ustar header. Every value must fit its field.
 #[derive(Default)]
 struct Header<'a> {
     prefix: &'a str,
@@ -245,7 +247,7 @@ struct Header<'a> {
 }
 
 impl Header<'_> {
-    /// The block.
+    /// Encodes the header as one block.
     fn bytes(&self) -> [u8; BLOCK] {
         let mut block = [0; BLOCK];
         let mut put = |at: usize, text: &[u8]| block[at..at + text.len()].copy_from_slice(text);
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn another_reader_sees_what_was_written() {
+    fn another_reader_reads_the_same_entries() {
         let long = format!("{}/{}", "d".repeat(150), "f".repeat(90));
         let longer = format!("{}/{}", "é".repeat(150), "f".repeat(190));
         let target = "t".repeat(120);

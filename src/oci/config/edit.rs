@@ -1,4 +1,4 @@
-//! Changing a config the way Docker's builders do, and writing it in its one canonical form.
+//! Edits a config as Docker's builders do, and writes it in its canonical form.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::oci::Bytes;
 use crate::platform::Platform;
 use crate::reference::Digest;
 
-/// A health check as the config holds it: durations in nanoseconds, zero meaning the engine's default.
+/// A health check in the config. Durations are in nanoseconds; zero means the engine's default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", "…"]`.
@@ -18,25 +18,25 @@ pub struct Healthcheck {
     pub interval: Option<Duration>,
     /// Time after which a check has failed.
     pub timeout: Option<Duration>,
-    /// Time in which failures do not count.
+    /// Time after the start in which failures do not count.
     pub start_period: Option<Duration>,
-    /// Failures in a row that make the container unhealthy.
+    /// Consecutive failures that make the container unhealthy.
     pub retries: Option<u32>,
 }
 
-/// One line of an image's history.
+/// One entry of an image's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryEntry {
-    /// When, RFC 3339.
+    /// The creation time in RFC 3339.
     pub created: String,
-    /// What made it.
+    /// The command or tool that created the layer.
     pub created_by: String,
-    /// Whether it added no layer.
+    /// True if the entry has no layer.
     pub empty_layer: bool,
 }
 
 impl ImageConfig {
-    /// The config of an image with nothing in it.
+    /// The config of an empty image.
     #[must_use]
     pub fn scratch(platform: &Platform) -> Self {
         let mut config = Self::default();
@@ -48,7 +48,8 @@ impl ImageConfig {
         config
     }
 
-    /// The bytes that have the digest: keys sorted at every level, nothing between the tokens.
+    /// The canonical bytes, from which the digest is computed: keys sorted at every level, no white
+    /// space.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         let mut object = Value::Object(self.0.clone());
@@ -56,7 +57,7 @@ impl ImageConfig {
         object.to_string().into_bytes().into()
     }
 
-    /// Names the platform.
+    /// Sets the platform.
     pub fn set_platform(&mut self, platform: &Platform) {
         self.0.insert("os".to_owned(), platform.os.clone().into());
         self.0.insert(
@@ -69,23 +70,23 @@ impl ImageConfig {
         };
     }
 
-    /// When the image was made, RFC 3339.
+    /// Sets the creation time, in RFC 3339.
     pub fn set_created(&mut self, created: &str) {
         self.0.insert("created".to_owned(), created.into());
     }
 
-    /// Removes a key of the outermost object.
+    /// Removes a top-level key.
     pub fn remove(&mut self, key: &str) {
         self.0.shift_remove(key);
     }
 
-    /// Sets a label.
+    /// Sets a label, or replaces its value.
     pub fn set_label(&mut self, key: &str, value: &str) {
         self.object_in_runtime("Labels")
             .insert(key.to_owned(), value.into());
     }
 
-    /// The value of a variable, if it is set.
+    /// The value of an environment variable, if it is set.
     #[must_use]
     pub fn env_value(&self, key: &str) -> Option<String> {
         let env = self.env();
@@ -96,7 +97,8 @@ impl ImageConfig {
         })
     }
 
-    /// Sets a variable: in its place when it is there, else at the end.
+    /// Sets an environment variable. An existing one keeps its position; a new one is added at the
+    /// end.
     pub fn set_env(&mut self, key: &str, value: &str) {
         let mut env = self.env();
         let item = format!("{key}={value}");
@@ -110,24 +112,25 @@ impl ImageConfig {
         self.set_words("Env", env);
     }
 
-    /// Adds a port, `80/tcp`.
+    /// Adds a port, such as `80/tcp`.
     pub fn expose(&mut self, port: &str) {
         self.object_in_runtime("ExposedPorts")
             .insert(port.to_owned(), json!({}));
     }
 
-    /// Adds a volume.
+    /// Adds a volume by its path.
     pub fn add_volume(&mut self, path: &str) {
         self.object_in_runtime("Volumes")
             .insert(path.to_owned(), json!({}));
     }
 
-    /// Sets a text of the runtime part: `User`, `WorkingDir`, `StopSignal`.
+    /// Sets a string in the runtime part: `User`, `WorkingDir` or `StopSignal`.
     pub fn set_text(&mut self, key: &str, value: &str) {
         self.runtime_mut().insert(key.to_owned(), value.into());
     }
 
-    /// Sets a list of words of the runtime part, such as `Cmd`; an empty list removes it, as Docker reads one.
+    /// Sets a list of strings in the runtime part, such as `Cmd`. An empty list removes the key,
+    /// because Docker treats both the same.
     pub fn set_words(&mut self, key: &str, words: Vec<String>) {
         if words.is_empty() {
             self.runtime_mut().shift_remove(key);
@@ -136,7 +139,7 @@ impl ImageConfig {
         }
     }
 
-    /// The health check, if the config has one that can be read.
+    /// The health check, if the config has a valid one.
     #[must_use]
     pub fn healthcheck(&self) -> Option<Healthcheck> {
         let check = self.runtime()?.get("Healthcheck")?.as_object()?;
@@ -165,7 +168,7 @@ impl ImageConfig {
         })
     }
 
-    /// Sets the health check.
+    /// Sets the health check, or replaces it.
     pub fn set_healthcheck(&mut self, check: &Healthcheck) {
         let mut object = Map::new();
         object.insert("Test".to_owned(), check.test.clone().into());
@@ -186,7 +189,7 @@ impl ImageConfig {
             .insert("Healthcheck".to_owned(), Value::Object(object));
     }
 
-    /// Adds a layer at the top, by the digest of its uncompressed bytes.
+    /// Adds a layer on top, by the digest of its uncompressed bytes.
     pub fn push_diff_id(&mut self, diff_id: &Digest) {
         let rootfs = object_in(&mut self.0, "rootfs");
         rootfs.entry("type").or_insert_with(|| "layers".into());
@@ -196,7 +199,7 @@ impl ImageConfig {
         }
     }
 
-    /// Adds a line of history.
+    /// Adds an entry to the history.
     pub fn push_history(&mut self, line: &HistoryEntry) {
         let mut entry = json!({ "created": line.created, "created_by": line.created_by });
         if line.empty_layer {
@@ -208,18 +211,20 @@ impl ImageConfig {
         }
     }
 
-    /// The runtime part, made when there is none.
+    /// The runtime part. It is created if it does not exist.
     fn runtime_mut(&mut self) -> &mut Map<String, Value> {
         object_in(&mut self.0, "config")
     }
 
-    /// An object of the runtime part, made when there is none; Docker writes `null` for an empty one.
+    /// An object in the runtime part. It is created if it does not exist or is `null`, as Docker
+    /// writes an empty object.
     fn object_in_runtime(&mut self, key: &str) -> &mut Map<String, Value> {
         object_in(self.runtime_mut(), key)
     }
 }
 
-/// The object under `key`, which is made, or replaces whatever else is there.
+/// The object under `key`. It is created if it does not exist, and replaces a value of another
+/// type.
 fn object_in<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
     let value = map.entry(key).or_insert_with(|| json!({}));
     if !value.is_object() {
@@ -231,7 +236,7 @@ fn object_in<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<Stri
     }
 }
 
-/// A duration as Go counts it; more than 292 years is as good as for ever.
+/// A duration in nanoseconds, as in Go; at most 292 years.
 fn nanoseconds(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
@@ -245,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_survive_and_the_order_is_one() {
+    fn unknown_keys_are_kept_in_canonical_order() {
         let one =
             ImageConfig::parse(br#"{"z":{"b":1,"a":[{"d":0,"c":null}]},"architecture":"amd64"}"#)
                 .unwrap();
@@ -260,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn env_keeps_its_place() {
+    fn a_variable_keeps_its_position() {
         let mut config = ImageConfig::parse(br#"{"config":{"Env":["A=1","B=2=3","C"]}}"#).unwrap();
         config.set_env("B", "x=y");
         config.set_env("D", "");
@@ -291,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_health_check_counts_in_nanoseconds() {
+    fn a_health_check_is_in_nanoseconds() {
         let mut config = ImageConfig::default();
         config.set_healthcheck(&Healthcheck {
             test: vec!["CMD".to_owned(), "/check".to_owned()],
