@@ -1,6 +1,7 @@
 //! `golden` builds, tags and publishes golden images.
 //!
-//! Data flows one way; each stage has one type and only adds knowledge:
+//! Data flows in one direction. Each stage has one type, which adds information to that of the
+//! stage before:
 //!
 //! ```text
 //! text ─spec─▶ Sources + ImageSpec ─resolve─▶ ResolvedImage ─observe(I/O)─▶ Observed ─pin─▶ PinnedBase
@@ -9,11 +10,11 @@
 //!      every stage ─▶ Event / Diagnostic ─report─▶ terminal · json · github · sarif
 //! ```
 //!
-//! The rooms below stand in strict order: a module uses only modules above it in this list, and
-//! `tests/it/layers.rs` holds them to it. Levels 0 to 2 are pure: no files, no clock, no environment, no
-//! network, nothing printed.
+//! The modules below are in strict order: a module uses only modules above it in this list, which
+//! `tests/it/layers.rs` checks. Levels 0 to 2 are pure: they use no files, no clock, no environment
+//! and no network, and print nothing.
 
-// Level 0: vocabulary. Values, no I/O.
+// Level 0: basic types, without I/O.
 pub mod diagnostic;
 pub mod event;
 pub mod platform;
@@ -21,12 +22,12 @@ pub mod reference;
 pub mod secret;
 pub mod suggest;
 
-// Level 1: what the user wrote, and the data that registries and engines exchange.
+// Level 1: the specs of the user, and the data that registries and engines exchange.
 pub mod oci;
 pub mod spec;
 pub mod tags;
 
-// Level 2: what it means. Pure.
+// Level 2: pure functions on the specs.
 pub mod assemble;
 pub mod plan;
 pub mod policy;
@@ -34,7 +35,7 @@ pub mod render;
 pub mod resolve;
 pub mod snapshot;
 
-// Level 3: the world. Async; everything takes its handles as arguments.
+// Level 3: I/O. The code is async, and gets its handles as arguments.
 pub mod engine;
 pub mod observe;
 pub mod pipeline;
@@ -47,7 +48,7 @@ pub mod store;
 pub mod verify;
 pub mod workspace;
 
-// Level 4: the face.
+// Level 4: the user interface.
 pub mod cli;
 pub mod help;
 pub mod report;

@@ -1,4 +1,5 @@
-//! Secrets in the user's files: what looks like one is in no report, in whatever form, and whatever the finding is about.
+//! Hides values in the user's files that look like secrets. No report shows them, in any format,
+//! not even in findings about other things.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,7 +11,7 @@ use regex::Regex;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 use crate::policy::looks_like_a_secret;
 
-/// A key and its value, as TOML has them: a string of any kind, or anything else up to the end of the item.
+/// A key and its value in TOML: any kind of string, or any other text up to the end of the item.
 #[expect(clippy::unwrap_used, reason = "a constant pattern; a test compiles it")]
 static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -24,10 +25,11 @@ static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
     .unwrap()
 });
 
-/// Shorter values are also ordinary words, and are hidden only where they are written.
-const SHORTEST: usize = 4;
+/// The minimum length of values that are masked in messages. Shorter values may be ordinary words;
+/// they are hidden only at their place in the file.
+const MIN_LENGTH: usize = 4;
 
-/// The findings without the secrets in the files that they are about.
+/// Removes the secrets of the files that the findings refer to.
 pub(super) fn conceal(found: &Diagnostics, sources: &SourceMap) -> Diagnostics {
     let files: BTreeSet<&PathBuf> = found
         .iter()
@@ -54,13 +56,13 @@ pub(super) fn conceal(found: &Diagnostics, sources: &SourceMap) -> Diagnostics {
     concealed
 }
 
-/// The places of the values that look like secrets.
+/// The byte ranges of the values that look like secrets.
 fn secrets(text: &str) -> impl Iterator<Item = Range<usize>> {
     ASSIGNMENT.captures_iter(text).filter_map(|captures| {
         let key = captures.name("key")?.as_str().trim_matches(['"', '\'']);
         let kinds = ["long", "raw", "basic", "literal", "bare"];
         let value = kinds.iter().find_map(|kind| captures.name(kind))?;
-        // Steps name their secrets under this key.
+        // Under this key, steps list the names of their secrets.
         let is_secret = key != "secrets" && looks_like_a_secret(key, value.as_str().trim());
         is_secret.then(|| value.range())
     })
@@ -68,7 +70,7 @@ fn secrets(text: &str) -> impl Iterator<Item = Range<usize>> {
 
 fn without(diagnostic: &Diagnostic, values: &BTreeSet<&str>) -> Diagnostic {
     let mask = |text: &str| {
-        let long = values.iter().filter(|value| value.len() >= SHORTEST);
+        let long = values.iter().filter(|value| value.len() >= MIN_LENGTH);
         long.fold(text.to_owned(), |text, value| text.replace(value, "***"))
     };
     let mut masked = diagnostic.clone();
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_about_something_else_does_not_show_them() {
+    fn a_finding_about_another_key_does_not_show_secrets() {
         let text = "env = { API_TOKEN = \"hunter2\", x = 1 }\n";
         let mut sources = SourceMap::default();
         sources.insert("a.toml", text);

@@ -1,11 +1,11 @@
-//! An error that ended a command: what happened, why, and what to do next.
+//! Prints the error that ended a command, with its causes and hints.
 
 use std::error::Error;
 
 use super::out::Out;
 use super::text::visible;
 
-/// Writes an error with all of its sources, and the hints below it.
+/// Prints an error with all of its sources, followed by the hints.
 pub fn failure(out: &Out, error: &(dyn Error + Send + Sync + 'static), hints: &[String]) {
     let (red, blue) = (
         anstyle::AnsiColor::Red.on_default().bold(),
@@ -28,7 +28,8 @@ pub fn failure(out: &Out, error: &(dyn Error + Send + Sync + 'static), hints: &[
     }
 }
 
-/// An error and its sources, joined by `: `. A source that the message above has in it already is not repeated.
+/// An error and its sources, joined by `: `. A source whose text the message contains already is
+/// not repeated.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -42,7 +43,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// Lines after the first stand below it.
+/// Indents all lines except the first.
 fn indented(text: &str) -> String {
     visible(text.trim_end()).replace('\n', "\n  ")
 }

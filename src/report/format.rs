@@ -1,9 +1,9 @@
-//! The forms of output that `--format` names.
+//! The output formats of `--format`.
 
-/// A form of output.
+/// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
-    /// For people.
+    /// Text for a terminal or a log.
     Text,
     /// One JSON document.
     Json,
@@ -13,16 +13,16 @@ pub enum OutputFormat {
     Sarif,
     /// GitLab CI: a child pipeline.
     Gitlab,
-    /// A mermaid diagram.
+    /// A Mermaid diagram.
     Mermaid,
-    /// A graphviz diagram.
+    /// A Graphviz diagram.
     Dot,
-    /// A picture.
+    /// An SVG image.
     Svg,
 }
 
 impl OutputFormat {
-    /// Every form.
+    /// All formats.
     pub const ALL: [Self; 8] = [
         Self::Text,
         Self::Json,
@@ -34,7 +34,7 @@ impl OutputFormat {
         Self::Svg,
     ];
 
-    /// The name that `--format` takes.
+    /// The value of `--format`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use super::place::ReportLocation;
 use super::text::visible;
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceMap};
 
-/// One workflow command a finding.
+/// One workflow command for each finding.
 pub(super) fn annotations(found: &Diagnostics, sources: &SourceMap) -> String {
     found
         .iter()
@@ -36,7 +36,7 @@ fn annotation(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
     )
 }
 
-/// Where it is, and the rule as a title.
+/// The place of the finding, and the rule as the title.
 fn properties(diagnostic: &Diagnostic, sources: &SourceMap) -> Vec<(&'static str, String)> {
     let mut properties = Vec::new();
     if let Some(place) = ReportLocation::main(diagnostic, sources) {
@@ -45,7 +45,7 @@ fn properties(diagnostic: &Diagnostic, sources: &SourceMap) -> Vec<(&'static str
             properties.push(("line", start.line.to_string()));
             properties.push(("endLine", end.line.to_string()));
             properties.push(("col", start.column.to_string()));
-            // GitHub knows an end column within one line only.
+            // GitHub supports an end column only within one line.
             if end.line == start.line {
                 properties.push(("endColumn", end.column.to_string()));
             }
@@ -55,14 +55,14 @@ fn properties(diagnostic: &Diagnostic, sources: &SourceMap) -> Vec<(&'static str
     properties
 }
 
-/// The escaping of a command's message (actions/toolkit, command.ts `escapeData`).
+/// Escapes the message of a command, as `escapeData` in command.ts of actions/toolkit does.
 fn escape_data(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
 
-/// The escaping of a command's property (`escapeProperty`).
+/// Escapes a property of a command, as `escapeProperty` does.
 fn escape_property(text: &str) -> String {
     escape_data(text).replace(':', "%3A").replace(',', "%2C")
 }
@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads a command as the runner does.
+    /// Parses a command as the runner does.
     fn read(line: &str) -> (String, Vec<(String, String)>, String) {
         let rest = line.strip_prefix("::").unwrap();
         let (head, message) = rest.split_once("::").unwrap();

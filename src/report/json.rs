@@ -1,4 +1,4 @@
-//! JSON: one document, `"schema": 1` first.
+//! JSON output: one document, with `"schema": 1` as its first key.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use super::place::ReportLocation;
 use super::text::escaped_json;
 use crate::diagnostic::{Diagnostics, Severity, SourceMap};
 
-/// A value as a document with its schema number, ending in a newline.
+/// Serializes a value as a document with its schema number and a final newline.
 pub(crate) fn with_schema(value: &impl Serialize) -> String {
     let mut document = Map::from_iter([("schema".to_owned(), Value::from(1))]);
     match serde_json::to_value(value) {
@@ -23,7 +23,7 @@ pub(crate) fn with_schema(value: &impl Serialize) -> String {
     )
 }
 
-/// All findings as a document.
+/// Serializes all findings as one document.
 pub(super) fn document(found: &Diagnostics, sources: &SourceMap) -> String {
     let diagnostics: Vec<Value> = found
         .iter()
@@ -42,15 +42,15 @@ pub(super) fn document(found: &Diagnostics, sources: &SourceMap) -> String {
             })
         })
         .collect();
-    let of = |severity| {
+    let count = |severity| {
         found
             .iter()
             .filter(|diagnostic| diagnostic.severity == severity)
             .count()
     };
     with_schema(&json!({
-        "errors": of(Severity::Error),
-        "warnings": of(Severity::Warning),
+        "errors": count(Severity::Error),
+        "warnings": count(Severity::Warning),
         "diagnostics": diagnostics,
     }))
 }

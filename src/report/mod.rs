@@ -1,4 +1,5 @@
-//! The only writer: events, diagnostics and results become text, JSON, GitHub annotations or SARIF.
+//! All output of golden: prints events, diagnostics and results as text, JSON, GitHub annotations
+//! or SARIF.
 
 mod conceal;
 mod failure;
@@ -21,8 +22,8 @@ pub use format::OutputFormat;
 pub use out::Out;
 pub use progress::{Reporting, spawn};
 
-/// Shows findings in one of the forms of `check` and `audit`: text goes to stderr, all others are data for stdout.
-/// Other forms of output count as text.
+/// Shows findings in a format of `check` and `audit`. Text goes to stderr, the other formats to
+/// stdout. Formats that these commands do not have count as text.
 pub fn diagnostics(out: &Out, format: OutputFormat, found: &Diagnostics, sources: &SourceMap) {
     let found = &conceal::conceal(found, sources);
     match format {

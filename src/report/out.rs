@@ -1,4 +1,4 @@
-//! Where output goes: data to stdout, all else to stderr. Made once, or in memory for tests.
+//! The output streams: data goes to stdout, everything else to stderr. Tests use streams in memory.
 
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,29 +6,31 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
-/// The two streams and what is known of them. Cheap to clone; whole strings are written under one lock, so lines never tear.
+/// The two output streams and their style. It is cheap to clone. Each string is written under one
+/// lock, so that lines of different writers are never mixed.
 #[derive(Clone)]
 pub struct Out {
     stdout: Sink,
     stderr: Sink,
-    /// Whether diagnostics and progress may be coloured.
+    /// True if diagnostics and progress may be coloured.
     pub color: bool,
-    /// Whether progress is drawn, which needs a terminal.
+    /// True if progress is drawn, which requires a terminal.
     pub interactive: bool,
-    /// Whether only errors are told.
+    /// True if only errors are printed.
     pub quiet: bool,
-    /// Columns to wrap at.
+    /// The line width for wrapping, in columns.
     pub width: usize,
-    /// What is drawn on stderr, and has to make room for what is written there.
+    /// The progress bars on stderr, which are hidden during each write.
     bars: Option<MultiProgress>,
     broken: Arc<BrokenStreams>,
     queue: Arc<Queue>,
 }
 
-/// Shows the events that were sent and not shown yet.
+/// Shows all pending events.
 type Drain = Box<dyn FnMut() + Send>;
 
-/// The events that are written before anything else is, so that output is in the order in which it was produced.
+/// Shows pending events before each write, so that the output is in the order in which it was
+/// produced.
 #[derive(Default)]
 struct Queue(Mutex<Option<Drain>>);
 
@@ -40,29 +42,29 @@ impl Queue {
     }
 }
 
-/// What became of the streams: one that cannot be written is left alone, and the other goes on.
+/// The failed streams. Nothing more is written to a failed stream; the other stream is still used.
 #[derive(Default)]
 struct BrokenStreams {
     stdout: AtomicBool,
     stderr: AtomicBool,
-    /// Why data did not arrive, though somebody waits for it.
+    /// The error of a failed write to stdout, unless the reader closed the pipe.
     lost: OnceLock<String>,
 }
 
-/// How the process's own streams are used.
+/// The style of the output streams of the process.
 #[derive(Debug, Clone, Copy)]
 pub struct OutputStyle {
-    /// Whether diagnostics and progress may be coloured.
+    /// True if diagnostics and progress may be coloured.
     pub color: bool,
-    /// Whether progress is drawn.
+    /// True if progress is drawn.
     pub interactive: bool,
-    /// Whether only errors are told.
+    /// True if only errors are printed.
     pub quiet: bool,
-    /// Columns to wrap at.
+    /// The line width for wrapping, in columns.
     pub width: usize,
 }
 
-/// What was written to a stream in memory.
+/// The content of a stream in memory.
 pub type Captured = Arc<Mutex<Vec<u8>>>;
 
 #[derive(Clone)]
@@ -103,7 +105,7 @@ impl std::fmt::Debug for Out {
 }
 
 impl Out {
-    /// The process's own streams.
+    /// Creates the output on stdout and stderr of the process.
     #[must_use]
     pub fn process(style: OutputStyle) -> Self {
         let bars = || MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
@@ -120,7 +122,8 @@ impl Out {
         }
     }
 
-    /// Streams in memory; the second and third value are what was written to stdout and stderr.
+    /// Creates streams in memory. The second and third value contain the output to stdout and
+    /// stderr.
     #[must_use]
     pub fn memory(width: usize) -> (Self, Captured, Captured) {
         let (stdout, stderr) = (Captured::default(), Captured::default());
@@ -138,7 +141,7 @@ impl Out {
         (out, stdout, stderr)
     }
 
-    /// Writes data to stdout, exactly as given.
+    /// Writes data to stdout, unchanged.
     pub fn data(&self, text: &str) {
         let written = self.put(&self.stdout, &self.broken.stdout, text);
         if let Err(error) = written
@@ -148,42 +151,43 @@ impl Out {
         }
     }
 
-    /// Why data did not arrive on stdout, when some did not. A reader that has gone away (`golden ls | head`) has lost
-    /// nothing.
+    /// The error of a failed write to stdout; `None` if all data was written. A closed pipe
+    /// (`golden ls | head`) does not count as an error.
     #[must_use]
     pub fn lost(&self) -> Option<&str> {
         self.broken.lost.get().map(String::as_str)
     }
 
-    /// Writes one JSON document to stdout, with `"schema": 1` as its first key. `value` is an object; anything else
-    /// is put under `items`.
+    /// Writes one JSON document to stdout, with `"schema": 1` as its first key. A value that is not
+    /// an object becomes the value of `items`.
     pub fn json(&self, value: &impl serde::Serialize) {
         self.data(&super::json::with_schema(value));
     }
 
-    /// Writes a line to stderr, unless only errors are told.
+    /// Writes a line to stderr, unless only errors are printed.
     pub fn message(&self, line: &str) {
         if !self.quiet {
             self.error(line);
         }
     }
 
-    /// Writes a line to stderr that must be seen.
+    /// Writes a line to stderr, even if only errors are printed.
     pub fn error(&self, line: &str) {
         self.put_err(&format!("{line}\n"));
     }
 
-    /// Writes to stderr as it is, for a prompt.
+    /// Writes a prompt to stderr, without a newline.
     pub fn prompt(&self, text: &str) {
         self.put_err(text);
     }
 
-    /// What is drawn on stderr; None where nothing is.
+    /// The progress bars on stderr; `None` if progress is not drawn.
     pub(super) const fn bars(&self) -> Option<&MultiProgress> {
         self.bars.as_ref()
     }
 
-    /// The same streams, written at once: pending events are not shown first. For the reporter of these events.
+    /// The same streams without the queue: pending events are not shown first. The reporter of
+    /// these events uses it.
     #[must_use]
     pub(crate) fn direct(&self) -> Self {
         Self {
@@ -197,19 +201,21 @@ impl Out {
         *self.queue.lock() = Some(Box::new(drain));
     }
 
-    /// Ends what [`Self::attach`] began.
+    /// Removes the function that [`Self::attach`] set.
     pub(super) fn detach(&self) {
         *self.queue.lock() = None;
     }
 
-    /// A stream that cannot be written is not reported on itself.
+    /// Writes to stderr. Errors are ignored: if stderr fails, there is no place to report it.
     fn put_err(&self, text: &str) {
         drop(self.put(&self.stderr, &self.broken.stderr, text));
     }
 
-    /// Writes to a stream, after the pending events; once that failed, the rest is dropped.
+    /// Writes to a stream, after the pending events. After the first error, output to this stream
+    /// is dropped.
     fn put(&self, sink: &Sink, broken: &AtomicBool, text: &str) -> std::io::Result<()> {
-        // The lock is held while this is written, so that two writers cannot overtake each other's events.
+        // The lock is held during the write, so that another writer cannot write between the events
+        // and this text.
         let mut queue = self.queue.lock();
         if let Some(drain) = queue.as_mut() {
             drain();
@@ -228,7 +234,7 @@ impl Out {
     }
 }
 
-/// A writer of whole lines to stderr, for logs.
+/// Writes log lines to stderr.
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);

@@ -1,17 +1,17 @@
-//! Where a finding is, worked out once for every form of report.
+//! The place of a finding, in the form that all report formats use.
 
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Label, Position, SourceMap};
 
-/// A place with its end, for reports.
+/// The start and the end of a place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ReportLocation {
-    /// The file as it is shown, `/`-separated.
+    /// The path of the file as the output shows it, with `/` as the separator.
     pub(super) file: String,
-    /// Where it begins; None in a file whose text is not at hand.
+    /// The start; `None` if the text of the file is unknown.
     pub(super) start: Option<Position>,
-    /// Where it ends, not included.
+    /// The end, exclusive; `None` if the text of the file is unknown.
     pub(super) end: Option<Position>,
 }
 
@@ -25,7 +25,7 @@ impl ReportLocation {
         }
     }
 
-    /// The main place of a finding.
+    /// The main place of a finding; `None` if it has no place.
     pub(super) fn main(diagnostic: &Diagnostic, sources: &SourceMap) -> Option<Self> {
         diagnostic
             .labels
@@ -34,7 +34,7 @@ impl ReportLocation {
     }
 }
 
-/// A path with `/` on every system.
+/// A path with `/` as the separator on every system.
 pub(super) fn slashes(path: &Path) -> String {
     let parts: Vec<_> = path
         .components()
@@ -47,7 +47,7 @@ pub(super) fn slashes(path: &Path) -> String {
         .map_or(joined.clone(), str::to_owned)
 }
 
-/// The files that findings name, each once.
+/// The number of different files with findings.
 pub(super) fn files<'d>(found: impl Iterator<Item = &'d Diagnostic>) -> usize {
     found
         .filter_map(|d| d.labels.first())

@@ -1,5 +1,5 @@
-//! The consumer of events. A task shows them as they are sent; [`Out`] shows those that are still waiting before it
-//! writes anything else, so that output is in the order in which it was produced.
+//! Shows events. A task shows them when they arrive. [`Out`] shows pending events before it writes
+//! anything else, so that the output is in the order in which it was produced.
 
 mod plain;
 mod terminal;
@@ -14,24 +14,24 @@ use tokio::task::JoinHandle;
 use super::out::Out;
 use crate::event::Event;
 
-/// Something that shows events.
+/// Shows events in one style.
 trait Reporter: Send {
     /// Shows one event.
     fn consume(&mut self, event: &Event);
-    /// Called now and then while nothing happens.
+    /// Called regularly while no event arrives.
     fn tick(&mut self) {}
-    /// Takes away what is drawn.
+    /// Removes the progress display.
     fn close(&mut self) {}
 }
 
-/// Events that wait to be shown, and the reporter that shows them.
+/// Pending events, and the reporter that shows them.
 struct Display {
     events: UnboundedReceiver<Event>,
     reporter: Box<dyn Reporter>,
 }
 
 impl Display {
-    /// Shows the next event when there is one; false when no more can come.
+    /// Shows the next event, if there is one. Returns false if all senders are closed.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         let event = ready!(self.events.poll_recv(context));
         if let Some(event) = &event {
@@ -40,7 +40,7 @@ impl Display {
         Poll::Ready(event.is_some())
     }
 
-    /// Shows all events that were sent until now.
+    /// Shows all pending events.
     fn drain(&mut self) {
         while let Ok(event) = self.events.try_recv() {
             self.reporter.consume(&event);
@@ -48,7 +48,7 @@ impl Display {
     }
 }
 
-/// A display that the consuming task and [`Out`] share.
+/// The display, which the consuming task and [`Out`] share.
 #[derive(Clone)]
 struct SharedDisplay(Arc<Mutex<Display>>);
 
@@ -57,13 +57,13 @@ impl SharedDisplay {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows the next event; false when no more can come.
+    /// Shows the next event. Returns false if all senders are closed.
     async fn next(&self) -> bool {
         std::future::poll_fn(|context| self.lock().poll(context)).await
     }
 }
 
-/// The running consumer.
+/// The running task that shows events.
 #[derive(Debug)]
 pub struct Reporting {
     stop: oneshot::Sender<()>,
@@ -71,15 +71,15 @@ pub struct Reporting {
 }
 
 impl Reporting {
-    /// Shows what has been sent until now, takes away what is drawn, and ends.
+    /// Shows all pending events, removes the progress display, and ends the task.
     pub async fn finish(self) {
-        // The task is gone only when it panicked, which the hook has reported.
+        // Sending fails only if the task has panicked, which the panic hook has reported.
         let _ = self.stop.send(());
         drop(self.task.await);
     }
 }
 
-/// Starts to show events. `verbose` is the number of `-v`.
+/// Starts a task that shows events. `verbose` is the number of `-v` options.
 #[must_use]
 pub fn spawn(out: &Out, events: UnboundedReceiver<Event>, verbose: u8) -> Reporting {
     let reporter: Box<dyn Reporter> = match out.bars() {
@@ -125,7 +125,8 @@ mod tests {
         String::from_utf8(captured.lock().unwrap().clone()).unwrap()
     }
 
-    /// On one thread, the consuming task runs only when the test waits: nothing but the write itself can show the events.
+    /// On one thread, the consuming task runs only when the test waits. So only the write itself
+    /// can show the events.
     #[tokio::test(flavor = "current_thread")]
     async fn events_are_shown_before_anything_that_is_written_after_them() {
         let (out, stdout, stderr) = Out::memory(80);
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn many_writers_keep_the_order_of_each() {
+    async fn events_and_data_keep_their_order_on_several_threads() {
         let (out, stdout, stderr) = Out::memory(80);
         let (events, receiver) = Events::channel();
         let reporting = spawn(&out, receiver, 0);

@@ -9,7 +9,7 @@ use super::text::escaped_json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity, SourceMap};
 use crate::policy::{RULES, rule};
 
-/// A log with one run.
+/// A SARIF log with one run.
 pub(super) fn log(found: &Diagnostics, sources: &SourceMap) -> String {
     let ids: BTreeSet<&str> = RULES
         .iter()
@@ -45,7 +45,7 @@ const fn level(severity: Severity) -> &'static str {
     }
 }
 
-/// A rule with its documentation; one of the spec has its id only.
+/// A rule with its documentation. A rule of the spec has only its ID and a common description.
 fn described(id: &str) -> Value {
     match rule(id) {
         Some(rule) => json!({
@@ -56,7 +56,7 @@ fn described(id: &str) -> Value {
             "defaultConfiguration": { "level": level(rule.severity) },
         }),
         None => {
-            json!({ "id": id, "shortDescription": { "text": "the spec is well-formed and means something" } })
+            json!({ "id": id, "shortDescription": { "text": "the spec is valid" } })
         }
     }
 }
@@ -119,7 +119,8 @@ const HEX: [&str; 16] = [
     "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F",
 ];
 
-/// A relative path as a URI reference (RFC 3986): everything but unreserved characters and `/` is percent-encoded.
+/// A relative path as a URI reference (RFC 3986): all characters except unreserved ones and `/` are
+/// percent-encoded.
 fn uri(path: &str) -> String {
     let mut encoded = String::with_capacity(path.len());
     for byte in path.bytes() {

@@ -1,4 +1,4 @@
-//! Findings for people: the message, the source line with the place marked, and what to do.
+//! Findings as text: the message, the source line with the marked place, and the next step.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,16 +13,16 @@ use super::place::{ReportLocation, files};
 use super::text::{count, masked, visible};
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity, SourceMap};
 
-/// Lines longer than this, in bytes, are not drawn: only their place is told.
-const LONGEST_LINE: usize = 4096;
+/// The maximum length of a source line in bytes. For longer lines, only the place is shown.
+const MAX_LINE_LENGTH: usize = 4096;
 
-/// Lines that one finding may show of a file.
-const MOST_LINES: usize = 40;
+/// The maximum number of source lines of one finding.
+const MAX_LINES: usize = 40;
 
-/// As many findings are drawn; the rest is counted.
-const MOST_FINDINGS: usize = 100;
+/// The maximum number of findings that are shown; the others are only counted.
+const MAX_FINDINGS: usize = 100;
 
-/// The findings that are drawn, in their order: errors before warnings if there are too many.
+/// The findings that are shown, in their order. If there are too many, warnings are omitted first.
 fn most_important<'g, 'd, T>(
     groups: &'g [(&'d Diagnostic, T)],
 ) -> impl Iterator<Item = &'g (&'d Diagnostic, T)> {
@@ -31,8 +31,8 @@ fn most_important<'g, 'd, T>(
         .iter()
         .filter(|(diagnostic, _)| is_error(diagnostic))
         .count();
-    let mut errors = errors.min(MOST_FINDINGS);
-    let mut others = MOST_FINDINGS - errors;
+    let mut errors = errors.min(MAX_FINDINGS);
+    let mut others = MAX_FINDINGS - errors;
     groups.iter().filter(move |(diagnostic, _)| {
         let left = if is_error(diagnostic) {
             &mut errors
@@ -45,7 +45,7 @@ fn most_important<'g, 'd, T>(
     })
 }
 
-/// Draws findings, and a line that sums them up.
+/// Shows findings and a summary line.
 pub(super) fn draw(out: &Out, found: &Diagnostics, sources: &SourceMap) {
     let masked = mask(found, sources);
     let renderer = if out.color {
@@ -66,8 +66,8 @@ pub(super) fn draw(out: &Out, found: &Diagnostics, sources: &SourceMap) {
         let group = group(diagnostic, images, &masked, sources);
         out.error(&format!("{}\n", renderer.render(&[group])));
     }
-    if groups.len() > MOST_FINDINGS {
-        let rest = count(groups.len() - MOST_FINDINGS, "finding");
+    if groups.len() > MAX_FINDINGS {
+        let rest = count(groups.len() - MAX_FINDINGS, "finding");
         out.error(&format!(
             "... and {rest} more; `--format json` lists all of them\n"
         ));
@@ -77,7 +77,7 @@ pub(super) fn draw(out: &Out, found: &Diagnostics, sources: &SourceMap) {
     }
 }
 
-/// Findings that differ only in the image that they are about, as rows of a matrix do, become one.
+/// Merges findings that differ only in their image, such as those of the rows of a matrix.
 fn grouped<'d>(found: impl Iterator<Item = &'d Diagnostic>) -> Vec<(&'d Diagnostic, Vec<&'d str>)> {
     let mut groups: Vec<(&Diagnostic, Vec<&str>)> = Vec::new();
     let mut seen: BTreeMap<_, usize> = BTreeMap::new();
@@ -100,7 +100,7 @@ fn grouped<'d>(found: impl Iterator<Item = &'d Diagnostic>) -> Vec<(&'d Diagnost
     groups
 }
 
-/// `error: 3 errors, 1 warning in 2 files`.
+/// The summary line, such as `error: 3 errors, 1 warning in 2 files`.
 fn summary<'d>(found: impl Iterator<Item = &'d Diagnostic>) -> Option<String> {
     let found: Vec<&Diagnostic> = found.collect();
     let errors = found
@@ -124,7 +124,7 @@ fn summary<'d>(found: impl Iterator<Item = &'d Diagnostic>) -> Option<String> {
     (!counts.is_empty()).then(|| format!("{head}: {}{within}", counts.join(", ")))
 }
 
-/// One finding as annotate-snippets draws it.
+/// Converts a finding to a group of annotate-snippets.
 fn group<'a>(
     diagnostic: &'a Diagnostic,
     images: &[&'a str],
@@ -159,19 +159,19 @@ fn group<'a>(
 }
 
 fn image_note(images: &[&str]) -> String {
-    const MOST: usize = 4;
+    const MAX_IMAGES: usize = 4;
     match images {
         [one] => format!("image {one}"),
-        few if few.len() <= MOST => format!("images {}", few.join(", ")),
+        few if few.len() <= MAX_IMAGES => format!("images {}", few.join(", ")),
         many => format!(
             "images {} and {} more",
-            many[..MOST - 1].join(", "),
-            many.len() - (MOST - 1)
+            many[..MAX_IMAGES - 1].join(", "),
+            many.len() - (MAX_IMAGES - 1)
         ),
     }
 }
 
-/// Labels by file, in the order in which files are first named.
+/// Groups labels by file, in the order in which the files first appear.
 fn by_file(labels: &[Label]) -> Vec<(&Path, Vec<&Label>)> {
     let mut files: Vec<(&Path, Vec<&Label>)> = Vec::new();
     for label in labels {
@@ -183,7 +183,7 @@ fn by_file(labels: &[Label]) -> Vec<(&Path, Vec<&Label>)> {
     files
 }
 
-/// A place without its text.
+/// A place without its source text.
 fn origin<'a>(label: &Label, sources: &SourceMap) -> Origin<'a> {
     let place = ReportLocation::of(label, sources);
     let origin = Origin::path(visible(&place.file).into_owned());
@@ -193,7 +193,8 @@ fn origin<'a>(label: &Label, sources: &SourceMap) -> Origin<'a> {
     }
 }
 
-/// The lines around the labels of one file, marked. None when they are too long or too many to be drawn.
+/// The source lines of the labels in one file, with marks. `None` if the lines are too long or too
+/// many.
 fn snippet<'a>(
     diagnostic: &Diagnostic,
     labels: &[&'a Label],
@@ -211,8 +212,8 @@ fn snippet<'a>(
         .find('\n')
         .map_or(text.len(), |newline| end + newline);
     let window = masked(&text[from..to]);
-    if window.lines().any(|line| line.len() > LONGEST_LINE)
-        || window.len() > LONGEST_LINE * MOST_LINES
+    if window.lines().any(|line| line.len() > MAX_LINE_LENGTH)
+        || window.len() > MAX_LINE_LENGTH * MAX_LINES
     {
         return None;
     }
@@ -241,7 +242,7 @@ fn snippet<'a>(
     )
 }
 
-/// A span within the text and between its characters.
+/// Limits a span to the text and to character boundaries.
 fn within(span: &Range<usize>, text: &str) -> Range<usize> {
     let start = floor(text, span.start);
     start..floor(text, span.end).max(start)
@@ -255,7 +256,7 @@ fn floor(text: &str, index: usize) -> usize {
     index
 }
 
-/// A long span (a whole script) is marked on its first line alone.
+/// Limits a long span, such as a whole script, to its first line.
 fn one_line_of(window: &str, span: Range<usize>) -> Range<usize> {
     match window[span.clone()].match_indices('\n').nth(3) {
         Some(_) => {
@@ -266,7 +267,8 @@ fn one_line_of(window: &str, span: Range<usize>) -> Range<usize> {
     }
 }
 
-/// The texts in which something must not be shown, with that replaced by `***` and spaces: offsets stay.
+/// The texts of files with hidden parts. These parts are replaced by `***` and spaces of the same
+/// length, so that offsets do not change.
 fn mask(found: &Diagnostics, sources: &SourceMap) -> BTreeMap<PathBuf, String> {
     let mut masked: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
     for (file, span) in found.iter().flat_map(|diagnostic| &diagnostic.hidden) {

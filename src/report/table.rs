@@ -1,24 +1,25 @@
-//! Aligned columns.
+//! Text tables with aligned columns.
 
 use std::fmt;
 
 use super::text::one_line;
 
-/// Rows whose columns are aligned by what a terminal shows: wide characters count as two.
+/// A table whose columns are aligned by their width on a terminal: wide characters count as two
+/// columns.
 #[derive(Debug, Clone, Default)]
 pub struct TextTable {
     rows: Vec<Vec<String>>,
 }
 
 impl TextTable {
-    /// A table with a row of headings.
+    /// Creates a table with a row of headings.
     pub fn new(headings: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let mut table = Self::default();
         table.row(headings);
         table
     }
 
-    /// Adds a row. Rows may be of different lengths.
+    /// Adds a row. Rows may have different numbers of cells.
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) -> &mut Self {
         self.rows.push(
             cells
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_lines_end_where_the_text_does() {
+    fn columns_are_aligned_and_lines_have_no_trailing_spaces() {
         let mut table = TextTable::new(["TAG", "DIGEST", "CREATED"]);
         table
             .row(["1.2.3-alpine", "sha256:12ab", ""])

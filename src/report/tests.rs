@@ -1,4 +1,4 @@
-//! What people and machines read, whole.
+//! The whole output in each format.
 
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn found() -> Diagnostics {
             Diagnostic::error("required_labels", "the required label `team` is missing")
                 .of_policy()
                 .at("a/image.toml", at("image"), "")
-                .at("golden.toml", 36..42, "asked for here")
+                .at("golden.toml", 36..42, "required here")
                 .about(image)
                 .help("add it to [labels]: team = \"…\""),
         );
@@ -68,14 +68,14 @@ fn drawn(format: OutputFormat, found: &Diagnostics) -> (String, String) {
 }
 
 #[test]
-fn for_people() {
+fn text_shows_the_marked_source() {
     let (stdout, stderr) = drawn(OutputFormat::Text, &found());
     assert_eq!(stdout, "");
     insta::assert_snapshot!(stderr);
 }
 
 #[test]
-fn only_errors_when_quiet() {
+fn quiet_shows_only_errors() {
     let (mut out, _, stderr) = Out::memory(100);
     out.quiet = true;
     diagnostics(&out, OutputFormat::Text, &found(), &sources());
@@ -83,7 +83,7 @@ fn only_errors_when_quiet() {
 }
 
 #[test]
-fn nothing_found_says_nothing() {
+fn no_findings_give_no_output() {
     assert_eq!(
         drawn(OutputFormat::Text, &Diagnostics::new()),
         (String::new(), String::new())
@@ -95,17 +95,17 @@ fn nothing_found_says_nothing() {
 }
 
 #[test]
-fn as_json() {
+fn json_lists_all_findings() {
     insta::assert_snapshot!(drawn(OutputFormat::Json, &found()).0);
 }
 
 #[test]
-fn as_github_annotations() {
+fn github_gets_one_annotation_per_finding() {
     insta::assert_snapshot!(drawn(OutputFormat::Github, &found()).0);
 }
 
 #[test]
-fn as_sarif() {
+fn sarif_results_refer_to_rules_by_index() {
     let log: serde_json::Value =
         serde_json::from_str(&drawn(OutputFormat::Sarif, &found()).0).unwrap();
     let run = &log["runs"][0];
@@ -120,7 +120,7 @@ fn as_sarif() {
 }
 
 #[test]
-fn paths_lead_from_where_people_are() {
+fn paths_start_at_the_current_directory() {
     let mut sources = sources();
     sources.set_prefix("images");
     let (out, stdout, _) = Out::memory(100);
@@ -133,7 +133,7 @@ fn paths_lead_from_where_people_are() {
 }
 
 #[test]
-fn what_is_hidden_is_shown_by_no_other_finding() {
+fn no_other_finding_shows_a_hidden_part() {
     let mut found = found();
     let start = IMAGE.find("hunter2").unwrap();
     found.push(Diagnostic::error("x.y", "same line").at("a/image.toml", start..start + 3, "here"));
@@ -152,7 +152,7 @@ fn what_is_hidden_is_shown_by_no_other_finding() {
 }
 
 #[test]
-fn a_very_long_line_is_named_and_not_drawn() {
+fn a_very_long_line_is_not_shown_except_for_its_place() {
     let mut sources = SourceMap::default();
     sources.insert(
         "a.toml",
@@ -171,11 +171,11 @@ fn a_very_long_line_is_named_and_not_drawn() {
 
 proptest! {
     #[test]
-    fn no_text_and_no_place_makes_a_report_fail(source in any::<String>(), a in 0_usize..60, length in 0_usize..60, says in any::<String>()) {
+    fn no_text_and_no_place_makes_a_report_fail(source in any::<String>(), a in 0_usize..60, length in 0_usize..60, message in any::<String>()) {
         let mut sources = SourceMap::default();
         sources.insert("a.toml", source);
         let mut found = Diagnostics::new();
-        found.push(Diagnostic::error("x.y", says.clone()).at("a.toml", a..a + length, says.clone()).hiding("a.toml", a..a + 5).help(says));
+        found.push(Diagnostic::error("x.y", message.clone()).at("a.toml", a..a + length, message.clone()).hiding("a.toml", a..a + 5).help(message));
         for format in [OutputFormat::Text, OutputFormat::Json, OutputFormat::Github, OutputFormat::Sarif] {
             let (out, _, stderr) = Out::memory(80);
             diagnostics(&out, format, &found, &sources);
@@ -186,7 +186,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn events_become_lines_in_their_order() {
+async fn events_are_printed_as_lines_in_their_order() {
     let image = || "dotnet/aspnet:3.0.1".to_owned();
     let (out, stdout, stderr) = Out::memory(80);
     let (events, receiver) = Events::channel();

@@ -1,10 +1,10 @@
-//! Text from outside made fit for a terminal, and numbers for people.
+//! Makes external text safe for a terminal, and formats numbers.
 
 use std::borrow::Cow;
 
-/// `text` with control characters, invisible ones and those that change the direction of writing shown as escapes, so
-/// that what a registry, an engine or a file says cannot move the cursor, reorder a line or hide a part of it. Newlines
-/// and tabs stay.
+/// Escapes control characters, invisible characters and characters that change the direction of
+/// text. So text of a registry, an engine or a file cannot move the cursor, reorder a line or hide
+/// a part of it. Newlines and tabs are not changed.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
@@ -21,7 +21,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     safe.into()
 }
 
-/// The same on one line: newlines and tabs are shown as escapes, too.
+/// Like [`visible`], but also escapes newlines and tabs.
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
     let safe = visible(text);
@@ -32,8 +32,8 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// `text` with something harmless of the same length in bytes in place of such characters, so that places in it stay
-/// what they are. The carriage return of a line end stays, too.
+/// Replaces the characters that [`visible`] escapes by harmless characters of the same length in
+/// bytes, so that offsets do not change. A carriage return before a newline is not changed.
 #[must_use]
 pub fn masked(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
@@ -56,7 +56,8 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     safe.into()
 }
 
-/// A JSON document in which such characters are written as `\u` escapes. It means the same.
+/// Writes the characters that [`visible`] escapes as `\u` escapes in a JSON document. Its meaning
+/// does not change.
 #[must_use]
 pub fn escaped_json(document: &str) -> Cow<'_, str> {
     if !document.chars().any(is_unsafe) {
@@ -80,16 +81,16 @@ pub fn escaped_json(document: &str) -> Cow<'_, str> {
 
 fn is_unsafe(character: char) -> bool {
     let is_hidden = matches!(character,
-        // Soft hyphen, and the marks that reorder Arabic, Hebrew and all others.
+        // Soft hyphen, and the bidirectional marks that reorder text.
         '\u{ad}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
-        // Zero-width, separators of lines, operators, deprecated format characters.
+        // Zero-width characters, line separators, operators, and deprecated format characters.
         | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{206f}'
         | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
     is_hidden || (character.is_control() && !matches!(character, '\n' | '\t'))
 }
 
-/// A number of bytes for people, in powers of 1000 with one decimal: `12.3 MB`.
+/// Formats a number of bytes in powers of 1000 with one decimal: `12.3 MB`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub fn bytes(count: u64) -> String {
@@ -106,7 +107,7 @@ pub fn bytes(count: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// `1 error`, `2 errors`.
+/// Formats a number with a noun: `1 error`, `2 errors`.
 #[must_use]
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_moves_the_cursor() {
+    fn no_text_moves_the_cursor() {
         assert_eq!(visible("plain\nüber\t漢"), "plain\nüber\t漢");
         assert_eq!(
             visible("a\u{1b}[31mb\r\u{202e}c"),
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_for_people() {
+    fn bytes_have_a_unit_and_one_decimal() {
         let table = [
             (0, "0 B"),
             (999, "999 B"),

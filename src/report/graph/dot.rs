@@ -1,10 +1,10 @@
-//! Graphviz.
+//! The graph as a Graphviz diagram.
 
 use std::fmt::Write as _;
 
 use super::{Graph, NodeKind};
 
-/// A digraph from left to right.
+/// Draws a directed graph from left to right.
 #[must_use]
 pub fn dot(graph: &Graph) -> String {
     let mut text = String::from(

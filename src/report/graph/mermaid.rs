@@ -1,10 +1,10 @@
-//! Mermaid, which GitHub and GitLab draw in Markdown.
+//! The graph as a Mermaid diagram, which GitHub and GitLab draw in Markdown.
 
 use std::fmt::Write as _;
 
 use super::{Graph, NodeKind, NodeState};
 
-/// A flowchart from left to right.
+/// Draws a flowchart from left to right.
 #[must_use]
 pub fn mermaid(graph: &Graph) -> String {
     let mut text = String::from("flowchart LR\n");
@@ -31,7 +31,7 @@ pub fn mermaid(graph: &Graph) -> String {
     text
 }
 
-/// Mermaid reads entities by number or name, opened by `#`.
+/// Escapes special characters as Mermaid entities: `#`, a number, and `;`.
 fn escaped(name: &str) -> String {
     name.chars()
         .map(|c| {

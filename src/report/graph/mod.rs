@@ -1,4 +1,4 @@
-//! The graph of images, drawn in several languages from one value.
+//! The graph of images, and its output in several formats.
 
 mod dot;
 mod mermaid;
@@ -10,50 +10,50 @@ pub use dot::dot;
 pub use mermaid::mermaid;
 pub use svg::svg;
 
-/// Images and what they are built on.
+/// Images and their bases.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Graph {
-    /// Images and external bases; what something is built on comes before it.
+    /// Images and external bases. A base comes before the images that are built on it.
     pub nodes: Vec<GraphNode>,
-    /// From what is built on to what is built.
+    /// The edges from bases to the images that are built on them.
     pub edges: Vec<Edge>,
 }
 
 /// An image or an external base.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GraphNode {
-    /// What people call it.
+    /// The display name, such as `app:1.2.3`.
     pub name: String,
-    /// What it is.
+    /// Decides the shape.
     pub kind: NodeKind,
-    /// Whether it is as new as it could be.
+    /// Decides the colour.
     pub state: NodeState,
 }
 
-/// What a node is.
+/// The kind of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeKind {
     /// An image of this workspace.
     Image,
-    /// An image of a registry.
+    /// An external base in a registry.
     Base,
 }
 
-/// Whether a node is as new as it could be.
+/// The state of a node compared with the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeState {
-    /// Everything below it is as the registry has it.
+    /// All of its bases are unchanged in the registry.
     Current,
-    /// Its base, or one below that, moved since golden.lock.
+    /// One of its bases moved since golden.lock was written.
     Stale,
-    /// Nobody can tell: a base is not locked, or its registry did not answer.
+    /// Unknown, because a base is not locked or its registry did not answer.
     Unknown,
 }
 
 impl NodeState {
-    /// The colour that stands for it, as `#rrggbb`.
+    /// The fill colour, as `#rrggbb`.
     #[must_use]
     pub const fn color(self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ impl NodeState {
         }
     }
 
-    /// The word that stands for it.
+    /// The name of the state in diagrams.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -74,12 +74,12 @@ impl NodeState {
     }
 }
 
-/// From what is built on to what is built, by their numbers among the nodes.
+/// An edge from a base to an image that is built on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Edge {
-    /// What is built on.
+    /// The index of the base in `nodes`.
     pub from: usize,
-    /// What is built.
+    /// The index of the image in `nodes`.
     pub to: usize,
 }
 
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_in_every_language() {
+    fn a_graph_is_drawn_in_every_format() {
         insta::assert_snapshot!("mermaid", mermaid(&graph()));
         insta::assert_snapshot!("dot", dot(&graph()));
         insta::assert_snapshot!("svg", svg(&graph()));

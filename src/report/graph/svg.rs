@@ -1,4 +1,5 @@
-//! SVG, drawn here: a column for each depth, so that nothing else has to be installed.
+//! The graph as an SVG image, with a column for each depth. golden draws it itself, so that no
+//! other tool is needed.
 
 use std::fmt::Write as _;
 
@@ -8,13 +9,13 @@ const ROW: usize = 44;
 const BOX: usize = 30;
 const GAP: usize = 60;
 const MARGIN: usize = 20;
-/// The side of a square of the legend, and the width of one entry of it.
+/// The size of a colour square in the legend, and the width of a legend entry.
 const SWATCH: usize = 12;
 const LEGEND: usize = 90;
-/// The width of a character of the font, in tenths of a pixel.
+/// The width of a character, in tenths of a pixel.
 const CHARACTER: usize = 72;
 
-/// Where a node is drawn.
+/// The position and the width of a node.
 #[derive(Debug, Clone, Copy)]
 struct NodePosition {
     x: usize,
@@ -22,7 +23,7 @@ struct NodePosition {
     width: usize,
 }
 
-/// A drawing from left to right.
+/// Draws the graph from left to right.
 #[must_use]
 pub fn svg(graph: &Graph) -> String {
     let (places, width, height) = layout(graph);
@@ -57,7 +58,7 @@ pub fn svg(graph: &Graph) -> String {
     text
 }
 
-/// What the colours mean, in the lowest row.
+/// Writes the legend of the colours below the graph.
 fn legend(text: &mut String, height: usize) {
     let y = height - MARGIN - SWATCH;
     for (n, state) in [NodeState::Current, NodeState::Stale, NodeState::Unknown]
@@ -75,14 +76,14 @@ fn legend(text: &mut String, height: usize) {
     }
 }
 
-/// A column for each depth; in it, what is built on the same thing stands together, in the order of those things, so
-/// that few lines cross.
+/// Places the nodes in a column for each depth. In a column, images with the same base are next to
+/// each other, in the order of their bases, so that few lines cross.
 fn layout(graph: &Graph) -> (Vec<NodePosition>, usize, usize) {
     let mut depths = vec![0_usize; graph.nodes.len()];
-    let mut below: Vec<Option<usize>> = vec![None; graph.nodes.len()];
+    let mut bases: Vec<Option<usize>> = vec![None; graph.nodes.len()];
     for edge in &graph.edges {
         depths[edge.to] = depths[edge.from] + 1;
-        below[edge.to] = Some(edge.from);
+        bases[edge.to] = Some(edge.from);
     }
     let columns = depths.iter().max().map_or(0, |deepest| deepest + 1);
     let width = |n: usize| graph.nodes[n].name.chars().count() * CHARACTER / 10 + 24;
@@ -107,7 +108,7 @@ fn layout(graph: &Graph) -> (Vec<NodePosition>, usize, usize) {
     ];
     for (column, width) in widths.iter().enumerate() {
         let mut nodes: Vec<usize> = (0..depths.len()).filter(|n| depths[*n] == column).collect();
-        nodes.sort_by_key(|n| below[*n].map(|below| rows[below]));
+        nodes.sort_by_key(|n| bases[*n].map(|base| rows[base]));
         most = most.max(nodes.len());
         for (row, node) in nodes.into_iter().enumerate() {
             rows[node] = row;

@@ -1,17 +1,17 @@
-//! Events as lines, for logs: one line an event, with the image in front.
+//! Shows events as lines for logs: one line for each event, which starts with the image.
 
 use super::Reporter;
 use crate::event::Event;
 use crate::report::out::Out;
 use crate::report::text::{bytes, one_line};
 
-/// Writes one line an event.
+/// Writes one line for each event.
 pub(super) struct Plain {
     out: Out,
 }
 
 impl Plain {
-    /// A reporter that writes to `out`.
+    /// Creates a reporter that writes to `out`.
     pub(super) const fn new(out: Out) -> Self {
         Self { out }
     }
@@ -27,44 +27,44 @@ impl Reporter for Plain {
     }
 }
 
-/// Whether an event is told even when only errors are.
+/// True if an event is shown even if only errors are printed.
 pub(super) const fn must_be_seen(event: &Event) -> bool {
     matches!(event, Event::Finished { ok: false, .. })
 }
 
-/// The line of an event; none for progress on the way.
+/// The line of an event; `None` for intermediate progress.
 pub(super) fn line(event: &Event) -> Option<String> {
-    let of = |image: Option<&str>| {
+    let prefix = |image: Option<&str>| {
         image.map_or_else(String::new, |image| format!("{}: ", one_line(image)))
     };
     Some(match event {
-        Event::Started { image } => format!("{}started", of(Some(image))),
+        Event::Started { image } => format!("{}started", prefix(Some(image))),
         Event::Step { image, text }
         | Event::Finished {
             image,
             text,
             ok: true,
         } => {
-            format!("{}{}", of(Some(image)), one_line(text))
+            format!("{}{}", prefix(Some(image)), one_line(text))
         }
-        Event::Log { image, line } => format!("{}| {}", of(Some(image)), one_line(line)),
+        Event::Log { image, line } => format!("{}| {}", prefix(Some(image)), one_line(line)),
         Event::Bytes {
             image,
             what,
             done,
             total,
         } if *total == Some(*done) => {
-            format!("{}{} {}", of(Some(image)), one_line(what), bytes(*done))
+            format!("{}{} {}", prefix(Some(image)), one_line(what), bytes(*done))
         }
         Event::Bytes { .. } => return None,
-        Event::Note { image, text } => format!("{}{}", of(image.as_deref()), one_line(text)),
+        Event::Note { image, text } => format!("{}{}", prefix(image.as_deref()), one_line(text)),
         Event::Warning { image, text } => {
-            format!("warning: {}{}", of(image.as_deref()), one_line(text))
+            format!("warning: {}{}", prefix(image.as_deref()), one_line(text))
         }
         Event::Finished {
             image,
             text,
             ok: false,
-        } => format!("error: {}{}", of(Some(image)), one_line(text)),
+        } => format!("error: {}{}", prefix(Some(image)), one_line(text)),
     })
 }

@@ -1,4 +1,4 @@
-//! Events on a terminal: what is lasting as lines, what is going on as one live line an image.
+//! Shows events on a terminal: permanent lines, and one live line for each image in progress.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use crate::event::Event;
 use crate::report::out::Out;
 use crate::report::text::{bytes, one_line};
 
-/// Nothing is drawn for work that is done sooner.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// The time before the live line of an image appears, so that short work does not flicker.
+const DRAW_DELAY: Duration = Duration::from_millis(250);
 
-/// Lines for the images in work, and lasting lines above them.
+/// Draws a live line for each image in progress, and permanent lines above them.
 pub(super) struct Terminal {
     out: Out,
     bars: MultiProgress,
@@ -22,7 +22,7 @@ pub(super) struct Terminal {
     images: BTreeMap<String, RunningImage>,
 }
 
-/// An image in work.
+/// An image in progress.
 struct RunningImage {
     since: Instant,
     bar: Option<ProgressBar>,
@@ -42,7 +42,7 @@ impl RunningImage {
         }
     }
 
-    /// What is going on, in one line.
+    /// The live line of the image.
     fn line(&self, name: &str) -> String {
         let (done, total) = self
             .transfers
@@ -60,7 +60,7 @@ impl RunningImage {
         } else {
             format!("  {}", self.detail)
         };
-        // What the step prints must have room beside a long script.
+        // A long step is truncated, so that its output also fits into the line.
         let step = if detail.is_empty() {
             self.step.as_str().into()
         } else {
@@ -71,7 +71,8 @@ impl RunningImage {
 }
 
 impl Terminal {
-    /// A reporter that draws on `bars`; with `every_line`, what steps print is kept above.
+    /// Creates a reporter that draws on `bars`. With `every_line`, the output of steps is printed
+    /// as permanent lines.
     pub(super) fn new(out: Out, bars: MultiProgress, every_line: bool) -> Self {
         Self {
             out,
@@ -81,7 +82,7 @@ impl Terminal {
         }
     }
 
-    /// Changes what is known of an image; it is drawn at the next tick.
+    /// Changes the state of an image; the next tick draws it.
     fn image(&mut self, name: &str, change: impl FnOnce(&mut RunningImage)) {
         change(
             self.images
@@ -103,7 +104,7 @@ impl Terminal {
     }
 }
 
-/// A warning and a failure stand out.
+/// Colours the first word of a warning or a failure.
 fn colored(event: &Event, line: &str) -> String {
     let (head, style) = match event {
         Event::Warning { .. } => ("warning", anstyle::AnsiColor::Yellow),
@@ -154,7 +155,7 @@ impl Reporter for Terminal {
 
     fn tick(&mut self) {
         for (name, state) in &mut self.images {
-            if state.bar.is_none() && state.since.elapsed() >= PATIENCE {
+            if state.bar.is_none() && state.since.elapsed() >= DRAW_DELAY {
                 let style = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}");
                 let bar = self.bars.add(ProgressBar::new_spinner());
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
