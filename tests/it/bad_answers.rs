@@ -484,7 +484,7 @@ fn a_registry_that_accepts_no_writes_is_reported_with_possible_causes() {
         let words = [
             &format!("{method} http://"),
             "405 UNSUPPORTED",
-            "it is read-only, or a mirror",
+            "it is read-only, or a pull-through mirror",
         ];
         fails(
             &registry,
