@@ -1,5 +1,5 @@
-//! Which tags of a fan-out may move (2-tags). A pure function of names; what is known of the content comes in as a
-//! [`PublishedContent`].
+//! Decides which tags of a fan-out move. The decision is a pure function of the names of tags and
+//! of [`PublishedContent`], which compares the published content with ours.
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -8,78 +8,79 @@ use super::tag_list::is_withdrawn;
 use super::{FanOut, Latest, PlannedTag, TagList, TagRole, TagRules, TaggedVersion};
 use crate::reference::Tag;
 
-/// What is known of the content that the immutable tag names already, if it exists.
+/// The content that the version tag already points to, if it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishedContent {
-    /// It is the content that is to be published (same inputs, or same digest).
+    /// It equals the content to publish: same inputs or same digest.
     Same,
-    /// It is something else, or nobody knows.
+    /// It differs from the content to publish, or it is unknown.
     Different,
 }
 
-/// What happens to a tag.
+/// The action for a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 pub enum Action {
-    /// It does not exist yet.
+    /// Create the tag, which does not exist yet.
     Create,
-    /// It exists and may name this version.
+    /// Move the existing tag to this version.
     Move,
-    /// It stays where it is.
+    /// Leave the tag unchanged.
     Keep {
-        /// The version that holds it.
+        /// The version that the tag points to.
         holder: Version,
-        /// The tag of that version.
+        /// The version tag of that version.
         tag: Tag,
     },
-    /// It may not be touched, and so nothing is published.
+    /// The tag must not change, so nothing is published.
     Refuse,
 }
 
 /// The decision about one tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
-    /// The tag.
+    /// The tag, with the suffix of the variant.
     pub tag: Tag,
-    /// What it stands for.
+    /// The role of the tag in the fan-out.
     pub role: TagRole,
-    /// What happens to it.
+    /// The action for the tag.
     #[serde(flatten)]
     pub action: Action,
-    /// Why, for people.
+    /// The reason, for users.
     pub because: String,
 }
 
 impl Move {
-    /// Whether the tag is to be written.
+    /// True if the tag is created or moved.
     #[must_use]
     pub const fn is_push(&self) -> bool {
         matches!(self.action, Action::Create | Action::Move)
     }
 
-    /// Whether the tag stops the publishing.
+    /// True if the tag prevents the publication.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(self.action, Action::Refuse)
     }
 }
 
-/// Decides for every tag of a fan-out, in its order. The same tags in another order give the same decisions. The tags of
-/// a version that is withdrawn belong to whichever version counts in its place.
+/// Decides about every tag of a fan-out, in its order. The order of the existing tags does not
+/// matter. If the version is withdrawn, its moving tags belong to the highest version that is not
+/// withdrawn.
 #[must_use]
 pub fn decide(
     fan_out: &FanOut,
     existing: &TagList,
     rules: &TagRules,
-    standing: PublishedContent,
+    published: PublishedContent,
 ) -> Vec<Move> {
     let ours = &fan_out.version;
-    let gone = is_withdrawn(ours, &rules.withdrawn);
+    let is_ours_withdrawn = is_withdrawn(ours, &rules.withdrawn);
     let decide_one = |planned: &PlannedTag| {
         let (action, because) = match planned.role {
-            _ if gone => withdrawn(planned, fan_out, existing),
+            _ if is_ours_withdrawn => withdrawn(planned, fan_out, existing),
             TagRole::Full | TagRole::Original => {
-                full(&planned.tag, fan_out, existing, rules, standing)
+                full(&planned.tag, fan_out, existing, rules, published)
             }
             TagRole::Latest if rules.latest == Latest::Always => {
                 present(planned, existing, "`latest` is `always`")
@@ -102,7 +103,7 @@ pub fn decide(
     fan_out.tags.iter().map(decide_one).collect()
 }
 
-/// A tag of a version that is withdrawn.
+/// Decides about a tag of a withdrawn version.
 fn withdrawn(planned: &PlannedTag, out: &FanOut, existing: &TagList) -> (Action, String) {
     let ours = &out.version;
     let itself = |because: String| {
@@ -118,7 +119,7 @@ fn withdrawn(planned: &PlannedTag, out: &FanOut, existing: &TagList) -> (Action,
         TagRole::Full | TagRole::Original => {
             return itself(format!("{ours} is withdrawn; its own tag remains"));
         }
-        // An extra tag goes along with the moving tags.
+        // An extra tag moves together with the moving tags.
         TagRole::Extra => existing.highest(|_| true),
         role => existing.highest(|other| role.covers(ours, other)),
     };
@@ -128,35 +129,35 @@ fn withdrawn(planned: &PlannedTag, out: &FanOut, existing: &TagList) -> (Action,
     }
 }
 
-/// The immutable tag.
+/// Decides about the version tag.
 fn full(
     tag: &Tag,
     out: &FanOut,
     existing: &TagList,
     rules: &TagRules,
-    standing: PublishedContent,
+    published: PublishedContent,
 ) -> (Action, String) {
     let ours = &out.version;
     let exists = existing.has(tag);
-    // A plain version shares its tag with the moving form of the same version with build metadata.
+    // The tag of a plain version also moves to the same version with build metadata.
     let later = existing.highest(|v| v.cmp_precedence(ours).is_eq() && !v.build.is_empty());
     if ours.build.is_empty()
         && ours.pre.is_empty()
         && let Some(later) = later
     {
-        return match (exists, standing) {
+        return match (exists, published) {
             (true, PublishedContent::Same) => keep(later, higher(later)),
             (true, PublishedContent::Different) => (
                 Action::Refuse,
-                format!("{ours} is published, and {} after it", later.tag),
+                format!("{} was published after {ours}", later.tag),
             ),
             (false, _) => (
                 Action::Refuse,
-                format!("{} is published without it", later.tag),
+                format!("{} is published, but {ours} is not", later.tag),
             ),
         };
     }
-    match (exists, standing) {
+    match (exists, published) {
         (false, _) => (Action::Create, "does not exist yet".to_owned()),
         (true, PublishedContent::Same) => (Action::Move, "published again".to_owned()),
         (true, PublishedContent::Different) if !rules.immutable => {
@@ -164,12 +165,12 @@ fn full(
         }
         (true, PublishedContent::Different) => (
             Action::Refuse,
-            format!("{tag} is published already, and a version is immutable"),
+            format!("{tag} is already published, and versions are immutable"),
         ),
     }
 }
 
-/// A tag that moves to the highest stable version of its scope.
+/// Decides about a moving tag, which points to the highest stable version of its scope.
 fn moving(
     planned: &PlannedTag,
     ours: &Version,

@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::tags::{TagRules, Variant, fan_out, precedence};
 
-/// `1.2.3` published where `existing` is: one `tag action` a line.
+/// The decisions for `version` in a repository with the tags `existing`, as `tag action, …`.
 fn decisions(
     version: &str,
     variant: &str,
     existing: &str,
     rules: &TagRules,
-    standing: PublishedContent,
+    published: PublishedContent,
 ) -> String {
     let variant: Option<Variant> = (!variant.is_empty()).then(|| variant.parse().unwrap());
     let tags: Vec<Tag> = existing
@@ -21,7 +21,7 @@ fn decisions(
     let existing = TagList::new(&tags, variant.as_ref(), &rules.withdrawn);
     let out = fan_out(&version.parse().unwrap(), variant.as_ref(), rules).unwrap();
     let mut text = String::new();
-    for decided in decide(&out, &existing, rules, standing) {
+    for decided in decide(&out, &existing, rules, published) {
         let action = match &decided.action {
             Action::Create => "create".to_owned(),
             Action::Move => "move".to_owned(),
@@ -34,7 +34,7 @@ fn decisions(
 }
 
 #[test]
-fn names_decide() {
+fn decisions_depend_on_the_names_of_tags() {
     let rules = TagRules::default();
     for (version, variant, existing, expected) in [
         (
@@ -154,7 +154,7 @@ fn the_same_content_again_is_not_refused() {
 }
 
 #[test]
-fn rules_change_what_may_move() {
+fn the_rules_of_a_spec_change_the_decisions() {
     let always = TagRules {
         latest: Latest::Always,
         ..TagRules::default()
@@ -245,14 +245,14 @@ prop_compose! {
     }
 }
 
-/// A registry that takes every decision: what each tag names.
+/// Applies the decisions to a simulated registry, which maps each tag to a version.
 fn publish(
     registry: &mut std::collections::BTreeMap<Tag, Version>,
     version: &Version,
 ) -> Vec<Move> {
     let rules = TagRules::default();
     let out = fan_out(version, None, &rules).unwrap();
-    let standing = if registry.get(out.full()) == Some(version) {
+    let published = if registry.get(out.full()) == Some(version) {
         PublishedContent::Same
     } else {
         PublishedContent::Different
@@ -261,7 +261,7 @@ fn publish(
         &out,
         &TagList::new(registry.keys(), None, &[]),
         &rules,
-        standing,
+        published,
     );
     if !moves.iter().any(Move::is_refusal) {
         for pushed in moves.iter().filter(|decided| decided.is_push()) {
@@ -298,7 +298,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_the_tags_means_nothing(version in any_version(), tags in prop::collection::vec(any_version(), 0..10).prop_shuffle()) {
+    fn the_order_of_the_tags_does_not_matter(version in any_version(), tags in prop::collection::vec(any_version(), 0..10).prop_shuffle()) {
         let rules = TagRules::default();
         let out = fan_out(&version, None, &rules).unwrap();
         let tags: Vec<Tag> = tags.iter().map(|v| fan_out(v, None, &rules).unwrap().full().clone()).collect();

@@ -1,4 +1,4 @@
-//! Extra tags: what they may not be called (7-rules 24).
+//! Checks the names of extra tags.
 
 use semver::Version;
 
@@ -6,26 +6,27 @@ use super::Variant;
 use super::fan_out::suffixed;
 use crate::reference::{Error as ReferenceError, Tag};
 
-/// Why a text cannot be an extra tag.
+/// The reason why a text cannot be an extra tag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExtraError {
-    /// `1`, `1.2`, `v1`: golden's own moving tags look so.
+    /// It has the form of golden's own tags, such as `1`, `1.2` or `v1`.
     #[error(
-        "extra tag `{0}` looks like a version or a part of one; only the version itself makes such tags"
+        "extra tag `{0}` looks like a version or a part of one; golden creates such tags from the version"
     )]
     Version(String),
-    /// Contains `latest`.
-    #[error("extra tag `{0}` contains `latest`; only `latest` itself may be called so")]
+    /// It contains `latest`.
+    #[error("extra tag `{0}` contains `latest`, which is reserved for the tag `latest`")]
     Latest(String),
-    /// Is a variant of the repository.
+    /// It is the name of a variant in the repository.
     #[error("extra tag `{0}` is the name of a variant")]
     Variant(String),
-    /// Breaks the grammar of tags.
+    /// It violates the grammar of tags.
     #[error("extra tag: {0}")]
     Grammar(ReferenceError),
 }
 
-/// Checks an extra tag before the suffix of the variant is added. `variants` are the variants of the repository.
+/// Checks an extra tag before the suffix of the variant is added. `variants` are the variants of
+/// the repository. Fails if the name is reserved or not a valid tag.
 pub fn check_extra<'a>(
     extra: &str,
     variant: Option<&'a Variant>,
@@ -56,7 +57,7 @@ pub fn check_extra<'a>(
     Ok(())
 }
 
-/// `M`, `M.m`, `M.m.p` and whatever parses as a version, with or without a `v`.
+/// True for `M`, `M.m`, `M.m.p` and every other version, with or without a leading `v`.
 fn looks_like_version(text: &str) -> bool {
     let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
     let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_belong_to_others_are_refused() {
+    fn reserved_names_are_refused() {
         for bad in [
             "1",
             "v1",

@@ -1,4 +1,4 @@
-//! The fan-out: which tags a version gets, from the most specific to the least (2-tags).
+//! Computes the fan-out: the tags of a version, from the most specific to the least specific.
 
 use semver::{BuildMetadata, Version};
 use serde::{Deserialize, Serialize};
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 use super::{Latest, Level, TagList, TagRules, Variant};
 use crate::reference::{Error as ReferenceError, Tag};
 
-/// What a tag stands for.
+/// The role of a tag in the fan-out of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TagRole {
     /// The version itself, immutable: `1.2.3`, `1.2.3-rc.1`, `1.2.3_build.5`.
     Full,
-    /// `1.2.3_r0`: it preserves the first content of a version before `1.2.3` moves for the first time.
+    /// `1.2.3_r0`: preserves the first content of a version when `1.2.3` moves for the first time.
     Original,
-    /// `1.2.3` next to `1.2.3_build.5`: it moves.
+    /// `1.2.3` if the version tag is `1.2.3_build.5`: a moving tag.
     Patch,
-    /// `1.2`.
+    /// `1.2`: the highest version with these two numbers.
     Minor,
-    /// `1`.
+    /// `1`: the highest version with this number.
     Major,
-    /// `latest`, or the bare variant.
+    /// `latest`, or the name of the variant: the highest version.
     Latest,
-    /// A tag that the spec names, such as a channel.
+    /// A tag in the `extra` list of the spec, such as a channel.
     Extra,
 }
 
 impl TagRole {
-    /// Whether a tag with this role, of the version `ours`, also stands for the version `other`.
+    /// True if a tag with this role of the version `ours` is also a tag of the version `other`.
     #[must_use]
     pub fn covers(self, ours: &Version, other: &Version) -> bool {
         match self {
@@ -43,47 +43,47 @@ impl TagRole {
 /// A tag of the fan-out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedTag {
-    /// The tag.
+    /// The tag, with the suffix of the variant.
     pub tag: Tag,
-    /// What it stands for.
+    /// The role of the tag.
     pub role: TagRole,
 }
 
-/// The tags of a version, in the order that they are pushed, and what they were computed from.
+/// The tags of a version in the order of the push, with the version and the variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FanOut {
-    /// The version.
+    /// The version that the tags belong to.
     pub version: Version,
-    /// The variant.
+    /// The variant, the suffix of every tag.
     pub variant: Option<Variant>,
-    /// The tags; the first one is the version itself.
+    /// The tags; the first one is the version tag.
     pub tags: Vec<PlannedTag>,
 }
 
 impl FanOut {
-    /// The immutable tag.
+    /// The version tag, which never changes its content.
     #[must_use]
     pub fn full(&self) -> &Tag {
         &self.tags[0].tag
     }
 }
 
-/// Why a version has no tags.
+/// The reason why a version has no valid tags.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
-    /// A tag of the version breaks the grammar of tags; the most common reason is its length.
+    /// A tag of the version violates the grammar of tags, usually by its length.
     #[error("version {version} cannot be published: {error}")]
     Grammar {
-        /// The version.
+        /// The version in the spec.
         version: Version,
-        /// What is wrong, with the tag.
+        /// The violation, with the tag.
         error: ReferenceError,
     },
 }
 
 impl FanOut {
-    /// The tag that preserves the first content of a version, when publishing this one moves `1.2.3` for the first time:
-    /// `all` has `1.2.3`, and neither a revision of it nor another build.
+    /// The tag that preserves the first content of a version, if this publication moves `1.2.3` for
+    /// the first time: `all` contains `1.2.3`, but no revision and no other build of it.
     #[must_use]
     pub fn original(&self, all: &TagList) -> Option<Original> {
         let plain = self
@@ -106,7 +106,7 @@ impl FanOut {
             &format!("{major}.{minor}.{patch}_r0"),
             self.variant.as_ref(),
         );
-        // It is as long as the tag of any other revision.
+        // It is no longer than the tag of another revision, so it is valid.
         let tag = name.parse().ok()?;
         Some(Original {
             tag,
@@ -120,11 +120,12 @@ impl FanOut {
 pub struct Original {
     /// The tag to create: `1.2.3_r0`.
     pub tag: Tag,
-    /// The tag that has named the content so far: `1.2.3`.
+    /// The tag that points to the content until now: `1.2.3`.
     pub of: Tag,
 }
 
-/// The tags of `version`, from the most specific to the least, extras last.
+/// The tags of `version`, from the most specific to the least specific, then the extra tags. Fails
+/// if one of them is not a valid tag.
 pub fn fan_out(
     version: &Version,
     variant: Option<&Variant>,
@@ -138,7 +139,7 @@ pub fn fan_out(
         build,
     } = version;
     let stable = pre.is_empty();
-    let wanted = |level| stable && rules.fan_out.contains(&level);
+    let includes = |level| stable && rules.fan_out.contains(&level);
     let core = if stable {
         format!("{major}.{minor}.{patch}")
     } else {
@@ -153,17 +154,17 @@ pub fn fan_out(
             names.push((core, TagRole::Patch));
         }
     }
-    if wanted(Level::Minor) {
+    if includes(Level::Minor) {
         names.push((format!("{major}.{minor}"), TagRole::Minor));
     }
-    if wanted(Level::Major) && (*major > 0 || rules.zero_major) {
+    if includes(Level::Major) && (*major > 0 || rules.zero_major) {
         names.push((major.to_string(), TagRole::Major));
     }
     let mut names: Vec<(String, TagRole)> = names
         .into_iter()
         .map(|(name, role)| (suffixed(&name, variant), role))
         .collect();
-    if wanted(Level::Latest) && rules.latest != Latest::Never {
+    if includes(Level::Latest) && rules.latest != Latest::Never {
         names.push((
             variant.map_or("latest", Variant::as_str).to_owned(),
             TagRole::Latest,
@@ -192,10 +193,10 @@ pub fn fan_out(
     })
 }
 
-/// Revision `number` of a version: `1.2.3` becomes `1.2.3_r1`.
+/// Revision `number` of a version: `1.2.3+r1` for `1.2.3`.
 #[must_use]
 pub fn revision(version: &Version, number: u64) -> Version {
-    // Letters and digits are always build metadata.
+    // A text of letters and digits is always valid build metadata.
     let build = BuildMetadata::new(&format!("r{number}")).unwrap_or(BuildMetadata::EMPTY);
     Version {
         build,
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_the_contract() {
+    fn a_version_has_these_tags() {
         let rules = TagRules::default();
         for (version, variant, expected) in [
             ("1.2.3", "", "1.2.3 1.2 1 latest"),
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_choose_among_them() {
+    fn the_rules_of_a_spec_select_tags() {
         let zero = TagRules {
             zero_major: true,
             ..TagRules::default()
@@ -325,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_is_too_long_is_named() {
+    fn the_error_names_a_tag_that_is_too_long() {
         let version: Version = format!("1.2.3-{}", "a".repeat(123)).parse().unwrap();
         let message = fan_out(&version, None, &TagRules::default())
             .unwrap_err()

@@ -1,4 +1,5 @@
-//! Tags: the semver fan-out of a version, and which of those tags may move (2-tags). Pure.
+//! Tags: the semver fan-out of a version, and the decision which of its tags move. All functions
+//! are pure.
 
 mod decide;
 mod extra;
@@ -28,26 +29,26 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A tag suffix, `[a-z][a-z0-9]*([._-][a-z0-9]+)*`, not `latest` (7-rules 11).
+/// A tag suffix, `[a-z][a-z0-9]*([._-][a-z0-9]+)*`, but not `latest`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Variant(String);
 
 impl Variant {
-    /// The suffix without its dash.
+    /// The suffix without the dash before it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Why a text is not a variant.
+/// The reason why a text is not a variant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VariantError {
-    /// `latest` is the name of another tag.
+    /// It is `latest`, which is the name of another tag.
     #[error("a variant cannot be called `latest`")]
     Latest,
-    /// The grammar is broken.
+    /// It violates the grammar of variants.
     #[error(
         "`{0}` is not a variant (lower-case letters and digits, starting with a letter, parts joined by `.`, `_` or `-`)"
     )]
@@ -95,18 +96,18 @@ impl From<Variant> for String {
     }
 }
 
-/// When `latest` (or the bare variant tag) moves.
+/// Rule for moving `latest` or the tag with the variant's name.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Latest {
-    /// When no stable version is higher.
+    /// It moves if no stable version is higher.
     #[default]
     Auto,
-    /// With every stable release.
+    /// It moves with every stable version.
     Always,
-    /// Never.
+    /// golden does not create or move it.
     Never,
 }
 
@@ -116,47 +117,48 @@ pub enum Latest {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// `1.2.3`; always part of the fan-out.
+    /// The version tag, such as `1.2.3`; always part of the fan-out.
     Full,
-    /// `1.2`.
+    /// A tag such as `1.2`.
     Minor,
-    /// `1`.
+    /// A tag such as `1`.
     Major,
-    /// `latest`, or the bare variant.
+    /// `latest`, or the name of the variant.
     Latest,
 }
 
-/// What happens to new content for a published version.
+/// Rule for new content of a version that is already published.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Rebuild {
-    /// It is refused.
+    /// golden refuses it.
     #[default]
     Refuse,
-    /// It is published as `1.2.3_r1`, `1.2.3_r2`, … if only the base or the packages changed; else it is refused.
+    /// golden publishes it as `1.2.3_r1`, `1.2.3_r2`, … if only the base or the packages changed,
+    /// and refuses it otherwise.
     Base,
-    /// It is published as `1.2.3_r1`, `1.2.3_r2`, …
+    /// golden publishes it as `1.2.3_r1`, `1.2.3_r2`, …
     Revise,
 }
 
-/// `[tags]` of an image, resolved.
+/// The table `[tags]` of an image, with defaults applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagRules {
-    /// When `latest` moves.
+    /// Rule for moving `latest`.
     pub latest: Latest,
-    /// Whether 0.x versions get the tag `0`.
+    /// If true, 0.x versions get the tag `0`.
     pub zero_major: bool,
-    /// Which kinds of tags are made; `Full` is always in it.
+    /// The kinds of tags to publish, always including `Full`.
     pub fan_out: BTreeSet<Level>,
-    /// Whether a full version may never change its digest.
+    /// If true, the digest of a version tag never changes.
     pub immutable: bool,
-    /// Other moving tags, without the variant suffix.
+    /// Additional moving tags, without the variant suffix.
     pub extra: Vec<String>,
-    /// What happens to new content for a published version.
+    /// Rule for new content of a published version.
     pub rebuild: Rebuild,
-    /// Versions that are neither compared with nor published.
+    /// Versions that golden does not publish and that no moving tag points to.
     pub withdrawn: Vec<semver::Version>,
 }
 

@@ -1,11 +1,11 @@
-//! The version that a refused image may take instead.
+//! Computes the next free version, as a suggestion for an image whose version is refused.
 
 use semver::{Prerelease, Version};
 
 use super::TagList;
 
-/// The next version after `version` that none of the repositories has and that `withdrawn` does not name: the next patch
-/// version of the same minor version, or the next number of a pre-release.
+/// The next version after `version` that is in none of the repositories and not in `withdrawn`: the
+/// next patch version of the same minor version, or the next number of a pre-release.
 pub fn next_free<'a>(
     version: &Version,
     repositories: impl IntoIterator<Item = &'a TagList>,
@@ -23,8 +23,8 @@ pub fn next_free<'a>(
     next
 }
 
-/// Whether `next` is not free because of `taken`: it is the same version, or a stable one of its minor version that is not
-/// higher.
+/// True if `taken` makes `next` unavailable: they are equal, or `taken` is a higher stable version
+/// of the same minor version.
 fn blocks(taken: &Version, next: &Version) -> bool {
     let same_line = taken.major == next.major && taken.minor == next.minor;
     taken.cmp_precedence(next).is_eq()
@@ -49,7 +49,7 @@ fn bumped(version: &Version) -> Version {
         _ => (pre.as_str(), None),
     };
     let number: u64 = number.unwrap_or(0);
-    // A pre-release with another number is a pre-release.
+    // A pre-release with another number is valid.
     let pre = Prerelease::new(&format!("{name}.{}", number.saturating_add(1))).unwrap_or_default();
     Version {
         pre,

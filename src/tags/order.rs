@@ -1,4 +1,4 @@
-//! The order of versions, revisions and build metadata included (7-rules 22).
+//! The order of versions, including revisions and build metadata.
 
 use std::cmp::Ordering;
 
@@ -6,9 +6,11 @@ use semver::{BuildMetadata, Version};
 
 use super::version::is_revision;
 
-/// Semver's precedence. Among equals, the plain version is the lowest; then follow `r0`, which preserves the content of
-/// the plain version, build metadata in its own order, and golden's revisions by number. The order is total, so that a
-/// maximum does not depend on the order of what is compared.
+/// Compares two versions by semver's precedence, then by build metadata.
+///
+/// Among versions of equal precedence, the plain version is the lowest. Then follow `r0`, which
+/// preserves the content of the plain version, other build metadata in semver's order, and golden's
+/// revisions by number. The order is total, so the maximum does not depend on the input order.
 #[must_use]
 pub fn precedence(a: &Version, b: &Version) -> Ordering {
     a.cmp_precedence(b).then_with(|| builds(&a.build, &b.build))
@@ -49,7 +51,7 @@ impl Rank {
     }
 }
 
-/// Compares `r7` and `r12` by number, whatever their length.
+/// Compares revisions such as `r7` and `r12` by number; the numbers can have any length.
 fn numbers(a: &str, b: &str) -> Ordering {
     let digits = |text: &'_ str| {
         text.trim_start_matches('r')
@@ -65,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn from_lowest_to_highest() {
+    fn versions_are_ordered_from_lowest_to_highest() {
         let sorted = [
             "0.9.9",
             "1.0.0-alpha",

@@ -1,4 +1,4 @@
-//! The version that a tag should point to, as the other tags of its repository tell it.
+//! Infers from the tags of a repository to which version a tag should point.
 
 use super::{TagList, TagRules, TaggedVersion, Variant, fan_out};
 use crate::reference::Tag;
@@ -6,14 +6,14 @@ use crate::reference::Tag;
 /// The version that a tag belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagOwner {
-    /// The version, with its own tag.
+    /// The version, with its version tag.
     pub held: TaggedVersion,
-    /// Its variant.
+    /// The variant of the version.
     pub variant: Option<Variant>,
 }
 
-/// The highest version among `list` whose fan-out under `rules` contains `tag`; none for a tag that no rule is about, such
-/// as a channel, or one that no version claims.
+/// The highest version in `list` whose fan-out under `rules` contains `tag`. `None` for a tag that
+/// belongs to no version, such as a channel.
 #[must_use]
 pub fn owner(tag: &Tag, list: &[Tag], rules: &TagRules) -> Option<TagOwner> {
     let rules = TagRules {
@@ -22,7 +22,7 @@ pub fn owner(tag: &Tag, list: &[Tag], rules: &TagRules) -> Option<TagOwner> {
         ..rules.clone()
     };
     let variants = TagList::new(list, None, &[]).variants();
-    // A variant tells more of a tag than a pre-release does.
+    // Try variants first: the suffix of a tag is more likely a variant than a pre-release.
     variants.iter().map(Some).chain([None]).find_map(|variant| {
         let existing = TagList::new(list, variant, &rules.withdrawn);
         let claims = |held: &&TaggedVersion| {

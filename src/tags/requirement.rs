@@ -1,5 +1,6 @@
-//! Cargo-style requirements, and the versions in other people's tags, both read leniently: bases have calendar
-//! versions (`24.04`, `2026.01.3`), two or four components, or a leading `v`.
+//! Cargo-style requirements, and versions in the tags of base images. Both are parsed leniently,
+//! since bases have calendar versions (`24.04`, `2026.01.3`), two or four components, or a leading
+//! `v`.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -15,7 +16,7 @@ pub struct Requirement(Vec<Comparison>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Comparison {
     comparator: Comparator,
-    /// The fourth component, which semver does not know.
+    /// The fourth component, which semver does not have.
     fourth: Option<u64>,
 }
 
@@ -28,7 +29,7 @@ pub struct TagVersion {
 }
 
 impl Requirement {
-    /// Whether a strict version satisfies the requirement.
+    /// True if a strict version satisfies the requirement.
     #[must_use]
     pub fn matches(&self, version: &Version) -> bool {
         self.admits(&TagVersion {
@@ -38,8 +39,8 @@ impl Requirement {
         })
     }
 
-    /// Whether the version in a tag satisfies the requirement. A comparison with fewer components than the version
-    /// ignores the rest, as in semver: `=1.2.3` admits `1.2.3.4`.
+    /// True if the version in a tag satisfies the requirement. A comparison with fewer components
+    /// ignores the other components, as in semver: `=1.2.3` admits `1.2.3.4`.
     #[must_use]
     pub fn admits(&self, tag: &TagVersion) -> bool {
         let three = VersionReq {
@@ -50,7 +51,8 @@ impl Requirement {
 }
 
 impl Comparison {
-    /// The comparison of the first three components, which admits equality where the fourth decides.
+    /// The comparison of the first three components. It admits equality if the fourth component
+    /// decides.
     fn without_fourth(&self) -> Comparator {
         let mut comparator = self.comparator.clone();
         if self.fourth.is_some() {
@@ -117,7 +119,8 @@ impl FromStr for Requirement {
     }
 }
 
-/// A comparison as semver reads it, without leading zeros, and its fourth component.
+/// Splits a comparison into the part that semver can parse, without leading zeros, and the fourth
+/// component.
 fn plain(text: &str) -> (String, Option<u64>) {
     let unchanged = || (text.to_owned(), None);
     let Some(start) = text.find(|c: char| c.is_ascii_digit()) else {
@@ -153,8 +156,8 @@ fn without_zeros(component: &str) -> &str {
 }
 
 impl TagVersion {
-    /// Reads a tag of one to four numbers, with a `v` before them, or of three numbers and a pre-release. None for any
-    /// other tag.
+    /// Parses a tag of one to four numbers, or of three numbers and a pre-release, with or without
+    /// a leading `v`. Returns `None` for any other tag.
     #[must_use]
     pub fn parse(tag: &str) -> Option<Self> {
         let text = tag.strip_prefix('v').unwrap_or(tag);
@@ -184,8 +187,8 @@ impl TagVersion {
         })
     }
 
-    /// The order of versions. Of two equal ones, the one with more components is the higher: `12.0.0` says more than
-    /// `12`.
+    /// Compares two versions. If they are equal, the one with more components is higher: `12.0.0`
+    /// is more specific than `12`.
     #[must_use]
     pub fn order(&self, other: &Self) -> Ordering {
         super::precedence(&self.version, &other.version)
@@ -199,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_requirement_is_read_leniently_and_written_in_one_form() {
+    fn requirements_are_parsed_leniently_and_printed_in_one_form() {
         for (text, written) in [
             ("12", "^12"),
             ("*", "*"),
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fourth_component_decides_where_the_others_are_equal() {
+    fn the_fourth_component_decides_if_the_others_are_equal() {
         for (requirement, admitted, refused) in [
             (
                 "=8.5.1.2",
@@ -268,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn only_versions_are_read_in_tags() {
+    fn only_tags_with_versions_are_parsed() {
         for tag in [
             "12",
             "v1.2",
@@ -299,7 +302,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "[<>=~^*xv0-9., +-]*") {
+        fn no_text_makes_the_parser_panic(text in "[<>=~^*xv0-9., +-]*") {
             drop(text.parse::<Requirement>());
             drop(TagVersion::parse(&text));
         }

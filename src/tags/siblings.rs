@@ -1,12 +1,12 @@
-//! The tags that may point to the same digest as others.
+//! Computes the tags that may exist in addition to a list of tags.
 
 use std::collections::BTreeSet;
 
 use super::{TagList, TagRules, fan_out};
 use crate::reference::Tag;
 
-/// The tags of the fan-outs of all versions among `tags`, of every variant that they have. A list of tags that lacks one
-/// of these although it can be read is incomplete.
+/// The tags of the fan-outs of all versions and variants in `tags`. If one of them exists in the
+/// registry but not in the list, the list is incomplete.
 #[must_use]
 pub fn siblings(tags: &[Tag]) -> BTreeSet<Tag> {
     let rules = TagRules {

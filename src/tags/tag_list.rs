@@ -1,4 +1,4 @@
-//! The tags that a repository has already, read as versions of one variant (7-rules 21, 22, 27).
+//! The existing tags of a repository, read as versions of one variant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,31 +8,32 @@ use super::order::precedence;
 use super::{Variant, is_revision};
 use crate::reference::Tag;
 
-/// A version that a repository holds, with the tag that says so.
+/// A version in a repository, with its tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaggedVersion {
-    /// The version.
+    /// The version that the tag names.
     pub version: Version,
-    /// Its tag, as the repository has it.
+    /// The tag in the repository, such as `v1.2.3` or `1.2.3`.
     pub tag: Tag,
 }
 
-/// The tags of a repository, seen from one variant.
+/// The tags of a repository, and the versions of one variant among them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TagList {
     tags: BTreeSet<Tag>,
-    held: Vec<TaggedVersion>,
+    versions: Vec<TaggedVersion>,
 }
 
 impl TagList {
-    /// Reads `tags` as versions of `variant`; versions in `withdrawn` do not count. The order of `tags` means nothing.
+    /// Reads `tags` as versions of `variant`, without the versions in `withdrawn`. The order of
+    /// `tags` does not matter.
     pub fn new<'a>(
         tags: impl IntoIterator<Item = &'a Tag>,
         variant: Option<&Variant>,
         withdrawn: &[Version],
     ) -> Self {
         let tags: BTreeSet<Tag> = tags.into_iter().cloned().collect();
-        let mut held: BTreeMap<Version, Tag> = BTreeMap::new();
+        let mut tag_of: BTreeMap<Version, Tag> = BTreeMap::new();
         for tag in &tags {
             let Some(version) = parse(tag, variant, &tags) else {
                 continue;
@@ -40,41 +41,41 @@ impl TagList {
             if is_withdrawn(&version, withdrawn) {
                 continue;
             }
-            // `2.0.0` speaks for the version before `v2.0.0` does; digits sort before letters.
-            held.entry(version).or_insert_with(|| tag.clone());
+            // `2.0.0` comes before `v2.0.0`, since digits sort before letters, and is used.
+            tag_of.entry(version).or_insert_with(|| tag.clone());
         }
-        let mut held: Vec<TaggedVersion> = held
+        let mut versions: Vec<TaggedVersion> = tag_of
             .into_iter()
             .map(|(version, tag)| TaggedVersion { version, tag })
             .collect();
-        held.sort_by(|a, b| precedence(&a.version, &b.version));
-        Self { tags, held }
+        versions.sort_by(|a, b| precedence(&a.version, &b.version));
+        Self { tags, versions }
     }
 
-    /// Whether the repository has this tag.
+    /// True if the repository has this tag.
     #[must_use]
     pub fn has(&self, tag: &Tag) -> bool {
         self.tags.contains(tag)
     }
 
-    /// Every version of the variant, from the lowest to the highest, pre-releases included.
+    /// All versions of the variant, including pre-releases, from the lowest to the highest.
     #[must_use]
     pub fn versions(&self) -> &[TaggedVersion] {
-        &self.held
+        &self.versions
     }
 
-    /// The highest stable version for which `scope` holds.
+    /// The highest stable version for which `scope` returns true.
     pub fn highest(&self, scope: impl Fn(&Version) -> bool) -> Option<&TaggedVersion> {
-        self.held
+        self.versions
             .iter()
             .rev()
             .find(|held| held.version.pre.is_empty() && scope(&held.version))
     }
 
-    /// The number of the highest revision of `version`; 0 when there is none.
+    /// The number of the highest revision of `version`; 0 if it has none.
     #[must_use]
     pub fn revisions(&self, version: &Version) -> u64 {
-        let of = |held: &&TaggedVersion| {
+        let is_revision_of_version = |held: &&TaggedVersion| {
             held.version.cmp_precedence(version).is_eq() && is_revision(&held.version.build)
         };
         let number = |held: &TaggedVersion| {
@@ -85,35 +86,39 @@ impl TagList {
                 .parse()
                 .ok()
         };
-        self.held
+        self.versions
             .iter()
-            .filter(of)
+            .filter(is_revision_of_version)
             .filter_map(number)
             .max()
             .unwrap_or(0)
     }
 
-    /// The variants that the repository has, as far as its tags tell: beside `1.2.3-NAME` stands a bare `NAME`, or
-    /// [what proves it](Self::sure_variants).
+    /// The probable variants of the repository: `NAME` for each tag `1.2.3-NAME` if the tag `NAME`
+    /// exists, and all [certain variants](Self::sure_variants).
     #[must_use]
     pub fn variants(&self) -> BTreeSet<Variant> {
-        self.variants_beside(|_, name| vec![name.to_owned()])
+        self.variants_with(|_, name| vec![name.to_owned()])
             .into_iter()
             .chain(self.sure_variants())
             .collect()
     }
 
-    /// The variants that nothing else can be: beside `1.2.3-NAME` stands `1.2-NAME` or `1-NAME`. A pre-release may have
-    /// an extra tag of its own name, and none of these.
+    /// The certain variants of the repository: `NAME` for each tag `1.2.3-NAME` if the tag
+    /// `1.2-NAME` or `1-NAME` exists. A pre-release has no such tag, but an extra tag can have the
+    /// name of a pre-release.
     #[must_use]
     pub fn sure_variants(&self) -> BTreeSet<Variant> {
-        self.variants_beside(|Version { major, minor, .. }, name| {
+        self.variants_with(|Version { major, minor, .. }, name| {
             vec![format!("{major}.{minor}-{name}"), format!("{major}-{name}")]
         })
     }
 
-    /// The names of `VERSION-NAME` where one of what `beside` gives is a tag, too.
-    fn variants_beside(&self, beside: impl Fn(&Version, &str) -> Vec<String>) -> BTreeSet<Variant> {
+    /// `NAME` for each tag `VERSION-NAME` if one of the tags that `companions` returns also exists.
+    fn variants_with(
+        &self,
+        companions: impl Fn(&Version, &str) -> Vec<String>,
+    ) -> BTreeSet<Variant> {
         let texts: BTreeSet<&str> = self.tags.iter().map(Tag::as_str).collect();
         let mut variants = BTreeSet::new();
         for text in &texts {
@@ -121,7 +126,7 @@ impl TagList {
                 let (Some(version), name) = (read(&text[..at]), &text[at + 1..]) else {
                     continue;
                 };
-                if beside(&version, name)
+                if companions(&version, name)
                     .iter()
                     .any(|tag| texts.contains(tag.as_str()))
                 {
@@ -133,15 +138,16 @@ impl TagList {
     }
 }
 
-/// A withdrawn `1.2.3` takes `1.2.3_x` with it; one with build metadata means only that.
+/// True if `version` is withdrawn. An entry `1.2.3` also withdraws `1.2.3+x`; an entry with build
+/// metadata withdraws only that version.
 #[must_use]
 pub fn is_withdrawn(version: &Version, withdrawn: &[Version]) -> bool {
-    withdrawn.iter().any(|gone| {
-        gone == version || (gone.build.is_empty() && gone.cmp_precedence(version).is_eq())
+    withdrawn.iter().any(|entry| {
+        entry == version || (entry.build.is_empty() && entry.cmp_precedence(version).is_eq())
     })
 }
 
-/// The version that a tag stands for, when it stands for one of this variant.
+/// The version that a tag names, if it is a version of this variant.
 fn parse(tag: &Tag, variant: Option<&Variant>, all: &BTreeSet<Tag>) -> Option<Version> {
     let text = tag.as_str();
     let suffix = variant
@@ -152,13 +158,13 @@ fn parse(tag: &Tag, variant: Option<&Variant>, all: &BTreeSet<Tag>) -> Option<Ve
     (!belongs_to_another(rest, &suffix, all)).then_some(version)
 }
 
-/// `M.m.p[-pre][_build]`, with or without a `v`.
+/// Parses `M.m.p[-pre][_build]`, with or without a leading `v`.
 fn read(text: &str) -> Option<Version> {
     Version::parse(&text.strip_prefix('v').unwrap_or(text).replacen('_', "+", 1)).ok()
 }
 
-/// Whether the dash in `1.2.3_x-y` starts a variant of its own. Build metadata may hold a dash too; but golden's own
-/// revisions have none, and a variant's `1.2.3_x-y` always stands beside its `1.2.3-y`.
+/// True if the dash in `1.2.3_x-y` starts the name of another variant. Build metadata may contain a
+/// dash too. But revisions contain none, and a variant that has `1.2.3_x-y` also has `1.2.3-y`.
 fn belongs_to_another(rest: &str, suffix: &str, all: &BTreeSet<Tag>) -> bool {
     let Some((core, build)) = rest.split_once('_') else {
         return false;
@@ -177,13 +183,13 @@ fn belongs_to_another(rest: &str, suffix: &str, all: &BTreeSet<Tag>) -> bool {
 mod tests {
     use super::*;
 
-    fn held(tags: &str, variant: &str, withdrawn: &[&str]) -> String {
+    fn versions(tags: &str, variant: &str, withdrawn: &[&str]) -> String {
         let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
         let variant = (!variant.is_empty()).then(|| variant.parse().unwrap());
         let withdrawn: Vec<Version> = withdrawn.iter().map(|text| text.parse().unwrap()).collect();
         let existing = TagList::new(&tags, variant.as_ref(), &withdrawn);
         existing
-            .held
+            .versions
             .iter()
             .map(|held| held.version.to_string())
             .collect::<Vec<_>>()
@@ -192,44 +198,44 @@ mod tests {
 
     #[test]
     fn a_tag_is_a_version_of_one_variant() {
-        assert_eq!(held("1 1.2 2 2.1 latest edge 1.2.3", "", &[]), "1.2.3");
-        assert_eq!(held("v2.0.0 V3.0.0 vv4.0.0", "", &[]), "2.0.0");
+        assert_eq!(versions("1 1.2 2 2.1 latest edge 1.2.3", "", &[]), "1.2.3");
+        assert_eq!(versions("v2.0.0 V3.0.0 vv4.0.0", "", &[]), "2.0.0");
         assert_eq!(
-            held(
+            versions(
                 "1.2.3-alpine 1.2.3-alpine3.20 alpine 1-alpine",
                 "alpine",
                 &[]
             ),
             "1.2.3"
         );
-        assert_eq!(held("1.2.3-alpine3.20", "", &[]), "1.2.3-alpine3.20");
+        assert_eq!(versions("1.2.3-alpine3.20", "", &[]), "1.2.3-alpine3.20");
         assert_eq!(
-            held("1.2.3_build.5 1.2.3_r2 1.2.3_r10", "", &[]),
+            versions("1.2.3_build.5 1.2.3_r2 1.2.3_r10", "", &[]),
             "1.2.3+build.5 1.2.3+r2 1.2.3+r10"
         );
-        assert_eq!(held("01.2.3 1.2.3.4 1.2.3_ 1.2.3-", "", &[]), "");
+        assert_eq!(versions("01.2.3 1.2.3.4 1.2.3_ 1.2.3-", "", &[]), "");
     }
 
     #[test]
-    fn a_variants_metadata_is_not_ours() {
-        assert_eq!(held("1.2.3_r1-alpine", "", &[]), "");
-        assert_eq!(held("1.2.3_r1-alpine", "alpine", &[]), "1.2.3+r1");
-        assert_eq!(held("1.2.3_r1-slim-alpine", "alpine", &[]), "");
-        assert_eq!(held("1.2.3_git-abc", "", &[]), "1.2.3+git-abc");
-        assert_eq!(held("1.2.3_git-abc 1.2.3-abc", "", &[]), "1.2.3-abc");
+    fn build_metadata_of_another_variant_is_ignored() {
+        assert_eq!(versions("1.2.3_r1-alpine", "", &[]), "");
+        assert_eq!(versions("1.2.3_r1-alpine", "alpine", &[]), "1.2.3+r1");
+        assert_eq!(versions("1.2.3_r1-slim-alpine", "alpine", &[]), "");
+        assert_eq!(versions("1.2.3_git-abc", "", &[]), "1.2.3+git-abc");
+        assert_eq!(versions("1.2.3_git-abc 1.2.3-abc", "", &[]), "1.2.3-abc");
     }
 
     #[test]
-    fn what_is_withdrawn_does_not_count() {
+    fn withdrawn_versions_are_ignored() {
         assert_eq!(
-            held("1.2.3 1.2.3_r1 1.2.3_b 1.2.4", "", &["1.2.3"]),
+            versions("1.2.3 1.2.3_r1 1.2.3_b 1.2.4", "", &["1.2.3"]),
             "1.2.4"
         );
-        assert_eq!(held("1.2.3 1.2.3_r1", "", &["1.2.3+r1"]), "1.2.3");
+        assert_eq!(versions("1.2.3 1.2.3_r1", "", &["1.2.3+r1"]), "1.2.3");
     }
 
     #[test]
-    fn variants_are_told_from_the_tags() {
+    fn variants_are_inferred_from_the_tags() {
         let all = |tags: &str| {
             let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
             let found = TagList::new(&tags, None, &[]).variants();

@@ -1,60 +1,58 @@
-//! Versions as people write them: semver 2.0.0, strictly, with errors that say what is wrong.
+//! Parses strict semver 2.0.0 versions, and explains the mistake in a wrong one.
 
 use semver::{BuildMetadata, Version};
 
-/// Why a text is not a version.
+/// The reason why a text is not a version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
-    /// Nothing was given.
+    /// The text is empty.
     #[error("the version is empty; a version is MAJOR.MINOR.PATCH, such as 1.2.3")]
     Empty,
-    /// White space around or inside it.
+    /// The text contains white space.
     #[error("version `{0}` contains white space")]
     Space(String),
-    /// Another number of numbers than three.
+    /// The text does not have three numbers.
     #[error("version `{text}` has {count}; a version is MAJOR.MINOR.PATCH, such as {example}")]
     Count {
-        /// The text.
+        /// The text that the user wrote.
         text: String,
-        /// How many numbers it has, in words.
+        /// The count of numbers in words.
         count: &'static str,
-        /// What may have been meant.
+        /// A version with three numbers that may be meant.
         example: String,
     },
     /// A number that starts with a zero.
     #[error("version `{text}` has a leading zero in `{part}`; write `{fixed}`")]
     LeadingZero {
-        /// The text.
+        /// The text that the user wrote.
         text: String,
-        /// The number.
+        /// The number with the zero.
         part: String,
         /// The same number without the zeros.
         fixed: String,
     },
-    /// A leading `v` where only the version itself may stand.
+    /// The version starts with `v`, which is not allowed in a spec.
     #[error("version `{text}` starts with `v`; write `{fixed}`")]
     LeadingV {
-        /// The text.
+        /// The text that the user wrote.
         text: String,
-        /// The same without it.
+        /// The text without the `v`.
         fixed: String,
     },
-    /// Build metadata that golden uses itself.
-    #[error(
-        "version `{0}`: build metadata `r` and a number is reserved for the revisions that golden makes"
-    )]
+    /// The build metadata is reserved for revisions.
+    #[error("version `{0}`: build metadata such as `r1` is reserved for revisions")]
     Reserved(String),
-    /// Anything else.
+    /// Another violation of semver.
     #[error("version `{text}` is not semver: {why}")]
     Other {
-        /// The text.
+        /// The text that the user wrote.
         text: String,
-        /// What the grammar says.
+        /// The violated rule.
         why: String,
     },
 }
 
-/// Reads a version of a spec.
+/// Parses the version in a spec. Fails if it is not strict semver or is reserved for revisions.
 pub fn version(text: &str) -> Result<Version, VersionError> {
     match Version::parse(text) {
         Ok(version) if is_revision(&version.build) => Err(VersionError::Reserved(text.to_owned())),
@@ -63,12 +61,12 @@ pub fn version(text: &str) -> Result<Version, VersionError> {
     }
 }
 
-/// Reads a version of the command line: one leading `v` is dropped.
+/// Parses a version from the command line; one leading `v` is ignored. Fails as [`version`] does.
 pub fn version_argument(text: &str) -> Result<Version, VersionError> {
     version(text.strip_prefix('v').unwrap_or(text))
 }
 
-/// Whether build metadata is one of golden's own revisions, `r[0-9]+` (7-rules 22).
+/// True if build metadata denotes a revision by golden: `r` and a number.
 #[must_use]
 pub fn is_revision(build: &BuildMetadata) -> bool {
     let digits = build.as_str().strip_prefix('r');
@@ -96,7 +94,7 @@ fn explain(text: &str, error: &semver::Error) -> VersionError {
         .chars()
         .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '+'))
     {
-        let why = format!("`{c}` is not allowed; it has letters, digits, `.`, `-` and `+`");
+        let why = format!("`{c}` is not allowed; a version has letters, digits, `.`, `-` and `+`");
         return VersionError::Other { text: owned(), why };
     }
     let core = text.split(['-', '+']).next().unwrap_or(text);
@@ -148,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_says_what_is_wrong() {
+    fn every_error_explains_the_mistake() {
         for (text, message) in [
             (
                 "",
@@ -182,7 +180,7 @@ mod tests {
             ("v1.2.3", "version `v1.2.3` starts with `v`; write `1.2.3`"),
             (
                 "1.2.3+r1",
-                "version `1.2.3+r1`: build metadata `r` and a number is reserved for the revisions that golden makes",
+                "version `1.2.3+r1`: build metadata such as `r1` is reserved for revisions",
             ),
         ] {
             assert_eq!(
@@ -211,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn one_leading_v_is_dropped_on_the_command_line() {
+    fn one_leading_v_is_ignored_on_the_command_line() {
         assert_eq!(version_argument("v1.2.3"), Ok(Version::new(1, 2, 3)));
         assert_eq!(version_argument("1.2.3"), Ok(Version::new(1, 2, 3)));
         for bad in ["vv1.2.3", "V1.2.3", "v", "v1.2"] {

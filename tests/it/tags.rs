@@ -56,7 +56,7 @@ fn a_refusal_prints_no_tags_as_text_and_all_tags_as_json() {
     assert_eq!((code, stdout.as_str()), (4, ""));
     assert_eq!(
         stderr,
-        "refused 1.2.3: 1.2.3 is published already, and a version is immutable\nhelp: the next free version is 1.2.4\n"
+        "refused 1.2.3: 1.2.3 is already published, and versions are immutable\nhelp: the next free version is 1.2.4\n"
     );
     let (code, stdout, _) = tags(&["1.2.3", "--format", "json"], "1.2.3\n1\n2.0.0");
     assert_eq!(code, 4);
@@ -68,7 +68,7 @@ fn a_refusal_prints_no_tags_as_text_and_all_tags_as_json() {
         {
           "tag": "1.2.3",
           "action": "refuse",
-          "because": "1.2.3 is published already, and a version is immutable"
+          "because": "1.2.3 is already published, and versions are immutable"
         },
         {
           "tag": "1.2",
