@@ -468,8 +468,8 @@ impl Drop for UploadSession {
 
 /// Cancels the upload at `location`. The Location of a session changes with every byte that the
 /// registry stores, also those of an interrupted request, so the current Location is read first.
-/// distribution
-/// 2.8 answers 404 to an outdated Location: only its own purge removes such an upload.
+///
+/// distribution 2.8 answers 404 to an outdated Location; only its own purge removes such an upload.
 async fn cancel(registry: &Registry, scope: &AuthScope, mut location: Url) {
     for attempt in 0..CANCELLATIONS {
         if attempt > 0 {
