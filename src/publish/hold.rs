@@ -72,7 +72,7 @@ pub(super) struct Writes {
 }
 
 impl Writes {
-    /// `put` are the tags that now point to `digest`; `previous` are the digests that the tags
+    /// `put` are the tags that were just put on `digest`; `previous` are the digests that the tags
     /// pointed to before.
     pub(super) fn new(previous: BTreeMap<Tag, Digest>, put: &[Tag], digest: &Digest) -> Self {
         let mut writes = Self {

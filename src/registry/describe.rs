@@ -102,7 +102,7 @@ impl Described {
 
 impl Registry {
     /// Reads an image with its config, or every image of an index. Returns `None` if the target
-    /// does not exist.
+    /// does not exist. Fails if a manifest or config cannot be read.
     pub async fn describe(
         &self,
         repository: &RepositoryPath,

@@ -68,7 +68,7 @@ impl Registry {
     }
 
     /// Uploads a blob even if the registry reports that it has it, because the stored blob may be
-    /// damaged or lost.
+    /// damaged or lost. Fails once the retries are spent.
     pub async fn replace_blob(
         &self,
         repository: &RepositoryPath,
@@ -105,7 +105,7 @@ impl Registry {
     /// Transfers a blob to a repository at the lowest cost: mounts it from `mount_from`, a
     /// repository of this registry that has it, or from the repository that this run uploaded it
     /// to; else uploads it. A blob that several images need at the same time is uploaded once: the
-    /// other callers wait, and then mount it.
+    /// other callers wait, and then mount it. Fails once the retries are spent.
     pub async fn transfer_blob(
         &self,
         repository: &RepositoryPath,
