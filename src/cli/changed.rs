@@ -123,7 +123,7 @@ pub(super) fn inputs(draft: &Draft) -> Vec<PathBuf> {
         add(&base.directory, &base.layout.directory);
     }
     for file in &draft.files {
-        if let FileContent::Source { directory, pattern } = &file.what {
+        if let FileContent::Source { directory, pattern } = &file.content {
             add(directory, pattern);
         }
     }

@@ -324,7 +324,7 @@ fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut Loaded) {
         )
         .at(
             &draft.image.source,
-            at.unwrap_or_else(|| draft.place.span.clone()),
+            at.unwrap_or_else(|| draft.location.span.clone()),
             "",
         );
         loaded
@@ -355,7 +355,7 @@ fn impossible(drafts: &[Draft], destinations: &[&[Destination]], found: &mut Dia
         let diagnostic = Diagnostic::error("tags.repository", message);
         found.push(
             diagnostic
-                .at(&draft.place.file, draft.place.span.clone(), "")
+                .at(&draft.location.file, draft.location.span.clone(), "")
                 .help("shorten the name, or the namespace of the registry"),
         );
     }
@@ -399,13 +399,13 @@ fn shadowed(drafts: &[Draft], destinations: &[Destination], found: &mut Diagnost
                 );
                 let diagnostic = Diagnostic::error("tags.base", message)
                     .at(
-                        &child.base_place.file,
-                        child.base_place.span.clone(),
+                        &child.base_location.file,
+                        child.base_location.span.clone(),
                         "the base",
                     )
                     .at(
-                        &draft.place.file,
-                        draft.place.span.clone(),
+                        &draft.location.file,
+                        draft.location.span.clone(),
                         "the image that gets this tag",
                     );
                 found.push(

@@ -32,27 +32,27 @@ pub(super) fn draft(
     files: &SourceFiles,
     found: &mut Diagnostics,
 ) -> Option<Draft> {
-    let mut maker = Maker {
+    let mut builder = DraftBuilder {
         table,
         files,
         found,
     };
-    maker.required(&spec);
+    builder.required(&spec);
     let image = spec.image.unwrap_or_default();
-    maker.image(&image);
+    builder.image(&image);
     for key in [INPUTS, SPEC_INPUTS]
         .into_iter()
         .filter(|key| spec.labels.contains_key(*key))
     {
-        maker.error(
+        builder.error(
             &["labels", key],
             "labels.inputs",
             format!("only golden sets `{key}`"),
         );
     }
-    let config = maker.config(spec.config);
+    let config = builder.config(spec.config);
     let family = known_family(&image);
-    let packages = maker.packages(
+    let packages = builder.packages(
         spec.packages.install,
         spec.packages.remove,
         family.map(|(family, _)| family),
@@ -61,21 +61,21 @@ pub(super) fn draft(
         .files
         .into_iter()
         .enumerate()
-        .filter_map(|(n, file)| maker.file(n, file))
+        .filter_map(|(n, file)| builder.file(n, file))
         .collect();
     let trust = spec
         .certs
         .trust
         .into_iter()
         .enumerate()
-        .map(|(n, pattern)| maker.trust(n, pattern))
+        .map(|(n, pattern)| builder.trust(n, pattern))
         .collect();
-    let run_places = (0..spec.run.len())
-        .map(|n| maker.place(&["run", &n.to_string()]))
+    let run_locations = (0..spec.run.len())
+        .map(|n| builder.location(&["run", &n.to_string()]))
         .collect();
-    let run = maker.run(spec.run);
-    let extra_places = (0..spec.tags.extra.len())
-        .map(|n| maker.place(&["tags", "extra", &n.to_string()]))
+    let run = builder.run(spec.run);
+    let extra_locations = (0..spec.tags.extra.len())
+        .map(|n| builder.location(&["tags", "extra", &n.to_string()]))
         .collect();
 
     let broken = image.name.is_none() || image.version.is_none() || image.base.is_none();
@@ -85,7 +85,7 @@ pub(super) fn draft(
         .map_or(semver::Version::new(0, 0, 0), |version| version.0);
     let layout = match &image.base {
         Some(BaseSpec::Layout(layout)) => Some(LayoutRequest {
-            directory: maker.directory(&["image", "base"]),
+            directory: builder.directory(&["image", "base"]),
             layout: layout.clone(),
         }),
         _ => None,
@@ -108,15 +108,15 @@ pub(super) fn draft(
         layout,
         files: file_requests,
         trust,
-        place: maker.place(&["image", "name"]),
-        base_place: maker.place(&["image", "base"]),
+        location: builder.location(&["image", "name"]),
+        base_location: builder.location(&["image", "base"]),
         base_written: match &base {
             Base::Reference(_) | Base::Requirement { .. } => written_base(table),
             Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
         },
-        packages_place: maker.place(&["packages"]),
-        run_places,
-        extra_places,
+        packages_location: builder.location(&["packages"]),
+        run_locations,
+        extra_locations,
         image: ResolvedImage {
             name,
             source: files.image.clone(),
@@ -250,13 +250,13 @@ fn rules(spec: TagsTable) -> TagRules {
     }
 }
 
-struct Maker<'a, 't> {
+struct DraftBuilder<'a, 't> {
     table: &'a SpecTable<'t>,
     files: &'a SourceFiles,
     found: &'a mut Diagnostics,
 }
 
-impl Maker<'_, '_> {
+impl DraftBuilder<'_, '_> {
     /// The location of `path`, or of the nearest table that contains it if `path` is not written.
     fn span(&self, path: &[&str]) -> Range<usize> {
         (1..=path.len())
@@ -271,7 +271,7 @@ impl Maker<'_, '_> {
             })
     }
 
-    fn place(&self, path: &[&str]) -> SpecLocation {
+    fn location(&self, path: &[&str]) -> SpecLocation {
         let span = self.span(path);
         SpecLocation {
             file: self.files.file(&span).to_owned(),
@@ -391,8 +391,8 @@ impl Maker<'_, '_> {
             "`{}` is in both `install` and `remove`",
             packages::name(entry)
         );
-        let places = [("remove", removed), ("install", installed)];
-        let spans = places.map(|(key, n)| self.span(&["packages", key, &n.to_string()]));
+        let entries = [("remove", removed), ("install", installed)];
+        let spans = entries.map(|(key, n)| self.span(&["packages", key, &n.to_string()]));
         let [remove, install] = spans;
         let diagnostic = self.files.at(
             Diagnostic::error("spec.packages", message),
@@ -408,7 +408,7 @@ impl Maker<'_, '_> {
         let path = ["certs", "trust", &number.to_string()];
         TrustRequest {
             directory: self.directory(&path),
-            place: self.place(&path),
+            location: self.location(&path),
             pattern,
         }
     }
@@ -430,7 +430,7 @@ impl Maker<'_, '_> {
                 return None;
             }
         };
-        let (what, place) = match (spec.source, spec.content) {
+        let (content, location) = match (spec.source, spec.content) {
             (Some(_), Some(_)) => {
                 self.error(
                     &at,
@@ -443,7 +443,7 @@ impl Maker<'_, '_> {
                 let directory = self.directory(&key("source"));
                 (
                     FileContent::Source { directory, pattern },
-                    self.place(&key("source")),
+                    self.location(&key("source")),
                 )
             }
             (None, Some(_)) if into => {
@@ -452,8 +452,11 @@ impl Maker<'_, '_> {
                 self.error(&key("target"), "spec.value", message);
                 return None;
             }
-            (None, Some(content)) => (FileContent::Content(content), self.place(&key("content"))),
-            (None, None) if into => (FileContent::Directory, self.place(&key("target"))),
+            (None, Some(content)) => (
+                FileContent::Content(content),
+                self.location(&key("content")),
+            ),
+            (None, None) if into => (FileContent::Directory, self.location(&key("target"))),
             (None, None) => {
                 let diagnostic = Diagnostic::error(
                     "spec.missing",
@@ -470,12 +473,12 @@ impl Maker<'_, '_> {
         };
         let owner = spec.owner.map_or(FileOwner::ROOT, owner);
         Some(FileRequest {
-            what,
+            content,
             target,
             into,
             mode: spec.mode.map(|mode| mode.0),
             owner,
-            place,
+            location,
         })
     }
 

@@ -23,8 +23,8 @@ pub(super) fn check(drafts: &[Draft], found: &mut Diagnostics) {
     }
 }
 
-fn at(diagnostic: Diagnostic, place: &SpecLocation, text: impl Into<String>) -> Diagnostic {
-    diagnostic.at(&place.file, place.span.clone(), text)
+fn at(diagnostic: Diagnostic, location: &SpecLocation, text: impl Into<String>) -> Diagnostic {
+    diagnostic.at(&location.file, location.span.clone(), text)
 }
 
 /// Checks the extra tags of one repository.
@@ -36,11 +36,11 @@ pub(super) fn extras(drafts: &[&Draft], found: &mut Diagnostics) {
         .collect();
     for draft in drafts {
         let variant = draft.image.variant.as_ref();
-        for (extra, place) in draft.image.tags.extra.iter().zip(&draft.extra_places) {
+        for (extra, location) in draft.image.tags.extra.iter().zip(&draft.extra_locations) {
             if let Err(error) = check_extra(extra, variant, variants.iter().copied()) {
                 found.push(at(
                     Diagnostic::error("tags.extra", error.to_string()),
-                    place,
+                    location,
                     "",
                 ));
             }
@@ -70,7 +70,7 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
             Err(error) => {
                 found.push(at(
                     Diagnostic::error("tags.grammar", error.to_string()),
-                    &draft.place,
+                    &draft.location,
                     "",
                 ));
                 continue;
@@ -138,9 +138,9 @@ fn collision(name: &RepositoryPath, tag: &Tag, first: &Draft, second: &Draft) ->
     let message = format!("two images claim the tag `{name}:{tag}`");
     let diagnostic = at(
         Diagnostic::error("tags.collision", message),
-        &first.place,
+        &first.location,
         describe(first),
     );
-    at(diagnostic, &second.place, describe(second))
+    at(diagnostic, &second.location, describe(second))
         .help("give them different names, versions or variants")
 }

@@ -28,17 +28,17 @@ pub struct Draft {
     /// The entries of `certs.trust`, in the order of the spec.
     pub trust: Vec<TrustRequest>,
     /// The location of `name`, for diagnostics.
-    pub place: SpecLocation,
+    pub location: SpecLocation,
     /// The location of `base`, for diagnostics.
-    pub base_place: SpecLocation,
+    pub base_location: SpecLocation,
     /// The reference of the base as it is written. None if the base is not from a registry.
     pub base_written: Option<String>,
     /// The location of `[packages]`, for diagnostics.
-    pub packages_place: SpecLocation,
+    pub packages_location: SpecLocation,
     /// The location of each `[[run]]` step.
-    pub run_places: Vec<SpecLocation>,
+    pub run_locations: Vec<SpecLocation>,
     /// The location of each extra tag.
-    pub extra_places: Vec<SpecLocation>,
+    pub extra_locations: Vec<SpecLocation>,
 }
 
 /// A location in a spec file.
@@ -64,7 +64,7 @@ pub struct LayoutRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRequest {
     /// The content to place.
-    pub what: FileContent,
+    pub content: FileContent,
     /// The target path in the image: absolute and normalised.
     pub target: String,
     /// True if the target is a directory that receives the source; false if the source becomes the
@@ -75,7 +75,7 @@ pub struct FileRequest {
     /// The owner; root by default.
     pub owner: FileOwner,
     /// The location of the entry, for diagnostics.
-    pub place: SpecLocation,
+    pub location: SpecLocation,
 }
 
 /// The content that a `[[files]]` entry places.
@@ -102,5 +102,5 @@ pub struct TrustRequest {
     /// A path or a glob.
     pub pattern: String,
     /// The location of the entry, for diagnostics.
-    pub place: SpecLocation,
+    pub location: SpecLocation,
 }

@@ -60,8 +60,8 @@ fn inherit_from_parent(
         found.push(
             Diagnostic::error("spec.family", message)
                 .at(
-                    &draft.packages_place.file,
-                    draft.packages_place.span.clone(),
+                    &draft.packages_location.file,
+                    draft.packages_location.span.clone(),
                     "",
                 )
                 .help("choose another base, or set `family` in [image]"),
@@ -153,9 +153,9 @@ fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], fitting: &[usize]
         };
         (what, Some(format!("available: {}", shown.join(", "))))
     };
-    let place = &draft.base_place;
+    let location = &draft.base_location;
     let mut diagnostic =
-        Diagnostic::error("spec.base", message).at(&place.file, place.span.clone(), "");
+        Diagnostic::error("spec.base", message).at(&location.file, location.span.clone(), "");
     diagnostic.help = help;
     diagnostic
 }
@@ -210,8 +210,8 @@ fn report_cycles(drafts: &[Draft], parents: &[Option<usize>], found: &mut Diagno
         );
         let mut diagnostic = Diagnostic::error("spec.cycle", message);
         for node in cycle {
-            let place = &drafts[*node].base_place;
-            diagnostic = diagnostic.at(&place.file, place.span.clone(), "");
+            let location = &drafts[*node].base_location;
+            diagnostic = diagnostic.at(&location.file, location.span.clone(), "");
         }
         found.push(diagnostic.help("build one of them on an image of a registry, or on scratch"));
     }

@@ -17,7 +17,7 @@ pub enum Error {
         /// The pattern as the user wrote it.
         pattern: String,
         /// The most similar name, if one is similar.
-        near: Option<String>,
+        similar: Option<String>,
         /// All image names of the workspace.
         names: Vec<String>,
     },
@@ -35,8 +35,9 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Unknown {
-                near: Some(near), ..
-            } => vec![format!("did you mean `{near}`?")],
+                similar: Some(similar),
+                ..
+            } => vec![format!("did you mean `{similar}`?")],
             Self::Unknown { names, .. } if names.is_empty() => {
                 vec!["this workspace has no images".to_owned()]
             }
@@ -44,9 +45,10 @@ impl Error {
                 vec![format!("this workspace has {}", names.join(", "))]
             }
             Self::Unknown { pattern, names, .. } => {
-                let near = nearest(pattern, names.iter().map(String::as_str), NEAREST).join(", ");
+                let similar =
+                    nearest(pattern, names.iter().map(String::as_str), NEAREST).join(", ");
                 vec![format!(
-                    "the nearest are {near}; and {} more: golden graph",
+                    "the nearest are {similar}; and {} more: golden graph",
                     names.len() - NEAREST
                 )]
             }
@@ -86,10 +88,11 @@ pub fn named(images: &[ResolvedImage], patterns: &[String]) -> Result<BTreeSet<u
 fn unknown(images: &[ResolvedImage], pattern: &str) -> Error {
     let names: BTreeSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
     let last = |name: &&str| name.rsplit('/').next() == Some(pattern);
-    let near = closest(pattern, names.iter().copied()).or_else(|| names.iter().copied().find(last));
+    let similar =
+        closest(pattern, names.iter().copied()).or_else(|| names.iter().copied().find(last));
     Error::Unknown {
         pattern: pattern.to_owned(),
-        near: near.map(str::to_owned),
+        similar: similar.map(str::to_owned),
         names: names.into_iter().map(str::to_owned).collect(),
     }
 }

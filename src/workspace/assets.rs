@@ -69,18 +69,19 @@ impl<'a> Assets<'a> {
             let refused = |entries: &Vec<FileEntry>| entries.iter().find_map(target::refused);
             match placed.and_then(|entries| refused(&entries).map_or(Ok(entries), Err)) {
                 Ok(entries) => files.extend(entries.into_iter().map(|entry| (number, entry))),
-                Err(message) => {
-                    found.push(at(Diagnostic::error("spec.file", message), &request.place))
-                }
+                Err(message) => found.push(at(
+                    Diagnostic::error("spec.file", message),
+                    &request.location,
+                )),
             }
         }
-        for (place, file, what) in std::mem::take(&mut self.lost) {
+        for (location, file, what) in std::mem::take(&mut self.lost) {
             let message = format!("`{file}` has {what}, which golden does not copy into images");
             let help = "set them in a step: [[run]] with setcap or setfacl";
-            found.push(at(Diagnostic::warning("spec.attributes", message), &place).help(help));
+            found.push(at(Diagnostic::warning("spec.attributes", message), &location).help(help));
         }
         let merged = files::merge(files, |number| {
-            draft.files[number].what == FileContent::Directory
+            draft.files[number].content == FileContent::Directory
         });
         for files::Conflict {
             first,
@@ -88,7 +89,7 @@ impl<'a> Assets<'a> {
             message,
         } in merged.conflicts
         {
-            let (first, second) = (&draft.files[first].place, &draft.files[second].place);
+            let (first, second) = (&draft.files[first].location, &draft.files[second].location);
             let diagnostic = at(Diagnostic::error("spec.file", message), second);
             found.push(diagnostic.at(&first.file, first.span.clone(), "the other source"));
         }
@@ -98,17 +99,17 @@ impl<'a> Assets<'a> {
                 Ok(layout) => draft.image.base = Base::Layout(layout),
                 Err(message) => found.push(at(
                     Diagnostic::error("spec.base", message),
-                    &draft.base_place,
+                    &draft.base_location,
                 )),
             }
         }
-        if let (Some(place), Base::Scratch, false) =
-            (draft.run_places.first(), &draft.image.base, draft.broken)
+        if let (Some(location), Base::Scratch, false) =
+            (draft.run_locations.first(), &draft.image.base, draft.broken)
             && !draft.image.files.iter().any(|file| file.path == SHELL)
         {
             let message = format!("a step cannot run on `scratch`: it has no {SHELL}");
             let help = "build on an image that has a shell, or place one with [[files]]";
-            found.push(at(Diagnostic::error("spec.run", message), place).help(help));
+            found.push(at(Diagnostic::error("spec.run", message), location).help(help));
         }
         let mut certificates = Vec::new();
         for request in &draft.trust {
@@ -128,7 +129,7 @@ impl<'a> Assets<'a> {
                 origin,
             )]
         };
-        match &request.what {
+        match &request.content {
             FileContent::Content(text) => Ok(entry(
                 0o644,
                 FileKind::File(Content::inline(text.as_bytes())),
@@ -150,7 +151,7 @@ impl<'a> Assets<'a> {
         if discover::is_glob(pattern) && !literal.exists() {
             let hits = self.glob(directory, pattern)?;
             if hits.is_empty() {
-                return Err(no_match(directory, pattern, &request.place));
+                return Err(no_match(directory, pattern, &request.location));
             }
             for hit in hits {
                 let name = text(hit.file_name().unwrap_or_default().as_ref())?;
@@ -222,7 +223,7 @@ impl<'a> Assets<'a> {
         self.lost.extend(
             hashed
                 .lost
-                .map(|what| (request.place.clone(), self.shown(path), what)),
+                .map(|what| (request.location.clone(), self.shown(path), what)),
         );
         let mode = request
             .mode
@@ -306,7 +307,7 @@ impl<'a> Assets<'a> {
                 lost.extend(
                     hashed
                         .lost
-                        .map(|what| (request.place.clone(), self.shown(item.path()), what)),
+                        .map(|what| (request.location.clone(), self.shown(item.path()), what)),
                 );
                 let mode = request
                     .mode
@@ -412,7 +413,10 @@ impl<'a> Assets<'a> {
         let paths = match self.trusted(request) {
             Ok(paths) => paths,
             Err(message) => {
-                found.push(at(Diagnostic::error("spec.file", message), &request.place));
+                found.push(at(
+                    Diagnostic::error("spec.file", message),
+                    &request.location,
+                ));
                 return Vec::new();
             }
         };
@@ -420,7 +424,7 @@ impl<'a> Assets<'a> {
         for path in paths {
             match self.certificates(&path) {
                 Ok(certificates) => all.extend(certificates),
-                Err(diagnostic) => found.push(at(diagnostic, &request.place)),
+                Err(diagnostic) => found.push(at(diagnostic, &request.location)),
             }
         }
         all
@@ -435,7 +439,7 @@ impl<'a> Assets<'a> {
                 return Err(no_match(
                     &request.directory,
                     &request.pattern,
-                    &request.place,
+                    &request.location,
                 ));
             }
             hits
@@ -481,16 +485,20 @@ impl<'a> Assets<'a> {
 
 /// The error for a glob without matches: the pattern relative to the workspace, and the file that
 /// contains it.
-fn no_match(directory: &Path, pattern: &str, place: &SpecLocation) -> String {
-    let file = place.file.file_name().unwrap_or_default().to_string_lossy();
+fn no_match(directory: &Path, pattern: &str, location: &SpecLocation) -> String {
+    let file = location
+        .file
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
     format!(
         "no file matches {} (paths are relative to {file})",
         directory.join(pattern).display()
     )
 }
 
-fn at(diagnostic: Diagnostic, place: &SpecLocation) -> Diagnostic {
-    diagnostic.at(&place.file, place.span.clone(), "")
+fn at(diagnostic: Diagnostic, location: &SpecLocation) -> Diagnostic {
+    diagnostic.at(&location.file, location.span.clone(), "")
 }
 
 /// Resolves a path of a spec. Fails if the path is empty or leaves the workspace.

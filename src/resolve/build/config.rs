@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Maker;
+use super::DraftBuilder;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::image::{Config, Healthcheck, Invocation, Port, Protocol};
 use crate::spec::config::{ConfigTable, Exposed, HealthcheckTable, Transport, Words};
@@ -10,7 +10,7 @@ use crate::spec::document::entry;
 use crate::spec::values::OwnerSpec;
 use crate::suggest::closest;
 
-impl Maker<'_, '_> {
+impl DraftBuilder<'_, '_> {
     /// Converts `[config]` and reports its errors.
     pub(super) fn config(&mut self, spec: ConfigTable) -> Config {
         if let Some(user) = spec.user.as_deref() {

@@ -65,7 +65,7 @@ impl LayoutReader {
 
     /// Reads a small blob into memory. Fails if it does not match its digest.
     pub fn blob(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
-        let bytes = fs::read(&self.place(digest)?)?;
+        let bytes = fs::read(&self.blob_path(digest)?)?;
         if digest.is_of(&bytes) {
             Ok(bytes)
         } else {
@@ -76,7 +76,7 @@ impl LayoutReader {
     /// A layer. Fails if its file does not have the full size. The reader of the bytes compares
     /// them with the digest.
     pub fn layer(&self, descriptor: &Descriptor) -> Result<Layer, Error> {
-        let path = self.place(&descriptor.digest)?;
+        let path = self.blob_path(&descriptor.digest)?;
         let length = std::fs::metadata(&path)
             .map(|file| file.len())
             .unwrap_or_default();
@@ -103,7 +103,7 @@ impl LayoutReader {
                         .is_none_or(|platform| platform.os != "unknown")
                 };
                 let all = index.manifests.iter().filter(image);
-                let existing = all.filter(|child| self.place(&child.digest).is_ok());
+                let existing = all.filter(|child| self.blob_path(&child.digest).is_ok());
                 let image = |child: &Descriptor| {
                     self.described(&self.manifest(&child.media_type, &child.digest)?)
                 };
@@ -140,7 +140,7 @@ impl LayoutReader {
     }
 
     /// The path of a blob. Fails if it does not exist or leads out of the layout.
-    fn place(&self, digest: &Digest) -> Result<PathBuf, Error> {
+    fn blob_path(&self, digest: &Digest) -> Result<PathBuf, Error> {
         let path = self
             .directory
             .join("blobs")
