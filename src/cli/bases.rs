@@ -153,7 +153,7 @@ fn compare_pin(
 
 /// A base that is unavailable: the registry no longer has it, or did not answer.
 #[derive(Debug, Serialize)]
-pub struct Lost {
+pub struct UnavailableBase {
     /// The base as the spec writes it.
     pub base: String,
     /// The images that are built on it.
@@ -166,7 +166,7 @@ pub struct Lost {
 }
 
 /// Shows the unavailable bases, with hints.
-pub fn show_lost(context: &Context, lost: Vec<Lost>) {
+pub fn show_unavailable(context: &Context, lost: Vec<UnavailableBase>) {
     for lost in lost {
         let failure = Failure::new(Exit::Failed, anyhow::anyhow!(lost.error));
         let failure = lost.hints.into_iter().fold(failure, Failure::hint);
@@ -182,9 +182,9 @@ pub async fn compare(
     context: &Context,
     session: &Session,
     patterns: &[String],
-) -> Result<(Vec<Compared>, Vec<Lost>), Failure> {
+) -> Result<(Vec<Compared>, Vec<UnavailableBase>), Failure> {
     let (external, pins) = (external(session), pins(session));
-    let keys = named(
+    let keys = matching_keys(
         patterns,
         external.keys().chain(pins.keys()).map(String::as_str),
     )?;
@@ -195,7 +195,7 @@ pub async fn compare(
             ..pin.clone()
         })
     };
-    let asked: BTreeMap<String, Base> = keys
+    let requested: BTreeMap<String, Base> = keys
         .iter()
         .filter_map(|key| match (external.get(key), pins.get(key)) {
             (Some((base, _)), _) => Some(base.clone()),
@@ -205,8 +205,8 @@ pub async fn compare(
         .filter_map(|base| Some((key(&base)?, base)))
         .collect();
     let embedded = session.embedded(registries::of_session(context, session)?);
-    let asked: Vec<Base> = asked.into_values().collect();
-    let mut found: BTreeMap<String, _> = observe::upstream(&asked, &embedded)
+    let requested: Vec<Base> = requested.into_values().collect();
+    let mut found: BTreeMap<String, _> = observe::upstream(&requested, &embedded)
         .await
         .into_iter()
         .collect();
@@ -220,7 +220,7 @@ pub async fn compare(
                 compared.extend(compare_pin(written, &pin, images, current.clone()))
             }
             Some(Err(error)) => {
-                lost.push(Lost {
+                lost.push(UnavailableBase {
                     base: written,
                     images,
                     error: error.to_string(),
@@ -239,7 +239,7 @@ pub async fn compare(
         let current = match found {
             Ok(current) => current,
             Err(error) => {
-                lost.push(Lost {
+                lost.push(UnavailableBase {
                     base,
                     images,
                     error: error.to_string(),
@@ -273,7 +273,7 @@ pub async fn compare(
 
 /// The keys that match one of `patterns`: the key itself, a reference in any form, a repository, or
 /// a glob.
-fn named<'a>(
+fn matching_keys<'a>(
     patterns: &[String],
     keys: impl Iterator<Item = &'a str>,
 ) -> Result<Vec<&'a str>, Failure> {

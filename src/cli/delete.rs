@@ -223,11 +223,11 @@ fn line(one: &Deleted) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ");
-    let below =
+    let images =
         (!children.is_empty()).then(|| format!(" and {} of it", count(children.len(), "image")));
     let more = (!attached.is_empty())
         .then(|| format!(" and {} attached to it", count(attached.len(), "artifact")));
-    let with = below.unwrap_or_default() + &more.unwrap_or_default();
+    let with = images.unwrap_or_default() + &more.unwrap_or_default();
     match (untagged, tags.is_empty()) {
         (true, _) => format!("{repository}:{tags}; {digest} stays"),
         (false, true) => format!("{repository}@{digest}{with}"),

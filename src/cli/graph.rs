@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bases::{self, Change, Lost};
+use super::bases::{self, Change, UnavailableBase};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -58,7 +58,7 @@ async fn moved(context: &Context, session: &Session) -> BTreeMap<String, bool> {
                     .into_iter()
                     .map(|base| (base.base, base.change != Change::Unchanged)),
             );
-            for Lost { base, error, .. } in lost {
+            for UnavailableBase { base, error, .. } in lost {
                 context
                     .events
                     .warn(None, format!("cannot tell whether {base} moved: {error}"));

@@ -42,7 +42,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 "{} exists already; nothing was written",
                 shown(name).display()
             ))
-            .hint("`golden new NAME` creates an image in a workspace; `golden init DIR` writes another workspace"));
+            .hint("`golden new NAME` creates an image in a workspace; `golden init DIR` creates another workspace"));
         }
     }
     for (name, text) in FILES {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::bases::{self, Change, Compared, Lost, show_lost};
+use super::bases::{self, Change, Compared, UnavailableBase, show_unavailable};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -23,7 +23,7 @@ pub struct Args {
 struct OutdatedReport {
     bases: Vec<Compared>,
     /// Bases that are unavailable.
-    lost: Vec<Lost>,
+    lost: Vec<UnavailableBase>,
 }
 
 /// Runs the command.
@@ -64,7 +64,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     context
         .out
         .message(&summary(outdated, all, pinned, lost.len()));
-    show_lost(context, lost);
+    show_unavailable(context, lost);
     Ok(exit)
 }
 

@@ -99,7 +99,7 @@ pub(crate) async fn prepare(
     let mut session = Session::open(context, options).await?;
     if request.goal == Goal::Publish && session.destinations.is_empty() {
         return Err(Failure::usage("there is no registry to publish to").hint(
-            "add a [[registry]] to golden.toml, or give --registry HOST[:PORT][/NAMESPACE] or GOLDEN_REGISTRY",
+            "add a [[registry]] to golden.toml, use --registry HOST[:PORT][/NAMESPACE], or set GOLDEN_REGISTRY",
         ));
     }
     let registries = registries::of_session(context, &session)?;
@@ -208,11 +208,11 @@ pub(super) fn local_names(session: &Session) -> Result<Vec<Repository>, Failure>
         let fan = crate::tags::fan_out(&image.version, image.variant.as_ref(), &image.tags)?;
         let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
         if let Some(shadowed) = local::shadowed(&local::references(&name, &tags), &bases) {
-            let what = format!(
+            let message = format!(
                 "{} would be tagged {shadowed}, which an image of this workspace is built on",
                 image.display()
             );
-            return Err(Failure::usage(what)
+            return Err(Failure::usage(message)
                 .hint("rename the image, or write the base as a full reference with a digest"));
         }
         names.push(name);
@@ -298,11 +298,11 @@ async fn choices(
                 hints.into_iter().fold(failure, Failure::hint)
             })?;
         } else if image.platforms.len() > 1 && engines.fleet(image).is_none() {
-            let what = format!(
+            let message = format!(
                 "{}: one Docker Engine builds for one platform at a time",
                 image.display()
             );
-            return Err(Failure::usage(what)
+            return Err(Failure::usage(message)
                 .hint("name an engine for each platform in [[engine]] of golden.toml"));
         } else if let Some(what) = crate::render::needs_embedded(image) {
             return Err(Failure::usage(format!(

@@ -81,7 +81,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         confirm(
             context,
             args.yes,
-            &format!("delete {}: {}", count(number, "digest"), named(&prunings)),
+            &format!(
+                "delete {}: {}",
+                count(number, "digest"),
+                tags_to_delete(&prunings)
+            ),
         )
         .await?;
         for pruning in &prunings {
@@ -143,9 +147,8 @@ async fn repositories(
     };
     let session = Session::open(context, &options).await?;
     if session.destinations.is_empty() {
-        return Err(
-            Failure::usage("no registry is configured").hint("--registry HOST[:PORT][/NAMESPACE]")
-        );
+        return Err(Failure::usage("no registry is configured")
+            .hint("add a [[registry]] to golden.toml, or use --registry"));
     }
     let patterns: Vec<_> = images
         .iter()
@@ -188,8 +191,10 @@ async fn repositories(
 
 /// Parses an age such as `90m`, `12h`, `30d` or `8w`, and returns seconds.
 fn age(text: &str) -> Result<i64, Failure> {
-    let refuse =
-        || Failure::usage(format!("`{text}` is not an age")).hint("a number and m, h, d or w: 30d");
+    let refuse = || {
+        Failure::usage(format!("`{text}` is not an age"))
+            .hint("write a number and a unit (m, h, d or w), for example 30d")
+    };
     let unit = match text.chars().last() {
         Some('m') => 60,
         Some('h') => 3600,
@@ -201,13 +206,17 @@ fn age(text: &str) -> Result<i64, Failure> {
     Ok(i64::from(number) * unit)
 }
 
-fn named(prunings: &[Pruning]) -> String {
-    let one = |pruning: &Pruning| {
+fn tags_to_delete(prunings: &[Pruning]) -> String {
+    let tags_of = |pruning: &Pruning| {
         let tags = pruning.going().into_values().flatten();
         tags.map(|tag| format!("{}:{tag}", pruning.repository))
             .collect::<Vec<_>>()
     };
-    prunings.iter().flat_map(one).collect::<Vec<_>>().join(", ")
+    prunings
+        .iter()
+        .flat_map(tags_of)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Lists the attached artifacts that are deleted with their versions.

@@ -141,7 +141,7 @@ fn known_family(image: &ResolvedImage) -> Result<(), Failure> {
             "the name of its base does not show its family"
         }
         (_, Family::Static) if image.has_packages() => {
-            "its base has no package manager, as its name shows"
+            "the name of its base shows that it has no package manager"
         }
         _ => return Ok(()),
     };

@@ -71,7 +71,7 @@ impl<'a> Directories<'a> {
             if entry.kind == EntryKind::Directory {
                 continue;
             }
-            let state = self.one(
+            let state = self.settle_file(
                 &self.out.join(&file),
                 entry,
                 u64::try_from(created).unwrap_or_default(),
@@ -138,7 +138,7 @@ impl<'a> Directories<'a> {
     }
 
     /// Writes a file, or compares it with the expected content.
-    fn one(&self, path: &Path, entry: &Entry, created: u64) -> io::Result<RenderState> {
+    fn settle_file(&self, path: &Path, entry: &Entry, created: u64) -> io::Result<RenderState> {
         let found = match std::fs::symlink_metadata(path) {
             Ok(found) => Some(found),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,

@@ -33,7 +33,7 @@ pub struct SessionOptions {
     /// Select also the images that are built on the selected ones.
     #[arg(long)]
     pub with_dependants: bool,
-    /// Send logins and secrets to this `[[engine]]`, which only golden.toml names
+    /// Trust this `[[engine]]` of golden.toml: send logins and secrets to it.
     #[arg(long, value_name = "NAME")]
     pub trust_engine: Vec<String>,
     /// Set a variable of the workspace.
@@ -394,7 +394,7 @@ fn shadowed(drafts: &[Draft], destinations: &[Destination], found: &mut Diagnost
                     continue;
                 };
                 let message = format!(
-                    "`{name}` is the base of an image and a tag of `{}` too",
+                    "`{name}` is both the base of an image and a tag of `{}`",
                     image.name
                 );
                 let diagnostic = Diagnostic::error("tags.base", message)

@@ -33,7 +33,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let (compared, lost) = bases::compare(context, &session, &args.bases).await?;
     // If one base is unavailable, nothing is written: a partial update would look complete.
     if !lost.is_empty() {
-        bases::show_lost(context, lost);
+        bases::show_unavailable(context, lost);
         context.out.message(&format!(
             "{FILE} is unchanged; `golden update BASE` refreshes a single base"
         ));
