@@ -119,7 +119,7 @@ impl Registry {
 
     /// Reads a manifest by GET and verifies its digest against the requested digest and the
     /// registry's claim. Returns `None` if the registry reports that the manifest does not exist.
-    /// Fails on any other error, including a 404 without such a code.
+    /// Fails on any other error, including a 404 without an error code of the registry.
     pub async fn get_manifest(
         &self,
         repository: &RepositoryPath,
