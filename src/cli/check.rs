@@ -26,7 +26,7 @@ pub struct Args {
 
 /// The hint for an image whose family cannot be inferred from the workspace.
 pub(super) const UNKNOWN_FAMILY: &str =
-    "write family = \"debian\", \"alpine\", \"rhel\" or \"static\" in [image]";
+    "set family = \"debian\", \"alpine\", \"rhel\" or \"static\" in [image]";
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {

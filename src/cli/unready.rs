@@ -119,7 +119,7 @@ pub(crate) fn put_back(unready: Vec<Unready>, ended: &mut Ended) {
             ),
             Why::Parent(parent) => (
                 ImageOutcome::Skipped,
-                format!("{parent} did not get done"),
+                format!("its base {parent} failed"),
                 None,
             ),
         };

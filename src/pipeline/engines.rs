@@ -1,4 +1,4 @@
-//! The engines of a run. Docker is connected when it is first needed, once.
+//! The engines of a run. The Docker Engine is connected once, at its first use.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::engine::embedded::Embedded;
 use crate::engine::{Docker, Error, Fleet};
 use crate::resolve::ResolvedImage;
 
-/// The engines of a run.
+/// The engines that a run can use.
 #[derive(Debug)]
 pub struct Engines {
     environment: DockerEnv,
     docker: OnceCell<Result<Docker, Arc<Error>>>,
-    /// golden's own engine.
+    /// The embedded engine.
     pub embedded: Embedded,
     fleet: Option<Fleet>,
 }
 
 impl Engines {
-    /// The engines of these surroundings; nothing is connected yet.
+    /// The engines for this environment. Nothing is connected yet.
     #[must_use]
     pub fn new(environment: DockerEnv, embedded: Embedded) -> Self {
         Self {
@@ -31,19 +31,20 @@ impl Engines {
         }
     }
 
-    /// The same engines, and those of `[[engine]]` for images that name their platforms.
+    /// The same engines, and those of `[[engine]]` for images that list their platforms.
     #[must_use]
     pub fn with_fleet(self, fleet: Option<Fleet>) -> Self {
         Self { fleet, ..self }
     }
 
-    /// The engines of `[[engine]]`, when an image is theirs to build.
+    /// The engines of `[[engine]]`, if the image lists its platforms.
     #[must_use]
     pub fn fleet(&self, image: &ResolvedImage) -> Option<&Fleet> {
         self.fleet.as_ref().filter(|_| !image.platforms.is_empty())
     }
 
-    /// The Docker Engine. It is asked once; what it said holds for the whole run.
+    /// The Docker Engine. It is connected once; the result, also an error, applies to the whole
+    /// run.
     pub async fn docker(&self) -> Result<&Docker, Arc<Error>> {
         let connect = async || Docker::connect(&self.environment).await.map_err(Arc::new);
         self.docker
@@ -53,7 +54,7 @@ impl Engines {
             .map_err(Arc::clone)
     }
 
-    /// Whether a Docker Engine answers.
+    /// True if a Docker Engine answers.
     pub async fn docker_answers(&self) -> bool {
         self.docker().await.is_ok()
     }

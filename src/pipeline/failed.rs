@@ -1,48 +1,48 @@
-//! Why an image did not get done.
+//! Errors of the pipeline, one for each failed image.
 
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostics;
 
-/// Why an image did not get done.
+/// The reason why an image failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
-    /// The engine.
+    /// The engine failed.
     #[error(transparent)]
     Engine(#[from] crate::engine::Error),
-    /// The Docker Engine, which the whole run asked once.
+    /// The Docker Engine cannot be used. All images of the run share this error.
     #[error(transparent)]
     Docker(#[from] Arc<crate::engine::Error>),
-    /// What was built breaks the policy.
-    #[error("what was built breaks the policy")]
+    /// The built image violates the policy.
+    #[error("the built image violates the policy")]
     Policy {
-        /// The image.
+        /// Display name of the image.
         image: String,
-        /// The findings.
+        /// The violations.
         found: Diagnostics,
     },
-    /// There is nothing to push.
+    /// `golden push` found no local build of the current inputs.
     #[error("no up-to-date local build of {image}")]
     NotBuilt {
-        /// The image.
+        /// Display name of the image.
         image: String,
     },
-    /// The base is not to be had.
+    /// The base cannot be read.
     #[error(transparent)]
     Base(#[from] crate::observe::Error),
-    /// Publishing.
+    /// Publishing failed or was refused.
     #[error(transparent)]
     Publish(#[from] crate::publish::Error),
-    /// A tag breaks the grammar.
+    /// A tag is invalid.
     #[error(transparent)]
     Tags(#[from] crate::tags::TagError),
-    /// A file of `.golden`.
+    /// A file in `.golden` cannot be read or written.
     #[error(transparent)]
     State(#[from] crate::workspace::state::Error),
 }
 
 impl Failed {
-    /// What happened, for a place that names the image itself.
+    /// The failure without the name of the image, for output that already shows the name.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
@@ -54,7 +54,7 @@ impl Failed {
         }
     }
 
-    /// What to do next.
+    /// Hints for the user, one line each.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
@@ -70,13 +70,13 @@ impl Failed {
         }
     }
 
-    /// Whether the spec contradicts itself on its base (exit 2).
+    /// True if the spec is invalid on its base. The exit code is then 2.
     #[must_use]
     pub const fn is_of_the_spec(&self) -> bool {
         matches!(self, Self::Engine(error) if error.is_of_the_spec())
     }
 
-    /// Whether publishing was refused (exit 4) rather than failed.
+    /// True if publishing was refused and did not fail. The exit code is then 4.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Publish(crate::publish::Error::Refused { .. }))

@@ -1,5 +1,6 @@
-//! The family of each image whose packages or certificates depend on it. The spec decides; otherwise the base is read,
-//! and the table of repository names counts only where the base cannot be read or shows no family.
+//! Determines the family of each image whose packages or certificates depend on it. The spec
+//! decides; otherwise golden reads the base. The table of repository names is used only if the base
+//! cannot be read or shows no family.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,84 +16,86 @@ use crate::resolve::packages;
 use crate::resolve::pin::{self, ParentIndex, PinnedBase};
 use crate::snapshot::Observed;
 
-/// How many bases are read at once. Each may have layers with large indexes.
+/// The number of bases that are read in parallel. Each can have layers with large indexes.
 const AT_ONCE: usize = 2;
 
-/// Why the packages or certificates of an image cannot be settled.
+/// The reason why the family of an image cannot be determined, or does not fit the image.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Neither the spec nor the base names the family.
+    /// Neither the spec nor the base shows the family.
     #[error("{image}: the family of its base {base} is unknown: {because}")]
     Unknown {
-        /// The image.
+        /// Display name of the image.
         image: String,
-        /// The base.
+        /// The reference of the base.
         base: String,
-        /// What the base shows, or why it cannot be read.
+        /// The distribution of the base, or the reason why it cannot be read.
         because: String,
     },
-    /// Packages on a base without a package manager.
+    /// The spec has packages, but the base has no package manager.
     #[error("{image}: its base {base} has no package manager")]
     NoPackageManager {
-        /// The image.
+        /// Display name of the image.
         image: String,
-        /// The base.
+        /// The reference of the base.
         base: String,
     },
-    /// A tool has to run, and the base has no shell that could run it.
+    /// A tool has to run, but the base has no shell.
     #[error(
-        "{image}: {what} needs the tools of the family {}, and its base {base} has no /bin/sh that could run them",
+        "{image}: {what} needs the tools of the family {}, but its base {base} has no /bin/sh to run them",
         .family.as_str()
     )]
     NoShell {
-        /// The image.
+        /// Display name of the image.
         image: String,
-        /// The base.
+        /// The reference of the base.
         base: String,
-        /// `[certs]` or `[packages]`.
+        /// The section of the spec: `[certs]` or `[packages]`.
         what: &'static str,
         /// The family that the spec names.
         family: Family,
     },
-    /// A package's name that the family of the base does not accept.
+    /// The family of the base does not accept the name of a package.
     #[error("{image}: [packages]: {refusal}")]
     Package {
-        /// The image.
+        /// Display name of the image.
         image: String,
-        /// Why it is refused.
+        /// The problem of the name.
         refusal: packages::PackageError,
     },
-    /// A base that is not known.
+    /// The base cannot be resolved.
     #[error(transparent)]
     Pin(#[from] pin::Error),
 }
 
 impl Error {
-    /// What to do next.
+    /// Hints for the user, one line each.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Unknown { .. } => {
-                vec!["write family = \"debian\", \"alpine\", \"rhel\" or \"static\" in [image]".to_owned()]
+                vec!["set family = \"debian\", \"alpine\", \"rhel\" or \"static\" in [image]".to_owned()]
             }
             Self::NoPackageManager { .. } => {
-                vec!["take another base, or write its family in [image]".to_owned()]
+                vec!["use another base, or set `family` in [image]".to_owned()]
             }
             Self::NoShell { what: "[certs]", .. } => vec![
-                "write family = \"static\" in [image]: golden then appends the certificates to the bundle of the base"
+                "set family = \"static\" in [image]: golden then appends the certificates to the bundle of the base"
                     .to_owned(),
             ],
-            Self::NoShell { .. } => vec!["take a base with a shell and a package manager".to_owned()],
+            Self::NoShell { .. } => vec!["use a base with a shell and a package manager".to_owned()],
             Self::Package { refusal, .. } => refusal.help().into_iter().collect(),
             Self::Pin(_) => Vec::new(),
         }
     }
 }
 
-/// What is to be reported when an image is built, by position.
+/// The warnings to report when an image is built, by position of the image.
 pub type Warnings = BTreeMap<usize, Vec<String>>;
 
-/// Gives images the families that their bases show. `images` has parents before their children.
+/// Sets the family of each image to the family of its base. `images` lists parents before their
+/// children. Fails if a family is unknown, or if packages or certificates are not possible on the
+/// base.
 pub async fn settle(
     images: &mut [ResolvedImage],
     observed: &Observed,
@@ -132,19 +135,20 @@ pub async fn settle(
     let mut warnings = Warnings::new();
     for (position, base) in of_image {
         let name = bases[base].base.name().unwrap_or_default();
-        let told = match &read[base] {
+        let found = match &read[base] {
             Ok(traits) => decide(&mut images[position], &name, traits)?,
             Err(error) => decide_unread(&images[position], &name, error)?,
         };
-        warnings.insert(position, told);
+        warnings.insert(position, found);
     }
     Ok(warnings)
 }
 
-/// A base that is read, for an image of this name.
+/// A base whose family is read.
 struct FamilyProbe {
     base: PinnedBase,
     platform: Option<Platform>,
+    /// Display name of the image for events.
     image: String,
 }
 
@@ -156,7 +160,8 @@ impl FamilyProbe {
     }
 }
 
-/// For each image, the position of the one at the bottom that it is built on: itself, or an image of this workspace.
+/// For each image, the position of its root: the image of this workspace whose base is external. An
+/// image with an external base is its own root.
 fn roots(images: &[ResolvedImage]) -> Vec<usize> {
     let parents = ParentIndex::new(images.iter());
     let mut roots: Vec<usize> = Vec::with_capacity(images.len());
@@ -167,7 +172,8 @@ fn roots(images: &[ResolvedImage]) -> Vec<usize> {
     roots
 }
 
-/// Gives an image the family that its base shows. Returns what is to be reported when the image is built.
+/// Sets the family of an image from the traits of its base. Returns the warnings to report when the
+/// image is built.
 fn decide(image: &mut ResolvedImage, base: &str, traits: &Traits) -> Result<Vec<String>, Error> {
     let display = image.display();
     let mut warnings = Vec::new();
@@ -175,15 +181,16 @@ fn decide(image: &mut ResolvedImage, base: &str, traits: &Traits) -> Result<Vec<
         (FamilySource::Spec, Some(seen)) if seen != image.family => {
             let (seen, written) = (describe(seen), image.family.as_str());
             warnings.push(format!(
-                "its spec has the family {written}, and its base {base} looks like {seen}"
+                "its spec has the family {written}, but its base {base} looks like {seen}"
             ));
         }
         (FamilySource::Spec | FamilySource::Name, None) | (FamilySource::Spec, Some(_)) => {}
         (_, Some(seen)) => image.set_family(seen),
         (_, None) => {
-            let distribution = traits.distribution.as_deref().unwrap_or("no distribution");
-            let because =
-                format!("golden does not know {distribution}, which its os-release names");
+            let because = traits.distribution.as_deref().map_or_else(
+                || "its os-release names no distribution".to_owned(),
+                |name| format!("its os-release names {name}, which golden does not know"),
+            );
             return Err(Error::Unknown {
                 image: display,
                 base: base.to_owned(),
@@ -233,7 +240,7 @@ fn decide(image: &mut ResolvedImage, base: &str, traits: &Traits) -> Result<Vec<
     Ok(warnings)
 }
 
-/// The family that golden saw, with what makes it that one.
+/// The family that golden found, with the reason for `static`.
 fn describe(family: Family) -> String {
     match family {
         Family::Static => "static: it has neither a package manager nor a trust tool".to_owned(),
@@ -241,15 +248,15 @@ fn describe(family: Family) -> String {
     }
 }
 
-/// The warning about a key store that keeps its own list of certificates.
+/// The warning about a Java key store, which has its own list of certificates.
 fn key_store(path: &str) -> String {
     format!(
-        "{path} does not get the certificates of [certs], so that Java programs do not trust them; add them in a [[run]] \
+        "{path} does not get the certificates of [certs], so Java programs do not trust them; add them in a [[run]] \
          step: keytool -importcert -noprompt -keystore {path} -storepass changeit -alias NAME -file FILE"
     )
 }
 
-/// The case in which the base cannot be read: the table of names counts.
+/// Handles a base that cannot be read: the family comes from the table of repository names.
 fn decide_unread(
     image: &ResolvedImage,
     base: &str,

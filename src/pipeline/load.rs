@@ -1,4 +1,4 @@
-//! Loading an assembled image into a Docker Engine, as `docker load` does (`--load`).
+//! Loads an assembled image into a Docker Engine, as `docker load` does (`--load`).
 
 use crate::assemble::Assembled;
 use crate::engine::Docker;
@@ -8,7 +8,7 @@ use crate::store::Blobs;
 
 use super::failed::Failed;
 
-/// Streams the image, as a docker archive that names it `names`, into the engine.
+/// Streams the image into the engine, as a docker archive with the tags `names`.
 pub(super) async fn load(
     docker: &Docker,
     assembled: &Assembled,

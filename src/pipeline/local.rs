@@ -1,8 +1,9 @@
-//! The names that a built image gets in a Docker Engine (7-rules 18). Pure.
+//! The references of a built image in a Docker Engine. Pure.
 
 use crate::reference::{self, Host, Reference, Repository, RepositoryPath, Tag};
 
-/// The repository that an image has in the engine: that of the first destination, or `localhost/NAME` without one.
+/// The repository of an image in the engine: the first destination, or `localhost/NAME` if the
+/// workspace has no destination.
 pub fn repository(
     name: &RepositoryPath,
     destination: Option<&Repository>,
@@ -16,7 +17,7 @@ pub fn repository(
     }
 }
 
-/// The references for all tags of an image, in the order of the fan-out.
+/// The references of all tags of an image, in the order of the fan-out.
 #[must_use]
 pub fn references(repository: &Repository, tags: &[Tag]) -> Vec<Reference> {
     let reference = |tag: &Tag| Reference {
@@ -27,8 +28,8 @@ pub fn references(repository: &Repository, tags: &[Tag]) -> Vec<Reference> {
     tags.iter().map(reference).collect()
 }
 
-/// The first of `local` that is also what an image of the workspace is built on: tagging it would change the base
-/// of the next build.
+/// The first reference in `local` that is also the base of an image in the workspace. Tagging it
+/// would change the base of the next build.
 #[must_use]
 pub fn shadowed<'a>(local: &'a [Reference], bases: &[Reference]) -> Option<&'a Reference> {
     local.iter().find(|reference| {
@@ -45,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_without_a_registry_are_local() {
+    fn an_image_without_a_registry_has_references_on_localhost() {
         let name: RepositoryPath = "dotnet/aspnet".parse().unwrap();
         let local = repository(&name, None).unwrap();
         let tags: Vec<Tag> = ["1.2.3", "latest"].map(|t| t.parse().unwrap()).to_vec();
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_a_base_is_found() {
+    fn a_reference_that_is_also_a_base_is_found() {
         let parse = |text: &str| text.parse::<Reference>().unwrap();
         let local = [
             parse("localhost/debian:12.0.0"),

@@ -1,4 +1,5 @@
-//! How one image of a run is made: found again or built by its engine, judged, named and recorded.
+//! Makes one image of a run: finds an earlier build or builds it, checks the policy, tags and
+//! records it.
 
 use super::failed::Failed;
 use super::local;
@@ -11,7 +12,8 @@ use crate::render::Recipe;
 use crate::tags;
 
 impl Run<'_> {
-    /// What an earlier `build` made, when its record fits the inputs and it is still there (7-rules 19).
+    /// The image of an earlier `golden build`, if its record has the same inputs and the image
+    /// still exists.
     pub(super) async fn recorded(
         &self,
         position: usize,
@@ -27,7 +29,7 @@ impl Run<'_> {
             return Ok(None);
         };
         if record.engine != EngineKind::Docker {
-            // What golden assembles comes out the same again: that is cheaper than keeping it.
+            // golden assembles the same image again, which is cheaper than storing it.
             return Ok(if self.options.only_push {
                 Some(self.assemble(position, parent).await?)
             } else {
@@ -116,7 +118,7 @@ impl Run<'_> {
         Ok(docker.build(&fitted, &options, self.events).await?)
     }
 
-    /// Whether Docker Engines can build for all platforms of an image.
+    /// True if Docker Engines can build all platforms of an image.
     async fn docker_can(&self, recipe: &Recipe) -> bool {
         let image = &recipe.image;
         self.engines.fleet(image).is_some()
@@ -135,15 +137,15 @@ impl Run<'_> {
     fn build_options(
         &self,
         parent: Parent<'_>,
-        place: fn(&Done) -> Option<Reference>,
+        parent_reference: fn(&Done) -> Option<Reference>,
     ) -> BuildOptions {
         BuildOptions {
-            // Names are given after the policy has seen what was built.
+            // The image is tagged after the policy check.
             local_tags: Vec::new(),
             secrets: self.options.secrets.clone(),
             no_cache: self.options.no_cache,
             proxy_args: self.options.proxy_args.clone(),
-            parent: parent.done.and_then(place),
+            parent: parent.done.and_then(parent_reference),
             published_parent: parent.done.and_then(|done| done.published.clone()),
             childless: parent.childless,
             logins: self.options.logins.clone(),
@@ -151,8 +153,12 @@ impl Run<'_> {
         }
     }
 
-    /// Policy on what was really built.
-    pub(super) async fn judge(&self, position: usize, built: &BuiltImage) -> Result<(), Failed> {
+    /// Checks the policy on the built image. Fails if it violates the policy.
+    pub(super) async fn check_policy(
+        &self,
+        position: usize,
+        built: &BuiltImage,
+    ) -> Result<(), Failed> {
         let image = &self.recipes[position].image;
         let display = image.display();
         let user_id = self.user_id(built, &display).await?;
@@ -177,28 +183,30 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The number of a built image's user, if the policy depends on it and only the image's /etc/passwd tells it.
+    /// The user ID of a built image's user, if the policy needs it and only the image's /etc/passwd
+    /// has it.
     async fn user_id(&self, built: &BuiltImage, display: &str) -> Result<Option<u32>, Failed> {
-        let asked = self.policy.config.deny_root;
-        let Some(user) = policy::named_user(built.config.user()).filter(|_| asked) else {
+        let is_needed = self.policy.config.deny_root;
+        let Some(user) = policy::named_user(built.config.user()).filter(|_| is_needed) else {
             return Ok(None);
         };
         match &built.artifact {
             Artifact::Docker { id } => Ok(self.engines.docker().await?.user_id(id, user).await?),
             Artifact::Assembled(assembled) => {
                 let image = &assembled.images[0];
-                let asked = self
+                let reading = self
                     .engines
                     .embedded
                     .user_id_of(image, user, display, self.events);
-                let found = Box::pin(asked).await;
+                let found = Box::pin(reading).await;
                 Ok(found.map_err(engine::Error::from)?)
             }
         }
     }
 
-    /// Gives an image in the Docker Engine all its names; loads an assembled one first when that was asked for.
-    pub(super) async fn name(
+    /// Tags an image in the Docker Engine. An assembled image is loaded first if `--load` requests
+    /// it. Returns the most specific reference, if the engine has the image.
+    pub(super) async fn tag_locally(
         &self,
         position: usize,
         built: &BuiltImage,
@@ -225,7 +233,7 @@ impl Run<'_> {
         Ok(names.into_iter().next())
     }
 
-    /// All names of an image in the Docker Engine: the whole fan-out.
+    /// All references of an image in the Docker Engine: the whole fan-out.
     pub(super) fn local_names(&self, position: usize) -> Result<Vec<Reference>, Failed> {
         let image = &self.recipes[position].image;
         let fan = tags::fan_out(

@@ -1,4 +1,5 @@
-//! The way of an image from recipe to receipt: choosing an engine, building, and handing over to `publish`.
+//! Processes each image of a run from recipe to receipt: chooses an engine, builds the image, and
+//! publishes it with `publish`.
 
 pub mod choose;
 pub mod engines;

@@ -1,4 +1,5 @@
-//! What a run did with each image: shown as the summary, printed as JSON, written by `--metadata-file`.
+//! The report about each image of a run: shown as the summary, printed as JSON, and written by
+//! `--metadata-file`.
 
 use serde::Serialize;
 
@@ -6,30 +7,30 @@ use crate::engine::EngineKind;
 use crate::publish::receipt::Receipt;
 use crate::reference::{Digest, Reference};
 
-/// What became of an image.
+/// The outcome of a run for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageOutcome {
-    /// It was built and stays on this machine.
+    /// The image was built and stays on this machine.
     Built,
-    /// It was published.
+    /// The image was published.
     Published,
-    /// It is published already, and only tags were created or moved.
+    /// The image was already published; only tags were created or moved.
     Retagged,
-    /// It is published already, with the same inputs, and every tag is where it belongs.
+    /// The image is already published with the same inputs, and every tag points to it.
     Unchanged,
-    /// Its version is withdrawn, so that it was not published.
+    /// The version of the image is withdrawn, so it was not published.
     Withdrawn,
-    /// A rule forbids to publish it.
+    /// A rule does not allow publishing the image.
     Refused,
-    /// Something failed.
+    /// The build or the publication failed.
     Failed,
-    /// The image that it is built on was not done.
+    /// The image was not built, because its base failed.
     Skipped,
 }
 
 impl ImageOutcome {
-    /// The word for people.
+    /// The word for the summary.
     #[must_use]
     pub const fn verb(self) -> &'static str {
         match self {
@@ -45,33 +46,33 @@ impl ImageOutcome {
     }
 }
 
-/// What a run did with one image.
+/// The report about one image of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct ImageReport {
-    /// The image's name in the workspace.
+    /// The name of the image in the workspace.
     pub image: String,
-    /// The version that went out.
+    /// The version, including the revision that golden chose.
     pub version: semver::Version,
-    /// The variant.
+    /// The variant, such as `slim`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// What became of it.
+    /// The outcome for this image.
     pub outcome: ImageOutcome,
-    /// Why it was built, skipped or refused, or what failed.
+    /// The reason for the build, the skip or the refusal, or the failure.
     pub because: String,
-    /// The engine that built it.
+    /// The engine that built the image, if it was built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineKind>,
-    /// `dev.golden.inputs`.
+    /// The inputs digest, as in the label `dev.golden.inputs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Digest>,
-    /// The engine's image ID, or the digest of what was assembled.
+    /// The published digest, else the image ID in the engine or the digest of the assembled image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Its names in the Docker Engine.
+    /// The references of the image in the Docker Engine.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub local: Vec<Reference>,
-    /// What was published where.
+    /// One receipt for each registry that was changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub receipts: Vec<Receipt>,
 }

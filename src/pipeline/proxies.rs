@@ -1,11 +1,11 @@
-//! Docker's predefined proxy build arguments (7-rules 17): they reach the build's steps, but neither the image's
-//! history nor its inputs.
+//! Docker's predefined proxy build arguments. The steps of a build receive them, but they are not
+//! part of the image's history or inputs.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The variables, and what config.json's `proxies.default` calls them.
+/// The variables, and their keys in `proxies.default` of Docker's config.json.
 const VARIABLES: [(&str, &str); 5] = [
     ("HTTP_PROXY", "httpProxy"),
     ("HTTPS_PROXY", "httpsProxy"),
@@ -14,7 +14,7 @@ const VARIABLES: [(&str, &str); 5] = [
     ("ALL_PROXY", "allProxy"),
 ];
 
-/// The build arguments, in both spellings. The environment wins over Docker's `config.json`.
+/// The build arguments, in upper and lower case. The environment overrides Docker's `config.json`.
 #[must_use]
 pub fn build_args(
     env: &BTreeMap<String, String>,
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_wins_over_the_config() {
+    fn the_environment_overrides_the_config() {
         let env = BTreeMap::from([("https_proxy".to_owned(), "http://a:1".to_owned())]);
         let config = serde_json::json!({"proxies": {"default": {"httpsProxy": "http://b:2", "noProxy": "x"}}});
         let args = build_args(&env, Some(&config));

@@ -1,5 +1,5 @@
-//! One run of `build` or `push`: images go through the schedule, each is made (`make`) and handed over to
-//! `publish`.
+//! One run of `golden build` or `golden push`. The schedule processes the images; `make` makes each
+//! image, and `publish` publishes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -26,117 +26,121 @@ use crate::secret::Secret;
 use crate::spec::policy::Policy;
 use crate::workspace::state::StateDirectory;
 
-/// What is done with the images.
+/// The options of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Images are published.
+    /// Publish the images.
     pub push: bool,
-    /// No moving tag moves before all images are uploaded.
+    /// Move no moving tag before all images are uploaded.
     pub atomic: bool,
-    /// Nothing is built: what was built before is published.
+    /// Build nothing; publish earlier builds.
     pub only_push: bool,
-    /// What was built before is built again.
+    /// Build again even if an earlier build exists.
     pub again: bool,
-    /// How many images are built at once.
+    /// The maximum number of images that are built in parallel.
     pub jobs: NonZeroUsize,
-    /// How many images are worked on at once: those that are being published, which is mostly waiting, too.
+    /// The maximum number of images that are built or published in parallel. It is larger than
+    /// `jobs`, because publishing mostly waits for the network.
     pub at_once: NonZeroUsize,
-    /// Secrets for steps.
+    /// Secrets for steps, by name.
     pub secrets: BTreeMap<String, Secret<Vec<u8>>>,
-    /// Build steps anew even if the engine remembers them.
+    /// Run every step again, even if the engine has its result in the cache.
     pub no_cache: bool,
-    /// Assembled images are loaded into the Docker Engine.
+    /// Load assembled images into the Docker Engine.
     pub load: bool,
-    /// What was built is handed back at the end; without, it is gone as soon as it is published.
+    /// Return the built images at the end. By default, an image is dropped when it is published.
     pub hand_back: bool,
-    /// Docker's predefined proxy build arguments.
+    /// Docker's predefined proxy build arguments, such as `HTTP_PROXY`.
     pub proxy_args: BTreeMap<String, String>,
-    /// What engines log in with, by host.
+    /// Logins for the engines, by registry host.
     pub logins: BTreeMap<Host, Credential>,
 }
 
-/// All that a run works with. `recipes`, `choices`, `names` and the plan's images stand side by side, parents first.
+/// The data of a run. `recipes`, `choices`, `names` and the plan's images have one element per
+/// image, in the same order, parents first.
 #[derive(Debug)]
 pub struct Run<'a> {
-    /// What the images are made from.
+    /// The recipe of each image.
     pub recipes: &'a [Recipe],
-    /// Which engine builds each.
+    /// The chosen engine of each image.
     pub choices: &'a [EngineChoice],
-    /// The repository of each in the Docker Engine.
+    /// The repository of each image in the Docker Engine.
     pub names: &'a [Repository],
-    /// What is to be done.
+    /// The steps for each image.
     pub plan: &'a Plan,
-    /// The engines.
+    /// The connections to the engines.
     pub engines: &'a Engines,
-    /// The registries.
+    /// The connections to the registries.
     pub registries: &'a Registries,
-    /// The workspace's policy.
+    /// The policy of the workspace, which is checked on each built image.
     pub policy: &'a Policy,
-    /// The configs of what is published.
+    /// The cache for the configs of published images.
     pub cache: &'a ConfigCache,
-    /// Where records and receipts go.
+    /// The directory `.golden`, for build records and receipts.
     pub state: &'a StateDirectory,
-    /// How it is done.
+    /// The options of the command line.
     pub options: &'a Options,
-    /// Where events go.
-    pub events: &'a Events,
+    /// The receiver of progress events.
     /// Seconds since 1970.
     pub now: i64,
 }
 
-/// What outlives the work on one image, each written once by the only work on it.
+/// The results of one image that remain after its work. Each field is set at most once.
 #[derive(Debug, Default)]
 struct Slot {
-    /// Who built it, and what it is called by.
+    /// The engine that built the image, and the digest of the result.
     made: OnceLock<(EngineKind, Digest)>,
-    /// Milliseconds by phase.
+    /// Durations in milliseconds, by phase.
     durations: OnceLock<BTreeMap<String, u64>>,
-    /// What is still needed when the work is done: to be handed back, or to have its tags moved later.
+    /// The built image, if it is returned at the end or its tags are moved later.
     built: OnceLock<BuiltImage>,
 }
 
-/// What the images of a run share.
+/// The state that all images of a run share.
 #[derive(Debug)]
 struct RunState<'s> {
-    /// Images that are uploaded and wait for the others (`--atomic`), by position.
+    /// Uploaded images whose tags wait for the other images (`--atomic`), by position.
     held: Mutex<BTreeMap<usize, Uploaded<'s>>>,
-    /// A permit for each image that may be built at once.
+    /// Limits the number of parallel builds to `jobs`.
     builders: Semaphore,
-    /// The positions of images that others are built on.
+    /// The positions of the images that have children.
     bases: BTreeSet<usize>,
 }
 
-/// Where an image stands among the others: what was done about its parent, and whether it is one itself.
+/// The relation of an image to the other images of the run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parent<'a> {
+    /// The result of its parent, if it has one.
     pub(super) done: Option<&'a Done>,
+    /// True if it has no children.
     pub(super) childless: bool,
 }
 
-/// What was done about one image; its children are built on this.
+/// The result of one image. Its children are built on it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Done {
-    /// The most specific name in the Docker Engine, when it is there.
+    /// The most specific reference in the Docker Engine, if the engine has the image.
     pub(super) local: Option<Reference>,
-    /// Where it is published, by digest.
+    /// The published reference, by digest.
     pub(super) published: Option<Reference>,
-    /// The receipts of the registries in which something was written.
+    /// One receipt for each registry that was changed.
     receipts: Vec<Receipt>,
 }
 
-/// How a run ended: a report and, where there is one, a failure for each image; and what was assembled and stays here.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Ended {
     /// The reports, in the order of the images.
     pub reports: Vec<ImageReport>,
-    /// What failed, with the position of its image.
+    /// The failures, with the position of the image.
     pub failures: Vec<(usize, Failed)>,
-    /// What was built, by position.
+    /// The built images, by position; only with [`Options::hand_back`] or [`Options::atomic`].
     pub built: BTreeMap<usize, BuiltImage>,
 }
 
 impl Run<'_> {
-    /// Runs to the end. A failure stops only what depends on it; with `atomic`, it stops every moving tag.
+    /// Processes all images. A failure stops only the images that depend on it; with `atomic`, no
+    /// moving tag is moved after a failure.
     pub async fn to_end(&self) -> Ended {
         let images: Vec<_> = self
             .recipes
@@ -184,17 +188,20 @@ impl Run<'_> {
                 self.recipes[position].image.source.display(),
             );
             let warning = format!(
-                "{version} is withdrawn, so that it is not published: set version = \"{next}\" in {source}"
+                "{version} is withdrawn and is not published: set version = \"{next}\" in {source}"
             );
             self.events.warn(Some(&planned.image), warning);
         }
         let result = self.build_and_publish(position, above, slot, shared).await;
         let (text, ok) = match &result {
-            // Its moving tags wait for the others.
-            Ok(_) if self.options.atomic && self.fate(planned, true) == ImageOutcome::Published => {
+            // With --atomic, its moving tags wait for the other images.
+            Ok(_)
+                if self.options.atomic
+                    && self.outcome(planned, true) == ImageOutcome::Published =>
+            {
                 ("uploaded".to_owned(), true)
             }
-            Ok(_) => (self.fate(planned, true).verb().to_owned(), true),
+            Ok(_) => (self.outcome(planned, true).verb().to_owned(), true),
             Err(error) => (error.reason(), false),
         };
         self.events.send(Event::Finished {
@@ -215,7 +222,7 @@ impl Run<'_> {
         let planned = &self.plan.images[position];
         let mut done = Done::default();
         let mut built = None;
-        // What an engine has to push keeps its permit to the end.
+        // An image in an engine keeps its permit until it is pushed.
         let mut permit = None;
         if planned.step.is_build() {
             permit = shared.builders.acquire().await.ok();
@@ -233,8 +240,8 @@ impl Run<'_> {
                 }
                 None => self.build(position, parent).await?,
             };
-            self.judge(position, &image).await?;
-            done.local = self.name(position, &image).await?;
+            self.check_policy(position, &image).await?;
+            done.local = self.tag_locally(position, &image).await?;
             self.record(position, &image)?;
             let spent = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
             slot.durations
@@ -255,12 +262,12 @@ impl Run<'_> {
         if self.options.atomic {
             let uploaded =
                 publish::upload(self.job(position, slot.built.get(), slot).await).await?;
-            done.published = place_of(&uploaded, planned);
+            done.published = published_reference(&uploaded, planned);
             shared.held.lock().await.insert(position, uploaded);
         } else {
             let built = built.as_ref().or(slot.built.get());
             let uploaded = publish::upload(self.job(position, built, slot).await).await?;
-            done.published = place_of(&uploaded, planned);
+            done.published = published_reference(&uploaded, planned);
             done.receipts = publish::release(uploaded).await?;
         }
         drop(permit);
@@ -295,7 +302,7 @@ impl Run<'_> {
         }
     }
 
-    /// Moves the tags of all images that were uploaded, unless one of the images failed.
+    /// Moves the tags of all uploaded images, unless an image failed.
     async fn release(
         &self,
         held: BTreeMap<usize, Uploaded<'_>>,
@@ -304,12 +311,12 @@ impl Run<'_> {
         if outcomes.iter().any(|outcome| outcome.done().is_none()) {
             self.events.warn(
                 None,
-                "--atomic: no moving tag was moved, because not every image could be uploaded",
+                "--atomic: no moving tag was moved, because not all images were uploaded",
             );
             return;
         }
         for (position, uploaded) in held {
-            // The first was uploaded long before the last.
+            // The first image was uploaded long before the last one, so the tags are read again.
             let released = async { publish::release(uploaded.refreshed().await?).await };
             match released.await {
                 Ok(receipts) => {
@@ -361,7 +368,7 @@ impl Run<'_> {
                 }
                 Outcome::Blocked { by } => {
                     report.outcome = ImageOutcome::Skipped;
-                    report.because = format!("{} did not get done", self.plan.images[by].image);
+                    report.because = format!("its base {} failed", self.plan.images[by].image);
                     let event = Event::Finished {
                         image: planned.image.clone(),
                         text: format!("skipped: {}", report.because),
@@ -378,7 +385,7 @@ impl Run<'_> {
         ended
     }
 
-    fn fate(&self, planned: &PlannedImage, done: bool) -> ImageOutcome {
+    fn outcome(&self, planned: &PlannedImage, done: bool) -> ImageOutcome {
         match (&planned.step, self.options.push) {
             _ if !done => ImageOutcome::Failed,
             _ if planned.withdrawn.is_some() => ImageOutcome::Withdrawn,
@@ -396,7 +403,7 @@ impl Run<'_> {
             image: planned.name.to_string(),
             version: planned.publish.clone(),
             variant: planned.variant.as_ref().map(ToString::to_string),
-            outcome: self.fate(planned, true),
+            outcome: self.outcome(planned, true),
             because: planned.step.because().join(", "),
             engine,
             inputs: Some(planned.inputs.clone()),
@@ -407,8 +414,8 @@ impl Run<'_> {
     }
 }
 
-/// Where an image is by now: where it was uploaded to, else where the plan found it.
-fn place_of(uploaded: &Uploaded<'_>, planned: &PlannedImage) -> Option<Reference> {
+/// The published reference of an image: where it was uploaded, else where the plan found it.
+fn published_reference(uploaded: &Uploaded<'_>, planned: &PlannedImage) -> Option<Reference> {
     uploaded
         .references()
         .into_iter()
@@ -416,7 +423,7 @@ fn place_of(uploaded: &Uploaded<'_>, planned: &PlannedImage) -> Option<Reference
         .or_else(|| published(planned))
 }
 
-/// Where the plan found an image published, by digest.
+/// The reference by digest under which the plan found the image published.
 fn published(planned: &PlannedImage) -> Option<Reference> {
     planned
         .destinations
@@ -431,7 +438,7 @@ fn published(planned: &PlannedImage) -> Option<Reference> {
         })
 }
 
-/// The image ID in the engine, or the digest of what was assembled.
+/// The image ID in the engine, or the digest of the assembled image.
 pub(super) fn id_of(built: &BuiltImage) -> Digest {
     match &built.artifact {
         Artifact::Docker { id } => id.clone(),

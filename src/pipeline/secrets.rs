@@ -1,59 +1,60 @@
-//! `--secret id=NAME,src=FILE|env=VAR`, as docker's own flag reads.
+//! The option `--secret id=NAME,src=FILE|env=VAR`, in the syntax of `docker build --secret`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::secret::Secret;
 
-/// Where a secret comes from.
+/// The source of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
-    /// A file.
+    /// The content of a file.
     File(PathBuf),
-    /// A variable of the environment.
+    /// The value of an environment variable.
     Variable(String),
 }
 
-/// What is wrong with a `--secret`.
+/// The reason why a `--secret` is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The text is not `id=NAME,src=FILE` or `id=NAME,env=VAR`.
-    #[error("`--secret {0}` is not id=NAME,src=FILE or id=NAME,env=VAR")]
+    /// The value does not have the form `id=NAME,src=FILE` or `id=NAME,env=VAR`.
+    #[error("`--secret {0}` does not have the form id=NAME,src=FILE or id=NAME,env=VAR")]
     Syntax(String),
-    /// Two secrets have one name.
-    #[error("the secret `{0}` is given twice")]
+    /// Two secrets have the same name.
+    #[error("the secret `{0}` is passed twice")]
     Twice(String),
     /// The variable is not set.
-    #[error("the secret `{name}` should come from ${variable}, which is not set")]
+    #[error("cannot read the secret `{name}`: the environment variable {variable} is not set")]
     Unset {
-        /// The secret.
+        /// The name of the secret.
         name: String,
-        /// The variable.
+        /// The name of the variable.
         variable: String,
     },
     /// The file cannot be read.
-    #[error("the secret `{name}` should come from {path}: {source}")]
+    #[error("cannot read the secret `{name}` from {path}: {source}")]
     File {
-        /// The secret.
+        /// The name of the secret.
         name: String,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A step asks for a secret that was not given.
+    /// A step requires a secret that was not passed.
     #[error(
-        "{image} needs the secret `{name}`; give it with --secret id={name},src=FILE or --secret id={name},env=VAR"
+        "{image} requires the secret `{name}`; pass it with --secret id={name},src=FILE or --secret id={name},env=VAR"
     )]
     Missing {
-        /// The image.
+        /// Display name of the image.
         image: String,
-        /// The secret.
+        /// The name of the secret.
         name: String,
     },
 }
 
-/// Reads one `--secret`. Without `src` and `env` the secret comes from the variable of its own name.
+/// Parses one `--secret`. If `src` and `env` are omitted, the secret comes from the environment
+/// variable with its name. Fails if the syntax is wrong.
 pub fn parse(text: &str) -> Result<(String, SecretSource), Error> {
     let syntax = || Error::Syntax(keys_of(text));
     let (mut name, mut source) = (None, None);
@@ -74,7 +75,8 @@ pub fn parse(text: &str) -> Result<(String, SecretSource), Error> {
     Ok((name.clone(), source.unwrap_or(SecretSource::Variable(name))))
 }
 
-/// A `--secret` without what may be the secret itself, which people write there.
+/// The value of a `--secret` for an error message. Parts that can be the secret itself are replaced
+/// by `***`.
 fn keys_of(text: &str) -> String {
     let shown = |part: &str| match part.split_once('=') {
         Some(("id" | "src" | "source" | "env" | "type", _)) => part.to_owned(),
@@ -84,7 +86,8 @@ fn keys_of(text: &str) -> String {
     text.split(',').map(shown).collect::<Vec<_>>().join(",")
 }
 
-/// Reads all secrets of a command line; relative files are looked for below `cwd`.
+/// Reads all secrets of a command line. Relative paths are relative to `cwd`. Fails if the syntax
+/// is wrong, a name is used twice, or a source cannot be read.
 pub fn read(
     texts: &[String],
     env: &BTreeMap<String, String>,
@@ -115,7 +118,7 @@ pub fn read(
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the error is given its path and the secret's name by the caller"
+    reason = "the caller adds the path and the name of the secret to the error"
 )]
 fn read_file(path: &Path) -> Result<Vec<u8>, (PathBuf, std::io::Error)> {
     std::fs::read(path).map_err(|error| (path.to_owned(), error))
@@ -126,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_are_read_and_others_refused() {
+    fn both_forms_are_accepted_and_others_refused() {
         assert_eq!(
             parse("id=a,src=f").unwrap(),
             ("a".to_owned(), SecretSource::File("f".into()))
@@ -151,7 +154,7 @@ mod tests {
             "id=a,id=b",
             "id=a,what=x",
         ] {
-            assert!(parse(bad).is_err(), "{bad:?} was taken");
+            assert!(parse(bad).is_err(), "{bad:?} was accepted");
         }
     }
 
@@ -181,7 +184,7 @@ mod tests {
         let error = read(&["id=a,env=W".to_owned()], &env, Path::new("/")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the secret `a` should come from $W, which is not set"
+            "cannot read the secret `a`: the environment variable W is not set"
         );
     }
 }

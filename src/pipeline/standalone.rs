@@ -1,5 +1,5 @@
-//! Images in the form in which they are built without golden: a Dockerfile, its whole context, and the target of
-//! `docker-bake.json` that adds what no Dockerfile holds.
+//! Renders images for builds without golden: a Dockerfile, its whole context, and a target in
+//! `docker-bake.json` with the settings that a Dockerfile cannot contain.
 
 use std::time::Duration;
 
@@ -26,34 +26,35 @@ use crate::snapshot::Observed;
 use crate::tags;
 use crate::workspace::lock::Lock;
 
-/// The time in which bases are read. Rendering must not wait long for a network that does not exist.
+/// The time limit for reading bases. Rendering must also work without a network.
 const READING: Duration = Duration::from_secs(30);
 
-/// The images to render, and everything that is needed for it.
+/// The images to render and the data for it. The slices have one element per image.
 #[derive(Debug)]
 pub struct Rendering<'a> {
     /// The images, parents first.
     pub images: &'a [ResolvedImage],
-    /// How people are shown the base of each, if not by its normal name.
+    /// The name of each base for display; `None` means its normal name.
     pub bases: &'a [Option<String>],
-    /// The repository of each in a Docker Engine.
+    /// The repository of each image in a Docker Engine.
     pub names: &'a [Repository],
-    /// Tells images of one directory apart: `.slim`; empty for most.
+    /// The file name suffix of each image that shares its directory with others: `.slim`. Empty for
+    /// most images.
     pub suffixes: &'a [String],
     /// The templates of the workspace.
     pub templates: &'a Templates,
-    /// What is known of their bases.
+    /// The known digests and platforms of the bases.
     pub observed: &'a Observed,
-    /// The end of the time in which bases are read.
+    /// The time until which bases are read.
     pub deadline: Instant,
-    /// Reads the bases.
+    /// The engine that reads the bases.
     pub embedded: &'a Embedded,
-    /// Where warnings go.
+    /// The receiver of warnings.
     pub events: &'a Events,
 }
 
-/// What is known of the bases of images: from golden.lock, else from their registries. A base that cannot be asked for is
-/// reported.
+/// Reads the state of the bases: from golden.lock, else from their registries. A base that cannot
+/// be read is reported as a warning.
 pub async fn observed(
     images: &[ResolvedImage],
     lock: &Lock,
@@ -74,26 +75,25 @@ pub async fn observed(
     observed
 }
 
-/// The end of the time in which bases are read.
+/// The time until which bases are read, if reading starts now.
 #[must_use]
 pub fn deadline() -> Instant {
     Instant::now() + READING
 }
 
 fn warn(events: &Events, image: &ResolvedImage, why: &str) {
-    let what =
-        "the base could not be read, so that files and users are rendered as they are written";
+    let what = "the base could not be read; files and users are rendered as they are in the spec";
     events.warn(Some(&image.display()), format!("{what}: {why}"));
 }
 
-/// An image to be built without golden.
+/// A rendered image for a build without golden.
 #[derive(Debug)]
 pub struct StandaloneImage {
-    /// Its Dockerfile.
+    /// The text of the Dockerfile.
     pub dockerfile: String,
-    /// The files of its directory, the Dockerfile among them, sorted by path.
+    /// The files of the directory, including the Dockerfile, sorted by path.
     pub entries: Vec<Entry>,
-    /// Its target for bake.
+    /// The target in `docker-bake.json`.
     pub target: BakeTarget,
 }
 
@@ -104,7 +104,9 @@ struct KnownBase {
 }
 
 impl Rendering<'_> {
-    /// Renders all images. A base that cannot be read is reported, and leaves its images as they are written.
+    /// Renders all images. A base that cannot be read is reported as a warning; its images are
+    /// rendered as they are in the spec. Fails if a template is invalid or the spec is invalid on
+    /// its base.
     pub async fn all(&self) -> Result<Vec<StandaloneImage>, Failed> {
         let deadline = self.deadline;
         let recipes = each_recipe(self.images, self.observed, self.templates);
@@ -135,7 +137,8 @@ impl Rendering<'_> {
             if let Some(recipe) =
                 recipe.filter(|recipe| is_parent(position) && can_assemble(&recipe.image).is_ok())
             {
-                // Children are placed on what it becomes; without that, they are left as they are written.
+                // Children read the assembled parent. If this fails, they are rendered as they are
+                // in the spec.
                 let options = BuildOptions::default();
                 let built = timeout_at(
                     deadline,
@@ -148,7 +151,7 @@ impl Rendering<'_> {
         Ok(rendered)
     }
 
-    /// The base of an image as far as it is needed; none if it cannot be read.
+    /// The traits of the base and the files on it; `None` if the base cannot be read.
     async fn known(&self, recipe: &Recipe, deadline: Instant) -> Result<Option<KnownBase>, Failed> {
         let image = &recipe.image;
         let host = Platform::new("linux", std::env::consts::ARCH, None);

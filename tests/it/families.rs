@@ -168,7 +168,7 @@ fn a_family_that_contradicts_the_base_gives_a_warning() {
     let subject = Subject::new(&[DEBIAN, APT, SHELL], "family = \"static\"", "");
     let stderr = subject.build().exit(0).stderr;
     let warning =
-        "its spec has the family static, and its base oci:../base:corp/base:1 looks like debian";
+        "its spec has the family static, but its base oci:../base:corp/base:1 looks like debian";
     assert!(stderr.contains(warning), "{stderr}");
     let plan = subject.golden.run(&["plan"]).exit(0).stderr;
     assert!(plan.contains(warning), "{plan}");
@@ -199,7 +199,7 @@ fn a_base_of_an_unknown_distribution_requires_the_family() {
         "{render}"
     );
     assert!(
-        render.contains("write family = \"debian\", \"alpine\", \"rhel\" or \"static\" in [image]"),
+        render.contains("set family = \"debian\", \"alpine\", \"rhel\" or \"static\" in [image]"),
         "{render}"
     );
 
@@ -211,11 +211,11 @@ fn a_base_of_an_unknown_distribution_requires_the_family() {
 #[test]
 fn a_base_without_a_shell_is_refused_before_the_build() {
     for (rest, what, hint) in [
-        ("", "[certs]", "write family = \"static\" in [image]"),
+        ("", "[certs]", "set family = \"static\" in [image]"),
         (
             "[packages]\ninstall = [\"curl\"]",
             "[packages]",
-            "take a base with a shell and a package manager",
+            "use a base with a shell and a package manager",
         ),
     ] {
         let bundle = ("etc/ssl/certs/ca-certificates.crt", 'f', "");
@@ -227,8 +227,8 @@ fn a_base_without_a_shell_is_refused_before_the_build() {
                 .exit(2)
                 .stderr;
             let why = format!(
-                "app:1.0.0: {what} needs the tools of the family debian, and its base oci:../base:corp/base:1 has no \
-                 /bin/sh that could run them"
+                "app:1.0.0: {what} needs the tools of the family debian, but its base oci:../base:corp/base:1 has no \
+                 /bin/sh to run them"
             );
             assert!(stderr.contains(&why) && stderr.contains(hint), "{stderr}");
         }

@@ -314,7 +314,7 @@ fn a_failure_stops_only_its_dependants() {
         )
     };
     assert_eq!(outcome("a:").0, "failed");
-    let blocked = ("skipped".to_owned(), "a:1.0.0 did not get done".to_owned());
+    let blocked = ("skipped".to_owned(), "its base a:1.0.0 failed".to_owned());
     assert_eq!([outcome("b:"), outcome("c:")], [blocked.clone(), blocked]);
     assert_eq!(outcome("d:").0, "built");
 }
