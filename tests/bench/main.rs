@@ -1,7 +1,8 @@
 //! Benchmarks against peers, in one run on one machine.
 //!
-//! `cargo bench` runs all of them; `cargo bench -- copy fleets` those whose name contains one of the words. Each one
-//! starts what it needs and prints a table: medians of several runs, and ratios to `golden`.
+//! `cargo bench` runs all of them; `cargo bench -- copy fleets` those whose name contains one of
+//! the words. Each one starts what it needs and prints a table: medians of several runs, and ratios
+//! to `golden`.
 #![expect(
     clippy::unwrap_used,
     reason = "a measurement that cannot go on fails here"

@@ -147,7 +147,7 @@ fn an_image_is_published_read_and_deleted_over_tls() {
 }
 
 /// Publishes an image with its four tags, reads them, and deletes them.
-fn publish_read_delete(engine: &str) {
+fn an_image_is_published_with_four_tags_read_and_deleted(engine: &str) {
     let namespace = namespace("whole", engine);
     let repository = format!("{namespace}/app");
     let golden = workspace(&namespace, "1.2.3");
@@ -202,7 +202,7 @@ fn publish_read_delete(engine: &str) {
 }
 
 /// Runs the same command again, without `.golden`, on an engine that has never had the image.
-fn again_elsewhere(engine: &str) {
+fn a_repeated_build_on_another_engine_changes_nothing(engine: &str) {
     let namespace = namespace("again", engine);
     let repository = format!("{namespace}/app");
     workspace(&namespace, "1.2.3")
@@ -233,7 +233,7 @@ fn again_elsewhere(engine: &str) {
 }
 
 /// A release of an older line moves only that line's tags; a pre-release moves nothing.
-fn backport_and_pre_release(engine: &str) {
+fn a_backport_moves_only_the_tags_of_its_line(engine: &str) {
     let namespace = namespace("moves", engine);
     let repository = format!("{namespace}/app");
     let build = |version: &str| {
@@ -277,7 +277,7 @@ fn backport_and_pre_release(engine: &str) {
 
 /// Different content under a published version is refused before the build, with the list of
 /// changes.
-fn changed_version(engine: &str) {
+fn a_changed_version_is_refused_before_the_build(engine: &str) {
     let namespace = namespace("changed", engine);
     let repository = format!("{namespace}/app");
     workspace(&namespace, "1.2.3")
@@ -296,7 +296,7 @@ fn changed_version(engine: &str) {
 }
 
 /// The same command completes an interrupted publish: it corrects missing and outdated moving tags.
-fn finishes(engine: &str) {
+fn the_same_command_completes_an_interrupted_publish(engine: &str) {
     let namespace = namespace("finishes", engine);
     let repository = format!("{namespace}/app");
     workspace(&namespace, "1.2.3")
@@ -439,9 +439,9 @@ macro_rules! on_both_engines {
 }
 
 on_both_engines!(
-    publish_read_delete,
-    again_elsewhere,
-    backport_and_pre_release,
-    changed_version,
-    finishes
+    an_image_is_published_with_four_tags_read_and_deleted,
+    a_repeated_build_on_another_engine_changes_nothing,
+    a_backport_moves_only_the_tags_of_its_line,
+    a_changed_version_is_refused_before_the_build,
+    the_same_command_completes_an_interrupted_publish
 );

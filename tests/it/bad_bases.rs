@@ -24,7 +24,7 @@ fn build_on(base: &Base) -> (Golden, Run) {
 
 /// Asserts that such a build fails with this message and leaves no files.
 #[track_caller]
-fn refused(base: &Base, message: &str) -> Run {
+fn assert_refused(base: &Base, message: &str) -> Run {
     let (golden, run) = build_on(base);
     let run = run.exit(1);
     assert!(run.stderr.contains(message), "{message}:\n{}", run.stderr);
@@ -52,12 +52,12 @@ fn names_outside_the_root_are_refused() {
         ("a/../../x", 'd', ""),
         ("..", 'd', ""),
     ] {
-        refused(
+        assert_refused(
             &valid_base().layer(&[entry]),
             &format!("the entry {:?} {out}", entry.0),
         );
     }
-    refused(
+    assert_refused(
         &valid_base().layer(&[("passwd", 'l', "../../etc/shadow")]),
         out,
     );
@@ -75,7 +75,7 @@ fn names_outside_the_root_are_refused() {
 
 #[test]
 fn circular_links_are_an_error() {
-    refused(
+    assert_refused(
         &Base::here().layer(&[("etc", 's', "a"), ("a", 's', "etc")]),
         "leads through too many symbolic links in the base",
     );
@@ -99,7 +99,7 @@ fn a_decompression_bomb_is_refused() {
     }
     let base = valid_base().layer_as(media::OCI_LAYER_GZIP, bomb, Digest::of(b"never reached"));
     let start = Instant::now();
-    refused(
+    assert_refused(
         &base,
         "it unpacks to far more than its size: a decompression bomb?",
     );
@@ -130,7 +130,7 @@ fn a_decompression_bomb_in_a_name_is_refused() {
             bomb.write_all(&zeros).unwrap();
         }
         let base = valid_base().layer_as(media::OCI_LAYER_GZIP, bomb, Digest::of(b"never reached"));
-        refused(
+        assert_refused(
             &base,
             &format!("of the base cannot be read: it has {found} bytes"),
         );
@@ -143,13 +143,13 @@ fn a_truncated_layer_is_named() {
     let packed = gzip(&plain);
     let torn = packed[..packed.len() - 20].to_vec();
     let base = Base::here().layer_as(media::OCI_LAYER_GZIP, torn.clone(), Digest::of(&plain));
-    refused(
+    assert_refused(
         &base,
         &format!("layer {} of the base cannot be read: ", Digest::of(&torn)),
     );
     let nothing = b"this is no archive at all, but long enough to be taken for one".repeat(20);
     let base = Base::here().layer_as(media::OCI_LAYER_GZIP, gzip(&nothing), Digest::of(&nothing));
-    refused(&base, "of the base cannot be read: ");
+    assert_refused(&base, "of the base cannot be read: ");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_layer_that_contradicts_the_config_is_refused() {
     let plain = tar(&[("etc/passwd", 'f', "app:x:7:8::/:\n")]);
     let (found, expected) = (Digest::of(&plain), Digest::of(b"something else"));
     let base = Base::here().layer_as(media::OCI_LAYER_GZIP, gzip(&plain), expected.clone());
-    refused(
+    assert_refused(
         &base,
         &format!("its content is {found}, but the base's config says {expected}"),
     );
@@ -187,7 +187,7 @@ fn layers_of_unknown_or_foreign_media_types_are_refused() {
         ),
     ];
     for (base, message) in table {
-        refused(&base, message);
+        assert_refused(&base, message);
     }
 }
 
@@ -208,7 +208,7 @@ fn a_working_directory_that_is_a_file_is_refused() {
 
 #[test]
 fn a_base_for_another_platform_is_refused() {
-    let run = refused(
+    let run = assert_refused(
         &Base::new("linux/s390x"),
         "the base oci:../base is not for linux/",
     );

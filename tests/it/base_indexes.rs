@@ -65,7 +65,7 @@ fn environment(golden: &Golden) -> Vec<String> {
 }
 
 #[track_caller]
-fn builds_on(registry: &FakeRegistry, platform: &str, environment_of_base: &str) {
+fn assert_builds_on(registry: &FakeRegistry, platform: &str, environment_of_base: &str) {
     let (golden, run) = build(registry, platform);
     run.exit(0);
     let found = environment(&golden);
@@ -76,7 +76,7 @@ fn builds_on(registry: &FakeRegistry, platform: &str, environment_of_base: &str)
 }
 
 #[track_caller]
-fn refused(registry: &FakeRegistry, platform: &str, message: &str) {
+fn assert_refused(registry: &FakeRegistry, platform: &str, message: &str) {
     let run = build(registry, platform).1.exit(1);
     assert!(run.stderr.contains(message), "{message}:\n{}", run.stderr);
 }
@@ -95,9 +95,9 @@ fn entries_without_a_platform_get_it_from_their_config() {
             &index(&[entry(&arm, more.clone()), entry(&amd, more)]),
             &["1"],
         );
-        builds_on(&registry, "linux/amd64", "BASE=amd");
-        builds_on(&registry, "linux/arm64", "BASE=arm");
-        refused(
+        assert_builds_on(&registry, "linux/amd64", "BASE=amd");
+        assert_builds_on(&registry, "linux/arm64", "BASE=arm");
+        assert_refused(
             &registry,
             "linux/s390x",
             "is not for linux/s390x; it is for linux/arm64, linux/amd64",
@@ -118,13 +118,13 @@ fn nested_indexes_are_followed() {
             &["1"],
         );
     }
-    builds_on(&registry, "linux/amd64", "BASE=amd");
-    builds_on(&registry, "linux/arm64", "BASE=arm");
+    assert_builds_on(&registry, "linux/amd64", "BASE=amd");
+    assert_builds_on(&registry, "linux/arm64", "BASE=arm");
     for _ in 0..4 {
         let nested = json!({ "mediaType": media::OCI_INDEX, "digest": child, "size": 1 });
         child = registry.manifest(BASE, media::OCI_INDEX, &index(&[nested]), &["1"]);
     }
-    refused(&registry, "linux/amd64", "more than 8 indexes deep");
+    assert_refused(&registry, "linux/amd64", "more than 8 indexes deep");
 }
 
 #[test]
@@ -152,10 +152,10 @@ fn attestations_and_artifacts_are_not_selected() {
     );
     let all: Vec<Value> = others.iter().cloned().chain([image]).collect();
     registry.manifest(BASE, media::OCI_INDEX, &index(&all), &["1"]);
-    builds_on(&registry, "linux/amd64", "BASE=amd");
+    assert_builds_on(&registry, "linux/amd64", "BASE=amd");
 
     registry.manifest(BASE, media::OCI_INDEX, &index(&others), &["1"]);
-    refused(
+    assert_refused(
         &registry,
         "linux/amd64",
         "holds no image; its index lists 1 × artifact of type application/spdx+json",
@@ -166,7 +166,7 @@ fn attestations_and_artifacts_are_not_selected() {
         &json!({ "schemaVersion": 2, "manifests": null }),
         &["1"],
     );
-    refused(
+    assert_refused(
         &registry,
         "linux/amd64",
         "holds no image; its index lists nothing",
@@ -175,7 +175,7 @@ fn attestations_and_artifacts_are_not_selected() {
     let tagged = json!({ "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "layers": [],
         "config": { "mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": amd, "size": 1 } });
     registry.manifest(BASE, media::OCI_MANIFEST, &tagged, &["1"]);
-    refused(
+    assert_refused(
         &registry,
         "linux/amd64",
         "it is an artifact of type application/vnd.cncf.helm.config.v1+json",
@@ -200,9 +200,9 @@ fn a_docker_manifest_list_with_variants_and_os_versions_is_read() {
         entry(&amd, platform("linux", "amd64", json!({ "os.features": [] }))),
     ]});
     registry.manifest(BASE, media::DOCKER_LIST, &list, &["1"]);
-    builds_on(&registry, "linux/amd64", "BASE=amd");
-    builds_on(&registry, "linux/arm64", "BASE=arm");
-    refused(
+    assert_builds_on(&registry, "linux/amd64", "BASE=amd");
+    assert_builds_on(&registry, "linux/arm64", "BASE=arm");
+    assert_refused(
         &registry,
         "windows/amd64",
         "several images for windows/amd64: os.version 10.0.17763.1, 10.0.20348.2",

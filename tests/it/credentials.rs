@@ -35,7 +35,7 @@ fn with_helper(golden: Golden, name: &str, script: &str) -> Golden {
 }
 
 /// The output of a helper that has the login.
-fn knows(server: &str) -> String {
+fn login_output(server: &str) -> String {
     format!(
         "read -r server\n[ \"$1 $server\" = 'get {server}' ] || {{ echo 'credentials not found in native keychain'; exit 1; }}\n\
          printf '{{\"ServerURL\":\"%s\",\"Username\":\"robot\",\"Secret\":\"{SECRET}\"}}' \"$server\""
@@ -95,7 +95,7 @@ fn stores_and_helpers_are_used_in_the_order_of_docker() {
         format!(r#"{{"credHelpers":{{"{host}":"golden-good"}},"credsStore":"golden-missing"}}"#),
     ] {
         let golden = Golden::new().file(".docker/config.json", &config);
-        let golden = with_helper(golden, "golden-good", &knows(&host));
+        let golden = with_helper(golden, "golden-good", &login_output(&host));
         list(&golden, &host).exit(0);
     }
 }
@@ -267,7 +267,7 @@ fn docker_hub_logins_are_found_under_their_own_key() {
     let store = with_helper(
         golden(r#"{"credsStore":"golden-hub"}"#),
         "golden-hub",
-        &knows(key),
+        &login_output(key),
     );
     for golden in [file, store] {
         let run = golden.run(&["-vv", "inspect", "app:1.2.3"]).exit(0);

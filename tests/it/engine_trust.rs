@@ -63,7 +63,7 @@ fn workspace(address: &str, registry: &FakeRegistry, step: &str, certs: &str) ->
 }
 
 /// True if a request carries a login of the user.
-fn carries(seen: &Seen) -> bool {
+fn carries_login(seen: &Seen) -> bool {
     let login = ["x-registry-auth", "x-registry-config"].iter().any(|name| {
         let value = seen
             .header(name)
@@ -89,7 +89,11 @@ fn an_engine_of_the_workspace_receives_no_login() {
     let golden = workspace(&format!("tcp://{}", engine.host()), &registry, "", "");
     let run = build(&golden, &[]);
     assert!(engine.seen().len() > 1, "{}", run.stderr);
-    assert!(!engine.seen().iter().any(carries), "{:?}", engine.seen());
+    assert!(
+        !engine.seen().iter().any(carries_login),
+        "{:?}",
+        engine.seen()
+    );
     let words = [
         "the engine `e` receives no login: only golden.toml names it",
         "--trust-engine e",
@@ -120,7 +124,7 @@ fn an_engine_that_the_user_trusts_receives_the_login() {
         }
         let run = build(&golden, &more);
         assert!(
-            engine.seen().iter().any(carries),
+            engine.seen().iter().any(carries_login),
             "{how}: {:?}\n{}",
             engine.seen(),
             run.stderr
@@ -144,7 +148,11 @@ fn an_engine_of_the_workspace_receives_no_secret() {
         "{}",
         run.stderr
     );
-    assert!(!engine.seen().iter().any(carries), "{:?}", engine.seen());
+    assert!(
+        !engine.seen().iter().any(carries_login),
+        "{:?}",
+        engine.seen()
+    );
 }
 
 /// Another machine could read the traffic.

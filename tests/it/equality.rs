@@ -92,7 +92,7 @@ fn seen(golden: &Golden, name: &str, way: &str) -> Seen {
 
 /// Builds an image in all three ways and asserts that the results are equal.
 #[track_caller]
-pub(crate) fn equal(name: &str, golden: &Golden) {
+pub(crate) fn assert_equal_images(name: &str, golden: &Golden) {
     let embedded = seen(golden, name, "embedded");
     for way in ["buildkit", "classic"] {
         let docker = seen(golden, name, way);
@@ -187,7 +187,7 @@ fn scratch_images_are_equal() {
         "PATH = { prepend = \"/opt/bin:\", append = \":/late\" }\n",
         "",
     );
-    equal(
+    assert_equal_images(
         "on-scratch",
         &workspace().image("subject", &image("on-scratch", "\"scratch\"", &text)),
     );
@@ -197,13 +197,13 @@ fn scratch_images_are_equal() {
 fn scratch_images_with_a_path_and_certificates_are_equal() {
     let text = "[env]\nPATH = \"/bin\"\nA = \"b\"\n[certs]\ntrust = [\"ca.crt\"]\n[config]\ncmd = \"shell form $X\"\n";
     let golden = workspace().image("subject", &image("with-path", "\"scratch\"", text));
-    equal("with-path", &golden.file("subject/ca.crt", root("Equal")));
+    assert_equal_images("with-path", &golden.file("subject/ca.crt", root("Equal")));
 }
 
 #[test]
 fn images_on_a_base_are_equal() {
     let base = format!("{:?}", services::base_busybox());
-    equal(
+    assert_equal_images(
         "on-a-base",
         &workspace().image("subject", &image("on-a-base", &base, EVERYTHING)),
     );
@@ -226,7 +226,7 @@ fn images_on_a_fully_configured_base_are_equal() {
             .file("parent/tree/one", "1")
             .file("parent/tree/below/two", "2");
         let child = image("equality-child", "{ image = \"equality-parent\" }", change);
-        equal("equality-child", &golden.image("subject", &child));
+        assert_equal_images("equality-child", &golden.image("subject", &child));
     }
 }
 
@@ -247,7 +247,7 @@ fn shell_forms_use_the_configured_shell() {
             "[config]\nhealthcheck = { test = [\"CMD-SHELL\", \"true || exit 1\"], start_period = \"3s\" }\nuser = \"root:nogroup\"\n",
         ),
     ] {
-        equal(
+        assert_equal_images(
             name,
             &workspace().image("subject", &image(name, &base, rest)),
         );
@@ -262,7 +262,7 @@ fn certificates_on_a_real_debian_are_equal() {
     let golden = golden
         .file("subject/one.crt", root("One"))
         .file("subject/two.crt", root("Two"));
-    equal("with-certificates", &golden);
+    assert_equal_images("with-certificates", &golden);
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn images_on_a_layout_are_equal() {
             ("etc/motd", 'f', "of the base\n"),
         ]);
     base.write(&golden.path().join("base"), "any");
-    equal("on-a-layout", &golden);
+    assert_equal_images("on-a-layout", &golden);
 }
 
 /// The base already has files, directories and links at the targets.
@@ -386,7 +386,7 @@ target = "/usr/local/bin/"
     make("nowhere", "subject/odd/dangling");
     let script = golden.path().join("subject/odd/script");
     std::fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
-    equal("meeting-child", &golden);
+    assert_equal_images("meeting-child", &golden);
     let files = seen(&golden, "meeting-child", "embedded").files;
     let look = |path: &str| {
         let file = &files[path];
@@ -425,7 +425,7 @@ fn directories_of_the_base_stay_unchanged() {
         .file("subject/owned/tmp/mine/owned", "")
         .file("subject/owned/var/run/owned", "");
     std::fs::create_dir_all(golden.path().join("subject/tree/new/empty")).unwrap();
-    equal("into-directories", &golden);
+    assert_equal_images("into-directories", &golden);
     let files = seen(&golden, "into-directories", "embedded").files;
     let look = |path: &str| {
         let file = &files[path];
@@ -481,7 +481,7 @@ fn links_in_place_of_usual_directories_are_followed() {
         ("media", 'd', ""),
     ]);
     base.write(&golden.path().join("base"), "any");
-    equal("usual-links", &golden);
+    assert_equal_images("usual-links", &golden);
     // For a single file the rest of the base is not read, and the file still goes to the right
     // place.
     let one = image(

@@ -30,12 +30,12 @@ fn certificate() -> String {
 }
 
 /// A workspace with an image on this base, which trusts a certificate.
-struct Subject {
+struct Fixture {
     golden: Golden,
     certificate: String,
 }
 
-impl Subject {
+impl Fixture {
     fn new(base: &[(&str, char, &str)], keys: &str, rest: &str) -> Self {
         let text = format!(
             "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"oci:../base:corp/base:1\"\n{keys}\n\
@@ -109,18 +109,18 @@ fn a_renamed_debian_gets_the_files_of_its_own_tool() {
         ("usr/share/ca-certificates/mozilla/b.crt", 'f', &b),
         ("etc/ssl/certs/ca-certificates.crt", 'f', &a),
     ];
-    let subject = Subject::new(&base, "", "");
-    let stderr = subject.build().exit(0).stderr;
+    let fixture = Fixture::new(&base, "", "");
+    let stderr = fixture.build().exit(0).stderr;
     assert!(!stderr.contains("warning"), "{stderr}");
-    let files = subject.files();
+    let files = fixture.files();
     assert_eq!(
         files["usr/local/share/ca-certificates/c.crt"],
-        subject.certificate
+        fixture.certificate
     );
     // A certificate that the base deactivated stays deactivated.
     assert_eq!(
         files["etc/ssl/certs/ca-certificates.crt"],
-        format!("{a}{}", subject.certificate)
+        format!("{a}{}", fixture.certificate)
     );
 }
 
@@ -138,42 +138,42 @@ fn a_base_without_tools_gets_the_certificates_in_its_bundle() {
         ),
         ("etc/ssl/certs", 's', "../pki/tls/certs"),
     ];
-    let subject = Subject::new(&base, "", "");
-    subject.build().exit(0);
+    let fixture = Fixture::new(&base, "", "");
+    fixture.build().exit(0);
     let expected = BTreeMap::from([(
         bundle.to_owned(),
-        format!("{public}{}", subject.certificate),
+        format!("{public}{}", fixture.certificate),
     )]);
-    assert_eq!(subject.files(), expected);
+    assert_eq!(fixture.files(), expected);
 
     // Every bundle that is a regular file gets the certificates.
     let base = [
         ("etc/ssl/cert.pem", 'f', &*public),
         ("etc/ssl/certs/ca-certificates.crt", 'f', ""),
     ];
-    let subject = Subject::new(&base, "", "");
-    subject.build().exit(0);
+    let fixture = Fixture::new(&base, "", "");
+    fixture.build().exit(0);
     assert_eq!(
-        subject.files()["etc/ssl/cert.pem"],
-        format!("{public}{}", subject.certificate)
+        fixture.files()["etc/ssl/cert.pem"],
+        format!("{public}{}", fixture.certificate)
     );
     assert_eq!(
-        subject.files()["etc/ssl/certs/ca-certificates.crt"],
-        subject.certificate
+        fixture.files()["etc/ssl/certs/ca-certificates.crt"],
+        fixture.certificate
     );
 }
 
 #[test]
 fn a_family_that_contradicts_the_base_gives_a_warning() {
-    let subject = Subject::new(&[DEBIAN, APT, SHELL], "family = \"static\"", "");
-    let stderr = subject.build().exit(0).stderr;
+    let fixture = Fixture::new(&[DEBIAN, APT, SHELL], "family = \"static\"", "");
+    let stderr = fixture.build().exit(0).stderr;
     let warning =
         "its spec has the family static, but its base oci:../base:corp/base:1 looks like debian";
     assert!(stderr.contains(warning), "{stderr}");
-    let plan = subject.golden.run(&["plan"]).exit(0).stderr;
+    let plan = fixture.golden.run(&["plan"]).exit(0).stderr;
     assert!(plan.contains(warning), "{plan}");
-    subject.golden.write("app/image.toml", "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"oci:../base:corp/base:1\"\nfamily = \"static\"\n");
-    assert!(!subject.build().exit(0).stderr.contains("family"));
+    fixture.golden.write("app/image.toml", "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"oci:../base:corp/base:1\"\nfamily = \"static\"\n");
+    assert!(!fixture.build().exit(0).stderr.contains("family"));
 }
 
 #[test]
@@ -204,8 +204,8 @@ fn a_base_of_an_unknown_distribution_requires_the_family() {
     );
 
     // The name of a layout counts if golden recognizes nothing in the base.
-    let subject = Subject::new(&suse, "", "");
-    subject.build().exit(0);
+    let fixture = Fixture::new(&suse, "", "");
+    fixture.build().exit(0);
 }
 
 #[test]
@@ -219,9 +219,9 @@ fn a_base_without_a_shell_is_refused_before_the_build() {
         ),
     ] {
         let bundle = ("etc/ssl/certs/ca-certificates.crt", 'f', "");
-        let subject = Subject::new(&[DEBIAN, bundle], "family = \"debian\"", rest);
+        let fixture = Fixture::new(&[DEBIAN, bundle], "family = \"debian\"", rest);
         for engine in ["embedded", "docker"] {
-            let stderr = subject
+            let stderr = fixture
                 .golden
                 .run(&["build", "--engine", engine])
                 .exit(2)
@@ -234,8 +234,8 @@ fn a_base_without_a_shell_is_refused_before_the_build() {
         }
     }
     let packages = "[packages]\ninstall = [\"curl\"]";
-    let subject = Subject::new(&[DEBIAN], "family = \"static\"", packages);
-    let stderr = subject.golden.run(&["check"]).exit(2).stderr;
+    let fixture = Fixture::new(&[DEBIAN], "family = \"static\"", packages);
+    let stderr = fixture.golden.run(&["check"]).exit(2).stderr;
     assert!(
         stderr.contains("a base of the family static has no package manager"),
         "{stderr}"
@@ -254,8 +254,8 @@ fn a_java_key_store_without_the_certificates_gives_a_warning() {
         ),
         ("etc/ssl/certs/java/cacerts", 'f', "keys"),
     ];
-    let subject = Subject::new(&base, "", "");
-    let stderr = subject.build().exit(0).stderr;
+    let fixture = Fixture::new(&base, "", "");
+    let stderr = fixture.build().exit(0).stderr;
     let warnings: Vec<&str> = stderr
         .lines()
         .filter(|line| line.contains("keytool"))
@@ -265,18 +265,18 @@ fn a_java_key_store_without_the_certificates_gives_a_warning() {
         warnings[0].contains(&format!("{own} does not get the certificates of [certs]")),
         "{stderr}"
     );
-    assert!(subject.golden.run(&["plan"]).exit(0).stderr.contains(own));
+    assert!(fixture.golden.run(&["plan"]).exit(0).stderr.contains(own));
 }
 
 #[test]
 fn an_image_on_an_image_of_the_workspace_has_the_family_of_the_lowest_base() {
-    let subject = Subject::new(&[DEBIAN, APT, SHELL], "", "");
+    let fixture = Fixture::new(&[DEBIAN, APT, SHELL], "", "");
     let parent =
         "[image]\nname = \"parent\"\nversion = \"1.0.0\"\nbase = \"oci:../base:corp/base:1\"\n";
-    subject.golden.write("parent/image.toml", parent);
+    fixture.golden.write("parent/image.toml", parent);
     let child = "[image]\nname = \"child\"\nversion = \"1.0.0\"\nbase = { image = \"parent\" }\n[packages]\ninstall = [\"Curl\"]\n";
-    subject.golden.write("child/image.toml", child);
-    let stderr = subject.golden.run(&["plan", "child"]).exit(2).stderr;
+    fixture.golden.write("child/image.toml", child);
+    let stderr = fixture.golden.run(&["plan", "child"]).exit(2).stderr;
     assert!(
         stderr.contains("child:1.0.0: [packages]: `Curl` is not the name of a package"),
         "{stderr}"

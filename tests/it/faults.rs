@@ -32,12 +32,17 @@ struct Watch {
 impl Watch {
     /// Watches a repository of the plain registry.
     fn over(name: &str, namespace: &str) -> Arc<Self> {
-        Self::at(Place::Plain, name, namespace)
+        Self::at(RegistryKind::Plain, name, namespace)
     }
 
     /// Watches the repository directly, without the proxy.
-    fn at(place: Place, name: &str, namespace: &str) -> Arc<Self> {
-        let direct = Publisher::with(&[place.registry()], 3, place.login(), place.ca().as_deref());
+    fn at(registry_kind: RegistryKind, name: &str, namespace: &str) -> Arc<Self> {
+        let direct = Publisher::with(
+            &[registry_kind.registry()],
+            3,
+            registry_kind.login(),
+            registry_kind.ca().as_deref(),
+        );
         let mut repository = direct.repository(name);
         repository.path = format!("{namespace}/{name}").parse().unwrap();
         Arc::new(Self {
@@ -54,12 +59,12 @@ impl Watch {
         let watch = Arc::clone(self);
         Arc::new(move || {
             let watch = Arc::clone(&watch);
-            Box::pin(async move { drop(watch.look().await) })
+            Box::pin(async move { drop(watch.check_tags().await) })
         })
     }
 
     /// Checks every moving tag; returns the version that each one points to.
-    async fn look(&self) -> BTreeMap<String, Version> {
+    async fn check_tags(&self) -> BTreeMap<String, Version> {
         let registry = self.registries.of(&self.repository).unwrap();
         let path = &self.repository.path;
         let tags = registry.tags(path).await.unwrap();
@@ -117,16 +122,16 @@ impl Watch {
 
     /// Asserts that no violation was recorded, and that all three moving tags point to `version`.
     async fn assert_finished(&self, version: &Version, what: &str) {
-        let on = self.look().await;
+        let on = self.check_tags().await;
         let expected = ["1", "1.2", "latest"].map(|tag| (tag.to_owned(), version.clone()));
         assert_eq!(on, BTreeMap::from(expected), "{what}");
         assert_eq!(*self.wrong.lock().unwrap(), Vec::<String>::new(), "{what}");
     }
 }
 
-/// The destination and its publisher.
+/// The kind of registry, and of publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum RegistryKind {
     /// A registry without authentication.
     Plain,
     /// The same, with a Docker Engine that pushes the first tag.
@@ -141,7 +146,7 @@ enum Place {
     Http2,
 }
 
-impl Place {
+impl RegistryKind {
     fn registry(self) -> &'static str {
         match self {
             Self::Plain | Self::Engine => services::registry(),
@@ -187,28 +192,28 @@ impl Place {
 /// Injects `fault` into request 0, 1, 2, … of a publish of one version over another, until a
 /// publish needs fewer requests. After each fault, the same command must complete the publish. With
 /// `on`, all later requests fail too, as in a network outage. Returns the number of requests.
-async fn matrix(fault: Fault, on: bool, place: Place) -> usize {
-    let proxy = place.proxy();
-    if place == Place::Engine {
+async fn fail_each_request(fault: Fault, on: bool, registry_kind: RegistryKind) -> usize {
+    let proxy = registry_kind.proxy();
+    if registry_kind == RegistryKind::Engine {
         proxy.spare_engines();
     }
     let name = fresh_name("faults");
-    let watch = Watch::at(place, &name, "golden");
+    let watch = Watch::at(registry_kind, &name, "golden");
     proxy.watch(watch.watcher());
     let version = |patch| Version::new(1, 2, patch);
     let image = |patch| Image::new(&name, &version(patch).to_string());
-    place
+    registry_kind
         .publisher(&proxy.host(), 3)
         .await
         .publish(&image(0))
         .await
         .receipts();
     for at in 0..200 {
-        let what = format!("{place:?}: {fault:?} at {at}, on: {on}");
+        let what = format!("{registry_kind:?}: {fault:?} at {at}, on: {on}");
         let new = image(at as u64 + 1);
         proxy.break_at(at, fault, on);
         let attempts = if on { 1 } else { 3 };
-        let first = place
+        let first = registry_kind
             .publisher(&proxy.host(), attempts)
             .await
             .publish(&new)
@@ -218,7 +223,11 @@ async fn matrix(fault: Fault, on: bool, place: Place) -> usize {
             assert!(first.result.is_ok(), "{what}: {:?}", first.result);
         }
         proxy.heal();
-        let again = place.publisher(&proxy.host(), 3).await.publish(&new).await;
+        let again = registry_kind
+            .publisher(&proxy.host(), 3)
+            .await
+            .publish(&new)
+            .await;
         assert!(again.result.is_ok(), "{what}: {:?}", again.result);
         watch.assert_finished(&version(at as u64 + 1), &what).await;
         if !reached {
@@ -243,7 +252,7 @@ const KINDS: [Fault; 7] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_failing_request_does_not_break_a_publish() {
     for fault in KINDS {
-        let requests = matrix(fault, false, Place::Plain).await;
+        let requests = fail_each_request(fault, false, RegistryKind::Plain).await;
         assert!(requests > 15, "{fault:?}: only {requests} requests failed");
     }
 }
@@ -251,7 +260,7 @@ async fn one_failing_request_does_not_break_a_publish() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publish_that_loses_its_network_is_completed_later() {
     for fault in [Fault::CutBefore, Fault::CutAfter, Fault::Failed] {
-        let requests = matrix(fault, true, Place::Plain).await;
+        let requests = fail_each_request(fault, true, RegistryKind::Plain).await;
         assert!(requests > 15, "{fault:?}: only {requests} requests failed");
     }
 }
@@ -260,7 +269,7 @@ async fn a_publish_that_loses_its_network_is_completed_later() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failing_requests_do_not_break_a_push_by_an_engine() {
     for (fault, on) in [(Fault::Failed, false), (Fault::CutAfter, true)] {
-        let requests = matrix(fault, on, Place::Engine).await;
+        let requests = fail_each_request(fault, on, RegistryKind::Engine).await;
         assert!(requests > 10, "{fault:?}: only {requests} requests failed");
     }
 }
@@ -268,16 +277,16 @@ async fn failing_requests_do_not_break_a_push_by_an_engine() {
 /// The requests with a login, and those repeated after a challenge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failing_requests_do_not_break_a_publish_with_a_login() {
-    for (fault, place) in [
-        (Fault::CutAfter, Place::Passwords),
-        (Fault::Unavailable, Place::Passwords),
-        (Fault::CutAfter, Place::Tokens),
-        (Fault::Failed, Place::Tokens),
+    for (fault, registry_kind) in [
+        (Fault::CutAfter, RegistryKind::Passwords),
+        (Fault::Unavailable, RegistryKind::Passwords),
+        (Fault::CutAfter, RegistryKind::Tokens),
+        (Fault::Failed, RegistryKind::Tokens),
     ] {
-        let requests = matrix(fault, false, place).await;
+        let requests = fail_each_request(fault, false, registry_kind).await;
         assert!(
             requests > 15,
-            "{place:?}: {fault:?}: only {requests} requests failed"
+            "{registry_kind:?}: {fault:?}: only {requests} requests failed"
         );
     }
 }
@@ -286,20 +295,20 @@ async fn failing_requests_do_not_break_a_publish_with_a_login() {
 /// offers it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failing_requests_do_not_break_a_publish_over_tls() {
-    for (fault, on, place) in [
-        (Fault::CutAfter, false, Place::Tls),
-        (Fault::Unavailable, false, Place::Tls),
-        (Fault::Failed, false, Place::Tls),
-        (Fault::CutAnswer, false, Place::Tls),
-        (Fault::Garbled, false, Place::Tls),
-        (Fault::CutBefore, true, Place::Tls),
-        (Fault::CutAfter, false, Place::Http2),
-        (Fault::Garbled, false, Place::Http2),
+    for (fault, on, registry_kind) in [
+        (Fault::CutAfter, false, RegistryKind::Tls),
+        (Fault::Unavailable, false, RegistryKind::Tls),
+        (Fault::Failed, false, RegistryKind::Tls),
+        (Fault::CutAnswer, false, RegistryKind::Tls),
+        (Fault::Garbled, false, RegistryKind::Tls),
+        (Fault::CutBefore, true, RegistryKind::Tls),
+        (Fault::CutAfter, false, RegistryKind::Http2),
+        (Fault::Garbled, false, RegistryKind::Http2),
     ] {
-        let requests = matrix(fault, on, place).await;
+        let requests = fail_each_request(fault, on, registry_kind).await;
         assert!(
             requests > 15,
-            "{place:?}: {fault:?}: only {requests} requests failed"
+            "{registry_kind:?}: {fault:?}: only {requests} requests failed"
         );
     }
 }
@@ -354,8 +363,8 @@ impl Command {
     }
 
     /// The same command completes the publish, with every tag correct.
-    async fn finishes(&self, version: &Version, what: &str) {
-        drop(self.watch.look().await);
+    async fn assert_completes(&self, version: &Version, what: &str) {
+        drop(self.watch.check_tags().await);
         self.golden.run(&["build", "--push"]).exit(0);
         self.watch.assert_finished(version, what).await;
         self.golden.run(&["verify"]).exit(0);
@@ -382,7 +391,7 @@ async fn a_publish_that_is_killed_at_any_request_is_completed_later() {
         let reached = arrived();
         command.proxy.heal();
         command
-            .finishes(&version(at as u64 + 1), &format!("killed at request {at}"))
+            .assert_completes(&version(at as u64 + 1), &format!("killed at request {at}"))
             .await;
         if !reached {
             assert!(at > 15, "only {at} requests");
@@ -407,7 +416,7 @@ async fn a_publish_that_is_killed_at_any_moment_is_completed_later() {
             let after = whole.mul_f64(fastrand::f64() * 1.1);
             command.killed(|| std::thread::sleep(after));
             command
-                .finishes(&version, &format!("killed after {after:?}"))
+                .assert_completes(&version, &format!("killed after {after:?}"))
                 .await;
         }
     }

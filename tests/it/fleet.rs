@@ -1,4 +1,4 @@
-//! Fleets, without a registry: cycles, collisions, what changed, and the graph.
+//! Fleets, without a registry: cycles, collisions, changed images, and the graph.
 
 use std::process::Command;
 

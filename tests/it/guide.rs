@@ -1,9 +1,9 @@
-//! The README and the guide are true: their excerpts are what the program prints, their TOML
-//! parses, their commands exist.
+//! The README and the guide match the program: their excerpts are its real output, their TOML
+//! parses, and their commands exist.
 //!
 //! Each console block is run in the order of the pages, in one workspace. `GOLDEN_GUIDE=write cargo
-//! test guide` writes what was printed into the files. Digests are numbered in the order in which a
-//! page shows them: two that must be equal are seen to be equal.
+//! test guide` writes the real output into the files. Digests are numbered in the order in which a
+//! page shows them, so that equal digests have equal numbers.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ fn pages() -> Vec<String> {
         .collect()
 }
 
-/// The blocks of a page whose fence says `info`.
+/// The blocks of a page whose fence has this `info` string.
 fn blocks(page: &str, info: &str) -> Vec<String> {
     let (mut blocks, mut open) = (Vec::new(), None::<(bool, String)>);
     for line in page.lines() {
@@ -79,7 +79,7 @@ fn workspace(registry: &Served) -> Golden {
     golden
 }
 
-/// What a command prints, both streams in the order in which a terminal shows them.
+/// The output of a command, both streams in the order in which a terminal shows them.
 fn run(golden: &Golden, registry: &Served, line: &str) -> String {
     let directory = Path::new(env!("CARGO_BIN_EXE_golden"))
         .parent()

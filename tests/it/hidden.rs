@@ -21,13 +21,13 @@ const HIDDEN: [char; 10] = [
 ];
 
 #[track_caller]
-fn shows_none(run: &Run, what: &str) {
+fn assert_shows_none(run: &Run, what: &str) {
     for text in [&run.stdout, &run.stderr] {
         assert!(!text.contains(HIDDEN), "{what}: {text:?}");
     }
 }
 
-/// In a value that a message repeats, and in a comment next to a mistake.
+/// Checks a value that a message repeats, and a comment next to a mistake.
 #[test]
 fn no_format_shows_characters_that_change_a_terminal() {
     for character in HIDDEN
@@ -46,7 +46,7 @@ fn no_format_shows_characters_that_change_a_terminal() {
             for format in FORMATS {
                 let run = golden.run(&["check", "--format", format]);
                 assert_ne!(run.code, 0, "{line:?}");
-                shows_none(&run, &format!("{format} {line:?}"));
+                assert_shows_none(&run, &format!("{format} {line:?}"));
             }
         }
     }
@@ -56,7 +56,7 @@ fn no_format_shows_characters_that_change_a_terminal() {
         .workspace("[workspace]\n")
         .image("app", escape);
     for format in FORMATS {
-        shows_none(&golden.run(&["check", "--format", format]), format);
+        assert_shows_none(&golden.run(&["check", "--format", format]), format);
     }
 }
 

@@ -59,10 +59,10 @@ fn the_static_image_has_the_files_of_its_directory() {
             .exit(0);
         let image = Built::named("localhost/static:1.0.0");
         let files = image.files();
-        let about = |path: &str| (files[path].kind, files[path].mode, files[path].owner);
-        assert_eq!(about("tmp"), ('d', 0o1777, (0, 0)));
-        assert_eq!(about("home/nonroot"), ('d', 0o700, (65532, 65532)));
-        assert_eq!(about("etc/passwd"), ('f', 0o644, (0, 0)));
+        let metadata = |path: &str| (files[path].kind, files[path].mode, files[path].owner);
+        assert_eq!(metadata("tmp"), ('d', 0o1777, (0, 0)));
+        assert_eq!(metadata("home/nonroot"), ('d', 0o700, (65532, 65532)));
+        assert_eq!(metadata("etc/passwd"), ('f', 0o644, (0, 0)));
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
         let root = std::fs::read_to_string(format!("{IMAGES}/certs/example-root.crt")).unwrap();
         assert_eq!(

@@ -66,7 +66,7 @@ fn code(text: &str) -> String {
 }
 
 /// The modules that code names as `crate::module` or within `use crate::{a, b::c}`.
-fn named(code: &str) -> Vec<String> {
+fn named_modules(code: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (at, found) in code.match_indices("crate::") {
         let rest = &code[at + found.len()..];
@@ -105,7 +105,7 @@ fn a_module_uses_only_modules_above_it() {
     let mut wrong = Vec::new();
     for (index, (module, _)) in modules.iter().enumerate() {
         for (file, text) in files(module) {
-            for name in named(&code(&text)) {
+            for name in named_modules(&code(&text)) {
                 let place = modules.iter().position(|(other, _)| *other == name);
                 if place.is_some_and(|place| place > index) {
                     wrong.push(format!(

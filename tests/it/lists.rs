@@ -52,7 +52,7 @@ fn next(answer: Answer, address: &str) -> Answer {
 /// Runs every command against a registry with these lists. Each must exit with 1 and change
 /// nothing.
 #[track_caller]
-fn refused(words: &str, list: impl Fn(&Seen) -> Answer + Send + Sync + 'static) {
+fn assert_refused(words: &str, list: impl Fn(&Seen) -> Answer + Send + Sync + 'static) {
     let registry = registry(Arc::new(list));
     let before = registry.tags("app");
     let host = registry.host();
@@ -86,16 +86,16 @@ fn refused(words: &str, list: impl Fn(&Seen) -> Answer + Send + Sync + 'static) 
 #[test]
 fn a_list_that_repeats_itself_is_refused() {
     // Every page is the first one, with its link.
-    refused("the list repeats itself", |_| {
+    assert_refused("the list repeats itself", |_| {
         next(page(&TAGS[..3]), "/v2/app/tags/list?n=1000&last=1.0.0")
     });
     // A page names itself.
-    refused("the list repeats itself", |seen| {
+    assert_refused("the list repeats itself", |seen| {
         next(page(&TAGS[..3]), &seen.path)
     });
     // The same page under another address each time.
     let calls = AtomicUsize::new(0);
-    refused("the list repeats itself", move |_| {
+    assert_refused("the list repeats itself", move |_| {
         let call = calls.fetch_add(1, Ordering::SeqCst);
         next(page(&TAGS[..3]), &format!("/v2/app/tags/list?last={call}"))
     });
@@ -123,7 +123,7 @@ fn a_list_that_ends_in_an_error_is_refused() {
         (Answer::new(200, "<html>"), "the response is a web page"),
         (refuse(403, "DENIED", "not that page"), "403 DENIED"),
     ] {
-        refused(words, move |seen| {
+        assert_refused(words, move |seen| {
             if seen.query("last").is_empty() {
                 next(page(&TAGS[..3]), "/v2/app/tags/list?last=1.0.0")
             } else {
@@ -131,14 +131,14 @@ fn a_list_that_ends_in_an_error_is_refused() {
             }
         });
     }
-    refused("the URL of the next page of the list is invalid", |_| {
+    assert_refused("the URL of the next page of the list is invalid", |_| {
         next(page(&TAGS[..3]), "http://[")
     });
 }
 
 #[test]
 fn a_list_that_lacks_an_existing_tag_is_refused() {
-    refused(
+    assert_refused(
         "the list of tags is incomplete: it lacks `latest`, which can be read",
         |_| page(&TAGS[..3]),
     );
@@ -151,7 +151,7 @@ fn a_list_that_never_ends_is_refused() {
             .pop()
             .map_or(0, |last| last.parse::<usize>().unwrap())
     };
-    refused("the list does not end", move |seen| {
+    assert_refused("the list does not end", move |seen| {
         next(
             page(&[]),
             &format!("/v2/app/tags/list?last={}", last(seen) + 1),
@@ -159,7 +159,7 @@ fn a_list_that_never_ends_is_refused() {
     });
 }
 
-/// As `refused`, for one command: 4,000 pages take a while.
+/// Like `assert_refused`, but with one command, because 4,000 pages take a while.
 #[test]
 fn a_list_that_always_has_one_more_tag_is_refused() {
     let last = |seen: &Seen| {

@@ -30,7 +30,7 @@ fn locked(challenge: &str) -> FakeRegistry {
 
 /// Asserts that none of these requests carries a login.
 #[track_caller]
-fn saw_no_login(requests: &[Seen], what: &str) {
+fn assert_no_login(requests: &[Seen], what: &str) {
     for seen in requests {
         assert_eq!(
             seen.header("authorization"),
@@ -129,7 +129,7 @@ fn a_registry_that_was_not_selected_never_gets_the_login() {
         }
     }
     assert!(!tokens.seen().is_empty());
-    saw_no_login(&tokens.seen(), "the token server");
+    assert_no_login(&tokens.seen(), "the token server");
 }
 
 #[test]
@@ -195,11 +195,11 @@ fn a_host_that_only_a_workspace_file_names_never_gets_the_login() {
             let (team, mirror) = (locked("Basic realm=\"r\""), locked("Basic realm=\"r\""));
             let golden = workspace(&team.host(), &mirror.host()).env(variable, value);
             let run = run(&golden, command, "");
-            saw_no_login(
+            assert_no_login(
                 &team.server.seen(),
                 &format!("{command}, {variable}={value}"),
             );
-            saw_no_login(
+            assert_no_login(
                 &mirror.server.seen(),
                 &format!("{command}, {variable}={value}"),
             );
@@ -221,7 +221,7 @@ fn the_name_of_a_registry_is_not_taken_for_a_host() {
         team.host()
     ));
     run(&golden, "verify app --registry registry.example.com", "").exit(1);
-    saw_no_login(&team.server.seen(), "a registry with the name of a host");
+    assert_no_login(&team.server.seen(), "a registry with the name of a host");
 }
 
 #[test]
@@ -281,8 +281,8 @@ fn with_several_selected_registries_none_gets_the_login() {
         two.host()
     );
     run(&golden, &command, "").exit(1);
-    saw_no_login(&one.server.seen(), "the first");
-    saw_no_login(&two.server.seen(), "the second");
+    assert_no_login(&one.server.seen(), "the first");
+    assert_no_login(&two.server.seen(), "the second");
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn a_promotion_sends_the_login_only_to_its_destination() {
         mirror.host()
     );
     run(&golden, &command, "").exit(1);
-    saw_no_login(&team.server.seen(), "the source");
+    assert_no_login(&team.server.seen(), "the source");
     // The source's login comes from the stored logins.
     let auth = STANDARD.encode(format!("{USER}:{PASSWORD}"));
     golden.write(
@@ -313,7 +313,7 @@ fn a_promotion_sends_the_login_only_to_its_destination() {
     );
     let golden = golden.env("GOLDEN_REGISTRY", &team.host());
     run(&golden, &command, "").exit(1);
-    saw_no_login(
+    assert_no_login(
         &again.server.seen(),
         "the destination that GOLDEN_REGISTRY does not name",
     );
@@ -381,7 +381,7 @@ fn the_login_follows_no_redirect_and_no_upload_to_another_host() {
         .map(|seen| seen.method.clone())
         .collect();
     assert_eq!(methods, ["GET"], "an upload does not go to another host");
-    saw_no_login(&elsewhere.seen(), "elsewhere");
+    assert_no_login(&elsewhere.seen(), "elsewhere");
 }
 
 /// A registry's CA and scheme also apply to bases from it, whether it is a destination or not.

@@ -17,12 +17,12 @@ fn script(golden: &Golden) -> String {
 
 /// A family's package manager, as scripts with the given names. Each reads the installed packages
 /// from $STATE, one per line.
-struct Machine {
+struct PackageManager {
     family: &'static str,
     tools: &'static [(&'static str, &'static str)],
 }
 
-const DEBIAN: Machine = Machine {
+const DEBIAN: PackageManager = PackageManager {
     family: "debian",
     tools: &[
         (
@@ -36,7 +36,7 @@ const DEBIAN: Machine = Machine {
     ],
 };
 
-const ALPINE: Machine = Machine {
+const ALPINE: PackageManager = PackageManager {
     family: "alpine",
     tools: &[(
         "apk",
@@ -44,7 +44,7 @@ const ALPINE: Machine = Machine {
     )],
 };
 
-const RHEL: Machine = Machine {
+const RHEL: PackageManager = PackageManager {
     family: "rhel",
     tools: &[
         (
@@ -58,7 +58,7 @@ const RHEL: Machine = Machine {
     ],
 };
 
-impl Machine {
+impl PackageManager {
     /// Runs the step of an image with these packages; returns the exit code and stderr.
     fn run(&self, packages: &str, variables: &[(&str, &str)]) -> (i32, String) {
         let text = format!(
@@ -102,16 +102,16 @@ impl Machine {
     }
 }
 
-const MACHINES: [Machine; 3] = [DEBIAN, ALPINE, RHEL];
+const PACKAGE_MANAGERS: [PackageManager; 3] = [DEBIAN, ALPINE, RHEL];
 
 #[test]
 fn packages_that_match_the_spec_pass() {
-    for machine in MACHINES {
-        let (code, printed) = machine.run(
+    for manager in PACKAGE_MANAGERS {
+        let (code, printed) = manager.run(
             "install = [\"tool\"]\nremove = [\"vim\", \"libthing\"]",
             &[],
         );
-        assert_eq!(code, 0, "{}: {printed}", machine.family);
+        assert_eq!(code, 0, "{}: {printed}", manager.family);
     }
     let virtual_package = [(
         "INSTALLED",
@@ -137,7 +137,7 @@ fn packages_that_match_the_spec_pass() {
 fn an_index_that_cannot_be_read_fails_the_step() {
     let no_network = "no network, or the server does not answer";
     let no_index = "the server has no such index";
-    for (machine, printed, cause) in [
+    for (manager, printed, cause) in [
         (
             &DEBIAN,
             "W: Failed to fetch http://deb.example.com/dists/x/InRelease  Temporary failure resolving 'deb.example.com'",
@@ -151,7 +151,7 @@ fn an_index_that_cannot_be_read_fails_the_step() {
     ] {
         let code = if printed.starts_with('E') { "100" } else { "0" };
         let why = format!("apt-get update did not read every package index: {cause}: {printed}");
-        machine.fails(
+        manager.fails(
             "install = [\"tool\"]",
             &[("UPDATE", printed), ("UPDATE_EXIT", code)],
             &why,
@@ -194,11 +194,11 @@ fn an_index_that_cannot_be_read_fails_the_step() {
 
 #[test]
 fn a_package_that_is_missing_at_the_end_fails_the_step() {
-    for machine in MACHINES {
+    for manager in PACKAGE_MANAGERS {
         let why = "tools is not installed: no package has exactly this name";
-        machine.fails("install = [\"tools\"]", &[], why);
+        manager.fails("install = [\"tools\"]", &[], why);
         let why = "tool is not installed at the end: it was removed together with a package that it needs";
-        machine.fails(
+        manager.fails(
             "install = [\"tool\"]\nremove = [\"libthing\"]",
             &[("LEFT", "")],
             why,
@@ -208,11 +208,11 @@ fn a_package_that_is_missing_at_the_end_fails_the_step() {
 
 #[test]
 fn a_package_that_is_not_removed_fails_the_step() {
-    for machine in MACHINES {
+    for manager in PACKAGE_MANAGERS {
         let why = "vi cannot be removed: no package of this name is installed";
-        machine.fails("remove = [\"vi\"]", &[], why);
+        manager.fails("remove = [\"vi\"]", &[], why);
         let why = "vim is still installed: another package needs it";
-        machine.fails("remove = [\"vim\"]", &[("LEFT", "vim\n")], why);
+        manager.fails("remove = [\"vim\"]", &[("LEFT", "vim\n")], why);
     }
 }
 

@@ -14,7 +14,7 @@ fn publisher() -> Publisher {
 }
 
 /// `tag=version …`, for the tags that point to one of `images`.
-async fn shown(publisher: &Publisher, name: &str, images: &[&Image]) -> String {
+async fn tags_with_versions(publisher: &Publisher, name: &str, images: &[&Image]) -> String {
     let tags = publisher.tags(name).await;
     let name_of = |digest: &golden::reference::Digest| {
         images
@@ -34,7 +34,7 @@ async fn a_version_gets_four_tags_with_one_digest() {
     let image = Image::new(&name, "1.2.3");
     let receipts = publisher.publish(&image).await.receipts();
     assert_eq!(
-        shown(&publisher, &name, &[&image]).await,
+        tags_with_versions(&publisher, &name, &[&image]).await,
         "1=1.2.3 1.2=1.2.3 1.2.3=1.2.3 latest=1.2.3"
     );
     assert_eq!(receipts.len(), 1);
@@ -77,7 +77,7 @@ async fn backports_and_prereleases_move_only_their_tags() {
     }
     let all: Vec<&Image> = images.iter().collect();
     assert_eq!(
-        shown(&publisher, &name, &all).await,
+        tags_with_versions(&publisher, &name, &all).await,
         "1=1.2.9 1.2=1.2.9 1.2.8=1.2.8 1.2.9=1.2.9 2=2.0.0 2.0=2.0.0 2.0.0=2.0.0 3.0.0-rc.1=3.0.0-rc.1 latest=2.0.0"
     );
 }
@@ -93,7 +93,7 @@ async fn a_changed_version_is_refused_with_the_list_of_changes() {
     let message = done.result.unwrap_err().to_string();
     assert!(message.contains("labels.content changed"), "{message}");
     assert_eq!(
-        shown(&publisher, &name, &[&image]).await,
+        tags_with_versions(&publisher, &name, &[&image]).await,
         "1=1.2.3 1.2=1.2.3 1.2.3=1.2.3 latest=1.2.3"
     );
 }
@@ -116,7 +116,7 @@ async fn revisions_are_numbered_in_sequence() {
     }
     let all: Vec<&Image> = images.iter().collect();
     assert_eq!(
-        shown(&publisher, &name, &all).await,
+        tags_with_versions(&publisher, &name, &all).await,
         "1=c 1.2=c 1.2.3=c 1.2.3_r0=a 1.2.3_r1=b 1.2.3_r2=c latest=c"
     );
 }
@@ -136,7 +136,7 @@ async fn variants_and_extras_have_their_own_tags() {
     publisher.publish(&plain).await.receipts();
     publisher.publish(&alpine).await.receipts();
     assert_eq!(
-        shown(&publisher, &name, &[&plain, &alpine]).await,
+        tags_with_versions(&publisher, &name, &[&plain, &alpine]).await,
         "1=1.2.3 1-alpine=alpine 1.2=1.2.3 1.2.3=1.2.3 1.3-alpine=alpine 1.3.0-alpine=alpine alpine=alpine edge-alpine=alpine latest=1.2.3"
     );
 }
@@ -153,7 +153,7 @@ async fn missing_and_outdated_tags_are_corrected() {
     assert_eq!(done.step(), "retag");
     done.receipts();
     assert_eq!(
-        shown(&publisher, &name, &[&old, &new]).await,
+        tags_with_versions(&publisher, &name, &[&old, &new]).await,
         "1=1.2.3 1.2=1.2.3 1.2.2=1.2.2 1.2.3=1.2.3 latest=1.2.3"
     );
 }
@@ -170,7 +170,7 @@ async fn withdrawn_versions_do_not_hold_moving_tags() {
     let fixed = Image::new(&name, "1.2.4").rules(rules.clone());
     publisher.publish(&fixed).await.receipts();
     assert_eq!(
-        shown(&publisher, &name, &[&bad, &fixed]).await,
+        tags_with_versions(&publisher, &name, &[&bad, &fixed]).await,
         "1=1.2.4 1.2=1.2.4 1.2.4=1.2.4 1.3=1.3.0 1.3.0=1.3.0 latest=1.2.4"
     );
     let again = publisher.publish(&bad.rules(rules)).await;
@@ -195,12 +195,18 @@ async fn latest_always_moves_latest_and_force_rebuilds() {
     publisher.publish(&two).await.receipts();
     publisher.publish(&one).await.receipts();
     let expected = "1=1.0.0 1.0=1.0.0 1.0.0=1.0.0 2=2.0.0 2.0=2.0.0 2.0.0=2.0.0 latest=1.0.0";
-    assert_eq!(shown(&publisher, &name, &[&two, &one]).await, expected);
+    assert_eq!(
+        tags_with_versions(&publisher, &name, &[&two, &one]).await,
+        expected
+    );
     publisher.force = true;
     let done = publisher.publish(&one).await;
     assert_eq!(done.step(), "build");
     done.receipts();
-    assert_eq!(shown(&publisher, &name, &[&two, &one]).await, expected);
+    assert_eq!(
+        tags_with_versions(&publisher, &name, &[&two, &one]).await,
+        expected
+    );
 }
 
 #[tokio::test]
@@ -217,7 +223,7 @@ async fn several_registries_publish_all_or_nothing_and_mount_blobs() {
     assert_eq!(receipts[0].digest, image.digest());
     let second = Publisher::new(&hosts[1..], 3);
     assert_eq!(
-        shown(&second, &name, &[&image]).await,
+        tags_with_versions(&second, &name, &[&image]).await,
         "1=1.2.3 1.2=1.2.3 1.2.3=1.2.3 latest=1.2.3"
     );
 
@@ -248,7 +254,7 @@ async fn revisions_are_numbered_over_all_registries() {
     both.publish(&c).await.receipts();
     let second = Publisher::new(&hosts[1..], 3);
     assert_eq!(
-        shown(&second, &name, &[&a, &b, &c]).await,
+        tags_with_versions(&second, &name, &[&a, &b, &c]).await,
         "1=c 1.0=c 1.0.0=c 1.0.0_r2=c latest=c"
     );
     assert!(first.tags(&name).await.contains_key("1.0.0_r2"));

@@ -134,7 +134,7 @@ fn a_repository_without_tags_and_a_missing_one_have_an_empty_list() {
     assert_eq!(
         error.kind,
         FailureKind::NotFound,
-        "a bare 404 says nothing: {error}"
+        "a 404 alone proves nothing: {error}"
     );
 }
 

@@ -116,7 +116,7 @@ fn with_atomic_no_moving_tag_moves_before_every_upload_is_done() {
         "{}",
         run.stderr
     );
-    assert!(on("one", "1.2.3").is_some(), "what was uploaded stays");
+    assert!(on("one", "1.2.3").is_some(), "the uploaded content is kept");
     assert!(
         run.stderr.contains("one:1.2.3: uploaded\n"),
         "{}",

@@ -13,14 +13,14 @@ use crate::support::services;
 use crate::support::workspace::Golden;
 
 /// A workspace with one registry, and the secrets of its login.
-struct Silent {
+struct SecretSearch {
     golden: Golden,
     host: String,
     name: String,
     secrets: Vec<String>,
 }
 
-impl Silent {
+impl SecretSearch {
     fn new(host: &str, user: &str, password: &str, more: &[&str]) -> Self {
         let name = fresh_name("silent");
         let pair = format!("{user}:{password}");
@@ -41,14 +41,14 @@ impl Silent {
             .env("GOLDEN_REGISTRY_HOST", host)
             .env("GOLDEN_REGISTRY_USER", user)
             .env("GOLDEN_REGISTRY_PASSWORD", password);
-        let silent = Self {
+        let secret_search = Self {
             golden,
             host: host.to_owned(),
             name,
             secrets,
         };
-        silent.version("1.2.3");
-        silent
+        secret_search.version("1.2.3");
+        secret_search
     }
 
     fn version(&self, version: &str) {
@@ -144,15 +144,15 @@ impl Silent {
 #[test]
 fn a_password_for_a_real_registry_is_never_shown() {
     let (user, password) = (services::htpasswd_user(), services::htpasswd_password());
-    let silent = Silent::new(services::registry_htpasswd(), user, password, &[]);
-    silent.run_all();
-    silent.search_files();
+    let secret_search = SecretSearch::new(services::registry_htpasswd(), user, password, &[]);
+    secret_search.run_all();
+    secret_search.search_files();
 }
 
 #[test]
 fn a_wrong_password_is_never_shown() {
     let wrong = "wr0ng>pass~word";
-    let silent = Silent::new(services::registry_htpasswd(), "golden", wrong, &[]);
+    let secret_search = SecretSearch::new(services::registry_htpasswd(), "golden", wrong, &[]);
     for command in [
         "outdated",
         "update",
@@ -170,9 +170,9 @@ fn a_wrong_password_is_never_shown() {
         "rollback app --to 1.2.3 --yes",
         "prune app --keep 1 --dry-run",
     ] {
-        silent.run(command, 1);
+        secret_search.run(command, 1);
     }
-    silent.search_files();
+    secret_search.search_files();
 }
 
 /// Tokens are as secret as the login that they were requested with, and so are redirect addresses.
@@ -203,11 +203,11 @@ fn tokens_and_signed_addresses_are_never_shown() {
         ..Behaviour::default()
     });
     registry.image("signed", "a", &["1.2.3"]);
-    let silent = Silent::new(&registry.host(), "robot", password, &[token, "s1gned"]);
-    silent.run("inspect {host}/signed:1.2.3", 0);
-    silent.run("verify --deep {host}/signed:1.2.3", 0);
-    silent.run_all();
-    silent.search_files();
+    let secret_search = SecretSearch::new(&registry.host(), "robot", password, &[token, "s1gned"]);
+    secret_search.run("inspect {host}/signed:1.2.3", 0);
+    secret_search.run("verify --deep {host}/signed:1.2.3", 0);
+    secret_search.run_all();
+    secret_search.search_files();
     assert!(
         storage
             .requests()

@@ -218,14 +218,14 @@ fn schemas_and_the_parser_agree() {
             serde_json::from_str(&Golden::new().run(&["schema", file]).exit(0).stdout).unwrap();
         let value: toml::Table = toml::from_str(&text).unwrap();
         let value = serde_json::to_value(&value).unwrap();
-        assert_eq!(fits(&schema, &schema, &value), Ok(()), "{file}");
+        assert_eq!(validate(&schema, &schema, &value), Ok(()), "{file}");
         // The schema also refuses unknown keys in every table of the example, as the parser does.
         for path in tables(&value) {
             let mut wrong = value.clone();
             let table = wrong.pointer_mut(&path).unwrap().as_object_mut().unwrap();
             table.insert("no_such_key".to_owned(), serde_json::json!({ "x": [[]] }));
             assert!(
-                fits(&schema, &schema, &wrong).is_err(),
+                validate(&schema, &schema, &wrong).is_err(),
                 "{file}: {path} takes unknown keys"
             );
         }
@@ -234,7 +234,7 @@ fn schemas_and_the_parser_agree() {
             let mut wrong = value.clone();
             *wrong.pointer_mut(path).unwrap() = serde_json::json!([]);
             assert!(
-                fits(&schema, &schema, &wrong).is_err(),
+                validate(&schema, &schema, &wrong).is_err(),
                 "{file}: {path} takes a list"
             );
             let text = toml::to_string(&wrong).unwrap();
@@ -264,7 +264,7 @@ fn the_schemas_refuse_what_the_parser_refuses() {
         };
         let parser = golden.run(&["check"]).code == 2;
         assert_eq!(
-            (fits(&schema, &schema, &value).is_err(), parser),
+            (validate(&schema, &schema, &value).is_err(), parser),
             (true, true),
             "{file}:\n{text}"
         );
@@ -310,13 +310,13 @@ fn the_schemas_accept_templates_and_directory_targets() {
         "[image]\nname = \"a/b--c\"\nversion = \"1.0.0-rc.1+b\"\nbase = \"scratch\"\nvariant = \"x-3.20\"\n[[files]]\ntarget = \"/x/\"\nmode = \"1777\"",
     ] {
         let value = serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap();
-        assert_eq!(fits(&schema, &schema, &value), Ok(()), "{text}");
+        assert_eq!(validate(&schema, &schema, &value), Ok(()), "{text}");
     }
 }
 
 /// Validates `value` against `schema`, with the JSON Schema keywords that these schemas use. An
 /// unknown keyword fails the test.
-fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
+fn validate(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     let Value::Object(words) = schema else {
         return if *schema == Value::Bool(true) {
             Ok(())
@@ -329,18 +329,18 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
             .as_array()
             .unwrap()
             .iter()
-            .filter(|s| fits(root, s, value).is_ok())
+            .filter(|s| validate(root, s, value).is_ok())
             .count()
     };
-    let no = |word: &str| Err(format!("{value}: {word}"));
+    let mismatch = |word: &str| Err(format!("{value}: {word}"));
     for (word, wanted) in words {
         match word.as_str() {
             "$ref" => {
                 let path = wanted.as_str().unwrap().strip_prefix('#').unwrap();
-                fits(root, root.pointer(path).unwrap(), value)?;
+                validate(root, root.pointer(path).unwrap(), value)?;
             }
             "type" => {
-                let is = |kind: &Value| match kind.as_str().unwrap() {
+                let has_type = |kind: &Value| match kind.as_str().unwrap() {
                     "string" => value.is_string(),
                     "object" => value.is_object(),
                     "array" => value.is_array(),
@@ -350,28 +350,28 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                 };
                 if !wanted
                     .as_array()
-                    .map_or_else(|| is(wanted), |kinds| kinds.iter().any(is))
+                    .map_or_else(|| has_type(wanted), |kinds| kinds.iter().any(has_type))
                 {
-                    return no("type");
+                    return mismatch("type");
                 }
             }
-            "anyOf" if all(wanted) == 0 => return no("anyOf"),
-            "not" if fits(root, wanted, value).is_ok() => return no("not"),
-            "oneOf" if all(wanted) != 1 => return no("oneOf"),
-            "allOf" if all(wanted) != wanted.as_array().unwrap().len() => return no("allOf"),
-            "enum" if !wanted.as_array().unwrap().contains(value) => return no("enum"),
-            "const" if wanted != value => return no("const"),
+            "anyOf" if all(wanted) == 0 => return mismatch("anyOf"),
+            "not" if validate(root, wanted, value).is_ok() => return mismatch("not"),
+            "oneOf" if all(wanted) != 1 => return mismatch("oneOf"),
+            "allOf" if all(wanted) != wanted.as_array().unwrap().len() => return mismatch("allOf"),
+            "enum" if !wanted.as_array().unwrap().contains(value) => return mismatch("enum"),
+            "const" if wanted != value => return mismatch("const"),
             "pattern" => {
                 let pattern = regex::Regex::new(wanted.as_str().unwrap()).unwrap();
                 if !value.as_str().is_none_or(|text| pattern.is_match(text)) {
-                    return no("pattern");
+                    return mismatch("pattern");
                 }
             }
-            "minItems" if value.as_array().is_some_and(Vec::is_empty) => return no(word),
-            "minimum" if value.as_i64() < wanted.as_i64() => return no("minimum"),
-            "maximum" if value.as_i64() > wanted.as_i64() => return no("maximum"),
+            "minItems" if value.as_array().is_some_and(Vec::is_empty) => return mismatch(word),
+            "minimum" if value.as_i64() < wanted.as_i64() => return mismatch("minimum"),
+            "maximum" if value.as_i64() > wanted.as_i64() => return mismatch("maximum"),
             "minProperties" if value.as_object().is_some_and(serde_json::Map::is_empty) => {
-                return no(word);
+                return mismatch(word);
             }
             "$schema" | "title" | "description" | "definitions" | "not" | "anyOf" | "oneOf"
             | "allOf" | "enum" | "const" | "minimum" | "maximum" | "minItems" | "minProperties"
@@ -381,7 +381,7 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                     .as_array()
                     .into_iter()
                     .flatten()
-                    .try_for_each(|item| fits(root, wanted, item))?;
+                    .try_for_each(|item| validate(root, wanted, item))?;
             }
             "required" => {
                 if wanted
@@ -390,7 +390,7 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                     .iter()
                     .any(|key| value.get(key.as_str().unwrap()).is_none())
                 {
-                    return no("required");
+                    return mismatch("required");
                 }
             }
             "additionalProperties" => {
@@ -399,7 +399,7 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                         .get("properties")
                         .is_none_or(|known| known.get(key).is_none())
                     {
-                        fits(root, wanted, below).map_err(|error| format!("{key}: {error}"))?;
+                        validate(root, wanted, below).map_err(|error| format!("{key}: {error}"))?;
                     }
                 }
             }
@@ -413,7 +413,7 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
         .flatten()
     {
         if let Some(below) = value.get(key) {
-            fits(root, wanted, below).map_err(|error| format!("{key}: {error}"))?;
+            validate(root, wanted, below).map_err(|error| format!("{key}: {error}"))?;
         }
     }
     Ok(())

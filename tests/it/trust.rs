@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use crate::equality::equal;
+use crate::equality::assert_equal_images;
 use crate::support::assembling::docker;
 use crate::support::services;
 use crate::support::workspace::Golden;
@@ -116,7 +116,7 @@ fn script(image: &str, script: &str) -> Output {
 
 /// Builds in every way and compares. The embedded engine's image must trust the server; the base
 /// must not.
-fn trusted(name: &str, base: &str, family: &str) {
+fn assert_trusted(name: &str, base: &str, family: &str) {
     let (own, other) = (authority("Golden Trust One"), authority("Golden Trust Two"));
     let text = format!(
         "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"{base}\"\nfamily = \"{family}\"\n\
@@ -130,7 +130,7 @@ fn trusted(name: &str, base: &str, family: &str) {
         .file("subject/leaf.pem", &own.leaf)
         .env("DOCKER_HOST", services::docker_host())
         .env("SOURCE_DATE_EPOCH", "1600000000");
-    equal(name, &golden);
+    assert_equal_images(name, &golden);
     golden
         .run(&["build", "--engine", "embedded", "--load", "--force"])
         .exit(0);
@@ -167,7 +167,7 @@ fn trusted(name: &str, base: &str, family: &str) {
 
 #[test]
 fn a_server_is_trusted_on_debian() {
-    trusted("trust-debian", services::base_debian(), "debian");
+    assert_trusted("trust-debian", services::base_debian(), "debian");
 }
 
 /// The configuration is read as the shell reads it, and a link in place of the bundle is handled as
@@ -190,7 +190,7 @@ fn unusual_trust_stores_of_debian_are_handled_as_by_its_tool() {
     ];
     for (name, change) in table {
         let base = format!("FROM {}\nRUN {change}\n", services::base_debian());
-        let base = made(&format!("debian-like/{name}"), &[("Dockerfile", &base)]);
+        let base = built_base(&format!("debian-like/{name}"), &[("Dockerfile", &base)]);
         let name = format!("odd-{name}");
         let text = format!(
             "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"{base}\"\nfamily = \"debian\"\n\
@@ -202,7 +202,7 @@ fn unusual_trust_stores_of_debian_are_handled_as_by_its_tool() {
             .file("subject/ca.crt", authority("Odd").root)
             .env("DOCKER_HOST", services::docker_host())
             .env("SOURCE_DATE_EPOCH", "1600000000");
-        equal(&name, &golden);
+        assert_equal_images(&name, &golden);
     }
 }
 
@@ -243,11 +243,11 @@ fn alpine(name: &str, change: &str) -> String {
         ("c_rehash", "#!/bin/sh\nexec openssl rehash \"$1\"\n"),
         ("certhash", hook),
     ];
-    made(&format!("alpine-like/{name}"), &files)
+    built_base(&format!("alpine-like/{name}"), &files)
 }
 
 /// A base built from a Dockerfile, in the plain registry.
-fn made(name: &str, files: &[(&str, &str)]) -> String {
+fn built_base(name: &str, files: &[(&str, &str)]) -> String {
     let directory = tempfile::tempdir().unwrap();
     for (file, text) in files {
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
@@ -267,14 +267,14 @@ fn made(name: &str, files: &[(&str, &str)]) -> String {
 
 #[test]
 fn a_server_is_trusted_on_alpine() {
-    trusted("trust-alpine", &alpine("plain", ""), "alpine");
+    assert_trusted("trust-alpine", &alpine("plain", ""), "alpine");
 }
 
 #[test]
 fn alpines_tool_before_2020_is_supported() {
     let change =
         "RUN sed -i '/^  echo$/d' /usr/sbin/update-ca-certificates && update-ca-certificates";
-    trusted("trust-alpine-old", &alpine("old", change), "alpine");
+    assert_trusted("trust-alpine-old", &alpine("old", change), "alpine");
 }
 
 /// Only the base shows whether a program must be run: `auto` then selects the engine that can run

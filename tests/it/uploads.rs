@@ -48,7 +48,11 @@ fn blob(size: usize) -> (Bytes, Descriptor) {
     (content.into(), descriptor)
 }
 
-async fn has_whole(registry: &Registry, repository: &RepositoryPath, descriptor: &Descriptor) {
+async fn assert_complete(
+    registry: &Registry,
+    repository: &RepositoryPath,
+    descriptor: &Descriptor,
+) {
     // A complete read hashes the blob, and fails on a wrong digest.
     let mut reader = registry.read_blob(repository, descriptor).await.unwrap();
     let length = tokio::io::copy(&mut reader, &mut tokio::io::sink())
@@ -57,8 +61,8 @@ async fn has_whole(registry: &Registry, repository: &RepositoryPath, descriptor:
     assert_eq!(length, descriptor.size);
 }
 
-/// `METHOD` of the requests that carried data of an upload, with the sizes of their bodies.
-fn pieces(requests: &[Seen]) -> Vec<(String, usize)> {
+/// The methods of the requests that carried upload data, with the sizes of their bodies.
+fn data_requests(requests: &[Seen]) -> Vec<(String, usize)> {
     let uploads = requests
         .iter()
         .filter(|seen| seen.path.contains("/blobs/uploads/"));
@@ -80,15 +84,15 @@ async fn a_blob_over_64_mib_is_sent_in_chunks() {
     assert_eq!(sent, Upload::Sent(descriptor.size));
     let expected = [("PATCH", 64 * MIB), ("PATCH", MIB + 1), ("PUT", 0)];
     assert_eq!(
-        pieces(&proxy.seen()),
+        data_requests(&proxy.seen()),
         expected.map(|(method, size)| (method.to_owned(), size))
     );
-    has_whole(&client(services::registry()), &repository, &descriptor).await;
+    assert_complete(&client(services::registry()), &repository, &descriptor).await;
 }
 
 /// A registry, or a web server in front of it, that accepts bodies only up to `most` bytes, and
 /// chunks only from `least` bytes on.
-fn narrow(most: usize, least: Option<usize>) -> FakeRegistry {
+fn registry_with_limits(most: usize, least: Option<usize>) -> FakeRegistry {
     let instead = move |seen: &Seen| {
         let refused = seen.body.len() > most && ["PATCH", "PUT"].contains(&seen.method.as_str());
         refused.then(|| refuse(413, "SIZE_INVALID", "request entity too large"))
@@ -103,27 +107,27 @@ fn narrow(most: usize, least: Option<usize>) -> FakeRegistry {
 #[tokio::test]
 async fn a_body_that_is_too_large_is_sent_in_smaller_chunks() {
     let (content, descriptor) = blob(5 * MIB + 7);
-    let registry = narrow(2 * MIB, None);
+    let registry = registry_with_limits(2 * MIB, None);
     client(&registry.host())
         .push_blob(&path("a"), &descriptor, &content)
         .await
         .unwrap();
-    let pieces = pieces(&registry.server.seen());
+    let data_requests = data_requests(&registry.server.seen());
     // First one body, which is refused; then chunks of a quarter of the limit.
-    assert_eq!(pieces[0], ("PUT".to_owned(), 5 * MIB + 7));
+    assert_eq!(data_requests[0], ("PUT".to_owned(), 5 * MIB + 7));
     assert!(
-        pieces[1..].iter().all(|(_, size)| *size <= 2 * MIB),
-        "{pieces:?}"
+        data_requests[1..].iter().all(|(_, size)| *size <= 2 * MIB),
+        "{data_requests:?}"
     );
-    assert_eq!(pieces.len(), 1 + 4 + 1, "{pieces:?}");
+    assert_eq!(data_requests.len(), 1 + 4 + 1, "{data_requests:?}");
     assert_eq!(registry.open_uploads(), 0);
-    has_whole(&client(&registry.host()), &path("a"), &descriptor).await;
+    assert_complete(&client(&registry.host()), &path("a"), &descriptor).await;
 }
 
 #[tokio::test]
 async fn a_body_limit_below_one_mib_is_an_error() {
     let (content, descriptor) = blob(3 * MIB);
-    let registry = narrow(100_000, None);
+    let registry = registry_with_limits(100_000, None);
     let error = client(&registry.host())
         .push_blob(&path("a"), &descriptor, &content)
         .await
@@ -140,12 +144,12 @@ async fn a_body_limit_below_one_mib_is_an_error() {
 #[tokio::test]
 async fn chunks_have_at_least_the_size_that_the_registry_requires() {
     let (content, descriptor) = blob(5 * MIB + 7);
-    let registry = narrow(3 * MIB, Some(2 * MIB));
+    let registry = registry_with_limits(3 * MIB, Some(2 * MIB));
     client(&registry.host())
         .push_blob(&path("a"), &descriptor, &content)
         .await
         .unwrap();
-    let pieces = pieces(&registry.server.seen());
+    let data_requests = data_requests(&registry.server.seen());
     let expected = [
         ("PUT", 5 * MIB + 7),
         ("PATCH", 2 * MIB),
@@ -154,7 +158,7 @@ async fn chunks_have_at_least_the_size_that_the_registry_requires() {
         ("PUT", 0),
     ];
     assert_eq!(
-        pieces,
+        data_requests,
         expected.map(|(method, size)| (method.to_owned(), size))
     );
 }
@@ -180,7 +184,7 @@ async fn an_interrupted_upload_continues_at_the_offset_of_the_registry() {
         .unwrap();
     assert!(from > 2 * MIB, "resumed at {from}");
     assert!(tunnel.sent() < 9 * MIB, "{} bytes were sent", tunnel.sent());
-    has_whole(&client(&registry.host()), &path("a"), &descriptor).await;
+    assert_complete(&client(&registry.host()), &path("a"), &descriptor).await;
 }
 
 /// Only the answer was lost: the data that arrived is not sent again.
@@ -196,11 +200,11 @@ async fn after_a_lost_answer_the_data_is_not_sent_again() {
             .await
             .unwrap();
         assert_eq!(
-            pieces(&proxy.seen()),
+            data_requests(&proxy.seen()),
             [("PUT".to_owned(), MIB)],
             "{fault:?}"
         );
-        has_whole(&client(services::registry()), &repository, &descriptor).await;
+        assert_complete(&client(services::registry()), &repository, &descriptor).await;
     }
 }
 
@@ -222,7 +226,7 @@ async fn a_real_registry_has_the_complete_blob_after_a_break() {
             .await
             .unwrap();
         assert!(tunnel.heads().len() > 1, "the connection was cut");
-        has_whole(&client(services::registry()), &repository, &descriptor).await;
+        assert_complete(&client(services::registry()), &repository, &descriptor).await;
     }
 }
 
@@ -239,7 +243,7 @@ async fn a_token_may_expire_between_any_two_requests_of_an_upload() {
             .unwrap(),
         Upload::Sent(descriptor.size)
     );
-    has_whole(&client, &path("app"), &descriptor).await;
+    assert_complete(&client, &path("app"), &descriptor).await;
     assert!(tokens.seen().len() >= 6, "{}", tokens.seen().len());
     assert_eq!(registry.open_uploads(), 0);
 }

@@ -194,7 +194,7 @@ fn waves_publish_a_fleet_and_share_only_the_registry() {
         assert_eq!(
             published,
             built.len(),
-            "a wave published what is not its own"
+            "a wave published an image of another wave"
         );
     }
     let mut expected = fleet();
@@ -343,7 +343,7 @@ fn the_recipes_for_ci_use_the_output_of_matrix() {
             "golden build --push --locked ${{ matrix.image }}"
         );
     }
-    assert_eq!(jobs.len(), names.len(), "a job that is no wave");
+    assert_eq!(jobs.len(), names.len(), "a job outside the waves");
 
     let file = gitlab_page["build"]["trigger"]["include"][0]["artifact"]
         .as_str()

@@ -24,7 +24,7 @@ fn fifo(path: &Path) {
 }
 
 /// Runs a command, which must end within the time limit.
-fn soon(golden: &Golden, args: &[&str]) -> Run {
+fn run_within_time_limit(golden: &Golden, args: &[&str]) -> Run {
     let started = Instant::now();
     let run = golden.run(args);
     assert!(
@@ -62,7 +62,7 @@ fn pipes_devices_and_links_out_of_the_workspace_are_refused() {
                     symlink(target, &path).unwrap();
                 }
             }
-            let run = soon(&golden, &["check"]);
+            let run = run_within_time_limit(&golden, &["check"]);
             assert_ne!(run.code, 0, "{file} {target:?}");
             assert!(!run.stderr.contains("root:"), "{}", run.stderr);
         }
@@ -165,7 +165,7 @@ fn the_next_run_removes_the_files_of_a_killed_run() {
 fn expensive_templates_and_floods_of_errors_are_bounded() {
     let bomb = "{{ range(99999) | join('x' * 60000) }}";
     let golden = workspace().image("app", &format!("{IMAGE}description = \"{bomb}\"\n"));
-    let run = soon(&golden, &["check"]).exit(2);
+    let run = run_within_time_limit(&golden, &["check"]).exit(2);
     assert!(
         run.stderr
             .contains("it needs too many steps or produces too much text"),
@@ -180,12 +180,12 @@ fn expensive_templates_and_floods_of_errors_are_bounded() {
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
     ] {
         let golden = workspace().file("templates/debian.Dockerfile.j2", template);
-        assert_ne!(soon(&golden, &["render"]).code, 0);
+        assert_ne!(run_within_time_limit(&golden, &["render"]).code, 0);
     }
     let many: String = (0..90).map(|n| format!("unknown{n} = 1\n")).collect();
     let golden = workspace().image("app", &format!("{IMAGE}{many}"));
     let golden = golden.image("other", &format!("{}{many}", IMAGE.replace("app", "other")));
-    let run = soon(&golden, &["check"]).exit(2);
+    let run = run_within_time_limit(&golden, &["check"]).exit(2);
     assert!(
         run.stderr.contains("... and 80 findings more"),
         "{}",

@@ -66,7 +66,7 @@ fn program(golden: &Golden) -> (PathBuf, PathBuf) {
 }
 
 /// A git configuration in which every key that can name a program names this one.
-fn hostile(program: &Path) -> String {
+fn hostile_config(program: &Path) -> String {
     let p = program.display();
     format!(
         "[core]\n\tfsmonitor = {p}\n\tsshCommand = {p}\n\thooksPath = {p}.hooks\n\tpager = {p}\n\teditor = {p}\n\
@@ -82,7 +82,7 @@ fn hostile(program: &Path) -> String {
 }
 
 /// Runs the commands that read git, and asserts that no program of the repository ran.
-fn runs_nothing(golden: &Golden, directory: &str, proof: &Path) {
+fn assert_runs_nothing(golden: &Golden, directory: &str, proof: &Path) {
     for command in [
         vec!["check"],
         vec!["render"],
@@ -118,7 +118,7 @@ fn a_directory_that_looks_like_a_bare_repository_is_not_read_as_one() {
     }
     let config = format!(
         "[core]\n\trepositoryformatversion = 1\n\tbare = false\n\tworktree = .\n{}",
-        hostile(&program)
+        hostile_config(&program)
     );
     golden.write(
         "config",
@@ -130,7 +130,7 @@ fn a_directory_that_looks_like_a_bare_repository_is_not_read_as_one() {
         &["--git-dir=.", "--work-tree=.", "commit", "-qm", "one"],
     );
     golden.write("config", config);
-    runs_nothing(&golden, ".", &proof);
+    assert_runs_nothing(&golden, ".", &proof);
     // Inside a real repository, the real repository is read.
     let outer = Golden::new();
     git(outer.path(), &["init", "-q"]);
@@ -143,20 +143,20 @@ fn a_directory_that_looks_like_a_bare_repository_is_not_read_as_one() {
     assert!(copied.success());
     golden.write("inner/.ran", "");
     commit(outer.path());
-    runs_nothing(&outer, "inner", &outer.path().join("inner/.ran"));
+    assert_runs_nothing(&outer, "inner", &outer.path().join("inner/.ran"));
 }
 
 #[test]
 fn the_configuration_of_the_repository_runs_nothing() {
     let golden = committed();
     let (program, proof) = program(&golden);
-    let include = golden.write(".included", hostile(&program));
+    let include = golden.write(".included", hostile_config(&program));
     golden.write(".gitattributes", "* filter=x diff=x merge=x text\n");
     golden.write("app/x.txt", "y");
     golden.write("app/new.txt", "new");
     let plain = text(&golden.path().join(".git/config")).unwrap();
     for config in [
-        format!("{plain}{}", hostile(&program)),
+        format!("{plain}{}", hostile_config(&program)),
         format!("{plain}[include]\n\tpath = {}\n", include.display()),
         format!(
             "{plain}[includeIf \"gitdir:**\"]\n\tpath = {}\n",
@@ -172,7 +172,7 @@ fn the_configuration_of_the_repository_runs_nothing() {
         ] {
             std::fs::copy(&program, golden.path().join(".git/hooks").join(hook)).unwrap();
         }
-        runs_nothing(&golden, ".", &proof);
+        assert_runs_nothing(&golden, ".", &proof);
         golden.run(&["check"]).exit(0);
     }
 }
@@ -193,10 +193,10 @@ fn missing_objects_are_not_fetched() {
         ".git/config",
         format!(
             "{plain}{}",
-            hostile(&program).replace("ext::", "ssh://host")
+            hostile_config(&program).replace("ext::", "ssh://host")
         ),
     );
-    runs_nothing(&golden, ".", &proof);
+    assert_runs_nothing(&golden, ".", &proof);
     let run = golden.run(&["check"]);
     assert!(
         run.stderr
@@ -221,12 +221,12 @@ fn a_submodule_runs_nothing() {
     let plain = text(&config).unwrap();
     golden.write(
         ".git/modules/sub/config",
-        format!("{plain}{}", hostile(&program)),
+        format!("{plain}{}", hostile_config(&program)),
     );
     golden.write(".git/modules/sub/info/attributes", "* filter=x diff=x\n");
     golden.write("sub/app/x.txt", "changed");
-    runs_nothing(&golden, ".", &proof);
-    runs_nothing(&golden, "sub", &proof);
+    assert_runs_nothing(&golden, ".", &proof);
+    assert_runs_nothing(&golden, "sub", &proof);
 }
 
 /// The facts that golden reads from git equal those that git itself reports.

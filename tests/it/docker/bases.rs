@@ -12,7 +12,7 @@ use crate::support::services;
 
 const LINES: &str = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nARG GOLDEN_BASE_USER=\nUSER root\nRUN [\"/bin/sh\",\"-ec\",\"id -u\"]\nUSER ${GOLDEN_BASE_USER}\n";
 
-/// The second engine's steps have no network that BuildKit could give them.
+/// For the second engine: its steps have no network that BuildKit could provide.
 const NO_STEPS: &str = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nLABEL built=yes\n";
 
 /// The digest of the registry's busybox, which the second engine pulls.

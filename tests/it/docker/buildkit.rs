@@ -42,7 +42,7 @@ fn skopeo(arguments: &[&str], reference: &str) -> serde_json::Value {
 
 #[test]
 fn steps_get_their_secret_and_a_child_is_built_on_the_published_parent() {
-    let daemon = Daemon::before(services::docker_host());
+    let daemon = Daemon::in_front_of(services::docker_host());
     let (parent, child) = (unique(), unique());
     let golden = workspace(&format!("[[engine]]\nname = \"kit\"\nhost = \"{}\"\n", daemon.address))
         .image(
@@ -134,7 +134,7 @@ fn steps_get_their_secret_and_a_child_is_built_on_the_published_parent() {
 
 #[test]
 fn a_buildkit_image_is_kept_locally_for_a_later_push() {
-    let daemon = Daemon::before(services::docker_second());
+    let daemon = Daemon::in_front_of(services::docker_second());
     let name = unique();
     let engines = engine("here", services::docker_host(), "linux/amd64")
         + &engine("there", &daemon.address, "linux/arm64");
@@ -176,7 +176,7 @@ fn a_buildkit_image_is_kept_locally_for_a_later_push() {
 
 #[test]
 fn a_failing_step_is_shown_with_its_last_lines() {
-    let daemon = Daemon::before(services::docker_host());
+    let daemon = Daemon::in_front_of(services::docker_host());
     let base = format!("\"{}\"", services::base_busybox());
     let script = "[[run]]\nscript = \"echo the reason; exit 7\"\n";
     let golden = workspace(&format!("[[engine]]\nhost = \"{}\"\n", daemon.address))

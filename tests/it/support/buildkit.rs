@@ -69,8 +69,8 @@ impl Drop for Daemon {
 }
 
 impl Daemon {
-    /// Starts a daemon in front of the Docker Engine at `unix://…`.
-    pub(crate) fn before(engine: &str) -> Self {
+    /// Starts a daemon in proxy of the Docker Engine at `unix://…`.
+    pub(crate) fn in_front_of(engine: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -80,11 +80,11 @@ impl Daemon {
             .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
             .unwrap();
         let address = format!("buildkit://{}", listener.local_addr().unwrap());
-        let front = Front {
+        let proxy = Proxy {
             engine: engine.to_owned(),
             sessions: Mutex::default(),
         };
-        let service = ControlServer::new(front).max_decoding_message_size(MESSAGE);
+        let service = ControlServer::new(proxy).max_decoding_message_size(MESSAGE);
         let incoming = stream::unfold(listener, |listener| async move {
             let accepted = listener.accept().await.map(|(stream, _)| stream);
             Some((accepted, listener))
@@ -104,9 +104,9 @@ impl Daemon {
 }
 
 /// Makes a channel from an open stream.
-struct Over<S>(Arc<Mutex<Option<S>>>);
+struct OpenStream<S>(Arc<Mutex<Option<S>>>);
 
-impl<S: Send + 'static> Service<Uri> for Over<S> {
+impl<S: Send + 'static> Service<Uri> for OpenStream<S> {
     type Response = TokioIo<S>;
     type Error = io::Error;
     type Future = std::future::Ready<io::Result<TokioIo<S>>>;
@@ -130,11 +130,11 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
     Endpoint::from_static("http://stream")
-        .connect_with_connector_lazy(Over(Arc::new(Mutex::new(Some(stream)))))
+        .connect_with_connector_lazy(OpenStream(Arc::new(Mutex::new(Some(stream)))))
 }
 
 /// The API of the BuildKit in a Docker Engine.
-async fn within(engine: &str) -> io::Result<ControlClient<Channel>> {
+async fn inner_buildkit(engine: &str) -> io::Result<ControlClient<Channel>> {
     let mut stream = UnixStream::connect(engine.trim_start_matches("unix://")).await?;
     stream
         .write_all(
@@ -153,15 +153,15 @@ async fn within(engine: &str) -> io::Result<ControlClient<Channel>> {
     Ok(ControlClient::new(channel(stream)).max_decoding_message_size(MESSAGE))
 }
 
-struct Front {
+struct Proxy {
     engine: String,
     /// Channels to the clients, by session name.
     sessions: Mutex<BTreeMap<String, Channel>>,
 }
 
-impl Front {
-    async fn within(&self) -> Result<ControlClient<Channel>, Status> {
-        within(&self.engine)
+impl Proxy {
+    async fn inner_buildkit(&self) -> Result<ControlClient<Channel>, Status> {
+        inner_buildkit(&self.engine)
             .await
             .map_err(|error| Status::internal(error.to_string()))
     }
@@ -172,12 +172,12 @@ impl Front {
             .take(25)
             .collect();
         let (near, far) = tokio::io::duplex(BUFFER);
-        let asked = Arc::new(Asked(client.clone()));
+        let callbacks = Arc::new(ClientCallbacks(client.clone()));
         let server = Server::builder()
             .add_service(HealthServer::new(Healthy))
-            .add_service(AuthServer::from_arc(asked.clone()))
-            .add_service(SecretsServer::from_arc(asked.clone()))
-            .add_service(UploadServer::from_arc(asked).max_decoding_message_size(MESSAGE))
+            .add_service(AuthServer::from_arc(callbacks.clone()))
+            .add_service(SecretsServer::from_arc(callbacks.clone()))
+            .add_service(UploadServer::from_arc(callbacks).max_decoding_message_size(MESSAGE))
             .serve_with_incoming(stream::once(async { Ok::<_, io::Error>(far) }));
         drop(tokio::spawn(server));
         let (read, write) = tokio::io::split(near);
@@ -195,9 +195,9 @@ impl Front {
                 MetadataValue::from_static(method),
             );
         }
-        let mut engine = self.within().await?;
+        let mut engine = self.inner_buildkit().await?;
         let answers = engine.session(request).await?.into_inner();
-        drop(tokio::spawn(written(answers, write)));
+        drop(tokio::spawn(forward_messages(answers, write)));
         Ok((engine, id))
     }
 }
@@ -212,7 +212,7 @@ fn messages(
 }
 
 /// Writes messages to a stream until they end.
-async fn written(
+async fn forward_messages(
     mut messages: Streaming<BytesMessage>,
     mut to: tokio::io::WriteHalf<DuplexStream>,
 ) {
@@ -224,7 +224,7 @@ async fn written(
 }
 
 #[tonic::async_trait]
-impl Control for Front {
+impl Control for Proxy {
     type PruneStream = BoxStream<'static, Result<UsageRecord, Status>>;
     type StatusStream = BoxStream<'static, Result<StatusResponse, Status>>;
     type SessionStream = BoxStream<'static, Result<BytesMessage, Status>>;
@@ -243,7 +243,7 @@ impl Control for Front {
             .to_owned();
         let (near, far) = tokio::io::duplex(BUFFER);
         let (read, write) = tokio::io::split(near);
-        drop(tokio::spawn(written(request.into_inner(), write)));
+        drop(tokio::spawn(forward_messages(request.into_inner(), write)));
         self.sessions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -303,7 +303,7 @@ impl Control for Front {
         request: Request<StatusRequest>,
     ) -> Result<Response<Self::StatusStream>, Status> {
         let statuses = self
-            .within()
+            .inner_buildkit()
             .await?
             .status(request.into_inner())
             .await?
@@ -315,7 +315,7 @@ impl Control for Front {
         &self,
         request: Request<ListWorkersRequest>,
     ) -> Result<Response<ListWorkersResponse>, Status> {
-        self.within()
+        self.inner_buildkit()
             .await?
             .list_workers(request.into_inner())
             .await
@@ -325,41 +325,41 @@ impl Control for Front {
         &self,
         _: Request<DiskUsageRequest>,
     ) -> Result<Response<DiskUsageResponse>, Status> {
-        Err(not_here())
+        Err(unsupported())
     }
 
     async fn prune(&self, _: Request<PruneRequest>) -> Result<Response<Self::PruneStream>, Status> {
-        Err(not_here())
+        Err(unsupported())
     }
 
     async fn info(&self, _: Request<InfoRequest>) -> Result<Response<InfoResponse>, Status> {
-        Err(not_here())
+        Err(unsupported())
     }
 
     async fn listen_build_history(
         &self,
         _: Request<BuildHistoryRequest>,
     ) -> Result<Response<Self::ListenBuildHistoryStream>, Status> {
-        Err(not_here())
+        Err(unsupported())
     }
 
     async fn update_build_history(
         &self,
         _: Request<UpdateBuildHistoryRequest>,
     ) -> Result<Response<UpdateBuildHistoryResponse>, Status> {
-        Err(not_here())
+        Err(unsupported())
     }
 }
 
-fn not_here() -> Status {
+fn unsupported() -> Status {
     Status::unimplemented("golden does not ask for this")
 }
 
 /// Forwards the engine's requests to the client.
-struct Asked(Channel);
+struct ClientCallbacks(Channel);
 
 #[tonic::async_trait]
-impl Auth for Asked {
+impl Auth for ClientCallbacks {
     async fn credentials(
         &self,
         request: Request<CredentialsRequest>,
@@ -398,7 +398,7 @@ impl Auth for Asked {
 }
 
 #[tonic::async_trait]
-impl Secrets for Asked {
+impl Secrets for ClientCallbacks {
     async fn get_secret(
         &self,
         request: Request<GetSecretRequest>,
@@ -410,7 +410,7 @@ impl Secrets for Asked {
 }
 
 #[tonic::async_trait]
-impl Upload for Asked {
+impl Upload for ClientCallbacks {
     type PullStream =
         Pin<Box<dyn futures_util::Stream<Item = Result<UploadMessage, Status>> + Send>>;
 
@@ -447,13 +447,13 @@ impl Health for Healthy {
         &self,
         _: Request<HealthListRequest>,
     ) -> Result<Response<HealthListResponse>, Status> {
-        Err(not_here())
+        Err(unsupported())
     }
 
     async fn watch(
         &self,
         _: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        Err(not_here())
+        Err(unsupported())
     }
 }

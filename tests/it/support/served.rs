@@ -5,7 +5,8 @@ use std::process::{Child, Stdio};
 
 use super::workspace::Golden;
 
-/// A registry of a test: `golden serve` over a directory of its workspace. It ends when it is dropped.
+/// A registry of a test: `golden serve` over a directory of its workspace. It ends when it is
+/// dropped.
 pub(crate) struct Served {
     /// The workspace whose directory `registry` is served.
     pub(crate) golden: Golden,

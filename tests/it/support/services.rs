@@ -58,7 +58,7 @@ services! {
     /// HOST:PORT of the registry with Bearer authentication; the tests start the token server
     /// themselves.
     registry_token = "REGISTRY_TOKEN";
-    /// The port on 127.0.0.1 where that registry says the token server is (path `/token`, service
+    /// The port on 127.0.0.1 of the token server that this registry names (path `/token`, service
     /// and issuer `golden-tests`).
     token_port = "TOKEN_PORT";
     /// localhost:PORT of the registry with TLS.

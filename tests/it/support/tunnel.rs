@@ -67,7 +67,7 @@ impl Tunnel {
         let state = shared.clone();
         drop(runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                drop(tokio::spawn(lead(stream, target, state.clone())));
+                drop(tokio::spawn(forward(stream, target, state.clone())));
             }
         }));
         Self {
@@ -91,13 +91,13 @@ impl Tunnel {
             .clone()
     }
 
-    /// How many bytes went from clients to the server.
+    /// The number of bytes that clients have sent to the server.
     pub(crate) fn sent(&self) -> usize {
         self.shared.sent.load(Ordering::SeqCst)
     }
 }
 
-async fn lead(mut client: TcpStream, target: u16, shared: Arc<Shared>) {
+async fn forward(mut client: TcpStream, target: u16, shared: Arc<Shared>) {
     let mut head = Vec::new();
     let mut piece = vec![0; 64 * 1024];
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -131,7 +131,7 @@ async fn lead(mut client: TcpStream, target: u16, shared: Arc<Shared>) {
         alive = tokio::select! {
             length = client.read(&mut piece) => match length {
                 Ok(0) | Err(_) => false,
-                Ok(length) => pass(&mut server, &mut piece[..length], &shared).await,
+                Ok(length) => pass_bytes(&mut server, &mut piece[..length], &shared).await,
             },
             length = server.read(&mut back) => match length {
                 Ok(0) | Err(_) => false,
@@ -142,7 +142,7 @@ async fn lead(mut client: TcpStream, target: u16, shared: Arc<Shared>) {
 }
 
 /// Forwards bytes; returns false at the cut.
-async fn pass(server: &mut TcpStream, bytes: &mut [u8], shared: &Shared) -> bool {
+async fn pass_bytes(server: &mut TcpStream, bytes: &mut [u8], shared: &Shared) -> bool {
     let before = shared.sent.fetch_add(bytes.len(), Ordering::SeqCst);
     if let Some(byte) = shared
         .changed
