@@ -1,4 +1,4 @@
-//! Combines an image and its base to layers, config and manifest.
+//! Combines an image and its base into layers, config and manifest.
 
 use std::collections::BTreeMap;
 

@@ -156,8 +156,8 @@ impl<'a> Tree<'a> {
         for layer in self.layers {
             match layer.entries.get(path) {
                 Some(node @ TreeNode::Implied) => implied = Some(node),
-                // A directory completes an implied directory above it. Other entries in lower
-                // layers are hidden by it.
+                // A directory in a lower layer gives the implied directory its attributes. Any
+                // other entry there is hidden.
                 Some(node) if implied.is_none() || matches!(node, TreeNode::Directory(_)) => {
                     return Ok(Some(node));
                 }

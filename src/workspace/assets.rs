@@ -107,7 +107,7 @@ impl<'a> Assets<'a> {
             (draft.run_locations.first(), &draft.image.base, draft.broken)
             && !draft.image.files.iter().any(|file| file.path == SHELL)
         {
-            let message = format!("a step cannot run on `scratch`: it has no {SHELL}");
+            let message = "`scratch` has no shell; [[run]] and [packages] need a base with one";
             let help = "build on an image that has a shell, or place one with [[files]]";
             found.push(at(Diagnostic::error("spec.run", message), location).help(help));
         }

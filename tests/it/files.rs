@@ -276,7 +276,7 @@ fn a_step_on_scratch_is_an_error_of_the_spec() {
     let golden = Golden::new().workspace("").image("app", &image(""));
     let run = golden.run(&["check"]).exit(2);
     assert!(
-        run.stderr.contains("a step cannot run on `scratch`"),
+        run.stderr.contains("`scratch` has no shell"),
         "{}",
         run.stderr
     );
