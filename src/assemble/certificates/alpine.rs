@@ -126,9 +126,8 @@ fn shared(overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
 }
 
 /// The separator that the base's version of the program writes after each certificate: a newline,
-/// or nothing before
-/// 2020. The existing bundle shows it. If the program did not write that bundle, the separator is
-///       unknown.
+/// or nothing in versions before 2020. The existing bundle shows it. If the program did not write
+/// that bundle, the separator is unknown.
 fn separator(overlay: &Overlay<'_>, shared: &[String]) -> Result<&'static [u8], AssembleStop> {
     let bundle = overlay
         .read(&format!("{STORE}/ca-certificates.crt"))?
