@@ -116,7 +116,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Fails if the reference is a repository, unless `--repository` is given.
+/// Fails if the reference is a repository and `--repository` is not given, or the reverse.
 fn check_form(args: &Args, text: &str, reference: &Reference) -> Result<(), Failure> {
     let is_repository = reference.tag.is_none() && reference.digest.is_none();
     match (args.repository, is_repository) {

@@ -1,5 +1,6 @@
-//! Images whose base is unavailable. They are removed from a run together with the images built on
-//! them. The other images are still built, and the summary lists all of them.
+//! Images whose base is unavailable. They are removed from a run, together with the images that are
+//! built on them. The other images are still built, and the summary lists the removed images as
+//! well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
