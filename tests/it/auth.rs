@@ -380,7 +380,7 @@ pub(crate) fn with_token_server(answer: Answer) -> Bearer {
         "Bearer realm=\"http://{}/token\",service=\"s\"",
         tokens.host()
     );
-    let authorization = Some(("Bearer nobody has it".to_owned(), challenge));
+    let authorization = Some(("Bearer never-issued".to_owned(), challenge));
     let registry = FakeRegistry::start(Behaviour {
         authorization,
         ..Behaviour::default()
@@ -431,9 +431,9 @@ fn a_login_does_not_follow_a_redirect() {
     content.image("app", "a", &["1.2.3"]);
     let target = format!("http://{}", content.host());
     let instead = move |seen: &Seen| {
-        let token_requests =
+        let is_blob_with_login =
             seen.header("authorization").is_some() && seen.path.contains("/blobs/");
-        token_requests.then(|| {
+        is_blob_with_login.then(|| {
             Answer::new(307, "").header("location", format!("{target}{}?sig=tok3n", seen.path))
         })
     };

@@ -147,7 +147,7 @@ fn a_truncated_layer_is_named() {
         &base,
         &format!("layer {} of the base cannot be read: ", Digest::of(&torn)),
     );
-    let nothing = b"this is no archive at all, but long enough to be taken for one".repeat(20);
+    let nothing = b"this text is not an archive, but it is long enough to look like one".repeat(20);
     let base = Base::here().layer_as(media::OCI_LAYER_GZIP, gzip(&nothing), Digest::of(&nothing));
     assert_refused(&base, "of the base cannot be read: ");
 }

@@ -190,9 +190,9 @@ fn tokens_and_signed_addresses_are_never_shown() {
     storage.image("golden/app", "a", &["1.2.3"]);
     let signed = format!("http://{}", storage.host());
     let instead = move |seen: &crate::support::server::Seen| {
-        let asked = seen.method == "GET" && seen.path.starts_with("/v2/signed/blobs/");
+        let is_blob = seen.method == "GET" && seen.path.starts_with("/v2/signed/blobs/");
         let path = seen.path.replace("/v2/signed/", "/v2/golden/app/");
-        asked.then(|| {
+        is_blob.then(|| {
             Answer::new(307, "")
                 .header("location", format!("{signed}{path}?X-Amz-Signature=s1gned"))
         })

@@ -251,8 +251,8 @@ fn a_404_alone_does_not_prove_a_deletion() {
                 state.store(true, Ordering::SeqCst);
                 return Some(Answer::new(202, ""));
             }
-            let asked = state.load(Ordering::SeqCst) && seen.path.contains("/manifests/");
-            asked.then(|| answer.clone())
+            let is_manifest = state.load(Ordering::SeqCst) && seen.path.contains("/manifests/");
+            is_manifest.then(|| answer.clone())
         });
         let run = delete(&proxy.host(), &repository, "1.2.3", &["--all-tags"]).exit(1);
         assert!(accepted.load(Ordering::SeqCst));

@@ -337,11 +337,16 @@ async fn an_interrupted_upload_is_cancelled() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         tokio::time::sleep(limit).await;
-        let asked = uploads()
+        let cancellation = uploads()
             .into_iter()
             .rfind(|seen| seen.method == "DELETE")
             .unwrap();
-        let status = curl("GET", &upstream, asked.path.trim_start_matches("/v2/")).status;
+        let status = curl(
+            "GET",
+            &upstream,
+            cancellation.path.trim_start_matches("/v2/"),
+        )
+        .status;
         assert_eq!(status, 404, "{upstream} still has the upload");
     }
 }

@@ -258,7 +258,7 @@ impl Control for Proxy {
         let mut request = request.into_inner();
         if request.exporter_deprecated != "docker" {
             return Err(Status::invalid_argument(
-                "only the exporter `docker` is there",
+                "only the exporter `docker` is supported",
             ));
         }
         let client = {
