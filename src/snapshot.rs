@@ -37,7 +37,7 @@ pub enum ObservedBase {
     Local {
         /// The image ID in the engine.
         id: Digest,
-        /// Why the registry could not be used, as a sentence.
+        /// The reason why the registry could not be used.
         because: String,
     },
 }

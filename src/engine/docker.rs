@@ -107,7 +107,7 @@ impl Docker {
         let address = transport.endpoint.address.to_string();
         let api = api.map_err(|error| failed("prepare the connection", error, &address))?;
         let version: version::EngineVersion = transport
-            .ask("/version")
+            .get_json("/version")
             .await
             .map_err(|error| failed("report its version", error, &address))?;
         let agreed = version::agree(

@@ -449,7 +449,7 @@ impl Engine for Embedded {
     ) -> Result<BuiltImage, super::Error> {
         let assembled = self.assemble(recipe, options, events).await?;
         let config = ImageConfig::parse(&assembled.images[0].config)
-            .unwrap_or_else(|error| unreachable!("golden wrote this config: {error}"));
+            .unwrap_or_else(|error| unreachable!("golden itself created this config: {error}"));
         if !options.childless {
             self.remember(recipe, &assembled);
         }

@@ -260,7 +260,7 @@ fn step_hints(output: &StepOutput) -> Vec<String> {
 fn transfer_hints(message: &str) -> Vec<String> {
     let mut hints = Vec::new();
     if message.contains("server gave HTTP response to HTTPS client") {
-        hints.push("the registry speaks plain HTTP: list it under `insecure-registries` in the engine's /etc/docker/daemon.json".to_owned());
+        hints.push("the registry uses plain HTTP: list it under `insecure-registries` in the engine's /etc/docker/daemon.json".to_owned());
     }
     if message.contains("x509:") || message.contains("certificate") {
         hints.push("the engine does not trust the registry: put its CA in the engine's /etc/docker/certs.d/HOST:PORT/ca.crt".to_owned());

@@ -18,7 +18,7 @@ pub async fn on_base(
     base: &BaseImage,
     events: &Events,
 ) -> Result<Recipe, Error> {
-    // BuildKit makes the working directory itself: no layer is read for that alone.
+    // BuildKit creates the working directory itself, so no layer is read only for it.
     let files = match recipe.image.files.as_slice() {
         [] => Vec::new(),
         _ => files_on(embedded, &recipe.image, base, events).await?,

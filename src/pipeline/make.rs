@@ -106,7 +106,7 @@ impl Run<'_> {
             base_config: base_config.map_err(engine::Error::from)?,
             ..options
         };
-        // Boxed, because the compiler bounds how deep futures are nested.
+        // Boxed, because the compiler limits the nesting depth of futures.
         let fitting = engine::fit::for_docker(
             docker,
             &self.engines.embedded,

@@ -65,8 +65,8 @@ pub async fn observed(
     let mut observed = Observed::default();
     observe::from_lock(images, lock, &mut observed);
     for image in images {
-        let asked = observe::bases(std::slice::from_ref(image), embedded, None, &mut observed);
-        match timeout_at(deadline, asked).await {
+        let reading = observe::bases(std::slice::from_ref(image), embedded, None, &mut observed);
+        match timeout_at(deadline, reading).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn(events, image, &error.to_string()),
             Err(_) => warn(events, image, "its registry did not answer in time"),

@@ -24,7 +24,11 @@ impl Docker {
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<LocalImage>, Error> {
-        match self.transport.ask(&format!("/images/{name}/json")).await {
+        match self
+            .transport
+            .get_json(&format!("/images/{name}/json"))
+            .await
+        {
             Ok(inspected) => local_image(inspected)
                 .map(Some)
                 .map_err(|message| Error::Request {

@@ -52,8 +52,9 @@ impl Docker {
         platform: Option<&Platform>,
     ) -> Result<(String, LocalImage), Error> {
         let (name, platform) = (layout.local_name(), platform.unwrap_or(&self.platform));
-        let unnamed =
-            |error: crate::reference::Error| unreachable!("a digest in hex is a tag: {error}");
+        let unnamed = |error: crate::reference::Error| {
+            unreachable!("a hexadecimal digest is a valid tag: {error}")
+        };
         let reference: Reference = name.parse().unwrap_or_else(unnamed);
         if let Some(image) = self
             .image(&reference)

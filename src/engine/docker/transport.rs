@@ -65,7 +65,10 @@ impl Transport {
 
     /// Sends a GET request and parses the JSON answer. `T` requires only the fields that golden
     /// needs: bollard's own types reject answers that lack other fields.
-    pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, BollardError> {
+    pub(super) async fn get_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<T, BollardError> {
         let request = async {
             let response = self
                 .send(Request::get(path).body(Empty::<Bytes>::new())?)

@@ -149,7 +149,7 @@ pub(super) fn of_assembled(image: &AssembledImage) -> Result<BaseImage, Error> {
     let name = || "an image of this workspace".to_owned();
     let manifest: ImageManifest = match image.manifest.parse() {
         Ok(Manifest::Image(manifest)) => manifest,
-        Ok(Manifest::Index(_)) => unreachable!("an assembled image is no index"),
+        Ok(Manifest::Index(_)) => unreachable!("an assembled image is not an index"),
         Err(source) => {
             return Err(Error::Manifest {
                 reference: name(),

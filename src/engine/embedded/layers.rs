@@ -215,5 +215,5 @@ fn write(index: &LayerIndex, diff_id: &Digest, wanted: &BTreeSet<String>) -> Vec
         links: &index.links,
     };
     serde_json::to_vec(&kept)
-        .unwrap_or_else(|error| unreachable!("an index has text keys only: {error}"))
+        .unwrap_or_else(|error| unreachable!("an index has only string keys: {error}"))
 }
