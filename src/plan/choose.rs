@@ -1,4 +1,4 @@
-//! The decision about an image: build, skip, copy or refuse, and as which version.
+//! Decides about an image: build, skip, copy or refuse, and the version to publish.
 
 use semver::Version;
 
@@ -8,14 +8,13 @@ use crate::render::Recipe;
 use crate::snapshot::Published;
 use crate::tags::{self, Rebuild, is_withdrawn, next_free};
 
-/// The label that names an image's version.
+/// The label with the version of an image.
 const VERSION: &str = "org.opencontainers.image.version";
 
-/// What is done with an image.
+/// The decision about an image.
 pub(super) struct PlanChoice {
-    /// The version that is published.
+    /// The version to publish.
     pub(super) publish: Version,
-    /// What is done.
     pub(super) step: PlanStep,
     /// The next free version, if the version is withdrawn.
     pub(super) withdrawn: Option<Version>,
@@ -56,20 +55,20 @@ pub(super) fn choose(
         return refused;
     }
     let version = &image.version;
-    let best = states.iter().filter_map(|state| match &state.standing {
+    let best = states.iter().filter_map(|state| match &state.comparison {
         PlanComparison::Same(version, published) => Some((version, *published, state)),
         _ => None,
     });
     let best = best.max_by(|a, b| tags::precedence(a.0, b.0));
-    let behind = |of: &Version, published: &Published| {
+    let is_outdated = |version: &Version, published: &Published| {
         best.as_ref().is_some_and(|(best, ..)| {
-            revises(recipe, published) && tags::precedence(of, best).is_lt()
+            revises(recipe, published) && tags::precedence(version, best).is_lt()
         })
     };
     let changed: Vec<(&Version, &Published)> = states
         .iter()
-        .filter_map(|state| match &state.standing {
-            PlanComparison::Changed(version, published) if !behind(version, published) => {
+        .filter_map(|state| match &state.comparison {
+            PlanComparison::Changed(version, published) if !is_outdated(version, published) => {
                 Some((version, *published))
             }
             _ => None,
@@ -108,7 +107,7 @@ pub(super) fn choose(
         }
         None if states
             .iter()
-            .any(|state| matches!(state.standing, PlanComparison::Damaged(_))) =>
+            .any(|state| matches!(state.comparison, PlanComparison::Damaged(_))) =>
         {
             damaged(recipe, states)
         }
@@ -121,24 +120,27 @@ pub(super) fn choose(
         None => PlanChoice::new(
             version,
             PlanStep::Build {
-                because: vec![format!("{version} is not published yet")],
+                because: vec!["new version".to_owned()],
             },
         ),
     }
 }
 
-/// The image's version, or the revision of it that has the recipe's content, if it is withdrawn and would be published.
+/// The version to publish, or its revision with the recipe's content, if that version is withdrawn.
 fn withdrawn(recipe: &Recipe, states: &[RepositoryState<'_>]) -> Option<Version> {
     let image = &recipe.image;
-    let same = |state: &RepositoryState<'_>| match &state.standing {
+    let same = |state: &RepositoryState<'_>| match &state.comparison {
         PlanComparison::Same(version, _) => Some(version.clone()),
         _ => None,
     };
-    let of_state = |state: &RepositoryState<'_>| {
+    let same_or_current = |state: &RepositoryState<'_>| {
         same(state).or_else(|| current(&image.version, &state.all).map(|held| held.version.clone()))
     };
     let found = if is_withdrawn(&image.version, &image.tags.withdrawn) && !states.is_empty() {
-        let highest = states.iter().filter_map(of_state).max_by(tags::precedence);
+        let highest = states
+            .iter()
+            .filter_map(same_or_current)
+            .max_by(tags::precedence);
         Some(highest.unwrap_or_else(|| image.version.clone()))
     } else {
         states.iter().filter_map(same).max_by(tags::precedence)
@@ -146,17 +148,17 @@ fn withdrawn(recipe: &Recipe, states: &[RepositoryState<'_>]) -> Option<Version>
     found.filter(|version| is_withdrawn(version, &image.tags.withdrawn))
 }
 
-/// Refuses an image if the tag of its version, or that of another version, was overwritten with the image of the other
-/// one.
+/// Refuses an image if a version tag was overwritten: its own tag with the image of another
+/// version, or the tag of another version with its image.
 fn overwritten(
     recipe: &Recipe,
     state: &RepositoryState<'_>,
     states: &[RepositoryState<'_>],
 ) -> Option<PlanChoice> {
     let version = &recipe.image.version;
-    let refuse = |was: &Version, what: String, help: String| {
+    let refuse = |was: &Version, finding: String, help: String| {
         let because = vec![format!(
-            "{}: {what}: its tag was overwritten",
+            "{}: {finding}: its tag was overwritten",
             state.repository
         )];
         PlanChoice::new(
@@ -167,7 +169,7 @@ fn overwritten(
             },
         )
     };
-    match &state.standing {
+    match &state.comparison {
         PlanComparison::Absent | PlanComparison::Damaged(_) => None,
         PlanComparison::Same(was, published) => {
             let other = state.overwritten_with(&published.digest, version)?;
@@ -222,18 +224,18 @@ fn changed_content(
     }
     because.insert(
         0,
-        format!("{was} is published with other inputs, and a version is immutable"),
+        format!("{was} is published with other inputs, and versions are immutable"),
     );
     let mut help = vec![other_version(recipe, states)];
     help.extend(other_rebuild(recipe, states, published));
     PlanChoice::new(was, PlanStep::Refuse { because, help })
 }
 
-/// Decides about an image of which the registry lost a part. The same content repairs it; other content is refused when it
-/// is built, unless it may be a revision.
+/// Decides about an image of which the registry lost a part. A build with the same content repairs
+/// it. A build with other content is refused after the build, unless it may be a revision.
 fn damaged(recipe: &Recipe, states: &[RepositoryState<'_>]) -> PlanChoice {
     let image = &recipe.image;
-    let damaged = states.iter().filter_map(|state| match &state.standing {
+    let damaged = states.iter().filter_map(|state| match &state.comparison {
         PlanComparison::Damaged(version) => Some(version),
         _ => None,
     });
@@ -241,7 +243,7 @@ fn damaged(recipe: &Recipe, states: &[RepositoryState<'_>]) -> PlanChoice {
         .max_by(|a, b| tags::precedence(a, b))
         .unwrap_or(&image.version);
     let because = vec![format!(
-        "{was} is published, and the registry lost a part of it"
+        "{was} is published, but the registry lost a part of it"
     )];
     let step = PlanStep::Build { because };
     if image.tags.rebuild == Rebuild::Revise && image.version.build.is_empty() {
@@ -250,7 +252,7 @@ fn damaged(recipe: &Recipe, states: &[RepositoryState<'_>]) -> PlanChoice {
     PlanChoice::new(was, step)
 }
 
-/// The version after all revisions in all registries, withdrawn ones included.
+/// The revision after all existing revisions in all registries, including withdrawn ones.
 fn next_revision(recipe: &Recipe, states: &[RepositoryState<'_>]) -> Version {
     let version = &recipe.image.version;
     let last = states
@@ -261,12 +263,12 @@ fn next_revision(recipe: &Recipe, states: &[RepositoryState<'_>]) -> Version {
     tags::revision(version, last + 1)
 }
 
-/// Whether `rebuild` publishes a revision in place of what is published.
+/// True if the rule `rebuild` allows a new revision of the published image.
 fn revises(recipe: &Recipe, published: &Published) -> bool {
     let rules = &recipe.image.tags;
     let allowed = match rules.rebuild {
         Rebuild::Refuse => false,
-        Rebuild::Base => reasons::only_below(recipe, published),
+        Rebuild::Base => reasons::only_base_or_packages_changed(recipe, published),
         Rebuild::Revise => true,
     };
     allowed && recipe.image.version.build.is_empty()
@@ -281,7 +283,7 @@ fn next_version(recipe: &Recipe, states: &[RepositoryState<'_>]) -> Version {
     )
 }
 
-/// The version that would be accepted.
+/// A hint with the version that would be accepted.
 pub(super) fn other_version(recipe: &Recipe, states: &[RepositoryState<'_>]) -> String {
     format!(
         "set version = \"{}\" in {}",
@@ -290,7 +292,7 @@ pub(super) fn other_version(recipe: &Recipe, states: &[RepositoryState<'_>]) -> 
     )
 }
 
-/// The value of `rebuild` that would allow the change.
+/// A hint with the value of `rebuild` that would allow the change.
 fn other_rebuild(
     recipe: &Recipe,
     states: &[RepositoryState<'_>],
@@ -299,7 +301,7 @@ fn other_rebuild(
     if !recipe.image.version.build.is_empty() {
         return None;
     }
-    let value = if reasons::only_below(recipe, published) {
+    let value = if reasons::only_base_or_packages_changed(recipe, published) {
         "base"
     } else {
         "revise"

@@ -1,4 +1,4 @@
-//! One image in one registry: where its content comes from, and what happens to each tag.
+//! Plans one image in one registry: the source of its content, and the action for each tag.
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -10,72 +10,72 @@ use crate::tags::{
     self, Action, Move, Original, TagError, TagList, TagRole, TaggedVersion, is_revision,
 };
 
-/// What would happen in one registry.
+/// The planned changes in one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedDestination {
-    /// The registry's name.
+    /// The name of the registry.
     pub registry: String,
-    /// The repository.
+    /// The repository in this registry.
     pub repository: Repository,
-    /// Where the content comes from.
+    /// The source of the content.
     #[serde(flatten)]
     pub content: ContentSource,
-    /// Every tag, in the order that they are pushed.
+    /// Every tag, in the order of the push.
     pub tags: Vec<PlannedMove>,
 }
 
-/// Where the content of a destination comes from.
+/// The source of the content of a destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "content", rename_all = "lowercase")]
 pub enum ContentSource {
-    /// It is uploaded: what is built, or a copy from another registry.
+    /// The content is uploaded: the built image, or a copy from another registry.
     Upload,
-    /// It exists under the immutable tag.
+    /// The content exists under the version tag.
     Published {
-        /// Its digest.
+        /// The digest of the published image.
         digest: Digest,
     },
-    /// It is withdrawn and not published, so that only the tags of other versions may move.
+    /// The version is withdrawn and not published; only the tags of other versions may move.
     Nothing,
 }
 
-/// What would happen to a tag.
+/// The planned action for a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedMove {
-    /// The tag.
+    /// The tag, with the suffix of the variant.
     pub tag: Tag,
-    /// What it stands for.
+    /// The role of the tag in the fan-out.
     pub role: TagRole,
-    /// What happens to it.
+    /// The action for the tag.
     pub action: PlannedAction,
-    /// What it names now: a version, or a digest when no version tells.
+    /// The current target: a version, or a digest if the version is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// What it would name.
+    /// The planned target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// Why.
+    /// The reason, for users.
     pub because: String,
 }
 
-/// What would happen to a tag, in a word.
+/// The kind of action for a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PlannedAction {
-    /// It is made.
+    /// The tag is created.
     Create,
-    /// It moves.
+    /// The tag moves to the image.
     Move,
-    /// It points to the image already.
+    /// The tag already points to the image.
     Same,
-    /// It stays where it is.
+    /// The tag stays at another image.
     Keep,
-    /// It may not be touched.
+    /// The tag must not change.
     Refuse,
 }
 
 impl PlannedMove {
-    /// Whether the tag would be written.
+    /// True if the tag would be created or moved.
     #[must_use]
     pub const fn is_push(&self) -> bool {
         matches!(self.action, PlannedAction::Create | PlannedAction::Move)
@@ -83,7 +83,7 @@ impl PlannedMove {
 }
 
 impl PlannedMove {
-    /// The same tag of an image that is refused: it stays where it is.
+    /// The same tag if the image is refused: the tag does not change.
     fn stopped(self) -> Self {
         let because = "the image is refused".to_owned();
         match self.action {
@@ -105,13 +105,13 @@ impl PlannedMove {
 }
 
 impl PlannedDestination {
-    /// Whether nothing would be written.
+    /// True if nothing would be written.
     #[must_use]
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_up_to_date(&self) -> bool {
         self.content != ContentSource::Upload && !self.tags.iter().any(PlannedMove::is_push)
     }
 
-    /// Whether the content is uploaded under a tag that does not exist yet.
+    /// True if the content is uploaded under a version tag that does not exist yet.
     #[must_use]
     pub fn is_new(&self) -> bool {
         let creates = |planned: &PlannedMove| {
@@ -120,13 +120,14 @@ impl PlannedDestination {
         self.content == ContentSource::Upload && self.tags.iter().any(creates)
     }
 
-    /// What would happen to a tag.
+    /// The planned action for a tag; `None` if the tag is not in the fan-out.
     #[must_use]
     pub fn of(&self, tag: &Tag) -> Option<&PlannedMove> {
         self.tags.iter().find(|planned| planned.tag == *tag)
     }
 
-    /// The same for an image that is refused in one of its registries: nothing happens in any of them.
+    /// The same destination if the image is refused in any registry: nothing changes in all of
+    /// them.
     pub(super) fn stopped(self) -> Self {
         let tags = self
             .tags
@@ -149,19 +150,20 @@ impl PlannedDestination {
     }
 }
 
-/// The tag that holds the newest content of a version: its highest revision, else the version itself.
+/// The tag with the newest content of a version: its highest revision, or the version tag.
 #[must_use]
 pub fn current<'a>(version: &Version, existing: &'a TagList) -> Option<&'a TaggedVersion> {
-    let of = |held: &&TaggedVersion| {
+    let is_current = |held: &&TaggedVersion| {
         held.version == *version
             || (version.build.is_empty()
                 && held.version.cmp_precedence(version).is_eq()
                 && is_revision(&held.version.build))
     };
-    existing.versions().iter().rfind(of)
+    existing.versions().iter().rfind(is_current)
 }
 
-/// Plans one registry. `publish` is the version that is published, and `withdrawn` says that it is not.
+/// Plans one registry. `publish` is the version to publish; if `withdrawn` is true, it is not
+/// published. Fails if a tag of the version is not valid.
 pub(super) fn plan(
     recipe: &Recipe,
     publish: &Version,
@@ -173,9 +175,9 @@ pub(super) fn plan(
     let image = &recipe.image;
     let out = tags::fan_out(publish, image.variant.as_ref(), &image.tags)?;
     let here = state.same_as(publish);
-    // Whether a damaged image is the same is decided by its digest, once it is built again.
+    // A damaged image is compared by its digest after it is built again.
     let may_be_same = here.is_some() || state.is_damaged(publish);
-    let standing = if may_be_same {
+    let published_content = if may_be_same {
         tags::PublishedContent::Same
     } else {
         tags::PublishedContent::Different
@@ -189,15 +191,15 @@ pub(super) fn plan(
         _ if withdrawn => ContentSource::Nothing,
         _ => ContentSource::Upload,
     };
-    let withheld = state.digests.get(out.full()).filter(|_| withdrawn);
-    let digest = here.map(|published| &published.digest).or(withheld);
+    let withdrawn_digest = state.digests.get(out.full()).filter(|_| withdrawn);
+    let digest = here.map(|published| &published.digest).or(withdrawn_digest);
     let view = RepositoryView {
         publish,
         state,
         digest,
         content: &content,
     };
-    let decided = tags::decide(&out, &state.existing, &image.tags, standing);
+    let decided = tags::decide(&out, &state.existing, &image.tags, published_content);
     let original = out.original(&state.all).filter(|_| !withdrawn);
     let original = original.map(|original| view.preserve(original));
     let tags = original
@@ -212,7 +214,7 @@ pub(super) fn plan(
     })
 }
 
-/// What is known of a repository when the tags of a version are planned.
+/// The state of a repository for planning the tags of a version.
 struct RepositoryView<'a> {
     publish: &'a Version,
     state: &'a RepositoryState<'a>,
@@ -238,7 +240,7 @@ impl RepositoryView<'_> {
                 PlannedAction::Same,
                 to.clone(),
                 to,
-                "points to it already".to_owned(),
+                "already points to this image".to_owned(),
             ),
             Action::Move if self.is_published() => (
                 PlannedAction::Move,
@@ -250,7 +252,7 @@ impl RepositoryView<'_> {
             Action::Keep {
                 holder,
                 tag: holding,
-            } if self.strays(role, named, &holding) => {
+            } if self.points_elsewhere(role, named, &holding) => {
                 (PlannedAction::Move, from, Some(holder.to_string()), because)
             }
             Action::Keep { .. } => (PlannedAction::Keep, from, None, because),
@@ -266,7 +268,7 @@ impl RepositoryView<'_> {
         }
     }
 
-    /// The tag that keeps the first content of a version reachable.
+    /// Plans the tag that preserves the first content of a version.
     fn preserve(&self, original: Original) -> PlannedMove {
         let Original { tag, of } = original;
         let to = self.state.digests.get(&of).map(Digest::short);
@@ -285,16 +287,17 @@ impl RepositoryView<'_> {
         matches!(self.content, ContentSource::Published { .. })
     }
 
-    /// Whether a tag that belongs to the version under `holding` points to another image. A tag that does not exist does
-    /// not have to; an extra tag goes along only if it points to this version, which is withdrawn.
-    fn strays(&self, role: TagRole, named: Option<&Digest>, holding: &Tag) -> bool {
+    /// True if an existing tag that belongs to the version with the tag `holding` points to another
+    /// image. An extra tag must also point to our version, which is withdrawn.
+    fn points_elsewhere(&self, role: TagRole, named: Option<&Digest>, holding: &Tag) -> bool {
         let (Some(named), Some(expected)) = (named, self.state.digests.get(holding)) else {
             return false;
         };
         named != expected && (role != TagRole::Extra || Some(named) == self.digest)
     }
 
-    /// The version that a digest is published as, as far as its tag was read; else the digest.
+    /// The version that is published with a digest, or the short digest if no tag that was read has
+    /// it.
     fn name_of(&self, digest: &Digest) -> String {
         let holds = |held: &&TaggedVersion| self.state.digests.get(&held.tag) == Some(digest);
         let held = self.state.all.versions().iter().rev().find(holds);

@@ -1,4 +1,5 @@
-//! The plan: what `build --push` would do, as a value. A pure function of recipes and of what was observed.
+//! The plan: a value that describes the actions of `build --push`. It is a pure function of recipes
+//! and observations.
 
 mod choose;
 mod destination;
@@ -22,102 +23,102 @@ use crate::tags::{self, ExtraError, TagError, Variant};
 use choose::{PlanChoice, choose};
 use state::RepositoryState;
 
-/// What would be done, image by image, parents first. This is what `plan --format json` prints.
+/// The planned actions for all images. `plan --format json` prints this value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The images.
+    /// The images, parents before their children.
     pub images: Vec<PlannedImage>,
 }
 
 impl Plan {
-    /// Whether an image is refused.
+    /// True if an image is refused.
     #[must_use]
     pub fn has_refusals(&self) -> bool {
         self.images.iter().any(|image| image.step.is_refusal())
     }
 }
 
-/// What would be done with one image.
+/// The planned actions for one image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedImage {
-    /// What people call it: `dotnet/aspnet:3.0.1-alpine`.
+    /// The display name: `dotnet/aspnet:3.0.1-alpine`.
     pub image: String,
-    /// Its name.
+    /// The name in the spec.
     pub name: RepositoryPath,
-    /// The version of the spec.
+    /// The version in the spec.
     pub version: Version,
-    /// The version that is published: the next revision, where the spec's rules ask for one.
+    /// The version to publish: the version in the spec, or a revision of it.
     pub publish: Version,
-    /// Its variant.
+    /// The variant, if the spec has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<Variant>,
-    /// Its inputs.
+    /// The inputs digest.
     pub inputs: Digest,
-    /// What it is built on; none for scratch.
+    /// The base; `None` for scratch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<PlannedBase>,
-    /// The engine that would build it.
+    /// The engine that would build the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
     /// Build, skip, retag, copy or refuse.
     #[serde(flatten)]
     pub step: PlanStep,
-    /// The next free version, if the image's version is withdrawn, so that nothing is published.
+    /// The next free version, if the version is withdrawn and so nothing is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<Version>,
-    /// What would happen in each registry.
+    /// The planned changes in each registry.
     pub destinations: Vec<PlannedDestination>,
 }
 
 /// A base in a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedBase {
-    /// The reference, or the parent's display name.
+    /// The reference, or the display name of the parent.
     pub name: String,
-    /// Its digest, when a registry has it.
+    /// The digest, if a registry has the base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
 }
 
-/// What is done to have the image's content.
+/// The action that provides the content of the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "lowercase")]
 pub enum PlanStep {
-    /// It is built.
+    /// Build the image.
     Build {
-        /// Why.
+        /// The reasons for the build.
         because: Vec<String>,
     },
-    /// Every registry has it, and every tag is where it belongs.
+    /// Do nothing: every registry has the image, and every tag is correct.
     Skip {
-        /// Why.
+        /// The reasons for skipping it.
         because: Vec<String>,
     },
-    /// Every registry has it, and only tags are created or moved.
+    /// Only create or move tags: every registry has the image.
     Retag {
-        /// Why nothing is uploaded.
+        /// The reasons why nothing is uploaded.
         because: Vec<String>,
     },
-    /// One registry has it; the others get it from there.
+    /// Copy the image from a registry that has it to the others.
     Copy {
-        /// Where it is.
+        /// The repository that has the image.
         from: Repository,
-        /// Its digest.
+        /// The digest of the image.
         digest: Digest,
-        /// Why.
+        /// The reasons for the copy.
         because: Vec<String>,
     },
-    /// Nothing is done.
+    /// Do nothing and fail.
     Refuse {
-        /// Why.
+        /// The reasons for the refusal.
         because: Vec<String>,
-        /// What would be accepted.
+        /// Hints about what would be accepted.
         help: Vec<String>,
     },
 }
 
 impl PlanStep {
-    /// Why.
+    /// The reasons for the step.
     #[must_use]
     pub fn because(&self) -> &[String] {
         let (Self::Build { because }
@@ -128,29 +129,29 @@ impl PlanStep {
         because
     }
 
-    /// Whether nothing may be done.
+    /// True if the image is refused.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refuse { .. })
     }
 
-    /// Whether the image is built.
+    /// True if the image is built.
     #[must_use]
     pub const fn is_build(&self) -> bool {
         matches!(self, Self::Build { .. })
     }
 }
 
-/// What a plan is told beyond recipes and observations.
+/// The options of a plan.
 #[derive(Debug, Clone, Default)]
 pub struct PlanOptions {
-    /// Where images are published; none means that they are only built.
+    /// The registries to publish to; if empty, images are only built.
     pub destinations: Vec<Destination>,
-    /// Build in spite of equal inputs.
+    /// Build even if the inputs are unchanged.
     pub force: bool,
 }
 
-/// Why there is no plan.
+/// The reason why planning failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A base could not be pinned.
@@ -159,35 +160,36 @@ pub enum Error {
     /// An image could not be rendered.
     #[error(transparent)]
     Render(#[from] crate::render::Error),
-    /// A version makes no tags.
+    /// A version has no valid tags.
     #[error("{image}: {source}")]
     Tags {
-        /// The image.
+        /// The display name of the image.
         image: String,
-        /// Why.
+        /// The invalid tag.
         source: TagError,
     },
-    /// An extra tag belongs to a variant that the repository has.
+    /// An extra tag is the name of a variant in the repository.
     #[error("{image}: {repository}: {source}")]
     Extra {
-        /// The image.
+        /// The display name of the image.
         image: String,
-        /// The repository.
+        /// The repository that has the variant.
         repository: Repository,
-        /// Why.
+        /// The violated rule.
         source: ExtraError,
     },
-    /// A repository's name is too long.
+    /// The name of a repository is too long.
     #[error("{image}: {source}")]
     Repository {
-        /// The image.
+        /// The display name of the image.
         image: String,
-        /// Why.
+        /// The violated rule.
         source: crate::reference::Error,
     },
 }
 
-/// Plans every image. `recipes` has parents before their children.
+/// Plans every image. `recipes` must list parents before their children. Fails if a tag or the name
+/// of a repository is not valid.
 pub fn plan(recipes: &[Recipe], observed: &Observed, options: &PlanOptions) -> Result<Plan, Error> {
     let mut parents = PlannedParents::new();
     let mut images = Vec::with_capacity(recipes.len());
@@ -199,12 +201,12 @@ pub fn plan(recipes: &[Recipe], observed: &Observed, options: &PlanOptions) -> R
     Ok(Plan { images })
 }
 
-/// What was planned of the images so far, by display name: the digest under which they are published, or none for
-/// those that are built anew.
+/// The images that are already planned, by display name: the published digest, or `None` for images
+/// that are rebuilt.
 pub(crate) type PlannedParents = BTreeMap<String, Option<Digest>>;
 
 impl PlannedImage {
-    /// The digest under which the image is published already; none when it is to be built.
+    /// The digest of the published image; `None` if the image will be built.
     fn published(&self) -> Option<&Digest> {
         self.destinations
             .iter()
@@ -274,7 +276,7 @@ fn plan_image(
         destinations.push(planned);
     }
     if destinations.is_empty() {
-        // Nothing is published, but a version whose tags break the grammar is told now.
+        // Nothing is published, but a version with invalid tags is still an error.
         tags::fan_out(&publish, image.variant.as_ref(), &image.tags).map_err(|source| {
             Error::Tags {
                 image: image.display(),
@@ -299,7 +301,7 @@ fn plan_image(
             .collect();
     }
     if let PlanStep::Skip { because } = &step
-        && !destinations.iter().all(PlannedDestination::is_quiet)
+        && !destinations.iter().all(PlannedDestination::is_up_to_date)
     {
         step = PlanStep::Retag {
             because: because.clone(),

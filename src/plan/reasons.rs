@@ -1,4 +1,4 @@
-//! Why an image is built again, as far as the config of what is published tells.
+//! Explains why an image is built again, by comparing the recipe with the published image config.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use crate::snapshot::Published;
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 
-/// What differs between what is published and what the recipe makes. Never empty.
+/// The differences between the published image and the recipe. The list is never empty.
 pub(super) fn changed(
     recipe: &Recipe,
     published: &Published,
     parents: &PlannedParents,
 ) -> Vec<String> {
     if published.inputs.is_none() {
-        return vec!["what is published has no label dev.golden.inputs".to_owned()];
+        return vec!["the published image has no label dev.golden.inputs".to_owned()];
     }
     let mut reasons: Vec<String> = base(recipe, published, parents).into_iter().collect();
     reasons.extend(labels(recipe, published));
@@ -31,16 +31,16 @@ pub(super) fn changed(
     }
     if reasons.is_empty() {
         reasons.push(format!(
-            "what no config shows changed: {}",
+            "inputs changed that the image config does not record: {}",
             hidden(&recipe.image)
         ));
     }
     reasons
 }
 
-/// Whether only what is below the spec changed: the base or the packages. An image that does not record what its spec was
-/// does not tell.
-pub(super) fn only_below(recipe: &Recipe, published: &Published) -> bool {
+/// True if only the base or the packages changed. False if the published image has no label with
+/// the digest of its spec.
+pub(super) fn only_base_or_packages_changed(recipe: &Recipe, published: &Published) -> bool {
     published.labels.get(SPEC_INPUTS).map(String::as_str) == Some(recipe.spec_inputs.as_str())
 }
 
@@ -59,7 +59,7 @@ fn base(recipe: &Recipe, published: &Published, parents: &PlannedParents) -> Opt
     let now = match &recipe.base {
         PinnedBase::Workspace { parent, .. } => match parents.get(parent)? {
             Some(digest) => digest,
-            None => return Some(format!("its base {parent} is built anew")),
+            None => return Some(format!("its base {parent} is rebuilt")),
         },
         PinnedBase::Registry { digest, .. } | PinnedBase::Layout(Layout { digest, .. }) => digest,
         PinnedBase::Scratch | PinnedBase::Local { .. } => return None,
@@ -69,8 +69,9 @@ fn base(recipe: &Recipe, published: &Published, parents: &PlannedParents) -> Opt
         .map(|was| format!("base moved {was} → {now}"))
 }
 
-/// Whether all that the published image has came from its own spec, so that what the spec lacks now was taken out.
-fn stands_alone(recipe: &Recipe) -> bool {
+/// True if the image has no base. Then every published value comes from its spec, and a value that
+/// the spec no longer has was removed.
+fn has_no_base(recipe: &Recipe) -> bool {
     recipe.base == PinnedBase::Scratch
 }
 
@@ -83,13 +84,13 @@ fn labels(recipe: &Recipe, published: &Published) -> Vec<String> {
         .filter(differs)
         .map(|(key, _)| format!("labels.{key} changed"))
         .collect();
-    if stands_alone(recipe) {
+    if has_no_base(recipe) {
         let filled = |key: &str| [INPUTS, SPEC_INPUTS].contains(&key) || FILLED.contains(&key);
-        let gone = published
+        let removed = published
             .labels
             .keys()
             .filter(|key| !own.contains_key(*key) && !filled(key));
-        reasons.extend(gone.map(|key| format!("labels.{key} removed")));
+        reasons.extend(removed.map(|key| format!("labels.{key} removed")));
     }
     reasons
 }
@@ -108,21 +109,21 @@ fn env(recipe: &Recipe, published: &ImageConfig) -> Vec<String> {
         .filter(|(key, value)| differs(key, value))
         .map(|(key, _)| format!("env.{key} changed"))
         .collect();
-    if stands_alone(recipe) {
+    if has_no_base(recipe) {
         let variables = published.env();
         let keys = variables
             .iter()
             .filter_map(|variable| variable.split('=').next());
-        // Both engines give an image a PATH that has none.
-        let gone = keys.filter(|key| *key != "PATH" && own.iter().all(|(own, _)| own != key));
-        reasons.extend(gone.map(|key| format!("env.{key} removed")));
+        // Both engines add PATH to an image without one.
+        let removed = keys.filter(|key| *key != "PATH" && own.iter().all(|(own, _)| own != key));
+        reasons.extend(removed.map(|key| format!("env.{key} removed")));
     }
     reasons
 }
 
-/// The spec is applied to the published config once more: what that changes is what changed.
+/// Applies the spec to the published config, and returns the keys that this changes.
 fn config(image: &ResolvedImage, published: &ImageConfig) -> Vec<String> {
-    let mut wanted = published.clone();
+    let mut expected = published.clone();
     let without_env = ResolvedImage {
         env: Vec::new(),
         ..image.clone()
@@ -130,7 +131,7 @@ fn config(image: &ResolvedImage, published: &ImageConfig) -> Vec<String> {
     runtime::apply(
         &without_env,
         &std::collections::BTreeMap::new(),
-        &mut wanted,
+        &mut expected,
     );
     let keys = |config: &ImageConfig, key: &str| -> BTreeSet<String> {
         let object = config
@@ -147,12 +148,12 @@ fn config(image: &ResolvedImage, published: &ImageConfig) -> Vec<String> {
             .and_then(|runtime| runtime.get("Healthcheck").cloned())
     };
     let text = |key: &str| {
-        // A builder may have cleaned a path.
+        // Some builders remove a trailing slash from a path.
         let clean = |config: &ImageConfig| config.text(key).trim_end_matches('/').to_owned();
-        clean(published) != clean(&wanted)
+        clean(published) != clean(&expected)
     };
-    let words = |key: &str| published.words(key) != wanted.words(key);
-    let set = |key: &str| keys(published, key) != keys(&wanted, key);
+    let words = |key: &str| published.words(key) != expected.words(key);
+    let set = |key: &str| keys(published, key) != keys(&expected, key);
     let compared = [
         ("user", text("User")),
         ("workdir", text("WorkingDir")),
@@ -162,7 +163,7 @@ fn config(image: &ResolvedImage, published: &ImageConfig) -> Vec<String> {
         ("cmd", words("Cmd")),
         ("expose", set("ExposedPorts")),
         ("volumes", set("Volumes")),
-        ("healthcheck", check(published) != check(&wanted)),
+        ("healthcheck", check(published) != check(&expected)),
     ];
     compared
         .into_iter()
@@ -171,7 +172,7 @@ fn config(image: &ResolvedImage, published: &ImageConfig) -> Vec<String> {
         .collect()
 }
 
-/// What goes into an image without a trace in its config.
+/// The inputs of an image that its config does not record.
 fn hidden(image: &ResolvedImage) -> String {
     let parts = [
         ("the Dockerfile", true),

@@ -1,4 +1,4 @@
-//! From images to recipes: pinned, rendered, and fingerprinted, parents first.
+//! Converts images to recipes: pins the base, renders, and computes the inputs digests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,9 @@ use crate::resolve::ResolvedImage;
 use crate::resolve::pin::{self, ParentIndex};
 use crate::snapshot::Observed;
 
-/// The recipes of `images`, in their order, which has parents before children. A child takes its parent's inputs.
+/// The recipes of `images`, in the same order. `images` must list parents before their children,
+/// since the inputs of a child contain those of its parent. Fails if a base cannot be pinned or an
+/// image cannot be rendered.
 pub fn recipes(
     images: &[ResolvedImage],
     observed: &Observed,
@@ -21,7 +23,8 @@ pub fn recipes(
         .collect()
 }
 
-/// The same, where an image whose base is unknown does not keep the others from having theirs.
+/// Like [`recipes`], but returns one result for each image, so that an error of one image does not
+/// affect the others.
 #[must_use]
 pub fn each_recipe(
     images: &[ResolvedImage],
@@ -31,14 +34,14 @@ pub fn each_recipe(
     let parents = ParentIndex::new(images);
     let renderer = Renderer::new(templates);
     let templates = Arc::new(templates.clone());
-    let mut made: BTreeMap<usize, Digest> = BTreeMap::new();
+    let mut inputs_of: BTreeMap<usize, Digest> = BTreeMap::new();
     let mut recipes = Vec::with_capacity(images.len());
     for (position, image) in images.iter().enumerate() {
-        let above = parents
+        let parent = parents
             .of(image)
-            .and_then(|parent| Some((images[parent].display(), made.get(&parent)?.clone())));
+            .and_then(|parent| Some((images[parent].display(), inputs_of.get(&parent)?.clone())));
         let recipe = || {
-            let base = pin::pin(image, observed, above)?;
+            let base = pin::pin(image, observed, parent)?;
             let rendered = renderer.render(image)?;
             let inputs = render::fingerprint(image, &rendered, &base);
             let spec_inputs = renderer.spec_inputs(image, &rendered)?;
@@ -54,7 +57,7 @@ pub fn each_recipe(
         };
         let recipe = recipe();
         if let Ok(Recipe { inputs, .. }) = &recipe {
-            made.insert(position, inputs.clone());
+            inputs_of.insert(position, inputs.clone());
         }
         recipes.push(recipe);
     }

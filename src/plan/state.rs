@@ -1,4 +1,4 @@
-//! What a repository has of an image, as far as it was read.
+//! The state of an image in a repository, as observed.
 
 use std::collections::BTreeMap;
 
@@ -11,29 +11,29 @@ use crate::resolve::ResolvedImage;
 use crate::snapshot::{Observed, ObservedRepository, Published};
 use crate::tags::{self, TagList, TaggedVersion};
 
-/// What a repository has of an image.
+/// The state of an image in a repository.
 #[derive(Debug)]
 pub(super) struct RepositoryState<'a> {
     pub(super) repository: Repository,
-    /// The versions that count.
+    /// The versions that are not withdrawn.
     pub(super) existing: TagList,
-    /// All versions, withdrawn ones included.
+    /// All versions, including withdrawn ones.
     pub(super) all: TagList,
     /// The digest of each tag that was read.
     pub(super) digests: &'a BTreeMap<Tag, Digest>,
-    pub(super) standing: PlanComparison<'a>,
+    pub(super) comparison: PlanComparison<'a>,
 }
 
-/// How what is published compares with what the recipe makes.
+/// The comparison of the published image with the recipe.
 #[derive(Debug)]
 pub(super) enum PlanComparison<'a> {
-    /// This version does not exist.
+    /// The version does not exist.
     Absent,
-    /// It exists with equal inputs, as this version or as one of its revisions.
+    /// The version or one of its revisions exists with the same inputs.
     Same(Version, &'a Published),
-    /// It exists with other inputs.
+    /// The version exists with other inputs.
     Changed(Version, &'a Published),
-    /// It exists, and the registry lost a part of it.
+    /// The version exists, but the registry lost a part of it.
     Damaged(Version),
 }
 
@@ -50,57 +50,59 @@ impl<'a> RepositoryState<'a> {
             digests,
             published,
         } = observed.repositories.get(repository).unwrap_or(&NOTHING);
-        // What is withdrawn still exists: it is only not compared with.
+        // Withdrawn tags still exist; they are only excluded from comparison.
         let all = TagList::new(tags, image.variant.as_ref(), &[]);
         let existing = TagList::new(tags, image.variant.as_ref(), &image.tags.withdrawn);
-        let standing = |held: &TaggedVersion| match published.get(&held.tag) {
+        let compare = |held: &TaggedVersion| match published.get(&held.tag) {
             Some(found) if found.inputs.as_ref() == Some(&recipe.inputs) => {
                 PlanComparison::Same(held.version.clone(), found)
             }
             Some(found) => PlanComparison::Changed(held.version.clone(), found),
             None => PlanComparison::Damaged(held.version.clone()),
         };
-        let standing = match (
+        let comparison = match (
             current(&image.version, &all),
             current(&image.version, &existing),
         ) {
             (None, _) => PlanComparison::Absent,
-            // The content of a withdrawn revision stays withdrawn; other content is compared with what counts.
-            (Some(last), Some(counts)) if last != counts => match standing(last) {
+            // If the withdrawn revision has our inputs, it stays withdrawn. Otherwise compare with
+            // the latest valid revision.
+            (Some(last), Some(valid)) if last != valid => match compare(last) {
                 same @ PlanComparison::Same(..) => same,
-                _ => standing(counts),
+                _ => compare(valid),
             },
-            (Some(last), _) => standing(last),
+            (Some(last), _) => compare(last),
         };
         Self {
             repository: repository.clone(),
             existing,
             all,
             digests,
-            standing,
+            comparison,
         }
     }
 
-    /// What is published with the recipe's inputs as `version`.
+    /// The published image, if `version` is published with the recipe's inputs.
     pub(super) fn same_as(&self, version: &Version) -> Option<&'a Published> {
-        match &self.standing {
+        match &self.comparison {
             PlanComparison::Same(found, published) if found == version => Some(published),
             _ => None,
         }
     }
 
-    /// Whether it has `version`, and lost a part of it.
+    /// True if the registry lost a part of `version`.
     pub(super) fn is_damaged(&self, version: &Version) -> bool {
-        matches!(&self.standing, PlanComparison::Damaged(found) if found == version)
+        matches!(&self.comparison, PlanComparison::Damaged(found) if found == version)
     }
 
-    /// Whether it has the tag that golden gives a version: it may have only another spelling, such as `v1.2.3`.
+    /// True if the repository has golden's tag for a version, not only another spelling such as
+    /// `v1.2.3`.
     pub(super) fn has_tag_of(&self, version: &Version, image: &ResolvedImage) -> bool {
         let out = tags::fan_out(version, image.variant.as_ref(), &image.tags);
         out.is_ok_and(|out| self.all.has(out.full()))
     }
 
-    /// A version whose own tag points to `digest`, which is the image of `version`.
+    /// Another version whose tag points to `digest`, which is the image of `version`.
     pub(super) fn overwritten_with(
         &self,
         digest: &Digest,

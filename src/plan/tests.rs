@@ -50,7 +50,7 @@ fn recipe(version: &str, content: &str, rules: TagRules) -> Recipe {
     }
 }
 
-/// `tag=content …`: what a repository has. A tag without content points to a foreign image.
+/// A repository with the tags `tag=content …`. A tag without content points to a foreign image.
 fn repository(text: &str) -> ObservedRepository {
     let mut seen = ObservedRepository::default();
     for word in text.split_whitespace() {
@@ -126,7 +126,7 @@ fn planned(recipe: &Recipe, registries: &[&str], force: bool) -> String {
 }
 
 #[test]
-fn inputs_decide_whether_an_image_is_built() {
+fn an_image_is_built_only_if_its_inputs_changed() {
     let image = recipe("1.2.3", "a", TagRules::default());
     for (has, expected) in [
         (
@@ -184,7 +184,7 @@ fn inputs_decide_whether_an_image_is_built() {
     );
 }
 
-/// Why an image is refused that was published with this config.
+/// The reasons for a rebuild of an image that was published with this config.
 fn reasons(recipe: &Recipe, config: &serde_json::Value, parents: &PlannedParents) -> Vec<String> {
     let config = ImageConfig::parse(
         serde_json::json!({ "config": config })
@@ -202,7 +202,7 @@ fn reasons(recipe: &Recipe, config: &serde_json::Value, parents: &PlannedParents
 }
 
 #[test]
-fn a_config_tells_what_changed() {
+fn the_reasons_name_the_changed_keys_of_the_config() {
     use crate::resolve::image::{EnvValue, Invocation, Port, Protocol};
     let mut image = recipe("1.2.3", "a", TagRules::default());
     image.image.env = vec![
@@ -235,8 +235,11 @@ fn a_config_tells_what_changed() {
         config[key] = value;
         reasons(&image, &config, &PlannedParents::new())
     };
-    let nothing = reasons(&image, &as_published, &PlannedParents::new());
-    assert_eq!(nothing, ["what no config shows changed: the Dockerfile"]);
+    let unrecorded = reasons(&image, &as_published, &PlannedParents::new());
+    assert_eq!(
+        unrecorded,
+        ["inputs changed that the image config does not record: the Dockerfile"]
+    );
     for (key, value, expected) in [
         (
             "Labels",
@@ -292,12 +295,12 @@ fn a_config_tells_what_changed() {
     let hidden = reasons(&image, &as_published, &PlannedParents::new());
     assert_eq!(
         hidden,
-        ["what no config shows changed: the Dockerfile or a step"]
+        ["inputs changed that the image config does not record: the Dockerfile or a step"]
     );
 }
 
 #[test]
-fn a_base_that_moved_is_told_with_both_digests() {
+fn the_reason_for_a_moved_base_has_both_digests() {
     let (was, now) = (Digest::of(b"was"), Digest::of(b"now"));
     let labels = |name: &str| {
         serde_json::json!({"Labels": {
@@ -315,15 +318,15 @@ fn a_base_that_moved_is_told_with_both_digests() {
         digest: now.clone(),
         platforms: BTreeMap::default(),
     });
-    let told = |recipe: &Recipe, name: &str, parents: &PlannedParents| {
+    let reasons_for = |recipe: &Recipe, name: &str, parents: &PlannedParents| {
         reasons(recipe, &labels(name), parents)
     };
     assert_eq!(
-        told(&external, "a.example/b:1", &PlannedParents::new()),
+        reasons_for(&external, "a.example/b:1", &PlannedParents::new()),
         [format!("base moved {was} → {now}")]
     );
     assert_eq!(
-        told(&external, "a.example/b:0", &PlannedParents::new()),
+        reasons_for(&external, "a.example/b:0", &PlannedParents::new()),
         ["base changed a.example/b:0 → a.example/b:1"]
     );
 
@@ -332,25 +335,25 @@ fn a_base_that_moved_is_told_with_both_digests() {
         parent: parent.to_owned(),
         inputs: Digest::of(b"p"),
     });
-    let anew = PlannedParents::from([(parent.to_owned(), None)]);
+    let rebuilt = PlannedParents::from([(parent.to_owned(), None)]);
     assert_eq!(
-        told(&child, parent, &anew),
-        ["its base base:1.0.0 is built anew"]
+        reasons_for(&child, parent, &rebuilt),
+        ["its base base:1.0.0 is rebuilt"]
     );
-    // The parent went out in an earlier run, without this child.
+    // The parent was published in an earlier run, without this child.
     let moved = PlannedParents::from([(parent.to_owned(), Some(now.clone()))]);
     assert_eq!(
-        told(&child, parent, &moved),
+        reasons_for(&child, parent, &moved),
         [format!("base moved {was} → {now}")]
     );
     assert_eq!(
-        told(&child, "base:0.9.0", &moved),
+        reasons_for(&child, "base:0.9.0", &moved),
         ["base changed base:0.9.0 → base:1.0.0"]
     );
 }
 
 #[test]
-fn revisions_count_on() {
+fn the_next_revision_has_the_next_number() {
     let image = recipe(
         "1.2.3",
         "a",
@@ -382,7 +385,7 @@ fn revisions_count_on() {
 }
 
 #[test]
-fn rebuild_base_revises_only_what_changed_below_the_spec() {
+fn rebuild_base_allows_revisions_only_for_changed_bases_and_packages() {
     let image = recipe(
         "1.2.3",
         "a",
@@ -406,7 +409,7 @@ fn rebuild_base_revises_only_what_changed_below_the_spec() {
 }
 
 #[test]
-fn a_withdrawn_version_gives_its_tags_back() {
+fn the_moving_tags_of_a_withdrawn_version_move_back() {
     let rules = TagRules {
         withdrawn: vec![Version::new(1, 3, 0)],
         ..TagRules::default()
@@ -440,7 +443,7 @@ fn a_withdrawn_version_gives_its_tags_back() {
 }
 
 #[test]
-fn a_refusal_says_what_would_be_accepted() {
+fn a_refusal_names_the_accepted_version() {
     let help = |version: &str, rules: TagRules, has: &str| {
         let image = recipe(version, "a", rules);
         let mut observed = Observed::default();
@@ -490,7 +493,7 @@ fn a_refusal_says_what_would_be_accepted() {
 }
 
 #[test]
-fn several_registries_share_one_decision() {
+fn all_registries_of_an_image_get_the_same_decision() {
     let image = recipe("1.2.3", "a", TagRules::default());
     let everywhere = "same 1.2.3, same 1.2, same 1, same latest";
     let nowhere = "create 1.2.3, create 1.2, create 1, create latest";
@@ -533,7 +536,7 @@ fn several_registries_share_one_decision() {
 }
 
 #[test]
-fn a_plan_can_be_read_again() {
+fn a_plan_is_read_back_from_json_unchanged() {
     let image = recipe("1.2.3", "a", TagRules::default());
     let plan = plan(&[image], &Observed::default(), &PlanOptions::default()).unwrap();
     let text = serde_json::to_string(&plan).unwrap();

@@ -85,7 +85,7 @@ impl<'a> PublishJob<'a> {
         self.planned
             .destinations
             .iter()
-            .filter(|planned| !planned.is_quiet())
+            .filter(|planned| !planned.is_up_to_date())
     }
 }
 

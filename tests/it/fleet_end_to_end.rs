@@ -279,7 +279,7 @@ fn a_fleet_is_built_edited_updated_and_rebuilt() {
     // An edit: the services get a new version, the rest stays.
     golden.write("service/image.toml", service("1.1.0"));
     for because in assert_builds(&golden, services()).values() {
-        assert_eq!(because, "1.1.0 is not published yet");
+        assert_eq!(because, "new version");
     }
     assert_eq!(contents(&namespace), first, "a plan wrote to the registry");
     golden.run(&["build", "--push"]).exit(0);
@@ -318,7 +318,7 @@ fn a_fleet_is_built_edited_updated_and_rebuilt() {
         let expected = if image == "platform/busybox" {
             "base moved sha256:"
         } else {
-            "is built anew"
+            "is rebuilt"
         };
         assert!(because.contains(expected), "{image}: {because}");
     }

@@ -82,7 +82,7 @@ fn a_published_image_whose_config_is_lost_is_repaired_by_the_same_content() {
         lost.store(true, Ordering::SeqCst);
         let plan = golden.run(&["plan"]).exit(0).stdout;
         assert!(
-            plan.contains("build: 1.2.3 is published, and the registry lost a part of it"),
+            plan.contains("build: 1.2.3 is published, but the registry lost a part of it"),
             "{plan}"
         );
         golden.run(&["build", "--push"]).exit(0);

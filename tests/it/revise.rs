@@ -88,7 +88,7 @@ fn revises(engine: &str) {
     golden.run(&["update"]).exit(0);
     let plan = golden.run(&["plan", "--engine", engine]).exit(0).stdout;
     assert!(
-        plan.contains("base moved sha256:") && plan.contains("its base parent:1.2.3 is built anew"),
+        plan.contains("base moved sha256:") && plan.contains("its base parent:1.2.3 is rebuilt"),
         "{plan}"
     );
     assert!(

@@ -476,7 +476,7 @@ fn plan_shows_what_would_be_done() {
     app.version("1.2.3", "me", "extra = [\"edge\"]");
     let plan = app.run(&["plan"], 0);
     insta::assert_snapshot!(app.shown(&plan), @r"
-    app:1.2.3  build: 1.2.3 is not published yet
+    app:1.2.3  build: new version
       base scratch
       engine embedded
       REPOSITORY
