@@ -173,7 +173,7 @@ pub enum Command {
     Graph(graph::Args),
     /// Print the build as waves of CI jobs.
     Matrix(matrix::Args),
-    /// Delete old versions by rules of retention.
+    /// Delete old versions by retention rules.
     Prune(prune::Args),
     /// Serve a directory as a registry on this machine.
     Serve(serve::Args),
