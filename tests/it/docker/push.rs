@@ -46,7 +46,7 @@ async fn a_password_whose_base64_needs_the_url_alphabet_is_accepted() {
         assert!(matches!(error, Error::Push { .. }), "{error:?}");
         let hints = error.hints().join("\n");
         assert!(
-            hints.contains("docker login") && hints.contains("its own view of `localhost`"),
+            hints.contains("docker login") && hints.contains("`localhost` is the engine's machine"),
             "{error:?} {hints}"
         );
     }
