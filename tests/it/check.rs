@@ -214,7 +214,7 @@ fn a_root_certificate_outside_the_workspace_is_refused() {
         ("../ca.crt", Some("leaves the workspace")),
         ("/ca.crt", Some("leaves the workspace")),
         ("none.crt", Some("does not exist")),
-        ("certs", Some("is a folder")),
+        ("certs", Some("is a directory")),
         ("in.crt", None),
         ("certs/real.crt", None),
     ] {
@@ -342,7 +342,7 @@ fn certificates_are_checked_and_private_keys_are_refused() {
         .image("a", &image)
         .file("a/x.pem/y", "");
     let run = golden.run(&["check"]).exit(2);
-    assert!(run.stderr.contains("is a folder"), "{}", run.stderr);
+    assert!(run.stderr.contains("is a directory"), "{}", run.stderr);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Pushes through the engine, which has its own view of the registry.
+//! Pushes by the engine, which connects to the registry with its own settings.
 
 use golden::engine::docker::Builder;
 use golden::engine::{Docker, Error};
