@@ -1,5 +1,5 @@
-//! Who may use the registry: the users of an htpasswd file with bcrypt hashes (`htpasswd -B`), over HTTP Basic
-//! authentication (RFC 7617).
+//! Access control: the users of an htpasswd file with bcrypt hashes (`htpasswd -B`), with HTTP
+//! Basic authentication (RFC 7617).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,16 +12,16 @@ use super::Error;
 use crate::reference::Digest;
 use crate::workspace::fs;
 
-/// The users and the hashes of their passwords.
+/// The users and their password hashes.
 #[derive(Debug)]
 pub struct Users {
     hashes: BTreeMap<String, String>,
-    /// Digests of logins that were verified: bcrypt is slow on purpose, and a push sends its login a hundred times.
+    /// Digests of verified logins: bcrypt is slow by design, and a push sends its login many times.
     verified: Mutex<BTreeSet<Digest>>,
 }
 
 impl Users {
-    /// Reads an htpasswd file.
+    /// Reads an htpasswd file. Fails if it lists no user or has a line without a bcrypt hash.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(|error| Error::File {
             action: "read",
@@ -62,9 +62,9 @@ impl Users {
         })
     }
 
-    /// Whether a request comes from one of the users. This takes a while, so it must not run on a thread that serves
-    /// other requests.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> bool {
+    /// True if a request has the login of a user. It blocks for a while, so it must not run on a
+    /// thread that serves other requests.
+    pub(super) fn authenticate(&self, headers: &HeaderMap) -> bool {
         let Some(login) = login(headers) else {
             return false;
         };
@@ -94,7 +94,7 @@ impl Users {
     }
 }
 
-/// `USER:PASSWORD` of the Authorization header.
+/// `USER:PASSWORD` from the Authorization header.
 fn login(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_bcrypt_users_are_read() {
+    fn only_users_with_bcrypt_hashes_are_accepted() {
         for (text, error) in [
             ("ann", (1, "expected USER:HASH")),
             (
@@ -138,8 +138,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             let encoded = base64::engine::general_purpose::STANDARD.encode(login);
             headers.insert(AUTHORIZATION, format!("Basic {encoded}").parse().unwrap());
-            assert_eq!(users.admit(&headers), admitted, "{login}");
+            assert_eq!(users.authenticate(&headers), admitted, "{login}");
         }
-        assert!(!users.admit(&HeaderMap::new()));
+        assert!(!users.authenticate(&HeaderMap::new()));
     }
 }

@@ -1,4 +1,4 @@
-//! Answers: the status, the headers and the error bodies that the distribution spec asks for.
+//! HTTP responses: the statuses, headers and error bodies of the OCI distribution spec.
 
 use futures_util::Stream;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -8,15 +8,15 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-/// The body of every answer.
+/// The body of every response.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
-/// An answer.
+/// An HTTP response.
 pub(super) type Answer = Response<Body>;
 
-/// The digest of the content, in answers about manifests and blobs.
+/// The header with the digest of a manifest or blob.
 pub(super) const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// An answer with a body.
+/// A response with a body.
 pub(super) fn with_body(status: StatusCode, media_type: &str, body: impl Into<Bytes>) -> Answer {
     let body: Bytes = body.into();
     let mut answer = Response::new(
@@ -29,7 +29,7 @@ pub(super) fn with_body(status: StatusCode, media_type: &str, body: impl Into<By
     answer
 }
 
-/// An answer without a body.
+/// A response without a body.
 pub(super) fn empty(status: StatusCode) -> Answer {
     let mut answer = Response::new(
         Full::default()
@@ -45,7 +45,7 @@ pub(super) fn empty(status: StatusCode) -> Answer {
     answer
 }
 
-/// An answer whose body is read while it is sent.
+/// A response whose body is read while it is sent.
 pub(super) fn streamed(
     status: StatusCode,
     length: u64,
@@ -62,29 +62,28 @@ pub(super) fn streamed(
     answer
 }
 
-/// A JSON document.
+/// A response with a JSON body.
 pub(super) fn document(value: &Value) -> Answer {
     with_body(StatusCode::OK, "application/json", value.to_string())
 }
 
-/// Sets a header. Text that no header can hold is left out; nothing that this registry writes has such text.
+/// Sets a header. Ignores a value that no header can hold; this registry writes no such value.
 pub(super) fn set(answer: &mut Answer, name: HeaderName, value: impl AsRef<str>) {
     if let Ok(value) = HeaderValue::from_str(value.as_ref()) {
         answer.headers_mut().insert(name, value);
     }
 }
 
-/// Adds one more header of that name.
+/// Adds a header, also if one with this name exists.
 pub(super) fn add(answer: &mut Answer, name: HeaderName, value: impl AsRef<str>) {
     if let Ok(value) = HeaderValue::from_str(value.as_ref()) {
         answer.headers_mut().append(name, value);
     }
 }
 
-/// Why a request is not done, with the code of the distribution spec.
+/// The reason why a request is refused, with an error code of the distribution spec.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    /// The status.
     pub(super) status: StatusCode,
     code: &'static str,
     message: String,
@@ -93,7 +92,6 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with its code and message.
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -109,7 +107,7 @@ impl Refusal {
         self
     }
 
-    /// The answer.
+    /// The response with the error as JSON.
     pub(super) fn into_answer(self) -> Answer {
         let body = json!({ "errors": [{ "code": self.code, "message": self.message }] });
         let mut answer = with_body(self.status, "application/json", body.to_string());

@@ -1,4 +1,5 @@
-//! Blobs: read whole or in part, and deleted (OCI distribution spec, "Pulling blobs", "Deleting blobs").
+//! Reads blobs, complete or in part, and deletes them (OCI distribution spec, "Pulling blobs",
+//! "Deleting blobs").
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
@@ -20,10 +21,10 @@ use super::uploads::blocking;
 use crate::oci::Manifest;
 use crate::reference::{Digest, RepositoryPath};
 
-/// How many bytes are read from the disk at a time.
+/// The number of bytes that are read from the disk at once.
 const PIECE: u64 = 512 << 10;
 
-/// `GET` and `HEAD` of a blob. All repositories of the layout share their blobs.
+/// Handles `GET` and `HEAD` of a blob. All repositories of the layout share their blobs.
 pub(super) async fn read(
     store: &Arc<Store>,
     digest: &Digest,
@@ -56,7 +57,7 @@ pub(super) async fn read(
     Ok(answer)
 }
 
-/// The answer with the bytes that were requested.
+/// The response with the requested bytes.
 fn content(
     file: File,
     length: u64,
@@ -65,8 +66,8 @@ fn content(
     headers: &HeaderMap,
 ) -> Result<Answer, Refusal> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let wanted = text(&RANGE).filter(|_| text(&IF_RANGE).is_none_or(|known| known == tag));
-    let (status, range) = match part(wanted, length) {
+    let requested = text(&RANGE).filter(|_| text(&IF_RANGE).is_none_or(|known| known == tag));
+    let (status, range) = match part(requested, length) {
         ByteRange::Whole => (StatusCode::OK, 0..length),
         ByteRange::Bytes(range) => (StatusCode::PARTIAL_CONTENT, range),
         ByteRange::Outside => {
@@ -95,7 +96,7 @@ fn content(
     Ok(answer)
 }
 
-/// A part of a file, read while it is sent.
+/// A part of a file, which is read while it is sent.
 fn pieces(file: File, range: Range<u64>) -> impl Stream<Item = std::io::Result<Bytes>> {
     stream::try_unfold((file, range), |(mut file, range)| async move {
         if range.is_empty() {
@@ -120,7 +121,7 @@ fn pieces(file: File, range: Range<u64>) -> impl Stream<Item = std::io::Result<B
     })
 }
 
-/// `DELETE`. A blob that a manifest of another repository needs stays: that repository did not ask for this.
+/// Handles `DELETE`. Refuses to delete a blob that a manifest of another repository needs.
 pub(super) async fn delete(
     store: &Arc<Store>,
     repository: &RepositoryPath,
@@ -160,7 +161,7 @@ pub(super) async fn delete(
     }
 }
 
-/// Whether a manifest names a blob as its config or as a layer.
+/// True if a blob is the config or a layer of a manifest.
 fn needs(
     store: &Store,
     media_type: &str,

@@ -1,4 +1,4 @@
-//! Garbage collection: removes the blobs that no manifest needs.
+//! Garbage collection: removes blobs that no manifest needs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use super::manifests::ManifestView;
 use super::store::Store;
 use crate::reference::Digest;
 
-/// Blobs that are younger are kept: their manifest may be on its way.
+/// The minimum age of a removed blob. The manifest of a younger one may not be uploaded yet.
 const YOUNG: Duration = Duration::from_hours(1);
 
-/// What was removed.
+/// The removed blobs.
 #[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Collected {
-    /// How many blobs.
+    /// The number of blobs.
     pub blobs: u64,
-    /// Their lengths together, in bytes.
+    /// Their total size in bytes.
     pub bytes: u64,
 }
 
 impl Store {
-    /// Removes every blob that no entry of `index.json` needs and that is older than an hour. Nothing else can change
-    /// the entries meanwhile.
+    /// Removes every blob that is older than an hour and that no entry of `index.json` needs. Other
+    /// writers wait until it is done. Fails if a file cannot be read or removed.
     pub fn collect(&self) -> Result<Collected, Error> {
         let failed = |source| Error::File {
             action: "clean up",
@@ -36,7 +36,7 @@ impl Store {
         .map_err(failed)
     }
 
-    /// Everything that can be reached from these manifests.
+    /// All manifests and blobs that are reachable from these manifests.
     fn needed(&self, mut waiting: Vec<Digest>) -> std::io::Result<BTreeSet<Digest>> {
         let mut needed = BTreeSet::new();
         while let Some(digest) = waiting.pop() {
@@ -67,7 +67,7 @@ impl Store {
                     format!("{algorithm}:{}", file.file_name().to_string_lossy()).parse::<Digest>();
                 let data = file.metadata()?;
                 let is_old = data.modified()?.elapsed().is_ok_and(|age| age > YOUNG);
-                // A file without a digest's name is what an interrupted program left.
+                // A file whose name is not a digest is left by an interrupted program; it stays.
                 if is_old && digest.is_ok_and(|digest| !needed.contains(&digest)) {
                     std::fs::remove_file(file.path())?;
                     collected.blobs += 1;

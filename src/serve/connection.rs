@@ -1,4 +1,4 @@
-//! Connections: listening, TLS, and one task for each client.
+//! Listens for connections, with TLS if configured, and serves each one in its own task.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,10 +18,10 @@ use tokio_rustls::TlsAcceptor;
 use super::service::{ServeRules, Service};
 use super::{Error, Store};
 
-/// How long a client may take to send the head of a request, or to agree on TLS.
+/// The timeout for the head of a request and for the TLS handshake.
 const SLOWEST: Duration = Duration::from_mins(1);
 
-/// A registry that listens, and does not answer yet.
+/// A registry that listens but does not respond yet.
 pub struct Listening {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -29,8 +29,9 @@ pub struct Listening {
     address: SocketAddr,
 }
 
-/// Begins to listen. `tls` names the files with the certificates and the key. An address that other machines can reach
-/// requires TLS and a login.
+/// Starts to listen. `tls` contains the paths of the certificate chain and the key. Fails if the
+/// address is not available or the certificate cannot be used, or if other machines can reach the
+/// address and TLS or a login is missing.
 pub async fn listen(
     store: Store,
     rules: ServeRules,
@@ -59,31 +60,31 @@ pub async fn listen(
 }
 
 impl Listening {
-    /// The address, with the port that the system chose if 0 was requested.
+    /// The address, with the port that the operating system chose if port 0 was requested.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `http` or `https`.
+    /// The scheme of the URL: `http` or `https`.
     #[must_use]
     pub const fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Answers requests until it is dropped.
+    /// Responds to requests until the future is dropped.
     pub async fn run(self) -> Result<(), Error> {
         loop {
             let socket = match self.listener.accept().await {
                 Ok((socket, _)) => socket,
-                // A client that went away, or too many open files: the others are still served.
+                // The client disconnected, or too many files are open. Continue with other clients.
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
             };
-            // Answers are small; waiting to fill a packet only delays them.
+            // Responses are small; a wait for a full packet would only delay them.
             drop(socket.set_nodelay(true));
             let (tls, service) = (self.tls.clone(), self.service.clone());
             drop(tokio::spawn(async move {
@@ -102,7 +103,7 @@ impl Listening {
     }
 }
 
-/// Answers the requests of one connection.
+/// Serves the requests of one connection.
 async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: Service) {
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         let service = service.clone();
@@ -119,7 +120,7 @@ async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
         .serve_connection(TokioIo::new(socket), answer)
         .await;
     if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended");
+        tracing::debug!(%error, "connection closed");
     }
 }
 

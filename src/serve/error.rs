@@ -1,64 +1,64 @@
-//! Why a directory cannot be served.
+//! Errors of the registry server.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why the registry does not start, or stops.
+/// The reason why the registry does not start, or stops.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address cannot be listened on.
+    /// The registry cannot listen on the address.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The requested address.
         address: SocketAddr,
-        /// The operating system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Other machines could reach it without a login or in clear text.
+    /// Other machines could reach the registry without a login or without encryption.
     #[error(
         "refusing to listen on {0} without TLS and a login: other machines can reach that address"
     )]
     Exposed(SocketAddr),
-    /// A file or directory.
+    /// A file or directory cannot be used.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// Infinitive: read, create.
+        /// A verb such as `read` or `create`.
         action: &'static str,
-        /// The file.
+        /// The file or directory.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The directory holds something else.
+    /// The directory is not an OCI layout.
     #[error("{} is not an OCI layout: {what}", path.display())]
     NotALayout {
-        /// The directory.
+        /// The directory to serve.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason, such as a missing file.
         what: String,
     },
-    /// A line of the file of users.
+    /// A line of the htpasswd file is not valid.
     #[error("{}:{line}: {what}", path.display())]
     Users {
-        /// The file.
+        /// The htpasswd file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line number, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The violated rule.
         what: &'static str,
     },
-    /// The certificate or its key.
+    /// The certificate or its key is not valid.
     #[error("cannot use the certificate {}: {what}", path.display())]
     Certificate {
-        /// The file.
+        /// The file with the certificate or the key.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         what: String,
     },
 }
 
 impl Error {
-    /// What to type next.
+    /// Hints for the user: what to type next.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
@@ -79,13 +79,13 @@ impl Error {
                 vec!["create the file with: htpasswd -Bbn USER PASSWORD".to_owned()]
             }
             Self::NotALayout { .. } => {
-                vec!["name an empty directory, or one that does not exist".to_owned()]
+                vec!["choose an empty directory, or one that does not exist".to_owned()]
             }
             Self::Listen { .. } | Self::File { .. } | Self::Certificate { .. } => Vec::new(),
         }
     }
 
-    /// Whether the command line is wrong, rather than the machine.
+    /// True if the user must correct the command line or a file that it names.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
         !matches!(self, Self::Listen { .. } | Self::File { .. })

@@ -1,4 +1,5 @@
-//! The entries of `index.json`, by repository: which manifests exist, and which tags point to them. Pure.
+//! The entries of `index.json`, by repository: the manifests and the tags that point to them. The
+//! module is pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,27 +11,25 @@ use crate::oci::layout::REF_NAME;
 use crate::oci::media;
 use crate::reference::{Digest, RepositoryPath, Tag, Target};
 
-/// The annotation of `index.json` that lists repositories whose last manifest was deleted: clients may still list
-/// their tags.
+/// The annotation of `index.json` that lists repositories without manifests. Clients can still list
+/// the tags of a repository whose last manifest was deleted.
 const EMPTY: &str = "dev.golden.serve.empty";
 
 /// A manifest of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ManifestEntry {
-    /// Its media type.
     pub(super) media_type: String,
-    /// Its digest.
     pub(super) digest: Digest,
-    /// Its length in bytes.
+    /// The size of the manifest in bytes.
     pub(super) size: u64,
-    /// The members of its line in `index.json`, as text: the whole file is written for each change.
+    /// The JSON members of the entry in `index.json`, as text, since each change writes the whole
+    /// file.
     members: String,
-    /// The members of its annotations, without its name.
+    /// The JSON members of the annotations, without the name.
     annotations: String,
 }
 
 impl ManifestEntry {
-    /// The entry of a manifest.
     pub(super) fn new(media_type: &str, digest: Digest, size: u64) -> Self {
         let line = Map::from_iter([
             ("mediaType".to_owned(), json!(media_type)),
@@ -46,7 +45,7 @@ impl ManifestEntry {
         }
     }
 
-    /// Reads a line. `None` if it is not an entry that can be served.
+    /// Parses an entry of `index.json`. Returns `None` if it lacks a required member.
     fn parse(line: &Value) -> Option<Self> {
         let mut line = line.as_object()?.clone();
         let annotations = line.remove("annotations").and_then(|mut annotations| {
@@ -62,7 +61,7 @@ impl ManifestEntry {
         })
     }
 
-    /// Writes the line. A name has no character that JSON escapes.
+    /// Writes the entry. A name contains no character that JSON must escape.
     fn write(&self, text: &mut String, name: std::fmt::Arguments<'_>) {
         let Self {
             members,
@@ -78,7 +77,7 @@ impl ManifestEntry {
     }
 }
 
-/// The members of an object, without its braces.
+/// The members of a JSON object as text, without the braces.
 fn members(object: &Map<String, Value>) -> String {
     let text = serde_json::to_string(object)
         .unwrap_or_else(|error| unreachable!("a map of JSON values is JSON: {error}"));
@@ -88,14 +87,13 @@ fn members(object: &Map<String, Value>) -> String {
 /// The manifests of one repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct RepositoryContents {
-    /// By tag.
     pub(super) tags: BTreeMap<Tag, ManifestEntry>,
-    /// Those that no tag points to.
+    /// The manifests that no tag points to.
     untagged: BTreeMap<Digest, ManifestEntry>,
 }
 
 impl RepositoryContents {
-    /// The manifest that a tag or a digest names.
+    /// The manifest with a tag or a digest.
     pub(super) fn find(&self, target: &Target) -> Option<&ManifestEntry> {
         match target {
             Target::Tag(tag) => self.tags.get(tag),
@@ -103,7 +101,7 @@ impl RepositoryContents {
         }
     }
 
-    /// Every entry; a digest with several tags comes several times.
+    /// All entries; a digest with several tags occurs several times.
     pub(super) fn entries(&self) -> impl Iterator<Item = &ManifestEntry> {
         self.untagged.values().chain(self.tags.values())
     }
@@ -112,37 +110,37 @@ impl RepositoryContents {
         self.tags.is_empty() && self.untagged.is_empty()
     }
 
-    /// Keeps a manifest that has just lost a tag, if that was its last one.
-    fn keep(&mut self, lost: ManifestEntry) {
+    /// Stores a manifest as untagged if no tag points to it.
+    fn keep_untagged(&mut self, lost: ManifestEntry) {
         if !self.tags.values().any(|entry| entry.digest == lost.digest) {
             self.untagged.insert(lost.digest.clone(), lost);
         }
     }
 }
 
-/// The whole of `index.json`.
+/// The content of `index.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct StoreIndex {
-    /// Shared with the copy that a change is made to: only the repository that changes is copied.
+    /// Shared between copies of the index, so that a change copies only one repository.
     repositories: BTreeMap<RepositoryPath, Arc<RepositoryContents>>,
-    /// Repositories that had manifests.
+    /// Repositories whose last manifest was deleted.
     empty: BTreeSet<RepositoryPath>,
-    /// Lines that name no repository. They are kept as they are.
+    /// Entries without a repository, which are kept unchanged.
     others: Vec<Value>,
-    /// The other annotations of the file.
+    /// The other annotations of `index.json`.
     annotations: Map<String, Value>,
 }
 
 impl StoreIndex {
-    /// Reads `index.json`.
+    /// Parses `index.json`. Fails if it is not JSON or has no `manifests`.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let document: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let lines = document["manifests"]
             .as_array()
-            .ok_or("it lists no manifests")?;
+            .ok_or("it has no list `manifests`")?;
         let mut index = Self::default();
         for line in lines {
-            if index.enter(line).is_none() {
+            if index.insert_line(line).is_none() {
                 index.others.push(line.clone());
             }
         }
@@ -158,13 +156,13 @@ impl StoreIndex {
         Ok(index)
     }
 
-    fn enter(&mut self, line: &Value) -> Option<()> {
+    fn insert_line(&mut self, line: &Value) -> Option<()> {
         let name = line["annotations"][REF_NAME].as_str()?;
         let entry = ManifestEntry::parse(line)?;
         if let Some((repository, digest)) = name.split_once('@') {
             let (repository, _): (RepositoryPath, Digest) =
                 (repository.parse().ok()?, digest.parse().ok()?);
-            self.contents(&repository).keep(entry);
+            self.contents(&repository).keep_untagged(entry);
         } else {
             let (repository, tag) = name.rsplit_once(':')?;
             let (repository, tag): (RepositoryPath, Tag) =
@@ -174,7 +172,7 @@ impl StoreIndex {
         Some(())
     }
 
-    /// Writes `index.json`, in one order for the same entries.
+    /// Writes `index.json`; the same entries always give the same bytes.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut lines = Lines(format!(
             "{{\"schemaVersion\":2,\"mediaType\":\"{}\",\"manifests\":[",
@@ -206,12 +204,12 @@ impl StoreIndex {
         text.into_bytes()
     }
 
-    /// The manifests of a repository; `None` if it never had any.
+    /// The manifests of a repository; `None` if it has none.
     pub(super) fn repository(&self, path: &RepositoryPath) -> Option<&RepositoryContents> {
         self.repositories.get(path).map(Arc::as_ref)
     }
 
-    /// Whether the repository exists, with or without manifests.
+    /// True if the repository exists, with or without manifests.
     pub(super) fn knows(&self, path: &RepositoryPath) -> bool {
         self.repositories.contains_key(path) || self.empty.contains(path)
     }
@@ -221,7 +219,7 @@ impl StoreIndex {
         self.repositories.keys().chain(&self.empty).collect()
     }
 
-    /// Every entry of every repository, and the digests of the lines that name none.
+    /// The digests of all entries, including those without a repository.
     pub(super) fn digests(&self) -> impl Iterator<Item = Digest> {
         let others = self
             .others
@@ -243,19 +241,20 @@ impl StoreIndex {
             .map(|(path, contents)| (path, contents.as_ref()))
     }
 
-    /// Adds a manifest under these tags, or under its digest alone. A manifest that loses its last tag stays.
+    /// Adds a manifest with these tags, or with its digest only. A manifest that loses its last tag
+    /// stays as untagged.
     pub(super) fn put(&mut self, path: &RepositoryPath, entry: &ManifestEntry, tags: &[Tag]) {
         let contents = self.contents(path);
         for tag in tags {
             if let Some(lost) = contents.tags.insert(tag.clone(), entry.clone()) {
-                contents.keep(lost);
+                contents.keep_untagged(lost);
             }
         }
         contents.untagged.remove(&entry.digest);
-        contents.keep(entry.clone());
+        contents.keep_untagged(entry.clone());
     }
 
-    /// Removes a tag, or every entry of a digest. Returns whether there was one.
+    /// Removes a tag, or all entries of a digest. Returns true if something was removed.
     pub(super) fn remove(&mut self, path: &RepositoryPath, target: &Target) -> bool {
         let Some(contents) = self.repositories.get_mut(path).map(Arc::make_mut) else {
             return false;
@@ -263,7 +262,7 @@ impl StoreIndex {
         let removed = match target {
             Target::Tag(tag) => match contents.tags.remove(tag) {
                 Some(lost) => {
-                    contents.keep(lost);
+                    contents.keep_untagged(lost);
                     true
                 }
                 None => false,
@@ -287,11 +286,11 @@ impl StoreIndex {
     }
 }
 
-/// The list of manifests while it is written.
+/// A JSON list that is being written.
 struct Lines(String);
 
 impl Lines {
-    /// Where the next line goes.
+    /// Adds a comma if needed, and returns the text for the next item.
     fn next(&mut self) -> &mut String {
         if !self.0.ends_with('[') {
             self.0.push(',');
@@ -328,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_that_loses_its_last_tag_stays() {
+    fn a_manifest_without_tags_stays() {
         let (one, two) = (entry("one"), entry("two"));
         let mut index = StoreIndex::default();
         index.put(&path("app"), &one, &[tag("1"), tag("latest")]);
@@ -361,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn an_index_is_read_back_unchanged() {
         let mut index = StoreIndex::default();
         index.put(&path("team/app"), &entry("one"), &[tag("1")]);
         index.put(&path("team/app"), &entry("two"), &[]);
@@ -382,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_other_programs_are_kept() {
+    fn entries_of_other_programs_are_kept() {
         let line = json!({ "mediaType": media::OCI_MANIFEST, "digest": Digest::of(b"x"), "size": 1, "annotations": { REF_NAME: "latest" } });
         let named = json!({ "mediaType": media::OCI_MANIFEST, "digest": Digest::of(b"y"), "size": 1, "platform": { "os": "linux", "architecture": "amd64" }, "annotations": { REF_NAME: "app:1", "other": "kept" } });
         let text = json!({ "schemaVersion": 2, "manifests": [line, named] }).to_string();

@@ -1,4 +1,5 @@
-//! The lists of tags and of repositories, in pages (OCI distribution spec, "Listing tags"; `_catalog` is Docker's).
+//! Lists tags and repositories in pages (OCI distribution spec, "Listing tags"; `_catalog` is part
+//! of Docker's API).
 
 use hyper::StatusCode;
 use hyper::header::LINK;
@@ -51,8 +52,8 @@ fn linked(value: &Value, link: Option<String>) -> Answer {
     answer
 }
 
-/// The names after `last`, at most `n`, and the link to the next page. The spec sorts tags "in lexical order", which
-/// its conformance suite reads as: without regard to case.
+/// The names after `last`, at most `n`, and the link to the next page. The spec requires "lexical
+/// order"; its conformance suite ignores case.
 fn page(
     mut names: Vec<String>,
     path: &str,
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_has_pages() {
+    fn lists_are_split_into_pages() {
         let names = || ["b", "A", "c", "B"].map(str::to_owned).to_vec();
         for (query, expected, link) in [
             ("", "A B b c", None),

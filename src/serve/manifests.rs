@@ -1,4 +1,4 @@
-//! Manifests: read, stored under tags and digests, and deleted (OCI distribution spec, "Pulling manifests", "Pushing
+//! Reads, stores and deletes manifests (OCI distribution spec, "Pulling manifests", "Pushing
 //! manifests", "Deleting tags", "Deleting manifests").
 
 use std::sync::Arc;
@@ -20,31 +20,29 @@ use crate::registry::hash::Hasher;
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
 
-/// What is read of a manifest or an index. Everything else in it is the client's.
+/// The members of a manifest or an index that the registry reads. It ignores all others.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ManifestView {
     schema_version: Option<u32>,
     media_type: Option<String>,
-    /// What kind of artifact it is.
     pub(super) artifact_type: Option<String>,
-    /// The config of an image.
+    /// The config; only in an image manifest.
     pub(super) config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
     manifests: Option<Vec<Descriptor>>,
-    /// The manifest that it refers to.
+    /// The manifest that this one refers to.
     pub(super) subject: Option<Descriptor>,
-    /// Pairs of text.
     pub(super) annotations: Option<std::collections::BTreeMap<String, String>>,
 }
 
 impl ManifestView {
-    /// Reads a manifest. `None` if it is none.
+    /// Parses a manifest. Returns `None` if it is not one.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
 
-    /// The config and the layers. Layers that are stored elsewhere are left out.
+    /// The config and the layers, without layers that are stored elsewhere.
     pub(super) fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         let layers = self
             .layers
@@ -60,7 +58,7 @@ impl ManifestView {
     }
 }
 
-/// `GET` and `HEAD`.
+/// Handles `GET` and `HEAD` of a manifest.
 pub(super) fn read(
     store: &Store,
     repository: &RepositoryPath,
@@ -90,7 +88,8 @@ pub(super) fn read(
     Ok(answer)
 }
 
-/// The entry that a target names. Images of an index need no entry of their own: other programs write none.
+/// The entry of a tag or digest. An image in an index may have no entry, since other programs write
+/// none.
 fn find(
     store: &Store,
     repository: &RepositoryPath,
@@ -118,7 +117,7 @@ fn find(
     }))
 }
 
-/// Searches the indexes among the entries, and the indexes in them, for a manifest.
+/// Searches for a manifest in all indexes among the entries, and in their nested indexes.
 fn child(
     store: &Store,
     entries: Vec<ManifestEntry>,
@@ -136,9 +135,9 @@ fn child(
         else {
             continue;
         };
-        for one in view.children() {
-            let entry = ManifestEntry::new(&one.media_type, one.digest.clone(), one.size);
-            if one.digest == *digest {
+        for child in view.children() {
+            let entry = ManifestEntry::new(&child.media_type, child.digest.clone(), child.size);
+            if child.digest == *digest {
                 return Ok(Some(entry));
             }
             waiting.push(entry);
@@ -151,8 +150,8 @@ fn is_index(media_type: &str) -> bool {
     matches!(media_type, media::OCI_INDEX | media::DOCKER_LIST)
 }
 
-/// `PUT`: stores a manifest under a tag, under a digest, or under a digest and the tags of the query
-/// (`?tag=1.2.3&tag=1.2`; distribution spec after 1.1).
+/// Handles `PUT`: stores a manifest with a tag, with a digest, or with a digest and the tags of the
+/// query (`?tag=1.2.3&tag=1.2`, which the distribution spec has after version 1.1).
 pub(super) async fn store(
     store: &Arc<Store>,
     repository: &RepositoryPath,
@@ -172,7 +171,7 @@ pub(super) async fn store(
         .map_err(|error| too_long(error.as_ref()))?
         .to_bytes();
     let view =
-        ManifestView::parse(&bytes).ok_or_else(|| invalid("it is not the JSON of a manifest"))?;
+        ManifestView::parse(&bytes).ok_or_else(|| invalid("it is not a manifest in JSON"))?;
     let media_type = checked_type(media_type, &view)?;
     let digest = match target {
         Target::Digest(digest) if Hasher::check(digest, &bytes) => digest.clone(),
@@ -189,9 +188,9 @@ pub(super) async fn store(
     let subject = view.subject.as_ref().map(|subject| subject.digest.clone());
     let entry = ManifestEntry::new(&media_type, digest.clone(), bytes.len() as u64);
     let (kept, path, put) = (store.clone(), repository.clone(), tags.clone());
-    changed(move || {
+    run_blocking(move || {
         kept.change(|index| {
-            complete(&kept, &view)?;
+            check_complete(&kept, &view)?;
             kept.keep_manifest(&entry.digest, &bytes)?;
             index.put(&path, &entry, &put);
             Ok(())
@@ -216,7 +215,7 @@ pub(super) async fn store(
     Ok(answer)
 }
 
-/// The tags that a `PUT` names.
+/// The tags in the path or query of a `PUT`.
 fn tags(target: &Target, query: &Query) -> Result<Vec<Tag>, Refusal> {
     match target {
         Target::Tag(tag) => Ok(vec![tag.clone()]),
@@ -251,10 +250,10 @@ fn checked_type(header: Option<String>, view: &ManifestView) -> Result<String, R
     ];
     let header = header
         .filter(|header| !header.is_empty())
-        .ok_or_else(|| invalid("there is no Content-Type"))?;
+        .ok_or_else(|| invalid("the header Content-Type is missing"))?;
     if !known.contains(&header.as_str()) {
         return Err(invalid(&format!(
-            "{header} is not the media type of a manifest that is supported"
+            "the media type {header} is not supported"
         )));
     }
     if view
@@ -263,29 +262,31 @@ fn checked_type(header: Option<String>, view: &ManifestView) -> Result<String, R
         .is_some_and(|inner| *inner != header)
     {
         return Err(invalid(
-            "the Content-Type is not the mediaType of the manifest",
+            "the header Content-Type differs from `mediaType` in the manifest",
         ));
     }
     if view.schema_version != Some(2) {
         return Err(invalid("schemaVersion is not 2"));
     }
-    let shape = if is_index(&header) {
+    let is_complete = if is_index(&header) {
         view.manifests.is_some()
     } else {
         view.config.is_some()
     };
-    if shape {
+    if is_complete {
         Ok(header)
     } else {
-        Err(invalid("it lacks `config`, or an index lacks `manifests`"))
+        Err(invalid(
+            "an image needs `config`, and an index needs `manifests`",
+        ))
     }
 }
 
-/// Refuses a manifest whose blobs or images are not stored. Its subject may come later.
-fn complete(store: &Store, view: &ManifestView) -> Result<(), Refusal> {
+/// Refuses a manifest whose blobs or images are not stored. Its subject may be uploaded later.
+fn check_complete(store: &Store, view: &ManifestView) -> Result<(), Refusal> {
     for descriptor in view.blobs().chain(view.children()) {
         if store.blob_size(&descriptor.digest)?.is_none() {
-            let message = format!("{} is not stored", descriptor.digest);
+            let message = format!("{} does not exist in this registry", descriptor.digest);
             return Err(Refusal::new(
                 StatusCode::BAD_REQUEST,
                 "MANIFEST_BLOB_UNKNOWN",
@@ -296,21 +297,22 @@ fn complete(store: &Store, view: &ManifestView) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `DELETE` of a tag, or of a manifest with all of its tags.
+/// Handles `DELETE` of a tag, or of a manifest and all its tags.
 pub(super) async fn delete(
     store: &Arc<Store>,
     repository: &RepositoryPath,
     target: &Target,
 ) -> Result<Answer, Refusal> {
     let (kept, path, removed) = (store.clone(), repository.clone(), target.clone());
-    changed(move || {
+    run_blocking(move || {
         let known = find(&kept, &path, &removed)?.is_some();
         kept.change(|index: &mut StoreIndex| {
             let removed_entry = index.remove(&path, &removed);
             if !known && !removed_entry {
                 return Err(unknown(&removed));
             }
-            // An image that only an index lists disappears with its bytes, unless another repository has it.
+            // An image that only an index lists has no entry, so its blob is removed, unless
+            // another repository has it.
             if let Target::Digest(digest) = &removed
                 && !index.digests().any(|other| other == *digest)
             {
@@ -323,8 +325,8 @@ pub(super) async fn delete(
     Ok(empty(StatusCode::ACCEPTED))
 }
 
-/// Runs a change of the store away from the threads that serve requests.
-async fn changed<T: Send + 'static>(
+/// Runs a change of the store on a thread for blocking work.
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work)
@@ -347,12 +349,12 @@ fn invalid(what: &str) -> Refusal {
 
 fn too_long(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Refusal {
     if error.is::<http_body_util::LengthLimitError>() {
-        let message = format!("a manifest may have {MANIFEST_LIMIT} bytes");
+        let message = format!("the manifest is longer than the limit of {MANIFEST_LIMIT} bytes");
         return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID", message);
     }
     Refusal::new(
         StatusCode::BAD_REQUEST,
         "MANIFEST_INVALID",
-        format!("the body broke off: {error}"),
+        format!("the request body ended early: {error}"),
     )
 }

@@ -1,11 +1,12 @@
-//! A registry on this machine: the OCI distribution API 1.1 over one OCI image layout.
+//! A local registry: serves one OCI image layout with the OCI distribution API 1.1.
 //!
-//! The directory that is served is an OCI layout like any other: `golden build --to oci:DIR`, skopeo and oras read
-//! and write it. Each manifest of each repository is one entry of `index.json`, named `REPOSITORY:TAG`, or
-//! `REPOSITORY@DIGEST` if no tag points to it; all repositories share the blobs. `index` holds the entries, `store`
-//! the directory, and one file for each noun of the API answers its requests.
+//! The directory is a normal OCI layout: `golden build --to oci:DIR`, skopeo and oras can read and
+//! write it. Each manifest of each repository is one entry of `index.json`, with the name
+//! `REPOSITORY:TAG`, or `REPOSITORY@DIGEST` if no tag points to it. All repositories share the
+//! blobs. `index` contains the entries, `store` the directory, and one file per resource of the API
+//! handles its requests.
 //!
-//! What this is not: a registry for production. It knows one list of users, who may all do everything.
+//! It is not a registry for production: it has one list of users, and each of them has all rights.
 
 mod access;
 mod answer;

@@ -1,19 +1,20 @@
-//! The byte range that a request names (RFC 9110, section 14).
+//! Parses the byte range of a request (RFC 9110, section 14).
 
 use std::ops::Range;
 
-/// What a `Range` header means for content of a length.
+/// The part of the content that a `Range` header requests.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ByteRange {
-    /// Everything: no header, another unit, several ranges, or a header that cannot be read.
+    /// The whole content: no header, another unit, several ranges, or an invalid header.
     Whole,
     /// These bytes.
     Bytes(Range<u64>),
-    /// No byte of the content.
+    /// A range that contains no byte of the content.
     Outside,
 }
 
-/// Reads a `Range` header. Several ranges are answered with the whole content, as the RFC allows.
+/// Parses a `Range` header for content of `length` bytes. For several ranges the registry sends the
+/// whole content, as the RFC allows.
 pub(super) fn part(header: Option<&str>, length: u64) -> ByteRange {
     let Some((first, last)) = header
         .and_then(|header| header.trim().strip_prefix("bytes="))
@@ -35,8 +36,8 @@ pub(super) fn part(header: Option<&str>, length: u64) -> ByteRange {
     }
 }
 
-/// Where a chunk of an upload begins and ends, from `Content-Range: FIRST-LAST` (OCI distribution spec, "Pushing a
-/// blob in chunks"). `None` if it cannot be read.
+/// The first and the last byte of an upload's chunk, from `Content-Range: FIRST-LAST` (OCI
+/// distribution spec, "Pushing a blob in chunks"). `None` if the header is invalid.
 pub(super) fn chunk(header: &str) -> Option<(u64, u64)> {
     let range = header.trim().trim_start_matches("bytes").trim();
     let (first, last) = range.split('/').next()?.split_once('-')?;
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_names_bytes() {
+    fn ranges_are_parsed() {
         for (header, expected) in [
             ("bytes=0-0", ByteRange::Bytes(0..1)),
             ("bytes=2-4", ByteRange::Bytes(2..5)),
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_has_an_offset() {
+    fn chunks_are_parsed() {
         for (header, expected) in [
             ("0-4", Some((0, 4))),
             ("5-9", Some((5, 9))),

@@ -1,4 +1,4 @@
-//! Which manifests refer to a manifest (OCI distribution spec, "Listing referrers").
+//! Lists the manifests that refer to a manifest (OCI distribution spec, "Listing referrers").
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::reference::{Digest, RepositoryPath};
 
 const FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// `GET /v2/NAME/referrers/DIGEST`. A digest that nothing refers to has an empty list.
+/// `GET /v2/NAME/referrers/DIGEST`. The list of a digest without referrers is empty.
 pub(super) async fn list(
     store: &Arc<Store>,
     repository: &RepositoryPath,
@@ -54,7 +54,7 @@ pub(super) async fn list(
     Ok(answer)
 }
 
-/// The line of a manifest, if it refers to the subject.
+/// The descriptor of a manifest in the list, if it refers to the subject.
 fn referrer(
     store: &Store,
     entry: &ManifestEntry,
@@ -75,7 +75,7 @@ fn referrer(
     }
     let mut line =
         json!({ "mediaType": entry.media_type, "digest": entry.digest, "size": entry.size });
-    // A manifest without an artifact type has that of its config; an index has none.
+    // If a manifest has no artifact type, the media type of its config applies; an index has none.
     let config = view.config.map(|config| config.media_type);
     if let Some(kind) = view
         .artifact_type

@@ -1,8 +1,9 @@
-//! Which endpoint of the API a path names (OCI distribution spec 1.1, "API"; `_catalog` is Docker's).
+//! Parses the path of a request (OCI distribution spec 1.1, "API"; `_catalog` is part of Docker's
+//! API).
 
 use crate::reference::{Digest, RepositoryPath, Tag, Target};
 
-/// An endpoint with its names.
+/// An endpoint of the API, with its parameters.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// `/v2/`
@@ -23,25 +24,25 @@ pub(super) enum Route {
     Referrers(RepositoryPath, Digest),
 }
 
-/// Why a path names no endpoint.
+/// The reason why a path is not an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wrong {
-    /// Not a path of the API.
+pub(super) enum RouteError {
+    /// The path is not part of the API.
     Path,
-    /// The repository's name breaks the grammar.
+    /// The name of the repository violates the grammar.
     Name,
-    /// The tag or the digest breaks the grammar.
+    /// The tag or the digest violates the grammar.
     Reference,
 }
 
-/// Reads the path of a URL.
-pub(super) fn parse(path: &str) -> Result<Route, Wrong> {
-    // Some clients encode the colon of a digest; no other character of a valid path is ever encoded.
+/// Parses the path of a URL.
+pub(super) fn parse(path: &str) -> Result<Route, RouteError> {
+    // Some clients encode the colon of a digest; a valid path has no other encoded character.
     let path = path.replace("%3A", ":").replace("%3a", ":");
     let rest = match path.strip_prefix("/v2") {
         Some("" | "/") => return Ok(Route::Base),
-        Some(rest) => rest.strip_prefix('/').ok_or(Wrong::Path)?,
-        None => return Err(Wrong::Path),
+        Some(rest) => rest.strip_prefix('/').ok_or(RouteError::Path)?,
+        None => return Err(RouteError::Path),
     };
     if rest == "_catalog" {
         return Ok(Route::Catalog);
@@ -55,7 +56,7 @@ pub(super) fn parse(path: &str) -> Result<Route, Wrong> {
     {
         return Ok(Route::Uploads(repository(name)?));
     }
-    let (front, last) = rest.rsplit_once('/').ok_or(Wrong::Path)?;
+    let (front, last) = rest.rsplit_once('/').ok_or(RouteError::Path)?;
     if let Some(name) = front.strip_suffix("/blobs/uploads") {
         return Ok(Route::Upload(repository(name)?, last.to_owned()));
     }
@@ -68,24 +69,24 @@ pub(super) fn parse(path: &str) -> Result<Route, Wrong> {
     if let Some(name) = front.strip_suffix("/referrers") {
         return Ok(Route::Referrers(repository(name)?, digest(last)?));
     }
-    Err(Wrong::Path)
+    Err(RouteError::Path)
 }
 
-fn repository(name: &str) -> Result<RepositoryPath, Wrong> {
-    name.parse().map_err(|_| Wrong::Name)
+fn repository(name: &str) -> Result<RepositoryPath, RouteError> {
+    name.parse().map_err(|_| RouteError::Name)
 }
 
-fn digest(text: &str) -> Result<Digest, Wrong> {
-    text.parse().map_err(|_| Wrong::Reference)
+fn digest(text: &str) -> Result<Digest, RouteError> {
+    text.parse().map_err(|_| RouteError::Reference)
 }
 
-fn target(text: &str) -> Result<Target, Wrong> {
+fn target(text: &str) -> Result<Target, RouteError> {
     if text.contains(':') {
         return digest(text).map(Target::Digest);
     }
     text.parse::<Tag>()
         .map(Target::Tag)
-        .map_err(|_| Wrong::Reference)
+        .map_err(|_| RouteError::Reference)
 }
 
 #[cfg(test)]
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_an_endpoint() {
+    fn paths_are_parsed() {
         let digest = format!("sha256:{HEX}");
         for (path, meaning) in [
             ("/v2", "base"),

@@ -1,4 +1,4 @@
-//! One request: who may send it, what it names, which answer it gets.
+//! Handles a request: checks access, parses the path, and calls the handler of the endpoint.
 
 use std::sync::Arc;
 
@@ -9,29 +9,27 @@ use serde_json::json;
 
 use super::access::Users;
 use super::answer::{Answer, Refusal, document, set};
-use super::route::{Route, Wrong, parse};
+use super::route::{Route, RouteError, parse};
 use super::store::Store;
 use super::{blobs, lists, manifests, referrers, uploads};
 
 const VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
-/// What the registry allows.
+/// The access rules of the registry.
 #[derive(Debug, Default)]
 pub struct ServeRules {
-    /// Who may use it; `None` if everybody may.
+    /// The users with access; `None` if no login is required.
     pub users: Option<Users>,
-    /// Nothing may be stored or deleted.
+    /// If true, clients can store and delete nothing.
     pub read_only: bool,
-    /// Nothing may be deleted.
+    /// If true, clients can delete nothing.
     pub no_delete: bool,
 }
 
 /// The registry: a store and the rules for it.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
-    /// The directory.
     pub(super) store: Arc<Store>,
-    /// What is allowed.
     pub(super) rules: Arc<ServeRules>,
 }
 
@@ -39,7 +37,7 @@ pub(super) struct Service {
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads what follows the `?`.
+    /// Parses the part of the URL after `?`.
     pub(super) fn parse(text: &str) -> Self {
         Self(
             url::form_urlencoded::parse(text.as_bytes())
@@ -48,7 +46,7 @@ impl Query {
         )
     }
 
-    /// The values of a parameter.
+    /// All values of a parameter.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0
             .iter()
@@ -62,7 +60,7 @@ impl Query {
     }
 }
 
-/// Whether the client has the content with this `ETag` already (RFC 9110, section 13.1.2).
+/// True if the client already has the content with this `ETag` (RFC 9110, section 13.1.2).
 pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let values = headers
         .get_all(IF_NONE_MATCH)
@@ -75,7 +73,7 @@ pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
 }
 
 impl Service {
-    /// Answers a request.
+    /// Handles a request and returns the response.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
         let mut answer = match self.admitted(request).await {
             Ok(answer) => answer,
@@ -88,13 +86,13 @@ impl Service {
     async fn admitted(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
         if self.rules.users.is_some() {
             let (rules, headers) = (self.rules.clone(), request.headers().clone());
-            let admit = move || {
+            let has_access = move || {
                 rules
                     .users
                     .as_ref()
-                    .is_none_or(|users| users.admit(&headers))
+                    .is_none_or(|users| users.authenticate(&headers))
             };
-            if !tokio::task::spawn_blocking(admit)
+            if !tokio::task::spawn_blocking(has_access)
                 .await
                 .map_err(std::io::Error::other)?
             {
@@ -112,14 +110,14 @@ impl Service {
         self.routed(route, &query, request).await
     }
 
-    /// Refuses what the rules forbid. Cancelling an upload is no deletion.
+    /// Refuses a request that the rules forbid. The cancellation of an upload is not a deletion.
     fn allowed(&self, route: &Route, method: &Method) -> Result<(), Refusal> {
-        let reads = matches!(*method, Method::GET | Method::HEAD);
-        if self.rules.read_only && !reads {
+        let is_read = matches!(*method, Method::GET | Method::HEAD);
+        if self.rules.read_only && !is_read {
             return Err(unsupported("this registry is read-only"));
         }
-        let deletes = *method == Method::DELETE && !matches!(route, Route::Upload(..));
-        if self.rules.no_delete && deletes {
+        let is_deletion = *method == Method::DELETE && !matches!(route, Route::Upload(..));
+        if self.rules.no_delete && is_deletion {
             return Err(unsupported(
                 "deletion is disabled (golden serve --no-delete)",
             ));
@@ -170,13 +168,14 @@ impl Service {
                 referrers::list(store, &name, &digest, query).await
             }
             (route, _) => {
-                Err(unsupported("this method is not supported here").header(ALLOW, allow(&route)))
+                Err(unsupported("this path does not support the method")
+                    .header(ALLOW, allow(&route)))
             }
         }
     }
 }
 
-/// The methods of an endpoint.
+/// The supported methods of an endpoint.
 const fn allow(route: &Route) -> &'static str {
     match route {
         Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) => "GET, HEAD",
@@ -191,19 +190,19 @@ fn unsupported(message: &str) -> Refusal {
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message)
 }
 
-fn wrong(wrong: Wrong) -> Refusal {
+fn wrong(wrong: RouteError) -> Refusal {
     match wrong {
-        Wrong::Path => Refusal::new(
+        RouteError::Path => Refusal::new(
             StatusCode::NOT_FOUND,
             "UNSUPPORTED",
             "not a path of the distribution API",
         ),
-        Wrong::Name => Refusal::new(
+        RouteError::Name => Refusal::new(
             StatusCode::BAD_REQUEST,
             "NAME_INVALID",
             "invalid repository name",
         ),
-        Wrong::Reference => Refusal::new(
+        RouteError::Reference => Refusal::new(
             StatusCode::BAD_REQUEST,
             "DIGEST_INVALID",
             "invalid tag or digest",

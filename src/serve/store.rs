@@ -1,4 +1,5 @@
-//! The directory: `index.json`, which is read again when another program has changed it, and the blobs.
+//! The directory with `index.json` and the blobs. `index.json` is read again after another program
+//! changed it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
@@ -12,16 +13,16 @@ use super::uploads::Sessions;
 use crate::reference::Digest;
 use crate::workspace::fs;
 
-/// The longest manifest that is read or taken, in bytes (OCI distribution spec, "Pushing manifests": at least 4 MiB).
+/// The size limit of a manifest, in bytes (OCI distribution spec, "Pushing manifests": at least
+/// 4 MiB).
 pub(super) const MANIFEST_LIMIT: u64 = 4 << 20;
 
-/// An OCI image layout, open for reading and writing. Several processes may write to it at the same time: each reads
-/// and replaces `index.json` under a lock on the directory.
+/// An OCI image layout, open for reading and writing. Several processes can write to it at the same
+/// time: each locks the directory while it reads and replaces `index.json`.
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
     state: Mutex<StoreState>,
-    /// Unfinished uploads.
     pub(super) sessions: Sessions,
 }
 
@@ -31,7 +32,7 @@ struct StoreState {
     stamp: Option<Stamp>,
 }
 
-/// What changes when `index.json` is replaced.
+/// Metadata that changes when `index.json` is replaced.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     modified: SystemTime,
@@ -64,7 +65,8 @@ fn number_of(_: &std::fs::Metadata) -> u64 {
 }
 
 impl Store {
-    /// Opens the layout in a directory, and creates it if it does not exist or is empty.
+    /// Opens the layout in a directory. Creates it if the directory does not exist or is empty.
+    /// Fails if the directory has other content or `index.json` cannot be parsed.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let failed = |action| {
             let path = root.to_owned();
@@ -78,12 +80,12 @@ impl Store {
         let marker = root.join("oci-layout");
         if !marker.exists() {
             let mut entries = std::fs::read_dir(root).map_err(failed("read"))?;
-            let strange = |name: &str| {
+            let is_foreign = |name: &str| {
                 !["blobs", "index.json"].contains(&name) && !name.starts_with(fs::UNFINISHED)
             };
-            if entries
-                .any(|entry| entry.is_ok_and(|entry| strange(&entry.file_name().to_string_lossy())))
-            {
+            if entries.any(|entry| {
+                entry.is_ok_and(|entry| is_foreign(&entry.file_name().to_string_lossy()))
+            }) {
                 let what = "it has no file oci-layout, and is not empty".to_owned();
                 return Err(Error::NotALayout {
                     path: root.to_owned(),
@@ -107,7 +109,7 @@ impl Store {
         Ok(store)
     }
 
-    /// The directory.
+    /// The directory of the layout.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
@@ -121,7 +123,7 @@ impl Store {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads `index.json` again if it is another file than the one that was read last.
+    /// Reads `index.json` again if the file has changed.
     fn refresh(&self, state: &mut StoreState) -> std::io::Result<()> {
         let path = self.index_path();
         let stamp = Stamp::of(&path)?;
@@ -140,15 +142,16 @@ impl Store {
         Ok(())
     }
 
-    /// Looks something up in the entries.
+    /// Calls `look_up` with the current entries.
     pub(super) fn read<T>(&self, look_up: impl FnOnce(&StoreIndex) -> T) -> std::io::Result<T> {
         let mut state = self.lock();
         self.refresh(&mut state)?;
         Ok(look_up(&state.index))
     }
 
-    /// Changes the entries and replaces `index.json`. `change` returns an error to leave everything as it is. This
-    /// waits for other processes that write, so it must not run on a thread that serves other requests.
+    /// Changes the entries and replaces `index.json`. If `change` returns an error, nothing
+    /// changes. This function waits for other writers, so it must not run on a thread that serves
+    /// other requests.
     pub(super) fn change<T, E: From<std::io::Error>>(
         &self,
         change: impl FnOnce(&mut StoreIndex) -> Result<T, E>,
@@ -170,7 +173,7 @@ impl Store {
         Ok(result)
     }
 
-    /// Where a blob is.
+    /// The path of a blob.
     pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.root
             .join("blobs")
@@ -188,7 +191,7 @@ impl Store {
         }
     }
 
-    /// The bytes of a manifest; `None` if it does not exist. One that is too long is an error.
+    /// The bytes of a manifest; `None` if it does not exist. Fails if it exceeds the size limit.
     pub(super) fn manifest(&self, digest: &Digest) -> std::io::Result<Option<Vec<u8>>> {
         let file = match File::open(self.blob_path(digest)) {
             Ok(file) => file,
@@ -205,7 +208,7 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    /// Stores the bytes of a manifest.
+    /// Stores the bytes of a manifest, if they are not stored yet.
     pub(super) fn keep_manifest(&self, digest: &Digest, bytes: &[u8]) -> std::io::Result<()> {
         if self.blob_size(digest)? == Some(bytes.len() as u64) {
             return Ok(());
@@ -213,7 +216,7 @@ impl Store {
         fs::write_cached(&self.blob_path(digest), bytes).map_err(|error| error.source)
     }
 
-    /// Removes a blob. Returns whether it existed.
+    /// Removes a blob. Returns true if it existed.
     pub(super) fn remove_blob(&self, digest: &Digest) -> std::io::Result<bool> {
         match std::fs::remove_file(self.blob_path(digest)) {
             Ok(()) => Ok(true),

@@ -1,4 +1,5 @@
-//! Uploads of blobs: monolithic, in chunks, resumed and cancelled (OCI distribution spec, "Pushing blobs").
+//! Uploads of blobs: in one request, in chunks, resumed and cancelled (OCI distribution spec,
+//! "Pushing blobs").
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,21 +22,20 @@ use super::store::Store;
 use crate::reference::{Digest, RepositoryPath};
 use crate::registry::hash::Hasher;
 
-/// How long an upload may be left alone before it is removed.
+/// The time without progress after which an upload is removed.
 const ABANDONED: Duration = Duration::from_hours(24);
-/// How many pieces of a body may wait for the disk.
+/// The maximum number of pieces of a body that wait to be written.
 const WAITING: usize = 16;
 
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
-/// The unfinished uploads of a layout: one file each, so that they survive a restart.
+/// The unfinished uploads of a layout. Each is a file, so that it survives a restart.
 #[derive(Debug)]
 pub(super) struct Sessions {
     directory: PathBuf,
     open: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<StoredUpload>>>>,
 }
 
-/// One upload.
 #[derive(Debug)]
 struct StoredUpload {
     path: PathBuf,
@@ -44,7 +44,7 @@ struct StoredUpload {
 }
 
 impl Sessions {
-    /// The uploads below a layout. Those that were abandoned are removed.
+    /// Opens the uploads of a layout, and removes abandoned ones.
     pub(super) fn open(root: &Path) -> std::io::Result<Self> {
         let directory = root.join(".uploads");
         std::fs::create_dir_all(&directory)?;
@@ -63,13 +63,13 @@ impl Sessions {
         })
     }
 
-    /// Begins an upload, and returns its id.
+    /// Starts an upload and returns its id.
     fn begin(&self, repository: &RepositoryPath) -> std::io::Result<String> {
         let id = format!(
             "{:016x}{:016x}{}",
             fastrand::u64(..),
             fastrand::u64(..),
-            mark(repository)
+            repository_suffix(repository)
         );
         let path = self.directory.join(&id);
         File::create_new(&path)?;
@@ -90,14 +90,15 @@ impl Sessions {
         open.entry(id.to_owned()).or_insert(session).clone()
     }
 
-    /// The upload with an id. One that another process or an earlier run began is read from its file.
+    /// The upload with an id. If another process or an earlier run started it, reads its file.
+    /// Fails if the id is unknown or belongs to another repository.
     fn find(
         &self,
         repository: &RepositoryPath,
         id: &str,
     ) -> Result<Arc<tokio::sync::Mutex<StoredUpload>>, Refusal> {
         let is_id = id.len() == 48 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_id || !id.ends_with(&mark(repository)) {
+        if !is_id || !id.ends_with(&repository_suffix(repository)) {
             return Err(unknown());
         }
         let open = self
@@ -116,7 +117,7 @@ impl Sessions {
         }
     }
 
-    fn forget(&self, id: &str) {
+    fn remove(&self, id: &str) {
         self.open
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -124,8 +125,8 @@ impl Sessions {
     }
 }
 
-/// Ties an upload's id to its repository.
-fn mark(repository: &RepositoryPath) -> String {
+/// The end of an upload's id, which depends on the repository.
+fn repository_suffix(repository: &RepositoryPath) -> String {
     Digest::of(repository.as_str().as_bytes()).hex()[..16].to_owned()
 }
 
@@ -133,7 +134,7 @@ fn unknown() -> Refusal {
     Refusal::new(
         StatusCode::NOT_FOUND,
         "BLOB_UPLOAD_UNKNOWN",
-        "this upload is not open",
+        "this upload does not exist",
     )
 }
 
@@ -158,8 +159,8 @@ impl StoredUpload {
         }
     }
 
-    /// Writes and hashes what arrives, on a thread of its own. What was written before an error counts as received, so
-    /// that the client can resume there.
+    /// Writes and hashes received bytes; it blocks the thread. The bytes before an error count as
+    /// received, so that the client can resume after them.
     fn append(&mut self, mut pieces: mpsc::Receiver<Bytes>) -> std::io::Result<()> {
         let mut file = File::options().write(true).open(&self.path)?;
         file.set_len(self.received)?;
@@ -187,7 +188,8 @@ impl StoredUpload {
     }
 }
 
-/// `POST /v2/NAME/blobs/uploads/`: begins an upload, mounts a blob, or takes a whole one.
+/// Handles `POST /v2/NAME/blobs/uploads/`: starts an upload, mounts a blob, or receives a complete
+/// blob.
 pub(super) async fn begin(
     store: &Arc<Store>,
     repository: &RepositoryPath,
@@ -208,7 +210,7 @@ pub(super) async fn begin(
     }
 }
 
-/// `PATCH`: takes a chunk.
+/// Handles `PATCH`: receives a chunk.
 pub(super) async fn append(
     store: &Arc<Store>,
     repository: &RepositoryPath,
@@ -220,7 +222,7 @@ pub(super) async fn append(
     Ok(progress(StatusCode::ACCEPTED, repository, id, received))
 }
 
-/// `PUT`: takes the last bytes, and stores the blob if it has the digest.
+/// Handles `PUT`: receives the last bytes, and stores the blob if it has the digest.
 pub(super) async fn finish(
     store: &Arc<Store>,
     repository: &RepositoryPath,
@@ -237,21 +239,21 @@ pub(super) async fn finish(
     })?;
     let session = store.sessions.find(repository, id)?;
     receive(session.clone(), repository, id, request).await?;
-    let place = store.blob_path(&digest);
-    let wanted = digest.clone();
+    let blob_path = store.blob_path(&digest);
+    let expected = digest.clone();
     let stored = blocking(move || {
         let session = session.blocking_lock();
-        if !session.has(&wanted)? {
+        if !session.has(&expected)? {
             std::fs::remove_file(&session.path)?;
             return Ok(false);
         }
-        if let Some(directory) = place.parent() {
+        if let Some(directory) = blob_path.parent() {
             std::fs::create_dir_all(directory)?;
         }
-        std::fs::rename(&session.path, &place).map(|()| true)
+        std::fs::rename(&session.path, &blob_path).map(|()| true)
     })
     .await?;
-    store.sessions.forget(id);
+    store.sessions.remove(id);
     if stored {
         return Ok(created(repository, &digest));
     }
@@ -263,7 +265,7 @@ pub(super) async fn finish(
     ))
 }
 
-/// `GET`: says how much was received.
+/// Handles `GET`: returns the number of received bytes.
 pub(super) async fn status(
     store: &Store,
     repository: &RepositoryPath,
@@ -274,7 +276,7 @@ pub(super) async fn status(
     Ok(progress(StatusCode::NO_CONTENT, repository, id, received))
 }
 
-/// `DELETE`: cancels the upload.
+/// Handles `DELETE`: cancels the upload.
 pub(super) async fn cancel(
     store: &Store,
     repository: &RepositoryPath,
@@ -283,11 +285,11 @@ pub(super) async fn cancel(
     let session = store.sessions.find(repository, id)?;
     let session = session.lock().await;
     std::fs::remove_file(&session.path)?;
-    store.sessions.forget(id);
+    store.sessions.remove(id);
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// Adds the body of a request to an upload. Returns how many bytes the upload has now.
+/// Appends the body of a request to an upload. Returns the number of bytes in the upload.
 async fn receive(
     session: Arc<tokio::sync::Mutex<StoredUpload>>,
     repository: &RepositoryPath,
@@ -299,7 +301,7 @@ async fn receive(
         let first = range.to_str().ok().and_then(chunk).map(|(first, _)| first);
         if first != Some(session.received) {
             let message = format!(
-                "the upload has {} bytes; the next chunk begins there",
+                "the upload has {} bytes; the next chunk must begin at this offset",
                 session.received
             );
             let refusal = Refusal::new(
@@ -317,33 +319,33 @@ async fn receive(
         let result = session.append(pieces);
         (session, result)
     });
-    let read = pass_on(request.into_body(), sender).await;
+    let read = forward(request.into_body(), sender).await;
     let (session, written) = writing.await.map_err(std::io::Error::other)?;
     written?;
     read.map_err(|error| {
         Refusal::new(
             StatusCode::BAD_REQUEST,
             "BLOB_UPLOAD_INVALID",
-            format!("the body broke off: {error}"),
+            format!("the request body ended early: {error}"),
         )
     })?;
     Ok(session.received)
 }
 
 /// Sends the pieces of a body to the thread that writes them.
-async fn pass_on(mut body: Incoming, sender: mpsc::Sender<Bytes>) -> Result<(), hyper::Error> {
+async fn forward(mut body: Incoming, sender: mpsc::Sender<Bytes>) -> Result<(), hyper::Error> {
     while let Some(frame) = body.frame().await {
         if let Ok(piece) = frame?.into_data()
             && sender.send(piece).await.is_err()
         {
-            // The writer failed, and reports why.
+            // The writer failed and reports the error.
             break;
         }
     }
     Ok(())
 }
 
-/// Runs work on files away from the threads that serve requests.
+/// Runs file operations on a thread for blocking work.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> std::io::Result<T> {
@@ -368,7 +370,7 @@ fn progress(status: StatusCode, repository: &RepositoryPath, id: &str, received:
     answer
 }
 
-/// The answer to a blob that is stored.
+/// The response for a stored blob.
 fn created(repository: &RepositoryPath, digest: &Digest) -> Answer {
     let mut answer = empty(StatusCode::CREATED);
     set(
