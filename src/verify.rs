@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
 use crate::observe;
+use crate::oci::artifact::ArtifactKind;
 use crate::oci::{Descriptor, Manifest, RawManifest};
 use crate::plan::current;
 use crate::publish::Error;
@@ -46,6 +47,8 @@ pub struct VerifyFinding {
     pub target: String,
     /// The digest that it points to; `None` if it does not exist.
     pub digest: Option<Digest>,
+    /// Whether that is an image, or what another tool keeps in registries.
+    pub kind: Option<ArtifactKind>,
     /// The differences; empty if everything is as expected.
     pub differences: Vec<Difference>,
 }
@@ -101,7 +104,7 @@ pub async fn image(
     let variant = subject.variant.as_ref();
     let probes = tags::fan_out(&subject.version, variant, rules)?;
     let probes = probes.tags.iter().map(|planned| &planned.tag);
-    let list = registry.complete_tags(&repository.path, probes).await?;
+    let list = observe::complete_tags(registry, repository, probes).await?;
     let all = TagList::new(&list, variant, &[]);
     let counted = TagList::new(&list, variant, &rules.withdrawn);
     let latest = current(&subject.version, &counted).or_else(|| current(&subject.version, &all));
@@ -171,6 +174,7 @@ pub async fn image(
             repository: repository.clone(),
             target: decided.tag.to_string(),
             digest,
+            kind: raw.as_ref().map(ArtifactKind::of),
             differences,
         });
     }
@@ -193,6 +197,7 @@ pub async fn reference(
         repository: repository.clone(),
         target: target.to_string(),
         digest: found.as_ref().map(|raw| raw.digest.clone()),
+        kind: found.as_ref().map(ArtifactKind::of),
         differences: Vec::new(),
     };
     let Some(raw) = found else {
@@ -212,7 +217,7 @@ pub async fn reference(
         .into_iter()
         .chain([tag.clone()])
         .collect();
-    let list = registry.complete_tags(&repository.path, &probes).await?;
+    let list = observe::complete_tags(registry, repository, &probes).await?;
     let owner = tags::owner(tag, &list, rules);
     if let Some(owner) = owner.as_ref().filter(|owner| owner.held.tag != *tag) {
         finding

@@ -13,6 +13,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
 use super::session::{Session, SessionOptions};
+use crate::observe;
 use crate::publish::receipt::{Receipt, TagReceipt};
 use crate::publish::rollback::{
     Examined, Returned, Rollback, RolledBack, decide, examine, roll_back,
@@ -187,7 +188,7 @@ async fn plan<'s>(
             let out = crate::tags::fan_out(version, image.variant.as_ref(), &image.tags)
                 .map_err(Failure::usage)?;
             let probes = out.tags.iter().map(|planned| &planned.tag);
-            let tags = registry.complete_tags(&repository.path, probes).await?;
+            let tags = observe::complete_tags(&registry, &repository, probes).await?;
             let decided = decide(&tags, version, image.variant.as_ref(), &image.tags)
                 .map_err(Failure::usage)?;
             let Some(rollback) = decided else {

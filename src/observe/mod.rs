@@ -3,11 +3,13 @@
 
 mod bases;
 mod cache;
+mod lists;
 mod repositories;
 mod upstream;
 
 pub use bases::{bases, from_lock};
 pub use cache::ConfigCache;
+pub use lists::{claimed_tags, complete_tags};
 pub use repositories::{labels_of, remember, repositories};
 pub use upstream::upstream;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::lists::claimed_tags;
 use super::{CONCURRENT, ConfigCache, Error};
 use crate::oci::{ImageConfig, Manifest, RawManifest};
 use crate::plan;
@@ -75,7 +76,7 @@ async fn read_repository(
         let image = &recipe.image;
         tags::fan_out(&image.version, image.variant.as_ref(), &image.tags).ok()
     });
-    let probes: Vec<Tag> = probes
+    let mut probes: BTreeSet<Tag> = probes
         .flat_map(|out| out.tags)
         .map(|planned| planned.tag)
         .collect();
@@ -94,7 +95,14 @@ async fn read_repository(
             .cloned()
             .collect();
         if open.is_empty() {
-            break;
+            let claimed = claimed_tags(&registry, repository, &tags, &digests, cache).await?;
+            let before = probes.len();
+            probes.extend(claimed);
+            if probes.len() == before {
+                break;
+            }
+            tags = registry.complete_tags(&repository.path, &probes).await?;
+            continue;
         }
         for (tag, digest) in reader.read_digests(open).await? {
             match digest {

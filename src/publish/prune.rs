@@ -9,8 +9,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::attached::Attached;
 use super::delete::{self, DeleteSubject, Deleted};
+use crate::observe::{self, ConfigCache};
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
-use crate::registry::{Inventory, Registry};
+use crate::registry::{self, Inventory, Registry};
 use crate::tags::{TagList, Variant};
 
 /// The versions to keep.
@@ -78,7 +79,7 @@ pub async fn examine(
     known: &BTreeSet<Variant>,
     rules: PruneRules,
 ) -> Result<Pruning, delete::Error> {
-    let inventory = Inventory::read(registry, &repository.path).await?;
+    let inventory = read_complete(registry, repository).await?;
     let mut created = BTreeMap::new();
     if rules.newer_than.is_some() {
         for descriptor in inventory.tags.values() {
@@ -111,6 +112,28 @@ pub async fn examine(
         .flat_map(|subject| subject.attached)
         .collect();
     Ok(pruning)
+}
+
+/// Reads a repository. A list of tags that lacks a version to which another tag points is read again, or refused.
+async fn read_complete(
+    registry: &Registry,
+    repository: &Repository,
+) -> Result<Inventory, registry::Error> {
+    let path = &repository.path;
+    let inventory = Inventory::read(registry, path).await?;
+    let digests: BTreeMap<Tag, Digest> = inventory
+        .tags
+        .iter()
+        .map(|(tag, found)| (tag.clone(), found.digest.clone()))
+        .collect();
+    let list: Vec<Tag> = digests.keys().cloned().collect();
+    let cache = ConfigCache::none();
+    let claimed = observe::claimed_tags(registry, repository, &list, &digests, &cache).await?;
+    if claimed.is_empty() {
+        return Ok(inventory);
+    }
+    registry.complete_tags(path, &claimed).await?;
+    Inventory::read(registry, path).await
 }
 
 fn seconds(text: &str) -> Option<i64> {
@@ -166,7 +189,7 @@ fn decide(
     for verdict in verdicts.iter_mut().filter(|verdict| verdict.prune) {
         let naming = inventory.naming(&verdict.digest);
         let staying = naming.iter().find(|tag| !going.contains(*tag));
-        let needed = inventory.needing(&verdict.digest);
+        let needed = delete::needing(inventory, &verdict.digest);
         if let Some(tag) = staying {
             verdict.prune = false;
             verdict.because = format!("`{tag}` points to it");

@@ -1,6 +1,7 @@
 //! Tags: the semver fan-out of a version, and the decision which of its tags move. All functions
 //! are pure.
 
+mod claimed;
 mod decide;
 mod extra;
 mod fan_out;
@@ -12,6 +13,7 @@ mod siblings;
 mod tag_list;
 mod version;
 
+pub use claimed::claimed;
 pub use decide::{Action, Move, PublishedContent, decide};
 pub use extra::{ExtraError, check_extra};
 pub use fan_out::{FanOut, Original, PlannedTag, TagError, TagRole, fan_out, revision};

@@ -144,6 +144,96 @@ fn a_list_that_lacks_an_existing_tag_is_refused() {
     );
 }
 
+/// `latest` is listed, and points to an image whose labels say 3.0.0; only the tag of that version is missing.
+#[test]
+fn a_list_that_lacks_the_version_of_a_moving_tag_is_refused() {
+    for variant in ["", "-alpine"] {
+        let full = format!("3.0.0{variant}");
+        let moving = ["1", "1.0", "1.0.0", "latest"].map(|tag| match (variant, tag) {
+            ("", tag) => tag.to_owned(),
+            (_, "latest") => "alpine".to_owned(),
+            (_, tag) => format!("{tag}{variant}"),
+        });
+        let listed = moving.to_vec();
+        let registry = FakeRegistry::start(Behaviour {
+            instead: Some(Arc::new(move |seen: &Seen| {
+                let tags: Vec<&str> = listed.iter().map(String::as_str).collect();
+                let is_list = seen.route().ends_with("/app/tags/list");
+                is_list.then(|| page(&tags))
+            })),
+            ..Behaviour::default()
+        });
+        let old: Vec<&str> = moving[..3].iter().map(String::as_str).collect();
+        let labels = json!({ "org.opencontainers.image.version": "3.0.0" });
+        registry.image("app", "old", &old);
+        registry.labelled("app", "new", &labels, &[&full, &moving[3]]);
+        let dev = ["1.0.1", "1.0", "1"].map(|tag| format!("{tag}{variant}"));
+        let dev: Vec<&str> = dev
+            .iter()
+            .map(String::as_str)
+            .chain([moving[3].as_str()])
+            .collect();
+        registry.image("dev", "next", &dev);
+        let before = registry.tags("app");
+        let host = registry.host();
+        let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n");
+        let key = match variant {
+            "" => "",
+            _ => "variant = \"alpine\"\n",
+        };
+        let image =
+            format!("[image]\nname = \"app\"\nversion = \"1.0.1\"\n{key}base = \"scratch\"\n");
+        for command in [
+            "plan".to_owned(),
+            "build --push".to_owned(),
+            "verify".to_owned(),
+            format!("verify {host}/app:{}", moving[3]),
+            "rollback app --to 1.0.0 --yes".to_owned(),
+            format!("promote {host}/dev:1.0.1{variant} {host}/app --tags"),
+            format!("prune {host}/app --keep 1 --yes"),
+        ] {
+            let golden = Golden::new()
+                .workspace(&table)
+                .image("app", &image)
+                .env("GOLDEN_REGISTRY_SETTLE", "1");
+            let run = golden.run(&command.split(' ').collect::<Vec<_>>());
+            let words =
+                format!("the list of tags is incomplete: it lacks `{full}`, which can be read");
+            assert_eq!(run.code, 1, "{command}:\n{}{}", run.stdout, run.stderr);
+            assert!(run.stderr.contains(&words), "{command}:\n{}", run.stderr);
+            assert_eq!(registry.tags("app"), before, "{command}");
+        }
+    }
+}
+
+/// A version that was deleted is in no list, and another tool's label may be that of its base.
+#[test]
+fn a_moving_tag_of_a_version_that_does_not_exist_is_no_contradiction() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let labels = json!({ "org.opencontainers.image.version": "3.0.0" });
+    registry.labelled("app", "new", &labels, &["latest"]);
+    let table = format!(
+        "[[registry]]\nname = \"t\"\nhost = \"{}\"\n",
+        registry.host()
+    );
+    let image = "[image]\nname = \"app\"\nversion = \"1.0.1\"\nbase = \"scratch\"\n";
+    let golden = Golden::new().workspace(&table).image("app", image);
+    golden.run(&["plan"]).exit(0);
+    golden.run(&["build", "--push"]).exit(0);
+    golden.run(&["verify"]).exit(0);
+    let lists = registry.requests();
+    let lists = lists.iter().filter(|line| line.contains("/tags/list"));
+    let before = lists.count();
+    golden.run(&["plan"]).exit(0);
+    let after = registry.requests();
+    let after = after.iter().filter(|line| line.contains("/tags/list"));
+    assert_eq!(
+        after.count() - before,
+        1,
+        "a list that is consistent is read once"
+    );
+}
+
 #[test]
 fn a_list_that_never_ends_is_refused() {
     let last = |seen: &Seen| {

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use golden::reference::Digest;
 use serde_json::{Value, json};
 
@@ -103,6 +105,18 @@ impl FakeRegistry {
 
     /// Adds an image with these tags to a repository; returns its digest.
     pub(crate) fn image(&self, repository: &str, content: &str, tags: &[&str]) -> String {
+        let labels = json!({ "content": content, "org.opencontainers.image.version": "1.2.3" });
+        self.labelled(repository, content, &labels, tags)
+    }
+
+    /// Puts an image with these labels into a repository. Gives its digest.
+    pub(crate) fn labelled(
+        &self,
+        repository: &str,
+        content: &str,
+        labels: &Value,
+        tags: &[&str],
+    ) -> String {
         let mut state = lock(&self.state);
         let repository = state.repositories.entry(repository.to_owned()).or_default();
         let mut blob = |bytes: Vec<u8>| {
@@ -112,7 +126,7 @@ impl FakeRegistry {
         };
         let (layer, layer_size) = blob(content.as_bytes().to_vec());
         let config = json!({ "architecture": "amd64", "os": "linux", "created": "2024-05-06T07:08:09Z",
-            "config": { "Labels": { "content": content, "org.opencontainers.image.version": "1.2.3" } },
+            "config": { "Labels": labels },
             "rootfs": { "type": "layers", "diff_ids": [&layer] } });
         let (config, config_size) = blob(config.to_string().into_bytes());
         let media_type = golden::oci::media::OCI_MANIFEST;
@@ -293,6 +307,40 @@ impl FakeRegistry {
             manifest.to_string().into_bytes(),
             &[],
         )
+    }
+
+    /// Puts the content that real tools wrote into a repository: `tags`, `manifests` as texts, and `blobs`.
+    pub(crate) fn load(&self, repository: &str, content: &Value) {
+        let mut state = lock(&self.state);
+        let repository = state.repositories.entry(repository.to_owned()).or_default();
+        for blob in content["blobs"].as_array().unwrap() {
+            let bytes = match blob["text"].as_str() {
+                Some(text) => text.as_bytes().to_vec(),
+                None => STANDARD.decode(blob["base64"].as_str().unwrap()).unwrap(),
+            };
+            repository
+                .blobs
+                .insert(Digest::of(&bytes).to_string(), bytes);
+        }
+        for manifest in content["manifests"].as_array().unwrap() {
+            let text = manifest.as_str().unwrap();
+            let value: Value = serde_json::from_str(text).unwrap();
+            let media_type = value["mediaType"].as_str().unwrap();
+            put(repository, media_type, text.as_bytes().to_vec(), &[]);
+        }
+        for (tag, digest) in content["tags"].as_object().unwrap() {
+            let digest = digest.as_str().unwrap().to_owned();
+            repository.tags.insert(tag.clone(), digest);
+        }
+    }
+
+    /// The digests of the manifests of a repository.
+    pub(crate) fn manifests(&self, repository: &str) -> BTreeSet<String> {
+        let state = lock(&self.state);
+        let found = state.repositories.get(repository);
+        found
+            .map(|found| found.manifests.keys().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// The tags of a repository, with their digests.

@@ -1,0 +1,109 @@
+//! Lists of tags that lack a version although a tag that can be read points to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::repositories::remember;
+use super::{CONCURRENT, ConfigCache};
+use crate::oci::artifact::ArtifactKind;
+use crate::reference::{Digest, Repository, Tag, Target};
+use crate::registry::{Error, Registry};
+use crate::tags::{self, TagList, TagRules};
+
+/// The label that tells an image's version.
+const VERSION: &str = "org.opencontainers.image.version";
+
+/// The tags of a repository, for a decision that compares versions and is about the tags `probes`: as
+/// [`Registry::complete_tags`], and the list has every version to which one of these tags points.
+pub async fn complete_tags(
+    registry: &Registry,
+    repository: &Repository,
+    probes: impl IntoIterator<Item = &Tag>,
+) -> Result<Vec<Tag>, Error> {
+    let mut probes: BTreeSet<Tag> = probes.into_iter().cloned().collect();
+    let list = registry.complete_tags(&repository.path, &probes).await?;
+    let listed: Vec<&Tag> = probes.iter().filter(|tag| list.contains(tag)).collect();
+    let rules = TagRules::default();
+    let owners = listed
+        .iter()
+        .filter_map(|tag| Some(tags::owner(tag, &list, &rules)?.held.tag));
+    let read: BTreeSet<Tag> = owners
+        .chain(listed.iter().map(|tag| (*tag).clone()))
+        .collect();
+    let heads = stream::iter(read).map(async |tag| {
+        let found = registry
+            .head_manifest(&repository.path, &Target::from(&tag))
+            .await?;
+        Ok::<_, Error>(found.map(|found| (tag, found.digest)))
+    });
+    let digests: BTreeMap<Tag, Digest> = heads
+        .buffer_unordered(CONCURRENT)
+        .try_filter_map(async |found| Ok(found))
+        .try_collect()
+        .await?;
+    let claimed = claimed_tags(registry, repository, &list, &digests, &ConfigCache::none()).await?;
+    if claimed.is_empty() {
+        return Ok(list);
+    }
+    probes.extend(claimed);
+    registry.complete_tags(&repository.path, &probes).await
+}
+
+/// The tags of the versions that the list lacks, and that the labels of what moving tags point to claim. Only a moving
+/// tag that points to no version of the list is read. A version that was deleted has none of these tags.
+pub async fn claimed_tags(
+    registry: &Registry,
+    repository: &Repository,
+    list: &[Tag],
+    digests: &BTreeMap<Tag, Digest>,
+    cache: &ConfigCache,
+) -> Result<BTreeSet<Tag>, Error> {
+    let is_version = |tag: &Tag| !TagList::new([tag], None, &[]).versions().is_empty();
+    let versions: BTreeSet<&Digest> = digests
+        .iter()
+        .filter(|(tag, _)| is_version(tag))
+        .map(|(_, digest)| digest)
+        .collect();
+    let mut claimed = BTreeSet::new();
+    for (tag, digest) in digests {
+        let is_of_tool = ArtifactKind::of_tag(tag).is_some();
+        if is_version(tag) || is_of_tool || versions.contains(digest) {
+            continue;
+        }
+        let Some(label) = version_label(registry, repository, digest, cache).await? else {
+            continue;
+        };
+        let tags = tags::claimed(tag, &label);
+        if !tags.iter().any(|tag| list.contains(tag)) {
+            claimed.extend(tags);
+        }
+    }
+    Ok(claimed)
+}
+
+/// The version that the labels of an image tell. What cannot be read, or is not an image, claims nothing.
+async fn version_label(
+    registry: &Registry,
+    repository: &Repository,
+    digest: &Digest,
+    cache: &ConfigCache,
+) -> Result<Option<String>, Error> {
+    let config = match cache.get(digest) {
+        Some(config) => config,
+        None => {
+            let target = Target::from(digest);
+            let Some(raw) = registry.get_manifest(&repository.path, &target).await? else {
+                return Ok(None);
+            };
+            match remember(registry, repository, &raw, cache).await {
+                Ok(config) => config,
+                Err(super::Error::Registry(error)) if !error.is_about_content() => {
+                    return Err(error);
+                }
+                Err(_) => return Ok(None),
+            }
+        }
+    };
+    Ok(config.label(VERSION).map(str::to_owned))
+}
