@@ -90,6 +90,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .iter()
             .flat_map(|(_, subject)| would_delete(subject, args.untag))
             .collect();
+        if !matches!(context.format, OutputFormat::Json) {
+            list_parts(context, &planned, "would delete");
+        }
         show(context, &planned, &args);
         return Ok(Exit::Done);
     }
@@ -144,12 +147,28 @@ fn list(context: &Context, work: &[(Registry, DeleteSubject)], untag: bool) {
         for one in would_delete(subject, untag) {
             let word = if untag { "to remove" } else { "to delete" };
             context.out.message(&format!("{word}: {}", line(&one)));
-            for attached in &one.attached {
-                context.out.message(&format!(
-                    "to delete: {}",
-                    line_of(&one.repository, attached)
-                ));
-            }
+            list_parts(context, &[one], "to delete");
+        }
+    }
+}
+
+/// The images of an index and the attached artifacts that go with each deletion, line by line.
+fn list_parts(context: &Context, deleted: &[Deleted], word: &str) {
+    for one in deleted {
+        let Deleted {
+            repository,
+            children,
+            attached,
+            ..
+        } = one;
+        let children = children
+            .iter()
+            .map(|child| format!("{repository}@{child} (image of the index)"));
+        let attached = attached
+            .iter()
+            .map(|attached| line_of(repository, attached));
+        for part in children.chain(attached) {
+            context.out.message(&format!("{word}: {part}"));
         }
     }
 }

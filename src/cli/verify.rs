@@ -8,6 +8,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
 use super::session::{self, Session, SessionOptions};
+use crate::oci::artifact::ArtifactKind;
 use crate::publish::Receipt;
 use crate::reference::{Digest, Reference, Repository, RepositoryPath, Tag, Target};
 use crate::registry::Registry;
@@ -243,6 +244,12 @@ fn about(findings: Vec<VerifyFinding>, tag: &Tag, full: &Tag) -> Vec<VerifyFindi
     findings.into_iter().filter(is_about).collect()
 }
 
+/// The kind of what is neither an image nor an index of images.
+fn artifact(finding: &VerifyFinding) -> String {
+    let kind = finding.kind.as_ref().filter(|kind| !kind.is_image());
+    kind.map(ArtifactKind::to_string).unwrap_or_default()
+}
+
 fn show(findings: &[VerifyFinding], context: &Context) {
     let mut table = TextTable::default();
     // A tag has no colon, a digest has one.
@@ -267,6 +274,7 @@ fn show(findings: &[VerifyFinding], context: &Context) {
                 .digest
                 .as_ref()
                 .map_or_else(String::new, Digest::to_string),
+            artifact(finding),
         ]);
     }
     for finding in findings {

@@ -8,6 +8,7 @@
 
 mod acceptance;
 mod artifacts;
+mod attached;
 mod attacks;
 mod audit;
 mod auth;
