@@ -1,5 +1,7 @@
 //! `golden promote`: copy by digest between repositories or registries.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::context::Context;
@@ -32,11 +34,15 @@ pub struct Args {
     /// Also copy the artifacts that refer to the image (signatures, SBOMs).
     #[arg(long)]
     pub referrers: bool,
+    /// Show what would be copied and which tags would move, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// The JSON output.
 #[derive(Serialize)]
 struct PromoteOutput<'a> {
+    dry_run: bool,
     source: &'a Reference,
     destination: String,
     digest: &'a Digest,
@@ -72,14 +78,26 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let raw = found.ok_or_else(|| Error::Missing(source.clone()))?;
     let tags = requested_tags(&args, &source, &destination, &from, &raw.digest).await?;
     let moves = promote::decide_tags(&to, &raw.digest, &tags).await?;
-    let copied = promote::copy(&from, &to, &raw, &context.events).await?;
-    promote::put(&to, &raw, &moves).await?;
-    let referrers = if args.referrers {
-        promote::copy_referrers(&from, &to, &raw, &context.events).await?
+    let attached = if args.referrers {
+        promote::attached(&from, &raw).await?
     } else {
         Vec::new()
     };
+    let (copied, referrers) = if args.dry_run {
+        let digests: BTreeSet<Digest> = attached
+            .iter()
+            .map(|attached| attached.digest().clone())
+            .collect();
+        let copied = promote::would_copy(&from, &to, &raw).await?;
+        (copied, digests.into_iter().collect())
+    } else {
+        let copied = promote::copy(&from, &to, &raw, &context.events).await?;
+        promote::put(&to, &raw, &moves).await?;
+        let referrers = promote::copy_attached(&from, &to, attached, &context.events).await?;
+        (copied, referrers)
+    };
     let output = PromoteOutput {
+        dry_run: args.dry_run,
         source: &source,
         destination: to.repository.to_string(),
         digest: &raw.digest,
@@ -119,6 +137,7 @@ fn show(context: &Context, output: &PromoteOutput<'_>) {
         return;
     }
     let PromoteOutput {
+        dry_run,
         destination,
         digest,
         tags,
@@ -126,6 +145,11 @@ fn show(context: &Context, output: &PromoteOutput<'_>) {
         referrers,
         ..
     } = output;
+    let (would_copy, mount, copied) = if *dry_run {
+        ("would copy ", "to mount", "to copy")
+    } else {
+        ("", "mounted", "copied")
+    };
     let put = tags.iter().filter(|decision| decision.is_push());
     let put = put
         .map(|decision| decision.tag.to_string())
@@ -138,7 +162,7 @@ fn show(context: &Context, output: &PromoteOutput<'_>) {
     };
     context
         .out
-        .data(&format!("{destination}@{digest}{tags_text}\n"));
+        .data(&format!("{would_copy}{destination}@{digest}{tags_text}\n"));
     let Copied {
         present,
         mounted,
@@ -146,13 +170,13 @@ fn show(context: &Context, output: &PromoteOutput<'_>) {
         bytes: total,
     } = blobs;
     context.out.message(&format!(
-        "{} already present, {mounted} mounted, {sent} copied ({})",
+        "{} already present, {mounted} {mount}, {sent} {copied} ({})",
         count(*present, "blob"),
         bytes(*total)
     ));
     if !referrers.is_empty() {
         context.out.message(&format!(
-            "{} copied with it",
+            "{} {copied} with it",
             count(referrers.len(), "referrer")
         ));
     }

@@ -12,25 +12,19 @@ use crate::oci::{Bytes, Descriptor, RawManifest, media};
 use crate::reference::{Tag, Target};
 use crate::registry::Rewrites;
 
-/// Copies the manifest under a tag of cosign and returns it; `None` if the source has none. Layers
-/// are added to an existing manifest of the destination. A manifest that cannot be merged is left
+/// Copies the manifest under a tag of cosign; true if the destination has its content. Layers are
+/// added to an existing manifest of the destination. A manifest that cannot be merged is left
 /// unchanged, with a warning.
 pub(super) async fn copy(
     from: &End,
     to: &End,
+    raw: &RawManifest,
     tag: &Tag,
     events: &Events,
-) -> Result<Option<RawManifest>, Error> {
+) -> Result<bool, Error> {
     let target = Target::from(tag);
-    let Some(raw) = from
-        .registry
-        .get_manifest(&from.repository.path, &target)
-        .await?
-    else {
-        return Ok(None);
-    };
     let path = &to.repository.path;
-    promote::copy(from, to, &raw, events).await?;
+    promote::copy(from, to, raw, events).await?;
     let mut polling = to.registry.polling();
     let mut rewrites = Rewrites::default();
     loop {
@@ -40,15 +34,15 @@ pub(super) async fn copy(
                 manifest: raw.clone(),
                 config: None,
             },
-            Some(existing) => match merge(existing, &raw) {
-                Merge::Complete => return Ok(Some(raw)),
+            Some(existing) => match merge(existing, raw) {
+                Merge::Complete => return Ok(true),
                 Merge::Impossible => {
                     let text = format!(
                         "{}:{tag} has different content that cannot be merged; it is left unchanged",
                         to.repository
                     );
                     events.warn(None, text);
-                    return Ok(None);
+                    return Ok(false);
                 }
                 Merge::Add(merged) => merged,
             },

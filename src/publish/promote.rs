@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::cosign;
 use super::hold::{Look, Unsettled, look_at, put_and_hold};
 use crate::event::Events;
+use crate::observe;
 use crate::oci::{Descriptor, Manifest, RawManifest};
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::inventory::children;
-use crate::registry::referrers::tags_of_tools;
+use crate::registry::referrers::{Referrer, tags_of_tools};
 use crate::registry::{self, Inventory, Registry, RemoteBlob, Upload};
 use crate::tags::{
     Action, Level, Move, PublishedContent, TagList, TagRole, TagRules, Variant, decide, fan_out,
@@ -107,12 +108,11 @@ impl Copied {
 /// Decides which of the `requested` tags of the destination will point to `digest`. Tags that
 /// belong to a higher version are kept. Fails if a version exists with other content.
 pub async fn decide_tags(to: &End, digest: &Digest, requested: &[Tag]) -> Result<Vec<Move>, Error> {
-    let path = &to.repository.path;
     let probes: BTreeSet<Tag> = siblings(requested)
         .into_iter()
         .chain(requested.iter().cloned())
         .collect();
-    let existing_tags = to.registry.complete_tags(path, &probes).await?;
+    let existing_tags = observe::complete_tags(&to.registry, &to.repository, &probes).await?;
     let (variant, version) = read(requested);
     let existing = TagList::new(&existing_tags, variant.as_ref(), &[]);
     let mut moves = Vec::new();
@@ -223,6 +223,65 @@ pub async fn copy(
     events: &Events,
 ) -> Result<Copied, Error> {
     let mut copied = Copied::default();
+    let Needed { manifests, blobs } = needed(from, raw).await?;
+    let mut uploads = stream::iter(blobs)
+        .map(|blob| copy_blob(from, to, blob))
+        .buffered(CONCURRENCY);
+    while let Some((digest, upload)) = uploads.try_next().await? {
+        let result = match upload {
+            Upload::Present => "already exists",
+            Upload::Mounted => "mounted",
+            Upload::Sent(_) => "copied",
+        };
+        events.step(
+            &to.repository.to_string(),
+            format!("{} {result}", digest.short()),
+        );
+        copied.count(upload);
+    }
+    for manifest in &manifests {
+        to.registry
+            .put_manifest(
+                &to.repository.path,
+                &Target::from(&manifest.digest),
+                manifest,
+            )
+            .await?;
+    }
+    Ok(copied)
+}
+
+/// What a copy of a manifest would move: as [`copy`], and nothing is written.
+pub async fn would_copy(from: &End, to: &End, raw: &RawManifest) -> Result<Copied, Error> {
+    let mut copied = Copied::default();
+    let mountable =
+        from.registry.host() == to.registry.host() && from.repository.path != to.repository.path;
+    let looks = stream::iter(needed(from, raw).await?.blobs).map(async |blob| {
+        let found = to
+            .registry
+            .has_blob(&to.repository.path, &blob.digest)
+            .await?;
+        Ok::<_, Error>((blob, found))
+    });
+    let looks: Vec<_> = looks.buffered(CONCURRENCY).try_collect().await?;
+    for (blob, found) in looks {
+        copied.count(match (found, mountable) {
+            (true, _) => Upload::Present,
+            (false, true) => Upload::Mounted,
+            (false, false) => Upload::Sent(blob.size),
+        });
+    }
+    Ok(copied)
+}
+
+/// What a manifest needs below it.
+struct Needed {
+    manifests: Vec<RawManifest>,
+    blobs: Vec<Descriptor>,
+}
+
+/// Reads what a manifest needs; something that the source lacks is an error.
+async fn needed(from: &End, raw: &RawManifest) -> Result<Needed, Error> {
     let below = from
         .registry
         .below(&from.repository.path, raw, |_| true)
@@ -246,31 +305,10 @@ pub async fn copy(
             );
         }
     }
-    let mut uploads = stream::iter(blobs)
-        .map(|blob| copy_blob(from, to, blob))
-        .buffered(CONCURRENCY);
-    while let Some((digest, upload)) = uploads.try_next().await? {
-        let result = match upload {
-            Upload::Present => "already exists",
-            Upload::Mounted => "mounted",
-            Upload::Sent(_) => "copied",
-        };
-        events.step(
-            &to.repository.to_string(),
-            format!("{} {result}", digest.short()),
-        );
-        copied.count(upload);
-    }
-    for manifest in &below.manifests {
-        to.registry
-            .put_manifest(
-                &to.repository.path,
-                &Target::from(&manifest.digest),
-                manifest,
-            )
-            .await?;
-    }
-    Ok(copied)
+    Ok(Needed {
+        manifests: below.manifests,
+        blobs,
+    })
 }
 
 async fn copy_blob(from: &End, to: &End, blob: Descriptor) -> Result<(Digest, Upload), Error> {
@@ -312,16 +350,34 @@ pub async fn put(to: &End, raw: &RawManifest, moves: &[Move]) -> Result<(), Erro
     }
 }
 
-/// Copies the referrers of `raw` and of the images below it, recursively, such as the signature of
-/// an SBOM. They are found with the referrers API, its fallback tag, and the tags of cosign.
-/// Existing referrers of the destination are kept.
-pub async fn copy_referrers(
-    from: &End,
-    to: &End,
-    raw: &RawManifest,
-    events: &Events,
-) -> Result<Vec<Digest>, Error> {
-    let mut copied = Vec::new();
+/// An artifact that refers to a promoted image, and how the source lists it.
+#[derive(Debug)]
+pub struct Attached {
+    raw: RawManifest,
+    listed: Listed,
+}
+
+#[derive(Debug)]
+enum Listed {
+    /// In the list of referrers, with this entry.
+    Referrer(Referrer),
+    /// Under a tag that cosign makes from the digest.
+    Tag(Tag),
+}
+
+impl Attached {
+    /// Its digest.
+    #[must_use]
+    pub const fn digest(&self) -> &Digest {
+        &self.raw.digest
+    }
+}
+
+/// Finds what refers to `raw` and to the images below it, and what refers to that, such as the signature of an SBOM:
+/// through the referrers API or its fallback tag, and the tags that cosign makes. Nothing is written.
+pub async fn attached(from: &End, raw: &RawManifest) -> Result<Vec<Attached>, Error> {
+    let path = &from.repository.path;
+    let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     let mut open = vec![raw.clone()];
     while let Some(subject) = open.pop() {
@@ -330,41 +386,48 @@ pub async fn copy_referrers(
         }
         for child in children(&subject) {
             let target = Target::from(&child.digest);
-            open.extend(
-                from.registry
-                    .get_manifest(&from.repository.path, &target)
-                    .await?,
-            );
+            open.extend(from.registry.get_manifest(path, &target).await?);
         }
-        for referrer in from
-            .registry
-            .referrers(&from.repository.path, &subject.digest)
-            .await?
-        {
+        for referrer in from.registry.referrers(path, &subject.digest).await? {
             let target = Target::from(&referrer.descriptor.digest);
-            let Some(raw) = from
-                .registry
-                .get_manifest(&from.repository.path, &target)
-                .await?
-            else {
-                continue;
-            };
-            copy(from, to, &raw, events).await?;
-            to.registry
-                .put_referrer(&to.repository.path, &raw, Some(&referrer))
-                .await?;
-            if !copied.contains(&raw.digest) {
-                copied.push(raw.digest.clone());
+            if let Some(raw) = from.registry.get_manifest(path, &target).await? {
+                open.push(raw.clone());
+                let listed = Listed::Referrer(referrer);
+                found.push(Attached { raw, listed });
             }
-            open.push(raw);
         }
         for tag in tags_of_tools(&subject.digest).into_iter().skip(1) {
-            if let Some(raw) = cosign::copy(from, to, &tag, events).await? {
-                if !copied.contains(&raw.digest) {
-                    copied.push(raw.digest.clone());
-                }
-                open.push(raw);
+            let target = Target::from(&tag);
+            if let Some(raw) = from.registry.get_manifest(path, &target).await? {
+                open.push(raw.clone());
+                let listed = Listed::Tag(tag);
+                found.push(Attached { raw, listed });
             }
+        }
+    }
+    Ok(found)
+}
+
+/// Copies what is attached to an image, and gives the digests. What the destination has of its own stays.
+pub async fn copy_attached(
+    from: &End,
+    to: &End,
+    attached: Vec<Attached>,
+    events: &Events,
+) -> Result<Vec<Digest>, Error> {
+    let mut copied = Vec::new();
+    for Attached { raw, listed } in attached {
+        let is_copied = match listed {
+            Listed::Referrer(entry) => {
+                copy(from, to, &raw, events).await?;
+                let path = &to.repository.path;
+                to.registry.put_referrer(path, &raw, Some(&entry)).await?;
+                true
+            }
+            Listed::Tag(tag) => cosign::copy(from, to, &raw, &tag, events).await?,
+        };
+        if is_copied && !copied.contains(&raw.digest) {
+            copied.push(raw.digest);
         }
     }
     Ok(copied)

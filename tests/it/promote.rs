@@ -266,3 +266,69 @@ fn prune_keeps_images_that_moving_tags_point_to() {
         "`1` points to it"
     );
 }
+
+#[test]
+fn a_dry_run_decides_as_a_run_and_writes_nothing() {
+    let (one, two) = (
+        FakeRegistry::start(Behaviour::default()),
+        FakeRegistry::start(Behaviour::default()),
+    );
+    let digest = one.image("app", "a", &FOUR);
+    let signature = one.referrer("app", &digest, "signature");
+    one.fallback("app", &digest, &[&signature]);
+    two.image("app", "b", &["2.0.0", "2.0", "2", "latest"]);
+    let (from, to) = (
+        format!("{}/app:1.2.3", one.host()),
+        format!("{}/app", two.host()),
+    );
+    let arguments = [from.as_str(), &to, "--tags", "--referrers"];
+    let dry = |more: &[&str]| promote(&[&arguments[..], &["--dry-run"], more].concat());
+    let text = dry(&[]).exit(0);
+    assert_eq!(
+        text.stdout,
+        format!("would copy {to}@{digest} (1.2.3, 1.2, 1)\n")
+    );
+    assert!(
+        text.stderr.contains("0 to mount, 2 to copy"),
+        "{}",
+        text.stderr
+    );
+    assert!(
+        text.stderr.contains("1 referrer to copy with it"),
+        "{}",
+        text.stderr
+    );
+    assert!(
+        text.stderr
+            .contains("kept latest: 2.0.0 is the higher version"),
+        "{}",
+        text.stderr
+    );
+    let json = |run: crate::support::workspace::Run| {
+        let output: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        output
+    };
+    let planned = json(dry(&["--format", "json"]).exit(0));
+    let writes = |line: &&String| !line.starts_with("GET") && !line.starts_with("HEAD");
+    assert_eq!(two.requests().iter().find(writes), None);
+    let done = json(promote(&[&arguments[..], &["--format", "json"]].concat()).exit(0));
+    assert_eq!(
+        (&planned["dry_run"], &done["dry_run"]),
+        (&true.into(), &false.into())
+    );
+    for key in [
+        "source",
+        "destination",
+        "digest",
+        "tags",
+        "blobs",
+        "referrers",
+    ] {
+        assert_eq!(planned[key], done[key], "{key}");
+    }
+
+    // What a run refuses or lacks, the dry run does as well.
+    two.image("app", "c", &["1.2.3"]);
+    dry(&[]).exit(4);
+    promote(&[&format!("{}/app:9.9.9", one.host()), &to, "--dry-run"]).exit(1);
+}
