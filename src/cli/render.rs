@@ -19,7 +19,7 @@ use crate::reference::Reference;
 use crate::render::{ContextFiles, Renderer, Standalone, Templates};
 use crate::report::OutputFormat;
 use crate::resolve::ResolvedImage;
-use crate::resolve::image::{Family, FamilySource};
+use crate::resolve::image::{Base, Family, FamilySource};
 use crate::workspace::state;
 
 /// Render the Dockerfiles.
@@ -223,7 +223,11 @@ fn shown_bases(session: &Session) -> Vec<Option<String>> {
             }
             .to_string()
         });
-        locked.or_else(|| written.clone())
+        let loaded = || match &image.base {
+            Base::Layout(layout) => Some(layout.local_name()),
+            _ => None,
+        };
+        locked.or_else(|| written.clone()).or_else(loaded)
     };
     session
         .images

@@ -23,6 +23,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 pub use self::error::Error;
 pub(super) use self::layout::layout_image;
+pub(crate) use self::layout::layout_platforms;
 pub(super) use self::scan::scan as scan_layer;
 
 use self::memo::Memo;

@@ -74,6 +74,15 @@ pub async fn bases(
         .try_collect()
         .await?;
     observed.bases.extend(found);
+    for image in images {
+        if let Base::Layout(layout) = &image.base
+            && !observed.layouts.contains_key(&layout.digest)
+        {
+            let platforms = embedded::layout_platforms(layout).await;
+            let platforms = platforms.map_err(|error| Error::Unusable(Box::new(error)))?;
+            observed.layouts.insert(layout.digest.clone(), platforms);
+        }
+    }
     Ok(())
 }
 

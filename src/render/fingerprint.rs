@@ -23,7 +23,7 @@ pub fn fingerprint(image: &ResolvedImage, rendered: &Rendered, base: &PinnedBase
         PinnedBase::Registry {
             digest, platforms, ..
         } => manifests(image, digest, platforms),
-        PinnedBase::Layout(layout) => layout.digest.as_str().into(),
+        PinnedBase::Layout(layout) => manifests(image, &layout.digest, &layout.platforms),
         PinnedBase::Local { id, .. } => id.as_str().into(),
         PinnedBase::Workspace { inputs, .. } => inputs.as_str().into(),
     };

@@ -293,7 +293,8 @@ fn from(image: &ResolvedImage, shown: Option<&str>) -> String {
         ),
         Base::Layout(layout) => (
             Some(format!("{}, as golden loads it", layout.written)),
-            layout.local_name(),
+            // The name in the engine has the digest of the index, and the inputs count only what is used of it.
+            "localhost/golden/base".to_owned(),
         ),
         Base::Requirement {
             repository,

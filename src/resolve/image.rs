@@ -176,6 +176,8 @@ pub struct Layout {
     pub digest: Digest,
     /// True if the spec contains the digest.
     pub pinned: bool,
+    /// The digest of each platform's manifest, once the base is pinned; empty for a single image.
+    pub platforms: BTreeMap<Platform, Digest>,
 }
 
 impl Layout {

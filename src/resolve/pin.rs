@@ -142,7 +142,13 @@ pub fn pin(
     };
     match &image.base {
         Base::Scratch => Ok(PinnedBase::Scratch),
-        Base::Layout(layout) => Ok(PinnedBase::Layout(layout.clone())),
+        Base::Layout(layout) => {
+            let platforms = observed.layouts.get(&layout.digest).cloned();
+            Ok(PinnedBase::Layout(Layout {
+                platforms: platforms.unwrap_or_default(),
+                ..layout.clone()
+            }))
+        }
         Base::Reference(reference) => {
             pin_reference(reference, observed).ok_or_else(|| unknown(reference.to_string()))
         }

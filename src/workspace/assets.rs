@@ -406,6 +406,7 @@ impl<'a> Assets<'a> {
             media_type: found.media_type,
             digest: found.digest,
             pinned: digest.is_some(),
+            platforms: BTreeMap::new(),
         })
     }
 

@@ -8,6 +8,7 @@ use golden::oci::media;
 use serde_json::Value;
 
 use crate::support::layout::{self, Base};
+use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::services;
 use crate::support::workspace::{Golden, Run};
 
@@ -709,4 +710,36 @@ fn an_image_in_a_layout_gets_the_name_of_the_destination() {
         serde_json::json!(["docker.io/team/app:2"])
     );
     assert_eq!(list.as_array().unwrap().len(), 1);
+}
+
+/// The platforms that the image does not use are no part of it.
+#[test]
+fn an_index_of_a_layout_that_gains_a_platform_changes_nothing() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let table = format!(
+        "[[registry]]\nname = \"t\"\nhost = \"{}\"\n",
+        registry.host()
+    );
+    let golden = Golden::new()
+        .workspace(&table)
+        .env("SOURCE_DATE_EPOCH", "0");
+    let image = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"oci:../base\"\nplatforms = [\"linux/amd64\"]\n";
+    let golden = golden.image("app", image);
+    let directory = golden.path().join("base");
+    let of = |platform, text| Base::new(platform).layer(&[("base", 'f', text)]);
+    let amd64 = of("linux/amd64", "amd64");
+    let plan = |bases: &[&Base]| {
+        let top = layout::index_of(&directory, bases);
+        layout::index(&directory, &[(&top, None)]);
+        golden.run(&["plan"]).stdout
+    };
+    plan(&[&amd64]);
+    golden.run(&["build", "--push"]).exit(0);
+    let more = plan(&[&amd64, &of("linux/arm64", "arm64")]);
+    assert!(
+        more.contains("app:1.0.0  skip: 1.0.0 is published with the same inputs"),
+        "{more}"
+    );
+    let other = plan(&[&of("linux/amd64", "changed")]);
+    assert!(other.contains("app:1.0.0  refuse: "), "{other}");
 }

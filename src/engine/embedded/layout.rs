@@ -1,12 +1,23 @@
 //! Reads a base from an OCI layout: its manifest and config. The layers stay in the layout.
 
+use std::collections::BTreeMap;
+
 use super::Error;
 use super::platforms::BaseSource;
 use crate::assemble::{AssembledImage, LayerSource};
 use crate::oci::Descriptor;
 use crate::platform::Platform;
+use crate::reference::Digest;
 use crate::resolve::image::Layout;
 use crate::store::layout::LayoutReader;
+
+/// The digest of the manifest of each platform of a layout's image; none if that is a single image.
+pub(crate) async fn layout_platforms(layout: &Layout) -> Result<BTreeMap<Platform, Digest>, Error> {
+    let reader = LayoutReader::open(&layout.directory)?;
+    BaseSource::Layout(&reader, &layout.written)
+        .platforms(&layout.media_type, &layout.digest)
+        .await
+}
 
 /// The image of a layout for a platform. Fails if the layout is invalid or has no image for the
 /// platform.

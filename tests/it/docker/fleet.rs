@@ -196,6 +196,7 @@ async fn a_base_of_a_layout_is_loaded_into_every_engine() {
             media_type: top.media_type.clone(),
             digest: top.digest.clone(),
             pinned: false,
+            platforms: std::collections::BTreeMap::default(),
         });
         let child = build(
             &fleet(&scratch_directory, builder),
