@@ -118,6 +118,9 @@ fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
     if let Some(next) = &image.withdrawn {
         writeln!(text, "  help: the next free version is {next}")?;
     }
+    if let Some(base) = &image.blocked_by {
+        writeln!(text, "  help: raise the version of {base}")?;
+    }
     if image.publish != image.version {
         writeln!(text, "  as {}", image.publish)?;
     }

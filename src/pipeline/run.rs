@@ -192,6 +192,12 @@ impl Run<'_> {
             );
             self.events.warn(Some(&planned.image), warning);
         }
+        if let Some(base) = &planned.blocked_by {
+            let warning = format!(
+                "its base {base} is withdrawn and not published, so that it is skipped: raise the version of {base}"
+            );
+            self.events.warn(Some(&planned.image), warning);
+        }
         let result = self.build_and_publish(position, above, slot, shared).await;
         let (text, ok) = match &result {
             // With --atomic, its moving tags wait for the other images.
@@ -202,7 +208,9 @@ impl Run<'_> {
                 ("uploaded".to_owned(), true)
             }
             Ok(_) => (self.outcome(planned, true).verb().to_owned(), true),
-            Err(error) => (error.reason(), false),
+            // The reason is shown once, at the end of the run.
+            Err(error) if error.is_refusal() => (ImageOutcome::Refused.verb().to_owned(), false),
+            Err(_) => (ImageOutcome::Failed.verb().to_owned(), false),
         };
         self.events.send(Event::Finished {
             image: planned.image.clone(),
@@ -389,6 +397,7 @@ impl Run<'_> {
         match (&planned.step, self.options.push) {
             _ if !done => ImageOutcome::Failed,
             _ if planned.withdrawn.is_some() => ImageOutcome::Withdrawn,
+            _ if planned.blocked_by.is_some() => ImageOutcome::Skipped,
             (PlanStep::Skip { .. }, _) => ImageOutcome::Unchanged,
             (PlanStep::Retag { .. }, _) => ImageOutcome::Retagged,
             (_, true) => ImageOutcome::Published,

@@ -66,6 +66,10 @@ pub struct PlannedImage {
     /// The next free version, if the version is withdrawn and so nothing is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<Version>,
+    /// The image that it is built on, directly or not, and that is withdrawn and not published, so that this one cannot be
+    /// built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_by: Option<String>,
     /// The planned changes in each registry.
     pub destinations: Vec<PlannedDestination>,
 }
@@ -192,9 +196,18 @@ pub enum Error {
 /// of a repository is not valid.
 pub fn plan(recipes: &[Recipe], observed: &Observed, options: &PlanOptions) -> Result<Plan, Error> {
     let mut parents = PlannedParents::new();
+    let mut missing: BTreeMap<String, String> = BTreeMap::new();
     let mut images = Vec::with_capacity(recipes.len());
     for recipe in recipes {
-        let planned = plan_image(recipe, observed, options, &parents)?;
+        let mut planned = plan_image(recipe, observed, options, &parents)?;
+        if let PinnedBase::Workspace { parent, .. } = &recipe.base
+            && let Some(withdrawn) = missing.get(parent)
+        {
+            planned = planned.blocked_by(withdrawn);
+        }
+        if let Some(withdrawn) = planned.missing() {
+            missing.insert(planned.image.clone(), withdrawn.to_owned());
+        }
         parents.insert(planned.image.clone(), planned.published().cloned());
         images.push(planned);
     }
@@ -214,6 +227,29 @@ impl PlannedImage {
                 ContentSource::Published { digest } if !self.step.is_build() => Some(digest),
                 _ => None,
             })
+    }
+
+    /// The withdrawn image because of which this one is neither built nor published.
+    fn missing(&self) -> Option<&str> {
+        let withdrawn = self.withdrawn.is_some().then_some(self.image.as_str());
+        let image = withdrawn.or(self.blocked_by.as_deref());
+        image.filter(|_| self.published().is_none())
+    }
+
+    /// The same image, skipped if it would have to be built on an image that does not exist.
+    fn blocked_by(self, withdrawn: &str) -> Self {
+        if !self.step.is_build() {
+            return self;
+        }
+        let because = vec![format!(
+            "its base {withdrawn} is withdrawn and not published"
+        )];
+        Self {
+            step: PlanStep::Skip { because },
+            blocked_by: Some(withdrawn.to_owned()),
+            destinations: Vec::new(),
+            ..self
+        }
     }
 }
 
@@ -320,6 +356,7 @@ fn plan_image(
         engine: None,
         step,
         withdrawn,
+        blocked_by: None,
         destinations,
     })
 }

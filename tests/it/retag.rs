@@ -274,3 +274,62 @@ fn a_withdrawn_version_releases_its_tags_and_is_not_published() {
     app.spec("1.10.1", "", &withdrawn).publish();
     assert_eq!(app.tags()["latest"], app.tags()["1.10.1"]);
 }
+
+/// One withdrawn image does not fail a fleet: what is built on it is skipped until its version is raised.
+#[test]
+fn an_image_on_a_withdrawn_base_that_is_not_published_is_skipped() {
+    let app = App::new();
+    app.spec("1.0.0", "", "withdrawn = [\"1.0.0\"]");
+    let child = |name: &str, base: &str| {
+        let text = format!(
+            "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {{ image = \"{base}\" }}\n"
+        );
+        app.golden.write(&format!("{name}/image.toml"), text);
+    };
+    child("child", "app");
+    child("grandchild", "child");
+    let other = "[image]\nname = \"other\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
+    app.golden.write("other/image.toml", other);
+
+    let plan = app.run(&["plan"], 0).stdout;
+    for name in ["child", "grandchild"] {
+        let line =
+            format!("{name}:1.0.0  skip: its base app:1.0.0 is withdrawn and not published\n");
+        assert!(plan.contains(&line), "{plan}");
+    }
+    assert!(
+        plan.contains("  help: raise the version of app:1.0.0\n"),
+        "{plan}"
+    );
+    let build = app.run(&["build", "--push", "--format", "json"], 0);
+    let output: serde_json::Value = serde_json::from_str(&build.stdout).unwrap();
+    let outcomes: BTreeMap<&str, &str> = output["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| {
+            let text = |key: &str| image[key].as_str().unwrap();
+            (text("image"), text("outcome"))
+        })
+        .collect();
+    let expected = [
+        ("app", "withdrawn"),
+        ("child", "skipped"),
+        ("grandchild", "skipped"),
+        ("other", "published"),
+    ];
+    assert_eq!(outcomes, BTreeMap::from(expected));
+    let warning = "warning: grandchild:1.0.0: its base app:1.0.0 is withdrawn and not published, so that it is skipped";
+    assert!(build.stderr.contains(warning), "{}", build.stderr);
+    for name in ["app", "child", "grandchild"] {
+        assert_eq!(app.registry.tags(name), BTreeMap::new());
+    }
+
+    // A base that was published before it was withdrawn still exists.
+    app.version("1.0.0").publish();
+    app.spec("1.0.0", "", "withdrawn = [\"1.0.0\"]");
+    let text = "[image]\nname = \"fresh\"\nversion = \"1.0.0\"\nbase = { image = \"app\" }\n";
+    app.golden.write("fresh/image.toml", text);
+    app.publish();
+    assert!(app.registry.tags("fresh").contains_key("1.0.0"));
+}
