@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::auth::{Bearer, SECRET, basic, silent, with_basic, with_bearer, with_token_server};
+use crate::auth::{Bearer, SECRET, basic, assert_no_secret, with_basic, with_bearer, with_token_server};
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::server::{Answer, Server, handler};
 use crate::support::services;
@@ -18,7 +18,7 @@ fn auth() -> String {
 
 fn list(golden: &Golden, host: &str) -> Run {
     let run = golden.run(&["-vv", "ls", &format!("{host}/app")]);
-    silent(&run);
+    assert_no_secret(&run);
     run
 }
 
@@ -276,7 +276,7 @@ fn docker_hub_logins_are_found_under_their_own_key() {
             "{}",
             run.stdout
         );
-        silent(&run);
+        assert_no_secret(&run);
     }
     assert!(
         tunnel
@@ -296,7 +296,7 @@ fn docker_hub_logins_are_found_under_their_own_key() {
         )
         .run(&["-vv", "inspect", "app:1.2.3"])
         .exit(1);
-    silent(&run);
+    assert_no_secret(&run);
 }
 
 #[test]
