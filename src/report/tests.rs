@@ -215,7 +215,7 @@ async fn events_are_printed_as_lines_in_their_order() {
     });
     events.send(Event::Finished {
         image: image(),
-        text: "step 3 failed".to_owned(),
+        text: "failed".to_owned(),
         ok: false,
     });
     reporting.finish().await;
@@ -228,6 +228,6 @@ async fn events_are_printed_as_lines_in_their_order() {
     dotnet/aspnet:3.0.1: sha256:12ab34cd 1.5 MB
     warning: dotnet/aspnet:3.0.1: the clone is shallow
     dotnet/aspnet:3.0.1: built
-    error: dotnet/aspnet:3.0.1: step 3 failed
+    dotnet/aspnet:3.0.1: failed
     ");
 }

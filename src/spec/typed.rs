@@ -22,27 +22,41 @@ where
     T: Default + for<'de> Deserialize<'de>,
 {
     let mut table = table;
-    for _ in 0..MAX_ERRORS {
+    let mut errors = 0;
+    let mut last: Option<Diagnostic> = None;
+    loop {
         let root: Spanned<DeTable<'_>> = Spanned::new(0..0, table.clone());
         let error = match T::deserialize(Deserializer::from(root)) {
-            Ok(value) => return value,
+            Ok(value) => {
+                push(found, last);
+                return value;
+            }
             Err(error) => error,
         };
+        if errors == MAX_ERRORS {
+            let more =
+                format!("more than {MAX_ERRORS} errors; the rest of the file is not checked");
+            push(found, last.map(|last| last.help(more)));
+            return T::default();
+        }
+        errors += 1;
+        push(found, last.take());
         let span = error.span().unwrap_or(0..0);
         let mut path = Vec::new();
         let taken = take(&mut table, &span, &mut path);
-        found.push(explain(
-            error.message(),
-            &span,
-            &path,
-            taken.as_ref(),
-            files,
-        ));
+        let diagnostic = explain(error.message(), &span, &path, taken.as_ref(), files);
         if taken.is_none() {
-            break;
+            found.push(diagnostic);
+            return T::default();
         }
+        last = Some(diagnostic);
     }
-    T::default()
+}
+
+fn push(found: &mut Diagnostics, diagnostic: Option<Diagnostic>) {
+    if let Some(diagnostic) = diagnostic {
+        found.push(diagnostic);
+    }
 }
 
 /// Removes the innermost entry that contains `span`. The span of a table with a header does not

@@ -7,6 +7,7 @@ use golden::oci::media;
 use golden::reference::Digest;
 
 use crate::support::layout::{Base, gzip, tar};
+use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::services;
 use crate::support::workspace::{Golden, Run};
 
@@ -290,4 +291,33 @@ fn mknod(path: &std::path::Path, kind: &[&str]) {
         .status()
         .unwrap();
     assert!(status.success());
+}
+
+/// A failure is reported once, with its help, next to the line of the summary.
+#[test]
+fn a_base_that_is_refused_is_reported_once() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    registry.image_for("base", "arm64", "a=b", &["1"]);
+    let image = format!(
+        "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"{}/base:1\"\nplatforms = [\"linux/amd64\"]\n",
+        registry.host()
+    );
+    let golden = Golden::new().workspace("").image("app", &image);
+    let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
+    let reports = run
+        .stderr
+        .lines()
+        .filter(|line| line.contains("is not for linux/amd64"));
+    assert_eq!(reports.count(), 1, "{}", run.stderr);
+    let failed = run
+        .stderr
+        .lines()
+        .filter(|line| line.contains("app:1.0.0: failed"));
+    assert_eq!(failed.count(), 1, "{}", run.stderr);
+    let quiet = golden.run(&["-q", "build", "--engine", "embedded"]).exit(1);
+    assert!(
+        quiet.stderr.starts_with("error: app:1.0.0: the base"),
+        "{}",
+        quiet.stderr
+    );
 }

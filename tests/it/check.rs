@@ -423,3 +423,22 @@ fn set_overrides_variables() {
     golden.run(&["check", "--set", "version=2"]).exit(2);
     golden.run(&["check", "--set", "version"]).exit(2);
 }
+
+/// A file with very many errors is not read to its end, and this is said.
+#[test]
+fn a_file_with_more_than_a_hundred_errors_says_that_the_rest_is_not_checked() {
+    for (errors, stopped) in [(100, 0), (101, 1), (500, 1)] {
+        let keys: String = (0..errors).map(|n| format!("key{n} = 1\n")).collect();
+        let image =
+            format!("[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n{keys}");
+        let run = Golden::new()
+            .workspace("")
+            .image("app", &image)
+            .run(&["check"])
+            .exit(2);
+        let output = format!("{}{}", run.stdout, run.stderr);
+        assert_eq!(output.matches("unknown key").count(), errors.min(100));
+        let words = "more than 100 errors; the rest of the file is not checked";
+        assert_eq!(output.matches(words).count(), stopped, "{errors}");
+    }
+}

@@ -20,16 +20,10 @@ impl Plain {
 impl Reporter for Plain {
     fn consume(&mut self, event: &Event) {
         match line(event) {
-            Some(line) if must_be_seen(event) => self.out.error(&line),
             Some(line) => self.out.message(&line),
             None => {}
         }
     }
-}
-
-/// True if an event is shown even if only errors are printed.
-pub(super) const fn must_be_seen(event: &Event) -> bool {
-    matches!(event, Event::Finished { ok: false, .. })
 }
 
 /// The line of an event; `None` for intermediate progress.
@@ -39,12 +33,7 @@ pub(super) fn line(event: &Event) -> Option<String> {
     };
     Some(match event {
         Event::Started { image } => format!("{}started", prefix(Some(image))),
-        Event::Step { image, text }
-        | Event::Finished {
-            image,
-            text,
-            ok: true,
-        } => {
+        Event::Step { image, text } | Event::Finished { image, text, .. } => {
             format!("{}{}", prefix(Some(image)), one_line(text))
         }
         Event::Log { image, line } => format!("{}| {}", prefix(Some(image)), one_line(line)),
@@ -61,10 +50,5 @@ pub(super) fn line(event: &Event) -> Option<String> {
         Event::Warning { image, text } => {
             format!("warning: {}{}", prefix(image.as_deref()), one_line(text))
         }
-        Event::Finished {
-            image,
-            text,
-            ok: false,
-        } => format!("error: {}{}", prefix(Some(image)), one_line(text)),
     })
 }

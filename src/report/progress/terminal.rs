@@ -106,16 +106,18 @@ impl Terminal {
 
 /// Colours the first word of a warning or a failure.
 fn colored(event: &Event, line: &str) -> String {
-    let (head, style) = match event {
-        Event::Warning { .. } => ("warning", anstyle::AnsiColor::Yellow),
-        Event::Finished { ok: false, .. } => ("error", anstyle::AnsiColor::Red),
-        _ => return line.to_owned(),
-    };
-    let style = style.on_default().bold();
-    line.strip_prefix(head).map_or_else(
-        || line.to_owned(),
-        |rest| format!("{style}{head}{style:#}{rest}"),
-    )
+    match event {
+        Event::Warning { .. } => {
+            let style = anstyle::AnsiColor::Yellow.on_default().bold();
+            let rest = line.strip_prefix("warning").unwrap_or(line);
+            format!("{style}warning{style:#}{rest}")
+        }
+        Event::Finished { ok: false, .. } => {
+            let style = anstyle::AnsiColor::Red.on_default().bold();
+            format!("{style}{line}{style:#}")
+        }
+        _ => line.to_owned(),
+    }
 }
 
 impl Reporter for Terminal {
