@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::auth::{Bearer, SECRET, basic, assert_no_secret, with_basic, with_bearer, with_token_server};
+use crate::auth::{
+    Bearer, SECRET, assert_no_secret, basic, with_basic, with_bearer, with_token_server,
+};
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::server::{Answer, Server, handler};
 use crate::support::services;
