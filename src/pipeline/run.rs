@@ -81,6 +81,7 @@ pub struct Run<'a> {
     /// The options of the command line.
     pub options: &'a Options,
     /// The receiver of progress events.
+    pub events: &'a Events,
     /// Seconds since 1970.
     pub now: i64,
 }
