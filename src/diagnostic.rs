@@ -211,24 +211,6 @@ impl IntoIterator for Diagnostics {
     }
 }
 
-/// A value and the findings of its creation. The value is `None` if the findings prevent it.
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct Checked<T> {
-    /// The value; `None` if it could not be created.
-    pub value: Option<T>,
-    /// The findings about the value.
-    pub diagnostics: Diagnostics,
-}
-
-impl<T> Checked<T> {
-    /// Moves the findings to `into` and returns the value.
-    pub fn drain(self, into: &mut Diagnostics) -> Option<T> {
-        into.extend(self.diagnostics);
-        self.value
-    }
-}
-
 /// Finds the keys of the user's files, for checks that run after parsing. A path lists the keys
 /// from the top of the file; items of an array have their decimal index: `["run", "0", "script"]`.
 pub trait Places {

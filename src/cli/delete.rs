@@ -71,7 +71,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
     let mut work: Vec<(Registry, DeleteSubject)> = Vec::new();
     for (repository, references) in &repositories {
-        let registry = registries.of(repository)?;
+        let registry = registries.of(repository);
         let everything = if args.repository {
             Some(delete::everything(&registry, repository).await?)
         } else {

@@ -63,11 +63,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let destinations = destinations(context).await?;
     let registries = registries::open_to(context, &destinations, &destination.repository.host)?;
     let from = End {
-        registry: registries.of(&source.repository)?,
+        registry: registries.of(&source.repository),
         repository: source.repository.clone(),
     };
     let to = End {
-        registry: registries.of(&destination.repository)?,
+        registry: registries.of(&destination.repository),
         repository: destination.repository.clone(),
     };
 

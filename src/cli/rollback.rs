@@ -184,7 +184,7 @@ async fn plan<'s>(
             let repository = destination
                 .repository(&image.name)
                 .map_err(Failure::usage)?;
-            let registry = registries.of(&repository)?;
+            let registry = registries.of(&repository);
             let out = crate::tags::fan_out(version, image.variant.as_ref(), &image.tags)
                 .map_err(Failure::usage)?;
             let probes = out.tags.iter().map(|planned| &planned.tag);

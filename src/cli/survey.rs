@@ -13,8 +13,6 @@ use crate::snapshot::Observed;
 /// The result of the survey, before any build starts.
 #[derive(Debug)]
 pub struct Survey {
-    /// The state of the bases and the registries.
-    pub observed: Observed,
     /// One recipe for each image of the session, in the same order.
     pub recipes: Vec<Recipe>,
     /// The plan, with one image for each recipe, in the same order.
@@ -69,9 +67,5 @@ pub async fn survey(
             events.warn(Some(&planned.image), warning);
         }
     }
-    Ok(Survey {
-        observed,
-        recipes,
-        plan,
-    })
+    Ok(Survey { recipes, plan })
 }

@@ -97,7 +97,7 @@ async fn workspace_images(
     let registries = registries::of_session(context, &session)?;
     let mut findings = Vec::new();
     for OwnImage { subject, receipts } in images_of(&session)? {
-        let registry = registries.of(&subject.repository)?;
+        let registry = registries.of(&subject.repository);
         findings
             .extend(verify::image(&registry, &subject, |tag| receipts.digest(tag), deep).await?);
     }
@@ -135,7 +135,7 @@ async fn named_references(
     let own = own_images(context).await;
     let mut findings = Vec::new();
     for reference in &references {
-        let registry = registries.of(&reference.repository)?;
+        let registry = registries.of(&reference.repository);
         findings.extend(named_reference(&registry, reference, &own, deep).await?);
     }
     Ok(findings)

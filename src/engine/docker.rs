@@ -35,7 +35,7 @@ pub use self::environment::DockerEnv;
 use self::transport::Transport;
 pub use self::version::Builder;
 use super::daemon::tls;
-use super::{BuildOptions, BuiltImage, Engine, EngineKind, Error};
+use super::{BuildOptions, BuiltImage, Error};
 
 /// The time limit for the first answer to a build, a push or a load. The engine answers only after
 /// it has read the whole context.
@@ -194,13 +194,14 @@ fn failed(what: &str, error: BollardError, address: &str) -> Error {
     }
 }
 
-#[async_trait::async_trait]
-impl Engine for Docker {
-    fn kind(&self) -> EngineKind {
-        EngineKind::Docker
-    }
-
-    async fn build(
+impl Docker {
+    /// Builds an image and sends its progress to `events`. Dropping the future cancels the build.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine cannot be reached, lacks a feature that the recipe needs, or if the
+    /// build itself fails.
+    pub async fn build(
         &self,
         recipe: &Recipe,
         options: &BuildOptions,

@@ -27,7 +27,7 @@ pub(crate) use self::layout::layout_platforms;
 pub(super) use self::scan::scan as scan_layer;
 
 use self::memo::Memo;
-use super::{Artifact, BuildOptions, BuiltImage, Engine, EngineKind};
+use super::{Artifact, BuildOptions, BuiltImage, EngineKind};
 use crate::assemble::tree::{LayerIndex, Tree, Unread};
 use crate::assemble::{
     AssembleStop, Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Traits,
@@ -436,13 +436,14 @@ impl Embedded {
     }
 }
 
-#[async_trait::async_trait]
-impl Engine for Embedded {
-    fn kind(&self) -> EngineKind {
-        EngineKind::Embedded
-    }
-
-    async fn build(
+impl Embedded {
+    /// Builds an image and sends its progress to `events`. Dropping the future cancels the build.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine cannot be reached, lacks a feature that the recipe needs, or if the
+    /// build itself fails.
+    pub async fn build(
         &self,
         recipe: &Recipe,
         options: &BuildOptions,

@@ -19,7 +19,7 @@ use tokio_util::io::SyncIoBridge;
 use super::daemon::archive;
 use super::error::trust_hint;
 use super::{
-    Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, Engine, EngineKind,
+    Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, EngineKind,
     EngineTrust, Error, fit,
 };
 use crate::assemble::{Assembled, AssembledImage, BaseImage};
@@ -493,13 +493,14 @@ impl Fleet {
     }
 }
 
-#[async_trait::async_trait]
-impl Engine for Fleet {
-    fn kind(&self) -> EngineKind {
-        EngineKind::Docker
-    }
-
-    async fn build(
+impl Fleet {
+    /// Builds an image and sends its progress to `events`. Dropping the future cancels the build.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine cannot be reached, lacks a feature that the recipe needs, or if the
+    /// build itself fails.
+    pub async fn build(
         &self,
         recipe: &Recipe,
         options: &BuildOptions,

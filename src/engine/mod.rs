@@ -22,12 +22,10 @@ pub use crate::assemble::{Assembled, AssembledImage, Layer, LayerSource};
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Events;
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::{Digest, Host, Reference};
 use crate::registry::Credential;
-use crate::render::Recipe;
 use crate::secret::Secret;
 
 /// The engine that the user requested, or that built an image.
@@ -71,8 +69,6 @@ impl EngineKind {
 /// Options of a build that are not part of the recipe.
 #[derive(Debug, Clone, Default)]
 pub struct BuildOptions {
-    /// References to give the image in the engine: the whole fan-out, most specific first.
-    pub local_tags: Vec<Reference>,
     /// Secrets by name, for the steps that require them.
     pub secrets: BTreeMap<String, Secret<Vec<u8>>>,
     /// Run every step again, even if the engine has its result in the cache.
@@ -126,21 +122,4 @@ pub enum Artifact {
     },
     /// golden assembled the image. It is not stored until it is published or written.
     Assembled(Assembled),
-}
-
-/// An engine that builds an image from a recipe.
-#[async_trait::async_trait]
-pub trait Engine: Send + Sync {
-    /// The kind of this engine; never `Auto`.
-    fn kind(&self) -> EngineKind;
-
-    /// Builds an image and sends its progress to `events`. Dropping the future cancels the build.
-    /// Fails if the engine cannot be reached, lacks a feature that the recipe needs, or if the
-    /// build itself fails.
-    async fn build(
-        &self,
-        recipe: &Recipe,
-        options: &BuildOptions,
-        events: &Events,
-    ) -> Result<BuiltImage, Error>;
 }

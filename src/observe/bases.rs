@@ -147,7 +147,7 @@ pub(super) async fn highest_tag(
     // The tag `latest` detects a truncated list, because letters are sorted last.
     let probe: Option<Tag> = "latest".parse().ok();
     let tags = registries
-        .of(repository)?
+        .of(repository)
         .complete_tags(&repository.path, &probe)
         .await?;
     let tag = pin::highest_admitted(&tags, requirement).cloned();
@@ -198,7 +198,7 @@ async fn from_registry(
     let digest = if let Some(digest) = &reference.digest {
         digest.clone()
     } else {
-        let registry = embedded.registries().of(&reference.repository)?;
+        let registry = embedded.registries().of(&reference.repository);
         let found = registry
             .head_manifest(&reference.repository.path, &reference.target())
             .await?;

@@ -65,7 +65,7 @@ async fn read_repository(
     registries: &Registries,
     cache: &ConfigCache,
 ) -> Result<ObservedRepository, Error> {
-    let registry = registries.of(repository)?;
+    let registry = registries.of(repository);
     let reader = RepositoryReader {
         registry: &registry,
         repository,

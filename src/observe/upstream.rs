@@ -53,7 +53,7 @@ async fn read_base(
     reference: Reference,
     embedded: &Embedded,
 ) -> Result<LockedBase, Error> {
-    let registry = embedded.registries().of(&reference.repository)?;
+    let registry = embedded.registries().of(&reference.repository);
     let path = &reference.repository.path;
     let Some(raw) = registry.get_manifest(path, &reference.target()).await? else {
         return Err(Error::NoBase {

@@ -4,7 +4,7 @@
 use super::failed::Failed;
 use super::local;
 use super::run::{Done, Parent, Run, id_of};
-use crate::engine::{self, Artifact, BuildOptions, BuiltImage, Engine as _, EngineKind};
+use crate::engine::{self, Artifact, BuildOptions, BuiltImage, EngineKind};
 use crate::policy::{self, Built};
 use crate::publish::BuildRecord;
 use crate::reference::{Reference, Tag};
@@ -141,7 +141,6 @@ impl Run<'_> {
     ) -> BuildOptions {
         BuildOptions {
             // The image is tagged after the policy check.
-            local_tags: Vec::new(),
             secrets: self.options.secrets.clone(),
             no_cache: self.options.no_cache,
             proxy_args: self.options.proxy_args.clone(),

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Failed, local};
 use crate::assemble::{BaseImage, can_assemble};
-use crate::engine::{self, BuildOptions, Embedded, Engine as _, embedded, fit};
+use crate::engine::{self, BuildOptions, Embedded, embedded, fit};
 use crate::event::Events;
 use crate::observe;
 use crate::oci::Content;

@@ -16,7 +16,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::reference::{Digest, Repository, RepositoryPath};
-use crate::render::{PinnedBase, Recipe};
+use crate::render::Recipe;
 use crate::resolve::Destination;
 use crate::snapshot::Observed;
 use crate::tags::{self, ExtraError, TagError, Variant};
@@ -359,16 +359,6 @@ fn plan_image(
         blocked_by: None,
         destinations,
     })
-}
-
-/// The base in one line.
-#[must_use]
-pub fn base_line(base: &PinnedBase) -> String {
-    match (base.name(), base.digest()) {
-        (None, _) => "scratch".to_owned(),
-        (Some(name), None) => name,
-        (Some(name), Some(digest)) => format!("{name} ({})", digest.short()),
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::oci::ImageConfig;
 use crate::reference::Tag;
-use crate::render::{Rendered, SPEC_INPUTS};
+use crate::render::{PinnedBase, Rendered, SPEC_INPUTS};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Config, Family, FamilySource, Packages, Provenance};
 use crate::snapshot::{ObservedRepository, Published};

@@ -103,7 +103,7 @@ async fn examine<'a>(
     job: &PublishJob<'a>,
     planned: &'a PlannedDestination,
 ) -> Result<PublishTarget<'a>, Error> {
-    let registry = job.registries.of(&planned.repository)?;
+    let registry = job.registries.of(&planned.repository);
     let image = &job.recipe.image;
     let out = tags::fan_out(&job.planned.publish, image.variant.as_ref(), &image.tags)?;
     // This is read before the list. If the list then has no revision, no publisher had moved the

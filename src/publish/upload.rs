@@ -193,7 +193,7 @@ async fn put(
     target: &Target,
     manifest: &RawManifest,
 ) -> Result<(), Error> {
-    let registry = job.registries.of(&planned.repository)?;
+    let registry = job.registries.of(&planned.repository);
     let path = &planned.repository.path;
     for (pause, repair) in REPAIRS {
         match registry.put_manifest(path, target, manifest).await {
@@ -236,7 +236,7 @@ async fn send_again(
         return Ok(());
     }
     let blobs = Blobs::new(job.registries.clone());
-    let registry = job.registries.of(&planned.repository)?;
+    let registry = job.registries.of(&planned.repository);
     let path = &planned.repository.path;
     let sent = stream::iter(&upload_set.blobs).map(async |blob| {
         let source = blobs.source(blob);
@@ -360,7 +360,7 @@ impl UploadSet {
         from: &Repository,
         digest: &Digest,
     ) -> Result<Self, Error> {
-        let registry = job.registries.of(from)?;
+        let registry = job.registries.of(from);
         let top = fetch(&registry, from, digest).await?;
         let below = registry.below(&from.path, &top, |_| true).await?;
         if let Some(digest) = below.missing.into_iter().next() {
@@ -432,7 +432,7 @@ async fn send(
     upload_set: &UploadSet,
 ) -> Result<(), Error> {
     let blobs = Blobs::new(job.registries.clone());
-    let registry = job.registries.of(&planned.repository)?;
+    let registry = job.registries.of(&planned.repository);
     let sent = stream::iter(&upload_set.blobs)
         .map(|blob| send_blob(&blobs, &registry, &planned.repository, blob));
     sent.buffer_unordered(CONCURRENT)

@@ -190,8 +190,9 @@ impl Registries {
     }
 
     /// The handle for the registry of a repository.
-    pub fn of(&self, repository: &Repository) -> Result<Registry, Error> {
-        Ok(self.at(&repository.host))
+    #[must_use]
+    pub fn of(&self, repository: &Repository) -> Registry {
+        self.at(&repository.host)
     }
 
     /// The handle for a host, created on first use.

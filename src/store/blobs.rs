@@ -66,11 +66,7 @@ impl BlobSource for LayerBlob<'_> {
                 Ok(Box::new(file))
             }
             LayerSource::Registry(repository) => {
-                let registry = self
-                    .blobs
-                    .registries
-                    .of(repository)
-                    .map_err(std::io::Error::other)?;
+                let registry = self.blobs.registries.of(repository);
                 let reader = registry
                     .read_blob_from(&repository.path, &self.layer.descriptor, offset)
                     .await;

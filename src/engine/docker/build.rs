@@ -26,15 +26,12 @@ pub(super) struct DockerBuild<'a> {
 }
 
 impl DockerBuild<'_> {
-    /// Builds the image and tags it.
+    /// Builds the image.
     pub(super) async fn run(&self) -> Result<BuiltImage, Error> {
         self.refuse_what_cannot_be()?;
         let platform = self.recipe.image.platforms.first();
         let base = self.base(platform).await?;
         let id = self.execute(self.request(platform, base.as_ref())).await?;
-        for reference in &self.options.local_tags {
-            self.docker.tag(&id, reference).await?;
-        }
         let lost = || Error::Build {
             message: format!(
                 "the image {} was removed right after it was built",

@@ -93,7 +93,7 @@ impl Embedded {
         if let Some(raw) = self.cached_manifest(digest)? {
             return Ok(raw);
         }
-        let registry = self.registries.of(&reference.repository)?;
+        let registry = self.registries.of(&reference.repository);
         let target = Target::Digest(digest.clone());
         let missing = || Error::BaseMissing {
             reference: reference.at(digest.clone()).to_string(),
@@ -135,7 +135,7 @@ impl Embedded {
         {
             return Ok(kept.into());
         }
-        let registry = self.registries.of(&reference.repository)?;
+        let registry = self.registries.of(&reference.repository);
         let bytes = registry
             .get_blob(&reference.repository.path, descriptor, METADATA)
             .await?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use golden::engine::{BuildOptions, Engine as _};
+use golden::engine::BuildOptions;
 use golden::event::{Event, Events};
 
 use super::recipe::{BUILDERS, docker, on_busybox};

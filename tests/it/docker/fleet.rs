@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use golden::assemble::{Assembled, LayerSource};
 use golden::engine::docker::Builder;
 use golden::engine::fleet::FleetEngine;
-use golden::engine::{Artifact, BuildOptions, Embedded, Engine as _, Error, Fleet};
+use golden::engine::{Artifact, BuildOptions, Embedded, Error, Fleet};
 use golden::event::Events;
 use golden::oci::{Bytes, Content, ImageConfig};
 use golden::platform::Platform;

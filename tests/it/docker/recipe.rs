@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use golden::engine::docker::Builder;
-use golden::engine::{Artifact, BuildOptions, BuiltImage, Docker, Engine as _, Error};
+use golden::engine::{Artifact, BuildOptions, BuiltImage, Docker, Error};
 use golden::event::{Event, Events};
 use golden::oci::Content;
 use golden::oci::tar::{Entry, EntryKind};

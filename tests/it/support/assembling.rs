@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use golden::assemble::Assembled;
-use golden::engine::{Artifact, BuildOptions, Embedded, Engine as _, embedded};
+use golden::engine::{Artifact, BuildOptions, Embedded, embedded};
 use golden::event::Events;
 use golden::oci::Content;
 use golden::reference::{Digest, Reference};
@@ -109,7 +109,7 @@ pub(crate) fn engine(directory: &Path) -> (Embedded, Blobs) {
 pub(crate) async fn base(reference: &str) -> PinnedBase {
     let reference: Reference = reference.parse().unwrap();
     let registries = Registries::new(Vec::new(), RegistryEnv::from_vars(&BTreeMap::new()));
-    let registry = registries.of(&reference.repository).unwrap();
+    let registry = registries.of(&reference.repository);
     let manifest = registry
         .get_manifest(&reference.repository.path, &reference.target())
         .await

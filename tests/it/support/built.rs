@@ -69,7 +69,6 @@ pub(crate) async fn outcome(
     let docker = crate::docker::recipe::docker(builder).await;
     let recipe = recipe(&docker, image).await;
     let options = BuildOptions {
-        local_tags: tags.to_vec(),
         no_cache: true,
         ..Default::default()
     };
@@ -87,7 +86,11 @@ pub(crate) async fn outcome(
             };
         }
     };
-    build(&docker, &recipe, &options).await
+    let outcome = build(&docker, &recipe, &options).await;
+    for tag in tags {
+        docker.tag(outcome.built().1, tag).await.unwrap();
+    }
+    outcome
 }
 
 /// Builds an image, which must succeed.

@@ -177,7 +177,7 @@ impl Publisher {
 
     /// Every tag of a repository, with its digest.
     pub(crate) async fn tags_in(&self, repository: &Repository) -> BTreeMap<String, Digest> {
-        let registry = self.registries.of(repository).unwrap();
+        let registry = self.registries.of(repository);
         let mut found = BTreeMap::new();
         for tag in registry.tags(&repository.path).await.unwrap() {
             let manifest = registry
@@ -193,7 +193,7 @@ impl Publisher {
     /// Points `tag` to the image of `from`, as another tool does.
     pub(crate) async fn retag(&self, name: &str, from: &str, tag: &str) {
         let repository = self.repository(name);
-        let registry = self.registries.of(&repository).unwrap();
+        let registry = self.registries.of(&repository);
         let (from, tag): (Tag, Tag) = (from.parse().unwrap(), tag.parse().unwrap());
         let raw = registry
             .get_manifest(&repository.path, &Target::from(&from))
