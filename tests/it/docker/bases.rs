@@ -123,8 +123,8 @@ async fn steps_as_root_keep_the_user_of_the_base() {
     for builder in BUILDERS {
         let docker = docker(builder).await;
         let parent: Reference = format!("localhost/{}:1", unique()).parse().unwrap();
-        let recipe = on_busybox(&docker, "USER 1234:99").await;
-        let outcome = build(&docker, &recipe, &BuildOptions::default()).await;
+        let with_user = on_busybox(&docker, "USER 1234:99").await;
+        let outcome = build(&docker, &with_user, &BuildOptions::default()).await;
         docker.tag(outcome.built().1, &parent).await.unwrap();
 
         let base = PinnedBase::Workspace {

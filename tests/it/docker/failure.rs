@@ -2,7 +2,7 @@
 
 use golden::engine::{BuildOptions, Error};
 
-use super::recipe::{BUILDERS, build, docker, on_busybox, unique};
+use super::recipe::{BUILDERS, build, docker, on_busybox};
 
 #[tokio::test]
 async fn a_failing_step_is_reported_with_its_exit_code_and_last_lines() {
