@@ -65,7 +65,7 @@ impl Watch {
 
     /// Checks every moving tag; returns the version that each one points to.
     async fn check_tags(&self) -> BTreeMap<String, Version> {
-        let registry = self.registries.of(&self.repository).unwrap();
+        let registry = self.registries.of(&self.repository);
         let path = &self.repository.path;
         let tags = registry.tags(path).await.unwrap();
         let head = async |tag: &Tag| {
