@@ -4,51 +4,50 @@
 //! stage before:
 //!
 //! ```text
-//! text ─spec─▶ Sources + ImageSpec ─resolve─▶ ResolvedImage ─observe(I/O)─▶ Observed ─pin─▶ PinnedBase
+//! text ─config_files─▶ Sources + ImageSpec ─resolve─▶ ResolvedImage ─observe(I/O)─▶ Observed ─pin─▶ PinnedBase
 //!      ─render─▶ Recipe{dockerfile, context, inputs} ─plan─▶ Plan ─engine(I/O)─▶ BuiltImage
 //!      ─publish(I/O)─▶ Receipt ─verify(I/O)─▶ Verdict
 //!      every stage ─▶ Event / Diagnostic ─report─▶ terminal · json · github · sarif
 //! ```
 //!
-//! The modules below are in strict order: a module uses only modules above it in this list, which
+//! The modules are in strict order: a module uses only modules above it in this table, which
 //! `tests/it/layers.rs` checks. Levels 0 to 2 are pure: they use no files, no clock, no environment
 //! and no network, and print nothing.
+//!
+//! | level | modules, in order |
+//! |---|---|
+//! | 0: basic types, without I/O | `secret` `reference` `platform` `diagnostic` `event` `suggest` |
+//! | 1: the user's files, and the data that registries and engines exchange | `oci` `tags` `config_files` |
+//! | 2: pure functions on them | `snapshot` `resolve` `policy` `render` `assemble` `plan` |
+//! | 3: I/O, async; handles are arguments | `process` `workspace` `registry` `store` `engine` `observe` `publish` `verify` `schedule` `serve` `pipeline` |
+//! | 4: the user interface | `help` `report` `cli` |
 
-// Level 0: basic types, without I/O.
-pub mod diagnostic;
-pub mod event;
-pub mod platform;
-pub mod reference;
-pub mod secret;
-pub mod suggest;
-
-// Level 1: the specs of the user, and the data that registries and engines exchange.
-pub mod oci;
-pub mod spec;
-pub mod tags;
-
-// Level 2: pure functions on the specs.
 pub mod assemble;
-pub mod plan;
-pub mod policy;
-pub mod render;
-pub mod resolve;
-pub mod snapshot;
-
-// Level 3: I/O. The code is async, and gets its handles as arguments.
+pub mod cli;
+pub mod config_files;
+pub mod diagnostic;
 pub mod engine;
+pub mod event;
+pub mod help;
 pub mod observe;
+pub mod oci;
 pub mod pipeline;
+pub mod plan;
+pub mod platform;
+pub mod policy;
 pub mod process;
 pub mod publish;
+pub mod reference;
 pub mod registry;
+pub mod render;
+pub mod report;
+pub mod resolve;
 pub mod schedule;
+pub mod secret;
 pub mod serve;
+pub mod snapshot;
 pub mod store;
+pub mod suggest;
+pub mod tags;
 pub mod verify;
 pub mod workspace;
-
-// Level 4: the user interface.
-pub mod cli;
-pub mod help;
-pub mod report;

@@ -10,13 +10,13 @@ use super::image::{AssembledImage, Layer, LayerSource};
 use super::overlay::{Overlay, TrustLayer};
 use super::tree::Tree;
 use super::{AssembleStop, Error, can_assemble, certificates, files, runtime};
+use crate::config_files::workspace::Format;
 use crate::oci::config::HistoryEntry;
 use crate::oci::layer::{Compression, WrittenLayer};
 use crate::oci::tar::Entry;
 use crate::oci::{Descriptor, ImageConfig, media};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Certificate, Family};
-use crate::spec::workspace::Format;
 
 /// A layer to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::{registries, session};
 use crate::assemble::{BaseImage, Layer, LayerSource};
+use crate::config_files::policy::Policy;
 use crate::diagnostic::{Diagnostics, SourceMap};
 use crate::engine::Embedded;
 use crate::oci::Descriptor;
@@ -16,7 +17,6 @@ use crate::reference::Reference;
 use crate::registry::{DescribedImage, Registries};
 use crate::report::text::count;
 use crate::report::{self, OutputFormat};
-use crate::spec::policy::Policy;
 use crate::workspace::state::StateDirectory;
 
 /// Maximum number of images that are read concurrently.

@@ -6,12 +6,12 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::session::{self, Session, SessionOptions};
+use crate::config_files::places::Parsed;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places as _, SourceMap};
 use crate::render::{Renderer, Templates};
 use crate::report::{self, OutputFormat};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::FamilySource;
-use crate::spec::places::Parsed;
 
 /// Parse and validate the specs, and apply the policy to them.
 #[derive(Debug, clap::Args)]

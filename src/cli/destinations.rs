@@ -5,15 +5,15 @@ use std::path::Path;
 
 use super::context::Context;
 use super::error::Failure;
+use crate::config_files::WorkspaceSpec;
 use crate::resolve::Destination;
 use crate::secret::redact_userinfo;
-use crate::spec::WorkspaceSpec;
 use crate::suggest::closest;
 
 /// All `[[registry]]` tables of golden.toml.
 #[must_use]
 pub fn registries(root: &Path, spec: &WorkspaceSpec) -> Vec<Destination> {
-    let destination = |table: &crate::spec::workspace::RegistryTable| {
+    let destination = |table: &crate::config_files::workspace::RegistryTable| {
         Some(Destination {
             name: table.name.clone()?,
             host: table.host.clone()?,

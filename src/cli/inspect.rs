@@ -11,6 +11,7 @@ use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
+use crate::config_files::base::LayoutSpec;
 use crate::oci::Descriptor;
 use crate::oci::artifact::ArtifactKind;
 use crate::platform::Platform;
@@ -19,7 +20,6 @@ use crate::registry::{Described, Inventory};
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 use crate::report::text::{bytes, one_line};
-use crate::spec::base::LayoutSpec;
 use crate::store::layout::LayoutReader;
 
 /// Show manifest, config, labels, layers, and the other tags of the same digest.

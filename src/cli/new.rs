@@ -6,9 +6,9 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::session;
+use crate::config_files::base::BaseSpec;
 use crate::reference::RepositoryPath;
 use crate::report::OutputFormat;
-use crate::spec::base::BaseSpec;
 use crate::workspace::fs::{read_if_exists, write_atomic};
 use crate::workspace::load;
 

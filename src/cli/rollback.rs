@@ -13,6 +13,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
 use super::session::{Session, SessionOptions};
+use crate::config_files::edit::Edit;
 use crate::observe;
 use crate::publish::receipt::{Receipt, TagReceipt};
 use crate::publish::rollback::{
@@ -24,7 +25,6 @@ use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 use crate::report::text::count;
 use crate::resolve::{Destination, ResolvedImage};
-use crate::spec::edit::Edit;
 use crate::workspace::fs;
 use crate::workspace::state::StateDirectory;
 

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use crate::spec::schema;
+use crate::config_files::schema;
 
 /// Print the JSON Schema of image.toml or golden.toml.
 #[derive(Debug, clap::Args)]

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use crate::config_files::workspace::EngineTable;
 use crate::engine::EngineTrust;
-use crate::spec::workspace::EngineTable;
 use crate::workspace::discover::stays_inside;
 use crate::workspace::fs;
 

@@ -43,9 +43,9 @@ pub enum EngineKind {
     Embedded,
 }
 
-impl From<crate::spec::workspace::EngineName> for EngineKind {
-    fn from(name: crate::spec::workspace::EngineName) -> Self {
-        use crate::spec::workspace::EngineName;
+impl From<crate::config_files::workspace::EngineName> for EngineKind {
+    fn from(name: crate::config_files::workspace::EngineName) -> Self {
+        use crate::config_files::workspace::EngineName;
         match name {
             EngineName::Auto => Self::Auto,
             EngineName::Docker => Self::Docker,

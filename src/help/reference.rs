@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::spec::schema;
+use crate::config_files::schema;
 
 /// The reference as Markdown.
 pub(super) fn reference() -> String {

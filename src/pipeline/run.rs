@@ -12,6 +12,7 @@ use super::choose::EngineChoice;
 use super::engines::Engines;
 use super::failed::Failed;
 use super::outcome::{ImageOutcome, ImageReport};
+use crate::config_files::policy::Policy;
 use crate::engine::{Artifact, BuiltImage, EngineKind};
 use crate::event::{Event, Events};
 use crate::observe::ConfigCache;
@@ -23,7 +24,6 @@ use crate::render::Recipe;
 use crate::resolve::pin::ParentIndex;
 use crate::schedule::{self, Outcome};
 use crate::secret::Secret;
-use crate::spec::policy::Policy;
 use crate::workspace::state::StateDirectory;
 
 /// The options of a run.

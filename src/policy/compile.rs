@@ -8,8 +8,8 @@ use regex::Regex;
 
 use super::finding::WORKSPACE_FILE;
 use super::rules::{RULES, rule};
+use crate::config_files::policy::Policy;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places};
-use crate::spec::policy::Policy;
 use crate::suggest::closest;
 
 /// A policy with compiled patterns and globs.

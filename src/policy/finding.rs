@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::compile::CompiledPolicy;
 use super::rules::RULES;
 use super::subject::PolicySubject;
+use crate::config_files::policy::RuleLevel;
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Places, Severity};
-use crate::spec::policy::RuleLevel;
 
 /// The name of the workspace file in reports.
 pub(super) const WORKSPACE_FILE: &str = "golden.toml";

@@ -9,11 +9,11 @@ mod finding;
 pub mod rules;
 mod subject;
 
+use crate::config_files::policy::Policy;
 use crate::diagnostic::{Diagnostics, Places};
 use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
-use crate::spec::policy::Policy;
 
 pub use compile::CompiledPolicy;
 pub use rules::config_deny_root::named_user;

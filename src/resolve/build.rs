@@ -14,13 +14,13 @@ use super::image::{
 use super::labels::{INPUTS, SPEC_INPUTS, labels};
 use super::matrix::MatrixRow;
 use super::{family, packages, target};
+use crate::config_files::ImageSpec;
+use crate::config_files::base::BaseSpec;
+use crate::config_files::document::{SourceFiles, SpecTable, entry};
+use crate::config_files::image::{FileTable, ImageTable, OptionalVariant, TagsTable};
+use crate::config_files::values::{EnvSpec, OwnerSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::Reference;
-use crate::spec::ImageSpec;
-use crate::spec::base::BaseSpec;
-use crate::spec::document::{SourceFiles, SpecTable, entry};
-use crate::spec::image::{FileTable, ImageTable, OptionalVariant, TagsTable};
-use crate::spec::values::{EnvSpec, OwnerSpec};
 use crate::tags::{Level, TagRules};
 
 /// Makes the draft of an image. The draft is marked `broken` if name, version or base is missing.
@@ -169,8 +169,8 @@ fn known_family(image: &ImageTable) -> Option<(Family, FamilySource)> {
     }
 }
 
-const fn written_family(family: crate::spec::values::Family) -> Family {
-    use crate::spec::values::Family as Written;
+const fn written_family(family: crate::config_files::values::Family) -> Family {
+    use crate::config_files::values::Family as Written;
     match family {
         Written::Debian => Family::Debian,
         Written::Alpine => Family::Alpine,
@@ -482,7 +482,7 @@ impl DraftBuilder<'_, '_> {
         })
     }
 
-    fn run(&mut self, steps: Vec<crate::spec::image::RunTable>) -> Vec<RunStep> {
+    fn run(&mut self, steps: Vec<crate::config_files::image::RunTable>) -> Vec<RunStep> {
         let mut all = Vec::new();
         for (n, step) in steps.into_iter().enumerate() {
             let n = n.to_string();

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::image::{Family, FamilySource, FileOwner, ResolvedImage};
-use crate::spec::base::LayoutSpec;
+use crate::config_files::base::LayoutSpec;
 
 /// An image before files, certificates and git are read. [`ResolvedImage`] is the result.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct Draft {
     /// The template that the spec names, if it names one.
     pub template: Option<String>,
     /// The `variant` of a workspace base; the outer option is None if the key is omitted.
-    pub base_variant: Option<crate::spec::image::OptionalVariant>,
+    pub base_variant: Option<crate::config_files::image::OptionalVariant>,
     /// The base, if it is an image of an OCI layout. Until the layout is read, `image.base` is
     /// `scratch`.
     pub layout: Option<LayoutRequest>,

@@ -4,7 +4,7 @@
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
 
-use crate::spec::document::{SpecTable, Value};
+use crate::config_files::document::{SpecTable, Value};
 
 /// The arrays of the image that are appended to those of the defaults.
 const APPENDED: [&[&str]; 4] = [

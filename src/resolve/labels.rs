@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
-use crate::spec::values::LabelSpec;
+use crate::config_files::values::LabelSpec;
 
 /// The label with the inputs digest: the digest of everything that the image is built from. Only
 /// golden sets it.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::spec::matrix::{MatrixTable, Scalar};
+use crate::config_files::matrix::{MatrixTable, Scalar};
 
 /// One combination: the value of each axis.
 pub(super) type MatrixRow = BTreeMap<String, String>;

@@ -30,9 +30,9 @@ pub use pin::PinnedBase;
 pub(crate) use strings::LONGEST_EXPRESSION;
 pub use strings::Names;
 
+use crate::config_files::document::{SourceFiles, SpecTable, entry};
+use crate::config_files::{ImageSpec, WorkspaceSpec, keyed, typed::typed};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::spec::document::{SourceFiles, SpecTable, entry};
-use crate::spec::{ImageSpec, WorkspaceSpec, keyed, typed::typed};
 use strings::Strings;
 
 /// golden.toml after its templates are filled in.
@@ -76,7 +76,7 @@ pub fn workspace<'t>(
     if let Some(DeValue::Table(entries)) = table.get("vars").map(toml::Spanned::get_ref) {
         let text = |(key, value): (
             &toml::Spanned<std::borrow::Cow<'_, str>>,
-            &crate::spec::document::Value<'_>,
+            &crate::config_files::document::Value<'_>,
         )| {
             Some((
                 key.get_ref().clone().into_owned(),

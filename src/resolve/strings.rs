@@ -8,8 +8,8 @@ use std::ops::Range;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use toml::de::DeValue;
 
+use crate::config_files::document::{self, NUL, SourceFiles, SpecTable};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::spec::document::{self, NUL, SourceFiles, SpecTable};
 use crate::suggest::closest;
 
 /// The names that templates can use. Templates cannot read the environment.

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use super::{Blobs, Error, archive, layout};
 use crate::assemble::Assembled;
+use crate::config_files::base::LayoutSpec;
 use crate::event::Events;
 use crate::reference::{Reference, Tag};
-use crate::spec::base::LayoutSpec;
 use crate::workspace::fs;
 
 /// A local destination. If it has a name, it accepts one image, which gets only this name.

@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 
 use super::state::StateDirectory;
 use super::{certificates, discover};
+use crate::config_files::base::LayoutSpec;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::oci::{Content, layout};
 use crate::reference::Digest;
@@ -18,7 +19,6 @@ use crate::resolve::draft::{
 };
 use crate::resolve::image::{Base, Certificate, FileEntry, FileKind, FileOwner, Layout};
 use crate::resolve::{files, target};
-use crate::spec::base::LayoutSpec;
 
 /// The longest manifest or index of a layout that is read, in bytes.
 const MAX_MANIFEST: u64 = 8 << 20;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{discover, git};
+use crate::config_files::WorkspaceSpec;
+use crate::config_files::document::{self, MAX_BYTES, SourceKind, SpecTable};
+use crate::config_files::places::Parsed;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places, SourceMap};
 use crate::process::Environment;
 use crate::resolve::{self, Draft, ImageFile, Names, WorkspaceFile};
-use crate::spec::WorkspaceSpec;
-use crate::spec::document::{self, MAX_BYTES, SourceKind, SpecTable};
-use crate::spec::places::Parsed;
 
 /// The inputs of loading that come from the command line and the environment.
 #[derive(Debug, Clone, Default)]

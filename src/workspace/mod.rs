@@ -14,7 +14,7 @@ pub mod user_cache;
 
 use std::path::PathBuf;
 
-use crate::spec::WorkspaceSpec;
+use crate::config_files::WorkspaceSpec;
 
 /// A workspace that was found and read.
 #[derive(Debug, Clone)]

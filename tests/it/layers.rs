@@ -4,19 +4,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The modules of src/lib.rs in order, each with its level.
+/// The modules in the order of the table in src/lib.rs, each with its level.
 fn modules() -> Vec<(String, u8)> {
-    let mut level = 0;
     let mut modules = Vec::new();
     for line in text(&source().join("lib.rs")).lines() {
-        if let Some(rest) = line.strip_prefix("// Level ") {
-            level = rest[..1].parse().unwrap();
-        }
-        if let Some(name) = line
-            .strip_prefix("pub mod ")
-            .and_then(|rest| rest.strip_suffix(';'))
-        {
-            modules.push((name.to_owned(), level));
+        let Some((level, names)) = line
+            .strip_prefix("//! | ")
+            .and_then(|row| row.split_once(" | "))
+        else {
+            continue;
+        };
+        if let Ok(level) = level[..1].parse() {
+            let names = names.split('`').skip(1).step_by(2);
+            modules.extend(names.map(|name| (name.to_owned(), level)));
         }
     }
     modules

@@ -4,12 +4,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Rule, known_label};
+use crate::config_files::policy::LabelFormat;
 use crate::diagnostic::Severity;
 use crate::policy::compile::CompiledPolicy;
 use crate::policy::finding::Finding;
 use crate::policy::subject::PolicySubject;
 use crate::reference::Digest;
-use crate::spec::policy::LabelFormat;
 
 pub(super) static RULE: Rule = Rule {
     id: "labels.format",

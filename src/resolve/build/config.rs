@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::DraftBuilder;
+use crate::config_files::config::{ConfigTable, Exposed, HealthcheckTable, Transport, Words};
+use crate::config_files::document::entry;
+use crate::config_files::values::OwnerSpec;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::image::{Config, Healthcheck, Invocation, Port, Protocol};
-use crate::spec::config::{ConfigTable, Exposed, HealthcheckTable, Transport, Words};
-use crate::spec::document::entry;
-use crate::spec::values::OwnerSpec;
 use crate::suggest::closest;
 
 impl DraftBuilder<'_, '_> {

@@ -9,14 +9,14 @@ use super::{ImageSpec, WorkspaceSpec};
 /// since the schema cannot know its result.
 pub(super) mod pattern {
     /// A version: the regular expression of semver.org.
-    pub(in crate::spec) const VERSION: &str = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-((0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*))?(\+([0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*))?$|\{\{";
+    pub(in crate::config_files) const VERSION: &str = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-((0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*))?(\+([0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*))?$|\{\{";
     /// The path of a repository.
-    pub(in crate::spec) const NAME: &str =
+    pub(in crate::config_files) const NAME: &str =
         r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$|\{\{";
     /// A variant, or the empty string.
-    pub(in crate::spec) const VARIANT: &str = r"^([a-z][a-z0-9]*([._-][a-z0-9]+)*)?$|\{\{";
+    pub(in crate::config_files) const VARIANT: &str = r"^([a-z][a-z0-9]*([._-][a-z0-9]+)*)?$|\{\{";
     /// Permission bits.
-    pub(in crate::spec) const MODE: &str = r"^0?[0-7]{3,4}$|\{\{";
+    pub(in crate::config_files) const MODE: &str = r"^0?[0-7]{3,4}$|\{\{";
 }
 
 /// The schema of image.toml.
