@@ -16,7 +16,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::reference::{Digest, Repository, RepositoryPath};
-use crate::render::Recipe;
+use crate::render::{PinnedBase, Recipe};
 use crate::resolve::Destination;
 use crate::snapshot::Observed;
 use crate::tags::{self, ExtraError, TagError, Variant};
