@@ -171,7 +171,7 @@ pub fn show_unavailable(context: &Context, lost: Vec<UnavailableBase>) {
         let failure = Failure::new(Exit::Failed, anyhow::anyhow!(lost.error));
         let failure = lost.hints.into_iter().fold(failure, Failure::hint);
         failure
-            .hint(format!("built on it: {}", lost.images.join(", ")))
+            .hint(format!("affected images: {}", lost.images.join(", ")))
             .show(context);
     }
 }

@@ -1,4 +1,4 @@
-//! `golden build`: build, tag locally, and with --push publish.
+//! `golden build`: build the images and tag them locally; with --push, also publish them.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::store::destination::NamedImage;
 use crate::store::{Blobs, LocalDestination};
 use crate::workspace::fs;
 
-/// Build, tag locally, and with --push publish.
+/// Build the images and tag them locally; with --push, also publish them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The images to build.
@@ -295,10 +295,9 @@ async fn write(
         .await?;
     for place in &places {
         context.events.note(None, format!("written to {place}"));
-        context.events.note(
-            None,
-            format!("look at it: {}", view_command(context, place)),
-        );
+        context
+            .events
+            .note(None, format!("next: {}", view_command(context, place)));
     }
     Ok(places)
 }

@@ -1,4 +1,4 @@
-//! `golden delete`: delete by digest, and verify the deletion.
+//! `golden delete`: delete images by digest, and verify the deletion.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::registry::Registry;
 use crate::report::OutputFormat;
 use crate::report::text::count;
 
-/// Delete by digest, and verify the deletion.
+/// Delete images by digest, and verify the deletion.
 ///
 /// Deleting a digest removes every tag that points to it. If other tags point to the digest, the
 /// command refuses (exit 4) unless --all-tags or --untag is given. If the digest is an index, its
@@ -97,9 +97,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     if work.is_empty() {
-        context
-            .out
-            .message("no tag exists there; nothing was deleted");
+        context.out.message("no tags found; nothing was deleted");
     } else {
         list(context, &work, args.untag);
         confirm(context, args.yes, &question(&work, args.untag)).await?;
@@ -124,7 +122,7 @@ fn check_form(args: &Args, text: &str, reference: &Reference) -> Result<(), Fail
     let is_repository = reference.tag.is_none() && reference.digest.is_none();
     match (args.repository, is_repository) {
         (false, true) => Err(Failure::usage(format!(
-            "`{text}` is a repository; name a tag or a digest of it"
+            "`{text}` is a repository; specify a tag or a digest"
         ))
         .hint(format!("`golden ls {text}` lists its tags"))
         .hint(format!(

@@ -55,7 +55,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     ));
     Err(match closest(&name, names.iter().map(String::as_str)) {
         Some(near) => failure.hint(format!("did you mean `golden help {near}`?")),
-        None => failure.hint("list them with: golden help"),
+        None => failure.hint("`golden help` lists the commands and topics"),
     })
 }
 

@@ -1,4 +1,4 @@
-//! `golden init`: create a commented workspace that builds as it is.
+//! `golden init`: create a workspace with commented example files, ready to build.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::report::OutputFormat;
 use crate::workspace::discover;
 use crate::workspace::fs::{read_if_exists, write_atomic};
 
-/// Create a commented workspace that builds as it is.
+/// Create a workspace with commented example files, ready to build.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Directory of the new workspace.
@@ -39,7 +39,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     for (name, _) in FILES {
         if read_if_exists(&root.join(name))?.is_some() {
             return Err(Failure::usage(format!(
-                "{} exists already; nothing was written",
+                "{} already exists; nothing was written",
                 shown(name).display()
             ))
             .hint("`golden new NAME` creates an image in a workspace; `golden init DIR` creates another workspace"));

@@ -1,4 +1,5 @@
-//! `golden inspect`: show manifest, config, labels, layers, and the other tags of the same digest.
+//! `golden inspect`: show the manifest, config, labels and layers of an image, and all tags of its
+//! digest.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,7 +23,7 @@ use crate::report::table::TextTable;
 use crate::report::text::{bytes, one_line};
 use crate::store::layout::LayoutReader;
 
-/// Show manifest, config, labels, layers, and the other tags of the same digest.
+/// Show the manifest, config, labels and layers of an image, and all tags of its digest.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Image in a registry, or `oci:DIR[:NAME][@DIGEST]` in an OCI layout.

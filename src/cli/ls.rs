@@ -68,9 +68,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         None => match destinations.chosen.first() {
             Some(destination) => ListScope::Registry(destination.host.clone()),
             None => {
-                return Err(Failure::usage("no registry is configured").hint(
-                    "name one: golden ls HOST[:PORT], or add a [[registry]] to golden.toml",
-                ));
+                return Err(Failure::usage("no registry is configured")
+                    .hint("use `golden ls HOST[:PORT]`, or add a [[registry]] to golden.toml"));
             }
         },
     };

@@ -135,7 +135,7 @@ pub enum ColorChoice {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Create a commented workspace that builds as it is.
+    /// Create a workspace with commented example files, ready to build.
     Init(init::Args),
     /// Create an image in this workspace.
     New(new::Args),
@@ -145,11 +145,11 @@ pub enum Command {
     Render(render::Args),
     /// Show what `build --push` would do.
     Plan(plan::Args),
-    /// Build, tag locally, and with --push publish.
+    /// Build the images and tag them locally; with --push, also publish them.
     Build(build::Args),
     /// Publish the built images.
     Push(push::Args),
-    /// Compute the tags of a version, and which of them may move.
+    /// Show the tags of a version, and which of them may move.
     Tags(tags::Args),
     /// Check that every tag exists and points to the right image.
     Verify(verify::Args),
@@ -157,17 +157,17 @@ pub enum Command {
     Audit(audit::Args),
     /// List the repositories of a registry, or the tags of a repository.
     Ls(ls::Args),
-    /// Show manifest, config, labels, layers, and the other tags of the same digest.
+    /// Show the manifest, config, labels and layers of an image, and all tags of its digest.
     Inspect(inspect::Args),
-    /// Delete by digest, and verify the deletion.
+    /// Delete images by digest, and verify the deletion.
     Delete(delete::Args),
-    /// Copy by digest between repositories or registries.
+    /// Copy images by digest between repositories or registries.
     Promote(promote::Args),
     /// Move the tags back to an earlier version.
     Rollback(rollback::Args),
     /// List bases that changed since golden.lock (exit 5 if there are any).
     Outdated(outdated::Args),
-    /// Refresh golden.lock.
+    /// Update golden.lock to the current digests of the bases.
     Update(update::Args),
     /// Show which image is built on which.
     Graph(graph::Args),

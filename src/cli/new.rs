@@ -36,14 +36,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if let Some(draft) = loaded.drafts.iter().find(|draft| draft.image.name == name) {
         let file = draft.image.source.display();
         return Err(Failure::usage(format!(
-            "the workspace has an image `{name}` already: {file}"
+            "the workspace already has an image `{name}`: {file}"
         )));
     }
     let file = PathBuf::from(name.to_string()).join("image.toml");
     let path = loaded.root.join(&file);
     if read_if_exists(&path)?.is_some() {
         return Err(Failure::usage(format!(
-            "{} exists already; nothing was written",
+            "{} already exists; nothing was written",
             file.display()
         ))
         .hint("choose another name, or edit that file"));

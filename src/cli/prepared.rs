@@ -302,8 +302,9 @@ async fn choices(
                 "{}: one Docker Engine builds for one platform at a time",
                 image.display()
             );
-            return Err(Failure::usage(message)
-                .hint("name an engine for each platform in [[engine]] of golden.toml"));
+            return Err(
+                Failure::usage(message).hint("add an [[engine]] for each platform to golden.toml")
+            );
         } else if let Some(what) = crate::render::needs_embedded(image) {
             return Err(Failure::usage(format!(
                 "{}: {what} needs the embedded engine",

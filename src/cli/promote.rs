@@ -15,7 +15,7 @@ use crate::report::OutputFormat;
 use crate::report::text::{bytes, count};
 use crate::tags::Move;
 
-/// Copy by digest between repositories or registries.
+/// Copy images by digest between repositories or registries.
 ///
 /// Within a registry, blobs are mounted; between registries, they are streamed. The bytes of the
 /// manifest and therefore the digest do not change. If the destination has the version with other

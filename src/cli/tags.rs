@@ -1,4 +1,4 @@
-//! `golden tags`: compute the tags of a version, and which of them may move.
+//! `golden tags`: show the tags of a version, and which of them may move.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::tags::{
     self, Action, FanOut, Latest, Move, PublishedContent, TagList, TagRules, Variant,
 };
 
-/// Compute the tags of a version, and which of them may move.
+/// Show the tags of a version, and which of them may move.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Semantic version; a leading `v` is removed.
@@ -42,11 +42,11 @@ pub struct Args {
 /// The values of `--latest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LatestArg {
-    /// If no stable version is higher.
+    /// Move it if no stable version is higher.
     Auto,
-    /// With every stable release.
+    /// Move it with every stable version.
     Always,
-    /// Never.
+    /// Neither create nor move it.
     Never,
 }
 

@@ -10,7 +10,7 @@ use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 use crate::workspace::lock::FILE;
 
-/// Refresh golden.lock.
+/// Update golden.lock to the current digests of the bases.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Bases to refresh, by reference or glob [default: all].

@@ -34,8 +34,8 @@ use crate::secret::Secret;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
-    /// golden chooses: the embedded engine if no command has to run and the image is published or
-    /// written, otherwise Docker.
+    /// Chosen for each image: the embedded engine if the build runs no command and the image is
+    /// published or written to a file; otherwise Docker.
     Auto,
     /// The Docker Engine, over its API.
     Docker,

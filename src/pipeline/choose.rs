@@ -19,10 +19,10 @@ pub enum Goal {
 pub struct EngineChoice {
     /// Docker or embedded, never auto.
     pub engine: EngineKind,
-    /// The reason, for the note in the output: `nothing has to be run`.
+    /// The reason, for the note in the output: `no commands to run`.
     pub because: String,
-    /// True if a Docker Engine may build the image after all, in case the base shows that a command
-    /// has to run.
+    /// True if a Docker Engine may build the image after all, if the base shows that a command must
+    /// run.
     pub docker_may: bool,
 }
 
@@ -49,7 +49,7 @@ pub async fn choose(
         (EngineKind::Embedded, _) => choice(EngineKind::Embedded, "requested"),
         (EngineKind::Auto, _) if image.needs_execution() => choice(
             EngineKind::Docker,
-            "packages or [[run]] steps have to be run",
+            "the image has packages or [[run]] steps",
         ),
         (EngineKind::Auto, _) if needs_embedded.is_some() => {
             let what = needs_embedded.unwrap_or_default();
@@ -57,12 +57,12 @@ pub async fn choose(
         }
         (EngineKind::Auto, _) if crate::assemble::can_assemble(image).is_err() => choice(
             EngineKind::Docker,
-            "the certificate tool of the base has to be run",
+            "the certificate tool of the base must run",
         ),
         (EngineKind::Auto, Goal::Local) if image.platforms.len() > 1 => {
-            embedded_first("nothing has to be run for any of the platforms")
+            embedded_first("no platform has commands to run")
         }
-        (EngineKind::Auto, Goal::Publish) => embedded_first("nothing has to be run"),
+        (EngineKind::Auto, Goal::Publish) => embedded_first("no commands to run"),
         (EngineKind::Auto, Goal::Write) => {
             choice(EngineKind::Embedded, "the image is written to a file")
         }
@@ -71,7 +71,7 @@ pub async fn choose(
         }
         (EngineKind::Auto, Goal::Local) => choice(
             EngineKind::Embedded,
-            "nothing has to be run, and no Docker Engine answers",
+            "no commands to run, and no Docker Engine answers",
         ),
     }
 }

@@ -66,8 +66,8 @@ fn init_refuses_to_overwrite() {
     golden.write("example/image.toml", "mine");
     let run = golden.run(&["init"]).exit(2);
     insta::assert_snapshot!(run.stderr, @r"
-    error: golden.toml exists already; nothing was written
-      help: `golden new NAME` creates an image in a workspace; `golden init DIR` writes another workspace
+    error: golden.toml already exists; nothing was written
+      help: `golden new NAME` creates an image in a workspace; `golden init DIR` creates another workspace
     ");
     let inside = golden.run(&["init", "other/deep"]).exit(2);
     assert!(
@@ -113,7 +113,7 @@ fn new_creates_an_image_that_passes_the_check() {
     assert!(
         again
             .stderr
-            .contains("has an image `web` already: web/image.toml"),
+            .contains("already has an image `web`: web/image.toml"),
         "{}",
         again.stderr
     );

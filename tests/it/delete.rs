@@ -253,7 +253,7 @@ fn delete_refuses_a_repository_without_a_tag() {
             .exit(2);
         assert!(
             run.stderr
-                .contains("is a repository; name a tag or a digest of it"),
+                .contains("is a repository; specify a tag or a digest"),
             "{}",
             run.stderr
         );

@@ -41,7 +41,7 @@ fn an_archive_is_loaded_by_docker() {
     let look = run
         .stderr
         .lines()
-        .find_map(|line| line.split_once("look at it: "))
+        .find_map(|line| line.split_once("next: "))
         .unwrap()
         .1;
     assert!(
@@ -166,7 +166,7 @@ fn a_build_needs_nothing_and_its_result_can_be_inspected() {
     let run = alone(&[env!("CARGO_BIN_EXE_golden"), "build", "static"]).exit(0);
     assert!(
         run.stderr
-            .contains("engine: embedded (nothing has to be run, and no Docker Engine answers)"),
+            .contains("engine: embedded (no commands to run, and no Docker Engine answers)"),
         "{}",
         run.stderr
     );
@@ -181,7 +181,7 @@ fn a_build_needs_nothing_and_its_result_can_be_inspected() {
         place.ends_with("/images/.golden/oci:static:1.0.0"),
         "{place}"
     );
-    let look = after("look at it: ");
+    let look = after("next: ");
     let shown = alone(&["sh", "-c", &look]).exit(0);
     assert!(
         shown.stdout.contains("static:1.0.0") && shown.stdout.contains("linux/"),
