@@ -193,7 +193,8 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(16))]
+        // Each case compresses megabytes.
+        #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.div_ceil(16)))]
 
         #[test]
         fn the_bytes_do_not_depend_on_the_size_of_writes(length in 0..3 * BLOCK, piece in 1..2 * BLOCK) {

@@ -1,16 +1,29 @@
 //! Random damage to files that golden reads: golden reports it, or the damage has no effect.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use golden::engine::EngineKind;
+use golden::engine::fleet::PlatformBuild;
+use golden::observe::ConfigCache;
 use golden::oci::layout::find;
 use golden::oci::{Descriptor, ImageConfig, RawManifest, media};
-use golden::reference::Digest;
+use golden::publish::receipt::{BaseReceipt, TagReceipt};
+use golden::publish::{BuildRecord, Receipt};
+use golden::reference::{Digest, Reference};
+use golden::render::PinnedBase;
+use golden::resolve::image::{FileEntry, FileOwner};
 use golden::store::layout::LayoutReader;
+use golden::workspace::lock::Lock;
+use golden::workspace::state::StateDirectory;
+use golden::workspace::user_cache::UserCache;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::support::layout::Base;
+use crate::support::assembling;
+use crate::support::layout::{Base, tar};
+use crate::support::registry::{Behaviour, FakeRegistry};
 
 /// Damage to a file: a changed byte at an offset, or a truncation to a length.
 #[derive(Debug, Clone)]
@@ -72,6 +85,26 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Damages one of the files at random and calls `then` with it. Each time the file is sound again afterwards.
+fn for_any_damage(files: &[PathBuf], then: impl Fn(&Path)) {
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let strategy = (any::<Index>(), prop::collection::vec(Damage::any(), 1..4));
+    let result = runner.run(&strategy, |(file, damage)| {
+        let path = &files[file.index(files.len())];
+        let sound = read(path);
+        let mut bytes = sound.clone();
+        damage.iter().for_each(|damage| damage.apply(&mut bytes));
+        write(path, &bytes);
+        then(path);
+        write(path, &sound);
+        Ok(())
+    });
+    result.unwrap();
+}
+
 fn base() -> Base {
     Base::here().layer(&[
         ("etc", 'd', ""),
@@ -114,29 +147,52 @@ fn read_all(directory: &Path) {
     }
 }
 
+/// A registry with an image `base:1` of one layer, which has a user.
+fn registry_with_a_base() -> FakeRegistry {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let layer = tar(&[
+        ("etc", 'd', ""),
+        ("etc/passwd", 'f', "app:x:7:8::/:/bin/sh\n"),
+    ]);
+    registry.image("base", &String::from_utf8(layer).unwrap(), &["1"]);
+    registry
+}
+
+/// The digest of an image with a file of that user, assembled by an engine of its own with these caches.
+fn assembled(registry: &FakeRegistry, workspace: &Path, user: &Path) -> Result<Digest, String> {
+    let reference: Reference = format!("{}/base:1", registry.host()).parse().unwrap();
+    let digest = registry.tags("base")["1"].parse().unwrap();
+    let base = PinnedBase::Registry {
+        reference,
+        digest,
+        platforms: BTreeMap::default(),
+    };
+    let mut image = assembling::image("app");
+    image.platforms = vec!["linux/amd64".parse().unwrap()];
+    image.files = vec![FileEntry {
+        owner: FileOwner::Named {
+            user: "app".to_owned(),
+            group: None,
+        },
+        ..assembling::file("/etc/app", "x")
+    }];
+    let (engine, _) = assembling::engine(workspace);
+    let engine = engine.with_indexes(UserCache::at(user.to_owned()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let assembled = runtime.block_on(assembling::assemble(&engine, &image, base));
+    let assembled = assembled.map_err(|error| error.to_string())?;
+    Ok(assembled.images[0].manifest.digest.clone())
+}
+
 #[test]
 fn a_damaged_layout_never_gives_wrong_content() {
     let directory = tempfile::tempdir().unwrap();
     base().write(directory.path(), "app:1");
     let all = files(directory.path());
-    let mut runner = TestRunner::new(Config {
-        failure_persistence: None,
-        ..Config::with_cases(300)
-    });
-    let strategy = (any::<Index>(), prop::collection::vec(Damage::any(), 1..4));
-    let result = runner.run(&strategy, |(file, damage)| {
-        let path = &all[file.index(all.len())];
-        let sound = read(path);
-        let mut bytes = sound.clone();
-        for damage in &damage {
-            damage.apply(&mut bytes);
-        }
-        write(path, &bytes);
-        read_all(directory.path());
-        write(path, &sound);
-        Ok(())
-    });
-    result.unwrap();
+    for_any_damage(&all, |_| read_all(directory.path()));
     assert!(
         LayoutReader::open(directory.path())
             .unwrap()
@@ -145,7 +201,125 @@ fn a_damaged_layout_never_gives_wrong_content() {
     );
 }
 
+/// What `.golden/cache` has is proven by its digest: what an image becomes does not depend on it.
+#[test]
+fn a_damaged_cache_of_the_workspace_changes_no_image() {
+    let registry = registry_with_a_base();
+    let (workspace, user) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sound = assembled(&registry, workspace.path(), user.path()).unwrap();
+    let all = files(&workspace.path().join("cache"));
+    assert!(all.len() >= 2, "a manifest and a config: {all:?}");
+    for_any_damage(&all, |path| {
+        let found = assembled(&registry, workspace.path(), user.path());
+        assert_eq!(found.as_ref().ok(), Some(&sound), "{}", path.display());
+    });
+}
+
+/// The user's cache is the user's own: damage to it may cost an error, and a file that is not whole is made again.
+#[test]
+fn a_damaged_cache_of_the_user_is_read_or_made_again() {
+    let registry = registry_with_a_base();
+    let (workspace, user) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sound = assembled(&registry, workspace.path(), user.path()).unwrap();
+    let all = files(user.path());
+    assert!(!all.is_empty(), "an index of a layer is kept");
+    let whole = all.iter().map(|path| read(path)).collect::<Vec<_>>();
+    for_any_damage(&all, |path| {
+        let number = all.iter().position(|one| one == path).unwrap();
+        let is_cut = {
+            let has = read(path);
+            has.len() < whole[number].len() && whole[number].starts_with(&has)
+        };
+        let found = assembled(&registry, workspace.path(), user.path());
+        assert!(!is_cut || found.as_ref().ok() == Some(&sound), "{found:?}");
+    });
+}
+
+/// What publishing and building leave in `.golden`, and what plans leave in the user's cache.
+#[test]
+fn a_damaged_record_is_read_or_counts_as_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = StateDirectory::of(directory.path())
+        .with_user_cache(UserCache::at(directory.path().join("user")));
+    let (image, tag, digest) = (
+        "a/b".parse().unwrap(),
+        "1.2.3".parse().unwrap(),
+        Digest::of(b"a"),
+    );
+    let record = BuildRecord {
+        schema: 1,
+        image,
+        tag,
+        inputs: digest.clone(),
+        engine: EngineKind::Docker,
+        id: digest.clone(),
+        platforms: vec!["linux/arm64/v8".parse().unwrap()],
+        parts: vec![PlatformBuild {
+            engine: "remote".to_owned(),
+            platform: "linux/amd64".parse().unwrap(),
+            id: digest.clone(),
+        }],
+    };
+    record.write(&state).unwrap();
+    let receipt = Receipt {
+        schema: 1,
+        image: "a/b".to_owned(),
+        version: "1.2.3".parse().unwrap(),
+        variant: Some("slim".to_owned()),
+        repository: "localhost:5000/a/b".parse().unwrap(),
+        digest: digest.clone(),
+        size: Some(7),
+        inputs: digest.clone(),
+        tags: vec![TagReceipt {
+            tag: record.tag.clone(),
+            action: "create".to_owned(),
+            previous: None,
+            digest: Some(digest.clone()),
+        }],
+        base: Some(BaseReceipt {
+            name: "debian:12".to_owned(),
+            digest: None,
+        }),
+        engine: "docker".to_owned(),
+        durations: BTreeMap::from([("push".to_owned(), 1)]),
+        published: "2024-05-06T07:08:09Z".to_owned(),
+    };
+    receipt
+        .write(&state, "hub", &record.image, &record.tag)
+        .unwrap();
+    let configs = ConfigCache::of(state.clone());
+    let config =
+        br#"{"architecture":"amd64","os":"linux","config":{"Labels":{"a":"b"},"Env":["A=1"]}}"#;
+    configs.put(&digest, &ImageConfig::parse(config).unwrap());
+    let all = files(directory.path());
+    for_any_damage(&all, |path| {
+        let read = BuildRecord::read(&state, &record.image, &record.tag).unwrap();
+        assert!(
+            read.is_none_or(|read| read == record),
+            "the user's cache proves a record: {}",
+            path.display()
+        );
+        drop(Receipt::read(&state, "hub", &record.image, &record.tag).unwrap());
+        if let Some(config) = configs.get(&digest) {
+            drop((config.labels(), config.env(), config.words("Cmd")));
+        }
+    });
+    assert_eq!(
+        BuildRecord::read(&state, &record.image, &record.tag).unwrap(),
+        Some(record)
+    );
+}
+
 proptest! {
+    #[test]
+    fn any_text_of_a_lock_file_is_read_or_refused(
+        text in "(\\[\\[base\\]\\]\n|\\[base.platforms\\]\n|version = [0-9]\n|base = |reference = |digest = |created = |\"linux/amd64\" = |\"debian:12\"\n|\"debian \\^12\"\n|\"sha256:[0-9a-f]{64}\"\n|[\\[\\]={}\"#\n]|\\PC){0,20}",
+    ) {
+        if let Ok(lock) = Lock::parse(&text) {
+            prop_assert_eq!(lock.text().ok().and_then(|text| Lock::parse(&text).ok()), Some(lock));
+        }
+    }
+
     #[test]
     fn arbitrary_manifests_configs_and_indexes_cause_no_panic(
         text in "([{}\\[\\],:0-9]|\"(schemaVersion|mediaType|config|layers|manifests|digest|size|annotations|platform|rootfs|diff_ids|Labels|Env|os)\"|\"sha256:[0-9a-f]{4}\"|null|true|-1|1e99){0,30}",

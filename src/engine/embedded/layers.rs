@@ -217,3 +217,63 @@ fn write(index: &LayerIndex, diff_id: &Digest, wanted: &BTreeSet<String>) -> Vec
     serde_json::to_vec(&kept)
         .unwrap_or_else(|error| unreachable!("an index has only string keys: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn node() -> impl Strategy<Value = TreeNode> {
+        let attributes =
+            any::<(u32, u32, u32)>().prop_map(|(mode, uid, gid)| Attributes { mode, uid, gid });
+        prop_oneof![
+            attributes.clone().prop_map(TreeNode::Directory),
+            Just(TreeNode::Implied),
+            (attributes, any::<Option<Vec<u8>>>()).prop_map(|(attributes, content)| {
+                TreeNode::File {
+                    attributes,
+                    content: content.map(Into::into),
+                }
+            }),
+            ".*".prop_map(TreeNode::Symlink),
+            Just(TreeNode::Other),
+        ]
+    }
+
+    fn index() -> impl Strategy<Value = LayerIndex> {
+        let names = || prop::collection::btree_set("\\PC{0,9}", 0..3);
+        let links = prop::collection::btree_map("\\PC{0,9}", "\\PC{0,9}", 0..3);
+        let entries = prop::collection::btree_map("\\PC{0,9}", node(), 0..6);
+        (entries, names(), names(), links).prop_map(|(entries, whiteouts, opaque, links)| {
+            LayerIndex {
+                entries,
+                whiteouts,
+                opaque,
+                links,
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_index_is_read_as_it_was_kept_or_not_at_all(
+            index in index(),
+            wanted in prop::collection::btree_set("[a-c]", 0..3),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let diff_id = Digest::of(b"layer");
+            let mut bytes = write(&index, &diff_id, &wanted);
+            prop_assert_eq!(read(&bytes, &wanted), Some((index, diff_id)));
+            prop_assert_eq!(read(&bytes, &BTreeSet::from(["z".to_owned()])), None);
+            let cut = cut.index(bytes.len());
+            prop_assert_eq!(read(&bytes[..cut], &wanted), None);
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            drop(read(&bytes, &wanted));
+        }
+    }
+}

@@ -187,6 +187,9 @@ impl Scan<'_> {
             return Ok(());
         }
         if let Some(deleted) = name.strip_prefix(".wh.") {
+            if matches!(deleted, "." | "..") {
+                return Err(outside(&path));
+            }
             // Other names of AUFS, such as `.wh..wh.plnk`, are ignored.
             if !deleted.starts_with(".wh.") && !deleted.is_empty() {
                 self.index.whiteouts.insert(if above.is_empty() {
@@ -338,9 +341,7 @@ fn clean(path: &[u8]) -> io::Result<String> {
         .filter(|part| !part.is_empty() && *part != ".")
         .collect();
     if parts.contains(&"..") {
-        return Err(invalid(format!(
-            "the entry {path:?} leads out of the image's root"
-        )));
+        return Err(outside(&path));
     }
     if parts.len() > COMPONENTS {
         return Err(invalid(format!(
@@ -349,6 +350,11 @@ fn clean(path: &[u8]) -> io::Result<String> {
         )));
     }
     Ok(parts.join("/"))
+}
+
+/// The error for an entry, or for a whiteout, of a path that is not below the root.
+fn outside(path: &str) -> io::Error {
+    invalid(format!("the entry {path:?} leads out of the image's root"))
 }
 
 #[cfg(test)]
@@ -441,6 +447,8 @@ mod tests {
     fn a_name_that_leads_out_of_the_root_is_refused() {
         for (path, kind, text) in [
             ("../x", 'f', ""),
+            (".wh..", 'f', ""),
+            ("a/.wh...", 'f', ""),
             ("a/../../x", 'd', ""),
             ("x", 'l', "../../etc/shadow"),
         ] {
