@@ -1,7 +1,7 @@
 //! Selects the registries of a command: by `--registry`, `--all-registries` or `GOLDEN_REGISTRY`,
 //! else from golden.toml.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::error::Failure;
@@ -23,11 +23,19 @@ pub fn registries(root: &Path, spec: &WorkspaceSpec) -> Vec<Destination> {
                 .unwrap_or_default()
                 .trim_matches('/')
                 .to_owned(),
-            ca: table.ca.as_ref().map(|ca| root.join(ca)),
+            ca: table.ca.as_ref().map(|ca| real_in(root, ca)),
             http: table.http,
         })
     };
     spec.registry.iter().filter_map(destination).collect()
+}
+
+/// The canonical path of a file of the workspace, which can be opened without following links. A path that leads out of
+/// the workspace is returned as written, and cannot be opened that way.
+fn real_in(root: &Path, written: &str) -> PathBuf {
+    let path = root.join(written);
+    let real = std::fs::canonicalize(&path).ok();
+    real.filter(|real| real.starts_with(root)).unwrap_or(path)
 }
 
 /// The values of `--registry`; if there are none, the value of `GOLDEN_REGISTRY`.

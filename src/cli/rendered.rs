@@ -275,11 +275,12 @@ fn failed(path: &Path, source: io::Error) -> Failure {
 
 /// Writes the content of an entry.
 fn write(entry: &Entry, created: u64, out: &mut impl Write) -> io::Result<()> {
-    let open = |path: &Path| File::open(path);
     match &entry.kind {
         EntryKind::File(Content::Inline(bytes)) => out.write_all(bytes),
-        EntryKind::File(Content::File { path, .. }) => io::copy(&mut open(path)?, out).map(drop),
-        EntryKind::Archive(entries) => tar::write(entries, created, out, open).map(drop),
+        EntryKind::File(Content::File { path, len, digest }) => {
+            tar::copy_exactly(path, fs::open_real(path)?, out, *len, digest)
+        }
+        EntryKind::Archive(entries) => tar::write(entries, created, out, fs::open_real).map(drop),
         EntryKind::Directory | EntryKind::Symlink(_) => Ok(()),
     }
 }

@@ -113,7 +113,7 @@ fn pad(out: &mut dyn Write, size: u64) -> io::Result<()> {
 }
 
 /// Copies a file. Fails if it does not have this length and digest.
-fn copy_exactly(
+pub(crate) fn copy_exactly(
     path: &Path,
     mut file: impl Read,
     out: &mut dyn Write,

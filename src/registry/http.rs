@@ -23,6 +23,7 @@ use super::error::{Error, FailureKind};
 use super::reach::{self, Zone};
 use super::{RegistryEndpoint, tls};
 use crate::secret::{Secret, redact_url};
+use crate::workspace::fs;
 
 /// The HTTP connection settings of one registry.
 pub(super) struct Http {
@@ -354,8 +355,15 @@ impl Http {
     async fn connect(&self, guard: Option<AddressGuard>) -> Result<Client, Error> {
         let mut roots = Vec::new();
         for file in self.certificate_files().await {
-            let text = crate::workspace::fs::read_up_to(&file, MAX_CERTIFICATES)
-                .map_err(|error| unreadable(&file, &error.source))?;
+            // The workspace names the endpoint's own; the others are the user's, and may be links.
+            let opened = if self.endpoint.ca.is_some() {
+                fs::open_real(&file)
+            } else {
+                fs::open(&file)
+            };
+            let text = opened
+                .and_then(|file| fs::read_all(file, MAX_CERTIFICATES))
+                .map_err(|error| unreadable(&file, &error))?;
             roots.extend(tls::certificates(&text).map_err(|error| unreadable(&file, &error))?);
         }
         let config = tls::client(&roots)

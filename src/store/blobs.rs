@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncSeekExt as _, ReadBuf};
 use crate::assemble::{Layer, LayerSource};
 use crate::reference::Digest;
 use crate::registry::{BlobSource, Registries};
+use crate::workspace::fs;
 
 /// Opens layers from memory, from a file, or as a stream from their registry.
 #[derive(Debug, Clone)]
@@ -53,7 +54,8 @@ impl BlobSource for LayerBlob<'_> {
                 let named = |error: std::io::Error| {
                     std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
                 };
-                let mut file = tokio::fs::File::open(path).await.map_err(named)?;
+                let file = fs::open_real(path).map_err(named)?;
+                let mut file = tokio::fs::File::from_std(file);
                 let digest = &self.layer.descriptor.digest;
                 if offset == 0 {
                     return Ok(Box::new(VerifiedFile {

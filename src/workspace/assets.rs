@@ -328,7 +328,7 @@ impl<'a> Assets<'a> {
     /// relative target must not leave the workspace.
     fn link(&self, path: &Path) -> Result<String, String> {
         let shown = self.shown(path);
-        let target = std::fs::read_link(path)
+        let target = super::fs::read_link_in(self.root, path)
             .map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
         let directory = path
             .parent()

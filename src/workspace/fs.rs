@@ -138,32 +138,95 @@ pub fn open_in(root: &Path, path: &Path) -> std::io::Result<std::fs::File> {
     }
 }
 
-/// Opens a regular file by a path without symbolic links, directory by directory.
+/// Opens a regular file again by the canonical path that it was found at. A symbolic link that has since taken the place
+/// of the file, or of a directory above it, is not followed.
+#[cfg(unix)]
+pub fn open_real(path: &Path) -> std::io::Result<std::fs::File> {
+    match path.strip_prefix("/") {
+        Ok(relative) => open_beneath(Path::new("/"), relative),
+        Err(_) => Err(std::io::Error::other("its path is not absolute")),
+    }
+}
+
+/// Opens a regular file again by the canonical path that it was found at.
+#[cfg(not(unix))]
+pub fn open_real(path: &Path) -> std::io::Result<std::fs::File> {
+    open(path)
+}
+
+/// Reads a regular file again, of at most 64 MiB, as [`open_real`] opens it.
+pub fn read_real(path: &Path) -> Result<Vec<u8>, Error> {
+    open_real(path)
+        .and_then(|file| read_all(file, LONGEST))
+        .map_err(failed("read", path))
+}
+
+/// How a directory is opened on the way to a file. Where the system can, it need not be readable.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const PASSED: rustix::fs::OFlags = rustix::fs::OFlags::PATH.union(rustix::fs::OFlags::DIRECTORY);
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+const PASSED: rustix::fs::OFlags = rustix::fs::OFlags::DIRECTORY;
+
+/// Opens a regular file by a path that has no symbolic links, directory by directory.
 #[cfg(unix)]
 fn open_beneath(root: &Path, relative: &Path) -> std::io::Result<std::fs::File> {
     use rustix::fs::{Mode, OFlags, openat};
-    let always = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let mut directory = rustix::fs::open(root, always | OFlags::DIRECTORY, Mode::empty())?;
-    let mut names = relative.components().peekable();
-    while let Some(name) = names.next() {
-        if names.peek().is_none() {
-            let flags = always | OFlags::NONBLOCK | OFlags::NOCTTY;
-            let opened = openat(&directory, name.as_os_str(), flags, Mode::empty());
-            // Opening a socket fails with ENXIO.
-            let file = opened.map_err(|error| match error {
-                rustix::io::Errno::NXIO => std::io::Error::other(NO_FILE),
-                other => other.into(),
-            })?;
-            return regular(file.into());
-        }
-        directory = openat(
-            &directory,
-            name.as_os_str(),
-            always | OFlags::DIRECTORY,
-            Mode::empty(),
-        )?;
+    let (directory, name) = directory_beneath(root, relative)?;
+    let flags = OPENED | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let opened = openat(directory, name, flags, Mode::empty());
+    regular(opened.map_err(unopened)?.into())
+}
+
+/// How everything is opened below a directory.
+#[cfg(unix)]
+const OPENED: rustix::fs::OFlags = rustix::fs::OFlags::RDONLY
+    .union(rustix::fs::OFlags::CLOEXEC)
+    .union(rustix::fs::OFlags::NOFOLLOW);
+
+/// Opens the directory of a file by a path that has no symbolic links. Gives the file's name too.
+#[cfg(unix)]
+fn directory_beneath<'a>(
+    root: &Path,
+    relative: &'a Path,
+) -> std::io::Result<(rustix::fd::OwnedFd, &'a std::ffi::OsStr)> {
+    use rustix::fs::{Mode, open, openat};
+    let name = relative.file_name().ok_or(ErrorKind::IsADirectory)?;
+    let mut directory = open(root, OPENED | PASSED, Mode::empty())?;
+    for part in relative.parent().into_iter().flat_map(Path::components) {
+        let opened = openat(directory, part.as_os_str(), OPENED | PASSED, Mode::empty());
+        directory = opened.map_err(unopened)?;
     }
-    Err(ErrorKind::IsADirectory.into())
+    Ok((directory, name))
+}
+
+/// The target of a symbolic link of the workspace at `root`, which is canonical. The directories above it are no links.
+#[cfg(unix)]
+pub fn read_link_in(root: &Path, path: &Path) -> std::io::Result<PathBuf> {
+    use std::os::unix::ffi::OsStringExt as _;
+    let relative = path.strip_prefix(root).map_err(std::io::Error::other)?;
+    let (directory, name) = directory_beneath(root, relative)?;
+    let target = rustix::fs::readlinkat(directory, name, Vec::new())?;
+    Ok(std::ffi::OsString::from_vec(target.into_bytes()).into())
+}
+
+/// The target of a symbolic link of the workspace.
+#[cfg(not(unix))]
+pub fn read_link_in(_: &Path, path: &Path) -> std::io::Result<PathBuf> {
+    std::fs::read_link(path)
+}
+
+/// Why a file is not opened below a directory, or a directory on the way to it.
+#[cfg(unix)]
+fn unopened(error: rustix::io::Errno) -> std::io::Error {
+    use rustix::io::Errno;
+    match error {
+        // A socket cannot be opened at all.
+        Errno::NXIO => std::io::Error::other(NO_FILE),
+        Errno::LOOP | Errno::NOTDIR => std::io::Error::other(
+            "a symbolic link or a file took its place, or that of a directory above it, while golden ran",
+        ),
+        other => other.into(),
+    }
 }
 
 #[cfg(not(unix))]
@@ -416,5 +479,32 @@ mod tests {
         // A link that replaces a directory after the path was resolved is not followed.
         assert!(open_beneath(&root, Path::new("a/up/file")).is_err());
         assert!(open_beneath(&root, Path::new("absolute")).is_err());
+        assert_eq!(
+            read_link_in(&root, &path("a/up")).unwrap(),
+            Path::new("../a")
+        );
+        assert!(read_link_in(&root, &path("a/up/up")).is_err());
+    }
+
+    #[test]
+    fn a_file_is_opened_again_where_it_was_found_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let (file, elsewhere) = (root.join("a/b/file"), root.join("elsewhere"));
+        write_atomic(&file, b"1").unwrap();
+        write_atomic(&elsewhere.join("file"), b"1").unwrap();
+        assert_eq!(read_real(&file).unwrap(), b"1");
+        let refused = || open_real(&file).unwrap_err().to_string();
+        std::fs::remove_file(&file).unwrap();
+        symlink(elsewhere.join("file"), &file).unwrap();
+        assert!(refused().starts_with("a symbolic link or a file took its place"));
+        std::fs::remove_dir_all(root.join("a/b")).unwrap();
+        symlink(&elsewhere, root.join("a/b")).unwrap();
+        assert!(refused().starts_with("a symbolic link or a file took its place"));
+        std::fs::remove_dir_all(root.join("a")).unwrap();
+        std::fs::create_dir(elsewhere.join("b")).unwrap();
+        symlink("file", elsewhere.join("b/file")).unwrap();
+        symlink(&elsewhere, root.join("a")).unwrap();
+        assert!(refused().starts_with("a symbolic link or a file took its place"));
     }
 }

@@ -251,6 +251,50 @@ fn a_file_that_changes_while_it_is_read_fails_the_build() {
     }
 }
 
+/// A link to the same content would pass as the file itself, and so would show what it leads to.
+#[test]
+fn a_link_that_takes_the_place_of_a_file_is_not_followed() {
+    for (name, is_directory) in [("small", false), ("large", false), ("directory", true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let text = if name == "large" {
+            "a".repeat(100_000)
+        } else {
+            "a".to_owned()
+        };
+        let (before, elsewhere) = (root.join("before"), root.join("elsewhere"));
+        std::fs::create_dir(&elsewhere).unwrap();
+        std::fs::write(elsewhere.join("file"), &text).unwrap();
+        let content = golden::oci::Content::File {
+            path: before.join("file"),
+            len: text.len() as u64,
+            digest: golden::reference::Digest::of(text.as_bytes()),
+        };
+        if is_directory {
+            std::os::unix::fs::symlink(&elsewhere, &before).unwrap();
+        } else {
+            std::fs::create_dir(&before).unwrap();
+            std::os::unix::fs::symlink(elsewhere.join("file"), before.join("file")).unwrap();
+        }
+        let mut golden = image("linked");
+        golden.files = vec![FileEntry {
+            kind: FileKind::File(content),
+            ..file("/x", "")
+        }];
+        run(async {
+            let (embedded, _) = engine(&root);
+            let error = assemble(&embedded, &golden, PinnedBase::Scratch)
+                .await
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("a symbolic link or a file took its place"),
+                "{error}"
+            );
+        });
+    }
+}
+
 #[test]
 fn an_unusable_base_is_refused() {
     let directory = tempfile::tempdir().unwrap();

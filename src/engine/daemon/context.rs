@@ -35,7 +35,7 @@ pub(in crate::engine) fn stream(recipe: &Recipe) -> Context {
             &entries,
             mtime,
             SyncIoBridge::new(input),
-            crate::workspace::fs::open,
+            crate::workspace::fs::open_real,
         )
         .map(drop)
     });

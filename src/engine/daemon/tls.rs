@@ -15,6 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::super::Error;
 use crate::registry::tls::{Verifier, certificates, describe, problem};
+use crate::workspace::fs;
 
 /// The TLS settings of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,16 +39,12 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// Reads the files. Fails if a file is unreadable or invalid, or if cert.pem and key.pem do not
     /// come together.
-    pub(in crate::engine) async fn read(settings: &Settings) -> Result<Self, Error> {
-        let read = async |name: &str| match &settings.directory {
-            Some(directory) => read_optional(&directory.join(name)).await,
+    pub(in crate::engine) fn read(settings: &Settings) -> Result<Self, Error> {
+        let read = |name: &str| match &settings.directory {
+            Some(directory) => read_optional(&directory.join(name)),
             None => Ok(None),
         };
-        let (ca, certificate, key) = (
-            read("ca.pem").await?,
-            read("cert.pem").await?,
-            read("key.pem").await?,
-        );
+        let (ca, certificate, key) = (read("ca.pem")?, read("cert.pem")?, read("key.pem")?);
         let place = settings
             .directory
             .as_deref()
@@ -122,12 +119,15 @@ impl Client {
     }
 }
 
-async fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match tokio::fs::read(path).await {
+/// The longest certificate or key file.
+const MAX_FILE: u64 = 1 << 20;
+
+fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read_up_to(path, MAX_FILE) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::Address {
-            what: format!("{} cannot be read: {error}", path.display()),
+            what: format!("{} cannot be read: {}", path.display(), error.source),
         }),
     }
 }

@@ -121,7 +121,7 @@ fn write(
     writing: &Writing,
 ) -> Result<(WrittenLayer, LayerSource), Error> {
     let content: u64 = entries.iter().map(size).sum();
-    let open = |path: &Path| fs::open(path).map_err(|error| named(path, &error));
+    let open = |path: &Path| fs::open_real(path).map_err(|error| named(path, &error));
     if content <= SMALL {
         let (layer, bytes) =
             layer::write(entries, mtime, compression, Vec::new(), open).map_err(at(directory))?;

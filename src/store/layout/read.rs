@@ -11,6 +11,9 @@ use crate::reference::Digest;
 use crate::registry::{Described, DescribedImage};
 use crate::workspace::fs;
 
+/// The longest `index.json` that is read.
+const MAX_INDEX: u64 = 64 << 20;
+
 /// A layout that can be read.
 #[derive(Debug, Clone)]
 pub struct LayoutReader {
@@ -38,7 +41,11 @@ impl LayoutReader {
         name: Option<&str>,
         digest: Option<&Digest>,
     ) -> Result<(Descriptor, Vec<String>), Error> {
-        let bytes = fs::read(&self.directory.join("index.json"))?;
+        let bytes = fs::read_in(
+            &self.directory,
+            &self.directory.join("index.json"),
+            MAX_INDEX,
+        )?;
         let wrong = |error: layout::Error| invalid(&self.directory, &error.to_string());
         let found = layout::find(&bytes, name, digest).map_err(|error| match error {
             layout::Error::Json(_) => wrong(error),
@@ -65,7 +72,7 @@ impl LayoutReader {
 
     /// Reads a small blob into memory. Fails if it does not match its digest.
     pub fn blob(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
-        let bytes = fs::read(&self.blob_path(digest)?)?;
+        let bytes = fs::read_real(&self.blob_path(digest)?)?;
         if digest.is_of(&bytes) {
             Ok(bytes)
         } else {
@@ -77,7 +84,8 @@ impl LayoutReader {
     /// them with the digest.
     pub fn layer(&self, descriptor: &Descriptor) -> Result<Layer, Error> {
         let path = self.blob_path(&descriptor.digest)?;
-        let length = std::fs::metadata(&path)
+        let length = fs::open_real(&path)
+            .and_then(|file| file.metadata())
             .map(|file| file.len())
             .unwrap_or_default();
         if length != descriptor.size {

@@ -137,6 +137,58 @@ fn state_that_is_tracked_by_git_or_linked_is_refused() {
     golden.run(&["check"]).exit(0);
 }
 
+/// The file and its directory change places with links while golden works: what they lead to is written nowhere.
+#[test]
+fn what_a_link_leads_to_is_not_read_when_it_changes_meanwhile() {
+    const RUNS: usize = 12;
+    let secret = "secret".repeat(20_000);
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::write(elsewhere.path().join("file"), &secret).unwrap();
+    let files = "[[files]]\nsource = \"files/\"\ntarget = \"/files/\"\n";
+    let golden = workspace().image("app", &format!("{IMAGE}{files}"));
+    golden.write("app/files/file", "public".repeat(20_000));
+    let place = golden.path().join("app/files");
+    let (file, aside) = (place.join("file"), golden.path().join("aside"));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                for (path, target) in [
+                    (&file, elsewhere.path().join("file")),
+                    (&place, elsewhere.path().to_owned()),
+                ] {
+                    std::fs::rename(path, &aside).unwrap();
+                    symlink(target, path).unwrap();
+                    std::thread::sleep(Duration::from_micros(300));
+                    std::fs::remove_file(path).unwrap();
+                    std::fs::rename(&aside, path).unwrap();
+                    std::thread::sleep(Duration::from_micros(700));
+                }
+            }
+        });
+        for number in 0..RUNS {
+            golden.run(&["render", "--out", &format!("rendered/{number}")]);
+            let to = format!("oci:out/{number}");
+            golden.run(&["build", "--engine", "embedded", "--to", &to]);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let written = walkdir::WalkDir::new(golden.path()).into_iter().flatten();
+    for entry in written.filter(|entry| entry.file_type().is_file()) {
+        let bytes = std::fs::read(entry.path()).unwrap();
+        let mut plain = Vec::new();
+        let unpacked =
+            std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut plain);
+        for bytes in [Some(&bytes), unpacked.is_ok().then_some(&plain)]
+            .into_iter()
+            .flatten()
+        {
+            let found = bytes.windows(12).any(|window| window == b"secretsecret");
+            assert!(!found, "{}", entry.path().display());
+        }
+    }
+}
+
 #[test]
 fn the_next_run_removes_the_files_of_a_killed_run() {
     let golden = workspace();
