@@ -17,6 +17,7 @@ use bollard::moby::buildkit::v1::{ListWorkersRequest, SolveRequest, SolveRespons
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
+use super::daemon::bounds::Timeouts;
 use super::daemon::progress::Progress;
 use super::daemon::{answers, archive, arguments};
 use super::error::with_sources;
@@ -42,6 +43,7 @@ pub struct BuildKit {
     control: ControlClient<Channel>,
     address: String,
     platform: Platform,
+    timeouts: Timeouts,
 }
 
 impl BuildKit {
@@ -58,8 +60,30 @@ impl BuildKit {
 
     /// Connects to a daemon and reads the platform of its worker. `certs` is a directory with
     /// ca.pem, cert.pem and key.pem. Fails if the daemon cannot be reached or has no worker.
-    pub async fn connect(address: &str, certs: Option<&Path>) -> Result<Self, Error> {
-        let channel = connection::connect(address, certs).await?;
+    pub async fn connect(
+        address: &str,
+        certs: Option<&Path>,
+        timeouts: Timeouts,
+    ) -> Result<Self, Error> {
+        let connecting = Self::ask_for_workers(address, certs, timeouts);
+        let late = || Error::Unreachable {
+            address: address.to_owned(),
+            source: format!(
+                "it did not answer within {} s",
+                timeouts.answer.as_secs_f32()
+            )
+            .into(),
+        };
+        let connected = tokio::time::timeout(timeouts.answer, connecting).await;
+        connected.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn ask_for_workers(
+        address: &str,
+        certs: Option<&Path>,
+        timeouts: Timeouts,
+    ) -> Result<Self, Error> {
+        let channel = connection::connect(address, certs, timeouts).await?;
         let mut control = ControlClient::new(channel)
             .max_decoding_message_size(MESSAGE)
             .max_encoding_message_size(MESSAGE);
@@ -88,6 +112,7 @@ impl BuildKit {
             control,
             address: address.to_owned(),
             platform,
+            timeouts,
         })
     }
 
@@ -119,9 +144,12 @@ impl BuildKit {
             .map(|reference| (reference, &base.config));
         let build_args = arguments::build_args(recipe, options, named);
 
-        let opened = BuildKitSession::open(self.control.clone(), recipe, options, directory).await;
-        let session =
-            opened.map_err(|status| failed("open a build session", &status, &self.address))?;
+        let opening = BuildKitSession::open(self.control.clone(), recipe, options, directory);
+        let late = |_| Err(Status::deadline_exceeded("it did not answer in time"));
+        let opened = tokio::time::timeout(self.timeouts.answer, opening).await;
+        let session = opened
+            .unwrap_or_else(late)
+            .map_err(|status| failed("open a build session", &status, &self.address))?;
         let mut attributes = BTreeMap::from([
             ("context".to_owned(), session.context()),
             ("filename".to_owned(), "Dockerfile".to_owned()),

@@ -5,6 +5,7 @@ pub(super) mod address;
 pub(super) mod answers;
 pub(super) mod archive;
 pub(super) mod arguments;
+pub(super) mod bounds;
 pub(super) mod context;
 pub(super) mod dial;
 pub(super) mod progress;

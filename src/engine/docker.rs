@@ -37,8 +37,7 @@ pub use self::version::Builder;
 use super::daemon::tls;
 use super::{BuildOptions, BuiltImage, Error};
 
-/// The time limit for the first answer to a build, a push or a load. The engine answers only after
-/// it has read the whole context.
+/// The time limit of bollard for the first answer. The connection ends earlier, at the limits of its request.
 const LONG_REQUEST: Duration = Duration::from_hours(24);
 
 /// The type of bollard's request bodies. bollard does not export a name for it.
@@ -85,13 +84,14 @@ impl Docker {
     pub async fn connect(environment: &DockerEnv) -> Result<Self, Error> {
         let endpoint = EngineEndpoint::find(environment).await?;
         let tls = match &endpoint.tls {
-            Some(settings) => Some(tls::Client::read(settings).await?),
+            Some(settings) => Some(tls::Client::read(settings)?),
             None => None,
         };
         let transport = Arc::new(Transport {
             endpoint,
             tls,
             programs: environment.programs.clone(),
+            timeouts: environment.timeouts,
             version: OnceLock::new(),
         });
         let sender = Arc::clone(&transport);
@@ -101,7 +101,7 @@ impl Docker {
                 async move { sender.send(request).await }
             },
             Some("http://docker"),
-            transport::ANSWER.as_secs(),
+            LONG_REQUEST.as_secs(),
             bollard::API_DEFAULT_VERSION,
         );
         let address = transport.endpoint.address.to_string();
@@ -171,11 +171,6 @@ impl Docker {
             .base(recipe.image.platforms.first())
             .await?
             .map(|(_, image)| image))
-    }
-
-    /// bollard with a long time limit, for requests that are answered when their work is done.
-    fn long_requests(&self) -> bollard::Docker {
-        self.api.clone().with_timeout(LONG_REQUEST)
     }
 
     /// The error of a request that failed; `what` is a verb and its object.

@@ -20,7 +20,7 @@ use super::daemon::archive;
 use super::error::trust_hint;
 use super::{
     Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, EngineKind,
-    EngineTrust, Error, fit,
+    EngineTrust, Error, Timeouts, fit,
 };
 use crate::assemble::{Assembled, AssembledImage, BaseImage};
 use crate::event::Events;
@@ -162,7 +162,7 @@ impl FleetEngine {
                 .await
                 .map(Connected::Docker),
             Daemon::BuildKit(address, certs, daemon) => {
-                let connect = || BuildKit::connect(address, certs.as_deref());
+                let connect = || BuildKit::connect(address, certs.as_deref(), Timeouts::default());
                 daemon
                     .get_or_try_init(connect)
                     .await

@@ -13,6 +13,7 @@ mod trust;
 use std::collections::BTreeMap;
 
 pub use self::buildkit::BuildKit;
+pub use self::daemon::bounds::Timeouts;
 pub use self::docker::{Docker, DockerEnv};
 pub use self::embedded::Embedded;
 pub use self::error::{Error, StepOutput};

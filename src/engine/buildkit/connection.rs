@@ -12,6 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::super::Error;
 use super::super::daemon::address::Address;
+use super::super::daemon::bounds::{BoundedStream, RequestKind, Timeouts};
 use super::super::daemon::dial::{Duplex, dial};
 use super::super::daemon::tls;
 use super::SCHEME;
@@ -24,7 +25,11 @@ const WINDOW: u32 = 4 << 20;
 
 /// Connects to the daemon at `address`, with TLS if `certs` has the files for it. Fails if the
 /// address or the TLS files are invalid, or if the daemon cannot be reached.
-pub(super) async fn connect(address: &str, certs: Option<&Path>) -> Result<Channel, Error> {
+pub(super) async fn connect(
+    address: &str,
+    certs: Option<&Path>,
+    timeouts: Timeouts,
+) -> Result<Channel, Error> {
     let target = parse(address).map_err(|what| Error::Address { what })?;
     let tls = match certs {
         Some(directory) => {
@@ -32,14 +37,18 @@ pub(super) async fn connect(address: &str, certs: Option<&Path>) -> Result<Chann
                 directory: Some(directory.to_owned()),
                 verify: true,
             };
-            Some(tls::Client::read(&settings).await?.for_http2())
+            Some(tls::Client::read(&settings)?.for_http2())
         }
         None => None,
     };
     Endpoint::from_static("http://buildkit")
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
-        .connect_with_connector(Connector { target, tls })
+        .connect_with_connector(Connector {
+            target,
+            tls,
+            timeouts,
+        })
         .await
         .map_err(|error| Error::Unreachable {
             address: address.to_owned(),
@@ -72,10 +81,11 @@ fn parse(address: &str) -> Result<Address, String> {
 struct Connector {
     target: Address,
     tls: Option<tls::Client>,
+    timeouts: Timeouts,
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Box<dyn Duplex>>;
+    type Response = TokioIo<BoundedStream<Box<dyn Duplex>>>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
@@ -84,13 +94,21 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let Self { target, tls } = self.clone();
+        let Self {
+            target,
+            tls,
+            timeouts,
+        } = self.clone();
         // BuildKit addresses do not use ssh, so no program is started.
         let programs = Environment::default();
         Box::pin(async move {
-            dial(&target, tls.as_ref(), &programs)
-                .await
-                .map(TokioIo::new)
+            let stream = dial(&target, tls.as_ref(), &programs).await?;
+            // Everything goes over one connection, also the image that was built.
+            Ok(TokioIo::new(BoundedStream::new(
+                stream,
+                RequestKind::Archive,
+                timeouts,
+            )))
         })
     }
 }

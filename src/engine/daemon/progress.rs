@@ -32,6 +32,9 @@ pub(in crate::engine) struct Progress<'a> {
 /// Output without a line break is split into lines of about this many bytes.
 const LONGEST_LINE: usize = 64 << 10;
 
+/// The most steps whose output is told apart. An engine that names more has those told as one.
+const STEPS: usize = 10_000;
+
 /// A step of the build.
 #[derive(Debug, Default)]
 struct StepState {
@@ -150,25 +153,29 @@ impl<'a> Progress<'a> {
             }
         }
         for log in status.logs {
-            let lines = self
-                .steps
-                .entry(log.vertex)
-                .or_default()
-                .lines(&String::from_utf8_lossy(&log.msg));
+            let text = String::from_utf8_lossy(&log.msg);
+            let lines = self.step(log.vertex).lines(&text);
             self.log(lines);
         }
     }
 
+    /// The step of a digest.
+    fn step(&mut self, digest: String) -> &mut StepState {
+        let is_told_apart = self.steps.len() < STEPS || self.steps.contains_key(&digest);
+        let key = if is_told_apart { digest } else { String::new() };
+        self.steps.entry(key).or_default()
+    }
+
     fn take_vertex(&mut self, vertex: Vertex) {
-        let step = self.steps.entry(vertex.digest.clone()).or_default();
+        let (image, events) = (self.image, self.events);
+        let step = self.step(vertex.digest.clone());
         step.text = shorten(&vertex.name);
         // BuildKit adds internal steps that are not in the Dockerfile.
         let internal = vertex.name.starts_with("[internal]") || vertex.name == "copy /context /";
         if !step.announced && !internal && (vertex.started.is_some() || vertex.cached) {
             step.announced = true;
             let cached = if vertex.cached { "CACHED " } else { "" };
-            self.events
-                .step(self.image, format!("{cached}{}", step.text));
+            events.step(image, format!("{cached}{}", step.text));
         }
         // Steps that run in parallel to the failed one end as cancelled.
         if !vertex.error.is_empty()

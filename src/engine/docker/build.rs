@@ -199,7 +199,7 @@ impl DockerBuild<'_> {
             }
         };
         let context = context::stream(self.recipe);
-        let api = docker.long_requests();
+        let api = &docker.api;
         let messages =
             api.build_image(request, None, Some(bollard::body_try_stream(context.bytes)));
         let mut progress = Progress::new(self.image, self.events);

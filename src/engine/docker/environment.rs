@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::super::daemon::bounds::Timeouts;
 use crate::process::Environment;
 
 /// The settings of the Docker Engine from the environment. An empty variable counts as not set.
@@ -27,6 +28,8 @@ pub struct DockerEnv {
     pub api_version: Option<String>,
     /// The environment for ssh, which receives a part of it.
     pub programs: Environment,
+    /// How long the engine may take.
+    pub timeouts: Timeouts,
 }
 
 impl DockerEnv {
@@ -51,6 +54,7 @@ impl DockerEnv {
             }),
             api_version: var("DOCKER_API_VERSION").cloned(),
             programs: Environment::new(vars.clone()),
+            timeouts: Timeouts::default(),
         }
     }
 }

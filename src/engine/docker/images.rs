@@ -91,7 +91,7 @@ impl Docker {
             ..Default::default()
         };
         let failed = |error| self.failed("load the image", error);
-        let mut messages = Box::pin(self.long_requests().import_image(options, body, None));
+        let mut messages = Box::pin(self.api.import_image(options, body, None));
         let mut loaded = Vec::new();
         while let Some(info) = messages.try_next().await.map_err(failed)? {
             let text = info.stream.unwrap_or_default();
@@ -109,7 +109,7 @@ impl Docker {
         &self,
         id: &Digest,
     ) -> impl tokio::io::AsyncRead + Send + Unpin + use<> {
-        let archive = self.long_requests().export_image(id.as_str());
+        let archive = self.api.export_image(id.as_str());
         Box::pin(StreamReader::new(archive.map_err(std::io::Error::other)))
     }
 }

@@ -29,7 +29,7 @@ impl Docker {
             .map_or_else(|| Tag::latest().to_string(), Tag::to_string);
         let options = PushImageOptionsBuilder::new().tag(&tag).build();
         let name = reference.repository.to_string();
-        let api = self.long_requests();
+        let api = &self.api;
         let mut messages = Box::pin(api.push_image(&name, Some(options), login.map(credentials)));
         let failed = |error| match failure::connection(error, &self.address()) {
             Ok(error) => error,
@@ -62,7 +62,7 @@ impl Docker {
             .from_image(&name)
             .platform(&platform)
             .build();
-        let api = self.long_requests();
+        let api = &self.api;
         let mut messages = Box::pin(api.create_image(Some(options), None, login.map(credentials)));
         let failed = |error| match failure::connection(error, &self.address()) {
             Ok(error) => error,

@@ -8,10 +8,9 @@
 //!   build from bollard, and this module sets the builder to BuildKit.
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response, Uri};
@@ -19,18 +18,15 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::super::daemon::bounds::{BoundedStream, RequestKind, Timeouts};
 use super::super::daemon::dial::{Duplex, dial};
 use super::super::daemon::tls;
+use super::super::error::with_sources;
 use super::endpoint::EngineEndpoint;
 use crate::process::Environment;
 
 /// The header that carries a login.
 const LOGIN: &str = "x-registry-auth";
-
-/// The largest answer that is read, in bytes.
-const LARGEST_ANSWER: usize = 16 << 20;
-/// The time limit for the answer to a short request.
-pub(super) const ANSWER: Duration = Duration::from_mins(1);
 
 /// The transport to one engine.
 #[derive(Debug)]
@@ -38,12 +34,14 @@ pub(super) struct Transport {
     pub(super) endpoint: EngineEndpoint,
     pub(super) tls: Option<tls::Client>,
     pub(super) programs: Environment,
+    pub(super) timeouts: Timeouts,
     /// The chosen version of the API. Requests before the choice have no version in their path.
     pub(super) version: OnceLock<String>,
 }
 
 impl Transport {
     /// Sends a request and waits for the headers of the answer. Fails if the connection fails.
+    /// The connection ends at the limits of the kind of request.
     pub(super) async fn send<B>(
         &self,
         request: Request<B>,
@@ -55,6 +53,8 @@ impl Transport {
             + 'static,
     {
         let stream = dial(&self.endpoint.address, self.tls.as_ref(), &self.programs).await?;
+        let stream =
+            BoundedStream::new(stream, RequestKind::of(request.uri().path()), self.timeouts);
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // The connection ends with its request. An error of the connection reaches the request or
@@ -69,30 +69,23 @@ impl Transport {
         &self,
         path: &str,
     ) -> Result<T, BollardError> {
-        let request = async {
-            let response = self
-                .send(Request::get(path).body(Empty::<Bytes>::new())?)
-                .await?;
-            let status_code = response.status().as_u16();
-            let unreadable = |error: &dyn std::fmt::Display| BollardError::DockerStreamError {
-                error: format!("the answer to GET {path} could not be read: {error}"),
-            };
-            let body = Limited::new(response.into_body(), LARGEST_ANSWER)
-                .collect()
-                .await;
-            let body = body.map_err(|error| unreadable(&error))?.to_bytes();
-            if status_code >= 400 {
-                return Err(BollardError::DockerResponseServerError {
-                    status_code,
-                    message: refusal(&body),
-                });
-            }
-            serde_json::from_slice(&body).map_err(|error| unreadable(&error))
+        let response = self
+            .send(Request::get(path).body(Empty::<Bytes>::new())?)
+            .await?;
+        let status_code = response.status().as_u16();
+        let unreadable = |error: String| BollardError::DockerStreamError {
+            error: format!("the answer to GET {path} could not be read: {error}"),
         };
-        let timeout = tokio::time::timeout(ANSWER, request);
-        timeout
-            .await
-            .unwrap_or(Err(BollardError::RequestTimeoutError))
+        let body = response.into_body().collect().await;
+        let body = body.map_err(|error| unreadable(with_sources(error.to_string(), &error)))?;
+        let body = body.to_bytes();
+        if status_code >= 400 {
+            return Err(BollardError::DockerResponseServerError {
+                status_code,
+                message: refusal(&body),
+            });
+        }
+        serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))
     }
 
     /// Sends a request that upgrades its connection to a raw stream. Fails if the engine does not
@@ -197,6 +190,7 @@ mod tests {
             endpoint,
             tls: None,
             programs: Environment::default(),
+            timeouts: Timeouts::default(),
             version: OnceLock::new(),
         };
         let request = || {

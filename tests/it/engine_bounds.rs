@@ -1,0 +1,223 @@
+//! An engine that sends a byte now and then, that never ends its answer, or that sends without end, does not hold golden.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use golden::engine::{BuildKit, Docker, DockerEnv, Timeouts};
+use golden::reference::Digest;
+
+/// How such an engine answers one request; all others it answers well.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    /// The head, then a byte every 20 ms.
+    Drip,
+    /// A byte of the head every 20 ms.
+    DripOfHead,
+    /// As much as is taken.
+    Endless,
+    /// As much as is taken, after the head of a refusal.
+    EndlessRefusal,
+}
+
+const TIMEOUTS: Timeouts = Timeouts {
+    answer: Duration::from_millis(600),
+    silence: Duration::from_millis(600),
+};
+
+/// An engine, whose answer to requests with these words is bad. Gives its address.
+fn engine(words: &'static str, answer: Answer) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || drop(serve(stream, words, answer)));
+        }
+    });
+    address
+}
+
+fn serve(mut stream: TcpStream, words: &str, answer: Answer) -> std::io::Result<()> {
+    let mut head = vec![0; 8192];
+    let length = stream.read(&mut head)?;
+    let request = String::from_utf8_lossy(&head[..length]).into_owned();
+    if !request.lines().next().unwrap_or_default().contains(words) {
+        let body = format!(
+            r#"{{"Version":"28.5.0","ApiVersion":"1.51","MinAPIVersion":"1.24","Os":"linux","Arch":"amd64","Id":"{}"}}"#,
+            Digest::of(b"id")
+        );
+        let length = body.len();
+        return write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+    }
+    let status = if matches!(answer, Answer::EndlessRefusal) {
+        500
+    } else {
+        200
+    };
+    if !matches!(answer, Answer::DripOfHead) {
+        write!(
+            stream,
+            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\r\n{{\"a\":\""
+        )?;
+    }
+    loop {
+        match answer {
+            Answer::Drip | Answer::DripOfHead => {
+                stream.write_all(b"x")?;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Answer::Endless | Answer::EndlessRefusal => stream.write_all(&[b'x'; 1 << 16])?,
+        }
+    }
+}
+
+async fn connected(address: String) -> Result<Docker, golden::engine::Error> {
+    let environment = DockerEnv {
+        host: Some(address),
+        timeouts: TIMEOUTS,
+        ..DockerEnv::default()
+    };
+    Docker::connect(&environment).await
+}
+
+/// Asks an engine for something that it answers badly. The error, with its sources.
+fn asked(words: &'static str, answer: Answer) -> String {
+    let started = Instant::now();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let error = runtime.block_on(async {
+        let docker = match connected(engine(words, answer)).await {
+            Ok(docker) => docker,
+            Err(error) => return error,
+        };
+        let id = Digest::of(b"id");
+        let reference = "localhost:5000/a:1".parse().unwrap();
+        match words {
+            "/json" => docker.image(&reference).await.unwrap_err(),
+            "/tag" => docker.tag(&id, &reference).await.unwrap_err(),
+            "DELETE" => docker.remove(&reference).await.unwrap_err(),
+            "/load" => docker.load(&b"archive"[..]).await.unwrap_err(),
+            "/push" => {
+                let events = golden::event::Events::silent();
+                docker
+                    .push(&reference, None, "a", &events)
+                    .await
+                    .unwrap_err()
+            }
+            other => unreachable!("{other}"),
+        }
+    });
+    let took = started.elapsed();
+    assert!(
+        took < Duration::from_secs(30),
+        "{words} {answer:?} took {took:?}"
+    );
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[test]
+fn a_question_is_answered_within_a_time() {
+    for words in ["/version", "/json", "/tag", "DELETE"] {
+        for answer in [Answer::Drip, Answer::DripOfHead] {
+            let error = asked(words, answer);
+            assert!(
+                error.contains("its answer did not end within 0.6 s"),
+                "{words} {answer:?}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_answer_to_a_question_has_a_length() {
+    for words in ["/version", "/json", "/tag", "DELETE"] {
+        for answer in [Answer::Endless, Answer::EndlessRefusal] {
+            let error = asked(words, answer);
+            assert!(
+                error.contains("it sent more than 16 MiB"),
+                "{words} {answer:?}: {error}"
+            );
+        }
+    }
+}
+
+/// Tasks may be long; what they say has an end all the same.
+#[test]
+fn what_a_task_says_has_a_length() {
+    for words in ["/load", "/push"] {
+        let error = asked(words, Answer::Endless);
+        assert!(
+            error.contains("it sent more than 512 MiB"),
+            "{words}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_task_that_falls_silent_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 8192];
+            let length = stream.read(&mut head).unwrap_or_default();
+            if String::from_utf8_lossy(&head[..length]).contains("/version") {
+                let body =
+                    r#"{"Version":"28.5.0","ApiVersion":"1.51","Os":"linux","Arch":"amd64"}"#;
+                let length = body.len();
+                drop(write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+                ));
+            } else {
+                drop(write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\n\r\n{{\"status\":\"x\"}}\n"
+                ));
+                open.push(stream);
+            }
+        }
+    });
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let error = runtime.block_on(async {
+        let docker = connected(address).await.unwrap();
+        let reference = "localhost:5000/a:1".parse().unwrap();
+        let events = golden::event::Events::silent();
+        docker
+            .push(&reference, None, "a", &events)
+            .await
+            .unwrap_err()
+    });
+    let source = std::error::Error::source(&error).map(ToString::to_string);
+    let text = format!("{error}: {}", source.unwrap_or_default());
+    assert!(text.contains("it sent nothing for 0.6 s"), "{text}");
+}
+
+#[test]
+fn a_buildkit_daemon_answers_within_a_time() {
+    for answer in [Answer::Drip, Answer::DripOfHead] {
+        let address = engine("", answer).replace("tcp://", "buildkit://");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let error = runtime
+            .block_on(BuildKit::connect(&address, None, TIMEOUTS))
+            .unwrap_err();
+        assert!(error.to_string().contains("127.0.0.1"), "{error}");
+    }
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("buildkit://{}", silent.local_addr().unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let error = runtime
+        .block_on(BuildKit::connect(&address, None, TIMEOUTS))
+        .unwrap_err();
+    let source = std::error::Error::source(&error).map(ToString::to_string);
+    assert_eq!(source.as_deref(), Some("it did not answer within 0.6 s"));
+}
