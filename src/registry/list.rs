@@ -1,6 +1,7 @@
 //! Paginated lists: the catalog, and the tags of a repository.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::header::{ACCEPT, HeaderMap, LINK};
@@ -27,6 +28,8 @@ const MOST_ENTRIES: usize = 1_000_000;
 const MOST_PAGES: usize = 4000;
 /// The maximum number of consecutive pages without an entry.
 const MOST_EMPTY_PAGES: usize = 100;
+/// How long all pages of a list may take together.
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// A page of a list: `{"tags": […]}` or `{"repositories": […]}`.
 #[derive(Deserialize)]
@@ -72,6 +75,8 @@ pub(super) struct Pages {
     entries: BTreeSet<String>,
     addresses: BTreeSet<Url>,
     empty: usize,
+    /// When the first page was requested.
+    since: Option<Instant>,
 }
 
 impl Pages {
@@ -82,6 +87,10 @@ impl Pages {
             return Err(format!(
                 "the list does not end (more than {MOST_PAGES} pages)"
             ));
+        }
+        if self.since.get_or_insert_with(Instant::now).elapsed() > LONGEST {
+            let minutes = LONGEST.as_secs() / 60;
+            return Err(format!("the list does not end (after {minutes} minutes)"));
         }
         if !self.addresses.insert(url.clone()) {
             return Err(
