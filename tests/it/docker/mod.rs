@@ -6,6 +6,7 @@ mod buildkit;
 mod cancel;
 mod command;
 mod connect;
+mod cut;
 mod failure;
 mod fleet;
 mod push;

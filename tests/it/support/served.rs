@@ -46,6 +46,16 @@ impl Served {
         self.url.split_once("://").unwrap().1
     }
 
+    /// Ends the process at once, as a crash does, and starts another one at the same address a moment later.
+    pub(crate) fn restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let address = self.host().to_owned();
+        let (process, url) = serve_at(&self.golden, &address, &[]);
+        assert_eq!(url, self.url);
+        self.process = process;
+    }
+
     /// Ends the process at once, as a crash does, and returns its workspace.
     pub(crate) fn kill(mut self) -> Golden {
         self.process.kill().unwrap();
@@ -61,9 +71,13 @@ impl Drop for Served {
     }
 }
 
-/// Starts the process and returns its address.
+/// Starts the process at any free address, and returns that.
 fn serve(golden: &Golden, options: &[&str]) -> (Child, String) {
-    let args = [&["serve", "registry", "--addr", "127.0.0.1:0"], options].concat();
+    serve_at(golden, "127.0.0.1:0", options)
+}
+
+fn serve_at(golden: &Golden, address: &str, options: &[&str]) -> (Child, String) {
+    let args = [&["serve", "registry", "--addr", address], options].concat();
     let mut process = golden
         .command(&args)
         .stdout(Stdio::piped())

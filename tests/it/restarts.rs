@@ -1,0 +1,100 @@
+//! A registry that is killed and started again sixty times while golden publishes: what is published is right in the end,
+//! and no tag is ever on something else.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::served::Served;
+use crate::support::workspace::Golden;
+
+/// How often the registry is started again, and into how many publishes these restarts fall.
+const RESTARTS: usize = 60;
+const PUBLISHES: u64 = 6;
+
+/// Tag → digest of `app`; none where it was never published.
+fn tags(host: &str) -> BTreeMap<String, String> {
+    let run = Golden::new().run(&["ls", &format!("{host}/app"), "--format", "json"]);
+    let Ok(listed) = serde_json::from_str::<serde_json::Value>(&run.stdout) else {
+        return BTreeMap::new();
+    };
+    let mut found = BTreeMap::new();
+    collect(&listed, &mut found);
+    found
+}
+
+/// Every digest of a list, with the tags next to it.
+fn collect(value: &serde_json::Value, found: &mut BTreeMap<String, String>) {
+    if let (Some(digest), Some(tags)) = (value["digest"].as_str(), value["tags"].as_array()) {
+        let names = tags.iter().filter_map(|tag| tag.as_str());
+        found.extend(names.map(|name| (name.to_owned(), digest.to_owned())));
+    }
+    match value {
+        serde_json::Value::Array(list) => list.iter().for_each(|value| collect(value, found)),
+        serde_json::Value::Object(map) => map.values().for_each(|value| collect(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_registry_that_is_started_again_and_again_has_everything_right_in_the_end() {
+    let mut served = Served::start(&[]);
+    let host = served.host().to_owned();
+    let golden = Golden::new()
+        .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n"))
+        .env("SOURCE_DATE_EPOCH", "0")
+        .env("GOLDEN_REGISTRY_TIMEOUT", "5");
+    let write = |patch: u64| {
+        let mut noise = vec![0; 600_000];
+        fastrand::Rng::with_seed(patch).fill(&mut noise);
+        golden.write("app/noise", noise);
+        golden.write(
+            "app/image.toml",
+            format!(
+                "[image]\nname = \"app\"\nversion = \"1.2.{patch}\"\nbase = \"scratch\"\nfamily = \"static\"\n\
+                 [[files]]\nsource = \"noise\"\ntarget = \"/noise\"\n"
+            ),
+        );
+    };
+    write(0);
+    golden.run(&["build", "--push"]).exit(0);
+    let (mut restarts, mut publishes, mut patch) = (0, 0, 0);
+    while restarts < RESTARTS {
+        patch += 1;
+        publishes += 1;
+        write(patch);
+        let before = tags(&host);
+        let mut child = golden
+            .command(&["build", "--push", "-q"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        for _ in 0..RESTARTS / usize::try_from(PUBLISHES).unwrap() {
+            std::thread::sleep(Duration::from_millis(fastrand::u64(5..60)));
+            served.restart();
+            restarts += 1;
+        }
+        child.wait().unwrap();
+        // Each moving tag is on the version before or on the new one, and no version's tag has changed.
+        let between = tags(&host);
+        let new = between.get(&format!("1.2.{patch}"));
+        for (tag, digest) in &before {
+            let now = between.get(tag);
+            let is_moving = ["1", "1.2", "latest"].contains(&tag.as_str());
+            assert!(
+                now == Some(digest) || is_moving && now == new,
+                "{tag} after {restarts} restarts: {before:?} {between:?}"
+            );
+        }
+        golden.run(&["build", "--push"]).exit(0);
+        let after = tags(&host);
+        let new = after.get(&format!("1.2.{patch}"));
+        assert!(new.is_some(), "{after:?}");
+        for tag in ["1", "1.2", "latest"] {
+            assert_eq!(after.get(tag), new, "{after:?}");
+        }
+        golden.run(&["verify", "--deep"]).exit(0);
+    }
+    assert!(publishes >= PUBLISHES);
+}
