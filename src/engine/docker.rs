@@ -34,6 +34,7 @@ use self::endpoint::EngineEndpoint;
 pub use self::environment::DockerEnv;
 use self::transport::Transport;
 pub use self::version::Builder;
+use super::daemon::bounds::LastRefusal;
 use super::daemon::tls;
 use super::{BuildOptions, BuiltImage, Error};
 
@@ -92,6 +93,7 @@ impl Docker {
             tls,
             programs: environment.programs.clone(),
             timeouts: environment.timeouts,
+            last_refusal: LastRefusal::default(),
             version: OnceLock::new(),
         });
         let sender = Arc::clone(&transport);
@@ -109,7 +111,7 @@ impl Docker {
         let version: version::EngineVersion = transport
             .get_json("/version")
             .await
-            .map_err(|error| failed("report its version", error, &address))?;
+            .map_err(|error| failed("report its version", transport.explained(error), &address))?;
         let agreed = version::agree(
             &version,
             environment.api_version.as_deref(),
@@ -173,8 +175,14 @@ impl Docker {
             .map(|(_, image)| image))
     }
 
+    /// The error if the connection failed or was ended at a limit; else the error of the request.
+    fn connection_error(&self, error: BollardError) -> Result<Error, BollardError> {
+        failure::connection(self.transport.explained(error), &self.address())
+    }
+
     /// The error of a request that failed; `what` is a verb and its object.
     fn failed(&self, what: &str, error: BollardError) -> Error {
+        let error = self.transport.explained(error);
         failed(what, error, &self.address())
     }
 }

@@ -151,6 +151,12 @@ fn a_failing_helper_is_reported_with_its_own_message() {
             "its answer is not JSON",
         ),
         ("exec sleep 60".to_owned(), "no answer in 1 s"),
+        ("exec yes".to_owned(), "it printed more than "),
+        ("exec yes >&2".to_owned(), "no answer in 1 s"),
+        (
+            "while :; do printf x; sleep 0.1; done".to_owned(),
+            "no answer in 1 s",
+        ),
     ] {
         let golden = Golden::new()
             .file(".docker/config.json", r#"{"credsStore":"golden-bad"}"#)

@@ -85,23 +85,34 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Damages one of the files at random and calls `then` with it. Each time the file is sound again afterwards.
-fn for_any_damage(files: &[PathBuf], then: impl Fn(&Path)) {
+/// Damages one of the files at random and calls `then` with it: `usual` times, or as often as `PROPTEST_CASES` says. Each time,
+/// all other files are sound.
+fn for_any_damage(files: &[PathBuf], usual: u32, then: impl Fn(&Path)) {
+    let default = Config::default();
+    let is_set = std::env::var_os("PROPTEST_CASES").is_some();
     let mut runner = TestRunner::new(Config {
+        cases: if is_set { default.cases } else { usual },
         failure_persistence: None,
-        ..Config::default()
+        ..default
     });
+    let sound: Vec<Vec<u8>> = files.iter().map(|path| read(path)).collect();
+    let mend = || {
+        files
+            .iter()
+            .zip(&sound)
+            .for_each(|(path, bytes)| write(path, bytes))
+    };
     let strategy = (any::<Index>(), prop::collection::vec(Damage::any(), 1..4));
     let result = runner.run(&strategy, |(file, damage)| {
-        let path = &files[file.index(files.len())];
-        let sound = read(path);
-        let mut bytes = sound.clone();
+        mend();
+        let number = file.index(files.len());
+        let mut bytes = sound[number].clone();
         damage.iter().for_each(|damage| damage.apply(&mut bytes));
-        write(path, &bytes);
-        then(path);
-        write(path, &sound);
+        write(&files[number], &bytes);
+        then(&files[number]);
         Ok(())
     });
+    mend();
     result.unwrap();
 }
 
@@ -192,7 +203,7 @@ fn a_damaged_layout_never_gives_wrong_content() {
     let directory = tempfile::tempdir().unwrap();
     base().write(directory.path(), "app:1");
     let all = files(directory.path());
-    for_any_damage(&all, |_| read_all(directory.path()));
+    for_any_damage(&all, 300, |_| read_all(directory.path()));
     assert!(
         LayoutReader::open(directory.path())
             .unwrap()
@@ -209,9 +220,9 @@ fn a_damaged_cache_of_the_workspace_changes_no_image() {
     let sound = assembled(&registry, workspace.path(), user.path()).unwrap();
     let all = files(&workspace.path().join("cache"));
     assert!(all.len() >= 2, "a manifest and a config: {all:?}");
-    for_any_damage(&all, |path| {
+    for_any_damage(&all, 24, |path| {
         let found = assembled(&registry, workspace.path(), user.path());
-        assert_eq!(found.as_ref().ok(), Some(&sound), "{}", path.display());
+        assert_eq!(found.as_ref(), Ok(&sound), "{}", path.display());
     });
 }
 
@@ -224,7 +235,7 @@ fn a_damaged_cache_of_the_user_is_read_or_made_again() {
     let all = files(user.path());
     assert!(!all.is_empty(), "an index of a layer is kept");
     let whole = all.iter().map(|path| read(path)).collect::<Vec<_>>();
-    for_any_damage(&all, |path| {
+    for_any_damage(&all, 24, |path| {
         let number = all.iter().position(|one| one == path).unwrap();
         let is_cut = {
             let has = read(path);
@@ -292,7 +303,7 @@ fn a_damaged_record_is_read_or_counts_as_missing() {
         br#"{"architecture":"amd64","os":"linux","config":{"Labels":{"a":"b"},"Env":["A=1"]}}"#;
     configs.put(&digest, &ImageConfig::parse(config).unwrap());
     let all = files(directory.path());
-    for_any_damage(&all, |path| {
+    for_any_damage(&all, 256, |path| {
         let read = BuildRecord::read(&state, &record.image, &record.tag).unwrap();
         assert!(
             read.is_none_or(|read| read == record),

@@ -18,22 +18,10 @@ fn tags(host: &str) -> BTreeMap<String, String> {
     let Ok(listed) = serde_json::from_str::<serde_json::Value>(&run.stdout) else {
         return BTreeMap::new();
     };
-    let mut found = BTreeMap::new();
-    collect(&listed, &mut found);
-    found
-}
-
-/// Every digest of a list, with the tags next to it.
-fn collect(value: &serde_json::Value, found: &mut BTreeMap<String, String>) {
-    if let (Some(digest), Some(tags)) = (value["digest"].as_str(), value["tags"].as_array()) {
-        let names = tags.iter().filter_map(|tag| tag.as_str());
-        found.extend(names.map(|name| (name.to_owned(), digest.to_owned())));
-    }
-    match value {
-        serde_json::Value::Array(list) => list.iter().for_each(|value| collect(value, found)),
-        serde_json::Value::Object(map) => map.values().for_each(|value| collect(value, found)),
-        _ => {}
-    }
+    let tags = listed["tags"].as_array().unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let pair = |tag: &serde_json::Value| (text(&tag["tag"]), text(&tag["digest"]));
+    tags.iter().map(pair).collect()
 }
 
 #[test]

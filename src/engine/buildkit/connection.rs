@@ -12,7 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::super::Error;
 use super::super::daemon::address::Address;
-use super::super::daemon::bounds::{BoundedStream, RequestKind, Timeouts};
+use super::super::daemon::bounds::{BoundedStream, LastRefusal, RequestKind, Timeouts};
 use super::super::daemon::dial::{Duplex, dial};
 use super::super::daemon::tls;
 use super::SCHEME;
@@ -108,6 +108,7 @@ impl Service<Uri> for Connector {
                 stream,
                 RequestKind::Archive,
                 timeouts,
+                LastRefusal::default(),
             )))
         })
     }

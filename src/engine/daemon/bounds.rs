@@ -3,6 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -67,6 +68,9 @@ impl RequestKind {
     }
 }
 
+/// The reason for which a connection was ended last. Clients lose it: of a body that ends early, they only report that.
+pub(in crate::engine) type LastRefusal = Arc<Mutex<Option<io::Error>>>;
+
 /// A connection that ends at its bounds.
 pub(in crate::engine) struct BoundedStream<S> {
     inner: S,
@@ -74,10 +78,16 @@ pub(in crate::engine) struct BoundedStream<S> {
     timeouts: Timeouts,
     received: u64,
     alarm: Option<Pin<Box<Sleep>>>,
+    last: LastRefusal,
 }
 
 impl<S: Duplex> BoundedStream<S> {
-    pub(in crate::engine) fn new(inner: S, kind: RequestKind, timeouts: Timeouts) -> Self {
+    pub(in crate::engine) fn new(
+        inner: S,
+        kind: RequestKind,
+        timeouts: Timeouts,
+        last: LastRefusal,
+    ) -> Self {
         let time = match kind {
             RequestKind::Question => Some(timeouts.answer),
             RequestKind::Task | RequestKind::Archive => Some(timeouts.silence),
@@ -89,6 +99,7 @@ impl<S: Duplex> BoundedStream<S> {
             timeouts,
             received: 0,
             alarm: time.map(|time| Box::pin(tokio::time::sleep(time))),
+            last,
         }
     }
 
@@ -131,6 +142,8 @@ impl<S: Duplex> AsyncRead for BoundedStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if let Some(error) = self.refusal(context) {
+            let copy = io::Error::new(error.kind(), error.to_string());
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
             return Poll::Ready(Err(error));
         }
         let before = buffer.filled().len();
@@ -187,7 +200,7 @@ mod tests {
             }
             std::future::pending::<()>().await;
         });
-        let mut bounded = BoundedStream::new(near, kind, TIMEOUTS);
+        let mut bounded = BoundedStream::new(near, kind, TIMEOUTS, LastRefusal::default());
         let mut bytes = Vec::new();
         let result = bounded.read_to_end(&mut bytes).await;
         sending.abort();
@@ -221,7 +234,12 @@ mod tests {
             answer: Duration::from_mins(1),
             ..TIMEOUTS
         };
-        let mut bounded = BoundedStream::new(near, RequestKind::Question, timeouts);
+        let mut bounded = BoundedStream::new(
+            near,
+            RequestKind::Question,
+            timeouts,
+            LastRefusal::default(),
+        );
         let read = tokio::io::copy(&mut bounded, &mut tokio::io::sink()).await;
         assert_eq!(read.unwrap_err().to_string(), "it sent more than 16 MiB");
         sending.abort();

@@ -210,7 +210,7 @@ impl DockerBuild<'_> {
                 if let Ok(error) = reason.try_recv() {
                     return Err(Error::Context(error));
                 }
-                return Err(match failure::connection(error, &docker.address()) {
+                return Err(match docker.connection_error(error) {
                     Ok(error) => error,
                     Err(error) => progress.failure(failure::message(&error)),
                 });

@@ -53,7 +53,7 @@ impl Docker {
         self.api
             .tag_image(id.as_str(), Some(options))
             .await
-            .map_err(|error| match failure::connection(error, &self.address()) {
+            .map_err(|error| match self.connection_error(error) {
                 Ok(error) => error,
                 Err(error) => Error::Tag {
                     id: id.short(),

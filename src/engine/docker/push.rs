@@ -31,7 +31,7 @@ impl Docker {
         let name = reference.repository.to_string();
         let api = &self.api;
         let mut messages = Box::pin(api.push_image(&name, Some(options), login.map(credentials)));
-        let failed = |error| match failure::connection(error, &self.address()) {
+        let failed = |error| match self.connection_error(error) {
             Ok(error) => error,
             Err(error) => Error::Push {
                 reference: reference.to_string(),
@@ -64,7 +64,7 @@ impl Docker {
             .build();
         let api = &self.api;
         let mut messages = Box::pin(api.create_image(Some(options), None, login.map(credentials)));
-        let failed = |error| match failure::connection(error, &self.address()) {
+        let failed = |error| match self.connection_error(error) {
             Ok(error) => error,
             Err(error) => Error::Base {
                 reference: name.clone(),

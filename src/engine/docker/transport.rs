@@ -7,7 +7,7 @@
 //! - For a BuildKit build, bollard requires its own session. golden therefore requests a classic
 //!   build from bollard, and this module sets the builder to BuildKit.
 
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError};
 
 use bollard::errors::Error as BollardError;
 use http_body_util::{BodyExt as _, Empty};
@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::super::daemon::bounds::{BoundedStream, RequestKind, Timeouts};
+use super::super::daemon::bounds::{BoundedStream, LastRefusal, RequestKind, Timeouts};
 use super::super::daemon::dial::{Duplex, dial};
 use super::super::daemon::tls;
 use super::super::error::with_sources;
@@ -35,6 +35,7 @@ pub(super) struct Transport {
     pub(super) tls: Option<tls::Client>,
     pub(super) programs: Environment,
     pub(super) timeouts: Timeouts,
+    pub(super) last_refusal: LastRefusal,
     /// The chosen version of the API. Requests before the choice have no version in their path.
     pub(super) version: OnceLock<String>,
 }
@@ -53,14 +54,26 @@ impl Transport {
             + 'static,
     {
         let stream = dial(&self.endpoint.address, self.tls.as_ref(), &self.programs).await?;
-        let stream =
-            BoundedStream::new(stream, RequestKind::of(request.uri().path()), self.timeouts);
+        let kind = RequestKind::of(request.uri().path());
+        let stream = BoundedStream::new(stream, kind, self.timeouts, self.last_refusal.clone());
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // The connection ends with its request. An error of the connection reaches the request or
         // its answer.
         tokio::spawn(connection.with_upgrades());
         Ok(sender.send_request(self.prepare(request)?).await?)
+    }
+
+    /// The error of a request, with the reason if its connection was ended at a limit.
+    pub(super) fn explained(&self, error: BollardError) -> BollardError {
+        let mut last = self
+            .last_refusal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match last.take() {
+            Some(err) => BollardError::IOError { err },
+            None => error,
+        }
     }
 
     /// Sends a GET request and parses the JSON answer. `T` requires only the fields that golden
@@ -191,6 +204,7 @@ mod tests {
             tls: None,
             programs: Environment::default(),
             timeouts: Timeouts::default(),
+            last_refusal: LastRefusal::default(),
             version: OnceLock::new(),
         };
         let request = || {
