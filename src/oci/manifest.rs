@@ -58,6 +58,18 @@ impl RawManifest {
         )
     }
 
+    /// True if the bytes name this media type, so that the digest proves it.
+    #[must_use]
+    pub(crate) fn proves_its_media_type(&self) -> bool {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct MediaTypeProbe {
+            media_type: Option<String>,
+        }
+        serde_json::from_slice::<MediaTypeProbe>(&self.bytes)
+            .is_ok_and(|probe| probe.media_type.as_ref() == Some(&self.media_type))
+    }
+
     /// Parses the manifest. Fails if it is invalid or has an unsupported media type.
     pub fn parse(&self) -> Result<Manifest, Error> {
         #[derive(Deserialize)]

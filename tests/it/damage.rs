@@ -226,6 +226,23 @@ fn a_damaged_cache_of_the_workspace_changes_no_image() {
     });
 }
 
+/// The media type stands in a line of its own, which the digest of the manifest does not cover.
+#[test]
+fn another_media_type_of_a_cached_manifest_changes_no_image() {
+    let registry = registry_with_a_base();
+    let (workspace, user) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sound = assembled(&registry, workspace.path(), user.path()).unwrap();
+    let manifests = files(&workspace.path().join("cache/manifests"));
+    assert_eq!(manifests.len(), 1);
+    let kept = String::from_utf8(read(&manifests[0])).unwrap();
+    let (_, manifest) = kept.split_once('\n').unwrap();
+    for kind in [media::DOCKER_MANIFEST, media::OCI_INDEX, "text/plain", ""] {
+        write(&manifests[0], format!("{kind}\n{manifest}").as_bytes());
+        let found = assembled(&registry, workspace.path(), user.path());
+        assert_eq!(found.as_ref(), Ok(&sound), "{kind}");
+    }
+}
+
 /// The user's cache is the user's own: damage to it may cost an error, and a file that is not whole is made again.
 #[test]
 fn a_damaged_cache_of_the_user_is_read_or_made_again() {

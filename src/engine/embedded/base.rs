@@ -120,7 +120,9 @@ impl Embedded {
             String::from_utf8_lossy(&kept[..end]),
             kept[end + 1..].to_vec(),
         );
-        Ok((raw.digest == *digest).then_some(raw))
+        // The line with the media type is not part of the digest.
+        let is_proven = raw.digest == *digest && raw.proves_its_media_type();
+        Ok(is_proven.then_some(raw))
     }
 
     /// The config with this digest, from the cache or the registry.
