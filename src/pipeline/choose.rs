@@ -21,8 +21,8 @@ pub struct EngineChoice {
     pub engine: EngineKind,
     /// The reason, for the note in the output: `no commands to run`.
     pub because: String,
-    /// True if a Docker Engine may build the image after all, if the base shows that a command must
-    /// run.
+    /// True if a Docker Engine may build the image instead, when the base shows that a command
+    /// must run.
     pub docker_may: bool,
 }
 
