@@ -38,7 +38,8 @@ use super::daemon::bounds::LastRefusal;
 use super::daemon::tls;
 use super::{BuildOptions, BuiltImage, Error};
 
-/// The time limit of bollard for the first answer. The connection ends earlier, at the limits of its request.
+/// The time limit of bollard for the first response. It is longer than the limits of every request,
+/// which end the connection earlier.
 const LONG_REQUEST: Duration = Duration::from_hours(24);
 
 /// The type of bollard's request bodies. bollard does not export a name for it.
@@ -175,7 +176,7 @@ impl Docker {
             .map(|(_, image)| image))
     }
 
-    /// The error if the connection failed or was ended at a limit; else the error of the request.
+    /// The error of the connection, if it failed or exceeded a limit; else the error of the request.
     fn connection_error(&self, error: BollardError) -> Result<Error, BollardError> {
         failure::connection(self.transport.explained(error), &self.address())
     }

@@ -58,9 +58,9 @@ impl RawManifest {
         )
     }
 
-    /// True if the bytes name this media type, so that the digest proves it.
+    /// True if the manifest itself contains this media type, so that the digest covers it.
     #[must_use]
-    pub(crate) fn proves_its_media_type(&self) -> bool {
+    pub(crate) fn contains_its_media_type(&self) -> bool {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct MediaTypeProbe {

@@ -218,11 +218,11 @@ impl Auth {
         let Some(header) = state.fixed.get(&scope.key) else {
             return Ok(Sending::anonymous());
         };
-        let is_proven = state.proven.contains(&login.credential);
-        if is_proven {
+        let is_valid = state.proven.contains(&login.credential);
+        if is_valid {
             turn = None;
         }
-        let unproven = (!is_proven).then_some(login.credential);
+        let unproven = (!is_valid).then_some(login.credential);
         Ok(Sending {
             header: Some(header.expose().clone()),
             origin: Origin::Fresh,

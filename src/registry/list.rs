@@ -28,7 +28,7 @@ const MOST_ENTRIES: usize = 1_000_000;
 const MOST_PAGES: usize = 4000;
 /// The maximum number of consecutive pages without an entry.
 const MOST_EMPTY_PAGES: usize = 100;
-/// How long all pages of a list may take together.
+/// The time limit for all pages of a list.
 const LONGEST: Duration = Duration::from_mins(10);
 
 /// A page of a list: `{"tags": […]}` or `{"repositories": […]}`.
@@ -75,7 +75,7 @@ pub(super) struct Pages {
     entries: BTreeSet<String>,
     addresses: BTreeSet<Url>,
     empty: usize,
-    /// When the first page was requested.
+    /// The time of the first request.
     since: Option<Instant>,
 }
 
@@ -90,7 +90,7 @@ impl Pages {
         }
         if self.since.get_or_insert_with(Instant::now).elapsed() > LONGEST {
             let minutes = LONGEST.as_secs() / 60;
-            return Err(format!("the list does not end (after {minutes} minutes)"));
+            return Err(format!("the list was not complete after {minutes} minutes"));
         }
         if !self.addresses.insert(url.clone()) {
             return Err(

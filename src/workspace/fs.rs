@@ -138,8 +138,8 @@ pub fn open_in(root: &Path, path: &Path) -> std::io::Result<std::fs::File> {
     }
 }
 
-/// Opens a regular file again by the canonical path that it was found at. A symbolic link that has since taken the place
-/// of the file, or of a directory above it, is not followed.
+/// Opens a regular file again by the canonical path of its first use. Fails if the file or a parent
+/// directory has been replaced by a symbolic link.
 #[cfg(unix)]
 pub fn open_real(path: &Path) -> std::io::Result<std::fs::File> {
     match path.strip_prefix("/") {
@@ -148,26 +148,26 @@ pub fn open_real(path: &Path) -> std::io::Result<std::fs::File> {
     }
 }
 
-/// Opens a regular file again by the canonical path that it was found at.
+/// Opens a regular file again by the canonical path of its first use.
 #[cfg(not(unix))]
 pub fn open_real(path: &Path) -> std::io::Result<std::fs::File> {
     open(path)
 }
 
-/// Reads a regular file again, of at most 64 MiB, as [`open_real`] opens it.
+/// Reads a regular file of at most 64 MiB again. Fails as [`open_real`] does.
 pub fn read_real(path: &Path) -> Result<Vec<u8>, Error> {
     open_real(path)
         .and_then(|file| read_all(file, LONGEST))
         .map_err(failed("read", path))
 }
 
-/// How a directory is opened on the way to a file. Where the system can, it need not be readable.
+/// The flags for opening the parent directories of a file. With `PATH`, they need not be readable.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const PASSED: rustix::fs::OFlags = rustix::fs::OFlags::PATH.union(rustix::fs::OFlags::DIRECTORY);
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 const PASSED: rustix::fs::OFlags = rustix::fs::OFlags::DIRECTORY;
 
-/// Opens a regular file by a path that has no symbolic links, directory by directory.
+/// Opens a regular file by a path without symbolic links, directory by directory.
 #[cfg(unix)]
 fn open_beneath(root: &Path, relative: &Path) -> std::io::Result<std::fs::File> {
     use rustix::fs::{Mode, OFlags, openat};
@@ -177,13 +177,13 @@ fn open_beneath(root: &Path, relative: &Path) -> std::io::Result<std::fs::File> 
     regular(opened.map_err(unopened)?.into())
 }
 
-/// How everything is opened below a directory.
+/// The flags for opening a file in an open directory.
 #[cfg(unix)]
 const OPENED: rustix::fs::OFlags = rustix::fs::OFlags::RDONLY
     .union(rustix::fs::OFlags::CLOEXEC)
     .union(rustix::fs::OFlags::NOFOLLOW);
 
-/// Opens the directory of a file by a path that has no symbolic links. Gives the file's name too.
+/// Opens the directory of a file by a path without symbolic links. Also returns the file name.
 #[cfg(unix)]
 fn directory_beneath<'a>(
     root: &Path,
@@ -199,7 +199,8 @@ fn directory_beneath<'a>(
     Ok((directory, name))
 }
 
-/// The target of a symbolic link of the workspace at `root`, which is canonical. The directories above it are no links.
+/// The target of a symbolic link in the workspace at `root`, which must be canonical. Fails if a
+/// parent directory is a symbolic link.
 #[cfg(unix)]
 pub fn read_link_in(root: &Path, path: &Path) -> std::io::Result<PathBuf> {
     use std::os::unix::ffi::OsStringExt as _;
@@ -215,15 +216,15 @@ pub fn read_link_in(_: &Path, path: &Path) -> std::io::Result<PathBuf> {
     std::fs::read_link(path)
 }
 
-/// Why a file is not opened below a directory, or a directory on the way to it.
+/// The error if a file or one of its parent directories cannot be opened.
 #[cfg(unix)]
 fn unopened(error: rustix::io::Errno) -> std::io::Error {
     use rustix::io::Errno;
     match error {
-        // A socket cannot be opened at all.
+        // Sockets cannot be opened.
         Errno::NXIO => std::io::Error::other(NO_FILE),
         Errno::LOOP | Errno::NOTDIR => std::io::Error::other(
-            "a symbolic link or a file took its place, or that of a directory above it, while golden ran",
+            "it or a directory above it was replaced by a symbolic link or a file while golden was running",
         ),
         other => other.into(),
     }
@@ -487,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_opened_again_where_it_was_found_only() {
+    fn a_file_that_was_replaced_by_a_link_is_not_opened_again() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
         let (file, elsewhere) = (root.join("a/b/file"), root.join("elsewhere"));
@@ -497,14 +498,14 @@ mod tests {
         let refused = || open_real(&file).unwrap_err().to_string();
         std::fs::remove_file(&file).unwrap();
         symlink(elsewhere.join("file"), &file).unwrap();
-        assert!(refused().starts_with("a symbolic link or a file took its place"));
+        assert!(refused().starts_with("it or a directory above it was replaced"));
         std::fs::remove_dir_all(root.join("a/b")).unwrap();
         symlink(&elsewhere, root.join("a/b")).unwrap();
-        assert!(refused().starts_with("a symbolic link or a file took its place"));
+        assert!(refused().starts_with("it or a directory above it was replaced"));
         std::fs::remove_dir_all(root.join("a")).unwrap();
         std::fs::create_dir(elsewhere.join("b")).unwrap();
         symlink("file", elsewhere.join("b/file")).unwrap();
         symlink(&elsewhere, root.join("a")).unwrap();
-        assert!(refused().starts_with("a symbolic link or a file took its place"));
+        assert!(refused().starts_with("it or a directory above it was replaced"));
     }
 }

@@ -85,8 +85,8 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Damages one of the files at random and calls `then` with it: `usual` times, or as often as `PROPTEST_CASES` says. Each time,
-/// all other files are sound.
+/// Damages a random file and calls `then` with its path, `usual` times or `PROPTEST_CASES` times. All
+/// other files are undamaged then.
 fn for_any_damage(files: &[PathBuf], usual: u32, then: impl Fn(&Path)) {
     let default = Config::default();
     let is_set = std::env::var_os("PROPTEST_CASES").is_some();
@@ -96,7 +96,7 @@ fn for_any_damage(files: &[PathBuf], usual: u32, then: impl Fn(&Path)) {
         ..default
     });
     let sound: Vec<Vec<u8>> = files.iter().map(|path| read(path)).collect();
-    let mend = || {
+    let restore = || {
         files
             .iter()
             .zip(&sound)
@@ -104,7 +104,7 @@ fn for_any_damage(files: &[PathBuf], usual: u32, then: impl Fn(&Path)) {
     };
     let strategy = (any::<Index>(), prop::collection::vec(Damage::any(), 1..4));
     let result = runner.run(&strategy, |(file, damage)| {
-        mend();
+        restore();
         let number = file.index(files.len());
         let mut bytes = sound[number].clone();
         damage.iter().for_each(|damage| damage.apply(&mut bytes));
@@ -112,7 +112,7 @@ fn for_any_damage(files: &[PathBuf], usual: u32, then: impl Fn(&Path)) {
         then(&files[number]);
         Ok(())
     });
-    mend();
+    restore();
     result.unwrap();
 }
 
@@ -169,7 +169,7 @@ fn registry_with_a_base() -> FakeRegistry {
     registry
 }
 
-/// The digest of an image with a file of that user, assembled by an engine of its own with these caches.
+/// Assembles an image with a file of that user, by a new engine with these caches. Returns its digest.
 fn assembled(registry: &FakeRegistry, workspace: &Path, user: &Path) -> Result<Digest, String> {
     let reference: Reference = format!("{}/base:1", registry.host()).parse().unwrap();
     let digest = registry.tags("base")["1"].parse().unwrap();
@@ -212,21 +212,25 @@ fn a_damaged_layout_never_gives_wrong_content() {
     );
 }
 
-/// What `.golden/cache` has is proven by its digest: what an image becomes does not depend on it.
+/// golden checks every file of `.golden/cache` by its digest, so the image does not depend on them.
 #[test]
 fn a_damaged_cache_of_the_workspace_changes_no_image() {
     let registry = registry_with_a_base();
     let (workspace, user) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let sound = assembled(&registry, workspace.path(), user.path()).unwrap();
     let all = files(&workspace.path().join("cache"));
-    assert!(all.len() >= 2, "a manifest and a config: {all:?}");
+    assert!(
+        all.len() >= 2,
+        "the cache has a manifest and a config: {all:?}"
+    );
     for_any_damage(&all, 24, |path| {
         let found = assembled(&registry, workspace.path(), user.path());
         assert_eq!(found.as_ref(), Ok(&sound), "{}", path.display());
     });
 }
 
-/// The media type stands in a line of its own, which the digest of the manifest does not cover.
+/// The cache stores the media type in a separate line, which the digest of the manifest does not
+/// cover.
 #[test]
 fn another_media_type_of_a_cached_manifest_changes_no_image() {
     let registry = registry_with_a_base();
@@ -243,14 +247,14 @@ fn another_media_type_of_a_cached_manifest_changes_no_image() {
     }
 }
 
-/// The user's cache is the user's own: damage to it may cost an error, and a file that is not whole is made again.
+/// Only the user can write this cache, so damage may cause an error. A truncated file is created again.
 #[test]
-fn a_damaged_cache_of_the_user_is_read_or_made_again() {
+fn a_damaged_cache_of_the_user_is_created_again_if_truncated() {
     let registry = registry_with_a_base();
     let (workspace, user) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let sound = assembled(&registry, workspace.path(), user.path()).unwrap();
     let all = files(user.path());
-    assert!(!all.is_empty(), "an index of a layer is kept");
+    assert!(!all.is_empty(), "the cache has the index of a layer");
     let whole = all.iter().map(|path| read(path)).collect::<Vec<_>>();
     for_any_damage(&all, 24, |path| {
         let number = all.iter().position(|one| one == path).unwrap();
@@ -263,7 +267,7 @@ fn a_damaged_cache_of_the_user_is_read_or_made_again() {
     });
 }
 
-/// What publishing and building leave in `.golden`, and what plans leave in the user's cache.
+/// The records of builds and publications in `.golden`, and the files of plans in the user's cache.
 #[test]
 fn a_damaged_record_is_read_or_counts_as_missing() {
     let directory = tempfile::tempdir().unwrap();
@@ -324,7 +328,7 @@ fn a_damaged_record_is_read_or_counts_as_missing() {
         let read = BuildRecord::read(&state, &record.image, &record.tag).unwrap();
         assert!(
             read.is_none_or(|read| read == record),
-            "the user's cache proves a record: {}",
+            "a changed record was accepted: {}",
             path.display()
         );
         drop(Receipt::read(&state, "hub", &record.image, &record.tag).unwrap());

@@ -1,7 +1,8 @@
-//! The crates that golden is made of: their licences are allowed, and no known advisory is about the versions in Cargo.lock.
+//! The dependencies of golden: their licences are allowed, and no known advisory applies to the
+//! versions in Cargo.lock.
 //!
-//! Both are checked without a network. `tests/it/dependencies/advisories.toml` is an extract of the RustSec database: what
-//! was published after its date, and yanked versions, are not seen. To renew it:
+//! The tests use no network. `tests/it/dependencies/advisories.toml` is an extract of the RustSec
+//! database. Advisories published after its date, and yanked versions, are not checked. To update it:
 //!
 //! ```text
 //! git clone --depth 1 https://github.com/rustsec/advisory-db DIR
@@ -15,7 +16,7 @@ use std::process::Command;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
-/// Licences that a crate of golden may have. `OR` in an expression needs one of them, `AND` all.
+/// The allowed licences of dependencies. An expression with `OR` needs one of them, with `AND` all.
 const ALLOWED: [&str; 9] = [
     "0BSD",
     "Apache-2.0",
@@ -28,17 +29,17 @@ const ALLOWED: [&str; 9] = [
     "Zlib",
 ];
 
-/// Advisories that are accepted, each with the reason.
+/// Accepted advisories, each with the reason.
 const ACCEPTED: [(&str, &str); 0] = [];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Why a licence is not allowed; none when it is.
+/// The reason why a licence is not allowed; `None` if it is allowed.
 fn refusal(licence: Option<&str>) -> Option<String> {
     let Some(written) = licence else {
-        return Some("it names no licence".to_owned());
+        return Some("the licence is missing".to_owned());
     };
     let expression = match spdx::Expression::parse_mode(written, spdx::ParseMode::LAX) {
         Ok(expression) => expression,
@@ -87,7 +88,7 @@ struct Package {
     source: Option<String>,
 }
 
-/// What cargo prints, run as this test was.
+/// Runs the cargo that runs this test, and returns its stdout.
 fn cargo(args: &[&str]) -> Vec<u8> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(program)
@@ -103,7 +104,7 @@ fn cargo(args: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Of other systems than this one, cargo has not downloaded the crates, so that their licences are unknown.
+/// Only the crates for this platform are checked, because cargo has not downloaded the others.
 #[test]
 fn every_crate_has_an_allowed_licence_and_comes_from_the_registry() {
     let version = String::from_utf8(cargo(&["-vV"])).unwrap();
@@ -156,10 +157,10 @@ fn locked() -> Vec<Locked> {
     toml::from_str::<LockFile>(&text).unwrap().package
 }
 
-/// The extract: advisories about crates that golden has in any version.
+/// The extract: advisories about any version of golden's dependencies.
 #[derive(Serialize, Deserialize, Default)]
 struct Extract {
-    /// When the newest advisory of the whole database was published.
+    /// The date of the newest advisory in the whole database.
     newest: String,
     advisory: Vec<Advisory>,
 }
@@ -176,7 +177,7 @@ struct Advisory {
 }
 
 impl Advisory {
-    fn is_about(&self, package: &Locked) -> bool {
+    fn affects(&self, package: &Locked) -> bool {
         let fits = |requirements: &[VersionReq]| {
             requirements
                 .iter()
@@ -211,7 +212,7 @@ struct PublishedVersions {
     unaffected: Vec<VersionReq>,
 }
 
-/// Extracts what is about the crates of golden from a clone of the database.
+/// Extracts the advisories about golden's dependencies from a clone of the database.
 fn extract(database: &Path) -> Extract {
     let names: BTreeSet<String> = locked().into_iter().map(|package| package.name).collect();
     let mut found = BTreeMap::new();
@@ -268,7 +269,7 @@ fn extract(database: &Path) -> Extract {
 }
 
 #[test]
-fn no_known_advisory_is_about_a_locked_version() {
+fn no_known_advisory_affects_a_locked_version() {
     let file = root().join("tests/it/dependencies/advisories.toml");
     if let Some(database) = std::env::var_os("GOLDEN_ADVISORIES") {
         let extract = toml::to_string(&extract(Path::new(&database))).unwrap();
@@ -286,7 +287,7 @@ fn no_known_advisory_is_about_a_locked_version() {
         .iter()
         .filter(|advisory| !accepted(&advisory.id))
     {
-        for package in locked.iter().filter(|package| advisory.is_about(package)) {
+        for package in locked.iter().filter(|package| advisory.affects(package)) {
             let kind = advisory.informational.as_deref().unwrap_or("vulnerability");
             found.push(format!(
                 "{} {}: {} ({kind})",
@@ -297,9 +298,9 @@ fn no_known_advisory_is_about_a_locked_version() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// An old version of a crate is found, so that the check above can fail.
+/// Shows that the check above can fail.
 #[test]
-fn an_advisory_is_about_versions_that_are_neither_patched_nor_unaffected() {
+fn an_advisory_affects_versions_that_are_neither_patched_nor_unaffected() {
     let advisory: Advisory = toml::from_str(
         "id = \"X\"\npackage = \"tar\"\npatched = [\">=0.4.16\", \"^0.3.9\"]\nunaffected = [\"<0.2.0\"]\n",
     )
@@ -315,6 +316,6 @@ fn an_advisory_is_about_versions_that_are_neither_patched_nor_unaffected() {
             name: name.to_owned(),
             version: version.parse().unwrap(),
         };
-        assert_eq!(advisory.is_about(&package), expected, "{name} {version}");
+        assert_eq!(advisory.affects(&package), expected, "{name} {version}");
     }
 }

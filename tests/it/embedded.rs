@@ -251,12 +251,12 @@ fn a_file_that_changes_while_it_is_read_fails_the_build() {
     }
 }
 
-/// A link to the same content would pass as the file itself, and so would show what it leads to.
+/// The link leads to the same content, so that only the check for links can notice it.
 #[test]
 fn a_link_that_takes_the_place_of_a_file_is_not_followed() {
     for (name, is_directory) in [("small", false), ("large", false), ("directory", true)] {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
         let text = if name == "large" {
             "a".repeat(100_000)
         } else {
@@ -288,7 +288,7 @@ fn a_link_that_takes_the_place_of_a_file_is_not_followed() {
                 .unwrap_err()
                 .to_string();
             assert!(
-                error.contains("a symbolic link or a file took its place"),
+                error.contains("it or a directory above it was replaced"),
                 "{error}"
             );
         });

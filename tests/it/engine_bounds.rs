@@ -1,4 +1,4 @@
-//! An engine that sends a byte now and then, that never ends its answer, or that sends without end, does not hold golden.
+//! An engine that sends very slowly, stops sending, or sends without end does not block golden.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,22 +7,22 @@ use std::time::{Duration, Instant};
 use golden::engine::{BuildKit, Docker, DockerEnv, Timeouts};
 use golden::reference::Digest;
 
-/// Time enough for an answer to become too long, also on a machine that is busy.
+/// Timeouts that even a busy machine does not reach before the size limit.
 const LONG: Timeouts = Timeouts {
     answer: Duration::from_mins(1),
     silence: Duration::from_mins(1),
 };
 
-/// How such an engine answers one request; all others it answers well.
+/// The faulty answer to one request. The engine answers all other requests correctly.
 #[derive(Debug, Clone, Copy)]
 enum Answer {
-    /// The head, then a byte every 20 ms.
+    /// The head, then one byte of the body every 20 ms.
     Drip,
-    /// A byte of the head every 20 ms.
+    /// One byte of the head every 20 ms.
     DripOfHead,
-    /// As much as is taken.
+    /// An endless body.
     Endless,
-    /// As much as is taken, after the head of a refusal.
+    /// An endless body with status 500.
     EndlessRefusal,
 }
 
@@ -31,7 +31,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     silence: Duration::from_millis(600),
 };
 
-/// An engine, whose answer to requests with these words is bad. Gives its address.
+/// Starts an engine with a faulty answer to requests that contain `words`. Returns its address.
 fn engine(words: &'static str, answer: Answer) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
@@ -91,8 +91,9 @@ async fn connected(address: String, timeouts: Timeouts) -> Result<Docker, golden
     Docker::connect(&environment).await
 }
 
-/// Asks an engine for something that it answers badly. The error, with its sources.
-fn asked(words: &'static str, answer: Answer, timeouts: Timeouts) -> String {
+/// Sends the request that contains `words`, which the engine answers incorrectly. Returns the error
+/// with its sources.
+fn request_error(words: &'static str, answer: Answer, timeouts: Timeouts) -> String {
     let started = Instant::now();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let error = runtime.block_on(async {
@@ -132,26 +133,26 @@ fn asked(words: &'static str, answer: Answer, timeouts: Timeouts) -> String {
 }
 
 #[test]
-fn a_question_is_answered_within_a_time() {
-    // The answer to a tag is its status alone.
-    let unread = ("/tag", Answer::DripOfHead);
+fn a_slow_answer_to_a_query_times_out() {
+    // golden reads only the status of the answer to a tag request.
+    let status_only = ("/tag", Answer::DripOfHead);
     let read = ["/version", "/json", "DELETE"];
-    let of = |answer| read.map(|words| (words, answer));
-    let all = [of(Answer::Drip), of(Answer::DripOfHead)].concat();
-    for (words, answer) in [all, vec![unread]].concat() {
-        let error = asked(words, answer, TIMEOUTS);
+    let with_answer = |answer| read.map(|words| (words, answer));
+    let all = [with_answer(Answer::Drip), with_answer(Answer::DripOfHead)].concat();
+    for (words, answer) in [all, vec![status_only]].concat() {
+        let error = request_error(words, answer, TIMEOUTS);
         assert!(
-            error.contains("its answer did not end within 0.6 s"),
+            error.contains("the response was not complete within 0.6 s"),
             "{words} {answer:?}: {error}"
         );
     }
 }
 
 #[test]
-fn an_answer_to_a_question_has_a_length() {
+fn an_endless_answer_to_a_query_is_an_error() {
     for words in ["/version", "/json", "DELETE"] {
         for answer in [Answer::Endless, Answer::EndlessRefusal] {
-            let error = asked(words, answer, LONG);
+            let error = request_error(words, answer, LONG);
             assert!(
                 error.contains("it sent more than 16 MiB"),
                 "{words} {answer:?}: {error}"
@@ -160,11 +161,11 @@ fn an_answer_to_a_question_has_a_length() {
     }
 }
 
-/// Tasks may be long; what they say has an end all the same.
+/// A task may take long, but its output is limited.
 #[test]
-fn what_a_task_says_has_a_length() {
+fn the_output_of_a_task_is_limited() {
     for words in ["/load", "/push"] {
-        let error = asked(words, Answer::Endless, LONG);
+        let error = request_error(words, Answer::Endless, LONG);
         assert!(
             error.contains("it sent more than 512 MiB"),
             "{words}: {error}"
@@ -173,7 +174,7 @@ fn what_a_task_says_has_a_length() {
 }
 
 #[test]
-fn a_task_that_falls_silent_ends() {
+fn a_task_without_output_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -214,7 +215,7 @@ fn a_task_that_falls_silent_ends() {
 }
 
 #[test]
-fn a_buildkit_daemon_answers_within_a_time() {
+fn a_slow_buildkit_daemon_times_out() {
     for answer in [Answer::Drip, Answer::DripOfHead] {
         let address = engine("", answer).replace("tcp://", "buildkit://");
         let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -1,4 +1,4 @@
-//! A hundred answers that no registry gives: each operation ends soon, and without a panic.
+//! A hundred invalid answers of a registry: each operation ends soon and without a panic.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -10,7 +10,7 @@ use golden::oci::{Descriptor, RawManifest, media};
 use golden::reference::{Digest, Host, RepositoryPath, Tag, Target};
 use golden::registry::{Registries, Registry, RegistryEnv};
 
-/// A server that gives these bytes to every request and then closes the connection.
+/// A server that answers every request with these bytes and then closes the connection.
 fn server(answer: Vec<u8>) -> Host {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
@@ -48,7 +48,7 @@ fn answers() -> Vec<Vec<u8>> {
     let many = |text: &str, times: usize| text.repeat(times);
     let mut all: Vec<Vec<u8>> = Vec::new();
 
-    // Not HTTP, or hardly.
+    // Invalid HTTP.
     for raw in [
         "",
         "\0",
@@ -77,7 +77,7 @@ fn answers() -> Vec<Vec<u8>> {
     all.push(many("HTTP/1.1 103 Early Hints\r\n\r\n", 5000).into());
     all.push(vec![0xff; 100_000]);
 
-    // Statuses that mean something else.
+    // Unexpected statuses.
     for status in [
         "101 Switching Protocols",
         "200 OK",
@@ -237,7 +237,7 @@ fn answers() -> Vec<Vec<u8>> {
     all
 }
 
-/// Every operation once. What each one gives does not matter, as long as it gives something.
+/// Runs every operation once. Each may succeed or fail, but must end.
 async fn try_all(registry: &Registry) {
     let repository: RepositoryPath = "a/b".parse().unwrap();
     let content: golden::oci::Bytes = b"content".to_vec().into();

@@ -1,5 +1,5 @@
-//! A registry that is killed and started again sixty times while golden publishes: what is published is right in the end,
-//! and no tag is ever on something else.
+//! A registry that is killed and restarted sixty times while golden publishes: in the end everything is
+//! published correctly, and no tag ever points to a wrong image.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use crate::support::served::Served;
 use crate::support::workspace::Golden;
 
-/// How often the registry is started again, and into how many publishes these restarts fall.
+/// The number of restarts, and the number of publishes that they interrupt.
 const RESTARTS: usize = 60;
 const PUBLISHES: u64 = 6;
 
-/// Tag → digest of `app`; none where it was never published.
+/// The tags of `app` with their digests; empty if `app` was never published.
 fn tags(host: &str) -> BTreeMap<String, String> {
     let run = Golden::new().run(&["ls", &format!("{host}/app"), "--format", "json"]);
     let Ok(listed) = serde_json::from_str::<serde_json::Value>(&run.stdout) else {
@@ -25,7 +25,7 @@ fn tags(host: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn a_registry_that_is_started_again_and_again_has_everything_right_in_the_end() {
+fn a_publish_to_a_registry_that_restarts_repeatedly_is_completed() {
     let mut served = Served::start(&[]);
     let host = served.host().to_owned();
     let golden = Golden::new()
@@ -64,7 +64,7 @@ fn a_registry_that_is_started_again_and_again_has_everything_right_in_the_end() 
             restarts += 1;
         }
         child.wait().unwrap();
-        // Each moving tag is on the version before or on the new one, and no version's tag has changed.
+        // Each moving tag points to the previous or the new version, and no version tag has changed.
         let between = tags(&host);
         let new = between.get(&format!("1.2.{patch}"));
         for (tag, digest) in &before {

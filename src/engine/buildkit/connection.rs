@@ -103,7 +103,7 @@ impl Service<Uri> for Connector {
         let programs = Environment::default();
         Box::pin(async move {
             let stream = dial(&target, tls.as_ref(), &programs).await?;
-            // Everything goes over one connection, also the image that was built.
+            // The connection also transfers the built image, so the limits for an archive apply.
             Ok(TokioIo::new(BoundedStream::new(
                 stream,
                 RequestKind::Archive,

@@ -348,7 +348,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// A kept image is the one that was asked for, or none.
+        /// A kept image is returned only if it has the requested digest.
         #[test]
         fn damage_to_a_kept_image_is_noticed(
             at in proptest::prelude::any::<proptest::sample::Index>(),
@@ -356,14 +356,14 @@ mod tests {
             cut in proptest::bool::ANY,
             of_manifest in proptest::bool::ANY,
         ) {
-            let folder = tempfile::tempdir()?;
+            let directory = tempfile::tempdir()?;
             let platform: Platform = "linux/arm64".parse().unwrap();
             let base = BaseImage::scratch(&platform);
-            let mut members = unpack(archive(&[0; 1024], 2).as_slice(), folder.path())?;
-            let image = compose(&mut members, platform.clone(), &base, folder.path())?;
-            keep_image(&image, folder.path())?;
+            let mut members = unpack(archive(&[0; 1024], 2).as_slice(), directory.path())?;
+            let image = compose(&mut members, platform.clone(), &base, directory.path())?;
+            keep_image(&image, directory.path())?;
             let digest = if of_manifest { image.manifest.digest.clone() } else { Digest::of(&image.config) };
-            let path = folder.path().join(digest.hex());
+            let path = directory.path().join(digest.hex());
             let mut bytes = fs::read(&path)?;
             let at = at.index(bytes.len());
             if cut {
@@ -373,7 +373,7 @@ mod tests {
             }
             let is_sound = digest.is_of(&bytes);
             fs::write_cached(&path, &bytes)?;
-            let found = kept_image(&image.manifest.digest, &platform, &base, folder.path())?;
+            let found = kept_image(&image.manifest.digest, &platform, &base, directory.path())?;
             proptest::prop_assert_eq!(found.is_some(), is_sound);
         }
     }

@@ -1,5 +1,6 @@
-//! Bounds of what an engine sends over a connection: how long, how much, and how long nothing. Without them an engine that
-//! sends a byte now and then, or without end, would hold golden forever.
+//! Limits for a connection to an engine: its duration, the bytes that it receives, and the time
+//! without data. Without them, an engine that sends very slowly, or without end, would block golden
+//! forever.
 
 use std::io;
 use std::pin::Pin;
@@ -12,13 +13,13 @@ use tokio::time::{Instant, Sleep};
 
 use super::dial::Duplex;
 
-/// How long an engine may take, as a whole or while nothing moves.
+/// The time limits of requests to an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From a question to the end of its answer.
+    /// For a query: the time from the request to the end of the response.
     pub answer: Duration,
-    /// Of a build, a pull, a push, a load or an export: while nothing is sent in either direction. A step may compile for
-    /// long without a word.
+    /// For a build, a pull, a push, a load or an export: the time without data in either direction.
+    /// It is long, because a step may compile without any output.
     pub silence: Duration,
 }
 
@@ -31,21 +32,21 @@ impl Default for Timeouts {
     }
 }
 
-/// What is asked of an engine.
+/// The kind of a request to an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum RequestKind {
-    /// A question that is answered at once.
+    /// A query that the engine answers immediately.
     Question,
-    /// A build, a pull, a push or a load, which tells how far it is.
+    /// A build, a pull, a push or a load, which reports its progress.
     Task,
     /// The archive of an image.
     Archive,
-    /// A connection over which the engine asks back, for as long as a build takes.
+    /// A connection on which the engine sends requests to golden, for the duration of a build.
     Session,
 }
 
 impl RequestKind {
-    /// What a request to a path of Docker's API is.
+    /// The kind of a request to this path of Docker's API.
     pub(in crate::engine) fn of(path: &str) -> Self {
         let images = path.contains("/images/");
         match path.rsplit('/').next() {
@@ -57,8 +58,8 @@ impl RequestKind {
         }
     }
 
-    /// The most bytes that the engine may send.
-    const fn length(self) -> u64 {
+    /// The maximum number of bytes that the engine may send.
+    const fn max_bytes(self) -> u64 {
         match self {
             Self::Question => 16 << 20,
             Self::Task => 512 << 20,
@@ -68,10 +69,11 @@ impl RequestKind {
     }
 }
 
-/// The reason for which a connection was ended last. Clients lose it: of a body that ends early, they only report that.
+/// The reason why golden last closed a connection. HTTP clients do not pass it on: they only report
+/// that the body ended early.
 pub(in crate::engine) type LastRefusal = Arc<Mutex<Option<io::Error>>>;
 
-/// A connection that ends at its bounds.
+/// A connection that fails when it exceeds a limit.
 pub(in crate::engine) struct BoundedStream<S> {
     inner: S,
     kind: RequestKind,
@@ -103,8 +105,8 @@ impl<S: Duplex> BoundedStream<S> {
         }
     }
 
-    /// Something was sent: only silence is waited for no longer.
-    fn moved(&mut self) {
+    /// Restarts the time limit of a task after data was sent or received.
+    fn restart_alarm(&mut self) {
         if let (RequestKind::Task | RequestKind::Archive, Some(alarm)) =
             (self.kind, &mut self.alarm)
         {
@@ -112,17 +114,17 @@ impl<S: Duplex> BoundedStream<S> {
         }
     }
 
-    /// Why the connection ends now.
-    fn refusal(&mut self, context: &mut Context<'_>) -> Option<io::Error> {
-        if self.received > self.kind.length() {
-            let words = format!("it sent more than {} MiB", self.kind.length() >> 20);
+    /// The error if a limit is exceeded.
+    fn exceeded_limit(&mut self, context: &mut Context<'_>) -> Option<io::Error> {
+        if self.received > self.kind.max_bytes() {
+            let words = format!("it sent more than {} MiB", self.kind.max_bytes() >> 20);
             return Some(io::Error::new(io::ErrorKind::FileTooLarge, words));
         }
         let alarm = self.alarm.as_mut()?;
         alarm.as_mut().poll(context).is_ready().then(|| {
             let words = match self.kind {
                 RequestKind::Question => format!(
-                    "its answer did not end within {} s",
+                    "the response was not complete within {} s",
                     self.timeouts.answer.as_secs_f32()
                 ),
                 _ => format!(
@@ -141,7 +143,7 @@ impl<S: Duplex> AsyncRead for BoundedStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(error) = self.refusal(context) {
+        if let Some(error) = self.exceeded_limit(context) {
             let copy = io::Error::new(error.kind(), error.to_string());
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
             return Poll::Ready(Err(error));
@@ -151,7 +153,7 @@ impl<S: Duplex> AsyncRead for BoundedStream<S> {
         let length = buffer.filled().len() - before;
         if length > 0 {
             self.received += length as u64;
-            self.moved();
+            self.restart_alarm();
         }
         read
     }
@@ -165,7 +167,7 @@ impl<S: Duplex> AsyncWrite for BoundedStream<S> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(context, bytes);
         if matches!(written, Poll::Ready(Ok(1..))) {
-            self.moved();
+            self.restart_alarm();
         }
         written
     }
@@ -190,17 +192,18 @@ mod tests {
         silence: Duration::from_millis(200),
     };
 
-    /// What is read of an engine that sends a byte each 50 ms, so many times, and then nothing.
+    /// Reads from an engine that sends a byte every 50 ms, `times` times, and then nothing. Returns the
+    /// number of bytes.
     async fn read(kind: RequestKind, times: usize) -> io::Result<usize> {
-        let (near, mut far) = duplex(10);
+        let (client, mut engine) = duplex(10);
         let sending = tokio::spawn(async move {
             for _ in 0..times {
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                drop(far.write_all(b"x").await);
+                drop(engine.write_all(b"x").await);
             }
             std::future::pending::<()>().await;
         });
-        let mut bounded = BoundedStream::new(near, kind, TIMEOUTS, LastRefusal::default());
+        let mut bounded = BoundedStream::new(client, kind, TIMEOUTS, LastRefusal::default());
         let mut bytes = Vec::new();
         let result = bounded.read_to_end(&mut bytes).await;
         sending.abort();
@@ -210,13 +213,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_has_a_deadline_and_a_task_may_not_be_silent() {
+    async fn a_query_has_a_deadline_and_a_task_fails_after_silence() {
         let error = read(RequestKind::Question, 1000)
             .await
             .unwrap_err()
             .to_string();
         assert!(
-            error.ends_with(": its answer did not end within 0.3 s"),
+            error.ends_with(": the response was not complete within 0.3 s"),
             "{error}"
         );
         let error = read(RequestKind::Task, 20).await.unwrap_err().to_string();
@@ -226,16 +229,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_has_an_end() {
-        let (near, mut far) = duplex(1 << 20);
+    async fn an_answer_over_the_size_limit_is_an_error() {
+        let (client, mut engine) = duplex(1 << 20);
         let sending =
-            tokio::spawn(async move { while far.write_all(&[b'x'; 1 << 16]).await.is_ok() {} });
+            tokio::spawn(async move { while engine.write_all(&[b'x'; 1 << 16]).await.is_ok() {} });
         let timeouts = Timeouts {
             answer: Duration::from_mins(1),
             ..TIMEOUTS
         };
         let mut bounded = BoundedStream::new(
-            near,
+            client,
             RequestKind::Question,
             timeouts,
             LastRefusal::default(),
@@ -246,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_known_by_their_paths() {
+    fn the_path_determines_the_kind_of_request() {
         for (path, kind) in [
             ("/version", RequestKind::Question),
             ("/v1.41/images/build/json", RequestKind::Question),

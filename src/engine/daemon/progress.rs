@@ -32,7 +32,7 @@ pub(in crate::engine) struct Progress<'a> {
 /// Output without a line break is split into lines of about this many bytes.
 const LONGEST_LINE: usize = 64 << 10;
 
-/// The most steps whose output is told apart. An engine that names more has those told as one.
+/// The maximum number of steps with separate output. The output of all further steps is combined.
 const STEPS: usize = 10_000;
 
 /// A step of the build.
@@ -159,10 +159,10 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// The step of a digest.
+    /// The state of the step with this digest.
     fn step(&mut self, digest: String) -> &mut StepState {
-        let is_told_apart = self.steps.len() < STEPS || self.steps.contains_key(&digest);
-        let key = if is_told_apart { digest } else { String::new() };
+        let is_separate = self.steps.len() < STEPS || self.steps.contains_key(&digest);
+        let key = if is_separate { digest } else { String::new() };
         self.steps.entry(key).or_default()
     }
 

@@ -119,7 +119,7 @@ impl Client {
     }
 }
 
-/// The longest certificate or key file.
+/// The size limit of a certificate or key file.
 const MAX_FILE: u64 = 1 << 20;
 
 fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, Error> {

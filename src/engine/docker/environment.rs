@@ -28,7 +28,7 @@ pub struct DockerEnv {
     pub api_version: Option<String>,
     /// The environment for ssh, which receives a part of it.
     pub programs: Environment,
-    /// How long the engine may take.
+    /// The time limits of requests.
     pub timeouts: Timeouts,
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Transport {
 
 impl Transport {
     /// Sends a request and waits for the headers of the answer. Fails if the connection fails.
-    /// The connection ends at the limits of the kind of request.
+    /// The limits of the connection depend on the kind of request.
     pub(super) async fn send<B>(
         &self,
         request: Request<B>,
@@ -64,7 +64,7 @@ impl Transport {
         Ok(sender.send_request(self.prepare(request)?).await?)
     }
 
-    /// The error of a request, with the reason if its connection was ended at a limit.
+    /// The error of a request, or the exceeded limit, if golden closed the connection because of it.
     pub(super) fn explained(&self, error: BollardError) -> BollardError {
         let mut last = self
             .last_refusal

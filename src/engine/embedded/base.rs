@@ -120,9 +120,9 @@ impl Embedded {
             String::from_utf8_lossy(&kept[..end]),
             kept[end + 1..].to_vec(),
         );
-        // The line with the media type is not part of the digest.
-        let is_proven = raw.digest == *digest && raw.proves_its_media_type();
-        Ok(is_proven.then_some(raw))
+        // The digest covers only the manifest, not the separate line with the media type.
+        let is_valid = raw.digest == *digest && raw.contains_its_media_type();
+        Ok(is_valid.then_some(raw))
     }
 
     /// The config with this digest, from the cache or the registry.

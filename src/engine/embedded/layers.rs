@@ -257,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_index_is_read_as_it_was_kept_or_not_at_all(
+        fn an_index_is_read_back_unchanged_and_a_truncated_one_is_ignored(
             index in index(),
             wanted in prop::collection::btree_set("[a-c]", 0..3),
             damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),

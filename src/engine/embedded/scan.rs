@@ -352,7 +352,7 @@ fn clean(path: &[u8]) -> io::Result<String> {
     Ok(parts.join("/"))
 }
 
-/// The error for an entry, or for a whiteout, of a path that is not below the root.
+/// The error for an entry or a whiteout whose path is outside the root.
 fn outside(path: &str) -> io::Error {
     invalid(format!("the entry {path:?} leads out of the image's root"))
 }

@@ -11,7 +11,7 @@ use crate::reference::Digest;
 use crate::registry::{Described, DescribedImage};
 use crate::workspace::fs;
 
-/// The longest `index.json` that is read.
+/// The size limit of `index.json`.
 const MAX_INDEX: u64 = 64 << 20;
 
 /// A layout that can be read.

@@ -137,9 +137,10 @@ fn state_that_is_tracked_by_git_or_linked_is_refused() {
     golden.run(&["check"]).exit(0);
 }
 
-/// The file and its directory change places with links while golden works: what they lead to is written nowhere.
+/// A file and its directory are repeatedly replaced by links. The target of a link never appears in the
+/// output.
 #[test]
-fn what_a_link_leads_to_is_not_read_when_it_changes_meanwhile() {
+fn a_file_that_is_replaced_by_a_link_during_a_build_is_not_followed() {
     const RUNS: usize = 12;
     let secret = "secret".repeat(20_000);
     let elsewhere = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! An engine that is cut off during a build: golden ends soon with exit code 1, names the engine and publishes nothing, and
-//! the same command finishes once the engine is back.
+//! A connection to the engine that breaks during a build: golden soon ends with exit code 1 and
+//! publishes nothing. The same command succeeds when the engine is available again.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,14 +12,14 @@ use super::recipe::unique;
 use crate::support::services;
 use crate::support::workspace::Golden;
 
-/// A way to the engine that is cut once the engine has sent so many bytes.
-struct Way {
+/// A proxy for the engine that closes every connection after the engine has sent `left` bytes.
+struct CutProxy {
     address: String,
     left: Arc<AtomicU64>,
     sent: Arc<AtomicU64>,
 }
 
-impl Way {
+impl CutProxy {
     fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("tcp://{}", listener.local_addr().unwrap());
@@ -31,7 +31,7 @@ impl Way {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (rest, count) = (Arc::clone(&rest), Arc::clone(&count));
-                std::thread::spawn(move || drop(join(stream, &rest, &count)));
+                std::thread::spawn(move || drop(forward(stream, &rest, &count)));
             }
         });
         Self {
@@ -42,8 +42,8 @@ impl Way {
     }
 }
 
-/// Joins a connection with a new one to the engine.
-fn join(mut client: TcpStream, left: &AtomicU64, sent: &AtomicU64) -> std::io::Result<()> {
+/// Forwards a connection to the engine until the limit is reached.
+fn forward(mut client: TcpStream, left: &AtomicU64, sent: &AtomicU64) -> std::io::Result<()> {
     if left.load(Ordering::SeqCst) == 0 {
         return Ok(());
     }
@@ -71,14 +71,14 @@ fn join(mut client: TcpStream, left: &AtomicU64, sent: &AtomicU64) -> std::io::R
 }
 
 #[test]
-fn an_engine_that_is_cut_off_at_any_moment_is_an_error_and_nothing_is_published() {
+fn a_broken_connection_to_the_engine_is_an_error_and_nothing_is_published() {
     const CUTS: u64 = 4;
     for buildkit in ["1", "0"] {
-        let (way, name) = (Way::open(), unique());
+        let (proxy, name) = (CutProxy::open(), unique());
         let host = services::registry();
         let golden = Golden::new()
             .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n"))
-            .env("DOCKER_HOST", &way.address)
+            .env("DOCKER_HOST", &proxy.address)
             .env("DOCKER_BUILDKIT", buildkit);
         let write = |version: u64| {
             golden.write(
@@ -93,7 +93,7 @@ fn an_engine_that_is_cut_off_at_any_moment_is_an_error_and_nothing_is_published(
         let build = ["build", "--push", "--engine", "docker"];
         write(0);
         golden.run(&build).exit(0);
-        let whole = way.sent.load(Ordering::SeqCst);
+        let whole = proxy.sent.load(Ordering::SeqCst);
         let tags = || {
             Golden::new()
                 .run(&["ls", &format!("{host}/{name}"), "--format", "json"])
@@ -103,9 +103,9 @@ fn an_engine_that_is_cut_off_at_any_moment_is_an_error_and_nothing_is_published(
         let before = tags();
         write(1);
         for cut in 0..CUTS {
-            // A part of an answer, up to somewhat less than what the whole build takes.
+            // The last cut is before the end of the build.
             let at = 1 + whole * 9 / 10 * cut / CUTS;
-            way.left.store(at, Ordering::SeqCst);
+            proxy.left.store(at, Ordering::SeqCst);
             let started = Instant::now();
             let run = golden.run(&[&build[..], &["--no-cache"]].concat());
             let took = started.elapsed();
@@ -121,7 +121,7 @@ fn an_engine_that_is_cut_off_at_any_moment_is_an_error_and_nothing_is_published(
             assert!(!run.stderr.contains("golden has a bug"), "{}", run.stderr);
             assert_eq!(tags(), before, "cut after {at} of {whole}");
         }
-        way.left.store(u64::MAX, Ordering::SeqCst);
+        proxy.left.store(u64::MAX, Ordering::SeqCst);
         golden.run(&build).exit(0);
         golden.run(&["verify"]).exit(0);
     }

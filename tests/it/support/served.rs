@@ -46,7 +46,7 @@ impl Served {
         self.url.split_once("://").unwrap().1
     }
 
-    /// Ends the process at once, as a crash does, and starts another one at the same address a moment later.
+    /// Kills the process, as a crash does, and starts a new one at the same address.
     pub(crate) fn restart(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -71,7 +71,7 @@ impl Drop for Served {
     }
 }
 
-/// Starts the process at any free address, and returns that.
+/// Starts the process at a free address. Returns the process and its URL.
 fn serve(golden: &Golden, options: &[&str]) -> (Child, String) {
     serve_at(golden, "127.0.0.1:0", options)
 }
