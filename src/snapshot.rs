@@ -14,8 +14,8 @@ use crate::reference::{Digest, Reference, Repository, Tag};
 pub struct Observed {
     /// External bases, by the reference in the spec or in the lock file.
     pub bases: BTreeMap<Reference, ObservedBase>,
-    /// The digest of each platform's manifest of the OCI layouts that are bases, by the digest of the index; empty for a
-    /// single image.
+    /// OCI layouts that are bases, by the digest of the index: the digest of each platform's
+    /// manifest. Empty for a single image.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layouts: BTreeMap<Digest, BTreeMap<Platform, Digest>>,
     /// The reference that a version requirement on a base resolves to, by repository and by the

@@ -47,7 +47,7 @@ pub struct VerifyFinding {
     pub target: String,
     /// The digest that it points to; `None` if it does not exist.
     pub digest: Option<Digest>,
-    /// Whether that is an image, or what another tool keeps in registries.
+    /// The kind of the content: an image, or an artifact of another tool.
     pub kind: Option<ArtifactKind>,
     /// The differences; empty if everything is as expected.
     pub differences: Vec<Difference>,

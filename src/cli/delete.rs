@@ -150,7 +150,7 @@ fn list(context: &Context, work: &[(Registry, DeleteSubject)], untag: bool) {
     }
 }
 
-/// The images of an index and the attached artifacts that go with each deletion, line by line.
+/// Prints the images of an index and the attached artifacts that are deleted too, one per line.
 fn list_parts(context: &Context, deleted: &[Deleted], word: &str) {
     for one in deleted {
         let Deleted {

@@ -30,8 +30,9 @@ pub fn registries(root: &Path, spec: &WorkspaceSpec) -> Vec<Destination> {
     spec.registry.iter().filter_map(destination).collect()
 }
 
-/// The canonical path of a file in the workspace, for [`open_real`](crate::workspace::fs::open_real).
-/// A path that leads out of the workspace is returned as written; `open_real` then fails.
+/// The canonical path of a file in the workspace, for
+/// [`open_real`](crate::workspace::fs::open_real). A path that leads out of the workspace is
+/// returned as written; `open_real` then fails.
 fn real_in(root: &Path, written: &str) -> PathBuf {
     let path = root.join(written);
     let real = std::fs::canonicalize(&path).ok();

@@ -15,7 +15,7 @@ use crate::report::{self, OutputFormat};
 pub(crate) struct Summary<'a> {
     /// The result of each image.
     pub(crate) images: &'a [ImageReport],
-    /// Where assembled images were written.
+    /// The files and directories that assembled images were written to.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub(crate) places: &'a [String],
 }

@@ -244,7 +244,7 @@ fn about(findings: Vec<VerifyFinding>, tag: &Tag, full: &Tag) -> Vec<VerifyFindi
     findings.into_iter().filter(is_about).collect()
 }
 
-/// The kind of what is neither an image nor an index of images.
+/// The kind of an artifact; empty for an image or an index of images.
 fn artifact(finding: &VerifyFinding) -> String {
     let kind = finding.kind.as_ref().filter(|kind| !kind.is_image());
     kind.map(ArtifactKind::to_string).unwrap_or_default()

@@ -176,7 +176,8 @@ impl Docker {
             .map(|(_, image)| image))
     }
 
-    /// The error of the connection, if it failed or exceeded a limit; else the error of the request.
+    /// The error of the connection, if it failed or exceeded a limit; else the error of the
+    /// request.
     fn connection_error(&self, error: BollardError) -> Result<Error, BollardError> {
         failure::connection(self.transport.explained(error), &self.address())
     }

@@ -1,4 +1,4 @@
-//! Lists of tags that lack a version although a tag that can be read points to it.
+//! Detects incomplete lists of tags: a moving tag points to a version that the list lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,12 @@ use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::{Error, Registry};
 use crate::tags::{self, TagList, TagRules};
 
-/// The label that tells an image's version.
+/// The label with the version of an image.
 const VERSION: &str = "org.opencontainers.image.version";
 
-/// The tags of a repository, for a decision that compares versions and is about the tags `probes`: as
-/// [`Registry::complete_tags`], and the list has every version to which one of these tags points.
+/// The tags of a repository, for a decision that compares versions and concerns the tags `probes`.
+/// Like [`Registry::complete_tags`], but also fails if one of these tags points to a version that
+/// the list lacks.
 pub async fn complete_tags(
     registry: &Registry,
     repository: &Repository,
@@ -50,8 +51,9 @@ pub async fn complete_tags(
     registry.complete_tags(&repository.path, &probes).await
 }
 
-/// The tags of the versions that the list lacks, and that the labels of what moving tags point to claim. Only a moving
-/// tag that points to no version of the list is read. A version that was deleted has none of these tags.
+/// The tags of versions that the list lacks, although the labels of an image under a moving tag
+/// claim them. Reads an image only if its digest has no version tag in the list. A deleted version
+/// has none of these tags.
 pub async fn claimed_tags(
     registry: &Registry,
     repository: &Repository,
@@ -82,7 +84,7 @@ pub async fn claimed_tags(
     Ok(claimed)
 }
 
-/// The version that the labels of an image tell. What cannot be read, or is not an image, claims nothing.
+/// The version in the labels of an image. `None` if the content cannot be read or is not an image.
 async fn version_label(
     registry: &Registry,
     repository: &Repository,

@@ -195,7 +195,7 @@ impl Run<'_> {
         }
         if let Some(base) = &planned.blocked_by {
             let warning = format!(
-                "its base {base} is withdrawn and not published, so that it is skipped: raise the version of {base}"
+                "its base {base} is withdrawn and not published, so it is skipped: raise the version of {base}"
             );
             self.events.warn(Some(&planned.image), warning);
         }

@@ -66,8 +66,8 @@ pub struct PlannedImage {
     /// The next free version, if the version is withdrawn and so nothing is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<Version>,
-    /// The image that it is built on, directly or not, and that is withdrawn and not published, so that this one cannot be
-    /// built.
+    /// The direct or indirect base image that is withdrawn and not published, so that this image
+    /// cannot be built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked_by: Option<String>,
     /// The planned changes in each registry.
@@ -229,14 +229,16 @@ impl PlannedImage {
             })
     }
 
-    /// The withdrawn image because of which this one is neither built nor published.
+    /// The withdrawn image, this one or a base, that prevents the build. `None` if this image is
+    /// published.
     fn missing(&self) -> Option<&str> {
         let withdrawn = self.withdrawn.is_some().then_some(self.image.as_str());
         let image = withdrawn.or(self.blocked_by.as_deref());
         image.filter(|_| self.published().is_none())
     }
 
-    /// The same image, skipped if it would have to be built on an image that does not exist.
+    /// Returns this image with the step replaced by a skip, if it would be built on the image
+    /// `withdrawn`, which does not exist.
     fn blocked_by(self, withdrawn: &str) -> Self {
         if !self.step.is_build() {
             return self;

@@ -1,5 +1,5 @@
-//! Finds what other tools attached to manifests and is deleted with them: referrers, lists of
-//! referrers under fallback tags, and the tags of cosign.
+//! Finds artifacts that other tools attached to a manifest, and that are deleted with it:
+//! referrers, lists of referrers under fallback tags, and the tags of cosign.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub struct Attached {
     pub kind: ArtifactKind,
     /// The digest of its manifest.
     pub digest: Digest,
-    /// Its tags that tools derived from a digest that is deleted.
+    /// The tags of the artifact that tools derived from a deleted digest.
     pub tags: Vec<Tag>,
     /// True if another tag points to the digest, so that only `tags` are deleted.
     pub stays: bool,
@@ -47,7 +47,7 @@ pub(super) async fn attached(
             }
             order.push(raw.digest.clone());
             found.insert(raw.digest.clone(), raw.clone());
-            // A digest with a tag of its own remains, and so do its attached artifacts.
+            // A digest that has another tag remains, and its attached artifacts remain too.
             if is_free(inventory, &raw.digest) {
                 subjects.insert(raw.digest.clone());
                 open.push(raw.digest);

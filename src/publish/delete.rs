@@ -148,7 +148,7 @@ pub struct Deleted {
     pub untagged: bool,
 }
 
-/// Examines what is to be deleted in one repository, without any change. Fails if a reference does
+/// Examines the planned deletions in one repository, without any change. Fails if a reference does
 /// not exist, or if the tag list is incomplete.
 pub async fn examine(
     registry: &Registry,

@@ -251,20 +251,20 @@ pub async fn copy(
     Ok(copied)
 }
 
-/// What a copy of a manifest would move: as [`copy`], and nothing is written.
+/// Counts the blobs that [`copy`] would transfer, without writing anything. Fails as [`copy`] does.
 pub async fn would_copy(from: &End, to: &End, raw: &RawManifest) -> Result<Copied, Error> {
     let mut copied = Copied::default();
     let mountable =
         from.registry.host() == to.registry.host() && from.repository.path != to.repository.path;
-    let looks = stream::iter(needed(from, raw).await?.blobs).map(async |blob| {
+    let checks = stream::iter(needed(from, raw).await?.blobs).map(async |blob| {
         let found = to
             .registry
             .has_blob(&to.repository.path, &blob.digest)
             .await?;
         Ok::<_, Error>((blob, found))
     });
-    let looks: Vec<_> = looks.buffered(CONCURRENCY).try_collect().await?;
-    for (blob, found) in looks {
+    let checks: Vec<_> = checks.buffered(CONCURRENCY).try_collect().await?;
+    for (blob, found) in checks {
         copied.count(match (found, mountable) {
             (true, _) => Upload::Present,
             (false, true) => Upload::Mounted,
@@ -274,13 +274,13 @@ pub async fn would_copy(from: &End, to: &End, raw: &RawManifest) -> Result<Copie
     Ok(copied)
 }
 
-/// What a manifest needs below it.
+/// The content that a manifest references, directly or through nested indexes.
 struct Needed {
     manifests: Vec<RawManifest>,
     blobs: Vec<Descriptor>,
 }
 
-/// Reads what a manifest needs; something that the source lacks is an error.
+/// Reads the manifests below a manifest, and lists all blobs. Fails if the source lacks a manifest.
 async fn needed(from: &End, raw: &RawManifest) -> Result<Needed, Error> {
     let below = from
         .registry
@@ -361,20 +361,21 @@ pub struct Attached {
 enum Listed {
     /// In the list of referrers, with this entry.
     Referrer(Referrer),
-    /// Under a tag that cosign makes from the digest.
+    /// Under a tag that cosign derives from the digest.
     Tag(Tag),
 }
 
 impl Attached {
-    /// Its digest.
+    /// The digest of the artifact.
     #[must_use]
     pub const fn digest(&self) -> &Digest {
         &self.raw.digest
     }
 }
 
-/// Finds what refers to `raw` and to the images below it, and what refers to that, such as the signature of an SBOM:
-/// through the referrers API or its fallback tag, and the tags that cosign makes. Nothing is written.
+/// Finds the artifacts that refer to `raw` or to one of its images, and recursively the artifacts
+/// that refer to those, such as the signature of an SBOM. Reads the referrers API or its fallback
+/// tag, and the tags of cosign. Writes nothing.
 pub async fn attached(from: &End, raw: &RawManifest) -> Result<Vec<Attached>, Error> {
     let path = &from.repository.path;
     let mut found = Vec::new();
@@ -408,7 +409,8 @@ pub async fn attached(from: &End, raw: &RawManifest) -> Result<Vec<Attached>, Er
     Ok(found)
 }
 
-/// Copies what is attached to an image, and gives the digests. What the destination has of its own stays.
+/// Copies the artifacts that are attached to an image, and returns their digests. Other artifacts
+/// of the destination are kept.
 pub async fn copy_attached(
     from: &End,
     to: &End,

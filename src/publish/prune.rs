@@ -114,7 +114,8 @@ pub async fn examine(
     Ok(pruning)
 }
 
-/// Reads a repository. A list of tags that lacks a version to which another tag points is read again, or refused.
+/// Reads a repository. If a tag points to a version that the list of tags lacks, the list is read
+/// again; the call fails if it stays incomplete.
 async fn read_complete(
     registry: &Registry,
     repository: &Repository,

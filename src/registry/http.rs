@@ -355,8 +355,8 @@ impl Http {
     async fn connect(&self, guard: Option<AddressGuard>) -> Result<Client, Error> {
         let mut roots = Vec::new();
         for file in self.certificate_files().await {
-            // `ca` comes from the workspace, so links are not followed. The other files belong to the
-            // user and may be links.
+            // `ca` comes from the workspace, so links are not followed. The other files belong to
+            // the user and may be links.
             let opened = if self.endpoint.ca.is_some() {
                 fs::open_real(&file)
             } else {

@@ -293,7 +293,8 @@ fn from(image: &ResolvedImage, shown: Option<&str>) -> String {
         ),
         Base::Layout(layout) => (
             Some(format!("{}, as golden loads it", layout.written)),
-            // The name in the engine has the digest of the index, and the inputs count only what is used of it.
+            // The name in the engine contains the digest of the index, but the inputs depend only
+            // on the manifests that are used.
             "localhost/golden/base".to_owned(),
         ),
         Base::Requirement {

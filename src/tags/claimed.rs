@@ -4,8 +4,8 @@ use semver::Version;
 
 use crate::reference::Tag;
 
-/// The tags under which the version `label` can be published, when the moving tag `moving` points to it: the variant comes
-/// from the name of that tag. None if the label is not a version.
+/// The tags under which the version `label` may be published, if the tag `moving` points to it. The
+/// name of that tag gives the variant. Empty if the label is not a version.
 #[must_use]
 pub fn claimed(moving: &Tag, label: &str) -> Vec<Tag> {
     let label = label.strip_prefix('v').unwrap_or(label);

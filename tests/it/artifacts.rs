@@ -176,7 +176,7 @@ fn verify(registry: &FakeRegistry, what: &str) -> Run {
     Golden::new().run(&["verify", &format!("{}/app:{what}", registry.host())])
 }
 
-/// The tag rules decide, whatever the labels of the tagged image are.
+/// The tag rules decide; the labels of the tagged image have no effect.
 #[test]
 fn a_reference_is_verified_by_the_rules_for_tags() {
     for tag in ["1.2", "1", "latest", "alpine", "1.2-alpine"] {

@@ -1,10 +1,16 @@
-//! What cosign 3 and oras 1.3 really write into registries: signatures, attestations and bills of materials of an index
-//! and of its images, in every scheme that these tools have. `data/attached.json` holds the bytes.
+//! Artifacts that cosign 3 and oras 1.3 attach to an index and to its images: signatures,
+//! attestations and bills of materials, in every scheme of these tools. `data/attached.json`
+//! contains the original bytes.
 //!
-//! The source has an index of two images (`1.2.3`), signed under `.sig` tags (the index and both images), as bundles that
-//! refer to the index and to its bill of materials, and as a referrer of the second image; an attestation under an `.att`
-//! tag and one that refers to the first image; bills of materials under an `.sbom` tag and from oras, and a scan of the
-//! first image. The destination has the same index with a signature of another key in both schemes, and an artifact.
+//! The source has an index of two images (`1.2.3`), with:
+//! - signatures of the index and of both images under `.sig` tags; signature bundles that refer to
+//!   the index and to its bill of materials; a signature that refers to the second image
+//! - an attestation under an `.att` tag, and one that refers to the first image
+//! - a bill of materials under an `.sbom` tag, and one by oras
+//! - a scan report that refers to the first image
+//!
+//! The destination has the same index with a signature by another key in both schemes, and an
+//! artifact.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,7 +48,7 @@ fn tag_of(digest: &str, suffix: &str) -> String {
     format!("{}{suffix}", digest.replace(':', "-"))
 }
 
-/// The manifests of one side that are no lists of referrers.
+/// The manifests of one side, except the lists of referrers.
 fn manifests(side: &str) -> BTreeSet<String> {
     let content = content(side);
     let all = content["manifests"].as_array().unwrap().iter();
@@ -78,7 +84,7 @@ fn list(registry: &FakeRegistry, digest: &str) -> BTreeMap<String, Value> {
 }
 
 #[test]
-fn everything_that_tools_attached_is_promoted_and_merged() {
+fn attached_artifacts_are_promoted_and_merged() {
     let source = registry("source", false);
     for referrers in [false, true] {
         let target = registry("destination", referrers);
@@ -120,9 +126,9 @@ fn everything_that_tools_attached_is_promoted_and_merged() {
     }
 }
 
-/// An image that another index needs stays, with all that is attached to it.
+/// An image that another index contains is kept, with all artifacts attached to it.
 #[test]
-fn everything_that_tools_attached_is_deleted_with_the_index() {
+fn attached_artifacts_are_deleted_with_the_index() {
     for command in ["delete", "prune"] {
         let registry = registry("source", false);
         let all = registry.manifests("app");
@@ -177,7 +183,7 @@ fn everything_that_tools_attached_is_deleted_with_the_index() {
 }
 
 #[test]
-fn what_tools_attached_is_shown_as_what_it_is() {
+fn attached_artifacts_are_shown_with_their_kind() {
     let registry = registry("source", false);
     let at = name(&registry, "");
     let run = Golden::new().run(&["ls", &at, "--format", "json"]).exit(0);

@@ -293,7 +293,7 @@ fn mknod(path: &std::path::Path, kind: &[&str]) {
     assert!(status.success());
 }
 
-/// A failure is reported once, with its help, next to the line of the summary.
+/// A failure is reported once with its help, in addition to the line in the summary.
 #[test]
 fn a_base_that_is_refused_is_reported_once() {
     let registry = FakeRegistry::start(Behaviour::default());

@@ -424,9 +424,9 @@ fn set_overrides_variables() {
     golden.run(&["check", "--set", "version"]).exit(2);
 }
 
-/// A file with very many errors is not read to its end, and this is said.
+/// After 100 errors, golden stops checking the file and says so.
 #[test]
-fn a_file_with_more_than_a_hundred_errors_says_that_the_rest_is_not_checked() {
+fn after_a_hundred_errors_the_rest_of_the_file_is_not_checked() {
     for (errors, stopped) in [(100, 0), (101, 1), (500, 1)] {
         let keys: String = (0..errors).map(|n| format!("key{n} = 1\n")).collect();
         let image =

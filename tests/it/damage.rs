@@ -85,8 +85,8 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Damages a random file and calls `then` with its path, `usual` times or `PROPTEST_CASES` times. All
-/// other files are undamaged then.
+/// Damages a random file and calls `then` with its path, `usual` times or `PROPTEST_CASES` times.
+/// All other files are undamaged then.
 fn for_any_damage(files: &[PathBuf], usual: u32, then: impl Fn(&Path)) {
     let default = Config::default();
     let is_set = std::env::var_os("PROPTEST_CASES").is_some();
@@ -169,7 +169,8 @@ fn registry_with_a_base() -> FakeRegistry {
     registry
 }
 
-/// Assembles an image with a file of that user, by a new engine with these caches. Returns its digest.
+/// Assembles an image with a file of that user, by a new engine with these caches. Returns its
+/// digest.
 fn assembled(registry: &FakeRegistry, workspace: &Path, user: &Path) -> Result<Digest, String> {
     let reference: Reference = format!("{}/base:1", registry.host()).parse().unwrap();
     let digest = registry.tags("base")["1"].parse().unwrap();
@@ -247,7 +248,8 @@ fn another_media_type_of_a_cached_manifest_changes_no_image() {
     }
 }
 
-/// Only the user can write this cache, so damage may cause an error. A truncated file is created again.
+/// Only the user can write this cache, so damage may cause an error. A truncated file is created
+/// again.
 #[test]
 fn a_damaged_cache_of_the_user_is_created_again_if_truncated() {
     let registry = registry_with_a_base();

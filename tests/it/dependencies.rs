@@ -2,7 +2,8 @@
 //! versions in Cargo.lock.
 //!
 //! The tests use no network. `tests/it/dependencies/advisories.toml` is an extract of the RustSec
-//! database. Advisories published after its date, and yanked versions, are not checked. To update it:
+//! database. Advisories published after its date, and yanked versions, are not checked. To update
+//! it:
 //!
 //! ```text
 //! git clone --depth 1 https://github.com/rustsec/advisory-db DIR

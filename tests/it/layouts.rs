@@ -712,7 +712,7 @@ fn an_image_in_a_layout_gets_the_name_of_the_destination() {
     assert_eq!(list.as_array().unwrap().len(), 1);
 }
 
-/// The platforms that the image does not use are no part of it.
+/// Platforms that the image does not use have no effect on its inputs.
 #[test]
 fn an_index_of_a_layout_that_gains_a_platform_changes_nothing() {
     let registry = FakeRegistry::start(Behaviour::default());

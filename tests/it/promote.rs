@@ -268,7 +268,7 @@ fn prune_keeps_images_that_moving_tags_point_to() {
 }
 
 #[test]
-fn a_dry_run_decides_as_a_run_and_writes_nothing() {
+fn a_dry_run_of_promote_makes_the_same_decisions_and_writes_nothing() {
     let (one, two) = (
         FakeRegistry::start(Behaviour::default()),
         FakeRegistry::start(Behaviour::default()),
@@ -327,7 +327,7 @@ fn a_dry_run_decides_as_a_run_and_writes_nothing() {
         assert_eq!(planned[key], done[key], "{key}");
     }
 
-    // What a run refuses or lacks, the dry run does as well.
+    // A dry run fails in the same cases as a run.
     two.image("app", "c", &["1.2.3"]);
     dry(&[]).exit(4);
     promote(&[&format!("{}/app:9.9.9", one.host()), &to, "--dry-run"]).exit(1);

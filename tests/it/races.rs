@@ -44,7 +44,7 @@ async fn latest_ends_on_the_higher_version() {
     }
 }
 
-/// A workspace with one image; a different owner gives different content.
+/// A workspace with one image. A different `owner` results in different content.
 fn publisher(name: &str, version: &str, owner: &str) -> Golden {
     let host = services::registry();
     let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"race\"\n");

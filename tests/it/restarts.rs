@@ -1,5 +1,5 @@
-//! A registry that is killed and restarted sixty times while golden publishes: in the end everything is
-//! published correctly, and no tag ever points to a wrong image.
+//! A registry that is killed and restarted sixty times while golden publishes: in the end
+//! everything is published correctly, and no tag ever points to a wrong image.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -64,7 +64,8 @@ fn a_publish_to_a_registry_that_restarts_repeatedly_is_completed() {
             restarts += 1;
         }
         child.wait().unwrap();
-        // Each moving tag points to the previous or the new version, and no version tag has changed.
+        // Each moving tag points to the previous or the new version, and no version tag has
+        // changed.
         let between = tags(&host);
         let new = between.get(&format!("1.2.{patch}"));
         for (tag, digest) in &before {

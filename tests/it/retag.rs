@@ -118,7 +118,7 @@ fn a_foreign_or_lagging_tag_is_planned_and_corrected() {
     }
 }
 
-/// `latest` belongs to 2.0.0, whatever version is published.
+/// `latest` must point to 2.0.0, independent of the version that is published.
 #[test]
 fn a_kept_tag_with_a_wrong_image_is_corrected() {
     let app = App::new();
@@ -275,7 +275,8 @@ fn a_withdrawn_version_releases_its_tags_and_is_not_published() {
     assert_eq!(app.tags()["latest"], app.tags()["1.10.1"]);
 }
 
-/// One withdrawn image does not fail a fleet: what is built on it is skipped until its version is raised.
+/// A withdrawn image does not fail the run: the images built on it are skipped until its version is
+/// raised.
 #[test]
 fn an_image_on_a_withdrawn_base_that_is_not_published_is_skipped() {
     let app = App::new();
@@ -319,7 +320,7 @@ fn an_image_on_a_withdrawn_base_that_is_not_published_is_skipped() {
         ("other", "published"),
     ];
     assert_eq!(outcomes, BTreeMap::from(expected));
-    let warning = "warning: grandchild:1.0.0: its base app:1.0.0 is withdrawn and not published, so that it is skipped";
+    let warning = "warning: grandchild:1.0.0: its base app:1.0.0 is withdrawn and not published, so it is skipped";
     assert!(build.stderr.contains(warning), "{}", build.stderr);
     for name in ["app", "child", "grandchild"] {
         assert_eq!(app.registry.tags(name), BTreeMap::new());

@@ -192,8 +192,8 @@ mod tests {
         silence: Duration::from_millis(200),
     };
 
-    /// Reads from an engine that sends a byte every 50 ms, `times` times, and then nothing. Returns the
-    /// number of bytes.
+    /// Reads from an engine that sends a byte every 50 ms, `times` times, and then nothing. Returns
+    /// the number of bytes.
     async fn read(kind: RequestKind, times: usize) -> io::Result<usize> {
         let (client, mut engine) = duplex(10);
         let sending = tokio::spawn(async move {

@@ -64,7 +64,8 @@ impl Transport {
         Ok(sender.send_request(self.prepare(request)?).await?)
     }
 
-    /// The error of a request, or the exceeded limit, if golden closed the connection because of it.
+    /// The error of a request, or the exceeded limit, if golden closed the connection because of
+    /// it.
     pub(super) fn explained(&self, error: BollardError) -> BollardError {
         let mut last = self
             .last_refusal

@@ -11,7 +11,7 @@ use crate::reference::Digest;
 use crate::resolve::image::Layout;
 use crate::store::layout::LayoutReader;
 
-/// The digest of the manifest of each platform of a layout's image; none if that is a single image.
+/// The manifest digest of each platform of a layout's index; empty for a single image.
 pub(crate) async fn layout_platforms(layout: &Layout) -> Result<BTreeMap<Platform, Digest>, Error> {
     let reader = LayoutReader::open(&layout.directory)?;
     BaseSource::Layout(&reader, &layout.written)

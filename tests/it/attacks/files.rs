@@ -137,8 +137,8 @@ fn state_that_is_tracked_by_git_or_linked_is_refused() {
     golden.run(&["check"]).exit(0);
 }
 
-/// A file and its directory are repeatedly replaced by links. The target of a link never appears in the
-/// output.
+/// A file and its directory are repeatedly replaced by links. The target of a link never appears in
+/// the output.
 #[test]
 fn a_file_that_is_replaced_by_a_link_during_a_build_is_not_followed() {
     const RUNS: usize = 12;

@@ -34,7 +34,7 @@ pub(crate) struct File {
     pub(crate) content: Vec<u8>,
 }
 
-/// The recipe of an image, on the engine's local base with the name that the image gives.
+/// The recipe of an image, on the local base of the engine that the image names.
 pub(crate) async fn recipe(docker: &Docker, image: &ResolvedImage) -> Recipe {
     let base = match &image.base {
         Base::Scratch => PinnedBase::Scratch,
@@ -176,7 +176,7 @@ impl Built {
     }
 }
 
-/// True for files that every container has, whatever its image.
+/// True for files that every container has, independent of its image.
 fn from_the_engine(path: &str) -> bool {
     let files = [
         ".dockerenv",

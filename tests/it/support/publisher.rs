@@ -245,7 +245,7 @@ pub(crate) struct Image {
     pub(crate) version: String,
     /// May be empty.
     pub(crate) variant: String,
-    /// The content of its file; different content gives different inputs.
+    /// The content of the file; different content results in different inputs.
     pub(crate) content: String,
     pub(crate) rules: TagRules,
 }

@@ -109,7 +109,7 @@ impl FakeRegistry {
         self.labelled(repository, content, &labels, tags)
     }
 
-    /// Puts an image with these labels into a repository. Gives its digest.
+    /// Adds an image with these labels to a repository; returns its digest.
     pub(crate) fn labelled(
         &self,
         repository: &str,
@@ -309,7 +309,8 @@ impl FakeRegistry {
         )
     }
 
-    /// Puts the content that real tools wrote into a repository: `tags`, `manifests` as texts, and `blobs`.
+    /// Loads recorded content of real tools into a repository: `tags`, `manifests` as text, and
+    /// `blobs`.
     pub(crate) fn load(&self, repository: &str, content: &Value) {
         let mut state = lock(&self.state);
         let repository = state.repositories.entry(repository.to_owned()).or_default();

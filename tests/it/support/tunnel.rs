@@ -34,7 +34,7 @@ struct Shared {
 }
 
 impl Tunnel {
-    /// Forwards to `port` on 127.0.0.1, whatever address a client requests.
+    /// Forwards to `port` on 127.0.0.1, independent of the address that a client requests.
     pub(crate) fn to(port: u16) -> Self {
         Self::cutting(port, usize::MAX)
     }
