@@ -110,17 +110,17 @@ pub async fn image(
     let latest = current(&subject.version, &counted).or_else(|| current(&subject.version, &all));
     let version = latest.map_or_else(|| subject.version.clone(), |latest| latest.version.clone());
     let out = tags::fan_out(&version, variant, rules)?;
-    let gone = tags::is_withdrawn(&version, &rules.withdrawn);
+    let is_withdrawn = tags::is_withdrawn(&version, &rules.withdrawn);
     let moves = tags::decide(&out, &counted, rules, PublishedContent::Same);
     let checked = moves
         .iter()
         .filter(|decided| {
             // A moving tag held by a higher version may legitimately be missing.
             let may_lack = !subject.complete || matches!(decided.action, Action::Keep { .. });
-            (decided.role == TagRole::Full && !gone) || !may_lack || all.has(&decided.tag)
+            (decided.role == TagRole::Full && !is_withdrawn) || !may_lack || all.has(&decided.tag)
         })
         // Extra tags belong to the published version, and a withdrawn version is not published.
-        .filter(|decided| decided.role != TagRole::Extra || !gone);
+        .filter(|decided| decided.role != TagRole::Extra || !is_withdrawn);
     let read = stream::iter(checked).map(async |decided| {
         Ok::<_, Error>((
             decided,
@@ -405,8 +405,8 @@ async fn lost_children(
             .await?;
         Ok::<_, Error>(found.is_none().then(|| lost_child(child)))
     });
-    let lost: Vec<Option<Difference>> = missing.buffered(CONCURRENT).try_collect().await?;
-    Ok(lost.into_iter().flatten().collect())
+    let differences: Vec<Option<Difference>> = missing.buffered(CONCURRENT).try_collect().await?;
+    Ok(differences.into_iter().flatten().collect())
 }
 
 fn lost_child(digest: &Digest) -> Difference {

@@ -77,10 +77,10 @@ pub fn trust(
 }
 
 /// Assembles an image on a base and, if there is one, the layer of its certificates. `tree` is the
-/// known part of the base's file tree. `late` are the labels that are not in the Dockerfile.
+/// known part of the base's file tree. `late_labels` are the labels that are not in the Dockerfile.
 pub fn assemble(
     image: &ResolvedImage,
-    late: &BTreeMap<String, String>,
+    late_labels: &BTreeMap<String, String>,
     base: &BaseImage,
     tree: Tree<'_>,
     trust: Option<&TrustLayer>,
@@ -108,7 +108,7 @@ pub fn assemble(
     let seconds = image.provenance.created.max(0);
     let created = rfc3339(seconds);
     let mut config = base.config.clone();
-    runtime::apply(image, late, &mut config);
+    runtime::apply(image, late_labels, &mut config);
     config.set_created(&created);
     let (mut base, mtime) = (base.layers.clone(), seconds.unsigned_abs());
     if !docker {

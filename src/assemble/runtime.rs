@@ -19,13 +19,18 @@ const BASE_ONLY: &[&str] = &[
     "parent",
 ];
 
-/// Applies the spec to the base's config. `late` are the labels that are not in the Dockerfile.
-pub fn apply(image: &ResolvedImage, late: &BTreeMap<String, String>, config: &mut ImageConfig) {
+/// Applies the spec to the base's config. `late_labels` are the labels that are not in the
+/// Dockerfile.
+pub fn apply(
+    image: &ResolvedImage,
+    late_labels: &BTreeMap<String, String>,
+    config: &mut ImageConfig,
+) {
     for key in BASE_ONLY {
         config.remove(key);
     }
     environment(image, config);
-    for (key, value) in image.labels.iter().chain(late) {
+    for (key, value) in image.labels.iter().chain(late_labels) {
         config.set_label(key, value);
     }
     for port in &image.config.expose {

@@ -196,17 +196,17 @@ impl<'a> Tree<'a> {
                     names.insert(name);
                 }
             }
-            let taken = layer.whiteouts.range(prefix.clone()..).map(String::as_str);
+            let whiteouts = layer.whiteouts.range(prefix.clone()..).map(String::as_str);
             removed.extend(
-                taken
+                whiteouts
                     .take_while(|full| full.starts_with(&prefix))
-                    .map(name_of_whole(&prefix)),
+                    .map(direct_child_name(&prefix)),
             );
-            let other = layer
+            let is_not_directory = layer
                 .entries
                 .get(path)
                 .is_some_and(|node| !node.is_directory());
-            if layer.opaque.contains(path) || layer.hides(path) || other {
+            if layer.opaque.contains(path) || layer.hides(path) || is_not_directory {
                 return Ok(names);
             }
         }
@@ -220,7 +220,7 @@ impl<'a> Tree<'a> {
 
 /// The name of a whiteout directly below `prefix`; empty for a deeper one, which removes no name of
 /// this directory.
-fn name_of_whole<'a>(prefix: &str) -> impl Fn(&'a str) -> &'a str {
+fn direct_child_name<'a>(prefix: &str) -> impl Fn(&'a str) -> &'a str {
     let length = prefix.len();
     move |full| {
         if full[length..].contains('/') {
@@ -232,9 +232,9 @@ fn name_of_whole<'a>(prefix: &str) -> impl Fn(&'a str) -> &'a str {
 }
 
 /// The limit of path components per lookup. A link of 4,096 bytes can have 2,048 components.
-const STEPS: usize = 8192;
+const MAX_STEPS: usize = 8192;
 /// The longest path that is looked up, in bytes: Linux's `PATH_MAX`.
-const LONGEST: usize = 4096;
+const PATH_MAX: usize = 4096;
 
 /// The path that `path` leads to with every link followed, including the last component if `last`
 /// is true. Components that do not exist are kept. Fails if there are too many links.
@@ -261,7 +261,7 @@ pub fn resolve<'n>(
             _ => done.push(part),
         }
         let here = done.join("/");
-        if steps > STEPS || here.len() > LONGEST {
+        if steps > MAX_STEPS || here.len() > PATH_MAX {
             return Err(Error::LinkLoop(format!(
                 "/{}",
                 path.chars().take(100).collect::<String>()
@@ -398,7 +398,7 @@ mod tests {
             layers: &layers,
             complete: true,
         };
-        let lead = |path: &str, last| resolve(path, last, |p| Ok(tree.entry(p)?));
+        let resolved = |path: &str, last| resolve(path, last, |p| Ok(tree.entry(p)?));
         for (from, last, to) in [
             ("bin/sh", true, "usr/bin/sh"),
             ("bin", false, "bin"),
@@ -408,10 +408,10 @@ mod tests {
             ("new/../a", true, "a"),
             ("../..", true, ""),
         ] {
-            assert_eq!(lead(from, last).unwrap(), to);
+            assert_eq!(resolved(from, last).unwrap(), to);
         }
         assert!(matches!(
-            lead("loop/a", true),
+            resolved("loop/a", true),
             Err(AssembleStop::Refused(Error::LinkLoop(_)))
         ));
         // Each link leads through the next one twice.
@@ -423,9 +423,9 @@ mod tests {
             layers: &links,
             complete: true,
         };
-        let led = resolve("l0", true, |p| Ok(tree.entry(p)?));
+        let result = resolve("l0", true, |p| Ok(tree.entry(p)?));
         assert!(matches!(
-            led,
+            result,
             Err(AssembleStop::Refused(Error::LinkLoop(_)))
         ));
     }

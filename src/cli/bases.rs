@@ -317,7 +317,7 @@ fn matching_keys<'a>(
                     canonical.as_deref().unwrap_or(pattern),
                     keys.iter().copied(),
                 ) {
-                    Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                    Some(similar) => failure.hint(format!("did you mean `{similar}`?")),
                     None if keys.is_empty() => failure.hint("no image has a base in a registry"),
                     None => failure.hint(format!("the bases are {}", keys.join(", "))),
                 },

@@ -99,13 +99,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         push: args.push,
         atomic: args.atomic,
         only_push: false,
-        again: args.force || args.no_cache,
+        rebuild: args.force || args.no_cache,
         jobs: jobs(args.jobs),
-        at_once: at_once(args.jobs),
+        max_in_progress: max_in_progress(args.jobs),
         secrets,
         no_cache: args.no_cache,
         load: args.load,
-        hand_back: to.is_some() || is_local_only(&args),
+        keep_built: to.is_some() || is_local_only(&args),
         proxy_args: proxies::build_args(&context.env, docker_config(context).as_ref()),
         logins: logins(&prepared).await?,
     };
@@ -163,7 +163,7 @@ pub(super) fn jobs(requested: Option<NonZeroUsize>) -> NonZeroUsize {
 
 /// The maximum number of images in progress. The default is higher than the number of CPUs, because
 /// publishing mostly waits for the network.
-pub(super) fn at_once(requested: Option<NonZeroUsize>) -> NonZeroUsize {
+pub(super) fn max_in_progress(requested: Option<NonZeroUsize>) -> NonZeroUsize {
     requested.unwrap_or_else(|| jobs(None).max(NonZeroUsize::MIN.saturating_add(31)))
 }
 

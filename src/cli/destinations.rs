@@ -103,7 +103,7 @@ fn find(text: &str, known: &[Destination]) -> Result<Destination, Failure> {
                 text,
                 known.iter().map(|destination| destination.name.as_str()),
             ) {
-                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                Some(similar) => failure.hint(format!("did you mean `{similar}`?")),
                 None => failure.hint(
                     "a host has a `.` or a port, or is localhost: registry.example.com/golden",
                 ),

@@ -17,7 +17,7 @@ pub(super) fn explain(id: &str, context: &Context) -> Result<Exit, Failure> {
             known().collect::<Vec<_>>().join(", ")
         ));
         return Err(match closest(id, known()) {
-            Some(near) => failure.hint(format!("did you mean `{near}`?")),
+            Some(similar) => failure.hint(format!("did you mean `{similar}`?")),
             None => failure,
         });
     };

@@ -75,7 +75,7 @@ pub(crate) fn choose(command: &Command, requested: Option<&str>) -> Result<Outpu
         names.join(", ")
     ));
     Err(match closest(requested, names) {
-        Some(near) => failure.hint(format!("did you mean --format {near}?")),
+        Some(similar) => failure.hint(format!("did you mean --format {similar}?")),
         None => failure,
     })
 }

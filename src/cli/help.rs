@@ -54,7 +54,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         "`{name}` is neither a command nor a topic of the guide"
     ));
     Err(match closest(&name, names.iter().map(String::as_str)) {
-        Some(near) => failure.hint(format!("did you mean `golden help {near}`?")),
+        Some(similar) => failure.hint(format!("did you mean `golden help {similar}`?")),
         None => failure.hint("`golden help` lists the commands and topics"),
     })
 }

@@ -62,9 +62,9 @@ struct InspectedImage {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let output = if args.reference.starts_with("oci:") {
-        of_layout(args.reference, context)?
+        inspect_layout(args.reference, context)?
     } else {
-        of_registry(&args.reference, context).await?
+        inspect_registry(&args.reference, context).await?
     };
     match context.format {
         OutputFormat::Json => context.out.json(&output),
@@ -74,7 +74,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Reads an image from an OCI layout.
-fn of_layout(written: String, context: &Context) -> Result<InspectOutput, Failure> {
+fn inspect_layout(written: String, context: &Context) -> Result<InspectOutput, Failure> {
     let LayoutSpec {
         directory,
         name,
@@ -86,7 +86,7 @@ fn of_layout(written: String, context: &Context) -> Result<InspectOutput, Failur
 }
 
 /// Reads an image from a registry.
-async fn of_registry(written: &str, context: &Context) -> Result<InspectOutput, Failure> {
+async fn inspect_registry(written: &str, context: &Context) -> Result<InspectOutput, Failure> {
     let reference: Reference = written.parse().map_err(Failure::usage)?;
     let destinations = destinations(context).await?;
     let host = &reference.repository.host;

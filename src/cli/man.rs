@@ -60,7 +60,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 let failure = Failure::usage(format!("there is no command `{name}`"));
                 return Err(
                     match crate::suggest::closest(name, names.iter().map(String::as_str)) {
-                        Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                        Some(similar) => failure.hint(format!("did you mean `{similar}`?")),
                         None => failure,
                     },
                 );

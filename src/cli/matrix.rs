@@ -71,7 +71,7 @@ fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<MatrixJob>> {
     for image in &session.images {
         *versions.entry(image.name.as_str()).or_default() += 1;
     }
-    let call = |image: &ResolvedImage| match versions.get(image.name.as_str()) {
+    let build_argument = |image: &ResolvedImage| match versions.get(image.name.as_str()) {
         Some(1) => image.name.to_string(),
         _ => image.display(),
     };
@@ -80,13 +80,13 @@ fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<MatrixJob>> {
     let job = |n: usize| {
         let image = &images[n];
         MatrixJob {
-            image: call(image),
+            image: build_argument(image),
             name: image.name.to_string(),
             version: image.version.to_string(),
             variant: image.variant.as_ref().map(ToString::to_string),
             platforms: image.platforms.iter().map(ToString::to_string).collect(),
             needs: parents[n]
-                .map(|parent| call(&images[parent]))
+                .map(|parent| build_argument(&images[parent]))
                 .into_iter()
                 .collect(),
         }
@@ -103,7 +103,7 @@ fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<MatrixJob>> {
 fn github(waves: &[Vec<MatrixJob>]) -> String {
     let mut text = format!("waves={}\n", waves.len());
     for (n, wave) in waves.iter().enumerate() {
-        let together = wave.len().div_ceil(GITHUB_JOBS).max(1);
+        let images_per_job = wave.len().div_ceil(GITHUB_JOBS).max(1);
         let names = |jobs: &[MatrixJob]| {
             jobs.iter()
                 .map(|job| job.image.as_str())
@@ -111,7 +111,7 @@ fn github(waves: &[Vec<MatrixJob>]) -> String {
                 .join(" ")
         };
         let include: Vec<_> = wave
-            .chunks(together)
+            .chunks(images_per_job)
             .map(|jobs| json!({ "image": names(jobs) }))
             .collect();
         // Writing into a String cannot fail.

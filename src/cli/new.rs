@@ -65,7 +65,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 /// The TOML value of the base. Fails if the base is invalid.
 fn base(written: &str, is_own: bool) -> Result<String, Failure> {
     #[derive(serde::Deserialize)]
-    struct Only {
+    struct BaseOnly {
         #[serde(rename = "base")]
         _base: BaseSpec,
     }
@@ -74,7 +74,7 @@ fn base(written: &str, is_own: bool) -> Result<String, Failure> {
         return Ok(format!("{{ image = {quoted} }}"));
     }
     let table = format!("base = {quoted}");
-    match toml::from_str::<Only>(&table) {
+    match toml::from_str::<BaseOnly>(&table) {
         Ok(_) => Ok(quoted),
         Err(error) => Err(Failure::usage(error.message().to_owned())),
     }

@@ -1,6 +1,6 @@
 //! `golden push`: publish the built images.
 
-use super::build::{at_once, execute, jobs};
+use super::build::{execute, jobs, max_in_progress};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
@@ -38,13 +38,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         push: true,
         atomic: args.atomic,
         only_push: true,
-        again: false,
+        rebuild: false,
         jobs: jobs(None),
-        at_once: at_once(None),
+        max_in_progress: max_in_progress(None),
         secrets: std::collections::BTreeMap::new(),
         no_cache: false,
         load: false,
-        hand_back: false,
+        keep_built: false,
         proxy_args: std::collections::BTreeMap::new(),
         logins: logins(&prepared).await?,
     };

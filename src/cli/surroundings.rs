@@ -45,18 +45,18 @@ pub(super) fn read(globals: GlobalArgs, program: String) -> Option<Context> {
 
 /// The style of the output: it depends on `NO_COLOR`, `CI`, `TERM`, the options and the terminal.
 fn style(globals: &GlobalArgs, env: &BTreeMap<String, String>) -> OutputStyle {
-    let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+    let is_set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
     let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
     let terminal = std::io::stderr().is_terminal();
     let color = match globals.color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
-        ColorChoice::Auto => terminal && !dumb && !set("NO_COLOR"),
+        ColorChoice::Auto => terminal && !dumb && !is_set("NO_COLOR"),
     };
     let in_ci = env
         .get("CI")
         .is_some_and(|value| !value.is_empty() && value != "false");
-    let silent = globals.no_progress || globals.quiet || in_ci || set("NO_COLOR") || dumb;
+    let silent = globals.no_progress || globals.quiet || in_ci || is_set("NO_COLOR") || dumb;
     let columns = env
         .get("COLUMNS")
         .and_then(|text| text.parse().ok())

@@ -66,7 +66,7 @@ impl BuildKit {
         timeouts: Timeouts,
     ) -> Result<Self, Error> {
         let connecting = Self::ask_for_workers(address, certs, timeouts);
-        let late = || Error::Unreachable {
+        let timed_out = || Error::Unreachable {
             address: address.to_owned(),
             source: format!(
                 "it did not answer within {} s",
@@ -75,7 +75,7 @@ impl BuildKit {
             .into(),
         };
         let connected = tokio::time::timeout(timeouts.answer, connecting).await;
-        connected.unwrap_or_else(|_| Err(late()))
+        connected.unwrap_or_else(|_| Err(timed_out()))
     }
 
     async fn ask_for_workers(
@@ -134,7 +134,7 @@ impl BuildKit {
         events: &Events,
         directory: &Path,
     ) -> Result<AssembledImage, Error> {
-        arguments::refuse_what_cannot_be(recipe, options)?;
+        arguments::refuse_unsupported(recipe, options)?;
         let reference = base_reference(recipe, options)?;
         let platform = recipe.image.platforms.first().unwrap_or(&self.platform);
         let base = embedded.base_of(recipe, options, platform).await?;
@@ -145,10 +145,10 @@ impl BuildKit {
         let build_args = arguments::build_args(recipe, options, named);
 
         let opening = BuildKitSession::open(self.control.clone(), recipe, options, directory);
-        let late = |_| Err(Status::deadline_exceeded("it did not answer in time"));
+        let timed_out = |_| Err(Status::deadline_exceeded("it did not answer in time"));
         let opened = tokio::time::timeout(self.timeouts.answer, opening).await;
         let session = opened
-            .unwrap_or_else(late)
+            .unwrap_or_else(timed_out)
             .map_err(|status| failed("open a build session", &status, &self.address))?;
         let mut attributes = BTreeMap::from([
             ("context".to_owned(), session.context()),

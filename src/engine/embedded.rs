@@ -148,13 +148,13 @@ impl Embedded {
             [] => vec![Platform::host()],
             platforms => platforms.to_vec(),
         };
-        let one = |platform: Platform| async move {
+        let assemble_for = |platform: Platform| async move {
             let base = self.base_of(recipe, options, &platform).await?;
             self.assemble_on(recipe, options.parent_digest(), &base, events)
                 .await
         };
         Ok(Assembled::new(
-            futures_util::future::try_join_all(platforms.into_iter().map(one)).await?,
+            futures_util::future::try_join_all(platforms.into_iter().map(assemble_for)).await?,
         ))
     }
 

@@ -515,8 +515,8 @@ impl Fleet {
                 .map(|platform| self.member(platform)),
         )
         .await?;
-        let one = |platform| self.build_one(recipe, platform, options, events);
-        let images = try_join_all(recipe.image.platforms.iter().map(one)).await?;
+        let build_for = |platform| self.build_one(recipe, platform, options, events);
+        let images = try_join_all(recipe.image.platforms.iter().map(build_for)).await?;
         self.combine(recipe, options, images)
     }
 }

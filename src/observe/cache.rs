@@ -38,8 +38,8 @@ impl ConfigCache {
     /// user's cache is not writable.
     pub fn put(&self, manifest: &Digest, config: &ImageConfig) {
         let runtime = Value::Object(config.runtime().cloned().unwrap_or_default());
-        let kept = Value::Object(Map::from_iter([("config".to_owned(), runtime)]));
-        self.0.write(file(manifest), kept.to_string().as_bytes());
+        let cached = Value::Object(Map::from_iter([("config".to_owned(), runtime)]));
+        self.0.write(file(manifest), cached.to_string().as_bytes());
     }
 }
 

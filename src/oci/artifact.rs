@@ -143,16 +143,16 @@ fn is_layer(media_type: &str) -> bool {
 /// The kind for the media type of an artifact, its config or its content. `predicate` is the
 /// predicate type of a sigstore bundle.
 fn known(media_type: &str, predicate: Option<&str>) -> Option<ArtifactKind> {
-    let has = |words: &[&str]| words.iter().any(|word| media_type.contains(word));
+    let contains_any = |words: &[&str]| words.iter().any(|word| media_type.contains(word));
     match () {
-        () if has(&["sigstore.bundle"]) => Some(match predicate {
+        () if contains_any(&["sigstore.bundle"]) => Some(match predicate {
             Some(predicate) if !predicate.contains("cosign/sign") => ArtifactKind::Attestation,
             _ => ArtifactKind::Signature,
         }),
-        () if has(&["spdx", "cyclonedx", "syft", "sbom"]) => Some(ArtifactKind::Sbom),
-        () if has(&["in-toto", "dsse", "attestation"]) => Some(ArtifactKind::Attestation),
-        () if has(&["simplesigning", "signature"]) => Some(ArtifactKind::Signature),
-        () if has(&["cncf.helm"]) => Some(ArtifactKind::HelmChart),
+        () if contains_any(&["spdx", "cyclonedx", "syft", "sbom"]) => Some(ArtifactKind::Sbom),
+        () if contains_any(&["in-toto", "dsse", "attestation"]) => Some(ArtifactKind::Attestation),
+        () if contains_any(&["simplesigning", "signature"]) => Some(ArtifactKind::Signature),
+        () if contains_any(&["cncf.helm"]) => Some(ArtifactKind::HelmChart),
         () => None,
     }
 }
@@ -287,17 +287,29 @@ mod tests {
     #[test]
     fn tags_derived_from_a_digest_are_recognised() {
         let hex = "0".repeat(64);
-        let of = |tag: String| {
+        let kind_and_digest = |tag: String| {
             ArtifactKind::of_tag(&tag.parse().unwrap())
                 .map(|(kind, digest)| (kind.to_string(), digest.hex().to_owned()))
         };
         let expected = |kind: &str| Some((kind.to_owned(), hex.clone()));
-        assert_eq!(of(format!("sha256-{hex}")), expected("list of referrers"));
-        assert_eq!(of(format!("sha256-{hex}.sig")), expected("signature"));
-        assert_eq!(of(format!("sha256-{hex}.att")), expected("attestation"));
-        assert_eq!(of(format!("sha256-{hex}.sbom")), expected("SBOM"));
+        assert_eq!(
+            kind_and_digest(format!("sha256-{hex}")),
+            expected("list of referrers")
+        );
+        assert_eq!(
+            kind_and_digest(format!("sha256-{hex}.sig")),
+            expected("signature")
+        );
+        assert_eq!(
+            kind_and_digest(format!("sha256-{hex}.att")),
+            expected("attestation")
+        );
+        assert_eq!(
+            kind_and_digest(format!("sha256-{hex}.sbom")),
+            expected("SBOM")
+        );
         for tag in ["1.2.3", "latest", "sha256-12", "edge.sig"] {
-            assert_eq!(of(tag.to_owned()), None, "{tag}");
+            assert_eq!(kind_and_digest(tag.to_owned()), None, "{tag}");
         }
     }
 }

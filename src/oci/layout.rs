@@ -37,11 +37,11 @@ pub fn find(
     digest: Option<&Digest>,
 ) -> Result<Descriptor, Error> {
     let index: Index = serde_json::from_slice(index)?;
-    let fits = |entry: &&Descriptor| {
+    let is_match = |entry: &&Descriptor| {
         name.is_none_or(|name| name_of(entry) == Some(name))
             && digest.is_none_or(|digest| entry.digest == *digest)
     };
-    let mut found: Vec<&Descriptor> = index.manifests.iter().filter(fits).collect();
+    let mut found: Vec<&Descriptor> = index.manifests.iter().filter(is_match).collect();
     found.dedup_by_key(|entry| &entry.digest);
     match found.as_slice() {
         [entry] => Ok((*entry).clone()),

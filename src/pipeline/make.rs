@@ -19,7 +19,7 @@ impl Run<'_> {
         position: usize,
         parent: Parent<'_>,
     ) -> Result<Option<BuiltImage>, Failed> {
-        if !self.options.push || self.options.again {
+        if !self.options.push || self.options.rebuild {
             return Ok(None);
         }
         let recipe = &self.recipes[position];

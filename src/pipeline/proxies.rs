@@ -31,8 +31,11 @@ pub fn build_args(
                 .as_str()
                 .map(str::to_owned)
         };
-        let set = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
-        if let Some(value) = set(upper).or_else(|| set(&lower)).or_else(configured) {
+        let variable = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
+        if let Some(value) = variable(upper)
+            .or_else(|| variable(&lower))
+            .or_else(configured)
+        {
             args.insert(upper.to_owned(), value.clone());
             args.insert(lower, value);
         }

@@ -36,12 +36,12 @@ pub struct Options {
     /// Build nothing; publish earlier builds.
     pub only_push: bool,
     /// Build again even if an earlier build exists.
-    pub again: bool,
+    pub rebuild: bool,
     /// The maximum number of images that are built in parallel.
     pub jobs: NonZeroUsize,
     /// The maximum number of images that are built or published in parallel. It is larger than
     /// `jobs`, because publishing mostly waits for the network.
-    pub at_once: NonZeroUsize,
+    pub max_in_progress: NonZeroUsize,
     /// Secrets for steps, by name.
     pub secrets: BTreeMap<String, Secret<Vec<u8>>>,
     /// Run every step again, even if the engine has its result in the cache.
@@ -49,7 +49,7 @@ pub struct Options {
     /// Load assembled images into the Docker Engine.
     pub load: bool,
     /// Return the built images at the end. By default, an image is dropped when it is published.
-    pub hand_back: bool,
+    pub keep_built: bool,
     /// Docker's predefined proxy build arguments, such as `HTTP_PROXY`.
     pub proxy_args: BTreeMap<String, String>,
     /// Logins for the engines, by registry host.
@@ -135,7 +135,7 @@ pub struct Ended {
     pub reports: Vec<ImageReport>,
     /// The failures, with the position of the image.
     pub failures: Vec<(usize, Failed)>,
-    /// The built images, by position; only with [`Options::hand_back`] or [`Options::atomic`].
+    /// The built images, by position; only with [`Options::keep_built`] or [`Options::atomic`].
     pub built: BTreeMap<usize, BuiltImage>,
 }
 
@@ -162,7 +162,7 @@ impl Run<'_> {
         let work = |position: usize, above: Vec<Done>| {
             self.one(position, above, &slots[position], &shared)
         };
-        let outcomes = schedule::run(&graph, self.options.at_once, work).await;
+        let outcomes = schedule::run(&graph, self.options.max_in_progress, work).await;
         let held = shared.held.into_inner();
         let mut outcomes: Vec<Outcome<Done, Failed>> = outcomes;
         if self.options.atomic {
@@ -259,7 +259,7 @@ impl Run<'_> {
                 permit = None;
             }
             slot.made.get_or_init(|| (image.engine, id_of(&image)));
-            if self.options.hand_back || self.options.atomic {
+            if self.options.keep_built || self.options.atomic {
                 slot.built.get_or_init(|| image);
             } else {
                 built = Some(image);

@@ -147,22 +147,22 @@ fn config(image: &ResolvedImage, published: &ImageConfig) -> Vec<String> {
             .runtime()
             .and_then(|runtime| runtime.get("Healthcheck").cloned())
     };
-    let text = |key: &str| {
+    let text_differs = |key: &str| {
         // Some builders remove a trailing slash from a path.
         let clean = |config: &ImageConfig| config.text(key).trim_end_matches('/').to_owned();
         clean(published) != clean(&expected)
     };
-    let words = |key: &str| published.words(key) != expected.words(key);
-    let set = |key: &str| keys(published, key) != keys(&expected, key);
+    let words_differ = |key: &str| published.words(key) != expected.words(key);
+    let keys_differ = |key: &str| keys(published, key) != keys(&expected, key);
     let compared = [
-        ("user", text("User")),
-        ("workdir", text("WorkingDir")),
-        ("stop_signal", text("StopSignal")),
-        ("shell", words("Shell")),
-        ("entrypoint", words("Entrypoint")),
-        ("cmd", words("Cmd")),
-        ("expose", set("ExposedPorts")),
-        ("volumes", set("Volumes")),
+        ("user", text_differs("User")),
+        ("workdir", text_differs("WorkingDir")),
+        ("stop_signal", text_differs("StopSignal")),
+        ("shell", words_differ("Shell")),
+        ("entrypoint", words_differ("Entrypoint")),
+        ("cmd", words_differ("Cmd")),
+        ("expose", keys_differ("ExposedPorts")),
+        ("volumes", keys_differ("Volumes")),
         ("healthcheck", check(published) != check(&expected)),
     ];
     compared

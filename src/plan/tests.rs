@@ -309,11 +309,11 @@ fn the_reason_for_a_moved_base_has_both_digests() {
             "org.opencontainers.image.base.digest": was.as_str(),
         }})
     };
-    let on = |base: PinnedBase| Recipe {
+    let recipe_on = |base: PinnedBase| Recipe {
         base,
         ..recipe("1.2.3", "a", TagRules::default())
     };
-    let external = on(PinnedBase::Registry {
+    let external = recipe_on(PinnedBase::Registry {
         reference: "a.example/b:1".parse().unwrap(),
         digest: now.clone(),
         platforms: BTreeMap::default(),
@@ -331,7 +331,7 @@ fn the_reason_for_a_moved_base_has_both_digests() {
     );
 
     let parent = "base:1.0.0";
-    let child = on(PinnedBase::Workspace {
+    let child = recipe_on(PinnedBase::Workspace {
         parent: parent.to_owned(),
         inputs: Digest::of(b"p"),
     });

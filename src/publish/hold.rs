@@ -176,11 +176,11 @@ pub(super) async fn put_and_hold(
     let mut look = Look::Prove;
     loop {
         let found = look_at(registry, path, tags, look).await?;
-        let late: Vec<&Tag> = tags
+        let outdated: Vec<&Tag> = tags
             .iter()
             .filter(|tag| found.get(*tag) != Some(&raw.digest))
             .collect();
-        let Some(first) = late.first() else {
+        let Some(first) = outdated.first() else {
             match look {
                 Look::Prove => return Ok(None),
                 Look::Poll => {
@@ -190,7 +190,7 @@ pub(super) async fn put_and_hold(
             }
         };
         let wrong = writes.unsettled(repository, first, &raw.digest, found.get(*first), &polling);
-        for tag in late {
+        for tag in outdated {
             let found = found.get(tag);
             let is_foreign = found.is_some_and(|found| writes.is_foreign(tag, found, &raw.digest));
             if !is_foreign && writes.calls_for(tag, &raw.digest, found, &polling) {

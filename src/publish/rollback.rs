@@ -93,7 +93,7 @@ pub fn decide(
         .iter()
         .map(|tagged| &tagged.version)
         .filter(|v| v.pre.is_empty() && scope(v) && tags::precedence(v, &to.version).is_gt());
-    let whole = |v: &Version| {
+    let entry_for = |v: &Version| {
         if v.cmp_precedence(&to.version).is_eq() {
             v.clone()
         } else {
@@ -102,7 +102,7 @@ pub fn decide(
     };
     let counts = |gone: &&Version| !is_withdrawn(&to.version, std::slice::from_ref(*gone));
     let already = rules.withdrawn.iter().filter(counts).cloned();
-    let mut withdrawn: Vec<Version> = already.chain(higher.map(whole)).collect();
+    let mut withdrawn: Vec<Version> = already.chain(higher.map(entry_for)).collect();
     withdrawn.sort_by(tags::precedence);
     withdrawn.dedup();
     Ok(Some(Rollback {

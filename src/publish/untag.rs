@@ -132,7 +132,7 @@ fn stand_in(raw: &RawManifest, unique: u64) -> RawManifest {
 /// removed. Fails if any tag was removed.
 async fn keep_others(registry: &Registry, subject: &DeleteSubject, tag: &Tag) -> Result<(), Error> {
     let path = &subject.reference.repository.path;
-    let mut lost = Vec::new();
+    let mut removed_tags = Vec::new();
     for other in subject
         .tags
         .iter()
@@ -143,15 +143,18 @@ async fn keep_others(registry: &Registry, subject: &DeleteSubject, tag: &Tag) ->
             .await?
             .is_none()
         {
-            lost.push(other.clone());
+            removed_tags.push(other.clone());
         }
     }
-    if lost.is_empty() {
+    if removed_tags.is_empty() {
         return Ok(());
     }
-    let restored = registry.put_tags(path, &lost, &subject.raw).await.is_ok();
+    let restored = registry
+        .put_tags(path, &removed_tags, &subject.raw)
+        .await
+        .is_ok();
     Err(Error::Collateral {
-        tags: lost,
+        tags: removed_tags,
         restored,
     })
 }

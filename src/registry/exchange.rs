@@ -252,7 +252,7 @@ pub(super) async fn read_some(mut response: Response, most: usize) -> Vec<u8> {
 }
 
 /// The lowest average transfer rate of a response, in bytes per second.
-const SLOWEST: u64 = 1024;
+const MIN_BYTES_PER_SECOND: u64 = 1024;
 
 /// Rejects a response that arrives too slowly as a whole, such as one byte at a time. Only the time
 /// spent waiting for the server counts.
@@ -276,7 +276,7 @@ impl Pace {
     pub(super) fn note(&mut self, waited: Duration, piece: usize) -> Result<(), String> {
         self.waited += waited;
         self.received += piece as u64;
-        if self.waited <= self.stall + Duration::from_secs(self.received / SLOWEST) {
+        if self.waited <= self.stall + Duration::from_secs(self.received / MIN_BYTES_PER_SECOND) {
             return Ok(());
         }
         let (received, seconds) = (self.received, self.waited.as_secs());

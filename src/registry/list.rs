@@ -29,7 +29,7 @@ const MOST_PAGES: usize = 4000;
 /// The maximum number of consecutive pages without an entry.
 const MOST_EMPTY_PAGES: usize = 100;
 /// The time limit for all pages of a list.
-const LONGEST: Duration = Duration::from_mins(10);
+const MAX_DURATION: Duration = Duration::from_mins(10);
 
 /// A page of a list: `{"tags": […]}` or `{"repositories": […]}`.
 #[derive(Deserialize)]
@@ -88,8 +88,8 @@ impl Pages {
                 "the list does not end (more than {MOST_PAGES} pages)"
             ));
         }
-        if self.since.get_or_insert_with(Instant::now).elapsed() > LONGEST {
-            let minutes = LONGEST.as_secs() / 60;
+        if self.since.get_or_insert_with(Instant::now).elapsed() > MAX_DURATION {
+            let minutes = MAX_DURATION.as_secs() / 60;
             return Err(format!("the list was not complete after {minutes} minutes"));
         }
         if !self.addresses.insert(url.clone()) {

@@ -15,7 +15,7 @@ pub(super) struct Attempts {
 }
 
 /// The maximum sum of all pauses of a request.
-const LONGEST: Duration = Duration::from_mins(3);
+const MAX_WAIT: Duration = Duration::from_mins(3);
 
 impl Attempts {
     pub(super) const fn new(retry_policy: RetryPolicy) -> Self {
@@ -58,7 +58,7 @@ impl Attempts {
             Some(requested) => requested.max(self.retry_policy.pause),
             None => self.backoff(),
         };
-        if self.waited + pause > LONGEST {
+        if self.waited + pause > MAX_WAIT {
             error.exhausted = true;
             return Err(error);
         }

@@ -111,7 +111,7 @@ impl Instruction {
     /// which would be in the history of each step. A text that exceeds the maximum length of a
     /// program argument would make the steps fail.
     pub(super) fn holds(text: &str) -> bool {
-        !text.contains(['\r', '\n']) && text.len() <= text::LONGEST
+        !text.contains(['\r', '\n']) && text.len() <= text::MAX_LENGTH
     }
 
     /// True if a Dockerfile can hold a label with this name. The parsers split at the first `=` and

@@ -300,9 +300,9 @@ impl DraftBuilder<'_, '_> {
     }
 
     fn required(&mut self, spec: &ImageSpec) {
-        let has = |path: &[&str]| entry(self.table, path).is_some();
+        let has_key = |path: &[&str]| entry(self.table, path).is_some();
         let mut missing = Vec::new();
-        if !has(&["image"]) {
+        if !has_key(&["image"]) {
             missing.push((
                 &["image"][..],
                 "the table [image] is missing",
@@ -326,7 +326,7 @@ impl DraftBuilder<'_, '_> {
                     "write base = \"scratch\", or a reference",
                 ),
             ] {
-                if !has(key) {
+                if !has_key(key) {
                     missing.push((&key[..], message, help));
                 }
             }

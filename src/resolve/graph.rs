@@ -92,14 +92,14 @@ fn parent(
         return None;
     };
     let named = by_name.get(name).map(Vec::as_slice).unwrap_or_default();
-    let admitted = |n: &&usize| {
+    let is_admitted = |n: &&usize| {
         requirement
             .as_ref()
             .is_none_or(|requirement| requirement.matches(&drafts[**n].image.version))
     };
-    let fitting: Vec<usize> = named.iter().filter(admitted).copied().collect();
+    let matching: Vec<usize> = named.iter().filter(is_admitted).copied().collect();
     let highest = |variant: Option<&Variant>| {
-        let same = fitting
+        let same = matching
             .iter()
             .filter(|n| drafts[**n].image.variant.as_ref() == variant);
         same.copied()
@@ -110,20 +110,20 @@ fn parent(
         None => highest(draft.image.variant.as_ref())
             .or_else(|| highest(None))
             .or_else(|| {
-                let only = drafts[*fitting.first()?].image.variant.as_ref();
-                fitting
+                let only = drafts[*matching.first()?].image.variant.as_ref();
+                matching
                     .iter()
                     .all(|n| drafts[*n].image.variant.as_ref() == only)
                     .then(|| highest(only))?
             }),
     };
     if chosen.is_none() && complete {
-        found.push(no_parent(drafts, draft, named, &fitting));
+        found.push(no_parent(drafts, draft, named, &matching));
     }
     chosen
 }
 
-fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], fitting: &[usize]) -> Diagnostic {
+fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], matching: &[usize]) -> Diagnostic {
     let Base::Workspace {
         name, requirement, ..
     } = &draft.image.base
@@ -146,7 +146,7 @@ fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], fitting: &[usize]
         )
     } else {
         let shown: Vec<String> = named.iter().map(|n| drafts[*n].image.display()).collect();
-        let what = if fitting.is_empty() {
+        let what = if matching.is_empty() {
             format!("no version of `{name}` satisfies `{requirement}`")
         } else {
             format!("the variant of `{name}` is ambiguous")

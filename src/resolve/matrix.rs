@@ -68,14 +68,14 @@ fn product(matrix: &MatrixTable) -> Result<Vec<MatrixRow>, Error> {
         if rows.len().saturating_mul(values.len()) > MAX_ROWS {
             return Err(Error::TooMany);
         }
-        let with = |row: &MatrixRow, value: &Scalar| {
+        let with_value = |row: &MatrixRow, value: &Scalar| {
             let mut row = row.clone();
             row.insert(axis.clone(), value.0.clone());
             row
         };
         rows = rows
             .iter()
-            .flat_map(|row| values.iter().map(move |value| with(row, value)))
+            .flat_map(|row| values.iter().map(move |value| with_value(row, value)))
             .collect();
     }
     Ok(rows)

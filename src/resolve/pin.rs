@@ -115,13 +115,13 @@ impl<'a> ParentIndex<'a> {
         else {
             return None;
         };
-        let fits = |(_, candidate): &&(usize, &ResolvedImage)| {
+        let is_match = |(_, candidate): &&(usize, &ResolvedImage)| {
             candidate.variant == *variant
                 && requirement
                     .as_ref()
                     .is_none_or(|wanted| wanted.matches(&candidate.version))
         };
-        let candidates = self.0.get(name)?.iter().filter(fits);
+        let candidates = self.0.get(name)?.iter().filter(is_match);
         let highest =
             candidates.max_by(|(_, a), (_, b)| crate::tags::precedence(&a.version, &b.version));
         highest.map(|(position, _)| *position)

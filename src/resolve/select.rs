@@ -71,12 +71,14 @@ pub fn named(images: &[ResolvedImage], patterns: &[String]) -> Result<BTreeSet<u
             .build()
             .map_err(|_| Error::Glob(pattern.clone()))?
             .compile_matcher();
-        let fits = |image: &ResolvedImage| {
+        let is_match = |image: &ResolvedImage| {
             let (name, display) = (image.name.as_str(), image.display());
             name == pattern || display == *pattern || glob.is_match(name) || glob.is_match(&display)
         };
         let before = selected.len();
-        let hits: Vec<usize> = (0..images.len()).filter(|n| fits(&images[*n])).collect();
+        let hits: Vec<usize> = (0..images.len())
+            .filter(|n| is_match(&images[*n]))
+            .collect();
         if hits.is_empty() && before == selected.len() {
             return Err(unknown(images, pattern));
         }

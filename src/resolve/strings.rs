@@ -56,12 +56,12 @@ impl Names {
     }
 
     fn value(&self) -> Value {
-        let text = |(key, text): (&String, &String)| (key.clone(), Value::from(text.clone()));
+        let entry = |(key, text): (&String, &String)| (key.clone(), Value::from(text.clone()));
         let tables = self.tables.iter();
         let tables = tables.map(|(root, table)| {
             (
                 (*root).to_owned(),
-                Value::from_pairs(table.iter().map(text)),
+                Value::from_pairs(table.iter().map(entry)),
             )
         });
         Value::from_pairs(tables.chain([("now".to_owned(), Value::from(self.now.clone()))]))

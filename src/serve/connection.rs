@@ -19,7 +19,7 @@ use super::service::{ServeRules, Service};
 use super::{Error, Store};
 
 /// The timeout for the head of a request and for the TLS handshake.
-const SLOWEST: Duration = Duration::from_mins(1);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A registry that listens but does not respond yet.
 pub struct Listening {
@@ -92,7 +92,7 @@ impl Listening {
                     None => serve(socket, service).await,
                     Some(tls) => {
                         if let Ok(Ok(socket)) =
-                            tokio::time::timeout(SLOWEST, tls.accept(socket)).await
+                            tokio::time::timeout(HEAD_TIMEOUT, tls.accept(socket)).await
                         {
                             serve(socket, service).await;
                         }
@@ -116,7 +116,7 @@ async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(SLOWEST)
+        .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(socket), answer)
         .await;
     if let Err(error) = served {

@@ -187,12 +187,12 @@ pub(super) async fn store(
     };
     let subject = view.subject.as_ref().map(|subject| subject.digest.clone());
     let entry = ManifestEntry::new(&media_type, digest.clone(), bytes.len() as u64);
-    let (kept, path, put) = (store.clone(), repository.clone(), tags.clone());
+    let (shared, path, new_tags) = (store.clone(), repository.clone(), tags.clone());
     run_blocking(move || {
-        kept.change(|index| {
-            check_complete(&kept, &view)?;
-            kept.keep_manifest(&entry.digest, &bytes)?;
-            index.put(&path, &entry, &put);
+        shared.change(|index| {
+            check_complete(&shared, &view)?;
+            shared.keep_manifest(&entry.digest, &bytes)?;
+            index.put(&path, &entry, &new_tags);
             Ok(())
         })
     })
@@ -303,10 +303,10 @@ pub(super) async fn delete(
     repository: &RepositoryPath,
     target: &Target,
 ) -> Result<Answer, Refusal> {
-    let (kept, path, removed) = (store.clone(), repository.clone(), target.clone());
+    let (shared, path, removed) = (store.clone(), repository.clone(), target.clone());
     run_blocking(move || {
-        let known = find(&kept, &path, &removed)?.is_some();
-        kept.change(|index: &mut StoreIndex| {
+        let known = find(&shared, &path, &removed)?.is_some();
+        shared.change(|index: &mut StoreIndex| {
             let removed_entry = index.remove(&path, &removed);
             if !known && !removed_entry {
                 return Err(unknown(&removed));
@@ -316,7 +316,7 @@ pub(super) async fn delete(
             if let Target::Digest(digest) = &removed
                 && !index.digests().any(|other| other == *digest)
             {
-                kept.remove_blob(digest)?;
+                shared.remove_blob(digest)?;
             }
             Ok(())
         })

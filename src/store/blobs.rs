@@ -51,10 +51,10 @@ impl BlobSource for LayerBlob<'_> {
                 Ok(Box::new(cursor))
             }
             LayerSource::File(path) => {
-                let named = |error: std::io::Error| {
+                let with_path = |error: std::io::Error| {
                     std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
                 };
-                let file = fs::open_real(path).map_err(named)?;
+                let file = fs::open_real(path).map_err(with_path)?;
                 let mut file = tokio::fs::File::from_std(file);
                 let digest = &self.layer.descriptor.digest;
                 if offset == 0 {

@@ -257,7 +257,7 @@ impl<'a> Assets<'a> {
                 origin,
             ));
         };
-        let mut lost = Vec::new();
+        let mut lost_attributes = Vec::new();
         // `.git` and `.golden` differ between machines, and the URLs of git remotes may contain a
         // token.
         let state = StateDirectory::of(self.root).path("");
@@ -304,7 +304,7 @@ impl<'a> Assets<'a> {
                 push(path, 0o777, link, self.shown(item.path()));
             } else {
                 let hashed = self.hashed(item.path())?;
-                lost.extend(
+                lost_attributes.extend(
                     hashed
                         .lost
                         .map(|what| (request.location.clone(), self.shown(item.path()), what)),
@@ -320,7 +320,7 @@ impl<'a> Assets<'a> {
                 );
             }
         }
-        self.lost.append(&mut lost);
+        self.lost.append(&mut lost_attributes);
         Ok(())
     }
 
@@ -559,11 +559,11 @@ const ATTRIBUTES: [(&str, &str); 2] = [
 /// The display name of the first such attribute of a file.
 #[cfg(target_os = "linux")]
 fn lost_attribute(file: &std::fs::File) -> Option<&'static str> {
-    let has =
+    let has_attribute =
         |name: &str| rustix::fs::fgetxattr(file, name, &mut [0_u8; 1024]).is_ok_and(|len| len > 0);
     ATTRIBUTES
         .into_iter()
-        .find(|(name, _)| has(name))
+        .find(|(name, _)| has_attribute(name))
         .map(|(_, shown)| shown)
 }
 

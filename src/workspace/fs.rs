@@ -98,11 +98,11 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> E
 }
 
 /// The longest file that is read into memory unless the caller sets another limit, in bytes.
-const LONGEST: u64 = 64 << 20;
+const DEFAULT_LIMIT: u64 = 64 << 20;
 
 /// Reads a regular file of at most 64 MiB. Fails if it is longer or cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    read_up_to(path, LONGEST)
+    read_up_to(path, DEFAULT_LIMIT)
 }
 
 /// Reads a regular file of at most `limit` bytes. Fails if it is longer or cannot be read.
@@ -157,7 +157,7 @@ pub fn open_real(path: &Path) -> std::io::Result<std::fs::File> {
 /// Reads a regular file of at most 64 MiB again. Fails as [`open_real`] does.
 pub fn read_real(path: &Path) -> Result<Vec<u8>, Error> {
     open_real(path)
-        .and_then(|file| read_all(file, LONGEST))
+        .and_then(|file| read_all(file, DEFAULT_LIMIT))
         .map_err(failed("read", path))
 }
 

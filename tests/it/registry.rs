@@ -309,7 +309,7 @@ fn only_tags_that_the_registry_confirms_count_as_put() {
     for (most, expected) in [(3, 2), (1, 4), (0, 5)] {
         let behaviour = Behaviour {
             fan_out: true,
-            fan_out_most: Some(most),
+            max_tags_per_request: Some(most),
             ..Behaviour::default()
         };
         let registry = FakeRegistry::start(behaviour);

@@ -99,7 +99,7 @@ fn registry_with_limits(most: usize, least: Option<usize>) -> FakeRegistry {
     };
     FakeRegistry::start(Behaviour {
         instead: Some(Arc::new(instead)),
-        least_chunk: least,
+        min_chunk: least,
         ..Behaviour::default()
     })
 }

@@ -101,17 +101,17 @@ mod tests {
     use crate::oci::Content;
     use crate::oci::tar::EntryKind;
 
-    fn made(name: &str) -> Certificate {
+    fn self_signed(name: &str) -> Certificate {
         let key = rcgen::KeyPair::generate().unwrap();
-        let signed = rcgen::CertificateParams::new(vec![name.to_owned()])
+        let certificate = rcgen::CertificateParams::new(vec![name.to_owned()])
             .unwrap()
             .self_signed(&key)
             .unwrap();
         Certificate {
             file: name.into(),
             name: name.to_owned(),
-            pem: signed.pem().replace("\r\n", "\n"),
-            der: signed.der().to_vec(),
+            pem: certificate.pem().replace("\r\n", "\n"),
+            der: certificate.der().to_vec(),
             not_after: 0,
             subject: String::new(),
         }
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn new_certificates_are_appended_and_owner_and_mode_are_kept() {
-        let (one, two) = (made("one"), made("two"));
+        let (one, two) = (self_signed("one"), self_signed("two"));
         let attributes = Attributes {
             mode: 0o440,
             uid: 3,

@@ -84,17 +84,17 @@ pub(in crate::engine) fn unpack(reader: impl Read, directory: &Path) -> io::Resu
 fn read(head: Vec<u8>, rest: impl Read, size: u64, directory: &Path) -> io::Result<Member> {
     let json = head.starts_with(b"{") || head.starts_with(b"[");
     let (gzip, zstd) = (head.starts_with(&GZIP), head.starts_with(&ZSTD));
-    let mut whole: Chain<_, _> = Cursor::new(head).chain(rest);
+    let mut stream: Chain<_, _> = Cursor::new(head).chain(rest);
     if json && size <= METADATA {
         let mut bytes = Vec::new();
-        whole.read_to_end(&mut bytes)?;
+        stream.read_to_end(&mut bytes)?;
         Ok(Member::Small(bytes))
     } else if gzip {
-        layer(MultiGzDecoder::new(whole), directory)
+        layer(MultiGzDecoder::new(stream), directory)
     } else if zstd {
-        layer(zstd::Decoder::new(whole)?, directory)
+        layer(zstd::Decoder::new(stream)?, directory)
     } else {
-        layer(whole, directory)
+        layer(stream, directory)
     }
 }
 

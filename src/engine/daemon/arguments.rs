@@ -43,7 +43,7 @@ pub(in crate::engine) fn labels(
 
 /// Checks the recipe before anything is sent. Fails if no Dockerfile builder can build it, or if a
 /// secret is missing or too large.
-pub(in crate::engine) fn refuse_what_cannot_be(
+pub(in crate::engine) fn refuse_unsupported(
     recipe: &Recipe,
     options: &BuildOptions,
 ) -> Result<(), Error> {

@@ -117,12 +117,12 @@ impl<S: Duplex> BoundedStream<S> {
     /// The error if a limit is exceeded.
     fn exceeded_limit(&mut self, context: &mut Context<'_>) -> Option<io::Error> {
         if self.received > self.kind.max_bytes() {
-            let words = format!("it sent more than {} MiB", self.kind.max_bytes() >> 20);
-            return Some(io::Error::new(io::ErrorKind::FileTooLarge, words));
+            let message = format!("it sent more than {} MiB", self.kind.max_bytes() >> 20);
+            return Some(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
         let alarm = self.alarm.as_mut()?;
         alarm.as_mut().poll(context).is_ready().then(|| {
-            let words = match self.kind {
+            let message = match self.kind {
                 RequestKind::Question => format!(
                     "the response was not complete within {} s",
                     self.timeouts.answer.as_secs_f32()
@@ -132,7 +132,7 @@ impl<S: Duplex> BoundedStream<S> {
                     self.timeouts.silence.as_secs_f32()
                 ),
             };
-            io::Error::new(io::ErrorKind::TimedOut, words)
+            io::Error::new(io::ErrorKind::TimedOut, message)
         })
     }
 }

@@ -28,17 +28,17 @@ pub(super) struct DockerBuild<'a> {
 impl DockerBuild<'_> {
     /// Builds the image.
     pub(super) async fn run(&self) -> Result<BuiltImage, Error> {
-        self.refuse_what_cannot_be()?;
+        self.refuse_unsupported()?;
         let platform = self.recipe.image.platforms.first();
         let base = self.base(platform).await?;
         let id = self.execute(self.request(platform, base.as_ref())).await?;
-        let lost = || Error::Build {
+        let removed = || Error::Build {
             message: format!(
                 "the image {} was removed right after it was built",
                 id.short()
             ),
         };
-        let image = self.docker.image_by_id(&id).await?.ok_or_else(lost)?;
+        let image = self.docker.image_by_id(&id).await?.ok_or_else(removed)?;
         Ok(BuiltImage {
             inputs: self.recipe.inputs.clone(),
             engine: EngineKind::Docker,
@@ -50,7 +50,7 @@ impl DockerBuild<'_> {
 
     /// Checks the recipe before anything is sent. Fails if this engine or its builder cannot build
     /// it.
-    fn refuse_what_cannot_be(&self) -> Result<(), Error> {
+    fn refuse_unsupported(&self) -> Result<(), Error> {
         let unsupported = |what| {
             Err(Error::Unsupported {
                 what,
@@ -66,7 +66,7 @@ impl DockerBuild<'_> {
                 "a step requires the secret `{name}`, but only BuildKit keeps secrets out of the image"
             ));
         }
-        arguments::refuse_what_cannot_be(self.recipe, self.options)
+        arguments::refuse_unsupported(self.recipe, self.options)
     }
 
     /// The base in the engine, and the reference to build on; `None` for scratch. Pulls the base if

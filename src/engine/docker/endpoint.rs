@@ -68,8 +68,8 @@ impl EngineEndpoint {
     /// The engine of `DOCKER_HOST`.
     fn of_host(host: &str, environment: &DockerEnv) -> Result<Self, Error> {
         let address: Address = host.parse().map_err(|what| Error::Address { what })?;
-        let wanted = environment.tls_verify || environment.tls || host.starts_with("https://");
-        let tls = (wanted && matches!(address, Address::Tcp { .. })).then(|| Settings {
+        let uses_tls = environment.tls_verify || environment.tls || host.starts_with("https://");
+        let tls = (uses_tls && matches!(address, Address::Tcp { .. })).then(|| Settings {
             directory: environment
                 .cert_path
                 .clone()
@@ -108,8 +108,8 @@ impl EngineEndpoint {
             .join(hash.hex())
             .join("docker");
         let has_tls = tokio::fs::try_exists(&directory).await.unwrap_or(false);
-        let wanted = has_tls || endpoint.skip_tls_verify || endpoint.host.starts_with("https://");
-        let tls = (wanted && matches!(address, Address::Tcp { .. })).then(|| Settings {
+        let uses_tls = has_tls || endpoint.skip_tls_verify || endpoint.host.starts_with("https://");
+        let tls = (uses_tls && matches!(address, Address::Tcp { .. })).then(|| Settings {
             directory: has_tls.then_some(directory),
             verify: !endpoint.skip_tls_verify,
         });

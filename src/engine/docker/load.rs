@@ -71,11 +71,11 @@ impl Docker {
         ));
         self.load_assembled(&base, std::slice::from_ref(&reference), &blobs)
             .await?;
-        let lost = || Error::Base {
+        let missing = || Error::Base {
             reference: name.clone(),
             message: "it does not exist after it was loaded".to_owned(),
         };
-        let image = self.image(&reference).await?.ok_or_else(lost)?;
+        let image = self.image(&reference).await?.ok_or_else(missing)?;
         Ok((name, image))
     }
 }

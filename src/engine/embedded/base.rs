@@ -102,9 +102,9 @@ impl Embedded {
             .get_manifest(&reference.repository.path, &target)
             .await?
             .ok_or_else(missing)?;
-        let mut kept = format!("{}\n", raw.media_type).into_bytes();
-        kept.extend_from_slice(&raw.bytes);
-        self.write_cached("manifests", digest, &kept);
+        let mut cached = format!("{}\n", raw.media_type).into_bytes();
+        cached.extend_from_slice(&raw.bytes);
+        self.write_cached("manifests", digest, &cached);
         Ok(raw)
     }
 
@@ -191,14 +191,14 @@ pub(super) fn parse(raw: &RawManifest, reference: &str) -> Result<Manifest, Erro
 
 /// Sets the platform variant of a config to the variant in the index, because many configs omit it.
 pub(super) fn name_variant(config: &mut ImageConfig, named: &Platform) {
-    let has = config.platform();
+    let platform = config.platform();
     let lacks_variant = config
         .as_object()
         .get("variant")
         .and_then(|variant| variant.as_str())
         .is_none_or(str::is_empty);
-    let same = (&has.os, &has.architecture) == (&named.os, &named.architecture);
-    if lacks_variant && same && has != *named {
+    let same = (&platform.os, &platform.architecture) == (&named.os, &named.architecture);
+    if lacks_variant && same && platform != *named {
         config.set_platform(named);
     }
 }

@@ -9,7 +9,7 @@ use super::scan::{self, invalid};
 const BLOCK: usize = 512;
 /// The longest extended header, in bytes. Names have at most 4 KiB, and a header has few other
 /// records.
-const LONGEST: u64 = 1 << 20;
+const MAX_LENGTH: u64 = 1 << 20;
 /// The longest header with one name and its final NUL, in bytes.
 const LONGEST_NAME_HEADER: u64 = scan::LONGEST_NAME as u64 + 1;
 /// The longest map of a sparse file, in blocks of 21 entries.
@@ -105,7 +105,7 @@ impl<R> Watched<R> {
         let kind = header.entry_type();
         if kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions() {
             let longest = if kind.is_pax_local_extensions() {
-                LONGEST
+                MAX_LENGTH
             } else {
                 LONGEST_NAME_HEADER
             };
@@ -190,7 +190,7 @@ mod tests {
         }
         let mut archive = builder.into_inner().unwrap();
         // Content that looks like a malicious header. Only a record defines its length.
-        let malicious = header(tar::EntryType::GNULongName, LONGEST + 1);
+        let malicious = header(tar::EntryType::GNULongName, MAX_LENGTH + 1);
         let end = archive.split_off(archive.len() - 1024);
         let record = b"12 size=512\n";
         archive.extend(header(tar::EntryType::XHeader, record.len() as u64));
@@ -223,8 +223,8 @@ mod tests {
             ),
             (
                 XHeader,
-                LONGEST,
-                format!("it has a name of {} bytes", LONGEST + 1),
+                MAX_LENGTH,
+                format!("it has a name of {} bytes", MAX_LENGTH + 1),
             ),
         ] {
             let error = pass(&header(kind, longest + 1), 512).unwrap_err();

@@ -178,11 +178,11 @@ impl AuthEntry {
     /// The login of this entry, if it has one. Docker writes an empty entry if a credential store
     /// has the login.
     fn credential(&self, file: &str, key: &str) -> Result<Option<Credential>, Error> {
-        let some = |text: &str| (!text.is_empty()).then(|| Secret::new(text.to_owned()));
-        if let Some(token) = some(&self.registrytoken) {
+        let non_empty = |text: &str| (!text.is_empty()).then(|| Secret::new(text.to_owned()));
+        if let Some(token) = non_empty(&self.registrytoken) {
             return Ok(Some(Credential::RegistryToken(token)));
         }
-        if let Some(token) = some(&self.identitytoken) {
+        if let Some(token) = non_empty(&self.identitytoken) {
             return Ok(Some(Credential::IdentityToken(token)));
         }
         if !self.auth.is_empty() {
@@ -196,7 +196,7 @@ impl AuthEntry {
                 password: Secret::new(password),
             }));
         }
-        let password = some(&self.password).filter(|_| !self.username.is_empty());
+        let password = non_empty(&self.password).filter(|_| !self.username.is_empty());
         Ok(password.map(|password| Credential::Password {
             user: self.username.clone(),
             password,

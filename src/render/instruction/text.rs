@@ -4,7 +4,7 @@
 use super::Piece;
 
 /// The longest text on one line, in bytes: old parsers reject lines of 64 KiB.
-pub(super) const LONGEST: usize = 60_000;
+pub(super) const MAX_LENGTH: usize = 60_000;
 /// The longest name of a label, in bytes: it shares a line with its value even if every character
 /// is escaped.
 pub(super) const LONGEST_KEY: usize = 7_000;
@@ -13,7 +13,7 @@ pub(super) const LONGEST_KEY: usize = 7_000;
 pub(super) const LONGEST_COMMENT: usize = 1_000;
 
 /// The maximum number of ports on one line; the longest port is `65535/sctp`.
-pub(super) const PORTS: usize = LONGEST / 11;
+pub(super) const PORTS: usize = MAX_LENGTH / 11;
 
 /// The length of a line, in bytes, after which it is continued on the next line.
 const FOLD: usize = 50_000;
@@ -81,7 +81,7 @@ pub(super) fn key(text: &str) -> String {
 /// neither trim nor continue it.
 pub(super) fn verbatim(text: &str) -> bool {
     let kept = !text.is_empty() && text.trim() == text && !text.contains(['\r', '\n']);
-    kept && !text.starts_with('[') && !text.ends_with('\\') && text.len() <= LONGEST
+    kept && !text.starts_with('[') && !text.ends_with('\\') && text.len() <= MAX_LENGTH
 }
 
 /// Writes words as a JSON list; a long list continues on further lines. The characters next to a

@@ -143,8 +143,8 @@ impl LayoutReader {
     }
 
     fn parse(&self, raw: &RawManifest) -> Result<Manifest, Error> {
-        let what = |error| format!("{}: {}: {error}", self.directory.display(), raw.digest);
-        raw.parse().map_err(|error| Error::Manifest(what(error)))
+        let message = |error| format!("{}: {}: {error}", self.directory.display(), raw.digest);
+        raw.parse().map_err(|error| Error::Manifest(message(error)))
     }
 
     /// The path of a blob. Fails if it does not exist or leads out of the layout.

@@ -24,9 +24,9 @@ pub(crate) struct Behaviour {
     /// Deletion is disabled.
     pub(crate) no_deletion: bool,
     /// The maximum number of tags in one request.
-    pub(crate) fan_out_most: Option<usize>,
+    pub(crate) max_tags_per_request: Option<usize>,
     /// The minimum size of a chunk in bytes, except for the last one.
-    pub(crate) least_chunk: Option<usize>,
+    pub(crate) min_chunk: Option<usize>,
     /// The page size of lists.
     pub(crate) page: Option<usize>,
     /// Maintains lists of referrers.
@@ -524,8 +524,8 @@ fn uploads(
         let answer = Answer::new(202, "")
             .header("location", location(&session, 0))
             .header("range", "0-0");
-        return match behaviour.least_chunk {
-            Some(least) => answer.header("oci-chunk-min-length", least),
+        return match behaviour.min_chunk {
+            Some(size) => answer.header("oci-chunk-min-length", size),
             None => answer,
         };
     }
@@ -710,7 +710,7 @@ fn put_manifest(
         for tag in seen
             .query("tag")
             .into_iter()
-            .take(behaviour.fan_out_most.unwrap_or(usize::MAX))
+            .take(behaviour.max_tags_per_request.unwrap_or(usize::MAX))
         {
             answer = answer.header("oci-tag", &tag);
             tags.push(tag);
