@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn all_layers_are_required() {
+    fn traits_require_all_layers() {
         let stopped = traits(Tree {
             layers: &[],
             complete: false,

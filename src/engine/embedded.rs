@@ -451,7 +451,7 @@ impl Embedded {
     ) -> Result<BuiltImage, super::Error> {
         let assembled = self.assemble(recipe, options, events).await?;
         let config = ImageConfig::parse(&assembled.images[0].config)
-            .unwrap_or_else(|error| unreachable!("golden itself created this config: {error}"));
+            .unwrap_or_else(|error| unreachable!("golden created this config: {error}"));
         if !options.childless {
             self.remember(recipe, &assembled);
         }

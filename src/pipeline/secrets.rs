@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_are_accepted_and_others_refused() {
+    fn a_secret_comes_from_a_file_or_a_variable() {
         assert_eq!(
             parse("id=a,src=f").unwrap(),
             ("a".to_owned(), SecretSource::File("f".into()))

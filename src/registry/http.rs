@@ -625,7 +625,10 @@ mod tests {
 
     /// A test resolver: every name has two addresses of this machine, and `mixed…` also has a
     /// public one.
-    #[expect(clippy::needless_pass_by_value, reason = "the signature of `look_up`")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it must have the signature of `look_up`"
+    )]
     fn resolver(name: String) -> LookUp {
         let here = ["127.0.0.1:0", "[::1]:0"];
         let public: &[&str] = if name.starts_with("mixed") {

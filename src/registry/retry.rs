@@ -101,7 +101,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "without a Date header only the local clock is left; it decides nothing but a pause"
+    reason = "without a Date header, the local clock is used; it affects only a pause"
 )]
 fn local_now() -> SystemTime {
     SystemTime::now()

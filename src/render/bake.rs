@@ -62,7 +62,7 @@ pub fn bake(targets: &[BakeTarget], kept: Map<String, Value>) -> String {
     let names: Vec<&String> = all.keys().collect();
     let file = json!({ "group": { "default": { "targets": names } }, "target": all });
     let text = serde_json::to_string_pretty(&file)
-        .unwrap_or_else(|error| unreachable!("this JSON has text keys only: {error}"));
+        .unwrap_or_else(|error| unreachable!("all keys are strings: {error}"));
     format!("{text}\n")
 }
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_ignores_the_commit() {
+    fn a_comparison_ignores_the_labels_of_the_commit() {
         let with = |created: &str, other: &str| {
             let labels = [(OF_THE_COMMIT[0], created), ("version", other)];
             let labels = labels

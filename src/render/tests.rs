@@ -135,7 +135,7 @@ fn dockerfile(image: &ResolvedImage) -> String {
 }
 
 #[test]
-fn a_full_image_of_each_family() {
+fn each_family_renders_an_image_with_all_settings() {
     for family in [Family::Debian, Family::Alpine, Family::Rhel, Family::Static] {
         let image = full(family, reference("registry.example.com/base:1"));
         insta::assert_snapshot!(format!("full_{}", family.as_str()), dockerfile(&image));
@@ -143,7 +143,7 @@ fn a_full_image_of_each_family() {
 }
 
 #[test]
-fn an_empty_image_of_each_family() {
+fn each_family_renders_an_empty_image() {
     for family in [Family::Debian, Family::Alpine, Family::Rhel, Family::Static] {
         let text = dockerfile(&empty(family, reference("registry.example.com/base:1")));
         assert_eq!(

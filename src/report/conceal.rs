@@ -12,7 +12,10 @@ use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 use crate::policy::looks_like_a_secret;
 
 /// A key and its value in TOML: any kind of string, or any other text up to the end of the item.
-#[expect(clippy::unwrap_used, reason = "a constant pattern; a test compiles it")]
+#[expect(
+    clippy::unwrap_used,
+    reason = "the pattern is a constant, and a test compiles it"
+)]
 static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r#"(?x)

@@ -92,7 +92,10 @@ fn is_unsafe(character: char) -> bool {
 
 /// Formats a number of bytes in powers of 1000 with one decimal: `12.3 MB`.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the output has only three digits"
+)]
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if count < 1000 {

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_repositories() {
+    fn the_family_is_inferred_from_the_name_of_the_base() {
         for (base, family) in [
             ("debian:12", Some(Family::Debian)),
             (

@@ -105,7 +105,7 @@ impl ResolvedImage {
 impl ResolvedImage {
     /// An image without content, for tests.
     pub(crate) fn empty(family: Family, base: Base) -> Self {
-        let unnamed = |error| unreachable!("this is a name: {error:?}");
+        let unnamed = |error| unreachable!("the name is valid: {error:?}");
         Self {
             name: "team/app".parse().unwrap_or_else(unnamed),
             source: "app/image.toml".into(),

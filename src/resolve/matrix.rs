@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn combinations() {
+    fn a_matrix_has_all_combinations_after_exclude_and_include() {
         for (text, expected) in [
             ("", vec![""]),
             (

@@ -80,7 +80,7 @@ impl ManifestEntry {
 /// The members of a JSON object as text, without the braces.
 fn members(object: &Map<String, Value>) -> String {
     let text = serde_json::to_string(object)
-        .unwrap_or_else(|error| unreachable!("a map of JSON values is JSON: {error}"));
+        .unwrap_or_else(|error| unreachable!("a JSON object can be serialised: {error}"));
     text[1..text.len() - 1].to_owned()
 }
 

@@ -81,7 +81,7 @@ pub async fn write<W: AsyncWrite + Send + Unpin>(
         lines.push(line(named, image, config));
     }
     let lines = serde_json::to_vec(&lines)
-        .unwrap_or_else(|error| unreachable!("the list is JSON: {error}"));
+        .unwrap_or_else(|error| unreachable!("all keys of the list are strings: {error}"));
     entry(out, "manifest.json", lines.len() as u64, lines.as_slice())
         .await
         .map_err(Error::Stream)?;

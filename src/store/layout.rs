@@ -171,7 +171,7 @@ fn entry(top: &RawManifest, name: &str, reference: &Reference) -> Value {
         .annotations
         .insert("io.containerd.image.name".to_owned(), reference.to_string());
     serde_json::to_value(descriptor)
-        .unwrap_or_else(|error| unreachable!("a descriptor is JSON: {error}"))
+        .unwrap_or_else(|error| unreachable!("all keys of a descriptor are strings: {error}"))
 }
 
 /// Replaces the entry with the same name, or inserts the entry in the order of names.
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_one_entry() {
+    fn a_new_entry_replaces_the_entry_of_the_same_name() {
         let mut index = new_index();
         let entry =
             |name: &str, digest: &str| json!({"digest": digest, "annotations": {REF_NAME: name}});

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_has_these_tags() {
+    fn the_fan_out_depends_on_version_and_variant() {
         let rules = TagRules::default();
         for (version, variant, expected) in [
             ("1.2.3", "", "1.2.3 1.2 1 latest"),

@@ -118,7 +118,7 @@ pub(crate) fn run_bench() {
                 directory.path(),
                 &["--registry", &through, "plan"],
             ));
-            #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+            #[expect(clippy::cast_precision_loss, reason = "the output has only two digits")]
             let each = proxy.take().requests as f64 / size as f64;
             format!("{each:.2}")
         };

@@ -220,7 +220,7 @@ pub(crate) fn wire() {
         ));
         let counted = proxy.take();
         let images = IMAGES as u64;
-        #[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
+        #[expect(clippy::cast_precision_loss, reason = "the output has only one digit")]
         let requests = counted.requests as f64 / images as f64;
         table::row(&[
             name.to_owned(),

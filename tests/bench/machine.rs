@@ -16,7 +16,7 @@ pub(crate) fn service(key: &str) -> &'static str {
     static ENV: OnceLock<BTreeMap<String, String>> = OnceLock::new();
     let env = ENV.get_or_init(|| {
         make_bases();
-        #[expect(clippy::disallowed_methods, reason = "a bench's own file")]
+        #[expect(clippy::disallowed_methods, reason = "the benchmark owns this file")]
         let text = std::fs::read_to_string(format!("{ROOT}/target/services/env")).unwrap();
         text.lines()
             .filter_map(|line| line.split_once('='))
@@ -69,7 +69,7 @@ pub(crate) fn docker(buildkit: bool, arguments: &[&str]) -> Command {
 /// Writes a file, with its parent directories.
 pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    #[expect(clippy::disallowed_methods, reason = "a bench's own file")]
+    #[expect(clippy::disallowed_methods, reason = "the benchmark owns this file")]
     std::fs::write(path, content).unwrap();
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn big_base(host: &str) -> String {
 /// MiB in bytes, multiplied by `GOLDEN_BENCH_PERCENT`, which makes a trial run of a benchmark
 /// faster.
 pub(crate) fn mebibytes(full: usize) -> usize {
-    #[expect(clippy::disallowed_methods, reason = "a bench's own setting")]
+    #[expect(clippy::disallowed_methods, reason = "the benchmark owns this setting")]
     let percent = std::env::var("GOLDEN_BENCH_PERCENT")
         .ok()
         .and_then(|text| text.parse().ok())

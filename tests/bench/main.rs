@@ -3,11 +3,8 @@
 //! `cargo bench` runs all of them; `cargo bench -- copy fleets` those whose name contains one of
 //! the words. Each one starts what it needs and prints a table: medians of several runs, and ratios
 //! to `golden`.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a measurement that cannot go on fails here"
-)]
-#![expect(clippy::print_stdout, reason = "the tables are the output")]
+#![expect(clippy::unwrap_used, reason = "a failed step must end the measurement")]
+#![expect(clippy::print_stdout, reason = "the benchmark prints its tables")]
 
 mod bare;
 mod copy;

@@ -39,10 +39,7 @@ pub(crate) fn run(command: &mut Command) -> Cost {
 fn watch(status: &str) -> u64 {
     let mut peak = 0;
     loop {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the kernel's file about a process"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "a file of the kernel")]
         let Ok(text) = std::fs::read_to_string(status) else {
             return peak;
         };

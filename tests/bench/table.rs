@@ -33,7 +33,10 @@ pub(crate) fn ratio(other: Cost, golden: Cost) -> String {
 
 /// A number of bytes with a unit.
 pub(crate) fn size(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the output has only three digits"
+    )]
     let bytes = bytes as f64;
     if bytes < 1024.0 * 1024.0 {
         format!("{:.1} KiB", bytes / 1024.0)

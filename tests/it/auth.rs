@@ -161,7 +161,7 @@ fn a_wrong_password_is_sent_once() {
 /// Some registries limit the uses of a token. Concurrent requests must not use up each other's
 /// tokens.
 #[test]
-fn a_token_for_a_single_request_is_enough() {
+fn tokens_that_are_valid_for_one_request_are_sufficient() {
     let Bearer { registry, tokens } = with_bearer(1);
     let host = registry.host();
     let golden = Golden::new()
@@ -699,7 +699,7 @@ fn no_login_is_sent_in_clear_text() {
 /// A token for distribution: a JWT, signed by the key whose certificate the registry trusts.
 pub(crate) fn signed_token(scopes: &[String]) -> String {
     let url_safe = base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
     let pem = std::fs::read_to_string(services::token_cert()).unwrap();
     let der: String = pem
         .lines()

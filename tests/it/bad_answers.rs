@@ -448,12 +448,12 @@ fn damaged_storage_of_a_real_registry_is_found() {
         "registry-plain/docker/registry/v2/blobs/sha256/{}/{hex}/data",
         &hex[..2]
     ));
-    #[expect(clippy::disallowed_methods, reason = "the registry's own file")]
+    #[expect(clippy::disallowed_methods, reason = "the registry owns this file")]
     let content = std::fs::read(&blob).unwrap();
     let mut changed = content.clone();
     changed[20] ^= 1;
     for damage in [changed, content[..10].to_vec(), Vec::new()] {
-        #[expect(clippy::disallowed_methods, reason = "the registry's own file")]
+        #[expect(clippy::disallowed_methods, reason = "the registry owns this file")]
         std::fs::write(&blob, damage).unwrap();
         assert_eq!(
             curl("HEAD", host, &format!("damaged/{name}/blobs/{layer}")).status,

@@ -19,7 +19,7 @@ fn registry() -> (FakeRegistry, String, String) {
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "the callers make it with json!"
+    reason = "the callers pass a json! literal"
 )]
 fn entry(digest: &str, more: Value) -> Value {
     let mut entry = json!({ "mediaType": media::OCI_MANIFEST, "digest": digest, "size": 1 });

@@ -24,7 +24,7 @@ fn each_bad_file_gives_its_message() {
     assert!(names.len() > 15);
     insta::with_settings!({ snapshot_path => &cases, prepend_module_to_snapshot => false, omit_expression => true }, {
         for path in names {
-            #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+            #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
             let text = std::fs::read(&path).unwrap();
             let run = Golden::new().workspace("").image("a", &String::from_utf8(text).unwrap()).run(&["check"]);
             assert_eq!(run.code, 2, "{}:\n{}", path.display(), run.stderr);

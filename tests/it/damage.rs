@@ -57,12 +57,12 @@ impl Damage {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own files")]
+#[expect(clippy::disallowed_methods, reason = "the test owns these files")]
 fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own files")]
+#[expect(clippy::disallowed_methods, reason = "the test owns these files")]
 fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }

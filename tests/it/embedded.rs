@@ -40,7 +40,7 @@ fn certificates_on_debian_equal_those_of_its_own_tool() {
     }
     let mut dockerfile = format!("FROM {}\n", services::base_debian());
     for certificate in &golden.certificates {
-        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
         std::fs::write(directory.path().join(&certificate.name), &certificate.pem).unwrap();
         dockerfile.push_str(
             &[
@@ -52,7 +52,7 @@ fn certificates_on_debian_equal_those_of_its_own_tool() {
         );
     }
     dockerfile += "RUN update-ca-certificates\n";
-    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
     std::fs::write(directory.path().join("Dockerfile"), dockerfile).unwrap();
     docker(&[
         "build",
@@ -133,7 +133,7 @@ fn files_give_the_same_tree_as_copy() {
             ..file("/usr/motd", "")
         },
     ];
-    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
     let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
     write("motd", "hello\n");
     write("x", "x");
@@ -219,7 +219,7 @@ fn a_file_that_changes_while_it_is_read_fails_the_build() {
         ("large", "a".repeat(100_000), "b".repeat(100_000)),
     ] {
         let path = directory.path().join(name);
-        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
         std::fs::write(&path, now).unwrap();
         let digest = golden::reference::Digest::of(before.as_bytes());
         let content = golden::oci::Content::File {

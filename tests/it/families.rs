@@ -64,7 +64,7 @@ impl Fixture {
     /// The files of the layers that were added.
     fn files(&self) -> BTreeMap<String, String> {
         let out = self.golden.path().join("out");
-        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
         let read = |path: &std::path::Path| std::fs::read(path).unwrap();
         let index: Value = serde_json::from_slice(&read(&out.join("index.json"))).unwrap();
         let blob = |descriptor: &Value| -> Vec<u8> {

@@ -56,14 +56,14 @@ fn build(golden: &Golden) -> Run {
     golden.run(&["build", "--engine", "embedded", "--to", "oci:out"])
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+#[expect(clippy::disallowed_methods, reason = "the test owns this file")]
 fn blob(layout: &Path, digest: &Value) -> Vec<u8> {
     let (algorithm, hex) = digest.as_str().unwrap().split_once(':').unwrap();
     std::fs::read(layout.join("blobs").join(algorithm).join(hex)).unwrap()
 }
 
 /// The entries of the layer that golden added: path → `KIND MODE UID:GID CONTENT`.
-#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+#[expect(clippy::disallowed_methods, reason = "the test owns this file")]
 fn top_layer(golden: &Golden) -> BTreeMap<String, String> {
     let layout = golden.path().join("out");
     let json = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).unwrap();

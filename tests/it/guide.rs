@@ -23,7 +23,7 @@ fn path(page: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(page)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+#[expect(clippy::disallowed_methods, reason = "the test owns this file")]
 fn read(page: &str) -> String {
     std::fs::read_to_string(path(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
 }
@@ -165,7 +165,7 @@ fn writes() -> bool {
     std::env::var_os("GOLDEN_GUIDE").is_some_and(|value| value == "write")
 }
 
-#[expect(clippy::disallowed_methods, reason = "the page itself")]
+#[expect(clippy::disallowed_methods, reason = "the test updates this page")]
 fn write(page: &str, text: &str) {
     std::fs::write(path(page), text).unwrap();
 }

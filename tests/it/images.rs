@@ -63,7 +63,7 @@ fn the_static_image_has_the_files_of_its_directory() {
         assert_eq!(metadata("tmp"), ('d', 0o1777, (0, 0)));
         assert_eq!(metadata("home/nonroot"), ('d', 0o700, (65532, 65532)));
         assert_eq!(metadata("etc/passwd"), ('f', 0o644, (0, 0)));
-        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
         let root = std::fs::read_to_string(format!("{IMAGES}/certs/example-root.crt")).unwrap();
         assert_eq!(
             files["etc/ssl/certs/ca-certificates.crt"].content,

@@ -242,7 +242,7 @@ fn missing_and_damaged_content_of_a_layout_is_named() {
     ]);
     let packed = layout::gzip(&plain);
     let layer = golden::reference::Digest::of(&packed);
-    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
     let write = |path: &Path, bytes: &[u8]| std::fs::write(path, bytes).unwrap();
     let table: [(Prepare<'_, Path>, String); 3] = [
         (
@@ -667,7 +667,7 @@ fn an_image_in_a_layout_gets_the_name_of_the_destination() {
     build("oci:out:other", "app").exit(0);
     assert!(!golden.path().join("out:other").exists());
     let names = || {
-        #[expect(clippy::disallowed_methods, reason = "a test's own files")]
+        #[expect(clippy::disallowed_methods, reason = "the test owns these files")]
         let index = std::fs::read(golden.path().join("out/index.json")).unwrap();
         let index: Value = serde_json::from_slice(&index).unwrap();
         let name = |line: &Value| line["annotations"]["org.opencontainers.image.ref.name"].clone();

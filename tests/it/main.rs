@@ -1,10 +1,10 @@
 //! The integration test binary, with one module for each promise.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+#![expect(clippy::unwrap_used, reason = "a failed step must fail the test")]
 #![expect(
     clippy::disallowed_methods,
     reason = "tests read and write their own files and environment"
 )]
-#![expect(clippy::format_collect, reason = "tests make small texts")]
+#![expect(clippy::format_collect, reason = "the texts of tests are short")]
 
 mod acceptance;
 mod artifacts;

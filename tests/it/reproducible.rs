@@ -30,7 +30,7 @@ fn workspace() -> Golden {
 
 /// The digests in the layout of a build, by image.
 fn digests(golden: &Golden) -> Vec<(String, String)> {
-    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
     let text = std::fs::read(golden.path().join(".golden/oci/index.json")).unwrap();
     let index: serde_json::Value = serde_json::from_slice(&text).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -206,7 +206,7 @@ fn skopeo_and_umoci_read_the_layout() {
                 bundle.to_str().unwrap(),
             ],
         );
-        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
         let text = std::fs::read_to_string(bundle.join("rootfs/opt/a/b")).unwrap();
         assert_eq!(text, "hello\n");
     }

@@ -26,7 +26,7 @@ fn every_service_listens() {
 }
 
 #[test]
-fn every_file_exists() {
+fn the_services_create_all_their_files() {
     for file in [
         services::tls_ca(),
         services::tls_cert(),

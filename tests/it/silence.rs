@@ -126,7 +126,7 @@ impl SecretSearch {
                     search(&path, secrets);
                     continue;
                 }
-                #[expect(clippy::disallowed_methods, reason = "a test's own files")]
+                #[expect(clippy::disallowed_methods, reason = "the test owns these files")]
                 let content = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
                 for secret in secrets {
                     assert!(

@@ -555,7 +555,7 @@ include = [{ distro = "trixie" }]
 "#;
 
 #[test]
-fn the_whole_example_parses() {
+fn the_example_with_every_key_parses() {
     let image = IMAGE.replace("variant = \"alpine\"", "variant = \"{{ matrix.distro }}\"");
     let golden = Golden::new()
         .workspace(&WORKSPACE.replace(

@@ -33,7 +33,7 @@ fn workspace(rest: &str) -> Golden {
     golden
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+#[expect(clippy::disallowed_methods, reason = "the test owns this file")]
 fn read(golden: &Golden, path: &str) -> Vec<u8> {
     std::fs::read(golden.path().join(path)).unwrap()
 }

@@ -50,7 +50,7 @@ impl Server {
     fn start(directory: &Path, authority: &Authority) -> Self {
         let write = |name: &str, text: &str| {
             let path = directory.join(name);
-            #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+            #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
             std::fs::write(&path, text).unwrap();
             path
         };
@@ -250,7 +250,7 @@ fn alpine(name: &str, change: &str) -> String {
 fn built_base(name: &str, files: &[(&str, &str)]) -> String {
     let directory = tempfile::tempdir().unwrap();
     for (file, text) in files {
-        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
         std::fs::write(directory.path().join(file), text).unwrap();
     }
     let reference = format!("{}/{name}:1", services::registry());

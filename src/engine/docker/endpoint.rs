@@ -149,7 +149,7 @@ fn no_context(name: &str) -> Error {
 mod tests {
     use super::*;
 
-    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
     fn write(path: &Path, text: &str) {
         std::fs::write(path, text).unwrap();
     }

@@ -232,7 +232,7 @@ fn object_in<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<Stri
     }
     match value {
         Value::Object(object) => object,
-        _ => unreachable!("the value was just made an object"),
+        _ => unreachable!("the value was replaced by an object above"),
     }
 }
 

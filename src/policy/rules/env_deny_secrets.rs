@@ -57,7 +57,7 @@ const WORDS: [&str; 3] = ["pwd", "pass", "pw"];
 /// Patterns of well-known credentials.
 #[expect(
     clippy::unwrap_used,
-    reason = "constant patterns; a test compiles them"
+    reason = "the patterns are constants, and a test compiles them"
 )]
 static VALUES: LazyLock<RegexSet> = LazyLock::new(|| {
     RegexSet::new([

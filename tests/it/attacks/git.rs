@@ -43,7 +43,7 @@ fn git(directory: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+#[expect(clippy::disallowed_methods, reason = "the test owns this file")]
 fn text(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }

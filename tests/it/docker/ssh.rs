@@ -43,7 +43,7 @@ impl Sshd {
             at("host"),
             at("authorized")
         );
-        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
         std::fs::write(at("config"), config).unwrap();
         let process = Command::new("/usr/sbin/sshd")
             .args(["-D", "-f", &at("config")])

@@ -84,7 +84,7 @@ pub(crate) fn certificate(directory: &Path, name: &str, subject: &str) -> Certif
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
     let pem = std::fs::read_to_string(pem).unwrap();
     Certificate {
         file: format!("certs/{name}.crt").into(),

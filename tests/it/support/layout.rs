@@ -234,7 +234,7 @@ fn blob(directory: &Path, bytes: &[u8]) {
     write(&blob_path(directory, &Digest::of(bytes)), bytes);
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+#[expect(clippy::disallowed_methods, reason = "the test owns this file")]
 fn write(path: &Path, bytes: &[u8]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();

@@ -198,7 +198,7 @@ impl Upstream {
     }
 
     fn with_tls(host: &str) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
         let ca = std::fs::read(services::tls_ca()).unwrap();
         let ca = reqwest::Certificate::from_pem(&ca).unwrap();
         // HTTP/2 has no Host header that could differ from the registry's own address.

@@ -11,7 +11,7 @@ fn value(key: &str) -> &'static str {
     static ENV: OnceLock<BTreeMap<String, String>> = OnceLock::new();
     let env = ENV.get_or_init(|| {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/target/services/env");
-        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
         let text = std::fs::read_to_string(file)
             .unwrap_or_else(|error| panic!("{file}: {error}; run `tests/services up`"));
         text.lines()
