@@ -276,7 +276,7 @@ async fn write(
     if named.is_empty() {
         return if is_requested && ended.failures.is_empty() {
             Err(Failure::usage(
-                "--to writes only images of the embedded engine, which built none here",
+                "--to writes only images that the embedded engine built, and this run built none with it",
             )
             .hint("`docker save` writes an image of the Docker Engine"))
         } else {

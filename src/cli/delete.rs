@@ -240,10 +240,10 @@ fn line(one: &Deleted) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ");
-    let images =
-        (!children.is_empty()).then(|| format!(" and {} of it", count(children.len(), "image")));
+    let images = (!children.is_empty())
+        .then(|| format!(" with {} of the index", count(children.len(), "image")));
     let more = (!attached.is_empty())
-        .then(|| format!(" and {} attached to it", count(attached.len(), "artifact")));
+        .then(|| format!(" and {}", count(attached.len(), "attached artifact")));
     let with = images.unwrap_or_default() + &more.unwrap_or_default();
     match (untagged, tags.is_empty()) {
         (true, _) => format!("{repository}:{tags}; {digest} stays"),

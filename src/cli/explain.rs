@@ -36,15 +36,15 @@ pub(super) fn explain(id: &str, context: &Context) -> Result<Exit, Failure> {
         Severity::Warning => "a warning",
     };
     let change = if rule.fixed {
-        "no policy can change that".to_owned()
+        "a policy cannot change this".to_owned()
     } else {
         format!(
-            "[policy.severity] \"{}\" = \"error\", \"warn\" or \"off\" changes that",
+            "set \"{}\" to \"error\", \"warn\" or \"off\" in [policy.severity] to change this",
             rule.id
         )
     };
     context.out.data(&format!(
-        "{}: {}\n\n{}\nBy default {severity}; {change}.\n",
+        "{}: {}\n\n{}\nThis rule is {severity} by default; {change}.\n",
         rule.id, rule.summary, rule.docs
     ));
     Ok(Exit::Done)

@@ -70,7 +70,7 @@ pub(crate) fn choose(command: &Command, requested: Option<&str>) -> Result<Outpu
     }
     let names: Vec<&str> = known.iter().map(|format| format.as_str()).collect();
     let failure = Failure::usage(format!(
-        "`golden {}` has no format `{requested}` (it has: {})",
+        "`golden {}` does not support the format `{requested}` (supported: {})",
         command.name(),
         names.join(", ")
     ));

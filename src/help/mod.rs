@@ -36,12 +36,12 @@ topics! {
     fleets "fleets" "many images, the lock file, several platforms";
     ci "ci" "GitHub Actions, GitLab, other CI";
     json "json" "the output for programs";
-    exit_codes "exit-codes" "what the exit code means";
+    exit_codes "exit-codes" "the meaning of each exit code";
     environment "environment" "the environment variables that golden reads";
-    troubleshooting "troubleshooting" "problems and what to do";
+    troubleshooting "troubleshooting" "common problems and their solutions";
     migration "migration" "from Dockerfiles, bake, metadata-action and scripts";
-    glossary "glossary" "golden's own words";
-    changes "changes" "what is new";
+    glossary "glossary" "golden's own terms";
+    changes "changes" "the changes of each version";
 }
 
 impl Topic {

@@ -46,7 +46,7 @@ pub enum Error {
     /// Another publisher published other content as the same version at the same time. The moving
     /// tags point to that content.
     #[error(
-        "{repository}:{tag} is {found}: another publisher published other content as this version at the same time"
+        "{repository}:{tag} points to {found}: another publisher published different content as this version at the same time"
     )]
     Overtaken {
         /// The repository with the conflict.

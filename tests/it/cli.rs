@@ -12,10 +12,10 @@ fn an_unknown_command_is_a_usage_error() {
 #[test]
 fn a_command_lists_its_own_formats() {
     let run = Golden::new().run(&["ls", "--format", "sarif"]).exit(2);
-    insta::assert_snapshot!(run.stderr, @"error: `golden ls` has no format `sarif` (it has: text, json)");
+    insta::assert_snapshot!(run.stderr, @"error: `golden ls` does not support the format `sarif` (supported: text, json)");
     let run = Golden::new().run(&["--format", "jsn", "check"]).exit(2);
     insta::assert_snapshot!(run.stderr, @r"
-    error: `golden check` has no format `jsn` (it has: text, json, github, sarif)
+    error: `golden check` does not support the format `jsn` (supported: text, json, github, sarif)
       help: did you mean --format json?
     ");
     Golden::new()

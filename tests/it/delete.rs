@@ -294,7 +294,7 @@ fn the_repository_option_deletes_all_its_content_after_a_list() {
     lines.sort_unstable();
     let mut expected = [
         format!("would delete {name}@{a} (1, 1.2, 1.2.3, latest)"),
-        format!("would delete {name}@{index} (2.0.0) and 1 image of it"),
+        format!("would delete {name}@{index} (2.0.0) with 1 image of the index"),
     ];
     expected.sort();
     assert_eq!(lines, expected);

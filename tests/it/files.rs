@@ -257,7 +257,7 @@ fn a_named_user_with_the_number_0_is_root_for_the_policy() {
     golden.write("golden.toml", "[policy.config]\ndeny_root = true\n");
     let run = build(&golden).exit(3);
     assert!(
-        run.stderr.contains("gives the user `admin` the number 0"),
+        run.stderr.contains("the user `admin` has the number 0"),
         "{}",
         run.stderr
     );

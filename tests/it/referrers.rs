@@ -261,7 +261,7 @@ fn referrers_are_deleted_with_their_image() {
         let of_stays = signature(&registry, "app", &stays, "of the other");
         let name = format!("{}/app:1.2.3", registry.host());
         let dry = Golden::new().run(&["delete", &name, "--dry-run"]).exit(0);
-        assert!(dry.stdout.contains("attached to it"), "{}", dry.stdout);
+        assert!(dry.stdout.contains("attached artifact"), "{}", dry.stdout);
         assert!(registry.has("app", &bom));
         let run = Golden::new().run(&["delete", &name, "--yes"]).exit(0);
         for gone in [&index, &child, &bom, &of_bom, &of_child, &sig] {

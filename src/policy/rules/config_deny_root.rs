@@ -35,7 +35,7 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
     } else if is_root(user) {
         format!("the image runs as root (user `{user}`)")
     } else if subject.user_id == Some(0) {
-        format!("the image runs as root: its /etc/passwd gives the user `{user}` the number 0")
+        format!("the image runs as root: in its /etc/passwd, the user `{user}` has the number 0")
     } else {
         return;
     };
