@@ -31,7 +31,7 @@ pub struct WorkspaceSpec {
     /// Default values for every image.toml.
     #[serde(deserialize_with = "super::table::one")]
     pub defaults: DefaultsTable,
-    /// Rules that every image must keep.
+    /// Rules that every image must follow.
     #[serde(deserialize_with = "super::table::one")]
     pub policy: Policy,
 }
@@ -67,11 +67,12 @@ pub enum Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineName {
-    /// The cheapest engine that can build the image and reach the destination.
+    /// Chosen for each image: golden's own engine if it can build the image and reach the
+    /// destination, else the Docker Engine.
     Auto,
     /// The Docker Engine.
     Docker,
-    /// The engine inside golden, which needs no daemon.
+    /// golden's own engine, which needs no daemon.
     Embedded,
 }
 

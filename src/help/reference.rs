@@ -134,7 +134,7 @@ fn kind(schema: &Value, value: &Value) -> String {
         return match kind {
             "array" => {
                 let items = self::kind(schema, &inner["items"]);
-                format!("list of {items}s")
+                format!("list of {}s", items.replace(" or ", "s or "))
             }
             "integer" => "number".to_owned(),
             "object" => "table".to_owned(),
