@@ -6,7 +6,7 @@ use super::{BuildKit, EngineKind, EngineTrust};
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The reason why a request to an engine failed. Each variant is one problem that a user can
-/// recognize.
+/// recognise.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `DOCKER_HOST` or a Docker context holds an invalid address, or its settings cannot be read.

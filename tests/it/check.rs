@@ -141,7 +141,7 @@ fn discovery_skips_hidden_directories_and_links() {
     let outside = Golden::new().image("b", "broken");
     std::os::unix::fs::symlink(outside.path(), golden.path().join("link")).unwrap();
     golden.run(&["check"]).exit(0);
-    // A link that leads out of the workspace is an error of its own.
+    // A link that leads out of the workspace has its own error message.
     std::os::unix::fs::symlink(
         outside.path().join("b/image.toml"),
         golden.path().join("a/x.toml"),

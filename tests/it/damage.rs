@@ -25,7 +25,7 @@ use crate::support::assembling;
 use crate::support::layout::{Base, tar};
 use crate::support::registry::{Behaviour, FakeRegistry};
 
-/// Damage to a file: a changed byte at an offset, or a truncation to a length.
+/// Damage to a file: a changed byte at an offset, a truncation to a length, or other content.
 #[derive(Debug, Clone)]
 enum Damage {
     Byte(Index, u8),

@@ -1,4 +1,4 @@
-//! `golden delete` deletes only named content and proves that it is gone.
+//! `golden delete` deletes only named content and verifies the deletion.
 
 use std::sync::Arc;
 

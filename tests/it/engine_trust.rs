@@ -1,4 +1,4 @@
-//! An engine that only the workspace names receives no login and no secret of the user.
+//! An engine that only golden.toml names receives no login and no secret of the user.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

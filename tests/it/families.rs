@@ -13,7 +13,7 @@ const DEBIAN: (&str, char, &str) = ("etc/os-release", 'f', "ID=debian\n");
 const UBI: (&str, char, &str) = ("etc/os-release", 'f', "ID=\"rhel\"\nID_LIKE=\"fedora\"\n");
 const APT: (&str, char, &str) = ("usr/bin/apt-get", 'f', "");
 const SHELL: (&str, char, &str) = ("bin/sh", 'f', "");
-/// The text that golden recognizes in Debian's tool.
+/// The text that golden recognises in Debian's tool.
 const TOOL: (&str, char, &str) = (
     "usr/sbin/update-ca-certificates",
     'f',
@@ -203,7 +203,7 @@ fn a_base_of_an_unknown_distribution_requires_the_family() {
         "{render}"
     );
 
-    // The name of a layout counts if golden recognizes nothing in the base.
+    // If golden recognises nothing in the base, the name of the layout determines the family.
     let fixture = Fixture::new(&suse, "", "");
     fixture.build().exit(0);
 }

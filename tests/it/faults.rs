@@ -379,7 +379,7 @@ async fn a_publish_that_is_killed_at_any_request_is_completed_later() {
     command.golden.run(&["build", "--push"]).exit(0);
     for at in 0..100 {
         command.version(&version(at as u64 + 1));
-        // The worst moment: the registry has done the work, and its answer is on the way.
+        // The registry has handled the request, but its answer has not arrived yet.
         command.proxy.break_at(at, Fault::Held, true);
         let started = Instant::now();
         let arrived = || command.proxy.requests().len() > at;

@@ -393,7 +393,7 @@ fn a_base_is_read_with_the_settings_of_its_registry() {
     let host = format!("localhost:{}", mirror.server.port);
     let plain = FakeRegistry::start(Behaviour::default());
     plain.image("base/app", "p", &["1.2.3"]);
-    // An address of this machine that its name does not show to be loopback.
+    // The host name does not show that the address belongs to this machine.
     let other = format!("0.0.0.0:{}", plain.server.port);
     let team = FakeRegistry::start(Behaviour::default());
     let golden = Golden::new()

@@ -68,7 +68,7 @@ fn the_first_content_gets_a_tag_before_the_version_moves() {
         golden.run(&["verify"]).exit(0);
         let plan = golden.run(&["plan"]).exit(0).stdout;
         assert!(plan.contains("skip: 1.2.3+r2 is published"), "{plan}");
-        // A rollback to it is possible.
+        // A rollback to the first content is possible.
         golden
             .run(&["rollback", "app", "--to", "1.2.3_r0", "--yes"])
             .exit(0);

@@ -113,7 +113,7 @@ fn a_rollback_edits_the_spec_and_the_next_build_agrees() {
     );
     assert_eq!(done["tags"][2]["previous"], done["digest"]);
 
-    // The next run agrees: no tag moves.
+    // The next run moves no tag.
     let plan = app.run(&["plan"], 0);
     assert!(
         plan.stdout.contains("skip: 1.2.3 is withdrawn"),
@@ -130,7 +130,7 @@ fn a_rollback_edits_the_spec_and_the_next_build_agrees() {
     );
     assert_eq!(digest("latest"), before);
 
-    // Forward again: the published versions count again.
+    // A rollback to the higher version removes it from `withdrawn`.
     app.run(&["rollback", &app.name, "--to", "1.2.3", "--yes"], 0);
     assert!(app.spec().contains("withdrawn = []"), "{}", app.spec());
     let run = app.run(&["build", "--push"], 0);

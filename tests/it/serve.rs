@@ -608,8 +608,8 @@ fn a_login_is_required_if_users_are_listed() {
     assert_eq!(code(&refused), "UNAUTHORIZED");
 }
 
-/// The acceptance scenario: publish with four tags, read them with a plain HTTP client, delete with
-/// proof.
+/// The acceptance scenario: publish with four tags, read them with a plain HTTP client, delete them,
+/// and verify the deletion.
 #[test]
 fn the_whole_workflow_needs_no_engine_and_no_other_registry() {
     let served = Served::start(&[]);

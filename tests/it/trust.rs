@@ -321,7 +321,7 @@ fn auto_selects_docker_if_the_base_requires_it() {
     );
 }
 
-/// For Red Hat's tool this is known before anything is read.
+/// For the family rhel, golden knows this before it reads the base.
 #[test]
 fn red_hats_tool_always_requires_docker() {
     let golden = Golden::new()

@@ -82,7 +82,7 @@ fn a_shared_digest_is_refused_and_untag_deletes_one_tag() {
         assert_eq!(curl::digest(&repository, tag), None);
     }
     assert_eq!(curl::tags(&repository), ["1.2.3"]);
-    // The last tag too: the digest stays, without a tag.
+    // Removing the last tag keeps the digest without a tag.
     delete(host, &repository, "1.2.3", &["--untag"]).exit(0);
     assert!(curl::tags(&repository).is_empty());
     assert_eq!(curl::digest(&repository, &digest), Some(digest));

@@ -206,7 +206,7 @@ fn waves_publish_a_fleet_and_share_only_the_registry() {
         assert_tags(&image, &tags, &first, &first);
     }
 
-    // Nothing changed: neither one process nor CI has anything to do.
+    // If nothing changed, neither a single process nor CI builds anything.
     let published = contents(&namespace);
     planner.run(&["build", "--push"]).exit(0);
     assert_eq!(contents(&namespace), published);

@@ -6,7 +6,7 @@ use crate::platform::Platform;
 use crate::{assemble, oci, registry};
 
 /// The reason why the embedded engine failed. Each variant is one problem that a user can
-/// recognize.
+/// recognise.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The image cannot be assembled.

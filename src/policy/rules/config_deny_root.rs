@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_notation_of_root_is_recognized() {
+    fn every_notation_of_root_is_recognised() {
         for user in [
             "", "0", "root", "0:0", "root:app", "00", "+0", "0:1000", ":1000",
         ] {

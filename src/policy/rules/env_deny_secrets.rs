@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_credentials_are_recognized() {
+    fn names_of_credentials_are_recognised() {
         for name in [
             "DB_PASSWORD",
             "PGPASSWORD",
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_credentials_are_recognized() {
+    fn values_of_credentials_are_recognised() {
         let token = format!("ghp_{}", "a1B2".repeat(9));
         for value in [
             token.as_str(),

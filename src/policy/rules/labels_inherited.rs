@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identity_labels_are_recognized() {
+    fn identity_labels_are_recognised() {
         for key in [
             "maintainer",
             "version",

@@ -1,7 +1,7 @@
 //! A BuildKit daemon as its clients see it. No distribution packages buildkitd, but every Docker
-//! Engine contains BuildKit and serves its API at `/grpc`: that one solves, reports progress and
-//! calls the client back. It lacks an exporter that returns the image, so this daemon adds one,
-//! with the engine's archive of the image.
+//! Engine contains BuildKit and serves its API at `/grpc`. That BuildKit solves, reports progress
+//! and sends requests to the client. It lacks an exporter that returns the image, so this daemon
+//! adds one, with the engine's archive of the image.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -69,7 +69,7 @@ impl Drop for Daemon {
 }
 
 impl Daemon {
-    /// Starts a daemon in proxy of the Docker Engine at `unix://…`.
+    /// Starts a daemon that forwards to the Docker Engine at `unix://…`.
     pub(crate) fn in_front_of(engine: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
