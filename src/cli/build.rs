@@ -24,7 +24,7 @@ pub struct Args {
     /// The images to build.
     #[command(flatten)]
     pub selection: SessionOptions,
-    /// Publish to the registry.
+    /// Publish the images to the selected registries.
     #[arg(long)]
     pub push: bool,
     /// Move no tag before all images are uploaded.
@@ -51,7 +51,7 @@ pub struct Args {
     /// Build even if the inputs are unchanged.
     #[arg(long)]
     pub force: bool,
-    /// Fail if golden.lock would change.
+    /// Fail if golden.lock would have to change.
     #[arg(long)]
     pub locked: bool,
     /// Write the build result as JSON to FILE.

@@ -19,7 +19,7 @@ pub struct Args {
     /// The images to check.
     #[command(flatten)]
     pub selection: SessionOptions,
-    /// Explain a rule and exit.
+    /// Explain a policy rule and exit.
     #[arg(long, value_name = "RULE")]
     pub explain: Option<String>,
 }

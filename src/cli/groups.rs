@@ -60,7 +60,7 @@ pub(super) fn grouped(golden: clap::Command) -> clap::Command {
     }
     golden.help_template(format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{commands}{{all-args}}\n\n\
-         `golden help COMMAND` shows one command, `golden help` the topics of the guide.\n"
+         `golden help COMMAND` shows the help of a command; `golden help` also lists the topics of the guide.\n"
     ))
 }
 

@@ -14,7 +14,7 @@ use crate::report::table::TextTable;
 pub struct Args {
     /// Bases to check, by reference or glob [default: all].
     pub bases: Vec<String>,
-    /// Set a variable of the workspace.
+    /// Override a variable of the workspace.
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
 }

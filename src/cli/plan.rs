@@ -25,10 +25,10 @@ pub struct Args {
     /// Engine to build with [default: chosen for each image].
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineKind>,
-    /// Plan to build even if the inputs are unchanged.
+    /// Plan a build even if the inputs are unchanged.
     #[arg(long)]
     pub force: bool,
-    /// Fail if golden.lock would change.
+    /// Fail if golden.lock would have to change.
     #[arg(long)]
     pub locked: bool,
 }

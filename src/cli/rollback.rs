@@ -49,7 +49,7 @@ pub struct Args {
     /// Do not ask for confirmation.
     #[arg(long, short)]
     pub yes: bool,
-    /// Set a variable of the workspace.
+    /// Override a variable of the workspace.
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
 }

@@ -30,13 +30,13 @@ pub struct SessionOptions {
     /// Select only images that changed since this commit.
     #[arg(long, value_name = "SINCE")]
     pub changed: Option<String>,
-    /// Select also the images that are built on the selected ones.
+    /// Also select the images that are built on the selected ones.
     #[arg(long)]
     pub with_dependants: bool,
     /// Trust this `[[engine]]` of golden.toml: send logins and secrets to it.
     #[arg(long, value_name = "NAME")]
     pub trust_engine: Vec<String>,
-    /// Set a variable of the workspace.
+    /// Override a variable of the workspace.
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
 }

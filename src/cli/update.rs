@@ -15,7 +15,7 @@ use crate::workspace::lock::FILE;
 pub struct Args {
     /// Bases to refresh, by reference or glob [default: all].
     pub bases: Vec<String>,
-    /// Set a variable of the workspace.
+    /// Override a variable of the workspace.
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
 }

@@ -27,7 +27,7 @@ pub struct Args {
     /// Also read and hash configs and layers.
     #[arg(long)]
     pub deep: bool,
-    /// Set a variable of the workspace.
+    /// Override a variable of the workspace.
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
 }
