@@ -70,4 +70,12 @@ pub struct Published {
     /// The runtime part of the config; empty if the config was not read.
     #[serde(default)]
     pub runtime: ImageConfig,
+    /// The parts of its inputs, if it was built or published here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<InputParts>,
 }
+
+/// The parts of an image's inputs that its config does not record: the digest of each file,
+/// certificate and step, by the name that messages show.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct InputParts(pub BTreeMap<String, Digest>);

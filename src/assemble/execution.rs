@@ -7,8 +7,8 @@ use crate::resolve::image::Family;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("only the docker engine can build this image: {step}")]
 pub struct NeedsExecution {
-    /// The step as it is written, such as `[packages] install = ["tini"]` or `[[run]] "create the
-    /// app user"`.
+    /// The step as it is written, such as `[packages] install = ["tini"]`, or the name of a
+    /// `[[run]]` step.
     pub step: String,
 }
 
@@ -42,12 +42,8 @@ pub fn can_assemble(image: &ResolvedImage) -> Result<(), NeedsExecution> {
         format!("[packages] remove = [{}]", quoted(&packages.remove))
     } else if let Some((position, step)) = image.run.iter().enumerate().next() {
         match &step.name {
-            Some(name) => format!("[[run]] {name:?}"),
-            None => format!(
-                "[[run]] number {} ({})",
-                position + 1,
-                first_line(&step.script)
-            ),
+            Some(name) => format!("step `{name}`"),
+            None => format!("step {} ({})", position + 1, first_line(&step.script)),
         }
     } else if image.family == Family::Rhel && !image.certificates.is_empty() {
         format!("[certs] trust: {UPDATE_CA_TRUST}")

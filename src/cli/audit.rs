@@ -11,6 +11,7 @@ use crate::assemble::{BaseImage, Layer, LayerSource};
 use crate::config_files::policy::Policy;
 use crate::diagnostic::{Diagnostics, SourceMap};
 use crate::engine::Embedded;
+use crate::observe::Absent;
 use crate::oci::Descriptor;
 use crate::policy::{Built, check_built, named_user};
 use crate::reference::Reference;
@@ -99,9 +100,9 @@ impl Audit<'_> {
         let described = registry
             .describe(&reference.repository.path, &reference.target())
             .await?;
-        let described = described.ok_or_else(|| {
-            Failure::new(Exit::Failed, anyhow::anyhow!("{reference} does not exist"))
-        })?;
+        let Some(described) = described else {
+            return Err(Failure::absent(Absent::find(&registry, reference).await));
+        };
         if described.images.is_empty() {
             let message = format!("{reference} is not an image: it has no image config to check");
             return Err(Failure::new(Exit::Failed, anyhow::anyhow!(message)));

@@ -12,7 +12,7 @@ use super::session::SessionOptions;
 use super::unready;
 use crate::engine::{Artifact, EngineKind};
 use crate::observe::ConfigCache;
-use crate::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
+use crate::pipeline::{Ended, Goal, ImageOutcome, ImageReport, Options, Run, proxies, secrets};
 use crate::report::OutputFormat;
 use crate::store::destination::NamedImage;
 use crate::store::{Blobs, LocalDestination};
@@ -121,9 +121,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             crate::report::json::with_schema(&summary).as_bytes(),
         )?;
     }
-    let exit = finish(context, &mut ended, &places);
+    let exit = finish(context, &prepared.session.sources, &mut ended, &places);
     if exit == Exit::Done && !args.push {
-        next_steps(context, &ended);
+        next_steps(context, &prepared, &ended);
     }
     Ok(exit)
 }
@@ -324,9 +324,40 @@ fn shell_word(text: &str) -> String {
     }
 }
 
+/// The command that publishes the selected images.
+fn push_command(context: &Context, prepared: &Prepared) -> String {
+    let session = &prepared.session;
+    let program = match &context.globals.workspace {
+        Some(directory) => format!("golden -w {}", shell_word(&directory.display().to_string())),
+        None => "golden".to_owned(),
+    };
+    // Without names, the command publishes all images of the workspace.
+    if session.selected.len() == session.images.len() && session.images.len() > 1 {
+        return format!("{program} push");
+    }
+    let mut names: Vec<String> = session
+        .selected
+        .iter()
+        .map(|at| session.images[*at].name.to_string())
+        .collect();
+    names.dedup();
+    format!("{program} push {}", names.join(" "))
+}
+
 /// Shows the next steps for the built images.
-fn next_steps(context: &Context, ended: &Ended) {
+fn next_steps(context: &Context, prepared: &Prepared, ended: &Ended) {
     if context.format != OutputFormat::Text || context.globals.quiet {
+        return;
+    }
+    let is_built = |report: &&ImageReport| report.outcome == ImageOutcome::Built;
+    let built: Vec<&ImageReport> = ended.reports.iter().filter(is_built).collect();
+    if !prepared.session.destinations.is_empty() {
+        if !built.is_empty() {
+            let command = push_command(context, prepared);
+            context
+                .events
+                .note(None, format!("publish exactly this: {command}"));
+        }
         return;
     }
     if let Some(name) = ended.reports.iter().find_map(|report| report.local.first()) {
@@ -334,11 +365,7 @@ fn next_steps(context: &Context, ended: &Ended) {
             .events
             .note(None, format!("next: docker image inspect {name}"));
     }
-    if ended
-        .reports
-        .iter()
-        .any(|report| report.outcome == crate::pipeline::ImageOutcome::Built)
-    {
+    if !built.is_empty() {
         context.events.note(
             None,
             "publish it: golden build --push --registry HOST[:PORT][/NAMESPACE]",

@@ -19,9 +19,13 @@ pub struct Args {
     /// The images to check.
     #[command(flatten)]
     pub selection: SessionOptions,
-    /// Explain a policy rule and exit.
-    #[arg(long, value_name = "RULE")]
-    pub explain: Option<String>,
+    /// Explain a code that a finding shows, and exit [default: list all codes].
+    #[arg(long, value_name = "CODE", num_args = 0..=1)]
+    #[expect(
+        clippy::option_option,
+        reason = "clap's form of an option with an optional value"
+    )]
+    pub explain: Option<Option<String>>,
 }
 
 /// The hint for an image whose family cannot be inferred from the workspace.
@@ -30,8 +34,10 @@ pub(super) const UNKNOWN_FAMILY: &str =
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    if let Some(rule) = &args.explain {
-        return super::explain::explain(rule, context);
+    match &args.explain {
+        Some(Some(code)) => return super::explain::explain(code, context),
+        Some(None) => return Ok(super::explain::list(context)),
+        None => {}
     }
     let mut checked = session::check(context, &args.selection).await?;
     if let Some(session) = &checked.session {

@@ -44,6 +44,16 @@ impl Failure {
         Self::new(Exit::Interrupted, anyhow::anyhow!("interrupted"))
     }
 
+    /// Creates the failure for a reference that its registry does not have.
+    #[must_use]
+    pub fn absent(absent: crate::observe::Absent) -> Self {
+        let hints = absent.hints();
+        Self {
+            hints,
+            ..Self::new(Exit::Failed, absent)
+        }
+    }
+
     /// Prints the error and the hints.
     pub fn show(&self, context: &super::Context) {
         if let Some(error) = &self.error {
@@ -131,7 +141,9 @@ impl From<crate::engine::Error> for Failure {
     fn from(error: crate::engine::Error) -> Self {
         use crate::engine::Error as Engine;
         let exit = match &error {
-            Engine::Unsupported { .. } | Engine::MissingSecret { .. } => Exit::Usage,
+            Engine::Unsupported { .. }
+            | Engine::NeedsBuildKit { .. }
+            | Engine::MissingSecret { .. } => Exit::Usage,
             Engine::Embedded(embedded) if embedded.needs_execution() => Exit::Usage,
             error if error.is_of_the_spec() => Exit::Usage,
             _ => Exit::Failed,

@@ -1,13 +1,20 @@
 //! The end of `build` and `push`: the failures, the summary table, and the common exit code of all
 //! images.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::context::Context;
 use super::exit::Exit;
+use super::unready;
 use crate::diagnostic::SourceMap;
-use crate::pipeline::{Ended, Failed, ImageReport};
+use crate::engine;
+use crate::pipeline::{Ended, Failed, ImageOutcome, ImageReport, PublishedTags};
+use crate::publish::Receipt;
+use crate::reference::Tag;
 use crate::report::table::TextTable;
+use crate::report::text::{bytes, count, duration};
 use crate::report::{self, OutputFormat};
 
 /// The content of `--format json` and `--metadata-file`.
@@ -20,11 +27,24 @@ pub(crate) struct Summary<'a> {
     pub(crate) places: &'a [String],
 }
 
-/// Shows the failures and the summary, and returns the exit code.
-pub(crate) fn finish(context: &Context, ended: &mut Ended, places: &[String]) -> Exit {
+/// Shows the failures and the summary, and returns the exit code. `sources` are the spec files.
+pub(crate) fn finish(
+    context: &Context,
+    sources: &SourceMap,
+    ended: &mut Ended,
+    places: &[String],
+) -> Exit {
     let exit = exit(ended);
+    let (mut bases, mut others) = (Vec::new(), Vec::new());
     for (position, failed) in std::mem::take(&mut ended.failures) {
-        explain(context, &ended.reports[position], failed);
+        match failed {
+            Failed::Base { error, location } => bases.push((error, location)),
+            failed => others.push((position, failed)),
+        }
+    }
+    unready::show_bases(context, sources, &bases);
+    for (position, failed) in others {
+        explain(context, sources, &ended.reports[position], failed);
     }
     if context.format == OutputFormat::Json {
         context.out.json(&Summary {
@@ -33,11 +53,14 @@ pub(crate) fn finish(context: &Context, ended: &mut Ended, places: &[String]) ->
         });
     } else if !context.globals.quiet {
         context.out.data(&table(&ended.reports));
+        if let Some(totals) = totals(&ended.reports, ended.elapsed) {
+            context.out.data(&format!("{totals}\n"));
+        }
     }
     exit
 }
 
-fn explain(context: &Context, report: &ImageReport, failed: Failed) {
+fn explain(context: &Context, sources: &SourceMap, report: &ImageReport, failed: Failed) {
     let image = format!("{}:{}", report.image, report.version);
     if let Failed::Policy { found, .. } = &failed {
         report::diagnostics(
@@ -48,19 +71,53 @@ fn explain(context: &Context, report: &ImageReport, failed: Failed) {
         );
     }
     let hints = failed.hints();
-    report::failure(&context.out, &NamedFailure { image, failed }, &hints);
+    let what = what_failed(&failed, sources);
+    let named = NamedFailure {
+        what: format!("{image}: {what}"),
+        failed,
+    };
+    report::failure(&context.out, &named, &hints);
+}
+
+/// The failure, with the location of a failed step.
+fn what_failed(failed: &Failed, sources: &SourceMap) -> String {
+    let Failed::Engine(engine::Error::Step {
+        step,
+        exit_code,
+        output,
+    }) = failed
+    else {
+        return if failed.is_refusal() {
+            format!("refused: {}", failed.reason())
+        } else {
+            failed.reason()
+        };
+    };
+    let place = step.location.as_ref().and_then(|location| {
+        let line = sources.position(&location.file, location.span.start)?.line;
+        Some(format!(
+            " ({}:{line})",
+            sources.shown(&location.file).display()
+        ))
+    });
+    format!(
+        "{}{} failed{}",
+        step.name,
+        place.unwrap_or_default(),
+        output.outcome(*exit_code)
+    )
 }
 
 /// A failure and the name of its image.
 #[derive(Debug)]
 struct NamedFailure {
-    image: String,
+    what: String,
     failed: Failed,
 }
 
 impl std::fmt::Display for NamedFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.image, self.failed.reason())
+        f.write_str(&self.what)
     }
 }
 
@@ -70,25 +127,119 @@ impl std::error::Error for NamedFailure {
     }
 }
 
+/// One row for each image, or for each registry of an image.
 fn table(reports: &[ImageReport]) -> String {
-    let mut table = TextTable::new(["IMAGE", "OUTCOME", "DIGEST", "WHY"]);
+    let mut table = TextTable::new(["IMAGE", "OUTCOME", "RESULT", "SIZE", "TIME"]);
     for report in reports {
         let variant = report
             .variant
             .as_ref()
             .map(|variant| format!("-{variant}"))
             .unwrap_or_default();
-        table.row([
-            format!("{}:{}{variant}", report.image, report.version),
-            report.outcome.verb().to_owned(),
-            report
-                .digest
-                .as_ref()
-                .map_or_else(|| "-".to_owned(), crate::reference::Digest::short),
-            report.because.clone(),
-        ]);
+        let image = format!("{}:{}{variant}", report.image, report.version);
+        let mut row = |result: String, size: String, time: String| {
+            table.row([
+                image.clone(),
+                report.outcome.verb().to_owned(),
+                result,
+                size,
+                time,
+            ]);
+        };
+        let is_present = !matches!(
+            report.outcome,
+            ImageOutcome::Failed
+                | ImageOutcome::Refused
+                | ImageOutcome::Skipped
+                | ImageOutcome::Withdrawn
+        );
+        match report.receipts.as_slice() {
+            receipts if is_present && !receipts.is_empty() => {
+                for receipt in receipts {
+                    let size = receipt.size.map(bytes).unwrap_or_default();
+                    row(published(receipt), size, spent(&receipt.durations));
+                }
+            }
+            _ if is_present && !report.in_place.is_empty() => {
+                for PublishedTags { repository, tags } in &report.in_place {
+                    let shown = with_tags(&repository.to_string(), tags.iter());
+                    row(
+                        shown.unwrap_or_else(|| repository.to_string()),
+                        String::new(),
+                        String::new(),
+                    );
+                }
+            }
+            _ if is_present => {
+                row(local(report), String::new(), spent(&report.durations));
+            }
+            _ => row(report.because.clone(), String::new(), String::new()),
+        }
     }
     table.to_string()
+}
+
+/// The published reference, with the other tags that point to the same image.
+fn published(receipt: &Receipt) -> String {
+    let tags = receipt
+        .tags
+        .iter()
+        .filter(|tag| tag.digest.as_ref() == Some(&receipt.digest))
+        .map(|tag| &tag.tag);
+    with_tags(&receipt.repository.to_string(), tags)
+        .unwrap_or_else(|| format!("{}@{}", receipt.repository, receipt.digest))
+}
+
+/// The reference in the engine, or the digest of an image that no engine has.
+fn local(report: &ImageReport) -> String {
+    let repository = report.local.first().map(|name| name.repository.to_string());
+    let tags = report.local.iter().filter_map(|name| name.tag.as_ref());
+    let named = repository.and_then(|repository| with_tags(&repository, tags));
+    let digest = || report.digest.as_ref().map(ToString::to_string);
+    named
+        .or_else(digest)
+        .unwrap_or_else(|| report.because.clone())
+}
+
+/// `REPOSITORY:FIRST (OTHER, …)`; `None` without tags.
+fn with_tags<'t>(repository: &str, mut tags: impl Iterator<Item = &'t Tag>) -> Option<String> {
+    let first = tags.next()?;
+    let others: Vec<&str> = tags.map(Tag::as_str).collect();
+    Some(if others.is_empty() {
+        format!("{repository}:{first}")
+    } else {
+        format!("{repository}:{first} ({})", others.join(", "))
+    })
+}
+
+/// The sum of the durations of all phases.
+fn spent(durations: &std::collections::BTreeMap<String, u64>) -> String {
+    if durations.is_empty() {
+        return String::new();
+    }
+    duration(Duration::from_millis(durations.values().sum()))
+}
+
+/// `12 images: 3 published, 9 unchanged in 4.2 s`; `None` for a single image.
+fn totals(reports: &[ImageReport], elapsed: Duration) -> Option<String> {
+    if reports.len() < 2 {
+        return None;
+    }
+    let outcomes: Vec<String> = ImageOutcome::ALL
+        .into_iter()
+        .map(|outcome| {
+            let number = reports.iter().filter(|report| report.outcome == outcome);
+            (number.count(), outcome.verb())
+        })
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, verb)| format!("{number} {verb}"))
+        .collect();
+    Some(format!(
+        "{}: {} in {}",
+        count(reports.len(), "image"),
+        outcomes.join(", "),
+        duration(elapsed)
+    ))
 }
 
 /// The exit code of several images: 1 if one failed, else 4 if one was refused, else 3 if one

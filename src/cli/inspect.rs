@@ -13,6 +13,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
 use crate::config_files::base::LayoutSpec;
+use crate::observe::Absent;
 use crate::oci::Descriptor;
 use crate::oci::artifact::ArtifactKind;
 use crate::platform::Platform;
@@ -92,9 +93,9 @@ async fn inspect_registry(written: &str, context: &Context) -> Result<InspectOut
     let host = &reference.repository.host;
     let registry = registries::open(context, &destinations, &[written.to_owned()])?.at(host);
     let path = &reference.repository.path;
-    let found = registry.describe(path, &reference.target()).await?;
-    let described = found
-        .ok_or_else(|| Failure::new(Exit::Failed, anyhow::anyhow!("{reference} does not exist")))?;
+    let Some(described) = registry.describe(path, &reference.target()).await? else {
+        return Err(Failure::absent(Absent::find(&registry, &reference).await));
+    };
     let tags = Inventory::tags(&registry, path).await?;
     let same = tags
         .into_iter()

@@ -10,13 +10,13 @@ use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
 use super::registries;
+use crate::observe::Absent;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Host, Reference, Repository, RepositoryPath, Tag, Target};
 use crate::registry::{Described, Inventory, Registry};
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 use crate::report::text::bytes;
-use crate::suggest::closest;
 
 /// List the repositories of a registry, or the tags of a repository.
 #[derive(Debug, clap::Args)]
@@ -133,7 +133,7 @@ async fn show_repository(
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let Some(list) = registry.find_tags(&repository.path).await? else {
-        return Err(not_found(&repository, registry).await);
+        return Err(not_found(repository, registry).await);
     };
     let tags = Inventory::heads(registry, &repository.path, list).await?;
     let digests: BTreeSet<Digest> = tags.values().map(|found| found.digest.clone()).collect();
@@ -226,60 +226,11 @@ fn table(rows: &[ListRow]) -> TextTable {
 }
 
 /// The error for a repository that does not exist. The hint lists similar repositories.
-async fn not_found(repository: &Repository, registry: &Registry) -> Failure {
-    let failure = Failure::new(
-        Exit::Failed,
-        anyhow::anyhow!("the registry has no repository {repository}"),
-    );
-    // Many registries do not list their repositories.
-    let Ok(catalog) = registry.catalog().await else {
-        return failure;
+async fn not_found(repository: Repository, registry: &Registry) -> Failure {
+    let reference = Reference {
+        repository,
+        tag: None,
+        digest: None,
     };
-    let catalog: Vec<&str> = catalog.iter().map(RepositoryPath::as_str).collect();
-    let similar = similar(repository.path.as_str(), &catalog);
-    if similar.is_empty() {
-        return failure.hint(format!(
-            "`golden ls {}` lists the repositories",
-            repository.host
-        ));
-    }
-    let similar: Vec<String> = similar
-        .iter()
-        .map(|path| format!("{}/{path}", repository.host))
-        .collect();
-    failure.hint(format!("did you mean {}?", similar.join(" or ")))
-}
-
-/// Up to three names similar to `path`: the one with the most similar spelling, and those that end
-/// in the same or a similar word.
-fn similar<'a>(path: &str, catalog: &[&'a str]) -> Vec<&'a str> {
-    let last = |path: &'a str| path.rsplit('/').next().unwrap_or(path);
-    let word = path.rsplit('/').next().unwrap_or(path);
-    let mut similar: Vec<&str> = closest(path, catalog.iter().copied()).into_iter().collect();
-    let same = catalog
-        .iter()
-        .copied()
-        .filter(|other| last(other) == word || closest(word, [last(other)]).is_some());
-    for other in same {
-        if !similar.contains(&other) {
-            similar.push(other);
-        }
-    }
-    similar.truncate(3);
-    similar
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn suggested_repositories_have_a_similar_spelling_or_last_word() {
-        let catalog = ["base/debian", "team/app", "team/api", "other/app"];
-        let similar = |path: &str| similar(path, &catalog);
-        assert_eq!(similar("team/apq"), ["team/app", "team/api", "other/app"]);
-        assert_eq!(similar("app"), ["team/app", "team/api", "other/app"]);
-        assert_eq!(similar("base/debina"), ["base/debian"]);
-        assert!(similar("nothing/like/it").is_empty());
-    }
+    Failure::absent(Absent::repository(registry, &reference).await)
 }

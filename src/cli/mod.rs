@@ -5,6 +5,7 @@ pub mod bases;
 pub mod build;
 mod changed;
 pub mod check;
+mod codes;
 pub mod completions;
 pub(crate) mod confirm;
 pub mod context;

@@ -44,14 +44,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         destinations: session.destinations.clone(),
         force: args.force,
     };
-    let (mut found, unready) = survey_ready(
-        &mut session,
-        &registries,
-        &engines,
-        &options,
-        &context.events,
-    )
-    .await?;
+    let (mut found, unready) =
+        survey_ready(context, &mut session, &registries, &engines, &options).await?;
     let goal = if options.destinations.is_empty() {
         Goal::Local
     } else {
@@ -79,7 +73,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         _ => context.out.data(&text(&found.plan)),
     }
     let missing = !unready.is_empty();
-    unready::show(unready, context);
+    unready::show(unready, context, &session.sources);
     Ok(match (missing, found.plan.has_refusals()) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Refused,

@@ -16,7 +16,6 @@ use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
 use crate::engine::fleet::{Fleet, FleetEngine};
 use crate::engine::{BuildKit, EngineKind, EngineTrust};
-use crate::event::Events;
 use crate::observe;
 use crate::pipeline::{EngineChoice, Engines, Goal, choose, local};
 use crate::plan::{Plan, PlanOptions};
@@ -130,14 +129,8 @@ pub(crate) async fn prepare(
         destinations,
         force: request.force,
     };
-    let (surveyed, unready) = survey_ready(
-        &mut session,
-        &registries,
-        &engines,
-        &options,
-        &context.events,
-    )
-    .await?;
+    let (surveyed, unready) =
+        survey_ready(context, &mut session, &registries, &engines, &options).await?;
     if !unready.is_empty() {
         names = local_names(&session)?;
     }
@@ -169,19 +162,24 @@ pub(crate) async fn prepare(
 /// removed from the session, and the rest is planned. Fails if no image is left, or for any other
 /// error.
 pub(super) async fn survey_ready(
+    context: &Context,
     session: &mut Session,
     registries: &Registries,
     engines: &Engines,
     options: &PlanOptions,
-    events: &Events,
 ) -> Result<(Survey, Vec<Unready>), Failure> {
+    let events = &context.events;
     let failure = match survey(session, registries, engines, options, events).await {
         Ok(surveyed) => return Ok((surveyed, Vec::new())),
         Err(failure) => failure,
     };
     let unready = unready::take_out(session, engines).await;
-    if unready.is_empty() || session.images.is_empty() {
+    if unready.is_empty() {
         return Err(failure);
+    }
+    if session.images.is_empty() {
+        unready::show(unready, context, &session.sources);
+        return Err(Failure::shown(failure.exit));
     }
     Ok((
         survey(session, registries, engines, options, events).await?,

@@ -13,7 +13,7 @@ use super::exit::Exit;
 use super::registries;
 use super::session::{Session, SessionOptions};
 use crate::publish::delete::Deleted;
-use crate::publish::prune::{self, PruneRules, Pruning};
+use crate::publish::prune::{self, AgeLimit, PruneRules, Pruning};
 use crate::reference::{Reference, Repository};
 use crate::report::OutputFormat;
 use crate::report::text::count;
@@ -62,7 +62,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let age = args.older_than.as_deref().map(age).transpose()?;
     let rules = PruneRules {
         keep: args.keep.unwrap_or(0),
-        newer_than: age.map(|age| context.now - age),
+        older_than: age.map(|age| AgeLimit {
+            age,
+            now: context.now,
+        }),
     };
     let (repositories, destinations) = repositories(&args, context).await?;
     let registries = registries::open(context, &destinations, &args.subjects)?;

@@ -49,5 +49,5 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         logins: logins(&prepared).await?,
     };
     let mut ended = execute(context, &mut prepared, &options).await;
-    Ok(finish(context, &mut ended, &[]))
+    Ok(finish(context, &prepared.session.sources, &mut ended, &[]))
 }

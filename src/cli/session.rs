@@ -61,6 +61,8 @@ pub struct Session {
     pub registries: Vec<Destination>,
     /// The templates of the workspace, by name. They take precedence over the built-in ones.
     pub templates: BTreeMap<String, String>,
+    /// The texts of the spec files, for messages.
+    pub sources: SourceMap,
 }
 
 /// A session and its findings, which are not shown yet.
@@ -290,6 +292,7 @@ pub async fn check(context: &Context, options: &SessionOptions) -> Result<Checke
         destinations,
         registries,
         templates,
+        sources: loaded.sources.clone(),
     };
     Ok(CheckedSession {
         session: Some(session),

@@ -6,6 +6,7 @@ use crate::event::Events;
 use crate::observe::{self, ConfigCache};
 use crate::pipeline::{Engines, families};
 use crate::plan::{self, Plan, PlanOptions};
+use crate::publish::InputsRecord;
 use crate::registry::Registries;
 use crate::render::{Recipe, Templates};
 use crate::snapshot::Observed;
@@ -60,6 +61,14 @@ pub async fn survey(
         &mut observed,
     )
     .await?;
+    for published in observed
+        .repositories
+        .values_mut()
+        .flat_map(|repository| repository.published.values_mut())
+    {
+        let inputs = published.inputs.as_ref();
+        published.parts = inputs.and_then(|inputs| InputsRecord::read(&session.state, inputs));
+    }
     let plan = plan::plan(&recipes, &observed, options)?;
     for (position, warnings) in warnings {
         let planned = &plan.images[position];

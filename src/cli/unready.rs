@@ -8,11 +8,16 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::session::Session;
+use crate::diagnostic::{Diagnostic, SourceMap};
 use crate::observe;
 use crate::pipeline::{Ended, Engines, Failed, ImageOutcome, ImageReport};
 use crate::resolve::ResolvedImage;
+use crate::resolve::image::SpecLocation;
 use crate::resolve::pin::ParentIndex;
 use crate::snapshot::Observed;
+
+/// The ID of the finding about an unavailable base.
+const UNAVAILABLE: &str = "base.unavailable";
 
 /// An image that is not built, and the reason.
 #[derive(Debug)]
@@ -25,8 +30,13 @@ pub(crate) struct Unready {
 enum Why {
     /// Its base is unavailable.
     Base(observe::Error),
-    /// Its base image in the workspace, given by its display name, is not ready either.
-    Parent(String),
+    /// Its base image in the workspace is not ready either. Both are display names.
+    Parent {
+        /// The base image.
+        parent: String,
+        /// The image whose own base is unavailable.
+        root: String,
+    },
 }
 
 /// Reads every base separately. Removes the images whose base is unavailable, and the images built
@@ -41,7 +51,12 @@ pub(crate) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Un
             .of(image)
             .filter(|parent| unavailable.contains_key(parent));
         if let Some(parent) = parent {
-            unavailable.insert(position, Why::Parent(session.images[parent].display()));
+            let name = session.images[parent].display();
+            let root = match unavailable.get(&parent) {
+                Some(Why::Parent { root, .. }) => root.clone(),
+                _ => name.clone(),
+            };
+            unavailable.insert(position, Why::Parent { parent: name, root });
             continue;
         }
         let alone = std::slice::from_ref(image);
@@ -80,7 +95,7 @@ pub(crate) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Un
 pub(crate) fn refuse_any(unready: &[Unready]) -> Result<(), Failure> {
     let error = unready.iter().find_map(|unready| match &unready.why {
         Why::Base(error) => Some(error),
-        Why::Parent(_) => None,
+        Why::Parent { .. } => None,
     });
     error.map_or(Ok(()), |error| {
         let failure = Failure::new(
@@ -92,20 +107,66 @@ pub(crate) fn refuse_any(unready: &[Unready]) -> Result<(), Failure> {
 }
 
 /// Shows the reason for each image that is not planned.
-pub(crate) fn show(unready: Vec<Unready>, context: &Context) {
+pub(crate) fn show(unready: Vec<Unready>, context: &Context, sources: &SourceMap) {
+    let (mut bases, mut skipped_images) = (Vec::new(), Vec::new());
     for Unready { image, why } in unready {
-        let (error, hints) = match why {
-            Why::Base(error) => {
-                let hints = error.hints();
-                (anyhow::Error::new(error).context(image.display()), hints)
+        match why {
+            Why::Base(error) => bases.push((error, image.locations.base)),
+            Why::Parent { parent, root } => {
+                skipped_images.push((image.display(), skipped(&parent, &root)));
             }
-            Why::Parent(parent) => (
-                anyhow::anyhow!("{}: {parent} cannot be planned", image.display()),
-                Vec::new(),
-            ),
+        }
+    }
+    show_bases(context, sources, &bases);
+    for (image, why) in skipped_images {
+        context.events.warn(Some(&image), format!("skipped: {why}"));
+    }
+}
+
+/// Shows the unavailable bases, each once, with all places in the specs that name it.
+pub(crate) fn show_bases(
+    context: &Context,
+    sources: &SourceMap,
+    bases: &[(observe::Error, Option<SpecLocation>)],
+) {
+    let mut findings: Vec<(String, Diagnostic)> = Vec::new();
+    for (error, location) in bases {
+        let message = error.to_string();
+        let known = findings.iter().position(|(other, _)| *other == message);
+        let at = known.unwrap_or_else(|| {
+            let finding = Diagnostic::error(UNAVAILABLE, message.as_str());
+            let hints = error.hints();
+            let finding = if hints.is_empty() {
+                finding
+            } else {
+                finding.help(hints.join("\n"))
+            };
+            findings.push((message, finding));
+            findings.len() - 1
+        });
+        let finding = &mut findings[at].1;
+        let is_marked = |location: &SpecLocation| {
+            let mut labels = finding.labels.iter();
+            labels.any(|label| label.file == location.file && label.span == location.span)
         };
-        let failure = Failure::new(Exit::Failed, error);
-        hints.into_iter().fold(failure, Failure::hint).show(context);
+        // The rows of a matrix have one place.
+        if let Some(location) = location.as_ref().filter(|location| !is_marked(location)) {
+            *finding = finding
+                .clone()
+                .at(&location.file, location.span.clone(), "");
+        }
+    }
+    for (_, finding) in findings {
+        crate::report::finding(&context.out, &finding, sources);
+    }
+}
+
+/// The reason why an image is skipped: its parent, or the base of its parent, is unavailable.
+fn skipped(parent: &str, root: &str) -> String {
+    if parent == root {
+        format!("its base {parent} failed")
+    } else {
+        format!("its base {parent} was skipped, because {root} failed")
     }
 }
 
@@ -116,13 +177,12 @@ pub(crate) fn put_back(unready: Vec<Unready>, ended: &mut Ended) {
             Why::Base(error) => (
                 ImageOutcome::Failed,
                 error.to_string(),
-                Some(Failed::Base(error)),
+                Some(Failed::Base {
+                    error,
+                    location: image.locations.base,
+                }),
             ),
-            Why::Parent(parent) => (
-                ImageOutcome::Skipped,
-                format!("its base {parent} failed"),
-                None,
-            ),
+            Why::Parent { parent, root } => (ImageOutcome::Skipped, skipped(&parent, &root), None),
         };
         if let Some(failed) = failed {
             ended.failures.push((ended.reports.len(), failed));
@@ -137,6 +197,8 @@ pub(crate) fn put_back(unready: Vec<Unready>, ended: &mut Ended) {
             inputs: None,
             digest: None,
             local: Vec::new(),
+            durations: BTreeMap::new(),
+            in_place: Vec::new(),
             receipts: Vec::new(),
         });
     }

@@ -19,6 +19,7 @@ use tonic::{Code, Status};
 
 use super::daemon::bounds::Timeouts;
 use super::daemon::progress::Progress;
+use super::daemon::steps::BuildSteps;
 use super::daemon::{answers, archive, arguments};
 use super::error::with_sources;
 use super::{BuildOptions, Embedded, EngineKind, Error, fit};
@@ -218,7 +219,11 @@ impl BuildKit {
             ..Default::default()
         };
         let image = recipe.image.display();
-        let mut progress = Progress::new(&image, events);
+        let mut progress = Progress::new(
+            &image,
+            events,
+            BuildSteps::new(&recipe.rendered.dockerfile, &recipe.image),
+        );
         let (mut solve_client, mut status_client) = (self.control.clone(), self.control.clone());
         let solved = {
             let mut progress_stream = std::pin::pin!(async {

@@ -9,5 +9,6 @@ pub(super) mod bounds;
 pub(super) mod context;
 pub(super) mod dial;
 pub(super) mod progress;
+pub(super) mod steps;
 pub(super) mod tls;
 pub(super) mod trees;

@@ -194,7 +194,11 @@ fn failed(what: &str, error: BollardError, address: &str) -> Error {
         Ok(error) => error,
         Err(error) => Error::Request {
             what: what.to_owned(),
-            message: failure::message(&error),
+            message: if failure::is_unreadable(&error) {
+                format!("{} (engine: {address})", failure::message(&error))
+            } else {
+                failure::message(&error)
+            },
         },
     }
 }

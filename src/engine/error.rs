@@ -1,6 +1,8 @@
 //! Errors of the engines.
 
 use super::{BuildKit, EngineKind, EngineTrust};
+use crate::assemble::NeedsExecution;
+use crate::resolve::image::SpecLocation;
 
 /// A source error of any type: each client library has its own.
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
@@ -34,14 +36,13 @@ pub enum Error {
         source: BoxedError,
     },
     /// A step of the build failed.
-    #[error("{step} failed{}", exit_code.map_or_else(String::new, |code| format!(" with exit code {code}")))]
+    #[error("{} failed{}", step.name, output.outcome(*exit_code))]
     Step {
-        /// The step as the engine shows it: `RUN …`.
-        step: String,
+        /// The step, with its name in the spec.
+        step: BuildStep,
         /// The exit code of the command; `None` if the step is not a command.
         exit_code: Option<i64>,
         /// The output that explains the failure.
-        #[source]
         output: StepOutput,
     },
     /// The engine refused the build, or the build failed outside of a step.
@@ -57,6 +58,8 @@ pub enum Error {
         reference: String,
         /// The message of the engine.
         message: String,
+        /// The cause, if it is a known one.
+        cause: TransferCause,
     },
     /// The engine does not support something that the spec requires. Another engine or another
     /// setting does.
@@ -66,6 +69,14 @@ pub enum Error {
         what: String,
         /// The engine that does not support it.
         engine: EngineKind,
+    },
+    /// A step requires a secret, but the engine builds with the classic builder.
+    #[error(
+        "a step requires the secret `{secret}`, but only BuildKit keeps secrets out of the image"
+    )]
+    NeedsBuildKit {
+        /// The name of the secret.
+        secret: String,
     },
     /// A step requires a secret that the user did not pass.
     #[error("a step requires the secret `{name}`, but it was not passed")]
@@ -102,6 +113,8 @@ pub enum Error {
         reference: String,
         /// The message of the engine or of the registry.
         message: String,
+        /// The cause, if it is a known one.
+        cause: TransferCause,
     },
     /// Any other request to the engine failed.
     #[error("the engine could not {what}: {message}")]
@@ -125,23 +138,194 @@ pub enum Error {
     Embedded(super::embedded::Error),
 }
 
+/// A step of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildStep {
+    /// The name of the step.
+    pub name: StepName,
+    /// Its location in the spec; `None` if a template adds it.
+    pub location: Option<SpecLocation>,
+}
+
+/// The name of a build step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepName {
+    /// The `name` of a `[[run]]` step.
+    Named(String),
+    /// The number of a `[[run]]` step without a name, from 1.
+    Number(usize),
+    /// A table of the spec, such as `[packages]`.
+    Table(&'static str),
+    /// An instruction that the spec does not name, as the engine shows it.
+    Instruction(String),
+}
+
+impl BuildStep {
+    /// A step that is known only by its instruction.
+    pub(super) const fn instruction(text: String) -> Self {
+        Self {
+            name: StepName::Instruction(text),
+            location: None,
+        }
+    }
+
+    /// The step with the first `length` characters of its instruction.
+    pub(super) fn shortened(self, length: usize) -> Self {
+        match self.name {
+            StepName::Instruction(text) => Self::instruction(first_line(&text, length)),
+            name => Self { name, ..self },
+        }
+    }
+}
+
+impl StepName {
+    /// The name for a cell of a table.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        match self {
+            Self::Named(name) => format!("step {name}"),
+            other => other.to_string(),
+        }
+    }
+
+    /// The name for a line of progress.
+    pub(super) fn brief(&self) -> String {
+        match self {
+            Self::Named(name) => name.clone(),
+            Self::Number(number) => format!("step {number}"),
+            Self::Table(table) => (*table).to_owned(),
+            Self::Instruction(text) => text.clone(),
+        }
+    }
+}
+
+impl std::fmt::Display for StepName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Named(name) => write!(f, "step `{name}`"),
+            Self::Number(number) => write!(f, "step {number}"),
+            Self::Table(table) => f.write_str(table),
+            Self::Instruction(text) => write!(f, "instruction `{text}`"),
+        }
+    }
+}
+
+/// The first line of a text, shortened to `length` characters.
+pub(super) fn first_line(text: &str, length: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    match line.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
 /// The output of a failed step.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", self.explanation())]
+#[derive(Debug)]
 pub struct StepOutput {
     /// The message of the engine.
     pub message: String,
     /// The last lines that the step printed; empty if it printed nothing.
     pub tail: Vec<String>,
+    /// The cause, if it is a known one.
+    pub cause: StepCause,
+}
+
+/// The cause of a failed step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepCause {
+    /// The engine cannot execute programs of the image's platform.
+    ForeignPlatform,
+    /// Any other cause.
+    Other,
+}
+
+impl StepCause {
+    /// Recognizes the cause in the texts of the engine and of the step: engines report no code.
+    pub(super) fn of<'t>(mut texts: impl Iterator<Item = &'t str>) -> Self {
+        if texts.any(|text| text.contains("exec format error")) {
+            Self::ForeignPlatform
+        } else {
+            Self::Other
+        }
+    }
+
+    fn hints(self) -> Vec<String> {
+        match self {
+            Self::ForeignPlatform => vec!["the engine cannot execute programs of this platform: add an [[engine]] of this platform, or install emulation (binfmt)".into()],
+            Self::Other => Vec::new(),
+        }
+    }
+}
+
+/// The cause of a failed pull or push by the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferCause {
+    /// The registry speaks plain HTTP, but the engine expects HTTPS.
+    PlainHttp,
+    /// The engine does not trust the certificate of the registry.
+    UntrustedCertificate,
+    /// The registry requires a login, or rejected it.
+    Login,
+    /// No transfer took place.
+    NoTransfer,
+    /// Any other cause.
+    Other,
+}
+
+impl TransferCause {
+    /// Recognizes the cause in the message of the engine: engines report no code.
+    pub(super) fn of(message: &str) -> Self {
+        let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        match () {
+            () if has(&["server gave HTTP response to HTTPS client"]) => Self::PlainHttp,
+            () if has(&["x509:", "certificate"]) => Self::UntrustedCertificate,
+            () if has(&[
+                "unauthorized",
+                "no basic auth",
+                "denied",
+                "authentication required",
+            ]) =>
+            {
+                Self::Login
+            }
+            () => Self::Other,
+        }
+    }
+
+    fn hints(self) -> Vec<String> {
+        let first = match self {
+            Self::NoTransfer => return Vec::new(),
+            Self::PlainHttp => Some(
+                "the registry uses plain HTTP: list it under `insecure-registries` in the engine's /etc/docker/daemon.json",
+            ),
+            Self::UntrustedCertificate => Some(
+                "the engine does not trust the registry: put its CA in the engine's /etc/docker/certs.d/HOST:PORT/ca.crt",
+            ),
+            Self::Login => Some(
+                "log in: `docker login HOST`, or GOLDEN_REGISTRY_USER and GOLDEN_REGISTRY_PASSWORD",
+            ),
+            Self::Other => None,
+        };
+        let own = "the engine connects to the registry itself, with its own TLS settings; `localhost` is the engine's machine";
+        first.into_iter().chain([own]).map(str::to_owned).collect()
+    }
 }
 
 impl StepOutput {
-    /// The last lines of the step, or the message of the engine if the step printed nothing.
-    fn explanation(&self) -> String {
-        if self.tail.is_empty() {
-            return self.message.clone();
+    /// The exit code and the last lines of the step, as the end of a sentence. If the engine reports
+    /// neither, its message.
+    #[must_use]
+    pub fn outcome(&self, exit_code: Option<i64>) -> String {
+        let code = exit_code.map(|code| format!(" with exit code {code}"));
+        match (&code, self.tail.as_slice()) {
+            (None, []) => format!(": {}", self.message),
+            (Some(code), []) => format!("{code}. It printed nothing."),
+            (_, tail) => format!(
+                "{}. Last output:\n{}",
+                code.unwrap_or_default(),
+                tail.join("\n")
+            ),
         }
-        format!("last output:\n  {}", self.tail.join("\n  "))
     }
 }
 
@@ -157,6 +341,23 @@ impl Error {
         )
     }
 
+    /// Hints for the user if no engine can be used for an image that needs one.
+    #[must_use]
+    pub fn hints_for(&self, needs: &NeedsExecution) -> Vec<String> {
+        let needed = format!("this image needs an engine because of {}", needs.step);
+        match self {
+            Self::Unreachable { address, .. } if address.starts_with("unix://") => {
+                vec![format!("start Docker, or set DOCKER_HOST; {needed}")]
+            }
+            Self::Unreachable { address, .. } => {
+                let first = unreachable_hints(address).into_iter().next();
+                let other = format!("or set DOCKER_HOST to another engine; {needed}");
+                first.into_iter().chain([other]).collect()
+            }
+            _ => self.hints().into_iter().chain([needed]).collect(),
+        }
+    }
+
     /// Hints for the user, one line each.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
@@ -170,15 +371,15 @@ impl Error {
                 "add yourself to the group that owns the socket (`sudo usermod -aG docker $USER`, then log in again)".into(),
                 "or use your own engine: set DOCKER_HOST (a rootless engine listens at unix://$XDG_RUNTIME_DIR/docker.sock)".into(),
             ],
-            Self::Step { output, .. } => step_hints(output),
-            Self::Unsupported { what, .. } if what.contains("secret") => {
+            Self::Step { output, .. } => output.cause.hints(),
+            Self::NeedsBuildKit { .. } => {
                 vec!["unset DOCKER_BUILDKIT, or use an engine that has BuildKit".into()]
             }
             Self::Untrusted { engine, trust, .. } => vec![trust_hint(engine, *trust)],
             Self::MissingSecret { name } => {
                 vec![format!("pass it with --secret id={name},src=FILE or --secret id={name},env=VARIABLE")]
             }
-            Self::Base { message, .. } | Self::Push { message, .. } => transfer_hints(message),
+            Self::Base { cause, .. } | Self::Push { cause, .. } => cause.hints(),
             Self::Context(_) => vec!["run the command again when no other program changes the files".into()],
             Self::Build { .. } | Self::Unsupported { .. } | Self::Tag { .. } | Self::Request { .. } => Vec::new(),
         }
@@ -242,46 +443,4 @@ fn unreachable_hints(address: &str) -> Vec<String> {
         "or use another engine: DOCKER_HOST=unix:///PATH, tcp://HOST:PORT or ssh://HOST, or `docker context use NAME`".into(),
         "or use --engine embedded: it builds every image without packages and [[run]] steps".into(),
     ]
-}
-
-/// The hints for a failed step.
-fn step_hints(output: &StepOutput) -> Vec<String> {
-    let contains = |text: &str| {
-        output.message.contains(text) || output.tail.iter().any(|line| line.contains(text))
-    };
-    if contains("exec format error") {
-        vec!["the engine cannot execute programs of this platform: add an [[engine]] of this platform, or install emulation (binfmt)".into()]
-    } else {
-        Vec::new()
-    }
-}
-
-/// The hints for a failed pull or push by the engine.
-fn transfer_hints(message: &str) -> Vec<String> {
-    let mut hints = Vec::new();
-    if message.contains("server gave HTTP response to HTTPS client") {
-        hints.push("the registry uses plain HTTP: list it under `insecure-registries` in the engine's /etc/docker/daemon.json".to_owned());
-    }
-    if message.contains("x509:") || message.contains("certificate") {
-        hints.push("the engine does not trust the registry: put its CA in the engine's /etc/docker/certs.d/HOST:PORT/ca.crt".to_owned());
-    }
-    if [
-        "unauthorized",
-        "no basic auth",
-        "denied",
-        "authentication required",
-    ]
-    .iter()
-    .any(|word| message.contains(word))
-    {
-        hints.push(
-            "log in: `docker login HOST`, or GOLDEN_REGISTRY_USER and GOLDEN_REGISTRY_PASSWORD"
-                .to_owned(),
-        );
-    }
-    hints.push(
-        "the engine connects to the registry itself, with its own TLS settings; `localhost` is the engine's machine"
-            .to_owned(),
-    );
-    hints
 }

@@ -16,7 +16,7 @@ pub use self::buildkit::BuildKit;
 pub use self::daemon::bounds::Timeouts;
 pub use self::docker::{Docker, DockerEnv};
 pub use self::embedded::Embedded;
-pub use self::error::{Error, StepOutput};
+pub use self::error::{BuildStep, Error, StepCause, StepName, StepOutput, TransferCause};
 pub use self::fleet::Fleet;
 pub use self::trust::EngineTrust;
 pub use crate::assemble::{Assembled, AssembledImage, Layer, LayerSource};

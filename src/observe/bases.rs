@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{CONCURRENT, Error, NoBase};
+use super::{Absent, CONCURRENT, Error, NoBase};
 use crate::engine::Docker;
 use crate::engine::embedded::{self, Embedded};
 use crate::reference::{Reference, Repository, Tag};
@@ -169,7 +169,10 @@ async fn read_base(
 ) -> Result<ObservedBase, Error> {
     let because = match from_registry(reference, embedded).await {
         Ok(Some(base)) => return Ok(base),
-        Ok(None) | Err(embedded::Error::BaseMissing { .. }) => NoBase::Absent,
+        Ok(None) | Err(embedded::Error::BaseMissing { .. }) => {
+            let registry = embedded.registries().of(&reference.repository);
+            NoBase::Absent(Box::new(Absent::find(&registry, reference).await))
+        }
         Err(embedded::Error::Registry(error)) => NoBase::Unread(Box::new(error)),
         Err(error) => return Err(Error::Unusable(Box::new(error))),
     };
@@ -177,7 +180,7 @@ async fn read_base(
         && let Ok(Some(local)) = engine.image(reference).await
     {
         let because = match because {
-            NoBase::Absent => "the registry has no such image".to_owned(),
+            NoBase::Absent(absent) => absent.reason(),
             NoBase::Unread(error) => error.to_string(),
         };
         return Ok(ObservedBase::Local {

@@ -1,12 +1,14 @@
 //! Reads the current state before a decision: base digests, published tags and inputs. All requests
 //! are read-only and run concurrently.
 
+mod absent;
 mod bases;
 mod cache;
 mod lists;
 mod repositories;
 mod upstream;
 
+pub use absent::Absent;
 pub use bases::{bases, from_lock};
 pub use cache::ConfigCache;
 pub use lists::{claimed_tags, complete_tags};
@@ -65,7 +67,7 @@ pub enum Error {
 #[derive(Debug)]
 pub enum NoBase {
     /// The registry has no such image.
-    Absent,
+    Absent(Box<Absent>),
     /// The request failed, so it is unknown whether the image exists.
     Unread(Box<crate::registry::Error>),
 }
@@ -73,7 +75,7 @@ pub enum NoBase {
 impl std::fmt::Display for NoBase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Absent => f.write_str("not found: the registry has no such image"),
+            Self::Absent(absent) => write!(f, "not found: {}", absent.reason()),
             Self::Unread(error) => write!(f, "could not be read: {error}"),
         }
     }
@@ -102,14 +104,9 @@ impl Error {
                 ..
             } => error.hints(),
             Self::NoBase {
-                reference,
-                because: NoBase::Absent,
-            } => {
-                vec![format!(
-                    "check the name, log in to {}, or pull the image first",
-                    reference.repository.host
-                )]
-            }
+                because: NoBase::Absent(absent),
+                ..
+            } => absent.hints(),
             Self::NoTag { repository, .. } => {
                 vec![format!("`golden ls {repository}` lists its tags")]
             }

@@ -310,6 +310,7 @@ fn published(digest: Digest, config: &ImageConfig) -> Published {
         inputs,
         labels: config.labels(),
         runtime: config.without_labels(),
+        parts: None,
     }
 }
 

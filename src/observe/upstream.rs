@@ -1,7 +1,7 @@
 //! Computes the entries that golden.lock would have for the bases today.
 
 use super::bases::highest_tag;
-use super::{CONCURRENT, Error, NoBase};
+use super::{Absent, CONCURRENT, Error, NoBase};
 use crate::engine::Embedded;
 use crate::oci::ImageConfig;
 use crate::oci::manifest::{Manifest, RawManifest};
@@ -56,9 +56,10 @@ async fn read_base(
     let registry = embedded.registries().of(&reference.repository);
     let path = &reference.repository.path;
     let Some(raw) = registry.get_manifest(path, &reference.target()).await? else {
+        let absent = Absent::find(&registry, &reference).await;
         return Err(Error::NoBase {
             reference,
-            because: NoBase::Absent,
+            because: NoBase::Absent(Box::new(absent)),
         });
     };
     let unusable = |error| Error::Unusable(Box::new(error));

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::assemble::NeedsExecution;
 use crate::diagnostic::Diagnostics;
+use crate::resolve::image::SpecLocation;
 
 /// The reason why an image failed.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +15,15 @@ pub enum Failed {
     /// The Docker Engine cannot be used. All images of the run share this error.
     #[error(transparent)]
     Docker(#[from] Arc<crate::engine::Error>),
+    /// No engine can be used for an image that needs one.
+    #[error("{error}")]
+    NoEngine {
+        /// The error of the connection.
+        #[source]
+        error: Arc<crate::engine::Error>,
+        /// The part of the spec that must be executed.
+        needs: NeedsExecution,
+    },
     /// The built image violates the policy.
     #[error("the built image violates the policy")]
     Policy {
@@ -28,8 +39,13 @@ pub enum Failed {
         image: String,
     },
     /// The base cannot be read.
-    #[error(transparent)]
-    Base(#[from] crate::observe::Error),
+    #[error("{error}")]
+    Base {
+        /// The reason.
+        error: crate::observe::Error,
+        /// The location of the base in the spec.
+        location: Option<SpecLocation>,
+    },
     /// Publishing failed or was refused.
     #[error(transparent)]
     Publish(#[from] crate::publish::Error),
@@ -46,10 +62,14 @@ impl Failed {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Self::Publish(crate::publish::Error::Refused { because, .. }) => {
-                format!("refused: {}", because.join("; "))
-            }
+            Self::Publish(crate::publish::Error::Refused { because, .. }) => because.join("; "),
             Self::NotBuilt { .. } => "no up-to-date local build".to_owned(),
+            Self::Engine(crate::engine::Error::Step {
+                step, exit_code, ..
+            }) => match exit_code {
+                Some(code) => format!("{}: exit code {code}", step.name.plain()),
+                None => format!("{} failed", step.name.plain()),
+            },
             _ => self.to_string(),
         }
     }
@@ -60,7 +80,8 @@ impl Failed {
         match self {
             Self::Engine(error) => error.hints(),
             Self::Docker(error) => error.hints(),
-            Self::Base(error) => error.hints(),
+            Self::NoEngine { error, needs } => error.hints_for(needs),
+            Self::Base { error, .. } => error.hints(),
             Self::Publish(error) => error.hints(),
             Self::NotBuilt { image } => {
                 let name = image.split(':').next().unwrap_or(image);

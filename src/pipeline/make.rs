@@ -6,7 +6,7 @@ use super::local;
 use super::run::{Done, Parent, Run, id_of};
 use crate::engine::{self, Artifact, BuildOptions, BuiltImage, EngineKind};
 use crate::policy::{self, Built};
-use crate::publish::BuildRecord;
+use crate::publish::{BuildRecord, InputsRecord};
 use crate::reference::{Reference, Tag};
 use crate::render::Recipe;
 use crate::tags;
@@ -91,7 +91,12 @@ impl Run<'_> {
         if let Some(fleet) = self.engines.fleet(&recipe.image) {
             return Ok(fleet.build(recipe, &options, self.events).await?);
         }
-        let docker = self.engines.docker().await?;
+        let docker = self.engines.docker().await.map_err(|error| {
+            match crate::assemble::can_assemble(&recipe.image) {
+                Err(needs) => Failed::NoEngine { error, needs },
+                Ok(()) => Failed::Docker(error),
+            }
+        })?;
         let platform = recipe
             .image
             .platforms
@@ -269,6 +274,8 @@ impl Run<'_> {
                 .map(|fleet| fleet.parts(&built.inputs))
                 .unwrap_or_default(),
         };
+        let parts = crate::plan::parts(&self.recipes[position]);
+        InputsRecord::write(self.state, &built.inputs, &parts)?;
         Ok(record.write(self.state)?)
     }
 }

@@ -17,5 +17,5 @@ pub mod standalone;
 pub use choose::{EngineChoice, Goal, choose};
 pub use engines::Engines;
 pub use failed::Failed;
-pub use outcome::{ImageOutcome, ImageReport};
+pub use outcome::{ImageOutcome, ImageReport, PublishedTags};
 pub use run::{Ended, Options, Run};

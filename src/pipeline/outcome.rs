@@ -1,11 +1,13 @@
 //! The report about each image of a run: shown as the summary, printed as JSON, and written by
 //! `--metadata-file`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::engine::EngineKind;
 use crate::publish::receipt::Receipt;
-use crate::reference::{Digest, Reference};
+use crate::reference::{Digest, Reference, Repository, Tag};
 
 /// The outcome of a run for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -30,6 +32,18 @@ pub enum ImageOutcome {
 }
 
 impl ImageOutcome {
+    /// All outcomes, in the order of a summary.
+    pub const ALL: [Self; 8] = [
+        Self::Published,
+        Self::Retagged,
+        Self::Built,
+        Self::Unchanged,
+        Self::Withdrawn,
+        Self::Refused,
+        Self::Failed,
+        Self::Skipped,
+    ];
+
     /// The word for the summary.
     #[must_use]
     pub const fn verb(self) -> &'static str {
@@ -44,6 +58,15 @@ impl ImageOutcome {
             Self::Skipped => "skipped",
         }
     }
+}
+
+/// A repository and the tags in it that point to an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedTags {
+    /// The repository.
+    pub repository: Repository,
+    /// The tags, from the most specific one.
+    pub tags: Vec<Tag>,
 }
 
 /// The report about one image of a run.
@@ -72,6 +95,12 @@ pub struct ImageReport {
     /// The references of the image in the Docker Engine.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub local: Vec<Reference>,
+    /// The duration of each phase in milliseconds, for an image that was not published.
+    #[serde(skip)]
+    pub durations: BTreeMap<String, u64>,
+    /// The places where the image was already published, if it is unchanged.
+    #[serde(skip)]
+    pub in_place: Vec<PublishedTags>,
     /// One receipt for each registry that was changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub receipts: Vec<Receipt>,

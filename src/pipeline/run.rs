@@ -4,19 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Semaphore};
 
 use super::choose::EngineChoice;
 use super::engines::Engines;
 use super::failed::Failed;
-use super::outcome::{ImageOutcome, ImageReport};
+use super::outcome::{ImageOutcome, ImageReport, PublishedTags};
 use crate::config_files::policy::Policy;
 use crate::engine::{Artifact, BuiltImage, EngineKind};
 use crate::event::{Event, Events};
 use crate::observe::ConfigCache;
-use crate::plan::{ContentSource, Plan, PlanStep, PlannedImage};
+use crate::plan::{ContentSource, Plan, PlanStep, PlannedAction, PlannedDestination, PlannedImage};
 use crate::publish::{self, Receipt, Uploaded};
 use crate::reference::{Digest, Host, Reference, Repository};
 use crate::registry::{Credential, Registries};
@@ -135,6 +135,8 @@ pub struct Ended {
     pub reports: Vec<ImageReport>,
     /// The failures, with the position of the image.
     pub failures: Vec<(usize, Failed)>,
+    /// The duration of the run.
+    pub elapsed: Duration,
     /// The built images, by position; only with [`Options::keep_built`] or [`Options::atomic`].
     pub built: BTreeMap<usize, BuiltImage>,
 }
@@ -143,6 +145,7 @@ impl Run<'_> {
     /// Processes all images. A failure stops only the images that depend on it; with `atomic`, no
     /// moving tag is moved after a failure.
     pub async fn to_end(&self) -> Ended {
+        let start = Instant::now();
         let images: Vec<_> = self
             .recipes
             .iter()
@@ -168,7 +171,7 @@ impl Run<'_> {
         if self.options.atomic {
             self.release(held, &mut outcomes).await;
         }
-        self.ended(outcomes, slots)
+        self.ended(outcomes, slots, &graph, start.elapsed())
     }
 
     /// Works on one image.
@@ -338,8 +341,15 @@ impl Run<'_> {
         }
     }
 
-    fn ended(&self, outcomes: Vec<Outcome<Done, Failed>>, slots: Vec<Slot>) -> Ended {
+    fn ended(
+        &self,
+        outcomes: Vec<Outcome<Done, Failed>>,
+        slots: Vec<Slot>,
+        graph: &[Vec<usize>],
+        elapsed: Duration,
+    ) -> Ended {
         let mut ended = Ended {
+            elapsed,
             reports: Vec::new(),
             failures: Vec::new(),
             built: BTreeMap::new(),
@@ -348,6 +358,7 @@ impl Run<'_> {
         for (position, (outcome, slot)) in outcomes.into_iter().zip(slots).enumerate() {
             let planned = &self.plan.images[position];
             let mut report = self.report(position, slot.made.into_inner());
+            report.durations = slot.durations.into_inner().unwrap_or_default();
             match outcome {
                 Outcome::Done(done) => {
                     if self.options.atomic && !all_done {
@@ -377,7 +388,7 @@ impl Run<'_> {
                 }
                 Outcome::Blocked { by } => {
                     report.outcome = ImageOutcome::Skipped;
-                    report.because = format!("its base {} failed", self.plan.images[by].image);
+                    report.because = self.skipped(by, &graph[position]);
                     let event = Event::Finished {
                         image: planned.image.clone(),
                         text: format!("skipped: {}", report.because),
@@ -392,6 +403,21 @@ impl Run<'_> {
             }
         }
         ended
+    }
+
+    /// The reason why an image was not built: `by` failed, and `parents` are its bases.
+    fn skipped(&self, by: usize, parents: &[usize]) -> String {
+        let name = |position: usize| &self.plan.images[position].image;
+        match parents.first() {
+            Some(parent) if *parent != by => {
+                format!(
+                    "its base {} was skipped, because {} failed",
+                    name(*parent),
+                    name(by)
+                )
+            }
+            _ => format!("its base {} failed", name(by)),
+        }
     }
 
     fn outcome(&self, planned: &PlannedImage, done: bool) -> ImageOutcome {
@@ -419,8 +445,27 @@ impl Run<'_> {
             inputs: Some(planned.inputs.clone()),
             digest,
             local: Vec::new(),
+            durations: BTreeMap::new(),
+            in_place: in_place(planned),
             receipts: Vec::new(),
         }
+    }
+}
+
+/// The tags that already point to an image, if nothing changes.
+fn in_place(planned: &PlannedImage) -> Vec<PublishedTags> {
+    let tags = |destination: &PlannedDestination| PublishedTags {
+        repository: destination.repository.clone(),
+        tags: destination
+            .tags
+            .iter()
+            .filter(|tag| tag.action == PlannedAction::Same)
+            .map(|tag| tag.tag.clone())
+            .collect(),
+    };
+    match planned.step {
+        PlanStep::Skip { .. } => planned.destinations.iter().map(tags).collect(),
+        _ => Vec::new(),
     }
 }
 

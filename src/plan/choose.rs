@@ -215,7 +215,7 @@ fn changed_content(
     parents: &PlannedParents,
 ) -> PlanChoice {
     let image = &recipe.image;
-    let mut because = reasons::changed(recipe, published, parents);
+    let mut because = reasons::changed(recipe, was, published, parents);
     if revises(recipe, published) {
         return PlanChoice::new(&next_revision(recipe, states), PlanStep::Build { because });
     }

@@ -3,11 +3,13 @@
 
 mod choose;
 mod destination;
+mod parts;
 mod reasons;
 mod recipes;
 mod state;
 
 pub use destination::{ContentSource, PlannedAction, PlannedDestination, PlannedMove, current};
+pub use parts::parts;
 pub use recipes::{each_recipe, recipes};
 
 use std::collections::BTreeMap;

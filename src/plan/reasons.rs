@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use semver::Version;
+
 use super::PlannedParents;
+use super::parts::{DOCKERFILE, differences};
 use crate::assemble::runtime;
 use crate::oci::ImageConfig;
 use crate::render::{INPUTS, PinnedBase, Recipe, SPEC_INPUTS};
@@ -14,9 +17,10 @@ use crate::snapshot::Published;
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 
-/// The differences between the published image and the recipe. The list is never empty.
+/// The differences between the image that is published as `was` and the recipe. The list is never empty.
 pub(super) fn changed(
     recipe: &Recipe,
+    was: &Version,
     published: &Published,
     parents: &PlannedParents,
 ) -> Vec<String> {
@@ -28,6 +32,18 @@ pub(super) fn changed(
     if published.runtime.runtime().is_some() {
         reasons.extend(env(recipe, &published.runtime));
         reasons.extend(config(&recipe.image, &published.runtime));
+    }
+    let parts = published
+        .parts
+        .as_ref()
+        .map(|parts| differences(parts, recipe))
+        .unwrap_or_default();
+    // The Dockerfile also contains the values that the config records.
+    if !parts.is_empty() && (reasons.is_empty() || parts != [DOCKERFILE]) {
+        reasons.push(format!(
+            "changed since {was} was published: {}",
+            parts.join(", ")
+        ));
     }
     if reasons.is_empty() {
         reasons.push(format!(

@@ -5,7 +5,9 @@ use crate::oci::ImageConfig;
 use crate::reference::Tag;
 use crate::render::{PinnedBase, Rendered, SPEC_INPUTS};
 use crate::resolve::ResolvedImage;
-use crate::resolve::image::{Base, Config, Family, FamilySource, Packages, Provenance};
+use crate::resolve::image::{
+    Base, Config, Family, FamilySource, Packages, Provenance, SpecLocations,
+};
 use crate::snapshot::{ObservedRepository, Published};
 use crate::tags::{Rebuild, TagRules};
 
@@ -33,6 +35,7 @@ fn recipe(version: &str, content: &str, rules: TagRules) -> Recipe {
         run: Vec::new(),
         tags: rules,
         provenance: Provenance::default(),
+        locations: SpecLocations::default(),
     };
     let rendered = Rendered {
         dockerfile: String::new(),
@@ -75,6 +78,7 @@ fn repository(text: &str) -> ObservedRepository {
                     inputs,
                     labels,
                     runtime: ImageConfig::default(),
+                    parts: None,
                 },
             );
         }
@@ -197,8 +201,9 @@ fn reasons(recipe: &Recipe, config: &serde_json::Value, parents: &PlannedParents
         inputs: Some(Digest::of(b"others")),
         labels: config.labels(),
         runtime: config.without_labels(),
+        parts: None,
     };
-    reasons::changed(recipe, &published, parents)
+    reasons::changed(recipe, &recipe.image.version, &published, parents)
 }
 
 #[test]
@@ -291,6 +296,7 @@ fn the_reasons_name_the_changed_keys_of_the_config() {
         script: "true".to_owned(),
         user: None,
         secrets: Vec::new(),
+        location: None,
     });
     let hidden = reasons(&image, &as_published, &PlannedParents::new());
     assert_eq!(

@@ -8,6 +8,7 @@ use super::*;
 use crate::diagnostic::{Class, Nowhere, Severity};
 use crate::resolve::image::{
     Certificate, Config, EnvValue, Family, FamilySource, Packages, Port, Protocol, Provenance,
+    SpecLocations,
 };
 use crate::tags::TagRules;
 
@@ -43,6 +44,7 @@ fn image(base: Base) -> ResolvedImage {
         run: Vec::new(),
         tags: TagRules::default(),
         provenance: Provenance::default(),
+        locations: SpecLocations::default(),
     }
 }
 

@@ -22,7 +22,7 @@ pub enum Error {
     #[error("{0} does not exist")]
     Missing(Reference),
     /// The repository does not exist.
-    #[error("the registry has no repository {0}")]
+    #[error("repository {0} not found")]
     NoRepository(Repository),
     /// Other tags point to the same digest.
     #[error("{}", shared(reference, digest, tags))]

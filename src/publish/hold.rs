@@ -17,7 +17,7 @@ const MOST_WRITES: u32 = 2;
 
 /// A tag that does not point to the manifest that was put, even after the deadline.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{repository}:{tag} points to {} instead of {expected}, {seconds} s after it was put: {cause}", found.as_ref().map_or("nothing", Digest::as_str))]
+#[error("{repository}:{tag} {} after {reads} over {seconds} s to move it to {expected}{cause}", state(found.as_ref(), *cause), reads = attempts(*reads))]
 pub struct Unsettled {
     /// The repository of the tag.
     pub repository: Repository,
@@ -27,6 +27,8 @@ pub struct Unsettled {
     pub expected: Digest,
     /// The digest that it points to; `None` if it does not exist.
     pub found: Option<Digest>,
+    /// The number of times that it was read.
+    pub reads: u32,
     /// The time that the registry was given, in seconds.
     pub seconds: u64,
     /// The probable reason.
@@ -45,9 +47,25 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Late => "the registry still shows the tag as it was before",
-            Self::Foreign => "another publisher moved it",
+            Self::Late => "",
+            Self::Foreign => ": another publisher moved it",
         })
+    }
+}
+
+/// The state of a tag, as a predicate.
+fn state(found: Option<&Digest>, cause: Cause) -> String {
+    match (found, cause) {
+        (None, _) => "does not exist".to_owned(),
+        (Some(found), Cause::Late) => format!("still points to {found}"),
+        (Some(found), Cause::Foreign) => format!("points to {found}"),
+    }
+}
+
+fn attempts(reads: u32) -> String {
+    match reads {
+        1 => "1 attempt".to_owned(),
+        reads => format!("{reads} attempts"),
     }
 }
 
@@ -143,6 +161,7 @@ impl Writes {
             tag: tag.clone(),
             expected: expected.clone(),
             found: found.cloned(),
+            reads: polling.reads(),
             seconds: polling.limit().as_secs(),
             cause: if is_foreign {
                 Cause::Foreign

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 pub use error::Error;
 pub use hold::{Cause, Unsettled};
 pub use receipt::Receipt;
-pub use records::BuildRecord;
+pub use records::{BuildRecord, InputsRecord};
 pub use release::release;
 pub use settle::{Correction, Settled, settle};
 pub use upload::{Uploaded, upload};

@@ -19,9 +19,45 @@ use crate::tags::{TagList, Variant};
 pub struct PruneRules {
     /// The minimum number of stable versions to keep per variant, counted from the highest.
     pub keep: usize,
-    /// Keep versions that were created after this time, in seconds since 1970. A version without a
-    /// creation time counts as new.
-    pub newer_than: Option<i64>,
+    /// Keep versions that are not older than this. A version without a creation time counts as
+    /// new.
+    pub older_than: Option<AgeLimit>,
+}
+
+/// The age from which versions are deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgeLimit {
+    /// The age in seconds.
+    pub age: i64,
+    /// The current time, in seconds since 1970.
+    pub now: i64,
+}
+
+impl AgeLimit {
+    /// True if something that was created at this time is old enough.
+    const fn is_exceeded(self, created: i64) -> bool {
+        created < self.now - self.age
+    }
+}
+
+impl std::fmt::Display for AgeLimit {
+    /// Formats the age with the largest unit that divides it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let units = [
+            (86_400, "day"),
+            (3600, "hour"),
+            (60, "minute"),
+            (1, "second"),
+        ];
+        for (seconds, unit) in units {
+            if self.age % seconds == 0 {
+                let number = self.age / seconds;
+                let plural = if number == 1 { "" } else { "s" };
+                return write!(f, "{number} {unit}{plural}");
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A version in a repository, according to its tag.
@@ -81,7 +117,7 @@ pub async fn examine(
 ) -> Result<Pruning, delete::Error> {
     let inventory = read_complete(registry, repository).await?;
     let mut created = BTreeMap::new();
-    if rules.newer_than.is_some() {
+    if rules.older_than.is_some() {
         for descriptor in inventory.tags.values() {
             let digest = &descriptor.digest;
             if !created.contains_key(digest) {
@@ -221,14 +257,14 @@ fn one_variant(
             created: created_at,
         };
         let is_stable = tagged.version.pre.is_empty();
-        let (prune, because) = match rules.newer_than {
+        let (prune, because) = match rules.older_than {
             // Pre-releases are not counted; one is deleted once enough stable versions are higher.
             _ if stable < rules.keep => (false, kept(rules.keep)),
             Some(limit) => match version.created {
-                Some(created_at) if created_at < limit => {
-                    (true, "older than --older-than".to_owned())
+                Some(created_at) if limit.is_exceeded(created_at) => {
+                    (true, format!("older than {limit}"))
                 }
-                Some(_) => (false, "newer than --older-than".to_owned()),
+                Some(_) => (false, format!("newer than {limit}")),
                 None => (false, "its age is unknown".to_owned()),
             },
             None => (true, format!("beyond --keep {}", rules.keep)),
@@ -246,7 +282,10 @@ fn one_variant(
 }
 
 fn kept(keep: usize) -> String {
-    format!("within --keep {keep}")
+    match keep {
+        1 => "newest".to_owned(),
+        _ => format!("newest {keep}"),
+    }
 }
 
 #[cfg(test)]
@@ -276,7 +315,10 @@ mod tests {
             &inventory,
             &known,
             &created,
-            PruneRules { keep, newer_than },
+            PruneRules {
+                keep,
+                older_than: newer_than.map(|limit| AgeLimit { age: 0, now: limit }),
+            },
         );
         let going = verdicts.iter().filter(|verdict| verdict.prune);
         going

@@ -8,6 +8,7 @@ use crate::engine::EngineKind;
 use crate::engine::fleet::PlatformBuild;
 use crate::platform::Platform;
 use crate::reference::{Digest, RepositoryPath, Tag};
+use crate::snapshot::InputParts;
 use crate::workspace::state::{Error, StateDirectory};
 
 /// A build result and its location.
@@ -63,6 +64,31 @@ impl BuildRecord {
         bytes.push(b'\n');
         state.user_cache().write(proof(&bytes), b"");
         state.write(Self::file(&self.image, &self.tag), &bytes)
+    }
+}
+
+/// The parts of an image's inputs, stored as `.golden/inputs/DIGEST.json`, so that a later plan can
+/// name the part that changed. Losing it loses only that text.
+#[derive(Debug)]
+pub struct InputsRecord;
+
+impl InputsRecord {
+    fn file(inputs: &Digest) -> PathBuf {
+        PathBuf::from("inputs").join(format!("{}.json", inputs.hex()))
+    }
+
+    /// Reads the parts of inputs with this digest. Returns `None` if they are not recorded.
+    #[must_use]
+    pub fn read(state: &StateDirectory, inputs: &Digest) -> Option<InputParts> {
+        let bytes = state.read(Self::file(inputs)).ok()??;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Records the parts of inputs with this digest. Fails if the file cannot be written.
+    pub fn write(state: &StateDirectory, inputs: &Digest, parts: &InputParts) -> Result<(), Error> {
+        // Only strings and digests, so that serialization cannot fail.
+        let bytes = serde_json::to_vec_pretty(parts).unwrap_or_default();
+        state.write(Self::file(inputs), &bytes)
     }
 }
 

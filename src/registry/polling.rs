@@ -17,6 +17,7 @@ pub struct Polling {
     start: Instant,
     limit: Duration,
     pause: Duration,
+    reads: u32,
 }
 
 impl Registry {
@@ -27,6 +28,7 @@ impl Registry {
             start: Instant::now(),
             limit: self.inner.env.retry_policy.settle,
             pause: FIRST_PAUSE,
+            reads: 1,
         }
     }
 }
@@ -38,13 +40,23 @@ impl Polling {
         let left = self.limit.saturating_sub(self.start.elapsed());
         tokio::time::sleep(self.pause.min(left)).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        !left.is_zero()
+        if left.is_zero() {
+            return false;
+        }
+        self.reads += 1;
+        true
     }
 
     /// True once half of the time until the deadline has passed.
     #[must_use]
     pub fn is_half_over(&self) -> bool {
         self.start.elapsed() * 2 >= self.limit
+    }
+
+    /// The number of reads so far.
+    #[must_use]
+    pub const fn reads(&self) -> u32 {
+        self.reads
     }
 
     /// The total time allowed, measured from the start.

@@ -9,6 +9,7 @@ mod form;
 mod instruction;
 mod labels;
 mod sections;
+pub mod steps;
 mod templates;
 
 pub use self::fingerprint::{fingerprint, spec_fingerprint};

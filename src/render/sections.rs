@@ -9,7 +9,7 @@ use super::files::PlacedFiles;
 use super::form::Form;
 use super::instruction::{Instruction, Piece};
 use crate::reference::Reference;
-use crate::resolve::image::{Base, EnvValue, Family, Invocation, Packages};
+use crate::resolve::image::{Base, EnvValue, Family, Invocation, Packages, RunStep};
 use crate::resolve::{ResolvedImage, packages};
 
 /// The variables of a template. A comment at the top of each built-in template documents them.
@@ -437,13 +437,18 @@ fn steps(image: &ResolvedImage, users: &StepUsers<'_>) -> (String, String) {
             })));
             current = user;
         }
-        out.push(Instruction::Run {
-            secrets: step.secrets.clone(),
-            readable: !is_root(user),
-            script: step.script.clone(),
-        });
+        out.push(run_instruction(step));
     }
     (lines(out), current.to_owned())
+}
+
+/// The instruction that runs a step.
+pub(super) fn run_instruction(step: &RunStep) -> Instruction {
+    Instruction::Run {
+        secrets: step.secrets.clone(),
+        readable: !is_root(step.user.as_deref().unwrap_or(ROOT)),
+        script: step.script.clone(),
+    }
 }
 
 /// The instructions that make a build without golden fail if it would lose labels that a Dockerfile

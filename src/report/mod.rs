@@ -15,7 +15,7 @@ mod source;
 pub mod table;
 pub mod text;
 
-use crate::diagnostic::{Diagnostics, SourceMap};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 
 pub use failure::failure;
 pub use format::OutputFormat;
@@ -38,6 +38,13 @@ pub fn diagnostics(out: &Out, format: OutputFormat, found: &Diagnostics, sources
             source::draw(out, found, sources);
         }
     }
+}
+
+/// Shows one finding of a run as text, without a summary line.
+pub fn finding(out: &Out, finding: &Diagnostic, sources: &SourceMap) {
+    let mut found = Diagnostics::new();
+    found.push(finding.clone());
+    source::draw_each(out, &conceal::conceal(&found, sources), sources);
 }
 
 #[cfg(test)]

@@ -47,6 +47,18 @@ fn most_important<'g, 'd, T>(
 
 /// Shows findings and a summary line.
 pub(super) fn draw(out: &Out, found: &Diagnostics, sources: &SourceMap) {
+    draw_each(out, found, sources);
+    let shown = found
+        .iter()
+        .filter(|d| !out.quiet || d.severity == Severity::Error);
+    let groups = grouped(shown);
+    if let Some(line) = summary(groups.iter().map(|(diagnostic, _)| *diagnostic)) {
+        out.error(&line);
+    }
+}
+
+/// Shows findings.
+pub(super) fn draw_each(out: &Out, found: &Diagnostics, sources: &SourceMap) {
     let masked = mask(found, sources);
     let renderer = if out.color {
         Renderer::styled()
@@ -71,9 +83,6 @@ pub(super) fn draw(out: &Out, found: &Diagnostics, sources: &SourceMap) {
         out.error(&format!(
             "... and {rest} more; `--format json` lists all of them\n"
         ));
-    }
-    if let Some(line) = summary(groups.iter().map(|(diagnostic, _)| *diagnostic)) {
-        out.error(&line);
     }
 }
 

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::draft::{Draft, FileContent, FileRequest, LayoutRequest, SpecLocation, TrustRequest};
+use super::draft::{Draft, FileContent, FileRequest, LayoutRequest, TrustRequest};
 use super::image::{
     Base, EnvValue, Family, FamilySource, FileOwner, Packages, Provenance, ResolvedImage, RunStep,
+    SpecLocation, SpecLocations,
 };
 use super::labels::{INPUTS, SPEC_INPUTS, labels};
 use super::matrix::MatrixRow;
@@ -70,9 +71,6 @@ pub(super) fn draft(
         .enumerate()
         .map(|(n, pattern)| builder.trust(n, pattern))
         .collect();
-    let run_locations = (0..spec.run.len())
-        .map(|n| builder.location(&["run", &n.to_string()]))
-        .collect();
     let run = builder.run(spec.run);
     let extra_locations = (0..spec.tags.extra.len())
         .map(|n| builder.location(&["tags", "extra", &n.to_string()]))
@@ -115,7 +113,6 @@ pub(super) fn draft(
             Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
         },
         packages_location: builder.location(&["packages"]),
-        run_locations,
         extra_locations,
         image: ResolvedImage {
             name,
@@ -140,6 +137,7 @@ pub(super) fn draft(
             run,
             tags: rules(spec.tags),
             provenance: Provenance::default(),
+            locations: builder.locations(),
         },
     })
 }
@@ -276,6 +274,20 @@ impl DraftBuilder<'_, '_> {
         SpecLocation {
             file: self.files.file(&span).to_owned(),
             span: SourceFiles::local(&span),
+        }
+    }
+
+    /// The location of `path`; `None` if it is not written.
+    fn written(&self, path: &[&str]) -> Option<SpecLocation> {
+        entry(self.table, path).map(|_| self.location(path))
+    }
+
+    fn locations(&self) -> SpecLocations {
+        SpecLocations {
+            base: self.written(&["image", "base"]),
+            packages: self.written(&["packages"]),
+            certificates: self.written(&["certs"]),
+            files: self.written(&["files"]),
         }
     }
 
@@ -516,6 +528,7 @@ impl DraftBuilder<'_, '_> {
                         script,
                         user: step.user,
                         secrets: step.secrets,
+                        location: Some(self.location(&["run", &n])),
                     });
                 }
                 None if entry(self.table, &["run", &n, "script"]).is_none() => {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{Draft, SpecLocation};
+use super::draft::Draft;
+use super::image::SpecLocation;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::{RepositoryPath, Tag};
 use crate::tags::{Latest, TagRole, check_extra, fan_out, precedence};

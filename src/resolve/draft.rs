@@ -1,9 +1,8 @@
 //! A [`Draft`]: an image whose files and certificates are named, but not yet read.
 
-use std::ops::Range;
 use std::path::PathBuf;
 
-use super::image::{Family, FamilySource, FileOwner, ResolvedImage};
+use super::image::{Family, FamilySource, FileOwner, ResolvedImage, SpecLocation};
 use crate::config_files::base::LayoutSpec;
 
 /// An image before files, certificates and git are read. [`ResolvedImage`] is the result.
@@ -35,19 +34,8 @@ pub struct Draft {
     pub base_written: Option<String>,
     /// The location of `[packages]`, for diagnostics.
     pub packages_location: SpecLocation,
-    /// The location of each `[[run]]` step.
-    pub run_locations: Vec<SpecLocation>,
     /// The location of each extra tag.
     pub extra_locations: Vec<SpecLocation>,
-}
-
-/// A location in a spec file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpecLocation {
-    /// The path of the file, relative to the workspace.
-    pub file: PathBuf,
-    /// The byte range in the file.
-    pub span: Range<usize>,
 }
 
 /// A request for a base from an OCI layout.

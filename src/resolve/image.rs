@@ -3,6 +3,7 @@
 //! network, such as the digest of the base.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -61,6 +62,30 @@ pub struct ResolvedImage {
     pub tags: TagRules,
     /// The origin and time of the inputs; not part of the image's identity.
     pub provenance: Provenance,
+    /// The locations of parts of its spec, for messages; not part of the image's identity.
+    pub locations: SpecLocations,
+}
+
+/// The locations of parts of an image's spec. A part that is not written has none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SpecLocations {
+    /// The location of `base`.
+    pub base: Option<SpecLocation>,
+    /// The location of `[packages]`.
+    pub packages: Option<SpecLocation>,
+    /// The location of `[certs]`.
+    pub certificates: Option<SpecLocation>,
+    /// The location of `[[files]]`.
+    pub files: Option<SpecLocation>,
+}
+
+/// A location in a spec file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecLocation {
+    /// The path of the file, relative to the workspace.
+    pub file: PathBuf,
+    /// The byte range in the file.
+    pub span: Range<usize>,
 }
 
 impl ResolvedImage {
@@ -129,6 +154,7 @@ impl ResolvedImage {
             run: Vec::new(),
             tags: TagRules::default(),
             provenance: Provenance::default(),
+            locations: SpecLocations::default(),
         }
     }
 }
@@ -467,6 +493,9 @@ pub struct RunStep {
     pub user: Option<String>,
     /// The names of the secrets that are mounted at /run/secrets/NAME.
     pub secrets: Vec<String>,
+    /// The location of the step, for messages. Not part of the identity.
+    #[serde(skip)]
+    pub location: Option<SpecLocation>,
 }
 
 /// The origin and time of an image's inputs. They become labels and are never part of the identity.

@@ -14,10 +14,10 @@ use crate::config_files::base::LayoutSpec;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::oci::{Content, layout};
 use crate::reference::Digest;
-use crate::resolve::draft::{
-    Draft, FileContent, FileRequest, LayoutRequest, SpecLocation, TrustRequest,
+use crate::resolve::draft::{Draft, FileContent, FileRequest, LayoutRequest, TrustRequest};
+use crate::resolve::image::{
+    Base, Certificate, FileEntry, FileKind, FileOwner, Layout, SpecLocation,
 };
-use crate::resolve::image::{Base, Certificate, FileEntry, FileKind, FileOwner, Layout};
 use crate::resolve::{files, target};
 
 /// The longest manifest or index of a layout that is read, in bytes.
@@ -103,9 +103,12 @@ impl<'a> Assets<'a> {
                 )),
             }
         }
-        if let (Some(location), Base::Scratch, false) =
-            (draft.run_locations.first(), &draft.image.base, draft.broken)
-            && !draft.image.files.iter().any(|file| file.path == SHELL)
+        let first = draft.image.run.first();
+        if let (Some(location), Base::Scratch, false) = (
+            first.and_then(|step| step.location.as_ref()),
+            &draft.image.base,
+            draft.broken,
+        ) && !draft.image.files.iter().any(|file| file.path == SHELL)
         {
             let message = "`scratch` has no shell; [[run]] and [packages] need a base with one";
             let help = "build on an image that has a shell, or place one with [[files]]";

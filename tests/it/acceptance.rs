@@ -386,7 +386,7 @@ fn a_missing_base_stops_only_the_images_built_on_it() {
     );
     let run = golden.run(&args).exit(1);
     assert!(
-        run.stderr.contains("error: adrift:1.0.0: base") && run.stderr.contains("help:"),
+        run.stderr.contains("error[base.unavailable]: base") && run.stderr.contains("help:"),
         "{}",
         run.stderr
     );
@@ -416,8 +416,8 @@ fn a_missing_base_stops_only_the_images_built_on_it() {
     assert!(run.stdout.starts_with("app:1.2.3  skip"), "{}", run.stdout);
     assert!(!run.stdout.contains("adrift"), "{}", run.stdout);
     for words in [
-        "error: adrift:1.0.0: base",
-        "error: child:1.0.0: adrift:1.0.0 cannot be planned",
+        "error[base.unavailable]: base",
+        "warning: child:1.0.0: skipped: its base adrift:1.0.0 failed",
         "help:",
     ] {
         assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
@@ -425,7 +425,7 @@ fn a_missing_base_stops_only_the_images_built_on_it() {
     // If it is the only image, the whole run fails.
     let run = golden.run(&["build", "child"]).exit(1);
     assert!(
-        run.stderr.starts_with("error: base") && run.stdout.is_empty(),
+        run.stderr.starts_with("error[base.unavailable]: base") && run.stdout.is_empty(),
         "{}",
         run.stderr
     );

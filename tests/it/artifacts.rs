@@ -140,7 +140,7 @@ fn a_missing_repository_is_an_error_with_similar_names() {
         .exit(1);
     assert!(
         run.stderr
-            .contains(&format!("the registry has no repository {host}/team/apq")),
+            .contains(&format!("repository {host}/team/apq not found")),
         "{}",
         run.stderr
     );
@@ -165,11 +165,7 @@ fn a_missing_repository_is_an_error_with_similar_names() {
     let run = Golden::new()
         .run(&["ls", &format!("{}/nope", closed.host())])
         .exit(1);
-    assert!(
-        run.stderr.contains("the registry has no repository"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("/nope not found\n"), "{}", run.stderr);
 }
 
 fn verify(registry: &FakeRegistry, what: &str) -> Run {

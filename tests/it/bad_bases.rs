@@ -236,7 +236,10 @@ fn a_missing_base_is_named() {
         .env("DOCKER_HOST", "unix:///nowhere");
     let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
     assert!(
-        run.stderr.contains(&base) && run.stderr.contains("the registry has no such image"),
+        run.stderr.contains(&base)
+            && run
+                .stderr
+                .contains("not found: the registry answered 404 NAME_UNKNOWN; no engine has it"),
         "{}",
         run.stderr
     );

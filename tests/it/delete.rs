@@ -329,11 +329,7 @@ fn the_repository_option_deletes_all_its_content_after_a_list() {
             "--yes",
         ])
         .exit(1);
-    assert!(
-        run.stderr.contains("the registry has no repository"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("/nope not found"), "{}", run.stderr);
 }
 
 /// `--all-tags` uses the named tag, not `latest`, which a reference without a tag would mean.

@@ -157,7 +157,9 @@ impl Numbers {
             let columns = found.get(3).map_or(0, |_| found[0].chars().count());
             format!("{short:columns$}")
         });
-        replaced.into_owned()
+        // A duration ends the rows of a summary, and differs in each run.
+        let duration = Regex::new(r"(?m)\d+\.\d s$").unwrap();
+        duration.replace_all(&replaced, "0.1 s").into_owned()
     }
 }
 

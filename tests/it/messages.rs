@@ -1,5 +1,7 @@
 //! Messages as the user sees them: the complete output, with the next step.
 
+use crate::support::registry::{Behaviour, FakeRegistry, refuse};
+use crate::support::server::Seen;
 use crate::support::workspace::{Golden, Run};
 
 const FINE: &str = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
@@ -187,4 +189,283 @@ fn the_help_of_a_command_lists_its_formats() {
     let is_format = |part: &&str| part.contains("matrix") && part.contains("-l format");
     let format = script.split("complete -c golden").find(is_format).unwrap();
     assert!(format.contains("gitlab"), "{format}");
+}
+
+/// Runs with a fake registry: its address, digests and durations are replaced.
+struct Published {
+    registry: FakeRegistry,
+    golden: Golden,
+}
+
+impl Published {
+    /// A workspace whose registry is a fake one, and that knows no engine.
+    fn new() -> Self {
+        Self::answering(Behaviour::default())
+    }
+
+    fn answering(behaviour: Behaviour) -> Self {
+        let registry = FakeRegistry::start(behaviour);
+        let golden = Golden::new()
+            .workspace(&format!(
+                "[[registry]]\nname = \"team\"\nhost = \"{}\"\nnamespace = \"golden\"\n",
+                registry.host()
+            ))
+            .env("SOURCE_DATE_EPOCH", "0")
+            .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+        Self { registry, golden }
+    }
+
+    /// The whole output of a run.
+    #[track_caller]
+    fn run(&self, args: &[&str], code: i32) -> String {
+        let run = self.golden.run(args).exit(code);
+        let text = [run.stdout, run.stderr].join("---\n");
+        self.shown(&text)
+    }
+
+    fn shown(&self, text: &str) -> String {
+        let text = text
+            .replace(&self.registry.host(), "HOST")
+            .replace(env!("CARGO_BIN_EXE_golden"), "golden");
+        // Columns and marks are as wide as the address.
+        let wide = regex::Regex::new(r"(\S)   +").unwrap();
+        let text = wide.replace_all(&text, "$1  ");
+        let marks = regex::Regex::new(r"\^\^+|-----+").unwrap();
+        let text = marks.replace_all(&text, "^");
+        let duration = regex::Regex::new(r"\d+\.\d s").unwrap();
+        let text = duration.replace_all(&text, "N s");
+        let digest = regex::Regex::new("sha256:[0-9a-f]{64}").unwrap();
+        let mut seen = Vec::new();
+        digest
+            .replace_all(&text, |found: &regex::Captures<'_>| {
+                let known = seen.iter().position(|other| *other == found[0]);
+                let at = known.unwrap_or_else(|| {
+                    seen.push(found[0].to_owned());
+                    seen.len() - 1
+                });
+                format!("<digest-{}>", at + 1)
+            })
+            .into_owned()
+    }
+}
+
+fn built_on(name: &str, base: &str, rest: &str) -> String {
+    format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n{rest}")
+}
+
+const MOTD: &str = "[[files]]\nsource = \"files/motd\"\ntarget = \"/etc/motd\"\n";
+
+#[test]
+fn the_summary_shows_the_reference_the_tags_the_size_and_the_time() {
+    let Published { golden, registry } = Published::new();
+    let golden = golden
+        .image("app", &built_on("app", "\"scratch\"", MOTD))
+        .image("tools", &built_on("tools", "\"scratch\"", ""));
+    golden.write("app/files/motd", "one");
+    let all = Published { registry, golden };
+    insta::assert_snapshot!(
+        "summary_of_a_build",
+        all.run(&["build", "app", "--engine", "embedded"], 0)
+            .replace(
+                &all.golden
+                    .path()
+                    .canonicalize()
+                    .unwrap()
+                    .display()
+                    .to_string(),
+                "DIR"
+            )
+    );
+    insta::assert_snapshot!(
+        "summary_of_a_publish",
+        all.run(&["build", "app", "--push"], 0)
+    );
+    insta::assert_snapshot!(
+        "summary_of_no_change",
+        all.run(&["build", "app", "--push"], 0)
+    );
+    let both = all.golden.run(&["build", "--push", "--jobs", "1"]).exit(0);
+    insta::assert_snapshot!("summary_of_several_images", all.shown(&both.stdout));
+}
+
+#[test]
+fn a_refusal_names_the_file_that_changed() {
+    let Published { golden, registry } = Published::new();
+    let golden = golden.image("app", &built_on("app", "\"scratch\"", MOTD));
+    golden.write("app/files/motd", "one");
+    let app = Published { registry, golden };
+    app.run(&["build", "--push"], 0);
+    app.golden.write("app/files/motd", "two");
+    insta::assert_snapshot!(
+        "refusal_with_the_changed_file",
+        app.run(&["build", "--push"], 4)
+    );
+    app.golden.forget();
+    insta::assert_snapshot!("refusal_without_a_record", app.run(&["build", "--push"], 4));
+}
+
+#[test]
+fn a_missing_base_is_reported_once_with_its_place_and_what_exists() {
+    let Published { golden, registry } = Published::new();
+    registry.image("base/debian", "a", &["12", "12.8"]);
+    let host = registry.host();
+    let base = format!("\"{host}/base/debian\"");
+    let golden = golden
+        .image("app", &built_on("app", &base, ""))
+        .image("other", &built_on("other", &base, ""))
+        .image("mid", &built_on("mid", "{ image = \"app\" }", ""))
+        .image("top", &built_on("top", "{ image = \"mid\" }", ""))
+        .image("fine", &built_on("fine", "\"scratch\"", ""));
+    let all = Published { registry, golden };
+    insta::assert_snapshot!("base_without_the_tag", all.run(&["build", "--push"], 1));
+    insta::assert_snapshot!(
+        "plan_of_a_base_without_the_tag",
+        all.run(&["plan", "top"], 1)
+    );
+    all.golden.write(
+        "app/image.toml",
+        built_on("app", &format!("\"{host}/base/debina:12\""), ""),
+    );
+    insta::assert_snapshot!(
+        "base_without_the_repository",
+        all.run(&["build", "app", "--push"], 1)
+    );
+    insta::assert_snapshot!(
+        "inspect_without_the_tag",
+        all.run(&["inspect", &format!("{host}/base/debian:13")], 1)
+    );
+    insta::assert_snapshot!(
+        "ls_without_the_repository",
+        all.run(&["ls", &format!("{host}/base/debina")], 1)
+    );
+}
+
+#[test]
+fn a_base_that_cannot_be_read_says_why() {
+    let limited = Behaviour {
+        instead: Some(std::sync::Arc::new(|seen: &Seen| {
+            seen.path
+                .contains("/base/")
+                .then(|| refuse(403, "DENIED", "this account may not pull"))
+        })),
+        ..Behaviour::default()
+    };
+    let Published { golden, registry } = Published::answering(limited);
+    let base = format!("\"{}/base/debian:12\"", registry.host());
+    let golden = golden.image("app", &built_on("app", &base, ""));
+    let app = Published { registry, golden };
+    insta::assert_snapshot!("base_that_is_refused", app.run(&["build", "--push"], 1));
+}
+
+#[test]
+fn an_image_with_steps_says_which_step_needs_an_engine() {
+    let Published { golden, registry } = Published::new();
+    registry.image("base/debian", "a", &["12"]);
+    let base = format!("\"{}/base/debian:12\"", registry.host());
+    let step = "family = \"debian\"\n[[run]]\nname = \"install the tool\"\nscript = \"make\"\n";
+    let golden = golden.image("app", &built_on("app", &base, step));
+    let app = Published { registry, golden };
+    insta::assert_snapshot!("steps_without_an_engine", app.run(&["build", "--push"], 1));
+}
+
+#[test]
+fn prune_names_the_rule_that_decided() {
+    let Published { golden, registry } = Published::new();
+    let golden = golden.image("app", &built_on("app", "\"scratch\"", ""));
+    let app = Published { registry, golden };
+    for version in ["1.0.0", "1.0.1", "1.1.0", "2.0.0"] {
+        app.golden.write(
+            "app/image.toml",
+            built_on("app", "\"scratch\"", "").replace("1.0.0", version),
+        );
+        app.run(&["build", "--push"], 0);
+    }
+    for (name, args) in [
+        (
+            "prune_by_number",
+            &["prune", "app", "--keep", "1", "--dry-run"][..],
+        ),
+        ("prune_all", &["prune", "app", "--keep", "0", "--dry-run"]),
+        (
+            "prune_by_age",
+            &["prune", "app", "--older-than", "90d", "--dry-run"],
+        ),
+        (
+            "prune_by_both",
+            &[
+                "prune",
+                "app",
+                "--keep",
+                "2",
+                "--older-than",
+                "36h",
+                "--dry-run",
+            ],
+        ),
+    ] {
+        insta::assert_snapshot!(name, app.run(args, 0));
+    }
+    insta::assert_snapshot!(
+        "prune_without_confirmation",
+        app.run(&["prune", "app", "--keep", "1"], 2)
+    );
+}
+
+#[test]
+fn a_refused_login_names_the_user_and_the_source() {
+    let closed = || Behaviour {
+        authorization: Some((
+            "Basic YW5uOnNlY3JldA==".to_owned(),
+            "Basic realm=\"x\"".to_owned(),
+        )),
+        ..Behaviour::default()
+    };
+    for (name, variables) in [
+        (
+            "login_without_a_password",
+            &[("GOLDEN_REGISTRY_USER", "ann")][..],
+        ),
+        (
+            "login_with_a_wrong_password",
+            &[
+                ("GOLDEN_REGISTRY_USER", "ann"),
+                ("GOLDEN_REGISTRY_PASSWORD", "wrong"),
+                ("GOLDEN_REGISTRY_HOST", "HOST"),
+            ],
+        ),
+        (
+            "login_for_another_host",
+            &[
+                ("GOLDEN_REGISTRY_USER", "ann"),
+                ("GOLDEN_REGISTRY_PASSWORD", "secret"),
+                ("GOLDEN_REGISTRY_HOST", "localhost:1"),
+            ],
+        ),
+    ] {
+        let Published {
+            mut golden,
+            registry,
+        } = Published::answering(closed());
+        for (key, value) in variables {
+            golden = golden.env(key, &value.replace("HOST", &registry.host()));
+        }
+        let repository = format!("{}/golden/app", registry.host());
+        let run = Published { registry, golden };
+        insta::assert_snapshot!(name, run.run(&["ls", &repository], 1));
+    }
+}
+
+#[test]
+fn a_code_is_explained_as_a_rule_is() {
+    let golden = workspace();
+    let explained = golden.run(&["check", "--explain", "spec.file"]).exit(0);
+    insta::assert_snapshot!("explained_code", explained.stdout);
+    insta::assert_snapshot!(
+        "all_codes",
+        golden.run(&["check", "--explain"]).exit(0).stdout
+    );
+    insta::assert_snapshot!(
+        "unknown_code",
+        failure(golden.run(&["check", "--explain", "spec.fille"]), 2)
+    );
 }

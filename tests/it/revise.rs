@@ -145,7 +145,7 @@ fn revises(engine: &str) {
     // A further run changes nothing.
     let quiet = build(&[]);
     assert_eq!(
-        quiet.stdout.matches("unchanged").count(),
+        quiet.stdout.matches("  unchanged").count(),
         2,
         "{}",
         quiet.stdout

@@ -209,7 +209,7 @@ fn a_rollback_edits_the_spec_of_a_matrix_and_copies_the_default_list() {
     }
     let run = app.run(&["build", "--push"], 0);
     assert_eq!(
-        run.stdout.matches("withdrawn ").count(),
+        run.stdout.matches("  withdrawn ").count(),
         2,
         "{}",
         run.stdout

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
 use bollard::models::{BuildInfo, BuildInfoAux, ProgressDetail};
 
-use super::super::error::{Error, StepOutput};
+use super::super::error::{BuildStep, Error, StepCause, StepOutput};
+use super::steps::{BuildSteps, Heading};
 use crate::event::{Event, Events};
 use crate::reference::Digest;
 
@@ -20,6 +21,7 @@ const STEP: usize = 200;
 pub(in crate::engine) struct Progress<'a> {
     image: &'a str,
     events: &'a Events,
+    names: BuildSteps<'a>,
     /// The steps by their BuildKit digest. The classic builder runs one step at a time, under the
     /// empty key.
     steps: BTreeMap<String, StepState>,
@@ -38,7 +40,8 @@ const STEPS: usize = 10_000;
 /// A step of the build.
 #[derive(Debug, Default)]
 struct StepState {
-    text: String,
+    /// The step; `None` if the builder has not named it.
+    step: Option<BuildStep>,
     /// True once the event for the step was sent.
     announced: bool,
     /// The output after the last line break.
@@ -77,10 +80,15 @@ impl StepState {
 
 impl<'a> Progress<'a> {
     /// The progress of a new build of `image`.
-    pub(in crate::engine) const fn new(image: &'a str, events: &'a Events) -> Self {
+    pub(in crate::engine) const fn new(
+        image: &'a str,
+        events: &'a Events,
+        names: BuildSteps<'a>,
+    ) -> Self {
         Self {
             image,
             events,
+            names,
             steps: BTreeMap::new(),
             failed: None,
             id: None,
@@ -112,14 +120,14 @@ impl<'a> Progress<'a> {
     /// Processes a message of the classic builder: the start of a step, its own status messages, or
     /// output of a step.
     fn take_stream(&mut self, text: &str) {
-        if let Some(step) = classic_step(text) {
+        if let Some(heading) = Heading::of_stream(text) {
             self.finish_lines();
-            let text = shorten(&step);
-            self.events.step(self.image, text.clone());
+            let step = self.names.step(&heading);
+            self.announce(&heading, &step, "");
             self.steps.insert(
                 String::new(),
                 StepState {
-                    text,
+                    step: Some(step),
                     announced: true,
                     ..StepState::default()
                 },
@@ -167,15 +175,23 @@ impl<'a> Progress<'a> {
     }
 
     fn take_vertex(&mut self, vertex: Vertex) {
-        let (image, events) = (self.image, self.events);
-        let step = self.step(vertex.digest.clone());
-        step.text = shorten(&vertex.name);
-        // BuildKit adds internal steps that are not in the Dockerfile.
-        let internal = vertex.name.starts_with("[internal]") || vertex.name == "copy /context /";
-        if !step.announced && !internal && (vertex.started.is_some() || vertex.cached) {
-            step.announced = true;
+        let heading = Heading::of_buildkit(&vertex.name);
+        let named = heading.as_ref().map_or_else(
+            || BuildStep::instruction(shorten(&vertex.name)),
+            |heading| self.names.step(heading),
+        );
+        let state = self.step(vertex.digest.clone());
+        let is_new = is_shown(&vertex) && !state.announced;
+        state.announced |= is_new;
+        state.step = Some(named.clone());
+        if is_new {
             let cached = if vertex.cached { "CACHED " } else { "" };
-            events.step(image, format!("{cached}{}", step.text));
+            match &heading {
+                Some(heading) => self.announce(heading, &named, cached),
+                None => self
+                    .events
+                    .step(self.image, format!("{cached}{}", shorten(&vertex.name))),
+            }
         }
         // Steps that run in parallel to the failed one end as cancelled.
         if !vertex.error.is_empty()
@@ -184,6 +200,12 @@ impl<'a> Progress<'a> {
         {
             self.failed = Some(vertex.digest);
         }
+    }
+
+    /// Sends the event for a step that began.
+    fn announce(&self, heading: &Heading, step: &BuildStep, cached: &str) {
+        let text = format!("{cached}[{}] {}", heading.count, step.name.brief());
+        self.events.step(self.image, shorten(&text));
     }
 
     fn log(&self, lines: Vec<String>) {
@@ -211,16 +233,24 @@ impl<'a> Progress<'a> {
     pub(in crate::engine) fn failure(mut self, message: String) -> Error {
         self.finish_lines();
         let failed = self.failed.as_deref().unwrap_or_default();
-        match (self.steps.remove(failed), exit_code(&message)) {
-            (Some(step), exit_code) if !step.text.is_empty() => Error::Step {
-                step: step.text,
-                exit_code,
-                output: StepOutput {
-                    message,
-                    tail: step.tail.into(),
-                },
-            },
-            _ => Error::Build { message },
+        let Some(state) = self.steps.remove(failed) else {
+            return Error::Build { message };
+        };
+        match state.step {
+            Some(step) => {
+                let texts = state.tail.iter().map(String::as_str);
+                let cause = StepCause::of(texts.chain([message.as_str()]));
+                Error::Step {
+                    step: step.shortened(STEP),
+                    exit_code: exit_code(&message),
+                    output: StepOutput {
+                        message,
+                        tail: state.tail.into(),
+                        cause,
+                    },
+                }
+            }
+            None => Error::Build { message },
         }
     }
 
@@ -249,12 +279,10 @@ pub(in crate::engine) fn bytes(
     }
 }
 
-/// Converts `Step 2/5 : RUN …` of the classic builder to BuildKit's form: `[2/5] RUN …`.
-fn classic_step(text: &str) -> Option<String> {
-    let (count, instruction) = text.strip_prefix("Step ")?.split_once(" : ")?;
-    let (current, total) = count.split_once('/')?;
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    (number(current) && number(total)).then(|| format!("[{count}] {}", instruction.trim_end()))
+/// True if a step of BuildKit began, and is in the Dockerfile: BuildKit adds internal steps.
+fn is_shown(vertex: &Vertex) -> bool {
+    let internal = vertex.name.starts_with("[internal]") || vertex.name == "copy /context /";
+    !internal && (vertex.started.is_some() || vertex.cached)
 }
 
 /// True if a line is a status message of the classic builder itself: image and container IDs.
@@ -293,9 +321,10 @@ fn without_escapes(line: &str) -> String {
     text
 }
 
-/// The exit code in an engine's message: `… returned a non-zero code: 3`, `… exit code: 3`.
+/// The exit code in an engine's message: `… returned a non-zero code: 3`, `… exit code: 3`,
+/// `… exit status 3`.
 fn exit_code(message: &str) -> Option<i64> {
-    let start = ["non-zero code: ", "exit code: "]
+    let start = ["non-zero code: ", "exit code: ", "exit status "]
         .iter()
         .find_map(|prefix| message.rfind(prefix).map(|at| at + prefix.len()))?;
     let digits: String = message[start..]
@@ -307,11 +336,7 @@ fn exit_code(message: &str) -> Option<i64> {
 
 /// The first line of a step, shortened to [`STEP`] characters.
 fn shorten(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(STEP) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
+    super::super::error::first_line(text, STEP)
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use bollard::query_parameters::BuildImageOptions;
 use futures_util::{Stream, TryStreamExt as _};
 
 use super::super::daemon::progress::Progress;
+use super::super::daemon::steps::BuildSteps;
 use super::super::daemon::{arguments, context};
-use super::super::{Artifact, BuildOptions, BuiltImage, EngineKind, Error};
+use super::super::{Artifact, BuildOptions, BuiltImage, EngineKind, Error, TransferCause};
 use super::session::DockerSession;
 use super::version::Builder;
 use super::{Docker, LocalImage, failure};
@@ -62,9 +63,9 @@ impl DockerBuild<'_> {
         }
         let mut secrets = self.recipe.image.run.iter().flat_map(|step| &step.secrets);
         if let (Builder::Classic, Some(name)) = (self.docker.builder, secrets.next()) {
-            return unsupported(format!(
-                "a step requires the secret `{name}`, but only BuildKit keeps secrets out of the image"
-            ));
+            return Err(Error::NeedsBuildKit {
+                secret: name.clone(),
+            });
         }
         arguments::refuse_unsupported(self.recipe, self.options)
     }
@@ -184,6 +185,10 @@ impl DockerBuild<'_> {
         }
     }
 
+    fn names(&self) -> BuildSteps<'_> {
+        BuildSteps::new(&self.recipe.rendered.dockerfile, &self.recipe.image)
+    }
+
     /// Sends the build and follows it to its end. Dropping the future closes the connection, and
     /// the engine cancels the build.
     async fn execute(&self, mut request: BuildImageOptions) -> Result<Digest, Error> {
@@ -202,7 +207,7 @@ impl DockerBuild<'_> {
         let api = &docker.api;
         let messages =
             api.build_image(request, None, Some(bollard::body_try_stream(context.bytes)));
-        let mut progress = Progress::new(self.image, self.events);
+        let mut progress = Progress::new(self.image, self.events, self.names());
         match follow(messages, &mut progress).await {
             Ok(()) => {}
             Err(error) => {
@@ -240,5 +245,6 @@ fn no_base(reference: &str, message: String) -> Error {
     Error::Base {
         reference: reference.to_owned(),
         message,
+        cause: TransferCause::NoTransfer,
     }
 }

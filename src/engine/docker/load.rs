@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Error, embedded};
+use super::super::{Error, TransferCause, embedded};
 use super::{Docker, LocalImage};
 use crate::assemble::Assembled;
 use crate::platform::Platform;
@@ -74,6 +74,7 @@ impl Docker {
         let missing = || Error::Base {
             reference: name.clone(),
             message: "it does not exist after it was loaded".to_owned(),
+            cause: TransferCause::NoTransfer,
         };
         let image = self.image(&reference).await?.ok_or_else(missing)?;
         Ok((name, image))

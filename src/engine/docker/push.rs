@@ -5,8 +5,8 @@ use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuilder};
 use futures_util::TryStreamExt as _;
 
-use super::super::Error;
 use super::super::daemon::progress;
+use super::super::{Error, TransferCause};
 use super::{Docker, failure};
 use crate::event::Events;
 use crate::platform::Platform;
@@ -33,10 +33,14 @@ impl Docker {
         let mut messages = Box::pin(api.push_image(&name, Some(options), login.map(credentials)));
         let failed = |error| match self.connection_error(error) {
             Ok(error) => error,
-            Err(error) => Error::Push {
-                reference: reference.to_string(),
-                message: failure::message(&error),
-            },
+            Err(error) => {
+                let message = failure::message(&error);
+                Error::Push {
+                    reference: reference.to_string(),
+                    cause: TransferCause::of(&message),
+                    message,
+                }
+            }
         };
         events.step(image, format!("push {reference} through the engine"));
         while let Some(info) = messages.try_next().await.map_err(failed)? {
@@ -66,10 +70,14 @@ impl Docker {
         let mut messages = Box::pin(api.create_image(Some(options), None, login.map(credentials)));
         let failed = |error| match self.connection_error(error) {
             Ok(error) => error,
-            Err(error) => Error::Base {
-                reference: name.clone(),
-                message: failure::message(&error),
-            },
+            Err(error) => {
+                let message = failure::message(&error);
+                Error::Base {
+                    reference: name.clone(),
+                    cause: TransferCause::of(&message),
+                    message,
+                }
+            }
         };
         events.step(image, format!("pull {name}"));
         while let Some(info) = messages.try_next().await.map_err(failed)? {

@@ -15,7 +15,6 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::super::daemon::bounds::{BoundedStream, LastRefusal, RequestKind, Timeouts};
@@ -96,7 +95,7 @@ impl Transport {
         if status_code >= 400 {
             return Err(BollardError::DockerResponseServerError {
                 status_code,
-                message: refusal(&body),
+                message: String::from_utf8_lossy(&body).into_owned(),
             });
         }
         serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))
@@ -144,18 +143,6 @@ impl Transport {
             *value = base64url(value)?;
         }
         Ok(request)
-    }
-}
-
-/// The message in the engine's error answer, or the whole body if it has no message.
-fn refusal(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct ErrorBody {
-        message: String,
-    }
-    match serde_json::from_slice::<ErrorBody>(body) {
-        Ok(refusal) => refusal.message,
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
     }
 }
 

@@ -124,7 +124,7 @@ fn steps_get_their_secret_and_a_child_is_built_on_the_published_parent() {
         .run(&["build", "--push", "--secret", "id=token,env=TOKEN"])
         .exit(0);
     assert_eq!(
-        again.stdout.matches("unchanged").count(),
+        again.stdout.matches("  unchanged").count(),
         2,
         "{}",
         again.stdout
@@ -183,9 +183,12 @@ fn a_failing_step_is_shown_with_its_last_lines() {
         .image("app", &image(&unique(), &base, "\"linux/amd64\"", script));
     let run = golden.run(&["build", "--no-cache"]).exit(1);
     assert!(
-        run.stderr.contains("failed with exit code 7: last output:"),
+        run.stderr.contains(": step 1 (app/image.toml:")
+            && run
+                .stderr
+                .contains(") failed with exit code 7. Last output:\n"),
         "{}",
         run.stderr
     );
-    assert!(run.stderr.contains("    the reason"), "{}", run.stderr);
+    assert!(run.stderr.contains("  the reason"), "{}", run.stderr);
 }

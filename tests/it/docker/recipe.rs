@@ -12,7 +12,7 @@ use golden::oci::tar::{Entry, EntryKind};
 use golden::reference::{Digest, Reference};
 use golden::render::{PinnedBase, Recipe, Rendered};
 use golden::resolve::ResolvedImage;
-use golden::resolve::image::{Base, Family, FamilySource, Packages, Provenance};
+use golden::resolve::image::{Base, Family, FamilySource, Packages, Provenance, SpecLocations};
 use golden::tags::TagRules;
 
 use crate::support::services;
@@ -109,6 +109,7 @@ fn image() -> ResolvedImage {
         run: Vec::new(),
         tags: TagRules::default(),
         provenance: Provenance::default(),
+        locations: SpecLocations::default(),
     }
 }
 

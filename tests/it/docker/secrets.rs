@@ -16,6 +16,7 @@ fn step(name: &str) -> RunStep {
         script: String::new(),
         user: None,
         secrets: vec![name.to_owned()],
+        location: None,
     }
 }
 
@@ -79,7 +80,7 @@ async fn the_classic_builder_and_a_missing_secret_are_refused_before_the_build()
     recipe.image.run = vec![step("npm_token")];
     let outcome = build(&classic, &recipe, &options()).await;
     assert!(
-        matches!(&outcome.result, Err(Error::Unsupported { what, .. }) if what.contains("npm_token")),
+        matches!(&outcome.result, Err(Error::NeedsBuildKit { secret }) if secret == "npm_token"),
         "{:?}",
         outcome.result
     );

@@ -16,7 +16,7 @@ use golden::render::{PinnedBase, Recipe, Rendered};
 use golden::resolve::ResolvedImage;
 use golden::resolve::image::{
     Base, Certificate, Config, Family, FamilySource, FileEntry, FileKind, FileOwner, Packages,
-    Provenance,
+    Provenance, SpecLocations,
 };
 use golden::store::{Blobs, LocalDestination, NamedImage};
 
@@ -47,6 +47,7 @@ pub(crate) fn image(name: &str) -> ResolvedImage {
         run: Vec::new(),
         tags: golden::tags::TagRules::default(),
         provenance: Provenance::default(),
+        locations: SpecLocations::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use golden::oci::Content;
 use golden::resolve::ResolvedImage;
 use golden::resolve::image::{
     Base, Config, EnvValue, Family, FamilySource, FileEntry, FileKind, FileOwner, Packages,
-    Provenance, RunStep,
+    Provenance, RunStep, SpecLocations,
 };
 use golden::tags::TagRules;
 
@@ -35,6 +35,7 @@ pub(crate) fn image(family: Family, base: Base) -> ResolvedImage {
         run: Vec::new(),
         tags: TagRules::default(),
         provenance: Provenance::default(),
+        locations: SpecLocations::default(),
     }
 }
 
@@ -78,6 +79,7 @@ pub(crate) fn step(script: &str, user: Option<&str>) -> RunStep {
         script: script.to_owned(),
         user: user.map(str::to_owned),
         secrets: Vec::new(),
+        location: None,
     }
 }
 

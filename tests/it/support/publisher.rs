@@ -15,7 +15,9 @@ use golden::publish::{self, PublishJob, Receipt};
 use golden::reference::{Digest, Repository, Tag, Target};
 use golden::registry::{LoginScope, Registries, RegistryEndpoint, RegistryEnv, RetryPolicy};
 use golden::render::{Recipe, Rendered};
-use golden::resolve::image::{Base, Config, Family, FamilySource, Packages, Provenance};
+use golden::resolve::image::{
+    Base, Config, Family, FamilySource, Packages, Provenance, SpecLocations,
+};
 use golden::resolve::{Destination, PinnedBase, ResolvedImage};
 use golden::snapshot::Observed;
 use golden::tags::TagRules;
@@ -319,6 +321,7 @@ impl Image {
             run: Vec::new(),
             tags: self.rules.clone(),
             provenance: Provenance::default(),
+            locations: SpecLocations::default(),
         };
         let rendered = Rendered {
             dockerfile: String::new(),

@@ -1,7 +1,28 @@
 use bollard::moby::buildkit::v1::VertexLog;
 use bollard::models::ImageId;
 
+use super::super::super::error::StepName;
 use super::*;
+use crate::resolve::ResolvedImage;
+use crate::resolve::image::{Base, Family, RunStep};
+
+const DOCKERFILE: &str = "FROM a\nRUN [\"/bin/sh\",\"-ec\",\"make\"]\n# packages\nRUN apt\n# step 2\n\
+     RUN [\"/bin/sh\",\"-ec\",\"make install\"]\n";
+
+/// An image with the steps of [`DOCKERFILE`].
+fn image() -> ResolvedImage {
+    let step = |name: Option<&str>, script: &str| RunStep {
+        name: name.map(str::to_owned),
+        script: script.to_owned(),
+        user: None,
+        secrets: Vec::new(),
+        location: None,
+    };
+    ResolvedImage {
+        run: vec![step(Some("compile it"), "make"), step(None, "make install")],
+        ..ResolvedImage::empty(Family::Debian, Base::Scratch)
+    }
+}
 
 /// Processes messages. Returns the events as text, the error if the build failed with `message`,
 /// and the image ID.
@@ -10,7 +31,9 @@ fn process(
     message: Option<&str>,
 ) -> (Vec<String>, Option<Error>, Option<Digest>) {
     let (events, mut receiver) = Events::channel();
-    let mut progress = Progress::new("app:1.0.0", &events);
+    let image = image();
+    let names = BuildSteps::new(DOCKERFILE, &image);
+    let mut progress = Progress::new("app:1.0.0", &events, names);
     for info in infos {
         progress.take(info);
     }
@@ -74,7 +97,7 @@ fn the_steps_of_the_classic_builder_become_events() {
             stream("Step 1/2 : FROM ${GOLDEN_BASE}"),
             stream("\n"),
             stream(" ---> c9785a1919fb\n"),
-            stream("Step 2/2 : RUN [\"/bin/sh\",\"-ec\",\"make\"]"),
+            stream("Step 2/4 : RUN [\"/bin/sh\",\"-ec\",\"make\"]"),
             stream("\n"),
             stream(" ---> Running in 5cfe1a843d9d\n"),
             stream("compi"),
@@ -87,7 +110,7 @@ fn the_steps_of_the_classic_builder_become_events() {
         sent,
         [
             "step [1/2] FROM ${GOLDEN_BASE}",
-            "step [2/2] RUN [\"/bin/sh\",\"-ec\",\"make\"]",
+            "step [2/4] compile it",
             "log compiling",
             "log no rule"
         ]
@@ -101,8 +124,8 @@ fn the_steps_of_the_classic_builder_become_events() {
         panic!("{error:?}")
     };
     assert_eq!(
-        (step.as_str(), exit_code),
-        ("[2/2] RUN [\"/bin/sh\",\"-ec\",\"make\"]", Some(2))
+        (step.name, exit_code),
+        (StepName::Named("compile it".to_owned()), Some(2))
     );
     assert_eq!(tail, ["compiling", "no rule"]);
 }
@@ -117,19 +140,24 @@ fn the_failed_step_of_buildkit_is_reported_and_not_a_cancelled_one() {
             ),
             status(
                 vec![
-                    vertex("b", "[1/2] RUN one", ""),
-                    vertex("c", "[2/2] RUN two", ""),
+                    vertex("b", "[3/4] RUN one", ""),
+                    vertex("c", "[4/4] RUN two", ""),
                 ],
                 &[("c", "x\ny\n")],
             ),
-            status(vec![vertex("b", "[1/2] RUN one", "context canceled")], &[]),
-            status(vec![vertex("c", "[2/2] RUN two", "executor failed")], &[]),
+            status(vec![vertex("b", "[3/4] RUN one", "context canceled")], &[]),
+            status(vec![vertex("c", "[4/4] RUN two", "executor failed")], &[]),
         ],
         Some("executor failed running [/bin/sh -ec exit 7]: exit code: 7"),
     );
     assert_eq!(
         sent,
-        ["step [1/2] RUN one", "step [2/2] RUN two", "log x", "log y"]
+        [
+            "step [3/4] [packages]",
+            "step [4/4] step 2",
+            "log x",
+            "log y"
+        ]
     );
     let Some(Error::Step {
         step,
@@ -139,7 +167,7 @@ fn the_failed_step_of_buildkit_is_reported_and_not_a_cancelled_one() {
     else {
         panic!("{error:?}")
     };
-    assert_eq!((step.as_str(), exit_code), ("[2/2] RUN two", Some(7)));
+    assert_eq!((step.name, exit_code), (StepName::Number(2), Some(7)));
     assert_eq!(tail, ["x", "y"]);
 }
 
@@ -204,11 +232,31 @@ fn escape_sequences_do_not_reach_the_terminal() {
     assert_eq!(without_escapes("\u{1b}cx\u{1b}[2"), "cx");
     let (sent, ..) = process(
         vec![
-            stream("Step 1/1 : RUN x"),
+            stream("Step 9/9 : RUN x"),
             stream("\u{1b}[91mwarned\n\u{1b}[0m"),
             stream("Removing intermediate container 0123456789ab\n"),
         ],
         None,
     );
-    assert_eq!(sent, ["step [1/1] RUN x", "log warned"]);
+    assert_eq!(sent, ["step [9/9] RUN x", "log warned"]);
+}
+
+#[test]
+fn the_failed_step_of_podman_has_its_name_and_its_exit_code() {
+    let (sent, error, _) = process(
+        vec![
+            stream("STEP 1/4: FROM a\n"),
+            stream("STEP 2/4: RUN [\"/bin/sh\",\"-ec\",\"make\"]\n"),
+            stream("no rule\n"),
+        ],
+        Some("building at STEP \"RUN make\": while running runtime: exit status 2"),
+    );
+    assert_eq!(
+        sent,
+        ["step [1/4] FROM a", "step [2/4] compile it", "log no rule"]
+    );
+    assert_eq!(
+        error.unwrap().to_string(),
+        "step `compile it` failed with exit code 2. Last output:\nno rule"
+    );
 }

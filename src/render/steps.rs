@@ -1,0 +1,278 @@
+//! Finds the part of the spec that an instruction of a rendered Dockerfile comes from. Messages
+//! about a build then show the user's names and not the instruction.
+
+use super::files::{certificates_archive, files_archive};
+use super::sections::run_instruction;
+use crate::resolve::ResolvedImage;
+
+/// The part of a spec that an instruction comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpecPart {
+    /// The `[[run]]` step with this position, from 0.
+    Run(usize),
+    /// `[packages]`.
+    Packages,
+    /// `[certs]`.
+    Certificates,
+    /// `[[files]]`.
+    Files,
+}
+
+/// The position of an instruction, as a builder reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Position {
+    /// BuildKit: the number of instructions after it in its stage that change the file system.
+    FromEnd {
+        /// The name that BuildKit gives to the stage; `None` if there is only one.
+        stage: Option<String>,
+        /// The number of instructions after it.
+        after: usize,
+    },
+    /// The classic builder: the number among all instructions, from 1.
+    Overall(usize),
+    /// Podman: the number in its stage, from 1 for `FROM`.
+    InStage {
+        /// The number of the stage, from 1.
+        stage: usize,
+        /// The number of the instruction.
+        number: usize,
+    },
+}
+
+/// The instructions of a Dockerfile, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Instructions(Vec<Parsed>);
+
+/// One instruction of a Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parsed {
+    /// The number of its stage, from 1; 0 before the first `FROM`.
+    stage: usize,
+    /// The name of its stage.
+    stage_name: Option<String>,
+    /// True if it changes the file system, so that BuildKit counts it.
+    has_layer: bool,
+    part: Option<SpecPart>,
+}
+
+impl Instructions {
+    /// The instructions of a Dockerfile that was rendered for `image`.
+    #[must_use]
+    pub fn of(dockerfile: &str, image: &ResolvedImage) -> Self {
+        let mut steps: Vec<(usize, String)> = image
+            .run
+            .iter()
+            .map(|step| run_instruction(step).to_string())
+            .enumerate()
+            .collect();
+        let (mut stage, mut stage_name, mut section) = (0, None, None);
+        let mut all = Vec::new();
+        for line in logical_lines(dockerfile) {
+            if line.starts_with('#') {
+                section = section_of(&line).or(section);
+                continue;
+            }
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let keyword = words[0].to_ascii_uppercase();
+            if keyword == "FROM" {
+                stage += 1;
+                stage_name = match words.as_slice() {
+                    [.., alias, name] if alias.eq_ignore_ascii_case("as") => {
+                        Some((*name).to_owned())
+                    }
+                    _ => None,
+                };
+            }
+            let part = match keyword.as_str() {
+                "RUN" => match steps.iter().position(|(_, text)| *text == line) {
+                    Some(at) => {
+                        section = None;
+                        Some(SpecPart::Run(steps.remove(at).0))
+                    }
+                    None => section,
+                },
+                "ADD" if words.get(1) == Some(&certificates_archive("").as_str()) => {
+                    Some(SpecPart::Certificates)
+                }
+                "ADD" if words.get(1) == Some(&files_archive("").as_str()) => Some(SpecPart::Files),
+                _ => None,
+            };
+            all.push(Parsed {
+                stage,
+                stage_name: stage_name.clone(),
+                has_layer: ["RUN", "ADD", "COPY", "WORKDIR"].contains(&keyword.as_str()),
+                part,
+            });
+        }
+        Self(all)
+    }
+
+    /// The part of the spec that an instruction comes from. `None` if the template adds it.
+    #[must_use]
+    pub fn part(&self, position: &Position) -> Option<SpecPart> {
+        let found = match position {
+            Position::Overall(number) => self.0.get(number.checked_sub(1)?),
+            Position::InStage { stage, number } => self
+                .0
+                .iter()
+                .filter(|one| one.stage == *stage)
+                .nth(number.checked_sub(1)?),
+            Position::FromEnd { stage, after } => self
+                .0
+                .iter()
+                .rev()
+                .filter(|one| one.has_layer && one.is_in(stage.as_deref()))
+                .nth(*after),
+        };
+        found?.part
+    }
+}
+
+impl Parsed {
+    /// True if it is in the stage with this name in BuildKit.
+    fn is_in(&self, stage: Option<&str>) -> bool {
+        match (stage, &self.stage_name) {
+            (None, _) => true,
+            (Some(wanted), Some(name)) => wanted.eq_ignore_ascii_case(name),
+            (Some(wanted), None) => wanted == format!("stage-{}", self.stage.saturating_sub(1)),
+        }
+    }
+}
+
+/// The part that a comment of the built-in templates introduces.
+fn section_of(comment: &str) -> Option<SpecPart> {
+    match comment {
+        "# packages" => Some(SpecPart::Packages),
+        "# certificates" => Some(SpecPart::Certificates),
+        _ => None,
+    }
+}
+
+/// The comments and the instructions of a Dockerfile, each as one line. The content of heredocs is
+/// omitted.
+fn logical_lines(dockerfile: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut open = String::new();
+    let mut lines = dockerfile.lines();
+    while let Some(line) = lines.next() {
+        let line = line.trim();
+        if line.is_empty() || (line.starts_with('#') && !open.is_empty()) {
+            continue;
+        }
+        if let Some(start) = line.strip_suffix('\\').filter(|_| !line.starts_with('#')) {
+            open.push_str(start);
+            continue;
+        }
+        open.push_str(line);
+        let whole = std::mem::take(&mut open);
+        for end in heredocs(&whole) {
+            let _ = lines
+                .by_ref()
+                .find(|line| line.trim_start_matches('\t') == end);
+        }
+        out.push(whole);
+    }
+    out
+}
+
+/// The words that end the heredocs of an instruction. The exec form has none.
+fn heredocs(instruction: &str) -> Vec<String> {
+    if instruction.starts_with('#') || instruction.contains('[') {
+        return Vec::new();
+    }
+    instruction
+        .split_whitespace()
+        .filter_map(|word| {
+            word.trim_start_matches(|c: char| c.is_ascii_digit())
+                .strip_prefix("<<")
+        })
+        .map(|word| {
+            word.trim_start_matches('-')
+                .trim_matches(['"', '\''])
+                .to_owned()
+        })
+        .filter(|word| !word.is_empty() && !word.starts_with('<'))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::image::{Base, Family, RunStep};
+
+    fn image(scripts: &[&str]) -> ResolvedImage {
+        let step = |script: &&str| RunStep {
+            name: None,
+            script: (*script).to_owned(),
+            user: None,
+            secrets: Vec::new(),
+            location: None,
+        };
+        ResolvedImage {
+            run: scripts.iter().map(step).collect(),
+            ..ResolvedImage::empty(Family::Debian, Base::Scratch)
+        }
+    }
+
+    #[test]
+    fn each_builder_s_count_leads_to_the_step_of_the_spec() {
+        let image = image(&["true", "make", "true"]);
+        let text = "# app\nARG GOLDEN_BASE=debian\nFROM ${GOLDEN_BASE}\nUSER 0:0\n\n\
+                    # certificates\nADD certificates.tar /\nRUN [\"/bin/sh\",\"-ec\",\"trust\"]\n\
+                    # packages\nRUN [\"/bin/sh\",\"-ec\",\"apt\"]\nADD files.tar /\nWORKDIR /srv\n\
+                    RUN [\"/bin/sh\",\"-ec\",\"true\"]\n# step 2\nRUN [\"/bin/sh\",\"-ec\",\"make\"]\n\
+                    RUN [\"/bin/sh\",\"-ec\",\"true\"]\nLABEL a=b\n";
+        let all = Instructions::of(text, &image);
+        let parts = [
+            Some(SpecPart::Certificates),
+            Some(SpecPart::Certificates),
+            Some(SpecPart::Packages),
+            Some(SpecPart::Files),
+            None,
+            Some(SpecPart::Run(0)),
+            Some(SpecPart::Run(1)),
+            Some(SpecPart::Run(2)),
+        ];
+        for (n, part) in parts.into_iter().enumerate() {
+            let from_end = Position::FromEnd {
+                stage: None,
+                after: 7 - n,
+            };
+            assert_eq!(all.part(&from_end), part, "{n}");
+            assert_eq!(all.part(&Position::Overall(n + 4)), part, "{n}");
+            let in_stage = Position::InStage {
+                stage: 1,
+                number: n + 3,
+            };
+            assert_eq!(all.part(&in_stage), part, "{n}");
+        }
+        assert_eq!(all.part(&Position::Overall(0)), None);
+        assert_eq!(all.part(&Position::Overall(99)), None);
+    }
+
+    #[test]
+    fn stages_heredocs_and_continued_lines_of_a_template_are_counted_as_builders_do() {
+        let image = image(&["make"]);
+        let text = "FROM a AS tools\nRUN <<END\nRUN not this\nEND\nRUN a \\\n  # comment\n  b\n\
+                    FROM scratch\nCOPY --from=tools <<\"x\" /y\nRUN neither\nx\n\
+                    RUN [\"/bin/sh\",\"-ec\",\"make\"]\nCOPY [\"<<x\", \"/\"]\nRUN [\"other\"]\n";
+        let all = Instructions::of(text, &image);
+        let at = |stage: &str, after| {
+            all.part(&Position::FromEnd {
+                stage: Some(stage.to_owned()),
+                after,
+            })
+        };
+        assert_eq!(at("stage-1", 2), Some(SpecPart::Run(0)));
+        assert_eq!(
+            (at("stage-1", 0), at("tools", 0), at("tools", 2)),
+            (None, None, None)
+        );
+        assert_eq!(all.part(&Position::Overall(6)), Some(SpecPart::Run(0)));
+        let podman = Position::InStage {
+            stage: 2,
+            number: 3,
+        };
+        assert_eq!(all.part(&podman), Some(SpecPart::Run(0)));
+    }
+}
