@@ -118,13 +118,6 @@ impl Diagnostic {
         self
     }
 
-    /// Adds bytes of a file that no report may show.
-    #[must_use]
-    pub fn hiding(mut self, file: impl Into<PathBuf>, span: Range<usize>) -> Self {
-        self.hidden.push((file.into(), span));
-        self
-    }
-
     /// Sets the next step for the user.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

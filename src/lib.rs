@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The modules are in strict order: a module uses only modules above it in this table, which
-//! `tests/it/layers.rs` checks. Levels 0 to 2 are pure: they use no files, no clock, no environment
+//! `tests/hermetic/layers.rs` checks. Levels 0 to 2 are pure: they use no files, no clock, no environment
 //! and no network, and print nothing.
 //!
 //! | level | modules, in order |

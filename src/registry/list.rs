@@ -122,20 +122,6 @@ impl Pages {
 }
 
 impl Registry {
-    /// Requests `GET /v2/`. Fails if the registry does not answer or rejects the credentials.
-    pub async fn ping(&self) -> Result<(), Error> {
-        let call = Call::new(Method::GET, self.url("/v2/")?, AuthScope::default());
-        let fetched = self.fetch(&call, PAGE_BYTES).await?;
-        let html = fetched
-            .header("content-type")
-            .is_some_and(|kind| kind.starts_with("text/html"));
-        if html {
-            Err(call.malformed("the response is a web page"))
-        } else {
-            Ok(())
-        }
-    }
-
     /// Every repository of the registry, sorted. Fails if the list is incomplete.
     pub async fn catalog(&self) -> Result<Vec<RepositoryPath>, Error> {
         let found = self.list("/v2/_catalog", AuthScope::catalog()).await?;

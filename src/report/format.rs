@@ -22,18 +22,6 @@ pub enum OutputFormat {
 }
 
 impl OutputFormat {
-    /// All formats.
-    pub const ALL: [Self; 8] = [
-        Self::Text,
-        Self::Json,
-        Self::Github,
-        Self::Sarif,
-        Self::Gitlab,
-        Self::Mermaid,
-        Self::Dot,
-        Self::Svg,
-    ];
-
     /// The value of `--format`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

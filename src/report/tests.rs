@@ -38,16 +38,17 @@ fn found() -> Diagnostics {
                 .help("add it to [labels]: team = \"…\""),
         );
     }
-    found.push(
-        Diagnostic::error(
-            "env.deny_secrets",
-            "the variable `DB_PASSWORD` looks like a secret: its name says so",
-        )
-        .of_policy()
-        .at("a/image.toml", at("DB_PASSWORD"), "the value is not shown")
-        .hiding("a/image.toml", at("\"hunter2\""))
-        .about("a:1.0.0"),
-    );
+    let mut secret = Diagnostic::error(
+        "env.deny_secrets",
+        "the variable `DB_PASSWORD` looks like a secret: its name says so",
+    )
+    .of_policy()
+    .at("a/image.toml", at("DB_PASSWORD"), "the value is not shown")
+    .about("a:1.0.0");
+    secret
+        .hidden
+        .push(("a/image.toml".into(), at("\"hunter2\"")));
+    found.push(secret);
     found.push(Diagnostic::warning("x.wide", "wide: 漢\u{1b}[31m").at(
         "a/image.toml",
         at("\"ü\""),
@@ -175,7 +176,9 @@ proptest! {
         let mut sources = SourceMap::default();
         sources.insert("a.toml", source);
         let mut found = Diagnostics::new();
-        found.push(Diagnostic::error("x.y", message.clone()).at("a.toml", a..a + length, message.clone()).hiding("a.toml", a..a + 5).help(message));
+        let mut error = Diagnostic::error("x.y", message.clone()).at("a.toml", a..a + length, message.clone()).help(message);
+        error.hidden.push(("a.toml".into(), a..a + 5));
+        found.push(error);
         for format in [OutputFormat::Text, OutputFormat::Json, OutputFormat::Github, OutputFormat::Sarif] {
             let (out, _, stderr) = Out::memory(80);
             diagnostics(&out, format, &found, &sources);

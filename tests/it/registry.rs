@@ -223,7 +223,7 @@ fn temporary_failures_are_retried() {
             (count.fetch_add(1, Ordering::SeqCst) < 2)
                 .then(|| Answer::new(status, "not now").header("retry-after", 0))
         });
-        run(client(&registry.host()).ping()).unwrap();
+        run(client(&registry.host()).catalog()).unwrap();
         assert_eq!(registry.requests().len(), 3, "{status}");
     }
 }
@@ -236,14 +236,14 @@ fn a_used_up_quota_is_not_retried() {
             "toomanyrequests: You have reached your pull rate limit.",
         ))
     });
-    let error = run(client(&registry.host()).ping()).unwrap_err();
+    let error = run(client(&registry.host()).catalog()).unwrap_err();
     assert_eq!(
         (error.kind, registry.requests().len()),
         (FailureKind::Quota, 1),
         "{error}"
     );
     let registry = registry_with(|_| Some(Answer::new(429, "later").header("retry-after", 21600)));
-    let error = run(client(&registry.host()).ping()).unwrap_err();
+    let error = run(client(&registry.host()).catalog()).unwrap_err();
     assert!(
         error.to_string().contains("asks to wait 21600 s"),
         "{error}"
@@ -257,7 +257,7 @@ fn a_stalled_answer_times_out() {
     let registry = registry_with(move |_| {
         (count.fetch_add(1, Ordering::SeqCst) == 0).then_some(Answer::Stall)
     });
-    run(client(&registry.host()).ping()).unwrap();
+    run(client(&registry.host()).catalog()).unwrap();
     assert_eq!(registry.requests().len(), 2);
 }
 

@@ -1,0 +1,44 @@
+//! The hermetic tests: they need no service, no network and no root. `cargo test` runs them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read and write their own files and environment"
+)]
+#![expect(clippy::format_collect, reason = "tests make small texts")]
+
+mod artifacts;
+mod attached;
+mod base_indexes;
+mod base_locks;
+mod check;
+mod checkouts;
+mod cli;
+mod damage;
+mod delete;
+mod engine_trust;
+mod families;
+mod files;
+mod fleet;
+mod hidden;
+mod interrupt;
+mod lag;
+mod layer_bounds;
+mod layers;
+mod lists;
+mod logins;
+mod messages;
+mod nested_indexes;
+mod original;
+mod packages;
+mod policy;
+mod proxies;
+mod referrers;
+mod render;
+mod repair;
+mod retag;
+mod serve;
+mod spec;
+#[allow(dead_code, reason = "the tests with services use the rest")]
+mod support;
+mod tags;
+mod words;
