@@ -25,37 +25,37 @@ pub struct Args {
     #[command(flatten)]
     pub selection: SessionOptions,
     /// Publish the images to the selected registries.
-    #[arg(long)]
+    #[arg(long, help_heading = "Registry options")]
     pub push: bool,
     /// Move no tag before all images are uploaded.
-    #[arg(long, requires = "push")]
+    #[arg(long, requires = "push", help_heading = "Registry options")]
     pub atomic: bool,
     /// Maximum number of parallel builds [default: number of CPUs].
-    #[arg(long, short, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, short, value_name = "N", value_parser = at_least_one, help_heading = "Build options")]
     pub jobs: Option<NonZeroUsize>,
     /// Engine to build with [default: chosen for each image].
-    #[arg(long, value_name = "ENGINE")]
+    #[arg(long, value_name = "ENGINE", help_heading = "Build options")]
     pub engine: Option<EngineKind>,
     /// Write the images to `oci:DIR[:NAME]` or `docker-archive:FILE[:NAME:TAG]`.
-    #[arg(long, value_name = "DESTINATION")]
+    #[arg(long, value_name = "DESTINATION", help_heading = "Output options")]
     pub to: Option<String>,
     /// Load the images into the Docker Engine.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output options")]
     pub load: bool,
     /// Pass a secret to steps: id=NAME,src=FILE or id=NAME,env=VAR.
-    #[arg(long, value_name = "SECRET")]
+    #[arg(long, value_name = "SECRET", help_heading = "Build options")]
     pub secret: Vec<String>,
     /// Run all steps again, without the engine's cache.
-    #[arg(long)]
+    #[arg(long, help_heading = "Build options")]
     pub no_cache: bool,
     /// Build even if the inputs are unchanged.
-    #[arg(long)]
+    #[arg(long, help_heading = "Build options")]
     pub force: bool,
     /// Fail if golden.lock would have to change.
-    #[arg(long)]
+    #[arg(long, help_heading = "Build options")]
     pub locked: bool,
     /// Write the build result as JSON to FILE.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output options")]
     pub metadata_file: Option<PathBuf>,
 }
 

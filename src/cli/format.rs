@@ -28,6 +28,7 @@ pub(crate) fn document(command: clap::Command) -> clap::Command {
         .long("format")
         .value_name("FORMAT")
         .help(format!("Output format [default: {}]", known[0].as_str()))
+        .help_heading("Output options")
         .value_parser(Listed(known));
     command.arg(argument)
 }

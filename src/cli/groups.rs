@@ -58,6 +58,10 @@ pub(super) fn grouped(golden: clap::Command) -> clap::Command {
         }
         commands.push('\n');
     }
+    // The list above replaces clap's own, which has no groups.
+    let golden = golden
+        .override_usage("golden [OPTIONS] <COMMAND>")
+        .mut_subcommands(|command| command.hide(true));
     golden.help_template(format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{commands}{{all-args}}\n\n\
          `golden help COMMAND` shows the help of a command; `golden help` also lists the topics of the guide.\n"

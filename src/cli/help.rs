@@ -18,7 +18,7 @@ pub struct Args {
 /// Runs the command.
 #[expect(clippy::unused_async, reason = "all commands have the same signature")]
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let mut golden = super::parser();
+    let mut golden = super::groups::grouped(super::parser());
     golden.build();
     let Some(name) = args.name else {
         context

@@ -12,7 +12,8 @@ pub mod context;
 pub mod delete;
 pub mod destinations;
 pub mod error;
-pub mod exit;
+pub mod examples;
+mod exit;
 mod explain;
 mod finish;
 pub(crate) mod format;
@@ -268,11 +269,11 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
     }
 }
 
-/// The parser of the command line.
+/// The parser of the command line, with the help of each command.
 fn parser() -> clap::Command {
-    let golden =
-        Cli::command().mut_subcommands(|command| groups::without_unused(format::document(command)));
-    groups::grouped(golden)
+    Cli::command().mut_subcommands(|command| {
+        examples::document(groups::without_unused(format::document(command)))
+    })
 }
 
 /// Parses `args`, runs the command, and returns the exit code of the process.
@@ -282,7 +283,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         || "golden".into(),
         |name| name.to_string_lossy().into_owned(),
     );
-    let parsed = parser()
+    let parsed = groups::grouped(parser())
         .try_get_matches_from(args)
         .and_then(|found| Cli::from_arg_matches(&found));
     let cli = match parsed {

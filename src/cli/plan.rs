@@ -23,13 +23,13 @@ pub struct Args {
     #[command(flatten)]
     pub selection: SessionOptions,
     /// Engine to build with [default: chosen for each image].
-    #[arg(long, value_name = "ENGINE")]
+    #[arg(long, value_name = "ENGINE", help_heading = "Build options")]
     pub engine: Option<EngineKind>,
     /// Plan a build even if the inputs are unchanged.
-    #[arg(long)]
+    #[arg(long, help_heading = "Build options")]
     pub force: bool,
     /// Fail if golden.lock would have to change.
-    #[arg(long)]
+    #[arg(long, help_heading = "Build options")]
     pub locked: bool,
 }
 

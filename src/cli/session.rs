@@ -28,16 +28,16 @@ pub struct SessionOptions {
     /// Images to select, by name or glob [default: all].
     pub images: Vec<String>,
     /// Select only images that changed since this commit.
-    #[arg(long, value_name = "SINCE")]
+    #[arg(long, value_name = "SINCE", help_heading = "Selection options")]
     pub changed: Option<String>,
     /// Also select the images that are built on the selected ones.
-    #[arg(long)]
+    #[arg(long, help_heading = "Selection options")]
     pub with_dependants: bool,
     /// Trust this `[[engine]]` of golden.toml: send logins and secrets to it.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Build options")]
     pub trust_engine: Vec<String>,
     /// Override a variable of the workspace.
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Selection options")]
     pub set: Vec<String>,
 }
 
