@@ -359,13 +359,6 @@ pub(super) struct Fetched {
     pub(super) body: Vec<u8>,
 }
 
-impl Fetched {
-    /// The value of a header, if it is text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ mod bad_answers;
 mod bad_bases;
 mod compression;
 mod credentials;
-mod dependencies;
+mod damage;
 mod destinations;
 mod docker;
 mod embedded;

@@ -1,7 +1,7 @@
 //! The dependencies of golden: their licences are allowed, and no known advisory applies to the
 //! versions in Cargo.lock.
 //!
-//! The tests use no network. `tests/it/dependencies/advisories.toml` is an extract of the RustSec
+//! The tests use no network. `tests/hermetic/dependencies/advisories.toml` is an extract of the RustSec
 //! database. Advisories published after its date, and yanked versions, are not checked. To update
 //! it:
 //!
@@ -271,10 +271,10 @@ fn extract(database: &Path) -> Extract {
 
 #[test]
 fn no_known_advisory_affects_a_locked_version() {
-    let file = root().join("tests/it/dependencies/advisories.toml");
+    let file = root().join("tests/hermetic/dependencies/advisories.toml");
     if let Some(database) = std::env::var_os("GOLDEN_ADVISORIES") {
         let extract = toml::to_string(&extract(Path::new(&database))).unwrap();
-        let head = "# Advisories of the RustSec database (CC0-1.0) about crates in Cargo.lock; see tests/it/dependencies.rs.\n";
+        let head = "# Advisories of the RustSec database (CC0-1.0) about crates in Cargo.lock; see tests/hermetic/dependencies.rs.\n";
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, format!("{head}{extract}")).unwrap();
     }
