@@ -1,10 +1,10 @@
 //! The hermetic tests: they need no service, no network and no root. `cargo test` runs them.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+#![expect(clippy::unwrap_used, reason = "a failed step must fail the test")]
 #![expect(
     clippy::disallowed_methods,
     reason = "tests read and write their own files and environment"
 )]
-#![expect(clippy::format_collect, reason = "tests make small texts")]
+#![expect(clippy::format_collect, reason = "the texts of tests are short")]
 
 mod artifacts;
 mod attached;
