@@ -200,7 +200,7 @@ fn a_reference_is_verified_by_the_rules_for_tags() {
             "1.2.3"
         };
         assert!(
-            run.stderr.contains(&format!(", as {own} does")),
+            run.stderr.contains(&format!(", like {own}")),
             "{}",
             run.stderr
         );

@@ -124,7 +124,11 @@ fn nested_indexes_are_followed() {
         let nested = json!({ "mediaType": media::OCI_INDEX, "digest": child, "size": 1 });
         child = registry.manifest(BASE, media::OCI_INDEX, &index(&[nested]), &["1"]);
     }
-    assert_refused(&registry, "linux/amd64", "more than 8 indexes deep");
+    assert_refused(
+        &registry,
+        "linux/amd64",
+        "more than 8 levels of nested indexes",
+    );
 }
 
 #[test]

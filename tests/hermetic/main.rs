@@ -22,7 +22,6 @@ mod fleet;
 mod hidden;
 mod interrupt;
 mod lag;
-mod layer_bounds;
 mod layers;
 mod lists;
 mod logins;

@@ -1,4 +1,4 @@
-//! What the hermetic tests share with the tests that need services.
+//! The support that the hermetic tests share with the tests that need services.
 
 #[path = "../it/support/curl.rs"]
 pub(crate) mod curl;

@@ -389,7 +389,7 @@ fn an_artifact_cannot_be_audited() {
         let reference = format!("{}/{name}", registry.host());
         let run = golden.run(&["audit", &reference]).exit(1);
         assert!(
-            run.stderr.contains(&format!("{reference} is no image")),
+            run.stderr.contains(&format!("{reference} is not an image")),
             "{}",
             run.stderr
         );

@@ -246,7 +246,7 @@ async fn try_all(registry: &Registry) {
     let target = Target::from(&tag);
     let digest = Digest::of(b"x");
     let manifest = RawManifest::new(media::OCI_MANIFEST, b"{\"schemaVersion\":2}".to_vec());
-    drop(registry.ping().await);
+    drop(registry.catalog().await);
     drop(registry.catalog().await);
     drop(registry.find_tags(&repository).await);
     drop(registry.head_manifest(&repository, &target).await);

@@ -27,6 +27,7 @@ mod fleet_end_to_end;
 mod guide;
 mod hostile;
 mod images;
+mod layer_bounds;
 mod layouts;
 mod lock;
 mod promote;
