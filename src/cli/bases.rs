@@ -217,7 +217,7 @@ pub async fn compare(
     {
         match key(&unpinned(&pin)).and_then(|key| found.get(&key)) {
             Some(Ok(current)) => {
-                compared.extend(compare_pin(written, &pin, images, current.clone()))
+                compared.extend(compare_pin(written, &pin, images, current.clone()));
             }
             Some(Err(error)) => {
                 lost.push(UnavailableBase {

@@ -27,7 +27,7 @@ pub(super) fn read(globals: GlobalArgs, program: String) -> Option<Context> {
     let report = |error| {
         out.error(&format!(
             "error: cannot read the current directory: {error}"
-        ))
+        ));
     };
     let cwd = cwd.map_err(report).ok()?;
     Some(Context {

@@ -91,20 +91,19 @@ async fn version_label(
     digest: &Digest,
     cache: &ConfigCache,
 ) -> Result<Option<String>, Error> {
-    let config = match cache.get(digest) {
-        Some(config) => config,
-        None => {
-            let target = Target::from(digest);
-            let Some(raw) = registry.get_manifest(&repository.path, &target).await? else {
-                return Ok(None);
-            };
-            match remember(registry, repository, &raw, cache).await {
-                Ok(config) => config,
-                Err(super::Error::Registry(error)) if !error.is_about_content() => {
-                    return Err(error);
-                }
-                Err(_) => return Ok(None),
+    let config = if let Some(config) = cache.get(digest) {
+        config
+    } else {
+        let target = Target::from(digest);
+        let Some(raw) = registry.get_manifest(&repository.path, &target).await? else {
+            return Ok(None);
+        };
+        match remember(registry, repository, &raw, cache).await {
+            Ok(config) => config,
+            Err(super::Error::Registry(error)) if !error.is_about_content() => {
+                return Err(error);
             }
+            Err(_) => return Ok(None),
         }
     };
     Ok(config.label(VERSION).map(str::to_owned))

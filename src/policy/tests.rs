@@ -59,7 +59,7 @@ fn with(mut image: ResolvedImage, change: impl FnOnce(&mut ResolvedImage)) -> Re
 
 fn label(key: &str, value: &str) -> ResolvedImage {
     with(image(Base::Scratch), |image| {
-        drop(image.labels.insert(key.to_owned(), value.to_owned()))
+        drop(image.labels.insert(key.to_owned(), value.to_owned()));
     })
 }
 
@@ -267,7 +267,7 @@ fn root_is_denied() {
     let text = "config = { deny_root = true }";
     let user = |base: Base, user: Option<&str>| {
         with(image(base), |image| {
-            image.config.user = user.map(str::to_owned)
+            image.config.user = user.map(str::to_owned);
         })
     };
     assert_eq!(findings(text, user(Base::Scratch, None)).len(), 1);
@@ -290,7 +290,7 @@ fn root_is_denied() {
         variant: None,
     };
     let parent = with(user(Base::Scratch, Some("0")), |image| {
-        image.name = "parent".parse().unwrap()
+        image.name = "parent".parse().unwrap();
     });
     let found = findings_of(&policy(text), &[parent, user(child("parent"), None)], false);
     assert_eq!(

@@ -107,7 +107,7 @@ impl Drop for TagGuard {
                     registry
                         .put_manifest(&path, &Target::from(&tag), &raw)
                         .await,
-                )
+                );
             };
             drop(runtime.spawn(restore));
         }

@@ -71,7 +71,7 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<Certificate>, Error> {
     for (n, block) in blocks.into_iter().enumerate() {
         match block.label.as_str() {
             "CERTIFICATE" | "X509 CERTIFICATE" => {
-                certificates.push(certificate(file, n, block.bytes)?)
+                certificates.push(certificate(file, n, block.bytes)?);
             }
             "TRUSTED CERTIFICATE" => return Err(Error::Trusted(n + 1)),
             _ => return Err(Error::Other(n + 1, block.label)),

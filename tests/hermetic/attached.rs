@@ -136,14 +136,13 @@ fn attached_artifacts_are_deleted_with_the_index() {
         let stays = registry.index("app", &[FIRST], &tag);
         let name = name(&registry, "");
         let at = format!("{name}:1.2.3");
-        let arguments = match command {
-            "delete" => vec!["delete", &at, "--all-tags"],
-            _ => {
-                for moving in ["1", "1.2", "latest"] {
-                    registry.tag("app", moving, &stays);
-                }
-                vec!["prune", &name, "--keep", "1"]
+        let arguments = if command == "delete" {
+            vec!["delete", &at, "--all-tags"]
+        } else {
+            for moving in ["1", "1.2", "latest"] {
+                registry.tag("app", moving, &stays);
             }
+            vec!["prune", &name, "--keep", "1"]
         };
         let kept: BTreeSet<String> = [
             stays.clone(),

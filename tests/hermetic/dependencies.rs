@@ -1,7 +1,7 @@
 //! The dependencies of golden: their licences are allowed, and no known advisory applies to the
 //! versions in Cargo.lock.
 //!
-//! The tests use no network. `tests/hermetic/dependencies/advisories.toml` is an extract of the RustSec
+//! The tests use no network. `tests/hermetic/dependencies/advisories.toml` is an extract of the `RustSec`
 //! database. Advisories published after its date, and yanked versions, are not checked. To update
 //! it:
 //!

@@ -69,7 +69,7 @@ fn a_published_image_is_checked_by_its_config() {
     let missing = format!("{registry}/{name}:9.9.9");
     let run = golden.run(&["audit", &missing, &reference]).exit(1);
     assert!(
-        run.stderr.contains("required_labels") && run.stderr.contains("9.9.9 does not exist"),
+        run.stderr.contains("required_labels") && run.stderr.contains("has no tag `9.9.9`"),
         "{}",
         run.stderr
     );

@@ -232,7 +232,9 @@ mod tests {
     async fn an_answer_over_the_size_limit_is_an_error() {
         let (client, mut engine) = duplex(1 << 20);
         let sending =
-            tokio::spawn(async move { while engine.write_all(&[b'x'; 1 << 16]).await.is_ok() {} });
+            tokio::spawn(
+                async move { while engine.write_all(&vec![b'x'; 1 << 16]).await.is_ok() {} },
+            );
         let timeouts = Timeouts {
             answer: Duration::from_mins(1),
             ..TIMEOUTS

@@ -146,7 +146,7 @@ impl SshStream {
                     return Poll::Ready(io::Error::other(format!("ssh ended: {complaint}")));
                 }
                 SshState::Silent | SshState::Answered => {
-                    self.state = SshState::Ended(self.complaint())
+                    self.state = SshState::Ended(self.complaint());
                 }
             }
         }

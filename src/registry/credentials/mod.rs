@@ -96,11 +96,11 @@ impl Credentials {
         host: &Host,
         repository: Option<&RepositoryPath>,
     ) -> Result<Lookup, Error> {
-        let absent = match self.from_variables(host) {
+        let absent = match self.login_of_variables(host) {
             Lookup::Absent(absent) => absent,
             found @ Lookup::Found(_) => return Ok(found),
         };
-        match self.from_files(host, repository).await? {
+        match self.login_of_files(host, repository).await? {
             (Some(login), _) => Ok(Lookup::Found(login)),
             (None, Some(why)) => Ok(Lookup::Absent(Absent { why, hint: None })),
             (None, None) => Ok(Lookup::Absent(absent)),
@@ -112,7 +112,7 @@ impl Credentials {
         (login.from == VARIABLE).then(|| self.env.scope.verdict(host).hint(host))
     }
 
-    fn from_variables(&self, host: &Host) -> Lookup {
+    fn login_of_variables(&self, host: &Host) -> Lookup {
         let missing = |set: &str, missing: &str| {
             let why = format!("{set} is set, {missing} is not");
             let hint = format!("set {missing}, or run `docker login {host}`");
@@ -154,7 +154,7 @@ impl Credentials {
     }
 
     /// The login from the files; else a remark on an entry that is incomplete.
-    async fn from_files(
+    async fn login_of_files(
         &self,
         host: &Host,
         repository: Option<&RepositoryPath>,

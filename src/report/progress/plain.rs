@@ -19,9 +19,8 @@ impl Plain {
 
 impl Reporter for Plain {
     fn consume(&mut self, event: &Event) {
-        match line(event) {
-            Some(line) => self.out.message(&line),
-            None => {}
+        if let Some(line) = line(event) {
+            self.out.message(&line)
         }
     }
 }

@@ -131,7 +131,7 @@ impl Reporter for Terminal {
             }),
             Event::Log { image, line } => {
                 self.image(image, |state| {
-                    one_line(line).trim().clone_into(&mut state.detail)
+                    one_line(line).trim().clone_into(&mut state.detail);
                 });
                 if self.every_line {
                     self.write(event);

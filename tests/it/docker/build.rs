@@ -62,6 +62,8 @@ async fn a_build_reports_its_steps_and_gives_labels_and_tags() {
         assert_eq!(built.platforms, [docker.platform().clone()]);
         for tag in &local_tags {
             docker.tag(id, tag).await.unwrap();
+        }
+        for tag in &local_tags {
             assert_eq!(&docker.image(tag).await.unwrap().unwrap().id, id);
             docker.remove(tag).await.unwrap();
         }

@@ -26,8 +26,8 @@ impl Served {
         let (process, url) = serve(&golden, options);
         Self {
             golden,
-            process,
             url,
+            process,
         }
     }
 
