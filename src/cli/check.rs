@@ -21,10 +21,6 @@ pub struct Args {
     pub selection: SessionOptions,
     /// Explain a code that a finding shows, and exit [default: list all codes].
     #[arg(long, value_name = "CODE", num_args = 0..=1)]
-    #[expect(
-        clippy::option_option,
-        reason = "clap's form of an option with an optional value"
-    )]
     pub explain: Option<Option<String>>,
 }
 

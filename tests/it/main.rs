@@ -43,6 +43,7 @@ mod services;
 mod several;
 mod silence;
 mod standalone;
+#[allow(dead_code, reason = "the hermetic tests use the rest")]
 mod support;
 mod trust;
 mod untag;
