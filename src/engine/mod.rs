@@ -1,5 +1,5 @@
-//! Engines build an image from a [`Recipe`]: the Docker Engine, BuildKit daemons, a fleet of both,
-//! and the embedded engine.
+//! Engines build an image from a [`Recipe`](crate::render::Recipe): the Docker Engine, BuildKit
+//! daemons, a fleet of both, and the embedded engine.
 
 pub mod buildkit;
 mod daemon;

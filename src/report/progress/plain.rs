@@ -20,7 +20,7 @@ impl Plain {
 impl Reporter for Plain {
     fn consume(&mut self, event: &Event) {
         if let Some(line) = line(event) {
-            self.out.message(&line)
+            self.out.message(&line);
         }
     }
 }
