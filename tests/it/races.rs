@@ -135,7 +135,7 @@ fn with_two_contents_for_one_version_one_process_is_refused() {
             let words = [
                 "another publisher published",
                 "labels.owner changed",
-                "is published already",
+                "is already published",
             ];
             assert!(
                 words.iter().any(|words| run.stderr.contains(words)),
