@@ -107,14 +107,6 @@ fn request_error(words: &'static str, answer: Answer, timeouts: Timeouts) -> Str
             "/json" => docker.image(&reference).await.unwrap_err(),
             "/tag" => docker.tag(&id, &reference).await.unwrap_err(),
             "DELETE" => docker.remove(&reference).await.unwrap_err(),
-            "/load" => docker.load(&b"archive"[..]).await.unwrap_err(),
-            "/push" => {
-                let events = golden::event::Events::silent();
-                docker
-                    .push(&reference, None, "a", &events)
-                    .await
-                    .unwrap_err()
-            }
             other => unreachable!("{other}"),
         }
     });
@@ -158,18 +150,6 @@ fn an_endless_answer_to_a_query_is_an_error() {
                 "{words} {answer:?}: {error}"
             );
         }
-    }
-}
-
-/// A task may take long, but its output is limited.
-#[test]
-fn the_output_of_a_task_is_limited() {
-    for words in ["/load", "/push"] {
-        let error = request_error(words, Answer::Endless, LONG);
-        assert!(
-            error.contains("it sent more than 512 MiB"),
-            "{words}: {error}"
-        );
     }
 }
 

@@ -69,6 +69,10 @@ impl RequestKind {
     }
 }
 
+/// The maximum length of a line of a task's progress. Bollard parses an incomplete line again with
+/// each piece that arrives.
+const MAX_LINE: u64 = 4 << 20;
+
 /// The reason why golden last closed a connection. HTTP clients do not pass it on: they only report
 /// that the body ended early.
 pub(in crate::engine) type LastRefusal = Arc<Mutex<Option<io::Error>>>;
@@ -79,6 +83,8 @@ pub(in crate::engine) struct BoundedStream<S> {
     kind: RequestKind,
     timeouts: Timeouts,
     received: u64,
+    /// The bytes since the last end of a line.
+    line: u64,
     alarm: Option<Pin<Box<Sleep>>>,
     last: LastRefusal,
 }
@@ -100,6 +106,7 @@ impl<S: Duplex> BoundedStream<S> {
             kind,
             timeouts,
             received: 0,
+            line: 0,
             alarm: time.map(|time| Box::pin(tokio::time::sleep(time))),
             last,
         }
@@ -118,6 +125,10 @@ impl<S: Duplex> BoundedStream<S> {
     fn exceeded_limit(&mut self, context: &mut Context<'_>) -> Option<io::Error> {
         if self.received > self.kind.max_bytes() {
             let message = format!("it sent more than {} MiB", self.kind.max_bytes() >> 20);
+            return Some(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        if self.kind == RequestKind::Task && self.line > MAX_LINE {
+            let message = format!("it sent a line of more than {} MiB", MAX_LINE >> 20);
             return Some(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
         let alarm = self.alarm.as_mut()?;
@@ -153,6 +164,11 @@ impl<S: Duplex> AsyncRead for BoundedStream<S> {
         let length = buffer.filled().len() - before;
         if length > 0 {
             self.received += length as u64;
+            let bytes = &buffer.filled()[before..];
+            self.line = match bytes.iter().rposition(|&byte| byte == b'\n') {
+                Some(end) => (length - end - 1) as u64,
+                None => self.line + length as u64,
+            };
             self.restart_alarm();
         }
         read
@@ -228,26 +244,30 @@ mod tests {
         assert_eq!(error, "0: it sent nothing for 0.2 s");
     }
 
-    #[tokio::test]
-    async fn an_answer_over_the_size_limit_is_an_error() {
+    /// The error when an engine sends these bytes without end.
+    async fn endless(kind: RequestKind, piece: Vec<u8>) -> String {
         let (client, mut engine) = duplex(1 << 20);
-        let sending =
-            tokio::spawn(
-                async move { while engine.write_all(&vec![b'x'; 1 << 16]).await.is_ok() {} },
-            );
+        let sending = tokio::spawn(async move { while engine.write_all(&piece).await.is_ok() {} });
         let timeouts = Timeouts {
             answer: Duration::from_mins(1),
-            ..TIMEOUTS
+            silence: Duration::from_mins(1),
         };
-        let mut bounded = BoundedStream::new(
-            client,
-            RequestKind::Question,
-            timeouts,
-            LastRefusal::default(),
-        );
+        let mut bounded = BoundedStream::new(client, kind, timeouts, LastRefusal::default());
         let read = tokio::io::copy(&mut bounded, &mut tokio::io::sink()).await;
-        assert_eq!(read.unwrap_err().to_string(), "it sent more than 16 MiB");
         sending.abort();
+        read.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn an_answer_over_the_size_limit_is_an_error() {
+        let error = endless(RequestKind::Question, vec![b'x'; 1 << 16]).await;
+        assert_eq!(error, "it sent more than 16 MiB");
+        let mut line = vec![b'x'; 1 << 16];
+        line.push(b'\n');
+        let error = endless(RequestKind::Task, line).await;
+        assert_eq!(error, "it sent more than 512 MiB");
+        let error = endless(RequestKind::Task, vec![b'x'; 1 << 16]).await;
+        assert_eq!(error, "it sent a line of more than 4 MiB");
     }
 
     #[test]
