@@ -9,6 +9,7 @@ use super::session::{self, Session, SessionOptions};
 use crate::config_files::places::Parsed;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places as _, SourceMap};
 use crate::render::{Renderer, Templates};
+use crate::report::text::count;
 use crate::report::{self, OutputFormat};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::FamilySource;
@@ -86,9 +87,6 @@ fn summary(images: &[ResolvedImage]) -> String {
     let all = || images.iter().flat_map(|image| &image.certificates);
     let certificates: BTreeSet<_> = all().map(|one| (&one.file, &one.der)).collect();
     let files: BTreeSet<_> = all().map(|one| &one.file).collect();
-    let count = |number: usize, noun: &str| {
-        format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-    };
     match certificates.len() {
         0 => images_are_valid,
         read => format!(

@@ -23,6 +23,14 @@ impl Failure {
         }
     }
 
+    /// Creates a failure with an exit code and the next steps for the user.
+    fn with_hints(exit: Exit, hints: Vec<String>, error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            hints,
+            ..Self::new(exit, error)
+        }
+    }
+
     /// Creates a usage error (exit 2) from a message.
     pub fn usage(message: impl std::fmt::Display) -> Self {
         Self::new(Exit::Usage, anyhow::anyhow!("{message}"))
@@ -47,11 +55,7 @@ impl Failure {
     /// Creates the failure for a reference that its registry does not have.
     #[must_use]
     pub fn absent(absent: crate::observe::Absent) -> Self {
-        let hints = absent.hints();
-        Self {
-            hints,
-            ..Self::new(Exit::Failed, absent)
-        }
+        Self::with_hints(Exit::Failed, absent.hints(), absent)
     }
 
     /// Prints the error and the hints.
@@ -98,8 +102,7 @@ macro_rules! ends_with_hints {
     ($($exit:ident: $($error:ty),+;)+) => {$($(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                let hints = error.hints();
-                Self { hints, ..Self::new(Exit::$exit, error) }
+                Self::with_hints(Exit::$exit, error.hints(), error)
             }
         }
     )+)+};
@@ -109,7 +112,10 @@ ends_with_hints! {
     Usage: crate::workspace::fs::OutputError,
         crate::workspace::discover::Error,
         crate::resolve::select::Error,
+        crate::render::Error,
         crate::pipeline::families::Error;
+    Failed: crate::registry::Error,
+        crate::observe::Error;
 }
 
 impl From<crate::workspace::lock::Error> for Failure {
@@ -119,21 +125,7 @@ impl From<crate::workspace::lock::Error> for Failure {
             Lock::File(_) => Exit::Failed,
             Lock::Parse(_) | Lock::Entry { .. } | Lock::Version(_) => Exit::Usage,
         };
-        let hints = error.hints();
-        Self {
-            hints,
-            ..Self::new(exit, error)
-        }
-    }
-}
-
-impl From<crate::registry::Error> for Failure {
-    fn from(error: crate::registry::Error) -> Self {
-        let hints = error.hints();
-        Self {
-            hints,
-            ..Self::new(Exit::Failed, error)
-        }
+        Self::with_hints(exit, error.hints(), error)
     }
 }
 
@@ -148,26 +140,18 @@ impl From<crate::engine::Error> for Failure {
             error if error.is_of_the_spec() => Exit::Usage,
             _ => Exit::Failed,
         };
-        let hints = error.hints();
-        Self {
-            hints,
-            ..Self::new(exit, error)
-        }
+        Self::with_hints(exit, error.hints(), error)
     }
 }
 
 impl From<crate::serve::Error> for Failure {
     fn from(error: crate::serve::Error) -> Self {
-        let hints = error.hints();
         let exit = if error.is_usage() {
             Exit::Usage
         } else {
             Exit::Failed
         };
-        Self {
-            hints,
-            ..Self::new(exit, error)
-        }
+        Self::with_hints(exit, error.hints(), error)
     }
 }
 
@@ -176,13 +160,7 @@ impl From<crate::pipeline::Failed> for Failure {
         use crate::pipeline::Failed;
         match failed {
             Failed::Engine(error) => error.into(),
-            failed => {
-                let hints = failed.hints();
-                Self {
-                    hints,
-                    ..Self::new(Exit::Failed, failed)
-                }
-            }
+            failed => Self::with_hints(Exit::Failed, failed.hints(), failed),
         }
     }
 }
@@ -204,11 +182,7 @@ impl From<crate::store::Error> for Failure {
             | Store::Workspace(_)
             | Store::Registry(_) => Exit::Failed,
         };
-        let hints = error.hints();
-        Self {
-            hints,
-            ..Self::new(exit, error)
-        }
+        Self::with_hints(exit, error.hints(), error)
     }
 }
 
@@ -219,31 +193,7 @@ impl From<crate::assemble::Error> for Failure {
             Assemble::NeedsExecution(_) => Exit::Usage,
             _ => Exit::Failed,
         };
-        let hints = error.hints();
-        Self {
-            hints,
-            ..Self::new(exit, error)
-        }
-    }
-}
-
-impl From<crate::render::Error> for Failure {
-    fn from(error: crate::render::Error) -> Self {
-        let hints = error.hints();
-        Self {
-            hints,
-            ..Self::new(Exit::Usage, error)
-        }
-    }
-}
-
-impl From<crate::observe::Error> for Failure {
-    fn from(error: crate::observe::Error) -> Self {
-        let hints = error.hints();
-        Self {
-            hints,
-            ..Self::new(Exit::Failed, error)
-        }
+        Self::with_hints(exit, error.hints(), error)
     }
 }
 
@@ -261,47 +211,29 @@ impl From<crate::plan::Error> for Failure {
     }
 }
 
+/// The exit code of an error of publishing.
+const fn refused_or_failed(is_refusal: bool) -> Exit {
+    if is_refusal {
+        Exit::Refused
+    } else {
+        Exit::Failed
+    }
+}
+
 impl From<crate::publish::Error> for Failure {
     fn from(error: crate::publish::Error) -> Self {
-        let hints = error.hints();
-        let exit = if error.is_refusal() {
-            Exit::Refused
-        } else {
-            Exit::Failed
-        };
-        Self {
-            hints,
-            ..Self::new(exit, error)
-        }
+        Self::with_hints(refused_or_failed(error.is_refusal()), error.hints(), error)
     }
 }
 
 impl From<crate::publish::delete::Error> for Failure {
     fn from(error: crate::publish::delete::Error) -> Self {
-        let hints = error.hints();
-        let exit = if error.is_refusal() {
-            Exit::Refused
-        } else {
-            Exit::Failed
-        };
-        Self {
-            hints,
-            ..Self::new(exit, error)
-        }
+        Self::with_hints(refused_or_failed(error.is_refusal()), error.hints(), error)
     }
 }
 
 impl From<crate::publish::promote::Error> for Failure {
     fn from(error: crate::publish::promote::Error) -> Self {
-        let hints = error.hints();
-        let exit = if error.is_refusal() {
-            Exit::Refused
-        } else {
-            Exit::Failed
-        };
-        Self {
-            hints,
-            ..Self::new(exit, error)
-        }
+        Self::with_hints(refused_or_failed(error.is_refusal()), error.hints(), error)
     }
 }

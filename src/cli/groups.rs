@@ -108,6 +108,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_help_lists_each_command_once() {
+        let mut golden = grouped(parser());
+        for help in [golden.render_help(), golden.render_long_help()] {
+            let help = help.to_string();
+            for name in GROUPS.iter().flat_map(|(_, names)| *names) {
+                let line = format!("\n  {name:<13}");
+                assert_eq!(help.matches(&line).count(), 1, "{name}: {help}");
+            }
+        }
+    }
+
+    #[test]
     fn every_command_is_in_one_group() {
         let golden = parser();
         let mut commands: Vec<&str> = golden

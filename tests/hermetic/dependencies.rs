@@ -1,13 +1,13 @@
 //! The dependencies of golden: their licences are allowed, and no known advisory applies to the
 //! versions in Cargo.lock.
 //!
-//! The tests use no network. `tests/hermetic/dependencies/advisories.toml` is an extract of the `RustSec`
-//! database. Advisories published after its date, and yanked versions, are not checked. To update
-//! it:
+//! The tests use no network. `tests/hermetic/dependencies/advisories.toml` is an extract of the
+//! `RustSec` database. Advisories published after its date, and yanked versions, are not checked. To
+//! update it:
 //!
 //! ```text
 //! git clone --depth 1 https://github.com/rustsec/advisory-db DIR
-//! GOLDEN_ADVISORIES=DIR cargo test --test it dependencies::
+//! GOLDEN_ADVISORIES=DIR cargo test --test hermetic dependencies::
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,8 @@ use std::process::Command;
 
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
+
+use crate::sources::root;
 
 /// The allowed licences of dependencies. An expression with `OR` needs one of them, with `AND` all.
 const ALLOWED: [&str; 9] = [
@@ -32,10 +34,6 @@ const ALLOWED: [&str; 9] = [
 
 /// Accepted advisories, each with the reason.
 const ACCEPTED: [(&str, &str); 0] = [];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// The reason why a licence is not allowed; `None` if it is allowed.
 fn refusal(licence: Option<&str>) -> Option<String> {

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::sources::{code, root};
+
 /// The modules in the order of the table in src/lib.rs, each with its level.
 fn modules() -> Vec<(String, u8)> {
     let mut modules = Vec::new();
@@ -23,7 +25,7 @@ fn modules() -> Vec<(String, u8)> {
 }
 
 fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+    root().join("src")
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test reads the sources")]
@@ -50,19 +52,6 @@ fn files(module: &str) -> BTreeMap<String, String> {
             )
         })
         .collect()
-}
-
-/// The code of a file without comments and without its tests, which may use any module.
-fn code(text: &str) -> String {
-    let without_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    let lines = without_tests.lines().map(|line| {
-        if line.trim_start().starts_with("//") {
-            ""
-        } else {
-            line
-        }
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The modules that code names as `crate::module` or within `use crate::{a, b::c}`.

@@ -36,6 +36,7 @@ mod render;
 mod repair;
 mod retag;
 mod serve;
+mod sources;
 mod spec;
 #[allow(dead_code, reason = "the tests with services use the rest")]
 mod support;

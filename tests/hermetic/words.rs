@@ -2,13 +2,11 @@
 //! nothing `pub` without a use.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use regex::Regex;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::sources::{code, root};
 
 /// The text of every file with one of these extensions in these directories, by its path.
 fn texts(directories: &[&str], extensions: &[&str]) -> BTreeMap<PathBuf, String> {
@@ -77,14 +75,6 @@ fn no_text_refers_to_a_document_outside_the_repository() {
         r"\b\d{1,2}-(spec|tags|cli|engines|architecture|facts|rules|houses|style|trust|lifecycle|gates)\b",
     );
     assert!(dangling.is_empty(), "{}", dangling.join("\n"));
-}
-
-/// The code of a source file, without comments and without its unit tests.
-fn code(text: &str) -> String {
-    let without_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    let lines = without_tests.lines();
-    let code = lines.filter(|line| !line.trim_start().starts_with("//"));
-    code.collect::<Vec<_>>().join("\n")
 }
 
 /// The compiler cannot find them, because the integration tests see every `pub` item.

@@ -50,17 +50,19 @@ pub(in crate::engine) enum Member {
 /// The files of an archive by path.
 pub(in crate::engine) type Members = BTreeMap<String, Member>;
 
+/// The path of an entry of an archive, without a leading `./`.
+pub(super) fn path(entry: &tar::Entry<'_, impl Read>) -> io::Result<String> {
+    let path = entry.path()?;
+    Ok(path.to_string_lossy().trim_start_matches("./").to_owned())
+}
+
 /// Reads an archive. Layers become files in `directory`; other files stay in memory. Fails if the
 /// archive is damaged or `directory` cannot be written.
 pub(in crate::engine) fn unpack(reader: impl Read, directory: &Path) -> io::Result<Members> {
     let mut members = Members::new();
     for entry in tar::Archive::new(reader).entries()? {
         let mut entry = entry?;
-        let path = entry
-            .path()?
-            .to_string_lossy()
-            .trim_start_matches("./")
-            .to_owned();
+        let path = path(&entry)?;
         let kind = entry.header().entry_type();
         if kind.is_symlink() || kind.is_hard_link() {
             if let Some(target) = entry.link_name()? {

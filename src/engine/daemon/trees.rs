@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::super::embedded::scan_layer;
-use super::archive::{ArchiveManifest, link_target};
+use super::archive::{ArchiveManifest, link_target, path};
 use crate::assemble::tree::LayerIndex;
 
 /// The largest `manifest.json`, in bytes.
@@ -31,11 +31,7 @@ pub(in crate::engine) fn of_archive(
     let mut manifest = None;
     for entry in tar::Archive::new(archive).entries()? {
         let mut entry = entry?;
-        let path = entry
-            .path()?
-            .to_string_lossy()
-            .trim_start_matches("./")
-            .to_owned();
+        let path = path(&entry)?;
         let kind = entry.header().entry_type();
         if path == "manifest.json" {
             let mut bytes = Vec::new();
