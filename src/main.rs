@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    golden::cli::main(std::env::args_os())
+    golden::cli::main(std::env::args_os().collect())
 }

@@ -277,8 +277,9 @@ fn parser() -> clap::Command {
 }
 
 /// Parses `args`, runs the command, and returns the exit code of the process.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args: Vec<OsString> = args.into_iter().collect();
+///
+/// It is not generic, so that its code is compiled in the library only, and not again in the program.
+pub fn main(args: Vec<OsString>) -> ExitCode {
     let program = args.first().map_or_else(
         || "golden".into(),
         |name| name.to_string_lossy().into_owned(),
