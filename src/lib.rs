@@ -19,9 +19,11 @@
 //! | 0: basic types, without I/O | `secret` `reference` `platform` `diagnostic` `event` `suggest` |
 //! | 1: the user's files, and the data that registries and engines exchange | `oci` `tags` `config_files` |
 //! | 2: pure functions on them | `snapshot` `resolve` `policy` `render` `assemble` `plan` |
-//! | 3: I/O, async; handles are arguments | `process` `workspace` `registry` `store` `engine` `observe` `publish` `verify` `schedule` `serve` `pipeline` |
+//! | 3: I/O, async; handles are arguments | `process` `workspace` `registry` `store` `engine` `observe` `publish` `verify` `schedule` `serve` |
+//! | 3½: the application | `app` |
 //! | 4: the user interface | `help` `report` `cli` |
 
+pub mod app;
 pub mod assemble;
 pub mod cli;
 pub mod config_files;
@@ -31,7 +33,6 @@ pub mod event;
 pub mod help;
 pub mod observe;
 pub mod oci;
-pub mod pipeline;
 pub mod plan;
 pub mod platform;
 pub mod policy;

@@ -10,9 +10,11 @@ use super::finish::{Summary, finish};
 use super::prepared::{Prepared, RunRequest, logins, prepare};
 use super::session::SessionOptions;
 use super::unready;
+use crate::app::pipeline::{
+    Ended, Goal, ImageOutcome, ImageReport, Options, Run, proxies, secrets,
+};
 use crate::engine::{Artifact, EngineKind};
 use crate::observe::ConfigCache;
-use crate::pipeline::{Ended, Goal, ImageOutcome, ImageReport, Options, Run, proxies, secrets};
 use crate::report::OutputFormat;
 use crate::store::destination::NamedImage;
 use crate::store::{Blobs, LocalDestination};
@@ -270,7 +272,7 @@ async fn write(
         let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
         named.push(NamedImage {
             image,
-            references: crate::pipeline::local::references(&prepared.names[position], &tags),
+            references: crate::app::pipeline::local::references(&prepared.names[position], &tags),
         });
     }
     if named.is_empty() {

@@ -91,7 +91,7 @@ ends_with! {
         crate::tags::VersionError,
         crate::tags::ExtraError,
         crate::tags::TagError,
-        crate::pipeline::secrets::Error;
+        crate::app::pipeline::secrets::Error;
     Failed: crate::workspace::state::Error,
         crate::oci::config::Error,
         crate::oci::manifest::Error;
@@ -113,7 +113,7 @@ ends_with_hints! {
         crate::workspace::discover::Error,
         crate::resolve::select::Error,
         crate::render::Error,
-        crate::pipeline::families::Error;
+        crate::app::pipeline::families::Error;
     Failed: crate::registry::Error,
         crate::observe::Error;
 }
@@ -155,9 +155,9 @@ impl From<crate::serve::Error> for Failure {
     }
 }
 
-impl From<crate::pipeline::Failed> for Failure {
-    fn from(failed: crate::pipeline::Failed) -> Self {
-        use crate::pipeline::Failed;
+impl From<crate::app::pipeline::Failed> for Failure {
+    fn from(failed: crate::app::pipeline::Failed) -> Self {
+        use crate::app::pipeline::Failed;
         match failed {
             Failed::Engine(error) => error.into(),
             failed => Self::with_hints(Exit::Failed, failed.hints(), failed),

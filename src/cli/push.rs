@@ -8,7 +8,7 @@ use super::finish::finish;
 use super::prepared::{RunRequest, logins, prepare};
 use super::session::SessionOptions;
 use super::unready;
-use crate::pipeline::{Goal, Options};
+use crate::app::pipeline::{Goal, Options};
 
 /// Publish the built images.
 #[derive(Debug, clap::Args)]

@@ -2,9 +2,9 @@
 
 use super::error::Failure;
 use super::session::Session;
+use crate::app::pipeline::{Engines, families};
 use crate::event::Events;
 use crate::observe::{self, ConfigCache};
-use crate::pipeline::{Engines, families};
 use crate::plan::{self, Plan, PlanOptions};
 use crate::publish::InputsRecord;
 use crate::registry::Registries;
