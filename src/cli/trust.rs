@@ -9,7 +9,7 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use crate::config_files::workspace::EngineTable;
-use crate::engine::EngineTrust;
+use crate::engine::{EngineTrust, TlsDirectory};
 use crate::workspace::discover::stays_inside;
 use crate::workspace::fs;
 
@@ -74,7 +74,7 @@ pub(super) fn certificates(
     table: &EngineTable,
     name: &str,
     trusted: &[String],
-) -> Result<Option<PathBuf>, Failure> {
+) -> Result<Option<TlsDirectory>, Failure> {
     let (Some(certs), Some(host)) = (&table.certs, &table.host) else {
         return Ok(None);
     };
@@ -89,8 +89,12 @@ pub(super) fn certificates(
     let is_in_workspace = stays_inside(Path::new(certs))
         && is_inside(&path)
         && files.iter().all(|file| is_inside(file));
-    if is_in_workspace || EngineTrust::is_named(name, host, trusted) {
-        return Ok(Some(path));
+    if EngineTrust::is_named(name, host, trusted) {
+        return Ok(Some(path.into()));
+    }
+    if is_in_workspace {
+        let root = real_root.ok();
+        return Ok(Some(TlsDirectory { path, root }));
     }
     Err(Failure::usage(format!(
         "[[engine]] `{name}`: certs = \"{certs}\" is outside the workspace"

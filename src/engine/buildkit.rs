@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 use super::daemon::bounds::Timeouts;
 use super::daemon::progress::Progress;
 use super::daemon::steps::BuildSteps;
+use super::daemon::tls::TlsDirectory;
 use super::daemon::{answers, archive, arguments};
 use super::error::with_sources;
 use super::{BuildOptions, Embedded, EngineKind, Error, fit};
@@ -59,11 +60,11 @@ impl BuildKit {
         address.strip_prefix(SCHEME)
     }
 
-    /// Connects to a daemon and reads the platform of its worker. `certs` is a directory with
-    /// ca.pem, cert.pem and key.pem. Fails if the daemon cannot be reached or has no worker.
+    /// Connects to a daemon and reads the platform of its worker, with TLS if `certs` is
+    /// given. Fails if the daemon cannot be reached or has no worker.
     pub async fn connect(
         address: &str,
-        certs: Option<&Path>,
+        certs: Option<&TlsDirectory>,
         timeouts: Timeouts,
     ) -> Result<Self, Error> {
         let connecting = Self::ask_for_workers(address, certs, timeouts);
@@ -81,7 +82,7 @@ impl BuildKit {
 
     async fn ask_for_workers(
         address: &str,
-        certs: Option<&Path>,
+        certs: Option<&TlsDirectory>,
         timeouts: Timeouts,
     ) -> Result<Self, Error> {
         let channel = connection::connect(address, certs, timeouts).await?;

@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 use tokio_util::io::SyncIoBridge;
 
 use super::daemon::archive;
+use super::daemon::tls::TlsDirectory;
 use super::error::trust_hint;
 use super::{
     Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, EngineKind,
@@ -46,7 +47,7 @@ enum Daemon {
     /// A Docker Engine.
     Docker(DockerEnv, OnceCell<Docker>),
     /// A BuildKit daemon at an address, with the directory of its TLS files if it requires TLS.
-    BuildKit(String, Option<PathBuf>, OnceCell<BuildKit>),
+    BuildKit(String, Option<TlsDirectory>, OnceCell<BuildKit>),
 }
 
 /// A connected daemon.
@@ -74,12 +75,12 @@ impl FleetEngine {
     }
 
     /// A BuildKit daemon that builds for `platforms`, or for its own platform if the list is empty.
-    /// `certs` is a directory with ca.pem, cert.pem and key.pem.
+    /// It is reached with TLS if `certs` is given.
     #[must_use]
     pub fn buildkit(
         name: impl Into<String>,
         address: String,
-        certs: Option<PathBuf>,
+        certs: Option<TlsDirectory>,
         platforms: Vec<Platform>,
     ) -> Self {
         let daemon = Daemon::BuildKit(address, certs, OnceCell::new());
@@ -162,7 +163,7 @@ impl FleetEngine {
                 .await
                 .map(Connected::Docker),
             Daemon::BuildKit(address, certs, daemon) => {
-                let connect = || BuildKit::connect(address, certs.as_deref(), Timeouts::default());
+                let connect = || BuildKit::connect(address, certs.as_ref(), Timeouts::default());
                 daemon
                     .get_or_try_init(connect)
                     .await

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 pub use self::buildkit::BuildKit;
 pub use self::daemon::bounds::Timeouts;
+pub use self::daemon::tls::TlsDirectory;
 pub use self::docker::{Docker, DockerEnv};
 pub use self::embedded::Embedded;
 pub use self::error::{BuildStep, Error, StepCause, StepName, StepOutput, TransferCause};

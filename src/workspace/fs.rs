@@ -191,7 +191,7 @@ fn directory_beneath<'a>(
 ) -> std::io::Result<(rustix::fd::OwnedFd, &'a std::ffi::OsStr)> {
     use rustix::fs::{Mode, open, openat};
     let name = relative.file_name().ok_or(ErrorKind::IsADirectory)?;
-    let mut directory = open(root, OPENED | PASSED, Mode::empty())?;
+    let mut directory = open(root, OPENED | PASSED, Mode::empty()).map_err(unopened)?;
     for part in relative.parent().into_iter().flat_map(Path::components) {
         let opened = openat(directory, part.as_os_str(), OPENED | PASSED, Mode::empty());
         directory = opened.map_err(unopened)?;
@@ -240,6 +240,17 @@ pub fn read_in(root: &Path, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     open_in(root, path)
         .and_then(|file| read_all(file, limit))
         .map_err(failed("read", path))
+}
+
+/// Reads a regular file of at most 64 MiB in the directory `root`. Returns None if it does not exist.
+/// Fails if the directory, the file or a directory between them is a symbolic link.
+pub fn read_beneath(root: &Path, relative: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let read = open_beneath(root, relative).and_then(|file| read_all(file, DEFAULT_LIMIT));
+    match read {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", &root.join(relative))(error)),
+    }
 }
 
 /// Returns the file if it is a regular file.
@@ -485,6 +496,31 @@ mod tests {
             Path::new("../a")
         );
         assert!(read_link_in(&root, &path("a/up/up")).is_err());
+    }
+
+    #[test]
+    fn files_of_the_state_directory_are_read_without_following_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        write_atomic(&root.join("state/a/file"), b"1").unwrap();
+        let read = |state: &str, file: &str| read_beneath(&root.join(state), Path::new(file));
+        assert_eq!(read("state", "a/file").unwrap().as_deref(), Some(&b"1"[..]));
+        assert_eq!(read("state", "a/none").unwrap(), None);
+        assert_eq!(read("none", "a/file").unwrap(), None);
+        symlink("file", root.join("state/a/link")).unwrap();
+        symlink("a", root.join("state/b")).unwrap();
+        symlink("state", root.join("other")).unwrap();
+        for (state, file) in [
+            ("state", "a/link"),
+            ("state", "b/file"),
+            ("other", "a/file"),
+        ] {
+            let error = read(state, file).unwrap_err().source.to_string();
+            assert!(
+                error.starts_with("it or a directory above it was replaced"),
+                "{state} {file}: {error}"
+            );
+        }
     }
 
     #[test]

@@ -92,9 +92,10 @@ impl StateDirectory {
         self.directory.join(file)
     }
 
-    /// Reads a file of the state directory. Returns None if it does not exist.
+    /// Reads a file of the state directory. Returns None if it does not exist. Fails if the file or
+    /// a directory above it is a symbolic link.
     pub fn read(&self, file: impl AsRef<Path>) -> Result<Option<Vec<u8>>, Error> {
-        super::fs::read_if_exists(&self.path(file))
+        super::fs::read_beneath(&self.directory, file.as_ref())
     }
 
     /// Creates the directory with a `.gitignore` that contains `*`.

@@ -1,7 +1,6 @@
 //! Connects to a BuildKit daemon: parses its address and opens HTTP/2 over a stream to it.
 
 use std::io;
-use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -14,7 +13,7 @@ use super::super::Error;
 use super::super::daemon::address::Address;
 use super::super::daemon::bounds::{BoundedStream, LastRefusal, RequestKind, Timeouts};
 use super::super::daemon::dial::{Duplex, dial};
-use super::super::daemon::tls;
+use super::super::daemon::tls::{self, TlsDirectory};
 use super::SCHEME;
 use crate::process::Environment;
 
@@ -27,14 +26,14 @@ const WINDOW: u32 = 4 << 20;
 /// address or the TLS files are invalid, or if the daemon cannot be reached.
 pub(super) async fn connect(
     address: &str,
-    certs: Option<&Path>,
+    certs: Option<&TlsDirectory>,
     timeouts: Timeouts,
 ) -> Result<Channel, Error> {
     let target = parse(address).map_err(|what| Error::Address { what })?;
     let tls = match certs {
         Some(directory) => {
             let settings = tls::Settings {
-                directory: Some(directory.to_owned()),
+                directory: Some(directory.clone()),
                 verify: true,
             };
             Some(tls::Client::read(&settings)?.for_http2())

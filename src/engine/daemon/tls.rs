@@ -17,11 +17,45 @@ use super::super::Error;
 use crate::registry::tls::{Verifier, certificates, describe, problem};
 use crate::workspace::fs;
 
+/// A directory with ca.pem, cert.pem and key.pem. Each file may be missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsDirectory {
+    /// The path of the directory.
+    pub path: PathBuf,
+    /// The directory that the files must be in after symbolic links are followed. `None` means that
+    /// they may be anywhere.
+    pub root: Option<PathBuf>,
+}
+
+impl From<PathBuf> for TlsDirectory {
+    fn from(path: PathBuf) -> Self {
+        Self { path, root: None }
+    }
+}
+
+impl TlsDirectory {
+    /// Reads a file. Returns `None` if it does not exist.
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.path.join(name);
+        let read = match &self.root {
+            Some(root) => fs::read_in(root, &path, MAX_FILE),
+            None => fs::read_up_to(&path, MAX_FILE),
+        };
+        match read {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::Address {
+                what: format!("{} cannot be read: {}", path.display(), error.source),
+            }),
+        }
+    }
+}
+
 /// The TLS settings of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::engine) struct Settings {
-    /// A directory with ca.pem, cert.pem and key.pem. Each file may be missing.
-    pub(in crate::engine) directory: Option<PathBuf>,
+    /// The directory of the certificates and the key.
+    pub(in crate::engine) directory: Option<TlsDirectory>,
     /// True if the certificate of the engine is verified.
     pub(in crate::engine) verify: bool,
 }
@@ -41,14 +75,14 @@ impl Client {
     /// come together.
     pub(in crate::engine) fn read(settings: &Settings) -> Result<Self, Error> {
         let read = |name: &str| match &settings.directory {
-            Some(directory) => read_optional(&directory.join(name)),
+            Some(directory) => directory.read(name),
             None => Ok(None),
         };
         let (ca, certificate, key) = (read("ca.pem")?, read("cert.pem")?, read("key.pem")?);
         let place = settings
             .directory
-            .as_deref()
-            .unwrap_or(Path::new("."))
+            .as_ref()
+            .map_or(Path::new("."), |directory| &directory.path)
             .display()
             .to_string();
         let wrong = |what: String| Error::Address {
@@ -122,16 +156,6 @@ impl Client {
 /// The size limit of a certificate or key file.
 const MAX_FILE: u64 = 1 << 20;
 
-fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match fs::read_up_to(path, MAX_FILE) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::Address {
-            what: format!("{} cannot be read: {}", path.display(), error.source),
-        }),
-    }
-}
-
 /// Accepts any certificate. `DOCKER_TLS` without `DOCKER_TLS_VERIFY`, and `SkipTLSVerify` of a
 /// Docker context, require this.
 #[derive(Debug)]
@@ -171,5 +195,37 @@ impl ServerCertVerifier for AcceptAny {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_a_workspace_stay_in_the_workspace() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path().canonicalize().unwrap();
+        let (root, own) = (base.join("workspace"), base.join("own"));
+        std::fs::create_dir_all(root.join("certs")).unwrap();
+        std::fs::create_dir(&own).unwrap();
+        std::fs::write(own.join("key.pem"), "own").unwrap();
+        std::fs::write(root.join("certs/ca.pem"), "ca").unwrap();
+        let checked = TlsDirectory {
+            path: root.join("certs"),
+            root: Some(root.clone()),
+        };
+        assert_eq!(checked.read("ca.pem").unwrap().as_deref(), Some(&b"ca"[..]));
+        assert!(checked.read("key.pem").unwrap().is_none());
+        // The directory was checked, and is replaced before it is read.
+        std::fs::remove_dir_all(root.join("certs")).unwrap();
+        std::os::unix::fs::symlink(&own, root.join("certs")).unwrap();
+        let error = checked.read("key.pem").unwrap_err().to_string();
+        assert!(error.contains("leads out of the workspace"), "{error}");
+        let trusted = TlsDirectory::from(root.join("certs"));
+        assert_eq!(
+            trusted.read("key.pem").unwrap().as_deref(),
+            Some(&b"own"[..])
+        );
     }
 }

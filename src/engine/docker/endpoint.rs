@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::super::Error;
 use super::super::daemon::address::Address;
-use super::super::daemon::tls::Settings;
+use super::super::daemon::tls::{Settings, TlsDirectory};
 use super::environment::DockerEnv;
 use crate::reference::Digest;
 
@@ -73,7 +73,7 @@ impl EngineEndpoint {
             directory: environment
                 .cert_path
                 .clone()
-                .or_else(|| environment.config_dir.clone()),
+                .or_else(|| environment.config_dir.clone().map(TlsDirectory::from)),
             verify: environment.tls_verify || !environment.tls,
         });
         Ok(Self { address, tls })
@@ -110,7 +110,7 @@ impl EngineEndpoint {
         let has_tls = tokio::fs::try_exists(&directory).await.unwrap_or(false);
         let uses_tls = has_tls || endpoint.skip_tls_verify || endpoint.host.starts_with("https://");
         let tls = (uses_tls && matches!(address, Address::Tcp { .. })).then(|| Settings {
-            directory: has_tls.then_some(directory),
+            directory: has_tls.then(|| directory.into()),
             verify: !endpoint.skip_tls_verify,
         });
         Ok(Self { address, tls })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::super::daemon::bounds::Timeouts;
+use super::super::daemon::tls::TlsDirectory;
 use crate::process::Environment;
 
 /// The settings of the Docker Engine from the environment. An empty variable counts as not set.
@@ -17,7 +18,7 @@ pub struct DockerEnv {
     /// `DOCKER_CONFIG`, else `$HOME/.docker`: the directory with config.json and the contexts.
     pub config_dir: Option<PathBuf>,
     /// `DOCKER_CERT_PATH`: a directory with ca.pem, cert.pem and key.pem.
-    pub cert_path: Option<PathBuf>,
+    pub cert_path: Option<TlsDirectory>,
     /// `DOCKER_TLS_VERIFY`: use TLS and verify the certificate of the engine.
     pub tls_verify: bool,
     /// `DOCKER_TLS`: use TLS and accept any certificate.
@@ -43,7 +44,7 @@ impl DockerEnv {
             config_dir: var("DOCKER_CONFIG")
                 .map(PathBuf::from)
                 .or_else(|| var("HOME").map(|home| PathBuf::from(home).join(".docker"))),
-            cert_path: var("DOCKER_CERT_PATH").map(PathBuf::from),
+            cert_path: var("DOCKER_CERT_PATH").map(|path| PathBuf::from(path).into()),
             tls_verify: var("DOCKER_TLS_VERIFY").is_some(),
             tls: var("DOCKER_TLS").is_some(),
             buildkit: var("DOCKER_BUILDKIT").map(|value| {
