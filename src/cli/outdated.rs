@@ -8,6 +8,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
+use crate::report::text::count;
 
 /// List bases that changed since golden.lock (exit 5 if there are any).
 #[derive(Debug, clap::Args)]
@@ -79,5 +80,11 @@ fn summary(outdated: usize, all: usize, pinned: usize, lost: usize) -> String {
         (_, _, 0) => "run `golden update`, and write the new digest of a pinned base into its spec"
             .to_owned(),
     };
-    format!("{outdated} of {all} bases moved or are not locked: {next}")
+    let bases = count(all, "base");
+    let moved = if outdated == 1 {
+        "moved or is"
+    } else {
+        "moved or are"
+    };
+    format!("{outdated} of {bases} {moved} not locked: {next}")
 }

@@ -187,7 +187,7 @@ fn outdated_reports_a_pin_whose_tag_has_moved() {
             "{}",
             run.stdout
         );
-        assert!(run.stderr.contains("1 of 1 bases moved"), "{}", run.stderr);
+        assert!(run.stderr.contains("1 of 1 base moved"), "{}", run.stderr);
         assert!(
             run.stderr.contains("write the new digest into the spec"),
             "{}",
