@@ -5,10 +5,13 @@
 //! SARIF.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The rule of the error that the template in a string cannot be filled in.
+pub const TEMPLATE: &str = "spec.template";
 
 /// The severity of a finding, in ascending order.
 #[derive(
@@ -147,8 +150,9 @@ impl Diagnostics {
         self.0.extend(other.0);
     }
 
-    /// Sorts by file, place, rule and message and removes duplicates, so that the output does not
-    /// depend on the order of the checks.
+    /// Sorts by file, place, rule and message, so that the output does not depend on the order of
+    /// the checks. Removes duplicates, and the findings on strings whose templates failed: they are
+    /// about the unexpanded text.
     #[must_use]
     pub fn sorted(mut self) -> Self {
         let key = |d: &Diagnostic| {
@@ -163,6 +167,16 @@ impl Diagnostics {
         };
         self.0.sort_by_cached_key(key);
         self.0.dedup();
+        let place = |d: &Diagnostic| d.labels.first().map(|l| (l.file.clone(), l.span.clone()));
+        let failed: HashSet<_> = self
+            .0
+            .iter()
+            .filter(|d| d.rule == TEMPLATE)
+            .filter_map(place)
+            .collect();
+        self.0.retain(|d| {
+            d.rule == TEMPLATE || place(d).is_none_or(|place| !failed.contains(&place))
+        });
         self
     }
 

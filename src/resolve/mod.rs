@@ -88,13 +88,11 @@ pub fn workspace<'t>(
     vars.extend(set.clone());
     let names = names.with("vars", vars);
     let kept = table.remove("vars");
-    let mut own = Diagnostics::new();
-    let failed = Strings::default().fill(&mut table, &names, true, &files, &mut own);
+    Strings::default().fill(&mut table, &names, true, &files, found);
     if let Some(vars) = kept {
         table.insert(toml::Spanned::new(vars.span(), "vars".into()), vars);
     }
-    let spec = typed(table, &files, &mut own);
-    keep_independent(own, &failed, &files, found);
+    let spec = typed(table, &files, found);
     WorkspaceFile {
         file: file.to_owned(),
         spec,
@@ -123,29 +121,6 @@ fn take_defaults<'t>(
         }
     }
     defaults
-}
-
-/// Keeps the diagnostics in `own`, except those that only follow from a template that could not be
-/// filled in.
-fn keep_independent(
-    own: Diagnostics,
-    failed: &[std::ops::Range<usize>],
-    files: &SourceFiles,
-    found: &mut Diagnostics,
-) {
-    let follows = |diagnostic: &Diagnostic| {
-        diagnostic.rule != "spec.template"
-            && diagnostic.labels.first().is_some_and(|label| {
-                failed.iter().any(|span| {
-                    label.file == files.file(span) && label.span == SourceFiles::local(span)
-                })
-            })
-    };
-    for diagnostic in own {
-        if !follows(&diagnostic) {
-            found.push(diagnostic);
-        }
-    }
 }
 
 /// Makes the drafts of all images, parents first. `complete` is true if every image file could be
@@ -194,10 +169,8 @@ fn rows_of(
         axes.insert(key, value);
     }
     let at = entry(&axes, &["matrix"]).map_or(0..0, |(key, _)| key);
-    let mut early = Diagnostics::new();
-    let failed = strings.fill(&mut axes, &workspace.names, false, &files, &mut early);
-    let matrix = typed::<ImageSpec>(axes, &files, &mut early).matrix;
-    keep_independent(early, &failed, &files, found);
+    strings.fill(&mut axes, &workspace.names, false, &files, found);
+    let matrix = typed::<ImageSpec>(axes, &files, found).matrix;
     let rows = match matrix::rows(&matrix) {
         Ok((rows, idle)) => {
             for number in idle {
@@ -213,13 +186,11 @@ fn rows_of(
     };
     for row in &rows {
         let mut table = inherit::merged(&workspace.defaults, &own);
-        let mut found_here = Diagnostics::new();
         let names = workspace.names.clone().with("matrix", row.clone());
-        let failed = fill_image(strings, &mut table, names, &files, &mut found_here);
-        keyed::check(&mut table, &files, &mut found_here);
-        let spec: ImageSpec = typed(table.clone(), &files, &mut found_here);
-        let draft = build::draft(spec, &table, row, &files, &mut found_here);
-        keep_independent(found_here, &failed, &files, found);
+        fill_image(strings, &mut table, names, &files, found);
+        keyed::check(&mut table, &files, found);
+        let spec: ImageSpec = typed(table.clone(), &files, found);
+        let draft = build::draft(spec, &table, row, &files, found);
         drafts.extend(draft);
     }
 }
@@ -231,8 +202,7 @@ fn fill_image(
     mut names: Names,
     files: &SourceFiles,
     found: &mut Diagnostics,
-) -> Vec<std::ops::Range<usize>> {
-    let mut failed = Vec::new();
+) {
     names = names.with("image", BTreeMap::new());
     if let Some(DeValue::Table(image)) = table.get_mut("image").map(toml::Spanned::get_mut) {
         let mut order: Vec<String> = image
@@ -254,7 +224,7 @@ fn fill_image(
             };
             let mut one = SpecTable::new();
             one.insert(name, value);
-            failed.extend(strings.fill(&mut one, &names, false, files, found));
+            strings.fill(&mut one, &names, false, files, found);
             for (name, value) in one {
                 if let Some(text) = value.get_ref().as_str() {
                     names.set("image", &key, text);
@@ -265,9 +235,8 @@ fn fill_image(
     }
     // `[image]` is filled in already. Braces that a value contains now are literal and are kept.
     let image = table.remove_entry("image");
-    failed.extend(strings.fill(table, &names, false, files, found));
+    strings.fill(table, &names, false, files, found);
     if let Some((key, value)) = image {
         table.insert(key, value);
     }
-    failed
 }

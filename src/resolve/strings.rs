@@ -9,7 +9,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use toml::de::DeValue;
 
 use crate::config_files::document::{self, NUL, SourceFiles, SpecTable};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, TEMPLATE};
 use crate::suggest::closest;
 
 /// The names that templates can use. Templates cannot read the environment.
@@ -127,8 +127,7 @@ impl Default for Strings {
 }
 
 impl Strings {
-    /// Fills in every string of `table`. Returns the spans of the strings that failed, so that no
-    /// follow-up errors are reported for them. `volatile_is_fine` is true if `now` and `git` may be
+    /// Fills in every string of `table`. A string that fails keeps its text. `volatile_is_fine` is true if `now` and `git` may be
     /// used, as in `[tags]`.
     pub(super) fn fill(
         &self,
@@ -137,17 +136,15 @@ impl Strings {
         volatile_is_fine: bool,
         files: &SourceFiles,
         found: &mut Diagnostics,
-    ) -> Vec<Range<usize>> {
+    ) {
         let mut filling = Filling {
             strings: self,
             context: None,
             names,
             files,
             found,
-            failed: Vec::new(),
         };
         filling.table(table, volatile_is_fine);
-        filling.failed
     }
 
     /// Returns `text` with its templates filled in.
@@ -302,7 +299,6 @@ struct Filling<'a> {
     names: &'a Names,
     files: &'a SourceFiles,
     found: &'a mut Diagnostics,
-    failed: Vec<Range<usize>>,
 }
 
 impl Filling<'_> {
@@ -356,14 +352,11 @@ impl Filling<'_> {
         match result {
             Ok(filled) => Some(filled),
             Err(problem) => {
-                let mut diagnostic = self.files.at(
-                    Diagnostic::error("spec.template", problem.message),
-                    span,
-                    "",
-                );
+                let mut diagnostic =
+                    self.files
+                        .at(Diagnostic::error(TEMPLATE, problem.message), span, "");
                 diagnostic.help = problem.help;
                 self.found.push(diagnostic);
-                self.failed.push(span.clone());
                 None
             }
         }

@@ -469,3 +469,47 @@ fn a_code_is_explained_as_a_rule_is() {
         failure(golden.run(&["check", "--explain", "spec.fille"]), 2)
     );
 }
+
+#[test]
+fn a_template_that_fails_is_one_error() {
+    let golden = Golden::new().file("golden.toml", "").image(
+        "app",
+        r#"
+[image]
+name = "app"
+version = "1.0.0"
+base = "scratch"
+template = "{{ vars.a }}"
+[tags]
+extra = ["{{ vars.b }}"]
+[certs]
+trust = ["{{ vars.c }}"]
+[[files]]
+source = "{{ vars.d }}"
+target = "{{ vars.e }}"
+[env]
+F = "{{ vars.f }}"
+"#,
+    );
+    let run = golden.run(&["check", "--format", "json"]).exit(2);
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let found: Vec<(String, String)> = json["diagnostics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| {
+            let text = |key: &str| found[key].as_str().unwrap().to_owned();
+            (text("rule"), text("message"))
+        })
+        .collect();
+    let expected: Vec<(String, String)> = ["a", "b", "c", "d", "e", "f"]
+        .iter()
+        .map(|name| {
+            (
+                "spec.template".to_owned(),
+                format!("`vars.{name}` is not defined"),
+            )
+        })
+        .collect();
+    assert_eq!(found, expected);
+}
